@@ -1,0 +1,71 @@
+"""The error tree: one question decides each branch, "will waiting help?".
+
+    TallyhookError
+     ├ Transient            waiting helps: the owed item is tried again, later and later
+     │  ├ Unavailable         no answer, a timeout, a 5xx, a dropped connection
+     │  ├ RateLimited         the vendor or our own budget says "not now" (retry_after, seconds)
+     │  ├ BadAnswer           an answer that cannot be true: HTML, an error body in a 200, cut short
+     │  └ Held                an implausible read that a second look must confirm
+     └ Permanent            waiting does not help: a dead letter, for a person
+        ├ AuthRejected        the credentials are refused
+        ├ Refused             the vendor refuses the request itself (4xx)
+        ├ Unmappable          the payload does not have the shape we know
+        ├ KilledWorker        the message took its worker process down, several times
+        └ BadConfiguration    a setting is missing or wrong
+
+Expected events (a deleted record, an unknown event type, a duplicate) are results, not exceptions.
+"""
+
+from __future__ import annotations
+
+
+class TallyhookError(Exception):
+    """Anything Tallyhook raises on purpose."""
+
+
+class Transient(TallyhookError):
+    """Waiting helps. ``retry_after`` is the vendor's or budget's own wish in seconds, if it has one."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Unavailable(Transient):
+    """No usable answer: a timeout, a 5xx, a refused or dropped connection."""
+
+
+class RateLimited(Transient):
+    """Too many requests, by the vendor's count or our own budget's."""
+
+
+class BadAnswer(Transient):
+    """An answer that cannot be the truth: HTML, a 200 with an error body, a truncated document."""
+
+
+class Held(Transient):
+    """A read so implausible that it waits for a person (see the plausibility guard)."""
+
+
+class Permanent(TallyhookError):
+    """Waiting does not help; somebody has to look."""
+
+
+class AuthRejected(Permanent):
+    """The vendor refuses the credentials (401, 403 or a login page)."""
+
+
+class Refused(Permanent):
+    """The vendor refuses this very request (any other 4xx)."""
+
+
+class Unmappable(Permanent):
+    """A payload whose shape we do not know; the message names the field and what was expected."""
+
+
+class KilledWorker(Permanent):
+    """A message whose processing took the worker process down again and again."""
+
+
+class BadConfiguration(Permanent):
+    """A setting is missing or wrong; the message says which one and what would be right."""

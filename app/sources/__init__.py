@@ -1,0 +1,29 @@
+"""Who we listen to: one folder per vendor, found by looking, so that a new vendor is one new folder.
+
+A vendor folder is a package with ``connect(context, options) -> Source``. Every package directly below this one
+is a vendor; its folder name is the source's name.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+
+from app.errors import BadConfiguration
+from app.sources.base import Context, Source
+
+
+def names() -> list[str]:
+    """The sources this installation knows, in alphabetical order."""
+    return sorted(found.name for found in pkgutil.iter_modules(__path__) if found.ispkg)
+
+
+def connect(source: str, context: Context, options: Mapping[str, str]) -> Source:
+    """Build the client for one connection; raises ``BadConfiguration`` for an unknown source or option."""
+    if source not in names():
+        known = ", ".join(names())
+        raise BadConfiguration(f"connection {context.connection!r}: no source {source!r}; there are {known}")
+    module = importlib.import_module(f"{__name__}.{source}")
+    connected: Source = module.connect(context, options)
+    return connected

@@ -1,0 +1,109 @@
+"""The seam every vendor plugs into: the Source protocol, its budgets, and what a connection is built from."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+import httpx
+
+from app.domain import Answer, Delivery, Kind, Page, Ref
+
+
+class SignatureInvalid(Exception):
+    """The delivery is not from whom it says it is (answered 401). The message never holds a secret."""
+
+
+class PayloadInvalid(Exception):
+    """The delivery is authentic but not readable (answered 400); the message says what would be right."""
+
+
+class Receiver(Protocol):
+    """The webhook side of a connection; pure, called on the event loop, so it must not block."""
+
+    def verify(self, headers: Mapping[str, str], body: bytes, now: datetime) -> None:
+        """Check the raw bytes in constant time; raises ``SignatureInvalid``. Header names are lower case."""
+
+    def parse(self, headers: Mapping[str, str], body: bytes) -> Delivery:
+        """Read a verified body; raises ``PayloadInvalid``. Unknown event types come back as ignored."""
+
+
+class Source(Protocol):
+    """One connected account. Blocking and thread-safe; every read is counted against the budgets.
+
+    All methods raise ``app.errors`` only; a record that does not exist is an answer, not an error.
+    """
+
+    name: str
+    kinds: tuple[Kind, ...]
+    """The kinds this source can read, in the order a bulk run should read them (parents first)."""
+
+    receiver: Receiver | None
+    """``None`` when no webhook secret is configured: the endpoint then does not exist."""
+
+    def batch_size(self, kind: Kind) -> int:
+        """How many items of a kind one call can fetch (1 where there is no batch read)."""
+
+    def pace(self, kind: Kind) -> float:
+        """Seconds that should lie between two whole-kind pulls, so that hints cannot eat the budget."""
+
+    def storm_size(self, kind: Kind) -> int:
+        """From this many owed items of a kind on, one delta pull is cheaper than item fetches."""
+
+    def fetch(self, refs: Sequence[Ref]) -> Answer:
+        """The present truth about at most ``batch_size`` items of one kind."""
+
+    def delta(self, kind: Kind, since: str | None) -> Iterator[Page]:
+        """What changed since a watermark that an earlier last page gave; ``None``: from the beginning."""
+
+    def full(self, kind: Kind) -> Iterator[Page]:
+        """A complete read for reconciliation; the last page says in ``complete`` what it speaks for."""
+
+    def calls(self) -> int:
+        """How many upstream calls this object has made."""
+
+    def close(self) -> None:
+        """Give connections back."""
+
+
+class Budget(Protocol):
+    """A call budget shared by every process that works for one connection."""
+
+    def take(self, limits: Sequence[Limit]) -> float:
+        """Take one call from every limit at once, or none: returns 0.0, or the seconds until it could."""
+
+
+@dataclass(frozen=True)
+class Limit:
+    """At most ``calls`` in any ``seconds``: a sliding window, by name shared within a connection."""
+
+    name: str
+    calls: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a vendor folder is given to build its client.
+
+    ``patience`` is how long (seconds) a call may sleep for a budget before it raises ``RateLimited``:
+    short for live items, long for bulk reads. ``transport`` replaces the network in tests.
+    """
+
+    connection: str
+    budget: Budget
+    public_url: str | None = None
+    patience: float = 2.0
+    transport: Callable[[], httpx.BaseTransport] | None = None
+    sleep: Callable[[float], None] = field(default=lambda seconds: threading.Event().wait(seconds) and None)
+
+
+class Unlimited:
+    """A budget without limits, for local simulators and tests."""
+
+    def take(self, limits: Sequence[Limit]) -> float:
+        """Always at once."""
+        return 0.0

@@ -1,0 +1,151 @@
+"""The HTTP client vendors share: one connection pool per thread, budgets, a short retry, clear errors."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import httpx
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, stop_after_delay, wait_random_exponential
+
+from app.errors import AuthRejected, RateLimited, Refused, Transient, Unavailable
+from app.sources.base import Context, Limit
+
+LONGEST_WAIT = 900.0  # seconds; a vendor that asks for more is asked again sooner
+
+
+@lru_cache(maxsize=1)
+def _ssl_context() -> ssl.SSLContext:
+    """Shared: building one costs 16 to 100 ms, and there is a client per thread."""
+    return httpx.create_ssl_context()
+
+
+class Http:
+    """Blocking HTTP for one connection. Safe to share between threads; each gets its own client.
+
+    ``timeout`` is in seconds and covers each phase (connect, read, write). Redirects are never followed:
+    a redirect to a login page must not look like data, and credentials must not travel to other hosts.
+    """
+
+    def __init__(self, context: Context, base_url: str, headers: Mapping[str, str], *, timeout: float = 30.0) -> None:
+        self._context = context
+        self._base_url = base_url.rstrip("/")
+        self._headers = dict(headers)
+        self._timeout = timeout
+        self._local = threading.local()
+        self._clients: list[httpx.Client] = []
+        self._lock = threading.Lock()
+        self._calls = 0
+
+    @property
+    def calls(self) -> int:
+        """Requests sent so far, retries included."""
+        return self._calls
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        limits: Sequence[Limit] = (),
+        params: Mapping[str, str] | None = None,
+        json: Any = None,
+        timeout: float | None = None,
+        wait_of: Callable[[httpx.Response], float | None] = lambda response: None,
+        attempts: int = 3,
+    ) -> httpx.Response:
+        """Send one request and return its 2xx or 404 answer with the body read.
+
+        ``limits`` are taken before every try. ``wait_of`` reads the vendor's own wish from a 429, in seconds.
+        A short retry (tenacity, at most ``attempts`` tries within 10 s) covers what passes by itself; longer
+        waits belong to the owed item. Raises ``Unavailable``, ``RateLimited``, ``AuthRejected``, ``Refused``.
+        """
+        retrying = Retrying(
+            retry=retry_if_exception(lambda error: isinstance(error, Unavailable)),
+            stop=stop_after_attempt(attempts) | stop_after_delay(10),
+            wait=wait_random_exponential(multiplier=0.2, max=3),
+            sleep=self._context.sleep,
+            reraise=True,
+        )
+        for attempt in retrying:
+            with attempt:
+                self._wait_for_budget(limits)
+                return self._send(method, path, params, json, timeout or self._timeout, wait_of)
+        raise AssertionError("unreachable: tenacity re-raises")
+
+    def close(self) -> None:
+        """Close every thread's client."""
+        with self._lock:
+            for client in self._clients:
+                client.close()
+            self._clients.clear()
+            self._local = threading.local()
+
+    def client(self) -> httpx.Client:
+        """This thread's client, for the rare caller that needs to stream."""
+        client: httpx.Client | None = getattr(self._local, "client", None)
+        if client is None:
+            transport = self._context.transport() if self._context.transport else None
+            client = httpx.Client(
+                base_url=self._base_url,
+                headers=self._headers,
+                timeout=self._timeout,
+                follow_redirects=False,
+                verify=_ssl_context(),
+                transport=transport,
+                limits=httpx.Limits(max_connections=4, max_keepalive_connections=2),
+            )
+            self._local.client = client
+            with self._lock:
+                self._clients.append(client)
+        return client
+
+    def _wait_for_budget(self, limits: Sequence[Limit]) -> None:
+        waited = 0.0
+        while limits and (wait := self._context.budget.take(limits)) > 0:
+            if waited + wait > self._context.patience:
+                names = ", ".join(limit.name for limit in limits)
+                raise RateLimited(f"our own budget is used up ({names})", retry_after=wait)
+            self._context.sleep(wait)
+            waited += wait
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, str] | None,
+        json: Any,
+        timeout: float,
+        wait_of: Callable[[httpx.Response], float | None],
+    ) -> httpx.Response:
+        with self._lock:
+            self._calls += 1
+        try:
+            response = self.client().request(method, path, params=params, json=json, timeout=timeout)
+        except httpx.HTTPError as error:
+            raise Unavailable(f"{method} {path}: {type(error).__name__}: {error}") from error
+        return check(response, wait_of)
+
+
+def check(response: httpx.Response, wait_of: Callable[[httpx.Response], float | None]) -> httpx.Response:
+    """Turn a status code into an error of the tree; 2xx and 404 pass."""
+    status = response.status_code
+    where = f"{response.request.method} {response.request.url.path}"
+    if 200 <= status < 300 or status == 404:
+        return response
+    if status == 429:
+        wait = wait_of(response)
+        raise RateLimited(f"{where}: 429 too many requests", retry_after=None if wait is None else min(wait, LONGEST_WAIT))
+    if status in (401, 403):
+        raise AuthRejected(f"{where}: {status}, the credentials were refused")
+    if status in (408, 425) or status >= 500:
+        raise Unavailable(f"{where}: {status} {response.reason_phrase}")
+    if 300 <= status < 400:
+        raise AuthRejected(f"{where}: {status}, a redirect (to a login page?) instead of data")
+    raise Refused(f"{where}: {status} {response.text[:300]!r}")
+
+
+__all__ = ["Http", "LONGEST_WAIT", "Transient", "check"]

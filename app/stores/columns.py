@@ -1,0 +1,79 @@
+"""Column types that mean the same on SQLite and PostgreSQL: UTC moments, exact quantities."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import DateTime, Dialect, Numeric, Text
+from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
+
+from app.domain import quantity
+
+_SQLITE_MOMENT = "%Y-%m-%d %H:%M:%S.%f"
+
+
+def moment_text(moment: datetime) -> str:
+    """A UTC moment as SQLite keeps it: fixed width, so that text order is time order."""
+    if moment.tzinfo is None:
+        raise ValueError("only aware datetimes are stored; got a naive one")
+    return moment.astimezone(UTC).strftime(_SQLITE_MOMENT)
+
+
+def moment_from(stored: Any) -> datetime | None:
+    """The aware UTC datetime behind a stored moment, whichever database gave it."""
+    if stored is None:
+        return None
+    if isinstance(stored, datetime):
+        return stored.replace(tzinfo=UTC) if stored.tzinfo is None else stored.astimezone(UTC)
+    return datetime.fromisoformat(stored).replace(tzinfo=UTC)
+
+
+# Plain driver calls (the hot and bulk paths) bind datetimes and Decimals exactly as the types below do.
+sqlite3.register_adapter(datetime, moment_text)
+sqlite3.register_adapter(Decimal, str)
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware UTC datetime: ``timestamptz`` on PostgreSQL, fixed-width text on SQLite."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(Text() if dialect.name == "sqlite" else DateTime(timezone=True))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        if value is None:
+            return None
+        return moment_text(value) if dialect.name == "sqlite" else value.astimezone(UTC)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        return moment_from(value)
+
+
+class _AnyNumeric(UserDefinedType[Any]):
+    """SQLite's NUMERIC affinity without SQLAlchemy's detour through float when binding."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "NUMERIC"
+
+
+class Quantity(TypeDecorator[Decimal]):
+    """A decimal amount with at most 5 decimals: ``numeric(20,5)``; on SQLite a NUMERIC, exact up to 15 digits."""
+
+    impl = Numeric(20, 5)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(_AnyNumeric() if dialect.name == "sqlite" else Numeric(20, 5))
+
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> Any:
+        return str(value) if value is not None and dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
+        return None if value is None else quantity(str(value))
