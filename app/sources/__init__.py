@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Mapping
+from typing import Any
 
 from app.errors import BadConfiguration
 from app.sources.base import Context, Source
@@ -27,3 +28,18 @@ def connect(source: str, context: Context, options: Mapping[str, str]) -> Source
     module = importlib.import_module(f"{__name__}.{source}")
     connected: Source = module.connect(context, options)
     return connected
+
+
+def simulator(source: str, options: Mapping[str, str]) -> Any:
+    """The ASGI application of a source's simulator; raises ``BadConfiguration`` for an unknown source."""
+    if source not in names():
+        raise BadConfiguration(f"no source {source!r} to simulate; there are {', '.join(names())}")
+    return importlib.import_module(f"{__name__}.{source}.simulator").create(options)
+
+
+def demo(source: str, base_url: str, webhook_url: str) -> tuple[dict[str, str], dict[str, str]]:
+    """How to try a source without an account: options for its simulator and for a connection to it."""
+    options: tuple[dict[str, str], dict[str, str]] = importlib.import_module(f"{__name__}.{source}.simulator").demo(
+        base_url, webhook_url
+    )
+    return options

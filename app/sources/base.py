@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import httpx
 
@@ -41,6 +41,9 @@ class Source(Protocol):
     kinds: tuple[Kind, ...]
     """The kinds this source can read, in the order a bulk run should read them (parents first)."""
 
+    whole_kinds: tuple[Kind, ...]
+    """The kinds without a delta: every read of them is a complete one, so only ``full`` is asked."""
+
     receiver: Receiver | None
     """``None`` when no webhook secret is configured: the endpoint then does not exist."""
 
@@ -65,8 +68,29 @@ class Source(Protocol):
     def calls(self) -> int:
         """How many upstream calls this object has made."""
 
+    def warm(self) -> None:
+        """Build this thread's HTTP client now rather than at its first call."""
+
     def close(self) -> None:
         """Give connections back."""
+
+
+class LedgerUnavailable(Exception):
+    """The vendor keeps no record of past events for this account; the message says in a plain sentence why."""
+
+
+class Recorded(NamedTuple):
+    """One past event: what its webhook would have said, and the bytes it would have carried."""
+
+    delivery: Delivery
+    body: bytes
+
+
+class EventLedger(Protocol):
+    """What a source can also be: one that keeps past events, so that missed deliveries can be found."""
+
+    def missed(self, since: datetime, until: datetime) -> Iterator[Recorded]:
+        """Every event recorded in between, delivered or not; raises ``LedgerUnavailable`` before the first one."""
 
 
 class Budget(Protocol):
@@ -98,7 +122,7 @@ class Context:
     public_url: str | None = None
     patience: float = 2.0
     transport: Callable[[], httpx.BaseTransport] | None = None
-    sleep: Callable[[float], None] = field(default=lambda seconds: threading.Event().wait(seconds) and None)
+    sleep: Callable[[float], None] = time.sleep
 
 
 class Unlimited:

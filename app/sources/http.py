@@ -6,12 +6,12 @@ import ssl
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, BinaryIO
 
 import httpx
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, stop_after_delay, wait_random_exponential
 
-from app.errors import AuthRejected, RateLimited, Refused, Transient, Unavailable
+from app.errors import AuthRejected, RateLimited, Refused, Unavailable
 from app.sources.base import Context, Limit
 
 LONGEST_WAIT = 900.0  # seconds; a vendor that asks for more is asked again sooner
@@ -56,8 +56,12 @@ class Http:
         timeout: float | None = None,
         wait_of: Callable[[httpx.Response], float | None] = lambda response: None,
         attempts: int = 3,
+        into: BinaryIO | None = None,
     ) -> httpx.Response:
         """Send one request and return its 2xx or 404 answer with the body read.
+
+        With ``into`` a 2xx body is streamed there (from its start, again on a retry) instead of into memory;
+        a body cut short is ``Unavailable``.
 
         ``limits`` are taken before every try. ``wait_of`` reads the vendor's own wish from a 429, in seconds.
         A short retry (tenacity, at most ``attempts`` tries within 10 s) covers what passes by itself; longer
@@ -73,7 +77,8 @@ class Http:
         for attempt in retrying:
             with attempt:
                 self._wait_for_budget(limits)
-                return self._send(method, path, params, json, timeout or self._timeout, wait_of)
+                request = self._build(method, path, params, json, timeout or self._timeout)
+                return self._send(request, wait_of, into)
         raise AssertionError("unreachable: tenacity re-raises")
 
     def close(self) -> None:
@@ -112,22 +117,41 @@ class Http:
             self._context.sleep(wait)
             waited += wait
 
+    def _build(
+        self, method: str, path: str, params: Mapping[str, str] | None, json: Any, timeout: float
+    ) -> httpx.Request:
+        return self.client().build_request(method, path, params=params, json=json, timeout=timeout)
+
     def _send(
         self,
-        method: str,
-        path: str,
-        params: Mapping[str, str] | None,
-        json: Any,
-        timeout: float,
+        request: httpx.Request,
         wait_of: Callable[[httpx.Response], float | None],
+        into: BinaryIO | None,
     ) -> httpx.Response:
         with self._lock:
             self._calls += 1
         try:
-            response = self.client().request(method, path, params=params, json=json, timeout=timeout)
+            if into is None:
+                return check(self.client().send(request), wait_of)
+            return check(self._stream(request, into), wait_of)
         except httpx.HTTPError as error:
-            raise Unavailable(f"{method} {path}: {type(error).__name__}: {error}") from error
-        return check(response, wait_of)
+            where = f"{request.method} {request.url.path}"
+            raise Unavailable(f"{where}: {type(error).__name__}: {error}") from error
+
+    def _stream(self, request: httpx.Request, into: BinaryIO) -> httpx.Response:
+        response = self.client().send(request, stream=True)
+        try:
+            if not response.is_success:
+                response.read()
+                return response
+            into.seek(0)
+            into.truncate()
+            for chunk in response.iter_bytes(1 << 20):
+                into.write(chunk)
+            into.flush()
+            return response
+        finally:
+            response.close()
 
 
 def check(response: httpx.Response, wait_of: Callable[[httpx.Response], float | None]) -> httpx.Response:
@@ -138,7 +162,9 @@ def check(response: httpx.Response, wait_of: Callable[[httpx.Response], float | 
         return response
     if status == 429:
         wait = wait_of(response)
-        raise RateLimited(f"{where}: 429 too many requests", retry_after=None if wait is None else min(wait, LONGEST_WAIT))
+        raise RateLimited(
+            f"{where}: 429 too many requests", retry_after=None if wait is None else min(wait, LONGEST_WAIT)
+        )
     if status in (401, 403):
         raise AuthRejected(f"{where}: {status}, the credentials were refused")
     if status in (408, 425) or status >= 500:
@@ -146,6 +172,3 @@ def check(response: httpx.Response, wait_of: Callable[[httpx.Response], float | 
     if 300 <= status < 400:
         raise AuthRejected(f"{where}: {status}, a redirect (to a login page?) instead of data")
     raise Refused(f"{where}: {status} {response.text[:300]!r}")
-
-
-__all__ = ["Http", "LONGEST_WAIT", "Transient", "check"]

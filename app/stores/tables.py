@@ -204,7 +204,7 @@ class OwedItem(SQLModel, table=True):
     """
 
     __tablename__ = "owed_items"
-    __table_args__ = (Index("ix_owed_due", "next_at"),)
+    __table_args__ = (Index("ix_owed_due", "connection", "kind", "next_at"),)
 
     connection: str = Field(primary_key=True)
     kind: str = Field(primary_key=True)

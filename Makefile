@@ -1,0 +1,43 @@
+# Needs only Python 3.11 or newer and make. `make help` lists what there is.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help demo up test check fast bench lock clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(READY): requirements.lock pyproject.toml
+	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(READY) ## everything, with two simulated vendors and a living shop; Ctrl-C stops it
+	$(BIN)/tallyhook demo
+
+up: $(READY) ## everything, for the connections configured in the environment or .env
+	$(BIN)/tallyhook up
+
+test: $(READY) ## the whole suite, on SQLite, a real PostgreSQL and a real Valkey
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+fast: $(READY) ## the tests without real processes
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not journey"
+
+check: $(READY) ## format, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(READY) ## every benchmark, each with its own baseline (about 10 minutes)
+	$(BIN)/python -m tests.bench
+
+lock: ## write requirements.lock anew (needs uv)
+	uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-emit-find-links \
+		--extra dev pyproject.toml -o requirements.lock
+
+clean: ## remove the virtual environment and the demo's data
+	rm -rf $(VENV) data

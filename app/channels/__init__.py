@@ -1,0 +1,1 @@
+"""Who we tell: workers by the queue; people by pages, mail and chat."""

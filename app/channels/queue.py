@@ -1,0 +1,141 @@
+"""The queue to the workers: messages that only say hurry, sent in one round trip however many there are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import uuid4
+
+import dramatiq
+import redis
+import structlog
+from dramatiq.brokers.redis import RedisBroker
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from app.domain import ItemKey
+from app.errors import Unavailable
+
+LIVE = "live"
+BULK = "bulk"
+
+HEARTBEAT_TIMEOUT = 15_000
+"""Milliseconds after which a silent worker's messages go back to the queue (Dramatiq's default: 60 s)."""
+
+MAINTENANCE_CHANCE = 200_000
+"""Of a million commands, how many look for silent workers (the default of 1,000 may take half an hour)."""
+
+log = structlog.get_logger()
+
+
+def redis_client(url: str) -> redis.Redis:
+    """A client that fails fast: redis-py's defaults would block a caller for up to 60 s."""
+    return redis.Redis.from_url(
+        url,
+        retry=Retry(NoBackoff(), 0),
+        socket_timeout=2.0,
+        socket_connect_timeout=0.5,
+        max_connections=200,
+    )
+
+
+def redis_broker(url: str, middleware: Sequence[dramatiq.Middleware] = ()) -> RedisBroker:
+    """Dramatiq's Redis broker, set so that a killed worker's messages return within about 16 s."""
+    return RedisBroker(
+        client=redis_client(url),
+        middleware=list(middleware),
+        heartbeat_timeout=HEARTBEAT_TIMEOUT,
+        maintenance_chance=MAINTENANCE_CHANCE,
+    )
+
+
+class BrokerQueue:
+    """Sends messages through a Redis broker; what cannot be sent is left to the sweep."""
+
+    def __init__(self, broker: RedisBroker) -> None:
+        self._broker = broker
+
+    def wake(self, keys: Sequence[ItemKey]) -> None:
+        """One ``sync_item`` message per key."""
+        self._send([message(LIVE, "sync_item", tuple(map(str, key))) for key in keys])
+
+    def wake_run(self, run_id: int) -> None:
+        """A message for a bulk run."""
+        self._send([message(BULK, "reconcile", (run_id,))])
+
+    def resend(self, actor: str, queue: str, args: Sequence[object]) -> None:
+        """One message as given; raises ``Unavailable`` when it could not be sent."""
+        try:
+            self._broker.enqueue(message(queue, actor, tuple(args)))
+        except (redis.RedisError, dramatiq.errors.BrokerConnectionError) as error:
+            raise Unavailable(f"the queue cannot be reached: {error}") from error
+
+    def depth(self) -> int:
+        """Live messages waiting or in work; -1 when Redis does not answer."""
+        try:
+            return int(self._broker.client.hlen(f"{self._broker.namespace}:{LIVE}.msgs"))  # type: ignore[arg-type]
+        except redis.RedisError:
+            return -1
+
+    def _send(self, messages: Sequence[dramatiq.Message[None]]) -> None:
+        """What ``RedisBroker.enqueue`` does (dispatch.lua, "enqueue"), many at a time in one round trip."""
+        if not messages:
+            return
+        pipe = self._broker.client.pipeline(transaction=False)
+        for one in messages:
+            name = f"{self._broker.namespace}:{one.queue_name}"
+            redis_id = one.options["redis_message_id"]
+            pipe.hset(f"{name}.msgs", redis_id, one.encode())
+            pipe.rpush(name, redis_id)
+        try:
+            pipe.execute()
+        except redis.RedisError as error:
+            log.warning("not_woken", messages=len(messages), error=str(error))
+
+
+class DeafQueue:
+    """No broker reachable from this process: everything is left to the workers' own sweep."""
+
+    def wake(self, keys: Sequence[ItemKey]) -> None:
+        """Nothing: the sweep will see them."""
+
+    def wake_run(self, run_id: int) -> None:
+        """Nothing: the sweep will see it."""
+
+    def resend(self, actor: str, queue: str, args: Sequence[object]) -> None:
+        """Raises ``Unavailable``: such a message can only be sent through a broker."""
+        raise Unavailable("no broker: this message cannot be sent again")
+
+    def depth(self) -> int:
+        """Nothing waits here."""
+        return 0
+
+
+class LocalQueue(DeafQueue):
+    """Sends through a broker inside this process (``dramatiq.brokers.stub``), where no Valkey is to be had."""
+
+    def __init__(self, broker: dramatiq.Broker) -> None:
+        self._broker = broker
+
+    def wake(self, keys: Sequence[ItemKey]) -> None:
+        """One ``sync_item`` message per key."""
+        for key in keys:
+            self._broker.enqueue(message(LIVE, "sync_item", tuple(map(str, key))))
+
+    def wake_run(self, run_id: int) -> None:
+        """A message for a bulk run."""
+        self._broker.enqueue(message(BULK, "reconcile", (run_id,)))
+
+    def resend(self, actor: str, queue: str, args: Sequence[object]) -> None:
+        """One message as given."""
+        self._broker.enqueue(message(queue, actor, tuple(args)))
+
+
+def message(queue: str, actor: str, args: tuple[object, ...]) -> dramatiq.Message[None]:
+    """A Dramatiq message, addressed by actor name so that the sender needs no actor code."""
+    return dramatiq.Message(
+        queue_name=queue,
+        actor_name=actor,
+        args=args,
+        kwargs={},
+        options={"redis_message_id": str(uuid4())},
+    )

@@ -1,0 +1,122 @@
+"""Every command of ``tallyhook``, each a few lines around a flow."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+import uvicorn
+from rich.console import Console
+from rich.json import JSON
+
+from app import config, sources, wiring
+from app.cli import holds as holds_commands
+from app.cli import letters
+from app.cli.up import run_stack
+from app.errors import Refused
+from app.flows.status import overview, readiness
+from app.flows.tick import request_reconcile
+from app.stores.engine import open_database
+
+app = typer.Typer(
+    help="Keeps your SQL database a true, fresh, explainable copy of your inventory accounts.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(letters.app, name="dead")
+app.add_typer(holds_commands.app, name="holds")
+console = Console()
+
+
+@app.command()
+def demo(
+    data: Annotated[
+        Path, typer.Option(help="folder that keeps the demo's database, queue and simulated shops")
+    ] = Path("data/demo"),
+    changes: Annotated[int, typer.Option(help="shop changes per minute and simulated vendor")] = 60,
+    products: Annotated[int, typer.Option(help="products per simulated vendor at the first start")] = 300,
+) -> None:
+    """Start everything with two simulated vendors and a living shop; Ctrl-C stops it, the next start goes on."""
+    run_stack(config.load(), data_dir=data, demo={"changes_per_minute": changes, "products": products})
+
+
+@app.command()
+def up() -> None:
+    """Start everything for the configured connections: queue, web, workers and clock."""
+    settings = config.load()
+    if not settings.accounts():
+        raise Refused("no connection is configured; set TALLYHOOK_CONNECTIONS__<SLUG>__<OPTION> (see README)")
+    run_stack(settings, data_dir=settings.data_dir)
+
+
+@app.command()
+def web() -> None:
+    """The web process alone (Procfile)."""
+    _become("app.web")
+
+
+@app.command()
+def worker(
+    queues: Annotated[str, typer.Option(help="queues to work on, comma separated: live, bulk")] = "live,bulk",
+    threads: Annotated[int, typer.Option(help="threads; default from TALLYHOOK_LIVE_THREADS")] = 0,
+) -> None:
+    """One worker process (Procfile)."""
+    _become("workers", "worker", "--queues", queues, "--threads", str(threads or config.load().live_threads))
+
+
+@app.command()
+def clock() -> None:
+    """The clock alone (Procfile): fires schedules and sweeps; any number may run."""
+    _become("workers", "clock")
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database schema to the newest version."""
+    settings = config.load()
+    with closing(open_database(settings.database())) as database:
+        database.migrate()
+    console.print("The database schema is up to date.")
+
+
+@app.command()
+def status() -> None:
+    """What is held, owed, and ready, as JSON."""
+    deps = wiring.build(config.load(), "cli")
+    console.print(JSON.from_data({**overview(deps), "readiness": readiness(deps)}))
+
+
+@app.command()
+def ready() -> None:
+    """Exit code 0 when database, queue, migrations, workers and clock are well, else 1 and the findings."""
+    report = readiness(wiring.build(config.load(), "cli"))
+    console.print(JSON.from_data(report))
+    raise typer.Exit(0 if report["ready"] else 1)
+
+
+@app.command()
+def reconcile(connection: Annotated[str, typer.Argument(help="slug of the connection")]) -> None:
+    """Ask the workers for a full reconciliation of one connection now."""
+    deps = wiring.build(config.load(), "cli")
+    console.print(f"Run {request_reconcile(deps, connection)} is waiting for a worker.")
+
+
+@app.command()
+def simulate(
+    source: Annotated[str, typer.Argument(help="which vendor to simulate")],
+    port: Annotated[int, typer.Option(help="port on 127.0.0.1")],
+    option: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE, see the simulator's docs")] = None,
+) -> None:
+    """Run one vendor's simulator on loopback (also importable: app.sources.<vendor>.simulator)."""
+    options = dict(pair.split("=", 1) for pair in option or [])
+    uvicorn.run(sources.simulator(source, options), host="127.0.0.1", port=port, log_level="warning")
+
+
+def _become(module: str, *arguments: str) -> NoReturn:
+    """Replace this process: the process manager's signals then reach the worker itself."""
+    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606

@@ -1,0 +1,89 @@
+"""Reads the environment once into Settings; nothing else in Tallyhook reads it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.errors import BadConfiguration
+
+
+class Settings(BaseSettings):
+    """Every setting, its default and what it is for. Names in the environment begin with ``TALLYHOOK_``."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="TALLYHOOK_",
+        env_nested_delimiter="__",
+        env_file=".env",
+        extra="ignore",
+        populate_by_name=True,
+    )
+
+    data_dir: Path = Field(default=Path("data"), description="folder of the embedded database and queue")
+    database_url: SecretStr | None = Field(
+        default=None,
+        validation_alias=AliasChoices("TALLYHOOK_DATABASE_URL", "DATABASE_URL"),
+        description="postgresql://... or sqlite:///file; default: SQLite in the data folder",
+    )
+    redis_url: SecretStr | None = Field(
+        default=None,
+        validation_alias=AliasChoices("TALLYHOOK_REDIS_URL", "REDIS_URL"),
+        description="redis://... (Redis or Valkey); default: an embedded Valkey under `tallyhook up`",
+    )
+    host: str = Field(default="127.0.0.1", description="address the web process binds to")
+    port: int = Field(
+        default=8000,
+        validation_alias=AliasChoices("TALLYHOOK_PORT", "PORT"),
+        description="port of the web process",
+    )
+    public_url: str | None = Field(
+        default=None,
+        description="how the outside reaches the web process; signatures are computed over it",
+    )
+    connections: dict[str, dict[str, SecretStr]] = Field(
+        default_factory=dict,
+        description="one entry per account: CONNECTIONS__<SLUG>__<OPTION>; SOURCE defaults to the slug's first word",
+    )
+    poll_cron: str = Field(default="*/5 * * * *", description="when every connection is polled")
+    reconcile_cron: str = Field(default="0 3 * * *", description="when the nightly reconciliation runs")
+    timezone: str = Field(default="UTC", description="time zone of the schedules' defaults")
+    live_processes: int = Field(default=2, ge=1, description="worker processes for live items under `tallyhook up`")
+    live_threads: int = Field(default=16, ge=1, description="threads of a live worker process")
+    guard_share: float = Field(default=0.20, gt=0, le=1, description="share of rows above which a batch is held")
+    guard_rows: int = Field(default=25, ge=1, description="fewest rows for which a batch is held")
+    bulk_patience: float = Field(default=900.0, ge=0, description="seconds a bulk read may wait for its budget")
+    body_limit: int = Field(default=1_048_576, ge=1, description="largest webhook body in bytes")
+    body_timeout: float = Field(default=8.0, gt=0, description="seconds a webhook body may take to arrive")
+    log_level: str = Field(default="info", description="debug, info, warning or error")
+    log_json: bool = Field(default=False, description="one JSON object per log line instead of text for people")
+
+    def database(self) -> str:
+        """The database URL, embedded by default."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{(self.data_dir / 'tallyhook.db').absolute()}"
+
+    def redis(self) -> str | None:
+        """The queue's URL, ``None`` when there is none."""
+        return self.redis_url.get_secret_value() if self.redis_url is not None else None
+
+    def accounts(self) -> dict[str, tuple[str, dict[str, str]]]:
+        """Slug to (source, options with secrets revealed). Underscores in a slug become hyphens."""
+        accounts: dict[str, tuple[str, dict[str, str]]] = {}
+        for name, options in self.connections.items():
+            slug = name.lower().replace("_", "-")
+            plain = {option.lower(): value.get_secret_value() for option, value in options.items()}
+            source = plain.pop("source", slug.split("-")[0])
+            accounts[slug] = (source, plain)
+        return accounts
+
+
+def load() -> Settings:
+    """The settings of this process; raises ``BadConfiguration`` naming what is wrong, never a secret's value."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        raise BadConfiguration(f"settings: {wrong}") from None

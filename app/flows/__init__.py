@@ -1,0 +1,1 @@
+"""What we do: one use case per file; each gathers, decides, applies and tells."""

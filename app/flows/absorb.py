@@ -1,0 +1,118 @@
+"""The bulk path: stream a complete read, diff it by row hash, judge it, and apply only what differs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+import structlog
+
+from app.domain import Absent, Change, Kind, Page, Scope
+from app.flows.deps import Deps
+from app.rules.guard import Impact, implausible
+from app.stores import bulk, holds
+from app.stores.bulk import Diff, Differ, Written
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Absorbed:
+    """What a bulk read came to. ``held`` says why nothing was written, ``None`` when it was."""
+
+    diff: Diff
+    written: Written
+    read_at: datetime
+    changes: list[Change] = field(default_factory=list)
+    watermark: str | None = None
+    complete: bool = False
+    held: str | None = None
+
+
+Before = Callable[[Diff, datetime], None]
+"""Called with a believed diff just before it is written, while the old values can still be read."""
+
+
+def absorb(
+    deps: Deps,
+    connection: str,
+    kind: Kind,
+    read: Callable[[], Iterator[Page]],
+    *,
+    run_id: int | None = None,
+    judge_changes: bool = True,
+    before: Before | None = None,
+) -> Absorbed:
+    """Read everything ``read`` yields and make our rows equal to it, unless that is implausible.
+
+    An implausible read is repeated once; if the second look agrees with the first, the batch is held for a person
+    (``stores.holds``) and nothing is written.
+    """
+    absorbed, scope = _look(deps, connection, kind, read)
+    reason = _judge(deps, absorbed.diff, scope, judge_changes)
+    if reason is not None:
+        log.warning("implausible_read_repeated", connection=connection, kind=kind, reason=reason)
+        absorbed, scope = _look(deps, connection, kind, read)
+        reason = _judge(deps, absorbed.diff, scope, judge_changes)
+    if reason is not None and not _released(deps, connection, kind):
+        return _hold(deps, connection, kind, absorbed, reason, run_id)
+    if before is not None:
+        before(absorbed.diff, absorbed.read_at)
+    now = deps.now()
+    written = bulk.write(deps.database, connection, absorbed.diff, read_at=absorbed.read_at, now=now, scope=scope)
+    with deps.database.begin() as conn:
+        holds.close_all(conn, connection=connection, kind=kind, state="passed")
+    return replace(absorbed, written=written)
+
+
+def _look(
+    deps: Deps, connection: str, kind: Kind, read: Callable[[], Iterator[Page]]
+) -> tuple[Absorbed, Scope | None]:
+    read_at = deps.now()
+    differ = Differ(deps.database, connection, kind, read_at)
+    changes: list[Change] = []
+    watermark: str | None = None
+    scope: Scope | None = None
+    for page in read():
+        differ.feed(page.records)
+        changes.extend(page.changes)
+        watermark = page.watermark or watermark
+        scope = page.complete or scope
+    return Absorbed(differ.diff(scope), Written(), read_at, changes, watermark, scope is not None), scope
+
+
+def _judge(deps: Deps, diff: Diff, scope: Scope | None, judge_changes: bool) -> str | None:
+    zero = scope is not None and scope.absent is Absent.ZERO
+    impact = Impact(
+        total=diff.total_local,
+        created=len(diff.created),
+        changed=len(diff.changed),
+        zeroed=diff.zeroed,
+        deleted=0 if zero else len(diff.vanished),
+    )
+    return implausible(impact, deps.limits, judge_changes=judge_changes)
+
+
+def _released(deps: Deps, connection: str, kind: Kind) -> bool:
+    """Whether a person has said that the next such batch may pass."""
+    with deps.database.begin() as conn:
+        return holds.take_release(conn, connection=connection, kind=kind)
+
+
+def _hold(deps: Deps, connection: str, kind: Kind, absorbed: Absorbed, reason: str, run_id: int | None) -> Absorbed:
+    diff = absorbed.diff
+    summary = {
+        "rows_here": diff.total_local,
+        "rows_read": diff.read,
+        "created": len(diff.created),
+        "changed": len(diff.changed),
+        "zeroed": diff.zeroed,
+        "vanished": len(diff.vanished),
+    }
+    with deps.database.begin() as conn:
+        holds.hold(
+            conn, connection=connection, kind=kind, run_id=run_id, reason=reason, summary=summary, now=deps.now()
+        )
+    log.error("batch_held", connection=connection, kind=kind, reason=reason)
+    return replace(absorbed, watermark=None, held=reason)

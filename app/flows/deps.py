@@ -1,0 +1,47 @@
+"""What every flow is given: the parts, chosen once by ``wiring``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Protocol
+
+from app.domain import ItemKey
+from app.rules.guard import Limits
+from app.sources.base import Source
+from app.stores.engine import Database
+
+
+class Queue(Protocol):
+    """The way to tell workers to hurry. It may lose everything: the database knows what is owed."""
+
+    def wake(self, keys: Sequence[ItemKey]) -> None:
+        """One message per item; never raises and never blocks for long."""
+
+    def wake_run(self, run_id: int) -> None:
+        """A message for a bulk run."""
+
+    def resend(self, actor: str, queue: str, args: Sequence[object]) -> None:
+        """A message as it was, for the replay of a dead letter that is no item; raises ``Unavailable``."""
+
+    def depth(self) -> int:
+        """Messages waiting; -1 when the broker cannot be asked."""
+
+
+def utc_now() -> datetime:
+    """The one clock of production code."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Deps:
+    """The parts a flow works with. ``sources`` serve live items, ``bulk_sources`` have patience for budgets."""
+
+    database: Database
+    queue: Queue
+    sources: Mapping[str, Source]
+    bulk_sources: Mapping[str, Source]
+    worker: str = "local"
+    limits: Limits = field(default_factory=Limits)
+    now: Callable[[], datetime] = utc_now

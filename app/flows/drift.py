@@ -1,0 +1,92 @@
+"""Writes down what a nightly run found different, field by field, and why: one drift row per differing row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from app.domain import SKU_PREFIX, Kind, Listing, Record, batches, key_of
+from app.flows.deps import Deps
+from app.rules.drift import Traces, cause_of
+from app.stores import bulk, drift, traces
+from app.stores.bulk import Diff
+from app.stores.drift import DriftRow
+from app.stores.traces import Heard
+
+CHUNK = 500
+
+LOCALLY_EDITED = -1
+"""The ``row_hash`` that the database itself writes when a row is changed by anybody but us (migration 0002)."""
+
+Key = tuple[str, ...]
+
+
+def record_drift(deps: Deps, connection: str, run_id: int, diff: Diff, read_at: datetime) -> None:
+    """Write the drift rows of a believed diff. A first load is no drift: there was nothing to be wrong."""
+    if diff.total_local == 0:
+        return
+    for chunk in batches([*diff.created, *diff.changed], CHUNK):
+        _write(deps, connection, run_id, diff.kind, _of_records(deps, connection, diff.kind, chunk, read_at))
+    for keys in batches(diff.vanished, CHUNK):
+        _write(deps, connection, run_id, diff.kind, _of_vanished(deps, connection, diff.kind, keys))
+
+
+def _write(deps: Deps, connection: str, run_id: int, kind: Kind, rows: Iterator[DriftRow]) -> None:
+    found = list(rows)
+    if found:
+        with deps.database.begin() as conn:
+            drift.write(conn, run_id, connection, found, now=deps.now())
+
+
+def _of_records(
+    deps: Deps, connection: str, kind: Kind, records: Sequence[Record], read_at: datetime
+) -> Iterator[DriftRow]:
+    old = bulk.old_values(deps.database, connection, kind, [key_of(record) for record in records])
+    heard = _heard(deps, connection, kind, {name for record in records for name in _names(record)})
+    for record in records:
+        before = old.get(key_of(record))
+        if before is not None and before["read_at"] >= read_at:
+            continue  # a live sync was faster than this run: not a difference any more
+        yield DriftRow(
+            kind=kind,
+            item="/".join(key_of(record)),
+            change="missing" if before is None else "differs",
+            fields=drift.field_changes(before or {}, record),
+            cause=cause_of(_traces(record, before, heard)),
+            since=record.modified_at,
+        )
+
+
+def _of_vanished(deps: Deps, connection: str, kind: Kind, keys: Sequence[Key]) -> Iterator[DriftRow]:
+    heard = _heard(deps, connection, kind, {key[0] for key in keys})
+    for key in keys:
+        waiting, failing = key[0] in heard.waiting, key[0] in heard.failing
+        cause = cause_of(Traces(failing=failing, waiting=waiting))
+        yield DriftRow(kind=kind, item="/".join(key), change="vanished", fields={}, cause=cause, since=None)
+
+
+def _heard(deps: Deps, connection: str, kind: Kind, names: set[str]) -> Heard:
+    with deps.database.read() as conn:
+        return traces.heard(conn, connection, kind, sorted(names))
+
+
+def _names(record: Record) -> list[str]:
+    """The external ids under which the record's item can have been owed."""
+    names = [key_of(record)[0]]
+    if isinstance(record, Listing):
+        names += [record.parent_id] if record.parent_id else []
+        names += [SKU_PREFIX + record.sku] if record.sku else []
+    return names
+
+
+def _traces(record: Record, before: Mapping[str, Any] | None, heard: Heard) -> Traces:
+    names = _names(record)
+    last = max((heard.last[name] for name in names if name in heard.last), default=None)
+    changed = record.modified_at
+    return Traces(
+        edited=before is not None and before["row_hash"] == LOCALLY_EDITED,
+        failing=any(name in heard.failing for name in names),
+        waiting=any(name in heard.waiting for name in names),
+        heard=last is not None and changed is not None and last >= changed,
+    )

@@ -1,0 +1,121 @@
+"""The delta path: read what changed since the watermark, apply complete records, owe the rest, move the watermark."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from sqlalchemy import Connection
+
+from app.domain import SKU_PREFIX, Cause, Change, ItemKey, Kind, Listing, Record, key_of, micros
+from app.flows.absorb import absorb
+from app.flows.deps import Deps
+from app.sources.base import Source
+from app.stores import catalog, owed, watermarks
+from app.stores.owed import Claim
+
+READ_LAG = timedelta(seconds=3)
+"""A version's own second may hide a second edit, so a row is known only if it was read this long after."""
+
+log = structlog.get_logger()
+
+
+@dataclass
+class _Read:
+    """What a pull has read so far: the items it can vouch for, and the hints it got."""
+
+    seen: set[str] = field(default_factory=set)
+    changes: list[Change] = field(default_factory=list)
+    watermark: str | None = None
+    everything: bool = False
+
+    def add(self, record: Record) -> None:
+        """Note an item as read, under every name by which it can be owed."""
+        self.seen.add(key_of(record)[0])
+        if isinstance(record, Listing) and record.sku:
+            self.seen.add(SKU_PREFIX + record.sku)
+
+
+def pull(deps: Deps, claim: Claim) -> list[ItemKey]:
+    """Catch up one kind of one connection; returns the items that now need a message.
+
+    The watermark moves only with the last page, in the transaction that owes what needs a fetch of its own and
+    settles the items that the read has shown. Raises what the source raises.
+    """
+    connection, kind = claim.key.connection, claim.key.kind
+    source = deps.bulk_sources[connection]
+    with deps.database.begin() as conn:
+        since = watermarks.get(conn, connection, kind)
+        pulled_at = watermarks.pulled_at(conn, connection, kind)
+        if pulled_at is not None and (due := pulled_at + timedelta(seconds=source.pace(kind))) > deps.now():
+            owed.postpone(conn, claim, next_at=due)
+            return []
+        noted = owed.noted(conn, connection, kind)
+    whole = since is None or kind in source.whole_kinds
+    read = (
+        _read_whole(deps, source, connection, kind) if whole else _read_delta(deps, source, connection, kind, since)
+    )
+    return _finish(deps, claim, read, noted)
+
+
+def _read_whole(deps: Deps, source: Source, connection: str, kind: Kind) -> _Read:
+    """A first load, or a kind that has no delta."""
+    is_complete = kind in source.whole_kinds
+    absorbed = absorb(
+        deps,
+        connection,
+        kind,
+        lambda: source.full(kind) if is_complete else source.delta(kind, None),
+        judge_changes=False,
+    )
+    watermark = absorbed.watermark or str(micros(absorbed.read_at))
+    everything = absorbed.complete and absorbed.held is None
+    return _Read(changes=absorbed.changes, watermark=None if absorbed.held else watermark, everything=everything)
+
+
+def _read_delta(deps: Deps, source: Source, connection: str, kind: Kind, since: str | None) -> _Read:
+    read = _Read()
+    began = deps.now()
+    for page in source.delta(kind, since):
+        with deps.database.begin() as conn:
+            catalog.apply(conn, connection, page.records, read_at=began, now=deps.now())
+        for record in page.records:
+            read.add(record)
+        read.changes.extend(page.changes)
+        read.watermark = page.watermark or read.watermark
+    return read
+
+
+def _finish(deps: Deps, claim: Claim, read: _Read, noted: list[tuple[ItemKey, int]]) -> list[ItemKey]:
+    connection, kind = claim.key.connection, claim.key.kind
+    hinted = {change.external_id for change in read.changes}
+    now = deps.now()
+    with deps.database.begin() as conn:
+        news = unknown(conn, connection, kind, read.changes)
+        fresh = owed.remember(conn, connection, news, Cause.LOOKUP, now)
+        if read.watermark is not None:
+            watermarks.put(conn, connection, kind, read.watermark, now)
+        covered = [
+            (key, rev)
+            for key, rev in noted
+            if key.external_id not in hinted and (read.everything or key.external_id in read.seen)
+        ]
+        owed.settle_noted(conn, [entry for entry in covered if entry[0] != claim.key], "applied", now)
+        again = owed.settle(conn, [(claim, "applied")], now)
+    log.info("pulled", connection=connection, kind=kind, applied=len(read.seen), owed=len(fresh))
+    return fresh + again
+
+
+def unknown(conn: Connection, connection: str, kind: Kind, changes: list[Change]) -> list[Change]:
+    """The hints that say something new: an overlapping read names many items that we have in that very version."""
+    known = catalog.versions(conn, connection, kind, [change.external_id for change in changes])
+    return [change for change in changes if not _is_known(change, known.get(change.external_id))]
+
+
+def _is_known(change: Change, known: tuple[int, datetime] | None) -> bool:
+    if known is None or change.version == 0:
+        return False
+    version, read_at = known
+    edited = datetime.fromtimestamp(change.version / 1_000_000, UTC)
+    return version >= change.version and read_at >= edited + READ_LAG

@@ -1,0 +1,115 @@
+"""The receiver's heart: deliveries are written by group commit and acknowledged only after it.
+
+One writer thread takes whatever has gathered while its last commit was under way; there is no wait window, so a
+lone delivery is written at once and a burst shares one commit. The queue is woken after the acknowledgement.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+
+import structlog
+
+from app.domain import ItemKey
+from app.flows.deps import Deps
+from app.stores import inbox
+from app.stores.inbox import Arrival
+
+LARGEST_GROUP = 512
+
+log = structlog.get_logger()
+
+
+class Full(Exception):
+    """The buffer is full: the database stalls, or more comes in than it can take. The sender must come back."""
+
+
+class Intake:
+    """Takes verified deliveries on the event loop and commits them on its own thread.
+
+    ``capacity`` bounds the deliveries waiting for a commit. ``start`` and ``stop`` belong to the web process's
+    life; ``stop`` commits what is waiting.
+    """
+
+    def __init__(self, deps: Deps, *, capacity: int = 4096) -> None:
+        self._deps = deps
+        self._capacity = capacity
+        self._waiting: deque[tuple[Arrival, asyncio.Future[None]]] = deque()
+        self._wakeups: deque[ItemKey] = deque()
+        self._arrived = threading.Event()
+        self._committed = threading.Event()
+        self._stopping = False
+        self._threads: list[threading.Thread] = []
+
+    def start(self) -> None:
+        """Start the writer and the waker."""
+        for name, work in (("intake", self._write_groups), ("wakeups", self._send_wakeups)):
+            thread = threading.Thread(target=work, name=name, daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def stop(self) -> None:
+        """Commit what is waiting and end both threads."""
+        self._stopping = True
+        self._arrived.set()
+        self._committed.set()
+        for thread in self._threads:
+            thread.join(timeout=10)
+
+    def offer(self, arrival: Arrival) -> asyncio.Future[None]:
+        """A future that is done when the delivery is committed, and fails if it could not be.
+
+        Must be called on the event loop. Raises ``Full``.
+        """
+        if len(self._waiting) >= self._capacity:
+            raise Full
+        done = asyncio.get_running_loop().create_future()
+        self._waiting.append((arrival, done))
+        self._arrived.set()
+        return done
+
+    def _write_groups(self) -> None:
+        while True:
+            self._arrived.wait()
+            self._arrived.clear()
+            while self._waiting:
+                self._write([self._waiting.popleft() for _ in range(min(len(self._waiting), LARGEST_GROUP))])
+            if self._stopping and not self._waiting:
+                return
+
+    def _write(self, group: list[tuple[Arrival, asyncio.Future[None]]]) -> None:
+        loop = group[0][1].get_loop()
+        error: Exception | None = None
+        try:
+            with self._deps.database.begin() as conn:
+                accepted = inbox.accept(conn, [arrival for arrival, _ in group])
+            self._wakeups.extend(accepted.owed)
+        except Exception as failure:  # the senders are told, none of these deliveries is acknowledged
+            error = failure
+            log.error("inbox_commit_failed", deliveries=len(group), error=str(failure))
+        loop.call_soon_threadsafe(_answer, [done for _, done in group], error)
+        self._committed.set()
+
+    def _send_wakeups(self) -> None:
+        while not self._stopping:
+            self._committed.wait()
+            self._committed.clear()
+            keys = _drain(self._wakeups)
+            if keys:
+                self._deps.queue.wake(keys)
+
+
+def _answer(waiting: list[asyncio.Future[None]], error: Exception | None) -> None:
+    for done in waiting:
+        if done.done():  # the sender went away meanwhile
+            continue
+        if error is None:
+            done.set_result(None)
+        else:
+            done.set_exception(error)
+
+
+def _drain(keys: deque[ItemKey]) -> list[ItemKey]:
+    return [keys.popleft() for _ in range(len(keys))]

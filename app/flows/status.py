@@ -1,0 +1,66 @@
+"""What Tallyhook holds and owes right now, read from the database."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.flows.deps import Deps
+from app.stores import beats, catalog, dead_letters, holds, inbox, owed, runs, watermarks
+
+ALIVE = timedelta(seconds=30)
+"""A process that has not given a sign for this long counts as gone."""
+
+
+def overview(deps: Deps) -> dict[str, Any]:
+    """Per connection: rows by kind, owed items, last event, last run; and what waits for a person."""
+    with deps.database.read() as conn:
+        connections = {
+            slug: {
+                "source": source.name,
+                "webhooks": source.receiver is not None,
+                "rows": {kind: live for kind, (live, _) in catalog.counts(conn, slug).items()},
+                "owed": owed.count(conn, slug),
+                "last_event": _iso(inbox.last_received(conn, slug)),
+                "pulled": {kind: _iso(watermarks.pulled_at(conn, slug, kind)) for kind in source.kinds},
+                "last_run": next(iter(_runs(runs.latest(conn, slug, None, 1))), None),
+            }
+            for slug, source in deps.sources.items()
+        }
+        return {
+            "connections": connections,
+            "dead_letters": dead_letters.count(conn),
+            "holds": len(holds.open_(conn)),
+        }
+
+
+def readiness(deps: Deps) -> dict[str, Any]:
+    """Whether this installation can do its work: ``ready`` and each check's finding."""
+    checks: dict[str, Any] = {"queue": deps.queue.depth() >= 0}
+    try:
+        checks["migrations"] = deps.database.at_head()
+        with deps.database.read() as conn:
+            since = deps.now() - ALIVE
+            checks["workers"] = beats.alive(conn, "worker", since)
+            checks["clocks"] = beats.alive(conn, "clock", since)
+            oldest = min((seen for *_, seen in owed.backlog(conn)), default=None)
+        checks["database"] = True
+        checks["oldest_owed_seconds"] = None if oldest is None else round((deps.now() - oldest).total_seconds(), 1)
+    except SQLAlchemyError:
+        checks["database"] = False
+    needed = ("database", "queue", "migrations", "workers", "clocks")
+    return {"ready": all(checks.get(name) for name in needed), **checks}
+
+
+def _iso(moment: Any) -> str | None:
+    return None if moment is None else moment.isoformat()
+
+
+def _runs(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{name: _plain(value) for name, value in run.items() if name not in ("token",)} for run in found]
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if hasattr(value, "isoformat") else value

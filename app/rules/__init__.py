@@ -1,0 +1,1 @@
+"""What we decide: pure functions, no clock, no I/O."""

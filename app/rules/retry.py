@@ -1,0 +1,49 @@
+"""Whether, and when, a failed message is tried again: one question per error class, "will waiting help?"."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.errors import Permanent, RateLimited, Transient
+
+MAX_KILLS = 3
+"""A message that took its worker process down this often is dead."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Exponential backoff: ``first`` seconds doubling up to ``longest``, dead after ``attempts`` failures."""
+
+    first: float
+    longest: float
+    attempts: int
+
+
+TRANSIENT = Policy(first=1.0, longest=900.0, attempts=12)  # about 2 h 20 min in all
+RATE_LIMITED = Policy(first=2.0, longest=300.0, attempts=60)  # the vendor is well, only busy: about 4 h 40 min
+UNEXPECTED = Policy(first=1.0, longest=60.0, attempts=4)  # a bug of ours: perhaps a race, hardly ever more
+
+
+def policy_for(error: BaseException) -> Policy | None:
+    """The backoff for an error, ``None`` when waiting cannot help."""
+    if isinstance(error, Permanent):
+        return None
+    if isinstance(error, RateLimited):
+        return RATE_LIMITED
+    if isinstance(error, Transient):
+        return TRANSIENT
+    return UNEXPECTED
+
+
+def wait_before_retry(error: BaseException, failures: int, jitter: float) -> float | None:
+    """Seconds until the next try after this many failures (this one included), ``None`` for "it is dead".
+
+    ``jitter`` in [0, 1) spreads retries over the upper half of the backoff, so that a herd does not return at
+    once. A wish of the vendor (``retry_after``) is the least we wait.
+    """
+    policy = policy_for(error)
+    if policy is None or failures >= policy.attempts:
+        return None
+    backoff = min(policy.longest, policy.first * 2 ** min(failures - 1, 30))
+    wish = (error.retry_after or 0.0) if isinstance(error, Transient) else 0.0
+    return max(backoff * (0.5 + jitter / 2), wish)

@@ -1,0 +1,181 @@
+"""Asks Finale: one record or one list at a time, inside its limits, and never takes an error page for an answer."""
+
+from __future__ import annotations
+
+import base64
+import json
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+from urllib.parse import quote, unquote
+
+import httpx
+import msgspec
+
+from app.errors import AuthRejected, BadAnswer, Refused
+from app.sources.base import Context, Limit
+from app.sources.finale.columnar import Band, bands, single
+from app.sources.finale.wire import tail
+from app.sources.http import Http
+
+LIST_TIMEOUT = 180.0  # seconds; working clients wait 60 to 180 for lists
+RECORD_TIMEOUT = 30.0
+MARGIN = 2.0  # seconds our windows are longer than the vendor's, whose clock sees our calls a little later
+_MILLISECONDS_FROM = 1e11  # an X-RateLimit-Reset above this cannot be seconds (that would be the year 5138)
+_EPOCH_FROM = 1e8  # and one below this cannot be a time at all: it is the seconds to wait
+_LOOKED_AT = 65_536
+
+KEYS: Mapping[str, str] = {
+    "product": "productUrl",
+    "inventoryitem": "inventoryItemUrl",
+    "order": "orderUrl",
+    "facility": "facilityUrl",
+    "partygroup": "partyUrl",
+}
+"""The column of each collection that every record has: its URL."""
+
+
+@dataclass(frozen=True)
+class Rates:
+    """The vendor's published limits: single and list reads a minute, list reads an hour."""
+
+    gets_per_minute: int = 120
+    reads_per_hour: int = 300
+
+    @property
+    def record(self) -> tuple[Limit, ...]:
+        """What a single-record read counts against."""
+        return (Limit("get", self.gets_per_minute, 60 + MARGIN),)
+
+    @property
+    def collection(self) -> tuple[Limit, ...]:
+        """What a list read counts against."""
+        return (*self.record, Limit("collection", self.reads_per_hour, 3600 + MARGIN))
+
+
+class Client:
+    """Reads of one account, with Basic authentication by API key and secret. Safe to share between threads."""
+
+    def __init__(
+        self, context: Context, base_url: str, account: str, key: str, secret: str, rates: Rates | None = None
+    ) -> None:
+        credentials = base64.b64encode(f"{key}:{secret}".encode()).decode()
+        headers = {"authorization": f"Basic {credentials}", "accept": "application/json"}
+        self._http = Http(context, base_url, headers, timeout=RECORD_TIMEOUT)
+        self._account = account
+        self._rates = rates or Rates()
+
+    @property
+    def calls(self) -> int:
+        """Requests sent so far."""
+        return self._http.calls
+
+    def warm(self) -> None:
+        """Build this thread's HTTP client now."""
+        self._http.client()
+
+    def close(self) -> None:
+        """Give connections back."""
+        self._http.close()
+
+    def record(self, collection: str, id_: str) -> Band | None:
+        """One record by the last segment of its URL, as a band of one row; ``None`` when there is none (404).
+
+        Raises ``BadAnswer`` for a body that is no such record, also when it is another record than the one asked for.
+        """
+        path = self._path(collection) + as_segment(id_)
+        answer = self._http.request("GET", path, limits=self._rates.record, wait_of=reset_wait)
+        if answer.status_code == 404:
+            return None
+        _refuse_page(answer, answer.content[:_LOOKED_AT], path)
+        band = single(answer.content)
+        found = tail(_only(band, KEYS[collection]))
+        if found is None:
+            raise BadAnswer(f"GET {path}: no {KEYS[collection]} in the answer{_complaint(answer.content)}")
+        if unquote(found) != unquote(id_):
+            raise BadAnswer(f"GET {path}: asked for {id_!r}, got {found!r}")
+        return band
+
+    def collection(self, collection: str, filter_: Mapping[str, tuple[str, str]] | None = None) -> list[Band]:
+        """All records of a collection, or those inside closed ranges of top-level fields.
+
+        The answer is streamed to a temporary file; no matter how large, only the decoded bands are in memory.
+        Raises ``BadAnswer`` for anything but a complete list, ``Refused`` when there is no such collection.
+        """
+        path = self._path(collection)
+        with tempfile.TemporaryFile() as file:
+            answer = self._http.request(
+                "GET",
+                path,
+                limits=self._rates.collection,
+                params={"filter": encoded(filter_)} if filter_ else None,
+                timeout=LIST_TIMEOUT,
+                wait_of=reset_wait,
+                into=file,
+            )
+            if answer.status_code == 404:
+                raise Refused(f"GET {path}: 404; is {self._account!r} the account's name in Finale's addresses?")
+            return self._decoded(answer, file, collection, path)
+
+    def _decoded(self, answer: httpx.Response, file: BinaryIO, collection: str, path: str) -> list[Band]:
+        file.seek(0)
+        opening = file.read(_LOOKED_AT)
+        _refuse_page(answer, opening, path)
+        try:
+            return bands(file, KEYS[collection])
+        except BadAnswer as error:
+            raise BadAnswer(f"GET {path}: {error}{_complaint(opening)}") from error
+
+    def _path(self, collection: str) -> str:
+        # inventoryitem without the slash is a 404, the others answer either way
+        return f"/{self._account}/api/{collection}/"
+
+
+def as_segment(id_: str) -> str:
+    """An id as one URL segment; what is percent-encoded already stays as it came."""
+    return quote(id_, safe="%!$&'()*+,;=:@~").replace("..", "%2E%2E")
+
+
+def encoded(filter_: Mapping[str, tuple[str, str]]) -> str:
+    """The ``filter`` parameter: base64 of a JSON object of closed ranges (reference/filtering-resources)."""
+    text = json.dumps({field: list(bounds) for field, bounds in filter_.items()}, separators=(",", ":"))
+    return base64.b64encode(text.encode()).decode()
+
+
+def reset_wait(answer: httpx.Response, now: Callable[[], float] = time.time) -> float | None:
+    """Seconds until ``X-RateLimit-Reset``, whose unit is epoch milliseconds or seconds depending on whom one asks."""
+    try:
+        reset = float(answer.headers.get("x-ratelimit-reset", ""))
+    except ValueError:
+        return None
+    if reset < _EPOCH_FROM:
+        return max(reset, 0.0)
+    return max(reset / (1000 if reset > _MILLISECONDS_FROM else 1) - now(), 0.0)
+
+
+def _refuse_page(answer: httpx.Response, opening: bytes, path: str) -> None:
+    """HTML with status 200 is a login page or an error page, never data."""
+    kind = answer.headers.get("content-type", "")
+    text = opening.lstrip().lower()
+    if "html" not in kind and not text.startswith(b"<"):
+        return
+    if any(word in text for word in (b"login", b"log in", b"sign in", b"password")):
+        raise AuthRejected(f"GET {path}: a login page instead of data")
+    raise BadAnswer(f"GET {path}: an HTML page instead of data")
+
+
+def _only(band: Band, name: str) -> str | None:
+    value = band.column(name, Any)[0]
+    return value if isinstance(value, str) else None
+
+
+def _complaint(body: bytes) -> str:
+    """What an error body says for itself (``success: false``, ``errorMessage``, ``errors``, ``msg``)."""
+    try:
+        said = msgspec.json.decode(body, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
+    words = [said[key] for key in ("errorMessage", "errors", "msg", "message", "error") if said.get(key)]
+    return f"; Finale says {str(words[0])[:200]!r}" if words else ""

@@ -1,0 +1,228 @@
+"""Turns decoded Finale rows into our records; pure, and the same for a list row and a single record.
+
+Everything not mapped ends in ``extra``, so no data is lost. Source of the field names: samples/README.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from functools import lru_cache
+from itertools import repeat
+from typing import Any, TypeVar
+
+import msgspec
+
+from app.domain import Listing, Location, Vendor, micros, quantity
+from app.errors import BadAnswer
+from app.sources.finale.columnar import Band
+from app.sources.finale.wire import (
+    REORDER_FIELDS,
+    PriceEntry,
+    ReorderEntry,
+    SupplierEntry,
+    minor,
+    moment,
+    reorder_entries,
+    tail,
+)
+
+LIST_PRICE = "LIST_PRICE"
+
+_R = TypeVar("_R", bound=msgspec.Struct)
+_NO_SUPPLIER = SupplierEntry()
+
+ReorderPoint = tuple[Decimal | None, Decimal | None]  # at or below which stock, and how many
+
+_PRODUCT_MAPPED = frozenset(
+    (
+        "productUrl",
+        "productId",
+        "internalName",
+        "longDescription",
+        "category",
+        "universalProductCode",
+        "priceList",
+        "supplierList",
+        "reorderGuidelineList",
+        "lastUpdatedDate",
+    )
+)
+# Said completely by ``active``; any other status stays visible. Cost and lead time stay because rounding to minor
+# units and days could lose something.
+_PRODUCT_SILENT = {"statusId": frozenset((b'"PRODUCT_ACTIVE"', b'"PRODUCT_INACTIVE"'))}
+_LOCATION_MAPPED = frozenset(("facilityUrl", "facilityName", "parentFacilityUrl", "lastUpdatedDate"))
+_LOCATION_SILENT = {"statusId": frozenset((b'"FACILITY_ACTIVE"', b'"FACILITY_INACTIVE"'))}
+_VENDOR_MAPPED = frozenset(("partyUrl", "groupName", "lastUpdatedDate"))
+_VENDOR_SILENT = {"statusId": frozenset((b'"PARTY_ENABLED"', b'"PARTY_DISABLED"'))}
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What the account owner tells us: which price counts, and the currency where Finale names none."""
+
+    price_type: str | None = None
+    currency: str = "USD"
+
+
+def products(band: Band, terms: Terms, began: datetime) -> list[Listing]:
+    """The listings of a band; ``began`` (when the read began) is the version of a row without a time of its own.
+
+    Written by column, not by row: at 280,000 rows this saves half the time.
+    """
+    updated = [moment(text) for text in band.column("lastUpdatedDate", str | None)]
+    prices = [_price(entries, terms) for entries in band.column("priceList", list[PriceEntry] | None)]
+    currencies = [currency for _, currency in prices]
+    costs = band.column("cost", Decimal | None)
+    mains = [_main_supplier(entries) for entries in band.column("supplierList", list[SupplierEntry] | None)]
+    reorders = _reorder_points(band)
+    return _rows_of(
+        Listing,
+        external_id=[id_of(url, "productUrl") for url in band.column("productUrl", str | None)],
+        sku=_text(band, "productId"),
+        name=_text(band, "internalName"),
+        description=_text(band, "longDescription"),
+        active=[status == "PRODUCT_ACTIVE" for status in band.column("statusId", str | None)],
+        category=_text(band, "category"),
+        barcode=_text(band, "universalProductCode"),
+        price_minor=[price for price, _ in prices],
+        cost_minor=[minor(cost, currency) for cost, currency in zip(costs, currencies, strict=True)],
+        currency=currencies,
+        prices=band.texts("priceList"),
+        supplier_id=[tail(main.supplierPartyUrl) for main in mains],
+        supplier_sku=[main.supplierProductId or None for main in mains],
+        suppliers=band.texts("supplierList"),
+        lead_time_days=_lead_times(mains, band),
+        reorder_point=[point for point, _ in reorders],
+        reorder_quantity=[amount for _, amount in reorders],
+        reorders=band.texts("reorderGuidelineList"),
+        extra=band.leftovers(_PRODUCT_MAPPED, _PRODUCT_SILENT),
+        version=[micros(at or began) for at in updated],
+        modified_at=updated,
+    )
+
+
+def _rows_of(record: type[_R], **columns: list[Any]) -> list[_R]:
+    """Records from whole columns; a field without a column has its default."""
+    fields = msgspec.structs.fields(record)
+    return list(map(record, *(columns.get(field.name) or repeat(field.default) for field in fields)))
+
+
+def _text(band: Band, name: str) -> list[str | None]:
+    return [text or None for text in band.column(name, str | None)]
+
+
+def _lead_times(mains: list[SupplierEntry], band: Band) -> list[int | None]:
+    """In days: the main supplier's, else the product's own."""
+    own = band.column("leadTime", Decimal | None)
+    days = [fallback if main.leadTime is None else main.leadTime for main, fallback in zip(mains, own, strict=True)]
+    return [None if lead_time is None else round(lead_time) for lead_time in days]
+
+
+def _price(entries: list[PriceEntry] | None, terms: Terms) -> tuple[int | None, str]:
+    """Minor units and currency of the entry of the wanted type; by default ``LIST_PRICE``, else the first price."""
+    chosen = None
+    for entry in entries or ():
+        if entry.price is None:
+            continue
+        if entry.productPriceTypeId == (terms.price_type or LIST_PRICE):
+            chosen = entry
+            break
+        if chosen is None and terms.price_type is None:
+            chosen = entry
+    if chosen is None:
+        return None, terms.currency
+    currency = chosen.currencyUomId or terms.currency
+    return minor(chosen.price, currency), currency
+
+
+def _main_supplier(entries: list[SupplierEntry] | None) -> SupplierEntry:
+    """The one marked as main (``10_MAIN_SUPPL``), else the first, else nobody."""
+    if not entries:
+        return _NO_SUPPLIER
+    for entry in entries:
+        if "MAIN" in (entry.supplierPrefOrderId or ""):
+            return entry
+    return entries[0]
+
+
+def _reorder_points(band: Band) -> list[ReorderPoint]:
+    """For each row the first guideline with numbers, else the numbers at the top level of the record."""
+    entries = map(_guideline, band.texts("reorderGuidelineList"))
+    if not band.has_any(REORDER_FIELDS):
+        return list(entries)
+    top_level = zip(*(band.column(name, Decimal | None) for name in REORDER_FIELDS), strict=True)
+    return [
+        entry if entry != (None, None) else _numbers(ReorderEntry(*fields))
+        for entry, fields in zip(entries, top_level, strict=True)
+    ]
+
+
+@lru_cache(maxsize=16_384)
+def _guideline(text: str | None) -> ReorderPoint:
+    numbered = [_numbers(entry) for entry in reorder_entries(text)]
+    return next((numbers for numbers in numbered if numbers != (None, None)), (None, None))
+
+
+def _numbers(entry: ReorderEntry) -> ReorderPoint:
+    point, amount = entry.point, entry.quantity
+    return (None if point is None else quantity(point), None if amount is None else quantity(amount))
+
+
+def locations(band: Band, began: datetime) -> list[Location]:
+    """The facilities of a band: locations, and sublocations below them."""
+    extras = band.leftovers(_LOCATION_MAPPED, _LOCATION_SILENT)
+    return [_location(row, extra, began) for row, extra in zip(band.records(), extras, strict=True)]
+
+
+def _location(row: dict[str, Any], extra: str | None, began: datetime) -> Location:
+    modified = moment(row.get("lastUpdatedDate"))
+    return Location(
+        external_id=id_of(row.get("facilityUrl"), "facilityUrl"),
+        parent_id=tail(row.get("parentFacilityUrl")),
+        name=row.get("facilityName") or None,
+        active=row.get("statusId") in (None, "FACILITY_ACTIVE"),
+        extra=extra,
+        version=micros(modified or began),
+        modified_at=modified,
+    )
+
+
+def vendors(band: Band, began: datetime) -> list[Vendor]:
+    """The parties of a band that supply something; customers and carriers share the collection."""
+    extras = band.leftovers(_VENDOR_MAPPED, _VENDOR_SILENT)
+    rows = zip(band.records(), extras, strict=True)
+    return [_vendor(row, extra, began) for row, extra in rows if "SUPPLIER" in (row.get("roleTypeIdList") or ())]
+
+
+def _vendor(row: dict[str, Any], extra: str | None, began: datetime) -> Vendor:
+    modified = moment(row.get("lastUpdatedDate"))
+    contacts = row.get("contactMechList") or []
+    return Vendor(
+        external_id=id_of(row.get("partyUrl"), "partyUrl"),
+        name=row.get("groupName") or None,
+        active=row.get("statusId") in (None, "PARTY_ENABLED"),
+        account_number=row.get("accountNumber") or None,
+        email=_contact(contacts, "EMAIL_ADDRESS", ("infoString", "emailAddress", "email")),
+        phone=_contact(contacts, "TELECOM_NUMBER", ("contactNumber", "phoneNumber", "infoString")),
+        extra=extra,
+        version=micros(modified or began),
+        modified_at=modified,
+    )
+
+
+def _contact(contacts: list[Any], type_: str, keys: tuple[str, ...]) -> str | None:
+    """The first contact of a type. The value keys are those of OFBiz, Finale's ancestor; unverified."""
+    matching = (entry for entry in contacts if isinstance(entry, dict) and entry.get("contactMechTypeId") == type_)
+    values = (entry[key] for entry in matching for key in keys if entry.get(key))
+    value = next(values, None)
+    return None if value is None else str(value)
+
+
+def id_of(url: str | None, field: str) -> str:
+    """The record id in a URL; raises ``BadAnswer`` for a record without one, which cannot be told from others."""
+    found = tail(url)
+    if found is None:
+        raise BadAnswer(f"a record without {field}")
+    return found

@@ -1,0 +1,121 @@
+"""Turns decoded Finale orders into ours; a list row may lack the lines, a single record has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from app.domain import Change, Kind, Order, micros, quantity, to_json
+from app.errors import Unmappable
+from app.sources.finale.columnar import Band
+from app.sources.finale.mapping import Terms, id_of
+from app.sources.finale.wire import minor, moment, number, tail
+
+LINES = "orderItemList"
+_TYPES = {"PURCHASE": "purchase", "SALES": "sale", "TRANSFER": "transfer", "RETURN": "return"}
+_MAPPED = frozenset(("orderUrl", "orderId", LINES, "lastUpdatedDate"))
+_LINE_MAPPED = frozenset(("orderItemUrl", "productUrl", "productId", "quantity", "unitPrice"))
+
+
+def orders(band: Band, terms: Terms, began: datetime) -> list[Order]:
+    """The orders of a band of complete records."""
+    extras = band.leftovers(_MAPPED, {})
+    return [_order(row, extra, terms, began) for row, extra in zip(band.records(), extras, strict=True)]
+
+
+def headers(band: Band) -> list[Change]:
+    """The orders of a band without lines, as changes that each need a fetch."""
+    urls = band.column("orderUrl", str | None)
+    stamps = (moment(text) for text in band.column("lastUpdatedDate", str | None))
+    return [
+        Change(Kind.ORDER, id_of(url, "orderUrl"), micros(modified) if modified else 0)
+        for url, modified in zip(urls, stamps, strict=True)
+    ]
+
+
+def _order(row: Mapping[str, Any], extra: str | None, terms: Terms, began: datetime) -> Order:
+    modified = moment(row.get("lastUpdatedDate"))
+    type_ = _type(row.get("orderTypeId"))
+    lines = row.get(LINES) or []
+    return Order(
+        external_id=id_of(row.get("orderUrl"), "orderUrl"),
+        number=row.get("orderId") or None,
+        type=type_,
+        status=_status(row.get("statusId")),
+        location_id=_place(row, type_),
+        party_id=_party(row, type_),
+        ordered_on=(row.get("orderDate") or "")[:10] or None,
+        total_minor=minor(_total(lines, row.get("orderAdjustmentList") or []), terms.currency),
+        currency=terms.currency,
+        lines=to_json([_line(line, index, terms) for index, line in enumerate(lines, 1)]),
+        extra=extra,
+        version=micros(modified or began),
+        modified_at=modified,
+    )
+
+
+def _type(type_id: str | None) -> str:
+    """``RETURN`` wins because a return names the kind of order it returns as well."""
+    name = type_id or ""
+    found = [word for word in ("RETURN", "TRANSFER", "PURCHASE", "SALES") if word in name]
+    return _TYPES[found[0]] if found else name.removesuffix("_ORDER").lower() or "sale"
+
+
+def _status(status_id: str | None) -> str | None:
+    """``ORDER_LOCKED`` -> ``locked``."""
+    return status_id.removeprefix("ORDER_").lower() if status_id else None
+
+
+def _place(row: Mapping[str, Any], type_: str) -> str | None:
+    """Where the goods are for us: purchases and transfers arrive, sales leave; both URLs stay in ``extra``."""
+    arriving, leaving = row.get("destinationFacilityUrl"), row.get("originFacilityUrl")
+    first, second = (arriving, leaving) if type_ in ("purchase", "transfer") else (leaving, arriving)
+    return tail(first or second)
+
+
+def _party(row: Mapping[str, Any], type_: str) -> str | None:
+    """The supplier of a purchase, the customer of anything else."""
+    wanted = "SUPPLIER" if type_ == "purchase" else "CUSTOMER"
+    roles = [role for role in row.get("orderRoleList") or [] if role.get("partyId")]
+    match = next((role for role in roles if role.get("roleTypeId") == wanted), None)
+    return str(match["partyId"]) if match else None
+
+
+def _total(lines: list[Any], adjustments: list[Any]) -> Decimal | None:
+    """The sum of what has an amount, ``None`` when nothing has."""
+    amounts = [_times(line) for line in lines]
+    amounts += [number(adjustment.get("amount"), "an adjustment's amount") for adjustment in adjustments]
+    known = [amount for amount in amounts if amount is not None]
+    return sum(known, Decimal(0)) if known else None
+
+
+def _times(line: Mapping[str, Any]) -> Decimal | None:
+    count, price = number(line.get("quantity"), "a line's quantity"), number(line.get("unitPrice"), "a unit price")
+    return None if count is None or price is None else count * price
+
+
+def _line(line: Any, index: int, terms: Terms) -> dict[str, Any]:
+    """One line as ``domain.Order`` describes it, with ``extra`` for what is left when there is something."""
+    if not isinstance(line, dict):
+        raise Unmappable(f"{LINES}: line {index} is {line!r}, not an object")
+    count = number(line.get("quantity"), f"the quantity of line {index}")
+    rest = {
+        key: _plain(value) for key, value in line.items() if key not in _LINE_MAPPED and value not in (None, "", [])
+    }
+    told = {
+        "line_id": tail(line.get("orderItemUrl")) or str(index),
+        "listing_id": tail(line.get("productUrl")),
+        "sku": line.get("productId"),
+        "name": None,
+        "quantity": None if count is None else str(quantity(count)),
+        "unit_minor": minor(number(line.get("unitPrice"), f"the price of line {index}"), terms.currency),
+        "currency": terms.currency,
+    }
+    return {**told, "extra": rest} if rest else told
+
+
+def _plain(value: Any) -> Any:
+    """A number stays a number in JSON text."""
+    return float(value) if isinstance(value, Decimal) else value

@@ -1,0 +1,43 @@
+"""Lets the garbage collector rest during bulk decoding, where its passes would take most of the time."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class _Pauses:
+    """Counts who wants the collector to rest, because threads overlap and there is one per process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._wanted = 0
+        self._was_on = False
+
+    def enter(self) -> None:
+        with self._lock:
+            if self._wanted == 0:
+                self._was_on = gc.isenabled()
+                gc.disable()
+            self._wanted += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._wanted -= 1
+            if self._wanted == 0 and self._was_on:
+                gc.enable()
+
+
+_pauses = _Pauses()
+
+
+@contextmanager
+def paused_gc() -> Iterator[None]:
+    """No collections meanwhile, in any thread of this process."""
+    _pauses.enter()
+    try:
+        yield
+    finally:
+        _pauses.leave()

@@ -1,0 +1,164 @@
+"""The account as it is when the simulator starts, the same for the same seed."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from urllib.parse import quote
+
+from app.sources.finale.simulator.records import Facility, Line, Order, Party, Place, Product
+from app.sources.finale.simulator.settings import Options
+from app.sources.finale.simulator.world import World
+from app.sources.shop import CATEGORIES, ware
+
+DAY = 86_400
+_PACKING = "36 cs 36/1"
+
+
+def opened(options: Options, clock: Callable[[], float]) -> World:
+    """A world with everything that the options ask for."""
+    world = World(random.Random(options.seed), clock)
+    _open_places(world, options)
+    _open_parties(world, options)
+    for number in range(1, options.products + 1):
+        world.put_product(_product(options, number, world.dice))
+        _stock_up(world, options, number)
+    for _ in range(options.orders if options.products else 0):
+        _open_order(world)
+    return world
+
+
+def new_product(world: World, options: Options) -> Product:
+    """The next product of the range, made now."""
+    product = made(options.seed, world.next_number, created=world.now(), updated=world.now())
+    return world.put_product(product)
+
+
+def made(seed: int, number: int, *, created: int, updated: int) -> Product:
+    """The product with a number; two of three have a URL that ends in the SKU."""
+    thing = ware(seed, number)
+    name = f"{thing.name} {thing.size}"
+    return Product(
+        number=number,
+        tail=_tail(number, thing.sku, name),
+        sku=thing.sku,
+        name=name,
+        description=f"{name}, made to last" if number % 2 else None,
+        active=number % 10 != 0,
+        category=CATEGORIES[thing.category],
+        barcode=f"{number:012d}" if number % 4 else None,
+        price_minor=thing.price_minor if number % 25 else None,
+        cost_minor=thing.cost_minor,
+        supplier_id=str(10_001 + thing.supplier) if number % 8 else None,
+        lead_time_days=thing.lead_time_days,
+        reorder_point=thing.reorder_point,
+        created=created,
+        updated=updated,
+    )
+
+
+def _tail(number: int, sku: str, name: str) -> str:
+    if number % 6 == 0:
+        return f"P2024{number:07d}"
+    return quote(f"{name} {number:06d}") if number % 6 == 3 else sku
+
+
+def _product(options: Options, number: int, dice: random.Random) -> Product:
+    first, last = _epoch(options.first_day), _epoch(options.last_day)
+    if options.same_second:
+        return made(options.seed, number, created=first, updated=last)
+    created = first + (last - first) * (number - 1) // max(options.products, 1)
+    return made(options.seed, number, created=created, updated=dice.randint(created, last))
+
+
+def _epoch(day: str) -> int:
+    return int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp())
+
+
+def _open_places(world: World, options: Options) -> None:
+    for store in range(options.locations):
+        id_ = str(10_000 + 100 * store)
+        world.facilities[id_] = Facility(id_, f"Warehouse {store + 1}")
+        for shelf in range(1, options.sublocations + 1):
+            below = str(10_000 + 100 * store + shelf)
+            world.facilities[below] = Facility(below, f"W{store + 1}-{shelf}", id_)
+
+
+def _open_parties(world: World, options: Options) -> None:
+    world.parties["PRIMARY"] = Party("PRIMARY", "Demo Company")
+    for number in range(options.vendors):
+        id_ = str(10_001 + number)
+        world.parties[id_] = Party(id_, f"Supplier {number + 1}", ("SUPPLIER",), f"orders{number + 1}@example.com")
+    for number in range(3):
+        id_ = str(20_001 + number)
+        world.parties[id_] = Party(id_, f"Customer {number + 1}", ("CUSTOMER",))
+
+
+def _stock_up(world: World, options: Options, number: int) -> None:
+    """Some rows on hand for a product: different shelves, now and then lots and packings."""
+    dice, shelves = world.dice, world.shelves()
+    rows = int(options.stock_rows_each) + (dice.random() < options.stock_rows_each % 1)
+    opening = ware(options.seed, number).opening_stock
+    for row in range(rows if shelves and number % 20 else 0):
+        shelf = shelves[dice.randrange(len(shelves))].id
+        lot = f"L_{number}-{row}" if number % 11 == 0 else ""
+        packing = _PACKING if number % 13 == 0 and row == 0 else ""
+        half = Decimal("0.5") if number % 17 == 0 else Decimal(0)
+        world.move(Place(number, shelf, lot, packing), Decimal(1 + opening // rows) + half)
+
+
+def _open_order(world: World) -> None:
+    age = world.dice.randrange(80 * DAY)
+    created = world.now() - age
+    place_order(world, is_purchase=world.dice.random() < 0.4, status=_status(world), at=created)
+
+
+def _status(world: World) -> str:
+    return world.dice.choice(("ORDER_CREATED", "ORDER_LOCKED", "ORDER_LOCKED", "ORDER_COMPLETED", "ORDER_CANCELLED"))
+
+
+def place_order(world: World, *, is_purchase: bool, status: str, at: int, lines: tuple[Line, ...] = ()) -> Order:
+    """A new order of some random products; an open one has its stock rows on order or reserved."""
+    dice = world.dice
+    party = dice.choice(world.suppliers() if is_purchase else _customers(world))
+    order = Order(
+        id=f"{'p' if is_purchase else ''}{world.next_order:05d}",
+        is_purchase=is_purchase,
+        status=status,
+        facility_id=dice.choice(world.stores()).id,
+        party_id=party.id,
+        lines=lines or _lines(world, is_purchase),
+        created=at,
+        updated=at,
+    )
+    world.next_order += 1
+    world.put_order(order)
+    return order
+
+
+def claim_stock(world: World, order: Order, sign: int = 1) -> list[str]:
+    """Enter (or with -1 take away) the rows that an open order has; returns their keys."""
+    done = [
+        world.move(Place(line.number, order.facility_id, order_id=order.id), line.quantity * sign)
+        for line in order.lines
+        if line.number in world.products
+    ]
+    return [each.external_id for each in done]
+
+
+def _lines(world: World, is_purchase: bool) -> tuple[Line, ...]:
+    products = [product for _ in range(world.dice.randint(1, 3)) if (product := world.some_product())]
+    return tuple(
+        Line(
+            product.number,
+            Decimal(world.dice.randint(5, 60) if is_purchase else world.dice.randint(1, 4)),
+            (product.cost_minor if is_purchase else product.price_minor) or 0,
+        )
+        for product in products
+    )
+
+
+def _customers(world: World) -> list[Party]:
+    return [party for party in world.parties.values() if "CUSTOMER" in party.roles]

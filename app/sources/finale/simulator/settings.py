@@ -1,0 +1,106 @@
+"""Every option and fault switch of the simulated Finale account, with its default."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+Value = str | int | float | bool
+
+
+class Faults(msgspec.Struct, forbid_unknown_fields=True):
+    """Switches that POST /_sim/faults can change while the simulator runs; probabilities lie between 0 and 1."""
+
+    # lists
+    short_column: str = ""  # this column comes as [] beside longer ones
+    extra_column: str = ""  # this column has one cell too many
+    empty_as_columns: bool = False  # an empty list is {"productUrl": []} instead of {}
+    random_order: bool = False  # not by lastUpdatedDate
+    scan_window: bool = False  # limit cuts before the filter instead of after
+    null_upper_refused: bool = False  # a lastUpdatedDate range without an upper end: 400 instead of now
+    ignore_filter: bool = False  # every filter is ignored
+    row_cap: int = 120_000  # a list filtered by date never has more rows, the oldest ones
+    cap_unfiltered: bool = False  # nor has an unfiltered one
+    strict_slash: bool = False  # all collections want the slash, not only inventoryitem
+    lines_in_list: bool = False  # order lists carry orderItemList
+    blank_cells: bool = False  # empty cells are "" instead of null
+    # limits
+    rate_get: int = 120  # per minute; 0 for no limit
+    rate_post: int = 120
+    rate_lists: int = 300  # collection reads per hour
+    reset_in_seconds: bool = False  # X-RateLimit-Reset in epoch seconds instead of milliseconds
+    limit_headers_always: bool = False
+    # the next n answers are
+    next_429: int = 0
+    next_502: int = 0
+    next_html: int = 0  # 200 with an HTML error page
+    next_login: int = 0  # 200 with a login page
+    next_truncated: int = 0  # 200 with half a document
+    next_dropped: int = 0  # the connection breaks in the middle of the body
+    next_empty: int = 0  # 200 without a body
+    next_error_body: int = 0  # 200 with {"success": false, "errorMessage": ...}
+    latency: float = 0.0  # seconds before each answer
+    # access
+    legacy_cookie: bool = False  # Basic is refused, POST /{account}/api/auth gives a session cookie
+    # writes
+    hard_deletes: bool = False  # the shop also deletes products for good, which Finale itself never does
+    # GraphQL
+    graphql_cap: int = 1000
+    graphql_removed_field: str = ""  # this field is no longer known
+    # the bridge: shares of pings that are
+    bridge_drop: float = 0.0  # never sent
+    bridge_duplicate: float = 0.0  # sent twice with the same id
+    bridge_delay: float = 0.0  # sent bridge_delay_seconds later
+    bridge_delay_seconds: float = 60.0
+    bridge_reorder: float = 0.0  # held back until some later ones went out
+
+
+class Options(Faults):
+    """What the account is made of and whom it tells; fixed at the start. All but ``state_file`` decide by ``seed``."""
+
+    seed: int = 1
+    account: str = "demo"
+    api_key: str = "simulated-key"
+    api_secret: str = "simulated-secret"  # noqa: S105 - a simulator's, public
+    products: int = 300
+    stock_rows_each: float = 2.1  # on-hand rows per product, on average
+    locations: int = 3  # each with sublocations
+    sublocations: int = 3
+    vendors: int = 8
+    orders: int = 40  # of the last weeks
+    first_day: str = "2016-01-01"  # product edits before the start lie between these days
+    last_day: str = "2025-12-31"
+    same_second: bool = False  # all products were last edited in one second, as after an import
+    changes_per_minute: float = 0.0  # a living shop
+    bridge_url: str = ""  # where each change is reported to; nowhere without it
+    bridge_secret: str = "whsec_c2ltdWxhdGVkLWJyaWRnZS1zZWNyZXQ="  # noqa: S105 - a simulator's, public
+    bridge_tries: int = 6
+    state_file: str = ""  # keeps the shop over a restart
+
+
+def read(options: Mapping[str, Value]) -> Options:
+    """The options as given, checked; text is converted. Raises ``ValueError`` naming what is wrong."""
+    return _converted(dict(options), Options)
+
+
+def merge(current: Options, changes: Mapping[str, Any]) -> None:
+    """Switch faults; raises ``ValueError`` for what is no fault switch."""
+    switched = _converted(dict(changes), Faults)
+    for name in changes:
+        setattr(current, name, getattr(switched, name))
+
+
+def active(current: Options) -> dict[str, Any]:
+    """The switches that are not as by default."""
+    defaults = Faults()
+    names = Faults.__struct_fields__
+    return {name: getattr(current, name) for name in names if getattr(current, name) != getattr(defaults, name)}
+
+
+def _converted(values: dict[str, Any], shape: type[Any]) -> Any:
+    try:
+        return msgspec.convert(values, shape, strict=False)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"simulator option: {error}") from error

@@ -1,0 +1,131 @@
+"""The simulated account's state, and the only way to change it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+
+import msgspec
+
+from app.sources.finale.simulator.records import Done, Facility, Order, Party, Place, Product
+
+
+class World:
+    """Products, places, parties, orders and stock of one account, as of now.
+
+    Changes happen on the event loop; whoever reads for longer takes a snapshot, which stays true because the
+    records are frozen.
+    """
+
+    def __init__(self, dice: random.Random, clock: Callable[[], float]) -> None:
+        self.dice = dice
+        self.products: dict[int, Product] = {}
+        self.facilities: dict[str, Facility] = {}
+        self.parties: dict[str, Party] = {}
+        self.orders: dict[str, Order] = {}
+        self.stock: dict[Place, Decimal] = {}
+        self.row_ids: dict[Place, int] = {}
+        self.places: list[Place] = []
+        self.next_number = 1
+        self.next_order = 1
+        self.revision = 0
+        self._clock = clock
+        self._by_tail: dict[str, int] = {}
+        self._sorted: tuple[int, list[Product]] = (-1, [])
+
+    def now(self) -> int:
+        """Epoch seconds: Finale knows no fractions."""
+        return int(self._clock())
+
+    def put_product(self, product: Product) -> Product:
+        """Add or replace a product."""
+        self.products[product.number] = product
+        self._by_tail[product.tail] = product.number
+        self.next_number = max(self.next_number, product.number + 1)
+        self.revision += 1
+        return product
+
+    def edit(self, product: Product, what: str = "updated", **fields: object) -> Done:
+        """Change a product, and with it its time."""
+        changed = self.put_product(msgspec.structs.replace(product, updated=self.now(), **fields))
+        return Done("product", changed.tail, what, changed.sku)
+
+    def drop_product(self, product: Product) -> Done:
+        """Delete a product for good, and its stock with it."""
+        del self.products[product.number], self._by_tail[product.tail]
+        for place in [place for place in self.stock if place.number == product.number]:
+            del self.stock[place]
+        self.revision += 1
+        return Done("product", product.tail, "deleted", product.sku)
+
+    def product_at(self, tail: str) -> Product | None:
+        """The product whose URL ends so."""
+        number = self._by_tail.get(tail)
+        return None if number is None else self.products[number]
+
+    def by_update(self) -> list[Product]:
+        """All products, oldest edit first, then by URL."""
+        if self._sorted[0] != self.revision:
+            ordered = sorted(self.products.values(), key=lambda product: (product.updated, product.tail))
+            self._sorted = (self.revision, ordered)
+        return self._sorted[1]
+
+    def put_order(self, order: Order) -> Order:
+        """Add or replace an order."""
+        self.orders[order.id] = order
+        return order
+
+    def move(self, place: Place, by: Decimal) -> Done:
+        """Change a stock row by an amount."""
+        if place not in self.row_ids:
+            self.row_ids[place] = 100_000 + len(self.row_ids)
+            self.places.append(place)
+        amount = self.stock.get(place, Decimal(0)) + by
+        if amount:
+            self.stock[place] = amount
+        else:
+            self.stock.pop(place, None)
+        product = self.products[place.number]
+        key = f"{product.tail}/{place.facility_id}/{self.state_of(place)}"
+        return Done("stock", key, f"{by:+f}", product.sku)
+
+    def state_of(self, place: Place) -> str:
+        """Whether a stock row is on hand, on order or reserved."""
+        if not place.order_id:
+            return "on_hand"
+        return "on_order" if self.orders[place.order_id].is_purchase else "reserved"
+
+    def stores(self) -> list[Facility]:
+        """The top-level facilities."""
+        return [facility for facility in self.facilities.values() if facility.parent_id is None]
+
+    def shelves(self) -> list[Facility]:
+        """The sublocations, where goods lie."""
+        return [facility for facility in self.facilities.values() if facility.parent_id is not None]
+
+    def suppliers(self) -> list[Party]:
+        """The parties one can buy from."""
+        return [party for party in self.parties.values() if "SUPPLIER" in party.roles]
+
+    def some_product(self, *, wanted: Callable[[Product], bool] = lambda product: True) -> Product | None:
+        """A random product that fits, if one turns up soon."""
+        for _ in range(50):
+            number = self.dice.randrange(1, self.next_number)
+            product = self.products.get(number)
+            if product is not None and wanted(product):
+                return product
+        return None
+
+    def some_stock(self) -> Place | None:
+        """A random row with goods on hand."""
+        for _ in range(50):
+            place = self.places[self.dice.randrange(len(self.places))] if self.places else None
+            if place is not None and not place.order_id and self.stock.get(place, 0) > 0:
+                return place
+        return None
+
+    def some_order(self, orders: Iterable[Order]) -> Order | None:
+        """A random one of some orders."""
+        found = list(orders)
+        return self.dice.choice(found) if found else None

@@ -1,0 +1,233 @@
+"""The Finale source: what to ask Finale for each kind, and what its answer speaks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+
+from app.domain import (
+    SKU_PREFIX,
+    WHOLE,
+    Absent,
+    Answer,
+    Kind,
+    Listing,
+    Page,
+    Record,
+    Ref,
+    Scope,
+)
+from app.errors import Refused
+from app.sources.base import Receiver
+from app.sources.finale import mapping, orders
+from app.sources.finale.client import KEYS, Client
+from app.sources.finale.columnar import Band
+from app.sources.finale.feeds import Orders, Products, taken
+from app.sources.finale.mapping import Terms
+from app.sources.finale.options import Options
+from app.sources.finale.pauses import paused_gc
+from app.sources.finale.stock import Tally
+from app.sources.finale.windows import Walk, Window, span
+from app.sources.finale.wire import moment, timestamp
+
+COLLECTIONS = {
+    Kind.PRODUCT: "product",
+    Kind.STOCK: "inventoryitem",
+    Kind.ORDER: "order",
+    Kind.LOCATION: "facility",
+    Kind.VENDOR: "partygroup",
+}
+OVERLAP = timedelta(minutes=2)
+"""Read again before a watermark: a change may become visible after a later one did."""
+
+PAGE_ROWS = 4_000
+_FIRST_ORDERS = timedelta(days=90)
+_FULL_ORDERS = timedelta(days=7)
+_NEVER = 1_000_000_000  # as a storm size: lists of this kind are no substitute for fetching the items
+
+
+class FinaleSource:
+    """One Finale account (see ``app.sources.base.Source``)."""
+
+    name = "finale"
+    kinds: tuple[Kind, ...] = (Kind.LOCATION, Kind.VENDOR, Kind.PRODUCT, Kind.STOCK, Kind.ORDER)
+    whole_kinds: tuple[Kind, ...] = (Kind.LOCATION, Kind.VENDOR, Kind.STOCK)
+
+    def __init__(
+        self,
+        client: Client,
+        options: Options,
+        receiver: Receiver | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.receiver = receiver
+        self._client = client
+        self._options = options
+        self._terms = Terms(options.price_type, options.currency)
+        self._now = now
+
+    def batch_size(self, kind: Kind) -> int:
+        """Finale reads records one by one."""
+        return 1
+
+    def pace(self, kind: Kind) -> float:
+        """Stock has no delta, each pull reads all of it."""
+        return self._options.stock_pace if kind is Kind.STOCK else 5.0
+
+    def storm_size(self, kind: Kind) -> int:
+        """A product list has whole records; half a minute's single reads cost more than one of it."""
+        return 60 if kind is Kind.PRODUCT else _NEVER
+
+    def calls(self) -> int:
+        """Requests sent so far."""
+        return self._client.calls
+
+    def warm(self) -> None:
+        """Build this thread's HTTP client now."""
+        self._client.warm()
+
+    def close(self) -> None:
+        """Give connections back."""
+        self._client.close()
+
+    def fetch(self, refs: Sequence[Ref]) -> Answer:
+        """The present truth about records by id, or about products by ``sku:X``; all stock for any stock ref."""
+        records: list[Record] = []
+        gone: list[Ref] = []
+        covers: list[Scope] = []
+        for ref in refs:
+            if ref.kind is Kind.STOCK or ref.external_id == WHOLE:
+                for page in self._whole(ref.kind):
+                    records += page.records
+                    covers += [page.complete] if page.complete else []
+            elif found := self._one(ref):
+                records += found
+            else:
+                gone.append(ref)
+        return Answer(records, gone=gone, covers=covers)
+
+    def delta(self, kind: Kind, since: str | None) -> Iterator[Page]:
+        """What changed since ``since``: products with their records, orders by name; the other kinds as a whole.
+
+        A watermark is a ``lastUpdatedDate`` (see ``feeds.Progress``). Kinds without one are read whole, and their
+        watermark only says when that read began.
+        """
+        self._check(kind)
+        if kind is Kind.PRODUCT:
+            return self.full(kind) if since is None else self._products_since(_start(since), since)
+        if kind is Kind.ORDER:
+            return self._orders_since(self._now() - _FIRST_ORDERS if since is None else _start(since), since)
+        return self._whole(kind)
+
+    def full(self, kind: Kind) -> Iterator[Page]:
+        """Everything of a kind, complete; of orders, which only grow, the last seven days without that claim."""
+        self._check(kind)
+        if kind is Kind.PRODUCT:
+            return self._all_products()
+        if kind is Kind.ORDER:
+            return self._orders_since(self._now() - _FULL_ORDERS, None)
+        return self._whole(kind)
+
+    def _check(self, kind: Kind) -> None:
+        if kind not in self.kinds:
+            raise Refused(f"Finale has no {kind.value} to read; it has {', '.join(self.kinds)}")
+
+    # one item
+
+    def _one(self, ref: Ref) -> list[Record]:
+        self._check(ref.kind)
+        began = self._now()
+        if ref.external_id.startswith(SKU_PREFIX):
+            return (
+                list(self._by_sku(ref.external_id.removeprefix(SKU_PREFIX), began))
+                if ref.kind is Kind.PRODUCT
+                else []
+            )
+        band = self._client.record(COLLECTIONS[ref.kind], ref.external_id)
+        return [] if band is None else self._records(ref.kind, band, began)
+
+    def _by_sku(self, sku: str, began: datetime) -> list[Listing]:
+        """By filter, because for many products the record's URL does not end in the SKU."""
+        found = self._client.collection("product", {"productId": (sku, sku)})
+        listings = [listing for band in found for listing in mapping.products(band, self._terms, began)]
+        return [listing for listing in listings if listing.sku == sku]
+
+    def _records(self, kind: Kind, band: Band, began: datetime) -> list[Record]:
+        if kind is Kind.PRODUCT:
+            return list(mapping.products(band, self._terms, began))
+        if kind is Kind.ORDER:
+            return list(orders.orders(band, self._terms, began))
+        if kind is Kind.LOCATION:
+            return list(mapping.locations(band, began))
+        return list(mapping.vendors(band, began))
+
+    # whole collections
+
+    def _whole(self, kind: Kind) -> Iterator[Page]:
+        """Stock, locations or vendors: one read, one complete page sequence."""
+        if kind is Kind.PRODUCT or kind is Kind.ORDER:
+            yield from self.full(kind)
+            return
+        began = self._now()
+        reply = self._client.collection(COLLECTIONS[kind])
+        pages = self._stock_pages(reply, began) if kind is Kind.STOCK else self._small_pages(kind, reply, began)
+        yield from (Page(records) for records in pages)
+        absent = Absent.ZERO if kind is Kind.STOCK else Absent.DELETED
+        yield Page(watermark=timestamp(began), complete=Scope(kind, absent=absent))
+
+    def _stock_pages(self, reply: list[Band], began: datetime) -> Iterator[Sequence[Record]]:
+        tally = Tally()
+        with paused_gc():
+            for band in taken(reply):
+                tally.add(band)
+        return tally.pages(began, PAGE_ROWS)
+
+    def _small_pages(self, kind: Kind, reply: list[Band], began: datetime) -> Iterator[Sequence[Record]]:
+        for band in taken(reply):
+            yield self._records(kind, band, began)
+
+    # products
+
+    def _all_products(self) -> Iterator[Page]:
+        feed = Products(self._terms, self._now())
+        reply = self._client.collection("product")
+        cut_from = self._cut_from(reply)
+        yield from feed.pages(reply)
+        if cut_from is not None:
+            for more in self._walk("product").replies(cut_from):
+                yield from feed.pages(more)
+        yield feed.end(Scope(Kind.PRODUCT))
+
+    def _cut_from(self, reply: list[Band]) -> datetime | None:
+        """From when on a reply that is as long as the vendor's cap must be completed; ``None`` if it is shorter."""
+        if sum(band.rows for band in reply) < self._options.row_cap:
+            return None
+        covered = span(reply, KEYS["product"])
+        return (covered.ascending and covered.newest) or self._options.history_start
+
+    def _products_since(self, start: datetime, since: str) -> Iterator[Page]:
+        feed = Products(self._terms, self._now(), since)
+        for reply in self._walk("product").replies(start):
+            yield from feed.pages(reply)
+        yield feed.end()
+
+    def _walk(self, collection: str) -> Walk:
+        def read(window: Window) -> list[Band]:
+            return self._client.collection(collection, {"lastUpdatedDate": window.bounds})
+
+        return Walk(read, KEYS[collection], self._options.row_cap, self._now)
+
+    # orders
+
+    def _orders_since(self, start: datetime, since: str | None) -> Iterator[Page]:
+        feed = Orders(self._terms, self._now(), since)
+        for reply in self._walk("order").replies(start):
+            yield from feed.pages(reply)
+        yield feed.end()
+
+
+def _start(since: str) -> datetime:
+    at = moment(since)
+    if at is None:
+        raise Refused(f"a watermark must be a time, not {since!r}")
+    return at - OVERLAP

@@ -1,0 +1,120 @@
+"""Walks a collection by ``lastUpdatedDate`` in windows that the vendor accepts and that nothing falls out of.
+
+The vendor's rules (support article 115007936708): a range of at most 30 days, both ends given, and never more than
+120,000 records, the oldest ones, without a word about the rest. Its ``offset`` parameter is ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from app.errors import BadAnswer
+from app.sources.finale.columnar import Band
+from app.sources.finale.wire import moment, timestamp
+
+WIDEST = timedelta(days=30)
+AHEAD = timedelta(minutes=5)
+"""How far past our clock the last window reaches, so that a vendor clock ahead of ours hides nothing."""
+SECOND = timedelta(seconds=1)
+_ZONES = timedelta(days=1)  # a filter in another time zone is still applied; one that is off by more is not
+
+
+class Window(NamedTuple):
+    """A closed range of update times."""
+
+    lower: datetime
+    upper: datetime
+
+    @property
+    def bounds(self) -> tuple[str, str]:
+        """The range as the vendor spells it."""
+        return timestamp(self.lower), timestamp(self.upper)
+
+
+class Span(NamedTuple):
+    """What a reply covers: how many records, the first and last URL, the oldest and newest update time."""
+
+    rows: int
+    first: str | None
+    last: str | None
+    oldest: datetime | None
+    newest: datetime | None
+    ascending: bool
+
+
+def span(bands: list[Band], key: str) -> Span:
+    """Describe a reply. ``ascending`` is whether it came in the order of update times."""
+    urls: list[str | None] = []
+    edges: list[str] = []
+    ascending = True
+    for band in bands:
+        urls += band.column(key, str | None)[:: max(band.rows - 1, 1)]
+        texts = [text for text in band.column("lastUpdatedDate", str | None) if text]
+        ascending = ascending and edges[-1:] + texts == sorted(edges[-1:] + texts)
+        edges += (min(texts), max(texts)) if texts else ()
+    rows = sum(band.rows for band in bands)
+    ends = (urls[0], urls[-1]) if urls else (None, None)
+    times = (moment(min(edges)), moment(max(edges))) if edges else (None, None)
+    return Span(rows, *ends, *times, ascending)
+
+
+class Walk:
+    """One walk from ``start`` to now, oldest first; a record updated meanwhile is met again further on.
+
+    ``read`` asks for one window. A reply of ``row_cap`` records or more may be cut, so its window is halved.
+    """
+
+    def __init__(
+        self, read: Callable[[Window], list[Band]], key: str, row_cap: int, now: Callable[[], datetime]
+    ) -> None:
+        self._read = read
+        self._key = key
+        self._row_cap = row_cap
+        self._now = now
+        self._seen: dict[Span, Window] = {}
+
+    def replies(self, start: datetime) -> Iterator[list[Band]]:
+        """The replies that were not cut. Raises ``BadAnswer`` when walking cannot get any further."""
+        lower = start.replace(microsecond=0)
+        while True:
+            last = (self._now() + AHEAD).replace(microsecond=0)
+            upper = min(lower + WIDEST, last)
+            if upper > lower:
+                yield from self._window(Window(lower, upper))
+            if upper >= last:
+                return
+            lower = upper
+
+    def _window(self, window: Window) -> Iterator[list[Band]]:
+        reply = self._read(window)
+        covered = span(reply, self._key)
+        if covered.rows < self._row_cap:
+            self._refuse_repeat(window, covered)
+            yield reply
+            return
+        self._refuse_endless(window, covered)
+        del reply
+        middle = (window.lower + (window.upper - window.lower) / 2).replace(microsecond=0)
+        yield from self._window(Window(window.lower, middle))
+        # not a second later: the vendor may know fractions that it does not show
+        yield from self._window(Window(middle, window.upper))
+
+    def _refuse_repeat(self, window: Window, covered: Span) -> None:
+        """The same records for two windows that share at most an instant mean that the filter is not applied."""
+        before = self._seen.setdefault(covered, window)
+        if covered.rows == 0 or before == window:
+            return
+        shared = covered.oldest == covered.newest in (before.upper, window.lower)
+        if not shared:
+            raise BadAnswer(f"the same {covered.rows} records for {before.bounds} and for {window.bounds}")
+
+    def _refuse_endless(self, window: Window, covered: Span) -> None:
+        where = f"{covered.rows} records for {window.bounds}, at the limit of {self._row_cap}"
+        if window.upper - window.lower < 2 * SECOND:
+            raise BadAnswer(f"{where}, and no narrower window is possible")
+        if covered.oldest is None or covered.newest is None:
+            raise BadAnswer(f"{where}, without update times to narrow the window by")
+        if covered.oldest < window.lower - _ZONES or covered.newest > window.upper + _ZONES:
+            raise BadAnswer(f"{where}, but not of that time: the filter is not applied")

@@ -1,0 +1,124 @@
+"""How Finale spells what we read: record URLs, zoneless times, money, and the nested lists of a product."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from app.errors import Unmappable
+
+_EXPONENTS: Mapping[str, int] = {
+    **dict.fromkeys(("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX"), 0),
+    **dict.fromkeys(("UYI", "VND", "VUV", "XAF", "XOF", "XPF"), 0),
+    **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
+}
+_USUAL_EXPONENT = 2
+
+
+class PriceEntry(msgspec.Struct, gc=False):
+    """One entry of ``priceList``; an unset price has no ``price`` key."""
+
+    productPriceTypeId: str | None = None  # noqa: N815 (the vendor's spelling)
+    price: Decimal | None = None
+    currencyUomId: str | None = None  # noqa: N815
+
+
+class SupplierEntry(msgspec.Struct, gc=False):
+    """One entry of ``supplierList``."""
+
+    supplierPartyUrl: str | None = None  # noqa: N815
+    supplierPrefOrderId: str | None = None  # noqa: N815
+    supplierProductId: str | None = None  # noqa: N815
+    leadTime: Decimal | None = None  # noqa: N815
+
+
+class ReorderEntry(msgspec.Struct, gc=False):
+    """One entry of ``reorderGuidelineList``.
+
+    Only ``reorderCalculationMethodId`` is known from live accounts. The names of the numeric keys are guesses that
+    do no harm when they are wrong: the whole list is kept as JSON beside them.
+    """
+
+    reorderPoint: Decimal | None = None  # noqa: N815
+    reorderPointQuantity: Decimal | None = None  # noqa: N815
+    minimumQuantity: Decimal | None = None  # noqa: N815
+    reorderQuantity: Decimal | None = None  # noqa: N815
+    reorderToQuantity: Decimal | None = None  # noqa: N815
+    maximumQuantity: Decimal | None = None  # noqa: N815
+
+    @property
+    def point(self) -> Decimal | None:
+        """The stock at or below which to reorder."""
+        return _first_set(self.reorderPoint, self.reorderPointQuantity, self.minimumQuantity)
+
+    @property
+    def quantity(self) -> Decimal | None:
+        """How many to reorder."""
+        return _first_set(self.reorderQuantity, self.reorderToQuantity, self.maximumQuantity)
+
+
+REORDER_FIELDS = ReorderEntry.__struct_fields__
+_REORDERS = msgspec.json.Decoder(list[ReorderEntry], strict=False)
+
+
+def reorder_entries(text: str | None) -> list[ReorderEntry]:
+    """The entries of a ``reorderGuidelineList`` cell; raises ``Unmappable`` when it is something else."""
+    try:
+        return _REORDERS.decode(text) if text else []
+    except msgspec.ValidationError as error:
+        raise Unmappable(f"reorderGuidelineList: {error}") from error
+
+
+def _first_set(*values: Decimal | None) -> Decimal | None:
+    return next((value for value in values if value is not None), None)
+
+
+def tail(url: str | None) -> str | None:
+    """The last segment of a record URL, percent-encoded as it came: ``/acct/api/product/4x8%20DJ`` -> ``4x8%20DJ``.
+
+    It is the record's id for us: for many products it is not the public product id (reference/resource-patterns).
+    """
+    return url.rstrip("/").rpartition("/")[2] or None if url else None
+
+
+def moment(text: str | None) -> datetime | None:
+    """A Finale time (``2026-04-01T15:06:46``, no zone, UTC) as an aware datetime.
+
+    Raises ``Unmappable`` for text that is no ISO 8601 time.
+    """
+    if not text:
+        return None
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise Unmappable(f"{text!r} is no time like 2026-04-01T15:06:46") from error
+    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+
+
+def timestamp(at: datetime) -> str:
+    """An aware datetime as Finale spells it: UTC, to the second, without a zone."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def minor(amount: Decimal | None, currency: str) -> int | None:
+    """An amount in minor units of an ISO 4217 currency (JPY has none, KWD a thousand), half to even."""
+    if amount is None:
+        return None
+    try:
+        return round(amount.scaleb(_EXPONENTS.get(currency, _USUAL_EXPONENT)))
+    except (ValueError, OverflowError) as error:
+        raise Unmappable(f"an amount must be a finite number, not {amount}") from error
+
+
+def number(value: Any, what: str) -> Decimal | None:
+    """A JSON number or numeric text as ``Decimal``; raises ``Unmappable`` naming ``what`` it was."""
+    if value is None or value == "":
+        return None
+    try:
+        return Decimal(value)
+    except (ArithmeticError, TypeError, ValueError) as error:
+        raise Unmappable(f"{what} must be a number, not {value!r}") from error

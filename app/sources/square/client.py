@@ -1,0 +1,179 @@
+"""Square's REST calls as methods: paging that cannot loop or end early, pacing, and nothing about our domain.
+
+A cursor is bound to the body of its first request (the same body is sent again with it), lives about five
+minutes and is never stored. An empty page that has a cursor is not the end.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, NamedTuple, TypeVar
+
+import httpx
+
+from app.errors import BadAnswer, RateLimited, Refused
+from app.sources.base import Context
+from app.sources.http import Http
+from app.sources.square import wire
+from app.sources.square.pace import Pace, backoff, wish
+
+Page = TypeVar("Page", bound=wire.Reply)
+Shape = TypeVar("Shape")
+
+CATALOG_IDS = 1000  # batch_retrieve_max_object_ids of /v2/catalog/info
+COUNT_ROWS = 1000
+CATALOG_ROWS = 1000  # search_max_page_limit
+ORDER_IDS = 100
+ORDER_ROWS = 500
+ORDER_LOCATIONS = 10  # more: "Cannot provide more than 10 location_ids."
+VENDOR_IDS = 100
+
+
+class Places(NamedTuple):
+    """All locations, and the vendor's clock (whole seconds, UTC) when it listed them."""
+
+    locations: list[wire.Json]
+    told_at: datetime
+
+
+class Client:
+    """Blocking and thread-safe. Every method raises ``app.errors`` only."""
+
+    def __init__(self, context: Context, base_url: str, token: str, version: str, rate: float) -> None:
+        headers = {"authorization": f"Bearer {token}", "square-version": version, "accept": "application/json"}
+        self._http = Http(context, base_url, headers)
+        self._context = context
+        self.pace = Pace(rate)
+
+    @property
+    def calls(self) -> int:
+        """Requests sent so far."""
+        return self._http.calls
+
+    def warm(self) -> None:
+        """Build this thread's HTTP client now."""
+        self._http.client()
+
+    def close(self) -> None:
+        """Give connections back."""
+        self._http.close()
+
+    def catalog_search(self, body: wire.Json) -> Iterator[wire.CatalogReply]:
+        """Pages of POST /v2/catalog/search; ``limit`` is set here."""
+        return self._pages("/v2/catalog/search", {**body, "limit": CATALOG_ROWS}, wire.CatalogReply)
+
+    def catalog_list(self, types: Sequence[str]) -> Iterator[wire.CatalogReply]:
+        """Pages (of 100) of GET /v2/catalog/list: live objects only."""
+        return self._pages("/v2/catalog/list", {"types": ",".join(types)}, wire.CatalogReply, method="GET")
+
+    def catalog_retrieve(self, ids: Sequence[str]) -> list[wire.Json]:
+        """The objects with these ids (at most 1,000), deleted ones too; unknown ids are left out."""
+        body = {"object_ids": list(ids), "include_deleted_objects": True}
+        return self._post("/v2/catalog/batch-retrieve", body, wire.CatalogReply).objects or []
+
+    def catalog_limits(self) -> dict[str, int]:
+        """The live limits of the catalog calls."""
+        return self._call("GET", "/v2/catalog/info", None, wire.InfoReply).limits or {}
+
+    def counts(self, body: wire.Json) -> Iterator[wire.CountsReply]:
+        """Pages of POST /v2/inventory/counts/batch-retrieve, newest ``calculated_at`` first."""
+        return self._pages("/v2/inventory/counts/batch-retrieve", {**body, "limit": COUNT_ROWS}, wire.CountsReply)
+
+    def orders_search(self, body: wire.Json) -> Iterator[wire.OrdersReply]:
+        """Pages of POST /v2/orders/search; ``body`` names at most 10 locations."""
+        return self._pages("/v2/orders/search", {**body, "limit": ORDER_ROWS}, wire.OrdersReply)
+
+    def orders_retrieve(self, ids: Sequence[str]) -> list[wire.Json]:
+        """The orders with these ids (at most 100); unknown and not yet readable ones are left out."""
+        return self._post("/v2/orders/batch-retrieve", {"order_ids": list(ids)}, wire.OrdersReply).orders or []
+
+    def locations(self) -> Places:
+        """Every location, inactive ones too; the call has no pages."""
+        response = self._request("GET", "/v2/locations", None)
+        locations = wire.read(response, wire.LocationsReply).locations or []
+        return Places(locations, _told_at(response))
+
+    def vendors_search(self) -> Iterator[wire.VendorsReply]:
+        """Pages of POST /v2/vendors/search. The body is flat: Square's own example wraps it wrongly in ``query``."""
+        body = {"filter": {"status": ["ACTIVE", "INACTIVE"]}, "sort": {"field": "CREATED_AT", "order": "ASC"}}
+        return self._pages("/v2/vendors/search", body, wire.VendorsReply)
+
+    def vendors_retrieve(self, ids: Sequence[str]) -> dict[str, wire.VendorReply]:
+        """For each vendor id (at most 100) the vendor, or the reason why there is none."""
+        answer = self._post("/v2/vendors/bulk-retrieve", {"vendor_ids": list(ids)}, wire.VendorsByIdReply)
+        return answer.responses or {}
+
+    def events_search(self, since: str, until: str) -> Iterator[wire.EventsReply]:
+        """Pages (of 100) of POST /v2/events; refused while the Events API is not enabled."""
+        body = {"query": {"filter": {"created_at": {"start_at": since, "end_at": until}}}, "limit": 100}
+        return self._pages("/v2/events", body, wire.EventsReply)
+
+    def events_enable(self) -> None:
+        """Make Square record events from now on; needs a personal access token."""
+        self._call("PUT", "/v2/events/enable", {}, wire.Reply)
+
+    def _pages(self, path: str, body: wire.Json, shape: type[Page], method: str = "POST") -> Iterator[Page]:
+        seen: set[str] = set()
+        cursor: str | None = None
+        while True:
+            page = self._one_page(method, path, body if cursor is None else {**body, "cursor": cursor}, shape)
+            yield page
+            cursor = page.cursor
+            if not cursor:
+                return
+            if cursor in seen:
+                raise BadAnswer(f"{path}: the same cursor came twice, the read would never end")
+            seen.add(cursor)
+
+    def _one_page(self, method: str, path: str, body: wire.Json, shape: type[Page]) -> Page:
+        try:
+            return self._call(method, path, body, shape)
+        except Refused as error:
+            # An expired cursor is a 400, but beginning again does help: it is not for a dead letter.
+            if "cursor" in body and wire.EXPIRED_CURSOR in str(error):
+                raise BadAnswer(f"{path}: the cursor has expired, the read must begin again") from error
+            raise
+
+    def _post(self, path: str, body: wire.Json, shape: type[Shape]) -> Shape:
+        return self._call("POST", path, body, shape)
+
+    def _call(self, method: str, path: str, body: wire.Json | None, shape: type[Shape]) -> Shape:
+        return wire.read(self._request(method, path, body), shape)
+
+    def _request(self, method: str, path: str, body: wire.Json | None) -> httpx.Response:
+        """One request; a 429 slows us down and is tried again as long as the context's patience lasts."""
+        waited = 0.0
+        for attempt in itertools.count():
+            wishes: list[float | None] = []
+            try:
+                response = self._send(method, path, body, wishes)
+            except RateLimited:
+                if not wishes:
+                    raise  # our own budget, which has been waited for already
+                wait = wishes[-1] if wishes[-1] is not None else backoff(attempt)
+                if waited + wait > self._context.patience:
+                    raise
+            else:
+                self.pace.went_well()
+                return response
+            self._context.sleep(wait)
+            waited += wait
+        raise AssertionError("unreachable: the loop has no end")
+
+    def _send(self, method: str, path: str, body: wire.Json | None, wishes: list[float | None]) -> httpx.Response:
+        def note(response: httpx.Response) -> float | None:
+            self.pace.was_refused()
+            wishes.append(wish(response))
+            return wishes[-1]
+
+        content: dict[str, Any] = {"params": body} if method == "GET" else {"json": body}
+        return self._http.request(method, path, limits=self.pace.limits(), wait_of=note, **content)
+
+
+def _told_at(response: httpx.Response) -> datetime:
+    """The ``Date`` header; our own clock where a proxy has removed it."""
+    text = response.headers.get("date")
+    return parsedate_to_datetime(text).astimezone(UTC) if text else datetime.now(UTC)

@@ -1,0 +1,178 @@
+"""How each kind is read as a feed of pages, and what its watermark is.
+
+Watermarks are Square's own timestamps, verbatim; the overlap is taken off when one is used. They come with the
+last page only, because no feed but the counts is sorted by time of change:
+
+    product, category   ``latest_time`` of the first page: what changes during the walk is found next time
+    stock               ``calculated_at`` of the newest row, which is the first row of the first page
+    order               the newest ``updated_at`` over all locations, none of which was read beyond a common end
+    location, vendor    none: there is no filter by time, so every read is the whole
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+from app.domain import Change, Kind, Page, Record, Scope, batches
+from app.sources.square import mapping, orders, parties, wire
+from app.sources.square.client import ORDER_LOCATIONS, Client, Places
+from app.sources.square.counts import counts as counts_of
+from app.sources.square.times import before, later, text_of
+
+CATALOG_OVERLAP = timedelta(seconds=5)
+STOCK_OVERLAP = timedelta(seconds=30)
+ORDER_OVERLAP = timedelta(minutes=2)
+FIRST_ORDERS = timedelta(days=90)
+RECENT_ORDERS = timedelta(days=7)
+"""More than the 72 hours by which an offline sale can be late."""
+
+
+def touched_items(client: Client, since: str) -> Iterator[Page]:
+    """Every item of which the item itself or a variation was created, changed or deleted, once or more.
+
+    Deleted items come without their variations, these come as rows of their own; a row that names no item can only
+    be applied as it is. Both types are asked for, because either can change alone.
+    """
+    told: dict[str, int] = {}
+    watermark: str | None = None
+    for page in client.catalog_search(_since(since, "ITEM", "ITEM_VARIATION")):
+        watermark = watermark or page.latest_time
+        rows = page.objects or []
+        yield Page(changes=_news(rows, told), records=_orphans(rows))
+    yield Page(watermark=watermark or since)
+
+
+def _since(since: str, *types: str) -> wire.Json:
+    """``begin_time`` is exclusive. Deleted objects came even unasked once it is set, so they are always asked for."""
+    begin = before(since, CATALOG_OVERLAP)
+    return {"object_types": list(types), "begin_time": begin, "include_deleted_objects": True}
+
+
+def _news(rows: Sequence[wire.Json], told: dict[str, int]) -> list[Change]:
+    """One change per item, again only for a higher version than the one told before."""
+    newest: dict[str, int] = {}
+    for row in rows:
+        item, version = _item_id(row), row.get("version") or 0
+        if item is not None and version > max(newest.get(item, 0), told.get(item, -1)):
+            newest[item] = version
+    told.update(newest)
+    return [Change(Kind.PRODUCT, item, version) for item, version in newest.items()]
+
+
+def _item_id(row: wire.Json) -> str | None:
+    return row["id"] if row.get("type") == "ITEM" else mapping.item_of(row)
+
+
+def _orphans(rows: Sequence[wire.Json]) -> list[Record]:
+    return [mapping.deleted_listing(row) for row in rows if row.get("is_deleted") and _item_id(row) is None]
+
+
+def all_items(client: Client) -> Iterator[Page]:
+    """Every live item as listings, complete."""
+    watermark: str | None = None
+    for page in client.catalog_search({"object_types": ["ITEM"]}):
+        watermark = watermark or page.latest_time
+        yield Page(records=[listing for item in page.objects or [] for listing in mapping.live_listings(item)])
+    yield Page(watermark=watermark, complete=Scope(Kind.PRODUCT))
+
+
+def touched_categories(client: Client, since: str) -> Iterator[Page]:
+    """Categories that were created, changed or deleted."""
+    return _categories(client, _since(since, "CATEGORY"), since, None)
+
+
+def all_categories(client: Client) -> Iterator[Page]:
+    """Every live category, complete."""
+    return _categories(client, {"object_types": ["CATEGORY"]}, None, Scope(Kind.CATEGORY))
+
+
+def _categories(client: Client, body: wire.Json, since: str | None, complete: Scope | None) -> Iterator[Page]:
+    watermark: str | None = None
+    for page in client.catalog_search(body):
+        watermark = watermark or page.latest_time
+        yield Page(records=[mapping.category(thing) for thing in page.objects or []])
+    yield Page(watermark=watermark or since, complete=complete)
+
+
+def counts(client: Client, since: str | None) -> Iterator[Page]:
+    """Counts calculated since, or all. Never complete: an absent count means "nothing known", not zero.
+
+    Rows that change during the walk move to its front, where it has passed; they are newer than the watermark.
+    """
+    body = {"updated_after": before(since, STOCK_OVERLAP)} if since else {}
+    watermark: str | None = None
+    for page in client.counts(body):
+        rows = page.counts or []
+        for row in rows[:1] if watermark is None else ():
+            watermark = row.get("calculated_at")
+        yield Page(records=counts_of(rows))
+    yield Page(watermark=watermark or since)
+
+
+def orders_since(client: Client, places: Places, since: str | None, zones: Mapping[str, str]) -> Iterator[Page]:
+    """Orders updated since a watermark (without one: in the last 90 days).
+
+    Locations are read in groups of ten, one group after the other, up to one common end: the vendor's clock before
+    the first read. So the newest ``updated_at`` seen is a point up to which every group has been read, and no group
+    can make the watermark skip what another group has not shown yet. An order that moves beyond the end meanwhile
+    is newer than the watermark.
+    """
+    start = before(since, ORDER_OVERLAP) if since else text_of(places.told_at - FIRST_ORDERS)
+    newest = since
+    for rows in _order_pages(client, places, start):
+        for row in rows:
+            newest = later(newest, row.get("updated_at"))
+        yield _order_page(rows, zones)
+    yield Page(watermark=newest or start)
+
+
+def orders_of_the_week(client: Client, places: Places, zones: Mapping[str, str]) -> Iterator[Page]:
+    """Orders updated in the last 7 days. Neither complete nor a watermark: it begins later than a delta might."""
+    for rows in _order_pages(client, places, text_of(places.told_at - RECENT_ORDERS)):
+        yield _order_page(rows, zones)
+    yield Page()
+
+
+def _order_page(rows: Sequence[wire.Json], zones: Mapping[str, str]) -> Page:
+    """Orders as records; those still without their lines only as changes, to be asked for again."""
+    now = datetime.now(UTC)
+    young = [row for row in rows if orders.is_settling(row, now)]
+    return Page(
+        records=[orders.order(row, zones) for row in rows if row not in young],
+        changes=[Change(Kind.ORDER, row["id"]) for row in young],
+    )
+
+
+def _order_pages(client: Client, places: Places, start: str) -> Iterator[list[wire.Json]]:
+    # The Date header cuts off the fraction of its second; without that second the newest orders would be missing.
+    end = text_of(places.told_at + timedelta(seconds=1))
+    for ids in batches([place["id"] for place in places.locations], ORDER_LOCATIONS):
+        for page in client.orders_search(order_query(ids, start, end)):
+            yield page.orders or []
+
+
+def order_query(location_ids: Sequence[str], start: str, end: str) -> wire.Json:
+    """The body of an order search by ``updated_at``; both ends are inclusive, the sort field must match."""
+    return {
+        "location_ids": list(location_ids),
+        "return_entries": False,
+        "query": {
+            "filter": {"date_time_filter": {"updated_at": {"start_at": start, "end_at": end}}},
+            "sort": {"sort_field": "UPDATED_AT", "sort_order": "ASC"},
+        },
+    }
+
+
+def all_vendors(client: Client) -> Iterator[Page]:
+    """Every vendor, inactive ones too, complete."""
+    for page in client.vendors_search():
+        yield Page(records=[parties.vendor(data) for data in page.vendors or []])
+    yield Page(complete=Scope(Kind.VENDOR))
+
+
+def raise_unless_unknown(answer: wire.VendorReply, vendor_id: str) -> None:
+    """One vendor's own errors inside a 200: an unknown id is an answer, anything else is raised."""
+    problems = [problem for problem in answer.errors or [] if problem.code not in ("NOT_FOUND", "VENDOR_NOT_FOUND")]
+    if problems:
+        raise wire.problem_error(problems, f"vendor {vendor_id}")

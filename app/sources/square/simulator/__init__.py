@@ -1,0 +1,73 @@
+"""A simulated Square account over real HTTP, with every trap of the real one that we know of.
+
+``create(options)`` gives a Starlette app; options and fault switches with their defaults are the fields of
+``settings.Options``. The same seed gives the same merchandise (``app.sources.shop``) and the same dice.
+
+    /v2/...                  the API: catalog, inventory, orders, locations, vendors, events, subscriptions
+    GET  /_sim/truth/{kind}  what a perfect copy would hold, told from the simulator's own state
+    GET  /_sim/status        sizes, calls, webhooks
+    POST /_sim/faults        switch faults (a JSON object of ``settings.Faults``)
+    POST /_sim/changes       {"count": n, "kinds": [...]} changes now
+
+Deleted variations keep their counts, as they keep their place in old orders.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.sources.square.simulator.answers import ApiError, json_response
+from app.sources.square.simulator.api_catalog import CatalogApi
+from app.sources.square.simulator.api_rest import EventsApi, OrdersApi, PlacesApi
+from app.sources.square.simulator.control import Control
+from app.sources.square.simulator.gate import Gate
+from app.sources.square.simulator.settings import Value, read
+from app.sources.square.simulator.shop_life import ShopLife
+from app.sources.square.simulator.world import World
+
+
+def create(options: Mapping[str, Value]) -> Starlette:
+    """An app that is one account; raises ``ValueError`` for an unknown or unreadable option."""
+    world = World(read(options))
+    life = ShopLife(world)
+    routes = [
+        *CatalogApi(world, life.edits).routes,
+        *OrdersApi(world).routes,
+        *PlacesApi(world).routes,
+        *EventsApi(world).routes,
+        *Control(world, life).routes,
+    ]
+
+    @contextlib.asynccontextmanager
+    async def living(app: Starlette) -> AsyncIterator[None]:
+        task = asyncio.create_task(life.run()) if world.options.changes_per_minute > 0 else None
+        yield
+        if task is not None:
+            task.cancel()
+        await world.outbox.close()
+
+    app = Starlette(
+        routes=routes,
+        middleware=[Middleware(Gate, world=world)],
+        exception_handlers={ApiError: _refused, HTTPException: _refused},
+        lifespan=living,
+    )
+    app.state.world = world
+    return app
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    """An ``ApiError`` as it is; what Starlette refuses, in Square's form."""
+    if not isinstance(error, ApiError):
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        code = "NOT_FOUND" if status == 404 else "METHOD_NOT_ALLOWED"
+        error = ApiError(status, "INVALID_REQUEST_ERROR", code, "Resource not found.")
+    return json_response(error.body, error.status)

@@ -1,0 +1,199 @@
+"""The simulated catalog: items and variations made on the fly from the seed, changes kept on top of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+from app.sources.shop import CATEGORIES, ware
+from app.sources.square.simulator.catalog_json import Shower
+from app.sources.square.simulator.catalog_things import CategoryState, Found, Item, Variation
+from app.sources.square.simulator.clock import GENESIS_MS, Clock
+
+Json = dict[str, Any]
+SIZES = ("Small", "Medium", "Large")
+PATTERN = (0, 2, 3, 4, 7, 8, 9)  # of six items in a row the first has two variations, the fourth three, the rest one
+BASE_STEP_MS = 7
+
+
+class Position(NamedTuple):
+    """Where a walk stands: the type asked for, then the object's place in order of creation."""
+
+    type: int = 0
+    place: int = 0
+    variation: int = 0
+
+
+class Catalog:
+    """All objects of one account, in order of creation; ``version`` is ``updated_at`` in milliseconds."""
+
+    def __init__(self, seed: int, items: int, location_ids: Sequence[str], vendor_ids: Sequence[str], clock: Clock):
+        self._seed = seed
+        self._tag = blake2b(f"square-{seed}".encode(), digest_size=6).hexdigest().upper()
+        self._vendors = vendor_ids
+        self._clock = clock
+        self._changed: dict[int, Item] = {}
+        self._owners: dict[int, int] = {}
+        self._base = items
+        self.items = items
+        self.base_wares = first_ware(items)
+        self.wares = self.base_wares
+        self.categories = [self._category(index, name) for index, name in enumerate(CATEGORIES)]
+        self.show = Shower(self.categories, location_ids, vendor_ids)
+        self.latest = self._base_version(max(items - 1, 0)) if items else GENESIS_MS
+
+    def _category(self, index: int, name: str) -> CategoryState:
+        parent = 1 if name == "Bath" else None
+        return CategoryState(f"CAT{self._tag}{index:09d}", name, GENESIS_MS - 1000 + index, parent)
+
+    def _base_version(self, index: int) -> int:
+        return GENESIS_MS + index * BASE_STEP_MS
+
+    def item_id(self, index: int) -> str:
+        """The id of the item with this place."""
+        return f"ITM{self._tag}{index:09d}"
+
+    def variation_id(self, number: int) -> str:
+        """The id of the variation that sells this ware."""
+        return f"VAR{self._tag}{number:09d}"
+
+    def place_of(self, object_id: str, prefix: str) -> int | None:
+        """The reverse of the ids."""
+        known = object_id.startswith(prefix + self._tag) and object_id[-9:].isdigit()
+        return int(object_id[-9:]) if known and len(object_id) == 24 else None
+
+    def item(self, index: int) -> Item:
+        """The item in its present state; not to be changed (see ``touch``)."""
+        return self._changed.get(index) or self._base_item(index)
+
+    def touch(self, index: int) -> Item:
+        """The item, kept from now on, to be changed."""
+        return self._changed.setdefault(index, self.item(index))
+
+    def _base_item(self, index: int) -> Item:
+        first, end = first_ware(index), first_ware(index + 1)
+        version = self._base_version(index)
+        wares = [ware(self._seed, number) for number in range(first, end)]
+        names = ["Regular"] if len(wares) == 1 else SIZES
+        present = "nowhere" if index % 211 == 7 else "somewhere" if index % 89 == 3 else "everywhere"
+        return Item(
+            index=index,
+            id=self.item_id(index),
+            name=wares[0].name,
+            category=wares[0].category,
+            version=version,
+            archived=index % 97 == 5,
+            present=present,
+            variations=[
+                self._variation(made.number, name, version) for made, name in zip(wares, names, strict=False)
+            ],
+        )
+
+    def _variation(self, number: int, name: str, version: int) -> Variation:
+        made = ware(self._seed, number)
+        return Variation(
+            ware=number,
+            id=self.variation_id(number),
+            name=name,
+            sku=made.sku,
+            price=made.price_minor,
+            cost=made.cost_minor,
+            supplier=made.supplier % max(1, len(self._vendors)),
+            threshold=made.reorder_point,
+            version=version,
+        )
+
+    def owner(self, number: int) -> int:
+        """The place of the item whose variation sells this ware."""
+        if number in self._owners:
+            return self._owners[number]
+        block, left = divmod(number, PATTERN[-1])
+        return block * 6 + max(place for place in range(6) if PATTERN[place] <= left)
+
+    def variation(self, number: int) -> Variation:
+        """The variation that sells this ware."""
+        return next(one for one in self.item(self.owner(number)).variations if one.ware == number)
+
+    def add_variation(self, item: Item, name: str, version: int) -> Variation:
+        """A new variation of an item that has been touched."""
+        made = self._variation(self.wares, name, version)
+        self._owners[self.wares] = item.index
+        self.wares += 1
+        item.variations.append(made)
+        return made
+
+    def add_item(self, version: int) -> Item:
+        """A new item with one variation."""
+        made = ware(self._seed, self.wares)
+        item = Item(self.items, self.item_id(self.items), made.name, made.category, version, False, "everywhere")
+        self._changed[item.index] = item
+        self.items += 1
+        self.add_variation(item, "Regular", version)
+        return item
+
+    def add_category(self) -> CategoryState:
+        """A new category at the top."""
+        made = self._category(len(self.categories), f"Collection {len(self.categories)}")
+        made.version = self.edited()
+        self.categories.append(made)
+        return made
+
+    def edited(self) -> int:
+        """A new version; the catalog as a whole has it too."""
+        self.latest = self._clock.tick_ms()
+        return self.latest
+
+    def find(self, object_id: str) -> Found | None:
+        """The object with this id, deleted or not."""
+        index = self.place_of(object_id, "ITM")
+        if index is not None and index < self.items:
+            return self.item(index), None
+        number = self.place_of(object_id, "VAR")
+        if number is not None and number < self.wares:
+            return self.item(self.owner(number)), self.variation(number)
+        return next((one for one in self.categories if one.id == object_id), None)
+
+    def walk(
+        self, types: Sequence[str], begin: int, deleted: bool, start: Position
+    ) -> Iterator[tuple[Position, Json]]:
+        """Objects changed after ``begin`` (ms), grouped by type, in order of creation, from a position on."""
+        for place in range(start.type, len(types)):
+            origin = start if place == start.type else Position(place)
+            if types[place] == "ITEM":
+                yield from self._walk_items(origin, begin, deleted)
+            elif types[place] == "ITEM_VARIATION":
+                yield from self._walk_variations(origin, begin, deleted)
+            elif types[place] == "CATEGORY":
+                yield from self._walk_categories(origin, begin, deleted)
+
+    def _indexes(self, start: int, begin: int) -> Iterator[int]:
+        if begin >= self._base_version(self._base - 1):
+            return iter(sorted(index for index in self._changed if index >= start))
+        return iter(range(start, self.items))
+
+    def _walk_items(self, start: Position, begin: int, deleted: bool) -> Iterator[tuple[Position, Json]]:
+        for index in self._indexes(start.place, begin):
+            item = self.item(index)
+            if item.version > begin and (deleted or not item.deleted):
+                yield Position(start.type, index), self.show.item_json(item)
+
+    def _walk_variations(self, start: Position, begin: int, deleted: bool) -> Iterator[tuple[Position, Json]]:
+        for index in self._indexes(start.place, begin):
+            item = self.item(index)
+            for place, variation in enumerate(item.variations):
+                behind = index == start.place and place < start.variation
+                if not behind and variation.version > begin and (deleted or not variation.deleted):
+                    yield Position(start.type, index, place), self.show.variation_json(item, variation)
+
+    def _walk_categories(self, start: Position, begin: int, deleted: bool) -> Iterator[tuple[Position, Json]]:
+        for index in range(start.place, len(self.categories)):
+            category = self.categories[index]
+            if category.version > begin and (deleted or not category.deleted):
+                yield Position(start.type, index), self.show.category_json(category)
+
+
+def first_ware(index: int) -> int:
+    """The number of the first ware that the item with this place sells: items share the wares out in order."""
+    block, left = divmod(index, 6)
+    return block * PATTERN[-1] + PATTERN[left]

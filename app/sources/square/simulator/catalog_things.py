@@ -1,0 +1,55 @@
+"""What the simulated catalog is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Variation:
+    """One ware on sale."""
+
+    ware: int
+    id: str
+    name: str
+    sku: str
+    price: int
+    cost: int
+    supplier: int
+    threshold: int
+    version: int
+    deleted: bool = False
+
+
+@dataclass
+class Item:
+    """What groups variations."""
+
+    index: int
+    id: str
+    name: str
+    category: int
+    version: int
+    archived: bool
+    present: str  # everywhere, somewhere, nowhere
+    variations: list[Variation] = field(default_factory=list)
+    deleted: bool = False
+
+    def live(self) -> list[Variation]:
+        """The variations that are left."""
+        return [] if self.deleted else [one for one in self.variations if not one.deleted]
+
+
+@dataclass
+class CategoryState:
+    """One category; ``parent`` is its place among the categories."""
+
+    id: str
+    name: str
+    version: int
+    parent: int | None = None
+    deleted: bool = False
+
+
+Found = tuple[Item, Variation | None] | CategoryState
+"""An object by its id: an item, a variation with its item, or a category."""

@@ -1,0 +1,101 @@
+"""The simulated Square's clock: strictly increasing stamps, its ways to write them, and logs in their order."""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Hashable, Iterator
+from datetime import UTC, datetime
+from typing import Generic, TypeVar
+
+Key = TypeVar("Key", bound=Hashable)
+
+GENESIS_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z: when the account's first object was made
+
+
+class Clock:
+    """Milliseconds and microseconds since 1970; no two calls get the same stamp."""
+
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
+        self._now = now
+        self._ms = 0
+        self._us = 0
+
+    def now_ms(self) -> int:
+        """Now, not unique."""
+        return int(self._now() * 1000)
+
+    def tick_ms(self) -> int:
+        """A new catalog version."""
+        self._ms = max(self._ms + 1, self.now_ms())
+        return self._ms
+
+    def tick_us(self) -> int:
+        """A new calculation of a count."""
+        self._us = max(self._us + 1, int(self._now() * 1_000_000))
+        return self._us
+
+
+def trimmed(us: int) -> str:
+    """As the catalog and the counts write it: trailing zeros of the fraction cut off."""
+    seconds, fraction = divmod(us, 1_000_000)
+    digits = f"{fraction:06d}".rstrip("0")
+    return f"{_whole(seconds)}.{digits}Z" if digits else f"{_whole(seconds)}Z"
+
+
+def catalog_text(ms: int) -> str:
+    """A catalog object's ``updated_at``."""
+    return trimmed(ms * 1000)
+
+
+def order_text(ms: int) -> str:
+    """As orders write it: always three digits."""
+    return f"{_whole(ms // 1000)}.{ms % 1000:03d}Z"
+
+
+def event_text(us: int) -> str:
+    """As events write it: nine digits."""
+    return f"{_whole(us // 1_000_000)}.{us % 1_000_000:06d}803Z"
+
+
+def parse_us(text: str) -> int:
+    """Microseconds of an RFC 3339 text; raises ``ValueError``."""
+    moment = datetime.fromisoformat(text)
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    whole = int(moment.replace(microsecond=0).timestamp())
+    return whole * 1_000_000 + moment.microsecond
+
+
+def _whole(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+class Log(Generic[Key]):
+    """Keys in the order of their latest stamp. Stamps must come in increasing order."""
+
+    def __init__(self) -> None:
+        self._stamps: list[int] = []
+        self._keys: list[Key] = []
+        self._at: dict[Key, int] = {}
+
+    def note(self, stamp: int, key: Key) -> None:
+        """The key changed."""
+        self._stamps.append(stamp)
+        self._keys.append(key)
+        self._at[key] = stamp
+
+    def newest_first(self, below: int) -> Iterator[tuple[int, Key]]:
+        """Keys whose latest stamp lies below a stamp."""
+        for at in range(bisect_left(self._stamps, below) - 1, -1, -1):
+            if self._at[self._keys[at]] == self._stamps[at]:
+                yield self._stamps[at], self._keys[at]
+
+    def oldest_first(self, start: int) -> Iterator[tuple[int, Key]]:
+        """Keys whose latest stamp is ``start`` or later."""
+        for at in range(bisect_left(self._stamps, start), len(self._stamps)):
+            if self._at[self._keys[at]] == self._stamps[at]:
+                yield self._stamps[at], self._keys[at]
+
+    def count_since(self, stamp: int) -> int:
+        """How many notes came after a stamp."""
+        return len(self._stamps) - bisect_right(self._stamps, stamp)

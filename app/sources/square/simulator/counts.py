@@ -1,0 +1,114 @@
+"""The simulated inventory counts: one per variation, location and state, made on the fly, changes on top."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from app.sources.shop import ware
+from app.sources.square.simulator.clock import GENESIS_MS, Clock, Log, trimmed
+
+Json = dict[str, Any]
+IN_STOCK, RESERVED, ORDERED = "IN_STOCK", "RESERVED_FOR_SALE", "ORDERED_FROM_VENDOR"
+SLOTS = 3  # a ware has at most so many counts to begin with
+STEP_US = 1_009
+NEWEST = 1 << 62
+
+
+class Place(NamedTuple):
+    """What is counted: ware number, place of the location, state."""
+
+    ware: int
+    location: int
+    state: str
+
+
+class Count(NamedTuple):
+    """A count and when it was calculated (microseconds)."""
+
+    place: Place
+    quantity: Decimal
+    stamp: int
+
+
+class Counts:
+    """All counts of one account. A place without a count has never been touched: that is not zero."""
+
+    def __init__(self, seed: int, wares: int, locations: int, clock: Clock) -> None:
+        self._seed = seed
+        self._wares = wares
+        self._locations = locations
+        self._clock = clock
+        self._changed: dict[Place, Count] = {}
+        self._by_ware: dict[int, list[Place]] = {}
+        self._log: Log[Place] = Log()
+
+    def of(self, number: int) -> list[Count]:
+        """Every count of a ware."""
+        base = [count for count in self._base(number) if count.place not in self._changed]
+        return base + [self._changed[place] for place in self._by_ware.get(number, [])]
+
+    def quantity(self, place: Place) -> Decimal:
+        """How many there are, zero where nothing was ever counted."""
+        return next((count.quantity for count in self.of(place.ware) if count.place == place), Decimal(0))
+
+    def move(self, place: Place, by: Decimal) -> Count:
+        """Change a count, which may become negative."""
+        return self.set(place, self.quantity(place) + by)
+
+    def set(self, place: Place, quantity: Decimal) -> Count:
+        """Set a count."""
+        stamp = self._clock.tick_us()
+        if place not in self._changed:
+            self._by_ware.setdefault(place.ware, []).append(place)
+        self._changed[place] = Count(place, quantity, stamp)
+        self._log.note(stamp, place)
+        return self._changed[place]
+
+    def newest_first(self, below: int = NEWEST) -> Iterator[Count]:
+        """Every count calculated before a stamp, the newest first."""
+        for _, place in self._log.newest_first(below):
+            yield self._changed[place]
+        newest = (below - 1 - GENESIS_MS * 1000) // STEP_US
+        for number in range(min(self._wares - 1, newest // SLOTS), -1, -1):
+            for count in reversed(self._base(number)):
+                if count.stamp < below and count.place not in self._changed:
+                    yield count
+
+    def newest(self) -> int:
+        """The latest stamp, 0 without counts."""
+        return next((count.stamp for count in self.newest_first()), 0)
+
+    def _base(self, number: int) -> list[Count]:
+        """How a ware begins: most at one location, a third at two, a tenth on order, some never counted."""
+        if number >= self._wares or number % 50 == 7 or not self._locations:
+            return []
+        stock = ware(self._seed, number).opening_stock
+        home = number % self._locations
+        rows = [(Place(number, home, IN_STOCK), _opening(number, stock))]
+        if number % 3 == 0 and self._locations > 1:
+            rows.append((Place(number, (home + 1) % self._locations, IN_STOCK), Decimal(stock // 2)))
+        if number % 10 == 0:
+            rows.append((Place(number, home, ORDERED), Decimal(12)))
+        began = GENESIS_MS * 1000 + number * SLOTS * STEP_US
+        return [Count(place, amount, began + slot * STEP_US) for slot, (place, amount) in enumerate(rows)]
+
+
+def _opening(number: int, stock: int) -> Decimal:
+    """Some wares are sold by weight, some have been sold that were never received."""
+    if number % 13 == 0:
+        return Decimal(stock) + Decimal("0.25")
+    return Decimal(-1) if number % 61 == 5 else Decimal(stock)
+
+
+def count_json(count: Count, variation_id: str, location_id: str) -> Json:
+    """A count as the API shows it."""
+    return {
+        "catalog_object_id": variation_id,
+        "catalog_object_type": "ITEM_VARIATION",
+        "state": count.place.state,
+        "location_id": location_id,
+        "quantity": format(count.quantity, "f"),
+        "calculated_at": trimmed(count.stamp),
+    }

@@ -1,0 +1,140 @@
+"""Edits in the simulated shop: catalog, vendors and locations, and the events that tell of them."""
+
+from __future__ import annotations
+
+from app.sources.square.simulator.catalog_things import Variation
+from app.sources.square.simulator.clock import catalog_text
+from app.sources.square.simulator.trade import Touched
+from app.sources.square.simulator.world import World
+
+
+class Edits:
+    """Every method is one change and returns what it touched."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._dice = world.dice
+
+    def price_edit(self) -> Touched:
+        """Only the variation changes, not its item."""
+        variation = self._touched_variation()
+        variation.price = max(1, variation.price * self._dice.randrange(90, 115) // 100 + 1)
+        variation.version = self._world.catalog.edited()
+        return self._edited(variation.id)
+
+    def rename_item(self) -> Touched:
+        """Only the item changes, not its variations."""
+        item = self._world.catalog.touch(self._any_item())
+        item.version = self._world.catalog.edited()
+        item.name = f"{item.name.split(' (')[0]} ({item.version % 1000})"
+        return self._edited(item.id)
+
+    def archive_item(self) -> Touched:
+        """Taken off the shelves, or put back."""
+        item = self._world.catalog.touch(self._any_item())
+        item.version = self._world.catalog.edited()
+        item.archived = not item.archived
+        return self._edited(item.id)
+
+    def new_item(self) -> Touched:
+        """A new item with one variation, never counted yet."""
+        item = self._world.catalog.add_item(self._world.catalog.edited())
+        return self._edited(item.id)
+
+    def new_variation(self) -> Touched:
+        """One more variation of an item."""
+        item = self._world.catalog.touch(self._any_item())
+        item.version = self._world.catalog.edited()
+        made = self._world.catalog.add_variation(item, f"Edition {len(item.variations) + 1}", item.version)
+        return self._edited(made.id)
+
+    def delete_variation(self) -> Touched:
+        """Deleted without a change of the item; an item keeps at least one variation."""
+        item = self._world.catalog.touch(self._any_item())
+        if len(item.live()) < 2:
+            return self.new_variation()
+        variation = self._dice.choice(item.live())
+        variation.deleted = True
+        variation.version = self._world.catalog.edited()
+        return self._edited(variation.id)
+
+    def delete_item(self) -> Touched:
+        """An item and all its variations; a small shop gets a new item first, so that it never runs empty."""
+        if self._world.catalog.items < 10:
+            return self.new_item()
+        return self.delete(self._any_item())
+
+    def delete(self, index: int) -> Touched:
+        """Delete the item with this place."""
+        item = self._world.catalog.touch(index)
+        version = self._world.catalog.edited()
+        for variation in item.live():
+            variation.deleted, variation.version = True, version
+        item.deleted, item.version = True, version
+        return self._edited(item.id)
+
+    def _edited(self, object_id: str) -> Touched:
+        """Catalog events name nothing: no ids, no operation, in production an empty ``data.id``."""
+        said = {"catalog_version": {"updated_at": catalog_text(self._world.catalog.latest)}}
+        for _ in range(self._world.options.catalog_burst):
+            data = {"type": "catalog_version", "id": "", "object": said}
+            self._world.outbox.publish("catalog.version.updated", data)
+        return [("category" if object_id.startswith("CAT") else "product", object_id)]
+
+    def category_edit(self) -> Touched:
+        """Rename a category."""
+        category = self._dice.choice([one for one in self._world.catalog.categories if not one.deleted])
+        category.version = self._world.catalog.edited()
+        category.name = f"{category.name.split(' (')[0]} ({category.version % 1000})"
+        return self._edited(category.id)
+
+    def new_category(self) -> Touched:
+        """A category without items."""
+        made = self._world.catalog.add_category()
+        return self._edited(made.id)
+
+    def delete_category(self) -> Touched:
+        """Delete a category that was added later, so that no item loses its own."""
+        later = [one for one in self._world.catalog.categories[6:] if not one.deleted]
+        if not later:
+            return self.new_category()
+        category = self._dice.choice(later)
+        category.version = self._world.catalog.edited()
+        category.deleted = True
+        return self._edited(category.id)
+
+    def vendor_edit(self) -> Touched:
+        """Rename a vendor."""
+        places = self._world.places
+        if not places.vendors:
+            return self.new_vendor()
+        index = self._dice.randrange(len(places.vendors))
+        vendor = places.edit_vendor(
+            index, f"{places.vendors[index].name.split(' (')[0]} ({self._dice.randrange(1000)})"
+        )
+        data = {"operation": "UPDATED", "vendor": places.vendor_json(vendor)}
+        self._world.outbox.publish("vendor.updated", {"type": "vendor", "id": self._world.uuid(), "object": data})
+        return [("vendor", vendor.id)]
+
+    def new_vendor(self) -> Touched:
+        """Somebody else to buy from."""
+        vendor = self._world.places.add_vendor()
+        data = {"operation": "CREATED", "vendor": self._world.places.vendor_json(vendor)}
+        self._world.outbox.publish("vendor.created", {"type": "vendor", "id": self._world.uuid(), "object": data})
+        return [("vendor", vendor.id)]
+
+    def location_edit(self) -> Touched:
+        """Rename a location; the event says only which."""
+        location = self._dice.choice(self._world.places.locations)
+        location.name = f"{location.name.split(' (')[0]} ({self._dice.randrange(1000)})"
+        data = {"type": "location", "id": location.id}
+        self._world.outbox.publish("location.updated", data, location.id)
+        return [("location", location.id)]
+
+    def _any_item(self) -> int:
+        return self._world.catalog.owner(self._world.something().ware)
+
+    def _touched_variation(self) -> Variation:
+        number = self._world.something().ware
+        self._world.catalog.touch(self._world.catalog.owner(number))
+        return self._world.catalog.variation(number)

@@ -1,0 +1,105 @@
+"""What every simulated call passes first: the token, the rate, the faults; and what every answer carries."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from app.sources.square.simulator.answers import ApiError, json_response
+from app.sources.square.simulator.world import World
+
+Next = Callable[[Request], Awaitable[Response]]
+LATEST_VERSION = "2026-09-16"
+
+
+class Gate(BaseHTTPMiddleware):
+    """Stands before /v2; the control endpoints below /_sim pass freely."""
+
+    def __init__(self, app: ASGIApp, world: World) -> None:
+        super().__init__(app)
+        self._world = world
+        self._recent: deque[float] = deque()
+
+    async def dispatch(self, request: Request, call_next: Next) -> Response:
+        """Let a call through or answer it with a fault."""
+        if not request.url.path.startswith("/v2"):
+            return await call_next(request)
+        self._world.requests[_name(request.url.path)] += 1
+        await asyncio.sleep(self._world.options.latency)
+        try:
+            response = self._fault() or self._refusal(request) or await call_next(request)
+        except ApiError as error:
+            response = json_response(error.body, error.status)
+        if self._due("next_truncated"):
+            response = await _truncated(response)
+        response.headers["square-version"] = request.headers.get("square-version", LATEST_VERSION)
+        self._world.answers[response.status_code] += 1
+        return response
+
+    def _refusal(self, request: Request) -> Response | None:
+        token = request.headers.get("authorization", "").removeprefix("Bearer ")
+        faults = self._world.options
+        if faults.expired_token:
+            return _error(401, "AUTHENTICATION_ERROR", "ACCESS_TOKEN_EXPIRED", "The access token has expired.")
+        if token != faults.access_token:
+            return _error(401, "AUTHENTICATION_ERROR", "UNAUTHORIZED", "This request could not be authorized.")
+        return self._limited()
+
+    def _limited(self) -> Response | None:
+        """Too many calls in the last second; calls that are refused count too."""
+        rate, now = self._world.options.rate_per_second, time.monotonic()
+        if rate <= 0:
+            return None
+        while self._recent and self._recent[0] < now - 1:
+            self._recent.popleft()
+        self._recent.append(now)
+        return self._too_many() if len(self._recent) > rate else None
+
+    def _too_many(self) -> Response:
+        response = _error(
+            429, "RATE_LIMIT_ERROR", "RATE_LIMITED", "This request was rate limited. Please retry later."
+        )
+        if self._world.options.retry_after:
+            response.headers["retry-after"] = str(int(self._world.options.retry_after))
+        return response
+
+    def _fault(self) -> Response | None:
+        if self._due("next_429"):
+            return self._too_many()
+        if self._due("next_500"):
+            return _error(500, "API_ERROR", "INTERNAL_SERVER_ERROR", "An internal error has occurred.")
+        if self._due("next_503"):
+            return _error(503, "API_ERROR", "SERVICE_UNAVAILABLE", "The service is unavailable.")
+        if self._due("next_html"):
+            return Response("<html><body>Sign in to Square</body></html>", 200, media_type="text/html")
+        if self._due("next_errors_in_200"):
+            return _error(200, "API_ERROR", "INTERNAL_SERVER_ERROR", "An internal error has occurred.")
+        return None
+
+    def _due(self, name: str) -> bool:
+        left: int = getattr(self._world.options, name)
+        if left > 0:
+            setattr(self._world.options, name, left - 1)
+        return left > 0
+
+
+def _error(status: int, category: str, code: str, detail: str) -> Response:
+    return json_response(ApiError(status, category, code, detail).body, status)
+
+
+async def _truncated(response: Response) -> Response:
+    """Half of a body, well announced: a proxy that gave up, with a matching length."""
+    body = b"".join([bytes(chunk) async for chunk in response.body_iterator])  # type: ignore[attr-defined]
+    return Response(body[: len(body) // 2], response.status_code, media_type="application/json")
+
+
+def _name(path: str) -> str:
+    """The path with ids left out."""
+    return "/".join("{id}" if any(map(str.isdigit, part)) and part != "v2" else part for part in path.split("/"))

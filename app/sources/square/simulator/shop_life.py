@@ -1,0 +1,78 @@
+"""What happens in the simulated shop: sales, receipts, edits, deletions. Each change sends what Square would send."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+from app.sources.square.simulator.edits import Edits
+from app.sources.square.simulator.trade import Touched, Trade
+from app.sources.square.simulator.world import World
+
+Json = dict[str, Any]
+
+
+class Happening(NamedTuple):
+    """A kind of change: how often it happens, and the kinds of record it touches."""
+
+    name: str
+    weight: int
+    kinds: tuple[str, ...]
+
+
+HAPPENINGS = (
+    Happening("pos_sale", 40, ("order", "stock")),
+    Happening("api_order", 12, ("order", "stock")),
+    Happening("order_completed", 6, ("order", "stock")),
+    Happening("receipt", 10, ("stock",)),
+    Happening("purchase", 4, ("stock",)),
+    Happening("transfer", 6, ("stock",)),
+    Happening("recount", 2, ("stock",)),
+    Happening("price_edit", 8, ("product",)),
+    Happening("rename_item", 3, ("product",)),
+    Happening("archive_item", 1, ("product",)),
+    Happening("new_item", 3, ("product",)),
+    Happening("new_variation", 2, ("product",)),
+    Happening("delete_variation", 1, ("product",)),
+    Happening("delete_item", 1, ("product",)),
+    Happening("vendor_edit", 1, ("vendor",)),
+    Happening("new_vendor", 1, ("vendor",)),
+    Happening("category_edit", 1, ("category",)),
+    Happening("new_category", 1, ("category",)),
+    Happening("delete_category", 1, ("category",)),
+    Happening("location_edit", 1, ("location",)),
+)
+
+
+class ShopLife:
+    """Makes things happen in a world, one at a time."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.edits = Edits(world)
+        self._crafts = (Trade(world), self.edits)
+
+    async def run(self) -> None:
+        """Live on, at the rate the options say."""
+        while True:
+            await asyncio.sleep(60 / self._world.options.changes_per_minute)
+            self.happen(1)
+
+    def happen(self, count: int, kinds: Sequence[str] = ()) -> list[Json]:
+        """Let so many changes happen, of some kinds of record or of some names only; what they touched.
+
+        Raises ``ValueError`` for a kind that is none.
+        """
+        fitting = [one for one in HAPPENINGS if not kinds or one.name in kinds or set(one.kinds) & set(kinds)]
+        if not fitting:
+            raise ValueError(f"no such kinds of change: {list(kinds)}; there are {[one.name for one in HAPPENINGS]}")
+        if not self._world.catalog.items or not self._world.location_ids:
+            raise ValueError("nothing can happen in a shop without products or locations")
+        weights = [one.weight for one in fitting]
+        chosen = self._world.dice.choices(fitting, weights, k=count)
+        return [touched for one in chosen for touched in self._one(one.name)]
+
+    def _one(self, name: str) -> Iterable[Json]:
+        action: Callable[[], Touched] = next(getattr(craft, name) for craft in self._crafts if hasattr(craft, name))
+        return [{"kind": kind, "external_id": external_id, "what": name} for kind, external_id in action()]

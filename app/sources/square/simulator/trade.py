@@ -1,0 +1,139 @@
+"""Buying and selling in the simulated shop: what moves counts and makes orders, and the events that tell of it."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from app.sources.square.simulator.counts import IN_STOCK, ORDERED, RESERVED, Count, Place, count_json
+from app.sources.square.simulator.orders import Order, summary
+from app.sources.square.simulator.world import World
+
+Json = dict[str, Any]
+Touched = list[tuple[str, str]]
+"""Kind and external id of what a change touched."""
+
+COUNTS_PER_EVENT = 100
+LATE_MS = 72 * 3_600_000
+
+
+class Trade:
+    """Every method is one change and returns what it touched."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._dice = world.dice
+
+    def pos_sale(self) -> Touched:
+        """At the till: no order event and no version; sometimes the till was offline for three days."""
+        faults = self._world.options
+        late = LATE_MS if self._dice.random() < faults.offline else 0
+        location = self._location()
+        order = self._world.orders.add(location, self._world.basket(), api=False, age_ms=late, lag=faults.order_lag)
+        if faults.payment_events:
+            self._payment(order)
+        return [("order", order.id), *self._take(order, to=None)]
+
+    def api_order(self) -> Touched:
+        """In the web shop: order.created and a burst of order.updated; the goods are reserved."""
+        lag = self._world.options.order_lag
+        order = self._world.orders.add(self._location(), self._world.basket(), api=True, lag=lag)
+        self._order_event("order.created", order)
+        for _ in range(self._world.options.order_burst):
+            self._world.orders.update(order)
+            self._order_event("order.updated", order)
+        return [("order", order.id), *self._take(order, to=RESERVED)]
+
+    def order_completed(self) -> Touched:
+        """An open order is handed over; without one, somebody orders."""
+        waiting = [order for order in self._world.orders.open_ones() if order.version is not None]
+        if not waiting:
+            return self.api_order()
+        order = self._dice.choice(waiting)
+        self._world.orders.update(order, "COMPLETED")
+        self._order_event("order.fulfillment.updated", order, fulfilled=True)
+        self._order_event("order.updated", order)
+        return [("order", order.id)]
+
+    def _take(self, order: Order, to: str | None) -> Touched:
+        """Take an order's lines out of stock; a move to another state is two counts in one event."""
+        counts = []
+        for line in order.lines:
+            number = int(line.variation_id[-9:])
+            counts.append(self._world.counts.move(Place(number, order.location, IN_STOCK), -Decimal(line.quantity)))
+            if to:
+                counts.append(self._world.counts.move(Place(number, order.location, to), Decimal(line.quantity)))
+        return self._counted(counts)
+
+    def receipt(self) -> Touched:
+        """Goods that were on order come in."""
+        number, location, amount = self._goods()
+        return self._move(number, (location, ORDERED), (location, IN_STOCK), amount)
+
+    def purchase(self) -> Touched:
+        """Goods are ordered: a count of one state only, which says nothing about the stock on hand."""
+        number, location, amount = self._goods()
+        return self._counted([self._world.counts.move(Place(number, location, ORDERED), amount)])
+
+    def transfer(self) -> Touched:
+        """From one location to another."""
+        number, location, amount = self._goods()
+        return self._move(number, (location, IN_STOCK), (self._location(), IN_STOCK), amount)
+
+    def recount(self) -> Touched:
+        """A stock take of up to 150 variations at one location: more counts than an event can carry."""
+        location = self._location()
+        numbers = {self._world.something().ware for _ in range(self._dice.randrange(2, 151))}
+        amounts = [
+            (Place(number, location, IN_STOCK), Decimal(self._dice.randrange(200))) for number in sorted(numbers)
+        ]
+        return self._counted([self._world.counts.set(place, amount) for place, amount in amounts])
+
+    def _move(self, number: int, origin: tuple[int, str], target: tuple[int, str], amount: Decimal) -> Touched:
+        taken = self._world.counts.move(Place(number, *origin), -amount)
+        given = self._world.counts.move(Place(number, *target), amount)
+        return self._counted([taken, given] if origin != target else [given])
+
+    def _counted(self, counts: list[Count]) -> Touched:
+        for first in range(0, len(counts), COUNTS_PER_EVENT):
+            rows = [self._count_json(count) for count in counts[first : first + COUNTS_PER_EVENT]]
+            data = {"type": "inventory_counts", "id": self._world.uuid(), "object": {"inventory_counts": rows}}
+            self._world.outbox.publish("inventory.count.updated", data)
+        numbers = dict.fromkeys(count.place.ware for count in counts)
+        return [("stock", self._world.catalog.variation_id(number)) for number in numbers]
+
+    def _order_event(self, kind: str, order: Order, fulfilled: bool = False) -> None:
+        said = summary(order, self._location_id(order.location))
+        if fulfilled:
+            said["fulfillment_update"] = [
+                {"fulfillment_uid": order.id[:8], "old_state": "PROPOSED", "new_state": "COMPLETED"}
+            ]
+        name = kind.replace(".", "_")
+        data = {"type": name, "id": order.id, "object": {name: said}}
+        self._world.outbox.publish(kind, data)
+
+    def _payment(self, order: Order) -> None:
+        payment = {
+            "id": "p" + order.id[1:],
+            "order_id": order.id,
+            "location_id": self._location_id(order.location),
+            "status": "COMPLETED",
+            "amount_money": {"amount": order.total(), "currency": "USD"},
+        }
+        for kind in ("payment.created", "payment.updated"):
+            data = {"type": "payment", "id": payment["id"], "object": {"payment": payment}}
+            self._world.outbox.publish(kind, data)
+
+    def _count_json(self, count: Count) -> Json:
+        return count_json(
+            count, self._world.catalog.variation_id(count.place.ware), self._location_id(count.place.location)
+        )
+
+    def _location(self) -> int:
+        return self._dice.randrange(len(self._world.location_ids))
+
+    def _location_id(self, place: int) -> str:
+        return self._world.location_ids[place]
+
+    def _goods(self) -> tuple[int, int, Decimal]:
+        return self._world.something().ware, self._location(), Decimal(self._dice.randrange(1, 25))

@@ -1,0 +1,220 @@
+"""One Square account as a ``Source``: which calls answer which question. How feeds are read is in ``feeds``.
+
+An owed product is an ITEM id; its listings are the item's variations (``parent_id`` is the item). One read of an
+item speaks for all its listings, so a variation that is gone is seen without asking for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+
+from app.domain import SKU_PREFIX, WHOLE, Answer, Kind, Page, Record, Ref, Scope, key_of, micros
+from app.errors import AuthRejected, Refused, Unmappable
+from app.sources.base import LedgerUnavailable, PayloadInvalid, Receiver, Recorded
+from app.sources.square import counts, feeds, mapping, orders, parties, wire
+from app.sources.square.client import CATALOG_IDS, ORDER_IDS, VENDOR_IDS, Client, Places
+from app.sources.square.times import text_of
+from app.sources.square.webhook import SquareReceiver
+
+BATCHES = {
+    Kind.PRODUCT: CATALOG_IDS,
+    Kind.CATEGORY: CATALOG_IDS,
+    Kind.STOCK: 1000,
+    Kind.ORDER: ORDER_IDS,
+    Kind.VENDOR: VENDOR_IDS,
+    Kind.LOCATION: 1000,
+}
+
+
+class SquareSource:
+    """Implements ``Source`` and ``EventLedger``."""
+
+    name = "square"
+    whole_kinds: tuple[Kind, ...] = (Kind.LOCATION, Kind.VENDOR)
+    kinds: tuple[Kind, ...] = (Kind.LOCATION, Kind.CATEGORY, Kind.VENDOR, Kind.PRODUCT, Kind.STOCK, Kind.ORDER)
+
+    def __init__(self, connection: str, client: Client, receiver: SquareReceiver | None) -> None:
+        self.receiver: Receiver | None = receiver
+        self._connection = connection
+        self._client = client
+        self._events = receiver or SquareReceiver("", ())
+        self._zones: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return f"SquareSource({self._connection!r})"
+
+    def batch_size(self, kind: Kind) -> int:
+        """Every kind has a batch read."""
+        return BATCHES[kind]
+
+    def pace(self, kind: Kind) -> float:
+        """Deltas are cheap here: one call when nothing has changed. Kinds without one are whole reads."""
+        return 2.0 if kind in (Kind.LOCATION, Kind.VENDOR) else 1.0
+
+    def storm_size(self, kind: Kind) -> int:
+        """Batches of a hundred to a thousand cope with nearly any backlog."""
+        return 20 * BATCHES[kind]
+
+    def calls(self) -> int:
+        """Upstream calls so far."""
+        return self._client.calls
+
+    def warm(self) -> None:
+        """Build this thread's HTTP client now."""
+        self._client.warm()
+
+    def close(self) -> None:
+        """Give connections back."""
+        self._client.close()
+
+    def fetch(self, refs: Sequence[Ref]) -> Answer:
+        """The present truth about items of one kind.
+
+        Stock: the counts Square holds; none for an item is no zero and no deletion, so nothing is covered.
+        Orders: an id that Square does not know (yet), or an order so young that its lines are missing, is
+        ``not_yet``: Square announces orders before it can show them, and never deletes one.
+        Locations: always all of them.
+        """
+        if not refs:
+            return Answer()
+        readers: Mapping[Kind, Callable[[Sequence[Ref]], Answer]] = {
+            Kind.PRODUCT: self._products,
+            Kind.CATEGORY: self._categories,
+            Kind.STOCK: self._stock,
+            Kind.ORDER: self._orders,
+            Kind.VENDOR: self._vendors,
+            Kind.LOCATION: self._locations,
+        }
+        return readers[refs[0].kind](refs)
+
+    def delta(self, kind: Kind, since: str | None) -> Iterator[Page]:
+        """What changed since a watermark; products come as changes to fetch, all else as records."""
+        match kind:
+            case Kind.PRODUCT if since is not None:
+                return feeds.touched_items(self._client, since)
+            case Kind.CATEGORY if since is not None:
+                return feeds.touched_categories(self._client, since)
+            case Kind.STOCK:
+                return feeds.counts(self._client, since)
+            case Kind.ORDER:
+                return self._orders_since(since)
+        return self.full(kind)
+
+    def full(self, kind: Kind) -> Iterator[Page]:
+        """A complete read. Stock and orders speak for no absence: see ``feeds``."""
+        match kind:
+            case Kind.PRODUCT:
+                return feeds.all_items(self._client)
+            case Kind.CATEGORY:
+                return feeds.all_categories(self._client)
+            case Kind.STOCK:
+                return feeds.counts(self._client, None)
+            case Kind.ORDER:
+                return self._orders_of_the_week()
+            case Kind.VENDOR:
+                return feeds.all_vendors(self._client)
+            case Kind.LOCATION:
+                return self._all_locations()
+
+    def missed(self, since: datetime, until: datetime) -> Iterator[Recorded]:
+        """Events of the last 28 days from the Events API (beta).
+
+        It is off by default, records only while it is on, and takes a personal access token only.
+        Raises ``LedgerUnavailable`` when Square refuses it.
+        """
+        try:
+            for page in self._client.events_search(text_of(since), text_of(until)):
+                for event in page.events or []:
+                    body = bytes(event)
+                    yield Recorded(self._events.parse({}, body), body)
+        except PayloadInvalid as error:
+            raise Unmappable(f"an event of the Events API: {error}") from error
+        except Refused as error:
+            raise LedgerUnavailable(f"Square's Events API is not enabled for this application ({error})") from error
+        except AuthRejected as error:
+            raise LedgerUnavailable(
+                f"Square's Events API refuses this token; it takes a personal access token only ({error})"
+            ) from error
+
+    def record_events(self) -> None:
+        """Turn the Events API on, so that events from now on can be found again."""
+        self._client.events_enable()
+
+    def _products(self, refs: Sequence[Ref]) -> Answer:
+        """Items by id; a variation's id stands for its item. Every id asked for is covered, known or not."""
+        by_sku = [ref for ref in refs if ref.external_id.startswith(SKU_PREFIX)]
+        objects = self._retrieve([ref.external_id for ref in refs if ref not in by_sku])
+        items = {item: objects.get(item) for item in map(_item_id, objects.keys(), objects.values()) if item}
+        if unread := [item for item, found in items.items() if found is None and item not in objects]:
+            items |= self._retrieve(unread)
+        return Answer(
+            records=[listing for thing in items.values() for listing in mapping.live_listings(thing)],
+            gone=by_sku,
+            covers=[Scope(Kind.PRODUCT, "parent_id", item) for item in items],
+        )
+
+    def _retrieve(self, ids: Sequence[str]) -> dict[str, wire.Json | None]:
+        """The catalog objects by id, ``None`` for an unknown one."""
+        found = {thing["id"]: thing for thing in self._client.catalog_retrieve(ids)} if ids else {}
+        return {one: found.get(one) for one in ids}
+
+    def _categories(self, refs: Sequence[Ref]) -> Answer:
+        found = self._client.catalog_retrieve([ref.external_id for ref in refs])
+        records = [mapping.category(thing) for thing in found if thing.get("type") == "CATEGORY"]
+        return Answer(records=records, gone=_missing(refs, records))
+
+    def _stock(self, refs: Sequence[Ref]) -> Answer:
+        body = {"catalog_object_ids": [ref.external_id for ref in refs]}
+        pages = self._client.counts(body)
+        return Answer(records=[count for page in pages for count in counts.counts(page.counts or [])])
+
+    def _orders(self, refs: Sequence[Ref]) -> Answer:
+        found = self._client.orders_retrieve([ref.external_id for ref in refs])
+        now = datetime.now(UTC)
+        ready = [data for data in found if not orders.is_settling(data, now)]
+        if any(data.get("location_id") not in self._zones for data in ready):
+            self._places()
+        records = [orders.order(data, self._zones) for data in ready]
+        return Answer(records=records, not_yet=_missing(refs, records))
+
+    def _vendors(self, refs: Sequence[Ref]) -> Answer:
+        answers = self._client.vendors_retrieve([ref.external_id for ref in refs])
+        for vendor_id, answer in answers.items():
+            feeds.raise_unless_unknown(answer, vendor_id)
+        records = [parties.vendor(answer.vendor) for answer in answers.values() if answer.vendor]
+        return Answer(records=records, gone=_missing(refs, records))
+
+    def _locations(self, refs: Sequence[Ref]) -> Answer:
+        (page,) = self._all_locations()
+        wanted = [ref for ref in refs if ref.external_id != WHOLE]
+        return Answer(records=page.records, gone=_missing(wanted, page.records), covers=[Scope(Kind.LOCATION)])
+
+    def _orders_since(self, since: str | None) -> Iterator[Page]:
+        places = self._places()
+        yield from feeds.orders_since(self._client, places, since, self._zones)
+
+    def _orders_of_the_week(self) -> Iterator[Page]:
+        places = self._places()
+        yield from feeds.orders_of_the_week(self._client, places, self._zones)
+
+    def _all_locations(self) -> Iterator[Page]:
+        began = micros(datetime.now(UTC))
+        records = [parties.location(data, began) for data in self._places().locations]
+        yield Page(records=records, complete=Scope(Kind.LOCATION))
+
+    def _places(self) -> Places:
+        """All locations; their time zones are remembered, because orders tell their business date in them."""
+        places = self._client.locations()
+        self._zones = {**self._zones, **{data["id"]: data.get("timezone") or "UTC" for data in places.locations}}
+        return places
+
+
+def _item_id(asked: str, thing: wire.Json | None) -> str | None:
+    """The item an id asks for: itself, unless it is a variation's."""
+    return mapping.item_of(thing) if thing and thing.get("type") == "ITEM_VARIATION" else asked
+
+
+def _missing(refs: Sequence[Ref], records: Sequence[Record]) -> list[Ref]:
+    found = {key_of(record) for record in records}
+    return [ref for ref in refs if (ref.external_id,) not in found]

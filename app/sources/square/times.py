@@ -1,0 +1,51 @@
+"""Square's timestamps: RFC 3339 text with 0 to 9 fraction digits, which only compare as moments, never as text."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from app.domain import micros
+from app.errors import Unmappable
+
+
+def moment(text: str | None) -> datetime | None:
+    """The aware UTC datetime of a timestamp; digits beyond microseconds are cut off.
+
+    Text without a zone is UTC: the Events API sends such. Raises ``Unmappable`` for anything else.
+    """
+    if not text:
+        return None
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise Unmappable(f"expected an RFC 3339 timestamp, not {text[:40]!r}") from error
+    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+
+
+def version_of(*texts: str | None) -> int:
+    """Microseconds since 1970 of the first timestamp that is there, 0 without one."""
+    for text in texts:
+        if (found := moment(text)) is not None:
+            return micros(found)
+    return 0
+
+
+def later(one: str | None, other: str | None) -> str | None:
+    """The later of two timestamps, in Square's own text."""
+    first, second = moment(one), moment(other)
+    if first is None or second is None:
+        return one or other
+    return other if second > first else one
+
+
+def text_of(when: datetime) -> str:
+    """RFC 3339 text of an aware datetime, in UTC with microseconds."""
+    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def before(text: str, overlap: timedelta) -> str:
+    """A timestamp moved back by an overlap."""
+    found = moment(text)
+    if found is None:
+        raise Unmappable("expected an RFC 3339 timestamp, not an empty one")
+    return text_of(found - overlap)

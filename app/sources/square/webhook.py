@@ -1,0 +1,161 @@
+"""Square's deliveries: the signature over URL and raw body, and which items an event says may have changed.
+
+The signature is base64(HMAC-SHA256(key, notification URL + raw body)) in ``x-square-hmacsha256-signature``, as in
+Square's SDK (``square/utils/webhooks_helper.py``). No timestamp is signed: a retry carries the same bytes, and
+``event_id`` is the only defence against replay.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from app.domain import WHOLE, Change, Delivery, Kind
+from app.errors import Unmappable
+from app.sources.base import PayloadInvalid, SignatureInvalid
+from app.sources.square.times import moment, version_of
+
+SIGNATURE_HEADER = "x-square-hmacsha256-signature"
+
+
+class EventData(msgspec.Struct):
+    """What the event is about; its ``type`` differs between documentation and production and is never looked at."""
+
+    id: str | None = None
+    object: dict[str, Any] | None = None
+
+
+class Event(msgspec.Struct):
+    """The envelope of every event."""
+
+    type: str
+    event_id: str
+    merchant_id: str | None = None
+    created_at: str | None = None
+    data: EventData | None = None
+
+
+def signature(key: str, url: str, body: bytes) -> bytes:
+    """What Square puts into the header for this key, registered URL and raw body."""
+    return base64.b64encode(hmac.digest(key.encode(), url.encode() + body, hashlib.sha256))
+
+
+class SquareReceiver:
+    """Verifies and reads deliveries to one registered notification URL.
+
+    ``url`` is the text registered with Square, byte for byte: behind a proxy the request's own URL differs from it.
+    Several ``keys`` are accepted, for the time of a rotation; empty ones never verify. With ``merchant_id`` set,
+    events of other merchants of the same application are ignored.
+    """
+
+    def __init__(self, url: str, keys: Sequence[str], merchant_id: str | None = None) -> None:
+        self._url = url
+        self._keys = [key for key in keys if key]
+        self._merchant_id = merchant_id
+
+    def __repr__(self) -> str:
+        return f"SquareReceiver(url={self._url!r}, keys={len(self._keys)})"
+
+    def verify(self, headers: Mapping[str, str], body: bytes, now: datetime) -> None:
+        """Compare with the signature of every key, in a time that does not tell which matched or where it differs."""
+        given = headers.get(SIGNATURE_HEADER)
+        if not given:
+            raise SignatureInvalid(f"the header {SIGNATURE_HEADER} is missing")
+        matches = [hmac.compare_digest(signature(key, self._url, body), _bytes(given)) for key in self._keys]
+        if not any(matches):
+            raise SignatureInvalid(
+                f"the signature does not match {self._url!r} and the raw body under any of {len(self._keys)} keys"
+            )
+
+    def parse(self, headers: Mapping[str, str], body: bytes) -> Delivery:
+        """The delivery; what concerns no item of ours is ignored, never refused."""
+        event = read_event(body)
+        try:
+            return self._delivery(event)
+        except Unmappable as error:
+            raise PayloadInvalid(f"{event.type} {event.event_id}: {error}") from error
+
+    def _delivery(self, event: Event) -> Delivery:
+        foreign = self._merchant_id is not None and event.merchant_id not in (None, self._merchant_id)
+        changes = () if foreign else tuple(changes_of(event))
+        return Delivery(
+            event_id=event.event_id,
+            type=event.type,
+            changes=changes,
+            ignored=not changes,
+            occurred_at=moment(event.created_at),
+        )
+
+
+def read_event(body: bytes) -> Event:
+    """The envelope; raises ``PayloadInvalid``, also for nesting too deep to be meant."""
+    try:
+        return msgspec.json.decode(body, type=Event)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        wanted = 'expected a JSON object with "type", "event_id" and "data"'
+        raise PayloadInvalid(f"{wanted}: {error}") from error
+
+
+def changes_of(event: Event) -> Sequence[Change]:
+    """The items that may have changed, by the top-level ``type`` alone; empty for what we do not follow."""
+    content = (event.data.object if event.data else None) or {}
+    match event.type.split("."):
+        case ["inventory", "count", "updated"]:
+            return _stock(content)
+        case ["catalog", "version", "updated"]:
+            return [Change(Kind.PRODUCT, WHOLE)]
+        case ["order", "created" | "updated"] | ["order", "fulfillment", "updated"]:
+            return _order(content, event.data.id if event.data else None)
+        case ["location", "created" | "updated"]:
+            return [Change(Kind.LOCATION, WHOLE)]
+        case ["vendor", "created" | "updated"]:
+            return _vendor(content)
+        case ["payment" | "refund", "created" | "updated"]:
+            return _payment(content)
+    return []
+
+
+def _stock(content: Mapping[str, Any]) -> Sequence[Change]:
+    """One change per variation: an event carries two counts for a move between states, up to 100 in all."""
+    counts = content.get("inventory_counts")
+    if not isinstance(counts, list):
+        return [Change(Kind.STOCK, WHOLE)]
+    ids = [count.get("catalog_object_id") for count in counts if isinstance(count, dict)]
+    return [Change(Kind.STOCK, found) for found in dict.fromkeys(ids) if isinstance(found, str) and found]
+
+
+def _order(content: Mapping[str, Any], data_id: str | None) -> Sequence[Change]:
+    """The summary's order: production names the object differently from the documentation, so any name will do."""
+    for summary in content.values():
+        if isinstance(summary, dict) and (found := _text(summary, "order_id")):
+            version = version_of(_text(summary, "updated_at"), _text(summary, "created_at"))
+            return [Change(Kind.ORDER, found, version)]
+    return [Change(Kind.ORDER, data_id)] if data_id else [Change(Kind.ORDER, WHOLE)]
+
+
+def _vendor(content: Mapping[str, Any]) -> Sequence[Change]:
+    """``data.id`` is a UUID, not the vendor's: only the object names it."""
+    vendor = content.get("vendor")
+    found = _text(vendor, "id") if isinstance(vendor, dict) else None
+    return [Change(Kind.VENDOR, found or WHOLE)]
+
+
+def _payment(content: Mapping[str, Any]) -> Sequence[Change]:
+    """Point-of-sale orders raise no order event; their payments and refunds name them."""
+    named = (_text(part, "order_id") for part in content.values() if isinstance(part, dict))
+    return [Change(Kind.ORDER, found) for found in named if found]
+
+
+def _text(part: Mapping[str, Any], name: str) -> str | None:
+    value = part.get(name)
+    return value if isinstance(value, str) and value else None
+
+
+def _bytes(header: str) -> bytes:
+    return header.encode("utf-8", "replace")

@@ -1,0 +1,139 @@
+"""What Square sends: the shapes of its answers as structs, and its error bodies as our error tree.
+
+Records stay dictionaries here, because every field that we do not map is kept (``mapping`` splits them);
+shapes follow Square's OpenAPI document and SDK 46.0.0. Nulls are omitted on the wire, so all is optional.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import httpx
+import msgspec
+
+from app.errors import AuthRejected, BadAnswer, RateLimited, Refused, TallyhookError, Unavailable, Unmappable
+
+Json = dict[str, Any]
+Shape = TypeVar("Shape")
+
+
+class Problem(msgspec.Struct):
+    """One entry of ``errors``."""
+
+    category: str | None = None
+    code: str | None = None
+    detail: str | None = None
+    field: str | None = None
+
+
+class Reply(msgspec.Struct, kw_only=True):
+    """What every answer may carry; ``errors`` can be filled inside a 200."""
+
+    errors: list[Problem] | None = None
+    cursor: str | None = None
+
+
+class CatalogReply(Reply, kw_only=True):
+    """Catalog search, list and batch-retrieve."""
+
+    objects: list[Json] | None = None
+    latest_time: str | None = None
+
+
+class CountsReply(Reply, kw_only=True):
+    """Inventory counts, newest ``calculated_at`` first."""
+
+    counts: list[Json] | None = None
+
+
+class OrdersReply(Reply, kw_only=True):
+    """Order search and batch-retrieve."""
+
+    orders: list[Json] | None = None
+
+
+class OrderReply(Reply, kw_only=True):
+    """One order."""
+
+    order: Json | None = None
+
+
+class LocationsReply(Reply, kw_only=True):
+    """Every location, inactive ones too."""
+
+    locations: list[Json] | None = None
+
+
+class VendorsReply(Reply, kw_only=True):
+    """Vendor search."""
+
+    vendors: list[Json] | None = None
+
+
+class VendorReply(Reply, kw_only=True):
+    """One vendor, or why there is none."""
+
+    vendor: Json | None = None
+
+
+class VendorsByIdReply(Reply, kw_only=True):
+    """Vendor bulk-retrieve: an answer of its own for each id."""
+
+    responses: dict[str, VendorReply] | None = None
+
+
+class EventsReply(Reply, kw_only=True):
+    """Event search; each event is kept as the bytes a webhook would have carried."""
+
+    events: list[msgspec.Raw] | None = None
+
+
+class InfoReply(Reply, kw_only=True):
+    """The catalog's live limits."""
+
+    limits: dict[str, int] | None = None
+
+
+def decode(body: bytes, shape: type[Shape]) -> Shape:
+    """The body as ``shape``.
+
+    Raises ``BadAnswer`` for what is no complete JSON document, ``Unmappable`` for another shape.
+    """
+    try:
+        return msgspec.json.decode(body, type=shape)
+    except msgspec.ValidationError as error:
+        raise Unmappable(f"Square answered in a shape we do not know: {error}") from error
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BadAnswer(f"expected a JSON document from Square, not {body[:60]!r}") from error
+
+
+def read(response: httpx.Response, shape: type[Shape]) -> Shape:
+    """The answer as ``shape``; an error body raises, whatever the status code says."""
+    where = f"{response.request.method} {response.request.url.path}"
+    if not response.headers.get("content-type", "").startswith("application/json"):
+        raise BadAnswer(f"{where}: expected JSON, not {response.headers.get('content-type', 'an untyped body')!r}")
+    answer = decode(response.content, shape)
+    problems = answer.errors if isinstance(answer, Reply) else None
+    if problems:
+        raise problem_error(problems, where)
+    if response.status_code == 404:
+        raise Refused(f"{where}: 404, there is no such thing")
+    return answer
+
+
+_BY_CATEGORY: dict[str, type[TallyhookError]] = {
+    "AUTHENTICATION_ERROR": AuthRejected,
+    "RATE_LIMIT_ERROR": RateLimited,
+    "INVALID_REQUEST_ERROR": Refused,
+    "API_ERROR": Unavailable,
+}
+EXPIRED_CURSOR = "INVALID_CURSOR"
+
+
+def problem_error(problems: list[Problem], where: str) -> TallyhookError:
+    """The error of our tree for Square's ``errors`` list: the first entry decides, as it does for the status."""
+    first = problems[0]
+    text = f"{where}: {first.category} {first.code}: {first.detail or 'no detail'} {first.field or ''}".rstrip()
+    if first.code == EXPIRED_CURSOR:
+        return BadAnswer(f"{text}; the read must begin again")
+    return _BY_CATEGORY.get(first.category or "", BadAnswer)(text)

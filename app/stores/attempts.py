@@ -1,0 +1,55 @@
+"""Every failed try of a message with its traceback, kept until the message succeeds or is buried."""
+
+from __future__ import annotations
+
+import traceback
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, select
+from sqlmodel import SQLModel
+
+from app.domain import ItemKey
+from app.stores import tables
+
+_ATTEMPTS = SQLModel.metadata.tables[str(tables.Attempt.__tablename__)]
+_LONGEST_TRACE = 20_000  # characters; of a longer one the end is kept, where the error is
+_LONGEST_ERROR = 4_000
+
+
+def message_key(key: ItemKey) -> str:
+    """What the attempts on an item are filed under."""
+    return f"{key.connection}/{key.kind}/{key.external_id}"
+
+
+def described(error: BaseException) -> dict[str, str]:
+    """An exception as text: ``error_type``, ``error`` and ``traceback``, fit for either database."""
+    return {
+        "error_type": type(error).__name__,
+        "error": _printable(str(error))[:_LONGEST_ERROR],
+        "traceback": _printable("".join(traceback.format_exception(error)))[-_LONGEST_TRACE:],
+    }
+
+
+def record(
+    conn: Connection, message_key: str, *, number: int, at: datetime, worker: str, error: BaseException
+) -> None:
+    """File one failed try."""
+    row = {"message_key": message_key, "number": number, "at": at, "worker": worker, **described(error)}
+    conn.execute(insert(_ATTEMPTS), row)
+
+
+def of(conn: Connection, message_key: str) -> list[dict[str, Any]]:
+    """The failed tries of a message, oldest first."""
+    query = select(_ATTEMPTS).where(_ATTEMPTS.c.message_key == message_key).order_by(_ATTEMPTS.c.id)
+    return [dict(row) for row in conn.execute(query).mappings()]
+
+
+def clear(conn: Connection, message_key: str) -> None:
+    """Forget the tries of a message."""
+    conn.execute(delete(_ATTEMPTS).where(_ATTEMPTS.c.message_key == message_key))
+
+
+def _printable(text: str) -> str:
+    """Text without what one of the databases refuses to store: lone surrogates and NUL."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")

@@ -1,0 +1,139 @@
+"""The bulk path: ``Differ`` tells what a complete read would change, ``write`` writes only that, in small commits."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import BigInteger, Boolean, Connection, Integer, select, tuple_
+from sqlalchemy.types import TypeEngine
+
+from app.domain import Kind, Scope, batches
+from app.stores import catalog_sql as sql
+from app.stores.catalog import Key, close_rows
+from app.stores.columns import Moment, Quantity
+from app.stores.differ import Diff, Differ, collector_paused, key_text
+from app.stores.engine import Database
+from app.stores.tables import CATALOG
+
+__all__ = ["Diff", "Differ", "Written", "collector_paused", "old_values", "write"]
+
+# A crash leaves a consistent prefix. SQLite has one writer at a time: short commits with a gap between them keep
+# the receiver's acknowledgements at 2 ms, where one long or gapless series makes them wait half a second.
+ROWS_PER_COMMIT = {"sqlite": 500, "postgresql": 20_000}
+PAUSE = {"sqlite": 0.002, "postgresql": 0.0}  # seconds
+
+
+@dataclass
+class Written:
+    """Rows a diff really wrote; fewer than it named where a live writer was newer."""
+
+    created: int = 0
+    updated: int = 0
+    touched: int = 0
+    deleted: int = 0
+
+
+def write(
+    database: Database, connection: str, diff: Diff, *, read_at: datetime, now: datetime, scope: Scope | None
+) -> Written:
+    """Write a diff in commits of a few rows each, newer wins; safe to kill and to run again at any point.
+
+    ``scope`` must be the one the diff was made for; it says what becomes of the vanished rows.
+    """
+    written = Written()
+    with collector_paused():
+        # Touched first: if the read showed such a key again with new content, that later state must win a tie.
+        written.touched = _write_batch(database, connection, diff, "touched", read_at, now)
+        written.updated = _write_batch(database, connection, diff, "changed", read_at, now)
+        written.created = _write_batch(database, connection, diff, "created", read_at, now)
+    if scope is not None:
+        for keys in _paused(database, diff.vanished):
+            with database.begin() as conn:
+                written.deleted += len(
+                    close_rows(conn, diff.kind, scope.absent, connection, keys, read_at=read_at, now=now)
+                )
+    return written
+
+
+def old_values(database: Database, connection: str, kind: Kind, keys: Sequence[Key]) -> dict[Key, dict[str, Any]]:
+    """The record fields of the rows with these keys, before they are overwritten; for explaining a drift."""
+    shape = sql.shape(kind)
+    table: Any = CATALOG[kind].__table__  # type: ignore[attr-defined]
+    key = tuple_(*(table.c[name] for name in shape.keys))
+    wanted = select(*(table.c[name] for name in shape.fields)).where(table.c.connection == connection)
+    found: dict[Key, dict[str, Any]] = {}
+    with database.read() as conn:
+        for some in batches(keys, 500):
+            for row in conn.execute(wanted.where(key.in_(some))).mappings():
+                found[tuple(row[name] for name in shape.keys)] = dict(row)
+    return found
+
+
+def _write_batch(database: Database, connection: str, diff: Diff, name: str, read_at: datetime, now: datetime) -> int:
+    batch = diff.batches[name]
+    text_of = key_text(sql.shape(diff.kind).keys)
+    keys = [text_of(record) for record in batch.records]
+    order = sorted(range(len(keys)), key=keys.__getitem__)
+    put = _put_sqlite if database.dialect == "sqlite" else _put_postgresql
+    total = 0
+    for places in _paused(database, order):
+        rows = [(*msgspec.structs.astuple(batch.records[at]), batch.hashes[at]) for at in places]
+        with database.begin() as conn:
+            total += put(conn, diff.kind, connection, rows, read_at, now)
+    return total
+
+
+def _paused(database: Database, items: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    """The items in commit-sized pieces, with a gap for other writers before every one but the first."""
+    size, pause = ROWS_PER_COMMIT[database.dialect], PAUSE[database.dialect]
+    for start in range(0, len(items), size):
+        if start and pause:
+            time.sleep(pause)
+        yield items[start : start + size]
+
+
+def _put_sqlite(
+    conn: Connection, kind: Kind, connection: str, rows: list[tuple[Any, ...]], read_at: datetime, now: datetime
+) -> int:
+    values = ((connection, *row, read_at, now) for row in rows)
+    written: int = sql.driver(conn).cursor().executemany(sql.row_upsert(kind), values).rowcount
+    return written
+
+
+def _put_postgresql(
+    conn: Connection, kind: Kind, connection: str, rows: list[tuple[Any, ...]], read_at: datetime, now: datetime
+) -> int:
+    shape = sql.shape(kind)
+    stage = f"incoming_{shape.table}"
+    columns = ", ".join((*shape.fields, "row_hash"))
+    cursor = sql.driver(conn).cursor()
+    cursor.execute(f"CREATE TEMP TABLE {stage} ON COMMIT DROP AS SELECT {columns} FROM {shape.table} WITH NO DATA")
+    with cursor.copy(f"COPY {stage} ({columns}) FROM STDIN (FORMAT BINARY)") as copy:
+        copy.set_types(_copy_types(kind))
+        for row in rows:
+            copy.write_row(row)
+    cursor.execute(sql.staged_upsert(kind, stage), (connection, read_at, now))
+    written: int = cursor.rowcount
+    return written
+
+
+def _copy_types(kind: Kind) -> list[str]:
+    """Binary COPY converts nothing: every value must come in its column's very type."""
+    columns = CATALOG[kind].__table__.columns  # type: ignore[attr-defined]
+    return [_copy_type(columns[name].type) for name in (*sql.shape(kind).fields, "row_hash")]
+
+
+def _copy_type(column: TypeEngine[Any]) -> str:
+    names = (
+        (BigInteger, "int8"),
+        (Integer, "int4"),
+        (Boolean, "bool"),
+        (Quantity, "numeric"),
+        (Moment, "timestamptz"),
+    )
+    return next((name for sort, name in names if isinstance(column, sort)), "text")

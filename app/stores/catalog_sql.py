@@ -1,0 +1,179 @@
+"""The SQL of the six catalog tables, derived from their record structs: one text for all kinds, on both databases."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection
+
+from app.domain import RECORDS, Absent, Kind, micros, row_hash
+from app.stores.tables import CATALOG
+
+# Newer wins: by the source's version; between equal versions by content, if the read began no earlier.
+_NEWER = """excluded.version > t.version OR (
+    excluded.version = t.version AND excluded.row_hash <> t.row_hash AND excluded.read_at >= t.read_at)"""
+
+# What a row becomes when the source does not show it any more. A version never goes back.
+_CLOSE = {
+    Absent.DELETED: "deleted = true, row_hash = ?, read_at = ?, written_at = ?",
+    Absent.ZERO: """quantity = 0, extra = NULL, row_hash = ?, read_at = ?, written_at = ?,
+        version = CASE WHEN version < ? THEN ? ELSE version END""",
+}
+ZERO_FLAG, NEWER_FLAG, SAME_TIME_FLAG, DELETED_FLAG = 1, 2, 4, 8
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A kind's table and columns. Column order everywhere: connection, fields, row_hash, read_at, written_at."""
+
+    table: str
+    keys: tuple[str, ...]
+    fields: tuple[str, ...]
+    record: type[Any]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All columns of the table."""
+        return ("connection", *self.fields, "row_hash", "read_at", "written_at")
+
+    @property
+    def counts_quantity(self) -> bool:
+        """Whether "none left" is a state of its own for this kind."""
+        return "quantity" in self.fields
+
+
+@lru_cache
+def shape(kind: Kind) -> Shape:
+    """The shape of a kind's table."""
+    record = RECORDS[kind]
+    return Shape(str(CATALOG[kind].__tablename__), record.key_fields, record.__struct_fields__, record)
+
+
+def driver(conn: Connection) -> Any:
+    """The driver's own connection, in the same transaction: SQLAlchemy's part would cost more than the statement."""
+    return conn.connection.driver_connection
+
+
+def spelled(dialect: str, sql: str) -> str:
+    """``sql`` with the dialect's placeholders; our own texts hold neither a literal ``?`` nor a ``%``."""
+    return sql if dialect == "sqlite" else sql.replace("?", "%s")
+
+
+def listed(dialect: str, expression: str) -> str:
+    """``expression`` is one of a bound list: a JSON text on SQLite, an array on PostgreSQL."""
+    return f"{expression} IN (SELECT value FROM json_each(?))" if dialect == "sqlite" else f"{expression} = ANY(?)"
+
+
+@lru_cache
+def row_upsert(kind: Kind) -> str:
+    """Guarded upsert of one row on SQLite; binds one value per column."""
+    table = shape(kind)
+    marks = ", ".join("?" * len(table.columns))
+    return f"INSERT INTO {table.table} AS t ({', '.join(table.columns)}) VALUES ({marks}) {_on_conflict(table)}"
+
+
+@lru_cache
+def held_row(kind: Kind) -> str:
+    """Hash and version of one row on SQLite; binds connection and key."""
+    table = shape(kind)
+    return f"SELECT row_hash, version FROM {table.table} WHERE {_is_row(table)}"
+
+
+@lru_cache
+def batch_upsert(kind: Kind) -> str:
+    """Guarded upsert of a JSON list of rows on PostgreSQL, in its order; binds connection, read_at, now, JSON text.
+
+    One text whatever the number of rows and whichever fields are null, so it is prepared once. Returns key,
+    created, same content for each row written; the old hash comes from the statement's snapshot.
+    """
+    table = shape(kind)
+    given = f"json_populate_recordset(NULL::{table.table}, %s::json) AS i"
+    same_row = " AND ".join(f"o.{name} = t.{name}" for name in ("connection", *table.keys))
+    return f"""{_insert_from(table, given)}
+        RETURNING {", ".join(f"t.{key}" for key in table.keys)}, t.xmax = 0,
+            t.row_hash = (SELECT o.row_hash FROM {table.table} AS o WHERE {same_row})"""
+
+
+@lru_cache
+def staged_upsert(kind: Kind, stage: str) -> str:
+    """Guarded upsert of a staging table's rows on PostgreSQL; binds connection, read_at, now."""
+    return _insert_from(shape(kind), f"{stage} AS i")
+
+
+@lru_cache
+def close_row(kind: Kind, absent: Absent, dialect: str, *, ties: bool) -> str:
+    """Tombstone or zero one live row; binds ``close_values``. ``ties``: also one read at the very same moment."""
+    table = shape(kind)
+    older = "read_at <= ?" if ties else "read_at < ?"
+    sql = f"UPDATE {table.table} SET {_CLOSE[absent]} WHERE {_is_row(table)} AND NOT deleted AND {older}"
+    return spelled(dialect, sql)
+
+
+@lru_cache
+def live_keys(kind: Kind, field: str | None, absent: Absent, dialect: str, *, ties: bool) -> str:
+    """Keys of live rows read before a moment; binds connection, the moment and, with ``field``, values.
+
+    Where absent means zero, rows that are zero already say nothing new and are left out.
+    """
+    table = shape(kind)
+    wanted = ["connection = ?", "NOT deleted", "read_at <= ?" if ties else "read_at < ?"]
+    if absent is Absent.ZERO:
+        wanted.append("quantity <> 0")
+    if field is not None:
+        wanted.append(listed(dialect, _column(table, field)))
+    return spelled(dialect, f"SELECT {', '.join(table.keys)} FROM {table.table} WHERE {' AND '.join(wanted)}")
+
+
+@lru_cache
+def row_states(kind: Kind, dialect: str) -> str:
+    """Joined key, row_hash, version, flags of a connection's rows; binds a read's start twice and the connection."""
+    table = shape(kind)
+    key = " || chr(31) || ".join(table.keys)
+    zero = f"CASE WHEN quantity = 0 THEN {ZERO_FLAG} ELSE 0 END" if table.counts_quantity else "0"
+    sql = f"""SELECT {key}, row_hash, version, {zero} + CASE WHEN deleted THEN {DELETED_FLAG} ELSE 0 END
+            + CASE WHEN read_at > ? THEN {NEWER_FLAG} WHEN read_at = ? THEN {SAME_TIME_FLAG} ELSE 0 END
+        FROM {table.table} WHERE connection = ?"""
+    return spelled(dialect, sql.replace("chr(", "char(") if dialect == "sqlite" else sql)
+
+
+def bound_list(dialect: str, values: Sequence[str]) -> Any:
+    """A list of texts as ``listed`` wants it bound."""
+    return msgspec.json.encode(list(values)).decode() if dialect == "sqlite" else list(values)
+
+
+def close_values(
+    kind: Kind, absent: Absent, connection: str, key: tuple[str, ...], read_at: datetime, now: datetime
+) -> tuple[Any, ...]:
+    """What ``close_row`` binds. A tombstone's hash is 0, so that any content the source shows later differs."""
+    if absent is Absent.DELETED:
+        return (0, read_at, now, connection, *key, read_at)
+    zero = shape(kind).record(*key, quantity=Decimal(0))
+    return (row_hash(zero), read_at, now, micros(read_at), micros(read_at), connection, *key, read_at)
+
+
+def _column(table: Shape, field: str) -> str:
+    if field not in table.fields:
+        raise ValueError(f"{table.table} has no field {field!r}")
+    return field
+
+
+def _is_row(table: Shape) -> str:
+    return " AND ".join(f"{name} = ?" for name in ("connection", *table.keys))
+
+
+def _insert_from(table: Shape, given: str) -> str:
+    fields = ", ".join(f"i.{name}" for name in table.fields)
+    return f"""INSERT INTO {table.table} AS t ({", ".join(table.columns)})
+        SELECT %s, {fields}, i.row_hash, %s, %s FROM {given} {_on_conflict(table)}"""
+
+
+def _on_conflict(table: Shape) -> str:
+    kept = ("connection", *table.keys)
+    news = ", ".join(f"{name} = excluded.{name}" for name in table.columns if name not in kept)
+    return f"ON CONFLICT ({', '.join(kept)}) DO UPDATE SET {news} WHERE {_NEWER}"

@@ -1,0 +1,81 @@
+"""What nightly runs found different, row by row, with what differed and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import Connection, func, insert, select
+
+from app.domain import Kind, Record
+from app.stores.tables import Drift
+
+_NOT_CONTENT = frozenset({"version", "modified_at"})
+_table: Any = Drift.__table__  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True)
+class DriftRow:
+    """One difference; ``item`` is the record's key joined by "/", the rest as ``tables.Drift`` tells."""
+
+    kind: Kind
+    item: str
+    change: str
+    fields: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    cause: str = "unknown"
+    since: datetime | None = None
+
+
+class DriftCount(NamedTuple):
+    """How many rows of a run share kind, change and cause."""
+
+    kind: Kind
+    change: str
+    cause: str
+    count: int
+
+
+def write(
+    conn: Connection, run_id: int, connection: str, rows: Sequence[DriftRow], *, now: datetime | None = None
+) -> None:
+    """Remember what a run found; ``now`` is when it was found, this moment by default."""
+    found_at = now or datetime.now(UTC)
+    shared = {"run_id": run_id, "connection": connection, "found_at": found_at}
+    if rows:
+        conn.execute(insert(_table), [{**shared, **_columns(row)} for row in rows])
+
+
+def of_run(conn: Connection, run_id: int, limit: int = 100, after_id: int = 0) -> list[dict[str, Any]]:
+    """A run's differences after an id, oldest first; ``fields`` is ``{field: [old, new]}`` again."""
+    wanted = select(_table).where(_table.c.run_id == run_id, _table.c.id > after_id)
+    found = conn.execute(wanted.order_by(_table.c.id).limit(limit)).mappings()
+    return [{**row, "fields": msgspec.json.decode(row["fields"])} for row in found]
+
+
+def summary(conn: Connection, run_id: int) -> list[DriftCount]:
+    """A run's differences counted by kind, change and cause, in that order."""
+    by = (_table.c.kind, _table.c.change, _table.c.cause)
+    wanted = select(*by, func.count()).where(_table.c.run_id == run_id).group_by(*by).order_by(*by)
+    return [DriftCount(Kind(kind), change, cause, count) for kind, change, cause, count in conn.execute(wanted)]
+
+
+def field_changes(old: Mapping[str, Any], new: Record) -> dict[str, list[Any]]:
+    """``{field: [old, new]}`` of the fields whose content differs; all that are set, where there is no old row."""
+    names = (name for name in new.__struct_fields__ if name not in _NOT_CONTENT)
+    pairs = ((name, old.get(name), getattr(new, name)) for name in names)
+    return {name: [before, after] for name, before, after in pairs if before != after}
+
+
+def _columns(row: DriftRow) -> dict[str, Any]:
+    fields = {name: change for name, change in row.fields.items() if name not in _NOT_CONTENT}
+    return {
+        "kind": row.kind,
+        "item": row.item,
+        "change": row.change,
+        "fields": msgspec.json.encode(fields).decode(),
+        "cause": row.cause,
+        "since": row.since,
+    }

@@ -1,0 +1,186 @@
+"""Opens the database, SQLite or PostgreSQL, so that a transaction means the same on both; and migrates it."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from app.errors import BadConfiguration
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_MIGRATION_LOCK = 7_215_093_321  # any number of our own: PostgreSQL's advisory locks are named by one
+_WRITES = "tallyhook_writes"
+
+
+class Database:
+    """One database and its pool of connections; safe to share between threads.
+
+    Every write happens in ``begin()``, every consistent read in ``read()``. On SQLite, writers of one process
+    take turns in the order they came; writers of other processes wait up to 10 s for the file.
+    """
+
+    def __init__(self, url: str, engine: Engine) -> None:
+        self.url = url
+        self.engine = engine
+        self.dialect = engine.dialect.name
+        self._writing = engine.execution_options(**{_WRITES: True})
+        self._turn = _turn_of(engine.url) if self.dialect == "sqlite" else nullcontext()
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """A write transaction: committed at the end of the block, rolled back when it raises."""
+        with self._turn, self._writing.begin() as conn:
+            yield conn
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction for reading only; on SQLite all its reads see the same moment."""
+        with self.engine.begin() as conn:  # begun at once, so that raw statements are inside it too
+            yield conn
+
+    def migrate(self, revision: str = "head") -> None:
+        """Bring the schema up to a revision, in one transaction; other processes that try it too wait."""
+        with self.begin() as conn:
+            if self.dialect == "postgresql":
+                conn.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
+            config = _alembic_config()
+            config.attributes["connection"] = conn
+            command.upgrade(config, revision)
+
+    def at_head(self) -> bool:
+        """Whether the schema is the one this program was written for."""
+        with self.read() as conn:
+            applied = MigrationContext.configure(conn).get_current_heads()
+        return set(applied) == set(ScriptDirectory.from_config(_alembic_config()).get_heads())
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self.engine.dispose()
+
+
+def open_database(url: str, *, durable: bool = False, pool: int = 20) -> Database:
+    """A database by its URL: ``sqlite:////absolute/path.db``, ``sqlite:///relative.db`` or ``postgresql://...``.
+
+    Connects to nothing yet. ``pool`` is the number of connections kept open. ``durable`` makes SQLite flush every
+    commit to the disk (for the receiver, which acknowledges); without it a power cut may take back the last commits,
+    whole and in order. Raises ``BadConfiguration`` for any other URL; its message never shows the URL, which may hold
+    a password.
+    """
+    parsed = _parse(url)
+    if parsed.get_backend_name() == "sqlite":
+        return Database(url, _sqlite_engine(parsed, durable=durable, pool=pool))
+    return Database(url, _postgresql_engine(parsed, pool=pool))
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise BadConfiguration("the database URL is not readable") from None
+    backend = parsed.get_backend_name()
+    if backend in ("postgresql", "postgres"):
+        return parsed.set(drivername="postgresql+psycopg")
+    if backend == "sqlite" and parsed.database not in (None, "", ":memory:"):
+        return parsed.set(drivername="sqlite+pysqlite")
+    raise BadConfiguration("the database URL must be sqlite:///a/file.db or postgresql://user@host/name")
+
+
+def _sqlite_engine(url: URL, *, durable: bool, pool: int) -> Engine:
+    engine = create_engine(
+        url,
+        pool_size=pool,
+        max_overflow=pool,
+        pool_use_lifo=True,
+        # We say BEGIN ourselves (below): the driver's own would come too late to make reads and writes one snapshot.
+        connect_args={"isolation_level": None, "check_same_thread": False, "timeout": 10.0, "cached_statements": 512},
+    )
+    synchronous = "FULL" if durable else "NORMAL"
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, record: Any) -> None:
+        for pragma in ("busy_timeout=10000", "journal_mode=WAL", f"synchronous={synchronous}", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}").close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(conn: Connection) -> None:
+        # IMMEDIATE: a transaction that only later turns into a writer would fail instead of wait for its turn.
+        conn.exec_driver_sql("BEGIN IMMEDIATE" if conn.get_execution_options().get(_WRITES) else "BEGIN")
+
+    return engine
+
+
+def _postgresql_engine(url: URL, *, pool: int) -> Engine:
+    return create_engine(
+        url,
+        pool_size=pool,
+        max_overflow=pool,
+        pool_use_lifo=True,
+        connect_args={"application_name": "tallyhook", "connect_timeout": 10, "keepalives_idle": 30},
+    )
+
+
+def _alembic_config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    return config
+
+
+class Turn:
+    """A mutex that is handed over in the order it was asked for.
+
+    SQLite's own waiting is a poll with growing sleeps: a steady writer starves the others for half a second.
+    """
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._queue: deque[threading.Lock] = deque()
+        self._owner: int | None = None
+
+    def __enter__(self) -> None:
+        me = threading.get_ident()
+        with self._guard:
+            if self._owner == me:
+                raise RuntimeError("a write transaction was opened inside another one of the same thread")
+            if self._owner is None:
+                self._owner = me
+                return
+            gate = threading.Lock()
+            gate.acquire()
+            self._queue.append(gate)
+        gate.acquire()  # released by whoever hands over; the turn is ours from then on
+        self._owner = me
+
+    def waiting(self) -> int:
+        """How many threads wait for their turn."""
+        return len(self._queue)
+
+    def __exit__(self, *error: object) -> None:
+        with self._guard:
+            if self._queue:
+                self._owner = -1
+                self._queue.popleft().release()
+            else:
+                self._owner = None
+
+
+_turns: dict[str, Turn] = {}
+_turns_guard = threading.Lock()
+
+
+def _turn_of(url: URL) -> Turn:
+    """One turn per file, however many ``Database`` objects of this process have it open."""
+    file = str(Path(url.database or "").resolve())
+    with _turns_guard:
+        return _turns.setdefault(file, Turn())

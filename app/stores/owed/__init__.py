@@ -1,0 +1,35 @@
+"""The dirty set: which items have changes not yet settled, who works on each, and when it may be tried (again).
+
+An item comes in by ``remember``, is leased by ``claim``, and leaves by ``settle`` (or ``fail``, to come back later).
+Where a statement must wait for rows it locks them in the order of their keys, and where it need not wait it skips
+them, so that receivers, workers and sweeps never deadlock.
+"""
+
+from app.stores.owed.claiming import Claim, claim, drop, extend, fail, release
+from app.stores.owed.remembering import Wanted, add, owe, remember, revive, wake
+from app.stores.owed.settling import Noted, noted, settle, settle_noted
+from app.stores.owed.sweeping import backlog, count, defer, is_owed, overdue
+
+__all__ = [
+    "Claim",
+    "Noted",
+    "Wanted",
+    "add",
+    "backlog",
+    "claim",
+    "count",
+    "defer",
+    "drop",
+    "extend",
+    "fail",
+    "is_owed",
+    "noted",
+    "overdue",
+    "owe",
+    "release",
+    "remember",
+    "revive",
+    "settle",
+    "settle_noted",
+    "wake",
+]

@@ -1,0 +1,124 @@
+"""Who works on an owed item: leases, and what a worker does with one short of settling it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from app.domain import WHOLE, ItemKey, Kind
+from app.stores.columns import moment_from
+from app.stores.statements import Statement, key_of
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One item leased to one worker. ``rev`` is what a settlement will cover; ``kills`` counts expired leases."""
+
+    key: ItemKey
+    rev: int
+    token: str
+    attempts: int
+    kills: int
+    version: int
+    cause: str
+    first_seen_at: datetime
+    claimed_at: datetime | None = None
+
+
+_KEY = "connection = :connection AND kind = :kind AND external_id = :external_id"
+_FREE = "next_at <= :now AND (lease_until IS NULL OR lease_until <= :now)"
+# Claiming also clears hinted_at, the hint is used up: when the lease expires, the sweep sends the next one at once.
+_LEASE = """
+    token = :token, lease_until = :until, hinted_at = NULL,
+    kills = owed_items.kills + CASE WHEN owed_items.lease_until IS NULL THEN 0 ELSE 1 END
+"""
+_CLAIMED = "kind, owed_items.external_id, rev, attempts, kills, version, cause, first_seen_at"
+
+# No SKIP LOCKED for the item itself: a receiver just adding a change to it must not make its only hint a no-op.
+_CLAIM_ITEM = Statement(f"UPDATE owed_items SET {_LEASE} WHERE {_KEY} AND {_FREE} RETURNING {_CLAIMED}")
+_OTHERS = f"""
+    SELECT external_id FROM owed_items
+    WHERE connection = :connection AND kind = :kind AND external_id <> '{WHOLE}' AND {_FREE}
+    ORDER BY next_at LIMIT :more
+"""
+_CLAIM_OTHERS = Statement(
+    f"""
+    UPDATE owed_items SET {_LEASE}
+    WHERE connection = :connection AND kind = :kind AND external_id IN ({_OTHERS})
+    RETURNING {_CLAIMED}
+    """,
+    postgresql=f"""
+    WITH due AS MATERIALIZED ({_OTHERS} FOR UPDATE SKIP LOCKED)
+    UPDATE owed_items SET {_LEASE}
+    FROM due WHERE connection = :connection AND kind = :kind AND owed_items.external_id = due.external_id
+    RETURNING {_CLAIMED}
+    """,
+)
+
+
+def claim(conn: Connection, key: ItemKey, *, more: int, lease: float, now: datetime) -> list[Claim]:
+    """Lease an item for ``lease`` seconds, and up to ``more`` other due items of its connection and kind.
+
+    The item itself comes first; empty when it is not owed, not due yet, or leased to somebody else. A lease that
+    expired is taken over and counts as one of the item's ``kills``. ``WHOLE`` is claimed alone and never as another.
+    """
+    token = uuid.uuid4().hex
+    asked = {**key_of(key), "token": token, "until": now + timedelta(seconds=lease), "now": now}
+    rows = _CLAIM_ITEM.run(conn, asked)
+    if rows and more > 0 and key.external_id != WHOLE:
+        rows += _CLAIM_OTHERS.run(conn, {**asked, "more": more})
+    return [_claim(key.connection, token, now, row) for row in rows]
+
+
+def _claim(connection: str, token: str, now: datetime, row: Sequence[Any]) -> Claim:
+    kind, external_id, rev, attempts, kills, version, cause, seen = row
+    key = ItemKey(connection, Kind(kind), external_id)
+    return Claim(key, rev, token, attempts, kills, version, cause, moment_from(seen) or now, now)
+
+
+_HELD = f"{_KEY} AND token = :token"
+_EXTEND = Statement(f"UPDATE owed_items SET lease_until = :until WHERE {_HELD}")
+_RELEASE = Statement(f"UPDATE owed_items SET token = NULL, lease_until = NULL WHERE {_HELD}")
+_FAIL = Statement(
+    f"""
+    UPDATE owed_items SET attempts = attempts + 1, token = NULL, lease_until = NULL, hinted_at = NULL,
+           next_at = :next_at
+    WHERE {_HELD}
+    """
+)
+_DROP = Statement(f"DELETE FROM owed_items WHERE {_KEY} AND (CAST(:token AS TEXT) IS NULL OR token = :token)")
+
+
+def extend(conn: Connection, claims: Sequence[Claim], *, until: datetime) -> None:
+    """Keep the claims that are still ours until a later moment."""
+    for held in _in_order(claims):
+        _EXTEND.run(conn, {**_held(held), "until": until})
+
+
+def release(conn: Connection, claims: Sequence[Claim], *, now: datetime) -> None:
+    """Give claims back untouched: due as before, and no kill is counted."""
+    for held in _in_order(claims):
+        _RELEASE.run(conn, _held(held))
+
+
+def fail(conn: Connection, claim: Claim, *, next_at: datetime, now: datetime) -> None:
+    """Count one failed attempt and give the claim back, to be tried again from ``next_at`` on."""
+    _FAIL.run(conn, {**_held(claim), "next_at": next_at})
+
+
+def drop(conn: Connection, key: ItemKey, token: str | None = None) -> None:
+    """Owe the item no longer, without settling it; with a token only if that claim still holds it."""
+    _DROP.run(conn, {**key_of(key), "token": token})
+
+
+def _held(claim: Claim) -> dict[str, Any]:
+    return {**key_of(claim.key), "token": claim.token}
+
+
+def _in_order(claims: Sequence[Claim]) -> list[Claim]:
+    return sorted(claims, key=lambda held: held.key)

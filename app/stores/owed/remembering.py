@@ -1,0 +1,118 @@
+"""How an item comes to be owed: by a change, by a replay, by somebody who wants it tried now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import Connection
+
+from app.domain import Cause, Change, ItemKey
+from app.stores.columns import moment_text
+from app.stores.statements import Statement, is_sqlite, key_arrays, key_of, storable
+
+SKEW = timedelta(seconds=5)
+"""How far the clocks of two machines may differ: what is due at once is due by the slower clock as well."""
+
+
+class Wanted(NamedTuple):
+    """What is to be remembered of one item: how many changes, the newest version hint, since when."""
+
+    changes: int
+    version: int
+    seen_at: datetime
+
+
+def remember(
+    conn: Connection, connection: str, changes: Sequence[Change], cause: Cause, now: datetime
+) -> list[ItemKey]:
+    """Owe the items of ``changes``. Returns those that were not owed before: they need a wake-up.
+
+    What is owed already keeps its cause, its age and its time of the next try; its ``rev`` rises.
+    """
+    wanted: dict[ItemKey, Wanted] = {}
+    for change in changes:
+        add(wanted, connection, change, now)
+    return owe(conn, wanted, cause)
+
+
+def add(wanted: dict[ItemKey, Wanted], connection: str, change: Change, seen_at: datetime) -> None:
+    """Count one more change into ``wanted``."""
+    key = ItemKey(connection, change.kind, storable(change.external_id))
+    before = wanted.get(key)
+    if before is None:
+        wanted[key] = Wanted(1, change.version, seen_at)
+    else:
+        newest = max(before.version, change.version)
+        wanted[key] = Wanted(before.changes + 1, newest, min(before.seen_at, seen_at))
+
+
+_COLUMNS = "(connection, kind, external_id, rev, version, cause, first_seen_at, next_at, attempts, kills)"
+_CONFLICT = """
+    ON CONFLICT (connection, kind, external_id) DO UPDATE
+    SET rev = owed_items.rev + excluded.rev,
+        version = CASE WHEN excluded.version > owed_items.version THEN excluded.version ELSE owed_items.version END
+    RETURNING connection, kind, external_id, rev
+"""
+_UPSERT = Statement(
+    f"""
+    INSERT INTO owed_items {_COLUMNS}
+    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, :cause, value ->> 5, value ->> 6, 0, 0
+    FROM json_each(:wanted) WHERE true
+    {_CONFLICT}
+    """,
+    postgresql=f"""
+    INSERT INTO owed_items {_COLUMNS}
+    SELECT c, k, e, n, v, :cause, f, d, 0, 0
+    FROM unnest(:connections::text[], :kinds::text[], :ids::text[], :changes::bigint[], :versions::bigint[],
+                :seen::timestamptz[], :due::timestamptz[]) AS w(c, k, e, n, v, f, d)
+    {_CONFLICT}
+    """,
+)
+
+
+def owe(conn: Connection, wanted: dict[ItemKey, Wanted], cause: Cause) -> list[ItemKey]:
+    """Owe the items of ``wanted`` in one statement; returns those that were not owed before."""
+    if not wanted:
+        return []
+    rows = sorted(wanted.items())
+    rose = _UPSERT.run(conn, {"cause": cause.value, **_spread(conn, rows)})
+    # A row that was there had a rev of at least one, so only a new row can have exactly what we gave it.
+    revs = {(connection, kind, external_id): rev for connection, kind, external_id, rev in rose}
+    return [key for key, want in rows if revs[key] == want.changes]
+
+
+def _spread(conn: Connection, rows: list[tuple[ItemKey, Wanted]]) -> dict[str, Any]:
+    if is_sqlite(conn):
+        lines = [(*k, w.changes, w.version, moment_text(w.seen_at), moment_text(w.seen_at - SKEW)) for k, w in rows]
+        return {"wanted": msgspec.json.encode(lines).decode()}
+    return {
+        **key_arrays([key for key, _ in rows]),
+        "changes": [want.changes for _, want in rows],
+        "versions": [want.version for _, want in rows],
+        "seen": [want.seen_at for _, want in rows],
+        "due": [want.seen_at - SKEW for _, want in rows],
+    }
+
+
+_KEY = "connection = :connection AND kind = :kind AND external_id = :external_id"
+_WAKE = Statement(f"UPDATE owed_items SET next_at = :due, hinted_at = NULL WHERE {_KEY}")
+_REVIVE = Statement(
+    f"""
+    UPDATE owed_items SET next_at = :due, hinted_at = NULL, cause = :cause, attempts = 0, kills = 0
+    WHERE {_KEY}
+    """
+)
+
+
+def wake(conn: Connection, key: ItemKey, now: datetime) -> None:
+    """Make an owed item due now, whatever it was waiting for."""
+    _WAKE.run(conn, {**key_of(key), "due": now - SKEW})
+
+
+def revive(conn: Connection, key: ItemKey, cause: Cause, now: datetime) -> None:
+    """Owe an item anew because somebody wants it: due now, with that cause and no failures behind it."""
+    remember(conn, key.connection, [Change(key.kind, key.external_id)], cause, now)
+    _REVIVE.run(conn, {**key_of(key), "due": now - SKEW, "cause": cause.value})

@@ -1,0 +1,95 @@
+"""The owed items as a whole: what was forgotten by the queue, how much waits, and putting a backlog off."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from app.domain import WHOLE, ItemKey, Kind
+from app.stores.columns import moment_from
+from app.stores.statements import Statement, key_of
+
+_DUE = """
+    next_at <= :now AND (lease_until IS NULL OR lease_until <= :now)
+    AND (hinted_at IS NULL OR hinted_at <= :before)
+"""
+_OVERDUE = Statement(
+    f"""
+    UPDATE owed_items SET hinted_at = :now
+    WHERE rowid IN (SELECT rowid FROM owed_items WHERE {_DUE} ORDER BY next_at LIMIT :limit)
+    RETURNING connection, kind, external_id, next_at
+    """,
+    postgresql=f"""
+    WITH due AS MATERIALIZED (
+        SELECT connection, kind, external_id FROM owed_items WHERE {_DUE}
+        ORDER BY next_at LIMIT :limit FOR UPDATE SKIP LOCKED)
+    UPDATE owed_items o SET hinted_at = :now FROM due
+    WHERE o.connection = due.connection AND o.kind = due.kind AND o.external_id = due.external_id
+    RETURNING o.connection, o.kind, o.external_id, o.next_at
+    """,
+)
+
+
+def overdue(conn: Connection, *, now: datetime, rehint_after: float, limit: int) -> list[ItemKey]:
+    """Due items nobody works on that lack a hint, or had their last one over ``rehint_after`` seconds ago.
+
+    At most ``limit``, longest due first; they count as hinted now, so that two sweeps do not send the same.
+    """
+    before = now - timedelta(seconds=rehint_after)
+    rows = _OVERDUE.run(conn, {"now": now, "before": before, "limit": limit})
+    rows.sort(key=lambda row: row[3])
+    return [ItemKey(connection, Kind(kind), external_id) for connection, kind, external_id, _ in rows]
+
+
+_BACKLOG = Statement(
+    """
+    SELECT connection, kind, count(*), min(first_seen_at) FROM owed_items
+    GROUP BY connection, kind ORDER BY connection, kind
+    """
+)
+
+
+def backlog(conn: Connection) -> list[tuple[str, Kind, int, datetime]]:
+    """Per connection and kind: how many items are owed, and since when the oldest."""
+    rows = (
+        (connection, kind, owed, moment_from(oldest)) for connection, kind, owed, oldest in _BACKLOG.run(conn, {})
+    )
+    return [(connection, Kind(kind), owed, oldest) for connection, kind, owed, oldest in rows if oldest is not None]
+
+
+_WAITING = f"""
+    connection = :connection AND kind = :kind AND external_id <> '{WHOLE}'
+    AND lease_until IS NULL AND next_at < :until
+"""
+_DEFER = Statement(
+    f"UPDATE owed_items SET next_at = :until, hinted_at = NULL WHERE {_WAITING}",
+    postgresql=f"""
+    WITH waiting AS MATERIALIZED (SELECT external_id FROM owed_items WHERE {_WAITING} FOR UPDATE SKIP LOCKED)
+    UPDATE owed_items o SET next_at = :until, hinted_at = NULL FROM waiting
+    WHERE o.connection = :connection AND o.kind = :kind AND o.external_id = waiting.external_id
+    """,
+)
+
+
+def defer(conn: Connection, connection: str, kind: Kind, until: datetime) -> int:
+    """Put the items of a kind off because a pull will cover them; all but ``WHOLE`` and those being worked on."""
+    return _DEFER.count(conn, {"connection": connection, "kind": kind.value, "until": until})
+
+
+_IS_OWED = Statement(
+    "SELECT 1 FROM owed_items WHERE connection = :connection AND kind = :kind AND external_id = :external_id"
+)
+_COUNT = Statement(
+    "SELECT count(*) FROM owed_items WHERE CAST(:connection AS TEXT) IS NULL OR connection = :connection"
+)
+
+
+def is_owed(conn: Connection, key: ItemKey) -> bool:
+    """Whether the item has changes not yet settled."""
+    return bool(_IS_OWED.run(conn, key_of(key)))
+
+
+def count(conn: Connection, connection: str | None = None) -> int:
+    """How many items are owed."""
+    return int(_COUNT.run(conn, {"connection": connection})[0][0])

@@ -1,0 +1,86 @@
+"""Runs hand-written SQL straight on the driver's cursor, for the paths where SQLAlchemy's layers would cost more
+than the statement itself.
+
+One spelling for both drivers: parameters are ``:name``. Rows are plain tuples with the driver's own values; times
+come back through ``columns.moment_from``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+
+from app.domain import ItemKey
+
+_PARAMETER = re.compile(r"(?<![:\w]):([a-z_]+)")
+
+
+class Statement:
+    """SQL prepared for both drivers; ``postgresql`` replaces the first text where the two must differ."""
+
+    def __init__(self, sqlite: str, *, postgresql: str | None = None) -> None:
+        self._sqlite = sqlite
+        self._postgresql = _PARAMETER.sub(r"%(\1)s", (postgresql or sqlite).replace("%", "%%"))
+
+    def run(self, conn: Connection, parameters: Mapping[str, Any]) -> list[Any]:
+        """Execute once and return the rows it gives (none for statements that return nothing)."""
+        cursor = self._execute(conn, parameters)
+        try:
+            return cursor.fetchall() if cursor.description is not None else []
+        finally:
+            cursor.close()
+
+    def count(self, conn: Connection, parameters: Mapping[str, Any]) -> int:
+        """Execute once and return how many rows it changed."""
+        cursor = self._execute(conn, parameters)
+        try:
+            return int(cursor.rowcount)
+        finally:
+            cursor.close()
+
+    def run_many(self, conn: Connection, parameters: Sequence[Mapping[str, Any]]) -> None:
+        """Execute once for each mapping; returns nothing."""
+        cursor = _driver(conn).cursor()
+        try:
+            cursor.executemany(self._text(conn), parameters)
+        finally:
+            cursor.close()
+
+    def _execute(self, conn: Connection, parameters: Mapping[str, Any]) -> Any:
+        return _driver(conn).cursor().execute(self._text(conn), parameters)
+
+    def _text(self, conn: Connection) -> str:
+        return self._sqlite if is_sqlite(conn) else self._postgresql
+
+
+def is_sqlite(conn: Connection) -> bool:
+    """Which of the two databases this is."""
+    return conn.dialect.name == "sqlite"
+
+
+def storable(text: str) -> str:
+    """The text without NUL characters, which PostgreSQL cannot hold: one odd delivery must not fail its batch."""
+    return text if "\x00" not in text else text.replace("\x00", "\N{REPLACEMENT CHARACTER}")
+
+
+def key_of(key: ItemKey) -> dict[str, Any]:
+    """An item's key as parameters."""
+    return {"connection": key.connection, "kind": str(key.kind), "external_id": key.external_id}
+
+
+def key_arrays(keys: Sequence[ItemKey]) -> dict[str, list[str]]:
+    """Items' keys as PostgreSQL's ``unnest`` takes them: one array per column."""
+    return {
+        "connections": [key.connection for key in keys],
+        "kinds": [str(key.kind) for key in keys],
+        "ids": [key.external_id for key in keys],
+    }
+
+
+def _driver(conn: Connection) -> Any:
+    if not conn.in_transaction():  # SQLAlchemy would not know of the statement, and SQLite commit it by itself
+        raise RuntimeError("a statement needs a transaction: Database.begin() or Database.read()")
+    return conn.connection.dbapi_connection

@@ -1,0 +1,42 @@
+"""How far each kind of a connection has been read, by the source's own clock."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from app.domain import Kind
+from app.stores.columns import moment_from
+from app.stores.statements import Statement
+
+_ROW = Statement("SELECT value, pulled_at FROM watermarks WHERE connection = :connection AND kind = :kind")
+_PUT = Statement(
+    """
+    INSERT INTO watermarks (connection, kind, value, pulled_at) VALUES (:connection, :kind, :value, :now)
+    ON CONFLICT (connection, kind) DO UPDATE SET value = excluded.value, pulled_at = excluded.pulled_at
+    """
+)
+
+
+def get(conn: Connection, connection: str, kind: Kind) -> str | None:
+    """The watermark, which only the source can read; ``None`` before the first complete pull."""
+    row = _row(conn, connection, kind)
+    return row[0] if row else None
+
+
+def pulled_at(conn: Connection, connection: str, kind: Kind) -> datetime | None:
+    """When the last complete pull ended."""
+    row = _row(conn, connection, kind)
+    return moment_from(row[1]) if row else None
+
+
+def put(conn: Connection, connection: str, kind: Kind, value: str, now: datetime) -> None:
+    """Move the watermark; to be done in the transaction that applies the last page."""
+    _PUT.run(conn, {"connection": connection, "kind": kind.value, "value": value, "now": now})
+
+
+def _row(conn: Connection, connection: str, kind: Kind) -> Any:
+    rows = _ROW.run(conn, {"connection": connection, "kind": kind.value})
+    return rows[0] if rows else None

@@ -1,0 +1,85 @@
+"""The composition root: Settings in, Deps out; the one place that picks implementations."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Mapping
+
+import structlog
+
+from app.channels.queue import BrokerQueue, DeafQueue, redis_broker
+from app.config import Settings
+from app.errors import BadConfiguration
+from app.flows.deps import Deps, Queue
+from app.rules.guard import Limits
+from app.sources import connect
+from app.sources.base import Context, Source
+from app.stores.budgets import SharedBudget
+from app.stores.engine import Database, open_database
+
+LIVE_PATIENCE = 2.0
+
+
+def configure_logging(settings: Settings) -> None:
+    """Structured logs on standard error, at the configured level."""
+    level = logging.getLevelNamesMapping().get(settings.log_level.upper())
+    if level is None:
+        raise BadConfiguration(f"log level {settings.log_level!r}; there are debug, info, warning and error")
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer() if settings.log_json else structlog.dev.ConsoleRenderer(colors=False)
+    )
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(level=max(level, logging.WARNING), format="%(asctime)s %(name)s %(message)s")
+
+
+def process_name(role: str) -> str:
+    """A name for this process that tells it apart on every machine."""
+    return f"{role}@{socket.gethostname()}:{os.getpid()}"
+
+
+def connect_sources(settings: Settings, database: Database, *, patience: float) -> dict[str, Source]:
+    """A client per configured connection, on budgets that all processes share."""
+    sources: dict[str, Source] = {}
+    for slug, (source, options) in settings.accounts().items():
+        context = Context(
+            connection=slug,
+            budget=SharedBudget(database, slug),
+            public_url=settings.public_url,
+            patience=patience,
+        )
+        sources[slug] = connect(source, context, options)
+    return sources
+
+
+def build(settings: Settings, role: str, *, queue: Queue | None = None) -> Deps:
+    """Everything a process needs. ``role`` is web, worker, clock or cli; only web flushes every commit to disk."""
+    database = open_database(settings.database(), durable=role == "web")
+    live = connect_sources(settings, database, patience=LIVE_PATIENCE)
+    bulk: Mapping[str, Source] = (
+        connect_sources(settings, database, patience=settings.bulk_patience) if role in ("worker", "cli") else live
+    )
+    return Deps(
+        database=database,
+        queue=queue or _queue(settings),
+        sources=live,
+        bulk_sources=bulk,
+        worker=process_name(role),
+        limits=Limits(settings.guard_share, settings.guard_rows),
+    )
+
+
+def _queue(settings: Settings) -> Queue:
+    url = settings.redis()
+    return BrokerQueue(redis_broker(url)) if url else DeafQueue()

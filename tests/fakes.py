@@ -1,0 +1,180 @@
+"""A vendor in memory, for fast tests of the flows: it holds listings and counts, and fails on demand."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import msgspec
+
+from app.domain import (
+    Absent,
+    Answer,
+    Change,
+    Delivery,
+    ItemKey,
+    Kind,
+    Listing,
+    Page,
+    Ref,
+    Scope,
+    StockCount,
+)
+from app.flows.deps import Deps
+from app.sources.base import PayloadInvalid, SignatureInvalid
+from app.stores.engine import Database
+
+SHOP = "shop"
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def listing(external_id: str, version: int = 1, **fields: object) -> Listing:
+    """A listing last changed ``version`` seconds after the shop opened."""
+    base = Listing(external_id=external_id, sku=f"SKU-{external_id}", name=f"Product {external_id}")
+    moment = EPOCH + timedelta(seconds=version)
+    return msgspec.structs.replace(base, version=version * 1_000_000, modified_at=moment, **fields)
+
+
+def count(listing_id: str, quantity: int, version: int = 1) -> StockCount:
+    """So many on hand at the one location."""
+    return StockCount(listing_id, "L1", "on_hand", Decimal(quantity), version=version * 1_000_000)
+
+
+class PlainReceiver:
+    """Takes JSON ``{"id", "type", "items": [[kind, external id]]}`` from whoever knows the word."""
+
+    def verify(self, headers: Mapping[str, str], body: bytes, now: datetime) -> None:
+        if headers.get("x-word") != "friend":
+            raise SignatureInvalid("the word is wrong")
+
+    def parse(self, headers: Mapping[str, str], body: bytes) -> Delivery:
+        try:
+            read = msgspec.json.decode(body)
+            changes = [Change(Kind(kind), external_id) for kind, external_id in read["items"]]
+        except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
+            raise PayloadInvalid('right would be {"id", "type", "items"}') from error
+        return Delivery(read["id"], read["type"], changes, ignored=read["type"] == "unknown")
+
+
+class FakeSource:
+    """A shop of listings and counts. ``failures`` are raised one per call; ``meanwhile`` runs inside each fetch."""
+
+    def __init__(self, *, batch: int = 1, storm: int = 10_000, pace: float = 0.0) -> None:
+        self.name = "fake"
+        self.kinds: tuple[Kind, ...] = (Kind.PRODUCT, Kind.STOCK)
+        self.whole_kinds: tuple[Kind, ...] = (Kind.STOCK,)
+        self.receiver: PlainReceiver | None = PlainReceiver()
+        self.listings: dict[str, Listing] = {}
+        self.counts: dict[str, StockCount] = {}
+        self.failures: deque[BaseException] = deque()
+        self.poison: dict[str, BaseException] = {}
+        self.meanwhile: Callable[[], None] = lambda: None
+        self.asked: list[tuple[str, ...]] = []
+        self.not_yet: set[str] = set()
+        self._batch, self._storm, self._pace = batch, storm, pace
+
+    def put(self, *records: Listing | StockCount) -> None:
+        """The shop now has these."""
+        for record in records:
+            if isinstance(record, Listing):
+                self.listings[record.external_id] = record
+            else:
+                self.counts[record.listing_id] = record
+
+    def batch_size(self, kind: Kind) -> int:
+        return self._batch
+
+    def pace(self, kind: Kind) -> float:
+        return self._pace
+
+    def storm_size(self, kind: Kind) -> int:
+        return self._storm
+
+    def fetch(self, refs: Sequence[Ref]) -> Answer:
+        self._called(*(ref.external_id for ref in refs))
+        self.meanwhile()
+        for ref in refs:
+            if ref.external_id in self.poison:
+                raise self.poison[ref.external_id]
+        held: Mapping[str, Listing | StockCount] = self.listings if refs[0].kind is Kind.PRODUCT else self.counts
+        late = [ref for ref in refs if ref.external_id in self.not_yet]
+        gone = [ref for ref in refs if ref.external_id not in held and ref not in late]
+        found = [held[ref.external_id] for ref in refs if ref.external_id in held and ref not in late]
+        return Answer(records=found, gone=gone, not_yet=late)
+
+    def delta(self, kind: Kind, since: str | None) -> Iterator[Page]:
+        self._called(f"delta {kind} {since}")
+        newest = [one for one in self.listings.values() if one.version >= int(since or 0)]
+        yield Page(records=newest)
+        yield Page(watermark=str(max((one.version for one in newest), default=int(since or 0))))
+
+    def full(self, kind: Kind) -> Iterator[Page]:
+        self._called(f"full {kind}")
+        if kind is Kind.PRODUCT:
+            mark = max((one.version for one in self.listings.values()), default=0)
+            yield Page(records=list(self.listings.values()))
+            yield Page(watermark=str(mark), complete=Scope(kind))
+        else:
+            yield Page(records=list(self.counts.values()), complete=Scope(kind, absent=Absent.ZERO))
+
+    def calls(self) -> int:
+        return len(self.asked)
+
+    def warm(self) -> None:
+        return None
+
+    def close(self) -> None:
+        return None
+
+    def _called(self, *what: str) -> None:
+        self.asked.append(what)
+        if self.failures:
+            raise self.failures.popleft()
+
+
+class ListQueue:
+    """A queue that only notes what it was asked to send."""
+
+    def __init__(self) -> None:
+        self.woken: list[ItemKey] = []
+        self.runs: list[int] = []
+        self.resent: list[tuple[str, str, Sequence[object]]] = []
+
+    def wake(self, keys: Sequence[ItemKey]) -> None:
+        self.woken.extend(keys)
+
+    def wake_run(self, run_id: int) -> None:
+        self.runs.append(run_id)
+
+    def resend(self, actor: str, queue: str, args: Sequence[object]) -> None:
+        self.resent.append((actor, queue, args))
+
+    def depth(self) -> int:
+        return 0
+
+
+class Clock:
+    """A clock that tests move."""
+
+    def __init__(self) -> None:
+        self.moment = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.moment
+
+    def pass_(self, seconds: float) -> None:
+        self.moment += timedelta(seconds=seconds)
+
+
+class World:
+    """One fake shop connected to a real database."""
+
+    def __init__(self, database: Database, source: FakeSource | None = None) -> None:
+        self.source = source or FakeSource()
+        self.queue = ListQueue()
+        self.clock = Clock()
+        self.database = database
+        sources = {SHOP: self.source}
+        self.deps = Deps(database, self.queue, sources, sources, worker="test", now=self.clock)

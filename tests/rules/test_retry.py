@@ -1,0 +1,56 @@
+"""Retry: will waiting help, and how long?"""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.errors import (
+    AuthRejected,
+    BadAnswer,
+    Held,
+    KilledWorker,
+    RateLimited,
+    Refused,
+    Unavailable,
+    Unmappable,
+)
+from app.rules.retry import RATE_LIMITED, TRANSIENT, UNEXPECTED, wait_before_retry
+
+
+@pytest.mark.parametrize("error", [AuthRejected("x"), Refused("x"), Unmappable("x"), KilledWorker("x")])
+def test_an_error_that_waiting_cannot_cure_dies_at_once(error: Exception) -> None:
+    assert wait_before_retry(error, failures=1, jitter=0.5) is None
+
+
+@pytest.mark.parametrize("error", [Unavailable("x"), BadAnswer("x"), Held("x"), RateLimited("x"), KeyError("bug")])
+def test_an_error_that_waiting_may_cure_is_tried_again(error: Exception) -> None:
+    assert wait_before_retry(error, failures=1, jitter=0.5) is not None
+
+
+@pytest.mark.parametrize(
+    ("error", "attempts"),
+    [
+        (Unavailable("x"), TRANSIENT.attempts),
+        (RateLimited("x"), RATE_LIMITED.attempts),
+        (KeyError("x"), UNEXPECTED.attempts),
+    ],
+)
+def test_patience_ends_with_the_last_attempt(error: Exception, attempts: int) -> None:
+    waits = [wait_before_retry(error, failures, jitter=0.0) for failures in range(1, attempts + 1)]
+    assert waits[-1] is None
+    assert None not in waits[:-1]
+
+
+def test_a_vendors_wish_is_the_least_we_wait() -> None:
+    wait = wait_before_retry(RateLimited("x", retry_after=120.0), failures=1, jitter=0.0)
+    assert wait == 120.0
+
+
+@given(failures=st.integers(1, TRANSIENT.attempts - 1), jitter=st.floats(0, 1, exclude_max=True))
+def test_backoff_stays_between_half_and_the_whole_of_its_step(failures: int, jitter: float) -> None:
+    step = min(TRANSIENT.longest, TRANSIENT.first * 2 ** (failures - 1))
+    wait = wait_before_retry(Unavailable("x"), failures, jitter)
+    assert wait is not None
+    assert step / 2 <= wait <= step

@@ -1,0 +1,1 @@
+"""What the stores must keep true, on both databases."""

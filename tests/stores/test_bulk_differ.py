@@ -1,0 +1,291 @@
+"""The bulk diff says exactly what a read would change, and writing it gives the rows that apply would give."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Connection, select
+
+from app.domain import Absent, Kind, Listing, Record, Scope, StockCount, key_of, micros
+from app.stores import bulk, catalog
+from app.stores.engine import Database
+from app.stores.tables import CATALOG
+
+T0 = datetime(2026, 11, 20, 12, tzinfo=UTC)
+NOW = datetime(2026, 11, 21, tzinfo=UTC)
+ALL = Scope(Kind.PRODUCT)
+ALL_STOCK = Scope(Kind.STOCK, absent=Absent.ZERO)
+
+
+def at(seconds: float) -> datetime:
+    return T0 + timedelta(seconds=seconds)
+
+
+def listing(key: str, version: int = 1, name: str = "bowl", **more: Any) -> Listing:
+    return Listing(external_id=key, name=name, version=version, **more)
+
+
+def count(key: str, quantity: str, location: str = "l1", version: int = 1) -> StockCount:
+    return StockCount(key, location, "on_hand", Decimal(quantity), version=version)
+
+
+def apply(database: Database, records: Sequence[Record], read: float = 0, connection: str = "shop") -> None:
+    with database.begin() as conn:
+        catalog.apply(conn, connection, records, read_at=at(read), now=NOW)
+
+
+def differ(database: Database, records: Sequence[Record], read: float = 10, kind: Kind = Kind.PRODUCT) -> bulk.Differ:
+    compared = bulk.Differ(database, "shop", kind, at(read))
+    compared.feed(records)
+    return compared
+
+
+def reconcile(
+    database: Database, records: Sequence[Record], scope: Scope | None = ALL, read: float = 10, connection: str = "shop"
+) -> bulk.Written:
+    kind = scope.kind if scope else Kind.PRODUCT
+    compared = bulk.Differ(database, connection, kind, at(read))
+    compared.feed(records)
+    return bulk.write(database, connection, compared.diff(scope), read_at=at(read), now=NOW, scope=scope)
+
+
+def rows(database: Database, kind: Kind = Kind.PRODUCT, connection: str = "shop") -> dict[tuple[str, ...], Any]:
+    table: Any = CATALOG[kind].__table__  # type: ignore[attr-defined]
+    keys = CATALOG[kind].__table__.primary_key.columns.keys()[1:]  # type: ignore[attr-defined]
+    with database.read() as conn:
+        found = conn.execute(select(table).where(table.c.connection == connection)).mappings()
+        return {tuple(row[key] for key in keys): {**row, "connection": ""} for row in found}
+
+
+def test_a_record_without_a_row_is_created(database: Database) -> None:
+    assert differ(database, [listing("a")]).diff().created == [listing("a")]
+
+
+def test_the_same_content_under_the_same_version_is_unchanged(database: Database) -> None:
+    apply(database, [listing("a")])
+    diff = differ(database, [listing("a")]).diff()
+    assert (diff.unchanged, diff.created, diff.changed, diff.touched) == (1, [], [], [])
+
+
+def test_new_content_is_changed(database: Database) -> None:
+    apply(database, [listing("a")])
+    new = listing("a", 2, "cup")
+    assert differ(database, [new]).diff().changed == [new]
+
+
+def test_the_same_content_under_a_newer_version_is_touched(database: Database) -> None:
+    apply(database, [listing("a")])
+    assert differ(database, [listing("a", 2)]).diff().touched == [listing("a", 2)]
+
+
+def test_a_version_that_is_the_reads_own_time_does_not_touch(database: Database) -> None:
+    apply(database, [listing("a", micros(at(0)))])
+    assert differ(database, [listing("a", micros(at(10)))]).diff().touched == []
+
+
+def test_an_older_version_is_unchanged(database: Database) -> None:
+    apply(database, [listing("a", 3, "cup")])
+    assert differ(database, [listing("a", 2)]).diff().changed == []
+
+
+def test_a_row_read_later_under_the_same_version_is_not_changed(database: Database) -> None:
+    apply(database, [listing("a", 1, "cup")], read=11)
+    assert differ(database, [listing("a", 1)]).diff().changed == []
+
+
+def test_only_rows_of_the_connection_are_compared(database: Database) -> None:
+    apply(database, [listing("a")], connection="other")
+    assert differ(database, []).diff(ALL).vanished == []
+
+
+def test_a_live_row_that_was_not_shown_vanished(database: Database) -> None:
+    apply(database, [listing("a"), listing("b")])
+    assert differ(database, [listing("a")]).vanished(ALL) == [("b",)]
+
+
+def test_nothing_vanishes_from_an_incomplete_read(database: Database) -> None:
+    apply(database, [listing("a")])
+    assert differ(database, []).diff(None).vanished == []
+
+
+def test_a_tombstone_does_not_vanish_again(database: Database) -> None:
+    apply(database, [listing("a", deleted=True)])
+    assert differ(database, []).vanished(ALL) == []
+
+
+def test_a_row_read_after_the_read_began_does_not_vanish(database: Database) -> None:
+    apply(database, [listing("a")], read=11)
+    assert differ(database, []).vanished(ALL) == []
+
+
+def test_a_scope_of_a_field_lets_only_its_rows_vanish(database: Database) -> None:
+    apply(database, [listing("a", parent_id="i1"), listing("b", parent_id="i2")])
+    assert differ(database, []).vanished(Scope(Kind.PRODUCT, "parent_id", "i2")) == [("b",)]
+
+
+def test_a_scope_of_a_key_field_lets_only_its_rows_vanish(database: Database) -> None:
+    apply(database, [count("a", "1", "l1"), count("a", "2", "l2")])
+    scope = Scope(Kind.STOCK, "location_id", "l2", Absent.ZERO)
+    assert differ(database, [], kind=Kind.STOCK).vanished(scope) == [("a", "l2", "on_hand")]
+
+
+def test_a_row_that_is_zero_already_does_not_vanish_where_absent_means_zero(database: Database) -> None:
+    apply(database, [count("a", "0"), count("b", "2")])
+    assert differ(database, [], kind=Kind.STOCK).vanished(ALL_STOCK) == [("b", "l1", "on_hand")]
+
+
+def test_quantities_going_to_nothing_are_counted_shown_or_not(database: Database) -> None:
+    apply(database, [count("a", "3"), count("b", "2"), count("c", "0"), count("d", "5")])
+    shown = [count("a", "0", version=2), count("c", "0", version=2), count("d", "4", version=2)]
+    assert differ(database, shown, kind=Kind.STOCK).diff(ALL_STOCK).zeroed == 2
+
+
+def test_live_rows_are_counted_before_the_read(database: Database) -> None:
+    apply(database, [listing("a"), listing("b", deleted=True)])
+    assert differ(database, [listing("c")]).diff(ALL).total_local == 1
+
+
+def test_a_key_shown_twice_is_read_once(database: Database) -> None:
+    assert differ(database, [listing("a"), listing("a")]).diff().read == 1
+
+
+@pytest.mark.parametrize("held", [None, listing("a", 1, "old"), listing("a", 2, "new")], ids=["none", "old", "new"])
+def test_of_a_key_shown_twice_the_newest_is_written(database: Database, held: Listing | None) -> None:
+    apply(database, [held] if held else [])
+    reconcile(database, [listing("a", 2, "new"), listing("a", 3, "newest"), listing("a", 1, "old")])
+    assert rows(database)["a",]["name"] == "newest"
+
+
+def test_of_a_key_shown_twice_under_one_version_the_last_is_written(database: Database) -> None:
+    apply(database, [listing("a", 1, "bowl")])
+    reconcile(database, [listing("a", 2, "bowl"), listing("a", 2, "cup")])
+    assert rows(database)["a",]["name"] == "cup"
+
+
+def test_writing_counts_what_it_wrote(database: Database) -> None:
+    apply(database, [listing("a"), listing("b"), listing("c"), listing("d")])
+    shown = [listing("a"), listing("b", 2, "cup"), listing("c", 2), listing("e")]
+    assert reconcile(database, shown) == bulk.Written(created=1, updated=1, touched=1, deleted=1)
+
+
+def test_a_vanished_row_becomes_a_tombstone(database: Database) -> None:
+    apply(database, [listing("a")])
+    reconcile(database, [])
+    row = rows(database)["a",]
+    assert (row["deleted"], row["row_hash"], row["read_at"]) == (True, 0, at(10))
+
+
+def test_vanished_stock_becomes_zero(database: Database) -> None:
+    apply(database, [StockCount("a", "l1", "on_hand", Decimal(3), extra='["lot"]', version=1)])
+    reconcile(database, [], ALL_STOCK)
+    row = rows(database, Kind.STOCK)["a", "l1", "on_hand"]
+    assert (row["quantity"], row["deleted"], row["version"]) == (0, False, micros(at(10)))
+
+
+def test_a_zeroed_row_agrees_with_a_zero_from_the_source(database: Database) -> None:
+    apply(database, [StockCount("a", "l1", "on_hand", Decimal(3), extra='["lot"]', version=1)])
+    reconcile(database, [], ALL_STOCK)
+    zero = count("a", "0", version=micros(at(20)))
+    assert differ(database, [zero], read=20, kind=Kind.STOCK).diff().unchanged == 1
+
+
+def test_a_second_run_over_the_same_read_finds_nothing(database: Database) -> None:
+    shown = [listing("a"), listing("b", 2)]
+    reconcile(database, shown)
+    assert reconcile(database, shown) == bulk.Written()
+
+
+def test_a_row_that_a_live_writer_made_newer_meanwhile_is_kept(database: Database) -> None:
+    apply(database, [listing("a")])
+    diff = differ(database, [listing("a", 2, "bulk")]).diff(ALL)
+    apply(database, [listing("a", 3, "live")], read=11)
+    bulk.write(database, "shop", diff, read_at=at(10), now=NOW, scope=ALL)
+    assert rows(database)["a",]["name"] == "live"
+
+
+def test_a_row_that_a_live_writer_showed_meanwhile_is_not_tombstoned(database: Database) -> None:
+    apply(database, [listing("a")])
+    diff = differ(database, []).diff(ALL)
+    apply(database, [listing("a", 2, "live")], read=11)
+    written = bulk.write(database, "shop", diff, read_at=at(10), now=NOW, scope=ALL)
+    assert (written.deleted, rows(database)["a",]["deleted"]) == (0, False)
+
+
+def test_a_tombstone_is_lifted_by_a_later_read_of_the_same_version(database: Database) -> None:
+    apply(database, [listing("a")])
+    reconcile(database, [], read=10)
+    reconcile(database, [listing("a")], read=20)
+    assert rows(database)["a",]["deleted"] is False
+
+
+class _Dying:
+    """A database whose process dies at its nth write transaction."""
+
+    def __init__(self, database: Database, commits: int) -> None:
+        self._database, self._left = database, commits
+        self.dialect, self.read = database.dialect, database.read
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        with self._database.begin() as conn:
+            yield conn
+            self._left -= 1
+            if self._left < 0:
+                raise KeyboardInterrupt
+
+
+def test_a_write_cut_short_keeps_whole_commits_and_can_be_repeated(database: Database) -> None:
+    shown = [listing(f"p{number:05d}", number + 1) for number in range(1200 if database.dialect == "sqlite" else 40_100)]
+    diff = differ(database, shown).diff(ALL)
+    with pytest.raises(KeyboardInterrupt):
+        bulk.write(_Dying(database, 2), "shop", diff, read_at=at(10), now=NOW, scope=ALL)  # type: ignore[arg-type]
+    kept = len(rows(database))
+    bulk.write(database, "shop", diff, read_at=at(10), now=NOW, scope=ALL)
+    assert (kept, len(rows(database))) == (2 * bulk.ROWS_PER_COMMIT[database.dialect], len(shown))
+
+
+def test_the_garbage_collector_runs_again_after_a_failure() -> None:
+    with pytest.raises(RuntimeError), bulk.collector_paused():
+        raise RuntimeError
+    assert gc.isenabled()
+
+
+def test_old_values_are_those_of_the_asked_rows(database: Database) -> None:
+    apply(database, [count("a", "1.5"), count("b", "2")])
+    old = bulk.old_values(database, "shop", Kind.STOCK, [("a", "l1", "on_hand"), ("z", "l1", "on_hand")])
+    assert {key: values["quantity"] for key, values in old.items()} == {("a", "l1", "on_hand"): Decimal("1.5")}
+
+
+COUNTS = st.lists(
+    st.builds(
+        count, st.sampled_from("abcd"), st.sampled_from(["0", "1", "2.5"]), st.sampled_from(["l1", "l2"]),
+        st.integers(1, 3),
+    ),
+    max_size=8,
+)  # fmt: skip
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(before=COUNTS, shown=COUNTS, later=st.booleans())
+def test_a_written_diff_ends_in_the_rows_that_apply_would_give(
+    database: Database, before: list[StockCount], shown: list[StockCount], later: bool
+) -> None:
+    with database.begin() as conn:
+        conn.exec_driver_sql("DELETE FROM stock")
+    for name in ("one", "bulk"):
+        apply(database, before, read=11 if later else 0, connection=name)
+    with database.begin() as conn:
+        catalog.apply(conn, "one", shown, read_at=at(10), now=NOW)
+        catalog.close_scopes(
+            conn, "one", [ALL_STOCK], {Kind.STOCK: {key_of(record) for record in shown}}, read_at=at(10), now=NOW
+        )
+    reconcile(database, shown, ALL_STOCK, connection="bulk")
+    assert rows(database, Kind.STOCK, "bulk") == rows(database, Kind.STOCK, "one")

@@ -1,0 +1,254 @@
+"""A message that gave up is kept with everything a person needs, and can be replayed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from app.domain import Cause, Change, ItemKey, Kind
+from app.errors import Refused
+from app.stores import attempts, dead_letters, owed
+from app.stores.engine import Database
+from tests.stores.racing import at_once
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+KEY = ItemKey("shop", Kind.PRODUCT, "A")
+
+
+def _error(words: str = "no such thing") -> BaseException:
+    try:
+        raise Refused(words)
+    except Refused as error:
+        return error
+
+
+def _bury(database: Database, key: ItemKey | None = KEY, message_id: str = "m1", words: str = "no such thing") -> int:
+    with database.begin() as conn:
+        return dead_letters.bury(
+            conn,
+            message_id=message_id,
+            actor="sync_item",
+            queue="live",
+            args=["shop", "product", "A"],
+            key=key,
+            cause="webhook",
+            error=_error(words),
+            worker="w1",
+            now=NOW,
+        )
+
+
+def _owe(database: Database) -> None:
+    with database.begin() as conn:
+        owed.remember(conn, "shop", [Change(Kind.PRODUCT, "A")], Cause.WEBHOOK, NOW)
+
+
+def _try(database: Database, number: int, name: str = "shop/product/A") -> None:
+    at = NOW - timedelta(minutes=10 - number)
+    with database.begin() as conn:
+        attempts.record(conn, name, number=number, at=at, worker="w0", error=_error())
+
+
+def _get(database: Database, id: int) -> dict[str, Any]:
+    with database.read() as conn:
+        letter = dead_letters.get(conn, id)
+    assert letter is not None
+    return letter
+
+
+def _replay(database: Database, id: int) -> ItemKey | None:
+    with database.begin() as conn:
+        return dead_letters.replay(conn, id, NOW)
+
+
+# --- attempts ---
+
+
+def test_attempts_are_told_in_order(database: Database) -> None:
+    _try(database, 1)
+    _try(database, 2)
+    with database.read() as conn:
+        assert [row["number"] for row in attempts.of(conn, "shop/product/A")] == [1, 2]
+
+
+def test_an_attempt_keeps_the_traceback(database: Database) -> None:
+    _try(database, 1)
+    with database.read() as conn:
+        assert "raise Refused(words)" in attempts.of(conn, "shop/product/A")[0]["traceback"]
+
+
+def test_a_cleared_message_has_no_attempts(database: Database) -> None:
+    _try(database, 1)
+    with database.begin() as conn:
+        attempts.clear(conn, "shop/product/A")
+        assert attempts.of(conn, "shop/product/A") == []
+
+
+def test_a_long_traceback_keeps_its_end() -> None:
+    trace = attempts.described(_error("x" * 30_000 + "the end"))["traceback"]
+    assert (len(trace), trace.rstrip().endswith("the end")) == (20_000, True)
+
+
+def test_an_error_with_odd_characters_can_be_stored(database: Database) -> None:
+    id = _bury(database, words="nul \x00 surrogate \udc80")
+    assert _get(database, id)["error"] == "nul \\x00 surrogate \\udc80"
+
+
+def test_an_item_has_one_name_for_its_attempts() -> None:
+    assert attempts.message_key(KEY) == "shop/product/A"
+
+
+# --- bury ---
+
+
+def test_a_letter_holds_every_attempt_and_the_last(database: Database) -> None:
+    _try(database, 1)
+    _try(database, 2)
+    letter = _get(database, _bury(database))
+    assert [(one["number"], one["error_type"], one["worker"]) for one in letter["attempts"]] == [
+        (1, "Refused", "w0"),
+        (2, "Refused", "w0"),
+        (3, "Refused", "w1"),
+    ]
+
+
+def test_a_letter_tells_when_it_failed_first(database: Database) -> None:
+    _try(database, 1)
+    assert _get(database, _bury(database))["first_failed_at"] == NOW - timedelta(minutes=9)
+
+
+def test_a_letter_keeps_what_is_needed_to_send_it_again(database: Database) -> None:
+    letter = _get(database, _bury(database))
+    assert (letter["actor"], letter["queue"], letter["args"]) == ("sync_item", "live", ["shop", "product", "A"])
+
+
+def test_a_buried_item_is_owed_no_longer(database: Database) -> None:
+    _owe(database)
+    _bury(database)
+    with database.read() as conn:
+        assert not owed.is_owed(conn, KEY)
+
+
+def test_a_buried_item_is_settled_as_dead(database: Database) -> None:
+    _owe(database)
+    _bury(database)
+    with database.read() as conn:
+        assert conn.execute(text("SELECT outcome FROM settlements")).scalars().all() == ["dead"]
+
+
+def test_the_attempts_move_into_the_letter(database: Database) -> None:
+    _try(database, 1)
+    _bury(database)
+    with database.read() as conn:
+        assert attempts.of(conn, "shop/product/A") == []
+
+
+def test_a_message_is_buried_once(database: Database) -> None:
+    assert _bury(database) == _bury(database)
+
+
+def test_burying_again_does_not_touch_what_is_owed_since(database: Database) -> None:
+    _bury(database)
+    _owe(database)
+    _bury(database)
+    with database.read() as conn:
+        assert owed.is_owed(conn, KEY)
+
+
+def test_eight_threads_that_bury_a_message_write_one_letter(database: Database) -> None:
+    assert len(set(at_once(8, lambda number: _bury(database)))) == 1
+
+
+def test_the_attempts_of_a_message_without_item_go_by_its_id(database: Database) -> None:
+    _try(database, 1, "m1")
+    assert len(_get(database, _bury(database, key=None))["attempts"]) == 2
+
+
+# --- find ---
+
+
+def test_the_newest_letters_are_listed_first(database: Database) -> None:
+    ids = [_bury(database, message_id=name) for name in ("m1", "m2", "m3")]
+    with database.read() as conn:
+        assert [letter["id"] for letter in dead_letters.list_(conn, limit=2)] == [ids[2], ids[1]]
+
+
+def test_a_list_of_letters_continues_after_its_last_one(database: Database) -> None:
+    ids = [_bury(database, message_id=name) for name in ("m1", "m2", "m3")]
+    with database.read() as conn:
+        assert [letter["id"] for letter in dead_letters.list_(conn, before_id=ids[1])] == [ids[0]]
+
+
+def test_a_listed_letter_tells_the_number_of_tries(database: Database) -> None:
+    _try(database, 1)
+    _bury(database)
+    with database.read() as conn:
+        assert dead_letters.list_(conn)[0]["tries"] == 2
+
+
+def test_letters_are_listed_by_state(database: Database) -> None:
+    _replay(database, _bury(database))
+    with database.read() as conn:
+        assert [len(dead_letters.list_(conn, state=state)) for state in ("dead", "replayed", None)] == [0, 1, 1]
+
+
+def test_letters_are_counted_by_state(database: Database) -> None:
+    _bury(database)
+    with database.read() as conn:
+        assert (dead_letters.count(conn), dead_letters.count(conn, state="replayed")) == (1, 0)
+
+
+def test_an_unknown_letter_is_none(database: Database) -> None:
+    with database.read() as conn:
+        assert dead_letters.get(conn, 12345) is None
+
+
+# --- replay ---
+
+
+def test_replaying_owes_the_item_again(database: Database) -> None:
+    _owe(database)
+    assert _replay(database, _bury(database)) == KEY
+    with database.read() as conn:
+        assert owed.is_owed(conn, KEY)
+
+
+def test_a_replayed_item_starts_without_failures_and_with_its_cause(database: Database) -> None:
+    id = _bury(database)
+    _owe(database)
+    with database.begin() as conn:
+        (claim,) = owed.claim(conn, KEY, more=0, lease=60, now=NOW)
+        owed.fail(conn, claim, next_at=NOW + timedelta(hours=1), now=NOW)
+    _replay(database, id)
+    with database.begin() as conn:
+        (claim,) = owed.claim(conn, KEY, more=0, lease=60, now=NOW)
+    assert (claim.attempts, claim.cause) == (0, "replay")
+
+
+def test_a_replayed_letter_says_so(database: Database) -> None:
+    id = _bury(database)
+    _replay(database, id)
+    letter = _get(database, id)
+    assert (letter["state"], letter["replays"], letter["replayed_at"]) == ("replayed", 1, NOW)
+
+
+def test_a_letter_without_item_is_for_the_caller_to_send_again(database: Database) -> None:
+    assert _replay(database, _bury(database, key=None)) is None
+
+
+@pytest.mark.parametrize(
+    "act", [lambda conn: dead_letters.replay(conn, 9, NOW), lambda conn: dead_letters.discard(conn, 9)]
+)
+def test_a_letter_that_does_not_exist_cannot_be_handled(database: Database, act: Any) -> None:
+    with database.begin() as conn, pytest.raises(LookupError):
+        act(conn)
+
+
+def test_a_discarded_letter_is_dead_no_longer(database: Database) -> None:
+    id = _bury(database)
+    with database.begin() as conn:
+        dead_letters.discard(conn, id)
+        assert dead_letters.count(conn) == 0

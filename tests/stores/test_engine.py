@@ -1,0 +1,158 @@
+"""A transaction means the same on both databases, and SQLite's writers take turns."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import text
+
+from app.errors import BadConfiguration
+from app.stores import beats
+from app.stores.engine import Database, Turn, open_database
+from tests.stores.racing import at_once
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def _beat(database: Database, process: str) -> None:
+    with database.begin() as conn:
+        beats.beat(conn, process, "worker", NOW, NOW)
+
+
+def _alive(database: Database) -> int:
+    with database.read() as conn:
+        return beats.alive(conn, "worker", NOW)
+
+
+def test_a_block_that_ends_is_committed(database: Database) -> None:
+    _beat(database, "one")
+    assert _alive(database) == 1
+
+
+def test_a_block_that_raises_is_rolled_back(database: Database) -> None:
+    def fail() -> None:
+        with database.begin() as conn:
+            beats.beat(conn, "one", "worker", NOW, NOW)
+            raise ValueError
+
+    with pytest.raises(ValueError):  # noqa: PT011
+        fail()
+    assert _alive(database) == 0
+
+
+def test_a_writer_can_follow_one_that_failed(database: Database) -> None:
+    with pytest.raises(ZeroDivisionError), database.begin():
+        raise ZeroDivisionError
+    _beat(database, "one")
+    assert _alive(database) == 1
+
+
+def test_sixteen_writers_at_once_all_get_through(database: Database) -> None:
+    at_once(16, lambda number: [_beat(database, f"{number}-{again}") for again in range(10)])
+    assert _alive(database) == 160
+
+
+def test_writers_of_two_objects_on_one_file_take_turns(sqlite_url: str) -> None:
+    with closing(open_database(sqlite_url)) as one, closing(open_database(sqlite_url, durable=True)) as other:
+        at_once(8, lambda number: [_beat((one, other)[number % 2], f"{number}-{again}") for again in range(20)])
+        assert _alive(one) == 160
+
+
+def test_a_read_on_sqlite_sees_one_moment(sqlite_url: str) -> None:
+    with closing(open_database(sqlite_url)) as database, database.read() as conn:
+        before = beats.alive(conn, "worker", NOW)
+        _beat(database, "one")
+        assert beats.alive(conn, "worker", NOW) == before
+
+
+def test_a_write_inside_a_write_of_the_same_thread_is_refused(sqlite_url: str) -> None:
+    with closing(open_database(sqlite_url)) as database, database.begin():
+        with pytest.raises(RuntimeError, match="inside another"), database.begin():
+            pass
+
+
+@pytest.mark.parametrize(("durable", "synchronous"), [(True, 2), (False, 1)])
+def test_only_a_durable_sqlite_flushes_every_commit(sqlite_url: str, durable: bool, synchronous: int) -> None:
+    with closing(open_database(sqlite_url, durable=durable)) as database, database.read() as conn:
+        assert conn.execute(text("PRAGMA synchronous")).scalar() == synchronous
+
+
+def test_sqlite_runs_with_a_write_ahead_log(sqlite_url: str) -> None:
+    with closing(open_database(sqlite_url)) as database, database.read() as conn:
+        assert conn.execute(text("PRAGMA journal_mode")).scalar() == "wal"
+
+
+@pytest.mark.parametrize("url", ["mysql://u:secret@h/d", "sqlite://", "sqlite:///:memory:", "secret nonsense", ""])
+def test_a_url_we_cannot_use_is_refused(url: str) -> None:
+    with pytest.raises(BadConfiguration):
+        open_database(url)
+
+
+@pytest.mark.parametrize("url", ["mysql://u:secret@h/d", "secret nonsense"])
+def test_the_refusal_does_not_show_the_url(url: str) -> None:
+    with pytest.raises(BadConfiguration) as refused:
+        open_database(url)
+    assert "secret" not in str(refused.value)
+
+
+def test_every_spelling_of_postgresql_uses_one_driver() -> None:
+    spellings = ("postgres://u@h/d", "postgresql://u@h/d", "postgresql+psycopg://u@h/d")
+    assert {open_database(url).engine.dialect.driver for url in spellings} == {"psycopg"}
+
+
+def test_a_connection_the_server_ended_is_replaced(postgres_url: str) -> None:
+    with closing(open_database(postgres_url, pool=4)) as database:
+        at_once(4, lambda number: _beat(database, str(number)))
+        with database.read() as conn:
+            conn.execute(
+                text(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+                    " AND datname = current_database()"
+                )
+            )
+        failures = sum(_fails(database) for _ in range(6))
+        assert failures <= 1
+
+
+def _fails(database: Database) -> bool:
+    try:
+        _beat(database, "again")
+    except Exception:
+        return True
+    return False
+
+
+def test_the_turn_goes_to_whoever_asked_first() -> None:
+    turn, order = Turn(), []
+    threads = []
+    with turn:
+        for number in range(5):
+            waiting = threading.Thread(target=lambda number=number: _take(turn, order, number))
+            threads.append(waiting)
+            waiting.start()
+            while turn.waiting() <= number:
+                threading.Event().wait(0.001)
+    for waiting in threads:
+        waiting.join()
+    assert order == [0, 1, 2, 3, 4]
+
+
+def _take(turn: Turn, order: list[int], number: int) -> None:
+    with turn:
+        order.append(number)
+
+
+def test_times_come_back_aware_and_equal(database: Database) -> None:
+    moment = NOW + timedelta(microseconds=123_456)
+    with database.begin() as conn:
+        beats.beat(conn, "one", "worker", moment, moment)
+        assert (
+            beats.alive(conn, "worker", moment),
+            beats.alive(conn, "worker", moment + timedelta(microseconds=1)),
+        ) == (
+            1,
+            0,
+        )

@@ -1,0 +1,153 @@
+"""The schema: migrations make exactly the tables that tables.py declares, once, and keep what is in them."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Column, Connection, MetaData, Table, insert, inspect, select, text
+from sqlmodel import SQLModel
+
+from app.stores import migrations, tables
+from app.stores.columns import Moment, Quantity
+from app.stores.engine import Database, open_database
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+REVISIONS = sorted((Path(migrations.__file__).parent / "versions").glob("v*.py"))
+
+
+@pytest.fixture
+def empty(empty_url: str) -> Iterator[Database]:
+    with closing(open_database(empty_url)) as database:
+        yield database
+
+
+def test_the_migrated_schema_is_the_declared_one(database: Database) -> None:
+    assert tables.CATALOG
+    with database.read() as conn:
+        assert compare_metadata(MigrationContext.configure(conn), SQLModel.metadata) == []
+
+
+def test_an_empty_database_is_not_at_head(empty: Database) -> None:
+    assert not empty.at_head()
+
+
+def test_a_migrated_database_is_at_head(empty: Database) -> None:
+    empty.migrate()
+    assert empty.at_head()
+
+
+def test_migrating_twice_changes_nothing(database: Database) -> None:
+    before = _rows_of_every_table(database)
+    database.migrate()
+    assert _rows_of_every_table(database) == before
+
+
+@pytest.mark.parametrize("revision", [file.stem[1:5] for file in REVISIONS])
+def test_an_upgrade_keeps_every_row(empty: Database, revision: str) -> None:
+    empty.migrate(revision)
+    with empty.begin() as conn:
+        _fill(conn)
+    before = _rows_of_every_table(empty)
+    empty.migrate()
+    assert {name: len(rows) for name, rows in _rows_of_every_table(empty).items() if name in before} == dict.fromkeys(
+        before, 1
+    )
+
+
+@pytest.mark.parametrize("file", REVISIONS, ids=lambda file: file.stem)
+def test_a_revision_does_not_depend_on_the_tables_of_today(file: Path) -> None:
+    nodes = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.ImportFrom)]
+    assert {node.module for node in nodes if (node.module or "").startswith("app")} <= {"app.stores.columns"}
+
+
+def test_two_processes_may_migrate_at_once(empty_url: str) -> None:
+    program = (
+        f"from app.stores.engine import open_database; d = open_database({empty_url!r}); "
+        "input(); d.migrate(); assert d.at_head()"
+    )
+    processes = [
+        subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    outcomes = [process.communicate("\n", timeout=60) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outcomes
+
+
+def test_stock_levels_shows_the_states_side_by_side(database: Database) -> None:
+    with database.begin() as conn:
+        for state, quantity in (("on_hand", "7.5"), ("reserved", "2")):
+            conn.execute(insert(_table("stock")), _stock(state=state, quantity=Decimal(quantity)))
+        row = conn.execute(text("SELECT on_hand, on_order, reserved FROM stock_levels")).one()
+    assert [None if value is None else Decimal(str(value)) for value in row] == [Decimal("7.5"), None, Decimal(2)]
+
+
+def test_stock_levels_leaves_deleted_rows_out(database: Database) -> None:
+    with database.begin() as conn:
+        conn.execute(insert(_table("stock")), _stock(deleted=True))
+        assert conn.execute(text("SELECT count(*) FROM stock_levels")).scalar() == 0
+
+
+def test_order_lines_shows_one_row_per_line(database: Database) -> None:
+    lines = '[{"line_id":"1","listing_id":"A","quantity":"1.5","unit_minor":250},{"line_id":"2","quantity":"3"}]'
+    with database.begin() as conn:
+        conn.execute(insert(_table("orders")), {**_values(_table("orders")), "deleted": False, "lines": lines})
+        rows = conn.execute(text("SELECT line_id, quantity, unit_minor FROM order_lines ORDER BY line_id")).all()
+    assert [(line, Decimal(str(quantity)), minor) for line, quantity, minor in rows] == [
+        ("1", Decimal("1.5"), 250),
+        ("2", Decimal(3), None),
+    ]
+
+
+def test_an_order_without_lines_has_no_order_lines(database: Database) -> None:
+    with database.begin() as conn:
+        conn.execute(insert(_table("orders")), {**_values(_table("orders")), "deleted": False, "lines": None})
+        assert conn.execute(text("SELECT count(*) FROM order_lines")).scalar() == 0
+
+
+def _table(name: str) -> Table:
+    return SQLModel.metadata.tables[name]
+
+
+def _stock(**changed: Any) -> dict[str, Any]:
+    return {**_values(_table("stock")), "deleted": False, **changed}
+
+
+def _values(table: Table) -> dict[str, Any]:
+    return {column.name: _value(column) for column in table.columns if column.name != "id"}
+
+
+def _value(column: Column[Any]) -> Any:
+    if column.name == "lines":
+        return "[]"
+    if isinstance(column.type, Moment):
+        return NOW
+    if isinstance(column.type, Quantity):
+        return Decimal("1.5")
+    return {int: 1, bool: True, datetime: NOW, Decimal: Decimal("1.5"), bytes: b"x"}.get(column.type.python_type, "x")
+
+
+def _fill(conn: Connection) -> None:
+    """One row in every table as it is in the database now."""
+    schema = MetaData()
+    schema.reflect(conn)
+    for table in schema.sorted_tables:
+        if table.name != "alembic_version":
+            conn.execute(insert(table), _values(table))
+
+
+def _rows_of_every_table(database: Database) -> dict[str, list[Any]]:
+    with database.read() as conn:
+        schema = MetaData()
+        schema.reflect(conn)
+        return {name: list(conn.execute(select(schema.tables[name]))) for name in inspect(conn).get_table_names()}

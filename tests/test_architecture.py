@@ -1,0 +1,126 @@
+"""The layers hold: who may import whom, and where a vendor's name may be spelled."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app import sources
+
+ROOT = Path(__file__).parent.parent
+MODULES = sorted([*ROOT.glob("app/**/*.py"), *ROOT.glob("workers/**/*.py")])
+
+LAYERS = {
+    "app.domain": 0,
+    "app.errors": 0,
+    "app.rules": 1,
+    "app.config": 2,
+    "app.sources": 2,
+    "app.stores": 2,
+    "app.channels": 2,
+    "app.flows": 3,
+    "app.wiring": 4,
+    "app.web": 5,
+    "app.cli": 5,
+    "workers": 5,
+}
+LONGEST_FILE = 320
+
+
+def name_of(module: Path) -> str:
+    parts = module.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def room_of(name: str) -> str | None:
+    return max((room for room in LAYERS if name == room or name.startswith(room + ".")), key=len, default=None)
+
+
+def imports_of(module: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(module.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def ours(module: Path) -> Iterator[str]:
+    return (name for name in imports_of(module) if room_of(name) is not None)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=name_of)
+def test_a_module_imports_only_from_a_lower_layer_or_its_own_room(module: Path) -> None:
+    here = room_of(name_of(module))
+    if here is None:
+        assert name_of(module) == "app"
+        return
+    for target in ours(module):
+        there = room_of(target)
+        assert there is not None
+        assert there == here or LAYERS[there] < LAYERS[here], f"{name_of(module)} may not import {target}"
+
+
+@pytest.mark.parametrize("module", sorted(ROOT.glob("app/sources/*/**/*.py")), ids=name_of)
+def test_a_vendor_folder_knows_no_other_vendor(module: Path) -> None:
+    vendor = module.relative_to(ROOT / "app/sources").parts[0]
+    others = [f"app.sources.{name}" for name in sources.names() if name != vendor]
+    assert not [name for name in imports_of(module) if name.startswith(tuple(others))]
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if "sources" not in m.parts], ids=name_of)
+def test_no_module_outside_sources_spells_a_vendors_name(module: Path) -> None:
+    spelled = re.compile("|".join(sources.names()), re.IGNORECASE)
+    tree = ast.parse(module.read_text())
+    strings = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    names = [node.id for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    assert not [word for word in (*strings, *names) if spelled.search(word)]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=name_of)
+def test_every_module_opens_with_a_sentence(module: Path) -> None:
+    docstring = ast.get_docstring(ast.parse(module.read_text())) or ""
+    assert docstring.split("\n\n")[0].rstrip().endswith((".", "?", ":", "``"))
+
+
+@pytest.mark.parametrize("module", MODULES, ids=name_of)
+def test_no_module_is_longer_than_about_300_lines(module: Path) -> None:
+    assert len(module.read_text().splitlines()) <= LONGEST_FILE
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if m.name not in ("config.py",)], ids=name_of)
+def test_only_config_reads_the_environment(module: Path) -> None:
+    code = module.read_text()
+    reads = re.findall(r"os\.getenv|os\.environ\[|os\.environ\.get|from os import (?:environ|getenv)", code)
+    assert not reads
+
+
+def test_every_setting_is_documented_in_the_readme() -> None:
+    from app.config import Settings
+
+    readme = (ROOT / "README.md").read_text()
+    missing = [name for name in Settings.model_fields if f"`TALLYHOOK_{name.upper()}`" not in readme]
+    assert not missing
+
+
+def test_every_command_is_documented_in_the_readme() -> None:
+    from app.cli.commands import app
+
+    readme = (ROOT / "README.md").read_text()
+    commands = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
+    groups = [group.name for group in app.registered_groups]
+    assert not [name for name in (*commands, *groups) if f"tallyhook {name}" not in readme]
+
+
+def test_importing_a_module_connects_to_nothing() -> None:
+    """A process whose every socket call fails can still import all of Tallyhook."""
+    guard = "import socket; socket.socket.connect = None; socket.socket.bind = None\n"
+    scripts = ("__main__.py", "env.py")  # made to be run, by Python and by Alembic
+    names = [name_of(module) for module in MODULES if module.name not in scripts]
+    code = guard + "\n".join(f"import {name}" for name in names)
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

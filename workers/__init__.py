@@ -1,0 +1,1 @@
+"""The processes that work: actors (signposts to flows), their middleware, and the clock."""

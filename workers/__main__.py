@@ -1,0 +1,29 @@
+"""``python -m workers worker|clock``: one background process."""
+
+from __future__ import annotations
+
+import argparse
+
+from app import config, wiring
+from workers.main import run_worker
+from workers.schedule import run_clock
+
+
+def main() -> None:
+    """Parse the command line and work until told to stop."""
+    parser = argparse.ArgumentParser(prog="workers")
+    commands = parser.add_subparsers(dest="role", required=True)
+    worker = commands.add_parser("worker")
+    worker.add_argument("--queues", default="live,bulk")
+    worker.add_argument("--threads", type=int, default=16)
+    commands.add_parser("clock")
+    chosen = parser.parse_args()
+    settings = config.load()
+    wiring.configure_logging(settings)
+    if chosen.role == "clock":
+        run_clock(settings)
+    else:
+        run_worker(settings, queues=chosen.queues.split(","), threads=chosen.threads)
+
+
+main()
