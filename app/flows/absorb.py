@@ -62,7 +62,7 @@ def absorb(
     now = deps.now()
     written = bulk.write(deps.database, connection, absorbed.diff, read_at=absorbed.read_at, now=now, scope=scope)
     with deps.database.begin() as conn:
-        holds.close_all(conn, connection=connection, kind=kind, state="passed")
+        holds.pass_(conn, connection=connection, kind=kind)
     return replace(absorbed, written=written)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -13,7 +14,7 @@ from app.flows.absorb import absorb
 from app.flows.deps import Deps
 from app.sources.base import Source
 from app.stores import catalog, owed, watermarks
-from app.stores.owed import Claim
+from app.stores.owed import Claim, Noted
 
 READ_LAG = timedelta(seconds=3)
 """A version's own second may hide a second edit, so a row is known only if it was read this long after."""
@@ -87,7 +88,7 @@ def _read_delta(deps: Deps, source: Source, connection: str, kind: Kind, since: 
     return read
 
 
-def _finish(deps: Deps, claim: Claim, read: _Read, noted: list[tuple[ItemKey, int]]) -> list[ItemKey]:
+def _finish(deps: Deps, claim: Claim, read: _Read, noted: Sequence[Noted]) -> list[ItemKey]:
     connection, kind = claim.key.connection, claim.key.kind
     hinted = {change.external_id for change in read.changes}
     now = deps.now()
@@ -97,11 +98,13 @@ def _finish(deps: Deps, claim: Claim, read: _Read, noted: list[tuple[ItemKey, in
         if read.watermark is not None:
             watermarks.put(conn, connection, kind, read.watermark, now)
         covered = [
-            (key, rev)
-            for key, rev in noted
-            if key.external_id not in hinted and (read.everything or key.external_id in read.seen)
+            item
+            for item in noted
+            if item.key != claim.key
+            and item.key.external_id not in hinted
+            and (read.everything or item.key.external_id in read.seen)
         ]
-        owed.settle_noted(conn, [entry for entry in covered if entry[0] != claim.key], "applied", now)
+        owed.settle_noted(conn, covered, "applied", now)
         again = owed.settle(conn, [(claim, "applied")], now)
     log.info("pulled", connection=connection, kind=kind, applied=len(read.seen), owed=len(fresh))
     return fresh + again

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import msgspec
 from sqlalchemy import BigInteger, Boolean, Connection, Integer, select, tuple_
 from sqlalchemy.types import TypeEngine
 
 from app.domain import Kind, Scope, batches
 from app.stores import catalog_sql as sql
 from app.stores.catalog import Key, close_rows
-from app.stores.columns import Moment, Quantity
-from app.stores.differ import Diff, Differ, collector_paused, key_text
+from app.stores.columns import Moment, Quantity, moment_text
+from app.stores.differ import Diff, Differ, collector_paused
 from app.stores.engine import Database
+from app.stores.spool import Spool
 from app.stores.tables import CATALOG
 
 __all__ = ["Diff", "Differ", "Written", "collector_paused", "old_values", "write"]
@@ -48,9 +48,9 @@ def write(
     written = Written()
     with collector_paused():
         # Touched first: if the read showed such a key again with new content, that later state must win a tie.
-        written.touched = _write_batch(database, connection, diff, "touched", read_at, now)
-        written.updated = _write_batch(database, connection, diff, "changed", read_at, now)
-        written.created = _write_batch(database, connection, diff, "created", read_at, now)
+        written.touched = _write_spool(database, connection, diff.kind, diff.touched, read_at, now)
+        written.updated = _write_spool(database, connection, diff.kind, diff.changed, read_at, now)
+        written.created = _write_spool(database, connection, diff.kind, diff.created, read_at, now)
     if scope is not None:
         for keys in _paused(database, diff.vanished):
             with database.begin() as conn:
@@ -61,11 +61,11 @@ def write(
 
 
 def old_values(database: Database, connection: str, kind: Kind, keys: Sequence[Key]) -> dict[Key, dict[str, Any]]:
-    """The record fields of the rows with these keys, before they are overwritten; for explaining a drift."""
+    """The rows with these keys, all columns, before they are overwritten; for explaining a drift."""
     shape = sql.shape(kind)
     table: Any = CATALOG[kind].__table__  # type: ignore[attr-defined]
     key = tuple_(*(table.c[name] for name in shape.keys))
-    wanted = select(*(table.c[name] for name in shape.fields)).where(table.c.connection == connection)
+    wanted = select(table).where(table.c.connection == connection)
     found: dict[Key, dict[str, Any]] = {}
     with database.read() as conn:
         for some in batches(keys, 500):
@@ -74,17 +74,17 @@ def old_values(database: Database, connection: str, kind: Kind, keys: Sequence[K
     return found
 
 
-def _write_batch(database: Database, connection: str, diff: Diff, name: str, read_at: datetime, now: datetime) -> int:
-    batch = diff.batches[name]
-    text_of = key_text(sql.shape(diff.kind).keys)
-    keys = [text_of(record) for record in batch.records]
-    order = sorted(range(len(keys)), key=keys.__getitem__)
+def _write_spool(
+    database: Database, connection: str, kind: Kind, spool: Spool, read_at: datetime, now: datetime
+) -> int:
+    """In key order: what a later commit needs is near what an earlier one touched, and writers wait in turn."""
+    order = sorted(range(len(spool)), key=spool.keys.__getitem__)
     put = _put_sqlite if database.dialect == "sqlite" else _put_postgresql
     total = 0
     for places in _paused(database, order):
-        rows = [(*msgspec.structs.astuple(batch.records[at]), batch.hashes[at]) for at in places]
+        rows = [(*spool.row(at), spool.hashes[at]) for at in places]
         with database.begin() as conn:
-            total += put(conn, diff.kind, connection, rows, read_at, now)
+            total += put(conn, kind, connection, rows, read_at, now)
     return total
 
 
@@ -100,7 +100,8 @@ def _paused(database: Database, items: Sequence[Any]) -> Iterator[Sequence[Any]]
 def _put_sqlite(
     conn: Connection, kind: Kind, connection: str, rows: list[tuple[Any, ...]], read_at: datetime, now: datetime
 ) -> int:
-    values = ((connection, *row, read_at, now) for row in rows)
+    times = (moment_text(read_at), moment_text(now))  # not row by row in the driver's adapter
+    values = ((connection, *row, *times) for row in rows)
     written: int = sql.driver(conn).cursor().executemany(sql.row_upsert(kind), values).rowcount
     return written
 

@@ -6,7 +6,7 @@ import gc
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
 from typing import Any
@@ -15,66 +15,37 @@ from app.domain import Absent, Kind, Record, Scope, micros, row_hash
 from app.stores import catalog_sql as sql
 from app.stores.catalog import Key
 from app.stores.engine import Database
+from app.stores.spool import Spool
 
 _JOINT = "\x1f"
 _UNSEEN, _SAME, _CREATED, _CHANGED, _TOUCHED = range(5)
-
-
-class Batch:
-    """Records beside their hashes, so that what was compared need not be hashed again to be written."""
-
-    def __init__(self) -> None:
-        self.records: list[Record] = []
-        self.hashes = array("q")
-
-    def add(self, record: Record, digest: int) -> int:
-        """Append; returns the place."""
-        self.records.append(record)
-        self.hashes.append(digest)
-        return len(self.records) - 1
-
-    def replace(self, place: int, record: Record, digest: int) -> None:
-        """A newer state of the record in this place."""
-        self.records[place] = record
-        self.hashes[place] = digest
 
 
 @dataclass
 class Diff:
     """What a read says beside what we hold. ``read`` counts distinct keys, ``total_local`` live rows before.
 
-    ``touched`` have the same content under a newer version. ``zeroed`` counts quantities that go from something to
-    nothing, vanished rows of a scope where absent means zero included.
+    ``created`` records have no row here, ``changed`` ones differ from their row, ``touched`` ones have its content
+    under a newer version. ``zeroed`` counts quantities that go from something to nothing, vanished rows of a scope
+    where absent means zero included.
     """
 
     kind: Kind
     total_local: int
     read: int
     unchanged: int
+    created: Spool
+    changed: Spool
+    touched: Spool
     vanished: list[Key]
     zeroed: int
-    batches: dict[str, Batch] = field(repr=False)
-
-    @property
-    def created(self) -> list[Record]:
-        """Records we hold no row for."""
-        return self.batches["created"].records
-
-    @property
-    def changed(self) -> list[Record]:
-        """Records whose content differs from our row."""
-        return self.batches["changed"].records
-
-    @property
-    def touched(self) -> list[Record]:
-        """Records with our content and a newer version."""
-        return self.batches["touched"].records
 
 
 class Differ:
     """Compares a complete read, page by page, with a connection's rows of one kind as they were when it was made.
 
-    Holds a key, a hash and a version per row (about 150 bytes) and of the read only the records that differ.
+    Holds a key, a hash and a version per row (about 150 bytes) and of the read only the records that differ, on
+    disk when they are many.
     ``read_at`` is when the read began. A version that is no older than ``read_at`` is not a source's clock but the
     read's own time: under it, equal content is simply unchanged, or every read would rewrite every row.
     """
@@ -93,9 +64,9 @@ class Differ:
         with collector_paused():
             self._load()
         self._loaded = len(self._flags)
-        self._seen = bytearray(self._loaded)  # in which batch a row is, by position
+        self._seen = bytearray(self._loaded)  # in which spool a row's record is, by position
         self._places = array("l", bytes(self._loaded * array("l").itemsize))
-        self._batches = {_CREATED: Batch(), _CHANGED: Batch(), _TOUCHED: Batch()}
+        self._spools = {name: Spool(kind) for name in (_CREATED, _CHANGED, _TOUCHED)}
 
     def feed(self, records: Sequence[Record]) -> None:
         """Compare records of this kind; a key may be shown again, its newest state counts."""
@@ -109,9 +80,9 @@ class Differ:
                 if at is None:
                     self._create(key, record, digest)
                 elif seen[at]:
-                    self._see_again(at, record, digest)
+                    self._see_again(at, key, record, digest)
                 else:
-                    self._see(at, record, digest)
+                    self._see(at, key, record, digest)
 
     def vanished(self, scope: Scope) -> list[Key]:
         """Keys of live rows inside the scope, read before this read, that it did not show.
@@ -132,16 +103,17 @@ class Differ:
     def diff(self, scope: Scope | None = None) -> Diff:
         """The whole comparison; ``scope`` is what the read was complete for, ``None`` if it was not complete."""
         vanished = [] if scope is None else self.vanished(scope)
-        created, changed, touched = (self._batches[name] for name in (_CREATED, _CHANGED, _TOUCHED))
         zeroed = len(vanished) if scope is not None and scope.absent is Absent.ZERO else 0
         return Diff(
             kind=self._kind,
             total_local=sum(1 for flag in self._flags[: self._loaded] if not flag & sql.DELETED_FLAG),
             read=len(self._seen) - self._seen.count(_UNSEEN),
             unchanged=self._seen.count(_SAME),
+            created=self._spools[_CREATED],
+            changed=self._spools[_CHANGED],
+            touched=self._spools[_TOUCHED],
             vanished=vanished,
-            zeroed=zeroed + sum(map(self._goes_to_zero, changed.records)),
-            batches={"created": created, "changed": changed, "touched": touched},
+            zeroed=zeroed + self._going_to_zero(),
         )
 
     def _load(self) -> None:
@@ -159,42 +131,46 @@ class Differ:
         self._versions.append(record.version)
         self._flags.append(0)
         self._seen.append(_CREATED)
-        self._places.append(self._batches[_CREATED].add(record, digest))
+        self._places.append(self._spools[_CREATED].add(key, record, digest))
 
-    def _see(self, at: int, record: Record, digest: int) -> None:
+    def _see(self, at: int, key: str, record: Record, digest: int) -> None:
         ahead = record.version - self._versions[at]
         if digest == self._hashes[at]:
             worth_a_write = ahead > 0 and record.version < self._own_time
-            self._put(at, _TOUCHED if worth_a_write else _SAME, record, digest)
+            self._put(at, key, _TOUCHED if worth_a_write else _SAME, record, digest)
         elif ahead > 0 or (ahead == 0 and not self._flags[at] & sql.NEWER_FLAG):
-            self._put(at, _CHANGED, record, digest)
+            self._put(at, key, _CHANGED, record, digest)
         else:
             self._seen[at] = _SAME  # our row is newer than this read
 
-    def _see_again(self, at: int, record: Record, digest: int) -> None:
+    def _see_again(self, at: int, key: str, record: Record, digest: int) -> None:
         """A key for the second time, as a page that shifted under the read shows it."""
         ahead = record.version - self._versions[at]
-        batch = self._seen[at]
+        spool = self._seen[at]
         if ahead < 0 or (ahead == 0 and digest == self._hashes[at]):
             return
-        if batch == _SAME or (batch == _TOUCHED and digest != self._hashes[at]):
-            self._see(at, record, digest)
+        if spool == _SAME or (spool == _TOUCHED and digest != self._hashes[at]):
+            self._see(at, key, record, digest)
             return
-        self._batches[batch].replace(self._places[at], record, digest)
+        self._spools[spool].replace(self._places[at], record, digest)
         self._hashes[at], self._versions[at] = digest, record.version
 
-    def _put(self, at: int, batch: int, record: Record, digest: int) -> None:
-        self._seen[at] = batch
-        if batch != _SAME:
-            self._places[at] = self._batches[batch].add(record, digest)
+    def _put(self, at: int, key: str, spool: int, record: Record, digest: int) -> None:
+        self._seen[at] = spool
+        if spool != _SAME:
+            self._places[at] = self._spools[spool].add(key, record, digest)
             self._hashes[at], self._versions[at] = digest, record.version
             self._flags[at] &= ~sql.NEWER_FLAG  # what counts from here on is this read's state, not the row's
 
-    def _goes_to_zero(self, record: Record) -> bool:
-        if getattr(record, "quantity", None) != 0:
-            return False
-        flags = self._flags[self._index[key_text(self._shape.keys)(record)]]
-        return not flags & (sql.ZERO_FLAG | sql.DELETED_FLAG)
+    def _going_to_zero(self) -> int:
+        if not self._shape.counts_quantity:
+            return 0
+        nothing_yet = sql.ZERO_FLAG | sql.DELETED_FLAG
+        changed = zip(self._spools[_CHANGED].keys, self._spools[_CHANGED], strict=True)
+        return sum(
+            getattr(record, "quantity", None) == 0 and not self._flags[self._index[key]] & nothing_yet
+            for key, record in changed
+        )
 
     def _inside(self, scope: Scope) -> set[Key]:
         dialect = self._database.dialect

@@ -35,7 +35,7 @@ class DriftCount(NamedTuple):
     kind: Kind
     change: str
     cause: str
-    count: int
+    rows: int
 
 
 def write(
@@ -59,7 +59,7 @@ def summary(conn: Connection, run_id: int) -> list[DriftCount]:
     """A run's differences counted by kind, change and cause, in that order."""
     by = (_table.c.kind, _table.c.change, _table.c.cause)
     wanted = select(*by, func.count()).where(_table.c.run_id == run_id).group_by(*by).order_by(*by)
-    return [DriftCount(Kind(kind), change, cause, count) for kind, change, cause, count in conn.execute(wanted)]
+    return [DriftCount(Kind(kind), change, cause, rows) for kind, change, cause, rows in conn.execute(wanted)]
 
 
 def field_changes(old: Mapping[str, Any], new: Record) -> dict[str, list[Any]]:

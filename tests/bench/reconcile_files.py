@@ -1,4 +1,4 @@
-"""Makes the files a reconciliation is measured on: one account's products and stock, column-major, the same each time."""
+"""Makes the files a reconciliation is measured on: one account's products and stock, column-major, in two states."""
 
 from __future__ import annotations
 
@@ -56,7 +56,9 @@ def _product_columns(changed: bool) -> dict[str, Callable[[int], object]]:
     return {
         "productId": _sku,
         "internalName": lambda row: f"{_WORDS[row % 10]} {_THINGS[row % 11]} No. {row}",
-        "longDescription": lambda row: f"Hand made by our people in batch {row % 977}, ready to ship." if row % 3 else None,
+        "longDescription": lambda row: (
+            f"Hand made by our people in batch {row % 977}, ready to ship." if row % 3 else None
+        ),
         "productTypeId": lambda row: "GOOD",
         "statusId": lambda row: "PRODUCT_ACTIVE" if row % 9 else "PRODUCT_INACTIVE",
         "productUrl": lambda row: f"/{ACCOUNT}/api/product/{_sku(row)}",
@@ -72,7 +74,11 @@ def _product_columns(changed: bool) -> dict[str, Callable[[int], object]]:
         "distanceUomId": lambda row: "LEN_ft",
         "actionUrlDeactivate": lambda row: f"/{ACCOUNT}/api/product/{_sku(row)}/deactivate",
         "priceList": lambda row: [
-            {"productPriceTypeId": "LIST_PRICE", "price": (row % 30_000 + differs(row) + 399) / 100, "currencyUomId": "USD"},
+            {
+                "productPriceTypeId": "LIST_PRICE",
+                "price": (row % 30_000 + differs(row) + 399) / 100,
+                "currencyUomId": "USD",
+            },
             {"productPriceTypeId": "##user2", "currencyUomId": "USD"},
         ],
         "supplierList": lambda row: [

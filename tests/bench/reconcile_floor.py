@@ -21,12 +21,13 @@ import psycopg
 from app.domain import Kind, quantity
 from app.stores import catalog_sql as sql
 from app.stores.bulk import _copy_types
+from app.stores.columns import moment_text
 
 EMPTY = {b"null", b"[]", b'""', b"{}"}
-MAPPED = (
-    "productUrl productId internalName longDescription category universalProductCode priceList supplierList"
-    " reorderGuidelineList lastUpdatedDate statusId"
-).split()
+MAPPED = {
+    *("productUrl", "productId", "internalName", "longDescription", "statusId", "category", "universalProductCode"),
+    *("priceList", "supplierList", "reorderGuidelineList", "lastUpdatedDate"),
+}
 Row = tuple[Any, ...]
 
 
@@ -90,16 +91,15 @@ def _products(file: Path) -> list[Row]:
     def texts(name: str) -> list[str | None]:
         return [None if (cell := bytes(raw)) in EMPTY else cell.decode() for raw in typed(name, msgspec.Raw)]
 
-    def labelled(name: str) -> list[str | None]:
-        return [None if text is None else f'"{name}":{text}' for text in texts(name)]
+    def labelled(name: str) -> list[bytes | None] | None:
+        label, cells = f'"{name}":'.encode(), list(map(bytes, typed(name, msgspec.Raw)))
+        return None if set(cells) <= EMPTY else [None if cell in EMPTY else label + cell for cell in cells]
 
     prices = [(round(e[0].price * 100), e[0].currencyUomId) for e in typed("priceList", list[Price])]
     mains = [e[0] for e in typed("supplierList", list[Supplier])]
     updated = [datetime.fromisoformat(t).replace(tzinfo=UTC) for t in typed("lastUpdatedDate", str)]
-    extras = [
-        "{" + ",".join([text for text in row if text]) + "}"
-        for row in zip(*[labelled(name) for name in sorted(columns) if name not in MAPPED], strict=True)
-    ]
+    unmapped = filter(None, [labelled(name) for name in sorted(columns) if name not in MAPPED])
+    extras = [f"{{{b','.join(filter(None, row)).decode()}}}" for row in zip(*unmapped, strict=True)]
     nothing = [None] * len(mains)
     fields = (
         [u.rpartition("/")[2] for u in typed("productUrl", str)], nothing, typed("productId", str),
@@ -122,7 +122,9 @@ def _stock(file: Path, read_at: datetime) -> list[Row]:
 
     listings = [u.rpartition("/")[2] for u in typed("productUrl", str)]
     places = [u.rpartition("/")[2] for u in typed("facilityUrl", str)]
-    details = list(zip(*(typed(n, str | None) for n in ("lotId", "normalizedPackingString", "orderUrl")), strict=True))
+    details = list(
+        zip(*(typed(n, str | None) for n in ("lotId", "normalizedPackingString", "orderUrl")), strict=True)
+    )
     exact = lru_cache(quantity)
     version = int(read_at.timestamp() * 1_000_000)
     sums: dict[tuple[str, str, str], list[Any]] = {}
@@ -147,8 +149,8 @@ def _told(told: list[dict[str, Any]], exact: Any) -> str:
 
 
 def _put_sqlite(driver: Any, kind: Kind, connection: str, rows: list[Row], read_at: datetime) -> None:
-    now = datetime.now(UTC)
-    driver.executemany(sql.row_upsert(kind), ((connection, *row, read_at, now) for row in rows))
+    times = (moment_text(read_at), moment_text(datetime.now(UTC)))
+    driver.executemany(sql.row_upsert(kind), ((connection, *row, *times) for row in rows))
 
 
 def _put_postgresql(driver: Any, kind: Kind, connection: str, rows: list[Row], read_at: datetime) -> None:

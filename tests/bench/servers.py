@@ -99,7 +99,11 @@ def free_port() -> int:
 def machine() -> str:
     """The machine in a line, for the record."""
     model = next(
-        (line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        (
+            line.split(":", 1)[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if "model name" in line
+        ),
         "unknown processor",
     )
     return f"{os.cpu_count()} x {model}, Python {sys.version.split()[0]}"

@@ -49,7 +49,11 @@ def differ(database: Database, records: Sequence[Record], read: float = 10, kind
 
 
 def reconcile(
-    database: Database, records: Sequence[Record], scope: Scope | None = ALL, read: float = 10, connection: str = "shop"
+    database: Database,
+    records: Sequence[Record],
+    scope: Scope | None = ALL,
+    read: float = 10,
+    connection: str = "shop",
 ) -> bulk.Written:
     kind = scope.kind if scope else Kind.PRODUCT
     compared = bulk.Differ(database, connection, kind, at(read))
@@ -66,39 +70,39 @@ def rows(database: Database, kind: Kind = Kind.PRODUCT, connection: str = "shop"
 
 
 def test_a_record_without_a_row_is_created(database: Database) -> None:
-    assert differ(database, [listing("a")]).diff().created == [listing("a")]
+    assert list(differ(database, [listing("a")]).diff().created) == [listing("a")]
 
 
 def test_the_same_content_under_the_same_version_is_unchanged(database: Database) -> None:
     apply(database, [listing("a")])
     diff = differ(database, [listing("a")]).diff()
-    assert (diff.unchanged, diff.created, diff.changed, diff.touched) == (1, [], [], [])
+    assert (diff.unchanged, len(diff.created), len(diff.changed), len(diff.touched)) == (1, 0, 0, 0)
 
 
 def test_new_content_is_changed(database: Database) -> None:
     apply(database, [listing("a")])
     new = listing("a", 2, "cup")
-    assert differ(database, [new]).diff().changed == [new]
+    assert list(differ(database, [new]).diff().changed) == [new]
 
 
 def test_the_same_content_under_a_newer_version_is_touched(database: Database) -> None:
     apply(database, [listing("a")])
-    assert differ(database, [listing("a", 2)]).diff().touched == [listing("a", 2)]
+    assert list(differ(database, [listing("a", 2)]).diff().touched) == [listing("a", 2)]
 
 
 def test_a_version_that_is_the_reads_own_time_does_not_touch(database: Database) -> None:
     apply(database, [listing("a", micros(at(0)))])
-    assert differ(database, [listing("a", micros(at(10)))]).diff().touched == []
+    assert list(differ(database, [listing("a", micros(at(10)))]).diff().touched) == []
 
 
 def test_an_older_version_is_unchanged(database: Database) -> None:
     apply(database, [listing("a", 3, "cup")])
-    assert differ(database, [listing("a", 2)]).diff().changed == []
+    assert list(differ(database, [listing("a", 2)]).diff().changed) == []
 
 
 def test_a_row_read_later_under_the_same_version_is_not_changed(database: Database) -> None:
     apply(database, [listing("a", 1, "cup")], read=11)
-    assert differ(database, [listing("a", 1)]).diff().changed == []
+    assert list(differ(database, [listing("a", 1)]).diff().changed) == []
 
 
 def test_only_rows_of_the_connection_are_compared(database: Database) -> None:
@@ -243,7 +247,9 @@ class _Dying:
 
 
 def test_a_write_cut_short_keeps_whole_commits_and_can_be_repeated(database: Database) -> None:
-    shown = [listing(f"p{number:05d}", number + 1) for number in range(1200 if database.dialect == "sqlite" else 40_100)]
+    shown = [
+        listing(f"p{number:05d}", number + 1) for number in range(1200 if database.dialect == "sqlite" else 40_100)
+    ]
     diff = differ(database, shown).diff(ALL)
     with pytest.raises(KeyboardInterrupt):
         bulk.write(_Dying(database, 2), "shop", diff, read_at=at(10), now=NOW, scope=ALL)  # type: ignore[arg-type]

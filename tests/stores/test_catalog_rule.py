@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import random
 import threading
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import Connection
 
 from app.domain import Category, Kind, Listing, Location, Order, Record, StockCount, Vendor, row_hash
 from app.stores import catalog
@@ -34,7 +34,7 @@ def apply(database: Database, *records: Record, read: float = 0, connection: str
         return catalog.apply(conn, connection, records, read_at=at(read), now=NOW)
 
 
-def row(database: Database, kind: Kind = Kind.PRODUCT, *key: str) -> dict[str, object]:
+def row(database: Database, kind: Kind = Kind.PRODUCT, *key: str) -> dict[str, Any]:
     with database.read() as conn:
         found = catalog.get(conn, "shop", kind, key or ("p1",))
     assert found is not None
@@ -59,7 +59,9 @@ CASES = {
 def test_the_newer_state_wins(
     database: Database, case: tuple[tuple[int, str, float], tuple[int, str, float], str, str, int]
 ) -> None:
-    (version, name, read), (offered_version, offered_name, offered_read), outcome, expected_name, expected_version = case
+    (version, name, read), (offered_version, offered_name, offered_read), outcome, expected_name, expected_version = (
+        case
+    )
     apply(database, listing(version, name), read=read)
     applied = apply(database, listing(offered_version, offered_name), read=offered_read)
     held = row(database)
@@ -155,9 +157,9 @@ def test_any_order_and_repetition_of_the_same_states_ends_in_the_same_rows(
     assert ends[0] == ends[1]
 
 
-def _state(conn: catalog.Connection, connection: str, key: str) -> tuple[object, ...] | None:
+def _state(conn: Connection, connection: str, key: str) -> tuple[object, ...] | None:
     held = catalog.get(conn, connection, Kind.PRODUCT, (key,))
-    return held and (held["version"], held["name"], held["row_hash"])
+    return (held["version"], held["name"], held["row_hash"]) if held else None
 
 
 def test_eight_writers_at_once_end_with_the_newest(database: Database) -> None:

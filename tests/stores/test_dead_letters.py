@@ -239,12 +239,14 @@ def test_a_letter_without_item_is_for_the_caller_to_send_again(database: Databas
     assert _replay(database, _bury(database, key=None)) is None
 
 
-@pytest.mark.parametrize(
-    "act", [lambda conn: dead_letters.replay(conn, 9, NOW), lambda conn: dead_letters.discard(conn, 9)]
-)
-def test_a_letter_that_does_not_exist_cannot_be_handled(database: Database, act: Any) -> None:
+def test_a_letter_that_does_not_exist_cannot_be_replayed(database: Database) -> None:
     with database.begin() as conn, pytest.raises(LookupError):
-        act(conn)
+        dead_letters.replay(conn, 9, NOW)
+
+
+def test_a_letter_that_does_not_exist_cannot_be_discarded(database: Database) -> None:
+    with database.begin() as conn, pytest.raises(LookupError):
+        dead_letters.discard(conn, 9)
 
 
 def test_a_discarded_letter_is_dead_no_longer(database: Database) -> None:

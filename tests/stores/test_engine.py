@@ -22,6 +22,11 @@ def _beat(database: Database, process: str) -> None:
         beats.beat(conn, process, "worker", NOW, NOW)
 
 
+def _beat_often(database: Database, process: str, times: int) -> None:
+    for again in range(times):
+        _beat(database, f"{process}-{again}")
+
+
 def _alive(database: Database) -> int:
     with database.read() as conn:
         return beats.alive(conn, "worker", NOW)
@@ -51,13 +56,13 @@ def test_a_writer_can_follow_one_that_failed(database: Database) -> None:
 
 
 def test_sixteen_writers_at_once_all_get_through(database: Database) -> None:
-    at_once(16, lambda number: [_beat(database, f"{number}-{again}") for again in range(10)])
+    at_once(16, lambda number: _beat_often(database, str(number), 10))
     assert _alive(database) == 160
 
 
 def test_writers_of_two_objects_on_one_file_take_turns(sqlite_url: str) -> None:
     with closing(open_database(sqlite_url)) as one, closing(open_database(sqlite_url, durable=True)) as other:
-        at_once(8, lambda number: [_beat((one, other)[number % 2], f"{number}-{again}") for again in range(20)])
+        at_once(8, lambda number: _beat_often((one, other)[number % 2], str(number), 20))
         assert _alive(one) == 160
 
 
@@ -69,8 +74,9 @@ def test_a_read_on_sqlite_sees_one_moment(sqlite_url: str) -> None:
 
 
 def test_a_write_inside_a_write_of_the_same_thread_is_refused(sqlite_url: str) -> None:
-    with closing(open_database(sqlite_url)) as database, database.begin():
-        with pytest.raises(RuntimeError, match="inside another"), database.begin():
+    with closing(open_database(sqlite_url)) as database:
+        refused = pytest.raises(RuntimeError, match="inside another")
+        with database.begin(), refused, database.begin():
             pass
 
 
@@ -126,7 +132,8 @@ def _fails(database: Database) -> bool:
 
 
 def test_the_turn_goes_to_whoever_asked_first() -> None:
-    turn, order = Turn(), []
+    turn = Turn()
+    order: list[int] = []
     threads = []
     with turn:
         for number in range(5):
@@ -149,10 +156,10 @@ def test_times_come_back_aware_and_equal(database: Database) -> None:
     moment = NOW + timedelta(microseconds=123_456)
     with database.begin() as conn:
         beats.beat(conn, "one", "worker", moment, moment)
-        assert (
-            beats.alive(conn, "worker", moment),
-            beats.alive(conn, "worker", moment + timedelta(microseconds=1)),
-        ) == (
-            1,
-            0,
-        )
+        alive = [beats.alive(conn, "worker", moment + timedelta(microseconds=more)) for more in (0, 1)]
+    assert alive == [1, 0]
+
+
+def test_a_statement_outside_a_transaction_is_refused(database: Database) -> None:
+    with database.engine.connect() as conn, pytest.raises(RuntimeError, match="needs a transaction"):
+        beats.alive(conn, "worker", NOW)

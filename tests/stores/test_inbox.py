@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from app.domain import Cause, Change, Delivery, ItemKey, Kind
 from app.stores import inbox, owed
 from app.stores.engine import Database
 from tests.stores.racing import at_once
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+BODY = b'{"raw": "\xc3\xa9\x00"}'
 KEY = ItemKey("shop", Kind.PRODUCT, "A")
 
 
 def _arrival(event: str, *items: str, connection: str = "shop", ignored: bool = False, at: int = 0) -> inbox.Arrival:
     changes = [Change(Kind.PRODUCT, item) for item in items]
     delivery = Delivery(event, "product.changed", changes, ignored, occurred_at=NOW - timedelta(seconds=1))
-    return inbox.Arrival(
-        connection, delivery, {"x-sign": "abc"}, b'{"raw": "\xc3\xa9\x00"}', NOW + timedelta(seconds=at)
-    )
+    return inbox.Arrival(connection, delivery, {"x-sign": "abc"}, BODY, NOW + timedelta(seconds=at))
 
 
 def _accept(database: Database, *arrivals: inbox.Arrival) -> inbox.Accepted:
@@ -103,9 +104,13 @@ def test_sixteen_threads_that_accept_the_same_deliveries_wake_each_item_once(dat
 
 
 def test_a_batch_that_is_rolled_back_leaves_nothing(database: Database) -> None:
-    with database.engine.connect() as conn:
-        inbox.accept(conn, [_arrival("1", "A")])
-        conn.rollback()
+    def fail() -> None:
+        with database.begin() as conn:
+            inbox.accept(conn, [_arrival("1", "A")])
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert _accept(database, _arrival("1", "A")).new == 1
 
 
@@ -132,7 +137,7 @@ def test_a_listed_event_tells_its_items_and_size(database: Database) -> None:
     _accept(database, _arrival("1", "A"))
     with database.read() as conn:
         (event,) = inbox.events(conn)
-    assert (event["items"], event["size"], event["verdict"]) == ([["product", "A"]], 15, "accepted")
+    assert (event["items"], event["size"], event["verdict"]) == ([["product", "A"]], len(BODY), "accepted")
 
 
 def test_an_event_keeps_headers_and_raw_body(database: Database) -> None:
@@ -140,7 +145,7 @@ def test_an_event_keeps_headers_and_raw_body(database: Database) -> None:
     with database.read() as conn:
         event = inbox.get(conn, inbox.events(conn)[0]["id"])
     assert event is not None
-    assert (event["headers"], event["body"]) == ({"x-sign": "abc"}, b'{"raw": "\xc3\xa9\x00"}')
+    assert (event["headers"], event["body"]) == ({"x-sign": "abc"}, BODY)
 
 
 def test_an_event_keeps_its_times(database: Database) -> None:

@@ -85,11 +85,13 @@ class Client:
 
         Raises ``BadAnswer`` for a body that is no such record, also when it is another record than the one asked for.
         """
+        if not id_:
+            return None  # its URL would be the collection's
         path = self._path(collection) + as_segment(id_)
         answer = self._http.request("GET", path, limits=self._rates.record, wait_of=reset_wait)
         if answer.status_code == 404:
             return None
-        _refuse_page(answer, answer.content[:_LOOKED_AT], path)
+        refuse_page(_type_of(answer), answer.content[:_LOOKED_AT], f"GET {path}")
         band = single(answer.content)
         found = tail(_only(band, KEYS[collection]))
         if found is None:
@@ -122,7 +124,7 @@ class Client:
     def _decoded(self, answer: httpx.Response, file: BinaryIO, collection: str, path: str) -> list[Band]:
         file.seek(0)
         opening = file.read(_LOOKED_AT)
-        _refuse_page(answer, opening, path)
+        refuse_page(_type_of(answer), opening, f"GET {path}")
         try:
             return bands(file, KEYS[collection])
         except BadAnswer as error:
@@ -135,7 +137,9 @@ class Client:
 
 def as_segment(id_: str) -> str:
     """An id as one URL segment; what is percent-encoded already stays as it came."""
-    return quote(id_, safe="%!$&'()*+,;=:@~").replace("..", "%2E%2E")
+    if id_ in (".", ".."):
+        return id_.replace(".", "%2E")  # by itself it would mean another folder
+    return quote(id_, safe="%!$&'()*+,;=:@~")
 
 
 def encoded(filter_: Mapping[str, tuple[str, str]]) -> str:
@@ -155,15 +159,19 @@ def reset_wait(answer: httpx.Response, now: Callable[[], float] = time.time) -> 
     return max(reset / (1000 if reset > _MILLISECONDS_FROM else 1) - now(), 0.0)
 
 
-def _refuse_page(answer: httpx.Response, opening: bytes, path: str) -> None:
-    """HTML with status 200 is a login page or an error page, never data."""
-    kind = answer.headers.get("content-type", "")
+def refuse_page(content_type: str, opening: bytes, where: str) -> None:
+    """HTML with status 200 is a login page (``AuthRejected``) or an error page (``BadAnswer``), never data."""
     text = opening.lstrip().lower()
-    if "html" not in kind and not text.startswith(b"<"):
+    if "html" not in content_type and not text.startswith(b"<"):
         return
     if any(word in text for word in (b"login", b"log in", b"sign in", b"password")):
-        raise AuthRejected(f"GET {path}: a login page instead of data")
-    raise BadAnswer(f"GET {path}: an HTML page instead of data")
+        raise AuthRejected(f"{where}: a login page instead of data")
+    raise BadAnswer(f"{where}: an HTML page instead of data")
+
+
+def _type_of(answer: httpx.Response) -> str:
+    found: str = answer.headers.get("content-type", "")
+    return found
 
 
 def _only(band: Band, name: str) -> str | None:

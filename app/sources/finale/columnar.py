@@ -114,7 +114,9 @@ def bands(document: BinaryIO, key: str, rows: int = BAND_ROWS) -> list[Band]:
     """
     if document.seek(0, 2) == 0:
         raise BadAnswer("an empty body where a list of records was expected")
-    with paused_gc(), mmap.mmap(document.fileno(), 0, access=mmap.ACCESS_READ) as body:
+    # never closed by hand: the traceback of an error may still hold cells, and the map goes with the last of them
+    body = mmap.mmap(document.fileno(), 0, access=mmap.ACCESS_READ)
+    with paused_gc():
         return _split(body, key, rows)
 
 

@@ -20,9 +20,13 @@ from app.sources.square.client import ORDER_LOCATIONS, Client, Places
 from app.sources.square.counts import counts as counts_of
 from app.sources.square.times import before, later, text_of
 
-CATALOG_OVERLAP = timedelta(seconds=5)
+CATALOG_OVERLAP = timedelta(seconds=2)
 STOCK_OVERLAP = timedelta(seconds=30)
 ORDER_OVERLAP = timedelta(minutes=2)
+END_SLACK = timedelta(seconds=5)
+"""A Date header is cut to the second and may be a second old. Must stay below ``ORDER_OVERLAP``, which repairs it."""
+BEGINNING = "1970-01-01T01:00:00Z"
+"""The watermark of a feed that has shown nothing yet."""
 FIRST_ORDERS = timedelta(days=90)
 RECENT_ORDERS = timedelta(days=7)
 """More than the 72 hours by which an offline sale can be late."""
@@ -74,7 +78,7 @@ def all_items(client: Client) -> Iterator[Page]:
     for page in client.catalog_search({"object_types": ["ITEM"]}):
         watermark = watermark or page.latest_time
         yield Page(records=[listing for item in page.objects or [] for listing in mapping.live_listings(item)])
-    yield Page(watermark=watermark, complete=Scope(Kind.PRODUCT))
+    yield Page(watermark=watermark or BEGINNING, complete=Scope(Kind.PRODUCT))
 
 
 def touched_categories(client: Client, since: str) -> Iterator[Page]:
@@ -92,7 +96,7 @@ def _categories(client: Client, body: wire.Json, since: str | None, complete: Sc
     for page in client.catalog_search(body):
         watermark = watermark or page.latest_time
         yield Page(records=[mapping.category(thing) for thing in page.objects or []])
-    yield Page(watermark=watermark or since, complete=complete)
+    yield Page(watermark=watermark or since or BEGINNING, complete=complete)
 
 
 def counts(client: Client, since: str | None) -> Iterator[Page]:
@@ -107,16 +111,16 @@ def counts(client: Client, since: str | None) -> Iterator[Page]:
         for row in rows[:1] if watermark is None else ():
             watermark = row.get("calculated_at")
         yield Page(records=counts_of(rows))
-    yield Page(watermark=watermark or since)
+    yield Page(watermark=watermark or since or BEGINNING)
 
 
 def orders_since(client: Client, places: Places, since: str | None, zones: Mapping[str, str]) -> Iterator[Page]:
     """Orders updated since a watermark (without one: in the last 90 days).
 
     Locations are read in groups of ten, one group after the other, up to one common end: the vendor's clock before
-    the first read. So the newest ``updated_at`` seen is a point up to which every group has been read, and no group
-    can make the watermark skip what another group has not shown yet. An order that moves beyond the end meanwhile
-    is newer than the watermark.
+    the first read, plus a slack smaller than the overlap. So what one group could not show yet when it was read is
+    newer than any later watermark minus the overlap: no group can make another's orders be skipped, however long
+    the walk takes. An order that moves beyond the end meanwhile is newer than the watermark.
     """
     start = before(since, ORDER_OVERLAP) if since else text_of(places.told_at - FIRST_ORDERS)
     newest = since
@@ -145,8 +149,7 @@ def _order_page(rows: Sequence[wire.Json], zones: Mapping[str, str]) -> Page:
 
 
 def _order_pages(client: Client, places: Places, start: str) -> Iterator[list[wire.Json]]:
-    # The Date header cuts off the fraction of its second; without that second the newest orders would be missing.
-    end = text_of(places.told_at + timedelta(seconds=1))
+    end = text_of(places.told_at + END_SLACK)
     for ids in batches([place["id"] for place in places.locations], ORDER_LOCATIONS):
         for page in client.orders_search(order_query(ids, start, end)):
             yield page.orders or []

@@ -142,14 +142,19 @@ class SquareSource:
         self._client.events_enable()
 
     def _products(self, refs: Sequence[Ref]) -> Answer:
-        """Items by id; a variation's id stands for its item. Every id asked for is covered, known or not."""
+        """Items by id; a variation's id stands for its item. Every item asked for is covered, known or not.
+
+        A variation that names no item can only be a deleted one.
+        """
         by_sku = [ref for ref in refs if ref.external_id.startswith(SKU_PREFIX)]
         objects = self._retrieve([ref.external_id for ref in refs if ref not in by_sku])
         items = {item: objects.get(item) for item in map(_item_id, objects.keys(), objects.values()) if item}
         if unread := [item for item, found in items.items() if found is None and item not in objects]:
             items |= self._retrieve(unread)
+        live = [listing for thing in items.values() for listing in mapping.live_listings(thing)]
+        orphans = [thing for asked, thing in objects.items() if thing and _item_id(asked, thing) is None]
         return Answer(
-            records=[listing for thing in items.values() for listing in mapping.live_listings(thing)],
+            records=[*live, *map(mapping.deleted_listing, orphans)],
             gone=by_sku,
             covers=[Scope(Kind.PRODUCT, "parent_id", item) for item in items],
         )

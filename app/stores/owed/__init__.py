@@ -5,9 +5,10 @@ Where a statement must wait for rows it locks them in the order of their keys, a
 them, so that receivers, workers and sweeps never deadlock.
 """
 
-from app.stores.owed.claiming import Claim, claim, drop, extend, fail, release
+from app.stores.owed.claiming import Claim, claim, drop, extend, fail, postpone, release
+from app.stores.owed.covering import Noted, noted, settle_noted
 from app.stores.owed.remembering import Wanted, add, owe, remember, revive, wake
-from app.stores.owed.settling import Noted, noted, settle, settle_noted
+from app.stores.owed.settling import settle
 from app.stores.owed.sweeping import backlog, count, defer, is_owed, overdue
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "noted",
     "overdue",
     "owe",
+    "postpone",
     "release",
     "remember",
     "revive",

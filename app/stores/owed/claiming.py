@@ -41,28 +41,43 @@ _CLAIMED = "kind, owed_items.external_id, rev, attempts, kills, version, cause, 
 
 # No SKIP LOCKED for the item itself: a receiver just adding a change to it must not make its only hint a no-op.
 _CLAIM_ITEM = Statement(f"UPDATE owed_items SET {_LEASE} WHERE {_KEY} AND {_FREE} RETURNING {_CLAIMED}")
-_OTHERS = f"""
+# What failed, or took a worker down twice, is fetched alone: it must not take its neighbours with it again.
+_MAY_COME_ALONG = f"{_FREE} AND external_id <> '{WHOLE}' AND attempts = 0 AND kills < 2"
+# Looking only at the nearest by key bounds the work, however many items are leased or not due. Each step can only
+# be a short walk along the key's index: PostgreSQL plans a join here that takes seconds while its statistics are old.
+_NEIGHBOURS = """
     SELECT external_id FROM owed_items
-    WHERE connection = :connection AND kind = :kind AND external_id <> '{WHOLE}' AND {_FREE}
-    ORDER BY next_at LIMIT :more
+    WHERE connection = :connection AND kind = :kind AND external_id {beyond} :external_id AND {may_come_along}
+      AND external_id {within} (
+        SELECT {last}(external_id) FROM (
+            SELECT external_id FROM owed_items
+            WHERE connection = :connection AND kind = :kind AND external_id {beyond} :external_id
+            ORDER BY external_id {direction} LIMIT :near) AS nearest)
+    ORDER BY external_id {direction}
 """
+_AFTER = _NEIGHBOURS.format(beyond=">", within="<=", last="max", direction="ASC", may_come_along=_MAY_COME_ALONG)
+_BEFORE = _NEIGHBOURS.format(beyond="<", within=">=", last="min", direction="DESC", may_come_along=_MAY_COME_ALONG)
+_BOTH = "SELECT external_id FROM after UNION ALL SELECT external_id FROM before"
 _CLAIM_OTHERS = Statement(
     f"""
+    WITH after AS ({_AFTER} LIMIT :more), before AS ({_BEFORE} LIMIT :more - (SELECT count(*) FROM after))
     UPDATE owed_items SET {_LEASE}
-    WHERE connection = :connection AND kind = :kind AND external_id IN ({_OTHERS})
+    WHERE connection = :connection AND kind = :kind AND external_id IN ({_BOTH})
     RETURNING {_CLAIMED}
     """,
     postgresql=f"""
-    WITH due AS MATERIALIZED ({_OTHERS} FOR UPDATE SKIP LOCKED)
+    WITH after AS MATERIALIZED ({_AFTER} LIMIT :more FOR UPDATE SKIP LOCKED),
+         before AS MATERIALIZED ({_BEFORE} LIMIT :more - (SELECT count(*) FROM after) FOR UPDATE SKIP LOCKED)
     UPDATE owed_items SET {_LEASE}
-    FROM due WHERE connection = :connection AND kind = :kind AND owed_items.external_id = due.external_id
+    WHERE connection = :connection AND kind = :kind AND external_id = ANY(ARRAY({_BOTH}))
     RETURNING {_CLAIMED}
     """,
 )
+_NEAR = 4  # how many times ``more`` neighbours are looked at on either side
 
 
 def claim(conn: Connection, key: ItemKey, *, more: int, lease: float, now: datetime) -> list[Claim]:
-    """Lease an item for ``lease`` seconds, and up to ``more`` other due items of its connection and kind.
+    """Lease an item for ``lease`` seconds, and up to ``more`` due ones of its neighbours in connection and kind.
 
     The item itself comes first; empty when it is not owed, not due yet, or leased to somebody else. A lease that
     expired is taken over and counts as one of the item's ``kills``. ``WHOLE`` is claimed alone and never as another.
@@ -71,7 +86,7 @@ def claim(conn: Connection, key: ItemKey, *, more: int, lease: float, now: datet
     asked = {**key_of(key), "token": token, "until": now + timedelta(seconds=lease), "now": now}
     rows = _CLAIM_ITEM.run(conn, asked)
     if rows and more > 0 and key.external_id != WHOLE:
-        rows += _CLAIM_OTHERS.run(conn, {**asked, "more": more})
+        rows += _CLAIM_OTHERS.run(conn, {**asked, "more": more, "near": _NEAR * more})
     return [_claim(key.connection, token, now, row) for row in rows]
 
 
@@ -91,6 +106,9 @@ _FAIL = Statement(
     WHERE {_HELD}
     """
 )
+_POSTPONE = Statement(
+    f"UPDATE owed_items SET token = NULL, lease_until = NULL, hinted_at = NULL, next_at = :next_at WHERE {_HELD}"
+)
 _DROP = Statement(f"DELETE FROM owed_items WHERE {_KEY} AND (CAST(:token AS TEXT) IS NULL OR token = :token)")
 
 
@@ -104,6 +122,11 @@ def release(conn: Connection, claims: Sequence[Claim], *, now: datetime) -> None
     """Give claims back untouched: due as before, and no kill is counted."""
     for held in _in_order(claims):
         _RELEASE.run(conn, _held(held))
+
+
+def postpone(conn: Connection, claim: Claim, *, next_at: datetime) -> None:
+    """Give a claim back unworked, to be tried from ``next_at`` on; no failed attempt is counted."""
+    _POSTPONE.run(conn, {**_held(claim), "next_at": next_at})
 
 
 def fail(conn: Connection, claim: Claim, *, next_at: datetime, now: datetime) -> None:

@@ -14,20 +14,15 @@ _DUE = """
     next_at <= :now AND (lease_until IS NULL OR lease_until <= :now)
     AND (hinted_at IS NULL OR hinted_at <= :before)
 """
-_OVERDUE = Statement(
-    f"""
+_OVERDUE_SQL = f"""
+    SELECT connection, kind, external_id FROM owed_items WHERE {_DUE} ORDER BY next_at, external_id LIMIT :limit
+"""
+_OVERDUE = Statement(_OVERDUE_SQL, postgresql=f"{_OVERDUE_SQL} FOR UPDATE SKIP LOCKED")
+_HINT = Statement(
+    """
     UPDATE owed_items SET hinted_at = :now
-    WHERE rowid IN (SELECT rowid FROM owed_items WHERE {_DUE} ORDER BY next_at LIMIT :limit)
-    RETURNING connection, kind, external_id, next_at
-    """,
-    postgresql=f"""
-    WITH due AS MATERIALIZED (
-        SELECT connection, kind, external_id FROM owed_items WHERE {_DUE}
-        ORDER BY next_at LIMIT :limit FOR UPDATE SKIP LOCKED)
-    UPDATE owed_items o SET hinted_at = :now FROM due
-    WHERE o.connection = due.connection AND o.kind = due.kind AND o.external_id = due.external_id
-    RETURNING o.connection, o.kind, o.external_id, o.next_at
-    """,
+    WHERE connection = :connection AND kind = :kind AND external_id = :external_id
+    """
 )
 
 
@@ -38,8 +33,9 @@ def overdue(conn: Connection, *, now: datetime, rehint_after: float, limit: int)
     """
     before = now - timedelta(seconds=rehint_after)
     rows = _OVERDUE.run(conn, {"now": now, "before": before, "limit": limit})
-    rows.sort(key=lambda row: row[3])
-    return [ItemKey(connection, Kind(kind), external_id) for connection, kind, external_id, _ in rows]
+    keys = [ItemKey(connection, Kind(kind), external_id) for connection, kind, external_id in rows]
+    _HINT.run_many(conn, [{**key_of(key), "now": now} for key in keys])
+    return keys
 
 
 _BACKLOG = Statement(
@@ -66,8 +62,8 @@ _DEFER = Statement(
     f"UPDATE owed_items SET next_at = :until, hinted_at = NULL WHERE {_WAITING}",
     postgresql=f"""
     WITH waiting AS MATERIALIZED (SELECT external_id FROM owed_items WHERE {_WAITING} FOR UPDATE SKIP LOCKED)
-    UPDATE owed_items o SET next_at = :until, hinted_at = NULL FROM waiting
-    WHERE o.connection = :connection AND o.kind = :kind AND o.external_id = waiting.external_id
+    UPDATE owed_items SET next_at = :until, hinted_at = NULL
+    WHERE connection = :connection AND kind = :kind AND external_id = ANY(ARRAY(SELECT external_id FROM waiting))
     """,
 )
 

@@ -1,97 +1,27 @@
-"""A simulated Square account behind real HTTP, and our source connected to it."""
+"""Fixtures: a simulated Square account behind real HTTP, and our source connected to it."""
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
 
-import httpx
 import pytest
-import uvicorn
-from app.sources.base import Context, Unlimited
-from app.sources.square import connect
-from app.sources.square.simulator import create
+from square_account import Account, Servers, Simulate, open_account
+
 from app.sources.square.simulator.settings import Value
-from app.sources.square.source import SquareSource
-from starlette.types import ASGIApp
-
-TOKEN = "simulated-token"
 
 
-@dataclass
-class Account:
-    """A running simulator and the means to talk to it."""
-
-    url: str
-    control: httpx.Client
-    source: SquareSource
-    world: Any
-
-    def truth(self, kind: str) -> list[dict[str, Any]]:
-        """What a perfect copy holds."""
-        rows: list[dict[str, Any]] = self.control.get(f"/_sim/truth/{kind}", timeout=60).json()
-        return rows
-
-    def change(self, count: int, *kinds: str) -> list[dict[str, str]]:
-        """Let changes happen."""
-        done: list[dict[str, str]] = self.control.post("/_sim/changes", json={"count": count, "kinds": kinds}).json()
-        return done
-
-    def faults(self, **switches: Value) -> None:
-        """Switch faults."""
-        assert self.control.post("/_sim/faults", json=switches).status_code == 200
-
-    def status(self) -> dict[str, Any]:
-        """The simulator's status."""
-        found: dict[str, Any] = self.control.get("/_sim/status").json()
-        return found
-
-    def wait_for(self, ready: Callable[[dict[str, Any]], bool], seconds: float = 10.0) -> dict[str, Any]:
-        """The status as soon as it is as wanted."""
-        deadline = time.monotonic() + seconds
-        while not ready(status := self.status()):
-            assert time.monotonic() < deadline, status["webhooks"]
-        return status
-
-
-class Servers:
-    """Starts apps on ports the system picks, and stops them."""
-
-    def __init__(self) -> None:
-        self._running: list[tuple[uvicorn.Server, threading.Thread]] = []
-
-    def start(self, app: ASGIApp) -> str:
-        """Serve an app; its base URL."""
-        server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", lifespan="on"))
-        thread = threading.Thread(target=server.run, daemon=True)
-        thread.start()
-        deadline = time.monotonic() + 10
-        while not server.started:
-            assert time.monotonic() < deadline, "the server did not start"
-            time.sleep(0.005)  # uvicorn offers nothing to wait for
-        self._running.append((server, thread))
-        return f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-
-    def stop(self) -> None:
-        """Stop all."""
-        for server, _ in self._running:
-            server.should_exit = True
-        for _, thread in self._running:
-            thread.join(10)
+@pytest.fixture(scope="session")
+def _all_servers() -> Iterator[Servers]:
+    running = Servers()
+    yield running
+    running.join()
 
 
 @pytest.fixture
-def servers() -> Iterator[Servers]:
+def servers(_all_servers: Servers) -> Iterator[Servers]:
     """Servers that stop with the test."""
-    running = Servers()
-    yield running
-    running.stop()
-
-
-Simulate = Callable[..., Account]
+    yield _all_servers
+    _all_servers.stop()
 
 
 @pytest.fixture
@@ -100,14 +30,8 @@ def simulate(servers: Servers) -> Iterator[Simulate]:
     opened: list[Account] = []
 
     def start(patience: float = 5.0, **options: Value) -> Account:
-        app = create(options)
-        url = servers.start(app)
-        context = Context("square", Unlimited(), public_url="https://shop.example", patience=patience)
-        source = connect(context, {"access_token": TOKEN, "base_url": url, "webhook_keys": "k"})
-        assert isinstance(source, SquareSource)
-        account = Account(url, httpx.Client(base_url=url), source, app.state.world)
-        opened.append(account)
-        return account
+        opened.append(open_account(servers, patience, options))
+        return opened[-1]
 
     yield start
     for account in opened:

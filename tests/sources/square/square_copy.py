@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
+
 from app.domain import KINDS, Change, Kind, Page, Record, Ref, Scope, StockCount, batches, key_of
 from app.sources.square.source import SquareSource
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from app.domain import Kind
-from conftest import Simulate
+from square_account import Servers, Simulate
 from square_copy import Copy, flat, ordered
+from square_hook import Hook, acked
+
+from app.domain import WHOLE, Kind
 
 KINDS = list(Kind)
 
@@ -26,6 +28,22 @@ def test_a_delta_after_many_changes_equals_the_truth(simulate: Simulate, kind: K
     copy.read_delta(kind)
     for _ in range(3):
         account.change(60)
+        copy.read_delta(kind)
+    truth = account.truth(kind)
+    assert flat(copy, kind, truth) == ordered(truth)
+
+
+@pytest.mark.parametrize("kind", [Kind.STOCK, Kind.ORDER, Kind.VENDOR, Kind.PRODUCT, Kind.LOCATION])
+def test_what_webhooks_say_leads_to_the_truth(simulate: Simulate, servers: Servers, kind: Kind) -> None:
+    hook = Hook(servers)
+    account = simulate(webhook_url=hook.url, orders=10, reorder=0.5, reorder_seconds=0.05, duplicate=0.3)
+    copy = Copy(account.source)
+    copy.read_delta(kind)
+    account.change(40, kind)
+    account.wait_for(acked(40))
+    said = {change for delivery in hook.deliveries() for change in delivery.changes if change.kind is kind}
+    copy.fetch([change for change in said if change.external_id != WHOLE])
+    for _ in {change for change in said if change.external_id == WHOLE}:
         copy.read_delta(kind)
     truth = account.truth(kind)
     assert flat(copy, kind, truth) == ordered(truth)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from urllib.parse import quote
 
-from app.sources.finale.simulator.records import Facility, Line, Order, Party, Place, Product
+from app.sources.finale.simulator.records import Done, Facility, Line, Order, Party, Place, Product
 from app.sources.finale.simulator.settings import Options
 from app.sources.finale.simulator.world import World
 from app.sources.shop import CATEGORIES, ware
@@ -25,7 +25,8 @@ def opened(options: Options, clock: Callable[[], float]) -> World:
     for number in range(1, options.products + 1):
         world.put_product(_product(options, number, world.dice))
         _stock_up(world, options, number)
-    for _ in range(options.orders if options.products else 0):
+    can_trade = bool(options.products and options.locations and options.vendors)
+    for _ in range(options.orders if can_trade else 0):
         _open_order(world)
     return world
 
@@ -112,7 +113,9 @@ def _stock_up(world: World, options: Options, number: int) -> None:
 def _open_order(world: World) -> None:
     age = world.dice.randrange(80 * DAY)
     created = world.now() - age
-    place_order(world, is_purchase=world.dice.random() < 0.4, status=_status(world), at=created)
+    order = place_order(world, is_purchase=world.dice.random() < 0.4, status=_status(world), at=created)
+    if order.is_open:
+        claim_stock(world, order)
 
 
 def _status(world: World) -> str:
@@ -120,7 +123,7 @@ def _status(world: World) -> str:
 
 
 def place_order(world: World, *, is_purchase: bool, status: str, at: int, lines: tuple[Line, ...] = ()) -> Order:
-    """A new order of some random products; an open one has its stock rows on order or reserved."""
+    """A new order, of some random products unless told; see ``claim_stock`` for one that is open."""
     dice = world.dice
     party = dice.choice(world.suppliers() if is_purchase else _customers(world))
     order = Order(
@@ -138,14 +141,13 @@ def place_order(world: World, *, is_purchase: bool, status: str, at: int, lines:
     return order
 
 
-def claim_stock(world: World, order: Order, sign: int = 1) -> list[str]:
-    """Enter (or with -1 take away) the rows that an open order has; returns their keys."""
-    done = [
+def claim_stock(world: World, order: Order, sign: int = 1) -> list[Done]:
+    """Enter (or with -1 take away) what an open order has on order or reserved."""
+    return [
         world.move(Place(line.number, order.facility_id, order_id=order.id), line.quantity * sign)
         for line in order.lines
         if line.number in world.products
     ]
-    return [each.external_id for each in done]
 
 
 def _lines(world: World, is_purchase: bool) -> tuple[Line, ...]:

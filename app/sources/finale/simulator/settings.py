@@ -58,7 +58,7 @@ class Faults(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Options(Faults):
-    """What the account is made of and whom it tells; fixed at the start. All but ``state_file`` decide by ``seed``."""
+    """What the account is made of and whom it tells; fixed at the start. Chance goes by ``seed``."""
 
     seed: int = 1
     account: str = "demo"
@@ -82,7 +82,8 @@ class Options(Faults):
 
 def read(options: Mapping[str, Value]) -> Options:
     """The options as given, checked; text is converted. Raises ``ValueError`` naming what is wrong."""
-    return _converted(dict(options), Options)
+    read_: Options = _converted(dict(options), Options)
+    return read_
 
 
 def merge(current: Options, changes: Mapping[str, Any]) -> None:

@@ -21,6 +21,7 @@ class World:
     def __init__(self, dice: random.Random, clock: Callable[[], float]) -> None:
         self.dice = dice
         self.products: dict[int, Product] = {}
+        self.dropped: dict[int, Product] = {}
         self.facilities: dict[str, Facility] = {}
         self.parties: dict[str, Party] = {}
         self.orders: dict[str, Order] = {}
@@ -54,6 +55,7 @@ class World:
     def drop_product(self, product: Product) -> Done:
         """Delete a product for good, and its stock with it."""
         del self.products[product.number], self._by_tail[product.tail]
+        self.dropped[product.number] = product  # orders go on naming it
         for place in [place for place in self.stock if place.number == product.number]:
             del self.stock[place]
         self.revision += 1
@@ -63,6 +65,10 @@ class World:
         """The product whose URL ends so."""
         number = self._by_tail.get(tail)
         return None if number is None else self.products[number]
+
+    def ever(self, number: int) -> Product:
+        """The product with a number, also when it was deleted."""
+        return self.products.get(number) or self.dropped[number]
 
     def by_update(self) -> list[Product]:
         """All products, oldest edit first, then by URL."""
@@ -124,6 +130,15 @@ class World:
             if place is not None and not place.order_id and self.stock.get(place, 0) > 0:
                 return place
         return None
+
+    def rows_of(self, number: int) -> list[Place]:
+        """The rows on hand of a product."""
+        shelves = {facility.id for facility in self.shelves()}
+        return [
+            place
+            for place in self.stock
+            if place.number == number and not place.order_id and place.facility_id in shelves
+        ]
 
     def some_order(self, orders: Iterable[Order]) -> Order | None:
         """A random one of some orders."""

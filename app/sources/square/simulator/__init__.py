@@ -29,7 +29,7 @@ from app.sources.square.simulator.api_catalog import CatalogApi
 from app.sources.square.simulator.api_rest import EventsApi, OrdersApi, PlacesApi
 from app.sources.square.simulator.control import Control
 from app.sources.square.simulator.gate import Gate
-from app.sources.square.simulator.settings import Value, read
+from app.sources.square.simulator.settings import Options, Value, read
 from app.sources.square.simulator.shop_life import ShopLife
 from app.sources.square.simulator.world import World
 
@@ -37,6 +37,8 @@ from app.sources.square.simulator.world import World
 def create(options: Mapping[str, Value]) -> Starlette:
     """An app that is one account; raises ``ValueError`` for an unknown or unreadable option."""
     world = World(read(options))
+    if world.options.changes_per_minute > 0 and not (world.options.products and world.options.locations):
+        raise ValueError("simulator option: changes_per_minute needs products and locations")
     life = ShopLife(world)
     routes = [
         *CatalogApi(world, life.edits).routes,
@@ -71,3 +73,16 @@ async def _refused(request: Request, error: Exception) -> Response:
         code = "NOT_FOUND" if status == 404 else "METHOD_NOT_ALLOWED"
         error = ApiError(status, "INVALID_REQUEST_ERROR", code, "Resource not found.")
     return json_response(error.body, error.status)
+
+
+def demo(base_url: str, webhook_url: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Options for a simulator at ``base_url`` that pushes to ``webhook_url``, and for a connection to it."""
+    defaults = Options()
+    simulator = {"webhook_url": webhook_url}
+    connection = {
+        "base_url": base_url,
+        "access_token": defaults.access_token,
+        "webhook_keys": defaults.webhook_key,
+        "webhook_url": webhook_url,
+    }
+    return simulator, connection

@@ -37,6 +37,7 @@ class Catalog:
         self._owners: dict[int, int] = {}
         self._base = items
         self.items = items
+        self.deleted_items = 0
         self.base_wares = first_ware(items)
         self.wares = self.base_wares
         self.categories = [self._category(index, name) for index, name in enumerate(CATEGORIES)]

@@ -60,7 +60,7 @@ class Edits:
 
     def delete_item(self) -> Touched:
         """An item and all its variations; a small shop gets a new item first, so that it never runs empty."""
-        if self._world.catalog.items < 10:
+        if self._world.catalog.items - self._world.catalog.deleted_items < 5:
             return self.new_item()
         return self.delete(self._any_item())
 
@@ -70,6 +70,7 @@ class Edits:
         version = self._world.catalog.edited()
         for variation in item.live():
             variation.deleted, variation.version = True, version
+        self._world.catalog.deleted_items += not item.deleted
         item.deleted, item.version = True, version
         return self._edited(item.id)
 

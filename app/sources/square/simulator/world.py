@@ -47,7 +47,9 @@ class World:
         return [self._line(variation) for variation in chosen.values()]
 
     def something(self) -> Variation:
-        """A live variation, any; the catalog is never sold out completely (see ``shop_life``)."""
+        """A live variation, any; raises ``ValueError`` when every item has been deleted."""
+        if self.catalog.deleted_items >= self.catalog.items:
+            raise ValueError("nothing can happen in a shop that has no live item left")
         while True:
             live = self.catalog.item(self.dice.randrange(self.catalog.items)).live()
             if live:

@@ -155,7 +155,6 @@ def _owed() -> None:
         *(_moment("hinted_at", nullable=True), _number("attempts"), _number("kills")),
         *(*_maybe("token"), _moment("lease_until", nullable=True)),
     )
-    op.create_index("ix_owed_due", "owed_items", ["connection", "kind", "next_at"])
     op.create_table(
         "settlements",
         *(_id(), *_words("connection", "kind", "external_id", "cause", "outcome")),

@@ -1,73 +1,19 @@
-"""What we talk about: items, changes, and the six kinds of record, as frozen values without I/O.
+"""The six kinds of record, each one row of the merchant's own data, with their keys and hashes.
 
-Quantities are ``Decimal`` (at most 5 decimals, no exponent, no trailing zeros; see ``quantity``),
-money is integer minor units beside an ISO 4217 currency, times are aware UTC datetimes.
 Records are ``msgspec`` structs because a nightly run makes 900,000 of them.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import datetime
 from decimal import Decimal
-from enum import StrEnum
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import msgspec
 
-
-class Kind(StrEnum):
-    """The kinds of thing a source can have; each is one table."""
-
-    PRODUCT = "product"
-    STOCK = "stock"
-    ORDER = "order"
-    LOCATION = "location"
-    VENDOR = "vendor"
-    CATEGORY = "category"
-
-
-WHOLE = "*"
-"""External id that means "something of this kind may have changed: look from the watermark"."""
-
-SKU_PREFIX = "sku:"
-"""External ids that begin so name a product by its public SKU, not by the source's record id."""
-
-
-class Cause(StrEnum):
-    """Why we think that an item may have changed."""
-
-    WEBHOOK = "webhook"
-    POLL = "poll"
-    LOOKUP = "lookup"
-    STORM = "storm"
-    REPLAY = "replay"
-    PERSON = "person"
-    RECONCILE = "reconcile"
-
-
-class Ref(NamedTuple):
-    """One item inside one connection."""
-
-    kind: Kind
-    external_id: str
-
-
-class ItemKey(NamedTuple):
-    """One item of one connection: the key of an owed item and the whole content of a message."""
-
-    connection: str
-    kind: Kind
-    external_id: str
-
-
-class Change(msgspec.Struct, frozen=True):
-    """This item of this kind may have changed. ``version`` is a hint, 0 when unknown."""
-
-    kind: Kind
-    external_id: str
-    version: int = 0
+from app.domain.words import Kind
 
 
 class Listing(msgspec.Struct, frozen=True, gc=False):
@@ -215,68 +161,13 @@ RECORDS: Mapping[Kind, type[Any]] = {
 KINDS: Mapping[type[Any], Kind] = {record: kind for kind, record in RECORDS.items()}
 
 
-class Absent(StrEnum):
-    """What it means when a complete read does not show a row that we hold."""
-
-    DELETED = "deleted"
-    ZERO = "zero"
-
-
-class Scope(NamedTuple):
-    """What a complete read speaks for: live rows of ``kind``, all of them or those where field = value.
-
-    ``absent`` says what becomes of a row inside the scope that the read did not show.
-    """
-
-    kind: Kind
-    field: str | None = None
-    value: str | None = None
-    absent: Absent = Absent.DELETED
-
-
-class Page(msgspec.Struct, frozen=True):
-    """One page of a read.
-
-    ``records`` are complete and versioned and may be applied as they are; ``changes`` only name items
-    that need a fetch of their own. ``watermark`` (the source's clock, opaque to everyone else) and
-    ``complete`` come with the last page only: the whole feed is behind us.
-    """
-
-    records: Sequence[Record] = ()
-    changes: Sequence[Change] = ()
-    watermark: str | None = None
-    complete: Scope | None = None
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """What a source said about the items it was asked for.
-
-    ``gone`` items do not exist there (any more); ``not_yet`` ones are known but not readable yet
-    (read-after-webhook lag) and must be asked for again; ``covers`` are the scopes read completely.
-    """
-
-    records: Sequence[Record] = ()
-    gone: Sequence[Ref] = ()
-    not_yet: Sequence[Ref] = ()
-    covers: Sequence[Scope] = ()
-
-
-class Delivery(msgspec.Struct, frozen=True):
-    """One verified and parsed webhook delivery. An unknown type has ``ignored`` set and no changes."""
-
-    event_id: str
-    type: str
-    changes: Sequence[Change] = ()
-    ignored: bool = False
-    occurred_at: datetime | None = None
-
-
 _CONTENT_END = -2  # version and modified_at close every record and are not content
+_pack = msgspec.msgpack.Encoder().encode
 
 
 def row_hash(record: Record) -> int:
     """Signed 64-bit BLAKE2b of everything but ``version`` and ``modified_at``: equal rows, equal hash."""
-    content = msgspec.msgpack.encode(msgspec.structs.astuple(record)[:_CONTENT_END])
+    content = _pack(msgspec.structs.astuple(record)[:_CONTENT_END])
     digest = hashlib.blake2b(content, digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True)
 
@@ -286,41 +177,3 @@ def key_of(record: Record) -> tuple[str, ...]:
     if isinstance(record, StockCount):
         return (record.listing_id, record.location_id, record.state)
     return (record.external_id,)
-
-
-def quantity(value: int | float | str | Decimal) -> Decimal:
-    """A canonical quantity: no exponent and no trailing zeros, so that equal amounts look equal.
-
-    Raises ``ValueError`` for text that is no finite number.
-    """
-    if type(value) is int:
-        return Decimal(value)
-    amount = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
-    if not amount.is_finite():
-        raise ValueError(f"a quantity must be a finite number, not {value!r}")
-    amount = amount.normalize()
-    return amount.quantize(Decimal(1)) if amount.as_tuple().exponent > 0 else amount  # type: ignore[operator]
-
-
-def micros(moment: datetime) -> int:
-    """Microseconds since 1970 of an aware datetime: the shape of every time-based version."""
-    return round((moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1_000_000)
-
-
-def to_json(value: Any) -> str | None:
-    """Compact JSON text of a value for one of the JSON fields; ``None`` for nothing to say."""
-    if value is None or value == [] or value == {}:
-        return None
-    return msgspec.json.encode(value).decode()
-
-
-def batches(items: Iterable[Any], size: int) -> Iterable[list[Any]]:
-    """The items in lists of at most ``size``."""
-    batch: list[Any] = []
-    for item in items:
-        batch.append(item)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch

@@ -1,0 +1,58 @@
+"""What we talk about: items, changes, and the six kinds of record, as frozen values without I/O.
+
+Quantities are ``Decimal`` (at most 5 decimals, no exponent, no trailing zeros), money is integer minor units beside
+an ISO 4217 currency, times are aware UTC datetimes.
+"""
+
+from app.domain.reads import Answer, Delivery, Page
+from app.domain.records import (
+    KINDS,
+    ON_HAND,
+    ON_ORDER,
+    RECORDS,
+    RESERVED,
+    Category,
+    Listing,
+    Location,
+    Order,
+    Record,
+    StockCount,
+    Vendor,
+    key_of,
+    row_hash,
+)
+from app.domain.values import batches, micros, quantity, to_json
+from app.domain.words import SKU_PREFIX, WHOLE, Absent, Cause, Change, ItemKey, Kind, Ref, Scope
+
+__all__ = [
+    "KINDS",
+    "ON_HAND",
+    "ON_ORDER",
+    "RECORDS",
+    "RESERVED",
+    "SKU_PREFIX",
+    "WHOLE",
+    "Absent",
+    "Answer",
+    "Category",
+    "Cause",
+    "Change",
+    "Delivery",
+    "ItemKey",
+    "Kind",
+    "Listing",
+    "Location",
+    "Order",
+    "Page",
+    "Record",
+    "Ref",
+    "Scope",
+    "StockCount",
+    "Vendor",
+    "batches",
+    "key_of",
+    "micros",
+    "quantity",
+    "row_hash",
+    "to_json",
+]

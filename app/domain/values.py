@@ -1,0 +1,48 @@
+"""Values in their one canonical form: quantities, time-based versions, JSON text; and lists in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+
+def quantity(value: int | float | str | Decimal) -> Decimal:
+    """A canonical quantity: no exponent and no trailing zeros, so that equal amounts look equal.
+
+    Raises ``ValueError`` for text that is no finite number.
+    """
+    if type(value) is int:
+        return Decimal(value)
+    amount = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
+    if not amount.is_finite():
+        raise ValueError(f"a quantity must be a finite number, not {value!r}")
+    amount = amount.normalize()
+    return amount.quantize(Decimal(1)) if amount.as_tuple().exponent > 0 else amount  # type: ignore[operator]
+
+
+def micros(moment: datetime) -> int:
+    """Microseconds since 1970 of an aware datetime: the shape of every time-based version."""
+    return round((moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1_000_000)
+
+
+def to_json(value: Any) -> str | None:
+    """Compact JSON text of a value for one of the JSON fields; ``None`` for nothing to say."""
+    if value is None or value == [] or value == {}:
+        return None
+    return msgspec.json.encode(value).decode()
+
+
+def batches(items: Iterable[Any], size: int) -> Iterable[list[Any]]:
+    """The items in lists of at most ``size``."""
+    batch: list[Any] = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

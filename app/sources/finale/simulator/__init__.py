@@ -1,0 +1,59 @@
+"""A simulated Finale account that speaks real HTTP, so that everything can be tried without a real one.
+
+    app = create({"products": 300, "changes_per_minute": 60, "bridge_url": "http://127.0.0.1:8000/webhooks/finale"})
+
+The options and fault switches are the fields of ``settings.Options`` and ``settings.Faults``, each with its default
+and a comment. Beside the vendor's endpoints there are, without a password and for this machine only:
+
+* ``GET /_sim/truth/{kind}`` (product, stock, order, location, vendor): flat rows in Tallyhook's field names;
+* ``GET /_sim/status``: counts, requests by path, refusals, pings, active faults;
+* ``POST /_sim/faults``: a JSON object of fault switches to merge;
+* ``POST /_sim/changes`` ``{"count": 5, "kinds": ["product", "stock"]}``: that many events of the shop's life now
+  (``kinds`` are what an event is mainly about), returns everything they changed.
+
+``demo`` says how to run it beside a connection to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from time import time
+
+from starlette.applications import Starlette
+
+from app.sources.finale.simulator import control, settings
+from app.sources.finale.simulator.account import Account
+from app.sources.finale.simulator.api import Api
+from app.sources.finale.simulator.settings import Options, Value
+
+
+def create(options: Mapping[str, Value], clock: Callable[[], float] = time) -> Starlette:
+    """The simulator as an ASGI application; raises ``ValueError`` for an unknown or wrong option.
+
+    ``clock`` (epoch seconds) is what the account lives by, its request limits included.
+    """
+    account = Account(settings.read(options), clock)
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with account.running():
+            yield
+
+    app = Starlette(routes=[*control.routes(account), *Api(account).routes()], lifespan=lifespan)
+    app.state.account = account
+    return app
+
+
+def demo(base_url: str, webhook_url: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Options for a simulator that reports to ``webhook_url``, and for a connection to it at ``base_url``."""
+    made = Options()
+    simulator = {"bridge_url": webhook_url}
+    connection = {
+        "account": made.account,
+        "api_key": made.api_key,
+        "api_secret": made.api_secret,
+        "base_url": base_url,
+        "webhook_secrets": made.bridge_secret,
+    }
+    return simulator, connection

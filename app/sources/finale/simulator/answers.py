@@ -1,0 +1,92 @@
+"""The simulator's answers, the right ones and the wrong ones."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from html import escape
+from typing import Any
+
+from starlette.responses import HTMLResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from app.sources.finale.simulator.settings import Options
+
+SMALL = 2_000  # rows; a longer list is streamed
+_LOGIN = """<html><head><title>Finale Inventory Login</title></head><body><form action="/login" method="post">
+<input name="username"><input name="password" type="password"></form></body></html>"""
+_BROKEN = "<html><head><title>Oops</title></head><body><h2>Something went wrong</h2></body></html>"
+
+
+class Dropped(Response):
+    """Promises a whole body, sends half of it and breaks off."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        half = bytes(self.body)[: len(self.body) // 2]
+        await send({"type": "http.response.body", "body": half, "more_body": True})
+        raise ConnectionResetError("dropped on purpose (switch next_dropped)")
+
+
+def said(value: Any, status: int = 200) -> Response:
+    """JSON as Finale spells it."""
+    return Response(json.dumps(value, separators=(",", ":")), status, media_type="application/json")
+
+
+def streamed(pieces: Iterator[bytes], rows: int) -> Response:
+    """A list: short ones at once, long ones piece by piece out of a thread."""
+    if rows <= SMALL:
+        return Response(b"".join(pieces), media_type="application/json")
+    return StreamingResponse(pieces, media_type="application/json")
+
+
+def not_found(path: str) -> Response:
+    """Finale's 404, every character a reference as in the capture."""
+    spelled = "".join(f"&#{ord(character)};" for character in path)
+    page = f"<p>The requested URL {spelled} was not found on the server.</p>"
+    return HTMLResponse(f"<html><title> Not Found </title>\n<body><h2> Not Found </h2>\n{page}\n</body></html>", 404)
+
+
+def refused(status: int, message: str) -> Response:
+    """A 400, 401 or 403."""
+    return HTMLResponse(f"<html><title> {status} </title><body>{escape(message)}</body></html>", status)
+
+
+def login_page() -> Response:
+    """What an unauthenticated report request gets, with status 200."""
+    return HTMLResponse(_LOGIN)
+
+
+async def spoiled(answer: Response, options: Options) -> Response:
+    """The answer, unless a switch wants the next one wrong; each counts down."""
+    for name, wrong in _WRONG.items():
+        if left := getattr(options, name):
+            setattr(options, name, left - 1)
+            return wrong(await _body(answer))
+    return answer
+
+
+async def _body(answer: Response) -> bytes:
+    if isinstance(answer, StreamingResponse):
+        parts = [part if isinstance(part, bytes) else str(part).encode() async for part in answer.body_iterator]
+        return b"".join(parts)
+    return bytes(answer.body)
+
+
+def _json(body: bytes) -> Response:
+    return Response(body, media_type="application/json")
+
+
+def _error_body(body: bytes) -> Response:
+    return said({"success": False, "errorMessage": "The simulated server is in a bad mood"})
+
+
+_WRONG = {
+    "next_502": lambda body: HTMLResponse(_BROKEN, 502),
+    "next_html": lambda body: HTMLResponse(_BROKEN),
+    "next_login": lambda body: login_page(),
+    "next_truncated": lambda body: _json(body[: len(body) // 2]),
+    "next_dropped": lambda body: Dropped(body, media_type="application/json"),
+    "next_empty": lambda body: _json(b""),
+    "next_error_body": _error_body,
+}

@@ -1,0 +1,204 @@
+"""What happens in a shop: each function is one event, and tells everything it changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+
+import msgspec
+
+from app.sources.finale.simulator.opening import claim_stock, new_product, place_order
+from app.sources.finale.simulator.records import Done, Facility, Line, Order, Party, Place, Product
+from app.sources.finale.simulator.settings import Options
+from app.sources.finale.simulator.world import World
+
+Event = Callable[[World, Options], list[Done]]
+
+
+def happen(world: World, options: Options, kinds: Sequence[str] = ()) -> list[Done]:
+    """One random event, of those that begin with one of the kinds; returns what changed, at least one thing.
+
+    Raises ``ValueError`` when nothing of the kinds can happen in this shop.
+    """
+    chances = {kind: events for kind, events in EVENTS.items() if not kinds or kind in kinds}
+    events = [event for weighted in chances.values() for event, weight in weighted.items() for _ in range(weight)]
+    for _ in range(100 if events else 0):
+        if done := world.dice.choice(events)(world, options):
+            return done
+    raise ValueError(f"nothing of {sorted(kinds) or 'any kind'} can happen here; kinds are {', '.join(EVENTS)}")
+
+
+def sell(world: World, options: Options) -> list[Done]:
+    """Somebody buys what lies on a shelf and takes it along."""
+    place = world.some_stock()
+    product = world.products.get(place.number) if place else None
+    if place is None or product is None:
+        return []
+    count = min(Decimal(world.dice.randint(1, 3)), world.stock[place])
+    order = _sale(world, "ORDER_COMPLETED", (Line(product.number, count, product.price_minor or 0),))
+    return [_told(order, "sold"), world.move(place, -count)]
+
+
+def reserve(world: World, options: Options) -> list[Done]:
+    """Somebody orders something, to be sent later."""
+    product = world.some_product(wanted=lambda product: product.active)
+    if product is None:
+        return []
+    line = Line(product.number, Decimal(world.dice.randint(1, 5)), product.price_minor or 0)
+    order = _sale(world, "ORDER_LOCKED", (line,))
+    return [_told(order, "reserved"), *claim_stock(world, order)]
+
+
+def buy(world: World, options: Options) -> list[Done]:
+    """The shop orders goods from a supplier."""
+    if not (world.products and world.stores() and world.suppliers()):
+        return []
+    order = place_order(world, is_purchase=True, status="ORDER_LOCKED", at=world.now())
+    return [_told(order, "bought"), *claim_stock(world, order)]
+
+
+def finish(world: World, options: Options) -> list[Done]:
+    """Goods of an open order arrive, or leave."""
+    order = world.some_order(order for order in world.orders.values() if order.is_open)
+    if order is None:
+        return []
+    claims = claim_stock(world, order, -1)
+    done = advance(world, order, "ORDER_COMPLETED")
+    goods = [moved for line in order.lines for moved in _goods(world, order, line)]
+    return [_told(done, "received" if order.is_purchase else "shipped"), *claims, *goods]
+
+
+def cancel(world: World, options: Options) -> list[Done]:
+    """An open order is called off."""
+    order = world.some_order(order for order in world.orders.values() if order.is_open)
+    if order is None:
+        return []
+    claims = claim_stock(world, order, -1)
+    return [_told(advance(world, order, "ORDER_CANCELLED"), "cancelled"), *claims]
+
+
+def transfer(world: World, options: Options) -> list[Done]:
+    """Goods are carried to another shelf."""
+    place, shelves = world.some_stock(), world.shelves()
+    if place is None or len(shelves) < 2:
+        return []
+    to = world.dice.choice([shelf.id for shelf in shelves if shelf.id != place.facility_id])
+    count = min(Decimal(world.dice.randint(1, 10)), world.stock[place])
+    return [world.move(place, -count), world.move(place._replace(facility_id=to), count)]
+
+
+def recount(world: World, options: Options) -> list[Done]:
+    """Somebody counts a shelf and finds more, or less."""
+    place = world.some_stock()
+    if place is None:
+        return []
+    by = max(Decimal(world.dice.choice((-7, -2, -1, 1, 3))), -world.stock[place])
+    return [world.move(place, by)]
+
+
+def reprice(world: World, options: Options) -> list[Done]:
+    """A price changes, sometimes the cost as well."""
+    product = world.some_product()
+    if product is None:
+        return []
+    price = max(1, (product.price_minor or 1_000) + world.dice.choice((-120, -50, 25, 99, 250)))
+    cost = world.dice.choice((product.cost_minor, (product.cost_minor or 100) + 5))
+    raw = {key: value for key, value in product.raw.items() if key != "priceList"}
+    return [world.edit(product, price_minor=price, cost_minor=cost, raw=raw)]
+
+
+def rename(world: World, options: Options) -> list[Done]:
+    """A product gets another name."""
+    product = world.some_product()
+    return (
+        [world.edit(product, name=f"{product.name.split(' #')[0]} #{world.dice.randrange(1000)}")] if product else []
+    )
+
+
+def add_product(world: World, options: Options) -> list[Done]:
+    """A product is new in the range, and its first goods on a shelf."""
+    product, shelves = new_product(world, options), world.shelves()
+    told = [Done("product", product.tail, "created", product.sku)]
+    stocked = [world.move(Place(product.number, world.dice.choice(shelves).id), Decimal(10))] if shelves else []
+    return told + stocked
+
+
+def toggle(world: World, options: Options) -> list[Done]:
+    """A product is taken out of the range, or comes back."""
+    product = world.some_product()
+    return [world.edit(product, active=not product.active)] if product else []
+
+
+def delete(world: World, options: Options) -> list[Done]:
+    """A product is deleted for good; only where the switch ``hard_deletes`` is on."""
+    product = world.some_product() if options.hard_deletes else None
+    if product is None:
+        return []
+    if any(order.is_open and _has(order, product) for order in world.orders.values()):
+        return []
+    return [world.drop_product(product)]
+
+
+def add_shelf(world: World, options: Options) -> list[Done]:
+    """A new sublocation."""
+    stores = world.stores()
+    if not stores:
+        return []
+    store = world.dice.choice(stores)
+    id_ = str(50_000 + len(world.facilities))
+    world.facilities[id_] = Facility(id_, f"{store.name} annex {len(world.facilities)}", store.id)
+    return [Done("location", id_, "created")]
+
+
+def rename_party(world: World, options: Options) -> list[Done]:
+    """A supplier changes its name."""
+    if not world.suppliers():
+        return []
+    party = world.dice.choice(world.suppliers())
+    world.parties[party.id] = msgspec.structs.replace(party, name=f"Supplier {world.dice.randrange(10_000)}")
+    return [Done("vendor", party.id, "updated")]
+
+
+def add_party(world: World, options: Options) -> list[Done]:
+    """A new supplier."""
+    id_ = str(10_001 + len(world.parties))
+    world.parties[id_] = Party(id_, f"Supplier {id_}", ("SUPPLIER",))
+    return [Done("vendor", id_, "created")]
+
+
+EVENTS: Mapping[str, Mapping[Event, int]] = {
+    "order": {sell: 8, reserve: 3, buy: 2, finish: 4, cancel: 1},
+    "stock": {transfer: 3, recount: 2},
+    "product": {reprice: 4, rename: 1, add_product: 1, toggle: 1, delete: 1},
+    "location": {add_shelf: 1},
+    "vendor": {rename_party: 1, add_party: 1},
+}
+
+
+def advance(world: World, order: Order, status: str) -> Order:
+    """Give an order another status, and with it its time."""
+    return world.put_order(msgspec.structs.replace(order, status=status, updated=world.now()))
+
+
+def _sale(world: World, status: str, lines: tuple[Line, ...]) -> Order:
+    return place_order(world, is_purchase=False, status=status, at=world.now(), lines=lines)
+
+
+def _goods(world: World, order: Order, line: Line) -> list[Done]:
+    """The goods themselves: onto some shelf, or from wherever there are enough."""
+    shelves = world.shelves()
+    if line.number not in world.products or not shelves:
+        return []
+    if order.is_purchase:
+        return [world.move(Place(line.number, world.dice.choice(shelves).id), line.quantity)]
+    enough = (place for place in world.rows_of(line.number) if world.stock[place] >= line.quantity)
+    place = next(enough, None)
+    return [world.move(place, -line.quantity)] if place else []
+
+
+def _has(order: Order, product: Product) -> bool:
+    return any(line.number == product.number for line in order.lines)
+
+
+def _told(order: Order, what: str) -> Done:
+    return Done("order", order.id, what)

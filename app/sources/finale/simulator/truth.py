@@ -1,0 +1,78 @@
+"""What is true in the simulated account, in Tallyhook's words, told from the state and not by the wire's detour."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
+from typing import Any
+
+from app.sources.finale.simulator.world import World
+
+
+def rows(world: World, kind: str) -> list[dict[str, Any]]:
+    """All live rows of a kind; raises ``KeyError`` for a kind there is not."""
+    return list(_TELL[kind](world))
+
+
+def _products(world: World) -> Iterator[dict[str, Any]]:
+    for product in list(world.products.values()):
+        yield {
+            "external_id": product.tail,
+            "sku": product.sku,
+            "name": product.name,
+            "active": product.active,
+            "category": product.category,
+            "price_minor": product.price_minor,
+            "cost_minor": product.cost_minor,
+            "currency": "USD",
+            "barcode": product.barcode,
+            "supplier_id": product.supplier_id,
+            "lead_time_days": product.lead_time_days,
+        }
+
+
+def _stock(world: World) -> Iterator[dict[str, Any]]:
+    sums: dict[tuple[str, str, str], Decimal] = {}
+    for place, amount in list(world.stock.items()):
+        key = (world.ever(place.number).tail, place.facility_id, world.state_of(place))
+        sums[key] = sums.get(key, Decimal(0)) + amount
+    for (listing, location, state), amount in sums.items():
+        if amount:
+            yield {"listing_id": listing, "location_id": location, "state": state, "quantity": spelled(amount)}
+
+
+def _orders(world: World) -> Iterator[dict[str, Any]]:
+    for order in list(world.orders.values()):
+        yield {
+            "external_id": order.id,
+            "type": "purchase" if order.is_purchase else "sale",
+            "status": order.status.removeprefix("ORDER_").lower(),
+            "lines": [
+                [world.ever(line.number).tail, spelled(line.quantity), line.unit_minor] for line in order.lines
+            ],
+        }
+
+
+def _locations(world: World) -> Iterator[dict[str, Any]]:
+    for facility in list(world.facilities.values()):
+        yield {"external_id": facility.id, "parent_id": facility.parent_id, "name": facility.name}
+
+
+def _vendors(world: World) -> Iterator[dict[str, Any]]:
+    for party in world.suppliers():
+        yield {"external_id": party.id, "name": party.name}
+
+
+_TELL: Mapping[str, Callable[[World], Iterator[dict[str, Any]]]] = {
+    "product": _products,
+    "stock": _stock,
+    "order": _orders,
+    "location": _locations,
+    "vendor": _vendors,
+}
+
+
+def spelled(amount: Decimal) -> str:
+    """A quantity as text: ``12``, ``0.5``, never ``1E+1``."""
+    text = f"{amount:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

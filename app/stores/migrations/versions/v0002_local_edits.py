@@ -1,0 +1,57 @@
+"""The database notices rows that anybody but Tallyhook changes, and holds at most one open batch per kind.
+
+Tallyhook never writes a row without moving ``row_hash``, ``version``, ``read_at`` or ``written_at``. An update that
+moves none of them was made by somebody else: its ``row_hash`` becomes -1, so that the next complete read finds the
+row different.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+TABLES = ("listings", "stock", "orders", "locations", "vendors", "categories")
+OPEN = sa.text("state IN ('held', 'released')")
+
+_UNMOVED = """NEW.row_hash = OLD.row_hash AND NEW.version = OLD.version AND NEW.read_at = OLD.read_at
+    AND NEW.written_at = OLD.written_at"""
+_SQLITE = """
+CREATE TRIGGER {table}_local_edit AFTER UPDATE ON {table}
+WHEN {unmoved} AND OLD.row_hash <> -1
+BEGIN UPDATE {table} SET row_hash = -1 WHERE rowid = NEW.rowid; END
+"""
+_FUNCTION = """
+CREATE FUNCTION tallyhook_local_edit() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN NEW.row_hash := -1; RETURN NEW; END $$
+"""
+_POSTGRESQL = """
+CREATE TRIGGER {table}_local_edit BEFORE UPDATE ON {table} FOR EACH ROW
+WHEN ({unmoved} AND OLD.* IS DISTINCT FROM NEW.*) EXECUTE FUNCTION tallyhook_local_edit()
+"""
+
+
+def upgrade() -> None:
+    """Add the triggers and the index."""
+    postgresql = op.get_bind().dialect.name == "postgresql"
+    if postgresql:
+        op.execute(_FUNCTION)
+    for table in TABLES:
+        op.execute((_POSTGRESQL if postgresql else _SQLITE).format(table=table, unmoved=_UNMOVED))
+    op.create_index(
+        "ux_holds_open", "holds", ["connection", "kind"], unique=True, sqlite_where=OPEN, postgresql_where=OPEN
+    )
+
+
+def downgrade() -> None:
+    """Take them away."""
+    postgresql = op.get_bind().dialect.name == "postgresql"
+    op.drop_index("ux_holds_open", "holds")
+    for table in TABLES:
+        op.execute(f"DROP TRIGGER {table}_local_edit" + (f" ON {table}" if postgresql else ""))
+    if postgresql:
+        op.execute("DROP FUNCTION tallyhook_local_edit()")

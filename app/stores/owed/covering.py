@@ -1,0 +1,92 @@
+"""How one pull settles many owed items at once: noted before it, settled after it where nothing changed meanwhile."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import Connection
+
+from app.domain import ItemKey, Kind
+from app.stores.attempts import message_key
+from app.stores.columns import moment_from
+from app.stores.statements import Statement, is_sqlite
+
+
+class Noted(NamedTuple):
+    """An owed item as a pull found it. ``first_seen_at`` tells it from a later one of the same key and ``rev``."""
+
+    key: ItemKey
+    rev: int
+    first_seen_at: datetime
+
+
+_NOTED = Statement(
+    """
+    SELECT external_id, rev, first_seen_at FROM owed_items
+    WHERE connection = :connection AND kind = :kind ORDER BY external_id
+    """
+)
+
+
+def noted(conn: Connection, connection: str, kind: Kind) -> list[Noted]:
+    """What is owed of a kind, to be noted before a pull that will cover it."""
+    rows = _NOTED.run(conn, {"connection": connection, "kind": kind.value})
+    found = ((ItemKey(connection, kind, external_id), rev, moment_from(seen)) for external_id, rev, seen in rows)
+    return [Noted(key, rev, seen) for key, rev, seen in found if seen is not None]
+
+
+def settle_noted(conn: Connection, noted: Sequence[Noted], outcome: str, now: datetime) -> int:
+    """Settle what a pull covered, unless it changed since or a worker has it; returns how many were settled.
+
+    On SQLite some hundreds at a time are better than all in one transaction: receivers wait meanwhile.
+    """
+    by_kind: dict[tuple[str, Kind], dict[str, Noted]] = defaultdict(dict)
+    for item in noted:
+        by_kind[item.key.connection, item.key.kind][item.key.external_id] = item
+    told = {"outcome": outcome, "now": now}
+    return sum(_cover(conn, *whose, items, told) for whose, items in sorted(by_kind.items()))
+
+
+def _cover(conn: Connection, connection: str, kind: Kind, items: dict[str, Noted], told: dict[str, Any]) -> int:
+    whose = {"connection": connection, "kind": kind.value}
+    found = _UNLEASED.run(conn, {**whose, "ids": _list(conn, list(items))})
+    same = [(items[id], attempts) for id, rev, seen, attempts in found if (rev, moment_from(seen)) == items[id][1:]]
+    ids = _list(conn, [item.key.external_id for item, _ in same])
+    _TELL.run(conn, {**whose, **told, "ids": ids})
+    _FORGET.run(conn, {"ids": _list(conn, [message_key(item.key) for item, attempts in same if attempts])})
+    return _DELETE.count(conn, {**whose, "ids": ids})
+
+
+def _list(conn: Connection, texts: list[str]) -> Any:
+    """A list as one parameter: an array on PostgreSQL, JSON on SQLite."""
+    return msgspec.json.encode(texts).decode() if is_sqlite(conn) else texts
+
+
+def _among(sql: str) -> Statement:
+    """A statement in which ``AMONG`` stands for membership in ``:ids``, and ``LOCK`` for locking what is free."""
+    return Statement(
+        sql.replace("AMONG", "IN (SELECT value FROM json_each(:ids))").replace("LOCK", ""),
+        postgresql=sql.replace("AMONG", "= ANY(:ids::text[])").replace("LOCK", "FOR UPDATE SKIP LOCKED"),
+    )
+
+
+_THOSE = "connection = :connection AND kind = :kind AND external_id AMONG"
+_UNLEASED = _among(
+    f"""
+    SELECT external_id, rev, first_seen_at, attempts FROM owed_items WHERE {_THOSE} AND lease_until IS NULL LOCK
+    """
+)
+_TELL = _among(
+    f"""
+    INSERT INTO settlements
+           (connection, kind, external_id, cause, outcome, changes, attempts, first_seen_at, settled_at)
+    SELECT connection, kind, external_id, cause, :outcome, rev, attempts, first_seen_at, :now
+    FROM owed_items WHERE {_THOSE}
+    """
+)
+_FORGET = _among("DELETE FROM attempts WHERE message_key AMONG")
+_DELETE = _among(f"DELETE FROM owed_items WHERE {_THOSE}")

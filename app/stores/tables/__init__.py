@@ -1,0 +1,37 @@
+"""Every table, as SQLModel classes: six of the merchant's own data, the rest of what Tallyhook must remember."""
+
+from app.stores.tables.catalog import (
+    CATALOG,
+    CategoryRow,
+    Kept,
+    ListingRow,
+    LocationRow,
+    OrderRow,
+    StockRow,
+    VendorRow,
+)
+from app.stores.tables.runs import Beat, BudgetUse, Drift, Hold, Run, Schedule, Watermark
+from app.stores.tables.work import Attempt, DeadLetter, InboxEvent, OwedItem, Settlement
+
+__all__ = [
+    "CATALOG",
+    "Attempt",
+    "Beat",
+    "BudgetUse",
+    "CategoryRow",
+    "DeadLetter",
+    "Drift",
+    "Hold",
+    "InboxEvent",
+    "Kept",
+    "ListingRow",
+    "LocationRow",
+    "OrderRow",
+    "OwedItem",
+    "Run",
+    "Schedule",
+    "Settlement",
+    "StockRow",
+    "VendorRow",
+    "Watermark",
+]

@@ -1,0 +1,152 @@
+"""The merchant's own data: six tables of one shape.
+
+``connection`` and the record's key fields are the primary key, then come the record's fields in the record's order,
+then how the row came to be (``Kept``). ``CATALOG`` maps a kind to its table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+
+from sqlalchemy import BigInteger, Index
+from sqlmodel import Field, SQLModel
+
+from app.domain import Kind
+from app.stores.columns import Quantity
+from app.stores.tables.fields import amount, big, long, moment
+
+
+class Kept(SQLModel):
+    """How a catalog row came to be.
+
+    ``version`` orders states by the source's clock; ``read_at`` is when the read that brought the row *began* and
+    decides between equal versions; ``row_hash`` is ``domain.row_hash``, 0 for a tombstone we concluded ourselves;
+    ``written_at`` is when the row was last written here.
+    """
+
+    deleted: bool = False
+    version: int = big()
+    modified_at: datetime | None = moment(default=None)
+    row_hash: int = big()
+    read_at: datetime = moment()
+    written_at: datetime = moment()
+
+
+class ListingRow(Kept, table=True):
+    """One product as one connection sees it; money in minor units of ``currency``."""
+
+    __tablename__ = "listings"
+    __table_args__ = (
+        Index("ix_listings_sku", "connection", "sku"),
+        Index("ix_listings_parent", "connection", "parent_id"),
+    )
+
+    connection: str = Field(primary_key=True)
+    external_id: str = Field(primary_key=True)
+    parent_id: str | None = None
+    sku: str | None = None
+    name: str | None = None
+    description: str | None = long()
+    active: bool = True
+    category_id: str | None = None
+    category: str | None = None
+    barcode: str | None = None
+    price_minor: int | None = Field(default=None, sa_type=BigInteger)
+    cost_minor: int | None = Field(default=None, sa_type=BigInteger)
+    currency: str | None = None
+    prices: str | None = long()
+    supplier_id: str | None = None
+    supplier_sku: str | None = None
+    suppliers: str | None = long()
+    lead_time_days: int | None = None
+    reorder_point: Decimal | None = amount()
+    reorder_quantity: Decimal | None = amount()
+    reorders: str | None = long()
+    extra: str | None = long()
+
+
+class StockRow(Kept, table=True):
+    """How many of a listing are in one state at one location."""
+
+    __tablename__ = "stock"
+
+    connection: str = Field(primary_key=True)
+    listing_id: str = Field(primary_key=True)
+    location_id: str = Field(primary_key=True)
+    state: str = Field(primary_key=True)
+    quantity: Decimal = Field(sa_type=Quantity)
+    extra: str | None = long()
+
+
+class OrderRow(Kept, table=True):
+    """A sale, purchase, transfer or return; ``lines`` is JSON text (see ``domain.Order``)."""
+
+    __tablename__ = "orders"
+    __table_args__ = (Index("ix_orders_modified", "connection", "modified_at"),)
+
+    connection: str = Field(primary_key=True)
+    external_id: str = Field(primary_key=True)
+    number: str | None = None
+    type: str = "sale"
+    status: str | None = None
+    location_id: str | None = None
+    party_id: str | None = None
+    ordered_on: str | None = None
+    total_minor: int | None = Field(default=None, sa_type=BigInteger)
+    currency: str | None = None
+    lines: str | None = long()
+    extra: str | None = long()
+
+
+class LocationRow(Kept, table=True):
+    """A place that holds stock."""
+
+    __tablename__ = "locations"
+
+    connection: str = Field(primary_key=True)
+    external_id: str = Field(primary_key=True)
+    parent_id: str | None = None
+    name: str | None = None
+    active: bool = True
+    currency: str | None = None
+    timezone: str | None = None
+    extra: str | None = long()
+
+
+class VendorRow(Kept, table=True):
+    """Somebody the merchant buys from."""
+
+    __tablename__ = "vendors"
+
+    connection: str = Field(primary_key=True)
+    external_id: str = Field(primary_key=True)
+    name: str | None = None
+    active: bool = True
+    account_number: str | None = None
+    email: str | None = None
+    phone: str | None = None
+    extra: str | None = long()
+
+
+class CategoryRow(Kept, table=True):
+    """A product category."""
+
+    __tablename__ = "categories"
+
+    connection: str = Field(primary_key=True)
+    external_id: str = Field(primary_key=True)
+    parent_id: str | None = None
+    name: str | None = None
+    extra: str | None = long()
+
+
+CATALOG: Mapping[Kind, type[SQLModel]] = {
+    Kind.PRODUCT: ListingRow,
+    Kind.STOCK: StockRow,
+    Kind.ORDER: OrderRow,
+    Kind.LOCATION: LocationRow,
+    Kind.VENDOR: VendorRow,
+    Kind.CATEGORY: CategoryRow,
+}

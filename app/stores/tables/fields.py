@@ -1,0 +1,32 @@
+"""How columns are declared: the few kinds of field that tables are made of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import BigInteger, Integer, Text
+from sqlmodel import Field
+
+from app.stores.columns import Moment, Quantity
+
+AUTO_ID = BigInteger().with_variant(Integer(), "sqlite")  # SQLite numbers only INTEGER keys by itself
+
+
+def moment(**options: Any) -> Any:
+    """An aware UTC datetime."""
+    return Field(sa_type=Moment, **options)
+
+
+def big(default: int = 0) -> Any:
+    """A 64-bit whole number."""
+    return Field(default=default, sa_type=BigInteger)
+
+
+def amount() -> Any:
+    """An exact quantity that may be unknown."""
+    return Field(default=None, sa_type=Quantity)
+
+
+def long() -> Any:
+    """Text of any length that may be missing."""
+    return Field(default=None, sa_type=Text)

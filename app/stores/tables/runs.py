@@ -1,0 +1,145 @@
+"""Reading in bulk and by the clock: watermarks, budgets, runs, drift, holds, schedules, signs of life."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, Index, Text, UniqueConstraint, text
+from sqlmodel import Field, SQLModel
+
+from app.stores.tables.fields import AUTO_ID, long, moment
+
+
+class Watermark(SQLModel, table=True):
+    """How far a kind has been read, by the source's clock; opaque to all but the source."""
+
+    __tablename__ = "watermarks"
+
+    connection: str = Field(primary_key=True)
+    kind: str = Field(primary_key=True)
+    value: str
+    pulled_at: datetime = moment()
+
+
+class BudgetUse(SQLModel, table=True):
+    """A sliding window: the moments (epoch seconds, JSON list) of the calls still inside it."""
+
+    __tablename__ = "budget_use"
+
+    connection: str = Field(primary_key=True)
+    name: str = Field(primary_key=True)
+    taken: str = Field(sa_type=Text)
+
+
+class Run(SQLModel, table=True):
+    """One bulk sync. ``status`` is ``idle``, ``running``, ``completed``, ``failed`` or ``cancelled``.
+
+    ``counts`` is JSON per kind: read, created, updated, unchanged, deleted, held, agreement. The slot makes a
+    scheduled run unique however many clocks there are.
+    """
+
+    __tablename__ = "runs"
+    __table_args__ = (
+        UniqueConstraint("connection", "strategy", "slot"),
+        Index(
+            "ux_runs_active",
+            "connection",
+            unique=True,
+            sqlite_where=text("status IN ('idle', 'running')"),
+            postgresql_where=text("status IN ('idle', 'running')"),
+        ),
+        Index("ix_runs_started", "connection", "created_at"),
+    )
+
+    id: int | None = Field(default=None, sa_type=AUTO_ID, primary_key=True)
+    connection: str
+    strategy: str
+    cause: str
+    status: str = "idle"
+    slot: datetime | None = moment(default=None)
+    created_at: datetime = moment()
+    started_at: datetime | None = moment(default=None)
+    finished_at: datetime | None = moment(default=None)
+    hinted_at: datetime | None = moment(default=None)
+    token: str | None = None
+    lease_until: datetime | None = moment(default=None)
+    kills: int = 0
+    counts: str = Field(default="{}", sa_type=Text)
+    calls: int = 0
+    error: str | None = long()
+
+
+class Drift(SQLModel, table=True):
+    """One row that a nightly run found different, with what differed and why.
+
+    ``change`` is ``missing`` (we lacked it), ``differs``, or ``vanished``; ``fields`` is JSON
+    ``{field: [old, new]}``; ``cause`` is ``missed``, ``late``, ``failed``, ``local`` or ``unknown``;
+    ``since`` is the source's last-modified time where it has one.
+    """
+
+    __tablename__ = "drift"
+    __table_args__ = (Index("ix_drift_run", "run_id", "kind"),)
+
+    id: int | None = Field(default=None, sa_type=AUTO_ID, primary_key=True)
+    run_id: int = Field(sa_type=BigInteger)
+    connection: str
+    kind: str
+    item: str
+    change: str
+    fields: str = Field(sa_type=Text)
+    cause: str
+    since: datetime | None = moment(default=None)
+    found_at: datetime = moment()
+
+
+class Hold(SQLModel, table=True):
+    """An implausible batch that waits for a person.
+
+    ``state`` is ``held``; then ``released`` (may pass once) and ``applied``, or ``dismissed``, or ``passed`` when a
+    later read was plausible. A kind has at most one open hold.
+    """
+
+    __tablename__ = "holds"
+    __table_args__ = (
+        Index(
+            "ux_holds_open",
+            "connection",
+            "kind",
+            unique=True,
+            sqlite_where=text("state IN ('held', 'released')"),
+            postgresql_where=text("state IN ('held', 'released')"),
+        ),
+    )
+
+    id: int | None = Field(default=None, sa_type=AUTO_ID, primary_key=True)
+    connection: str
+    kind: str
+    run_id: int | None = Field(default=None, sa_type=BigInteger)
+    reason: str = Field(sa_type=Text)
+    summary: str = Field(sa_type=Text)
+    state: str = "held"
+    held_at: datetime = moment()
+
+
+class Schedule(SQLModel, table=True):
+    """When a job runs by itself for a connection: a five-field cron expression in a time zone."""
+
+    __tablename__ = "schedules"
+
+    connection: str = Field(primary_key=True)
+    job: str = Field(primary_key=True)
+    cron: str
+    timezone: str = "UTC"
+    enabled: bool = True
+    last_slot: datetime | None = moment(default=None)
+
+
+class Beat(SQLModel, table=True):
+    """The last sign of life of each process."""
+
+    __tablename__ = "beats"
+
+    process: str = Field(primary_key=True)
+    role: str
+    started_at: datetime = moment()
+    seen_at: datetime = moment()

@@ -1,0 +1,132 @@
+"""What is to be done and what came of it: inbox, owed items, settlements, attempts, dead letters."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Index, LargeBinary, Text, UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+from app.stores.tables.fields import AUTO_ID, big, moment
+
+
+class InboxEvent(SQLModel, table=True):
+    """One delivery as received, never changed afterwards; what came of it is told by owed items and settlements.
+
+    ``verdict`` is ``accepted`` or ``ignored``. ``items`` is JSON text: a list of ``[kind, external_id]``.
+    """
+
+    __tablename__ = "inbox_events"
+    __table_args__ = (
+        UniqueConstraint("connection", "event_id"),
+        Index("ix_inbox_received", "received_at"),
+    )
+
+    id: int | None = Field(default=None, sa_type=AUTO_ID, primary_key=True)
+    connection: str
+    event_id: str
+    type: str
+    received_at: datetime = moment()
+    occurred_at: datetime | None = moment(default=None)
+    verdict: str
+    items: str = Field(sa_type=Text)
+    headers: str = Field(sa_type=Text)
+    body: bytes = Field(sa_type=LargeBinary)
+
+
+class OwedItem(SQLModel, table=True):
+    """An item with changes not yet settled: the dirty set. The row is deleted when the item is settled.
+
+    ``rev`` counts the changes seen; a worker notes it before it fetches and settles only up to it. ``token`` and
+    ``lease_until`` say who works on it; a lease that expired without being given back counts as one of ``kills``.
+    ``next_at`` is when it may be tried (again), ``hinted_at`` when a message was last sent for it.
+    """
+
+    __tablename__ = "owed_items"
+
+    connection: str = Field(primary_key=True)
+    kind: str = Field(primary_key=True)
+    external_id: str = Field(primary_key=True)
+    rev: int = big(1)
+    version: int = big()
+    cause: str
+    first_seen_at: datetime = moment()
+    next_at: datetime = moment()
+    hinted_at: datetime | None = moment(default=None)
+    attempts: int = 0
+    kills: int = 0
+    token: str | None = None
+    lease_until: datetime | None = moment(default=None)
+
+
+class Settlement(SQLModel, table=True):
+    """What came of an item's changes: one row each time an owed item was settled.
+
+    ``outcome`` is ``applied``, ``unchanged``, ``gone`` or ``dead``; ``changes`` is how many changes it covered,
+    ``first_seen_at`` to ``settled_at`` how long they waited.
+    """
+
+    __tablename__ = "settlements"
+    __table_args__ = (
+        Index("ix_settlements_item", "connection", "kind", "external_id", "settled_at"),
+        Index("ix_settlements_at", "settled_at"),
+    )
+
+    id: int | None = Field(default=None, sa_type=AUTO_ID, primary_key=True)
+    connection: str
+    kind: str
+    external_id: str
+    cause: str
+    outcome: str
+    changes: int = big(1)
+    attempts: int = 0
+    first_seen_at: datetime = moment()
+    settled_at: datetime = moment()
+
+
+class Attempt(SQLModel, table=True):
+    """One failed try of a message, kept until it succeeds or is buried with it in a dead letter."""
+
+    __tablename__ = "attempts"
+    __table_args__ = (Index("ix_attempts_message", "message_key"),)
+
+    id: int | None = Field(default=None, sa_type=AUTO_ID, primary_key=True)
+    message_key: str
+    number: int
+    at: datetime = moment()
+    worker: str
+    error_type: str
+    error: str = Field(sa_type=Text)
+    traceback: str = Field(sa_type=Text)
+
+
+class DeadLetter(SQLModel, table=True):
+    """A message that will not be retried by itself. ``state`` is ``dead``, ``replayed`` or ``discarded``.
+
+    ``args`` is the message's arguments as JSON text, ``attempts`` a JSON list of every attempt (number, at, worker,
+    error_type, error, traceback).
+    """
+
+    __tablename__ = "dead_letters"
+    __table_args__ = (
+        Index("ix_dead_state", "state", "died_at"),
+        Index("ix_dead_item", "connection", "kind", "external_id"),
+    )
+
+    id: int | None = Field(default=None, sa_type=AUTO_ID, primary_key=True)
+    message_id: str = Field(unique=True)
+    actor: str
+    queue: str
+    args: str = Field(sa_type=Text)
+    connection: str | None = None
+    kind: str | None = None
+    external_id: str | None = None
+    cause: str | None = None
+    error_type: str
+    error: str = Field(sa_type=Text)
+    attempts: str = Field(sa_type=Text)
+    first_failed_at: datetime = moment()
+    died_at: datetime = moment()
+    state: str = "dead"
+    replays: int = 0
+    replayed_at: datetime | None = moment(default=None)

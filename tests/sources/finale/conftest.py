@@ -1,0 +1,42 @@
+"""Fixtures: simulated Finale accounts behind real HTTP."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from finale_account import Account, Servers, open_account
+
+from app.sources.finale.simulator.settings import Value
+
+Simulate = Callable[..., Account]
+
+
+@pytest.fixture(scope="session")
+def all_servers() -> Iterator[Servers]:
+    """Waits for the servers at the end of the session, because each takes a tenth of a second to stop."""
+    running = Servers()
+    yield running
+    running.wait()
+
+
+@pytest.fixture
+def servers(all_servers: Servers) -> Iterator[Servers]:
+    """Servers that are asked to stop with the test."""
+    yield all_servers
+    all_servers.stop()
+
+
+@pytest.fixture
+def simulate(servers: Servers) -> Iterator[Simulate]:
+    """Start a simulated account with options of the simulator."""
+    opened: list[Account] = []
+
+    def start(clock: Callable[[], float] = time.time, **options: Value) -> Account:
+        opened.append(open_account(servers, options, clock))
+        return opened[-1]
+
+    yield start
+    for account in opened:
+        account.close()

@@ -1,0 +1,260 @@
+"""What becomes of a product, a stock row, an order, a party: one claim per rule."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from app.domain import Listing, Order, StockCount, micros
+from app.errors import BadAnswer, Unmappable
+from app.sources.finale import mapping, orders
+from app.sources.finale.columnar import Band, single
+from app.sources.finale.mapping import Terms
+from app.sources.finale.stock import Tally
+from app.sources.finale.wire import minor, moment, tail
+
+BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def band(record: dict[str, Any]) -> Band:
+    return single(json.dumps(record).encode())
+
+
+def listing(terms: Terms = Terms(), **fields: Any) -> Listing:  # noqa: B008 (frozen)
+    return mapping.products(band({"productUrl": "/demo/api/product/A", **fields}), terms, BEGAN)[0]
+
+
+def order(**fields: Any) -> Order:
+    return orders.orders(band({"orderUrl": "/demo/api/order/1", **fields}), Terms(), BEGAN)[0]
+
+
+def counts(*rows: dict[str, Any]) -> list[StockCount]:
+    tally = Tally()
+    for row in rows:
+        named = {"productUrl": "/demo/api/product/A", "facilityUrl": "/demo/api/facility/1", **row}
+        tally.add(band(named))
+    return sorted(tally.counts(BEGAN), key=lambda count: count.state)
+
+
+def price(type_: str, amount: float | None = None, currency: str | None = "USD") -> dict[str, Any]:
+    entry: dict[str, Any] = {"productPriceTypeId": type_, "currencyUomId": currency}
+    return entry if amount is None else {**entry, "price": amount}
+
+
+@pytest.mark.parametrize(
+    ("url", "id_"),
+    [
+        ("/acct/api/product/4x8%20DJ%2015", "4x8%20DJ%2015"),
+        ("/acct/api/product/A", "A"),
+        ("/acct/api/product/A/", "A"),
+        (None, None),
+    ],
+)
+def test_an_id_is_the_last_segment_as_it_came(url: str | None, id_: str | None) -> None:
+    assert tail(url) == id_
+
+
+def test_a_time_without_a_zone_is_utc() -> None:
+    assert moment("2026-04-01T15:06:46") == datetime(2026, 4, 1, 15, 6, 46, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "units"),
+    [
+        ("11.69", "USD", 1169),
+        ("0.125", "USD", 12),
+        ("0.135", "USD", 14),
+        ("1500", "JPY", 1500),
+        ("1.2345", "KWD", 1234),
+        ("0.29", "EUR", 29),
+        ("-3.005", "USD", -300),
+        ("1e3", "USD", 100_000),
+    ],
+)
+def test_money_is_exact_and_rounds_half_to_even(amount: str, currency: str, units: int) -> None:
+    assert minor(Decimal(amount), currency) == units
+
+
+@pytest.mark.parametrize(
+    ("entries", "wanted", "units"),
+    [
+        ([price("##user2"), price("LIST_PRICE", 2), price("##user3", 3)], None, 200),
+        ([price("##user2"), price("##user5", 0), price("##user6", 11.69)], None, 0),
+        ([price("LIST_PRICE", 2), price("##user3", 3)], "##user3", 300),
+        ([price("LIST_PRICE", 2)], "##user3", None),
+        ([price("##user2")], None, None),
+        ([], None, None),
+        (None, None, None),
+    ],
+)
+def test_the_price_is_the_wanted_type_or_the_list_price_or_the_first(
+    entries: Any, wanted: str | None, units: int | None
+) -> None:
+    assert listing(Terms(price_type=wanted), priceList=entries).price_minor == units
+
+
+def test_a_price_has_the_currency_it_names() -> None:
+    found = listing(priceList=[price("LIST_PRICE", 1500, "JPY")], cost=900)
+    assert (found.price_minor, found.cost_minor, found.currency) == (1500, 900, "JPY")
+
+
+def test_a_price_without_a_currency_has_the_accounts() -> None:
+    assert listing(Terms(currency="EUR"), priceList=[price("LIST_PRICE", 1, None)]).currency == "EUR"
+
+
+def test_all_prices_are_kept() -> None:
+    entries = [price("##user2"), price("LIST_PRICE", 2.25)]
+    assert json.loads(listing(priceList=entries).prices or "") == entries
+
+
+def supplier(party: str, **fields: Any) -> dict[str, Any]:
+    return {"supplierPartyUrl": f"/demo/api/partygroup/{party}", **fields}
+
+
+def test_the_main_supplier_is_the_one_marked_main() -> None:
+    found = listing(supplierList=[supplier("1"), supplier("2", supplierPrefOrderId="10_MAIN_SUPPL", leadTime=9)])
+    assert (found.supplier_id, found.lead_time_days) == ("2", 9)
+
+
+def test_without_a_mark_the_first_supplier_is_the_main_one() -> None:
+    assert listing(supplierList=[supplier("1", supplierProductId="x"), supplier("2")]).supplier_sku == "x"
+
+
+def test_the_products_own_lead_time_counts_when_the_supplier_has_none() -> None:
+    assert listing(supplierList=[supplier("1")], leadTime=14).lead_time_days == 14
+
+
+def test_reorder_numbers_come_from_a_guideline() -> None:
+    found = listing(reorderGuidelineList=[{"x": 1}, {"reorderPoint": 5, "reorderQuantity": 12.50}])
+    assert (found.reorder_point, str(found.reorder_quantity)) == (Decimal(5), "12.5")
+
+
+def test_reorder_numbers_come_from_the_top_level_when_no_guideline_has_any() -> None:
+    assert listing(reorderGuidelineList=[{"x": 1}], reorderPoint="7").reorder_point == Decimal(7)
+
+
+@pytest.mark.parametrize(
+    ("status", "active"), [("PRODUCT_ACTIVE", True), ("PRODUCT_INACTIVE", False), ("PRODUCT_ODD", False)]
+)
+def test_an_inactive_product_is_not_deleted(status: str, active: bool) -> None:
+    found = listing(statusId=status)
+    assert (found.active, found.deleted) == (active, False)
+
+
+def test_an_unknown_status_stays_visible() -> None:
+    assert json.loads(listing(statusId="PRODUCT_ODD").extra or "{}") == {"statusId": "PRODUCT_ODD"}
+
+
+def test_a_field_nobody_maps_is_in_extra() -> None:
+    assert listing(caliberString=".22", productStoreList=[], ceNumber=None).extra == '{"caliberString":".22"}'
+
+
+def test_the_version_is_the_update_time() -> None:
+    at = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    found = listing(lastUpdatedDate="2026-01-02T03:04:05")
+    assert (found.version, found.modified_at) == (micros(at), at)
+
+
+def test_the_version_without_an_update_time_is_when_the_read_began() -> None:
+    assert (listing().version, listing().modified_at) == (micros(BEGAN), None)
+
+
+def test_a_record_without_a_url_is_a_bad_answer() -> None:
+    with pytest.raises(BadAnswer, match="without productUrl"):
+        mapping.products(band({"productUrl": None}), Terms(), BEGAN)
+
+
+def test_a_price_that_is_no_number_is_unmappable() -> None:
+    with pytest.raises(Unmappable, match="cost"):
+        listing(cost="a lot")
+
+
+@pytest.mark.parametrize(
+    ("field", "state"),
+    [("quantityOnHand", "on_hand"), ("quantityOnOrder", "on_order"), ("quantityReserved", "reserved")],
+)
+def test_each_quantity_is_a_state(field: str, state: str) -> None:
+    zeros = {"quantityOnHand": 0, "quantityOnOrder": 0, "quantityReserved": 0}
+    assert counts({**zeros, field: 4}) == [StockCount("A", "1", state, Decimal(4), version=micros(BEGAN))]
+
+
+def test_rows_of_the_same_place_are_added_up() -> None:
+    assert [count.quantity for count in counts({"quantityOnHand": 2.5}, {"quantityOnHand": 1.5})] == [Decimal(4)]
+
+
+def test_a_row_without_any_quantity_contributes_nothing() -> None:
+    assert counts({"quantityOnHand": 0, "quantityOnOrder": None}) == []
+
+
+def test_lots_packings_and_orders_are_kept_in_an_order_of_their_own() -> None:
+    rows = [{"quantityOnHand": 2, "lotId": "L_2"}, {"quantityOnHand": 1, "lotId": "L_1", "orderUrl": "/o/1"}]
+    told = [{"lot": "L_1", "order": "/o/1", "quantity": "1"}, {"lot": "L_2", "quantity": "2"}]
+    assert json.loads(counts(*rows)[0].extra or "") == told
+    assert counts(*rows) == counts(*reversed(rows))
+
+
+def test_a_stock_row_without_a_product_url_goes_by_its_sku() -> None:
+    assert counts({"productUrl": None, "productId": "MUG", "quantityOnHand": 1})[0].listing_id == "sku:MUG"
+
+
+def test_stock_at_no_place_is_a_bad_answer() -> None:
+    with pytest.raises(BadAnswer, match="at no facility"):
+        counts({"facilityUrl": None, "quantityOnHand": 1})
+
+
+@pytest.mark.parametrize(
+    ("type_id", "type_"),
+    [
+        ("PURCHASE_ORDER", "purchase"),
+        ("SALES_ORDER", "sale"),
+        ("TRANSFER_ORDER", "transfer"),
+        ("SALES_RETURN", "return"),
+        ("WORK_ORDER", "work"),
+        (None, "sale"),
+    ],
+)
+def test_an_order_type_has_our_word(type_id: str | None, type_: str) -> None:
+    assert order(orderTypeId=type_id).type == type_
+
+
+def test_an_order_date_is_taken_as_it_stands() -> None:
+    assert order(orderDate="2024-11-28T07:00:00").ordered_on == "2024-11-28"
+
+
+def test_an_order_total_adds_lines_and_adjustments() -> None:
+    lines = [{"quantity": 3, "unitPrice": 0.1}, {"quantity": 1}]
+    assert order(orderItemList=lines, orderAdjustmentList=[{"amount": -0.05}, {}]).total_minor == 25
+
+
+def test_an_order_without_any_amount_has_no_total() -> None:
+    assert order(orderItemList=[{"quantity": 3}]).total_minor is None
+
+
+def test_a_line_keeps_what_has_no_place_of_its_own() -> None:
+    line = {"orderItemUrl": "/o/1/orderItem/00000001", "quantity": 1, "normalizedPackingString": "36 cs 36/1"}
+    told = json.loads(order(orderItemList=[line]).lines or "")[0]
+    assert (told["line_id"], told["extra"]) == ("00000001", {"normalizedPackingString": "36 cs 36/1"})
+
+
+def test_a_purchase_is_of_its_supplier_and_for_its_destination() -> None:
+    found = order(
+        orderTypeId="PURCHASE_ORDER",
+        destinationFacilityUrl="/demo/api/facility/10000",
+        orderRoleList=[{"roleTypeId": "CUSTOMER", "partyId": "9"}, {"roleTypeId": "SUPPLIER", "partyId": "10001"}],
+    )
+    assert (found.party_id, found.location_id) == ("10001", "10000")
+
+
+def test_a_vendor_has_the_mail_and_phone_of_its_contacts() -> None:
+    contacts = [
+        {"contactMechTypeId": "POSTAL_ADDRESS", "address1": "1 Main St"},
+        {"contactMechTypeId": "EMAIL_ADDRESS", "infoString": "a@example.com"},
+        {"contactMechTypeId": "TELECOM_NUMBER", "contactNumber": "555-0100"},
+    ]
+    row = {"partyUrl": "/p/1", "roleTypeIdList": ["SUPPLIER"], "contactMechList": contacts}
+    found = mapping.vendors(band(row), BEGAN)[0]
+    assert (found.email, found.phone) == ("a@example.com", "555-0100")

@@ -1,0 +1,299 @@
+"""The simulator is as faithful as we know: its own endpoints, writes, GraphQL, reports, bridge and memory."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from finale_account import Account, Servers
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from app.domain import Kind
+from app.sources import demo, simulator
+from app.sources.finale.simulator import create
+from app.sources.finale.webhook import BridgeReceiver
+
+Simulate = Callable[..., Account]
+AUTH = ("simulated-key", "simulated-secret")
+
+
+def api(account: Account, method: str, path: str, **more: Any) -> httpx.Response:
+    return account.control.request(method, f"/demo/{path}", **{"auth": AUTH, **more})
+
+
+def test_the_same_seed_makes_the_same_shop(simulate: Simulate) -> None:
+    first, second = simulate(orders=0), simulate(orders=0)
+    assert first.truth("product") == second.truth("product")
+    assert first.truth("stock") == second.truth("stock")
+
+
+def test_the_same_seed_lives_the_same_life(simulate: Simulate) -> None:
+    first, second = simulate(clock=lambda: 1.75e9), simulate(clock=lambda: 1.75e9)
+    assert first.change(50) == second.change(50)
+
+
+def test_an_unknown_option_is_refused() -> None:
+    with pytest.raises(ValueError, match="prodcts"):
+        create({"prodcts": 1})
+
+
+def test_an_unknown_fault_is_refused(simulate: Simulate) -> None:
+    assert simulate().control.post("/_sim/faults", json={"products": 3}).status_code == 400
+
+
+def test_the_vendors_sell_the_same_wares(simulate: Simulate) -> None:
+    assert simulate(products=3).truth("product")[0]["sku"].count("-") == 1
+
+
+def test_a_third_of_the_products_has_a_url_of_its_own(simulate: Simulate) -> None:
+    rows = simulate(products=90).truth("product")
+    assert len([row for row in rows if row["external_id"] != row["sku"]]) == 30
+
+
+def test_a_sku_in_a_url_is_not_found_when_the_url_is_another(simulate: Simulate) -> None:
+    account = simulate()
+    row = next(row for row in account.truth("product") if row["external_id"] != row["sku"])
+    assert api(account, "GET", f"api/product/{row['sku']}").status_code == 404
+
+
+@pytest.mark.parametrize(("path", "status"), [("inventoryitem", 404), ("inventoryitem/", 200), ("product", 200)])
+def test_only_inventoryitem_wants_the_slash(simulate: Simulate, path: str, status: int) -> None:
+    assert api(simulate(), "GET", f"api/{path}").status_code == status
+
+
+def test_a_404_is_html(simulate: Simulate) -> None:
+    assert "was not found on the server" in api(simulate(), "GET", "api/products").text
+
+
+def test_offset_is_ignored(simulate: Simulate) -> None:
+    account = simulate()
+    pages = [api(account, "GET", "api/product/", params={"limit": 3, "offset": n}).json() for n in (0, 50)]
+    assert pages[0] == pages[1]
+
+
+def test_a_column_without_any_value_is_left_out(simulate: Simulate) -> None:
+    assert "userCategory" not in api(simulate(), "GET", "api/product/").json()
+
+
+def test_limit_headers_come_with_a_refusal_only(simulate: Simulate) -> None:
+    account = simulate(rate_get=1)
+    answers = [api(account, "GET", "api/facility/10000") for _ in range(2)]
+    assert ["x-ratelimit-reset" in answer.headers for answer in answers] == [False, True]
+
+
+def test_an_update_merges_and_bumps_the_time(simulate: Simulate) -> None:
+    account = simulate()
+    before = api(account, "GET", f"api/product/{account.world.products[1].tail}").json()
+    after = api(account, "POST", f"api/product/{account.world.products[1].tail}", json={"category": "New"}).json()
+    changed = {name for name in after if after[name] != before[name]}
+    assert changed == {"category", "lastUpdatedDate"}
+
+
+def test_a_list_that_is_sent_replaces_the_list(simulate: Simulate) -> None:
+    account = simulate()
+    sent = [{"attrName": "user_1", "attrValue": "x"}]
+    tail = account.world.products[1].tail
+    api(account, "POST", f"api/product/{tail}", json={"userFieldDataList": sent})
+    assert api(account, "GET", f"api/product/{tail}").json()["userFieldDataList"] == sent
+
+
+def test_an_action_that_is_not_possible_is_403(simulate: Simulate) -> None:
+    account = simulate()
+    tail = account.world.products[1].tail
+    statuses = [api(account, "POST", f"api/product/{tail}/deactivate", json={}).status_code for _ in range(2)]
+    assert statuses == [200, 403]
+
+
+def test_an_action_url_is_there_only_when_it_is_possible(simulate: Simulate) -> None:
+    account = simulate()
+    document = api(account, "GET", f"api/product/{account.world.products[1].tail}").json()
+    assert (document["actionUrlActivate"], bool(document["actionUrlDeactivate"])) == (None, True)
+
+
+def test_an_order_lives_as_finales_do(simulate: Simulate) -> None:
+    account = simulate(orders=0)
+    line = {"productUrl": f"/demo/api/product/{account.world.products[1].tail}", "quantity": 2, "unitPrice": 1}
+    made = api(account, "POST", "api/order/", json={"orderTypeId": "SALES_ORDER", "orderItemList": [line]}).json()
+    api(account, "POST", made["actionUrlLock"].removeprefix("/demo/"), json={})
+    reserved = [row for row in account.truth("stock") if row["state"] == "reserved"]
+    api(account, "POST", f"api/order/{made['orderId']}/complete", json={})
+    assert (len(reserved), account.truth("order")[0]["status"]) == (1, "completed")
+
+
+def test_a_write_can_be_answered_with_200_and_an_error(simulate: Simulate) -> None:
+    account = simulate(next_error_body=1)
+    answer = api(account, "POST", "api/product/", json={})
+    assert (answer.status_code, answer.json()["success"]) == (200, False)
+
+
+def test_the_cookie_login_is_a_mode(simulate: Simulate) -> None:
+    account = simulate(legacy_cookie=True)
+    assert api(account, "GET", "api/product/").status_code == 401
+    assert account.control.post("/demo/api/auth", json={"username": "u", "password": "p"}).json()["name"] == "test"
+    assert account.control.get("/demo/api/product/").status_code == 200
+
+
+def query(account: Account, arguments: str, fields: str = "productId itemCost stockOnHand leadTime") -> Any:
+    edges = f"edges {{ node {{ {fields} }} cursor }} pageInfo {{ endCursor }}"
+    text = f"query {{ productViewConnection({arguments}) {{ {edges} }} }}"
+    answer = api(account, "POST", "api/graphql", json={"query": text})
+    assert answer.status_code == 200
+    return answer.json()
+
+
+def test_graphql_says_display_strings(simulate: Simulate) -> None:
+    account = simulate(products=20)
+    nodes = [edge["node"] for edge in query(account, "first: 20")["data"]["productViewConnection"]["edges"]]
+    assert {type(value) for node in nodes for value in node.values()} == {str}
+    assert "--" in [node["stockOnHand"] for node in nodes]
+
+
+def test_graphql_without_a_formatter_says_values(simulate: Simulate) -> None:
+    found = query(simulate(), 'first: 1, formatter: "none"')["data"]["productViewConnection"]["edges"][0]["node"]
+    assert isinstance(found["leadTime"], int)
+
+
+def test_graphql_pages_by_cursor_and_has_a_cap(simulate: Simulate) -> None:
+    account = simulate(products=25, graphql_cap=10)
+    seen: list[str] = []
+    after = ""
+    for _ in range(3):
+        page = query(account, f"first: 100 {after}")["data"]["productViewConnection"]
+        seen += [edge["node"]["productId"] for edge in page["edges"]]
+        after = f'after: "{page["pageInfo"]["endCursor"]}"'
+    assert sorted(seen) == sorted(row["sku"] for row in account.truth("product"))
+
+
+def test_one_unknown_graphql_field_fails_the_query_with_200(simulate: Simulate) -> None:
+    account = simulate(graphql_removed_field="itemCost")
+    assert query(account, "first: 1")["errors"]
+
+
+def test_a_report_without_credentials_is_a_login_page_with_200(simulate: Simulate) -> None:
+    answer = simulate().control.get("/demo/doc/report/pivotTable/1/Report.json?format=jsonObject")
+    assert (answer.status_code, "password" in answer.text) == (200, True)
+
+
+def test_a_report_ends_with_a_total(simulate: Simulate) -> None:
+    account = simulate(products=3)
+    assert api(account, "GET", "doc/report/pivotTable/1/Report.json").json()[-1]["Product ID"] == "TOTAL:"
+
+
+def test_changes_can_be_asked_for_by_kind(simulate: Simulate) -> None:
+    assert {each["kind"] for each in simulate().change(10, "vendor")} == {"vendor"}
+
+
+def test_changes_of_an_unknown_kind_are_refused(simulate: Simulate) -> None:
+    assert simulate().control.post("/_sim/changes", json={"kinds": ["weather"]}).status_code == 400
+
+
+def test_a_shop_can_live_by_itself(simulate: Simulate) -> None:
+    account = simulate(changes_per_minute=6_000)
+    account.wait_for(lambda status: status["changes"] > 5)
+
+
+def test_a_shop_goes_on_where_it_stopped(servers: Servers, tmp_path: Path) -> None:
+    state = {"state_file": str(tmp_path / "shop.state"), "products": 30}
+    before = simulator("finale", state)
+    account = before.state.account
+    for _ in range(30):
+        account.happen()
+    account._save()
+    after = simulator("finale", state).state.account
+    assert after.world.products == account.world.products
+    assert after.world.stock == account.world.stock
+    assert after.world.orders == account.world.orders
+
+
+class Receiver:
+    """A web server that checks and counts pings."""
+
+    def __init__(self, servers: Servers, secret: str, failures: int = 0) -> None:
+        self.bodies: list[str] = []
+        self.ids: list[str] = []
+        self.failures = failures
+        self._receiver = BridgeReceiver([secret])
+        self._lock = threading.Lock()
+        self.url = servers.start(Starlette(routes=[Route("/hook", self.take, methods=["POST"])])) + "/hook"
+
+    async def take(self, request: Request) -> Response:
+        body = await request.body()
+        self._receiver.verify(dict(request.headers), body, datetime.now(UTC))
+        with self._lock:
+            if self.failures:
+                self.failures -= 1
+                return Response(status_code=503)
+            delivery = self._receiver.parse(dict(request.headers), body)
+            self.ids.append(delivery.event_id)
+            self.bodies.append(body.decode())
+        return Response(status_code=202)
+
+
+def bridged(servers: Servers, simulate: Simulate, *, failures: int = 0, **options: Any) -> tuple[Account, Receiver]:
+    secret = "whsec_c2ltdWxhdGVkLWJyaWRnZS1zZWNyZXQ="
+    receiver = Receiver(servers, secret, failures)
+    return simulate(bridge_url=receiver.url, bridge_secret=secret, **options), receiver
+
+
+def is_quiet(status: dict[str, Any]) -> bool:
+    return bool(status["bridge"]["pending"] == 0)
+
+
+def test_each_change_of_a_product_is_reported(servers: Servers, simulate: Simulate) -> None:
+    account, receiver = bridged(servers, simulate)
+    done = [each for each in account.change(5, "product") if each["kind"] == "product"]
+    account.wait_for(is_quiet)
+    assert len([body for body in receiver.bodies if "product." in body]) == len(done)
+
+
+def test_a_ping_that_fails_is_sent_again_with_its_id(servers: Servers, simulate: Simulate) -> None:
+    account, receiver = bridged(servers, simulate, failures=1)
+    account.change(1, "product")
+    status = account.wait_for(is_quiet)
+    assert status["bridge"]["sent"] == len(receiver.ids) + 1
+
+
+def test_pings_can_be_dropped(servers: Servers, simulate: Simulate) -> None:
+    account, receiver = bridged(servers, simulate, bridge_drop=1.0)
+    account.change(5, "product")
+    assert account.wait_for(is_quiet)["bridge"]["dropped"] >= 5
+    assert receiver.ids == []
+
+
+def test_pings_can_be_duplicated(servers: Servers, simulate: Simulate) -> None:
+    account, receiver = bridged(servers, simulate, bridge_duplicate=1.0)
+    account.change(3, "product")
+    account.wait_for(is_quiet)
+    assert len(receiver.ids) == 2 * len(set(receiver.ids))
+
+
+def test_pings_can_overtake_each_other(servers: Servers, simulate: Simulate) -> None:
+    account, _ = bridged(servers, simulate, bridge_reorder=1.0)
+    account.change(1, "product")
+    assert account.status()["bridge"]["pending"] > 0
+
+
+def test_pings_can_be_delayed(servers: Servers, simulate: Simulate) -> None:
+    account, receiver = bridged(servers, simulate, bridge_delay=1.0, bridge_delay_seconds=60)
+    account.change(1, "product")
+    assert (account.status()["bridge"]["delayed"] > 0, receiver.ids) == (True, [])
+
+
+def test_the_demo_is_a_simulator_and_a_connection_to_it(servers: Servers) -> None:
+    simulated, connection = demo("finale", "http://127.0.0.1:1", "http://127.0.0.1:2/webhooks/finale")
+    assert create(simulated)
+    assert connection["base_url"] == "http://127.0.0.1:1"
+
+
+def test_a_fetch_of_everything_survives_a_living_shop(simulate: Simulate) -> None:
+    account = simulate(changes_per_minute=60_000, products=500)
+    pages = list(account.source().full(Kind.PRODUCT))
+    assert sum(len(page.records) for page in pages) >= 500

@@ -1,0 +1,98 @@
+"""The whole road on real processes: two vendors, faults, a lost queue, a killed worker, and in the end equal tables."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from app import sources
+from tests.stack import Stack, difference, eventually, running
+
+pytestmark = [pytest.mark.journey, pytest.mark.timeout(600)]
+
+ROUNDS = 40
+CHANGES_PER_ROUND = 26
+FAULTS = {"drop": 0.05, "duplicate": 0.15, "reorder": 0.15, "delay": 0.05}
+
+
+@pytest.fixture()
+def stack(database_url: str) -> Iterator[Stack]:
+    every = {"products": 150, "seed": 7}
+    with running(
+        database_url,
+        simulators={name: every for name in sources.names()},
+        TALLYHOOK_POLL_CRON="* * * * *",
+    ) as started:
+        yield started
+
+
+def differences(stack: Stack) -> list[str]:
+    kinds = {
+        name: stack.sql("SELECT DISTINCT kind FROM watermarks WHERE connection = :c", c=name)
+        for name in stack.simulated
+    }
+    return [
+        f"{name}: {line}"
+        for name, found in kinds.items()
+        for row in found
+        for line in difference(stack, name, row["kind"])
+    ]
+
+
+def owed(stack: Stack) -> int:
+    return int(stack.sql("SELECT count(*) AS n FROM owed_items")[0]["n"])
+
+
+def test_every_table_ends_equal_to_the_vendors_truth(stack: Stack) -> None:
+    loaded = eventually(lambda: _loaded(stack) and not differences(stack), within=60)
+    assert loaded, differences(stack)[:10]
+
+    for simulated in stack.simulated.values():
+        simulated.faults(**FAULTS)
+    for round_ in range(ROUNDS):
+        for simulated in stack.simulated.values():
+            simulated.change(CHANGES_PER_ROUND)
+        if round_ == ROUNDS // 3:
+            stack.redis().flushall()
+        if round_ == ROUNDS // 2:
+            stack.kill("worker-1")
+        time.sleep(0.1)  # the shop's pace: changes must overlap with syncing, not come all at once
+    for simulated in stack.simulated.values():
+        simulated.faults(**dict.fromkeys(FAULTS, 0.0))
+
+    quiet = eventually(lambda: not _pending(stack) and owed(stack) == 0, within=120)
+    assert quiet, (owed(stack), stack.sql("SELECT * FROM owed_items LIMIT 5"))
+    equal = eventually(lambda: not differences(stack), within=150, every=2)
+    assert equal, differences(stack)[:10]
+
+    assert _lost(stack) == {}
+    assert stack.sql("SELECT * FROM dead_letters") == []
+    for name in stack.simulated:
+        stack.cli("reconcile", name)
+    finished = "SELECT connection, status, counts FROM runs WHERE status IN ('completed', 'failed')"
+    runs = eventually(lambda: len(found := stack.sql(finished)) == len(stack.simulated) and found, within=60)
+    assert [run["status"] for run in runs] == ["completed"] * len(stack.simulated)
+    assert stack.sql("SELECT kind, item, change, fields, cause FROM drift") == []
+
+
+def _loaded(stack: Stack) -> bool:
+    rows = stack.sql("SELECT count(*) AS n FROM watermarks")
+    return bool(rows[0]["n"] >= 9)
+
+
+def _pending(stack: Stack) -> int:
+    return sum(int(one.status()["webhooks"]["pending"]) for one in stack.simulated.values())
+
+
+def _lost(stack: Stack) -> dict[str, tuple[int, int]]:
+    """Per connection: events that a vendor published and did not drop, beside those in the inbox, if they differ."""
+    lost = {}
+    for name, simulated in stack.simulated.items():
+        webhooks = simulated.status()["webhooks"]
+        published = int(webhooks["published"]) - int(webhooks["dropped"])
+        inbox = int(stack.sql("SELECT count(*) AS n FROM inbox_events WHERE connection = :c", c=name)[0]["n"])
+        if inbox != published:
+            lost[name] = (published, inbox)
+    return lost
