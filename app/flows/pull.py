@@ -17,7 +17,7 @@ from app.stores import catalog, owed, watermarks
 from app.stores.owed import Claim, Noted
 
 READ_LAG = timedelta(seconds=3)
-"""A version's own second may hide a second edit, so a row is known only if it was read this long after."""
+"""A version that is a second's time may hide a second edit, so its row is known only if read this long after."""
 
 log = structlog.get_logger()
 

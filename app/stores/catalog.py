@@ -129,9 +129,20 @@ def resolve_sku(conn: Connection, connection: str, sku: str) -> str | None:
 def versions(
     conn: Connection, connection: str, kind: Kind, external_ids: Sequence[str]
 ) -> dict[str, tuple[int, datetime]]:
-    """Newest version and read time we hold per external id (the first key field), tombstones included."""
+    """Newest version and read time we hold per item, tombstones included.
+
+    An item is its row, or rows, by the first key field; a product that has variations is named by their parent too.
+    """
+    found = _versions(conn, connection, kind, sql.shape(kind).keys[0], external_ids)
+    if "parent_id" in sql.shape(kind).fields:
+        found |= _versions(conn, connection, kind, "parent_id", external_ids)
+    return found
+
+
+def _versions(
+    conn: Connection, connection: str, kind: Kind, name: str, external_ids: Sequence[str]
+) -> dict[str, tuple[int, datetime]]:
     table = sql.shape(kind)
-    name = table.keys[0]
     wanted = sql.listed(conn.dialect.name, name)
     statement = sql.spelled(
         conn.dialect.name,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
 
 from app.domain import (
     SKU_PREFIX,
@@ -147,8 +148,15 @@ class FinaleSource:
         return [] if band is None else self._records(ref.kind, band, began)
 
     def _by_sku(self, sku: str, began: datetime) -> list[Listing]:
-        """By filter, because for many products the record's URL does not end in the SKU."""
+        """By filter, because for many products the record's URL does not end in the SKU.
+
+        Where the filter finds nothing the URL is tried all the same: in collections beyond the vendor's cap filters
+        overlook records.
+        """
         found = self._client.collection("product", {"productId": (sku, sku)})
+        if not found:
+            band = self._client.record("product", quote(sku, safe=""))
+            found = [] if band is None else [band]
         listings = [listing for band in found for listing in mapping.products(band, self._terms, began)]
         return [listing for listing in listings if listing.sku == sku]
 

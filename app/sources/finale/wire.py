@@ -17,6 +17,7 @@ _EXPONENTS: Mapping[str, int] = {
     **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
 }
 _USUAL_EXPONENT = 2
+_USUAL_LENGTH = len("2026-04-01T15:06:46")
 
 
 class PriceEntry(msgspec.Struct, gc=False):
@@ -93,6 +94,8 @@ def moment(text: str | None) -> datetime | None:
     if not text:
         return None
     try:
+        if len(text) == _USUAL_LENGTH:
+            return datetime.fromisoformat(text + "+00:00")  # faster than adding the zone afterwards
         parsed = datetime.fromisoformat(text)
     except ValueError as error:
         raise Unmappable(f"{text!r} is no time like 2026-04-01T15:06:46") from error

@@ -109,7 +109,7 @@ def changes_of(event: Event) -> Sequence[Change]:
         case ["inventory", "count", "updated"]:
             return _stock(content)
         case ["catalog", "version", "updated"]:
-            return [Change(Kind.PRODUCT, WHOLE)]
+            return [Change(Kind.PRODUCT, WHOLE), Change(Kind.CATEGORY, WHOLE)]
         case ["order", "created" | "updated"] | ["order", "fulfillment", "updated"]:
             return _order(content, event.data.id if event.data else None)
         case ["location", "created" | "updated"]:

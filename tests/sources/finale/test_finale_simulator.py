@@ -201,16 +201,25 @@ def test_a_shop_can_live_by_itself(simulate: Simulate) -> None:
 
 
 def test_a_shop_goes_on_where_it_stopped(servers: Servers, tmp_path: Path) -> None:
-    state = {"state_file": str(tmp_path / "shop.state"), "products": 30}
+    state = {"state_file": str(tmp_path / "shop.state"), "products": "30"}
     before = simulator("finale", state)
     account = before.state.account
     for _ in range(30):
         account.happen()
-    account._save()
+    account.save()
     after = simulator("finale", state).state.account
     assert after.world.products == account.world.products
     assert after.world.stock == account.world.stock
     assert after.world.orders == account.world.orders
+
+
+def test_a_server_keeps_its_shop_by_itself(servers: Servers, simulate: Simulate, tmp_path: Path) -> None:
+    file = tmp_path / "shop.state"
+    account = simulate(state_file=str(file), products=30)
+    account.change(5)
+    servers.wait()
+    again = simulator("finale", {"state_file": str(file)}).state.account
+    assert (again.world.stock, again.world.orders) == (account.world.stock, account.world.orders)
 
 
 class Receiver:

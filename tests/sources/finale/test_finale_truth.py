@@ -94,6 +94,12 @@ def test_every_product_is_found_by_its_sku(simulate: Simulate) -> None:
         assert [record.external_id for record in found] == [row["external_id"]]
 
 
+def test_a_sku_that_a_capped_filter_overlooks_is_found_by_its_url(simulate: Simulate) -> None:
+    account = simulate(products=60, row_cap=5, cap_unfiltered=True)
+    last = next(product for product in reversed(account.world.by_update()) if product.tail == product.sku)
+    assert account.source().fetch([Ref(Kind.PRODUCT, f"sku:{last.sku}")]).records
+
+
 @pytest.mark.parametrize("ref", [Ref(Kind.PRODUCT, "NOPE"), Ref(Kind.PRODUCT, "sku:NOPE"), Ref(Kind.ORDER, "99999")])
 def test_what_does_not_exist_is_gone(simulate: Simulate, ref: Ref) -> None:
     answer = simulate().source().fetch([ref])

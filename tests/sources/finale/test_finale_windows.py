@@ -14,7 +14,7 @@ from finale_copy import Copy, in_order
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain import Kind, Page
+from app.domain import Kind, Page, key_of
 from app.errors import BadAnswer, Unmappable
 from app.sources.finale.columnar import Band
 from app.sources.finale.simulator.lists import decoded
@@ -26,7 +26,7 @@ SMALL = {"first_day": "2025-06-01", "last_day": "2025-12-31"}
 
 
 def keys_of(pages: list[Page]) -> list[str]:
-    return [record.external_id for page in pages for record in page.records]
+    return [key_of(record)[0] for page in pages for record in page.records]
 
 
 def test_a_capped_full_read_is_completed_by_windows(simulate: Simulate) -> None:

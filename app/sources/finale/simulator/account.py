@@ -34,7 +34,6 @@ class Account:
         self.bridge = Bridge(options, random.Random(options.seed + 1))
         self.requests: Counter[str] = Counter()
         self.changes = 0
-        self._saved = 0
 
     def happen(self, kinds: Sequence[str] = ()) -> list[Done]:
         """One event of the shop's life, told to the bridge; raises ``ValueError`` when none can happen."""
@@ -69,15 +68,21 @@ class Account:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """The shop lives, and its state is kept, for as long as the server runs."""
-        tasks = [asyncio.create_task(self._live()), asyncio.create_task(self._keep())]
+        stopping = asyncio.Event()
+        life, keeper = asyncio.create_task(self._live()), asyncio.create_task(self._keep(stopping))
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            life.cancel()
+            stopping.set()  # the keeper is not cancelled: its thread would go on writing
+            await asyncio.gather(life, keeper, return_exceptions=True)
             await self.bridge.close()
-            self._save()
+            self.save()
+
+    def save(self) -> None:
+        """Keep the state now, if there is a file for it."""
+        if self._file is not None:
+            keeping.save(keeping.snapshot(self.world), self._file)
 
     async def _live(self) -> None:
         while self.options.changes_per_minute > 0:
@@ -85,12 +90,11 @@ class Account:
             with suppress(ValueError):  # an empty shop has nothing to do
                 self.happen()
 
-    async def _keep(self) -> None:
-        while self._file is not None:
-            await asyncio.sleep(SAVE_EVERY)
-            self._save()
-
-    def _save(self) -> None:
-        if self._file is not None and (self.changes > self._saved or not self._file.exists()):
-            self._saved = self.changes
-            keeping.save(self.world, self._file)
+    async def _keep(self, stopping: asyncio.Event) -> None:
+        saved = -1
+        while self._file is not None and not stopping.is_set():
+            if self.changes > saved:
+                saved = self.changes
+                await asyncio.to_thread(keeping.save, keeping.snapshot(self.world), self._file)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), SAVE_EVERY)

@@ -14,34 +14,42 @@ from app.sources.finale.simulator.records import Facility, Order, Party, Place, 
 from app.sources.finale.simulator.world import World
 
 
-class _Kept(msgspec.Struct):
+class Kept(msgspec.Struct):
+    """A world as it is written down."""
+
     products: list[Product]
     dropped: list[Product]
     facilities: list[Facility]
     parties: list[Party]
     orders: list[Order]
-    stock: list[tuple[Place, Decimal, int]]
+    stock: list[tuple[Place, Decimal]]
+    row_ids: list[tuple[Place, int]]
     next_number: int
     next_order: int
     seed: int
 
 
-_READER = msgspec.msgpack.Decoder(_Kept)
+_READER = msgspec.msgpack.Decoder(Kept)
 
 
-def save(world: World, path: Path) -> None:
-    """Write the state beside the file, then over it."""
-    kept = _Kept(
+def snapshot(world: World) -> Kept:
+    """The state as of now."""
+    return Kept(
         products=list(world.products.values()),
         dropped=list(world.dropped.values()),
         facilities=list(world.facilities.values()),
         parties=list(world.parties.values()),
         orders=list(world.orders.values()),
-        stock=[(place, amount, world.row_ids[place]) for place, amount in world.stock.items()],
+        stock=list(world.stock.items()),
+        row_ids=list(world.row_ids.items()),
         next_number=world.next_number,
         next_order=world.next_order,
         seed=world.dice.getrandbits(32),
     )
+
+
+def save(kept: Kept, path: Path) -> None:
+    """Write a snapshot beside the file, then over it; may run in a thread."""
     beside = path.with_name(path.name + ".new")
     beside.write_bytes(msgspec.msgpack.encode(kept))
     os.replace(beside, path)
@@ -59,8 +67,8 @@ def load(path: Path, clock: Callable[[], float]) -> World | None:
     world.facilities = {facility.id: facility for facility in kept.facilities}
     world.parties = {party.id: party for party in kept.parties}
     world.orders = {order.id: order for order in kept.orders}
-    for place, amount, row_id in kept.stock:
-        world.stock[place], world.row_ids[place] = amount, row_id
-        world.places.append(place)
+    for place, row_id in kept.row_ids:
+        world.enter(place, row_id)
+    world.stock = dict(kept.stock)
     world.next_number, world.next_order = kept.next_number, kept.next_order
     return world

@@ -28,6 +28,7 @@ class World:
         self.stock: dict[Place, Decimal] = {}
         self.row_ids: dict[Place, int] = {}
         self.places: list[Place] = []
+        self._rows: dict[int, list[Place]] = {}
         self.next_number = 1
         self.next_order = 1
         self.revision = 0
@@ -56,8 +57,8 @@ class World:
         """Delete a product for good, and its stock with it."""
         del self.products[product.number], self._by_tail[product.tail]
         self.dropped[product.number] = product  # orders go on naming it
-        for place in [place for place in self.stock if place.number == product.number]:
-            del self.stock[place]
+        for place in self._rows.get(product.number, ()):
+            self.stock.pop(place, None)
         self.revision += 1
         return Done("product", product.tail, "deleted", product.sku)
 
@@ -85,8 +86,7 @@ class World:
     def move(self, place: Place, by: Decimal) -> Done:
         """Change a stock row by an amount."""
         if place not in self.row_ids:
-            self.row_ids[place] = 100_000 + len(self.row_ids)
-            self.places.append(place)
+            self.enter(place, 100_000 + len(self.row_ids))
         amount = self.stock.get(place, Decimal(0)) + by
         if amount:
             self.stock[place] = amount
@@ -95,6 +95,12 @@ class World:
         product = self.products[place.number]
         key = f"{product.tail}/{place.facility_id}/{self.state_of(place)}"
         return Done("stock", key, f"{by:+f}", product.sku)
+
+    def enter(self, place: Place, row_id: int) -> None:
+        """Give a stock row its id; it keeps it, also through times without goods."""
+        self.row_ids[place] = row_id
+        self.places.append(place)
+        self._rows.setdefault(place.number, []).append(place)
 
     def state_of(self, place: Place) -> str:
         """Whether a stock row is on hand, on order or reserved."""
@@ -133,12 +139,7 @@ class World:
 
     def rows_of(self, number: int) -> list[Place]:
         """The rows on hand of a product."""
-        shelves = {facility.id for facility in self.shelves()}
-        return [
-            place
-            for place in self.stock
-            if place.number == number and not place.order_id and place.facility_id in shelves
-        ]
+        return [place for place in self._rows.get(number, ()) if place in self.stock and not place.order_id]
 
     def some_order(self, orders: Iterable[Order]) -> Order | None:
         """A random one of some orders."""
