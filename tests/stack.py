@@ -1,4 +1,4 @@
-"""The real processes of one installation, for the journeys: web, workers, clock, Valkey and a simulator per source."""
+"""The real processes of one installation, for the journeys: web, workers, clock, Valkey, a simulator per source."""
 
 from __future__ import annotations
 

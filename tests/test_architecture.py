@@ -77,7 +77,9 @@ def test_a_vendor_folder_knows_no_other_vendor(module: Path) -> None:
 def test_no_module_outside_sources_spells_a_vendors_name(module: Path) -> None:
     spelled = re.compile("|".join(sources.names()), re.IGNORECASE)
     tree = ast.parse(module.read_text())
-    strings = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    strings = [
+        node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
     names = [node.id for node in ast.walk(tree) if isinstance(node, ast.Name)]
     assert not [word for word in (*strings, *names) if spelled.search(word)]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 from app.domain import SKU_PREFIX, Kind, Listing, Record, batches, key_of
@@ -26,7 +27,7 @@ def record_drift(deps: Deps, connection: str, run_id: int, diff: Diff, read_at: 
     """Write the drift rows of a believed diff. A first load is no drift: there was nothing to be wrong."""
     if diff.total_local == 0:
         return
-    for chunk in batches([*diff.created, *diff.changed], CHUNK):
+    for chunk in batches(chain(diff.created, diff.changed), CHUNK):
         _write(deps, connection, run_id, diff.kind, _of_records(deps, connection, diff.kind, chunk, read_at))
     for keys in batches(diff.vanished, CHUNK):
         _write(deps, connection, run_id, diff.kind, _of_vanished(deps, connection, diff.kind, keys))

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from sqlalchemy import Connection
 
-from app.domain import SKU_PREFIX, Cause, Change, ItemKey, Kind, Listing, Record, key_of, micros
+from app.domain import SKU_PREFIX, Cause, Change, ItemKey, Kind, Listing, Record, batches, key_of, micros
 from app.flows.absorb import absorb
 from app.flows.deps import Deps
 from app.sources.base import Source
@@ -18,6 +18,9 @@ from app.stores.owed import Claim, Noted
 
 READ_LAG = timedelta(seconds=3)
 """A version that is a second's time may hide a second edit, so its row is known only if read this long after."""
+
+AT_ONCE = 500
+"""Items per commit. One long transaction would make the receiver's acknowledgements wait."""
 
 log = structlog.get_logger()
 
@@ -90,28 +93,39 @@ def _read_delta(deps: Deps, source: Source, connection: str, kind: Kind, since: 
 
 def _finish(deps: Deps, claim: Claim, read: _Read, noted: Sequence[Noted]) -> list[ItemKey]:
     connection, kind = claim.key.connection, claim.key.kind
-    hinted = {change.external_id for change in read.changes}
+    fresh = owe_news(deps, connection, kind, read.changes, Cause.LOOKUP)
     now = deps.now()
     with deps.database.begin() as conn:
-        news = unknown(conn, connection, kind, read.changes)
-        fresh = owed.remember(conn, connection, news, Cause.LOOKUP, now)
         if read.watermark is not None:
             watermarks.put(conn, connection, kind, read.watermark, now)
-        covered = [
-            item
-            for item in noted
-            if item.key != claim.key
-            and item.key.external_id not in hinted
-            and (read.everything or item.key.external_id in read.seen)
-        ]
-        owed.settle_noted(conn, covered, "applied", now)
         again = owed.settle(conn, [(claim, "applied")], now)
+    for some in batches(_covered(claim, read, noted), AT_ONCE):
+        with deps.database.begin() as conn:
+            owed.settle_noted(conn, some, "applied", now)
     log.info("pulled", connection=connection, kind=kind, applied=len(read.seen), owed=len(fresh))
     return fresh + again
 
 
-def unknown(conn: Connection, connection: str, kind: Kind, changes: list[Change]) -> list[Change]:
-    """The hints that say something new: an overlapping read names many items that we have in that very version."""
+def _covered(claim: Claim, read: _Read, noted: Sequence[Noted]) -> list[Noted]:
+    """The items owed before the read that it has shown, or must have shown."""
+    hinted = {change.external_id for change in read.changes}
+    owed_before = [item for item in noted if item.key != claim.key and item.key.external_id not in hinted]
+    return [item for item in owed_before if read.everything or item.key.external_id in read.seen]
+
+
+def owe_news(deps: Deps, connection: str, kind: Kind, changes: Sequence[Change], cause: Cause) -> list[ItemKey]:
+    """Owe what hints say is new, a few per commit; returns the items that were not owed before.
+
+    An overlapping read names many items that we hold in that very version: those are no news.
+    """
+    fresh: list[ItemKey] = []
+    for some in batches(changes, AT_ONCE):
+        with deps.database.begin() as conn:
+            fresh += owed.remember(conn, connection, _unknown(conn, connection, kind, some), cause, deps.now())
+    return fresh
+
+
+def _unknown(conn: Connection, connection: str, kind: Kind, changes: Sequence[Change]) -> list[Change]:
     known = catalog.versions(conn, connection, kind, [change.external_id for change in changes])
     return [change for change in changes if not _is_known(change, known.get(change.external_id))]
 

@@ -17,10 +17,10 @@ from app.flows.absorb import Absorbed, absorb
 from app.flows.deps import Deps
 from app.flows.drift import record_drift
 from app.flows.leases import LEASE, LeaseKeeper
-from app.flows.pull import unknown
+from app.flows.pull import owe_news
 from app.rules.retry import MAX_KILLS
 from app.sources.base import Source
-from app.stores import owed, runs, watermarks
+from app.stores import runs, watermarks
 
 log = structlog.get_logger()
 
@@ -70,10 +70,8 @@ def _reconcile_kind(deps: Deps, source: Source, connection: str, kind: Kind, run
         run_id=run_id,
         before=lambda diff, read_at: record_drift(deps, connection, run_id, diff, read_at),
     )
+    fresh = owe_news(deps, connection, kind, absorbed.changes, Cause.RECONCILE)
     with deps.database.begin() as conn:
-        fresh = owed.remember(
-            conn, connection, unknown(conn, connection, kind, absorbed.changes), Cause.RECONCILE, deps.now()
-        )
         if absorbed.watermark is not None and watermarks.get(conn, connection, kind) is None:
             watermarks.put(conn, connection, kind, absorbed.watermark, deps.now())
     deps.queue.wake(fresh)

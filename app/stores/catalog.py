@@ -134,8 +134,8 @@ def versions(
     An item is its row, or rows, by the first key field; a product that has variations is named by their parent too.
     """
     found = _versions(conn, connection, kind, sql.shape(kind).keys[0], external_ids)
-    if "parent_id" in sql.shape(kind).fields:
-        found |= _versions(conn, connection, kind, "parent_id", external_ids)
+    if kind is Kind.PRODUCT:
+        found = _versions(conn, connection, kind, "parent_id", external_ids) | found
     return found
 
 

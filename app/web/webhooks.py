@@ -35,7 +35,7 @@ class TooLarge(Exception):
 
 
 class Webhooks:
-    """The endpoint: 202 (committed, or a duplicate), 400, 401, 404, 408, 413 or 503; a client's fault is never a 500."""
+    """The endpoint: 202 (committed, or a duplicate), 400, 401, 404, 408, 413 or 503; never 500 for a client's fault."""
 
     def __init__(self, deps: Deps, intake: Intake, limits: Limits) -> None:
         self._deps = deps

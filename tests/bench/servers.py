@@ -1,4 +1,4 @@
-"""Throw-away servers for the benchmarks: PostgreSQL and Valkey from their wheels, and child processes on free ports."""
+"""Throw-away servers for the benchmarks: PostgreSQL and Valkey from wheels, and child processes on free ports."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from tests.fakes import SHOP, FakeSource, World, count, listing
 PRODUCT, STOCK = Kind.PRODUCT, Kind.STOCK
 
 
-@pytest.fixture()
+@pytest.fixture
 def world(database: Database) -> World:
     return World(database, FakeSource(storm=10))
 

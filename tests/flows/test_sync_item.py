@@ -46,7 +46,7 @@ def outcomes(world: World) -> list[tuple[str, str, int]]:
         return [tuple(row) for row in rows]
 
 
-@pytest.fixture()
+@pytest.fixture
 def world(database: Database) -> World:
     return World(database)
 
@@ -186,7 +186,7 @@ def test_a_message_for_an_unknown_connection_is_raised(world: World) -> None:
         sync_item(world.deps, LeaseKeeper(world.database), ItemKey("elsewhere", PRODUCT, "A"))
 
 
-@pytest.fixture()
+@pytest.fixture
 def batching(database: Database) -> World:
     world = World(database, FakeSource(batch=100))
     world.source.put(*(listing(item) for item in "ABC"))

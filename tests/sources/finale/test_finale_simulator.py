@@ -253,7 +253,7 @@ def bridged(servers: Servers, simulate: Simulate, *, failures: int = 0, **option
 
 
 def is_quiet(status: dict[str, Any]) -> bool:
-    return bool(status["bridge"]["pending"] == 0)
+    return bool(status["webhooks"]["pending"] == 0)
 
 
 def test_each_change_of_a_product_is_reported(servers: Servers, simulate: Simulate) -> None:
@@ -267,33 +267,33 @@ def test_a_ping_that_fails_is_sent_again_with_its_id(servers: Servers, simulate:
     account, receiver = bridged(servers, simulate, failures=1)
     account.change(1, "product")
     status = account.wait_for(is_quiet)
-    assert status["bridge"]["sent"] == len(receiver.ids) + 1
+    assert status["webhooks"]["sent"] == len(receiver.ids) + 1
 
 
 def test_pings_can_be_dropped(servers: Servers, simulate: Simulate) -> None:
-    account, receiver = bridged(servers, simulate, bridge_drop=1.0)
+    account, receiver = bridged(servers, simulate, drop=1.0)
     account.change(5, "product")
-    assert account.wait_for(is_quiet)["bridge"]["dropped"] >= 5
+    assert account.wait_for(is_quiet)["webhooks"]["dropped"] >= 5
     assert receiver.ids == []
 
 
 def test_pings_can_be_duplicated(servers: Servers, simulate: Simulate) -> None:
-    account, receiver = bridged(servers, simulate, bridge_duplicate=1.0)
+    account, receiver = bridged(servers, simulate, duplicate=1.0)
     account.change(3, "product")
     account.wait_for(is_quiet)
     assert len(receiver.ids) == 2 * len(set(receiver.ids))
 
 
 def test_pings_can_overtake_each_other(servers: Servers, simulate: Simulate) -> None:
-    account, _ = bridged(servers, simulate, bridge_reorder=1.0)
+    account, _ = bridged(servers, simulate, reorder=1.0)
     account.change(1, "product")
-    assert account.status()["bridge"]["pending"] > 0
+    assert account.status()["webhooks"]["pending"] > 0
 
 
 def test_pings_can_be_delayed(servers: Servers, simulate: Simulate) -> None:
-    account, receiver = bridged(servers, simulate, bridge_delay=1.0, bridge_delay_seconds=60)
+    account, receiver = bridged(servers, simulate, delay=1.0, delay_seconds=60)
     account.change(1, "product")
-    assert (account.status()["bridge"]["delayed"] > 0, receiver.ids) == (True, [])
+    assert (account.status()["webhooks"]["delayed"] > 0, receiver.ids) == (True, [])
 
 
 def test_the_demo_is_a_simulator_and_a_connection_to_it(servers: Servers) -> None:

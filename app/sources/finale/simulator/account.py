@@ -61,7 +61,7 @@ class Account:
             "changes": self.changes,
             "requests": dict(self.requests),
             "refused_429": self.limits.refused,
-            "bridge": {**self.bridge.counts, "pending": self.bridge.pending},
+            "webhooks": {**self.bridge.counts, "pending": self.bridge.pending},
             "faults": settings.active(self.options),
         }
 

@@ -24,7 +24,7 @@ _EVENTS = {
     ("product", "updated"): "product.updated",
 }
 _FIRST_WAIT = 0.5  # seconds; doubles with each try
-_LATER = 3  # pings that overtake one that is held back
+_HELD_BACK = 1.0  # seconds at most, in which later pings overtake
 
 
 class Ping(NamedTuple):
@@ -38,24 +38,30 @@ class Bridge:
     """Sends pings in the background while the simulator runs; counts what became of them."""
 
     def __init__(self, options: Options, dice: random.Random) -> None:
-        self.counts = {"sent": 0, "acknowledged": 0, "failed": 0, "dropped": 0, "duplicated": 0, "delayed": 0}
+        self.counts = {
+            "published": 0,
+            "sent": 0,
+            "acknowledged": 0,
+            "failed": 0,
+            "dropped": 0,
+            "duplicated": 0,
+            "delayed": 0,
+        }
         self._options = options
         self._dice = dice
-        self._held: list[tuple[int, Ping]] = []
         self._running: set[asyncio.Task[None]] = set()
         self._client: httpx.AsyncClient | None = None
 
     @property
     def pending(self) -> int:
         """Pings that are still under way or held back."""
-        return len(self._running) + len(self._held)
+        return len(self._running)
 
     def tell(self, done: Sequence[Done]) -> None:
         """Report changes; a no-op without a ``bridge_url``. Must be called on the event loop."""
         if not self._options.bridge_url:
             return
         for notice in dict.fromkeys(_notices(done)):
-            self._release()
             self._launch(Ping(f"msg_{uuid.UUID(int=self._dice.getrandbits(128))}", notice))
 
     async def close(self) -> None:
@@ -67,29 +73,20 @@ class Bridge:
             await self._client.aclose()
 
     def _launch(self, ping: Ping) -> None:
-        if self._dice.random() < self._options.bridge_drop:
+        self.counts["published"] += 1
+        if self._dice.random() < self._options.drop:
             self.counts["dropped"] += 1
             return
-        if self._dice.random() < self._options.bridge_reorder:
-            self._held.append((_LATER, ping))
-            return
         wait = 0.0
-        if self._dice.random() < self._options.bridge_delay:
+        if self._dice.random() < self._options.reorder:
+            wait = self._dice.uniform(0.1, _HELD_BACK)
+        if self._dice.random() < self._options.delay:
             self.counts["delayed"] += 1
-            wait = self._options.bridge_delay_seconds
-        copies = 1 + (self._dice.random() < self._options.bridge_duplicate)
+            wait = self._options.delay_seconds
+        copies = 1 + (self._dice.random() < self._options.duplicate)
         self.counts["duplicated"] += copies - 1
         for _ in range(copies):
             self._start(ping, wait)
-
-    def _release(self) -> None:
-        """Count one later ping for those held back; whoever waited for enough goes out."""
-        held, self._held = self._held, []
-        for left, ping in held:
-            if left <= 1:
-                self._start(ping, 0.0)
-            else:
-                self._held.append((left - 1, ping))
 
     def _start(self, ping: Ping, wait: float) -> None:
         task = asyncio.get_running_loop().create_task(self._deliver(ping, wait))

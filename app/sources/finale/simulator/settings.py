@@ -50,11 +50,11 @@ class Faults(msgspec.Struct, forbid_unknown_fields=True):
     graphql_cap: int = 1000
     graphql_removed_field: str = ""  # this field is no longer known
     # the bridge: shares of pings that are
-    bridge_drop: float = 0.0  # never sent
-    bridge_duplicate: float = 0.0  # sent twice with the same id
-    bridge_delay: float = 0.0  # sent bridge_delay_seconds later
-    bridge_delay_seconds: float = 60.0
-    bridge_reorder: float = 0.0  # held back until some later ones went out
+    drop: float = 0.0  # never sent
+    duplicate: float = 0.0  # sent twice with the same id
+    delay: float = 0.0  # sent delay_seconds later
+    delay_seconds: float = 5.0
+    reorder: float = 0.0  # held back for up to a second, while later ones go out
 
 
 class Options(Faults):

@@ -167,9 +167,9 @@ def add_party(world: World, options: Options) -> list[Done]:
 
 
 EVENTS: Mapping[str, Mapping[Event, int]] = {
-    "order": {sell: 8, reserve: 3, buy: 2, finish: 4, cancel: 1},
-    "stock": {transfer: 3, recount: 2},
-    "product": {reprice: 4, rename: 1, add_product: 1, toggle: 1, delete: 1},
+    "order": {sell: 40, reserve: 15, buy: 10, finish: 20, cancel: 5},
+    "stock": {transfer: 15, recount: 10},
+    "product": {reprice: 20, rename: 5, add_product: 5, toggle: 5, delete: 2},
     "location": {add_shelf: 1},
     "vendor": {rename_party: 1, add_party: 1},
 }

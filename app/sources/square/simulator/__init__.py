@@ -9,6 +9,9 @@
     POST /_sim/faults        switch faults (a JSON object of ``settings.Faults``)
     POST /_sim/changes       {"count": n, "kinds": [...]} changes now
 
+With ``state_file`` the shop outlives the process: its rows, its clock, its dice and the webhooks that are under way.
+Counters, cursors and fault switches do not: they begin anew.
+
 Deleted variations keep their counts, as they keep their place in old orders.
 """
 
@@ -29,14 +32,14 @@ from app.sources.square.simulator.api_catalog import CatalogApi
 from app.sources.square.simulator.api_rest import EventsApi, OrdersApi, PlacesApi
 from app.sources.square.simulator.control import Control
 from app.sources.square.simulator.gate import Gate
+from app.sources.square.simulator.keeping import Keeper, opened
 from app.sources.square.simulator.settings import Options, Value, read
 from app.sources.square.simulator.shop_life import ShopLife
-from app.sources.square.simulator.world import World
 
 
 def create(options: Mapping[str, Value]) -> Starlette:
-    """An app that is one account; raises ``ValueError`` for an unknown or unreadable option."""
-    world = World(read(options))
+    """An app that is one account; raises ``ValueError`` for an unknown or unreadable option or state file."""
+    world = opened(read(options))
     if world.options.changes_per_minute > 0 and not (world.options.products and world.options.locations):
         raise ValueError("simulator option: changes_per_minute needs products and locations")
     life = ShopLife(world)
@@ -50,11 +53,18 @@ def create(options: Mapping[str, Value]) -> Starlette:
 
     @contextlib.asynccontextmanager
     async def living(app: Starlette) -> AsyncIterator[None]:
+        keeper = Keeper(world) if world.options.state_file else None
+        if keeper is not None:
+            keeper.save()  # now, so that a path that cannot be written is noticed at the start
+            world.on_change = world.outbox.on_try = keeper.changed
+        world.outbox.resume()
         task = asyncio.create_task(life.run()) if world.options.changes_per_minute > 0 else None
         yield
         if task is not None:
             task.cancel()
         await world.outbox.close()
+        if keeper is not None:
+            keeper.save()
 
     app = Starlette(
         routes=routes,

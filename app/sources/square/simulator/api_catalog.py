@@ -121,6 +121,7 @@ class CatalogApi:
         self._deleting_until = time.monotonic() + self._world.options.delete_seconds
         ids = [object_id, *(one.id for one in self._world.catalog.item(index).live())]
         self._edits.delete(index)
+        self._world.on_change()
         deleted_at = catalog_text(self._world.catalog.latest)
         return json_response({"deleted_object_ids": ids, "deleted_at": deleted_at})
 

@@ -228,12 +228,12 @@ class EventsApi:
     async def enable(self, request: Request) -> Response:
         """From now on events are kept."""
         self._world.options.events_enabled = True
-        return json_response({})
+        return self._changed({})
 
     async def disable(self, request: Request) -> Response:
         """From now on they are not."""
         self._world.options.events_enabled = False
-        return json_response({})
+        return self._changed({})
 
     async def subscriptions(self, request: Request) -> Response:
         """The one subscription; ``enabled`` falls after three weeks without an acknowledgement."""
@@ -243,16 +243,20 @@ class EventsApi:
         """Enable or disable it."""
         wanted = (await body_of(request)).get("subscription") or {}
         self._world.outbox.enabled = bool(wanted.get("enabled", self._world.outbox.enabled))
-        return json_response({"subscription": self._subscription()})
+        return self._changed({"subscription": self._subscription()})
 
     async def test(self, request: Request) -> Response:
         """Send a test event."""
         self._world.outbox.publish("webhooks.test_notification", {"type": "webhooks", "id": "simulated"})
-        return json_response({"subscription_test_result": {"id": "simulated", "status_code": 200}})
+        return self._changed({"subscription_test_result": {"id": "simulated", "status_code": 200}})
 
     async def rotate(self, request: Request) -> Response:
         """A new signature key."""
-        return json_response({"signature_key": self._world.outbox.rotate_key()})
+        return self._changed({"signature_key": self._world.outbox.rotate_key()})
+
+    def _changed(self, body: Json) -> Response:
+        self._world.on_change()
+        return json_response(body)
 
     def _subscription(self) -> Json:
         return {

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from app.sources.shop import CATEGORIES, ware
 from app.sources.square.simulator.catalog_json import Shower
-from app.sources.square.simulator.catalog_things import CategoryState, Found, Item, Variation
+from app.sources.square.simulator.catalog_things import CatalogChanges, CategoryState, Found, Item, Variation
 from app.sources.square.simulator.clock import GENESIS_MS, Clock
 
 Json = dict[str, Any]
@@ -144,6 +144,26 @@ class Catalog:
         """A new version; the catalog as a whole has it too."""
         self.latest = self._clock.tick_ms()
         return self.latest
+
+    def changes(self) -> CatalogChanges:
+        """How it differs from the catalog of the opening."""
+        return CatalogChanges(
+            items=self.items,
+            wares=self.wares,
+            deleted_items=self.deleted_items,
+            latest=self.latest,
+            changed=list(self._changed.values()),
+            owners=self._owners,
+            categories=self.categories,
+        )
+
+    def restore(self, kept: CatalogChanges) -> None:
+        """Be again what ``changes`` told."""
+        self.items, self.wares, self.deleted_items = kept.items, kept.wares, kept.deleted_items
+        self.latest = kept.latest
+        self._changed = {item.index: item for item in kept.changed}
+        self._owners = kept.owners
+        self.categories[:] = kept.categories  # the very list that is shown
 
     def find(self, object_id: str) -> Found | None:
         """The object with this id, deleted or not."""

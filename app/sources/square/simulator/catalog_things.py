@@ -51,5 +51,18 @@ class CategoryState:
     deleted: bool = False
 
 
+@dataclass
+class CatalogChanges:
+    """How a catalog differs from the one it opened with; ``owners``: the item of each ware that came later."""
+
+    items: int
+    wares: int
+    deleted_items: int
+    latest: int
+    changed: list[Item]
+    owners: dict[int, int]
+    categories: list[CategoryState]
+
+
 Found = tuple[Item, Variation | None] | CategoryState
 """An object by its id: an item, a variation with its item, or a category."""

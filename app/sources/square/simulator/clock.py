@@ -18,12 +18,29 @@ class Clock:
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._now = now
+        self._began_us = 0
         self._ms = 0
         self._us = 0
 
+    def resume(self, latest_us: int) -> None:
+        """Go on where another clock stopped: even if the wall clock was set back, no stamp comes again."""
+        self._began_us = self._us = latest_us
+        self._ms = latest_us // 1000
+
+    def latest_us(self) -> int:
+        """No stamp so far, and no ``now``, lies behind this."""
+        return max(self._us, self._ms * 1000, self._now_us())
+
+    def lead_us(self) -> int:
+        """How far the stamps are ahead of now, because many were needed at once."""
+        return self.latest_us() - self._now_us()
+
     def now_ms(self) -> int:
         """Now, not unique."""
-        return int(self._now() * 1000)
+        return self._now_us() // 1000
+
+    def _now_us(self) -> int:
+        return max(self._began_us, int(self._now() * 1_000_000))
 
     def tick_ms(self) -> int:
         """A new catalog version."""
@@ -32,7 +49,7 @@ class Clock:
 
     def tick_us(self) -> int:
         """A new calculation of a count."""
-        self._us = max(self._us + 1, int(self._now() * 1_000_000))
+        self._us = max(self._us + 1, self._now_us())
         return self._us
 
 

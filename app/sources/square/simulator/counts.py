@@ -59,12 +59,23 @@ class Counts:
 
     def set(self, place: Place, quantity: Decimal) -> Count:
         """Set a count."""
-        stamp = self._clock.tick_us()
-        if place not in self._changed:
-            self._by_ware.setdefault(place.ware, []).append(place)
-        self._changed[place] = Count(place, quantity, stamp)
-        self._log.note(stamp, place)
-        return self._changed[place]
+        return self._keep(Count(place, quantity, self._clock.tick_us()))
+
+    def _keep(self, count: Count) -> Count:
+        if count.place not in self._changed:
+            self._by_ware.setdefault(count.place.ware, []).append(count.place)
+        self._changed[count.place] = count
+        self._log.note(count.stamp, count.place)
+        return count
+
+    def changes(self) -> list[Count]:
+        """The counts that are not what they were at the opening."""
+        return list(self._changed.values())
+
+    def restore(self, kept: list[Count]) -> None:
+        """Be again what ``changes`` told."""
+        for count in sorted(kept, key=lambda count: count.stamp):
+            self._keep(count)
 
     def newest_first(self, below: int = NEWEST) -> Iterator[Count]:
         """Every count calculated before a stamp, the newest first."""

@@ -24,10 +24,10 @@ class _Issued(NamedTuple):
 class Cursors:
     """All cursors that were given out and still live."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, first: int = 0) -> None:
         self._clock = clock
         self._issued: dict[str, _Issued] = {}
-        self._count = 0
+        self._count = first
 
     def issue(self, path: str, body: Mapping[str, Any], position: Any, seconds: float) -> str:
         """A cursor that leads to a position of this very query."""

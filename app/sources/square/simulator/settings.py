@@ -66,6 +66,7 @@ class Options(Faults):
     webhook_parallel: int = 64
     time_scale: float = 60.0  # divides the retry schedule, the delay and the three weeks to auto-disable
     environment: str = "Sandbox"
+    state_file: str = ""  # keeps the shop over a restart, in the size it was opened with; the seed must stay the same
 
 
 def read(options: Mapping[str, Value]) -> Options:

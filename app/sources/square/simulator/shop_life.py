@@ -75,4 +75,6 @@ class ShopLife:
 
     def _one(self, name: str) -> Iterable[Json]:
         action: Callable[[], Touched] = next(getattr(craft, name) for craft in self._crafts if hasattr(craft, name))
-        return [{"kind": kind, "external_id": external_id, "what": name} for kind, external_id in action()]
+        touched = action()
+        self._world.on_change()
+        return [{"kind": kind, "external_id": external_id, "what": name} for kind, external_id in touched]

@@ -13,6 +13,8 @@ import hmac
 import time
 import uuid
 from collections import Counter, deque
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from random import Random
 from typing import Any, NamedTuple
 
@@ -39,6 +41,27 @@ class Event(NamedTuple):
     searchable: bool
 
 
+@dataclass(eq=False)
+class Delivery:
+    """An event that is under way: ``due`` is when its next try is (wall clock, seconds)."""
+
+    event: Event
+    due: float
+    began_us: int
+    number: int = 0
+    reason: str | None = None
+
+
+class OutboxState(NamedTuple):
+    """What outlives a restart; ``rotated_key`` is empty as long as the key of the options signs."""
+
+    enabled: bool
+    events_enabled: bool
+    rotated_key: str
+    events: list[Event]
+    under_way: list[Delivery]
+
+
 class Outbox:
     """Makes events, keeps them for the Events API, and sends them to the one subscription."""
 
@@ -50,8 +73,11 @@ class Outbox:
         self._client: httpx.AsyncClient | None = None
         self._free = asyncio.Semaphore(options.webhook_parallel)
         self._failing_since: float | None = None
+        self._under_way: dict[Delivery, None] = {}
+        self._rotated_key = ""
         self.keys = [options.webhook_key]
         self.enabled = True
+        self.on_try: Callable[[], None] | None = None  # told after each try
         self.subscription_id = f"wbhk_{hashlib.sha256(options.webhook_key.encode()).hexdigest()[:32]}"
         self.tally: Counter[str] = Counter()
         self.events: deque[Event] = deque(maxlen=100_000)
@@ -59,7 +85,7 @@ class Outbox:
     @property
     def pending(self) -> int:
         """Deliveries on their way or waiting for a retry."""
-        return len(self._tasks)
+        return len(self._under_way)
 
     def publish(self, kind: str, data: Json, location_id: str | None = None) -> None:
         """An event happened. Must be called on the event loop."""
@@ -72,7 +98,9 @@ class Outbox:
             self.tally["dropped"] += 1
             return
         for _ in range(2 if self._dice.random() < self._options.duplicate else 1):
-            self._start(self._deliver(event, self._head_start()))
+            delivery = Delivery(event, time.time() + self._head_start(), self._clock.tick_us())
+            self._under_way[delivery] = None
+            self._start(self._deliver(delivery))
 
     def recorded(self, start_us: int, end_us: int) -> list[Event]:
         """What the Events API knows: events that happened while it was enabled, in the last 28 days."""
@@ -81,11 +109,35 @@ class Outbox:
 
     def rotate_key(self) -> str:
         """A new signature key; the old one signs no longer."""
-        self.keys = [f"rotated-{self._dice.getrandbits(64):016x}"]
-        return self.keys[0]
+        self._rotated_key = f"rotated-{self._dice.getrandbits(64):016x}"
+        self.keys = [self._rotated_key]
+        return self._rotated_key
+
+    def state(self) -> OutboxState:
+        """What outlives a restart."""
+        events = [event for event in self.events if event.searchable]
+        return OutboxState(
+            self.enabled, self._options.events_enabled, self._rotated_key, events, list(self._under_way)
+        )
+
+    def restore(self, kept: OutboxState) -> None:
+        """Be again what ``state`` told. The dice fall anew: a receiver must never see an event id twice, not even
+        that of an event which was sent but not kept."""
+        self._dice.seed(f"{self._options.seed}/{self._clock.tick_us()}")
+        self.enabled = kept.enabled
+        self._options.events_enabled = self._options.events_enabled or kept.events_enabled
+        self._rotated_key = kept.rotated_key
+        self.keys = [kept.rotated_key or self._options.webhook_key]
+        self.events.extend(kept.events)
+        self._under_way = dict.fromkeys(kept.under_way) if self._options.webhook_url else {}
+
+    def resume(self) -> None:
+        """Go on with the deliveries that a restart interrupted. Must be called on the event loop."""
+        for delivery in self._under_way:
+            self._start(self._deliver(delivery))
 
     async def close(self) -> None:
-        """Give up what is still on its way."""
+        """Stop what is still on its way; ``state`` still has it."""
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -115,24 +167,33 @@ class Outbox:
             return self._dice.uniform(0, self._options.reorder_seconds)
         return 0.0
 
-    def _start(self, delivery: Any) -> None:
+    def _start(self, delivery: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(delivery)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _deliver(self, event: Event, head_start: float) -> None:
-        await asyncio.sleep(head_start)
-        reason, began = None, self._clock.tick_us()
-        for number in range(len(GAPS) + 1):
-            if number:
-                await asyncio.sleep(GAPS[number - 1] / self._options.time_scale)
-            if not self.enabled:
-                return
-            reason = await self._try(event, number, reason, began)
-            self._judge(reason)
-            if reason is None:
-                return
-        self.tally["discarded"] += 1
+    async def _deliver(self, delivery: Delivery) -> None:
+        while True:
+            await asyncio.sleep(max(0.0, delivery.due - time.time()))
+            if not self.enabled or await self._is_done(delivery):
+                break
+            delivery.due = time.time() + GAPS[delivery.number] / self._options.time_scale
+            delivery.number += 1
+            self._tell()
+        del self._under_way[delivery]
+        self._tell()
+
+    def _tell(self) -> None:
+        if self.on_try is not None:
+            self.on_try()
+
+    async def _is_done(self, delivery: Delivery) -> bool:
+        """Try once; whether it was acknowledged, or was the last try."""
+        delivery.reason = await self._try(delivery)
+        self._judge(delivery.reason)
+        last = delivery.number == len(GAPS)
+        self.tally["discarded"] += last and delivery.reason is not None
+        return last or delivery.reason is None
 
     def _judge(self, reason: str | None) -> None:
         if reason is None:
@@ -143,11 +204,11 @@ class Outbox:
         if now - self._failing_since > DISABLE_AFTER / self._options.time_scale:
             self.enabled = False
 
-    async def _try(self, event: Event, number: int, reason: str | None, began: int) -> str | None:
+    async def _try(self, delivery: Delivery) -> str | None:
         """Send once; the reason of the failure, or ``None`` when it was acknowledged."""
         async with self._free:
             self.tally["sent"] += 1
-            failed = await self._send(event, self._headers(event, number, reason, began))
+            failed = await self._send(delivery.event, self._headers(delivery))
         self.tally["acked" if failed is None else "failed"] += 1
         return failed
 
@@ -166,15 +227,17 @@ class Outbox:
             return "http_timeout"
         return None if answer.is_success else "http_error"
 
-    def _headers(self, event: Event, number: int, reason: str | None, began: int) -> dict[str, str]:
-        retry = {"square-retry-number": str(number), "square-retry-reason": reason} if reason else {}
+    def _headers(self, delivery: Delivery) -> dict[str, str]:
+        number, reason = str(delivery.number), delivery.reason
+        retry = {"square-retry-number": number, "square-retry-reason": reason} if reason else {}
+        body = delivery.event.body
         return {
             "content-type": "application/json",
             "user-agent": "Square Connect v2",
-            "x-square-hmacsha256-signature": self.signature(event.body, "sha256"),
-            "x-square-signature": self.signature(event.body, "sha1"),
+            "x-square-hmacsha256-signature": self.signature(body, "sha256"),
+            "x-square-signature": self.signature(body, "sha1"),
             "square-environment": self._options.environment,
-            "square-initial-delivery-timestamp": event_text(began),
+            "square-initial-delivery-timestamp": event_text(delivery.began_us),
             "square-subscription-id": self.subscription_id,
             "square-version": "2026-07-15",
             **retry,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from random import Random
 from uuid import UUID
 
@@ -35,6 +36,7 @@ class World:
         self.answers: Counter[int] = Counter()
         self.dice = Random(options.seed * 13 + 5)
         self.fault_dice = Random(options.seed * 17 + 9)
+        self.on_change: Callable[[], None] = _nothing
         self._open_shop()
 
     def _open_shop(self) -> None:
@@ -63,3 +65,7 @@ class World:
         name = self.catalog.item(self.catalog.owner(variation.ware)).name
         quantity = "0.5" if variation.ware % 13 == 0 else str(self.dice.randrange(1, 4))
         return Line(variation.id, name, variation.name, quantity, variation.price)
+
+
+def _nothing() -> None:
+    """Nobody wants to know of changes."""
