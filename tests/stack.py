@@ -27,6 +27,9 @@ from app.stores import catalog_sql
 from app.stores.engine import open_database
 
 
+ZERO_IS_ABSENT = {"finale"}
+
+
 @dataclass
 class Simulated:
     """One vendor's simulator and the connection to it."""
@@ -79,6 +82,8 @@ class Stack:
 
     def stop(self) -> None:
         """SIGTERM to all, then wait."""
+        for simulated in self.simulated.values():
+            simulated.control.close()
         for process in self.processes.values():
             if process.poll() is None:
                 process.terminate()
@@ -89,8 +94,10 @@ class Stack:
                 process.kill()
                 process.wait()
 
-    def redis(self) -> redis.Redis:
-        return redis.Redis.from_url(self.environment["TALLYHOOK_REDIS_URL"])
+    def lose_queue(self) -> None:
+        """``FLUSHALL``: every message is gone."""
+        with closing(redis.Redis.from_url(self.environment["TALLYHOOK_REDIS_URL"])) as client:
+            client.flushall()
 
     def sql(self, query: str, **bound: Any) -> list[dict[str, Any]]:
         """Rows of a query with named parameters."""
@@ -194,7 +201,7 @@ def eventually(check: Callable[[], Any], *, within: float, every: float = 0.25) 
 
 def difference(stack: Stack, slug: str, kind: Kind) -> list[str]:
     """Every row in which our table and the vendor's truth differ, in the truth's fields."""
-    truth = {_key(kind, row): row for row in stack.simulated[slug].truth(kind)}
+    truth = {_key(kind, row): row for row in stack.simulated[slug].truth(kind) if _tells(slug, row)}
     fields = list(next(iter(truth.values()), {}))
     ours = {_key(kind, row): row for row in _ours(stack, slug, kind, fields)}
     found = [f"{kind} {key}: we lack it" for key in sorted(truth.keys() - ours.keys())]
@@ -212,12 +219,15 @@ def _ours(stack: Stack, slug: str, kind: Kind, fields: list[str]) -> list[dict[s
         return []
     table = catalog_sql.shape(kind).table
     rows = stack.sql(f"SELECT {', '.join(fields)} FROM {table} WHERE connection = :slug AND NOT deleted", slug=slug)
-    if kind is Kind.STOCK:
-        zero_is_absent = all(float(row["quantity"]) != 0 for row in stack.simulated[slug].truth(kind))
-        rows = [row for row in rows if not zero_is_absent or float(row["quantity"]) != 0]
+    rows = [row for row in rows if _tells(slug, row)]
     if "lines" in fields:
         rows = [{**row, "lines": _lines(row["lines"])} for row in rows]
     return rows
+
+
+def _tells(slug: str, row: Mapping[str, Any]) -> bool:
+    """Whether a row says something: where a vendor shows no empty stock, none and zero are the same."""
+    return slug not in ZERO_IS_ABSENT or float(row.get("quantity", 1)) != 0
 
 
 def _lines(text: str | None) -> list[list[Any]]:

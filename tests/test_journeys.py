@@ -56,7 +56,7 @@ def test_every_table_ends_equal_to_the_vendors_truth(stack: Stack) -> None:
         for simulated in stack.simulated.values():
             simulated.change(CHANGES_PER_ROUND)
         if round_ == ROUNDS // 3:
-            stack.redis().flushall()
+            stack.lose_queue()
         if round_ == ROUNDS // 2:
             stack.kill("worker-1")
         time.sleep(0.1)  # the shop's pace: changes must overlap with syncing, not come all at once

@@ -118,7 +118,8 @@ def test_the_dice_fall_on(tmp_path: Path) -> None:
     async def lived(options: dict[str, Value], turns: int) -> float:
         app = create(options)
         async with app.router.lifespan_context(app):
-            return [app.state.world.dice.random() for _ in range(turns)][-1]
+            fallen: list[float] = [app.state.world.dice.random() for _ in range(turns)]
+            return fallen[-1]
 
     kept: dict[str, Value] = {"state_file": str(tmp_path / "shop.state")}
     asyncio.run(lived(kept, 3))
