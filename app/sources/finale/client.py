@@ -39,7 +39,7 @@ KEYS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Rates:
-    """The vendor's published limits: single and list reads a minute, list reads an hour."""
+    """The vendor's published limits: single and list reads a minute, list reads an hour; 0 is no limit."""
 
     gets_per_minute: int = 120
     reads_per_hour: int = 300
@@ -47,12 +47,17 @@ class Rates:
     @property
     def record(self) -> tuple[Limit, ...]:
         """What a single-record read counts against."""
-        return (Limit("get", self.gets_per_minute, 60 + MARGIN),)
+        return _limit("get", self.gets_per_minute, 60 + MARGIN)
 
     @property
     def collection(self) -> tuple[Limit, ...]:
         """What a list read counts against."""
-        return (*self.record, Limit("collection", self.reads_per_hour, 3600 + MARGIN))
+        return (*self.record, *_limit("collection", self.reads_per_hour, 3600 + MARGIN))
+
+
+def _limit(name: str, calls: int, seconds: float) -> tuple[Limit, ...]:
+    """No limit is none to count: a window of a thousand calls a second would cost more than the calls."""
+    return (Limit(name, calls, seconds),) if calls else ()
 
 
 class Client:

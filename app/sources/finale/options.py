@@ -23,7 +23,8 @@ class Options:
     ``account`` is the path component of the account's addresses. ``webhook_secrets`` (Standard Webhooks) and
     ``bearer_secret`` are what a bridge that reports changes to us signs with. ``stock_pace`` is the seconds between
     two reads of all stock; ``history_start`` the day before which nothing was ever updated; ``row_cap`` the number
-    of records at which the vendor silently cuts a list; ``price_type`` the ``productPriceTypeId`` that is the price.
+    of records at which the vendor silently cuts a list; ``price_type`` the ``productPriceTypeId`` that is the price. ``gets_per_minute`` and
+    ``reads_per_hour`` (lists only) are the call budget, 0 for none.
     """
 
     account: str
@@ -86,6 +87,10 @@ def _positive(text: str) -> int:
     return _if(int(text) > 0, int(text))
 
 
+def _calls(text: str) -> int:
+    return _if(int(text) >= 0, int(text))
+
+
 def _seconds(text: str) -> float:
     return _if(0 <= float(text) < float("inf"), float(text))
 
@@ -111,8 +116,8 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
     "stock_pace": _seconds,
     "history_start": _day,
     "row_cap": _positive,
-    "gets_per_minute": _positive,
-    "reads_per_hour": _positive,
+    "gets_per_minute": _calls,
+    "reads_per_hour": _calls,
     "currency": _currency,
 }
 _RIGHT: Mapping[str, str] = {
@@ -124,7 +129,7 @@ _RIGHT: Mapping[str, str] = {
     "stock_pace": "seconds, like 15",
     "history_start": "a day like 2008-01-01",
     "row_cap": "a positive whole number",
-    "gets_per_minute": "a positive whole number",
-    "reads_per_hour": "a positive whole number",
+    "gets_per_minute": "a positive whole number, or 0 for no limit",
+    "reads_per_hour": "a positive whole number, or 0 for no limit",
     "currency": "an ISO 4217 code like USD",
 }

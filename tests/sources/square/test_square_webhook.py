@@ -106,8 +106,9 @@ def test_a_count_event_without_an_object_may_concern_all_stock() -> None:
     assert changes("inventory.count.updated", {"id": "u"}) == [("stock", WHOLE)]
 
 
-def test_a_catalog_event_with_an_empty_id_may_concern_all_products() -> None:
-    assert changes("catalog.version.updated", {"id": "", "type": "catalog"}) == [("product", WHOLE)]
+def test_a_catalog_event_with_an_empty_id_may_concern_all_products_and_categories() -> None:
+    data = {"id": "", "type": "catalog"}
+    assert changes("catalog.version.updated", data) == [("product", WHOLE), ("category", WHOLE)]
 
 
 def test_an_order_event_is_read_whatever_its_object_is_called() -> None:

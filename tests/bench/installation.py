@@ -1,0 +1,111 @@
+"""A whole installation for a benchmark: a migrated database, Valkey, a cheap vendor, and our own real processes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+from sqlalchemy import text
+
+from app.stores.engine import Database, open_database
+from tests.bench import servers
+
+DATABASES = ("sqlite", "postgresql")
+LIVE = ("worker", "--queues", "live", "--threads", "16")
+WORKERS = 2
+UPSTREAM_MS = 20
+ACCOUNT = "bench"
+BEARER = "bench-bearer-secret"
+SQUARE_KEY = "bench-signature-key"
+PUBLIC = "https://hooks.example.com"
+
+
+@dataclass
+class Installation:
+    """What runs, and how to ask it. ``environment`` is what every process of ours is given."""
+
+    database: Database
+    environment: dict[str, str]
+    upstream: str
+    _processes: ExitStack
+    _asking: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=10))
+
+    @property
+    def port(self) -> int:
+        """The web process's."""
+        return int(self.environment["TALLYHOOK_PORT"])
+
+    def web(self) -> None:
+        """Start the web process."""
+        self._processes.enter_context(servers.process("app.web", env=self.environment, port=self.port))
+
+    @contextmanager
+    def workers(self, module: str = "workers", *command: str) -> Iterator[None]:
+        """Two live worker processes of 16 threads while the block runs; of another ``module`` for a baseline."""
+        with ExitStack() as stack:
+            for _ in range(WORKERS):
+                stack.enter_context(servers.process(module, *(command or LIVE), env=self.environment))
+            yield
+
+    def calls(self) -> int:
+        """How many calls the vendor has had."""
+        return int(self._asking.get(f"{self.upstream}/_calls").raise_for_status().text)
+
+    def rows(self, query: str, **bound: Any) -> list[tuple[Any, ...]]:
+        """What a query with named parameters gives."""
+        with self.database.read() as conn:
+            return [tuple(row) for row in conn.execute(text(query), bound)]
+
+    def await_settled(self, seconds: float) -> None:
+        """Wait until nothing is owed; raises ``TimeoutError``."""
+        deadline = time.monotonic() + seconds
+        while (waiting := self.rows("SELECT count(*) FROM owed_items")[0][0]) > 0:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{waiting} items are owed still after {seconds:g} s")
+            time.sleep(0.25)
+
+
+@contextmanager
+def installed(kind: str) -> Iterator[Installation]:
+    """A database of this kind, Valkey and the vendor, started; all gone afterwards."""
+    with (
+        servers.scratch() as folder,
+        servers.database_url(kind, folder) as url,
+        servers.valkey_url(folder) as queue,
+        ExitStack() as processes,
+    ):
+        upstream = servers.free_port()
+        processes.enter_context(
+            servers.process("tests.bench.upstream", str(upstream), str(UPSTREAM_MS), env={}, port=upstream)
+        )
+        database = open_database(url, pool=4)
+        processes.callback(database.close)
+        database.migrate()
+        address = f"http://127.0.0.1:{upstream}"
+        yield Installation(database, _environment(url, queue, address), address, processes)
+
+
+def _environment(url: str, queue: str, upstream: str) -> dict[str, str]:
+    """Both connections on the cheap vendor. Finale's budget is out of the way, Square's is the default."""
+    finale, square = "TALLYHOOK_CONNECTIONS__FINALE__", "TALLYHOOK_CONNECTIONS__SQUARE__"
+    return {
+        "TALLYHOOK_DATABASE_URL": url,
+        "TALLYHOOK_REDIS_URL": queue,
+        "TALLYHOOK_PORT": str(servers.free_port()),
+        "TALLYHOOK_PUBLIC_URL": PUBLIC,
+        "TALLYHOOK_LOG_LEVEL": "warning",
+        f"{finale}BASE_URL": upstream,
+        f"{finale}ACCOUNT": ACCOUNT,
+        f"{finale}API_KEY": "bench",
+        f"{finale}API_SECRET": "bench",
+        f"{finale}BEARER_SECRET": BEARER,
+        f"{finale}GETS_PER_MINUTE": "0",
+        f"{finale}READS_PER_HOUR": "0",
+        f"{square}BASE_URL": upstream,
+        f"{square}ACCESS_TOKEN": "bench",
+        f"{square}WEBHOOK_KEYS": SQUARE_KEY,
+    }
