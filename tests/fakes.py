@@ -23,7 +23,7 @@ from app.domain import (
     StockCount,
 )
 from app.flows.deps import Deps
-from app.sources.base import PayloadInvalid, SignatureInvalid
+from app.sources.base import PayloadInvalid, Receiver, SignatureInvalid
 from app.stores.engine import Database
 
 SHOP = "shop"
@@ -65,7 +65,7 @@ class FakeSource:
         self.name = "fake"
         self.kinds: tuple[Kind, ...] = (Kind.PRODUCT, Kind.STOCK)
         self.whole_kinds: tuple[Kind, ...] = (Kind.STOCK,)
-        self.receiver: PlainReceiver | None = PlainReceiver()
+        self.receiver: Receiver | None = PlainReceiver()
         self.listings: dict[str, Listing] = {}
         self.counts: dict[str, StockCount] = {}
         self.failures: deque[BaseException] = deque()

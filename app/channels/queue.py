@@ -70,9 +70,9 @@ class BrokerQueue:
             raise Unavailable(f"the queue cannot be reached: {error}") from error
 
     def depth(self) -> int:
-        """Live messages waiting or in work; -1 when Redis does not answer."""
+        """Live messages that no worker has fetched yet; -1 when Redis does not answer."""
         try:
-            return int(self._broker.client.hlen(f"{self._broker.namespace}:{LIVE}.msgs"))  # type: ignore[arg-type]
+            return int(self._broker.client.llen(f"{self._broker.namespace}:{LIVE}"))  # type: ignore[arg-type]
         except redis.RedisError:
             return -1
 

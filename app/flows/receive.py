@@ -67,7 +67,8 @@ class Intake:
             raise Full
         done = asyncio.get_running_loop().create_future()
         self._waiting.append((arrival, done))
-        self._arrived.set()
+        if not self._arrived.is_set():  # setting takes a lock, and most often the writer is awake
+            self._arrived.set()
         return done
 
     def _write_groups(self) -> None:

@@ -8,7 +8,7 @@ import structlog
 
 from app.domain import WHOLE, Cause, Change, Kind
 from app.flows.deps import Deps
-from app.stores import owed, runs
+from app.stores import owed, runs, watermarks
 
 REHINT_AFTER = 5.0
 """Seconds after which a message that was sent and not acted upon is taken for lost."""
@@ -25,10 +25,13 @@ log = structlog.get_logger()
 def sweep(deps: Deps) -> int:
     """Send messages for overdue items and abandoned runs; returns how many. Any number may sweep at once."""
     calm_storms(deps)
-    if deps.queue.depth() > QUEUE_FULL:
+    on_their_way = max(0, deps.queue.depth())
+    if on_their_way > QUEUE_FULL:
         return 0
     with deps.database.begin() as conn:
-        keys = owed.overdue(conn, now=deps.now(), rehint_after=REHINT_AFTER, limit=BATCH)
+        # A message for every due item is enough: a second one costs nearly as much as the work itself.
+        missing = owed.due(conn, deps.now()) - on_their_way
+        keys = owed.overdue(conn, now=deps.now(), rehint_after=REHINT_AFTER, limit=max(0, min(BATCH, missing)))
         waiting = runs.overdue(conn, deps.now(), REHINT_AFTER)
     deps.queue.wake(keys)
     for run_id in waiting:
@@ -39,18 +42,26 @@ def sweep(deps: Deps) -> int:
 def calm_storms(deps: Deps) -> None:
     """Where more items are owed than the budget can fetch one by one, owe one delta pull instead.
 
-    The items wait meanwhile; those the pull has read are settled by it, the rest come due again.
+    The items wait meanwhile; those the pull has read are settled by it, the rest come due again. Only what was first
+    seen after the last pull counts: what a pull did not show, a second one would not show either.
     """
     with deps.database.read() as conn:
         backlog = owed.backlog(conn)
-    for connection, kind_name, count, _ in backlog:
-        source, kind = deps.sources.get(connection), Kind(kind_name)
-        if source is None or count < source.storm_size(kind):
-            continue
-        now = deps.now()
-        with deps.database.begin() as conn:
-            if owed.defer(conn, connection, kind, now + STORM_PAUSE) == 0:
-                continue
-            fresh = owed.remember(conn, connection, [Change(kind, WHOLE)], Cause.STORM, now)
-        log.info("storm", connection=connection, kind=kind, owed=count)
-        deps.queue.wake(fresh)
+    for connection, kind, count, _ in backlog:
+        source = deps.sources.get(connection)
+        if source is not None and count >= source.storm_size(kind):
+            _calm(deps, connection, kind, source.storm_size(kind))
+
+
+def _calm(deps: Deps, connection: str, kind: Kind, storm_size: int) -> None:
+    now = deps.now()
+    with deps.database.begin() as conn:
+        pulled_at = watermarks.pulled_at(conn, connection, kind) or owed.EVER
+        count = owed.newer(conn, connection, kind, pulled_at)
+        if count < storm_size:
+            return
+        if owed.defer(conn, connection, kind, now + STORM_PAUSE, due=now, since=pulled_at) == 0:
+            return
+        fresh = owed.remember(conn, connection, [Change(kind, WHOLE)], Cause.STORM, now)
+    log.info("storm", connection=connection, kind=kind, owed=count)
+    deps.queue.wake(fresh)

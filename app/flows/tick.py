@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 import structlog
 
 from app.domain import WHOLE, Cause, Change, ItemKey
-from app.errors import Refused
+from app.errors import BadConfiguration, Refused
 from app.flows.deps import Deps
 from app.rules.schedule import latest_slot
 from app.stores import owed, runs, schedules, watermarks
@@ -38,7 +40,8 @@ def first_load(deps: Deps) -> None:
 def tick(deps: Deps) -> list[tuple[str, str]]:
     """Fire every schedule whose slot has come since it last fired; returns (connection, job) of those fired.
 
-    Missed slots fire once. The slot is claimed and its work recorded in one commit.
+    Missed slots fire once. The slot is claimed and its work recorded in one commit. A schedule that cannot be read
+    (somebody edited it) is logged and stops no other.
     """
     now = deps.now()
     with deps.database.read() as conn:
@@ -48,10 +51,21 @@ def tick(deps: Deps) -> list[tuple[str, str]]:
         if not schedule["enabled"] or schedule["connection"] not in deps.sources:
             continue
         connection, job, last = schedule["connection"], schedule["job"], schedule["last_slot"]
-        slot = latest_slot(schedule["cron"], schedule["timezone"], last, now) if last is not None else now
+        slot = _due(schedule, now)
         if slot is not None and _fire(deps, connection, job, slot, last):
             fired.append((connection, job))
     return fired
+
+
+def _due(schedule: Mapping[str, Any], now: datetime) -> datetime | None:
+    last = schedule["last_slot"]
+    if last is None:
+        return now
+    try:
+        return latest_slot(schedule["cron"], schedule["timezone"], last, now)
+    except BadConfiguration as error:
+        log.error("schedule_unreadable", connection=schedule["connection"], job=schedule["job"], error=str(error))
+        return None
 
 
 def _fire(deps: Deps, connection: str, job: str, slot: datetime, last: datetime | None) -> bool:

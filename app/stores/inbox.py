@@ -13,7 +13,7 @@ from sqlmodel import SQLModel
 
 from app.domain import Cause, Delivery, ItemKey, Kind
 from app.stores import owed, tables
-from app.stores.columns import moment_from
+from app.stores.columns import moment_from, moment_text
 from app.stores.statements import Statement, is_sqlite, storable
 
 _EVENTS = SQLModel.metadata.tables[str(tables.InboxEvent.__tablename__)]
@@ -44,7 +44,7 @@ def accept(conn: Connection, arrivals: Sequence[Arrival]) -> Accepted:
     # In the order of their ids: two receivers handed the same deliveries must not wait for each other crosswise.
     distinct = {(arrival.connection, storable(arrival.delivery.event_id)): arrival for arrival in reversed(arrivals)}
     batch = dict(sorted(distinct.items()))
-    fresh = _insert_sqlite(conn, batch) if is_sqlite(conn) else _insert_postgresql(conn, batch)
+    fresh = _insert(conn, batch)
     wanted: dict[ItemKey, owed.Wanted] = {}
     for arrival in fresh:
         if not arrival.delivery.ignored:
@@ -55,56 +55,78 @@ def accept(conn: Connection, arrivals: Sequence[Arrival]) -> Accepted:
 
 _Batch = dict[tuple[str, str], Arrival]
 _COLUMNS = "inbox_events (connection, event_id, type, received_at, occurred_at, verdict, items, headers, body)"
-_KNOWN = Statement(
-    """
-    SELECT event_id FROM inbox_events
-    WHERE connection = :connection AND event_id IN (SELECT value FROM json_each(:events))
-    """
-)
-_INSERT = Statement(
+# A statement, and a row of an answer, per batch instead of per event: SQLite's driver gives Python's lock away with
+# each, and gets it back from a busy event loop only milliseconds later. Bodies travel as one blob: they are bytes.
+_LAST = Statement("SELECT coalesce(max(id), 0) FROM inbox_events")
+_INSERT_SQLITE = Statement(
     f"""
     INSERT INTO {_COLUMNS}
-    VALUES (:connection, :event_id, :type, :received_at, :occurred_at, :verdict, :items, :headers, :body)
-    """,
-    postgresql=f"""
-    INSERT INTO {_COLUMNS}
-    SELECT * FROM unnest(:connection::text[], :event_id::text[], :type::text[], :received_at::timestamptz[],
-        :occurred_at::timestamptz[], :verdict::text[], :items::text[], :headers::text[], :body::bytea[])
-    ON CONFLICT (connection, event_id) DO NOTHING RETURNING connection, event_id
-    """,
+    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
+           substr(:bodies, value ->> 8, value ->> 9)
+    FROM json_each(:rows) WHERE true
+    ON CONFLICT (connection, event_id) DO NOTHING
+    """
 )
+_NEW = Statement(
+    "SELECT json_group_array(json_array(connection, event_id)) FROM (SELECT * FROM inbox_events WHERE id > :last)"
+)
+_INSERT_POSTGRESQL = Statement(
+    f"""
+    INSERT INTO {_COLUMNS}
+    SELECT * FROM unnest(:connections::text[], :event_ids::text[], :types::text[], :received::timestamptz[],
+        :occurred::timestamptz[], :verdicts::text[], :items::text[], :headers::text[], :bodies::bytea[])
+    ON CONFLICT (connection, event_id) DO NOTHING RETURNING connection, event_id
+    """
+)
+_POSTGRESQL = ("connections", "event_ids", "types", "received", "occurred", "verdicts", "items", "headers", "bodies")
+_encode = msgspec.json.Encoder().encode
 
 
-def _insert_postgresql(conn: Connection, batch: _Batch) -> list[Arrival]:
-    rows = [_row(event_id, arrival) for (_, event_id), arrival in batch.items()]
-    columns = {name: [row[name] for row in rows] for name in rows[0]} if rows else {}
-    return [batch[connection, event_id] for connection, event_id in _INSERT.run(conn, columns)] if rows else []
+def _insert(conn: Connection, batch: _Batch) -> list[Arrival]:
+    if not batch:
+        return []
+    new = _insert_sqlite(conn, batch) if is_sqlite(conn) else _INSERT_POSTGRESQL.run(conn, _for_postgresql(batch))
+    return [batch[connection, event_id] for connection, event_id in new]
 
 
-def _insert_sqlite(conn: Connection, batch: _Batch) -> list[Arrival]:
-    known: set[tuple[str, str]] = set()
-    for connection in {connection for connection, _ in batch}:
-        events = msgspec.json.encode([event_id for owner, event_id in batch if owner == connection]).decode()
-        found = _KNOWN.run(conn, {"connection": connection, "events": events})
-        known.update((connection, event_id) for (event_id,) in found)
-    fresh = {key: arrival for key, arrival in batch.items() if key not in known}
-    _INSERT.run_many(conn, [_row(event_id, arrival) for (_, event_id), arrival in fresh.items()])
-    return list(fresh.values())
+def _insert_sqlite(conn: Connection, batch: _Batch) -> list[list[str]]:
+    ((last,),) = _LAST.run(conn, {})
+    _INSERT_SQLITE.run(conn, _for_sqlite(batch))
+    ((new,),) = _NEW.run(conn, {"last": last})  # ours alone: we hold the write lock
+    found: list[list[str]] = msgspec.json.decode(new)
+    return found
 
 
-def _row(event_id: str, arrival: Arrival) -> dict[str, Any]:
+def _for_sqlite(batch: _Batch) -> dict[str, Any]:
+    rows, start = [], 1  # SQL counts from one
+    for (_, event_id), arrival in batch.items():
+        connection, type_, received, occurred, verdict, items, headers = _columns(arrival)
+        moments = moment_text(received), moment_text(occurred) if occurred else None
+        size = len(arrival.body)
+        rows.append((connection, event_id, type_, *moments, verdict, items, headers, start, size))
+        start += size
+    return {"rows": _encode(rows).decode(), "bodies": b"".join([arrival.body for arrival in batch.values()])}
+
+
+def _for_postgresql(batch: _Batch) -> dict[str, Any]:
+    rows = []
+    for (_, event_id), arrival in batch.items():
+        connection, *columns = _columns(arrival)
+        rows.append((connection, event_id, *columns, arrival.body))
+    return dict(zip(_POSTGRESQL, map(list, zip(*rows, strict=True)), strict=True))
+
+
+def _columns(arrival: Arrival) -> tuple[str, str, datetime, datetime | None, str, str, str]:
     delivery = arrival.delivery
-    return {
-        "connection": arrival.connection,
-        "event_id": event_id,
-        "type": storable(delivery.type),
-        "received_at": arrival.received_at,
-        "occurred_at": delivery.occurred_at,
-        "verdict": "ignored" if delivery.ignored else "accepted",
-        "items": msgspec.json.encode([(change.kind, change.external_id) for change in delivery.changes]).decode(),
-        "headers": msgspec.json.encode(arrival.headers).decode(),
-        "body": arrival.body,
-    }
+    return (
+        arrival.connection,
+        storable(delivery.type),
+        arrival.received_at,
+        delivery.occurred_at,
+        "ignored" if delivery.ignored else "accepted",
+        _encode([(change.kind, change.external_id) for change in delivery.changes]).decode(),
+        _encode(arrival.headers).decode(),
+    )
 
 
 # --- reading ---

@@ -23,6 +23,7 @@ def main() -> None:
         log_level="warning",
         timeout_graceful_shutdown=10,
         server_header=False,
+        proxy_headers=False,  # signatures are computed over the configured public URL, never over a forwarded one
     )
 
 

@@ -33,7 +33,7 @@ def create_app(deps: Deps, limits: Limits) -> Starlette:
 
     return Starlette(
         routes=[
-            Route("/webhooks/{connection}", webhooks.receive, methods=["POST"]),
+            Route("/webhooks/{connection}", webhooks, methods=["POST"]),
             *health_routes(deps),
         ],
         lifespan=lifespan,

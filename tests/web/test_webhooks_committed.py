@@ -179,7 +179,7 @@ def locked(database: Database) -> Iterator[None]:
     """Somebody else is in the middle of writing the inbox."""
     with closing(open_database(database.url)) as other, other.engine.connect() as conn:
         if database.dialect == "sqlite":
-            conn.exec_driver_sql("PRAGMA user_version")  # begins the transaction that the next line makes a writing one
+            conn.exec_driver_sql("PRAGMA user_version")  # in the transaction that the next line makes a writing one
             conn.exec_driver_sql("DELETE FROM beats")
         else:
             conn.exec_driver_sql("LOCK TABLE inbox_events IN EXCLUSIVE MODE")

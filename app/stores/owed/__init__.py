@@ -9,9 +9,10 @@ from app.stores.owed.claiming import Claim, claim, drop, extend, fail, postpone,
 from app.stores.owed.covering import Noted, noted, settle_noted
 from app.stores.owed.remembering import Wanted, add, owe, remember, revive, wake
 from app.stores.owed.settling import settle
-from app.stores.owed.sweeping import backlog, count, defer, is_owed, overdue
+from app.stores.owed.sweeping import EVER, backlog, count, defer, due, is_owed, newer, overdue
 
 __all__ = [
+    "EVER",
     "Claim",
     "Noted",
     "Wanted",
@@ -21,9 +22,11 @@ __all__ = [
     "count",
     "defer",
     "drop",
+    "due",
     "extend",
     "fail",
     "is_owed",
+    "newer",
     "noted",
     "overdue",
     "owe",

@@ -54,22 +54,33 @@ _CONFLICT = """
     ON CONFLICT (connection, kind, external_id) DO UPDATE
     SET rev = owed_items.rev + excluded.rev,
         version = CASE WHEN excluded.version > owed_items.version THEN excluded.version ELSE owed_items.version END
-    RETURNING connection, kind, external_id, rev
 """
-_UPSERT = Statement(
+_UPSERT_SQLITE = Statement(
     f"""
     INSERT INTO owed_items {_COLUMNS}
     SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, :cause, value ->> 5, value ->> 6, 0, 0
     FROM json_each(:wanted) WHERE true
     {_CONFLICT}
-    """,
-    postgresql=f"""
+    """
+)
+# A row that was there had a rev of at least one, so only a new row can have just what we gave it. The answer is one
+# row: SQLite's driver hands Python's lock to and fro for each.
+_NEW_SQLITE = Statement(
+    """
+    SELECT json_group_array(w.key) FROM json_each(:wanted) w CROSS JOIN owed_items o
+    WHERE o.connection = w.value ->> 0 AND o.kind = w.value ->> 1 AND o.external_id = w.value ->> 2
+          AND o.rev = w.value ->> 3
+    """
+)
+_UPSERT_POSTGRESQL = Statement(
+    f"""
     INSERT INTO owed_items {_COLUMNS}
     SELECT c, k, e, n, v, :cause, f, d, 0, 0
     FROM unnest(:connections::text[], :kinds::text[], :ids::text[], :changes::bigint[], :versions::bigint[],
                 :seen::timestamptz[], :due::timestamptz[]) AS w(c, k, e, n, v, f, d)
     {_CONFLICT}
-    """,
+    RETURNING connection, kind, external_id, rev
+    """
 )
 
 
@@ -78,16 +89,24 @@ def owe(conn: Connection, wanted: dict[ItemKey, Wanted], cause: Cause) -> list[I
     if not wanted:
         return []
     rows = sorted(wanted.items())
-    rose = _UPSERT.run(conn, {"cause": cause.value, **_spread(conn, rows)})
-    # A row that was there had a rev of at least one, so only a new row can have exactly what we gave it.
+    return _owe_sqlite(conn, rows, cause) if is_sqlite(conn) else _owe_postgresql(conn, rows, cause)
+
+
+def _owe_sqlite(conn: Connection, rows: list[tuple[ItemKey, Wanted]], cause: Cause) -> list[ItemKey]:
+    lines = [(*k, w.changes, w.version, moment_text(w.seen_at), moment_text(w.seen_at - SKEW)) for k, w in rows]
+    given = {"wanted": msgspec.json.encode(lines).decode()}
+    _UPSERT_SQLITE.run(conn, {**given, "cause": cause.value})
+    ((new,),) = _NEW_SQLITE.run(conn, given)
+    return [rows[place][0] for place in sorted(msgspec.json.decode(new))]
+
+
+def _owe_postgresql(conn: Connection, rows: list[tuple[ItemKey, Wanted]], cause: Cause) -> list[ItemKey]:
+    rose = _UPSERT_POSTGRESQL.run(conn, {"cause": cause.value, **_arrays(rows)})
     revs = {(connection, kind, external_id): rev for connection, kind, external_id, rev in rose}
     return [key for key, want in rows if revs[key] == want.changes]
 
 
-def _spread(conn: Connection, rows: list[tuple[ItemKey, Wanted]]) -> dict[str, Any]:
-    if is_sqlite(conn):
-        lines = [(*k, w.changes, w.version, moment_text(w.seen_at), moment_text(w.seen_at - SKEW)) for k, w in rows]
-        return {"wanted": msgspec.json.encode(lines).decode()}
+def _arrays(rows: list[tuple[ItemKey, Wanted]]) -> dict[str, Any]:
     return {
         **key_arrays([key for key, _ in rows]),
         "changes": [want.changes for _, want in rows],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection
 
@@ -10,12 +10,14 @@ from app.domain import WHOLE, ItemKey, Kind
 from app.stores.columns import moment_from
 from app.stores.statements import Statement, key_of
 
-_DUE = """
-    next_at <= :now AND (lease_until IS NULL OR lease_until <= :now)
-    AND (hinted_at IS NULL OR hinted_at <= :before)
-"""
+EVER = datetime(1970, 1, 1, tzinfo=UTC)
+"""Before anything that we can have seen."""
+
+_DUE = "next_at <= :now AND (lease_until IS NULL OR lease_until <= :now)"
+_UNHINTED = "(hinted_at IS NULL OR hinted_at <= :before)"
 _OVERDUE_SQL = f"""
-    SELECT connection, kind, external_id FROM owed_items WHERE {_DUE} ORDER BY next_at, external_id LIMIT :limit
+    SELECT connection, kind, external_id FROM owed_items
+    WHERE {_DUE} AND {_UNHINTED} ORDER BY next_at, external_id LIMIT :limit
 """
 _OVERDUE = Statement(_OVERDUE_SQL, postgresql=f"{_OVERDUE_SQL} FOR UPDATE SKIP LOCKED")
 _HINT = Statement(
@@ -38,6 +40,14 @@ def overdue(conn: Connection, *, now: datetime, rehint_after: float, limit: int)
     return keys
 
 
+_COUNT_DUE = Statement(f"SELECT count(*) FROM owed_items WHERE {_DUE}")
+
+
+def due(conn: Connection, now: datetime) -> int:
+    """How many items are due that nobody works on, hinted or not."""
+    return int(_COUNT_DUE.run(conn, {"now": now})[0][0])
+
+
 _BACKLOG = Statement(
     """
     SELECT connection, kind, count(*), min(first_seen_at) FROM owed_items
@@ -56,7 +66,7 @@ def backlog(conn: Connection) -> list[tuple[str, Kind, int, datetime]]:
 
 _WAITING = f"""
     connection = :connection AND kind = :kind AND external_id <> '{WHOLE}'
-    AND lease_until IS NULL AND next_at < :until
+    AND lease_until IS NULL AND next_at <= :due AND next_at < :until AND first_seen_at >= :since
 """
 _DEFER = Statement(
     f"UPDATE owed_items SET next_at = :until, hinted_at = NULL WHERE {_WAITING}",
@@ -68,9 +78,34 @@ _DEFER = Statement(
 )
 
 
-def defer(conn: Connection, connection: str, kind: Kind, until: datetime) -> int:
-    """Put the items of a kind off because a pull will cover them; all but ``WHOLE`` and those being worked on."""
-    return _DEFER.count(conn, {"connection": connection, "kind": kind.value, "until": until})
+def defer(
+    conn: Connection,
+    connection: str,
+    kind: Kind,
+    until: datetime,
+    *,
+    due: datetime | None = None,
+    since: datetime = EVER,
+) -> int:
+    """Put the items of a kind off because a pull will cover them; all but ``WHOLE`` and those being worked on.
+
+    ``due`` leaves alone what is put off already, ``since`` what was first seen earlier. Returns how many it put off.
+    """
+    asked = {"connection": connection, "kind": kind.value, "until": until, "due": due or until, "since": since}
+    return _DEFER.count(conn, asked)
+
+
+_NEWER = Statement(
+    f"""
+    SELECT count(*) FROM owed_items
+    WHERE connection = :connection AND kind = :kind AND external_id <> '{WHOLE}' AND first_seen_at >= :since
+    """
+)
+
+
+def newer(conn: Connection, connection: str, kind: Kind, since: datetime) -> int:
+    """How many items of a kind are owed that were first seen since then."""
+    return int(_NEWER.run(conn, {"connection": connection, "kind": kind.value, "since": since})[0][0])
 
 
 _IS_OWED = Statement(
