@@ -130,7 +130,7 @@ def _tell_until(stopping: threading.Event, children: Children, database_url: str
         while not stopping.wait(0.5):
             children.mend()
             for line in narrator.news():
-                console.print(line)
+                console.print(line, soft_wrap=True)
 
 
 def _database_url(settings: Settings, data_dir: Path) -> str:
@@ -150,4 +150,4 @@ def _python(module: str) -> list[str]:
 
 
 def _say(what: str, text: str) -> None:
-    console.print(f"[cyan]{what:>10}[/]  {text}")
+    console.print(f"[cyan]{what:>10}[/]  {text}", soft_wrap=True)
