@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import structlog
 
-from app.domain import Absent, Change, Kind, Page, Scope
+from app.domain import Absent, Change, Kind, Page, Scope, micros
 from app.flows.deps import Deps
-from app.rules.guard import Impact, implausible
+from app.rules.guard import RUN, Impact, implausible
 from app.stores import bulk, holds
 from app.stores.bulk import Diff, Differ, Written
 
@@ -29,6 +29,11 @@ class Absorbed:
     complete: bool = False
     held: str | None = None
 
+    def mark(self, whole_kinds: Collection[Kind]) -> str | None:
+        """How far the kind is read now: the source's watermark; for a kind without delta when the read began."""
+        began = str(micros(self.read_at)) if self.diff.kind in whole_kinds else None
+        return None if self.held else self.watermark or began
+
 
 Before = Callable[[Diff, datetime], None]
 """Called with a believed diff just before it is written, while the old values can still be read."""
@@ -41,20 +46,20 @@ def absorb(
     read: Callable[[], Iterator[Page]],
     *,
     run_id: int | None = None,
-    judge_changes: bool = True,
+    deeds: Collection[str] = RUN,
     before: Before | None = None,
 ) -> Absorbed:
     """Read everything ``read`` yields and make our rows equal to it, unless that is implausible.
 
     An implausible read is repeated once; if the second look agrees with the first, the batch is held for a person
-    (``stores.holds``) and nothing is written.
+    (``stores.holds``) and nothing is written. ``deeds`` is what the guard judges (``rules.guard``).
     """
     absorbed, scope = _look(deps, connection, kind, read)
-    reason = _judge(deps, absorbed.diff, scope, judge_changes)
+    reason = _judge(deps, absorbed.diff, scope, deeds)
     if reason is not None:
         log.warning("implausible_read_repeated", connection=connection, kind=kind, reason=reason)
         absorbed, scope = _look(deps, connection, kind, read)
-        reason = _judge(deps, absorbed.diff, scope, judge_changes)
+        reason = _judge(deps, absorbed.diff, scope, deeds)
     if reason is not None and not _released(deps, connection, kind):
         return _hold(deps, connection, kind, absorbed, reason, run_id)
     if before is not None:
@@ -82,7 +87,7 @@ def _look(
     return Absorbed(differ.diff(scope), Written(), read_at, changes, watermark, scope is not None), scope
 
 
-def _judge(deps: Deps, diff: Diff, scope: Scope | None, judge_changes: bool) -> str | None:
+def _judge(deps: Deps, diff: Diff, scope: Scope | None, deeds: Collection[str]) -> str | None:
     zero = scope is not None and scope.absent is Absent.ZERO
     impact = Impact(
         total=diff.total_local,
@@ -91,7 +96,7 @@ def _judge(deps: Deps, diff: Diff, scope: Scope | None, judge_changes: bool) -> 
         zeroed=diff.zeroed,
         deleted=0 if zero else len(diff.vanished),
     )
-    return implausible(impact, deps.limits, judge_changes=judge_changes)
+    return implausible(impact, deps.limits, deeds)
 
 
 def _released(deps: Deps, connection: str, kind: Kind) -> bool:

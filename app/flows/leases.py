@@ -27,8 +27,9 @@ log = structlog.get_logger()
 class LeaseKeeper:
     """Renews held leases every few seconds until ``stop``. Thread-safe."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, every: float = RENEW_EVERY) -> None:
         self._database = database
+        self._every = every
         self._held: dict[int, Renew] = {}
         self._lock = threading.Lock()
         self._stopped = threading.Event()
@@ -54,7 +55,7 @@ class LeaseKeeper:
         self._stopped.set()
 
     def _run(self) -> None:
-        while not self._stopped.wait(RENEW_EVERY):
+        while not self._stopped.wait(self._every):
             with self._lock:
                 held = list(self._held.values())
             if held:

@@ -9,9 +9,10 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from sqlalchemy import Connection
 
-from app.domain import SKU_PREFIX, Cause, Change, ItemKey, Kind, Listing, Record, batches, key_of, micros
+from app.domain import SKU_PREFIX, Cause, Change, ItemKey, Kind, Listing, Record, batches, key_of
 from app.flows.absorb import absorb
 from app.flows.deps import Deps
+from app.rules.guard import FIRST_LOAD, POLL
 from app.sources.base import Source
 from app.stores import catalog, owed, watermarks
 from app.stores.owed import Claim, Noted
@@ -33,6 +34,7 @@ class _Read:
     changes: list[Change] = field(default_factory=list)
     watermark: str | None = None
     everything: bool = False
+    outcome: str = "applied"
 
     def add(self, record: Record) -> None:
         """Note an item as read, under every name by which it can be owed."""
@@ -56,14 +58,12 @@ def pull(deps: Deps, claim: Claim) -> list[ItemKey]:
             owed.postpone(conn, claim, next_at=due)
             return []
         noted = owed.noted(conn, connection, kind)
-    whole = since is None or kind in source.whole_kinds
-    read = (
-        _read_whole(deps, source, connection, kind) if whole else _read_delta(deps, source, connection, kind, since)
-    )
+    read_it = _read_whole if since is None or kind in source.whole_kinds else _read_delta
+    read = read_it(deps, source, connection, kind, since)
     return _finish(deps, claim, read, noted)
 
 
-def _read_whole(deps: Deps, source: Source, connection: str, kind: Kind) -> _Read:
+def _read_whole(deps: Deps, source: Source, connection: str, kind: Kind, since: str | None) -> _Read:
     """A first load, or a kind that has no delta."""
     is_complete = kind in source.whole_kinds
     absorbed = absorb(
@@ -71,11 +71,12 @@ def _read_whole(deps: Deps, source: Source, connection: str, kind: Kind) -> _Rea
         connection,
         kind,
         lambda: source.full(kind) if is_complete else source.delta(kind, None),
-        judge_changes=False,
+        deeds=FIRST_LOAD if since is None else POLL,
     )
-    watermark = absorbed.watermark or str(micros(absorbed.read_at))
-    everything = absorbed.complete and absorbed.held is None
-    return _Read(changes=absorbed.changes, watermark=None if absorbed.held else watermark, everything=everything)
+    if absorbed.held:
+        return _Read(outcome="held")
+    mark = absorbed.mark(source.whole_kinds)
+    return _Read(changes=absorbed.changes, watermark=mark, everything=absorbed.complete)
 
 
 def _read_delta(deps: Deps, source: Source, connection: str, kind: Kind, since: str | None) -> _Read:
@@ -98,7 +99,7 @@ def _finish(deps: Deps, claim: Claim, read: _Read, noted: Sequence[Noted]) -> li
     with deps.database.begin() as conn:
         if read.watermark is not None:
             watermarks.put(conn, connection, kind, read.watermark, now)
-        again = owed.settle(conn, [(claim, "applied")], now)
+        again = owed.settle(conn, [(claim, read.outcome)], now)
     for some in batches(_covered(claim, read, noted), AT_ONCE):
         with deps.database.begin() as conn:
             owed.settle_noted(conn, some, "applied", now)

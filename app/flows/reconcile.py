@@ -14,10 +14,12 @@ import structlog
 from app.domain import Cause, Kind
 from app.errors import KilledWorker
 from app.flows.absorb import Absorbed, absorb
+from app.flows.alone import alone
 from app.flows.deps import Deps
 from app.flows.drift import record_drift
 from app.flows.leases import LEASE, LeaseKeeper
 from app.flows.pull import owe_news
+from app.rules.guard import FIRST_LOAD, RUN
 from app.rules.retry import MAX_KILLS
 from app.sources.base import Source
 from app.stores import runs, watermarks
@@ -36,10 +38,10 @@ def reconcile(deps: Deps, keeper: LeaseKeeper, run_id: int) -> None:
     if run is None:
         return
     with keeper.hold(lambda conn, until: runs.heartbeat(conn, run_id, token, until)):
-        _carry_out(deps, run, token)
+        _carry_out(deps, keeper, run, token)
 
 
-def _carry_out(deps: Deps, run: dict[str, Any], token: str) -> None:
+def _carry_out(deps: Deps, keeper: LeaseKeeper, run: dict[str, Any], token: str) -> None:
     run_id, connection = run["id"], run["connection"]
     source = deps.bulk_sources[connection]
     calls_before = source.calls()
@@ -49,7 +51,8 @@ def _carry_out(deps: Deps, run: dict[str, Any], token: str) -> None:
         if run["kills"] >= MAX_KILLS:
             raise KilledWorker(f"this run took its worker down {run['kills']} times")
         for kind in source.kinds:
-            counts[kind] = _reconcile_kind(deps, source, connection, kind, run_id)
+            with alone(deps, keeper, connection, kind):
+                counts[kind] = _reconcile_kind(deps, source, connection, kind, run_id)
         status = "completed"
     except Exception as failure:
         error = f"{type(failure).__name__}: {failure}"
@@ -62,18 +65,21 @@ def _carry_out(deps: Deps, run: dict[str, Any], token: str) -> None:
 
 
 def _reconcile_kind(deps: Deps, source: Source, connection: str, kind: Kind, run_id: int) -> dict[str, Any]:
+    with deps.database.read() as conn:
+        first = watermarks.get(conn, connection, kind) is None
     absorbed = absorb(
         deps,
         connection,
         kind,
         lambda: source.full(kind),
         run_id=run_id,
-        before=lambda diff, read_at: record_drift(deps, connection, run_id, diff, read_at),
+        deeds=FIRST_LOAD if first else RUN,
+        before=None if first else lambda diff, read_at: record_drift(deps, connection, run_id, diff, read_at),
     )
     fresh = owe_news(deps, connection, kind, absorbed.changes, Cause.RECONCILE)
     with deps.database.begin() as conn:
-        if absorbed.watermark is not None and watermarks.get(conn, connection, kind) is None:
-            watermarks.put(conn, connection, kind, absorbed.watermark, deps.now())
+        if first and (mark := absorbed.mark(source.whole_kinds)) is not None:
+            watermarks.put(conn, connection, kind, mark, deps.now())
     deps.queue.wake(fresh)
     return _counts(absorbed, len(fresh))
 

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
+
+FIRST_LOAD = frozenset({"delete", "zero"})
+"""What is judged when a kind was never read before: webhooks may have brought some rows, so adding many is right."""
+
+POLL = FIRST_LOAD | {"add"}
+"""What is judged between polls: a busy shop may well change a fifth of its rows, but it does not lose them."""
+
+RUN = POLL | {"change"}
+"""What is judged in a nightly run, when hardly anything should still differ."""
 
 
 @dataclass(frozen=True)
@@ -24,20 +34,16 @@ class Impact:
     deleted: int = 0
 
 
-def implausible(impact: Impact, limits: Limits, *, judge_changes: bool = True) -> str | None:
-    """Why the batch is not to be believed, or ``None``.
+def implausible(impact: Impact, limits: Limits, deeds: Collection[str] = RUN) -> str | None:
+    """Why the batch is not to be believed, or ``None``; judged by ``deeds`` (``FIRST_LOAD``, ``POLL`` or ``RUN``).
 
-    A first load (no rows yet) is always plausible. ``judge_changes=False`` leaves out mere changes: between two
-    polls a busy shop may well change a fifth of its rows, but it does not lose them.
+    A batch for a kind without any row is always plausible. Adding is suspicious from twice the rows on.
     """
     if impact.total == 0:
         return None
-    suspects = [("delete", impact.deleted), ("zero", impact.zeroed)]
-    if judge_changes:
-        suspects.append(("change", impact.changed))
-    if impact.created > impact.total:
-        suspects.append(("add", impact.created))
-    for deed, rows in suspects:
-        if rows >= limits.rows and rows > limits.share * impact.total:
+    added = impact.created if impact.created > impact.total else 0
+    done = {"delete": impact.deleted, "zero": impact.zeroed, "change": impact.changed, "add": added}
+    for deed, rows in done.items():
+        if deed in deeds and rows >= limits.rows and rows > limits.share * impact.total:
             return f"would {deed} {rows} of {impact.total} rows ({rows / impact.total:.0%})"
     return None

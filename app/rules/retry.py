@@ -44,6 +44,6 @@ def wait_before_retry(error: BaseException, failures: int, jitter: float) -> flo
     policy = policy_for(error)
     if policy is None or failures >= policy.attempts:
         return None
-    backoff = min(policy.longest, policy.first * 2 ** min(failures - 1, 30))
+    backoff = min(policy.longest, policy.first * 2.0 ** min(failures - 1, 30))
     wish = (error.retry_after or 0.0) if isinstance(error, Transient) else 0.0
     return max(backoff * (0.5 + jitter / 2), wish)

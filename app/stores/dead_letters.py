@@ -103,9 +103,13 @@ def list_(
     return [_decoded(row) for row in conn.execute(query).mappings()]
 
 
-def get(conn: Connection, id: int) -> dict[str, Any] | None:
-    """One letter whole; ``attempts`` is a list of mappings whose ``at`` is ISO 8601 text."""
-    row = conn.execute(select(_LETTERS).where(_LETTERS.c.id == id)).mappings().first()
+def get(conn: Connection, id: int, *, lock: bool = False) -> dict[str, Any] | None:
+    """One letter whole; ``attempts`` is a list of mappings whose ``at`` is ISO 8601 text.
+
+    ``lock`` keeps others from changing it until this transaction ends, so that two people cannot both decide.
+    """
+    query = select(_LETTERS).where(_LETTERS.c.id == id)
+    row = conn.execute(query.with_for_update() if lock else query).mappings().first()
     return None if row is None else _decoded(row)
 
 

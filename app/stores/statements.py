@@ -7,6 +7,7 @@ come back through ``columns.moment_from``.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,6 +16,7 @@ from sqlalchemy import Connection
 
 from app.domain import ItemKey
 
+_LONGEST_KEY = 500  # characters; PostgreSQL refuses index rows of more than 2,704 bytes
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z_]+)")
 _ARRAY = re.compile(r"%\((\w+)\)s(?=::\w+\[\])")  # sent binary: quoting every text of an array took half the time
 
@@ -79,7 +81,14 @@ def is_sqlite(conn: Connection) -> bool:
 
 
 def storable(text: str) -> str:
-    """The text without NUL characters, which PostgreSQL cannot hold: one odd delivery must not fail its batch."""
+    """The text as PostgreSQL can hold it in a key: without NUL characters, and not endless.
+
+    One odd delivery must not fail its batch. What is too long keeps its beginning and the digest of the whole, so
+    that different texts stay different.
+    """
+    if len(text) > _LONGEST_KEY:
+        digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+        text = f"{text[:_LONGEST_KEY]}#{digest}"
     return text if "\x00" not in text else text.replace("\x00", "\N{REPLACEMENT CHARACTER}")
 
 

@@ -186,3 +186,18 @@ def test_a_hold_is_closed_when_a_later_read_is_plausible(world: World) -> None:
     pull(world, STOCK)
     with world.database.read() as conn:
         assert holds.open_(conn) == []
+
+
+def test_a_first_load_is_believed_although_webhooks_brought_some_rows_before(world: World) -> None:
+    world.source.put(*(listing(f"P{n}") for n in range(100)))
+    owe(world, "P1")
+    sync_item(world.deps, LeaseKeeper(world.database), ItemKey(SHOP, PRODUCT, "P1"))
+    pull(world)
+    assert live(world) == 100
+
+
+def test_a_held_pull_is_settled_as_held(world: World) -> None:
+    hold_everything(world)
+    with world.database.read() as conn:
+        last = conn.exec_driver_sql("SELECT outcome FROM settlements ORDER BY id DESC LIMIT 1").scalar()
+    assert last == "held"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.rules.guard import Impact, Limits, implausible
+from app.rules.guard import FIRST_LOAD, POLL, Impact, Limits, implausible
 
 LIMITS = Limits(share=0.20, rows=25)
 
@@ -39,7 +39,11 @@ def test_a_batch_within_the_limits_is_plausible(impact: Impact) -> None:
 
 
 def test_mere_changes_are_not_judged_between_polls() -> None:
-    assert implausible(Impact(total=100, changed=90), LIMITS, judge_changes=False) is None
+    assert implausible(Impact(total=100, changed=90), LIMITS, POLL) is None
+
+
+def test_adding_many_rows_is_plausible_in_a_first_load() -> None:
+    assert implausible(Impact(total=10, created=290), LIMITS, FIRST_LOAD) is None
 
 
 @given(total=st.integers(1, 10_000), deleted=st.integers(0, 10_000))

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from starlette.types import Message, Scope
 
 from app.domain import Change, Delivery, Kind
 from app.flows.receive import Full, Intake
 from app.stores.engine import Database
 from app.stores.inbox import Arrival
-from app.web.webhooks import Limits, Webhooks
 from tests.fakes import SHOP, World
-from tests.web.serving import body_of, inbox_ids
+from tests.web.serving import inbox_ids
 
 
 @pytest.fixture
@@ -112,38 +111,38 @@ def test_a_sender_that_stopped_waiting_breaks_no_others_commit(world: World) -> 
     with_intake(world, work)
 
 
-# --- as the endpoint answers it ---
+ENDLESS = random.Random(1).randbytes(6000).hex()
+"""An id that no index of PostgreSQL can hold, not even compressed."""
 
 
-async def post(app: Webhooks, body: bytes) -> tuple[int, dict[str, str]]:
-    """Status and headers of the endpoint's answer."""
-    scope: Scope = {
-        "type": "http",
-        "method": "POST",
-        "path": f"/webhooks/{SHOP}",
-        "path_params": {"connection": SHOP},
-        "headers": [(b"x-word", b"friend")],
-    }
-    sent: list[Message] = []
+def commit(world: World, *arrivals: Arrival) -> list[Any]:
+    """Offer them as one group; what became of each."""
 
-    async def receive() -> Message:
-        return {"type": "http.request", "body": body, "more_body": False}
+    async def work(intake: Intake) -> list[Any]:
+        waiting = [intake.offer(one) for one in arrivals]
+        intake.start()
+        intake.stop()
+        return await asyncio.gather(*waiting, return_exceptions=True)
 
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    await app(scope, receive, send)
-    headers = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
-    return int(sent[0]["status"]), headers
+    found: list[Any] = with_intake(world, work)
+    return found
 
 
-def test_a_full_buffer_is_answered_503_with_a_time_to_come_back(world: World) -> None:
-    async def work(intake: Intake) -> tuple[int, bool]:
-        app = Webhooks(world.deps, intake, Limits())
-        first = asyncio.create_task(post(app, body_of("e1")))
-        await asyncio.sleep(0)
-        status, headers = await post(app, body_of("e2"))
-        first.cancel()
-        return status, "retry-after" in headers
+def test_an_endless_id_fails_no_neighbour(world: World) -> None:
+    assert commit(world, arrival(world, "e1"), arrival(world, ENDLESS), arrival(world, "e3")) == [None] * 3
 
-    assert with_intake(world, work, capacity=1) == (503, True)
+
+def test_a_repeated_endless_id_is_a_duplicate(world: World, database: Database) -> None:
+    commit(world, arrival(world, ENDLESS))
+    commit(world, arrival(world, ENDLESS))
+    assert len(inbox_ids(database)) == 1
+
+
+def test_endless_ids_that_begin_alike_are_different(world: World, database: Database) -> None:
+    commit(world, arrival(world, ENDLESS + "a"), arrival(world, ENDLESS + "b"))
+    assert len(inbox_ids(database)) == 2
+
+
+def test_an_item_with_an_endless_name_fails_no_delivery(world: World) -> None:
+    odd = Arrival(SHOP, Delivery("e1", "t", [Change(Kind.PRODUCT, ENDLESS)]), {}, b"{}", world.clock())
+    assert commit(world, odd) == [None]
