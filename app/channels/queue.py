@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from uuid import uuid4
 
@@ -12,7 +13,7 @@ from dramatiq.brokers.redis import RedisBroker
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from app.domain import ItemKey
+from app.domain import ItemKey, batches
 from app.errors import Unavailable
 
 LIVE = "live"
@@ -23,6 +24,9 @@ HEARTBEAT_TIMEOUT = 15_000
 
 MAINTENANCE_CHANCE = 200_000
 """Of a million commands, how many look for silent workers (the default of 1,000 may take half an hour)."""
+
+AT_ONCE = 1_000
+"""Messages per round trip."""
 
 log = structlog.get_logger()
 
@@ -77,19 +81,19 @@ class BrokerQueue:
             return -1
 
     def _send(self, messages: Sequence[dramatiq.Message[None]]) -> None:
-        """What ``RedisBroker.enqueue`` does (dispatch.lua, "enqueue"), many at a time in one round trip."""
-        if not messages:
-            return
-        pipe = self._broker.client.pipeline(transaction=False)
-        for one in messages:
-            name = f"{self._broker.namespace}:{one.queue_name}"
-            redis_id = one.options["redis_message_id"]
-            pipe.hset(f"{name}.msgs", redis_id, one.encode())
-            pipe.rpush(name, redis_id)
-        try:
-            pipe.execute()
-        except redis.RedisError as error:
-            log.warning("not_woken", messages=len(messages), error=str(error))
+        """What ``RedisBroker.enqueue`` does (dispatch.lua, "enqueue"), many at a time."""
+        for some in batches(messages, AT_ONCE):
+            pipe = self._broker.client.pipeline(transaction=False)
+            for one in some:
+                name = f"{self._broker.namespace}:{one.queue_name}"
+                redis_id = one.options["redis_message_id"]
+                pipe.hset(f"{name}.msgs", redis_id, one.encode())
+                pipe.rpush(name, redis_id)
+            try:
+                pipe.execute()
+            except redis.RedisError as error:
+                log.warning("not_woken", messages=len(messages), error=str(error))
+                return
 
 
 class DeafQueue:
@@ -106,8 +110,8 @@ class DeafQueue:
         raise Unavailable("no broker: this message cannot be sent again")
 
     def depth(self) -> int:
-        """Nothing waits here."""
-        return 0
+        """Always full: a sweep from here must not count items as hinted that nobody was told of."""
+        return sys.maxsize
 
 
 class LocalQueue(DeafQueue):
@@ -115,6 +119,10 @@ class LocalQueue(DeafQueue):
 
     def __init__(self, broker: dramatiq.Broker) -> None:
         self._broker = broker
+
+    def depth(self) -> int:
+        """The messages live in this process; they are few, or the sweep is what makes them."""
+        return 0
 
     def wake(self, keys: Sequence[ItemKey]) -> None:
         """One ``sync_item`` message per key."""
