@@ -13,7 +13,7 @@ from dramatiq.brokers.stub import StubBroker
 from app import wiring
 from app.channels.queue import BrokerQueue, LocalQueue, redis_broker
 from app.config import Settings
-from app.flows.deps import Queue
+from app.flows.deps import Deps, Queue
 from app.flows.leases import LeaseKeeper
 from workers.actors import register
 from workers.middleware import DeadLetters, Housekeeping, WarmThreads
@@ -35,10 +35,15 @@ def run_worker(settings: Settings, *, queues: Sequence[str], threads: int) -> No
     broker: dramatiq.Broker = redis_broker(url) if url else StubBroker(middleware=[])
     queue: Queue = BrokerQueue(broker) if url else LocalQueue(broker)  # type: ignore[arg-type]
     deps = wiring.build(settings, "worker", queue=queue)
+    work(broker, deps, queues=queues, threads=threads, sweep_every=2.0 if url else 0.2)
+
+
+def work(broker: dramatiq.Broker, deps: Deps, *, queues: Sequence[str], threads: int, sweep_every: float) -> None:
+    """Work with these parts until SIGTERM or SIGINT, then close the database."""
     keeper = LeaseKeeper(deps.database)
     broker.add_middleware(DeadLetters(deps))
     broker.add_middleware(WarmThreads(deps))
-    broker.add_middleware(Housekeeping(deps, role="worker", every=2.0 if url else 0.2))
+    broker.add_middleware(Housekeeping(deps, role="worker", every=sweep_every))
     register(broker, deps, keeper)
     worker = dramatiq.Worker(broker, queues=set(queues), worker_threads=threads, worker_timeout=IDLE_POLL_MS)
     worker.queue_prefetch = PREFETCH

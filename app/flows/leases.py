@@ -9,10 +9,9 @@ from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
 
 from app.flows.deps import utc_now
-from app.stores.engine import Database
+from app.stores.engine import DATABASE_ERRORS, Database
 
 LEASE = 15.0
 """Seconds a lease lasts without renewal: work of a killed process resumes after at most this long."""
@@ -53,6 +52,10 @@ class LeaseKeeper:
     def stop(self) -> None:
         """Stop renewing; leases then run out by themselves."""
         self._stopped.set()
+        with self._lock:
+            thread = self._thread
+        if thread is not None:
+            thread.join(timeout=10)
 
     def _run(self) -> None:
         while not self._stopped.wait(self._every):
@@ -62,10 +65,11 @@ class LeaseKeeper:
                 self._renew(held)
 
     def _renew(self, held: list[Renew]) -> None:
-        try:
-            with self._database.begin() as conn:
-                until = utc_now() + timedelta(seconds=LEASE)
-                for renew in held:
+        """Each in a transaction of its own: several claims together would lock rows in no order, and deadlock."""
+        until = utc_now() + timedelta(seconds=LEASE)
+        for renew in held:
+            try:
+                with self._database.begin() as conn:
                     renew(conn, until)
-        except SQLAlchemyError as error:  # the next round tries again; a lost lease costs a second fetch, no data
-            log.warning("leases_not_renewed", held=len(held), error=str(error))
+            except DATABASE_ERRORS as error:  # the next round tries again; a lost lease costs a second fetch, no data
+                log.warning("lease_not_renewed", held=len(held), error=str(error))

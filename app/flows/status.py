@@ -5,10 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from app.flows.deps import Deps
 from app.stores import beats, catalog, dead_letters, holds, inbox, owed, runs, watermarks
+from app.stores.engine import DATABASE_ERRORS
 
 ALIVE = timedelta(seconds=30)
 """A process that has not given a sign for this long counts as gone."""
@@ -48,7 +47,7 @@ def readiness(deps: Deps) -> dict[str, Any]:
             oldest = min((seen for *_, seen in owed.backlog(conn)), default=None)
         checks["database"] = True
         checks["oldest_owed_seconds"] = None if oldest is None else round((deps.now() - oldest).total_seconds(), 1)
-    except SQLAlchemyError:
+    except DATABASE_ERRORS:
         checks["database"] = False
     needed = ("database", "queue", "migrations", "workers", "clocks")
     return {"ready": all(checks.get(name) for name in needed), **checks}

@@ -12,6 +12,7 @@ import structlog
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from app.domain import Delivery
 from app.flows.deps import Deps
 from app.flows.receive import Full, Intake
 from app.sources.base import PayloadInvalid, SignatureInvalid
@@ -20,6 +21,8 @@ from app.web.watch import Watch
 
 COMMIT_TIMEOUT = 8.0
 """Seconds until a delivery that could not be committed is answered 503; vendors give up after 10."""
+
+LONGEST_ID = 500
 
 SECRET_WORDS = ("signature", "secret", "token", "authorization", "cookie", "key")
 
@@ -91,6 +94,7 @@ class Webhooks:
         try:
             source.receiver.verify(headers, body, now)
             delivery = source.receiver.parse(headers, body)
+            _check_ids(delivery)
         except SignatureInvalid as error:
             return _refuse(401, "bad_signature", str(error))
         except PayloadInvalid as error:
@@ -126,6 +130,12 @@ class Webhooks:
                 raise TooLarge
             more = message.get("more_body", False)
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def _check_ids(delivery: Delivery) -> None:
+    """One absurd id must not fail the whole batch that it is committed with: indexes hold only so much."""
+    if len(delivery.event_id) > LONGEST_ID or any(len(one.external_id) > LONGEST_ID for one in delivery.changes):
+        raise PayloadInvalid(f"an id has more than {LONGEST_ID} characters")
 
 
 def kept(headers: dict[str, str]) -> dict[str, str]:

@@ -80,7 +80,7 @@ def test_owed_items_are_counted(world: World) -> None:
 
 def test_the_last_event_is_told(world: World) -> None:
     with world.database.begin() as conn:
-        inbox.accept(conn, [Arrival(SHOP, Delivery("e1", "t"), {}, b"", world.clock())])
+        inbox.accept(conn, [Arrival(SHOP, Delivery("e1", "t"), {}, b"{}", world.clock())])
     assert shop_of(world)["last_event"] == world.clock().isoformat()
 
 

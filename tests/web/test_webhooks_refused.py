@@ -225,3 +225,8 @@ def test_bytes_that_are_not_utf8_are_400(bridged: httpx.Client) -> None:
 def test_an_odd_product_name_is_stored(bridged: httpx.Client, odd: str) -> None:
     body = b'{"event": "product.updated", "data": {"productId": "%s"}}' % odd.encode()
     assert bridge(bridged, body) == 202
+
+
+@pytest.mark.parametrize(("event_id", "item"), [("e" * 501, "A"), ("e1", "A" * 501)])
+def test_an_id_too_long_for_an_index_is_400(client: httpx.Client, event_id: str, item: str) -> None:
+    assert deliver(client, body_of(event_id, item)).status_code == 400

@@ -1,0 +1,222 @@
+"""The queue: one message per item, in one round trip, and nobody waits for a broker that is gone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+
+import dramatiq
+import fakeredis
+import pytest
+import redis
+from dramatiq.brokers.redis import RedisBroker
+
+from app.channels.queue import BULK, LIVE, BrokerQueue, DeafQueue, redis_broker
+from app.domain import Cause, Change, ItemKey, Kind
+from app.errors import Unavailable
+from app.flows.sweep import QUEUE_FULL, REHINT_AFTER, sweep
+from app.stores import owed
+from app.stores.engine import Database
+from tests.fakes import SHOP, World
+
+KEYS = [ItemKey(SHOP, Kind.PRODUCT, item) for item in ("A", "B", "sku:Ü/*")]
+NOWHERE = "redis://127.0.0.1:1/0"
+
+
+@pytest.fixture
+def fake() -> Iterator[RedisBroker]:
+    """A broker whose Redis lives in this process."""
+    client = fakeredis.FakeRedis()
+    broker = RedisBroker(client=client, middleware=[])
+    yield broker
+    client.close()
+
+
+@pytest.fixture
+def broker(valkey: str) -> Iterator[RedisBroker]:
+    """A broker on a real Valkey."""
+    made = redis_broker(valkey)
+    yield made
+    made.client.close()
+
+
+def fetched(broker: RedisBroker, queue: str) -> list[tuple[str, tuple[object, ...]]]:
+    """What a consumer of the queue gets: actor and arguments of each message."""
+    broker.declare_queue(queue)
+    consumer = broker.consume(queue, prefetch=100, timeout=10)
+    found = []
+    while (message := next(consumer)) is not None:
+        found.append((message.actor_name, tuple(message.args)))
+    consumer.close()
+    return found
+
+
+# --- on a broker in memory ---
+
+
+def test_each_item_is_one_message(fake: RedisBroker) -> None:
+    BrokerQueue(fake).wake(KEYS)
+    assert fetched(fake, LIVE) == [("sync_item", tuple(map(str, key))) for key in KEYS]
+
+
+def test_nobody_to_wake_is_no_message(fake: RedisBroker) -> None:
+    BrokerQueue(fake).wake([])
+    assert fetched(fake, LIVE) == []
+
+
+def test_a_run_has_a_queue_of_its_own(fake: RedisBroker) -> None:
+    BrokerQueue(fake).wake_run(7)
+    assert fetched(fake, BULK) == [("reconcile", (7,))]
+
+
+def test_a_message_sent_again_is_as_it_was(fake: RedisBroker) -> None:
+    fake.declare_queue(LIVE)
+    BrokerQueue(fake).resend("some_actor", LIVE, ["a", {"b": 1}])
+    assert fetched(fake, LIVE) == [("some_actor", ("a", {"b": 1}))]
+
+
+def test_a_message_can_be_sent_again_by_a_process_that_only_sends(fake: RedisBroker) -> None:
+    BrokerQueue(fake).resend("reconcile", BULK, [7])
+    assert fetched(fake, BULK) == [("reconcile", (7,))]
+
+
+def test_an_empty_queue_has_no_depth(fake: RedisBroker) -> None:
+    assert BrokerQueue(fake).depth() == 0
+
+
+def test_depth_counts_waiting_items(fake: RedisBroker) -> None:
+    BrokerQueue(fake).wake(KEYS)
+    assert BrokerQueue(fake).depth() == 3
+
+
+def test_depth_does_not_count_runs(fake: RedisBroker) -> None:
+    BrokerQueue(fake).wake_run(7)
+    assert BrokerQueue(fake).depth() == 0
+
+
+def test_messages_that_a_consumer_lost_hold_of_are_not_waiting(fake: RedisBroker) -> None:
+    """A consumer that lost its connection keeps what it had fetched, while its worker lives: nobody works on it."""
+    queue = BrokerQueue(fake)
+    queue.wake(KEYS)
+    fake.declare_queue(LIVE)
+    next(fake.consume(LIVE, prefetch=100, timeout=10))
+    assert queue.depth() == 0
+
+
+# --- on a real Valkey ---
+
+
+class Noting:
+    """An actor that notes its messages."""
+
+    def __init__(self, broker: dramatiq.Broker) -> None:
+        self.heard: list[tuple[object, ...]] = []
+        dramatiq.actor(actor_name="sync_item", queue_name=LIVE, broker=broker)(self._note)
+
+    def _note(self, *args: object) -> None:
+        self.heard.append(args)
+
+
+def worked(broker: RedisBroker, send: Callable[[], object]) -> list[tuple[object, ...]]:
+    """What a real worker's actor hears of what ``send`` sends."""
+    noting = Noting(broker)
+    worker = dramatiq.Worker(broker, worker_threads=2, worker_timeout=10)
+    worker.start()
+    try:
+        send()
+        broker.join(LIVE, timeout=20_000)
+        worker.join()
+    finally:
+        worker.stop()
+    return sorted(noting.heard)  # type: ignore[type-var]
+
+
+def test_a_real_worker_gets_one_message_per_item(broker: RedisBroker) -> None:
+    heard = worked(broker, lambda: BrokerQueue(broker).wake(KEYS))
+    assert heard == sorted(tuple(map(str, key)) for key in KEYS)
+
+
+def test_a_worked_message_is_gone(broker: RedisBroker) -> None:
+    worked(broker, lambda: BrokerQueue(broker).wake(KEYS))
+    assert BrokerQueue(broker).depth() == 0
+
+
+def test_what_the_queue_forgot_the_sweep_sends_again(broker: RedisBroker, database: Database) -> None:
+    world = World(database)
+    with database.begin() as conn:
+        owed.remember(conn, SHOP, [Change(Kind.PRODUCT, "A")], Cause.WEBHOOK, world.clock())
+    queue = BrokerQueue(broker)
+    world.queue.wake = queue.wake  # type: ignore[method-assign]
+    sweep(world.deps)
+    broker.client.flushall()
+    world.clock.pass_(REHINT_AFTER + 1)
+    sweep(world.deps)
+    assert fetched(broker, LIVE) == [("sync_item", (SHOP, "product", "A"))]
+
+
+# --- when the broker is gone ---
+
+
+@pytest.fixture
+def lost() -> BrokerQueue:
+    return BrokerQueue(redis_broker(NOWHERE))
+
+
+def test_waking_without_a_broker_raises_nothing(lost: BrokerQueue) -> None:
+    lost.wake(KEYS)
+
+
+def test_waking_without_a_broker_is_given_up_soon(lost: BrokerQueue) -> None:
+    began = time.monotonic()
+    lost.wake(KEYS)
+    assert time.monotonic() - began < 1.0
+
+
+def test_waking_a_run_without_a_broker_raises_nothing(lost: BrokerQueue) -> None:
+    lost.wake_run(7)
+
+
+def test_a_broker_that_is_gone_has_no_depth(lost: BrokerQueue) -> None:
+    assert lost.depth() == -1
+
+
+def test_sending_again_without_a_broker_says_so(lost: BrokerQueue) -> None:
+    with pytest.raises(Unavailable):
+        lost.resend("reconcile", BULK, [7])
+
+
+def test_an_error_does_not_tell_the_brokers_password() -> None:
+    secret = BrokerQueue(redis_broker("redis://:s3cret@127.0.0.1:1/0"))
+    with pytest.raises(Unavailable) as raised:
+        secret.resend("reconcile", BULK, [7])
+    assert "s3cret" not in str(raised.value)
+
+
+def test_a_broker_that_refuses_writes_raises_nothing(broker: RedisBroker) -> None:
+    broker.client.config_set("maxmemory", "1")
+    try:
+        BrokerQueue(broker).wake(KEYS)
+        assert BrokerQueue(broker).depth() == 0
+    finally:
+        broker.client.config_set("maxmemory", "0")
+
+
+def test_a_broker_that_comes_back_is_used_again(valkey: str) -> None:
+    queue = BrokerQueue(made := redis_broker(valkey))
+    queue.wake(KEYS[:1])
+    with closing(redis.Redis.from_url(valkey)) as admin:
+        admin.client_kill_filter(_type="normal", skipme=True)
+    queue.wake(KEYS[1:2])
+    queue.wake(KEYS[2:])
+    assert queue.depth() >= 2
+    made.client.close()
+
+
+def test_more_items_than_fit_one_round_trip_all_arrive(broker: RedisBroker) -> None:
+    BrokerQueue(broker).wake([ItemKey(SHOP, Kind.PRODUCT, f"P{n}") for n in range(2500)])
+    assert BrokerQueue(broker).depth() == 2500
+
+
+def test_a_deaf_queue_is_always_full() -> None:
+    assert DeafQueue().depth() > QUEUE_FULL

@@ -1,0 +1,163 @@
+"""Worker processes that die: their work is done by others, and what kills them is put away."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from app.channels.queue import BrokerQueue, redis_broker
+from app.domain import Cause, Change, ItemKey, Kind
+from app.stores import catalog, dead_letters, owed
+from app.stores.engine import Database
+from tests.fakes import SHOP
+from tests.stack import eventually
+from tests.workers.perilous import clock
+
+pytestmark = pytest.mark.journey
+
+TEN_TIMES = 10.0
+
+
+class Crew:
+    """Worker processes of one installation, and what they are given to do."""
+
+    def __init__(self, database: Database, valkey: str, *, speed: float = 1.0, batch: int = 1) -> None:
+        self._start = time.time()
+        self._now = clock(self._start, speed)
+        self._arguments = [database.url, valkey, str(self._start), str(speed), str(batch)]
+        self._broker = redis_broker(valkey)
+        self._database = database
+        self._crew: list[subprocess.Popen[str]] = []
+
+    def hire(self) -> subprocess.Popen[str]:
+        """Start one more worker."""
+        command = [sys.executable, "-m", "tests.workers.perilous", *self._arguments]
+        pipe = subprocess.PIPE
+        worker = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True)
+        self._crew.append(worker)
+        return worker
+
+    def owe(self, *external_ids: str) -> None:
+        """Owe products and wake the workers, as the receiver does."""
+        changes = [Change(Kind.PRODUCT, item) for item in external_ids]
+        with self._database.begin() as conn:
+            fresh = owed.remember(conn, SHOP, changes, Cause.WEBHOOK, self._now())
+        BrokerQueue(self._broker).wake(fresh)
+
+    def is_held(self, external_id: str) -> bool:
+        with self._database.read() as conn:
+            return catalog.get(conn, SHOP, Kind.PRODUCT, (external_id,)) is not None
+
+    def is_owed(self, external_id: str) -> bool:
+        with self._database.read() as conn:
+            return owed.is_owed(conn, ItemKey(SHOP, Kind.PRODUCT, external_id))
+
+    def letters(self) -> list[dict[str, Any]]:
+        with self._database.read() as conn:
+            return dead_letters.list_(conn)
+
+    def until_buried(self, letters: int) -> list[dict[str, Any]]:
+        """Replace every worker that dies, as a supervisor does, until so many letters are there."""
+        worker = self.hire()
+
+        def buried() -> list[dict[str, Any]]:
+            nonlocal worker
+            if worker.poll() is not None:
+                worker = self.hire()
+            found = self.letters()
+            return found if len(found) >= letters else []
+
+        return list(eventually(buried, within=60, every=0.05))
+
+    def hired(self) -> int:
+        return len(self._crew)
+
+    def dismiss(self) -> None:
+        """End every worker that lives."""
+        for worker in self._crew:
+            worker.kill()
+            worker.wait(10)
+            for stream in (worker.stdin, worker.stdout):
+                if stream is not None:
+                    with suppress(BrokenPipeError):
+                        stream.close()
+        self._broker.client.close()
+
+
+@pytest.fixture
+def crew(database: Database, valkey: str) -> Iterator[Crew]:
+    crew = Crew(database, valkey)
+    yield crew
+    crew.dismiss()
+
+
+@pytest.fixture(params=[1, 100], ids=["alone", "in batches"])
+def hasty(database: Database, valkey: str, request: pytest.FixtureRequest) -> Iterator[Crew]:
+    """Whose clocks run ten times as fast, so that a lease ends after a second and a half."""
+    crew = Crew(database, valkey, speed=TEN_TIMES, batch=request.param)
+    yield crew
+    crew.dismiss()
+
+
+def test_an_item_that_kills_its_worker_dies_and_its_neighbours_live(hasty: Crew) -> None:
+    neighbours = [f"good-{n}" for n in range(5)]
+    hasty.owe("deadly", *neighbours)
+    letters = hasty.until_buried(1)
+    assert [(letter["external_id"], letter["error_type"]) for letter in letters] == [("deadly", "KilledWorker")]
+    assert not hasty.is_owed("deadly")
+    assert eventually(lambda: all(hasty.is_held(item) for item in neighbours), within=20)
+    assert hasty.hired() == 4, "three died of it, the fourth buried it"
+
+
+def started_fetching(worker: subprocess.Popen[str]) -> bool:
+    assert worker.stdout is not None
+    return "fetching\n" in worker.stdout  # reads on until that line, past what is logged
+
+
+def let_go_on(worker: subprocess.Popen[str]) -> None:
+    assert worker.stdin is not None
+    worker.stdin.write("\n")
+    worker.stdin.flush()
+
+
+def test_the_item_of_a_worker_killed_in_the_middle_is_finished_within_20_seconds(crew: Crew) -> None:
+    crew.owe("slow")
+    victim = crew.hire()
+    assert started_fetching(victim)
+    successor = crew.hire()
+    victim.kill()
+    killed_at = time.monotonic()
+    assert started_fetching(successor)
+    let_go_on(successor)
+    assert eventually(lambda: crew.is_held("slow"), within=5, every=0.05)
+    assert time.monotonic() - killed_at < 20
+
+
+def test_a_worker_told_to_stop_finishes_the_item_it_works_on(crew: Crew) -> None:
+    crew.owe("slow")
+    worker = crew.hire()
+    assert started_fetching(worker)
+    worker.terminate()
+    let_go_on(worker)
+    assert worker.wait(20) == 0
+    assert crew.is_held("slow")
+    assert not crew.is_owed("slow")
+
+
+def test_a_worker_told_to_stop_leaves_what_it_had_not_begun_to_others(crew: Crew) -> None:
+    crew.owe("slow-1", "slow-2", "slow-3", "slow-4", "waiting")
+    worker = crew.hire()
+    for _ in range(4):
+        assert started_fetching(worker)
+    worker.terminate()
+    for _ in range(4):
+        let_go_on(worker)
+    worker.wait(20)
+    crew.hire()
+    assert eventually(lambda: crew.is_held("waiting"), within=20, every=0.05)
