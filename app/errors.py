@@ -3,7 +3,8 @@
     TallyhookError
      ├ Transient            waiting helps: the owed item is tried again, later and later
      │  ├ Unavailable         no answer, a timeout, a 5xx, a dropped connection
-     │  ├ RateLimited         the vendor or our own budget says "not now" (retry_after, seconds)
+     │  ├ RateLimited         the vendor says "not now" (retry_after, seconds)
+     │  │  └ BudgetSpent        our own budget says so, before asking: no failed attempt
      │  ├ BadAnswer           an answer that cannot be true: HTML, an error body in a 200, cut short
      │  └ Held                an implausible read that a second look must confirm
      └ Permanent            waiting does not help: a dead letter, for a person
@@ -37,6 +38,10 @@ class Unavailable(Transient):
 
 class RateLimited(Transient):
     """Too many requests, by the vendor's count or our own budget's."""
+
+
+class BudgetSpent(RateLimited):
+    """Our own budget has no call left now; the vendor was not asked, so nothing has failed."""
 
 
 class BadAnswer(Transient):

@@ -31,6 +31,7 @@ class LeaseKeeper:
         self._every = every
         self._held: dict[int, Renew] = {}
         self._lock = threading.Lock()
+        self._suspect = threading.Lock()
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -48,6 +49,16 @@ class LeaseKeeper:
         finally:
             with self._lock:
                 self._held.pop(ticket, None)
+
+    @contextmanager
+    def apart(self) -> Iterator[bool]:
+        """``True`` while no other suspect is worked on in this process: one may be what kills it, the rest are not."""
+        free = self._suspect.acquire(blocking=False)
+        try:
+            yield free
+        finally:
+            if free:
+                self._suspect.release()
 
     def stop(self) -> None:
         """Stop renewing; leases then run out by themselves."""

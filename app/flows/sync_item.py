@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy import Connection
 
 from app.domain import KINDS, SKU_PREFIX, WHOLE, Answer, ItemKey, Kind, Listing, Record, Ref, key_of
-from app.errors import BadConfiguration, KilledWorker, Permanent, Unavailable
+from app.errors import BadConfiguration, BudgetSpent, KilledWorker, Permanent, RateLimited, Unavailable
 from app.flows.deps import Deps
 from app.flows.leases import LEASE, LeaseKeeper
 from app.flows.pull import pull
@@ -35,12 +35,31 @@ def sync_item(deps: Deps, keeper: LeaseKeeper, key: ItemKey) -> None:
     source = deps.sources.get(key.connection)
     if source is None:
         raise BadConfiguration(f"item {key} belongs to connection {key.connection!r}, which is not configured")
-    with deps.database.begin() as conn:
-        claims = owed.claim(conn, key, more=source.batch_size(key.kind) - 1, lease=LEASE, now=deps.now())
-    if not claims:
+    if _work_on(deps, keeper, source, key):
         return
-    with keeper.hold(lambda conn, until: owed.extend(conn, claims, until=until)):
-        _work(deps, source, claims)
+    with deps.database.read() as conn:
+        suspect = owed.is_suspect(conn, key, deps.now())
+    if suspect:
+        _work_apart(deps, keeper, source, key)
+
+
+def _work_apart(deps: Deps, keeper: LeaseKeeper, source: Source, key: ItemKey) -> None:
+    """One suspect at a time in a process: they would all be lost with the one that kills it. The others are sent
+    again by the sweep."""
+    with keeper.apart() as alone:
+        if alone:
+            _work_on(deps, keeper, source, key, suspects=True)
+
+
+def _work_on(deps: Deps, keeper: LeaseKeeper, source: Source, key: ItemKey, *, suspects: bool = False) -> bool:
+    """Lease and work; ``False`` when there was nothing to lease."""
+    more = source.batch_size(key.kind) - 1
+    with deps.database.begin() as conn:
+        claims = owed.claim(conn, key, more=more, lease=LEASE, now=deps.now(), suspects=suspects)
+    if claims:
+        with keeper.hold(lambda conn, until: owed.extend(conn, claims, until=until)):
+            _work(deps, source, claims)
+    return bool(claims)
 
 
 def _work(deps: Deps, source: Source, claims: Sequence[Claim]) -> None:
@@ -52,6 +71,9 @@ def _work(deps: Deps, source: Source, claims: Sequence[Claim]) -> None:
             _wake(deps, pull(deps, first))
         else:
             _sync(deps, source, claims)
+    except (RateLimited, Unavailable) as error:  # this tells nothing about the neighbours
+        _give_back(deps, claims[1:], error)
+        _failed(deps, claims[:1], error)
     except Exception as error:
         if len(claims) > 1 and isinstance(error, Permanent):
             _one_by_one(deps, source, claims)
@@ -137,6 +159,9 @@ def _one_by_one(deps: Deps, source: Source, claims: Sequence[Claim]) -> None:
 def _failed(deps: Deps, claims: Sequence[Claim], error: Exception, *, own: bool = True) -> None:
     """Postpone what waiting may cure. The rest is raised if it is this message's own item (the first claim);
     a neighbour's failure waits for a message of its own, which then raises it."""
+    if isinstance(error, BudgetSpent):
+        _give_back(deps, claims, error)
+        return
     for claim in claims:
         wait = wait_before_retry(error, claim.attempts + 1, random.random())  # noqa: S311
         if wait is not None:
@@ -146,6 +171,19 @@ def _failed(deps: Deps, claims: Sequence[Claim], error: Exception, *, own: bool 
         else:
             _postpone(deps, claim, error, 0.0)
             _wake(deps, [claim.key])
+
+
+def _give_back(deps: Deps, claims: Sequence[Claim], error: Exception) -> None:
+    """Postpone without counting a failure: what failed is fetched alone from then on, and a storm of items that were
+    only unlucky would become a storm of calls."""
+    if not claims:
+        return
+    wait = wait_before_retry(error, 1, random.random()) or 0.0  # noqa: S311
+    next_at = deps.now() + timedelta(seconds=wait)
+    with deps.database.begin() as conn:
+        for claim in sorted(claims, key=lambda held: held.key):
+            owed.postpone(conn, claim, next_at=next_at)
+    log.info("given_back", item="/".join(claims[0].key), items=len(claims), wait=round(wait, 1), error=str(error))
 
 
 def _postpone(deps: Deps, claim: Claim, error: Exception, wait: float) -> None:

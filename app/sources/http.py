@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 import httpx
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, stop_after_delay, wait_random_exponential
 
-from app.errors import AuthRejected, RateLimited, Refused, Unavailable
+from app.errors import AuthRejected, BudgetSpent, RateLimited, Refused, Unavailable
 from app.sources.base import Context, Limit
 
 LONGEST_WAIT = 900.0  # seconds; a vendor that asks for more is asked again sooner
@@ -113,7 +113,7 @@ class Http:
         while limits and (wait := self._context.budget.take(limits)) > 0:
             if waited + wait > self._context.patience:
                 names = ", ".join(limit.name for limit in limits)
-                raise RateLimited(f"our own budget is used up ({names})", retry_after=wait)
+                raise BudgetSpent(f"our own budget is used up ({names})", retry_after=wait)
             self._context.sleep(wait)
             waited += wait
 

@@ -19,8 +19,7 @@ from app.stores.statements import Statement, is_sqlite, storable
 _EVENTS = SQLModel.metadata.tables[str(tables.InboxEvent.__tablename__)]
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(msgspec.Struct, frozen=True):
     """One verified delivery with everything that came with it."""
 
     connection: str

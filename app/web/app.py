@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
-from starlette.routing import Route
+from starlette.middleware import Middleware
 
 from app.flows.deps import Deps
 from app.flows.receive import Intake
 from app.web.status import health_routes
-from app.web.webhooks import Limits, Webhooks
+from app.web.webhooks import Door, Limits, Webhooks
 
 
 def create_app(deps: Deps, limits: Limits) -> Starlette:
@@ -33,8 +33,8 @@ def create_app(deps: Deps, limits: Limits) -> Starlette:
 
     return Starlette(
         routes=[
-            Route("/webhooks/{connection}", webhooks, methods=["POST"]),
             *health_routes(deps),
         ],
+        middleware=[Middleware(Door, webhooks=webhooks)],
         lifespan=lifespan,
     )

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import structlog
 from starlette.responses import JSONResponse, Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.domain import Delivery
 from app.flows.deps import Deps
@@ -21,6 +21,8 @@ from app.web.watch import Watch
 
 COMMIT_TIMEOUT = 8.0
 """Seconds until a delivery that could not be committed is answered 503; vendors give up after 10."""
+
+PREFIX = "/webhooks/"
 
 LONGEST_ID = 500
 
@@ -76,7 +78,7 @@ class Webhooks:
         await response(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive) -> Response:
-        connection = scope["path_params"]["connection"]
+        connection = scope["path"][len(PREFIX) :]
         source = self._deps.sources.get(connection)
         if source is None or source.receiver is None:
             return _refuse(404, "unknown_connection", "no connection of this name takes webhooks here")
@@ -130,6 +132,23 @@ class Webhooks:
                 raise TooLarge
             more = message.get("more_body", False)
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+class Door:
+    """Middleware that takes deliveries before the router: routing them would cost as much as verifying them."""
+
+    def __init__(self, app: ASGIApp, webhooks: Webhooks) -> None:
+        self._app = app
+        self._webhooks = webhooks
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Deliveries to the webhooks, everything else to the router."""
+        if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
+            await self._app(scope, receive, send)
+        elif scope["method"] != "POST":
+            await _refuse(405, "method_not_allowed", "deliveries are posted")(scope, receive, send)
+        else:
+            await self._webhooks(scope, receive, send)
 
 
 def _check_ids(delivery: Delivery) -> None:

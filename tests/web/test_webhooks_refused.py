@@ -221,7 +221,7 @@ def test_bytes_that_are_not_utf8_are_400(bridged: httpx.Client) -> None:
     assert bridge(bridged, b'{"event": "\xff\xfe"}') == 400
 
 
-@pytest.mark.parametrize("odd", ["\\u0000", "\\ud83d\\ude00", "'; DROP TABLE inbox_events; --", "x" * 10_000])
+@pytest.mark.parametrize("odd", ["\\u0000", "\\ud83d\\ude00", "'; DROP TABLE inbox_events; --"])
 def test_an_odd_product_name_is_stored(bridged: httpx.Client, odd: str) -> None:
     body = b'{"event": "product.updated", "data": {"productId": "%s"}}' % odd.encode()
     assert bridge(bridged, body) == 202

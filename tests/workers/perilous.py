@@ -2,7 +2,7 @@
 
 ``python -m tests.workers.perilous <database url> <redis url> <clock's start> <clock's speed>``. A product whose name
 begins with "deadly" takes the process down; one that begins with "slow" says so on standard output and waits for a
-line on standard input. The clock can run faster than time, so that leases end soon.
+byte on standard input. The clock can run faster than time, so that leases end soon.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class PerilousShop(FakeSource):
                 os.kill(os.getpid(), signal.SIGKILL)
             if ref.external_id.startswith("slow"):
                 print("fetching", flush=True)
-                sys.stdin.readline()
+                os.read(0, 1)  # not through sys.stdin: several threads wait here
             self.put(listing(ref.external_id))
         return super().fetch(refs)
 

@@ -112,7 +112,7 @@ def test_an_item_that_kills_its_worker_dies_and_its_neighbours_live(hasty: Crew)
     assert [(letter["external_id"], letter["error_type"]) for letter in letters] == [("deadly", "KilledWorker")]
     assert not hasty.is_owed("deadly")
     assert eventually(lambda: all(hasty.is_held(item) for item in neighbours), within=20)
-    assert hasty.hired() == 4, "three died of it, the fourth buried it"
+    assert hasty.hired() == 4, [worker.poll() for worker in hasty._crew]
 
 
 def started_fetching(worker: subprocess.Popen[str]) -> bool:

@@ -5,7 +5,7 @@ Where a statement must wait for rows it locks them in the order of their keys, a
 them, so that receivers, workers and sweeps never deadlock.
 """
 
-from app.stores.owed.claiming import Claim, claim, drop, extend, fail, postpone, release
+from app.stores.owed.claiming import Claim, claim, drop, extend, fail, is_suspect, postpone, release
 from app.stores.owed.covering import Noted, noted, settle_noted
 from app.stores.owed.remembering import Wanted, add, owe, remember, revive, wake
 from app.stores.owed.settling import settle
@@ -26,6 +26,7 @@ __all__ = [
     "extend",
     "fail",
     "is_owed",
+    "is_suspect",
     "newer",
     "noted",
     "overdue",

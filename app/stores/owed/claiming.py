@@ -39,10 +39,17 @@ _LEASE = """
 """
 _CLAIMED = "kind, owed_items.external_id, rev, attempts, kills, version, cause, first_seen_at"
 
+# What failed, or took a worker down twice, is fetched alone: it must not take its neighbours with it again. A lease
+# that ended is one of those times, though it is counted only when the item is claimed.
+_SUSPECT_FROM = 2
+_KILLS = "owed_items.kills + CASE WHEN owed_items.lease_until IS NULL THEN 0 ELSE 1 END"
+_MAY_COME_ALONG = f"{_FREE} AND external_id <> '{WHOLE}' AND attempts = 0 AND {_KILLS} < {_SUSPECT_FROM}"
+
 # No SKIP LOCKED for the item itself: a receiver just adding a change to it must not make its only hint a no-op.
-_CLAIM_ITEM = Statement(f"UPDATE owed_items SET {_LEASE} WHERE {_KEY} AND {_FREE} RETURNING {_CLAIMED}")
-# What failed, or took a worker down twice, is fetched alone: it must not take its neighbours with it again.
-_MAY_COME_ALONG = f"{_FREE} AND external_id <> '{WHOLE}' AND attempts = 0 AND kills < 2"
+_CLAIM_ITEM = Statement(
+    f"UPDATE owed_items SET {_LEASE} WHERE {_KEY} AND {_FREE} AND {_KILLS} < :kills RETURNING {_CLAIMED}"
+)
+_IS_SUSPECT = Statement(f"SELECT 1 FROM owed_items WHERE {_KEY} AND {_FREE} AND {_KILLS} >= {_SUSPECT_FROM}")
 # Looking only at the nearest by key bounds the work, however many items are leased or not due. Each step can only
 # be a short walk along the key's index: PostgreSQL plans a join here that takes seconds while its statistics are old.
 _NEIGHBOURS = """
@@ -73,21 +80,32 @@ _CLAIM_OTHERS = Statement(
     RETURNING {_CLAIMED}
     """,
 )
+_MANY = 1_000_000_000
 _NEAR = 4  # how many times ``more`` neighbours are looked at on either side
 
 
-def claim(conn: Connection, key: ItemKey, *, more: int, lease: float, now: datetime) -> list[Claim]:
+def claim(
+    conn: Connection, key: ItemKey, *, more: int, lease: float, now: datetime, suspects: bool = True
+) -> list[Claim]:
     """Lease an item for ``lease`` seconds, and up to ``more`` due ones of its neighbours in connection and kind.
 
     The item itself comes first; empty when it is not owed, not due yet, or leased to somebody else. A lease that
-    expired is taken over and counts as one of the item's ``kills``. ``WHOLE`` is claimed alone and never as another.
+    expired is taken over and counts as one of the item's ``kills``. ``WHOLE`` is claimed alone and never as another,
+    so are suspects, and those only with ``suspects``.
     """
     token = uuid.uuid4().hex
     asked = {**key_of(key), "token": token, "until": now + timedelta(seconds=lease), "now": now}
-    rows = _CLAIM_ITEM.run(conn, asked)
-    if rows and more > 0 and key.external_id != WHOLE:
-        rows += _CLAIM_OTHERS.run(conn, {**asked, "more": more, "near": _NEAR * more})
-    return [_claim(key.connection, token, now, row) for row in rows]
+    rows = _CLAIM_ITEM.run(conn, {**asked, "kills": _MANY if suspects else _SUSPECT_FROM})
+    claims = [_claim(key.connection, token, now, row) for row in rows]
+    if claims and more > 0 and key.external_id != WHOLE and claims[0].kills < _SUSPECT_FROM:
+        others = _CLAIM_OTHERS.run(conn, {**asked, "more": more, "near": _NEAR * more})
+        claims += [_claim(key.connection, token, now, row) for row in others]
+    return claims
+
+
+def is_suspect(conn: Connection, key: ItemKey, now: datetime) -> bool:
+    """Whether an item that is due was being worked on twice or more when a worker died: it may be what kills them."""
+    return bool(_IS_SUSPECT.run(conn, {**key_of(key), "now": now}))
 
 
 def _claim(connection: str, token: str, now: datetime, row: Sequence[Any]) -> Claim:
