@@ -52,7 +52,7 @@ class LeaseKeeper:
 
     @contextmanager
     def apart(self) -> Iterator[bool]:
-        """``True`` while no other suspect is worked on in this process: one may be what kills it, the rest are not."""
+        """``True`` while no other suspect is worked on in this process: one of them may be what kills it."""
         free = self._suspect.acquire(blocking=False)
         try:
             yield free

@@ -6,11 +6,13 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 from sqlalchemy import text
 
+from app.stores import beats
 from app.stores.engine import Database, open_database
 from tests.bench import servers
 
@@ -45,11 +47,21 @@ class Installation:
 
     @contextmanager
     def workers(self, module: str = "workers", *command: str) -> Iterator[None]:
-        """Two live worker processes of 16 threads while the block runs; of another ``module`` for a baseline."""
+        """Two live worker processes of 16 threads while the block runs; of another ``module`` for a baseline.
+
+        They have booted when the block begins: what comes while nobody works would gather, and be taken for a storm.
+        """
+        began = datetime.now(UTC)
         with ExitStack() as stack:
             for _ in range(WORKERS):
                 stack.enter_context(servers.process(module, *(command or LIVE), env=self.environment))
+            while self._alive(began) < WORKERS:
+                time.sleep(0.1)
             yield
+
+    def _alive(self, since: datetime) -> int:
+        with self.database.read() as conn:
+            return beats.alive(conn, "worker", since)
 
     def calls(self) -> int:
         """How many calls the vendor has had."""

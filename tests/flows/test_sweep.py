@@ -159,9 +159,22 @@ def test_what_a_full_queue_did_not_get_comes_when_it_has_room(world: World) -> N
     owe(world, "A")
     world.queue.depth = lambda: QUEUE_FULL + 1  # type: ignore[method-assign]
     sweep(world.deps)
-    world.queue.depth = lambda: QUEUE_FULL  # type: ignore[method-assign]
+    world.queue.depth = lambda: 0  # type: ignore[method-assign]
     sweep(world.deps)
     assert world.queue.woken == [key("A")]
+
+
+def test_an_item_whose_message_is_on_its_way_gets_no_second_one(world: World) -> None:
+    owe(world, "A")
+    world.queue.depth = lambda: 1  # type: ignore[method-assign]
+    sweep(world.deps)
+    assert world.queue.woken == []
+
+
+def test_messages_on_their_way_are_not_sent_once_more(world: World) -> None:
+    owe(world, *(f"P{n}" for n in range(10)))
+    world.queue.depth = lambda: 7  # type: ignore[method-assign]
+    assert sweep(world.deps) == 3
 
 
 def test_an_unreachable_queue_does_not_stop_the_sweep(world: World) -> None:
