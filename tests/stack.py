@@ -26,7 +26,6 @@ from app.domain import Kind
 from app.stores import catalog_sql
 from app.stores.engine import open_database
 
-
 ZERO_IS_ABSENT = {"finale"}
 
 

@@ -10,12 +10,12 @@ from typing import Annotated, NoReturn
 
 import typer
 import uvicorn
-from rich.console import Console
 from rich.json import JSON
 
 from app import config, sources, wiring
 from app.cli import holds as holds_commands
 from app.cli import letters
+from app.cli.console import console
 from app.cli.up import run_stack
 from app.errors import Refused
 from app.flows.status import overview, readiness
@@ -30,7 +30,6 @@ app = typer.Typer(
 )
 app.add_typer(letters.app, name="dead")
 app.add_typer(holds_commands.app, name="holds")
-console = Console()
 
 
 @app.command()

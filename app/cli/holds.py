@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from app import config, wiring
+from app.cli.console import console
 from app.errors import Refused
 from app.stores import holds
 
 app = typer.Typer(help="Held batches: reads so implausible that a person must look.", no_args_is_help=True)
-console = Console()
 
 
 @app.command("list")
@@ -25,7 +25,9 @@ def list_() -> None:
     table = Table("id", "held", "connection", "kind", "reason", "what it would do")
     for hold in found:
         held_at = f"{hold['held_at']:%F %T}"
-        table.add_row(str(hold["id"]), held_at, hold["connection"], hold["kind"], hold["reason"], hold["summary"])
+        table.add_row(
+            str(hold["id"]), held_at, hold["connection"], hold["kind"], hold["reason"], _told(hold["summary"])
+        )
     console.print(table if found else "Nothing is held.")
 
 
@@ -39,6 +41,10 @@ def release(hold_id: Annotated[int, typer.Argument(help="number of the hold")]) 
 def dismiss(hold_id: Annotated[int, typer.Argument(help="number of the hold")]) -> None:
     """Do not believe it: keep our rows; a later implausible read is held again."""
     _close(hold_id, "dismissed")
+
+
+def _told(summary: Mapping[str, int]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in summary.items())
 
 
 def _close(hold_id: int, state: str) -> None:

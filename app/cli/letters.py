@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import msgspec
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from app import config, wiring
+from app.cli.console import console
 from app.errors import Refused
 from app.flows.replay import replay
 from app.stores import dead_letters
 
 app = typer.Typer(help="Dead letters: messages that will not be retried by themselves.", no_args_is_help=True)
-console = Console()
 
 
 @app.command("list")
@@ -30,9 +28,8 @@ def list_(
         total = dead_letters.count(conn, state=state)
     table = Table("id", "died", "item", "tries", "error", title=f"{total} {state}")
     for letter in found:
-        tries = len(msgspec.json.decode(letter["attempts"]))
         error = f"{letter['error_type']}: {letter['error']}"[:100]
-        table.add_row(str(letter["id"]), f"{letter['died_at']:%F %T}", _item(letter), str(tries), error)
+        table.add_row(str(letter["id"]), f"{letter['died_at']:%F %T}", _item(letter), str(letter["tries"]), error)
     console.print(table if found else f"No {state} letters.")
 
 
@@ -50,7 +47,7 @@ def show(letter_id: Annotated[int, typer.Argument(help="number of the letter")])
     console.print(
         f"item {_item(letter)}, first failed {letter['first_failed_at']:%F %T} UTC, died {letter['died_at']:%F %T}"
     )
-    for attempt in msgspec.json.decode(letter["attempts"]):
+    for attempt in letter["attempts"]:
         console.rule(f"attempt {attempt['number']} at {attempt['at']} by {attempt['worker']}", align="left")
         console.print(f"{attempt['error_type']}: {attempt['error']}", markup=False)
         console.print(attempt["traceback"], markup=False, style="dim")

@@ -9,10 +9,9 @@ from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
-from rich.console import Console
-
 from app import sources
 from app.cli.children import Child, Children
+from app.cli.console import console
 from app.cli.embedded import await_port, await_valkey, free_port, locked, valkey, valkey_binary
 from app.cli.narrator import Narrator
 from app.config import Settings
@@ -20,8 +19,6 @@ from app.errors import Unavailable
 from app.stores.engine import open_database
 
 SIMULATOR_PORT = 8100
-
-console = Console(highlight=False)
 
 
 def run_stack(settings: Settings, *, data_dir: Path, demo: Mapping[str, int] | None = None) -> None:

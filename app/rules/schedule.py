@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -9,11 +10,16 @@ from apscheduler.triggers.cron import CronTrigger
 
 from app.errors import BadConfiguration
 
+WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
+"""Cron counts from Sunday, 7 being Sunday again; the parser we use counts from Monday, so it gets names."""
+
 
 def trigger(cron: str, timezone: str) -> CronTrigger:
     """Parse a five-field cron expression; raises ``BadConfiguration`` with the reason."""
     try:
-        return CronTrigger.from_crontab(cron, timezone=ZoneInfo(timezone))
+        *fields, weekday = cron.split(" ")
+        named = re.sub(r"(?<![/\w])[0-7]", lambda day: WEEKDAYS[int(day[0])], weekday)
+        return CronTrigger.from_crontab(" ".join([*fields, named]), timezone=ZoneInfo(timezone))
     except (ValueError, KeyError, TypeError) as error:
         raise BadConfiguration(f"cron {cron!r} in {timezone!r}: {error}; right would be '0 3 * * *'") from error
 

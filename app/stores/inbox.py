@@ -61,7 +61,7 @@ _INSERT_SQLITE = Statement(
     f"""
     INSERT INTO {_COLUMNS}
     SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
-           substr(:bodies, value ->> 8, value ->> 9)
+           coalesce(substr(:bodies, value ->> 8, value ->> 9), x'')
     FROM json_each(:rows) WHERE true
     ON CONFLICT (connection, event_id) DO NOTHING
     """

@@ -118,7 +118,7 @@ class Webhooks:
 
     async def _read(self, headers: dict[str, str], receive: Receive) -> bytes:
         declared = headers.get("content-length", "")
-        if declared.isdigit() and int(declared) > self._limits.body:
+        if declared.isascii() and declared.isdigit() and (len(declared) > 18 or int(declared) > self._limits.body):
             raise TooLarge
         chunks: list[bytes] = []
         size, more = 0, True

@@ -11,7 +11,9 @@ from typing import Any
 import httpx
 import psycopg
 
-TABLE = "CREATE TABLE IF NOT EXISTS floor_rows (id TEXT PRIMARY KEY, body TEXT NOT NULL, written_at {moment} NOT NULL)"
+TABLE = (
+    "CREATE TABLE IF NOT EXISTS floor_rows (id TEXT PRIMARY KEY, body TEXT NOT NULL, written_at {moment} NOT NULL)"
+)
 _UPSERT = """
     INSERT INTO floor_rows (id, body, written_at) VALUES ({mark}, {mark}, {mark})
     ON CONFLICT (id) DO UPDATE SET body = excluded.body, written_at = excluded.written_at

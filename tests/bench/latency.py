@@ -55,7 +55,9 @@ def main() -> None:
         _default_worker()
         return
     print(f"latency at {chosen.rate:g} events/s (Poisson) for {chosen.seconds:g} s; {servers.machine()}")
-    print(f"vendor {installation.UPSTREAM_MS} ms, {installation.WORKERS} worker processes of 16 threads; milliseconds")
+    print(
+        f"vendor {installation.UPSTREAM_MS} ms, {installation.WORKERS} worker processes of 16 threads; milliseconds"
+    )
     for kind in [chosen.database] if chosen.database else DATABASES:
         _bench(kind, chosen.rate, chosen.seconds)
 
@@ -83,7 +85,9 @@ def _bench(kind: str, rate: float, seconds: float) -> None:
     _line("Tallyhook, from our 202 to the row", ours.answered, floor, ours.calls)
     _line("Tallyhook, from receipt to the row", ours.received, floor, ours.calls)
     _line("with Dramatiq's worker defaults, from our 202", defaults.answered, floor, defaults.calls)
-    print(f"not in ours: the commit itself, {_at(commits, 0.5):.1f} ms (p99 {_at(commits, 0.99):.1f}) when measured alone")
+    print(
+        f"not in ours: the commit itself, {_at(commits, 0.5):.1f} ms (p99 {_at(commits, 0.99):.1f}) when measured alone"
+    )
     sys.stdout.flush()
 
 
@@ -116,9 +120,7 @@ def _seed(place: Installation, ids: Sequence[str]) -> None:
     """Hold the products already, so that a notice's SKU leads to a record at once."""
     long_ago = datetime.now(UTC) - timedelta(days=1)
     with place.database.begin() as conn:
-        catalog.apply(
-            conn, "finale", [Listing(id_, sku=f"SKU-{id_}") for id_ in ids], read_at=long_ago, now=long_ago
-        )
+        catalog.apply(conn, "finale", [Listing(id_, sku=f"SKU-{id_}") for id_ in ids], read_at=long_ago, now=long_ago)
 
 
 def _send(place: Installation, ids: Sequence[str], rate: float) -> dict[str, float]:

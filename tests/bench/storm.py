@@ -58,7 +58,9 @@ def _bench(kind: str, events: int, items: int) -> None:
     print(f"{'':34}{'calls':>9}{'events per call':>17}")
     print(f"{'one call per event':34}{events:9,}{1:17.0f}")
     print(f"{'Tallyhook':34}{calls:9,}{events / calls:17,.0f}")
-    print(f"taken in {sent:.1f} s ({figures.rate:,.0f}/s, p99 {figures.p99:.0f} ms), nothing owed after {settled:.1f} s;")
+    print(
+        f"taken in {sent:.1f} s ({figures.rate:,.0f}/s, p99 {figures.p99:.0f} ms), nothing owed after {settled:.1f} s;"
+    )
     print(f"{waits[0]:,} settlements of {int(waits[1]):,} changes")
     sys.stdout.flush()
 

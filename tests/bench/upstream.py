@@ -105,9 +105,7 @@ def _item(id_: str) -> dict[str, Any]:
         **changed,
         "item_data": {
             "name": f"Item {id_}",
-            "variations": [
-                {"type": "ITEM_VARIATION", "id": f"{id_}-1", **changed, "item_variation_data": variation}
-            ],
+            "variations": [{"type": "ITEM_VARIATION", "id": f"{id_}-1", **changed, "item_variation_data": variation}],
         },
     }
 

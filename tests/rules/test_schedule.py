@@ -38,3 +38,12 @@ def test_a_daily_job_fires_once_a_day_over_a_daylight_saving_change(day: datetim
 def test_a_bad_schedule_is_refused_with_an_example(cron: str, zone: str) -> None:
     with pytest.raises(BadConfiguration, match="right would be"):
         latest_slot(cron, zone, NOON, NOON)
+
+
+@pytest.mark.parametrize(
+    ("cron", "weekday"),
+    [("0 3 * * 0", "Sunday"), ("0 3 * * 7", "Sunday"), ("0 3 * * 1", "Monday"), ("0 3 * * fri", "Friday")],
+)
+def test_weekdays_count_from_sunday_as_cron_does(cron: str, weekday: str) -> None:
+    (slot,) = next_slots(cron, "UTC", NOON, 1)
+    assert f"{slot:%A}" == weekday

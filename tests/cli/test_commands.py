@@ -1,0 +1,112 @@
+"""The console commands on real data: what a support engineer types at three in the morning must not crash."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from datetime import UTC, datetime
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from app.cli.commands import app
+from app.domain import Cause, Change, ItemKey, Kind
+from app.errors import Refused, Unmappable
+from app.stores import dead_letters, holds, owed
+from app.stores.engine import open_database
+
+NOW = datetime(2026, 6, 1, 3, 0, tzinfo=UTC)
+KEY = ItemKey("shop", Kind.PRODUCT, "SKU-1")
+
+
+@pytest.fixture(autouse=True)
+def installation(sqlite_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
+    """The environment of an installation that has one dead letter and one held batch."""
+    monkeypatch.chdir(str(tmp_path))
+    monkeypatch.setenv("TALLYHOOK_DATABASE_URL", sqlite_url)
+    monkeypatch.setenv("COLUMNS", "200")
+    with closing(open_database(sqlite_url)) as database, database.begin() as conn:
+        owed.remember(conn, "shop", [Change(Kind.PRODUCT, "SKU-1")], Cause.WEBHOOK, NOW)
+        try:
+            raise Unmappable("price: expected a number, got 'free'")
+        except Unmappable as error:
+            dead_letters.bury(
+                conn,
+                message_id="m1",
+                actor="sync_item",
+                queue="live",
+                args=list(map(str, KEY)),
+                key=KEY,
+                cause=None,
+                error=error,
+                worker="worker@here:1",
+                now=NOW,
+            )
+        holds.hold(
+            conn,
+            connection="shop",
+            kind=Kind.STOCK,
+            run_id=None,
+            reason="would zero 100 of 100 rows (100%)",
+            summary={"rows_here": 100, "rows_read": 0},
+            now=NOW,
+        )
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments))
+
+
+def test_dead_list_names_the_item_and_its_error() -> None:
+    printed = run("dead", "list").output
+    assert "shop/product/SKU-1" in printed
+    assert "expected a number" in printed
+
+
+def test_dead_show_tells_every_attempt_with_its_traceback() -> None:
+    printed = run("dead", "show", "1").output
+    assert "attempt 1" in printed
+    assert "Traceback" in printed
+
+
+def test_dead_replay_owes_the_item_again(sqlite_url: str) -> None:
+    assert "owed again" in run("dead", "replay", "1").output
+    with closing(open_database(sqlite_url)) as database, database.read() as conn:
+        assert owed.is_owed(conn, KEY)
+
+
+def test_a_letter_is_replayed_only_once() -> None:
+    run("dead", "replay", "1")
+    assert isinstance(run("dead", "replay", "1").exception, Refused)
+
+
+def test_a_letter_that_does_not_exist_is_refused_by_number() -> None:
+    assert "99" in str(run("dead", "show", "99").exception)
+
+
+def test_holds_list_tells_what_the_batch_would_do() -> None:
+    printed = run("holds", "list").output
+    assert "would zero 100 of 100 rows" in printed
+    assert "rows read 0" in printed
+
+
+def test_a_released_hold_is_no_longer_listed() -> None:
+    assert run("holds", "release", "1").exit_code == 0
+    assert "Nothing is held" in run("holds", "list").output
+
+
+def test_status_is_json() -> None:
+    assert json.loads(run("status").output)["dead_letters"] == 1
+
+
+def test_ready_exits_with_1_when_no_worker_is_alive() -> None:
+    assert run("ready").exit_code == 1
+
+
+def test_up_without_connections_says_what_to_set() -> None:
+    assert "TALLYHOOK_CONNECTIONS__" in str(run("up").exception)
+
+
+def test_reconcile_of_an_unknown_connection_is_refused() -> None:
+    assert "nobody" in str(run("reconcile", "nobody").exception)
