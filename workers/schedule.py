@@ -9,8 +9,10 @@ import structlog
 
 from app import wiring
 from app.config import Settings
+from app.errors import TallyhookError
 from app.flows.beat import beat
 from app.flows.deps import Deps
+from app.flows.heal import heal_gaps
 from app.flows.sweep import sweep
 from app.flows.tick import first_load, plan, tick
 
@@ -27,10 +29,18 @@ def run_clock(settings: Settings) -> None:
         signal.signal(number, lambda *_: stopping.set())
     plan(deps, poll=settings.poll_cron, reconcile=settings.reconcile_cron, timezone=settings.timezone)
     first_load(deps)
+    _heal(deps)
     log.info("clock_started", connections=sorted(deps.sources))
     while not stopping.wait(EVERY):
         _tick(deps)
     deps.database.close()
+
+
+def _heal(deps: Deps) -> None:
+    try:
+        heal_gaps(deps)
+    except TallyhookError as error:  # the polls will see what the ledger could not tell
+        log.warning("gap_not_healed", error=str(error))
 
 
 def _tick(deps: Deps) -> None:

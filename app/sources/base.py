@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import httpx
 
@@ -86,6 +86,7 @@ class Recorded(NamedTuple):
     body: bytes
 
 
+@runtime_checkable
 class EventLedger(Protocol):
     """What a source can also be: one that keeps past events, so that missed deliveries can be found."""
 

@@ -24,8 +24,8 @@ from statistics import median
 import msgspec
 import uvloop
 
-from app.domain import Listing
-from app.stores import catalog
+from app.domain import Kind, Listing
+from app.stores import catalog, watermarks
 from app.stores.columns import moment_from
 from tests.bench import installation, servers
 from tests.bench.floor import Fetcher, Rows
@@ -117,9 +117,10 @@ def _measure(place: Installation, label: str, rate: float, seconds: float) -> Wa
 
 
 def _seed(place: Installation, ids: Sequence[str]) -> None:
-    """Hold the products already, so that a notice's SKU leads to a record at once."""
+    """Hold the products already, so that a notice's SKU leads to a record at once; they were read yesterday."""
     long_ago = datetime.now(UTC) - timedelta(days=1)
     with place.database.begin() as conn:
+        watermarks.put(conn, "finale", Kind.PRODUCT, long_ago.strftime("%Y-%m-%dT%H:%M:%S"), long_ago)
         catalog.apply(conn, "finale", [Listing(id_, sku=f"SKU-{id_}") for id_ in ids], read_at=long_ago, now=long_ago)
 
 

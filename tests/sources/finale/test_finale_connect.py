@@ -62,6 +62,11 @@ def test_the_defaults_are_the_vendors_limits() -> None:
     assert limits == [("get", 120, 60 + MARGIN), ("collection", 300, 3600 + MARGIN)]
 
 
+def test_a_rate_of_zero_is_no_limit() -> None:
+    options = read("finale", {**GIVEN, "gets_per_minute": "0", "reads_per_hour": "0"})
+    assert (options.rates.record, options.rates.collection) == ((), ())
+
+
 def test_history_starts_on_a_utc_day() -> None:
     assert read("finale", {**GIVEN, "history_start": "2020-02-03"}).history_start == datetime(2020, 2, 3, tzinfo=UTC)
 

@@ -1,0 +1,67 @@
+"""What becomes of items that could not be fetched through no fault of their own."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from app.domain import Cause, Change, ItemKey, Kind
+from app.errors import BudgetSpent, RateLimited, Unavailable
+from app.flows.leases import LeaseKeeper
+from app.flows.sync_item import sync_item
+from app.stores import owed
+from app.stores.engine import Database
+from tests.fakes import SHOP, FakeSource, World, listing
+
+ITEMS = ("A", "B", "C")
+
+
+@pytest.fixture
+def world(database: Database) -> World:
+    """A shop with batch reads that owes three products."""
+    world = World(database, FakeSource(batch=10))
+    world.source.put(*map(listing, ITEMS))
+    with database.begin() as conn:
+        changes = [Change(Kind.PRODUCT, item) for item in ITEMS]
+        owed.remember(conn, SHOP, changes, Cause.WEBHOOK, world.clock())
+    return world
+
+
+def sync(world: World, item: str) -> None:
+    sync_item(world.deps, LeaseKeeper(world.database), ItemKey(SHOP, Kind.PRODUCT, item))
+
+
+def asked_later(world: World, item: str) -> list[list[str]]:
+    """What one message asks the vendor for once the backoff is over."""
+    world.source.asked.clear()
+    world.clock.moment += timedelta(minutes=5)
+    sync(world, item)
+    return [sorted(asked) for asked in world.source.asked]
+
+
+def test_a_spent_budget_does_not_part_a_batch(world: World) -> None:
+    world.source.failures.append(BudgetSpent("none left", retry_after=0.5))
+    sync(world, "A")
+    assert asked_later(world, "B") == [["A", "B", "C"]]
+
+
+def test_a_spent_budget_is_no_failed_attempt(world: World) -> None:
+    world.source.failures.append(BudgetSpent("none left", retry_after=0.5))
+    sync(world, "A")
+    with world.database.begin() as conn:
+        assert conn.exec_driver_sql("SELECT count(*) FROM attempts").scalar() == 0
+
+
+def test_a_spent_budget_leaves_nothing_due_at_once(world: World) -> None:
+    world.source.failures.append(BudgetSpent("none left", retry_after=0.5))
+    sync(world, "A")
+    with world.database.begin() as conn:
+        assert owed.due(conn, world.clock()) == 0
+
+
+@pytest.mark.parametrize("error", [RateLimited("slow down"), Unavailable("down")])
+def test_an_outage_counts_against_the_messages_own_item_only(world: World, error: Exception) -> None:
+    world.source.failures.append(error)
+    sync(world, "A")
+    assert asked_later(world, "B") == [["B", "C"]]
