@@ -117,7 +117,8 @@ def test_an_item_that_kills_its_worker_dies_and_its_neighbours_live(hasty: Crew)
 
 def started_fetching(worker: subprocess.Popen[str]) -> bool:
     assert worker.stdout is not None
-    return "fetching\n" in worker.stdout  # reads on until that line, past what is logged
+    # Reads on until such a line, past what is logged; a log line of another thread may stand before it.
+    return any(line.endswith("fetching\n") for line in worker.stdout)
 
 
 def let_go_on(worker: subprocess.Popen[str]) -> None:
