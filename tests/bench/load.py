@@ -79,6 +79,9 @@ class _Client(asyncio.Protocol):
         self._transport.write(wire)
 
     def data_received(self, data: bytes) -> None:
+        if not self._buffer and data[9:12] == b"202" and data.endswith(b"\r\n\r\n"):  # the answer hoped for
+            self._answered(202)
+            return
         self._buffer += data
         end = self._buffer.find(b"\r\n\r\n")
         if end < 0:
@@ -89,7 +92,9 @@ class _Client(asyncio.Protocol):
         if len(self._buffer) < end + 4 + length:
             return
         self._buffer = b""
-        status = int(head[9:12])
+        self._answered(int(head[9:12]))
+
+    def _answered(self, status: int) -> None:
         self._statuses[status] = self._statuses.get(status, 0) + 1
         self._latencies.append(time.perf_counter() - self._began)
         self.send_next()
