@@ -20,7 +20,7 @@ from workers.actors import register
 from workers.middleware import DeadLetters, Housekeeping, WarmThreads
 
 IDLE_POLL_MS = 20
-"""How long an idle worker thread waits for a message: 20 ms costs 3.5 % of a core and makes a quiet shop fast."""
+"""How long an idle worker thread waits for a message: 20 ms costs a few percent of a core and makes a quiet shop fast."""
 
 PREFETCH = 64
 """Messages fetched ahead: with Dramatiq's default the consumer sleeps while its threads are idle."""

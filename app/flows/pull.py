@@ -74,7 +74,9 @@ def _read_whole(deps: Deps, source: Source, connection: str, kind: Kind, since: 
         deeds=FIRST_LOAD if since is None else POLL,
     )
     if absorbed.held:
-        return _Read(outcome="held")
+        return _Read(
+            outcome="held", watermark=since
+        )  # not further, but looked at: its pace and storms count from now
     mark = absorbed.mark(source.whole_kinds)
     return _Read(changes=absorbed.changes, watermark=mark, everything=absorbed.complete)
 

@@ -201,3 +201,22 @@ def test_a_held_pull_is_settled_as_held(world: World) -> None:
     with world.database.read() as conn:
         last = conn.exec_driver_sql("SELECT outcome FROM settlements ORDER BY id DESC LIMIT 1").scalar()
     assert last == "held"
+
+
+def test_items_whose_pull_was_held_are_fetched_one_by_one(database: Database) -> None:
+    world = World(database, FakeSource(storm=10))
+    world.source.whole_kinds = (PRODUCT,)
+    items = [f"P{n}" for n in range(100)]
+    world.source.put(*(listing(item) for item in items))
+    pull(world)
+    world.source.listings = {item: world.source.listings[item] for item in items[:12]}
+    world.clock.pass_(100)
+    owe(world, *items[:12])
+    world.clock.pass_(1)
+    for _ in range(12):
+        world.queue.woken.clear()
+        sweep(world.deps)
+        for key in [*world.queue.woken]:
+            sync_item(world.deps, LeaseKeeper(database), key)
+        world.clock.pass_(10)
+    assert owed_now(world) == 0

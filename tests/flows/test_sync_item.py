@@ -91,6 +91,16 @@ def test_a_change_that_arrives_during_the_fetch_is_not_lost(world: World) -> Non
     assert world.queue.woken == [key("A")]
 
 
+def test_a_change_is_counted_in_one_settlement_only(world: World) -> None:
+    world.source.put(listing("A"))
+    owe(world, "A")
+    world.source.meanwhile = lambda: owe(world, "A")
+    sync(world, "A")
+    world.source.meanwhile = lambda: None
+    sync(world, "A")
+    assert outcomes(world) == [("A", "applied", 1), ("A", "unchanged", 1)]
+
+
 def test_a_product_the_vendor_no_longer_has_becomes_a_tombstone(world: World) -> None:
     world.source.put(listing("A"))
     owe(world, "A")

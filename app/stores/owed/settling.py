@@ -44,7 +44,8 @@ _TOLD = "settlements (connection, kind, external_id, cause, outcome, changes, at
 _KEY = "o.connection = :connection AND o.kind = :kind AND o.external_id = :external_id"
 _HELD = f"{_KEY} AND o.token = :token"
 _MESSAGE = "connection || '/' || kind || '/' || external_id"
-_KEPT = "token = NULL, lease_until = NULL, attempts = 0, kills = 0, next_at = :due, first_seen_at = "
+_KEPT = """
+    rev = o.rev - :rev, token = NULL, lease_until = NULL, attempts = 0, kills = 0, next_at = :due, first_seen_at ="""
 
 _TELL = Statement(
     f"""
