@@ -74,9 +74,8 @@ def _read_whole(deps: Deps, source: Source, connection: str, kind: Kind, since: 
         deeds=FIRST_LOAD if since is None else POLL,
     )
     if absorbed.held:
-        return _Read(
-            outcome="held", watermark=since
-        )  # not further, but looked at: its pace and storms count from now
+        # Not read any further, but looked at: pace and storms count from now.
+        return _Read(outcome="held", watermark=since)
     mark = absorbed.mark(source.whole_kinds)
     return _Read(changes=absorbed.changes, watermark=mark, everything=absorbed.complete)
 

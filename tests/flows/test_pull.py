@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pytest
 
 from app.domain import WHOLE, Cause, Change, ItemKey, Kind
@@ -201,6 +203,21 @@ def test_a_held_pull_is_settled_as_held(world: World) -> None:
     with world.database.read() as conn:
         last = conn.exec_driver_sql("SELECT outcome FROM settlements ORDER BY id DESC LIMIT 1").scalar()
     assert last == "held"
+
+
+def looked_at(world: World) -> tuple[str | None, datetime | None]:
+    with world.database.read() as conn:
+        return watermarks.get(conn, SHOP, STOCK), watermarks.pulled_at(conn, SHOP, STOCK)
+
+
+def test_a_held_pull_counts_as_a_look_but_gets_no_further(world: World) -> None:
+    world.source.put(*(count(f"P{n}", 5) for n in range(100)))
+    pull(world, STOCK)
+    before, _ = looked_at(world)
+    world.source.counts.clear()
+    world.clock.pass_(10)
+    pull(world, STOCK)
+    assert looked_at(world) == (before, world.clock())
 
 
 def test_items_whose_pull_was_held_are_fetched_one_by_one(database: Database) -> None:

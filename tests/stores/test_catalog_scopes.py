@@ -190,6 +190,12 @@ def test_versions_are_the_newest_of_each_id_asked_for(database: Database) -> Non
         assert catalog.versions(conn, "shop", Kind.STOCK, ["a", "z"]) == {"a": (5, at(0))}
 
 
+def test_a_products_versions_are_found_by_its_parents_id_too(database: Database) -> None:
+    apply(database, listing("a", 3, parent="i1"), listing("b", 7, parent="i1"), listing("c", 9, parent="i2"))
+    with database.read() as conn:
+        assert catalog.versions(conn, "shop", Kind.PRODUCT, ["i1"]) == {"i1": (7, at(0))}
+
+
 def test_a_row_we_do_not_hold_is_none(database: Database) -> None:
     with database.read() as conn:
         assert catalog.get(conn, "shop", Kind.PRODUCT, ("a",)) is None

@@ -62,7 +62,7 @@ class OwedItem(SQLModel, table=True):
 class Settlement(SQLModel, table=True):
     """What came of an item's changes: one row each time an owed item was settled.
 
-    ``outcome`` is ``applied``, ``unchanged``, ``gone`` or ``dead``; ``changes`` is how many changes it covered,
+    ``outcome`` is ``applied``, ``unchanged``, ``gone``, ``held`` or ``dead``; ``changes`` is how many changes it covered,
     ``first_seen_at`` to ``settled_at`` how long they waited.
     """
 
