@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import dramatiq
 
@@ -17,8 +17,8 @@ from app.flows.sync_item import sync_item
 def register(broker: dramatiq.Broker, deps: Deps, keeper: LeaseKeeper) -> None:
     """Declare every actor on the broker."""
 
-    def sync(connection: str, kind: str, external_id: str) -> None:
-        sync_item(deps, keeper, ItemKey(connection, Kind(kind), external_id))
+    def sync(connection: str, kind: str, external_id: str, also: Sequence[str] = ()) -> None:
+        sync_item(deps, keeper, ItemKey(connection, Kind(kind), external_id), also)
 
     def run(run_id: int) -> None:
         reconcile(deps, keeper, run_id)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from uuid import uuid4
 
 import dramatiq
@@ -13,7 +14,7 @@ from dramatiq.brokers.redis import RedisBroker
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from app.domain import ItemKey, batches
+from app.domain import WHOLE, ItemKey, batches
 from app.errors import Unavailable
 
 LIVE = "live"
@@ -27,6 +28,12 @@ MAINTENANCE_CHANCE = 200_000
 
 AT_ONCE = 1_000
 """Messages per round trip."""
+
+MOST_PER_MESSAGE = 8
+"""Items in a message: they are worked on one after the other where the vendor has no batch read."""
+
+SPREAD_OVER = 64
+"""Items share messages only when there are more of them than this: about as many as there are worker threads."""
 
 log = structlog.get_logger()
 
@@ -59,8 +66,8 @@ class BrokerQueue:
         self._broker = broker
 
     def wake(self, keys: Sequence[ItemKey]) -> None:
-        """One ``sync_item`` message per key."""
-        self._send([message(LIVE, "sync_item", tuple(map(str, key))) for key in keys])
+        """``sync_item`` messages for these items, each for one or, when there are many, for some of a kind."""
+        self._send([message(LIVE, "sync_item", args) for args in shares(keys)])
 
     def wake_run(self, run_id: int) -> None:
         """A message for a bulk run."""
@@ -125,9 +132,9 @@ class LocalQueue(DeafQueue):
         return 0
 
     def wake(self, keys: Sequence[ItemKey]) -> None:
-        """One ``sync_item`` message per key."""
-        for key in keys:
-            self._broker.enqueue(message(LIVE, "sync_item", tuple(map(str, key))))
+        """As ``BrokerQueue`` does."""
+        for args in shares(keys):
+            self._broker.enqueue(message(LIVE, "sync_item", args))
 
     def wake_run(self, run_id: int) -> None:
         """A message for a bulk run."""
@@ -136,6 +143,24 @@ class LocalQueue(DeafQueue):
     def resend(self, actor: str, queue: str, args: Sequence[object]) -> None:
         """One message as given."""
         self._broker.enqueue(message(queue, actor, tuple(args)))
+
+
+def shares(keys: Sequence[ItemKey]) -> Iterator[tuple[object, ...]]:
+    """Arguments of ``sync_item`` for these items: connection, kind, id, and the ids that come with it if any do.
+
+    A message costs as much as half the work on an item, so of many items several share one; of few each has its own,
+    and a thread of its own.
+    """
+    size = max(1, min(MOST_PER_MESSAGE, len(keys) // SPREAD_OVER))
+    by_kind: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for connection, kind, external_id in keys:
+        if external_id == WHOLE:
+            yield (connection, str(kind), external_id)
+        else:
+            by_kind[connection, str(kind)].append(external_id)
+    for whose, ids in by_kind.items():
+        for first, *also in batches(ids, size):
+            yield (*whose, first, also) if also else (*whose, first)
 
 
 def message(queue: str, actor: str, args: tuple[object, ...]) -> dramatiq.Message[None]:

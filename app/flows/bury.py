@@ -41,7 +41,7 @@ def bury(
 
 def item_of(actor: str, args: Sequence[object]) -> ItemKey | None:
     """The item a message is about, ``None`` for any other message, malformed ones included."""
-    if actor != ITEM_ACTOR or len(args) != 3 or not all(isinstance(arg, str) for arg in args):
+    if actor != ITEM_ACTOR or len(args) not in (3, 4) or not all(isinstance(arg, str) for arg in args[:3]):
         return None
-    connection, kind, external_id = map(str, args)
+    connection, kind, external_id = map(str, args[:3])  # what came along with it has been seen to
     return ItemKey(connection, Kind(kind), external_id) if kind in set(Kind) else None

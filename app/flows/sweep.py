@@ -31,12 +31,15 @@ def sweep(deps: Deps) -> int:
     with deps.database.begin() as conn:
         # A message for every due item is enough: a second one costs nearly as much as the work itself.
         missing = owed.due(conn, deps.now()) - on_their_way
-        keys = owed.overdue(conn, now=deps.now(), rehint_after=REHINT_AFTER, limit=max(0, min(BATCH, missing)))
+        items = owed.overdue(conn, now=deps.now(), rehint_after=REHINT_AFTER, limit=max(0, min(BATCH, missing)))
         waiting = runs.overdue(conn, deps.now(), REHINT_AFTER)
-    deps.queue.wake(keys)
+    deps.queue.wake([item.key for item in items if not item.alone])
+    for item in items:
+        if item.alone:
+            deps.queue.wake([item.key])
     for run_id in waiting:
         deps.queue.wake_run(run_id)
-    return len(keys) + len(waiting)
+    return len(items) + len(waiting)
 
 
 def calm_storms(deps: Deps) -> None:

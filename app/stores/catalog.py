@@ -41,11 +41,18 @@ def apply(
     ``read_at`` is when the read of the records began. Records may be of several kinds and show a key twice (the
     newest counts once). Rows are written in key order, so that two writers wait for, but never deadlock, each other.
     """
+    return apply_reads(conn, connection, [(records, read_at)], now=now)
+
+
+def apply_reads(
+    conn: Connection, connection: str, reads: Sequence[tuple[Sequence[Record], datetime]], *, now: datetime
+) -> Applied:
+    """``apply`` for several reads at once, each with the moment it began."""
     applied = Applied()
     write = _write_sqlite if conn.dialect.name == "sqlite" else _write_postgresql
-    for kind, newest in _by_kind(records):
+    for kind, newest in _by_kind(reads):
         before = len(applied.written) + applied.touched
-        for key, created, same in write(sql.driver(conn), kind, connection, newest, read_at, now):
+        for key, created, same in write(sql.driver(conn), kind, connection, newest, now):
             _count(applied, key, created, same)
         applied.unchanged += len(newest) - (len(applied.written) + applied.touched - before)
     return applied
@@ -175,30 +182,30 @@ def counts(conn: Connection, connection: str) -> dict[Kind, tuple[int, int]]:
     return {Kind(kind): (total - deleted, deleted) for kind, total, deleted in cursor.fetchall()}
 
 
-def _by_kind(records: Sequence[Record]) -> Iterator[tuple[Kind, list[tuple[Key, Record]]]]:
+_Row = tuple[Key, Record, datetime]
+"""A record with its key and when the read of it began."""
+
+
+def _by_kind(reads: Sequence[tuple[Sequence[Record], datetime]]) -> Iterator[tuple[Kind, list[_Row]]]:
     """The newest record of every key, sorted, kind by kind in the same order for everyone."""
-    newest: dict[Kind, dict[Key, Record]] = defaultdict(dict)
-    for record in records:
-        of_kind = newest[KINDS[type(record)]]
-        key = key_of(record)
-        if key not in of_kind or record.version >= of_kind[key].version:
-            of_kind[key] = record
+    newest: dict[Kind, dict[Key, _Row]] = defaultdict(dict)
+    for records, read_at in reads:
+        for record in records:
+            of_kind = newest[KINDS[type(record)]]
+            key = key_of(record)
+            if key not in of_kind or (record.version, read_at) >= (of_kind[key][1].version, of_kind[key][2]):
+                of_kind[key] = (key, record, read_at)
     for kind in sorted(newest):
-        yield kind, sorted(newest[kind].items(), key=lambda item: item[0])
+        yield kind, sorted(newest[kind].values(), key=lambda row: row[0])
 
 
 def _write_sqlite(
-    driver: Any,
-    kind: Kind,
-    connection: str,
-    newest: list[tuple[Key, Record]],
-    read_at: datetime,
-    now: datetime,
+    driver: Any, kind: Kind, connection: str, newest: list[_Row], now: datetime
 ) -> Iterator[tuple[Key, bool, bool]]:
     """Yields key, created, same content of every row written; we are the only writer, so look first."""
     cursor = driver.cursor()
     look, upsert = sql.held_row(kind), sql.row_upsert(kind)
-    for key, record in newest:
+    for key, record, read_at in newest:
         digest = row_hash(record)
         held = cursor.execute(look, (connection, *key)).fetchone()
         row = (connection, *msgspec.structs.astuple(record), digest, read_at, now)
@@ -207,23 +214,19 @@ def _write_sqlite(
 
 
 def _write_postgresql(
-    driver: Any,
-    kind: Kind,
-    connection: str,
-    newest: list[tuple[Key, Record]],
-    read_at: datetime,
-    now: datetime,
+    driver: Any, kind: Kind, connection: str, newest: list[_Row], now: datetime
 ) -> Iterator[tuple[Key, bool, bool]]:
     """Yields key, created, same content of every row written, by one prepared statement."""
-    rows = ",".join([_row_json(record) for _, record in newest])
+    rows = ",".join([_row_json(record, read_at) for _, record, read_at in newest])
     cursor = driver.cursor()
-    cursor.execute(sql.batch_upsert(kind), (connection, read_at, now, f"[{rows}]"))
+    cursor.execute(sql.batch_upsert(kind), (connection, now, f"[{rows}]"))
     for *key, created, same in cursor.fetchall():
         yield tuple(key), created, bool(same)
 
 
-def _row_json(record: Record) -> str:
-    return f'{_as_json(record).decode()[:-1]},"row_hash":{row_hash(record)}}}'
+def _row_json(record: Record, read_at: datetime) -> str:
+    fields = _as_json(record).decode()[:-1]
+    return f'{fields},"row_hash":{row_hash(record)},"read_at":"{read_at.isoformat()}"}}'
 
 
 def _count(applied: Applied, key: Key, created: bool, same: bool) -> None:

@@ -87,7 +87,7 @@ def held_row(kind: Kind) -> str:
 
 @lru_cache
 def batch_upsert(kind: Kind) -> str:
-    """Guarded upsert of a JSON list of rows on PostgreSQL, in its order; binds connection, read_at, now, JSON text.
+    """Guarded upsert of a JSON list of rows on PostgreSQL, in its order; binds connection, now, JSON text.
 
     One text whatever the number of rows and whichever fields are null, so it is prepared once. Returns key,
     created, same content for each row written; the old hash comes from the statement's snapshot.
@@ -95,7 +95,7 @@ def batch_upsert(kind: Kind) -> str:
     table = shape(kind)
     given = f"json_populate_recordset(NULL::{table.table}, %s::json) AS i"
     same_row = " AND ".join(f"o.{name} = t.{name}" for name in ("connection", *table.keys))
-    return f"""{_insert_from(table, given)}
+    return f"""{_insert_from(table, given, read_at="i.read_at")}
         RETURNING {", ".join(f"t.{key}" for key in table.keys)}, t.xmax = 0,
             t.row_hash = (SELECT o.row_hash FROM {table.table} AS o WHERE {same_row})"""
 
@@ -103,7 +103,7 @@ def batch_upsert(kind: Kind) -> str:
 @lru_cache
 def staged_upsert(kind: Kind, stage: str) -> str:
     """Guarded upsert of a staging table's rows on PostgreSQL; binds connection, read_at, now."""
-    return _insert_from(shape(kind), f"{stage} AS i")
+    return _insert_from(shape(kind), f"{stage} AS i", read_at="%s")
 
 
 @lru_cache
@@ -167,10 +167,10 @@ def _is_row(table: Shape) -> str:
     return " AND ".join(f"{name} = ?" for name in ("connection", *table.keys))
 
 
-def _insert_from(table: Shape, given: str) -> str:
+def _insert_from(table: Shape, given: str, *, read_at: str) -> str:
     fields = ", ".join(f"i.{name}" for name in table.fields)
     return f"""INSERT INTO {table.table} AS t ({", ".join(table.columns)})
-        SELECT %s, {fields}, i.row_hash, %s, %s FROM {given} {_on_conflict(table)}"""
+        SELECT %s, {fields}, i.row_hash, {read_at}, %s FROM {given} {_on_conflict(table)}"""
 
 
 def _on_conflict(table: Shape) -> str:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection
 
 from app.domain import ItemKey
@@ -78,6 +79,11 @@ class Statement:
 def is_sqlite(conn: Connection) -> bool:
     """Which of the two databases this is."""
     return conn.dialect.name == "sqlite"
+
+
+def bound_list(conn: Connection, texts: Sequence[str]) -> Any:
+    """A list as one parameter: an array on PostgreSQL, JSON for ``json_each`` on SQLite."""
+    return msgspec.json.encode(list(texts)).decode() if is_sqlite(conn) else list(texts)
 
 
 def storable(text: str) -> str:

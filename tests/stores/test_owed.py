@@ -50,7 +50,7 @@ def _settlements(database: Database) -> list[tuple[str, str, int]]:
 
 def _overdue(database: Database, now: datetime, limit: int = 100) -> list[ItemKey]:
     with database.begin() as conn:
-        return owed.overdue(conn, now=now, rehint_after=60, limit=limit)
+        return [item.key for item in owed.overdue(conn, now=now, rehint_after=60, limit=limit)]
 
 
 # --- remember ---

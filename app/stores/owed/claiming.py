@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from app.domain import WHOLE, ItemKey, Kind
 from app.stores.columns import moment_from
-from app.stores.statements import Statement, key_of
+from app.stores.statements import Statement, bound_list, key_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ _CLAIMED = "kind, owed_items.external_id, rev, attempts, kills, version, cause, 
 # that ended is one of those times, though it is counted only when the item is claimed.
 _SUSPECT_FROM = 2
 _KILLS = "owed_items.kills + CASE WHEN owed_items.lease_until IS NULL THEN 0 ELSE 1 END"
-_MAY_COME_ALONG = f"{_FREE} AND external_id <> '{WHOLE}' AND attempts = 0 AND {_KILLS} < {_SUSPECT_FROM}"
+MAY_COME_ALONG = f"{_FREE} AND external_id <> '{WHOLE}' AND attempts = 0 AND {_KILLS} < {_SUSPECT_FROM}"
 
 # No SKIP LOCKED for the item itself: a receiver just adding a change to it must not make its only hint a no-op.
 _CLAIM_ITEM = Statement(
@@ -62,8 +62,8 @@ _NEIGHBOURS = """
             ORDER BY external_id {direction} LIMIT :near) AS nearest)
     ORDER BY external_id {direction}
 """
-_AFTER = _NEIGHBOURS.format(beyond=">", within="<=", last="max", direction="ASC", may_come_along=_MAY_COME_ALONG)
-_BEFORE = _NEIGHBOURS.format(beyond="<", within=">=", last="min", direction="DESC", may_come_along=_MAY_COME_ALONG)
+_AFTER = _NEIGHBOURS.format(beyond=">", within="<=", last="max", direction="ASC", may_come_along=MAY_COME_ALONG)
+_BEFORE = _NEIGHBOURS.format(beyond="<", within=">=", last="min", direction="DESC", may_come_along=MAY_COME_ALONG)
 _BOTH = "SELECT external_id FROM after UNION ALL SELECT external_id FROM before"
 _CLAIM_OTHERS = Statement(
     f"""
@@ -80,32 +80,65 @@ _CLAIM_OTHERS = Statement(
     RETURNING {_CLAIMED}
     """,
 )
+_MAY_COME = f"(external_id = :external_id AND {_FREE} AND {_KILLS} < :kills OR {MAY_COME_ALONG})"
+_THESE = "connection = :connection AND kind = :kind AND external_id {among}"
+# All of them are waited for, in the order of their keys.
+_CLAIM_THESE = Statement(
+    f"""
+    UPDATE owed_items SET {_LEASE}
+    WHERE {_THESE.format(among="IN (SELECT value FROM json_each(:ids))")} AND {_MAY_COME} RETURNING {_CLAIMED}
+    """,
+    postgresql=f"""
+    WITH these AS MATERIALIZED (
+        SELECT external_id FROM owed_items
+        WHERE {_THESE.format(among="= ANY(:ids::text[])")} AND {_MAY_COME} ORDER BY external_id FOR UPDATE)
+    UPDATE owed_items SET {_LEASE}
+    WHERE {_THESE.format(among="= ANY(ARRAY(SELECT external_id FROM these))")} RETURNING {_CLAIMED}
+    """,
+)
 _MANY = 1_000_000_000
 _NEAR = 4  # how many times ``more`` neighbours are looked at on either side
 
 
 def claim(
-    conn: Connection, key: ItemKey, *, more: int, lease: float, now: datetime, suspects: bool = True
+    conn: Connection,
+    key: ItemKey,
+    *,
+    also: Sequence[str] = (),
+    more: int,
+    lease: float,
+    now: datetime,
+    suspects: bool = True,
 ) -> list[Claim]:
-    """Lease an item for ``lease`` seconds, and up to ``more`` due ones of its neighbours in connection and kind.
+    """Lease an item for ``lease`` seconds, those ``also`` named of its connection and kind, and so many due
+    neighbours of it that up to ``more`` come with it.
 
-    The item itself comes first; empty when it is not owed, not due yet, or leased to somebody else. A lease that
+    The item comes first. What is not owed, not due yet, or leased to somebody else does not come. A lease that
     expired is taken over and counts as one of the item's ``kills``. ``WHOLE`` is claimed alone and never as another,
-    so are suspects, and those only with ``suspects``.
+    so are suspects, and those only with ``suspects``; what failed before never comes along.
     """
     token = uuid.uuid4().hex
     asked = {**key_of(key), "token": token, "until": now + timedelta(seconds=lease), "now": now}
-    rows = _CLAIM_ITEM.run(conn, {**asked, "kills": _MANY if suspects else _SUSPECT_FROM})
+    mine = {**asked, "kills": _MANY if suspects else _SUSPECT_FROM}
+    if also:
+        rows = _CLAIM_THESE.run(conn, {**mine, "ids": bound_list(conn, [key.external_id, *also])})
+    else:
+        rows = _CLAIM_ITEM.run(conn, mine)
     claims = [_claim(key.connection, token, now, row) for row in rows]
-    if claims and more > 0 and key.external_id != WHOLE and claims[0].kills < _SUSPECT_FROM:
-        others = _CLAIM_OTHERS.run(conn, {**asked, "more": more, "near": _NEAR * more})
+    left = more + 1 - len(claims)
+    if claims and left > 0 and not any(claim.key.external_id == WHOLE or _suspect(claim) for claim in claims):
+        others = _CLAIM_OTHERS.run(conn, {**asked, "more": left, "near": _NEAR * left})
         claims += [_claim(key.connection, token, now, row) for row in others]
-    return claims
+    return sorted(claims, key=lambda claim: claim.key != key)
 
 
 def is_suspect(conn: Connection, key: ItemKey, now: datetime) -> bool:
     """Whether an item that is due was being worked on twice or more when a worker died: it may be what kills them."""
     return bool(_IS_SUSPECT.run(conn, {**key_of(key), "now": now}))
+
+
+def _suspect(claim: Claim) -> bool:
+    return claim.kills >= _SUSPECT_FROM
 
 
 def _claim(connection: str, token: str, now: datetime, row: Sequence[Any]) -> Claim:

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-import msgspec
 from sqlalchemy import Connection
 
 from app.domain import ItemKey, Kind
 from app.stores.attempts import message_key
 from app.stores.columns import moment_from
-from app.stores.statements import Statement, is_sqlite
+from app.stores.statements import Statement, bound_list
 
 
 class Noted(NamedTuple):
@@ -53,17 +52,12 @@ def settle_noted(conn: Connection, noted: Sequence[Noted], outcome: str, now: da
 
 def _cover(conn: Connection, connection: str, kind: Kind, items: dict[str, Noted], told: dict[str, Any]) -> int:
     whose = {"connection": connection, "kind": kind.value}
-    found = _UNLEASED.run(conn, {**whose, "ids": _list(conn, list(items))})
+    found = _UNLEASED.run(conn, {**whose, "ids": bound_list(conn, list(items))})
     same = [(items[id], attempts) for id, rev, seen, attempts in found if (rev, moment_from(seen)) == items[id][1:]]
-    ids = _list(conn, [item.key.external_id for item, _ in same])
+    ids = bound_list(conn, [item.key.external_id for item, _ in same])
     _TELL.run(conn, {**whose, **told, "ids": ids})
-    _FORGET.run(conn, {"ids": _list(conn, [message_key(item.key) for item, attempts in same if attempts])})
+    _FORGET.run(conn, {"ids": bound_list(conn, [message_key(item.key) for item, attempts in same if attempts])})
     return _DELETE.count(conn, {**whose, "ids": ids})
-
-
-def _list(conn: Connection, texts: list[str]) -> Any:
-    """A list as one parameter: an array on PostgreSQL, JSON on SQLite."""
-    return msgspec.json.encode(texts).decode() if is_sqlite(conn) else texts
 
 
 def _among(sql: str) -> Statement:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
 from app.domain import WHOLE, ItemKey, Kind
 from app.stores.columns import moment_from
+from app.stores.owed.claiming import MAY_COME_ALONG
 from app.stores.statements import Statement, key_of
 
 EVER = datetime(1970, 1, 1, tzinfo=UTC)
@@ -16,7 +18,7 @@ EVER = datetime(1970, 1, 1, tzinfo=UTC)
 _DUE = "next_at <= :now AND (lease_until IS NULL OR lease_until <= :now)"
 _UNHINTED = "(hinted_at IS NULL OR hinted_at <= :before)"
 _OVERDUE_SQL = f"""
-    SELECT connection, kind, external_id FROM owed_items
+    SELECT connection, kind, external_id, {MAY_COME_ALONG} FROM owed_items
     WHERE {_DUE} AND {_UNHINTED} ORDER BY next_at, external_id LIMIT :limit
 """
 _OVERDUE = Statement(_OVERDUE_SQL, postgresql=f"{_OVERDUE_SQL} FOR UPDATE SKIP LOCKED")
@@ -28,16 +30,23 @@ _HINT = Statement(
 )
 
 
-def overdue(conn: Connection, *, now: datetime, rehint_after: float, limit: int) -> list[ItemKey]:
+class Overdue(NamedTuple):
+    """An item that needs a message; ``alone`` if it must not share one, because it failed or took workers down."""
+
+    key: ItemKey
+    alone: bool
+
+
+def overdue(conn: Connection, *, now: datetime, rehint_after: float, limit: int) -> list[Overdue]:
     """Due items nobody works on that lack a hint, or had their last one over ``rehint_after`` seconds ago.
 
     At most ``limit``, longest due first; they count as hinted now, so that two sweeps do not send the same.
     """
     before = now - timedelta(seconds=rehint_after)
     rows = _OVERDUE.run(conn, {"now": now, "before": before, "limit": limit})
-    keys = [ItemKey(connection, Kind(kind), external_id) for connection, kind, external_id in rows]
-    _HINT.run_many(conn, [{**key_of(key), "now": now} for key in keys])
-    return keys
+    found = [Overdue(ItemKey(one, Kind(kind), id), not together) for one, kind, id, together in rows]
+    _HINT.run_many(conn, [{**key_of(item.key), "now": now} for item in found])
+    return found
 
 
 _COUNT_DUE = Statement(f"SELECT count(*) FROM owed_items WHERE {_DUE}")

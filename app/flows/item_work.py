@@ -1,0 +1,153 @@
+"""Works off the items of one message: batch by batch, sharing commits, each failure told from its neighbours'."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+
+import structlog
+
+from app.domain import WHOLE, ItemKey
+from app.errors import BudgetSpent, KilledWorker, Permanent, RateLimited, Unavailable
+from app.flows.deps import Deps
+from app.flows.fetching import Fetched, commit, fetch
+from app.flows.pull import pull
+from app.rules.retry import MAX_KILLS, wait_before_retry
+from app.sources.base import Source
+from app.stores import attempts, owed
+from app.stores.owed import Claim
+
+HOLD_BACK = 0.1
+"""Seconds that an answer may wait for the next ones of its message, to share a commit with them."""
+
+log = structlog.get_logger()
+
+
+class ItemWork:
+    """One message's work. ``own`` is the item that its message is named after: only that one's failure is raised."""
+
+    def __init__(self, deps: Deps, source: Source, own: ItemKey) -> None:
+        self._deps = deps
+        self._source = source
+        self._own = own
+        self._final: Exception | None = None
+
+    def do(self, claims: Sequence[Claim]) -> None:
+        """Work on leased items of one kind; raises what killed the message's own item, after all else is done."""
+        if len(claims) == 1 and claims[0].kills >= MAX_KILLS:
+            raise KilledWorker(f"processing this item took its worker down {claims[0].kills} times")
+        if claims[0].key.external_id == WHOLE:
+            self._pull(claims[0])
+        else:
+            self._sync(sorted(claims, key=lambda claim: claim.key))
+        if self._final is not None:
+            raise self._final
+
+    def _pull(self, claim: Claim) -> None:
+        try:
+            self._wake(pull(self._deps, claim))
+        except Exception as error:
+            self._failed([claim], error)
+
+    def _sync(self, waiting: list[Claim]) -> None:
+        """In the order of their keys, so that commits of several answers lock their rows in the order of a pull."""
+        size = self._source.batch_size(self._own.kind)
+        fetched: list[Fetched] = []
+        since = time.monotonic()
+        while waiting:
+            some, waiting = waiting[:size], waiting[size:]
+            try:
+                fetched.append(fetch(self._deps, self._source, some))
+            except (
+                RateLimited,
+                Unavailable,
+            ) as error:  # this tells nothing about the others, but they fare no better
+                self._give_back([*some[1:], *waiting], error)
+                self._failed(some[:1], error)
+                waiting = []
+            except Exception as error:
+                self._one_by_one(some, error)
+            if fetched and (not waiting or time.monotonic() - since >= HOLD_BACK):
+                self._commit(fetched)
+                fetched, since = [], time.monotonic()
+        if fetched:
+            self._commit(fetched)
+
+    def _one_by_one(self, claims: Sequence[Claim], error: Exception) -> None:
+        """A batch was refused as a whole: one bad item must not take its neighbours with it."""
+        if len(claims) == 1 or not isinstance(error, Permanent):
+            self._failed(claims, error)
+            return
+        for claim in claims:
+            try:
+                self._commit([fetch(self._deps, self._source, [claim])])
+            except Exception as failure:
+                self._failed([claim], failure)
+
+    def _commit(self, fetched: Sequence[Fetched]) -> None:
+        try:
+            self._wake(commit(self._deps, fetched))
+        except Exception as error:
+            self._not_committed(fetched, error)
+            return
+        late = [claim for one in fetched for claim in one.not_yet()]
+        if late:
+            self._failed(late, Unavailable("the vendor announced it but cannot show it yet"))
+
+    def _not_committed(self, fetched: Sequence[Fetched], error: Exception) -> None:
+        """One answer that cannot be written must not take the others with it."""
+        if len(fetched) > 1:
+            for one in fetched:
+                self._commit([one])
+        else:
+            self._one_by_one(fetched[0].claims, error)
+
+    def _failed(self, claims: Sequence[Claim], error: Exception) -> None:
+        """Postpone what waiting may cure. The rest is final if it is this message's own item;
+        another's failure waits for a message of its own, which then raises it."""
+        if isinstance(error, BudgetSpent):
+            self._give_back(claims, error)
+            return
+        for claim in claims:
+            wait = wait_before_retry(error, claim.attempts + 1, random.random())  # noqa: S311
+            if wait is not None:
+                self._postpone(claim, error, wait)
+            elif claim.key == self._own:
+                self._final = error
+            else:
+                self._postpone(claim, error, 0.0)
+                self._wake([claim.key])
+
+    def _give_back(self, claims: Sequence[Claim], error: Exception) -> None:
+        """Postpone without counting a failure: what failed is fetched alone from then on, and a storm of items that
+        were only unlucky would become a storm of calls."""
+        if not claims:
+            return
+        wait = wait_before_retry(error, 1, random.random()) or 0.0  # noqa: S311
+        next_at = self._deps.now() + timedelta(seconds=wait)
+        with self._deps.database.begin() as conn:
+            for claim in claims:
+                owed.postpone(conn, claim, next_at=next_at)
+        log.info("given_back", item="/".join(claims[0].key), items=len(claims), wait=round(wait, 1), error=str(error))
+
+    def _postpone(self, claim: Claim, error: Exception, wait: float) -> None:
+        now = self._deps.now()
+        with self._deps.database.begin() as conn:
+            owed.fail(conn, claim, next_at=now + timedelta(seconds=wait), now=now)
+            attempts.record(
+                conn,
+                attempts.message_key(claim.key),
+                number=claim.attempts + 1,
+                at=now,
+                worker=self._deps.worker,
+                error=error,
+            )
+        log.warning(
+            "postponed", item="/".join(claim.key), attempt=claim.attempts + 1, wait=round(wait, 1), error=str(error)
+        )
+
+    def _wake(self, keys: Sequence[ItemKey]) -> None:
+        if keys:
+            self._deps.queue.wake(keys)
