@@ -5,8 +5,10 @@ from __future__ import annotations
 import ssl
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from functools import lru_cache
 from typing import Any, BinaryIO
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, stop_after_delay, wait_random_exponential
@@ -19,7 +21,7 @@ LONGEST_WAIT = 900.0  # seconds; a vendor that asks for more is asked again soon
 
 @lru_cache(maxsize=1)
 def _ssl_context() -> ssl.SSLContext:
-    """Shared: building one costs 16 to 100 ms, and there is a client per thread."""
+    """Shared: building one costs 16 to 100 ms, and there is a transport per thread."""
     return httpx.create_ssl_context()
 
 
@@ -33,10 +35,10 @@ class Http:
     def __init__(self, context: Context, base_url: str, headers: Mapping[str, str], *, timeout: float = 30.0) -> None:
         self._context = context
         self._base_url = base_url.rstrip("/")
-        self._headers = dict(headers)
+        self._headers = {"user-agent": "tallyhook", "accept-encoding": "gzip, deflate", **headers}
         self._timeout = timeout
         self._local = threading.local()
-        self._clients: list[httpx.Client] = []
+        self._transports: list[httpx.BaseTransport] = []
         self._lock = threading.Lock()
         self._calls = 0
 
@@ -82,31 +84,27 @@ class Http:
         raise AssertionError("unreachable: tenacity re-raises")
 
     def close(self) -> None:
-        """Close every thread's client."""
+        """Close every thread's connections."""
         with self._lock:
-            for client in self._clients:
-                client.close()
-            self._clients.clear()
+            for transport in self._transports:
+                transport.close()
+            self._transports.clear()
             self._local = threading.local()
 
-    def client(self) -> httpx.Client:
-        """This thread's client, for the rare caller that needs to stream."""
-        client: httpx.Client | None = getattr(self._local, "client", None)
-        if client is None:
-            transport = self._context.transport() if self._context.transport else None
-            client = httpx.Client(
-                base_url=self._base_url,
-                headers=self._headers,
-                timeout=self._timeout,
-                follow_redirects=False,
-                verify=_ssl_context(),
-                transport=transport,
-                limits=httpx.Limits(max_connections=4, max_keepalive_connections=2),
-            )
-            self._local.client = client
+    def warm(self) -> None:
+        """Make this thread's transport now rather than at its first call."""
+        self._transport()
+
+    def _transport(self) -> httpx.BaseTransport:
+        """This thread's: ``httpx.Client`` around it would add cookies and redirects that we do not want, and cost as
+        much again as the call."""
+        transport: httpx.BaseTransport | None = getattr(self._local, "transport", None)
+        if transport is None:
+            transport = self._context.transport() if self._context.transport else _network(self._base_url)
+            self._local.transport = transport
             with self._lock:
-                self._clients.append(client)
-        return client
+                self._transports.append(transport)
+        return transport
 
     def _wait_for_budget(self, limits: Sequence[Limit]) -> None:
         waited = 0.0
@@ -120,7 +118,15 @@ class Http:
     def _build(
         self, method: str, path: str, params: Mapping[str, str] | None, json: Any, timeout: float
     ) -> httpx.Request:
-        return self.client().build_request(method, path, params=params, json=json, timeout=timeout)
+        phases = dict.fromkeys(("connect", "read", "write", "pool"), timeout)
+        return httpx.Request(
+            method,
+            self._base_url + path,
+            params=params,
+            headers=self._headers,
+            json=json,
+            extensions={"timeout": phases},
+        )
 
     def _send(
         self,
@@ -131,27 +137,34 @@ class Http:
         with self._lock:
             self._calls += 1
         try:
-            if into is None:
-                return check(self.client().send(request), wait_of)
-            return check(self._stream(request, into), wait_of)
+            response = self._transport().handle_request(request)
+            response.request = request
+            with closing(response):
+                if into is None or not response.is_success:
+                    response.read()
+                else:
+                    _stream(response, into)
+            return check(response, wait_of)
         except httpx.HTTPError as error:
             where = f"{request.method} {request.url.path}"
             raise Unavailable(f"{where}: {type(error).__name__}: {error}") from error
 
-    def _stream(self, request: httpx.Request, into: BinaryIO) -> httpx.Response:
-        response = self.client().send(request, stream=True)
-        try:
-            if not response.is_success:
-                response.read()
-                return response
-            into.seek(0)
-            into.truncate()
-            for chunk in response.iter_bytes(1 << 20):
-                into.write(chunk)
-            into.flush()
-            return response
-        finally:
-            response.close()
+
+def _stream(response: httpx.Response, into: BinaryIO) -> None:
+    into.seek(0)
+    into.truncate()
+    for chunk in response.iter_bytes(1 << 20):
+        into.write(chunk)
+    into.flush()
+
+
+def _network(base_url: str) -> httpx.HTTPTransport:
+    """The real network, through the proxy that the environment names, if any (``HTTPS_PROXY``, ``NO_PROXY``)."""
+    url = httpx.URL(base_url)
+    proxy = None if proxy_bypass(url.host) else getproxies().get(url.scheme)
+    return httpx.HTTPTransport(
+        verify=_ssl_context(), proxy=proxy, limits=httpx.Limits(max_connections=4, max_keepalive_connections=2)
+    )
 
 
 def check(response: httpx.Response, wait_of: Callable[[httpx.Response], float | None]) -> httpx.Response:

@@ -55,7 +55,7 @@ class Client:
 
     def warm(self) -> None:
         """Build this thread's HTTP client now."""
-        self._http.client()
+        self._http.warm()
 
     def close(self) -> None:
         """Give connections back."""
