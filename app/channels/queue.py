@@ -29,10 +29,10 @@ MAINTENANCE_CHANCE = 200_000
 AT_ONCE = 1_000
 """Messages per round trip."""
 
-MOST_PER_MESSAGE = 8
+MOST_PER_MESSAGE = 16
 """Items in a message: they are worked on one after the other where the vendor has no batch read."""
 
-SPREAD_OVER = 64
+SPREAD_OVER = 32
 """Items share messages only when there are more of them than this: about as many as there are worker threads."""
 
 log = structlog.get_logger()
