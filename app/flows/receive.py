@@ -84,7 +84,7 @@ class Intake:
         loop = group[0][1].get_loop()
         error: Exception | None = None
         try:
-            with self._deps.database.begin() as conn:
+            with self._deps.database.once() as conn:
                 accepted = inbox.accept(conn, [arrival for arrival, _ in group])
             self._wakeups.extend(accepted.owed)
         except Exception as failure:  # the senders are told, none of these deliveries is acknowledged

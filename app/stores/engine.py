@@ -41,12 +41,22 @@ class Database:
         self.engine = engine
         self.dialect = engine.dialect.name
         self._writing = writing
+        self._single = (
+            writing if self.dialect == "sqlite" else writing.execution_options(isolation_level="AUTOCOMMIT")
+        )
         self._turn = _turn_of(engine.url) if self.dialect == "sqlite" else nullcontext()
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         """A write transaction: committed at the end of the block, rolled back when it raises."""
         with self._turn, self._writing.begin() as conn:
+            yield conn
+
+    @contextmanager
+    def once(self) -> Iterator[Connection]:
+        """``begin()`` for work that is a single statement on PostgreSQL, which then needs no round trips for the
+        transaction around it. Of several statements each would be a transaction there."""
+        with self._turn, self._single.begin() as conn:
             yield conn
 
     @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import Connection, func, select
 from sqlmodel import SQLModel
 
-from app.domain import Cause, Delivery, ItemKey, Kind
+from app.domain import Cause, Change, Delivery, ItemKey, Kind
 from app.stores import owed, tables
 from app.stores.columns import moment_from, moment_text
 from app.stores.statements import Statement, is_sqlite, storable
@@ -39,25 +39,26 @@ class Accepted:
 
 
 def accept(conn: Connection, arrivals: Sequence[Arrival]) -> Accepted:
-    """Store a batch of deliveries and owe what the new ones changed; a delivery seen before changes nothing."""
+    """Store a batch of deliveries and owe what the new ones changed; a delivery seen before changes nothing.
+
+    On PostgreSQL this is one statement, so ``Database.once()`` will do.
+    """
     # In the order of their ids: two receivers handed the same deliveries must not wait for each other crosswise.
     distinct = {(arrival.connection, storable(arrival.delivery.event_id)): arrival for arrival in reversed(arrivals)}
     batch = dict(sorted(distinct.items()))
-    fresh = _insert(conn, batch)
-    wanted: dict[ItemKey, owed.Wanted] = {}
-    for arrival in fresh:
-        if not arrival.delivery.ignored:
-            for change in arrival.delivery.changes:
-                owed.add(wanted, arrival.connection, change, arrival.received_at)
-    return Accepted(len(fresh), len(arrivals) - len(fresh), owed.owe(conn, wanted, Cause.WEBHOOK))
+    if not batch:
+        return Accepted(0, 0, [])
+    new, fresh = (_accept_sqlite if is_sqlite(conn) else _accept_postgresql)(conn, batch)
+    return Accepted(new, len(arrivals) - new, fresh)
 
 
 _Batch = dict[tuple[str, str], Arrival]
 _COLUMNS = "inbox_events (connection, event_id, type, received_at, occurred_at, verdict, items, headers, body)"
+_encode = msgspec.json.Encoder().encode
+
 # A statement, and a row of an answer, per batch instead of per event: SQLite's driver gives Python's lock away with
 # each, and gets it back from a busy event loop only milliseconds later. Bodies travel as one blob: they are bytes.
-_LAST = Statement("SELECT coalesce(max(id), 0) FROM inbox_events")
-_INSERT_SQLITE = Statement(
+_INSERT = Statement(
     f"""
     INSERT INTO {_COLUMNS}
     SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
@@ -66,66 +67,113 @@ _INSERT_SQLITE = Statement(
     ON CONFLICT (connection, event_id) DO NOTHING
     """
 )
-_NEW = Statement(
-    "SELECT json_group_array(json_array(connection, event_id)) FROM (SELECT * FROM inbox_events WHERE id > :last)"
-)
-_INSERT_POSTGRESQL = Statement(
-    f"""
-    INSERT INTO {_COLUMNS}
-    SELECT * FROM unnest(:connections::text[], :event_ids::text[], :types::text[], :received::timestamptz[],
-        :occurred::timestamptz[], :verdicts::text[], :items::text[], :headers::text[], :bodies::bytea[])
-    ON CONFLICT (connection, event_id) DO NOTHING RETURNING connection, event_id
+_NEWEST = Statement(
+    """
+    SELECT json_group_array(json_array(connection, event_id))
+    FROM (SELECT connection, event_id FROM inbox_events ORDER BY id DESC LIMIT :count)
     """
 )
-_POSTGRESQL = ("connections", "event_ids", "types", "received", "occurred", "verdicts", "items", "headers", "bodies")
-_encode = msgspec.json.Encoder().encode
 
 
-def _insert(conn: Connection, batch: _Batch) -> list[Arrival]:
-    if not batch:
-        return []
-    new = _insert_sqlite(conn, batch) if is_sqlite(conn) else _INSERT_POSTGRESQL.run(conn, _for_postgresql(batch))
-    return [batch[connection, event_id] for connection, event_id in new]
+def _accept_sqlite(conn: Connection, batch: _Batch) -> tuple[int, list[ItemKey]]:
+    """How many deliveries are new, and the items newly owed."""
+    count = _INSERT.count(conn, {**_bodies(batch), "rows": _encode(list(_rows(batch, moment_text))).decode()})
+    fresh = list(batch.values()) if count == len(batch) else _newest(conn, batch, count)
+    wanted: dict[ItemKey, owed.Wanted] = {}
+    for arrival in fresh:
+        for change in _changes(arrival):
+            owed.add(wanted, arrival.connection, change, arrival.received_at)
+    return count, owed.owe(conn, wanted, Cause.WEBHOOK)
 
 
-def _insert_sqlite(conn: Connection, batch: _Batch) -> list[list[str]]:
-    ((last,),) = _LAST.run(conn, {})
-    _INSERT_SQLITE.run(conn, _for_sqlite(batch))
-    ((new,),) = _NEW.run(conn, {"last": last})  # ours alone: we hold the write lock
-    found: list[list[str]] = msgspec.json.decode(new)
-    return found
+def _newest(conn: Connection, batch: _Batch, count: int) -> list[Arrival]:
+    """The deliveries just inserted: ours alone, for we hold the write lock."""
+    ((found,),) = _NEWEST.run(conn, {"count": count})
+    return [batch[connection, event_id] for connection, event_id in msgspec.json.decode(found)]
 
 
-def _for_sqlite(batch: _Batch) -> dict[str, Any]:
-    rows, start = [], 1  # SQL counts from one
-    for (_, event_id), arrival in batch.items():
-        connection, type_, received, occurred, verdict, items, headers = _columns(arrival)
-        moments = moment_text(received), moment_text(occurred) if occurred else None
-        size = len(arrival.body)
-        rows.append((connection, event_id, type_, *moments, verdict, items, headers, start, size))
-        start += size
-    return {"rows": _encode(rows).decode(), "bodies": b"".join([arrival.body for arrival in batch.values()])}
+_ACCEPT = Statement(
+    "",
+    postgresql=f"""
+    WITH given AS MATERIALIZED (
+        SELECT connection, event_id, type, received_at, occurred_at, verdict, items, headers,
+               substr(:bodies::bytea, start, size) AS body, changes
+        FROM json_to_recordset(:rows::json)
+             AS r(connection text, event_id text, type text, received_at timestamptz, occurred_at timestamptz,
+                  verdict text, items text, headers text, start int, size int, changes json)
+    ), fresh AS (
+        INSERT INTO {_COLUMNS}
+        SELECT connection, event_id, type, received_at, occurred_at, verdict, items, headers, body FROM given
+        ON CONFLICT (connection, event_id) DO NOTHING RETURNING connection, event_id
+    ), wanted AS (
+        SELECT g.connection, c ->> 0 AS kind, c ->> 1 AS external_id, count(*) AS rev,
+               max((c ->> 2)::bigint) AS version, min(g.received_at) AS seen_at
+        FROM given g CROSS JOIN json_array_elements(g.changes) AS c
+        WHERE (g.connection, g.event_id) IN (SELECT connection, event_id FROM fresh)
+        GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+    ), rose AS ({owed.OWE_WANTED})
+    SELECT (SELECT count(*) FROM fresh), (SELECT json_agg(json_build_array(connection, kind, external_id))
+                                          FROM rose WHERE is_new)
+    """,
+)
 
 
-def _for_postgresql(batch: _Batch) -> dict[str, Any]:
-    rows = []
-    for (_, event_id), arrival in batch.items():
-        connection, *columns = _columns(arrival)
-        rows.append((connection, event_id, *columns, arrival.body))
-    return dict(zip(_POSTGRESQL, map(list, zip(*rows, strict=True)), strict=True))
+_NAMES = (
+    "connection",
+    "event_id",
+    "type",
+    "received_at",
+    "occurred_at",
+    "verdict",
+    "items",
+    "headers",
+    "start",
+    "size",
+    "changes",
+)
 
 
-def _columns(arrival: Arrival) -> tuple[str, str, datetime, datetime | None, str, str, str]:
-    delivery = arrival.delivery
-    return (
-        arrival.connection,
-        storable(delivery.type),
-        arrival.received_at,
-        delivery.occurred_at,
-        "ignored" if delivery.ignored else "accepted",
-        _encode([(change.kind, change.external_id) for change in delivery.changes]).decode(),
-        _encode(arrival.headers).decode(),
-    )
+def _accept_postgresql(conn: Connection, batch: _Batch) -> tuple[int, list[ItemKey]]:
+    """How many deliveries are new, and the items newly owed."""
+    rows = [
+        dict(zip(_NAMES, (*row, _wanted(one)), strict=True))
+        for row, one in zip(_rows(batch, datetime.isoformat), batch.values(), strict=True)
+    ]
+    told = {"rows": _encode(rows).decode(), "cause": Cause.WEBHOOK.value, "skew": owed.SKEW}
+    ((count, fresh),) = _ACCEPT.run(conn, {**_bodies(batch), **told})
+    return count, [ItemKey(connection, Kind(kind), external_id) for connection, kind, external_id in fresh or ()]
+
+
+def _wanted(arrival: Arrival) -> list[tuple[str, str, int]]:
+    return [(change.kind, storable(change.external_id), change.version) for change in _changes(arrival)]
+
+
+def _changes(arrival: Arrival) -> Sequence[Change]:
+    return () if arrival.delivery.ignored else arrival.delivery.changes
+
+
+def _rows(batch: _Batch, spelled: Callable[[datetime], str]) -> Iterator[tuple[Any, ...]]:
+    """The columns of each; instead of the body where it starts among ``_bodies``, and its length."""
+    start = 1  # SQL counts from one
+    for (connection, event_id), arrival in batch.items():
+        delivery = arrival.delivery
+        yield (
+            connection,
+            event_id,
+            storable(delivery.type),
+            spelled(arrival.received_at),
+            spelled(delivery.occurred_at) if delivery.occurred_at else None,
+            "ignored" if delivery.ignored else "accepted",
+            [(change.kind, storable(change.external_id)) for change in delivery.changes],
+            arrival.headers,
+            start,
+            len(arrival.body),
+        )
+        start += len(arrival.body)
+
+
+def _bodies(batch: _Batch) -> dict[str, bytes]:
+    return {"bodies": b"".join([arrival.body for arrival in batch.values()])}
 
 
 # --- reading ---

@@ -7,12 +7,14 @@ them, so that receivers, workers and sweeps never deadlock.
 
 from app.stores.owed.claiming import Claim, claim, drop, extend, fail, is_suspect, postpone, release
 from app.stores.owed.covering import Noted, noted, settle_noted
-from app.stores.owed.remembering import Wanted, add, owe, remember, revive, wake
+from app.stores.owed.remembering import OWE_WANTED, SKEW, Wanted, add, owe, remember, revive, wake
 from app.stores.owed.settling import settle
 from app.stores.owed.sweeping import EVER, backlog, count, defer, due, is_owed, newer, overdue
 
 __all__ = [
     "EVER",
+    "OWE_WANTED",
+    "SKEW",
     "Claim",
     "Noted",
     "Wanted",

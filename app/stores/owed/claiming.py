@@ -91,7 +91,8 @@ _CLAIM_THESE = Statement(
     postgresql=f"""
     WITH these AS MATERIALIZED (
         SELECT external_id FROM owed_items
-        WHERE {_THESE.format(among="= ANY(:ids::text[])")} AND {_MAY_COME} ORDER BY external_id FOR UPDATE)
+        WHERE {_THESE.format(among="= ANY(:ids::text[])")} AND {_MAY_COME}
+        ORDER BY external_id COLLATE "C" FOR UPDATE)
     UPDATE owed_items SET {_LEASE}
     WHERE {_THESE.format(among="= ANY(ARRAY(SELECT external_id FROM these))")} RETURNING {_CLAIMED}
     """,

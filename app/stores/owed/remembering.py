@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 from sqlalchemy import Connection
 
-from app.domain import Cause, Change, ItemKey
+from app.domain import Cause, Change, ItemKey, Kind
 from app.stores.columns import moment_text
 from app.stores.statements import Statement, is_sqlite, key_arrays, key_of, storable
 
@@ -72,15 +72,24 @@ _NEW_SQLITE = Statement(
           AND o.rev = w.value ->> 3
     """
 )
-_UPSERT_POSTGRESQL = Statement(
-    f"""
+# ``wanted`` has the first six columns. Sorted as Python would, so that everyone locks in the same order.
+OWE_WANTED = f"""
     INSERT INTO owed_items {_COLUMNS}
-    SELECT c, k, e, n, v, :cause, f, d, 0, 0
-    FROM unnest(:connections::text[], :kinds::text[], :ids::text[], :changes::bigint[], :versions::bigint[],
-                :seen::timestamptz[], :due::timestamptz[]) AS w(c, k, e, n, v, f, d)
+    SELECT connection, kind, external_id, rev, version, :cause, seen_at, seen_at - :skew::interval, 0, 0 FROM wanted
+    ORDER BY connection COLLATE "C", kind COLLATE "C", external_id COLLATE "C"
     {_CONFLICT}
-    RETURNING connection, kind, external_id, rev
-    """
+    RETURNING connection, kind, external_id, xmax = 0 AS is_new
+"""
+_UPSERT_POSTGRESQL = Statement(
+    "",
+    postgresql=f"""
+    WITH wanted AS (
+        SELECT * FROM unnest(:connections::text[], :kinds::text[], :ids::text[], :changes::bigint[],
+                             :versions::bigint[], :seen::timestamptz[])
+                      AS w(connection, kind, external_id, rev, version, seen_at)
+    ), rose AS ({OWE_WANTED})
+    SELECT connection, kind, external_id FROM rose WHERE is_new
+    """,
 )
 
 
@@ -101,19 +110,15 @@ def _owe_sqlite(conn: Connection, rows: list[tuple[ItemKey, Wanted]], cause: Cau
 
 
 def _owe_postgresql(conn: Connection, rows: list[tuple[ItemKey, Wanted]], cause: Cause) -> list[ItemKey]:
-    rose = _UPSERT_POSTGRESQL.run(conn, {"cause": cause.value, **_arrays(rows)})
-    revs = {(connection, kind, external_id): rev for connection, kind, external_id, rev in rose}
-    return [key for key, want in rows if revs[key] == want.changes]
-
-
-def _arrays(rows: list[tuple[ItemKey, Wanted]]) -> dict[str, Any]:
-    return {
+    given = {
         **key_arrays([key for key, _ in rows]),
         "changes": [want.changes for _, want in rows],
         "versions": [want.version for _, want in rows],
         "seen": [want.seen_at for _, want in rows],
-        "due": [want.seen_at - SKEW for _, want in rows],
+        "cause": cause.value,
+        "skew": SKEW,
     }
+    return [ItemKey(connection, Kind(kind), id) for connection, kind, id in _UPSERT_POSTGRESQL.run(conn, given)]
 
 
 _KEY = "connection = :connection AND kind = :kind AND external_id = :external_id"
