@@ -12,8 +12,8 @@ import pytest
 import redis
 from dramatiq.brokers.redis import RedisBroker
 
-from app.channels.queue import BULK, LIVE, BrokerQueue, DeafQueue, redis_broker
-from app.domain import Cause, Change, ItemKey, Kind
+from app.channels.queue import BULK, LIVE, MOST_PER_MESSAGE, SPREAD_OVER, BrokerQueue, DeafQueue, redis_broker, shares
+from app.domain import WHOLE, Cause, Change, ItemKey, Kind
 from app.errors import Unavailable
 from app.flows.sweep import QUEUE_FULL, REHINT_AFTER, sweep
 from app.stores import owed
@@ -58,6 +58,33 @@ def fetched(broker: RedisBroker, queue: str) -> list[tuple[str, tuple[object, ..
 def test_each_item_is_one_message(fake: RedisBroker) -> None:
     BrokerQueue(fake).wake(KEYS)
     assert fetched(fake, LIVE) == [("sync_item", tuple(map(str, key))) for key in KEYS]
+
+
+def test_many_items_share_messages_and_each_is_in_one(fake: RedisBroker) -> None:
+    ids = [f"P{number}" for number in range(2 * SPREAD_OVER + 1)]
+    BrokerQueue(fake).wake([ItemKey(SHOP, Kind.PRODUCT, id) for id in ids])
+    messages = [args for _, args in fetched(fake, LIVE)]
+    assert [id for _, _, first, *also in messages for id in (first, *(also[0] if also else ()))] == ids
+    assert len(messages) == SPREAD_OVER + 1
+
+
+def test_no_message_holds_more_than_a_fixed_number_of_items() -> None:
+    shared = shares([ItemKey(SHOP, Kind.PRODUCT, f"P{number}") for number in range(10_000)])
+    assert max(1 + len(args[3]) for args in shared) == MOST_PER_MESSAGE  # type: ignore[arg-type]
+
+
+def test_items_of_different_kinds_or_connections_share_no_message() -> None:
+    keys = [
+        ItemKey(name, kind, str(n)) for name in ("a", "b") for kind in (Kind.PRODUCT, Kind.ORDER) for n in range(99)
+    ]
+    owners = {(connection, kind) for connection, kind, *_ in shares(keys)}
+    assert len(owners) == 4
+    assert len(list(shares(keys))) == 4 * -(-99 // min(MOST_PER_MESSAGE, len(keys) // SPREAD_OVER))
+
+
+def test_a_pull_shares_its_message_with_nobody() -> None:
+    keys = [ItemKey(SHOP, Kind.PRODUCT, str(n)) for n in range(99)] + [ItemKey(SHOP, Kind.PRODUCT, WHOLE)]
+    assert (SHOP, "product", WHOLE) in list(shares(keys))
 
 
 def test_nobody_to_wake_is_no_message(fake: RedisBroker) -> None:
@@ -214,8 +241,9 @@ def test_a_broker_that_comes_back_is_used_again(valkey: str) -> None:
 
 
 def test_more_items_than_fit_one_round_trip_all_arrive(broker: RedisBroker) -> None:
-    BrokerQueue(broker).wake([ItemKey(SHOP, Kind.PRODUCT, f"P{n}") for n in range(2500)])
-    assert BrokerQueue(broker).depth() == 2500
+    wide = MOST_PER_MESSAGE * 1100
+    BrokerQueue(broker).wake([ItemKey(SHOP, Kind.PRODUCT, f"P{n}") for n in range(wide)])
+    assert BrokerQueue(broker).depth() == 1100
 
 
 def test_a_deaf_queue_is_always_full() -> None:

@@ -108,10 +108,15 @@ def test_a_message_buried_twice_is_one_letter(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "args", [(), ("shop",), ("shop", "product", 5), ("shop", "no such kind", "A"), ("shop", "product", "A", "B")]
+    "args",
+    [(), ("shop",), ("shop", "product", 5), ("shop", "no such kind", "A"), ("shop", "product", "A", ["B"], "C")],
 )
 def test_malformed_arguments_name_no_item(args: Sequence[object]) -> None:
     assert item_of("sync_item", args) is None
+
+
+def test_a_message_for_several_items_dies_of_its_first() -> None:
+    assert item_of("sync_item", ("shop", "product", "A", ["B", "C"])) == ItemKey("shop", Kind.PRODUCT, "A")
 
 
 def test_another_actors_message_names_no_item() -> None:

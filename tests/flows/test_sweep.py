@@ -70,6 +70,18 @@ def test_a_message_just_sent_is_not_sent_again(world: World) -> None:
     assert world.queue.woken == [key("A")]
 
 
+def test_what_failed_before_gets_a_message_of_its_own(world: World) -> None:
+    world.source.failures.append(Unavailable("down"))
+    owe(world, "A")
+    sync(world, "A")
+    owe(world, "B", "C")
+    world.clock.pass_(60)
+    woken: list[list[ItemKey]] = []
+    world.queue.wake = lambda keys: woken.append(list(keys))  # type: ignore[method-assign]
+    sweep(world.deps)
+    assert [sorted(keys) for keys in woken] == [[key("B"), key("C")], [key("A")]]
+
+
 def test_an_item_being_worked_on_is_left_alone(world: World) -> None:
     owe(world, "A")
     with world.database.begin() as conn:

@@ -241,3 +241,72 @@ def test_an_outage_postpones_the_whole_batch(batching: World) -> None:
     for item in "ABC":
         sync(batching, item)
     assert not any(is_owed(batching, item) for item in "ABC")
+
+
+# --- several items in a message ---
+
+
+def sync_together(world: World, external_id: str, *also: str) -> None:
+    sync_item(world.deps, LeaseKeeper(world.database), key(external_id), also)
+
+
+def test_items_named_together_are_fetched_one_after_the_other_and_all_settled(world: World) -> None:
+    for item in "ABC":
+        world.source.put(listing(item))
+    owe(world, "A", "B", "C")
+    sync_together(world, "B", "A", "C")
+    assert sorted(world.source.asked) == [("A",), ("B",), ("C",)]
+    assert sorted(outcomes(world)) == [("A", "applied", 1), ("B", "applied", 1), ("C", "applied", 1)]
+
+
+def test_the_death_of_the_own_item_takes_no_other_with_it(world: World) -> None:
+    for item in "ABC":
+        world.source.put(listing(item))
+    world.source.poison["A"] = Unmappable("no")
+    owe(world, "A", "B", "C")
+    with pytest.raises(Unmappable):
+        sync_together(world, "A", "B", "C")
+    assert [is_owed(world, item) for item in "ABC"] == [True, False, False]
+
+
+def test_another_item_that_cannot_be_read_gets_a_message_of_its_own(world: World) -> None:
+    for item in "AB":
+        world.source.put(listing(item))
+    world.source.poison["B"] = Unmappable("no")
+    owe(world, "A", "B")
+    sync_together(world, "A", "B")
+    assert not is_owed(world, "A")
+    assert world.queue.woken == [key("B")]
+
+
+def test_when_the_vendor_does_not_answer_the_rest_is_not_asked_for(world: World) -> None:
+    owe(world, "A", "B", "C")
+    world.source.failures.append(Unavailable("down"))
+    sync_together(world, "A", "B", "C")
+    assert len(world.source.asked) == 1
+    world.clock.pass_(1000)
+    for item in "ABC":
+        sync(world, item)
+    assert not any(is_owed(world, item) for item in "ABC")
+
+
+def test_what_was_read_before_the_vendor_went_silent_is_kept(world: World) -> None:
+    world.source.put(listing("A"))
+    owe(world, "A", "B")
+
+    def then_silent() -> None:
+        world.source.failures.append(Unavailable("down"))
+
+    world.source.meanwhile = then_silent
+    sync_together(world, "A", "B")
+    assert [is_owed(world, item) for item in "AB"] == [False, True]
+
+
+def test_a_change_that_comes_while_others_of_the_message_are_fetched_is_not_lost(world: World) -> None:
+    for item in "AB":
+        world.source.put(listing(item))
+    owe(world, "A", "B")
+    world.source.meanwhile = lambda: owe(world, "A")
+    sync_together(world, "A", "B")
+    assert is_owed(world, "A")
+    assert key("A") in world.queue.woken

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -163,3 +164,31 @@ def test_times_come_back_aware_and_equal(database: Database) -> None:
 def test_a_statement_outside_a_transaction_is_refused(database: Database) -> None:
     with database.engine.connect() as conn, pytest.raises(RuntimeError, match="needs a transaction"):
         beats.alive(conn, "worker", NOW)
+
+
+def test_one_statement_alone_is_committed(database: Database) -> None:
+    with database.once() as conn:
+        beats.beat(conn, "one", "worker", NOW, NOW)
+    assert _alive(database) == 1
+
+
+def test_a_transaction_after_a_single_statement_can_still_be_rolled_back(database: Database) -> None:
+    """The pool must not hand out a connection that commits by itself."""
+    def fail() -> None:
+        with database.begin() as conn:
+            beats.beat(conn, "two", "worker", NOW, NOW)
+            raise ZeroDivisionError
+
+    with database.once() as conn:
+        beats.beat(conn, "one", "worker", NOW, NOW)
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert _alive(database) == 1
+
+
+def test_a_checkpoint_empties_the_log_of_sqlite(tmp_path: Path) -> None:
+    with closing(open_database(f"sqlite:///{tmp_path / 'a.db'}")) as database:
+        database.migrate()
+        before = (tmp_path / "a.db").stat().st_size
+        database.checkpoint()
+        assert (tmp_path / "a.db").stat().st_size > before
