@@ -174,6 +174,7 @@ def test_one_statement_alone_is_committed(database: Database) -> None:
 
 def test_a_transaction_after_a_single_statement_can_still_be_rolled_back(database: Database) -> None:
     """The pool must not hand out a connection that commits by itself."""
+
     def fail() -> None:
         with database.begin() as conn:
             beats.beat(conn, "two", "worker", NOW, NOW)
