@@ -9,7 +9,8 @@
      │  └ Held                an implausible read that a second look must confirm
      └ Permanent            waiting does not help: a dead letter, for a person
         ├ AuthRejected        the credentials are refused
-        ├ Refused             the vendor refuses the request itself (4xx)
+        ├ Refused             the vendor refuses the request itself (4xx), or we a person's wish
+        │  └ Busy               a bulk run of the connection is active already
         ├ Unmappable          the payload does not have the shape we know
         ├ KilledWorker        the message took its worker process down, several times
         └ BadConfiguration    a setting is missing or wrong
@@ -62,6 +63,14 @@ class AuthRejected(Permanent):
 
 class Refused(Permanent):
     """The vendor refuses this very request (any other 4xx)."""
+
+
+class Busy(Refused):
+    """The connection has an active bulk run; ``run_id`` is that one's."""
+
+    def __init__(self, message: str, run_id: int) -> None:
+        super().__init__(message)
+        self.run_id = run_id
 
 
 class Unmappable(Permanent):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import msgspec
@@ -23,7 +23,7 @@ from app.domain import (
     StockCount,
 )
 from app.flows.deps import Deps
-from app.sources.base import PayloadInvalid, Receiver, SignatureInvalid
+from app.sources.base import Limit, PayloadInvalid, Receiver, SignatureInvalid
 from app.stores.engine import Database
 
 SHOP = "shop"
@@ -61,7 +61,9 @@ class PlainReceiver:
 class FakeSource:
     """A shop of listings and counts. ``failures`` are raised one per call; ``meanwhile`` runs inside each fetch."""
 
-    def __init__(self, *, batch: int = 1, storm: int = 10_000, pace: float = 0.0) -> None:
+    def __init__(
+        self, *, batch: int = 1, storm: int = 10_000, pace: float = 0.0, page_size: int | None = None
+    ) -> None:
         self.name = "fake"
         self.kinds: tuple[Kind, ...] = (Kind.PRODUCT, Kind.STOCK)
         self.whole_kinds: tuple[Kind, ...] = (Kind.STOCK,)
@@ -73,6 +75,11 @@ class FakeSource:
         self.meanwhile: Callable[[], None] = lambda: None
         self.asked: list[tuple[str, ...]] = []
         self.not_yet: set[str] = set()
+        self.limits: Sequence[Limit] = ()
+        self.page_size = page_size
+        self.pages_read: list[str] = []
+        self.on_page: Callable[[int], object] = lambda number: None
+        self.order_days: list[tuple[date, str]] = []
         self._batch, self._storm, self._pace = batch, storm, pace
 
     def put(self, *records: Listing | StockCount) -> None:
@@ -110,17 +117,50 @@ class FakeSource:
         yield Page(records=newest)
         yield Page(watermark=str(max((one.version for one in newest), default=int(since or 0))))
 
-    def full(self, kind: Kind) -> Iterator[Page]:
+    def full(self, kind: Kind, resume: str | None = None) -> Iterator[Page]:
+        """In pages of ``page_size``, each but the last with a resume token: how many records are behind it."""
         self._called(f"full {kind}")
+        held: Sequence[Listing | StockCount] = list(
+            self.listings.values() if kind is Kind.PRODUCT else self.counts.values()
+        )
+        mark = max((one.version for one in held), default=0)
+        for page in self._pages(held, resume):
+            yield page
         if kind is Kind.PRODUCT:
-            mark = max((one.version for one in self.listings.values()), default=0)
-            yield Page(records=list(self.listings.values()))
             yield Page(watermark=str(mark), complete=Scope(kind))
         else:
-            yield Page(records=list(self.counts.values()), complete=Scope(kind, absent=Absent.ZERO))
+            yield Page(complete=Scope(kind, absent=Absent.ZERO))
+
+    def window(
+        self, kind: Kind, since: datetime | None, until: datetime | None, resume: str | None = None
+    ) -> Iterator[Page]:
+        """What was modified in between; stock, which has no times here, as a whole."""
+        self._called(f"window {kind}")
+        if kind is Kind.PRODUCT:
+            inside = [one for one in self.listings.values() if _between(since, one.modified_at, until)]
+            yield from self._pages(inside, resume)
+        else:
+            yield from self._pages(list(self.counts.values()), resume)
+
+    def order_ids(self, first: date, last: date) -> Iterator[tuple[date, str]]:
+        self._called("order ids")
+        yield from (one for one in self.order_days if first <= one[0] <= last)
+
+    def _pages(self, records: Sequence[Listing | StockCount], resume: str | None) -> Iterator[Page]:
+        start, size = int(resume or 0), self.page_size or max(1, len(records))
+        for at in range(start, len(records), size):
+            self.pages_read.append(f"{at}")
+            self.on_page(at // size)
+            token = None if self.page_size is None else str(at + size)
+            yield Page(
+                records=records[at : at + size], resume=token, expected=len(records), label=f"page {at // size}"
+            )
 
     def calls(self) -> int:
         return len(self.asked)
+
+    def budget(self) -> Sequence[Limit]:
+        return self.limits
 
     def warm(self) -> None:
         return None
@@ -132,6 +172,10 @@ class FakeSource:
         self.asked.append(what)
         if self.failures:
             raise self.failures.popleft()
+
+
+def _between(since: datetime | None, moment: datetime | None, until: datetime | None) -> bool:
+    return moment is not None and (since is None or since <= moment) and (until is None or moment <= until)
 
 
 class ListQueue:

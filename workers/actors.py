@@ -10,7 +10,7 @@ from app.channels.queue import BULK, LIVE
 from app.domain import ItemKey, Kind
 from app.flows.deps import Deps
 from app.flows.leases import LeaseKeeper
-from app.flows.reconcile import reconcile
+from app.flows.run import run
 from app.flows.sync_item import sync_item
 
 
@@ -20,11 +20,11 @@ def register(broker: dramatiq.Broker, deps: Deps, keeper: LeaseKeeper) -> None:
     def sync(connection: str, kind: str, external_id: str, also: Sequence[str] = ()) -> None:
         sync_item(deps, keeper, ItemKey(connection, Kind(kind), external_id), also)
 
-    def run(run_id: int) -> None:
-        reconcile(deps, keeper, run_id)
+    def bulk(run_id: int) -> None:
+        run(deps, keeper, run_id)
 
     _declare(broker, "sync_item", LIVE, sync)
-    _declare(broker, "reconcile", BULK, run)
+    _declare(broker, "run", BULK, bulk)
 
 
 def _declare(broker: dramatiq.Broker, name: str, queue: str, work: Callable[..., None]) -> None:

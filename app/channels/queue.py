@@ -71,7 +71,7 @@ class BrokerQueue:
 
     def wake_run(self, run_id: int) -> None:
         """A message for a bulk run."""
-        self._send([message(BULK, "reconcile", (run_id,))])
+        self._send([message(BULK, "run", (run_id,))])
 
     def resend(self, actor: str, queue: str, args: Sequence[object]) -> None:
         """One message as given; raises ``Unavailable`` when it could not be sent."""
@@ -138,7 +138,7 @@ class LocalQueue(DeafQueue):
 
     def wake_run(self, run_id: int) -> None:
         """A message for a bulk run."""
-        self._broker.enqueue(message(BULK, "reconcile", (run_id,)))
+        self._broker.enqueue(message(BULK, "run", (run_id,)))
 
     def resend(self, actor: str, queue: str, args: Sequence[object]) -> None:
         """One message as given."""

@@ -21,6 +21,7 @@ from app.domain.records import (
     key_of,
     row_hash,
 )
+from app.domain.runs import OPTION_NAMES, STATUS_SPELLINGS, Options, Status, Strategy, options_of, status_of
 from app.domain.values import batches, micros, quantity, to_json
 from app.domain.words import SKU_PREFIX, WHOLE, Absent, Cause, Change, ItemKey, Kind, Ref, Scope
 
@@ -28,9 +29,11 @@ __all__ = [
     "KINDS",
     "ON_HAND",
     "ON_ORDER",
+    "OPTION_NAMES",
     "RECORDS",
     "RESERVED",
     "SKU_PREFIX",
+    "STATUS_SPELLINGS",
     "WHOLE",
     "Absent",
     "Answer",
@@ -42,17 +45,22 @@ __all__ = [
     "Kind",
     "Listing",
     "Location",
+    "Options",
     "Order",
     "Page",
     "Record",
     "Ref",
     "Scope",
+    "Status",
     "StockCount",
+    "Strategy",
     "Vendor",
     "batches",
     "key_of",
     "micros",
+    "options_of",
     "quantity",
     "row_hash",
+    "status_of",
     "to_json",
 ]

@@ -17,12 +17,18 @@ class Page(msgspec.Struct, frozen=True):
     ``records`` are complete and versioned and may be applied as they are; ``changes`` only name items
     that need a fetch of their own. ``watermark`` (the source's clock, opaque to everyone else) and
     ``complete`` come with the last page only: the whole feed is behind us.
+
+    ``label`` is what a person who watches reads ("Products updated 2021-03"), ``expected`` the number of records in
+    the whole read where the source knows it. ``resume`` is opaque: a read that is given it goes on after this page.
     """
 
     records: Sequence[Record] = ()
     changes: Sequence[Change] = ()
     watermark: str | None = None
     complete: Scope | None = None
+    label: str | None = None
+    resume: str | None = None
+    expected: int | None = None
 
 
 class Answer(msgspec.Struct, frozen=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Protocol
 
 import structlog
 
@@ -13,6 +14,7 @@ from app.flows.deps import Deps
 from app.rules.guard import RUN, Impact, implausible
 from app.stores import bulk, holds
 from app.stores.bulk import Diff, Differ, Written
+from app.stores.engine import Database
 
 log = structlog.get_logger()
 
@@ -39,6 +41,22 @@ Before = Callable[[Diff, datetime], None]
 """Called with a believed diff just before it is written, while the old values can still be read."""
 
 
+class Write(Protocol):
+    """What writes a believed diff, as ``bulk.write`` does."""
+
+    def __call__(
+        self,
+        database: Database,
+        connection: str,
+        diff: Diff,
+        *,
+        read_at: datetime,
+        now: datetime,
+        scope: Scope | None,
+    ) -> Written:
+        """Write it; returns the rows that were really written."""
+
+
 def absorb(
     deps: Deps,
     connection: str,
@@ -48,33 +66,36 @@ def absorb(
     run_id: int | None = None,
     deeds: Collection[str] = RUN,
     before: Before | None = None,
+    began: Callable[[], datetime] | None = None,
+    write: Write = bulk.write,
 ) -> Absorbed:
     """Read everything ``read`` yields and make our rows equal to it, unless that is implausible.
 
     An implausible read is repeated once; if the second look agrees with the first, the batch is held for a person
-    (``stores.holds``) and nothing is written. ``deeds`` is what the guard judges (``rules.guard``).
+    (``stores.holds``) and nothing is written. ``deeds`` is what the guard judges (``rules.guard``), ``began`` says
+    when a read that is resumed began, ``write`` does the writing.
     """
-    absorbed, scope = _look(deps, connection, kind, read)
-    reason = _judge(deps, absorbed.diff, scope, deeds)
+    absorbed, scope = look(deps, connection, kind, read, (began or deps.now)())
+    reason = judge(deps, absorbed.diff, scope, deeds)
     if reason is not None:
         log.warning("implausible_read_repeated", connection=connection, kind=kind, reason=reason)
-        absorbed, scope = _look(deps, connection, kind, read)
-        reason = _judge(deps, absorbed.diff, scope, deeds)
+        absorbed, scope = look(deps, connection, kind, read, deps.now())
+        reason = judge(deps, absorbed.diff, scope, deeds)
     if reason is not None and not _released(deps, connection, kind):
         return _hold(deps, connection, kind, absorbed, reason, run_id)
     if before is not None:
         before(absorbed.diff, absorbed.read_at)
     now = deps.now()
-    written = bulk.write(deps.database, connection, absorbed.diff, read_at=absorbed.read_at, now=now, scope=scope)
+    written = write(deps.database, connection, absorbed.diff, read_at=absorbed.read_at, now=now, scope=scope)
     with deps.database.begin() as conn:
         holds.pass_(conn, connection=connection, kind=kind)
     return replace(absorbed, written=written)
 
 
-def _look(
-    deps: Deps, connection: str, kind: Kind, read: Callable[[], Iterator[Page]]
+def look(
+    deps: Deps, connection: str, kind: Kind, read: Callable[[], Iterator[Page]], read_at: datetime
 ) -> tuple[Absorbed, Scope | None]:
-    read_at = deps.now()
+    """What a read comes to, nothing written yet, and what it speaks for."""
     differ = Differ(deps.database, connection, kind, read_at)
     changes: list[Change] = []
     watermark: str | None = None
@@ -87,7 +108,8 @@ def _look(
     return Absorbed(differ.diff(scope), Written(), read_at, changes, watermark, scope is not None), scope
 
 
-def _judge(deps: Deps, diff: Diff, scope: Scope | None, deeds: Collection[str]) -> str | None:
+def judge(deps: Deps, diff: Diff, scope: Scope | None, deeds: Collection[str]) -> str | None:
+    """Why a diff is not to be believed, ``None`` when it is."""
     zero = scope is not None and scope.absent is Absent.ZERO
     impact = Impact(
         total=diff.total_local,

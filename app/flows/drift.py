@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from itertools import chain
 from typing import Any
@@ -23,18 +24,23 @@ LOCALLY_EDITED = -1
 Key = tuple[str, ...]
 
 
-def record_drift(deps: Deps, connection: str, run_id: int, diff: Diff, read_at: datetime) -> None:
-    """Write the drift rows of a believed diff. A first load is no drift: there was nothing to be wrong."""
-    if diff.total_local == 0:
+def record_drift(
+    deps: Deps, connection: str, run_id: int, diff: Diff, read_at: datetime, *, cause: str | None = None
+) -> None:
+    """Write the drift rows of a believed diff, with the cause that each one's traces tell, or the given one.
+
+    A first load is no drift: there was nothing to be wrong; a given cause is told even then.
+    """
+    if diff.total_local == 0 and cause is None:
         return
     for chunk in batches(chain(diff.created, diff.changed), CHUNK):
-        _write(deps, connection, run_id, diff.kind, _of_records(deps, connection, diff.kind, chunk, read_at))
+        _write(deps, connection, run_id, diff.kind, _of_records(deps, connection, diff.kind, chunk, read_at), cause)
     for keys in batches(diff.vanished, CHUNK):
-        _write(deps, connection, run_id, diff.kind, _of_vanished(deps, connection, diff.kind, keys))
+        _write(deps, connection, run_id, diff.kind, _of_vanished(deps, connection, diff.kind, keys), cause)
 
 
-def _write(deps: Deps, connection: str, run_id: int, kind: Kind, rows: Iterator[DriftRow]) -> None:
-    found = list(rows)
+def _write(deps: Deps, connection: str, run_id: int, kind: Kind, rows: Iterator[DriftRow], cause: str | None) -> None:
+    found = [row if cause is None else replace(row, cause=cause) for row in rows]
     if found:
         with deps.database.begin() as conn:
             drift.write(conn, run_id, connection, found, now=deps.now())

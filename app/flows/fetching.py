@@ -57,7 +57,8 @@ def commit(deps: Deps, fetched: Sequence[Fetched]) -> list[ItemKey]:
         )
         outcomes = []
         for one in fetched:
-            outcomes += one.outcomes(_changed(conn, connection, one, set(written.written), deps.now()))
+            closed = close(conn, connection, one.answer, one.began, deps.now())
+            outcomes += one.outcomes(_changed(one.answer, set(written.written), closed))
         return owed.settle(conn, outcomes, deps.now())
 
 
@@ -74,14 +75,20 @@ def _refs(deps: Deps, claims: Sequence[Claim]) -> dict[str, Ref]:
     return refs
 
 
-def _changed(
-    conn: Connection, connection: str, one: Fetched, written: set[tuple[str, ...]], now: datetime
-) -> set[str]:
-    """Close what the answer says is gone; returns the external ids under which something changed."""
-    answer = one.answer
+def close(
+    conn: Connection, connection: str, answer: Answer, began: datetime, now: datetime
+) -> list[tuple[Kind, tuple[str, ...]]]:
+    """Close what an answer says is gone; returns the rows of its scopes that it did not show."""
     shown = _shown(answer.records)
-    closed = catalog.close_scopes(conn, connection, answer.covers, shown, read_at=one.began, now=now)
-    catalog.tombstone(conn, connection, answer.gone, read_at=one.began, now=now)
+    closed = catalog.close_scopes(conn, connection, answer.covers, shown, read_at=began, now=now)
+    catalog.tombstone(conn, connection, answer.gone, read_at=began, now=now)
+    return closed
+
+
+def _changed(
+    answer: Answer, written: set[tuple[str, ...]], closed: Sequence[tuple[Kind, tuple[str, ...]]]
+) -> set[str]:
+    """The external ids under which something changed."""
     changed = {_owner(record) for record in answer.records if key_of(record) in written}
     changed.update(key[0] for _, key in closed)
     changed.update(scope.value for scope in answer.covers if closed and scope.value)

@@ -14,6 +14,7 @@ from app.errors import BudgetSpent, KilledWorker, Permanent, RateLimited, Unavai
 from app.flows.deps import Deps
 from app.flows.fetching import Fetched, commit, fetch
 from app.flows.pull import pull
+from app.rules.lanes import Lane, lane, lane_of
 from app.rules.retry import MAX_KILLS, wait_before_retry
 from app.sources.base import Source
 from app.stores import attempts, owed
@@ -38,10 +39,11 @@ class ItemWork:
         """Work on leased items of one kind; raises what killed the message's own item, after all else is done."""
         if len(claims) == 1 and claims[0].kills >= MAX_KILLS:
             raise KilledWorker(f"processing this item took its worker down {claims[0].kills} times")
-        if claims[0].key.external_id == WHOLE:
-            self._pull(claims[0])
-        else:
-            self._sync(sorted(claims, key=lambda claim: claim.key))
+        with lane(min(map(_lane, claims))):
+            if claims[0].key.external_id == WHOLE:
+                self._pull(claims[0])
+            else:
+                self._sync(sorted(claims, key=lambda claim: claim.key))
         if self._final is not None:
             raise self._final
 
@@ -151,3 +153,9 @@ class ItemWork:
     def _wake(self, keys: Sequence[ItemKey]) -> None:
         if keys:
             self._deps.queue.wake(keys)
+
+
+def _lane(claim: Claim) -> Lane:
+    """An item that changed again since it was owed was told of by a webhook, as far as we know."""
+    first = lane_of(claim.cause)
+    return min(first, Lane.WEBHOOK) if claim.rev > 1 and claim.key.external_id != WHOLE else first

@@ -1,16 +1,22 @@
-"""Call budgets that every process working for a connection shares, kept as exact sliding windows."""
+"""Call budgets that every process working for a connection shares: exact sliding windows, with lanes."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from datetime import datetime
+from itertools import chain
+from typing import Any, Protocol, TypeAlias
 
 import msgspec
 from sqlalchemy import Connection
 
+from app.rules.lanes import Lane, ceiling, current_lane, free, most
 from app.stores.engine import Database
 from app.stores.statements import Statement
+
+Window: TypeAlias = list[list[float]]
+"""The moments (epoch seconds) of the calls in a window, sorted, one list for each lane in the order of ``Lane``."""
 
 
 class Limit(Protocol):
@@ -30,6 +36,7 @@ class Limit(Protocol):
 
 
 _IN_ORDER = "SELECT name, taken FROM budget_use WHERE connection = :connection ORDER BY name"
+_READ = Statement(_IN_ORDER)
 _LOCK = Statement(_IN_ORDER, postgresql=f"{_IN_ORDER} FOR UPDATE")  # one order for all: no deadlock
 _OPEN = Statement(
     """
@@ -49,20 +56,25 @@ class SharedBudget:
         self._clock = clock
 
     def take(self, limits: Sequence[Limit]) -> float:
-        """Take one call from every limit at once, or none: returns 0.0, or the seconds until it could."""
+        """Take one call from every limit at once, or none: returns 0.0, or the seconds until it could.
+
+        The call is made in this thread's lane (``rules.lanes``), which may have to leave the last ones to others.
+        """
         if not limits:
             return 0.0
+        lane = current_lane()
         with self._database.begin() as conn:
             taken = self._locked(conn, limits)
             now = self._clock()  # only now: the wait for the lock is over
             inside = {limit.name: _inside(taken[limit.name], limit, now) for limit in limits}
-            wait = max(_wait(inside[limit.name], limit, now) for limit in limits)
+            wait = max(_wait(inside[limit.name], limit, lane, now) for limit in limits)
             if wait == 0.0:
                 for name in sorted(inside):
-                    self._write(conn, name, [*inside[name], now])
+                    inside[name][lane].append(now)
+                    self._write(conn, name, inside[name])
             return wait
 
-    def _locked(self, conn: Connection, limits: Sequence[Limit]) -> dict[str, list[float]]:
+    def _locked(self, conn: Connection, limits: Sequence[Limit]) -> dict[str, Window]:
         """The windows of this connection, locked until the end of the transaction."""
         mine = {"connection": self._connection}
         rows = dict(_LOCK.run(conn, mine))
@@ -71,19 +83,66 @@ class SharedBudget:
             for name in missing:
                 _OPEN.run(conn, {**mine, "name": name})
             rows = dict(_LOCK.run(conn, mine))
-        return {name: msgspec.json.decode(taken, type=list[float]) for name, taken in rows.items()}
+        return {name: _decoded(rows[name]) for name in {limit.name for limit in limits}}
 
-    def _write(self, conn: Connection, name: str, taken: list[float]) -> None:
+    def _write(self, conn: Connection, name: str, taken: Window) -> None:
         text = msgspec.json.encode(taken).decode()
         _WRITE.run(conn, {"connection": self._connection, "name": name, "taken": text})
 
 
-def _inside(taken: list[float], limit: Limit, now: float) -> list[float]:
+def usage(conn: Connection, connection: str, limits: Sequence[Limit], now: datetime) -> list[dict[str, Any]]:
+    """How much of each limit is used now, by lane, and what each lane may still take.
+
+    ``name``, ``calls`` and ``seconds`` are the limit's; ``used`` and ``left`` count calls, ``used_by`` and
+    ``free_for`` say so for each lane by its word; ``fresh_in`` is the seconds until the next used call is free
+    again, 0.0 when none is used.
+    """
+    rows = dict(_READ.run(conn, {"connection": connection}))
+    at = now.timestamp()
+    return [_used(limit, _inside(_decoded(rows.get(limit.name, "[]")), limit, at), at) for limit in limits]
+
+
+def _used(limit: Limit, inside: Window, now: float) -> dict[str, Any]:
+    counts = [len(taken) for taken in inside]
+    oldest = min(chain.from_iterable(inside), default=None)
+    return {
+        "name": limit.name,
+        "calls": limit.calls,
+        "seconds": limit.seconds,
+        "used": sum(counts),
+        "left": max(0, limit.calls - sum(counts)),
+        "used_by": {lane.word: counts[lane] for lane in Lane},
+        "free_for": {lane.word: free(lane, counts, limit.calls) for lane in Lane},
+        "fresh_in": 0.0 if oldest is None else round(oldest + limit.seconds - now, 3),
+    }
+
+
+def _decoded(text: str) -> Window:
+    """A stored window. Moments beside the lists were stored before there were lanes, by live work most likely."""
+    stored = msgspec.json.decode(text, type=list[list[float] | float])
+    window: Window = [each for each in stored if isinstance(each, list)] or [[] for _ in Lane]
+    window[Lane.WEBHOOK] += [each for each in stored if isinstance(each, float)]
+    return window
+
+
+def _inside(taken: Window, limit: Limit, now: float) -> Window:
     """The calls still in the window. A call from the future (a clock was set back) counts as made now."""
-    return sorted(min(moment, now) for moment in taken if moment > now - limit.seconds)
+    first = now - limit.seconds
+    return [sorted(min(moment, now) for moment in moments if moment > first) for moments in taken]
 
 
-def _wait(inside: list[float], limit: Limit, now: float) -> float:
-    """Seconds until one more call fits; 0.0 when it fits now."""
-    surplus = len(inside) - limit.calls
-    return 0.0 if surplus < 0 else max(inside[surplus] + limit.seconds - now, 0.001)
+def _wait(inside: Window, limit: Limit, lane: Lane, now: float) -> float:
+    """Seconds until one more call of the lane fits, if nobody else takes one; 0.0 when it fits now."""
+    if free(lane, [len(taken) for taken in inside], limit.calls):
+        return 0.0
+    everyone = sorted(chain.from_iterable(inside))
+    last = max(
+        _leaves(everyone, ceiling(lane, limit.calls), limit), _leaves(inside[lane], most(lane, limit.calls), limit)
+    )
+    return max(last - now, 0.001)
+
+
+def _leaves(taken: Sequence[float], room: int, limit: Limit) -> float:
+    """When (epoch seconds) so many have left the window that fewer than ``room`` are in it."""
+    surplus = len(taken) - room
+    return 0.0 if surplus < 0 else taken[surplus] + limit.seconds

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -39,24 +39,33 @@ class Written:
 
 
 def write(
-    database: Database, connection: str, diff: Diff, *, read_at: datetime, now: datetime, scope: Scope | None
+    database: Database,
+    connection: str,
+    diff: Diff,
+    *,
+    read_at: datetime,
+    now: datetime,
+    scope: Scope | None,
+    told: Callable[[Connection], None] = lambda conn: None,
 ) -> Written:
     """Write a diff in commits of a few rows each, newer wins; safe to kill and to run again at any point.
 
-    ``scope`` must be the one the diff was made for; it says what becomes of the vanished rows.
+    ``scope`` must be the one the diff was made for; it says what becomes of the vanished rows. ``told`` is called
+    within each commit; if it raises, that commit and all after it are not made.
     """
     written = Written()
     with collector_paused():
         # Touched first: if the read showed such a key again with new content, that later state must win a tie.
-        written.touched = _write_spool(database, connection, diff.kind, diff.touched, read_at, now)
-        written.updated = _write_spool(database, connection, diff.kind, diff.changed, read_at, now)
-        written.created = _write_spool(database, connection, diff.kind, diff.created, read_at, now)
+        written.touched = _write_spool(database, connection, diff.kind, diff.touched, read_at, now, told)
+        written.updated = _write_spool(database, connection, diff.kind, diff.changed, read_at, now, told)
+        written.created = _write_spool(database, connection, diff.kind, diff.created, read_at, now, told)
     if scope is not None:
         for keys in _paused(database, diff.vanished):
             with database.begin() as conn:
                 written.deleted += len(
                     close_rows(conn, diff.kind, scope.absent, connection, keys, read_at=read_at, now=now)
                 )
+                told(conn)
     return written
 
 
@@ -75,7 +84,13 @@ def old_values(database: Database, connection: str, kind: Kind, keys: Sequence[K
 
 
 def _write_spool(
-    database: Database, connection: str, kind: Kind, spool: Spool, read_at: datetime, now: datetime
+    database: Database,
+    connection: str,
+    kind: Kind,
+    spool: Spool,
+    read_at: datetime,
+    now: datetime,
+    told: Callable[[Connection], None],
 ) -> int:
     """In key order: what a later commit needs is near what an earlier one touched, and writers wait in turn."""
     order = sorted(range(len(spool)), key=spool.keys.__getitem__)
@@ -85,6 +100,7 @@ def _write_spool(
         rows = [(*spool.row(at), spool.hashes[at]) for at in places]
         with database.begin() as conn:
             total += put(conn, kind, connection, rows, read_at, now)
+            told(conn)
     return total
 
 

@@ -9,9 +9,9 @@ from datetime import datetime
 from typing import Any, cast
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
-from app.domain import KINDS, Absent, Kind, Record, Ref, Scope, key_of, row_hash
+from app.domain import KINDS, Absent, Kind, Record, Ref, Scope, batches, key_of, row_hash
 from app.stores import catalog_sql as sql
 from app.stores.columns import moment_from
 from app.stores.tables import CATALOG
@@ -131,6 +131,28 @@ def resolve_sku(conn: Connection, connection: str, sku: str) -> str | None:
     wanted = (table.c.connection == connection) & (table.c.sku == sku) & ~table.c.deleted
     found = conn.execute(select(table.c.external_id).where(wanted).order_by(table.c.version.desc()).limit(1))
     return found.scalar()
+
+
+def of_category(conn: Connection, connection: str, category: str) -> list[str]:
+    """External ids of the live listings in a category, named by its id or by its name."""
+    table = _table(Kind.PRODUCT)
+    named = (table.c.category_id == category) | (table.c.category == category)
+    wanted = select(table.c.external_id).where(table.c.connection == connection, ~table.c.deleted, named)
+    return list(conn.execute(wanted.order_by(table.c.external_id)).scalars())
+
+
+def items_of(conn: Connection, connection: str, listings: Sequence[str]) -> list[str]:
+    """The items that the source would be asked for to read these listings: their parents, where they have any."""
+    table = _table(Kind.PRODUCT)
+    item = func.coalesce(table.c.parent_id, table.c.external_id)
+    found: set[str] = set()
+    for some in batches(listings, 500):
+        found.update(
+            conn.execute(
+                select(item).where(table.c.connection == connection, table.c.external_id.in_(some))
+            ).scalars()
+        )
+    return sorted(found)
 
 
 def versions(

@@ -13,6 +13,9 @@ from sqlalchemy import Connection, func, insert, select
 from app.domain import Kind, Record
 from app.stores.tables import Drift
 
+DRY_RUN = "dry_run"
+"""The cause in the rows of a dry run: they say what a real one would write."""
+
 _NOT_CONTENT = frozenset({"version", "modified_at"})
 _table: Any = Drift.__table__  # type: ignore[attr-defined]
 

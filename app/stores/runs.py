@@ -7,29 +7,40 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 from sqlmodel import SQLModel
 
+from app.domain import Kind, Options, Strategy
 from app.stores import tables
 from app.stores.statements import Statement
 
 _RUNS = SQLModel.metadata.tables[str(tables.Run.__tablename__)]
+_JSON = ("counts", "options", "progress", "checkpoint")
+NO_OPTIONS = Options()
 
 _OPEN = Statement(
     """
-    INSERT INTO runs (connection, strategy, cause, status, slot, created_at, kills, counts, calls)
-    VALUES (:connection, :strategy, :cause, 'idle', :slot, :now, 0, '{}', 0)
+    INSERT INTO runs (connection, strategy, cause, status, slot, created_at, kills, counts, calls, dry, options,
+                      progress, checkpoint)
+    VALUES (:connection, :strategy, :cause, 'idle', :slot, :now, 0, '{}', 0, :dry, :options, '{}', '{}')
     ON CONFLICT DO NOTHING RETURNING id
     """
 )
 
 
 def open_run(
-    conn: Connection, *, connection: str, strategy: str, cause: str, slot: datetime | None, now: datetime
+    conn: Connection,
+    *,
+    connection: str,
+    strategy: str,
+    cause: str,
+    slot: datetime | None,
+    now: datetime,
+    options: Options = NO_OPTIONS,
 ) -> int | None:
     """A new idle run; ``None`` when the connection has an active one already or the slot was used."""
-    asked = {"connection": connection, "strategy": strategy, "cause": cause, "slot": slot, "now": now}
-    rows = _OPEN.run(conn, asked)
+    asked = {"connection": connection, "strategy": str(strategy), "cause": cause, "slot": slot, "now": now}
+    rows = _OPEN.run(conn, {**asked, "dry": options.dry_run, "options": _json(options)})
     return int(rows[0][0]) if rows else None
 
 
@@ -45,8 +56,13 @@ _MINE = "id = :id AND token = :token AND status = 'running'"
 _HEARTBEAT = Statement(f"UPDATE runs SET lease_until = :until WHERE {_MINE}")
 _FINISH = Statement(
     f"""
-    UPDATE runs SET status = :status, finished_at = :now, counts = :counts, calls = :calls, error = :error,
-           token = NULL, lease_until = NULL
+    UPDATE runs SET status = :status, finished_at = :now, error = :error, token = NULL, lease_until = NULL
+    WHERE {_MINE}
+    """
+)
+_SAVE = Statement(
+    f"""
+    UPDATE runs SET checkpoint = :checkpoint, progress = :progress, counts = :counts, calls = :calls
     WHERE {_MINE}
     """
 )
@@ -56,6 +72,20 @@ _CANCEL = Statement(
     WHERE id = :id AND status IN ('idle', 'running')
     """
 )
+_RESUME = Statement(
+    """
+    UPDATE runs SET status = 'idle', finished_at = NULL, hinted_at = NULL, error = NULL, kills = 0
+    WHERE id = :id AND status IN ('failed', 'cancelled')
+      AND NOT EXISTS (SELECT 1 FROM runs o WHERE o.connection = runs.connection AND o.status IN ('idle', 'running'))
+    """
+)
+_STUCK = Statement(
+    """
+    UPDATE runs SET status = 'failed', finished_at = :now, error = :error, token = NULL, lease_until = NULL
+    WHERE status = 'running' AND lease_until <= :before RETURNING id
+    """
+)
+_REASON = Statement("UPDATE runs SET reason = :reason WHERE id = :id")
 
 
 def start(conn: Connection, run_id: int, token: str, lease: float, now: datetime) -> dict[str, Any] | None:
@@ -72,19 +102,49 @@ def heartbeat(conn: Connection, run_id: int, token: str, until: datetime) -> boo
     return _HEARTBEAT.count(conn, {"id": run_id, "token": token, "until": until}) == 1
 
 
-def finish(
+def save(
     conn: Connection,
     run_id: int,
     token: str,
-    status: str,
+    *,
+    checkpoint: Mapping[str, Any],
+    progress: Mapping[str, Any],
     counts: Mapping[str, Any],
     calls: int,
-    error: str | None,
-    now: datetime,
 ) -> bool:
+    """Remember how far a run is; ``False`` when it is ours no longer: what the transaction did must not stand."""
+    told = {"checkpoint": _json(checkpoint), "progress": _json(progress), "counts": _json(counts)}
+    return _SAVE.count(conn, {**told, "id": run_id, "token": token, "calls": calls}) == 1
+
+
+def finish(conn: Connection, run_id: int, token: str, status: str, error: str | None, now: datetime) -> bool:
     """Close a run as ``completed``, ``failed`` or ``cancelled``; ``False`` when it was ours no longer."""
-    told = {"id": run_id, "token": token, "status": status, "calls": calls, "error": error, "now": now}
-    return _FINISH.count(conn, {**told, "counts": msgspec.json.encode(counts).decode()}) == 1
+    return _FINISH.count(conn, {"id": run_id, "token": token, "status": status, "error": error, "now": now}) == 1
+
+
+def give_reason(conn: Connection, run_id: int, reason: str) -> None:
+    """Say why the run does what it does."""
+    _REASON.run(conn, {"id": run_id, "reason": reason})
+
+
+def resume(conn: Connection, run_id: int) -> bool:
+    """Make a failed or cancelled run idle again, to go on where it stopped; ``False`` when it is neither, or another
+    run of the connection is active. Of two that race for it the database refuses one (``IntegrityError``)."""
+    return _RESUME.count(conn, {"id": run_id}) == 1
+
+
+def fail_stuck(conn: Connection, now: datetime, after: float) -> list[int]:
+    """Fail the runs whose lease ended over ``after`` seconds ago and that nobody took over; returns their ids."""
+    told = {"now": now, "before": now - timedelta(seconds=after)}
+    error = f"stuck: its worker gave no sign of life for {after:g} s; resume it to go on where it stopped"
+    return [id for (id,) in _STUCK.run(conn, {**told, "error": error})]
+
+
+def active(conn: Connection, connection: str) -> dict[str, Any] | None:
+    """The connection's run that is idle or running."""
+    wanted = select(_RUNS).where(_RUNS.c.connection == connection, _RUNS.c.status.in_(("idle", "running")))
+    row = conn.execute(wanted).mappings().first()
+    return None if row is None else _decoded(row)
 
 
 def cancel(conn: Connection, run_id: int, now: datetime) -> bool:
@@ -111,7 +171,7 @@ def overdue(conn: Connection, now: datetime, rehint_after: float) -> list[int]:
 
 
 def get(conn: Connection, run_id: int) -> dict[str, Any] | None:
-    """One run, ``counts`` as a mapping."""
+    """One run; ``counts``, ``options``, ``progress`` and ``checkpoint`` as mappings."""
     row = conn.execute(select(_RUNS).where(_RUNS.c.id == run_id)).mappings().first()
     return None if row is None else _decoded(row)
 
@@ -128,5 +188,41 @@ def latest(
     return [_decoded(row) for row in conn.execute(query).mappings()]
 
 
+def last_success(conn: Connection, connection: str) -> dict[Kind, datetime]:
+    """When each kind was last read by a run that completed (of the latest 500)."""
+    last: dict[Kind, datetime] = {}
+    for run in _completed(conn, connection):
+        for kind in run["counts"]:
+            last.setdefault(Kind(kind), run["finished_at"])
+    return last
+
+
+def missed(conn: Connection, connection: str, now: datetime, seconds: float) -> dict[Kind, int]:
+    """Rows per kind that runs of the last ``seconds`` found different: what events and polls had missed."""
+    drift = SQLModel.metadata.tables[str(tables.Drift.__tablename__)]
+    since = now - timedelta(seconds=seconds)
+    recent = (drift.c.connection == connection) & (drift.c.found_at >= since) & (drift.c.cause != "dry_run")
+    found = conn.execute(select(drift.c.kind, func.count()).where(recent).group_by(drift.c.kind))
+    return {Kind(kind): count for kind, count in found}
+
+
+def mean_calls(conn: Connection, connection: str) -> dict[Strategy, float]:
+    """Upstream calls that a completed run of each strategy took, on average (of the latest 500 runs)."""
+    calls: dict[Strategy, list[int]] = {}
+    for run in _completed(conn, connection):
+        calls.setdefault(Strategy(run["strategy"]), []).append(run["calls"])
+    return {strategy: sum(taken) / len(taken) for strategy, taken in calls.items()}
+
+
+def _completed(conn: Connection, connection: str) -> list[dict[str, Any]]:
+    """The latest completed runs that wrote, newest first."""
+    wanted = select(_RUNS).where(_RUNS.c.connection == connection, _RUNS.c.status == "completed", ~_RUNS.c.dry)
+    return [_decoded(row) for row in conn.execute(wanted.order_by(_RUNS.c.id.desc()).limit(500)).mappings()]
+
+
 def _decoded(row: Any) -> dict[str, Any]:
-    return {**row, "counts": msgspec.json.decode(row["counts"])}
+    return {**row, **{name: msgspec.json.decode(row[name]) for name in _JSON}}
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()

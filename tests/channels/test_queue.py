@@ -94,7 +94,7 @@ def test_nobody_to_wake_is_no_message(fake: RedisBroker) -> None:
 
 def test_a_run_has_a_queue_of_its_own(fake: RedisBroker) -> None:
     BrokerQueue(fake).wake_run(7)
-    assert fetched(fake, BULK) == [("reconcile", (7,))]
+    assert fetched(fake, BULK) == [("run", (7,))]
 
 
 def test_a_message_sent_again_is_as_it_was(fake: RedisBroker) -> None:
@@ -104,8 +104,8 @@ def test_a_message_sent_again_is_as_it_was(fake: RedisBroker) -> None:
 
 
 def test_a_message_can_be_sent_again_by_a_process_that_only_sends(fake: RedisBroker) -> None:
-    BrokerQueue(fake).resend("reconcile", BULK, [7])
-    assert fetched(fake, BULK) == [("reconcile", (7,))]
+    BrokerQueue(fake).resend("run", BULK, [7])
+    assert fetched(fake, BULK) == [("run", (7,))]
 
 
 def test_an_empty_queue_has_no_depth(fake: RedisBroker) -> None:
@@ -210,13 +210,13 @@ def test_a_broker_that_is_gone_has_no_depth(lost: BrokerQueue) -> None:
 
 def test_sending_again_without_a_broker_says_so(lost: BrokerQueue) -> None:
     with pytest.raises(Unavailable):
-        lost.resend("reconcile", BULK, [7])
+        lost.resend("run", BULK, [7])
 
 
 def test_an_error_does_not_tell_the_brokers_password() -> None:
     secret = BrokerQueue(redis_broker("redis://:s3cret@127.0.0.1:1/0"))
     with pytest.raises(Unavailable) as raised:
-        secret.resend("reconcile", BULK, [7])
+        secret.resend("run", BULK, [7])
     assert "s3cret" not in str(raised.value)
 
 

@@ -120,7 +120,7 @@ def test_a_message_for_several_items_dies_of_its_first() -> None:
 
 
 def test_another_actors_message_names_no_item() -> None:
-    assert item_of("reconcile", KEY) is None
+    assert item_of("run", KEY) is None
 
 
 def test_a_malformed_message_becomes_a_letter(world: World) -> None:
@@ -218,13 +218,13 @@ def test_of_two_people_who_replay_one_letter_at_once_one_succeeds(world: World) 
 
 
 def itemless(world: World) -> int:
-    bury(world.deps, message_id="m1", actor="reconcile", queue="bulk", args=(7,), error=Unavailable("down"))
+    bury(world.deps, message_id="m1", actor="run", queue="bulk", args=(7,), error=Unavailable("down"))
     return int(letters(world)[0]["id"])
 
 
 def test_a_letter_without_an_item_is_sent_again_as_it_was(world: World) -> None:
     replay(world.deps, itemless(world))
-    assert world.queue.resent == [("reconcile", "bulk", [7])]
+    assert world.queue.resent == [("run", "bulk", [7])]
 
 
 def test_a_letter_that_could_not_be_sent_again_says_so(world: World) -> None:

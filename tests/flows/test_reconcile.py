@@ -13,9 +13,9 @@ from app.domain import Cause, Change, ItemKey, Kind, Page
 from app.errors import KilledWorker, Unavailable, Unmappable
 from app.flows.bury import bury
 from app.flows.leases import LEASE, LeaseKeeper
-from app.flows.reconcile import reconcile
+from app.flows.run import run as reconcile
 from app.flows.sync_item import sync_item
-from app.flows.tick import request_reconcile
+from tests.asking import request_reconcile
 from app.stores import catalog, drift, holds, owed, runs, watermarks
 from app.stores.engine import Database
 from tests.fakes import EPOCH, SHOP, FakeSource, World, count, listing
@@ -37,7 +37,7 @@ def world(database: Database) -> World:
 def run(world: World) -> int:
     """One run from its request to its end; returns its id."""
     run_id = request_reconcile(world.deps, SHOP)
-    reconcile(world.deps, LeaseKeeper(world.database), run_id)
+    reconcile(world.deps, LeaseKeeper(world.database), run_id, patience=0.0)
     return run_id
 
 
@@ -191,8 +191,8 @@ def test_a_live_sync_that_was_faster_than_the_run_is_no_difference(world: World)
     world.source.put(listing("P01", version=90, name="New"))
     read = world.source.full
 
-    def slow(kind: Kind) -> Iterator[Page]:
-        yield from read(kind)
+    def slow(kind: Kind, resume: str | None = None) -> Iterator[Page]:
+        yield from read(kind, resume)
         if kind is PRODUCT:
             world.clock.pass_(1)
             owe(world, "P01")
@@ -205,8 +205,8 @@ def test_a_live_sync_that_was_faster_than_the_run_is_no_difference(world: World)
 def test_a_read_that_began_before_a_rows_last_write_does_not_overwrite_it(world: World) -> None:
     read = world.source.full
 
-    def overtaken(kind: Kind) -> Iterator[Page]:
-        yield from read(kind)
+    def overtaken(kind: Kind, resume: str | None = None) -> Iterator[Page]:
+        yield from read(kind, resume)
         if kind is PRODUCT:
             world.clock.pass_(1)
             world.source.put(listing("P01", version=90, name="Newer"))
@@ -333,7 +333,7 @@ def test_a_changed_count_is_told_with_both_quantities(world: World) -> None:
 def test_a_second_message_of_a_finished_run_does_nothing(world: World) -> None:
     run_id = run(world)
     before = world.source.calls(), record_of(world, run_id)
-    reconcile(world.deps, LeaseKeeper(world.database), run_id)
+    reconcile(world.deps, LeaseKeeper(world.database), run_id, patience=0.0)
     assert (world.source.calls(), record_of(world, run_id)) == before
 
 
@@ -353,7 +353,7 @@ def test_a_run_that_somebody_works_on_is_left_alone(world: World) -> None:
     run_id = request_reconcile(world.deps, SHOP)
     start_and_die(world, run_id)
     before = world.source.calls()
-    reconcile(world.deps, LeaseKeeper(world.database), run_id)
+    reconcile(world.deps, LeaseKeeper(world.database), run_id, patience=0.0)
     assert world.source.calls() == before
 
 
@@ -361,7 +361,7 @@ def test_a_run_whose_worker_died_is_taken_over(world: World) -> None:
     run_id = request_reconcile(world.deps, SHOP)
     start_and_die(world, run_id)
     world.clock.pass_(LEASE + 1)
-    reconcile(world.deps, LeaseKeeper(world.database), run_id)
+    reconcile(world.deps, LeaseKeeper(world.database), run_id, patience=0.0)
     assert record_of(world, run_id)["status"] == "completed"
 
 
@@ -371,20 +371,20 @@ def test_a_run_that_killed_three_workers_fails(world: World) -> None:
         start_and_die(world, run_id)
         world.clock.pass_(LEASE + 1)
     with pytest.raises(KilledWorker):
-        reconcile(world.deps, LeaseKeeper(world.database), run_id)
+        reconcile(world.deps, LeaseKeeper(world.database), run_id, patience=0.0)
     assert record_of(world, run_id)["status"] == "failed"
 
 
 def test_a_failed_run_names_its_error(world: World) -> None:
-    world.source.failures.append(Unavailable("down"))
+    world.source.failures.extend([Unavailable("down")] * 3)
     run_id = request_reconcile(world.deps, SHOP)
     with pytest.raises(Unavailable):
-        reconcile(world.deps, LeaseKeeper(world.database), run_id)
+        reconcile(world.deps, LeaseKeeper(world.database), run_id, patience=0.0)
     assert record_of(world, run_id)["error"] == "Unavailable: down"
 
 
 def test_a_failed_run_does_not_bar_the_next(world: World) -> None:
-    world.source.failures.append(Unavailable("down"))
+    world.source.failures.extend([Unavailable("down")] * 3)
     with pytest.raises(Unavailable):
         run(world)
     assert record_of(world, run(world))["status"] == "completed"
@@ -412,13 +412,13 @@ def test_a_cancelled_run_stays_cancelled(world: World) -> None:
     run_id = request_reconcile(world.deps, SHOP)
     with world.database.begin() as conn:
         runs.cancel(conn, run_id, world.clock())
-    reconcile(world.deps, LeaseKeeper(world.database), run_id)
+    reconcile(world.deps, LeaseKeeper(world.database), run_id, patience=0.0)
     assert record_of(world, run_id)["status"] == "cancelled"
 
 
 def test_items_a_run_only_heard_of_are_owed(database: Database) -> None:
     class Hinting(FakeSource):
-        def full(self, kind: Kind) -> Iterator[Page]:
+        def full(self, kind: Kind, resume: str | None = None) -> Iterator[Page]:
             yield Page(changes=[Change(kind, "H")] if kind is PRODUCT else [])
 
     world = World(database, Hinting())

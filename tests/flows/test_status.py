@@ -15,9 +15,9 @@ from app.errors import Unmappable
 from app.flows.beat import beat
 from app.flows.bury import bury
 from app.flows.leases import LeaseKeeper
-from app.flows.reconcile import reconcile
+from app.flows.run import run as reconcile
 from app.flows.status import ALIVE, overview, readiness
-from app.flows.tick import request_reconcile
+from tests.asking import request_reconcile
 from app.stores import holds, inbox, owed
 from app.stores.engine import Database, open_database
 from app.stores.inbox import Arrival

@@ -10,10 +10,10 @@ import pytest
 from app.domain import WHOLE, Cause, Change, ItemKey, Kind, Page
 from app.errors import Unavailable
 from app.flows.leases import LEASE, LeaseKeeper
-from app.flows.reconcile import reconcile
+from app.flows.run import run as reconcile
 from app.flows.sweep import BATCH, QUEUE_FULL, REHINT_AFTER, STORM_PAUSE, sweep
 from app.flows.sync_item import sync_item
-from app.flows.tick import request_reconcile
+from tests.asking import request_reconcile
 from app.stores import owed, runs, watermarks
 from app.stores.engine import Database
 from tests.fakes import SHOP, FakeSource, World, listing

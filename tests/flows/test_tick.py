@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
-from threading import Barrier
 from typing import Any
 
 import pytest
@@ -13,12 +11,13 @@ import pytest
 from app.domain import WHOLE, ItemKey, Kind
 from app.errors import Refused
 from app.flows.tick import first_load, plan, request_reconcile, tick
+from app.rules.jobs import JOBS, Job
 from app.stores import owed, runs, schedules, watermarks
 from app.stores.engine import Database
 from tests.fakes import SHOP, FakeSource, ListQueue, World
 
-POLL, NIGHT = (SHOP, "poll"), (SHOP, "reconcile")
-FIVE_MINUTES, DAY = 300, 86_400
+POLL, NIGHT = (SHOP, "poll"), (SHOP, "full")
+FIVE_MINUTES, HOUR, DAY = 300, 3600, 86_400
 EVERYTHING = [ItemKey(SHOP, Kind.PRODUCT, WHOLE), ItemKey(SHOP, Kind.STOCK, WHOLE)]
 
 
@@ -26,7 +25,9 @@ EVERYTHING = [ItemKey(SHOP, Kind.PRODUCT, WHOLE), ItemKey(SHOP, Kind.STOCK, WHOL
 def world(database: Database) -> World:
     """A shop polled every five minutes and reconciled at three; the clock has begun to count at noon."""
     world = World(database)
-    plan(world.deps, poll="*/5 * * * *", reconcile="0 3 * * *", timezone="UTC")
+    with database.begin() as conn:
+        schedules.ensure(conn, SHOP, "poll", "*/5 * * * *", "UTC")
+        schedules.ensure(conn, SHOP, "full", "0 3 * * *", "UTC")
     tick(world.deps)
     return world
 
@@ -39,6 +40,21 @@ def reschedule(world: World, job: str, cron: str, *, enabled: bool = True, timez
 def scheduled_runs(world: World) -> list[dict[str, Any]]:
     with world.database.read() as conn:
         return runs.latest(conn, SHOP)
+
+
+def end_runs(world: World) -> None:
+    with world.database.begin() as conn:
+        for run in runs.latest(conn):
+            runs.cancel(conn, run["id"], world.clock())
+
+
+def after_each_run(world: World, ticks: int) -> list[list[tuple[str, str]]]:
+    """The runs that so many ticks start, when each ends before the next tick."""
+    fired = []
+    for _ in range(ticks):
+        end_runs(world)
+        fired.append([one for one in tick(world.deps) if one != POLL])
+    return fired
 
 
 def whole_revs(world: World) -> list[tuple[str, int]]:
@@ -123,19 +139,102 @@ def test_a_night_whose_run_is_still_active_opens_no_second(world: World) -> None
     world.clock.pass_(DAY)
     tick(world.deps)
     world.clock.pass_(DAY)
+    assert NIGHT not in tick(world.deps)
+
+
+def test_a_slot_that_found_a_run_active_fires_when_that_is_over(world: World) -> None:
+    request_reconcile(world.deps, SHOP)
+    world.clock.pass_(DAY)
     tick(world.deps)
-    assert len(scheduled_runs(world)) == 1
+    end_runs(world)
+    world.clock.pass_(1)
+    assert tick(world.deps) == [NIGHT]
+
+
+def test_a_slot_that_waited_keeps_its_time(world: World) -> None:
+    request_reconcile(world.deps, SHOP)
+    world.clock.pass_(DAY)
+    tick(world.deps)
+    end_runs(world)
+    world.clock.pass_(HOUR)
+    tick(world.deps)
+    assert scheduled_runs(world)[0]["slot"] == datetime(2026, 6, 2, 3, tzinfo=UTC)
+
+
+def test_of_many_slots_of_a_job_that_waited_one_fires(world: World) -> None:
+    request_reconcile(world.deps, SHOP)
+    for _ in range(3):
+        world.clock.pass_(DAY)
+        tick(world.deps)
+    assert after_each_run(world, 3) == [[NIGHT], [], []]
+
+
+def test_a_run_of_one_connection_lets_another_ones_fire(world: World) -> None:
+    request_reconcile(world.deps, SHOP)
+    both = replace(world.deps, sources={SHOP: world.source, "other": FakeSource()})
+    with world.database.begin() as conn:
+        schedules.ensure(conn, "other", "full", "0 3 * * *", "UTC")
+    tick(both)
+    world.clock.pass_(DAY)
+    assert [fired for fired in tick(both) if fired[1] == "full"] == [("other", "full")]
+
+
+def test_a_run_that_was_opened_in_the_same_moment_makes_the_slot_wait(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request_reconcile(world.deps, SHOP)
+    world.clock.pass_(DAY)
+    with monkeypatch.context() as blind:  # as if the run had come after this clock looked
+        blind.setattr(schedules, "busy", lambda conn: set())
+        tick(world.deps)
+    end_runs(world)
+    assert tick(world.deps) == [NIGHT]
+
+
+def test_jobs_of_one_time_run_one_after_the_other(world: World) -> None:
+    for job in ("active", "daily", "critical"):
+        reschedule(world, job, "0 2 * * *")
+    reschedule(world, "full", "0 3 * * *", enabled=False)
+    tick(world.deps)
+    world.clock.pass_(14 * HOUR)
+    assert after_each_run(world, 4) == [[(SHOP, "critical")], [(SHOP, "daily")], [(SHOP, "active")], []]
+
+
+def test_who_waited_longest_goes_first(world: World) -> None:
+    reschedule(world, "critical", "*/15 * * * *")
+    tick(world.deps)
+    request_reconcile(world.deps, SHOP)
+    world.clock.pass_(DAY)
+    assert after_each_run(world, 3) == [[NIGHT], [(SHOP, "critical")], []]
+
+
+def test_a_deep_run_stands_for_the_full_one_of_its_slot(world: World) -> None:
+    reschedule(world, "deep", "0 3 * * *")
+    tick(world.deps)
+    world.clock.pass_(DAY)
+    assert after_each_run(world, 2) == [[(SHOP, "deep")], []]
+    assert [run["options"] for run in scheduled_runs(world)] == [{"deep": True}]
+
+
+@pytest.mark.parametrize("job", [job for job in JOBS.values() if not job.owes])
+def test_a_job_opens_a_run_of_its_strategy(world: World, job: Job) -> None:
+    reschedule(world, "full", "0 3 * * *", enabled=False)
+    reschedule(world, job.name, "0 4 * * *")
+    tick(world.deps)
+    world.clock.pass_(DAY)
+    tick(world.deps)
+    assert [run["strategy"] for run in scheduled_runs(world)] == [job.strategy]
 
 
 def test_a_slot_is_counted_in_the_schedules_time_zone(world: World) -> None:
-    reschedule(world, "reconcile", "0 14 * * *", timezone="Europe/Berlin")  # noon in UTC in June
+    reschedule(world, "full", "0 14 * * *", timezone="Europe/Berlin")  # noon in UTC in June
     world.clock.pass_(DAY - 1)
     assert NIGHT not in tick(world.deps)
     world.clock.pass_(1)
     assert NIGHT in tick(world.deps)
 
 
-@pytest.mark.parametrize("job", ["poll", "reconcile"])
+@pytest.mark.parametrize("job", ["poll", "full"])
 def test_a_disabled_schedule_does_not_fire(world: World, job: str) -> None:
     reschedule(world, job, "* * * * *", enabled=False)
     world.clock.pass_(DAY)
@@ -160,20 +259,11 @@ def test_a_clock_that_starts_again_fires_what_it_missed(world: World) -> None:
     assert tick(world.deps) == [POLL]
 
 
-def test_three_clocks_at_once_fire_each_slot_once(world: World) -> None:
-    together = Barrier(3)
-    fired: list[tuple[str, str]] = []
-
-    def clock(_: int) -> None:
-        for _slot in range(5):
-            if together.wait(20) == 0:
-                world.clock.pass_(DAY)
-            together.wait(20)
-            fired.extend(tick(world.deps))
-
-    with ThreadPoolExecutor(3) as pool:
-        list(pool.map(clock, range(3)))
-    assert sorted(fired) == [POLL] * 5 + [NIGHT] * 5
+def test_a_schedule_of_a_job_nobody_knows_stops_no_other(world: World) -> None:
+    reschedule(world, "of a later version", "* * * * *")
+    tick(world.deps)
+    world.clock.pass_(DAY)
+    assert tick(world.deps) == [NIGHT, POLL]
 
 
 @pytest.mark.parametrize(("cron", "timezone"), [("99 * * * *", "UTC"), ("* * * * *", "Mars/Base"), ("", "UTC")])
@@ -181,6 +271,32 @@ def test_one_unreadable_schedule_does_not_stop_the_others(world: World, cron: st
     reschedule(world, "poll", cron, timezone=timezone)
     world.clock.pass_(DAY)
     assert tick(world.deps) == [NIGHT]
+
+
+# --- plans ---
+
+
+def planned(world: World) -> dict[str, str]:
+    plan(world.deps, poll="*/5 * * * *", reconcile="0 3 * * 1-6", timezone="UTC")
+    with world.database.read() as conn:
+        return {row["job"]: row["cron"] for row in schedules.all_(conn)}
+
+
+def test_every_connection_is_given_every_job_with_a_time(database: Database) -> None:
+    assert planned(World(database)) == {job.name: job.cron for job in JOBS.values() if job.cron}
+
+
+def test_a_schedule_of_before_is_renamed_with_its_edits(database: Database) -> None:
+    world = World(database)
+    reschedule(world, "reconcile", "0 5 * * *")
+    crons = planned(world)
+    assert (crons["full"], crons.get("reconcile")) == ("0 5 * * *", None)
+
+
+def test_a_job_planned_later_does_not_fire_for_the_past(world: World) -> None:
+    world.clock.pass_(DAY)
+    planned(world)
+    assert tick(world.deps) == [NIGHT, POLL]
 
 
 # --- first loads and people ---

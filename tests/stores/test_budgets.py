@@ -1,16 +1,20 @@
-"""A shared budget never lets more calls through than a window holds, whoever asks."""
+"""A shared budget never lets more calls through than a window holds, whoever asks, and says what is left for whom."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import pytest
+from sqlalchemy import text
 
-from app.stores.budgets import SharedBudget
+from app.rules.lanes import Lane, lane
+from app.stores.budgets import SharedBudget, usage
 from app.stores.engine import Database, open_database
 from tests.stores.racing import at_once
 
@@ -31,6 +35,14 @@ class Clock:
 
 
 TWO = Limit("reads", 2, 10.0)
+TWENTY = Limit("reads", 20, 10.0)
+
+
+@pytest.fixture(autouse=True)
+def a_person_asks() -> Iterator[None]:
+    """Whose lane may use a window up; tests of other lanes say so."""
+    with lane(Lane.PERSON):
+        yield
 
 
 def _budget(database: Database, connection: str = "shop") -> tuple[SharedBudget, Clock]:
@@ -101,6 +113,7 @@ def test_threads_with_limits_in_opposite_orders_all_get_through(database: Databa
 
 _PROGRAM = """
 import json, sys, threading, time
+from app.rules.lanes import Lane, lane
 from app.stores.budgets import SharedBudget
 from app.stores.engine import open_database
 from tests.stores.test_budgets import Limit
@@ -118,12 +131,13 @@ budget = SharedBudget(database, "shop", clock)
 
 def work(number):
     taken, end = [], time.time() + 1.5
-    while time.time() < end:
-        wait = budget.take(limits)
-        if wait:
-            time.sleep(wait / 4)
-        else:
-            taken.append(clocks.now)
+    with lane(Lane(number % 4)):
+        while time.time() < end:
+            wait = budget.take(limits)
+            if wait:
+                time.sleep(min(wait, 0.2) / 4)
+            else:
+                taken.append(clocks.now)
     return taken
 
 sys.stdin.readline()
@@ -159,3 +173,112 @@ def test_a_budget_is_shared_by_objects(database: Database) -> None:
         for _ in range(2):
             budget.take([TWO])
         assert SharedBudget(other, "shop", clock).take([TWO]) > 0
+
+
+def take_all(budget: SharedBudget, lane_: Lane, limit: Limit = TWENTY) -> int:
+    """How many calls the lane gets before it must wait."""
+    taken = 0
+    with lane(lane_):
+        while budget.take([limit]) == 0.0:
+            taken += 1
+    return taken
+
+
+def test_lanes_that_ask_from_the_lowest_up_each_find_calls_left(database: Database) -> None:
+    budget, _ = _budget(database)
+    assert [take_all(budget, each) for each in reversed(Lane)] == [12, 6, 1, 1]
+
+
+def test_lanes_that_ask_from_the_highest_down_find_nothing_after_a_person(database: Database) -> None:
+    budget, _ = _budget(database)
+    assert [take_all(budget, each) for each in Lane] == [20, 0, 0, 0]
+
+
+def test_without_a_lane_a_call_is_a_webhooks(database: Database) -> None:
+    budget, _ = _budget(database)
+    (taken,) = at_once(1, lambda number: sum(budget.take([TWENTY]) == 0.0 for _ in range(30)))
+    assert taken == 19
+
+
+def test_a_lane_is_told_to_wait_for_room_below_its_own_ceiling(database: Database) -> None:
+    budget, clock = _budget(database)
+    for _ in range(20):
+        budget.take([TWENTY])
+        clock.now += 0.1
+    waits = []
+    for each in Lane:
+        with lane(each):
+            waits.append(budget.take([TWENTY]))
+    assert waits == pytest.approx([8.0, 8.1, 8.2, 8.3])
+
+
+def test_a_bulk_run_that_had_its_share_waits_for_its_own_calls(database: Database) -> None:
+    budget, clock = _budget(database)
+    budget.take([TWENTY])
+    clock.now += 3
+    assert take_all(budget, Lane.BULK) == 12
+    with lane(Lane.BULK):
+        assert budget.take([TWENTY]) == pytest.approx(10.0)
+
+
+def test_after_its_wait_a_bulk_run_goes_on(database: Database) -> None:
+    budget, clock = _budget(database)
+    take_all(budget, Lane.WEBHOOK)
+    with lane(Lane.BULK):
+        clock.now += budget.take([TWENTY])
+        assert budget.take([TWENTY]) == 0.0
+
+
+def test_a_window_stored_before_there_were_lanes_still_counts(database: Database) -> None:
+    budget, clock = _budget(database)
+    old = {"taken": json.dumps([clock.now - 1] * 18)}
+    with database.begin() as conn:
+        conn.execute(text("INSERT INTO budget_use (connection, name, taken) VALUES ('shop', 'reads', :taken)"), old)
+    assert take_all(budget, Lane.PERSON) == 2
+
+
+def _usage(database: Database, now: float, *limits: Limit) -> list[dict[str, object]]:
+    with database.read() as conn:
+        return usage(conn, "shop", limits, datetime.fromtimestamp(now, UTC))
+
+
+def test_usage_counts_what_each_lane_took_and_may_still_take(database: Database) -> None:
+    budget, clock = _budget(database)
+    take_all(budget, Lane.BULK)
+    clock.now += 4
+    budget.take([TWENTY])
+    assert _usage(database, clock.now, TWENTY) == [
+        {
+            "name": "reads",
+            "calls": 20,
+            "seconds": 10.0,
+            "used": 13,
+            "left": 7,
+            "used_by": {"person": 1, "webhook": 0, "poll": 0, "bulk": 12},
+            "free_for": {"person": 7, "webhook": 6, "poll": 5, "bulk": 0},
+            "fresh_in": 6.0,
+        }
+    ]
+
+
+def test_usage_forgets_calls_that_have_left_the_window(database: Database) -> None:
+    budget, clock = _budget(database)
+    take_all(budget, Lane.PERSON)
+    (told,) = _usage(database, clock.now + 10, TWENTY)
+    assert (told["used"], told["left"], told["fresh_in"]) == (0, 20, 0.0)
+
+
+def test_a_limit_nobody_has_used_yet_is_all_left(database: Database) -> None:
+    assert [told["left"] for told in _usage(database, 1000.0, TWENTY, Limit("other", 7, 1.0))] == [20, 7]
+
+
+def test_usage_agrees_with_what_each_lane_then_gets(database: Database) -> None:
+    for each in Lane:
+        budget, clock = _budget(database, "shop")
+        with database.begin() as conn:
+            conn.execute(text("DELETE FROM budget_use"))
+        take_all(budget, Lane.POLL, Limit("reads", 7, 10.0))
+        (told,) = _usage(database, clock.now, TWENTY)
+        promised = told["free_for"]
+        assert isinstance(promised, dict)
+        assert take_all(budget, each) == promised[each.word]

@@ -15,7 +15,7 @@ from app.domain import Cause, Change, ItemKey, Kind
 from app.errors import Unavailable, Unmappable
 from app.flows.leases import LeaseKeeper
 from app.flows.replay import replay
-from app.flows.tick import request_reconcile
+from tests.asking import request_reconcile
 from app.stores import catalog, dead_letters, owed, runs
 from app.stores.engine import Database
 from tests.fakes import SHOP, World, listing
@@ -186,4 +186,4 @@ def test_a_requested_run_is_carried_out(world: World, broker: RedisBroker) -> No
 def test_a_run_that_failed_is_a_letter(world: World, broker: RedisBroker) -> None:
     world.source.failures.append(Unavailable("down"))
     work(broker, lambda: request_reconcile(world.deps, SHOP))
-    assert [(letter["actor"], letter["error"]) for letter in letters(world)] == [("reconcile", "down")]
+    assert [(letter["actor"], letter["error"]) for letter in letters(world)] == [("run", "down")]

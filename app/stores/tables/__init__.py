@@ -10,8 +10,8 @@ from app.stores.tables.catalog import (
     StockRow,
     VendorRow,
 )
-from app.stores.tables.runs import Beat, BudgetUse, Drift, Hold, Run, Schedule, Watermark
-from app.stores.tables.work import Attempt, DeadLetter, InboxEvent, OwedItem, Settlement
+from app.stores.tables.runs import Beat, BudgetUse, Drift, FailedItem, Hold, Run, RunPage, Schedule, Watermark
+from app.stores.tables.work import Attempt, DeadLetter, InboxEvent, OwedItem, SettledSlot, Settlement
 
 __all__ = [
     "CATALOG",
@@ -21,6 +21,7 @@ __all__ = [
     "CategoryRow",
     "DeadLetter",
     "Drift",
+    "FailedItem",
     "Hold",
     "InboxEvent",
     "Kept",
@@ -29,7 +30,9 @@ __all__ = [
     "OrderRow",
     "OwedItem",
     "Run",
+    "RunPage",
     "Schedule",
+    "SettledSlot",
     "Settlement",
     "StockRow",
     "VendorRow",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Index, Text, UniqueConstraint, text
+from sqlalchemy import BigInteger, Index, LargeBinary, Text, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from app.stores.tables.fields import AUTO_ID, long, moment
@@ -35,7 +35,9 @@ class Run(SQLModel, table=True):
     """One bulk sync. ``status`` is ``idle``, ``running``, ``completed``, ``failed`` or ``cancelled``.
 
     ``counts`` is JSON per kind: read, created, updated, unchanged, deleted, held, agreement. The slot makes a
-    scheduled run unique however many clocks there are.
+    scheduled run unique however many clocks there are. ``options``, ``progress`` and ``checkpoint`` are JSON objects
+    (``domain.Options``, ``rules.progress.Progress``, ``stores.runs.Checkpoint``); ``reason`` says why a smart run chose
+    what it did. A ``dry`` run writes nothing but its drift rows.
     """
 
     __tablename__ = "runs"
@@ -49,6 +51,7 @@ class Run(SQLModel, table=True):
             postgresql_where=text("status IN ('idle', 'running')"),
         ),
         Index("ix_runs_started", "connection", "created_at"),
+        Index("ix_runs_page", "connection", "id"),
     )
 
     id: int | None = Field(default=None, sa_type=AUTO_ID, primary_key=True)
@@ -67,6 +70,51 @@ class Run(SQLModel, table=True):
     counts: str = Field(default="{}", sa_type=Text)
     calls: int = 0
     error: str | None = long()
+    dry: bool = False
+    options: str = Field(default="{}", sa_type=Text)
+    reason: str | None = long()
+    progress: str = Field(default="{}", sa_type=Text)
+    checkpoint: str = Field(default="{}", sa_type=Text)
+
+
+class RunPage(SQLModel, table=True):
+    """A page that an unfinished complete read has behind it, kept so that the read can be resumed after it.
+
+    ``records`` are the page's records, packed; the rows go when the kind is written.
+    """
+
+    __tablename__ = "run_pages"
+
+    run_id: int = Field(primary_key=True, sa_type=BigInteger)
+    number: int = Field(primary_key=True)
+    records: bytes = Field(sa_type=LargeBinary)
+
+
+class FailedItem(SQLModel, table=True):
+    """An item that a run could not sync, while its batch went on.
+
+    ``category`` is ``network``, ``rate_limit``, ``auth``, ``validation``, ``mapping``, ``conflict`` or ``database``;
+    ``resolved_at`` is when a later run synced it.
+    """
+
+    __tablename__ = "failed_items"
+    __table_args__ = (
+        UniqueConstraint("connection", "kind", "external_id"),
+        Index("ix_failed_items_run", "run_id"),
+    )
+
+    id: int | None = Field(default=None, sa_type=AUTO_ID, primary_key=True)
+    run_id: int = Field(sa_type=BigInteger)
+    connection: str
+    kind: str
+    external_id: str
+    category: str
+    error_type: str
+    error: str = Field(sa_type=Text)
+    traceback: str = Field(sa_type=Text)
+    attempts: int = 1
+    failed_at: datetime = moment()
+    resolved_at: datetime | None = moment(default=None)
 
 
 class Drift(SQLModel, table=True):
@@ -78,7 +126,11 @@ class Drift(SQLModel, table=True):
     """
 
     __tablename__ = "drift"
-    __table_args__ = (Index("ix_drift_run", "run_id", "kind"),)
+    __table_args__ = (
+        Index("ix_drift_run", "run_id", "kind", "change", "cause"),
+        Index("ix_drift_run_page", "run_id", "id"),
+        Index("ix_drift_page", "connection", "id"),
+    )
 
     id: int | None = Field(default=None, sa_type=AUTO_ID, primary_key=True)
     run_id: int = Field(sa_type=BigInteger)

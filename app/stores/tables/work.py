@@ -1,4 +1,4 @@
-"""What is to be done and what came of it: inbox, owed items, settlements, attempts, dead letters."""
+"""What is to be done and what came of it: inbox, owed items, settlements and their sums, attempts, dead letters."""
 
 from __future__ import annotations
 
@@ -82,6 +82,27 @@ class Settlement(SQLModel, table=True):
     attempts: int = 0
     first_seen_at: datetime = moment()
     settled_at: datetime = moment()
+
+
+class SettledSlot(SQLModel, table=True):
+    """What the settlements of ten minutes come to (``stores.settled``), so that a week is summed from few rows.
+
+    ``items`` are settlements of items, ``looks`` those of a whole kind; ``changes``, ``in_five``, ``in_sixty`` (how many
+    were settled so soon after they were first seen) and ``waited_ms`` (in sum) speak of the items alone.
+    """
+
+    __tablename__ = "settled_slots"
+
+    slot: datetime = moment(primary_key=True)
+    connection: str = Field(primary_key=True)
+    kind: str = Field(primary_key=True)
+    outcome: str = Field(primary_key=True)
+    items: int = big()
+    looks: int = big()
+    changes: int = big()
+    in_five: int = big()
+    in_sixty: int = big()
+    waited_ms: int = big()
 
 
 class Attempt(SQLModel, table=True):

@@ -1,0 +1,122 @@
+"""What a bulk run is: its strategy, its options as people write them, its status."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+
+class Strategy(StrEnum):
+    """What a run reads. ``daily`` is every slow data type in one run, ``retry`` the items that failed before."""
+
+    CRITICAL = "critical"
+    INVENTORY = "inventory"
+    INCREMENTAL = "incremental"
+    ACTIVE = "active"
+    CATEGORY = "category"
+    FULL = "full"
+    ORDERS = "orders"
+    CATALOG = "catalog"
+    LOCATIONS = "locations"
+    CATEGORIES = "categories"
+    VENDORS = "vendors"
+    DAILY = "daily"
+    RETRY = "retry"
+    SMART = "smart"
+
+
+class Status(StrEnum):
+    """Where a run is: waiting for a worker, at work, or how it ended."""
+
+    IDLE = "idle"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+_OLDER: Mapping[str, Status] = {
+    "pending": Status.IDLE,
+    "in_progress": Status.RUNNING,
+    "in-progress": Status.RUNNING,
+    "complete": Status.COMPLETED,
+    "success": Status.COMPLETED,
+    "error": Status.FAILED,
+    "canceled": Status.CANCELLED,
+}
+
+
+STATUS_SPELLINGS = (*Status, *_OLDER)
+"""Every spelling of a status that is understood."""
+
+
+def status_of(text: str) -> Status:
+    """The status meant by a spelling, also an older one (``in_progress``, ``complete``); raises ``ValueError``."""
+    spelled = text.strip().lower()
+    return _OLDER[spelled] if spelled in _OLDER else Status(spelled)
+
+
+class Options(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, rename="camel"
+):
+    """What narrows a run, spelled in camel case where people write it (``dryRun``).
+
+    ``filter_year`` and ``modified_since`` read only records last modified then; ``first`` and ``last`` (``from`` and
+    ``to``) are business days, both included. ``limit`` ends the run after so many records. ``force`` writes although
+    the guard would hold the batch. ``deep`` confirms every deletion one by one. ``category`` is an id or a name.
+    """
+
+    dry_run: bool = False
+    filter_year: int | None = None
+    modified_since: datetime | None = None
+    active_only: bool = False
+    force: bool = False
+    limit: int | None = None
+    deep: bool = False
+    category: str | None = None
+    first: date | None = msgspec.field(default=None, name="from")
+    last: date | None = msgspec.field(default=None, name="to")
+
+    def __post_init__(self) -> None:
+        if self.limit is not None and self.limit < 1:
+            raise ValueError("limit must be at least 1")
+        if self.filter_year is not None and not 1990 <= self.filter_year <= 2100:
+            raise ValueError("filterYear must be a year like 2026")
+        if self.modified_since is not None and self.modified_since.tzinfo is None:
+            raise ValueError("modifiedSince must say its time zone, like 2026-11-22T00:00:00Z")
+        if self.first is not None and self.last is not None and self.first > self.last:
+            raise ValueError("from must not be after to")
+
+    @property
+    def since(self) -> datetime | None:
+        """From when on records count, the later of what year and ``modified_since`` say."""
+        year = datetime(self.filter_year, 1, 1, tzinfo=UTC) if self.filter_year is not None else None
+        return max((moment for moment in (year, self.modified_since) if moment is not None), default=None)
+
+    @property
+    def until(self) -> datetime | None:
+        """Until when records count."""
+        if self.filter_year is None:
+            return None
+        return datetime(self.filter_year, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
+
+    @property
+    def partial(self) -> bool:
+        """Whether they leave out a part of what the strategy would read."""
+        return self.since is not None or self.active_only or self.limit is not None
+
+
+def options_of(raw: Mapping[str, Any]) -> Options:
+    """Options from a JSON object; raises ``ValueError`` that says what is wrong and what would be right."""
+    try:
+        return msgspec.convert(dict(raw), Options, strict=False)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"{error}; there are {', '.join(OPTION_NAMES)}") from None
+
+
+OPTION_NAMES = tuple(field.encode_name for field in msgspec.structs.fields(Options))
+"""The options as people write them."""

@@ -1,0 +1,134 @@
+"""A run under way: where it is, what it has done, and whether it is still ours; saved with every page."""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection
+
+from app.domain import Kind, Options, Strategy
+from app.flows.deps import Deps
+from app.flows.leases import LeaseKeeper
+from app.rules.progress import Progress
+from app.rules.strategies import Leg
+from app.sources.base import Source
+from app.stores import runs
+
+
+class Stopped(Exception):
+    """The run is ours no longer: somebody cancelled it, or it was taken over. Nothing more may be written."""
+
+
+class Checkpoint(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Where to go on. ``leg`` counts finished legs, ``chosen`` is what a smart run decided on.
+
+    The rest is about the leg under way: ``resume`` is the source's token, ``pages`` how many pages are kept,
+    ``read_at`` when its read began, ``after`` the last item done.
+    """
+
+    leg: int = 0
+    resume: str | None = None
+    pages: int = 0
+    read_at: datetime | None = None
+    after: str | None = None
+    chosen: Strategy | None = None
+
+    def next_leg(self) -> Checkpoint:
+        """The one at the beginning of the next leg."""
+        return Checkpoint(leg=self.leg + 1, chosen=self.chosen)
+
+    def leg_anew(self) -> Checkpoint:
+        """The one at the beginning of this leg."""
+        return Checkpoint(leg=self.leg, chosen=self.chosen)
+
+
+@dataclass
+class Course:
+    """One worker's hold on a run."""
+
+    deps: Deps
+    keeper: LeaseKeeper
+    source: Source
+    run: dict[str, Any]
+    token: str
+    legs: list[Leg] = field(default_factory=list)
+    patience: float = 1.0
+    """Seconds before the second try of a batch; before the third it is four times as long."""
+
+    def __post_init__(self) -> None:
+        self.id: int = self.run["id"]
+        self.connection: str = self.run["connection"]
+        self.strategy = Strategy(self.run["strategy"])
+        self.options = msgspec.convert(self.run["options"], Options)
+        self.checkpoint = msgspec.convert(self.run["checkpoint"], Checkpoint)
+        self.progress = msgspec.convert(self.run["progress"], Progress)
+        self.counts: dict[str, dict[str, Any]] = self.run["counts"]
+        self._calls_before = self.run["calls"] - self.source.calls()
+
+    @property
+    def calls(self) -> int:
+        """Upstream calls of this run, those before a resume included."""
+        return int(self._calls_before + self.source.calls())
+
+    def left(self) -> int | None:
+        """How many records the limit still allows."""
+        return None if self.options.limit is None else max(0, self.options.limit - self.progress.processed)
+
+    def save(self, conn: Connection) -> None:
+        """Put progress and checkpoint into the transaction of what was done; raises ``Stopped``, which undoes it."""
+        self.progress.mark(self.deps.now())
+        saved = runs.save(
+            conn,
+            self.id,
+            self.token,
+            checkpoint=msgspec.to_builtins(self.checkpoint),
+            progress=msgspec.to_builtins(self.progress),
+            counts=self.counts,
+            calls=self.calls,
+        )
+        if not saved:
+            raise Stopped
+
+    def saved(self) -> None:
+        """Save by itself."""
+        with self.turn():
+            pass
+
+    @contextmanager
+    def turn(self) -> Iterator[Connection]:
+        """A commit of this run. What was counted in the block is forgotten again if the commit fails."""
+        before = copy.deepcopy((self.checkpoint, self.progress, self.counts))
+        try:
+            with self.deps.database.begin() as conn:
+                yield conn
+                self.save(conn)
+        except BaseException:
+            self.checkpoint, self.progress, self.counts = before
+            raise
+
+    def leg_done(self) -> None:
+        """The leg under way is finished."""
+        self.checkpoint = self.checkpoint.next_leg()
+        self.saved()
+
+    def count(self, kind: Kind, **numbers: int) -> None:
+        """Add to the counts of a kind and to the progress."""
+        of_kind = Counter(self.counts.get(kind, {}))
+        of_kind.update(numbers)
+        self.counts[kind] = dict(of_kind)
+        for name, number in numbers.items():
+            if name in Progress.__struct_fields__:
+                setattr(self.progress, name, getattr(self.progress, name) + number)
+
+    def began(self) -> datetime:
+        """When the read under way began; a resumed one keeps its beginning."""
+        if self.checkpoint.read_at is None:
+            self.checkpoint.read_at = self.deps.now()
+        return self.checkpoint.read_at

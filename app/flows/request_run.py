@@ -1,0 +1,109 @@
+"""Asking for bulk work: start a run, cancel it, resume it, or have a single item looked at now."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy.exc import IntegrityError
+
+from app.domain import Cause, ItemKey, Kind, Options, Strategy
+from app.errors import Busy, Refused
+from app.flows.deps import Deps
+from app.rules.strategies import legs
+from app.sources.base import Source
+from app.stores import owed, runs
+
+STUCK_AFTER = 120.0
+"""Seconds without a sign of life after which a run that nobody took over is failed."""
+
+
+def request_run(
+    deps: Deps,
+    connection: str,
+    strategy: Strategy,
+    options: Options,
+    *,
+    cause: str,
+    slot: datetime | None = None,
+) -> int:
+    """Open a run for a worker to carry out; returns its id. The database lets one run per connection be active.
+
+    Raises ``Busy`` with the active run, ``Refused`` for an unknown connection or a strategy without anything to read.
+    """
+    source = source_of(deps, connection)
+    if strategy is not Strategy.SMART:
+        legs(strategy, options, source.kinds, deps.now())
+    if strategy is Strategy.CATEGORY and not options.category:
+        raise Refused('strategy category needs "category", an id or a name')
+    with deps.database.begin() as conn:
+        run_id = runs.open_run(
+            conn, connection=connection, strategy=strategy, cause=cause, slot=slot, now=deps.now(), options=options
+        )
+    if run_id is None:
+        raise _busy(deps, connection)
+    deps.queue.wake_run(run_id)
+    return run_id
+
+
+def cancel_run(deps: Deps, connection: str, run_id: int) -> bool:
+    """Stop a run within a page; ``False`` when it was over already. Raises ``Refused`` when there is no such run."""
+    _known(deps, connection, run_id)
+    with deps.database.begin() as conn:
+        return runs.cancel(conn, run_id, deps.now())
+
+
+def resume_run(deps: Deps, connection: str, run_id: int) -> None:
+    """Let a failed or cancelled run go on where it stopped; raises ``Busy`` or ``Refused``."""
+    run = _known(deps, connection, run_id)
+    try:
+        with deps.database.begin() as conn:
+            resumed = runs.resume(conn, run_id)
+    except IntegrityError:  # somebody else's run was opened in this very moment
+        resumed = False
+    if not resumed:
+        if run["status"] not in ("failed", "cancelled"):
+            raise Refused(f"run {run_id} is {run['status']}; only a failed or cancelled run can be resumed")
+        raise _busy(deps, connection)
+    deps.queue.wake_run(run_id)
+
+
+def request_item(deps: Deps, connection: str, external_id: str, kind: Kind | None = None) -> list[ItemKey]:
+    """Have an item fetched now, as a product with its stock unless a kind is named; returns what is owed for it."""
+    source = source_of(deps, connection)
+    kinds = [kind] if kind is not None else [one for one in (Kind.PRODUCT, Kind.STOCK) if one in source.kinds]
+    keys = [ItemKey(connection, one, external_id) for one in kinds]
+    with deps.database.begin() as conn:
+        for key in keys:
+            owed.revive(conn, key, Cause.PERSON, deps.now())
+    deps.queue.wake(keys)
+    return keys
+
+
+def check_stuck(deps: Deps) -> list[int]:
+    """Fail the runs whose worker is gone and that nobody took over; returns their ids."""
+    with deps.database.begin() as conn:
+        return runs.fail_stuck(conn, deps.now(), STUCK_AFTER)
+
+
+def source_of(deps: Deps, connection: str) -> Source:
+    """The connection's source; raises ``Refused`` naming those there are."""
+    source = deps.sources.get(connection)
+    if source is None:
+        raise Refused(f"no connection {connection!r}; there are {', '.join(sorted(deps.sources)) or 'none'}")
+    return source
+
+
+def _known(deps: Deps, connection: str, run_id: int) -> dict[str, object]:
+    with deps.database.read() as conn:
+        run = runs.get(conn, run_id)
+    if run is None or run["connection"] != connection:
+        raise Refused(f"connection {connection!r} has no run {run_id}")
+    return run
+
+
+def _busy(deps: Deps, connection: str) -> Refused:
+    with deps.database.read() as conn:
+        run = runs.active(conn, connection)
+    if run is None:  # it ended meanwhile
+        return Refused(f"a run of {connection!r} was active a moment ago; try again")
+    return Busy(f"run {run['id']} ({run['strategy']}) of {connection!r} is {run['status']}", run["id"])

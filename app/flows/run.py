@@ -1,0 +1,91 @@
+"""Carries out a bulk run leg by leg: leased, checkpointed with every page, stoppable, and resumed where it stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from uuid import uuid4
+
+import structlog
+
+from app.domain import Strategy
+from app.errors import KilledWorker
+from app.flows.choose_smart import choose_smart
+from app.flows.course import Course, Stopped
+from app.flows.deps import Deps
+from app.flows.leases import LEASE, LeaseKeeper
+from app.flows.read_full import read_full
+from app.flows.read_items import read_items
+from app.flows.read_pages import read_pages
+from app.rules.lanes import Lane, lane
+from app.rules.retry import MAX_KILLS
+from app.rules.strategies import How, Leg, legs
+from app.stores import runs
+
+READ: Mapping[How, Callable[[Course, Leg], None]] = {
+    How.FULL: read_full,
+    How.WINDOW: read_pages,
+    How.DELTA: read_pages,
+    How.ITEMS: read_items,
+}
+
+log = structlog.get_logger()
+
+
+def run(deps: Deps, keeper: LeaseKeeper, run_id: int, *, patience: float = 1.0) -> None:
+    """Carry out an idle or abandoned run from its checkpoint on; a no-op when somebody else has it.
+
+    A failure is recorded on the run and raised: the message is then dead, and the run can be resumed. ``patience`` is
+    the pause in seconds before a batch is tried again.
+    """
+    token = uuid4().hex
+    with deps.database.begin() as conn:
+        row = runs.start(conn, run_id, token, LEASE, deps.now())
+    if row is None:
+        return
+    with keeper.hold(lambda conn, until: runs.heartbeat(conn, run_id, token, until)):
+        course = Course(deps, keeper, deps.bulk_sources[row["connection"]], row, token, patience=patience)
+        with lane(Lane.BULK):
+            _carry_out(course)
+
+
+def _carry_out(course: Course) -> None:
+    """Whatever is no ``Exception`` ends the process: the lease then runs out, and another worker goes on."""
+    try:
+        if course.run["kills"] >= MAX_KILLS:
+            raise KilledWorker(f"this run took its worker down {course.run['kills']} times")
+        _read(course)
+    except Stopped:
+        log.info("run_stopped", run=course.id, connection=course.connection)
+    except Exception as failure:
+        _finish(course, "failed", f"{type(failure).__name__}: {failure}")
+        raise
+    else:
+        _finish(course, "completed", None)
+
+
+def _finish(course: Course, status: str, error: str | None) -> None:
+    with course.deps.database.begin() as conn:
+        runs.finish(conn, course.id, course.token, status, error, course.deps.now())
+    log.info("run_finished", run=course.id, connection=course.connection, status=status, counts=course.counts)
+
+
+def _read(course: Course) -> None:
+    if course.strategy is Strategy.SMART:
+        _choose(course)
+    began = course.run["created_at"]  # not now: a resumed run has the legs of its beginning
+    plan = legs(course.strategy, course.options, course.source.kinds, began)
+    for leg in plan[course.checkpoint.leg :]:
+        if course.left() == 0:
+            break
+        READ[leg.how](course, leg)
+        course.leg_done()
+
+
+def _choose(course: Course) -> None:
+    """What a smart run chose stays its strategy when it is resumed."""
+    if course.checkpoint.chosen is None:
+        choice = choose_smart(course.deps, course.connection)
+        course.checkpoint.chosen = choice.strategy
+        with course.turn() as conn:
+            runs.give_reason(conn, course.id, choice.reason)
+    course.strategy = course.checkpoint.chosen

@@ -1,0 +1,54 @@
+"""How far a run is, how fast, and when it will be done."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+MARKS = 12
+"""Points in time kept to tell the present speed from the average one."""
+
+
+class Progress(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Records of a run so far; ``total`` where the source knows it; ``batch`` is what is being read, for people.
+
+    ``marks`` are the latest (epoch seconds, processed), oldest first.
+    """
+
+    total: int | None = None
+    processed: int = 0
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    deleted: int = 0
+    failed: int = 0
+    held: int = 0
+    owed: int = 0
+    batch: str | None = None
+    marks: list[tuple[float, int]] = []
+
+    def mark(self, now: datetime) -> None:
+        """Note where the run is at this moment."""
+        self.marks = [*self.marks[1 - MARKS :], (now.timestamp(), self.processed)]
+
+
+def per_second(marks: list[tuple[float, int]]) -> float | None:
+    """Records per second over the latest marks; ``None`` before there are two."""
+    if len(marks) < 2 or marks[-1][0] <= marks[0][0]:
+        return None
+    return (marks[-1][1] - marks[0][1]) / (marks[-1][0] - marks[0][0])
+
+
+def eta(progress: Progress, started_at: datetime | None) -> tuple[float, float] | None:
+    """Seconds still to go, at the faster and at the slower of present and average speed; ``None`` if unknown."""
+    recent = per_second(progress.marks)
+    if progress.total is None or recent is None or started_at is None:
+        return None
+    last, processed = progress.marks[-1]
+    elapsed = last - started_at.timestamp()
+    speeds = [speed for speed in (recent, processed / elapsed if elapsed > 0 else None) if speed]
+    if not speeds:
+        return None
+    left = max(0, progress.total - processed)
+    return left / max(speeds), left / min(speeds)

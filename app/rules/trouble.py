@@ -1,0 +1,27 @@
+"""What kind of trouble an item has, in the words that failed items are filtered by."""
+
+from __future__ import annotations
+
+from app.errors import AuthRejected, BadAnswer, RateLimited, Refused, Transient, Unmappable
+
+CATEGORIES = ("network", "rate_limit", "auth", "validation", "mapping", "conflict", "database")
+
+_BY_ERROR: tuple[tuple[type[BaseException], str], ...] = (
+    (RateLimited, "rate_limit"),
+    (BadAnswer, "validation"),
+    (Transient, "network"),
+    (AuthRejected, "auth"),
+    (Refused, "validation"),
+    (Unmappable, "mapping"),
+)
+_CONFLICTS = ("IntegrityError", "UniqueViolation", "SerializationFailure", "DeadlockDetected")
+
+
+def category_of(error: BaseException, database_errors: tuple[type[BaseException], ...]) -> str:
+    """One of ``CATEGORIES``; an error of ours that fits nowhere is one of mapping."""
+    for sort, category in _BY_ERROR:
+        if isinstance(error, sort):
+            return category
+    if isinstance(error, database_errors):
+        return "conflict" if type(error).__name__ in _CONFLICTS else "database"
+    return "mapping"

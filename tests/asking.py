@@ -1,0 +1,12 @@
+"""Shorthands for tests that ask for bulk work."""
+
+from __future__ import annotations
+
+from app.domain import Options, Strategy
+from app.flows.deps import Deps
+from app.flows.request_run import request_run
+
+
+def request_reconcile(deps: Deps, connection: str) -> int:
+    """A full run, as a person asks for it."""
+    return request_run(deps, connection, Strategy.FULL, Options(), cause="person")
