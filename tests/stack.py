@@ -159,7 +159,7 @@ def running(
     stack.environment["TALLYHOOK_REDIS_URL"] = url
     try:
         for name in sources.names():
-            _simulate(stack, name, simulators.get(name, {}), (connections or {}).get(name, {}))
+            simulate(stack, name, simulators.get(name, {}), (connections or {}).get(name, {}))
         stack.start("web", "app.web")
         for number in range(1, workers + 1):
             stack.start(f"worker-{number}", "workers", "worker", "--queues", "live,bulk", "--threads", "8")
@@ -177,7 +177,7 @@ def running(
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _simulate(stack: Stack, name: str, options: Mapping[str, Any], connection: Mapping[str, str]) -> None:
+def simulate(stack: Stack, name: str, options: Mapping[str, Any], connection: Mapping[str, str]) -> None:
     port = free_port(0)
     webhook_url = f"{stack.environment['TALLYHOOK_PUBLIC_URL']}/webhooks/{name}"
     given, credentials = sources.demo(name, f"http://127.0.0.1:{port}", webhook_url)

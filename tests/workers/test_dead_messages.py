@@ -15,9 +15,9 @@ from app.domain import Cause, Change, ItemKey, Kind
 from app.errors import Unavailable, Unmappable
 from app.flows.leases import LeaseKeeper
 from app.flows.replay import replay
-from tests.asking import request_reconcile
 from app.stores import catalog, dead_letters, owed, runs
 from app.stores.engine import Database
+from tests.asking import request_reconcile
 from tests.fakes import SHOP, World, listing
 from tests.stack import eventually
 from workers.actors import register

@@ -1,0 +1,16 @@
+"""One bulk worker as a process: ``python -m tests.workers.bulk_process RUN_ID`` carries a run out, and can be killed."""
+
+from __future__ import annotations
+
+import sys
+
+from app import config, wiring
+from app.channels.queue import DeafQueue
+from app.flows.leases import LeaseKeeper
+from app.flows.run import run
+
+if __name__ == "__main__":
+    deps = wiring.build(config.load(), "cli", queue=DeafQueue())
+    keeper = LeaseKeeper(deps.database)
+    print("ready", flush=True)
+    run(deps, keeper, int(sys.argv[1]))
