@@ -47,7 +47,9 @@ class Settings(BaseSettings):
         description="one entry per account: CONNECTIONS__<SLUG>__<OPTION>; SOURCE defaults to the slug's first word",
     )
     poll_cron: str = Field(default="*/5 * * * *", description="when every connection is polled")
-    reconcile_cron: str = Field(default="0 3 * * *", description="when the nightly reconciliation runs")
+    reconcile_cron: str = Field(
+        default="0 3 * * 1-6", description="when the nightly full run starts; on Sunday it is the deep one"
+    )
     timezone: str = Field(default="UTC", description="time zone of the schedules' defaults")
     live_processes: int = Field(default=2, ge=1, description="worker processes for live items under `tallyhook up`")
     live_threads: int = Field(default=16, ge=1, description="threads of a live worker process")

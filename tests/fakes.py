@@ -112,10 +112,13 @@ class FakeSource:
         return Answer(records=found, gone=gone, not_yet=late)
 
     def delta(self, kind: Kind, since: str | None) -> Iterator[Page]:
+        if kind in self.whole_kinds or since is None:
+            yield from self.full(kind)
+            return
         self._called(f"delta {kind} {since}")
-        newest = [one for one in self.listings.values() if one.version >= int(since or 0)]
+        newest = [one for one in self.listings.values() if one.version >= int(since)]
         yield Page(records=newest)
-        yield Page(watermark=str(max((one.version for one in newest), default=int(since or 0))))
+        yield Page(watermark=str(max((one.version for one in newest), default=int(since))))
 
     def full(self, kind: Kind, resume: str | None = None) -> Iterator[Page]:
         """In pages of ``page_size``, each but the last with a resume token: how many records are behind it."""
@@ -124,8 +127,7 @@ class FakeSource:
             self.listings.values() if kind is Kind.PRODUCT else self.counts.values()
         )
         mark = max((one.version for one in held), default=0)
-        for page in self._pages(held, resume):
-            yield page
+        yield from self._pages(held, resume)
         if kind is Kind.PRODUCT:
             yield Page(watermark=str(mark), complete=Scope(kind))
         else:

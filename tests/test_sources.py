@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,9 +19,9 @@ import pytest
 import uvicorn
 
 from app import sources
-from app.domain import KINDS, Delivery, Kind, Record, key_of, row_hash
+from app.domain import KINDS, Delivery, Kind, Page, Record, Ref, batches, key_of, row_hash
 from app.errors import BadConfiguration, TallyhookError
-from app.sources.base import Context, Source, Unlimited
+from app.sources.base import Context, ResumeLost, Source, Unlimited
 from app.stores import catalog, inbox, owed
 from app.stores.engine import Database
 from app.stores.inbox import Arrival
@@ -154,10 +155,7 @@ def test_a_full_read_is_the_vendors_truth(connected: tuple[Source, httpx.Client]
         if kind is Kind.ORDER:
             continue  # a full read of orders is only the latest days
         read = {key_of(record) for page in source.full(kind) for record in page.records if _counts(record)}
-        truth = control.get(f"/_sim/truth/{kind}").json()
-        names = ("listing_id", "location_id", "state") if kind is Kind.STOCK else ("external_id",)
-        told = {tuple(row[name] for name in names) for row in truth if _counts_row(row)}
-        assert read == told, kind
+        assert read == _told(control, kind), kind
 
 
 def test_a_second_full_read_of_an_unchanged_shop_is_the_same_rows(connected: tuple[Source, httpx.Client]) -> None:
@@ -176,11 +174,128 @@ def test_the_last_page_alone_carries_the_watermark(connected: tuple[Source, http
         assert all(page.watermark is None and page.complete is None for page in pages[:-1]), kind
 
 
+def test_a_window_of_everything_is_the_vendors_truth(connected: tuple[Source, httpx.Client]) -> None:
+    source, control = connected
+    for kind in source.kinds:
+        assert _keys(source, source.window(kind, None, None)) == _told(control, kind), kind
+
+
+def test_two_halves_of_a_window_are_the_whole(connected: tuple[Source, httpx.Client]) -> None:
+    source, _ = connected
+    for kind in source.kinds:
+        whole = _read(source, source.window(kind, None, None))
+        cut = _late(whole)
+        older, newer = source.window(kind, None, cut), source.window(kind, cut, None)
+        assert _keys(source, older) | _keys(source, newer) == {key_of(record) for record in whole}, kind
+
+
+def test_a_window_shows_no_record_modified_outside_of_it(connected: tuple[Source, httpx.Client]) -> None:
+    source, _ = connected
+    for kind in source.kinds:
+        cut = _late(_read(source, source.window(kind, None, None)))
+        older = [record for page in source.window(kind, None, cut) for record in page.records]
+        newer = [record for page in source.window(kind, cut, None) for record in page.records]
+        assert all(record.modified_at is None or record.modified_at <= cut for record in older), kind
+        assert all(record.modified_at is None or record.modified_at >= cut for record in newer), kind
+
+
+def test_a_window_claims_nothing(connected: tuple[Source, httpx.Client]) -> None:
+    source, _ = connected
+    for kind in source.kinds:
+        pages = [*source.window(kind, None, None), *source.window(kind, NOW, None)]
+        assert all(page.complete is None and page.watermark is None for page in pages), kind
+
+
+def test_a_read_resumed_after_any_page_gives_what_an_undisturbed_one_gives(
+    connected: tuple[Source, httpx.Client],
+) -> None:
+    source, _ = connected
+    for kind in source.kinds:
+        cut = _late(_read(source, source.window(kind, None, None)))
+        for read in (partial(source.full, kind), partial(source.window, kind, cut, None)):
+            pages = list(read())
+            tokens = [number for number, page in enumerate(pages) if page.resume is not None]
+            for number in {*tokens[:1], *tokens[len(tokens) // 2 :][:1], *tokens[-1:]}:  # all would spend the budget
+                resumed = [*pages[: number + 1], *read(resume=pages[number].resume)]
+                assert _keys(source, resumed) == _keys(source, pages), (kind, number)
+                assert resumed[-1].complete == pages[-1].complete, (kind, number)
+
+
+def test_every_page_of_a_full_read_but_the_last_can_be_resumed_after_or_none(
+    connected: tuple[Source, httpx.Client],
+) -> None:
+    source, _ = connected
+    for kind in source.kinds:
+        assert len({page.resume is None for page in list(source.full(kind))[:-1]}) <= 1, kind
+
+
+def test_what_is_no_place_in_a_read_is_lost_before_the_first_page(connected: tuple[Source, httpx.Client]) -> None:
+    source, _ = connected
+    for kind in source.kinds:
+        for read in (partial(source.full, kind), partial(source.window, kind, NOW, None)):
+            with pytest.raises(ResumeLost):
+                next(iter(read(resume="anywhere")))
+
+
+def test_every_page_with_records_says_what_it_is(connected: tuple[Source, httpx.Client]) -> None:
+    source, _ = connected
+    for kind in source.kinds:
+        pages = [*source.full(kind), *source.window(kind, None, None)]
+        assert all(page.label for page in pages if kind is not Kind.ORDER and page.records), kind
+
+
+def test_order_ids_are_the_vendors_truth_day_by_day(connected: tuple[Source, httpx.Client]) -> None:
+    source, control = connected
+    told = sorted((row["ordered_on"], row["external_id"]) for row in control.get("/_sim/truth/order").json())
+    days = [day for day, _ in told]
+    for first, last in ((days[0], days[-1]), (days[9], days[19]), (days[9], days[9])):
+        found = source.order_ids(date.fromisoformat(first), date.fromisoformat(last))
+        wanted = [(day, id_) for day, id_ in told if first <= day <= last]
+        assert sorted((day.isoformat(), id_) for day, id_ in found) == wanted
+
+
+def test_the_day_of_an_order_id_is_the_one_its_record_has(connected: tuple[Source, httpx.Client]) -> None:
+    source, _ = connected
+    held = {record.external_id: record.ordered_on for record in _read(source, source.window(Kind.ORDER, None, None))}
+    first, last = min(held.values()), max(held.values())
+    found = source.order_ids(date.fromisoformat(first), date.fromisoformat(last))
+    assert {id_: day.isoformat() for day, id_ in found} == held
+
+
 def test_calls_are_counted(connected: tuple[Source, httpx.Client]) -> None:
     source, _ = connected
     before = source.calls()
     list(source.full(source.kinds[0]))
     assert source.calls() > before
+
+
+def _read(source: Source, pages: Iterable[Page]) -> list[Any]:
+    """The live records of a read, those that it only named included, and no zeros: some vendors do not show them."""
+    records: list[Any] = []
+    for page in pages:
+        records += page.records
+        for some in batches(page.changes, 50):
+            for kind in {change.kind for change in some}:
+                refs = [Ref(kind, change.external_id) for change in some if change.kind is kind]
+                for part in batches(refs, source.batch_size(kind)):
+                    records += source.fetch(part).records
+    return [record for record in records if not getattr(record, "deleted", False) and _counts(record)]
+
+
+def _keys(source: Source, pages: Iterable[Page]) -> set[tuple[str, ...]]:
+    return {key_of(record) for record in _read(source, pages)}
+
+
+def _late(records: list[Any]) -> datetime:
+    """A moment after which about a tenth of the records were modified."""
+    times = sorted(record.modified_at for record in records if record.modified_at is not None)
+    return times[len(times) * 9 // 10] if times else NOW
+
+
+def _told(control: httpx.Client, kind: Kind) -> set[tuple[str, ...]]:
+    names = ("listing_id", "location_id", "state") if kind is Kind.STOCK else ("external_id",)
+    rows = control.get(f"/_sim/truth/{kind}").json()
+    return {tuple(row[name] for name in names) for row in rows if _counts_row(row)}
 
 
 def _counts(record: Record) -> bool:

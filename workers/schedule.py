@@ -13,6 +13,7 @@ from app.errors import TallyhookError
 from app.flows.beat import beat
 from app.flows.deps import Deps
 from app.flows.heal import heal_gaps
+from app.flows.request_run import check_stuck
 from app.flows.sweep import sweep
 from app.flows.tick import first_load, plan, tick
 
@@ -48,5 +49,6 @@ def _tick(deps: Deps) -> None:
         beat(deps, "clock")
         tick(deps)
         sweep(deps)
+        check_stuck(deps)
     except Exception as error:  # see run_clock
         log.error("tick_failed", error=f"{type(error).__name__}: {error}")

@@ -6,30 +6,47 @@ import os
 import sys
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 import uvicorn
 from rich.json import JSON
 
-from app import config, sources, wiring
+from app import config, sources
 from app.cli import holds as holds_commands
-from app.cli import letters
-from app.cli.console import console
+from app.cli import letters, questions, runs, schedules, sync
+from app.cli.codes import EXPLAINED
+from app.cli.console import AsJson, Connection, console, open_deps, print_json
+from app.cli.follow import look
+from app.cli.outcome import tell
 from app.cli.up import run_stack
+from app.domain import Options, Strategy
 from app.errors import Refused
+from app.flows.request_run import request_run
 from app.flows.status import overview, readiness
-from app.flows.tick import request_reconcile
 from app.stores.engine import open_database
 
 app = typer.Typer(
     help="Keeps your SQL database a true, fresh, explainable copy of your inventory accounts.",
+    epilog=EXPLAINED,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 app.add_typer(letters.app, name="dead")
 app.add_typer(holds_commands.app, name="holds")
+app.add_typer(runs.app, name="runs")
+app.add_typer(schedules.app, name="schedule")
+app.add_typer(sync.backfill, name="backfill")
+for command in (
+    sync.sync,
+    runs.history,
+    runs.failed,
+    questions.validate,
+    questions.drift,
+    questions.gaps,
+):
+    app.command()(command)
 
 
 @app.command()
@@ -84,25 +101,29 @@ def migrate() -> None:
 
 
 @app.command()
-def status() -> None:
+def status(as_json: AsJson = False) -> None:
     """What is held, owed, and ready, as JSON."""
-    deps = wiring.build(config.load(), "cli")
-    console.print(JSON.from_data({**overview(deps), "readiness": readiness(deps)}))
+    deps = open_deps()
+    _json({**overview(deps), "readiness": readiness(deps)}, plain=as_json)
 
 
 @app.command()
-def ready() -> None:
+def ready(as_json: AsJson = False) -> None:
     """Exit code 0 when database, queue, migrations, workers and clock are well, else 1 and the findings."""
-    report = readiness(wiring.build(config.load(), "cli"))
-    console.print(JSON.from_data(report))
+    report = readiness(open_deps())
+    _json(report, plain=as_json)
     raise typer.Exit(0 if report["ready"] else 1)
 
 
 @app.command()
-def reconcile(connection: Annotated[str, typer.Argument(help="slug of the connection")]) -> None:
+def reconcile(connection: Connection, as_json: AsJson = False) -> None:
     """Ask the workers for a full reconciliation of one connection now."""
-    deps = wiring.build(config.load(), "cli")
-    console.print(f"Run {request_reconcile(deps, connection)} is waiting for a worker.")
+    deps = open_deps()
+    run_id = request_run(deps, connection, Strategy.FULL, Options(), cause="person")
+    if as_json:
+        tell(deps, look(deps, run_id), as_json=True)
+    else:
+        console.print(f"Run {run_id} is waiting for a worker.")
 
 
 @app.command()
@@ -114,6 +135,14 @@ def simulate(
     """Run one vendor's simulator on loopback (also importable: app.sources.<vendor>.simulator)."""
     options = dict(pair.split("=", 1) for pair in option or [])
     uvicorn.run(sources.simulator(source, options), host="127.0.0.1", port=port, log_level="warning")
+
+
+def _json(value: Any, *, plain: bool) -> None:
+    """A document for people in colour, or for programs."""
+    if plain:
+        print_json(value)
+    else:
+        console.print(JSON.from_data(value))
 
 
 def _become(module: str, *arguments: str) -> NoReturn:

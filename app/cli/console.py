@@ -1,9 +1,57 @@
-"""The terminal that commands print to; wide where it is none, so that a pipe gets whole lines."""
+"""The terminal: answers go to standard output, everything else (progress, questions, logs) to standard error."""
 
 from __future__ import annotations
 
+import logging
 import sys
+from datetime import datetime
+from typing import Annotated, Any
 
+import msgspec
+import structlog
+import typer
 from rich.console import Console
 
+from app import config, wiring
+from app.flows.deps import Deps, Queue
+
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 240)
+"""What commands answer on; wide where it is no terminal, so that a pipe gets whole lines."""
+
+aside = Console(stderr=True, highlight=False)
+
+LARGEST_ID = 2**63 - 1
+
+AsJson = Annotated[bool, typer.Option("--json", help="answer with one JSON document and nothing else")]
+Connection = Annotated[str, typer.Argument(help="slug of the connection")]
+RunId = Annotated[int, typer.Argument(help="number of the run", min=1, max=LARGEST_ID)]
+Limit = Annotated[int, typer.Option(help="at most so many, newest first", min=1, max=500)]
+Before = Annotated[
+    int | None, typer.Option(help='continue after this id: "next" of the page before', min=1, max=LARGEST_ID)
+]
+
+
+def open_deps(queue: Queue | None = None) -> Deps:
+    """The parts that a command works with; logs no longer go to standard output, which is the answer's alone."""
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # asked each time: a live bar replaces it
+        cache_logger_on_first_use=False,
+    )
+    return wiring.build(config.load(), "cli", queue=queue)
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output; times as ISO 8601, quantities as strings."""
+    typer.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def page_of(rows: list[dict[str, Any]], limit: int) -> dict[str, Any]:
+    """A page for programs: ``next`` is what ``--before`` continues from, ``None`` after the last page."""
+    return {"rows": rows, "next": rows[-1]["id"] if len(rows) == limit else None}
+
+
+def moment(value: datetime | str | None) -> str:
+    """A moment for people, in UTC to the second; "-" for none."""
+    read = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return "-" if read is None else f"{read:%F %T}"

@@ -30,7 +30,7 @@ class Checkpoint(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Where to go on. ``leg`` counts finished legs, ``chosen`` is what a smart run decided on.
 
     The rest is about the leg under way: ``resume`` is the source's token, ``pages`` how many pages are kept,
-    ``read_at`` when its read began, ``after`` the last item done.
+    ``read_at`` when its read began, ``after`` the last item done, ``begun`` what was processed before it.
     """
 
     leg: int = 0
@@ -38,15 +38,16 @@ class Checkpoint(msgspec.Struct, kw_only=True, omit_defaults=True):
     pages: int = 0
     read_at: datetime | None = None
     after: str | None = None
+    begun: int = 0
     chosen: Strategy | None = None
 
-    def next_leg(self) -> Checkpoint:
+    def next_leg(self, processed: int) -> Checkpoint:
         """The one at the beginning of the next leg."""
-        return Checkpoint(leg=self.leg + 1, chosen=self.chosen)
+        return Checkpoint(leg=self.leg + 1, begun=processed, chosen=self.chosen)
 
     def leg_anew(self) -> Checkpoint:
         """The one at the beginning of this leg."""
-        return Checkpoint(leg=self.leg, chosen=self.chosen)
+        return Checkpoint(leg=self.leg, begun=self.begun, chosen=self.chosen)
 
 
 @dataclass
@@ -115,7 +116,8 @@ class Course:
 
     def leg_done(self) -> None:
         """The leg under way is finished."""
-        self.checkpoint = self.checkpoint.next_leg()
+        self.checkpoint = self.checkpoint.next_leg(self.progress.processed)
+        self.progress.total = None
         self.saved()
 
     def count(self, kind: Kind, **numbers: int) -> None:
@@ -126,6 +128,11 @@ class Course:
         for name, number in numbers.items():
             if name in Progress.__struct_fields__:
                 setattr(self.progress, name, getattr(self.progress, name) + number)
+
+    def expect(self, records: int | None) -> None:
+        """The leg under way has so many records, where that is known."""
+        if records is not None:
+            self.progress.total = self.checkpoint.begun + records
 
     def began(self) -> datetime:
         """When the read under way began; a resumed one keeps its beginning."""

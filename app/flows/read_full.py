@@ -36,7 +36,7 @@ def read_full(course: Course, leg: Leg) -> None:
         first = watermarks.get(conn, course.connection, kind) is None
     deeds = NOTHING_JUDGED if course.options.force else FIRST_LOAD if first else RUN
     if course.options.dry_run:
-        _preview(course, kind, deeds)
+        _preview(course, kind, deeds, first=first)
         return
     with alone(course.deps, course.keeper, course.connection, kind):
         _repair(course, kind, deeds, first=first)
@@ -48,7 +48,7 @@ def _repair(course: Course, kind: Kind, deeds: Collection[str], *, first: bool) 
         deps,
         connection,
         kind,
-        _reader(course, kind),
+        _reader(course, kind, first=first),
         run_id=course.id,
         deeds=deeds,
         before=lambda diff, read_at: _before(course, diff, read_at, first=first),
@@ -63,10 +63,10 @@ def _repair(course: Course, kind: Kind, deeds: Collection[str], *, first: bool) 
     deps.queue.wake(fresh)
 
 
-def _preview(course: Course, kind: Kind, deeds: Collection[str]) -> None:
+def _preview(course: Course, kind: Kind, deeds: Collection[str], *, first: bool) -> None:
     """Read and compare as ``_repair`` does, but write only drift rows, each with what it would become."""
     deps, connection = course.deps, course.connection
-    absorbed, scope = look(deps, connection, kind, _reader(course, kind), course.began())
+    absorbed, scope = look(deps, connection, kind, _reader(course, kind, first=first), course.began())
     diff = absorbed.diff
     record_drift(deps, connection, course.id, diff, absorbed.read_at, cause=DRY_RUN)
     would = Written(len(diff.created), len(diff.changed), len(diff.touched), len(diff.vanished))
@@ -75,16 +75,27 @@ def _preview(course: Course, kind: Kind, deeds: Collection[str]) -> None:
         _finish(conn, course, told, len(absorbed.changes))
 
 
-def _reader(course: Course, kind: Kind) -> Callable[[], Iterator[Page]]:
-    """The first look goes on where the run stopped; a second one, after an implausible first, begins anew."""
+def _reader(course: Course, kind: Kind, *, first: bool) -> Callable[[], Iterator[Page]]:
+    """The first look goes on where the run stopped; a second one, after an implausible first, begins anew.
+
+    What was never read is read from the beginning: a full read may leave out what only grows, old orders.
+    """
     looks = iter([False])
+    source = course.source
+
+    def pages_from(resume: str | None) -> Iterator[Page]:
+        if first and resume is None and kind not in source.whole_kinds:
+            return source.delta(kind, None)
+        return source.full(kind, resume)
 
     def read() -> Iterator[Page]:
         if next(looks, True):
             _forget(course)
+        if course.checkpoint.resume is None:
+            course.progress.processed = course.checkpoint.begun  # nothing of this leg is behind us
         yield from _kept(course, kind)
         keep = True
-        for page in pages(course, lambda resume: course.source.full(kind, resume), partial(_forget, course)):
+        for page in pages(course, pages_from, partial(_forget, course)):
             yield page
             keep = keep and page.resume is not None and not page.changes  # a gap could not be filled on resuming
             _turn(course, page, keep=keep)
@@ -101,7 +112,7 @@ def _kept(course: Course, kind: Kind) -> Iterator[Page]:
 
 def _turn(course: Course, page: Page, *, keep: bool) -> None:
     """A page is behind us; ``keep`` what it showed, so that the read can be resumed after it."""
-    course.progress.total = page.expected or course.progress.total
+    course.expect(page.expected)
     course.progress.batch = page.label or course.progress.batch
     course.progress.processed += len(page.records) + len(page.changes)
     with course.turn() as conn:
@@ -115,6 +126,7 @@ def _forget(course: Course) -> None:
     with course.turn() as conn:
         run_pages.drop(conn, course.id)
         course.checkpoint = course.checkpoint.leg_anew()
+        course.progress.processed = course.checkpoint.begun
 
 
 def _before(course: Course, diff: Diff, read_at: datetime, *, first: bool) -> None:

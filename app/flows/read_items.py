@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import datetime
 from functools import partial
 
 from sqlalchemy import Connection
@@ -15,7 +15,7 @@ from app.flows.fetching import close
 from app.flows.read_pages import note_failure
 from app.flows.rehearse import Effects, rehearse
 from app.flows.steady import tried
-from app.rules.strategies import Leg
+from app.rules.strategies import RECENT_ORDERS, Leg
 from app.stores import catalog, critical, drift, failed_items
 from app.stores.catalog import Applied
 
@@ -24,7 +24,7 @@ def read_items(course: Course, leg: Leg) -> None:
     """Fetch the items batch by batch; one that fails alone is noted, and the others go on."""
     after = course.checkpoint.after
     ids = [id for id in sorted(_wanted(course, leg.kind)) if after is None or id > after][: course.left()]
-    course.progress.total = course.progress.processed + len(ids)
+    course.expect(course.progress.processed - course.checkpoint.begun + len(ids))
     for some in batches(ids, course.source.batch_size(leg.kind)):
         course.progress.batch = f"{leg.kind} {some[0]} to {some[-1]}"
         _batch(course, [Ref(leg.kind, id) for id in some])
@@ -55,8 +55,8 @@ def _of_listings(conn: Connection, course: Course, kind: Kind, listings: Sequenc
 
 def _orders_of_days(course: Course, conn: Connection, kind: Kind) -> Sequence[str]:
     """Orders of the days asked for that we lack; all of them with ``force``."""
-    first = course.options.first or date(2000, 1, 1)
-    last = course.options.last or datetime.now(UTC).date()
+    last = course.options.last or course.deps.now().date()
+    first = course.options.first or last - RECENT_ORDERS
     named = [id for _, id in tried(course, lambda: list(course.source.order_ids(first, last)))]
     if course.options.force:
         return named

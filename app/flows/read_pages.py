@@ -49,7 +49,7 @@ def _forget(course: Course) -> None:
 
 def _turn(course: Course, leg: Leg, page: Page, began: datetime) -> None:
     records = [record for record in page.records if not leg.active_only or _is_active(record)][: course.left()]
-    course.progress.total = page.expected or course.progress.total
+    course.expect(page.expected)
     course.progress.batch = page.label or f"{leg.kind}s"
     if course.options.dry_run:
         _rehearse(course, leg.kind, records, page, began)

@@ -9,6 +9,7 @@ import structlog
 
 from app.domain import Strategy
 from app.errors import KilledWorker
+from app.flows import critical
 from app.flows.choose_smart import choose_smart
 from app.flows.course import Course, Stopped
 from app.flows.deps import Deps
@@ -16,10 +17,12 @@ from app.flows.leases import LEASE, LeaseKeeper
 from app.flows.read_full import read_full
 from app.flows.read_items import read_items
 from app.flows.read_pages import read_pages
+from app.flows.validate import validate
 from app.rules.lanes import Lane, lane
 from app.rules.retry import MAX_KILLS
 from app.rules.strategies import How, Leg, legs
 from app.stores import runs
+from app.stores.engine import DATABASE_ERRORS
 
 READ: Mapping[How, Callable[[Course, Leg], None]] = {
     How.FULL: read_full,
@@ -61,6 +64,17 @@ def _carry_out(course: Course) -> None:
         raise
     else:
         _finish(course, "completed", None)
+        _find_anew(course)
+
+
+def _find_anew(course: Course) -> None:
+    """The slow questions are answered again while it is quiet, so that nobody who asks has to wait for it."""
+    if not course.options.dry_run:
+        try:
+            validate(course.deps, course.connection, anew=True)
+            critical.page(course.deps, course.connection, limit=1, anew=True)
+        except DATABASE_ERRORS as error:  # the run is done all the same
+            log.warning("not_found_anew", connection=course.connection, error=str(error))
 
 
 def _finish(course: Course, status: str, error: str | None) -> None:

@@ -50,14 +50,14 @@ def _progress(progress: Progress, run: Mapping[str, Any]) -> dict[str, Any]:
 def _average(progress: Progress, run: Mapping[str, Any]) -> float | None:
     if run["started_at"] is None or run["finished_at"] is None:
         return None
-    seconds = (run["finished_at"] - run["started_at"]).total_seconds()
+    seconds = float((run["finished_at"] - run["started_at"]).total_seconds())
     return progress.processed / seconds if seconds > 0 else None
 
 
 def _seconds(run: Mapping[str, Any], now: datetime) -> float | None:
     if run["started_at"] is None:
         return None
-    return round(((run["finished_at"] or now) - run["started_at"]).total_seconds(), 3)
+    return round(float(((run["finished_at"] or now) - run["started_at"]).total_seconds()), 3)
 
 
 def _iso(moment: datetime | None) -> str | None:

@@ -1,40 +1,76 @@
-"""The clock's tick: polls and nightly runs that are due, each slot once however many clocks there are."""
+"""The clock's tick: every job that is due, each slot once however many clocks there are.
+
+A connection has one bulk run at a time. A slot that finds one active is not claimed: it stays due, and the tick after
+the run's end fires it. Of a job that waits so, only the latest slot is left, like of one that was missed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import structlog
+from sqlalchemy import Connection
 
-from app.domain import WHOLE, Cause, Change, ItemKey
-from app.errors import BadConfiguration, Refused
+from app.domain import WHOLE, Cause, Change, ItemKey, Strategy
+from app.errors import BadConfiguration
 from app.flows.deps import Deps
+from app.rules.jobs import JOBS, OLDER_NAMES, Job, defaults
 from app.rules.schedule import latest_slot
 from app.stores import owed, runs, schedules, watermarks
-
-POLL = "poll"
-RECONCILE = "reconcile"
 
 log = structlog.get_logger()
 
 
+@dataclass(frozen=True)
+class _Due:
+    """A job whose slot has come; ``last`` is the slot it fired before, as it was read."""
+
+    connection: str
+    job: Job
+    slot: datetime
+    last: datetime
+
+
+class _Waits(Exception):
+    """The connection has an active run, so the slot must not count as used."""
+
+
 def plan(deps: Deps, *, poll: str, reconcile: str, timezone: str) -> None:
-    """Give every connection its default schedules, leaving edited ones alone."""
+    """Give every connection the jobs its source can do, leaving edited schedules alone.
+
+    ``poll`` and ``reconcile`` are the crons of the jobs ``poll`` and ``full`` where a connection has none yet.
+    """
     with deps.database.begin() as conn:
-        for connection in deps.sources:
-            schedules.ensure(conn, connection, POLL, poll, timezone)
-            schedules.ensure(conn, connection, RECONCILE, reconcile, timezone)
+        for connection, source in deps.sources.items():
+            for older, job in OLDER_NAMES.items():
+                schedules.rename(conn, connection, older, job)
+            for job, cron in defaults(source.kinds, deps.now(), poll=poll, full=reconcile).items():
+                schedules.ensure(conn, connection, job, cron, timezone)
 
 
 def first_load(deps: Deps) -> None:
-    """Owe everything of a connection that was never read, so that a new installation fills at once."""
+    """Fill a new installation at once: a full run for a connection of which nothing was ever read, else a pull of
+    each kind that was not."""
     for connection, source in deps.sources.items():
         with deps.database.begin() as conn:
             unread = [kind for kind in source.kinds if watermarks.get(conn, connection, kind) is None]
-            fresh = owed.remember(conn, connection, [Change(kind, WHOLE) for kind in unread], Cause.POLL, deps.now())
+            run_id = _first_run(conn, connection, deps.now()) if len(unread) == len(source.kinds) else None
+            begun = run_id is not None or bool(runs.active(conn, connection))
+            changes = [] if begun else [Change(kind, WHOLE) for kind in unread]
+            fresh = owed.remember(conn, connection, changes, Cause.POLL, deps.now())
+        if run_id is not None:
+            deps.queue.wake_run(run_id)
         deps.queue.wake(fresh)
+
+
+def _first_run(conn: Connection, connection: str, now: datetime) -> int | None:
+    """A full run, unless there was one already."""
+    if runs.latest(conn, connection, limit=1):
+        return None
+    return runs.open_run(conn, connection=connection, strategy=Strategy.FULL, cause="first start", slot=None, now=now)
 
 
 def tick(deps: Deps) -> list[tuple[str, str]]:
@@ -45,59 +81,96 @@ def tick(deps: Deps) -> list[tuple[str, str]]:
     """
     now = deps.now()
     with deps.database.read() as conn:
-        planned = schedules.all_(conn)
+        planned = [row for row in schedules.all_(conn) if _is_on(deps, row)]
+        busy = schedules.busy(conn)
+    _begin_to_count(deps, [row for row in planned if row["last_slot"] is None], now)
     fired = []
-    for schedule in planned:
-        if not schedule["enabled"] or schedule["connection"] not in deps.sources:
-            continue
-        connection, job, last = schedule["connection"], schedule["job"], schedule["last_slot"]
-        slot = _due(schedule, now)
-        if slot is not None and _fire(deps, connection, job, slot, last):
-            fired.append((connection, job))
+    for due in _all_due(planned, now):
+        if due.job.owes:
+            done = _owe(deps, due)
+        else:
+            done = due.connection not in busy and _open_run(deps, due)
+        if done:
+            fired.append((due.connection, due.job.name))
     return fired
 
 
-def _due(schedule: Mapping[str, Any], now: datetime) -> datetime | None:
-    last = schedule["last_slot"]
+def _is_on(deps: Deps, schedule: dict[str, Any]) -> bool:
+    return schedule["enabled"] and schedule["connection"] in deps.sources and schedule["job"] in JOBS
+
+
+def _begin_to_count(deps: Deps, fresh: Sequence[dict[str, Any]], now: datetime) -> None:
+    """A schedule's first slot only says where counting starts: nothing fires for the time before it was made."""
+    if fresh:
+        with deps.database.begin() as conn:
+            for row in fresh:
+                schedules.claim_slot(conn, row["connection"], row["job"], now, None)
+
+
+def _all_due(planned: Sequence[dict[str, Any]], now: datetime) -> list[_Due]:
+    """What is due, who has waited longest first: a job that comes often cannot push a nightly one aside for ever."""
+    found = [due for row in planned if (due := _due(row, now)) is not None]
+    order = list(JOBS)
+    return sorted(found, key=lambda due: (due.slot, order.index(due.job.name)))
+
+
+def _due(row: dict[str, Any], now: datetime) -> _Due | None:
+    connection, job, last = row["connection"], row["job"], row["last_slot"]
     if last is None:
-        return now
-    try:
-        return latest_slot(schedule["cron"], schedule["timezone"], last, now)
-    except BadConfiguration as error:
-        log.error("schedule_unreadable", connection=schedule["connection"], job=schedule["job"], error=str(error))
         return None
+    try:
+        slot = latest_slot(row["cron"], row["timezone"], last, now)
+    except BadConfiguration as error:
+        log.error("schedule_unreadable", connection=connection, job=job, error=str(error))
+        return None
+    return None if slot is None else _Due(connection, JOBS[job], slot, last)
 
 
-def _fire(deps: Deps, connection: str, job: str, slot: datetime, last: datetime | None) -> bool:
-    """Claim the slot and record its work; a schedule's first slot only says where counting starts."""
-    fresh: list[ItemKey] = []
-    run_id: int | None = None
+def _owe(deps: Deps, due: _Due) -> bool:
+    """Claim the slot and owe every kind; ``False`` when another clock was faster."""
     with deps.database.begin() as conn:
-        if not schedules.claim_slot(conn, connection, job, slot, last) or last is None:
+        if not _claim(conn, due):
             return False
-        if job == POLL:
-            changes = [Change(kind, WHOLE) for kind in deps.sources[connection].kinds]
-            fresh = owed.remember(conn, connection, changes, Cause.POLL, deps.now())
-        elif job == RECONCILE:
-            run_id = runs.open_run(
-                conn, connection=connection, strategy="full", cause="schedule", slot=slot, now=deps.now()
-            )
+        changes = [Change(kind, WHOLE) for kind in deps.sources[due.connection].kinds]
+        fresh: list[ItemKey] = owed.remember(conn, due.connection, changes, Cause.POLL, deps.now())
     deps.queue.wake(fresh)
-    if run_id is not None:
-        deps.queue.wake_run(run_id)
-    log.info("fired", connection=connection, job=job, slot=slot.isoformat(), run=run_id)
+    log.info("fired", connection=due.connection, job=due.job.name, slot=due.slot.isoformat())
     return True
 
 
-def request_reconcile(deps: Deps, connection: str) -> int:
-    """Open a full run for a person; raises ``Refused`` when one is active or the connection is unknown."""
-    if connection not in deps.sources:
-        raise Refused(f"no connection {connection!r}; there are {', '.join(sorted(deps.sources)) or 'none'}")
-    with deps.database.begin() as conn:
-        run_id = runs.open_run(
-            conn, connection=connection, strategy="full", cause="person", slot=None, now=deps.now()
-        )
+def _open_run(deps: Deps, due: _Due) -> bool:
+    """Claim the slot and open its run; ``False`` when another clock was faster or the slot has to wait."""
+    try:
+        with deps.database.begin() as conn:
+            if not _claim(conn, due):
+                return False
+            run_id = _opened(conn, due, deps.now())
+    except _Waits:
+        return False
     if run_id is None:
-        raise Refused(f"a run of {connection!r} is active already")
+        log.info("slot_covered", connection=due.connection, job=due.job.name, slot=due.slot.isoformat())
+        return False
     deps.queue.wake_run(run_id)
+    log.info("fired", connection=due.connection, job=due.job.name, slot=due.slot.isoformat(), run=run_id)
+    return True
+
+
+def _claim(conn: Connection, due: _Due) -> bool:
+    return schedules.claim_slot(conn, due.connection, due.job.name, due.slot, due.last)
+
+
+def _opened(conn: Connection, due: _Due, now: datetime) -> int | None:
+    """The slot's run, ``None`` when the same strategy had one for this very slot (the deep run stands for the full)."""
+    strategy = due.job.strategy
+    run_id = runs.open_run(
+        conn,
+        connection=due.connection,
+        strategy=strategy,
+        cause="schedule",
+        slot=due.slot,
+        now=now,
+        options=due.job.options,
+    )
+    if run_id is None and not schedules.has_run(conn, due.connection, strategy, due.slot):
+        raise _Waits
     return run_id

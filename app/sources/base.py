@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import httpx
@@ -62,17 +62,44 @@ class Source(Protocol):
     def delta(self, kind: Kind, since: str | None) -> Iterator[Page]:
         """What changed since a watermark that an earlier last page gave; ``None``: from the beginning."""
 
-    def full(self, kind: Kind) -> Iterator[Page]:
-        """A complete read for reconciliation; the last page says in ``complete`` what it speaks for."""
+    def full(self, kind: Kind, resume: str | None = None) -> Iterator[Page]:
+        """A complete read for reconciliation; the last page says in ``complete`` what it speaks for.
+
+        With ``resume`` it goes on after the page that gave it, and its last page speaks for both parts together.
+        Either every page but the last gives one or none does. Raises ``ResumeLost`` before the first page.
+        """
+
+    def window(
+        self, kind: Kind, since: datetime | None, until: datetime | None, resume: str | None = None
+    ) -> Iterator[Page]:
+        """Records last modified between two moments, both included; ``None`` is an open end.
+
+        It speaks for nothing but what it shows: no page has ``complete`` or a watermark. A kind without times of
+        change is read whole. Some pages give a ``resume``: it stands for all pages up to that one, and only for a
+        read of the same window. Raises ``ResumeLost`` before the first page.
+        """
+
+    def order_ids(self, first: date, last: date) -> Iterator[tuple[date, str]]:
+        """Day and external id of every order of these days, both included, as cheaply as the vendor allows.
+
+        The day is the order's business day, the same that its record has as ``ordered_on``. Days come in any order.
+        """
 
     def calls(self) -> int:
         """How many upstream calls this object has made."""
+
+    def budget(self) -> Sequence[Limit]:
+        """Every limit that this account's calls count against, as this process sees them now; empty for none."""
 
     def warm(self) -> None:
         """Build this thread's HTTP client now rather than at its first call."""
 
     def close(self) -> None:
         """Give connections back."""
+
+
+class ResumeLost(Exception):
+    """A read cannot go on where it stopped (its token is too old, of another read, or refused): begin again."""
 
 
 class LedgerUnavailable(Exception):
@@ -98,7 +125,10 @@ class Budget(Protocol):
     """A call budget shared by every process that works for one connection."""
 
     def take(self, limits: Sequence[Limit]) -> float:
-        """Take one call from every limit at once, or none: returns 0.0, or the seconds until it could."""
+        """Take one call from every limit at once, or none: returns 0.0, or the seconds until it could.
+
+        Who goes first when calls are scarce is the caller's lane (``rules.lanes``).
+        """
 
 
 @dataclass(frozen=True)
@@ -114,7 +144,7 @@ class Limit:
 class Context:
     """What a vendor folder is given to build its client.
 
-    ``patience`` is how long (seconds) a call may sleep for a budget before it raises ``RateLimited``:
+    ``patience`` is how long (seconds) a call may sleep for a budget before it raises ``BudgetSpent``:
     short for live items, long for bulk reads. ``transport`` replaces the network in tests.
     """
 

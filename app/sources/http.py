@@ -14,6 +14,7 @@ import httpx
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, stop_after_delay, wait_random_exponential
 
 from app.errors import AuthRejected, BudgetSpent, RateLimited, Refused, Unavailable
+from app.rules.lanes import current_lane
 from app.sources.base import Context, Limit
 
 LONGEST_WAIT = 900.0  # seconds; a vendor that asks for more is asked again sooner
@@ -65,9 +66,10 @@ class Http:
         With ``into`` a 2xx body is streamed there (from its start, again on a retry) instead of into memory;
         a body cut short is ``Unavailable``.
 
-        ``limits`` are taken before every try. ``wait_of`` reads the vendor's own wish from a 429, in seconds.
-        A short retry (tenacity, at most ``attempts`` tries within 10 s) covers what passes by itself; longer
-        waits belong to the owed item. Raises ``Unavailable``, ``RateLimited``, ``AuthRejected``, ``Refused``.
+        ``limits`` are taken before every try, in this thread's lane (``rules.lanes``). ``wait_of`` reads the vendor's
+        own wish from a 429, in seconds. A short retry (tenacity, at most ``attempts`` tries within 10 s) covers what
+        passes by itself; longer waits belong to the owed item. Raises ``Unavailable``, ``RateLimited``,
+        ``BudgetSpent``, ``AuthRejected``, ``Refused``.
         """
         retrying = Retrying(
             retry=retry_if_exception(lambda error: isinstance(error, Unavailable)),
@@ -111,7 +113,8 @@ class Http:
         while limits and (wait := self._context.budget.take(limits)) > 0:
             if waited + wait > self._context.patience:
                 names = ", ".join(limit.name for limit in limits)
-                raise BudgetSpent(f"our own budget is used up ({names})", retry_after=wait)
+                lane = current_lane().word
+                raise BudgetSpent(f"our own budget is used up for lane {lane} ({names})", retry_after=wait)
             self._context.sleep(wait)
             waited += wait
 

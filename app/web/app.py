@@ -12,6 +12,8 @@ from starlette.middleware import Middleware
 
 from app.flows.deps import Deps
 from app.flows.receive import Intake
+from app.web.api import api_routes, problem_handlers
+from app.web.prometheus import metrics_routes
 from app.web.status import health_routes
 from app.web.webhooks import Door, Limits, Webhooks
 
@@ -35,10 +37,15 @@ def create_app(deps: Deps, limits: Limits) -> Starlette:
         finally:
             intake.stop()
 
-    return Starlette(
+    app = Starlette(
         routes=[
             *health_routes(deps),
+            *metrics_routes(deps),
+            *api_routes(deps, limits),
         ],
         middleware=[Middleware(Door, webhooks=webhooks)],
+        exception_handlers=problem_handlers(),
         lifespan=lifespan,
     )
+    app.router.redirect_slashes = False  # a path is served or it is not; no redirect is built from a Host header
+    return app

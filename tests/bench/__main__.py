@@ -9,7 +9,7 @@ import sys
 WITHOUT_CHOICE = ("receiver",)
 """Benches that always measure both databases."""
 
-BENCHES = ("receiver", "reconcile", "latency", "drain", "storm")
+BENCHES = ("receiver", "reconcile", "latency", "drain", "storm", "questions")
 
 
 def main() -> None:

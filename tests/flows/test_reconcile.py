@@ -15,9 +15,9 @@ from app.flows.bury import bury
 from app.flows.leases import LEASE, LeaseKeeper
 from app.flows.run import run as reconcile
 from app.flows.sync_item import sync_item
-from tests.asking import request_reconcile
 from app.stores import catalog, drift, holds, owed, runs, watermarks
 from app.stores.engine import Database
+from tests.asking import request_reconcile
 from tests.fakes import EPOCH, SHOP, FakeSource, World, count, listing
 
 PRODUCT = Kind.PRODUCT

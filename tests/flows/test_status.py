@@ -17,10 +17,10 @@ from app.flows.bury import bury
 from app.flows.leases import LeaseKeeper
 from app.flows.run import run as reconcile
 from app.flows.status import ALIVE, overview, readiness
-from tests.asking import request_reconcile
 from app.stores import holds, inbox, owed
 from app.stores.engine import Database, open_database
 from app.stores.inbox import Arrival
+from tests.asking import request_reconcile
 from tests.fakes import SHOP, World, listing
 
 

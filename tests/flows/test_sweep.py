@@ -13,9 +13,9 @@ from app.flows.leases import LEASE, LeaseKeeper
 from app.flows.run import run as reconcile
 from app.flows.sweep import BATCH, QUEUE_FULL, REHINT_AFTER, STORM_PAUSE, sweep
 from app.flows.sync_item import sync_item
-from tests.asking import request_reconcile
 from app.stores import owed, runs, watermarks
 from app.stores.engine import Database
+from tests.asking import request_reconcile
 from tests.fakes import SHOP, FakeSource, World, listing
 
 PRODUCT = Kind.PRODUCT

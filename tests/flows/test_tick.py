@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from app.domain import WHOLE, ItemKey, Kind
-from app.errors import Refused
-from app.flows.tick import first_load, plan, request_reconcile, tick
+from app.flows.tick import plan, tick
 from app.rules.jobs import JOBS, Job
-from app.stores import owed, runs, schedules, watermarks
+from app.stores import runs, schedules
 from app.stores.engine import Database
+from tests.asking import request_reconcile
 from tests.fakes import SHOP, FakeSource, ListQueue, World
 
 POLL, NIGHT = (SHOP, "poll"), (SHOP, "full")
@@ -179,18 +179,6 @@ def test_a_run_of_one_connection_lets_another_ones_fire(world: World) -> None:
     assert [fired for fired in tick(both) if fired[1] == "full"] == [("other", "full")]
 
 
-def test_a_run_that_was_opened_in_the_same_moment_makes_the_slot_wait(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    request_reconcile(world.deps, SHOP)
-    world.clock.pass_(DAY)
-    with monkeypatch.context() as blind:  # as if the run had come after this clock looked
-        blind.setattr(schedules, "busy", lambda conn: set())
-        tick(world.deps)
-    end_runs(world)
-    assert tick(world.deps) == [NIGHT]
-
-
 def test_jobs_of_one_time_run_one_after_the_other(world: World) -> None:
     for job in ("active", "daily", "critical"):
         reschedule(world, job, "0 2 * * *")
@@ -246,13 +234,6 @@ def test_a_schedule_of_a_connection_that_is_gone_does_not_fire(world: World) -> 
     assert tick(replace(world.deps, sources={})) == []
 
 
-def test_an_edited_schedule_survives_a_restart(world: World) -> None:
-    reschedule(world, "poll", "*/7 * * * *")
-    plan(world.deps, poll="*/5 * * * *", reconcile="0 3 * * *", timezone="UTC")
-    with world.database.read() as conn:
-        assert [one["cron"] for one in schedules.all_(conn) if one["job"] == "poll"] == ["*/7 * * * *"]
-
-
 def test_a_clock_that_starts_again_fires_what_it_missed(world: World) -> None:
     world.clock.pass_(10 * FIVE_MINUTES)
     plan(world.deps, poll="*/5 * * * *", reconcile="0 3 * * *", timezone="UTC")
@@ -271,82 +252,6 @@ def test_one_unreadable_schedule_does_not_stop_the_others(world: World, cron: st
     reschedule(world, "poll", cron, timezone=timezone)
     world.clock.pass_(DAY)
     assert tick(world.deps) == [NIGHT]
-
-
-# --- plans ---
-
-
-def planned(world: World) -> dict[str, str]:
-    plan(world.deps, poll="*/5 * * * *", reconcile="0 3 * * 1-6", timezone="UTC")
-    with world.database.read() as conn:
-        return {row["job"]: row["cron"] for row in schedules.all_(conn)}
-
-
-def test_every_connection_is_given_every_job_with_a_time(database: Database) -> None:
-    assert planned(World(database)) == {job.name: job.cron for job in JOBS.values() if job.cron}
-
-
-def test_a_schedule_of_before_is_renamed_with_its_edits(database: Database) -> None:
-    world = World(database)
-    reschedule(world, "reconcile", "0 5 * * *")
-    crons = planned(world)
-    assert (crons["full"], crons.get("reconcile")) == ("0 5 * * *", None)
-
-
-def test_a_job_planned_later_does_not_fire_for_the_past(world: World) -> None:
-    world.clock.pass_(DAY)
-    planned(world)
-    assert tick(world.deps) == [NIGHT, POLL]
-
-
-# --- first loads and people ---
-
-
-def test_a_connection_never_read_owes_everything(database: Database) -> None:
-    world = World(database)
-    first_load(world.deps)
-    assert world.queue.woken == EVERYTHING
-
-
-def test_a_first_load_owes_only_the_kinds_never_read(database: Database) -> None:
-    world = World(database)
-    with database.begin() as conn:
-        watermarks.put(conn, SHOP, Kind.PRODUCT, "1", world.clock())
-    first_load(world.deps)
-    assert world.queue.woken == EVERYTHING[1:]
-
-
-def test_a_connection_read_before_owes_nothing_at_the_start(database: Database) -> None:
-    world = World(database)
-    with database.begin() as conn:
-        for kind in world.source.kinds:
-            watermarks.put(conn, SHOP, kind, "1", world.clock())
-    first_load(world.deps)
-    with database.read() as conn:
-        assert owed.count(conn) == 0
-
-
-def test_every_connection_is_loaded(database: Database) -> None:
-    world = World(database)
-    sources = {SHOP: world.source, "shop-eu": FakeSource()}
-    first_load(replace(world.deps, sources=sources))
-    assert {key.connection for key in world.queue.woken} == set(sources)
-
-
-def test_a_run_requested_by_a_person_gets_a_message(world: World) -> None:
-    run_id = request_reconcile(world.deps, SHOP)
-    assert world.queue.runs == [run_id]
-
-
-def test_a_second_request_is_refused_while_a_run_is_active(world: World) -> None:
-    request_reconcile(world.deps, SHOP)
-    with pytest.raises(Refused, match="active already"):
-        request_reconcile(world.deps, SHOP)
-
-
-def test_a_request_for_an_unknown_connection_names_those_there_are(world: World) -> None:
-    with pytest.raises(Refused, match=SHOP):
-        request_reconcile(world.deps, "nobody")
 
 
 def test_a_slot_is_recorded_with_its_work_even_if_the_queue_is_dead(world: World) -> None:

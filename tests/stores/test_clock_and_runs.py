@@ -1,4 +1,4 @@
-"""Runs, schedules, watermarks and signs of life: one of many processes wins, and what it did is remembered."""
+"""Runs, watermarks and signs of life: one of many processes wins, and what it did is remembered."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from app.domain import Kind
-from app.stores import beats, runs, schedules, watermarks
+from app.stores import beats, runs, watermarks
 from app.stores.engine import Database
 from tests.stores.racing import at_once
 
@@ -39,7 +39,8 @@ def _start(database: Database, id: int, token: str = "t1", now: datetime = NOW) 
 
 def _finish(database: Database, id: int, token: str = "t1") -> bool:
     with database.begin() as conn:
-        return runs.finish(conn, id, token, "completed", {"product": {"read": 5}}, 7, None, _later(9))
+        runs.save(conn, id, token, checkpoint={}, progress={}, counts={"product": {"read": 5}}, calls=7)
+        return runs.finish(conn, id, token, "completed", None, _later(9))
 
 
 def _get(database: Database, id: int) -> dict[str, Any]:
@@ -186,58 +187,6 @@ def test_the_latest_runs_can_be_limited_to_a_strategy(database: Database) -> Non
 def test_an_unknown_run_is_none(database: Database) -> None:
     with database.read() as conn:
         assert runs.get(conn, 12345) is None
-
-
-# --- schedules ---
-
-
-def _claim(database: Database, slot: datetime, previous: datetime | None) -> bool:
-    with database.begin() as conn:
-        return schedules.claim_slot(conn, "shop", "nightly", slot, previous)
-
-
-def _ensure(database: Database) -> None:
-    with database.begin() as conn:
-        schedules.ensure(conn, "shop", "nightly", "0 2 * * *", "UTC")
-
-
-def _schedule(database: Database) -> dict[str, Any]:
-    with database.read() as conn:
-        (schedule,) = schedules.all_(conn)
-    return schedule
-
-
-def test_a_schedule_is_made_once_and_then_left_to_people(database: Database) -> None:
-    with database.begin() as conn:
-        schedules.put(conn, "shop", "nightly", "0 5 * * *", "Europe/Berlin", False)
-    _ensure(database)
-    schedule = _schedule(database)
-    assert (schedule["cron"], schedule["timezone"], schedule["enabled"]) == ("0 5 * * *", "Europe/Berlin", False)
-
-
-def test_of_eight_clocks_one_claims_the_first_slot(database: Database) -> None:
-    _ensure(database)
-    assert sum(at_once(8, lambda number: _claim(database, SLOT, None))) == 1
-
-
-def test_of_two_clocks_one_claims_the_next_slot(database: Database) -> None:
-    _ensure(database)
-    _claim(database, SLOT, None)
-    assert sum(at_once(2, lambda number: _claim(database, SLOT + timedelta(days=1), SLOT))) == 1
-
-
-def test_a_claimed_slot_is_remembered(database: Database) -> None:
-    _ensure(database)
-    _claim(database, SLOT, None)
-    assert _schedule(database)["last_slot"] == SLOT
-
-
-def test_an_edit_keeps_the_slot_that_ran_last(database: Database) -> None:
-    _ensure(database)
-    _claim(database, SLOT, None)
-    with database.begin() as conn:
-        schedules.put(conn, "shop", "nightly", "0 5 * * *", "UTC")
-    assert _schedule(database)["last_slot"] == SLOT
 
 
 # --- watermarks ---

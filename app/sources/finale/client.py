@@ -77,6 +77,11 @@ class Client:
         """Requests sent so far."""
         return self._http.calls
 
+    @property
+    def limits(self) -> tuple[Limit, ...]:
+        """Every limit that some call counts against."""
+        return self._rates.collection
+
     def warm(self) -> None:
         """Build this thread's HTTP client now."""
         self._http.warm()

@@ -11,6 +11,7 @@ from app.sources.finale.columnar import Band
 from app.sources.finale.mapping import Terms
 from app.sources.finale.pauses import paused_gc
 from app.sources.finale.wire import moment, timestamp
+from app.sources.period import EVERYTHING, Period
 
 QUIET = timedelta(days=1)
 """How far behind our clock a watermark is when the vendor has nothing newer: no clock is wrong by more."""
@@ -47,11 +48,12 @@ class Progress:
 
 
 class Products:
-    """Pages of listings."""
+    """Pages of listings, of those that were modified in a period."""
 
-    def __init__(self, terms: Terms, began: datetime, since: str | None = None) -> None:
+    def __init__(self, terms: Terms, began: datetime, since: str | None = None, period: Period = EVERYTHING) -> None:
         self._terms = terms
         self._began = began
+        self._period = period
         self._progress = Progress(began, since)
 
     def pages(self, reply: list[Band]) -> Iterator[Page]:
@@ -66,15 +68,17 @@ class Products:
         return Page(watermark=self._progress.watermark(), complete=complete)
 
     def _is_new(self, listing: Listing) -> bool:
-        return self._progress.is_new(listing.external_id, listing.version, listing.modified_at)
+        at = listing.modified_at
+        return self._period.holds(at) and self._progress.is_new(listing.external_id, listing.version, at)
 
 
 class Orders:
-    """Pages of orders: those that come with lines as records, headers as changes to be fetched."""
+    """Pages of orders modified in a period: with lines as records, headers as changes to be fetched."""
 
-    def __init__(self, terms: Terms, began: datetime, since: str | None = None) -> None:
+    def __init__(self, terms: Terms, began: datetime, since: str | None = None, period: Period = EVERYTHING) -> None:
         self._terms = terms
         self._began = began
+        self._period = period
         self._progress = Progress(began, since)
 
     def pages(self, reply: list[Band]) -> Iterator[Page]:
@@ -93,7 +97,7 @@ class Orders:
 
     def _is_new(self, change: Change) -> bool:
         modified = datetime.fromtimestamp(change.version / 1_000_000, UTC) if change.version else None
-        return self._progress.is_new(change.external_id, change.version, modified)
+        return self._period.holds(modified) and self._progress.is_new(change.external_id, change.version, modified)
 
 
 def taken(reply: list[Band]) -> Iterator[Band]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -33,6 +33,22 @@ def headers(band: Band) -> list[Change]:
         Change(Kind.ORDER, id_of(url, "orderUrl"), micros(modified) if modified else 0)
         for url, modified in zip(urls, stamps, strict=True)
     ]
+
+
+def days(band: Band) -> Iterator[tuple[str, date | None]]:
+    """Each order's id and business date, the date part as it stands (what ``ordered_on`` is)."""
+    urls = band.column("orderUrl", str | None)
+    for url, text in zip(urls, band.column("orderDate", str | None), strict=True):
+        yield id_of(url, "orderUrl"), _day(text)
+
+
+def _day(text: str | None) -> date | None:
+    if not text:
+        return None
+    try:
+        return date.fromisoformat(text[:10])
+    except ValueError as error:
+        raise Unmappable(f"orderDate: {text!r} is no day like 2026-04-01T07:00:00") from error
 
 
 def _order(row: Mapping[str, Any], extra: str | None, terms: Terms, began: datetime) -> Order:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from urllib.parse import quote
 
 from app.domain import (
@@ -19,8 +20,9 @@ from app.domain import (
     Scope,
 )
 from app.errors import Refused
-from app.sources.base import Receiver
-from app.sources.finale import mapping, orders
+from app.sources.base import Limit, Receiver, ResumeLost
+from app.sources.finale import bulk, mapping, order_days, orders
+from app.sources.finale.bulk import Bulk
 from app.sources.finale.client import KEYS, Client
 from app.sources.finale.columnar import Band
 from app.sources.finale.feeds import Orders, Products, taken
@@ -30,6 +32,7 @@ from app.sources.finale.pauses import paused_gc
 from app.sources.finale.stock import Tally
 from app.sources.finale.windows import Walk, Window, span
 from app.sources.finale.wire import moment, timestamp
+from app.sources.period import Period, narrowed
 
 COLLECTIONS = {
     Kind.PRODUCT: "product",
@@ -83,6 +86,10 @@ class FinaleSource:
         """Requests sent so far."""
         return self._client.calls
 
+    def budget(self) -> Sequence[Limit]:
+        """All requests a minute, and lists an hour."""
+        return self._client.limits
+
     def warm(self) -> None:
         """Build this thread's HTTP client now."""
         self._client.warm()
@@ -120,14 +127,37 @@ class FinaleSource:
             return self._orders_since(self._now() - _FIRST_ORDERS if since is None else _start(since), since)
         return self._whole(kind)
 
-    def full(self, kind: Kind) -> Iterator[Page]:
-        """Everything of a kind, complete; of orders, which only grow, the last seven days without that claim."""
+    def full(self, kind: Kind, resume: str | None = None) -> Iterator[Page]:
+        """Everything of a kind, complete; of orders, which only grow, the last seven days without that claim.
+
+        A kind comes in one call, so there is no place in between to resume at.
+        """
         self._check(kind)
+        if resume is not None:
+            raise ResumeLost(f"Finale's {kind} come in one call, there is no place in between")
         if kind is Kind.PRODUCT:
             return self._all_products()
         if kind is Kind.ORDER:
             return self._orders_since(self._now() - _FULL_ORDERS, None)
         return self._whole(kind)
+
+    def window(
+        self, kind: Kind, since: datetime | None, until: datetime | None, resume: str | None = None
+    ) -> Iterator[Page]:
+        """Products (with their records) and orders (by name) last updated in a period; the other kinds whole.
+
+        From a beginning on it is read month by month, without one in a single call for the whole collection:
+        that costs less of the hourly budget than a window for every month of the account's life.
+        """
+        self._check(kind)
+        if kind is Kind.PRODUCT or kind is Kind.ORDER:
+            return self._of(kind, Period(since, until), resume)
+        return (narrowed(page, Period(since, until)) for page in self.full(kind, resume))
+
+    def order_ids(self, first: date, last: date) -> Iterator[tuple[date, str]]:
+        """Every order of these days by its ``orderDate``, a date without a time zone, as ``ordered_on`` is."""
+        walk = partial(self._walk, COLLECTIONS[Kind.ORDER])
+        return order_days.order_ids(self._client, self._options, walk, first, last, self._now())
 
     def _check(self, kind: Kind) -> None:
         if kind not in self.kinds:
@@ -178,39 +208,39 @@ class FinaleSource:
             return
         began = self._now()
         reply = self._client.collection(COLLECTIONS[kind])
-        pages = self._stock_pages(reply, began) if kind is Kind.STOCK else self._small_pages(kind, reply, began)
-        yield from (Page(records) for records in pages)
+        yield from self._stock_pages(reply, began) if kind is Kind.STOCK else self._small_pages(kind, reply, began)
         absent = Absent.ZERO if kind is Kind.STOCK else Absent.DELETED
         yield Page(watermark=timestamp(began), complete=Scope(kind, absent=absent))
 
-    def _stock_pages(self, reply: list[Band], began: datetime) -> Iterator[Sequence[Record]]:
+    def _stock_pages(self, reply: list[Band], began: datetime) -> Iterator[Page]:
         tally = Tally()
         with paused_gc():
             for band in taken(reply):
                 tally.add(band)
-        return tally.pages(began, PAGE_ROWS)
+        return bulk.pages(Kind.STOCK, map(Page, tally.pages(began, PAGE_ROWS)), len(tally))
 
-    def _small_pages(self, kind: Kind, reply: list[Band], began: datetime) -> Iterator[Sequence[Record]]:
-        for band in taken(reply):
-            yield self._records(kind, band, began)
+    def _small_pages(self, kind: Kind, reply: list[Band], began: datetime) -> Iterator[Page]:
+        """Vendors share their collection with customers: how many they are is not known beforehand."""
+        expected = _rows(reply) if kind is Kind.LOCATION else None
+        return bulk.pages(kind, (Page(self._records(kind, band, began)) for band in taken(reply)), expected)
 
     # products
 
     def _all_products(self) -> Iterator[Page]:
         feed = Products(self._terms, self._now())
         reply = self._client.collection("product")
-        cut_from = self._cut_from(reply)
-        yield from feed.pages(reply)
+        cut_from = self._cut_from("product", reply)
+        yield from bulk.pages(Kind.PRODUCT, feed.pages(reply), None if cut_from else _rows(reply))
         if cut_from is not None:
             for more in self._walk("product").replies(cut_from):
                 yield from feed.pages(more)
         yield feed.end(Scope(Kind.PRODUCT))
 
-    def _cut_from(self, reply: list[Band]) -> datetime | None:
+    def _cut_from(self, collection: str, reply: list[Band]) -> datetime | None:
         """From when on a reply that is as long as the vendor's cap must be completed; ``None`` if it is shorter."""
-        if sum(band.rows for band in reply) < self._options.row_cap:
+        if _rows(reply) < self._options.row_cap:
             return None
-        covered = span(reply, KEYS["product"])
+        covered = span(reply, KEYS[collection])
         return (covered.ascending and covered.newest) or self._options.history_start
 
     def _products_since(self, start: datetime, since: str) -> Iterator[Page]:
@@ -232,6 +262,29 @@ class FinaleSource:
         for reply in self._walk("order").replies(start):
             yield from feed.pages(reply)
         yield feed.end()
+
+    # what was modified in a period
+
+    def _of(self, kind: Kind, period: Period, resume: str | None) -> Iterator[Page]:
+        make = Products if kind is Kind.PRODUCT else Orders
+        feed = make(self._terms, self._now(), period=period)
+        read = Bulk(kind, period, feed, self._walk(COLLECTIONS[kind]))
+        if resume is not None:
+            return read.resumed(resume)
+        if period.since is None:
+            return self._from_the_first(read)
+        return read.months(max(period.since, self._options.history_start))
+
+    def _from_the_first(self, read: Bulk) -> Iterator[Page]:
+        reply = self._client.collection(COLLECTIONS[read.kind])
+        cut_from = self._cut_from(COLLECTIONS[read.kind], reply)
+        yield from read.all(reply)
+        if cut_from is not None:
+            yield from read.months(cut_from)
+
+
+def _rows(reply: list[Band]) -> int:
+    return sum(band.rows for band in reply)
 
 
 def _start(since: str) -> datetime:

@@ -46,6 +46,10 @@ class Tally:
                 if amount:
                     self._count(listings[index], places[index], state, amount, details[index])
 
+    def __len__(self) -> int:
+        """How many sums there are."""
+        return len(self._sums)
+
     def counts(self, began: datetime) -> Iterator[StockCount]:
         """The sums, and the memory they take back bit by bit; ``began`` is when the read began, their version."""
         version = micros(began)

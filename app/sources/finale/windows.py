@@ -18,6 +18,7 @@ WIDEST = timedelta(days=30)
 AHEAD = timedelta(minutes=5)
 """How far past our clock the last window reaches, so that a vendor clock ahead of ours hides nothing."""
 SECOND = timedelta(seconds=1)
+HALF_MONTH = timedelta(days=16)
 _ZONES = timedelta(days=1)  # a filter in another time zone is still applied; one that is off by more is not
 
 
@@ -60,8 +61,14 @@ def span(bands: list[Band], key: str) -> Span:
     return Span(rows, *ends, *times, ascending)
 
 
+def _month_end(at: datetime) -> datetime:
+    """When the next month begins."""
+    first = at.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return (first + timedelta(days=32)).replace(day=1)
+
+
 class Walk:
-    """One walk from ``start`` to now, oldest first; a record updated meanwhile is met again further on.
+    """One walk towards now, oldest first; a record updated meanwhile is met again further on.
 
     ``read`` asks for one window. A reply of ``row_cap`` records or more may be cut, so its window is halved.
     """
@@ -79,20 +86,37 @@ class Walk:
         """The replies that were not cut. Raises ``BadAnswer`` when walking cannot get any further."""
         lower = start.replace(microsecond=0)
         while True:
-            last = (self._now() + AHEAD).replace(microsecond=0)
+            last = self._end()
             upper = min(lower + WIDEST, last)
             if upper > lower:
-                yield from self._window(Window(lower, upper))
+                yield from (reply for _, reply in self._window(Window(lower, upper)))
             if upper >= last:
                 return
             lower = upper
 
-    def _window(self, window: Window) -> Iterator[list[Band]]:
+    def months(self, start: datetime, end: datetime | None) -> Iterator[tuple[Window, list[Band]]]:
+        """The replies that were not cut, by calendar months up to ``end`` (``None``: now), and what each covers.
+
+        Raises as ``replies`` does.
+        """
+        lower = start.replace(microsecond=0)
+        while lower < (last := self._end(end)):
+            upper = min(_month_end(lower), last)
+            if upper - lower > WIDEST:
+                upper = lower.replace(day=1, hour=0, minute=0, second=0) + HALF_MONTH
+            yield from self._window(Window(lower, upper))
+            lower = upper
+
+    def _end(self, wanted: datetime | None = None) -> datetime:
+        last = self._now() + AHEAD
+        return (last if wanted is None else min(wanted, last)).replace(microsecond=0)
+
+    def _window(self, window: Window) -> Iterator[tuple[Window, list[Band]]]:
         reply = self._read(window)
         covered = span(reply, self._key)
         if covered.rows < self._row_cap:
             self._refuse_repeat(window, covered)
-            yield reply
+            yield window, reply
             return
         self._refuse_endless(window, covered)
         del reply

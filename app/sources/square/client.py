@@ -1,7 +1,7 @@
 """Square's REST calls as methods: paging that cannot loop or end early, pacing, and nothing about our domain.
 
 A cursor is bound to the body of its first request (the same body is sent again with it), lives about five
-minutes and is never stored. An empty page that has a cursor is not the end.
+minutes and is never a watermark. An empty page that has a cursor is not the end.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ COUNT_ROWS = 1000
 CATALOG_ROWS = 1000  # search_max_page_limit
 ORDER_IDS = 100
 ORDER_ROWS = 500
+ENTRY_ROWS = 1000
 ORDER_LOCATIONS = 10  # more: "Cannot provide more than 10 location_ids."
 VENDOR_IDS = 100
 
@@ -61,9 +62,9 @@ class Client:
         """Give connections back."""
         self._http.close()
 
-    def catalog_search(self, body: wire.Json) -> Iterator[wire.CatalogReply]:
-        """Pages of POST /v2/catalog/search; ``limit`` is set here."""
-        return self._pages("/v2/catalog/search", {**body, "limit": CATALOG_ROWS}, wire.CatalogReply)
+    def catalog_search(self, body: wire.Json, cursor: str | None = None) -> Iterator[wire.CatalogReply]:
+        """Pages of POST /v2/catalog/search; ``limit`` is set here. A ``cursor`` of the same body: from there on."""
+        return self._pages("/v2/catalog/search", {**body, "limit": CATALOG_ROWS}, wire.CatalogReply, cursor=cursor)
 
     def catalog_list(self, types: Sequence[str]) -> Iterator[wire.CatalogReply]:
         """Pages (of 100) of GET /v2/catalog/list: live objects only."""
@@ -78,13 +79,18 @@ class Client:
         """The live limits of the catalog calls."""
         return self._call("GET", "/v2/catalog/info", None, wire.InfoReply).limits or {}
 
-    def counts(self, body: wire.Json) -> Iterator[wire.CountsReply]:
+    def counts(self, body: wire.Json, cursor: str | None = None) -> Iterator[wire.CountsReply]:
         """Pages of POST /v2/inventory/counts/batch-retrieve, newest ``calculated_at`` first."""
-        return self._pages("/v2/inventory/counts/batch-retrieve", {**body, "limit": COUNT_ROWS}, wire.CountsReply)
+        path, body = "/v2/inventory/counts/batch-retrieve", {**body, "limit": COUNT_ROWS}
+        return self._pages(path, body, wire.CountsReply, cursor=cursor)
 
-    def orders_search(self, body: wire.Json) -> Iterator[wire.OrdersReply]:
+    def orders_search(self, body: wire.Json, cursor: str | None = None) -> Iterator[wire.OrdersReply]:
         """Pages of POST /v2/orders/search; ``body`` names at most 10 locations."""
-        return self._pages("/v2/orders/search", {**body, "limit": ORDER_ROWS}, wire.OrdersReply)
+        return self._pages("/v2/orders/search", {**body, "limit": ORDER_ROWS}, wire.OrdersReply, cursor=cursor)
+
+    def orders_entries(self, body: wire.Json) -> Iterator[wire.OrdersReply]:
+        """Pages of the same call with ``return_entries``: ids only, twice as many to a page."""
+        return self._pages("/v2/orders/search", {**body, "limit": ENTRY_ROWS}, wire.OrdersReply)
 
     def orders_retrieve(self, ids: Sequence[str]) -> list[wire.Json]:
         """The orders with these ids (at most 100); unknown and not yet readable ones are left out."""
@@ -96,10 +102,10 @@ class Client:
         locations = wire.read(response, wire.LocationsReply).locations or []
         return Places(locations, _told_at(response))
 
-    def vendors_search(self) -> Iterator[wire.VendorsReply]:
+    def vendors_search(self, cursor: str | None = None) -> Iterator[wire.VendorsReply]:
         """Pages of POST /v2/vendors/search. The body is flat: Square's own example wraps it wrongly in ``query``."""
         body = {"filter": {"status": ["ACTIVE", "INACTIVE"]}, "sort": {"field": "CREATED_AT", "order": "ASC"}}
-        return self._pages("/v2/vendors/search", body, wire.VendorsReply)
+        return self._pages("/v2/vendors/search", body, wire.VendorsReply, cursor=cursor)
 
     def vendors_retrieve(self, ids: Sequence[str]) -> dict[str, wire.VendorReply]:
         """For each vendor id (at most 100) the vendor, or the reason why there is none."""
@@ -115,9 +121,10 @@ class Client:
         """Make Square record events from now on; needs a personal access token."""
         self._call("PUT", "/v2/events/enable", {}, wire.Reply)
 
-    def _pages(self, path: str, body: wire.Json, shape: type[Page], method: str = "POST") -> Iterator[Page]:
-        seen: set[str] = set()
-        cursor: str | None = None
+    def _pages(
+        self, path: str, body: wire.Json, shape: type[Page], method: str = "POST", cursor: str | None = None
+    ) -> Iterator[Page]:
+        seen = {cursor} if cursor else set()
         while True:
             page = self._one_page(method, path, body if cursor is None else {**body, "cursor": cursor}, shape)
             yield page
@@ -132,9 +139,8 @@ class Client:
         try:
             return self._call(method, path, body, shape)
         except Refused as error:
-            # An expired cursor is a 400, but beginning again does help: it is not for a dead letter.
             if "cursor" in body and wire.EXPIRED_CURSOR in str(error):
-                raise BadAnswer(f"{path}: the cursor has expired, the read must begin again") from error
+                raise wire.CursorRefused(f"{path}: the cursor has expired, the read must begin again") from error
             raise
 
     def _post(self, path: str, body: wire.Json, shape: type[Shape]) -> Shape:

@@ -1,4 +1,4 @@
-"""How each kind is read as a feed of pages, and what its watermark is.
+"""What changed since a watermark, as a feed of pages, and what the watermark of each kind is.
 
 Watermarks are Square's own timestamps, verbatim; the overlap is taken off when one is used. They come with the
 last page only, because no feed but the counts is sorted by time of change:
@@ -14,8 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
-from app.domain import Change, Kind, Page, Record, Scope, batches
-from app.sources.square import mapping, orders, parties, wire
+from app.domain import Change, Kind, Page, Record, batches
+from app.sources.square import mapping, orders, wire
 from app.sources.square.client import ORDER_LOCATIONS, Client, Places
 from app.sources.square.counts import counts as counts_of
 from app.sources.square.times import before, later, text_of
@@ -28,8 +28,6 @@ END_SLACK = timedelta(seconds=5)
 BEGINNING = "1970-01-01T01:00:00Z"
 """The watermark of a feed that has shown nothing yet."""
 FIRST_ORDERS = timedelta(days=90)
-RECENT_ORDERS = timedelta(days=7)
-"""More than the 72 hours by which an offline sale can be late."""
 
 
 def touched_items(client: Client, since: str) -> Iterator[Page]:
@@ -43,7 +41,7 @@ def touched_items(client: Client, since: str) -> Iterator[Page]:
     for page in client.catalog_search(_since(since, "ITEM", "ITEM_VARIATION")):
         watermark = watermark or page.latest_time
         rows = page.objects or []
-        yield Page(changes=_news(rows, told), records=_orphans(rows))
+        yield Page(changes=_news(rows, told), records=orphans(rows))
     yield Page(watermark=watermark or since)
 
 
@@ -57,61 +55,44 @@ def _news(rows: Sequence[wire.Json], told: dict[str, int]) -> list[Change]:
     """One change per item, again only for a higher version than the one told before."""
     newest: dict[str, int] = {}
     for row in rows:
-        item, version = _item_id(row), row.get("version") or 0
+        item, version = item_id(row), row.get("version") or 0
         if item is not None and version > max(newest.get(item, 0), told.get(item, -1)):
             newest[item] = version
     told.update(newest)
     return [Change(Kind.PRODUCT, item, version) for item, version in newest.items()]
 
 
-def _item_id(row: wire.Json) -> str | None:
+def item_id(row: wire.Json) -> str | None:
+    """The item that an ITEM or ITEM_VARIATION row is about; ``None`` where the row does not name it."""
     return row["id"] if row.get("type") == "ITEM" else mapping.item_of(row)
 
 
-def _orphans(rows: Sequence[wire.Json]) -> list[Record]:
-    return [mapping.deleted_listing(row) for row in rows if row.get("is_deleted") and _item_id(row) is None]
-
-
-def all_items(client: Client) -> Iterator[Page]:
-    """Every live item as listings, complete."""
-    watermark: str | None = None
-    for page in client.catalog_search({"object_types": ["ITEM"]}):
-        watermark = watermark or page.latest_time
-        yield Page(records=[listing for item in page.objects or [] for listing in mapping.live_listings(item)])
-    yield Page(watermark=watermark or BEGINNING, complete=Scope(Kind.PRODUCT))
+def orphans(rows: Sequence[wire.Json]) -> list[Record]:
+    """The tombstones of deleted variations that name no item."""
+    return [mapping.deleted_listing(row) for row in rows if row.get("is_deleted") and item_id(row) is None]
 
 
 def touched_categories(client: Client, since: str) -> Iterator[Page]:
     """Categories that were created, changed or deleted."""
-    return _categories(client, _since(since, "CATEGORY"), since, None)
-
-
-def all_categories(client: Client) -> Iterator[Page]:
-    """Every live category, complete."""
-    return _categories(client, {"object_types": ["CATEGORY"]}, None, Scope(Kind.CATEGORY))
-
-
-def _categories(client: Client, body: wire.Json, since: str | None, complete: Scope | None) -> Iterator[Page]:
     watermark: str | None = None
-    for page in client.catalog_search(body):
+    for page in client.catalog_search(_since(since, "CATEGORY")):
         watermark = watermark or page.latest_time
         yield Page(records=[mapping.category(thing) for thing in page.objects or []])
-    yield Page(watermark=watermark or since or BEGINNING, complete=complete)
+    yield Page(watermark=watermark or since)
 
 
-def counts(client: Client, since: str | None) -> Iterator[Page]:
-    """Counts calculated since, or all. Never complete: an absent count means "nothing known", not zero.
+def counts(client: Client, since: str) -> Iterator[Page]:
+    """Counts calculated since. Never complete: an absent count means "nothing known", not zero.
 
     Rows that change during the walk move to its front, where it has passed; they are newer than the watermark.
     """
-    body = {"updated_after": before(since, STOCK_OVERLAP)} if since else {}
     watermark: str | None = None
-    for page in client.counts(body):
+    for page in client.counts({"updated_after": before(since, STOCK_OVERLAP)}):
         rows = page.counts or []
         for row in rows[:1] if watermark is None else ():
             watermark = row.get("calculated_at")
         yield Page(records=counts_of(rows))
-    yield Page(watermark=watermark or since or BEGINNING)
+    yield Page(watermark=watermark or since)
 
 
 def orders_since(client: Client, places: Places, since: str | None, zones: Mapping[str, str]) -> Iterator[Page]:
@@ -127,25 +108,16 @@ def orders_since(client: Client, places: Places, since: str | None, zones: Mappi
     for rows in _order_pages(client, places, start):
         for row in rows:
             newest = later(newest, row.get("updated_at"))
-        yield _order_page(rows, zones)
+        yield Page(*readable(rows, zones))
     yield Page(watermark=newest or start)
 
 
-def orders_of_the_week(client: Client, places: Places, zones: Mapping[str, str]) -> Iterator[Page]:
-    """Orders updated in the last 7 days. Neither complete nor a watermark: it begins later than a delta might."""
-    for rows in _order_pages(client, places, text_of(places.told_at - RECENT_ORDERS)):
-        yield _order_page(rows, zones)
-    yield Page()
-
-
-def _order_page(rows: Sequence[wire.Json], zones: Mapping[str, str]) -> Page:
+def readable(rows: Sequence[wire.Json], zones: Mapping[str, str]) -> tuple[list[Record], list[Change]]:
     """Orders as records; those still without their lines only as changes, to be asked for again."""
     now = datetime.now(UTC)
     young = [row for row in rows if orders.is_settling(row, now)]
-    return Page(
-        records=[orders.order(row, zones) for row in rows if row not in young],
-        changes=[Change(Kind.ORDER, row["id"]) for row in young],
-    )
+    records: list[Record] = [orders.order(row, zones) for row in rows if row not in young]
+    return records, [Change(Kind.ORDER, row["id"]) for row in young]
 
 
 def _order_pages(client: Client, places: Places, start: str) -> Iterator[list[wire.Json]]:
@@ -165,13 +137,6 @@ def order_query(location_ids: Sequence[str], start: str, end: str) -> wire.Json:
             "sort": {"sort_field": "UPDATED_AT", "sort_order": "ASC"},
         },
     }
-
-
-def all_vendors(client: Client) -> Iterator[Page]:
-    """Every vendor, inactive ones too, complete."""
-    for page in client.vendors_search():
-        yield Page(records=[parties.vendor(data) for data in page.vendors or []])
-    yield Page(complete=Scope(Kind.VENDOR))
 
 
 def raise_unless_unknown(answer: wire.VendorReply, vendor_id: str) -> None:

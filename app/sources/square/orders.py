@@ -111,10 +111,15 @@ def _business_date(wire: OrderData, zones: Mapping[str, str]) -> str | None:
     created = moment(wire.created_at)
     if created is None:
         return None
+    return created.astimezone(zone_of(zones.get(wire.location_id or "", "UTC"))).date().isoformat()
+
+
+def zone_of(name: str) -> ZoneInfo:
+    """A location's time zone; raises ``Unmappable`` for one that we do not know."""
     try:
-        return created.astimezone(ZoneInfo(zones.get(wire.location_id or "", "UTC"))).date().isoformat()
+        return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError) as error:
-        raise Unmappable(f"location {wire.location_id}: unknown time zone {error}") from error
+        raise Unmappable(f"unknown time zone of a location: {error}") from error
 
 
 def _extra(data: Json, lines: Sequence[Json]) -> Json:

@@ -1,4 +1,6 @@
-"""One Square account as a ``Source``: which calls answer which question. How feeds are read is in ``feeds``.
+"""One Square account as a ``Source``: which calls answer which question.
+
+``feeds`` reads what changed since a watermark, ``bulk`` what there is, whole or of a period.
 
 An owed product is an ITEM id; its listings are the item's variations (``parent_id`` is the item). One read of an
 item speaks for all its listings, so a variation that is gone is seen without asking for it.
@@ -7,12 +9,14 @@ item speaks for all its listings, so a variation that is gone is seen without as
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from app.domain import SKU_PREFIX, WHOLE, Answer, Kind, Page, Record, Ref, Scope, key_of, micros
 from app.errors import AuthRejected, Refused, Unmappable
-from app.sources.base import LedgerUnavailable, PayloadInvalid, Receiver, Recorded
-from app.sources.square import counts, feeds, mapping, orders, parties, wire
+from app.sources.base import LedgerUnavailable, Limit, PayloadInvalid, Receiver, Recorded, ResumeLost
+from app.sources.labels import numbered
+from app.sources.period import Period, narrowed
+from app.sources.square import bulk, counts, feeds, mapping, order_days, orders, parties, wire
 from app.sources.square.client import CATALOG_IDS, ORDER_IDS, VENDOR_IDS, Client, Places
 from app.sources.square.times import text_of
 from app.sources.square.webhook import SquareReceiver
@@ -60,6 +64,10 @@ class SquareSource:
         """Upstream calls so far."""
         return self._client.calls
 
+    def budget(self) -> Sequence[Limit]:
+        """One pace for all requests, as this process has come to know it."""
+        return self._client.pace.limits()
+
     def warm(self) -> None:
         """Build this thread's HTTP client now."""
         self._client.warm()
@@ -95,27 +103,42 @@ class SquareSource:
                 return feeds.touched_items(self._client, since)
             case Kind.CATEGORY if since is not None:
                 return feeds.touched_categories(self._client, since)
-            case Kind.STOCK:
+            case Kind.STOCK if since is not None:
                 return feeds.counts(self._client, since)
             case Kind.ORDER:
                 return self._orders_since(since)
         return self.full(kind)
 
-    def full(self, kind: Kind) -> Iterator[Page]:
-        """A complete read. Stock and orders speak for no absence: see ``feeds``."""
+    def full(self, kind: Kind, resume: str | None = None) -> Iterator[Page]:
+        """A complete read. Stock and orders speak for no absence: see ``bulk``."""
         match kind:
             case Kind.PRODUCT:
-                return feeds.all_items(self._client)
+                return bulk.all_items(self._client, resume)
             case Kind.CATEGORY:
-                return feeds.all_categories(self._client)
+                return bulk.all_categories(self._client, resume)
             case Kind.STOCK:
-                return feeds.counts(self._client, None)
+                return bulk.all_counts(self._client, resume)
             case Kind.ORDER:
-                return self._orders_of_the_week()
+                return self._orders_of_the_week(resume)
             case Kind.VENDOR:
-                return feeds.all_vendors(self._client)
+                return bulk.all_vendors(self._client, resume)
             case Kind.LOCATION:
-                return self._all_locations()
+                return self._all_locations(resume)
+
+    def window(
+        self, kind: Kind, since: datetime | None, until: datetime | None, resume: str | None = None
+    ) -> Iterator[Page]:
+        """What was last modified in a period, see ``bulk``; locations, which have no times, whole."""
+        period = Period(since, until)
+        if kind is Kind.ORDER:
+            return self._orders_of(period, resume)
+        if kind in bulk.WINDOWS:
+            return bulk.WINDOWS[kind](self._client, period, resume)
+        return (narrowed(page, period) for page in self.full(kind, resume))
+
+    def order_ids(self, first: date, last: date) -> Iterator[tuple[date, str]]:
+        """Every order of these days, told by its creation in the time zone of its location, as ``ordered_on`` is."""
+        yield from order_days.order_ids(self._client, self._places(), first, last)
 
     def missed(self, since: datetime, until: datetime) -> Iterator[Recorded]:
         """Events of the last 28 days from the Events API (beta).
@@ -199,14 +222,21 @@ class SquareSource:
         places = self._places()
         yield from feeds.orders_since(self._client, places, since, self._zones)
 
-    def _orders_of_the_week(self) -> Iterator[Page]:
+    def _orders_of_the_week(self, resume: str | None) -> Iterator[Page]:
         places = self._places()
-        yield from feeds.orders_of_the_week(self._client, places, self._zones)
+        yield from bulk.orders_of_the_week(self._client, places, self._zones, resume)
 
-    def _all_locations(self) -> Iterator[Page]:
+    def _orders_of(self, period: Period, resume: str | None) -> Iterator[Page]:
+        places = self._places()
+        yield from bulk.orders_window(self._client, places, self._zones, period, resume)
+
+    def _all_locations(self, resume: str | None = None) -> Iterator[Page]:
+        if resume is not None:
+            raise ResumeLost("locations come in one call, there is no place in between")
         began = micros(datetime.now(UTC))
         records = [parties.location(data, began) for data in self._places().locations]
-        yield Page(records=records, complete=Scope(Kind.LOCATION))
+        label = numbered(Kind.LOCATION, 1)
+        yield Page(records, complete=Scope(Kind.LOCATION), label=label, expected=len(records))
 
     def _places(self) -> Places:
         """All locations; their time zones are remembered, because orders tell their business date in them."""

@@ -50,6 +50,7 @@ class OrdersReply(Reply, kw_only=True):
     """Order search and batch-retrieve."""
 
     orders: list[Json] | None = None
+    order_entries: list[Json] | None = None
 
 
 class OrderReply(Reply, kw_only=True):
@@ -130,10 +131,14 @@ _BY_CATEGORY: dict[str, type[TallyhookError]] = {
 EXPIRED_CURSOR = "INVALID_CURSOR"
 
 
+class CursorRefused(BadAnswer):
+    """A cursor that has expired: a 400, but beginning again does help, so it is not for a dead letter."""
+
+
 def problem_error(problems: list[Problem], where: str) -> TallyhookError:
     """The error of our tree for Square's ``errors`` list: the first entry decides, as it does for the status."""
     first = problems[0]
     text = f"{where}: {first.category} {first.code}: {first.detail or 'no detail'} {first.field or ''}".rstrip()
     if first.code == EXPIRED_CURSOR:
-        return BadAnswer(f"{text}; the read must begin again")
+        return CursorRefused(f"{text}; the read must begin again")
     return _BY_CATEGORY.get(first.category or "", BadAnswer)(text)

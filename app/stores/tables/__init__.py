@@ -1,5 +1,6 @@
 """Every table, as SQLModel classes: six of the merchant's own data, the rest of what Tallyhook must remember."""
 
+from app.stores.tables.answers import Answer
 from app.stores.tables.catalog import (
     CATALOG,
     CategoryRow,
@@ -15,6 +16,7 @@ from app.stores.tables.work import Attempt, DeadLetter, InboxEvent, OwedItem, Se
 
 __all__ = [
     "CATALOG",
+    "Answer",
     "Attempt",
     "Beat",
     "BudgetUse",

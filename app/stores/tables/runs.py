@@ -52,6 +52,7 @@ class Run(SQLModel, table=True):
         ),
         Index("ix_runs_started", "connection", "created_at"),
         Index("ix_runs_page", "connection", "id"),
+        Index("ix_runs_counted", "connection", "strategy", "status", "dry", "calls"),
     )
 
     id: int | None = Field(default=None, sa_type=AUTO_ID, primary_key=True)

@@ -85,7 +85,8 @@ def _told(kind: Kind, row: Any) -> dict[str, Any]:
         }
     if kind is Kind.ORDER:
         lines = [[line["listing_id"], line["quantity"], line["unit_minor"]] for line in json.loads(row.lines or "[]")]
-        return {"external_id": row.external_id, "type": row.type, "status": row.status, "lines": lines}
+        told = {"external_id": row.external_id, "type": row.type, "status": row.status}
+        return {**told, "ordered_on": row.ordered_on, "lines": lines}
     return {name: getattr(row, name) for name in FIELDS[kind]}
 
 

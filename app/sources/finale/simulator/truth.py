@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -47,6 +48,7 @@ def _orders(world: World) -> Iterator[dict[str, Any]]:
             "external_id": order.id,
             "type": "purchase" if order.is_purchase else "sale",
             "status": order.status.removeprefix("ORDER_").lower(),
+            "ordered_on": datetime.fromtimestamp(order.created, UTC).date().isoformat(),
             "lines": [
                 [world.ever(line.number).tail, spelled(line.quantity), line.unit_minor] for line in order.lines
             ],

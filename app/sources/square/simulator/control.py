@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 from starlette.requests import Request
@@ -12,6 +14,7 @@ from starlette.routing import Route
 
 from app.sources.square.simulator.answers import json_response
 from app.sources.square.simulator.catalog_things import Item, Variation
+from app.sources.square.simulator.orders import Order
 from app.sources.square.simulator.settings import merge
 from app.sources.square.simulator.shop_life import ShopLife
 from app.sources.square.simulator.world import World
@@ -117,9 +120,15 @@ class Control:
                 "external_id": order.id,
                 "type": "sale",
                 "status": order.state,
+                "ordered_on": self._business_day(order),
                 "total_minor": order.total(),
                 "lines": [[line.variation_id, line.quantity, line.price] for line in order.lines],
             }
+
+    def _business_day(self, order: Order) -> str:
+        """The date at the order's location when it was made."""
+        zone = ZoneInfo(self._world.places.locations[order.location].timezone)
+        return datetime.fromtimestamp(order.created / 1000, zone).date().isoformat()
 
     def _locations(self) -> Iterator[Json]:
         return ({"external_id": one.id, "name": one.name} for one in self._world.places.locations)

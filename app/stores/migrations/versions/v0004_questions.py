@@ -23,6 +23,7 @@ def upgrade() -> None:
         *(sa.Column(name, sa.BigInteger(), nullable=False) for name in ("in_five", "in_sixty", "waited_ms")),
     )
     op.create_index("ix_runs_page", "runs", ["connection", "id"])
+    op.create_index("ix_runs_counted", "runs", ["connection", "strategy", "status", "dry", "calls"])
     op.drop_index("ix_drift_run", "drift")
     op.create_index("ix_drift_run", "drift", ["run_id", "kind", "change", "cause"])
     op.create_index("ix_drift_run_page", "drift", ["run_id", "id"])
@@ -35,5 +36,6 @@ def downgrade() -> None:
     op.drop_index("ix_drift_run_page", "drift")
     op.drop_index("ix_drift_run", "drift")
     op.create_index("ix_drift_run", "drift", ["run_id", "kind"])
+    op.drop_index("ix_runs_counted", "runs")
     op.drop_index("ix_runs_page", "runs")
     op.drop_table("settled_slots")

@@ -1,0 +1,165 @@
+"""Sees a run through: watches its row, carries it out in this process if asked to, and says how it ended."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from app.channels.queue import DeafQueue
+from app.cli.codes import FAILED, INTERRUPTED, WELL
+from app.cli.console import aside, open_deps
+from app.cli.outcome import tell
+from app.cli.progress import Bar
+from app.errors import Refused
+from app.flows.deps import Deps
+from app.flows.leases import LeaseKeeper
+from app.flows.request_run import cancel_run
+from app.flows.run import run
+from app.flows.runs_view import run_view
+from app.flows.status import ALIVE
+from app.stores import beats, budgets, runs
+
+EVERY = 0.5
+"""Seconds between two looks at the run's row."""
+
+Direct = Annotated[
+    bool, typer.Option("--direct", help="carry it out in this process: no broker, web or worker needed")
+]
+NoWait = Annotated[bool, typer.Option("--no-wait", help="do not watch it; leave it to the workers")]
+
+
+class Carrier:
+    """Carries a run out in a thread of this process, while the main thread shows it."""
+
+    def __init__(self, deps: Deps, run_id: int) -> None:
+        self.error: BaseException | None = None
+        self._keeper = LeaseKeeper(deps.database)
+        self._thread = threading.Thread(target=self._carry, args=(deps, run_id), name="run", daemon=True)
+        self._thread.start()
+
+    def ended(self) -> bool:
+        """Whether nothing more will come of it."""
+        return not self._thread.is_alive()
+
+    def wait(self) -> None:
+        """Until the page in work is done."""
+        self._thread.join()
+        self._keeper.stop()
+
+    def _carry(self, deps: Deps, run_id: int) -> None:
+        try:
+            run(deps, self._keeper, run_id)
+        except BaseException as error:  # also recorded on the run, unless the database itself is the trouble
+            self.error = error
+
+
+def open_for(*, direct: bool, no_wait: bool) -> Deps:
+    """The parts for a command that starts a run; one that is carried out here wakes nobody."""
+    if direct and no_wait:
+        raise typer.BadParameter("--direct carries the run out in this process and cannot go with --no-wait")
+    return open_deps(DeafQueue() if direct else None)
+
+
+def see_through(deps: Deps, run_id: int, *, direct: bool, no_wait: bool, as_json: bool) -> NoReturn:
+    """Watch a run to its end unless told not to, answer with what came of it, and exit with the code for that."""
+    left = False
+    if not no_wait:
+        if not direct:
+            _warn_if_nobody_works(deps)
+        left = watch(deps, run_id, direct=direct)
+    view = look(deps, run_id)
+    tell(deps, view, as_json=as_json)
+    if left:
+        raise typer.Exit(INTERRUPTED)
+    raise typer.Exit(WELL if no_wait or view["status"] == "completed" else FAILED)
+
+
+def watch(deps: Deps, run_id: int, *, direct: bool) -> bool:
+    """Show a run until it is over; ``True`` when the person went away or cancelled it."""
+    cancelled = False
+    with _interrupts() as interrupted:
+        carrier = Carrier(deps, run_id) if direct else None
+        while not _shown_until(deps, run_id, carrier, interrupted):
+            interrupted.clear()
+            cancelled = _cancelled(deps, run_id, carrier)
+            if not cancelled and carrier is None:
+                aside.print(f"Run {run_id} goes on; see `tallyhook runs show {run_id} --watch`.")
+                return True
+    if carrier is not None:
+        if cancelled:
+            aside.print(f"Run {run_id} is cancelled; it stops after the page in work.")
+        carrier.wait()
+    return cancelled
+
+
+def look(deps: Deps, run_id: int) -> dict[str, Any]:
+    """The run as it is told to people and programs; raises ``Refused`` when there is none."""
+    with deps.database.read() as conn:
+        row = runs.get(conn, run_id)
+    if row is None:
+        raise Refused(f"there is no run {run_id}")
+    return run_view(row, deps.now())
+
+
+def _shown_until(deps: Deps, run_id: int, carrier: Carrier | None, interrupted: threading.Event) -> bool:
+    """Draw the run until it is over (``True``) or the person interrupts."""
+    with Bar(aside) as bar:
+        while not interrupted.is_set():
+            ended = carrier is not None and carrier.ended()  # before the look: what it wrote last is then seen
+            view = look(deps, run_id)
+            if view["status"] not in ("idle", "running"):
+                return True
+            if ended and carrier is not None and carrier.error is not None:
+                raise carrier.error
+            bar.show(view, _calls_left(deps, view["connection"]))
+            interrupted.wait(EVERY)
+    return False
+
+
+def _cancelled(deps: Deps, run_id: int, carrier: Carrier | None) -> bool:
+    """Ask whether the run shall be cancelled. With nobody to ask it is left alone, unless it lives in this process."""
+    wanted = carrier is not None
+    if sys.stdin.isatty():
+        try:
+            with _interrupts(signal.default_int_handler):
+                wanted = typer.confirm(f"Cancel run {run_id}?", default=False, err=True)
+        except typer.Abort:  # Ctrl-C again, in the middle of the line
+            aside.print()
+    if wanted:
+        cancel_run(deps, look(deps, run_id)["connection"], run_id)
+    return wanted
+
+
+@contextmanager
+def _interrupts(handler: Any = None) -> Iterator[threading.Event]:
+    """Ctrl-C sets the event (or goes to the handler) rather than to break off whatever is being done."""
+    event = threading.Event()
+    before = signal.signal(signal.SIGINT, handler or (lambda *_: event.set()))
+    try:
+        yield event
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _warn_if_nobody_works(deps: Deps) -> None:
+    with deps.database.read() as conn:
+        workers = beats.alive(conn, "worker", deps.now() - ALIVE)
+    if not workers:
+        aside.print("No worker is alive: the run waits for one. `tallyhook up` starts them, --direct needs none.")
+
+
+def _calls_left(deps: Deps, connection: str) -> int | None:
+    """Upstream calls that bulk work may make at this moment; ``None`` without a budget, or a connection no more."""
+    source = deps.bulk_sources.get(connection)
+    limits = [] if source is None else source.budget()
+    if not limits:
+        return None
+    with deps.database.read() as conn:
+        used = budgets.usage(conn, connection, limits, deps.now())
+    return min(int(one["free_for"]["bulk"]) for one in used)

@@ -1,0 +1,112 @@
+"""What is said of a run, of a list of runs, and of the differences that a run found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from app.cli.console import console, moment, print_json
+from app.cli.progress import calls, line, span, title
+from app.flows.deps import Deps
+from app.stores import drift
+
+SHOWN = 20
+"""Differences of a dry run that a person sees; a program gets ``MOST``, the rest comes page by page."""
+
+MOST = 500
+
+_EFFECTS = ("created", "updated", "unchanged", "deleted")
+_TROUBLES = ("failed", "held")
+
+
+def tell(deps: Deps, view: Mapping[str, Any], *, as_json: bool) -> None:
+    """Say how a run stands; of a dry run also what it would have written."""
+    rows, summary = _would(deps, view, MOST if as_json else SHOWN)
+    if as_json:
+        print_json({**view, "diff": {"summary": summary, "rows": rows}} if view["dryRun"] else view)
+        return
+    for said in sentences(view):
+        console.print(said, markup=False, soft_wrap=True)
+    if rows:
+        console.print(summarised(summary), markup=False, soft_wrap=True)
+        console.print(differences(rows, f"the first {len(rows)}" if len(rows) == SHOWN else "all of them"))
+        console.print(f"More: tallyhook drift {view['connection']} --run {view['id']}")
+
+
+def sentences(view: Mapping[str, Any]) -> list[str]:
+    """A run in a few lines; while it is at work, the same as under its bar."""
+    if view["status"] in ("idle", "running"):
+        return [line(view)]
+    progress = view["progress"]
+    numbers = [f"{progress[name]:,} {name}" for name in _EFFECTS]
+    numbers += [f"{progress[name]:,} {name}" for name in _TROUBLES if progress[name]]
+    took = "" if view["seconds"] is None else f" in {span(view['seconds'])}"
+    wrote = "it would be " if view["dryRun"] else ""
+    said = [
+        f"Run {view['id']} ({title(view)}) {view['status']}{took}: {progress['processed']:,} read; "
+        f"{wrote}{', '.join(numbers)}; {calls(view)}."
+    ]
+    return said + _further(view)
+
+
+def _further(view: Mapping[str, Any]) -> list[str]:
+    progress, found = view["progress"], []
+    if view["reason"]:
+        found.append(f"Why {view['chosen'] or view['strategy']}: {view['reason']}")
+    if view["error"]:
+        found.append(f"Error: {view['error']}")
+    if view["status"] in ("failed", "cancelled"):
+        found.append(f"It can go on where it stopped: tallyhook runs resume {view['id']}")
+    if progress["failed"]:
+        found.append(f"Items that failed: tallyhook failed {view['connection']}")
+    if progress["held"]:
+        found.append("Batches that wait for a person: tallyhook holds list")
+    return found
+
+
+def differences(rows: Sequence[Mapping[str, Any]], heading: str) -> Table:
+    """Differences with what each field was and is, or would be."""
+    table = Table("id", "run", "kind", "item", "change", "cause", "fields", title=heading)
+    for row in rows:
+        fields = ", ".join(f"{name}: {old} → {new}" for name, (old, new) in row["fields"].items())[:200]
+        told = (row["kind"], row["item"], row["change"], row["cause"], fields)
+        table.add_row(str(row["id"]), str(row["run_id"]), *map(escape, told))
+    return table
+
+
+def summarised(summary: Sequence[Mapping[str, Any]]) -> str:
+    """How many rows differ in which way, in one line."""
+    return "; ".join(f"{one['rows']:,} {one['kind']} {one['change']} ({one['cause']})" for one in summary)
+
+
+def run_table(views: Sequence[Mapping[str, Any]]) -> Table:
+    """Runs, one a line."""
+    table = Table(
+        "id", "asked for", "strategy", "status", "cause", "read", "created", "updated", "failed", "took", "why"
+    )
+    for view in views:
+        progress = view["progress"]
+        strategy = view["strategy"] + (f": {view['chosen']}" if view["chosen"] else "")
+        table.add_row(
+            str(view["id"]),
+            moment(view["createdAt"]),
+            strategy + (" (dry run)" if view["dryRun"] else ""),
+            view["status"],
+            view["cause"],
+            *(f"{progress[name]:,}" for name in ("processed", "created", "updated", "failed")),
+            "-" if view["seconds"] is None else span(view["seconds"]),
+            escape((view["error"] or view["reason"] or "")[:100]),
+        )
+    return table
+
+
+def _would(deps: Deps, view: Mapping[str, Any], limit: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The rows that a dry run would write (the first ones), and how many there are of each sort."""
+    if not view["dryRun"]:
+        return [], []
+    with deps.database.read() as conn:
+        counts = drift.summary(conn, view["id"])
+        return drift.of_run(conn, view["id"], limit), [count._asdict() for count in counts]

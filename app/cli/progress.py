@@ -1,0 +1,108 @@
+"""How a run is drawn in a terminal: a bar with one line beneath, from the same view that the HTTP API gives."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+TELL_EVERY = 30.0
+"""Seconds between two lines where there is no terminal to draw a bar in."""
+
+
+class Bar:
+    """Shows views of one run. Where there is no terminal it prints a line now and then instead."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live = Live(console=console, transient=True, refresh_per_second=4) if console.is_terminal else None
+        self._told_at = time.monotonic()
+
+    def show(self, view: Mapping[str, Any], calls_left: int | None = None) -> None:
+        """Draw this view."""
+        told = line(view, calls_left)
+        if self._live is not None:
+            drawn = Table.grid()
+            drawn.add_row(_bar(view["progress"]))
+            drawn.add_row(Text(told, overflow="fold"))
+            self._live.update(drawn)
+        elif time.monotonic() - self._told_at >= TELL_EVERY:
+            self._told_at = time.monotonic()
+            self._console.print(told, markup=False, soft_wrap=True)
+
+    def __enter__(self) -> Bar:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+
+def line(view: Mapping[str, Any], calls_left: int | None = None) -> str:
+    """Everything a person wants to know of a run at work, in one line."""
+    progress = view["progress"]
+    parts = [
+        f"run {view['id']} {title(view)}",
+        "waits for a worker" if view["status"] == "idle" else "",
+        _share(progress),
+        _amount(progress),
+        "" if progress["itemsPerSecond"] is None else f"{progress['itemsPerSecond']:,.0f}/s",
+        _eta(progress["eta"]),
+        progress["batch"] or "",
+        calls(view) + ("" if calls_left is None else f", {calls_left:,} left now"),
+    ]
+    return " · ".join(part for part in parts if part)
+
+
+def title(view: Mapping[str, Any]) -> str:
+    """``inventory of shop``; what a smart run chose is named too."""
+    chosen = f": {view['chosen']}" if view["chosen"] else ""
+    return f"{view['strategy']}{chosen} of {view['connection']}" + (", dry run" if view["dryRun"] else "")
+
+
+def calls(view: Mapping[str, Any]) -> str:
+    """How many upstream calls it took."""
+    return f"{view['calls']:,} {'call' if view['calls'] == 1 else 'calls'}"
+
+
+def span(seconds: float) -> str:
+    """A length of time as people say it: ``40 s``, ``3 min``, ``2 h 5 min``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _bar(progress: Mapping[str, Any]) -> ProgressBar:
+    total = progress["total"]
+    return ProgressBar(
+        total=total or None, completed=min(progress["processed"], total or 0), width=50, pulse=not total
+    )
+
+
+def _share(progress: Mapping[str, Any]) -> str:
+    total = progress["total"]
+    return f"{min(100, 100 * progress['processed'] // total)} %" if total else ""
+
+
+def _amount(progress: Mapping[str, Any]) -> str:
+    of = f" of {progress['total']:,}" if progress["total"] is not None else ""
+    return f"{progress['processed']:,}{of}"
+
+
+def _eta(eta: Mapping[str, float] | None) -> str:
+    if eta is None:
+        return ""
+    earliest, latest = span(eta["earliest"]), span(eta["latest"])
+    return f"{earliest} left" if earliest == latest else f"{earliest} to {latest} left"

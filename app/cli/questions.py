@@ -1,0 +1,125 @@
+"""``tallyhook validate``, ``drift`` and ``gaps``: is what we hold right, and what was not?"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from app.cli.codes import FAILED, WELL
+from app.cli.console import (
+    LARGEST_ID,
+    AsJson,
+    Before,
+    Connection,
+    Limit,
+    console,
+    open_deps,
+    page_of,
+    print_json,
+)
+from app.cli.outcome import differences, summarised
+from app.cli.progress import span
+from app.cli.sync import Last, day
+from app.domain import Kind
+from app.errors import Refused
+from app.flows.gaps import find_gaps
+from app.flows.request_run import source_of
+from app.flows.validate import MOST_SAMPLES
+from app.flows.validate import validate as checked
+from app.stores import runs
+from app.stores.history import drift_page, drift_summary
+
+
+def validate(
+    connection: Connection,
+    samples: Annotated[int, typer.Option(help="most samples of each finding", min=0, max=MOST_SAMPLES)] = 5,
+    anew: Annotated[bool, typer.Option("--anew", help="look now; else an answer may be ten minutes old")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Look for duplicates, gaps and contradictions in what we hold; exit code 1 when there are any."""
+    report = checked(open_deps(), connection, samples=samples, anew=anew)
+    if as_json:
+        print_json(report)
+    else:
+        _tell_checks(report)
+    raise typer.Exit(FAILED if report["problems"] else WELL)
+
+
+def drift(
+    connection: Connection,
+    run_id: Annotated[int | None, typer.Option("--run", help="what one run found", min=1, max=LARGEST_ID)] = None,
+    kind: Annotated[Kind | None, typer.Option(help="only this kind")] = None,
+    cause: Annotated[str | None, typer.Option(help="missed, late, failed, local, unknown or dry_run")] = None,
+    change: Annotated[str | None, typer.Option(help="missing, differs or vanished")] = None,
+    limit: Limit = 50,
+    before: Before = None,
+    as_json: AsJson = False,
+) -> None:
+    """What runs found different, field by field and with its cause, newest first."""
+    deps = open_deps()
+    source_of(deps, connection)
+    with deps.database.read() as conn:
+        run = None if run_id is None else runs.get(conn, run_id)
+        if run_id is not None and (run is None or run["connection"] != connection):
+            raise Refused(f"connection {connection!r} has no run {run_id}")
+        wanted = {"run_id": run_id, "kind": kind, "cause": cause, "change": change}
+        rows = drift_page(conn, connection, **wanted, limit=limit, before_id=before)  # type: ignore[arg-type]
+        summary = None if run_id is None else drift_summary(conn, connection, run_id)
+    if as_json:
+        print_json({"summary": summary, **page_of(rows, limit)})
+        return
+    if summary:
+        console.print(summarised(summary), markup=False, soft_wrap=True)
+    console.print(differences(rows, "differences, newest first") if rows else "No difference.")
+
+
+def gaps(
+    connection: Connection,
+    first: Annotated[date, typer.Option("--from", parser=day, metavar="DAY", help="first business day")],
+    last: Last = None,
+    as_json: AsJson = False,
+) -> None:
+    """Count orders per day there and here; exit code 1 when some are missing here."""
+    deps = open_deps()
+    until = last or deps.now().date()
+    if first > until:
+        raise typer.BadParameter("--from must not be after --to")
+    days = find_gaps(deps, connection, first, until)
+    lacking = [one for one in days if one.missing]
+    if as_json:
+        print_json([msgspec.to_builtins(one) for one in days])
+    else:
+        _tell_gaps(connection, days, lacking)
+    raise typer.Exit(FAILED if lacking else WELL)
+
+
+def _tell_checks(report: dict[str, Any]) -> None:
+    table = Table("check", "found", "says", "samples")
+    for check in report["checks"]:
+        samples = "\n".join(_sample(one) for one in check["samples"])
+        table.add_row(check["check"], f"{check['count']:,}", escape(check["says"]), escape(samples))
+    console.print(table)
+    console.print(f"{report['problems']:,} found {span(report['age_seconds'])} ago; --anew looks again.")
+
+
+def _sample(sample: Any) -> str:
+    if isinstance(sample, dict):
+        return ", ".join(f"{name} {value}" for name, value in sample.items())
+    return str(sample)
+
+
+def _tell_gaps(connection: str, days: list[Any], lacking: list[Any]) -> None:
+    table = Table("day", "there", "here", "missing", "which")
+    for one in lacking:
+        which = ", ".join(one.missing[:5]) + (", ..." if len(one.missing) > 5 else "")
+        table.add_row(f"{one.day}", f"{one.there:,}", f"{one.here:,}", f"{len(one.missing):,}", escape(which))
+    if not lacking:
+        console.print(f"No order is missing: {sum(one.there for one in days):,} on {len(days)} days.")
+        return
+    console.print(table)
+    console.print(f"tallyhook backfill orders {connection} --from {lacking[0].day} --to {lacking[-1].day}")

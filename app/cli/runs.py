@@ -1,0 +1,139 @@
+"""``tallyhook runs``, ``history`` and ``failed``: what bulk runs did, and what to do about one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from app.cli.console import (
+    LARGEST_ID,
+    AsJson,
+    Before,
+    Connection,
+    Limit,
+    RunId,
+    console,
+    moment,
+    open_deps,
+    page_of,
+    print_json,
+)
+from app.cli.follow import Direct, NoWait, look, open_for, see_through
+from app.cli.outcome import run_table, tell
+from app.domain import Options, Status, Strategy, status_of
+from app.errors import Refused
+from app.flows.request_run import cancel_run, request_run, resume_run, source_of
+from app.flows.runs_view import run_view
+from app.stores import failed_items
+from app.stores.history import runs_page
+
+app = typer.Typer(help="Bulk runs: look at one, stop it, let it go on.", no_args_is_help=True)
+
+
+def status(text: str) -> Status:
+    """A run's status, also in an older spelling."""
+    try:
+        return status_of(text)
+    except ValueError:
+        raise typer.BadParameter(f"no status {text!r}; there are {', '.join(Status)}") from None
+
+
+@app.command()
+def show(
+    run_id: RunId,
+    watch: Annotated[bool, typer.Option("--watch", help="show its progress until it is over")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """One run: its progress or how it ended, and why it did what it did."""
+    deps = open_deps()
+    view = look(deps, run_id)
+    if watch:
+        see_through(deps, run_id, direct=False, no_wait=False, as_json=as_json)
+    tell(deps, view, as_json=as_json)
+
+
+@app.command()
+def cancel(run_id: RunId, as_json: AsJson = False) -> None:
+    """Stop a run within a page; what it wrote stays, and it can be resumed."""
+    deps = open_deps()
+    before = look(deps, run_id)
+    if not cancel_run(deps, before["connection"], run_id):
+        raise Refused(f"run {run_id} is over already: it is {look(deps, run_id)['status']}")
+    tell(deps, look(deps, run_id), as_json=as_json)
+
+
+@app.command()
+def resume(run_id: RunId, direct: Direct = False, no_wait: NoWait = False, as_json: AsJson = False) -> None:
+    """Let a failed or cancelled run go on where it stopped."""
+    deps = open_for(direct=direct, no_wait=no_wait)
+    resume_run(deps, look(deps, run_id)["connection"], run_id)
+    see_through(deps, run_id, direct=direct, no_wait=no_wait, as_json=as_json)
+
+
+def history(
+    connection: Connection,
+    status: Annotated[
+        Status | None, typer.Option(parser=status, metavar="STATUS", help=f"one of {', '.join(Status)}")
+    ] = None,
+    strategy: Annotated[Strategy | None, typer.Option(help="runs of this strategy only")] = None,
+    limit: Limit = 20,
+    before: Before = None,
+    as_json: AsJson = False,
+) -> None:
+    """A connection's runs, newest first."""
+    deps = open_deps()
+    source_of(deps, connection)
+    with deps.database.read() as conn:
+        found = runs_page(conn, connection, status=status, strategy=strategy, limit=limit, before_id=before)
+    views = [run_view(run, deps.now()) for run in found]
+    if as_json:
+        print_json(page_of(views, limit))
+    else:
+        console.print(run_table(views) if views else "No such run.")
+
+
+def failed(
+    connection: Connection,
+    retry: Annotated[bool, typer.Option("--retry", help="read these items again, and only these")] = False,
+    run_id: Annotated[int | None, typer.Option("--run", help="those of one run", min=1, max=LARGEST_ID)] = None,
+    category: Annotated[str | None, typer.Option(help="network, rate_limit, auth, validation, mapping, ...")] = None,
+    limit: Limit = 50,
+    before: Before = None,
+    direct: Direct = False,
+    no_wait: NoWait = False,
+    as_json: AsJson = False,
+) -> None:
+    """Items that runs could not sync and no later run mended; with --retry they are read again."""
+    deps = open_for(direct=direct, no_wait=no_wait)
+    source_of(deps, connection)
+    with deps.database.read() as conn:
+        counts = failed_items.counts(conn, connection)
+        rows = failed_items.page(conn, connection, run_id=run_id, category=category, limit=limit, before_id=before)
+    if retry and counts:
+        run_id = request_run(deps, connection, Strategy.RETRY, Options(), cause="person")
+        see_through(deps, run_id, direct=direct, no_wait=no_wait, as_json=as_json)
+    if as_json:
+        print_json({"counts": counts, **page_of(rows, limit)})
+        return
+    table = Table("id", "failed", "item", "category", "tries", "run", "error", title=_counted(counts))
+    for row in rows:
+        what = f"{row['kind']} {row['external_id']}"
+        error = f"{row['error_type']}: {row['error']}"[:100]
+        table.add_row(
+            str(row["id"]),
+            moment(row["failed_at"]),
+            escape(what),
+            row["category"],
+            str(row["attempts"]),
+            str(row["run_id"]),
+            escape(error),
+        )
+    console.print(table if rows else "No item fails.")
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {category}" for category, count in sorted(counts.items()))

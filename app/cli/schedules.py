@@ -1,0 +1,81 @@
+"""``tallyhook schedule``: when jobs run by themselves, and what that costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from app import config
+from app.cli.console import AsJson, Connection, aside, console, moment, open_deps, print_json
+from app.flows.deps import Deps
+from app.flows.schedules import save
+from app.flows.schedules import show as schedules_of
+from app.rules.jobs import job_of
+
+app = typer.Typer(help="When jobs run by themselves.", no_args_is_help=True)
+
+
+@app.command()
+def show(connection: Connection, as_json: AsJson = False) -> None:
+    """Every job of a connection: its cron, whether it is on, and when it is due next."""
+    found = schedules_of(open_deps(), connection)
+    if as_json:
+        print_json(found)
+        return
+    table = Table("job", "cron", "time zone", "on", "last", "next", "does")
+    for row in found:
+        upcoming = row["problem"] or (moment(row["next"][0]) if row["next"] else "-")
+        told = (row["job"], row["cron"], row["timezone"], "yes" if row["enabled"] else "no")
+        table.add_row(*map(escape, told), moment(row["last_slot"]), escape(upcoming), row["does"] or "")
+    console.print(table if found else "No job is scheduled yet; the clock gives a connection its defaults.")
+
+
+@app.command("set")
+def set_(
+    connection: Connection,
+    job: Annotated[str, typer.Argument(help="which job; `tallyhook schedule show` lists them")],
+    cron: Annotated[str | None, typer.Argument(help='five fields, like "*/15 * * * *"; default: as it is')] = None,
+    timezone: Annotated[str | None, typer.Option(help="like Europe/Berlin; default: as it is")] = None,
+    off: Annotated[bool, typer.Option("--off", help="keep the times, but do not run it")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Set a job's times (and switch it on, unless --off); shows the next five and what they cost in API calls."""
+    deps = open_deps()
+    kept = _kept(deps, connection, job)
+    wanted = cron or kept.get("cron")
+    if wanted is None:
+        raise typer.BadParameter(f"job {job} has no times yet; give a CRON")
+    zone = timezone or kept.get("timezone") or config.load().timezone
+    saved = save(deps, connection, job, wanted, zone, not off)
+    if as_json:
+        print_json(saved)
+        return
+    for said in _sentences(saved):
+        console.print(said, markup=False, soft_wrap=True)
+    if saved["warning"]:
+        aside.print(f"Warning: {saved['warning']}", style="yellow", markup=False, soft_wrap=True)
+
+
+def _kept(deps: Deps, connection: str, job: str) -> Mapping[str, Any]:
+    """The job's schedule as it is; empty when it has none."""
+    name = job_of(job).name
+    return next((row for row in schedules_of(deps, connection) if row["job"] == name), {})
+
+
+def _sentences(saved: Mapping[str, Any]) -> list[str]:
+    cost = saved["cost"]
+    is_on = "is on" if saved["enabled"] else "is off"
+    said = [f"{saved['job']} {is_on}: {saved['cron']} ({saved['timezone']})"]
+    said += [f"  next {slot}" for slot in saved["next"]]
+    if cost["calls_per_day"] is None:
+        said.append(f"It runs {cost['runs_per_day']:g} times a day; no such run has been measured yet.")
+    else:
+        budget = "" if cost["budget_per_day"] is None else f" of {cost['budget_per_day']:,}"
+        said.append(
+            f"It costs about {cost['calls_per_day']:,.0f} calls a day; all jobs {cost['all_jobs_per_day']:,.0f}{budget}."
+        )
+    return said

@@ -1,0 +1,132 @@
+"""``tallyhook sync`` and ``tallyhook backfill``: start a run, watch it, learn how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from app.cli.console import AsJson, Connection
+from app.cli.follow import Direct, NoWait, open_for, see_through
+from app.domain import Options, Strategy, options_of
+from app.flows.request_run import request_run
+
+
+class DataType(StrEnum):
+    """What people call the things a run can be about."""
+
+    PRODUCTS = "products"
+    INVENTORY = "inventory"
+    ORDERS = "orders"
+    VENDORS = "vendors"
+    LOCATIONS = "locations"
+    CATEGORIES = "categories"
+
+
+_OF_TYPE: Mapping[DataType, Strategy] = {
+    DataType.PRODUCTS: Strategy.CATALOG,
+    DataType.INVENTORY: Strategy.INVENTORY,
+    DataType.ORDERS: Strategy.ORDERS,
+    DataType.VENDORS: Strategy.VENDORS,
+    DataType.LOCATIONS: Strategy.LOCATIONS,
+    DataType.CATEGORIES: Strategy.CATEGORIES,
+}
+
+
+def day(text: str) -> date:
+    """A business day as 2026-11-22."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no day; right would be 2026-11-22") from None
+
+
+First = Annotated[date | None, typer.Option("--from", parser=day, metavar="DAY", help="first business day")]
+Last = Annotated[date | None, typer.Option("--to", parser=day, metavar="DAY", help="last business day, included")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="write nothing; show the rows it would write, and its price")]
+
+backfill = typer.Typer(help="Read again what never arrived.", no_args_is_help=True)
+
+
+def sync(
+    connection: Connection,
+    strategy: Annotated[
+        Strategy | None, typer.Option(help="what to read; smart chooses and says why", show_default="smart")
+    ] = None,
+    data_type: Annotated[DataType | None, typer.Option(help="one data type, instead of a strategy")] = None,
+    dry_run: DryRun = False,
+    force: Annotated[bool, typer.Option("--force", help="write although the guard would hold the batch")] = False,
+    limit: Annotated[int | None, typer.Option(help="end after so many records", max=1_000_000_000)] = None,
+    filter_year: Annotated[int | None, typer.Option(help="only records last modified in this year")] = None,
+    modified_since: Annotated[
+        str | None, typer.Option(help="only records modified since then: 2026-11-22, or 2026-11-22T08:00:00Z")
+    ] = None,
+    active_only: Annotated[bool, typer.Option("--active-only", help="leave out what is not for sale")] = False,
+    category: Annotated[str | None, typer.Option(help="id or name; alone it means --strategy category")] = None,
+    first: First = None,
+    last: Last = None,
+    deep: Annotated[bool, typer.Option("--deep", help="confirm every deletion one by one")] = False,
+    direct: Direct = False,
+    no_wait: NoWait = False,
+    as_json: AsJson = False,
+) -> None:
+    """Start a bulk run of a connection and watch it; Ctrl-C asks whether to cancel it."""
+    options = _options(
+        dryRun=dry_run,
+        force=force,
+        limit=limit,
+        filterYear=filter_year,
+        modifiedSince=f"{modified_since}T00:00:00Z"
+        if len(modified_since or "") == len("2026-11-22")
+        else modified_since,
+        activeOnly=active_only,
+        category=category,
+        deep=deep,
+        **{"from": first, "to": last},
+    )
+    deps = open_for(direct=direct, no_wait=no_wait)
+    chosen = _strategy(strategy, data_type, options)
+    run_id = request_run(deps, connection, chosen, options, cause="person")
+    see_through(deps, run_id, direct=direct, no_wait=no_wait, as_json=as_json)
+
+
+@backfill.command("orders")
+def orders(
+    connection: Connection,
+    first: Annotated[date, typer.Option("--from", parser=day, metavar="DAY", help="first business day")],
+    last: Annotated[date, typer.Option("--to", parser=day, metavar="DAY", help="last business day, included")],
+    force: Annotated[bool, typer.Option("--force", help="all orders of these days, also those we have")] = False,
+    dry_run: DryRun = False,
+    direct: Direct = False,
+    no_wait: NoWait = False,
+    as_json: AsJson = False,
+) -> None:
+    """Read the orders of some days that we lack (`tallyhook gaps` names the days)."""
+    options = _options(dryRun=dry_run, force=force, **{"from": first, "to": last})
+    deps = open_for(direct=direct, no_wait=no_wait)
+    run_id = request_run(deps, connection, Strategy.ORDERS, options, cause="person")
+    see_through(deps, run_id, direct=direct, no_wait=no_wait, as_json=as_json)
+
+
+def _strategy(strategy: Strategy | None, data_type: DataType | None, options: Options) -> Strategy:
+    """The strategy meant; without one, the options that belong to a single strategy name it."""
+    if data_type is not None:
+        if strategy not in (None, _OF_TYPE[data_type]):
+            raise typer.BadParameter(f"--strategy {strategy} and --data-type {data_type} contradict each other")
+        return _OF_TYPE[data_type]
+    if strategy is not None:
+        return strategy
+    if options.category is not None:
+        return Strategy.CATEGORY
+    return Strategy.ORDERS if options.first is not None or options.last is not None else Strategy.SMART
+
+
+def _options(**given: Any) -> Options:
+    """Options as they were given; a wrong one is a usage error."""
+    try:
+        return options_of({name: value for name, value in given.items() if value is not None})
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None

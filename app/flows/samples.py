@@ -1,0 +1,124 @@
+"""What all connections come to, as single numbers with a name and labels, for a monitoring system to read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import timedelta
+from itertools import groupby
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+from app.flows.deps import Deps
+from app.flows.metrics import TRUTH, recent_runs
+from app.stores import budgets, owed, settled
+from app.stores import metrics as figures
+from app.stores.metrics import Agreement, RunCount
+from app.stores.settled import VISIBLE, Settled
+
+RECENT = timedelta(days=7)
+"""What the samples named ``recent`` speak of."""
+
+
+class Sample(NamedTuple):
+    """One number of a family; ``suffix`` tells a histogram's parts apart."""
+
+    family: str
+    labels: Mapping[str, str]
+    value: float
+    suffix: str = ""
+
+
+def samples(deps: Deps) -> list[Sample]:
+    """Every sample as of now. Counters count from the installation's beginning; rehearsals never count."""
+    now = deps.now()
+    with deps.database.read() as conn:
+        ever = figures.runs_ever(conn)
+        recent = {slug: recent_runs(conn, now - RECENT, slug) for slug in deps.sources}
+        done = settled.totals(conn, owed.EVER, now)
+        backlog = owed.backlog(conn)
+        agreed = figures.agreement(conn, now - TRUTH)
+        failing = figures.failed_items(conn)
+        letters = figures.dead_letters(conn)
+        used = {slug: budgets.usage(conn, slug, one.budget(), now) for slug, one in deps.sources.items()}
+    return [
+        *_of_runs(ever),
+        *(sample for slug, told in recent.items() for sample in _of_recent(slug, told)),
+        *_of_items(done),
+        *_of_waiting((slug, kind, items, (now - seen).total_seconds()) for slug, kind, items, seen in backlog),
+        *_of_agreement(agreed),
+        *(sample for slug, windows in used.items() for sample in _of_budget(slug, windows)),
+        *(
+            Sample("tallyhook_failed_items", {"connection": slug, "category": category}, items)
+            for slug, category, items in failing
+        ),
+        *(
+            Sample("tallyhook_dead_letters", {"connection": slug}, letters.get(slug, 0))
+            for slug in sorted({*deps.sources, *letters})
+        ),
+    ]
+
+
+def _of_runs(ever: Iterable[RunCount]) -> Iterator[Sample]:
+    for row in ever:
+        labels = {"connection": row.connection, "strategy": row.strategy, "status": row.status}
+        yield from _named(labels, tallyhook_runs_total=row.runs, tallyhook_run_api_calls_total=row.calls)
+
+
+def _of_recent(connection: str, told: Mapping[str, Any]) -> Iterator[Sample]:
+    for strategy, runs in told["by_strategy"].items():
+        labels = {"connection": connection, "strategy": strategy}
+        yield from _named(
+            labels,
+            tallyhook_recent_run_success_ratio=runs["success_rate"],
+            tallyhook_recent_run_items=runs["items"],
+            tallyhook_recent_run_items_failed=runs["items_failed"],
+            tallyhook_recent_run_items_per_second=runs["items_per_second"],
+        )
+        for quantile, seconds in (("0.5", runs["p50_seconds"]), ("0.95", runs["p95_seconds"])):
+            yield from _named({**labels, "quantile": quantile}, tallyhook_recent_run_seconds=seconds)
+
+
+def _of_budget(connection: str, windows: Iterable[Mapping[str, Any]]) -> Iterator[Sample]:
+    for window in windows:
+        labels = {"connection": connection, "window": window["name"]}
+        yield from _named(labels, tallyhook_budget_calls=window["calls"], tallyhook_budget_seconds=window["seconds"])
+        for lane, used in window["used_by"].items():
+            yield from _named({**labels, "lane": lane}, tallyhook_budget_used_calls=used)
+
+
+def _of_agreement(agreed: Iterable[Agreement]) -> Iterator[Sample]:
+    for row in agreed:
+        yield from _named(
+            {"connection": row.connection, "kind": row.kind},
+            tallyhook_agreement_ratio=row.share,
+            tallyhook_agreement_timestamp_seconds=None if row.at is None else row.at.timestamp(),
+        )
+
+
+def _of_items(done: Iterable[Settled]) -> Iterator[Sample]:
+    for (connection, kind), found in groupby(done, key=attrgetter("connection", "kind")):
+        rows = list(found)
+        whose = {"connection": connection, "kind": kind}
+        for row in rows:
+            told = {"tallyhook_items_settled_total": row.items, "tallyhook_changes_settled_total": row.changes}
+            yield from _named({**whose, "outcome": row.outcome}, **told)
+        yield from _visible(whose, [row for row in rows if row.outcome in VISIBLE])
+
+
+def _visible(whose: Mapping[str, str], rows: list[Settled]) -> Iterator[Sample]:
+    items = sum(row.items for row in rows)
+    buckets = {"5": sum(row.in_five for row in rows), "60": sum(row.in_sixty for row in rows), "+Inf": items}
+    for bound, count in buckets.items():
+        yield Sample("tallyhook_visible_seconds", {**whose, "le": bound}, count, "_bucket")
+    yield Sample("tallyhook_visible_seconds", whose, sum(row.waited_ms for row in rows) / 1000, "_sum")
+    yield Sample("tallyhook_visible_seconds", whose, items, "_count")
+
+
+def _of_waiting(backlog: Iterable[tuple[str, str, int, float]]) -> Iterator[Sample]:
+    for connection, kind, items, age in backlog:
+        told = {"tallyhook_owed_items": float(items), "tallyhook_oldest_owed_seconds": max(0.0, age)}
+        yield from _named({"connection": connection, "kind": kind}, **told)
+
+
+def _named(labels: Mapping[str, str], **values: float | None) -> Iterator[Sample]:
+    return (Sample(family, labels, value) for family, value in values.items() if value is not None)

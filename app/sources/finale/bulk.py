@@ -1,0 +1,76 @@
+"""Products and orders as far as they were modified in a period, month by month, so that the read can be resumed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+from msgspec import structs
+
+from app.domain import Kind, Page
+from app.sources.base import ResumeLost
+from app.sources.finale.columnar import Band
+from app.sources.finale.feeds import Orders, Products
+from app.sources.finale.windows import SECOND, Walk
+from app.sources.labels import numbered, of_month
+from app.sources.period import Period
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where a read stands: everything last updated before ``start`` lies behind it. ``read`` is which read it is."""
+
+    read: str
+    start: datetime
+
+
+@dataclass(frozen=True)
+class Bulk:
+    """Reads one kind into one feed, by windows of one walk."""
+
+    kind: Kind
+    period: Period
+    feed: Products | Orders
+    walk: Walk
+
+    def resumed(self, resume: str) -> Iterator[Page]:
+        """The months from where a token stands; raises ``ResumeLost`` for one of another read."""
+        try:
+            place = msgspec.json.decode(resume, type=Place)
+        except msgspec.DecodeError as error:
+            raise ResumeLost(f"{resume[:40]!r} is no place in a read: {error}") from error
+        if place.read != self._read:
+            raise ResumeLost(f"a place in another read than this one of {self.kind}")
+        return self.months(place.start)
+
+    def months(self, start: datetime) -> Iterator[Page]:
+        """What was updated from then on. The last page of each window says how to go on after it."""
+        until = None if self.period.until is None else self.period.until + SECOND
+        for window, reply in self.walk.months(start, until):
+            place = Place(self._read, window.upper)
+            label = of_month(self.kind, window.lower)
+            yield from _closed(self.feed.pages(reply), label, msgspec.json.encode(place).decode())
+
+    def all(self, reply: list[Band]) -> Iterator[Page]:
+        """The pages of a reply that has the whole collection."""
+        return pages(self.kind, self.feed.pages(reply))
+
+    @property
+    def _read(self) -> str:
+        return f"{self.kind} {self.period.since} {self.period.until}"
+
+
+def pages(kind: Kind, found: Iterable[Page], expected: int | None = None) -> Iterator[Page]:
+    """Pages with a number to tell them by; ``expected`` is how many records the whole read will have."""
+    for number, page in enumerate(found, 1):
+        yield structs.replace(page, label=numbered(kind, number), expected=expected)
+
+
+def _closed(found: Iterator[Page], label: str, resume: str) -> Iterator[Page]:
+    """Only the last page of a window closes it; one without any records is a page all the same."""
+    held = next(found, Page())
+    for page in found:
+        yield structs.replace(held, label=label)
+        held = page
+    yield structs.replace(held, label=label, resume=resume)

@@ -1,0 +1,125 @@
+"""A bulk read by cursor that can be taken up again after any of its pages, in another process too.
+
+Square's cursors are bound to the body of their query and live about five minutes after their last use, so a place
+that is older, or of another query, is lost: the read begins again (``ResumeLost``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from typing import Generic, TypeVar
+
+import msgspec
+
+from app.domain import Change, Kind, Page, Record
+from app.errors import Refused
+from app.sources.base import ResumeLost
+from app.sources.labels import numbered
+from app.sources.square import wire
+
+CURSOR_LIFE = timedelta(minutes=5)
+
+Reply = TypeVar("Reply", bound=wire.Reply)
+
+
+class Place(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where a read stands: ``page`` pages lie behind it, ``cursor`` leads on in query number ``part``.
+
+    Without a cursor the part begins; behind the last part only the last page is left. ``given`` is when the cursor
+    came. ``span`` (both ends of an order search) and ``mark`` (the watermark seen) belong to the time the whole
+    read began.
+    """
+
+    query: str
+    given: datetime
+    page: int = 0
+    part: int = 0
+    cursor: str | None = None
+    span: tuple[str, str] | None = None
+    mark: str | None = None
+
+
+def place_of(resume: str | None) -> Place | None:
+    """The place a token stands for, ``None`` for no token; raises ``ResumeLost`` for one that is none of ours."""
+    if resume is None:
+        return None
+    try:
+        return msgspec.json.decode(resume, type=Place)
+    except msgspec.DecodeError as error:
+        raise ResumeLost(f"{resume[:40]!r} is no place in a read: {error}") from error
+
+
+class Walk(Generic[Reply]):
+    """The replies to some queries, one query after the other, and the pages made of them.
+
+    ``ask`` gives the pages of one query, from a cursor on if there is one; ``read`` says which read it is, so that
+    another read's token is refused. Whoever walks sets ``mark`` before it makes the page.
+    """
+
+    def __init__(
+        self,
+        kind: Kind,
+        read: str,
+        ask: Callable[[wire.Json, str | None], Iterator[Reply]],
+        bodies: Sequence[wire.Json],
+        place: Place | None,
+        span: tuple[str, str] | None = None,
+    ) -> None:
+        self.mark = place.mark if place else None
+        self._kind = kind
+        self._ask = ask
+        self._bodies = bodies
+        self._place = place or Place("", datetime.now(UTC))
+        self._resumed = place is not None
+        self._query = _digest(f"{kind} {read}", bodies)
+        self._span = span
+
+    def replies(self) -> Iterator[Reply]:
+        """Every reply from the place on. Raises ``ResumeLost`` before the first one."""
+        self._refuse_lost()
+        start = self._place
+        for part in range(start.part, len(self._bodies)):
+            cursor = start.cursor if part == start.part else None
+            for reply in self._after(cursor, self._bodies[part]):
+                self._step(part, reply)
+                yield reply
+
+    def page(self, records: Sequence[Record] = (), changes: Sequence[Change] = ()) -> Page:
+        """What the latest reply showed."""
+        token = msgspec.json.encode(msgspec.structs.replace(self._place, mark=self.mark)).decode()
+        return Page(records, changes, label=numbered(self._kind, self._place.page), resume=token)
+
+    def _refuse_lost(self) -> None:
+        if not self._resumed:
+            return
+        if self._place.query != self._query:
+            raise ResumeLost(f"a place in another read than this one of {self._kind}")
+        age = datetime.now(UTC) - self._place.given
+        if self._place.cursor is not None and age > CURSOR_LIFE:
+            raise ResumeLost(f"the cursor is {age.total_seconds():.0f} s old, Square's live for 300")
+
+    def _after(self, cursor: str | None, body: wire.Json) -> Iterator[Reply]:
+        replies = self._ask(body, cursor)
+        if cursor is not None:
+            try:
+                yield next(replies)
+            except (wire.CursorRefused, Refused) as error:
+                raise ResumeLost(f"Square does not take the cursor any more ({error})") from error
+        yield from replies
+
+    def _step(self, part: int, reply: Reply) -> None:
+        self._place = Place(
+            query=self._query,
+            given=datetime.now(UTC),
+            page=self._place.page + 1,
+            part=part if reply.cursor else part + 1,
+            cursor=reply.cursor or None,
+            span=self._span,
+        )
+
+
+def _digest(read: str, bodies: Sequence[wire.Json]) -> str:
+    """Another location, another account of time: another read."""
+    return blake2b(msgspec.json.encode([read, list(bodies)], order="deterministic"), digest_size=12).hexdigest()

@@ -1,0 +1,119 @@
+"""How a question about the data is asked: one statement finds the rows once, its checks count and sample them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection
+
+from app.domain import WHOLE, quantity
+from app.stores.columns import moment_from
+from app.stores.statements import Statement
+
+LAG = timedelta(minutes=1)
+"""How long a change may take to arrive in all connections before a difference counts."""
+
+STALE_AFTER = timedelta(days=7)
+LONG_OWED = timedelta(hours=1)
+RECENT_ORDERS = timedelta(days=7)
+
+
+class Finding(NamedTuple):
+    """What a check found: how many, and some of them as JSON-ready mappings."""
+
+    check: str
+    rows: int
+    samples: list[dict[str, Any]]
+
+
+class Span(NamedTuple):
+    """The moments that the questions ask about.
+
+    What was written before ``quiet`` has had the time to arrive everywhere; ``stale`` is how far back a row must have
+    been read, ``patience`` since when an owed item waits too long, ``recent`` from when on orders are looked at.
+    """
+
+    quiet: datetime
+    stale: datetime
+    patience: datetime
+    recent: datetime
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that can be wrong: the found rows for which ``where`` holds, told by the columns it ``shows``."""
+
+    name: str
+    shows: tuple[str, ...]
+    where: str = "1 = 1"
+
+
+class Question:
+    """Common table expressions, the last named ``found``, and the checks that count and sample it.
+
+    Parameters are ``:connection``, ``:samples`` and the fields of ``Span``. Columns whose name ends in ``on_hand`` or
+    ``quantity`` are exact amounts, those that end in ``_at`` moments.
+    """
+
+    def __init__(self, tables: str, checks: Sequence[Check]) -> None:
+        self.checks = tuple(checks)
+        parts = " UNION ALL ".join(_part(number, check, self._columns()) for number, check in enumerate(checks))
+        self._statement = Statement(f"WITH {tables} {parts}")
+
+    def ask(self, conn: Connection, connection: str, span: Span, samples: int) -> list[Finding]:
+        """What each check finds, with at most so many samples."""
+        asked = {"connection": connection, "samples": max(samples, 1), **span._asdict()}
+        rows = self._statement.run(conn, asked)
+        return [_finding(check, number, rows, self._columns(), samples) for number, check in enumerate(self.checks)]
+
+    def _columns(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name for check in self.checks for name in check.shows))
+
+
+_OLDEST_LOOK = Statement(
+    f"""
+    SELECT min(first_seen_at) FROM owed_items WHERE external_id = '{WHOLE}' AND kind IN ('product', 'stock')
+    """
+)
+
+
+def span(conn: Connection, now: datetime) -> Span:
+    """The moments as of ``now``.
+
+    While some connection is still to be looked at as a whole, nothing later than what announced that look counts as
+    arrived.
+    """
+    look = moment_from(_OLDEST_LOOK.run(conn, {})[0][0])
+    arrived = now if look is None else min(look, now)
+    return Span(arrived - LAG, now - STALE_AFTER, now - LONG_OWED, now - RECENT_ORDERS)
+
+
+def _part(number: int, check: Check, columns: Sequence[str]) -> str:
+    """A check's samples, each with the count of all; no rows when it finds nothing."""
+    counted = f"(SELECT count(*) FROM found WHERE {check.where}) AS total"
+    return f"""
+        SELECT * FROM (SELECT {number} AS number, {counted}, {", ".join(columns)}
+                       FROM found WHERE {check.where} ORDER BY {", ".join(check.shows)} LIMIT :samples) AS part_{number}
+    """
+
+
+def _finding(check: Check, number: int, rows: Sequence[Any], columns: Sequence[str], samples: int) -> Finding:
+    mine = [row for row in rows if row[0] == number]
+    told = [dict(zip(columns, row[2:], strict=True)) for row in mine[:samples]]
+    shown = [{name: _plain(name, row[name]) for name in check.shows} for row in told]
+    return Finding(check.name, int(mine[0][1]) if mine else 0, shown)
+
+
+def _plain(name: str, value: Any) -> Any:
+    if value is None:
+        return None
+    if name.endswith("_at"):
+        moment = moment_from(value)
+        return None if moment is None else moment.isoformat()
+    if isinstance(value, Decimal) or name.endswith(("on_hand", "quantity")):
+        return str(quantity(str(value)))
+    return value

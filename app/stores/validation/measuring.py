@@ -1,0 +1,43 @@
+"""All questions, asked one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from sqlalchemy import Connection
+
+from app.domain import Kind
+from app.stores.validation import between, inside
+from app.stores.validation.asking import Finding, Question, Span
+
+_QUESTIONS = (
+    inside.DUPLICATES,
+    inside.NEAR_DUPLICATES,
+    inside.NEGATIVE_STOCK,
+    inside.MISSING_FIELDS,
+    inside.STOCK_ORPHANS,
+    inside.CATEGORY_ORPHANS,
+    inside.ORDER_ORPHANS,
+    inside.LONG_OWED,
+)
+
+
+def questions(confirmed: Collection[Kind]) -> tuple[Question, ...]:
+    """Every question; rows of ``confirmed`` kinds are as fresh as the complete read that confirmed them."""
+    unconfirmed = [kind for kind in Kind if kind not in confirmed]
+    return (*_QUESTIONS, inside.not_read(unconfirmed), between.MISMATCHES)
+
+
+CHECKS = tuple(check.name for question in questions(()) for check in question.checks)
+"""The names of all checks, in the order of the findings."""
+
+
+def measure(
+    conn: Connection, connection: str, span: Span, *, confirmed: Collection[Kind] = (), samples: int = 5
+) -> list[Finding]:
+    """What every check finds now, with at most ``samples`` each.
+
+    ``confirmed`` are the kinds that were read completely since ``span.stale``: such a read rewrites only what
+    differs, and yet speaks for every row.
+    """
+    return [finding for question in questions(confirmed) for finding in question.ask(conn, connection, span, samples)]

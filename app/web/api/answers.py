@@ -1,0 +1,70 @@
+"""What the API answers, where an answer has a frame of its own; the rest is as the flows give it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+Row = dict[str, Any]
+Next = Annotated[str, Meta(description="where the next page is; null after the last")]
+
+
+class RunLink(msgspec.Struct, frozen=True):
+    """A run as it is now, and where to watch it."""
+
+    run: Annotated[Row, Meta(examples=[{"id": 7, "strategy": "smart", "status": "idle"}])]
+    href: Annotated[str, Meta(examples=["/api/sync-shop/runs/7"])]
+
+
+class Owed(msgspec.Struct, frozen=True, rename="camel"):
+    """An item that will be fetched as soon as a worker is free."""
+
+    connection: str
+    kind: str
+    external_id: str
+
+
+class OwedItems(msgspec.Struct, frozen=True):
+    """The items owed now."""
+
+    owed: list[Owed]
+
+
+class Rows(msgspec.Struct, frozen=True):
+    """A page of rows, newest first."""
+
+    rows: list[Row]
+    next: Next | None
+
+
+class CriticalItems(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A page of critical listings by their id; ``counts`` of all, and when they were counted."""
+
+    counts: dict[str, int]
+    found_at: str
+    age_seconds: float
+    took_ms: int
+    rows: list[Row]
+    next: Next | None
+
+
+class Differences(msgspec.Struct, frozen=True):
+    """A page of differences; ``summary`` counts those of the run that was asked for."""
+
+    rows: list[Row]
+    summary: list[Row] | None
+    next: Next | None
+
+
+class StuckRuns(msgspec.Struct, frozen=True):
+    """The runs that were found stuck by this very look, and are failed now."""
+
+    failed: list[RunLink]
+
+
+class Jobs(msgspec.Struct, frozen=True):
+    """Every job of a connection and when it is due."""
+
+    jobs: list[Row]

@@ -1,0 +1,141 @@
+"""What the API is asked: path, query and body of each operation, as strict structs in camel case."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from app.domain import STATUS_SPELLINGS, Kind, Options, Strategy
+
+Text = Annotated[str, Meta(min_length=1, max_length=500, pattern=r"^[^\x00]*$")]  # no database keeps a NUL in a text
+RunId = Annotated[int, Meta(ge=1, le=2**63 - 1, description="a run's number")]
+RowId = Annotated[int, Meta(ge=1, le=2**63 - 1, description='continue after this row; "next" of a page has it')]
+Most = Annotated[int, Meta(ge=1, le=500, description="most rows of a page")]
+Moment = Annotated[datetime, Meta(tz=True, description="a moment with its time zone: 2026-11-22T00:00:00Z")]
+Spelling = Annotated[str, Meta(pattern=f"^({'|'.join(STATUS_SPELLINGS)})$")]
+Year = Annotated[int, Meta(ge=1990, le=2100, description="only records last modified in this year")]
+Records = Annotated[int, Meta(ge=1, le=1_000_000_000, description="end after so many records")]
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """Nothing beyond the connection."""
+
+
+class RunOptions(Options, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, rename="camel"):
+    """What narrows a run. ``from`` and ``to`` are business days, both included; ``dryRun`` writes nothing."""
+
+    filter_year: Year | None = None
+    modified_since: Moment | None = None
+    limit: Records | None = None
+    category: Text | None = None
+    first: Annotated[date, Meta(description="first business day")] | None = msgspec.field(default=None, name="from")
+    last: Annotated[date, Meta(description="last business day")] | None = msgspec.field(default=None, name="to")
+
+    def options(self) -> Options:
+        """They, as the flows know them."""
+        return Options(**{name: getattr(self, name) for name in Options.__struct_fields__})
+
+
+class StartRun(RunOptions, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, rename="camel"):
+    """A run by its strategy; ``smart`` chooses one itself and says why."""
+
+    strategy: Strategy = Strategy.SMART
+
+
+class OfRun(Asked, frozen=True, kw_only=True):
+    """One run."""
+
+    id: RunId
+
+
+class OfItem(Asked, frozen=True, kw_only=True):
+    """One item, by the id it has at its source; a product with its stock unless a kind is named."""
+
+    external_id: Text
+    kind: Kind | UnsetType = UNSET
+
+
+class Days(Asked, frozen=True, kw_only=True):
+    """The span of the figures."""
+
+    days: Annotated[int, Meta(ge=1, le=366, description="so many days back")] = 7
+
+
+class Samples(Asked, frozen=True, kw_only=True):
+    """How much evidence to show, and whether to look now although somebody looked minutes ago."""
+
+    samples: Annotated[int, Meta(ge=0, le=100, description="most samples of each finding")] = 5
+    anew: bool = False
+
+
+class CriticalPage(Asked, frozen=True, kw_only=True):
+    """A page of listings that are out of stock or low; ``anew`` counts now although somebody did a minute ago."""
+
+    limit: Most = 50
+    after: Text | UnsetType = UNSET
+    anew: bool = False
+
+
+class HistoryPage(Asked, frozen=True, kw_only=True):
+    """A page of runs; ``status`` also in older spellings."""
+
+    status: Spelling | UnsetType = UNSET
+    strategy: Strategy | UnsetType = UNSET
+    cause: Text | UnsetType = UNSET
+    since: Moment | UnsetType = UNSET
+    until: Moment | UnsetType = UNSET
+    dry: bool | UnsetType = UNSET
+    limit: Most = 50
+    before_id: RowId | UnsetType = UNSET
+
+
+class FailedItemsPage(Asked, frozen=True, kw_only=True):
+    """A page of items that runs could not sync; with ``resolved`` also those that a later run mended."""
+
+    run_id: RunId | UnsetType = UNSET
+    category: Text | UnsetType = UNSET
+    resolved: bool = False
+    limit: Most = 50
+    before_id: RowId | UnsetType = UNSET
+
+
+class DriftPage(Asked, frozen=True, kw_only=True):
+    """A page of differences that runs found."""
+
+    run_id: RunId | UnsetType = UNSET
+    kind: Kind | UnsetType = UNSET
+    cause: Text | UnsetType = UNSET
+    change: Text | UnsetType = UNSET
+    since: Moment | UnsetType = UNSET
+    limit: Most = 50
+    before_id: RowId | UnsetType = UNSET
+
+
+class EditSchedule(Asked, frozen=True, kw_only=True):
+    """When a job runs by itself; what is not said stays as it is."""
+
+    job: Text
+    cron: Text | UnsetType = UNSET
+    timezone: Text | UnsetType = UNSET
+    enabled: bool | UnsetType = UNSET
+
+
+def filters(asked: Asked) -> dict[str, Any]:
+    """The fields that were set, by the names the stores know."""
+    return {name: value for name, value in msgspec.structs.asdict(asked).items() if value is not UNSET}
+
+
+def check(asked: msgspec.Struct) -> None:
+    """Raise ``ValueError`` for a moment that no calendar in UTC has (year 1 or 9999, far from Greenwich)."""
+    for field in msgspec.structs.fields(asked):
+        value = getattr(asked, field.name)
+        if isinstance(value, datetime):
+            try:
+                value.astimezone(UTC)
+            except OverflowError:
+                raise ValueError(
+                    f"`{field.encode_name}` is out of range; right would be 2026-11-22T00:00:00Z"
+                ) from None

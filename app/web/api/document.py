@@ -1,0 +1,127 @@
+"""The OpenAPI 3.1 document, from the table of operations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import version
+from typing import Any
+
+import msgspec
+
+from app.web.api.operation import Operation
+from app.web.api.problems import JSON, Failure
+from app.web.api.table import OPERATIONS
+
+_REF = "#/components/schemas/{name}"
+
+ERRORS: Mapping[int, str] = {
+    400: "the request is not readable, or a value or name is wrong; the message says what would be right",
+    404: "there is no such connection or run",
+    408: "the body did not arrive in time",
+    409: "another run of the connection is active; details say which",
+    413: "the body is too large",
+    422: "it was understood, and cannot be done",
+    503: "the database did not answer; try again after Retry-After seconds",
+}
+ALWAYS = (400, 404, 503)
+
+_PLAIN = {
+    "/healthz": ("alive", "Does the process answer?", "it does"),
+    "/": ("overview", "What is held and owed", "per connection: rows, owed items, last event and run"),
+    "/openapi.json": ("document", "This document", "the document"),
+}
+
+_TEXT = {"text/plain": {"schema": {"type": "string"}}}
+
+
+def document(connections: Sequence[str]) -> dict[str, Any]:
+    """The document of an installation with these connections, as JSON-ready values."""
+    answers = [one.answers for one in OPERATIONS]
+    bodies = [one.asks for one in OPERATIONS if one.in_body]
+    types = list(dict.fromkeys([*answers, *bodies, Failure]))
+    shapes, components = msgspec.json.schema_components(types, ref_template=_REF)
+    schema_of = dict(zip(types, shapes, strict=True))
+    paths: dict[str, dict[str, Any]] = {path: {"get": _plain(*told)} for path, told in _PLAIN.items()}
+    paths["/readyz"] = {"get": _readiness()}
+    paths["/metrics"] = {"get": _plain("prometheus", "All figures for Prometheus", "its text format", _TEXT)}
+    for one in OPERATIONS:
+        told = _operation(one, schema_of, _parameters(one, connections, components))
+        paths.setdefault(one.url, {})[one.method.lower()] = told
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Tallyhook",
+            "version": version("tallyhook"),
+            "description": "Bulk runs and the state of every connection. Times are UTC, quantities decimal texts.",
+        },
+        "paths": paths,
+        "components": {"schemas": components},
+    }
+
+
+def _operation(
+    operation: Operation, schema_of: Mapping[Any, Any], parameters: list[dict[str, Any]]
+) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "operationId": operation.name,
+        "summary": operation.summary,
+        "parameters": parameters,
+        "responses": _responses(operation, schema_of),
+    }
+    if operation.in_body:
+        needed = any(field.required for field in msgspec.structs.fields(operation.asks))
+        told["requestBody"] = {"required": needed, "content": _json(schema_of[operation.asks])}
+    return told
+
+
+def _responses(operation: Operation, schema_of: Mapping[Any, Any]) -> dict[str, Any]:
+    failure = _json(schema_of[Failure])
+    good = {"description": operation.says, "content": _json(schema_of[operation.answers])}
+    if operation.status == 202 and "run" in getattr(operation.answers, "__struct_fields__", ()):
+        good["headers"] = {"Location": {"description": "where to watch the run", "schema": {"type": "string"}}}
+    bad = {
+        str(status): {"description": ERRORS[status], "content": failure} for status in (*ALWAYS, *operation.errors)
+    }
+    other = {"description": "any other error", "content": failure}
+    return {str(operation.status): good, **dict(sorted(bad.items())), "default": other}
+
+
+def _parameters(operation: Operation, connections: Sequence[str], components: dict[str, Any]) -> list[dict[str, Any]]:
+    """The parameters of an operation; the enumerations they use are added to the components."""
+    listed = list(operation.parameters())
+    shapes, used = msgspec.json.schema_components([field.type for *_, field in listed], ref_template=_REF)
+    components.update(used)
+    told = [_parameter(name, place, shape, field) for (name, place, field), shape in zip(listed, shapes, strict=True)]
+    return [_connection(connections), *told]
+
+
+def _parameter(name: str, place: str, shape: dict[str, Any], field: msgspec.structs.FieldInfo) -> dict[str, Any]:
+    schema = dict(shape)
+    told = {"name": name, "in": place, "required": place == "path"}
+    if "description" in schema:
+        told["description"] = schema.pop("description")
+    if field.default not in (msgspec.NODEFAULT, msgspec.UNSET):
+        schema["default"] = field.default
+    return {**told, "schema": schema}
+
+
+def _connection(connections: Iterable[str]) -> dict[str, Any]:
+    known = list(connections)
+    schema: dict[str, Any] = {"type": "string", "enum": known} if known else {"type": "string", "minLength": 1}
+    described = "the connection's slug"
+    return {"name": "connection", "in": "path", "required": True, "description": described, "schema": schema}
+
+
+def _plain(name: str, summary: str, says: str, content: Any = None) -> dict[str, Any]:
+    answer = {"description": says, "content": content or _json({"type": "object"})}
+    return {"operationId": name, "summary": summary, "responses": {"200": answer}}
+
+
+def _readiness() -> dict[str, Any]:
+    told = _plain("ready", "Can it do its work?", "it can; each check's finding")
+    told["responses"]["503"] = {**told["responses"]["200"], "description": "it cannot; each check's finding"}
+    return told
+
+
+def _json(schema: Any) -> dict[str, Any]:
+    return {JSON: {"schema": schema}}

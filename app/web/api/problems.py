@@ -1,0 +1,95 @@
+"""Errors as answers: ``{"error": {"code", "message", "details"}}`` with the status that fits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import structlog
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.errors import Permanent, Transient
+from app.stores.engine import DATABASE_ERRORS
+
+JSON = "application/json"
+
+CODES: Mapping[int, str] = {404: "not_found", 405: "method_not_allowed"}
+
+log = structlog.get_logger()
+
+
+class Error(msgspec.Struct):
+    """What went wrong: ``code`` for programs, ``message`` for people, ``details`` where there is more to say."""
+
+    code: str
+    message: str
+    details: Any = None
+
+
+class Failure(msgspec.Struct):
+    """The body of every answer that is an error."""
+
+    error: Error
+
+
+class Problem(Exception):
+    """An answer that is an error."""
+
+    def __init__(
+        self, status: int, code: str, message: str, details: Any = None, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.error = Error(code, message, details)
+        self.headers = headers
+
+    def response(self) -> Response:
+        """It as a response."""
+        content = msgspec.json.encode(Failure(self.error))
+        return Response(content, self.status, self.headers, JSON)
+
+
+def problem_of(error: Exception) -> Problem:
+    """The answer to whatever was raised; only what nobody foresaw is a 500, and is logged."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, Permanent):
+        return Problem(422, "refused", str(error))
+    if isinstance(error, Transient):
+        return unavailable(str(error), error.retry_after)
+    if isinstance(error, DATABASE_ERRORS):
+        log.error("api_without_database", error=f"{type(error).__name__}: {error}")
+        return unavailable("the database did not answer; try again")
+    log.error("api_failed", exc_info=error)
+    return Problem(500, "internal", "this is a fault of ours; the log says more")
+
+
+def unavailable(message: str, retry_after: float | None = None) -> Problem:
+    """503, and when to come back."""
+    return Problem(503, "unavailable", message, headers={"Retry-After": str(max(1, round(retry_after or 2)))})
+
+
+def problem_handlers() -> dict[Any, Any]:
+    """What the whole application says to unknown paths, wrong methods and faults of its own."""
+
+    async def not_served(request: Request, error: Exception) -> Response:
+        if not isinstance(error, HTTPException):
+            raise error
+        return _not_served(request, error).response()
+
+    async def failed(request: Request, error: Exception) -> Response:
+        return problem_of(error).response()
+
+    return {HTTPException: not_served, Exception: failed}
+
+
+def _not_served(request: Request, error: HTTPException) -> Problem:
+    messages = {
+        404: f"nothing is served at {request.url.path}; /openapi.json tells what is",
+        405: f"{request.method} is not served here; there are {(error.headers or {}).get('Allow', 'others')}",
+    }
+    message = messages.get(error.status_code, error.detail)
+    return Problem(error.status_code, CODES.get(error.status_code, "refused"), message, headers=error.headers)

@@ -1,0 +1,129 @@
+"""Operations that answer questions; every figure comes from the database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from app.domain import status_of
+from app.flows import condition, critical, metrics, schedules, validate
+from app.flows.deps import Deps
+from app.flows.runs_view import run_view
+from app.stores import failed_items, history
+from app.web.api.answers import CriticalItems, Differences, Jobs, Rows
+from app.web.api.asked import (
+    Asked,
+    CriticalPage,
+    Days,
+    DriftPage,
+    EditSchedule,
+    FailedItemsPage,
+    HistoryPage,
+    Samples,
+    filters,
+)
+from app.web.api.spelling import camel
+
+
+def status(deps: Deps, connection: str, asked: Asked) -> dict[str, Any]:
+    """What the connection holds, owes and does now."""
+    return _object(condition.condition(deps, connection))
+
+
+def health(deps: Deps, connection: str, asked: Asked) -> dict[str, Any]:
+    """Whether all is well, and in words what is not."""
+    return _object(condition.health(deps, connection))
+
+
+def show_metrics(deps: Deps, connection: str, asked: Days) -> dict[str, Any]:
+    """What the last days come to."""
+    return _object(metrics.metrics(deps, connection, asked.days))
+
+
+def show_validation(deps: Deps, connection: str, asked: Samples) -> dict[str, Any]:
+    """Whether the data is right."""
+    return _object(validate.validate(deps, connection, samples=asked.samples, anew=asked.anew))
+
+
+def show_history(deps: Deps, connection: str, asked: HistoryPage) -> Rows:
+    """Runs, newest first."""
+    wanted = filters(asked)
+    if "status" in wanted:
+        wanted["status"] = status_of(wanted["status"])
+    with deps.database.read() as conn:
+        found = history.runs_page(conn, connection, **_one_more(wanted))
+    rows, following = _page(f"/api/sync-{quote(connection)}/history", asked, found, _before_last)
+    return Rows([camel(run_view(run, deps.now())) for run in rows], following)
+
+
+def show_failed_items(deps: Deps, connection: str, asked: FailedItemsPage) -> Rows:
+    """Items that runs could not sync, newest first."""
+    with deps.database.read() as conn:
+        found = failed_items.page(conn, connection, **_one_more(filters(asked)))
+    rows, following = _page(f"/api/sync-{quote(connection)}/failed-items", asked, found, _before_last)
+    return Rows(camel(rows), following)
+
+
+def show_drift(deps: Deps, connection: str, asked: DriftPage) -> Differences:
+    """Differences that runs found, newest first; the rows a dry run would write are such differences."""
+    wanted = filters(asked)
+    with deps.database.read() as conn:
+        found = history.drift_page(conn, connection, **_one_more(wanted))
+        summary = history.drift_summary(conn, connection, wanted["run_id"]) if "run_id" in wanted else None
+    rows, following = _page(f"/api/sync-{quote(connection)}/drift", asked, found, _before_last)
+    return Differences(camel(rows), camel(summary), following)
+
+
+def show_critical(deps: Deps, connection: str, asked: CriticalPage) -> CriticalItems:
+    """Listings that are out of stock or low, by their id."""
+    told, items = critical.page(deps, connection, **_one_more(filters(asked)))
+    after = lambda rows: {"after": rows[-1]["external_id"]}  # noqa: E731 - named like its neighbour below
+    rows, following = _page(
+        f"/api/sync-{quote(connection)}/critical", asked, [item._asdict() for item in items], after
+    )
+    return CriticalItems(rows=camel(rows), next=following, **told)
+
+
+def show_schedule(deps: Deps, connection: str, asked: Asked) -> Jobs:
+    """Every job and its next times."""
+    return Jobs(camel(schedules.show(deps, connection)))
+
+
+def edit_schedule(deps: Deps, connection: str, asked: EditSchedule) -> dict[str, Any]:
+    """Set when a job runs; what is not said stays."""
+    kept = {row["job"]: row for row in schedules.show(deps, connection)}.get(asked.job, {})
+    wanted = {"cron": "", "timezone": "UTC", "enabled": True, **kept, **filters(asked)}
+    edited = (wanted["cron"], wanted["timezone"], wanted["enabled"])
+    return _object(schedules.save(deps, connection, asked.job, *edited))
+
+
+def _object(told: Mapping[str, Any]) -> dict[str, Any]:
+    renamed: dict[str, Any] = camel(told)
+    return renamed
+
+
+def _one_more(wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """One row more than the page holds tells whether there is another page."""
+    return {**wanted, "limit": wanted["limit"] + 1}
+
+
+def _page(
+    path: str,
+    asked: Any,
+    found: Sequence[dict[str, Any]],
+    after: Callable[[Sequence[dict[str, Any]]], dict[str, Any]],
+) -> tuple[list[dict[str, Any]], str | None]:
+    """The rows of a page, and where the next one is."""
+    rows = list(found[: asked.limit])
+    if len(found) <= asked.limit:
+        return rows, None
+    query = {**msgspec.to_builtins(asked), **after(rows)}
+    spelled = {name: str(value).lower() if isinstance(value, bool) else value for name, value in query.items()}
+    return rows, f"{path}?{urlencode(spelled)}"
+
+
+def _before_last(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    return {"beforeId": rows[-1]["id"]}

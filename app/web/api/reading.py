@@ -1,0 +1,154 @@
+"""A request becomes what is asked, or a 400 that says what would be right."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qsl, unquote_to_bytes
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+
+from app.web.api.asked import check
+from app.web.api.operation import Operation
+from app.web.api.problems import Problem
+from app.web.webhooks import Limits
+
+MOST_PARAMETERS = 100
+
+_read = msgspec.json.Decoder(float_hook=lambda text: _whole(float(text))).decode
+_NUMBER = re.compile(r"-?[0-9]{1,19}")
+_PLACE = re.compile(r"at `\$\.(\w+)")
+
+
+async def asked_by(request: Request, operation: Operation, limits: Limits) -> Any:
+    """What the request asks; raises ``Problem``."""
+    _check_path(request)
+    if operation.in_body:
+        _query(request, {})
+        return _decoded(operation, await _body(request, limits))
+    return _of_parameters(operation, request)
+
+
+def _check_path(request: Request) -> None:
+    """The server replaces what is not UTF-8; an item by another name than the one meant must not be fetched."""
+    try:
+        unquote_to_bytes(request.scope["raw_path"]).decode()
+    except UnicodeDecodeError:
+        raise _bad("the path is not UTF-8") from None
+
+
+def _of_parameters(operation: Operation, request: Request) -> Any:
+    fields = {name: field for name, _, field in operation.parameters()}
+    in_path = {name: request.path_params[name] for name in operation.in_path() & fields.keys()}
+    given = {**_query(request, fields.keys() - in_path.keys()), **in_path}
+    read = {fields[name].name: _value(operation, name, fields[name].type, text) for name, text in given.items()}
+    return _checked(operation.asks(**read))
+
+
+def _query(request: Request, names: Any) -> dict[str, str]:
+    try:
+        text = request.scope["query_string"].decode("ascii")
+        pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MOST_PARAMETERS)
+    except ValueError:
+        raise _bad(f"the query must be URL-encoded UTF-8 with at most {MOST_PARAMETERS} parameters") from None
+    for name, _ in pairs:
+        if name not in names:
+            raise _bad(f"unknown parameter `{name}`; there are {', '.join(sorted(names)) or 'none'}")
+    if len(dict(pairs)) < len(pairs):
+        raise _bad("a parameter is given twice")
+    return dict(pairs)
+
+
+def _value(operation: Operation, name: str, type_: Any, text: str) -> Any:
+    """A parameter's value: the text itself where a text is wanted, else the number or truth it spells."""
+    for value in (text, _literal(text)):
+        try:
+            return msgspec.convert(value, type_)
+        except msgspec.ValidationError as error:
+            wrong = str(error)
+    raise _bad(f"{wrong} - at `{name}`{_choices(operation, name)}")
+
+
+def _literal(text: str) -> Any:
+    if _NUMBER.fullmatch(text):
+        return int(text)
+    return {"true": True, "false": False}.get(text, text)
+
+
+async def _body(request: Request, limits: Limits) -> bytes:
+    declared = request.headers.get("content-length", "")
+    if declared.isascii() and declared.isdigit() and (len(declared) > 18 or int(declared) > limits.body):
+        raise _too_large(limits)
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(limits.seconds):
+            async for chunk in request.stream():
+                chunks.append(chunk)
+                size += len(chunk)
+                if size > limits.body:
+                    raise _too_large(limits)
+    except TimeoutError:
+        raise Problem(408, "too_slow", f"the body must arrive within {limits.seconds:g} s") from None
+    except ClientDisconnect:
+        raise Problem(400, "cut_short", "the sender went away before the body was complete") from None
+    return b"".join(chunks)
+
+
+def _decoded(operation: Operation, body: bytes) -> Any:
+    try:
+        return _checked(msgspec.convert(_read(body.strip() or b"{}"), operation.asks))
+    except msgspec.ValidationError as error:
+        if isinstance(error.__cause__, ValueError):  # each value is right, but not beside the others
+            raise Problem(422, "refused", str(error)) from None
+        place = _PLACE.search(str(error))
+        raise _bad(f"{error}{_choices(operation, place[1] if place else None)}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise _bad(f"the body must be a JSON object with {_names(operation)}, in UTF-8") from None
+
+
+def _whole(number: float) -> float | int:
+    """2026.0 is an integer to JSON Schema, and to every language that has only one sort of number."""
+    return int(number) if number.is_integer() else number
+
+
+def _checked(asked: Any) -> Any:
+    try:
+        check(asked)
+    except ValueError as error:
+        raise _bad(str(error)) from None
+    return asked
+
+
+def _choices(operation: Operation, name: str | None) -> str:
+    """What would be right: the values of a field that has only some, or the fields there are."""
+    if name is None:
+        return f"; there are {_names(operation)}"
+    types = {field.encode_name: field.type for field in msgspec.structs.fields(operation.asks)}
+    enums = list(_enums(msgspec.json.schema(types[name]))) if name in types else []
+    return f"; there are {', '.join(map(str, enums))}" if enums else ""
+
+
+def _enums(schema: Any) -> Any:
+    """The values of every enumeration in a schema."""
+    if isinstance(schema, Mapping):
+        yield from schema.get("enum", ())
+        schema = list(schema.values())
+    if isinstance(schema, list):
+        for part in schema:
+            yield from _enums(part) if isinstance(part, (Mapping, list)) else ()
+
+
+def _names(operation: Operation) -> str:
+    return ", ".join(field.encode_name for field in msgspec.structs.fields(operation.asks))
+
+
+def _bad(message: str) -> Problem:
+    return Problem(400, "bad_request", message)
+
+
+def _too_large(limits: Limits) -> Problem:
+    return Problem(413, "too_large", f"a body may have at most {limits.body} bytes")

@@ -1,0 +1,86 @@
+"""Operations that ask for work: start a run, stop it, go on with it, have one item fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote
+
+from app.domain import WHOLE, Cause, Options, Strategy
+from app.errors import Refused
+from app.flows.deps import Deps
+from app.flows.request_run import cancel_run, request_item, request_run, resume_run
+from app.flows.request_run import check_stuck as fail_stuck
+from app.flows.runs_view import run_view
+from app.stores import runs
+from app.web.api.answers import Owed, OwedItems, RunLink, StuckRuns
+from app.web.api.asked import Asked, OfItem, OfRun, RunOptions, StartRun, filters
+from app.web.api.problems import Problem
+from app.web.api.spelling import camel
+
+
+def start_run(deps: Deps, connection: str, asked: StartRun) -> RunLink:
+    """Start a run by its strategy."""
+    return _start(deps, connection, asked.strategy, asked.options())
+
+
+def starting(strategy: Strategy) -> Callable[[Deps, str, RunOptions], RunLink]:
+    """What starts a run of one strategy."""
+
+    def start(deps: Deps, connection: str, asked: RunOptions) -> RunLink:
+        return _start(deps, connection, strategy, asked.options())
+
+    start.__name__ = f"start_{strategy}_run"
+    return start
+
+
+def show_run(deps: Deps, connection: str, asked: OfRun) -> dict[str, Any]:
+    """A run as it is now."""
+    return link(deps, connection, asked.id).run
+
+
+def cancel(deps: Deps, connection: str, asked: OfRun) -> RunLink:
+    """Stop an active run; one that was cancelled already stays so."""
+    status = link(deps, connection, asked.id).run["status"]
+    if not cancel_run(deps, connection, asked.id) and status != "cancelled":
+        now = link(deps, connection, asked.id).run["status"]
+        raise Refused(f"run {asked.id} is {now}; only an active run can be cancelled")
+    return link(deps, connection, asked.id)
+
+
+def resume(deps: Deps, connection: str, asked: OfRun) -> RunLink:
+    """Let a failed or cancelled run go on where it stopped."""
+    link(deps, connection, asked.id)
+    resume_run(deps, connection, asked.id)
+    return link(deps, connection, asked.id)
+
+
+def sync_item(deps: Deps, connection: str, asked: OfItem) -> OwedItems:
+    """Have one item fetched now."""
+    if asked.external_id == WHOLE:
+        raise Refused(f"{WHOLE!r} is no item's id; a run reads a whole kind")
+    named = filters(asked)
+    keys = request_item(deps, connection, named["external_id"], named.get("kind"))
+    return OwedItems([Owed(*key) for key in keys])
+
+
+def check_stuck(deps: Deps, connection: str, asked: Asked) -> StuckRuns:
+    """Fail the runs whose worker is gone."""
+    with_others = fail_stuck(deps)
+    with deps.database.read() as conn:
+        found = [runs.get(conn, run_id) for run_id in with_others]
+    mine = [run["id"] for run in found if run is not None and run["connection"] == connection]
+    return StuckRuns([link(deps, connection, run_id) for run_id in mine])
+
+
+def link(deps: Deps, connection: str, run_id: int) -> RunLink:
+    """A run of the connection and its address; raises a 404 when there is none."""
+    with deps.database.read() as conn:
+        run = runs.get(conn, run_id)
+    if run is None or run["connection"] != connection:
+        raise Problem(404, "unknown_run", f"connection {connection!r} has no run {run_id}")
+    return RunLink(camel(run_view(run, deps.now())), f"/api/sync-{quote(connection)}/runs/{run_id}")
+
+
+def _start(deps: Deps, connection: str, strategy: Strategy, options: Options) -> RunLink:
+    return link(deps, connection, request_run(deps, connection, strategy, options, cause=Cause.PERSON))

@@ -1,0 +1,23 @@
+"""Names of fields as the API spells them: ``failed_at`` inside is ``failedAt`` outside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+THEIRS = frozenset({"fields", "failed_items", "options"})
+"""Objects whose keys are data (columns, categories), not names of ours."""
+
+
+def camel(value: Any) -> Any:
+    """The value with its objects' keys in camel case, at any depth."""
+    if isinstance(value, Mapping):
+        return {_word(name): part if name in THEIRS else camel(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [camel(part) for part in value]
+    return value
+
+
+def _word(name: str) -> str:
+    first, *others = str(name).split("_")
+    return first + "".join(part.capitalize() for part in others)
