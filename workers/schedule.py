@@ -16,6 +16,7 @@ from app.flows.heal import heal_gaps
 from app.flows.request_run import check_stuck
 from app.flows.sweep import sweep
 from app.flows.tick import first_load, plan, tick
+from app.stores.settled import sum_slots
 
 EVERY = 1.0  # seconds
 
@@ -50,5 +51,6 @@ def _tick(deps: Deps) -> None:
         tick(deps)
         sweep(deps)
         check_stuck(deps)
+        sum_slots(deps.database, deps.now())
     except Exception as error:  # see run_clock
         log.error("tick_failed", error=f"{type(error).__name__}: {error}")

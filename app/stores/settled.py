@@ -7,7 +7,7 @@ are the same whether anybody sums slots or not, only later.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -98,27 +98,19 @@ _TOTALS = _both(
 
 
 def sum_slots(database: Database, now: datetime) -> int:
-    """Sum every slot that is over for good and not summed yet; returns how many rows that made.
+    """Sum the next hours' slots that are over for good; returns how many rows that made, 0 when all are summed.
 
-    Reads some hours at a time and writes each in a short transaction. Any number may do it at once: a slot that is
-    over comes to the same for all.
+    A few hours at a time, written in a short transaction, so that after an upgrade nobody waits while a year is
+    summed. Any number may do it at once: a slot that is over comes to the same for all.
     """
     closed = slot_of(now - LATE)
     with database.read() as conn:
-        start = _start(conn, _summed_until(conn), closed)
-    made = 0
-    while start is not None:
-        until = min(start + _CHUNK, closed)
-        with database.read() as conn:
-            rows = [
-                {"slot": moment_from(slot), **Settled(*sums)._asdict()}
-                for slot, *sums in _SLOTS.run(conn, {"since": start, "until": until})
-            ]
-            start = _start(conn, until, closed)
+        start = _start(conn, closed)
+        rows = [] if start is None else _slots(conn, start, min(start + _CHUNK, closed))
+    if rows:
         with database.begin() as conn:
             _REMEMBER.run_many(conn, rows)
-        made += len(rows)
-    return made
+    return len(rows)
 
 
 def totals(conn: Connection, since: datetime, now: datetime) -> list[Settled]:
@@ -140,7 +132,12 @@ def _summed_until(conn: Connection) -> datetime:
     return datetime(1970, 1, 1, tzinfo=UTC) if last is None else last + SLOT
 
 
-def _start(conn: Connection, since: datetime, closed: datetime) -> datetime | None:
-    """The first slot from a moment on in which anything was settled, if it is over for good."""
-    found = moment_from(_NEXT.run(conn, {"since": since})[0][0])
+def _start(conn: Connection, closed: datetime) -> datetime | None:
+    """The first slot not summed yet in which anything was settled, if it is over for good."""
+    found = moment_from(_NEXT.run(conn, {"since": _summed_until(conn)})[0][0])
     return slot_of(found) if found is not None and found < closed else None
+
+
+def _slots(conn: Connection, since: datetime, until: datetime) -> list[dict[str, Any]]:
+    rows = _SLOTS.run(conn, {"since": since, "until": until})
+    return [{"slot": moment_from(slot), **Settled(*sums)._asdict()} for slot, *sums in rows]

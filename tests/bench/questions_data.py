@@ -49,7 +49,8 @@ def fill(database: Database, sizes: Sizes) -> None:
     ):
         with database.begin() as conn:
             statement.run(conn, {**moments, "rows": rows, "products": sizes.products, "epoch": now.timestamp()})
-    settled.sum_slots(database, now)
+    while settled.sum_slots(database, now):
+        pass  # as the clock does, some hours at a time
     _add_runs(database, now - timedelta(days=2))
     if database.dialect == "postgresql":
         with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
