@@ -97,13 +97,17 @@ def _pending(stack: Stack) -> int:
     return sum(int(one.status()["webhooks"]["pending"]) for one in stack.simulated.values())
 
 
-def _lost(stack: Stack) -> dict[str, tuple[int, int]]:
-    """Per connection: events that a vendor published and did not drop, beside those in the inbox, if they differ."""
+def _lost(stack: Stack) -> dict[str, tuple[int, int, int]]:
+    """Per connection: deliveries acknowledged, in the inbox, sent; where they are not in that order.
+
+    One whose acknowledgement came too late for its sender is in the inbox all the same.
+    """
     lost = {}
     for name, simulated in stack.simulated.items():
         webhooks = simulated.status()["webhooks"]
-        published = int(webhooks["published"]) - int(webhooks["dropped"]) - int(webhooks["failed"])
+        sent = int(webhooks["published"]) - int(webhooks["dropped"])
+        acknowledged = sent - int(webhooks["failed"])
         inbox = int(stack.sql("SELECT count(*) AS n FROM inbox_events WHERE connection = :c", c=name)[0]["n"])
-        if inbox != published:
-            lost[name] = (published, inbox)
+        if not acknowledged <= inbox <= sent:
+            lost[name] = (acknowledged, inbox, sent)
     return lost
