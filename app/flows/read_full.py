@@ -174,5 +174,5 @@ def _count(course: Course, absorbed: Absorbed, owed_now: int) -> None:
     course.counts[diff.kind] |= {
         "read": diff.read,
         "held": absorbed.held,
-        "agreement": round(1 - differing / rows, 6) if rows else 1.0,
+        "agreement": round(1 - differing / rows, 6) if rows else None,
     }

@@ -1,10 +1,17 @@
-"""Replays a dead letter: its item is owed again, or its message sent again as it was."""
+"""Replays a dead letter: its item is owed again, its run resumed, or its message sent again as it was."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection
+
 from app.errors import Refused
 from app.flows.deps import Deps
-from app.stores import dead_letters
+from app.stores import dead_letters, runs
+
+RUN_ACTOR = "run"
 
 
 def replay(deps: Deps, letter_id: int) -> str:
@@ -21,8 +28,21 @@ def replay(deps: Deps, letter_id: int) -> str:
         if letter["state"] != "dead":
             raise Refused(f"dead letter {letter_id} is {letter['state']}, only a dead one can be replayed")
         key = dead_letters.replay(conn, letter_id, deps.now())
-        if key is None:
+        run_id = _resumed(conn, letter) if key is None else None
+        if key is None and run_id is None:
             deps.queue.resend(letter["actor"], letter["queue"], letter["args"])
-            return f"letter {letter_id}: {letter['actor']} was sent again"
+    if run_id is not None:
+        deps.queue.wake_run(run_id)
+        return f"letter {letter_id}: run {run_id} goes on where it stopped"
+    if key is None:
+        return f"letter {letter_id}: {letter['actor']} was sent again"
     deps.queue.wake([key])
     return f"letter {letter_id}: {'/'.join(key)} is owed again"
+
+
+def _resumed(conn: Connection, letter: Mapping[str, Any]) -> int | None:
+    """The letter's run, made idle again; ``None`` if it is about no run, or that run is not failed."""
+    if letter["actor"] != RUN_ACTOR or [type(arg) for arg in letter["args"]] != [int]:
+        return None
+    run_id: int = letter["args"][0]
+    return run_id if runs.resume(conn, run_id) else None

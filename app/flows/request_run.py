@@ -33,8 +33,7 @@ def request_run(
     source = source_of(deps, connection)
     if strategy is not Strategy.SMART:
         legs(strategy, options, source.kinds, deps.now())
-    if strategy is Strategy.CATEGORY and not options.category:
-        raise Refused('strategy category needs "category", an id or a name')
+    _fitting(strategy, options)
     with deps.database.begin() as conn:
         run_id = runs.open_run(
             conn, connection=connection, strategy=strategy, cause=cause, slot=slot, now=deps.now(), options=options
@@ -43,6 +42,18 @@ def request_run(
         raise _busy(deps, connection)
     deps.queue.wake_run(run_id)
     return run_id
+
+
+def _fitting(strategy: Strategy, options: Options) -> None:
+    """An option that the strategy would ignore is refused: whoever gave it means something else."""
+    if strategy is Strategy.CATEGORY and not options.category:
+        raise Refused('strategy category needs "category", an id or a name')
+    if options.category and strategy is not Strategy.CATEGORY:
+        raise Refused(f'"category" is for strategy category, not for {strategy}')
+    if (options.first or options.last) and strategy not in (Strategy.ORDERS, Strategy.DAILY):
+        raise Refused(f'"from" and "to" are for strategies orders and daily, not for {strategy}')
+    if options.deep and strategy is not Strategy.FULL:
+        raise Refused(f'"deep" is for strategy full, not for {strategy}')
 
 
 def cancel_run(deps: Deps, connection: str, run_id: int) -> bool:

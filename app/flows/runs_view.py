@@ -31,8 +31,15 @@ def run_view(run: Mapping[str, Any], now: datetime) -> dict[str, Any]:
         "progress": _progress(progress, run),
         "counts": run["counts"],
         "calls": run["calls"],
+        "price": _price(run, now) if run["dry"] else None,
         "error": run["error"],
     }
+
+
+def _price(run: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """What the real run would cost: it makes the calls that the dry one made, and takes about as long."""
+    seconds = _seconds(run, now)
+    return {"calls": run["calls"], "minutes": None if seconds is None else round(seconds / 60, 2)}
 
 
 def _progress(progress: Progress, run: Mapping[str, Any]) -> dict[str, Any]:

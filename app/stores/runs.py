@@ -41,7 +41,40 @@ def open_run(
     """A new idle run; ``None`` when the connection has an active one already or the slot was used."""
     asked = {"connection": connection, "strategy": str(strategy), "cause": cause, "slot": slot, "now": now}
     rows = _OPEN.run(conn, {**asked, "dry": options.dry_run, "options": _json(options)})
-    return int(rows[0][0]) if rows else None
+    if not rows:
+        return None
+    _inherit(conn, int(rows[0][0]), {**asked, "options": _json(options)})
+    return int(rows[0][0])
+
+
+_STUCK_ERROR = "stuck: its worker gave no sign of life for {:g} s; the next such run goes on where it stopped"
+_HEIR = Statement(
+    """
+    UPDATE runs SET (checkpoint, progress, counts) = (
+        SELECT checkpoint, progress, counts FROM runs WHERE id = :stuck)
+    WHERE id = :id
+    """
+)
+_HEIR_PAGES = Statement("UPDATE run_pages SET run_id = :id WHERE run_id = :stuck")
+_BEFORE = Statement(
+    """
+    SELECT id, error FROM runs
+    WHERE connection = :connection AND strategy = :strategy AND options = :options AND id < :id AND created_at >= :since
+    ORDER BY id DESC LIMIT 1
+    """
+)
+HEIR_WITHIN = timedelta(days=1)
+"""A run that was asked for longer ago has nothing to leave to its successor."""
+
+
+def _inherit(conn: Connection, run_id: int, asked: Mapping[str, Any]) -> None:
+    """The successor of a run that got stuck goes on where that one stopped."""
+    since = asked["now"] - HEIR_WITHIN
+    before = _BEFORE.run(conn, {**asked, "id": run_id, "since": since})
+    if before and (before[0][1] or "").startswith("stuck:"):
+        heir = {"id": run_id, "stuck": before[0][0]}
+        _HEIR.run(conn, heir)
+        _HEIR_PAGES.run(conn, heir)
 
 
 _START = Statement(
@@ -136,8 +169,7 @@ def resume(conn: Connection, run_id: int) -> bool:
 def fail_stuck(conn: Connection, now: datetime, after: float) -> list[int]:
     """Fail the runs whose lease ended over ``after`` seconds ago and that nobody took over; returns their ids."""
     told = {"now": now, "before": now - timedelta(seconds=after)}
-    error = f"stuck: its worker gave no sign of life for {after:g} s; resume it to go on where it stopped"
-    return [id for (id,) in _STUCK.run(conn, {**told, "error": error})]
+    return [id for (id,) in _STUCK.run(conn, {**told, "error": _STUCK_ERROR.format(after)})]
 
 
 def active(conn: Connection, connection: str) -> dict[str, Any] | None:

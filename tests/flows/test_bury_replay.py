@@ -19,8 +19,9 @@ from app.flows.bury import bury, item_of
 from app.flows.leases import LeaseKeeper
 from app.flows.replay import replay
 from app.flows.sync_item import sync_item
-from app.stores import catalog, dead_letters, owed
+from app.stores import catalog, dead_letters, owed, runs
 from app.stores.engine import Database
+from tests.asking import request_reconcile
 from tests.fakes import SHOP, World, listing
 
 PRODUCT = Kind.PRODUCT
@@ -238,3 +239,16 @@ def test_a_letter_that_could_not_be_sent_again_is_still_dead(world: World) -> No
     with pytest.raises(Unavailable):
         replay(replace(world.deps, queue=DeafQueue()), letter)
     assert letters(world)[0]["state"] == "dead"
+
+
+def test_the_letter_of_a_failed_run_resumes_it(world: World) -> None:
+    run_id = request_reconcile(world.deps, SHOP)
+    with world.database.begin() as conn:
+        runs.start(conn, run_id, "t", 15, world.clock())
+        runs.finish(conn, run_id, "t", "failed", "down", world.clock())
+    bury(world.deps, message_id="m1", actor="run", queue="bulk", args=(run_id,), error=Unavailable("down"))
+    world.queue.runs.clear()
+    assert "goes on" in replay(world.deps, int(letters(world)[0]["id"]))
+    assert (world.queue.runs, world.queue.resent) == ([run_id], [])
+    with world.database.read() as conn:
+        assert runs.get(conn, run_id)["status"] == "idle"  # type: ignore[index]

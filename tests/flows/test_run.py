@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from datetime import date
 from typing import Any
 
 import pytest
@@ -314,6 +315,43 @@ def test_a_run_whose_worker_is_gone_is_failed_after_two_minutes(world: World) ->
     world.clock.pass_(2)
     assert check_stuck(world.deps) == [run_id]
     assert found(world, run_id)["status"] == "failed"
+
+
+def test_the_successor_of_a_stuck_run_goes_on_where_that_one_stopped(world: World) -> None:
+    fill(world, 45)
+    run_id = ask(world)
+    die_at(world, 3)
+    with pytest.raises(Killed):
+        run(world.deps, LeaseKeeper(world.database), run_id)
+    recover(world)
+    world.clock.pass_(STUCK_AFTER + 60)
+    check_stuck(world.deps)
+    asked = len(world.source.pages_read)
+    assert carry_out(world, ask(world))["status"] == "completed"
+    assert len(rows(world)) == 45
+    assert len(world.source.pages_read) - asked <= 5 - 3 + 1
+
+
+def test_a_run_with_other_options_inherits_nothing(world: World) -> None:
+    fill(world, 45)
+    run_id = ask(world)
+    with world.database.begin() as conn:
+        runs.start(conn, run_id, "gone", 15, world.clock())
+    world.clock.pass_(STUCK_AFTER + 60)
+    check_stuck(world.deps)
+    assert found(world, ask(world, force=True))["checkpoint"] == {}
+
+
+def test_a_dry_run_names_its_price(world: World) -> None:
+    fill(world, 25)
+    view = run_view(carry_out(world, ask(world, dry_run=True)), world.clock())
+    assert (view["price"]["calls"], view["calls"] > 0) == (view["calls"], True)
+
+
+@pytest.mark.parametrize("options", [{"category": "Bowls"}, {"first": date(2026, 1, 1)}, {"deep": True}])
+def test_an_option_that_the_strategy_would_ignore_is_refused(world: World, options: dict[str, Any]) -> None:
+    with pytest.raises(Refused, match="not for inventory"):
+        ask(world, Strategy.INVENTORY, **options)
 
 
 # --- failures ---
