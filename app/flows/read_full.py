@@ -174,5 +174,7 @@ def _count(course: Course, absorbed: Absorbed, owed_now: int) -> None:
     course.counts[diff.kind] |= {
         "read": diff.read,
         "held": absorbed.held,
-        "agreement": round(1 - differing / rows, 6) if rows else None,
+        "agreement": round(1 - differing / rows, 6)
+        if diff.total_local
+        else None,  # a first load has nothing to agree with
     }
