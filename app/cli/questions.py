@@ -27,8 +27,8 @@ from app.cli.progress import span
 from app.cli.sync import Last, day
 from app.domain import Kind
 from app.errors import Refused
+from app.flows.deps import source_of
 from app.flows.gaps import find_gaps
-from app.flows.request_run import source_of
 from app.flows.validate import MOST_SAMPLES
 from app.flows.validate import validate as checked
 from app.stores import runs

@@ -26,7 +26,8 @@ from app.cli.follow import Direct, NoWait, look, open_for, see_through
 from app.cli.outcome import run_table, tell
 from app.domain import Options, Status, Strategy, status_of
 from app.errors import Refused
-from app.flows.request_run import cancel_run, request_run, resume_run, source_of
+from app.flows.deps import source_of
+from app.flows.request_run import cancel_run, request_run, resume_run
 from app.flows.runs_view import run_view
 from app.stores import failed_items
 from app.stores.history import runs_page

@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 from app.domain import batches
-from app.flows.deps import Deps
-from app.flows.remember import age_of, known, remembered
+from app.flows.deps import Deps, source_of
+from app.flows.remember import age_of, remembered
 from app.stores import critical
 from app.stores.critical import LOW, OUT, CriticalItem
 
@@ -28,7 +28,7 @@ def page(
     out of the listings at once; what became so is among them within a minute, or now with ``anew``. Raises
     ``Refused`` for an unknown connection.
     """
-    known(deps, connection)
+    source_of(deps, connection)
     fresh = timedelta() if anew else FRESH
     found = remembered(deps, connection, "critical", lambda conn: _found(conn, connection), fresh=fresh)
     ids = found.answer["ids"]

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from app.domain import ItemKey
+from app.errors import Refused
 from app.rules.guard import Limits
 from app.sources.base import Source
 from app.stores.engine import Database
@@ -45,3 +46,11 @@ class Deps:
     worker: str = "local"
     limits: Limits = field(default_factory=Limits)
     now: Callable[[], datetime] = utc_now
+
+
+def source_of(deps: Deps, connection: str) -> Source:
+    """The connection's source; raises ``Refused`` naming those there are."""
+    source = deps.sources.get(connection)
+    if source is None:
+        raise Refused(f"no connection {connection!r}; there are {', '.join(sorted(deps.sources)) or 'none'}")
+    return source

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from app.domain import Kind, batches
-from app.flows.deps import Deps
-from app.flows.request_run import source_of
+from app.flows.deps import Deps, source_of
 from app.rules.lanes import Lane, lane
 from app.stores import catalog
 

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from app.errors import Refused
-from app.flows.deps import Deps
+from app.flows.deps import Deps, source_of
 from app.stores import budgets, failed_items, owed, settled
 from app.stores import metrics as figures
 from app.stores.metrics import Durations, RunSums
@@ -30,8 +30,7 @@ def metrics(deps: Deps, connection: str, days: int = 7) -> dict[str, Any]:
     was settled so soon after the change was first seen, with our row as the source has it; what died was not.
     Raises ``Refused`` for an unknown connection or another number of days.
     """
-    if connection not in deps.sources:
-        raise Refused(f"no connection {connection!r}; there are {', '.join(sorted(deps.sources)) or 'none'}")
+    source_of(deps, connection)
     if not 1 <= days <= LONGEST:
         raise Refused(f"days must be 1 to {LONGEST}")
     now = deps.now()

@@ -10,7 +10,6 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from app.errors import Refused
 from app.flows.deps import Deps
 from app.stores import answers
 from app.stores.answers import Remembered
@@ -31,12 +30,6 @@ def remembered(
         return last
     with _searching.setdefault((connection, question), threading.Lock()):
         return _younger(deps, connection, question, fresh) or _find(deps, connection, question, find)
-
-
-def known(deps: Deps, connection: str) -> None:
-    """Raises ``Refused`` unless there is such a connection."""
-    if connection not in deps.sources:
-        raise Refused(f"no connection {connection!r}; there are {', '.join(sorted(deps.sources)) or 'none'}")
 
 
 def age_of(deps: Deps, found: Remembered) -> dict[str, Any]:

@@ -8,9 +8,8 @@ from sqlalchemy.exc import IntegrityError
 
 from app.domain import Cause, ItemKey, Kind, Options, Strategy
 from app.errors import Busy, Refused
-from app.flows.deps import Deps
+from app.flows.deps import Deps, source_of
 from app.rules.strategies import legs
-from app.sources.base import Source
 from app.stores import owed, runs
 
 STUCK_AFTER = 120.0
@@ -94,14 +93,6 @@ def check_stuck(deps: Deps) -> list[int]:
     """Fail the runs whose worker is gone and that nobody took over; returns their ids."""
     with deps.database.begin() as conn:
         return runs.fail_stuck(conn, deps.now(), STUCK_AFTER)
-
-
-def source_of(deps: Deps, connection: str) -> Source:
-    """The connection's source; raises ``Refused`` naming those there are."""
-    source = deps.sources.get(connection)
-    if source is None:
-        raise Refused(f"no connection {connection!r}; there are {', '.join(sorted(deps.sources)) or 'none'}")
-    return source
 
 
 def _known(deps: Deps, connection: str, run_id: int) -> dict[str, object]:

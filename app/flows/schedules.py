@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
-from app.errors import BadConfiguration, Refused
-from app.flows.deps import Deps
+from app.errors import BadConfiguration
+from app.flows.deps import Deps, source_of
 from app.rules.jobs import JOBS, Job, is_possible, job_of
 from app.rules.schedule import check, next_slots, slots_a_day
 from app.sources.base import Limit, Source
@@ -29,7 +29,7 @@ def show(deps: Deps, connection: str) -> list[dict[str, Any]]:
     since when slots count, in UTC. ``problem`` says why a schedule never fires, else ``None``. Raises ``Refused`` for an
     unknown connection.
     """
-    _source(deps, connection)
+    source_of(deps, connection)
     with deps.database.read() as conn:
         rows = schedules.all_(conn, connection)
     now = deps.now()
@@ -46,7 +46,7 @@ def save(deps: Deps, connection: str, job: str, cron: str, timezone: str, enable
 
     Raises ``BadConfiguration`` for a job, cron or time zone that is wrong, ``Refused`` for an unknown connection.
     """
-    source, now, wanted = _source(deps, connection), deps.now(), job_of(job)
+    source, now, wanted = source_of(deps, connection), deps.now(), job_of(job)
     check(cron, timezone, now)
     if not is_possible(wanted, source.kinds, now):
         raise BadConfiguration(f"job {wanted.name!r} has nothing to read in {connection!r}")
@@ -59,12 +59,6 @@ def save(deps: Deps, connection: str, job: str, cron: str, timezone: str, enable
         cost, warning = _cost(conn, connection, wanted, rows, source, now)
     (row,) = (row for row in rows if row["job"] == wanted.name)
     return {**_shown(row, now), "cost": cost, "warning": warning}
-
-
-def _source(deps: Deps, connection: str) -> Source:
-    if connection not in deps.sources:
-        raise Refused(f"no connection {connection!r}; there are {', '.join(sorted(deps.sources)) or 'none'}")
-    return deps.sources[connection]
 
 
 def _place(row: dict[str, Any]) -> tuple[int, str]:

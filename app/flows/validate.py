@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 from app.domain import Kind
-from app.flows.deps import Deps
-from app.flows.remember import age_of, known, remembered
+from app.flows.deps import Deps, source_of
+from app.flows.remember import age_of, remembered
 from app.stores import metrics, validation
 from app.stores.validation import Finding
 
@@ -90,7 +90,7 @@ def validate(deps: Deps, connection: str, *, samples: int = 5, anew: bool = Fals
     ten minutes old, or with ``anew`` found now: for the end of a run, so that nobody has to wait. Raises
     ``Refused`` for an unknown connection.
     """
-    known(deps, connection)
+    source_of(deps, connection)
     fresh = timedelta() if anew else FRESH
     found = remembered(deps, connection, "validate", lambda conn: _measure(deps, conn, connection), fresh=fresh)
     checks = [_told(*finding, samples=samples) for finding in found.answer]

@@ -11,6 +11,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from app.domain import RECORDS, Kind, Record
+from app.stores.spool import row_type
 from app.stores.statements import Statement
 
 _PUT = Statement(
@@ -44,5 +45,4 @@ def drop(conn: Connection, run_id: int) -> None:
 
 @lru_cache
 def _decoder(kind: Kind) -> msgspec.msgpack.Decoder[Any]:
-    fields = tuple(field.type for field in msgspec.structs.fields(RECORDS[kind]))
-    return msgspec.msgpack.Decoder(list[tuple.__class_getitem__(fields)])  # type: ignore[misc]
+    return msgspec.msgpack.Decoder(list[row_type(kind)])  # type: ignore[misc]

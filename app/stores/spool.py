@@ -98,7 +98,11 @@ class Spool(Sequence[Record]):
         return far.fileno()
 
 
+def row_type(kind: Kind) -> Any:
+    """The tuple that a record of a kind is packed as: its fields, in order."""
+    return tuple.__class_getitem__(tuple(field.type for field in msgspec.structs.fields(RECORDS[kind])))
+
+
 @lru_cache
 def _decoder(kind: Kind) -> msgspec.msgpack.Decoder[Any]:
-    fields = tuple(field.type for field in msgspec.structs.fields(RECORDS[kind]))
-    return msgspec.msgpack.Decoder(tuple.__class_getitem__(fields))
+    return msgspec.msgpack.Decoder(row_type(kind))
