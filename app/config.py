@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -70,6 +71,16 @@ class Settings(BaseSettings):
     def redis(self) -> str | None:
         """The queue's URL, ``None`` when there is none."""
         return self.redis_url.get_secret_value() if self.redis_url is not None else None
+
+    def secrets(self) -> set[str]:
+        """Every secret value of these settings, for taking them out of texts: credentials, and passwords in URLs."""
+        urls = [url.get_secret_value() for url in (self.database_url, self.redis_url) if url is not None]
+        found = {unquote(password) for url in urls if (password := urlsplit(url).password)}
+        for _, options in self.accounts().values():
+            for name, value in options.items():
+                if any(word in name for word in ("key", "secret", "token", "password")):
+                    found |= {part.strip() for part in value.split(",")} | {value}
+        return found
 
     def accounts(self) -> dict[str, tuple[str, dict[str, str]]]:
         """Slug to (source, options with secrets revealed). Underscores in a slug become hyphens."""

@@ -15,6 +15,7 @@ from app.config import Settings
 from app.errors import BadConfiguration
 from app.flows.deps import Deps, Queue
 from app.rules.guard import Limits
+from app.rules.redaction import redactor
 from app.sources import connect
 from app.sources.base import Context, Source
 from app.stores.budgets import SharedBudget
@@ -78,6 +79,7 @@ def build(settings: Settings, role: str, *, queue: Queue | None = None) -> Deps:
         bulk_sources=bulk,
         worker=process_name(role),
         limits=Limits(settings.guard_share, settings.guard_rows),
+        redact=redactor(settings.secrets()),
     )
 
 

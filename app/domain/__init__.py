@@ -4,6 +4,7 @@ Quantities are ``Decimal`` (at most 5 decimals, no exponent, no trailing zeros),
 an ISO 4217 currency, times are aware UTC datetimes.
 """
 
+from app.domain.access import TALLYHOOK, Role, Who
 from app.domain.reads import Answer, Delivery, Page
 from app.domain.records import (
     KINDS,
@@ -34,6 +35,7 @@ __all__ = [
     "RESERVED",
     "SKU_PREFIX",
     "STATUS_SPELLINGS",
+    "TALLYHOOK",
     "WHOLE",
     "Absent",
     "Answer",
@@ -50,11 +52,13 @@ __all__ = [
     "Page",
     "Record",
     "Ref",
+    "Role",
     "Scope",
     "Status",
     "StockCount",
     "Strategy",
     "Vendor",
+    "Who",
     "batches",
     "key_of",
     "micros",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 
-from app.domain import ItemKey
+from app.domain import TALLYHOOK, ItemKey, Who
 from app.errors import Refused
 from app.rules.guard import Limits
 from app.sources.base import Source
@@ -37,7 +37,11 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True)
 class Deps:
-    """The parts a flow works with. ``sources`` serve live items, ``bulk_sources`` have patience for budgets."""
+    """The parts a flow works with. ``sources`` serve live items, ``bulk_sources`` have patience for budgets.
+
+    ``who`` is on whose behalf they are used: the audit log names it, and answers are limited to what it may see.
+    ``redact`` takes every secret we know out of a text before it is stored, logged or shown.
+    """
 
     database: Database
     queue: Queue
@@ -46,6 +50,8 @@ class Deps:
     worker: str = "local"
     limits: Limits = field(default_factory=Limits)
     now: Callable[[], datetime] = utc_now
+    who: Who = TALLYHOOK
+    redact: Callable[[str], str] = str
 
 
 def source_of(deps: Deps, connection: str) -> Source:

@@ -12,7 +12,9 @@ from starlette.middleware import Middleware
 
 from app.flows.deps import Deps
 from app.flows.receive import Intake
-from app.web.api import api_routes, problem_handlers
+from app.web.api import api_routes
+from app.web.gate import OpenGate
+from app.web.problems import problem_handlers
 from app.web.prometheus import metrics_routes
 from app.web.status import health_routes
 from app.web.webhooks import Door, Limits, Webhooks
@@ -43,7 +45,7 @@ def create_app(deps: Deps, limits: Limits) -> Starlette:
             *metrics_routes(deps),
             *api_routes(deps, limits),
         ],
-        middleware=[Middleware(Door, webhooks=webhooks)],
+        middleware=[Middleware(Door, webhooks=webhooks), Middleware(OpenGate)],
         exception_handlers=problem_handlers(),
         lifespan=lifespan,
     )

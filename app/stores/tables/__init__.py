@@ -1,5 +1,6 @@
 """Every table, as SQLModel classes: six of the merchant's own data, the rest of what Tallyhook must remember."""
 
+from app.stores.tables.access import AccessToken, AuditEntry, Session, User
 from app.stores.tables.answers import Answer
 from app.stores.tables.catalog import (
     CATALOG,
@@ -11,19 +12,25 @@ from app.stores.tables.catalog import (
     StockRow,
     VendorRow,
 )
+from app.stores.tables.replays import Replay, ReplayItem
 from app.stores.tables.runs import Beat, BudgetUse, Drift, FailedItem, Hold, Run, RunPage, Schedule, Watermark
+from app.stores.tables.watch import Alert, Gap
 from app.stores.tables.work import Attempt, DeadLetter, InboxEvent, OwedItem, SettledSlot, Settlement
 
 __all__ = [
     "CATALOG",
+    "AccessToken",
+    "Alert",
     "Answer",
     "Attempt",
+    "AuditEntry",
     "Beat",
     "BudgetUse",
     "CategoryRow",
     "DeadLetter",
     "Drift",
     "FailedItem",
+    "Gap",
     "Hold",
     "InboxEvent",
     "Kept",
@@ -31,12 +38,16 @@ __all__ = [
     "LocationRow",
     "OrderRow",
     "OwedItem",
+    "Replay",
+    "ReplayItem",
     "Run",
     "RunPage",
     "Schedule",
+    "Session",
     "SettledSlot",
     "Settlement",
     "StockRow",
+    "User",
     "VendorRow",
     "Watermark",
 ]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Index, LargeBinary, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Index, LargeBinary, Text, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
-from app.stores.tables.fields import AUTO_ID, big, moment
+from app.stores.tables.fields import AUTO_ID, big, long, moment
 
 
 class InboxEvent(SQLModel, table=True):
@@ -106,7 +106,10 @@ class SettledSlot(SQLModel, table=True):
 
 
 class Attempt(SQLModel, table=True):
-    """One failed try of a message, kept until it succeeds or is buried with it in a dead letter."""
+    """One failed try of a message, kept until it succeeds or is buried with it in a dead letter.
+
+    ``exchange`` is the HTTP exchange behind it, secrets removed, as JSON text (``sources.exchanges``).
+    """
 
     __tablename__ = "attempts"
     __table_args__ = (Index("ix_attempts_message", "message_key"),)
@@ -119,19 +122,25 @@ class Attempt(SQLModel, table=True):
     error_type: str
     error: str = Field(sa_type=Text)
     traceback: str = Field(sa_type=Text)
+    exchange: str | None = long()
 
 
 class DeadLetter(SQLModel, table=True):
-    """A message that will not be retried by itself. ``state`` is ``dead``, ``replayed`` or ``discarded``.
+    """A message that will not be retried by itself.
 
-    ``args`` is the message's arguments as JSON text, ``attempts`` a JSON list of every attempt (number, at, worker,
-    error_type, error, traceback).
+    ``state`` is ``dead`` (waits for a person), ``queued`` (part of a replay that has not come to it yet), ``replayed``
+    or ``discarded``. ``args`` is the message's arguments as JSON text, ``original_args`` what they were before a person
+    edited them. ``attempts`` is a JSON list of every attempt (number, at, worker, error_type, error, traceback,
+    exchange). ``fingerprint`` names what went wrong: the exception's type and a digest of that, of the message with
+    its numbers and names taken out, and of the ``place`` it was raised at (``rules.fingerprint``).
     """
 
     __tablename__ = "dead_letters"
     __table_args__ = (
         Index("ix_dead_state", "state", "died_at"),
         Index("ix_dead_item", "connection", "kind", "external_id"),
+        Index("ix_dead_fingerprint", "fingerprint", "state"),
+        Index("ix_dead_replay", "replay_id"),
     )
 
     id: int | None = Field(default=None, sa_type=AUTO_ID, primary_key=True)
@@ -139,15 +148,22 @@ class DeadLetter(SQLModel, table=True):
     actor: str
     queue: str
     args: str = Field(sa_type=Text)
+    original_args: str | None = long()
     connection: str | None = None
     kind: str | None = None
     external_id: str | None = None
     cause: str | None = None
     error_type: str
     error: str = Field(sa_type=Text)
+    fingerprint: str = ""
+    place: str = ""
     attempts: str = Field(sa_type=Text)
     first_failed_at: datetime = moment()
     died_at: datetime = moment()
     state: str = "dead"
     replays: int = 0
     replayed_at: datetime | None = moment(default=None)
+    replay_id: int | None = Field(default=None, sa_type=BigInteger)
+    discarded_at: datetime | None = moment(default=None)
+    discarded_by: str | None = None
+    discard_reason: str | None = long()

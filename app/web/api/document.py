@@ -9,21 +9,24 @@ from typing import Any
 import msgspec
 
 from app.web.api.operation import Operation
-from app.web.api.problems import JSON, Failure
 from app.web.api.table import OPERATIONS
+from app.web.problems import JSON, Failure
 
 _REF = "#/components/schemas/{name}"
 
 ERRORS: Mapping[int, str] = {
+    401: "nobody said who they are, or their token is not known, expired or revoked",
+    403: "the role of whoever asks does not suffice",
     400: "the request is not readable, or a value or name is wrong; the message says what would be right",
     404: "there is no such connection or run",
     408: "the body did not arrive in time",
     409: "another run of the connection is active; details say which",
     413: "the body is too large",
     422: "it was understood, and cannot be done",
+    429: "too many requests; try again after Retry-After seconds",
     503: "the database did not answer; try again after Retry-After seconds",
 }
-ALWAYS = (400, 404, 503)
+ALWAYS = (400, 401, 403, 404, 429, 503)
 
 _PLAIN = {
     "/healthz": ("alive", "Does the process answer?", "it does"),
@@ -55,7 +58,8 @@ def document(connections: Sequence[str]) -> dict[str, Any]:
             "description": "Bulk runs and the state of every connection. Times are UTC, quantities decimal texts.",
         },
         "paths": paths,
-        "components": {"schemas": components},
+        "components": {"schemas": components, "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
+        "security": [{"token": []}],
     }
 
 
@@ -65,6 +69,7 @@ def _operation(
     told: dict[str, Any] = {
         "operationId": operation.name,
         "summary": operation.summary,
+        "description": f"Needs the role {operation.least}.",
         "parameters": parameters,
         "responses": _responses(operation, schema_of),
     }
@@ -92,7 +97,7 @@ def _parameters(operation: Operation, connections: Sequence[str], components: di
     shapes, used = msgspec.json.schema_components([field.type for *_, field in listed], ref_template=_REF)
     components.update(used)
     told = [_parameter(name, place, shape, field) for (name, place, field), shape in zip(listed, shapes, strict=True)]
-    return [_connection(connections), *told]
+    return [_connection(connections), *told] if operation.of_connection else told
 
 
 def _parameter(name: str, place: str, shape: dict[str, Any], field: msgspec.structs.FieldInfo) -> dict[str, Any]:

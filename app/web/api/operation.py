@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from app.flows.deps import Deps
+from app.domain import Role
 from app.web.api.asked import Asked
 
 _CONVERTED = re.compile(r":\w+(?=\})")
@@ -18,7 +18,9 @@ _NAMED = re.compile(r"\{(\w+)\}")
 
 @dataclass(frozen=True)
 class Operation:
-    """``call`` is given the connection and an ``asks``, and gives an ``answers``; it runs in a thread.
+    """``call`` is given ``Deps`` (with the caller as ``who``), the connection if the path names one, and an ``asks``;
+    it gives an ``answers``, and runs in a thread. ``role`` is the least that the caller must have: by default viewers
+    may look and operators may change; a token that does not see the connection is told that there is none.
 
     Fields of ``asks`` that the path names come from there, the others from the query, or all from the body.
     ``errors`` are the statuses it may answer beside those that every operation may.
@@ -27,13 +29,24 @@ class Operation:
     method: str
     path: str
     summary: str
-    call: Callable[[Deps, str, Any], Any]
+    call: Callable[..., Any]
     answers: Any
     says: str
     asks: type[msgspec.Struct] = Asked
     in_body: bool = False
     status: int = 200
     errors: tuple[int, ...] = ()
+    role: Role | None = None
+
+    @property
+    def least(self) -> Role:
+        """The role that a caller needs at least."""
+        return self.role or (Role.VIEWER if self.method == "GET" else Role.OPERATOR)
+
+    @property
+    def of_connection(self) -> bool:
+        """Whether it is about one connection, which its path names."""
+        return "connection" in self.in_path()
 
     @property
     def url(self) -> str:

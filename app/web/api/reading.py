@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from app.web.api.asked import check
 from app.web.api.operation import Operation
-from app.web.api.problems import Problem
+from app.web.problems import Problem
 from app.web.webhooks import Limits
 
 MOST_PARAMETERS = 100

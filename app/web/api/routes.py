@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 
 import msgspec
@@ -14,12 +15,12 @@ from starlette.routing import Route
 from app.errors import Busy
 from app.flows.deps import Deps
 from app.web.api import document
-from app.web.api.answers import RunLink
 from app.web.api.operation import Operation
-from app.web.api.problems import JSON, Problem, problem_of
 from app.web.api.reading import asked_by
 from app.web.api.runs import link
 from app.web.api.table import OPERATIONS
+from app.web.callers import allowed
+from app.web.problems import JSON, Problem, problem_of
 from app.web.webhooks import Limits
 
 _encode = msgspec.json.Encoder(decimal_format="string").encode
@@ -42,32 +43,35 @@ class Endpoint:
         """One request."""
         operation = self._operations["GET" if request.method == "HEAD" else request.method]
         try:
-            connection = self._connection(request)
+            deps = replace(self._deps, who=allowed(request, operation.least))
+            about = (_connection(deps, request),) if operation.of_connection else ()
             asked = await asked_by(request, operation, self._limits)
-            return await run_in_threadpool(self._carry_out, operation, connection, asked)
+            return await run_in_threadpool(_carry_out, deps, operation, about, asked)
         except Exception as error:  # each has an answer; only what nobody foresaw is a 500
             return problem_of(error).response()
 
-    def _connection(self, request: Request) -> str:
-        connection: str = request.path_params["connection"]
-        if connection not in self._deps.sources:
-            there = ", ".join(sorted(self._deps.sources)) or "none"
-            raise Problem(404, "unknown_connection", f"no connection of this name; there are {there}")
-        return connection
 
-    def _carry_out(self, operation: Operation, connection: str, asked: msgspec.Struct) -> Response:
-        try:
-            answer = operation.call(self._deps, connection, asked)
-        except Busy as error:
-            active = link(self._deps, connection, error.run_id)
-            raise Problem(409, "busy", str(error), active, {"Location": active.href}) from None
-        headers = {"Location": answer.href} if isinstance(answer, RunLink) else None
-        return Response(_encode(answer), operation.status, headers, JSON)
+def _connection(deps: Deps, request: Request) -> str:
+    connection: str = request.path_params["connection"]
+    seen = sorted(filter(deps.who.sees, deps.sources))
+    if connection not in seen:
+        raise Problem(404, "unknown_connection", f"no connection of this name; there are {', '.join(seen) or 'none'}")
+    return connection
+
+
+def _carry_out(deps: Deps, operation: Operation, about: tuple[str, ...], asked: msgspec.Struct) -> Response:
+    try:
+        answer = operation.call(deps, *about, asked)
+    except Busy as error:  # only operations of a connection start runs
+        active = link(deps, about[0], error.run_id)
+        raise Problem(409, "busy", str(error), active, {"Location": active.href}) from None
+    href = getattr(answer, "href", None)
+    return Response(_encode(answer), operation.status, {"Location": href} if href else None, JSON)
 
 
 def api_routes(deps: Deps, limits: Limits) -> list[Route]:
     """Every operation of the table, and ``/openapi.json``."""
-    by_path = groupby(sorted(OPERATIONS, key=_path), key=_path)
+    by_path = groupby(sorted(OPERATIONS, key=_order), key=_path)
     told = _encode(document.document(sorted(deps.sources)))
 
     async def openapi(request: Request) -> Response:
@@ -78,3 +82,8 @@ def api_routes(deps: Deps, limits: Limits) -> list[Route]:
 
 def _path(operation: Operation) -> str:
     return operation.path
+
+
+def _order(operation: Operation) -> tuple[bool, str]:
+    """Fixed words before parameters: ``/x/groups`` must not be taken for an ``/x/{id}``."""
+    return "{" in operation.path.rpartition("/")[2], operation.path

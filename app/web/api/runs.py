@@ -15,8 +15,8 @@ from app.flows.runs_view import run_view
 from app.stores import runs
 from app.web.api.answers import Owed, OwedItems, RunLink, StuckRuns
 from app.web.api.asked import Asked, OfItem, OfRun, RunOptions, StartRun, filters
-from app.web.api.problems import Problem
 from app.web.api.spelling import camel
+from app.web.problems import Problem
 
 
 def start_run(deps: Deps, connection: str, asked: StartRun) -> RunLink:

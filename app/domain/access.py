@@ -1,0 +1,46 @@
+"""Who acts: a role, the connections it reaches, and where it acts from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """What somebody may do. Each role may do all that the ones before it may."""
+
+    VIEWER = "viewer"
+    """Look at everything of its connections."""
+
+    OPERATOR = "operator"
+    """Also start, stop, replay, discard."""
+
+    ADMIN = "admin"
+    """Also hand out access, and read the audit log."""
+
+    def includes(self, other: Role) -> bool:
+        """Whether this role may do what ``other`` may."""
+        order = list(Role)
+        return order.index(self) >= order.index(other)
+
+
+@dataclass(frozen=True)
+class Who:
+    """On whose behalf something is done.
+
+    ``name`` is for people and the audit log ("user anna", "token ci", "cli root", "clock"); ``connections`` are the
+    slugs it may see, ``None`` for all; ``origin`` is a network address, or the host and process.
+    """
+
+    name: str
+    role: Role
+    connections: frozenset[str] | None = None
+    origin: str = ""
+
+    def sees(self, connection: str | None) -> bool:
+        """Whether a connection's things are within reach; what belongs to none is for those who see all."""
+        return self.connections is None or connection in self.connections
+
+
+TALLYHOOK = Who("tallyhook", Role.ADMIN)
+"""Tallyhook itself: workers, clock, and whatever nobody asked for."""

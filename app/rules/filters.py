@@ -1,0 +1,113 @@
+"""The one filter grammar of API, terminal and pages: ``connection:shop cause:RateLimited item:SKU-1 since:2h``.
+
+A filter is terms with blanks between them, all of which must hold. A term is ``key:value``; ``-key:value`` means that
+it must not hold; ``key:one,two`` means one or the other; a value with blanks, commas or colons goes into double
+quotes, where ``\\"`` is a quote; ``item:SKU-*`` matches what begins so. Moments are ``2h`` ago (``s``, ``m``, ``h``,
+``d``, ``w``) or ISO 8601, in UTC unless they say otherwise.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
+
+LONGEST = 2_000
+"""Characters of a filter."""
+
+_TERM = re.compile(r'\s*(?P<no>-?)(?P<key>[A-Za-z_]+):(?P<values>(?:"(?:\\.|[^"\\])*"|[^\s"])+)(?=\s|$)')
+_VALUE = re.compile(r'"((?:\\.|[^"\\])*)"|([^,"]+)|(,)')
+_AGO = re.compile(r"(\d{1,6})\s*([smhdw])")
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+class FilterError(ValueError):
+    """A filter that cannot be read; the message says what would be right."""
+
+
+@dataclass(frozen=True)
+class Term:
+    """One condition: the field ``key`` has one of ``values`` (has none of them, if ``negated``)."""
+
+    key: str
+    values: tuple[str, ...]
+    negated: bool = False
+
+
+def parse(text: str, keys: Sequence[str]) -> tuple[Term, ...]:
+    """The terms of a filter over these keys; no terms for a blank one. Raises ``FilterError``."""
+    if len(text) > LONGEST:
+        raise FilterError(f"a filter may have at most {LONGEST} characters")
+    terms, at = [], 0
+    while text[at:].strip():
+        found = _TERM.match(text, at)
+        if found is None:
+            raise FilterError(f"cannot read {text[at:].strip()[:40]!r}; right would be key:value with {_there(keys)}")
+        terms.append(Term(_key(found["key"], keys), _values(found["key"], found["values"]), bool(found["no"])))
+        at = found.end()
+    return tuple(terms)
+
+
+def spelled(terms: Iterable[Term]) -> str:
+    """The terms as text again: what ``parse`` reads back as the same terms."""
+    return " ".join(f"{'-' if one.negated else ''}{one.key}:{','.join(map(_quoted, one.values))}" for one in terms)
+
+
+def moment_of(value: str, now: datetime) -> datetime:
+    """A moment from ``2h`` (ago) or ISO 8601 text, as aware UTC. Raises ``FilterError``."""
+    ago = _AGO.fullmatch(value.strip())
+    try:
+        if ago:
+            return now - timedelta(seconds=int(ago[1]) * _UNITS[ago[2]])
+        moment = datetime.fromisoformat(value)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise FilterError(f"{value!r} is no moment; right would be 2h, 3d or 2026-11-22T08:00") from None
+
+
+def choice_of(key: str, value: str, choices: Sequence[str]) -> str:
+    """The value, if it is one of the choices. Raises ``FilterError`` with the nearest one."""
+    if value in choices:
+        return value
+    raise FilterError(f"{key} has no {value!r};{_nearest(value, choices)} there are {', '.join(choices)}")
+
+
+def _key(key: str, keys: Sequence[str]) -> str:
+    lower = key.lower()
+    if lower in keys:
+        return lower
+    raise FilterError(f"unknown key {key!r};{_nearest(lower, keys)} there are {', '.join(keys)}")
+
+
+def _nearest(word: str, words: Sequence[str]) -> str:
+    close = get_close_matches(word, words, n=1, cutoff=0.5)
+    return f" did you mean {close[0]!r}?" if close else ""
+
+
+def _values(key: str, text: str) -> tuple[str, ...]:
+    values: list[str] = []
+    apart = True  # whether a comma, or the beginning, is before this part
+    for quoted, plain, comma in _VALUE.findall(text):
+        if comma:
+            apart = True
+            continue
+        if not apart:
+            raise FilterError(f"{key}: a comma is missing between values, or a closing quote")
+        values.append(plain or re.sub(r"\\(.)", r"\1", quoted))
+        apart = False
+    if not values or apart:
+        raise FilterError(f"{key}: a value is missing; right would be {key}:value or {key}:one,two")
+    return tuple(values)
+
+
+def _quoted(value: str) -> str:
+    if value and not re.search(r'[\s",\\]', value):
+        return value
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _there(keys: Sequence[str]) -> str:
+    return ", ".join(keys)

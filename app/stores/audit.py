@@ -1,0 +1,94 @@
+"""The audit log: who changed what, when, why and from where; append-only, each entry chained to the one before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Select, func, insert, select, text
+from sqlmodel import SQLModel
+
+from app.domain import Who
+from app.rules.chain import BEGINNING, link
+from app.stores import tables
+from app.stores.statements import is_sqlite
+
+_LOG = SQLModel.metadata.tables[str(tables.AuditEntry.__tablename__)]
+_LOCK = 7_215_093_322  # any number of our own, beside the migrations'
+_AT_ONCE = 1_000
+
+
+def record(
+    conn: Connection,
+    who: Who,
+    action: str,
+    subject: str,
+    *,
+    now: datetime,
+    connection: str | None = None,
+    before: Any = None,
+    after: Any = None,
+    why: str | None = None,
+) -> int:
+    """Append an entry inside the caller's transaction; returns its number.
+
+    ``action`` is what was done ("letters.replay"), ``subject`` to what ("replay 7"); ``before`` and ``after`` are
+    JSON-ready and must hold no secret. Call it last: on PostgreSQL others who append wait until this transaction ends.
+    """
+    if not is_sqlite(conn):  # SQLite's writers take turns anyway
+        conn.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    last = conn.execute(select(_LOG.c.number, _LOG.c.hash).order_by(_LOG.c.number.desc()).limit(1)).first()
+    number, previous = (last.number + 1, last.hash) if last else (1, BEGINNING)
+    entry: dict[str, Any] = {
+        **{"number": number, "at": now, "who": who.name, "role": str(who.role), "origin": who.origin},
+        **{"action": action, "subject": subject, "connection": connection, "why": why},
+        **{"before": _json(before), "after": _json(after)},
+    }
+    conn.execute(insert(_LOG), {**entry, "previous": previous, "hash": link(entry, previous)})
+    return int(number)
+
+
+def entries(
+    conn: Connection, *, limit: int = 50, before_number: int | None = None, action: str | None = None
+) -> list[dict[str, Any]]:
+    """Entries, newest first; ``before`` and ``after`` decoded. ``action`` is one, or the beginning of some ("dead")."""
+    query = select(_LOG).order_by(_LOG.c.number.desc()).limit(limit)
+    if before_number is not None:
+        query = query.where(_LOG.c.number < before_number)
+    if action is not None:
+        query = query.where(_LOG.c.action.startswith(action, autoescape=True))
+    return [_decoded(row) for row in conn.execute(query).mappings()]
+
+
+def chain(conn: Connection) -> Iterator[dict[str, Any]]:
+    """Every entry as stored, oldest first, a thousand at a time."""
+    after = 0
+    while rows := conn.execute(_after(after)).mappings().all():
+        yield from (dict(row) for row in rows)
+        after = rows[-1]["number"]
+
+
+def head(conn: Connection) -> tuple[int, str]:
+    """Number and hash of the newest entry; 0 and the chain's beginning when there is none."""
+    last = conn.execute(select(_LOG.c.number, _LOG.c.hash).order_by(_LOG.c.number.desc()).limit(1)).first()
+    return (int(last.number), str(last.hash)) if last else (0, BEGINNING)
+
+
+def count(conn: Connection) -> int:
+    """How many entries there are."""
+    return int(conn.execute(select(func.count()).select_from(_LOG)).scalar_one())
+
+
+def _after(number: int) -> Select[Any]:
+    return select(_LOG).where(_LOG.c.number > number).order_by(_LOG.c.number).limit(_AT_ONCE)
+
+
+def _json(value: Any) -> str | None:
+    return None if value is None else msgspec.json.encode(value).decode()
+
+
+def _decoded(row: Any) -> dict[str, Any]:
+    read = {name: None if row[name] is None else msgspec.json.decode(row[name]) for name in ("before", "after")}
+    return {**row, **read}

@@ -1,0 +1,96 @@
+"""Who may come in, and what they did: tokens, users, sessions, the audit log."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, Text
+from sqlmodel import Field, SQLModel
+
+from app.stores.tables.fields import AUTO_ID, long, moment
+
+
+class AccessToken(SQLModel, table=True):
+    """A key for programs. Only ``digest`` (SHA-256, hex) of it is kept; ``hint`` is its beginning, to tell it by.
+
+    ``connections`` is a JSON list of slugs, NULL for all.
+    """
+
+    __tablename__ = "access_tokens"
+
+    id: int | None = Field(default=None, sa_type=AUTO_ID, primary_key=True)
+    name: str
+    digest: str = Field(unique=True)
+    hint: str
+    role: str
+    connections: str | None = long()
+    created_at: datetime = moment()
+    created_by: str
+    expires_at: datetime | None = moment(default=None)
+    last_used_at: datetime | None = moment(default=None)
+    last_used_from: str | None = None
+    revoked_at: datetime | None = moment(default=None)
+    revoked_by: str | None = None
+
+
+class User(SQLModel, table=True):
+    """A person with a password, kept as an Argon2 hash. ``connections`` is a JSON list of slugs, NULL for all.
+
+    After ``failures`` wrong passwords in a row nobody is let in by this name until ``locked_until``.
+    """
+
+    __tablename__ = "users"
+
+    id: int | None = Field(default=None, sa_type=AUTO_ID, primary_key=True)
+    name: str = Field(unique=True)
+    password_hash: str = Field(sa_type=Text)
+    role: str
+    connections: str | None = long()
+    created_at: datetime = moment()
+    created_by: str
+    disabled_at: datetime | None = moment(default=None)
+    failures: int = 0
+    locked_until: datetime | None = moment(default=None)
+    last_seen_at: datetime | None = moment(default=None)
+
+
+class Session(SQLModel, table=True):
+    """A browser that signed in. Only ``digest`` (SHA-256, hex) of its cookie is kept.
+
+    It belongs to a user or to the token it signed in with, and ends with it. ``csrf`` must come with every change.
+    """
+
+    __tablename__ = "sessions"
+
+    digest: str = Field(primary_key=True)
+    user_id: int | None = Field(default=None, sa_type=BigInteger)
+    token_id: int | None = Field(default=None, sa_type=BigInteger)
+    csrf: str
+    created_at: datetime = moment()
+    seen_at: datetime = moment()
+    expires_at: datetime = moment()
+    origin: str
+
+
+class AuditEntry(SQLModel, table=True):
+    """One change that somebody made. The database refuses to change or delete a row.
+
+    ``number`` counts from 1 without a gap; ``hash`` is over this entry and ``previous``, the hash of the one before
+    (``rules.chain``). ``before`` and ``after`` are JSON text.
+    """
+
+    __tablename__ = "audit_log"
+
+    number: int = Field(sa_type=BigInteger, primary_key=True, sa_column_kwargs={"autoincrement": False})
+    at: datetime = moment()
+    who: str
+    role: str
+    origin: str
+    action: str
+    subject: str
+    connection: str | None = None
+    before: str | None = long()
+    after: str | None = long()
+    why: str | None = long()
+    previous: str
+    hash: str

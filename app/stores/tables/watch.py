@@ -1,0 +1,76 @@
+"""What is being watched for people: gaps in what we heard, and alerts."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Index, Text, text
+from sqlmodel import Field, SQLModel
+
+from app.stores.tables.fields import AUTO_ID, long, moment
+
+
+class Gap(SQLModel, table=True):
+    """A time in which we heard nothing of a connection, and should have.
+
+    ``reason`` is ``silence`` (``expected`` events did not come) or ``downtime`` (we were not there). ``state`` is
+    ``open``, ``filled`` (from the source's ledger: ``missed`` events, ``replayed`` of which are settled), ``covered``
+    (by a delta pull, for there is no ledger; ``note`` says why) or ``quiet`` (nothing had happened).
+    """
+
+    __tablename__ = "gaps"
+    __table_args__ = (
+        Index("ix_gaps_connection", "connection", "began_at"),
+        Index(
+            "ix_gaps_open",
+            "connection",
+            unique=True,
+            sqlite_where=text("state = 'open'"),
+            postgresql_where=text("state = 'open'"),
+        ),
+    )
+
+    id: int | None = Field(default=None, sa_type=AUTO_ID, primary_key=True)
+    connection: str
+    reason: str
+    state: str
+    began_at: datetime = moment()
+    ended_at: datetime | None = moment(default=None)
+    expected: int = 0
+    missed: int = 0
+    replayed: int = 0
+    note: str | None = long()
+    found_at: datetime = moment()
+    tried_at: datetime | None = moment(default=None)
+    closed_at: datetime | None = moment(default=None)
+
+
+class Alert(SQLModel, table=True):
+    """Something a person should know. At most one with a ``key`` is open at a time.
+
+    ``severity`` is ``info``, ``warning`` or ``critical``. ``told_at`` is when it was mailed, ``claimed_until`` until when
+    somebody is about to.
+    """
+
+    __tablename__ = "alerts"
+    __table_args__ = (
+        Index(
+            "ix_alerts_open",
+            "key",
+            unique=True,
+            sqlite_where=text("closed_at IS NULL"),
+            postgresql_where=text("closed_at IS NULL"),
+        ),
+        Index("ix_alerts_told", "told_at"),
+    )
+
+    id: int | None = Field(default=None, sa_type=AUTO_ID, primary_key=True)
+    key: str
+    connection: str | None = None
+    severity: str
+    title: str
+    detail: str = Field(sa_type=Text)
+    opened_at: datetime = moment()
+    closed_at: datetime | None = moment(default=None)
+    told_at: datetime | None = moment(default=None)
+    claimed_until: datetime | None = moment(default=None)

@@ -1,0 +1,131 @@
+"""The operations of one connection: its runs, its state, its schedule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.domain import Role, Strategy
+from app.web.api import questions, runs
+from app.web.api.answers import CriticalItems, Differences, Jobs, OwedItems, Rows, RunLink, StuckRuns
+from app.web.api.asked import (
+    Asked,
+    CriticalPage,
+    Days,
+    DriftPage,
+    EditSchedule,
+    FailedItemsPage,
+    HistoryPage,
+    OfItem,
+    OfRun,
+    RunOptions,
+    Samples,
+    StartRun,
+)
+from app.web.api.operation import Operation
+
+BASE = "/api/sync-{connection}"
+
+_STARTED = "the run is waiting for a worker, or running already"
+_OBJECT = dict[str, Any]
+
+
+def _starts(path: str, strategy: Strategy, summary: str) -> Operation:
+    return Operation(
+        method="POST",
+        path=BASE + path,
+        summary=summary,
+        call=runs.starting(strategy),
+        asks=RunOptions,
+        in_body=True,
+        answers=RunLink,
+        says=_STARTED,
+        status=202,
+        errors=(408, 409, 413, 422),
+    )
+
+
+def _asks(path: str, summary: str, call: Any, answers: Any, says: str, asks: type[Asked] = Asked) -> Operation:
+    return Operation("GET", BASE + path, summary, call, answers, says, asks)
+
+
+OPERATIONS: tuple[Operation, ...] = (
+    Operation(
+        method="POST",
+        path=BASE,
+        summary="Start a run",
+        call=runs.start_run,
+        asks=StartRun,
+        in_body=True,
+        answers=RunLink,
+        says=_STARTED,
+        status=202,
+        errors=(408, 409, 413, 422),
+    ),
+    _starts("/inventory", Strategy.INVENTORY, "Start a run that reads stock levels"),
+    _starts("/critical", Strategy.CRITICAL, "Start a run that reads what is out of stock or low"),
+    _starts("/vendors", Strategy.VENDORS, "Start a run that reads vendors"),
+    _starts("/retry-failed", Strategy.RETRY, "Start a run that reads only the items that failed"),
+    _asks("/runs/{id}", "Show a run", runs.show_run, _OBJECT, "the run as it is now", OfRun),
+    Operation(
+        method="POST",
+        path=BASE + "/runs/{id}/cancel",
+        summary="Cancel a run",
+        call=runs.cancel,
+        asks=OfRun,
+        answers=RunLink,
+        says="it is cancelled; its worker stops within a page",
+        status=202,
+        errors=(422,),
+    ),
+    Operation(
+        method="POST",
+        path=BASE + "/runs/{id}/resume",
+        summary="Resume a failed or cancelled run",
+        call=runs.resume,
+        asks=OfRun,
+        answers=RunLink,
+        says="it goes on where it stopped",
+        status=202,
+        errors=(409, 422),
+    ),
+    Operation(
+        method="POST",
+        path=BASE + "/items/{externalId:path}",
+        summary="Fetch one item now",
+        call=runs.sync_item,
+        asks=OfItem,
+        answers=OwedItems,
+        says="the item is owed and will be fetched at once",
+        status=202,
+        errors=(422,),
+    ),
+    _asks("/status", "What it holds, owes and does now", questions.status, _OBJECT, "the connection's condition"),
+    _asks("/health", "What is wrong, in words", questions.health, _OBJECT, "healthy when problems is empty"),
+    _asks("/metrics", "What the last days come to", questions.show_metrics, _OBJECT, "figures; null: unknown", Days),
+    _asks("/history", "Past and present runs", questions.show_history, Rows, "a page of runs", HistoryPage),
+    _asks("/critical", "What is out of stock or low", questions.show_critical, CriticalItems, "a page", CriticalPage),
+    _asks("/validate", "Is the data right?", questions.show_validation, _OBJECT, "each check's finding", Samples),
+    Operation(
+        method="GET",
+        path=BASE + "/check-stuck",
+        summary="Fail runs whose worker is gone",
+        call=runs.check_stuck,
+        answers=StuckRuns,
+        says="those found just now",
+        role=Role.OPERATOR,
+    ),
+    _asks("/failed-items", "Items that failed", questions.show_failed_items, Rows, "a page", FailedItemsPage),
+    _asks("/drift", "Differences that runs found", questions.show_drift, Differences, "a page", DriftPage),
+    _asks("/schedule", "When jobs run", questions.show_schedule, Jobs, "every job and its next times"),
+    Operation(
+        method="PUT",
+        path=BASE + "/schedule",
+        summary="Set when a job runs",
+        call=questions.edit_schedule,
+        asks=EditSchedule,
+        in_body=True,
+        answers=_OBJECT,
+        says="the job with its next times, what it costs, and a warning when the call budget is too small for all",
+        errors=(408, 413, 422),
+    ),
+)
