@@ -27,7 +27,7 @@ def render(request: Request, template: str, status: int = 200, **told: Any) -> H
 
 def _moment(value: datetime | str | None) -> str:
     read = datetime.fromisoformat(value) if isinstance(value, str) else value
-    return "–" if read is None else f"{read.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+    return "-" if read is None else f"{read.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 
 
 _TEMPLATES.filters["moment"] = _moment
