@@ -7,6 +7,7 @@ import sys
 from app.cli.codes import FAILED, code_of, told
 from app.cli.commands import app
 from app.errors import TallyhookError
+from app.rules.filters import FilterError
 from app.stores.engine import DATABASE_ERRORS
 
 
@@ -14,7 +15,7 @@ def main() -> None:
     """The console command; an error of ours is one line and the exit code for it, never a traceback."""
     try:
         app()
-    except TallyhookError as error:
+    except (TallyhookError, FilterError) as error:
         print(f"tallyhook: {told(error)}", file=sys.stderr)
         raise SystemExit(code_of(error)) from None
     except DATABASE_ERRORS as error:

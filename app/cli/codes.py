@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.errors import BadConfiguration, Busy, Refused, TallyhookError
+from app.rules.filters import FilterError
 
 WELL = 0
 FAILED = 1
@@ -17,16 +18,16 @@ EXPLAINED = (
 )
 
 
-def code_of(error: TallyhookError) -> int:
+def code_of(error: TallyhookError | FilterError) -> int:
     """The exit code for an error that ended a command."""
     if isinstance(error, Busy):
         return BUSY
     if isinstance(error, Refused):
         return REFUSED
-    return USAGE if isinstance(error, BadConfiguration) else FAILED
+    return USAGE if isinstance(error, (BadConfiguration, FilterError)) else FAILED
 
 
-def told(error: TallyhookError) -> str:
+def told(error: TallyhookError | FilterError) -> str:
     """The error in one line, with what to do next where that is known."""
     line = " ".join(str(error).split())
     return f"{line}; see `tallyhook runs show {error.run_id}`" if isinstance(error, Busy) else line

@@ -31,10 +31,10 @@ def bury(
             queue=queue,
             args=args,
             key=key,
-            cause=None,
             error=error,
             worker=deps.worker,
             now=deps.now(),
+            redact=deps.redact,
         )
     log.error("dead_letter", letter=letter, actor=actor, item="/".join(key) if key else None, error=str(error))
 

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from app.domain import KINDS, SKU_PREFIX, Answer, ItemKey, Kind, Listing, Record, Ref, key_of
 from app.flows.deps import Deps
+from app.sources import exchanges
 from app.sources.base import Source
 from app.stores import catalog, owed
 from app.stores.owed import Claim
@@ -45,7 +46,8 @@ def fetch(deps: Deps, source: Source, claims: Sequence[Claim]) -> Fetched:
     """Ask for at most a batch of the source; raises what the source raises."""
     began = deps.now()
     refs = _refs(deps, claims)
-    return Fetched(claims, refs, source.fetch(list(refs.values())), began)
+    with exchanges.watched():
+        return Fetched(claims, refs, source.fetch(list(refs.values())), began)
 
 
 def commit(deps: Deps, fetched: Sequence[Fetched]) -> list[ItemKey]:

@@ -16,6 +16,7 @@ from app.flows.fetching import Fetched, commit, fetch
 from app.flows.pull import pull
 from app.rules.lanes import Lane, lane, lane_of
 from app.rules.retry import MAX_KILLS, wait_before_retry
+from app.sources import exchanges
 from app.sources.base import Source
 from app.stores import attempts, owed
 from app.stores.owed import Claim
@@ -49,7 +50,8 @@ class ItemWork:
 
     def _pull(self, claim: Claim) -> None:
         try:
-            self._wake(pull(self._deps, claim))
+            with exchanges.watched():
+                self._wake(pull(self._deps, claim))
         except Exception as error:
             self._failed([claim], error)
 
@@ -145,6 +147,7 @@ class ItemWork:
                 at=now,
                 worker=self._deps.worker,
                 error=error,
+                redact=self._deps.redact,
             )
         log.warning(
             "postponed", item="/".join(claim.key), attempt=claim.attempts + 1, wait=round(wait, 1), error=str(error)

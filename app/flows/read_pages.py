@@ -105,6 +105,7 @@ def note_failure(course: Course, ref: Ref, error: Exception) -> None:
             category=category_of(error, DATABASE_ERRORS),
             error=error,
             now=course.deps.now(),
+            redact=course.deps.redact,
         )
         course.count(ref.kind, processed=1, failed=1)
 

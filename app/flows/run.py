@@ -21,6 +21,7 @@ from app.flows.validate import validate
 from app.rules.lanes import Lane, lane
 from app.rules.retry import MAX_KILLS
 from app.rules.strategies import How, Leg, legs
+from app.sources import exchanges
 from app.stores import runs
 from app.stores.engine import DATABASE_ERRORS
 
@@ -47,7 +48,7 @@ def run(deps: Deps, keeper: LeaseKeeper, run_id: int, *, patience: float = 1.0) 
         return
     with keeper.hold(lambda conn, until: runs.heartbeat(conn, run_id, token, until)):
         course = Course(deps, keeper, deps.bulk_sources[row["connection"]], row, token, patience=patience)
-        with lane(Lane.BULK):
+        with lane(Lane.BULK), exchanges.watched():
             _carry_out(course)
 
 
@@ -79,7 +80,8 @@ def _find_anew(course: Course) -> None:
 
 def _finish(course: Course, status: str, error: str | None) -> None:
     with course.deps.database.begin() as conn:
-        runs.finish(conn, course.id, course.token, status, error, course.deps.now())
+        told = None if error is None else course.deps.redact(error)
+        runs.finish(conn, course.id, course.token, status, told, course.deps.now())
     log.info("run_finished", run=course.id, connection=course.connection, status=status, counts=course.counts)
 
 

@@ -83,7 +83,7 @@ def _key(key: str, keys: Sequence[str]) -> str:
 
 def _nearest(word: str, words: Sequence[str]) -> str:
     close = get_close_matches(word, words, n=1, cutoff=0.5)
-    return f" did you mean {close[0]!r}?" if close else ""
+    return f" did you mean '{close[0]}'?" if close else ""
 
 
 def _values(key: str, text: str) -> tuple[str, ...]:

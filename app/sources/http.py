@@ -15,6 +15,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, stop_afte
 
 from app.errors import AuthRejected, BudgetSpent, RateLimited, Refused, Unavailable
 from app.rules.lanes import current_lane
+from app.sources import exchanges
 from app.sources.base import Context, Limit
 
 LONGEST_WAIT = 900.0  # seconds; a vendor that asks for more is asked again sooner
@@ -139,6 +140,7 @@ class Http:
     ) -> httpx.Response:
         with self._lock:
             self._calls += 1
+        exchanges.asked(request)
         try:
             response = self._transport().handle_request(request)
             response.request = request
@@ -147,6 +149,7 @@ class Http:
                     response.read()
                 else:
                     _stream(response, into)
+            exchanges.answered(response)
             return check(response, wait_of)
         except httpx.HTTPError as error:
             where = f"{request.method} {request.url.path}"

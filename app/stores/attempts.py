@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, delete, insert, select
 from sqlmodel import SQLModel
 
 from app.domain import ItemKey
 from app.stores import tables
+
+Redact = Callable[[str], str]
+"""Takes secrets out of a text."""
 
 _ATTEMPTS = SQLModel.metadata.tables[str(tables.Attempt.__tablename__)]
 _LONGEST_TRACE = 20_000  # characters; of a longer one the end is kept, where the error is
@@ -22,20 +27,30 @@ def message_key(key: ItemKey) -> str:
     return f"{key.connection}/{key.kind}/{key.external_id}"
 
 
-def described(error: BaseException) -> dict[str, str]:
-    """An exception as text: ``error_type``, ``error`` and ``traceback``, fit for either database."""
+def described(error: BaseException, redact: Redact = str) -> dict[str, Any]:
+    """An exception as text: ``error_type``, ``error``, ``traceback``, and ``exchange`` (JSON text, or ``None``) if it
+    carries one; fit for either database, and without what ``redact`` takes out."""
+    exchange = getattr(error, "exchange", None)
     return {
         "error_type": type(error).__name__,
-        "error": _printable(str(error))[:_LONGEST_ERROR],
-        "traceback": _printable("".join(traceback.format_exception(error)))[-_LONGEST_TRACE:],
+        "error": redact(_printable(str(error)))[:_LONGEST_ERROR],
+        "traceback": redact(_printable("".join(traceback.format_exception(error))))[-_LONGEST_TRACE:],
+        "exchange": None if exchange is None else msgspec.json.encode(_clean(exchange, redact)).decode(),
     }
 
 
 def record(
-    conn: Connection, message_key: str, *, number: int, at: datetime, worker: str, error: BaseException
+    conn: Connection,
+    message_key: str,
+    *,
+    number: int,
+    at: datetime,
+    worker: str,
+    error: BaseException,
+    redact: Redact = str,
 ) -> None:
     """File one failed try."""
-    row = {"message_key": message_key, "number": number, "at": at, "worker": worker, **described(error)}
+    row = {"message_key": message_key, "number": number, "at": at, "worker": worker, **described(error, redact)}
     conn.execute(insert(_ATTEMPTS), row)
 
 
@@ -48,6 +63,12 @@ def of(conn: Connection, message_key: str) -> list[dict[str, Any]]:
 def clear(conn: Connection, message_key: str) -> None:
     """Forget the tries of a message."""
     conn.execute(delete(_ATTEMPTS).where(_ATTEMPTS.c.message_key == message_key))
+
+
+def _clean(value: Any, redact: Redact) -> Any:
+    if isinstance(value, str):
+        return redact(_printable(value))
+    return {name: _clean(part, redact) for name, part in value.items()} if isinstance(value, dict) else value
 
 
 def _printable(text: str) -> str:

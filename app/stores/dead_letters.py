@@ -1,4 +1,4 @@
-"""Messages that will not be retried by themselves: found, understood, replayed or discarded by a person."""
+"""Messages that will not be retried by themselves, written down with all that is known of them."""
 
 from __future__ import annotations
 
@@ -7,31 +7,55 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, cast, func, select, update
-from sqlalchemy.dialects.postgresql import JSON
+from sqlalchemy import Connection, func, select
 from sqlmodel import SQLModel
 
-from app.domain import Cause, ItemKey, Kind
+from app.domain import ItemKey
+from app.rules.fingerprint import fingerprint, place_of
 from app.stores import attempts, owed, tables
-from app.stores.statements import Statement, is_sqlite, key_of
+from app.stores.statements import Statement, key_of
 
 _LETTERS = SQLModel.metadata.tables[str(tables.DeadLetter.__tablename__)]
+
+MOST_ATTEMPTS = 100
+"""Attempts that a letter keeps, the newest ones: it may be replayed and die again for years."""
 
 _INSERT = Statement(
     """
     INSERT INTO dead_letters (message_id, actor, queue, args, connection, kind, external_id, cause, error_type, error,
-                              attempts, first_failed_at, died_at, state, replays)
+                              fingerprint, place, attempts, first_failed_at, died_at, state, replays)
     VALUES (:message_id, :actor, :queue, :args, :connection, :kind, :external_id, :cause, :error_type, :error,
-            :attempts, :first_failed_at, :died_at, 'dead', 0)
+            :fingerprint, :place, :attempts, :first_failed_at, :died_at, 'dead', 0)
     ON CONFLICT (message_id) DO NOTHING RETURNING id
     """
 )
-_SETTLE = Statement(
+_ITEM = "connection = :connection AND kind = :kind AND external_id = :external_id"
+_REPLAYED = Statement(
+    f"""
+    SELECT id, attempts FROM dead_letters l
+    WHERE {_ITEM} AND state = 'replayed' AND NOT EXISTS (
+        SELECT 1 FROM settlements s
+        WHERE s.connection = l.connection AND s.kind = l.kind AND s.external_id = l.external_id
+          AND s.settled_at > l.replayed_at AND s.outcome <> 'dead')
+    ORDER BY replayed_at DESC, id DESC LIMIT 1
     """
+)
+_REOPEN = Statement(
+    """
+    UPDATE dead_letters
+    SET state = 'dead', message_id = :message_id, actor = :actor, queue = :queue, args = :args, cause = :cause,
+        error_type = :error_type, error = :error, fingerprint = :fingerprint, place = :place, attempts = :attempts,
+        died_at = :died_at
+    WHERE id = :id AND state = 'replayed'
+    """
+)
+_CAUSE = Statement(f"SELECT cause FROM owed_items WHERE {_ITEM}")
+_SETTLE = Statement(
+    f"""
     INSERT INTO settlements (connection, kind, external_id, cause, outcome, changes, attempts, first_seen_at,
                              settled_at)
     SELECT connection, kind, external_id, cause, 'dead', rev, attempts, first_seen_at, :now FROM owed_items
-    WHERE connection = :connection AND kind = :kind AND external_id = :external_id
+    WHERE {_ITEM}
     """
 )
 
@@ -44,63 +68,82 @@ def bury(
     queue: str,
     args: Sequence[Any],
     key: ItemKey | None,
-    cause: str | None,
     error: BaseException,
     worker: str,
     now: datetime,
+    redact: attempts.Redact = str,
 ) -> int:
     """Write a dead letter with every recorded attempt and this last one; returns its id.
 
-    ``key`` is the item that the message was about, if any: it is owed no longer, and settled as ``dead``.
+    ``key`` is the item that the message was about, if any: it is owed no longer, and settled as ``dead``. If the item
+    was replayed and nothing good came of it since, that letter is dead again instead of a second one written.
     A message that was buried before is left as it is.
     """
+    buried = _id_of(conn, message_id)
+    if buried is not None:
+        return buried
     filed_under = attempts.message_key(key) if key else message_id
-    tries = _tries(conn, filed_under, error, worker, now)
-    last = tries[-1]
+    again = _REPLAYED.run(conn, key_of(key)) if key else []
+    tries = _tries(conn, filed_under, error, worker, now, redact)
     letter = {
-        **{"message_id": message_id, "actor": actor, "queue": queue, "args": _json(list(args)), "cause": cause},
+        **{"message_id": message_id, "actor": actor, "queue": queue, "args": redact(_json(list(args)))},
         **(key_of(key) if key else {"connection": None, "kind": None, "external_id": None}),
-        **{"error_type": last["error_type"], "error": last["error"], "attempts": _json(tries)},
-        **{"first_failed_at": tries[0]["at"], "died_at": now},
+        **{"cause": _cause(conn, key), "died_at": now, "first_failed_at": tries[0]["at"]},
+        **_what_went_wrong(tries[-1], error),
     }
-    written = _INSERT.run(conn, letter)
-    if not written:
-        return int(conn.execute(select(_LETTERS.c.id).where(_LETTERS.c.message_id == message_id)).scalar_one())
+    id = _reopened(conn, again[0], letter, tries) if again else None
+    if id is None:
+        written = _INSERT.run(conn, {**letter, "attempts": _json(tries[-MOST_ATTEMPTS:])})
+        if not written:  # another process buried it in this very moment
+            return _id_of(conn, message_id) or 0
+        id = int(written[0][0])
     attempts.clear(conn, filed_under)
     if key:
         _SETTLE.run(conn, {**key_of(key), "now": now})
         owed.drop(conn, key)
-    return int(written[0][0])
+    return id
+
+
+def _reopened(conn: Connection, replayed: Any, letter: dict[str, Any], tries: list[dict[str, Any]]) -> int | None:
+    """The replayed letter, dead again; ``None`` when somebody else was faster."""
+    id, before = replayed
+    kept = _appended(msgspec.json.decode(before), tries)
+    return int(id) if _REOPEN.count(conn, {**letter, "id": id, "attempts": _json(kept)}) else None
+
+
+def _id_of(conn: Connection, message_id: str) -> int | None:
+    found = conn.execute(select(_LETTERS.c.id).where(_LETTERS.c.message_id == message_id)).scalar()
+    return None if found is None else int(found)
+
+
+def _cause(conn: Connection, key: ItemKey | None) -> str | None:
+    rows = _CAUSE.run(conn, key_of(key)) if key else []
+    return rows[0][0] if rows else None
+
+
+def _what_went_wrong(last: dict[str, Any], error: BaseException) -> dict[str, str]:
+    told = {"error_type": last["error_type"], "error": last["error"], "place": place_of(error)}
+    return {**told, "fingerprint": fingerprint(last["error_type"], last["error"], told["place"])}
 
 
 def _tries(
-    conn: Connection, filed_under: str, error: BaseException, worker: str, now: datetime
+    conn: Connection, filed_under: str, error: BaseException, worker: str, now: datetime, redact: attempts.Redact
 ) -> list[dict[str, Any]]:
-    kept = ("number", "at", "worker", "error_type", "error", "traceback")
+    kept = ("number", "at", "worker", "error_type", "error", "traceback", "exchange")
     tries = [{name: row[name] for name in kept} for row in attempts.of(conn, filed_under)]
     number = tries[-1]["number"] + 1 if tries else 1
-    return [*tries, {"number": number, "at": now, "worker": worker, **attempts.described(error)}]
+    tries.append({"number": number, "at": now, "worker": worker, **attempts.described(error, redact)})
+    return [{**one, "exchange": one["exchange"] and msgspec.json.decode(one["exchange"])} for one in tries]
+
+
+def _appended(before: list[dict[str, Any]], tries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those before and these, numbered on, as many as are kept."""
+    last = before[-1]["number"] if before else 0
+    return [*before, *({**one, "number": last + place} for place, one in enumerate(tries, 1))][-MOST_ATTEMPTS:]
 
 
 def _json(value: Any) -> str:
     return msgspec.json.encode(value).decode()
-
-
-def list_(
-    conn: Connection, *, state: str | None = "dead", limit: int = 50, before_id: int | None = None
-) -> list[dict[str, Any]]:
-    """The latest letters in a state (``None``: in any), newest first, with the number of ``tries`` for their texts.
-
-    ``before_id`` continues after the last one of the page before.
-    """
-    shown = [column for column in _LETTERS.c if column.name != "attempts"]
-    stored = _LETTERS.c.attempts if is_sqlite(conn) else cast(_LETTERS.c.attempts, JSON)
-    query = select(*shown, func.json_array_length(stored).label("tries")).order_by(_LETTERS.c.id.desc()).limit(limit)
-    if state is not None:
-        query = query.where(_LETTERS.c.state == state)
-    if before_id is not None:
-        query = query.where(_LETTERS.c.id < before_id)
-    return [_decoded(row) for row in conn.execute(query).mappings()]
 
 
 def get(conn: Connection, id: int, *, lock: bool = False) -> dict[str, Any] | None:
@@ -118,33 +161,6 @@ def count(conn: Connection, *, state: str = "dead") -> int:
     return int(conn.execute(select(func.count()).where(_LETTERS.c.state == state)).scalar_one())
 
 
-def replay(conn: Connection, id: int, now: datetime) -> ItemKey | None:
-    """Mark a letter as replayed and owe its item anew, due now and with no failures behind it.
-
-    Returns the item, which needs a wake-up, or ``None`` for a letter without one: its ``actor`` and ``args`` are then
-    to be enqueued by the caller. Raises ``LookupError`` when there is no such letter.
-    """
-    replayed = {"state": "replayed", "replays": _LETTERS.c.replays + 1, "replayed_at": now}
-    letter = _change(conn, id, replayed)
-    if letter["external_id"] is None:
-        return None
-    key = ItemKey(letter["connection"], Kind(letter["kind"]), letter["external_id"])
-    owed.revive(conn, key, Cause.REPLAY, now)
-    return key
-
-
-def discard(conn: Connection, id: int) -> None:
-    """Mark a letter as not worth replaying. Raises ``LookupError`` when there is no such letter."""
-    _change(conn, id, {"state": "discarded"})
-
-
-def _change(conn: Connection, id: int, values: dict[str, Any]) -> Any:
-    changed = update(_LETTERS).where(_LETTERS.c.id == id).values(values).returning(_LETTERS)
-    letter = conn.execute(changed).mappings().first()
-    if letter is None:
-        raise LookupError(f"there is no dead letter {id}")
-    return letter
-
-
 def _decoded(row: Any) -> dict[str, Any]:
-    return {**row, **{name: msgspec.json.decode(row[name]) for name in ("args", "attempts") if name in row}}
+    names = ("args", "attempts", "original_args")
+    return {**row, **{name: msgspec.json.decode(row[name]) for name in names if row[name] is not None}}

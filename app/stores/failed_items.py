@@ -11,7 +11,7 @@ from sqlmodel import SQLModel
 
 from app.domain import Kind, Ref
 from app.stores import tables
-from app.stores.attempts import described
+from app.stores.attempts import Redact, described
 from app.stores.statements import Statement, bound_list
 
 _ITEMS = SQLModel.metadata.tables[str(tables.FailedItem.__tablename__)]
@@ -37,11 +37,19 @@ _RESOLVED = Statement(
 
 
 def record(
-    conn: Connection, run_id: int, connection: str, ref: Ref, *, category: str, error: BaseException, now: datetime
+    conn: Connection,
+    run_id: int,
+    connection: str,
+    ref: Ref,
+    *,
+    category: str,
+    error: BaseException,
+    now: datetime,
+    redact: Redact = str,
 ) -> None:
     """Note that an item failed in a run; again and again it stays one row with its attempts counted."""
     told = {"run_id": run_id, "connection": connection, "kind": ref.kind.value, "external_id": ref.external_id}
-    _RECORD.run(conn, {**told, **described(error), "category": category, "now": now})
+    _RECORD.run(conn, {**told, **described(error, redact), "category": category, "now": now})
 
 
 def resolve(conn: Connection, connection: str, kind: Kind, ids: Sequence[str], now: datetime) -> int:

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from app.domain import WHOLE
+from app.domain import WHOLE, ItemKey
 from app.stores.columns import moment_from
 from app.stores.engine import Database
-from app.stores.statements import Statement
+from app.stores.statements import Statement, key_of
 
 SLOT = timedelta(minutes=10)
 
@@ -120,6 +120,29 @@ def totals(conn: Connection, since: datetime, now: datetime) -> list[Settled]:
     # Bounded by what was summed when we asked: a slot that is summed meanwhile must not count twice.
     rows = _TOTALS.run(conn, {"start": start, "since": live, "until": now + LATE})
     return [Settled(*row) for row in rows]
+
+
+_OF_ITEM = Statement(
+    """
+    SELECT cause, outcome, changes, attempts, first_seen_at, settled_at FROM settlements
+    WHERE connection = :connection AND kind = :kind AND external_id = :external_id
+    ORDER BY settled_at DESC LIMIT :limit
+    """
+)
+
+
+def latest(conn: Connection, key: ItemKey, limit: int) -> list[dict[str, Any]]:
+    """The latest settlements of an item, newest first: ``cause``, ``outcome``, ``changes``, ``attempts``,
+    ``first_seen_at``, ``settled_at``."""
+    names = ("cause", "outcome", "changes", "attempts")
+    return [
+        {
+            **dict(zip(names, row, strict=False)),
+            "first_seen_at": moment_from(row[4]),
+            "settled_at": moment_from(row[5]),
+        }
+        for row in _OF_ITEM.run(conn, {**key_of(key), "limit": limit})
+    ]
 
 
 def slot_of(moment: datetime) -> datetime:

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.errors import Permanent, Transient
+from app.rules.filters import FilterError
 from app.stores.engine import DATABASE_ERRORS
 
 JSON = "application/json"
@@ -56,6 +57,8 @@ def problem_of(error: Exception) -> Problem:
     """The answer to whatever was raised; only what nobody foresaw is a 500, and is logged."""
     if isinstance(error, Problem):
         return error
+    if isinstance(error, FilterError):
+        return Problem(400, "bad_filter", str(error))
     if isinstance(error, Permanent):
         return Problem(422, "refused", str(error))
     if isinstance(error, Transient):

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote, urlencode
-
-import msgspec
+from urllib.parse import quote
 
 from app.domain import status_of
 from app.flows import condition, critical, metrics, schedules, validate
@@ -25,6 +23,7 @@ from app.web.api.asked import (
     Samples,
     filters,
 )
+from app.web.api.pages import before_last, one_more, page
 from app.web.api.spelling import camel
 
 
@@ -55,7 +54,7 @@ def show_history(deps: Deps, connection: str, asked: HistoryPage) -> Rows:
         wanted["status"] = status_of(wanted["status"])
     with deps.database.read() as conn:
         found = history.runs_page(conn, connection, **_one_more(wanted))
-    rows, following = _page(f"/api/sync-{quote(connection)}/history", asked, found, _before_last)
+    rows, following = page(f"/api/sync-{quote(connection)}/history", asked, found, before_last)
     return Rows([camel(run_view(run, deps.now())) for run in rows], following)
 
 
@@ -63,7 +62,7 @@ def show_failed_items(deps: Deps, connection: str, asked: FailedItemsPage) -> Ro
     """Items that runs could not sync, newest first."""
     with deps.database.read() as conn:
         found = failed_items.page(conn, connection, **_one_more(filters(asked)))
-    rows, following = _page(f"/api/sync-{quote(connection)}/failed-items", asked, found, _before_last)
+    rows, following = page(f"/api/sync-{quote(connection)}/failed-items", asked, found, before_last)
     return Rows(camel(rows), following)
 
 
@@ -73,7 +72,7 @@ def show_drift(deps: Deps, connection: str, asked: DriftPage) -> Differences:
     with deps.database.read() as conn:
         found = history.drift_page(conn, connection, **_one_more(wanted))
         summary = history.drift_summary(conn, connection, wanted["run_id"]) if "run_id" in wanted else None
-    rows, following = _page(f"/api/sync-{quote(connection)}/drift", asked, found, _before_last)
+    rows, following = page(f"/api/sync-{quote(connection)}/drift", asked, found, before_last)
     return Differences(camel(rows), camel(summary), following)
 
 
@@ -81,7 +80,7 @@ def show_critical(deps: Deps, connection: str, asked: CriticalPage) -> CriticalI
     """Listings that are out of stock or low, by their id."""
     told, items = critical.page(deps, connection, **_one_more(filters(asked)))
     after = lambda rows: {"after": rows[-1]["external_id"]}  # noqa: E731 - named like its neighbour below
-    rows, following = _page(
+    rows, following = page(
         f"/api/sync-{quote(connection)}/critical", asked, [item._asdict() for item in items], after
     )
     return CriticalItems(rows=camel(rows), next=following, **told)
@@ -106,24 +105,4 @@ def _object(told: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _one_more(wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """One row more than the page holds tells whether there is another page."""
-    return {**wanted, "limit": wanted["limit"] + 1}
-
-
-def _page(
-    path: str,
-    asked: Any,
-    found: Sequence[dict[str, Any]],
-    after: Callable[[Sequence[dict[str, Any]]], dict[str, Any]],
-) -> tuple[list[dict[str, Any]], str | None]:
-    """The rows of a page, and where the next one is."""
-    rows = list(found[: asked.limit])
-    if len(found) <= asked.limit:
-        return rows, None
-    query = {**msgspec.to_builtins(asked), **after(rows)}
-    spelled = {name: str(value).lower() if isinstance(value, bool) else value for name, value in query.items()}
-    return rows, f"{path}?{urlencode(spelled)}"
-
-
-def _before_last(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    return {"beforeId": rows[-1]["id"]}
+    return {**wanted, "limit": one_more(wanted["limit"])}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.web.api import table_sync
+from app.web.api import table_letters, table_sync
 from app.web.api.operation import Operation
 
-OPERATIONS: tuple[Operation, ...] = (*table_sync.OPERATIONS,)
+OPERATIONS: tuple[Operation, ...] = (*table_sync.OPERATIONS, *table_letters.OPERATIONS)

@@ -1,0 +1,89 @@
+"""The HTTP exchange behind a failure: what was asked, what came back, without what opens doors.
+
+Each thread keeps the last exchange it had, as references, so that a success costs next to nothing; only a failure
+has it written out. Secrets in headers are taken out here, those in texts by whoever stores them (``Deps.redact``).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+
+from app.rules.redaction import safe_headers
+
+LONGEST_BODY = 8_192
+"""Characters of a body that are kept."""
+
+
+class _Thread(threading.local):
+    request: httpx.Request | None = None
+    response: httpx.Response | None = None
+    began: float = 0.0
+    ended: float = 0.0
+
+
+_thread = _Thread()
+
+
+def asked(request: httpx.Request) -> None:
+    """A request goes out in this thread."""
+    _thread.request, _thread.response, _thread.began = request, None, time.time()
+
+
+def answered(response: httpx.Response) -> None:
+    """Its answer is here."""
+    _thread.response, _thread.ended = response, time.time()
+
+
+@contextmanager
+def watched() -> Iterator[None]:
+    """An error raised in the block gets the last exchange of the block as its attribute ``exchange``, if there was
+    one: a mapping of JSON-ready values (see ``told``). An error that has one already keeps it."""
+    _thread.request = _thread.response = None
+    try:
+        yield
+    except Exception as error:
+        if _thread.request is not None and getattr(error, "exchange", None) is None:
+            error.exchange = told()
+        raise
+
+
+def told() -> dict[str, Any] | None:
+    """This thread's last exchange: ``method``, ``url``, ``at`` (ISO 8601, UTC), ``ms``, ``request`` and ``response``
+    (``headers``, ``body``, and for the answer its ``status``; ``None`` when none came)."""
+    request, response = _thread.request, _thread.response
+    if request is None:
+        return None
+    ended = _thread.ended if response is not None else time.time()
+    return {
+        "method": request.method,
+        "url": str(request.url),
+        "at": datetime.fromtimestamp(_thread.began, UTC).isoformat(),
+        "ms": round((ended - _thread.began) * 1000),
+        "request": {"headers": safe_headers(request.headers), "body": _body(request)},
+        "response": None
+        if response is None
+        else {
+            "status": response.status_code,
+            "headers": safe_headers(response.headers),
+            "body": _body(response),
+        },
+    }
+
+
+def _body(message: httpx.Request | httpx.Response) -> str:
+    try:
+        content = message.content
+    except (httpx.RequestNotRead, httpx.ResponseNotRead, httpx.StreamError):
+        return "(streamed, not kept)"
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        return f"({len(content)} bytes that are no text)"
+    return text if len(text) <= LONGEST_BODY else f"{text[:LONGEST_BODY]}… ({len(content)} bytes in all)"

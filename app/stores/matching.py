@@ -1,0 +1,80 @@
+"""How the terms of a filter become conditions of SQL, whatever they are about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, false, func, not_, or_, true
+
+from app.rules.filters import FilterError, Term, choice_of, moment_of
+
+Condition = Callable[[str], ColumnElement[bool]]
+"""What one value of a key means."""
+
+
+def conditions(terms: Iterable[Term], keys: Mapping[str, Condition]) -> list[ColumnElement[bool]]:
+    """One condition per term; all of them must hold. Raises ``FilterError`` for a value that its key cannot have."""
+    found = []
+    for term in terms:
+        one = or_(false(), *[keys[term.key](value) for value in term.values])
+        found.append(not_(func.coalesce(one, false())) if term.negated else one)
+    return found
+
+
+def equal_to(column: ColumnElement[Any]) -> Condition:
+    """The column is the value."""
+    return lambda value: column == value
+
+
+def one_of(key: str, column: ColumnElement[Any], choices: Sequence[str]) -> Condition:
+    """The column is the value, which must be one of the choices."""
+    return lambda value: column == choice_of(key, value, choices)
+
+
+def beginning(column: ColumnElement[Any]) -> Condition:
+    """The column is the value, or begins with it where the value ends in ``*`` (a lone ``*`` is an id, of a whole
+    kind)."""
+
+    def condition(value: str) -> ColumnElement[bool]:
+        open_ended = value.endswith("*") and value != "*"
+        return column.startswith(value[:-1], autoescape=True) if open_ended else column == value
+
+    return condition
+
+
+def containing(column: ColumnElement[Any]) -> Condition:
+    """The column contains the value, upper or lower case."""
+    return lambda value: func.lower(column).contains(value.lower(), autoescape=True)
+
+
+def from_on(column: ColumnElement[Any], now: datetime) -> Condition:
+    """The column is at that moment or later."""
+    return lambda value: column >= moment_of(value, now)
+
+
+def up_to(column: ColumnElement[Any], now: datetime) -> Condition:
+    """The column is before that moment."""
+    return lambda value: column < moment_of(value, now)
+
+
+def number(key: str, column: ColumnElement[Any]) -> Condition:
+    """The column is that number."""
+
+    def condition(value: str) -> ColumnElement[bool]:
+        if not value.isascii() or not value.isdigit() or len(value) > 18:
+            raise FilterError(f"{key}:{value} is no number; right would be {key}:7")
+        return column == int(value)
+
+    return condition
+
+
+def yes_or_no(key: str, holds: ColumnElement[bool]) -> Condition:
+    """``yes``: the condition holds; ``no``: it does not."""
+    return lambda value: holds if choice_of(key, value, ("yes", "no")) == "yes" else not_(holds)
+
+
+def seen_by(column: ColumnElement[Any], connections: frozenset[str] | None) -> ColumnElement[bool]:
+    """Rows of these connections only; ``None`` is all of them, and those of no connection."""
+    return true() if connections is None else column.in_(sorted(connections))

@@ -1,0 +1,100 @@
+"""Operations that answer questions about dead letters."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from app.errors import Refused
+from app.flows import letters
+from app.flows.deps import Deps
+from app.web.api.answers import Next, Row
+from app.web.api.asked import Asked, Most, RowId
+from app.web.api.pages import before_last, one_more, page
+from app.web.api.spelling import camel
+from app.web.problems import Problem
+
+Filter = Annotated[
+    str,
+    Meta(
+        max_length=2000,
+        description="terms like connection:shop cause:RateLimited item:SKU-1 since:2h state:dead; all must hold",
+        examples=["cause:RateLimited since:2h"],
+    ),
+]
+LetterId = Annotated[int, Meta(ge=1, le=2**63 - 1, description="a letter's number")]
+
+
+class LetterPage(Asked, frozen=True, kw_only=True):
+    """A page of letters; a filter without a state means those that wait for a person."""
+
+    filter: Filter = ""
+    limit: Most = 50
+    before_id: RowId | UnsetType = UNSET
+
+
+class LetterGroups(Asked, frozen=True, kw_only=True):
+    """Groups of letters."""
+
+    by: Annotated[str, Meta(pattern="^(cause|item)$")] = "cause"
+    filter: Filter = ""
+    limit: Most = 50
+
+
+class OfLetter(Asked, frozen=True, kw_only=True):
+    """One letter."""
+
+    id: LetterId
+
+
+class Totals(msgspec.Struct, frozen=True):
+    """How much a filter matches."""
+
+    letters: int
+    causes: int
+    items: int
+    moot: int
+
+
+class Letters(msgspec.Struct, frozen=True):
+    """A page of letters, the latest dead first."""
+
+    totals: Totals
+    rows: list[Row]
+    next: Next | None
+
+
+class Groups(msgspec.Struct, frozen=True):
+    """Groups, the largest first."""
+
+    totals: Totals
+    rows: list[Row]
+
+
+def list_letters(deps: Deps, asked: LetterPage) -> Letters:
+    """Dead letters, the latest first."""
+    before = None if asked.before_id is UNSET else asked.before_id
+    found = letters.find(deps, asked.filter, limit=one_more(asked.limit), before_id=before)
+    rows, following = page("/api/dead-letters", asked, found["rows"], before_last)
+    return Letters(Totals(**found["totals"]), camel(rows), following)
+
+
+def group_letters(deps: Deps, asked: LetterGroups) -> Groups:
+    """Dead letters by cause or by item."""
+    found = letters.groups(deps, asked.filter, asked.by, limit=asked.limit)
+    return Groups(Totals(**found["totals"]), camel(found["rows"]))
+
+
+def show_letter(deps: Deps, asked: OfLetter) -> dict[str, Any]:
+    """Everything about one letter."""
+    told: dict[str, Any] = camel(_known(deps, asked.id))
+    return told
+
+
+def _known(deps: Deps, letter_id: int) -> dict[str, Any]:
+    try:
+        return letters.show(deps, letter_id)
+    except Refused as error:
+        raise Problem(404, "unknown_letter", str(error)) from None
