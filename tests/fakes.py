@@ -186,6 +186,7 @@ class ListQueue:
     def __init__(self) -> None:
         self.woken: list[ItemKey] = []
         self.runs: list[int] = []
+        self.replays: list[int] = []
         self.resent: list[tuple[str, str, Sequence[object]]] = []
 
     def wake(self, keys: Sequence[ItemKey]) -> None:
@@ -194,7 +195,10 @@ class ListQueue:
     def wake_run(self, run_id: int) -> None:
         self.runs.append(run_id)
 
-    def resend(self, actor: str, queue: str, args: Sequence[object]) -> None:
+    def wake_replay(self, replay_id: int) -> None:
+        self.replays.append(replay_id)
+
+    def resend(self, actor: str, queue: str, args: Sequence[object], *, id: str | None = None) -> None:
         self.resent.append((actor, queue, args))
 
     def depth(self) -> int:

@@ -9,6 +9,7 @@ import dramatiq
 from app.channels.queue import BULK, LIVE
 from app.domain import ItemKey, Kind
 from app.flows.deps import Deps
+from app.flows.drive_replay import drive_replay
 from app.flows.leases import LeaseKeeper
 from app.flows.run import run
 from app.flows.sync_item import sync_item
@@ -23,7 +24,11 @@ def register(broker: dramatiq.Broker, deps: Deps, keeper: LeaseKeeper) -> None:
     def bulk(run_id: int) -> None:
         run(deps, keeper, run_id)
 
+    def replay(replay_id: int) -> None:
+        drive_replay(deps, replay_id)
+
     _declare(broker, "sync_item", LIVE, sync)
+    _declare(broker, "replay", LIVE, replay)
     _declare(broker, "run", BULK, bulk)
 
 

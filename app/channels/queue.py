@@ -73,10 +73,14 @@ class BrokerQueue:
         """A message for a bulk run."""
         self._send([message(BULK, "run", (run_id,))])
 
-    def resend(self, actor: str, queue: str, args: Sequence[object]) -> None:
-        """One message as given; raises ``Unavailable`` when it could not be sent."""
+    def wake_replay(self, replay_id: int) -> None:
+        """A message for a replay."""
+        self._send([message(LIVE, "replay", (replay_id,))])
+
+    def resend(self, actor: str, queue: str, args: Sequence[object], *, id: str | None = None) -> None:
+        """One message as given, under its id if it has one; raises ``Unavailable`` when it could not be sent."""
         try:
-            self._broker.enqueue(message(queue, actor, tuple(args)))
+            self._broker.enqueue(message(queue, actor, tuple(args), id))
         except (redis.RedisError, dramatiq.errors.BrokerConnectionError) as error:
             raise Unavailable(f"the queue cannot be reached: {error}") from error
 
@@ -112,7 +116,10 @@ class DeafQueue:
     def wake_run(self, run_id: int) -> None:
         """Nothing: the sweep will see it."""
 
-    def resend(self, actor: str, queue: str, args: Sequence[object]) -> None:
+    def wake_replay(self, replay_id: int) -> None:
+        """Nothing: the sweep will see it."""
+
+    def resend(self, actor: str, queue: str, args: Sequence[object], *, id: str | None = None) -> None:
         """Raises ``Unavailable``: such a message can only be sent through a broker."""
         raise Unavailable("no broker: this message cannot be sent again")
 
@@ -140,9 +147,13 @@ class LocalQueue(DeafQueue):
         """A message for a bulk run."""
         self._broker.enqueue(message(BULK, "run", (run_id,)))
 
-    def resend(self, actor: str, queue: str, args: Sequence[object]) -> None:
+    def wake_replay(self, replay_id: int) -> None:
+        """A message for a replay."""
+        self._broker.enqueue(message(LIVE, "replay", (replay_id,)))
+
+    def resend(self, actor: str, queue: str, args: Sequence[object], *, id: str | None = None) -> None:
         """One message as given."""
-        self._broker.enqueue(message(queue, actor, tuple(args)))
+        self._broker.enqueue(message(queue, actor, tuple(args), id))
 
 
 def shares(keys: Sequence[ItemKey]) -> Iterator[tuple[object, ...]]:
@@ -163,7 +174,7 @@ def shares(keys: Sequence[ItemKey]) -> Iterator[tuple[object, ...]]:
             yield (*whose, first, also) if also else (*whose, first)
 
 
-def message(queue: str, actor: str, args: tuple[object, ...]) -> dramatiq.Message[None]:
+def message(queue: str, actor: str, args: tuple[object, ...], id: str | None = None) -> dramatiq.Message[None]:
     """A Dramatiq message, addressed by actor name so that the sender needs no actor code."""
     return dramatiq.Message(
         queue_name=queue,
@@ -171,4 +182,5 @@ def message(queue: str, actor: str, args: tuple[object, ...]) -> dramatiq.Messag
         args=args,
         kwargs={},
         options={"redis_message_id": str(uuid4())},
+        message_id=id or str(uuid4()),
     )

@@ -23,8 +23,13 @@ class Queue(Protocol):
     def wake_run(self, run_id: int) -> None:
         """A message for a bulk run."""
 
-    def resend(self, actor: str, queue: str, args: Sequence[object]) -> None:
-        """A message as it was, for the replay of a dead letter that is no item; raises ``Unavailable``."""
+    def wake_replay(self, replay_id: int) -> None:
+        """A message for a replay."""
+
+    def resend(self, actor: str, queue: str, args: Sequence[object], *, id: str | None = None) -> None:
+        """A message as it was, for the replay of a dead letter that is no item; raises ``Unavailable``.
+
+        Under one ``id`` it becomes one dead letter at most, however often it is sent."""
 
     def depth(self) -> int:
         """Messages waiting; -1 when the broker cannot be asked."""

@@ -45,7 +45,7 @@ class Fetched:
 def fetch(deps: Deps, source: Source, claims: Sequence[Claim]) -> Fetched:
     """Ask for at most a batch of the source; raises what the source raises."""
     began = deps.now()
-    refs = _refs(deps, claims)
+    refs = refs_of(deps, [claim.key for claim in claims])
     with exchanges.watched():
         return Fetched(claims, refs, source.fetch(list(refs.values())), began)
 
@@ -64,14 +64,14 @@ def commit(deps: Deps, fetched: Sequence[Fetched]) -> list[ItemKey]:
         return owed.settle(conn, outcomes, deps.now())
 
 
-def _refs(deps: Deps, claims: Sequence[Claim]) -> dict[str, Ref]:
-    """What to ask the source for: public SKUs are turned into record ids where we know them."""
-    refs = {claim.key.external_id: Ref(claim.key.kind, claim.key.external_id) for claim in claims}
+def refs_of(deps: Deps, keys: Sequence[ItemKey]) -> dict[str, Ref]:
+    """What to ask the source for, of keys of one kind: public SKUs are turned into record ids where we know them."""
+    refs = {key.external_id: Ref(key.kind, key.external_id) for key in keys}
     skus = [asked for asked in refs if asked.startswith(SKU_PREFIX)]
     if skus:
         with deps.database.read() as conn:
             for asked in skus:
-                known = catalog.resolve_sku(conn, claims[0].key.connection, asked.removeprefix(SKU_PREFIX))
+                known = catalog.resolve_sku(conn, keys[0].connection, asked.removeprefix(SKU_PREFIX))
                 if known is not None:
                     refs[asked] = Ref(refs[asked].kind, known)
     return refs

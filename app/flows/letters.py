@@ -11,7 +11,7 @@ from app.domain import ItemKey, Kind
 from app.errors import Refused
 from app.flows.deps import Deps
 from app.rules.advice import advice
-from app.rules.filters import Term, parse
+from app.rules.filters import Term, parse, spelled
 from app.stores import dead_letters, letter_search, owed, settled
 from app.stores.letter_search import KEYS, Reads
 
@@ -23,6 +23,18 @@ def terms_of(text: str) -> tuple[Term, ...]:
     """The terms of a filter of letters, with ``DEFAULT`` unless it names a state or a letter; raises ``FilterError``."""
     terms = parse(text, KEYS)
     return terms if any(one.key in ("state", "id") for one in terms) else (*terms, DEFAULT)
+
+
+def dead_terms(text: str) -> tuple[Term, ...]:
+    """The terms of a filter for those who want to do something about letters: dead ones, and no others.
+
+    Raises ``FilterError``, and ``Refused`` for a filter that asks for letters in another state.
+    """
+    terms = terms_of(text)
+    others = {value for term in terms if term.key == "state" for value in term.values} - set(DEFAULT.values)
+    if others or any(term.negated for term in terms if term.key == "state"):
+        raise Refused(f"only dead letters can be replayed or discarded, not {spelled(terms)!r}")
+    return (*(term for term in terms if term.key != "state"), DEFAULT)
 
 
 def find(deps: Deps, text: str, *, limit: int = 50, before_id: int | None = None) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import structlog
 
 from app.domain import WHOLE, Cause, Change, Kind
 from app.flows.deps import Deps
-from app.stores import owed, runs, watermarks
+from app.stores import owed, replays, runs, watermarks
 
 REHINT_AFTER = 5.0
 """Seconds after which a message that was sent and not acted upon is taken for lost."""
@@ -23,7 +23,7 @@ log = structlog.get_logger()
 
 
 def sweep(deps: Deps) -> int:
-    """Send messages for overdue items and abandoned runs; returns how many. Any number may sweep at once."""
+    """Send messages for overdue items, abandoned runs and replays; returns how many. Any number may sweep at once."""
     calm_storms(deps)
     on_their_way = max(0, deps.queue.depth())
     if on_their_way > QUEUE_FULL:
@@ -33,13 +33,16 @@ def sweep(deps: Deps) -> int:
         missing = owed.due(conn, deps.now()) - on_their_way
         items = owed.overdue(conn, now=deps.now(), rehint_after=REHINT_AFTER, limit=max(0, min(BATCH, missing)))
         waiting = runs.overdue(conn, deps.now(), REHINT_AFTER)
+        unfinished = replays.overdue(conn, deps.now(), REHINT_AFTER)
     deps.queue.wake([item.key for item in items if not item.alone])
     for item in items:
         if item.alone:
             deps.queue.wake([item.key])
     for run_id in waiting:
         deps.queue.wake_run(run_id)
-    return len(items) + len(waiting)
+    for replay_id in unfinished:
+        deps.queue.wake_replay(replay_id)
+    return len(items) + len(waiting) + len(unfinished)
 
 
 def calm_storms(deps: Deps) -> None:

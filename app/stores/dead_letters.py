@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, update
 from sqlmodel import SQLModel
 
 from app.domain import ItemKey
@@ -36,7 +36,7 @@ _REPLAYED = Statement(
     WHERE {_ITEM} AND state = 'replayed' AND NOT EXISTS (
         SELECT 1 FROM settlements s
         WHERE s.connection = l.connection AND s.kind = l.kind AND s.external_id = l.external_id
-          AND s.settled_at > l.replayed_at AND s.outcome <> 'dead')
+          AND s.settled_at >= l.replayed_at AND s.outcome <> 'dead')
     ORDER BY replayed_at DESC, id DESC LIMIT 1
     """
 )
@@ -109,6 +109,11 @@ def _reopened(conn: Connection, replayed: Any, letter: dict[str, Any], tries: li
     id, before = replayed
     kept = _appended(msgspec.json.decode(before), tries)
     return int(id) if _REOPEN.count(conn, {**letter, "id": id, "attempts": _json(kept)}) else None
+
+
+def dead_again(conn: Connection, id: int) -> None:
+    """A letter whose message could not be sent again waits for a person as before."""
+    conn.execute(update(_LETTERS).where(_LETTERS.c.id == id, _LETTERS.c.state == "replayed").values(state="dead"))
 
 
 def _id_of(conn: Connection, message_id: str) -> int | None:

@@ -186,6 +186,11 @@ def totals(conn: Connection, found: Sequence[ColumnElement[bool]], reads: Reads)
     return dict(zip(("letters", "causes", "items", "moot"), map(int, row), strict=True))
 
 
+def count(conn: Connection, found: Sequence[ColumnElement[bool]]) -> int:
+    """How many letters match."""
+    return int(conn.execute(select(func.count()).select_from(_LETTERS).where(*found)).scalar_one())
+
+
 def by_cause(
     conn: Connection, found: Sequence[ColumnElement[bool]], reads: Reads, *, limit: int = 50
 ) -> list[dict[str, Any]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pytest
 from sqlalchemy import text
 
 from app.domain import Cause, Change, ItemKey, Kind
@@ -34,7 +33,6 @@ def _bury(database: Database, key: ItemKey | None = KEY, message_id: str = "m1",
             queue="live",
             args=["shop", "product", "A"],
             key=key,
-            cause="webhook",
             error=_error(words),
             worker="w1",
             now=NOW,
@@ -57,11 +55,6 @@ def _get(database: Database, id: int) -> dict[str, Any]:
         letter = dead_letters.get(conn, id)
     assert letter is not None
     return letter
-
-
-def _replay(database: Database, id: int) -> ItemKey | None:
-    with database.begin() as conn:
-        return dead_letters.replay(conn, id, NOW)
 
 
 # --- attempts ---
@@ -167,32 +160,12 @@ def test_the_attempts_of_a_message_without_item_go_by_its_id(database: Database)
     assert len(_get(database, _bury(database, key=None))["attempts"]) == 2
 
 
-# --- find ---
+# --- look ---
 
 
-def test_the_newest_letters_are_listed_first(database: Database) -> None:
-    ids = [_bury(database, message_id=name) for name in ("m1", "m2", "m3")]
+def test_an_unknown_letter_is_none(database: Database) -> None:
     with database.read() as conn:
-        assert [letter["id"] for letter in dead_letters.list_(conn, limit=2)] == [ids[2], ids[1]]
-
-
-def test_a_list_of_letters_continues_after_its_last_one(database: Database) -> None:
-    ids = [_bury(database, message_id=name) for name in ("m1", "m2", "m3")]
-    with database.read() as conn:
-        assert [letter["id"] for letter in dead_letters.list_(conn, before_id=ids[1])] == [ids[0]]
-
-
-def test_a_listed_letter_tells_the_number_of_tries(database: Database) -> None:
-    _try(database, 1)
-    _bury(database)
-    with database.read() as conn:
-        assert dead_letters.list_(conn)[0]["tries"] == 2
-
-
-def test_letters_are_listed_by_state(database: Database) -> None:
-    _replay(database, _bury(database))
-    with database.read() as conn:
-        assert [len(dead_letters.list_(conn, state=state)) for state in ("dead", "replayed", None)] == [0, 1, 1]
+        assert dead_letters.get(conn, 12345) is None
 
 
 def test_letters_are_counted_by_state(database: Database) -> None:
@@ -201,56 +174,28 @@ def test_letters_are_counted_by_state(database: Database) -> None:
         assert (dead_letters.count(conn), dead_letters.count(conn, state="replayed")) == (1, 0)
 
 
-def test_an_unknown_letter_is_none(database: Database) -> None:
-    with database.read() as conn:
-        assert dead_letters.get(conn, 12345) is None
-
-
-# --- replay ---
-
-
-def test_replaying_owes_the_item_again(database: Database) -> None:
+def test_a_letter_tells_why_its_item_was_owed(database: Database) -> None:
     _owe(database)
-    assert _replay(database, _bury(database)) == KEY
-    with database.read() as conn:
-        assert owed.is_owed(conn, KEY)
+    assert _get(database, _bury(database))["cause"] == "webhook"
 
 
-def test_a_replayed_item_starts_without_failures_and_with_its_cause(database: Database) -> None:
-    id = _bury(database)
-    _owe(database)
+def test_a_letter_tells_where_it_was_raised_and_which_cause_it_has(database: Database) -> None:
+    letter = _get(database, _bury(database))
+    assert letter["fingerprint"].startswith("Refused-")
+
+
+def test_a_secret_does_not_get_into_a_letter(database: Database) -> None:
     with database.begin() as conn:
-        (claim,) = owed.claim(conn, KEY, more=0, lease=60, now=NOW)
-        owed.fail(conn, claim, next_at=NOW + timedelta(hours=1), now=NOW)
-    _replay(database, id)
-    with database.begin() as conn:
-        (claim,) = owed.claim(conn, KEY, more=0, lease=60, now=NOW)
-    assert (claim.attempts, claim.cause) == (0, "replay")
-
-
-def test_a_replayed_letter_says_so(database: Database) -> None:
-    id = _bury(database)
-    _replay(database, id)
-    letter = _get(database, id)
-    assert (letter["state"], letter["replays"], letter["replayed_at"]) == ("replayed", 1, NOW)
-
-
-def test_a_letter_without_item_is_for_the_caller_to_send_again(database: Database) -> None:
-    assert _replay(database, _bury(database, key=None)) is None
-
-
-def test_a_letter_that_does_not_exist_cannot_be_replayed(database: Database) -> None:
-    with database.begin() as conn, pytest.raises(LookupError):
-        dead_letters.replay(conn, 9, NOW)
-
-
-def test_a_letter_that_does_not_exist_cannot_be_discarded(database: Database) -> None:
-    with database.begin() as conn, pytest.raises(LookupError):
-        dead_letters.discard(conn, 9)
-
-
-def test_a_discarded_letter_is_dead_no_longer(database: Database) -> None:
-    id = _bury(database)
-    with database.begin() as conn:
-        dead_letters.discard(conn, id)
-        assert dead_letters.count(conn) == 0
+        id = dead_letters.bury(
+            conn,
+            message_id="m1",
+            actor="sync_item",
+            queue="live",
+            args=["hunter2"],
+            key=None,
+            error=_error("the key hunter2 was refused"),
+            worker="w1",
+            now=NOW,
+            redact=lambda text: text.replace("hunter2", "(removed)"),
+        )
+    assert "hunter2" not in str(_get(database, id))

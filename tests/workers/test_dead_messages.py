@@ -14,11 +14,12 @@ from app.channels.queue import BULK, LIVE, BrokerQueue, message, redis_broker
 from app.domain import Cause, Change, ItemKey, Kind
 from app.errors import AuthRejected, Unavailable, Unmappable
 from app.flows.leases import LeaseKeeper
-from app.flows.replay import replay
-from app.stores import catalog, dead_letters, owed, runs
+from app.flows.replay import replay_letter
+from app.stores import catalog, owed, runs
 from app.stores.engine import Database
 from tests.asking import request_reconcile
 from tests.fakes import SHOP, World, listing
+from tests.letters import all_letters
 from tests.stack import eventually
 from workers.actors import register
 from workers.middleware import DeadLetters
@@ -63,9 +64,7 @@ def owe(world: World) -> None:
 
 
 def letters(world: World) -> list[dict[str, Any]]:
-    with world.database.read() as conn:
-        ids = [row["id"] for row in dead_letters.list_(conn, state=None)]
-        return [letter for id_ in ids if (letter := dead_letters.get(conn, id_)) is not None]
+    return all_letters(world.database)
 
 
 def is_held(world: World) -> bool:
@@ -166,14 +165,14 @@ def test_a_replayed_letter_reaches_its_row(world: World, broker: RedisBroker) ->
     work(broker, lambda: owe(world))
     world.source.poison.clear()
     world.source.put(listing("A"))
-    work(broker, lambda: replay(world.deps, letters(world)[0]["id"]))
+    work(broker, lambda: replay_letter(world.deps, letters(world)[0]["id"]))
     assert is_held(world)
 
 
 def test_a_letter_of_an_unknown_actor_can_be_sent_again(world: World, broker: RedisBroker) -> None:
     work(broker, lambda: BrokerQueue(broker).resend("no_such_actor", LIVE, ["x"]))
-    work(broker, lambda: replay(world.deps, letters(world)[0]["id"]))
-    assert [letter["state"] for letter in letters(world)] == ["dead", "replayed"]
+    work(broker, lambda: replay_letter(world.deps, letters(world)[0]["id"]))
+    assert [letter["state"] for letter in letters(world)] == ["replayed", "dead"]
 
 
 def test_a_requested_run_is_carried_out(world: World, broker: RedisBroker) -> None:

@@ -7,7 +7,7 @@ them, so that receivers, workers and sweeps never deadlock.
 
 from app.stores.owed.claiming import Claim, claim, drop, extend, fail, is_suspect, postpone, release
 from app.stores.owed.covering import Noted, noted, settle_noted
-from app.stores.owed.remembering import OWE_WANTED, SKEW, Wanted, add, owe, remember, revive, wake
+from app.stores.owed.remembering import OWE_WANTED, SKEW, Wanted, add, owe, remember, revive, revive_all, wake
 from app.stores.owed.settling import settle
 from app.stores.owed.sweeping import EVER, backlog, count, defer, due, is_owed, newer, overdue
 
@@ -37,6 +37,7 @@ __all__ = [
     "release",
     "remember",
     "revive",
+    "revive_all",
     "settle",
     "settle_noted",
     "wake",

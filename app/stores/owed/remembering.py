@@ -140,3 +140,25 @@ def revive(conn: Connection, key: ItemKey, cause: Cause, now: datetime) -> None:
     """Owe an item anew because somebody wants it: due now, with that cause and no failures behind it."""
     remember(conn, key.connection, [Change(key.kind, key.external_id)], cause, now)
     _REVIVE.run(conn, {**key_of(key), "due": now - SKEW, "cause": cause.value})
+
+
+_REVIVE_SET = "next_at = :due, hinted_at = NULL, cause = :cause, attempts = 0, kills = 0"
+_REVIVE_ALL = Statement(
+    f"""
+    UPDATE owed_items SET {_REVIVE_SET}
+    WHERE (connection, kind, external_id) IN (SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(:keys))
+    """,
+    postgresql=f"""
+    UPDATE owed_items SET {_REVIVE_SET}
+    FROM unnest(:connections::text[], :kinds::text[], :ids::text[]) AS k(c, k, i)
+    WHERE connection = k.c AND kind = k.k AND external_id = k.i
+    """,
+)
+
+
+def revive_all(conn: Connection, keys: Sequence[ItemKey], cause: Cause, now: datetime) -> None:
+    """``revive`` for many items, of any connections, in two statements."""
+    owe(conn, {key: Wanted(1, 0, now) for key in keys}, cause)
+    told = {"due": now - SKEW, "cause": cause.value}
+    given = {"keys": msgspec.json.encode(keys).decode()} if is_sqlite(conn) else key_arrays(keys)
+    _REVIVE_ALL.run(conn, {**told, **given})

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import BigInteger, Index, Text, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
-from app.stores.tables.fields import AUTO_ID, long, moment
+from app.stores.tables.fields import AUTO_ID, big, long, moment
 
 
 class Replay(SQLModel, table=True):
@@ -44,8 +44,10 @@ class Replay(SQLModel, table=True):
 class ReplayItem(SQLModel, table=True):
     """One item of a replay, however many letters or events name it; or one letter that is about no item.
 
-    ``state`` is ``waiting``, ``sent`` (owed again), ``done`` (settled since) or ``failed`` (a try failed since, told by
-    ``error``). ``letter_id`` is 0 for an item. A letter without item has empty texts for its key.
+    ``state`` is ``waiting``, ``sending`` (a message without item that is on its way), ``sent`` (owed again), ``done``
+    (settled since), ``failed`` (a try failed since, told by ``error``) or ``left`` (the replay ended before its turn).
+    ``mark`` is the newest settlement when it was sent: what came of it has a higher number, whatever clocks say.
+    ``letter_id`` is 0 for an item. A letter without item has empty texts for its key.
     """
 
     __tablename__ = "replay_items"
@@ -61,6 +63,7 @@ class ReplayItem(SQLModel, table=True):
     external_id: str
     letter_id: int = Field(default=0, sa_type=BigInteger)
     state: str
+    mark: int = big()
     sent_at: datetime | None = moment(default=None)
     ended_at: datetime | None = moment(default=None)
     error: str | None = long()

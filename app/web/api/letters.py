@@ -89,11 +89,12 @@ def group_letters(deps: Deps, asked: LetterGroups) -> Groups:
 
 def show_letter(deps: Deps, asked: OfLetter) -> dict[str, Any]:
     """Everything about one letter."""
-    told: dict[str, Any] = camel(_known(deps, asked.id))
+    told: dict[str, Any] = camel(known(deps, asked.id))
     return told
 
 
-def _known(deps: Deps, letter_id: int) -> dict[str, Any]:
+def known(deps: Deps, letter_id: int) -> dict[str, Any]:
+    """The letter; a 404 when there is none that the caller may see."""
     try:
         return letters.show(deps, letter_id)
     except Refused as error:

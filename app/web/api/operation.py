@@ -23,6 +23,7 @@ class Operation:
     may look and operators may change; a token that does not see the connection is told that there is none.
 
     Fields of ``asks`` that the path names come from there, the others from the query, or all from the body.
+    Where the path names something and there is a body, ``of`` is what the path names, given to ``call`` before ``asks``.
     ``errors`` are the statuses it may answer beside those that every operation may.
     """
 
@@ -37,6 +38,7 @@ class Operation:
     status: int = 200
     errors: tuple[int, ...] = ()
     role: Role | None = None
+    of: type[msgspec.Struct] | None = None
 
     @property
     def least(self) -> Role:
@@ -64,5 +66,6 @@ class Operation:
 
     def parameters(self) -> Iterator[tuple[str, str, msgspec.structs.FieldInfo]]:
         """Name, place (``path`` or ``query``) and field of each parameter."""
-        for field in () if self.in_body else msgspec.structs.fields(self.asks):
+        of = self.of if self.in_body else self.asks
+        for field in () if of is None else msgspec.structs.fields(of):
             yield field.encode_name, "path" if field.encode_name in self.in_path() else "query", field

@@ -23,13 +23,14 @@ _NUMBER = re.compile(r"-?[0-9]{1,19}")
 _PLACE = re.compile(r"at `\$\.(\w+)")
 
 
-async def asked_by(request: Request, operation: Operation, limits: Limits) -> Any:
-    """What the request asks; raises ``Problem``."""
+async def asked_by(request: Request, operation: Operation, limits: Limits) -> tuple[Any, ...]:
+    """What the request asks, as ``Operation.call`` takes it; raises ``Problem``."""
     _check_path(request)
-    if operation.in_body:
-        _query(request, {})
-        return _decoded(operation, await _body(request, limits))
-    return _of_parameters(operation, request)
+    if not operation.in_body:
+        return (_of_parameters(operation, operation.asks, request),)
+    of = () if operation.of is None else (_of_parameters(operation, operation.of, request),)
+    _query(request, {})
+    return *of, _decoded(operation, await body_of(request, limits))
 
 
 def _check_path(request: Request) -> None:
@@ -40,12 +41,12 @@ def _check_path(request: Request) -> None:
         raise _bad("the path is not UTF-8") from None
 
 
-def _of_parameters(operation: Operation, request: Request) -> Any:
+def _of_parameters(operation: Operation, asks: type[msgspec.Struct], request: Request) -> Any:
     fields = {name: field for name, _, field in operation.parameters()}
     in_path = {name: request.path_params[name] for name in operation.in_path() & fields.keys()}
     given = {**_query(request, fields.keys() - in_path.keys()), **in_path}
     read = {fields[name].name: _value(operation, name, fields[name].type, text) for name, text in given.items()}
-    return _checked(operation.asks(**read))
+    return _checked(asks(**read))
 
 
 def _query(request: Request, names: Any) -> dict[str, str]:
@@ -78,7 +79,8 @@ def _literal(text: str) -> Any:
     return {"true": True, "false": False}.get(text, text)
 
 
-async def _body(request: Request, limits: Limits) -> bytes:
+async def body_of(request: Request, limits: Limits) -> bytes:
+    """The body, not larger than allowed and not slower; raises ``Problem``."""
     declared = request.headers.get("content-length", "")
     if declared.isascii() and declared.isdigit() and (len(declared) > 18 or int(declared) > limits.body):
         raise _too_large(limits)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
+from typing import Any
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
@@ -59,9 +60,9 @@ def _connection(deps: Deps, request: Request) -> str:
     return connection
 
 
-def _carry_out(deps: Deps, operation: Operation, about: tuple[str, ...], asked: msgspec.Struct) -> Response:
+def _carry_out(deps: Deps, operation: Operation, about: tuple[str, ...], asked: tuple[Any, ...]) -> Response:
     try:
-        answer = operation.call(deps, *about, asked)
+        answer = operation.call(deps, *about, *asked)
     except Busy as error:  # only operations of a connection start runs
         active = link(deps, about[0], error.run_id)
         raise Problem(409, "busy", str(error), active, {"Location": active.href}) from None

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from app.web.api import table_letters, table_sync
+from app.web.api import table_letters, table_replays, table_sync
 from app.web.api.operation import Operation
 
-OPERATIONS: tuple[Operation, ...] = (*table_sync.OPERATIONS, *table_letters.OPERATIONS)
+OPERATIONS: tuple[Operation, ...] = (
+    *table_sync.OPERATIONS,
+    *table_letters.OPERATIONS,
+    *table_replays.OPERATIONS,
+)

@@ -65,7 +65,7 @@ def _replays() -> None:
         sa.Column("id", _ID, primary_key=True, autoincrement=True),
         sa.Column("replay_id", sa.BigInteger(), nullable=False),
         *(_text(name) for name in ("connection", "kind", "external_id")),
-        sa.Column("letter_id", sa.BigInteger(), nullable=False),
+        *(sa.Column(name, sa.BigInteger(), nullable=False) for name in ("letter_id", "mark")),
         _text("state"),
         *(_when(name, nullable=True) for name in ("sent_at", "ended_at")),
         _maybe("error"),

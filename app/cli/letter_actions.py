@@ -1,0 +1,196 @@
+"""``tallyhook dead``: preview, replay, discard, restore and edit dead letters; watch and abort replays."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+
+from app.cli.codes import FAILED, INTERRUPTED
+from app.cli.console import LARGEST_ID, AsJson, Before, Limit, aside, console, moment, open_deps, page_of, print_json
+from app.cli.letters import LetterId, Words, filter_of, item_of
+from app.cli.letters import app as dead
+from app.errors import Refused
+from app.flows import letter_actions, letters, replay
+from app.flows.deps import Deps
+from app.flows.preview import MOST
+from app.flows.preview import preview as find_preview
+
+__all__ = ["dead"]
+
+LOOK_EVERY = 0.3  # seconds
+
+ReplayId = Annotated[int, typer.Argument(help="number of the replay", min=1, max=LARGEST_ID)]
+Why = Annotated[str, typer.Option("--why", help="the reason, for the record")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="do not ask")]
+
+
+@dead.command()
+def preview(
+    words: Words = None,
+    limit: Annotated[int, typer.Option(help="at most so many items: each may cost a call", min=1, max=100)] = MOST,
+    as_json: AsJson = False,
+) -> None:
+    """What replaying the letters of a filter (or a number) would change; nothing is written."""
+    found = find_preview(open_deps(), _numbers_or_filter(words), limit=limit)
+    if as_json:
+        print_json(found)
+        return
+    console.print(found["summary"], markup=False, soft_wrap=True)
+    for item in found["items"]:
+        moot = " (moot)" if item["moot"] else ""
+        error = f": {item['error']}" if item["error"] else ""
+        console.print(f"  {item_of(item)}{moot}: {item['outcome']}{error}", markup=False, soft_wrap=True)
+    for row in found["rows"]:
+        fields = ", ".join(f"{name} {old} → {new}" for name, (old, new) in row["fields"].items())
+        console.print(f"    {row['kind']} {row['item']} {row['change']}: {fields}", markup=False, soft_wrap=True)
+    if found["left_out"]:
+        console.print(f"{found['left_out']} more items were not looked at; --limit looks at more.")
+
+
+@dead.command("replay")
+def replay_(
+    words: Words = None,
+    every: Annotated[bool, typer.Option("--all", help="every dead letter")] = False,
+    name: Annotated[str, typer.Option(help="the incident that this is to end")] = "",
+    rate: Annotated[int, typer.Option(help="items per second; 0: as fast as it goes", min=0)] = replay.RATE,
+    canary: Annotated[bool, typer.Option(help="first 1 item, then 10, then the rest")] = True,
+    yes: Yes = False,
+    wait: Annotated[bool, typer.Option(help="watch it until it is over")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Try the items of dead letters again: a number, some numbers, or all that a filter matches, each item once."""
+    deps = open_deps()
+    text = _numbers_or_filter(words)
+    if not text and not every:
+        raise Refused("say which: a number, a filter, or --all")
+    letter = int(text.removeprefix("id:")) if text.removeprefix("id:").isdecimal() else None
+    if letter is not None:
+        replay_id = replay.replay_letter(deps, letter, name=name or None)
+    else:
+        if not name:
+            raise Refused("give the replay a name with --name: the incident that it is to end")
+        _ask(deps, text, "Replay", yes)
+        replay_id = replay.replay_letters(deps, text, name, rate=rate, canary=canary)
+    told = _follow(deps, replay_id) if wait else replay.show_replay(deps, replay_id)
+    _tell(told, as_json)
+    if told["status"] in ("stopped", "aborted"):
+        raise typer.Exit(FAILED)
+
+
+@dead.command()
+def discard(words: Words = None, why: Why = "", yes: Yes = False) -> None:
+    """Discard dead letters, with a reason; `tallyhook dead restore` takes it back for a day."""
+    deps = open_deps()
+    text = _numbers_or_filter(words)
+    if not text:
+        raise Refused("say which: a number, or a filter")
+    _ask(deps, text, "Discard", yes)
+    console.print(f"{letter_actions.discard(deps, text, why)} letters are discarded.")
+
+
+@dead.command()
+def restore(letter_id: LetterId) -> None:
+    """Take back that a letter was discarded, within a day."""
+    letter_actions.restore(open_deps(), letter_id)
+    console.print(f"Letter {letter_id} is dead again.")
+
+
+@dead.command()
+def edit(
+    letter_id: LetterId,
+    args: Annotated[str, typer.Option(help='the arguments as JSON: \'["shop", "product", "A"]\'')],
+    why: Why = "",
+) -> None:
+    """Give a dead letter's message other arguments, before it is replayed; the original ones are kept."""
+    try:
+        read = msgspec.json.decode(args)
+    except msgspec.DecodeError as error:
+        raise typer.BadParameter(f"not JSON: {error}", param_hint="--args") from None
+    if not isinstance(read, list):
+        raise typer.BadParameter("right would be a JSON list", param_hint="--args")
+    letter_actions.edit_args(open_deps(), letter_id, read, why)
+    console.print(f"Letter {letter_id} has new arguments.")
+
+
+@dead.command()
+def replays(limit: Limit = 20, before: Before = None, as_json: AsJson = False) -> None:
+    """Replays, newest first, and how far each is."""
+    found = replay.list_replays(open_deps(), limit=limit, before_id=before)
+    if as_json:
+        print_json(page_of(found, limit))
+        return
+    table = Table("id", "name", "status", "letters", "items", "done", "failed", "waiting", "asked", "by", "why")
+    for row in found:
+        done, failed, waiting = (f"{row['progress'][name]:,}" for name in ("done", "failed", "waiting"))
+        about = (str(row["id"]), escape(row["name"]), row["status"], f"{row['letters']:,}", f"{row['items']:,}")
+        by = (moment(row["asked_at"]), escape(row["asked_by"]), escape((row["reason"] or "")[:100]))
+        table.add_row(*about, done, failed, waiting, *by)
+    console.print(table if found else "Nothing was ever replayed.")
+
+
+@dead.command()
+def abort(replay_id: ReplayId) -> None:
+    """Stop a replay; letters that it had not come to are dead as before."""
+    deps = open_deps()
+    replay.abort_replay(deps, replay_id)
+    _tell(replay.show_replay(deps, replay_id), as_json=False)
+
+
+def _numbers_or_filter(words: Sequence[str] | None) -> str:
+    """Bare numbers are letters' numbers."""
+    if words and all(word.isdecimal() for word in words):
+        return f"id:{','.join(words)}"
+    return filter_of(words)
+
+
+def _ask(deps: Deps, text: str, verb: str, yes: bool) -> None:
+    """Show what it is about, and ask; without a terminal nobody can answer."""
+    totals = letters.find(deps, text, limit=1)["totals"]
+    if yes or totals["letters"] <= 1:
+        return
+    if not sys.stdin.isatty():
+        raise Refused(f"{verb.lower()} {letters.sentence(totals)}? Say --yes where nobody can be asked")
+    if not typer.confirm(f"{verb} {letters.sentence(totals)}?", err=True):
+        raise typer.Exit(INTERRUPTED)
+
+
+def _follow(deps: Deps, replay_id: int) -> dict[str, Any]:
+    """Watch a replay until it is over; Ctrl-C asks whether to abort it."""
+    bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=aside, transient=True)
+    try:
+        with bar:
+            task = bar.add_task("replaying")
+            while (told := replay.show_replay(deps, replay_id))["status"] in ("idle", "running"):
+                done = told["progress"]["done"] + told["progress"]["failed"]
+                state = "waits for a worker" if told["status"] == "idle" else f"replaying {told['name']}"
+                bar.update(task, total=told["items"], completed=done, description=state)
+                time.sleep(LOOK_EVERY)
+    except KeyboardInterrupt:
+        if sys.stdin.isatty() and typer.confirm(f"Abort replay {replay_id}?", err=True):
+            replay.abort_replay(deps, replay_id)
+        else:
+            aside.print(f"Replay {replay_id} goes on; `tallyhook dead replays` shows it.")
+            raise typer.Exit(INTERRUPTED) from None
+    return replay.show_replay(deps, replay_id)
+
+
+def _tell(told: Mapping[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(told)
+        return
+    progress = told["progress"]
+    numbers = ", ".join(f"{progress[name]:,} {name}" for name in progress if progress[name])
+    reason = f": {told['reason']}" if told["reason"] else ""
+    console.print(
+        f"Replay {told['id']} ({told['name']}) {told['status']}{reason}. {told['items']:,} items: {numbers or 'none yet'}.",
+        markup=False,
+        soft_wrap=True,
+    )

@@ -1,0 +1,170 @@
+"""Operations that do something about dead letters, and about replays."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from app.errors import Refused
+from app.flows import letter_actions, replay
+from app.flows.deps import Deps
+from app.flows.preview import MOST, preview
+from app.web.api.answers import Row, Rows
+from app.web.api.asked import Asked, Most, RowId
+from app.web.api.letters import Filter, OfLetter, known
+from app.web.api.pages import before_last, one_more, page
+from app.web.api.spelling import camel
+from app.web.problems import Problem
+
+ReplayId = Annotated[int, Meta(ge=1, le=2**63 - 1, description="a replay's number")]
+Name = Annotated[str, Meta(min_length=1, max_length=200, description="the incident that the replay is to end")]
+Why = Annotated[str, Meta(min_length=1, max_length=2000, description="the reason, for the record")]
+Rate = Annotated[int, Meta(ge=0, le=100_000, description="items per second; 0: as fast as it goes")]
+
+
+class OfReplay(Asked, frozen=True, kw_only=True):
+    """One replay."""
+
+    id: ReplayId
+
+
+class ReplayPage(Asked, frozen=True, kw_only=True):
+    """A page of replays."""
+
+    limit: Most = 50
+    before_id: RowId | UnsetType = UNSET
+
+
+class ReplayMany(Asked, frozen=True, kw_only=True):
+    """All dead letters that a filter matches; with a canary 1 item goes first, then 10, then the rest."""
+
+    filter: Filter
+    name: Name
+    rate: Rate = replay.RATE
+    canary: bool = True
+
+
+class PreviewMany(Asked, frozen=True, kw_only=True):
+    """The items of a filter's letters, at most ``limit``: each may cost a call."""
+
+    filter: Filter
+    limit: Annotated[int, Meta(ge=1, le=100)] = MOST
+
+
+class DiscardMany(Asked, frozen=True, kw_only=True):
+    """All dead letters that a filter matches."""
+
+    filter: Filter
+    why: Why
+
+
+class Reason(Asked, frozen=True, kw_only=True):
+    """Why."""
+
+    why: Why
+
+
+class Edit(Asked, frozen=True, kw_only=True):
+    """Other arguments for one letter's message."""
+
+    args: Annotated[list[Any], Meta(max_length=10)]
+    why: Why
+
+
+class ReplayLink(msgspec.Struct, frozen=True):
+    """A replay as it is now, and where to watch it."""
+
+    replay: Row
+    href: str
+
+
+class Discarded(msgspec.Struct, frozen=True):
+    """How many letters were discarded."""
+
+    discarded: int
+
+
+def replay_many(deps: Deps, asked: ReplayMany) -> ReplayLink:
+    """Replay the letters that a filter matches."""
+    return _link(deps, replay.replay_letters(deps, asked.filter, asked.name, rate=asked.rate, canary=asked.canary))
+
+
+def replay_one(deps: Deps, asked: OfLetter) -> ReplayLink:
+    """Replay one letter."""
+    known(deps, asked.id)
+    return _link(deps, replay.replay_letter(deps, asked.id))
+
+
+def preview_many(deps: Deps, asked: PreviewMany) -> dict[str, Any]:
+    """What a replay would change."""
+    return _object(preview(deps, asked.filter, limit=asked.limit))
+
+
+def preview_one(deps: Deps, asked: OfLetter) -> dict[str, Any]:
+    """What replaying one letter would change."""
+    known(deps, asked.id)
+    return _object(preview(deps, f"id:{asked.id}"))
+
+
+def discard_many(deps: Deps, asked: DiscardMany) -> Discarded:
+    """Discard the letters that a filter matches."""
+    return Discarded(letter_actions.discard(deps, asked.filter, asked.why))
+
+
+def discard_one(deps: Deps, of: OfLetter, asked: Reason) -> dict[str, Any]:
+    """Discard one letter."""
+    known(deps, of.id)
+    letter_actions.discard(deps, f"id:{of.id}", asked.why)
+    return _object(known(deps, of.id))
+
+
+def restore(deps: Deps, asked: OfLetter) -> dict[str, Any]:
+    """Take back that a letter was discarded."""
+    known(deps, asked.id)
+    letter_actions.restore(deps, asked.id)
+    return _object(known(deps, asked.id))
+
+
+def edit_args(deps: Deps, of: OfLetter, asked: Edit) -> dict[str, Any]:
+    """Edit a letter's arguments."""
+    known(deps, of.id)
+    letter_actions.edit_args(deps, of.id, asked.args, asked.why)
+    return _object(known(deps, of.id))
+
+
+def list_replays(deps: Deps, asked: ReplayPage) -> Rows:
+    """Replays, newest first."""
+    before = None if asked.before_id is UNSET else asked.before_id
+    found = replay.list_replays(deps, limit=one_more(asked.limit), before_id=before)
+    rows, following = page("/api/dead-letters/replays", asked, found, before_last)
+    return Rows(camel(rows), following)
+
+
+def show_replay(deps: Deps, asked: OfReplay) -> dict[str, Any]:
+    """A replay as it is now."""
+    return _object(_known_replay(deps, asked.id))
+
+
+def abort_replay(deps: Deps, asked: OfReplay) -> ReplayLink:
+    """Abort a replay."""
+    _known_replay(deps, asked.id)
+    replay.abort_replay(deps, asked.id)
+    return _link(deps, asked.id)
+
+
+def _link(deps: Deps, replay_id: int) -> ReplayLink:
+    return ReplayLink(_object(replay.show_replay(deps, replay_id)), f"/api/dead-letters/replays/{replay_id}")
+
+
+def _known_replay(deps: Deps, replay_id: int) -> dict[str, Any]:
+    try:
+        return replay.show_replay(deps, replay_id)
+    except Refused as error:
+        raise Problem(404, "unknown_replay", str(error)) from None
+
+
+def _object(told: dict[str, Any]) -> dict[str, Any]:
+    renamed: dict[str, Any] = camel(told)
+    return renamed
