@@ -211,7 +211,7 @@ _FAILED = Statement(
     UPDATE replay_items AS m SET state = 'failed', ended_at = :now
     WHERE replay_id = :id AND state = 'sent' AND (
         EXISTS ({_LATER} AND s.outcome IN ('dead', 'held'))
-        OR EXISTS ({_OWED} AND (o.attempts > 0 OR o.kills > 0)))
+        OR EXISTS ({_OWED} AND o.attempts > 0))
     """
 )
 _DONE = Statement(
