@@ -1,0 +1,149 @@
+"""Recognising who comes: by token, by password, by the session of a browser."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from app.domain import Role, Who
+from app.flows import audit
+from app.flows.access import HASHER, LONGEST_PASSWORD, PREFIX, digest_of
+from app.flows.deps import Deps
+from app.rules.lockout import FREE, lockout
+from app.stores import access
+
+LONGEST_SESSION = timedelta(hours=12)
+IDLE = timedelta(hours=2)
+NOTED_EVERY = timedelta(minutes=1)
+"""Uses are noted at most this often, so that a busy token costs no write per request."""
+
+_NOBODY = HASHER.hash(secrets.token_urlsafe())
+"""Verified against for names that do not exist, so that they take as long as those that do."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class SignedIn:
+    """A browser that came in: ``cookie`` is told to it alone, ``csrf`` must come with its every change."""
+
+    who: Who
+    csrf: str
+    cookie: str = ""
+
+
+def by_token(deps: Deps, secret: str, origin: str) -> Who | None:
+    """The caller with this token; ``None`` if it is not known, revoked or expired."""
+    if not secret.startswith(PREFIX) or len(secret) > 200:
+        return None
+    now = deps.now()
+    with deps.database.read() as conn:
+        token = access.token_of(conn, digest_of(secret), now)
+    if token is None:
+        return None
+    if token["last_used_at"] is None or now - token["last_used_at"] > NOTED_EVERY:
+        with deps.database.begin() as conn:
+            access.token_used(conn, token["id"], origin, now)
+    return _who("token", token, origin)
+
+
+def with_token(deps: Deps, secret: str, origin: str) -> SignedIn | None:
+    """A session that begins with a token."""
+    if by_token(deps, secret, origin) is None:
+        log.warning("sign_in_refused", origin=origin)
+        return None
+    with deps.database.begin() as conn:
+        token = access.token_of(conn, digest_of(secret), deps.now())
+        return None if token is None else _begin(deps, conn, "token", token, origin)
+
+
+def with_password(deps: Deps, name: str, password: str, origin: str) -> SignedIn | None:
+    """A session that begins with a password; ``None`` for a wrong one, for an unknown, disabled or locked name.
+
+    They all look the same from outside. After ``FREE`` wrong passwords in a row the name must wait, longer each time
+    (``rules.lockout``). The hash is worked out before the row is locked: guesses must not hold up others.
+    """
+    with deps.database.begin() as conn:
+        user = access.user(conn, name[:200])
+    known = user["password_hash"] if user else _NOBODY
+    right = _verified(known, password) and user is not None
+    if user is None:
+        log.warning("sign_in_refused", origin=origin)
+        return None
+    with deps.database.begin() as conn:
+        user = access.user(conn, user["name"])
+        if user is None or user["disabled_at"] is not None or _locked(user, deps.now()):
+            return None
+        if not right or user["password_hash"] != known:
+            _count_failure(deps, conn, user, origin)
+            return None
+        fresh: dict[str, Any] = {"failures": 0, "locked_until": None, "last_seen_at": deps.now()}
+        if HASHER.check_needs_rehash(known):
+            fresh["password_hash"] = HASHER.hash(password)
+        access.change_user(conn, user["id"], **fresh)
+        return _begin(deps, conn, "user", user, origin)
+
+
+def by_session(deps: Deps, cookie: str, origin: str) -> SignedIn | None:
+    """The caller whose browser has this cookie; ``None`` when the session is over."""
+    if not cookie or len(cookie) > 200:
+        return None
+    now = deps.now()
+    with deps.database.read() as conn:
+        found = access.session(conn, digest_of(cookie), now, now - IDLE)
+    if found is None:
+        return None
+    if now - found["seen_at"] > NOTED_EVERY:
+        with deps.database.begin() as conn:
+            access.session_seen(conn, found["digest"], now)
+    return SignedIn(_who(found["kind"], found["owner"], origin), found["csrf"])
+
+
+def sign_out(deps: Deps, cookie: str) -> None:
+    """End the session of a cookie."""
+    with deps.database.begin() as conn:
+        access.end_session(conn, digest_of(cookie))
+
+
+def _verified(known: str, password: str) -> bool:
+    if len(password) > LONGEST_PASSWORD:
+        return False
+    try:
+        return HASHER.verify(known, password)
+    except (VerificationError, InvalidHashError):
+        return False
+
+
+def _locked(user: dict[str, Any], now: datetime) -> bool:
+    return user["locked_until"] is not None and user["locked_until"] > now
+
+
+def _count_failure(deps: Deps, conn: Any, user: dict[str, Any], origin: str) -> None:
+    failures = user["failures"] + 1
+    wait = lockout(failures)
+    access.change_user(conn, user["id"], failures=failures, locked_until=deps.now() + wait if wait else None)
+    if failures >= FREE:
+        acting = replace(deps, who=_who("user", user, origin))
+        told = {"failures": failures, "minutes": wait.total_seconds() / 60}
+        audit.note(acting, conn, "sign_in.locked", f"user {user['name']}", after=told)
+
+
+def _begin(deps: Deps, conn: Any, kind: str, owner: dict[str, Any], origin: str) -> SignedIn:
+    now = deps.now()
+    cookie, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+    access.forget_old_sessions(conn, now)
+    whose = {"user_id": owner["id"] if kind == "user" else None, "token_id": owner["id"] if kind == "token" else None}
+    times = {"created_at": now, "seen_at": now, "expires_at": now + LONGEST_SESSION}
+    access.add_session(conn, digest=digest_of(cookie), csrf=csrf, origin=origin, **whose, **times)
+    who = _who(kind, owner, origin)
+    audit.note(replace(deps, who=who), conn, "sign_in", who.name)
+    return SignedIn(who, csrf, cookie)
+
+
+def _who(kind: str, owner: dict[str, Any], origin: str) -> Who:
+    return Who(f"{kind} {owner['name']}", Role(owner["role"]), owner["connections"], origin)
