@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from pathlib import Path
+from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError
@@ -59,6 +61,14 @@ class Settings(BaseSettings):
     bulk_patience: float = Field(default=900.0, ge=0, description="seconds a bulk read may wait for its budget")
     body_limit: int = Field(default=1_048_576, ge=1, description="largest webhook body in bytes")
     body_timeout: float = Field(default=8.0, gt=0, description="seconds a webhook body may take to arrive")
+    auth: Literal["on", "off"] = Field(
+        default="on", description="off lets everybody in; only where nothing but this machine can connect"
+    )
+    rate_per_token: int = Field(default=600, ge=1, description="requests a minute of one token or session")
+    rate_per_address: int = Field(default=1_200, ge=1, description="requests a minute from one network address")
+    trusted_proxies: str = Field(
+        default="", description="addresses whose X-Forwarded-For is believed, comma separated"
+    )
     log_level: str = Field(default="info", description="debug, info, warning or error")
     log_json: bool = Field(default=False, description="one JSON object per log line instead of text for people")
 
@@ -82,6 +92,14 @@ class Settings(BaseSettings):
                     found |= {part.strip() for part in value.split(",")} | {value}
         return found
 
+    def check_doors(self) -> None:
+        """Raise ``BadConfiguration`` when the web process would let in everybody who can reach it over a network."""
+        if self.auth == "off" and not _is_loopback(self.host):
+            raise BadConfiguration(
+                f"auth is off and host is {self.host}: everybody who can reach this machine could do everything; "
+                "set TALLYHOOK_AUTH=on, or TALLYHOOK_HOST=127.0.0.1"
+            )
+
     def accounts(self) -> dict[str, tuple[str, dict[str, str]]]:
         """Slug to (source, options with secrets revealed). Underscores in a slug become hyphens."""
         accounts: dict[str, tuple[str, dict[str, str]]] = {}
@@ -100,3 +118,11 @@ def load() -> Settings:
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
         raise BadConfiguration(f"settings: {wrong}") from None
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether only this machine can connect to it; a name that could be anything is not."""
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -13,8 +13,8 @@ import uvicorn
 from rich.json import JSON
 
 from app import config, sources
+from app.cli import access, letter_actions, questions, runs, schedules, sync
 from app.cli import holds as holds_commands
-from app.cli import letter_actions, questions, runs, schedules, sync
 from app.cli.codes import EXPLAINED
 from app.cli.console import AsJson, Connection, console, open_deps, print_json
 from app.cli.follow import look
@@ -34,6 +34,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(letter_actions.dead, name="dead")
+app.add_typer(access.tokens, name="tokens")
+app.add_typer(access.users, name="users")
+app.add_typer(access.audit, name="audit")
 app.add_typer(holds_commands.app, name="holds")
 app.add_typer(runs.app, name="runs")
 app.add_typer(schedules.app, name="schedule")

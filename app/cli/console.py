@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import getpass
 import logging
+import os
+import socket
 import sys
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -13,6 +17,7 @@ import typer
 from rich.console import Console
 
 from app import config, wiring
+from app.domain import Role, Who
 from app.flows.deps import Deps, Queue
 
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 240)
@@ -38,7 +43,16 @@ def open_deps(queue: Queue | None = None) -> Deps:
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # asked each time: a live bar replaces it
         cache_logger_on_first_use=False,
     )
-    return wiring.build(config.load(), "cli", queue=queue)
+    return replace(wiring.build(config.load(), "cli", queue=queue), who=who_is_there())
+
+
+def who_is_there() -> Who:
+    """The person at the terminal. Whoever can read the settings can open the database, so they may do everything."""
+    try:
+        name = getpass.getuser()
+    except (OSError, KeyError):  # a container whose user has no name
+        name = f"uid {os.getuid()}"
+    return Who(f"cli {name}", Role.ADMIN, origin=f"{socket.gethostname()}:{os.getpid()}")
 
 
 def print_json(value: Any) -> None:

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from app import config, wiring
-from app.cli.console import console
+from app.cli.console import console, open_deps
 from app.errors import Refused
+from app.flows import audit
 from app.stores import holds
 
 app = typer.Typer(help="Held batches: reads so implausible that a person must look.", no_args_is_help=True)
@@ -19,7 +19,7 @@ app = typer.Typer(help="Held batches: reads so implausible that a person must lo
 @app.command("list")
 def list_() -> None:
     """Batches that wait."""
-    deps = wiring.build(config.load(), "cli")
+    deps = open_deps()
     with deps.database.read() as conn:
         found = holds.open_(conn)
     table = Table("id", "held", "connection", "kind", "reason", "what it would do")
@@ -48,8 +48,9 @@ def _told(summary: Mapping[str, int]) -> str:
 
 
 def _close(hold_id: int, state: str) -> None:
-    deps = wiring.build(config.load(), "cli")
+    deps = open_deps()
     with deps.database.begin() as conn:
         if not holds.close(conn, hold_id, state):
             raise Refused(f"there is no open hold {hold_id}")
+        audit.note(deps, conn, f"holds.{state}", f"hold {hold_id}", before={"state": "held"}, after={"state": state})
     console.print(f"Hold {hold_id} is {state}.")

@@ -10,12 +10,15 @@ from contextlib import closing
 from pathlib import Path
 
 from app import sources
+from app.channels.queue import DeafQueue
 from app.cli.children import Child, Children
 from app.cli.console import console
 from app.cli.embedded import await_port, await_valkey, free_port, locked, valkey, valkey_binary
 from app.cli.narrator import Narrator
 from app.config import Settings
 from app.errors import Unavailable
+from app.flows.access import first_token
+from app.flows.deps import Deps
 from app.stores.engine import open_database
 
 SIMULATOR_PORT = 8100
@@ -38,6 +41,7 @@ def run_stack(settings: Settings, *, data_dir: Path, demo: Mapping[str, int] | N
 
 
 def _start(settings: Settings, data_dir: Path, children: Children, demo: Mapping[str, int] | None) -> dict[str, str]:
+    settings.check_doors()
     logs = data_dir / "logs"
     logs.mkdir(exist_ok=True)
     port = free_port(settings.port, settings.host)
@@ -52,13 +56,16 @@ def _start(settings: Settings, data_dir: Path, children: Children, demo: Mapping
     _start_queue(settings, data_dir, logs, children, environment)
     with closing(open_database(environment["TALLYHOOK_DATABASE_URL"])) as database:
         database.migrate()
+        token = first_token(Deps(database, DeafQueue(), {}, {})) if settings.auth == "on" else None
     _say("database", environment["TALLYHOOK_DATABASE_URL"].split("@")[-1])
     if demo is not None:
         _start_simulators(data_dir, logs, children, environment, demo)
     _start_processes(settings, logs, children, environment)
     if not await_port(port):
         raise Unavailable(f"the web process does not answer on port {port}; see {logs / 'web.log'}")
-    _say("address", f"[bold]http://{settings.host}:{port}[/]")
+    _say("address", f"[bold]http://{settings.host}:{port}[/]" + (" (sign in there)" if settings.auth == "on" else ""))
+    if token is not None:
+        _say("admin token", f"[bold green]{token}[/]  shown this once; `tallyhook tokens create` makes others")
     for slug in sorted(_slugs(settings, environment)):
         _say("webhooks", f"{environment['TALLYHOOK_PUBLIC_URL']}/webhooks/{slug}")
     return environment
@@ -147,4 +154,4 @@ def _python(module: str) -> list[str]:
 
 
 def _say(what: str, text: str) -> None:
-    console.print(f"[cyan]{what:>10}[/]  {text}", soft_wrap=True)
+    console.print(f"[cyan]{what:>11}[/]  {text}", soft_wrap=True)

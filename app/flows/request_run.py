@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import msgspec
 from sqlalchemy.exc import IntegrityError
 
 from app.domain import Cause, ItemKey, Kind, Options, Strategy
 from app.errors import Busy, Refused
+from app.flows import audit
 from app.flows.deps import Deps, source_of
 from app.rules.strategies import legs
 from app.stores import owed, runs
@@ -37,6 +39,9 @@ def request_run(
         run_id = runs.open_run(
             conn, connection=connection, strategy=strategy, cause=cause, slot=slot, now=deps.now(), options=options
         )
+        if run_id is not None and cause == Cause.PERSON:
+            asked = {"strategy": str(strategy), "options": msgspec.to_builtins(options)}
+            audit.note(deps, conn, "runs.start", f"run {run_id}", connection=connection, after=asked)
     if run_id is None:
         raise _busy(deps, connection)
     deps.queue.wake_run(run_id)
@@ -59,7 +64,10 @@ def cancel_run(deps: Deps, connection: str, run_id: int) -> bool:
     """Stop a run within a page; ``False`` when it was over already. Raises ``Refused`` when there is no such run."""
     _known(deps, connection, run_id)
     with deps.database.begin() as conn:
-        return runs.cancel(conn, run_id, deps.now())
+        cancelled = runs.cancel(conn, run_id, deps.now())
+        if cancelled:
+            audit.note(deps, conn, "runs.cancel", f"run {run_id}", connection=connection)
+        return cancelled
 
 
 def resume_run(deps: Deps, connection: str, run_id: int) -> None:
@@ -68,6 +76,9 @@ def resume_run(deps: Deps, connection: str, run_id: int) -> None:
     try:
         with deps.database.begin() as conn:
             resumed = runs.resume(conn, run_id)
+            if resumed:
+                before = {"status": run["status"]}
+                audit.note(deps, conn, "runs.resume", f"run {run_id}", connection=connection, before=before)
     except IntegrityError:  # somebody else's run was opened in this very moment
         resumed = False
     if not resumed:
@@ -85,6 +96,8 @@ def request_item(deps: Deps, connection: str, external_id: str, kind: Kind | Non
     with deps.database.begin() as conn:
         for key in keys:
             owed.revive(conn, key, Cause.PERSON, deps.now())
+        named = [str(key.kind) for key in keys]
+        audit.note(deps, conn, "items.fetch", external_id, connection=connection, after={"kinds": named})
     deps.queue.wake(keys)
     return keys
 
@@ -92,7 +105,10 @@ def request_item(deps: Deps, connection: str, external_id: str, kind: Kind | Non
 def check_stuck(deps: Deps) -> list[int]:
     """Fail the runs whose worker is gone and that nobody took over; returns their ids."""
     with deps.database.begin() as conn:
-        return runs.fail_stuck(conn, deps.now(), STUCK_AFTER)
+        stuck = runs.fail_stuck(conn, deps.now(), STUCK_AFTER)
+        for run_id in stuck:
+            audit.note(deps, conn, "runs.fail_stuck", f"run {run_id}")
+        return stuck
 
 
 def _known(deps: Deps, connection: str, run_id: int) -> dict[str, object]:

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection
 
 from app.errors import BadConfiguration
+from app.flows import audit
 from app.flows.deps import Deps, source_of
 from app.rules.jobs import JOBS, Job, is_possible, job_of
 from app.rules.schedule import check, next_slots, slots_a_day
@@ -55,6 +56,9 @@ def save(deps: Deps, connection: str, job: str, cron: str, timezone: str, enable
         kept = {row["job"]: row for row in schedules.all_(conn, connection)}.get(wanted.name)
         if kept is None or any(kept[name] != value for name, value in edited.items()):
             schedules.put(conn, connection, wanted.name, cron, timezone, enabled, since=now)
+            before = kept and {name: kept[name] for name in edited}
+            about = {"connection": connection, "before": before, "after": edited}
+            audit.note(deps, conn, "schedules.set", f"job {wanted.name}", **about)
         rows = schedules.all_(conn, connection)
         cost, warning = _cost(conn, connection, wanted, rows, source, now)
     (row,) = (row for row in rows if row["job"] == wanted.name)

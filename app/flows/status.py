@@ -14,7 +14,7 @@ ALIVE = timedelta(seconds=30)
 
 
 def overview(deps: Deps) -> dict[str, Any]:
-    """Per connection: rows by kind, owed items, last event, last run; and what waits for a person."""
+    """Per connection: rows by kind, owed items, last event, last run; and, for who sees all, what waits for a person."""
     with deps.database.read() as conn:
         connections = {
             slug: {
@@ -27,7 +27,10 @@ def overview(deps: Deps) -> dict[str, Any]:
                 "last_run": next(iter(_runs(runs.latest(conn, slug, None, 1))), None),
             }
             for slug, source in deps.sources.items()
+            if deps.who.sees(slug)
         }
+        if deps.who.connections is not None:
+            return {"connections": connections}
         return {
             "connections": connections,
             "dead_letters": dead_letters.count(conn),

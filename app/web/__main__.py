@@ -2,29 +2,66 @@
 
 from __future__ import annotations
 
+import sys
+
 import uvicorn
 
 from app import config, wiring
+from app.config import Settings
+from app.errors import BadConfiguration
+from app.flows.access import first_token
+from app.flows.deps import Deps
 from app.web.app import create_app
+from app.web.gate import Doors
+from app.web.protocol import LimitedProtocol
 from app.web.webhooks import Limits
 
 
 def main() -> None:
     """Serve until SIGTERM; a graceful stop takes at most 10 s."""
-    settings = config.load()
+    try:
+        settings = config.load()
+        settings.check_doors()
+    except BadConfiguration as error:
+        raise SystemExit(f"tallyhook: {error}") from None
     wiring.configure_logging(settings)
     deps = wiring.build(settings, "web")
-    app = create_app(deps, Limits(settings.body_limit, settings.body_timeout))
+    _first_start(settings, deps)
+    app = create_app(deps, Limits(settings.body_limit, settings.body_timeout), doors_of(settings))
     uvicorn.run(
         app,
         host=settings.host,
         port=settings.port,
+        http=LimitedProtocol,
+        ws="none",
         access_log=False,
         log_level="warning",
         timeout_graceful_shutdown=10,
         server_header=False,
-        proxy_headers=False,  # signatures are computed over the configured public URL, never over a forwarded one
+        # signatures are computed over the configured public URL, never over a forwarded one
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies or None,
     )
 
 
-main()
+def doors_of(settings: Settings) -> Doors | None:
+    """How the gate is set up; ``None`` where everybody is let in."""
+    if settings.auth == "off":
+        return None
+    return Doors(
+        per_token=settings.rate_per_token,
+        per_address=settings.rate_per_address,
+        https=(settings.public_url or "").startswith("https://"),
+    )
+
+
+def _first_start(settings: Settings, deps: Deps) -> None:
+    """Where nobody can come in yet, make the first token and show it, this once."""
+    if settings.auth == "on" and deps.database.at_head():
+        token = first_token(deps)
+        if token is not None:
+            print(f"tallyhook: first start; the admin token, shown only now: {token}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,4 @@
-"""Composes the web process: routes, the intake's life, and the status pages."""
+"""Composes the web process: routes, the gate in front of them, the intake's life."""
 
 from __future__ import annotations
 
@@ -9,19 +9,23 @@ from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
 
 from app.flows.deps import Deps
 from app.flows.receive import Intake
 from app.web.api import api_routes
-from app.web.gate import OpenGate
+from app.web.gate import Doors, Gate, OpenGate, Sealed
+from app.web.pages import page_routes
 from app.web.problems import problem_handlers
 from app.web.prometheus import metrics_routes
+from app.web.render import STATIC
 from app.web.status import health_routes
 from app.web.webhooks import Door, Limits, Webhooks
 
 
-def create_app(deps: Deps, limits: Limits) -> Starlette:
-    """The ASGI application of one web process."""
+def create_app(deps: Deps, limits: Limits, doors: Doors | None = None) -> Starlette:
+    """The ASGI application of one web process. Without ``doors`` everybody who reaches it is let in."""
     intake = Intake(deps)
     webhooks = Webhooks(deps, intake, limits)
 
@@ -39,13 +43,20 @@ def create_app(deps: Deps, limits: Limits) -> Starlette:
         finally:
             intake.stop()
 
+    gate = Middleware(OpenGate) if doors is None else Middleware(Gate, deps=deps, doors=doors)
     app = Starlette(
         routes=[
             *health_routes(deps),
             *metrics_routes(deps),
             *api_routes(deps, limits),
+            *page_routes(deps, doors),
+            Mount("/static", StaticFiles(directory=STATIC)),
         ],
-        middleware=[Middleware(Door, webhooks=webhooks), Middleware(OpenGate)],
+        middleware=[
+            Middleware(Door, webhooks=webhooks),
+            Middleware(Sealed, https=doors is not None and doors.https),
+            gate,
+        ],
         exception_handlers=problem_handlers(),
         lifespan=lifespan,
     )

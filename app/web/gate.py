@@ -1,10 +1,65 @@
-"""The gate: every request but a delivery passes it and learns there who its caller is."""
+"""The gate: every request but a delivery passes it, learns there who its caller is, and is held to the limits.
+
+What a caller may do is decided where it is served (``callers.allowed``); that nobody unknown gets in is decided here:
+a path that is not in ``OPEN`` answers 401, whoever added it.
+"""
 
 from __future__ import annotations
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+import asyncio
+import hmac
+import time
+from dataclasses import dataclass
+from http.cookies import CookieError, SimpleCookie
+from typing import Any
+from urllib.parse import parse_qsl, quote
+
+from limits import RateLimitItemPerMinute
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.domain import Role, Who
+from app.flows import sign_in
+from app.flows.deps import Deps
+from app.flows.sign_in import SignedIn
+from app.web.api.reading import body_of
+from app.web.callers import CHALLENGE
+from app.web.problems import Problem, problem_of
+from app.web.webhooks import Limits
+
+OPEN = frozenset({"/healthz", "/readyz", "/login"})
+"""Paths that answer somebody unknown; and everything below ``/static/``."""
+
+STATIC = "/static/"
+LONGEST_URL = 8_192
+WITHIN = 30.0
+"""Seconds that an answer may take."""
+
+RECALL = 2.0
+"""Seconds that a token is taken for what it was: a revoked one opens nothing after that."""
+
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+FORM = Limits(body=65_536, seconds=8.0)
+
+
+@dataclass(frozen=True)
+class Doors:
+    """How the gate is set up. Rates are requests per minute and per web process; ``https`` is whether the outside
+    reaches us by it."""
+
+    per_token: int = 600
+    per_address: int = 1_200
+    unknown_per_address: int = 120
+    https: bool = False
+
+    @property
+    def cookie(self) -> str:
+        """The session cookie's name; the prefix makes browsers insist on https and on this very host (RFC 6265bis)."""
+        return "__Host-tallyhook" if self.https else "tallyhook"
 
 
 def address_of(scope: Scope) -> str:
@@ -23,4 +78,198 @@ class OpenGate:
         """Name the caller, whoever it is."""
         if scope["type"] == "http":
             scope["who"] = Who("anyone here", Role.ADMIN, origin=address_of(scope))
+            scope["csrf"] = ""
+            if scope["method"] not in SAFE and _is_page(scope["path"]):
+                scope["form"] = await _form(Request(scope, receive))
         await self._app(scope, receive, send)
+
+
+class Gate:
+    """Recognises callers by token or session; refuses the unknown, the too many and the forged."""
+
+    def __init__(self, app: ASGIApp, deps: Deps, doors: Doors) -> None:
+        self._app = app
+        self._deps = deps
+        self._doors = doors
+        self._tokens: dict[str, tuple[float, Who | None]] = {}
+        self._rates = MovingWindowRateLimiter(MemoryStorage())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        try:
+            refusal = await self._enter(request)
+        except Exception as error:  # a Problem, or a database that does not answer
+            refusal = problem_of(error).response()
+        await (refusal or self._within)(scope, receive, send)
+
+    async def _enter(self, request: Request) -> Response | None:
+        """Name the caller; returns a refusal, or raises it."""
+        scope = request.scope
+        scope["who"], scope["csrf"] = None, ""
+        if len(scope["raw_path"]) + len(scope["query_string"]) > LONGEST_URL:
+            raise Problem(414, "too_long", f"path and query may have at most {LONGEST_URL} bytes")
+        if scope["path"] == "/healthz" or scope["path"].startswith(STATIC):
+            return None
+        session = await self._recognise(request)
+        self._count(scope)
+        if scope["method"] not in SAFE and _is_page(scope["path"]):
+            scope["form"] = await _form(request)
+        if session is not None and scope["method"] not in SAFE:
+            _check_forgery(request, session)
+        if scope["who"] is None and scope["path"] not in OPEN:
+            return self._refusal(request)
+        return None
+
+    async def _recognise(self, request: Request) -> SignedIn | None:
+        """Name the caller in the scope; returns the session if it came with one."""
+        scope, origin = request.scope, address_of(request.scope)
+        given = request.headers.getlist("authorization")
+        if given:
+            kind, _, secret = given[0].partition(" ")
+            who = (
+                await self._by_token(secret.strip(), origin) if kind.lower() == "bearer" and len(given) == 1 else None
+            )
+            if who is None:
+                self._count(scope)
+                raise Problem(401, "bad_token", "the token is not known, expired or revoked", headers=CHALLENGE)
+            scope["who"] = who
+            return None
+        cookie = _cookie(request, self._doors.cookie)
+        if not cookie:
+            return None
+        session = await run_in_threadpool(sign_in.by_session, self._deps, cookie, origin)
+        if session is not None:
+            scope["who"], scope["csrf"], scope["cookie"] = session.who, session.csrf, cookie
+        return session
+
+    async def _by_token(self, secret: str, origin: str) -> Who | None:
+        now = time.monotonic()
+        known = self._tokens.get(secret)
+        if known is not None and now - known[0] < RECALL and known[1] is not None and known[1].origin == origin:
+            return known[1]
+        who = await run_in_threadpool(sign_in.by_token, self._deps, secret, origin)
+        if len(self._tokens) > 1_000:
+            self._tokens.clear()
+        if who is not None:
+            self._tokens[secret] = (now, who)
+        return who
+
+    def _count(self, scope: Scope) -> None:
+        """One more request of this token or session, and of this address; raises ``Problem`` 429 for too many."""
+        who, address = scope["who"], address_of(scope)
+        if who is None:
+            self._hit(self._doors.unknown_per_address, f"unknown {address}")
+        else:
+            self._hit(self._doors.per_token, f"caller {who.name}")
+            self._hit(self._doors.per_address, f"address {address}")
+
+    def _hit(self, rate: int, key: str) -> None:
+        window = RateLimitItemPerMinute(rate)
+        if not self._rates.hit(window, key):
+            wait = max(1, round(self._rates.get_window_stats(window, key).reset_time - time.time()))
+            message = f"at most {rate} requests a minute"
+            raise Problem(429, "too_many", message, headers={"Retry-After": str(wait)})
+
+    def _refusal(self, request: Request) -> Response:
+        """Browsers are sent to the sign-in page, everybody else is told."""
+        if (
+            request.method == "GET"
+            and "text/html" in request.headers.get("accept", "")
+            and _is_page(request.url.path)
+        ):
+            back = request.scope["path"]
+            return RedirectResponse(f"/login?next={quote(back, safe='/')}" if back != "/" else "/login", 303)
+        message = "sign in, or send Authorization: Bearer <token>; `tallyhook tokens create` makes one"
+        return Problem(401, "unauthenticated", message, headers=CHALLENGE).response()
+
+    async def _within(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The answer, in time or not at all."""
+        began = False
+
+        async def noting(message: Message) -> None:
+            nonlocal began
+            began = True
+            await send(message)
+
+        try:
+            async with asyncio.timeout(WITHIN):
+                await self._app(scope, receive, noting)
+        except TimeoutError:
+            if not began:
+                problem = Problem(503, "too_slow", f"no answer within {WITHIN:g} s", headers={"Retry-After": "10"})
+                await problem.response()(scope, receive, send)
+
+
+class Sealed:
+    """Puts the headers on every answer that keep browsers from doing more than showing it."""
+
+    def __init__(self, app: ASGIApp, https: bool) -> None:
+        self._app = app
+        self._headers = _sealing(https)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One answer."""
+        fresh = scope["type"] == "http" and scope["path"].startswith(STATIC)
+
+        async def sealing(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                cache = (b"cache-control", b"public, max-age=3600" if fresh else b"no-store")
+                message["headers"] = [*message["headers"], *self._headers, cache]
+            await send(message)
+
+        await self._app(scope, receive, sealing)
+
+
+def _sealing(https: bool) -> list[tuple[bytes, bytes]]:
+    policy = (
+        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
+        "frame-ancestors 'none'"
+    )
+    told = {
+        "content-security-policy": policy,
+        "x-content-type-options": "nosniff",
+        "x-frame-options": "DENY",
+        "referrer-policy": "no-referrer",
+        "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+        "cross-origin-opener-policy": "same-origin",
+        "cross-origin-resource-policy": "same-origin",
+    }
+    if https:
+        told["strict-transport-security"] = "max-age=31536000"
+    return [(name.encode(), value.encode()) for name, value in told.items()]
+
+
+def _is_page(path: str) -> bool:
+    """Whether people look at it, rather than programs."""
+    return not path.startswith(("/api/", "/metrics", "/openapi.json", "/readyz", "/healthz"))
+
+
+def _cookie(request: Request, name: str) -> str:
+    try:
+        jar = SimpleCookie(request.headers.get("cookie", "")[:4_096])
+    except CookieError:
+        return ""
+    return jar[name].value if name in jar else ""
+
+
+async def _form(request: Request) -> dict[str, str]:
+    """The fields of a form, as pages post them; raises ``Problem``."""
+    body = await body_of(request, FORM)
+    try:
+        return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=100, errors="strict"))
+    except ValueError:
+        raise Problem(400, "bad_request", "the body must be a URL-encoded form in UTF-8") from None
+
+
+def _check_forgery(request: Request, session: SignedIn) -> None:
+    """A browser sends its cookie along whoever makes it: a change needs the session's own word besides."""
+    site = request.headers.get("sec-fetch-site", "same-origin")
+    form: dict[str, Any] = request.scope.get("form", {})
+    word = form.get("csrf", "") or request.headers.get("x-csrf", "")
+    right = hmac.compare_digest(word.encode(), session.csrf.encode())
+    if not right or site not in ("same-origin", "none"):
+        raise Problem(403, "forged", "this did not come from a page of ours; load the page again and retry")

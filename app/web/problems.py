@@ -86,7 +86,7 @@ def problem_handlers() -> dict[Any, Any]:
     async def failed(request: Request, error: Exception) -> Response:
         return problem_of(error).response()
 
-    return {HTTPException: not_served, Exception: failed}
+    return {HTTPException: not_served, Problem: failed, Exception: failed}
 
 
 def _not_served(request: Request, error: HTTPException) -> Problem:

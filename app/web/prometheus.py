@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 from starlette.concurrency import run_in_threadpool
@@ -10,8 +11,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from app.domain import Role
 from app.flows.deps import Deps
 from app.flows.samples import Sample, samples
+from app.web.callers import allowed
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -54,7 +57,8 @@ def metrics_routes(deps: Deps) -> list[Route]:
     """``/metrics``, all connections."""
 
     async def metrics(request: Request) -> Response:
-        return Response(await run_in_threadpool(exposition, deps), media_type=CONTENT_TYPE)
+        who = allowed(request, Role.VIEWER)
+        return Response(await run_in_threadpool(exposition, replace(deps, who=who)), media_type=CONTENT_TYPE)
 
     return [Route("/metrics", metrics)]
 
@@ -63,6 +67,8 @@ def exposition(deps: Deps) -> str:
     """Every sample in Prometheus' text format; a family without samples is not named."""
     by_family: dict[str, list[Sample]] = {}
     for sample in samples(deps):
+        if not deps.who.sees(sample.labels.get("connection")):
+            continue
         by_family.setdefault(sample.family, []).append(sample)
     return "".join(f"{line}\n" for name in FAMILIES if name in by_family for line in _lines(name, by_family[name]))
 

@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from app.domain import Role
 from app.flows.deps import Deps
 from app.flows.status import overview, readiness
+from app.web.callers import allowed, who_of
 
 
 def health_routes(deps: Deps) -> list[Route]:
-    """``/healthz`` (the process answers), ``/readyz`` (it can do its work) and ``/`` (what it holds)."""
+    """``/healthz`` (the process answers), ``/readyz`` (it can do its work) and ``/`` (what it holds).
+
+    Why it is not ready is told to callers we know.
+    """
 
     async def healthz(request: Request) -> Response:
         return JSONResponse({"status": "ok"})
 
     async def readyz(request: Request) -> Response:
         report: dict[str, Any] = await run_in_threadpool(readiness, deps)
-        return JSONResponse(report, status_code=200 if report["ready"] else 503)
+        told = report if who_of(request) else {"ready": report["ready"]}
+        return JSONResponse(told, status_code=200 if report["ready"] else 503)
 
     async def index(request: Request) -> Response:
-        return JSONResponse(await run_in_threadpool(overview, deps))
+        who = allowed(request, Role.VIEWER)
+        if "text/html" in request.headers.get("accept", ""):
+            return RedirectResponse("/dead-letters", 303)
+        return JSONResponse(await run_in_threadpool(overview, replace(deps, who=who)))
 
     return [Route("/healthz", healthz), Route("/readyz", readyz), Route("/", index)]

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from app.domain import Role
 from app.errors import Busy
 from app.flows.deps import Deps
 from app.web.api import document
@@ -76,6 +77,7 @@ def api_routes(deps: Deps, limits: Limits) -> list[Route]:
     told = _encode(document.document(sorted(deps.sources)))
 
     async def openapi(request: Request) -> Response:
+        allowed(request, Role.VIEWER)
         return Response(told, media_type=JSON)
 
     return [Route("/openapi.json", openapi), *(Endpoint(deps, limits, list(group)).route() for _, group in by_path)]

@@ -1,0 +1,162 @@
+"""``tallyhook tokens``, ``users`` and ``audit``: who may come in, and what was done."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from app.cli.codes import FAILED
+from app.cli.console import LARGEST_ID, AsJson, Before, Limit, console, moment, open_deps, print_json
+from app.domain import Role
+from app.errors import Refused
+from app.flows import access
+from app.flows import audit as log
+from app.stores import audit as entries
+
+tokens = typer.Typer(help="Tokens for programs; `Authorization: Bearer <token>`.", no_args_is_help=True)
+users = typer.Typer(help="People who sign in with a password.", no_args_is_help=True)
+audit = typer.Typer(help="The audit log: who changed what, when, why and from where.", no_args_is_help=True)
+
+Least = Annotated[Role, typer.Option(help="what it may do")]
+Scope = Annotated[
+    list[str] | None, typer.Option("--connection", help="only this connection; may be said several times")
+]
+Name = Annotated[str, typer.Argument(help="the user's name")]
+FromStdin = Annotated[bool, typer.Option("--password-stdin", help="read the password from standard input")]
+
+
+@tokens.command("create")
+def create(
+    name: Annotated[str, typer.Option(help="what it is for")],
+    role: Least = Role.VIEWER,
+    connection: Scope = None,
+    days: Annotated[int, typer.Option(help="how long it lives", min=1, max=3650)] = access.DAYS,
+    never: Annotated[bool, typer.Option("--never", help="it does not expire")] = False,
+) -> None:
+    """Make a token. It is shown once, on standard output; only its hash is kept."""
+    number, secret = access.create_token(
+        open_deps(), name, role, connections=connection, days=None if never else days
+    )
+    typer.echo(f"Token {number} ({role}); it is shown only now:", err=True)
+    typer.echo(secret)
+
+
+@tokens.command("list")
+def list_tokens(as_json: AsJson = False) -> None:
+    """Every token, newest first."""
+    found = access.list_tokens(open_deps())
+    if as_json:
+        print_json(found)
+        return
+    table = Table("id", "name", "begins", "role", "connections", "created", "expires", "last used", "from", "revoked")
+    for one in found:
+        scope = ", ".join(one["connections"]) if one["connections"] is not None else "all"
+        times = (moment(one["created_at"]), moment(one["expires_at"]), moment(one["last_used_at"]))
+        table.add_row(
+            str(one["id"]),
+            escape(one["name"]),
+            one["hint"],
+            one["role"],
+            scope,
+            *times,
+            one["last_used_from"] or "-",
+            moment(one["revoked_at"]),
+        )
+    console.print(table if found else "There are no tokens.")
+
+
+@tokens.command()
+def revoke(token_id: Annotated[int, typer.Argument(help="number of the token", min=1, max=LARGEST_ID)]) -> None:
+    """Let a token open nothing any more, within two seconds, everywhere."""
+    access.revoke_token(open_deps(), token_id)
+    console.print(f"Token {token_id} is revoked.")
+
+
+@users.command()
+def add(name: Name, role: Least = Role.VIEWER, connection: Scope = None, from_stdin: FromStdin = False) -> None:
+    """Add a user; the password is asked for twice."""
+    access.add_user(open_deps(), name, _password(from_stdin), role, connections=connection)
+    console.print(f"User {name} can sign in.", markup=False)
+
+
+@users.command("list")
+def list_users(as_json: AsJson = False) -> None:
+    """Every user by name."""
+    found = access.list_users(open_deps())
+    if as_json:
+        print_json(found)
+        return
+    table = Table("name", "role", "connections", "created", "last signed in", "disabled", "locked until")
+    for one in found:
+        scope = ", ".join(one["connections"]) if one["connections"] is not None else "all"
+        times = (moment(one[key]) for key in ("created_at", "last_seen_at", "disabled_at", "locked_until"))
+        table.add_row(escape(one["name"]), one["role"], scope, *times)
+    console.print(table if found else "There are no users.")
+
+
+@users.command()
+def password(name: Name, from_stdin: FromStdin = False) -> None:
+    """Give a user another password; all of the user's sessions end."""
+    access.set_password(open_deps(), name, _password(from_stdin))
+    console.print(f"User {name} has another password.", markup=False)
+
+
+@users.command()
+def disable(name: Name) -> None:
+    """Let a user come in no more; all of the user's sessions end."""
+    access.disable_user(open_deps(), name)
+    console.print(f"User {name} is disabled.", markup=False)
+
+
+@users.command()
+def enable(name: Name) -> None:
+    """Let a user come in again, whatever was wrong."""
+    access.enable_user(open_deps(), name)
+    console.print(f"User {name} can sign in.", markup=False)
+
+
+@audit.command("list")
+def list_entries(
+    action: Annotated[str | None, typer.Option(help='one action, or the beginning of some: "letters"')] = None,
+    limit: Limit = 50,
+    before: Before = None,
+    as_json: AsJson = False,
+) -> None:
+    """Entries, newest first."""
+    deps = open_deps()
+    with deps.database.read() as conn:
+        found = entries.entries(conn, limit=limit, before_number=before, action=action)
+    if as_json:
+        print_json({"rows": found, "next": found[-1]["number"] if len(found) == limit else None})
+        return
+    table = Table("number", "at", "who", "from", "action", "subject", "why", "after")
+    for one in found:
+        texts = (one["who"], one["origin"], one["action"], one["subject"], one["why"] or "", str(one["after"] or ""))
+        table.add_row(str(one["number"]), moment(one["at"]), *(escape(text[:80]) for text in texts))
+    console.print(table if found else "Nobody has changed anything yet.")
+
+
+@audit.command()
+def verify(
+    head: Annotated[
+        str | None, typer.Option(help="a head noted earlier: shows that nothing was cut off since")
+    ] = None,
+) -> None:
+    """Read the whole log and say whether an entry was changed, removed or put in; exit code 1 if so."""
+    verdict = log.verify(open_deps(), head)
+    if verdict.problem is not None:
+        console.print(f"The audit log is broken: {verdict.problem}.", style="red")
+        raise typer.Exit(FAILED)
+    console.print(f"{verdict.entries:,} entries, unbroken; head {verdict.head}")
+
+
+def _password(from_stdin: bool) -> str:
+    if from_stdin:
+        return sys.stdin.readline().rstrip("\n")
+    if not sys.stdin.isatty():
+        raise Refused("no terminal to ask for the password; use --password-stdin")
+    return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))

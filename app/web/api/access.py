@@ -1,0 +1,92 @@
+"""Operations for admins: tokens, users, the audit log."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from app.domain import Role
+from app.flows import access
+from app.flows.deps import Deps
+from app.stores import audit
+from app.web.api.answers import Row, Rows
+from app.web.api.asked import Asked, Most, RowId, Text
+from app.web.api.pages import one_more, page
+from app.web.api.spelling import camel
+
+Label = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._@+-]*$")]
+Scope = Annotated[list[Text], Meta(description="only these connections; null: all", max_length=100)]
+
+
+class NewToken(Asked, frozen=True, kw_only=True):
+    """A token; ``days`` is how long it lives, null for ever."""
+
+    name: Label
+    role: Role = Role.VIEWER
+    connections: Scope | None = None
+    days: Annotated[int, Meta(ge=1, le=3650)] | None = access.DAYS
+
+
+class OfToken(Asked, frozen=True, kw_only=True):
+    """One token."""
+
+    id: Annotated[int, Meta(ge=1, le=2**63 - 1, description="a token's number")]
+
+
+class AuditPage(Asked, frozen=True, kw_only=True):
+    """A page of entries; ``action`` is one, or the beginning of some."""
+
+    action: Text | UnsetType = UNSET
+    limit: Most = 50
+    before_number: RowId | UnsetType = UNSET
+
+
+class Issued(msgspec.Struct, frozen=True):
+    """A token as it is told this once."""
+
+    id: int
+    token: str
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """Everything there is."""
+
+    rows: list[Row]
+
+
+def create_token(deps: Deps, asked: NewToken) -> Issued:
+    """Make a token."""
+    made = access.create_token(deps, asked.name, asked.role, connections=asked.connections, days=asked.days)
+    return Issued(*made)
+
+
+def list_tokens(deps: Deps, asked: Asked) -> Listed:
+    """Every token, without what it opens with."""
+    return Listed(camel(access.list_tokens(deps)))
+
+
+def revoke_token(deps: Deps, asked: OfToken) -> Listed:
+    """Revoke a token."""
+    access.revoke_token(deps, asked.id)
+    return Listed(camel([one for one in access.list_tokens(deps) if one["id"] == asked.id]))
+
+
+def list_users(deps: Deps, asked: Asked) -> Listed:
+    """Every user."""
+    return Listed(camel(access.list_users(deps)))
+
+
+def list_audit(deps: Deps, asked: AuditPage) -> Rows:
+    """The audit log, newest first."""
+    before = None if asked.before_number is UNSET else asked.before_number
+    action = None if asked.action is UNSET else asked.action
+    with deps.database.read() as conn:
+        found = audit.entries(conn, limit=one_more(asked.limit), before_number=before, action=action)
+    rows, following = page("/api/audit", asked, found, _before_last)
+    return Rows(camel(rows), following)
+
+
+def _before_last(rows: Any) -> dict[str, Any]:
+    return {"beforeNumber": rows[-1]["number"]}

@@ -1,0 +1,14 @@
+"""What people see: pages, rendered on the server; every change is a form that leads back to a page."""
+
+from __future__ import annotations
+
+from starlette.routing import Route
+
+from app.flows.deps import Deps
+from app.web.gate import Doors
+from app.web.pages.sign_in import sign_in_routes
+
+
+def page_routes(deps: Deps, doors: Doors | None) -> list[Route]:
+    """Every page."""
+    return [*sign_in_routes(deps, doors)]

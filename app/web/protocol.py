@@ -1,0 +1,72 @@
+"""The HTTP/1.1 parser's own limits: how long a request's head may be, and how slowly it may come."""
+
+from __future__ import annotations
+
+import asyncio
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+LONGEST_HEAD = 32_768
+"""Bytes of the request line and all headers together."""
+
+HEAD_WITHIN = 10.0
+"""Seconds that a head may take to arrive, from the opening of the connection or its first byte."""
+
+LOOK_EVERY = 2.5
+
+TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+"""RFC 6585, section 5."""
+
+
+class LimitedProtocol(HttpToolsProtocol):
+    """uvicorn's protocol with both limits. One timer looks after all connections: one each would cost every delivery
+    more than its signature does."""
+
+    _head = 0
+    _reading_head = True
+    _since: float | None = None
+    _looking = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A connection is open; its first head is awaited from now on."""
+        super().connection_made(transport)
+        self._since = self.loop.time()
+        if not LimitedProtocol._looking:
+            LimitedProtocol._looking = True
+            self.loop.call_later(LOOK_EVERY, self._look)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes came; those of a head are counted."""
+        if self._reading_head:
+            if self._since is None:
+                self._since = self.loop.time()
+            self._head += len(data)
+            if self._head > LONGEST_HEAD and not self._ends_in_time(data):
+                self.transport.write(TOO_LARGE)
+                self.transport.close()
+                return
+        super().data_received(data)
+
+    def on_headers_complete(self) -> None:
+        """The head is complete."""
+        self._reading_head, self._since, self._head = False, None, 0
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The request is complete; the next bytes are another head."""
+        super().on_message_complete()
+        self._reading_head = True
+
+    def _ends_in_time(self, data: bytes) -> bool:
+        """Whether the head ends within the limit although more came with it: the beginning of a body."""
+        end = data.find(b"\r\n\r\n")
+        return end >= 0 and self._head - len(data) + end <= LONGEST_HEAD
+
+    def _look(self) -> None:
+        now = self.loop.time()
+        for one in list(self.connections):
+            if isinstance(one, LimitedProtocol) and one._since is not None and now - one._since > HEAD_WITHIN:
+                one.transport.close()
+        LimitedProtocol._looking = bool(self.connections)
+        if LimitedProtocol._looking:
+            self.loop.call_later(LOOK_EVERY, self._look)
