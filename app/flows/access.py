@@ -44,6 +44,7 @@ def create_token(
 
     ``connections`` limits it to these; ``days`` is how long it lives, ``None`` for ever. Raises ``Refused``.
     """
+    _for_all(deps)
     scope = _scope(deps, connections)
     if days is not None and not 1 <= days <= 3650:
         raise Refused("a token lives 1 to 3650 days, or for ever")
@@ -61,6 +62,7 @@ def first_token(deps: Deps) -> str | None:
 
 def revoke_token(deps: Deps, token_id: int) -> None:
     """Let a token open nothing any more. Raises ``Refused`` when there is none, or it is revoked."""
+    _for_all(deps)
     with deps.database.begin() as conn:
         token = access.token(conn, token_id)
         if token is None:
@@ -72,12 +74,14 @@ def revoke_token(deps: Deps, token_id: int) -> None:
 
 def list_tokens(deps: Deps) -> list[dict[str, Any]]:
     """Every token, newest first, without what it opens with."""
+    _for_all(deps)
     with deps.database.read() as conn:
         return [_told(token) for token in access.tokens(conn)]
 
 
 def add_user(deps: Deps, name: str, password: str, role: Role, *, connections: Iterable[str] | None = None) -> int:
     """A new user; returns its number. Raises ``Refused`` for a taken name or a password that is too short."""
+    _for_all(deps)
     scope = _scope(deps, connections)
     told = {"name": _named(name), "role": str(role), "password_hash": _hashed(password), "failures": 0}
     try:
@@ -108,6 +112,7 @@ def enable_user(deps: Deps, name: str) -> None:
 
 def list_users(deps: Deps) -> list[dict[str, Any]]:
     """Every user by name."""
+    _for_all(deps)
     with deps.database.read() as conn:
         return [_told(user) for user in access.users(conn)]
 
@@ -127,6 +132,7 @@ def _create(
 
 
 def _change(deps: Deps, name: str, action: str, **told: Any) -> None:
+    _for_all(deps)
     with deps.database.begin() as conn:
         user = access.user(conn, name)
         if user is None:
@@ -135,6 +141,12 @@ def _change(deps: Deps, name: str, action: str, **told: Any) -> None:
         if action != "users.enable":
             access.end_sessions_of(conn, user["id"])
         audit.note(deps, conn, action, f"user {name}")
+
+
+def _for_all(deps: Deps) -> None:
+    """Access reaches everywhere, so who hands it out must: otherwise a narrow admin could make a wide one."""
+    if deps.who.connections is not None:
+        raise Refused("only an admin who sees all connections may look at access or change it")
 
 
 def _hashed(password: str) -> str:

@@ -57,8 +57,9 @@ def save(deps: Deps, connection: str, job: str, cron: str, timezone: str, enable
         if kept is None or any(kept[name] != value for name, value in edited.items()):
             schedules.put(conn, connection, wanted.name, cron, timezone, enabled, since=now)
             before = kept and {name: kept[name] for name in edited}
-            about = {"connection": connection, "before": before, "after": edited}
-            audit.note(deps, conn, "schedules.set", f"job {wanted.name}", **about)
+            audit.note(
+                deps, conn, "schedules.set", f"job {wanted.name}", connection=connection, before=before, after=edited
+            )
         rows = schedules.all_(conn, connection)
         cost, warning = _cost(conn, connection, wanted, rows, source, now)
     (row,) = (row for row in rows if row["job"] == wanted.name)

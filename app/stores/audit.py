@@ -51,14 +51,22 @@ def record(
 
 
 def entries(
-    conn: Connection, *, limit: int = 50, before_number: int | None = None, action: str | None = None
+    conn: Connection,
+    *,
+    limit: int = 50,
+    before_number: int | None = None,
+    action: str | None = None,
+    connections: frozenset[str] | None = None,
 ) -> list[dict[str, Any]]:
-    """Entries, newest first; ``before`` and ``after`` decoded. ``action`` is one, or the beginning of some ("dead")."""
+    """Entries, newest first; ``before`` and ``after`` decoded. ``action`` is one, or the beginning of some ("letters");
+    ``connections`` leaves only entries about these."""
     query = select(_LOG).order_by(_LOG.c.number.desc()).limit(limit)
     if before_number is not None:
         query = query.where(_LOG.c.number < before_number)
     if action is not None:
         query = query.where(_LOG.c.action.startswith(action, autoescape=True))
+    if connections is not None:
+        query = query.where(_LOG.c.connection.in_(sorted(connections)))
     return [_decoded(row) for row in conn.execute(query).mappings()]
 
 

@@ -15,6 +15,8 @@ import uvicorn
 from app.flows.deps import Deps
 from app.stores.engine import Database
 from app.web.app import create_app
+from app.web.gate import Doors
+from app.web.protocol import LimitedProtocol
 from app.web.webhooks import Limits
 from tests.fakes import SHOP
 
@@ -26,9 +28,21 @@ HEAD = f"POST /webhooks/{SHOP} HTTP/1.1\r\nHost: here\r\nx-word: friend\r\n".enc
 
 
 @contextmanager
-def serving(deps: Deps, limits: Limits = Limits()) -> Iterator[httpx.Client]:  # noqa: B008 - a frozen value
+def serving(
+    deps: Deps,
+    limits: Limits = Limits(),  # noqa: B008 - a frozen value
+    doors: Doors | None = None,
+) -> Iterator[httpx.Client]:
     """A client of the application, which runs with its lifespan in a thread of its own."""
-    config = uvicorn.Config(create_app(deps, limits), host="127.0.0.1", port=0, lifespan="on", log_level="warning")
+    config = uvicorn.Config(
+        create_app(deps, limits, doors),
+        host="127.0.0.1",
+        port=0,
+        lifespan="on",
+        http=LimitedProtocol,
+        ws="none",
+        log_level="warning",
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

@@ -82,8 +82,9 @@ def list_audit(deps: Deps, asked: AuditPage) -> Rows:
     """The audit log, newest first."""
     before = None if asked.before_number is UNSET else asked.before_number
     action = None if asked.action is UNSET else asked.action
+    about: dict[str, Any] = {"before_number": before, "action": action, "connections": deps.who.connections}
     with deps.database.read() as conn:
-        found = audit.entries(conn, limit=one_more(asked.limit), before_number=before, action=action)
+        found = audit.entries(conn, limit=one_more(asked.limit), **about)
     rows, following = page("/api/audit", asked, found, _before_last)
     return Rows(camel(rows), following)
 
