@@ -126,7 +126,7 @@ _OF_ITEM = Statement(
     """
     SELECT cause, outcome, changes, attempts, first_seen_at, settled_at FROM settlements
     WHERE connection = :connection AND kind = :kind AND external_id = :external_id
-    ORDER BY settled_at DESC LIMIT :limit
+    ORDER BY settled_at DESC, id DESC LIMIT :limit
     """
 )
 

@@ -79,8 +79,11 @@ class OpenGate:
         if scope["type"] == "http":
             scope["who"] = Who("anyone here", Role.ADMIN, origin=address_of(scope))
             scope["csrf"] = ""
-            if scope["method"] not in SAFE and _is_page(scope["path"]):
-                scope["form"] = await _form(Request(scope, receive))
+            try:
+                await _read_form(Request(scope, receive))
+            except Problem as problem:
+                await problem.response()(scope, receive, send)
+                return
         await self._app(scope, receive, send)
 
 
@@ -116,8 +119,7 @@ class Gate:
             return None
         session = await self._recognise(request)
         self._count(scope)
-        if scope["method"] not in SAFE and _is_page(scope["path"]):
-            scope["form"] = await _form(request)
+        await _read_form(request)
         if session is not None and scope["method"] not in SAFE:
             _check_forgery(request, session)
         if scope["who"] is None and scope["path"] not in OPEN:
@@ -256,11 +258,15 @@ def _cookie(request: Request, name: str) -> str:
     return jar[name].value if name in jar else ""
 
 
-async def _form(request: Request) -> dict[str, str]:
-    """The fields of a form, as pages post them; raises ``Problem``."""
+async def _read_form(request: Request) -> None:
+    """Put the fields of a form that is posted to a page into the scope, as ``form``; raises ``Problem``."""
+    if request.method in SAFE or not _is_page(request.scope["path"]):
+        return
     body = await body_of(request, FORM)
     try:
-        return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=100, errors="strict"))
+        request.scope["form"] = dict(
+            parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=100, errors="strict")
+        )
     except ValueError:
         raise Problem(400, "bad_request", "the body must be a URL-encoded form in UTF-8") from None
 

@@ -58,7 +58,7 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, Problem):
         return error
     if isinstance(error, FilterError):
-        return Problem(400, "bad_filter", str(error))
+        return Problem(422, "bad_filter", str(error))
     if isinstance(error, Permanent):
         return Problem(422, "refused", str(error))
     if isinstance(error, Transient):

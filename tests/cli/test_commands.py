@@ -38,7 +38,6 @@ def installation(sqlite_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: obj
                 queue="live",
                 args=list(map(str, KEY)),
                 key=KEY,
-                cause=None,
                 error=error,
                 worker="worker@here:1",
                 now=NOW,

@@ -41,6 +41,7 @@ def serving(
         lifespan="on",
         http=LimitedProtocol,
         ws="none",
+        proxy_headers=False,
         log_level="warning",
     )
     server = uvicorn.Server(config)

@@ -34,6 +34,9 @@ _PLAIN = {
     "/openapi.json": ("document", "This document", "the document"),
 }
 
+_OPEN = ("alive", "ready")
+"""Operations that answer anybody."""
+
 _TEXT = {"text/plain": {"schema": {"type": "string"}}}
 
 
@@ -119,7 +122,11 @@ def _connection(connections: Iterable[str]) -> dict[str, Any]:
 
 def _plain(name: str, summary: str, says: str, content: Any = None) -> dict[str, Any]:
     answer = {"description": says, "content": content or _json({"type": "object"})}
-    return {"operationId": name, "summary": summary, "responses": {"200": answer}}
+    told: dict[str, Any] = {"operationId": name, "summary": summary, "responses": {"200": answer}}
+    if name in _OPEN:
+        return {**told, "security": []}
+    refused = {str(status): {"description": ERRORS[status]} for status in (401, 403, 429)}
+    return {**told, "responses": {**told["responses"], **refused}}
 
 
 def _readiness() -> dict[str, Any]:

@@ -43,7 +43,7 @@ def _check_path(request: Request) -> None:
 
 def _of_parameters(operation: Operation, asks: type[msgspec.Struct], request: Request) -> Any:
     fields = {name: field for name, _, field in operation.parameters()}
-    in_path = {name: request.path_params[name] for name in operation.in_path() & fields.keys()}
+    in_path = {name: str(request.path_params[name]) for name in operation.in_path() & fields.keys()}
     given = {**_query(request, fields.keys() - in_path.keys()), **in_path}
     read = {fields[name].name: _value(operation, name, fields[name].type, text) for name, text in given.items()}
     return _checked(asks(**read))

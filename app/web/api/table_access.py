@@ -35,7 +35,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     _admin(
         "POST",
-        TOKENS + "/{id}/revoke",
+        TOKENS + "/{id:int}/revoke",
         "Revoke a token",
         access.revoke_token,
         access.Listed,

@@ -18,6 +18,7 @@ OPERATIONS: tuple[Operation, ...] = (
         letters.Letters,
         "a page, and totals",
         letters.LetterPage,
+        errors=(422,),
     ),
     Operation(
         "GET",
@@ -27,10 +28,11 @@ OPERATIONS: tuple[Operation, ...] = (
         letters.Groups,
         "groups, the largest first",
         letters.LetterGroups,
+        errors=(422,),
     ),
     Operation(
         "GET",
-        BASE + "/{id}",
+        BASE + "/{id:int}",
         "Everything about one dead letter",
         letters.show_letter,
         dict[str, Any],

@@ -13,7 +13,7 @@ from app.web.api.letters import OfLetter
 from app.web.api.operation import Operation
 
 LETTERS = "/api/dead-letters"
-LETTER = LETTERS + "/{id}"
+LETTER = LETTERS + "/{id:int}"
 REPLAYS = LETTERS + "/replays"
 
 _OBJECT = dict[str, Any]
@@ -111,9 +111,11 @@ OPERATIONS: tuple[Operation, ...] = (
         of=OfLetter,
     ),
     Operation("GET", REPLAYS, "Replays", replays.list_replays, Rows, "a page, newest first", replays.ReplayPage),
-    Operation("GET", REPLAYS + "/{id}", "A replay", replays.show_replay, _OBJECT, "as it is now", replays.OfReplay),
+    Operation(
+        "GET", REPLAYS + "/{id:int}", "A replay", replays.show_replay, _OBJECT, "as it is now", replays.OfReplay
+    ),
     _changes(
-        REPLAYS + "/{id}/abort",
+        REPLAYS + "/{id:int}/abort",
         "Abort a replay",
         replays.abort_replay,
         replays.OfReplay,
