@@ -63,7 +63,7 @@ def replay_(
     rate: Annotated[int, typer.Option(help="items per second; 0: as fast as it goes", min=0)] = replay.RATE,
     canary: Annotated[bool, typer.Option(help="first 1 item, then 10, then the rest")] = True,
     yes: Yes = False,
-    wait: Annotated[bool, typer.Option(help="watch it until it is over")] = True,
+    wait: Annotated[bool | None, typer.Option(help="watch it until it is over", show_default="at a terminal")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Try the items of dead letters again: a number, some numbers, or all that a filter matches, each item once."""
@@ -79,7 +79,8 @@ def replay_(
             raise Refused("give the replay a name with --name: the incident that it is to end")
         _ask(deps, text, "Replay", yes)
         replay_id = replay.replay_letters(deps, text, name, rate=rate, canary=canary)
-    told = _follow(deps, replay_id) if wait else replay.show_replay(deps, replay_id)
+    watch = sys.stderr.isatty() if wait is None else wait
+    told = _follow(deps, replay_id) if watch else replay.show_replay(deps, replay_id)
     _tell(told, as_json)
     if told["status"] in ("stopped", "aborted"):
         raise typer.Exit(FAILED)

@@ -69,10 +69,40 @@ def test_dead_show_tells_every_attempt_with_its_traceback() -> None:
     assert "Traceback" in printed
 
 
-def test_dead_replay_owes_the_item_again(sqlite_url: str) -> None:
-    assert "owed again" in run("dead", "replay", "1").output
-    with closing(open_database(sqlite_url)) as database, database.read() as conn:
-        assert owed.is_owed(conn, KEY)
+def test_dead_replay_leaves_the_letter_to_the_workers_where_nobody_watches() -> None:
+    assert "Replay 1 (letter 1) idle. 1 items: 1 waiting." in run("dead", "replay", "1").output
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["dead", "list", "state:dead"], "1 letter, 1 cause, 1 item"),
+        (["dead", "list", "item:nothing"], "No dead letters match."),
+        (["dead", "groups"], "Unmappable-"),
+        (["dead", "groups", "--by", "item"], f"{KEY.connection}/{KEY.kind}/"),
+        (["dead", "show", "1"], "What to do: The payload has a shape we do not know"),
+        (["dead", "discard", "1", "--why", "sold out"], "1 letters are discarded."),
+        (["dead", "replays"], "Nothing was ever replayed."),
+        (["tokens", "list"], "There are no tokens."),
+        (["users", "list"], "There are no users."),
+        (["audit", "list"], "Nobody has changed anything yet."),
+        (["audit", "verify"], "0 entries, unbroken"),
+    ],
+)
+def test_a_command_says(words: list[str], told: str) -> None:
+    assert told in run(*words).output
+
+
+def test_a_token_is_shown_once_and_listed_without_it() -> None:
+    made = run("tokens", "create", "--name", "ci").output.split()[-1]
+    assert made.startswith("th_")
+    assert made not in run("tokens", "list", "--json").output
+
+
+def test_what_a_person_does_at_the_terminal_is_in_the_audit_log() -> None:
+    run("dead", "discard", "1", "--why", "sold out")
+    entry = json.loads(run("audit", "list", "--json").output)["rows"][0]
+    assert (entry["action"], entry["why"], entry["who"].split()[0]) == ("letters.discard", "sold out", "cli")
 
 
 def test_a_letter_is_replayed_only_once() -> None:

@@ -15,6 +15,7 @@ from app.sources.base import Limit
 from app.stores import owed
 from app.stores.budgets import SharedBudget
 from app.stores.engine import Database
+from app.web.gate import OpenGate
 from app.web.prometheus import FAMILIES, exposition, metrics_routes
 from tests.fakes import SHOP, World
 from tests.stores.test_metrics import add_run, settle
@@ -148,6 +149,6 @@ def test_the_page_says_its_format(world: World) -> None:
 
 
 async def _page(world: World) -> httpx.Response:
-    transport = httpx.ASGITransport(Starlette(routes=metrics_routes(world.deps)))
+    transport = httpx.ASGITransport(OpenGate(Starlette(routes=metrics_routes(world.deps))))
     async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
         return await client.get("/metrics")
