@@ -13,7 +13,7 @@ import uvicorn
 from rich.json import JSON
 
 from app import config, sources
-from app.cli import access, letter_actions, questions, runs, schedules, sync
+from app.cli import access, inbox, letter_actions, questions, runs, schedules, sync
 from app.cli import holds as holds_commands
 from app.cli.codes import EXPLAINED
 from app.cli.console import AsJson, Connection, console, open_deps, print_json
@@ -34,6 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(letter_actions.dead, name="dead")
+app.add_typer(inbox.app, name="inbox")
 app.add_typer(access.tokens, name="tokens")
 app.add_typer(access.users, name="users")
 app.add_typer(access.audit, name="audit")

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.domain import Delivery
 from app.flows.deps import Deps
 from app.flows.receive import Full, Intake
+from app.rules.redaction import REMOVED, carries_secret
 from app.sources.base import PayloadInvalid, SignatureInvalid
 from app.stores.inbox import Arrival
 from app.web.watch import Watch
@@ -25,8 +26,6 @@ COMMIT_TIMEOUT = 8.0
 PREFIX = "/webhooks/"
 
 LONGEST_ID = 500
-
-SECRET_WORDS = ("signature", "secret", "token", "authorization", "cookie", "key")
 
 log = structlog.get_logger()
 
@@ -158,13 +157,11 @@ def _check_ids(delivery: Delivery) -> None:
 
 
 def kept(headers: dict[str, str]) -> dict[str, str]:
-    """The headers as received, without any that could carry a secret."""
-    return {name: value for name, value in headers.items() if not _may_be_secret(name)}
+    """The headers as received, without what any of them says that could be a credential."""
+    return {name: REMOVED if _carries_secret(name) else value for name, value in headers.items()}
 
 
-@lru_cache(maxsize=1024)
-def _may_be_secret(name: str) -> bool:
-    return any(word in name for word in SECRET_WORDS)
+_carries_secret = lru_cache(maxsize=1024)(carries_secret)
 
 
 def _refuse(status: int, code: str, message: str) -> Response:

@@ -88,13 +88,13 @@ class Discarded(msgspec.Struct, frozen=True):
 
 def replay_many(deps: Deps, asked: ReplayMany) -> ReplayLink:
     """Replay the letters that a filter matches."""
-    return _link(deps, replay.replay_letters(deps, asked.filter, asked.name, rate=asked.rate, canary=asked.canary))
+    return link(deps, replay.replay_letters(deps, asked.filter, asked.name, rate=asked.rate, canary=asked.canary))
 
 
 def replay_one(deps: Deps, asked: OfLetter) -> ReplayLink:
     """Replay one letter."""
     known(deps, asked.id)
-    return _link(deps, replay.replay_letter(deps, asked.id))
+    return link(deps, replay.replay_letter(deps, asked.id))
 
 
 def preview_many(deps: Deps, asked: PreviewMany) -> dict[str, Any]:
@@ -151,10 +151,11 @@ def abort_replay(deps: Deps, asked: OfReplay) -> ReplayLink:
     """Abort a replay."""
     _known_replay(deps, asked.id)
     replay.abort_replay(deps, asked.id)
-    return _link(deps, asked.id)
+    return link(deps, asked.id)
 
 
-def _link(deps: Deps, replay_id: int) -> ReplayLink:
+def link(deps: Deps, replay_id: int) -> ReplayLink:
+    """A replay and its address."""
     return ReplayLink(_object(replay.show_replay(deps, replay_id)), f"/api/dead-letters/replays/{replay_id}")
 
 

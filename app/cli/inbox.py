@@ -1,0 +1,136 @@
+"""``tallyhook inbox``: every delivery as it came, what came of it, and the way in and out for saved ones."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.progress import Progress, SpinnerColumn, TextColumn
+from rich.table import Table
+
+from app.cli.codes import FAILED
+from app.cli.console import LARGEST_ID, AsJson, Before, Limit, aside, console, moment, open_deps, page_of, print_json
+from app.cli.letters import filter_of
+from app.errors import Refused
+from app.flows import inbox, replay
+from app.flows.inbox_import import Imported, export_lines, import_lines
+
+app = typer.Typer(help="The inbox: every delivery as it was received.", no_args_is_help=True)
+
+TOLD = 20
+"""Bad lines that are told one by one."""
+
+EventId = Annotated[int, typer.Argument(help="number of the event", min=1, max=LARGEST_ID)]
+Words = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[FILTER]...", help="connection:shop type:order.* item:A outcome:dead since:2h verdict:ignored"
+    ),
+]
+
+
+@app.command("list")
+def list_(words: Words = None, limit: Limit = 50, before: Before = None, as_json: AsJson = False) -> None:
+    """Deliveries that a filter matches, newest first."""
+    rows = inbox.find(open_deps(), filter_of(words), limit=limit, before_id=before)
+    if as_json:
+        print_json(page_of(rows, limit))
+        return
+    table = Table("id", "received", "connection", "type", "verdict", "items", "bytes", "event")
+    for row in rows:
+        items = ", ".join(f"{kind}/{external_id}" for kind, external_id in row["items"][:3])
+        more = f" and {len(row['items']) - 3} more" if len(row["items"]) > 3 else ""
+        texts = (row["connection"], row["type"], row["verdict"], items + more)
+        table.add_row(
+            str(row["id"]),
+            moment(row["received_at"]),
+            *map(escape, texts),
+            f"{row['size']:,}",
+            escape(row["event_id"]),
+        )
+    console.print(table if rows else "No deliveries match.")
+
+
+@app.command()
+def show(event_id: EventId, as_json: AsJson = False) -> None:
+    """One delivery: what came of it, its headers and its body as received."""
+    event = inbox.show(open_deps(), event_id)
+    if as_json:
+        print_json(event)
+        return
+    said = [
+        f"Event {event['id']} ({event['type']}) of {event['connection']}, {event['verdict']}",
+        f"received  {moment(event['received_at'])} UTC; it happened {moment(event['occurred_at'])}",
+        f"event id  {event['event_id']}",
+        *(f"came of   {_came(one)}" for one in event["came_of"]),
+        *(f"< {name}: {value}" for name, value in event["headers"].items()),
+        event["body"] if event["encoding"] == "utf-8" else f"(base64) {event['body']}",
+    ]
+    for line in said:
+        console.print(line, markup=False, soft_wrap=True)
+
+
+@app.command("replay")
+def replay_(
+    words: Words = None,
+    name: Annotated[str, typer.Option(help="the incident that this is to end")] = "",
+    rate: Annotated[int, typer.Option(help="items per second; 0: as fast as it goes", min=0)] = replay.RATE,
+    canary: Annotated[bool, typer.Option(help="first 1 item, then 10, then the rest")] = True,
+) -> None:
+    """Have the items of one event (its number), or of all that a filter matches, fetched again, each once."""
+    deps = open_deps()
+    text = filter_of(words)
+    if not text:
+        raise Refused("say which: a number, or a filter such as since:2h")
+    if text.isdecimal():
+        number = inbox.replay_event(deps, int(text))
+    else:
+        number = inbox.replay_events(deps, text, name, rate=rate, canary=canary)
+    items = replay.show_replay(deps, number)["items"]
+    console.print(f"Replay {number} of {items:,} items waits for a worker; `tallyhook dead replays` shows it.")
+
+
+@app.command("import")
+def import_(
+    file: Annotated[typer.FileText, typer.Argument(help="one JSON object per line; - for standard input")],
+    trust: Annotated[bool, typer.Option("--trust", help="do not verify signatures; the audit log says so")] = False,
+    rejects: Annotated[Path | None, typer.Option(help="write the bad lines to this file")] = None,
+) -> None:
+    """Take in deliveries that were saved elsewhere; those that are here already change nothing."""
+    with Progress(SpinnerColumn(), TextColumn("{task.completed} lines"), console=aside, transient=True) as bar:
+        task = bar.add_task("importing")
+        done = import_lines(open_deps(), file, trust=trust, told=lambda count: bar.update(task, completed=count))
+    if rejects is not None:
+        rejects.write_text("".join(f"{line}\n" for _, line, _ in done.bad))
+    _tell(done)
+
+
+@app.command("export")
+def export(words: Words = None) -> None:
+    """Deliveries as `import` takes them, oldest first, on standard output; credentials in headers are left out."""
+    for line in export_lines(open_deps(), filter_of(words)):
+        sys.stdout.write(line + "\n")
+
+
+def _tell(done: Imported) -> None:
+    console.print(f"{done.new:,} new deliveries, {done.duplicates:,} here already, {len(done.bad):,} bad lines.")
+    for number, _, why in done.bad[:TOLD]:
+        aside.print(f"line {number}: {why}", markup=False, soft_wrap=True)
+    if len(done.bad) > TOLD:
+        aside.print(f"and {len(done.bad) - TOLD} more; --rejects FILE keeps them")
+    if done.bad:
+        raise typer.Exit(FAILED)
+
+
+def _came(one: Mapping[str, Any]) -> str:
+    item = f"{one['kind']}/{one['external_id']}"
+    told = [] if one["outcome"] is None else [f"{one['outcome']} after {one['ms']:,} ms"]
+    if one["letter"]:
+        told.append(f"died as letter {one['letter']['id']} ({one['letter']['state']})")
+    if one["waits"]:
+        told.append(f"owed, {one['waits']['attempts']} failed tries, next {moment(one['waits']['next_at'])}")
+    return f"{item}: {'; '.join(told) or 'nothing yet'}"

@@ -1,0 +1,75 @@
+"""Operations about the inbox: look at deliveries, have their items fetched again."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta, UnsetType
+
+from app.errors import Refused
+from app.flows import inbox
+from app.flows.deps import Deps
+from app.flows.replay import RATE
+from app.web.api.answers import Rows
+from app.web.api.asked import Asked, Most, RowId
+from app.web.api.letters import Filter
+from app.web.api.pages import before_last, one_more, page
+from app.web.api.replays import Name, Rate, ReplayLink, link
+from app.web.api.spelling import camel
+from app.web.problems import Problem
+
+
+class EventPage(Asked, frozen=True, kw_only=True):
+    """A page of deliveries."""
+
+    filter: Filter = ""
+    limit: Most = 50
+    before_id: RowId | UnsetType = UNSET
+
+
+class OfEvent(Asked, frozen=True, kw_only=True):
+    """One delivery."""
+
+    id: Annotated[int, Meta(ge=1, le=2**63 - 1, description="an event's number")]
+
+
+class ReplayEvents(Asked, frozen=True, kw_only=True):
+    """The items of all deliveries that a filter matches, each once."""
+
+    filter: Filter
+    name: Name
+    rate: Rate = RATE
+    canary: bool = True
+
+
+def list_events(deps: Deps, asked: EventPage) -> Rows:
+    """Deliveries, newest first."""
+    before = None if asked.before_id is UNSET else asked.before_id
+    found = inbox.find(deps, asked.filter, limit=one_more(asked.limit), before_id=before)
+    rows, following = page("/api/inbox", asked, found, before_last)
+    return Rows(camel(rows), following)
+
+
+def show_event(deps: Deps, asked: OfEvent) -> dict[str, Any]:
+    """One delivery, and what came of it."""
+    event = _known(deps, asked.id)
+    headers = event.pop("headers")
+    return {**camel(event), "headers": headers}
+
+
+def replay_event(deps: Deps, asked: OfEvent) -> ReplayLink:
+    """Have the items of one delivery fetched again."""
+    _known(deps, asked.id)
+    return link(deps, inbox.replay_event(deps, asked.id))
+
+
+def replay_events(deps: Deps, asked: ReplayEvents) -> ReplayLink:
+    """Have the items of many deliveries fetched again."""
+    return link(deps, inbox.replay_events(deps, asked.filter, asked.name, rate=asked.rate, canary=asked.canary))
+
+
+def _known(deps: Deps, event_id: int) -> dict[str, Any]:
+    try:
+        return inbox.show(deps, event_id)
+    except Refused as error:
+        raise Problem(404, "unknown_event", str(error)) from None

@@ -1,0 +1,57 @@
+"""The operations about the inbox."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.web.api import inbox
+from app.web.api.answers import Rows
+from app.web.api.operation import Operation
+from app.web.api.replays import ReplayLink
+
+BASE = "/api/inbox"
+
+OPERATIONS: tuple[Operation, ...] = (
+    Operation(
+        "GET",
+        BASE,
+        "Deliveries that a filter matches",
+        inbox.list_events,
+        Rows,
+        "a page, newest first",
+        inbox.EventPage,
+        errors=(422,),
+    ),
+    Operation(
+        "GET",
+        BASE + "/{id:int}",
+        "One delivery as received, and what came of it",
+        inbox.show_event,
+        dict[str, Any],
+        "headers, body, verdict, and per item what became of it",
+        inbox.OfEvent,
+    ),
+    Operation(
+        "POST",
+        BASE + "/{id:int}/replay",
+        "Have the items of one delivery fetched again",
+        inbox.replay_event,
+        ReplayLink,
+        "the replay waits for a worker, or is under way",
+        inbox.OfEvent,
+        status=202,
+        errors=(422,),
+    ),
+    Operation(
+        "POST",
+        BASE + "/replay",
+        "Have the items of all deliveries that a filter matches fetched again",
+        inbox.replay_events,
+        ReplayLink,
+        "the replay waits for a worker, or is under way",
+        inbox.ReplayEvents,
+        in_body=True,
+        status=202,
+        errors=(408, 413, 422),
+    ),
+)

@@ -1,0 +1,223 @@
+"""The inbox: found by every key, told with what came of it, replayed, exported and imported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from app.domain import Change, Delivery, ItemKey, Kind, Role, Who
+from app.errors import Refused, Unmappable
+from app.flows.inbox import find, replay_event, replay_events, show
+from app.flows.inbox_import import export_lines, import_lines
+from app.flows.leases import LeaseKeeper
+from app.flows.replay import show_replay
+from app.flows.sync_item import sync_item
+from app.rules.filters import FilterError
+from app.stores import audit, inbox, owed
+from app.stores.engine import Database, open_database
+from app.stores.inbox import Arrival
+from tests.fakes import SHOP, World, listing
+from tests.letters import die
+
+FRIEND = {"x-word": "friend", "x-signature": "abc"}
+
+
+def receive(world: World, name: str, *items: str, type_: str = "changed", ignored: bool = False) -> None:
+    body = msgspec.json.encode({"id": name, "type": type_, "items": [["product", item] for item in items]})
+    changes = [Change(Kind.PRODUCT, item) for item in items]
+    delivery = Delivery(name, type_, changes, ignored=ignored)
+    with world.database.begin() as conn:
+        inbox.accept(conn, [Arrival(SHOP, delivery, FRIEND, body, world.clock())])
+
+
+@pytest.fixture
+def world(database: Database) -> World:
+    """A was changed and synced, B is owed, C died; one delivery was of an unknown type."""
+    world = World(database)
+    world.source.put(listing("A"))
+    receive(world, "e1", "A")
+    sync_item(world.deps, LeaseKeeper(database), ItemKey(SHOP, Kind.PRODUCT, "A"))
+    world.clock.pass_(3600)
+    receive(world, "e2", "B", type_="order.updated")
+    receive(world, "e3", "C", 'odd "id"')
+    die(world, "C", Unmappable("no"))
+    receive(world, "e4", type_="unknown", ignored=True)
+    world.clock.pass_(60)
+    return world
+
+
+def found(world: World, text: str) -> list[str]:
+    return [row["event_id"] for row in reversed(find(world.deps, text))]
+
+
+@pytest.mark.parametrize(
+    ("text", "events"),
+    [
+        ("", ["e1", "e2", "e3", "e4"]),
+        ("connection:shop", ["e1", "e2", "e3", "e4"]),
+        ("connection:elsewhere", []),
+        ("type:order.*", ["e2"]),
+        ("event:e3", ["e3"]),
+        ("item:A", ["e1"]),
+        ('item:"odd \\"id\\""', ["e3"]),
+        ("item:od*", ["e3"]),
+        ("item:d", []),
+        ("kind:product", ["e1", "e2", "e3"]),
+        ("kind:stock", []),
+        ("verdict:ignored", ["e4"]),
+        ("outcome:applied", ["e1"]),
+        ("outcome:owed", ["e2", "e3"]),
+        ("outcome:dead", ["e3"]),
+        ("-outcome:applied,dead verdict:accepted", ["e2"]),
+        ("since:30m", ["e2", "e3", "e4"]),
+        ("until:30m", ["e1"]),
+    ],
+)
+def test_a_filter_finds(world: World, text: str, events: list[str]) -> None:
+    assert found(world, text) == events
+
+
+@pytest.mark.parametrize("text", ["evnt:x", "outcome:lost", "verdict:maybe", "kind:thing", "since:soon"])
+def test_a_wrong_filter_is_refused(world: World, text: str) -> None:
+    with pytest.raises(FilterError):
+        find(world.deps, text)
+
+
+def test_a_delivery_is_shown_as_received(world: World) -> None:
+    event = show(world.deps, find(world.deps, "event:e2")[0]["id"])
+    assert (event["headers"], event["body"], event["encoding"]) == (
+        FRIEND,
+        '{"id":"e2","type":"order.updated","items":[["product","B"]]}',
+        "utf-8",
+    )
+
+
+def test_a_delivery_tells_what_came_of_each_item(world: World) -> None:
+    came = {
+        event: show(world.deps, find(world.deps, f"event:{event}")[0]["id"])["came_of"]
+        for event in ("e1", "e2", "e3")
+    }
+    assert (came["e1"][0]["outcome"], came["e1"][0]["ms"]) == ("applied", 0)
+    assert (came["e2"][0]["outcome"], came["e2"][0]["waits"]["attempts"]) == (None, 0)
+    assert (came["e3"][0]["outcome"], came["e3"][0]["letter"]["state"]) == ("dead", "dead")
+
+
+def test_who_does_not_see_the_connection_sees_no_delivery(world: World) -> None:
+    narrow = replace(world.deps, who=Who("token x", Role.VIEWER, frozenset({"elsewhere"})))
+    assert find(narrow, "") == []
+    with pytest.raises(Refused, match="there is no event"):
+        show(narrow, find(world.deps, "")[0]["id"])
+
+
+def test_pages_follow_each_other_without_gap(world: World) -> None:
+    first = find(world.deps, "", limit=3)
+    rest = find(world.deps, "", limit=3, before_id=first[-1]["id"])
+    assert [row["event_id"] for row in (*first, *rest)] == ["e4", "e3", "e2", "e1"]
+
+
+# --- replay ---
+
+
+def test_a_replayed_event_has_its_items_fetched_again(world: World) -> None:
+    told = show_replay(world.deps, replay_event(world.deps, find(world.deps, "event:e3")[0]["id"]))
+    assert (told["of"], told["items"], world.queue.replays) == ("events", 2, [told["id"]])
+
+
+def test_an_ignored_event_has_nothing_to_replay(world: World) -> None:
+    with pytest.raises(Refused, match="it names nothing to fetch"):
+        replay_event(world.deps, find(world.deps, "event:e4")[0]["id"])
+
+
+def test_events_of_a_time_are_replayed_once_per_item(world: World) -> None:
+    receive(world, "e5", "B")
+    told = show_replay(world.deps, replay_events(world.deps, "since:30m", "lost half an hour"))
+    assert told["items"] == 3
+
+
+def test_a_replay_of_events_is_in_the_audit_log(world: World) -> None:
+    replay_events(world.deps, "since:30m", "lost half an hour")
+    with world.database.read() as conn:
+        assert audit.entries(conn)[0]["action"] == "events.replay"
+
+
+# --- export and import ---
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Iterator[World]:
+    """An empty installation."""
+    with closing(open_database(f"sqlite:///{tmp_path / 'other.db'}")) as database:
+        database.migrate()
+        yield World(database)
+
+
+def owed_ids(world: World) -> set[str]:
+    with world.database.read() as conn:
+        keys = [ItemKey(SHOP, Kind.PRODUCT, item) for item in ("A", "B", "C", 'odd "id"')]
+        return {key.external_id for key in keys if owed.is_owed(conn, key)}
+
+
+def test_what_is_exported_can_be_imported_elsewhere(world: World, other: World) -> None:
+    done = import_lines(other.deps, export_lines(world.deps, ""))
+    assert (done.new, done.bad) == (4, [])
+    assert owed_ids(other) == {"A", "B", "C", 'odd "id"'}
+
+
+def test_importing_twice_changes_nothing(world: World) -> None:
+    before = owed_ids(world)
+    done = import_lines(world.deps, list(export_lines(world.deps, "")))
+    assert (done.new, done.duplicates, owed_ids(world)) == (0, 4, before)
+
+
+def line(**told: Any) -> str:
+    body = '{"id": "n1", "type": "changed", "items": [["product", "N"]]}'
+    return msgspec.json.encode({"connection": SHOP, "headers": FRIEND, "body": body, **told}).decode()
+
+
+@pytest.mark.parametrize(
+    ("bad", "why"),
+    [
+        ("{", "right would be"),
+        ("[]", "right would be"),
+        (line(surprise=1), "surprise"),
+        (line(connection="elsewhere"), "no connection 'elsewhere'"),
+        (line(headers={}), "the word is wrong"),
+        (line(body="{}"), "right would be"),
+        (line(body=None), 'either "body" or "body_base64"'),
+        (line(body=None, body_base64="***"), "right would be"),
+        (line(received_at="2026-11-25T08:00:00"), "time zone"),
+    ],
+)
+def test_a_bad_line_is_told_and_keeps_no_other_out(world: World, bad: str, why: str) -> None:
+    done = import_lines(world.deps, [bad, "", line()])
+    assert (done.new, [number for number, *_ in done.bad]) == (1, [1])
+    assert why in done.bad[0][2]
+
+
+def test_trust_leaves_out_verification_and_the_audit_log_says_so(world: World) -> None:
+    done = import_lines(world.deps, [line(headers={"authorization": "Bearer hunter2"})], trust=True)
+    assert done.new == 1
+    with world.database.read() as conn:
+        assert audit.entries(conn)[0]["after"]["verified"] is False
+    assert "hunter2" not in str(show(world.deps, find(world.deps, "event:n1")[0]["id"]))
+
+
+def test_an_imported_delivery_wakes_the_workers(world: World) -> None:
+    import_lines(world.deps, [line()])
+    assert ItemKey(SHOP, Kind.PRODUCT, "N") in world.queue.woken
+
+
+def test_a_body_that_is_no_text_is_told_in_base64(world: World) -> None:
+    with world.database.begin() as conn:
+        delivery = Delivery("raw", "changed", [Change(Kind.PRODUCT, "R")])
+        inbox.accept(conn, [Arrival(SHOP, delivery, FRIEND, b"\xff\x00", world.clock() + timedelta(seconds=1))])
+    (exported,) = export_lines(world.deps, "event:raw")
+    assert msgspec.json.decode(exported)["body_base64"] == "/wA="
+    assert show(world.deps, find(world.deps, "event:raw")[0]["id"])["encoding"] == "base64"
