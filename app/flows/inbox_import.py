@@ -9,8 +9,7 @@ that comes in, with ``received_at`` (now, if it is missing) as the time for sign
 from __future__ import annotations
 
 import base64
-import binascii
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -21,6 +20,7 @@ from app.domain import batches
 from app.flows import audit
 from app.flows.deps import Deps
 from app.flows.inbox import conditions
+from app.flows.receive import check_ids
 from app.rules.redaction import safe_headers
 from app.sources.base import PayloadInvalid, SignatureInvalid
 from app.stores import inbox, inbox_search
@@ -55,7 +55,7 @@ class _BadLine(Exception):
 
 
 def import_lines(
-    deps: Deps, lines: Iterable[str], *, trust: bool = False, told: Any = lambda count: None
+    deps: Deps, lines: Iterable[str], *, trust: bool = False, told: Callable[[int], object] = lambda count: None
 ) -> Imported:
     """Take deliveries in, some at a time; a bad line is told and keeps none of the others out.
 
@@ -63,6 +63,14 @@ def import_lines(
     the number of lines behind us.
     """
     result = Imported()
+    try:
+        _import(deps, lines, trust, told, result)
+    finally:  # whoever interrupts it has imported what came before
+        _note(deps, trust, result)
+    return result
+
+
+def _import(deps: Deps, lines: Iterable[str], trust: bool, told: Callable[[int], object], result: Imported) -> None:
     numbered = ((number, line.strip()) for number, line in enumerate(lines, 1) if line.strip())
     for some in batches(numbered, AT_ONCE):
         arrivals = [one for number, line in some if (one := _taken(deps, number, line, trust, result)) is not None]
@@ -72,10 +80,12 @@ def import_lines(
         result.new += accepted.new
         result.duplicates += accepted.duplicates
         told(some[-1][0])
+
+
+def _note(deps: Deps, trust: bool, result: Imported) -> None:
     with deps.database.begin() as conn:
         after = {"new": result.new, "duplicates": result.duplicates, "bad": len(result.bad), "verified": not trust}
         audit.note(deps, conn, "inbox.import", f"{result.new} deliveries", after=after)
-    return result
 
 
 def export_lines(deps: Deps, text: str) -> Iterator[str]:
@@ -98,18 +108,18 @@ def _arrival(deps: Deps, line: str, trust: bool) -> Arrival:
         raise _BadLine(f"a line may have at most {LONGEST_LINE} characters")
     try:
         saved = msgspec.json.decode(line, type=Saved)
-        body = _body(saved)
-    except (msgspec.DecodeError, binascii.Error, UnicodeError, RecursionError) as error:
+        body, received_at = _body(saved), _received_at(saved, deps.now())
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:  # of base64, Unicode and nesting too
         raise _BadLine(f'right would be {{"connection", "headers", "body"}}: {error}') from None
     source = deps.sources.get(saved.connection)
     if source is None or source.receiver is None or not deps.who.sees(saved.connection):
         raise _BadLine(f"no connection {saved.connection!r} takes deliveries here")
     headers = {name.lower(): value for name, value in saved.headers.items()}
-    received_at = (saved.received_at or deps.now()).astimezone(UTC)
     try:
         if not trust:
             source.receiver.verify(headers, body, received_at)
         delivery = source.receiver.parse(headers, body)
+        check_ids(delivery)
     except (SignatureInvalid, PayloadInvalid) as error:
         raise _BadLine(str(error)) from None
     return Arrival(saved.connection, delivery, safe_headers(headers), body, received_at)
@@ -118,9 +128,18 @@ def _arrival(deps: Deps, line: str, trust: bool) -> Arrival:
 def _body(saved: Saved) -> bytes:
     if (saved.body is None) == (saved.body_base64 is None):
         raise _BadLine('right would be either "body" or "body_base64"')
-    if saved.received_at is not None and saved.received_at.tzinfo is None:
-        raise _BadLine('"received_at" needs a time zone: 2026-11-25T08:00:00Z')
     return saved.body.encode() if saved.body is not None else base64.b64decode(saved.body_base64 or "", validate=True)
+
+
+def _received_at(saved: Saved, now: datetime) -> datetime:
+    if saved.received_at is None:
+        return now
+    if saved.received_at.tzinfo is None:
+        raise _BadLine('"received_at" needs a time zone: 2026-11-25T08:00:00Z')
+    try:
+        return saved.received_at.astimezone(UTC)
+    except OverflowError:
+        raise _BadLine(f'"received_at" {saved.received_at} is outside of our calendar') from None
 
 
 def _saved(event: dict[str, Any]) -> Saved:

@@ -12,12 +12,15 @@ from collections import deque
 
 import structlog
 
-from app.domain import ItemKey
+from app.domain import Delivery, ItemKey
 from app.flows.deps import Deps
+from app.sources.base import PayloadInvalid
 from app.stores import inbox
 from app.stores.inbox import Arrival
 
 LARGEST_GROUP = 512
+
+LONGEST_ID = 500
 
 CHECKPOINT_EVERY = 0.25
 """Seconds between two checkpoints of SQLite's write-ahead log."""
@@ -27,6 +30,15 @@ log = structlog.get_logger()
 
 class Full(Exception):
     """The buffer is full: the database stalls, or more comes in than it can take. The sender must come back."""
+
+
+def check_ids(delivery: Delivery) -> None:
+    """One absurd id must not fail the whole batch that it is committed with: indexes hold only so much.
+
+    Raises ``PayloadInvalid``.
+    """
+    if len(delivery.event_id) > LONGEST_ID or any(len(one.external_id) > LONGEST_ID for one in delivery.changes):
+        raise PayloadInvalid(f"an id has more than {LONGEST_ID} characters")
 
 
 class Intake:

@@ -12,9 +12,8 @@ import structlog
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.domain import Delivery
 from app.flows.deps import Deps
-from app.flows.receive import Full, Intake
+from app.flows.receive import Full, Intake, check_ids
 from app.rules.redaction import REMOVED, carries_secret
 from app.sources.base import PayloadInvalid, SignatureInvalid
 from app.stores.inbox import Arrival
@@ -24,8 +23,6 @@ COMMIT_TIMEOUT = 8.0
 """Seconds until a delivery that could not be committed is answered 503; vendors give up after 10."""
 
 PREFIX = "/webhooks/"
-
-LONGEST_ID = 500
 
 log = structlog.get_logger()
 
@@ -95,7 +92,7 @@ class Webhooks:
         try:
             source.receiver.verify(headers, body, now)
             delivery = source.receiver.parse(headers, body)
-            _check_ids(delivery)
+            check_ids(delivery)
         except SignatureInvalid as error:
             return _refuse(401, "bad_signature", str(error))
         except PayloadInvalid as error:
@@ -148,12 +145,6 @@ class Door:
             await _refuse(405, "method_not_allowed", "deliveries are posted")(scope, receive, send)
         else:
             await self._webhooks(scope, receive, send)
-
-
-def _check_ids(delivery: Delivery) -> None:
-    """One absurd id must not fail the whole batch that it is committed with: indexes hold only so much."""
-    if len(delivery.event_id) > LONGEST_ID or any(len(one.external_id) > LONGEST_ID for one in delivery.changes):
-        raise PayloadInvalid(f"an id has more than {LONGEST_ID} characters")
 
 
 def kept(headers: dict[str, str]) -> dict[str, str]:
