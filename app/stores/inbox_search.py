@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import Boolean, ColumnElement, Connection, Select, func, literal_column, select
+from sqlalchemy import Boolean, ColumnElement, Connection, Select, and_, func, literal_column, or_, select
 from sqlmodel import SQLModel
 
 from app.domain import ItemKey, Kind, Who
@@ -24,6 +24,10 @@ KEYS = ("id", "connection", "type", "event", "item", "kind", "verdict", "outcome
 """What a filter of deliveries can speak of. ``item`` is an external id and may end in ``*``; ``outcome`` is what came
 of any of its items later, ``owed`` that one is not settled yet; ``since`` and ``until`` are when it was received."""
 
+LATER = timedelta(days=1)
+MOST_LATER = 5
+"""Of the deliveries that came after one and name the same item: how long after, and how many are told."""
+
 _EVENTS = SQLModel.metadata.tables[str(tables.InboxEvent.__tablename__)]
 
 
@@ -36,7 +40,7 @@ def where(
     known = sorted(connections)
     keys: dict[str, Condition] = {
         "id": number("id", event.id),
-        "connection": equal_to(event.connection),
+        "connection": equal_to(_of_connection(conn)),
         "type": beginning(event.type),
         "event": lambda value: event.connection.in_(known) & (event.event_id == value),
         "item": _item,
@@ -46,7 +50,13 @@ def where(
         "since": from_on(event.received_at, now),
         "until": up_to(event.received_at, now),
     }
-    return [seen_by(event.connection, who.connections), *conditions(terms, keys)]
+    return [seen_by(_of_connection(conn), who.connections), *conditions(terms, keys)]
+
+
+def _of_connection(conn: Connection) -> ColumnElement[str]:
+    """The connection; for SQLite so written that it does not go by the index of event ids, and then has to sort."""
+    column: ColumnElement[str] = _EVENTS.c.connection
+    return column.concat("") if is_sqlite(conn) else column
 
 
 def _item(value: str) -> ColumnElement[bool]:
@@ -67,11 +77,20 @@ _EACH = {
 }
 _NAMED = "o.connection = inbox_events.connection AND o.kind = i.value ->> 0 AND o.external_id = i.value ->> 1"
 
+# Owed since the delivery or before it; one that came from elsewhere may be older than what it is owed since.
+_UNSETTLED = """
+    AND (o.first_seen_at <= inbox_events.received_at OR NOT EXISTS (
+        SELECT 1 FROM settlements s WHERE s.connection = o.connection AND s.kind = o.kind
+        AND s.external_id = o.external_id AND s.settled_at >= inbox_events.received_at))
+"""
+
 
 def _outcome(conn: Connection, value: str) -> ColumnElement[bool]:
     """``value`` is one of ``OUTCOMES``, so it may stand in the statement as it is."""
     came = "owed_items o" if value == "owed" else "settlements o"
-    since = "" if value == "owed" else f" AND o.settled_at >= inbox_events.received_at AND o.outcome = '{value}'"
+    since = (
+        _UNSETTLED if value == "owed" else f" AND o.settled_at >= inbox_events.received_at AND o.outcome = '{value}'"
+    )
     each = _EACH[is_sqlite(conn)]
     return literal_column(f"EXISTS (SELECT 1 FROM {each} JOIN {came} ON {_NAMED}{since})", Boolean)
 
@@ -84,9 +103,20 @@ def page(
     shown = [column for column in _EVENTS.c if column.name not in ("headers", "body")]
     query = select(*shown, func.length(_EVENTS.c.body).label("size")).where(*found)
     if before_id is not None:
-        query = query.where(_EVENTS.c.id < before_id)
-    rows = conn.execute(query.order_by(_EVENTS.c.id.desc()).limit(limit)).mappings()
+        query = query.where(_before(conn, before_id))
+    rows = conn.execute(query.order_by(*(column.desc() for column in _ORDER)).limit(limit)).mappings()
     return [{**row, "items": msgspec.json.decode(row["items"])} for row in rows]
+
+
+_ORDER = (_EVENTS.c.received_at, _EVENTS.c.id)  # what was imported was received long before it got its id
+
+
+def _before(conn: Connection, id: int) -> ColumnElement[bool]:
+    received_at = conn.execute(select(_EVENTS.c.received_at).where(_EVENTS.c.id == id)).scalar()
+    if received_at is None:  # removed meanwhile
+        return _EVENTS.c.id < id
+    at = _EVENTS.c.received_at
+    return and_(at <= received_at, or_(at < received_at, _EVENTS.c.id < id))
 
 
 def whole(conn: Connection, found: Sequence[ColumnElement[bool]], at_once: int = 500) -> Iterator[dict[str, Any]]:
@@ -114,14 +144,14 @@ def keys_of(conn: Connection, found: Sequence[ColumnElement[bool]]) -> list[Item
 
 _CAME = Statement(
     """
-    SELECT outcome, settled_at, cause, attempts FROM settlements
+    SELECT outcome, settled_at, changes, first_seen_at FROM settlements
     WHERE connection = :connection AND kind = :kind AND external_id = :external_id AND settled_at >= :since
-    ORDER BY settled_at, id LIMIT 1
+    ORDER BY settled_at, id LIMIT 2
     """
 )
 _WAITS = Statement(
     """
-    SELECT attempts, next_at, cause FROM owed_items
+    SELECT attempts, next_at, cause, first_seen_at FROM owed_items
     WHERE connection = :connection AND kind = :kind AND external_id = :external_id
     """
 )
@@ -135,17 +165,44 @@ _DIED = Statement(
 
 
 def came_of(conn: Connection, key: ItemKey, received_at: datetime) -> dict[str, Any]:
-    """What came of one item of a delivery: ``outcome`` and ``settled_at`` of its first settlement since (``None`` while
-    there is none), ``waits`` (attempts, next_at, cause) while it is owed, and the ``letter`` it died as, if it did."""
+    """What came of one item of a delivery: ``outcome`` and ``settled_at`` of the settlement that covers it (``None``
+    while there is none) and how many ``changes`` that covers, ``waits`` (attempts, next_at, cause) while it is owed
+    (again), the ``letter`` it died as, if it did, and ``later``: deliveries about it on the day that followed."""
     asked = {**key_of(key), "since": received_at}
-    settled, waits, died = _CAME.run(conn, asked), _WAITS.run(conn, key_of(key)), _DIED.run(conn, asked)
+    waits, died = _WAITS.run(conn, key_of(key)), _DIED.run(conn, asked)
+    outcome, settled_at, changes = _covering(_CAME.run(conn, asked), waits, received_at) or (None, None, None)
     return {
         "kind": str(key.kind),
         "external_id": key.external_id,
-        "outcome": settled[0][0] if settled else None,
-        "settled_at": moment_from(settled[0][1]) if settled else None,
+        "outcome": outcome,
+        "settled_at": settled_at,
+        "changes": changes,
         "waits": {"attempts": waits[0][0], "next_at": moment_from(waits[0][1]), "cause": waits[0][2]}
         if waits
         else None,
         "letter": {"id": died[0][0], "state": died[0][1]} if died else None,
+        "later": _later(conn, key, received_at),
     }
+
+
+def _covering(settled: Sequence[Any], waits: Sequence[Any], received_at: datetime) -> tuple[Any, Any, Any] | None:
+    """A change that came while its item was being fetched is covered by the next settlement, which counts from then."""
+    starts = [moment_from(row[3]) for row in (*settled, *waits)]
+    begun = [place for place, start in enumerate(starts) if start is not None and start <= received_at]
+    place = begun[-1] if begun else 0
+    if place >= len(settled):
+        return None
+    outcome, settled_at, changes, _ = settled[place]
+    return outcome, moment_from(settled_at), changes
+
+
+def _later(conn: Connection, key: ItemKey, received_at: datetime) -> list[dict[str, Any]]:
+    event = _EVENTS.c
+    pair = msgspec.json.encode([key.kind, key.external_id]).decode()
+    query = select(event.id, event.event_id, event.received_at).where(
+        event.received_at > received_at,
+        event.received_at <= received_at + LATER,
+        _of_connection(conn) == key.connection,
+        event["items"].contains(pair, autoescape=True),
+    )
+    return [dict(row) for row in conn.execute(query.order_by(*_ORDER).limit(MOST_LATER)).mappings()]

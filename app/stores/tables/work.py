@@ -19,7 +19,7 @@ class InboxEvent(SQLModel, table=True):
     __tablename__ = "inbox_events"
     __table_args__ = (
         UniqueConstraint("connection", "event_id"),
-        Index("ix_inbox_received", "received_at"),
+        Index("ix_inbox_received", "received_at", "connection", "verdict"),
     )
 
     id: int | None = Field(default=None, sa_type=AUTO_ID, primary_key=True)

@@ -19,11 +19,17 @@ _NEW_TABLES = ("replays", "replay_items", "access_tokens", "users", "sessions", 
 def upgrade() -> None:
     """Add the columns and the tables."""
     op.add_column("attempts", _maybe("exchange"))
+    _index_received("received_at", "connection", "verdict")
     _letters()
     _replays()
     _access()
     _audit_log()
     _watch()
+
+
+def _index_received(*columns: str) -> None:
+    op.drop_index("ix_inbox_received", "inbox_events")
+    op.create_index("ix_inbox_received", "inbox_events", list(columns))
 
 
 def _letters() -> None:
@@ -204,3 +210,4 @@ def downgrade() -> None:
     ):
         op.drop_column("dead_letters", name)
     op.drop_column("attempts", "exchange")
+    _index_received("received_at")
