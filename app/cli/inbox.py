@@ -21,6 +21,7 @@ from app.flows.inbox_import import Imported, export_lines, import_lines
 
 app = typer.Typer(help="The inbox: every delivery as it was received.", no_args_is_help=True)
 
+LONGEST_NUMBER = 18
 TOLD = 20
 """Bad lines that are told one by one."""
 
@@ -36,7 +37,8 @@ Words = Annotated[
 @app.command("list")
 def list_(words: Words = None, limit: Limit = 50, before: Before = None, as_json: AsJson = False) -> None:
     """Deliveries that a filter matches, newest first."""
-    rows = inbox.find(open_deps(), filter_of(words), limit=limit, before_id=before)
+    text = filter_of(words)
+    rows = inbox.find(open_deps(), text, limit=limit, before_id=before)
     if as_json:
         print_json(page_of(rows, limit))
         return
@@ -53,6 +55,8 @@ def list_(words: Words = None, limit: Limit = 50, before: Before = None, as_json
             escape(row["event_id"]),
         )
     console.print(table if rows else "No deliveries match.")
+    if inbox.DEFAULT in inbox.terms_of(text):
+        console.print("Of the last 7 days; since: says otherwise.")
 
 
 @app.command()
@@ -68,7 +72,9 @@ def show(event_id: EventId, as_json: AsJson = False) -> None:
         f"event id  {event['event_id']}",
         *(f"came of   {_came(one)}" for one in event["came_of"]),
         *(f"< {name}: {value}" for name, value in event["headers"].items()),
+        "",
         event["body"] if event["encoding"] == "utf-8" else f"(base64) {event['body']}",
+        *(("", event["pretty"]) if event["pretty"] not in (None, event["body"]) else ()),
     ]
     for line in said:
         console.print(line, markup=False, soft_wrap=True)
@@ -86,7 +92,7 @@ def replay_(
     text = filter_of(words)
     if not text:
         raise Refused("say which: a number, or a filter such as since:2h")
-    if text.isdecimal():
+    if text.isdecimal() and len(text) <= LONGEST_NUMBER:
         number = inbox.replay_event(deps, int(text))
     else:
         number = inbox.replay_events(deps, text, name, rate=rate, canary=canary)
@@ -96,7 +102,12 @@ def replay_(
 
 @app.command("import")
 def import_(
-    file: Annotated[typer.FileText, typer.Argument(help="one JSON object per line; - for standard input")],
+    file: Annotated[
+        typer.FileText,
+        typer.Argument(
+            help="one JSON object per line; - for standard input", encoding="utf-8", errors="surrogateescape"
+        ),
+    ],
     trust: Annotated[bool, typer.Option("--trust", help="do not verify signatures; the audit log says so")] = False,
     rejects: Annotated[Path | None, typer.Option(help="write the bad lines to this file")] = None,
 ) -> None:
@@ -105,13 +116,16 @@ def import_(
         task = bar.add_task("importing")
         done = import_lines(open_deps(), file, trust=trust, told=lambda count: bar.update(task, completed=count))
     if rejects is not None:
-        rejects.write_text("".join(f"{line}\n" for _, line, _ in done.bad))
+        bad = "".join(f"{line}\n" for _, line, _ in done.bad)
+        rejects.write_text(bad, encoding="utf-8", errors="surrogateescape")
     _tell(done)
 
 
 @app.command("export")
 def export(words: Words = None) -> None:
-    """Deliveries as `import` takes them, oldest first, on standard output; credentials in headers are left out."""
+    """Deliveries as `import` takes them, oldest first, on standard output.
+
+    Credentials in headers are left out: what was signed with one can only be imported with --trust."""
     for line in export_lines(open_deps(), filter_of(words)):
         sys.stdout.write(line + "\n")
 
@@ -128,9 +142,12 @@ def _tell(done: Imported) -> None:
 
 def _came(one: Mapping[str, Any]) -> str:
     item = f"{one['kind']}/{one['external_id']}"
-    told = [] if one["outcome"] is None else [f"{one['outcome']} after {one['ms']:,} ms"]
+    others = f" with {one['changes'] - 1} other changes" if (one["changes"] or 0) > 1 else ""
+    told = [] if one["outcome"] is None else [f"{one['outcome']} after {one['ms']:,} ms{others}"]
     if one["letter"]:
         told.append(f"died as letter {one['letter']['id']} ({one['letter']['state']})")
     if one["waits"]:
         told.append(f"owed, {one['waits']['attempts']} failed tries, next {moment(one['waits']['next_at'])}")
+    if one["later"]:
+        told.append(f"later events {', '.join(str(other['id']) for other in one['later'])}")
     return f"{item}: {'; '.join(told) or 'nothing yet'}"

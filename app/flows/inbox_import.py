@@ -21,10 +21,12 @@ from app.flows import audit
 from app.flows.deps import Deps
 from app.flows.inbox import conditions
 from app.flows.receive import check_ids
+from app.rules.filters import parse
 from app.rules.redaction import safe_headers
 from app.sources.base import PayloadInvalid, SignatureInvalid
 from app.stores import inbox, inbox_search
 from app.stores.inbox import Arrival
+from app.stores.inbox_search import KEYS
 
 AT_ONCE = 200
 LONGEST_LINE = 2_000_000
@@ -90,8 +92,9 @@ def _note(deps: Deps, trust: bool, result: Imported) -> None:
 
 def export_lines(deps: Deps, text: str) -> Iterator[str]:
     """The deliveries that a filter matches, oldest first, a line each, as ``import_lines`` takes them."""
+    terms = parse(text, KEYS)
     with deps.database.read() as conn:
-        for event in inbox_search.whole(conn, conditions(deps, conn, text)):
+        for event in inbox_search.whole(conn, conditions(deps, conn, terms)):
             yield msgspec.json.encode(_saved(event)).decode()
 
 

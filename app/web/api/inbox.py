@@ -12,11 +12,20 @@ from app.flows.deps import Deps
 from app.flows.replay import RATE
 from app.web.api.answers import Rows
 from app.web.api.asked import Asked, Most, RowId
-from app.web.api.letters import Filter
 from app.web.api.pages import before_last, one_more, page
 from app.web.api.replays import Name, Rate, ReplayLink, link
 from app.web.api.spelling import camel
 from app.web.problems import Problem
+
+Filter = Annotated[
+    str,
+    Meta(
+        max_length=2000,
+        description="terms like connection:shop type:order.* item:A outcome:dead since:2h; all must hold. Without a "
+        "time, those about item, kind, type or outcome speak of the last 7 days",
+        examples=["outcome:dead since:2h"],
+    ),
+]
 
 
 class EventPage(Asked, frozen=True, kw_only=True):
