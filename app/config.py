@@ -69,6 +69,18 @@ class Settings(BaseSettings):
     trusted_proxies: str = Field(
         default="", description="addresses whose X-Forwarded-For is believed, comma separated"
     )
+    keep_letters_days: int = Field(
+        default=0, ge=0, le=36_500, description="days until dead letters are removed; 0 leaves that to people"
+    )
+    keep_inbox_days: int = Field(
+        default=90, ge=0, le=36_500, description="days until inbox events and settlements are removed; 0 keeps all"
+    )
+    sendgrid_api_key: SecretStr | None = Field(
+        default=None, description="SendGrid key; without it alerts are not mailed"
+    )
+    mail_from: str = Field(default="", description="sender of alerts")
+    mail_to: str = Field(default="", description="who gets alerts, comma separated")
+    mail_host: str = Field(default="https://api.sendgrid.com", description="where SendGrid's API is")
     log_level: str = Field(default="info", description="debug, info, warning or error")
     log_json: bool = Field(default=False, description="one JSON object per log line instead of text for people")
 
@@ -85,7 +97,8 @@ class Settings(BaseSettings):
     def secrets(self) -> set[str]:
         """Every secret value of these settings, for taking them out of texts: credentials, and passwords in URLs."""
         urls = [url.get_secret_value() for url in (self.database_url, self.redis_url) if url is not None]
-        found = {unquote(password) for url in urls if (password := urlsplit(url).password)}
+        keys = [self.sendgrid_api_key.get_secret_value()] if self.sendgrid_api_key is not None else []
+        found = {*keys} | {unquote(password) for url in urls if (password := urlsplit(url).password)}
         for _, options in self.accounts().values():
             for name, value in options.items():
                 if any(word in name for word in ("key", "secret", "token", "password")):

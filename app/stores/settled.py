@@ -116,7 +116,7 @@ def sum_slots(database: Database, now: datetime) -> int:
 def totals(conn: Connection, since: datetime, now: datetime) -> list[Settled]:
     """What was settled since a moment (taken down to its slot), by connection, kind and outcome."""
     start = slot_of(since)
-    live = max(start, _summed_until(conn))
+    live = max(start, summed_until(conn))
     # Bounded by what was summed when we asked: a slot that is summed meanwhile must not count twice.
     rows = _TOTALS.run(conn, {"start": start, "since": live, "until": now + LATE})
     return [Settled(*row) for row in rows]
@@ -150,14 +150,15 @@ def slot_of(moment: datetime) -> datetime:
     return datetime.fromtimestamp(moment.timestamp() // SLOT.total_seconds() * SLOT.total_seconds(), UTC)
 
 
-def _summed_until(conn: Connection) -> datetime:
+def summed_until(conn: Connection) -> datetime:
+    """Everything settled before this moment is in its slot."""
     last = moment_from(_LAST.run(conn, {})[0][0])
     return datetime(1970, 1, 1, tzinfo=UTC) if last is None else last + SLOT
 
 
 def _start(conn: Connection, closed: datetime) -> datetime | None:
     """The first slot not summed yet in which anything was settled, if it is over for good."""
-    found = moment_from(_NEXT.run(conn, {"since": _summed_until(conn)})[0][0])
+    found = moment_from(_NEXT.run(conn, {"since": summed_until(conn)})[0][0])
     return slot_of(found) if found is not None and found < closed else None
 
 
