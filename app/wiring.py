@@ -6,10 +6,11 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import structlog
 
+from app.channels.mail import mail_sender
 from app.channels.queue import BrokerQueue, DeafQueue, redis_broker
 from app.config import Settings
 from app.errors import BadConfiguration
@@ -80,9 +81,19 @@ def build(settings: Settings, role: str, *, queue: Queue | None = None) -> Deps:
         worker=process_name(role),
         limits=Limits(settings.guard_share, settings.guard_rows),
         redact=redactor(settings.secrets()),
+        mail=_mail(settings),
+        public_url=settings.public_url,
     )
 
 
 def _queue(settings: Settings) -> Queue:
     url = settings.redis()
     return BrokerQueue(redis_broker(url)) if url else DeafQueue()
+
+
+def _mail(settings: Settings) -> Callable[[str, str], None] | None:
+    """Mail, where there is a key, a sender and somebody to send to."""
+    to = [address.strip() for address in settings.mail_to.split(",") if address.strip()]
+    if settings.sendgrid_api_key is None or not settings.mail_from or not to:
+        return None
+    return mail_sender(settings.sendgrid_api_key.get_secret_value(), settings.mail_host, settings.mail_from, to)

@@ -4,21 +4,34 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import structlog
 
 from app import wiring
 from app.config import Settings
-from app.errors import TallyhookError
+from app.flows import alerts, unheard
 from app.flows.beat import beat
 from app.flows.deps import Deps
-from app.flows.heal import heal_gaps
 from app.flows.request_run import check_stuck
+from app.flows.retention import prune
 from app.flows.sweep import sweep
 from app.flows.tick import first_load, plan, tick
 from app.stores.settled import sum_slots
 
 EVERY = 1.0  # seconds
+
+Round = tuple[float, Callable[[Deps], object]]
+
+ROUNDS: Mapping[str, Round] = {
+    "gaps": (20.0, unheard.watch),
+    "alerts": (30.0, alerts.watch),
+    "subscriptions": (900.0, alerts.check_subscriptions),
+    "mail": (5.0, alerts.tell),
+}
+"""What is looked at every so many seconds."""
 
 log = structlog.get_logger()
 
@@ -31,18 +44,32 @@ def run_clock(settings: Settings) -> None:
         signal.signal(number, lambda *_: stopping.set())
     plan(deps, poll=settings.poll_cron, reconcile=settings.reconcile_cron, timezone=settings.timezone)
     first_load(deps)
-    _heal(deps)
+    clean = partial(prune, letters_days=settings.keep_letters_days, inbox_days=settings.keep_inbox_days)
+    rounds = Rounds(deps, {**ROUNDS, "retention": (600.0, clean)})
     log.info("clock_started", connections=sorted(deps.sources))
     while not stopping.wait(EVERY):
         _tick(deps)
+        rounds.go()
     deps.database.close()
 
 
-def _heal(deps: Deps) -> None:
-    try:
-        heal_gaps(deps)
-    except TallyhookError as error:  # the polls will see what the ledger could not tell
-        log.warning("gap_not_healed", error=str(error))
+class Rounds:
+    """What a clock looks at now and then; a round that fails is logged and comes again."""
+
+    def __init__(self, deps: Deps, rounds: Mapping[str, Round] = ROUNDS) -> None:
+        self._deps = deps
+        self._rounds = rounds
+        self._due = dict.fromkeys(rounds, 0.0)
+
+    def go(self) -> None:
+        """Do what is due."""
+        for name, (every, work) in self._rounds.items():
+            if time.monotonic() >= self._due[name]:
+                self._due[name] = time.monotonic() + every
+                try:
+                    work(self._deps)
+                except Exception as error:  # see run_clock
+                    log.warning("round_failed", round=name, error=f"{type(error).__name__}: {error}")
 
 
 def _tick(deps: Deps) -> None:

@@ -16,7 +16,8 @@ from app.cli.codes import FAILED
 from app.cli.console import LARGEST_ID, AsJson, Before, Limit, aside, console, moment, open_deps, page_of, print_json
 from app.cli.letters import filter_of
 from app.errors import Refused
-from app.flows import inbox, replay
+from app.flows import alerts as found_alerts
+from app.flows import inbox, replay, unheard
 from app.flows.inbox_import import Imported, export_lines, import_lines
 
 app = typer.Typer(help="The inbox: every delivery as it was received.", no_args_is_help=True)
@@ -98,6 +99,35 @@ def replay_(
         number = inbox.replay_events(deps, text, name, rate=rate, canary=canary)
     items = replay.show_replay(deps, number)["items"]
     console.print(f"Replay {number} of {items:,} items waits for a worker; `tallyhook dead replays` shows it.")
+
+
+@app.command()
+def gaps(limit: Limit = 20, before: Before = None, as_json: AsJson = False) -> None:
+    """Times in which nothing was heard though it should have been, and what was done about each."""
+    rows = unheard.list_gaps(open_deps(), limit=limit, before_id=before)
+    if as_json:
+        print_json(page_of(rows, limit))
+        return
+    for row in rows:
+        console.print(
+            f"{moment(row['began_at'])}  {row['connection']}: {row['sentence']}", markup=False, soft_wrap=True
+        )
+    if not rows:
+        console.print("Nothing was ever missed, as far as is known.")
+
+
+@app.command()
+def alerts(limit: Limit = 20, before: Before = None, as_json: AsJson = False) -> None:
+    """What a person should know: what is open, what is over, what was mailed."""
+    rows = found_alerts.list_alerts(open_deps(), limit=limit, before_id=before)
+    if as_json:
+        print_json(page_of(rows, limit))
+        return
+    table = Table("opened", "closed", "mailed", "severity", "alert", "detail")
+    for row in rows:
+        times = (moment(row[name]) for name in ("opened_at", "closed_at", "told_at"))
+        table.add_row(*times, row["severity"], escape(row["title"]), escape(row["detail"]))
+    console.print(table if rows else "There were no alerts.")
 
 
 @app.command("import")

@@ -1,14 +1,50 @@
-"""A sign of life of this process, for readiness and for people."""
+"""A sign of life of this process, for readiness, for people, and to tell later when nobody was there."""
 
 from __future__ import annotations
 
+import threading
+
+import structlog
+
 from app.flows.deps import Deps, utc_now
 from app.stores import beats
+from app.stores.engine import DATABASE_ERRORS
 
 STARTED_AT = utc_now()
+
+log = structlog.get_logger()
 
 
 def beat(deps: Deps, role: str) -> None:
     """Say that this process is alive."""
     with deps.database.begin() as conn:
         beats.beat(conn, deps.worker, role, STARTED_AT, deps.now())
+
+
+class Pulse:
+    """Says so every few seconds, on a thread of its own, until ``stop``."""
+
+    def __init__(self, deps: Deps, role: str, *, every: float = 5.0) -> None:
+        self._deps = deps
+        self._role = role
+        self._every = every
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End."""
+        self._stopped.set()
+        self._thread.join(timeout=10)
+
+    def _run(self) -> None:
+        while True:
+            try:
+                beat(self._deps, self._role)
+            except DATABASE_ERRORS as error:  # the next one will do
+                log.warning("no_beat", error=f"{type(error).__name__}: {error}")
+            if self._stopped.wait(self._every):
+                return

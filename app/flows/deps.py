@@ -45,7 +45,8 @@ class Deps:
     """The parts a flow works with. ``sources`` serve live items, ``bulk_sources`` have patience for budgets.
 
     ``who`` is on whose behalf they are used: the audit log names it, and answers are limited to what it may see.
-    ``redact`` takes every secret we know out of a text before it is stored, logged or shown.
+    ``mail`` sends a subject and a plain text to the people in charge (raises ``Unavailable``), ``public_url`` is where
+    they find the pages. ``redact`` takes every secret we know out of a text before it is stored, logged or shown.
     """
 
     database: Database
@@ -57,6 +58,8 @@ class Deps:
     now: Callable[[], datetime] = utc_now
     who: Who = TALLYHOOK
     redact: Callable[[str], str] = str
+    mail: Callable[[str, str], None] | None = None
+    public_url: str | None = None
 
 
 def source_of(deps: Deps, connection: str) -> Source:

@@ -121,6 +121,22 @@ class EventLedger(Protocol):
         """Every event recorded in between, delivered or not; raises ``LedgerUnavailable`` before the first one."""
 
 
+class Subscription(NamedTuple):
+    """What a vendor sends webhooks for, and whether it does."""
+
+    name: str
+    url: str
+    enabled: bool
+
+
+@runtime_checkable
+class Subscriptions(Protocol):
+    """What a source can also be: one that can tell whether the vendor still sends webhooks to us."""
+
+    def subscriptions(self) -> Sequence[Subscription]:
+        """Those that lead to this connection; raises ``AuthRejected`` where the credentials may not ask."""
+
+
 class Budget(Protocol):
     """A call budget shared by every process that works for one connection."""
 

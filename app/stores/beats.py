@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
+from app.stores.columns import moment_from
 from app.stores.statements import Statement
 
 _BEAT = Statement(
@@ -18,6 +19,9 @@ _BEAT = Statement(
 _ALIVE = Statement("SELECT count(*) FROM beats WHERE role = :role AND seen_at >= :since")
 
 
+_ALL = Statement("SELECT started_at, seen_at FROM beats WHERE role = :role ORDER BY started_at")
+
+
 def beat(conn: Connection, process: str, role: str, started_at: datetime, now: datetime) -> None:
     """Say that a process lives."""
     _BEAT.run(conn, {"process": process, "role": role, "started_at": started_at, "now": now})
@@ -26,3 +30,18 @@ def beat(conn: Connection, process: str, role: str, started_at: datetime, now: d
 def alive(conn: Connection, role: str, since: datetime) -> int:
     """How many processes of a role gave a sign since then."""
     return int(_ALIVE.run(conn, {"role": role, "since": since})[0][0])
+
+
+def silences(conn: Connection, role: str, since: datetime, longer_than: timedelta) -> list[tuple[datetime, datetime]]:
+    """Spans that began after ``since`` in which no process of a role gave a sign: from the last sign of any that was
+    there before to the start of the next."""
+    found: list[tuple[datetime, datetime]] = []
+    last: datetime | None = None
+    for started_at, seen_at in _ALL.run(conn, {"role": role}):
+        began, seen = moment_from(started_at), moment_from(seen_at)
+        if began is None or seen is None:
+            continue
+        if last is not None and last >= since and began - last > longer_than:
+            found.append((last, began))
+        last = seen if last is None else max(last, seen)
+    return found

@@ -206,3 +206,12 @@ def _later(conn: Connection, key: ItemKey, received_at: datetime) -> list[dict[s
         event["items"].contains(pair, autoescape=True),
     )
     return [dict(row) for row in conn.execute(query.order_by(*_ORDER).limit(MOST_LATER)).mappings()]
+
+
+def latest_headers(
+    conn: Connection, connection: str, since: datetime, limit: int
+) -> list[tuple[dict[str, str], datetime]]:
+    """Headers and time of receipt of the latest deliveries of a connection, newest first."""
+    wanted = (_EVENTS.c.connection == connection, _EVENTS.c.received_at >= since)
+    query = select(_EVENTS.c.headers, _EVENTS.c.received_at).where(*wanted).order_by(_EVENTS.c.received_at.desc())
+    return [(msgspec.json.decode(headers), received_at) for headers, received_at in conn.execute(query.limit(limit))]

@@ -12,6 +12,7 @@ from starlette.middleware import Middleware
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
+from app.flows.beat import Pulse
 from app.flows.deps import Deps
 from app.flows.receive import Intake
 from app.web.api import api_routes
@@ -26,12 +27,13 @@ from app.web.webhooks import Door, Limits, Webhooks
 
 def create_app(deps: Deps, limits: Limits, doors: Doors | None = None) -> Starlette:
     """The ASGI application of one web process. Without ``doors`` everybody who reaches it is let in."""
-    intake = Intake(deps)
+    intake, pulse = Intake(deps), Pulse(deps, "web")
     webhooks = Webhooks(deps, intake, limits)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         intake.start()
+        pulse.start()
         gc.collect()
         gc.freeze()  # a full collection over 300,000 imported objects costs 20 to 40 ms of tail latency
         gc.set_threshold(50_000, 20, 20)
@@ -41,6 +43,7 @@ def create_app(deps: Deps, limits: Limits, doors: Doors | None = None) -> Starle
         try:
             yield
         finally:
+            pulse.stop()
             intake.stop()
 
     gate = Middleware(OpenGate) if doors is None else Middleware(Gate, deps=deps, doors=doors)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,11 @@ from app.flows.leases import LeaseKeeper
 from app.flows.replay import show_replay
 from app.flows.sync_item import sync_item
 from app.rules.filters import FilterError
+from app.sources.base import SignatureInvalid
 from app.stores import audit, inbox, owed
 from app.stores.engine import Database, open_database
 from app.stores.inbox import Arrival
-from tests.fakes import SHOP, World, listing
+from tests.fakes import SHOP, PlainReceiver, World, listing
 from tests.letters import die
 
 FRIEND = {"x-word": "friend", "x-signature": "abc"}
@@ -221,3 +222,132 @@ def test_a_body_that_is_no_text_is_told_in_base64(world: World) -> None:
     (exported,) = export_lines(world.deps, "event:raw")
     assert msgspec.json.decode(exported)["body_base64"] == "/wA="
     assert show(world.deps, find(world.deps, "event:raw")[0]["id"])["encoding"] == "base64"
+
+
+# --- what came of it, exactly ---
+
+
+def came(world: World, event: str) -> dict[str, Any]:
+    (one,) = show(world.deps, find(world.deps, f"event:{event}")[0]["id"])["came_of"]
+    return dict(one)
+
+
+def sync(world: World, item: str) -> None:
+    sync_item(world.deps, LeaseKeeper(world.database), ItemKey(SHOP, Kind.PRODUCT, item))
+
+
+def test_a_change_that_comes_during_a_fetch_is_covered_by_the_next_settlement(world: World) -> None:
+    def meanwhile() -> None:
+        world.source.meanwhile = lambda: None
+        world.clock.pass_(1)
+        receive(world, "during", "A")
+        world.clock.pass_(1)
+
+    receive(world, "before", "A")
+    world.source.meanwhile = meanwhile
+    sync(world, "A")
+    world.clock.pass_(1)
+    assert (came(world, "before")["ms"], came(world, "during")["outcome"]) == (2000, None)
+    sync(world, "A")
+    assert (came(world, "before")["ms"], came(world, "during")["ms"]) == (2000, 2000)
+
+
+def test_a_delivery_tells_how_many_changes_were_settled_with_its_own(world: World) -> None:
+    receive(world, "e5", "A")
+    receive(world, "e6", "A")
+    sync(world, "A")
+    assert came(world, "e5")["changes"] == 2
+
+
+def test_a_delivery_tells_which_later_ones_name_the_same_item(world: World) -> None:
+    receive(world, "e5", "B", "BB")
+    receive(world, "e6", "BB")
+    assert [one["event_id"] for one in came(world, "e2")["later"]] == ["e5"]
+
+
+def test_a_delivery_settled_long_ago_is_not_owed_because_a_newer_one_is(world: World) -> None:
+    receive(world, "e5", "A")
+    assert found(world, "outcome:owed item:A") == ["e5"]
+
+
+def test_a_body_of_json_is_shown_with_line_breaks_too(world: World) -> None:
+    assert show(world.deps, find(world.deps, "event:e2")[0]["id"])["pretty"].startswith('{\n  "id": "e2"')
+
+
+def test_a_filter_by_item_speaks_of_seven_days_unless_it_says_otherwise(world: World) -> None:
+    world.clock.pass_(8 * 86_400)
+    assert (found(world, "item:A"), found(world, "item:A since:30d"), found(world, "event:e1 item:A")) == (
+        [],
+        ["e1"],
+        ["e1"],
+    )
+
+
+def test_a_delivery_imported_late_is_listed_by_when_it_was_received(world: World) -> None:
+    import_lines(world.deps, [line(received_at=world.clock() - timedelta(minutes=30))])
+    assert found(world, "") == ["e1", "n1", "e2", "e3", "e4"]
+    first = find(world.deps, "", limit=4)
+    assert [row["event_id"] for row in find(world.deps, "", before_id=first[-1]["id"])] == ["e1"]
+
+
+def test_a_replay_of_events_needs_a_filter(world: World) -> None:
+    with pytest.raises(Refused, match="say which events"):
+        replay_events(world.deps, " ", "everything")
+
+
+def test_a_replay_of_nothing_but_ignored_events_is_refused(world: World) -> None:
+    with pytest.raises(Refused, match="names an item"):
+        replay_events(world.deps, "verdict:ignored", "a new type")
+
+
+def test_a_replay_leaves_out_what_the_caller_does_not_see(world: World) -> None:
+    narrow = replace(world.deps, who=Who("token x", Role.OPERATOR, frozenset({"elsewhere"})))
+    with pytest.raises(Refused, match="names an item"):
+        replay_events(narrow, "since:2h", "not mine")
+
+
+# --- import, at its edges ---
+
+
+class Timed(PlainReceiver):
+    """Takes only what was signed within the minute."""
+
+    def verify(self, headers: Mapping[str, str], body: bytes, now: datetime) -> None:
+        if headers["x-signed"] != f"{now:%F %R}":
+            raise SignatureInvalid("too old")
+
+
+def test_a_signature_is_judged_at_the_time_of_receipt(world: World) -> None:
+    world.source.receiver = Timed()
+    told: dict[str, Any] = {"headers": {"x-signed": "2026-03-01 08:00"}}
+    done = import_lines(world.deps, [line(**told), line(**told, received_at="2026-03-01T09:00:30+01:00")])
+    assert (done.new, [number for number, *_ in done.bad]) == (1, [1])
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        line(body='{"id": "%s", "type": "changed", "items": []}' % ("x" * 501)),
+        line(received_at="0001-01-01T00:00:00+14:00"),
+        "\udcff",
+        "[" * 100_000,
+    ],
+)
+def test_an_absurd_line_keeps_no_other_out(world: World, bad: str) -> None:
+    done = import_lines(world.deps, [line(), bad])
+    assert (done.new, [number for number, *_ in done.bad]) == (1, [2])
+
+
+def test_who_does_not_see_a_connection_cannot_import_into_it(world: World) -> None:
+    narrow = replace(world.deps, who=Who("token x", Role.OPERATOR, frozenset({"elsewhere"})))
+    assert (import_lines(narrow, [line()]).new, found(world, "event:n1")) == (0, [])
+
+
+def test_an_import_that_is_interrupted_is_in_the_audit_log(world: World) -> None:
+    def interrupt(count: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        import_lines(world.deps, [line()], told=interrupt)
+    with world.database.read() as conn:
+        assert audit.entries(conn)[0]["after"] == {"new": 1, "duplicates": 0, "bad": 0, "verified": True}

@@ -117,6 +117,11 @@ class Client:
         body = {"query": {"filter": {"created_at": {"start_at": since, "end_at": until}}}, "limit": 100}
         return self._pages("/v2/events", body, wire.EventsReply)
 
+    def subscriptions(self) -> list[wire.Json]:
+        """Webhook subscriptions, disabled ones too; needs a personal access token."""
+        path = "/v2/webhooks/subscriptions?include_disabled=true"
+        return self._call("GET", path, None, wire.SubscriptionsReply).subscriptions or []
+
     def events_enable(self) -> None:
         """Make Square record events from now on; needs a personal access token."""
         self._call("PUT", "/v2/events/enable", {}, wire.Reply)

@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime
 
 from app.domain import SKU_PREFIX, WHOLE, Answer, Kind, Page, Record, Ref, Scope, key_of, micros
 from app.errors import AuthRejected, Refused, Unmappable
-from app.sources.base import LedgerUnavailable, Limit, PayloadInvalid, Receiver, Recorded, ResumeLost
+from app.sources.base import LedgerUnavailable, Limit, PayloadInvalid, Receiver, Recorded, ResumeLost, Subscription
 from app.sources.labels import numbered
 from app.sources.period import Period, narrowed
 from app.sources.square import bulk, counts, feeds, mapping, order_days, orders, parties, wire
@@ -159,6 +159,19 @@ class SquareSource:
             raise LedgerUnavailable(
                 f"Square's Events API refuses this token; it takes a personal access token only ({error})"
             ) from error
+
+    def subscriptions(self) -> Sequence[Subscription]:
+        """Those whose notification URL is ours; all of them when we do not know our own."""
+        ours = self.receiver.url if isinstance(self.receiver, SquareReceiver) else ""
+        found = [
+            Subscription(
+                data.get("name") or data.get("id", ""),
+                data.get("notification_url", ""),
+                data.get("enabled") is not False,
+            )
+            for data in self._client.subscriptions()
+        ]
+        return [one for one in found if not ours or one.url == ours]
 
     def record_events(self) -> None:
         """Turn the Events API on, so that events from now on can be found again."""

@@ -73,6 +73,15 @@ class SquareReceiver:
                 f"the signature does not match {self._url!r} and the raw body under any of {len(self._keys)} keys"
             )
 
+    @property
+    def url(self) -> str:
+        """The notification URL that signatures are computed over."""
+        return self._url
+
+    def first_sent(self, headers: Mapping[str, str]) -> datetime | None:
+        """When Square first tried to deliver this; ``None`` where it does not say."""
+        return moment(headers.get("square-initial-delivery-timestamp"))
+
     def parse(self, headers: Mapping[str, str], body: bytes) -> Delivery:
         """The delivery; what concerns no item of ours is ignored, never refused."""
         event = read_event(body)

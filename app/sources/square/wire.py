@@ -89,6 +89,12 @@ class EventsReply(Reply, kw_only=True):
     events: list[msgspec.Raw] | None = None
 
 
+class SubscriptionsReply(Reply, kw_only=True):
+    """Webhook subscriptions of the application."""
+
+    subscriptions: list[Json] | None = None
+
+
 class InfoReply(Reply, kw_only=True):
     """The catalog's live limits."""
 

@@ -1,10 +1,10 @@
-"""The operations about the inbox."""
+"""The operations about the inbox, and about what did not reach it."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from app.web.api import inbox
+from app.web.api import inbox, watching
 from app.web.api.answers import Rows
 from app.web.api.operation import Operation
 from app.web.api.replays import ReplayLink
@@ -53,5 +53,23 @@ OPERATIONS: tuple[Operation, ...] = (
         in_body=True,
         status=202,
         errors=(408, 413, 422),
+    ),
+    Operation(
+        "GET",
+        "/api/gaps",
+        "Times in which nothing was heard, and what was done about it",
+        watching.list_gaps,
+        Rows,
+        "a page, newest first; each with a sentence",
+        watching.Watched,
+    ),
+    Operation(
+        "GET",
+        "/api/alerts",
+        "What a person should know",
+        watching.list_alerts,
+        Rows,
+        "a page, newest first",
+        watching.Watched,
     ),
 )

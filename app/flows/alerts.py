@@ -1,0 +1,166 @@
+"""Raises alerts for what a person should know, and mails each once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import structlog
+
+from app.errors import AuthRejected, TallyhookError, Transient
+from app.flows.deps import Deps
+from app.flows.letters import conditions, terms_of
+from app.sources.base import Subscriptions
+from app.stores import alerts, gaps, inbox_search, letter_search
+
+CLAIM = timedelta(minutes=5)
+"""How long one clock has to send a mail before another may: after a crash a mail may come twice, never not at all."""
+
+NEAR_DISCARD = timedelta(hours=16)
+"""Vendors give a delivery up after a day; somebody must still be able to do something."""
+
+MOST_MAILS = 10
+"""Mails a round."""
+
+log = structlog.get_logger()
+
+
+def watch(deps: Deps) -> None:
+    """Look for what should be known: dead letters by cause, deliveries that are about to be given up."""
+    _letters(deps)
+    for connection in deps.sources:
+        _near_discard(deps, connection)
+
+
+def check_subscriptions(deps: Deps) -> None:
+    """Ask every source that can tell whether it still sends to us."""
+    for connection, source in deps.sources.items():
+        if source.receiver is None or not isinstance(source, Subscriptions):
+            continue
+        key = f"subscription:{connection}"
+        try:
+            off = [one.name for one in source.subscriptions() if not one.enabled]
+        except AuthRejected as error:  # the token may not ask; that is no fault of the subscription
+            log.info("subscription_unknown", connection=connection, error=str(error))
+            continue
+        except Transient:
+            continue
+        if off:
+            detail = f"{', '.join(off)} is disabled at the vendor: no webhooks come. Enable it there; polls go on meanwhile."
+            _raise(deps, key, f"{connection}: webhook subscription disabled", detail, "critical", connection)
+        else:
+            _close(deps, key)
+
+
+def gap_is_open(deps: Deps, gap: Mapping[str, Any], sentence: str) -> None:
+    """Nothing is heard, and should be."""
+    title = f"{gap['connection']}: no webhooks"
+    _raise(deps, f"gap:{gap['id']}", title, f"{gap['connection']}: {sentence}.", "warning", gap["connection"])
+
+
+def gap_is_over(deps: Deps, gap: Mapping[str, Any], sentence: str) -> None:
+    """It is over; this is what it came to."""
+    _close(deps, f"gap:{gap['id']}")
+    with deps.database.begin() as conn:
+        alerts.raise_(
+            conn,
+            f"gap:{gap['id']}:over",
+            title=f"{gap['connection']}: gap closed",
+            detail=f"{gap['connection']}: {sentence}.",
+            severity="info",
+            connection=gap["connection"],
+            now=deps.now(),
+            over=True,
+        )
+
+
+def tell(deps: Deps) -> int:
+    """Mail what was not told; returns how many. Without a mail channel alerts are rows only. A failed mail is tried
+    again after ``CLAIM``."""
+    sent = 0
+    while deps.mail is not None and sent < MOST_MAILS:
+        now = deps.now()
+        with deps.database.begin() as conn:
+            alert = alerts.claim(conn, now, now + CLAIM)
+        if alert is None:
+            break
+        try:
+            deps.mail(f"[tallyhook] {alert['title']}", _text(deps, alert))
+        except TallyhookError as error:
+            log.warning("not_mailed", alert=alert["id"], error=str(error))
+            break
+        with deps.database.begin() as conn:
+            alerts.told(conn, alert["id"], deps.now())
+        sent += 1
+    return sent
+
+
+def list_alerts(deps: Deps, *, limit: int = 50, before_id: int | None = None) -> list[dict[str, Any]]:
+    """Alerts, newest first."""
+    with deps.database.read() as conn:
+        return alerts.latest(conn, connections=deps.who.connections, limit=limit, before_id=before_id)
+
+
+def _letters(deps: Deps) -> None:
+    """One alert per cause, as long as there are dead letters of it."""
+    with deps.database.read() as conn:
+        found, reads = conditions(deps, conn, terms_of(""))
+        groups = {f"letters:{one['cause']}": one for one in letter_search.by_cause(conn, found, reads, limit=20)}
+        known = alerts.open_keys(conn, "letters:")
+    for key, group in groups.items():
+        if key not in known:
+            letters, items = group["letters"], group["items"]
+            title = f"{letters} dead {'letter' if letters == 1 else 'letters'}: {group['error_type']}"
+            detail = f"{letters} letters of {items} items died of {group['cause']}: {group['error']}"
+            _raise(deps, key, title, detail, "warning", None)
+    for key in set(known) - set(groups):
+        if len(groups) < 20:
+            _close(deps, key)
+
+
+def _near_discard(deps: Deps, connection: str) -> None:
+    """A delivery that took most of a day to reach us, or a gap that is as long: the next ones may be given up."""
+    key, now = f"discard:{connection}", deps.now()
+    receiver = deps.sources[connection].receiver
+    oldest = timedelta(0)
+    with deps.database.read() as conn:
+        for gap in gaps.latest(conn, connections=frozenset({connection}), limit=5):
+            if gap["state"] == "open":
+                oldest = max(oldest, now - gap["began_at"])
+        first_sent = getattr(receiver, "first_sent", None)
+        if first_sent is not None:
+            for headers, received_at in inbox_search.latest_headers(conn, connection, now - timedelta(hours=1), 50):
+                sent = first_sent(headers)
+                oldest = max(oldest, received_at - sent if sent is not None else timedelta(0))
+    if oldest >= NEAR_DISCARD:
+        hours = oldest.total_seconds() / 3600
+        detail = f"deliveries of {connection} are {hours:.0f} h old; the vendor gives them up after 24 h."
+        _raise(deps, key, f"{connection}: deliveries are about to be given up", detail, "critical", connection)
+    else:
+        _close(deps, key)
+
+
+def _raise(deps: Deps, key: str, title: str, detail: str, severity: str, connection: str | None) -> None:
+    with deps.database.begin() as conn:
+        new = alerts.raise_(
+            conn,
+            key,
+            title=deps.redact(title),
+            detail=deps.redact(detail),
+            severity=severity,
+            connection=connection,
+            now=deps.now(),
+        )
+    if new:
+        log.warning("alert", key=key, title=title)
+
+
+def _close(deps: Deps, key: str) -> None:
+    with deps.database.begin() as conn:
+        alerts.close(conn, key, deps.now())
+
+
+def _text(deps: Deps, alert: Mapping[str, Any]) -> str:
+    link = f"\n\n{deps.public_url}/alerts" if deps.public_url else ""
+    return f"{alert['detail']}\n\nSince {alert['opened_at']:%Y-%m-%d %H:%M} UTC ({alert['severity']}).{link}\n"

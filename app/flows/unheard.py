@@ -1,0 +1,167 @@
+"""Gaps in what we heard: found by silence or after a downtime, filled from the source's ledger or by a delta pull."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+import structlog
+
+from app.domain import WHOLE, Cause, Change, batches
+from app.flows import alerts
+from app.flows.deps import Deps
+from app.rules.silence import DAYS, expected, lasting
+from app.sources.base import EventLedger, LedgerUnavailable, Source
+from app.stores import beats, gaps, inbox, owed
+from app.stores.inbox import Arrival
+
+DOWN_AFTER = timedelta(seconds=60)
+"""A web process that gave no sign for so long was not there."""
+
+TRY_AGAIN = timedelta(minutes=10)
+OVERLAP = timedelta(minutes=1)
+AT_ONCE = 200
+GAP_HEADER = "tallyhook-gap"
+"""What a delivery that was fetched from a ledger has as its header: the number of the gap it fills."""
+
+DAY = timedelta(days=1)
+
+log = structlog.get_logger()
+
+
+def watch(deps: Deps) -> None:
+    """Find gaps, heal those there are, and tell; any number may watch at once. Raises what a source raises."""
+    for connection, source in deps.sources.items():
+        if source.receiver is not None:
+            _find_downtime(deps, connection)
+            _find_silence(deps, connection)
+    with deps.database.read() as conn:
+        unfinished = gaps.unfinished(conn)
+    for gap in unfinished:
+        if gap["connection"] in deps.sources:
+            _look_after(deps, gap)
+
+
+def list_gaps(deps: Deps, *, limit: int = 50, before_id: int | None = None) -> list[dict[str, Any]]:
+    """Gaps, newest first, each with its ``sentence``."""
+    with deps.database.read() as conn:
+        found = gaps.latest(conn, connections=deps.who.connections, limit=limit, before_id=before_id)
+    return [{**gap, "sentence": sentence(gap, deps.now())} for gap in found]
+
+
+def sentence(gap: Mapping[str, Any], now: datetime) -> str:
+    """ "down 3 h 10 min, missed 412, replayed 412", or what else is to be said of a gap."""
+    span = lasting((gap["ended_at"] or now) - gap["began_at"])
+    began = (
+        f"down {span}" if gap["reason"] == "downtime" else f"silent {span} (about {gap['expected']} events expected)"
+    )
+    match gap["state"]:
+        case "filled":
+            return f"{began}, missed {gap['missed']}, replayed {gap['replayed']}"
+        case "covered":
+            return f"{began}, a delta pull covered it: {gap['note']}"
+        case "quiet":
+            return f"{began}, nothing had happened"
+    return f"{began}, missed {gap['missed']} so far" if gap["missed"] else f"{began}, and still"
+
+
+def _find_downtime(deps: Deps, connection: str) -> None:
+    """A web process that began long after the last sign of any other."""
+    with deps.database.read() as conn:
+        down = beats.silences(conn, "web", deps.now() - DAY, DOWN_AFTER)
+    for began_at, ended_at in down:
+        _open(deps, connection, "downtime", began_at, ended_at, 0)
+
+
+def _find_silence(deps: Deps, connection: str) -> None:
+    now = deps.now()
+    with deps.database.read() as conn:
+        last = inbox.last_received(conn, connection)
+        if last is None:
+            return
+        first = gaps.first_heard(conn, connection, now - DAY * (DAYS + 1))
+        spans = [(last - DAY * day, now - DAY * day) for day in range(1, DAYS + 1)]
+        known = [span for span in spans if first is not None and first <= span[0]]
+        counts = [gaps.heard(conn, connection, *span) for span in known]
+    should = expected(counts, now - last)
+    if should is not None:
+        _open(deps, connection, "silence", last, None, should)
+
+
+def _open(
+    deps: Deps, connection: str, reason: str, began_at: datetime, ended_at: datetime | None, should: int
+) -> None:
+    with deps.database.begin() as conn:
+        gap_id = gaps.open_(
+            conn, connection, reason, began_at=began_at, ended_at=ended_at, expected=should, now=deps.now()
+        )
+    if gap_id is not None:
+        log.warning("gap", connection=connection, reason=reason, since=began_at.isoformat())
+
+
+def _look_after(deps: Deps, gap: dict[str, Any]) -> None:
+    if gap["state"] == "filled":
+        _count_replayed(deps, gap)
+        return
+    now = deps.now()
+    with deps.database.begin() as conn:
+        if gap["ended_at"] is None:
+            gap["ended_at"] = gaps.first_heard(conn, gap["connection"], gap["began_at"] + timedelta(microseconds=1))
+        if not gaps.claim(conn, gap["id"], now, now - TRY_AGAIN):
+            return
+    try:
+        told = _heal(deps, gap, deps.sources[gap["connection"]])
+    finally:
+        if gap["ended_at"] is None:
+            alerts.gap_is_open(deps, gap, sentence(gap, now))
+    with deps.database.begin() as conn:
+        gaps.change(conn, gap["id"], **told)
+    if told["state"] != "open":
+        _count_replayed(deps, {**gap, **told})
+        alerts.gap_is_over(deps, gap, sentence({**gap, **told}, now))
+
+
+def _heal(deps: Deps, gap: Mapping[str, Any], source: Source) -> dict[str, Any]:
+    """What the gap is now; events heard already are recognised by their id and change nothing."""
+    over = gap["ended_at"] is not None
+    told = {"ended_at": gap["ended_at"], "closed_at": deps.now() if over else None}
+    try:
+        if not isinstance(source, EventLedger):
+            raise LedgerUnavailable("this source keeps no record of past events")
+        missed = gap["missed"] + _fetch(deps, gap, source)
+    except LedgerUnavailable as reason:
+        _pull(deps, gap["connection"], source)
+        state = "covered" if over else "open"
+        return {**told, "state": state, "note": str(reason)}
+    state = ("filled" if missed else "quiet") if over else "open"
+    return {**told, "state": state, "missed": missed}
+
+
+def _fetch(deps: Deps, gap: Mapping[str, Any], ledger: EventLedger) -> int:
+    new = 0
+    marked = {GAP_HEADER: str(gap["id"])}
+    for some in batches(ledger.missed(gap["began_at"] - OVERLAP, gap["ended_at"] or deps.now()), AT_ONCE):
+        arrivals = [Arrival(gap["connection"], one.delivery, marked, one.body, deps.now()) for one in some]
+        with deps.database.begin() as conn:
+            accepted = inbox.accept(conn, arrivals)
+        new += accepted.new
+        deps.queue.wake(accepted.owed)
+    log.info("gap_healed", connection=gap["connection"], events=new)
+    return new
+
+
+def _pull(deps: Deps, connection: str, source: Source) -> None:
+    with deps.database.begin() as conn:
+        changes = [Change(kind, WHOLE) for kind in source.kinds]
+        fresh = owed.remember(conn, connection, changes, Cause.POLL, deps.now())
+    deps.queue.wake(fresh)
+
+
+def _count_replayed(deps: Deps, gap: Mapping[str, Any]) -> None:
+    """How many of the events it was filled with are settled by now."""
+    marked = msgspec.json.encode({GAP_HEADER: str(gap["id"])}).decode()
+    with deps.database.begin() as conn:
+        replayed = gap["missed"] - gaps.not_settled(conn, gap["found_at"], marked)
+        gaps.change(conn, gap["id"], replayed=max(0, replayed))

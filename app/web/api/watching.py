@@ -1,0 +1,37 @@
+"""Operations about what is being watched: gaps and alerts."""
+
+from __future__ import annotations
+
+from msgspec import UNSET, UnsetType
+
+from app.flows import alerts, unheard
+from app.flows.deps import Deps
+from app.web.api.answers import Rows
+from app.web.api.asked import Asked, Most, RowId
+from app.web.api.pages import before_last, one_more, page
+from app.web.api.spelling import camel
+
+
+class Watched(Asked, frozen=True, kw_only=True):
+    """A page of what is watched."""
+
+    limit: Most = 50
+    before_id: RowId | UnsetType = UNSET
+
+
+def list_gaps(deps: Deps, asked: Watched) -> Rows:
+    """Gaps in what was heard, newest first."""
+    found = unheard.list_gaps(deps, limit=one_more(asked.limit), before_id=_before(asked))
+    rows, following = page("/api/gaps", asked, found, before_last)
+    return Rows(camel(rows), following)
+
+
+def list_alerts(deps: Deps, asked: Watched) -> Rows:
+    """Alerts, newest first."""
+    found = alerts.list_alerts(deps, limit=one_more(asked.limit), before_id=_before(asked))
+    rows, following = page("/api/alerts", asked, found, before_last)
+    return Rows(camel(rows), following)
+
+
+def _before(asked: Watched) -> int | None:
+    return None if asked.before_id is UNSET else asked.before_id
