@@ -244,12 +244,13 @@ def test_a_change_that_comes_during_a_fetch_is_covered_by_the_next_settlement(wo
         world.clock.pass_(1)
 
     receive(world, "before", "A")
+    world.clock.pass_(1)
     world.source.meanwhile = meanwhile
     sync(world, "A")
     world.clock.pass_(1)
-    assert (came(world, "before")["ms"], came(world, "during")["outcome"]) == (2000, None)
+    assert (came(world, "before")["ms"], came(world, "during")["outcome"]) == (3000, None)
     sync(world, "A")
-    assert (came(world, "before")["ms"], came(world, "during")["ms"]) == (2000, 2000)
+    assert (came(world, "before")["ms"], came(world, "during")["ms"]) == (3000, 2000)
 
 
 def test_a_delivery_tells_how_many_changes_were_settled_with_its_own(world: World) -> None:
