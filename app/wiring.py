@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 import sys
+import threading
 from collections.abc import Callable, Mapping
 
 import structlog
@@ -26,25 +27,49 @@ LIVE_PATIENCE = 2.0
 
 
 def configure_logging(settings: Settings) -> None:
-    """Structured logs on standard error, at the configured level."""
+    """Structured logs on standard error, at the configured level, without secrets; libraries' warnings as well, and
+    what ends a process or a thread."""
     level = logging.getLevelNamesMapping().get(settings.log_level.upper())
     if level is None:
         raise BadConfiguration(f"log level {settings.log_level!r}; there are debug, info, warning and error")
-    renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer() if settings.log_json else structlog.dev.ConsoleRenderer(colors=False)
-    )
     structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            renderer,
-        ],
+        processors=log_processors(settings),
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(level=max(level, logging.WARNING), format="%(asctime)s %(name)s %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Redacting(redactor(settings.secrets())))
+    logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler])
+    log = logging.getLogger("tallyhook")
+    sys.excepthook = lambda *error: log.critical("the process ended by an error", exc_info=error)
+    threading.excepthook = lambda ended: log.critical("a thread ended by an error", exc_info=ended.exc_value)
+
+
+def log_processors(settings: Settings) -> list[structlog.typing.Processor]:
+    """What makes a log line of an event, tracebacks included; the secrets are taken out of the line."""
+    redact = redactor(settings.secrets())
+    render: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer() if settings.log_json else structlog.dev.ConsoleRenderer(colors=False)
+    )
+    return [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        lambda logger, name, event: redact(str(render(logger, name, event))),
+    ]
+
+
+class _Redacting(logging.Formatter):
+    """Lines of the libraries that log by the standard library, tracebacks included, without secrets."""
+
+    def __init__(self, redact: Callable[[str], str]) -> None:
+        super().__init__("%(asctime)s %(name)s %(message)s")
+        self._redact = redact
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The whole record as text."""
+        return self._redact(super().format(record))
 
 
 def process_name(role: str) -> str:

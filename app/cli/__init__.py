@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 
+from app import config
 from app.cli.codes import FAILED, code_of, told
 from app.cli.commands import app
-from app.errors import TallyhookError
+from app.errors import BadConfiguration, TallyhookError
 from app.rules.filters import FilterError
+from app.rules.redaction import redactor
 from app.stores.engine import DATABASE_ERRORS
 
 
@@ -16,9 +18,20 @@ def main() -> None:
     try:
         app()
     except (TallyhookError, FilterError) as error:
-        print(f"tallyhook: {told(error)}", file=sys.stderr)
+        print(f"tallyhook: {_redacted(told(error))}", file=sys.stderr)
         raise SystemExit(code_of(error)) from None
     except DATABASE_ERRORS as error:
         line = str(getattr(error, "orig", error)).strip().splitlines()[0]
-        print(f"tallyhook: the database: {line} (is its schema up to date? `tallyhook migrate`)", file=sys.stderr)
+        print(
+            f"tallyhook: the database: {_redacted(line)} (is its schema up to date? `tallyhook migrate`)",
+            file=sys.stderr,
+        )
         raise SystemExit(FAILED) from None
+
+
+def _redacted(line: str) -> str:
+    """The line without our secrets: it may quote what a vendor or the database said."""
+    try:
+        return redactor(config.load().secrets())(line)
+    except BadConfiguration:  # then that is the error, and its message names no secret
+        return line

@@ -38,12 +38,14 @@ Before = Annotated[
 
 def open_deps(queue: Queue | None = None) -> Deps:
     """The parts that a command works with; logs no longer go to standard output, which is the answer's alone."""
+    settings = config.load()
     structlog.configure(
+        processors=wiring.log_processors(settings),
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # asked each time: a live bar replaces it
         cache_logger_on_first_use=False,
     )
-    return replace(wiring.build(config.load(), "cli", queue=queue), who=who_is_there())
+    return replace(wiring.build(settings, "cli", queue=queue), who=who_is_there())
 
 
 def who_is_there() -> Who:

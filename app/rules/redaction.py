@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import html
+import json
 import re
-from collections.abc import Callable, Iterable, Mapping
-from urllib.parse import quote
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from urllib.parse import quote, quote_plus
 
 REMOVED = "(removed)"
 
@@ -16,11 +18,13 @@ _SECRET_HEADERS = ("authorization", "cookie", "secret", "token", "password", "ap
 
 
 def redactor(secrets: Iterable[str]) -> Callable[[str], str]:
-    """A function that replaces every one of ``secrets`` in a text, as it is, URL-encoded or in base64.
+    """A function that replaces every one of ``secrets`` in a text: as it is, escaped for a URL, JSON or HTML, or in
+    base64, alone or in the middle of more (``Authorization: Basic`` holds a user and a password).
 
     Secrets of fewer than ``SHORTEST`` characters are left alone.
     """
-    spellings = {spelling for secret in secrets if len(secret) >= SHORTEST for spelling in _spellings(secret)}
+    long_enough = [secret for secret in secrets if len(secret) >= SHORTEST]
+    spellings = {spelling for secret in long_enough for spelling in (*_escaped(secret), *_in_base64(secret))}
     if not spellings:
         return str
     known = re.compile("|".join(map(re.escape, sorted(spellings, key=len, reverse=True))))
@@ -41,9 +45,24 @@ def carries_secret(header: str) -> bool:
     return any(word in lower for word in _SECRET_HEADERS)
 
 
-def _spellings(secret: str) -> Iterable[str]:
+def _escaped(secret: str) -> Iterator[str]:
     yield secret
-    yield quote(secret, safe="")
-    encoded = base64.b64encode(secret.encode()).decode()
-    yield encoded
-    yield encoded.rstrip("=")
+    for in_url in (quote(secret, safe=""), quote(secret), quote_plus(secret)):
+        yield in_url
+        yield re.sub("%..", lambda octet: octet[0].lower(), in_url)
+    yield html.escape(secret)
+    for in_json in (json.dumps(secret), json.dumps(secret, ensure_ascii=False)):
+        yield in_json[1:-1]
+
+
+def _in_base64(secret: str) -> Iterator[str]:
+    """Whole, and what of it does not depend on its neighbours when it begins at any of three places in a text."""
+    raw = secret.encode()
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        whole = encode(raw).decode()
+        yield whole
+        yield whole.rstrip("=")
+        for before, mixed in ((0, 0), (1, 2), (2, 3)):
+            inside = encode(bytes(before) + raw).decode()[mixed : (before + len(raw)) * 8 // 6]
+            if len(inside) >= SHORTEST:
+                yield inside

@@ -35,6 +35,7 @@ def main() -> None:
         http=LimitedProtocol,
         ws="none",
         access_log=False,
+        log_config=None,  # its lines go where all others go, and lose their secrets there
         log_level="warning",
         timeout_graceful_shutdown=10,
         server_header=False,

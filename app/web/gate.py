@@ -106,7 +106,7 @@ class Gate:
         try:
             refusal = await self._enter(request)
         except Exception as error:  # a Problem, or a database that does not answer
-            refusal = problem_of(error).response()
+            refusal = problem_of(error, self._deps.redact).response()
         await (refusal or self._within)(scope, receive, send)
 
     async def _enter(self, request: Request) -> Response | None:

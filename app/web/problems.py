@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -53,16 +53,19 @@ class Problem(Exception):
         return Response(content, self.status, self.headers, JSON)
 
 
-def problem_of(error: Exception) -> Problem:
-    """The answer to whatever was raised; only what nobody foresaw is a 500, and is logged."""
+def problem_of(error: Exception, redact: Callable[[str], str] = str) -> Problem:
+    """The answer to whatever was raised; only what nobody foresaw is a 500, and is logged.
+
+    ``redact`` takes secrets out of messages: they may quote what a vendor said.
+    """
     if isinstance(error, Problem):
         return error
     if isinstance(error, FilterError):
         return Problem(422, "bad_filter", str(error))
     if isinstance(error, Permanent):
-        return Problem(422, "refused", str(error))
+        return Problem(422, "refused", redact(str(error)))
     if isinstance(error, Transient):
-        return unavailable(str(error), error.retry_after)
+        return unavailable(redact(str(error)), error.retry_after)
     if isinstance(error, DATABASE_ERRORS):
         log.error("api_without_database", error=f"{type(error).__name__}: {error}")
         return unavailable("the database did not answer; try again")

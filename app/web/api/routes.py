@@ -50,7 +50,7 @@ class Endpoint:
             asked = await asked_by(request, operation, self._limits)
             return await run_in_threadpool(_carry_out, deps, operation, about, asked)
         except Exception as error:  # each has an answer; only what nobody foresaw is a 500
-            return problem_of(error).response()
+            return problem_of(error, self._deps.redact).response()
 
 
 def _connection(deps: Deps, request: Request) -> str:
