@@ -178,6 +178,6 @@ def _came(one: Mapping[str, Any]) -> str:
         told.append(f"died as letter {one['letter']['id']} ({one['letter']['state']})")
     if one["waits"]:
         told.append(f"owed, {one['waits']['attempts']} failed tries, next {moment(one['waits']['next_at'])}")
-    if one["later"]:
+    if one.get("later"):
         told.append(f"later events {', '.join(str(other['id']) for other in one['later'])}")
     return f"{item}: {'; '.join(told) or 'nothing yet'}"

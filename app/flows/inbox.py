@@ -22,6 +22,9 @@ DEFAULT = Term("since", ("7d",))
 
 SLOW = ("item", "kind", "type", "outcome")
 
+LOOKED_AFTER = 10
+"""Items of a delivery that later ones are looked for of: that reads a day of the inbox each."""
+
 
 def terms_of(text: str) -> tuple[Term, ...]:
     """The terms of a filter of deliveries, with ``DEFAULT`` where they need it; raises ``FilterError``."""
@@ -40,7 +43,8 @@ def find(deps: Deps, text: str, *, limit: int = 50, before_id: int | None = None
 
 def show(deps: Deps, event_id: int) -> dict[str, Any]:
     """One delivery as received: ``headers`` (secrets taken out), ``body`` (text, or base64 with ``encoding``; ``pretty``
-    where it is JSON), and ``came_of``: per item what became of it and ``ms`` after receipt.
+    where it is JSON), and ``came_of``: per item what became of it, ``ms`` after receipt, and for the first
+    few the ``later`` deliveries about them.
 
     Raises ``Refused`` when there is none.
     """
@@ -48,6 +52,8 @@ def show(deps: Deps, event_id: int) -> dict[str, Any]:
         event = _seen(deps, conn, event_id)
         keys = [ItemKey(event["connection"], Kind(kind), external_id) for kind, external_id in event["items"]]
         came = [inbox_search.came_of(conn, key, event["received_at"]) for key in keys]
+        for key, one in zip(keys[:LOOKED_AFTER], came, strict=False):
+            one["later"] = inbox_search.later(conn, key, event["received_at"])
     for one in came:
         after = one["settled_at"] and (one["settled_at"] - event["received_at"]).total_seconds() * 1000
         one["ms"] = None if after is None else round(after)

@@ -167,7 +167,7 @@ _DIED = Statement(
 def came_of(conn: Connection, key: ItemKey, received_at: datetime) -> dict[str, Any]:
     """What came of one item of a delivery: ``outcome`` and ``settled_at`` of the settlement that covers it (``None``
     while there is none) and how many ``changes`` that covers, ``waits`` (attempts, next_at, cause) while it is owed
-    (again), the ``letter`` it died as, if it did, and ``later``: deliveries about it on the day that followed."""
+    (again), and the ``letter`` it died as, if it did."""
     asked = {**key_of(key), "since": received_at}
     waits, died = _WAITS.run(conn, key_of(key)), _DIED.run(conn, asked)
     outcome, settled_at, changes = _covering(_CAME.run(conn, asked), waits, received_at) or (None, None, None)
@@ -181,7 +181,6 @@ def came_of(conn: Connection, key: ItemKey, received_at: datetime) -> dict[str, 
         if waits
         else None,
         "letter": {"id": died[0][0], "state": died[0][1]} if died else None,
-        "later": _later(conn, key, received_at),
     }
 
 
@@ -196,7 +195,8 @@ def _covering(settled: Sequence[Any], waits: Sequence[Any], received_at: datetim
     return outcome, moment_from(settled_at), changes
 
 
-def _later(conn: Connection, key: ItemKey, received_at: datetime) -> list[dict[str, Any]]:
+def later(conn: Connection, key: ItemKey, received_at: datetime) -> list[dict[str, Any]]:
+    """The first deliveries about an item on the day that followed: ``id``, ``event_id``, ``received_at``."""
     event = _EVENTS.c
     pair = msgspec.json.encode([key.kind, key.external_id]).decode()
     query = select(event.id, event.event_id, event.received_at).where(
