@@ -14,12 +14,16 @@ REMOVED = "(removed)"
 SHORTEST = 6
 """Characters: a shorter secret would take ordinary words out of every text."""
 
+HEAD = 8
+"""Characters of a secret by which a quotation that ends within it is recognised."""
+
 _SECRET_HEADERS = ("authorization", "cookie", "secret", "token", "password", "api-key", "apikey", "credential")
 
 
 def redactor(secrets: Iterable[str]) -> Callable[[str], str]:
     """A function that replaces every one of ``secrets`` in a text: as it is, escaped for a URL, JSON or HTML, or in
-    base64, alone or in the middle of more (``Authorization: Basic`` holds a user and a password).
+    base64, alone or in the middle of more (``Authorization: Basic`` holds a user and a password). Of one that is cut
+    off at the end of a quotation, ``HEAD`` characters are enough.
 
     Secrets of fewer than ``SHORTEST`` characters are left alone.
     """
@@ -27,8 +31,8 @@ def redactor(secrets: Iterable[str]) -> Callable[[str], str]:
     spellings = {spelling for secret in long_enough for spelling in (*_escaped(secret), *_in_base64(secret))}
     if not spellings:
         return str
-    known = re.compile("|".join(map(re.escape, sorted(spellings, key=len, reverse=True))))
-    return lambda text: known.sub(REMOVED, text)
+    known, cut_off = _any_of(spellings), _cut_off(spellings)
+    return lambda text: cut_off(known.sub(REMOVED, text))
 
 
 def safe_headers(headers: Mapping[str, str]) -> dict[str, str]:
@@ -43,6 +47,26 @@ def carries_secret(header: str) -> bool:
     """Whether a header by this name may carry a credential."""
     lower = header.lower()
     return any(word in lower for word in _SECRET_HEADERS)
+
+
+def _any_of(texts: Iterable[str]) -> re.Pattern[str]:
+    return re.compile("|".join(map(re.escape, sorted(texts, key=len, reverse=True))))
+
+
+def _cut_off(spellings: Iterable[str]) -> Callable[[str], str]:
+    """Vendors' words are quoted up to some length, which may be in the middle of a secret."""
+    heads: dict[str, list[str]] = {}
+    for spelling in spellings:
+        if len(spelling) > HEAD:
+            heads.setdefault(spelling[:HEAD], []).append(spelling)
+    if not heads:
+        return str
+    last_words = re.compile(f"({_any_of(heads).pattern})[^'\"\u2026]*(?=['\"\u2026]|\\Z)")
+
+    def left(found: re.Match[str]) -> str:
+        return REMOVED if any(one.startswith(found[0]) for one in heads[found[1]]) else found[0]
+
+    return lambda text: last_words.sub(left, text)
 
 
 def _escaped(secret: str) -> Iterator[str]:

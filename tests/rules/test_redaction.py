@@ -52,6 +52,17 @@ def test_base64_of_a_text_with_a_secret_in_it_gives_back_at_most_its_edges(befor
             assert inner[:8] not in base64.b64decode(padded)
 
 
+@pytest.mark.parametrize("end", ["'", '"', "… (9,000 bytes in all)", ""])
+def test_a_secret_that_a_quotation_ends_in_is_taken_out(end: str) -> None:
+    redact = redactor(["EAAAl-0123456789"])
+    assert redact(f"it says 'EAAAl-0123{end}") == f"it says '{REMOVED}{end}"
+
+
+def test_a_word_that_only_begins_like_a_secret_is_left() -> None:
+    redact = redactor(["EAAAl-0123456789"])
+    assert redact("'EAAAl-01 and so on'") == "'EAAAl-01 and so on'"
+
+
 def test_texts_without_secrets_are_left_as_they_are() -> None:
     text = "GET /v2/orders: 503 Service Unavailable, c2VjcmV0 %2Fnothing"
     assert left_of(text) == text
