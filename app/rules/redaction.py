@@ -7,6 +7,7 @@ import html
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import takewhile
 from urllib.parse import quote, quote_plus
 
 REMOVED = "(removed)"
@@ -15,7 +16,12 @@ SHORTEST = 6
 """Characters: a shorter secret would take ordinary words out of every text."""
 
 HEAD = 8
-"""Characters of a secret by which a quotation that ends within it is recognised."""
+"""Characters of a secret by which it is recognised where a quotation ends within it."""
+
+LONG_HEAD = 12
+"""Characters of a secret by which it is recognised wherever it breaks off."""
+
+QUOTATION_ENDS = "'\"\\\u2026<"
 
 _SECRET_HEADERS = ("authorization", "cookie", "secret", "token", "password", "api-key", "apikey", "credential")
 
@@ -23,7 +29,7 @@ _SECRET_HEADERS = ("authorization", "cookie", "secret", "token", "password", "ap
 def redactor(secrets: Iterable[str]) -> Callable[[str], str]:
     """A function that replaces every one of ``secrets`` in a text: as it is, escaped for a URL, JSON or HTML, or in
     base64, alone or in the middle of more (``Authorization: Basic`` holds a user and a password). Of one that is cut
-    off at the end of a quotation, ``HEAD`` characters are enough.
+    off ``LONG_HEAD`` characters are enough, at the end of a quotation ``HEAD``.
 
     Secrets of fewer than ``SHORTEST`` characters are left alone.
     """
@@ -31,7 +37,8 @@ def redactor(secrets: Iterable[str]) -> Callable[[str], str]:
     spellings = {spelling for secret in long_enough for spelling in (*_escaped(secret), *_in_base64(secret))}
     if not spellings:
         return str
-    known, cut_off = _any_of(spellings), _cut_off(spellings)
+    known = re.compile("|".join((_any_of(spellings), *map(_in_an_address, long_enough))))
+    cut_off = _cut_off(spellings)
     return lambda text: cut_off(known.sub(REMOVED, text))
 
 
@@ -49,8 +56,18 @@ def carries_secret(header: str) -> bool:
     return any(word in lower for word in _SECRET_HEADERS)
 
 
-def _any_of(texts: Iterable[str]) -> re.Pattern[str]:
-    return re.compile("|".join(map(re.escape, sorted(texts, key=len, reverse=True))))
+def _any_of(texts: Iterable[str]) -> str:
+    return "|".join(map(re.escape, sorted(texts, key=len, reverse=True)))
+
+
+def _in_an_address(secret: str) -> str:
+    """A pattern for it URL-encoded as often as one likes: addresses hold addresses, and encoders differ."""
+    return "".join(char if char.isalnum() and char.isascii() else _encoded(char) for char in secret)
+
+
+def _encoded(char: str) -> str:
+    octets = "".join(f"%(?:25)*(?i:{octet:02x})" for octet in char.encode())
+    return f"(?:{re.escape(char)}|{octets})"
 
 
 def _cut_off(spellings: Iterable[str]) -> Callable[[str], str]:
@@ -59,21 +76,32 @@ def _cut_off(spellings: Iterable[str]) -> Callable[[str], str]:
     for spelling in spellings:
         if len(spelling) > HEAD:
             heads.setdefault(spelling[:HEAD], []).append(spelling)
-    if not heads:
-        return str
-    last_words = re.compile(f"({_any_of(heads).pattern})[^'\"\u2026]*(?=['\"\u2026]|\\Z)")
+    head = re.compile(_any_of(heads))
 
-    def left(found: re.Match[str]) -> str:
-        return REMOVED if any(one.startswith(found[0]) for one in heads[found[1]]) else found[0]
+    def left(text: str) -> str:
+        parts, at = [], 0
+        for found in head.finditer(text):
+            start = found.start()
+            end = max((_agrees(text, start, one) for one in heads[found[0]]), default=start)
+            if start >= at and (end - start >= LONG_HEAD or text[end : end + 1] in QUOTATION_ENDS):
+                parts += [text[at:start], REMOVED]
+                at = end
+        return "".join((*parts, text[at:]))
 
-    return lambda text: last_words.sub(left, text)
+    return left if heads else str
+
+
+def _agrees(text: str, start: int, spelling: str) -> int:
+    """Where the text stops to be as the spelling."""
+    pairs = zip(spelling, text[start : start + len(spelling)], strict=False)
+    return start + sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _escaped(secret: str) -> Iterator[str]:
     yield secret
-    for in_url in (quote(secret, safe=""), quote(secret), quote_plus(secret)):
-        yield in_url
-        yield re.sub("%..", lambda octet: octet[0].lower(), in_url)
+    yield quote(secret, safe="")
+    yield quote(secret)
+    yield quote_plus(secret)
     yield html.escape(secret)
     for in_json in (json.dumps(secret), json.dumps(secret, ensure_ascii=False)):
         yield in_json[1:-1]

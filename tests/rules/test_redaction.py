@@ -28,6 +28,8 @@ def left_of(text: str) -> str:
         quote(SECRET, safe="").lower(),
         quote(SECRET),
         quote_plus(SECRET),
+        quote(quote(SECRET, safe=""), safe=""),
+        quote(quote(quote(SECRET)).lower()),
         json.dumps({"key": SECRET})[9:-2],
         json.dumps(SECRET, ensure_ascii=False)[1:-1],
         html.escape(SECRET),
@@ -52,10 +54,15 @@ def test_base64_of_a_text_with_a_secret_in_it_gives_back_at_most_its_edges(befor
             assert inner[:8] not in base64.b64decode(padded)
 
 
-@pytest.mark.parametrize("end", ["'", '"', "… (9,000 bytes in all)", ""])
+@pytest.mark.parametrize("end", ["'", '"', "… (9,000 bytes in all)", "", "\\\\'", "</html>"])
 def test_a_secret_that_a_quotation_ends_in_is_taken_out(end: str) -> None:
     redact = redactor(["EAAAl-0123456789"])
     assert redact(f"it says 'EAAAl-0123{end}") == f"it says '{REMOVED}{end}"
+
+
+def test_most_of_a_secret_is_taken_out_wherever_it_breaks_off() -> None:
+    redact = redactor(["EAAAl-0123456789", "EAAAl-0177"])
+    assert redact("EAAAl-0123456 is not it, EAAAl-01234567") == f"{REMOVED} is not it, {REMOVED}"
 
 
 def test_a_word_that_only_begins_like_a_secret_is_left() -> None:
