@@ -135,7 +135,7 @@ def expected(name: str, caller: Caller, method: str, least: Role) -> set[int] | 
 def test_nothing_answers_that_should_not(installation: Installation) -> None:
     wrong = []
     for (method, path), least in {**LEAST, **PAGES}.items():
-        url = path
+        url = path.replace("/tokens/{id:int}", "/tokens/999999")  # revoking one of theirs would lock somebody out
         for slot, value in FILLED.items():
             url = url.replace(slot, value)
         for name, caller in installation.callers.items():

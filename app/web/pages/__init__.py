@@ -6,9 +6,11 @@ from starlette.routing import Route
 
 from app.flows.deps import Deps
 from app.web.gate import Doors
+from app.web.pages.letters import letter_routes
 from app.web.pages.sign_in import sign_in_routes
+from app.web.pages.watching import watching_routes
 
 
 def page_routes(deps: Deps, doors: Doors | None) -> list[Route]:
     """Every page."""
-    return [*sign_in_routes(deps, doors)]
+    return [*sign_in_routes(deps, doors), *letter_routes(deps), *watching_routes(deps)]

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import pytest
+from square_account import Simulate
+
 from app.sources.base import Subscriptions
 from app.sources.square.webhook import SquareReceiver
-from tests.sources.square.square_account import Account, account  # noqa: F401
+
+OURS = "https://shop.example/webhooks/square"
 
 
-def test_a_source_can_tell_its_subscriptions(account: Account) -> None:  # noqa: F811
+@pytest.mark.parametrize("enabled", [True, False])
+def test_a_source_tells_whether_its_subscription_is_enabled(simulate: Simulate, enabled: bool) -> None:
+    account = simulate(webhook_url=OURS)
+    account.world.outbox.enabled = enabled
     assert isinstance(account.source, Subscriptions)
-    assert [one.enabled for one in account.source.subscriptions()] == [True]
+    assert [(one.url, one.enabled) for one in account.source.subscriptions()] == [(OURS, enabled)]
+
+
+def test_a_subscription_of_another_url_is_not_ours(simulate: Simulate) -> None:
+    account = simulate(webhook_url="https://elsewhere.example/webhooks/square")
+    assert account.source.subscriptions() == []
 
 
 def test_the_first_try_of_a_delivery_is_read_from_its_headers() -> None:

@@ -1,0 +1,108 @@
+"""Pages about dead letters and replays."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+import msgspec
+from starlette.requests import Request
+from starlette.routing import Route
+
+from app.domain import Role
+from app.errors import Refused
+from app.flows import letter_actions, letters, replay
+from app.flows.deps import Deps
+from app.flows.preview import preview
+from app.web.pages.shared import PAGE, acting, before_of, filter_of, id_of, older, showing
+
+LETTERS = "/dead-letters"
+REPLAYS = "/replays"
+
+
+def letter_routes(deps: Deps) -> list[Route]:
+    """All of them."""
+    return [
+        Route(LETTERS, showing(deps, _list), methods=["GET"]),
+        Route(LETTERS + "/preview", showing(deps, _preview, Role.OPERATOR), methods=["GET"]),
+        Route(LETTERS + "/replay", acting(deps, _replay_many), methods=["POST"]),
+        Route(LETTERS + "/discard", acting(deps, _discard_many), methods=["POST"]),
+        Route(LETTERS + "/{id:int}", showing(deps, _show), methods=["GET"]),
+        Route(LETTERS + "/{id:int}/replay", acting(deps, _replay_one), methods=["POST"]),
+        Route(LETTERS + "/{id:int}/discard", acting(deps, _discard_one), methods=["POST"]),
+        Route(LETTERS + "/{id:int}/restore", acting(deps, _restore), methods=["POST"]),
+        Route(LETTERS + "/{id:int}/args", acting(deps, _edit), methods=["POST"]),
+        Route(REPLAYS, showing(deps, _replays), methods=["GET"]),
+        Route(REPLAYS + "/{id:int}", showing(deps, _show_replay), methods=["GET"]),
+        Route(REPLAYS + "/{id:int}/abort", acting(deps, _abort), methods=["POST"]),
+    ]
+
+
+def _list(deps: Deps, request: Request) -> tuple[str, dict[str, Any]]:
+    text = filter_of(request)
+    found = letters.find(deps, text, limit=PAGE, before_id=before_of(request))
+    causes = letters.groups(deps, text, "cause", limit=10)["rows"]
+    items = letters.groups(deps, text, "item", limit=10)["rows"]
+    told = {"filter": text, "totals": found["totals"], "sentence": letters.sentence(found["totals"])}
+    more = {"rows": found["rows"], "causes": causes, "items": items, "older": older(LETTERS, found["rows"], text)}
+    return "letters.html", {**told, **more, "rate": replay.RATE}
+
+
+def _preview(deps: Deps, request: Request) -> tuple[str, dict[str, Any]]:
+    text = filter_of(request)
+    return "preview.html", {"filter": text, "found": preview(deps, text), "rate": replay.RATE}
+
+
+def _show(deps: Deps, request: Request) -> tuple[str, dict[str, Any]]:
+    letter = letters.show(deps, id_of(request))
+    return "letter.html", {"letter": letter, "args": msgspec.json.encode(letter["args"]).decode()}
+
+
+def _replay_many(deps: Deps, request: Request, form: dict[str, str]) -> str:
+    rate = form.get("rate", "")
+    if not (rate.isascii() and rate.isdigit() and len(rate) < 7):
+        raise Refused("the rate is a number of items per second")
+    text, name = form.get("filter", ""), form.get("name", "")
+    return f"{REPLAYS}/{replay.replay_letters(deps, text, name, rate=int(rate), canary='canary' in form)}"
+
+
+def _replay_one(deps: Deps, request: Request, form: dict[str, str]) -> str:
+    return f"{REPLAYS}/{replay.replay_letter(deps, id_of(request))}"
+
+
+def _discard_many(deps: Deps, request: Request, form: dict[str, str]) -> str:
+    letter_actions.discard(deps, form.get("filter", ""), form.get("why", ""))
+    return f"{LETTERS}?{urlencode({'filter': 'state:discarded since:1d'})}"
+
+
+def _discard_one(deps: Deps, request: Request, form: dict[str, str]) -> str:
+    letter_actions.discard(deps, f"id:{id_of(request)}", form.get("why", ""))
+    return f"{LETTERS}/{id_of(request)}"
+
+
+def _restore(deps: Deps, request: Request, form: dict[str, str]) -> str:
+    letter_actions.restore(deps, id_of(request))
+    return f"{LETTERS}/{id_of(request)}"
+
+
+def _edit(deps: Deps, request: Request, form: dict[str, str]) -> str:
+    try:
+        args = msgspec.json.decode(form.get("args", ""), type=list[Any])
+    except (msgspec.DecodeError, RecursionError):
+        raise Refused('the arguments are a JSON list: ["shop", "product", "A"]') from None
+    letter_actions.edit_args(deps, id_of(request), args, form.get("why", ""))
+    return f"{LETTERS}/{id_of(request)}"
+
+
+def _replays(deps: Deps, request: Request) -> tuple[str, dict[str, Any]]:
+    rows = replay.list_replays(deps, limit=PAGE, before_id=before_of(request))
+    return "replays.html", {"rows": rows, "older": older(REPLAYS, rows)}
+
+
+def _show_replay(deps: Deps, request: Request) -> tuple[str, dict[str, Any]]:
+    return "replay.html", {"one": replay.show_replay(deps, id_of(request))}
+
+
+def _abort(deps: Deps, request: Request, form: dict[str, str]) -> str:
+    replay.abort_replay(deps, id_of(request))
+    return f"{REPLAYS}/{id_of(request)}"

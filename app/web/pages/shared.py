@@ -1,0 +1,88 @@
+"""What pages have in common: the caller's parts, forms, and refusals shown where they happened."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlencode
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from app.domain import Role
+from app.errors import TallyhookError
+from app.flows.deps import Deps
+from app.rules.filters import FilterError
+from app.web.callers import allowed
+from app.web.problems import Problem, problem_of
+from app.web.render import render
+
+PAGE = 50
+LARGEST_ID = 2**63 - 1
+
+Show = Callable[[Deps, Request], tuple[str, dict[str, Any]]]
+Act = Callable[[Deps, Request, dict[str, str]], str]
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def showing(deps: Deps, show: Show, role: Role = Role.VIEWER) -> Endpoint:
+    """An endpoint that shows a page: ``show`` gives its template and what is told in it."""
+
+    async def page(request: Request) -> Response:
+        try:
+            mine = replace(deps, who=allowed(request, role))
+            template, told = await run_in_threadpool(show, mine, request)
+        except Exception as error:  # each has a page
+            return _wrong(request, error)
+        return render(request, template, **told)
+
+    return page
+
+
+def acting(deps: Deps, act: Act, role: Role = Role.OPERATOR) -> Endpoint:
+    """An endpoint that a form is posted to: ``act`` does it and gives the page to go on with."""
+
+    async def post(request: Request) -> Response:
+        try:
+            mine = replace(deps, who=allowed(request, role))
+            onward = await run_in_threadpool(act, mine, request, request.scope.get("form", {}))
+        except Exception as error:  # each has a page
+            return _wrong(request, error)
+        return RedirectResponse(onward, 303)
+
+    return post
+
+
+def filter_of(request: Request) -> str:
+    """The filter that a page was asked with."""
+    return request.query_params.get("filter", "")
+
+
+def before_of(request: Request) -> int | None:
+    """Where a page continues; nonsense is the beginning."""
+    given = request.query_params.get("before", "")
+    return int(given) if given.isascii() and given.isdigit() and 0 < len(given) < 19 else None
+
+
+def id_of(request: Request) -> int:
+    """The number in the path; raises ``Problem`` for one that no row can have."""
+    number = int(request.path_params["id"])
+    if not 0 < number <= LARGEST_ID:
+        raise Problem(404, "not_found", "there is nothing with this number")
+    return number
+
+
+def older(path: str, rows: list[dict[str, Any]], text: str = "") -> str | None:
+    """The address of the next page, if this one is full."""
+    if len(rows) < PAGE:
+        return None
+    return f"{path}?{urlencode({'filter': text, 'before': rows[-1]['id']})}"
+
+
+def _wrong(request: Request, error: Exception) -> Response:
+    problem = problem_of(error)
+    if isinstance(error, (TallyhookError, FilterError)) and problem.status == 422:
+        problem.status = 400 if isinstance(error, FilterError) else 422
+    return render(request, "wrong.html", problem.status, message=problem.error.message)

@@ -1,0 +1,64 @@
+"""Pages about the inbox, gaps, alerts; and for admins the audit log and access."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.routing import Route
+
+from app.domain import Role
+from app.flows import access, alerts, inbox, unheard
+from app.flows.deps import Deps
+from app.stores import audit
+from app.web.pages.shared import PAGE, acting, before_of, filter_of, id_of, older, showing
+
+INBOX = "/inbox"
+
+
+def watching_routes(deps: Deps) -> list[Route]:
+    """All of them."""
+    return [
+        Route(INBOX, showing(deps, _inbox), methods=["GET"]),
+        Route(INBOX + "/{id:int}", showing(deps, _event), methods=["GET"]),
+        Route(INBOX + "/{id:int}/replay", acting(deps, _replay), methods=["POST"]),
+        Route("/gaps", showing(deps, _gaps), methods=["GET"]),
+        Route("/alerts", showing(deps, _alerts), methods=["GET"]),
+        Route("/audit", showing(deps, _audit, Role.ADMIN), methods=["GET"]),
+        Route("/access", showing(deps, _access, Role.ADMIN), methods=["GET"]),
+    ]
+
+
+def _inbox(deps: Deps, request: Request) -> tuple[str, dict[str, Any]]:
+    text = filter_of(request)
+    rows = inbox.find(deps, text, limit=PAGE, before_id=before_of(request))
+    return "inbox.html", {"filter": text, "rows": rows, "older": older(INBOX, rows, text)}
+
+
+def _event(deps: Deps, request: Request) -> tuple[str, dict[str, Any]]:
+    return "event.html", {"event": inbox.show(deps, id_of(request))}
+
+
+def _replay(deps: Deps, request: Request, form: dict[str, str]) -> str:
+    return f"/replays/{inbox.replay_event(deps, id_of(request))}"
+
+
+def _gaps(deps: Deps, request: Request) -> tuple[str, dict[str, Any]]:
+    rows = unheard.list_gaps(deps, limit=PAGE, before_id=before_of(request))
+    return "gaps.html", {"rows": rows, "older": older("/gaps", rows)}
+
+
+def _alerts(deps: Deps, request: Request) -> tuple[str, dict[str, Any]]:
+    rows = alerts.list_alerts(deps, limit=PAGE, before_id=before_of(request))
+    return "alerts.html", {"rows": rows, "older": older("/alerts", rows)}
+
+
+def _audit(deps: Deps, request: Request) -> tuple[str, dict[str, Any]]:
+    with deps.database.read() as conn:
+        rows = audit.entries(conn, limit=PAGE, before_number=before_of(request), connections=deps.who.connections)
+    numbered = [{**row, "id": row["number"]} for row in rows]
+    return "audit.html", {"rows": numbered, "older": older("/audit", numbered)}
+
+
+def _access(deps: Deps, request: Request) -> tuple[str, dict[str, Any]]:
+    return "access.html", {"tokens": access.list_tokens(deps), "users": access.list_users(deps)}

@@ -1,0 +1,164 @@
+"""10,000 dead letters: how fast they are listed, filtered and grouped, and how fast a bulk replay sends them.
+
+``python -m tests.bench.letters``. The baseline of a question is the same filter in Python over all rows; that of the
+replay is a transaction per letter, as one person's clicks would be.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import insert
+from sqlmodel import SQLModel
+
+from app.domain import Cause, ItemKey, Kind
+from app.flows import letters
+from app.flows.deps import Deps
+from app.flows.drive_replay import drive_replay
+from app.flows.replay import replay_letters, show_replay
+from app.stores import dead_letters, letter_search, owed
+from app.stores.engine import open_database
+from tests.bench import servers
+from tests.fakes import SHOP, FakeSource, ListQueue
+
+LETTERS = 10_000
+SETTLEMENTS = 200_000
+ROUNDS = 30
+TARGET_MS = 100.0
+CAUSES = ("RateLimited", "Unmappable", "Unavailable", "Refused")
+
+QUESTIONS = (
+    "",
+    "connection:shop",
+    "kind:product",
+    "item:I7777",
+    "item:I77*",
+    "item:SKU-I7777",
+    "cause:RateLimited",
+    "-cause:RateLimited",
+    "state:dead,replayed,discarded",
+    "since:2h",
+    "until:2h",
+    "error:number-7777",
+    "moot:yes",
+    "connection:shop cause:RateLimited item:I7* since:2h state:dead",
+)
+
+
+def fill(deps: Deps) -> None:
+    """Letters of as many items, four causes, two hours' worth each half; settlements, some of which make letters moot."""
+    now = deps.now()
+    made = []
+    for number in range(LETTERS):
+        kind = CAUSES[number % 4]
+        died = now - timedelta(seconds=14_400 * number / LETTERS)
+        made.append(
+            {
+                **{
+                    "message_id": f"m{number}",
+                    "actor": "sync_item",
+                    "queue": "live",
+                    "args": "[]",
+                    "connection": SHOP,
+                },
+                **{"kind": "product", "external_id": f"I{number}", "error_type": kind, "place": "app/x.py:f"},
+                **{"error": f"it failed, number-{number}", "fingerprint": f"{kind}-0000000{number % 9}"},
+                **{"attempts": '[{"traceback":"' + "x" * 2_000 + '"}]', "first_failed_at": died, "died_at": died},
+                **{"state": "dead", "replays": 0},
+            }
+        )
+    settled = [
+        {
+            **{"connection": SHOP, "kind": "product", "external_id": f"I{number % 50_000}", "cause": "webhook"},
+            **{"outcome": "applied", "changes": 1, "attempts": 0, "first_seen_at": now - timedelta(hours=9)},
+            "settled_at": now - timedelta(hours=8) if number % 50_000 > 500 else now,
+        }
+        for number in range(SETTLEMENTS)
+    ]
+    tables = SQLModel.metadata.tables
+    for name, rows in (("dead_letters", made), ("settlements", settled)):
+        for at in range(0, len(rows), 5_000):
+            with deps.database.begin() as conn:
+                conn.execute(insert(tables[name]), rows[at : at + 5_000])
+    if deps.database.dialect == "postgresql":
+        with deps.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
+            conn.exec_driver_sql("ANALYZE")
+
+
+def p95(ask: Callable[[], object], rounds: int = ROUNDS) -> float:
+    """Milliseconds, at the 95th percentile."""
+    took = []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        ask()
+        took.append((time.perf_counter() - began) * 1000)
+    return sorted(took)[int(len(took) * 0.95) - 1]
+
+
+def by_hand(deps: Deps) -> float:
+    """A filter by cause in Python, over all rows."""
+
+    def ask() -> int:
+        with deps.database.read() as conn:
+            rows = letter_search.page(conn, [], {}, limit=LETTERS)
+        return len([row for row in rows if row["error_type"] == "RateLimited"])
+
+    return p95(ask, 5)
+
+
+def one_by_one(deps: Deps, count: int = 500) -> float:
+    """Letters per second when each is replayed in a transaction of its own."""
+    table = SQLModel.metadata.tables["dead_letters"]
+    began = time.perf_counter()
+    for number in range(count):
+        with deps.database.begin() as conn:
+            id = conn.execute(table.select().where(table.c.message_id == f"m{number}")).mappings().one()["id"]
+            letter = dead_letters.get(conn, id, lock=True)
+            assert letter is not None
+            owed.revive(conn, ItemKey(SHOP, Kind.PRODUCT, letter["external_id"]), Cause.REPLAY, deps.now())
+            conn.execute(table.update().where(table.c.id == id).values(state="replayed"))
+    return count / (time.perf_counter() - began)
+
+
+def measure(kind: str) -> None:
+    """Both, on one database."""
+    with (
+        servers.scratch() as folder,
+        servers.database_url(kind, folder) as url,
+        closing(open_database(url)) as database,
+    ):
+        database.migrate()
+        source = {SHOP: FakeSource()}
+        deps = Deps(database, ListQueue(), source, source, now=lambda: datetime.now(UTC))
+        fill(deps)
+        floor = by_hand(deps)
+        print(f"\n{kind}: {LETTERS:,} letters, {SETTLEMENTS:,} settlements; p95 in ms (target {TARGET_MS:g})")
+        print(f"  {'baseline: filtered in Python':62}{floor:8.1f}")
+        for text in QUESTIONS:
+            took = p95(lambda text=text: letters.find(deps, text))  # type: ignore[misc]
+            late = "" if took < TARGET_MS else "  MISSED"
+            print(f"  {'list ' + (text or '(everything)'):62}{took:8.1f}{took / floor:8.2f} of baseline{late}")
+        for by in ("cause", "item"):
+            took = p95(lambda by=by: letters.groups(deps, "", by))  # type: ignore[misc]
+            print(f"  {'groups by ' + by:62}{took:8.1f}{took / floor:8.2f} of baseline")
+        single = one_by_one(deps)
+        began = time.perf_counter()
+        replay_id = replay_letters(deps, "", "bench", rate=0, canary=False)
+        opened = time.perf_counter() - began
+        drive_replay(deps, replay_id, slice_=0.0)
+        while show_replay(deps, replay_id)["progress"]["waiting"]:
+            drive_replay(deps, replay_id, slice_=0.0)
+        took = time.perf_counter() - began
+        sent = LETTERS - 500
+        print(
+            f"  replay: one by one {single:,.0f}/s; bulk {sent / took:,.0f}/s (opening {opened:.2f} s), "
+            f"{sent / took / single:.1f} times"
+        )
+
+
+if __name__ == "__main__":
+    for one in ("sqlite", "postgresql"):
+        measure(one)
