@@ -12,7 +12,7 @@ from app.errors import AuthRejected, TallyhookError, Transient
 from app.flows.deps import Deps
 from app.flows.letters import conditions, terms_of
 from app.sources.base import Subscriptions
-from app.stores import alerts, gaps, inbox_search, letter_search
+from app.stores import alerts, gaps, inbox_search, letter_search, runs
 
 CLAIM = timedelta(minutes=5)
 """How long one clock has to send a mail before another may: after a crash a mail may come twice, never not at all."""
@@ -27,10 +27,11 @@ log = structlog.get_logger()
 
 
 def watch(deps: Deps) -> None:
-    """Look for what should be known: dead letters by cause, deliveries that are about to be given up."""
+    """Look for what should be known: dead letters by cause, failed runs, deliveries that are about to be given up."""
     _letters(deps)
     for connection in deps.sources:
         _near_discard(deps, connection)
+        _failed_run(deps, connection)
 
 
 def check_subscriptions(deps: Deps) -> None:
@@ -40,15 +41,19 @@ def check_subscriptions(deps: Deps) -> None:
             continue
         key = f"subscription:{connection}"
         try:
-            off = [one.name for one in source.subscriptions() if not one.enabled]
+            found = source.subscriptions()
         except AuthRejected as error:  # the token may not ask; that is no fault of the subscription
             log.info("subscription_unknown", connection=connection, error=str(error))
             continue
         except Transient:
             continue
+        off = [one.name for one in found if not one.enabled]
         if off:
             detail = f"{', '.join(off)} is disabled at the vendor: no webhooks come. Enable it there; polls go on meanwhile."
             _raise(deps, key, f"{connection}: webhook subscription disabled", detail, "critical", connection)
+        elif not found:
+            detail = "the vendor has no webhook subscription that leads to our public URL; only polls bring changes."
+            _raise(deps, key, f"{connection}: no webhook subscription of ours", detail, "warning", connection)
         else:
             _close(deps, key)
 
@@ -119,6 +124,18 @@ def _letters(deps: Deps) -> None:
             _close(deps, key)
 
 
+def _failed_run(deps: Deps, connection: str) -> None:
+    """The latest run that ended by itself failed."""
+    with deps.database.read() as conn:
+        ended = [run for run in runs.latest(conn, connection, None, 5) if run["status"] in ("completed", "failed")]
+    key = f"run:{connection}"
+    if ended and ended[0]["status"] == "failed":
+        detail = f"run {ended[0]['id']} ({ended[0]['strategy']}) of {connection} failed: {ended[0]['error']}"
+        _raise(deps, key, f"{connection}: a run failed", detail, "warning", connection)
+    else:
+        _close(deps, key)
+
+
 def _near_discard(deps: Deps, connection: str) -> None:
     """A delivery that took most of a day to reach us, or a gap that is as long: the next ones may be given up."""
     key, now = f"discard:{connection}", deps.now()
@@ -157,8 +174,20 @@ def _raise(deps: Deps, key: str, title: str, detail: str, severity: str, connect
 
 
 def _close(deps: Deps, key: str) -> None:
+    """It is over, which is told once, too, if its beginning was."""
     with deps.database.begin() as conn:
-        alerts.close(conn, key, deps.now())
+        alert = alerts.close(conn, key, deps.now())
+        if alert is not None and alert["told_at"] is not None and not key.startswith("gap:"):
+            alerts.raise_(
+                conn,
+                f"{key}:over",
+                title=f"over: {alert['title']}",
+                detail=f"It is over since {deps.now():%Y-%m-%d %H:%M} UTC: {alert['detail']}",
+                severity="info",
+                connection=alert["connection"],
+                now=deps.now(),
+                over=True,
+            )
 
 
 def _text(deps: Deps, alert: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import structlog
 
@@ -33,6 +34,8 @@ class Pulse:
 
     def start(self) -> None:
         """Begin."""
+        # A container may come back with its old host name and process number: the name must not hide that it was away.
+        self._deps = replace(self._deps, worker=f"{self._deps.worker}/{STARTED_AT:%Y%m%dT%H%M%S.%f}")
         self._thread.start()
 
     def stop(self) -> None:

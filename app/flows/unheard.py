@@ -10,6 +10,7 @@ import msgspec
 import structlog
 
 from app.domain import WHOLE, Cause, Change, batches
+from app.errors import TallyhookError
 from app.flows import alerts
 from app.flows.deps import Deps
 from app.rules.silence import DAYS, expected, lasting
@@ -32,7 +33,10 @@ log = structlog.get_logger()
 
 
 def watch(deps: Deps) -> None:
-    """Find gaps, heal those there are, and tell; any number may watch at once. Raises what a source raises."""
+    """Find gaps, heal those there are, and tell; any number may watch at once.
+
+    A source that cannot be asked now keeps nobody else's gaps from being healed; its own are tried again.
+    """
     for connection, source in deps.sources.items():
         if source.receiver is not None:
             _find_downtime(deps, connection)
@@ -41,7 +45,10 @@ def watch(deps: Deps) -> None:
         unfinished = gaps.unfinished(conn)
     for gap in unfinished:
         if gap["connection"] in deps.sources:
-            _look_after(deps, gap)
+            try:
+                _look_after(deps, gap)
+            except TallyhookError as error:
+                log.warning("gap_not_healed", gap=gap["id"], connection=gap["connection"], error=str(error))
 
 
 def list_gaps(deps: Deps, *, limit: int = 50, before_id: int | None = None) -> list[dict[str, Any]]:
@@ -68,9 +75,13 @@ def sentence(gap: Mapping[str, Any], now: datetime) -> str:
 
 
 def _find_downtime(deps: Deps, connection: str) -> None:
-    """A web process that began long after the last sign of any other."""
+    """A web process that began long after the last sign of any other; where there is none, as after an upgrade, after
+    our newest event."""
     with deps.database.read() as conn:
         down = beats.silences(conn, "web", deps.now() - DAY, DOWN_AFTER)
+        first, heard = beats.first_start(conn, "web"), inbox.last_received(conn, connection)
+    if first is not None and heard is not None and heard < first - DOWN_AFTER and first > deps.now() - DAY:
+        down.append((heard, first))
     for began_at, ended_at in down:
         _open(deps, connection, "downtime", began_at, ended_at, 0)
 
@@ -113,9 +124,11 @@ def _look_after(deps: Deps, gap: dict[str, Any]) -> None:
             return
     try:
         told = _heal(deps, gap, deps.sources[gap["connection"]])
-    finally:
-        if gap["ended_at"] is None:
-            alerts.gap_is_open(deps, gap, sentence(gap, now))
+    except TallyhookError:
+        alerts.gap_is_open(deps, gap, sentence(gap, now))
+        raise
+    if told["state"] == "open":
+        alerts.gap_is_open(deps, gap, sentence({**gap, **told}, now))
     with deps.database.begin() as conn:
         gaps.change(conn, gap["id"], **told)
     if told["state"] != "open":

@@ -20,7 +20,7 @@ _RAISE = Statement(
     ON CONFLICT DO NOTHING RETURNING id
     """
 )
-_CLOSE = Statement("UPDATE alerts SET closed_at = :now WHERE key = :key AND closed_at IS NULL")
+_CLOSE = Statement("UPDATE alerts SET closed_at = :now WHERE key = :key AND closed_at IS NULL RETURNING id")
 _DUE = "told_at IS NULL AND (claimed_until IS NULL OR claimed_until <= :now)"
 _CLAIM = Statement(
     f"""
@@ -47,9 +47,10 @@ def raise_(
     return bool(_RAISE.run(conn, {**told, "now": now, "closed_at": now if over else None}))
 
 
-def close(conn: Connection, key: str, now: datetime) -> bool:
-    """Close the open alert with this key; ``False`` when there is none."""
-    return _CLOSE.count(conn, {"key": key, "now": now}) == 1
+def close(conn: Connection, key: str, now: datetime) -> dict[str, Any] | None:
+    """Close the open alert with this key and return it; ``None`` when there is none."""
+    rows = _CLOSE.run(conn, {"key": key, "now": now})
+    return get(conn, rows[0][0]) if rows else None
 
 
 def claim(conn: Connection, now: datetime, until: datetime) -> dict[str, Any] | None:

@@ -19,7 +19,7 @@ _BEAT = Statement(
 _ALIVE = Statement("SELECT count(*) FROM beats WHERE role = :role AND seen_at >= :since")
 
 
-_ALL = Statement("SELECT started_at, seen_at FROM beats WHERE role = :role ORDER BY started_at")
+_ALL = Statement("SELECT process, started_at, seen_at FROM beats WHERE role = :role ORDER BY started_at, seen_at")
 
 
 def beat(conn: Connection, process: str, role: str, started_at: datetime, now: datetime) -> None:
@@ -33,15 +33,21 @@ def alive(conn: Connection, role: str, since: datetime) -> int:
 
 
 def silences(conn: Connection, role: str, since: datetime, longer_than: timedelta) -> list[tuple[datetime, datetime]]:
-    """Spans that began after ``since`` in which no process of a role gave a sign: from the last sign of any that was
+    """Spans that ended after ``since`` in which no process of a role gave a sign: from the last sign of any that was
     there before to the start of the next."""
     found: list[tuple[datetime, datetime]] = []
     last: datetime | None = None
-    for started_at, seen_at in _ALL.run(conn, {"role": role}):
+    for _, started_at, seen_at in _ALL.run(conn, {"role": role}):
         began, seen = moment_from(started_at), moment_from(seen_at)
         if began is None or seen is None:
             continue
-        if last is not None and last >= since and began - last > longer_than:
+        if last is not None and began >= since and began - last > longer_than:
             found.append((last, began))
         last = seen if last is None else max(last, seen)
     return found
+
+
+def first_start(conn: Connection, role: str) -> datetime | None:
+    """When the first process of a role began that is known of."""
+    rows = _ALL.run(conn, {"role": role})
+    return moment_from(rows[0][1]) if rows else None

@@ -18,6 +18,7 @@ LETTERS, EVENTS, SETTLEMENTS = "letters", "events", "settlements"
 _LETTERS = SQLModel.metadata.tables[str(tables.DeadLetter.__tablename__)]
 _EVENTS = SQLModel.metadata.tables[str(tables.InboxEvent.__tablename__)]
 _SETTLED = SQLModel.metadata.tables[str(tables.Settlement.__tablename__)]
+_AGE = {LETTERS: _LETTERS.c.died_at, EVENTS: _EVENTS.c.received_at, SETTLEMENTS: _SETTLED.c.settled_at}
 _TABLES = {LETTERS: _LETTERS, EVENTS: _EVENTS, SETTLEMENTS: _SETTLED}
 
 
@@ -31,8 +32,8 @@ def expired(conn: Connection, what: str, before: datetime) -> list[int]:
     if what == SETTLEMENTS:
         before = min(before, settled.summed_until(conn))
     newest = select(func.max(table.c.id)).scalar_subquery()
-    query = select(table.c.id).where(*_old(what, before), table.c.id < newest)
-    return [int(id) for id in conn.execute(query.limit(AT_ONCE)).scalars()]
+    query = select(table.c.id).where(*_old(what, before), table.c.id < newest).order_by(_AGE[what]).limit(AT_ONCE)
+    return [int(id) for id in conn.execute(query).scalars()]
 
 
 def latest_events(conn: Connection, connections: Iterable[str]) -> set[int]:

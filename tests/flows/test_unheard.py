@@ -17,12 +17,12 @@ from app.channels.mail import mail_sender
 from app.domain import Change, Delivery, ItemKey, Kind
 from app.errors import Unavailable, Unmappable
 from app.flows import alerts, unheard
-from app.flows.beat import beat
+from app.flows.beat import Pulse
 from app.flows.leases import LeaseKeeper
 from app.flows.sync_item import sync_item
 from app.rules.silence import expected, lasting
 from app.sources.base import LedgerUnavailable, Recorded, Subscription
-from app.stores import inbox, owed
+from app.stores import beats, inbox, owed
 from app.stores.engine import Database
 from app.stores.inbox import Arrival
 from tests.fakes import SHOP, FakeSource, World
@@ -74,8 +74,6 @@ def world(database: Database, source: Remembering) -> World:
 
 def sign(world: World, process: str) -> None:
     """A web process of this name, just started, gives a sign of life."""
-    from app.stores import beats
-
     with world.database.begin() as conn:
         beats.beat(conn, process, "web", world.clock(), world.clock())
 
@@ -144,8 +142,6 @@ def test_two_webs_of_which_one_went_away_are_no_gap(world: World) -> None:
     sign(world, "web@two")
     world.clock.pass_(3600)
     with world.database.begin() as conn:
-        from app.stores import beats
-
         beats.beat(conn, "web@two", "web", world.clock() - timedelta(seconds=3600), world.clock())
     sign(world, "web@three")
     unheard.watch(world.deps)
@@ -161,10 +157,38 @@ def test_a_gap_is_found_once_by_eight_clocks(world: World) -> None:
 
 
 def test_a_web_process_gives_a_sign_of_life(world: World) -> None:
-    beat(world.deps, "web")
-    world.clock.pass_(1)
+    pulse = Pulse(world.deps, "web", every=60)
+    pulse.start()
+    pulse.stop()
+    with world.database.read() as conn:
+        assert beats.alive(conn, "web", world.clock()) == 1
+
+
+def test_a_downtime_of_days_is_found(world: World) -> None:
+    down(world, 3 * DAY)
     unheard.watch(world.deps)
-    assert told(world) == []
+    assert told(world) == ["down 3 d 0 h, missed 2, replayed 0"]
+
+
+def test_the_first_start_ever_heals_from_the_newest_event(world: World) -> None:
+    world.clock.pass_(7200)
+    sign(world, "web@one")
+    unheard.watch(world.deps)
+    assert told(world) == ["down 2 h 0 min, missed 2, replayed 0"]
+
+
+def test_a_source_that_cannot_be_asked_keeps_no_other_from_being_healed(world: World) -> None:
+    class Broken(Remembering):
+        def missed(self, since: datetime, until: datetime) -> Iterator[Recorded]:
+            raise Unavailable("503")
+
+    sources = {"broken": Broken(), SHOP: world.source}
+    world.deps = replace(world.deps, sources=sources, bulk_sources=sources)
+    with world.database.begin() as conn:
+        inbox.accept(conn, [Arrival("broken", delivery("x"), {}, b"{}", world.clock())])
+    down(world, 3600)
+    unheard.watch(world.deps)
+    assert sorted(told(world)) == ["down 1 h 0 min, and still", "down 1 h 0 min, missed 2, replayed 0"]
 
 
 # --- silence ---
@@ -331,6 +355,16 @@ def test_a_mail_that_failed_is_sent_later(mailing: World, mailbox: Mailbox) -> N
 def test_a_mail_service_that_is_not_there_is_unavailable() -> None:
     with pytest.raises(Unavailable):
         mail_sender("key", "http://127.0.0.1:9", "a@example.com", ["b@example.com"])("subject", "text")
+
+
+def test_that_an_alert_is_over_is_mailed_too(mailing: World, mailbox: Mailbox, source: Remembering) -> None:
+    for source.subscribed in (False, True):
+        alerts.check_subscriptions(mailing.deps)
+        alerts.tell(mailing.deps)
+    assert [mail["subject"] for mail in mailbox.mails] == [
+        "[tallyhook] shop: webhook subscription disabled",
+        "[tallyhook] over: shop: webhook subscription disabled",
+    ]
 
 
 def test_without_mail_alerts_are_rows_only(world: World) -> None:

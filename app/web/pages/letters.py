@@ -89,7 +89,7 @@ def _edit(deps: Deps, request: Request, form: dict[str, str]) -> str:
     try:
         args = msgspec.json.decode(form.get("args", ""), type=list[Any])
     except (msgspec.DecodeError, RecursionError):
-        raise Refused('the arguments are a JSON list: ["shop", "product", "A"]') from None
+        raise Refused('the arguments are a JSON list: ["<connection>", "product", "A"]') from None
     letter_actions.edit_args(deps, id_of(request), args, form.get("why", ""))
     return f"{LETTERS}/{id_of(request)}"
 
