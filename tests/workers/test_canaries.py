@@ -27,6 +27,9 @@ from app.domain import Cause, Change, Kind
 from app.rules.redaction import REMOVED
 from app.stores import owed
 from app.stores.engine import Database, open_database
+from app.web.api.table import OPERATIONS
+from app.web.pages import page_routes
+from tests.fakes import World
 from tests.stack import eventually
 from tests.workers.canary_vendor import ANSWERS, vendor
 
@@ -51,16 +54,6 @@ COMMANDS = (
     ("gaps", "finale", "--from", "2026-01-01"),
     ("sync", "square", "--direct", "--strategy", "locations"),
 )
-PATHS = (
-    *("/api/dead-letters", "/api/dead-letters/1", "/api/dead-letters/groups", "/api/inbox", "/metrics"),
-    *(
-        "/openapi.json",
-        "/api/sync-finale/status",
-        "/api/sync-square/history",
-        "/api/sync-finale/gaps?from=2026-01-01",
-    ),
-)
-
 _CLI = """
 import json, sys
 from app.cli import main
@@ -184,7 +177,14 @@ def test_no_canary_comes_out_anywhere(installation: Installation) -> None:
         if (at := output.find(trace)) >= 0
     ]
     assert found == [], "\n".join(found)
-    for where in ("table dead_letters", "table runs", "log worker", "answer /api/dead-letters/1", "commands"):
+    for where in (
+        "table dead_letters",
+        "table runs",
+        "log worker",
+        "answer /api/dead-letters/1",
+        "answer preview",
+        "commands",
+    ):
         assert REMOVED in installation.outputs[where], f"nothing was taken out of {where}: was there anything in it?"
 
 
@@ -227,10 +227,14 @@ def collect(installation: Installation) -> str:
     web = installation.log("web")
     shown = re.search(r"shown only now: (\S+)", web)
     assert shown, web
-    with httpx.Client(base_url=installation.web, headers={"authorization": f"Bearer {shown[1]}"}) as client:
-        for path in PATHS:
+    with httpx.Client(
+        base_url=installation.web, headers={"authorization": f"Bearer {shown[1]}"}, timeout=20
+    ) as client:
+        for path in paths(installation):
             answer = client.get(path)
             installation.outputs[f"answer {path}"] = f"{answer.status_code} {answer.headers} {answer.text}"
+        answer = client.post("/api/dead-letters/preview", json={"filter": "item:AS400*"})
+        installation.outputs["answer preview"] = answer.text
     installation.outputs["commands"] = commands(installation)
     installation.stop()
     for name in ("web", "worker", "clock"):
@@ -242,6 +246,15 @@ def collect(installation: Installation) -> str:
     for file in installation.folder.glob("test.db*"):
         installation.outputs[f"file {file.name}"] = file.read_bytes().decode("latin-1")
     return shown[1]
+
+
+def paths(installation: Installation) -> list[str]:
+    """Every page and every question of the API, about the first thing there is."""
+    with closing(installation.database) as database:
+        pages = [route.path for route in page_routes(World(database).deps, None) if "GET" in (route.methods or ())]
+    questions = [one.path for one in OPERATIONS if one.method == "GET"]
+    named = [re.sub(r"{id.*?}", "1", path.replace("{connection}", "square")) for path in (*pages, *questions)]
+    return [*named, "/metrics", "/openapi.json"]
 
 
 def commands(installation: Installation) -> str:
