@@ -31,7 +31,7 @@ ROUNDS: Mapping[str, Round] = {
     "subscriptions": (900.0, alerts.check_subscriptions),
     "mail": (5.0, alerts.tell),
 }
-"""What is looked at every so many seconds."""
+"""What is looked at every so many seconds in every installation."""
 
 log = structlog.get_logger()
 
@@ -44,8 +44,7 @@ def run_clock(settings: Settings) -> None:
         signal.signal(number, lambda *_: stopping.set())
     plan(deps, poll=settings.poll_cron, reconcile=settings.reconcile_cron, timezone=settings.timezone)
     first_load(deps)
-    clean = partial(prune, letters_days=settings.keep_letters_days, inbox_days=settings.keep_inbox_days)
-    rounds = Rounds(deps, {**ROUNDS, "retention": (600.0, clean)})
+    rounds = Rounds(deps, rounds_of(settings))
     log.info("clock_started", connections=sorted(deps.sources))
     while not stopping.wait(EVERY):
         _tick(deps)
@@ -53,10 +52,16 @@ def run_clock(settings: Settings) -> None:
     deps.database.close()
 
 
+def rounds_of(settings: Settings) -> Mapping[str, Round]:
+    """What is looked at every so many seconds in this installation."""
+    old = partial(prune, letters_days=settings.keep_letters_days, inbox_days=settings.keep_inbox_days)
+    return {**ROUNDS, "retention": (600.0, old)}
+
+
 class Rounds:
     """What a clock looks at now and then; a round that fails is logged and comes again."""
 
-    def __init__(self, deps: Deps, rounds: Mapping[str, Round] = ROUNDS) -> None:
+    def __init__(self, deps: Deps, rounds: Mapping[str, Round]) -> None:
         self._deps = deps
         self._rounds = rounds
         self._due = dict.fromkeys(rounds, 0.0)

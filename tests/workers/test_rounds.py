@@ -1,0 +1,50 @@
+"""The clock's rounds: what is looked at now and then, each for itself."""
+
+from __future__ import annotations
+
+from sqlalchemy import text
+
+from app.config import Settings
+from app.flows.deps import Deps
+from app.stores.engine import Database
+from tests.fakes import World
+from tests.letters import all_letters, die
+from workers.schedule import Rounds, rounds_of
+
+DAY = 86_400.0
+
+
+def test_a_round_that_fails_does_not_keep_the_others_from_going(database: Database) -> None:
+    gone: list[str] = []
+
+    def fails(deps: Deps) -> None:
+        gone.append("fails")
+        raise RuntimeError("no")
+
+    rounds = Rounds(World(database).deps, {"a": (0.0, fails), "b": (900.0, lambda deps: gone.append("b"))})
+    rounds.go()
+    rounds.go()
+    assert gone == ["fails", "b", "fails"]
+
+
+def test_the_clock_removes_what_the_settings_no_longer_keep(database: Database) -> None:
+    world = World(database)
+    first, last = die(world, "A"), die(world, "B")
+    every, work = rounds_of(Settings(keep_letters_days=30))["retention"]
+    world.clock.pass_(29 * DAY)
+    work(world.deps)
+    assert len(all_letters(database)) == 2
+    world.clock.pass_(2 * DAY)
+    work(world.deps)
+    assert [letter["id"] for letter in all_letters(database)] == [last] != [first]
+    assert every == 600
+
+
+def test_letters_stay_until_a_person_removes_them_where_no_setting_says_otherwise(database: Database) -> None:
+    world = World(database)
+    die(world, "A")
+    die(world, "B")
+    world.clock.pass_(10_000 * DAY)
+    rounds_of(Settings())["retention"][1](world.deps)
+    with database.read() as conn:
+        assert conn.execute(text("SELECT count(*) FROM dead_letters")).scalar() == 2
