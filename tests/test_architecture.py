@@ -126,3 +126,9 @@ def test_importing_a_module_connects_to_nothing() -> None:
     names = [name_of(module) for module in MODULES if module.name not in scripts]
     code = guard + "\n".join(f"import {name}" for name in names)
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_every_test_that_the_security_policy_names_exists() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)`", (ROOT / "SECURITY.md").read_text())
+    assert named
+    assert [path for path in named if not (ROOT / path).exists()] == []

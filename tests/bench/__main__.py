@@ -6,10 +6,10 @@ import argparse
 import subprocess
 import sys
 
-WITHOUT_CHOICE = ("receiver",)
+WITHOUT_CHOICE = ("receiver", "letters")
 """Benches that always measure both databases."""
 
-BENCHES = ("receiver", "reconcile", "latency", "drain", "storm", "questions")
+BENCHES = ("receiver", "reconcile", "latency", "drain", "storm", "questions", "letters")
 
 
 def main() -> None:
