@@ -189,16 +189,17 @@ def test_no_canary_comes_out_anywhere(installation: Installation) -> None:
 
 
 def let_everything_die(installation: Installation) -> None:
-    """Owe items that the vendor answers in each of its ways, on their last try; and what the clock starts by itself."""
+    """Owe items, on their last try or their first, that the vendor answers in each of its ways; the clock adds runs."""
     letters = len(ANSWERS) * 2
     with closing(installation.database) as database, database.begin() as conn:
         for connection, kind in (("finale", Kind.PRODUCT), ("square", Kind.ORDER)):
-            changes = [Change(kind, f"{word}-{connection}") for word in ANSWERS]
+            changes = [Change(kind, f"{word}-{connection}") for word in (*ANSWERS, "young-AS500")]
             owed.remember(conn, connection, changes, Cause.WEBHOOK, datetime.now(UTC))
         conn.execute(text("UPDATE owed_items SET attempts = 59 WHERE external_id LIKE 'AS%'"))
     died = eventually(
         lambda: (
             installation.count("SELECT count(*) FROM dead_letters") >= letters
+            and installation.count("SELECT count(*) FROM attempts") >= 2
             and installation.count("SELECT count(*) FROM runs WHERE status = 'failed'")
         ),
         within=30,
