@@ -63,7 +63,11 @@ def _start(settings: Settings, data_dir: Path, children: Children, demo: Mapping
     _start_processes(settings, logs, children, environment)
     if not await_port(port):
         raise Unavailable(f"the web process does not answer on port {port}; see {logs / 'web.log'}")
-    _say("address", f"[bold]http://{settings.host}:{port}[/]" + (" (sign in there)" if settings.auth == "on" else ""))
+    _say(
+        "address",
+        f"[bold]http://{settings.host}:{port}[/]"
+        + (f", sign in at http://{settings.host}:{port}/login" if settings.auth == "on" else ""),
+    )
     if token is not None:
         _say("admin token", f"[bold green]{token}[/]  shown this once; `tallyhook tokens create` makes others")
     for slug in sorted(_slugs(settings, environment)):

@@ -12,6 +12,7 @@ import re
 from types import TracebackType
 
 _OURS = re.compile(r"(?:^|[/\\])((?:app|workers)[/\\].+\.py)$")
+_PATH = re.compile(r"(?<=\b(?:GET|PUT) )/[^\s:]*|(?<=\bPOST )/[^\s:]*")  # of whatever kind: the place tells who asked
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _ID = re.compile(r"[A-Za-z_]*\d[\w.:+-]*")  # a word with a digit in it: numbers, dates, most ids
 _STATUS = re.compile(r"(?<=: )[1-5]\d\d(?=[ ,])")  # ": 429 too many requests" is not ": 404 not found"
@@ -34,7 +35,7 @@ def normalised(message: str) -> str:
         return _KEPT
 
     text = _STATUS.sub(keep, message.replace(_KEPT, " "))
-    for varies in (_QUOTED, _OPAQUE, _ID):
+    for varies in (_PATH, _QUOTED, _OPAQUE, _ID):
         text = varies.sub("#", text)
     for status in statuses:
         text = text.replace(_KEPT, status, 1)

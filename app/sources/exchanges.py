@@ -22,6 +22,7 @@ LONGEST_BODY = 8_192
 
 
 class _Thread(threading.local):
+    head: bytes | None = None
     request: httpx.Request | None = None
     response: httpx.Response | None = None
     began: float = 0.0
@@ -33,12 +34,18 @@ _thread = _Thread()
 
 def asked(request: httpx.Request) -> None:
     """A request goes out in this thread."""
-    _thread.request, _thread.response, _thread.began = request, None, time.time()
+    _thread.request, _thread.response, _thread.began, _thread.head = request, None, time.time(), None
 
 
 def answered(response: httpx.Response) -> None:
     """Its answer is here."""
     _thread.response, _thread.ended = response, time.time()
+
+
+def streamed(chunk: bytes) -> None:
+    """The first bytes of an answer that goes to a file: of a login page they are all there is to see."""
+    if _thread.head is None:
+        _thread.head = chunk[:LONGEST_BODY]
 
 
 @contextmanager
@@ -81,7 +88,9 @@ def _body(message: httpx.Request | httpx.Response) -> str:
     try:
         content = message.content
     except (httpx.RequestNotRead, httpx.ResponseNotRead, httpx.StreamError):
-        return "(streamed, not kept)"
+        if _thread.head is None:
+            return "(streamed, not kept)"
+        return f"{_thread.head.decode(errors='replace')}… (streamed, its beginning)"
     try:
         text = content.decode()
     except UnicodeDecodeError:

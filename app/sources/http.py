@@ -160,6 +160,7 @@ def _stream(response: httpx.Response, into: BinaryIO) -> None:
     into.seek(0)
     into.truncate()
     for chunk in response.iter_bytes(1 << 20):
+        exchanges.streamed(chunk)
         into.write(chunk)
     into.flush()
 

@@ -12,6 +12,7 @@ from app.rules.fingerprint import fingerprint, normalised, place_of
 
 ONE_CAUSE = [
     ("GET /acme/api/product/BP2905: 429 too many", "GET /acme/api/product/RT0117: 429 too many"),
+    ("GET /acme/api/product/: a login page", "GET /acme/api/order/7: a login page"),
     ("item 'A b' is odd", "item 'C d' is odd"),
     ("row 5: price 12.50 at 2026-11-22T08:00:00Z", "row 17: price 3 at 2026-11-23T09:12:00Z"),
     ("no object W62UWFY35CWMYGVWK6TWJDNI", "no object 7SB3ZQYJ5GDMVFL7JK46JCHT"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tempfile import TemporaryFile
+
 import httpx
 import pytest
 
@@ -81,3 +83,16 @@ def test_bytes_that_are_no_text_are_counted() -> None:
     with pytest.raises(AuthRejected) as raised, exchanges.watched():
         http.request("GET", "/")
     assert raised.value.exchange["response"]["body"] == "(2 bytes that are no text)"  # type: ignore[attr-defined]
+
+
+def test_of_an_answer_that_goes_to_a_file_the_beginning_is_kept() -> None:
+    http = client(httpx.Response(200, text="<html>log in"))
+    with pytest.raises(BadAnswer) as raised:
+        read_into_file(http)
+    assert raised.value.exchange["response"]["body"].startswith("<html>log in")  # type: ignore[attr-defined]
+
+
+def read_into_file(http: Http) -> None:
+    with exchanges.watched(), TemporaryFile() as file:
+        http.request("GET", "/", into=file)
+        raise BadAnswer("a login page instead of data")

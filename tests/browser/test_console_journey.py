@@ -1,0 +1,87 @@
+"""The pages in a real browser (Chromium): sign in, find a letter, decide about it, sign out; `make browser` runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+
+from app.domain import Role
+from app.errors import RateLimited, Unmappable
+from app.flows import access
+from app.stores.engine import Database
+from app.web.gate import Doors
+from tests.fakes import World
+from tests.letters import all_letters, die
+from tests.web.serving import serving
+
+pytestmark = pytest.mark.browser
+
+PASSWORD = "correct horse battery"
+SWITCHES = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@pytest.fixture
+def chromium() -> Iterator[webdriver.Chrome]:
+    options = webdriver.ChromeOptions()
+    for switch in SWITCHES:
+        options.add_argument(switch)
+    options.binary_location = "/usr/bin/chromium"
+    driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
+    yield driver
+    driver.quit()
+
+
+def press(chromium: webdriver.Chrome, button: str) -> None:
+    chromium.find_element(By.XPATH, f"//button[starts-with(text(), '{button}')]").click()
+
+
+def heading(chromium: webdriver.Chrome) -> str:
+    return chromium.find_element(By.TAG_NAME, "h1").text
+
+
+def test_a_support_engineer_finds_understands_and_decides(chromium: webdriver.Chrome, database: Database) -> None:
+    world = World(database)
+    for item in ("A", "B"):
+        die(world, item, RateLimited(f"GET /x/{item}1: 429 too many requests"))
+    die(world, "C", Unmappable("price: expected a number, got <script>alert(1)</script>"))
+    access.add_user(world.deps, "anna", PASSWORD, Role.OPERATOR)
+    with serving(world.deps, doors=Doors()) as client:
+        chromium.get(f"{client.base_url}/dead-letters")
+        chromium.find_element(By.NAME, "name").send_keys("anna")
+        chromium.find_element(By.NAME, "password").send_keys(PASSWORD)
+        press(chromium, "Sign in")
+        assert heading(chromium) == "3 letters, 2 causes, 3 items"
+
+        chromium.find_element(By.NAME, "filter").send_keys("cause:Unmappable")
+        press(chromium, "Show")
+        assert heading(chromium) == "1 letter, 1 cause, 1 item"
+        chromium.find_element(By.CSS_SELECTOR, "td a[href^='/dead-letters/']").click()
+        assert "<script>alert(1)</script>" in heading(chromium)
+
+        chromium.find_element(By.NAME, "why").send_keys("sold out for good")
+        press(chromium, "Discard")
+        assert "by user anna: sold out for good" in chromium.find_element(By.TAG_NAME, "dl").text
+        press(chromium, "Take the discard back")
+        press(chromium, "Replay")
+        assert heading(chromium).startswith("letter ")
+        press(chromium, "Abort")
+        assert "Aborted: by user anna" in chromium.find_element(By.CSS_SELECTOR, ".note").text
+        assert [letter["state"] for letter in all_letters(database)] == ["dead"] * 3
+
+        press(chromium, "Sign out")
+        chromium.get(f"{client.base_url}/dead-letters")
+        assert heading(chromium) == "Sign in"
+        assert chromium.get_log("browser") == []  # no refused style, no error  # type: ignore[no-untyped-call]
