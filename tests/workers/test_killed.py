@@ -13,9 +13,10 @@ import pytest
 
 from app.channels.queue import BrokerQueue, redis_broker
 from app.domain import Cause, Change, ItemKey, Kind
-from app.stores import catalog, dead_letters, owed
+from app.stores import catalog, owed
 from app.stores.engine import Database
 from tests.fakes import SHOP
+from tests.letters import all_letters
 from tests.stack import eventually
 from tests.workers.perilous import clock
 
@@ -59,8 +60,7 @@ class Crew:
             return owed.is_owed(conn, ItemKey(SHOP, Kind.PRODUCT, external_id))
 
     def letters(self) -> list[dict[str, Any]]:
-        with self._database.read() as conn:
-            return dead_letters.list_(conn)
+        return all_letters(self._database)
 
     def until_buried(self, letters: int) -> list[dict[str, Any]]:
         """Replace every worker that dies, as a supervisor does, until so many letters are there."""
