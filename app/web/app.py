@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
+from starlette.convertors import IntegerConvertor, register_url_convertor
 from starlette.middleware import Middleware
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
@@ -23,6 +24,15 @@ from app.web.prometheus import metrics_routes
 from app.web.render import STATIC
 from app.web.status import health_routes
 from app.web.webhooks import Door, Limits, Webhooks
+
+
+class Number(IntegerConvertor):
+    """``{id:int}`` in a path: no longer than a row's number, for Python refuses to read thousands of digits."""
+
+    regex = "[0-9]{1,19}"
+
+
+register_url_convertor("int", Number())
 
 
 def create_app(deps: Deps, limits: Limits, doors: Doors | None = None) -> Starlette:

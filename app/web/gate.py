@@ -181,7 +181,7 @@ class Gate:
         if (
             request.method == "GET"
             and "text/html" in request.headers.get("accept", "")
-            and _is_page(request.url.path)
+            and _is_page(request.scope["path"])
         ):
             back = request.scope["path"]
             return RedirectResponse(f"/login?next={quote(back, safe='/')}" if back != "/" else "/login", 303)

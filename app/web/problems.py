@@ -94,7 +94,7 @@ def problem_handlers() -> dict[Any, Any]:
 
 def _not_served(request: Request, error: HTTPException) -> Problem:
     messages = {
-        404: f"nothing is served at {request.url.path}; /openapi.json tells what is",
+        404: f"nothing is served at {request.scope['path']}; /openapi.json tells what is",
         405: f"{request.method} is not served here; there are {(error.headers or {}).get('Allow', 'others')}",
     }
     message = messages.get(error.status_code, error.detail)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from typing import ClassVar
+from weakref import WeakSet
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -10,7 +12,8 @@ LONGEST_HEAD = 32_768
 """Bytes of the request line and all headers together."""
 
 HEAD_WITHIN = 10.0
-"""Seconds that a head may take to arrive, from the opening of the connection or its first byte."""
+"""Seconds that a head may take to arrive, from the opening of the connection or its first byte; and the rest of a body
+that is answered already."""
 
 LOOK_EVERY = 2.5
 
@@ -25,14 +28,14 @@ class LimitedProtocol(HttpToolsProtocol):
     _head = 0
     _reading_head = True
     _since: float | None = None
-    _looking = False
+    _looking: ClassVar[WeakSet[asyncio.AbstractEventLoop]] = WeakSet()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A connection is open; its first head is awaited from now on."""
         super().connection_made(transport)
         self._since = self.loop.time()
-        if not LimitedProtocol._looking:
-            LimitedProtocol._looking = True
+        if self.loop not in self._looking:
+            self._looking.add(self.loop)
             self.loop.call_later(LOOK_EVERY, self._look)
 
     def data_received(self, data: bytes) -> None:
@@ -55,7 +58,14 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """The request is complete; the next bytes are another head."""
         super().on_message_complete()
-        self._reading_head = True
+        self._reading_head, self._since = True, None
+
+    def on_response_complete(self) -> None:
+        """The answer is sent. If it did not wait for the body, the rest of that may take as long as a head: uvicorn
+        would let it trickle in for ever."""
+        super().on_response_complete()
+        if not self._reading_head:
+            self._since = self.loop.time()
 
     def _ends_in_time(self, data: bytes) -> bool:
         """Whether the head ends within the limit although more came with it: the beginning of a body."""
@@ -67,6 +77,7 @@ class LimitedProtocol(HttpToolsProtocol):
         for one in list(self.connections):
             if isinstance(one, LimitedProtocol) and one._since is not None and now - one._since > HEAD_WITHIN:
                 one.transport.close()
-        LimitedProtocol._looking = bool(self.connections)
-        if LimitedProtocol._looking:
+        if self.connections:
             self.loop.call_later(LOOK_EVERY, self._look)
+        else:
+            self._looking.discard(self.loop)

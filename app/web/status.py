@@ -28,7 +28,9 @@ def health_routes(deps: Deps) -> list[Route]:
     async def readyz(request: Request) -> Response:
         report: dict[str, Any] = await run_in_threadpool(readiness, deps)
         told = report if who_of(request) else {"ready": report["ready"]}
-        return JSONResponse(told, status_code=200 if report["ready"] else 503)
+        if report["ready"]:
+            return JSONResponse(told)
+        return JSONResponse(told, 503, {"Retry-After": "5"})
 
     async def index(request: Request) -> Response:
         who = allowed(request, Role.VIEWER)

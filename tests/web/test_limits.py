@@ -1,0 +1,307 @@
+"""The doors' limits: how much, how fast and how long, who is locked out, and what cannot be left open."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from threading import Barrier
+
+import httpx
+import pytest
+
+from app.cli.embedded import await_port, free_port
+from app.config import Settings
+from app.domain import Role
+from app.errors import BadConfiguration
+from app.flows import access
+from app.flows.access import first_token
+from app.stores.engine import Database, open_database
+from app.web import gate
+from app.web.gate import Doors
+from app.web.webhooks import Limits
+from tests.fakes import World
+from tests.web.serving import dial, serving, status_of
+
+PASSWORD = "correct horse battery"
+WIDE = Doors(per_token=100_000, per_address=100_000, unknown_per_address=100_000)
+
+
+@pytest.fixture
+def world(sqlite_url: str) -> Iterator[World]:
+    """Limits are counted before any database is asked, so one kind is enough; sessions and lockout are rows, but plain
+    ones."""
+    with closing(open_database(sqlite_url)) as opened:
+        yield World(opened)
+
+
+def token(world: World, name: str = "ci") -> dict[str, str]:
+    return {"authorization": f"Bearer {access.create_token(world.deps, name, Role.ADMIN)[1]}"}
+
+
+def statuses(client: httpx.Client, count: int, **more: dict[str, str]) -> list[int]:
+    return [client.get("/api/alerts", **more).status_code for _ in range(count)]
+
+
+# --- rates ---
+
+
+def test_a_token_over_its_rate_is_429(world: World) -> None:
+    with serving(world.deps, doors=Doors(per_token=3)) as client:
+        assert statuses(client, 4, headers=token(world)) == [200, 200, 200, 429]
+
+
+def test_too_many_are_told_when_to_come_back(world: World) -> None:
+    with serving(world.deps, doors=Doors(per_token=1)) as client:
+        headers = token(world)
+        client.get("/api/alerts", headers=headers)
+        assert 1 <= int(client.get("/api/alerts", headers=headers).headers["retry-after"]) <= 60
+
+
+def test_a_token_over_its_rate_does_not_slow_another(world: World) -> None:
+    with serving(world.deps, doors=Doors(per_token=1)) as client:
+        statuses(client, 2, headers=token(world))
+        assert statuses(client, 1, headers=token(world, "other")) == [200]
+
+
+def test_an_address_over_its_rate_is_429_whatever_its_tokens(world: World) -> None:
+    with serving(world.deps, doors=Doors(per_address=3)) as client:
+        assert statuses(client, 2, headers=token(world)) == [200, 200]
+        assert statuses(client, 2, headers=token(world, "other")) == [200, 429]
+
+
+def test_a_stranger_over_the_rate_of_strangers_is_429(world: World) -> None:
+    with serving(world.deps, doors=Doors(unknown_per_address=2)) as client:
+        assert statuses(client, 3) == [401, 401, 429]
+
+
+def test_guessing_tokens_is_held_to_the_rate_of_strangers(world: World) -> None:
+    with serving(world.deps, doors=Doors(unknown_per_address=2)) as client:
+        assert statuses(client, 3, headers={"authorization": "Bearer th_guess"}) == [401, 401, 429]
+
+
+def test_strangers_do_not_use_up_the_rate_of_those_we_know(world: World) -> None:
+    with serving(world.deps, doors=Doors(unknown_per_address=1)) as client:
+        assert statuses(client, 2) == [401, 429]
+        assert statuses(client, 1, headers=token(world)) == [200]
+
+
+# --- passwords ---
+
+
+def enter(client: httpx.Client, name: str, password: str) -> httpx.Response:
+    return client.post("/login", data={"name": name, "password": password})
+
+
+@pytest.fixture
+def door(world: World) -> Iterator[httpx.Client]:
+    access.add_user(world.deps, "anna", PASSWORD, Role.ADMIN)
+    with serving(world.deps, doors=WIDE) as client:
+        yield client
+
+
+def guess_five_times(client: httpx.Client) -> None:
+    for _ in range(5):
+        assert enter(client, "anna", "wrong").status_code == 401
+
+
+def test_after_five_wrong_passwords_the_right_one_is_refused(door: httpx.Client) -> None:
+    guess_five_times(door)
+    assert enter(door, "anna", PASSWORD).status_code == 401
+
+
+def test_after_four_wrong_passwords_the_right_one_opens(door: httpx.Client) -> None:
+    for _ in range(4):
+        enter(door, "anna", "wrong")
+    assert enter(door, "anna", PASSWORD).status_code == 303
+
+
+def test_a_locked_name_opens_when_its_minute_is_over(world: World, door: httpx.Client) -> None:
+    guess_five_times(door)
+    world.clock.pass_(59)
+    assert enter(door, "anna", PASSWORD).status_code == 401
+    world.clock.pass_(2)
+    assert enter(door, "anna", PASSWORD).status_code == 303
+
+
+def test_a_sixth_wrong_password_locks_for_longer(world: World, door: httpx.Client) -> None:
+    guess_five_times(door)
+    world.clock.pass_(61)
+    enter(door, "anna", "wrong")
+    world.clock.pass_(61)
+    assert enter(door, "anna", PASSWORD).status_code == 401
+
+
+def test_an_unknown_name_a_wrong_password_and_a_locked_name_are_answered_alike(door: httpx.Client) -> None:
+    unknown, wrong = enter(door, "nobody", PASSWORD), enter(door, "anna", "wrong")
+    guess_five_times(door)
+    locked = enter(door, "anna", PASSWORD)
+    assert unknown.text == wrong.text == locked.text
+
+
+@pytest.mark.parametrize("name", ["\x00", "a\x00b", "é" * 5_000, "'; DROP TABLE users; --"])
+def test_an_odd_name_is_a_wrong_one_on_either_database(database: Database, name: str) -> None:
+    with serving(World(database).deps, doors=WIDE) as client:
+        assert enter(client, name, "wrong").status_code == 401
+
+
+# --- sessions ---
+
+
+def signed_in(world: World, doors: Doors = WIDE) -> str:
+    """What the cookie's header says after signing in."""
+    access.add_user(world.deps, "anna", PASSWORD, Role.ADMIN)
+    with serving(world.deps, doors=doors) as client:
+        return enter(client, "anna", PASSWORD).headers["set-cookie"]
+
+
+def test_a_session_cookie_is_for_this_site_and_no_script(world: World) -> None:
+    parts = {part.strip().lower() for part in signed_in(world).split(";")}
+    assert {"httponly", "samesite=strict", "path=/"} <= parts
+
+
+def test_behind_https_a_session_cookie_is_for_https_and_this_host_alone(world: World) -> None:
+    cookie = signed_in(world, Doors(https=True))
+    assert cookie.startswith("__Host-tallyhook=")
+    assert "secure" in cookie.lower()
+    assert "domain" not in cookie.lower()
+
+
+def test_a_session_ends_after_two_idle_hours(world: World, door: httpx.Client) -> None:
+    enter(door, "anna", PASSWORD)
+    world.clock.pass_(2 * 3600 + 1)
+    assert statuses(door, 1) == [401]
+
+
+def test_a_session_in_use_ends_after_twelve_hours(world: World, door: httpx.Client) -> None:
+    enter(door, "anna", PASSWORD)
+    seen = []
+    for _ in range(13):
+        world.clock.pass_(3600)
+        seen += statuses(door, 1)
+    assert seen == [200] * 11 + [401, 401]
+
+
+# --- size and time ---
+
+
+def test_a_long_path_is_414(door: httpx.Client) -> None:
+    assert door.get("/" + "a" * 8_192).status_code == 414
+
+
+def test_a_page_form_over_64_kb_is_413(door: httpx.Client) -> None:
+    assert door.post("/login", data={"name": "x" * 65_536}).status_code == 413
+
+
+def test_a_page_form_of_less_than_64_kb_is_read(door: httpx.Client) -> None:
+    assert door.post("/login", data={"name": "x" * 65_000}).status_code == 401
+
+
+def test_a_page_form_that_does_not_come_is_408(door: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate, "FORM", Limits(body=65_536, seconds=0.2))
+    with dial(door) as line:
+        line.sendall(b"POST /login HTTP/1.1\r\nHost: here\r\nContent-Length: 100\r\n\r\nname=")
+        assert status_of(line) == 408
+
+
+def test_a_body_of_the_api_that_does_not_come_is_408(world: World) -> None:
+    known = token(world)["authorization"]
+    with serving(world.deps, Limits(seconds=0.2), WIDE) as client, dial(client) as line:
+        head = (
+            f"POST /api/access/tokens HTTP/1.1\r\nHost: here\r\nAuthorization: {known}\r\nContent-Length: 9\r\n\r\n"
+        )
+        line.sendall(head.encode())
+        assert status_of(line) == 408
+
+
+def test_a_line_that_trickles_on_after_its_408_is_closed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.web.protocol.HEAD_WITHIN", 0.2)
+    monkeypatch.setattr("app.web.protocol.LOOK_EVERY", 0.1)
+    with serving(world.deps, Limits(seconds=0.2)) as client, dial(client) as line:
+        line.sendall(b"POST /webhooks/shop HTTP/1.1\r\nHost: here\r\nContent-Length: 100\r\n\r\n{")
+        assert status_of(line) == 408
+        line.sendall(b" ")
+        assert hung_up(line.recv)
+
+
+def hung_up(recv: Callable[[int], bytes]) -> bool:
+    """Whether the other end closes the connection."""
+    try:
+        while recv(4_096):
+            pass
+    except ConnectionError:
+        pass
+    return True
+
+
+# --- doors that cannot be left open ---
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "[::1]", "localhost"])
+def test_without_auth_loopback_is_allowed(host: str) -> None:
+    Settings(auth="off", host=host, _env_file=None).check_doors()
+
+
+@pytest.mark.parametrize(
+    "host", ["0.0.0.0", "::", "[::]", "192.168.1.7", "10.0.0.1", "example.com", "", "localhost.x"]
+)
+def test_without_auth_anything_but_loopback_is_refused(host: str) -> None:
+    with pytest.raises(BadConfiguration, match="auth is off"):
+        Settings(auth="off", host=host, _env_file=None).check_doors()
+
+
+def web(url: str, **settings: str) -> subprocess.Popen[str]:
+    """A web process on a port that is free."""
+    more = {"TALLYHOOK_DATABASE_URL": url, "TALLYHOOK_PORT": "0", **settings}
+    return subprocess.Popen(
+        [sys.executable, "-m", "app.web"],
+        env={**os.environ, **more},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.journey
+def test_a_web_process_without_auth_does_not_start_off_loopback(sqlite_url: str) -> None:
+    with web(sqlite_url, TALLYHOOK_AUTH="off", TALLYHOOK_HOST="0.0.0.0") as process:
+        told = process.communicate(timeout=30)[1]
+    assert process.returncode != 0
+    assert "auth is off" in told
+    assert "Traceback" not in told
+
+
+@pytest.mark.journey
+def test_the_first_start_shows_a_token_and_the_second_none(sqlite_url: str) -> None:
+    assert [len(shown(sqlite_url)) for _ in range(2)] == [1, 0]
+
+
+@pytest.mark.journey
+def test_of_two_first_starts_at_once_one_shows_a_token(database_url: str) -> None:
+    with ThreadPoolExecutor(2) as starts:
+        assert sum(map(len, starts.map(shown, [database_url] * 2))) == 1
+
+
+def shown(url: str) -> list[str]:
+    """The tokens that a start shows; it is stopped when it serves."""
+    port = free_port(0)
+    with web(url, TALLYHOOK_PORT=str(port)) as process:
+        assert await_port(port)
+        process.terminate()
+        told = process.communicate(timeout=30)[1]
+    return re.findall(r"th_[\w-]{43}", told)
+
+
+def test_of_two_threads_one_makes_the_first_token(database: Database) -> None:
+    deps, together = World(database).deps, Barrier(2)
+
+    def start(_: int) -> str | None:
+        together.wait(10)
+        return first_token(deps)
+
+    with ThreadPoolExecutor(2) as starts:
+        assert sum(token is not None for token in starts.map(start, range(2))) == 1
