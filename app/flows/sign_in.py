@@ -68,10 +68,8 @@ def with_password(deps: Deps, name: str, password: str, origin: str) -> SignedIn
     They all look the same from outside. After ``FREE`` wrong passwords in a row the name must wait, longer each time
     (``rules.lockout``). The hash is worked out before the row is locked: guesses must not hold up others.
     """
-    user = None
-    if name.isprintable():  # no other is given to anybody, and PostgreSQL takes no NUL
-        with deps.database.begin() as conn:
-            user = access.user(conn, name[:200])
+    with deps.database.begin() as conn:
+        user = access.user(conn, name[:200])
     known = user["password_hash"] if user else _NOBODY
     right = _verified(known, password) and user is not None
     if user is None:

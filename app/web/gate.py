@@ -269,6 +269,8 @@ async def _read_form(request: Request) -> None:
         )
     except ValueError:
         raise Problem(400, "bad_request", "the body must be a URL-encoded form in UTF-8") from None
+    if any("\0" in text for text in request.scope["form"].values()):
+        raise Problem(400, "bad_request", "a field may not contain NUL")  # not every database can keep it
 
 
 def _check_forgery(request: Request, session: SignedIn) -> None:

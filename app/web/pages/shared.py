@@ -85,4 +85,6 @@ def _wrong(request: Request, error: Exception) -> Response:
     problem = problem_of(error)
     if isinstance(error, (TallyhookError, FilterError)) and problem.status == 422:
         problem.status = 400 if isinstance(error, FilterError) else 422
-    return render(request, "wrong.html", problem.status, message=problem.error.message)
+    response = render(request, "wrong.html", problem.status, message=problem.error.message)
+    response.headers.update(problem.headers or {})
+    return response
