@@ -89,7 +89,7 @@ class Attacked:
         uses = getattr(self._mine, "uses", 0)
         self._mine.uses = uses + 1
         line: http.client.HTTPConnection | None = getattr(self._mine, "line", None)
-        if line is None or uses % 40 == 0:
+        if line is None or line.sock is None or uses % 40 == 0:
             self._hang_up()
             line = self._mine.line = http.client.HTTPConnection("127.0.0.1", self.port, timeout=35)
             line.sock = self.dial(35)
@@ -120,7 +120,7 @@ class Attacked:
         lower = told.lower()
         found = [word.decode() for word in self.secrets if word.lower() in lower]
         with self._lock:
-            self.sent += 1
+            self.sent += status != 100  # that is no answer yet
             self.seen[str(status)] += 1
             if found:
                 self.wrong.append(f"{note}: {status} tells {found}")

@@ -160,7 +160,8 @@ def slow(attacked: Attacked) -> None:
             if not _closes(line, told, began + 30):
                 attacked.wrong.append(f"a slow line is open after {time.monotonic() - began:.0f} s: {bytes(told)!r}")
             status = int(told.split()[1]) if told else 0
-            attacked.saw("slow", status, bytes(told))
+            if told:
+                attacked.saw("slow", status, bytes(told))
             if line in bodies + lingering and status != 408:
                 attacked.wrong.append(f"a slow body was answered with {status}")
 
