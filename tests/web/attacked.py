@@ -62,7 +62,9 @@ class Attacked:
         """A bare connection, each from an address of its own: no rate stops a stranger's second try."""
         number = next(self._addresses)
         address = f"127.{1 + number // 62_500}.{number // 250 % 250}.{1 + number % 250}"
-        return socket.create_connection(("127.0.0.1", self.port), timeout, source_address=(address, 0))
+        line = socket.create_connection(("127.0.0.1", self.port), timeout, source_address=(address, 0))
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # a body would wait 40 ms for its head otherwise
+        return line
 
     def ask(self, method: str, path: str, headers: Headers, body: bytes | None = None, note: str = "") -> int:
         """One well-formed request; its answer's status, 0 where it only closed."""
