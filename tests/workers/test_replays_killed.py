@@ -73,12 +73,11 @@ def world(database: Database) -> World:
 @pytest.fixture
 def zygote(database_url: str, valkey: str) -> Iterator[Zygote]:
     command = [sys.executable, "-m", "tests.workers.zygote", database_url, valkey, str(time.time()), str(FASTER)]
-    process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
-    )
-    yield Zygote(process)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, start_new_session=True)
+    with process:  # closes the pipes
+        yield Zygote(process)
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def rows(world: World, sql: str) -> list[Any]:
