@@ -39,15 +39,15 @@ def record(
     """
     if not is_sqlite(conn):  # SQLite's writers take turns anyway
         conn.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-    last = conn.execute(select(_LOG.c.number, _LOG.c.hash).order_by(_LOG.c.number.desc()).limit(1)).first()
-    number, previous = (last.number + 1, last.hash) if last else (1, BEGINNING)
+    last, previous = head(conn)
+    number = last + 1
     entry: dict[str, Any] = {
         **{"number": number, "at": now, "who": who.name, "role": str(who.role), "origin": who.origin},
         **{"action": action, "subject": subject, "connection": connection, "why": why},
         **{"before": _json(before), "after": _json(after)},
     }
     conn.execute(insert(_LOG), {**entry, "previous": previous, "hash": link(entry, previous)})
-    return int(number)
+    return number
 
 
 def entries(
