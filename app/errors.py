@@ -6,9 +6,12 @@
      │  ├ RateLimited         the vendor says "not now" (retry_after, seconds)
      │  │  └ BudgetSpent        our own budget says so, before asking: no failed attempt
      │  ├ BadAnswer           an answer that cannot be true: HTML, an error body in a 200, cut short
+     │  ├ ConnectionPaused    the connection refuses us or does not answer: it is asked again later, by a probe
+     │  ├ DatabaseFault       the database's own trouble: buries nothing, fails no run, counts as no attempt
      │  └ Held                an implausible read that a second look must confirm
      └ Permanent            waiting does not help: a dead letter, for a person
         ├ AuthRejected        the credentials are refused
+        │  └ Forbidden          the credentials are good, but may not do this (403)
         ├ Refused             the vendor refuses the request itself (4xx), or we a person's wish
         │  └ Busy               a bulk run of the connection is active already
         ├ Unmappable          the payload does not have the shape we know
@@ -49,6 +52,18 @@ class BadAnswer(Transient):
     """An answer that cannot be the truth: HTML, a 200 with an error body, a truncated document."""
 
 
+class ConnectionPaused(Transient):
+    """The connection refuses us or does not answer. No item's fault: it stays owed, and a probe asks again."""
+
+
+class DatabaseFault(Transient):
+    """The database is in trouble: restarted, locked, read-only, full, unreachable, or it undid our transaction.
+
+    Nobody's fault: it buries nothing, fails no run and counts as no attempt. ``stores.engine`` raises it instead of the
+    driver's error, so that nothing above needs to know drivers.
+    """
+
+
 class Held(Transient):
     """A read so implausible that it waits for a person (see the plausibility guard)."""
 
@@ -59,6 +74,10 @@ class Permanent(TallyhookError):
 
 class AuthRejected(Permanent):
     """The vendor refuses the credentials (401, 403 or a login page)."""
+
+
+class Forbidden(AuthRejected):
+    """The vendor knows us but does not let us do this (403); the message has the vendor's own words."""
 
 
 class Refused(Permanent):

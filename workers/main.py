@@ -41,7 +41,7 @@ def run_worker(settings: Settings, *, queues: Sequence[str], threads: int) -> No
 
 def work(broker: dramatiq.Broker, deps: Deps, *, queues: Sequence[str], threads: int, sweep_every: float) -> None:
     """Work with these parts until SIGTERM or SIGINT, then close the database."""
-    keeper = LeaseKeeper(deps.database)
+    keeper = LeaseKeeper(deps.database, deps.now)
     broker.add_middleware(DeadLetters(deps))
     broker.add_middleware(WarmThreads(deps))
     broker.add_middleware(Housekeeping(deps, role="worker", every=sweep_every))
@@ -57,6 +57,7 @@ def work(broker: dramatiq.Broker, deps: Deps, *, queues: Sequence[str], threads:
     gc.set_threshold(50_000, 20, 20)
     log.info("worker_started", queues=list(queues), threads=threads)
     stopping.wait()
+    keeper.begin_stopping()
     worker.stop(timeout=STOP_WITHIN_MS)
     keeper.stop()
     deps.database.close()

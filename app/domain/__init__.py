@@ -5,7 +5,7 @@ an ISO 4217 currency, times are aware UTC datetimes.
 """
 
 from app.domain.access import TALLYHOOK, Role, Who
-from app.domain.reads import Answer, Delivery, Page
+from app.domain.reads import Answer, BadRecord, Delivery, Page
 from app.domain.records import (
     KINDS,
     ON_HAND,
@@ -24,7 +24,7 @@ from app.domain.records import (
 )
 from app.domain.runs import OPTION_NAMES, STATUS_SPELLINGS, Options, Status, Strategy, options_of, status_of
 from app.domain.values import batches, micros, quantity, to_json
-from app.domain.words import SKU_PREFIX, WHOLE, Absent, Cause, Change, ItemKey, Kind, Ref, Scope
+from app.domain.words import SKU_PREFIX, WHOLE, Absent, Cause, Change, ItemKey, Kind, Ref, Scope, Verdict
 
 __all__ = [
     "KINDS",
@@ -39,6 +39,7 @@ __all__ = [
     "WHOLE",
     "Absent",
     "Answer",
+    "BadRecord",
     "Category",
     "Cause",
     "Change",
@@ -58,6 +59,7 @@ __all__ = [
     "StockCount",
     "Strategy",
     "Vendor",
+    "Verdict",
     "Who",
     "batches",
     "key_of",

@@ -8,11 +8,25 @@ from datetime import datetime
 import msgspec
 
 from app.domain.records import Record
-from app.domain.words import Change, Ref, Scope
+from app.domain.words import Change, Kind, Ref, Scope, Verdict
+
+
+class BadRecord(msgspec.Struct, frozen=True):
+    """A record that the source shows but that we cannot read; its neighbours are not concerned.
+
+    ``external_id`` is the item's id (what a ``Ref`` would name), empty where not even that is readable. ``error`` is one
+    sentence that names the object, the field, what stands there and what was expected.
+    """
+
+    kind: Kind
+    external_id: str
+    error: str
 
 
 class Page(msgspec.Struct, frozen=True):
     """One page of a read.
+
+    ``failed`` are the records of the page that could not be read: shown, so not vanished, but not known either.
 
     ``records`` are complete and versioned and may be applied as they are; ``changes`` only name items
     that need a fetch of their own. ``watermark`` (the source's clock, opaque to everyone else) and
@@ -29,26 +43,34 @@ class Page(msgspec.Struct, frozen=True):
     label: str | None = None
     resume: str | None = None
     expected: int | None = None
+    failed: Sequence[BadRecord] = ()
 
 
 class Answer(msgspec.Struct, frozen=True):
     """What a source said about the items it was asked for.
 
     ``gone`` items do not exist there (any more); ``not_yet`` ones are known but not readable yet
-    (read-after-webhook lag) and must be asked for again; ``covers`` are the scopes read completely.
+    (read-after-webhook lag) and must be asked for again; ``covers`` are the scopes read completely. ``failed`` are the
+    records that could not be read.
     """
 
     records: Sequence[Record] = ()
     gone: Sequence[Ref] = ()
     not_yet: Sequence[Ref] = ()
     covers: Sequence[Scope] = ()
+    failed: Sequence[BadRecord] = ()
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """One verified and parsed webhook delivery. An unknown type has ``ignored`` set and no changes."""
+    """One verified and parsed webhook delivery. An unknown type has ``ignored`` set and no changes.
+
+    ``set_aside`` says that an authentic delivery is not ours to follow: it is about another merchant's account
+    (``FOREIGN``) or a vendor's test event (``TEST``). Like an ignored one it is recorded and never owed.
+    """
 
     event_id: str
     type: str
     changes: Sequence[Change] = ()
     ignored: bool = False
     occurred_at: datetime | None = None
+    set_aside: Verdict | None = None

@@ -38,6 +38,15 @@ class Cause(StrEnum):
     RECONCILE = "reconcile"
 
 
+class Verdict(StrEnum):
+    """What an authentic delivery was taken for. Only an accepted one makes us owe anything."""
+
+    ACCEPTED = "accepted"
+    IGNORED = "ignored"
+    FOREIGN = "foreign"
+    TEST = "test"
+
+
 class Ref(NamedTuple):
     """One item inside one connection."""
 

@@ -30,7 +30,7 @@ def alone(deps: Deps, keeper: LeaseKeeper, connection: str, kind: Kind) -> Itera
     """
     claim = _claim(deps, ItemKey(connection, kind, WHOLE))
     try:
-        with keeper.hold(lambda conn, until: owed.extend(conn, [claim], until=until)):
+        with keeper.hold_claims([claim]):
             yield
     except BaseException:
         with deps.database.begin() as conn:

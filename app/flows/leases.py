@@ -1,54 +1,79 @@
-"""Keeping leases alive: one thread per process renews whatever its workers hold, so slow work is not taken twice."""
+"""Keeping leases alive: one thread per process renews whatever its workers hold, so slow work is not taken twice.
+
+What a process cannot go on with, because it is told to stop or because the database was in trouble, it gives back: a
+lease given back is nobody's crash.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy import Connection
 
 from app.flows.deps import utc_now
+from app.stores import owed, runs
 from app.stores.engine import DATABASE_ERRORS, Database
+from app.stores.owed import Claim
 
 LEASE = 15.0
 """Seconds a lease lasts without renewal: work of a killed process resumes after at most this long."""
 
 RENEW_EVERY = 4.0
 
-Renew = Callable[[Connection, datetime], object]
-
 log = structlog.get_logger()
 
 
+@dataclass(eq=False)
+class _Held:
+    """Leases that one piece of work holds: those of items, or that of a run (its number and its token)."""
+
+    claims: Sequence[Claim] = ()
+    run: tuple[int, str] | None = None
+
+
+@dataclass
 class LeaseKeeper:
     """Renews held leases every few seconds until ``stop``. Thread-safe."""
 
-    def __init__(self, database: Database, *, every: float = RENEW_EVERY) -> None:
-        self._database = database
-        self._every = every
-        self._held: dict[int, Renew] = {}
-        self._lock = threading.Lock()
-        self._suspect = threading.Lock()
-        self._stopped = threading.Event()
-        self._thread: threading.Thread | None = None
+    database: Database
+    now: Callable[[], datetime] = utc_now
+    every: float = RENEW_EVERY
+    _held: list[_Held] = field(default_factory=list)
+    _dropped: list[_Held] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _suspect: threading.Lock = field(default_factory=threading.Lock)
+    _stopped: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+
+    @property
+    def stopping(self) -> bool:
+        """Whether this process was told to stop: long work gives back what it holds and ends."""
+        return self._stopped.is_set()
 
     @contextmanager
-    def hold(self, renew: Renew) -> Iterator[None]:
-        """Call ``renew(conn, until)`` every few seconds while the block runs."""
-        ticket = id(renew)
-        with self._lock:
-            self._held[ticket] = renew
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
-                self._thread.start()
-        try:
+    def hold_claims(self, claims: Sequence[Claim]) -> Iterator[None]:
+        """Keep the leases of items while the block runs."""
+        with self._hold(_Held(claims=claims)):
             yield
-        finally:
-            with self._lock:
-                self._held.pop(ticket, None)
+
+    @contextmanager
+    def hold_run(self, run_id: int, token: str) -> Iterator[None]:
+        """Keep the lease of a run while the block runs."""
+        with self._hold(_Held(run=(run_id, token))):
+            yield
+
+    def give_back_claims(self, claims: Sequence[Claim]) -> None:
+        """Give leases back as soon as the database takes it, at once if it can: due as before, and no crash."""
+        self._give_back(_Held(claims=claims))
+
+    def give_back_run(self, run_id: int, token: str) -> None:
+        """Give a run back as soon as the database takes it: it goes on from its checkpoint, and no crash is counted."""
+        self._give_back(_Held(run=(run_id, token)))
 
     @contextmanager
     def apart(self) -> Iterator[bool]:
@@ -60,27 +85,78 @@ class LeaseKeeper:
             if free:
                 self._suspect.release()
 
+    def begin_stopping(self) -> None:
+        """Tell long work to end; leases are still renewed until ``stop``."""
+        self._stopped.set()
+
     def stop(self) -> None:
-        """Stop renewing; leases then run out by themselves."""
+        """Stop renewing, and give back what is still held: whoever has it has not ended in time."""
         self._stopped.set()
         with self._lock:
-            thread = self._thread
+            thread, self._thread = self._thread, None
+            left, self._held = self._held, []
+            left += self._dropped
+            self._dropped = []
         if thread is not None:
             thread.join(timeout=10)
+        for held in left:
+            self._try_to_give_back(held)
+
+    @contextmanager
+    def _hold(self, held: _Held) -> Iterator[None]:
+        with self._lock:
+            self._held.append(held)
+            self._start()
+        try:
+            yield
+        finally:
+            with self._lock:
+                if held in self._held:
+                    self._held.remove(held)
+
+    def _start(self) -> None:
+        if self._thread is None and not self._stopped.is_set():
+            self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
+            self._thread.start()
 
     def _run(self) -> None:
-        while not self._stopped.wait(self._every):
-            with self._lock:
-                held = list(self._held.values())
-            if held:
-                self._renew(held)
+        while not self._stopped.wait(self.every):
+            self.round()
 
-    def _renew(self, held: list[Renew]) -> None:
-        """Each in a transaction of its own: several claims together would lock rows in no order, and deadlock."""
-        until = utc_now() + timedelta(seconds=LEASE)
-        for renew in held:
-            try:
-                with self._database.begin() as conn:
-                    renew(conn, until)
-            except DATABASE_ERRORS as error:  # the next round tries again; a lost lease costs a second fetch, no data
-                log.warning("lease_not_renewed", held=len(held), error=str(error))
+    def round(self) -> None:
+        """Renew what is held, and give back what could not be given back before."""
+        with self._lock:
+            claims = [claim for held in self._held for claim in held.claims]
+            held_runs = [held.run for held in self._held if held.run is not None]
+            dropped, self._dropped = self._dropped, []
+        until = self.now() + timedelta(seconds=LEASE)
+        if claims:
+            self._try(lambda conn: owed.extend(conn, claims, until=until))
+        for run_id, token in held_runs:
+            self._try(lambda conn, run_id=run_id, token=token: runs.heartbeat(conn, run_id, token, until))  # type: ignore[misc]
+        for held in dropped:
+            self._give_back(held)
+
+    def _give_back(self, held: _Held) -> None:
+        if not self._try_to_give_back(held):
+            with self._lock:
+                self._dropped.append(held)
+                self._start()
+
+    def _try_to_give_back(self, held: _Held) -> bool:
+        def work(conn: Connection) -> None:
+            if held.claims:
+                owed.release(conn, held.claims, now=self.now())
+            if held.run is not None:
+                runs.give_back(conn, *held.run)
+
+        return self._try(work)
+
+    def _try(self, work: Callable[[Connection], object]) -> bool:
+        try:
+            with self.database.begin() as conn:
+                work(conn)
+        except DATABASE_ERRORS as error:  # the next round tries again; a lost lease costs a second fetch, no data
+            log.warning("leases_not_touched", error=f"{type(error).__name__}: {error}")
+            return False
+        return True

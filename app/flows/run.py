@@ -46,7 +46,7 @@ def run(deps: Deps, keeper: LeaseKeeper, run_id: int, *, patience: float = 1.0) 
         row = runs.start(conn, run_id, token, LEASE, deps.now())
     if row is None:
         return
-    with keeper.hold(lambda conn, until: runs.heartbeat(conn, run_id, token, until)):
+    with keeper.hold_run(run_id, token):
         course = Course(deps, keeper, deps.bulk_sources[row["connection"]], row, token, patience=patience)
         with lane(Lane.BULK), exchanges.watched():
             _carry_out(course)

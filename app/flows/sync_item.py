@@ -50,6 +50,6 @@ def _work_on(
     with deps.database.begin() as conn:
         claims = owed.claim(conn, key, also=also, more=more, lease=LEASE, now=deps.now(), suspects=suspects)
     if claims:
-        with keeper.hold(lambda conn, until: owed.extend(conn, claims, until=until)):
+        with keeper.hold_claims(claims):
             ItemWork(deps, source, key).do(claims)
     return bool(claims)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import httpx
@@ -137,6 +137,15 @@ class Subscriptions(Protocol):
         """Those that lead to this connection; raises ``AuthRejected`` where the credentials may not ask."""
 
 
+@runtime_checkable
+class Checkable(Protocol):
+    """What a source can also be: one that can tell cheaply whether the account answers us."""
+
+    def check(self) -> None:
+        """One cheap call that every credential may make; raises as every read does (``AuthRejected``, ``Unavailable``,
+        ``BadAnswer``, ...), and returns when the account answers us."""
+
+
 class Budget(Protocol):
     """A call budget shared by every process that works for one connection."""
 
@@ -161,7 +170,8 @@ class Context:
     """What a vendor folder is given to build its client.
 
     ``patience`` is how long (seconds) a call may sleep for a budget before it raises ``BudgetSpent``:
-    short for live items, long for bulk reads. ``transport`` replaces the network in tests.
+    short for live items, long for bulk reads. ``transport`` replaces the network in tests. ``now`` is the one clock, the
+    database's: versions and moments of our own making come from it, never from the host.
     """
 
     connection: str
@@ -170,6 +180,7 @@ class Context:
     patience: float = 2.0
     transport: Callable[[], httpx.BaseTransport] | None = None
     sleep: Callable[[float], None] = time.sleep
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 
 class Unlimited:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from alembic import command
@@ -20,6 +20,8 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from app.errors import BadConfiguration
+
+T = TypeVar("T")
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = 7_215_093_321  # any number of our own: PostgreSQL's advisory locks are named by one
@@ -67,6 +69,19 @@ class Database:
         """A transaction for reading only; on SQLite all its reads see the same moment."""
         with self.engine.begin() as conn:  # begun at once, so that raw statements are inside it too
             yield conn
+
+    def transact(self, work: Callable[[Connection], T]) -> T:
+        """``work`` in a write transaction of its own, again when the database undid it (a deadlock, a serialisation
+        failure): so it must be fit to be run twice. Raises what ``begin`` raises."""
+        with self.begin() as conn:
+            return work(conn)
+
+    def trouble(self) -> tuple[float, float] | None:
+        """Between which moments (``time.monotonic()``) this process last saw the database in trouble; ``None`` if never.
+
+        Leases that ran out then, or within their own length after it, say nothing of their holders.
+        """
+        return None
 
     def migrate(self, revision: str = "head") -> None:
         """Bring the schema up to a revision, in one transaction; other processes that try it too wait."""

@@ -88,6 +88,9 @@ _START = Statement(
 )
 _MINE = "id = :id AND token = :token AND status = 'running'"
 _HEARTBEAT = Statement(f"UPDATE runs SET lease_until = :until WHERE {_MINE}")
+_GIVE_BACK = Statement(
+    f"UPDATE runs SET status = 'idle', token = NULL, lease_until = NULL, hinted_at = NULL WHERE {_MINE}"
+)
 _FINISH = Statement(
     f"""
     UPDATE runs SET status = :status, finished_at = :now, error = :error, token = NULL, lease_until = NULL
@@ -134,6 +137,11 @@ def start(conn: Connection, run_id: int, token: str, lease: float, now: datetime
 def heartbeat(conn: Connection, run_id: int, token: str, until: datetime) -> bool:
     """Keep a run until a later moment; ``False`` when it is ours no longer (cancelled or taken over): stop."""
     return _HEARTBEAT.count(conn, {"id": run_id, "token": token, "until": until}) == 1
+
+
+def give_back(conn: Connection, run_id: int, token: str) -> bool:
+    """Let another worker go on from the checkpoint at once, without counting a crash; ``False`` when it was not ours."""
+    return _GIVE_BACK.count(conn, {"id": run_id, "token": token}) == 1
 
 
 def save(
