@@ -282,7 +282,7 @@ def fence_row(kind: Kind, dialect: str) -> str:
         dialect,
         f"""INSERT INTO {table.table} AS t ({", ".join(table.columns)}) VALUES ({marks})
         ON CONFLICT ({kept}) DO UPDATE SET row_hash = 0, read_at = excluded.read_at, written_at = excluded.written_at
-        WHERE t.deleted AND t.read_at <= ?""",
+        WHERE t.deleted AND t.read_at <= ? AND t.read_at < excluded.read_at""",
     )
 
 
