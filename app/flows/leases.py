@@ -15,7 +15,6 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy import Connection
 
-from app.errors import DatabaseFault
 from app.flows.deps import utc_now
 from app.flows.shares import Shares
 from app.stores import owed, runs
