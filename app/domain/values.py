@@ -10,7 +10,6 @@ from typing import Any
 
 import msgspec
 
-
 INT32 = 2**31
 INT64 = 2**63
 """Whole numbers of a column lie in between minus this and this, without this itself."""

@@ -12,6 +12,9 @@ import httpx
 
 from app.domain import Answer, Delivery, Kind, Page, Ref
 
+LONGEST_ID = 400
+"""Characters of an item's id in a delivery. A longer one may not fit a key: then anything of its kind may have changed."""
+
 
 class SignatureInvalid(Exception):
     """The delivery is not from whom it says it is (answered 401). The message never holds a secret."""

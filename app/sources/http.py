@@ -201,9 +201,7 @@ def check(response: httpx.Response, wait_of: Callable[[httpx.Response], float | 
     where = f"{response.request.method} {response.request.url.path}: {status}"
     if status == 429:
         wait = wait_of(response)
-        raise RateLimited(
-            f"{where} too many requests", retry_after=None if wait is None else min(wait, LONGEST_WAIT)
-        )
+        raise RateLimited(f"{where} too many requests", retry_after=None if wait is None else min(wait, LONGEST_WAIT))
     said = complaint.words(texts.clean(response.content))
     if status == 401:
         raise AuthRejected(f"{where}, the credentials were refused{_quoted(said)}")

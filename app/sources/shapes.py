@@ -33,6 +33,11 @@ def bad_record(kind: Kind, external_id: str, error: Exception, item_id: str = ""
     return BadRecord(kind, external_id, f"{name}: {why}", item_id if item_id != external_id else "")
 
 
+def of_item(bad: BadRecord, item_id: str) -> BadRecord:
+    """The same as part of an answer about an item."""
+    return msgspec.structs.replace(bad, item_id=item_id if item_id != bad.external_id else "")
+
+
 def explained(error: msgspec.ValidationError, data: Any, at: str = "") -> str:
     """``price_money.amount is "1.50", expected a whole number``: msgspec's error about ``data``, which stands ``at`` a
     path in the record."""
