@@ -149,6 +149,18 @@ class Checkable(Protocol):
         ``BadAnswer``, ...), and returns when the account answers us."""
 
 
+@runtime_checkable
+class Identified(Protocol):
+    """What a source can also be: one that can tell whose account it reads, so that events about others are known."""
+
+    def account(self) -> str:
+        """The vendor's id of the account, as its deliveries name it, empty where it cannot be told; raises as every read
+        does."""
+
+    def learn(self, account: str) -> None:
+        """Take deliveries about any other account for foreign from now on; what is configured wins."""
+
+
 class Budget(Protocol):
     """A call budget shared by every process that works for one connection."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,6 +20,7 @@ from app.errors import BadAnswer, Unmappable
 from app.sources.finale.columnar import Band
 from app.sources.finale.simulator.lists import decoded
 from app.sources.finale.windows import AHEAD, WIDEST, Walk, Window
+from app.sources.finale.wire import timestamp
 
 Simulate = Callable[..., Account]
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
@@ -84,7 +86,6 @@ def test_an_ignored_filter_at_the_cap_is_an_error_at_once(simulate: Simulate) ->
 
 def test_a_watermark_is_the_newest_update_time_seen(simulate: Simulate) -> None:
     account = simulate()
-    account.change(3, "product")
     newest = max(product.updated for product in account.world.products.values())
     last = list(account.source().full(Kind.PRODUCT))[-1]
     assert last.watermark == datetime.fromtimestamp(newest, UTC).strftime("%Y-%m-%dT%H:%M:%S")
@@ -99,8 +100,30 @@ def test_the_watermark_of_a_quiet_account_stays_a_day_behind_our_clock(simulate:
 
 def test_a_watermark_never_goes_back(simulate: Simulate) -> None:
     account = simulate()
-    last = list(account.source().delta(Kind.PRODUCT, "2126-01-01T00:00:00"))[-1]
-    assert last.watermark == "2126-01-01T00:00:00"
+    source, last = account.source(), timestamp(datetime.now(UTC) - timedelta(hours=1))
+    assert list(source.delta(Kind.PRODUCT, last))[-1].watermark == last
+
+
+def test_a_watermark_of_the_future_is_read_as_now_minus_the_overlap(simulate: Simulate) -> None:
+    account = simulate()
+    source, now = account.source(), datetime.now(UTC)
+    source._now = lambda: now
+    last = list(source.delta(Kind.PRODUCT, "2126-01-01T00:00:00"))[-1]
+    assert last.watermark == timestamp(now - timedelta(minutes=2))
+
+
+@pytest.mark.parametrize("kind", [Kind.PRODUCT, Kind.ORDER])
+def test_a_record_dated_in_the_future_is_delivered_but_moves_no_watermark(simulate: Simulate, kind: Kind) -> None:
+    account = simulate()
+    things = account.world.products if kind is Kind.PRODUCT else account.world.orders
+    newest, odd = max(thing.updated for thing in things.values()), next(iter(things.values()))
+    odd.updated = datetime(2131, 1, 1, tzinfo=UTC).timestamp()
+    source = account.source()
+    pages = list(source.full(kind))
+    if kind is Kind.PRODUCT:
+        assert "2131-01-01" in {f"{record.modified_at:%Y-%m-%d}" for page in pages for record in page.records}
+    assert datetime.fromisoformat(pages[-1].watermark).timestamp() <= time.time() - 120
+    assert newest <= time.time()
 
 
 def test_a_watermark_that_is_no_time_is_refused_in_words(simulate: Simulate) -> None:
