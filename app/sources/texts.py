@@ -35,7 +35,10 @@ def clean(body: bytes) -> bytes:
 
 def clean_escapes(body: bytes) -> bytes:
     r"""The body with U+FFFD for the escapes ``\u0000`` and lone surrogates such as ``\ud800``."""
-    return _ESCAPE.sub(_replaced, body) if b"\\u" in body and _ODD.search(body) else body
+    if b"\\u" not in body or not _ODD.search(body):
+        return body
+    replaced = _ESCAPE.sub(_replaced, body)
+    return body if replaced == body else replaced  # whole surrogate pairs are no trouble
 
 
 def _replaced(escape: re.Match[bytes]) -> bytes:

@@ -191,7 +191,7 @@ def locations(band: Band, began: datetime) -> list[Location]:
 def _location(row: dict[str, Any], extra: str | None, began: datetime) -> Location:
     modified = moment(text(row, "lastUpdatedDate"))
     return Location(
-        external_id=id_of(text(row, "facilityUrl"), "facilityUrl"),
+        external_id=id_of(row.get("facilityUrl"), "facilityUrl"),
         parent_id=tail(text(row, "parentFacilityUrl")),
         name=text(row, "facilityName"),
         active=row.get("statusId") in (None, "FACILITY_ACTIVE"),
@@ -212,7 +212,7 @@ def _vendor(row: dict[str, Any], extra: str | None, began: datetime) -> Vendor:
     modified = moment(text(row, "lastUpdatedDate"))
     contacts = entries(row, "contactMechList")
     return Vendor(
-        external_id=id_of(text(row, "partyUrl"), "partyUrl"),
+        external_id=id_of(row.get("partyUrl"), "partyUrl"),
         name=text(row, "groupName"),
         active=row.get("statusId") in (None, "PARTY_ENABLED"),
         account_number=text(row, "accountNumber"),
@@ -232,9 +232,9 @@ def _contact(contacts: list[Any], type_: str, keys: tuple[str, ...]) -> str | No
     return None if value is None else str(value)
 
 
-def id_of(url: str | None, field: str) -> str:
+def id_of(url: Any, field: str) -> str:
     """The record id in a URL; raises ``BadAnswer`` for a record without one, which cannot be told from others."""
-    found = tail(url)
+    found = tail(url) if isinstance(url, str) else None
     if found is None:
         raise BadAnswer(f"a record without {field}")
     return found

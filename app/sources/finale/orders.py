@@ -58,7 +58,7 @@ def _order(row: Mapping[str, Any], extra: str | None, terms: Terms, began: datet
     lines = entries(row, LINES)
     ordered_on = _day(text(row, "orderDate"))
     return Order(
-        external_id=id_of(text(row, "orderUrl"), "orderUrl"),
+        external_id=id_of(row.get("orderUrl"), "orderUrl"),
         number=text(row, "orderId"),
         type=type_,
         status=_status(text(row, "statusId")),
