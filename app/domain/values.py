@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import msgspec
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 INT32 = 2**31
 INT64 = 2**63
@@ -36,7 +39,7 @@ def quantity(value: int | float | str | Decimal) -> Decimal:
 
 def micros(moment: datetime) -> int:
     """Microseconds since 1970 of an aware datetime: the shape of every time-based version."""
-    return round((moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1_000_000)
+    return (moment - _EPOCH) // _MICROSECOND
 
 
 def to_json(value: Any) -> str | None:

@@ -19,7 +19,8 @@ _EXPONENTS: Mapping[str, int] = {
     **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
 }
 _USUAL_EXPONENT = 2
-_UNITS = Decimal(INT64 - 1)
+_UNITS, _MINUS_UNITS = Decimal(INT64 - 1), Decimal(1 - INT64)
+_MOST, _LEAST = Decimal(INT32 - 1), Decimal(1 - INT32)
 _USUAL_LENGTH = len("2026-04-01T15:06:46")
 
 
@@ -119,7 +120,7 @@ def minor(amount: Decimal | None, currency: str, what: str = "an amount") -> int
         return None
     try:
         units = amount.scaleb(_EXPONENTS.get(currency, _USUAL_EXPONENT))
-        if -_UNITS < units < _UNITS:
+        if _MINUS_UNITS < units < _UNITS:
             return round(units)
     except ArithmeticError as error:
         raise Unmappable(f"{what} is {amount}, expected a number") from error
@@ -149,9 +150,12 @@ def amount_of(value: Decimal, what: str) -> Decimal:
 
 def whole(value: Decimal, what: str) -> int:
     """A whole number of at most 32 bits, rounded; raises ``Unmappable`` naming ``what`` it was."""
-    if not value.is_finite() or not -INT32 < value < INT32 - 1:
-        raise Unmappable(f"{what} is {short(value)}, expected a number that fits 32 bits")
-    return round(value)
+    try:
+        if _LEAST < value < _MOST:
+            return round(value)
+    except ArithmeticError as error:
+        raise Unmappable(f"{what} is {value}, expected a number") from error
+    raise Unmappable(f"{what} is {short(value)}, expected a number that fits 32 bits")
 
 
 def text(row: Mapping[str, Any], name: str) -> str | None:
