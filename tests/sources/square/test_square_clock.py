@@ -36,13 +36,14 @@ OVERLAPS = {
 FUTURE = "2031-01-01T00:00:00Z"
 
 
-def shop(at: str) -> Any:
-    """A shop whose newest things are of this time."""
+def shop(at: str, kind: Kind = Kind.PRODUCT) -> Any:
+    """A shop whose newest things are of this time; its catalog has one thing, an item or a category."""
     category = {"type": "CATEGORY", "id": "C1", "updated_at": at, "category_data": {}}
+    thing = item("I1", variation("V1"), updated_at=at)
     return stub(
         {
             LOCATIONS: {"locations": [SHOP]},
-            SEARCH: {"objects": [item("I1", variation("V1"), updated_at=at), category], "latest_time": at},
+            SEARCH: {"objects": [category if kind is Kind.CATEGORY else thing], "latest_time": at},
             COUNTS: {"counts": [count("V1", calculated_at=at)]},
             ORDERS: {"orders": [order("O1", updated_at=at)]},
         }
@@ -70,7 +71,7 @@ def test_a_watermark_of_the_past_is_squares_own_text(kind: Kind) -> None:
 
 @pytest.mark.parametrize("kind", OVERLAPS)
 def test_a_record_of_the_future_is_delivered(kind: Kind) -> None:
-    source = shop(FUTURE)
+    source = shop(FUTURE, kind)
     pages = list(source.delta(kind, "2026-05-01T00:00:00Z"))
     assert sum(len(page.records) + len(page.changes) for page in pages) == 1
 
