@@ -145,7 +145,7 @@ class Dying:
             raise Killed
 
 
-@pytest.mark.parametrize("at", range(6))
+@pytest.mark.parametrize("at", range(5))
 @pytest.mark.parametrize("after", [False, True])
 def test_killed_at_any_step_it_goes_on_and_loses_nothing(world: World, folder: Path, at: int, after: bool) -> None:
     dying: Any = Dying(world.database, at, after=after)
