@@ -57,8 +57,13 @@ def run_clock(settings: Settings) -> None:
 def rounds_of(settings: Settings) -> Mapping[str, Round]:
     """What is looked at every so many seconds in this installation."""
     keep = Keep(**{field.name: getattr(settings, f"keep_{field.name}_days") for field in fields(Keep)})
-    days = {"letters_days": settings.keep_letters_days, "inbox_days": settings.keep_inbox_days}
-    old = partial(prune, **days, keep=keep, archives=settings.data_dir / FOLDER)
+    old = partial(
+        prune,
+        letters_days=settings.keep_letters_days,
+        inbox_days=settings.keep_inbox_days,
+        keep=keep,
+        archives=settings.data_dir / FOLDER,
+    )
     return {**ROUNDS, "retention": (600.0, old)}
 
 

@@ -33,7 +33,7 @@ RESTARTED_WITHIN = timedelta(days=2)
 """A downtime that ended within so long may not have been noticed yet (``flows.unheard`` looks back a day)."""
 
 
-def _table(model: type[SQLModel]) -> Table:
+def _table(model: Any) -> Table:
     return SQLModel.metadata.tables[str(model.__tablename__)]
 
 
