@@ -89,7 +89,7 @@ def bury(
         **{"message_id": message_id, "actor": actor, "queue": queue, "args": redact(_json(list(args)))},
         **(key_of(key) if key else {"connection": None, "kind": None, "external_id": None}),
         **{"cause": _cause(conn, key), "died_at": now, "first_failed_at": tries[0]["at"]},
-        **_what_went_wrong(tries[-1], error),
+        **_what_went_wrong(tries[-1], error, key),
     }
     id = _reopened(conn, again[0], letter, tries) if again else None
     if id is None:
@@ -126,9 +126,10 @@ def _cause(conn: Connection, key: ItemKey | None) -> str | None:
     return rows[0][0] if rows else None
 
 
-def _what_went_wrong(last: dict[str, Any], error: BaseException) -> dict[str, str]:
+def _what_went_wrong(last: dict[str, Any], error: BaseException, key: ItemKey | None) -> dict[str, str]:
     told = {"error_type": last["error_type"], "error": last["error"], "place": place_of(error)}
-    return {**told, "fingerprint": fingerprint(last["error_type"], last["error"], told["place"])}
+    connection = key.connection if key else None
+    return {**told, "fingerprint": fingerprint(last["error_type"], last["error"], told["place"], connection)}
 
 
 def _tries(
