@@ -9,9 +9,11 @@ from typing import Any
 import structlog
 
 from app.errors import AuthRejected, TallyhookError, Transient
+from app.flows.connection_alerts import watch_connections
 from app.flows.deps import Deps
 from app.flows.health import blocked
 from app.flows.letters import conditions, terms_of
+from app.flows.raise_alert import close_alert, raise_alert
 from app.sources.base import Subscriptions
 from app.stores import alerts, gaps, inbox_search, letter_search, runs
 
@@ -31,7 +33,9 @@ log = structlog.get_logger()
 
 
 def watch(deps: Deps) -> None:
-    """Look for what should be known: dead letters by cause, failed runs, deliveries that are about to be given up."""
+    """Look for what should be known: connections that do not work, dead letters by cause, failed runs, deliveries that
+    are about to be given up."""
+    watch_connections(deps)
     _letters(deps)
     for connection in deps.sources:
         _near_discard(deps, connection)
@@ -160,39 +164,6 @@ def _near_discard(deps: Deps, connection: str) -> None:
         raise_alert(deps, key, f"{connection}: deliveries are about to be given up", detail, "critical", connection)
     else:
         close_alert(deps, key)
-
-
-def raise_alert(deps: Deps, key: str, title: str, detail: str, severity: str, connection: str | None) -> None:
-    """Raise an alert, or bring the open one with this key up to date."""
-    with deps.database.begin() as conn:
-        new = alerts.raise_(
-            conn,
-            key,
-            title=deps.redact(title),
-            detail=deps.redact(detail),
-            severity=severity,
-            connection=connection,
-            now=deps.now(),
-        )
-    if new:
-        log.warning("alert", key=key, title=title)
-
-
-def close_alert(deps: Deps, key: str) -> None:
-    """Close the alert; that it is over is mailed once, too, if its beginning was."""
-    with deps.database.begin() as conn:
-        alert = alerts.close(conn, key, deps.now())
-        if alert is not None and alert["told_at"] is not None and not key.startswith("gap:"):
-            alerts.raise_(
-                conn,
-                f"{key}:over",
-                title=f"over: {alert['title']}",
-                detail=f"It is over since {deps.now():%Y-%m-%d %H:%M} UTC: {alert['detail']}",
-                severity="info",
-                connection=alert["connection"],
-                now=deps.now(),
-                over=True,
-            )
 
 
 def _text(deps: Deps, alert: Mapping[str, Any]) -> str:

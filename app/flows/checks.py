@@ -137,8 +137,14 @@ def record_answer(deps: Deps, connection: str, verdict: Verdict) -> None:
 def evidence_of(deps: Deps, connection: str, verdict: Verdict) -> Evidence:
     """A verdict as it is stored: one line without secrets, with the digest of the credentials it is about."""
     state = verdict.state or ConnectionState.UNANSWERED
-    reason = deps.redact(" ".join(verdict.reason.split()))[:LONGEST_REASON]
+    reason = one_line(deps.redact(verdict.reason))
     return Evidence(connection, state, reason, verdict.began, deps.credentials.get(connection, ""))
+
+
+def one_line(text: str) -> str:
+    """A text of others as one printable line that either database holds, at most ``LONGEST_REASON`` characters."""
+    line = " ".join(text.split())[:LONGEST_REASON]
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in line)
 
 
 def log_change(evidence: Evidence) -> None:

@@ -10,8 +10,8 @@ import structlog
 from sqlalchemy import Connection
 
 from app.domain import ConnectionState, Kind
-from app.flows.alerts import close_alert, raise_alert
 from app.flows.deps import Deps
+from app.flows.raise_alert import close_alert, raise_alert
 from app.flows.states import forget, sentence
 from app.rules.probing import KIND_LONGEST
 from app.stores import alerts, connections, holds, owed, watermarks

@@ -9,9 +9,10 @@ import msgspec
 from app.domain import ConnectionState
 from app.errors import Refused
 from app.flows import audit
+from app.flows.checks import one_line
 from app.flows.deps import Deps, source_of
 from app.flows.probes import check_now
-from app.flows.states import forget, is_blocking
+from app.flows.states import forget
 from app.stores import connections, owed
 from app.stores.connections import StateRow
 
@@ -73,7 +74,7 @@ def pause(deps: Deps, connection: str, reason: str | None = None) -> ConnectionV
     Raises ``Refused`` for an unknown connection, and for one that is paused already.
     """
     before = show_connection(deps, connection)
-    why = None if reason is None else deps.redact(reason)
+    why = None if reason is None else one_line(deps.redact(reason))
     with deps.database.begin() as conn:
         if not connections.pause(conn, connection, deps.who.name, why, deps.now()):
             raise Refused(f"connection {connection!r} is paused already")
@@ -86,7 +87,7 @@ def pause(deps: Deps, connection: str, reason: str | None = None) -> ConnectionV
             connection=connection,
             before={"state": before.state},
             after=after,
-            why=reason,
+            why=why,
         )
     forget(deps)
     return show_connection(deps, connection)
@@ -124,7 +125,7 @@ def check(deps: Deps, connection: str) -> Checked:
     forget(deps)
     verdict = check_now(deps, connection)
     answers = None if verdict.state is None else verdict.state is ConnectionState.OK
-    said = deps.redact(verdict.reason) or "the vendor answers"
+    said = one_line(deps.redact(verdict.reason)) or "the vendor answers"
     with deps.database.begin() as conn:
         audit.note(
             deps, conn, "connections.check", f"connection {connection}", connection=connection, after={"said": said}
@@ -151,7 +152,7 @@ def _view(deps: Deps, connection: str, rows: Sequence[StateRow], waiting: int) -
 
 def _stands(deps: Deps, row: StateRow) -> bool:
     """A kind whose next try is due stays forbidden for people until it was read."""
-    return is_blocking(row, deps.credentials.get(row.connection, ""), row.seen_at)
+    return row.credentials == deps.credentials.get(row.connection, "")
 
 
 def _kind_view(row: StateRow) -> ForbiddenKind:
