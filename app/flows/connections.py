@@ -18,7 +18,7 @@ from app.stores.connections import StateRow
 
 
 class ForbiddenKind(msgspec.Struct, frozen=True):
-    """A kind that the credentials may not read; moments are ISO 8601 in UTC."""
+    """A kind that may not be read, until it was read again; moments are ISO 8601 in UTC."""
 
     kind: str
     since: str
@@ -146,13 +146,8 @@ def _view(deps: Deps, connection: str, rows: Sequence[StateRow], waiting: int) -
         probes=0 if own is None else own.probes,
         paused_by=None if own is None else own.paused_by,
         owed=waiting,
-        forbidden=[_kind_view(row) for row in mine if row.kind is not None and _stands(deps, row)],
+        forbidden=[_kind_view(row) for row in mine if row.kind is not None],
     )
-
-
-def _stands(deps: Deps, row: StateRow) -> bool:
-    """A kind whose next try is due stays forbidden for people until it was read."""
-    return row.credentials == deps.credentials.get(row.connection, "")
 
 
 def _kind_view(row: StateRow) -> ForbiddenKind:
