@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 import structlog
+from structlog.testing import LogCapture
 
 from app.domain import ConnectionState, Kind
 from app.errors import (
@@ -75,8 +76,18 @@ def later(world: World, seconds: float) -> None:
     world.clock.pass_(seconds)
 
 
-def lines(captured: list[structlog.types.EventDict]) -> list[str]:
-    return [one["event"] for one in captured]
+@pytest.fixture
+def log() -> Iterator[LogCapture]:
+    """What is logged, whatever an earlier test made of the logs; emptied by ``entries.clear()``."""
+    config, captured = structlog.get_config(), LogCapture()
+    structlog.reset_defaults()
+    structlog.configure(processors=[captured])
+    yield captured
+    structlog.configure(**config)
+
+
+def events(log: LogCapture) -> list[str]:
+    return [entry["event"] for entry in log.entries]
 
 
 # --- whose fault it is ---
@@ -202,17 +213,17 @@ def test_a_reason_that_no_database_holds_is_stored_all_the_same(world: World) ->
 # --- one winner ---
 
 
-def test_two_processes_that_see_it_at_once_log_one_change(world: World, other: World) -> None:
+def test_two_processes_that_see_it_at_once_log_one_change(world: World, other: World, log: LogCapture) -> None:
     world.source.down = EXPIRED
-    with structlog.testing.capture_logs() as captured:
-        at_once(8, lambda number: judge((world, other)[number % 2].deps, SHOP, Kind.PRODUCT, EXPIRED))
-    assert lines(captured).count("connection_refused") == 1
+    log.entries.clear()
+    at_once(8, lambda number: judge((world, other)[number % 2].deps, SHOP, Kind.PRODUCT, EXPIRED))
+    assert events(log).count("connection_refused") == 1
 
 
-def test_two_processes_that_are_forbidden_at_once_log_one_line(world: World, other: World) -> None:
-    with structlog.testing.capture_logs() as captured:
-        at_once(8, lambda number: judge((world, other)[number % 2].deps, SHOP, Kind.STOCK, NO_RIGHT))
-    assert lines(captured).count("kind_forbidden") == 1
+def test_two_processes_that_are_forbidden_at_once_log_one_line(world: World, other: World, log: LogCapture) -> None:
+    log.entries.clear()
+    at_once(8, lambda number: judge((world, other)[number % 2].deps, SHOP, Kind.STOCK, NO_RIGHT))
+    assert events(log).count("kind_forbidden") == 1
 
 
 def test_later_evidence_keeps_since(world: World, other: World) -> None:
@@ -241,14 +252,14 @@ def test_no_probe_comes_before_its_time(world: World) -> None:
     assert probe(world.deps) == 0
 
 
-def test_a_probe_that_is_answered_ends_the_fault(world: World) -> None:
+def test_a_probe_that_is_answered_ends_the_fault(world: World, log: LogCapture) -> None:
     refuse(world)
     world.source.down = None
     later(world, 5)
-    with structlog.testing.capture_logs() as captured:
-        probe(world.deps)
+    log.entries.clear()
+    probe(world.deps)
     assert (state(world), blocked(world.deps, SHOP)) == ("ok", None)
-    assert lines(captured) == ["connection_answers"]
+    assert events(log) == ["connection_answers"]
 
 
 def test_probes_come_later_and_later_up_to_five_minutes(world: World) -> None:
@@ -263,12 +274,12 @@ def test_probes_come_later_and_later_up_to_five_minutes(world: World) -> None:
     assert waits == [5, 10, 20, 40, 80, 160, 300, 300]
 
 
-def test_a_probe_in_vain_logs_nothing(world: World) -> None:
+def test_a_probe_in_vain_logs_nothing(world: World, log: LogCapture) -> None:
     refuse(world)
     later(world, 5)
-    with structlog.testing.capture_logs() as captured:
-        probe(world.deps)
-    assert captured == []
+    log.entries.clear()
+    probe(world.deps)
+    assert events(log) == []
 
 
 def test_of_many_processes_one_probes(world: World, other: World) -> None:
@@ -347,12 +358,12 @@ def test_a_forbidden_kind_is_read_again_after_an_hour(world: World) -> None:
     assert forbidden(world.deps, SHOP) == frozenset()
 
 
-def test_a_kind_that_is_forbidden_again_is_not_logged_again(world: World) -> None:
+def test_a_kind_that_is_forbidden_again_is_not_logged_again(world: World, log: LogCapture) -> None:
     judge(world.deps, SHOP, Kind.STOCK, NO_RIGHT)
     later(world, 3600)
-    with structlog.testing.capture_logs() as captured:
-        judge(world.deps, SHOP, Kind.STOCK, NO_RIGHT)
-    assert captured == []
+    log.entries.clear()
+    judge(world.deps, SHOP, Kind.STOCK, NO_RIGHT)
+    assert events(log) == []
     assert forbidden(world.deps, SHOP) == {Kind.STOCK}
 
 
