@@ -81,6 +81,7 @@ class FakeSource:
         self.checks = 0
         self.poison: dict[str, BaseException] = {}
         self.meanwhile: Callable[[], None] = lambda: None
+        self.on_call: Callable[[], None] = lambda: None
         self.asked: list[tuple[str, ...]] = []
         self.not_yet: set[str] = set()
         self.limits: Sequence[Limit] = ()
@@ -187,6 +188,7 @@ class FakeSource:
 
     def _called(self, *what: str, kind: Kind | None = None) -> None:
         self.asked.append(what)
+        self.on_call()
         if self.down is not None:
             raise self.down
         if kind in self.refuses:
