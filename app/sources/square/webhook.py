@@ -96,6 +96,7 @@ class SquareReceiver:
         return Delivery(
             event_id=event.event_id,
             type=event.type,
+            alarm=event.type == "oauth.authorization.revoked",
             changes=changes,
             ignored=not changes,
             occurred_at=moment(event.created_at),
