@@ -159,6 +159,19 @@ def test_many_failures_at_once_cost_one_check(world: World) -> None:
     assert world.source.checks == 1
 
 
+def test_who_fails_while_another_thread_checks_comes_back_later(world: World) -> None:
+    faults: list[Fault] = []
+
+    def check() -> None:
+        world.source.checks += 1
+        if world.source.checks == 1:
+            faults.append(judge(world.deps, SHOP, Kind.PRODUCT, DOWN))
+
+    world.source.check = check  # type: ignore[method-assign]
+    faults.append(judge(world.deps, SHOP, Kind.PRODUCT, DOWN))
+    assert (faults, world.source.checks) == ([Fault.CONNECTION, Fault.ITEM], 1)
+
+
 def test_an_answer_from_before_the_refusal_is_not_believed(world: World) -> None:
     judge(world.deps, SHOP, Kind.PRODUCT, DOWN)  # the check is answered
     later(world, 1)
@@ -314,13 +327,14 @@ def test_no_transaction_is_open_while_the_vendor_is_asked(world: World) -> None:
 
 
 def test_evidence_from_before_the_recovery_changes_nothing(world: World, other: World) -> None:
+    assert paused(other.deps) == frozenset()
     refuse(world)
-    judge(other.deps, SHOP, Kind.PRODUCT, EXPIRED)
+    judge(other.deps, SHOP, Kind.PRODUCT, EXPIRED)  # the other process does not know yet, and checks for itself
     world.source.down = None
     later(world, 2)
     people.check(world.deps, SHOP)
     later(world, 1)
-    judge(other.deps, SHOP, Kind.PRODUCT, EXPIRED)  # by a verdict of three seconds ago
+    judge(other.deps, SHOP, Kind.PRODUCT, EXPIRED)  # by its verdict of three seconds ago
     assert state(world) == "ok"
 
 
@@ -365,6 +379,13 @@ def test_a_kind_that_is_forbidden_again_is_not_logged_again(world: World, log: L
     judge(world.deps, SHOP, Kind.STOCK, NO_RIGHT)
     assert events(log) == []
     assert forbidden(world.deps, SHOP) == {Kind.STOCK}
+
+
+def test_a_read_that_ended_before_the_refusal_allows_nothing(world: World) -> None:
+    before = world.clock()
+    later(world, 1)
+    judge(world.deps, SHOP, Kind.STOCK, NO_RIGHT)
+    assert not world.database.transact(lambda conn: connections.allow(conn, SHOP, Kind.STOCK, before))
 
 
 def test_a_kind_whose_refusal_may_pass_is_read_again_after_half_a_minute(world: World) -> None:
@@ -433,8 +454,10 @@ def test_a_check_by_a_person_finds_a_fault(world: World) -> None:
     assert (checked.answers, checked.said, checked.now.state) == (False, str(EXPIRED), "refused")
 
 
-def test_a_check_leaves_a_persons_pause(world: World) -> None:
+@pytest.mark.parametrize("down", [None, EXPIRED])
+def test_a_check_leaves_a_persons_pause(world: World, down: Exception | None) -> None:
     people.pause(world.deps, SHOP)
+    world.source.down = down
     assert people.check(world.deps, SHOP).now.state == "paused"
 
 
