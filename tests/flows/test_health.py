@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 
+import httpx
 import pytest
 import structlog
 from structlog.testing import LogCapture
@@ -25,6 +26,7 @@ from app.errors import (
 from app.flows import connections as people
 from app.flows.health import Fault, blocked, doubt, forbidden, judge, paused, readable
 from app.flows.probes import probe
+from app.sources import exchanges
 from app.stores import connections
 from app.stores.connections import StateRow
 from app.stores.engine import Database, open_database
@@ -151,6 +153,21 @@ def test_a_source_without_a_check_is_believed_when_it_says_refused(database: Dat
 def test_a_source_without_a_check_has_failing_items_only(database: Database) -> None:
     world = World(database, Uncheckable())
     assert judge(world.deps, SHOP, Kind.PRODUCT, DOWN) is Fault.ITEM
+
+
+def test_a_bug_in_the_check_is_no_items_fault(world: World) -> None:
+    world.source.check_failures.append(KeyError("locations"))
+    assert judge(world.deps, SHOP, Kind.PRODUCT, DOWN) is Fault.ITEM
+
+
+def test_a_check_is_not_taken_for_the_exchange_that_failed(world: World) -> None:
+    world.source.check = lambda: exchanges.asked(httpx.Request("GET", "https://shop.example/check"))  # type: ignore
+    with exchanges.watched():
+        exchanges.asked(httpx.Request("GET", "https://shop.example/item"))
+        judge(world.deps, SHOP, Kind.PRODUCT, DOWN)
+        told = exchanges.told()
+    assert told is not None
+    assert told["url"] == "https://shop.example/item"
 
 
 def test_many_failures_at_once_cost_one_check(world: World) -> None:
