@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, select
 
-from app.domain import Absent, Kind, Listing, Record, Scope, StockCount, key_of, micros
+from app.domain import Absent, Kind, Listing, Record, Scope, StockCount, micros
 from app.stores import bulk, catalog
 from app.stores.engine import Database
 from app.stores.tables import CATALOG
