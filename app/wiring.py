@@ -118,6 +118,7 @@ def build(settings: Settings, role: str, *, queue: Queue | None = None) -> Deps:
         public_url=settings.public_url,
         now=clock.now,
         host=clock,
+        credentials=settings.credentials(),
     )
 
 

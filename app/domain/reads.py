@@ -74,6 +74,8 @@ class Delivery(msgspec.Struct, frozen=True):
 
     ``set_aside`` says that an authentic delivery is not ours to follow: it is about another merchant's account
     (``FOREIGN``) or a vendor's test event (``TEST``). Like an ignored one it is recorded and never owed.
+
+    ``alarm`` says that the connection may not work any more (the vendor took our access away): it is checked at once.
     """
 
     event_id: str
@@ -82,6 +84,7 @@ class Delivery(msgspec.Struct, frozen=True):
     ignored: bool = False
     occurred_at: datetime | None = None
     set_aside: Verdict | None = None
+    alarm: bool = False
 
     @property
     def verdict(self) -> Verdict:

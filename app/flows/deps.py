@@ -57,7 +57,8 @@ class Deps:
     ``who`` is on whose behalf they are used: the audit log names it, and answers are limited to what it may see.
     ``mail`` sends a subject and a plain text to the people in charge (raises ``Unavailable``), ``public_url`` is where
     they find the pages. ``now`` is the database's clock, and ``host`` tells how far this machine is from it. ``redact``
-    takes every secret we know out of a text before it is stored, logged or shown.
+    takes every secret we know out of a text before it is stored, logged or shown. ``credentials`` has a one-way digest
+    of each connection's options: another digest means that somebody changed them.
     """
 
     database: Database
@@ -72,6 +73,7 @@ class Deps:
     mail: Callable[[str, str], None] | None = None
     public_url: str | None = None
     host: HostClock | None = None
+    credentials: Mapping[str, str] = field(default_factory=dict)
 
 
 def source_of(deps: Deps, connection: str) -> Source:

@@ -103,6 +103,7 @@ class SquareReceiver:
         return Delivery(
             event_id=event.event_id,
             type=event.type,
+            alarm=event.type == "oauth.authorization.revoked",
             changes=changes,
             ignored=not changes and aside is None,
             occurred_at=moment(event.created_at),
