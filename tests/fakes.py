@@ -73,6 +73,7 @@ class FakeSource:
         self.failures: deque[BaseException] = deque()
         self.poison: dict[str, BaseException] = {}
         self.meanwhile: Callable[[], None] = lambda: None
+        self.on_call: Callable[[], None] = lambda: None
         self.asked: list[tuple[str, ...]] = []
         self.not_yet: set[str] = set()
         self.limits: Sequence[Limit] = ()
@@ -172,6 +173,7 @@ class FakeSource:
 
     def _called(self, *what: str) -> None:
         self.asked.append(what)
+        self.on_call()
         if self.failures:
             raise self.failures.popleft()
 

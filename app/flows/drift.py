@@ -13,9 +13,9 @@ from app.flows.absorb import Absorbed
 from app.flows.bad_records import MOST_NOTED, Failure
 from app.flows.deps import Deps
 from app.rules.drift import DriftCause, Traces, cause_of
-from app.rules.versions import FUTURE
 from app.stores import bulk, drift, traces
 from app.stores.bulk import Diff
+from app.stores.catalog_sql import horizon
 from app.stores.drift import DriftRow
 from app.stores.traces import Heard
 
@@ -54,7 +54,7 @@ def _of_records(
 ) -> Iterator[DriftRow]:
     old = bulk.old_values(deps.database, connection, kind, [key_of(record) for record in records])
     heard = _heard(deps, connection, kind, {name for record in records for name in _names(record)})
-    future = deps.now() + FUTURE  # a row dated beyond it was written by a wrong clock
+    future = horizon(deps.now())  # a row dated beyond it was written by a wrong clock
     for record in records:
         before = old.get(key_of(record))
         if before is not None and read_at <= before["read_at"] <= future:

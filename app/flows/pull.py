@@ -132,7 +132,7 @@ def _read_delta(deps: Deps, source: Source, connection: str, kind: Kind, since: 
 
     def apply(records: Sequence[Record]) -> None:
         def work(conn: Connection) -> None:
-            applied = catalog.apply(conn, connection, records, read_at=began, now=deps.now())
+            applied = catalog.apply(conn, connection, records, read_at=began, now=deps.now(), tell_refused=True)
             owe_refused(deps, conn, connection, records, applied)
 
         deps.database.transact(work)
@@ -178,9 +178,10 @@ def owe_refused(
     deps: Deps, conn: Connection, connection: str, records: Sequence[Record], applied: Applied
 ) -> list[ItemKey]:
     """Owe a fresh look at what a tombstone or a later read refused: which of the two is the truth, only that tells."""
-    refused = set(getattr(applied, "refused", ()))
-    doubtful = [record for record in records if key_of(record) in refused] if refused else []
-    changes = {Change(KINDS[type(record)], item_of(record)) for record in doubtful}
+    if not applied.refused:
+        return []
+    refused = {key for _, key in applied.refused}
+    changes = {Change(KINDS[type(record)], item_of(record)) for record in records if key_of(record) in refused}
     ordered = sorted(changes, key=lambda change: (change.kind, change.external_id))
     return owed.remember(conn, connection, ordered, Cause.LOOKUP, deps.now())
 

@@ -9,12 +9,11 @@ from functools import partial
 import msgspec
 from sqlalchemy import Connection
 
-from app.domain import Answer, Kind, Record, Ref, Strategy, batches
+from app.domain import KINDS, Answer, BadRecord, Kind, Ref, Strategy, batches, key_of
 from app.errors import AuthRejected, DatabaseFault, Permanent
 from app.flows.bad_records import Failure, isolated, sure_scopes, tell, unread, unstorable
 from app.flows.course import Course, Stopped
-from app.flows.fetching import close
-from app.flows.pull import owe_refused
+from app.flows.fetching import bring
 from app.flows.read_pages import note_failures
 from app.flows.rehearse import Effects, rehearse
 from app.flows.steady import tried
@@ -107,9 +106,28 @@ def _write_down(course: Course, refs: Sequence[Ref], answer: Answer, began: date
     """Bring an answer into the catalog; records that cannot be stored are noted, and the others are written."""
     failures = [unread(bad) for bad in answer.failed]
     sure = msgspec.structs.replace(answer, covers=sure_scopes(answer))
-    write = partial(_rehearse if course.options.dry_run else _apply, course, refs[0].kind, sure, began)
-    isolated(answer.records, write, lambda record, error: failures.append(unstorable(record, error)), (Stopped,))
+    write = partial(_rehearse if course.options.dry_run else _apply, course, refs[0].kind, began)
+    try:
+        write(sure)
+    except (Stopped, DatabaseFault):
+        raise
+    except Exception:
+        failures += _one_by_one(sure, write)
     _done(course, refs, failures, _readable(refs, answer))
+
+
+def _one_by_one(answer: Answer, write: Callable[[Answer], None]) -> list[Failure]:
+    """Write the records of an answer that can be stored, and then what it says is gone; returns the others."""
+    failures: list[Failure] = []
+    isolated(
+        answer.records,
+        lambda some: write(Answer(records=some)),
+        lambda record, error: failures.append(unstorable(record, error)),
+        (Stopped,),
+    )
+    shown = [BadRecord(KINDS[type(record)], key_of(record)[0], "") for record in answer.records]
+    write(Answer(gone=answer.gone, covers=answer.covers, failed=[*answer.failed, *shown]))
+    return failures
 
 
 def _done(course: Course, refs: Sequence[Ref], failures: Sequence[Failure], readable: Sequence[str] = ()) -> None:
@@ -129,26 +147,20 @@ def _done(course: Course, refs: Sequence[Ref], failures: Sequence[Failure], read
     course.go_on()
 
 
-def _apply(course: Course, kind: Kind, answer: Answer, began: datetime, records: Sequence[Record]) -> None:
-    course.commit(lambda conn: _count(course, kind, *_write(course, conn, answer, began, records)))
+def _apply(course: Course, kind: Kind, began: datetime, answer: Answer) -> None:
+    course.commit(lambda conn: _count(course, kind, *_write(course, conn, answer, began)))
 
 
-def _write(
-    course: Course, conn: Connection, answer: Answer, began: datetime, records: Sequence[Record]
-) -> tuple[Effects, Applied]:
-    """Write some records of an answer, and close what the whole answer says is gone."""
-    now = course.deps.now()
-    applied = catalog.apply(conn, course.connection, records, read_at=began, now=now)
-    owe_refused(course.deps, conn, course.connection, records, applied)
-    closed = close(conn, course.connection, answer, began, now)
-    return Effects(records, set(applied.written), closed, answer.gone), applied
+def _write(course: Course, conn: Connection, answer: Answer, began: datetime) -> tuple[Effects, Applied]:
+    applied, closed = bring(conn, course.connection, answer, began, course.deps.now())
+    return Effects(answer.records, set(applied.written), closed, answer.gone), applied
 
 
-def _rehearse(course: Course, kind: Kind, answer: Answer, began: datetime, records: Sequence[Record]) -> None:
+def _rehearse(course: Course, kind: Kind, began: datetime, answer: Answer) -> None:
     done: list[tuple[Effects, Applied]] = []
 
     def work(conn: Connection) -> Effects:
-        done.append(_write(course, conn, answer, began, records))
+        done.append(_write(course, conn, answer, began))
         return done[-1][0]
 
     rows = rehearse(course.deps, course.connection, work)

@@ -107,7 +107,7 @@ def _rehearse(course: Course, kind: Kind, records: Sequence[Record], *, began: d
 
 
 def _write(course: Course, conn: Connection, records: Sequence[Record], began: datetime) -> Applied:
-    return catalog.apply(conn, course.connection, records, read_at=began, now=course.deps.now())
+    return catalog.apply(conn, course.connection, records, read_at=began, now=course.deps.now(), tell_refused=True)
 
 
 def _count(course: Course, kind: Kind, records: Sequence[Record], applied: Applied) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -28,6 +26,7 @@ from app.flows.leases import LEASE, LeaseKeeper
 from app.flows.read_full import read_full
 from app.flows.read_items import read_items
 from app.flows.read_pages import read_pages
+from app.flows.sync_item import blameless
 from app.flows.validate import validate
 from app.rules.lanes import Lane, lane
 from app.rules.retry import MAX_KILLS
@@ -82,19 +81,7 @@ def _start(deps: Deps, run_id: int, token: str) -> dict[str, Any] | None:
         found = runs.get(conn, run_id)
     if found is None or health.blocked(deps, found["connection"]):
         return None
-    return deps.database.transact(
-        lambda conn: runs.start(conn, run_id, token, LEASE, deps.now(), blameless_since(deps))
-    )
-
-
-def blameless_since(deps: Deps) -> tuple[datetime, datetime] | None:
-    """Between which moments leases ran out because the database was in trouble, not because their workers died."""
-    trouble = deps.database.trouble()
-    if trouble is None:
-        return None
-    now, monotonic = deps.now(), time.monotonic()
-    began, ended = (now - timedelta(seconds=monotonic - moment) for moment in trouble)
-    return began, ended + timedelta(seconds=LEASE)
+    return deps.database.transact(lambda conn: runs.start(conn, run_id, token, LEASE, deps.now(), blameless(deps)))
 
 
 def _reason(error: Exception) -> str:

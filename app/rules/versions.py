@@ -1,13 +1,11 @@
-"""Versions and moments from the future: they come from a wrong clock, so they protect no row from the truth."""
+"""Versions that cannot be: a record dated in the future must not hold off the truth that comes after it."""
 
 from __future__ import annotations
 
-from datetime import timedelta
-
-FUTURE = timedelta(seconds=5)
-"""Two right clocks may differ by so much: what lies further ahead of our own is a wrong clock's."""
+AHEAD = 60_000_000
+"""Microseconds that a source's clock may be ahead of the database's: what is dated later is dated wrongly."""
 
 
-def settled_version(version: int, now_micros: int) -> int:
-    """The version to store: a version beyond now (microseconds since 1970) becomes now, so that it freezes nothing."""
-    return min(version, now_micros)
+def settled_version(version: int, now: int) -> int:
+    """A record's version as it is kept: its own, or ``now`` (both microseconds since 1970) where it lies in the future."""
+    return version if version <= now + AHEAD else now

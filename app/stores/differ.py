@@ -113,8 +113,8 @@ class Differ:
             for record in records:
                 digest = row_hash(record)
                 key = text_of(record)
-                if record.version > now:
-                    record = msgspec.structs.replace(record, version=settled_version(record.version, now))
+                if record.version > now and record.version != (version := settled_version(record.version, now)):
+                    record = msgspec.structs.replace(record, version=version)
                 at = index.get(key)
                 if at is None:
                     self._create(key, record, digest)
@@ -193,7 +193,7 @@ class Differ:
         if digest == self._hashes[at]:
             worth_a_write = ahead > 0 and record.version < self._own_time
             self._put(at, key, _TOUCHED if worth_a_write else _SAME, record, digest)
-        elif not self._is_fenced(at) and (ahead > 0 or (ahead == 0 and not flags & sql.NEWER_FLAG)):
+        elif self._is_newer(at, ahead):
             self._put(at, key, _CHANGED, record, digest)
         elif record.deleted and flags & sql.DELETED_FLAG:
             self._seen[at] = _SAME
@@ -202,11 +202,13 @@ class Differ:
             self._passed[key] = record
         self._note_gone(key, record)
 
-    def _is_fenced(self, at: int) -> bool:
-        """Whether our row is a tombstone that was concluded (its hash is 0) since this read began."""
-        flags = self._flags[at]
-        later = flags & (sql.NEWER_FLAG | sql.SAME_TIME_FLAG)
-        return bool(flags & sql.DELETED_FLAG and later and self._hashes[at] == 0)
+    def _is_newer(self, at: int, ahead: int) -> bool:
+        """Whether a record goes over our row. A tombstone that we concluded ourselves (its hash is 0) gives way to every
+        read that began no earlier, whatever its version, and to no other."""
+        read_later = bool(self._flags[at] & sql.NEWER_FLAG)
+        if self._flags[at] & sql.DELETED_FLAG and self._hashes[at] == 0:
+            return not read_later
+        return ahead > 0 or (ahead == 0 and not read_later)
 
     def _see_again(self, at: int, key: str, record: Record, digest: int) -> None:
         """A key for the second time, as a page that shifted under the read shows it."""
@@ -253,7 +255,7 @@ class Differ:
         dialect = self._database.dialect
         statement = sql.live_keys(self._kind, scope.field, scope.absent, dialect, ties=False)
         # Of any time: which of them were read later the flags say already.
-        values = (self._connection, _NO_CLOCK, sql.bound_list(dialect, [str(scope.value)]))
+        values = (self._connection, _NO_CLOCK, _NO_CLOCK, sql.bound_list(dialect, [str(scope.value)]))
         return self._keys(statement, values)
 
     def _items_of(self, external_ids: Collection[str]) -> set[str]:

@@ -16,6 +16,7 @@ from sqlmodel import SQLModel
 from app.domain import Kind, Options, Strategy
 from app.stores import tables
 from app.stores.drift import DRY_RUN
+from app.stores.owed import NEVER
 from app.stores.statements import Statement
 
 _RUNS = SQLModel.metadata.tables[str(tables.Run.__tablename__)]
@@ -88,7 +89,7 @@ _START = Statement(
     """
     UPDATE runs SET status = 'running', token = :token, lease_until = :until, hinted_at = NULL,
            started_at = coalesce(started_at, :now), kills = kills + CASE
-               WHEN status = 'running' AND NOT (lease_until >= :since AND lease_until <= :until_then) THEN 1 ELSE 0 END
+               WHEN status = 'running' AND lease_until < :since THEN 1 ELSE 0 END
     WHERE id = :id AND (status = 'idle' OR (status = 'running' AND lease_until <= :now))
     RETURNING id
     """
@@ -138,17 +139,15 @@ def start(
     token: str,
     lease: float,
     now: datetime,
-    blameless: tuple[datetime, datetime] | None = None,
+    blameless: datetime = NEVER,
 ) -> dict[str, Any] | None:
     """Lease an idle run for ``lease`` seconds, or take over one whose lease expired (a ``kill``).
 
-    A lease that expired in the ``blameless`` time, when the database could not be reached to renew it, is no kill.
+    A lease that ran out since ``blameless``, when the database could not be reached to renew it, is no kill.
     Returns the run, or ``None`` when it is over or somebody else's.
     """
-    since, then = blameless or (now + timedelta(days=1), now)
     leased = {"id": run_id, "token": token, "until": now + timedelta(seconds=lease), "now": now}
-    leased |= {"since": since, "until_then": then}
-    return get(conn, run_id) if _START.run(conn, leased) else None
+    return get(conn, run_id) if _START.run(conn, {**leased, "since": blameless}) else None
 
 
 def heartbeat(conn: Connection, run_id: int, token: str, until: datetime) -> bool:
