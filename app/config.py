@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
@@ -105,6 +107,10 @@ class Settings(BaseSettings):
                     found |= {part.strip() for part in value.split(",")} | {value}
         return found
 
+    def credentials(self) -> dict[str, str]:
+        """Slug to a one-way digest of the connection's options, 16 hexadecimal digits: it changes with any of them."""
+        return {slug: _digest(slug, source, options) for slug, (source, options) in self.accounts().items()}
+
     def check_doors(self) -> None:
         """Raise ``BadConfiguration`` when the web process would let in everybody who can reach it over a network."""
         if self.auth == "off" and not _is_loopback(self.host):
@@ -131,6 +137,11 @@ def load() -> Settings:
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
         raise BadConfiguration(f"settings: {wrong}") from None
+
+
+def _digest(slug: str, source: str, options: dict[str, str]) -> str:
+    told = json.dumps([source, sorted(options.items())]).encode()
+    return hashlib.blake2b(told, digest_size=8, key=slug.encode()[:64], person=b"tallyhook").hexdigest()
 
 
 def _is_loopback(host: str) -> bool:

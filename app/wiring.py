@@ -108,6 +108,7 @@ def build(settings: Settings, role: str, *, queue: Queue | None = None) -> Deps:
         redact=redactor(settings.secrets()),
         mail=_mail(settings),
         public_url=settings.public_url,
+        credentials=settings.credentials(),
     )
 
 

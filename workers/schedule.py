@@ -12,9 +12,10 @@ import structlog
 
 from app import wiring
 from app.config import Settings
-from app.flows import alerts, unheard
+from app.flows import alerts, connection_alerts, unheard
 from app.flows.beat import beat
 from app.flows.deps import Deps
+from app.flows.probes import probe_aside
 from app.flows.request_run import check_stuck
 from app.flows.retention import prune
 from app.flows.sweep import sweep
@@ -28,6 +29,8 @@ Round = tuple[float, Callable[[Deps], object]]
 ROUNDS: Mapping[str, Round] = {
     "gaps": (20.0, unheard.watch),
     "alerts": (30.0, alerts.watch),
+    "connections": (5.0, connection_alerts.watch_connections),
+    "probes": (1.0, probe_aside),
     "subscriptions": (900.0, alerts.check_subscriptions),
     "mail": (5.0, alerts.tell),
 }

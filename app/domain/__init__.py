@@ -24,7 +24,19 @@ from app.domain.records import (
 )
 from app.domain.runs import OPTION_NAMES, STATUS_SPELLINGS, Options, Status, Strategy, options_of, status_of
 from app.domain.values import batches, micros, quantity, to_json
-from app.domain.words import SKU_PREFIX, WHOLE, Absent, Cause, Change, ItemKey, Kind, Ref, Scope, Verdict
+from app.domain.words import (
+    SKU_PREFIX,
+    WHOLE,
+    Absent,
+    Cause,
+    Change,
+    ConnectionState,
+    ItemKey,
+    Kind,
+    Ref,
+    Scope,
+    Verdict,
+)
 
 __all__ = [
     "KINDS",
@@ -43,6 +55,7 @@ __all__ = [
     "Category",
     "Cause",
     "Change",
+    "ConnectionState",
     "Delivery",
     "ItemKey",
     "Kind",

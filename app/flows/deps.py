@@ -47,6 +47,7 @@ class Deps:
     ``who`` is on whose behalf they are used: the audit log names it, and answers are limited to what it may see.
     ``mail`` sends a subject and a plain text to the people in charge (raises ``Unavailable``), ``public_url`` is where
     they find the pages. ``redact`` takes every secret we know out of a text before it is stored, logged or shown.
+    ``credentials`` has a one-way digest of each connection's options: another digest means that somebody changed them.
     """
 
     database: Database
@@ -60,6 +61,7 @@ class Deps:
     redact: Callable[[str], str] = str
     mail: Callable[[str, str], None] | None = None
     public_url: str | None = None
+    credentials: Mapping[str, str] = field(default_factory=dict)
 
 
 def source_of(deps: Deps, connection: str) -> Source:

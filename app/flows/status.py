@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from app.flows.connections import list_connections
 from app.flows.deps import Deps
 from app.stores import beats, catalog, dead_letters, holds, inbox, owed, runs, watermarks
 from app.stores.engine import DATABASE_ERRORS
@@ -14,11 +15,16 @@ ALIVE = timedelta(seconds=30)
 
 
 def overview(deps: Deps) -> dict[str, Any]:
-    """Per connection: rows by kind, owed items, last event, last run; and, for who sees all, what waits for a person."""
+    """Per connection: its state, rows by kind, owed items, last event, last run; and, for who sees all, what waits for a
+    person."""
+    states = {view.connection: view for view in list_connections(deps)}
     with deps.database.read() as conn:
         connections = {
             slug: {
                 "source": source.name,
+                "state": states[slug].state,
+                "reason": states[slug].reason,
+                "forbidden": [one.kind for one in states[slug].forbidden],
                 "webhooks": source.receiver is not None,
                 "rows": {kind: live for kind, (live, _) in catalog.counts(conn, slug).items()},
                 "owed": owed.count(conn, slug),

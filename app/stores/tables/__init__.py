@@ -12,6 +12,7 @@ from app.stores.tables.catalog import (
     StockRow,
     VendorRow,
 )
+from app.stores.tables.connections import ConnectionRow
 from app.stores.tables.replays import Replay, ReplayItem
 from app.stores.tables.runs import Beat, BudgetUse, Drift, FailedItem, Hold, Run, RunPage, Schedule, Watermark
 from app.stores.tables.watch import Alert, Gap
@@ -27,6 +28,7 @@ __all__ = [
     "Beat",
     "BudgetUse",
     "CategoryRow",
+    "ConnectionRow",
     "DeadLetter",
     "Drift",
     "FailedItem",
