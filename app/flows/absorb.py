@@ -10,6 +10,7 @@ from typing import Protocol
 import structlog
 
 from app.domain import Absent, Change, Kind, Page, Scope, micros
+from app.errors import Transient, Unavailable
 from app.flows.bad_records import Failure, healing, unread, unstorable
 from app.flows.deps import Deps
 from app.rules.guard import RUN, Impact, implausible
@@ -140,12 +141,13 @@ def look(
 ) -> tuple[Absorbed, Scope | None]:
     """What a read comes to, nothing written yet, and what it speaks for. A read that lost its place begins anew, with
     a beginning of its own: what it showed before is older than what it reports on."""
-    for _ in range(BEGUN_AT_MOST - 1):
+    for _ in range(BEGUN_AT_MOST):
         try:
             return _look(deps, connection, kind, read, began())
         except ReadAnew as lost:
-            log.warning("read_anew", connection=connection, kind=kind, error=str(lost.__cause__ or lost))
-    return _look(deps, connection, kind, read, began())
+            cause = lost.__cause__
+            log.warning("read_anew", connection=connection, kind=kind, error=str(cause))
+    raise cause if isinstance(cause, Transient) else Unavailable(f"the read lost its place again and again: {cause}")
 
 
 def _look(
