@@ -15,7 +15,7 @@ from app.flows.deps import Deps
 from app.rules.retry import wait_for_item, wait_for_version
 from app.sources import exchanges
 from app.sources.base import Source
-from app.stores import catalog, owed
+from app.stores import catalog, failed_items, owed
 from app.stores.catalog import Applied, Key, Read
 from app.stores.owed import Claim
 
@@ -108,6 +108,8 @@ def _commit(deps: Deps, conn: Connection, fetched: Sequence[Fetched]) -> Committ
         outcomes += [(claim, waiting.pop(claim.key, outcome)) for claim, outcome in found]
         outcomes += [(claim, waiting[claim.key]) for claim in one.not_yet() if claim.key in waiting]
     settled = [(claim, outcome) for claim, outcome in outcomes if outcome != _WAITS]
+    readable = [one.refs[claim.key.external_id].external_id for one in standing for claim, _ in one.outcomes(set())]
+    failed_items.resolve(conn, connection, fetched[0].claims[0].key.kind, readable, now)
     return Committed(owed.settle(conn, settled, now), [bad for one in standing for bad in one.failed()])
 
 

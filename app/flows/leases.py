@@ -159,7 +159,8 @@ class LeaseKeeper:
         try:
             with self.database.begin() as conn:
                 work(conn)
-        except DATABASE_ERRORS as error:  # the next round tries again; a lost lease costs a second fetch, no data
+        except DATABASE_ERRORS as error:
+            # the next round tries again; a lost lease costs a second fetch, no data
             log.warning("leases_not_touched", error=f"{type(error).__name__}: {error}")
             return False
         return True

@@ -13,7 +13,7 @@ from app.flows.bury import bury
 from app.flows.leases import LEASE, LeaseKeeper
 from app.flows.sync_item import sync_item
 from app.rules.retry import ITEM_ASKS, VERSION_ASKS
-from app.stores import catalog, owed
+from app.stores import catalog, failed_items, owed
 from app.stores.engine import Database
 from app.stores.owed import Claim
 from tests.fakes import SHOP, FakeSource, World, listing
@@ -352,3 +352,38 @@ def test_an_item_that_the_source_announced_and_never_shows_is_settled_without_a_
         sync_and_bury(world)
         world.clock.pass_(600)
     assert (is_owed(world), outcomes(world), all_letters(world.database)) == (False, [("gone", 1)], [])
+
+
+# --- records that could not be read, and heal ---
+
+
+def test_an_item_that_failed_in_a_run_heals_when_it_is_fetched_well(world: World) -> None:
+    with world.database.begin() as conn:
+        failed_items.record(conn, 1, SHOP, Ref(Kind.PRODUCT, "A"), category="mapping", error=WRONG, now=world.clock())
+    world.source.put(listing("A"))
+    owe(world)
+    sync(world)
+    with world.database.read() as conn:
+        assert failed_items.open_refs(conn, SHOP) == []
+
+
+def test_a_bad_record_of_a_batch_harms_only_itself(database: Database) -> None:
+    world = World(database, FakeSource(batch=10))
+    world.source.put(listing("A"), listing("B"))
+    world.source.unreadable["A"] = "product A: price is 'x', expected a number"
+    owe(world, "A", "B")
+    with pytest.raises(Unmappable, match="price is 'x'"):
+        sync(world)
+    assert (is_live(world, "B"), is_live(world, "A")) == (True, False)
+
+
+def test_a_bad_record_of_the_batch_is_not_taken_for_deleted(database: Database) -> None:
+    world = World(database, FakeSource(batch=10))
+    world.source.put(listing("A"))
+    owe(world)
+    sync(world)
+    world.source.unreadable["A"] = "product A: price is 'x', expected a number"
+    owe(world)
+    with pytest.raises(Unmappable):
+        sync(world)
+    assert is_live(world)
