@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import app
-from app.cli.embedded import await_port, free_port
+from app.local.embedded import await_port, free_port
 
 KEY = "canary-webhook-key-5521"
 ACCESS = "canary-access-token-7734"

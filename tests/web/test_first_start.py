@@ -11,10 +11,10 @@ from threading import Barrier
 
 import pytest
 
-from app.cli.embedded import await_port, free_port
 from app.config import Settings
 from app.errors import BadConfiguration
 from app.flows.access import first_token
+from app.local.embedded import await_port, free_port
 from app.stores.engine import Database
 from tests.fakes import World
 

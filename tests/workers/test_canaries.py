@@ -22,8 +22,8 @@ import pytest
 from sqlalchemy import select, text
 from sqlmodel import SQLModel
 
-from app.cli.embedded import await_port, free_port
 from app.domain import Cause, Change, Kind
+from app.local.embedded import await_port, free_port
 from app.rules.redaction import REMOVED
 from app.stores import owed
 from app.stores.engine import Database, open_database

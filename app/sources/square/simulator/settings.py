@@ -39,6 +39,10 @@ class Faults(msgspec.Struct, forbid_unknown_fields=True):
     retry_after: float = 0.0  # seconds announced with a 429; 0 for no header, as Square does
     delete_seconds: float = 0.0  # how long one catalog delete blocks the next (429)
     expired_token: bool = False  # 401 for every call
+    forbidden: str = ""  # this kind of record may not be read: 403, the token lacks a permission
+    bad_records: float = (
+        0.0  # a record has one field that cannot be read, the same one as long as this is switched on
+    )
     events_enabled: bool = False  # Events API
     # the next n answers are
     next_429: int = 0
