@@ -19,7 +19,7 @@ from app.stores import owed
 from app.stores.engine import Database
 from tests.fakes import SHOP
 
-SOON = 10.0  # seconds a test waits for what takes milliseconds
+SOON = 60.0  # seconds a test waits for what takes milliseconds
 
 
 class Renewal:
