@@ -151,7 +151,7 @@ MISCHIEF: Mapping[str, Mischief] = {
     "deploy": Mischief(_deployed, (0.0, 0.0)),
     "run": Mischief(_reconciled, (0.0, 0.0)),
     "rough": Mischief(_faulty(next_429=3, next_html=2, next_truncated=2), (5.0, 10.0), often=2),
-    "database": Mischief(_harmed, (3.0, 13.0), often=2),
+    "database": Mischief(_harmed, (3.0, 15.0), often=3),
     "hang": Mischief(_faulty(latency=HANGS), (10.0, 20.0)),
     "expired": Mischief(_faulty(expired_token=True), (5.0, 12.0)),
     "forbidden": Mischief(_forbidden, (5.0, 12.0)),
