@@ -39,7 +39,8 @@ class OwedItem(SQLModel, table=True):
 
     ``rev`` counts the changes seen; a worker notes it before it fetches and settles only up to it. ``token`` and
     ``lease_until`` say who works on it; a lease that expired without being given back counts as one of ``kills``.
-    ``next_at`` is when it may be tried (again), ``hinted_at`` when a message was last sent for it.
+    ``next_at`` is when it may be tried (again), ``hinted_at`` when a message was last sent for it. ``asks`` counts how often
+    the source was asked and did not show ``version``, the newest one that a hint named.
     """
 
     __tablename__ = "owed_items"
@@ -55,6 +56,7 @@ class OwedItem(SQLModel, table=True):
     hinted_at: datetime | None = moment(default=None)
     attempts: int = 0
     kills: int = 0
+    asks: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     token: str | None = None
     lease_until: datetime | None = moment(default=None)
 
