@@ -159,10 +159,7 @@ class LeaseKeeper:
         try:
             with self.database.begin() as conn:
                 work(conn)
-        except (
-            DatabaseFault,
-            *DATABASE_ERRORS,
-        ) as error:
+        except DATABASE_ERRORS as error:
             # the next round tries again; a lost lease costs a second fetch, no data
             log.warning("leases_not_touched", error=f"{type(error).__name__}: {error}")
             return False
