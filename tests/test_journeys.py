@@ -83,4 +83,4 @@ def _pending(stack: Stack) -> int:
 
 def _traffic(stack: Stack) -> object:
     """What changes as long as deliveries arrive and are worked off."""
-    return owed(stack), [one.status()["webhooks"] for one in stack.simulated.values()]
+    return owed(stack), [one.status()["webhooks"]["pending"] for one in stack.simulated.values()]

@@ -215,14 +215,15 @@ class Round:
 
     def _is_quiet(self) -> bool:
         self._supervise()
-        owed, webhooks = self._traffic()
-        return not owed and not any(one["pending"] for one in webhooks)
+        owed, pending = self._traffic()
+        return not owed and not any(pending)
 
-    def _traffic(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    def _traffic(self) -> tuple[list[dict[str, Any]], list[int]]:
+        """What is owed, and how many deliveries each vendor has under way."""
         owed = self.scene.stack.sql(
             "SELECT connection, kind, external_id, attempts, kills, next_at, lease_until FROM owed_items ORDER BY 1, 2, 3"
         )
-        return owed, [vendor.status()["webhooks"] for vendor in self._vendors()]
+        return owed, [int(vendor.status()["webhooks"]["pending"]) for vendor in self._vendors()]
 
     def _runs(self) -> list[dict[str, Any]]:
         return self.scene.stack.sql(
