@@ -29,7 +29,8 @@ RECOVERY = 10.0
 class Scene:
     """Where mischief happens. ``processes`` are the names of our own processes: web, workers, clock.
 
-    ``down`` are those that mischief has taken down, ``harmed_until`` is when (monotonic) the database was last harmed.
+    ``down`` are those that mischief has taken down, ``harmed_until`` is when (monotonic) the database was last harmed,
+    ``findings`` is what was seen to be wrong on the way.
     """
 
     stack: Stack
@@ -37,6 +38,7 @@ class Scene:
     processes: tuple[str, ...]
     dice: Random
     down: set[str] = field(default_factory=set)
+    findings: list[str] = field(default_factory=list)
     harmed_until: float = -math.inf
 
     def vendor(self) -> Simulated:
@@ -83,8 +85,8 @@ def _paused(scene: Scene) -> Iterator[str]:
 
 @contextmanager
 def _deployed(scene: Scene) -> Iterator[str]:
-    for name in scene.stack.end(*scene.processes):
-        raise DidNotEnd(f"{name} had to be killed: it did not end after SIGTERM")
+    killed = scene.stack.end(*scene.processes)
+    scene.findings += [f"{name} had to be killed: it did not end after SIGTERM" for name in killed]
     for name in scene.processes:
         scene.stack.restart(name)
     yield "a deploy: everything ended and started again"
@@ -136,10 +138,6 @@ def _harmed(scene: Scene) -> Iterator[str]:
     with scene.database.harms[name]():
         yield name
     scene.harmed_until = time.monotonic()
-
-
-class DidNotEnd(Exception):
-    """A process did not end when it was told to."""
 
 
 PAST_LEASE = (LEASE + 2, LEASE + 4)

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from app.prove import databases
 from app.prove.databases import ProvingDatabase
-from app.prove.mischief import MISCHIEF, WEBHOOKS, DidNotEnd, Scene
+from app.prove.mischief import MISCHIEF, WEBHOOKS, Scene
 from app.prove.stack import Simulated, Stack, eventually, running
 from app.prove.truth import differences, lost
 
@@ -109,7 +109,7 @@ def _round(kind: str, seed: int, tell: Tell, without: frozenset[str]) -> list[st
     with _database(kind, folder) as database, _installation(database, folder, seed) as stack:
         round_ = Round(Scene(stack, database, PROCESSES, dice), tell)
         round_.play(plan(dice, without))
-        findings = [f"seed {seed} on {database.name}: {finding}" for finding in round_.findings]
+        findings = [f"seed {seed} on {database.name}: {finding}" for finding in round_.scene.findings]
         if findings:
             (folder / "mischief.txt").write_text("\n".join(round_.story))
     for finding in findings:
@@ -141,11 +141,10 @@ def _has_postgresql() -> bool:
 
 @dataclass
 class Round:
-    """One round on a running installation. ``story`` is what happened, ``findings`` what was wrong in the end."""
+    """One round on a running installation. ``story`` is what happened; the scene has the findings."""
 
     scene: Scene
     tell: Tell
-    findings: list[str] = field(default_factory=list)
     story: list[str] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
 
@@ -153,7 +152,7 @@ class Round:
         """From the first load to the comparison."""
         wrong = partial(differences, self.scene.stack)
         if not eventually(lambda: self._is_loaded() and not wrong(), within=PATIENCE, progress=wrong):
-            self.findings.append(f"the first load does not end: {wrong()[:3]}")
+            self.scene.findings.append(f"the first load does not end: {wrong()[:3]}")
             return
         self._be_wild(events)
         self._calm_down()
@@ -183,10 +182,7 @@ class Round:
 
     def _begin(self, event: Event) -> Lasting:
         end = ExitStack()
-        try:
-            self._note(end.enter_context(MISCHIEF[event.name].begin(self.scene)) + f" ({event.lasts:.0f} s)")
-        except DidNotEnd as error:
-            self.findings.append(str(error))
+        self._note(end.enter_context(MISCHIEF[event.name].begin(self.scene)) + f" ({event.lasts:.0f} s)")
         return Lasting(time.monotonic() - self.began + event.lasts, end)
 
     def _supervise(self) -> None:
@@ -194,7 +190,7 @@ class Round:
         for name in self.scene.ended():
             self._note(f"{name} ended by itself with {self.scene.stack.process(name).returncode}")
             if not self.scene.is_harmed():
-                self.findings.append(self.story[-1])
+                self.scene.findings.append(self.story[-1])
             self.scene.stack.restart(name)
 
     def _calm_down(self) -> None:
@@ -210,7 +206,7 @@ class Round:
     def _wait(self, what: str, check: Callable[[], object], progress: Callable[[], object]) -> bool:
         if eventually(check, within=PATIENCE, progress=progress):
             return True
-        self.findings.append(f"{what}: nothing goes on for {PATIENCE:.0f} s: {progress()}")
+        self.scene.findings.append(f"{what}: nothing goes on for {PATIENCE:.0f} s: {progress()}")
         return False
 
     def _is_quiet(self) -> bool:
@@ -233,10 +229,10 @@ class Round:
     def _compare(self) -> None:
         """What must be true in the end."""
         sql, stack = self.scene.stack.sql, self.scene.stack
-        self.findings += differences(stack)[:MOST]
-        self.findings += lost(stack)[:MOST]
+        self.scene.findings += differences(stack)[:MOST]
+        self.scene.findings += lost(stack)[:MOST]
         for what, query in UNWANTED.items():
-            self.findings += [f"{what}: {dict(row)}" for row in sql(query)[:MOST]]
+            self.scene.findings += [f"{what}: {dict(row)}" for row in sql(query)[:MOST]]
 
     def _switch(self, faults: Mapping[str, float]) -> None:
         for vendor in self._vendors():

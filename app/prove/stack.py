@@ -95,7 +95,8 @@ class Stack:
             if self.process(name).poll() is None:
                 self.signal(name, signal.SIGTERM)
                 self.signal(name, signal.SIGCONT)
-        return [name for name in names if not self._ended(name)]
+        deadline = time.monotonic() + STOP_WITHIN
+        return [name for name in names if not self._ends(name, deadline)]
 
     def stop(self) -> None:
         """End everything."""
@@ -155,10 +156,11 @@ class Stack:
             for log in sorted(self.folder.glob("*.log"))
         )
 
-    def _ended(self, name: str) -> bool:
+    def _ends(self, name: str, deadline: float) -> bool:
+        """Whether it ends by then; killed if not."""
         process = self.process(name)
         with suppress(subprocess.TimeoutExpired):
-            process.wait(STOP_WITHIN)
+            process.wait(max(0.1, deadline - time.monotonic()))
             return True
         process.kill()
         process.wait()
