@@ -97,7 +97,7 @@ def test_two_processes_may_migrate_at_once(empty_url: str) -> None:
         subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
-    outcomes = [process.communicate("\n", timeout=60) for process in processes]
+    outcomes = [process.communicate("\n", timeout=120) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], outcomes
 
 
