@@ -272,7 +272,7 @@ def test_dead_letters_of_one_cause_are_one_alert(world: World) -> None:
     alerts.watch(world.deps)
     die(world, "W", Unmappable("no"))
     alerts.watch(world.deps)
-    assert titles(world) == ["3 dead letters: Unmappable"]
+    assert titles(world) == [f"{SHOP}: 4 dead letters: Unmappable"]
 
 
 # --- mail ---
