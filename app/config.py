@@ -6,13 +6,18 @@ import hashlib
 import json
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.errors import BadConfiguration
+
+
+def _days(default: int, what: str) -> Any:
+    """How long something is kept."""
+    return Field(default=default, ge=0, le=36_500, description=f"days until these are removed: {what}; 0 keeps all")
 
 
 class Settings(BaseSettings):
@@ -74,9 +79,17 @@ class Settings(BaseSettings):
     keep_letters_days: int = Field(
         default=0, ge=0, le=36_500, description="days until dead letters are removed; 0 leaves that to people"
     )
-    keep_inbox_days: int = Field(
-        default=90, ge=0, le=36_500, description="days until inbox events and settlements are removed; 0 keeps all"
-    )
+    keep_done_letters_days: int = _days(365, "letters replayed, discarded, or whose item was brought in since")
+    keep_inbox_days: int = _days(90, "inbox events and settlements")
+    keep_drift_days: int = _days(365, "differences that runs found")
+    keep_runs_days: int = _days(365, "runs, and failed items that were synced since")
+    keep_dry_runs_days: int = _days(14, "dry runs with what they found, and pages of runs that nobody resumed")
+    keep_alerts_days: int = _days(365, "alerts and outages that are over, decided holds, ended replays")
+    keep_figures_days: int = _days(400, "figures by ten minutes")
+    keep_heartbeats_days: int = _days(30, "signs of life of processes long gone")
+    keep_tombstones_days: int = _days(30, "tombstones of ids that we never held")
+    keep_answers_days: int = _days(30, "remembered answers, sessions that are over, call budgets nobody uses")
+    keep_audit_days: int = _days(400, "entries of the audit log, which go into a file")
     sendgrid_api_key: SecretStr | None = Field(
         default=None, description="SendGrid key; without it alerts are not mailed"
     )

@@ -26,8 +26,10 @@ LAYERS = {
     "app.channels": 2,
     "app.flows": 3,
     "app.wiring": 4,
+    "app.local": 4,
     "app.web": 5,
     "app.cli": 5,
+    "app.prove": 5,
     "workers": 5,
 }
 LONGEST_FILE = 320

@@ -23,7 +23,7 @@ from app.domain.records import (
     row_hash,
 )
 from app.domain.runs import OPTION_NAMES, STATUS_SPELLINGS, Options, Status, Strategy, options_of, status_of
-from app.domain.values import batches, micros, quantity, to_json
+from app.domain.values import INT32, INT64, batches, micros, quantity, to_json
 from app.domain.words import (
     SKU_PREFIX,
     WHOLE,
@@ -39,6 +39,8 @@ from app.domain.words import (
 )
 
 __all__ = [
+    "INT32",
+    "INT64",
     "KINDS",
     "ON_HAND",
     "ON_ORDER",

@@ -197,6 +197,7 @@ def judge(deps: Deps, diff: Diff, scope: Scope | None, deeds: Collection[str]) -
     zero = scope is not None and scope.absent is Absent.ZERO
     impact = Impact(
         total=diff.total_local,
+        read=None if scope is None else diff.read,
         created=len(diff.created),
         changed=len(diff.changed),
         zeroed=diff.zeroed,

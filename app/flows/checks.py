@@ -16,6 +16,7 @@ from app.errors import AuthRejected, BudgetSpent, DatabaseFault, Forbidden, Perm
 from app.flows.deps import Deps
 from app.flows.states import forget, row_of
 from app.rules.probing import FIRST, wait_before_reading
+from app.sources import exchanges
 from app.sources.base import Checkable, Source
 from app.stores import connections
 from app.stores.connections import Evidence
@@ -84,7 +85,8 @@ def _check(source: Source) -> tuple[ConnectionState | None, str]:
     if not isinstance(source, Checkable):
         return None, "this source cannot be checked"
     try:
-        source.check()
+        with exchanges.unwatched():
+            source.check()
     except DatabaseFault:
         raise
     except BudgetSpent as error:
@@ -97,6 +99,9 @@ def _check(source: Source) -> tuple[ConnectionState | None, str]:
         return ConnectionState.OK, ""
     except Transient as error:
         return ConnectionState.UNANSWERED, str(error)
+    except Exception as error:  # a bug of ours says nothing of the vendor, and is no item's fault
+        log.exception("check_failed", source=source.name)
+        return None, f"{type(error).__name__}: {error}"
     return ConnectionState.OK, ""
 
 

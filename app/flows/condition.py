@@ -59,10 +59,18 @@ def health(deps: Deps, connection: str) -> dict[str, Any]:
     if not checks["database"]:
         return {"healthy": False, "problems": ["the database does not answer"], **checks}
     problems = [words for name, words in _NEEDED.items() if not checks[name]]
+    if not checks["clock"]:
+        problems.append(skewed(checks["clock_ahead_seconds"]))
     problems += _states(deps, connection)
     with deps.database.read() as conn:
         problems += _troubles(conn, connection, deps.now())
     return {"healthy": not problems, "problems": problems, **checks}
+
+
+def skewed(ahead: float) -> str:
+    """That a host's clock is off, in words; ``ahead`` in seconds."""
+    way = "ahead of" if ahead > 0 else "behind"
+    return f"this host's clock is {abs(ahead):g} s {way} the database's; nothing here goes by it, but set it right"
 
 
 def _states(deps: Deps, connection: str) -> Iterator[str]:

@@ -13,6 +13,7 @@ from app.flows.checks import one_line
 from app.flows.deps import Deps, source_of
 from app.flows.probes import check_now
 from app.flows.states import forget
+from app.rules.lanes import Lane, lane
 from app.stores import connections, owed
 from app.stores.connections import StateRow
 
@@ -123,7 +124,8 @@ def check(deps: Deps, connection: str) -> Checked:
     """
     source_of(deps, connection)
     forget(deps)
-    verdict = check_now(deps, connection)
+    with lane(Lane.PERSON):
+        verdict = check_now(deps, connection)
     answers = None if verdict.state is None else verdict.state is ConnectionState.OK
     said = one_line(deps.redact(verdict.reason)) or "the vendor answers"
     with deps.database.begin() as conn:

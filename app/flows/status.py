@@ -10,6 +10,10 @@ from app.flows.deps import Deps
 from app.stores import beats, catalog, dead_letters, holds, inbox, owed, runs, watermarks
 from app.stores.engine import DATABASE_ERRORS
 
+MOST_SKEW = 2.0
+"""Seconds that a host's clock may be off: nothing of ours goes by it, but people read its logs, and who is off by more
+should know it."""
+
 ALIVE = timedelta(seconds=30)
 """A process that has not given a sign for this long counts as gone."""
 
@@ -58,7 +62,10 @@ def readiness(deps: Deps) -> dict[str, Any]:
         checks["oldest_owed_seconds"] = None if oldest is None else round((deps.now() - oldest).total_seconds(), 1)
     except DATABASE_ERRORS:
         checks["database"] = False
-    needed = ("database", "queue", "migrations", "workers", "clocks")
+    skew = 0.0 if deps.host is None else deps.host.skew()
+    checks["clock"] = abs(skew) <= MOST_SKEW
+    checks["clock_ahead_seconds"] = round(skew, 1)
+    needed = ("database", "queue", "migrations", "workers", "clocks", "clock")
     return {"ready": all(checks.get(name) for name in needed), **checks}
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 
+import httpx
 import pytest
 import structlog
 from structlog.testing import LogCapture
@@ -25,6 +26,7 @@ from app.errors import (
 from app.flows import connections as people
 from app.flows.health import Fault, blocked, doubt, forbidden, judge, paused, readable
 from app.flows.probes import probe
+from app.sources import exchanges
 from app.stores import connections
 from app.stores.connections import StateRow
 from app.stores.engine import Database, open_database
@@ -153,10 +155,38 @@ def test_a_source_without_a_check_has_failing_items_only(database: Database) -> 
     assert judge(world.deps, SHOP, Kind.PRODUCT, DOWN) is Fault.ITEM
 
 
+def test_a_bug_in_the_check_is_no_items_fault(world: World) -> None:
+    world.source.check_failures.append(KeyError("locations"))
+    assert judge(world.deps, SHOP, Kind.PRODUCT, DOWN) is Fault.ITEM
+
+
+def test_a_check_is_not_taken_for_the_exchange_that_failed(world: World) -> None:
+    world.source.check = lambda: exchanges.asked(httpx.Request("GET", "https://shop.example/check"))  # type: ignore
+    with exchanges.watched():
+        exchanges.asked(httpx.Request("GET", "https://shop.example/item"))
+        judge(world.deps, SHOP, Kind.PRODUCT, DOWN)
+        told = exchanges.told()
+    assert told is not None
+    assert told["url"] == "https://shop.example/item"
+
+
 def test_many_failures_at_once_cost_one_check(world: World) -> None:
     world.source.down = DOWN
     at_once(8, lambda _: judge(world.deps, SHOP, Kind.PRODUCT, DOWN))
     assert world.source.checks == 1
+
+
+def test_who_fails_while_another_thread_checks_comes_back_later(world: World) -> None:
+    faults: list[Fault] = []
+
+    def check() -> None:
+        world.source.checks += 1
+        if world.source.checks == 1:
+            faults.append(judge(world.deps, SHOP, Kind.PRODUCT, DOWN))
+
+    world.source.check = check  # type: ignore[method-assign]
+    faults.append(judge(world.deps, SHOP, Kind.PRODUCT, DOWN))
+    assert (faults, world.source.checks) == ([Fault.CONNECTION, Fault.ITEM], 1)
 
 
 def test_an_answer_from_before_the_refusal_is_not_believed(world: World) -> None:
@@ -314,13 +344,14 @@ def test_no_transaction_is_open_while_the_vendor_is_asked(world: World) -> None:
 
 
 def test_evidence_from_before_the_recovery_changes_nothing(world: World, other: World) -> None:
+    assert paused(other.deps) == frozenset()
     refuse(world)
-    judge(other.deps, SHOP, Kind.PRODUCT, EXPIRED)
+    judge(other.deps, SHOP, Kind.PRODUCT, EXPIRED)  # the other process does not know yet, and checks for itself
     world.source.down = None
     later(world, 2)
     people.check(world.deps, SHOP)
     later(world, 1)
-    judge(other.deps, SHOP, Kind.PRODUCT, EXPIRED)  # by a verdict of three seconds ago
+    judge(other.deps, SHOP, Kind.PRODUCT, EXPIRED)  # by its verdict of three seconds ago
     assert state(world) == "ok"
 
 
@@ -365,6 +396,13 @@ def test_a_kind_that_is_forbidden_again_is_not_logged_again(world: World, log: L
     judge(world.deps, SHOP, Kind.STOCK, NO_RIGHT)
     assert events(log) == []
     assert forbidden(world.deps, SHOP) == {Kind.STOCK}
+
+
+def test_a_read_that_ended_before_the_refusal_allows_nothing(world: World) -> None:
+    before = world.clock()
+    later(world, 1)
+    judge(world.deps, SHOP, Kind.STOCK, NO_RIGHT)
+    assert not world.database.transact(lambda conn: connections.allow(conn, SHOP, Kind.STOCK, before))
 
 
 def test_a_kind_whose_refusal_may_pass_is_read_again_after_half_a_minute(world: World) -> None:
@@ -433,8 +471,10 @@ def test_a_check_by_a_person_finds_a_fault(world: World) -> None:
     assert (checked.answers, checked.said, checked.now.state) == (False, str(EXPIRED), "refused")
 
 
-def test_a_check_leaves_a_persons_pause(world: World) -> None:
+@pytest.mark.parametrize("down", [None, EXPIRED])
+def test_a_check_leaves_a_persons_pause(world: World, down: Exception | None) -> None:
     people.pause(world.deps, SHOP)
+    world.source.down = down
     assert people.check(world.deps, SHOP).now.state == "paused"
 
 
