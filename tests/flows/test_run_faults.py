@@ -651,6 +651,13 @@ def test_a_forbidden_kind_is_not_asked_for_by_the_next_run(world: World) -> None
     assert "ITEMS_READ" in ended["counts"][PRODUCT]["forbidden"]
 
 
+def test_a_run_of_which_nothing_may_be_read_fails_without_a_letter(world: World) -> None:
+    world.source.refuses[PRODUCT] = Forbidden("403 INSUFFICIENT_SCOPES: ITEMS_READ")
+    ended = complete(world)
+    assert ended["status"] == "failed"
+    assert "ITEMS_READ" in ended["error"]
+
+
 def test_a_kind_that_was_left_out_was_not_read(world: World) -> None:
     world.source.refuses[PRODUCT] = Forbidden("403 INSUFFICIENT_SCOPES: ITEMS_READ")
     complete(world, Strategy.FULL)
