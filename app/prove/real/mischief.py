@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 from app.domain import Kind
 from app.errors import Unavailable
 from app.flows.leases import LEASE
-from app.prove.databases import ProvingDatabase
-from app.prove.stack import Simulated, Stack
+from app.prove.real.databases import ProvingDatabase
+from app.prove.real.stack import Simulated, Stack
 
 HANGS = 45.0
 """Seconds a call of a hanging vendor takes: longer than any client waits."""
