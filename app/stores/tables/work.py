@@ -13,7 +13,7 @@ from app.stores.tables.fields import AUTO_ID, big, long, moment
 class InboxEvent(SQLModel, table=True):
     """One delivery as received, never changed afterwards; what came of it is told by owed items and settlements.
 
-    ``verdict`` is ``accepted`` or ``ignored``. ``items`` is JSON text: a list of ``[kind, external_id]``.
+    ``verdict`` is one of ``domain.Verdict``. ``items`` is JSON text: a list of ``[kind, external_id]``.
     """
 
     __tablename__ = "inbox_events"
