@@ -26,6 +26,7 @@ LAYERS = {
     "app.channels": 2,
     "app.flows": 3,
     "app.wiring": 4,
+    "app.prove": 4,  # picks the parts as well, for a simulated world
     "app.web": 5,
     "app.cli": 5,
     "workers": 5,

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, select, text
+from sqlalchemy import text
 
-from app.domain import RECORDS, Kind, Record
-from app.prove.harm import Harm
+from app.domain import Kind
+from app.prove.compare import differences, held_as_it_is, item_of, rows_here, rows_there
 from app.prove.shop import KINDS, Key, Shop
 from app.prove.town import Town
 from app.stores import failed_items
-from app.stores.tables import CATALOG
 
 
 class Finding(NamedTuple):
@@ -21,52 +19,6 @@ class Finding(NamedTuple):
 
     words: str
     ids: tuple[str, ...] = ()
-
-
-Row = Mapping[str, Any]
-
-
-def fields_of(kind: Kind) -> list[str]:
-    """What is compared: all content; versions and times are the source's own business."""
-    return [one for one in RECORDS[kind].__struct_fields__ if one not in ("version", "modified_at", "deleted")]
-
-
-def rows_here(conn: Connection, connection: str, kind: Kind) -> dict[Key, Row]:
-    """Our live rows of a kind by key."""
-    table: Any = CATALOG[kind].__table__  # type: ignore[attr-defined]
-    names, keys = fields_of(kind), RECORDS[kind].key_fields
-    wanted = select(*(table.c[name] for name in names)).where(table.c.connection == connection, ~table.c.deleted)
-    return {tuple(row[name] for name in keys): dict(row) for row in conn.execute(wanted).mappings()}
-
-
-def rows_there(shop: Shop, kind: Kind) -> dict[Key, Row]:
-    """The source's rows of a kind by key."""
-    return {key: _content(record) for key, record in shop.rows[kind].items()}
-
-
-def _content(record: Record) -> Row:
-    return {name: value for name, value in msgspec.structs.asdict(record).items() if name not in ("version", "modified_at", "deleted")}
-
-
-def differences(conn: Connection, shop: Shop, kind: Kind) -> Iterator[tuple[Key, str]]:
-    """Every row that differs, with how."""
-    here, there = rows_here(conn, shop.style.name, kind), rows_there(shop, kind)
-    for key in sorted(here.keys() | there.keys()):
-        mine, theirs = here.get(key), there.get(key)
-        if mine is None:
-            yield key, "is missing here"
-        elif theirs is None:
-            if not (kind is Kind.STOCK and mine["quantity"] == 0):
-                yield key, "is gone at the source and lives here"
-        elif mine != theirs:
-            differing = [name for name in theirs if mine[name] != theirs[name]]
-            name = differing[0]
-            yield key, f"{name} is {_short(mine[name])} here and {_short(theirs[name])} at the source"
-
-
-def _short(value: object) -> str:
-    shown = repr(value)
-    return shown if len(shown) < 50 else f"{shown[:50]}..."
 
 
 class Checks:
@@ -94,9 +46,13 @@ class Checks:
                     if self._town.vendors[name].lied[kind]:
                         continue
                     for key, how in differences(conn, shop, kind):
-                        item = _item(shop, kind, key)
+                        item = item_of(shop, kind, key)
                         if (kind, item) not in unsure and not self._was_bad(shop, kind, key, item):
-                            self.find(f"settled, but wrong until the next complete read: {name} {kind} {'/'.join(key)} {how}", item, *key)
+                            self.find(
+                                f"settled, but wrong until the next complete read: {name} {kind} {'/'.join(key)} {how}",
+                                item,
+                                *key,
+                            )
 
     def _unannounced(self, shop: Shop) -> set[tuple[Kind, str]]:
         """Items whose last webhook was lost and that no delta shows: those that went, where a delta names no deleted."""
@@ -120,30 +76,39 @@ class Checks:
                 for kind in KINDS:
                     self.compared += len(shop.rows[kind])
                     for key, how in differences(conn, shop, kind):
-                        item = _item(shop, kind, key)
+                        item = item_of(shop, kind, key)
                         harm = shop.bad.get((kind, key))
                         listed = (kind, key[0]) in failed or (kind, item) in failed
                         if harm is None:
                             self.find(f"{name} {kind} {'/'.join(key)} {how}", item, *key)
-                        elif not listed and not _held_as_it_is(conn, shop, kind, key, harm):
-                            self.find(f"bad and not listed as failed: {name} {kind} {'/'.join(key)} ({harm.field})", item, *key)
+                        elif not listed and not held_as_it_is(conn, shop, kind, key, harm):
+                            self.find(
+                                f"bad and not listed as failed: {name} {kind} {'/'.join(key)} ({harm.field})",
+                                item,
+                                *key,
+                            )
                 for kind, id in sorted(failed):
-                    if not any(k is kind and id in (key[0], _item(shop, k, key)) for k, key in shop.bad):
+                    if not any(k is kind and id in (key[0], item_of(shop, k, key)) for k, key in shop.bad):
                         self.find(f"listed as failed though good: {name} {kind} {id}", id)
 
     def nothing_owed(self) -> None:
         """Nothing waits any more."""
         with self._town.database.read() as conn:
-            rows = conn.execute(text("SELECT connection, kind, external_id, attempts, next_at, lease_until FROM owed_items WHERE external_id <> '*'"))
-            for row in list(rows)[:5]:
-                self.find(f"still owed: {row.connection} {row.kind} {row.external_id} after {row.attempts} attempts", row.external_id)
+            question = "SELECT connection, kind, external_id, attempts FROM owed_items WHERE external_id <> '*'"
+            for row in list(conn.execute(text(question)))[:5]:
+                self.find(
+                    f"still owed: {row.connection} {row.kind} {row.external_id} after {row.attempts} attempts",
+                    row.external_id,
+                )
 
     def nothing_lost(self) -> None:
         """Each acknowledged delivery is stored once, and what it named was looked at after it came."""
         with self._town.database.read() as conn:
             stored = [tuple(row) for row in conn.execute(text("SELECT connection, event_id FROM inbox_events"))]
             looks: dict[tuple[str, str, str], Any] = {}
-            for row in conn.execute(text("SELECT connection, kind, external_id, max(id) AS id FROM settlements GROUP BY 1, 2, 3")):
+            for row in conn.execute(
+                text("SELECT connection, kind, external_id, max(id) AS id FROM settlements GROUP BY 1, 2, 3")
+            ):
                 looks[row.connection, row.kind, row.external_id] = row.id
         known = set(stored)
         for hook in self._town.post.hooks:
@@ -151,16 +116,24 @@ class Checks:
             if hook.acknowledged_at is None:
                 continue
             if (hook.connection, id) not in known:
-                self.find(f"acknowledged and not stored: {hook.connection} {id}", *(c.external_id for c in hook.delivery.changes))
+                self.find(
+                    f"acknowledged and not stored: {hook.connection} {id}",
+                    *(c.external_id for c in hook.delivery.changes),
+                )
             for change in hook.delivery.changes:
                 if (hook.connection, change.kind, change.external_id) not in looks:
-                    self.find(f"acknowledged and never looked at: {hook.connection} {change.kind} {change.external_id} ({id})", change.external_id)
+                    self.find(
+                        f"acknowledged and never looked at: {hook.connection} {change.kind} {change.external_id} ({id})",
+                        change.external_id,
+                    )
 
     def nothing_doubled(self) -> None:
         """No delivery, drift row or scheduled run is there twice."""
         questions = {
             "stored twice": "SELECT connection, event_id AS id FROM inbox_events GROUP BY 1, 2 HAVING count(*) > 1",
-            "drift told twice in one run": "SELECT connection, run_id || ' ' || kind || ' ' || item AS id FROM drift GROUP BY 1, 2 HAVING count(*) > 1",
+            "drift told twice in one run": """
+                SELECT connection, run_id || ' ' || kind || ' ' || item AS id
+                FROM drift GROUP BY 1, 2 HAVING count(*) > 1""",
         }
         with self._town.database.read() as conn:
             for what, question in questions.items():
@@ -170,18 +143,36 @@ class Checks:
     def no_letters(self) -> None:
         """A dead letter is for what a person must see to: never for a database, an outage, a deploy or a kill."""
         with self._town.database.read() as conn:
-            letters = conn.execute(text("SELECT connection, kind, external_id, actor, error_type, error FROM dead_letters ORDER BY id"))
+            letters = conn.execute(
+                text("SELECT connection, kind, external_id, actor, error_type, error FROM dead_letters ORDER BY id")
+            )
             for row in letters:
                 shop = self._town.shops.get(row.connection or "")
-                if shop is not None and row.kind and self._was_bad(shop, Kind(row.kind), (row.external_id,), row.external_id):
+                if (
+                    shop is not None
+                    and row.kind
+                    and self._was_bad(shop, Kind(row.kind), (row.external_id,), row.external_id)
+                ):
                     continue
-                self.find(f"dead letter: {row.actor} {row.connection} {row.kind} {row.external_id}: {row.error_type}: {row.error[:100]}", str(row.external_id))
+                error = f"{row.error_type}: {row.error[:100]}"
+                words = f"dead letter: {row.actor} {row.connection} {row.kind} {row.external_id}: {error}"
+                self.find(words, str(row.external_id))
 
     def no_failed_runs(self) -> None:
         """A run fails for no fault, outage or deploy."""
         with self._town.database.read() as conn:
-            for row in conn.execute(text("SELECT id, connection, strategy, error FROM runs WHERE status = 'failed' ORDER BY id")):
-                self.find(f"failed run {row.id} ({row.strategy} of {row.connection}): {(row.error or '')[:140]}", str(row.id))
+            for row in conn.execute(
+                text("SELECT id, connection, strategy, error FROM runs WHERE status = 'failed' ORDER BY id")
+            ):
+                self.find(
+                    f"failed run {row.id} ({row.strategy} of {row.connection}): {(row.error or '')[:140]}",
+                    str(row.id),
+                )
+
+    def nobody_died(self) -> None:
+        """No thread ended by an error: what it did would be done no more."""
+        for words in sorted(set(self._town.stage.died)):
+            self.find(f"a thread died: {words}")
 
     def budgets_kept(self) -> None:
         """No limit was exceeded, by any process, at any time."""
@@ -205,21 +196,6 @@ class Checks:
                 here, there = rows_here(conn, row.connection, Kind(kind)), rows_there(shop, Kind(kind))
                 wrong = [key for key, _ in differences(conn, shop, Kind(kind))]
                 total = len(here.keys() | there.keys())
-                if said is not None and total and bool(wrong) == (said == 1.0):
-                    self.find(f"run {run_id} says that {row.connection} {kind} agrees by {said}, and {len(wrong)} of {total} rows differ", *(key[0] for key in wrong[:3]))
-
-
-def _item(shop: Shop, kind: Kind, key: Key) -> str:
-    if kind is Kind.PRODUCT and shop.style.varied:
-        return key[0].partition("v")[0]
-    return "*" if kind is Kind.STOCK and shop.style.seconds else key[0]
-
-
-def _held_as_it_is(conn: Connection, shop: Shop, kind: Kind, key: Key, harm: Harm) -> bool:
-    """A text that we can hold, if need be with U+FFFD, is no reason to list it."""
-    row = rows_here(conn, shop.style.name, kind).get(key)
-    if row is None or harm.unreadable or not isinstance(harm.value, str):
-        return False
-    return str(row[harm.field]) in (harm.value, harm.value.replace("\x00", "\ufffd").replace("\ud800", "\ufffd"))
-
-
+                if said is not None and total and abs(said - (1 - len(wrong) / total)) > 1e-5:
+                    words = f"agreement reported is not agreement measured: {row.connection} {kind}: {said} in run {run_id}"
+                    self.find(f"{words}, and {len(wrong)} of {total} rows differ", *(key[0] for key in wrong[:3]))

@@ -8,14 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
 
 from app.errors import DatabaseFault
 from app.prove.faults import Dial, Faults
 from app.prove.stage import Killed, Process, Stage
 from app.prove.standins import MONOTONIC
-from app.stores.engine import Database
+from app.stores.engine import DATABASE_ERRORS, Database
+
+
+def fault_of(words: str) -> Exception:
+    """What the real ``Database`` raises for trouble of its own."""
+    fault = DatabaseFault(words)
+    return fault if isinstance(fault, DATABASE_ERRORS) else OperationalError("", {}, Exception(words))
 
 
 class Weather:
@@ -42,7 +50,7 @@ class Doom:
         return self.after < 0
 
 
-class Perishable(Process):
+class Perishable(Process, Protocol):
     """A process that can be doomed."""
 
     doom: Doom | None
@@ -91,7 +99,9 @@ class SimDatabase(Database):
         """The pool is everybody's."""
 
     @contextmanager
-    def _between_others(self, opened: Callable[[], AbstractContextManager[Connection]], *, writes: bool) -> Iterator[Connection]:
+    def _between_others(
+        self, opened: Callable[[], AbstractContextManager[Connection]], *, writes: bool
+    ) -> Iterator[Connection]:
         task = self._stage.current
         if task.inside:  # a second one inside a first: no chance for others, no faults of its own
             with opened() as conn:
@@ -150,11 +160,11 @@ class SimDatabase(Database):
             self._stage.hurry(self._process)
             raise Killed
 
-    def _fault(self, words: str) -> DatabaseFault:
+    def _fault(self, words: str) -> Exception:
         now = MONOTONIC + self._stage.now
         before = self._trouble
         self._trouble = (before[0] if before is not None and now - before[1] < 1.0 else now, now)
-        return DatabaseFault(words)
+        return fault_of(words)
 
 
 _AT_COMMIT = (

@@ -51,4 +51,3 @@ def drawn(rng: random.Random, record: Record) -> Harm:
     else:
         value = rng.choice(TEXTS)
     return Harm(field, value, unreadable=rng.random() < 0.5)
-

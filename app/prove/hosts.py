@@ -18,7 +18,6 @@ import dramatiq
 from dramatiq.brokers.stub import StubBroker
 
 from app.channels.queue import BULK, LIVE
-from app.errors import DatabaseFault
 from app.flows.deps import Deps
 from app.flows.leases import LeaseKeeper
 from app.flows.receive import Intake
@@ -31,7 +30,7 @@ from app.prove.vendor import Account
 from app.prove.vendor_faults import VendorFaults
 from app.sources.base import Limit
 from app.stores.budgets import SharedBudget
-from app.stores.engine import Database
+from app.stores.engine import DATABASE_ERRORS, Database
 from app.stores.inbox import Arrival
 
 LIVE_PATIENCE = 2.0
@@ -236,7 +235,7 @@ class Worker(Host):
         if proxy.failed:
             try:
                 self._letters.after_nack(self._broker, proxy)
-            except DatabaseFault as fault:  # Dramatiq logs what a middleware raises, and goes on
+            except DATABASE_ERRORS as fault:  # Dramatiq logs what a middleware raises, and goes on
                 self.around.trace(self.name, f"not buried: {fault}", _ids(one.args))
 
 
@@ -265,11 +264,10 @@ class Clock(Host):
                 tick.plan(self.deps, poll="* * * * *", reconcile="*/4 * * * *", timezone="UTC")
                 tick.first_load(self.deps)
                 break
-            except DatabaseFault:
+            except DATABASE_ERRORS:
                 self.around.stage.pause(2.0)
-        rounds = schedule.Rounds(self.deps, {name: one for name, one in schedule.ROUNDS.items()})
+        rounds = schedule.Rounds(self.deps, schedule.ROUNDS)
         while not self.stopping:
             schedule._tick(self.deps)
             rounds.go()
             self.around.stage.pause(self.every * self.around.stage.rng.uniform(0.5, 1.5))
-

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal
+from typing import cast
 
 import msgspec
 
-from app.domain import Change, Kind, Listing, StockCount, key_of
+from app.domain import Change, Kind, Listing, key_of
 from app.prove.shop import Key, Shop
 
 HOT = 4
@@ -87,8 +88,7 @@ class Merchant:
             listings = listings[:1]  # one variation alone
         elif not self._shop.style.varied and self._rng.random() < 0.4:
             listing = listings[0]
-            assert isinstance(listing, Listing)
-            return [self._shop.put(msgspec.structs.replace(listing, active=not listing.active))]
+            return [self._shop.put(msgspec.structs.replace(cast(Listing, listing), active=False))]
         self._removed.append((Kind.PRODUCT, item))
         return [self._shop.remove(Kind.PRODUCT, key_of(listing)) for listing in listings][-1:]
 
@@ -113,6 +113,4 @@ class Merchant:
         key = self._hot(Kind.STOCK)
         if key is None or len(self._shop.rows[Kind.STOCK]) < 6:
             return []
-        count = self._shop.rows[Kind.STOCK][key]
-        assert isinstance(count, StockCount)
         return [self._shop.remove(Kind.STOCK, key)]

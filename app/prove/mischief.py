@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from app.domain import Kind, Options, Strategy
-from app.errors import DatabaseFault, TallyhookError
+from app.errors import TallyhookError
 from app.flows.replay import replay_letters
 from app.flows.request_run import cancel_run, request_item, request_run, resume_run
 from app.prove import harm
@@ -16,6 +17,7 @@ from app.prove.life import Merchant
 from app.prove.shop import KINDS, Shop
 from app.prove.town import LARGEST_SKEW, Town
 from app.stores import dead_letters, runs
+from app.stores.engine import DATABASE_ERRORS
 
 STRATEGIES = (
     Strategy.FULL,
@@ -46,11 +48,11 @@ class Mischief:
     def begin(self) -> None:
         """Start the merchants, and a thread for every dial that needs one."""
         for shop in self._town.shops.values():
-            self._stage.spawn(f"merchant {shop.style.name}", lambda shop=shop: self._trade(shop), None)
+            self._stage.spawn(f"merchant {shop.style.name}", partial(self._trade, shop), None)
         for dial, (mean, deed) in self._deeds().items():
             strength = self._faults.on.get(dial)
             if strength is not None:
-                self._stage.spawn(str(dial), lambda m=mean / strength, d=dial, w=deed: self._again(m, d, w), None)
+                self._stage.spawn(str(dial), partial(self._again, mean / strength, dial, deed), None)
 
     def _deeds(self) -> dict[Dial, tuple[float, Callable[[], bool]]]:
         """For each dial the mean seconds between two deeds at full strength, and the deed; ``False``: not this time."""
@@ -102,7 +104,9 @@ class Mischief:
         for edit in shop.edits[before:]:
             lost = any(hook.lost for hook in hooks)
             what = "removed" if edit.record is None else "edited"
-            self._town.note(shop.style.name, f"{what} {edit.kind}{', webhook lost' if lost else ''}", [edit.item, *edit.key])
+            self._town.note(
+                shop.style.name, f"{what} {edit.kind}{', webhook lost' if lost else ''}", [edit.item, *edit.key]
+            )
 
     def _storm(self) -> bool:
         shop = self._some_shop()
@@ -240,9 +244,7 @@ class Mischief:
 
     def _asked(self, what: Callable[[], None]) -> bool:
         """A person's wish may be refused, or meet a database in trouble."""
-        with suppress(TallyhookError, DatabaseFault):
+        with suppress(TallyhookError, *DATABASE_ERRORS):
             what()
             return True
         return False
-
-

@@ -173,7 +173,9 @@ class Post:
 
     def _send(self, hook: Hook) -> None:
         self.under_way += 1
-        self.stage.spawn(f"hook {hook.delivery.event_id}", lambda: self._until_acknowledged(hook), None, self._delay())
+        self.stage.spawn(
+            f"hook {hook.delivery.event_id}", lambda: self._until_acknowledged(hook), None, self._delay()
+        )
 
     def _delay(self) -> float:
         rng = self.stage.rng

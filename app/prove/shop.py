@@ -191,7 +191,9 @@ class Shop:
 
     def _listing(self, id: str, parent: str | None) -> Listing:
         price = self.rng.randint(100, 9_999)
-        return Listing(id, parent_id=parent, sku=f"SKU-{id}", name=f"Thing {id} {price}", price_minor=price, currency="EUR")
+        return Listing(
+            id, parent_id=parent, sku=f"SKU-{id}", name=f"Thing {id} {price}", price_minor=price, currency="EUR"
+        )
 
     def create_order(self) -> Change:
         """A new sale."""
@@ -199,4 +201,3 @@ class Shop:
         total = self.rng.randint(100, 90_000)
         day = f"{self.now:%F}"
         return self.put(Order(id, number=id, status="OPEN", ordered_on=day, total_minor=total, currency="EUR"))
-

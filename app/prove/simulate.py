@@ -9,10 +9,10 @@ import msgspec
 from sqlalchemy import text
 
 from app.domain import Options, Strategy
-from app.errors import TallyhookError
 from app.flows.request_run import request_run
 from app.prove import standins
 from app.prove.checks import Checks
+from app.prove.compare import Unreadable
 from app.prove.faults import Dial, drawn
 from app.prove.mischief import Mischief
 from app.prove.shop import EPOCH
@@ -49,6 +49,8 @@ def simulate(seed: int, url: str, allowed: Collection[Dial]) -> Outcome:
             story.tell()
         except Endless as end:
             checks.find(f"it does not come to rest: {end}")
+        except Unreadable as error:
+            checks.find(str(error))
         ids = [id for finding in checks.findings[:3] for id in finding.ids]
         return Outcome(
             seed,
@@ -140,7 +142,9 @@ class _Story:
 
     def _what_waits(self) -> str:
         with self._town.database.read() as conn:
-            owed = conn.execute(text("SELECT count(*) FROM owed_items WHERE external_id <> '*' OR lease_until IS NOT NULL")).scalar_one()
+            owed = conn.execute(
+                text("SELECT count(*) FROM owed_items WHERE external_id <> '*' OR lease_until IS NOT NULL")
+            ).scalar_one()
             active = conn.execute(text("SELECT count(*) FROM runs WHERE status IN ('idle', 'running')")).scalar_one()
             replays = conn.execute(text("SELECT count(*) FROM replays WHERE status = 'running'")).scalar_one()
         found = {"items owed": owed, "runs active": active, "replays running": replays}
@@ -176,7 +180,7 @@ class _Story:
         for _ in range(30):
             try:
                 return request_run(self._town.person.deps, name, Strategy.FULL, Options(), cause="person")
-            except TallyhookError:
+            except Exception:  # refused, or the database is in trouble
                 self._stage.pause(20.0)
         self._checks.find(f"no full run of {name} can be started")
         return 0
@@ -189,7 +193,6 @@ class _Story:
         checks.nothing_doubled()
         checks.no_letters()
         checks.no_failed_runs()
+        checks.nobody_died()
         checks.budgets_kept()
         checks.no_call_in_a_transaction()
-
-

@@ -61,6 +61,7 @@ class Stage:
         self.now = 0.0
         self.rng = random.Random(f"stage {seed}")  # noqa: S311
         self.steps = 0
+        self.died: list[str] = []
         self.current = Task("director", lambda: None, None, started=True)
         self.current.gate.acquire()
         self._queue: list[tuple[float, int, int, Task]] = []

@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+from functools import partial
 from typing import Any
 
 from app.prove.stage import Stage, Task
@@ -19,19 +20,19 @@ MONOTONIC = 10_000.0
 def put_up(stage: Stage, seed: int, epoch: float) -> None:
     """Replace them all for the rest of this process. ``epoch`` is the virtual beginning in seconds since 1970."""
     random.seed(seed)
-    time.sleep = stage.pause
+    time.sleep = stage.pause  # type: ignore[assignment]
     time.monotonic = time.perf_counter = lambda: MONOTONIC + stage.now
     time.time = lambda: epoch + stage.now
     _threads(stage)
     _events(stage)
-    threading.Lock = lambda: SimLock(stage)  # type: ignore[assignment,misc]
+    threading.Lock = partial(SimLock, stage)  # type: ignore[assignment]
 
 
 def _threads(stage: Stage) -> None:
     tasks: dict[int, Task] = {}
 
     def start(self: threading.Thread) -> None:
-        tasks[id(self)] = stage.spawn(self.name, self.run, stage.current.process)
+        tasks[id(self)] = stage.spawn(self.name, lambda: _lived(stage, self), stage.current.process)
 
     def join(self: threading.Thread, timeout: float | None = None) -> None:
         task = tasks.get(id(self))
@@ -45,6 +46,14 @@ def _threads(stage: Stage) -> None:
     threading.Thread.start = start  # type: ignore[method-assign]
     threading.Thread.join = join  # type: ignore[method-assign]
     threading.Thread.is_alive = is_alive  # type: ignore[method-assign]
+
+
+def _lived(stage: Stage, thread: threading.Thread) -> None:
+    """Its life; that it died of an error is noted."""
+    try:
+        thread.run()
+    except Exception as error:
+        stage.died.append(f"{thread.name}: {type(error).__name__}: {error}"[:200])
 
 
 def _events(stage: Stage) -> None:

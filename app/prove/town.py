@@ -57,7 +57,9 @@ class Town:
         if not self.faults.has(Dial.BUDGETS):
             return {name: [] for name in self.shops}
         calls = self.rng.choice((20, 40))
-        return {name: [Limit("minute", calls, 60.0 if shop.style.seconds else 20.0)] for name, shop in self.shops.items()}
+        return {
+            name: [Limit("minute", calls, 60.0 if shop.style.seconds else 20.0)] for name, shop in self.shops.items()
+        }
 
     # processes
 
@@ -96,7 +98,9 @@ class Town:
     def bury(self, host: Host, *, gracefully: bool) -> None:
         """Forget a dead process, give its messages to others in time, and start another in its place."""
         self.hosts.remove(host)
-        self.stage.spawn("broker", lambda: self.messages.give_back(host), None, 0.0 if gracefully else REDELIVERED_AFTER)
+        self.stage.spawn(
+            "broker", lambda: self.messages.give_back(host), None, 0.0 if gracefully else REDELIVERED_AFTER
+        )
         if not self.slow or gracefully:
             self.stage.spawn("supervisor", lambda: self._replace(host), None, self.rng.uniform(0.5, 8.0))
 
@@ -146,4 +150,3 @@ class Town:
         good = answers == [True]
         self.note(web.name, f"{hook.delivery.event_id} {'acknowledged' if good else 'not acknowledged'}", ids)
         return good
-

@@ -32,4 +32,6 @@ class Trace:
         """The last events that concern any of these ids, and the faults that concern everything."""
         wanted = set(words)
         chosen = [line for line in self.lines if not line.ids or wanted & set(line.ids) or not wanted]
-        return [f"{line.at:9.3f}  {line.process:<12} {line.what} {' '.join(line.ids)[:60]}" for line in chosen[-SHOWN:]]
+        return [
+            f"{line.at:9.3f}  {line.process:<12} {line.what} {' '.join(line.ids)[:60]}" for line in chosen[-SHOWN:]
+        ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import partial
 from typing import TypeVar
 
 import msgspec
@@ -32,7 +33,7 @@ from app.errors import BudgetSpent
 from app.prove.shop import KINDS, Shop
 from app.prove.stage import Stage
 from app.prove.vendor_faults import VendorFaults
-from app.sources.base import Budget, Limit, PayloadInvalid, ResumeLost
+from app.sources.base import Budget, Limit, PayloadInvalid, Receiver, ResumeLost
 
 T = TypeVar("T")
 
@@ -65,9 +66,9 @@ class Account:
 
     def __post_init__(self) -> None:
         self.name = self.shop.style.name
-        self.kinds = KINDS
-        self.whole_kinds = self.shop.style.whole
-        self.receiver = PlainReceiver()
+        self.kinds: tuple[Kind, ...] = KINDS
+        self.whole_kinds: tuple[Kind, ...] = self.shop.style.whole
+        self.receiver: Receiver | None = PlainReceiver()
         self._calls = 0
 
     def batch_size(self, kind: Kind) -> int:
@@ -115,7 +116,9 @@ class Account:
         if kind in self.shop.style.named:
             yield Page(changes=[Change(kind, item, version) for item, version in changed])
         else:
-            yield self._ask(kind, "delta", lambda: self._page([r for i, _ in changed for r in self.shop.of_item(kind, i)]))
+            yield self._ask(
+                kind, "delta", lambda: self._page([r for i, _ in changed for r in self.shop.of_item(kind, i)])
+            )
         yield Page(watermark=str(mark))
 
     def full(self, kind: Kind, resume: str | None = None) -> Iterator[Page]:
@@ -130,14 +133,18 @@ class Account:
             mark = int(mark_text)
         yield from self._pages(kind, after, mark, began)
         whole = kind in self.whole_kinds
-        scope = None if kind in self.shop.style.open else Scope(kind, absent=self.shop.absent(kind) if whole else Absent.DELETED)
+        scope = (
+            None
+            if kind in self.shop.style.open
+            else Scope(kind, absent=self.shop.absent(kind) if whole else Absent.DELETED)
+        )
         yield Page(watermark=str(micros(began) if whole else mark), complete=scope)
 
     def _pages(self, kind: Kind, after: str, mark: int, began: datetime) -> Iterator[Page]:
         size = self.shop.style.page or 1_000_000
         cut, lie = self.faults.cut(kind), self.faults.lie(kind)
         while True:
-            records = self._ask(kind, "full", lambda after=after: self._behind(kind, after, size))
+            records = self._ask(kind, "full", partial(self._behind, kind, after, size))
             more = len(records) == size
             shown = self.faults.shown(lie, records)
             last = "/".join(key_of(records[-1])) if records else after
@@ -150,7 +157,9 @@ class Account:
             if cut:
                 self.faults.cut_off()
 
-    def window(self, kind: Kind, since: datetime | None, until: datetime | None, resume: str | None = None) -> Iterator[Page]:
+    def window(
+        self, kind: Kind, since: datetime | None, until: datetime | None, resume: str | None = None
+    ) -> Iterator[Page]:
         """What was modified in between; whole kinds as a whole."""
         began = self.now()
 
@@ -220,8 +229,10 @@ class Account:
 
     def _answer(self, kind: Kind, refs: Sequence[Ref], began: datetime) -> Answer:
         ids = [self._asked(ref) for ref in refs]
-        whole = kind in self.whole_kinds and (kind is not Kind.VENDOR or WHOLE in ids) and (
-            kind is not Kind.LOCATION or self.shop.style.varied or WHOLE in ids
+        whole = (
+            kind in self.whole_kinds
+            and (kind is not Kind.VENDOR or WHOLE in ids)
+            and (kind is not Kind.LOCATION or self.shop.style.varied or WHOLE in ids)
         )
         if whole:
             good, failed = self._readable(self._behind(kind, "", 1_000_000), began)
@@ -233,7 +244,12 @@ class Account:
         missing = [ref for ref, id in zip(refs, ids, strict=True) if id not in here]
         if kind is Kind.PRODUCT and self.shop.style.varied:
             scopes = [Scope(kind, "parent_id", item) for item in items]
-            return Answer(good, gone=[ref for ref in missing if ref.external_id.startswith(SKU_PREFIX)], covers=scopes, failed=failed)
+            return Answer(
+                good,
+                gone=[ref for ref in missing if ref.external_id.startswith(SKU_PREFIX)],
+                covers=scopes,
+                failed=failed,
+            )
         if self.shop.style.varied and kind is Kind.ORDER:
             return Answer(good, not_yet=missing, failed=failed)
         if kind is Kind.STOCK:

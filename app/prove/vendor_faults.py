@@ -102,6 +102,6 @@ class VendorFaults:
         for limit in limits:
             for at in range(len(taken) - limit.calls):
                 if taken[at + limit.calls] - taken[at] < limit.seconds - 0.01:
-                    found.append(f"{limit.calls + 1} calls within {limit.seconds:g} s (at {taken[at]:.1f} s), allowed are {limit.calls}")
+                    found.append(f"more than {limit.calls} calls within {limit.seconds:g} s, at {taken[at]:.1f} s")
                     break
         return found
