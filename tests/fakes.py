@@ -12,6 +12,7 @@ import msgspec
 from app.domain import (
     Absent,
     Answer,
+    BadRecord,
     Change,
     Delivery,
     ItemKey,
@@ -73,8 +74,10 @@ class FakeSource:
         self.failures: deque[BaseException] = deque()
         self.poison: dict[str, BaseException] = {}
         self.meanwhile: Callable[[], None] = lambda: None
+        self.on_call: Callable[[], None] = lambda: None
         self.asked: list[tuple[str, ...]] = []
         self.not_yet: set[str] = set()
+        self.unreadable: dict[str, str] = {}
         self.limits: Sequence[Limit] = ()
         self.page_size = page_size
         self.pages_read: list[str] = []
@@ -107,9 +110,13 @@ class FakeSource:
                 raise self.poison[ref.external_id]
         held: Mapping[str, Listing | StockCount] = self.listings if refs[0].kind is Kind.PRODUCT else self.counts
         late = [ref for ref in refs if ref.external_id in self.not_yet]
-        gone = [ref for ref in refs if ref.external_id not in held and ref not in late]
-        found = [held[ref.external_id] for ref in refs if ref.external_id in held and ref not in late]
-        return Answer(records=found, gone=gone, not_yet=late)
+        bad = [
+            BadRecord(*ref, self.unreadable[ref.external_id]) for ref in refs if ref.external_id in self.unreadable
+        ]
+        known = [ref for ref in refs if ref not in late and ref.external_id not in self.unreadable]
+        gone = [ref for ref in known if ref.external_id not in held]
+        found = [held[ref.external_id] for ref in known if ref.external_id in held]
+        return Answer(records=found, gone=gone, not_yet=late, failed=bad)
 
     def delta(self, kind: Kind, since: str | None) -> Iterator[Page]:
         if kind in self.whole_kinds or since is None:
@@ -172,6 +179,7 @@ class FakeSource:
 
     def _called(self, *what: str) -> None:
         self.asked.append(what)
+        self.on_call()
         if self.failures:
             raise self.failures.popleft()
 

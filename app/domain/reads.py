@@ -74,3 +74,8 @@ class Delivery(msgspec.Struct, frozen=True):
     ignored: bool = False
     occurred_at: datetime | None = None
     set_aside: Verdict | None = None
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the delivery was taken for."""
+        return self.set_aside or (Verdict.IGNORED if self.ignored else Verdict.ACCEPTED)

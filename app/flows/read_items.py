@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from app.domain import Answer, Kind, Ref, Strategy, batches
 from app.errors import AuthRejected
 from app.flows.course import Course, Stopped
-from app.flows.fetching import close
+from app.flows.fetching import bring
 from app.flows.read_pages import note_failure
 from app.flows.rehearse import Effects, rehearse
 from app.flows.steady import tried
@@ -101,9 +101,7 @@ def _apply(course: Course, refs: Sequence[Ref], answer: Answer, began: datetime)
 
 
 def _write(course: Course, conn: Connection, answer: Answer, began: datetime) -> tuple[Effects, Applied]:
-    now = course.deps.now()
-    applied = catalog.apply(conn, course.connection, answer.records, read_at=began, now=now)
-    closed = close(conn, course.connection, answer, began, now)
+    applied, closed = bring(conn, course.connection, answer, began, course.deps.now())
     return Effects(answer.records, set(applied.written), closed, answer.gone), applied
 
 

@@ -20,9 +20,11 @@ _OPAQUE = re.compile(r"(?<=/)[A-Z0-9_-]{8,}(?![\w-])|\b[0-9a-f]{8,}\b")
 _KEPT = "\ue000"
 
 
-def fingerprint(error_type: str, message: str, place: str) -> str:
-    """A name for what went wrong, the same however often and for whichever item: ``<type>-<8 hex digits>``."""
-    digest = hashlib.blake2b(f"{error_type}\n{normalised(message)}\n{place}".encode(), digest_size=4)
+def fingerprint(error_type: str, message: str, place: str, connection: str | None = None) -> str:
+    """A name for what went wrong, the same however often and for whichever item of a connection:
+    ``<type>-<8 hex digits>``."""
+    named = "" if connection is None else f"\n{connection}"
+    digest = hashlib.blake2b(f"{error_type}\n{normalised(message)}\n{place}{named}".encode(), digest_size=4)
     return f"{error_type}-{digest.hexdigest()}"
 
 

@@ -175,7 +175,8 @@ class Differ:
     def _inside(self, scope: Scope) -> set[Key]:
         dialect = self._database.dialect
         statement = sql.live_keys(self._kind, scope.field, scope.absent, dialect, ties=False)
-        values = (self._connection, self._read_at, sql.bound_list(dialect, [str(scope.value)]))
+        horizon = sql.horizon(self._read_at)
+        values = (self._connection, self._read_at, horizon, sql.bound_list(dialect, [str(scope.value)]))
         with self._database.read() as conn:
             cursor = sql.driver(conn).cursor()
             cursor.execute(statement, values)

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from app.errors import BadConfiguration
+from app.errors import BadConfiguration, DatabaseFault
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ _WRITES = "tallyhook_writes"
 LONGEST_WAL = 16_000
 """Pages (of 4 KiB) of SQLite's write-ahead log from which on a commit does the checkpoint itself."""
 
-DATABASE_ERRORS: tuple[type[Exception], ...] = (SQLAlchemyError, sqlite3.Error, psycopg.Error)
+DATABASE_ERRORS: tuple[type[Exception], ...] = (DatabaseFault, SQLAlchemyError, sqlite3.Error, psycopg.Error)
 """What a database in trouble raises; ``stores.statements`` runs on the driver, past SQLAlchemy's own errors."""
 
 

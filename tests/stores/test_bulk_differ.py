@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, select
 
-from app.domain import Absent, Kind, Listing, Record, Scope, StockCount, key_of, micros
+from app.domain import Absent, Kind, Listing, Record, Scope, StockCount, micros
 from app.stores import bulk, catalog
 from app.stores.engine import Database
 from app.stores.tables import CATALOG
@@ -58,7 +58,7 @@ def reconcile(
     kind = scope.kind if scope else Kind.PRODUCT
     compared = bulk.Differ(database, connection, kind, at(read))
     compared.feed(records)
-    return bulk.write(database, connection, compared.diff(scope), read_at=at(read), now=NOW, scope=scope)
+    return bulk.write(database, connection, compared.diff(scope), read_at=at(read), now=at(read), scope=scope)
 
 
 def rows(database: Database, kind: Kind = Kind.PRODUCT, connection: str = "shop") -> dict[tuple[str, ...], Any]:
@@ -289,9 +289,6 @@ def test_a_written_diff_ends_in_the_rows_that_apply_would_give(
     for name in ("one", "bulk"):
         apply(database, before, read=11 if later else 0, connection=name)
     with database.begin() as conn:
-        catalog.apply(conn, "one", shown, read_at=at(10), now=NOW)
-        catalog.close_scopes(
-            conn, "one", [ALL_STOCK], {Kind.STOCK: {key_of(record) for record in shown}}, read_at=at(10), now=NOW
-        )
+        catalog.apply_reads(conn, "one", [catalog.Read(shown, at(10), [ALL_STOCK])], now=at(10))
     reconcile(database, shown, ALL_STOCK, connection="bulk")
     assert rows(database, Kind.STOCK, "bulk") == rows(database, Kind.STOCK, "one")

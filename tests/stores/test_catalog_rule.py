@@ -97,7 +97,7 @@ FULL: dict[Kind, Record] = {
     Kind.PRODUCT: Listing(
         "p/1", "i1", "SKU-1", "Tasse “à café”", "line\nbreak \\ \"quoted\" 'single' %s ?", False, "c1", "Kitchen",
         "0400", 1999, -5, "EUR", '[{"price":"19.99"}]', "s1", "S-1", '["x"]', 14, Decimal("0.12345"),
-        Decimal("120000000"), '["r"]', '{"custom":"❄"}', False, 2**62, at(0.25),
+        Decimal("120000000"), '["r"]', '{"custom":"❄"}', False, 1_763_000_000_000_000, at(0.25),
     ),
     Kind.STOCK: StockCount("p1", "l1", "on_hand", Decimal("-3.5"), '["lot"]', False, 7, at(1)),
     Kind.ORDER: Order("o1", "1001", "purchase", "open", "l1", "s1", "2026-11-20", 4_000_000_000, "USD", "[]", "{}"),
