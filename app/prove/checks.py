@@ -37,13 +37,16 @@ class Checks:
 
     # before the last complete read
 
-    def settled_is_right(self) -> None:
-        """Whatever was announced, and is owed no longer, is as at the source; no complete read had to repair it."""
+    def settled_is_right(self, *, polled: bool = True) -> None:
+        """Whatever was announced, and is owed no longer, is as at the source; no complete read had to repair it.
+
+        ``polled``: every kind was polled since the last edit.
+        """
         with self._town.database.read() as conn:
             for name, shop in self._town.shops.items():
-                unsure = self._unannounced(shop)
+                unsure = self._unannounced(shop, polled=polled)
                 for kind in KINDS:
-                    if self._town.vendors[name].lied[kind]:
+                    if self._town.vendors[name].lied[kind] or not (polled or kind in shop.style.announced):
                         continue
                     for key, how in differences(conn, shop, kind):
                         item = item_of(shop, kind, key)
@@ -54,14 +57,15 @@ class Checks:
                                 *key,
                             )
 
-    def _unannounced(self, shop: Shop) -> set[tuple[Kind, str]]:
-        """Items whose last webhook was lost and that no delta shows: those that went, where a delta names no deleted."""
+    def _unannounced(self, shop: Shop, *, polled: bool) -> set[tuple[Kind, str]]:
+        """Items of which we cannot know yet: their last webhook did not come, and no delta has shown them."""
         last: dict[tuple[Kind, str], bool] = {}
         for hook in self._town.post.hooks:
             if hook.connection == shop.style.name:
                 for change in hook.delivery.changes:
-                    last[change.kind, change.external_id] = hook.lost
-        return {item for item, lost in last.items() if lost and shop.style.seconds}
+                    last[change.kind, change.external_id] = hook.acknowledged_at is None
+        delta_shows_all = polled and not shop.style.seconds
+        return {item for item, unheard in last.items() if unheard and not delta_shows_all}
 
     def _was_bad(self, shop: Shop, kind: Kind, key: Key, item: str) -> bool:
         return (kind, key[0]) in shop.ever_bad or (kind, item) in shop.ever_bad

@@ -126,7 +126,7 @@ class Faults:
     rng: random.Random
     seen: Counter[Dial] = field(default_factory=Counter)
     quiet: bool = False
-    never: set[Dial] = field(default_factory=set)
+    over: bool = False
 
     def happens(self, dial: Dial, chance: float) -> bool:
         """Whether it happens now, ``chance`` being the likelihood at full strength; counted if it does."""

@@ -247,6 +247,7 @@ class Clock(Host):
     """Ticks as the real clock does, somewhat less often, because virtual seconds cost real time."""
 
     every: float = 3.0
+    reconcile: str = "*/4 * * * *"
 
     def start(self) -> None:
         """One thread."""
@@ -261,7 +262,7 @@ class Clock(Host):
         tick = importlib.import_module("app.flows.tick")
         while True:
             try:
-                tick.plan(self.deps, poll="* * * * *", reconcile="*/4 * * * *", timezone="UTC")
+                tick.plan(self.deps, poll="* * * * *", reconcile=self.reconcile, timezone="UTC")
                 tick.first_load(self.deps)
                 break
             except DATABASE_ERRORS:

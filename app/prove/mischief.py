@@ -82,9 +82,9 @@ class Mischief:
     def _again(self, mean: float, dial: Dial, deed: Callable[[], bool]) -> None:
         while True:
             self._stage.pause(self._rng.expovariate(1 / mean))
-            if self._faults.quiet:
+            if self._faults.over:
                 return
-            if deed():
+            if not self._faults.quiet and deed():
                 self._faults.seen[dial] += 1
 
     # the shop
@@ -94,9 +94,10 @@ class Mischief:
         while True:
             in_a_row = self._rng.random() < 0.3
             self._stage.pause(self._rng.uniform(0.0, 0.9) if in_a_row else self._rng.expovariate(1 / 4.0))
-            if self._faults.quiet:
+            if self._faults.over:
                 return
-            self._edit(shop, merchant)
+            if not self._faults.quiet:
+                self._edit(shop, merchant)
 
     def _edit(self, shop: Shop, merchant: Merchant) -> None:
         before = len(shop.edits)

@@ -18,6 +18,7 @@ from app.prove.mischief import Mischief
 from app.prove.shop import EPOCH
 from app.prove.stage import Endless, Stage
 from app.prove.town import Town
+from app.prove.watch import Watch
 from app.stores import holds
 from app.stores.engine import open_database
 
@@ -83,17 +84,34 @@ class _Story:
         town.populate()
         self._stage.spawn("supervisor", town.look_after, None)
         Mischief(town).begin()
-        self._stage.pause(town.rng.uniform(90.0, 300.0))
+        watch = Watch(town, self._checks)
+        watch.begin()
+        for _ in range(town.rng.randint(2, 4)):
+            self._stage.pause(town.rng.uniform(30.0, 90.0))
+            self._pause_for_a_look()
         self._calm_down()
+        watch.ended = True
         self._come_to_rest()
         self._checks.settled_is_right()
         self._reconcile()
         self._judge()
 
+    def _pause_for_a_look(self) -> None:
+        """Everybody holds still until nothing is owed: then whatever was announced must be right, or the next act begins."""
+        faults = self._town.faults
+        faults.quiet = True
+        end = self._stage.now + 120.0
+        while self._stage.now < end:
+            self._stage.pause(2.0)
+            if not self._what_waits(looks=True):
+                self._checks.settled_is_right(polled=False)
+                break
+        faults.quiet = False
+
     def _calm_down(self) -> None:
         """The faults end, everybody is deployed anew, and no schedule but the polls starts anything."""
         town = self._town
-        town.faults.quiet = True
+        town.faults.quiet = town.faults.over = True
         town.weather.away_until = town.weather.read_only_until = town.weather.locked_until = 0.0
         for vendor in town.vendors.values():
             vendor.refuses_until = vendor.down_until = vendor.hangs_until = 0.0
@@ -140,11 +158,11 @@ class _Story:
     def _at_rest(self) -> bool:
         return self._town.post.under_way == 0 and not self._what_waits()
 
-    def _what_waits(self) -> str:
+    def _what_waits(self, *, looks: bool = False) -> str:
+        """What is owed or active; ``looks``: kinds that are to be looked through count as well, as polls owe them."""
+        condition = "true" if looks else "external_id <> '*' OR lease_until IS NOT NULL"
         with self._town.database.read() as conn:
-            owed = conn.execute(
-                text("SELECT count(*) FROM owed_items WHERE external_id <> '*' OR lease_until IS NOT NULL")
-            ).scalar_one()
+            owed = conn.execute(text(f"SELECT count(*) FROM owed_items WHERE {condition}")).scalar_one()  # noqa: S608
             active = conn.execute(text("SELECT count(*) FROM runs WHERE status IN ('idle', 'running')")).scalar_one()
             replays = conn.execute(text("SELECT count(*) FROM replays WHERE status = 'running'")).scalar_one()
         found = {"items owed": owed, "runs active": active, "replays running": replays}

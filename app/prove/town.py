@@ -43,6 +43,7 @@ class Town:
         )
         for shop in shops:
             shop.open(8 if shop.style.varied else 16)
+        self._reconcile = self.rng.choice(("*/2 * * * *", "*/4 * * * *", "0 3 * * *"))
         self.person = self._fresh(Host, "person")
 
     def clock(self) -> float:
@@ -78,6 +79,8 @@ class Town:
                 host.sweep_every = 20.0
             if isinstance(host, Clock):
                 host.every = 15.0
+        if isinstance(host, Clock):
+            host.reconcile = self._reconcile
         self.hosts.append(host)
         self.note(name, "started")
         self.stage.spawn(name, host.start, host)

@@ -33,6 +33,7 @@ class VendorFaults:
         self.in_transaction: list[str] = []
         self.taken: list[float] = []
         self.calls = 0
+        self._slowness = self._rng.choice((0.0, 0.2, 0.7))
 
     def called(self, what: str, kind: Kind | None) -> None:
         """A call goes out; with a transaction open that is a finding of its own."""
@@ -44,6 +45,8 @@ class VendorFaults:
         """Seconds for one way."""
         if self._faults.happens(Dial.VENDOR_SLOW, 0.08):
             return self._rng.uniform(1.0, 9.0)
+        if not self._faults.quiet and self._rng.random() < self._slowness:
+            return self._rng.uniform(0.4, 3.0)
         return self._rng.uniform(0.02, 0.4)
 
     def refuse(self, what: str, kind: Kind | None) -> None:
