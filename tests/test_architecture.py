@@ -26,9 +26,10 @@ LAYERS = {
     "app.channels": 2,
     "app.flows": 3,
     "app.wiring": 4,
-    "app.prove": 4,  # picks the parts as well, for a simulated world
+    "app.local": 4,
     "app.web": 5,
-    "app.cli": 5,
+    "app.prove": 5,
+    "app.cli": 6,
     "workers": 5,
 }
 LONGEST_FILE = 320

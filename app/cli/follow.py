@@ -39,7 +39,7 @@ class Carrier:
 
     def __init__(self, deps: Deps, run_id: int) -> None:
         self.error: BaseException | None = None
-        self._keeper = LeaseKeeper(deps.database)
+        self._keeper = LeaseKeeper(deps.database, deps.now)
         self._thread = threading.Thread(target=self._carry, args=(deps, run_id), name="run", daemon=True)
         self._thread.start()
 

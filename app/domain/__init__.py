@@ -23,10 +23,24 @@ from app.domain.records import (
     row_hash,
 )
 from app.domain.runs import OPTION_NAMES, STATUS_SPELLINGS, Options, Status, Strategy, options_of, status_of
-from app.domain.values import batches, micros, quantity, to_json
-from app.domain.words import SKU_PREFIX, WHOLE, Absent, Cause, Change, ItemKey, Kind, Ref, Scope, Verdict
+from app.domain.values import INT32, INT64, batches, micros, quantity, to_json
+from app.domain.words import (
+    SKU_PREFIX,
+    WHOLE,
+    Absent,
+    Cause,
+    Change,
+    ConnectionState,
+    ItemKey,
+    Kind,
+    Ref,
+    Scope,
+    Verdict,
+)
 
 __all__ = [
+    "INT32",
+    "INT64",
     "KINDS",
     "ON_HAND",
     "ON_ORDER",
@@ -43,6 +57,7 @@ __all__ = [
     "Category",
     "Cause",
     "Change",
+    "ConnectionState",
     "Delivery",
     "ItemKey",
     "Kind",

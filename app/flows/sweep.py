@@ -67,8 +67,8 @@ def calm_storms(deps: Deps) -> None:
     """Where more items are owed than the budget can fetch one by one, owe one delta pull instead.
 
     The items wait meanwhile; those the pull has read are settled by it, the rest come due again. Only what was first
-    seen after the last pull counts: what a pull did not show, a second one would not show either. A kind whose pull has
-    failed is fetched one by one.
+    seen after the last pull counts: what a pull did not show, or could not read, a second one would not show either. A
+    kind whose pull has failed is fetched one by one.
     """
     with deps.database.read() as conn:
         backlog = owed.backlog(conn)
@@ -82,11 +82,11 @@ def calm_storms(deps: Deps) -> None:
 def _calm(deps: Deps, connection: str, kind: Kind, storm_size: int) -> None:
     now = deps.now()
     with deps.database.begin() as conn:
-        pulled_at = watermarks.pulled_at(conn, connection, kind) or owed.EVER
-        count = owed.newer(conn, connection, kind, pulled_at)
+        looked_at = watermarks.looked_at(conn, connection, kind) or owed.EVER
+        count = owed.newer(conn, connection, kind, looked_at)
         if count < storm_size or owed.has_failed(conn, ItemKey(connection, kind, WHOLE)):
             return
-        if owed.defer(conn, connection, kind, now + STORM_PAUSE, due=now, since=pulled_at) == 0:
+        if owed.defer(conn, connection, kind, now + STORM_PAUSE, due=now, since=looked_at) == 0:
             return
         fresh = owed.remember(conn, connection, [Change(kind, WHOLE)], Cause.STORM, now)
     log.info("storm", connection=connection, kind=kind, owed=count)

@@ -53,6 +53,7 @@ class Dial(StrEnum):
     RUNS_RESUMED = "runs-resumed"
     DRY_RUNS = "dry-runs"
     REPLAYS = "replays"
+    CREDENTIALS_CHANGED = "credentials-changed"
 
 
 MEANING: dict[Dial, str] = {
@@ -61,7 +62,7 @@ MEANING: dict[Dial, str] = {
     Dial.HOOKS_REORDERED: "webhooks that overtake each other",
     Dial.HOOKS_LATE: "webhooks that come hours late",
     Dial.HOOKS_FOREIGN: "webhooks about another account, and test events",
-    Dial.QUEUE_FLUSHED: "the queue emptied (FLUSHALL)",
+    Dial.QUEUE_FLUSHED: "the queue emptied (FLUSHALL), or a message lost",
     Dial.QUEUE_DOUBLED: "messages handed out twice",
     Dial.QUEUE_REORDERED: "messages handed out in any order",
     Dial.KILLED: "a process killed, before, within or after a commit",
@@ -97,6 +98,7 @@ MEANING: dict[Dial, str] = {
     Dial.RUNS_RESUMED: "runs resumed",
     Dial.DRY_RUNS: "dry runs",
     Dial.REPLAYS: "dead letters and deliveries replayed",
+    Dial.CREDENTIALS_CHANGED: "credentials changed, and every process deployed anew with them",
 }
 """What each is, for people."""
 

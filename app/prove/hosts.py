@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import importlib
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from typing import Any
 
 import dramatiq
@@ -21,15 +21,18 @@ from app.channels.queue import BULK, LIVE
 from app.flows.deps import Deps
 from app.flows.leases import LeaseKeeper
 from app.flows.receive import Intake
+from app.flows.shares import Shares
 from app.prove.database import Doom, SimDatabase, Weather
 from app.prove.faults import Faults
 from app.prove.network import Hook, Messages, SimQueue
 from app.prove.shop import EPOCH, Shop
 from app.prove.stage import Stage, Task
+from app.prove.standins import MONOTONIC
 from app.prove.vendor import Account
 from app.prove.vendor_faults import VendorFaults
 from app.sources.base import Limit
 from app.stores.budgets import SharedBudget
+from app.stores.clock import DatabaseClock
 from app.stores.engine import DATABASE_ERRORS, Database
 from app.stores.inbox import Arrival
 
@@ -68,19 +71,29 @@ class Host:
     def __post_init__(self) -> None:
         around = self.around
         self.database = SimDatabase(around.database, around.stage, self, around.faults, around.weather)
+        server: Any = ServerTime(around.stage, self.database)
+        self.clock = DatabaseClock(server, wall=self._wall, monotonic=lambda: MONOTONIC + around.stage.now)
+        self.generations = {name: vendor.generation for name, vendor in around.vendors.items()}
         self.deps = Deps(
             database=self.database,
             queue=SimQueue(around.messages, self),
             sources=self._accounts(LIVE_PATIENCE),
             bulk_sources=self._accounts(BULK_PATIENCE),
             worker=self.name,
-            now=self.now,
+            now=self.clock.now,
+            host=self.clock,
+            credentials={name: f"{name} {generation}" for name, generation in self.generations.items()},
             mail=lambda subject, text: around.mails.append((subject, text)),
         )
 
-    def now(self) -> datetime:
-        """The one clock as this process has it."""
-        return EPOCH + timedelta(seconds=self.around.stage.now + self.skew)
+    def _wall(self) -> float:
+        """What this host's own clock shows."""
+        return EPOCH.timestamp() + self.around.stage.now + self.skew
+
+    def boot(self) -> None:
+        """Measure the clock, as ``wiring.build`` does, and begin."""
+        self.clock.measure()
+        self.start()
 
     def start(self) -> None:
         """Begin to work, in threads of this process."""
@@ -92,10 +105,41 @@ class Host:
         around = self.around
         return {
             name: Account(
-                around.stage, shop, around.vendors[name], Counted(self, name), around.limits[name], self.now, patience
+                around.stage,
+                shop,
+                around.vendors[name],
+                Counted(self, name),
+                around.limits[name],
+                self.clock.now,
+                patience,
+                self.generations[name],
             )
             for name, shop in around.shops.items()
         }
+
+
+class ServerTime:
+    """The database as ``DatabaseClock`` needs it: one whose server tells the time, the virtual one."""
+
+    dialect = "postgresql"
+
+    def __init__(self, stage: Stage, database: SimDatabase) -> None:
+        self._stage = stage
+        self._database = database
+
+    @contextmanager
+    def read(self) -> Iterator[ServerTime]:
+        """As ``Database.read``, faults and all."""
+        with self._database.read():
+            yield self
+
+    def exec_driver_sql(self, statement: str) -> ServerTime:
+        """Whatever the statement: it asks for the time."""
+        return self
+
+    def scalar_one(self) -> float:
+        """Epoch seconds."""
+        return EPOCH.timestamp() + self._stage.now
 
 
 class Counted:
@@ -103,7 +147,7 @@ class Counted:
 
     def __init__(self, host: Host, connection: str) -> None:
         self._host = host
-        self._shared = SharedBudget(host.database, connection, lambda: host.now().timestamp())
+        self._shared = SharedBudget(host.database, connection, lambda: host.clock.now().timestamp())
         self._taken = host.around.vendors[connection].taken
 
     def take(self, limits: Sequence[Limit]) -> float:
@@ -138,7 +182,7 @@ class Web(Host):
         loop: Any = _Loop(self.around.stage)
         asyncio.events._set_running_loop(loop)
         try:
-            done: Any = self.intake.offer(Arrival(hook.connection, hook.delivery, {}, hook.body, self.now()))
+            done: Any = self.intake.offer(Arrival(hook.connection, hook.delivery, {}, hook.body, self.deps.now()))
         finally:
             asyncio.events._set_running_loop(None)
         answered(done.wait())
@@ -192,7 +236,7 @@ class Worker(Host):
     def start(self) -> None:
         """Consumers of both queues, and the housekeeping."""
         middleware = importlib.import_module("workers.middleware")
-        self.keeper = LeaseKeeper(self.database, self.deps.now)
+        self.keeper = LeaseKeeper(self.database, self.deps.now, shares=Shares(self.threads))
         self._broker = StubBroker(middleware=[])
         importlib.import_module("workers.actors").register(self._broker, self.deps, self.keeper)
         self._letters = middleware.DeadLetters(self.deps)
@@ -271,4 +315,5 @@ class Clock(Host):
         while not self.stopping:
             schedule._tick(self.deps)
             rounds.go()
+            self.clock.measure()
             self.around.stage.pause(self.every * self.around.stage.rng.uniform(0.5, 1.5))

@@ -8,7 +8,7 @@ from typing import cast
 
 import msgspec
 
-from app.domain import Change, Kind, Listing, key_of
+from app.domain import Change, Kind, Listing, Order, StockCount, key_of
 from app.prove.shop import Key, Shop
 
 HOT = 4
@@ -37,6 +37,18 @@ class Merchant:
         )
         (deed,) = self._rng.choices([deed for _, deed in deeds], [weight for weight, _ in deeds])
         return deed()
+
+    def edit_again(self) -> list[Change]:
+        """What was edited last changes once more: with versions that are seconds, often within its version."""
+        last = self._shop.edits[-1]
+        record = self._shop.rows[last.kind].get(last.key)
+        if isinstance(record, Listing):
+            return [self._shop.put(msgspec.structs.replace(record, price_minor=self._rng.randint(100, 9_999)))]
+        if isinstance(record, StockCount):
+            return [self._shop.put(msgspec.structs.replace(record, quantity=Decimal(self._rng.randint(0, 40))))]
+        if isinstance(record, Order):
+            return [self._shop.put(msgspec.structs.replace(record, total_minor=self._rng.randint(100, 90_000)))]
+        return []
 
     def _hot(self, kind: Kind) -> Key | None:
         keys = sorted(self._shop.rows[kind])

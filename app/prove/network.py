@@ -34,6 +34,8 @@ class Messages:
     def put(self, one: dramatiq.Message[None]) -> None:
         """A message for whoever is idle."""
         waiting = self._waiting[one.queue_name]
+        if self._faults.happens(Dial.QUEUE_FLUSHED, 0.08):
+            return
         waiting.append(one)
         if self._faults.happens(Dial.QUEUE_DOUBLED, 0.1):
             waiting.append(one)

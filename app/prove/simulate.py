@@ -14,10 +14,10 @@ from app.prove import standins
 from app.prove.checks import Checks
 from app.prove.compare import Unreadable
 from app.prove.faults import Dial, drawn
-from app.prove.mischief import Mischief
 from app.prove.shop import EPOCH
 from app.prove.stage import Endless, Stage
 from app.prove.town import Town
+from app.prove.trouble import Trouble
 from app.prove.watch import Watch
 from app.stores import holds
 from app.stores.engine import open_database
@@ -83,7 +83,7 @@ class _Story:
         town = self._town
         town.populate()
         self._stage.spawn("supervisor", town.look_after, None)
-        Mischief(town).begin()
+        Trouble(town).begin()
         watch = Watch(town, self._checks)
         watch.begin()
         for _ in range(town.rng.randint(2, 4)):
@@ -162,7 +162,7 @@ class _Story:
         """What is owed or active; ``looks``: kinds that are to be looked through count as well, as polls owe them."""
         condition = "true" if looks else "external_id <> '*' OR lease_until IS NOT NULL"
         with self._town.database.read() as conn:
-            owed = conn.execute(text(f"SELECT count(*) FROM owed_items WHERE {condition}")).scalar_one()  # noqa: S608
+            owed = conn.execute(text(f"SELECT count(*) FROM owed_items WHERE {condition}")).scalar_one()
             active = conn.execute(text("SELECT count(*) FROM runs WHERE status IN ('idle', 'running')")).scalar_one()
             replays = conn.execute(text("SELECT count(*) FROM replays WHERE status = 'running'")).scalar_one()
         found = {"items owed": owed, "runs active": active, "replays running": replays}

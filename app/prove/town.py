@@ -44,6 +44,7 @@ class Town:
         for shop in shops:
             shop.open(8 if shop.style.varied else 16)
         self._reconcile = self.rng.choice(("*/2 * * * *", "*/4 * * * *", "0 3 * * *"))
+        self._threads = self.rng.randint(1, 3)
         self.person = self._fresh(Host, "person")
 
     def clock(self) -> float:
@@ -79,11 +80,13 @@ class Town:
                 host.sweep_every = 20.0
             if isinstance(host, Clock):
                 host.every = 15.0
+        if isinstance(host, Worker):
+            host.threads = self._threads
         if isinstance(host, Clock):
             host.reconcile = self._reconcile
         self.hosts.append(host)
         self.note(name, "started")
-        self.stage.spawn(name, host.start, host)
+        self.stage.spawn(name, host.boot, host)
         return host
 
     def _fresh(self, kind: type[H], name: str) -> H:

@@ -63,6 +63,7 @@ class Account:
     limits: Sequence[Limit]
     now: Callable[[], datetime]
     patience: float
+    generation: int = 0
 
     def __post_init__(self) -> None:
         self.name = self.shop.style.name
@@ -187,10 +188,10 @@ class Account:
         self._wait_for_budget()
         self._calls += 1
         self.faults.called(what, kind)
-        self.stage.pause(self.faults.latency())
-        self.faults.refuse(what, kind)
+        self.stage.pause(self.faults.latency(what))
+        self.faults.refuse(what, kind, self.generation)
         answer = made()
-        self.stage.pause(self.faults.latency())
+        self.stage.pause(self.faults.latency(what))
         return answer
 
     def _wait_for_budget(self) -> None:

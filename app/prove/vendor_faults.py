@@ -33,7 +33,9 @@ class VendorFaults:
         self.in_transaction: list[str] = []
         self.taken: list[float] = []
         self.calls = 0
+        self.generation = 0
         self._slowness = self._rng.choice((0.0, 0.2, 0.7))
+        self._bulk_slowness = self._rng.choice((0.0, 0.5, 4.0))
 
     def called(self, what: str, kind: Kind | None) -> None:
         """A call goes out; with a transaction open that is a finding of its own."""
@@ -41,15 +43,17 @@ class VendorFaults:
         if self._stage.current.inside:
             self.in_transaction.append(f"{what} {kind or ''}".strip())
 
-    def latency(self) -> float:
-        """Seconds for one way."""
+    def latency(self, what: str) -> float:
+        """Seconds for one way of a call."""
         if self._faults.happens(Dial.VENDOR_SLOW, 0.08):
             return self._rng.uniform(1.0, 9.0)
         if not self._faults.quiet and self._rng.random() < self._slowness:
             return self._rng.uniform(0.4, 3.0)
+        if what in ("full", "delta") and not self._faults.quiet:
+            return self._rng.uniform(0.02, 0.4 + self._bulk_slowness)
         return self._rng.uniform(0.02, 0.4)
 
-    def refuse(self, what: str, kind: Kind | None) -> None:
+    def refuse(self, what: str, kind: Kind | None, generation: int) -> None:
         """Raise what this call fails with, if it does."""
         now, where = self._stage.now, f"{what} {kind or ''}".strip()
         if now < self.hangs_until or self._faults.happens(Dial.VENDOR_HANGS, 0.02):
@@ -57,7 +61,7 @@ class VendorFaults:
             raise Unavailable(f"{where}: ReadTimeout: no answer within {TIMEOUT:g} s")
         if now < self.down_until or self._faults.happens(Dial.VENDOR_5XX, 0.04):
             raise Unavailable(f"{where}: 503 Service Unavailable")
-        if now < self.refuses_until:
+        if now < self.refuses_until or generation < self.generation:
             raise AuthRejected(f"{where}: 401 ACCESS_TOKEN_EXPIRED")
         if kind is not None and now < self.forbidden.get(kind, 0.0):
             raise Forbidden(f"{where}: 403 INSUFFICIENT_SCOPES, {str(kind).upper()}_READ is missing")

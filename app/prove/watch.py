@@ -71,9 +71,13 @@ class Watch:
             return
         earlier = [at for at in range(before) if states[at][1] == state]
         if before >= 0 or earlier:
-            what = "is deleted here" if state is None else "is older here" if earlier else "never was so at the source"
+            what = (
+                "is deleted here" if state is None else "is older here" if earlier else "never was so at the source"
+            )
             since = f"{states[before][0]:.3f} s" if before >= 0 else "the beginning"
-            words = f"went back: {self._shop.style.name} {kind} {'/'.join(key)} {what} (seen since: the edit of {since})"
+            words = (
+                f"went back: {self._shop.style.name} {kind} {'/'.join(key)} {what} (seen since: the edit of {since})"
+            )
             self._town.note("watch", words, [item_of(self._shop, kind, key), *key])
             self._checks.find(words, item_of(self._shop, kind, key), *key)
             self._at[kind, key] = earlier[-1] if earlier else before
@@ -82,4 +86,4 @@ class Watch:
 def _rows(kind: Kind) -> str:
     one = shape(kind)
     key = " || '\x1f' || ".join(one.keys)
-    return f"SELECT '{kind}', {key}, row_hash, deleted FROM {one.table} WHERE connection = :connection"  # noqa: S608
+    return f"SELECT '{kind}', {key}, row_hash, deleted FROM {one.table} WHERE connection = :connection"

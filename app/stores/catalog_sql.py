@@ -172,14 +172,24 @@ def live_keys(kind: Kind, field: str | None, absent: Absent, dialect: str, *, ti
 
 @lru_cache
 def row_states(kind: Kind, dialect: str) -> str:
-    """Joined key, row_hash, version, flags of a connection's rows; binds a read's start twice and the connection."""
+    """Joined key, row_hash, version, flags of a connection's rows; binds ``row_states_values``.
+
+    What a wrong clock dated into the future protects no row: such a version counts as 0, such a read as an old one.
+    """
     table = shape(kind)
     key = " || chr(31) || ".join(table.keys)
     zero = f"CASE WHEN quantity = 0 THEN {ZERO_FLAG} ELSE 0 END" if table.counts_quantity else "0"
-    sql = f"""SELECT {key}, row_hash, version, {zero} + CASE WHEN deleted THEN {DELETED_FLAG} ELSE 0 END
-            + CASE WHEN read_at > ? THEN {NEWER_FLAG} WHEN read_at = ? THEN {SAME_TIME_FLAG} ELSE 0 END
+    sql = f"""SELECT {key}, row_hash, CASE WHEN version > ? THEN 0 ELSE version END,
+            {zero} + CASE WHEN deleted THEN {DELETED_FLAG} ELSE 0 END
+            + CASE WHEN read_at > ? THEN 0 WHEN read_at > ? THEN {NEWER_FLAG}
+                   WHEN read_at = ? THEN {SAME_TIME_FLAG} ELSE 0 END
         FROM {table.table} WHERE connection = ?"""
     return spelled(dialect, sql.replace("chr(", "char(") if dialect == "sqlite" else sql)
+
+
+def row_states_values(connection: str, read_at: datetime, now: datetime) -> tuple[Any, ...]:
+    """What ``row_states`` binds."""
+    return (micros(horizon(now)), horizon(now), read_at, read_at, connection)
 
 
 def _older(ties: bool) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -244,6 +244,10 @@ class _Dying:
             self._left -= 1
             if self._left < 0:
                 raise KeyboardInterrupt
+
+    def transact(self, work: Callable[[Connection], Any]) -> Any:
+        with self.begin() as conn:
+            return work(conn)
 
 
 def test_a_write_cut_short_keeps_whole_commits_and_can_be_repeated(database: Database) -> None:
