@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from app.cli.children import Child, Children
+
 from app.cli.log_files import last_lines, rotate
 
 ECHO = (
