@@ -34,7 +34,7 @@ class Fetched:
 
     def failed(self) -> list[tuple[Claim, str]]:
         """Claims of items that were shown but could not be read, each with what is wrong."""
-        errors = {bad.external_id: bad.error for bad in self.answer.failed}
+        errors = {name: bad.error for bad in self.answer.failed for name in (bad.external_id, bad.owner)}
         unreadable = [(claim, errors.get(self._ref(claim).external_id)) for claim in self.claims]
         return [(claim, error) for claim, error in unreadable if error is not None]
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from app.cli.log_files import last_lines, rotate
+from app.local.log_files import last_lines, rotate
 
 STOP_WITHIN = 25.0
 """Seconds a child has to end after SIGTERM before it is killed; more than a worker's own 20 s."""

@@ -67,7 +67,7 @@ class SimDatabase(Database):
         self._process = process
         self._faults = faults
         self._weather = weather
-        self._trouble: tuple[float, float] | None = None
+        self._last_trouble: tuple[float, float] | None = None
         self.committed_at = 0.0
 
     @contextmanager
@@ -90,7 +90,11 @@ class SimDatabase(Database):
 
     def trouble(self) -> tuple[float, float] | None:
         """As the real one says it, of the simulated trouble."""
-        return self._trouble
+        if self._last_trouble is None:
+            return None
+        began, ended = self._last_trouble
+        now = MONOTONIC + self._stage.now
+        return now - began, now - ended
 
     def checkpoint(self) -> None:
         """Nothing to gain here."""
@@ -162,8 +166,8 @@ class SimDatabase(Database):
 
     def _fault(self, words: str) -> Exception:
         now = MONOTONIC + self._stage.now
-        before = self._trouble
-        self._trouble = (before[0] if before is not None and now - before[1] < 1.0 else now, now)
+        before = self._last_trouble
+        self._last_trouble = (before[0] if before is not None and now - before[1] < 1.0 else now, now)
         return fault_of(words)
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import threading
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
@@ -18,8 +16,11 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from app.errors import BadConfiguration, DatabaseFault
+from app.stores.faults import TransactionUndone, Trouble, fault_of
+from app.stores.sessions import Sessions, turn_of
 
 T = TypeVar("T")
 
@@ -30,8 +31,12 @@ _WRITES = "tallyhook_writes"
 LONGEST_WAL = 16_000
 """Pages (of 4 KiB) of SQLite's write-ahead log from which on a commit does the checkpoint itself."""
 
+UNDONE_TRIES = 6
+"""How often ``transact`` tries a transaction that the database undoes in favour of others."""
+
 DATABASE_ERRORS: tuple[type[Exception], ...] = (DatabaseFault, SQLAlchemyError, sqlite3.Error, psycopg.Error)
-"""What a database in trouble raises; ``stores.statements`` runs on the driver, past SQLAlchemy's own errors."""
+"""What comes out of a transaction because of the database: its own trouble (``DatabaseFault``), or what it says to a
+statement or a value; ``stores.statements`` runs on the driver, past SQLAlchemy's own errors."""
 
 
 class Database:
@@ -39,6 +44,9 @@ class Database:
 
     Every write happens in ``begin()``, every consistent read in ``read()``. On SQLite, writers of one process
     take turns in the order they came; writers of other processes wait up to 10 s for the file.
+
+    Whatever fails because the database is in trouble raises ``DatabaseFault``. When that leaves the other sessions of
+    the pool useless too (a restart, a failover), all of them are replaced: one failure heals the process.
     """
 
     def __init__(self, url: str, engine: Engine, writing: Engine) -> None:
@@ -49,39 +57,68 @@ class Database:
         self._single = (
             writing if self.dialect == "sqlite" else writing.execution_options(isolation_level="AUTOCOMMIT")
         )
-        self._turn = _turn_of(engine.url) if self.dialect == "sqlite" else nullcontext()
+        self._turn = turn_of(engine.url) if self.dialect == "sqlite" else nullcontext()
+        self._sessions = Sessions(engine) if engine.pool is writing.pool else Sessions(engine, writing)
+        self._trouble = Trouble()
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         """A write transaction: committed at the end of the block, rolled back when it raises."""
-        with self._turn, self._writing.begin() as conn:
+        with self._turn, self._transaction(self._writing, writing=True) as conn:
             yield conn
 
     @contextmanager
     def once(self) -> Iterator[Connection]:
         """``begin()`` for work that is a single statement on PostgreSQL, which then needs no round trips for the
         transaction around it. Of several statements each would be a transaction there."""
-        with self._turn, self._single.begin() as conn:
+        with self._turn, self._transaction(self._single, writing=True) as conn:
             yield conn
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction for reading only; on SQLite all its reads see the same moment."""
-        with self.engine.begin() as conn:  # begun at once, so that raw statements are inside it too
+        with self._transaction(self.engine, writing=False) as conn:  # begun, so that raw statements are inside it too
             yield conn
 
     def transact(self, work: Callable[[Connection], T]) -> T:
         """``work`` in a write transaction of its own, again when the database undid it (a deadlock, a serialisation
         failure): so it must be fit to be run twice. Raises what ``begin`` raises."""
-        with self.begin() as conn:
-            return work(conn)
+
+        def attempt() -> T:
+            with self.begin() as conn:
+                return work(conn)
+
+        return Retrying(
+            retry=retry_if_exception_type(TransactionUndone),
+            stop=stop_after_attempt(UNDONE_TRIES),
+            wait=wait_random_exponential(multiplier=0.01, max=1.0),
+            reraise=True,
+        )(attempt)
 
     def trouble(self) -> tuple[float, float] | None:
-        """Between which moments (``time.monotonic()``) this process last saw the database in trouble; ``None`` if never.
+        """How many seconds ago this process last saw the database get into trouble, and out of it (0.0 if it is in trouble
+        now); ``None`` if never.
 
-        Leases that ran out then, or within their own length after it, say nothing of their holders.
+        Leases that ran out in between, or within their own length after it, say nothing of their holders.
         """
-        return None
+        return self._trouble.ages()
+
+    @contextmanager
+    def _transaction(self, engine: Engine, *, writing: bool) -> Iterator[Connection]:
+        generation = self._sessions.generation
+        try:
+            with engine.begin() as conn:
+                yield conn
+        except Exception as error:
+            fault = fault_of(error)
+            if fault is None:
+                raise
+            if fault.stale:
+                self._sessions.replace(generation)
+            if not fault.undone:
+                self._trouble.began(fault, writing=writing)
+            raise fault.error() from error
+        self._trouble.ended(writing=writing)
 
     def migrate(self, revision: str = "head") -> None:
         """Bring the schema up to a revision, in one transaction; other processes that try it too wait."""
@@ -101,7 +138,7 @@ class Database:
     def checkpoint(self) -> None:
         """Bring SQLite's write-ahead log into its file as far as nobody is in the way; on PostgreSQL nothing to do."""
         if self.dialect == "sqlite":
-            with closing(self.engine.raw_connection()) as connection:
+            with _translated(), closing(self.engine.raw_connection()) as connection:
                 connection.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)").close()
 
     def close(self) -> None:
@@ -143,6 +180,7 @@ def _sqlite_engine(url: URL, *, durable: bool, pool: int) -> Engine:
         url,
         pool_size=pool,
         max_overflow=pool,
+        pool_timeout=10,
         pool_use_lifo=True,
         # We say BEGIN ourselves (below): the driver's own would come too late to make reads and writes one snapshot.
         connect_args={"isolation_level": None, "check_same_thread": False, "timeout": 10.0, "cached_statements": 512},
@@ -173,6 +211,7 @@ def _postgresql_engine(url: URL, *, pool: int) -> Engine:
         url,
         pool_size=pool,
         max_overflow=pool,
+        pool_timeout=10,
         pool_use_lifo=True,
         connect_args={"application_name": "tallyhook", "connect_timeout": 10, "keepalives_idle": 30},
     )
@@ -194,56 +233,19 @@ def _postgresql_writing_engine(url: URL, *, pool: int) -> Engine:
     return engine
 
 
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Raise ``DatabaseFault`` for the database's trouble outside of a transaction."""
+    try:
+        yield
+    except Exception as error:
+        fault = fault_of(error)
+        if fault is None:
+            raise
+        raise fault.error() from error
+
+
 def _alembic_config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     return config
-
-
-class Turn:
-    """A mutex that is handed over in the order it was asked for.
-
-    SQLite's own waiting is a poll with growing sleeps: a steady writer starves the others for half a second.
-    """
-
-    def __init__(self) -> None:
-        self._guard = threading.Lock()
-        self._queue: deque[threading.Lock] = deque()
-        self._owner: int | None = None
-
-    def __enter__(self) -> None:
-        me = threading.get_ident()
-        with self._guard:
-            if self._owner == me:
-                raise RuntimeError("a write transaction was opened inside another one of the same thread")
-            if self._owner is None:
-                self._owner = me
-                return
-            gate = threading.Lock()
-            gate.acquire()
-            self._queue.append(gate)
-        gate.acquire()  # released by whoever hands over; the turn is ours from then on
-        self._owner = me
-
-    def waiting(self) -> int:
-        """How many threads wait for their turn."""
-        return len(self._queue)
-
-    def __exit__(self, *error: object) -> None:
-        with self._guard:
-            if self._queue:
-                self._owner = -1
-                self._queue.popleft().release()
-            else:
-                self._owner = None
-
-
-_turns: dict[str, Turn] = {}
-_turns_guard = threading.Lock()
-
-
-def _turn_of(url: URL) -> Turn:
-    """One turn per file, however many ``Database`` objects of this process have it open."""
-    file = str(Path(url.database or "").resolve())
-    with _turns_guard:
-        return _turns.setdefault(file, Turn())

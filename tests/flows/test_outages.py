@@ -7,16 +7,18 @@ from typing import Any
 
 import pytest
 
-from app.domain import Cause, Change, ItemKey, Kind
+from app.domain import Cause, Change, ItemKey, Kind, Options, Strategy
 from app.errors import AuthRejected, BadAnswer, Forbidden, Unavailable
 from app.flows import alerts
 from app.flows import connections as people
 from app.flows.leases import LeaseKeeper
 from app.flows.probes import probe
+from app.flows.request_run import request_run
+from app.flows.run import run
 from app.flows.sweep import REHINT_AFTER, sweep
 from app.flows.sync_item import sync_item
 from app.flows.tick import tick
-from app.stores import catalog, letter_search, owed, schedules
+from app.stores import catalog, letter_search, owed, runs, schedules
 from app.stores.engine import Database
 from tests.fakes import SHOP, FakeSource, ListQueue, World, count, listing
 
@@ -164,3 +166,31 @@ def test_a_paused_connection_asks_nothing_and_goes_on_when_it_is_resumed(world: 
     people.resume(world.deps, SHOP)
     work(world, 10)
     assert (owes(world), products(world)) == (0, 1)
+
+
+@pytest.mark.parametrize("strategy", [Strategy.FULL, Strategy.INCREMENTAL])
+def test_a_run_leaves_out_the_kind_that_may_not_be_read_and_completes(world: World, strategy: Strategy) -> None:
+    world.source.kinds = (Kind.STOCK, Kind.PRODUCT)  # the forbidden kind comes first
+    world.source.refuses[Kind.STOCK] = NO_RIGHT
+    world.source.put(listing("A"))
+    row = carried_out(world, request_run(world.deps, SHOP, strategy, Options(), cause=Cause.PERSON))
+    assert (row["status"], products(world)) == ("completed", 1)
+    assert "VENDOR_READ" in str(row["counts"]["stock"])
+
+
+def test_a_run_of_a_refused_connection_goes_on_when_it_is_well(world: World) -> None:
+    world.source.put(listing("A"))
+    world.source.down = EXPIRED
+    run_id = request_run(world.deps, SHOP, Strategy.FULL, Options(), cause=Cause.PERSON)
+    assert carried_out(world, run_id)["status"] not in ("failed", "completed")
+    world.source.down = None
+    work(world, 10)
+    assert carried_out(world, run_id)["status"] == "completed"
+
+
+def carried_out(world: World, run_id: int) -> dict[str, Any]:
+    run(world.deps, LeaseKeeper(world.database, world.clock), run_id, patience=0.0)
+    with world.database.read() as conn:
+        row = runs.get(conn, run_id)
+    assert row is not None
+    return row

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from app.cli.children import Child, Children
 
-from app.cli.log_files import last_lines, rotate
+from app.local.children import Child, Children
+from app.local.log_files import last_lines, rotate
 
 ECHO = (
     "import sys\nfor line in sys.stdin:\n  print(line, end='', flush=True); sys.stderr.write('.'); sys.stderr.flush()"
