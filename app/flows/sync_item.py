@@ -6,7 +6,6 @@ call can fetch, so a backlog drains in batches by itself. No transaction is open
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -70,9 +69,9 @@ def _sync(deps: Deps, keeper: LeaseKeeper, key: ItemKey, also: Sequence[str]) ->
 def blameless(deps: Deps) -> datetime:
     """From when on a lease that ran out says nothing of its holder: nobody could renew one while the database was away."""
     trouble = deps.database.trouble()
-    if trouble is None or trouble[1] + LEASE < time.monotonic() - LEASE:
+    if trouble is None or trouble[1] > 2 * LEASE:
         return NEVER
-    return deps.now() - timedelta(seconds=time.monotonic() - trouble[0])
+    return deps.now() - timedelta(seconds=trouble[0])
 
 
 def _work_apart(deps: Deps, keeper: LeaseKeeper, source: Source, key: ItemKey) -> None:

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, select
 
-from app.domain import Absent, Kind, Listing, Record, Scope, StockCount, micros
+from app.domain import Absent, Kind, Listing, Record, Ref, Scope, StockCount, micros
 from app.errors import DatabaseFault
 from app.stores import bulk, catalog
 from app.stores.engine import Database
@@ -434,3 +434,18 @@ def test_a_row_read_in_the_future_can_vanish(database: Database) -> None:
 def test_a_record_dated_in_the_future_is_as_of_now(database: Database) -> None:
     future = listing("a", micros(at(DAYS_400)))
     assert ahead(database, [future]).diff(ALL).created[0].version == micros(at(11))
+
+
+def test_a_tombstone_concluded_since_the_read_began_is_passed_over_by_a_newer_version(database: Database) -> None:
+    apply(database, [listing("a")])
+    with database.begin() as conn:
+        catalog.tombstone(conn, "shop", [Ref(Kind.PRODUCT, "a")], read_at=at(11), now=at(11))
+    diff = differ(database, [listing("a", 5, "shown before the deletion")]).diff(ALL)
+    assert (len(diff.changed), len(diff.passed)) == (0, 1)
+
+
+def test_a_tombstone_concluded_before_the_read_began_gives_way_to_an_older_version(database: Database) -> None:
+    apply(database, [listing("a", 7)])
+    with database.begin() as conn:
+        catalog.tombstone(conn, "shop", [Ref(Kind.PRODUCT, "a")], read_at=at(5), now=at(5))
+    assert len(differ(database, [listing("a", 5, "made anew")]).diff(ALL).changed) == 1
