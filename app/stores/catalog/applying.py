@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
-from app.domain import KINDS, Kind, Record, key_of, micros, row_hash
+from app.domain import KINDS, Kind, Record, check_amounts, key_of, micros, row_hash
+from app.errors import Unmappable
 from app.rules.versions import settled_version
 from app.stores import catalog_sql as sql
 from app.stores.catalog.answers import Key, Read
@@ -102,6 +103,13 @@ def _lock(
         sql.driver(conn).cursor().execute(sql.lock_rows(kind), (*columns, connection))
 
 
+def _check(record: Record) -> None:
+    try:
+        check_amounts(record)
+    except ValueError as error:
+        raise Unmappable(f"{KINDS[type(record)]} {'/'.join(key_of(record))} cannot be stored: {error}") from error
+
+
 def _by_kind(reads: Sequence[Read], now: datetime) -> Iterator[tuple[Kind, list[_Row]]]:
     """The newest record of every key, sorted, kind by kind in the same order for everyone. What is dated in the future
     is as of now: it must not hold off what comes after it."""
@@ -109,6 +117,7 @@ def _by_kind(reads: Sequence[Read], now: datetime) -> Iterator[tuple[Kind, list[
     latest = micros(now)
     for read in reads:
         for shown in read.records:
+            _check(shown)
             version = settled_version(shown.version, latest)
             record = shown if version == shown.version else msgspec.structs.replace(shown, version=version)
             of_kind = newest[KINDS[type(record)]]
