@@ -16,10 +16,13 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.engine import URL, ExceptionContext, make_url
+from sqlalchemy.exc import ArgumentError, DisconnectionError, SQLAlchemyError
+from sqlalchemy.pool import ConnectionPoolEntry
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from app.errors import BadConfiguration
+from app.errors import BadConfiguration, DatabaseFault
+from app.stores.faults import TransactionUndone, Trouble, fault_of
 
 T = TypeVar("T")
 
@@ -30,8 +33,12 @@ _WRITES = "tallyhook_writes"
 LONGEST_WAL = 16_000
 """Pages (of 4 KiB) of SQLite's write-ahead log from which on a commit does the checkpoint itself."""
 
-DATABASE_ERRORS: tuple[type[Exception], ...] = (SQLAlchemyError, sqlite3.Error, psycopg.Error)
-"""What a database in trouble raises; ``stores.statements`` runs on the driver, past SQLAlchemy's own errors."""
+UNDONE_TRIES = 6
+"""How often ``transact`` tries a transaction that the database undoes in favour of others."""
+
+DATABASE_ERRORS: tuple[type[Exception], ...] = (DatabaseFault, SQLAlchemyError, sqlite3.Error, psycopg.Error)
+"""What comes out of a transaction because of the database: its own trouble (``DatabaseFault``), or what it says to a
+statement or a value; ``stores.statements`` runs on the driver, past SQLAlchemy's own errors."""
 
 
 class Database:
@@ -39,6 +46,9 @@ class Database:
 
     Every write happens in ``begin()``, every consistent read in ``read()``. On SQLite, writers of one process
     take turns in the order they came; writers of other processes wait up to 10 s for the file.
+
+    Whatever fails because the database is in trouble raises ``DatabaseFault``. When that leaves the other sessions of
+    the pool useless too (a restart, a failover), all of them are replaced: one failure heals the process.
     """
 
     def __init__(self, url: str, engine: Engine, writing: Engine) -> None:
@@ -50,38 +60,66 @@ class Database:
             writing if self.dialect == "sqlite" else writing.execution_options(isolation_level="AUTOCOMMIT")
         )
         self._turn = _turn_of(engine.url) if self.dialect == "sqlite" else nullcontext()
+        self._sessions = Sessions(engine) if engine.pool is writing.pool else Sessions(engine, writing)
+        self._trouble = Trouble()
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         """A write transaction: committed at the end of the block, rolled back when it raises."""
-        with self._turn, self._writing.begin() as conn:
+        with self._turn, self._transaction(self._writing, writing=True) as conn:
             yield conn
 
     @contextmanager
     def once(self) -> Iterator[Connection]:
         """``begin()`` for work that is a single statement on PostgreSQL, which then needs no round trips for the
         transaction around it. Of several statements each would be a transaction there."""
-        with self._turn, self._single.begin() as conn:
+        with self._turn, self._transaction(self._single, writing=True) as conn:
             yield conn
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction for reading only; on SQLite all its reads see the same moment."""
-        with self.engine.begin() as conn:  # begun at once, so that raw statements are inside it too
+        with self._transaction(self.engine, writing=False) as conn:  # begun, so that raw statements are inside it too
             yield conn
 
     def transact(self, work: Callable[[Connection], T]) -> T:
         """``work`` in a write transaction of its own, again when the database undid it (a deadlock, a serialisation
         failure): so it must be fit to be run twice. Raises what ``begin`` raises."""
-        with self.begin() as conn:
-            return work(conn)
+
+        def attempt() -> T:
+            with self.begin() as conn:
+                return work(conn)
+
+        return Retrying(
+            retry=retry_if_exception_type(TransactionUndone),
+            stop=stop_after_attempt(UNDONE_TRIES),
+            wait=wait_random_exponential(multiplier=0.01, max=1.0),
+            reraise=True,
+        )(attempt)
 
     def trouble(self) -> tuple[float, float] | None:
         """Between which moments (``time.monotonic()``) this process last saw the database in trouble; ``None`` if never.
 
         Leases that ran out then, or within their own length after it, say nothing of their holders.
         """
-        return None
+        return self._trouble.span()
+
+    @contextmanager
+    def _transaction(self, engine: Engine, *, writing: bool) -> Iterator[Connection]:
+        generation = self._sessions.generation
+        try:
+            with engine.begin() as conn:
+                yield conn
+        except Exception as error:
+            fault = fault_of(error)
+            if fault is None:
+                raise
+            if fault.stale:
+                self._sessions.replace(generation)
+            if not fault.undone:
+                self._trouble.began(fault, writing=writing)
+            raise fault.error() from error
+        self._trouble.ended(writing=writing)
 
     def migrate(self, revision: str = "head") -> None:
         """Bring the schema up to a revision, in one transaction; other processes that try it too wait."""
@@ -101,7 +139,7 @@ class Database:
     def checkpoint(self) -> None:
         """Bring SQLite's write-ahead log into its file as far as nobody is in the way; on PostgreSQL nothing to do."""
         if self.dialect == "sqlite":
-            with closing(self.engine.raw_connection()) as connection:
+            with _translated(), closing(self.engine.raw_connection()) as connection:
                 connection.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)").close()
 
     def close(self) -> None:
@@ -143,6 +181,7 @@ def _sqlite_engine(url: URL, *, durable: bool, pool: int) -> Engine:
         url,
         pool_size=pool,
         max_overflow=pool,
+        pool_timeout=10,
         pool_use_lifo=True,
         # We say BEGIN ourselves (below): the driver's own would come too late to make reads and writes one snapshot.
         connect_args={"isolation_level": None, "check_same_thread": False, "timeout": 10.0, "cached_statements": 512},
@@ -173,6 +212,7 @@ def _postgresql_engine(url: URL, *, pool: int) -> Engine:
         url,
         pool_size=pool,
         max_overflow=pool,
+        pool_timeout=10,
         pool_use_lifo=True,
         connect_args={"application_name": "tallyhook", "connect_timeout": 10, "keepalives_idle": 30},
     )
@@ -192,6 +232,48 @@ def _postgresql_writing_engine(url: URL, *, pool: int) -> Engine:
         connection.commit()
 
     return engine
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Raise ``DatabaseFault`` for the database's trouble outside of a transaction."""
+    try:
+        yield
+    except Exception as error:
+        fault = fault_of(error)
+        if fault is None:
+            raise
+        raise fault.error() from error
+
+
+class Sessions:
+    """The sessions in the pools of a process, replaced together when those opened until now may be useless."""
+
+    def __init__(self, *engines: Engine) -> None:
+        self._guard = threading.Lock()
+        self.generation = 0
+        for engine in engines:
+            event.listen(engine, "do_connect", self._opens)
+            event.listen(engine, "checkout", self._goes_out)
+            event.listen(engine, "handle_error", _leave_the_pool)
+
+    def replace(self, generation: int) -> None:
+        """Have every session of this generation, or an older one, closed and opened anew before it is used again."""
+        with self._guard:
+            if generation == self.generation:  # else somebody has done it since
+                self.generation += 1
+
+    def _opens(self, dialect: Any, record: ConnectionPoolEntry, *_: Any) -> None:
+        record.info["generation"] = self.generation
+
+    def _goes_out(self, connection: Any, record: ConnectionPoolEntry, _: Any) -> None:
+        if record.info["generation"] != self.generation:
+            raise DisconnectionError  # the pool then opens it anew
+
+
+def _leave_the_pool(context: ExceptionContext) -> None:
+    """SQLAlchemy's own way to replace a pool goes by the wall clock, and by every error of every old session."""
+    context.invalidate_pool_on_disconnect = False
 
 
 def _alembic_config() -> Config:

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.errors import Permanent, Transient
+from app.errors import DatabaseFault, Permanent, Transient
 from app.rules.filters import FilterError
 from app.stores.engine import DATABASE_ERRORS
 
@@ -64,6 +64,8 @@ def problem_of(error: Exception, redact: Callable[[str], str] = str) -> Problem:
         return Problem(422, "bad_filter", str(error))
     if isinstance(error, Permanent):
         return Problem(422, "refused", redact(str(error)))
+    if isinstance(error, DatabaseFault):  # the database's words are for the log, which has them
+        return unavailable("the database did not answer; try again")
     if isinstance(error, Transient):
         return unavailable(redact(str(error)), error.retry_after)
     if isinstance(error, DATABASE_ERRORS):
