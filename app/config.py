@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.errors import BadConfiguration
+
+
+def _days(default: int, what: str) -> Any:
+    """How long something is kept."""
+    return Field(default=default, ge=0, le=36_500, description=f"days until these are removed: {what}; 0 keeps all")
 
 
 class Settings(BaseSettings):
@@ -72,9 +79,17 @@ class Settings(BaseSettings):
     keep_letters_days: int = Field(
         default=0, ge=0, le=36_500, description="days until dead letters are removed; 0 leaves that to people"
     )
-    keep_inbox_days: int = Field(
-        default=90, ge=0, le=36_500, description="days until inbox events and settlements are removed; 0 keeps all"
-    )
+    keep_done_letters_days: int = _days(365, "letters replayed, discarded, or whose item was brought in since")
+    keep_inbox_days: int = _days(90, "inbox events and settlements")
+    keep_drift_days: int = _days(365, "differences that runs found")
+    keep_runs_days: int = _days(365, "runs, and failed items that were synced since")
+    keep_dry_runs_days: int = _days(14, "dry runs with what they found, and pages of runs that nobody resumed")
+    keep_alerts_days: int = _days(365, "alerts and outages that are over, decided holds, ended replays")
+    keep_figures_days: int = _days(400, "figures by ten minutes")
+    keep_heartbeats_days: int = _days(30, "signs of life of processes long gone")
+    keep_tombstones_days: int = _days(30, "tombstones of ids that we never held")
+    keep_answers_days: int = _days(30, "remembered answers, sessions that are over, call budgets nobody uses")
+    keep_audit_days: int = _days(400, "entries of the audit log, which go into a file")
     sendgrid_api_key: SecretStr | None = Field(
         default=None, description="SendGrid key; without it alerts are not mailed"
     )
@@ -105,6 +120,10 @@ class Settings(BaseSettings):
                     found |= {part.strip() for part in value.split(",")} | {value}
         return found
 
+    def credentials(self) -> dict[str, str]:
+        """Slug to a one-way digest of the connection's options, 16 hexadecimal digits: it changes with any of them."""
+        return {slug: _digest(slug, source, options) for slug, (source, options) in self.accounts().items()}
+
     def check_doors(self) -> None:
         """Raise ``BadConfiguration`` when the web process would let in everybody who can reach it over a network."""
         if self.auth == "off" and not _is_loopback(self.host):
@@ -131,6 +150,11 @@ def load() -> Settings:
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
         raise BadConfiguration(f"settings: {wrong}") from None
+
+
+def _digest(slug: str, source: str, options: dict[str, str]) -> str:
+    told = json.dumps([source, sorted(options.items())]).encode()
+    return hashlib.blake2b(told, digest_size=8, key=slug.encode()[:64], person=b"tallyhook").hexdigest()
 
 
 def _is_loopback(host: str) -> bool:

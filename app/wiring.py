@@ -21,6 +21,7 @@ from app.rules.redaction import redactor
 from app.sources import connect
 from app.sources.base import Context, Source
 from app.stores.budgets import SharedBudget
+from app.stores.clock import DatabaseClock
 from app.stores.engine import Database, open_database
 
 LIVE_PATIENCE = 2.0
@@ -77,15 +78,18 @@ def process_name(role: str) -> str:
     return f"{role}@{socket.gethostname()}:{os.getpid()}"
 
 
-def connect_sources(settings: Settings, database: Database, *, patience: float) -> dict[str, Source]:
+def connect_sources(
+    settings: Settings, database: Database, clock: DatabaseClock, *, patience: float
+) -> dict[str, Source]:
     """A client per configured connection, on budgets that all processes share."""
     sources: dict[str, Source] = {}
     for slug, (source, options) in settings.accounts().items():
         context = Context(
             connection=slug,
-            budget=SharedBudget(database, slug),
+            budget=SharedBudget(database, slug, lambda: clock.now().timestamp()),
             public_url=settings.public_url,
             patience=patience,
+            now=clock.now,
         )
         sources[slug] = connect(source, context, options)
     return sources
@@ -94,9 +98,13 @@ def connect_sources(settings: Settings, database: Database, *, patience: float) 
 def build(settings: Settings, role: str, *, queue: Queue | None = None) -> Deps:
     """Everything a process needs. ``role`` is web, worker, clock or cli; only web flushes every commit to disk."""
     database = open_database(settings.database(), durable=role == "web")
-    live = connect_sources(settings, database, patience=LIVE_PATIENCE)
+    clock = DatabaseClock(database)
+    clock.measure()
+    live = connect_sources(settings, database, clock, patience=LIVE_PATIENCE)
     bulk: Mapping[str, Source] = (
-        connect_sources(settings, database, patience=settings.bulk_patience) if role in ("worker", "cli") else live
+        connect_sources(settings, database, clock, patience=settings.bulk_patience)
+        if role in ("worker", "cli")
+        else live
     )
     return Deps(
         database=database,
@@ -108,6 +116,9 @@ def build(settings: Settings, role: str, *, queue: Queue | None = None) -> Deps:
         redact=redactor(settings.secrets()),
         mail=_mail(settings),
         public_url=settings.public_url,
+        now=clock.now,
+        host=clock,
+        credentials=settings.credentials(),
     )
 
 

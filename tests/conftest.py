@@ -130,7 +130,7 @@ def _valkey_server() -> Iterator[str]:
         yield url
     finally:
         server.terminate()
-        server.wait(10)
+        server.wait(60)
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -155,7 +155,7 @@ def _free_port() -> int:
         return port
 
 
-def _await_valkey(url: str, patience: float = 10.0) -> None:
+def _await_valkey(url: str, patience: float = 60.0) -> None:
     deadline = time.monotonic() + patience
     with closing(redis.Redis.from_url(url)) as client:
         while True:

@@ -12,6 +12,7 @@ import msgspec
 from app.domain import (
     Absent,
     Answer,
+    BadRecord,
     Change,
     Delivery,
     ItemKey,
@@ -59,7 +60,11 @@ class PlainReceiver:
 
 
 class FakeSource:
-    """A shop of listings and counts. ``failures`` are raised one per call; ``meanwhile`` runs inside each fetch."""
+    """A shop of listings and counts. ``failures`` are raised one per call; ``meanwhile`` runs inside each fetch.
+
+    Every call raises ``down`` while it is set, those about a kind in ``refuses`` raise what stands there, and each check
+    raises one of ``check_failures``.
+    """
 
     def __init__(
         self, *, batch: int = 1, storm: int = 10_000, pace: float = 0.0, page_size: int | None = None
@@ -71,10 +76,16 @@ class FakeSource:
         self.listings: dict[str, Listing] = {}
         self.counts: dict[str, StockCount] = {}
         self.failures: deque[BaseException] = deque()
+        self.check_failures: deque[BaseException] = deque()
+        self.down: BaseException | None = None
+        self.refuses: dict[Kind, BaseException] = {}
+        self.checks = 0
         self.poison: dict[str, BaseException] = {}
         self.meanwhile: Callable[[], None] = lambda: None
+        self.on_call: Callable[[], None] = lambda: None
         self.asked: list[tuple[str, ...]] = []
         self.not_yet: set[str] = set()
+        self.unreadable: dict[str, str] = {}
         self.limits: Sequence[Limit] = ()
         self.page_size = page_size
         self.pages_read: list[str] = []
@@ -100,29 +111,33 @@ class FakeSource:
         return self._storm
 
     def fetch(self, refs: Sequence[Ref]) -> Answer:
-        self._called(*(ref.external_id for ref in refs))
+        self._called(*(ref.external_id for ref in refs), kind=refs[0].kind)
         self.meanwhile()
         for ref in refs:
             if ref.external_id in self.poison:
                 raise self.poison[ref.external_id]
         held: Mapping[str, Listing | StockCount] = self.listings if refs[0].kind is Kind.PRODUCT else self.counts
         late = [ref for ref in refs if ref.external_id in self.not_yet]
-        gone = [ref for ref in refs if ref.external_id not in held and ref not in late]
-        found = [held[ref.external_id] for ref in refs if ref.external_id in held and ref not in late]
-        return Answer(records=found, gone=gone, not_yet=late)
+        bad = [
+            BadRecord(*ref, self.unreadable[ref.external_id]) for ref in refs if ref.external_id in self.unreadable
+        ]
+        known = [ref for ref in refs if ref not in late and ref.external_id not in self.unreadable]
+        gone = [ref for ref in known if ref.external_id not in held]
+        found = [held[ref.external_id] for ref in known if ref.external_id in held]
+        return Answer(records=found, gone=gone, not_yet=late, failed=bad)
 
     def delta(self, kind: Kind, since: str | None) -> Iterator[Page]:
         if kind in self.whole_kinds or since is None:
             yield from self.full(kind)
             return
-        self._called(f"delta {kind} {since}")
+        self._called(f"delta {kind} {since}", kind=kind)
         newest = [one for one in self.listings.values() if one.version >= int(since)]
         yield Page(records=newest)
         yield Page(watermark=str(max((one.version for one in newest), default=int(since))))
 
     def full(self, kind: Kind, resume: str | None = None) -> Iterator[Page]:
         """In pages of ``page_size``, each but the last with a resume token: how many records are behind it."""
-        self._called(f"full {kind}")
+        self._called(f"full {kind}", kind=kind)
         held: Sequence[Listing | StockCount] = list(
             self.listings.values() if kind is Kind.PRODUCT else self.counts.values()
         )
@@ -137,7 +152,7 @@ class FakeSource:
         self, kind: Kind, since: datetime | None, until: datetime | None, resume: str | None = None
     ) -> Iterator[Page]:
         """What was modified in between; stock, which has no times here, as a whole."""
-        self._called(f"window {kind}")
+        self._called(f"window {kind}", kind=kind)
         if kind is Kind.PRODUCT:
             inside = [one for one in self.listings.values() if _between(since, one.modified_at, until)]
             yield from self._pages(inside, resume)
@@ -158,6 +173,13 @@ class FakeSource:
                 records=records[at : at + size], resume=token, expected=len(records), label=f"page {at // size}"
             )
 
+    def check(self) -> None:
+        self.checks += 1
+        if self.check_failures:
+            raise self.check_failures.popleft()
+        if self.down is not None:
+            raise self.down
+
     def calls(self) -> int:
         return len(self.asked)
 
@@ -170,8 +192,13 @@ class FakeSource:
     def close(self) -> None:
         return None
 
-    def _called(self, *what: str) -> None:
+    def _called(self, *what: str, kind: Kind | None = None) -> None:
         self.asked.append(what)
+        self.on_call()
+        if self.down is not None:
+            raise self.down
+        if kind in self.refuses:
+            raise self.refuses[kind]
         if self.failures:
             raise self.failures.popleft()
 

@@ -24,8 +24,10 @@ LAYERS = {
     "app.sources": 2,
     "app.stores": 2,
     "app.channels": 2,
+    "app.local": 2,
     "app.flows": 3,
     "app.wiring": 4,
+    "app.prove": 4,  # picks the parts as well, for a simulated world
     "app.web": 5,
     "app.cli": 5,
     "workers": 5,

@@ -48,7 +48,7 @@ def written(request: pytest.FixtureRequest) -> str:
     }
     command = [sys.executable, "-c", _PROCESS, KEY, PASSWORD]
     done = subprocess.run(
-        command, env={**os.environ, **settings}, capture_output=True, text=True, timeout=30, check=False
+        command, env={**os.environ, **settings}, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 1
     assert done.stdout == ""

@@ -146,7 +146,7 @@ def connected(request: pytest.FixtureRequest) -> Iterator[tuple[Source, httpx.Cl
     with closing(source), httpx.Client(base_url=options["base_url"], timeout=30) as control:
         yield source, control
     server.should_exit = True
-    thread.join(10)
+    thread.join(60)
 
 
 def test_a_full_read_is_the_vendors_truth(connected: tuple[Source, httpx.Client]) -> None:

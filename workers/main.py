@@ -16,6 +16,7 @@ from app.channels.queue import BrokerQueue, LocalQueue, redis_broker
 from app.config import Settings
 from app.flows.deps import Deps, Queue
 from app.flows.leases import LeaseKeeper
+from app.flows.shares import Shares
 from workers.actors import register
 from workers.middleware import DeadLetters, Housekeeping, WarmThreads
 
@@ -41,7 +42,8 @@ def run_worker(settings: Settings, *, queues: Sequence[str], threads: int) -> No
 
 def work(broker: dramatiq.Broker, deps: Deps, *, queues: Sequence[str], threads: int, sweep_every: float) -> None:
     """Work with these parts until SIGTERM or SIGINT, then close the database."""
-    keeper = LeaseKeeper(deps.database, deps.now)
+    fair_to_others = threads if len(deps.sources) > 1 else None
+    keeper = LeaseKeeper(deps.database, deps.now, shares=Shares(fair_to_others))
     broker.add_middleware(DeadLetters(deps))
     broker.add_middleware(WarmThreads(deps))
     broker.add_middleware(Housekeeping(deps, role="worker", every=sweep_every))

@@ -6,17 +6,20 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from functools import partial
 
 import structlog
 
 from app import wiring
 from app.config import Settings
-from app.flows import alerts, unheard
+from app.flows import alerts, connection_alerts, unheard
+from app.flows.audit_archive import FOLDER
 from app.flows.beat import beat
 from app.flows.deps import Deps
+from app.flows.probes import probe_aside
 from app.flows.request_run import check_stuck
-from app.flows.retention import prune
+from app.flows.retention import Keep, prune
 from app.flows.sweep import sweep
 from app.flows.tick import first_load, plan, tick
 from app.stores.settled import sum_slots
@@ -28,6 +31,8 @@ Round = tuple[float, Callable[[Deps], object]]
 ROUNDS: Mapping[str, Round] = {
     "gaps": (20.0, unheard.watch),
     "alerts": (30.0, alerts.watch),
+    "connections": (5.0, connection_alerts.watch_connections),
+    "probes": (1.0, probe_aside),
     "subscriptions": (900.0, alerts.check_subscriptions),
     "mail": (5.0, alerts.tell),
 }
@@ -54,7 +59,14 @@ def run_clock(settings: Settings) -> None:
 
 def rounds_of(settings: Settings) -> Mapping[str, Round]:
     """What is looked at every so many seconds in this installation."""
-    old = partial(prune, letters_days=settings.keep_letters_days, inbox_days=settings.keep_inbox_days)
+    keep = Keep(**{field.name: getattr(settings, f"keep_{field.name}_days") for field in fields(Keep)})
+    old = partial(
+        prune,
+        letters_days=settings.keep_letters_days,
+        inbox_days=settings.keep_inbox_days,
+        keep=keep,
+        archives=settings.data_dir / FOLDER,
+    )
     return {**ROUNDS, "retention": (600.0, old)}
 
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
+from app import config
 from app.cli.codes import FAILED
 from app.cli.console import LARGEST_ID, AsJson, Before, Limit, console, moment, open_deps, print_json
 from app.domain import Role
 from app.errors import Refused
 from app.flows import access
 from app.flows import audit as log
+from app.flows.audit_archive import FOLDER
 from app.stores import audit as entries
 
 tokens = typer.Typer(help="Tokens for programs; `Authorization: Bearer <token>`.", no_args_is_help=True)
@@ -145,13 +148,17 @@ def verify(
     head: Annotated[
         str | None, typer.Option(help="a head noted earlier: shows that nothing was cut off since")
     ] = None,
+    archive: Annotated[
+        Path | None, typer.Option(help="folder of the archived entries; default: in the data folder")
+    ] = None,
 ) -> None:
-    """Read the whole log and say whether an entry was changed, removed or put in; exit code 1 if so."""
-    verdict = log.verify(open_deps(), head)
+    """Read the whole log, archived entries too, and say whether one was changed, removed or put in; exit code 1 if so."""
+    verdict = log.verify(open_deps(), head, archive=archive or config.load().data_dir / FOLDER)
     if verdict.problem is not None:
         console.print(f"The audit log is broken: {verdict.problem}.", style="red")
         raise typer.Exit(FAILED)
-    console.print(f"{verdict.entries:,} entries, unbroken; head {verdict.head}")
+    archived = f" ({verdict.archived:,} of them archived)" if verdict.archived else ""
+    console.print(f"{verdict.entries:,} entries{archived}, unbroken; head {verdict.head}")
 
 
 def _password(from_stdin: bool) -> str:

@@ -13,12 +13,13 @@ import uvicorn
 from rich.json import JSON
 
 from app import config, sources
-from app.cli import access, inbox, letter_actions, questions, runs, schedules, sync
+from app.cli import access, connections, inbox, letter_actions, questions, runs, schedules, sync
 from app.cli import holds as holds_commands
 from app.cli.codes import EXPLAINED
 from app.cli.console import AsJson, Connection, console, open_deps, print_json
 from app.cli.follow import look
 from app.cli.outcome import tell
+from app.cli.prove import prove
 from app.cli.up import run_stack
 from app.domain import Options, Strategy
 from app.errors import Refused
@@ -38,6 +39,7 @@ app.add_typer(inbox.app, name="inbox")
 app.add_typer(access.tokens, name="tokens")
 app.add_typer(access.users, name="users")
 app.add_typer(access.audit, name="audit")
+app.add_typer(connections.app, name="connections")
 app.add_typer(holds_commands.app, name="holds")
 app.add_typer(runs.app, name="runs")
 app.add_typer(schedules.app, name="schedule")
@@ -49,6 +51,7 @@ for command in (
     questions.validate,
     questions.drift,
     questions.gaps,
+    prove,
 ):
     app.command()(command)
 

@@ -170,7 +170,7 @@ def _follow(deps: Deps, replay_id: int) -> dict[str, Any]:
         with bar:
             task = bar.add_task("replaying")
             while (told := replay.show_replay(deps, replay_id))["status"] in ("idle", "running"):
-                done = told["progress"]["done"] + told["progress"]["failed"]
+                done = sum(told["progress"][name] for name in ("done", "failed", "skipped"))
                 state = "waits for a worker" if told["status"] == "idle" else f"replaying {told['name']}"
                 bar.update(task, total=told["items"], completed=done, description=state)
                 time.sleep(LOOK_EVERY)
@@ -190,8 +190,10 @@ def _tell(told: Mapping[str, Any], as_json: bool) -> None:
     progress = told["progress"]
     numbers = ", ".join(f"{progress[name]:,} {name}" for name in progress if progress[name])
     reason = f": {told['reason']}" if told["reason"] else ""
+    waits = f" Waits for {', '.join(told['paused'])}, paused now." if told["paused"] else ""
     console.print(
-        f"Replay {told['id']} ({told['name']}) {told['status']}{reason}. {told['items']:,} items: {numbers or 'none yet'}.",
+        f"Replay {told['id']} ({told['name']}) {told['status']}{reason}. "
+        f"{told['items']:,} items: {numbers or 'none yet'}.{waits}",
         markup=False,
         soft_wrap=True,
     )

@@ -60,7 +60,7 @@ def groups(
     table = Table(by, "letters", "items" if by == "cause" else "causes", "moot", "first", "last", "error")
     table.title = letters.sentence(found["totals"])
     for row in found["rows"]:
-        what = row["cause"] if by == "cause" else item_of(row)
+        what = f"{row['cause']} ({row['connection'] or '-'})" if by == "cause" else item_of(row)
         numbers = (f"{row[name]:,}" for name in ("letters", "items" if by == "cause" else "causes", "moot"))
         table.add_row(
             escape(what), *numbers, moment(row["first"]), moment(row["last"]), escape((row["error"] or "")[:100])

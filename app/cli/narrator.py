@@ -9,7 +9,7 @@ from typing import Any
 from rich.markup import escape
 from sqlalchemy import Connection
 
-from app.domain import WHOLE, Kind
+from app.domain import WHOLE, Kind, Verdict
 from app.stores import news
 from app.stores.columns import moment_from
 from app.stores.engine import Database
@@ -34,7 +34,7 @@ class Narrator:
                     yield from getattr(self, f"_{table}")(conn, row)
 
     def _inbox_events(self, conn: Connection, event: dict[str, Any]) -> Iterator[str]:
-        note = " [dim](ignored)[/]" if event["verdict"] == "ignored" else ""
+        note = "" if event["verdict"] == Verdict.ACCEPTED else f" [dim]({event['verdict']})[/]"
         at, connection = _clock(event["received_at"]), event["connection"]
         yield f"{at} [blue]{connection:<8}[/] heard    {escape(event['type'])}{note}"
 

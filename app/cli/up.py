@@ -11,14 +11,14 @@ from pathlib import Path
 
 from app import sources
 from app.channels.queue import DeafQueue
-from app.cli.children import Child, Children
 from app.cli.console import console
-from app.cli.embedded import await_port, await_valkey, free_port, locked, valkey, valkey_binary
 from app.cli.narrator import Narrator
 from app.config import Settings
 from app.errors import Unavailable
 from app.flows.access import first_token
 from app.flows.deps import Deps
+from app.local.children import Child, Children
+from app.local.embedded import await_port, await_valkey, free_port, locked, valkey, valkey_binary
 from app.stores.engine import open_database
 
 SIMULATOR_PORT = 8100

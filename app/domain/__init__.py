@@ -19,14 +19,29 @@ from app.domain.records import (
     Record,
     StockCount,
     Vendor,
+    check_amounts,
     key_of,
     row_hash,
 )
 from app.domain.runs import OPTION_NAMES, STATUS_SPELLINGS, Options, Status, Strategy, options_of, status_of
-from app.domain.values import batches, micros, quantity, to_json
-from app.domain.words import SKU_PREFIX, WHOLE, Absent, Cause, Change, ItemKey, Kind, Ref, Scope, Verdict
+from app.domain.values import INT32, INT64, batches, micros, quantity, to_json
+from app.domain.words import (
+    SKU_PREFIX,
+    WHOLE,
+    Absent,
+    Cause,
+    Change,
+    ConnectionState,
+    ItemKey,
+    Kind,
+    Ref,
+    Scope,
+    Verdict,
+)
 
 __all__ = [
+    "INT32",
+    "INT64",
     "KINDS",
     "ON_HAND",
     "ON_ORDER",
@@ -43,6 +58,7 @@ __all__ = [
     "Category",
     "Cause",
     "Change",
+    "ConnectionState",
     "Delivery",
     "ItemKey",
     "Kind",
@@ -62,6 +78,7 @@ __all__ = [
     "Verdict",
     "Who",
     "batches",
+    "check_amounts",
     "key_of",
     "micros",
     "options_of",

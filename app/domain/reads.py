@@ -14,13 +14,22 @@ from app.domain.words import Change, Kind, Ref, Scope, Verdict
 class BadRecord(msgspec.Struct, frozen=True):
     """A record that the source shows but that we cannot read; its neighbours are not concerned.
 
-    ``external_id`` is the item's id (what a ``Ref`` would name), empty where not even that is readable. ``error`` is one
-    sentence that names the object, the field, what stands there and what was expected.
+    ``external_id`` is what its row's key begins with, so that rows of it can be told from vanished ones; for an item that
+    cannot be read at all it is the item's, and stands for all rows of it. It is empty where not even that is readable.
+    ``item_id`` is the id of the item that has to be fetched for it (what a ``Ref`` would name),
+    empty where that is the same. ``error`` is one sentence that names the object, the field, what stands there and what
+    was expected.
     """
 
     kind: Kind
     external_id: str
     error: str
+    item_id: str = ""
+
+    @property
+    def owner(self) -> str:
+        """The id of the item that it belongs to: what an owed item of it is called."""
+        return self.item_id or self.external_id
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -66,6 +75,8 @@ class Delivery(msgspec.Struct, frozen=True):
 
     ``set_aside`` says that an authentic delivery is not ours to follow: it is about another merchant's account
     (``FOREIGN``) or a vendor's test event (``TEST``). Like an ignored one it is recorded and never owed.
+
+    ``alarm`` says that the connection may not work any more (the vendor took our access away): it is checked at once.
     """
 
     event_id: str
@@ -74,3 +85,9 @@ class Delivery(msgspec.Struct, frozen=True):
     ignored: bool = False
     occurred_at: datetime | None = None
     set_aside: Verdict | None = None
+    alarm: bool = False
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the delivery was taken for."""
+        return self.set_aside or (Verdict.IGNORED if self.ignored else Verdict.ACCEPTED)

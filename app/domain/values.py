@@ -3,30 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+INT32 = 2**31
+INT64 = 2**63
+"""Whole numbers of a column lie in between minus this and this, without this itself."""
+
+_LARGEST = 10**15
+_DECIMALS = Decimal("0.00001")
+
 
 def quantity(value: int | float | str | Decimal) -> Decimal:
-    """A canonical quantity: no exponent and no trailing zeros, so that equal amounts look equal.
+    """A canonical quantity: at most 5 decimals, no exponent and no trailing zeros, so that equal amounts look equal.
 
-    Raises ``ValueError`` for text that is no finite number.
+    Raises ``ValueError`` for text that is no finite number, and for a number of more than 15 digits before the point.
     """
-    if type(value) is int:
-        return Decimal(value)
     amount = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
-    if not amount.is_finite():
-        raise ValueError(f"a quantity must be a finite number, not {value!r}")
+    if not amount.is_finite() or not -_LARGEST < amount < _LARGEST:
+        raise ValueError(f"a quantity must be a finite number of at most 15 digits, not {value!r}")
+    if type(value) is int:
+        return amount
+    if amount.as_tuple().exponent < -5:  # type: ignore[operator]
+        amount = amount.quantize(_DECIMALS)
     amount = amount.normalize()
     return amount.quantize(Decimal(1)) if amount.as_tuple().exponent > 0 else amount  # type: ignore[operator]
 
 
 def micros(moment: datetime) -> int:
     """Microseconds since 1970 of an aware datetime: the shape of every time-based version."""
-    return round((moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1_000_000)
+    return (moment - _EPOCH) // _MICROSECOND
 
 
 def to_json(value: Any) -> str | None:

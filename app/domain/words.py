@@ -47,6 +47,17 @@ class Verdict(StrEnum):
     TEST = "test"
 
 
+class ConnectionState(StrEnum):
+    """How a connection is: ``refused`` (the vendor does not accept our credentials), ``unanswered`` (it does not
+    answer) or ``paused`` (by a person); ``forbidden`` is a kind of it that the credentials may not read."""
+
+    OK = "ok"
+    REFUSED = "refused"
+    UNANSWERED = "unanswered"
+    PAUSED = "paused"
+    FORBIDDEN = "forbidden"
+
+
 class Ref(NamedTuple):
     """One item inside one connection."""
 

@@ -10,18 +10,31 @@ from typing import Protocol
 import structlog
 
 from app.domain import Absent, Change, Kind, Page, Scope, micros
+from app.errors import Transient, Unavailable
+from app.flows.bad_records import Failure, healing, unread, unstorable
 from app.flows.deps import Deps
 from app.rules.guard import RUN, Impact, implausible
 from app.stores import bulk, holds
 from app.stores.bulk import Diff, Differ, Written
 from app.stores.engine import Database
 
+BEGUN_AT_MOST = 4
+"""How often one look may begin anew because its source lost the place."""
+
 log = structlog.get_logger()
+
+
+class ReadAnew(Exception):
+    """What a read has shown so far does not count any more: raised by the reader, from what made it lose its place."""
 
 
 @dataclass(frozen=True)
 class Absorbed:
-    """What a bulk read came to. ``held`` says why nothing was written, ``None`` when it was."""
+    """What a bulk read came to. ``held`` says why nothing was written, ``None`` when it was.
+
+    ``failures`` are records that cannot be read or stored, ``healed`` external ids of items that failed before and are
+    well again. With an unreadable record that has no id (``nameless``) nothing can be said to have vanished.
+    """
 
     diff: Diff
     written: Written
@@ -30,6 +43,26 @@ class Absorbed:
     watermark: str | None = None
     complete: bool = False
     held: str | None = None
+    failures: list[Failure] = field(default_factory=list)
+    healed: list[str] = field(default_factory=list)
+    nameless: int = 0
+
+    def agreement(self, *, written: bool = True) -> float | None:
+        """Rows equal in content after the write (or, not ``written``, as they are), of the union of those that live
+        there and here: 0 to 1, ``None`` when the read was not believed or we held nothing."""
+        diff, wrote = self.diff, self.written
+        if self.held or not diff.total_local:
+            return None
+        left = 0 if written else len(diff.created) + len(diff.changed)
+        only_here = len(diff.unshown) + len(wrote.kept) + (0 if written else len(diff.vanished))
+        only_here += sum(record.deleted for record in diff.passed)
+        unreadable = len(self.failures) - len(wrote.failed)
+        differing = left + only_here + sum(not record.deleted for record in diff.passed)
+        differing += len(wrote.refused) + len(self.failures)
+        rows = diff.read - diff.gone + only_here + unreadable
+        if not differing:
+            return 1.0
+        return min(round(max(0.0, 1 - differing / rows), 6), 0.999999) if rows else 0.0
 
     def mark(self, whole_kinds: Collection[Kind]) -> str | None:
         """How far the kind is read now: the source's watermark; for a kind without delta when the read began."""
@@ -67,19 +100,21 @@ def absorb(
     deeds: Collection[str] = RUN,
     before: Before | None = None,
     began: Callable[[], datetime] | None = None,
+    anew: Callable[[], None] = lambda: None,
     write: Write = bulk.write,
 ) -> Absorbed:
     """Read everything ``read`` yields and make our rows equal to it, unless that is implausible.
 
-    An implausible read is repeated once; if the second look agrees with the first, the batch is held for a person
-    (``stores.holds``) and nothing is written. ``deeds`` is what the guard judges (``rules.guard``), ``began`` says
-    when a read that is resumed began, ``write`` does the writing.
+    An implausible read is repeated once, after ``anew()``; if the second look agrees with the first, the batch is held
+    for a person (``stores.holds``) and nothing is written. ``deeds`` is what the guard judges (``rules.guard``),
+    ``began`` says when a read that is resumed began, ``write`` does the writing.
     """
-    absorbed, scope = look(deps, connection, kind, read, (began or deps.now)())
+    absorbed, scope = look(deps, connection, kind, read, began or deps.now)
     reason = judge(deps, absorbed.diff, scope, deeds)
     if reason is not None:
         log.warning("implausible_read_repeated", connection=connection, kind=kind, reason=reason)
-        absorbed, scope = look(deps, connection, kind, read, deps.now())
+        anew()
+        absorbed, scope = look(deps, connection, kind, read, began or deps.now)
         reason = judge(deps, absorbed.diff, scope, deeds)
     if reason is not None and not _released(deps, connection, kind):
         return _hold(deps, connection, kind, absorbed, reason, run_id)
@@ -89,23 +124,72 @@ def absorb(
     written = write(deps.database, connection, absorbed.diff, read_at=absorbed.read_at, now=now, scope=scope)
     with deps.database.begin() as conn:
         holds.pass_(conn, connection=connection, kind=kind)
-    return replace(absorbed, written=written)
+    return _with_unwritten(replace(absorbed, written=written), connection)
+
+
+def _with_unwritten(absorbed: Absorbed, connection: str) -> Absorbed:
+    """The records that could not be written join those that could not be read."""
+    if not absorbed.written.failed:
+        return absorbed
+    failures = [*absorbed.failures, *(unstorable(one.record, one.error) for one in absorbed.written.failed)]
+    failing = {failure.ref.external_id for failure in failures}
+    return replace(absorbed, failures=failures, healed=[id for id in absorbed.healed if id not in failing])
 
 
 def look(
+    deps: Deps, connection: str, kind: Kind, read: Callable[[], Iterator[Page]], began: Callable[[], datetime]
+) -> tuple[Absorbed, Scope | None]:
+    """What a read comes to, nothing written yet, and what it speaks for. A read that lost its place begins anew, with
+    a beginning of its own: what it showed before is older than what it reports on."""
+    for _ in range(BEGUN_AT_MOST):
+        try:
+            return _look(deps, connection, kind, read, began())
+        except ReadAnew as lost:
+            cause = lost.__cause__
+            log.warning("read_anew", connection=connection, kind=kind, error=str(cause))
+    raise cause if isinstance(cause, Transient) else Unavailable(f"the read lost its place again and again: {cause}")
+
+
+def _look(
     deps: Deps, connection: str, kind: Kind, read: Callable[[], Iterator[Page]], read_at: datetime
 ) -> tuple[Absorbed, Scope | None]:
-    """What a read comes to, nothing written yet, and what it speaks for."""
-    differ = Differ(deps.database, connection, kind, read_at)
+    differ = Differ(deps.database, connection, kind, read_at, deps.now())
+    healer = healing(deps, connection, kind)
+    failures: dict[tuple[str, str], Failure] = {}
     changes: list[Change] = []
     watermark: str | None = None
     scope: Scope | None = None
     for page in read():
-        differ.feed(page.records)
+        misfits = [unstorable(misfit.record, misfit.error) for misfit in differ.feed(page.records)]
+        healer.see(page.records)
+        failures |= {_name(failure): failure for failure in [*map(unread, page.failed), *misfits]}
         changes.extend(page.changes)
         watermark = page.watermark or watermark
         scope = page.complete or scope
-    return Absorbed(differ.diff(scope), Written(), read_at, changes, watermark, scope is not None), scope
+    exempt = {failure.ref.external_id for failure in failures.values()}
+    nameless = sum(not id for id, _ in failures)
+    if nameless:  # it may be any of our rows that is shown unreadably, so none has vanished
+        scope = None
+    complete = scope is not None
+    is_whole = scope is not None and scope.field is None
+    absorbed = Absorbed(
+        differ.diff(scope, exempt),
+        Written(),
+        read_at,
+        changes,
+        watermark,
+        complete,
+        failures=list(failures.values()),
+        healed=healer.healed(exempt, complete=is_whole),
+        nameless=nameless,
+    )
+    return absorbed, scope
+
+
+def _name(failure: Failure) -> tuple[str, str]:
+    """A page that is shown twice shows a failure twice; those without an id are told apart by their words."""
+    id = failure.ref.external_id
+    return (id, "" if id else str(failure.error))
 
 
 def judge(deps: Deps, diff: Diff, scope: Scope | None, deeds: Collection[str]) -> str | None:
@@ -113,6 +197,7 @@ def judge(deps: Deps, diff: Diff, scope: Scope | None, deeds: Collection[str]) -
     zero = scope is not None and scope.absent is Absent.ZERO
     impact = Impact(
         total=diff.total_local,
+        read=None if scope is None else diff.read,
         created=len(diff.created),
         changed=len(diff.changed),
         zeroed=diff.zeroed,

@@ -9,8 +9,11 @@ from typing import Any
 import structlog
 
 from app.errors import AuthRejected, TallyhookError, Transient
+from app.flows.connection_alerts import watch_connections
 from app.flows.deps import Deps
+from app.flows.health import blocked
 from app.flows.letters import conditions, terms_of
+from app.flows.raise_alert import close_alert, raise_alert
 from app.sources.base import Subscriptions
 from app.stores import alerts, gaps, inbox_search, letter_search, runs
 
@@ -20,6 +23,9 @@ CLAIM = timedelta(minutes=5)
 NEAR_DISCARD = timedelta(hours=16)
 """Vendors give a delivery up after a day; somebody must still be able to do something."""
 
+MOST_CAUSES = 20
+"""Alerts about letters at a time; the causes with the most letters go first."""
+
 MOST_MAILS = 10
 """Mails a round."""
 
@@ -27,7 +33,9 @@ log = structlog.get_logger()
 
 
 def watch(deps: Deps) -> None:
-    """Look for what should be known: dead letters by cause, failed runs, deliveries that are about to be given up."""
+    """Look for what should be known: connections that do not work, dead letters by cause, failed runs, deliveries that
+    are about to be given up."""
+    watch_connections(deps)
     _letters(deps)
     for connection in deps.sources:
         _near_discard(deps, connection)
@@ -35,9 +43,9 @@ def watch(deps: Deps) -> None:
 
 
 def check_subscriptions(deps: Deps) -> None:
-    """Ask every source that can tell whether it still sends to us."""
+    """Ask every source that can tell whether it still sends to us, but for those that are not to be asked now."""
     for connection, source in deps.sources.items():
-        if source.receiver is None or not isinstance(source, Subscriptions):
+        if source.receiver is None or not isinstance(source, Subscriptions) or blocked(deps, connection):
             continue
         key = f"subscription:{connection}"
         try:
@@ -50,23 +58,23 @@ def check_subscriptions(deps: Deps) -> None:
         off = [one.name for one in found if not one.enabled]
         if off:
             detail = f"{', '.join(off)} is disabled at the vendor: no webhooks come. Enable it there; polls go on meanwhile."
-            _raise(deps, key, f"{connection}: webhook subscription disabled", detail, "critical", connection)
+            raise_alert(deps, key, f"{connection}: webhook subscription disabled", detail, "critical", connection)
         elif not found:
             detail = "the vendor has no webhook subscription that leads to our public URL; only polls bring changes."
-            _raise(deps, key, f"{connection}: no webhook subscription of ours", detail, "warning", connection)
+            raise_alert(deps, key, f"{connection}: no webhook subscription of ours", detail, "warning", connection)
         else:
-            _close(deps, key)
+            close_alert(deps, key)
 
 
 def gap_is_open(deps: Deps, gap: Mapping[str, Any], sentence: str) -> None:
     """Nothing is heard, and should be."""
     title = f"{gap['connection']}: no webhooks"
-    _raise(deps, f"gap:{gap['id']}", title, f"{gap['connection']}: {sentence}.", "warning", gap["connection"])
+    raise_alert(deps, f"gap:{gap['id']}", title, f"{gap['connection']}: {sentence}.", "warning", gap["connection"])
 
 
 def gap_is_over(deps: Deps, gap: Mapping[str, Any], sentence: str) -> None:
     """It is over; this is what it came to."""
-    _close(deps, f"gap:{gap['id']}")
+    close_alert(deps, f"gap:{gap['id']}")
     with deps.database.begin() as conn:
         alerts.raise_(
             conn,
@@ -108,20 +116,20 @@ def list_alerts(deps: Deps, *, limit: int = 50, before_id: int | None = None) ->
 
 
 def _letters(deps: Deps) -> None:
-    """One alert per cause, as long as there are dead letters of it."""
+    """One alert per connection and cause, as long as there are dead letters of it; it follows their number."""
     with deps.database.read() as conn:
         found, reads = conditions(deps, conn, terms_of(""))
-        groups = {f"letters:{one['cause']}": one for one in letter_search.by_cause(conn, found, reads, limit=20)}
+        groups = letter_search.by_connection_and_cause(conn, found, reads, limit=MOST_CAUSES)
         known = alerts.open_keys(conn, "letters:")
-    for key, group in groups.items():
-        if key not in known:
-            letters, items = group["letters"], group["items"]
-            title = f"{letters} dead {'letter' if letters == 1 else 'letters'}: {group['error_type']}"
-            detail = f"{letters} letters of {items} items died of {group['cause']}: {group['error']}"
-            _raise(deps, key, title, detail, "warning", None)
-    for key in set(known) - set(groups):
-        if len(groups) < 20:
-            _close(deps, key)
+    keys = {f"letters:{group['connection'] or ''}:{group['cause']}": group for group in groups}
+    for key, group in keys.items():
+        whose, letters, items = group["connection"] or "no connection", group["letters"], group["items"]
+        title = f"{whose}: {letters} dead {'letter' if letters == 1 else 'letters'}: {group['error_type']}"
+        detail = f"{letters} letters of {items} items of {whose} died of {group['cause']}: {group['error']}"
+        raise_alert(deps, key, title, detail, "warning", group["connection"])
+    for key in set(known) - set(keys):
+        if len(keys) < MOST_CAUSES:
+            close_alert(deps, key)
 
 
 def _failed_run(deps: Deps, connection: str) -> None:
@@ -131,9 +139,9 @@ def _failed_run(deps: Deps, connection: str) -> None:
     key = f"run:{connection}"
     if ended and ended[0]["status"] == "failed":
         detail = f"run {ended[0]['id']} ({ended[0]['strategy']}) of {connection} failed: {ended[0]['error']}"
-        _raise(deps, key, f"{connection}: a run failed", detail, "warning", connection)
+        raise_alert(deps, key, f"{connection}: a run failed", detail, "warning", connection)
     else:
-        _close(deps, key)
+        close_alert(deps, key)
 
 
 def _near_discard(deps: Deps, connection: str) -> None:
@@ -153,41 +161,9 @@ def _near_discard(deps: Deps, connection: str) -> None:
     if oldest >= NEAR_DISCARD:
         hours = oldest.total_seconds() / 3600
         detail = f"deliveries of {connection} are {hours:.0f} h old; the vendor gives them up after 24 h."
-        _raise(deps, key, f"{connection}: deliveries are about to be given up", detail, "critical", connection)
+        raise_alert(deps, key, f"{connection}: deliveries are about to be given up", detail, "critical", connection)
     else:
-        _close(deps, key)
-
-
-def _raise(deps: Deps, key: str, title: str, detail: str, severity: str, connection: str | None) -> None:
-    with deps.database.begin() as conn:
-        new = alerts.raise_(
-            conn,
-            key,
-            title=deps.redact(title),
-            detail=deps.redact(detail),
-            severity=severity,
-            connection=connection,
-            now=deps.now(),
-        )
-    if new:
-        log.warning("alert", key=key, title=title)
-
-
-def _close(deps: Deps, key: str) -> None:
-    """It is over, which is told once, too, if its beginning was."""
-    with deps.database.begin() as conn:
-        alert = alerts.close(conn, key, deps.now())
-        if alert is not None and alert["told_at"] is not None and not key.startswith("gap:"):
-            alerts.raise_(
-                conn,
-                f"{key}:over",
-                title=f"over: {alert['title']}",
-                detail=f"It is over since {deps.now():%Y-%m-%d %H:%M} UTC: {alert['detail']}",
-                severity="info",
-                connection=alert["connection"],
-                now=deps.now(),
-                over=True,
-            )
+        close_alert(deps, key)
 
 
 def _text(deps: Deps, alert: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 from app.domain import WHOLE, Cause, ItemKey, Kind
 from app.errors import Unavailable
+from app.flows.course import Interrupted
 from app.flows.deps import Deps
 from app.flows.leases import LEASE, LeaseKeeper
 from app.stores import owed
@@ -26,22 +27,21 @@ LOOK_AGAIN = 0.2
 def alone(deps: Deps, keeper: LeaseKeeper, connection: str, kind: Kind) -> Iterator[None]:
     """Hold the kind for the block; what was owed of the whole kind is settled by it, or given back if it raises.
 
-    Raises ``Unavailable`` when a pull of the kind does not end within ``PATIENCE`` seconds.
+    Raises ``Unavailable`` when a pull of the kind does not end within ``PATIENCE`` seconds, ``Interrupted`` when this
+    process is to stop meanwhile.
     """
-    claim = _claim(deps, ItemKey(connection, kind, WHOLE))
+    claim = _claim(deps, keeper, ItemKey(connection, kind, WHOLE))
     try:
         with keeper.hold_claims([claim]):
             yield
+        again = deps.database.transact(lambda conn: owed.settle(conn, [(claim, "applied")], deps.now()))
     except BaseException:
-        with deps.database.begin() as conn:
-            owed.release(conn, [claim], now=deps.now())
+        keeper.give_back_claims([claim])
         raise
-    with deps.database.begin() as conn:
-        again = owed.settle(conn, [(claim, "applied")], deps.now())
     deps.queue.wake(again)
 
 
-def _claim(deps: Deps, key: ItemKey) -> Claim:
+def _claim(deps: Deps, keeper: LeaseKeeper, key: ItemKey) -> Claim:
     deadline = time.monotonic() + PATIENCE
     pause = threading.Event()
     while time.monotonic() < deadline:
@@ -50,5 +50,7 @@ def _claim(deps: Deps, key: ItemKey) -> Claim:
             claims = owed.claim(conn, key, more=0, lease=LEASE, now=deps.now())
         if claims:
             return claims[0]
+        if keeper.stopping:
+            raise Interrupted
         pause.wait(LOOK_AGAIN)
     raise Unavailable(f"a pull of {key.connection}/{key.kind} has not ended for {PATIENCE:g} s")

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection
 
 from app.flows.deps import Deps
-from app.rules.chain import BEGINNING, link
-from app.stores import audit
+from app.rules.chain import BEGINNING, HASHED, link
+from app.stores import archives, audit
+from app.stores.audit import Archive
 
 
 @dataclass(frozen=True)
 class Verdict:
     """What reading the whole chain found. ``broken`` is the number of the first entry that does not fit, if any;
-    ``head`` is the newest entry's hash: kept elsewhere, it also shows that entries were cut off the end."""
+    ``head`` is the newest entry's hash: kept elsewhere, it also shows that entries were cut off the end. ``archived``
+    of the entries are in files."""
 
     entries: int
     head: str
     broken: int | None = None
     problem: str | None = None
+    archived: int = 0
 
 
 def note(
@@ -51,30 +56,79 @@ def note(
     )
 
 
-def verify(deps: Deps, expected_head: str | None = None) -> Verdict:
+def verify(deps: Deps, expected_head: str | None = None, *, archive: Path | None = None) -> Verdict:
     """Read the whole chain and say whether anything was changed, taken out, put in or (with a head kept elsewhere)
-    cut off."""
-    previous, number = BEGINNING, 0
-    seen_head = expected_head is None or expected_head == BEGINNING
-    with deps.database.read() as conn:
-        for entry in audit.chain(conn):
+    cut off.
+
+    ``archive`` is the folder with the files of archived entries: a missing file is a problem. Without a folder the
+    files are not read, and the chain begins where the last of them ended.
+    """
+    while True:
+        with deps.database.read() as conn:
+            known = audit.archives(conn)
+            verdict = _verify(conn, known, expected_head, archive)
+        if verdict.problem is None:
+            return verdict
+        with deps.database.read() as conn:
+            if audit.archives(conn) == known:  # else entries were archived while we read them
+                return verdict
+
+
+class _Broken(Exception):
+    """An archive cannot be read; the message says why."""
+
+
+def _verify(conn: Connection, known: list[Archive], expected_head: str | None, archive: Path | None) -> Verdict:
+    archived = known[-1].last if known else 0
+    number, previous = 0, BEGINNING
+    if known and archive is None:
+        number, previous = archived, known[-1].head
+    seen_head = expected_head in (None, previous)
+    try:
+        for entry in _entries(conn, known, archive):
             number += 1
-            problem = _problem(entry, number, previous)
+            problem = problem_of(entry, number, previous)
             if problem:
-                return Verdict(number, entry["hash"], entry["number"], problem)
+                return Verdict(number, previous, entry.get("number", number), problem, archived)
             previous = entry["hash"]
             seen_head = seen_head or previous == expected_head
+    except _Broken as error:
+        return Verdict(number, previous, number + 1, str(error), archived)
     if not seen_head:
-        return Verdict(number, previous, number, "the head that was noted is not in the chain: entries were cut off")
-    return Verdict(number, previous)
+        problem = "the head that was noted is not in the chain: entries were cut off"
+        return Verdict(number, previous, number, problem, archived)
+    return Verdict(number, previous, archived=archived)
 
 
-def _problem(entry: dict[str, Any], number: int, previous: str) -> str | None:
-    if entry["number"] != number:
+def _entries(conn: Connection, known: list[Archive], archive: Path | None) -> Iterator[dict[str, Any]]:
+    """Every entry, archived ones first if there is a folder to read them from."""
+    if archive is not None:
+        for one in known:
+            yield from _archived(archive, one)
+    yield from audit.chain(conn, known[-1].last if known else 0)
+
+
+def _archived(archive: Path, one: Archive) -> Iterator[dict[str, Any]]:
+    end: tuple[Any, Any] = ("", 0)
+    try:
+        for entry in archives.read(archive, one.file):
+            end = (entry.get("hash"), entry.get("number"))
+            yield entry
+    except OSError as error:
+        raise _Broken(f"the archive {one.file} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise _Broken(f"the archive {one.file} is damaged: {error}") from None
+    if end != (one.head, one.last):
+        raise _Broken(f"the archive {one.file} does not end with entry {one.last} as it was archived")
+
+
+def problem_of(entry: dict[str, Any], number: int, previous: str) -> str | None:
+    """Why an entry does not follow, with this number, the one whose hash is ``previous``; ``None`` when it does."""
+    if entry.get("number") != number:
         return f"entry {number} is missing"
-    if entry["previous"] != previous:
+    if entry.get("previous") != previous:
         return f"entry {number} does not follow the one before it"
-    if entry["hash"] != link(entry, previous):
+    if not {"hash", *HASHED} <= entry.keys() or entry["hash"] != link(entry, previous):
         return f"entry {number} was changed"
     return None
 

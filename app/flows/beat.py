@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 import structlog
 
-from app.flows.deps import Deps, utc_now
+from app.flows.deps import Deps
 from app.stores import beats
 from app.stores.engine import DATABASE_ERRORS
 
-STARTED_AT = utc_now()
+_STARTED = time.monotonic()
 
 log = structlog.get_logger()
 
 
 def beat(deps: Deps, role: str) -> None:
-    """Say that this process is alive."""
+    """Say that this process is alive, and compare its host's clock with the database's."""
+    if deps.host is not None:
+        deps.host.measure()
     with deps.database.begin() as conn:
-        beats.beat(conn, deps.worker, role, STARTED_AT, deps.now())
+        beats.beat(conn, deps.worker, role, _started_at(deps), deps.now())
+
+
+def _started_at(deps: Deps) -> datetime:
+    """When this process began, by the database's clock, however wrong the host's was then."""
+    return deps.now() - timedelta(seconds=time.monotonic() - _STARTED)
 
 
 class Pulse:
@@ -35,7 +44,7 @@ class Pulse:
     def start(self) -> None:
         """Begin."""
         # A container may come back with its old host name and process number: the name must not hide that it was away.
-        self._deps = replace(self._deps, worker=f"{self._deps.worker}/{STARTED_AT:%Y%m%dT%H%M%S.%f}")
+        self._deps = replace(self._deps, worker=f"{self._deps.worker}/{_started_at(self._deps):%Y%m%dT%H%M%S.%f}")
         self._thread.start()
 
     def stop(self) -> None:

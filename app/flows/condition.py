@@ -6,12 +6,16 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection
 
+from app.domain import ConnectionState
+from app.flows.connections import show_connection
 from app.flows.deps import Deps
 from app.flows.runs_view import run_view
+from app.flows.states import sentence
 from app.flows.status import ALIVE, overview, readiness
-from app.stores import budgets, failed_items, holds, metrics, owed, runs
+from app.stores import budgets, connections, failed_items, holds, metrics, owed, runs
 
 LONG_OWED = 300.0
 """Seconds after which an item that is still owed is worth a word."""
@@ -28,12 +32,17 @@ def condition(deps: Deps, connection: str) -> dict[str, Any]:
     """A connection's overview with its active and its last run, what it owes by kind and its budget's use."""
     now = deps.now()
     told: dict[str, Any] = overview(deps)["connections"][connection]
+    view = show_connection(deps, connection)
     with deps.database.read() as conn:
         active = runs.active(conn, connection)
         last = runs.latest(conn, connection, None, 1)
         backlog = [(kind, count, seen) for whose, kind, count, seen in owed.backlog(conn) if whose == connection]
         return {
             **told,
+            "since": view.since,
+            "next_probe_at": view.next_probe_at,
+            "paused_by": view.paused_by,
+            "forbidden": [msgspec.to_builtins(one) for one in view.forbidden],
             "owed_by_kind": {
                 kind: {"items": count, "oldest_seconds": _age(seen, now)} for kind, count, seen in backlog
             },
@@ -50,9 +59,26 @@ def health(deps: Deps, connection: str) -> dict[str, Any]:
     if not checks["database"]:
         return {"healthy": False, "problems": ["the database does not answer"], **checks}
     problems = [words for name, words in _NEEDED.items() if not checks[name]]
+    if not checks["clock"]:
+        problems.append(skewed(checks["clock_ahead_seconds"]))
+    problems += _states(deps, connection)
     with deps.database.read() as conn:
         problems += _troubles(conn, connection, deps.now())
     return {"healthy": not problems, "problems": problems, **checks}
+
+
+def skewed(ahead: float) -> str:
+    """That a host's clock is off, in words; ``ahead`` in seconds."""
+    way = "ahead of" if ahead > 0 else "behind"
+    return f"this host's clock is {abs(ahead):g} s {way} the database's; nothing here goes by it, but set it right"
+
+
+def _states(deps: Deps, connection: str) -> Iterator[str]:
+    with deps.database.read() as conn:
+        mine = [row for row in connections.rows(conn) if row.connection == connection]
+    for row in mine:
+        if row.state is not ConnectionState.OK:
+            yield sentence(row)
 
 
 def _troubles(conn: Connection, connection: str, now: datetime) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,7 +14,10 @@ import msgspec
 from sqlalchemy import Connection
 
 from app.domain import Kind, Options, Strategy
+from app.errors import AuthRejected, BadAnswer, Unavailable
+from app.flows import health
 from app.flows.deps import Deps
+from app.flows.health import Fault
 from app.flows.leases import LeaseKeeper
 from app.rules.progress import Progress
 from app.rules.strategies import Leg
@@ -26,11 +29,32 @@ class Stopped(Exception):
     """The run is ours no longer: somebody cancelled it, or it was taken over. Nothing more may be written."""
 
 
+class Interrupted(Stopped):
+    """This process is to stop: the run is given back, and goes on elsewhere from its checkpoint."""
+
+
+class Blocked(Exception):
+    """The vendor refuses or does not answer: it is the whole connection's fault, or the kind's, not one item's."""
+
+    def __init__(self, fault: Fault, reason: str) -> None:
+        super().__init__(reason)
+        self.fault = fault
+
+
+class FailedLeg(msgspec.Struct, frozen=True):
+    """A leg that failed while the run went on with the next one."""
+
+    leg: int
+    kind: str
+    error: str
+
+
 class Checkpoint(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Where to go on. ``leg`` counts finished legs, ``chosen`` is what a smart run decided on.
 
     The rest is about the leg under way: ``resume`` is the source's token, ``pages`` how many pages are kept,
-    ``read_at`` when its read began, ``after`` the last item done, ``begun`` what was processed before it.
+    ``read_at`` when its read began, ``after`` the last item done, ``begun`` what was processed before it. ``failed`` are
+    the legs that are behind us without success.
     """
 
     leg: int = 0
@@ -40,14 +64,19 @@ class Checkpoint(msgspec.Struct, kw_only=True, omit_defaults=True):
     after: str | None = None
     begun: int = 0
     chosen: Strategy | None = None
+    failed: list[FailedLeg] = []
 
     def next_leg(self, processed: int) -> Checkpoint:
         """The one at the beginning of the next leg."""
-        return Checkpoint(leg=self.leg + 1, begun=processed, chosen=self.chosen)
+        return Checkpoint(leg=self.leg + 1, begun=processed, chosen=self.chosen, failed=self.failed)
 
     def leg_anew(self) -> Checkpoint:
         """The one at the beginning of this leg."""
-        return Checkpoint(leg=self.leg, begun=self.begun, chosen=self.chosen)
+        return Checkpoint(leg=self.leg, begun=self.begun, chosen=self.chosen, failed=self.failed)
+
+    def first_failed(self) -> Checkpoint:
+        """The one at the beginning of the first leg that failed: a resumed run goes on there."""
+        return Checkpoint(leg=min(one.leg for one in self.failed), begun=self.begun, chosen=self.chosen)
 
 
 @dataclass
@@ -104,8 +133,11 @@ class Course:
 
     @contextmanager
     def turn(self) -> Iterator[Connection]:
-        """A commit of this run. What was counted in the block is forgotten again if the commit fails."""
-        before = copy.deepcopy((self.checkpoint, self.progress, self.counts))
+        """A commit of this run. What was counted in the block is forgotten again if the commit fails.
+
+        Raises ``Interrupted`` after the commit when this process is to stop.
+        """
+        before = self._counted()
         try:
             with self.deps.database.begin() as conn:
                 yield conn
@@ -113,12 +145,47 @@ class Course:
         except BaseException:
             self.checkpoint, self.progress, self.counts = before
             raise
+        self.go_on()
+
+    def commit(self, work: Callable[[Connection], object]) -> None:
+        """``work`` in a commit of this run, and once more if the database undid it; to be followed by ``go_on``."""
+        before = self._counted()
+
+        def anew(conn: Connection) -> None:
+            self.checkpoint, self.progress, self.counts = copy.deepcopy(before)
+            work(conn)
+            self.save(conn)
+
+        try:
+            self.deps.database.transact(anew)
+        except BaseException:
+            self.checkpoint, self.progress, self.counts = before
+            raise
+
+    def go_on(self) -> None:
+        """Raises ``Interrupted`` when this process is to stop."""
+        if self.keeper.stopping:
+            raise Interrupted
+
+    def judge(self, kind: Kind, error: Exception) -> None:
+        """Raises ``Blocked`` where a failed call concerns more than what it was about."""
+        if isinstance(error, (Unavailable, AuthRejected, BadAnswer)):
+            fault = health.judge(self.deps, self.connection, kind, error)
+            if fault is not health.Fault.ITEM:
+                raise Blocked(fault, self.deps.redact(str(error))) from error
+
+    def _counted(self) -> tuple[Checkpoint, Progress, dict[str, dict[str, Any]]]:
+        return copy.deepcopy((self.checkpoint, self.progress, self.counts))
 
     def leg_done(self) -> None:
         """The leg under way is finished."""
         self.checkpoint = self.checkpoint.next_leg(self.progress.processed)
         self.progress.total = None
         self.saved()
+
+    def mark(self, kind: Kind, **words: str) -> None:
+        """Say something of a kind beside its counts."""
+        self.counts[kind] = {**self.counts.get(kind, {}), **words}
 
     def count(self, kind: Kind, **numbers: int) -> None:
         """Add to the counts of a kind and to the progress."""

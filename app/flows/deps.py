@@ -35,8 +35,18 @@ class Queue(Protocol):
         """Messages waiting; -1 when the broker cannot be asked."""
 
 
+class HostClock(Protocol):
+    """How this host's clock compares with the one clock, the database's."""
+
+    def measure(self) -> None:
+        """Compare them; in no transaction, and never raising."""
+
+    def skew(self) -> float:
+        """Seconds by which the host is ahead of the database, negative when it is behind."""
+
+
 def utc_now() -> datetime:
-    """The one clock of production code."""
+    """The host's clock, for where there is no database to ask."""
     return datetime.now(UTC)
 
 
@@ -46,7 +56,9 @@ class Deps:
 
     ``who`` is on whose behalf they are used: the audit log names it, and answers are limited to what it may see.
     ``mail`` sends a subject and a plain text to the people in charge (raises ``Unavailable``), ``public_url`` is where
-    they find the pages. ``redact`` takes every secret we know out of a text before it is stored, logged or shown.
+    they find the pages. ``now`` is the database's clock, and ``host`` tells how far this machine is from it. ``redact``
+    takes every secret we know out of a text before it is stored, logged or shown. ``credentials`` has a one-way digest
+    of each connection's options: another digest means that somebody changed them.
     """
 
     database: Database
@@ -60,6 +72,8 @@ class Deps:
     redact: Callable[[str], str] = str
     mail: Callable[[str, str], None] | None = None
     public_url: str | None = None
+    host: HostClock | None = None
+    credentials: Mapping[str, str] = field(default_factory=dict)
 
 
 def source_of(deps: Deps, connection: str) -> Source:

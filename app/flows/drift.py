@@ -6,13 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 from app.domain import SKU_PREFIX, Kind, Listing, Record, batches, key_of
+from app.flows.absorb import Absorbed
+from app.flows.bad_records import MOST_NOTED, Failure
 from app.flows.deps import Deps
-from app.rules.drift import Traces, cause_of
+from app.rules.drift import DriftCause, Traces, cause_of
 from app.stores import bulk, drift, traces
 from app.stores.bulk import Diff
+from app.stores.catalog_sql import horizon
 from app.stores.drift import DriftRow
 from app.stores.traces import Heard
 
@@ -51,9 +54,10 @@ def _of_records(
 ) -> Iterator[DriftRow]:
     old = bulk.old_values(deps.database, connection, kind, [key_of(record) for record in records])
     heard = _heard(deps, connection, kind, {name for record in records for name in _names(record)})
+    future = horizon(deps.now())  # a row dated beyond it was written by a wrong clock
     for record in records:
         before = old.get(key_of(record))
-        if before is not None and before["read_at"] >= read_at:
+        if before is not None and read_at <= before["read_at"] <= future:
             continue  # a live sync was faster than this run: not a difference any more
         yield DriftRow(
             kind=kind,
@@ -71,6 +75,51 @@ def _of_vanished(deps: Deps, connection: str, kind: Kind, keys: Sequence[Key]) -
         waiting, failing = key[0] in heard.waiting, key[0] in heard.failing
         cause = cause_of(Traces(failing=failing, waiting=waiting))
         yield DriftRow(kind=kind, item="/".join(key), change="vanished", fields={}, cause=cause, since=None)
+
+
+def record_left(deps: Deps, connection: str, run_id: int, absorbed: Absorbed) -> None:
+    """Write the drift rows of what a repaired kind still differs in: rows that are newer than the read, or that a
+    newer one refused, and records that could not be read or stored."""
+    if absorbed.diff.total_local == 0:
+        return
+    kind = absorbed.diff.kind
+    wanted = [_Left(key_of(record), record) for record in absorbed.diff.passed]
+    wanted += [_Left(key) for key in (*absorbed.diff.unshown, *absorbed.written.kept)]
+    refused = set(absorbed.written.refused)
+    if refused:
+        changed = chain(absorbed.diff.created, absorbed.diff.changed, absorbed.diff.touched)
+        wanted += [_Left(key_of(record), record) for record in changed if key_of(record) in refused]
+    for some in batches(wanted, CHUNK):
+        _write(deps, connection, run_id, kind, _of_left(deps, connection, kind, some, absorbed.read_at), None)
+    for failures in batches(absorbed.failures[:MOST_NOTED], CHUNK):
+        _write(deps, connection, run_id, kind, _of_failures(failures), None)
+
+
+class _Left(NamedTuple):
+    """A row that stays as it is, and what the read showed of it, if it did."""
+
+    key: Key
+    record: Record | None = None
+
+
+def _of_left(deps: Deps, connection: str, kind: Kind, rows: Sequence[_Left], read_at: datetime) -> Iterator[DriftRow]:
+    old = bulk.old_values(deps.database, connection, kind, [row.key for row in rows])
+    for key, record in rows:
+        before = old.get(key)
+        late = before is not None and before["read_at"] > read_at
+        yield DriftRow(
+            kind=kind,
+            item="/".join(key),
+            change="missing" if before is None else "vanished" if record is None else "differs",
+            fields={} if record is None else drift.field_changes(before or {}, record),
+            cause=DriftCause.LATE if late else DriftCause.UNKNOWN,
+            since=None if record is None else record.modified_at,
+        )
+
+
+def _of_failures(failures: Sequence[Failure]) -> Iterator[DriftRow]:
+    for ref, _ in failures:
+        yield DriftRow(kind=ref.kind, item=ref.external_id, change="differs", cause=DriftCause.FAILED)
 
 
 def _heard(deps: Deps, connection: str, kind: Kind, names: set[str]) -> Heard:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import random
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from app.domain import KINDS, SKU_PREFIX, Answer, ItemKey, Kind, Listing, Record, Ref, key_of
+from app.domain import SKU_PREFIX, Answer, ItemKey, Kind, Listing, Record, Ref, key_of
 from app.flows.deps import Deps
+from app.rules.retry import wait_for_item, wait_for_version
 from app.sources import exchanges
 from app.sources.base import Source
-from app.stores import catalog, owed
+from app.stores import catalog, failed_items, owed
+from app.stores.catalog import Applied, Key, Read
 from app.stores.owed import Claim
+
+Outcome = tuple[Claim, str]
+"""A claim and what came of it: a settlement's ``outcome``."""
 
 
 @dataclass(frozen=True)
@@ -25,21 +32,47 @@ class Fetched:
     answer: Answer
     began: datetime
 
+    def failed(self) -> list[tuple[Claim, str]]:
+        """Claims of items that were shown but could not be read, each with what is wrong."""
+        errors = {name: bad.error for bad in self.answer.failed for name in (bad.external_id, bad.owner)}
+        unreadable = [(claim, errors.get(self._ref(claim).external_id)) for claim in self.claims]
+        return [(claim, error) for claim, error in unreadable if error is not None]
+
     def not_yet(self) -> list[Claim]:
         """Claims of items that the vendor announced but cannot show yet."""
         late = set(self.answer.not_yet)
-        return [claim for claim in self.claims if self.refs[claim.key.external_id] in late]
+        return [claim for claim in self.claims if self._ref(claim) in late]
 
-    def outcomes(self, changed: set[str]) -> list[tuple[Claim, str]]:
+    def outcomes(self, changed: set[str]) -> list[Outcome]:
         """What came of every claim that could be read; ``changed`` are the external ids with news."""
-        late, gone = self.not_yet(), set(self.answer.gone)
+        gone = set(self.answer.gone)
+        unread = {claim.key for claim in self.not_yet()} | {claim.key for claim, _ in self.failed()}
         outcomes = []
         for claim in self.claims:
-            ref = self.refs[claim.key.external_id]
+            ref = self._ref(claim)
             applied = "applied" if ref.external_id in changed else "unchanged"
-            if claim not in late:
+            if claim.key not in unread:
                 outcomes.append((claim, "gone" if ref in gone else applied))
         return outcomes
+
+    def behind(self) -> list[Claim]:
+        """Claims whose hint names a newer version than the answer shows: it came from a replica that lags."""
+        shown: dict[str, int] = defaultdict(int)
+        for record in self.answer.records:
+            shown[_owner(record)] = max(shown[_owner(record)], record.version)
+        of_claim = ((claim, shown.get(self._ref(claim).external_id)) for claim in self.claims)
+        return [claim for claim, version in of_claim if version is not None and claim.version > version]
+
+    def _ref(self, claim: Claim) -> Ref:
+        return self.refs[claim.key.external_id]
+
+
+@dataclass
+class Committed:
+    """What a commit did. ``again`` are items that changed meanwhile: they need one more message."""
+
+    again: list[ItemKey] = field(default_factory=list)
+    failed: list[tuple[Claim, str]] = field(default_factory=list)
 
 
 def fetch(deps: Deps, source: Source, claims: Sequence[Claim]) -> Fetched:
@@ -50,18 +83,71 @@ def fetch(deps: Deps, source: Source, claims: Sequence[Claim]) -> Fetched:
         return Fetched(claims, refs, source.fetch(list(refs.values())), began)
 
 
-def commit(deps: Deps, fetched: Sequence[Fetched]) -> list[ItemKey]:
-    """Apply the answers and settle their claims, all in one transaction; returns what needs one more message."""
-    connection = fetched[0].claims[0].key.connection
-    with deps.database.begin() as conn:
-        written = catalog.apply_reads(
-            conn, connection, [(one.answer.records, one.began) for one in fetched], now=deps.now()
-        )
-        outcomes = []
-        for one in fetched:
-            closed = close(conn, connection, one.answer, one.began, deps.now())
-            outcomes += one.outcomes(_changed(one.answer, set(written.written), closed))
-        return owed.settle(conn, outcomes, deps.now())
+def commit(deps: Deps, fetched: Sequence[Fetched]) -> Committed:
+    """Apply the answers and settle their claims, all in one transaction.
+
+    An answer for which a lease was lost meanwhile is not written at all: whoever took the item over knows better.
+    """
+    return deps.database.transact(lambda conn: _commit(deps, conn, fetched))
+
+
+def _commit(deps: Deps, conn: Connection, fetched: Sequence[Fetched]) -> Committed:
+    connection, now = fetched[0].claims[0].key.connection, deps.now()
+    held = owed.still_held(conn, [claim for one in fetched for claim in one.claims])
+    standing = [one for one in fetched if all(claim.key in held for claim in one.claims)]
+    fallen = [one for one in fetched if one not in standing]
+    owed.release(conn, [claim for one in fallen for claim in one.claims if claim.key in held], now=now)
+    applied, closed = catalog.apply_reads(
+        conn, connection, [_read(one.answer, one.began) for one in standing], now=now
+    )
+    written = set(applied.written)
+    outcomes: list[Outcome] = []
+    for one, gone in zip(standing, closed, strict=True):
+        waiting = _ask_again(deps, conn, one, now)
+        found = one.outcomes(_changed(one.answer, written, gone))
+        outcomes += [(claim, waiting.pop(claim.key, outcome)) for claim, outcome in found]
+        outcomes += [(claim, waiting[claim.key]) for claim in one.not_yet() if claim.key in waiting]
+    settled = [(claim, outcome) for claim, outcome in outcomes if outcome != _WAITS]
+    readable = [one.refs[claim.key.external_id].external_id for one in standing for claim, _ in one.outcomes(set())]
+    failed_items.resolve(conn, connection, fetched[0].claims[0].key.kind, readable, now)
+    return Committed(owed.settle(conn, settled, now), [bad for one in standing for bad in one.failed()])
+
+
+_WAITS = ""
+"""Instead of an outcome: the claim was given back, to be asked again soon."""
+
+
+def _ask_again(deps: Deps, conn: Connection, fetched: Fetched, now: datetime) -> dict[ItemKey, str]:
+    """Give back what the source could not show yet, for a while; after that it is settled, and the polls look after it.
+
+    Returns what becomes of those claims: ``_WAITS``, or an outcome where patience is over.
+    """
+    late = [(claim, wait_for_item(claim.asks, random.random()), "gone") for claim in fetched.not_yet()]  # noqa: S311
+    behind = _really_behind(conn, fetched)
+    late += [(claim, wait_for_version(claim.asks, random.random()), "stale") for claim in behind]  # noqa: S311
+    for claim, wait, _ in late:
+        if wait is not None:
+            owed.ask_again(conn, [claim], next_at=now + timedelta(seconds=wait))
+    return {claim.key: given_up if wait is None else _WAITS for claim, wait, given_up in late}
+
+
+def _really_behind(conn: Connection, fetched: Fetched) -> list[Claim]:
+    """Not those of which we hold the newer version already: another read brought it."""
+    behind = fetched.behind()
+    if not behind:
+        return []
+    key = behind[0].key
+    ids = {claim.key: fetched.refs[claim.key.external_id].external_id for claim in behind}
+    held = catalog.versions(conn, key.connection, key.kind, sorted(set(ids.values())))
+    return [claim for claim in behind if held.get(ids[claim.key], (0,))[0] < claim.version]
+
+
+def bring(
+    conn: Connection, connection: str, answer: Answer, began: datetime, now: datetime
+) -> tuple[Applied, list[tuple[Kind, Key]]]:
+    """Bring an answer into the catalog; returns what that did, and the rows of its scopes that it closed."""
+    applied, (closed,) = catalog.apply_reads(conn, connection, [_read(answer, began)], now=now)
+    return applied, closed
 
 
 def refs_of(deps: Deps, keys: Sequence[ItemKey]) -> dict[str, Ref]:
@@ -77,31 +163,17 @@ def refs_of(deps: Deps, keys: Sequence[ItemKey]) -> dict[str, Ref]:
     return refs
 
 
-def close(
-    conn: Connection, connection: str, answer: Answer, began: datetime, now: datetime
-) -> list[tuple[Kind, tuple[str, ...]]]:
-    """Close what an answer says is gone; returns the rows of its scopes that it did not show."""
-    shown = _shown(answer.records)
-    closed = catalog.close_scopes(conn, connection, answer.covers, shown, read_at=began, now=now)
-    catalog.tombstone(conn, connection, answer.gone, read_at=began, now=now)
-    return closed
+def _read(answer: Answer, began: datetime) -> Read:
+    failed = frozenset(bad.external_id for bad in answer.failed)
+    return Read(answer.records, began, answer.covers, answer.gone, failed)
 
 
-def _changed(
-    answer: Answer, written: set[tuple[str, ...]], closed: Sequence[tuple[Kind, tuple[str, ...]]]
-) -> set[str]:
+def _changed(answer: Answer, written: set[Key], closed: Sequence[tuple[Kind, Key]]) -> set[str]:
     """The external ids under which something changed."""
     changed = {_owner(record) for record in answer.records if key_of(record) in written}
     changed.update(key[0] for _, key in closed)
     changed.update(scope.value for scope in answer.covers if closed and scope.value)
     return changed
-
-
-def _shown(records: Sequence[Record]) -> dict[Kind, set[tuple[str, ...]]]:
-    shown: dict[Kind, set[tuple[str, ...]]] = {}
-    for record in records:
-        shown.setdefault(KINDS[type(record)], set()).add(key_of(record))
-    return shown
 
 
 def _owner(record: Record) -> str:

@@ -10,9 +10,13 @@ from datetime import timedelta
 import structlog
 
 from app.domain import WHOLE, ItemKey
-from app.errors import BudgetSpent, KilledWorker, Permanent, RateLimited, Unavailable
+from app.errors import BudgetSpent, DatabaseFault, KilledWorker, Permanent, RateLimited, Unavailable, Unmappable
+from app.flows import health
+from app.flows.bury import died
 from app.flows.deps import Deps
 from app.flows.fetching import Fetched, commit, fetch
+from app.flows.health import Fault
+from app.flows.leases import LeaseKeeper
 from app.flows.pull import pull
 from app.rules.lanes import Lane, lane, lane_of
 from app.rules.retry import MAX_KILLS, wait_before_retry
@@ -30,16 +34,18 @@ log = structlog.get_logger()
 class ItemWork:
     """One message's work. ``own`` is the item that its message is named after: only that one's failure is raised."""
 
-    def __init__(self, deps: Deps, source: Source, own: ItemKey) -> None:
+    def __init__(self, deps: Deps, keeper: LeaseKeeper, source: Source, own: ItemKey) -> None:
         self._deps = deps
+        self._keeper = keeper
         self._source = source
         self._own = own
         self._final: Exception | None = None
 
     def do(self, claims: Sequence[Claim]) -> None:
-        """Work on leased items of one kind; raises what killed the message's own item, after all else is done."""
+        """Work on leased items of one kind; raises what killed the message's own item, after all else is done, and
+        ``DatabaseFault`` at once."""
         if len(claims) == 1 and claims[0].kills >= MAX_KILLS:
-            raise KilledWorker(f"processing this item took its worker down {claims[0].kills} times")
+            raise died(KilledWorker(f"processing this item took its worker down {claims[0].kills} times"), claims[0])
         with lane(min(map(_lane, claims))):
             if claims[0].key.external_id == WHOLE:
                 self._pull(claims[0])
@@ -52,8 +58,11 @@ class ItemWork:
         try:
             with exchanges.watched():
                 self._wake(pull(self._deps, claim))
+        except DatabaseFault:
+            raise
         except Exception as error:
-            self._failed([claim], error)
+            if not self._is_not_theirs([claim], error):
+                self._failed([claim], error)
 
     def _sync(self, waiting: list[Claim]) -> None:
         """In the order of their keys, so that commits of several answers lock their rows in the order of a pull."""
@@ -64,49 +73,82 @@ class ItemWork:
             some, waiting = waiting[:size], waiting[size:]
             try:
                 fetched.append(fetch(self._deps, self._source, some))
-            except (
-                RateLimited,
-                Unavailable,
-            ) as error:  # this tells nothing about the others, but they fare no better
-                self._give_back([*some[1:], *waiting], error)
-                self._failed(some[:1], error)
-                waiting = []
+            except DatabaseFault:
+                raise
             except Exception as error:
-                self._one_by_one(some, error)
+                if self._is_not_theirs([*some, *waiting], error):
+                    waiting = []
+                elif isinstance(error, RateLimited | Unavailable):
+                    # this tells nothing about the others, but they fare no better
+                    self._give_back([*some[1:], *waiting], error)
+                    self._failed(some[:1], error)
+                    waiting = []
+                else:
+                    self._one_by_one(some, error)
             if fetched and (not waiting or time.monotonic() - since >= HOLD_BACK):
                 self._commit(fetched)
                 fetched, since = [], time.monotonic()
+            if self._keeper.stopping:
+                self._release(waiting)
+                waiting = []
         if fetched:
             self._commit(fetched)
+
+    def _is_not_theirs(self, claims: Sequence[Claim], error: Exception) -> bool:
+        """Whether the failure is that of their kind or their connection: then they stay owed as they were, and are asked
+        for again when that is well."""
+        key = claims[0].key
+        if health.judge(self._deps, key.connection, key.kind, error) is Fault.ITEM:
+            return False
+        self._release(claims)
+        return True
 
     def _one_by_one(self, claims: Sequence[Claim], error: Exception) -> None:
         """A batch was refused as a whole: one bad item must not take its neighbours with it."""
         if len(claims) == 1 or not isinstance(error, Permanent):
             self._failed(claims, error)
             return
-        for claim in claims:
+        for place, claim in enumerate(claims):
             try:
                 self._commit([fetch(self._deps, self._source, [claim])])
+            except DatabaseFault:
+                raise
             except Exception as failure:
+                if self._is_not_theirs(claims[place:], failure):
+                    return
                 self._failed([claim], failure)
 
     def _commit(self, fetched: Sequence[Fetched]) -> None:
         try:
-            self._wake(commit(self._deps, fetched))
+            done = commit(self._deps, fetched)
+        except DatabaseFault:
+            raise
         except Exception as error:
             self._not_committed(fetched, error)
             return
-        late = [claim for one in fetched for claim in one.not_yet()]
-        if late:
-            self._failed(late, Unavailable("the vendor announced it but cannot show it yet"))
+        self._wake(done.again)
+        for claim, error_text in done.failed:
+            self._failed([claim], Unmappable(error_text))
 
     def _not_committed(self, fetched: Sequence[Fetched], error: Exception) -> None:
         """One answer that cannot be written must not take the others with it."""
         if len(fetched) > 1:
             for one in fetched:
                 self._commit([one])
+        elif len(fetched[0].claims) > 1:
+            for claim in fetched[0].claims:
+                self._alone(claim)
         else:
-            self._one_by_one(fetched[0].claims, error)
+            self._failed(fetched[0].claims, error)
+
+    def _alone(self, claim: Claim) -> None:
+        try:
+            self._commit([fetch(self._deps, self._source, [claim])])
+        except DatabaseFault:
+            raise
+        except Exception as error:
+            if not self._is_not_theirs([claim], error):
+                self._failed([claim], error)
 
     def _failed(self, claims: Sequence[Claim], error: Exception) -> None:
         """Postpone what waiting may cure. The rest is final if it is this message's own item;
@@ -119,7 +161,7 @@ class ItemWork:
             if wait is not None:
                 self._postpone(claim, error, wait)
             elif claim.key == self._own:
-                self._final = error
+                self._final = died(error, claim)
             else:
                 self._postpone(claim, error, 0.0)
                 self._wake([claim.key])
@@ -132,14 +174,14 @@ class ItemWork:
         wait = wait_before_retry(error, 1, random.random()) or 0.0  # noqa: S311
         next_at = self._deps.now() + timedelta(seconds=wait)
         with self._deps.database.begin() as conn:
-            for claim in claims:
-                owed.postpone(conn, claim, next_at=next_at)
+            owed.postpone_all(conn, claims, next_at=next_at)
         log.info("given_back", item="/".join(claims[0].key), items=len(claims), wait=round(wait, 1), error=str(error))
 
     def _postpone(self, claim: Claim, error: Exception, wait: float) -> None:
         now = self._deps.now()
         with self._deps.database.begin() as conn:
-            owed.fail(conn, claim, next_at=now + timedelta(seconds=wait), now=now)
+            if not owed.fail(conn, claim, next_at=now + timedelta(seconds=wait), now=now):
+                return  # somebody else has it: what failed here is not known to be so for him
             attempts.record(
                 conn,
                 attempts.message_key(claim.key),
@@ -152,6 +194,11 @@ class ItemWork:
         log.warning(
             "postponed", item="/".join(claim.key), attempt=claim.attempts + 1, wait=round(wait, 1), error=str(error)
         )
+
+    def _release(self, claims: Sequence[Claim]) -> None:
+        if claims:
+            with self._deps.database.begin() as conn:
+                owed.release(conn, claims, now=self._deps.now())
 
     def _wake(self, keys: Sequence[ItemKey]) -> None:
         if keys:

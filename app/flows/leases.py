@@ -16,6 +16,7 @@ import structlog
 from sqlalchemy import Connection
 
 from app.flows.deps import utc_now
+from app.flows.shares import Shares
 from app.stores import owed, runs
 from app.stores.engine import DATABASE_ERRORS, Database
 from app.stores.owed import Claim
@@ -38,11 +39,13 @@ class _Held:
 
 @dataclass
 class LeaseKeeper:
-    """Renews held leases every few seconds until ``stop``. Thread-safe."""
+    """What the workers of one process hold: leases, which it renews every few seconds until ``stop``, and their
+    connections' ``shares`` of its threads. Thread-safe."""
 
     database: Database
     now: Callable[[], datetime] = utc_now
     every: float = RENEW_EVERY
+    shares: Shares = field(default_factory=Shares)
     _held: list[_Held] = field(default_factory=list)
     _dropped: list[_Held] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -156,7 +159,8 @@ class LeaseKeeper:
         try:
             with self.database.begin() as conn:
                 work(conn)
-        except DATABASE_ERRORS as error:  # the next round tries again; a lost lease costs a second fetch, no data
+        except DATABASE_ERRORS as error:
+            # the next round tries again; a lost lease costs a second fetch, no data
             log.warning("leases_not_touched", error=f"{type(error).__name__}: {error}")
             return False
         return True

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+from app.domain import ItemKey
 from app.errors import Refused
 from app.flows import audit
 from app.flows.deps import Deps
 from app.flows.letters import conditions, dead_terms, seen
 from app.flows.message_shape import check_args
 from app.rules.filters import spelled
+from app.rules.fingerprint import fingerprint
 from app.stores import letter_states
 
 UNDO_WITHIN = timedelta(days=1)
@@ -53,13 +55,21 @@ def edit_args(deps: Deps, letter_id: int, args: Sequence[Any], why: str) -> None
         if letter["state"] != "dead":
             raise Refused(f"dead letter {letter_id} is {letter['state']}, only a dead one can be edited")
         key = check_args(deps, conn, letter["actor"], args)
-        letter_states.edit(conn, letter_id, args, key)
+        letter_states.edit(conn, letter_id, args, key, _fingerprint(letter, key))
         about = {
             "connection": letter["connection"],
             "before": {"args": letter["args"]},
             "after": {"args": list(args)},
         }
         audit.note(deps, conn, "letters.edit", f"letter {letter_id}", why=reason, **about)
+
+
+def _fingerprint(letter: Mapping[str, Any], key: ItemKey | None) -> str:
+    """That of the letter, had it been about this item."""
+    if letter["connection"] == (key.connection if key else None):
+        return str(letter["fingerprint"])
+    connection = key.connection if key else None
+    return fingerprint(letter["error_type"], letter["error"], letter["place"], connection)
 
 
 def _reason(why: str) -> str:

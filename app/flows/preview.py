@@ -10,12 +10,12 @@ from sqlalchemy import Connection
 
 from app.domain import WHOLE, Answer, ItemKey, Kind, Ref, batches
 from app.flows.deps import Deps
-from app.flows.fetching import close, refs_of
+from app.flows.fetching import bring, refs_of
 from app.flows.letters import conditions, key_of, terms_of
 from app.flows.rehearse import Effects, rehearse
 from app.rules.lanes import Lane, lane
 from app.rules.summing import summed
-from app.stores import catalog, letter_search
+from app.stores import letter_search
 from app.stores.drift import DriftRow
 
 MOST = 25
@@ -83,9 +83,7 @@ def _rows(deps: Deps, items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             answer = deps.sources[connection].fetch(list(refs.values()))
 
         def work(conn: Connection) -> Effects:
-            now = deps.now()
-            applied = catalog.apply_reads(conn, connection, [(answer.records, began)], now=now)
-            closed = close(conn, connection, answer, began, now)
+            applied, closed = bring(conn, connection, answer, began, deps.now())
             return Effects(answer.records, set(applied.written), closed, answer.gone)
 
         rows = rehearse(deps, connection, work)

@@ -9,16 +9,23 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from sqlalchemy import Connection
 
-from app.domain import SKU_PREFIX, Cause, Change, ItemKey, Kind, Listing, Record, batches, key_of
+from app.domain import KINDS, SKU_PREFIX, Cause, Change, ItemKey, Kind, Listing, Record, batches, key_of
+from app.errors import AuthRejected, BadAnswer, DatabaseFault, RateLimited, Unavailable
+from app.flows import health
 from app.flows.absorb import absorb
+from app.flows.bad_records import Failure, healing, isolated, item_of, note, tell, unread, unstorable
 from app.flows.deps import Deps
 from app.rules.guard import FIRST_LOAD, POLL
 from app.sources.base import Source
-from app.stores import catalog, owed, watermarks
+from app.stores import catalog, failed_items, owed, watermarks
+from app.stores.catalog import Applied
 from app.stores.owed import Claim, Noted
 
 READ_LAG = timedelta(seconds=3)
 """A version that is a second's time may hide a second edit, so its row is known only if read this long after."""
+
+BLOCKED_PAUSE = timedelta(seconds=30)
+"""After so long a pull of what cannot be asked now is looked at again."""
 
 AT_ONCE = 500
 """Items per commit. One long transaction would make the receiver's acknowledgements wait."""
@@ -28,10 +35,12 @@ log = structlog.get_logger()
 
 @dataclass
 class _Read:
-    """What a pull has read so far: the items it can vouch for, and the hints it got."""
+    """What a pull has read so far: the items it can vouch for, the hints it got, and what cannot be read or stored."""
 
     seen: set[str] = field(default_factory=set)
     changes: list[Change] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    healed: list[str] = field(default_factory=list)
     watermark: str | None = None
     everything: bool = False
     outcome: str = "applied"
@@ -42,15 +51,24 @@ class _Read:
         if isinstance(record, Listing) and record.sku:
             self.seen.add(SKU_PREFIX + record.sku)
 
+    def failing(self) -> set[str]:
+        """The external ids of items that the read has shown, but not well."""
+        return {failure.ref.external_id for failure in self.failures}
+
 
 def pull(deps: Deps, claim: Claim) -> list[ItemKey]:
     """Catch up one kind of one connection; returns the items that now need a message.
 
     The watermark moves only with the last page, in the transaction that owes what needs a fetch of its own and
-    settles the items that the read has shown. Raises what the source raises.
+    settles the items that the read has shown. Where the vendor does not answer us, or not for this kind, the pull is
+    put off without a failed attempt. Raises what the source raises otherwise: the items that wait for the pull are then
+    fetched one by one.
     """
     connection, kind = claim.key.connection, claim.key.kind
     source = deps.bulk_sources[connection]
+    if health.blocked(deps, connection, kind):
+        _put_off(deps, claim)
+        return []
     with deps.database.begin() as conn:
         since = watermarks.get(conn, connection, kind)
         pulled_at = watermarks.pulled_at(conn, connection, kind)
@@ -59,8 +77,30 @@ def pull(deps: Deps, claim: Claim) -> list[ItemKey]:
             return []
         noted = owed.noted(conn, connection, kind)
     read_it = _read_whole if since is None or kind in source.whole_kinds else _read_delta
-    read = read_it(deps, source, connection, kind, since)
+    try:
+        read = read_it(deps, source, connection, kind, since)
+    except (DatabaseFault, RateLimited):
+        raise
+    except Exception as error:
+        if _is_blocked(deps, connection, kind, error):
+            _put_off(deps, claim)
+            return []
+        with deps.database.begin() as conn:  # so that no second storm puts its items off again
+            watermarks.fail(conn, connection, kind, deps.now())
+        raise
     return _finish(deps, claim, read, noted)
+
+
+def _is_blocked(deps: Deps, connection: str, kind: Kind, error: Exception) -> bool:
+    """Whether a failure concerns the whole kind or connection."""
+    if not isinstance(error, (Unavailable, AuthRejected, BadAnswer)):
+        return False
+    return health.judge(deps, connection, kind, error) is not health.Fault.ITEM
+
+
+def _put_off(deps: Deps, claim: Claim) -> None:
+    with deps.database.begin() as conn:
+        owed.postpone(conn, claim, next_at=deps.now() + BLOCKED_PAUSE)
 
 
 def _read_whole(deps: Deps, source: Source, connection: str, kind: Kind, since: str | None) -> _Read:
@@ -75,21 +115,37 @@ def _read_whole(deps: Deps, source: Source, connection: str, kind: Kind, since: 
     )
     if absorbed.held:
         # Not read any further, but looked at: pace and storms count from now.
-        return _Read(outcome="held", watermark=since)
-    mark = absorbed.mark(source.whole_kinds)
-    return _Read(changes=absorbed.changes, watermark=mark, everything=absorbed.complete)
+        return _Read(outcome="held", watermark=since, failures=absorbed.failures)
+    return _Read(
+        changes=absorbed.changes,
+        failures=absorbed.failures,
+        healed=absorbed.healed,
+        watermark=absorbed.mark(source.whole_kinds),
+        everything=absorbed.complete,
+    )
 
 
 def _read_delta(deps: Deps, source: Source, connection: str, kind: Kind, since: str | None) -> _Read:
     read = _Read()
+    healer = healing(deps, connection, kind)
     began = deps.now()
-    for page in source.delta(kind, since):
-        with deps.database.begin() as conn:
-            catalog.apply(conn, connection, page.records, read_at=began, now=deps.now())
-        for record in page.records:
+
+    def apply(records: Sequence[Record]) -> None:
+        def work(conn: Connection) -> None:
+            applied = catalog.apply(conn, connection, records, read_at=began, now=deps.now(), tell_refused=True)
+            owe_refused(deps, conn, connection, records, applied)
+
+        deps.database.transact(work)
+        for record in records:
             read.add(record)
+
+    for page in source.delta(kind, since):
+        isolated(page.records, apply, lambda record, error: read.failures.append(unstorable(record, error)))
+        healer.see(page.records)
+        read.failures.extend(map(unread, page.failed))
         read.changes.extend(page.changes)
         read.watermark = page.watermark or read.watermark
+    read.healed = healer.healed(read.failing(), complete=False)
     return read
 
 
@@ -100,19 +156,34 @@ def _finish(deps: Deps, claim: Claim, read: _Read, noted: Sequence[Noted]) -> li
     with deps.database.begin() as conn:
         if read.watermark is not None:
             watermarks.put(conn, connection, kind, read.watermark, now)
+        note(deps, conn, connection, read.failures)
+        failed_items.resolve(conn, connection, kind, read.healed, now)
         again = owed.settle(conn, [(claim, read.outcome)], now)
     for some in batches(_covered(claim, read, noted), AT_ONCE):
         with deps.database.begin() as conn:
             owed.settle_noted(conn, some, "applied", now)
+    tell(connection, read.failures)
     log.info("pulled", connection=connection, kind=kind, applied=len(read.seen), owed=len(fresh))
     return fresh + again
 
 
 def _covered(claim: Claim, read: _Read, noted: Sequence[Noted]) -> list[Noted]:
     """The items owed before the read that it has shown, or must have shown."""
-    hinted = {change.external_id for change in read.changes}
+    hinted = {change.external_id for change in read.changes} | read.failing()
     owed_before = [item for item in noted if item.key != claim.key and item.key.external_id not in hinted]
     return [item for item in owed_before if read.everything or item.key.external_id in read.seen]
+
+
+def owe_refused(
+    deps: Deps, conn: Connection, connection: str, records: Sequence[Record], applied: Applied
+) -> list[ItemKey]:
+    """Owe a fresh look at what a tombstone or a later read refused: which of the two is the truth, only that tells."""
+    if not applied.refused:
+        return []
+    refused = {key for _, key in applied.refused}
+    changes = {Change(KINDS[type(record)], item_of(record)) for record in records if key_of(record) in refused}
+    ordered = sorted(changes, key=lambda change: (change.kind, change.external_id))
+    return owed.remember(conn, connection, ordered, Cause.LOOKUP, deps.now())
 
 
 def owe_news(deps: Deps, connection: str, kind: Kind, changes: Sequence[Change], cause: Cause) -> list[ItemKey]:

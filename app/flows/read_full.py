@@ -1,32 +1,38 @@
 """A leg that reads a whole kind: finds every difference, says why it was there, and repairs it in small commits.
 
 It is a diff, not a re-download: rows that agree are not written. The kind ends with an agreement, the share of rows
-that were already right. Pages that can be resumed after are kept until the kind is written.
+that are equal after the write. Pages that can be resumed after are kept until the kind is written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
+import structlog
 from sqlalchemy import Connection
 
 from app.domain import Cause, Kind, Page, Ref, batches
-from app.flows.absorb import Absorbed, absorb, judge, look
+from app.errors import AuthRejected, Permanent
+from app.flows.absorb import Absorbed, ReadAnew, absorb, judge, look
 from app.flows.alone import alone
+from app.flows.bad_records import note, tell
 from app.flows.course import Course
-from app.flows.drift import record_drift
+from app.flows.drift import record_drift, record_left
 from app.flows.pull import owe_news
 from app.flows.steady import pages, tried
 from app.rules.guard import FIRST_LOAD, RUN
 from app.rules.strategies import Leg
-from app.stores import bulk, run_pages, watermarks
+from app.sources.base import ResumeLost
+from app.stores import bulk, failed_items, run_pages, watermarks
 from app.stores.bulk import Diff, Written
 from app.stores.drift import DRY_RUN
 
 NOTHING_JUDGED: frozenset[str] = frozenset()
+
+log = structlog.get_logger()
 
 
 def read_full(course: Course, leg: Leg) -> None:
@@ -53,34 +59,54 @@ def _repair(course: Course, kind: Kind, deeds: Collection[str], *, first: bool) 
         deeds=deeds,
         before=lambda diff, read_at: _before(course, diff, read_at, first=first),
         began=course.began,
-        write=partial(bulk.write, told=course.save),
+        anew=partial(_forget, course),
+        write=partial(bulk.write, told=partial(_told, course)),
     )
     fresh = owe_news(deps, connection, kind, absorbed.changes, Cause.RECONCILE)
-    with deps.database.begin() as conn:
+    if not first and absorbed.held is None:
+        record_left(deps, connection, course.id, absorbed)
+
+    def finish(conn: Connection) -> None:
         if first and (mark := absorbed.mark(course.source.whole_kinds)) is not None:
             watermarks.put(conn, connection, kind, mark, deps.now())
-        _finish(conn, course, absorbed, len(fresh))
+        note(deps, conn, connection, absorbed.failures, course.id)
+        failed_items.resolve(conn, connection, kind, absorbed.healed, deps.now())
+        _drop_pages(course, conn)
+        _count(course, absorbed, len(fresh), absorbed.agreement())
+
+    course.commit(finish)
+    tell(connection, absorbed.failures, course.id)
     deps.queue.wake(fresh)
+
+
+def _told(course: Course, conn: Connection) -> None:
+    course.save(conn)
+    course.go_on()
 
 
 def _preview(course: Course, kind: Kind, deeds: Collection[str], *, first: bool) -> None:
     """Read and compare as ``_repair`` does, but write only drift rows, each with what it would become."""
     deps, connection = course.deps, course.connection
-    absorbed, scope = look(deps, connection, kind, _reader(course, kind, first=first), course.began())
+    absorbed, scope = look(deps, connection, kind, _reader(course, kind, first=first), course.began)
     diff = absorbed.diff
     record_drift(deps, connection, course.id, diff, absorbed.read_at, cause=DRY_RUN)
+    held = judge(deps, diff, scope, deeds)
+    agreement = replace(absorbed, held=held).agreement(written=False)
     would = Written(len(diff.created), len(diff.changed), len(diff.touched), len(diff.vanished))
-    told = replace(absorbed, written=would, held=judge(deps, diff, scope, deeds))
-    with deps.database.begin() as conn:
-        _finish(conn, course, told, len(absorbed.changes))
+    told = replace(absorbed, written=would, held=held)
+
+    def finish(conn: Connection) -> None:
+        _drop_pages(course, conn)
+        _count(course, told, len(absorbed.changes), agreement)
+
+    course.commit(finish)
 
 
 def _reader(course: Course, kind: Kind, *, first: bool) -> Callable[[], Iterator[Page]]:
-    """The first look goes on where the run stopped; a second one, after an implausible first, begins anew.
+    """Goes on where the run stopped; after ``_forget`` that is the beginning.
 
     What was never read is read from the beginning: a full read may leave out what only grows, old orders.
     """
-    looks = iter([False])
     source = course.source
 
     def pages_from(resume: str | None) -> Iterator[Page]:
@@ -88,45 +114,55 @@ def _reader(course: Course, kind: Kind, *, first: bool) -> Callable[[], Iterator
             return source.delta(kind, None)
         return source.full(kind, resume)
 
+    def lost(error: Exception) -> None:
+        _forget(course)
+        raise ReadAnew from error
+
     def read() -> Iterator[Page]:
-        if next(looks, True):
-            _forget(course)
+        kept = _kept(course, kind)
+        if len(kept) < course.checkpoint.pages:
+            lost(ResumeLost("the pages behind the place to go on at are gone"))
         if course.checkpoint.resume is None:
             course.progress.processed = course.checkpoint.begun  # nothing of this leg is behind us
-        yield from _kept(course, kind)
+        yield from kept
         keep = True
-        for page in pages(course, pages_from, partial(_forget, course)):
+        for page in pages(course, pages_from, lost):
             yield page
             keep = keep and page.resume is not None and not page.changes  # a gap could not be filled on resuming
-            _turn(course, page, keep=keep)
+            keep = _turn(course, page, keep=keep)
 
     return read
 
 
-def _kept(course: Course, kind: Kind) -> Iterator[Page]:
+def _kept(course: Course, kind: Kind) -> list[Page]:
     with course.deps.database.read() as conn:
-        kept = list(run_pages.of(conn, course.id, kind, course.checkpoint.pages))
-    for records in kept:
-        yield Page(records=records)
+        return list(run_pages.of(conn, course.id, kind, course.checkpoint.pages))
 
 
-def _turn(course: Course, page: Page, *, keep: bool) -> None:
-    """A page is behind us; ``keep`` what it showed, so that the read can be resumed after it."""
+def _turn(course: Course, page: Page, *, keep: bool) -> bool:
+    """A page is behind us; ``keep`` what it showed, so that the read can be resumed after it. Returns whether it is."""
     course.expect(page.expected)
     course.progress.batch = page.label or course.progress.batch
-    course.progress.processed += len(page.records) + len(page.changes)
+    course.progress.processed += len(page.records) + len(page.changes) + len(page.failed)
     with course.turn() as conn:
-        if keep:
-            run_pages.put(conn, course.id, course.checkpoint.pages, page.records)
-            course.checkpoint.pages += 1
-            course.checkpoint.resume = page.resume
+        if not keep or not run_pages.put(conn, course.id, course.checkpoint.pages, page.records, page.failed):
+            return False
+        course.checkpoint.pages += 1
+        course.checkpoint.resume = page.resume
+    return True
 
 
 def _forget(course: Course) -> None:
+    """The read begins anew: nothing of it was shown yet, and it has no beginning."""
     with course.turn() as conn:
-        run_pages.drop(conn, course.id)
-        course.checkpoint = course.checkpoint.leg_anew()
+        _drop_pages(course, conn)
         course.progress.processed = course.checkpoint.begun
+
+
+def _drop_pages(course: Course, conn: Connection) -> None:
+    """Kept pages and the place behind them go together: a read resumed without them would miss their rows."""
+    run_pages.drop(conn, course.id)
+    course.checkpoint = course.checkpoint.leg_anew()
 
 
 def _before(course: Course, diff: Diff, read_at: datetime, *, first: bool) -> None:
@@ -140,28 +176,31 @@ def _before(course: Course, diff: Diff, read_at: datetime, *, first: bool) -> No
 
 
 def _confirm(course: Course, diff: Diff) -> None:
-    """Ask for every vanished row by its id, and leave alone what the source still has."""
+    """Ask for every vanished row by its id, and leave alone what the source still has, or cannot be asked for."""
     size = course.source.batch_size(diff.kind)
     still: set[str] = set()
     for some in batches(sorted({key[0] for key in diff.vanished}), size):
-        refs = [Ref(diff.kind, id) for id in some]
-        gone = {ref.external_id for ref in tried(course, partial(course.source.fetch, refs)).gone}
+        gone = _gone(course, [Ref(diff.kind, id) for id in some])
         still.update(id for id in some if id not in gone)
         course.progress.batch = f"confirming {len(diff.vanished)} deletions"
         course.saved()
     diff.vanished = [key for key in diff.vanished if key[0] not in still]
 
 
-def _finish(conn: Connection, course: Course, absorbed: Absorbed, owed_now: int) -> None:
-    run_pages.drop(conn, course.id)
-    _count(course, absorbed, owed_now)
-    course.save(conn)
+def _gone(course: Course, refs: Sequence[Ref]) -> set[str]:
+    try:
+        answer = tried(course, partial(course.source.fetch, refs))
+    except AuthRejected:
+        raise
+    except Permanent as error:
+        log.warning("deletions_not_confirmed", run=course.id, items=len(refs), error=str(error))
+        return set()
+    return {ref.external_id for ref in answer.gone}
 
 
-def _count(course: Course, absorbed: Absorbed, owed_now: int) -> None:
+def _count(course: Course, absorbed: Absorbed, owed_now: int, agreement: float | None) -> None:
     diff, written = absorbed.diff, absorbed.written
     differing = len(diff.created) + len(diff.changed) + len(diff.vanished)
-    rows = diff.total_local + len(diff.created)
     course.count(
         diff.kind,
         created=written.created,
@@ -169,12 +208,12 @@ def _count(course: Course, absorbed: Absorbed, owed_now: int) -> None:
         unchanged=diff.unchanged + len(diff.touched),
         deleted=written.deleted,
         owed=owed_now,
+        failed=len(absorbed.failures),
     )
     course.progress.held += differing if absorbed.held else 0
-    course.counts[diff.kind] |= {
-        "read": diff.read,
-        "held": absorbed.held,
-        "agreement": round(1 - differing / rows, 6)
-        if diff.total_local
-        else None,  # a first load has nothing to agree with
-    }
+    course.counts[diff.kind] |= {"read": diff.read, "held": absorbed.held, "agreement": agreement}
+    if absorbed.nameless:
+        course.mark(
+            diff.kind,
+            incomplete=f"{absorbed.nameless} unreadable records without an id: nothing was taken for deleted",
+        )

@@ -6,13 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 
+import msgspec
 from sqlalchemy import Connection
 
-from app.domain import Answer, Kind, Ref, Strategy, batches
-from app.errors import AuthRejected
+from app.domain import KINDS, Answer, BadRecord, Kind, Ref, Strategy, batches, key_of
+from app.errors import AuthRejected, DatabaseFault, Permanent
+from app.flows.bad_records import Failure, isolated, sure_scopes, tell, unread, unstorable
 from app.flows.course import Course, Stopped
-from app.flows.fetching import close
-from app.flows.read_pages import note_failure
+from app.flows.fetching import bring
+from app.flows.read_pages import note_failures
 from app.flows.rehearse import Effects, rehearse
 from app.flows.steady import tried
 from app.rules.strategies import RECENT_ORDERS, Leg
@@ -34,18 +36,18 @@ def read_items(course: Course, leg: Leg) -> None:
 
 def _wanted(course: Course, kind: Kind) -> Sequence[str]:
     """The ids that the run's strategy means, of one kind."""
+    return _IDS[course.strategy](course, kind)
+
+
+def _critical(course: Course, kind: Kind) -> Sequence[str]:
     with course.deps.database.read() as conn:
-        return _IDS[course.strategy](course, conn, kind)
+        return _of_listings(conn, course, kind, critical.ids(conn, course.connection, None))
 
 
-def _critical(course: Course, conn: Connection, kind: Kind) -> Sequence[str]:
-    return _of_listings(conn, course, kind, critical.ids(conn, course.connection, None))
-
-
-def _of_category(course: Course, conn: Connection, kind: Kind) -> Sequence[str]:
-    return _of_listings(
-        conn, course, kind, catalog.of_category(conn, course.connection, course.options.category or "")
-    )
+def _of_category(course: Course, kind: Kind) -> Sequence[str]:
+    with course.deps.database.read() as conn:
+        listings = catalog.of_category(conn, course.connection, course.options.category or "")
+        return _of_listings(conn, course, kind, listings)
 
 
 def _of_listings(conn: Connection, course: Course, kind: Kind, listings: Sequence[str]) -> Sequence[str]:
@@ -53,22 +55,24 @@ def _of_listings(conn: Connection, course: Course, kind: Kind, listings: Sequenc
     return listings if kind is Kind.STOCK else catalog.items_of(conn, course.connection, listings)
 
 
-def _orders_of_days(course: Course, conn: Connection, kind: Kind) -> Sequence[str]:
+def _orders_of_days(course: Course, kind: Kind) -> Sequence[str]:
     """Orders of the days asked for that we lack; all of them with ``force``."""
     last = course.options.last or course.deps.now().date()
     first = course.options.first or last - RECENT_ORDERS
     named = [id for _, id in tried(course, lambda: list(course.source.order_ids(first, last)))]
     if course.options.force:
         return named
-    known = catalog.versions(conn, course.connection, Kind.ORDER, named)
+    with course.deps.database.read() as conn:
+        known = catalog.versions(conn, course.connection, Kind.ORDER, named)
     return [id for id in named if id not in known]
 
 
-def _failed_before(course: Course, conn: Connection, kind: Kind) -> Sequence[str]:
-    return [ref.external_id for ref in failed_items.open_refs(conn, course.connection) if ref.kind is kind]
+def _failed_before(course: Course, kind: Kind) -> Sequence[str]:
+    with course.deps.database.read() as conn:
+        return [id for id in failed_items.open_ids(conn, course.connection, kind) if id]
 
 
-_IDS: Mapping[Strategy, Callable[[Course, Connection, Kind], Sequence[str]]] = {
+_IDS: Mapping[Strategy, Callable[[Course, Kind], Sequence[str]]] = {
     Strategy.CRITICAL: _critical,
     Strategy.CATEGORY: _of_category,
     Strategy.ORDERS: _orders_of_days,
@@ -78,53 +82,99 @@ _IDS: Mapping[Strategy, Callable[[Course, Connection, Kind], Sequence[str]]] = {
 
 
 def _batch(course: Course, refs: Sequence[Ref]) -> None:
+    """Fetch and apply. Only a batch that is refused for its items' sake is split: while the vendor is down, single
+    calls would fare no better."""
+    began = course.deps.now()
     try:
-        began = course.deps.now()
         answer = tried(course, partial(course.source.fetch, refs))
-        (_rehearse if course.options.dry_run else _apply)(course, refs, answer, began)
-    except (Stopped, AuthRejected):  # refused credentials are no item's fault
+    except (Stopped, DatabaseFault):
         raise
     except Exception as error:
-        if len(refs) > 1:
+        course.judge(refs[0].kind, error)
+        if len(refs) == 1:
+            _done(course, refs, [Failure(refs[0], error)])
+        elif isinstance(error, Permanent) and not isinstance(error, AuthRejected):
             for ref in refs:
                 _batch(course, [ref])
         else:
-            note_failure(course, refs[0], error)
+            raise
+        return
+    _write_down(course, refs, answer, began)
 
 
-def _apply(course: Course, refs: Sequence[Ref], answer: Answer, began: datetime) -> None:
-    with course.turn() as conn:
-        effects, applied = _write(course, conn, answer, began)
-        failed_items.resolve(conn, course.connection, refs[0].kind, _readable(refs, answer), course.deps.now())
-        _count(course, refs, effects, applied)
+def _write_down(course: Course, refs: Sequence[Ref], answer: Answer, began: datetime) -> None:
+    """Bring an answer into the catalog; records that cannot be stored are noted, and the others are written."""
+    failures = [unread(bad) for bad in answer.failed]
+    sure = msgspec.structs.replace(answer, covers=sure_scopes(answer))
+    write = partial(_rehearse if course.options.dry_run else _apply, course, refs[0].kind, began)
+    try:
+        write(sure)
+    except (Stopped, DatabaseFault):
+        raise
+    except Exception:
+        failures += _one_by_one(sure, write)
+    _done(course, refs, failures, _readable(refs, answer))
+
+
+def _one_by_one(answer: Answer, write: Callable[[Answer], None]) -> list[Failure]:
+    """Write the records of an answer that can be stored, and then what it says is gone; returns the others."""
+    failures: list[Failure] = []
+    isolated(
+        answer.records,
+        lambda some: write(Answer(records=some)),
+        lambda record, error: failures.append(unstorable(record, error)),
+        (Stopped,),
+    )
+    shown = [BadRecord(KINDS[type(record)], key_of(record)[0], "") for record in answer.records]
+    write(Answer(gone=answer.gone, covers=answer.covers, failed=[*answer.failed, *shown]))
+    return failures
+
+
+def _done(course: Course, refs: Sequence[Ref], failures: Sequence[Failure], readable: Sequence[str] = ()) -> None:
+    """Note what failed of a batch, and that the others are synced now; the batch is behind us."""
+    failing = {failure.ref.external_id for failure in failures}
+    well = [id for id in readable if id not in failing]
+
+    def finish(conn: Connection) -> None:
+        if not course.options.dry_run:
+            failed_items.resolve(conn, course.connection, refs[0].kind, well, course.deps.now())
+        note_failures(course, conn, failures)
+        course.count(refs[0].kind, processed=max(0, len(refs) - len(failures)))
         course.checkpoint.after = refs[-1].external_id
+
+    course.commit(finish)
+    tell(course.connection, failures, course.id)
+    course.go_on()
+
+
+def _apply(course: Course, kind: Kind, began: datetime, answer: Answer) -> None:
+    course.commit(lambda conn: _count(course, kind, *_write(course, conn, answer, began)))
 
 
 def _write(course: Course, conn: Connection, answer: Answer, began: datetime) -> tuple[Effects, Applied]:
-    now = course.deps.now()
-    applied = catalog.apply(conn, course.connection, answer.records, read_at=began, now=now)
-    closed = close(conn, course.connection, answer, began, now)
+    applied, closed = bring(conn, course.connection, answer, began, course.deps.now())
     return Effects(answer.records, set(applied.written), closed, answer.gone), applied
 
 
-def _rehearse(course: Course, refs: Sequence[Ref], answer: Answer, began: datetime) -> None:
+def _rehearse(course: Course, kind: Kind, began: datetime, answer: Answer) -> None:
     done: list[tuple[Effects, Applied]] = []
 
     def work(conn: Connection) -> Effects:
         done.append(_write(course, conn, answer, began))
-        return done[0][0]
+        return done[-1][0]
 
     rows = rehearse(course.deps, course.connection, work)
-    with course.turn() as conn:
+
+    def save(conn: Connection) -> None:
         drift.write(conn, course.id, course.connection, rows, now=course.deps.now())
-        _count(course, refs, *done[0])
-        course.checkpoint.after = refs[-1].external_id
+        _count(course, kind, *done[-1])
+
+    course.commit(save)
 
 
-def _count(course: Course, refs: Sequence[Ref], effects: Effects, applied: Applied) -> None:
+def _count(course: Course, kind: Kind, effects: Effects, applied: Applied) -> None:
     course.count(
-        refs[0].kind,
-        processed=len(refs),
+        kind,
         created=applied.created,
         updated=applied.updated,
         unchanged=applied.unchanged + applied.touched,

@@ -8,31 +8,39 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from app.domain import KINDS, Cause, Kind, Listing, Page, Record, Ref, key_of
+from app.domain import Cause, Kind, Listing, Page, Record
+from app.flows.bad_records import Failure, healing, isolated, note, tell, unread, unstorable
 from app.flows.course import Course, Stopped
-from app.flows.pull import owe_news
+from app.flows.pull import owe_news, owe_refused
 from app.flows.rehearse import Effects, rehearse
 from app.flows.steady import pages
 from app.rules.strategies import How, Leg
-from app.rules.trouble import category_of
 from app.stores import catalog, drift, failed_items, watermarks
 from app.stores.catalog import Applied
-from app.stores.engine import DATABASE_ERRORS
 
 
 def read_pages(course: Course, leg: Leg) -> None:
     """Apply every page, checkpoint and all in one commit; the watermark of a delta moves after the last one."""
     watermark = None
+    healer = healing(course.deps, course.connection, leg.kind)
+    failures: list[Failure] = []
     began = course.deps.now()
     for page in pages(course, partial(_open, course, leg), partial(_forget, course)):
-        _turn(course, leg, page, began)
+        healer.see(page.records)
+        failures += _turn(course, leg, page, began)
         began = course.deps.now()  # the next page is asked for only now
         watermark = page.watermark or watermark
         if course.left() == 0:
-            return  # stopped short: nothing is known of the rest
-    if leg.how is How.DELTA and watermark is not None and not course.options.dry_run:
+            break  # stopped short: nothing is known of the rest
+    else:
+        if leg.how is How.DELTA and watermark is not None and not course.options.dry_run:
+            with course.deps.database.begin() as conn:
+                watermarks.put(conn, course.connection, leg.kind, watermark, course.deps.now())
+    tell(course.connection, failures, course.id)
+    healed = healer.healed({failure.ref.external_id for failure in failures}, complete=False)
+    if healed and not course.options.dry_run:
         with course.deps.database.begin() as conn:
-            watermarks.put(conn, course.connection, leg.kind, watermark, course.deps.now())
+            failed_items.resolve(conn, course.connection, leg.kind, healed, course.deps.now())
 
 
 def _open(course: Course, leg: Leg, resume: str | None) -> Iterator[Page]:
@@ -43,74 +51,45 @@ def _open(course: Course, leg: Leg, resume: str | None) -> Iterator[Page]:
     return course.source.delta(leg.kind, since)
 
 
-def _forget(course: Course) -> None:
+def _forget(course: Course, _: Exception) -> None:
     course.checkpoint = course.checkpoint.leg_anew()
 
 
-def _turn(course: Course, leg: Leg, page: Page, began: datetime) -> None:
+def _turn(course: Course, leg: Leg, page: Page, began: datetime) -> list[Failure]:
+    """Apply a page; returns what of it could not be read or stored."""
     records = [record for record in page.records if not leg.active_only or _is_active(record)][: course.left()]
     course.expect(page.expected)
     course.progress.batch = page.label or f"{leg.kind}s"
-    if course.options.dry_run:
-        _rehearse(course, leg.kind, records, page, began)
-        return
-    fresh = owe_news(course.deps, course.connection, leg.kind, page.changes, Cause.RECONCILE)
-    try:
-        _apply(course, leg.kind, records, page, began, owed_now=len(fresh))
-    except Stopped:
-        raise
-    except Exception:  # one record that cannot be written must not take its page with it
-        _one_by_one(course, leg.kind, records, page, began)
+    fresh = []
+    if not course.options.dry_run:
+        fresh = owe_news(course.deps, course.connection, leg.kind, page.changes, Cause.RECONCILE)
+    failures = [unread(bad) for bad in page.failed]
+    apply = partial(_rehearse if course.options.dry_run else _apply, course, leg.kind, began=began)
+    isolated(records, apply, lambda record, error: failures.append(unstorable(record, error)), (Stopped,))
+    owed_now = len(page.changes) if course.options.dry_run else len(fresh)
+
+    def finish(conn: Connection) -> None:
+        note_failures(course, conn, failures)
+        course.count(leg.kind, processed=len(page.changes), owed=owed_now)
+        course.checkpoint.resume = page.resume or course.checkpoint.resume
+
+    course.commit(finish)
     course.deps.queue.wake(fresh)
+    course.go_on()
+    return failures
 
 
-def _apply(
-    course: Course, kind: Kind, records: Sequence[Record], page: Page, began: datetime, *, owed_now: int = 0
-) -> None:
-    with course.turn() as conn:
-        _count(course, kind, _write(course, conn, records, began))
-        course.count(kind, processed=len(records) + len(page.changes), owed=owed_now)
-        course.checkpoint.resume = page.resume or course.checkpoint.resume
+def _apply(course: Course, kind: Kind, records: Sequence[Record], *, began: datetime) -> None:
+    def work(conn: Connection) -> None:
+        applied = _write(course, conn, records, began)
+        owe_refused(course.deps, conn, course.connection, records, applied)
+        _count(course, kind, records, applied)
+
+    if records:
+        course.commit(work)
 
 
-def _write(course: Course, conn: Connection, records: Sequence[Record], began: datetime) -> Applied:
-    return catalog.apply(conn, course.connection, records, read_at=began, now=course.deps.now())
-
-
-def _count(course: Course, kind: Kind, applied: Applied) -> None:
-    unchanged = applied.unchanged + applied.touched
-    course.count(kind, created=applied.created, updated=applied.updated, unchanged=unchanged)
-
-
-def _one_by_one(course: Course, kind: Kind, records: Sequence[Record], page: Page, began: datetime) -> None:
-    for record in records:
-        try:
-            _apply(course, kind, [record], Page(), began)
-        except Stopped:
-            raise
-        except Exception as error:
-            note_failure(course, Ref(KINDS[type(record)], key_of(record)[0]), error)
-    with course.turn():
-        course.checkpoint.resume = page.resume or course.checkpoint.resume
-
-
-def note_failure(course: Course, ref: Ref, error: Exception) -> None:
-    """An item failed alone: it is told, and the run goes on."""
-    with course.turn() as conn:
-        failed_items.record(
-            conn,
-            course.id,
-            course.connection,
-            ref,
-            category=category_of(error, DATABASE_ERRORS),
-            error=error,
-            now=course.deps.now(),
-            redact=course.deps.redact,
-        )
-        course.count(ref.kind, processed=1, failed=1)
-
-
-def _rehearse(course: Course, kind: Kind, records: Sequence[Record], page: Page, began: datetime) -> None:
+def _rehearse(course: Course, kind: Kind, records: Sequence[Record], *, began: datetime) -> None:
     applied = Applied()
 
     def work(conn: Connection) -> Effects:
@@ -119,11 +98,29 @@ def _rehearse(course: Course, kind: Kind, records: Sequence[Record], page: Page,
         return Effects(records, set(applied.written))
 
     rows = rehearse(course.deps, course.connection, work)
-    with course.turn() as conn:
+
+    def save(conn: Connection) -> None:
         drift.write(conn, course.id, course.connection, rows, now=course.deps.now())
-        _count(course, kind, applied)
-        course.count(kind, processed=len(records) + len(page.changes), owed=len(page.changes))
-        course.checkpoint.resume = page.resume or course.checkpoint.resume
+        _count(course, kind, records, applied)
+
+    course.commit(save)
+
+
+def _write(course: Course, conn: Connection, records: Sequence[Record], began: datetime) -> Applied:
+    return catalog.apply(conn, course.connection, records, read_at=began, now=course.deps.now(), tell_refused=True)
+
+
+def _count(course: Course, kind: Kind, records: Sequence[Record], applied: Applied) -> None:
+    unchanged = applied.unchanged + applied.touched
+    course.count(kind, processed=len(records), created=applied.created, updated=applied.updated, unchanged=unchanged)
+
+
+def note_failures(course: Course, conn: Connection, failures: Sequence[Failure]) -> None:
+    """Items that failed alone: they are noted and counted, and the run goes on. A dry run only counts."""
+    if not course.options.dry_run:
+        note(course.deps, conn, course.connection, failures, course.id)
+    for failure in failures:
+        course.count(failure.ref.kind, processed=1, failed=1)
 
 
 def _is_active(record: Record) -> bool:

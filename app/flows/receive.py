@@ -14,6 +14,7 @@ import structlog
 
 from app.domain import Delivery, ItemKey
 from app.flows.deps import Deps
+from app.flows.health import doubt
 from app.sources.base import PayloadInvalid
 from app.stores import inbox
 from app.stores.inbox import Arrival
@@ -113,6 +114,16 @@ class Intake:
             log.error("inbox_commit_failed", deliveries=len(group), error=str(failure))
         loop.call_soon_threadsafe(_answer, [done for _, done in group], error)
         self._committed.set()
+        if error is None:
+            self._doubt({one.connection for one, _ in group if one.delivery.alarm and one.delivery.set_aside is None})
+
+    def _doubt(self, connections: set[str]) -> None:
+        """If this is lost, the next call shows the same."""
+        for connection in connections:
+            try:
+                doubt(self._deps, connection)
+            except Exception as failure:  # the thread must live on
+                log.warning("alarm_lost", connection=connection, error=f"{type(failure).__name__}: {failure}")
 
     def _checkpoint(self) -> None:
         """Aside, so that no commit has to do it: deliveries would wait for it 20 ms."""

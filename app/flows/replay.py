@@ -11,10 +11,11 @@ from app.domain import ItemKey
 from app.errors import Refused
 from app.flows import audit
 from app.flows.deps import Deps
+from app.flows.health import paused
 from app.flows.letters import conditions, dead_terms, seen
 from app.flows.message_shape import check_replayable
 from app.rules.filters import parse, spelled
-from app.stores import letter_search, replays
+from app.stores import letter_search, replay_skips, replays
 
 RATE = 50
 """Items per second unless somebody wishes otherwise: an incident's letters must not become the next incident."""
@@ -30,6 +31,10 @@ def replay_letter(deps: Deps, letter_id: int, *, name: str | None = None) -> int
         if letter["state"] != "dead":
             raise Refused(f"dead letter {letter_id} is {letter['state']}, only a dead one can be replayed")
         check_replayable(letter)
+        if letter["connection"] not in (None, *deps.sources):
+            raise Refused(
+                f"letter {letter_id} is of {letter['connection']!r}, and there is no such connection any more"
+            )
     return replay_letters(deps, f"id:{letter_id}", name or f"letter {letter_id}", canary=False)
 
 
@@ -38,7 +43,8 @@ def replay_letters(deps: Deps, text: str, name: str, *, rate: int = RATE, canary
 
     ``name`` says which incident this is to end. ``rate`` is items per second, 0 for as fast as it goes; with a
     ``canary`` 1 item goes first, then 10, then the rest, each once the ones before went well. In one transaction the
-    letters are queued and their items noted: nobody else can replay them meanwhile. Raises ``Refused``.
+    letters are queued and their items noted: nobody else can replay them meanwhile. Items of connections that are gone
+    are skipped, and their letters stay dead. Raises ``Refused``.
     """
     named = _named(name, rate)
     terms = dead_terms(text)
@@ -49,7 +55,8 @@ def replay_letters(deps: Deps, text: str, name: str, *, rate: int = RATE, canary
         letters = replays.add_letters(conn, id, found)
         if letters == 0:
             raise Refused(f"no dead letter matches {spelled(terms)!r}")
-        told = {**asked, "letters": letters, "name": named}
+        skipped = replay_skips.skip(conn, id, deps.sources, deps.now())
+        told = {**asked, "letters": letters, "name": named, **({"skipped": skipped} if skipped else {})}
         audit.note(deps, conn, "letters.replay", f"replay {id}", after=told, why=named)
     deps.queue.wake_replay(id)
     return id
@@ -66,7 +73,8 @@ def replay_items(
         asked: dict[str, Any] = {"filter": filter, "rate": rate, "canary": canary}
         id = replays.open_(conn, of="events", name=named, asked_by=deps.who.name, now=deps.now(), **asked)
         replays.add_items(conn, id, keys)
-        told = {**asked, "items": len(set(keys)), "name": named}
+        skipped = replay_skips.skip(conn, id, deps.sources, deps.now())
+        told = {**asked, "items": len(set(keys)), "name": named, **({"skipped": skipped} if skipped else {})}
         audit.note(deps, conn, "events.replay", f"replay {id}", after=told, why=named)
     deps.queue.wake_replay(id)
     return id
@@ -83,8 +91,10 @@ def abort_replay(deps: Deps, replay_id: int) -> None:
 
 
 def show_replay(deps: Deps, replay_id: int) -> dict[str, Any]:
-    """A replay, its ``progress`` (members by state), ``per_second`` since it began, ``seconds_left`` at that pace, and
-    ``still_dead``: letters of it that are dead (again). Raises ``Refused`` when there is none."""
+    """A replay, its ``progress`` (members by state), ``per_second`` since it began, ``seconds_left`` at that pace,
+    ``still_dead``: letters of it that are dead (again), ``skipped``: how many ``items`` of a ``connection`` cannot be
+    tried and ``why``, and ``paused``: connections whose items wait until they answer. Raises ``Refused`` when there is
+    none."""
     with deps.database.read() as conn:
         return _view(deps, conn, _seen(deps, conn, replay_id))
 
@@ -103,6 +113,7 @@ def _view(deps: Deps, conn: Connection, row: dict[str, Any]) -> dict[str, Any]:
     over = progress["done"] + progress["failed"]
     pace = round(over / seconds, 1) if seconds > 0 else None
     left = progress["waiting"] + progress["sending"] + progress["sent"]
+    going = row["status"] in ("idle", "running")
     found, _ = conditions(deps, conn, parse(f"replay:{row['id']} state:dead", letter_search.KEYS))
     shown = {name: value for name, value in row.items() if name not in ("token", "lease_until", "hinted_at")}
     return {
@@ -110,6 +121,8 @@ def _view(deps: Deps, conn: Connection, row: dict[str, Any]) -> dict[str, Any]:
         "progress": progress,
         "per_second": pace,
         "seconds_left": round(left / pace) if pace and row["status"] == "running" else None,
+        "skipped": [one._asdict() for one in replay_skips.skipped(conn, row["id"])],
+        "paused": sorted(paused(deps) & replay_skips.unfinished_connections(conn, row["id"])) if going else [],
         "still_dead": letter_search.count(conn, found) if row["of"] == "letters" else 0,
     }
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 
 import msgspec
-from sqlalchemy.exc import IntegrityError
 
 from app.domain import Cause, ItemKey, Kind, Options, Strategy
 from app.errors import Busy, Refused
@@ -79,7 +78,7 @@ def resume_run(deps: Deps, connection: str, run_id: int) -> None:
             if resumed:
                 before = {"status": run["status"]}
                 audit.note(deps, conn, "runs.resume", f"run {run_id}", connection=connection, before=before)
-    except IntegrityError:  # somebody else's run was opened in this very moment
+    except runs.CLASHES:  # somebody else's run was opened in this very moment
         resumed = False
     if not resumed:
         if run["status"] not in ("failed", "cancelled"):
@@ -102,13 +101,26 @@ def request_item(deps: Deps, connection: str, external_id: str, kind: Kind | Non
     return keys
 
 
-def check_stuck(deps: Deps) -> list[int]:
-    """Fail the runs whose worker is gone and that nobody took over; returns their ids."""
+def check_stuck(deps: Deps, *, alive_since: datetime | None = None) -> list[int]:
+    """Fail the runs whose worker is gone and that nobody took over; returns their ids.
+
+    Nobody can take a run over while the database is away, nor while nothing of ours runs: after trouble, and from
+    ``alive_since`` (when the asking clock began) on, workers have ``STUCK_AFTER`` seconds to do it.
+    """
+    if _just_back(deps, alive_since):
+        return []
     with deps.database.begin() as conn:
         stuck = runs.fail_stuck(conn, deps.now(), STUCK_AFTER)
         for run_id in stuck:
             audit.note(deps, conn, "runs.fail_stuck", f"run {run_id}")
         return stuck
+
+
+def _just_back(deps: Deps, alive_since: datetime | None) -> bool:
+    trouble = deps.database.trouble()
+    if trouble is not None and trouble[1] < STUCK_AFTER:
+        return True
+    return alive_since is not None and (deps.now() - alive_since).total_seconds() < STUCK_AFTER
 
 
 def _known(deps: Deps, connection: str, run_id: int) -> dict[str, object]:

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 from uuid import uuid4
 
 import structlog
 
 from app.domain import Strategy
-from app.errors import KilledWorker
-from app.flows import critical
+from app.errors import (
+    AuthRejected,
+    BadAnswer,
+    DatabaseFault,
+    KilledWorker,
+    Permanent,
+    RateLimited,
+    Unavailable,
+)
+from app.flows import critical, health
 from app.flows.choose_smart import choose_smart
-from app.flows.course import Course, Stopped
+from app.flows.course import Blocked, Checkpoint, Course, FailedLeg, Interrupted, Stopped
 from app.flows.deps import Deps
 from app.flows.leases import LEASE, LeaseKeeper
 from app.flows.read_full import read_full
 from app.flows.read_items import read_items
 from app.flows.read_pages import read_pages
+from app.flows.sync_item import blameless
 from app.flows.validate import validate
 from app.rules.lanes import Lane, lane
 from app.rules.retry import MAX_KILLS
@@ -35,21 +45,51 @@ READ: Mapping[How, Callable[[Course, Leg], None]] = {
 log = structlog.get_logger()
 
 
-def run(deps: Deps, keeper: LeaseKeeper, run_id: int, *, patience: float = 1.0) -> None:
-    """Carry out an idle or abandoned run from its checkpoint on; a no-op when somebody else has it.
+class NothingReadable(Exception):
+    """The credentials let us read none of a run's kinds; a warning per kind was given already, so no letter is."""
 
-    A failure is recorded on the run and raised: the message is then dead, and the run can be resumed. ``patience`` is
-    the pause in seconds before a batch is tried again.
+
+class LegsFailed(Permanent):
+    """Some kinds of a run could not be read, while the others were; the message names each and says why."""
+
+
+def run(deps: Deps, keeper: LeaseKeeper, run_id: int, *, patience: float = 1.0) -> None:
+    """Carry out an idle or abandoned run from its checkpoint on; a no-op when somebody else has it, or while its
+    connection is not to be asked.
+
+    A failure is recorded on the run and raised: the message is then dead, and the run can be resumed. What is nobody's
+    fault (the database in trouble, a vendor that refuses or does not answer, this process being stopped) gives the run
+    back: it goes on from its checkpoint when the sweep finds it. ``patience`` is the pause in seconds before a batch is
+    tried again.
     """
     token = uuid4().hex
-    with deps.database.begin() as conn:
-        row = runs.start(conn, run_id, token, LEASE, deps.now())
+    try:
+        row = _start(deps, run_id, token)
+    except DatabaseFault as fault:
+        log.warning("run_not_started", run=run_id, error=str(fault))
+        return
     if row is None:
         return
     with keeper.hold_run(run_id, token):
-        course = Course(deps, keeper, deps.bulk_sources[row["connection"]], row, token, patience=patience)
-        with lane(Lane.BULK), exchanges.watched():
-            _carry_out(course)
+        try:
+            course = Course(deps, keeper, deps.bulk_sources[row["connection"]], row, token, patience=patience)
+            with lane(Lane.BULK), exchanges.watched():
+                _carry_out(course)
+        except (Interrupted, DatabaseFault, Blocked) as reason:
+            keeper.give_back_run(run_id, token)
+            log.info("run_given_back", run=run_id, connection=row["connection"], reason=_reason(reason))
+
+
+def _start(deps: Deps, run_id: int, token: str) -> dict[str, Any] | None:
+    with deps.database.read() as conn:
+        found = runs.get(conn, run_id)
+    if found is None or health.blocked(deps, found["connection"]):
+        return None
+    return deps.database.transact(lambda conn: runs.start(conn, run_id, token, LEASE, deps.now(), blameless(deps)))
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__
 
 
 def _carry_out(course: Course) -> None:
@@ -58,14 +98,26 @@ def _carry_out(course: Course) -> None:
         if course.run["kills"] >= MAX_KILLS:
             raise KilledWorker(f"this run took its worker down {course.run['kills']} times")
         _read(course)
+    except (Interrupted, DatabaseFault, Blocked):
+        raise
     except Stopped:
         log.info("run_stopped", run=course.id, connection=course.connection)
+    except NothingReadable as refusal:
+        _finish(course, "failed", str(refusal))
     except Exception as failure:
-        _finish(course, "failed", f"{type(failure).__name__}: {failure}")
+        _finish(course, "failed", _told(course, failure))
         raise
     else:
         _finish(course, "completed", None)
         _find_anew(course)
+
+
+def _told(course: Course, failure: Exception) -> str:
+    """What a failed run says: its failure, after those of the kinds that failed before it."""
+    if isinstance(failure, LegsFailed):
+        return str(failure)
+    earlier = [f"{one.kind}: {one.error}" for one in course.checkpoint.failed]
+    return "; ".join([*earlier, f"{type(failure).__name__}: {failure}"])
 
 
 def _find_anew(course: Course) -> None:
@@ -90,11 +142,66 @@ def _read(course: Course) -> None:
         _choose(course)
     began = course.run["created_at"]  # not now: a resumed run has the legs of its beginning
     plan = legs(course.strategy, course.options, course.source.kinds, began)
+    failure: Exception | None = None
     for leg in plan[course.checkpoint.leg :]:
         if course.left() == 0:
             break
-        READ[leg.how](course, leg)
+        failure = _leg(course, leg) or failure
         course.leg_done()
+    failed = course.checkpoint.failed
+    if failed:
+        course.checkpoint = course.checkpoint.first_failed()
+        course.saved()
+        if failure is not None and len(plan) == 1:
+            raise failure
+        raise LegsFailed("; ".join(f"{one.kind}: {one.error}" for one in failed)) from failure
+    _refuse_nothing(course, plan)
+
+
+def _refuse_nothing(course: Course, plan: Sequence[Leg]) -> None:
+    """A run of which nothing may be read has not completed."""
+    reasons = {leg.kind: course.counts.get(leg.kind, {}).get("forbidden") for leg in plan}
+    if all(reasons.values()):
+        course.checkpoint = Checkpoint(chosen=course.checkpoint.chosen)
+        course.saved()
+        raise NothingReadable("; ".join(f"{kind} may not be read: {reason}" for kind, reason in reasons.items()))
+
+
+def _leg(course: Course, leg: Leg) -> Exception | None:
+    """Read a leg; returns what failed it while the next ones can be read all the same."""
+    if leg.kind in health.forbidden(course.deps, course.connection):
+        reason = health.blocked(course.deps, course.connection, leg.kind)
+        course.mark(leg.kind, forbidden=reason or "it may not be read")
+        return None
+    course.counts.get(leg.kind, {}).pop("error", None)
+    try:
+        _judged(course, leg)
+    except Blocked as blocked:
+        if blocked.fault is health.Fault.CONNECTION:
+            raise
+        course.mark(leg.kind, forbidden=str(blocked))
+    except (Stopped, DatabaseFault):
+        raise
+    except (Unavailable, RateLimited, AuthRejected):  # the vendor, not the kind: the next one would fare no better
+        raise
+    except Exception as error:
+        told = course.deps.redact(f"{type(error).__name__}: {error}")
+        log.warning("kind_failed", run=course.id, connection=course.connection, kind=leg.kind, error=told)
+        course.mark(leg.kind, error=told)
+        course.checkpoint.failed = [
+            *course.checkpoint.failed,
+            FailedLeg(course.checkpoint.leg, str(leg.kind), told),
+        ]
+        return error
+    return None
+
+
+def _judged(course: Course, leg: Leg) -> None:
+    try:
+        READ[leg.how](course, leg)
+    except (Unavailable, AuthRejected, BadAnswer) as error:
+        course.judge(leg.kind, error)
+        raise
 
 
 def _choose(course: Course) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, NamedTuple
 
+from app.domain import TALLYHOOK, ConnectionState
+from app.flows.connections import ConnectionView, list_connections
 from app.flows.deps import Deps
 from app.flows.metrics import TRUTH, recent_runs
 from app.stores import budgets, owed, settled
@@ -31,6 +34,7 @@ class Sample(NamedTuple):
 def samples(deps: Deps) -> list[Sample]:
     """Every sample as of now. Counters count from the installation's beginning; rehearsals never count."""
     now = deps.now()
+    states = list_connections(replace(deps, who=TALLYHOOK))
     with deps.database.read() as conn:
         ever = figures.runs_ever(conn)
         recent = {slug: recent_runs(conn, now - RECENT, slug) for slug in deps.sources}
@@ -41,6 +45,7 @@ def samples(deps: Deps) -> list[Sample]:
         letters = figures.dead_letters(conn)
         used = {slug: budgets.usage(conn, slug, one.budget(), now) for slug, one in deps.sources.items()}
     return [
+        *_of_states(states),
         *_of_runs(ever),
         *(sample for slug, told in recent.items() for sample in _of_recent(slug, told)),
         *_of_items(done),
@@ -56,6 +61,16 @@ def samples(deps: Deps) -> list[Sample]:
             for slug in sorted({*deps.sources, *letters})
         ),
     ]
+
+
+def _of_states(states: Iterable[ConnectionView]) -> Iterator[Sample]:
+    """One gauge per possible state, 1 for the present one; and one per kind that may not be read."""
+    for view in states:
+        for state in (one.value for one in ConnectionState if one is not ConnectionState.FORBIDDEN):
+            labels = {"connection": view.connection, "state": state}
+            yield Sample("tallyhook_connection_state", labels, float(view.state == state))
+        for one in view.forbidden:
+            yield Sample("tallyhook_forbidden_kinds", {"connection": view.connection, "kind": one.kind}, 1.0)
 
 
 def _of_runs(ever: Iterable[RunCount]) -> Iterator[Sample]:

@@ -5,20 +5,30 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from app.flows.connections import list_connections
 from app.flows.deps import Deps
 from app.stores import beats, catalog, dead_letters, holds, inbox, owed, runs, watermarks
 from app.stores.engine import DATABASE_ERRORS
+
+MOST_SKEW = 2.0
+"""Seconds that a host's clock may be off: nothing of ours goes by it, but people read its logs, and who is off by more
+should know it."""
 
 ALIVE = timedelta(seconds=30)
 """A process that has not given a sign for this long counts as gone."""
 
 
 def overview(deps: Deps) -> dict[str, Any]:
-    """Per connection: rows by kind, owed items, last event, last run; and, for who sees all, what waits for a person."""
+    """Per connection: its state, rows by kind, owed items, last event, last run; and, for who sees all, what waits for a
+    person."""
+    states = {view.connection: view for view in list_connections(deps)}
     with deps.database.read() as conn:
         connections = {
             slug: {
                 "source": source.name,
+                "state": states[slug].state,
+                "reason": states[slug].reason,
+                "forbidden": [one.kind for one in states[slug].forbidden],
                 "webhooks": source.receiver is not None,
                 "rows": {kind: live for kind, (live, _) in catalog.counts(conn, slug).items()},
                 "owed": owed.count(conn, slug),
@@ -52,7 +62,10 @@ def readiness(deps: Deps) -> dict[str, Any]:
         checks["oldest_owed_seconds"] = None if oldest is None else round((deps.now() - oldest).total_seconds(), 1)
     except DATABASE_ERRORS:
         checks["database"] = False
-    needed = ("database", "queue", "migrations", "workers", "clocks")
+    skew = 0.0 if deps.host is None else deps.host.skew()
+    checks["clock"] = abs(skew) <= MOST_SKEW
+    checks["clock_ahead_seconds"] = round(skew, 1)
+    needed = ("database", "queue", "migrations", "workers", "clocks", "clock")
     return {"ready": all(checks.get(name) for name in needed), **checks}
 
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 import structlog
 
 from app.domain import Page
-from app.errors import Transient
+from app.errors import DatabaseFault, Transient
 from app.flows.course import Course
 from app.sources.base import ResumeLost
 
@@ -21,25 +21,32 @@ T = TypeVar("T")
 log = structlog.get_logger()
 
 
-def pages(course: Course, read: Callable[[str | None], Iterator[Page]], lost: Callable[[], None]) -> Iterator[Page]:
+def pages(
+    course: Course, read: Callable[[str | None], Iterator[Page]], lost: Callable[[Exception], None]
+) -> Iterator[Page]:
     """The pages of ``read(resume)`` from the run's checkpoint on.
 
-    After a failure it goes on behind the last page that could be resumed after; ``lost`` is called when the source
-    has forgotten that place and the read begins anew. Raises what the source raised at the third failure in a row.
+    After a failure it goes on behind the last page that could be resumed after. Where there is none, or the source has
+    forgotten that place, the read begins anew: ``lost`` is called first, and may raise. Raises what the source raised at
+    the third failure in a row.
     """
     resume, failures = course.checkpoint.resume, 0
+    shown = resume is not None
     while True:
         try:
             for page in read(resume):
-                resume, failures = page.resume or resume, 0
+                resume, failures, shown = page.resume or resume, 0, True
                 yield page
         except ResumeLost as error:
             log.warning("resume_lost", run=course.id, error=str(error))
-            resume = None
-            lost()
+            resume, shown = None, False
+            lost(error)
         except Transient as error:
             failures += 1
             _pause(course, error, failures)
+            if shown and resume is None:
+                shown = False
+                lost(error)
         else:
             return
 
@@ -56,7 +63,7 @@ def tried(course: Course, work: Callable[[], T]) -> T:
 
 
 def _pause(course: Course, error: Transient, failures: int) -> None:
-    if failures >= TRIES:
+    if failures >= TRIES or isinstance(error, DatabaseFault):
         raise error
     pause = max(course.patience * 4.0 ** (failures - 1), error.retry_after or 0.0)
     log.warning("batch_tried_again", run=course.id, failures=failures, pause=round(pause, 1), error=str(error))

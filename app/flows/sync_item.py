@@ -7,31 +7,73 @@ call can fetch, so a backlog drains in batches by itself. No transaction is open
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import structlog
 
 from app.domain import ItemKey
-from app.errors import BadConfiguration
+from app.errors import BadConfiguration, DatabaseFault
+from app.flows import health
 from app.flows.deps import Deps
 from app.flows.item_work import ItemWork
 from app.flows.leases import LEASE, LeaseKeeper
 from app.sources.base import Source
 from app.stores import owed
+from app.stores.owed import NEVER
+
+log = structlog.get_logger()
 
 
 def sync_item(deps: Deps, keeper: LeaseKeeper, key: ItemKey, also: Sequence[str] = ()) -> None:
     """Bring one item up to date, and with it those ``also`` named of its kind; what is no longer owed is left alone.
 
-    Failures that waiting may cure are recorded and postponed here. One that is final is raised: the caller's
-    message is then dead, and ``flows.bury`` turns it into a dead letter.
+    Failures that waiting may cure are recorded and postponed here; one of the database is none. One that is final is raised: the caller's
+    message is then dead, and ``flows.bury`` turns it into a dead letter. Where the connection has its share of this
+    process's threads already, the item is parked and worked on by the next of them that is free.
     """
+    if not keeper.shares.enter(key, also):
+        return
+    work: tuple[ItemKey, Sequence[str]] | None = (key, also)
+    final: Exception | None = None
+    try:
+        while work is not None:
+            try:
+                _sync(deps, keeper, *work)
+            except DatabaseFault as error:  # nobody's fault: what was leased is given back, and comes again
+                log.info("database_away", item="/".join(work[0]), error=str(error))
+            except Exception as error:
+                if work[0] == key:
+                    final = error
+                else:  # it has no message of its own that could die: the sweep sends one
+                    log.warning("parked_item_failed", item="/".join(work[0]), error=str(error))
+            work = None if keeper.stopping else keeper.shares.next(key.connection)
+    finally:
+        if work is not None or keeper.stopping:
+            keeper.shares.leave(key.connection)
+    if final is not None:
+        raise final
+
+
+def _sync(deps: Deps, keeper: LeaseKeeper, key: ItemKey, also: Sequence[str]) -> None:
     source = deps.sources.get(key.connection)
     if source is None:
         raise BadConfiguration(f"item {key} belongs to connection {key.connection!r}, which is not configured")
+    if health.blocked(deps, key.connection, key.kind) is not None:
+        return  # it stays owed, and comes again when the connection is well
     if _work_on(deps, keeper, source, key, also):
         return
     with deps.database.read() as conn:
-        suspect = owed.is_suspect(conn, key, deps.now())
+        suspect = owed.is_suspect(conn, key, deps.now(), blameless=blameless(deps))
     if suspect:
         _work_apart(deps, keeper, source, key)
+
+
+def blameless(deps: Deps) -> datetime:
+    """From when on a lease that ran out says nothing of its holder: nobody could renew one while the database was away."""
+    trouble = deps.database.trouble()
+    if trouble is None or trouble[1] > 2 * LEASE:
+        return NEVER
+    return deps.now() - timedelta(seconds=trouble[0])
 
 
 def _work_apart(deps: Deps, keeper: LeaseKeeper, source: Source, key: ItemKey) -> None:
@@ -48,8 +90,21 @@ def _work_on(
     """Lease and work; ``False`` when there was nothing to lease."""
     more = source.batch_size(key.kind) - 1
     with deps.database.begin() as conn:
-        claims = owed.claim(conn, key, also=also, more=more, lease=LEASE, now=deps.now(), suspects=suspects)
+        claims = owed.claim(
+            conn,
+            key,
+            also=also,
+            more=more,
+            lease=LEASE,
+            now=deps.now(),
+            suspects=suspects,
+            blameless=blameless(deps),
+        )
     if claims:
         with keeper.hold_claims(claims):
-            ItemWork(deps, source, key).do(claims)
+            try:
+                ItemWork(deps, keeper, source, key).do(claims)
+            except DatabaseFault:
+                keeper.give_back_claims(claims)
+                raise
     return bool(claims)

@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 from app.domain import WHOLE, Cause, Change, ItemKey, Strategy
 from app.errors import BadConfiguration
 from app.flows.deps import Deps
+from app.flows.health import paused, readable
 from app.rules.jobs import JOBS, OLDER_NAMES, Job, defaults
 from app.rules.schedule import latest_slot
 from app.stores import owed, runs, schedules, watermarks
@@ -55,11 +56,12 @@ def first_load(deps: Deps) -> None:
     """Fill a new installation at once: a full run for a connection of which nothing was ever read, else a pull of
     each kind that was not."""
     for connection, source in deps.sources.items():
+        may_read = readable(deps, connection, source.kinds)
         with deps.database.begin() as conn:
             unread = [kind for kind in source.kinds if watermarks.get(conn, connection, kind) is None]
             run_id = _first_run(conn, connection, deps.now()) if len(unread) == len(source.kinds) else None
             begun = run_id is not None or bool(runs.active(conn, connection))
-            changes = [] if begun else [Change(kind, WHOLE) for kind in unread]
+            changes = [] if begun else [Change(kind, WHOLE) for kind in unread if kind in may_read]
             fresh = owed.remember(conn, connection, changes, Cause.POLL, deps.now())
         if run_id is not None:
             deps.queue.wake_run(run_id)
@@ -77,15 +79,15 @@ def tick(deps: Deps) -> list[tuple[str, str]]:
     """Fire every schedule whose slot has come since it last fired; returns (connection, job) of those fired.
 
     Missed slots fire once. The slot is claimed and its work recorded in one commit. A schedule that cannot be read
-    (somebody edited it) is logged and stops no other.
+    (somebody edited it) is logged and stops no other. The slots of a connection that is not to be asked wait until it is.
     """
-    now = deps.now()
+    now, waiting = deps.now(), paused(deps)
     with deps.database.read() as conn:
         planned = [row for row in schedules.all_(conn) if _is_on(deps, row)]
         busy = schedules.busy(conn)
     _begin_to_count(deps, [row for row in planned if row["last_slot"] is None], now)
     fired = []
-    for due in _all_due(planned, now):
+    for due in _all_due([row for row in planned if row["connection"] not in waiting], now):
         if due.job.owes:
             done = _owe(deps, due)
         else:
@@ -127,11 +129,12 @@ def _due(row: dict[str, Any], now: datetime) -> _Due | None:
 
 
 def _owe(deps: Deps, due: _Due) -> bool:
-    """Claim the slot and owe every kind; ``False`` when another clock was faster."""
+    """Claim the slot and owe every kind that may be read; ``False`` when another clock was faster."""
+    kinds = readable(deps, due.connection, deps.sources[due.connection].kinds)
     with deps.database.begin() as conn:
         if not _claim(conn, due):
             return False
-        changes = [Change(kind, WHOLE) for kind in deps.sources[due.connection].kinds]
+        changes = [Change(kind, WHOLE) for kind in kinds]
         fresh: list[ItemKey] = owed.remember(conn, due.connection, changes, Cause.POLL, deps.now())
     deps.queue.wake(fresh)
     log.info("fired", connection=due.connection, job=due.job.name, slot=due.slot.isoformat())

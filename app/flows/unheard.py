@@ -13,6 +13,7 @@ from app.domain import WHOLE, Cause, Change, batches
 from app.errors import TallyhookError
 from app.flows import alerts
 from app.flows.deps import Deps
+from app.flows.health import blocked, readable
 from app.rules.silence import DAYS, expected, lasting
 from app.sources.base import EventLedger, LedgerUnavailable, Source
 from app.stores import beats, gaps, inbox, owed
@@ -35,7 +36,8 @@ log = structlog.get_logger()
 def watch(deps: Deps) -> None:
     """Find gaps, heal those there are, and tell; any number may watch at once.
 
-    A source that cannot be asked now keeps nobody else's gaps from being healed; its own are tried again.
+    A source that cannot be asked now keeps nobody else's gaps from being healed; its own are tried again. Those of a
+    connection that is not to be asked wait.
     """
     for connection, source in deps.sources.items():
         if source.receiver is not None:
@@ -44,7 +46,7 @@ def watch(deps: Deps) -> None:
     with deps.database.read() as conn:
         unfinished = gaps.unfinished(conn)
     for gap in unfinished:
-        if gap["connection"] in deps.sources:
+        if gap["connection"] in deps.sources and blocked(deps, gap["connection"]) is None:
             try:
                 _look_after(deps, gap)
             except TallyhookError as error:
@@ -166,8 +168,9 @@ def _fetch(deps: Deps, gap: Mapping[str, Any], ledger: EventLedger) -> int:
 
 
 def _pull(deps: Deps, connection: str, source: Source) -> None:
+    kinds = readable(deps, connection, source.kinds)
     with deps.database.begin() as conn:
-        changes = [Change(kind, WHOLE) for kind in source.kinds]
+        changes = [Change(kind, WHOLE) for kind in kinds]
         fresh = owed.remember(conn, connection, changes, Cause.POLL, deps.now())
     deps.queue.wake(fresh)
 

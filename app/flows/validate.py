@@ -58,6 +58,26 @@ _SAYS: Mapping[str, tuple[str, str, str]] = {
         "One item has been owed for over an hour.",
         "{} items have been owed for over an hour.",
     ),
+    "from_the_future": (
+        "Nothing is dated in the future.",
+        "One row is dated in the future.",
+        "{} rows are dated in the future.",
+    ),
+    "unheld_texts": (
+        "Every text could be stored as it came.",
+        "One row has a text that could not be stored as it came; � stands where characters are missing.",
+        "{} rows have texts that could not be stored as they came; � stands where characters are missing.",
+    ),
+    "unknown_time_zones": (
+        "The time zone of every location is known.",
+        "One location has an unknown time zone; its days are reckoned in UTC.",
+        "{} locations have unknown time zones; their days are reckoned in UTC.",
+    ),
+    "failed_items": (
+        "Every item that failed in a run was synced since.",
+        "One item failed in a run and was not synced since.",
+        "{} items failed in runs and were not synced since.",
+    ),
     "not_read_lately": (
         "Every row was read within a week, or a complete read spoke for it.",
         "One row was not read for a week although its kind was.",

@@ -8,6 +8,11 @@ from app import errors
 
 _BY_TYPE: Mapping[str, str] = {
     "AuthRejected": "The vendor refuses our credentials: renew them in the settings, restart, then replay.",
+    "Forbidden": "The vendor knows us but does not let us do this: grant the permission that the message names, then"
+    " replay.",
+    "ConnectionPaused": "The connection is paused: see `tallyhook connections list` for the reason; replay once it is"
+    " active.",
+    "DatabaseFault": "The database failed, which should never become a letter: report it, and replay.",
     "RateLimited": "The vendor wanted fewer calls: wait until it is quiet, then replay with a low rate.",
     "BudgetSpent": "Our own call budget was used up: replay when less is going on.",
     "Unavailable": "The vendor did not answer for hours: look at its status page, and replay once it is back.",

@@ -1,4 +1,5 @@
-"""Which failures are one and the same: the exception's type, its message without what varies, and where it was raised.
+"""Which failures are one and the same: the exception's type, its message without what varies, where it was raised, and
+the connection: two accounts that refuse us are two causes, and each is mended by itself.
 
 RateLimited: GET /acme/api/product/BP2905: 429 too many requests   app/sources/http.py:check
 RateLimited: GET /acme/api/product/RT0117: 429 too many requests   app/sources/http.py:check
@@ -20,9 +21,19 @@ _OPAQUE = re.compile(r"(?<=/)[A-Z0-9_-]{8,}(?![\w-])|\b[0-9a-f]{8,}\b")
 _KEPT = "\ue000"
 
 
-def fingerprint(error_type: str, message: str, place: str) -> str:
-    """A name for what went wrong, the same however often and for whichever item: ``<type>-<8 hex digits>``."""
-    digest = hashlib.blake2b(f"{error_type}\n{normalised(message)}\n{place}".encode(), digest_size=4)
+def fingerprint(error_type: str, message: str, place: str, connection: str | None = None) -> str:
+    """A name for what went wrong, the same however often and for whichever item of the connection:
+    ``<type>-<8 hex digits>``. A message that is about no connection has ``None``.
+
+    The connection is digested over the name without it, so that names given before could be brought up to date
+    (migration 0009).
+    """
+    name = _named(error_type, f"{error_type}\n{normalised(message)}\n{place}")
+    return name if connection is None else _named(error_type, f"{name}\n{connection}")
+
+
+def _named(error_type: str, text: str) -> str:
+    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=4)
     return f"{error_type}-{digest.hexdigest()}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from math import sqrt
 
 FIRST_LOAD = frozenset({"delete", "zero"})
 """What is judged when a kind was never read before: webhooks may have brought some rows, so adding many is right."""
@@ -17,17 +18,26 @@ RUN = POLL | {"change"}
 
 @dataclass(frozen=True)
 class Limits:
-    """A batch is implausible when it touches more than ``share`` of the rows and at least ``rows`` of them."""
+    """A batch is implausible when it touches more than ``share`` of the rows and at least ``rows`` of them.
+
+    Of a small shop ``few`` rows are enough: to delete them if that is more than the share, to zero them if it is more
+    than the share and what chance may add to it among so few.
+    """
 
     share: float = 0.20
     rows: int = 25
+    few: int = 3
 
 
 @dataclass(frozen=True)
 class Impact:
-    """What a batch would do to the ``total`` live rows of one kind."""
+    """What a batch would do to the ``total`` live rows of one kind.
+
+    ``read`` is how many records a complete read showed, unreadable ones too; ``None`` for a read that is not complete.
+    """
 
     total: int
+    read: int | None = None
     created: int = 0
     changed: int = 0
     zeroed: int = 0
@@ -37,13 +47,26 @@ class Impact:
 def implausible(impact: Impact, limits: Limits, deeds: Collection[str] = RUN) -> str | None:
     """Why the batch is not to be believed, or ``None``; judged by ``deeds`` (``FIRST_LOAD``, ``POLL`` or ``RUN``).
 
-    A batch for a kind without any row is always plausible. Adding is suspicious from twice the rows on.
+    A batch for a kind without any row is always plausible. Adding is suspicious from twice the rows on. An answer with
+    nothing in it that would delete or zero anything is not believed, however little we hold.
     """
     if impact.total == 0:
         return None
     added = impact.created if impact.created > impact.total else 0
     done = {"delete": impact.deleted, "zero": impact.zeroed, "change": impact.changed, "add": added}
     for deed, rows in done.items():
-        if deed in deeds and rows >= limits.rows and rows > limits.share * impact.total:
+        if deed in deeds and _is_too_much(deed, rows, impact, limits):
             return f"would {deed} {rows} of {impact.total} rows ({rows / impact.total:.0%})"
     return None
+
+
+def _is_too_much(deed: str, rows: int, impact: Impact, limits: Limits) -> bool:
+    share = limits.share * impact.total
+    if rows >= limits.rows and rows > share:
+        return True
+    if deed not in FIRST_LOAD:
+        return False
+    if impact.read == 0:
+        return rows > 0
+    chance = 0.6 * sqrt(impact.total) if deed == "zero" else 0.0
+    return rows >= limits.few and rows > share + chance

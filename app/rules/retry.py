@@ -47,3 +47,21 @@ def wait_before_retry(error: BaseException, failures: int, jitter: float) -> flo
     backoff = min(policy.longest, policy.first * 2.0 ** min(failures - 1, 30))
     wish = (error.retry_after or 0.0) if isinstance(error, Transient) else 0.0
     return max(backoff * (0.5 + jitter / 2), wish)
+
+
+VERSION_ASKS = 5
+"""How often an item is asked for again whose hinted version the source does not show: within about half a minute."""
+
+ITEM_ASKS = 8
+"""How often an item is asked for again that the source announced and does not know: within about eight minutes."""
+
+
+def wait_for_version(asks: int, jitter: float) -> float | None:
+    """Seconds until an item is asked for again of which a hint named a newer version than the source shows; ``None`` when
+    it was asked often enough. ``jitter`` in [0, 1)."""
+    return None if asks >= VERSION_ASKS else 2.0**asks * (0.5 + jitter / 2)
+
+
+def wait_for_item(asks: int, jitter: float) -> float | None:
+    """The same for an item that the source announced but does not know (yet)."""
+    return None if asks >= ITEM_ASKS else 2.0 ** (asks + 1) * (0.5 + jitter / 2)

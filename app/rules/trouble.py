@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from app.errors import AuthRejected, BadAnswer, RateLimited, Refused, Transient, Unmappable
+from app.errors import AuthRejected, BadAnswer, DatabaseFault, RateLimited, Refused, Transient, Unmappable
 
 CATEGORIES = ("network", "rate_limit", "auth", "validation", "mapping", "conflict", "database")
 
 _BY_ERROR: tuple[tuple[type[BaseException], str], ...] = (
+    (DatabaseFault, "database"),
     (RateLimited, "rate_limit"),
     (BadAnswer, "validation"),
     (Transient, "network"),

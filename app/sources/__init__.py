@@ -43,3 +43,11 @@ def demo(source: str, base_url: str, webhook_url: str) -> tuple[dict[str, str], 
         base_url, webhook_url
     )
     return options
+
+
+def hurried(source: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Options for a simulator and for a connection to it under which hours take minutes: no limits, a short day."""
+    options: tuple[dict[str, str], dict[str, str]] = importlib.import_module(
+        f"{__name__}.{source}.simulator"
+    ).hurried()
+    return options

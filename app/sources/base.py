@@ -12,6 +12,9 @@ import httpx
 
 from app.domain import Answer, Delivery, Kind, Page, Ref
 
+LONGEST_ID = 400
+"""Characters of an item's id in a delivery. A longer one may not fit a key: then anything of its kind may have changed."""
+
 
 class SignatureInvalid(Exception):
     """The delivery is not from whom it says it is (answered 401). The message never holds a secret."""
@@ -144,6 +147,18 @@ class Checkable(Protocol):
     def check(self) -> None:
         """One cheap call that every credential may make; raises as every read does (``AuthRejected``, ``Unavailable``,
         ``BadAnswer``, ...), and returns when the account answers us."""
+
+
+@runtime_checkable
+class Identified(Protocol):
+    """What a source can also be: one that can tell whose account it reads, so that events about others are known."""
+
+    def account(self) -> str:
+        """The vendor's id of the account, as its deliveries name it, empty where it cannot be told; raises as every read
+        does."""
+
+    def learn(self, account: str) -> None:
+        """Take deliveries about any other account for foreign from now on; what is configured wins."""
 
 
 class Budget(Protocol):

@@ -61,6 +61,16 @@ def watched() -> Iterator[None]:
         raise
 
 
+@contextmanager
+def unwatched() -> Iterator[None]:
+    """What is asked in the block is nobody's failure: the exchange before it stays this thread's last one."""
+    kept = (_thread.head, _thread.request, _thread.response, _thread.began, _thread.ended)
+    try:
+        yield
+    finally:
+        _thread.head, _thread.request, _thread.response, _thread.began, _thread.ended = kept
+
+
 def told() -> dict[str, Any] | None:
     """This thread's last exchange: ``method``, ``url``, ``at`` (ISO 8601, UTC), ``ms``, ``request`` and ``response``
     (``headers``, ``body``, and for the answer its ``status``; ``None`` when none came)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import lru_cache
 from typing import Any, BinaryIO
@@ -13,12 +13,13 @@ from urllib.request import getproxies, proxy_bypass
 import httpx
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, stop_after_delay, wait_random_exponential
 
-from app.errors import AuthRejected, BudgetSpent, RateLimited, Refused, Unavailable
+from app.errors import AuthRejected, BudgetSpent, Forbidden, RateLimited, Refused, Unavailable
 from app.rules.lanes import current_lane
-from app.sources import exchanges
+from app.sources import complaint, exchanges, texts
 from app.sources.base import Context, Limit
 
 LONGEST_WAIT = 900.0  # seconds; a vendor that asks for more is asked again sooner
+_OF_THE_WIRE = frozenset(("content-encoding", "content-length", "transfer-encoding"))
 
 
 @lru_cache(maxsize=1)
@@ -64,13 +65,15 @@ class Http:
     ) -> httpx.Response:
         """Send one request and return its 2xx or 404 answer with the body read.
 
+        Its body holds no character that a database could not hold (see ``texts``).
+
         With ``into`` a 2xx body is streamed there (from its start, again on a retry) instead of into memory;
         a body cut short is ``Unavailable``.
 
         ``limits`` are taken before every try, in this thread's lane (``rules.lanes``). ``wait_of`` reads the vendor's
         own wish from a 429, in seconds. A short retry (tenacity, at most ``attempts`` tries within 10 s) covers what
         passes by itself; longer waits belong to the owed item. Raises ``Unavailable``, ``RateLimited``,
-        ``BudgetSpent``, ``AuthRejected``, ``Refused``.
+        ``BudgetSpent``, ``AuthRejected``, ``Forbidden``, ``Refused``.
         """
         retrying = Retrying(
             retry=retry_if_exception(lambda error: isinstance(error, Unavailable)),
@@ -150,7 +153,7 @@ class Http:
                 else:
                     _stream(response, into)
             exchanges.answered(response)
-            return check(response, wait_of)
+            return _readable(check(response, wait_of), into)
         except httpx.HTTPError as error:
             where = f"{request.method} {request.url.path}"
             raise Unavailable(f"{where}: {type(error).__name__}: {error}") from error
@@ -159,10 +162,26 @@ class Http:
 def _stream(response: httpx.Response, into: BinaryIO) -> None:
     into.seek(0)
     into.truncate()
-    for chunk in response.iter_bytes(1 << 20):
-        exchanges.streamed(chunk)
+    for chunk in texts.cleaned(_watched(response.iter_bytes(1 << 20))):
         into.write(chunk)
     into.flush()
+
+
+def _watched(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    for chunk in chunks:
+        exchanges.streamed(chunk)
+        yield chunk
+
+
+def _readable(response: httpx.Response, into: BinaryIO | None) -> httpx.Response:
+    """The same answer, its body cleaned if that is needed; what was streamed is clean already."""
+    if into is not None and response.is_success:
+        return response
+    body = texts.clean(response.content)
+    if body is response.content:
+        return response
+    headers = [pair for pair in response.headers.multi_items() if pair[0] not in _OF_THE_WIRE]
+    return httpx.Response(response.status_code, headers=headers, content=body, request=response.request)
 
 
 def _network(base_url: str) -> httpx.HTTPTransport:
@@ -175,20 +194,25 @@ def _network(base_url: str) -> httpx.HTTPTransport:
 
 
 def check(response: httpx.Response, wait_of: Callable[[httpx.Response], float | None]) -> httpx.Response:
-    """Turn a status code into an error of the tree; 2xx and 404 pass."""
+    """Turn a status code into an error of the tree, with the vendor's own words; 2xx and 404 pass."""
     status = response.status_code
-    where = f"{response.request.method} {response.request.url.path}"
     if 200 <= status < 300 or status == 404:
         return response
+    where = f"{response.request.method} {response.request.url.path}: {status}"
     if status == 429:
         wait = wait_of(response)
-        raise RateLimited(
-            f"{where}: 429 too many requests", retry_after=None if wait is None else min(wait, LONGEST_WAIT)
-        )
-    if status in (401, 403):
-        raise AuthRejected(f"{where}: {status}, the credentials were refused")
+        raise RateLimited(f"{where} too many requests", retry_after=None if wait is None else min(wait, LONGEST_WAIT))
+    said = complaint.words(texts.clean(response.content))
+    if status == 401:
+        raise AuthRejected(f"{where}, the credentials were refused{_quoted(said)}")
+    if status == 403:
+        raise Forbidden(f"{where}, the credentials may not do this{_quoted(said)}")
     if status in (408, 425) or status >= 500:
-        raise Unavailable(f"{where}: {status} {response.reason_phrase}")
+        raise Unavailable(f"{where} {response.reason_phrase}")
     if 300 <= status < 400:
-        raise AuthRejected(f"{where}: {status}, a redirect (to a login page?) instead of data")
-    raise Refused(f"{where}: {status} {response.text[:300]!r}")
+        raise AuthRejected(f"{where}, a redirect (to a login page?) instead of data")
+    raise Refused(f"{where} {texts.clean(response.content).decode(errors='replace')[:300]!r}")
+
+
+def _quoted(said: str) -> str:
+    return f": {said}" if said else ""

@@ -20,6 +20,12 @@ _RAISE = Statement(
     ON CONFLICT DO NOTHING RETURNING id
     """
 )
+_RENEW = Statement(
+    """
+    UPDATE alerts SET title = :title, detail = :detail, severity = :severity
+    WHERE key = :key AND closed_at IS NULL AND (title <> :title OR detail <> :detail OR severity <> :severity)
+    """
+)
 _CLOSE = Statement("UPDATE alerts SET closed_at = :now WHERE key = :key AND closed_at IS NULL RETURNING id")
 _DUE = "told_at IS NULL AND (claimed_until IS NULL OR claimed_until <= :now)"
 _CLAIM = Statement(
@@ -42,9 +48,14 @@ def raise_(
     connection: str | None = None,
     over: bool = False,
 ) -> bool:
-    """Raise an alert; ``False`` while one with this key is open. One that is ``over`` is closed at once."""
-    told = {"key": key, "connection": connection, "severity": severity, "title": title, "detail": detail}
-    return bool(_RAISE.run(conn, {**told, "now": now, "closed_at": now if over else None}))
+    """Raise an alert; ``False`` while one with this key is open, which then says what is so now. One that is ``over``
+    is closed at once."""
+    texts = {"key": key, "severity": severity, "title": title, "detail": detail}
+    raised = {**texts, "connection": connection, "now": now, "closed_at": now if over else None}
+    if _RAISE.run(conn, raised):
+        return True
+    _RENEW.run(conn, texts)
+    return False
 
 
 def close(conn: Connection, key: str, now: datetime) -> dict[str, Any] | None:

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy import BigInteger, Boolean, Connection, Integer, select, tuple_
 from sqlalchemy.types import TypeEngine
 
-from app.domain import Kind, Scope, batches
+from app.domain import Absent, Kind, Record, Scope, batches
+from app.errors import DatabaseFault
 from app.stores import catalog_sql as sql
 from app.stores.catalog import Key, close_rows
 from app.stores.columns import Moment, Quantity, moment_text
-from app.stores.differ import Diff, Differ, collector_paused
+from app.stores.differ import Diff, Differ, Misfit, collector_paused
 from app.stores.engine import Database
 from app.stores.spool import Spool
 from app.stores.tables import CATALOG
 
-__all__ = ["Diff", "Differ", "Written", "collector_paused", "old_values", "write"]
+__all__ = ["Diff", "Differ", "Misfit", "Written", "collector_paused", "old_values", "write"]
 
 # A crash leaves a consistent prefix. SQLite has one writer at a time: short commits with a gap between them keep
 # the receiver's acknowledgements at 2 ms, where one long or gapless series makes them wait half a second.
@@ -28,14 +30,23 @@ ROWS_PER_COMMIT = {"sqlite": 500, "postgresql": 20_000}
 PAUSE = {"sqlite": 0.002, "postgresql": 0.0}  # seconds
 
 
+MOST_UNWRITABLE = 1_000
+"""More records than this cannot be written for their own sake: the trouble is elsewhere."""
+
+
 @dataclass
 class Written:
-    """Rows a diff really wrote; fewer than it named where a live writer was newer."""
+    """Rows a diff really wrote. ``refused`` are the keys of rows that differ from the read all the same, ``kept`` those
+    of vanished rows that live on, both because a live writer was newer; ``failed`` are the records that the database
+    cannot hold."""
 
     created: int = 0
     updated: int = 0
     touched: int = 0
     deleted: int = 0
+    refused: list[Key] = field(default_factory=list)
+    kept: list[Key] = field(default_factory=list)
+    failed: list[Misfit] = field(default_factory=list)
 
 
 def write(
@@ -51,22 +62,116 @@ def write(
     """Write a diff in commits of a few rows each, newer wins; safe to kill and to run again at any point.
 
     ``scope`` must be the one the diff was made for; it says what becomes of the vanished rows. ``told`` is called
-    within each commit; if it raises, that commit and all after it are not made.
+    within each commit, again if the commit is repeated; if it raises, that commit and all after it are not made.
+    Records that the database refuses are found and left out.
     """
     written = Written()
+    writing = _Writing(database, connection, diff.kind, read_at, now, told, written)
     with collector_paused():
         # Touched first: if the read showed such a key again with new content, that later state must win a tie.
-        written.touched = _write_spool(database, connection, diff.kind, diff.touched, read_at, now, told)
-        written.updated = _write_spool(database, connection, diff.kind, diff.changed, read_at, now, told)
-        written.created = _write_spool(database, connection, diff.kind, diff.created, read_at, now, told)
+        written.touched = writing.spool(diff.touched)
+        written.updated = writing.spool(diff.changed)
+        written.created = writing.spool(diff.created)
     if scope is not None:
-        for keys in _paused(database, diff.vanished):
-            with database.begin() as conn:
-                written.deleted += len(
-                    close_rows(conn, diff.kind, scope.absent, connection, keys, read_at=read_at, now=now)
-                )
-                told(conn)
+        writing.close(diff.vanished, scope.absent)
     return written
+
+
+class _Writing:
+    """One diff being written: the rows of its spools, then the ends of what vanished."""
+
+    def __init__(
+        self,
+        database: Database,
+        connection: str,
+        kind: Kind,
+        read_at: datetime,
+        now: datetime,
+        told: Callable[[Connection], None],
+        written: Written,
+    ) -> None:
+        self._database = database
+        self._connection = connection
+        self._kind = kind
+        self._read_at = read_at
+        self._now = now
+        self._told = told
+        self._written = written
+        self._put = _put_sqlite if database.dialect == "sqlite" else _put_postgresql
+
+    def spool(self, spool: Spool) -> int:
+        """Write a spool's rows, in key order: what a later commit needs is near what an earlier one touched, and
+        writers wait in turn. Returns how many were written."""
+        order = sorted(range(len(spool)), key=spool.keys.__getitem__)
+        return sum(self._places(spool, places) for places in _paused(self._database, order))
+
+    def close(self, vanished: Sequence[Key], absent: Absent) -> None:
+        """Tombstone or zero the rows that vanished."""
+        for keys in _paused(self._database, vanished):
+            closed = self._database.transact(partial(self._close, keys, absent))
+            self._written.deleted += len(closed)
+            if len(closed) < len(keys):
+                self._written.kept += self._living(sorted(set(keys) - set(closed)), absent)
+
+    def _places(self, spool: Spool, places: Sequence[int]) -> int:
+        """Write some places of a spool in one commit; what cannot be written is halved until it stands alone."""
+        try:
+            rows = [(*spool.row(at), spool.hashes[at]) for at in places]
+            count, refused = self._commit(rows)
+        except _NotPut as failure:
+            if len(places) == 1:
+                self._fail(spool[places[0]], failure.error)
+                return 0
+            half = len(places) // 2
+            return self._places(spool, places[:half]) + self._places(spool, places[half:])
+        self._written.refused += refused
+        return count
+
+    def _commit(self, rows: list[tuple[Any, ...]]) -> tuple[int, list[Key]]:
+        """Rows written, and the keys of those that a newer row refused; raises ``_NotPut`` for bad rows."""
+        is_put = False
+
+        def work(conn: Connection) -> tuple[int, list[Key]]:
+            nonlocal is_put
+            is_put = False
+            count = self._put(conn, self._kind, self._connection, rows, self._read_at, self._now)
+            is_put = True
+            refused = [] if count == len(rows) else _differing(conn, self._kind, self._connection, rows)
+            self._told(conn)
+            return count, refused
+
+        try:
+            return self._database.transact(work)
+        except DatabaseFault:
+            raise
+        except Exception as error:
+            if is_put:
+                raise
+            raise _NotPut(error) from error
+
+    def _fail(self, record: Record, error: Exception) -> None:
+        if len(self._written.failed) >= MOST_UNWRITABLE:
+            raise error
+        self._written.failed.append(Misfit(record, error))
+
+    def _close(self, keys: Sequence[Key], absent: Absent, conn: Connection) -> list[Key]:
+        closed = close_rows(conn, self._kind, absent, self._connection, keys, read_at=self._read_at, now=self._now)
+        self._told(conn)
+        return closed
+
+    def _living(self, keys: Sequence[Key], absent: Absent) -> list[Key]:
+        """Those of the keys whose rows still stand, because somebody read them later."""
+        rows = old_values(self._database, self._connection, self._kind, keys)
+        is_zero = absent is Absent.ZERO
+        return [key for key, row in rows.items() if not row["deleted"] and not (is_zero and row["quantity"] == 0)]
+
+
+class _NotPut(Exception):
+    """Rows could not be written, and not because the database is in trouble."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 def old_values(database: Database, connection: str, kind: Kind, keys: Sequence[Key]) -> dict[Key, dict[str, Any]]:
@@ -83,27 +188,6 @@ def old_values(database: Database, connection: str, kind: Kind, keys: Sequence[K
     return found
 
 
-def _write_spool(
-    database: Database,
-    connection: str,
-    kind: Kind,
-    spool: Spool,
-    read_at: datetime,
-    now: datetime,
-    told: Callable[[Connection], None],
-) -> int:
-    """In key order: what a later commit needs is near what an earlier one touched, and writers wait in turn."""
-    order = sorted(range(len(spool)), key=spool.keys.__getitem__)
-    put = _put_sqlite if database.dialect == "sqlite" else _put_postgresql
-    total = 0
-    for places in _paused(database, order):
-        rows = [(*spool.row(at), spool.hashes[at]) for at in places]
-        with database.begin() as conn:
-            total += put(conn, kind, connection, rows, read_at, now)
-            told(conn)
-    return total
-
-
 def _paused(database: Database, items: Sequence[Any]) -> Iterator[Sequence[Any]]:
     """The items in commit-sized pieces, with a gap for other writers before every one but the first."""
     size, pause = ROWS_PER_COMMIT[database.dialect], PAUSE[database.dialect]
@@ -111,6 +195,21 @@ def _paused(database: Database, items: Sequence[Any]) -> Iterator[Sequence[Any]]
         if start and pause:
             time.sleep(pause)
         yield items[start : start + size]
+
+
+def _differing(conn: Connection, kind: Kind, connection: str, rows: list[tuple[Any, ...]]) -> list[Key]:
+    """The keys of rows (fields, then hash) whose content is another one here."""
+    shape = sql.shape(kind)
+    table: Any = CATALOG[kind].__table__  # type: ignore[attr-defined]
+    width = len(shape.keys)  # the key fields come first
+    expected = {row[:width]: row[-1] for row in rows}
+    key = [table.c[name] for name in shape.keys]
+    wanted = select(*key, table.c.row_hash).where(table.c.connection == connection)
+    held: dict[Key, int] = {}
+    for some in batches(list(expected), 500):
+        for *names, digest in conn.execute(wanted.where(tuple_(*key).in_(some))):
+            held[tuple(names)] = digest
+    return [names for names, digest in expected.items() if held.get(names) != digest]
 
 
 def _put_sqlite(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
@@ -13,17 +13,39 @@ import msgspec
 from sqlalchemy import Connection
 
 from app.domain import RECORDS, Absent, Kind, micros, row_hash
+from app.rules.versions import AHEAD
 from app.stores.tables import CATALOG
 
-# Newer wins: by the source's version; between equal versions by content, if the read began no earlier.
-_NEWER = """excluded.version > t.version OR (
-    excluded.version = t.version AND excluded.row_hash <> t.row_hash AND excluded.read_at >= t.read_at)"""
+# Newer wins: by the source's version; between equal versions by content, if the read began no earlier. A tombstone that
+# we concluded ourselves (its hash is 0) is lifted by every read that began after it was concluded, and by no other. A
+# row from the future was written while some clock was ahead: it protects nothing. ``written_at`` is the database's now.
+_NEWER = """CASE
+    WHEN t.read_at > {horizon} OR t.version > {latest} THEN true
+    WHEN t.deleted AND t.row_hash = 0 THEN excluded.read_at >= t.read_at
+    ELSE excluded.version > t.version OR (
+        excluded.version = t.version AND excluded.row_hash <> t.row_hash AND excluded.read_at >= t.read_at)
+    END"""
+_HORIZON = {  # the text of a moment compares like the moment, also where it has no fraction
+    "sqlite": "datetime(excluded.written_at, '+61 seconds')",
+    "postgresql": "excluded.written_at + interval '60 seconds'",
+}
+_LATEST = {
+    "sqlite": f"(CAST(strftime('%s', excluded.written_at) AS INTEGER) + 1) * 1000000 + {AHEAD}",
+    "postgresql": f"CAST(extract(epoch FROM excluded.written_at) * 1000000 AS bigint) + {AHEAD}",
+}
+
+# An item that is gone may have had rows that we never saw, so a deletion is a row of its own under the item's id
+# (``fence_row``). What a read shows of such an item, if it began before that, is old. A row by row look-up: joined, the
+# two would be planned as if all rows were wanted.
+_UNFENCED = """CASE WHEN {parent} IS NULL THEN true ELSE NOT EXISTS (
+    SELECT 1 FROM {table} f WHERE f.connection = {connection} AND f.external_id = {parent} AND f.deleted
+        AND f.row_hash = 0 AND f.read_at > {read_at} AND f.read_at <= {now}) END"""
 
 # What a row becomes when the source does not show it any more. A version never goes back.
 _CLOSE = {
     Absent.DELETED: "deleted = true, row_hash = ?, read_at = ?, written_at = ?",
     Absent.ZERO: """quantity = 0, extra = NULL, row_hash = ?, read_at = ?, written_at = ?,
-        version = CASE WHEN version < ? THEN ? ELSE version END""",
+        version = CASE WHEN version < ? OR version > ? THEN ? ELSE version END""",
 }
 ZERO_FLAG, NEWER_FLAG, SAME_TIME_FLAG, DELETED_FLAG = 1, 2, 4, 8
 
@@ -41,6 +63,11 @@ class Shape:
     def columns(self) -> tuple[str, ...]:
         """All columns of the table."""
         return ("connection", *self.fields, "row_hash", "read_at", "written_at")
+
+    @property
+    def has_parents(self) -> bool:
+        """Whether rows of this kind are parts of an item that is asked for as a whole."""
+        return self.table == "listings"
 
     @property
     def counts_quantity(self) -> bool:
@@ -74,8 +101,19 @@ def listed(dialect: str, expression: str) -> str:
 def row_upsert(kind: Kind) -> str:
     """Guarded upsert of one row on SQLite; binds one value per column."""
     table = shape(kind)
-    marks = ", ".join("?" * len(table.columns))
-    return f"INSERT INTO {table.table} AS t ({', '.join(table.columns)}) VALUES ({marks}) {_on_conflict(table)}"
+    marks = {name: f"?{place}" for place, name in enumerate(table.columns, 1)}
+    given = f"SELECT {', '.join(marks.values())}"
+    guard = " WHERE true"
+    if table.has_parents:
+        guard = " WHERE " + _UNFENCED.format(
+            table=table.table,
+            connection=marks["connection"],
+            parent=marks["parent_id"],
+            read_at=marks["read_at"],
+            now=marks["written_at"],
+        )
+    columns = ", ".join(table.columns)
+    return f"INSERT INTO {table.table} AS t ({columns}) {given}{guard} {_on_conflict(table, 'sqlite')}"
 
 
 @lru_cache
@@ -93,7 +131,8 @@ def batch_upsert(kind: Kind) -> str:
     created, same content for each row written; the old hash comes from the statement's snapshot.
     """
     table = shape(kind)
-    given = f"json_populate_recordset(NULL::{table.table}, %s::json) AS i"
+    given = f"""(SELECT %s::text AS connection, %s::timestamptz AS now) p,
+        json_populate_recordset(NULL::{table.table}, %s::json) AS i"""
     same_row = " AND ".join(f"o.{name} = t.{name}" for name in ("connection", *table.keys))
     return f"""{_insert_from(table, given, read_at="i.read_at")}
         RETURNING {", ".join(f"t.{key}" for key in table.keys)}, t.xmax = 0,
@@ -103,26 +142,27 @@ def batch_upsert(kind: Kind) -> str:
 @lru_cache
 def staged_upsert(kind: Kind, stage: str) -> str:
     """Guarded upsert of a staging table's rows on PostgreSQL; binds connection, read_at, now."""
-    return _insert_from(shape(kind), f"{stage} AS i", read_at="%s")
+    given = f"(SELECT %s::text AS connection, %s::timestamptz AS read_at, %s::timestamptz AS now) p, {stage} AS i"
+    return _insert_from(shape(kind), given, read_at="p.read_at")
 
 
 @lru_cache
 def close_row(kind: Kind, absent: Absent, dialect: str, *, ties: bool) -> str:
     """Tombstone or zero one live row; binds ``close_values``. ``ties``: also one read at the very same moment."""
     table = shape(kind)
-    older = "read_at <= ?" if ties else "read_at < ?"
+    older = _older(ties)
     sql = f"UPDATE {table.table} SET {_CLOSE[absent]} WHERE {_is_row(table)} AND NOT deleted AND {older}"
     return spelled(dialect, sql)
 
 
 @lru_cache
 def live_keys(kind: Kind, field: str | None, absent: Absent, dialect: str, *, ties: bool) -> str:
-    """Keys of live rows read before a moment; binds connection, the moment and, with ``field``, values.
+    """Keys of live rows read before a moment; binds connection, the moment, ``horizon(now)`` and, with ``field``, values.
 
     Where absent means zero, rows that are zero already say nothing new and are left out.
     """
     table = shape(kind)
-    wanted = ["connection = ?", "NOT deleted", "read_at <= ?" if ties else "read_at < ?"]
+    wanted = ["connection = ?", "NOT deleted", _older(ties)]
     if absent is Absent.ZERO:
         wanted.append("quantity <> 0")
     if field is not None:
@@ -132,14 +172,34 @@ def live_keys(kind: Kind, field: str | None, absent: Absent, dialect: str, *, ti
 
 @lru_cache
 def row_states(kind: Kind, dialect: str) -> str:
-    """Joined key, row_hash, version, flags of a connection's rows; binds a read's start twice and the connection."""
+    """Joined key, row_hash, version, flags of a connection's rows; binds ``row_states_values``.
+
+    What a wrong clock dated into the future protects no row: such a version counts as 0, such a read as an old one.
+    """
     table = shape(kind)
     key = " || chr(31) || ".join(table.keys)
     zero = f"CASE WHEN quantity = 0 THEN {ZERO_FLAG} ELSE 0 END" if table.counts_quantity else "0"
-    sql = f"""SELECT {key}, row_hash, version, {zero} + CASE WHEN deleted THEN {DELETED_FLAG} ELSE 0 END
-            + CASE WHEN read_at > ? THEN {NEWER_FLAG} WHEN read_at = ? THEN {SAME_TIME_FLAG} ELSE 0 END
+    sql = f"""SELECT {key}, row_hash, CASE WHEN version > ? THEN 0 ELSE version END,
+            {zero} + CASE WHEN deleted THEN {DELETED_FLAG} ELSE 0 END
+            + CASE WHEN read_at > ? THEN 0 WHEN read_at > ? THEN {NEWER_FLAG}
+                   WHEN read_at = ? THEN {SAME_TIME_FLAG} ELSE 0 END
         FROM {table.table} WHERE connection = ?"""
     return spelled(dialect, sql.replace("chr(", "char(") if dialect == "sqlite" else sql)
+
+
+def row_states_values(connection: str, read_at: datetime, now: datetime) -> tuple[Any, ...]:
+    """What ``row_states`` binds."""
+    return (micros(horizon(now)), horizon(now), read_at, read_at, connection)
+
+
+def _older(ties: bool) -> str:
+    """Read before a moment, or (says the second value) while some clock was ahead."""
+    return f"(read_at {'<=' if ties else '<'} ? OR read_at > ?)"
+
+
+def horizon(now: datetime) -> datetime:
+    """A row that was read later than this was read while some clock was ahead."""
+    return now + timedelta(microseconds=AHEAD)
 
 
 def bound_list(dialect: str, values: Sequence[str]) -> Any:
@@ -150,11 +210,23 @@ def bound_list(dialect: str, values: Sequence[str]) -> Any:
 def close_values(
     kind: Kind, absent: Absent, connection: str, key: tuple[str, ...], read_at: datetime, now: datetime
 ) -> tuple[Any, ...]:
-    """What ``close_row`` binds. A tombstone's hash is 0, so that any content the source shows later differs."""
+    """What ``close_row`` binds. A tombstone's hash is 0, so that any content the source shows later differs; it is as
+    of ``now``, the moment it was concluded, because what a read that began before shows may be older than the deletion."""
     if absent is Absent.DELETED:
-        return (0, read_at, now, connection, *key, read_at)
+        return (0, now, now, connection, *key, read_at, horizon(now))
     zero = shape(kind).record(*key, quantity=Decimal(0))
-    return (row_hash(zero), read_at, now, micros(read_at), micros(read_at), connection, *key, read_at)
+    return (
+        row_hash(zero),
+        read_at,
+        now,
+        micros(read_at),
+        micros(horizon(now)),
+        micros(read_at),
+        connection,
+        *key,
+        read_at,
+        horizon(now),
+    )
 
 
 def _column(table: Shape, field: str) -> str:
@@ -168,12 +240,65 @@ def _is_row(table: Shape) -> str:
 
 
 def _insert_from(table: Shape, given: str, *, read_at: str) -> str:
+    """From rows ``i`` and the parameters ``p``."""
     fields = ", ".join(f"i.{name}" for name in table.fields)
+    guard = ""
+    if table.has_parents:
+        guard = "WHERE " + _UNFENCED.format(
+            table=table.table, connection="p.connection", parent="i.parent_id", read_at=read_at, now="p.now"
+        )
     return f"""INSERT INTO {table.table} AS t ({", ".join(table.columns)})
-        SELECT %s, {fields}, i.row_hash, {read_at}, %s FROM {given} {_on_conflict(table)}"""
+        SELECT p.connection, {fields}, i.row_hash, {read_at}, p.now FROM {given} {guard}
+        {_on_conflict(table, "postgresql")}"""
 
 
-def _on_conflict(table: Shape) -> str:
+def _on_conflict(table: Shape, dialect: str) -> str:
     kept = ("connection", *table.keys)
     news = ", ".join(f"{name} = excluded.{name}" for name in table.columns if name not in kept)
-    return f"ON CONFLICT ({', '.join(kept)}) DO UPDATE SET {news} WHERE {_NEWER}"
+    newer = _NEWER.format(horizon=_HORIZON[dialect], latest=_LATEST[dialect])
+    return f"ON CONFLICT ({', '.join(kept)}) DO UPDATE SET {news} WHERE {newer}"
+
+
+@lru_cache
+def lock_rows(kind: Kind) -> str:
+    """Locks those of some rows that exist, in the order of their keys, on PostgreSQL; binds connection and one list
+    per key column, aligned."""
+    table = shape(kind)
+    lists = ", ".join("%s::text[]" for _ in table.keys)
+    same = " AND ".join(f"t.{name} = k.{name}" for name in table.keys)
+    order = ", ".join(f't.{name} COLLATE "C"' for name in table.keys)
+    return f"""SELECT 1 FROM unnest({lists}) AS k({", ".join(table.keys)})
+        JOIN {table.table} t ON t.connection = %s AND {same} ORDER BY {order} FOR UPDATE OF t"""
+
+
+@lru_cache
+def held_hashes(kind: Kind, dialect: str) -> str:
+    """Key, hash and whether it is a tombstone of some rows; binds lists of the key columns joined, and the connection."""
+    table = shape(kind)
+    key = " || chr(31) || ".join(table.keys)
+    joined = key.replace("chr(", "char(") if dialect == "sqlite" else key
+    first = listed(dialect, table.keys[0])
+    return spelled(dialect, f"SELECT {joined}, row_hash FROM {table.table} WHERE connection = ? AND {first}")
+
+
+@lru_cache
+def fence_row(kind: Kind, dialect: str) -> str:
+    """A tombstone for an item of which we hold no row; one that is deleted here already is deleted as of then. Binds one
+    value per column, and when the read began that showed it gone: a row read later is left alone."""
+    table = shape(kind)
+    marks = ", ".join("?" * len(table.columns))
+    kept = ", ".join(("connection", *table.keys))
+    return spelled(
+        dialect,
+        f"""INSERT INTO {table.table} AS t ({", ".join(table.columns)}) VALUES ({marks})
+        ON CONFLICT ({kept}) DO UPDATE SET row_hash = 0, read_at = excluded.read_at, written_at = excluded.written_at
+        WHERE t.deleted AND t.read_at <= ? AND t.read_at < excluded.read_at""",
+    )
+
+
+def fence_values(kind: Kind, connection: str, external_id: str, read_at: datetime, now: datetime) -> tuple[Any, ...]:
+    """What ``fence_row`` binds."""
+    table = shape(kind)
+    names = {"external_id": external_id, **({"parent_id": external_id} if table.has_parents else {})}
+    record = table.record(**names, deleted=True)
+    return (connection, *msgspec.structs.astuple(record), 0, now, now, read_at)

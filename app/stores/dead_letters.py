@@ -13,6 +13,7 @@ from sqlmodel import SQLModel
 from app.domain import ItemKey
 from app.rules.fingerprint import fingerprint, place_of
 from app.stores import attempts, owed, tables
+from app.stores.owed import Claim
 from app.stores.statements import Statement, key_of
 
 _LETTERS = SQLModel.metadata.tables[str(tables.DeadLetter.__tablename__)]
@@ -30,14 +31,16 @@ _INSERT = Statement(
     """
 )
 _ITEM = "connection = :connection AND kind = :kind AND external_id = :external_id"
-_REPLAYED = Statement(
+_OPEN = Statement(
     f"""
     SELECT id, attempts FROM dead_letters l
-    WHERE {_ITEM} AND state = 'replayed' AND NOT EXISTS (
-        SELECT 1 FROM settlements s
-        WHERE s.connection = l.connection AND s.kind = l.kind AND s.external_id = l.external_id
-          AND s.settled_at >= l.replayed_at AND s.outcome <> 'dead')
-    ORDER BY replayed_at DESC, id DESC LIMIT 1
+    WHERE {_ITEM} AND (
+        state = 'dead' AND fingerprint = :fingerprint
+        OR state = 'replayed' AND NOT EXISTS (
+            SELECT 1 FROM settlements s
+            WHERE s.connection = l.connection AND s.kind = l.kind AND s.external_id = l.external_id
+              AND s.settled_at >= l.replayed_at AND s.outcome <> 'dead'))
+    ORDER BY coalesce(replayed_at, died_at) DESC, id DESC LIMIT 1
     """
 )
 _REOPEN = Statement(
@@ -46,16 +49,7 @@ _REOPEN = Statement(
     SET state = 'dead', message_id = :message_id, actor = :actor, queue = :queue, args = :args, cause = :cause,
         error_type = :error_type, error = :error, fingerprint = :fingerprint, place = :place, attempts = :attempts,
         died_at = :died_at
-    WHERE id = :id AND state = 'replayed'
-    """
-)
-_CAUSE = Statement(f"SELECT cause FROM owed_items WHERE {_ITEM}")
-_SETTLE = Statement(
-    f"""
-    INSERT INTO settlements (connection, kind, external_id, cause, outcome, changes, attempts, first_seen_at,
-                             settled_at)
-    SELECT connection, kind, external_id, cause, 'dead', rev, attempts, first_seen_at, :now FROM owed_items
-    WHERE {_ITEM}
+    WHERE id = :id AND state IN ('dead', 'replayed')
     """
 )
 
@@ -72,25 +66,32 @@ def bury(
     worker: str,
     now: datetime,
     redact: attempts.Redact = str,
-) -> int:
+    claim: Claim | None = None,
+) -> int | None:
     """Write a dead letter with every recorded attempt and this last one; returns its id.
 
-    ``key`` is the item that the message was about, if any: it is owed no longer, and settled as ``dead``. If the item
-    was replayed and nothing good came of it since, that letter is dead again instead of a second one written.
-    A message that was buried before is left as it is.
+    ``key`` is the item that the message was about, if any, and ``claim`` the lease under which it died: what that
+    covered is settled as ``dead``, and what changed since stays owed. ``None``, and nothing is written, when the lease
+    is somebody else's by now. Without a claim (the message died before it had one) the item is settled unless somebody
+    works on it. If the item has a letter of the same fingerprint, or one was replayed and nothing good came of it since,
+    that letter is dead again instead of a second one written. A message that was buried before is left as it is.
     """
     buried = _id_of(conn, message_id)
     if buried is not None:
         return buried
+    if claim is not None and not owed.still_held(conn, [claim]):
+        return None
+    if key is not None and claim is None:
+        claim = owed.take(conn, key, now)
     filed_under = attempts.message_key(key) if key else message_id
-    again = _REPLAYED.run(conn, key_of(key)) if key else []
     tries = _tries(conn, filed_under, error, worker, now, redact)
     letter = {
         **{"message_id": message_id, "actor": actor, "queue": queue, "args": redact(_json(list(args)))},
         **(key_of(key) if key else {"connection": None, "kind": None, "external_id": None}),
-        **{"cause": _cause(conn, key), "died_at": now, "first_failed_at": tries[0]["at"]},
-        **_what_went_wrong(tries[-1], error),
+        **{"cause": claim and claim.cause, "died_at": now, "first_failed_at": tries[0]["at"]},
+        **_what_went_wrong(tries[-1], error, key and key.connection),
     }
+    again = _OPEN.run(conn, {**key_of(key), "fingerprint": letter["fingerprint"]}) if key else []
     id = _reopened(conn, again[0], letter, tries) if again else None
     if id is None:
         written = _INSERT.run(conn, {**letter, "attempts": _json(tries[-MOST_ATTEMPTS:])})
@@ -98,14 +99,13 @@ def bury(
             return _id_of(conn, message_id) or 0
         id = int(written[0][0])
     attempts.clear(conn, filed_under)
-    if key:
-        _SETTLE.run(conn, {**key_of(key), "now": now})
-        owed.drop(conn, key)
+    if claim is not None:
+        owed.settle(conn, [(claim, "dead")], now)
     return id
 
 
 def _reopened(conn: Connection, replayed: Any, letter: dict[str, Any], tries: list[dict[str, Any]]) -> int | None:
-    """The replayed letter, dead again; ``None`` when somebody else was faster."""
+    """The letter there is, dead again; ``None`` when somebody else was faster."""
     id, before = replayed
     kept = _appended(msgspec.json.decode(before), tries)
     return int(id) if _REOPEN.count(conn, {**letter, "id": id, "attempts": _json(kept)}) else None
@@ -121,14 +121,9 @@ def _id_of(conn: Connection, message_id: str) -> int | None:
     return None if found is None else int(found)
 
 
-def _cause(conn: Connection, key: ItemKey | None) -> str | None:
-    rows = _CAUSE.run(conn, key_of(key)) if key else []
-    return rows[0][0] if rows else None
-
-
-def _what_went_wrong(last: dict[str, Any], error: BaseException) -> dict[str, str]:
+def _what_went_wrong(last: dict[str, Any], error: BaseException, connection: str | None) -> dict[str, str]:
     told = {"error_type": last["error_type"], "error": last["error"], "place": place_of(error)}
-    return {**told, "fingerprint": fingerprint(last["error_type"], last["error"], told["place"])}
+    return {**told, "fingerprint": fingerprint(last["error_type"], last["error"], told["place"], connection)}
 
 
 def _tries(

@@ -4,21 +4,32 @@ from __future__ import annotations
 
 import gc
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
-from app.domain import Absent, Kind, Record, Scope, micros, row_hash
+import msgspec
+
+from app.domain import Absent, Kind, Record, Scope, check_amounts, micros, row_hash
+from app.rules.versions import settled_version
 from app.stores import catalog_sql as sql
 from app.stores.catalog import Key
 from app.stores.engine import Database
 from app.stores.spool import Spool
 
-_JOINT = "\x1f"
-_UNSEEN, _SAME, _CREATED, _CHANGED, _TOUCHED = range(5)
+JOINT = "\x1f"
+_UNSEEN, _SAME, _CREATED, _CHANGED, _TOUCHED, _PASSED = range(6)
+_NO_CLOCK = datetime(9990, 1, 1, tzinfo=UTC)
+
+
+class Misfit(NamedTuple):
+    """A record that cannot be compared or written, and what the attempt raised."""
+
+    record: Record
+    error: Exception
 
 
 @dataclass
@@ -28,6 +39,10 @@ class Diff:
     ``created`` records have no row here, ``changed`` ones differ from their row, ``touched`` ones have its content
     under a newer version. ``zeroed`` counts quantities that go from something to nothing, vanished rows of a scope
     where absent means zero included.
+
+    What is not written, though it differs: ``passed`` are records whose row here is newer, or a tombstone concluded
+    after this read began; ``unshown`` are live rows of the scope that the read did not show, but that were read later.
+    ``gone`` counts shown keys that do not live at the source.
     """
 
     kind: Kind
@@ -39,6 +54,9 @@ class Diff:
     touched: Spool
     vanished: list[Key]
     zeroed: int
+    passed: list[Record] = field(default_factory=list)
+    unshown: list[Key] = field(default_factory=list)
+    gone: int = 0
 
 
 class Differ:
@@ -48,14 +66,19 @@ class Differ:
     disk when they are many.
     ``read_at`` is when the read began. A version that is no older than ``read_at`` is not a source's clock but the
     read's own time: under it, equal content is simply unchanged, or every read would rewrite every row.
+    ``now`` is the one clock's: rows and records dated beyond it come from a wrong clock (``rules.versions``).
     """
 
-    def __init__(self, database: Database, connection: str, kind: Kind, read_at: datetime) -> None:
+    def __init__(
+        self, database: Database, connection: str, kind: Kind, read_at: datetime, now: datetime | None = None
+    ) -> None:
         self._database = database
         self._connection = connection
         self._kind = kind
         self._read_at = read_at
         self._own_time = micros(read_at)
+        self._now = now or _NO_CLOCK
+        self._now_micros = micros(self._now)
         self._shape = sql.shape(kind)
         self._index: dict[str, int] = {}
         self._hashes = array("q")
@@ -67,15 +90,32 @@ class Differ:
         self._seen = bytearray(self._loaded)  # in which spool a row's record is, by position
         self._places = array("l", bytes(self._loaded * array("l").itemsize))
         self._spools = {name: Spool(kind) for name in (_CREATED, _CHANGED, _TOUCHED)}
+        self._passed: dict[str, Record] = {}
+        self._gone: set[str] = set()
 
-    def feed(self, records: Sequence[Record]) -> None:
-        """Compare records of this kind; a key may be shown again, its newest state counts."""
+    def feed(self, records: Sequence[Record]) -> list[Misfit]:
+        """Compare records of this kind; a key may be shown again, its newest state counts.
+
+        Returns the records that could not be compared; the others are.
+        """
+        try:
+            self._feed(records)
+        except Exception as error:
+            if len(records) == 1:
+                return [Misfit(records[0], error)]
+            return [misfit for record in records for misfit in self.feed([record])]
+        return []
+
+    def _feed(self, records: Sequence[Record]) -> None:
         with collector_paused():
             text_of = key_text(self._shape.keys)
-            index, seen = self._index, self._seen
+            index, seen, now = self._index, self._seen, self._now_micros
             for record in records:
+                check_amounts(record)
                 digest = row_hash(record)
                 key = text_of(record)
+                if record.version > now and record.version != (version := settled_version(record.version, now)):
+                    record = msgspec.structs.replace(record, version=version)
                 at = index.get(key)
                 if at is None:
                     self._create(key, record, digest)
@@ -84,25 +124,18 @@ class Differ:
                 else:
                     self._see(at, key, record, digest)
 
-    def vanished(self, scope: Scope) -> list[Key]:
+    def vanished(self, scope: Scope, exempt: Collection[str] = ()) -> list[Key]:
         """Keys of live rows inside the scope, read before this read, that it did not show.
 
-        Where absent means zero, rows that are zero already are no news.
+        Where absent means zero, rows that are zero already are no news. ``exempt`` are external ids of items that the
+        read did show, though nobody could read them.
         """
-        settled = sql.DELETED_FLAG | sql.NEWER_FLAG | sql.SAME_TIME_FLAG
-        if scope.absent is Absent.ZERO:
-            settled |= sql.ZERO_FLAG
-        flags, seen = self._flags, self._seen
-        missing = [key for key, at in self._index.items() if not seen[at] and not flags[at] & settled]
-        keys = sorted(_split(key, self._shape.keys) for key in missing)
-        if scope.field is None or not keys:
-            return keys
-        inside = self._inside(scope)
-        return [key for key in keys if key in inside]
+        return self._not_shown(scope, exempt)[0]
 
-    def diff(self, scope: Scope | None = None) -> Diff:
-        """The whole comparison; ``scope`` is what the read was complete for, ``None`` if it was not complete."""
-        vanished = [] if scope is None else self.vanished(scope)
+    def diff(self, scope: Scope | None = None, exempt: Collection[str] = ()) -> Diff:
+        """The whole comparison; ``scope`` is what the read was complete for, ``None`` if it was not complete;
+        ``exempt`` as for ``vanished``."""
+        vanished, unshown = ([], []) if scope is None else self._not_shown(scope, exempt)
         zeroed = len(vanished) if scope is not None and scope.absent is Absent.ZERO else 0
         return Diff(
             kind=self._kind,
@@ -114,10 +147,30 @@ class Differ:
             touched=self._spools[_TOUCHED],
             vanished=vanished,
             zeroed=zeroed + self._going_to_zero(),
+            passed=list(self._passed.values()),
+            unshown=unshown,
+            gone=len(self._gone),
+        )
+
+    def _not_shown(self, scope: Scope, exempt: Collection[str]) -> tuple[list[Key], list[Key]]:
+        """The live rows of the scope that the read did not show: those read before it, those read since it began."""
+        settled, later = sql.DELETED_FLAG, sql.NEWER_FLAG | sql.SAME_TIME_FLAG
+        if scope.absent is Absent.ZERO:
+            settled |= sql.ZERO_FLAG
+        flags, seen, names = self._flags, self._seen, self._shape.keys
+        missing = [(key, at) for key, at in self._index.items() if not seen[at] and not flags[at] & settled]
+        spared = self._items_of(exempt)
+        keys = [(_split(key, names), bool(flags[at] & later)) for key, at in missing]
+        keys = [one for one in keys if one[0][0] not in spared]
+        if scope.field is not None and keys:
+            inside = self._inside(scope)
+            keys = [one for one in keys if one[0] in inside]
+        return sorted(key for key, is_later in keys if not is_later), sorted(
+            key for key, is_later in keys if is_later
         )
 
     def _load(self) -> None:
-        for rows in _states(self._database, self._connection, self._kind, self._read_at):
+        for rows in _states(self._database, self._connection, self._kind, self._read_at, self._now):
             keys, hashes, versions, flags = zip(*rows, strict=True)
             first = len(self._hashes)
             self._index.update(zip(keys, range(first, first + len(keys)), strict=True))
@@ -126,27 +179,47 @@ class Differ:
             self._flags.extend(flags)
 
     def _create(self, key: str, record: Record, digest: int) -> None:
+        place = self._spools[_CREATED].add(key, record, digest)
         self._index[key] = len(self._seen)
         self._hashes.append(digest)
         self._versions.append(record.version)
         self._flags.append(0)
         self._seen.append(_CREATED)
-        self._places.append(self._spools[_CREATED].add(key, record, digest))
+        self._places.append(place)
+        self._note_gone(key, record)
 
     def _see(self, at: int, key: str, record: Record, digest: int) -> None:
         ahead = record.version - self._versions[at]
+        flags = self._flags[at]
         if digest == self._hashes[at]:
             worth_a_write = ahead > 0 and record.version < self._own_time
             self._put(at, key, _TOUCHED if worth_a_write else _SAME, record, digest)
-        elif ahead > 0 or (ahead == 0 and not self._flags[at] & sql.NEWER_FLAG):
+        elif self._is_newer(at, ahead):
             self._put(at, key, _CHANGED, record, digest)
+        elif record.deleted and flags & sql.DELETED_FLAG:
+            self._seen[at] = _SAME
         else:
-            self._seen[at] = _SAME  # our row is newer than this read
+            self._seen[at] = _PASSED
+            self._passed[key] = record
+        self._note_gone(key, record)
+
+    def _is_newer(self, at: int, ahead: int) -> bool:
+        """Whether a record goes over our row. A tombstone that we concluded ourselves (its hash is 0) gives way to every
+        read that began no earlier, whatever its version, and to no other."""
+        read_later = bool(self._flags[at] & sql.NEWER_FLAG)
+        if self._flags[at] & sql.DELETED_FLAG and self._hashes[at] == 0:
+            return not read_later
+        return ahead > 0 or (ahead == 0 and not read_later)
 
     def _see_again(self, at: int, key: str, record: Record, digest: int) -> None:
         """A key for the second time, as a page that shifted under the read shows it."""
         ahead = record.version - self._versions[at]
         spool = self._seen[at]
+        if spool == _PASSED:
+            if record.version >= self._passed[key].version:
+                del self._passed[key]
+                self._see(at, key, record, digest)
+            return
         if ahead < 0 or (ahead == 0 and digest == self._hashes[at]):
             return
         if spool == _SAME or (spool == _TOUCHED and digest != self._hashes[at]):
@@ -154,13 +227,20 @@ class Differ:
             return
         self._spools[spool].replace(self._places[at], record, digest)
         self._hashes[at], self._versions[at] = digest, record.version
+        self._note_gone(key, record)
+
+    def _note_gone(self, key: str, record: Record) -> None:
+        if record.deleted:
+            self._gone.add(key)
+        elif self._gone:
+            self._gone.discard(key)
 
     def _put(self, at: int, key: str, spool: int, record: Record, digest: int) -> None:
-        self._seen[at] = spool
         if spool != _SAME:
             self._places[at] = self._spools[spool].add(key, record, digest)
             self._hashes[at], self._versions[at] = digest, record.version
             self._flags[at] &= ~sql.NEWER_FLAG  # what counts from here on is this read's state, not the row's
+        self._seen[at] = spool
 
     def _going_to_zero(self) -> int:
         if not self._shape.counts_quantity:
@@ -175,7 +255,20 @@ class Differ:
     def _inside(self, scope: Scope) -> set[Key]:
         dialect = self._database.dialect
         statement = sql.live_keys(self._kind, scope.field, scope.absent, dialect, ties=False)
-        values = (self._connection, self._read_at, sql.bound_list(dialect, [str(scope.value)]))
+        # Of any time: which of them were read later the flags say already.
+        values = (self._connection, _NO_CLOCK, _NO_CLOCK, sql.bound_list(dialect, [str(scope.value)]))
+        return self._keys(statement, values)
+
+    def _items_of(self, external_ids: Collection[str]) -> set[str]:
+        """The first key fields of the rows that belong to these items: their own, and for products their variations'."""
+        if not external_ids or self._kind is not Kind.PRODUCT:
+            return set(external_ids)
+        dialect = self._database.dialect
+        wanted = f"SELECT external_id FROM listings WHERE connection = ? AND {sql.listed(dialect, 'parent_id')}"
+        values = (self._connection, sql.bound_list(dialect, sorted(external_ids)))
+        return {*external_ids, *(key[0] for key in self._keys(sql.spelled(dialect, wanted), values))}
+
+    def _keys(self, statement: str, values: Sequence[Any]) -> set[Key]:
         with self._database.read() as conn:
             cursor = sql.driver(conn).cursor()
             cursor.execute(statement, values)
@@ -194,13 +287,15 @@ def collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-def _states(database: Database, connection: str, kind: Kind, read_at: datetime) -> Iterator[list[tuple[Any, ...]]]:
+def _states(
+    database: Database, connection: str, kind: Kind, read_at: datetime, now: datetime
+) -> Iterator[list[tuple[Any, ...]]]:
     """Row states in lists of some thousand, never all at once."""
     with database.read() as conn:
         driver = sql.driver(conn)
         on_server = database.dialect == "postgresql"
         cursor = driver.cursor(name="row_states", binary=True) if on_server else driver.cursor()
-        cursor.execute(sql.row_states(kind, database.dialect), (read_at, read_at, connection))
+        cursor.execute(sql.row_states(kind, database.dialect), sql.row_states_values(connection, read_at, now))
         while rows := cursor.fetchmany(20_000):
             yield rows
         cursor.close()
@@ -209,11 +304,11 @@ def _states(database: Database, connection: str, kind: Kind, read_at: datetime) 
 def key_text(names: Sequence[str]) -> Callable[[Any], str]:
     """A record's key as one text: a fifth of the memory of a tuple of texts."""
     fields: Callable[[Any], Any] = attrgetter(*names)
-    return fields if len(names) == 1 else lambda record: _JOINT.join(fields(record))
+    return fields if len(names) == 1 else lambda record: JOINT.join(fields(record))
 
 
 def _split(key: str, names: Sequence[str]) -> Key:
-    parts = tuple(key.split(_JOINT)) if len(names) > 1 else (key,)
+    parts = tuple(key.split(JOINT)) if len(names) > 1 else (key,)
     if len(parts) != len(names):
         raise ValueError(f"the key {key!r} has a separator character in one of its parts")
     return parts

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import threading
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
@@ -16,13 +14,13 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine import URL, ExceptionContext, make_url
-from sqlalchemy.exc import ArgumentError, DisconnectionError, SQLAlchemyError
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from app.errors import BadConfiguration, DatabaseFault
 from app.stores.faults import TransactionUndone, Trouble, fault_of
+from app.stores.sessions import Sessions, turn_of
 
 T = TypeVar("T")
 
@@ -59,7 +57,7 @@ class Database:
         self._single = (
             writing if self.dialect == "sqlite" else writing.execution_options(isolation_level="AUTOCOMMIT")
         )
-        self._turn = _turn_of(engine.url) if self.dialect == "sqlite" else nullcontext()
+        self._turn = turn_of(engine.url) if self.dialect == "sqlite" else nullcontext()
         self._sessions = Sessions(engine) if engine.pool is writing.pool else Sessions(engine, writing)
         self._trouble = Trouble()
 
@@ -98,11 +96,12 @@ class Database:
         )(attempt)
 
     def trouble(self) -> tuple[float, float] | None:
-        """Between which moments (``time.monotonic()``) this process last saw the database in trouble; ``None`` if never.
+        """How many seconds ago this process last saw the database get into trouble, and out of it (0.0 if it is in trouble
+        now); ``None`` if never.
 
-        Leases that ran out then, or within their own length after it, say nothing of their holders.
+        Leases that ran out in between, or within their own length after it, say nothing of their holders.
         """
-        return self._trouble.span()
+        return self._trouble.ages()
 
     @contextmanager
     def _transaction(self, engine: Engine, *, writing: bool) -> Iterator[Connection]:
@@ -246,86 +245,7 @@ def _translated() -> Iterator[None]:
         raise fault.error() from error
 
 
-class Sessions:
-    """The sessions in the pools of a process, replaced together when those opened until now may be useless."""
-
-    def __init__(self, *engines: Engine) -> None:
-        self._guard = threading.Lock()
-        self.generation = 0
-        for engine in engines:
-            event.listen(engine, "do_connect", self._opens)
-            event.listen(engine, "checkout", self._goes_out)
-            event.listen(engine, "handle_error", _leave_the_pool)
-
-    def replace(self, generation: int) -> None:
-        """Have every session of this generation, or an older one, closed and opened anew before it is used again."""
-        with self._guard:
-            if generation == self.generation:  # else somebody has done it since
-                self.generation += 1
-
-    def _opens(self, dialect: Any, record: ConnectionPoolEntry, *_: Any) -> None:
-        record.info["generation"] = self.generation
-
-    def _goes_out(self, connection: Any, record: ConnectionPoolEntry, _: Any) -> None:
-        if record.info["generation"] != self.generation:
-            raise DisconnectionError  # the pool then opens it anew
-
-
-def _leave_the_pool(context: ExceptionContext) -> None:
-    """SQLAlchemy's own way to replace a pool goes by the wall clock, and by every error of every old session."""
-    context.invalidate_pool_on_disconnect = False
-
-
 def _alembic_config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     return config
-
-
-class Turn:
-    """A mutex that is handed over in the order it was asked for.
-
-    SQLite's own waiting is a poll with growing sleeps: a steady writer starves the others for half a second.
-    """
-
-    def __init__(self) -> None:
-        self._guard = threading.Lock()
-        self._queue: deque[threading.Lock] = deque()
-        self._owner: int | None = None
-
-    def __enter__(self) -> None:
-        me = threading.get_ident()
-        with self._guard:
-            if self._owner == me:
-                raise RuntimeError("a write transaction was opened inside another one of the same thread")
-            if self._owner is None:
-                self._owner = me
-                return
-            gate = threading.Lock()
-            gate.acquire()
-            self._queue.append(gate)
-        gate.acquire()  # released by whoever hands over; the turn is ours from then on
-        self._owner = me
-
-    def waiting(self) -> int:
-        """How many threads wait for their turn."""
-        return len(self._queue)
-
-    def __exit__(self, *error: object) -> None:
-        with self._guard:
-            if self._queue:
-                self._owner = -1
-                self._queue.popleft().release()
-            else:
-                self._owner = None
-
-
-_turns: dict[str, Turn] = {}
-_turns_guard = threading.Lock()
-
-
-def _turn_of(url: URL) -> Turn:
-    """One turn per file, however many ``Database`` objects of this process have it open."""
-    file = str(Path(url.database or "").resolve())
-    with _turns_guard:
-        return _turns.setdefault(file, Turn())

@@ -12,7 +12,7 @@ from sqlmodel import SQLModel
 from app.domain import Kind, Ref
 from app.stores import tables
 from app.stores.attempts import Redact, described
-from app.stores.statements import Statement, bound_list
+from app.stores.statements import Statement, bound_list, storable
 
 _ITEMS = SQLModel.metadata.tables[str(tables.FailedItem.__tablename__)]
 _RECORD = Statement(
@@ -38,7 +38,7 @@ _RESOLVED = Statement(
 
 def record(
     conn: Connection,
-    run_id: int,
+    run_id: int | None,
     connection: str,
     ref: Ref,
     *,
@@ -47,8 +47,10 @@ def record(
     now: datetime,
     redact: Redact = str,
 ) -> None:
-    """Note that an item failed in a run; again and again it stays one row with its attempts counted."""
-    told = {"run_id": run_id, "connection": connection, "kind": ref.kind.value, "external_id": ref.external_id}
+    """Note that an item failed in a run or (without one) in a poll; again and again it stays one row with its attempts
+    counted."""
+    told = {"run_id": run_id, "connection": connection, "kind": ref.kind.value}
+    told["external_id"] = storable(ref.external_id.encode("utf-8", "replace").decode())
     _RECORD.run(conn, {**told, **described(error, redact), "category": category, "now": now})
 
 
@@ -64,6 +66,12 @@ def open_refs(conn: Connection, connection: str) -> list[Ref]:
     """The items that failed and are not mended yet, by kind and id."""
     wanted = select(_ITEMS.c.kind, _ITEMS.c.external_id).where(*_open(connection))
     return [Ref(Kind(kind), id) for kind, id in conn.execute(wanted.order_by(_ITEMS.c.kind, _ITEMS.c.external_id))]
+
+
+def open_ids(conn: Connection, connection: str, kind: Kind) -> set[str]:
+    """The external ids of a kind's items that failed and are not synced yet."""
+    wanted = select(_ITEMS.c.external_id).where(*_open(connection), _ITEMS.c.kind == kind.value)
+    return set(conn.execute(wanted).scalars())
 
 
 def page(

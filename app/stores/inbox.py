@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import Connection, func, select
 from sqlmodel import SQLModel
 
-from app.domain import Cause, Change, Delivery, ItemKey, Kind
+from app.domain import Cause, Change, Delivery, ItemKey, Kind, Verdict
 from app.stores import owed, tables
 from app.stores.columns import moment_from, moment_text
 from app.stores.statements import Statement, is_sqlite, storable
@@ -149,7 +149,7 @@ def _wanted(arrival: Arrival) -> list[tuple[str, str, int]]:
 
 
 def _changes(arrival: Arrival) -> Sequence[Change]:
-    return () if arrival.delivery.ignored else arrival.delivery.changes
+    return arrival.delivery.changes if arrival.delivery.verdict is Verdict.ACCEPTED else ()
 
 
 def _rows(batch: _Batch, spelled: Callable[[datetime], str]) -> Iterator[tuple[Any, ...]]:
@@ -163,7 +163,7 @@ def _rows(batch: _Batch, spelled: Callable[[datetime], str]) -> Iterator[tuple[A
             storable(delivery.type),
             spelled(arrival.received_at),
             spelled(delivery.occurred_at) if delivery.occurred_at else None,
-            "ignored" if delivery.ignored else "accepted",
+            delivery.verdict.value,
             [(change.kind, storable(change.external_id)) for change in delivery.changes],
             arrival.headers,
             start,

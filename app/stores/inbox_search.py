@@ -10,14 +10,14 @@ import msgspec
 from sqlalchemy import Boolean, ColumnElement, Connection, Select, and_, func, literal_column, or_, select
 from sqlmodel import SQLModel
 
-from app.domain import ItemKey, Kind, Who
+from app.domain import ItemKey, Kind, Verdict, Who
 from app.rules.filters import Term, choice_of
 from app.stores import tables
 from app.stores.columns import moment_from
 from app.stores.matching import Condition, beginning, conditions, equal_to, from_on, number, one_of, seen_by, up_to
 from app.stores.statements import Statement, is_sqlite, key_of
 
-VERDICTS = ("accepted", "ignored")
+VERDICTS = tuple(Verdict)
 OUTCOMES = ("applied", "unchanged", "gone", "held", "dead", "owed")
 
 KEYS = ("id", "connection", "type", "event", "item", "kind", "verdict", "outcome", "since", "until")

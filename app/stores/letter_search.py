@@ -194,16 +194,32 @@ def count(conn: Connection, found: Sequence[ColumnElement[bool]]) -> int:
 def by_cause(
     conn: Connection, found: Sequence[ColumnElement[bool]], reads: Reads, *, limit: int = 50
 ) -> list[dict[str, Any]]:
-    """Groups by fingerprint, the largest first: ``cause``, ``error_type``, ``place``, a sample ``error``, ``letters``,
-    ``items``, ``moot``, ``first`` and ``last``."""
+    """Groups by fingerprint, the largest first: ``cause``, its ``connection`` (null for messages about none),
+    ``error_type``, ``place``, a sample ``error``, ``letters``, ``items``, ``moot``, ``first`` and ``last``."""
     columns = (
         _LETTERS.c.fingerprint.label("cause"),
+        func.max(_LETTERS.c.connection).label("connection"),
         func.max(_LETTERS.c.error_type).label("error_type"),
         func.max(_LETTERS.c.place).label("place"),
         func.max(_LETTERS.c.error).label("error"),
         func.count(distinct(_ITEM)).label("items"),
     )
     return _groups(conn, columns, (_LETTERS.c.fingerprint,), found, reads, limit)
+
+
+def by_connection_and_cause(
+    conn: Connection, found: Sequence[ColumnElement[bool]], reads: Reads, *, limit: int = 50
+) -> list[dict[str, Any]]:
+    """Groups by connection (``None`` for what is about no item) and fingerprint, the largest first: as ``by_cause``."""
+    key = (_LETTERS.c.connection, _LETTERS.c.fingerprint)
+    columns = (
+        _LETTERS.c.connection,
+        _LETTERS.c.fingerprint.label("cause"),
+        func.max(_LETTERS.c.error_type).label("error_type"),
+        func.max(_LETTERS.c.error).label("error"),
+        func.count(distinct(_ITEM)).label("items"),
+    )
+    return _groups(conn, columns, key, found, reads, limit)
 
 
 def by_item(

@@ -29,12 +29,14 @@ def restore(conn: Connection, id: int, since: datetime) -> bool:
     return bool(conn.execute(update(_LETTERS).where(*mine).values(told)).rowcount)
 
 
-def edit(conn: Connection, id: int, args: Sequence[Any], key: ItemKey | None) -> bool:
-    """Give a dead letter other arguments and the item they name; the first ones are kept. ``False`` if it is not dead."""
+def edit(conn: Connection, id: int, args: Sequence[Any], key: ItemKey | None, fingerprint: str) -> bool:
+    """Give a dead letter other arguments, the item they name and the fingerprint that it has with that; the first
+    arguments are kept. ``False`` if it is not dead."""
     names = ("connection", "kind", "external_id")
     told = {
         "args": msgspec.json.encode(list(args)).decode(),
         "original_args": func.coalesce(_LETTERS.c.original_args, _LETTERS.c.args),
+        "fingerprint": fingerprint,
         **dict(zip(names, key or (None, None, None), strict=True)),
     }
     mine = (_LETTERS.c.id == id, _LETTERS.c.state == "dead")

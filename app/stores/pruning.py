@@ -2,61 +2,267 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Table, and_, delete, exists, func, or_, select, tuple_, update
 from sqlmodel import SQLModel
 
-from app.stores import settled, tables
+from app.domain import Kind
+from app.stores import letter_search, settled, tables
+from app.stores.tables import CATALOG
 
 AT_ONCE = 500
 """Rows per transaction: on SQLite acknowledgements wait for the writer before them."""
 
 LETTERS, EVENTS, SETTLEMENTS = "letters", "events", "settlements"
+DONE_LETTERS = "done_letters"
+DRIFT, DRY_DRIFT, RUNS, DRY_RUNS, FAILED_ITEMS = "drift", "dry_drift", "runs", "dry_runs", "failed_items"
+ALERTS, OUTAGES, HOLDS, REPLAY_ITEMS, REPLAYS = "alerts", "outages", "holds", "replay_items", "replays"
+HEARTBEATS, SLOTS, SESSIONS, ANSWERS = "heartbeats", "slots", "sessions", "answers"
 
-_LETTERS = SQLModel.metadata.tables[str(tables.DeadLetter.__tablename__)]
-_EVENTS = SQLModel.metadata.tables[str(tables.InboxEvent.__tablename__)]
-_SETTLED = SQLModel.metadata.tables[str(tables.Settlement.__tablename__)]
-_AGE = {LETTERS: _LETTERS.c.died_at, EVENTS: _EVENTS.c.received_at, SETTLEMENTS: _SETTLED.c.settled_at}
-_TABLES = {LETTERS: _LETTERS, EVENTS: _EVENTS, SETTLEMENTS: _SETTLED}
+Key = tuple[Any, ...]
+"""The primary key of a row that is to go."""
+
+Conditions = Callable[[Connection, datetime], list[ColumnElement[bool]]]
+"""What makes a row old: ``(conn, before)`` to conditions on its table."""
+
+RESTARTED_WITHIN = timedelta(days=2)
+"""A downtime that ended within so long may not have been noticed yet (``flows.unheard`` looks back a day)."""
 
 
-def expired(conn: Connection, what: str, before: datetime) -> list[int]:
-    """Numbers of the next ``letters``, ``events`` or ``settlements`` in which nothing happened since ``before``.
+def _table(model: Any) -> Table:
+    return SQLModel.metadata.tables[str(model.__tablename__)]
 
-    Not among them: letters that wait for their turn in a replay; settlements that are not summed yet, or that say
-    what became of an item with a letter; and each table's newest row, whose number SQLite would give away again.
+
+_LETTERS, _EVENTS, _SETTLED = map(_table, (tables.DeadLetter, tables.InboxEvent, tables.Settlement))
+_RUNS, _PAGES, _DRIFT, _ITEMS = map(_table, (tables.Run, tables.RunPage, tables.Drift, tables.FailedItem))
+_REPLAYS, _REPLAYED = map(_table, (tables.Replay, tables.ReplayItem))
+_ALERTS, _GAPS, _HOLDS = map(_table, (tables.Alert, tables.Gap, tables.Hold))
+_BEATS, _SLOTS, _SESSIONS, _ANSWERS = map(_table, (tables.Beat, tables.SettledSlot, tables.Session, tables.Answer))
+
+
+@dataclass(frozen=True)
+class Expiry:
+    """How the rows of a table grow old; ``first`` is the column whose smallest values go first."""
+
+    table: Table
+    old: Conditions
+    first: ColumnElement[Any] | None = None
+
+
+def expired(conn: Connection, what: str, before: datetime) -> list[Key]:
+    """Keys of the next rows of a sort in which nothing happened since ``before``, at most ``AT_ONCE``.
+
+    Never among them: what somebody still works on or waits for (letters queued for a replay, settlements that are not
+    summed yet or say what became of an item with a letter, open holds and alerts, the last completed run of each
+    strategy); and the newest row of a table that is numbered, whose number SQLite would give away again.
     """
-    table = _TABLES[what]
-    if what == SETTLEMENTS:
-        before = min(before, settled.summed_until(conn))
-    newest = select(func.max(table.c.id)).scalar_subquery()
-    query = select(table.c.id).where(*_old(what, before), table.c.id < newest).order_by(_AGE[what]).limit(AT_ONCE)
-    return [int(id) for id in conn.execute(query).scalars()]
+    expiry = EXPIRIES[what]
+    query = select(*expiry.table.primary_key).where(*expiry.old(conn, before), *_not_newest(expiry.table))
+    if expiry.first is not None:
+        query = query.order_by(expiry.first)
+    return [tuple(row) for row in conn.execute(query.limit(AT_ONCE))]
 
 
-def latest_events(conn: Connection, connections: Iterable[str]) -> set[int]:
-    """Numbers of each connection's last event: it says since when a silence lasts."""
+def latest_events(conn: Connection, connections: Iterable[str]) -> set[Key]:
+    """Keys of each connection's last event: it says since when a silence lasts."""
     at = (_EVENTS.c.received_at.desc(), _EVENTS.c.id.desc())
     last = [select(_EVENTS.c.id).where(_EVENTS.c.connection == one).order_by(*at).limit(1) for one in connections]
-    return {int(id) for query in last if (id := conn.execute(query).scalar()) is not None}
+    return {(id,) for query in last if (id := conn.execute(query).scalar()) is not None}
 
 
-def remove(conn: Connection, what: str, ids: Sequence[int], before: datetime) -> int:
+def remove(conn: Connection, what: str, keys: Sequence[Key], before: datetime) -> int:
     """Remove those of these that are still old and that nobody else works on; returns how many."""
-    table = _TABLES[what]
-    free = select(table.c.id).where(table.c.id.in_(ids), *_old(what, before)).with_for_update(skip_locked=True)
-    return int(conn.execute(delete(table).where(table.c.id.in_(free))).rowcount)
+    expiry = EXPIRIES[what]
+    columns = list(expiry.table.primary_key)
+    own: Any = columns[0] if len(columns) == 1 else tuple_(*columns)
+    named = [key[0] for key in keys] if len(columns) == 1 else keys
+    free = select(*columns).where(own.in_(named), *expiry.old(conn, before)).with_for_update(skip_locked=True)
+    return int(conn.execute(delete(expiry.table).where(own.in_(free))).rowcount)
 
 
-def _old(what: str, before: datetime) -> list[ColumnElement[bool]]:
-    if what == EVENTS:
-        return [_EVENTS.c.received_at < before]
-    if what == SETTLEMENTS:
-        names = ("connection", "kind", "external_id")
-        letter = exists().where(*(_LETTERS.c[name] == _SETTLED.c[name] for name in names))
-        return [_SETTLED.c.settled_at < before, ~letter]
+def stale_pages(conn: Connection, before: datetime) -> list[int]:
+    """Numbers of runs that ended before a moment and still have pages, kept in case that they are resumed."""
+    ended = select(_PAGES.c.run_id).distinct().join(_RUNS, _RUNS.c.id == _PAGES.c.run_id)
+    return [int(id) for id in conn.execute(ended.where(_OVER, _RUNS.c.finished_at < before)).scalars()]
+
+
+def ended_run(conn: Connection, run_id: int) -> str | None:
+    """The checkpoint (JSON text) of a run that is over, locked until this transaction ends; ``None`` if it goes on."""
+    mine = select(_RUNS.c.checkpoint).where(_RUNS.c.id == run_id, _OVER)
+    return conn.execute(mine.with_for_update()).scalar()
+
+
+def drop_pages(conn: Connection, run_id: int, checkpoint: str) -> int:
+    """Forget a run's pages; resumed it goes on from this checkpoint. Returns how many pages."""
+    conn.execute(update(_RUNS).where(_RUNS.c.id == run_id).values(checkpoint=checkpoint))
+    return int(conn.execute(delete(_PAGES).where(_PAGES.c.run_id == run_id)).rowcount)
+
+
+def _not_newest(table: Table) -> list[ColumnElement[bool]]:
+    if "id" not in table.c:
+        return []
+    return [table.c.id < select(func.max(table.c.id)).scalar_subquery()]
+
+
+# --- letters, events, settlements ---
+
+
+def _nothing_happened(before: datetime) -> ColumnElement[bool]:
     later = (_LETTERS.c[name] for name in ("replayed_at", "discarded_at"))
-    calm = and_(*(or_(moment.is_(None), moment < before) for moment in later))
-    return [_LETTERS.c.state.in_(("dead", "replayed", "discarded")), _LETTERS.c.died_at < before, calm]
+    return and_(_LETTERS.c.died_at < before, *(or_(moment.is_(None), moment < before) for moment in later))
+
+
+def _letters(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
+    return [_LETTERS.c.state.in_(("dead", "replayed", "discarded")), _nothing_happened(before)]
+
+
+def _done_letters(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
+    """Letters that nobody has to do anything about."""
+    moot = and_(_LETTERS.c.state == "dead", letter_search.moot(letter_search.full_reads(conn)))
+    return [or_(_LETTERS.c.state.in_(("replayed", "discarded")), moot), _nothing_happened(before)]
+
+
+def _events(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
+    return [_EVENTS.c.received_at < before]
+
+
+def _settlements(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
+    names = ("connection", "kind", "external_id")
+    letter = exists().where(*(_LETTERS.c[name] == _SETTLED.c[name] for name in names))
+    return [_SETTLED.c.settled_at < min(before, settled.summed_until(conn)), ~letter]
+
+
+# --- runs and what they found ---
+
+_OVER = _RUNS.c.status.in_(("completed", "failed", "cancelled"))
+_NO_DRIFT = ~exists().where(_DRIFT.c.run_id == _RUNS.c.id)
+
+
+def _drift(*, dry: bool) -> Conditions:
+    """By their run, so that an index finds them; a run goes after its differences."""
+
+    def old(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
+        runs = select(_RUNS.c.id).where(_RUNS.c.dry == dry, _OVER, _RUNS.c.finished_at < before)
+        return [_DRIFT.c.run_id.in_(runs)]
+
+    return old
+
+
+def _runs(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
+    """Not the last completed one of each strategy and options: it says when all was last read."""
+    later = _RUNS.alias()
+    names = ("connection", "strategy", "options", "status", "dry")
+    overtaken = exists().where(*(later.c[name] == _RUNS.c[name] for name in names), later.c.id > _RUNS.c.id)
+    failing = exists().where(_ITEMS.c.run_id == _RUNS.c.id, _ITEMS.c.resolved_at.is_(None))
+    needless = or_(_RUNS.c.status != "completed", overtaken)
+    return [~_RUNS.c.dry, _OVER, _RUNS.c.finished_at < before, needless, ~failing, _NO_DRIFT]
+
+
+def _dry_runs(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
+    return [_RUNS.c.dry, _OVER, _RUNS.c.finished_at < before, _NO_DRIFT]
+
+
+def _failed_items(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
+    return [_ITEMS.c.resolved_at < before]
+
+
+# --- what people were shown and decided ---
+
+
+def _alerts(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
+    return [_ALERTS.c.closed_at < before]
+
+
+def _outages(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
+    return [_GAPS.c.state != "open", _GAPS.c.closed_at < before]
+
+
+def _holds(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
+    return [_HOLDS.c.state.not_in(("held", "released")), _HOLDS.c.held_at < before]
+
+
+def _replay_items(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
+    ended = select(_REPLAYS.c.id).where(_REPLAYS.c.finished_at < before)
+    return [_REPLAYED.c.replay_id.in_(ended)]
+
+
+def _replays(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
+    """Not those that a letter still names."""
+    named = exists().where(_LETTERS.c.replay_id == _REPLAYS.c.id)
+    members = exists().where(_REPLAYED.c.replay_id == _REPLAYS.c.id)
+    return [_REPLAYS.c.finished_at < before, ~named, ~members]
+
+
+# --- figures and signs of life ---
+
+
+def _heartbeats(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
+    """Of processes long gone, once a later one of their role has been there for a while: until then the last sign of
+    life says when a downtime began."""
+    next_ = _BEATS.alias()
+    known = before - RESTARTED_WITHIN
+    later = exists().where(
+        next_.c.role == _BEATS.c.role, next_.c.seen_at > _BEATS.c.seen_at, next_.c.started_at < known
+    )
+    return [_BEATS.c.seen_at < before, later]
+
+
+def _slots(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
+    """Not the last one: it says what is summed already."""
+    return [_SLOTS.c.slot < before, _SLOTS.c.slot < select(func.max(_SLOTS.c.slot)).scalar_subquery()]
+
+
+def _sessions(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
+    return [_SESSIONS.c.expires_at < before]
+
+
+def _answers(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
+    return [_ANSWERS.c.found_at < before]
+
+
+# --- tombstones ---
+
+
+def _tombstones(kind: Kind) -> Expiry:
+    """Rows that only say that an id we never held is gone; no read that began before them is under way any more."""
+    row = _table(CATALOG[kind]).c
+    content = [column for column in row if column.nullable and column.name != "modified_at"]
+
+    def old(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
+        fence = (row.deleted, row.row_hash == 0, row.version == 0, row.written_at < before, row.read_at < before)
+        return [*fence, *(column.is_(None) for column in content)]
+
+    return Expiry(_table(CATALOG[kind]), old)
+
+
+def tombstones(kind: Kind) -> str:
+    """The name of the sort of a kind's tombstones."""
+    return f"tombstones_{kind}"
+
+
+EXPIRIES = {
+    LETTERS: Expiry(_LETTERS, _letters, _LETTERS.c.died_at),
+    DONE_LETTERS: Expiry(_LETTERS, _done_letters, _LETTERS.c.died_at),
+    EVENTS: Expiry(_EVENTS, _events, _EVENTS.c.received_at),
+    SETTLEMENTS: Expiry(_SETTLED, _settlements, _SETTLED.c.settled_at),
+    DRIFT: Expiry(_DRIFT, _drift(dry=False)),
+    DRY_DRIFT: Expiry(_DRIFT, _drift(dry=True)),
+    RUNS: Expiry(_RUNS, _runs, _RUNS.c.id),
+    DRY_RUNS: Expiry(_RUNS, _dry_runs, _RUNS.c.id),
+    FAILED_ITEMS: Expiry(_ITEMS, _failed_items),
+    ALERTS: Expiry(_ALERTS, _alerts),
+    OUTAGES: Expiry(_GAPS, _outages),
+    HOLDS: Expiry(_HOLDS, _holds),
+    REPLAY_ITEMS: Expiry(_REPLAYED, _replay_items),
+    REPLAYS: Expiry(_REPLAYS, _replays),
+    HEARTBEATS: Expiry(_BEATS, _heartbeats),
+    SLOTS: Expiry(_SLOTS, _slots, _SLOTS.c.slot),
+    SESSIONS: Expiry(_SESSIONS, _sessions),
+    ANSWERS: Expiry(_ANSWERS, _answers),
+    **{tombstones(kind): _tombstones(kind) for kind in Kind},
+}
+"""Every sort of row that grows old."""

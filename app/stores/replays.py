@@ -5,7 +5,7 @@ Each step is one transaction, so a crash between any two lines neither loses nor
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -14,13 +14,13 @@ from sqlmodel import SQLModel
 
 from app.domain import Cause, ItemKey, Kind, batches
 from app.stores import owed, tables
-from app.stores.statements import Statement
+from app.stores.statements import Statement, bound_list
 
 _REPLAYS = SQLModel.metadata.tables[str(tables.Replay.__tablename__)]
 _LETTERS = SQLModel.metadata.tables[str(tables.DeadLetter.__tablename__)]
 _ITEMS = SQLModel.metadata.tables[str(tables.ReplayItem.__tablename__)]
 
-STATES = ("waiting", "sending", "sent", "done", "failed", "left")
+STATES = ("waiting", "sending", "sent", "done", "failed", "left", "skipped")
 
 
 class Member(NamedTuple):
@@ -123,17 +123,22 @@ def end(conn: Connection, id: int, status: str, reason: str | None, now: datetim
 
 
 _NEWEST = Statement("SELECT coalesce(max(id), 0) FROM settlements")
-_NEXT = Statement(
-    """
+_NEXT_SQL = """
     SELECT id, connection, kind, external_id, letter_id FROM replay_items
-    WHERE replay_id = :id AND state = 'waiting' ORDER BY id LIMIT :count
-    """
-)
-_MARK = Statement(
-    """
+    WHERE replay_id = :id AND state = 'waiting' AND {not_paused} ORDER BY id LIMIT :count
+"""
+_MARK_SQL = """
     UPDATE replay_items SET state = 'sent', mark = :mark, sent_at = :now
-    WHERE replay_id = :id AND letter_id = 0 AND id BETWEEN :first AND :last AND state = 'waiting'
-    """
+    WHERE replay_id = :id AND letter_id = 0 AND id BETWEEN :first AND :last AND state = 'waiting' AND {not_paused}
+"""
+_NOT_PAUSED = "connection NOT IN (SELECT value FROM json_each(:paused))"
+_NOT_PAUSED_POSTGRESQL = "connection <> ALL(:paused::text[])"
+_NEXT, _MARK = (
+    Statement(
+        sql.format(not_paused=_NOT_PAUSED),
+        postgresql=sql.format(not_paused=_NOT_PAUSED_POSTGRESQL),
+    )
+    for sql in (_NEXT_SQL, _MARK_SQL)
 )
 _REPLAYED = Statement(
     """
@@ -146,12 +151,16 @@ _REPLAYED = Statement(
 )
 
 
-def send(conn: Connection, id: int, count: int, now: datetime) -> tuple[list[ItemKey], Member | None]:
+def send(
+    conn: Connection, id: int, count: int, now: datetime, paused: Collection[str] = ()
+) -> tuple[list[ItemKey], Member | None]:
     """Owe the next items again, in one transaction with their letters' mark; returns them, to be woken.
 
-    They end before the first member that is about no item; if that is the very next one it is returned instead.
+    Items of ``paused`` connections wait. The others end before the first member that is about no item; if that is the
+    very next one it is returned instead.
     """
-    ready = _NEXT.run(conn, {"id": id, "count": count})
+    without = bound_list(conn, sorted(paused))
+    ready = _NEXT.run(conn, {"id": id, "count": count, "paused": without})
     items = []
     for row in ready:
         if row[4]:
@@ -162,7 +171,7 @@ def send(conn: Connection, id: int, count: int, now: datetime) -> tuple[list[Ite
     ((mark,),) = _NEWEST.run(conn, {})
     keys = [ItemKey(connection, Kind(kind), external_id) for _, connection, kind, external_id, _ in items]
     told = {"id": id, "first": items[0][0], "last": items[-1][0], "now": now, "mark": mark}
-    _MARK.run(conn, told)
+    _MARK.run(conn, {**told, "paused": without})
     _REPLAYED.run(conn, told)
     owed.revive_all(conn, keys, Cause.REPLAY, now)
     return keys, None

@@ -10,32 +10,42 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
-from app.domain import RECORDS, Kind, Record
+from app.domain import RECORDS, BadRecord, Kind, Page, Record
 from app.stores.spool import row_type
 from app.stores.statements import Statement
 
 _PUT = Statement(
     """
-    INSERT INTO run_pages (run_id, number, records) VALUES (:run_id, :number, :records)
-    ON CONFLICT (run_id, number) DO UPDATE SET records = excluded.records
+    INSERT INTO run_pages (run_id, number, records, failed) VALUES (:run_id, :number, :records, :failed)
+    ON CONFLICT (run_id, number) DO UPDATE SET records = excluded.records, failed = excluded.failed
     """
 )
-_OF = Statement("SELECT records FROM run_pages WHERE run_id = :run_id AND number < :count ORDER BY number")
+_OF = Statement("SELECT records, failed FROM run_pages WHERE run_id = :run_id AND number < :count ORDER BY number")
 _DROP = Statement("DELETE FROM run_pages WHERE run_id = :run_id")
 _pack = msgspec.msgpack.Encoder().encode
+_failed = msgspec.json.Decoder(list[BadRecord])
 
 
-def put(conn: Connection, run_id: int, number: int, records: Sequence[Record]) -> None:
-    """Keep the page of this number, counted from 0."""
-    packed = zlib.compress(_pack([msgspec.structs.astuple(record) for record in records]), 1)
-    _PUT.run(conn, {"run_id": run_id, "number": number, "records": packed})
+def put(
+    conn: Connection, run_id: int, number: int, records: Sequence[Record], failed: Sequence[BadRecord] = ()
+) -> bool:
+    """Keep the page of this number, counted from 0: its records, and those that could not be read. ``False`` when a
+    record of it has a value that cannot be kept."""
+    try:
+        packed = zlib.compress(_pack([msgspec.structs.astuple(record) for record in records]), 1)
+        unread = msgspec.json.encode(failed).decode()
+    except (OverflowError, UnicodeError, TypeError):
+        return False
+    _PUT.run(conn, {"run_id": run_id, "number": number, "records": packed, "failed": unread})
+    return True
 
 
-def of(conn: Connection, run_id: int, kind: Kind, count: int) -> Iterator[list[Record]]:
+def of(conn: Connection, run_id: int, kind: Kind, count: int) -> Iterator[Page]:
     """The first ``count`` pages, in order."""
     make: Any = RECORDS[kind]
-    for (packed,) in _OF.run(conn, {"run_id": run_id, "count": count}):
-        yield [make(*fields) for fields in _decoder(kind).decode(zlib.decompress(packed))]
+    for packed, unread in _OF.run(conn, {"run_id": run_id, "count": count}):
+        records = [make(*fields) for fields in _decoder(kind).decode(zlib.decompress(packed))]
+        yield Page(records=records, failed=_failed.decode(unread))
 
 
 def drop(conn: Connection, run_id: int) -> None:

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
+import psycopg
 from sqlalchemy import Connection, func, select
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import SQLModel
 
 from app.domain import Kind, Options, Strategy
 from app.stores import tables
 from app.stores.drift import DRY_RUN
+from app.stores.owed import NEVER
 from app.stores.statements import Statement
 
 _RUNS = SQLModel.metadata.tables[str(tables.Run.__tablename__)]
 _JSON = ("counts", "options", "progress", "checkpoint")
 NO_OPTIONS = Options()
+
+CLASHES: tuple[type[Exception], ...] = (IntegrityError, psycopg.IntegrityError, sqlite3.IntegrityError)
+"""What the database raises at the second of two runs of a connection that become active at once."""
 
 _OPEN = Statement(
     """
@@ -81,7 +88,8 @@ def _inherit(conn: Connection, run_id: int, asked: Mapping[str, Any]) -> None:
 _START = Statement(
     """
     UPDATE runs SET status = 'running', token = :token, lease_until = :until, hinted_at = NULL,
-           started_at = coalesce(started_at, :now), kills = kills + CASE WHEN status = 'running' THEN 1 ELSE 0 END
+           started_at = coalesce(started_at, :now), kills = kills + CASE
+               WHEN status = 'running' AND lease_until < :since THEN 1 ELSE 0 END
     WHERE id = :id AND (status = 'idle' OR (status = 'running' AND lease_until <= :now))
     RETURNING id
     """
@@ -125,13 +133,21 @@ _STUCK = Statement(
 _REASON = Statement("UPDATE runs SET reason = :reason WHERE id = :id")
 
 
-def start(conn: Connection, run_id: int, token: str, lease: float, now: datetime) -> dict[str, Any] | None:
+def start(
+    conn: Connection,
+    run_id: int,
+    token: str,
+    lease: float,
+    now: datetime,
+    blameless: datetime = NEVER,
+) -> dict[str, Any] | None:
     """Lease an idle run for ``lease`` seconds, or take over one whose lease expired (a ``kill``).
 
+    A lease that ran out since ``blameless``, when the database could not be reached to renew it, is no kill.
     Returns the run, or ``None`` when it is over or somebody else's.
     """
     leased = {"id": run_id, "token": token, "until": now + timedelta(seconds=lease), "now": now}
-    return get(conn, run_id) if _START.run(conn, leased) else None
+    return get(conn, run_id) if _START.run(conn, {**leased, "since": blameless}) else None
 
 
 def heartbeat(conn: Connection, run_id: int, token: str, until: datetime) -> bool:
@@ -171,7 +187,7 @@ def give_reason(conn: Connection, run_id: int, reason: str) -> None:
 
 def resume(conn: Connection, run_id: int) -> bool:
     """Make a failed or cancelled run idle again, to go on where it stopped; ``False`` when it is neither, or another
-    run of the connection is active. Of two that race for it the database refuses one (``IntegrityError``)."""
+    run of the connection is active. Of two that race for it the database refuses one (``CLASHES``)."""
     return _RESUME.count(conn, {"id": run_id}) == 1
 
 
@@ -233,8 +249,9 @@ def last_success(conn: Connection, connection: str) -> dict[Kind, datetime]:
     """When each kind was last read by a run that completed (of the latest 500)."""
     last: dict[Kind, datetime] = {}
     for run in _completed(conn, connection):
-        for kind in run["counts"]:
-            last.setdefault(Kind(kind), run["finished_at"])
+        for kind, counts in run["counts"].items():
+            if not counts.get("forbidden") and not counts.get("error"):
+                last.setdefault(Kind(kind), run["finished_at"])
     return last
 
 

@@ -11,11 +11,18 @@ from app.domain import Kind
 from app.stores.columns import moment_from
 from app.stores.statements import Statement
 
-_ROW = Statement("SELECT value, pulled_at FROM watermarks WHERE connection = :connection AND kind = :kind")
+_ROW = Statement("SELECT value, pulled_at, failed_at FROM watermarks WHERE connection = :connection AND kind = :kind")
 _PUT = Statement(
     """
     INSERT INTO watermarks (connection, kind, value, pulled_at) VALUES (:connection, :kind, :value, :now)
     ON CONFLICT (connection, kind) DO UPDATE SET value = excluded.value, pulled_at = excluded.pulled_at
+    """
+)
+
+_FAIL = Statement(
+    """
+    INSERT INTO watermarks (connection, kind, failed_at) VALUES (:connection, :kind, :now)
+    ON CONFLICT (connection, kind) DO UPDATE SET failed_at = excluded.failed_at
     """
 )
 
@@ -35,6 +42,18 @@ def pulled_at(conn: Connection, connection: str, kind: Kind) -> datetime | None:
 def put(conn: Connection, connection: str, kind: Kind, value: str, now: datetime) -> None:
     """Move the watermark; to be done in the transaction that applies the last page."""
     _PUT.run(conn, {"connection": connection, "kind": kind.value, "value": value, "now": now})
+
+
+def fail(conn: Connection, connection: str, kind: Kind, now: datetime) -> None:
+    """Note that a pull failed that its source could not answer; how far the kind is read stays."""
+    _FAIL.run(conn, {"connection": connection, "kind": kind.value, "now": now})
+
+
+def looked_at(conn: Connection, connection: str, kind: Kind) -> datetime | None:
+    """When a pull last ended, well or not. What was owed before is not waiting for another one."""
+    row = _row(conn, connection, kind)
+    ends = [moment_from(row[1]), moment_from(row[2])] if row else []
+    return max((end for end in ends if end is not None), default=None)
 
 
 def _row(conn: Connection, connection: str, kind: Kind) -> Any:

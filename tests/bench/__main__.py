@@ -9,7 +9,7 @@ import sys
 WITHOUT_CHOICE = ("receiver", "letters")
 """Benches that always measure both databases."""
 
-BENCHES = ("receiver", "reconcile", "latency", "drain", "storm", "questions", "letters")
+BENCHES = ("receiver", "reconcile", "latency", "drain", "storm", "questions", "letters", "recovery")
 
 
 def main() -> None:

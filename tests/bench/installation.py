@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -72,21 +72,23 @@ class Installation:
         with self.database.read() as conn:
             return [tuple(row) for row in conn.execute(text(query), bound)]
 
-    def await_settled(self, seconds: float) -> None:
-        """Wait until nothing is owed; raises ``TimeoutError``."""
+    def await_settled(self, seconds: float, connection: str = "%") -> None:
+        """Wait until nothing of a connection is owed, or nothing at all; raises ``TimeoutError``."""
         deadline = time.monotonic() + seconds
-        while (waiting := self.rows("SELECT count(*) FROM owed_items")[0][0]) > 0:
+        owed = "SELECT count(*) FROM owed_items WHERE connection LIKE :connection"
+        while (waiting := self.rows(owed, connection=connection)[0][0]) > 0:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{waiting} items are owed still after {seconds:g} s")
             time.sleep(0.25)
 
 
 @contextmanager
-def installed(kind: str) -> Iterator[Installation]:
-    """A database of this kind, Valkey and the vendor, started; all gone afterwards."""
+def installed(kind: str, made: str | None = None) -> Iterator[Installation]:
+    """A database of this kind (or the one ``made`` already, by its URL), Valkey and the vendor, started; all gone
+    afterwards."""
     with (
         servers.scratch() as folder,
-        servers.database_url(kind, folder) as url,
+        nullcontext(made) if made else servers.database_url(kind, folder) as url,
         servers.valkey_url(folder) as queue,
         ExitStack() as processes,
     ):

@@ -36,6 +36,7 @@ WARM_SECONDS = 4
 IN_FLIGHT = 64
 FLOOR_ROUNDS = 300
 SETTLED_WITHIN = 150  # seconds: a hiccup that gathers 60 products counts as a storm, which puts them off for a minute
+FINALE = "finale"
 DRAMATIQ_DEFAULTS = ("tests.bench.latency", "--default-worker")
 
 
@@ -75,9 +76,9 @@ def _bench(kind: str, rate: float, seconds: float) -> None:
     with installed(kind) as place:
         place.web()
         with place.workers():
-            ours = _measure(place, "A", rate, seconds)
+            ours = measure(place, "A", rate, seconds)
         with place.workers(*DRAMATIQ_DEFAULTS):
-            defaults = _measure(place, "B", rate, seconds)
+            defaults = measure(place, "B", rate, seconds)
         floor, commits = _floor(place)
     print(f"\n{kind}, load average {os.getloadavg()[0]:.1f}")
     print(f"{'':44}{'p50':>7}{'p90':>7}{'p99':>7}{'max':>7}{'x floor':>9}{'calls':>7}")
@@ -86,42 +87,43 @@ def _bench(kind: str, rate: float, seconds: float) -> None:
     _line("Tallyhook, from receipt to the row", ours.received, floor, ours.calls)
     _line("with Dramatiq's worker defaults, from our 202", defaults.answered, floor, defaults.calls)
     print(
-        f"not in ours: the commit itself, {_at(commits, 0.5):.1f} ms (p99 {_at(commits, 0.99):.1f}) when measured alone"
+        f"not in ours: the commit itself, {at(commits, 0.5):.1f} ms (p99 {at(commits, 0.99):.1f}) when measured alone"
     )
     sys.stdout.flush()
 
 
 def _line(name: str, waits: Sequence[float], floor: Sequence[float], calls: float) -> None:
-    shares = "".join(f"{_at(waits, share):7.1f}" for share in (0.5, 0.9, 0.99, 1.0))
+    shares = "".join(f"{at(waits, share):7.1f}" for share in (0.5, 0.9, 0.99, 1.0))
     print(f"{name:44}{shares}{median(waits) / median(floor):9.2f}{calls:7.2f}")
 
 
-def _at(waits: Sequence[float], share: float) -> float:
+def at(waits: Sequence[float], share: float) -> float:
+    """The value below which this share of them lies."""
     return sorted(waits)[min(len(waits) - 1, int(len(waits) * share))]
 
 
 # --- ours ---
 
 
-def _measure(place: Installation, label: str, rate: float, seconds: float) -> Waits:
-    """Warm up, send, wait until all is settled, and only then ask the database."""
+def measure(place: Installation, label: str, rate: float, seconds: float) -> Waits:
+    """Warm up, send at a rate (a second) for some seconds, wait until all is settled, and only then ask the database."""
     warm = [f"{label}w{number}" for number in range(int(rate * WARM_SECONDS))]
     ids = [f"{label}m{number}" for number in range(int(rate * seconds))]
-    _seed(place, [*warm, *ids])
+    seed(place, [*warm, *ids])
     _send(place, warm, rate)
-    place.await_settled(SETTLED_WITHIN)
+    place.await_settled(SETTLED_WITHIN, FINALE)
     calls = place.calls()
     answered = _send(place, ids, rate)
-    place.await_settled(SETTLED_WITHIN)
+    place.await_settled(SETTLED_WITHIN, FINALE)
     return _waits(place, f"{label}m", answered, (place.calls() - calls) / len(ids))
 
 
-def _seed(place: Installation, ids: Sequence[str]) -> None:
+def seed(place: Installation, ids: Sequence[str]) -> None:
     """Hold the products already, so that a notice's SKU leads to a record at once; they were read yesterday."""
     long_ago = datetime.now(UTC) - timedelta(days=1)
     with place.database.begin() as conn:
-        watermarks.put(conn, "finale", Kind.PRODUCT, long_ago.strftime("%Y-%m-%dT%H:%M:%S"), long_ago)
-        catalog.apply(conn, "finale", [Listing(id_, sku=f"SKU-{id_}") for id_ in ids], read_at=long_ago, now=long_ago)
+        watermarks.put(conn, FINALE, Kind.PRODUCT, long_ago.strftime("%Y-%m-%dT%H:%M:%S"), long_ago)
+        catalog.apply(conn, FINALE, [Listing(id_, sku=f"SKU-{id_}") for id_ in ids], read_at=long_ago, now=long_ago)
 
 
 def _send(place: Installation, ids: Sequence[str], rate: float) -> dict[str, float]:
@@ -143,7 +145,7 @@ async def _poisson(port: int, ids: Sequence[str], rate: float) -> dict[str, floa
     async def one(id_: str, due: float) -> None:
         await asyncio.sleep(due - time.perf_counter())
         reader, writer = await free.get()
-        writer.write(_notice(id_))
+        writer.write(notice(id_))
         head = await reader.readuntil(b"\r\n\r\n")
         answered[id_] = time.time()
         free.put_nowait((reader, writer))
@@ -166,7 +168,8 @@ def _arrivals(rate: float) -> Iterator[float]:
         yield due
 
 
-def _notice(id_: str) -> bytes:
+def notice(id_: str) -> bytes:
+    """A delivery about a product that was seeded."""
     body = msgspec.json.encode({"event": "product.updated", "data": {"productId": f"SKU-{id_}"}})
     headers = {"content-type": "application/json", "authorization": f"Bearer {BEARER}", "webhook-id": id_}
     return request("/webhooks/finale", body, headers)

@@ -17,7 +17,7 @@ from pathlib import Path
 import psycopg
 import redis
 
-from app.cli.embedded import valkey_binary
+from app.local.embedded import valkey_binary
 
 
 @contextlib.contextmanager

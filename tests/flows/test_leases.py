@@ -1,128 +1,230 @@
-"""Leases: slow work is not taken twice, whatever happens to one renewal."""
+"""Leases: slow work is not taken twice, and what a process cannot go on with it gives back."""
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import closing
-from datetime import UTC, datetime
+from contextlib import contextmanager
+from datetime import datetime, timedelta
 
-import psycopg
 import pytest
 from sqlalchemy import Connection
-from sqlalchemy.exc import OperationalError
+from sqlmodel import SQLModel
 
-from app.domain import Cause, Change, ItemKey, Kind
-from app.flows.leases import LeaseKeeper
-from app.stores import owed
+from app.domain import Cause, Change, ItemKey, Kind, Options, Strategy
+from app.errors import DatabaseFault
+from app.flows.leases import LEASE, LeaseKeeper
+from app.stores import owed, runs
 from app.stores.engine import Database
-from tests.fakes import SHOP
-
-SOON = 10.0  # seconds a test waits for what takes milliseconds
-
-
-class Renewal:
-    """Counts its calls, and fails as often as it is told."""
-
-    def __init__(self, *failures: Exception) -> None:
-        self._failures = list(failures)
-        self._called = threading.Condition()
-        self.calls = 0
-
-    def __call__(self, conn: Connection, until: datetime) -> None:
-        with self._called:
-            self.calls += 1
-            self._called.notify_all()
-        if self._failures:
-            raise self._failures.pop(0)
-
-    def comes(self, calls: int) -> bool:
-        with self._called:
-            return self._called.wait_for(lambda: self.calls >= calls, SOON)
+from app.stores.owed import Claim
+from tests.fakes import SHOP, Clock
 
 
 @pytest.fixture
-def keeper(database: Database) -> Iterator[LeaseKeeper]:
-    with closing(_Stopping(database)) as kept:
-        yield kept.keeper
+def clock() -> Clock:
+    return Clock()
 
 
-class _Stopping:
-    def __init__(self, database: Database) -> None:
-        self.keeper = LeaseKeeper(database, every=0.005)
-
-    def close(self) -> None:
-        self.keeper.stop()
-
-
-def test_a_lease_is_renewed_while_its_work_lasts(keeper: LeaseKeeper) -> None:
-    renewal = Renewal()
-    with keeper.hold(renewal):
-        assert renewal.comes(3)
+@pytest.fixture
+def keeper(database: Database, clock: Clock) -> Iterator[LeaseKeeper]:
+    keeper = LeaseKeeper(database, clock)
+    yield keeper
+    keeper.stop()
 
 
-def test_a_lease_is_not_renewed_after_its_work(keeper: LeaseKeeper) -> None:
-    ended, other = Renewal(), Renewal()
-    with keeper.hold(ended):
-        assert ended.comes(1)
-    with keeper.hold(other):
-        assert other.comes(2)
-        calls = ended.calls
-        assert other.comes(4)
-    assert ended.calls == calls
+def key(item: str, kind: Kind = Kind.PRODUCT) -> ItemKey:
+    return ItemKey(SHOP, kind, item)
 
 
-def test_leases_are_held_side_by_side(keeper: LeaseKeeper) -> None:
-    one, other = Renewal(), Renewal()
-    with keeper.hold(one), keeper.hold(other):
-        assert one.comes(2)
-        assert other.comes(2)
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        OperationalError("", {}, Exception("gone")),
-        sqlite3.OperationalError("database is locked"),
-        psycopg.OperationalError("server closed the connection"),
-        psycopg.errors.DeadlockDetected("deadlock"),
-    ],
-    ids=lambda error: f"{type(error).__module__}.{type(error).__name__}",
-)
-def test_a_renewal_that_failed_is_tried_again(keeper: LeaseKeeper, error: Exception) -> None:
-    renewal = Renewal(error)
-    with keeper.hold(renewal):
-        assert renewal.comes(2)
-
-
-def test_one_failing_renewal_stops_no_other(keeper: LeaseKeeper) -> None:
-    failing, healthy = Renewal(*[sqlite3.OperationalError("locked")] * 1000), Renewal()
-    with keeper.hold(failing), keeper.hold(healthy):
-        assert healthy.comes(3)
-
-
-def test_renewals_do_not_hold_each_others_locks(keeper: LeaseKeeper, database: Database) -> None:
-    """A transaction over several claims would lock rows in no order, and so deadlock with a receiver's commit."""
-    claimed_at = datetime(2026, 6, 1, tzinfo=UTC)
+def claim(database: Database, clock: Clock, *items: str, kind: Kind = Kind.PRODUCT) -> list[Claim]:
     with database.begin() as conn:
-        owed.remember(conn, SHOP, [Change(Kind.PRODUCT, "A")], Cause.WEBHOOK, claimed_at)
-        claims = owed.claim(conn, ItemKey(SHOP, Kind.PRODUCT, "A"), more=0, lease=15, now=claimed_at)
-    seen: list[object] = []
-    looked = threading.Event()
-
-    def look(conn: Connection, until: datetime) -> None:
-        with database.read() as other:
-            seen.append(other.exec_driver_sql("SELECT lease_until FROM owed_items").scalar())
-        if len(seen) == 2:
-            looked.set()
-
-    before = _lease(database)
-    with keeper.hold(lambda conn, until: owed.extend(conn, claims, until=until)), keeper.hold(look):
-        assert looked.wait(SOON)
-    assert seen[0] != before, "the first renewal was committed before the second began"
+        owed.remember(conn, SHOP, [Change(kind, item) for item in items], Cause.WEBHOOK, clock())
+        return [one for item in items for one in owed.claim(conn, key(item, kind), more=0, lease=LEASE, now=clock())]
 
 
-def _lease(database: Database) -> object:
+def leased_until(database: Database) -> dict[str, datetime | None]:
     with database.read() as conn:
-        return conn.exec_driver_sql("SELECT lease_until FROM owed_items").scalar()
+        table = SQLModel.metadata.tables["owed_items"]
+        return {row.external_id: row.lease_until for row in conn.execute(table.select())}
+
+
+def run_of(database: Database, clock: Clock) -> tuple[int, str]:
+    with database.begin() as conn:
+        run_id = runs.open_run(
+            conn,
+            connection=SHOP,
+            strategy=Strategy.FULL,
+            cause="person",
+            slot=None,
+            now=clock(),
+            options=Options(),
+        )
+        assert run_id is not None
+        assert runs.start(conn, run_id, "token", LEASE, clock())
+    return run_id, "token"
+
+
+def run_row(database: Database, run_id: int) -> dict[str, object]:
+    with database.read() as conn:
+        return runs.get(conn, run_id) or {}
+
+
+# --- renewing ---
+
+
+def test_held_leases_are_renewed(database: Database, clock: Clock, keeper: LeaseKeeper) -> None:
+    claims = claim(database, clock, "A", "B")
+    clock.pass_(10)
+    with keeper.hold_claims(claims):
+        keeper.round()
+    assert set(leased_until(database).values()) == {clock() + timedelta(seconds=LEASE)}
+
+
+def test_leases_of_several_kinds_are_renewed(database: Database, clock: Clock, keeper: LeaseKeeper) -> None:
+    claims = claim(database, clock, "A") + claim(database, clock, "S", kind=Kind.STOCK)
+    clock.pass_(10)
+    with keeper.hold_claims(claims):
+        keeper.round()
+    assert set(leased_until(database).values()) == {clock() + timedelta(seconds=LEASE)}
+
+
+def test_a_lease_is_not_renewed_after_its_work(database: Database, clock: Clock, keeper: LeaseKeeper) -> None:
+    claims = claim(database, clock, "A")
+    before = leased_until(database)
+    with keeper.hold_claims(claims):
+        pass
+    clock.pass_(10)
+    keeper.round()
+    assert leased_until(database) == before
+
+
+def test_a_lease_that_somebody_took_over_is_not_renewed(
+    database: Database, clock: Clock, keeper: LeaseKeeper
+) -> None:
+    lost = claim(database, clock, "A")
+    clock.pass_(LEASE + 1)
+    claim(database, clock, "A")
+    before = leased_until(database)
+    clock.pass_(1)
+    with keeper.hold_claims(lost):
+        keeper.round()
+    assert leased_until(database) == before
+
+
+def test_a_held_run_is_renewed(database: Database, clock: Clock, keeper: LeaseKeeper) -> None:
+    run_id, token = run_of(database, clock)
+    clock.pass_(10)
+    with keeper.hold_run(run_id, token):
+        keeper.round()
+    assert run_row(database, run_id)["lease_until"] == clock() + timedelta(seconds=LEASE)
+
+
+def test_the_thread_renews_by_itself(database: Database, clock: Clock) -> None:
+    watched = _Watched(database)
+    keeper = LeaseKeeper(watched, clock, every=0.001)  # type: ignore[arg-type]
+    with keeper.hold_claims(claim(database, clock, "A")):
+        assert watched.third.wait(30)
+    keeper.stop()
+
+
+# --- giving back ---
+
+
+def test_what_is_given_back_can_be_claimed_at_once(database: Database, clock: Clock, keeper: LeaseKeeper) -> None:
+    keeper.give_back_claims(claim(database, clock, "A"))
+    assert claim(database, clock, "A")
+
+
+def test_giving_back_counts_no_kill(database: Database, clock: Clock, keeper: LeaseKeeper) -> None:
+    keeper.give_back_claims(claim(database, clock, "A"))
+    clock.pass_(LEASE + 1)
+    (again,) = claim(database, clock, "A")
+    assert again.kills == 0
+
+
+def test_a_process_that_stops_gives_back_what_it_still_holds(database: Database, clock: Clock) -> None:
+    keeper = LeaseKeeper(database, clock)
+    with keeper.hold_claims(claim(database, clock, "A")):
+        keeper.stop()
+    assert leased_until(database) == {"A": None}
+
+
+def test_a_process_that_stops_gives_its_run_back(database: Database, clock: Clock) -> None:
+    keeper = LeaseKeeper(database, clock)
+    run_id, token = run_of(database, clock)
+    with keeper.hold_run(run_id, token):
+        keeper.stop()
+    row = run_row(database, run_id)
+    assert (row["status"], row["kills"]) == ("idle", 0)
+
+
+def test_what_the_database_did_not_take_back_is_given_back_later(database: Database, clock: Clock) -> None:
+    keeper = LeaseKeeper(_Failing(database, times=1), clock)  # type: ignore[arg-type]
+    keeper.give_back_claims(claim(database, clock, "A"))
+    assert leased_until(database)["A"] is not None
+    keeper.round()
+    assert leased_until(database)["A"] is None
+    keeper.stop()
+
+
+def test_a_renewal_that_failed_stops_no_other(database: Database, clock: Clock) -> None:
+    run_id, token = run_of(database, clock)
+    keeper = LeaseKeeper(_Failing(database, times=1), clock)  # type: ignore[arg-type]
+    clock.pass_(10)
+    with keeper.hold_claims(claim(database, clock, "A")), keeper.hold_run(run_id, token):
+        keeper.round()
+    assert run_row(database, run_id)["lease_until"] == clock() + timedelta(seconds=LEASE)
+    keeper.stop()
+
+
+# --- whose fault a lost lease is ---
+
+
+def test_a_lease_that_ran_out_while_the_database_was_away_is_no_kill(database: Database, clock: Clock) -> None:
+    away_since = clock()
+    claim(database, clock, "A")
+    clock.pass_(60)
+    with database.begin() as conn:
+        (again,) = owed.claim(conn, key("A"), more=0, lease=LEASE, now=clock(), blameless=away_since)
+    assert again.kills == 0
+
+
+def test_a_lease_that_ran_out_before_the_database_went_away_is_a_kill(database: Database, clock: Clock) -> None:
+    claim(database, clock, "A")
+    clock.pass_(60)
+    with database.begin() as conn:
+        (again,) = owed.claim(conn, key("A"), more=0, lease=LEASE, now=clock(), blameless=clock())
+    assert again.kills == 1
+
+
+class _Watched:
+    """A database that tells when its third transaction ended."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._left = 3
+        self.third = threading.Event()
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        with self._database.begin() as conn:
+            yield conn
+        self._left -= 1
+        if self._left == 0:
+            self.third.set()
+
+
+class _Failing:
+    """A database that is away for so many transactions."""
+
+    def __init__(self, database: Database, times: int) -> None:
+        self._database = database
+        self._left = times
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        if self._left:
+            self._left -= 1
+            raise DatabaseFault("the server is restarting")
+        with self._database.begin() as conn:
+            yield conn

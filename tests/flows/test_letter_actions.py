@@ -154,6 +154,15 @@ def test_edited_arguments_name_another_item_and_the_original_is_kept(world: Worl
     )
 
 
+def test_a_letter_that_is_edited_to_be_about_an_item_has_the_cause_that_others_of_its_connection_have(
+    world: World,
+) -> None:
+    odd = die_without_item(world, "sync_item", ["shop", "produkt", "A"])
+    edit_args(world.deps, odd, ["shop", "product", "A"], "misspelt")
+    other = die(world, "B", LookupError("no actor sync_item"))
+    assert letter(world, odd)["fingerprint"] == letter(world, other)["fingerprint"]
+
+
 @pytest.mark.parametrize(
     ("args", "right"),
     [

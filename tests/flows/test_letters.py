@@ -116,6 +116,15 @@ def test_letters_of_one_cause_are_one_group(world: World) -> None:
     assert [groups[0][name] for name in ("error_type", "letters", "items")] == ["RateLimited", 2, 2]
 
 
+def test_the_same_error_in_two_connections_is_two_groups_that_name_them(database: Database) -> None:
+    world = World(database)
+    for connection in (SHOP, "till"):
+        for item in ("A", "B"):
+            die(world, item, RateLimited("GET /x: 429 slow down"), connection=connection)
+    rows = letters.groups(world.deps, "", "cause")["rows"]
+    assert {(row["connection"], row["letters"]) for row in rows} == {(SHOP, 2), ("till", 2)}
+
+
 def test_letters_of_one_item_are_one_group(world: World) -> None:
     die(world, "A", Unmappable("again"))
     groups = letters.groups(world.deps, "kind:product", "item")["rows"]

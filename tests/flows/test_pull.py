@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
+import msgspec
 import pytest
 
-from app.domain import WHOLE, Cause, Change, ItemKey, Kind
-from app.errors import Unavailable
+from app.domain import WHOLE, BadRecord, Cause, Change, ItemKey, Kind, Page, Ref
+from app.errors import BadAnswer, DatabaseFault, Forbidden, Refused, Unavailable, Unmappable
+from app.flows.bury import bury
 from app.flows.leases import LeaseKeeper
 from app.flows.sweep import sweep
 from app.flows.sync_item import sync_item
-from app.stores import catalog, holds, owed, watermarks
+from app.stores import catalog, failed_items, holds, owed, watermarks
 from app.stores.engine import Database
 from tests.fakes import SHOP, FakeSource, World, count, listing
 
@@ -237,3 +241,193 @@ def test_items_whose_pull_was_held_are_fetched_one_by_one(database: Database) ->
             sync_item(world.deps, LeaseKeeper(database), key)
         world.clock.pass_(10)
     assert owed_now(world) == 0
+
+
+# --- records that cannot be read or stored ---
+
+
+class Showing(FakeSource):
+    """A shop whose lists show ``bad`` records and raise ``list_error``."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.bad: list[BadRecord] = []
+        self.list_error: Exception | None = None
+
+    def delta(self, kind: Kind, since: str | None) -> Iterator[Page]:
+        for number, page in enumerate(super().delta(kind, since)):
+            if self.list_error is not None:
+                raise self.list_error
+            yield msgspec.structs.replace(page, failed=self.bad if number == 0 else ())
+
+
+BAD = BadRecord(PRODUCT, "BAD", "product BAD: price is 'x'; a number was expected")
+
+
+@pytest.fixture
+def showing(database: Database) -> World:
+    """A shop of one product that was read before."""
+    world = World(database, Showing(storm=10))
+    world.source.put(listing("A", version=5))
+    pull(world)
+    world.clock.pass_(100)
+    return world
+
+
+def source(world: World) -> Showing:
+    assert isinstance(world.source, Showing)
+    return world.source
+
+
+def failing(world: World) -> list[tuple[str, str, int | None]]:
+    with world.database.read() as conn:
+        found = failed_items.page(conn, SHOP)
+    return [(item["external_id"], item["error"], item["run_id"]) for item in found]
+
+
+def test_a_record_that_a_poll_cannot_read_is_a_failed_item_without_a_run(showing: World) -> None:
+    source(showing).bad = [BAD]
+    pull(showing)
+    assert failing(showing) == [("BAD", BAD.error, None)]
+
+
+def test_the_neighbours_of_an_unreadable_record_arrive_and_the_watermark_moves(showing: World) -> None:
+    source(showing).bad = [BAD]
+    showing.source.put(listing("B", version=9))
+    pull(showing)
+    assert (live(showing), mark(showing)) == (2, "9000000")
+
+
+def test_an_unreadable_record_polled_twice_is_one_failed_item(showing: World) -> None:
+    source(showing).bad = [BAD]
+    pull(showing)
+    pull(showing)
+    assert len(failing(showing)) == 1
+
+
+def test_an_owed_item_that_a_poll_cannot_read_stays_owed(showing: World) -> None:
+    source(showing).bad = [BAD]
+    owe(showing, "BAD")
+    pull(showing)
+    assert owed_now(showing) == 1
+
+
+def test_a_first_load_settles_nothing_that_it_could_not_read(database: Database) -> None:
+    world = World(database, Showing(storm=10))
+    world.source.put(listing("A"))
+    source(world).bad = [BAD]
+    owe(world, "BAD")
+    pull(world)
+    assert (owed_now(world), live(world), [id for id, _, _ in failing(world)]) == (1, 1, ["BAD"])
+
+
+def test_a_record_that_a_poll_reads_well_again_heals(showing: World) -> None:
+    source(showing).bad = [BAD]
+    pull(showing)
+    source(showing).bad = []
+    showing.source.put(listing("BAD", version=9))
+    pull(showing)
+    assert failing(showing) == []
+
+
+@pytest.mark.parametrize("price", [2**63, 10**20])
+def test_a_record_that_a_poll_cannot_store_harms_only_itself(showing: World, price: int) -> None:
+    showing.source.put(listing("B", version=9, price_minor=price), listing("C", version=9), listing("D", version=9))
+    pull(showing)
+    assert (live(showing), mark(showing), [id for id, _, _ in failing(showing)]) == (3, "9000000", ["B"])
+
+
+def test_what_a_tombstone_kept_out_is_owed_for_a_fresh_look(showing: World) -> None:
+    showing.source.put(listing("A", version=9, name="before the deletion"))
+    began = showing.clock()
+
+    def deleted_meanwhile(kind: Kind, since: str | None) -> Iterator[Page]:
+        showing.clock.pass_(5)
+        with showing.database.begin() as conn:
+            now = showing.clock()
+            catalog.tombstone(conn, SHOP, [Ref(PRODUCT, "A")], read_at=now, now=now)
+        yield from Showing.delta(source(showing), kind, since)
+
+    showing.source.delta = deleted_meanwhile  # type: ignore[method-assign]
+    pull(showing)
+    with showing.database.read() as conn:
+        row = catalog.get(conn, SHOP, PRODUCT, ("A",))
+        is_owed = owed.is_owed(conn, ItemKey(SHOP, PRODUCT, "A"))
+    assert row is not None
+    assert (row["deleted"], is_owed, showing.clock() > began) == (True, True, True)
+
+
+# --- pulls that fail ---
+
+
+@pytest.mark.parametrize(
+    "error",
+    [Unmappable("row 7 of the list is no row"), BadAnswer("no list"), Refused("400")],
+    ids=lambda e: type(e).__name__,
+)
+def test_items_of_a_storm_whose_list_fails_are_fetched_one_by_one(showing: World, error: Exception) -> None:
+    source(showing).list_error = error
+    items = [f"P{n}" for n in range(12)]
+    showing.source.put(*(listing(item, version=9) for item in items))
+    owe(showing, *items)
+    for _ in range(60):
+        showing.queue.woken.clear()
+        sweep(showing.deps)
+        for key in [*showing.queue.woken]:
+            try:
+                sync_item(showing.deps, LeaseKeeper(showing.database), key)
+            except Exception as failure:
+                args = (key.connection, str(key.kind), key.external_id)
+                bury(
+                    showing.deps,
+                    message_id=f"{key} {showing.clock()}",
+                    actor="sync_item",
+                    queue="live",
+                    args=args,
+                    error=failure,
+                )
+        showing.clock.pass_(5)
+    assert live(showing) == 13
+
+
+def test_a_pull_that_fails_for_the_kinds_own_sake_counts_as_a_look_but_not_as_a_pull(showing: World) -> None:
+    before = polled_at(showing)
+    source(showing).list_error = BadAnswer("no list")
+    pull(showing)
+    with showing.database.read() as conn:
+        looked = watermarks.looked_at(conn, SHOP, PRODUCT)
+    assert (polled_at(showing), looked) == (before, showing.clock())
+
+
+def polled_at(world: World) -> datetime | None:
+    with world.database.read() as conn:
+        return watermarks.pulled_at(conn, SHOP, PRODUCT)
+
+
+def claim_of(world: World) -> tuple[int, int]:
+    """Attempts and kills of the kind's owed pull."""
+    with world.database.read() as conn:
+        sql = "SELECT attempts, kills FROM owed_items WHERE external_id = '*'"
+        attempts, kills = conn.exec_driver_sql(sql).one()
+    return attempts, kills
+
+
+def test_a_pull_of_a_connection_that_is_down_counts_no_attempt(showing: World) -> None:
+    showing.source.down = Unavailable("no answer")
+    pull(showing)
+    assert claim_of(showing) == (0, 0)
+
+
+def test_a_pull_of_a_kind_that_may_not_be_read_counts_no_attempt(showing: World) -> None:
+    showing.source.refuses[PRODUCT] = Forbidden("403: ITEMS_READ")
+    pull(showing)
+    assert claim_of(showing) == (0, 0)
+
+
+def test_a_database_fault_in_a_pull_is_no_failure_of_it(showing: World) -> None:
+    source(showing).list_error = DatabaseFault("the connection is lost")
+    with pytest.raises(DatabaseFault):
+        pull(showing)
+    with showing.database.read() as conn:
+        looked = watermarks.looked_at(conn, SHOP, PRODUCT)
+    assert (claim_of(showing), looked) == ((0, 0), polled_at(showing))

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from app.domain import Change, Delivery, Kind
+from app.domain import Change, Delivery, Kind, Verdict
+from app.flows.probes import probe
 from app.flows.receive import Full, Intake
 from app.stores.engine import Database
 from app.stores.inbox import Arrival
@@ -146,3 +147,17 @@ def test_endless_ids_that_begin_alike_are_different(world: World, database: Data
 def test_an_item_with_an_endless_name_fails_no_delivery(world: World) -> None:
     odd = Arrival(SHOP, Delivery("e1", "t", [Change(Kind.PRODUCT, ENDLESS)]), {}, b"{}", world.clock())
     assert commit(world, odd) == [None]
+
+
+@pytest.mark.parametrize(("set_aside", "probed"), [(None, 1), (Verdict.FOREIGN, 0)])
+def test_a_delivery_that_says_our_access_has_ended_has_the_connection_checked(
+    world: World, set_aside: Verdict | None, probed: int
+) -> None:
+    async def work(intake: Intake) -> None:
+        intake.start()
+        told = Delivery("e1", "access.revoked", ignored=set_aside is None, set_aside=set_aside, alarm=True)
+        await intake.offer(Arrival(SHOP, told, {}, b"{}", world.clock()))
+        intake.stop()
+
+    with_intake(world, work)
+    assert probe(world.deps) == probed

@@ -84,7 +84,7 @@ def test_a_replayed_letter_waits_in_line_until_it_is_its_turn(world: World) -> N
 
 def test_letters_of_one_item_are_one_member(world: World) -> None:
     dead(world, 2)
-    die(world, "P0", message_id="a second one")
+    die(world, "P0", Unmappable("name: expected a text"), message_id="a second one")
     told = show_replay(world.deps, replay_letters(world.deps, "", "outage"))
     assert (told["letters"], told["items"]) == (3, 2)
 

@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 
 from app.domain import WHOLE, ItemKey, Kind
-from app.flows.tick import plan, tick
+from app.errors import Forbidden
+from app.flows import connections
+from app.flows.health import judge
+from app.flows.tick import first_load, plan, tick
 from app.rules.jobs import JOBS, Job
-from app.stores import runs, schedules
+from app.stores import runs, schedules, watermarks
 from app.stores.engine import Database
 from tests.asking import request_reconcile
 from tests.fakes import SHOP, FakeSource, ListQueue, World
@@ -263,3 +266,60 @@ def test_a_slot_is_recorded_with_its_work_even_if_the_queue_is_dead(world: World
     with pytest.raises(RuntimeError):
         tick(replace(world.deps, queue=Dead()))
     assert whole_revs(world) == [("product", 1), ("stock", 1)]
+
+
+# --- connections and kinds that are not to be asked ---
+
+
+def test_a_paused_connection_owes_no_polls(world: World) -> None:
+    connections.pause(world.deps, SHOP)
+    world.clock.pass_(FIVE_MINUTES)
+    assert tick(world.deps) == []
+
+
+def test_a_paused_connection_starts_no_runs(world: World) -> None:
+    connections.pause(world.deps, SHOP)
+    world.clock.pass_(DAY)
+    assert tick(world.deps) == []
+    assert scheduled_runs(world) == []
+
+
+def test_what_a_pause_has_kept_waiting_fires_once_after_it(world: World) -> None:
+    connections.pause(world.deps, SHOP)
+    world.clock.pass_(2 * DAY)
+    tick(world.deps)
+    connections.resume(world.deps, SHOP)
+    assert sorted(tick(world.deps)) == sorted([POLL, NIGHT])
+    assert tick(world.deps) == []
+
+
+def test_the_pause_of_one_connection_leaves_another_alone(world: World) -> None:
+    world.deps = replace(world.deps, sources={**world.deps.sources, "elsewhere": world.source})
+    with world.database.begin() as conn:
+        schedules.ensure(conn, "elsewhere", "poll", "*/5 * * * *", "UTC")
+    tick(world.deps)
+    connections.pause(world.deps, SHOP)
+    world.clock.pass_(FIVE_MINUTES)
+    assert tick(world.deps) == [("elsewhere", "poll")]
+
+
+def test_a_poll_leaves_out_a_kind_that_may_not_be_read(world: World) -> None:
+    judge(world.deps, SHOP, Kind.STOCK, Forbidden("403"))
+    world.clock.pass_(FIVE_MINUTES)
+    tick(world.deps)
+    assert world.queue.woken == [ItemKey(SHOP, Kind.PRODUCT, WHOLE)]
+
+
+def test_an_hour_later_a_poll_tries_the_forbidden_kind_again(world: World) -> None:
+    judge(world.deps, SHOP, Kind.STOCK, Forbidden("403"))
+    world.clock.pass_(HOUR)
+    tick(world.deps)
+    assert ItemKey(SHOP, Kind.STOCK, WHOLE) in world.queue.woken
+
+
+def test_a_first_load_leaves_out_a_kind_that_may_not_be_read(world: World) -> None:
+    judge(world.deps, SHOP, Kind.STOCK, Forbidden("403"))
+    with world.database.begin() as conn:
+        watermarks.put(conn, SHOP, Kind.PRODUCT, "7", world.clock())
+    first_load(world.deps)
+    assert world.queue.woken == []

@@ -16,7 +16,7 @@ import pytest
 from app.channels.mail import mail_sender
 from app.domain import Change, Delivery, ItemKey, Kind
 from app.errors import Unavailable, Unmappable
-from app.flows import alerts, unheard
+from app.flows import alerts, connections, unheard
 from app.flows.beat import Pulse
 from app.flows.leases import LeaseKeeper
 from app.flows.sync_item import sync_item
@@ -272,7 +272,7 @@ def test_dead_letters_of_one_cause_are_one_alert(world: World) -> None:
     alerts.watch(world.deps)
     die(world, "W", Unmappable("no"))
     alerts.watch(world.deps)
-    assert titles(world) == ["3 dead letters: Unmappable"]
+    assert titles(world) == [f"{SHOP}: 4 dead letters: Unmappable"]
 
 
 # --- mail ---
@@ -371,3 +371,16 @@ def test_without_mail_alerts_are_rows_only(world: World) -> None:
     die(world, "X", Unmappable("no"))
     alerts.watch(world.deps)
     assert (alerts.tell(world.deps), len(titles(world))) == (0, 1)
+
+
+def test_the_gap_of_a_paused_connection_waits_until_it_is_resumed(world: World) -> None:
+    connections.pause(world.deps, SHOP)
+    down(world, 11_400)
+    unheard.watch(world.deps)
+    waiting = told(world)
+    connections.resume(world.deps, SHOP)
+    unheard.watch(world.deps)
+    assert [waiting, told(world)] == [
+        ["down 3 h 10 min, and still"],
+        ["down 3 h 10 min, missed 2, replayed 0"],
+    ]

@@ -39,6 +39,17 @@ def test_another_place_is_another_cause() -> None:
     assert fingerprint("X", "no", "app/a.py:f") != fingerprint("X", "no", "app/b.py:f")
 
 
+def test_another_connection_is_another_cause() -> None:
+    names = {fingerprint("X", "no", "here", connection) for connection in ("shop", "shop-eu", None)}
+    assert len(names) == 3
+
+
+def test_a_cause_of_one_connection_is_the_same_for_all_its_items() -> None:
+    assert fingerprint("X", "GET /x/1: 401 no", "here", "shop") == fingerprint(
+        "X", "GET /x/2: 401 no", "here", "shop"
+    )
+
+
 @given(st.integers(0, 10**12), st.integers(0, 10**12))
 def test_a_number_never_matters(one: int, other: int) -> None:
     assert fingerprint("X", f"row {one} is odd", "") == fingerprint("X", f"row {other} is odd", "")

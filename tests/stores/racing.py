@@ -15,7 +15,7 @@ def at_once(threads: int, action: Callable[[int], Result]) -> list[Result]:
     start = threading.Barrier(threads)
 
     def run(number: int) -> Result:
-        start.wait(10)
+        start.wait(60)
         return action(number)
 
     with ThreadPoolExecutor(threads) as pool:

@@ -158,8 +158,9 @@ def test_two_processes_of_eight_threads_never_exceed_a_window(database_url: str)
         process.stdin.flush()
     answers = [process.communicate(timeout=60)[0] for process in processes]
     taken = sorted(moment for answer in answers for moment in json.loads(answer))
-    assert len(taken) >= 20
-    assert (_fullest(taken, 0.2), _fullest(taken, 1.0)) == (5, 20)
+    assert len(taken) > 20, "the windows were never full: nothing was tried"
+    assert _fullest(taken, 0.2) <= 5
+    assert _fullest(taken, 1.0) <= 20
 
 
 def _fullest(moments: list[float], seconds: float) -> int:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection
 
 from app.domain import Category, Kind, Listing, Location, Order, Record, StockCount, Vendor, row_hash
+from app.errors import Unmappable
 from app.stores import catalog
 from app.stores.engine import Database
 
@@ -97,7 +98,7 @@ FULL: dict[Kind, Record] = {
     Kind.PRODUCT: Listing(
         "p/1", "i1", "SKU-1", "Tasse “à café”", "line\nbreak \\ \"quoted\" 'single' %s ?", False, "c1", "Kitchen",
         "0400", 1999, -5, "EUR", '[{"price":"19.99"}]', "s1", "S-1", '["x"]', 14, Decimal("0.12345"),
-        Decimal("120000000"), '["r"]', '{"custom":"❄"}', False, 2**62, at(0.25),
+        Decimal("120000000"), '["r"]', '{"custom":"❄"}', False, 1_763_000_000_000_000, at(0.25),
     ),
     Kind.STOCK: StockCount("p1", "l1", "on_hand", Decimal("-3.5"), '["lot"]', False, 7, at(1)),
     Kind.ORDER: Order("o1", "1001", "purchase", "open", "l1", "s1", "2026-11-20", 4_000_000_000, "USD", "[]", "{}"),
@@ -183,3 +184,9 @@ def test_eight_writers_at_once_end_with_the_newest(database: Database) -> None:
         thread.join()
     names = {row(database, Kind.PRODUCT, key)["name"] for key in keys}
     assert (failures, names) == ([], {"v6"})
+
+
+@pytest.mark.parametrize("amount", ["NaN", "Infinity", "-Infinity", "1e15", "-1e400"])
+def test_an_amount_that_no_column_holds_is_refused_by_name(database: Database, amount: str) -> None:
+    with pytest.raises(Unmappable, match=r"stock p1/l1/on_hand cannot be stored: quantity is"):
+        apply(database, StockCount("p1", "l1", "on_hand", Decimal(amount), version=1))

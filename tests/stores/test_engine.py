@@ -12,7 +12,8 @@ from sqlalchemy import text
 
 from app.errors import BadConfiguration
 from app.stores import beats
-from app.stores.engine import Database, Turn, open_database
+from app.stores.engine import Database, open_database
+from app.stores.sessions import Turn
 from tests.stores.racing import at_once
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.domain import Cause, Change, Delivery, ItemKey, Kind
+from app.domain import Cause, Change, Delivery, ItemKey, Kind, Verdict
 from app.stores import inbox, owed
 from app.stores.engine import Database
 from tests.stores.racing import at_once
@@ -193,3 +193,12 @@ def test_what_only_a_reconciliation_found_was_not_seen(database: Database) -> No
         (claim,) = owed.claim(conn, KEY, more=0, lease=60, now=NOW)
         owed.settle(conn, [(claim, "applied")], NOW)
         assert inbox.seen_item(conn, *KEY, since=NOW) is None
+
+
+@pytest.mark.parametrize("verdict", [Verdict.FOREIGN, Verdict.TEST])
+def test_a_delivery_that_is_not_ours_is_recorded_and_owes_nothing(database: Database, verdict: Verdict) -> None:
+    delivery = Delivery("1", "product.changed", [Change(Kind.PRODUCT, "A")], set_aside=verdict)
+    accepted = _accept(database, inbox.Arrival("shop", delivery, {}, BODY, NOW))
+    with database.read() as conn:
+        kept = [event["verdict"] for event in inbox.events(conn)]
+    assert (accepted.owed, kept) == ([], [verdict.value])

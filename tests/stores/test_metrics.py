@@ -120,14 +120,14 @@ def test_two_clocks_that_sum_at_once_count_nothing_twice(database: Database) -> 
     together = Barrier(2)
 
     def sum_() -> None:
-        together.wait(10)
+        together.wait(60)
         sum_all(database)
 
     threads = [Thread(target=sum_) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(120)
     assert totals(database) == before
 
 

@@ -18,6 +18,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Column, Connection, MetaData, Table, insert, inspect, select, text
 from sqlmodel import SQLModel
 
+from app.rules.fingerprint import fingerprint
 from app.stores import migrations, tables
 from app.stores.columns import Moment, Quantity
 from app.stores.engine import Database, open_database
@@ -65,6 +66,22 @@ def test_an_upgrade_keeps_every_row(empty: Database, revision: str) -> None:
     )
 
 
+def test_letters_get_the_fingerprint_that_they_would_get_today(empty: Database) -> None:
+    empty.migrate("0006")
+    error = ("RateLimited", "GET /x: 429 slow down", "app/a.py:f")
+    old = {"error_type": error[0], "fingerprint": fingerprint(*error)}
+    with empty.begin() as conn:
+        letters = Table("dead_letters", MetaData(), autoload_with=conn)
+        for number, connection in enumerate(("shop", "till", None, "shop")):
+            named = {"id": number, "message_id": f"{number}", "connection": connection, "state": "dead"}
+            conn.execute(insert(letters), {**_values(letters), **old, **named})
+    empty.migrate()
+    with empty.read() as conn:
+        found = conn.execute(text("SELECT connection, fingerprint FROM dead_letters ORDER BY id")).all()
+    assert len(found) == 4
+    assert all(row.fingerprint == fingerprint(*error, row.connection) for row in found)
+
+
 @pytest.mark.parametrize("file", REVISIONS, ids=lambda file: file.stem)
 def test_a_revision_does_not_depend_on_the_tables_of_today(file: Path) -> None:
     nodes = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.ImportFrom)]
@@ -80,7 +97,7 @@ def test_two_processes_may_migrate_at_once(empty_url: str) -> None:
         subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
-    outcomes = [process.communicate("\n", timeout=60) for process in processes]
+    outcomes = [process.communicate("\n", timeout=120) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], outcomes
 
 

@@ -8,8 +8,22 @@ from typing import Any
 
 import pytest
 
-from app.domain import WHOLE, Category, Cause, Change, Kind, Listing, Order, Record, StockCount, to_json
-from app.stores import catalog, owed, validation, watermarks
+from app.domain import (
+    WHOLE,
+    Category,
+    Cause,
+    Change,
+    Kind,
+    Listing,
+    Location,
+    Order,
+    Record,
+    Ref,
+    StockCount,
+    micros,
+    to_json,
+)
+from app.stores import catalog, failed_items, owed, validation, watermarks
 from app.stores.engine import Database
 from app.stores.validation import Finding
 from tests.fakes import SHOP
@@ -385,3 +399,78 @@ def test_there_are_as_many_samples_as_were_asked_for_and_all_are_counted(databas
     hold(database, *(listing(name, price_minor=None) for name in "ABCDE"))
     found = findings(database, samples=samples)["missing_price"]
     assert (found.rows, len(found.samples)) == (5, samples)
+
+
+# --- records as they came ---
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        listing("A", modified_at=NOW + HOUR),
+        listing("A", version=micros(NOW + 24 * HOUR)),
+        listing("A", modified_at=NOW + 365 * 24 * HOUR, deleted=True),
+        Order("A", modified_at=NOW + HOUR),
+        Location("A", version=micros(NOW + HOUR)),
+        Category("A", version=micros(NOW + HOUR)),
+    ],
+    ids=["modified later", "versioned later", "deleted later", "order", "location", "category"],
+)
+def test_what_is_dated_in_the_future_is_found(database: Database, record: Record) -> None:
+    hold(database, record)
+    assert counts(database) == {"from_the_future": 1}
+
+
+def test_stock_with_a_version_of_the_future_is_found_with_its_key(database: Database) -> None:
+    hold(database, listing("A"), StockCount("A", "L1", "on_hand", Decimal(1), version=micros(NOW + HOUR)))
+    (sample,) = findings(database)["from_the_future"].samples
+    assert sample == {"kind": "stock", "item": "A/L1/on_hand", "modified_at": None}
+
+
+def test_clocks_that_differ_by_a_minute_are_no_future(database: Database) -> None:
+    soon = NOW + timedelta(minutes=1)
+    hold(database, listing("A", modified_at=soon, version=micros(soon)))
+    assert counts(database) == {}
+
+
+@pytest.mark.parametrize("fields", [{"name": "a\ufffdb"}, {"sku": "\ufffd"}, {"description": "x" * 5_000 + "\ufffd"}])
+def test_a_text_that_could_not_be_held_is_found(database: Database, fields: dict[str, str]) -> None:
+    hold(database, listing("A", **fields), listing("B"))
+    assert findings(database)["unheld_texts"].samples == [{"kind": "product", "item": "A"}]
+
+
+def test_a_key_that_could_not_be_held_is_found(database: Database) -> None:
+    hold(database, Location("L\ufffd1"))
+    assert counts(database) == {"unheld_texts": 1}
+
+
+def test_other_odd_characters_are_no_finding(database: Database) -> None:
+    hold(database, listing("A", name="\ufffc \ufffe 🧵 '"))
+    assert counts(database) == {}
+
+
+@pytest.mark.parametrize("zone", ["Mars/Olympus", "", "../../etc/passwd", "America", "a\ufffcb", "x" * 500])
+def test_a_location_in_an_unknown_time_zone_is_found(database: Database, zone: str) -> None:
+    hold(database, Location("L1", name="Shop", timezone=zone))
+    assert findings(database)["unknown_time_zones"].samples == [{"location": "L1", "name": "Shop", "timezone": zone}]
+
+
+@pytest.mark.parametrize(
+    "location", [Location("L1", timezone="Europe/Vienna"), Location("L1"), Location("L1", timezone="UTC")]
+)
+def test_a_location_whose_time_zone_is_known_or_not_said_is_sound(database: Database, location: Location) -> None:
+    hold(database, location)
+    assert counts(database) == {}
+
+
+def test_items_that_still_fail_are_counted_and_told_by_kind(database: Database) -> None:
+    refs = [Ref(Kind.PRODUCT, "A"), Ref(Kind.PRODUCT, "B"), Ref(Kind.ORDER, "7"), Ref(Kind.STOCK, "S")]
+    with database.begin() as conn:
+        for ref in refs:
+            failed_items.record(conn, 1, SHOP, ref, category="mapping", error=ValueError("quantity: ''"), now=NOW)
+        failed_items.resolve(conn, SHOP, Kind.STOCK, ["S"], NOW)
+    found = findings(database)["failed_items"]
+    assert (found.rows, [(one["kind"], one["items"], one["item"]) for one in found.samples]) == (
+        3,
+        [("order", 1, "7"), ("product", 2, "A")],
+    )

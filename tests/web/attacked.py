@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import app
-from app.cli.embedded import await_port, free_port
+from app.local.embedded import await_port, free_port
 
 KEY = "canary-webhook-key-5521"
 ACCESS = "canary-access-token-7734"
@@ -174,7 +174,7 @@ def attacked(database_url: str, redis_url: str, folder: Path) -> Iterator[Attack
             [sys.executable, "-m", "app.web"], env={**os.environ, **settings}, stdout=sink, stderr=sink
         )
     try:
-        assert await_port(port), log.read_text()
+        assert await_port(port, 60), log.read_text()
         token = _first_token(log)
         root = str(Path(app.__file__).parents[1])
         words = ("traceback", "sqlite", "psycopg", root, sys.prefix, str(folder), token, KEY, ACCESS, database_url)
@@ -184,11 +184,11 @@ def attacked(database_url: str, redis_url: str, folder: Path) -> Iterator[Attack
             line.close()
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 def _first_token(log: Path) -> str:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         told = re.search(r"th_[\w-]{43}", log.read_text())
         if told:

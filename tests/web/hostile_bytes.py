@@ -157,7 +157,7 @@ def slow(attacked: Attacked) -> None:
             time.sleep(0.25)
         for line in lines:
             told.clear()
-            if not _closes(line, told, began + 30):
+            if not _closes(line, told, began + 120):
                 attacked.wrong.append(f"a slow line is open after {time.monotonic() - began:.0f} s: {bytes(told)!r}")
             status = int(told.split()[1]) if told else 0
             if told:

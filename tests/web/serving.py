@@ -53,11 +53,11 @@ def serving(
         waiting.wait(0.005)
     port = server.servers[0].sockets[0].getsockname()[1]
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
             yield client
     finally:
         server.should_exit = True
-        thread.join(20)
+        thread.join(60)
     assert not thread.is_alive(), "the server did not stop"
 
 
@@ -75,7 +75,7 @@ def deliver(
 
 def dial(client: httpx.Client) -> socket.socket:
     """A bare connection to the same server, for deliveries that no library would send."""
-    return socket.create_connection((client.base_url.host, client.base_url.port or 80), timeout=10)
+    return socket.create_connection((client.base_url.host, client.base_url.port or 80), timeout=60)
 
 
 def status_of(line: socket.socket) -> int:

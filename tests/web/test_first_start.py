@@ -11,10 +11,10 @@ from threading import Barrier
 
 import pytest
 
-from app.cli.embedded import await_port, free_port
 from app.config import Settings
 from app.errors import BadConfiguration
 from app.flows.access import first_token
+from app.local.embedded import await_port, free_port
 from app.stores.engine import Database
 from tests.fakes import World
 
@@ -47,7 +47,7 @@ def web(url: str, **settings: str) -> subprocess.Popen[str]:
 @pytest.mark.journey
 def test_a_web_process_without_auth_does_not_start_off_loopback(sqlite_url: str) -> None:
     with web(sqlite_url, TALLYHOOK_AUTH="off", TALLYHOOK_HOST="0.0.0.0") as process:
-        told = process.communicate(timeout=30)[1]
+        told = process.communicate(timeout=120)[1]
     assert process.returncode != 0
     assert "auth is off" in told
     assert "Traceback" not in told
@@ -68,9 +68,9 @@ def shown(url: str) -> list[str]:
     """The tokens that a start shows; it is stopped when it serves."""
     port = free_port(0)
     with web(url, TALLYHOOK_PORT=str(port)) as process:
-        assert await_port(port)
+        assert await_port(port, 60)
         process.terminate()
-        told = process.communicate(timeout=30)[1]
+        told = process.communicate(timeout=120)[1]
     return re.findall(r"th_[\w-]{43}", told)
 
 
@@ -78,7 +78,7 @@ def test_of_two_threads_one_makes_the_first_token(database: Database) -> None:
     deps, together = World(database).deps, Barrier(2)
 
     def start(_: int) -> str | None:
-        together.wait(10)
+        together.wait(60)
         return first_token(deps)
 
     with ThreadPoolExecutor(2) as starts:

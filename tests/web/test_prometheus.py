@@ -11,6 +11,9 @@ import pytest
 from starlette.applications import Starlette
 
 from app.domain import Cause, Change, Kind
+from app.errors import Forbidden
+from app.flows import connections
+from app.flows.health import judge
 from app.sources.base import Limit
 from app.stores import owed
 from app.stores.budgets import SharedBudget
@@ -19,6 +22,8 @@ from app.web.gate import OpenGate
 from app.web.prometheus import FAMILIES, exposition, metrics_routes
 from tests.fakes import SHOP, World
 from tests.stores.test_metrics import add_run, settle
+
+STATES = ("ok", "refused", "unanswered", "paused")
 
 SAMPLE = re.compile(r'([a-z_]+)\{((?:[a-z]+="(?:[^"\\\n]|\\[\\n"])*",?)*)\} ([0-9.e+-]+)')
 
@@ -55,7 +60,20 @@ def busy(world: World) -> None:
 
 
 def test_an_empty_installation_tells_no_ratio(world: World) -> None:
-    assert told(world) == {f'tallyhook_dead_letters{{connection="{SHOP}"}}': 0.0}
+    states = {f'tallyhook_connection_state{{connection="{SHOP}",state="{state}"}}' for state in STATES}
+    assert told(world).keys() - states == {f'tallyhook_dead_letters{{connection="{SHOP}"}}'}
+
+
+def test_the_state_of_a_connection_is_one_among_all_states(world: World) -> None:
+    connections.pause(world.deps, SHOP)
+    found = told(world)
+    states = {state: found[f'tallyhook_connection_state{{connection="{SHOP}",state="{state}"}}'] for state in STATES}
+    assert states == {"ok": 0, "refused": 0, "unanswered": 0, "paused": 1}
+
+
+def test_a_kind_that_may_not_be_read_is_named(world: World) -> None:
+    judge(world.deps, SHOP, Kind.STOCK, Forbidden("403"))
+    assert told(world)[f'tallyhook_forbidden_kinds{{connection="{SHOP}",kind="stock"}}'] == 1
 
 
 def test_runs_are_told_by_strategy_and_status(world: World) -> None:

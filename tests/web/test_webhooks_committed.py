@@ -139,7 +139,7 @@ def test_an_accepted_delivery_wakes_the_workers(world: World) -> None:
     queue = HeardQueue()
     with serving(replace(world.deps, queue=queue)) as client:
         deliver(client, body_of("e1", "A"))
-        assert queue.heard.wait(10)
+        assert queue.heard.wait(60)
     assert queue.woken == [ItemKey(SHOP, Kind.PRODUCT, "A")]
 
 
@@ -151,7 +151,7 @@ class StuckQueue(ListQueue):
         self.freed = threading.Event()
 
     def wake(self, keys: Sequence[ItemKey]) -> None:
-        self.freed.wait(20)
+        self.freed.wait(60)
 
 
 def test_a_queue_that_hangs_keeps_no_delivery_waiting(world: World) -> None:

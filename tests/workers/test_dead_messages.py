@@ -51,7 +51,7 @@ def work(broker: RedisBroker, send: Callable[[], object]) -> None:
     try:
         send()
         for queue in (LIVE, BULK):
-            broker.join(queue, timeout=20_000)
+            broker.join(queue, timeout=60_000)
         worker.join()
     finally:
         worker.stop()  # waits for its threads, and so for their last letter
@@ -157,7 +157,7 @@ def _eventually_held(world: World) -> bool:
         world.deps.queue.wake([KEY])  # as the sweep does
         return is_held(world)
 
-    return bool(eventually(woken, within=10, every=0.1))
+    return bool(eventually(woken, within=60, every=0.1))
 
 
 def test_a_replayed_letter_reaches_its_row(world: World, broker: RedisBroker) -> None:

@@ -23,9 +23,9 @@ from app.errors import Refused
 from app.flows.deps import Deps
 from app.flows.request_run import cancel_run, request_run, resume_run
 from app.stores import runs
-from tests.stack import Stack, difference, simulate
+from tests.stack import Stack, difference, eventually, simulate
 
-pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.journey, pytest.mark.timeout(600)]
 
 NAME = "square"
 KILLS = 25
@@ -56,7 +56,7 @@ class Installation:
         """Undisturbed to the end; returns the seconds."""
         began = time.monotonic()
         with self.worker(run_id) as process:
-            assert process.wait(120) == 0
+            assert process.wait(300) == 0
         return time.monotonic() - began
 
     def run(self, run_id: int) -> dict[str, Any]:
@@ -75,10 +75,16 @@ class Installation:
 
 
 @pytest.fixture
-def installation(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Installation]:
+def latency() -> float:
+    """Seconds that the vendor takes for an answer."""
+    return 0.02
+
+
+@pytest.fixture
+def installation(database_url: str, monkeypatch: pytest.MonkeyPatch, latency: float) -> Iterator[Installation]:
     folder = Path(tempfile.mkdtemp(prefix="tallyhook-runs-"))
     stack = Stack(folder, {"TALLYHOOK_DATABASE_URL": database_url, "TALLYHOOK_PUBLIC_URL": "http://127.0.0.1:1"})
-    simulate(stack, NAME, {"products": 300, "orders": 60, "seed": 5, "short_pages": 1, "latency": 0.02}, {})
+    simulate(stack, NAME, {"products": 300, "orders": 60, "seed": 5, "short_pages": 1, "latency": latency}, {})
     for name, value in stack.environment.items():
         monkeypatch.setenv(name, value)
     deps = wiring.build(config.load(), "cli", queue=DeafQueue())
@@ -145,7 +151,7 @@ def test_twenty_starts_at_once_by_four_processes_make_one_run(installation: Inst
         assert process.stdin is not None
         process.stdin.write("\n")
         process.stdin.flush()
-    answers = [answer for process in processes for answer in process.communicate(timeout=60)[0].strip().split("|")]
+    answers = [answer for process in processes for answer in process.communicate(timeout=120)[0].strip().split("|")]
     assert sorted(answers)[:19] == ["busy"] * 19
     assert len(answers) == 20
 
@@ -157,7 +163,7 @@ def test_a_cancelled_run_asks_for_one_more_page_at_most(installation: Installati
             time.sleep(0.02)
         assert cancel_run(installation.deps, NAME, run_id)
         before = installation.run(run_id)["progress"]
-        assert process.wait(30) == 0
+        assert process.wait(120) == 0
     assert installation.run(run_id)["progress"] == before
 
 
@@ -180,3 +186,25 @@ def _told(installation: Installation, run_id: int) -> list[tuple[Any, ...]]:
     """Drift rows; those of orders aside, which nobody has polled yet: a first load is no drift."""
     wanted = "SELECT kind, item, change, fields FROM drift WHERE run_id = :id AND kind <> 'order' ORDER BY kind, item"
     return [tuple(row.values()) for row in installation.stack.sql(wanted, id=run_id)]
+
+
+@pytest.mark.parametrize("latency", [0.15])  # a run that is long enough for three deploys
+def test_three_deploys_during_one_run_do_not_fail_it(installation: Installation) -> None:
+    stack = installation.stack
+    run_id = installation.ask()
+    for number in range(3):
+        name = f"worker {number}"
+        before = _processed(installation, run_id)
+        stack.start(name, "workers", "worker", "--queues", "bulk", "--threads", "2")
+        eventually(lambda before=before: _processed(installation, run_id) > before, within=60, every=0.02)  # type: ignore[misc]
+        stack.processes[name].terminate()
+        assert stack.processes[name].wait(30) == 0
+        given_back = installation.run(run_id)
+        assert (given_back["status"], given_back["kills"]) == ("idle", 0)
+    installation.carry_out(run_id)
+    finished = installation.run(run_id)
+    assert (finished["status"], finished["kills"], installation.differences()) == ("completed", 0, [])
+
+
+def _processed(installation: Installation, run_id: int) -> int:
+    return int(installation.run(run_id)["progress"].get("processed", 0))

@@ -20,7 +20,7 @@ def connect(context: Context, options: Mapping[str, str]) -> Source:
     client = Client(
         context, settings.base_url, settings.account, settings.api_key, settings.api_secret, settings.rates
     )
-    return FinaleSource(client, settings, _receiver(settings))
+    return FinaleSource(client, settings, _receiver(settings), context.now)
 
 
 def _receiver(settings: Options) -> BridgeReceiver | None:

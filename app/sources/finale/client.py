@@ -5,16 +5,17 @@ from __future__ import annotations
 import base64
 import json
 import tempfile
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, BinaryIO
 from urllib.parse import quote, unquote
 
 import httpx
 import msgspec
 
-from app.errors import AuthRejected, BadAnswer, Refused
+from app.errors import AuthRejected, BadAnswer, BudgetSpent, Forbidden, RateLimited, Refused
+from app.sources import complaint
 from app.sources.base import Context, Limit
 from app.sources.finale.columnar import Band, bands, single
 from app.sources.finale.wire import tail
@@ -22,10 +23,14 @@ from app.sources.http import Http
 
 LIST_TIMEOUT = 180.0  # seconds; working clients wait 60 to 180 for lists
 RECORD_TIMEOUT = 30.0
+CHECK_TIMEOUT = 10.0
+COMPANY = "PRIMARY"  # the party that every account has
 MARGIN = 2.0  # seconds our windows are longer than the vendor's, whose clock sees our calls a little later
 _MILLISECONDS_FROM = 1e11  # an X-RateLimit-Reset above this cannot be seconds (that would be the year 5138)
 _EPOCH_FROM = 1e8  # and one below this cannot be a time at all: it is the seconds to wait
 _LOOKED_AT = 65_536
+_SHOWN = 120  # characters of a page
+_LOCKED_OUT = (b"login", b"log in", b"sign in", b"password", b"trial", b"subscription has expired")
 
 KEYS: Mapping[str, str] = {
     "product": "productUrl",
@@ -69,6 +74,7 @@ class Client:
         credentials = base64.b64encode(f"{key}:{secret}".encode()).decode()
         headers = {"authorization": f"Basic {credentials}", "accept": "application/json"}
         self._http = Http(context, base_url, headers, timeout=RECORD_TIMEOUT)
+        self._wait_of = partial(reset_wait, now=lambda: context.now().timestamp())
         self._account = account
         self._rates = rates or Rates()
 
@@ -90,6 +96,21 @@ class Client:
         """Give connections back."""
         self._http.close()
 
+    def check(self) -> None:
+        """Ask for one record, the company itself; returns when the account answers, also that there is none or that
+        this key may not see it."""
+        path = self._path("partygroup") + COMPANY
+        try:
+            answer = self._http.request(
+                "GET", path, limits=self._rates.record, timeout=CHECK_TIMEOUT, wait_of=self._wait_of, attempts=1
+            )
+        except (Forbidden, RateLimited) as error:
+            if isinstance(error, BudgetSpent):
+                raise
+            return
+        if answer.status_code != 404:
+            refuse_page(_type_of(answer), answer.content[:_LOOKED_AT], f"GET {path}")
+
     def record(self, collection: str, id_: str) -> Band | None:
         """One record by the last segment of its URL, as a band of one row; ``None`` when there is none (404).
 
@@ -98,7 +119,7 @@ class Client:
         if not id_:
             return None  # its URL would be the collection's
         path = self._path(collection) + as_segment(id_)
-        answer = self._http.request("GET", path, limits=self._rates.record, wait_of=reset_wait)
+        answer = self._http.request("GET", path, limits=self._rates.record, wait_of=self._wait_of)
         if answer.status_code == 404:
             return None
         refuse_page(_type_of(answer), answer.content[:_LOOKED_AT], f"GET {path}")
@@ -124,7 +145,7 @@ class Client:
                 limits=self._rates.collection,
                 params={"filter": encoded(filter_)} if filter_ else None,
                 timeout=LIST_TIMEOUT,
-                wait_of=reset_wait,
+                wait_of=self._wait_of,
                 into=file,
             )
             if answer.status_code == 404:
@@ -158,7 +179,7 @@ def encoded(filter_: Mapping[str, tuple[str, str]]) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
-def reset_wait(answer: httpx.Response, now: Callable[[], float] = time.time) -> float | None:
+def reset_wait(answer: httpx.Response, now: Callable[[], float]) -> float | None:
     """Seconds until ``X-RateLimit-Reset``, whose unit is epoch milliseconds or seconds depending on whom one asks."""
     try:
         reset = float(answer.headers.get("x-ratelimit-reset", ""))
@@ -174,9 +195,10 @@ def refuse_page(content_type: str, opening: bytes, where: str) -> None:
     text = opening.lstrip().lower()
     if "html" not in content_type and not text.startswith(b"<"):
         return
-    if any(word in text for word in (b"login", b"log in", b"sign in", b"password")):
-        raise AuthRejected(f"{where}: a login page instead of data")
-    raise BadAnswer(f"{where}: an HTML page instead of data")
+    said = complaint.words(opening)[:_SHOWN]
+    if any(word in text for word in _LOCKED_OUT):
+        raise AuthRejected(f"{where}: a login page instead of data: {said}")
+    raise BadAnswer(f"{where}: an HTML page instead of data: {said}")
 
 
 def _type_of(answer: httpx.Response) -> str:
@@ -192,8 +214,7 @@ def _only(band: Band, name: str) -> str | None:
 def _complaint(body: bytes) -> str:
     """What an error body says for itself (``success: false``, ``errorMessage``, ``errors``, ``msg``)."""
     try:
-        said = msgspec.json.decode(body, type=dict[str, Any])
+        said = complaint.of_document(msgspec.json.decode(body, type=dict[str, Any]))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""
-    words = [said[key] for key in ("errorMessage", "errors", "msg", "message", "error") if said.get(key)]
-    return f"; Finale says {str(words[0])[:200]!r}" if words else ""
+    return f"; Finale says {said[:200]!r}" if said else ""

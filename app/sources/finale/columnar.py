@@ -22,6 +22,8 @@ import msgspec
 
 from app.errors import BadAnswer, Unmappable
 from app.sources.finale.pauses import paused_gc
+from app.sources.shapes import explained
+from app.sources.texts import repaired
 
 BAND_ROWS = 4_000
 EMPTY = frozenset((b"null", b'""', b"[]", b"{}"))
@@ -29,6 +31,7 @@ EMPTY = frozenset((b"null", b'""', b"[]", b"{}"))
 
 _COLUMNS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _CELLS = msgspec.json.Decoder(list[msgspec.Raw])
+_ANY = msgspec.json.Decoder(list[Any], float_hook=Decimal)
 _ROW = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
 _NULL = msgspec.Raw(b"null")
 
@@ -65,6 +68,17 @@ class Band:
         if isinstance(cells, Same):
             return _typed(name, _array([cells.cell]), type_) * self.rows
         return _typed(name, cells, type_)
+
+    def part(self, start: int, stop: int) -> Band:
+        """Some of the rows as a band of their own."""
+        return Band(stop - start, {name: _slice(cells, start, stop) for name, cells in self._columns.items()})
+
+    def cell(self, name: str) -> Any:
+        """The one cell that a band of one row has in a column, whatever it is; ``None`` where it is unreadable."""
+        try:
+            return self.column(name, Any)[0]
+        except Unmappable:
+            return None
 
     def texts(self, name: str) -> list[str | None]:
         """Each cell of one column as compact JSON text, ``None`` for an empty one."""
@@ -128,6 +142,15 @@ def single(body: bytes) -> Band:
 def _columns_of(body: Any) -> dict[str, msgspec.Raw]:
     try:
         return _COLUMNS.decode(body)
+    except msgspec.ValidationError as error:
+        raise BadAnswer(f"the answer is no complete JSON object: {error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _columns_of_repaired(body)
+
+
+def _columns_of_repaired(body: Any) -> dict[str, msgspec.Raw]:
+    try:
+        return _COLUMNS.decode(repaired(bytes(body)))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadAnswer(f"the answer is no complete JSON object: {error}") from error
 
@@ -176,6 +199,10 @@ def _part(cells: Sequence[msgspec.Raw]) -> Cells:
     return Same(first) if alike else b"[%b]" % joined
 
 
+def _slice(cells: Cells, start: int, stop: int) -> Cells:
+    return cells if isinstance(cells, Same) else _array(_CELLS.decode(cells)[start:stop])
+
+
 def _is_empty(cells: Cells) -> bool:
     return isinstance(cells, Same) and cells.cell in EMPTY
 
@@ -206,7 +233,10 @@ def _typed_without_blanks(name: str, array: bytes, type_: Any) -> list[Any]:
     try:
         return _decoder(type_).decode(_array(filled))
     except msgspec.ValidationError as error:
-        raise Unmappable(f"column {name!r}: {error}") from error
+        cells = _ANY.decode(array)
+        raise Unmappable(
+            explained(error, cells).replace("[0]", name, 1) if len(cells) == 1 else f"{name}: {error}"
+        ) from error
 
 
 def _forget(body: mmap.mmap) -> None:

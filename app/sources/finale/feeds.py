@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
-from app.domain import Change, Listing, Page, Scope
+from app.domain import BadRecord, Change, Kind, Listing, Order, Page, Scope
 from app.sources.finale import mapping, orders
+from app.sources.finale.client import KEYS
 from app.sources.finale.columnar import Band
+from app.sources.finale.isolation import Bad, Found, readable
 from app.sources.finale.mapping import Terms
 from app.sources.finale.pauses import paused_gc
 from app.sources.finale.wire import moment, timestamp
 from app.sources.period import EVERYTHING, Period
+
+OVERLAP = timedelta(minutes=2)
+"""Read again before a watermark: a change may become visible after a later one did."""
 
 QUIET = timedelta(days=1)
 """How far behind our clock a watermark is when the vendor has nothing newer: no clock is wrong by more."""
@@ -29,6 +34,7 @@ class Progress:
         self._began = began
         self._since = since
         self._versions: dict[str, int] = {}
+        self._failed: set[str] = set()
         self._newest: datetime | None = None
 
     def is_new(self, external_id: str, version: int, modified: datetime | None) -> bool:
@@ -37,14 +43,31 @@ class Progress:
         if seen is not None and seen >= version:
             return False
         self._versions[external_id] = version
-        if modified and (self._newest is None or modified > self._newest):
-            self._newest = modified
+        self._saw(modified)
         return True
 
+    def failed(self, bad: Sequence[Bad], period: Period) -> list[BadRecord]:
+        """The records of a period that could not be read, each once; the watermark moves past them."""
+        found = []
+        for one in bad:
+            modified, name = one.modified, one.record.external_id or one.record.error
+            if name not in self._failed and (modified is None or period.holds(modified)):
+                self._failed.add(name)
+                self._saw(modified)
+                found.append(one.record)
+        return found
+
     def watermark(self) -> str:
-        """How far everything has been read; never back behind where the reading began."""
+        """How far everything has been read: never back behind where the reading began, never further than our clock
+        minus the overlap."""
+        latest = self._began - OVERLAP
         times = (moment(self._since), self._newest, self._began - QUIET)
-        return timestamp(max(time for time in times if time is not None))
+        return timestamp(min(latest, max(time for time in times if time is not None)))
+
+    def _saw(self, modified: datetime | None) -> None:
+        """A time to come is somebody's mistake: it must not stand for what was read."""
+        if modified and modified <= self._began and (self._newest is None or modified > self._newest):
+            self._newest = modified
 
 
 class Products:
@@ -60,12 +83,16 @@ class Products:
         """The listings of a reply that are news; takes the reply's bands away as it goes."""
         for band in taken(reply):
             with paused_gc():
-                listings = mapping.products(band, self._terms, self._began)
-            yield Page([listing for listing in listings if self._is_new(listing)])
+                found = readable(Kind.PRODUCT, KEYS["product"], band, self._read)
+            listings = [listing for listing in found.records if self._is_new(listing)]
+            yield Page(listings, failed=self._progress.failed(found.bad, self._period))
 
     def end(self, complete: Scope | None = None) -> Page:
         """The last page."""
         return Page(watermark=self._progress.watermark(), complete=complete)
+
+    def _read(self, band: Band) -> list[Listing]:
+        return mapping.products(band, self._terms, self._began)
 
     def _is_new(self, listing: Listing) -> bool:
         at = listing.modified_at
@@ -84,16 +111,24 @@ class Orders:
     def pages(self, reply: list[Band]) -> Iterator[Page]:
         """The orders of a reply that are news; takes the reply's bands away as it goes."""
         for band in taken(reply):
-            news = {change.external_id: change for change in orders.headers(band) if self._is_new(change)}
-            records = []
-            if band.has_any((orders.LINES,)):
-                read = orders.orders(band, self._terms, self._began)
-                records = [order for order in read if order.lines and news.pop(order.external_id, None)]
-            yield Page(records, changes=list(news.values()))
+            headers = readable(Kind.ORDER, KEYS["order"], band, orders.headers)
+            news = {change.external_id: change for change in headers.records if self._is_new(change)}
+            whole = self._whole(band)
+            records = [order for order in whole.records if order.lines and news.pop(order.external_id, None)]
+            failed = self._progress.failed([*headers.bad, *whole.bad], self._period)
+            unreadable = {bad.external_id for bad in whole.failed}
+            changes = [change for change in news.values() if change.external_id not in unreadable]
+            yield Page(records, changes=changes, failed=failed)
 
     def end(self) -> Page:
         """The last page."""
         return Page(watermark=self._progress.watermark())
+
+    def _whole(self, band: Band) -> Found[Order]:
+        """The orders of a band that has their lines; a list of headers has none."""
+        if not band.has_any((orders.LINES,)):
+            return Found([], [])
+        return readable(Kind.ORDER, KEYS["order"], band, lambda part: orders.orders(part, self._terms, self._began))
 
     def _is_new(self, change: Change) -> bool:
         modified = datetime.fromtimestamp(change.version / 1_000_000, UTC) if change.version else None

@@ -14,18 +14,22 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from app.domain import Listing, Location, Vendor, micros, quantity
-from app.errors import BadAnswer
+from app.domain import Listing, Location, Vendor, micros
+from app.errors import BadAnswer, Unmappable
 from app.sources.finale.columnar import Band
 from app.sources.finale.wire import (
     REORDER_FIELDS,
     PriceEntry,
     ReorderEntry,
     SupplierEntry,
+    amount_of,
+    entries,
     minor,
     moment,
     reorder_entries,
     tail,
+    text,
+    whole,
 )
 
 LIST_PRICE = "LIST_PRICE"
@@ -71,11 +75,11 @@ def products(band: Band, terms: Terms, began: datetime) -> list[Listing]:
 
     Written by column, not by row: at 280,000 rows this saves half the time.
     """
-    updated = [moment(text) for text in band.column("lastUpdatedDate", str | None)]
-    prices = [_price(entries, terms) for entries in band.column("priceList", list[PriceEntry] | None)]
+    updated = [moment(at) for at in band.column("lastUpdatedDate", str | None)]
+    prices = [_price(listed, terms) for listed in band.column("priceList", list[PriceEntry | None] | None)]
     currencies = [currency for _, currency in prices]
     costs = band.column("cost", Decimal | None)
-    mains = [_main_supplier(entries) for entries in band.column("supplierList", list[SupplierEntry] | None)]
+    mains = [_main_supplier(listed) for listed in band.column("supplierList", list[SupplierEntry | None] | None)]
     reorders = _reorder_points(band)
     return _rows_of(
         Listing,
@@ -87,7 +91,7 @@ def products(band: Band, terms: Terms, began: datetime) -> list[Listing]:
         category=_text(band, "category"),
         barcode=_text(band, "universalProductCode"),
         price_minor=[price for price, _ in prices],
-        cost_minor=[minor(cost, currency) for cost, currency in zip(costs, currencies, strict=True)],
+        cost_minor=[minor(cost, currency, "cost") for cost, currency in zip(costs, currencies, strict=True)],
         currency=currencies,
         prices=band.texts("priceList"),
         supplier_id=[tail(main.supplierPartyUrl) for main in mains],
@@ -110,21 +114,21 @@ def _rows_of(record: type[_R], **columns: list[Any]) -> list[_R]:
 
 
 def _text(band: Band, name: str) -> list[str | None]:
-    return [text or None for text in band.column(name, str | None)]
+    return [cell or None for cell in band.column(name, str | None)]
 
 
 def _lead_times(mains: list[SupplierEntry], band: Band) -> list[int | None]:
     """In days: the main supplier's, else the product's own."""
     own = band.column("leadTime", Decimal | None)
     days = [fallback if main.leadTime is None else main.leadTime for main, fallback in zip(mains, own, strict=True)]
-    return [None if lead_time is None else round(lead_time) for lead_time in days]
+    return [None if lead_time is None else whole(lead_time, "leadTime") for lead_time in days]
 
 
-def _price(entries: list[PriceEntry] | None, terms: Terms) -> tuple[int | None, str]:
+def _price(prices: list[PriceEntry | None] | None, terms: Terms) -> tuple[int | None, str]:
     """Minor units and currency of the entry of the wanted type; by default ``LIST_PRICE``, else the first price."""
     chosen = None
-    for entry in entries or ():
-        if entry.price is None:
+    for entry in prices or ():
+        if entry is None or entry.price is None:
             continue
         if entry.productPriceTypeId == (terms.price_type or LIST_PRICE):
             chosen = entry
@@ -134,40 +138,48 @@ def _price(entries: list[PriceEntry] | None, terms: Terms) -> tuple[int | None, 
     if chosen is None:
         return None, terms.currency
     currency = chosen.currencyUomId or terms.currency
-    return minor(chosen.price, currency), currency
+    try:
+        return minor(chosen.price, currency, "price"), currency
+    except Unmappable as error:
+        raise Unmappable(f"priceList[{(prices or []).index(chosen)}].{error}") from error
 
 
-def _main_supplier(entries: list[SupplierEntry] | None) -> SupplierEntry:
+def _main_supplier(suppliers: list[SupplierEntry | None] | None) -> SupplierEntry:
     """The one marked as main (``10_MAIN_SUPPL``), else the first, else nobody."""
-    if not entries:
-        return _NO_SUPPLIER
-    for entry in entries:
+    first = _NO_SUPPLIER
+    for entry in suppliers or ():
+        if entry is None:
+            continue
         if "MAIN" in (entry.supplierPrefOrderId or ""):
             return entry
-    return entries[0]
+        first = entry if first is _NO_SUPPLIER else first
+    return first
 
 
 def _reorder_points(band: Band) -> list[ReorderPoint]:
     """For each row the first guideline with numbers, else the numbers at the top level of the record."""
-    entries = map(_guideline, band.texts("reorderGuidelineList"))
+    guidelines = map(_guideline, band.texts("reorderGuidelineList"))
     if not band.has_any(REORDER_FIELDS):
-        return list(entries)
+        return list(guidelines)
     top_level = zip(*(band.column(name, Decimal | None) for name in REORDER_FIELDS), strict=True)
     return [
-        entry if entry != (None, None) else _numbers(ReorderEntry(*fields))
-        for entry, fields in zip(entries, top_level, strict=True)
+        found if found != (None, None) else _numbers(ReorderEntry(*fields))
+        for found, fields in zip(guidelines, top_level, strict=True)
     ]
 
 
 @lru_cache(maxsize=16_384)
-def _guideline(text: str | None) -> ReorderPoint:
-    numbered = [_numbers(entry) for entry in reorder_entries(text)]
+def _guideline(cell: str | None) -> ReorderPoint:
+    numbered = [_numbers(entry) for entry in reorder_entries(cell)]
     return next((numbers for numbers in numbered if numbers != (None, None)), (None, None))
 
 
 def _numbers(entry: ReorderEntry) -> ReorderPoint:
     point, amount = entry.point, entry.quantity
-    return (None if point is None else quantity(point), None if amount is None else quantity(amount))
+    return (
+        None if point is None else amount_of(point, "a reorder point"),
+        None if amount is None else amount_of(amount, "a reorder quantity"),
+    )
 
 
 def locations(band: Band, began: datetime) -> list[Location]:
@@ -177,11 +189,11 @@ def locations(band: Band, began: datetime) -> list[Location]:
 
 
 def _location(row: dict[str, Any], extra: str | None, began: datetime) -> Location:
-    modified = moment(row.get("lastUpdatedDate"))
+    modified = moment(text(row, "lastUpdatedDate"))
     return Location(
         external_id=id_of(row.get("facilityUrl"), "facilityUrl"),
-        parent_id=tail(row.get("parentFacilityUrl")),
-        name=row.get("facilityName") or None,
+        parent_id=tail(text(row, "parentFacilityUrl")),
+        name=text(row, "facilityName"),
         active=row.get("statusId") in (None, "FACILITY_ACTIVE"),
         extra=extra,
         version=micros(modified or began),
@@ -193,17 +205,17 @@ def vendors(band: Band, began: datetime) -> list[Vendor]:
     """The parties of a band that supply something; customers and carriers share the collection."""
     extras = band.leftovers(_VENDOR_MAPPED, _VENDOR_SILENT)
     rows = zip(band.records(), extras, strict=True)
-    return [_vendor(row, extra, began) for row, extra in rows if "SUPPLIER" in (row.get("roleTypeIdList") or ())]
+    return [_vendor(row, extra, began) for row, extra in rows if "SUPPLIER" in entries(row, "roleTypeIdList")]
 
 
 def _vendor(row: dict[str, Any], extra: str | None, began: datetime) -> Vendor:
-    modified = moment(row.get("lastUpdatedDate"))
-    contacts = row.get("contactMechList") or []
+    modified = moment(text(row, "lastUpdatedDate"))
+    contacts = entries(row, "contactMechList")
     return Vendor(
         external_id=id_of(row.get("partyUrl"), "partyUrl"),
-        name=row.get("groupName") or None,
+        name=text(row, "groupName"),
         active=row.get("statusId") in (None, "PARTY_ENABLED"),
-        account_number=row.get("accountNumber") or None,
+        account_number=text(row, "accountNumber"),
         email=_contact(contacts, "EMAIL_ADDRESS", ("infoString", "emailAddress", "email")),
         phone=_contact(contacts, "TELECOM_NUMBER", ("contactNumber", "phoneNumber", "infoString")),
         extra=extra,
@@ -220,9 +232,9 @@ def _contact(contacts: list[Any], type_: str, keys: tuple[str, ...]) -> str | No
     return None if value is None else str(value)
 
 
-def id_of(url: str | None, field: str) -> str:
+def id_of(url: Any, field: str) -> str:
     """The record id in a URL; raises ``BadAnswer`` for a record without one, which cannot be told from others."""
-    found = tail(url)
+    found = tail(url) if isinstance(url, str) else None
     if found is None:
         raise BadAnswer(f"a record without {field}")
     return found

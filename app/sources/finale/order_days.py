@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
 
+from app.domain import Kind
 from app.sources.finale import orders
-from app.sources.finale.client import Client
+from app.sources.finale.client import KEYS, Client
 from app.sources.finale.columnar import Band
+from app.sources.finale.isolation import readable
 from app.sources.finale.options import Options
 from app.sources.finale.windows import WIDEST, Walk
 
@@ -58,5 +60,6 @@ def _dated(client: Client, first: date, last: date) -> Iterator[list[Band]]:
 
 
 def _within(replies: Iterable[list[Band]], first: date, last: date) -> _Days:
-    dated = (pair for reply in replies for band in reply for pair in orders.days(band))
+    found = (readable(Kind.ORDER, KEYS["order"], band, orders.days) for reply in replies for band in reply)
+    dated = (pair for part in found for pair in part.records)  # an order without a readable day is of none
     return {id_: day for id_, day in dated if day is not None and first <= day <= last}

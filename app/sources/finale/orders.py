@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from app.domain import Change, Kind, Order, micros, quantity, to_json
+from app.domain import Change, Kind, Order, micros, to_json
 from app.errors import Unmappable
 from app.sources.finale.columnar import Band
 from app.sources.finale.mapping import Terms, id_of
-from app.sources.finale.wire import minor, moment, number, tail
+from app.sources.finale.wire import amount_of, entries, minor, moment, number, tail, text
+from app.sources.shapes import shown
 
 LINES = "orderItemList"
 _TYPES = {"PURCHASE": "purchase", "SALES": "sale", "TRANSFER": "transfer", "RETURN": "return"}
@@ -28,44 +29,45 @@ def orders(band: Band, terms: Terms, began: datetime) -> list[Order]:
 def headers(band: Band) -> list[Change]:
     """The orders of a band without lines, as changes that each need a fetch."""
     urls = band.column("orderUrl", str | None)
-    stamps = (moment(text) for text in band.column("lastUpdatedDate", str | None))
+    stamps = (moment(at) for at in band.column("lastUpdatedDate", str | None))
     return [
         Change(Kind.ORDER, id_of(url, "orderUrl"), micros(modified) if modified else 0)
         for url, modified in zip(urls, stamps, strict=True)
     ]
 
 
-def days(band: Band) -> Iterator[tuple[str, date | None]]:
+def days(band: Band) -> list[tuple[str, date | None]]:
     """Each order's id and business date, the date part as it stands (what ``ordered_on`` is)."""
     urls = band.column("orderUrl", str | None)
-    for url, text in zip(urls, band.column("orderDate", str | None), strict=True):
-        yield id_of(url, "orderUrl"), _day(text)
+    dates = band.column("orderDate", str | None)
+    return [(id_of(url, "orderUrl"), _day(told)) for url, told in zip(urls, dates, strict=True)]
 
 
-def _day(text: str | None) -> date | None:
-    if not text:
+def _day(told: str | None) -> date | None:
+    if not told:
         return None
     try:
-        return date.fromisoformat(text[:10])
+        return date.fromisoformat(told[:10])
     except ValueError as error:
-        raise Unmappable(f"orderDate: {text!r} is no day like 2026-04-01T07:00:00") from error
+        raise Unmappable(f"orderDate is {shown(told)}, expected a day like 2026-04-01T07:00:00") from error
 
 
 def _order(row: Mapping[str, Any], extra: str | None, terms: Terms, began: datetime) -> Order:
-    modified = moment(row.get("lastUpdatedDate"))
-    type_ = _type(row.get("orderTypeId"))
-    lines = row.get(LINES) or []
+    modified = moment(text(row, "lastUpdatedDate"))
+    type_ = _type(text(row, "orderTypeId"))
+    lines = entries(row, LINES)
+    ordered_on = _day(text(row, "orderDate"))
     return Order(
         external_id=id_of(row.get("orderUrl"), "orderUrl"),
-        number=row.get("orderId") or None,
+        number=text(row, "orderId"),
         type=type_,
-        status=_status(row.get("statusId")),
+        status=_status(text(row, "statusId")),
         location_id=_place(row, type_),
         party_id=_party(row, type_),
-        ordered_on=(row.get("orderDate") or "")[:10] or None,
-        total_minor=minor(_total(lines, row.get("orderAdjustmentList") or []), terms.currency),
+        ordered_on=ordered_on.isoformat() if ordered_on else None,
+        total_minor=minor(_total(lines, entries(row, "orderAdjustmentList")), terms.currency, "the total"),
         currency=terms.currency,
-        lines=to_json([_line(line, index, terms) for index, line in enumerate(lines, 1)]),
+        lines=to_json([_line(line, f"{LINES}[{index}]", index + 1, terms) for index, line in enumerate(lines)]),
         extra=extra,
         version=micros(modified or began),
         modified_at=modified,
@@ -86,7 +88,7 @@ def _status(status_id: str | None) -> str | None:
 
 def _place(row: Mapping[str, Any], type_: str) -> str | None:
     """Where the goods are for us: purchases and transfers arrive, sales leave; both URLs stay in ``extra``."""
-    arriving, leaving = row.get("destinationFacilityUrl"), row.get("originFacilityUrl")
+    arriving, leaving = text(row, "destinationFacilityUrl"), text(row, "originFacilityUrl")
     first, second = (arriving, leaving) if type_ in ("purchase", "transfer") else (leaving, arriving)
     return tail(first or second)
 
@@ -94,39 +96,41 @@ def _place(row: Mapping[str, Any], type_: str) -> str | None:
 def _party(row: Mapping[str, Any], type_: str) -> str | None:
     """The supplier of a purchase, the customer of anything else."""
     wanted = "SUPPLIER" if type_ == "purchase" else "CUSTOMER"
-    roles = [role for role in row.get("orderRoleList") or [] if role.get("partyId")]
+    roles = [role for role in entries(row, "orderRoleList") if isinstance(role, dict) and role.get("partyId")]
     match = next((role for role in roles if role.get("roleTypeId") == wanted), None)
     return str(match["partyId"]) if match else None
 
 
 def _total(lines: list[Any], adjustments: list[Any]) -> Decimal | None:
     """The sum of what has an amount, ``None`` when nothing has."""
-    amounts = [_times(line) for line in lines]
-    amounts += [number(adjustment.get("amount"), "an adjustment's amount") for adjustment in adjustments]
+    amounts = [_times(line, f"{LINES}[{index}]") for index, line in enumerate(lines)]
+    amounts += [
+        number(each.get("amount"), "an adjustment's amount") for each in adjustments if isinstance(each, dict)
+    ]
     known = [amount for amount in amounts if amount is not None]
     return sum(known, Decimal(0)) if known else None
 
 
-def _times(line: Mapping[str, Any]) -> Decimal | None:
-    count, price = number(line.get("quantity"), "a line's quantity"), number(line.get("unitPrice"), "a unit price")
+def _times(line: Any, at: str) -> Decimal | None:
+    if not isinstance(line, dict):
+        raise Unmappable(f"{at} is {shown(line)}, expected an object")
+    count, price = number(line.get("quantity"), f"{at}.quantity"), number(line.get("unitPrice"), f"{at}.unitPrice")
     return None if count is None or price is None else count * price
 
 
-def _line(line: Any, index: int, terms: Terms) -> dict[str, Any]:
+def _line(line: Mapping[str, Any], at: str, index: int, terms: Terms) -> dict[str, Any]:
     """One line as ``domain.Order`` describes it, with ``extra`` for what is left when there is something."""
-    if not isinstance(line, dict):
-        raise Unmappable(f"{LINES}: line {index} is {line!r}, not an object")
-    count = number(line.get("quantity"), f"the quantity of line {index}")
+    count = number(line.get("quantity"), f"{at}.quantity")
     rest = {
         key: _plain(value) for key, value in line.items() if key not in _LINE_MAPPED and value not in (None, "", [])
     }
     told = {
-        "line_id": tail(line.get("orderItemUrl")) or str(index),
-        "listing_id": tail(line.get("productUrl")),
-        "sku": line.get("productId"),
+        "line_id": tail(text(line, "orderItemUrl")) or str(index),
+        "listing_id": tail(text(line, "productUrl")),
+        "sku": text(line, "productId"),
         "name": None,
-        "quantity": None if count is None else str(quantity(count)),
-        "unit_minor": minor(number(line.get("unitPrice"), f"the price of line {index}"), terms.currency),
+        "quantity": None if count is None else str(amount_of(count, f"{at}.quantity")),
+        "unit_minor": minor(number(line.get("unitPrice"), f"{at}.unitPrice"), terms.currency, f"{at}.unitPrice"),
         "currency": terms.currency,
     }
     return {**told, "extra": rest} if rest else told

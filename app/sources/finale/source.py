@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 from urllib.parse import quote
 
@@ -12,8 +12,8 @@ from app.domain import (
     WHOLE,
     Absent,
     Answer,
+    BadRecord,
     Kind,
-    Listing,
     Page,
     Record,
     Ref,
@@ -25,7 +25,8 @@ from app.sources.finale import bulk, mapping, order_days, orders
 from app.sources.finale.bulk import Bulk
 from app.sources.finale.client import KEYS, Client
 from app.sources.finale.columnar import Band
-from app.sources.finale.feeds import Orders, Products, taken
+from app.sources.finale.feeds import OVERLAP, Orders, Products, taken
+from app.sources.finale.isolation import Found, readable
 from app.sources.finale.mapping import Terms
 from app.sources.finale.options import Options
 from app.sources.finale.pauses import paused_gc
@@ -33,6 +34,7 @@ from app.sources.finale.stock import Tally
 from app.sources.finale.windows import Walk, Window, span
 from app.sources.finale.wire import moment, timestamp
 from app.sources.period import Period, narrowed
+from app.sources.shapes import of_item
 
 COLLECTIONS = {
     Kind.PRODUCT: "product",
@@ -41,9 +43,6 @@ COLLECTIONS = {
     Kind.LOCATION: "facility",
     Kind.VENDOR: "partygroup",
 }
-OVERLAP = timedelta(minutes=2)
-"""Read again before a watermark: a change may become visible after a later one did."""
-
 PAGE_ROWS = 4_000
 _FIRST_ORDERS = timedelta(days=90)
 _FULL_ORDERS = timedelta(days=7)
@@ -61,8 +60,8 @@ class FinaleSource:
         self,
         client: Client,
         options: Options,
-        receiver: Receiver | None = None,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        receiver: Receiver | None,
+        now: Callable[[], datetime],
     ) -> None:
         self.receiver = receiver
         self._client = client
@@ -101,18 +100,26 @@ class FinaleSource:
     def fetch(self, refs: Sequence[Ref]) -> Answer:
         """The present truth about records by id, or about products by ``sku:X``; all stock for any stock ref."""
         records: list[Record] = []
+        failed: list[BadRecord] = []
         gone: list[Ref] = []
         covers: list[Scope] = []
         for ref in refs:
             if ref.kind is Kind.STOCK or ref.external_id == WHOLE:
                 for page in self._whole(ref.kind):
                     records += page.records
+                    failed += page.failed
                     covers += [page.complete] if page.complete else []
-            elif found := self._one(ref):
-                records += found
-            else:
+                continue
+            found = self._one(ref)
+            records += found.records
+            failed += [of_item(bad, ref.external_id) for bad in found.failed]
+            if not found.records and not found.bad:
                 gone.append(ref)
-        return Answer(records, gone=gone, covers=covers)
+        return Answer(records, gone=gone, covers=covers, failed=failed)
+
+    def check(self) -> None:
+        """One single-record read, which costs nothing of the hourly budget for lists."""
+        self._client.check()
 
     def delta(self, kind: Kind, since: str | None) -> Iterator[Page]:
         """What changed since ``since``: products with their records, orders by name; the other kinds as a whole.
@@ -122,9 +129,9 @@ class FinaleSource:
         """
         self._check(kind)
         if kind is Kind.PRODUCT:
-            return self.full(kind) if since is None else self._products_since(_start(since), since)
+            return self.full(kind) if since is None else self._products_since(self._start(since), since)
         if kind is Kind.ORDER:
-            return self._orders_since(self._now() - _FIRST_ORDERS if since is None else _start(since), since)
+            return self._orders_since(self._now() - _FIRST_ORDERS if since is None else self._start(since), since)
         return self._whole(kind)
 
     def full(self, kind: Kind, resume: str | None = None) -> Iterator[Page]:
@@ -159,45 +166,53 @@ class FinaleSource:
         walk = partial(self._walk, COLLECTIONS[Kind.ORDER])
         return order_days.order_ids(self._client, self._options, walk, first, last, self._now())
 
+    def _start(self, since: str) -> datetime:
+        """Where to read on from a watermark; one in the future, of a time when a clock was wrong, counts as now."""
+        at = moment(since)
+        if at is None:
+            raise Refused(f"a watermark must be a time, not {since!r}")
+        return min(at, self._now() - OVERLAP) - OVERLAP
+
     def _check(self, kind: Kind) -> None:
         if kind not in self.kinds:
             raise Refused(f"Finale has no {kind.value} to read; it has {', '.join(self.kinds)}")
 
     # one item
 
-    def _one(self, ref: Ref) -> list[Record]:
+    def _one(self, ref: Ref) -> Found[Record]:
         self._check(ref.kind)
         began = self._now()
         if ref.external_id.startswith(SKU_PREFIX):
-            return (
-                list(self._by_sku(ref.external_id.removeprefix(SKU_PREFIX), began))
-                if ref.kind is Kind.PRODUCT
-                else []
-            )
+            sku = ref.external_id.removeprefix(SKU_PREFIX)
+            return self._by_sku(sku, began) if ref.kind is Kind.PRODUCT else Found([], [])
         band = self._client.record(COLLECTIONS[ref.kind], ref.external_id)
-        return [] if band is None else self._records(ref.kind, band, began)
+        return Found([], []) if band is None else self._records(ref.kind, band, began)
 
-    def _by_sku(self, sku: str, began: datetime) -> list[Listing]:
+    def _by_sku(self, sku: str, began: datetime) -> Found[Record]:
         """By filter, because for many products the record's URL does not end in the SKU.
 
         Where the filter finds nothing the URL is tried all the same: in collections beyond the vendor's cap filters
         overlook records.
         """
-        found = self._client.collection("product", {"productId": (sku, sku)})
-        if not found:
+        bands = self._client.collection("product", {"productId": (sku, sku)})
+        if not bands:
             band = self._client.record("product", quote(sku, safe=""))
-            found = [] if band is None else [band]
-        listings = [listing for band in found for listing in mapping.products(band, self._terms, began)]
-        return [listing for listing in listings if listing.sku == sku]
+            bands = [] if band is None else [band]
+        found = [self._records(Kind.PRODUCT, band, began) for band in bands]
+        listings = [listing for each in found for listing in each.records if getattr(listing, "sku", None) == sku]
+        return Found(listings, [bad for each in found for bad in each.bad])
 
-    def _records(self, kind: Kind, band: Band, began: datetime) -> list[Record]:
+    def _records(self, kind: Kind, band: Band, began: datetime) -> Found[Record]:
+        return readable(kind, KEYS[COLLECTIONS[kind]], band, lambda part: self._read(kind, part, began))
+
+    def _read(self, kind: Kind, band: Band, began: datetime) -> Sequence[Record]:
         if kind is Kind.PRODUCT:
-            return list(mapping.products(band, self._terms, began))
+            return mapping.products(band, self._terms, began)
         if kind is Kind.ORDER:
-            return list(orders.orders(band, self._terms, began))
+            return orders.orders(band, self._terms, began)
         if kind is Kind.LOCATION:
-            return list(mapping.locations(band, began))
-        return list(mapping.vendors(band, began))
+            return mapping.locations(band, began)
+        return mapping.vendors(band, began)
 
     # whole collections
 
@@ -208,21 +223,20 @@ class FinaleSource:
             return
         began = self._now()
         reply = self._client.collection(COLLECTIONS[kind])
-        yield from self._stock_pages(reply, began) if kind is Kind.STOCK else self._small_pages(kind, reply, began)
-        absent = Absent.ZERO if kind is Kind.STOCK else Absent.DELETED
-        yield Page(watermark=timestamp(began), complete=Scope(kind, absent=absent))
-
-    def _stock_pages(self, reply: list[Band], began: datetime) -> Iterator[Page]:
-        tally = Tally()
-        with paused_gc():
-            for band in taken(reply):
-                tally.add(band)
-        return bulk.pages(Kind.STOCK, map(Page, tally.pages(began, PAGE_ROWS)), len(tally))
+        watermark = timestamp(began - OVERLAP)
+        if kind is Kind.STOCK:
+            tally = _tally(reply)
+            yield from bulk.pages(kind, map(Page, tally.pages(began, PAGE_ROWS)), len(tally))
+            yield Page(watermark=watermark, complete=Scope(kind, absent=Absent.ZERO), failed=tally.failed)
+        else:
+            yield from self._small_pages(kind, reply, began)
+            yield Page(watermark=watermark, complete=Scope(kind))
 
     def _small_pages(self, kind: Kind, reply: list[Band], began: datetime) -> Iterator[Page]:
         """Vendors share their collection with customers: how many they are is not known beforehand."""
         expected = _rows(reply) if kind is Kind.LOCATION else None
-        return bulk.pages(kind, (Page(self._records(kind, band, began)) for band in taken(reply)), expected)
+        found = (self._records(kind, band, began) for band in taken(reply))
+        return bulk.pages(kind, (Page(each.records, failed=each.failed) for each in found), expected)
 
     # products
 
@@ -241,7 +255,8 @@ class FinaleSource:
         if _rows(reply) < self._options.row_cap:
             return None
         covered = span(reply, KEYS[collection])
-        return (covered.ascending and covered.newest) or self._options.history_start
+        newest = covered.newest if covered.ascending else None
+        return min(newest, self._now() - OVERLAP) if newest else self._options.history_start
 
     def _products_since(self, start: datetime, since: str) -> Iterator[Page]:
         feed = Products(self._terms, self._now(), since)
@@ -287,8 +302,9 @@ def _rows(reply: list[Band]) -> int:
     return sum(band.rows for band in reply)
 
 
-def _start(since: str) -> datetime:
-    at = moment(since)
-    if at is None:
-        raise Refused(f"a watermark must be a time, not {since!r}")
-    return at - OVERLAP
+def _tally(reply: list[Band]) -> Tally:
+    tally = Tally()
+    with paused_gc():
+        for band in taken(reply):
+            tally.add(band)
+    return tally

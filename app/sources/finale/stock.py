@@ -12,39 +12,52 @@ from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
 from itertools import islice
-from typing import Any
+from typing import NamedTuple
 
-from app.domain import ON_HAND, ON_ORDER, RESERVED, SKU_PREFIX, StockCount, micros, quantity, to_json
-from app.errors import BadAnswer
+from app.domain import ON_HAND, ON_ORDER, RESERVED, SKU_PREFIX, BadRecord, Kind, StockCount, micros, quantity, to_json
+from app.errors import Unmappable
 from app.sources.finale.columnar import Band
-from app.sources.finale.wire import tail
+from app.sources.finale.isolation import readable, text_in
+from app.sources.finale.wire import short, tail
+from app.sources.shapes import bad_record
 
 _STATES = ((ON_HAND, "quantityOnHand"), (ON_ORDER, "quantityOnOrder"), (RESERVED, "quantityReserved"))
+_URL = "inventoryItemUrl"
 _Key = tuple[str, str, str]
+_Detail = tuple[str | None, ...]
+
+
+class _Rows(NamedTuple):
+    """A band as columns: the product, the place and the details of each row, and its amounts by state."""
+
+    listings: list[str | None]
+    places: list[str | None]
+    details: list[_Detail]
+    amounts: list[tuple[str, str, list[Decimal | None]]]
 
 
 class Tally:
-    """Sums by product, place and state, with the lots, packings and orders behind each sum."""
+    """Sums by product, place and state, with the lots, packings and orders behind each sum.
+
+    ``failed`` are the products of rows that could not be counted: a row of no place, or with a quantity that is none.
+    Their sums at other places are right all the same; at the place of such a row there are none.
+    """
 
     def __init__(self) -> None:
+        self.failed: list[BadRecord] = []
         self._sums: dict[_Key, Decimal] = {}
         self._details: dict[_Key, list[tuple[str, ...]]] = {}
         self._products: dict[str, str] = {}
+        self._unknown: set[tuple[str | None, str | None]] = set()
 
     def add(self, band: Band) -> None:
-        """Count a band of rows; rows without any quantity contribute nothing.
-
-        Raises ``BadAnswer`` for a quantity of no product or place.
-        """
-        listings = [self._listing(*row) for row in zip(*self._names(band), strict=True)]
-        places = list(map(_place, band.column("facilityUrl", str | None)))
-        details = list(zip(*(band.column(name, str | None) for name in _DETAILS.values()), strict=True))
-        for state, name in _STATES:
-            if not band.has_any((name,)):
-                continue
-            for index, amount in enumerate(band.column(name, Decimal | None)):
-                if amount:
-                    self._count(listings[index], places[index], state, amount, details[index])
+        """Count a band of rows; rows without any quantity contribute nothing."""
+        found = readable(Kind.STOCK, _URL, band, lambda part: [self._rows(part)])
+        for rows in found.records:
+            self._count_all(rows)
+        for bad in found.bad:
+            listing = self._listing(text_in(bad.row, "productUrl"), text_in(bad.row, "productId"))
+            self._fail(listing, tail(text_in(bad.row, "facilityUrl")), bad.error)
 
     def __len__(self) -> int:
         """How many sums there are."""
@@ -56,6 +69,8 @@ class Tally:
         while self._sums:
             key, amount = self._sums.popitem()
             details = self._details.pop(key, None)
+            if self._unknown and key[:2] in self._unknown:
+                continue
             yield StockCount(*key, amount, extra=_told(details) if details else None, version=version)
 
     def pages(self, began: datetime, size: int) -> Iterator[list[StockCount]]:
@@ -64,8 +79,15 @@ class Tally:
         while page := list(islice(counts, size)):
             yield page
 
-    def _names(self, band: Band) -> tuple[list[Any], list[Any]]:
-        return band.column("productUrl", str | None), band.column("productId", str | None)
+    def _rows(self, band: Band) -> _Rows:
+        names = zip(band.column("productUrl", str | None), band.column("productId", str | None), strict=True)
+        details = zip(*(band.column(name, str | None) for name in _DETAILS.values()), strict=True)
+        return _Rows(
+            [self._listing(*row) for row in names],
+            list(map(_place, band.column("facilityUrl", str | None))),
+            list(details),
+            [(state, name, band.column(name, Decimal | None)) for state, name in _STATES if band.has_any((name,))],
+        )
 
     def _listing(self, url: str | None, sku: str | None) -> str | None:
         """The product's record id, one object however many rows it has; its SKU where there is no URL."""
@@ -73,17 +95,31 @@ class Tally:
             return self._products.setdefault(url, tail(url) or url)
         return SKU_PREFIX + sku if sku else None
 
-    def _count(
-        self, listing: str | None, place: str | None, state: str, amount: Decimal, detail: tuple[str | None, ...]
-    ) -> None:
-        if listing is None or place is None:
-            raise BadAnswer(f"a stock row with {amount} {state} of no product or at no facility")
+    def _count_all(self, rows: _Rows) -> None:
+        listings, places, details, amounts = rows
+        for state, name, column in amounts:
+            for index, amount in enumerate(column):
+                if amount:
+                    try:
+                        self._count(listings[index], places[index], state, _canonical(amount, name), details[index])
+                    except Unmappable as error:
+                        self._fail(listings[index], places[index], error)
+
+    def _count(self, listing: str | None, place: str | None, state: str, amount: Decimal, detail: _Detail) -> None:
+        if listing is None:
+            raise Unmappable(f"productUrl and productId are null, expected a product ({amount} {state})")
+        if place is None:
+            raise Unmappable(f"facilityUrl is null, expected the URL of a facility ({amount} {state})")
         key = (listing, place, state)
         before = self._sums.get(key)
-        self._sums[key] = _shared(amount) if before is None else quantity(before + amount)
+        self._sums[key] = amount if before is None else _canonical(before + amount, "the sum")
         if any(detail):
-            told = (*(text or "" for text in detail), str(_shared(amount)))
+            told = (*(text or "" for text in detail), str(amount))
             self._details.setdefault(key, []).append(told)
+
+    def _fail(self, listing: str | None, place: str | None, error: Exception) -> None:
+        self.failed.append(bad_record(Kind.STOCK, listing or "", error))
+        self._unknown.add((listing, place))
 
 
 _DETAILS = {"lot": "lotId", "packing": "normalizedPackingString", "order": "orderUrl"}
@@ -98,6 +134,13 @@ def _told(details: list[tuple[str, ...]]) -> str | None:
 @lru_cache(maxsize=4_096)
 def _place(url: str | None) -> str | None:
     return tail(url)
+
+
+def _canonical(amount: Decimal, what: str) -> Decimal:
+    try:
+        return _shared(amount)
+    except (ValueError, TypeError) as error:  # a signalling NaN cannot even be looked up
+        raise Unmappable(f"{what} is {short(amount)}, expected a number of at most 15 digits") from error
 
 
 @lru_cache(maxsize=4_096)

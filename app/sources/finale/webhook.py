@@ -23,8 +23,9 @@ import msgspec
 
 from app.domain import SKU_PREFIX, WHOLE, Change, Delivery, Kind
 from app.errors import BadConfiguration, Unmappable
-from app.sources.base import PayloadInvalid, SignatureInvalid
+from app.sources.base import LONGEST_ID, PayloadInvalid, SignatureInvalid
 from app.sources.finale.wire import moment
+from app.sources.texts import clean_escapes
 
 TOLERANCE = 300.0  # seconds, both ways
 PRODUCT_EVENTS = frozenset(("product.created", "product.updated", "product.deleted"))
@@ -137,7 +138,7 @@ def _is_epoch(sent: str) -> bool:
 
 def _decoded(body: bytes) -> _Notice:
     try:
-        return _NOTICE.decode(body)
+        return _NOTICE.decode(clean_escapes(body))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise PayloadInvalid(f"not a notice ({error}); one looks like {EXAMPLE}") from error
 
@@ -150,7 +151,8 @@ def _changes(type_: str, data: _Data | None) -> tuple[Change, ...]:
     sku = data.productId if data else None
     if sku is None or sku == "":
         raise PayloadInvalid(f"{type_} without data.productId; a notice looks like {EXAMPLE}")
-    return (Change(Kind.PRODUCT, f"{SKU_PREFIX}{sku}"),)
+    id_ = f"{SKU_PREFIX}{sku}"
+    return (Change(Kind.PRODUCT, id_ if len(id_) <= LONGEST_ID else WHOLE),)
 
 
 def _occurred_at(told: str | None, sent: str | None) -> datetime | None:

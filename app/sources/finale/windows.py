@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from app.errors import BadAnswer
+from app.errors import BadAnswer, Unmappable
 from app.sources.finale.columnar import Band
 from app.sources.finale.wire import moment, timestamp
 
@@ -47,18 +47,33 @@ class Span(NamedTuple):
 
 def span(bands: list[Band], key: str) -> Span:
     """Describe a reply. ``ascending`` is whether it came in the order of update times."""
-    urls: list[str | None] = []
+    urls: list[Any] = []
     edges: list[str] = []
     ascending = True
     for band in bands:
-        urls += band.column(key, str | None)[:: max(band.rows - 1, 1)]
-        texts = [text for text in band.column("lastUpdatedDate", str | None) if text]
+        urls += band.column(key, Any)[:: max(band.rows - 1, 1)]
+        texts = _times(band.column("lastUpdatedDate", Any))
         ascending = ascending and edges[-1:] + texts == sorted(edges[-1:] + texts)
         edges += (min(texts), max(texts)) if texts else ()
     rows = sum(band.rows for band in bands)
-    ends = (urls[0], urls[-1]) if urls else (None, None)
+    first, last = (str(urls[0]), str(urls[-1])) if urls else (None, None)
     times = (moment(min(edges)), moment(max(edges))) if edges else (None, None)
-    return Span(rows, *ends, *times, ascending)
+    return Span(rows, first, last, *times, ascending)
+
+
+def _times(cells: list[Any]) -> list[str]:
+    """The cells that are times; the one that is not is left to whoever reads its record."""
+    texts = [cell for cell in cells if isinstance(cell, str) and cell]
+    if not texts or (_is_time(min(texts)) and _is_time(max(texts))):
+        return texts
+    return [text for text in texts if _is_time(text)]
+
+
+def _is_time(text: str) -> bool:
+    try:
+        return moment(text) is not None
+    except Unmappable:
+        return False
 
 
 def _month_end(at: datetime) -> datetime:

@@ -9,7 +9,9 @@ from typing import Any
 
 import msgspec
 
+from app.domain import INT32, INT64, quantity
 from app.errors import Unmappable
+from app.sources.shapes import explained, shown
 
 _EXPONENTS: Mapping[str, int] = {
     **dict.fromkeys(("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX"), 0),
@@ -17,6 +19,8 @@ _EXPONENTS: Mapping[str, int] = {
     **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
 }
 _USUAL_EXPONENT = 2
+_UNITS, _MINUS_UNITS = Decimal(INT64 - 1), Decimal(1 - INT64)
+_MOST, _LEAST = Decimal(INT32 - 1), Decimal(1 - INT32)
 _USUAL_LENGTH = len("2026-04-01T15:06:46")
 
 
@@ -63,15 +67,15 @@ class ReorderEntry(msgspec.Struct, gc=False):
 
 
 REORDER_FIELDS = ReorderEntry.__struct_fields__
-_REORDERS = msgspec.json.Decoder(list[ReorderEntry], strict=False)
+_REORDERS = msgspec.json.Decoder(list[ReorderEntry | None], strict=False)
 
 
 def reorder_entries(text: str | None) -> list[ReorderEntry]:
     """The entries of a ``reorderGuidelineList`` cell; raises ``Unmappable`` when it is something else."""
     try:
-        return _REORDERS.decode(text) if text else []
+        return list(filter(None, _REORDERS.decode(text))) if text else []
     except msgspec.ValidationError as error:
-        raise Unmappable(f"reorderGuidelineList: {error}") from error
+        raise Unmappable(explained(error, msgspec.json.decode(text or ""), "reorderGuidelineList")) from error
 
 
 def _first_set(*values: Decimal | None) -> Decimal | None:
@@ -107,14 +111,20 @@ def timestamp(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-def minor(amount: Decimal | None, currency: str) -> int | None:
-    """An amount in minor units of an ISO 4217 currency (JPY has none, KWD a thousand), half to even."""
+def minor(amount: Decimal | None, currency: str, what: str = "an amount") -> int | None:
+    """An amount in minor units of an ISO 4217 currency (JPY has none, KWD a thousand), half to even.
+
+    Raises ``Unmappable`` naming ``what`` it was, for an amount that no column holds.
+    """
     if amount is None:
         return None
     try:
-        return round(amount.scaleb(_EXPONENTS.get(currency, _USUAL_EXPONENT)))
-    except (ValueError, OverflowError) as error:
-        raise Unmappable(f"an amount must be a finite number, not {amount}") from error
+        units = amount.scaleb(_EXPONENTS.get(currency, _USUAL_EXPONENT))
+        if _MINUS_UNITS < units < _UNITS:
+            return round(units)
+    except ArithmeticError as error:
+        raise Unmappable(f"{what} is {amount}, expected a number") from error
+    raise Unmappable(f"{what} is {short(amount)}, expected an amount that fits 64 bits of cents")
 
 
 def number(value: Any, what: str) -> Decimal | None:
@@ -122,6 +132,50 @@ def number(value: Any, what: str) -> Decimal | None:
     if value is None or value == "":
         return None
     try:
-        return Decimal(value)
+        found = Decimal(value)
+        if found.is_finite():
+            return found
     except (ArithmeticError, TypeError, ValueError) as error:
-        raise Unmappable(f"{what} must be a number, not {value!r}") from error
+        raise Unmappable(f"{what} is {shown(value)}, expected a number") from error
+    raise Unmappable(f"{what} is {shown(value)}, expected a number")
+
+
+def amount_of(value: Decimal, what: str) -> Decimal:
+    """A canonical quantity; raises ``Unmappable`` naming ``what`` it was, for one that no column holds."""
+    try:
+        return quantity(value)
+    except ValueError as error:
+        raise Unmappable(f"{what} is {short(value)}, expected a number of at most 15 digits") from error
+
+
+def whole(value: Decimal, what: str) -> int:
+    """A whole number of at most 32 bits, rounded; raises ``Unmappable`` naming ``what`` it was."""
+    try:
+        if _LEAST < value < _MOST:
+            return round(value)
+    except ArithmeticError as error:
+        raise Unmappable(f"{what} is {value}, expected a number") from error
+    raise Unmappable(f"{what} is {short(value)}, expected a number that fits 32 bits")
+
+
+def text(row: Mapping[str, Any], name: str) -> str | None:
+    """A text of a row, ``None`` for an empty one; a number as it is spelled. Raises ``Unmappable`` for anything else."""
+    value = row.get(name)
+    if value is None or isinstance(value, str):
+        return value or None
+    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+        return str(value)
+    raise Unmappable(f"{name} is {shown(value)}, expected a text")
+
+
+def entries(row: Mapping[str, Any], name: str) -> list[Any]:
+    """A list of a row; raises ``Unmappable`` for anything else."""
+    value = row.get(name)
+    if value is None or value == "" or isinstance(value, list):
+        return value or []
+    raise Unmappable(f"{name} is {shown(value)}, expected a list")
+
+
+def short(amount: Decimal) -> str:
+    """A number that may have thousands of digits, so that it can be read."""
+    return f"{amount:f}" if amount.is_finite() and -30 < amount.adjusted() < 30 else str(amount)[:40]

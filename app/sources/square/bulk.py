@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 
 from app.domain import Change, Kind, Page, Record, Scope, batches
 from app.sources.period import EVERYTHING, Period
-from app.sources.square import feeds, mapping, parties, wire
+from app.sources.square import feeds, isolation, mapping, parties, wire
 from app.sources.square.client import ORDER_LOCATIONS, Client, Places
-from app.sources.square.counts import counts
-from app.sources.square.times import moment, text_of
+from app.sources.square.isolation import id_in, readable
+from app.sources.square.times import moment_in, text_of
 from app.sources.square.walk import Place, Walk, place_of
 
 RECENT_ORDERS = timedelta(days=7)
@@ -27,8 +28,9 @@ def all_items(client: Client, resume: str | None) -> Iterator[Page]:
     """Every live item as listings, complete."""
     walk = _catalog(client, Kind.PRODUCT, EVERYTHING, resume, "ITEM")
     for reply in walk.replies():
-        walk.mark = walk.mark or reply.latest_time
-        yield walk.page([listing for item in reply.objects or [] for listing in mapping.live_listings(item)])
+        walk.mark = walk.mark or feeds.catalog_mark(reply, client.now())
+        found = isolation.listings(reply.objects or [])
+        yield walk.page(found.records, failed=found.failed)
     yield Page(watermark=walk.mark or feeds.BEGINNING, complete=Scope(Kind.PRODUCT))
 
 
@@ -36,26 +38,30 @@ def all_categories(client: Client, resume: str | None) -> Iterator[Page]:
     """Every live category, complete."""
     walk = _catalog(client, Kind.CATEGORY, EVERYTHING, resume, "CATEGORY")
     for reply in walk.replies():
-        walk.mark = walk.mark or reply.latest_time
-        yield walk.page([mapping.category(thing) for thing in reply.objects or []])
+        walk.mark = walk.mark or feeds.catalog_mark(reply, client.now())
+        found = readable(Kind.CATEGORY, reply.objects or [], mapping.category)
+        yield walk.page(found.records, failed=found.failed)
     yield Page(watermark=walk.mark or feeds.BEGINNING, complete=Scope(Kind.CATEGORY))
 
 
 def all_counts(client: Client, resume: str | None) -> Iterator[Page]:
     """Every count there is. Its watermark is the newest row's time, which is the first row of the first page."""
-    walk = Walk(Kind.STOCK, "all", client.counts, [{}], place_of(resume))
+    walk = Walk(Kind.STOCK, "all", client.counts, [{}], place_of(resume), client.now)
     for reply in walk.replies():
         rows = reply.counts or []
-        walk.mark = walk.mark or (rows[0].get("calculated_at") if rows else None)
-        yield walk.page(counts(rows))
+        walk.mark = walk.mark or feeds.counts_mark(rows, client.now())
+        found = feeds.counts_of(rows)
+        yield walk.page(found.records, failed=found.failed)
     yield Page(watermark=walk.mark or feeds.BEGINNING)
 
 
 def all_vendors(client: Client, resume: str | None) -> Iterator[Page]:
     """Every vendor, inactive ones too, complete."""
-    walk = Walk(Kind.VENDOR, "all", lambda body, cursor: client.vendors_search(cursor), [{}], place_of(resume))
+    place = place_of(resume)
+    walk = Walk(Kind.VENDOR, "all", lambda body, cursor: client.vendors_search(cursor), [{}], place, client.now)
     for reply in walk.replies():
-        yield walk.page([parties.vendor(data) for data in reply.vendors or []])
+        found = readable(Kind.VENDOR, reply.vendors or [], parties.vendor)
+        yield walk.page(found.records, failed=found.failed)
     yield Page(complete=Scope(Kind.VENDOR))
 
 
@@ -84,26 +90,30 @@ def items_window(client: Client, period: Period, resume: str | None) -> Iterator
     shown: set[str] = set()
     for reply in walk.replies():
         rows = reply.objects or []
-        shown |= {row["id"] for row in rows if row.get("type") == "ITEM" and not row.get("is_deleted")}
-        listings = [listing for row in rows for listing in mapping.live_listings(row)]
-        records = [*listings, *feeds.orphans(rows)]
-        unshown = [row for row in rows if row.get("is_deleted") or feeds.item_id(row) not in shown]
-        yield walk.page(_inside(records, period), _hints(row for row in unshown if _is_inside(row, period)))
+        shown |= {id_in(row) for row in rows if mapping.is_live_item(row)}
+        found = isolation.listings(rows)
+        others = [row for row in rows if mapping.is_other(row) and _is_inside(row, period)]
+        hints, tombstones = feeds.hinted(others)
+        changes = _changes(hint for hint in hints.records if hint.deleted or hint.item not in shown)
+        records = _inside([*found.records, *tombstones.records], period)
+        yield walk.page(records, changes, [*found.failed, *hints.failed, *tombstones.failed])
 
 
 def categories_window(client: Client, period: Period, resume: str | None) -> Iterator[Page]:
     """Categories last modified in a period, deleted ones too if it has a beginning."""
     walk = _catalog(client, Kind.CATEGORY, period, resume, "CATEGORY")
     for reply in walk.replies():
-        yield walk.page(_inside([mapping.category(thing) for thing in reply.objects or []], period))
+        found = readable(Kind.CATEGORY, reply.objects or [], mapping.category)
+        yield walk.page(_inside(found.records, period), failed=found.failed)
 
 
 def counts_window(client: Client, period: Period, resume: str | None) -> Iterator[Page]:
     """Counts last calculated in a period."""
     body = {"updated_after": text_of(period.since - _EXCLUSIVE)} if period.since else {}
-    walk = Walk(Kind.STOCK, _name(period), client.counts, [body], place_of(resume))
+    walk = Walk(Kind.STOCK, _name(period), client.counts, [body], place_of(resume), client.now)
     for reply in walk.replies():
-        yield walk.page(_inside(counts(reply.counts or []), period))
+        found = feeds.counts_of(reply.counts or [])
+        yield walk.page(_inside(found.records, period), failed=found.failed)
 
 
 WINDOWS: Mapping[Kind, Callable[[Client, Period, str | None], Iterator[Page]]] = {
@@ -117,7 +127,7 @@ def _catalog(client: Client, kind: Kind, period: Period, resume: str | None, *ty
     body: wire.Json = {"object_types": list(types)}
     if period.since is not None:
         body |= {"begin_time": text_of(period.since - _EXCLUSIVE), "include_deleted_objects": True}
-    return Walk(kind, _name(period), client.catalog_search, [body], place_of(resume))
+    return Walk(kind, _name(period), client.catalog_search, [body], place_of(resume), client.now)
 
 
 def _orders(
@@ -126,11 +136,12 @@ def _orders(
     """A resumed read asks for the same stretch of time as the part before it, or its cursors would be foreign."""
     place = place_of(resume)
     start, end = span = _span(place, places, period)
-    groups = batches([location["id"] for location in places.locations], ORDER_LOCATIONS)
+    groups = batches(places.ids, ORDER_LOCATIONS)
     bodies = [feeds.order_query(ids, start, end) for ids in groups]
-    walk = Walk(Kind.ORDER, read, client.orders_search, bodies, place, span)
+    walk = Walk(Kind.ORDER, read, client.orders_search, bodies, place, client.now, span)
     for reply in walk.replies():
-        yield walk.page(*feeds.readable(reply.orders or [], zones))
+        found = feeds.orders_of(reply.orders or [], zones, client.now())
+        yield walk.page(found.records, found.young, found.failed)
 
 
 def _span(place: Place | None, places: Places, period: Period) -> tuple[str, str]:
@@ -149,14 +160,10 @@ def _inside(records: Sequence[Record], period: Period) -> list[Record]:
     return [record for record in records if period.holds(record.modified_at)]
 
 
-def _is_inside(row: wire.Json, period: Period) -> bool:
-    return period.holds(moment(row.get("updated_at")))
+def _is_inside(row: Any, period: Period) -> bool:
+    return period.holds(moment_in(row, "updated_at"))
 
 
-def _hints(rows: Iterable[wire.Json]) -> list[Change]:
+def _changes(hints: Iterable[feeds.Hint]) -> list[Change]:
     """One change for each item, with the highest version that its rows tell."""
-    newest: dict[str, int] = {}
-    for row in rows:
-        if (item := feeds.item_id(row)) is not None:
-            newest[item] = max(newest.get(item, 0), row.get("version") or 0)
-    return [Change(Kind.PRODUCT, item, version) for item, version in newest.items()]
+    return [Change(Kind.PRODUCT, item, version) for item, version in feeds.newest_of(hints).items()]

@@ -18,6 +18,7 @@ from app.errors import BadAnswer, RateLimited, Refused
 from app.sources.base import Context
 from app.sources.http import Http
 from app.sources.square import wire
+from app.sources.square.isolation import id_in
 from app.sources.square.pace import Pace, backoff, wish
 
 Page = TypeVar("Page", bound=wire.Reply)
@@ -31,13 +32,25 @@ ORDER_ROWS = 500
 ENTRY_ROWS = 1000
 ORDER_LOCATIONS = 10  # more: "Cannot provide more than 10 location_ids."
 VENDOR_IDS = 100
+CHECK_TIMEOUT = 10.0  # seconds
 
 
 class Places(NamedTuple):
     """All locations, and the vendor's clock (whole seconds, UTC) when it listed them."""
 
-    locations: list[wire.Json]
+    locations: list[Any]
     told_at: datetime
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids of all that have a readable one."""
+        return list(filter(None, map(id_in, self.locations)))
+
+    @property
+    def zones(self) -> dict[str, str]:
+        """Each location's time zone, UTC where it has none."""
+        named = {id_in(place): id_in(place, "timezone") or "UTC" for place in self.locations}
+        return {place: zone for place, zone in named.items() if place}
 
 
 class Client:
@@ -47,6 +60,7 @@ class Client:
         headers = {"authorization": f"Bearer {token}", "square-version": version, "accept": "application/json"}
         self._http = Http(context, base_url, headers)
         self._context = context
+        self.now = context.now
         self.pace = Pace(rate)
 
     @property
@@ -70,7 +84,7 @@ class Client:
         """Pages (of 100) of GET /v2/catalog/list: live objects only."""
         return self._pages("/v2/catalog/list", {"types": ",".join(types)}, wire.CatalogReply, method="GET")
 
-    def catalog_retrieve(self, ids: Sequence[str]) -> list[wire.Json]:
+    def catalog_retrieve(self, ids: Sequence[str]) -> list[Any]:
         """The objects with these ids (at most 1,000), deleted ones too; unknown ids are left out."""
         body = {"object_ids": list(ids), "include_deleted_objects": True}
         return self._post("/v2/catalog/batch-retrieve", body, wire.CatalogReply).objects or []
@@ -92,7 +106,7 @@ class Client:
         """Pages of the same call with ``return_entries``: ids only, twice as many to a page."""
         return self._pages("/v2/orders/search", {**body, "limit": ENTRY_ROWS}, wire.OrdersReply)
 
-    def orders_retrieve(self, ids: Sequence[str]) -> list[wire.Json]:
+    def orders_retrieve(self, ids: Sequence[str]) -> list[Any]:
         """The orders with these ids (at most 100); unknown and not yet readable ones are left out."""
         return self._post("/v2/orders/batch-retrieve", {"order_ids": list(ids)}, wire.OrdersReply).orders or []
 
@@ -100,7 +114,12 @@ class Client:
         """Every location, inactive ones too; the call has no pages."""
         response = self._request("GET", "/v2/locations", None)
         locations = wire.read(response, wire.LocationsReply).locations or []
-        return Places(locations, _told_at(response))
+        return Places(locations, _told_at(response) or self.now())
+
+    def check(self) -> None:
+        """List the locations, within ten seconds and once; raises as every call does."""
+        response = self._send("GET", "/v2/locations", None, [], timeout=CHECK_TIMEOUT, attempts=1)
+        wire.read(response, wire.LocationsReply)
 
     def vendors_search(self, cursor: str | None = None) -> Iterator[wire.VendorsReply]:
         """Pages of POST /v2/vendors/search. The body is flat: Square's own example wraps it wrongly in ``query``."""
@@ -117,7 +136,7 @@ class Client:
         body = {"query": {"filter": {"created_at": {"start_at": since, "end_at": until}}}, "limit": 100}
         return self._pages("/v2/events", body, wire.EventsReply)
 
-    def subscriptions(self) -> list[wire.Json]:
+    def subscriptions(self) -> list[Any]:
         """Webhook subscriptions, disabled ones too; needs a personal access token."""
         path = "/v2/webhooks/subscriptions?include_disabled=true"
         return self._call("GET", path, None, wire.SubscriptionsReply).subscriptions or []
@@ -174,17 +193,30 @@ class Client:
             waited += wait
         raise AssertionError("unreachable: the loop has no end")
 
-    def _send(self, method: str, path: str, body: wire.Json | None, wishes: list[float | None]) -> httpx.Response:
+    def _send(
+        self,
+        method: str,
+        path: str,
+        body: wire.Json | None,
+        wishes: list[float | None],
+        timeout: float | None = None,
+        attempts: int = 3,
+    ) -> httpx.Response:
         def note(response: httpx.Response) -> float | None:
             self.pace.was_refused()
             wishes.append(wish(response))
             return wishes[-1]
 
         content: dict[str, Any] = {"params": body} if method == "GET" else {"json": body}
-        return self._http.request(method, path, limits=self.pace.limits(), wait_of=note, **content)
+        limits = self.pace.limits()
+        return self._http.request(
+            method, path, limits=limits, wait_of=note, timeout=timeout, attempts=attempts, **content
+        )
 
 
-def _told_at(response: httpx.Response) -> datetime:
-    """The ``Date`` header; our own clock where a proxy has removed it."""
-    text = response.headers.get("date")
-    return parsedate_to_datetime(text).astimezone(UTC) if text else datetime.now(UTC)
+def _told_at(response: httpx.Response) -> datetime | None:
+    """The ``Date`` header; ``None`` where a proxy has removed or garbled it."""
+    try:
+        return parsedate_to_datetime(response.headers["date"]).astimezone(UTC)
+    except (KeyError, ValueError):
+        return None

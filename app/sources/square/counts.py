@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from decimal import Decimal
 from functools import lru_cache
+
+import msgspec
 
 from app.domain import ON_HAND, ON_ORDER, RESERVED, StockCount, micros, quantity, to_json
 from app.errors import Unmappable
-from app.sources.square.mapping import Json, rest
+from app.sources.shapes import shown
+from app.sources.square.mapping import Json, rest, typed
 from app.sources.square.times import moment
 
 STATES = {"IN_STOCK": ON_HAND, "RESERVED_FOR_SALE": RESERVED, "ORDERED_FROM_VENDOR": ON_ORDER}
@@ -15,26 +19,42 @@ _COUNT = frozenset({"catalog_object_id", "location_id", "state", "quantity", "ca
 _USUAL = _COUNT | {"catalog_object_type"}
 
 
+class Count(msgspec.Struct):
+    """The fields of a count; a missing ``state`` (documentation of 2020) is IN_STOCK."""
+
+    catalog_object_id: str
+    location_id: str
+    quantity: str | int | float
+    calculated_at: str
+    state: str | None = None
+
+
 def counts(rows: Iterable[Json]) -> list[StockCount]:
-    """A count for each row; a missing ``state`` (documentation of 2020) is IN_STOCK. Absent rows mean nothing."""
-    return [_count(row) for row in rows]
+    """A count for each row. Absent rows mean nothing."""
+    return [count(row) for row in rows]
 
 
-def _count(row: Json) -> StockCount:
+def count(row: Json) -> StockCount:
+    """The count of one row; raises ``Unmappable``."""
+    read = typed(row, Count)
+    calculated_at = moment(read.calculated_at)
+    return StockCount(
+        listing_id=read.catalog_object_id,
+        location_id=read.location_id,
+        state=state_of(read.state or "IN_STOCK"),
+        quantity=amount(read.quantity, "quantity"),
+        extra=_extra(row),
+        version=micros(calculated_at) if calculated_at else 0,
+        modified_at=calculated_at,
+    )
+
+
+def amount(value: str | int | float, what: str) -> Decimal:
+    """A quantity; raises ``Unmappable`` naming ``what`` it was."""
     try:
-        calculated_at = moment(row["calculated_at"])
-        return StockCount(
-            listing_id=row["catalog_object_id"],
-            location_id=row["location_id"],
-            state=state_of(row.get("state", "IN_STOCK")),
-            quantity=quantity(row["quantity"]),
-            extra=_extra(row),
-            version=micros(calculated_at) if calculated_at else 0,
-            modified_at=calculated_at,
-        )
-    except (KeyError, TypeError, ValueError, ArithmeticError) as error:
-        wanted = "catalog_object_id, location_id, a decimal quantity and calculated_at"
-        raise Unmappable(f"an inventory count needs {wanted}: {error!r}") from error
+        return quantity(value)
+    except (ValueError, ArithmeticError) as error:
+        raise Unmappable(f"{what} is {shown(value)}, expected a decimal number of at most 15 digits") from error
 
 
 @lru_cache(maxsize=64)

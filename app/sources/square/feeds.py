@@ -1,6 +1,7 @@
 """What changed since a watermark, as a feed of pages, and what the watermark of each kind is.
 
-Watermarks are Square's own timestamps, verbatim; the overlap is taken off when one is used. They come with the
+Watermarks are Square's own timestamps, verbatim, but never later than our clock minus the overlap, which is taken off
+once more when one is used. They come with the
 last page only, because no feed but the counts is sorted by time of change:
 
     product, category   ``latest_time`` of the first page: what changes during the walk is found next time
@@ -11,14 +12,17 @@ last page only, because no feed but the counts is sorted by time of change:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
-from app.domain import Change, Kind, Page, Record, batches
+from app.domain import BadRecord, Change, Kind, Listing, Order, Page, StockCount, batches
+from app.errors import TallyhookError
 from app.sources.square import mapping, orders, wire
 from app.sources.square.client import ORDER_LOCATIONS, Client, Places
-from app.sources.square.counts import counts as counts_of
-from app.sources.square.times import before, later, text_of
+from app.sources.square.counts import count
+from app.sources.square.isolation import Found, id_in, readable
+from app.sources.square.times import before, bounded, later, moment_in, text_of
 
 CATALOG_OVERLAP = timedelta(seconds=2)
 STOCK_OVERLAP = timedelta(seconds=30)
@@ -30,7 +34,10 @@ BEGINNING = "1970-01-01T01:00:00Z"
 FIRST_ORDERS = timedelta(days=90)
 
 
-def touched_items(client: Client, since: str) -> Iterator[Page]:
+Now = Callable[[], datetime]
+
+
+def touched_items(client: Client, since: str, now: Now) -> Iterator[Page]:
     """Every item of which the item itself or a variation was created, changed or deleted, once or more.
 
     Deleted items come without their variations, these come as rows of their own; a row that names no item can only
@@ -38,11 +45,17 @@ def touched_items(client: Client, since: str) -> Iterator[Page]:
     """
     told: dict[str, int] = {}
     watermark: str | None = None
+    since = bounded(since, now(), CATALOG_OVERLAP)
     for page in client.catalog_search(_since(since, "ITEM", "ITEM_VARIATION")):
-        watermark = watermark or page.latest_time
-        rows = page.objects or []
-        yield Page(changes=_news(rows, told), records=orphans(rows))
+        watermark = watermark or catalog_mark(page, now())
+        hints, tombstones = hinted(page.objects or [])
+        yield Page(tombstones.records, _news(hints.records, told), failed=[*hints.failed, *tombstones.failed])
     yield Page(watermark=watermark or since)
+
+
+def catalog_mark(page: wire.CatalogReply, now: datetime) -> str | None:
+    """The watermark that a page of a catalog search gives, if any."""
+    return bounded(page.latest_time, now, CATALOG_OVERLAP) if page.latest_time else None
 
 
 def _since(since: str, *types: str) -> wire.Json:
@@ -51,15 +64,47 @@ def _since(since: str, *types: str) -> wire.Json:
     return {"object_types": list(types), "begin_time": begin, "include_deleted_objects": True}
 
 
-def _news(rows: Sequence[wire.Json], told: dict[str, int]) -> list[Change]:
+class Hint(NamedTuple):
+    """What a row of an ITEM or a variation says: which item changed (``None``: it names none), and when (microseconds)."""
+
+    item: str | None
+    version: int
+    deleted: bool
+
+
+def hinted(rows: Sequence[Any]) -> tuple[Found[Hint], Found[Listing]]:
+    """The hints of some catalog rows, and the tombstones of deleted variations that name no item."""
+    hints = readable(Kind.PRODUCT, rows, _hint)
+    unnamed = [row for row in rows if _is_orphan(row)]
+    return hints, readable(Kind.PRODUCT, unnamed, mapping.deleted_listing)
+
+
+def _hint(row: wire.Json) -> Hint:
+    envelope = mapping.typed(row, mapping.CatalogObject)
+    return Hint(item_id(row), envelope.version * mapping.MICROS, envelope.is_deleted)
+
+
+def _is_orphan(row: Any) -> bool:
+    if not isinstance(row, dict) or not row.get("is_deleted") or not id_in(row):
+        return False
+    data = row.get("item_variation_data")
+    return row.get("type") != "ITEM" and not (isinstance(data, dict) and data.get("item_id"))
+
+
+def _news(hints: Sequence[Hint], told: dict[str, int]) -> list[Change]:
     """One change per item, again only for a higher version than the one told before."""
-    newest: dict[str, int] = {}
-    for row in rows:
-        item, version = item_id(row), row.get("version") or 0
-        if item is not None and version > max(newest.get(item, 0), told.get(item, -1)):
-            newest[item] = version
+    newest = {item: version for item, version in newest_of(hints).items() if version > told.get(item, -1)}
     told.update(newest)
     return [Change(Kind.PRODUCT, item, version) for item, version in newest.items()]
+
+
+def newest_of(hints: Iterable[Hint]) -> dict[str, int]:
+    """The highest version that is told of each item."""
+    newest: dict[str, int] = {}
+    for hint in hints:
+        if hint.item is not None:
+            newest[hint.item] = max(newest.get(hint.item, 0), hint.version)
+    return newest
 
 
 def item_id(row: wire.Json) -> str | None:
@@ -67,35 +112,53 @@ def item_id(row: wire.Json) -> str | None:
     return row["id"] if row.get("type") == "ITEM" else mapping.item_of(row)
 
 
-def orphans(rows: Sequence[wire.Json]) -> list[Record]:
-    """The tombstones of deleted variations that name no item."""
-    return [mapping.deleted_listing(row) for row in rows if row.get("is_deleted") and item_id(row) is None]
-
-
-def touched_categories(client: Client, since: str) -> Iterator[Page]:
+def touched_categories(client: Client, since: str, now: Now) -> Iterator[Page]:
     """Categories that were created, changed or deleted."""
     watermark: str | None = None
+    since = bounded(since, now(), CATALOG_OVERLAP)
     for page in client.catalog_search(_since(since, "CATEGORY")):
-        watermark = watermark or page.latest_time
-        yield Page(records=[mapping.category(thing) for thing in page.objects or []])
+        watermark = watermark or catalog_mark(page, now())
+        found = readable(Kind.CATEGORY, page.objects or [], mapping.category)
+        yield Page(found.records, failed=found.failed)
     yield Page(watermark=watermark or since)
 
 
-def counts(client: Client, since: str) -> Iterator[Page]:
+def counts(client: Client, since: str, now: Now) -> Iterator[Page]:
     """Counts calculated since. Never complete: an absent count means "nothing known", not zero.
 
     Rows that change during the walk move to its front, where it has passed; they are newer than the watermark.
     """
     watermark: str | None = None
+    since = bounded(since, now(), STOCK_OVERLAP)
     for page in client.counts({"updated_after": before(since, STOCK_OVERLAP)}):
         rows = page.counts or []
-        for row in rows[:1] if watermark is None else ():
-            watermark = row.get("calculated_at")
-        yield Page(records=counts_of(rows))
+        watermark = watermark or counts_mark(rows, now())
+        found = counts_of(rows)
+        yield Page(found.records, failed=found.failed)
     yield Page(watermark=watermark or since)
 
 
-def orders_since(client: Client, places: Places, since: str | None, zones: Mapping[str, str]) -> Iterator[Page]:
+def counts_of(rows: Sequence[Any]) -> Found[StockCount]:
+    """The counts among some rows."""
+    return readable(Kind.STOCK, rows, count, "catalog_object_id")
+
+
+def counts_mark(rows: Sequence[Any], now: datetime) -> str | None:
+    """The watermark that the first rows give, which are the newest: the first time that is not to come."""
+    times = (row["calculated_at"] for row in rows if is_past(row, "calculated_at", now))
+    newest = next(times, None)
+    return bounded(newest, now, STOCK_OVERLAP) if newest else None
+
+
+def is_past(row: Any, name: str, now: datetime) -> bool:
+    """Whether a field of a row names a moment, and not one to come."""
+    found = moment_in(row, name)
+    return found is not None and found <= now
+
+
+def orders_since(
+    client: Client, places: Places, since: str | None, zones: Mapping[str, str], now: Now
+) -> Iterator[Page]:
     """Orders updated since a watermark (without one: in the last 90 days).
 
     Locations are read in groups of ten, one group after the other, up to one common end: the vendor's clock before
@@ -103,26 +166,38 @@ def orders_since(client: Client, places: Places, since: str | None, zones: Mappi
     newer than any later watermark minus the overlap: no group can make another's orders be skipped, however long
     the walk takes. An order that moves beyond the end meanwhile is newer than the watermark.
     """
+    since = bounded(since, now(), ORDER_OVERLAP) if since else None
     start = before(since, ORDER_OVERLAP) if since else text_of(places.told_at - FIRST_ORDERS)
     newest = since
     for rows in _order_pages(client, places, start):
         for row in rows:
-            newest = later(newest, row.get("updated_at"))
-        yield Page(*readable(rows, zones))
-    yield Page(watermark=newest or start)
+            if is_past(row, "updated_at", now()):
+                newest = later(newest, row["updated_at"])
+        found = orders_of(rows, zones, now())
+        yield Page(found.records, found.young, failed=found.failed)
+    yield Page(watermark=bounded(newest or start, now(), ORDER_OVERLAP))
 
 
-def readable(rows: Sequence[wire.Json], zones: Mapping[str, str]) -> tuple[list[Record], list[Change]]:
+class Orders(NamedTuple):
     """Orders as records; those still without their lines only as changes, to be asked for again."""
-    now = datetime.now(UTC)
-    young = [row for row in rows if orders.is_settling(row, now)]
-    records: list[Record] = [orders.order(row, zones) for row in rows if row not in young]
-    return records, [Change(Kind.ORDER, row["id"]) for row in young]
+
+    records: list[Order]
+    young: list[Change]
+    failed: list[BadRecord]
+
+
+def orders_of(rows: Sequence[Any], zones: Mapping[str, str], now: datetime) -> Orders:
+    """The orders among some rows; ``now`` tells which are young."""
+    found = readable(Kind.ORDER, rows, lambda row: None if orders.is_settling(row, now) else orders.order(row, zones))
+    records = [order for order in found.records if order is not None]
+    known = {order.external_id for order in records} | {bad.external_id for bad in found.failed}
+    young = [Change(Kind.ORDER, row_id) for row in rows if (row_id := id_in(row)) and row_id not in known]
+    return Orders(records, young, found.failed)
 
 
 def _order_pages(client: Client, places: Places, start: str) -> Iterator[list[wire.Json]]:
     end = text_of(places.told_at + END_SLACK)
-    for ids in batches([place["id"] for place in places.locations], ORDER_LOCATIONS):
+    for ids in batches(places.ids, ORDER_LOCATIONS):
         for page in client.orders_search(order_query(ids, start, end)):
             yield page.orders or []
 
@@ -139,8 +214,7 @@ def order_query(location_ids: Sequence[str], start: str, end: str) -> wire.Json:
     }
 
 
-def raise_unless_unknown(answer: wire.VendorReply, vendor_id: str) -> None:
-    """One vendor's own errors inside a 200: an unknown id is an answer, anything else is raised."""
+def trouble_with(answer: wire.VendorReply) -> TallyhookError | None:
+    """One vendor's own error inside a 200; an unknown id is none, it is an answer."""
     problems = [problem for problem in answer.errors or [] if problem.code not in ("NOT_FOUND", "VENDOR_NOT_FOUND")]
-    if problems:
-        raise wire.problem_error(problems, f"vendor {vendor_id}")
+    return wire.problem_error(problems, "bulk-retrieve") if problems else None

@@ -5,27 +5,36 @@ Nothing is lost: what has no field of its own goes to ``extra``, the item's part
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, TypeVar
+from functools import partial
+from typing import Annotated, Any, TypeGuard, TypeVar
 
 import msgspec
 
-from app.domain import Category, Listing, to_json
+from app.domain import INT64, Category, Listing, quantity, to_json
 from app.errors import Unmappable
+from app.sources.shapes import explained
 from app.sources.square.times import later, moment
 
 Json = dict[str, Any]
 Shape = TypeVar("Shape")
 
+MICROS = 1000
+"""Times a catalog version gives microseconds since 1970, the shape of every version of ours."""
+
 ONLY_VARIATION = "Regular"
 """The name Square gives to the variation of an item that has just one."""
+
+
+Whole = Annotated[int, msgspec.Meta(ge=-INT64, le=INT64 - 1)]
+"""What fits a column of 64 bits."""
 
 
 class Money(msgspec.Struct):
     """Integer minor units."""
 
-    amount: int | None = None
+    amount: Whole | None = None
     currency: str | None = None
 
 
@@ -40,7 +49,7 @@ class CatalogObject(msgspec.Struct):
 
     id: str
     type: str
-    version: int = 0
+    version: Annotated[int, msgspec.Meta(ge=0, le=INT64 // 1000 - 1)] = 0
     updated_at: str | None = None
     is_deleted: bool = False
     present_at_all_locations: bool | None = None
@@ -59,7 +68,7 @@ class ItemData(msgspec.Struct):
     reporting_category: Named | None = None
     category_id: str | None = None
     is_archived: bool = False
-    variations: list[Json] | None = None
+    variations: list[Any] | None = None
 
 
 class Override(msgspec.Struct):
@@ -68,7 +77,7 @@ class Override(msgspec.Struct):
     location_id: str | None = None
     price_money: Money | None = None
     inventory_alert_type: str | None = None
-    inventory_alert_threshold: int | None = None
+    inventory_alert_threshold: Whole | None = None
 
 
 class Supply(msgspec.Struct):
@@ -89,7 +98,7 @@ class VariationData(msgspec.Struct):
     price_money: Money | None = None
     location_overrides: list[Override] | None = None
     inventory_alert_type: str | None = None
-    inventory_alert_threshold: int | None = None
+    inventory_alert_threshold: Whole | None = None
     vendor_information: list[Supply] | None = None
 
 
@@ -111,12 +120,15 @@ _VARIATION = frozenset(
 _OVERRIDE = frozenset({"price_money", "inventory_alert_type", "inventory_alert_threshold"})
 
 
-def typed(data: Any, shape: type[Shape]) -> Shape:
-    """A dictionary as a struct; raises ``Unmappable`` naming the field and what was expected."""
+def typed(data: Any, shape: type[Shape], at: str = "") -> Shape:
+    """A dictionary, which stands ``at`` a path in the record, as a struct. Numbers may come as text.
+
+    Raises ``Unmappable`` naming the field, what stands there and what was expected.
+    """
     try:
-        return msgspec.convert(data, shape)
+        return msgspec.convert(data, shape, strict=False)
     except msgspec.ValidationError as error:
-        raise Unmappable(f"Square's {shape.__name__}: {error}") from error
+        raise Unmappable(explained(error, data, at)) from error
 
 
 def rest(data: Mapping[str, Any], mapped: frozenset[str]) -> Json:
@@ -126,30 +138,43 @@ def rest(data: Mapping[str, Any], mapped: frozenset[str]) -> Json:
 
 def listings(item: Json) -> Iterator[Listing]:
     """A listing for every variation nested in a live ITEM object."""
+    variations, listing = variations_of(item)
+    return map(listing, variations)
+
+
+def variations_of(item: Json) -> tuple[list[Any], Callable[[Any], Listing]]:
+    """The variations nested in an ITEM object, and what makes the listing of one: that may raise for one only."""
     envelope = typed(item, CatalogObject)
-    data = typed(envelope.item_data or {}, ItemData)
-    variations = data.variations or []
+    data = typed(envelope.item_data or {}, ItemData, "item_data")
+    variations = [variation for variation in data.variations or [] if variation is not None]
     item_rest = {**_envelope_rest(item), **rest(envelope.item_data or {}, _ITEM)}
-    for variation in variations:
-        yield _listing(envelope, data, item_rest, variation, alone=len(variations) == 1)
+    return variations, partial(_listing, envelope, data, item_rest, len(variations) == 1)
 
 
 def live_listings(thing: Json | None) -> list[Listing]:
     """The listings of an object; none for one that is deleted, unknown or no item."""
-    if thing is None or thing.get("is_deleted") or thing.get("type") != "ITEM":
-        return []
-    return list(listings(thing))
+    return list(listings(thing)) if is_live_item(thing) else []
+
+
+def is_live_item(thing: Any) -> TypeGuard[Json]:
+    """Whether it is an ITEM object that is not deleted."""
+    return isinstance(thing, dict) and not thing.get("is_deleted") and thing.get("type") == "ITEM"
+
+
+def is_other(thing: Any) -> bool:
+    """Whether it is a catalog object that is no live item: a variation, or something deleted."""
+    return isinstance(thing, dict) and isinstance(thing.get("type"), str) and not is_live_item(thing)
 
 
 def item_of(variation: Json) -> str | None:
     """The id of the item a variation object belongs to."""
-    return typed(variation.get("item_variation_data") or {}, VariationData).item_id
+    return typed(variation.get("item_variation_data") or {}, VariationData, "item_variation_data").item_id
 
 
-def _listing(item: CatalogObject, data: ItemData, item_rest: Json, variation: Json, alone: bool) -> Listing:
+def _listing(item: CatalogObject, data: ItemData, item_rest: Json, alone: bool, variation: Json) -> Listing:
     """Item and variation change independently, so the newer of the two is the listing's version."""
     envelope = typed(variation, CatalogObject)
-    own = typed(envelope.item_variation_data or {}, VariationData)
+    own = typed(envelope.item_variation_data or {}, VariationData, "item_variation_data")
     overrides = own.location_overrides or []
     supplies = own.vendor_information or []
     main = supplies[0] if supplies else Supply()
@@ -174,7 +199,7 @@ def _listing(item: CatalogObject, data: ItemData, item_rest: Json, variation: Js
         reorders=to_json(_reorders(overrides)),
         extra=to_json(_extra(variation, envelope.item_variation_data or {}, item_rest)),
         deleted=envelope.is_deleted,
-        version=max(item.version, envelope.version),
+        version=max(item.version, envelope.version) * MICROS,
         modified_at=moment(later(item.updated_at, envelope.updated_at)),
     )
 
@@ -217,7 +242,12 @@ def _supply(supply: Supply) -> Json:
 
 
 def _threshold(kind: str | None, threshold: int | None) -> Decimal | None:
-    return Decimal(threshold) if kind == "LOW_QUANTITY" and threshold is not None else None
+    if kind != "LOW_QUANTITY" or threshold is None:
+        return None
+    try:
+        return quantity(threshold)
+    except ValueError as error:
+        raise Unmappable(f"inventory_alert_threshold is {threshold}, expected at most 15 digits") from error
 
 
 def _reorder_point(own: VariationData) -> Decimal | None:
@@ -257,14 +287,14 @@ def _extra(variation: Json, data: Json, item_rest: Json) -> Json:
 def deleted_listing(variation: Json) -> Listing:
     """The tombstone of a deleted ITEM_VARIATION object."""
     envelope = typed(variation, CatalogObject)
-    own = typed(envelope.item_variation_data or {}, VariationData)
+    own = typed(envelope.item_variation_data or {}, VariationData, "item_variation_data")
     return Listing(
         external_id=envelope.id,
         parent_id=own.item_id,
         sku=own.sku or None,
         active=False,
         deleted=True,
-        version=envelope.version,
+        version=envelope.version * MICROS,
         modified_at=moment(envelope.updated_at),
     )
 
@@ -272,7 +302,7 @@ def deleted_listing(variation: Json) -> Listing:
 def category(thing: Json) -> Category:
     """A CATEGORY object, deleted or not."""
     envelope = typed(thing, CatalogObject)
-    data = typed(envelope.category_data or {}, CategoryData)
+    data = typed(envelope.category_data or {}, CategoryData, "category_data")
     left = rest(envelope.category_data or {}, frozenset({"name", "parent_category"}))
     return Category(
         external_id=envelope.id,
@@ -280,6 +310,6 @@ def category(thing: Json) -> Category:
         name=data.name,
         extra=to_json({**_envelope_rest(thing), **left}),
         deleted=envelope.is_deleted,
-        version=envelope.version,
+        version=envelope.version * MICROS,
         modified_at=moment(envelope.updated_at),
     )

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from app.domain import batches
 from app.sources.square import wire
 from app.sources.square.client import ORDER_LOCATIONS, Client, Places
+from app.sources.square.isolation import id_in
 from app.sources.square.orders import zone_of
 from app.sources.square.times import text_of
 
@@ -37,16 +38,15 @@ def _ids(client: Client, places: Places, first: date, last: date) -> Iterator[st
     for (start, end), ids in _by_midnight(places, first, last).items():
         for group in batches(ids, ORDER_LOCATIONS):
             for page in client.orders_entries(_query(group, start, end)):
-                yield from (entry["order_id"] for entry in page.order_entries or [])
+                yield from filter(None, (id_in(entry, "order_id") for entry in page.order_entries or []))
 
 
 def _by_midnight(places: Places, first: date, last: date) -> dict[tuple[datetime, datetime], list[str]]:
     found: dict[tuple[datetime, datetime], list[str]] = {}
-    for place in places.locations:
-        zone = place.get("timezone") or "UTC"
+    for place, zone in places.zones.items():
         # both ends of a search are inclusive
         bounds = (_midnight(first, zone), _midnight(last + _DAY, zone) - _TICK)
-        found.setdefault(bounds, []).append(place["id"])
+        found.setdefault(bounds, []).append(place)
     return found
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from app.domain import Order, quantity, to_json
-from app.errors import Unmappable
+from app.domain import Order, to_json
+from app.sources.square.counts import amount
 from app.sources.square.mapping import Json, Money, full_name, rest, typed
 from app.sources.square.times import moment, version_of
 
@@ -23,7 +25,7 @@ class Line(msgspec.Struct):
     uid: str | None = None
     name: str | None = None
     variation_name: str | None = None
-    quantity: str | None = None
+    quantity: str | int | float | None = None
     catalog_object_id: str | None = None
     base_price_money: Money | None = None
 
@@ -31,7 +33,7 @@ class Line(msgspec.Struct):
 class Return(msgspec.Struct):
     """What was brought back, in an order of its own."""
 
-    return_line_items: list[Json] | None = None
+    return_line_items: list[Any] | None = None
 
 
 class OrderData(msgspec.Struct):
@@ -44,7 +46,7 @@ class OrderData(msgspec.Struct):
     state: str | None = None
     created_at: str | None = None
     updated_at: str | None = None
-    line_items: list[Json] | None = None
+    line_items: list[Any] | None = None
     returns: list[Return] | None = None
     total_money: Money | None = None
 
@@ -61,6 +63,7 @@ def order(data: Json, zones: Mapping[str, str]) -> Order:
     wire = typed(data, OrderData)
     returned = [line for part in wire.returns or [] for line in part.return_line_items or []]
     lines = wire.line_items or returned
+    named = "line_items" if wire.line_items else "return_line_items"
     total = wire.total_money or Money()
     return Order(
         external_id=wire.id,
@@ -72,7 +75,7 @@ def order(data: Json, zones: Mapping[str, str]) -> Order:
         ordered_on=_business_date(wire, zones),
         total_minor=total.amount,
         currency=total.currency,
-        lines=to_json([_line(line) for line in lines]),
+        lines=to_json([_line(line, f"{named}[{index}]") for index, line in enumerate(lines)]),
         extra=to_json(_extra(data, lines)),
         version=version_of(wire.updated_at, wire.created_at),
         modified_at=moment(wire.updated_at or wire.created_at),
@@ -86,25 +89,18 @@ def is_settling(data: Json, now: datetime) -> bool:
     return not wire.line_items and not wire.returns and created is not None and now - created < SETTLING
 
 
-def _line(data: Json) -> Json:
-    line = typed(data, Line)
+def _line(data: Any, at: str) -> Json:
+    line = typed(data, Line, at)
     price = line.base_price_money or Money()
     return {
         "line_id": line.uid,
         "listing_id": line.catalog_object_id,
         "sku": None,
         "name": full_name(line.name, line.variation_name, alone=True),
-        "quantity": _quantity(line.quantity),
+        "quantity": None if line.quantity is None else format(amount(line.quantity, f"{at}.quantity"), "f"),
         "unit_minor": price.amount,
         "currency": price.currency,
     }
-
-
-def _quantity(text: str | None) -> str | None:
-    try:
-        return None if text is None else format(quantity(text), "f")
-    except (ValueError, ArithmeticError) as error:
-        raise Unmappable(f"an order line's quantity must be a decimal, not {text!r}") from error
 
 
 def _business_date(wire: OrderData, zones: Mapping[str, str]) -> str | None:
@@ -114,12 +110,13 @@ def _business_date(wire: OrderData, zones: Mapping[str, str]) -> str | None:
     return created.astimezone(zone_of(zones.get(wire.location_id or "", "UTC"))).date().isoformat()
 
 
-def zone_of(name: str) -> ZoneInfo:
-    """A location's time zone; raises ``Unmappable`` for one that we do not know."""
+@lru_cache(maxsize=256)
+def zone_of(name: str) -> tzinfo:
+    """A location's time zone; UTC for one that we do not know."""
     try:
         return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise Unmappable(f"unknown time zone of a location: {error}") from error
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # the name of a folder of zones is no file
+        return UTC
 
 
 def _extra(data: Json, lines: Sequence[Json]) -> Json:

@@ -53,7 +53,7 @@ def location(data: Json, read_began: int) -> Location:
         active=place.status != "INACTIVE",
         currency=place.currency,
         timezone=place.timezone,
-        extra=to_json(rest(data, _PLACE)),
+        extra=to_json({**rest(data, _PLACE), **_unknown(place.status)}),
         version=read_began,
     )
 
@@ -69,7 +69,12 @@ def vendor(data: Json) -> Vendor:
         account_number=supplier.account_number or None,
         email=next((one.email_address for one in contacts if one.email_address), None),
         phone=next((one.phone_number for one in contacts if one.phone_number), None),
-        extra=to_json(rest(data, _SUPPLIER)),
+        extra=to_json({**rest(data, _SUPPLIER), **_unknown(supplier.status)}),
         version=version_of(supplier.updated_at, supplier.created_at),
         modified_at=moment(supplier.updated_at or supplier.created_at),
     )
+
+
+def _unknown(status: str | None) -> Json:
+    """A status that ``active`` does not say stays visible."""
+    return {} if status in (None, "", "ACTIVE", "INACTIVE") else {"status": status}

@@ -9,15 +9,17 @@ item speaks for all its listings, so a variation that is gone is seen without as
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import date, datetime
+from functools import partial
 
-from app.domain import SKU_PREFIX, WHOLE, Answer, Kind, Page, Record, Ref, Scope, key_of, micros
-from app.errors import AuthRejected, Refused, Unmappable
+from app.domain import WHOLE, Answer, Kind, Page, Ref, Scope, micros
+from app.errors import AuthRejected, BudgetSpent, Forbidden, RateLimited, Refused
 from app.sources.base import LedgerUnavailable, Limit, PayloadInvalid, Receiver, Recorded, ResumeLost, Subscription
 from app.sources.labels import numbered
 from app.sources.period import Period, narrowed
-from app.sources.square import bulk, counts, feeds, mapping, order_days, orders, parties, wire
+from app.sources.square import bulk, feeds, fetches, order_days, parties
 from app.sources.square.client import CATALOG_IDS, ORDER_IDS, VENDOR_IDS, Client, Places
+from app.sources.square.isolation import Found, id_in, readable
 from app.sources.square.times import text_of
 from app.sources.square.webhook import SquareReceiver
 
@@ -60,6 +62,24 @@ class SquareSource:
         """Batches of a hundred to a thousand cope with nearly any backlog."""
         return 20 * BATCHES[kind]
 
+    def check(self) -> None:
+        """List the locations. A token that may not, or may not so often, is answered all the same."""
+        try:
+            self._client.check()
+        except BudgetSpent:
+            raise
+        except (Forbidden, RateLimited):
+            return
+
+    def account(self) -> str:
+        """The merchant's id, empty where no location tells it; raises as every read does."""
+        return next(filter(None, (id_in(place, "merchant_id") for place in self._places().locations)), "")
+
+    def learn(self, account: str) -> None:
+        """From now on events about another merchant are foreign."""
+        if isinstance(self.receiver, SquareReceiver):
+            self.receiver.learn(account)
+
     def calls(self) -> int:
         """Upstream calls so far."""
         return self._client.calls
@@ -87,11 +107,11 @@ class SquareSource:
         if not refs:
             return Answer()
         readers: Mapping[Kind, Callable[[Sequence[Ref]], Answer]] = {
-            Kind.PRODUCT: self._products,
-            Kind.CATEGORY: self._categories,
-            Kind.STOCK: self._stock,
+            Kind.PRODUCT: partial(fetches.products, self._client),
+            Kind.CATEGORY: partial(fetches.categories, self._client),
+            Kind.STOCK: partial(fetches.stock, self._client),
             Kind.ORDER: self._orders,
-            Kind.VENDOR: self._vendors,
+            Kind.VENDOR: partial(fetches.vendors, self._client),
             Kind.LOCATION: self._locations,
         }
         return readers[refs[0].kind](refs)
@@ -100,11 +120,11 @@ class SquareSource:
         """What changed since a watermark; products come as changes to fetch, all else as records."""
         match kind:
             case Kind.PRODUCT if since is not None:
-                return feeds.touched_items(self._client, since)
+                return feeds.touched_items(self._client, since, self._client.now)
             case Kind.CATEGORY if since is not None:
-                return feeds.touched_categories(self._client, since)
+                return feeds.touched_categories(self._client, since, self._client.now)
             case Kind.STOCK if since is not None:
-                return feeds.counts(self._client, since)
+                return feeds.counts(self._client, since, self._client.now)
             case Kind.ORDER:
                 return self._orders_since(since)
         return self.full(kind)
@@ -144,21 +164,24 @@ class SquareSource:
         """Events of the last 28 days from the Events API (beta).
 
         It is off by default, records only while it is on, and takes a personal access token only.
-        Raises ``LedgerUnavailable`` when Square refuses it.
+        An event that cannot be read is left out: its webhook could not be read either, and the polls see what it was
+        about. Raises ``LedgerUnavailable`` when Square refuses it.
         """
         try:
             for page in self._client.events_search(text_of(since), text_of(until)):
-                for event in page.events or []:
-                    body = bytes(event)
-                    yield Recorded(self._events.parse({}, body), body)
-        except PayloadInvalid as error:
-            raise Unmappable(f"an event of the Events API: {error}") from error
+                yield from filter(None, (self._recorded(bytes(event)) for event in page.events or []))
         except Refused as error:
             raise LedgerUnavailable(f"Square's Events API is not enabled for this application ({error})") from error
         except AuthRejected as error:
             raise LedgerUnavailable(
                 f"Square's Events API refuses this token; it takes a personal access token only ({error})"
             ) from error
+
+    def _recorded(self, body: bytes) -> Recorded | None:
+        try:
+            return Recorded(self._events.parse({}, body), body)
+        except PayloadInvalid:
+            return None
 
     def subscriptions(self) -> Sequence[Subscription]:
         """Those whose notification URL is ours; all of them when we do not know our own."""
@@ -170,6 +193,7 @@ class SquareSource:
                 data.get("enabled") is not False,
             )
             for data in self._client.subscriptions()
+            if isinstance(data, dict)
         ]
         return [one for one in found if not ours or one.url == ours]
 
@@ -177,63 +201,23 @@ class SquareSource:
         """Turn the Events API on, so that events from now on can be found again."""
         self._client.events_enable()
 
-    def _products(self, refs: Sequence[Ref]) -> Answer:
-        """Items by id; a variation's id stands for its item. Every item asked for is covered, known or not.
-
-        A variation that names no item can only be a deleted one.
-        """
-        by_sku = [ref for ref in refs if ref.external_id.startswith(SKU_PREFIX)]
-        objects = self._retrieve([ref.external_id for ref in refs if ref not in by_sku])
-        items = {item: objects.get(item) for item in map(_item_id, objects.keys(), objects.values()) if item}
-        if unread := [item for item, found in items.items() if found is None and item not in objects]:
-            items |= self._retrieve(unread)
-        live = [listing for thing in items.values() for listing in mapping.live_listings(thing)]
-        orphans = [thing for asked, thing in objects.items() if thing and _item_id(asked, thing) is None]
-        return Answer(
-            records=[*live, *map(mapping.deleted_listing, orphans)],
-            gone=by_sku,
-            covers=[Scope(Kind.PRODUCT, "parent_id", item) for item in items],
-        )
-
-    def _retrieve(self, ids: Sequence[str]) -> dict[str, wire.Json | None]:
-        """The catalog objects by id, ``None`` for an unknown one."""
-        found = {thing["id"]: thing for thing in self._client.catalog_retrieve(ids)} if ids else {}
-        return {one: found.get(one) for one in ids}
-
-    def _categories(self, refs: Sequence[Ref]) -> Answer:
-        found = self._client.catalog_retrieve([ref.external_id for ref in refs])
-        records = [mapping.category(thing) for thing in found if thing.get("type") == "CATEGORY"]
-        return Answer(records=records, gone=_missing(refs, records))
-
-    def _stock(self, refs: Sequence[Ref]) -> Answer:
-        body = {"catalog_object_ids": [ref.external_id for ref in refs]}
-        pages = self._client.counts(body)
-        return Answer(records=[count for page in pages for count in counts.counts(page.counts or [])])
-
     def _orders(self, refs: Sequence[Ref]) -> Answer:
-        found = self._client.orders_retrieve([ref.external_id for ref in refs])
-        now = datetime.now(UTC)
-        ready = [data for data in found if not orders.is_settling(data, now)]
-        if any(data.get("location_id") not in self._zones for data in ready):
+        rows = self._client.orders_retrieve([ref.external_id for ref in refs])
+        if any(id_in(row, "location_id") not in self._zones for row in rows):
             self._places()
-        records = [orders.order(data, self._zones) for data in ready]
-        return Answer(records=records, not_yet=_missing(refs, records))
-
-    def _vendors(self, refs: Sequence[Ref]) -> Answer:
-        answers = self._client.vendors_retrieve([ref.external_id for ref in refs])
-        for vendor_id, answer in answers.items():
-            feeds.raise_unless_unknown(answer, vendor_id)
-        records = [parties.vendor(answer.vendor) for answer in answers.values() if answer.vendor]
-        return Answer(records=records, gone=_missing(refs, records))
+        orders, _, failed = feeds.orders_of(rows, self._zones, self._client.now())
+        return Answer(orders, not_yet=fetches.not_shown(refs, Found(orders, failed)), failed=failed)
 
     def _locations(self, refs: Sequence[Ref]) -> Answer:
         (page,) = self._all_locations()
-        wanted = [ref for ref in refs if ref.external_id != WHOLE]
-        return Answer(records=page.records, gone=_missing(wanted, page.records), covers=[Scope(Kind.LOCATION)])
+        found = Found(list(page.records), list(page.failed))
+        gone, not_yet = fetches.absent([ref for ref in refs if ref.external_id != WHOLE], found)
+        covers = [Scope(Kind.LOCATION)] if all(bad.external_id for bad in page.failed) else []
+        return Answer(page.records, gone, not_yet, covers, page.failed)
 
     def _orders_since(self, since: str | None) -> Iterator[Page]:
         places = self._places()
-        yield from feeds.orders_since(self._client, places, since, self._zones)
+        yield from feeds.orders_since(self._client, places, since, self._zones, self._client.now)
 
     def _orders_of_the_week(self, resume: str | None) -> Iterator[Page]:
         places = self._places()
@@ -246,23 +230,14 @@ class SquareSource:
     def _all_locations(self, resume: str | None = None) -> Iterator[Page]:
         if resume is not None:
             raise ResumeLost("locations come in one call, there is no place in between")
-        began = micros(datetime.now(UTC))
-        records = [parties.location(data, began) for data in self._places().locations]
+        began = micros(self._client.now())
+        rows = self._places().locations
+        found = readable(Kind.LOCATION, rows, lambda data: parties.location(data, began))
         label = numbered(Kind.LOCATION, 1)
-        yield Page(records, complete=Scope(Kind.LOCATION), label=label, expected=len(records))
+        yield Page(found.records, complete=Scope(Kind.LOCATION), label=label, expected=len(rows), failed=found.failed)
 
     def _places(self) -> Places:
         """All locations; their time zones are remembered, because orders tell their business date in them."""
         places = self._client.locations()
-        self._zones = {**self._zones, **{data["id"]: data.get("timezone") or "UTC" for data in places.locations}}
+        self._zones = {**self._zones, **places.zones}
         return places
-
-
-def _item_id(asked: str, thing: wire.Json | None) -> str | None:
-    """The item an id asks for: itself, unless it is a variation's."""
-    return mapping.item_of(thing) if thing and thing.get("type") == "ITEM_VARIATION" else asked
-
-
-def _missing(refs: Sequence[Ref], records: Sequence[Record]) -> list[Ref]:
-    found = {key_of(record) for record in records}
-    return [ref for ref in refs if (ref.external_id,) not in found]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from app.domain import micros
 from app.errors import Unmappable
@@ -19,7 +20,25 @@ def moment(text: str | None) -> datetime | None:
         parsed = datetime.fromisoformat(text)
     except ValueError as error:
         raise Unmappable(f"expected an RFC 3339 timestamp, not {text[:40]!r}") from error
-    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+    try:
+        return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+    except OverflowError as error:
+        raise Unmappable(f"expected a timestamp of the years 1 to 9999, not {text[:40]!r}") from error
+
+
+def moment_in(row: Any, name: str) -> datetime | None:
+    """The moment that a field of a record names, ``None`` where it cannot be read."""
+    text = row.get(name) if isinstance(row, dict) else None
+    try:
+        return moment(text) if isinstance(text, str) else None
+    except Unmappable:
+        return None
+
+
+def bounded(text: str, now: datetime, overlap: timedelta) -> str:
+    """A watermark as it may be kept or used: never later than our clock minus the overlap."""
+    latest, found = now - overlap, moment(text)
+    return text if found is not None and found <= latest else text_of(latest)
 
 
 def version_of(*texts: str | None) -> int:

@@ -7,13 +7,13 @@ that is older, or of another query, is lost: the read begins again (``ResumeLost
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Generic, TypeVar
 
 import msgspec
 
-from app.domain import Change, Kind, Page, Record
+from app.domain import BadRecord, Change, Kind, Page, Record
 from app.errors import Refused
 from app.sources.base import ResumeLost
 from app.sources.labels import numbered
@@ -65,13 +65,15 @@ class Walk(Generic[Reply]):
         ask: Callable[[wire.Json, str | None], Iterator[Reply]],
         bodies: Sequence[wire.Json],
         place: Place | None,
+        now: Callable[[], datetime],
         span: tuple[str, str] | None = None,
     ) -> None:
         self.mark = place.mark if place else None
         self._kind = kind
         self._ask = ask
         self._bodies = bodies
-        self._place = place or Place("", datetime.now(UTC))
+        self._now = now
+        self._place = place or Place("", now())
         self._resumed = place is not None
         self._query = _digest(f"{kind} {read}", bodies)
         self._span = span
@@ -86,17 +88,23 @@ class Walk(Generic[Reply]):
                 self._step(part, reply)
                 yield reply
 
-    def page(self, records: Sequence[Record] = (), changes: Sequence[Change] = ()) -> Page:
+    def page(
+        self,
+        records: Sequence[Record] = (),
+        changes: Sequence[Change] = (),
+        failed: Sequence[BadRecord] = (),
+    ) -> Page:
         """What the latest reply showed."""
         token = msgspec.json.encode(msgspec.structs.replace(self._place, mark=self.mark)).decode()
-        return Page(records, changes, label=numbered(self._kind, self._place.page), resume=token)
+        label = numbered(self._kind, self._place.page)
+        return Page(records, changes, label=label, resume=token, failed=failed)
 
     def _refuse_lost(self) -> None:
         if not self._resumed:
             return
         if self._place.query != self._query:
             raise ResumeLost(f"a place in another read than this one of {self._kind}")
-        age = datetime.now(UTC) - self._place.given
+        age = self._now() - self._place.given
         if self._place.cursor is not None and age > CURSOR_LIFE:
             raise ResumeLost(f"the cursor is {age.total_seconds():.0f} s old, Square's live for 300")
 
@@ -112,7 +120,7 @@ class Walk(Generic[Reply]):
     def _step(self, part: int, reply: Reply) -> None:
         self._place = Place(
             query=self._query,
-            given=datetime.now(UTC),
+            given=self._now(),
             page=self._place.page + 1,
             part=part if reply.cursor else part + 1,
             cursor=reply.cursor or None,

@@ -16,11 +16,13 @@ from typing import Any
 
 import msgspec
 
-from app.domain import WHOLE, Change, Delivery, Kind
+from app.domain import WHOLE, Change, Delivery, Kind, Verdict, micros
 from app.errors import Unmappable
-from app.sources.base import PayloadInvalid, SignatureInvalid
-from app.sources.square.times import moment, version_of
+from app.sources.base import LONGEST_ID, PayloadInvalid, SignatureInvalid
+from app.sources.square.times import moment, moment_in, version_of
+from app.sources.texts import clean_escapes
 
+TEST_EVENT = "webhooks.test_notification"
 SIGNATURE_HEADER = "x-square-hmacsha256-signature"
 
 
@@ -50,8 +52,9 @@ class SquareReceiver:
     """Verifies and reads deliveries to one registered notification URL.
 
     ``url`` is the text registered with Square, byte for byte: behind a proxy the request's own URL differs from it.
-    Several ``keys`` are accepted, for the time of a rotation; empty ones never verify. With ``merchant_id`` set,
-    events of other merchants of the same application are ignored.
+    Several ``keys`` are accepted, for the time of a rotation; empty ones never verify. With ``merchant_id`` set, events
+    of other merchants are set aside as foreign: those of the same application, and Square's samples, which a person can
+    have sent from its console.
     """
 
     def __init__(self, url: str, keys: Sequence[str], merchant_id: str | None = None) -> None:
@@ -78,6 +81,10 @@ class SquareReceiver:
         """The notification URL that signatures are computed over."""
         return self._url
 
+    def learn(self, merchant_id: str) -> None:
+        """Whose account this is, where no option says it; the option wins."""
+        self._merchant_id = self._merchant_id or merchant_id or None
+
     def first_sent(self, headers: Mapping[str, str]) -> datetime | None:
         """When Square first tried to deliver this; ``None`` where it does not say."""
         return moment(headers.get("square-initial-delivery-timestamp"))
@@ -91,21 +98,35 @@ class SquareReceiver:
             raise PayloadInvalid(f"{event.type} {event.event_id}: {error}") from error
 
     def _delivery(self, event: Event) -> Delivery:
-        foreign = self._merchant_id is not None and event.merchant_id not in (None, self._merchant_id)
-        changes = () if foreign else tuple(changes_of(event))
+        aside = self._set_aside(event)
+        changes = () if aside else _bounded(changes_of(event))
         return Delivery(
             event_id=event.event_id,
             type=event.type,
+            alarm=event.type == "oauth.authorization.revoked",
             changes=changes,
-            ignored=not changes,
+            ignored=not changes and aside is None,
             occurred_at=moment(event.created_at),
+            set_aside=aside,
         )
+
+    def _set_aside(self, event: Event) -> Verdict | None:
+        if event.type == TEST_EVENT:
+            return Verdict.TEST
+        foreign = self._merchant_id is not None and event.merchant_id not in (None, self._merchant_id)
+        return Verdict.FOREIGN if foreign else None
+
+
+def _bounded(changes: Sequence[Change]) -> tuple[Change, ...]:
+    """An id that may not fit a key means that anything of its kind may have changed."""
+    short = (one if len(one.external_id) <= LONGEST_ID else Change(one.kind, WHOLE) for one in changes)
+    return tuple(dict.fromkeys(short))
 
 
 def read_event(body: bytes) -> Event:
     """The envelope; raises ``PayloadInvalid``, also for nesting too deep to be meant."""
     try:
-        return msgspec.json.decode(body, type=Event)
+        return msgspec.json.decode(clean_escapes(body), type=Event)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         wanted = 'expected a JSON object with "type", "event_id" and "data"'
         raise PayloadInvalid(f"{wanted}: {error}") from error
@@ -131,12 +152,17 @@ def changes_of(event: Event) -> Sequence[Change]:
 
 
 def _stock(content: Mapping[str, Any]) -> Sequence[Change]:
-    """One change per variation: an event carries two counts for a move between states, up to 100 in all."""
+    """One change per variation, as new as its newest count: an event carries two counts for a move between states, up to
+    100 in all."""
     counts = content.get("inventory_counts")
     if not isinstance(counts, list):
         return [Change(Kind.STOCK, WHOLE)]
-    ids = [count.get("catalog_object_id") for count in counts if isinstance(count, dict)]
-    return [Change(Kind.STOCK, found) for found in dict.fromkeys(ids) if isinstance(found, str) and found]
+    newest: dict[str, int] = {}
+    for count in counts:
+        if isinstance(count, dict) and (found := _text(count, "catalog_object_id")):
+            calculated_at = moment_in(count, "calculated_at")
+            newest[found] = max(newest.get(found, 0), micros(calculated_at) if calculated_at else 0)
+    return [Change(Kind.STOCK, found, version) for found, version in newest.items()]
 
 
 def _order(content: Mapping[str, Any], data_id: str | None) -> Sequence[Change]:
@@ -152,7 +178,10 @@ def _vendor(content: Mapping[str, Any]) -> Sequence[Change]:
     """``data.id`` is a UUID, not the vendor's: only the object names it."""
     vendor = content.get("vendor")
     found = _text(vendor, "id") if isinstance(vendor, dict) else None
-    return [Change(Kind.VENDOR, found or WHOLE)]
+    if found is None:
+        return [Change(Kind.VENDOR, WHOLE)]
+    updated_at = moment_in(vendor, "updated_at") or moment_in(vendor, "created_at")
+    return [Change(Kind.VENDOR, found, micros(updated_at) if updated_at else 0)]
 
 
 def _payment(content: Mapping[str, Any]) -> Sequence[Change]:

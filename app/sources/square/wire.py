@@ -1,7 +1,8 @@
 """What Square sends: the shapes of its answers as structs, and its error bodies as our error tree.
 
-Records stay dictionaries here, because every field that we do not map is kept (``mapping`` splits them);
-shapes follow Square's OpenAPI document and SDK 46.0.0. Nulls are omitted on the wire, so all is optional.
+Records stay as they come, because every field that we do not map is kept (``mapping`` splits them), and because one
+that is no object harms only itself (``isolation``). Shapes follow Square's OpenAPI document and SDK 46.0.0. Nulls are
+omitted on the wire, so all is optional.
 """
 
 from __future__ import annotations
@@ -11,7 +12,17 @@ from typing import Any, TypeVar
 import httpx
 import msgspec
 
-from app.errors import AuthRejected, BadAnswer, RateLimited, Refused, TallyhookError, Unavailable, Unmappable
+from app.errors import (
+    AuthRejected,
+    BadAnswer,
+    Forbidden,
+    RateLimited,
+    Refused,
+    TallyhookError,
+    Unavailable,
+    Unmappable,
+)
+from app.sources.texts import repaired
 
 Json = dict[str, Any]
 Shape = TypeVar("Shape")
@@ -36,45 +47,45 @@ class Reply(msgspec.Struct, kw_only=True):
 class CatalogReply(Reply, kw_only=True):
     """Catalog search, list and batch-retrieve."""
 
-    objects: list[Json] | None = None
+    objects: list[Any] | None = None
     latest_time: str | None = None
 
 
 class CountsReply(Reply, kw_only=True):
     """Inventory counts, newest ``calculated_at`` first."""
 
-    counts: list[Json] | None = None
+    counts: list[Any] | None = None
 
 
 class OrdersReply(Reply, kw_only=True):
     """Order search and batch-retrieve."""
 
-    orders: list[Json] | None = None
-    order_entries: list[Json] | None = None
+    orders: list[Any] | None = None
+    order_entries: list[Any] | None = None
 
 
 class OrderReply(Reply, kw_only=True):
     """One order."""
 
-    order: Json | None = None
+    order: Any = None
 
 
 class LocationsReply(Reply, kw_only=True):
     """Every location, inactive ones too."""
 
-    locations: list[Json] | None = None
+    locations: list[Any] | None = None
 
 
 class VendorsReply(Reply, kw_only=True):
     """Vendor search."""
 
-    vendors: list[Json] | None = None
+    vendors: list[Any] | None = None
 
 
 class VendorReply(Reply, kw_only=True):
     """One vendor, or why there is none."""
 
-    vendor: Json | None = None
+    vendor: Any = None
 
 
 class VendorsByIdReply(Reply, kw_only=True):
@@ -92,7 +103,7 @@ class EventsReply(Reply, kw_only=True):
 class SubscriptionsReply(Reply, kw_only=True):
     """Webhook subscriptions of the application."""
 
-    subscriptions: list[Json] | None = None
+    subscriptions: list[Any] | None = None
 
 
 class InfoReply(Reply, kw_only=True):
@@ -107,11 +118,29 @@ def decode(body: bytes, shape: type[Shape]) -> Shape:
     Raises ``BadAnswer`` for what is no complete JSON document, ``Unmappable`` for another shape.
     """
     try:
-        return msgspec.json.decode(body, type=shape)
+        return _decoded(body, shape)
     except msgspec.ValidationError as error:
         raise Unmappable(f"Square answered in a shape we do not know: {error}") from error
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadAnswer(f"expected a JSON document from Square, not {body[:60]!r}") from error
+
+
+def _decoded(body: bytes, shape: type[Shape]) -> Shape:
+    decoder: msgspec.json.Decoder[Shape] = _decoder(shape)
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:
+        return decoder.decode(repaired(body))
+
+
+_DECODERS: dict[Any, msgspec.json.Decoder[Any]] = {}
+
+
+def _decoder(shape: Any) -> msgspec.json.Decoder[Any]:
+    """``float`` as a hook takes what is too large for infinity, where by itself the whole page would be refused."""
+    return _DECODERS.get(shape) or _DECODERS.setdefault(shape, msgspec.json.Decoder(shape, float_hook=float))
 
 
 def read(response: httpx.Response, shape: type[Shape]) -> Shape:
@@ -135,6 +164,8 @@ _BY_CATEGORY: dict[str, type[TallyhookError]] = {
     "API_ERROR": Unavailable,
 }
 EXPIRED_CURSOR = "INVALID_CURSOR"
+NO_SCOPE = frozenset(("FORBIDDEN", "INSUFFICIENT_SCOPES"))
+"""The token is good, but may not do this."""
 
 
 class CursorRefused(BadAnswer):
@@ -145,6 +176,8 @@ def problem_error(problems: list[Problem], where: str) -> TallyhookError:
     """The error of our tree for Square's ``errors`` list: the first entry decides, as it does for the status."""
     first = problems[0]
     text = f"{where}: {first.category} {first.code}: {first.detail or 'no detail'} {first.field or ''}".rstrip()
+    if first.category == "AUTHENTICATION_ERROR" and first.code in NO_SCOPE:
+        return Forbidden(text)
     if first.code == EXPIRED_CURSOR:
         return CursorRefused(f"{text}; the read must begin again")
     return _BY_CATEGORY.get(first.category or "", BadAnswer)(text)

@@ -5,20 +5,32 @@ Where a statement must wait for rows it locks them in the order of their keys, a
 them, so that receivers, workers and sweeps never deadlock.
 """
 
-from app.stores.owed.claiming import Claim, claim, drop, extend, fail, is_suspect, postpone, release
+from app.stores.owed.claiming import NEVER, Claim, claim, is_suspect, take
 from app.stores.owed.covering import Noted, noted, settle_noted
+from app.stores.owed.holding import (
+    ask_again,
+    drop,
+    extend,
+    fail,
+    postpone,
+    postpone_all,
+    release,
+    still_held,
+)
 from app.stores.owed.remembering import OWE_WANTED, SKEW, Wanted, add, owe, remember, revive, revive_all, wake
 from app.stores.owed.settling import settle
-from app.stores.owed.sweeping import EVER, backlog, count, defer, due, is_owed, newer, overdue
+from app.stores.owed.sweeping import EVER, backlog, count, defer, due, has_failed, is_owed, newer, overdue
 
 __all__ = [
     "EVER",
+    "NEVER",
     "OWE_WANTED",
     "SKEW",
     "Claim",
     "Noted",
     "Wanted",
     "add",
+    "ask_again",
     "backlog",
     "claim",
     "count",
@@ -27,6 +39,7 @@ __all__ = [
     "due",
     "extend",
     "fail",
+    "has_failed",
     "is_owed",
     "is_suspect",
     "newer",
@@ -34,11 +47,14 @@ __all__ = [
     "overdue",
     "owe",
     "postpone",
+    "postpone_all",
     "release",
     "remember",
     "revive",
     "revive_all",
     "settle",
     "settle_noted",
+    "still_held",
+    "take",
     "wake",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection
@@ -14,10 +14,14 @@ from app.domain import WHOLE, ItemKey, Kind
 from app.stores.columns import moment_from
 from app.stores.statements import Statement, bound_list, key_of
 
+NEVER = datetime(9999, 1, 1, tzinfo=UTC)
+"""As ``blameless``: every lease that ran out is its holder's fault."""
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One item leased to one worker. ``rev`` is what a settlement will cover; ``kills`` counts expired leases."""
+    """One item leased to one worker. ``rev`` is what a settlement will cover; ``kills`` counts expired leases; ``asks``
+    how often the source was asked without showing the version that a hint named."""
 
     key: ItemKey
     rev: int
@@ -28,21 +32,21 @@ class Claim:
     cause: str
     first_seen_at: datetime
     claimed_at: datetime | None = None
+    asks: int = 0
 
 
 _KEY = "connection = :connection AND kind = :kind AND external_id = :external_id"
 _FREE = "next_at <= :now AND (lease_until IS NULL OR lease_until <= :now)"
-# Claiming also clears hinted_at, the hint is used up: when the lease expires, the sweep sends the next one at once.
-_LEASE = """
-    token = :token, lease_until = :until, hinted_at = NULL,
-    kills = owed_items.kills + CASE WHEN owed_items.lease_until IS NULL THEN 0 ELSE 1 END
-"""
-_CLAIMED = "kind, owed_items.external_id, rev, attempts, kills, version, cause, first_seen_at"
-
 # What failed, or took a worker down twice, is fetched alone: it must not take its neighbours with it again. A lease
-# that ended is one of those times, though it is counted only when the item is claimed.
+# that ended is one of those times, though it is counted only when the item is claimed. Leases that ran out since
+# ``blameless`` did so while nobody could renew them: the database was away.
 _SUSPECT_FROM = 2
-_KILLS = "owed_items.kills + CASE WHEN owed_items.lease_until IS NULL THEN 0 ELSE 1 END"
+_KILLS = """owed_items.kills + CASE WHEN owed_items.lease_until IS NULL OR owed_items.lease_until >= :blameless
+    THEN 0 ELSE 1 END"""
+
+# Claiming also clears hinted_at, the hint is used up: when the lease expires, the sweep sends the next one at once.
+_LEASE = f"token = :token, lease_until = :until, hinted_at = NULL, kills = {_KILLS}"
+_CLAIMED = "kind, owed_items.external_id, rev, attempts, kills, version, cause, first_seen_at, asks"
 MAY_COME_ALONG = f"{_FREE} AND external_id <> '{WHOLE}' AND attempts = 0 AND {_KILLS} < {_SUSPECT_FROM}"
 
 # No SKIP LOCKED for the item itself: a receiver just adding a change to it must not make its only hint a no-op.
@@ -110,16 +114,24 @@ def claim(
     lease: float,
     now: datetime,
     suspects: bool = True,
+    blameless: datetime = NEVER,
 ) -> list[Claim]:
     """Lease an item for ``lease`` seconds, those ``also`` named of its connection and kind, and so many due
     neighbours of it that up to ``more`` come with it.
 
-    The item comes first. What is not owed, not due yet, or leased to somebody else does not come. A lease that
-    expired is taken over and counts as one of the item's ``kills``. ``WHOLE`` is claimed alone and never as another,
-    so are suspects, and those only with ``suspects``; what failed before never comes along.
+    The item comes first. What is not owed, not due yet, or leased to somebody else does not come. A lease that expired
+    is taken over and counts as one of the item's ``kills``, unless it did so at or after ``blameless``. ``WHOLE`` is
+    claimed alone and never as another, so are suspects, and those only with ``suspects``; what failed before never comes
+    along.
     """
     token = uuid.uuid4().hex
-    asked = {**key_of(key), "token": token, "until": now + timedelta(seconds=lease), "now": now}
+    asked = {
+        **key_of(key),
+        "token": token,
+        "until": now + timedelta(seconds=lease),
+        "now": now,
+        "blameless": blameless,
+    }
     mine = {**asked, "kills": _MANY if suspects else _SUSPECT_FROM}
     if also:
         rows = _CLAIM_THESE.run(conn, {**mine, "ids": bound_list(conn, [key.external_id, *also])})
@@ -133,9 +145,25 @@ def claim(
     return sorted(claims, key=lambda claim: claim.key != key)
 
 
-def is_suspect(conn: Connection, key: ItemKey, now: datetime) -> bool:
+_TAKE = Statement(
+    f"""
+    UPDATE owed_items SET token = :token, lease_until = :now WHERE {_KEY} AND (lease_until IS NULL OR lease_until <= :now)
+    RETURNING {_CLAIMED}
+    """
+)
+
+
+def take(conn: Connection, key: ItemKey, now: datetime) -> Claim | None:
+    """Claim an item that nobody works on within this transaction, due or not, to settle it; ``None`` when it is not owed or
+    somebody has it."""
+    token = uuid.uuid4().hex
+    rows = _TAKE.run(conn, {**key_of(key), "token": token, "now": now})
+    return _claim(key.connection, token, now, rows[0]) if rows else None
+
+
+def is_suspect(conn: Connection, key: ItemKey, now: datetime, *, blameless: datetime = NEVER) -> bool:
     """Whether an item that is due was being worked on twice or more when a worker died: it may be what kills them."""
-    return bool(_IS_SUSPECT.run(conn, {**key_of(key), "now": now}))
+    return bool(_IS_SUSPECT.run(conn, {**key_of(key), "now": now, "blameless": blameless}))
 
 
 def _suspect(claim: Claim) -> bool:
@@ -143,57 +171,6 @@ def _suspect(claim: Claim) -> bool:
 
 
 def _claim(connection: str, token: str, now: datetime, row: Sequence[Any]) -> Claim:
-    kind, external_id, rev, attempts, kills, version, cause, seen = row
+    kind, external_id, rev, attempts, kills, version, cause, seen, asks = row
     key = ItemKey(connection, Kind(kind), external_id)
-    return Claim(key, rev, token, attempts, kills, version, cause, moment_from(seen) or now, now)
-
-
-_HELD = f"{_KEY} AND token = :token"
-_EXTEND = Statement(f"UPDATE owed_items SET lease_until = :until WHERE {_HELD}")
-_RELEASE = Statement(f"UPDATE owed_items SET token = NULL, lease_until = NULL WHERE {_HELD}")
-_FAIL = Statement(
-    f"""
-    UPDATE owed_items SET attempts = attempts + 1, token = NULL, lease_until = NULL, hinted_at = NULL,
-           next_at = :next_at
-    WHERE {_HELD}
-    """
-)
-_POSTPONE = Statement(
-    f"UPDATE owed_items SET token = NULL, lease_until = NULL, hinted_at = NULL, next_at = :next_at WHERE {_HELD}"
-)
-_DROP = Statement(f"DELETE FROM owed_items WHERE {_KEY} AND (CAST(:token AS TEXT) IS NULL OR token = :token)")
-
-
-def extend(conn: Connection, claims: Sequence[Claim], *, until: datetime) -> None:
-    """Keep the claims that are still ours until a later moment."""
-    for held in _in_order(claims):
-        _EXTEND.run(conn, {**_held(held), "until": until})
-
-
-def release(conn: Connection, claims: Sequence[Claim], *, now: datetime) -> None:
-    """Give claims back untouched: due as before, and no kill is counted."""
-    for held in _in_order(claims):
-        _RELEASE.run(conn, _held(held))
-
-
-def postpone(conn: Connection, claim: Claim, *, next_at: datetime) -> None:
-    """Give a claim back unworked, to be tried from ``next_at`` on; no failed attempt is counted."""
-    _POSTPONE.run(conn, {**_held(claim), "next_at": next_at})
-
-
-def fail(conn: Connection, claim: Claim, *, next_at: datetime, now: datetime) -> None:
-    """Count one failed attempt and give the claim back, to be tried again from ``next_at`` on."""
-    _FAIL.run(conn, {**_held(claim), "next_at": next_at})
-
-
-def drop(conn: Connection, key: ItemKey, token: str | None = None) -> None:
-    """Owe the item no longer, without settling it; with a token only if that claim still holds it."""
-    _DROP.run(conn, {**key_of(key), "token": token})
-
-
-def _held(claim: Claim) -> dict[str, Any]:
-    return {**key_of(claim.key), "token": claim.token}
-
-
-def _in_order(claims: Sequence[Claim]) -> list[Claim]:
-    return sorted(claims, key=lambda held: held.key)
+    return Claim(key, rev, token, attempts, kills, version, cause, moment_from(seen) or now, now, asks)

@@ -49,16 +49,17 @@ def add(wanted: dict[ItemKey, Wanted], connection: str, change: Change, seen_at:
         wanted[key] = Wanted(before.changes + 1, newest, min(before.seen_at, seen_at))
 
 
-_COLUMNS = "(connection, kind, external_id, rev, version, cause, first_seen_at, next_at, attempts, kills)"
+_COLUMNS = "(connection, kind, external_id, rev, version, cause, first_seen_at, next_at, attempts, kills, asks)"
 _CONFLICT = """
     ON CONFLICT (connection, kind, external_id) DO UPDATE
     SET rev = owed_items.rev + excluded.rev,
-        version = CASE WHEN excluded.version > owed_items.version THEN excluded.version ELSE owed_items.version END
+        version = CASE WHEN excluded.version > owed_items.version THEN excluded.version ELSE owed_items.version END,
+        asks = CASE WHEN excluded.version > owed_items.version THEN 0 ELSE owed_items.asks END
 """
 _UPSERT_SQLITE = Statement(
     f"""
     INSERT INTO owed_items {_COLUMNS}
-    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, :cause, value ->> 5, value ->> 6, 0, 0
+    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, :cause, value ->> 5, value ->> 6, 0, 0, 0
     FROM json_each(:wanted) WHERE true
     {_CONFLICT}
     """
@@ -75,7 +76,7 @@ _NEW_SQLITE = Statement(
 # ``wanted`` has the first six columns. Sorted as Python would, so that everyone locks in the same order.
 OWE_WANTED = f"""
     INSERT INTO owed_items {_COLUMNS}
-    SELECT connection, kind, external_id, rev, version, :cause, seen_at, seen_at - :skew::interval, 0, 0 FROM wanted
+    SELECT connection, kind, external_id, rev, version, :cause, seen_at, seen_at - :skew::interval, 0, 0, 0 FROM wanted
     ORDER BY connection COLLATE "C", kind COLLATE "C", external_id COLLATE "C"
     {_CONFLICT}
     RETURNING connection, kind, external_id, xmax = 0 AS is_new
@@ -125,7 +126,7 @@ _KEY = "connection = :connection AND kind = :kind AND external_id = :external_id
 _WAKE = Statement(f"UPDATE owed_items SET next_at = :due, hinted_at = NULL WHERE {_KEY}")
 _REVIVE = Statement(
     f"""
-    UPDATE owed_items SET next_at = :due, hinted_at = NULL, cause = :cause, attempts = 0, kills = 0
+    UPDATE owed_items SET next_at = :due, hinted_at = NULL, cause = :cause, attempts = 0, kills = 0, asks = 0
     WHERE {_KEY}
     """
 )
@@ -142,7 +143,7 @@ def revive(conn: Connection, key: ItemKey, cause: Cause, now: datetime) -> None:
     _REVIVE.run(conn, {**key_of(key), "due": now - SKEW, "cause": cause.value})
 
 
-_REVIVE_SET = "next_at = :due, hinted_at = NULL, cause = :cause, attempts = 0, kills = 0"
+_REVIVE_SET = "next_at = :due, hinted_at = NULL, cause = :cause, attempts = 0, kills = 0, asks = 0"
 _REVIVE_ALL = Statement(
     f"""
     UPDATE owed_items SET {_REVIVE_SET}

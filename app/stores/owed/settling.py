@@ -45,7 +45,8 @@ _KEY = "o.connection = :connection AND o.kind = :kind AND o.external_id = :exter
 _HELD = f"{_KEY} AND o.token = :token"
 _MESSAGE = "connection || '/' || kind || '/' || external_id"
 _KEPT = """
-    rev = o.rev - :rev, token = NULL, lease_until = NULL, attempts = 0, kills = 0, next_at = :due, first_seen_at ="""
+    rev = o.rev - :rev, token = NULL, lease_until = NULL, attempts = 0, kills = 0, asks = 0,
+    next_at = :due, first_seen_at ="""
 
 _TELL = Statement(
     f"""

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
 from app.domain import WHOLE, ItemKey, Kind
 from app.stores.columns import moment_from
-from app.stores.owed.claiming import MAY_COME_ALONG
-from app.stores.statements import Statement, key_of
+from app.stores.owed.claiming import MAY_COME_ALONG, NEVER
+from app.stores.statements import Statement, bound_list, key_of
 
 EVER = datetime(1970, 1, 1, tzinfo=UTC)
 """Before anything that we can have seen."""
 
 _DUE = "next_at <= :now AND (lease_until IS NULL OR lease_until <= :now)"
 _UNHINTED = "(hinted_at IS NULL OR hinted_at <= :before)"
+_AWAKE = "connection || '/' || kind"
+_RESTING_SQLITE = f"{_AWAKE} NOT IN (SELECT value FROM json_each(:resting))"
+_RESTING_POSTGRESQL = f"{_AWAKE} <> ALL(:resting::text[])"
 _OVERDUE_SQL = f"""
     SELECT connection, kind, external_id, {MAY_COME_ALONG} FROM owed_items
-    WHERE {_DUE} AND {_UNHINTED} ORDER BY next_at, external_id LIMIT :limit
+    WHERE {_DUE} AND {_UNHINTED} AND {{resting}} ORDER BY next_at, external_id LIMIT :limit
 """
-_OVERDUE = Statement(_OVERDUE_SQL, postgresql=f"{_OVERDUE_SQL} FOR UPDATE SKIP LOCKED")
+_OVERDUE = Statement(
+    _OVERDUE_SQL.format(resting=_RESTING_SQLITE),
+    postgresql=f"{_OVERDUE_SQL.format(resting=_RESTING_POSTGRESQL)} FOR UPDATE SKIP LOCKED",
+)
 _HINT = Statement(
     """
     UPDATE owed_items SET hinted_at = :now
@@ -37,24 +44,41 @@ class Overdue(NamedTuple):
     alone: bool
 
 
-def overdue(conn: Connection, *, now: datetime, rehint_after: float, limit: int) -> list[Overdue]:
+def overdue(
+    conn: Connection,
+    *,
+    now: datetime,
+    rehint_after: float,
+    limit: int,
+    resting: Collection[tuple[str, Kind]] = (),
+    blameless: datetime = NEVER,
+) -> list[Overdue]:
     """Due items nobody works on that lack a hint, or had their last one over ``rehint_after`` seconds ago.
 
-    At most ``limit``, longest due first; they count as hinted now, so that two sweeps do not send the same.
+    At most ``limit``, longest due first; they count as hinted now, so that two sweeps do not send the same. Those of
+    ``resting`` connections and kinds, which may not be asked now, are left out. ``blameless`` as in ``claim``.
     """
     before = now - timedelta(seconds=rehint_after)
-    rows = _OVERDUE.run(conn, {"now": now, "before": before, "limit": limit})
+    asked = {"now": now, "before": before, "limit": limit, "blameless": blameless}
+    rows = _OVERDUE.run(conn, {**asked, "resting": _spelled(conn, resting)})
     found = [Overdue(ItemKey(one, Kind(kind), id), not together) for one, kind, id, together in rows]
     _HINT.run_many(conn, [{**key_of(item.key), "now": now} for item in found])
     return found
 
 
-_COUNT_DUE = Statement(f"SELECT count(*) FROM owed_items WHERE {_DUE}")
+_COUNT_DUE = Statement(
+    f"SELECT count(*) FROM owed_items WHERE {_DUE} AND {_RESTING_SQLITE}",
+    postgresql=f"SELECT count(*) FROM owed_items WHERE {_DUE} AND {_RESTING_POSTGRESQL}",
+)
 
 
-def due(conn: Connection, now: datetime) -> int:
-    """How many items are due that nobody works on, hinted or not."""
-    return int(_COUNT_DUE.run(conn, {"now": now})[0][0])
+def due(conn: Connection, now: datetime, *, resting: Collection[tuple[str, Kind]] = ()) -> int:
+    """How many items are due that nobody works on, hinted or not; those of ``resting`` kinds left out."""
+    return int(_COUNT_DUE.run(conn, {"now": now, "resting": _spelled(conn, resting)})[0][0])
+
+
+def _spelled(conn: Connection, resting: Collection[tuple[str, Kind]]) -> Any:
+    return bound_list(conn, sorted(f"{connection}/{kind}" for connection, kind in resting))
 
 
 _BACKLOG = Statement(
@@ -123,6 +147,19 @@ _IS_OWED = Statement(
 _COUNT = Statement(
     "SELECT count(*) FROM owed_items WHERE CAST(:connection AS TEXT) IS NULL OR connection = :connection"
 )
+
+
+_HAS_FAILED = Statement(
+    """
+    SELECT 1 FROM owed_items
+    WHERE connection = :connection AND kind = :kind AND external_id = :external_id AND attempts > 0
+    """
+)
+
+
+def has_failed(conn: Connection, key: ItemKey) -> bool:
+    """Whether the item is owed and its last try failed."""
+    return bool(_HAS_FAILED.run(conn, key_of(key)))
 
 
 def is_owed(conn: Connection, key: ItemKey) -> bool:

@@ -1,6 +1,6 @@
 """Every table, as SQLModel classes: six of the merchant's own data, the rest of what Tallyhook must remember."""
 
-from app.stores.tables.access import AccessToken, AuditEntry, Session, User
+from app.stores.tables.access import AccessToken, AuditArchive, AuditEntry, Session, User
 from app.stores.tables.answers import Answer
 from app.stores.tables.catalog import (
     CATALOG,
@@ -12,6 +12,7 @@ from app.stores.tables.catalog import (
     StockRow,
     VendorRow,
 )
+from app.stores.tables.connections import ConnectionRow
 from app.stores.tables.replays import Replay, ReplayItem
 from app.stores.tables.runs import Beat, BudgetUse, Drift, FailedItem, Hold, Run, RunPage, Schedule, Watermark
 from app.stores.tables.watch import Alert, Gap
@@ -23,10 +24,12 @@ __all__ = [
     "Alert",
     "Answer",
     "Attempt",
+    "AuditArchive",
     "AuditEntry",
     "Beat",
     "BudgetUse",
     "CategoryRow",
+    "ConnectionRow",
     "DeadLetter",
     "Drift",
     "FailedItem",

@@ -1,4 +1,4 @@
-"""Who may come in, and what they did: tokens, users, sessions, the audit log."""
+"""Who may come in, and what they did: tokens, users, sessions, the audit log and its archives."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Session(SQLModel, table=True):
 
 
 class AuditEntry(SQLModel, table=True):
-    """One change that somebody made. The database refuses to change or delete a row.
+    """One change that somebody made. The database refuses to change a row, and to delete one that is not archived.
 
     ``number`` counts from 1 without a gap; ``hash`` is over this entry and ``previous``, the hash of the one before
     (``rules.chain``). ``before`` and ``after`` are JSON text.
@@ -94,3 +94,19 @@ class AuditEntry(SQLModel, table=True):
     why: str | None = long()
     previous: str
     hash: str
+
+
+class AuditArchive(SQLModel, table=True):
+    """Entries ``first_number`` to ``last_number`` of the audit log that are in a file, and may go from the table.
+
+    ``file`` is its name in the archive folder, ``head`` the hash of the last entry in it. The database refuses to
+    change or delete a row.
+    """
+
+    __tablename__ = "audit_archives"
+
+    first_number: int = Field(sa_type=BigInteger, primary_key=True, sa_column_kwargs={"autoincrement": False})
+    last_number: int = Field(sa_type=BigInteger)
+    head: str
+    file: str
+    archived_at: datetime = moment()

@@ -39,7 +39,7 @@ class ListingRow(Kept, table=True):
 
     __tablename__ = "listings"
     __table_args__ = (
-        Index("ix_listings_sku", "connection", "sku"),
+        Index("ix_listings_sku", "sku", postgresql_using="hash"),
         Index("ix_listings_parent", "connection", "parent_id"),
     )
 

@@ -45,7 +45,8 @@ class ReplayItem(SQLModel, table=True):
     """One item of a replay, however many letters or events name it; or one letter that is about no item.
 
     ``state`` is ``waiting``, ``sending`` (a message without item that is on its way), ``sent`` (owed again), ``done``
-    (settled since), ``failed`` (a try failed since, told by ``error``) or ``left`` (the replay ended before its turn).
+    (settled since), ``failed`` (a try failed since, told by ``error``), ``skipped`` (it cannot be tried, ``error`` says
+    why) or ``left`` (the replay ended before its turn).
     ``mark`` is the newest settlement when it was sent: what came of it has a higher number, whatever clocks say.
     ``letter_id`` is 0 for an item. A letter without item has empty texts for its key.
     """

@@ -11,14 +11,19 @@ from app.stores.tables.fields import AUTO_ID, long, moment
 
 
 class Watermark(SQLModel, table=True):
-    """How far a kind has been read, by the source's clock; opaque to all but the source."""
+    """How far a kind has been read, by the source's clock; opaque to all but the source.
+
+    ``value`` and ``pulled_at`` are null before the first complete pull; ``failed_at`` is when the last pull failed
+    that its source could not answer.
+    """
 
     __tablename__ = "watermarks"
 
     connection: str = Field(primary_key=True)
     kind: str = Field(primary_key=True)
-    value: str
-    pulled_at: datetime = moment()
+    value: str | None = None
+    pulled_at: datetime | None = moment(default=None)
+    failed_at: datetime | None = moment(default=None)
 
 
 class BudgetUse(SQLModel, table=True):
@@ -81,7 +86,8 @@ class Run(SQLModel, table=True):
 class RunPage(SQLModel, table=True):
     """A page that an unfinished complete read has behind it, kept so that the read can be resumed after it.
 
-    ``records`` are the page's records, packed; the rows go when the kind is written.
+    ``records`` are the page's records, packed, ``failed`` (JSON) those that could not be read; the rows go when the
+    kind is written.
     """
 
     __tablename__ = "run_pages"
@@ -89,10 +95,11 @@ class RunPage(SQLModel, table=True):
     run_id: int = Field(primary_key=True, sa_type=BigInteger)
     number: int = Field(primary_key=True)
     records: bytes = Field(sa_type=LargeBinary)
+    failed: str = Field(default="[]", sa_type=Text)
 
 
 class FailedItem(SQLModel, table=True):
-    """An item that a run could not sync, while its batch went on.
+    """An item that a run or a poll (then ``run_id`` is null) could not sync, while its neighbours went on.
 
     ``category`` is ``network``, ``rate_limit``, ``auth``, ``validation``, ``mapping``, ``conflict`` or ``database``;
     ``resolved_at`` is when a later run synced it.
@@ -105,7 +112,7 @@ class FailedItem(SQLModel, table=True):
     )
 
     id: int | None = Field(default=None, sa_type=AUTO_ID, primary_key=True)
-    run_id: int = Field(sa_type=BigInteger)
+    run_id: int | None = Field(default=None, sa_type=BigInteger)
     connection: str
     kind: str
     external_id: str

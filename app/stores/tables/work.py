@@ -13,7 +13,7 @@ from app.stores.tables.fields import AUTO_ID, big, long, moment
 class InboxEvent(SQLModel, table=True):
     """One delivery as received, never changed afterwards; what came of it is told by owed items and settlements.
 
-    ``verdict`` is ``accepted`` or ``ignored``. ``items`` is JSON text: a list of ``[kind, external_id]``.
+    ``verdict`` is one of ``domain.Verdict``. ``items`` is JSON text: a list of ``[kind, external_id]``.
     """
 
     __tablename__ = "inbox_events"
@@ -39,7 +39,8 @@ class OwedItem(SQLModel, table=True):
 
     ``rev`` counts the changes seen; a worker notes it before it fetches and settles only up to it. ``token`` and
     ``lease_until`` say who works on it; a lease that expired without being given back counts as one of ``kills``.
-    ``next_at`` is when it may be tried (again), ``hinted_at`` when a message was last sent for it.
+    ``next_at`` is when it may be tried (again), ``hinted_at`` when a message was last sent for it. ``asks`` counts how often
+    the source was asked and did not show ``version``, the newest one that a hint named.
     """
 
     __tablename__ = "owed_items"
@@ -55,6 +56,7 @@ class OwedItem(SQLModel, table=True):
     hinted_at: datetime | None = moment(default=None)
     attempts: int = 0
     kills: int = 0
+    asks: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     token: str | None = None
     lease_until: datetime | None = moment(default=None)
 

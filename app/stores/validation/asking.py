@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from app.domain import WHOLE, quantity
+from app.domain import WHOLE, micros, quantity
 from app.stores.columns import moment_from
 from app.stores.statements import Statement
 
@@ -19,6 +19,9 @@ LAG = timedelta(minutes=1)
 
 STALE_AFTER = timedelta(days=7)
 LONG_OWED = timedelta(hours=1)
+AHEAD = timedelta(minutes=5)
+"""What is dated later than that from now is no matter of clocks that differ a little."""
+
 RECENT_ORDERS = timedelta(days=7)
 
 
@@ -34,22 +37,29 @@ class Span(NamedTuple):
     """The moments that the questions ask about.
 
     What was written before ``quiet`` has had the time to arrive everywhere; ``stale`` is how far back a row must have
-    been read, ``patience`` since when an owed item waits too long, ``recent`` from when on orders are looked at.
+    been read, ``patience`` since when an owed item waits too long, ``recent`` from when on orders are looked at,
+    ``ahead`` from when on a date lies in the future (``ahead_version`` is that as a version, in microseconds).
     """
 
     quiet: datetime
     stale: datetime
     patience: datetime
     recent: datetime
+    ahead: datetime
+    ahead_version: int
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that can be wrong: the found rows for which ``where`` holds, told by the columns it ``shows``."""
+    """One thing that can be wrong: the found rows for which ``where`` holds, told by the columns it ``shows``.
+
+    ``counts`` says how many things they stand for.
+    """
 
     name: str
     shows: tuple[str, ...]
     where: str = "1 = 1"
+    counts: str = "count(*)"
 
 
 class Question:
@@ -62,7 +72,8 @@ class Question:
     def __init__(self, tables: str, checks: Sequence[Check]) -> None:
         self.checks = tuple(checks)
         parts = " UNION ALL ".join(_part(number, check, self._columns()) for number, check in enumerate(checks))
-        self._statement = Statement(f"WITH {tables} {parts}")
+        sql = f"WITH {tables} {parts}"
+        self._statement = Statement(sql, postgresql=sql.replace("instr(", "strpos("))  # one function, two names
 
     def ask(self, conn: Connection, connection: str, span: Span, samples: int) -> list[Finding]:
         """What each check finds, with at most so many samples."""
@@ -89,12 +100,13 @@ def span(conn: Connection, now: datetime) -> Span:
     """
     look = moment_from(_OLDEST_LOOK.run(conn, {})[0][0])
     arrived = now if look is None else min(look, now)
-    return Span(arrived - LAG, now - STALE_AFTER, now - LONG_OWED, now - RECENT_ORDERS)
+    ahead = now + AHEAD
+    return Span(arrived - LAG, now - STALE_AFTER, now - LONG_OWED, now - RECENT_ORDERS, ahead, micros(ahead))
 
 
 def _part(number: int, check: Check, columns: Sequence[str]) -> str:
     """A check's samples, each with the count of all; no rows when it finds nothing."""
-    counted = f"(SELECT count(*) FROM found WHERE {check.where}) AS total"
+    counted = f"(SELECT {check.counts} FROM found WHERE {check.where}) AS total"
     return f"""
         SELECT * FROM (SELECT {number} AS number, {counted}, {", ".join(columns)}
                        FROM found WHERE {check.where} ORDER BY {", ".join(check.shows)} LIMIT :samples) AS part_{number}

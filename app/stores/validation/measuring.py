@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from typing import Protocol
 
 from sqlalchemy import Connection
 
 from app.domain import Kind
-from app.stores.validation import between, inside
-from app.stores.validation.asking import Finding, Question, Span
+from app.stores.validation import between, inside, records
+from app.stores.validation.asking import Check, Finding, Span
 
 _QUESTIONS = (
     inside.DUPLICATES,
@@ -19,10 +20,25 @@ _QUESTIONS = (
     inside.CATEGORY_ORPHANS,
     inside.ORDER_ORPHANS,
     inside.LONG_OWED,
+    records.FROM_THE_FUTURE,
+    records.UNHELD_TEXTS,
+    records.UNKNOWN_ZONES,
+    records.FAILED_ITEMS,
 )
 
 
-def questions(confirmed: Collection[Kind]) -> tuple[Question, ...]:
+class Asked(Protocol):
+    """What can be asked: ``asking.Question`` by SQL, and what needs more than that."""
+
+    @property
+    def checks(self) -> Sequence[Check]:
+        """What it looks for."""
+
+    def ask(self, conn: Connection, connection: str, span: Span, samples: int) -> list[Finding]:
+        """What each check finds, with at most so many samples."""
+
+
+def questions(confirmed: Collection[Kind]) -> tuple[Asked, ...]:
     """Every question; rows of ``confirmed`` kinds are as fresh as the complete read that confirmed them."""
     unconfirmed = [kind for kind in Kind if kind not in confirmed]
     return (*_QUESTIONS, inside.not_read(unconfirmed), between.MISMATCHES)

@@ -73,7 +73,7 @@ class Account:
         found: int = self.status()["requests"].get(f"GET /demo/api/{collection}/", 0)
         return found
 
-    def wait_for(self, ready: Callable[[dict[str, Any]], bool], seconds: float = 10.0) -> dict[str, Any]:
+    def wait_for(self, ready: Callable[[dict[str, Any]], bool], seconds: float = 60.0) -> dict[str, Any]:
         """The status as soon as it is as wanted."""
         deadline = time.monotonic() + seconds
         while not ready(status := self.status()):
@@ -98,7 +98,7 @@ class Servers:
         server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical", lifespan="on"))
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not server.started:
             assert time.monotonic() < deadline, "the server did not start"
             time.sleep(0.005)  # uvicorn offers nothing to wait for
@@ -114,7 +114,7 @@ class Servers:
         """Wait until all have stopped."""
         self.stop()
         for _, thread in self._running:
-            thread.join(10)
+            thread.join(60)
         self._running.clear()
 
 

@@ -125,7 +125,6 @@ def answering(body: bytes, type_: str = "application/json", status: int = 200) -
         b"",
         b'{"productUrl":["/demo/api/product/A"',
         b'{"productId":["A"]}',
-        b'{"productUrl":[null]}',
         b'{"productUrl":"/demo/api/product/A"}',
         b'{"a":' + b"[" * 100_000,
     ],

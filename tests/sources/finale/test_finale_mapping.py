@@ -201,11 +201,6 @@ def test_a_stock_row_without_a_product_url_goes_by_its_sku() -> None:
     assert counts({"productUrl": None, "productId": "MUG", "quantityOnHand": 1})[0].listing_id == "sku:MUG"
 
 
-def test_stock_at_no_place_is_a_bad_answer() -> None:
-    with pytest.raises(BadAnswer, match="at no facility"):
-        counts({"facilityUrl": None, "quantityOnHand": 1})
-
-
 @pytest.mark.parametrize(
     ("type_id", "type_"),
     [

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
+from operator import ne
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from starlette.routing import Route
 from app.domain import Kind
 from app.sources import demo, simulator
 from app.sources.finale.simulator import create
+from app.sources.finale.simulator.api import PATHS
 from app.sources.finale.webhook import BridgeReceiver
 
 Simulate = Callable[..., Account]
@@ -306,3 +309,50 @@ def test_a_fetch_of_everything_survives_a_living_shop(simulate: Simulate) -> Non
     account = simulate(changes_per_minute=60_000, products=500)
     pages = list(account.source().full(Kind.PRODUCT))
     assert sum(len(page.records) for page in pages) >= 500
+
+
+def test_expired_credentials_are_refused(simulate: Simulate) -> None:
+    assert api(simulate(expired_token=True), "GET", "api/product/").status_code == 401
+
+
+@pytest.mark.parametrize("kind", ["product", "stock", "order", "location", "vendor"])
+def test_a_kind_that_is_forbidden_is_the_only_one(simulate: Simulate, kind: str) -> None:
+    account = simulate(forbidden=kind)
+    statuses = {name: api(account, "GET", f"api/{path}/").status_code for name, path in PATHS.items()}
+    assert [name for name, status in statuses.items() if status == 403] == [kind]
+
+
+def test_a_wrong_forbidden_kind_is_refused(simulate: Simulate) -> None:
+    assert simulate().control.post("/_sim/faults", json={"forbidden": "weather"}).status_code == 400
+
+
+def rows_of(account: Account, collection: str) -> list[tuple[Any, ...]]:
+    """The rows of a list; text, because a bad cell need not be comparable."""
+    document = json.loads(api(account, "GET", f"api/{collection}/").text)
+    return [tuple(map(json.dumps, row)) for row in zip(*document.values(), strict=True)]
+
+
+@pytest.mark.parametrize("collection", ["product", "inventoryitem", "order"])
+def test_a_share_of_the_records_is_bad_and_always_the_same(simulate: Simulate, collection: str) -> None:
+    account = simulate(products=60, rate_lists=0)
+    good = rows_of(account, collection)
+    account.faults(bad_records=0.3)
+    bad, again = rows_of(account, collection), rows_of(account, collection)
+    assert bad == again
+    assert 0.1 < sum(one != other for one, other in zip(good, bad, strict=True)) / len(good) < 0.6
+
+
+def test_one_field_of_a_bad_record_is_wrong(simulate: Simulate) -> None:
+    account = simulate(products=60)
+    good = rows_of(account, "product")
+    account.faults(bad_records=1.0)
+    wrong = [sum(map(ne, one, other)) for one, other in zip(good, rows_of(account, "product"), strict=True)]
+    assert max(wrong) == 1
+
+
+def test_a_ping_that_is_acknowledged_is_told_by_its_id(servers: Servers, simulate: Simulate) -> None:
+    account, receiver = bridged(servers, simulate, failures=2)
+    account.change(3, "product")
+    account.wait_for(is_quiet)
+    told = set(account.control.get("/_sim/acknowledged").json())
+    assert told == set(receiver.ids)

@@ -36,6 +36,20 @@ def signed(key: bytes, body: bytes = BODY, id_: str = ID, at: int = AT) -> str:
     return "v1," + base64.b64encode(mac.digest()).decode()
 
 
+def notice(sku: str) -> bytes:
+    return json.dumps({"event": "product.updated", "data": {"productId": sku}}).encode()
+
+
+@pytest.mark.parametrize(("length", "owed"), [(396, "sku:" + "é" * 396), (397, WHOLE), (30_000, WHOLE)])
+def test_a_sku_that_may_not_fit_a_key_owes_all_products(length: int, owed: str) -> None:
+    assert list(BridgeReceiver(["k"]).parse({}, notice("é" * length)).changes) == [Change(Kind.PRODUCT, owed)]
+
+
+def test_half_an_emoji_in_a_notice_does_not_refuse_it() -> None:
+    found = BridgeReceiver(["k"]).parse({}, notice("\ud83d"))
+    assert list(found.changes) == [Change(Kind.PRODUCT, "sku:\N{REPLACEMENT CHARACTER}")]
+
+
 def test_the_reference_vector_is_accepted() -> None:
     BridgeReceiver([SECRET]).verify(headers(), BODY, NOW)
 

@@ -19,6 +19,7 @@ from app.errors import BadAnswer, Unmappable
 from app.sources.finale.columnar import Band
 from app.sources.finale.simulator.lists import decoded
 from app.sources.finale.windows import AHEAD, WIDEST, Walk, Window
+from app.sources.finale.wire import timestamp
 
 Simulate = Callable[..., Account]
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
@@ -84,9 +85,10 @@ def test_an_ignored_filter_at_the_cap_is_an_error_at_once(simulate: Simulate) ->
 
 def test_a_watermark_is_the_newest_update_time_seen(simulate: Simulate) -> None:
     account = simulate()
-    account.change(3, "product")
     newest = max(product.updated for product in account.world.products.values())
-    last = list(account.source().full(Kind.PRODUCT))[-1]
+    source = account.source()
+    source._now = lambda: datetime.fromtimestamp(newest, UTC) + timedelta(hours=1)
+    last = list(source.full(Kind.PRODUCT))[-1]
     assert last.watermark == datetime.fromtimestamp(newest, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
@@ -99,8 +101,16 @@ def test_the_watermark_of_a_quiet_account_stays_a_day_behind_our_clock(simulate:
 
 def test_a_watermark_never_goes_back(simulate: Simulate) -> None:
     account = simulate()
-    last = list(account.source().delta(Kind.PRODUCT, "2126-01-01T00:00:00"))[-1]
-    assert last.watermark == "2126-01-01T00:00:00"
+    source, last = account.source(), timestamp(datetime.now(UTC) - timedelta(hours=1))
+    assert list(source.delta(Kind.PRODUCT, last))[-1].watermark == last
+
+
+def test_a_watermark_of_the_future_is_read_as_now_minus_the_overlap(simulate: Simulate) -> None:
+    account = simulate()
+    source, now = account.source(), datetime.now(UTC)
+    source._now = lambda: now
+    last = list(source.delta(Kind.PRODUCT, "2126-01-01T00:00:00"))[-1]
+    assert last.watermark == timestamp(now - timedelta(minutes=2))
 
 
 def test_a_watermark_that_is_no_time_is_refused_in_words(simulate: Simulate) -> None:

@@ -49,7 +49,7 @@ class Account:
         found: dict[str, Any] = self.control.get("/_sim/status").json()
         return found
 
-    def wait_for(self, ready: Callable[[dict[str, Any]], bool], seconds: float = 10.0) -> dict[str, Any]:
+    def wait_for(self, ready: Callable[[dict[str, Any]], bool], seconds: float = 60.0) -> dict[str, Any]:
         """The status as soon as it is as wanted."""
         deadline = time.monotonic() + seconds
         while not ready(status := self.status()):
@@ -68,7 +68,7 @@ class Servers:
         server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", lifespan="on"))
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not server.started:
             assert time.monotonic() < deadline, "the server did not start"
             time.sleep(0.005)  # uvicorn offers nothing to wait for
@@ -83,7 +83,7 @@ class Servers:
     def join(self) -> None:
         """Wait until all have stopped."""
         for _, thread in self._running:
-            thread.join(10)
+            thread.join(60)
 
 
 Simulate = Callable[..., Account]

@@ -120,7 +120,7 @@ def test_an_item_of_which_only_a_variation_changed_is_named(simulate: Simulate) 
     item, version = account.world.catalog.touch(0), account.world.catalog.edited()
     item.variations[0].version = version
     (page,) = account.source.window(Kind.PRODUCT, moment_of(version), None)
-    assert (list(page.records), list(page.changes)) == ([], [Change(Kind.PRODUCT, item.id, version)])
+    assert (list(page.records), list(page.changes)) == ([], [Change(Kind.PRODUCT, item.id, version * 1000)])
 
 
 def test_a_changed_item_comes_with_its_listings(simulate: Simulate) -> None:

@@ -42,7 +42,7 @@ def test_an_unnamed_variation_is_called_like_its_item() -> None:
     assert listing(item(variation(None), variation("Large"))).name == "Tea"
 
 
-@pytest.mark.parametrize(("own", "newest"), [(3, 5), (9, 9)])
+@pytest.mark.parametrize(("own", "newest"), [(3, 5_000), (9, 9_000)])
 def test_a_listing_is_as_new_as_the_newer_of_item_and_variation(own: int, newest: int) -> None:
     assert listing(item(variation(envelope={"version": own}))).version == newest
 

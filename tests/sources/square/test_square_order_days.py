@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from square_account import Account, Simulate
 
-from app.errors import Unmappable
 from app.sources.square.client import Places
 from app.sources.square.order_days import _by_midnight
 
@@ -63,11 +62,13 @@ def test_days_in_the_wrong_order_have_no_orders(simulate: Simulate) -> None:
     assert not found(simulate(), date(2026, 3, 4), date(2026, 3, 3))
 
 
-def test_an_unknown_time_zone_is_told(simulate: Simulate) -> None:
-    account = simulate()
-    account.world.places.locations[0].timezone = "Mars/Olympus"
-    with pytest.raises(Unmappable, match="Mars/Olympus"):
-        found(account, date(2026, 3, 4), date(2026, 3, 4))
+@pytest.mark.parametrize("name", ["Mars/Olympus", "America", "../zone", "\0"])
+def test_the_days_of_a_location_in_an_unknown_time_zone_are_those_of_utc(simulate: Simulate, name: str) -> None:
+    account = simulate(locations=1, orders=30)
+    account.world.places.locations[0].timezone = "UTC"
+    wanted = list(found(account, date(2000, 1, 1), date(2027, 12, 31)))
+    account.world.places.locations[0].timezone = name
+    assert list(found(account, date(2000, 1, 1), date(2027, 12, 31))) == wanted
 
 
 @given(st.sampled_from(ZONES), st.datetimes(*YEARS))

@@ -167,3 +167,47 @@ def test_a_huge_account_costs_nothing_to_make(simulate: Simulate) -> None:
     account = simulate(products=280_000, orders=0)
     counts = call(account, "/v2/inventory/counts/batch-retrieve", {"limit": 1000}).json()["counts"]
     assert (account.status()["variations"], len(counts)) == (420_001, 1000)
+
+
+def kinds_refused(account: Account) -> dict[str, int]:
+    """The status of one read of each kind."""
+    token = {"headers": {"authorization": f"Bearer {TOKEN}"}}
+    return {
+        "product": call(account, "/v2/catalog/search", {}).status_code,
+        "stock": call(account, "/v2/inventory/counts/batch-retrieve", {}).status_code,
+        "order": call(account, "/v2/orders/search", {"location_ids": ["any"]}).status_code,
+        "location": account.control.get("/v2/locations", **token).status_code,
+        "vendor": call(account, "/v2/vendors/search", {}).status_code,
+    }
+
+
+@pytest.mark.parametrize("kind", ["product", "stock", "order", "location", "vendor"])
+def test_a_kind_that_is_forbidden_is_the_only_one(simulate: Simulate, kind: str) -> None:
+    statuses = kinds_refused(simulate(forbidden=kind))
+    assert [name for name, status in statuses.items() if status == 403] == [kind]
+
+
+def test_a_forbidden_kind_is_refused_in_squares_words(simulate: Simulate) -> None:
+    refused = call(simulate(forbidden="vendor"), "/v2/vendors/search", {}).json()["errors"][0]
+    assert (refused["category"], refused["code"]) == ("AUTHENTICATION_ERROR", "INSUFFICIENT_SCOPES")
+
+
+def test_a_wrong_forbidden_kind_is_refused(simulate: Simulate) -> None:
+    assert simulate().control.post("/_sim/faults", json={"forbidden": "weather"}).status_code == 400
+
+
+def test_a_share_of_the_records_is_bad_and_always_the_same(simulate: Simulate) -> None:
+    account = simulate(products=60)
+    good = search(account, object_types=["ITEM"])["objects"]
+    account.faults(bad_records=0.3)
+    bad, again = (search(account, object_types=["ITEM"])["objects"] for _ in range(2))
+    assert bad == again
+    assert 5 < sum(one != other for one, other in zip(good, bad, strict=True)) < 40
+
+
+def test_one_field_of_a_bad_record_is_wrong(simulate: Simulate) -> None:
+    account = simulate(products=60)
+    good = search(account, object_types=["ITEM"])["objects"]
+    account.faults(bad_records=1.0)
+    bad = search(account, object_types=["ITEM"])["objects"]
+    assert {sum(one[name] != other[name] for name in one) for one, other in zip(good, bad, strict=True)} == {1}

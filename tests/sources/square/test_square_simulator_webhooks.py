@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 from square_account import Account, Servers, Simulate
 from square_hook import KEY, Hook, acked
@@ -52,7 +53,7 @@ def test_a_stock_take_is_split_into_events_of_a_hundred_counts(simulate: Simulat
 
 def failing(account: Account, hook: Hook) -> list[tuple[dict[str, str], bytes]]:
     account.change(1, "receipt")
-    account.wait_for(lambda status: status["webhooks"]["pending"] == 0 and status["webhooks"]["sent"] > 0, 20)
+    account.wait_for(lambda status: status["webhooks"]["pending"] == 0 and status["webhooks"]["sent"] > 0)
     return hook.came
 
 
@@ -123,3 +124,11 @@ def test_delayed_and_reordered_events_arrive_in_the_end(simulate: Simulate, serv
 def test_a_living_shop_changes_by_itself(simulate: Simulate) -> None:
     account = simulate(changes_per_minute=60_000.0, orders=0)
     account.wait_for(lambda status: status["orders"] > 3)
+
+
+def test_an_event_that_is_acknowledged_is_told_by_its_id(simulate: Simulate, servers: Servers) -> None:
+    hook = Hook(servers, lambda number: Response(status_code=500 if number < 3 else 200))
+    account = simulate(webhook_url=hook.url, time_scale=1_000_000.0)
+    failing(account, hook)
+    ids = {msgspec.json.decode(body)["event_id"] for _, body in hook.came}
+    assert set(account.control.get("/_sim/acknowledged").json()) == ids

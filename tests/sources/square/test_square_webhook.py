@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from square.utils.webhooks_helper import verify_signature
 
-from app.domain import WHOLE, Change, Kind
+from app.domain import WHOLE, Change, Kind, Verdict
 from app.sources.base import PayloadInvalid, SignatureInvalid
 from app.sources.square import webhook
 from app.sources.square.webhook import SIGNATURE_HEADER, SquareReceiver, signature
@@ -132,15 +132,82 @@ def test_a_payment_without_an_order_is_ignored() -> None:
 
 @pytest.mark.parametrize(
     "kind",
-    ["oauth.authorization.revoked", "webhooks.test_notification", "labor.shift.created", "order", "", "a.b.c.d"],
+    ["oauth.authorization.revoked", "labor.shift.created", "order", "", "a.b.c.d"],
 )
 def test_an_event_we_do_not_follow_is_ignored(kind: str) -> None:
     assert SquareReceiver(URL, []).parse({}, event(kind)).ignored
 
 
-def test_events_of_another_merchant_are_ignored() -> None:
+def test_events_of_another_merchant_are_set_aside_as_foreign() -> None:
     delivery = SquareReceiver(URL, [], "M2").parse({}, event("catalog.version.updated"))
-    assert delivery.ignored
+    assert (delivery.set_aside, list(delivery.changes), delivery.ignored) == (Verdict.FOREIGN, [], False)
+
+
+def test_a_sample_that_square_sends_from_its_console_is_set_aside_as_foreign() -> None:
+    answer = json.loads((SAMPLES / "api_official" / "TestWebhookSubscriptionResponse.json").read_text())
+    payload = answer["subscription_test_result"]["payload"].encode()
+    assert SquareReceiver(URL, [], "M2").parse({}, payload).set_aside is Verdict.FOREIGN
+
+
+def test_a_foreign_event_that_cannot_be_read_is_foreign_all_the_same() -> None:
+    data = {"object": {"order": {"order_id": "O", "updated_at": "yesterday"}}}
+    assert SquareReceiver(URL, [], "M2").parse({}, event("order.updated", data)).set_aside is Verdict.FOREIGN
+
+
+def test_an_event_without_a_merchant_is_ours() -> None:
+    body = event("catalog.version.updated", merchant_id=None)
+    assert SquareReceiver(URL, [], "M2").parse({}, body).set_aside is None
+
+
+def test_a_test_notification_is_set_aside_as_a_test() -> None:
+    delivery = SquareReceiver(URL, []).parse({}, event("webhooks.test_notification"))
+    assert (delivery.set_aside, list(delivery.changes), delivery.ignored) == (Verdict.TEST, [], False)
+
+
+def test_a_learned_merchant_makes_the_events_of_others_foreign() -> None:
+    receiver = SquareReceiver(URL, [])
+    receiver.learn("M2")
+    assert receiver.parse({}, event("catalog.version.updated")).set_aside is Verdict.FOREIGN
+
+
+def test_what_is_learned_does_not_replace_a_configured_merchant() -> None:
+    receiver = SquareReceiver(URL, [], "M1")
+    receiver.learn("M2")
+    assert receiver.parse({}, event("catalog.version.updated")).set_aside is None
+
+
+def test_a_stock_change_hints_at_the_time_of_its_newest_count() -> None:
+    counts = [
+        {"catalog_object_id": "V1", "calculated_at": "1970-01-01T00:00:02.5Z"},
+        {"catalog_object_id": "V1", "calculated_at": "1970-01-01T00:00:01Z"},
+        {"catalog_object_id": "V2", "calculated_at": "at noon"},
+    ]
+    body = event("inventory.count.updated", {"object": {"inventory_counts": counts}})
+    found = SquareReceiver(URL, []).parse({}, body).changes
+    assert list(found) == [Change(Kind.STOCK, "V1", 2_500_000), Change(Kind.STOCK, "V2", 0)]
+
+
+def test_a_vendor_change_hints_at_the_time_of_the_update() -> None:
+    body = event("vendor.updated", {"object": {"vendor": {"id": "S1", "updated_at": "1970-01-01T00:00:01Z"}}})
+    assert list(SquareReceiver(URL, []).parse({}, body).changes) == [Change(Kind.VENDOR, "S1", 1_000_000)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "whole"),
+    [
+        ("order.updated", {"object": {"order": {"order_id": "O" * 401}}}, "order"),
+        ("vendor.updated", {"object": {"vendor": {"id": "S" * 401}}}, "vendor"),
+        ("payment.created", {"object": {"payment": {"order_id": "O" * 401}}}, "order"),
+        ("inventory.count.updated", {"object": {"inventory_counts": [{"catalog_object_id": "V" * 401}]}}, "stock"),
+    ],
+)
+def test_an_id_that_may_not_fit_a_key_owes_its_whole_kind(kind: str, data: Any, whole: str) -> None:
+    assert changes(kind, data) == [(whole, WHOLE)]
+
+
+def test_half_an_emoji_in_an_event_does_not_refuse_it() -> None:
+    body = event("vendor.updated", {"object": {"vendor": {"id": "S1", "name": "X"}}}).replace(b'"X"', b'"\\ud83d"')
+    assert [change.external_id for change in SquareReceiver(URL, []).parse({}, body).changes] == ["S1"]
 
 
 def test_a_creation_time_with_nine_digits_is_cut_to_microseconds() -> None:

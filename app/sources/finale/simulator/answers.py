@@ -10,6 +10,7 @@ from typing import Any
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from app.sources.bad_records import with_bad_cells, with_bad_record
 from app.sources.finale.simulator.settings import Options
 
 SMALL = 2_000  # rows; a longer list is streamed
@@ -63,6 +64,8 @@ async def spoiled(answer: Response, options: Options) -> Response:
         if left := getattr(options, name):
             setattr(options, name, left - 1)
             return wrong(await _body(answer))
+    if options.bad_records and answer.status_code == 200:
+        return _with_bad_records(await _body(answer), options)
     return answer
 
 
@@ -71,6 +74,13 @@ async def _body(answer: Response) -> bytes:
         parts = [part if isinstance(part, bytes) else str(part).encode() async for part in answer.body_iterator]
         return b"".join(parts)
     return bytes(answer.body)
+
+
+def _with_bad_records(body: bytes, options: Options) -> Response:
+    document = json.loads(body)
+    if all(isinstance(cells, list) for cells in document.values()):
+        return said(with_bad_cells(document, options.bad_records, options.seed))
+    return said(with_bad_record(document, options.bad_records, options.seed))
 
 
 def _json(body: bytes) -> Response:

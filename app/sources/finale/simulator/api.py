@@ -22,6 +22,9 @@ from app.sources.finale.simulator.records import Done
 from app.sources.finale.simulator.writes import IllegalAction
 
 COLLECTIONS = ("product", "inventoryitem", "order", "facility", "partygroup")
+PATHS = dict(zip(("product", "stock", "order", "location", "vendor"), COLLECTIONS, strict=True))
+"""Where each kind of record is read."""
+
 _SESSION = "simulated-session"
 _Handler = Callable[[Request], Awaitable[Response]]
 
@@ -53,6 +56,8 @@ class Api:
                 await asyncio.sleep(options.latency)
             if not self._is_known(request):
                 return refused(401, "Unauthorized")
+            if options.forbidden and request.url.path.startswith(f"{self._base}/api/{PATHS[options.forbidden]}"):
+                return refused(403, "You do not have permission to do this")
             headers = limits.take(request.method, is_list=self._is_list(request))
             if headers is None and options.next_429:
                 options.next_429 -= 1
@@ -67,6 +72,8 @@ class Api:
 
     def _is_known(self, request: Request) -> bool:
         options = self._account.options
+        if options.expired_token:
+            return False
         if options.legacy_cookie:
             return request.cookies.get("JSESSIONID") == _SESSION
         given = request.headers.get("authorization", "")

@@ -47,6 +47,7 @@ class Bridge:
             "duplicated": 0,
             "delayed": 0,
         }
+        self.acknowledged: set[str] = set()
         self._options = options
         self._dice = dice
         self._running: set[asyncio.Task[None]] = set()
@@ -99,6 +100,7 @@ class Bridge:
             self.counts["sent"] += 1
             if await self._post(ping):
                 self.counts["acknowledged"] += 1
+                self.acknowledged.add(ping.id)
                 return
             await asyncio.sleep(_FIRST_WAIT * 2**attempt)
         self.counts["failed"] += 1
@@ -108,7 +110,7 @@ class Bridge:
         try:
             headers = signed(self._options.bridge_secret, ping, int(time.time()))
             answer = await self._client.post(self._options.bridge_url, content=ping.body, headers=headers)
-        except httpx.HTTPError:
+        except Exception:  # also what a transport raises that is closed under it
             return False
         return answer.is_success
 

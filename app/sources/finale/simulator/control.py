@@ -20,7 +20,7 @@ _Handler = Callable[[Request], Awaitable[Response]]
 
 
 def routes(account: Account) -> list[Route]:
-    """``GET truth/{kind}``, ``GET status``, ``POST faults``, ``POST changes``."""
+    """``GET truth/{kind}``, ``GET status``, ``GET acknowledged``, ``POST faults``, ``POST changes``."""
 
     async def tell_truth(request: Request) -> Response:
         kind = request.path_params["kind"]
@@ -31,6 +31,9 @@ def routes(account: Account) -> list[Route]:
 
     async def tell_status(request: Request) -> Response:
         return said(account.status())
+
+    async def tell_acknowledged(request: Request) -> Response:
+        return said(sorted(account.bridge.acknowledged))
 
     async def switch_faults(request: Request) -> Response:
         try:
@@ -52,6 +55,7 @@ def routes(account: Account) -> list[Route]:
     return [
         Route("/_sim/truth/{kind}", _local(tell_truth)),
         Route("/_sim/status", _local(tell_status)),
+        Route("/_sim/acknowledged", _local(tell_acknowledged)),
         Route("/_sim/faults", _local(switch_faults), methods=["POST"]),
         Route("/_sim/changes", _local(make_changes), methods=["POST"]),
     ]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 Value = str | int | float | bool
+
+
+Kind = Literal["", "product", "stock", "order", "location", "vendor"]
 
 
 class Faults(msgspec.Struct, forbid_unknown_fields=True):
@@ -42,7 +45,10 @@ class Faults(msgspec.Struct, forbid_unknown_fields=True):
     next_empty: int = 0  # 200 without a body
     next_error_body: int = 0  # 200 with {"success": false, "errorMessage": ...}
     latency: float = 0.0  # seconds before each answer
+    bad_records: float = 0.0  # share of the records that have one unreadable field, always the same one
     # access
+    expired_token: bool = False  # 401 for every call
+    forbidden: Kind = ""  # 403 for reads of this kind of record
     legacy_cookie: bool = False  # Basic is refused, POST /{account}/api/auth gives a session cookie
     # writes
     hard_deletes: bool = False  # the shop also deletes products for good, which Finale itself never does

@@ -6,6 +6,7 @@
     /v2/...                  the API: catalog, inventory, orders, locations, vendors, events, subscriptions
     GET  /_sim/truth/{kind}  what a perfect copy would hold, told from the simulator's own state
     GET  /_sim/status        sizes, calls, webhooks
+    GET  /_sim/acknowledged  ids of all events that were acknowledged
     POST /_sim/faults        switch faults (a JSON object of ``settings.Faults``)
     POST /_sim/changes       {"count": n, "kinds": [...]} changes now
 
@@ -83,6 +84,12 @@ async def _refused(request: Request, error: Exception) -> Response:
         code = "NOT_FOUND" if status == 404 else "METHOD_NOT_ALLOWED"
         error = ApiError(status, "INVALID_REQUEST_ERROR", code, "Resource not found.")
     return json_response(error.body, error.status)
+
+
+def hurried() -> tuple[dict[str, str], dict[str, str]]:
+    """A day of webhook retries in two and a half minutes. Not in less: a receiver with a busy machine needs moments
+    between them, like one with a busy hour."""
+    return {"time_scale": "600", "delay_hours": "3"}, {}
 
 
 def demo(base_url: str, webhook_url: str) -> tuple[dict[str, str], dict[str, str]]:

@@ -33,6 +33,7 @@ class Control:
         self.routes = [
             Route("/_sim/truth/{kind}", self.truth),
             Route("/_sim/status", self.status),
+            Route("/_sim/acknowledged", self.acknowledged),
             Route("/_sim/faults", self.faults, methods=["POST"]),
             Route("/_sim/changes", self.changes, methods=["POST"]),
         ]
@@ -69,6 +70,10 @@ class Control:
                 "options": msgspec.structs.asdict(world.options),
             }
         )
+
+    async def acknowledged(self, request: Request) -> Response:
+        """The ids of all events that were acknowledged."""
+        return json_response(sorted(self._world.outbox.acknowledged))
 
     async def faults(self, request: Request) -> Response:
         """Switch faults on and off."""

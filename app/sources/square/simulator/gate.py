@@ -6,17 +6,27 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from typing import Any
 
+import msgspec
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
+from app.sources.bad_records import with_bad_records
 from app.sources.square.simulator.answers import ApiError, json_response
 from app.sources.square.simulator.world import World
 
 Next = Callable[[Request], Awaitable[Response]]
 LATEST_VERSION = "2026-09-16"
+PATHS = {
+    **dict.fromkeys(("product", "category"), "/v2/catalog"),
+    **{"stock": "/v2/inventory", "order": "/v2/orders", "location": "/v2/locations", "vendor": "/v2/vendors"},
+}
+"""Where each kind of record is read."""
+
+MISSING_PERMISSION = "The merchant has not given your application sufficient permissions to do that."
 
 
 class Gate(BaseHTTPMiddleware):
@@ -37,6 +47,8 @@ class Gate(BaseHTTPMiddleware):
             response = self._fault() or self._refusal(request) or await call_next(request)
         except ApiError as error:
             response = json_response(error.body, error.status)
+        if self._world.options.bad_records and response.status_code == 200:
+            response = await self._with_bad_records(response)
         if self._due("next_truncated"):
             response = await _truncated(response)
         response.headers["square-version"] = request.headers.get("square-version", LATEST_VERSION)
@@ -50,6 +62,8 @@ class Gate(BaseHTTPMiddleware):
             return _error(401, "AUTHENTICATION_ERROR", "ACCESS_TOKEN_EXPIRED", "The access token has expired.")
         if token != faults.access_token:
             return _error(401, "AUTHENTICATION_ERROR", "UNAUTHORIZED", "This request could not be authorized.")
+        if faults.forbidden and request.url.path.startswith(PATHS[faults.forbidden]):
+            return _error(403, "AUTHENTICATION_ERROR", "INSUFFICIENT_SCOPES", MISSING_PERMISSION)
         return self._limited()
 
     def _limited(self) -> Response | None:
@@ -83,6 +97,14 @@ class Gate(BaseHTTPMiddleware):
             return _error(200, "API_ERROR", "INTERNAL_SERVER_ERROR", "An internal error has occurred.")
         return None
 
+    async def _with_bad_records(self, response: Response) -> Response:
+        options, body = self._world.options, await _body(response)
+        try:
+            document = msgspec.json.decode(body, type=dict[str, Any])
+        except msgspec.DecodeError:
+            return Response(body, response.status_code, media_type=response.media_type)
+        return json_response(with_bad_records(document, options.bad_records, options.seed))
+
     def _due(self, name: str) -> bool:
         left: int = getattr(self._world.options, name)
         if left > 0:
@@ -96,8 +118,14 @@ def _error(status: int, category: str, code: str, detail: str) -> Response:
 
 async def _truncated(response: Response) -> Response:
     """Half of a body, well announced: a proxy that gave up, with a matching length."""
-    body = b"".join([bytes(chunk) async for chunk in response.body_iterator])  # type: ignore[attr-defined]
+    body = await _body(response)
     return Response(body[: len(body) // 2], response.status_code, media_type="application/json")
+
+
+async def _body(response: Response) -> bytes:
+    if hasattr(response, "body_iterator"):
+        return b"".join([bytes(chunk) async for chunk in response.body_iterator])
+    return bytes(response.body)
 
 
 def _name(path: str) -> str:

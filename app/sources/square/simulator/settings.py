@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
 Value = str | int | float | bool
 Shape = TypeVar("Shape")
+
+
+Kind = Literal["", "product", "category", "stock", "order", "location", "vendor"]
 
 
 class Faults(msgspec.Struct, forbid_unknown_fields=True):
@@ -39,6 +42,8 @@ class Faults(msgspec.Struct, forbid_unknown_fields=True):
     retry_after: float = 0.0  # seconds announced with a 429; 0 for no header, as Square does
     delete_seconds: float = 0.0  # how long one catalog delete blocks the next (429)
     expired_token: bool = False  # 401 for every call
+    forbidden: Kind = ""  # 403 for reads of this kind of record: the token lacks a permission
+    bad_records: float = 0.0  # share of the records that have one unreadable field, always the same one
     events_enabled: bool = False  # Events API
     # the next n answers are
     next_429: int = 0

@@ -80,6 +80,7 @@ class Outbox:
         self.on_try: Callable[[], None] | None = None  # told after each try
         self.subscription_id = f"wbhk_{hashlib.sha256(options.webhook_key.encode()).hexdigest()[:32]}"
         self.tally: Counter[str] = Counter()
+        self.acknowledged: set[str] = set()
         self.events: deque[Event] = deque(maxlen=100_000)
 
     @property
@@ -210,6 +211,8 @@ class Outbox:
             self.tally["sent"] += 1
             failed = await self._send(delivery.event, self._headers(delivery))
         self.tally["acked" if failed is None else "failed"] += 1
+        if failed is None:
+            self.acknowledged.add(delivery.event.id)
         return failed
 
     async def _send(self, event: Event, headers: dict[str, str]) -> str | None:
@@ -221,7 +224,9 @@ class Outbox:
                 answer = await self._client.post(self._options.webhook_url, content=event.body, headers=headers)
         except (TimeoutError, httpx.TimeoutException):
             return "http_timeout"
-        except httpx.HTTPError:
+        except (
+            Exception
+        ):  # also what a transport raises that is closed under it: a delivery never ends without an answer
             return "other_error"
         if late:
             return "http_timeout"

@@ -12,8 +12,8 @@ from secrets import token_urlsafe
 
 import redis
 
-from app.cli.children import Child
 from app.errors import Refused, Unavailable
+from app.local.children import Child
 
 
 @contextmanager

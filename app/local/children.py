@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from app.local.log_files import last_lines, rotate
+
 STOP_WITHIN = 25.0
 """Seconds a child has to end after SIGTERM before it is killed; more than a worker's own 20 s."""
 
@@ -45,7 +47,7 @@ class Child:
 
     def last_words(self, lines: int = 5) -> str:
         """The end of its log."""
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+        return last_lines(self.log, lines)
 
 
 @dataclass
@@ -61,8 +63,9 @@ class Children:
         self.members.append(child)
 
     def mend(self) -> None:
-        """Start what has died again, a little later each time."""
+        """Start what has died again, a little later each time; and keep the log files small."""
         for child in self.members:
+            rotate(child.log)
             if child.process is None or child.process.poll() is None:
                 continue
             if child.start_after == 0.0:

@@ -1,0 +1,80 @@
+"""``tallyhook connections``: how each connection is, and what a person can do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from app.cli.codes import FAILED, WELL
+from app.cli.console import AsJson, Connection, console, moment, open_deps, print_json
+from app.flows import connections
+from app.flows.connections import ConnectionView
+
+app = typer.Typer(help="How each connection is; pause, resume and check it.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_(as_json: AsJson = False) -> None:
+    """Every connection: its state, since when and why, what it owes, and which kinds may not be read."""
+    found = connections.list_connections(open_deps())
+    if as_json:
+        print_json(found)
+        return
+    table = Table("connection", "state", "since (UTC)", "owed")
+    for view in found:
+        table.add_row(escape(view.connection), view.state, moment(view.since), f"{view.owed:,}")
+    console.print(table if found else "No connection is configured.")
+    for view in found:
+        for line in _lines(view):
+            console.print(line, markup=False, soft_wrap=True)
+
+
+@app.command()
+def pause(
+    connection: Connection,
+    reason: Annotated[str | None, typer.Option(help="why, for colleagues and the audit log")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask nothing of the vendor until `resume`; webhooks are still taken, and nothing owed is lost."""
+    view = connections.pause(open_deps(), connection, reason)
+    _answer(view, f"{connection} is paused; `tallyhook connections resume {connection}` ends it.", as_json)
+
+
+@app.command()
+def resume(connection: Connection, as_json: AsJson = False) -> None:
+    """End a pause; what is owed is worked off at once."""
+    _answer(connections.resume(open_deps(), connection), f"{connection} is no longer paused.", as_json)
+
+
+@app.command()
+def check(connection: Connection, as_json: AsJson = False) -> None:
+    """Call the vendor now and say what came back; exit code 1 when it does not answer us."""
+    checked = connections.check(open_deps(), connection)
+    if as_json:
+        print_json(checked)
+    else:
+        console.print(f"{connection}: {checked.said}", markup=False, soft_wrap=True)
+        for line in _lines(checked.now):
+            console.print(line, markup=False, soft_wrap=True)
+    raise typer.Exit(WELL if checked.answers else FAILED)
+
+
+def _answer(view: ConnectionView, said: str, as_json: bool) -> None:
+    if as_json:
+        print_json(view)
+    else:
+        console.print(said, markup=False, soft_wrap=True)
+
+
+def _lines(view: ConnectionView) -> Iterator[str]:
+    if view.reason is not None:
+        whose = f" (by {view.paused_by})" if view.paused_by is not None else ""
+        again = f"; called again at {moment(view.next_probe_at)}" if view.next_probe_at is not None else ""
+        yield f"{view.connection} {view.state}{whose}: {view.reason}{again}"
+    for kind in view.forbidden:
+        again = f"; tried again at {moment(kind.next_try_at)}"
+        yield f"{view.connection} forbidden {kind.kind}, since {moment(kind.since)}: {kind.reason}{again}"

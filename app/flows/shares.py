@@ -1,0 +1,60 @@
+"""Fair shares of a process's threads: a connection whose calls hang must not hold those that others need.
+
+A connection may hold three quarters of the threads that the others leave, so there is always one for whoever comes next.
+What it has no thread for is parked here, and taken up by the thread that its own work frees: nothing waits for the queue
+to say it again. Parked work is only a hint; if the process dies, the sweep sends it anew.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import Counter, OrderedDict, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from app.domain import ItemKey
+
+MOST_PARKED = 2_000
+"""Hints that are kept for a connection; what comes beyond that is left to the sweep."""
+
+
+@dataclass
+class Shares:
+    """Who holds how many of ``threads``; ``None`` when nobody has to be fair. Thread-safe."""
+
+    threads: int | None = None
+    _held: Counter[str] = field(default_factory=Counter)
+    _parked: dict[str, OrderedDict[ItemKey, Sequence[str]]] = field(default_factory=lambda: defaultdict(OrderedDict))
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def enter(self, key: ItemKey, also: Sequence[str]) -> bool:
+        """Take a thread for a connection's item; ``False`` when it has its share already, and the item was parked."""
+        with self._lock:
+            if self._held[key.connection] < self._share(key.connection):
+                self._held[key.connection] += 1
+                return True
+            parked = self._parked[key.connection]
+            if len(parked) < MOST_PARKED:
+                parked[key] = also
+            return False
+
+    def next(self, connection: str) -> tuple[ItemKey, Sequence[str]] | None:
+        """What this thread works on now for the same connection, longest parked first; ``None``: the thread is free."""
+        with self._lock:
+            parked = self._parked[connection]
+            if parked and self._held[connection] <= self._share(connection):
+                return parked.popitem(last=False)
+            self._held[connection] -= 1
+            return None
+
+    def leave(self, connection: str) -> None:
+        """Give the thread back at once."""
+        with self._lock:
+            self._held[connection] -= 1
+
+    def _share(self, connection: str) -> int:
+        if self.threads is None:
+            return 1_000_000
+        others = sum(held for other, held in self._held.items() if other != connection)
+        return max(1, math.floor((self.threads - others) * 3 / 4))

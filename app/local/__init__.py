@@ -1,0 +1,1 @@
+"""What one machine brings along: child processes, a Valkey server from a wheel, free ports, a locked data folder."""

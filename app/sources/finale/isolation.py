@@ -1,0 +1,75 @@
+"""Reads a band of rows so that one that cannot be read harms only itself: the band is halved until it stands alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from typing import Generic, NamedTuple, TypeVar
+
+from app.domain import BadRecord, Kind
+from app.errors import Unmappable
+from app.sources.finale.columnar import Band
+from app.sources.finale.wire import moment, tail
+from app.sources.shapes import bad_record
+
+R = TypeVar("R")
+
+
+class Bad(NamedTuple):
+    """A row that could not be read, as a band of one row, and why."""
+
+    record: BadRecord
+    row: Band
+    error: Exception
+
+    @property
+    def modified(self) -> datetime | None:
+        """When it was last updated, ``None`` where that cannot be read."""
+        try:
+            return moment(text_in(self.row, "lastUpdatedDate"))
+        except Unmappable:
+            return None
+
+
+class Found(NamedTuple, Generic[R]):
+    """What a band has, and its rows that could not be read."""
+
+    records: list[R]
+    bad: list[Bad]
+
+    @property
+    def failed(self) -> list[BadRecord]:
+        """Those rows as records."""
+        return [bad.record for bad in self.bad]
+
+
+def readable(kind: Kind, key: str, band: Band, read: Callable[[Band], Sequence[R]]) -> Found[R]:
+    """``read`` of a band, or of all its parts that can be read. ``key`` is the column of the record's URL.
+
+    A band without a bad row costs nothing more than its reading.
+    """
+    found: Found[R] = Found([], [])
+    for part, error in _parts(band, read, found.records):
+        found.bad.append(Bad(bad_record(kind, tail(text_in(part, key)) or "", error), part, error))
+    return found
+
+
+def text_in(row: Band, name: str) -> str | None:
+    """The text that a band of one row has in a column, ``None`` where there is none."""
+    value = row.cell(name)
+    return value if isinstance(value, str) else None
+
+
+def _parts(band: Band, read: Callable[[Band], Sequence[R]], records: list[R]) -> Iterator[tuple[Band, Exception]]:
+    """Adds to ``records`` what can be read, in order; gives the single rows that cannot, with why."""
+    try:
+        records += read(band)
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever a row makes of our code, it is that row's
+        if band.rows == 1:
+            yield band, error
+            return
+        middle = band.rows // 2
+        yield from _parts(band.part(0, middle), read, records)
+        yield from _parts(band.part(middle, band.rows), read, records)

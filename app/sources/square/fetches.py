@@ -1,0 +1,112 @@
+"""The present truth about items by their ids, of every kind that needs nothing but the answer to one call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from app.domain import SKU_PREFIX, Answer, Kind, Record, Ref, Scope, key_of
+from app.errors import BadAnswer, Refused, Unavailable, Unmappable
+from app.sources.shapes import bad_record
+from app.sources.square import feeds, isolation, mapping, parties, wire
+from app.sources.square.client import Client
+from app.sources.square.isolation import Found, id_in, readable
+
+
+def products(client: Client, refs: Sequence[Ref]) -> Answer:
+    """Items by id; a variation's id stands for its item. Every item asked for is covered, known or not, unless it
+    cannot be read.
+
+    A variation that names no item can only be a deleted one.
+    """
+    by_sku = [ref for ref in refs if ref.external_id.startswith(SKU_PREFIX)]
+    objects, nameless = _retrieve(client, [ref.external_id for ref in refs if ref not in by_sku])
+    items = {item: objects.get(item) for item in map(_item_id, objects.keys(), objects.values()) if item}
+    if parents := [item for item, found in items.items() if found is None and item not in objects]:
+        more, unnamed = _retrieve(client, parents)
+        items, nameless = items | more, nameless + unnamed
+    live = isolation.listings([*(thing for thing in items.values() if thing is not None), *nameless])
+    orphans = [thing for asked, thing in objects.items() if thing and _item_id(asked, thing) is None]
+    tombstones = readable(Kind.PRODUCT, orphans, _tombstone)
+    failed = [*live.failed, *tombstones.failed]
+    unread = [bad.external_id for bad in failed]
+    covered = [item for item, thing in items.items() if item not in unread and (thing or not nameless)]
+    return Answer(
+        records=[*live.records, *tombstones.records],
+        gone=by_sku,
+        covers=[Scope(Kind.PRODUCT, "parent_id", item) for item in covered],
+        failed=failed,
+    )
+
+
+def _retrieve(client: Client, ids: Sequence[str]) -> tuple[dict[str, Any], list[Any]]:
+    """The catalog objects by id, ``None`` for an unknown one, and those without a readable id."""
+    things = client.catalog_retrieve(ids) if ids else []
+    found = {id_in(thing): thing for thing in things}
+    return {one: found.get(one) for one in ids}, [thing for thing in things if not id_in(thing)]
+
+
+def categories(client: Client, refs: Sequence[Ref]) -> Answer:
+    """Categories by id."""
+    things = client.catalog_retrieve([ref.external_id for ref in refs])
+    found = readable(Kind.CATEGORY, [one for one in things if not _is_of_another_type(one)], mapping.category)
+    gone, not_yet = absent(refs, found)
+    return Answer(found.records, gone, not_yet, failed=found.failed)
+
+
+def stock(client: Client, refs: Sequence[Ref]) -> Answer:
+    """The counts of listings."""
+    body = {"catalog_object_ids": [ref.external_id for ref in refs]}
+    found = feeds.counts_of([row for page in client.counts(body) for row in page.counts or []])
+    return Answer(found.records, failed=found.failed)
+
+
+def vendors(client: Client, refs: Sequence[Ref]) -> Answer:
+    """What Square says of one vendor inside a 200 concerns that one, unless it is about our token or our pace."""
+    answers = client.vendors_retrieve([ref.external_id for ref in refs])
+    found = readable(Kind.VENDOR, [one.vendor for one in answers.values() if one.vendor], parties.vendor)
+    later: list[Ref] = []
+    for vendor_id, answer in answers.items():
+        error = feeds.trouble_with(answer)
+        if isinstance(error, Refused | Unmappable):
+            found.failed.append(bad_record(Kind.VENDOR, vendor_id, error))
+        elif isinstance(error, Unavailable | BadAnswer):
+            later.append(Ref(Kind.VENDOR, vendor_id))
+        elif error is not None:
+            raise error
+    gone, not_yet = absent([ref for ref in refs if ref not in later], found)
+    return Answer(found.records, gone, [*not_yet, *later], failed=found.failed)
+
+
+def _item_id(asked: str, thing: Any) -> str | None:
+    """The item an id asks for: itself, unless it is a variation's; ``None`` where that does not name it."""
+    if not thing or thing.get("type") != "ITEM_VARIATION":
+        return asked
+    data = thing.get("item_variation_data")
+    return id_in(data, "item_id") or None
+
+
+def _tombstone(variation: wire.Json) -> Record:
+    if not variation.get("is_deleted"):
+        raise Unmappable("item_variation_data.item_id is missing, and it is not deleted")
+    return mapping.deleted_listing(variation)
+
+
+def _is_of_another_type(thing: Any) -> bool:
+    """A category whose type cannot be read is one all the same."""
+    type_ = id_in(thing, "type")
+    return bool(type_) and type_ != "CATEGORY"
+
+
+def absent(refs: Sequence[Ref], found: Found[Any]) -> tuple[list[Ref], list[Ref]]:
+    """What was asked for and not shown, as ``gone`` and ``not_yet``: where something shown has no readable id, it may be
+    any of them, so that none counts as gone."""
+    missing = not_shown(refs, found)
+    nameless = any(not bad.external_id for bad in found.failed)
+    return ([], missing) if nameless else (missing, [])
+
+
+def not_shown(refs: Sequence[Ref], found: Found[Any]) -> list[Ref]:
+    """What was asked for and not shown."""
+    shown = {key_of(record)[0] for record in found.records} | {bad.external_id for bad in found.failed}
+    return [ref for ref in refs if ref.external_id not in shown]

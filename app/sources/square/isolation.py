@@ -1,0 +1,82 @@
+"""Reads the rows of an answer so that one that cannot be read harms only itself.
+
+A row that fails as it came is read once more without its nulls: Square's specification lets most fields be null, and
+means what it means by leaving them out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from app.domain import BadRecord, Kind, Listing
+from app.errors import Unmappable
+from app.sources.shapes import bad_record, shown
+from app.sources.square import mapping
+
+R = TypeVar("R")
+
+
+class Found(NamedTuple, Generic[R]):
+    """What some rows are, and those that could not be read."""
+
+    records: list[R]
+    failed: list[BadRecord]
+
+
+def readable(kind: Kind, rows: Iterable[Any], read: Callable[[Any], R], key: str = "id") -> Found[R]:
+    """``read`` of every row. ``key`` is the field of the id that its record's key begins with."""
+    found: Found[R] = Found([], [])
+    for row in rows:
+        try:
+            found.records.append(lenient(row, read))
+        except Exception as error:  # whatever a row makes of our code, it is that row's
+            found.failed.append(bad_record(kind, id_in(row, key), error))
+    return found
+
+
+def lenient(row: Any, read: Callable[[Any], R]) -> R:
+    """``read`` of a row, or of the row without its nulls; raises what the latter raises."""
+    try:
+        return read(row)
+    except Exception:
+        if not isinstance(row, dict):
+            raise Unmappable(f"it is {shown(row)}, expected an object") from None
+        return read(without_nulls(row))
+
+
+def without_nulls(value: Any) -> Any:
+    """JSON without fields and entries that are null."""
+    if isinstance(value, dict):
+        return {name: without_nulls(each) for name, each in value.items() if each is not None}
+    if isinstance(value, list):
+        return [without_nulls(each) for each in value if each is not None]
+    return value
+
+
+def id_in(row: Any, key: str = "id") -> str:
+    """The id of a row, empty where it is unreadable."""
+    found = row.get(key) if isinstance(row, dict) else None
+    return found if isinstance(found, str) else ""
+
+
+def listings(things: Iterable[Any]) -> Found[Listing]:
+    """The listings of all live items among some catalog objects, each variation apart from its siblings.
+
+    A failure of the item itself is one failure, under the item's id: it stands for all its rows.
+    """
+    found: Found[Listing] = Found([], [])
+    for thing in things:
+        if mapping.is_other(thing):
+            continue
+        try:
+            variations, listing = lenient(thing, mapping.variations_of)
+        except Exception as error:
+            found.failed.append(bad_record(Kind.PRODUCT, id_in(thing), error))
+            continue
+        for variation in variations:
+            try:
+                found.records.append(lenient(variation, listing))
+            except Exception as error:
+                found.failed.append(bad_record(Kind.PRODUCT, id_in(variation), error, id_in(thing)))
+    return found

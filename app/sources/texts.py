@@ -1,0 +1,72 @@
+"""Makes an answer's bytes such that JSON decoders can read them and databases can hold their texts.
+
+NUL characters, lone surrogates and bytes that are no UTF-8 become U+FFFD, in whichever spelling they come. Bytes
+without any of these are not copied, and looking for them costs about a millisecond per megabyte at most.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+_RAW = REPLACEMENT.encode()
+_ODD = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
+_ESCAPE = re.compile(
+    rb"\\(?:(u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|(u0000|u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
+_TOKEN = re.compile(rb'("(?:[^"\\]|\\.)*")|(-?Infinity|NaN)', re.DOTALL)
+_CONTROLS = re.compile(rb"[\x00-\x1f]")
+_LONGEST_TEXT = 1 << 22  # bytes without any comma or quote that are kept back to be looked at in one piece
+
+
+def clean(body: bytes) -> bytes:
+    """The body with U+FFFD for every character that a database cannot hold."""
+    if not body.isascii():
+        try:
+            body.decode()
+        except UnicodeDecodeError:
+            body = body.decode(errors="replace").encode()
+    if b"\0" in body:
+        body = body.replace(b"\0", _RAW)
+    return clean_escapes(body)
+
+
+def clean_escapes(body: bytes) -> bytes:
+    r"""The body with U+FFFD for the escapes ``\u0000`` and lone surrogates such as ``\ud800``."""
+    if b"\\u" not in body or not _ODD.search(body):
+        return body
+    replaced = _ESCAPE.sub(_replaced, body)
+    return body if replaced == body else replaced  # whole surrogate pairs are no trouble
+
+
+def _replaced(escape: re.Match[bytes]) -> bytes:
+    return _RAW if escape[2] else escape[0]
+
+
+def cleaned(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The same for a body that comes in pieces: they are cut anew where no character can be cut in two.
+
+    Behind a quote or a comma neither an escape nor a character of several bytes goes on.
+    """
+    kept = b""
+    for chunk in chunks:
+        kept += chunk
+        cut = max(kept.rfind(b'"'), kept.rfind(b",")) + 1
+        if cut or len(kept) > _LONGEST_TEXT:
+            cut = cut or len(kept)
+            yield clean(kept[:cut])
+            kept = kept[cut:]
+    if kept:
+        yield clean(kept)
+
+
+def repaired(document: bytes) -> bytes:
+    """A document that is no JSON, once more with what some writers leave in it: bare ``NaN`` and ``Infinity`` become
+    texts (so that they concern only their own record), control characters inside of texts U+FFFD."""
+    return _TOKEN.sub(_token, document)
+
+
+def _token(token: re.Match[bytes]) -> bytes:
+    return _CONTROLS.sub(_RAW, token[1]) if token[1] else b'"' + token[2] + b'"'

@@ -1,0 +1,22 @@
+"""The merchant's own rows: what reads say is brought in, newer wins, what is gone is a tombstone; and read back."""
+
+from app.stores.catalog.answers import Key, Read
+from app.stores.catalog.applying import Applied, apply, apply_reads
+from app.stores.catalog.closing import close_rows, tombstone
+from app.stores.catalog.reading import counts, get, items_of, of_category, resolve_sku, versions
+
+__all__ = [
+    "Applied",
+    "Key",
+    "Read",
+    "apply",
+    "apply_reads",
+    "close_rows",
+    "counts",
+    "get",
+    "items_of",
+    "of_category",
+    "resolve_sku",
+    "tombstone",
+    "versions",
+]

@@ -1,0 +1,190 @@
+"""The last step of every flow: brings records into the catalog tables; newer wins, as the database decides."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection
+
+from app.domain import KINDS, Kind, Record, check_amounts, key_of, micros, row_hash
+from app.errors import Unmappable
+from app.rules.versions import settled_version
+from app.stores import catalog_sql as sql
+from app.stores.catalog.answers import Key, Read
+from app.stores.catalog.closing import Ways, close_rows, closing, fence_items, tombstone
+
+_as_json = msgspec.json.Encoder().encode
+
+_Row = tuple[Key, Record, datetime]
+"""A record with its key and when the read of it began."""
+
+
+@dataclass
+class Applied:
+    """What a batch did. ``touched`` rows had the same content under a newer version; ``unchanged`` records were
+    the same or older. ``written`` are the keys whose content changed; ``refused`` those of which we hold another content
+    than the record has, because a fence or a newer version kept it out (only where that was asked for)."""
+
+    created: int = 0
+    updated: int = 0
+    touched: int = 0
+    unchanged: int = 0
+    written: list[Key] = field(default_factory=list)
+    refused: list[tuple[Kind, Key]] = field(default_factory=list)
+
+
+def apply(
+    conn: Connection,
+    connection: str,
+    records: Sequence[Record],
+    *,
+    read_at: datetime,
+    now: datetime,
+    tell_refused: bool = False,
+) -> Applied:
+    """Write what is newer than what we hold; the upsert itself decides, so concurrent writers need no lock.
+
+    ``read_at`` is when the read of the records began; with ``tell_refused`` the answer has what was kept out.
+    Records may be of several kinds and show a key twice (the
+    newest counts once). Rows are written in key order, so that two writers wait for, but never deadlock, each other.
+    """
+    newest = list(_by_kind([Read(records, read_at)], now))
+    applied = _write(conn, connection, newest, now)
+    if tell_refused:
+        for kind, rows in newest:
+            applied.refused += _refused(conn, connection, kind, rows)
+    return applied
+
+
+def apply_reads(
+    conn: Connection, connection: str, reads: Sequence[Read], *, now: datetime
+) -> tuple[Applied, list[list[tuple[Kind, Key]]]]:
+    """Everything that several reads said: their records applied, what they show gone tombstoned. Returns what that did,
+    and for each read the rows that its scopes closed.
+
+    All rows are locked in one order before any is written: kind by kind, key by key. Whoever writes to the catalog does
+    it in that order, so that nobody waits for somebody who waits for him.
+    """
+    newest = list(_by_kind(reads, now))
+    ways = [closing(conn, connection, read, now) for read in reads]
+    if any(ways):
+        _lock(conn, connection, newest, ways)
+    applied = _write(conn, connection, newest, now)
+    closed = []
+    for read, keys_by_way in zip(reads, ways, strict=True):
+        done = []
+        for (kind, absent), keys in keys_by_way.items():
+            rows = close_rows(conn, kind, absent, connection, keys, read_at=read.began, now=now)
+            done += [(kind, key) for key in rows]
+        tombstone(conn, connection, read.gone, read_at=read.began, now=now)
+        fence_items(conn, connection, read, now)
+        closed.append(done)
+    return applied, closed
+
+
+def _lock(
+    conn: Connection, connection: str, newest: Sequence[tuple[Kind, list[_Row]]], closed: Sequence[Ways]
+) -> None:
+    if conn.dialect.name == "sqlite":
+        return  # the one write lock is ours
+    keys: dict[Kind, set[Key]] = defaultdict(set)
+    for kind, rows in newest:
+        keys[kind].update(key for key, _, _ in rows)
+    for ways in closed:
+        for (kind, _), gone in ways.items():
+            keys[kind].update(gone)
+    for kind in sorted(keys):
+        columns = [list(column) for column in zip(*sorted(keys[kind]), strict=True)]
+        sql.driver(conn).cursor().execute(sql.lock_rows(kind), (*columns, connection))
+
+
+def _check(record: Record) -> None:
+    try:
+        check_amounts(record)
+    except ValueError as error:
+        raise Unmappable(f"{KINDS[type(record)]} {'/'.join(key_of(record))} cannot be stored: {error}") from error
+
+
+def _by_kind(reads: Sequence[Read], now: datetime) -> Iterator[tuple[Kind, list[_Row]]]:
+    """The newest record of every key, sorted, kind by kind in the same order for everyone. What is dated in the future
+    is as of now: it must not hold off what comes after it."""
+    newest: dict[Kind, dict[Key, _Row]] = defaultdict(dict)
+    latest = micros(now)
+    for read in reads:
+        for shown in read.records:
+            _check(shown)
+            version = settled_version(shown.version, latest)
+            record = shown if version == shown.version else msgspec.structs.replace(shown, version=version)
+            of_kind = newest[KINDS[type(record)]]
+            key = key_of(record)
+            if key not in of_kind or (version, read.began) >= (of_kind[key][1].version, of_kind[key][2]):
+                of_kind[key] = (key, record, read.began)
+    for kind in sorted(newest):
+        yield kind, sorted(newest[kind].values(), key=lambda row: row[0])
+
+
+def _write(conn: Connection, connection: str, newest: Sequence[tuple[Kind, list[_Row]]], now: datetime) -> Applied:
+    applied = Applied()
+    write = _write_sqlite if conn.dialect.name == "sqlite" else _write_postgresql
+    for kind, rows in newest:
+        before = len(applied.written) + applied.touched
+        for key, created, same in write(sql.driver(conn), kind, connection, rows, now):
+            _count(applied, key, created, same)
+        applied.unchanged += len(rows) - (len(applied.written) + applied.touched - before)
+    return applied
+
+
+def _refused(conn: Connection, connection: str, kind: Kind, rows: Sequence[_Row]) -> list[tuple[Kind, Key]]:
+    """Which of these records are not what we hold now."""
+    dialect = conn.dialect.name
+    cursor = sql.driver(conn).cursor()
+    ids = sql.bound_list(dialect, sorted({key[0] for key, _, _ in rows}))
+    cursor.execute(sql.held_hashes(kind, dialect), (connection, ids))
+    held = dict(cursor.fetchall())
+    return [(kind, key) for key, record, _ in rows if held.get("\x1f".join(key)) != row_hash(record)]
+
+
+def _write_sqlite(
+    driver: Any, kind: Kind, connection: str, newest: list[_Row], now: datetime
+) -> Iterator[tuple[Key, bool, bool]]:
+    """Yields key, created, same content of every row written; we are the only writer, so look first."""
+    cursor = driver.cursor()
+    look, upsert = sql.held_row(kind), sql.row_upsert(kind)
+    for key, record, read_at in newest:
+        digest = row_hash(record)
+        held = cursor.execute(look, (connection, *key)).fetchone()
+        row = (connection, *msgspec.structs.astuple(record), digest, read_at, now)
+        if cursor.execute(upsert, row).rowcount:
+            yield key, held is None, held is not None and held[0] == digest
+
+
+def _write_postgresql(
+    driver: Any, kind: Kind, connection: str, newest: list[_Row], now: datetime
+) -> Iterator[tuple[Key, bool, bool]]:
+    """Yields key, created, same content of every row written, by one prepared statement."""
+    rows = ",".join([_row_json(record, read_at) for _, record, read_at in newest])
+    cursor = driver.cursor()
+    cursor.execute(sql.batch_upsert(kind), (connection, now, f"[{rows}]"))
+    for *key, created, same in cursor.fetchall():
+        yield tuple(key), created, bool(same)
+
+
+def _row_json(record: Record, read_at: datetime) -> str:
+    fields = _as_json(record).decode()[:-1]
+    return f'{fields},"row_hash":{row_hash(record)},"read_at":"{read_at.isoformat()}"}}'
+
+
+def _count(applied: Applied, key: Key, created: bool, same: bool) -> None:
+    if same:
+        applied.touched += 1
+        return
+    applied.written.append(key)
+    if created:
+        applied.created += 1
+    else:
+        applied.updated += 1

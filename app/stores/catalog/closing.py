@@ -1,0 +1,132 @@
+"""What a read showed to be gone becomes a tombstone, or zero; of an item that we never held as well.
+
+A tombstone is as of the moment it was concluded: what a read that began before that shows may be older than the deletion.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from app.domain import KINDS, SKU_PREFIX, Absent, Kind, Listing, Ref, Scope, key_of
+from app.stores import catalog_sql as sql
+from app.stores.catalog.answers import Key, Read
+
+Ways = dict[tuple[Kind, Absent], list[Key]]
+"""Keys to close, by kind and by what absent means."""
+
+
+def closing(conn: Connection, connection: str, read: Read, now: datetime) -> Ways:
+    """Live rows inside completely read scopes that the read did not show. Rows of a read that began at the same moment or
+    later are left alone."""
+    shown = {(KINDS[type(record)], key_of(record)) for record in read.records}
+    ways: Ways = {}
+    for (kind, name, absent), values in _by_question(read.covers).items():
+        rows = _live_keys(conn, connection, kind, name, values, absent, read.began, now, ties=False)
+        gone = [key for key in rows if (kind, key) not in shown and key[0] not in read.failed]
+        if gone:
+            ways[kind, absent] = sorted({*ways.get((kind, absent), ()), *gone})
+    return dict(sorted(ways.items()))
+
+
+def tombstone(conn: Connection, connection: str, refs: Sequence[Ref], *, read_at: datetime, now: datetime) -> int:
+    """Mark as deleted what the source says does not exist; returns how many live rows that were. Of an item that we hold
+    no row of, the deletion becomes a row: what a read that began before ``now`` shows of it will not live again.
+
+    A ref names the first key field: a stock ref stands for every count of its listing. Refs by SKU match nothing,
+    because "no such SKU" may as well be a renamed product: ask for the product by its id.
+    """
+    by_kind: dict[Kind, list[str]] = defaultdict(list)
+    for ref in refs:
+        if not ref.external_id.startswith(SKU_PREFIX):
+            by_kind[ref.kind].append(ref.external_id)
+    total = 0
+    for kind in sorted(by_kind):
+        name = sql.shape(kind).keys[0]
+        keys = _live_keys(conn, connection, kind, name, by_kind[kind], Absent.DELETED, read_at, now, ties=True)
+        total += len(
+            close_rows(conn, kind, Absent.DELETED, connection, sorted(keys), read_at=read_at, now=now, ties=True)
+        )
+        _fence(conn, connection, kind, by_kind[kind], read_at, now)
+    return total
+
+
+def fence_items(conn: Connection, connection: str, read: Read, now: datetime) -> None:
+    """Items that a read covers as a whole and shows no part of are gone, with parts that we may never have seen."""
+    shown = {record.parent_id for record in read.records if isinstance(record, Listing)}
+    gone = {
+        scope.value
+        for scope in read.covers
+        if scope.field == "parent_id" and scope.value is not None and scope.value not in shown
+    }
+    if gone and not read.failed:
+        _fence(conn, connection, Kind.PRODUCT, sorted(gone), read.began, now)
+
+
+def _fence(
+    conn: Connection, connection: str, kind: Kind, ids: Sequence[str], read_at: datetime, now: datetime
+) -> None:
+    if len(sql.shape(kind).keys) > 1:  # of stock, the listing's own tombstone tells it
+        return
+    rows = [sql.fence_values(kind, connection, id, read_at, now) for id in sorted(set(ids))]
+    sql.driver(conn).cursor().executemany(sql.fence_row(kind, conn.dialect.name), rows)
+
+
+def close_rows(
+    conn: Connection,
+    kind: Kind,
+    absent: Absent,
+    connection: str,
+    keys: Iterable[Key],
+    *,
+    read_at: datetime,
+    now: datetime,
+    ties: bool = False,
+) -> list[Key]:
+    """Tombstone or zero these rows, given in order, unless they were read later; returns the keys that changed."""
+    keys = list(keys)
+    if not keys:
+        return []
+    dialect = conn.dialect.name
+    statement = sql.close_row(kind, absent, dialect, ties=ties)
+    values = [sql.close_values(kind, absent, connection, key, read_at, now) for key in keys]
+    cursor = sql.driver(conn).cursor()
+    if dialect == "sqlite":
+        return [key for key, row in zip(keys, values, strict=True) if cursor.execute(statement, row).rowcount]
+    cursor.executemany(statement, values, returning=True)
+    return [key for key, result in zip(keys, cursor.results(), strict=True) if result.rowcount]
+
+
+def _by_question(scopes: Sequence[Scope]) -> dict[tuple[Kind, str | None, Absent], list[str]]:
+    """Scopes that differ only in the value make one question to the database."""
+    questions: dict[tuple[Kind, str | None, Absent], list[str]] = defaultdict(list)
+    for scope in scopes:
+        values = questions[scope.kind, scope.field, scope.absent]
+        if scope.field is not None:
+            values.append(str(scope.value))
+    return questions
+
+
+def _live_keys(
+    conn: Connection,
+    connection: str,
+    kind: Kind,
+    name: str | None,
+    values: list[str],
+    absent: Absent,
+    read_at: datetime,
+    now: datetime,
+    *,
+    ties: bool,
+) -> list[Key]:
+    dialect = conn.dialect.name
+    bound: list[Any] = [connection, read_at, sql.horizon(now)]
+    if name is not None:
+        bound.append(sql.bound_list(dialect, values))
+    cursor = sql.driver(conn).cursor()
+    cursor.execute(sql.live_keys(kind, name, absent, dialect, ties=ties), bound)
+    return list(cursor.fetchall())

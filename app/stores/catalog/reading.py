@@ -1,0 +1,102 @@
+"""Reads catalog rows back: by key, by SKU, by category, and how new they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, cast
+
+from sqlalchemy import Connection, func, select
+
+from app.domain import Kind, batches
+from app.stores import catalog_sql as sql
+from app.stores.catalog.answers import Key
+from app.stores.columns import moment_from
+from app.stores.tables import CATALOG
+
+
+def resolve_sku(conn: Connection, connection: str, sku: str) -> str | None:
+    """External id of the live listing with this SKU, the newest if there are several; ``None`` if there is none."""
+    table = _table(Kind.PRODUCT)
+    wanted = (table.c.connection == connection) & (table.c.sku == sku) & ~table.c.deleted
+    found = conn.execute(select(table.c.external_id).where(wanted).order_by(table.c.version.desc()).limit(1))
+    return found.scalar()
+
+
+def of_category(conn: Connection, connection: str, category: str) -> list[str]:
+    """External ids of the live listings in a category, named by its id or by its name."""
+    table = _table(Kind.PRODUCT)
+    named = (table.c.category_id == category) | (table.c.category == category)
+    wanted = select(table.c.external_id).where(table.c.connection == connection, ~table.c.deleted, named)
+    return list(conn.execute(wanted.order_by(table.c.external_id)).scalars())
+
+
+def items_of(conn: Connection, connection: str, listings: Sequence[str]) -> list[str]:
+    """The items that the source would be asked for to read these listings: their parents, where they have any."""
+    table = _table(Kind.PRODUCT)
+    item = func.coalesce(table.c.parent_id, table.c.external_id)
+    found: set[str] = set()
+    for some in batches(listings, 500):
+        found.update(
+            conn.execute(
+                select(item).where(table.c.connection == connection, table.c.external_id.in_(some))
+            ).scalars()
+        )
+    return sorted(found)
+
+
+def versions(
+    conn: Connection, connection: str, kind: Kind, external_ids: Sequence[str]
+) -> dict[str, tuple[int, datetime]]:
+    """Newest version and read time we hold per item, tombstones included.
+
+    An item is its row, or rows, by the first key field; a product that has variations is named by their parent too.
+    """
+    found = _versions(conn, connection, kind, sql.shape(kind).keys[0], external_ids)
+    if kind is Kind.PRODUCT:
+        found = _versions(conn, connection, kind, "parent_id", external_ids) | found
+    return found
+
+
+def _versions(
+    conn: Connection, connection: str, kind: Kind, name: str, external_ids: Sequence[str]
+) -> dict[str, tuple[int, datetime]]:
+    table = sql.shape(kind)
+    wanted = sql.listed(conn.dialect.name, name)
+    statement = sql.spelled(
+        conn.dialect.name,
+        f"SELECT {name}, max(version), max(read_at) FROM {table.table}"
+        f" WHERE connection = ? AND {wanted} GROUP BY {name}",
+    )
+    cursor = sql.driver(conn).cursor()
+    cursor.execute(statement, (connection, sql.bound_list(conn.dialect.name, external_ids)))
+    return {row[0]: (row[1], _moment(row[2])) for row in cursor.fetchall()}
+
+
+def get(conn: Connection, connection: str, kind: Kind, key: Key) -> dict[str, Any] | None:
+    """One row with all its columns, or ``None``; tombstones are rows too."""
+    table = _table(kind)
+    names = sql.shape(kind).keys
+    wanted = [table.c[name] == value for name, value in zip(names, key, strict=True)]
+    row = conn.execute(select(table).where(table.c.connection == connection, *wanted)).mappings().first()
+    return dict(row) if row else None
+
+
+def counts(conn: Connection, connection: str) -> dict[Kind, tuple[int, int]]:
+    """Live and deleted rows per kind."""
+    parts = [
+        f"SELECT '{kind}', count(*), coalesce(sum(CASE WHEN deleted THEN 1 ELSE 0 END), 0)"
+        f" FROM {sql.shape(kind).table} WHERE connection = ?"
+        for kind in Kind
+    ]
+    cursor = sql.driver(conn).cursor()
+    cursor.execute(sql.spelled(conn.dialect.name, " UNION ALL ".join(parts)), (connection,) * len(parts))
+    return {Kind(kind): (total - deleted, deleted) for kind, total, deleted in cursor.fetchall()}
+
+
+def _table(kind: Kind) -> Any:
+    return CATALOG[kind].__table__  # type: ignore[attr-defined]
+
+
+def _moment(stored: Any) -> datetime:
+    return cast(datetime, moment_from(stored))  # read_at is never null

@@ -1,0 +1,30 @@
+"""Rows that are few, and are removed by looking into each."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from itertools import chain
+
+import msgspec
+from sqlalchemy import Connection, delete, select
+from sqlmodel import SQLModel
+
+from app.stores import tables
+
+_BUDGETS = SQLModel.metadata.tables[str(tables.BudgetUse.__tablename__)]
+
+
+def remove_unused_budgets(conn: Connection, before: datetime) -> int:
+    """Remove the windows of call budgets from which nobody took a call since ``before``; returns how many."""
+    removed = 0
+    for row in conn.execute(select(_BUDGETS)).all():
+        if _last_call(row.taken) < before.timestamp():
+            same = (getattr(_BUDGETS.c, name) == getattr(row, name) for name in ("connection", "name", "taken"))
+            removed += int(conn.execute(delete(_BUDGETS).where(*same)).rowcount)
+    return removed
+
+
+def _last_call(taken: str) -> float:
+    """Epoch seconds; 0 for a window in which there is none."""
+    stored = msgspec.json.decode(taken, type=list[list[float] | float])
+    return max(chain.from_iterable(one if isinstance(one, list) else [one] for one in stored), default=0.0)

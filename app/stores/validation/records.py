@@ -1,0 +1,89 @@
+"""What can be wrong with records as they came: dated in the future, texts nobody could hold, unknown time zones, and
+those that could not be read at all."""
+
+from __future__ import annotations
+
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection, String
+from sqlmodel import SQLModel
+from sqlmodel.sql.sqltypes import AutoString
+
+from app.domain import Kind
+from app.stores import catalog_sql
+from app.stores.statements import Statement
+from app.stores.tables import CATALOG
+from app.stores.validation.asking import Check, Finding, Question, Span
+
+_MINE = "connection = :connection"
+_UNHELD = "\N{REPLACEMENT CHARACTER}"
+
+
+def _item(kind: Kind) -> str:
+    return " || '/' || ".join(catalog_sql.shape(kind).keys)
+
+
+def _future_rows(kind: Kind) -> str:
+    return f"""
+        SELECT '{kind}' AS kind, {_item(kind)} AS item, modified_at FROM {catalog_sql.shape(kind).table}
+        WHERE {_MINE} AND (modified_at > :ahead OR version > :ahead_version)
+    """
+
+
+# Deleted rows too: nothing older than that date brings them back.
+FROM_THE_FUTURE = Question(
+    f"found AS MATERIALIZED ({' UNION ALL '.join(map(_future_rows, Kind))})",
+    [Check("from_the_future", ("kind", "item", "modified_at"))],
+)
+
+
+def _unheld_rows(kind: Kind) -> str:
+    table = SQLModel.metadata.tables[str(CATALOG[kind].__tablename__)]
+    texts = [column.name for column in table.c if isinstance(column.type, (String, AutoString))]
+    holes = " OR ".join(f"instr({name}, '{_UNHELD}') > 0" for name in texts)
+    return f"""
+        SELECT '{kind}' AS kind, {_item(kind)} AS item FROM {table.name} WHERE {_MINE} AND NOT deleted AND ({holes})
+    """
+
+
+UNHELD_TEXTS = Question(
+    f"found AS MATERIALIZED ({' UNION ALL '.join(map(_unheld_rows, Kind))})",
+    [Check("unheld_texts", ("kind", "item"))],
+)
+FAILED_ITEMS = Question(
+    f"""
+    found AS MATERIALIZED (
+        SELECT kind, count(*) AS items, min(external_id) AS item, max(error) AS error FROM failed_items
+        WHERE {_MINE} AND resolved_at IS NULL GROUP BY kind)
+    """,
+    [Check("failed_items", ("kind", "items", "item", "error"), counts="sum(items)")],
+)
+
+
+class _UnknownZones:
+    """Locations whose time zone this machine does not know: their days are reckoned in UTC."""
+
+    checks = (Check("unknown_time_zones", ("location", "name", "timezone")),)
+
+    def ask(self, conn: Connection, connection: str, span: Span, samples: int) -> list[Finding]:
+        """What the check finds, with at most so many samples."""
+        rows = [row for row in _ZONES.run(conn, {"connection": connection}) if not _is_zone(row[2])]
+        shown = [dict(zip(self.checks[0].shows, row, strict=True)) for row in rows[:samples]]
+        return [Finding(self.checks[0].name, len(rows), shown)]
+
+
+_ZONES = Statement(
+    f"""
+    SELECT external_id, name, timezone FROM locations
+    WHERE {_MINE} AND NOT deleted AND timezone IS NOT NULL ORDER BY external_id
+    """
+)
+UNKNOWN_ZONES = _UnknownZones()
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (OSError, ValueError, LookupError):  # also for a folder, or a path out of where zones are
+        return False
+    return True

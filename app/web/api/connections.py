@@ -1,0 +1,81 @@
+"""Operations about connections: how they are; pause, resume and check one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from app.flows import connections
+from app.flows.deps import Deps
+from app.web.api.asked import Asked, Text
+
+
+class ForbiddenKind(msgspec.Struct, frozen=True, rename="camel"):
+    """A kind that the credentials may not read."""
+
+    kind: str
+    since: str
+    reason: str | None
+    next_try_at: str | None
+
+
+class ConnectionState(msgspec.Struct, frozen=True, rename="camel"):
+    """How a connection is: ``ok``, ``refused``, ``unanswered`` or ``paused``; moments are ISO 8601 in UTC."""
+
+    connection: str
+    source: str
+    state: str
+    since: str | None
+    reason: str | None
+    next_probe_at: str | None
+    probes: int
+    paused_by: str | None
+    owed: int
+    forbidden: Sequence[ForbiddenKind]
+
+
+class Connections(msgspec.Struct, frozen=True):
+    """Every connection that the caller may see, by name."""
+
+    connections: list[ConnectionState]
+
+
+class CheckedConnection(msgspec.Struct, frozen=True):
+    """What a call of this moment found; ``answers`` is null when it could not be made."""
+
+    answers: bool | None
+    said: str
+    connection: ConnectionState
+
+
+class Pause(Asked, frozen=True, kw_only=True):
+    """Why it is paused, for colleagues and the audit log."""
+
+    reason: Text | UnsetType = UNSET
+
+
+def list_connections(deps: Deps, asked: Asked) -> Connections:
+    """How all of them are."""
+    return Connections([_state(view) for view in connections.list_connections(deps)])
+
+
+def pause_connection(deps: Deps, connection: str, asked: Pause) -> ConnectionState:
+    """Ask nothing of the vendor until it is resumed."""
+    return _state(connections.pause(deps, connection, None if asked.reason is UNSET else asked.reason))
+
+
+def resume_connection(deps: Deps, connection: str, asked: Asked) -> ConnectionState:
+    """End a person's pause."""
+    return _state(connections.resume(deps, connection))
+
+
+def check_connection(deps: Deps, connection: str, asked: Asked) -> CheckedConnection:
+    """Call the vendor now."""
+    checked = connections.check(deps, connection)
+    return CheckedConnection(checked.answers, checked.said, _state(checked.now))
+
+
+def _state(view: connections.ConnectionView) -> ConnectionState:
+    return msgspec.convert(view, ConnectionState, from_attributes=True)

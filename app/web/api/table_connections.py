@@ -1,0 +1,48 @@
+"""The operations about connections themselves."""
+
+from __future__ import annotations
+
+from app.web.api import connections
+from app.web.api.operation import Operation
+
+BASE = "/api/connections"
+
+OPERATIONS: tuple[Operation, ...] = (
+    Operation(
+        "GET",
+        BASE,
+        "How each connection is",
+        connections.list_connections,
+        connections.Connections,
+        "state, since when and why, and the kinds that may not be read",
+    ),
+    Operation(
+        "POST",
+        BASE + "/{connection}/pause",
+        "Ask nothing of a connection's vendor until it is resumed",
+        connections.pause_connection,
+        connections.ConnectionState,
+        "it is paused; webhooks are still taken",
+        connections.Pause,
+        in_body=True,
+        errors=(408, 413, 422),
+    ),
+    Operation(
+        "POST",
+        BASE + "/{connection}/resume",
+        "End a person's pause",
+        connections.resume_connection,
+        connections.ConnectionState,
+        "what is owed is worked off",
+        errors=(422,),
+    ),
+    Operation(
+        "POST",
+        BASE + "/{connection}/check",
+        "Call a connection's vendor now",
+        connections.check_connection,
+        connections.CheckedConnection,
+        "what came back, and the connection's state after it",
+        errors=(422,),
+    ),
+)

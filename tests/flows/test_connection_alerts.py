@@ -1,0 +1,238 @@
+"""Alerts about connections: one each, which names it and says what is so now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from app.domain import Cause, Change, Kind
+from app.errors import AuthRejected, Forbidden, Unavailable
+from app.flows import alerts
+from app.flows import connections as people
+from app.flows.connection_alerts import watch_connections
+from app.flows.health import forbidden, judge
+from app.flows.probes import probe
+from app.sources.base import Subscription
+from app.stores import holds, owed, watermarks
+from app.stores.engine import Database, open_database
+from tests.fakes import SHOP, FakeSource, World
+from tests.letters import die
+from tests.stores.racing import at_once
+
+EXPIRED = AuthRejected("401 ACCESS_TOKEN_EXPIRED")
+NO_RIGHT = Forbidden("403 INSUFFICIENT_SCOPES: the access token lacks VENDOR_READ")
+
+
+@pytest.fixture
+def world(database: Database) -> World:
+    return World(database)
+
+
+def open_alerts(world: World) -> list[dict[str, Any]]:
+    """Those that are open, after the watch has had its round."""
+    alerts.watch(world.deps)
+    return [alert for alert in alerts.list_alerts(world.deps) if alert["closed_at"] is None]
+
+
+def the_alert(world: World) -> dict[str, Any]:
+    (alert,) = open_alerts(world)
+    return alert
+
+
+def owe(world: World, *ids: str) -> None:
+    with world.database.begin() as conn:
+        owed.remember(conn, SHOP, [Change(Kind.PRODUCT, id) for id in ids], Cause.WEBHOOK, world.clock())
+
+
+def refuse(world: World) -> None:
+    world.source.down = EXPIRED
+    judge(world.deps, SHOP, Kind.PRODUCT, EXPIRED)
+
+
+def answer(world: World) -> None:
+    world.source.down = None
+    world.clock.pass_(600)
+    probe(world.deps)
+
+
+# --- a connection ---
+
+
+def test_a_refused_connection_is_named_with_the_vendors_words_and_what_waits(world: World) -> None:
+    refuse(world)
+    owe(world, "A", "B")
+    alert = the_alert(world)
+    assert (alert["key"], alert["connection"], alert["severity"]) == (f"connection:{SHOP}", SHOP, "critical")
+    assert alert["detail"] == (
+        f"{SHOP} has refused our credentials since 2026-06-01 12:00 UTC (401 ACCESS_TOKEN_EXPIRED); 2 items wait; "
+        "it is called again at 12:00 UTC."
+    )
+
+
+def test_the_alert_follows_what_waits(world: World) -> None:
+    refuse(world)
+    the_alert(world)
+    owe(world, "A", "B", "C")
+    assert "3 items wait" in the_alert(world)["detail"]
+
+
+def test_the_alert_follows_the_reason(world: World) -> None:
+    refuse(world)
+    the_alert(world)
+    world.source.down = Unavailable("connect timeout")
+    world.clock.pass_(10)
+    probe(world.deps)
+    assert "connect timeout" in the_alert(world)["detail"]
+
+
+def test_the_alert_closes_when_the_connection_answers(world: World) -> None:
+    refuse(world)
+    the_alert(world)
+    answer(world)
+    assert open_alerts(world) == []
+
+
+def test_beginning_and_end_are_mailed_once_each(world: World) -> None:
+    mails: list[str] = []
+    world.deps = replace(world.deps, mail=lambda subject, text: mails.append(subject))
+    refuse(world)
+    for _ in range(3):
+        owe(world, f"A{len(mails)}")
+        open_alerts(world)
+        alerts.tell(world.deps)
+    answer(world)
+    for _ in range(3):
+        open_alerts(world)
+        alerts.tell(world.deps)
+    title = f"{SHOP} refuses our credentials"
+    assert mails == [f"[tallyhook] {title}", f"[tallyhook] over: {title}"]
+
+
+def test_two_clocks_raise_one_alert(world: World, database_url: str) -> None:
+    refuse(world)
+    with closing(open_database(database_url, pool=32)) as database:
+        other = replace(world.deps, database=database)
+        at_once(4, lambda number: watch_connections((world.deps, other)[number % 2]))
+    assert len(alerts.list_alerts(world.deps)) == 1
+
+
+def test_a_persons_pause_is_no_warning_but_known(world: World) -> None:
+    people.pause(world.deps, SHOP, "the vendor migrates us")
+    alert = the_alert(world)
+    assert alert["severity"] == "info"
+    assert "the vendor migrates us" in alert["detail"]
+
+
+# --- a kind ---
+
+
+def test_a_forbidden_kind_is_a_warning_with_the_vendors_detail(world: World) -> None:
+    judge(world.deps, SHOP, Kind.STOCK, NO_RIGHT)
+    alert = the_alert(world)
+    assert (alert["key"], alert["severity"]) == (f"forbidden:{SHOP}:stock", "warning")
+    assert "VENDOR_READ" in alert["detail"]
+
+
+def test_a_kind_that_was_refused_once_while_the_account_answers_is_no_alert_yet(world: World) -> None:
+    judge(world.deps, SHOP, Kind.STOCK, EXPIRED)
+    assert open_alerts(world) == []
+
+
+def test_a_kind_that_is_read_again_closes_its_alert_and_is_allowed(world: World) -> None:
+    judge(world.deps, SHOP, Kind.STOCK, NO_RIGHT)
+    the_alert(world)
+    world.clock.pass_(60)
+    with world.database.begin() as conn:
+        watermarks.put(conn, SHOP, Kind.STOCK, "7", world.clock())
+    assert open_alerts(world) == []
+    assert forbidden(world.deps, SHOP) == frozenset()
+
+
+def test_a_read_from_before_the_refusal_allows_nothing(world: World) -> None:
+    with world.database.begin() as conn:
+        watermarks.put(conn, SHOP, Kind.STOCK, "7", world.clock())
+    world.clock.pass_(60)
+    judge(world.deps, SHOP, Kind.STOCK, NO_RIGHT)
+    assert the_alert(world)["key"] == f"forbidden:{SHOP}:stock"
+
+
+# --- a hold ---
+
+
+def hold(world: World) -> int:
+    with world.database.begin() as conn:
+        return holds.hold(
+            conn,
+            connection=SHOP,
+            kind=Kind.STOCK,
+            run_id=None,
+            reason="24 of 24 rows would become zero",
+            summary={"zeroed": 24},
+            now=world.clock(),
+        )
+
+
+def test_a_held_batch_is_a_warning_that_says_what_it_would_do(world: World) -> None:
+    hold(world)
+    alert = the_alert(world)
+    assert (alert["key"], alert["connection"]) == (f"hold:{SHOP}:stock", SHOP)
+    assert "24 of 24 rows would become zero (zeroed 24)" in alert["detail"]
+
+
+@pytest.mark.parametrize("state", [holds.RELEASED, holds.DISMISSED])
+def test_the_alert_of_a_hold_closes_with_it(world: World, state: str) -> None:
+    number = hold(world)
+    the_alert(world)
+    with world.database.begin() as conn:
+        holds.close(conn, number, state)
+    assert open_alerts(world) == []
+
+
+# --- letters ---
+
+
+def test_letters_are_told_by_connection(world: World) -> None:
+    die(world, "A")
+    alert = the_alert(world)
+    assert alert["title"].startswith(f"{SHOP}: 1 dead letter: ")
+    assert alert["connection"] == SHOP
+
+
+def test_the_alert_about_letters_follows_their_number(world: World) -> None:
+    die(world, "A")
+    the_alert(world)
+    die(world, "B")
+    assert the_alert(world)["title"].startswith(f"{SHOP}: 2 dead letters: ")
+
+
+def test_letters_of_two_connections_by_one_cause_are_two_alerts(world: World) -> None:
+    die(world, "A")
+    world.deps = replace(world.deps, sources={**world.deps.sources, "elsewhere": world.source})
+    die(world, "A", connection="elsewhere")
+    assert {alert["connection"] for alert in open_alerts(world)} == {SHOP, "elsewhere"}
+
+
+# --- subscriptions ---
+
+
+class Subscribed(FakeSource):
+    """A shop whose vendor can tell what it sends to."""
+
+    def subscriptions(self) -> Sequence[Subscription]:
+        self._called("subscriptions")
+        return []
+
+
+@pytest.fixture
+def subscribed(database: Database) -> World:
+    return World(database, Subscribed())
+
+
+def test_a_paused_connection_is_not_asked_for_its_subscriptions(subscribed: World) -> None:
+    people.pause(subscribed.deps, SHOP)
+    alerts.check_subscriptions(subscribed.deps)
+    assert subscribed.source.asked == []

@@ -1,0 +1,389 @@
+"""Every write carries its fence: who lost the lease, read too early or knows less writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from app.domain import Answer, Cause, Change, ItemKey, Kind, Listing, Ref, Scope
+from app.errors import Unavailable, Unmappable
+from app.flows.bury import bury
+from app.flows.leases import LEASE, LeaseKeeper
+from app.flows.sync_item import sync_item
+from app.rules.retry import ITEM_ASKS, VERSION_ASKS
+from app.stores import catalog, failed_items, owed
+from app.stores.engine import Database
+from app.stores.owed import Claim
+from tests.fakes import SHOP, FakeSource, World, listing
+from tests.letters import all_letters
+
+KEY = ItemKey(SHOP, Kind.PRODUCT, "A")
+WRONG = Unmappable("product A: price is 'x', expected a number")
+
+
+@pytest.fixture
+def world(database: Database) -> World:
+    return World(database)
+
+
+def owe(world: World, *ids: str, version: int = 0) -> None:
+    changes = [Change(Kind.PRODUCT, id, version) for id in ids or ("A",)]
+    with world.database.begin() as conn:
+        owed.remember(conn, SHOP, changes, Cause.WEBHOOK, world.clock())
+
+
+def sync(world: World, key: ItemKey = KEY) -> None:
+    sync_item(world.deps, LeaseKeeper(world.database, world.clock), key)
+
+
+def sync_and_bury(world: World, message_id: str = "m1") -> None:
+    """What a worker does with a message that may die."""
+    try:
+        sync(world)
+    except Unmappable as error:
+        bury(world.deps, message_id=message_id, actor="sync_item", queue="live", args=KEY, error=error)
+
+
+def take_over(world: World) -> list[Claim]:
+    """The lease has run out, and another worker takes the item."""
+    world.clock.pass_(LEASE + 1)
+    with world.database.begin() as conn:
+        claims = owed.claim(conn, KEY, more=0, lease=LEASE, now=world.clock())
+    assert claims
+    return claims
+
+
+def row(world: World, id: str = "A") -> dict[str, Any] | None:
+    with world.database.read() as conn:
+        return catalog.get(conn, SHOP, Kind.PRODUCT, (id,))
+
+
+def is_live(world: World, id: str = "A") -> bool:
+    found = row(world, id)
+    return found is not None and not found["deleted"]
+
+
+def is_owed(world: World, key: ItemKey = KEY) -> bool:
+    with world.database.read() as conn:
+        return owed.is_owed(conn, key)
+
+
+def once(*work: Callable[[], object]) -> Callable[[], None]:
+    """Runs each piece of work in its own call, then nothing."""
+    left = list(work)
+    return lambda: None if not left else (left.pop(0)(), None)[1]
+
+
+def outcomes(world: World) -> list[tuple[str, int]]:
+    with world.database.read() as conn:
+        rows = conn.exec_driver_sql("SELECT outcome, changes FROM settlements ORDER BY id")
+        return [(outcome, changes) for outcome, changes in rows]
+
+
+# --- burials (A1, A2) ---
+
+
+def test_a_change_that_came_during_a_fatal_fetch_stays_owed(world: World) -> None:
+    world.source.poison["A"] = WRONG
+    owe(world)
+    world.source.meanwhile = once(lambda: owe(world))
+    sync_and_bury(world)
+    assert is_owed(world)
+
+
+def test_the_correction_that_came_during_a_fatal_fetch_is_written(world: World) -> None:
+    world.source.poison["A"] = WRONG
+    owe(world)
+    world.source.meanwhile = once(lambda: owe(world))
+    sync_and_bury(world)
+    world.source.poison.clear()
+    world.source.put(listing("A", name="corrected"))
+    world.clock.pass_(1)
+    sync(world)
+    assert (row(world) or {})["name"] == "corrected"
+
+
+def test_a_burial_settles_only_the_changes_that_its_claim_covered(world: World) -> None:
+    world.source.poison["A"] = WRONG
+    owe(world)
+    world.source.meanwhile = once(lambda: owe(world))
+    sync_and_bury(world)
+    assert outcomes(world) == [("dead", 1)]
+
+
+def test_a_burial_leaves_the_lease_of_another_worker_alone(world: World) -> None:
+    world.source.poison["A"] = WRONG
+    owe(world)
+    taken: list[Claim] = []
+    world.source.meanwhile = once(lambda: taken.extend(take_over(world)))
+    sync_and_bury(world)
+    with world.database.begin() as conn:
+        assert owed.still_held(conn, taken) == {KEY}
+
+
+def test_a_worker_that_lost_its_lease_writes_no_letter(world: World) -> None:
+    world.source.poison["A"] = WRONG
+    owe(world)
+    world.source.meanwhile = once(lambda: take_over(world))
+    sync_and_bury(world)
+    assert all_letters(world.database) == []
+
+
+def test_the_same_failure_of_an_item_is_the_same_letter(world: World) -> None:
+    world.source.poison["A"] = WRONG
+    for number in range(3):
+        owe(world)
+        sync_and_bury(world, f"m{number}")
+        world.clock.pass_(60)
+    (letter,) = all_letters(world.database)
+    assert len(letter["attempts"]) == 3
+
+
+def test_another_failure_of_an_item_is_another_letter(world: World) -> None:
+    for number, error in enumerate((WRONG, Unmappable("product A: name is 7, expected a text"))):
+        world.source.poison["A"] = error
+        owe(world)
+        sync_and_bury(world, f"m{number}")
+    assert len(all_letters(world.database)) == 2
+
+
+# --- lost leases (A2, A3) ---
+
+
+def test_a_worker_whose_lease_was_taken_over_writes_no_row(world: World) -> None:
+    world.source.put(listing("A"))
+    owe(world)
+    world.source.meanwhile = once(lambda: take_over(world))
+    sync(world)
+    assert row(world) is None
+
+
+def test_a_worker_whose_lease_was_taken_over_counts_no_attempt(world: World) -> None:
+    world.source.failures.append(Unavailable("down"))
+    owe(world)
+    world.source.on_call = once(lambda: take_over(world))
+    sync(world)
+    with world.database.read() as conn:
+        assert conn.exec_driver_sql("SELECT attempts FROM owed_items").scalar() == 0
+        assert conn.exec_driver_sql("SELECT count(*) FROM attempts").scalar() == 0
+
+
+def test_of_a_batch_the_items_that_are_still_ours_are_fetched_again(database: Database) -> None:
+    world = World(database, FakeSource(batch=10))
+    world.source.put(listing("A"), listing("B"))
+    owe(world, "A", "B")
+
+    def lose_a() -> None:
+        with database.begin() as conn:
+            conn.exec_driver_sql("UPDATE owed_items SET token = 'another' WHERE external_id = 'A'")
+
+    world.source.meanwhile = once(lose_a)
+    sync(world)
+    assert row(world, "B") is None, "an answer is written as a whole or not at all"
+    sync(world, ItemKey(SHOP, Kind.PRODUCT, "B"))
+    assert is_live(world, "B")
+
+
+# --- deletions (A3, A4) ---
+
+
+def paused_read(world: World, records: list[Listing], *, meanwhile: Callable[[], object]) -> catalog.Applied:
+    """A read that began, and is written only after something else has happened."""
+    began = world.clock()
+    world.clock.pass_(1)
+    meanwhile()
+    world.clock.pass_(1)
+    with world.database.begin() as conn:
+        return catalog.apply(conn, SHOP, records, read_at=began, now=world.clock(), tell_refused=True)
+
+
+def test_an_older_read_with_a_higher_version_does_not_lift_a_tombstone(world: World) -> None:
+    world.source.put(listing("A", version=4))
+    owe(world)
+    sync(world)
+
+    def delete() -> None:
+        world.source.listings.clear()
+        owe(world)
+        sync(world)
+
+    paused_read(world, [listing("A", version=5)], meanwhile=delete)
+    assert not is_live(world)
+
+
+def test_the_deletion_of_an_item_we_never_held_is_a_fence(world: World) -> None:
+    def delete() -> None:
+        owe(world)
+        sync(world)
+
+    paused_read(world, [listing("A", version=5)], meanwhile=delete)
+    assert not is_live(world)
+
+
+def test_what_a_fence_refused_is_named(world: World) -> None:
+    def delete() -> None:
+        owe(world)
+        sync(world)
+
+    applied = paused_read(world, [listing("A", version=5), listing("B")], meanwhile=delete)
+    assert applied.refused == [(Kind.PRODUCT, ("A",))]
+
+
+def test_an_item_created_again_at_the_source_lives_again(world: World) -> None:
+    owe(world)
+    sync(world)
+    world.clock.pass_(1)
+    world.source.put(listing("A", version=1, name="back"))
+    owe(world)
+    sync(world)
+    assert is_live(world)
+
+
+def test_a_deletion_that_is_concluded_again_fences_from_then_on(world: World) -> None:
+    owe(world)
+    sync(world)
+
+    def delete_again() -> None:
+        owe(world)
+        sync(world)
+
+    world.clock.pass_(1)
+    paused_read(world, [listing("A", version=5)], meanwhile=delete_again)
+    assert not is_live(world)
+
+
+def test_parts_of_an_item_that_is_gone_are_fenced_though_we_never_held_them(world: World) -> None:
+    part = listing("A-1", version=5, parent_id="A")
+
+    def delete() -> None:
+        answer = Answer(covers=[Scope(Kind.PRODUCT, "parent_id", "A")])
+        read = catalog.Read(answer.records, world.clock(), answer.covers)
+        world.clock.pass_(0.1)
+        with world.database.begin() as conn:
+            catalog.apply_reads(conn, SHOP, [read], now=world.clock())
+
+    paused_read(world, [part], meanwhile=delete)
+    assert not is_live(world, "A-1")
+
+
+def test_a_later_read_shows_parts_of_an_item_that_was_gone(world: World) -> None:
+    with world.database.begin() as conn:
+        read = catalog.Read((), world.clock(), [Scope(Kind.PRODUCT, "parent_id", "A")])
+        catalog.apply_reads(conn, SHOP, [read], now=world.clock())
+    world.clock.pass_(1)
+    with world.database.begin() as conn:
+        catalog.apply(conn, SHOP, [listing("A-1", parent_id="A")], read_at=world.clock(), now=world.clock())
+    assert is_live(world, "A-1")
+
+
+def test_a_deletion_leaves_a_row_alone_that_was_read_later(world: World) -> None:
+    began = world.clock()
+    world.clock.pass_(1)
+    with world.database.begin() as conn:
+        catalog.apply(conn, SHOP, [listing("A")], read_at=world.clock(), now=world.clock())
+        catalog.tombstone(conn, SHOP, [Ref(Kind.PRODUCT, "A")], read_at=began, now=world.clock())
+    assert is_live(world)
+
+
+# --- replicas that lag (A7) ---
+
+
+def hinted(version: int) -> int:
+    """The version of a listing that was changed so many seconds after the shop opened."""
+    return version * 1_000_000
+
+
+def test_an_item_is_asked_for_again_while_the_source_shows_an_older_version_than_its_hint(world: World) -> None:
+    world.source.put(listing("A", version=5))
+    owe(world, version=hinted(9))
+    sync(world)
+    assert is_owed(world)
+
+
+def test_what_a_lagging_source_shows_is_written_all_the_same(world: World) -> None:
+    world.source.put(listing("A", version=5))
+    owe(world, version=hinted(9))
+    sync(world)
+    assert (row(world) or {})["version"] == hinted(5)
+
+
+def test_the_hinted_version_is_written_once_the_source_shows_it(world: World) -> None:
+    world.source.put(listing("A", version=5))
+    owe(world, version=hinted(9))
+    sync(world)
+    world.source.put(listing("A", version=9))
+    world.clock.pass_(2)
+    sync(world)
+    assert ((row(world) or {})["version"], is_owed(world)) == (hinted(9), False)
+
+
+def test_asking_again_counts_no_attempt(world: World) -> None:
+    world.source.put(listing("A", version=5))
+    owe(world, version=hinted(9))
+    sync(world)
+    with world.database.read() as conn:
+        assert conn.exec_driver_sql("SELECT attempts FROM owed_items").scalar() == 0
+
+
+def test_a_version_that_is_never_shown_is_left_to_the_poll_in_the_end(world: World) -> None:
+    world.source.put(listing("A", version=5))
+    owe(world, version=hinted(9))
+    for _ in range(VERSION_ASKS + 1):
+        sync(world)
+        world.clock.pass_(60)
+    assert (is_owed(world), outcomes(world), world.source.calls()) == (False, [("stale", 1)], VERSION_ASKS + 1)
+
+
+def test_a_version_that_another_read_has_brought_already_is_not_asked_for(world: World) -> None:
+    world.source.put(listing("A", version=5))
+    owe(world, version=hinted(9))
+    with world.database.begin() as conn:
+        catalog.apply(conn, SHOP, [listing("A", version=9)], read_at=world.clock(), now=world.clock())
+    sync(world)
+    assert not is_owed(world)
+
+
+def test_an_item_that_the_source_announced_and_never_shows_is_settled_without_a_letter(world: World) -> None:
+    world.source.not_yet.add("A")
+    owe(world)
+    for _ in range(ITEM_ASKS + 1):
+        sync_and_bury(world)
+        world.clock.pass_(600)
+    assert (is_owed(world), outcomes(world), all_letters(world.database)) == (False, [("gone", 1)], [])
+
+
+# --- records that could not be read, and heal ---
+
+
+def test_an_item_that_failed_in_a_run_heals_when_it_is_fetched_well(world: World) -> None:
+    with world.database.begin() as conn:
+        failed_items.record(conn, 1, SHOP, Ref(Kind.PRODUCT, "A"), category="mapping", error=WRONG, now=world.clock())
+    world.source.put(listing("A"))
+    owe(world)
+    sync(world)
+    with world.database.read() as conn:
+        assert failed_items.open_refs(conn, SHOP) == []
+
+
+def test_a_bad_record_of_a_batch_harms_only_itself(database: Database) -> None:
+    world = World(database, FakeSource(batch=10))
+    world.source.put(listing("A"), listing("B"))
+    world.source.unreadable["A"] = "product A: price is 'x', expected a number"
+    owe(world, "A", "B")
+    with pytest.raises(Unmappable, match="price is 'x'"):
+        sync(world)
+    assert (is_live(world, "B"), is_live(world, "A")) == (True, False)
+
+
+def test_a_bad_record_of_the_batch_is_not_taken_for_deleted(database: Database) -> None:
+    world = World(database, FakeSource(batch=10))
+    world.source.put(listing("A"))
+    owe(world)
+    sync(world)
+    world.source.unreadable["A"] = "product A: price is 'x', expected a number"
+    owe(world)
+    with pytest.raises(Unmappable):
+        sync(world)
+    assert is_live(world)

@@ -1,0 +1,196 @@
+"""A connection or a kind that does not work harms only itself: its items stay owed, and are worked off afterwards."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from app.domain import Cause, Change, ItemKey, Kind, Options, Strategy
+from app.errors import AuthRejected, BadAnswer, Forbidden, Unavailable
+from app.flows import alerts
+from app.flows import connections as people
+from app.flows.leases import LeaseKeeper
+from app.flows.probes import probe
+from app.flows.request_run import request_run
+from app.flows.run import run
+from app.flows.sweep import REHINT_AFTER, sweep
+from app.flows.sync_item import sync_item
+from app.flows.tick import tick
+from app.stores import catalog, letter_search, owed, runs, schedules
+from app.stores.engine import Database
+from tests.fakes import SHOP, FakeSource, ListQueue, World, count, listing
+
+EXPIRED = AuthRejected("401 ACCESS_TOKEN_EXPIRED")
+NO_RIGHT = Forbidden("403 INSUFFICIENT_SCOPES: the access token lacks VENDOR_READ")
+
+
+@pytest.fixture
+def world(database: Database) -> World:
+    world = World(database)
+    with database.begin() as conn:
+        schedules.ensure(conn, SHOP, "poll", "*/5 * * * *", "UTC")
+    tick(world.deps)
+    return world
+
+
+def change(world: World, *ids: str) -> None:
+    """The shop changes these products, and says so."""
+    world.source.put(*(listing(id) for id in ids))
+    with world.database.begin() as conn:
+        owed.remember(conn, SHOP, [Change(Kind.PRODUCT, id) for id in ids], Cause.WEBHOOK, world.clock())
+
+
+def work(world: World, seconds: int, *, step: int = 1) -> None:
+    """What clocks and workers do in these seconds, once a step."""
+    keeper = LeaseKeeper(world.database, world.clock)
+    for _ in range(0, seconds, step):
+        world.clock.pass_(step)
+        probe(world.deps)
+        tick(world.deps)
+        sweep(world.deps)
+        for key in _taken(world.queue):
+            sync_item(world.deps, keeper, key)  # what it raises would become a letter
+
+
+def _taken(queue: ListQueue) -> list[ItemKey]:
+    keys, queue.woken = queue.woken, []
+    return keys
+
+
+def attempts(world: World) -> int:
+    with world.database.read() as conn:
+        return int(conn.exec_driver_sql("SELECT coalesce(sum(attempts), 0) FROM owed_items").scalar_one())
+
+
+def owes(world: World) -> int:
+    with world.database.read() as conn:
+        return owed.count(conn)
+
+
+def products(world: World) -> int:
+    with world.database.read() as conn:
+        return catalog.counts(conn, SHOP)[Kind.PRODUCT][0]
+
+
+def letters(world: World) -> list[dict[str, Any]]:
+    with world.database.read() as conn:
+        return letter_search.page(conn, [], {})
+
+
+@pytest.mark.parametrize("error", [EXPIRED, Unavailable("connect timeout"), BadAnswer("HTML instead of JSON")])
+def test_an_outage_of_ten_minutes_counts_no_attempt_and_drains(world: World, error: Exception) -> None:
+    world.source.down = error
+    for number in range(10):
+        change(world, f"A{number}", f"B{number}")
+        work(world, 60)
+    assert (attempts(world), letters(world), owes(world)) == (0, [], 20)
+    world.source.down = None
+    work(world, 320)
+    assert (owes(world), products(world), letters(world)) == (0, 20, [])
+
+
+def test_an_outage_costs_few_calls(world: World) -> None:
+    world.source.down = EXPIRED
+    for number in range(10):
+        change(world, *(f"A{number}-{item}" for item in range(10)))
+        work(world, 60)
+    assert len(world.source.asked) + world.source.checks < 20
+
+
+def test_an_outage_is_mailed_once_with_its_end(world: World) -> None:
+    mails: list[str] = []
+    world.deps = replace(world.deps, mail=lambda subject, text: mails.append(subject))
+    world.source.down = EXPIRED
+    for number in range(5):
+        change(world, f"A{number}")
+        work(world, 30)
+        alerts.watch(world.deps)
+        alerts.tell(world.deps)
+    world.source.down = None
+    work(world, 300)
+    alerts.watch(world.deps)
+    alerts.tell(world.deps)
+    assert mails == [
+        f"[tallyhook] {SHOP} refuses our credentials",
+        f"[tallyhook] over: {SHOP} refuses our credentials",
+    ]
+
+
+def test_the_outage_of_one_connection_leaves_another_alone(world: World) -> None:
+    elsewhere = FakeSource()
+    elsewhere.put(listing("E"))
+    world.deps = replace(world.deps, sources={SHOP: world.source, "elsewhere": elsewhere})
+    world.source.down = EXPIRED
+    change(world, "A")
+    work(world, 10)
+    with world.database.begin() as conn:
+        owed.remember(conn, "elsewhere", [Change(Kind.PRODUCT, "E")], Cause.WEBHOOK, world.clock())
+    work(world, int(REHINT_AFTER) + 1)
+    with world.database.read() as conn:
+        assert catalog.counts(conn, "elsewhere")[Kind.PRODUCT][0] == 1
+
+
+def test_a_kind_that_may_not_be_read_leaves_the_others_alone(world: World) -> None:
+    world.source.refuses[Kind.STOCK] = NO_RIGHT
+    world.source.put(listing("A"), count("A", 3))
+    work(world, 301)
+    assert (products(world), letters(world), attempts(world)) == (1, [], 0)
+
+
+def test_a_kind_that_may_not_be_read_is_tried_once_an_hour(world: World) -> None:
+    world.source.refuses[Kind.STOCK] = NO_RIGHT
+    work(world, 7260, step=30)
+    tried = [call for call in world.source.asked if "stock" in call[0]]
+    assert len(tried) == 2
+
+
+def test_a_kind_is_read_again_when_it_may_be(world: World) -> None:
+    world.source.refuses[Kind.STOCK] = NO_RIGHT
+    world.source.put(listing("A"), count("A", 3))
+    work(world, 301)
+    world.source.refuses.clear()
+    work(world, 3900, step=30)
+    alerts.watch(world.deps)
+    with world.database.read() as conn:
+        assert catalog.counts(conn, SHOP)[Kind.STOCK][0] == 1
+    assert people.show_connection(world.deps, SHOP).forbidden == []
+
+
+def test_a_paused_connection_asks_nothing_and_goes_on_when_it_is_resumed(world: World) -> None:
+    people.pause(world.deps, SHOP)
+    change(world, "A")
+    work(world, 600)
+    assert (world.source.asked, world.source.checks, owes(world)) == ([], 0, 1)
+    people.resume(world.deps, SHOP)
+    work(world, 10)
+    assert (owes(world), products(world)) == (0, 1)
+
+
+@pytest.mark.parametrize("strategy", [Strategy.FULL, Strategy.INCREMENTAL])
+def test_a_run_leaves_out_the_kind_that_may_not_be_read_and_completes(world: World, strategy: Strategy) -> None:
+    world.source.kinds = (Kind.STOCK, Kind.PRODUCT)  # the forbidden kind comes first
+    world.source.refuses[Kind.STOCK] = NO_RIGHT
+    world.source.put(listing("A"))
+    row = carried_out(world, request_run(world.deps, SHOP, strategy, Options(), cause=Cause.PERSON))
+    assert (row["status"], products(world)) == ("completed", 1)
+    assert "VENDOR_READ" in str(row["counts"]["stock"])
+
+
+def test_a_run_of_a_refused_connection_goes_on_when_it_is_well(world: World) -> None:
+    world.source.put(listing("A"))
+    world.source.down = EXPIRED
+    run_id = request_run(world.deps, SHOP, Strategy.FULL, Options(), cause=Cause.PERSON)
+    assert carried_out(world, run_id)["status"] not in ("failed", "completed")
+    world.source.down = None
+    work(world, 10)
+    assert carried_out(world, run_id)["status"] == "completed"
+
+
+def carried_out(world: World, run_id: int) -> dict[str, Any]:
+    run(world.deps, LeaseKeeper(world.database, world.clock), run_id, patience=0.0)
+    with world.database.read() as conn:
+        row = runs.get(conn, run_id)
+    assert row is not None
+    return row

@@ -1,0 +1,132 @@
+"""Fair shares of a process's threads: a connection whose calls hang leaves threads for the others."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from app.domain import Cause, Change, ItemKey, Kind
+from app.flows.deps import Deps
+from app.flows.leases import LeaseKeeper
+from app.flows.shares import MOST_PARKED, Shares
+from app.flows.sync_item import sync_item
+from app.stores import owed
+from app.stores.engine import Database
+from tests.fakes import Clock, FakeSource, ListQueue, listing
+
+THREADS = 8
+
+
+def key(connection: str, item: str = "A") -> ItemKey:
+    return ItemKey(connection, Kind.PRODUCT, item)
+
+
+def entered(shares: Shares, connection: str, tries: int) -> int:
+    return sum(shares.enter(key(connection, f"{number}"), ()) for number in range(tries))
+
+
+def test_one_connection_gets_three_quarters_of_the_threads() -> None:
+    assert entered(Shares(THREADS), "slow", 100) == 6
+
+
+def test_the_next_one_gets_three_quarters_of_what_is_left_but_one_at_least() -> None:
+    shares = Shares(THREADS)
+    entered(shares, "slow", 100)
+    assert [entered(shares, name, 100) for name in ("second", "third")] == [1, 1]
+
+
+def test_nobody_is_limited_where_nobody_has_to_be_fair() -> None:
+    assert entered(Shares(None), "only", 100) == 100
+
+
+def test_what_found_no_thread_is_taken_up_by_the_next_that_is_free() -> None:
+    shares = Shares(2)
+    assert shares.enter(key("slow", "first"), ())
+    assert not shares.enter(key("slow", "parked"), ("B",))
+    assert shares.next("slow") == (key("slow", "parked"), ("B",))
+
+
+def test_a_thread_without_more_work_is_free_for_others() -> None:
+    shares = Shares(2)
+    shares.enter(key("slow"), ())
+    assert shares.next("slow") is None
+    assert shares.enter(key("quick"), ())
+    assert shares.enter(key("slow"), ())
+
+
+def test_an_item_is_parked_once_however_often_it_comes() -> None:
+    shares = Shares(2)
+    shares.enter(key("slow", "first"), ())
+    for _ in range(3):
+        shares.enter(key("slow", "again"), ())
+    assert shares.next("slow") == (key("slow", "again"), ())
+    assert shares.next("slow") is None
+
+
+def test_only_so_much_is_parked() -> None:
+    shares = Shares(1)
+    shares.enter(key("slow", "first"), ())
+    entered(shares, "slow", MOST_PARKED + 500)
+    taken = 0
+    while shares.next("slow") is not None:
+        taken += 1
+    assert taken == MOST_PARKED
+
+
+class Town:
+    """Two shops and one worker process; the calls to the first hang until they are let go."""
+
+    def __init__(self, database: Database) -> None:
+        self.release = threading.Event()
+        self.slow, self.quick = FakeSource(), FakeSource()
+        self.slow.meanwhile = lambda: (self.release.wait(60), None)[1]
+        sources = {"slow": self.slow, "quick": self.quick}
+        self.database = database
+        self.clock = Clock()
+        self.deps = Deps(database, ListQueue(), sources, sources, worker="test", now=self.clock)
+        self.keeper = LeaseKeeper(database, self.clock, shares=Shares(THREADS))
+        self.pool = ThreadPoolExecutor(THREADS)
+
+    def owe(self, connection: str, *items: str) -> None:
+        source = self.slow if connection == "slow" else self.quick
+        source.put(*(listing(item) for item in items))
+        with self.database.begin() as conn:
+            changes = [Change(Kind.PRODUCT, item) for item in items]
+            owed.remember(conn, connection, changes, Cause.WEBHOOK, self.clock())
+
+    def send(self, connection: str, *items: str) -> list:  # type: ignore[type-arg]
+        """Messages, worked on by the threads in their order."""
+        return [self.pool.submit(sync_item, self.deps, self.keeper, key(connection, item)) for item in items]
+
+
+@pytest.fixture
+def town(database: Database) -> Iterator[Town]:
+    town = Town(database)
+    yield town
+    town.release.set()
+    town.pool.shutdown(wait=True)
+    town.keeper.stop()
+
+
+def test_a_quick_connection_is_served_while_every_call_of_another_hangs(town: Town) -> None:
+    items = [f"S{number}" for number in range(50)]
+    town.owe("slow", *items)
+    town.owe("quick", "Q")
+    town.send("slow", *items)
+    (done,) = town.send("quick", "Q")
+    done.result(timeout=60)
+    assert town.quick.asked == [("Q",)]
+    assert not town.release.is_set()
+
+
+def test_what_was_parked_is_worked_off_when_the_calls_come_back(town: Town) -> None:
+    items = [f"S{number}" for number in range(50)]
+    town.owe("slow", *items)
+    sent = town.send("slow", *items)
+    town.release.set()
+    for done in sent:
+        done.result(timeout=60)
+    assert sorted(asked for (asked,) in town.slow.asked) == sorted(items)
