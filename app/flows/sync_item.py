@@ -27,9 +27,10 @@ log = structlog.get_logger()
 def sync_item(deps: Deps, keeper: LeaseKeeper, key: ItemKey, also: Sequence[str] = ()) -> None:
     """Bring one item up to date, and with it those ``also`` named of its kind; what is no longer owed is left alone.
 
-    Failures that waiting may cure are recorded and postponed here; one of the database is none. One that is final is raised: the caller's
-    message is then dead, and ``flows.bury`` turns it into a dead letter. Where the connection has its share of this
-    process's threads already, the item is parked and worked on by the next of them that is free.
+    Failures that waiting may cure are recorded and postponed here; a fault of the database is none. A failure that is
+    final is raised: the caller's message is then dead, and ``flows.bury`` turns it into a dead letter. Where the
+    connection has its share of this process's threads already, the item is parked, and worked on by the next of them
+    that is free.
     """
     if not keeper.shares.enter(key, also):
         return
