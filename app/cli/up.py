@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from app import sources
@@ -14,7 +14,7 @@ from app.channels.queue import DeafQueue
 from app.cli.console import console
 from app.cli.narrator import Narrator
 from app.config import Settings
-from app.errors import Unavailable
+from app.errors import DatabaseFault, Unavailable
 from app.flows.access import first_token
 from app.flows.deps import Deps
 from app.local.children import Child, Children
@@ -137,8 +137,9 @@ def _tell_until(stopping: threading.Event, children: Children, database_url: str
         narrator = Narrator(database)
         while not stopping.wait(0.5):
             children.mend()
-            for line in narrator.news():
-                console.print(line, soft_wrap=True)
+            with suppress(DatabaseFault):  # what happened meanwhile is said when the database is back
+                for line in narrator.news():
+                    console.print(line, soft_wrap=True)
 
 
 def _database_url(settings: Settings, data_dir: Path) -> str:
