@@ -31,8 +31,8 @@ _WRITES = "tallyhook_writes"
 LONGEST_WAL = 16_000
 """Pages (of 4 KiB) of SQLite's write-ahead log from which on a commit does the checkpoint itself."""
 
-POOL_TIMEOUT = 10.0
-"""Seconds that a thread waits for a connection when all are in use."""
+PATIENCE = 10.0
+"""Seconds that a thread waits for a connection when all are in use, and for SQLite's file when it is locked."""
 
 UNDONE_TRIES = 6
 """How often ``transact`` tries a transaction that the database undoes in favour of others."""
@@ -150,19 +150,19 @@ class Database:
         self.engine.dispose()
 
 
-def open_database(url: str, *, durable: bool = False, pool: int = 20) -> Database:
+def open_database(url: str, *, durable: bool = False, pool: int = 20, patience: float = PATIENCE) -> Database:
     """A database by its URL: ``sqlite:////absolute/path.db``, ``sqlite:///relative.db`` or ``postgresql://...``.
 
     Connects to nothing yet. ``pool`` is the number of connections it opens at most (SQLite: keeps open); who finds none
-    free for 10 s raises ``DatabaseFault``. ``durable`` makes SQLite flush every
+    free for ``patience`` seconds, or SQLite's file locked for so long, gets a ``DatabaseFault``. ``durable`` makes SQLite flush every
     commit to the disk (for the receiver, which acknowledges); without it a power cut may take back the last commits,
     whole and in order. Raises ``BadConfiguration`` for any other URL; its message never shows the URL, which may hold
     a password.
     """
     parsed = _parse(url)
     if parsed.get_backend_name() == "sqlite":
-        return Database(url, _sqlite_engine(parsed, durable=durable, pool=pool))
-    return Database(url, _postgresql_engine(parsed, pool=pool))
+        return Database(url, _sqlite_engine(parsed, durable=durable, pool=pool, patience=patience))
+    return Database(url, _postgresql_engine(parsed, pool=pool, patience=patience))
 
 
 def _parse(url: str) -> URL:
@@ -178,22 +178,22 @@ def _parse(url: str) -> URL:
     raise BadConfiguration("the database URL must be sqlite:///a/file.db or postgresql://user@host/name")
 
 
-def _sqlite_engine(url: URL, *, durable: bool, pool: int) -> Engine:
+def _sqlite_engine(url: URL, *, durable: bool, pool: int, patience: float) -> Engine:
     engine = create_engine(
         url,
         pool_size=pool,
         max_overflow=pool,
-        pool_timeout=POOL_TIMEOUT,
+        pool_timeout=patience,
         pool_use_lifo=True,
         # We say BEGIN ourselves (below): the driver's own would come too late to make reads and writes one snapshot.
-        connect_args={"isolation_level": None, "check_same_thread": False, "timeout": 10.0, "cached_statements": 512},
+        connect_args={"isolation_level": None, "check_same_thread": False, "timeout": patience, "cached_statements": 512},
     )
     synchronous = "FULL" if durable else "NORMAL"
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, record: Any) -> None:
         for pragma in (
-            "busy_timeout=10000",
+            f"busy_timeout={round(patience * 1000)}",
             "journal_mode=WAL",
             f"synchronous={synchronous}",
             "foreign_keys=ON",
@@ -209,7 +209,7 @@ def _sqlite_engine(url: URL, *, durable: bool, pool: int) -> Engine:
     return engine
 
 
-def _postgresql_engine(url: URL, *, pool: int) -> Engine:
+def _postgresql_engine(url: URL, *, pool: int, patience: float) -> Engine:
     """Writes find their rows by key. A plan made while a table was empty, and kept, would still read it from end to
     end when 200,000 items are in it (50 ms instead of 0.5 ms an item, measured), so that plan is ruled out but for reads.
     """
@@ -217,7 +217,7 @@ def _postgresql_engine(url: URL, *, pool: int) -> Engine:
         url,
         pool_size=pool,
         max_overflow=0,
-        pool_timeout=POOL_TIMEOUT,
+        pool_timeout=patience,
         pool_use_lifo=True,
         # a server that went away without a word is noticed within 10 s, one that comes back is found within 5 s
         connect_args={

@@ -227,8 +227,7 @@ def test_a_process_never_opens_more_sessions_than_its_pool_has(postgres_url: str
 
 
 def test_a_thread_that_finds_no_connection_free_gets_a_fault(postgres_url: str) -> None:
-    with closing(open_database(postgres_url, pool=1)) as database:
-        database.engine.pool._timeout = 0.01  # type: ignore[attr-defined]
+    with closing(open_database(postgres_url, pool=1, patience=0.01)) as database:
         with database.read():
             assert at_once(1, lambda _: _fault_of(database)) == [True]
 

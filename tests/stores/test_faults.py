@@ -60,8 +60,7 @@ def _faults(database: Database, times: int) -> int:
 @contextmanager
 def _hasty(url: str) -> Iterator[Database]:
     """A SQLite database that waits 20 ms for another program's lock instead of 10 s."""
-    with closing(open_database(url)) as database:
-        event.listen(database.engine, "connect", lambda made, _: made.execute("PRAGMA busy_timeout=20").close())
+    with closing(open_database(url, patience=0.02)) as database:
         yield database
 
 
