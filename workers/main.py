@@ -37,7 +37,7 @@ def run_worker(settings: Settings, *, queues: Sequence[str], threads: int) -> No
     url = settings.redis()
     broker: dramatiq.Broker = redis_broker(url) if url else StubBroker(middleware=[])
     queue: Queue = BrokerQueue(broker) if url else LocalQueue(broker)  # type: ignore[arg-type]
-    deps = wiring.build(settings, "worker", queue=queue)
+    deps = wiring.build(settings, "worker", queue=queue, threads=threads)
     work(broker, deps, queues=queues, threads=threads, sweep_every=2.0 if url else 0.2)
 
 

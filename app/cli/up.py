@@ -20,8 +20,10 @@ from app.flows.deps import Deps
 from app.local.children import Child, Children
 from app.local.embedded import await_port, await_valkey, free_port, locked, valkey, valkey_binary
 from app.stores.engine import open_database
+from app.wiring import pool_size
 
 SIMULATOR_PORT = 8100
+BULK_THREADS = 2
 
 
 def run_stack(settings: Settings, *, data_dir: Path, demo: Mapping[str, int] | None = None) -> None:
@@ -125,7 +127,7 @@ def _start_processes(settings: Settings, logs: Path, children: Children, environ
             start(
                 f"worker-{number}", "workers", "worker", "--queues", "live", "--threads", str(settings.live_threads)
             )
-        start("worker-bulk", "workers", "worker", "--queues", "bulk", "--threads", "2")
+        start("worker-bulk", "workers", "worker", "--queues", "bulk", "--threads", str(BULK_THREADS))
     else:
         start("worker", "workers", "worker", "--queues", "live,bulk", "--threads", str(settings.live_threads))
     start("clock", "workers", "clock")
@@ -133,7 +135,7 @@ def _start_processes(settings: Settings, logs: Path, children: Children, environ
 
 
 def _tell_until(stopping: threading.Event, children: Children, database_url: str) -> None:
-    with closing(open_database(database_url, pool=2)) as database:
+    with closing(open_database(database_url, pool=pool_size("narrator"))) as database:
         narrator = Narrator(database)
         while not stopping.wait(0.5):
             children.mend()
