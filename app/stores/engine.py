@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
@@ -31,8 +32,11 @@ _WRITES = "tallyhook_writes"
 LONGEST_WAL = 16_000
 """Pages (of 4 KiB) of SQLite's write-ahead log from which on a commit does the checkpoint itself."""
 
-POOL_TIMEOUT = 10.0
-"""Seconds that a thread waits for a connection when all are in use."""
+PATIENCE = 10.0
+"""Seconds that a thread waits for a connection when all are in use, and for SQLite's file when it is locked."""
+
+SQLITE_OVERFLOW = 32
+"""Connections to SQLite, which cost next to nothing, that may be open beyond those that are kept."""
 
 UNDONE_TRIES = 6
 """How often ``transact`` tries a transaction that the database undoes in favour of others."""
@@ -52,7 +56,7 @@ class Database:
     the pool useless too (a restart, a failover), all of them are replaced: one failure heals the process.
     """
 
-    def __init__(self, url: str, engine: Engine) -> None:
+    def __init__(self, url: str, engine: Engine, *, readers: int, patience: float) -> None:
         self.url = url
         self.engine = engine
         self.dialect = engine.dialect.name
@@ -61,6 +65,8 @@ class Database:
         self._single = self._writing if on_sqlite else engine.execution_options(isolation_level="AUTOCOMMIT")
         self._turn = turn_of(engine.url) if on_sqlite else nullcontext()
         self._sessions = Sessions(engine)
+        self._readers = threading.BoundedSemaphore(readers)
+        self._patience = patience
         self._trouble = Trouble()
 
     @contextmanager
@@ -78,9 +84,15 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A transaction for reading only; on SQLite all its reads see the same moment."""
-        with self._transaction(self.engine, writing=False) as conn:  # begun, so that raw statements are inside it too
-            yield conn
+        """A transaction for reading only; on SQLite all its reads see the same moment. However many read at once, they
+        leave a connection to those who write."""
+        if not self._readers.acquire(timeout=self._patience):
+            raise DatabaseFault("every database connection of this process that reads may use is in use")
+        try:
+            with self._transaction(self.engine, writing=False) as conn:  # begun, for raw statements as well
+                yield conn
+        finally:
+            self._readers.release()
 
     def transact(self, work: Callable[[Connection], T]) -> T:
         """``work`` in a write transaction of its own, again when the database undid it (a deadlock, a serialisation
@@ -155,19 +167,22 @@ class Database:
         self.engine.dispose()
 
 
-def open_database(url: str, *, durable: bool = False, pool: int = 20) -> Database:
+def open_database(url: str, *, durable: bool = False, pool: int = 20, patience: float = PATIENCE) -> Database:
     """A database by its URL: ``sqlite:////absolute/path.db``, ``sqlite:///relative.db`` or ``postgresql://...``.
 
     Connects to nothing yet. ``pool`` is the number of connections it opens at most (SQLite: keeps open); who finds none
-    free for 10 s raises ``DatabaseFault``. ``durable`` makes SQLite flush every
-    commit to the disk (for the receiver, which acknowledges); without it a power cut may take back the last commits,
+    free for ``patience`` seconds, or SQLite's file locked for so long, gets a ``DatabaseFault``.
+    ``durable`` makes SQLite flush every commit to the disk (for the receiver, which acknowledges); without it a power cut
+    may take back the last commits,
     whole and in order. Raises ``BadConfiguration`` for any other URL; its message never shows the URL, which may hold
     a password.
     """
     parsed = _parse(url)
     if parsed.get_backend_name() == "sqlite":
-        return Database(url, _sqlite_engine(parsed, durable=durable, pool=pool))
-    return Database(url, _postgresql_engine(parsed, pool=pool))
+        engine, most = _sqlite_engine(parsed, durable=durable, pool=pool, patience=patience), pool + SQLITE_OVERFLOW
+    else:
+        engine, most = _postgresql_engine(parsed, pool=pool, patience=patience), pool
+    return Database(url, engine, readers=max(1, most - 1), patience=patience)
 
 
 def _parse(url: str) -> URL:
@@ -183,22 +198,27 @@ def _parse(url: str) -> URL:
     raise BadConfiguration("the database URL must be sqlite:///a/file.db or postgresql://user@host/name")
 
 
-def _sqlite_engine(url: URL, *, durable: bool, pool: int) -> Engine:
+def _sqlite_engine(url: URL, *, durable: bool, pool: int, patience: float) -> Engine:
     engine = create_engine(
         url,
         pool_size=pool,
-        max_overflow=pool,
-        pool_timeout=POOL_TIMEOUT,
+        max_overflow=SQLITE_OVERFLOW,
+        pool_timeout=patience,
         pool_use_lifo=True,
         # We say BEGIN ourselves (below): the driver's own would come too late to make reads and writes one snapshot.
-        connect_args={"isolation_level": None, "check_same_thread": False, "timeout": 10.0, "cached_statements": 512},
+        connect_args={
+            "isolation_level": None,
+            "check_same_thread": False,
+            "timeout": patience,
+            "cached_statements": 512,
+        },
     )
     synchronous = "FULL" if durable else "NORMAL"
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, record: Any) -> None:
         for pragma in (
-            "busy_timeout=10000",
+            f"busy_timeout={round(patience * 1000)}",
             "journal_mode=WAL",
             f"synchronous={synchronous}",
             "foreign_keys=ON",
@@ -214,7 +234,7 @@ def _sqlite_engine(url: URL, *, durable: bool, pool: int) -> Engine:
     return engine
 
 
-def _postgresql_engine(url: URL, *, pool: int) -> Engine:
+def _postgresql_engine(url: URL, *, pool: int, patience: float) -> Engine:
     """Writes find their rows by key. A plan made while a table was empty, and kept, would still read it from end to
     end when 200,000 items are in it (50 ms instead of 0.5 ms an item, measured), so that plan is ruled out but for reads.
     """
@@ -222,9 +242,17 @@ def _postgresql_engine(url: URL, *, pool: int) -> Engine:
         url,
         pool_size=pool,
         max_overflow=0,
-        pool_timeout=POOL_TIMEOUT,
+        pool_timeout=patience,
         pool_use_lifo=True,
-        connect_args={"application_name": "tallyhook", "connect_timeout": 10, "keepalives_idle": 30},
+        # a server that went away without a word is noticed within 10 s, one that comes back is found within 5 s
+        connect_args={
+            "application_name": "tallyhook",
+            "connect_timeout": 5,
+            "keepalives_idle": 10,
+            "keepalives_interval": 3,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 10_000,
+        },
     )
 
     @event.listens_for(engine, "connect")
