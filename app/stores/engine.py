@@ -14,13 +14,14 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from app.errors import BadConfiguration, DatabaseFault
+from app.errors import DatabaseFault
 from app.stores.faults import TransactionUndone, Trouble, fault_of
+from app.stores.pooler import WRITING, Pooler
 from app.stores.sessions import Sessions, turn_of
+from app.stores.urls import DatabaseUrl, parse
 
 T = TypeVar("T")
 
@@ -49,7 +50,7 @@ class Database:
     the pool useless too (a restart, a failover), all of them are replaced: one failure heals the process.
     """
 
-    def __init__(self, url: str, engine: Engine, writing: Engine) -> None:
+    def __init__(self, url: str, engine: Engine, writing: Engine, pooler: Pooler | None = None) -> None:
         self.url = url
         self.engine = engine
         self.dialect = engine.dialect.name
@@ -59,6 +60,7 @@ class Database:
         )
         self._turn = turn_of(engine.url) if self.dialect == "sqlite" else nullcontext()
         self._sessions = Sessions(engine) if engine.pool is writing.pool else Sessions(engine, writing)
+        self._pooler = pooler or Pooler()
         self._trouble = Trouble()
 
     @contextmanager
@@ -113,6 +115,7 @@ class Database:
             if fault is None:
                 raise
             if fault.stale:
+                self._pooler.suspect(error)
                 self._sessions.replace(generation)
             if not fault.undone:
                 self._trouble.began(fault, writing=writing)
@@ -147,49 +150,29 @@ class Database:
 
 
 def open_database(url: str, *, durable: bool = False, pool: int = 20) -> Database:
-    """A database by its URL: ``sqlite:////absolute/path.db``, ``sqlite:///relative.db`` or ``postgresql://...``.
+    """A database by its URL, as ``stores.urls.parse`` reads it.
 
     Connects to nothing yet. ``pool`` is the number of connections kept open. ``durable`` makes SQLite flush every
     commit to the disk (for the receiver, which acknowledges); without it a power cut may take back the last commits,
     whole and in order. Raises ``BadConfiguration`` for any other URL; its message never shows the URL, which may hold
     a password.
     """
-    parsed = _parse(url)
-    if parsed.get_backend_name() == "sqlite":
+    parsed = parse(url)
+    if parsed.url.get_backend_name() == "sqlite":
         engine = _sqlite_engine(parsed, durable=durable, pool=pool)
         return Database(url, engine, engine.execution_options(**{_WRITES: True}))
-    return Database(url, _postgresql_engine(parsed, pool=pool), _postgresql_writing_engine(parsed, pool=pool))
+    pooler = Pooler(parsed.pooled, parsed.prepare_threshold)
+    writing = _postgresql_writing_engine(parsed, pooler, pool=pool)
+    return Database(url, _postgresql_engine(parsed, pooler, pool=pool), writing, pooler)
 
 
-def _parse(url: str) -> URL:
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        raise BadConfiguration("the database URL is not readable") from None
-    backend = parsed.get_backend_name()
-    if backend in ("postgresql", "postgres"):
-        return parsed.set(drivername="postgresql+psycopg")
-    if backend == "sqlite" and parsed.database not in (None, "", ":memory:"):
-        return parsed.set(drivername="sqlite+pysqlite")
-    raise BadConfiguration("the database URL must be sqlite:///a/file.db or postgresql://user@host/name")
-
-
-def _sqlite_engine(url: URL, *, durable: bool, pool: int) -> Engine:
-    engine = create_engine(
-        url,
-        pool_size=pool,
-        max_overflow=pool,
-        pool_timeout=10,
-        pool_use_lifo=True,
-        # We say BEGIN ourselves (below): the driver's own would come too late to make reads and writes one snapshot.
-        connect_args={"isolation_level": None, "check_same_thread": False, "timeout": 10.0, "cached_statements": 512},
-    )
+def _sqlite_engine(parsed: DatabaseUrl, *, durable: bool, pool: int) -> Engine:
+    engine = _engine(parsed, pool=pool)
     synchronous = "FULL" if durable else "NORMAL"
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, record: Any) -> None:
         for pragma in (
-            "busy_timeout=10000",
             "journal_mode=WAL",
             f"synchronous={synchronous}",
             "foreign_keys=ON",
@@ -205,30 +188,47 @@ def _sqlite_engine(url: URL, *, durable: bool, pool: int) -> Engine:
     return engine
 
 
-def _postgresql_engine(url: URL, *, pool: int) -> Engine:
+def _engine(parsed: DatabaseUrl, *, pool: int) -> Engine:
     return create_engine(
-        url,
+        parsed.url,
         pool_size=pool,
         max_overflow=pool,
         pool_timeout=10,
         pool_use_lifo=True,
-        connect_args={"application_name": "tallyhook", "connect_timeout": 10, "keepalives_idle": 30},
+        connect_args=dict(parsed.arguments),
     )
 
 
-def _postgresql_writing_engine(url: URL, *, pool: int) -> Engine:
+def _postgresql_engine(parsed: DatabaseUrl, pooler: Pooler, *, pool: int) -> Engine:
+    engine = _engine(parsed, pool=pool)
+
+    @event.listens_for(engine, "do_connect")
+    def _connect(dialect: Any, record: Any, arguments: Any, parameters: Any) -> Any:
+        connection = dialect.connect(*arguments, **parameters)
+        try:
+            pooler.opened(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    return engine
+
+
+def _postgresql_writing_engine(parsed: DatabaseUrl, pooler: Pooler, *, pool: int) -> Engine:
     """Writes find their rows by key. A plan made while a table was empty, and kept, would still read it from end to
-    end when 200,000 items are in it (50 ms instead of 0.5 ms an item, measured), so that plan is ruled out.
+    end when 200,000 items are in it (50 ms instead of 0.5 ms an item, measured), so that plan is ruled out; and before
+    version 18 a plan ruled out looks dear enough to compile. Sessions that are a pooler's are left as they are.
     """
-    engine = _postgresql_engine(url, pool=pool)
+    engine = _postgresql_engine(parsed, pooler, pool=pool)
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, record: Any) -> None:
-        with connection.cursor() as cursor:
-            cursor.execute("SET enable_seqscan = off")
-            cursor.execute("SET jit = off")  # before version 18 a plan ruled out looks dear enough to compile
-        connection.commit()
+        if not pooler.is_there:
+            connection.execute(WRITING.format("false"))
+            connection.commit()
 
+    event.listen(engine, "begin", pooler.begun)
     return engine
 
 
