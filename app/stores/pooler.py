@@ -6,6 +6,7 @@ Who does not say so in the URL is found out: the session that answers is not the
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import structlog
@@ -29,6 +30,7 @@ class Pooler:
         self.is_there = declared is True
         self._is_unknown = declared is None
         self._prepare_threshold = prepare_threshold
+        self._guard = threading.Lock()
 
     def opened(self, connection: Any) -> None:
         """A connection of psycopg was opened that prepares nothing yet. Raises what the driver raises."""
@@ -47,7 +49,10 @@ class Pooler:
             conn.exec_driver_sql(WRITING.format("true"))
 
     def _found(self, reason: str) -> None:
-        self.is_there = True
+        with self._guard:
+            if self.is_there:
+                return
+            self.is_there = True
         log.warning("database_pooler_found", reason=reason, advice="add pgbouncer=true to the database URL")
 
 

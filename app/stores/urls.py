@@ -41,7 +41,7 @@ _DEFAULTS: Mapping[str, Any] = {"application_name": "tallyhook", "connect_timeou
 _YES = frozenset({"true", "1", "yes", "on"})
 _NO = frozenset({"false", "0", "no", "off"})
 
-_NAME = re.compile(r"[A-Za-z_]{1,40}")  # anything else may be the end of a password with a "?" in it
+_NAME = re.compile(r"[A-Za-z_]{1,40}")  # anything else may be the rest of a password with "@" and "?" in it
 _URL = re.compile(  # where SQLAlchemy, too, sees the parts
     r"(?P<before>[\w+]+://(?:[^:/]*(?::[^@]*)?@)?)(?P<hosts>[^/?]*)(?P<database>/[^?]*)?(?:\?(?P<query>.*))?",
     re.DOTALL,
@@ -116,9 +116,9 @@ def _lock_wait(given: Mapping[str, list[str]]) -> float:
 
 
 def _postgresql(url: URL, hosts: str, pairs: list[tuple[str, str]]) -> DatabaseUrl:
-    libpqs = [option.keyword.decode() for option in pq.Conninfo.get_defaults() if option.dispchar != b"D"]
-    known = (*_OURS, *libpqs)
-    given = _known(pairs, known, f"known are {', '.join(_OURS)}, and of libpq {', '.join(sorted(libpqs))}")
+    options = {option.keyword.decode(): option.dispchar for option in pq.Conninfo.get_defaults()}
+    shown = ", ".join(sorted(name for name, sort in options.items() if sort == b""))  # without secrets, debugging
+    given = _known(pairs, (*_OURS, *options), f"known are {', '.join(_OURS)}, and of libpq {shown}")
     if "," in hosts:
         given["host"] = hosts.split(",")
     parameters = {name: values[0] for name, values in given.items() if name not in (*_OURS, *_MAY_REPEAT)}
@@ -140,8 +140,10 @@ def _known(pairs: list[tuple[str, str]], known: tuple[str, ...], what_is_known: 
     given: dict[str, list[str]] = {}
     for name, value in pairs:
         if name not in known:
-            shown = f"the parameter {name}" if _NAME.fullmatch(name) else "a parameter that is not readable"
-            raise BadConfiguration(f"the database URL has {shown}; {what_is_known}")
+            is_name = _NAME.fullmatch(name) and "@" not in value
+            raise BadConfiguration(
+                f"the database URL has an unknown parameter{f' {name}' if is_name else ''}; {what_is_known}"
+            )
         if not value:
             raise BadConfiguration(f"the parameter {name} of the database URL has no value")
         if times[name] > 1 and name not in _MAY_REPEAT:
