@@ -40,6 +40,8 @@ def sync_item(deps: Deps, keeper: LeaseKeeper, key: ItemKey, also: Sequence[str]
         while work is not None:
             try:
                 _sync(deps, keeper, *work)
+            except DatabaseFault:  # the others would fare no better
+                raise
             except Exception as error:
                 if work[0] == key:
                     final = error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
@@ -19,7 +20,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 
 from app.errors import DatabaseFault
 from app.stores.faults import TransactionUndone, Trouble, fault_of
-from app.stores.pooler import WRITING, Pooler
+from app.stores.pooler import Pooler
 from app.stores.sessions import Sessions, turn_of
 from app.stores.urls import DatabaseUrl, parse
 
@@ -31,6 +32,12 @@ _WRITES = "tallyhook_writes"
 
 LONGEST_WAL = 16_000
 """Pages (of 4 KiB) of SQLite's write-ahead log from which on a commit does the checkpoint itself."""
+
+PATIENCE = 10.0
+"""Seconds that a thread waits for a connection when all are in use, and for SQLite's file when it is locked."""
+
+SQLITE_OVERFLOW = 32
+"""Connections to SQLite, which cost next to nothing, that may be open beyond those that are kept."""
 
 UNDONE_TRIES = 6
 """How often ``transact`` tries a transaction that the database undoes in favour of others."""
@@ -50,17 +57,18 @@ class Database:
     the pool useless too (a restart, a failover), all of them are replaced: one failure heals the process.
     """
 
-    def __init__(self, url: str, engine: Engine, writing: Engine, pooler: Pooler | None = None) -> None:
+    def __init__(self, url: str, engine: Engine, pooler: Pooler, *, readers: int, patience: float) -> None:
         self.url = url
         self.engine = engine
         self.dialect = engine.dialect.name
-        self._writing = writing
-        self._single = (
-            writing if self.dialect == "sqlite" else writing.execution_options(isolation_level="AUTOCOMMIT")
-        )
-        self._turn = turn_of(engine.url) if self.dialect == "sqlite" else nullcontext()
-        self._sessions = Sessions(engine) if engine.pool is writing.pool else Sessions(engine, writing)
-        self._pooler = pooler or Pooler()
+        on_sqlite = self.dialect == "sqlite"
+        self._writing = engine.execution_options(**{_WRITES: True})
+        self._single = self._writing if on_sqlite else engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._turn = turn_of(engine.url) if on_sqlite else nullcontext()
+        self._sessions = Sessions(engine)
+        self._readers = threading.BoundedSemaphore(readers)
+        self._patience = patience
+        self._pooler = pooler
         self._trouble = Trouble()
 
     @contextmanager
@@ -78,9 +86,15 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A transaction for reading only; on SQLite all its reads see the same moment."""
-        with self._transaction(self.engine, writing=False) as conn:  # begun, so that raw statements are inside it too
-            yield conn
+        """A transaction for reading only; on SQLite all its reads see the same moment. However many read at once, they
+        leave a connection to those who write."""
+        if not self._readers.acquire(timeout=self._patience):
+            raise DatabaseFault("every database connection of this process that reads may use is in use")
+        try:
+            with self._transaction(self.engine, writing=False) as conn:  # begun, for raw statements as well
+                yield conn
+        finally:
+            self._readers.release()
 
     def transact(self, work: Callable[[Connection], T]) -> T:
         """``work`` in a write transaction of its own, again when the database undid it (a deadlock, a serialisation
@@ -144,30 +158,38 @@ class Database:
                 connection.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)").close()
 
     def close(self) -> None:
-        """Give all connections back."""
+        """Close all connections: the idle at once, those in use when they come back."""
+        self._sessions.replace(self._sessions.generation)
         self.engine.dispose()
-        self._writing.dispose()
 
 
-def open_database(url: str, *, durable: bool = False, pool: int = 20) -> Database:
+def open_database(url: str, *, durable: bool = False, pool: int = 20, patience: float = PATIENCE) -> Database:
     """A database by its URL, as ``stores.urls.parse`` reads it.
 
-    Connects to nothing yet. ``pool`` is the number of connections kept open. ``durable`` makes SQLite flush every
-    commit to the disk (for the receiver, which acknowledges); without it a power cut may take back the last commits,
-    whole and in order. Raises ``BadConfiguration`` for any other URL; its message never shows the URL, which may hold
-    a password.
+    Connects to nothing yet. ``pool`` is the number of connections it opens at most (SQLite: keeps open); who finds none
+    free for ``patience`` seconds, or SQLite's file locked for so long (unless the URL says for how long), gets a
+    ``DatabaseFault``. ``durable`` makes SQLite flush every commit to the disk (for the receiver, which acknowledges);
+    without it a power cut may take back the last commits, whole and in order. Raises ``BadConfiguration`` for any other
+    URL; its message never shows the URL, which may hold a password.
     """
     parsed = parse(url)
-    if parsed.url.get_backend_name() == "sqlite":
-        engine = _sqlite_engine(parsed, durable=durable, pool=pool)
-        return Database(url, engine, engine.execution_options(**{_WRITES: True}))
     pooler = Pooler(parsed.pooled, parsed.prepare_threshold)
-    writing = _postgresql_writing_engine(parsed, pooler, pool=pool)
-    return Database(url, _postgresql_engine(parsed, pooler, pool=pool), writing, pooler)
+    if parsed.url.get_backend_name() == "sqlite":
+        engine, most = _sqlite_engine(parsed, durable=durable, pool=pool, patience=patience), pool + SQLITE_OVERFLOW
+    else:
+        engine, most = _postgresql_engine(parsed, pooler, pool=pool, patience=patience), pool
+    return Database(url, engine, pooler, readers=max(1, most - 1), patience=patience)
 
 
-def _sqlite_engine(parsed: DatabaseUrl, *, durable: bool, pool: int) -> Engine:
-    engine = _engine(parsed, pool=pool)
+def _sqlite_engine(parsed: DatabaseUrl, *, durable: bool, pool: int, patience: float) -> Engine:
+    engine = create_engine(
+        parsed.url,
+        pool_size=pool,
+        max_overflow=SQLITE_OVERFLOW,
+        pool_timeout=patience,
+        pool_use_lifo=True,
+        connect_args={"timeout": patience, **parsed.arguments},
+    )
     synchronous = "FULL" if durable else "NORMAL"
 
     @event.listens_for(engine, "connect")
@@ -188,19 +210,15 @@ def _sqlite_engine(parsed: DatabaseUrl, *, durable: bool, pool: int) -> Engine:
     return engine
 
 
-def _engine(parsed: DatabaseUrl, *, pool: int) -> Engine:
-    return create_engine(
+def _postgresql_engine(parsed: DatabaseUrl, pooler: Pooler, *, pool: int, patience: float) -> Engine:
+    engine = create_engine(
         parsed.url,
         pool_size=pool,
-        max_overflow=pool,
-        pool_timeout=10,
+        max_overflow=0,
+        pool_timeout=patience,
         pool_use_lifo=True,
         connect_args=dict(parsed.arguments),
     )
-
-
-def _postgresql_engine(parsed: DatabaseUrl, pooler: Pooler, *, pool: int) -> Engine:
-    engine = _engine(parsed, pool=pool)
 
     @event.listens_for(engine, "do_connect")
     def _connect(dialect: Any, record: Any, arguments: Any, parameters: Any) -> Any:
@@ -212,23 +230,12 @@ def _postgresql_engine(parsed: DatabaseUrl, pooler: Pooler, *, pool: int) -> Eng
             raise
         return connection
 
-    return engine
+    @event.listens_for(engine, "begin")
+    def _begin(conn: Connection) -> None:
+        setting = pooler.setting(writing=bool(conn.get_execution_options().get(_WRITES)))
+        if setting is not None and not conn.connection.dbapi_connection.autocommit:  # type: ignore[union-attr]
+            conn.exec_driver_sql(setting)
 
-
-def _postgresql_writing_engine(parsed: DatabaseUrl, pooler: Pooler, *, pool: int) -> Engine:
-    """Writes find their rows by key. A plan made while a table was empty, and kept, would still read it from end to
-    end when 200,000 items are in it (50 ms instead of 0.5 ms an item, measured), so that plan is ruled out; and before
-    version 18 a plan ruled out looks dear enough to compile. Sessions that are a pooler's are left as they are.
-    """
-    engine = _postgresql_engine(parsed, pooler, pool=pool)
-
-    @event.listens_for(engine, "connect")
-    def _prepare(connection: Any, record: Any) -> None:
-        if not pooler.is_there:
-            connection.execute(WRITING.format("false"))
-            connection.commit()
-
-    event.listen(engine, "begin", pooler.begun)
     return engine
 
 

@@ -20,10 +20,8 @@ from app.errors import BadConfiguration
 PREPARE_THRESHOLD = 5
 """So often a statement runs on a PostgreSQL session before the server keeps its plan."""
 
-LOCK_WAIT = 10.0
-"""Seconds that SQLite waits while another program writes."""
-
 LONGEST_LOCK_WAIT = 3600.0
+"""Seconds that SQLite may be let wait while another program writes."""
 
 _OURS = ("pgbouncer", "prepare_threshold")
 _SQLITES = ("timeout",)
@@ -36,7 +34,15 @@ _WHOLE_NUMBERS = (
     "keepalives_count",
     "tcp_user_timeout",
 )
-_DEFAULTS: Mapping[str, Any] = {"application_name": "tallyhook", "connect_timeout": 10, "keepalives_idle": 30}
+_DEFAULTS: Mapping[str, Any] = {
+    "application_name": "tallyhook",
+    # A server that went away without a word is noticed within 10 s, one that comes back is found within 5 s.
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
 
 _YES = frozenset({"true", "1", "yes", "on"})
 _NO = frozenset({"false", "0", "no", "off"})
@@ -93,21 +99,20 @@ def _located(parts: re.Match[str]) -> URL:
 
 def _sqlite(url: URL, pairs: list[tuple[str, str]]) -> DatabaseUrl:
     given = _known(pairs, _SQLITES, "SQLite's only parameter is timeout")
-    arguments = {
+    arguments: dict[str, Any] = {
         # We say BEGIN ourselves: the driver's own would come too late to make reads and writes one snapshot.
         "isolation_level": None,
         "check_same_thread": False,
-        "timeout": _lock_wait(given),
         "cached_statements": 512,
     }
+    if "timeout" in given:
+        arguments["timeout"] = _lock_wait(given["timeout"][0])
     return DatabaseUrl(url.set(drivername="sqlite+pysqlite"), arguments)
 
 
-def _lock_wait(given: Mapping[str, list[str]]) -> float:
-    if "timeout" not in given:
-        return LOCK_WAIT
+def _lock_wait(text: str) -> float:
     try:
-        seconds = float(given["timeout"][0])
+        seconds = float(text)
     except ValueError:
         seconds = -1.0
     if not 0 <= seconds <= LONGEST_LOCK_WAIT:

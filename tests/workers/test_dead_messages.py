@@ -12,7 +12,7 @@ from dramatiq.brokers.redis import RedisBroker
 
 from app.channels.queue import BULK, LIVE, BrokerQueue, message, redis_broker
 from app.domain import Cause, Change, ItemKey, Kind
-from app.errors import AuthRejected, Unavailable, Unmappable
+from app.errors import Unavailable, Unmappable
 from app.flows.leases import LeaseKeeper
 from app.flows.replay import replay_letter
 from app.stores import catalog, owed, runs
@@ -183,6 +183,6 @@ def test_a_requested_run_is_carried_out(world: World, broker: RedisBroker) -> No
 
 
 def test_a_run_that_failed_is_a_letter(world: World, broker: RedisBroker) -> None:
-    world.source.failures.append(AuthRejected("refused"))
+    world.source.failures.append(Unmappable("price: expected a number"))
     work(broker, lambda: request_reconcile(world.deps, SHOP))
-    assert [(letter["actor"], letter["error"]) for letter in letters(world)] == [("run", "refused")]
+    assert [(letter["actor"], letter["error_type"]) for letter in letters(world)] == [("run", "LegsFailed")]
