@@ -45,6 +45,7 @@ def configure_logging(settings: Settings) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(_Redacting(redactor(settings.secrets())))
     logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler])
+    logging.getLogger("psycopg").setLevel(logging.ERROR)  # a line for every session that the server ended
     log = logging.getLogger("tallyhook")
     sys.excepthook = lambda *error: log.critical("the process ended by an error", exc_info=error)
     threading.excepthook = lambda ended: log.critical("a thread ended by an error", exc_info=ended.exc_value)
