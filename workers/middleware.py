@@ -8,6 +8,7 @@ from typing import Any
 import dramatiq
 import structlog
 
+from app.errors import DatabaseFault
 from app.flows.beat import beat
 from app.flows.bury import bury
 from app.flows.deps import Deps
@@ -35,14 +36,18 @@ class DeadLetters(dramatiq.Middleware):
             message.fail()
 
     def after_nack(self, broker: dramatiq.Broker, message: Any) -> None:
-        """Write the dead letter."""
+        """Write the dead letter; a fault of the database is none: what the message was about is owed, and comes again."""
+        error = self._errors.pop(message.message_id, LookupError(f"no actor {message.actor_name!r} here"))
+        if isinstance(error, DatabaseFault):
+            log.warning("put_off", actor=message.actor_name, args=list(message.args), error=str(error))
+            return
         bury(
             self._deps,
             message_id=message.message_id,
             actor=message.actor_name,
             queue=message.queue_name,
             args=message.args,
-            error=self._errors.pop(message.message_id, LookupError(f"no actor {message.actor_name!r} here")),
+            error=error,
         )
 
 

@@ -48,6 +48,9 @@ SETTINGS = {
 }
 
 
+LONGEST = 600
+"""Characters of what did not go on."""
+
 MOST = 5
 """Findings of one sort that are told."""
 
@@ -196,6 +199,7 @@ class Round:
     def _calm_down(self) -> None:
         """Wait until all deliveries and items are through, let every connection be read in full, and wait once more."""
         self._note("quiet")
+        self.scene.stack.let_forbidden_kinds_be_tried()
         if not self._wait("deliveries and owed items", self._is_quiet, self._traffic):
             return
         for name in self.scene.stack.simulated:
@@ -206,7 +210,7 @@ class Round:
     def _wait(self, what: str, check: Callable[[], object], progress: Callable[[], object]) -> bool:
         if eventually(check, within=PATIENCE, progress=progress):
             return True
-        self.scene.findings.append(f"{what}: nothing goes on for {PATIENCE:.0f} s: {progress()}")
+        self.scene.findings.append(f"{what}: nothing goes on for {PATIENCE:.0f} s: {str(progress())[:LONGEST]}")
         return False
 
     def _is_quiet(self) -> bool:

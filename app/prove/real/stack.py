@@ -137,6 +137,11 @@ class Stack:
             raise Unavailable(f"{answer.status_code}: {answer.text}")
         return answer.status_code == 202
 
+    def let_forbidden_kinds_be_tried(self) -> None:
+        """As if an hour had passed: a kind that a vendor refuses is left alone for so long."""
+        with closing(self.database()) as db, db.begin() as conn:
+            conn.execute(text("UPDATE connection_states SET next_probe_at = since WHERE next_probe_at IS NOT NULL"))
+
     def logs(self, lines: int = 15) -> str:
         """The end of every log, for whoever must find out what went wrong."""
         return "\n".join(
