@@ -27,9 +27,10 @@ log = structlog.get_logger()
 def sync_item(deps: Deps, keeper: LeaseKeeper, key: ItemKey, also: Sequence[str] = ()) -> None:
     """Bring one item up to date, and with it those ``also`` named of its kind; what is no longer owed is left alone.
 
-    Failures that waiting may cure are recorded and postponed here. One that is final is raised: the caller's
-    message is then dead, and ``flows.bury`` turns it into a dead letter. Where the connection has its share of this
-    process's threads already, the item is parked and worked on by the next of them that is free.
+    Failures that waiting may cure are recorded and postponed here; a fault of the database is none. A failure that is
+    final is raised: the caller's message is then dead, and ``flows.bury`` turns it into a dead letter. Where the
+    connection has its share of this process's threads already, the item is parked, and worked on by the next of them
+    that is free.
     """
     if not keeper.shares.enter(key, also):
         return
@@ -39,6 +40,8 @@ def sync_item(deps: Deps, keeper: LeaseKeeper, key: ItemKey, also: Sequence[str]
         while work is not None:
             try:
                 _sync(deps, keeper, *work)
+            except DatabaseFault as error:  # nobody's fault: what was leased is given back, and comes again
+                log.info("database_away", item="/".join(work[0]), error=str(error))
             except Exception as error:
                 if work[0] == key:
                     final = error

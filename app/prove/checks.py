@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from app.domain import Kind
-from app.prove.compare import differences, held_as_it_is, item_of, rows_here, rows_there
+from app.prove.compare import differences, held_as_it_is, item_of, rows_here, rows_there, wrong_rows
 from app.prove.shop import KINDS, Key, Shop
 from app.prove.town import Town
 from app.stores import failed_items
@@ -29,9 +29,9 @@ class Checks:
         self.findings: list[Finding] = []
         self.compared = 0
 
-    def find(self, words: str, *ids: str) -> None:
-        """Note a finding once."""
-        finding = Finding(words, ids)
+    def find(self, words: str, connection: str = "", *ids: str) -> None:
+        """Note a finding once, with the ids of a connection that its trace is about."""
+        finding = Finding(words, tuple(f"{connection}/{id}" for id in ids))
         if finding not in self.findings:
             self.findings.append(finding)
 
@@ -44,17 +44,22 @@ class Checks:
         """
         with self._town.database.read() as conn:
             for name, shop in self._town.shops.items():
-                unsure = self._unannounced(shop, polled=polled)
+                unsure, unread = self._unannounced(shop, polled=polled), _not_read(conn, name)
                 for kind in KINDS:
-                    if self._town.vendors[name].lied[kind] or not (polled or kind in shop.style.announced):
+                    if (
+                        self._town.vendors[name].lied[kind]
+                        or kind in unread
+                        or not (polled or kind in shop.style.announced)
+                    ):
                         continue
                     for key, how in differences(conn, shop, kind):
                         item = item_of(shop, kind, key)
                         if (kind, item) not in unsure and not self._was_bad(shop, kind, key, item):
                             self.find(
                                 f"settled, but wrong until the next complete read: {name} {kind} {'/'.join(key)} {how}",
+                                name,
                                 item,
-                                *key,
+                                key[0],
                             )
 
     def _unannounced(self, shop: Shop, *, polled: bool) -> set[tuple[Kind, str]]:
@@ -79,21 +84,23 @@ class Checks:
                 failed = {(ref.kind, ref.external_id) for ref in failed_items.open_refs(conn, name)}
                 for kind in KINDS:
                     self.compared += len(shop.rows[kind])
+                    here = rows_here(conn, name, kind)
                     for key, how in differences(conn, shop, kind):
                         item = item_of(shop, kind, key)
                         harm = shop.bad.get((kind, key))
                         listed = (kind, key[0]) in failed or (kind, item) in failed
                         if harm is None:
-                            self.find(f"{name} {kind} {'/'.join(key)} {how}", item, *key)
-                        elif not listed and not held_as_it_is(conn, shop, kind, key, harm):
+                            self.find(f"{name} {kind} {'/'.join(key)} {how}", name, item, key[0])
+                        elif not listed and not held_as_it_is(here.get(key), shop.rows[kind][key], harm):
                             self.find(
                                 f"bad and not listed as failed: {name} {kind} {'/'.join(key)} ({harm.field})",
+                                name,
                                 item,
-                                *key,
+                                key[0],
                             )
                 for kind, id in sorted(failed):
                     if not any(k is kind and id in (key[0], item_of(shop, k, key)) for k, key in shop.bad):
-                        self.find(f"listed as failed though good: {name} {kind} {id}", id)
+                        self.find(f"listed as failed though good: {name} {kind} {id}", name, id)
 
     def nothing_owed(self) -> None:
         """Nothing waits any more."""
@@ -102,6 +109,7 @@ class Checks:
             for row in list(conn.execute(text(question)))[:5]:
                 self.find(
                     f"still owed: {row.connection} {row.kind} {row.external_id} after {row.attempts} attempts",
+                    row.connection,
                     row.external_id,
                 )
 
@@ -122,12 +130,14 @@ class Checks:
             if (hook.connection, id) not in known:
                 self.find(
                     f"acknowledged and not stored: {hook.connection} {id}",
+                    hook.connection,
                     *(c.external_id for c in hook.delivery.changes),
                 )
             for change in hook.delivery.changes:
                 if (hook.connection, change.kind, change.external_id) not in looks:
                     self.find(
                         f"acknowledged and never looked at: {hook.connection} {change.kind} {change.external_id} ({id})",
+                        hook.connection,
                         change.external_id,
                     )
 
@@ -142,7 +152,7 @@ class Checks:
         with self._town.database.read() as conn:
             for what, question in questions.items():
                 for row in conn.execute(text(question)):
-                    self.find(f"{what}: {row.connection} {row.id}", str(row.id).split()[-1])
+                    self.find(f"{what}: {row.connection} {row.id}", row.connection, str(row.id).split()[-1])
 
     def no_letters(self) -> None:
         """A dead letter is for what a person must see to: never for a database, an outage, a deploy or a kill."""
@@ -160,7 +170,7 @@ class Checks:
                     continue
                 error = f"{row.error_type}: {row.error[:100]}"
                 words = f"dead letter: {row.actor} {row.connection} {row.kind} {row.external_id}: {error}"
-                self.find(words, str(row.external_id))
+                self.find(words, row.connection or "", str(row.external_id))
 
     def no_failed_runs(self) -> None:
         """A run fails for no fault, outage or deploy."""
@@ -170,6 +180,7 @@ class Checks:
             ):
                 self.find(
                     f"failed run {row.id} ({row.strategy} of {row.connection}): {(row.error or '')[:140]}",
+                    "run",
                     str(row.id),
                 )
 
@@ -198,8 +209,19 @@ class Checks:
             for kind, counts in msgspec.json.decode(row.counts).items():
                 said = counts.get("agreement")
                 here, there = rows_here(conn, row.connection, Kind(kind)), rows_there(shop, Kind(kind))
-                wrong = [key for key, _ in differences(conn, shop, Kind(kind))]
+                wrong = wrong_rows(conn, shop, Kind(kind))
                 total = len(here.keys() | there.keys())
                 if said is not None and total and abs(said - (1 - len(wrong) / total)) > 1e-5:
                     words = f"agreement reported is not agreement measured: {row.connection} {kind}: {said} in run {run_id}"
-                    self.find(f"{words}, and {len(wrong)} of {total} rows differ", *(key[0] for key in wrong[:3]))
+                    self.find(
+                        f"{words}, and {len(wrong)} of {total} rows differ",
+                        row.connection,
+                        *(key[0] for key in wrong[:3]),
+                    )
+
+
+def _not_read(conn: Connection, connection: str) -> set[str]:
+    """The kinds that may not be read now, all of them where the connection does not work."""
+    question = "SELECT kind FROM connection_states WHERE connection = :connection AND state <> 'ok'"
+    kinds = set(conn.execute(text(question), {"connection": connection}).scalars())
+    return set(KINDS) if kinds - set(KINDS) else kinds

@@ -78,9 +78,23 @@ def item_of(shop: Shop, kind: Kind, key: Key) -> str:
     return "*" if kind is Kind.STOCK and shop.style.seconds else key[0]
 
 
-def held_as_it_is(conn: Connection, shop: Shop, kind: Kind, key: Key, harm: Harm) -> bool:
-    """A text that we can hold, if need be with U+FFFD, is no reason to list it."""
-    row = rows_here(conn, shop.style.name, kind).get(key)
-    if row is None or harm.unreadable or not isinstance(harm.value, str):
+def held_as_it_is(row: Row | None, record: Record, harm: Harm) -> bool:
+    """Whether we hold a bad record as it is, its texts with U+FFFD if need be: then it need not be listed as failed."""
+    if row is None or harm.unreadable:
         return False
-    return str(row[harm.field]) in (harm.value, harm.value.replace("\x00", "\ufffd").replace("\ud800", "\ufffd"))
+    theirs = _content(harm.on(record))
+    return all(_plain(row[name]) == _plain(theirs[name]) for name in theirs)
+
+
+def _plain(value: object) -> object:
+    return value.replace("\x00", "\ufffd").replace("\ud800", "\ufffd") if isinstance(value, str) else value
+
+
+def wrong_rows(conn: Connection, shop: Shop, kind: Kind) -> list[Key]:
+    """The keys of all rows that are not as at the source, bad ones included unless we hold them as they are."""
+    here = rows_here(conn, shop.style.name, kind)
+    wrong = {key for key, _ in differences(conn, shop, kind)}
+    for (of, key), harm in shop.bad.items():
+        if of is kind:
+            (wrong.discard if held_as_it_is(here.get(key), shop.rows[kind][key], harm) else wrong.add)(key)
+    return sorted(wrong)

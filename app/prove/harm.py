@@ -44,10 +44,11 @@ def drawn(rng: random.Random, record: Record) -> Harm:
         if field.name not in (*keys, "parent_id", "version", "modified_at", "deleted", "active", "extra")
     ]
     field = rng.choice(fields)
+    unreadable = rng.random() < 0.5
     if field in ("price_minor", "cost_minor", "total_minor", "lead_time_days"):
         value = rng.choice(NUMBERS)
     elif field in ("quantity", "reorder_point", "reorder_quantity"):
-        value = rng.choice(QUANTITIES)
+        value, unreadable = rng.choice(QUANTITIES), True  # every source goes through ``domain.quantity``
     else:
         value = rng.choice(TEXTS)
-    return Harm(field, value, unreadable=rng.random() < 0.5)
+    return Harm(field, value, unreadable)

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import dramatiq
 from dramatiq.brokers.stub import StubBroker
@@ -284,7 +284,11 @@ class Worker(Host):
 
 
 def _ids(args: Sequence[object]) -> list[str]:
-    return [str(arg) for arg in args[2:3]] + [str(one) for one in (args[3] if len(args) > 3 else ())]  # type: ignore[attr-defined]
+    """The items of a message, as traces name them; a run by its number."""
+    if len(args) < 3:
+        return [f"run/{arg}" for arg in args]
+    also = cast(Sequence[str], args[3]) if len(args) > 3 else ()
+    return [f"{args[0]}/{id}" for id in (args[2], *also)]
 
 
 class Clock(Host):

@@ -127,7 +127,12 @@ class Shop:
         record = self.rows[kind].pop(key)
         self.bad.pop((kind, key), None)
         version, _ = self.version()
-        return self._note(kind, key, self.item_of(record), None, version)
+        item = self.item_of(record)
+        change = self._note(kind, key, item, None, version)
+        if kind is Kind.PRODUCT and self.style.varied:  # what is left of the item is a new version of it
+            for sibling in self.of_item(kind, item):
+                self.put(sibling)
+        return change
 
     def _note(self, kind: Kind, key: Key, item: str, record: Record | None, version: int) -> Change:
         self.items[kind][item] = version

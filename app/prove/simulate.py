@@ -115,6 +115,8 @@ class _Story:
         town.weather.away_until = town.weather.read_only_until = town.weather.locked_until = 0.0
         for vendor in town.vendors.values():
             vendor.refuses_until = vendor.down_until = vendor.hangs_until = 0.0
+            if vendor.forbidden:  # a person sees to the scope that is missing, which takes a new token
+                vendor.generation += 1
             vendor.forbidden.clear()
         town.note("director", "quiet")
         with town.database.begin() as conn:
@@ -165,7 +167,14 @@ class _Story:
             owed = conn.execute(text(f"SELECT count(*) FROM owed_items WHERE {condition}")).scalar_one()
             active = conn.execute(text("SELECT count(*) FROM runs WHERE status IN ('idle', 'running')")).scalar_one()
             replays = conn.execute(text("SELECT count(*) FROM replays WHERE status = 'running'")).scalar_one()
-        found = {"items owed": owed, "runs active": active, "replays running": replays}
+            question = "SELECT count(*) FROM connection_states WHERE state IN ('refused', 'unanswered')"
+            refused = conn.execute(text(question)).scalar_one()
+        found = {
+            "items owed": owed,
+            "runs active": active,
+            "replays running": replays,
+            "connections not asked": refused,
+        }
         return ", ".join(f"{count} {what}" for what, count in found.items() if count)
 
     def _release_holds(self) -> None:

@@ -35,7 +35,7 @@ class Town:
         self.slow = False
         shops = [Shop(style, random.Random(f"{style.name} {seed}"), self.clock) for style in (VERSIONED, TIMED)]  # noqa: S311
         self.shops = {shop.style.name: shop for shop in shops}
-        self.vendors = {name: VendorFaults(stage, shop, faults) for name, shop in self.shops.items()}
+        self.vendors = {name: VendorFaults(stage, shop, faults, self.trace) for name, shop in self.shops.items()}
         self.messages = Messages(stage, faults)
         self.post = Post(stage, faults, self._receive)
         self.around = Surroundings(
@@ -144,7 +144,7 @@ class Town:
         web = self.rng.choice(webs)
         answers: list[bool] = []
         waiting: list[Task] = []
-        ids = [change.external_id for change in hook.delivery.changes]
+        ids = [f"{hook.connection}/{change.external_id}" for change in hook.delivery.changes]
 
         def answered(good: bool) -> None:
             self.stage.pause(self.stage.rng.expovariate(200.0))

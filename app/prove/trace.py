@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-SHOWN = 40
+SHOWN = 60
 """Lines of a trace that are shown."""
 
 

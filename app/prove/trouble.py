@@ -105,10 +105,9 @@ class Trouble:
         hooks = self._town.post.announce(shop, deed())
         for edit in shop.edits[before:]:
             lost = any(hook.lost for hook in hooks)
+            ids = [f"{shop.style.name}/{id}" for id in dict.fromkeys((edit.item, edit.key[0]))]
             what = "removed" if edit.record is None else "edited"
-            self._town.note(
-                shop.style.name, f"{what} {edit.kind}{', webhook lost' if lost else ''}", [edit.item, *edit.key]
-            )
+            self._town.note(shop.style.name, f"{what} {edit.kind}{', webhook lost' if lost else ''}", ids)
 
     def _storm(self) -> bool:
         shop = self._some_shop()
@@ -133,7 +132,11 @@ class Trouble:
             shop.ever_bad.add((kind, key[0]))
             shop.ever_bad.add((kind, shop.item_of(shop.rows[kind][key])))
         self._town.post.announce(shop, [shop.put(shop.rows[kind][key])])
-        self._town.note(shop.style.name, f"{kind} {'spoiled' if (kind, key) in shop.bad else 'mended'}", key)
+        self._town.note(
+            shop.style.name,
+            f"{kind} {'spoiled' if (kind, key) in shop.bad else 'mended'}",
+            [f"{shop.style.name}/{key[0]}"],
+        )
         return True
 
     def _send_foreign(self) -> bool:

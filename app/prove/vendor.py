@@ -105,6 +105,7 @@ class Account:
     def fetch(self, refs: Sequence[Ref]) -> Answer:
         """The truth about some items of one kind, of a moment within the call."""
         kind, began = refs[0].kind, self.now()
+        self.faults.note(f"asked for {kind}", [ref.external_id for ref in refs])
         return self._ask(kind, "fetch", lambda: self._answer(kind, refs, began))
 
     def delta(self, kind: Kind, since: str | None) -> Iterator[Page]:

@@ -11,6 +11,7 @@ from app.errors import AuthRejected, BadAnswer, Forbidden, RateLimited, Unavaila
 from app.prove.faults import Dial, Faults
 from app.prove.shop import Shop
 from app.prove.stage import Stage
+from app.prove.trace import Trace
 from app.sources.base import Limit
 
 TIMEOUT = 10.0
@@ -20,10 +21,11 @@ TIMEOUT = 10.0
 class VendorFaults:
     """The state of one vendor's service."""
 
-    def __init__(self, stage: Stage, shop: Shop, faults: Faults) -> None:
+    def __init__(self, stage: Stage, shop: Shop, faults: Faults, trace: Trace) -> None:
         self._stage = stage
         self._shop = shop
         self._faults = faults
+        self._trace = trace
         self._rng: random.Random = stage.rng
         self.refuses_until = 0.0
         self.down_until = 0.0
@@ -36,6 +38,12 @@ class VendorFaults:
         self.generation = 0
         self._slowness = self._rng.choice((0.0, 0.2, 0.7))
         self._bulk_slowness = self._rng.choice((0.0, 0.5, 4.0))
+
+    def note(self, what: str, ids: Sequence[str]) -> None:
+        """A line for the trace."""
+        name = self._shop.style.name
+        whose = self._stage.current.whose
+        self._trace.add(self._stage.now, whose, f"{what} of {name}", [f"{name}/{id}" for id in ids])
 
     def called(self, what: str, kind: Kind | None) -> None:
         """A call goes out; with a transaction open that is a finding of its own."""

@@ -78,8 +78,9 @@ class Watch:
             words = (
                 f"went back: {self._shop.style.name} {kind} {'/'.join(key)} {what} (seen since: the edit of {since})"
             )
-            self._town.note("watch", words, [item_of(self._shop, kind, key), *key])
-            self._checks.find(words, item_of(self._shop, kind, key), *key)
+            ids = (item_of(self._shop, kind, key), key[0])
+            self._town.note("watch", words, [f"{self._shop.style.name}/{id}" for id in ids])
+            self._checks.find(words, self._shop.style.name, *ids)
             self._at[kind, key] = earlier[-1] if earlier else before
 
 

@@ -95,6 +95,8 @@ def fault_of(error: BaseException) -> Fault | None:
         return Fault("every database connection of this process is in use")
     if isinstance(error, exc.PendingRollbackError):
         return Fault(_said(error), stale=True)
+    if isinstance(error, exc.InvalidRequestError):  # sessions were replaced twice while this one was being opened
+        return Fault(_said(error)) if str(error) == "This connection is closed" else None
     if isinstance(error, exc.DBAPIError):
         inner = fault_of(error.orig) if isinstance(error.orig, Exception) else None
         return inner or (Fault(_said(error), stale=True) if error.connection_invalidated else None)
