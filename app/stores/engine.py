@@ -105,6 +105,10 @@ class Database:
         """
         return self._trouble.ages()
 
+    def clock_stepped(self, seconds: float) -> None:
+        """The database's clock jumped ahead by so much: trouble, for leases ran out that could not be renewed."""
+        self._trouble.clock_stepped(seconds)
+
     @contextmanager
     def _transaction(self, engine: Engine, *, writing: bool) -> Iterator[Connection]:
         generation = self._sessions.generation

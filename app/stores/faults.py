@@ -193,6 +193,16 @@ class Trouble:
                 self._logged = False
                 log.warning("database_back", seconds=round(self._last[1] - self._last[0], 1))
 
+    def clock_stepped(self, seconds: float) -> None:
+        """The database's clock jumped ahead by ``seconds``: it is as if it had been away for so long until now."""
+        with self._guard:
+            now = self._monotonic()
+            if self._since is not None:
+                self._since -= seconds
+                return
+            self._last = (now - seconds, now)
+            log.warning("clock_stepped", seconds=round(seconds, 1))
+
     def ages(self) -> tuple[float, float] | None:
         """How many seconds ago it last got into trouble, and out of it; 0.0 if it still is. ``None`` if never."""
         with self._guard:
