@@ -27,6 +27,9 @@ IDLE_POLL_MS = 20
 PREFETCH = 64
 """Messages fetched ahead: with Dramatiq's default the consumer sleeps while its threads are idle."""
 
+LOOK_EVERY = 0.5
+"""Seconds between looks for a signal: one that another thread got (as after SIGCONT) does not wake the main thread."""
+
 STOP_WITHIN_MS = 20_000
 
 log = structlog.get_logger()
@@ -62,7 +65,8 @@ def work(broker: dramatiq.Broker, deps: Deps, *, queues: Sequence[str], threads:
     gc.freeze()  # as in the web process: a full collection over all that was imported stops every thread for 150 ms
     gc.set_threshold(50_000, 20, 20)
     log.info("worker_started", queues=list(queues), threads=threads)
-    stopping.wait()
+    while not stopping.wait(LOOK_EVERY):
+        pass
     keeper.begin_stopping()
     worker.stop(timeout=STOP_WITHIN_MS)
     keeper.stop()
