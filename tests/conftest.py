@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import traceback
 import uuid
 import warnings
 from collections.abc import Iterator
@@ -17,9 +18,45 @@ from pathlib import Path
 import psycopg
 import pytest
 import redis
+from sqlalchemy import event
+from sqlalchemy.pool import ConnectionPoolEntry, Pool
 from sqlmodel import SQLModel
 
 from app.stores.engine import Database, open_database
+
+
+class Grasp:
+    """Watches that no thread takes a second connection of a pool while it holds one: some day all would wait for ever."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+        self._holders: dict[ConnectionPoolEntry, tuple[int, int]] = {}
+
+    def take(self, connection: object, record: ConnectionPoolEntry, fairy: object) -> None:
+        holder = (threading.get_ident(), id(record._ConnectionRecord__pool))  # type: ignore[attr-defined]
+        if any(held == holder and other is not record for other, held in list(self._holders.items())):
+            self.seen.append("".join(traceback.format_stack()))
+        self._holders[record] = holder
+
+    def give(self, connection: object, record: ConnectionPoolEntry) -> None:
+        self._holders.pop(record, None)
+
+
+@pytest.fixture(scope="session")
+def _grasp() -> Grasp:
+    grasp = Grasp()
+    event.listen(Pool, "checkout", grasp.take)
+    event.listen(Pool, "checkin", grasp.give)
+    return grasp
+
+
+@pytest.fixture(autouse=True)
+def _one_connection_a_thread(request: pytest.FixtureRequest, _grasp: Grasp) -> Iterator[None]:
+    """No test makes our code take a connection while the same thread holds one, unless it is marked ``nests``."""
+    _grasp.seen.clear()
+    yield
+    if request.node.get_closest_marker("nests") is None:
+        assert not _grasp.seen, f"a thread took a second connection:\n{_grasp.seen[0]}"
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from app.flows.deps import Deps
+from app.flows.identity import learn_accounts
 from app.stores import beats
 from app.stores.engine import DATABASE_ERRORS
 
@@ -56,6 +57,7 @@ class Pulse:
         while True:
             try:
                 beat(self._deps, self._role)
+                learn_accounts(self._deps)
             except DATABASE_ERRORS as error:  # the next one will do
                 log.warning("no_beat", error=f"{type(error).__name__}: {error}")
             if self._stopped.wait(self._every):

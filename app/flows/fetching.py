@@ -10,12 +10,12 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from app.domain import SKU_PREFIX, Answer, ItemKey, Kind, Listing, Record, Ref, key_of
+from app.domain import SKU_PREFIX, WHOLE, Answer, ItemKey, Kind, Listing, Record, Ref, key_of
 from app.flows.deps import Deps
 from app.rules.retry import wait_for_item, wait_for_version
 from app.sources import exchanges
 from app.sources.base import Source
-from app.stores import catalog, failed_items, owed
+from app.stores import catalog, failed_items, owed, run_pages
 from app.stores.catalog import Applied, Key, Read
 from app.stores.owed import Claim
 
@@ -111,6 +111,14 @@ def _commit(deps: Deps, conn: Connection, fetched: Sequence[Fetched]) -> Committ
     readable = [one.refs[claim.key.external_id].external_id for one in standing for claim, _ in one.outcomes(set())]
     failed_items.resolve(conn, connection, fetched[0].claims[0].key.kind, readable, now)
     return Committed(owed.settle(conn, settled, now), [bad for one in standing for bad in one.failed()])
+
+
+def _is_beside_bulk(conn: Connection, key: ItemKey, reads: Sequence[Read]) -> bool:
+    """Whether parts of these items may come from a bulk read that is older: one is under way, or waits to go on."""
+    if not any(scope.field == "parent_id" for read in reads for scope in read.covers):
+        return False
+    whole = key._replace(external_id=WHOLE)
+    return owed.is_leased(conn, whole) or run_pages.any_kept(conn, key.connection)
 
 
 _WAITS = ""

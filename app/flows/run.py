@@ -42,6 +42,9 @@ READ: Mapping[How, Callable[[Course, Leg], None]] = {
     How.ITEMS: read_items,
 }
 
+MOST_SILENCES = 10
+"""How often a run is given back in one leg because the vendor did not answer, though its account did."""
+
 log = structlog.get_logger()
 
 
@@ -182,7 +185,10 @@ def _leg(course: Course, leg: Leg) -> Exception | None:
         course.mark(leg.kind, forbidden=str(blocked))
     except (Stopped, DatabaseFault):
         raise
-    except (Unavailable, RateLimited, AuthRejected):  # the vendor, not the kind: the next one would fare no better
+    except Unavailable as error:
+        _wait_out(course, error)
+        raise
+    except (RateLimited, AuthRejected):  # the vendor, not the kind: the next one would fare no better
         raise
     except Exception as error:
         told = course.deps.redact(f"{type(error).__name__}: {error}")
@@ -194,6 +200,15 @@ def _leg(course: Course, leg: Leg) -> Exception | None:
         ]
         return error
     return None
+
+
+def _wait_out(course: Course, error: Unavailable) -> None:
+    """A vendor that did not answer the kind and then answered the account may be back just now: the run is given back and
+    goes on where it is, some times, before it fails. Raises ``Blocked``."""
+    if course.checkpoint.silences < MOST_SILENCES:
+        course.checkpoint.silences += 1
+        course.saved()
+        raise Blocked(health.Fault.CONNECTION, course.deps.redact(str(error))) from error
 
 
 def _judged(course: Course, leg: Leg) -> None:

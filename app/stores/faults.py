@@ -95,6 +95,8 @@ def fault_of(error: BaseException) -> Fault | None:
         return Fault("every database connection of this process is in use")
     if isinstance(error, exc.PendingRollbackError):
         return Fault(_said(error), stale=True)
+    if isinstance(error, exc.InvalidRequestError):  # sessions were replaced twice while this one was being opened
+        return Fault(_said(error)) if str(error) == "This connection is closed" else None
     if isinstance(error, exc.DBAPIError):
         inner = fault_of(error.orig) if isinstance(error.orig, Exception) else None
         return inner or (Fault(_said(error), stale=True) if error.connection_invalidated else None)
@@ -190,6 +192,16 @@ class Trouble:
             if self._logged:
                 self._logged = False
                 log.warning("database_back", seconds=round(self._last[1] - self._last[0], 1))
+
+    def clock_stepped(self, seconds: float) -> None:
+        """The database's clock jumped ahead by ``seconds``: it is as if it had been away for so long until now."""
+        with self._guard:
+            now = self._monotonic()
+            if self._since is not None:
+                self._since -= seconds
+                return
+            self._last = (now - seconds, now)
+            log.warning("clock_stepped", seconds=round(seconds, 1))
 
     def ages(self) -> tuple[float, float] | None:
         """How many seconds ago it last got into trouble, and out of it; 0.0 if it still is. ``None`` if never."""

@@ -9,32 +9,38 @@ from typing import Any
 
 from sqlalchemy import Engine, event
 from sqlalchemy.engine import URL, ExceptionContext
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 
 class Sessions:
-    """The sessions in the pools of a process, replaced together when those opened until now may be useless."""
+    """The sessions in a pool, replaced together when those opened until now may be useless.
 
-    def __init__(self, *engines: Engine) -> None:
-        self._engines = engines
+    SQLAlchemy would make another pool, and forget the sessions that are just being opened in this one.
+    """
+
+    def __init__(self, engine: Engine) -> None:
         self._guard = threading.Lock()
         self.generation = 0
-        for engine in engines:
-            event.listen(engine, "connect", self._opened)
-            event.listen(engine, "checkin", self._came_back)
-            event.listen(engine, "handle_error", _leave_the_pool)
+        event.listen(engine, "do_connect", self._opens)
+        event.listen(engine, "checkout", self._goes_out)
+        event.listen(engine, "checkin", self._came_back)
+        event.listen(engine, "handle_error", _leave_the_pool)
 
     def replace(self, generation: int) -> None:
-        """Close every session of this generation or an older one: the idle at once, those in use when they come back."""
+        """Close every session of this generation or an older one: the idle when somebody would use them, those in use
+        when they come back."""
         with self._guard:
-            if generation != self.generation:  # somebody else has done it since
-                return
-            self.generation += 1
-        for engine in self._engines:
-            engine.dispose()
+            if generation == self.generation:  # nobody else has done it since
+                self.generation += 1
 
-    def _opened(self, connection: Any, record: ConnectionPoolEntry) -> None:
+    def _opens(self, dialect: Any, record: ConnectionPoolEntry, *_: Any) -> None:
+        # Before it connects: what is opened while the others turn out to be useless may have gone the same way.
         record.info["generation"] = self.generation
+
+    def _goes_out(self, connection: Any, record: ConnectionPoolEntry, fairy: Any) -> None:
+        if record.info.get("generation") != self.generation:
+            raise DisconnectionError("a session that may be useless")  # the pool opens another in its place
 
     def _came_back(self, connection: Any, record: ConnectionPoolEntry) -> None:
         if connection is not None and record.info.get("generation") != self.generation:

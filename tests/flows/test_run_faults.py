@@ -16,7 +16,7 @@ from app.domain import BadRecord, Kind, Options, Page, Ref, Strategy
 from app.errors import AuthRejected, DatabaseFault, Forbidden, Permanent, Unavailable, Unmappable
 from app.flows.leases import LEASE, LeaseKeeper
 from app.flows.request_run import STUCK_AFTER, check_stuck, request_run, resume_run
-from app.flows.run import run
+from app.flows.run import MOST_SILENCES, run
 from app.sources.base import ResumeLost
 from app.stores import catalog, drift, failed_items, runs
 from app.stores.engine import Database, open_database
@@ -228,6 +228,8 @@ def test_a_source_that_loses_its_place_for_ever_fails_the_run(world: World) -> N
 
     reading(world, fails)
     run_id = ask(world)
+    for _ in range(MOST_SILENCES):
+        carry_out(world, run_id)
     with pytest.raises(Unavailable, match="the line dropped"):
         carry_out(world, run_id)
 
@@ -703,8 +705,7 @@ def test_a_batch_is_split_only_when_it_is_refused_for_its_items(world: World) ->
     world.source.poison["P003"] = Unavailable("503")
     run_id = ask(world, Strategy.CATEGORY, category="Bowls")
     world.source.asked.clear()
-    with pytest.raises(Unavailable):
-        carry_out(world, run_id)
+    carry_out(world, run_id)
     assert len(world.source.asked) == 3
 
 

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
-from app.errors import BadConfiguration
+from app.errors import BadConfiguration, DatabaseFault
 from app.stores import beats
 from app.stores.engine import Database, open_database
 from app.stores.sessions import Turn
@@ -68,6 +68,7 @@ def test_writers_of_two_objects_on_one_file_take_turns(sqlite_url: str) -> None:
         assert _alive(one) == 160
 
 
+@pytest.mark.nests
 def test_a_read_on_sqlite_sees_one_moment(sqlite_url: str) -> None:
     with closing(open_database(sqlite_url)) as database, database.read() as conn:
         before = beats.alive(conn, "worker", NOW)
@@ -194,3 +195,50 @@ def test_a_checkpoint_empties_the_log_of_sqlite(tmp_path: Path) -> None:
         before = (tmp_path / "a.db").stat().st_size
         database.checkpoint()
         assert (tmp_path / "a.db").stat().st_size > before
+
+
+def _plan_settings(conn: Connection) -> list[str]:
+    return [conn.exec_driver_sql(f"SHOW {name}").scalar_one() for name in ("enable_seqscan", "jit")]
+
+
+@pytest.mark.parametrize(("way", "expected"), [("begin", "off"), ("once", "off"), ("read", "on")])
+def test_only_reads_may_read_a_table_from_end_to_end(postgres_url: str, way: str, expected: str) -> None:
+    with closing(open_database(postgres_url, pool=1)) as database:
+        for before in ("read", "begin", "once"):
+            with getattr(database, before)() as conn:
+                _plan_settings(conn)
+        with getattr(database, way)() as conn:
+            assert _plan_settings(conn) == [expected, "off"]
+
+
+def test_a_process_never_opens_more_sessions_than_its_pool_has(postgres_url: str) -> None:
+    most: list[int] = []
+
+    def load(number: int) -> None:
+        for again in range(10):
+            _beat(database, f"{number}-{again}")
+            with database.once() as conn:
+                most.append(conn.exec_driver_sql(_SESSIONS).scalar_one())
+            _alive(database)
+
+    with closing(open_database(postgres_url, pool=3)) as database:
+        at_once(16, load)
+    assert max(most) <= 3
+
+
+def test_a_thread_that_finds_no_connection_free_gets_a_fault(postgres_url: str) -> None:
+    with closing(open_database(postgres_url, pool=1)) as database:
+        database.engine.pool._timeout = 0.01  # type: ignore[attr-defined]
+        with database.read():
+            assert at_once(1, lambda _: _fault_of(database)) == [True]
+
+
+def _fault_of(database: Database) -> bool:
+    try:
+        _beat(database, "one")
+    except DatabaseFault:
+        return True
+    return False
+
+
+_SESSIONS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
@@ -170,13 +171,14 @@ def test_a_commit_whose_answer_is_lost_is_a_fault(postgres_url: str) -> None:
         run(database)
 
 
-def test_sessions_that_became_read_only_are_replaced_after_one_failure(postgres_url: str) -> None:
+def test_sessions_that_became_read_only_cost_a_process_one_failure(postgres_url: str) -> None:
     """As after a failover: old sessions are on a standby, new ones on the new primary."""
     with closing(open_database(postgres_url, pool=4)) as database:
-        event.listen(database.engine, "connect", _read_only_at_first(4))
-        event.listen(database._writing, "connect", _read_only_at_first(4))
-        at_once(4, lambda number: _faults(database, 1))
-        assert _faults(database, 6) == 0
+        event.listen(database.engine, "connect", _become_read_only)
+        together = threading.Barrier(4)
+        at_once(4, lambda _: _read_together(database, together))
+        event.remove(database.engine, "connect", _become_read_only)
+        assert _faults(database, 6) == 1
 
 
 def test_a_block_that_a_deadlock_undid_is_run_again(postgres_url: str) -> None:
@@ -267,13 +269,12 @@ def _fill(database: Database) -> None:
             beats.beat(conn, str(number), "worker", NOW, NOW)
 
 
-def _read_only_at_first(sessions: int) -> Any:
-    opened: list[int] = []
+def _become_read_only(connection: Any, record: Any) -> None:
+    connection.execute("SET default_transaction_read_only = on")
+    connection.commit()
 
-    def opens(connection: Any, record: Any) -> None:
-        opened.append(1)
-        if len(opened) <= sessions:
-            connection.execute("SET default_transaction_read_only = on")
-            connection.commit()
 
-    return opens
+def _read_together(database: Database, together: threading.Barrier) -> None:
+    """In as many sessions as there are threads."""
+    with database.read():
+        together.wait(60)

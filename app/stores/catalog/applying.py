@@ -62,13 +62,14 @@ def apply(
 
 
 def apply_reads(
-    conn: Connection, connection: str, reads: Sequence[Read], *, now: datetime
+    conn: Connection, connection: str, reads: Sequence[Read], *, now: datetime, beside_bulk: bool = False
 ) -> tuple[Applied, list[list[tuple[Kind, Key]]]]:
     """Everything that several reads said: their records applied, what they show gone tombstoned. Returns what that did,
     and for each read the rows that its scopes closed.
 
     All rows are locked in one order before any is written: kind by kind, key by key. Whoever writes to the catalog does
-    it in that order, so that nobody waits for somebody who waits for him.
+    it in that order, so that nobody waits for somebody who waits for him. ``beside_bulk`` says that a bulk read is under
+    way, which may show parts of an item that are gone since: every item read as a whole is fenced, not only what is gone.
     """
     newest = list(_by_kind(reads, now))
     ways = [closing(conn, connection, read, now) for read in reads]
@@ -82,7 +83,7 @@ def apply_reads(
             rows = close_rows(conn, kind, absent, connection, keys, read_at=read.began, now=now)
             done += [(kind, key) for key in rows]
         tombstone(conn, connection, read.gone, read_at=read.began, now=now)
-        fence_items(conn, connection, read, now)
+        fence_items(conn, connection, read, now, all_of_them=beside_bulk)
         closed.append(done)
     return applied, closed
 
