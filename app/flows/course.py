@@ -74,7 +74,9 @@ class Checkpoint(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     def leg_anew(self) -> Checkpoint:
         """The one at the beginning of this leg."""
-        return Checkpoint(leg=self.leg, begun=self.begun, chosen=self.chosen, failed=self.failed)
+        return Checkpoint(
+            leg=self.leg, begun=self.begun, chosen=self.chosen, failed=self.failed, silences=self.silences
+        )
 
     def first_failed(self) -> Checkpoint:
         """The one at the beginning of the first leg that failed: a resumed run goes on there."""

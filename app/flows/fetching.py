@@ -97,9 +97,9 @@ def _commit(deps: Deps, conn: Connection, fetched: Sequence[Fetched]) -> Committ
     standing = [one for one in fetched if all(claim.key in held for claim in one.claims)]
     fallen = [one for one in fetched if one not in standing]
     owed.release(conn, [claim for one in fallen for claim in one.claims if claim.key in held], now=now)
-    applied, closed = catalog.apply_reads(
-        conn, connection, [_read(one.answer, one.began) for one in standing], now=now
-    )
+    reads = [_read(one.answer, one.began) for one in standing]
+    beside = _is_beside_bulk(conn, fetched[0].claims[0].key, reads)
+    applied, closed = catalog.apply_reads(conn, connection, reads, now=now, beside_bulk=beside)
     written = set(applied.written)
     outcomes: list[Outcome] = []
     for one, gone in zip(standing, closed, strict=True):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from app.domain import Cause, Change, ItemKey, Kind, Page
-from app.errors import KilledWorker, Refused, Unmappable
+from app.errors import KilledWorker, Refused, Unavailable, Unmappable
 from app.flows.bury import bury
 from app.flows.leases import LEASE, LeaseKeeper
 from app.flows.run import LegsFailed
