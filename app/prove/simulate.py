@@ -225,6 +225,7 @@ class _Story:
         checks.nothing_doubled()
         checks.no_letters()
         checks.no_failed_runs()
+        checks.nothing_foreign_followed()
         checks.nobody_died()
         checks.budgets_kept()
         checks.no_call_in_a_transaction()
