@@ -175,7 +175,8 @@ class Web(Host):
     def stop(self) -> None:
         """Commit what waits."""
         self.stopping = True
-        self.intake.stop()
+        if hasattr(self, "intake"):
+            self.intake.stop()
 
     def receive(self, hook: Hook, answered: Callable[[bool], None]) -> None:
         """Take a delivery, and answer when it is committed or refused; called in a thread of this process."""
@@ -248,8 +249,10 @@ class Worker(Host):
 
     def stop(self) -> None:
         """As ``workers.main.work`` does."""
-        self.keeper.begin_stopping()
         self.stopping = True
+        if not hasattr(self, "_busy"):
+            return
+        self.keeper.begin_stopping()
         self.around.messages.wake_all()
         self._housekeeping.before_worker_shutdown(self._broker, None)
         until = self.around.stage.now + 20.0
