@@ -297,3 +297,20 @@ def test_a_pooler_that_was_restarted_costs_a_process_one_failure(pg_server: str,
             at_once(THREADS, partial(_beat, database))
         held.enter_context(pgbouncer.running(pg_server, port=int(address.rpartition(":")[2])))
         assert [_fails(database, 0) for _ in range(3)] == [True, False, False]
+
+
+def test_a_session_that_the_server_ends_behind_it_is_a_fault_of_the_database(pooled: Database, direct: str) -> None:
+    with pytest.raises(DatabaseFault):
+        _lose_the_session(pooled, direct)
+    assert eventually(lambda: not _fails(pooled, 0), within=60)  # the pooler sees its other sessions end one by one
+
+
+def _lose_the_session(database: Database, direct: str) -> None:
+    with database.begin() as conn:
+        beats.alive(conn, "worker", EPOCH)
+        with psycopg.connect(direct, autocommit=True) as other:
+            other.execute(
+                "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity"
+                " WHERE pid <> pg_backend_pid() AND datname = current_database()"
+            )
+        beats.beat(conn, "one", "worker", EPOCH, EPOCH)
