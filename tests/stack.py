@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.prove.stack import Stack, eventually, running, simulate
-from app.prove.truth import difference, differences, lost
+from app.prove.real.stack import Stack, eventually, running, simulate
+from app.prove.real.truth import difference, differences, lost
 
 __all__ = ["Stack", "difference", "differences", "eventually", "lost", "running", "simulate"]

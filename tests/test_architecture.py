@@ -24,12 +24,12 @@ LAYERS = {
     "app.sources": 2,
     "app.stores": 2,
     "app.channels": 2,
+    "app.local": 2,
     "app.flows": 3,
     "app.wiring": 4,
-    "app.local": 4,
+    "app.prove": 4,  # picks the parts as well, for a simulated world
     "app.web": 5,
     "app.cli": 5,
-    "app.prove": 5,
     "workers": 5,
 }
 LONGEST_FILE = 320

@@ -18,6 +18,7 @@ from app.flows import alerts, connection_alerts, unheard
 from app.flows.audit_archive import FOLDER
 from app.flows.beat import await_database, beat
 from app.flows.deps import Deps
+from app.flows.identity import find_accounts
 from app.flows.probes import probe_aside
 from app.flows.request_run import check_stuck
 from app.flows.retention import Keep, prune
@@ -35,6 +36,7 @@ ROUNDS: Mapping[str, Round] = {
     "connections": (5.0, connection_alerts.watch_connections),
     "probes": (1.0, probe_aside),
     "subscriptions": (900.0, alerts.check_subscriptions),
+    "accounts": (900.0, find_accounts),
     "mail": (5.0, alerts.tell),
 }
 """What is looked at every so many seconds in every installation."""

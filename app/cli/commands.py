@@ -19,6 +19,7 @@ from app.cli.codes import EXPLAINED
 from app.cli.console import AsJson, Connection, console, open_deps, print_json
 from app.cli.follow import look
 from app.cli.outcome import tell
+from app.cli.prove import prove
 from app.cli.up import run_stack
 from app.domain import Options, Strategy
 from app.errors import Refused
@@ -50,6 +51,7 @@ for command in (
     questions.validate,
     questions.drift,
     questions.gaps,
+    prove,
 ):
     app.command()(command)
 

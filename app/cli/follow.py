@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Annotated, Any, NoReturn
 
@@ -17,6 +17,7 @@ from app.cli.console import aside, open_deps
 from app.cli.outcome import tell
 from app.cli.progress import Bar
 from app.errors import Refused
+from app.flows import health
 from app.flows.deps import Deps
 from app.flows.leases import LeaseKeeper
 from app.flows.request_run import cancel_run
@@ -115,11 +116,20 @@ def _shown_until(deps: Deps, run_id: int, carrier: Carrier | None, interrupted: 
             view = look(deps, run_id)
             if view["status"] not in ("idle", "running"):
                 return True
-            if ended and carrier is not None and carrier.error is not None:
-                raise carrier.error
+            if ended and carrier is not None:
+                return _given_back(deps, view, carrier)
             bar.show(view, _calls_left(deps, view["connection"]))
             interrupted.wait(EVERY)
     return False
+
+
+def _given_back(deps: Deps, view: Mapping[str, Any], carrier: Carrier) -> bool:
+    """The run could not be carried out now: it says why, and goes on when somebody works on it again."""
+    if carrier.error is not None:
+        raise carrier.error
+    reason = health.blocked(deps, view["connection"]) or "it goes on where it stopped"
+    aside.print(f"Run {view['id']} waits: {reason}", markup=False, soft_wrap=True)
+    return True
 
 
 def _cancelled(deps: Deps, run_id: int, carrier: Carrier | None) -> bool:

@@ -60,6 +60,11 @@ def _further(view: Mapping[str, Any]) -> list[str]:
         found.append(f"Error: {view['error']}")
     if view["status"] in ("failed", "cancelled"):
         found.append(f"It can go on where it stopped: tallyhook runs resume {view['id']}")
+    for kind, counts in view["counts"].items():
+        if counts.get("forbidden"):
+            found.append(f"Left out {kind}: {counts['forbidden']}")
+        if counts.get("incomplete"):
+            found.append(f"Of {kind}: {counts['incomplete']}")
     if progress["failed"]:
         found.append(f"Items that failed: tallyhook failed {view['connection']}")
     if progress["held"]:

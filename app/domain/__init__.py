@@ -19,6 +19,7 @@ from app.domain.records import (
     Record,
     StockCount,
     Vendor,
+    check_amounts,
     key_of,
     row_hash,
 )
@@ -77,6 +78,7 @@ __all__ = [
     "Verdict",
     "Who",
     "batches",
+    "check_amounts",
     "key_of",
     "micros",
     "options_of",

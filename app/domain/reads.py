@@ -14,8 +14,9 @@ from app.domain.words import Change, Kind, Ref, Scope, Verdict
 class BadRecord(msgspec.Struct, frozen=True):
     """A record that the source shows but that we cannot read; its neighbours are not concerned.
 
-    ``external_id`` is what its row's key begins with, so that rows of it can be told from vanished ones; empty where not
-    even that is readable. ``item_id`` is the id of the item that has to be fetched for it (what a ``Ref`` would name),
+    ``external_id`` is what its row's key begins with, so that rows of it can be told from vanished ones; for an item that
+    cannot be read at all it is the item's, and stands for all rows of it. It is empty where not even that is readable.
+    ``item_id`` is the id of the item that has to be fetched for it (what a ``Ref`` would name),
     empty where that is the same. ``error`` is one sentence that names the object, the field, what stands there and what
     was expected.
     """

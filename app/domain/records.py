@@ -177,3 +177,23 @@ def key_of(record: Record) -> tuple[str, ...]:
     if isinstance(record, StockCount):
         return (record.listing_id, record.location_id, record.state)
     return (record.external_id,)
+
+
+_LARGEST = Decimal(10) ** 15
+
+
+def check_amounts(record: Record) -> None:
+    """Raises ``ValueError`` for an amount that no column holds: not finite, or more than 15 digits before the point.
+
+    SQLite would store it, and fail to read the whole table ever after.
+    """
+    if isinstance(record, StockCount):
+        _check("quantity", record.quantity)
+    elif isinstance(record, Listing):
+        _check("reorder_point", record.reorder_point)
+        _check("reorder_quantity", record.reorder_quantity)
+
+
+def _check(field: str, amount: Decimal | None) -> None:
+    if amount is not None and not (amount.is_finite() and -_LARGEST < amount < _LARGEST):
+        raise ValueError(f"{field} is {amount}; a finite number of at most 15 digits was expected")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -46,10 +45,7 @@ def to_json(value: Any) -> str | None:
     """Compact JSON text of a value for one of the JSON fields; ``None`` for nothing to say."""
     if value is None or value == [] or value == {}:
         return None
-    try:
-        return msgspec.json.encode(value).decode()
-    except OverflowError:  # a whole number of more than 64 bits, in a field that nobody maps
-        return json.dumps(value, separators=(",", ":"), ensure_ascii=False, default=str)
+    return msgspec.json.encode(value).decode()
 
 
 def batches(items: Iterable[Any], size: int) -> Iterable[list[Any]]:

@@ -11,6 +11,7 @@ import structlog
 
 from app.errors import DatabaseFault
 from app.flows.deps import Deps
+from app.flows.identity import learn_accounts
 from app.stores import beats
 from app.stores.engine import DATABASE_ERRORS
 
@@ -79,6 +80,7 @@ class Pulse:
         while True:
             try:
                 beat(self._deps, self._role)
+                learn_accounts(self._deps)
             except DatabaseFault:  # logged once, by the database; the next one will do
                 pass
             except DATABASE_ERRORS as error:

@@ -53,8 +53,9 @@ class Checkpoint(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Where to go on. ``leg`` counts finished legs, ``chosen`` is what a smart run decided on.
 
     The rest is about the leg under way: ``resume`` is the source's token, ``pages`` how many pages are kept,
-    ``read_at`` when its read began, ``after`` the last item done, ``begun`` what was processed before it. ``failed`` are
-    the legs that are behind us without success.
+    ``read_at`` when its read began, ``after`` the last item done, ``begun`` what was processed before it,
+    ``silences`` how often its vendor did not answer although the account did. ``failed`` are the legs that are behind us
+    without success.
     """
 
     leg: int = 0
@@ -65,6 +66,7 @@ class Checkpoint(msgspec.Struct, kw_only=True, omit_defaults=True):
     begun: int = 0
     chosen: Strategy | None = None
     failed: list[FailedLeg] = []
+    silences: int = 0
 
     def next_leg(self, processed: int) -> Checkpoint:
         """The one at the beginning of the next leg."""
@@ -72,7 +74,9 @@ class Checkpoint(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     def leg_anew(self) -> Checkpoint:
         """The one at the beginning of this leg."""
-        return Checkpoint(leg=self.leg, begun=self.begun, chosen=self.chosen, failed=self.failed)
+        return Checkpoint(
+            leg=self.leg, begun=self.begun, chosen=self.chosen, failed=self.failed, silences=self.silences
+        )
 
     def first_failed(self) -> Checkpoint:
         """The one at the beginning of the first leg that failed: a resumed run goes on there."""

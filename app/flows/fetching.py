@@ -10,12 +10,12 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from app.domain import SKU_PREFIX, Answer, ItemKey, Kind, Listing, Record, Ref, key_of
+from app.domain import SKU_PREFIX, WHOLE, Answer, ItemKey, Kind, Listing, Record, Ref, key_of
 from app.flows.deps import Deps
 from app.rules.retry import wait_for_item, wait_for_version
 from app.sources import exchanges
 from app.sources.base import Source
-from app.stores import catalog, failed_items, owed
+from app.stores import catalog, failed_items, owed, run_pages
 from app.stores.catalog import Applied, Key, Read
 from app.stores.owed import Claim
 
@@ -34,7 +34,7 @@ class Fetched:
 
     def failed(self) -> list[tuple[Claim, str]]:
         """Claims of items that were shown but could not be read, each with what is wrong."""
-        errors = {bad.external_id: bad.error for bad in self.answer.failed}
+        errors = {name: bad.error for bad in self.answer.failed for name in (bad.external_id, bad.owner)}
         unreadable = [(claim, errors.get(self._ref(claim).external_id)) for claim in self.claims]
         return [(claim, error) for claim, error in unreadable if error is not None]
 
@@ -97,9 +97,9 @@ def _commit(deps: Deps, conn: Connection, fetched: Sequence[Fetched]) -> Committ
     standing = [one for one in fetched if all(claim.key in held for claim in one.claims)]
     fallen = [one for one in fetched if one not in standing]
     owed.release(conn, [claim for one in fallen for claim in one.claims if claim.key in held], now=now)
-    applied, closed = catalog.apply_reads(
-        conn, connection, [_read(one.answer, one.began) for one in standing], now=now
-    )
+    reads = [_read(one.answer, one.began) for one in standing]
+    beside = _is_beside_bulk(conn, fetched[0].claims[0].key, reads)
+    applied, closed = catalog.apply_reads(conn, connection, reads, now=now, beside_bulk=beside)
     written = set(applied.written)
     outcomes: list[Outcome] = []
     for one, gone in zip(standing, closed, strict=True):
@@ -111,6 +111,14 @@ def _commit(deps: Deps, conn: Connection, fetched: Sequence[Fetched]) -> Committ
     readable = [one.refs[claim.key.external_id].external_id for one in standing for claim, _ in one.outcomes(set())]
     failed_items.resolve(conn, connection, fetched[0].claims[0].key.kind, readable, now)
     return Committed(owed.settle(conn, settled, now), [bad for one in standing for bad in one.failed()])
+
+
+def _is_beside_bulk(conn: Connection, key: ItemKey, reads: Sequence[Read]) -> bool:
+    """Whether parts of these items may come from a bulk read that is older: one is under way, or waits to go on."""
+    if not any(scope.field == "parent_id" for read in reads for scope in read.covers):
+        return False
+    whole = key._replace(external_id=WHOLE)
+    return owed.is_leased(conn, whole) or run_pages.any_kept(conn, key.connection)
 
 
 _WAITS = ""

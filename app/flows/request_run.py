@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import datetime
 
 import msgspec
@@ -119,7 +118,7 @@ def check_stuck(deps: Deps, *, alive_since: datetime | None = None) -> list[int]
 
 def _just_back(deps: Deps, alive_since: datetime | None) -> bool:
     trouble = deps.database.trouble()
-    if trouble is not None and time.monotonic() - trouble[1] < STUCK_AFTER:
+    if trouble is not None and trouble[1] < STUCK_AFTER:
         return True
     return alive_since is not None and (deps.now() - alive_since).total_seconds() < STUCK_AFTER
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -20,7 +20,7 @@ from app.errors import (
 )
 from app.flows import critical, health
 from app.flows.choose_smart import choose_smart
-from app.flows.course import Blocked, Course, FailedLeg, Interrupted, Stopped
+from app.flows.course import Blocked, Checkpoint, Course, FailedLeg, Interrupted, Stopped
 from app.flows.deps import Deps
 from app.flows.leases import LEASE, LeaseKeeper
 from app.flows.read_full import read_full
@@ -42,7 +42,14 @@ READ: Mapping[How, Callable[[Course, Leg], None]] = {
     How.ITEMS: read_items,
 }
 
+MOST_SILENCES = 10
+"""How often a run is given back in one leg because the vendor did not answer, though its account did."""
+
 log = structlog.get_logger()
+
+
+class NothingReadable(Exception):
+    """The credentials let us read none of a run's kinds; a warning per kind was given already, so no letter is."""
 
 
 class LegsFailed(Permanent):
@@ -98,6 +105,8 @@ def _carry_out(course: Course) -> None:
         raise
     except Stopped:
         log.info("run_stopped", run=course.id, connection=course.connection)
+    except NothingReadable as refusal:
+        _finish(course, "failed", str(refusal))
     except Exception as failure:
         _finish(course, "failed", _told(course, failure))
         raise
@@ -149,6 +158,16 @@ def _read(course: Course) -> None:
         if failure is not None and len(plan) == 1:
             raise failure
         raise LegsFailed("; ".join(f"{one.kind}: {one.error}" for one in failed)) from failure
+    _refuse_nothing(course, plan)
+
+
+def _refuse_nothing(course: Course, plan: Sequence[Leg]) -> None:
+    """A run of which nothing may be read has not completed."""
+    reasons = {leg.kind: course.counts.get(leg.kind, {}).get("forbidden") for leg in plan}
+    if all(reasons.values()):
+        course.checkpoint = Checkpoint(chosen=course.checkpoint.chosen)
+        course.saved()
+        raise NothingReadable("; ".join(f"{kind} may not be read: {reason}" for kind, reason in reasons.items()))
 
 
 def _leg(course: Course, leg: Leg) -> Exception | None:
@@ -166,7 +185,10 @@ def _leg(course: Course, leg: Leg) -> Exception | None:
         course.mark(leg.kind, forbidden=str(blocked))
     except (Stopped, DatabaseFault):
         raise
-    except (Unavailable, RateLimited, AuthRejected):  # the vendor, not the kind: the next one would fare no better
+    except Unavailable as error:
+        _wait_out(course, error)
+        raise
+    except (RateLimited, AuthRejected):  # the vendor, not the kind: the next one would fare no better
         raise
     except Exception as error:
         told = course.deps.redact(f"{type(error).__name__}: {error}")
@@ -178,6 +200,15 @@ def _leg(course: Course, leg: Leg) -> Exception | None:
         ]
         return error
     return None
+
+
+def _wait_out(course: Course, error: Unavailable) -> None:
+    """A vendor that did not answer the kind and then answered the account may be back just now: the run is given back and
+    goes on where it is, some times, before it fails. Raises ``Blocked``."""
+    if course.checkpoint.silences < MOST_SILENCES:
+        course.checkpoint.silences += 1
+        course.saved()
+        raise Blocked(health.Fault.CONNECTION, course.deps.redact(str(error))) from error
 
 
 def _judged(course: Course, leg: Leg) -> None:

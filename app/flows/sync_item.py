@@ -6,7 +6,6 @@ call can fetch, so a backlog drains in batches by itself. No transaction is open
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -28,9 +27,10 @@ log = structlog.get_logger()
 def sync_item(deps: Deps, keeper: LeaseKeeper, key: ItemKey, also: Sequence[str] = ()) -> None:
     """Bring one item up to date, and with it those ``also`` named of its kind; what is no longer owed is left alone.
 
-    Failures that waiting may cure are recorded and postponed here. One that is final is raised: the caller's
-    message is then dead, and ``flows.bury`` turns it into a dead letter. Where the connection has its share of this
-    process's threads already, the item is parked and worked on by the next of them that is free.
+    Failures that waiting may cure are recorded and postponed here; a fault of the database is none. A failure that is
+    final is raised: the caller's message is then dead, and ``flows.bury`` turns it into a dead letter. Where the
+    connection has its share of this process's threads already, the item is parked, and worked on by the next of them
+    that is free.
     """
     if not keeper.shares.enter(key, also):
         return
@@ -40,8 +40,8 @@ def sync_item(deps: Deps, keeper: LeaseKeeper, key: ItemKey, also: Sequence[str]
         while work is not None:
             try:
                 _sync(deps, keeper, *work)
-            except DatabaseFault:  # the others would fare no better
-                raise
+            except DatabaseFault as error:  # nobody's fault: what was leased is given back, and comes again
+                log.debug("database_away", item="/".join(work[0]), error=str(error))
             except Exception as error:
                 if work[0] == key:
                     final = error
@@ -72,9 +72,9 @@ def _sync(deps: Deps, keeper: LeaseKeeper, key: ItemKey, also: Sequence[str]) ->
 def blameless(deps: Deps) -> datetime:
     """From when on a lease that ran out says nothing of its holder: nobody could renew one while the database was away."""
     trouble = deps.database.trouble()
-    if trouble is None or trouble[1] + LEASE < time.monotonic() - LEASE:
+    if trouble is None or trouble[1] > 2 * LEASE:
         return NEVER
-    return deps.now() - timedelta(seconds=time.monotonic() - trouble[0])
+    return deps.now() - timedelta(seconds=trouble[0])
 
 
 def _work_apart(deps: Deps, keeper: LeaseKeeper, source: Source, key: ItemKey) -> None:

@@ -1,1 +1,1 @@
-"""The proof: what Tallyhook promises under faults, tried with seeds, simulated and on real processes."""
+"""Proves the promise to anybody with a seed: a simulated world full of faults, around our real flows and stores."""

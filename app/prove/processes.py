@@ -19,11 +19,11 @@ from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
-from app.prove import databases
-from app.prove.databases import ProvingDatabase
-from app.prove.mischief import MISCHIEF, WEBHOOKS, Scene
-from app.prove.stack import Simulated, Stack, eventually, running
-from app.prove.truth import differences, lost
+from app.prove.real import databases
+from app.prove.real.databases import ProvingDatabase
+from app.prove.real.mischief import MISCHIEF, WEBHOOKS, Scene
+from app.prove.real.stack import Simulated, Stack, eventually, running
+from app.prove.real.truth import differences, lost
 
 Tell = Callable[[str], None]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
@@ -41,12 +41,9 @@ class DriftCount(NamedTuple):
     rows: int
 
 
-def write(
-    conn: Connection, run_id: int, connection: str, rows: Sequence[DriftRow], *, now: datetime | None = None
-) -> None:
-    """Remember what a run found; ``now`` is when it was found, this moment by default."""
-    found_at = now or datetime.now(UTC)
-    shared = {"run_id": run_id, "connection": connection, "found_at": found_at}
+def write(conn: Connection, run_id: int, connection: str, rows: Sequence[DriftRow], *, now: datetime) -> None:
+    """Remember what a run found; ``now`` is when it was found."""
+    shared = {"run_id": run_id, "connection": connection, "found_at": now}
     if rows:
         conn.execute(insert(_table), [{**shared, **_columns(row)} for row in rows])
 

@@ -110,11 +110,16 @@ class Database:
         )(attempt)
 
     def trouble(self) -> tuple[float, float] | None:
-        """Between which moments (``time.monotonic()``) this process last saw the database in trouble; ``None`` if never.
+        """How many seconds ago this process last saw the database get into trouble, and out of it (0.0 if it is in trouble
+        now); ``None`` if never.
 
-        Leases that ran out then, or within their own length after it, say nothing of their holders.
+        Leases that ran out in between, or within their own length after it, say nothing of their holders.
         """
-        return self._trouble.span()
+        return self._trouble.ages()
+
+    def clock_stepped(self, seconds: float) -> None:
+        """The database's clock jumped ahead by so much: trouble, for leases ran out that could not be renewed."""
+        self._trouble.clock_stepped(seconds)
 
     @contextmanager
     def _transaction(self, engine: Engine, *, writing: bool) -> Iterator[Connection]:

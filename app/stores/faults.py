@@ -193,7 +193,19 @@ class Trouble:
                 self._logged = False
                 log.warning("database_back", seconds=round(self._last[1] - self._last[0], 1))
 
-    def span(self) -> tuple[float, float] | None:
-        """From when to when (of the monotonic clock, seconds) it was last in trouble; until now if it still is."""
+    def clock_stepped(self, seconds: float) -> None:
+        """The database's clock jumped ahead by ``seconds``: it is as if it had been away for so long until now."""
         with self._guard:
-            return self._last if self._since is None else (self._since, self._monotonic())
+            now = self._monotonic()
+            if self._since is not None:
+                self._since -= seconds
+                return
+            self._last = (now - seconds, now)
+            log.warning("clock_stepped", seconds=round(seconds, 1))
+
+    def ages(self) -> tuple[float, float] | None:
+        """How many seconds ago it last got into trouble, and out of it; 0.0 if it still is. ``None`` if never."""
+        with self._guard:
+            now = self._monotonic()
+            began, ended = (self._since, now) if self._since is not None else self._last or (None, now)
+            return None if began is None else (now - began, now - ended)

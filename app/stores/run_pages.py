@@ -21,6 +21,12 @@ _PUT = Statement(
     """
 )
 _OF = Statement("SELECT records, failed FROM run_pages WHERE run_id = :run_id AND number < :count ORDER BY number")
+_ANY = Statement(
+    """
+    SELECT 1 FROM runs r WHERE r.connection = :connection AND EXISTS (SELECT 1 FROM run_pages p WHERE p.run_id = r.id)
+    LIMIT 1
+    """
+)
 _DROP = Statement("DELETE FROM run_pages WHERE run_id = :run_id")
 _pack = msgspec.msgpack.Encoder().encode
 _failed = msgspec.json.Decoder(list[BadRecord])
@@ -46,6 +52,11 @@ def of(conn: Connection, run_id: int, kind: Kind, count: int) -> Iterator[Page]:
     for packed, unread in _OF.run(conn, {"run_id": run_id, "count": count}):
         records = [make(*fields) for fields in _decoder(kind).decode(zlib.decompress(packed))]
         yield Page(records=records, failed=_failed.decode(unread))
+
+
+def any_kept(conn: Connection, connection: str) -> bool:
+    """Whether a read of this connection waits to go on from pages that were read earlier."""
+    return bool(_ANY.run(conn, {"connection": connection}))
 
 
 def drop(conn: Connection, run_id: int) -> None:

@@ -22,7 +22,7 @@ class Sessions:
     def __init__(self, engine: Engine) -> None:
         self._guard = threading.Lock()
         self.generation = 0
-        event.listen(engine, "connect", self._opened)
+        event.listen(engine, "do_connect", self._opens)
         event.listen(engine, "checkout", self._goes_out)
         event.listen(engine, "checkin", self._came_back)
         event.listen(engine, "handle_error", _leave_the_pool)
@@ -34,7 +34,8 @@ class Sessions:
             if generation == self.generation:  # nobody else has done it since
                 self.generation += 1
 
-    def _opened(self, connection: Any, record: ConnectionPoolEntry) -> None:
+    def _opens(self, dialect: Any, record: ConnectionPoolEntry, *_: Any) -> None:
+        # Before it connects: what is opened while the others turn out to be useless may have gone the same way.
         record.info["generation"] = self.generation
 
     def _goes_out(self, connection: Any, record: ConnectionPoolEntry, fairy: Any) -> None:

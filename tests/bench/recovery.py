@@ -28,7 +28,7 @@ import psycopg
 
 from app.channels.queue import BrokerQueue, redis_broker
 from app.domain import Cause, Change, ItemKey, Kind, batches
-from app.prove import databases
+from app.prove.real import databases
 from app.stores import owed
 from app.stores.columns import moment_from
 from app.stores.owed import Claim

@@ -11,7 +11,7 @@ from datetime import date
 import pytest
 
 from app.domain import Kind, Order
-from app.errors import AuthRejected
+from app.errors import AuthRejected, Unavailable
 from app.stores import beats, catalog, runs
 from tests.cli.conftest import Terminal
 from tests.fakes import EPOCH, SHOP
@@ -46,6 +46,13 @@ def test_a_run_that_fails_is_exit_code_1_and_says_why(terminal: Terminal) -> Non
     assert typed.code == 1
     assert "the key was revoked" in typed.out
     assert "Traceback" not in typed.out + typed.err
+
+
+def test_a_run_that_waits_for_its_connection_is_exit_code_1_and_says_why(terminal: Terminal) -> None:
+    terminal.source.down = Unavailable("no answer")
+    typed = terminal.type("sync", SHOP, "--strategy", "catalog", "--direct")
+    assert typed.code == 1
+    assert "no answer" in typed.err
 
 
 def test_a_run_that_a_worker_carries_out_is_watched_to_its_end(terminal: Terminal) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
-from app.domain import Answer, Cause, Change, ItemKey, Kind, Listing, Ref, Scope
+from app.domain import WHOLE, Answer, Cause, Change, ItemKey, Kind, Listing, Ref, Scope
 from app.errors import Unavailable, Unmappable
 from app.flows.bury import bury
 from app.flows.leases import LEASE, LeaseKeeper
@@ -387,3 +387,50 @@ def test_a_bad_record_of_the_batch_is_not_taken_for_deleted(database: Database) 
     with pytest.raises(Unmappable):
         sync(world)
     assert is_live(world)
+
+
+# --- parts of an item that are gone while a bulk read is under way ---
+
+
+@pytest.mark.parametrize("under_way", [True, False])
+def test_a_part_deleted_during_a_bulk_read_stays_deleted_though_we_never_held_it(
+    world: World, under_way: bool
+) -> None:
+    living, deleted = listing("A-2", parent_id="A"), listing("A-1", parent_id="A")
+
+    def read_the_item() -> None:
+        scope = Scope(Kind.PRODUCT, "parent_id", "A")
+        read = catalog.Read([living], world.clock(), [scope])
+        with world.database.begin() as conn:
+            catalog.apply_reads(conn, SHOP, [read], now=world.clock(), beside_bulk=under_way)
+
+    paused_read(world, [living, deleted], meanwhile=read_the_item)
+    assert (is_live(world, "A-2"), is_live(world, "A-1")) == (True, not under_way)
+
+
+class Variations(FakeSource):
+    """A shop whose items are read with all their variations."""
+
+    def fetch(self, refs: Sequence[Ref]) -> Answer:
+        answer = super().fetch(refs)
+        covers = [Scope(Kind.PRODUCT, "parent_id", ref.external_id) for ref in refs]
+        parts = [one for one in self.listings.values() if one.parent_id in {ref.external_id for ref in refs}]
+        return Answer(records=[*answer.records, *parts], covers=covers)
+
+
+@pytest.mark.parametrize("whole_kind_leased", [True, False])
+def test_items_read_while_their_kind_is_read_in_bulk_are_fenced(database: Database, whole_kind_leased: bool) -> None:
+    world = World(database, Variations())
+    world.source.put(listing("A-2", parent_id="A"))
+    whole = ItemKey(SHOP, Kind.PRODUCT, WHOLE)
+    with database.begin() as conn:
+        owed.remember(conn, SHOP, [Change(Kind.PRODUCT, WHOLE)], Cause.POLL, world.clock())
+        if whole_kind_leased:
+            assert owed.claim(conn, whole, more=0, lease=LEASE, now=world.clock())
+
+    def read_the_item() -> None:
+        owe(world)
+        sync(world)
+
+    paused_read(world, [listing("A-1", parent_id="A")], meanwhile=read_the_item)
+    assert is_live(world, "A-1") is not whole_kind_leased

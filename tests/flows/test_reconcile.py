@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from app.domain import Cause, Change, ItemKey, Kind, Page
-from app.errors import KilledWorker, Unavailable, Unmappable
+from app.errors import KilledWorker, Refused, Unavailable, Unmappable
 from app.flows.bury import bury
 from app.flows.leases import LEASE, LeaseKeeper
+from app.flows.run import LegsFailed
 from app.flows.run import run as reconcile
 from app.flows.sync_item import sync_item
 from app.stores import catalog, drift, holds, owed, runs, watermarks
@@ -376,16 +377,16 @@ def test_a_run_that_killed_three_workers_fails(world: World) -> None:
 
 
 def test_a_failed_run_names_its_error(world: World) -> None:
-    world.source.failures.extend([Unavailable("down")] * 3)
+    world.source.failures.append(Refused("no such list"))
     run_id = request_reconcile(world.deps, SHOP)
-    with pytest.raises(Unavailable):
+    with pytest.raises(LegsFailed):
         reconcile(world.deps, LeaseKeeper(world.database), run_id, patience=0.0)
-    assert record_of(world, run_id)["error"] == "Unavailable: down"
+    assert record_of(world, run_id)["error"] == "product: Refused: no such list"
 
 
 def test_a_failed_run_does_not_bar_the_next(world: World) -> None:
-    world.source.failures.extend([Unavailable("down")] * 3)
-    with pytest.raises(Unavailable):
+    world.source.failures.append(Refused("no such list"))
+    with pytest.raises(LegsFailed):
         run(world)
     assert record_of(world, run(world))["status"] == "completed"
 

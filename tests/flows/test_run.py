@@ -12,7 +12,7 @@ from app.domain import Cause, Change, Kind, Options, Page, Ref, Strategy
 from app.errors import Busy, Refused, Unavailable, Unmappable
 from app.flows.leases import LeaseKeeper
 from app.flows.request_run import STUCK_AFTER, cancel_run, check_stuck, request_run, resume_run
-from app.flows.run import run
+from app.flows.run import MOST_SILENCES, run
 from app.flows.runs_view import run_view
 from app.stores import catalog, drift, failed_items, owed, run_pages, runs
 from app.stores.engine import Database
@@ -363,9 +363,18 @@ def test_a_failure_that_passes_costs_no_run(world: World) -> None:
     assert carry_out(world, ask(world))["status"] == "completed"
 
 
-def test_the_third_failure_in_a_row_fails_the_run(world: World) -> None:
+def test_at_the_third_failure_in_a_row_a_run_waits_for_its_vendor(world: World) -> None:
     world.source.failures.extend([Unavailable("down")] * 3)
     run_id = ask(world)
+    assert carry_out(world, run_id)["status"] == "idle"
+    assert carry_out(world, run_id)["status"] == "completed"
+
+
+def test_a_vendor_that_never_answers_though_its_account_does_fails_the_run(world: World) -> None:
+    world.source.failures.extend([Unavailable("down")] * 3 * (MOST_SILENCES + 1))
+    run_id = ask(world)
+    for _ in range(MOST_SILENCES):
+        assert carry_out(world, run_id)["status"] == "idle"
     with pytest.raises(Unavailable):
         carry_out(world, run_id)
     assert (found(world, run_id)["status"], found(world, run_id)["error"]) == ("failed", "Unavailable: down")

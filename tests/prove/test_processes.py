@@ -14,10 +14,10 @@ import pytest
 
 from app.domain import Kind
 from app.prove import processes
-from app.prove.databases import ProvingDatabase, postgresql, sqlite
-from app.prove.mischief import MISCHIEF, PAST_LEASE
-from app.prove.stack import Stack, eventually, simulate
-from app.prove.truth import difference, lost
+from app.prove.real.databases import ProvingDatabase, postgresql, sqlite
+from app.prove.real.mischief import MISCHIEF, PAST_LEASE
+from app.prove.real.stack import Stack, eventually, simulate
+from app.prove.real.truth import difference, lost
 from app.sources import names
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(900)]

@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, select
 
-from app.domain import Absent, Kind, Listing, Record, Scope, StockCount, micros
+from app.domain import Absent, Kind, Listing, Record, Ref, Scope, StockCount, micros
+from app.errors import DatabaseFault
 from app.stores import bulk, catalog
 from app.stores.engine import Database
 from app.stores.tables import CATALOG
@@ -296,3 +297,155 @@ def test_a_written_diff_ends_in_the_rows_that_apply_would_give(
         catalog.apply_reads(conn, "one", [catalog.Read(shown, at(10), [ALL_STOCK])], now=at(10))
     reconcile(database, shown, ALL_STOCK, connection="bulk")
     assert rows(database, Kind.STOCK, "bulk") == rows(database, Kind.STOCK, "one")
+
+
+# --- records that the database refuses ---
+
+TOO_MUCH = 2**63
+
+
+@pytest.mark.parametrize("bad", [[0], [999], [3, 4, 500], list(range(7))], ids=str)
+def test_a_batch_that_cannot_be_written_is_bisected_down_to_its_bad_records(
+    database: Database, bad: list[int]
+) -> None:
+    shown = [listing(f"p{number:04d}", price_minor=TOO_MUCH if number in bad else number) for number in range(1000)]
+    written = bulk.write(database, "shop", differ(database, shown).diff(ALL), read_at=at(10), now=NOW, scope=ALL)
+    assert [misfit.record.external_id for misfit in written.failed] == [f"p{number:04d}" for number in bad]
+    assert (written.created, len(rows(database))) == (1000 - len(bad), 1000 - len(bad))
+
+
+def test_a_write_of_bad_records_only_is_not_taken_for_bad_records(database: Database) -> None:
+    shown = [listing(f"p{number:04d}", price_minor=TOO_MUCH) for number in range(bulk.MOST_UNWRITABLE + 1)]
+    diff = differ(database, shown).diff(ALL)
+    with pytest.raises(Exception, match=r"int|out of range|too large"):
+        bulk.write(database, "shop", diff, read_at=at(10), now=NOW, scope=ALL)
+
+
+def test_what_a_commit_is_told_of_is_no_bad_record(database: Database) -> None:
+    def told(conn: Connection) -> None:
+        raise ValueError("cancelled")
+
+    diff = differ(database, [listing("a"), listing("b")]).diff(ALL)
+    with pytest.raises(ValueError, match="cancelled"):
+        bulk.write(database, "shop", diff, read_at=at(10), now=NOW, scope=ALL, told=told)
+
+
+class _Troubled(_Dying):
+    """A database that is in trouble at its nth write transaction."""
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        self._left -= 1
+        if self._left < 0:
+            raise DatabaseFault("the connection is lost")
+        with self._database.begin() as conn:
+            yield conn
+
+
+def test_a_fault_of_the_database_makes_no_bad_record(database: Database) -> None:
+    diff = differ(database, [listing("a"), listing("b")]).diff(ALL)
+    with pytest.raises(DatabaseFault):
+        bulk.write(_Troubled(database, 0), "shop", diff, read_at=at(10), now=NOW, scope=ALL)  # type: ignore[arg-type]
+
+
+def test_a_record_that_cannot_be_compared_does_not_stop_its_page(database: Database) -> None:
+    compared = bulk.Differ(database, "shop", Kind.PRODUCT, at(10))
+    bad = listing("b", price_minor=10**20)
+    misfits = compared.feed([listing("a"), bad, listing("c")])
+    assert [misfit.record for misfit in misfits] == [bad]
+    assert [record.external_id for record in compared.diff().created] == ["a", "c"]
+
+
+# --- what stays different ---
+
+
+def test_a_row_that_a_live_writer_made_newer_meanwhile_is_refused(database: Database) -> None:
+    apply(database, [listing("a"), listing("b")])
+    diff = differ(database, [listing("a", 2, "bulk"), listing("b", 2, "bulk")]).diff(ALL)
+    apply(database, [listing("a", 3, "live")], read=11)
+    written = bulk.write(database, "shop", diff, read_at=at(10), now=NOW, scope=ALL)
+    assert (written.updated, written.refused) == (1, [("a",)])
+
+
+def test_a_vanished_row_that_a_live_writer_read_meanwhile_is_kept(database: Database) -> None:
+    apply(database, [listing("a"), listing("b")])
+    diff = differ(database, []).diff(ALL)
+    apply(database, [listing("a", 3, "live")], read=11)
+    written = bulk.write(database, "shop", diff, read_at=at(10), now=NOW, scope=ALL)
+    assert (written.deleted, written.kept) == (1, [("a",)])
+
+
+def test_a_row_that_is_newer_than_the_read_is_passed_over(database: Database) -> None:
+    apply(database, [listing("a", 3, "newer")])
+    assert differ(database, [listing("a", 2, "older")]).diff(ALL).passed == [listing("a", 2, "older")]
+
+
+def test_a_row_passed_over_is_compared_again_when_a_later_page_shows_it_newer(database: Database) -> None:
+    apply(database, [listing("a", 3, "newer")])
+    diff = differ(database, [listing("a", 2, "older"), listing("a", 4, "newest")]).diff(ALL)
+    assert (diff.passed, list(diff.changed)) == ([], [listing("a", 4, "newest")])
+
+
+def test_a_live_row_that_was_read_since_is_unshown_and_has_not_vanished(database: Database) -> None:
+    apply(database, [listing("a")], read=11)
+    diff = differ(database, []).diff(ALL)
+    assert (diff.vanished, diff.unshown) == ([], [("a",)])
+
+
+@pytest.mark.parametrize("parent", [None, "item"])
+def test_an_exempt_item_has_not_vanished(database: Database, parent: str | None) -> None:
+    apply(database, [listing("a", parent_id=parent)])
+    assert differ(database, []).vanished(ALL, {parent or "a"}) == []
+
+
+def test_shown_records_that_are_deleted_there_are_counted_apart(database: Database) -> None:
+    apply(database, [listing("a"), listing("b")])
+    assert differ(database, [listing("a", 2, deleted=True), listing("b")]).diff(ALL).gone == 1
+
+
+# --- wrong clocks ---
+
+DAYS_400 = 400 * 86_400
+
+
+def ahead(database: Database, records: Sequence[Record]) -> bulk.Differ:
+    compared = bulk.Differ(database, "shop", Kind.PRODUCT, at(10), at(11))
+    compared.feed(records)
+    return compared
+
+
+def test_a_row_read_in_the_future_protects_nothing(database: Database) -> None:
+    apply(database, [listing("a", 1, "frozen")], read=DAYS_400)
+    assert len(ahead(database, [listing("a", 1, "true")]).diff(ALL).changed) == 1
+
+
+def test_a_version_from_the_future_counts_as_none(database: Database) -> None:
+    apply(database, [listing("a", 1, "old")])
+    with database.begin() as conn:
+        conn.exec_driver_sql(f"UPDATE listings SET version = {micros(at(DAYS_400))}")
+    assert len(ahead(database, [listing("a", 1, "true")]).diff(ALL).changed) == 1
+
+
+def test_a_row_read_in_the_future_can_vanish(database: Database) -> None:
+    apply(database, [listing("a")], read=DAYS_400)
+    assert ahead(database, []).vanished(ALL) == [("a",)]
+
+
+def test_a_record_dated_in_the_future_is_as_of_now(database: Database) -> None:
+    future = listing("a", micros(at(DAYS_400)))
+    assert ahead(database, [future]).diff(ALL).created[0].version == micros(at(11))
+
+
+def test_a_tombstone_concluded_since_the_read_began_is_passed_over_by_a_newer_version(database: Database) -> None:
+    apply(database, [listing("a")])
+    with database.begin() as conn:
+        catalog.tombstone(conn, "shop", [Ref(Kind.PRODUCT, "a")], read_at=at(11), now=at(11))
+    diff = differ(database, [listing("a", 5, "shown before the deletion")]).diff(ALL)
+    assert (len(diff.changed), len(diff.passed)) == (0, 1)
+
+
+def test_a_tombstone_concluded_before_the_read_began_gives_way_to_an_older_version(database: Database) -> None:
+    apply(database, [listing("a", 7)])
+    with database.begin() as conn:
+        catalog.tombstone(conn, "shop", [Ref(Kind.PRODUCT, "a")], read_at=at(5), now=at(5))
+    assert len(differ(database, [listing("a", 5, "made anew")]).diff(ALL).changed) == 1

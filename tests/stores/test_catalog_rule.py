@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection
 
 from app.domain import Category, Kind, Listing, Location, Order, Record, StockCount, Vendor, row_hash
+from app.errors import Unmappable
 from app.stores import catalog
 from app.stores.engine import Database
 
@@ -183,3 +184,9 @@ def test_eight_writers_at_once_end_with_the_newest(database: Database) -> None:
         thread.join()
     names = {row(database, Kind.PRODUCT, key)["name"] for key in keys}
     assert (failures, names) == ([], {"v6"})
+
+
+@pytest.mark.parametrize("amount", ["NaN", "Infinity", "-Infinity", "1e15", "-1e400"])
+def test_an_amount_that_no_column_holds_is_refused_by_name(database: Database, amount: str) -> None:
+    with pytest.raises(Unmappable, match=r"stock p1/l1/on_hand cannot be stored: quantity is"):
+        apply(database, StockCount("p1", "l1", "on_hand", Decimal(amount), version=1))

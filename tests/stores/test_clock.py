@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -16,10 +16,11 @@ from app.errors import DatabaseFault
 from app.flows.beat import beat
 from app.flows.condition import skewed
 from app.flows.leases import LEASE, LeaseKeeper
+from app.flows.request_run import check_stuck
 from app.flows.status import readiness
-from app.flows.sync_item import sync_item
+from app.flows.sync_item import blameless, sync_item
 from app.sources.base import Limit
-from app.stores import beats, catalog, owed
+from app.stores import beats, catalog, owed, runs
 from app.stores.budgets import SharedBudget
 from app.stores.clock import DatabaseClock
 from app.stores.engine import Database, open_database
@@ -105,6 +106,94 @@ def test_a_measurement_that_fails_leaves_the_last_one_in_force(postgres: Databas
     clock = Host(ahead=3600.0).clock(Lost(postgres))  # type: ignore[arg-type]
     clock.measure()
     assert away(clock.now(), datetime.now(UTC)) < 30
+
+
+class Rehearsed:
+    """A server and a process of one virtual time (seconds); ``pauses`` says how long the process is stopped after each
+    look at the server's clock."""
+
+    dialect = "postgresql"
+
+    def __init__(self, *pauses: float) -> None:
+        self.seconds = 1_000_000.0
+        self.pauses = list(pauses)
+
+    @contextmanager
+    def read(self) -> Iterator[Rehearsed]:
+        yield self
+
+    def exec_driver_sql(self, _: str) -> Rehearsed:
+        return self
+
+    def scalar_one(self) -> float:
+        seen = self.seconds
+        self.seconds += self.pauses.pop(0) if self.pauses else 0.0
+        return seen
+
+    def clock(self) -> DatabaseClock:
+        return DatabaseClock(self, monotonic=lambda: self.seconds - 999_000)  # type: ignore[arg-type]
+
+
+def test_a_process_that_is_stopped_while_it_measures_keeps_its_last_measurement() -> None:
+    server = Rehearsed(0.0, 20.0, 20.0, 20.0)
+    clock = server.clock()
+    clock.measure()
+    clock.measure()
+    assert clock.now().timestamp() == server.seconds
+
+
+def test_a_process_that_is_stopped_in_its_first_measurement_measures_again() -> None:
+    server = Rehearsed(20.0)
+    clock = server.clock()
+    clock.measure()
+    assert clock.now().timestamp() == server.seconds
+
+
+def test_a_server_that_always_answers_slowly_is_believed_more_than_the_host() -> None:
+    server = Rehearsed(*[4.0] * 3)
+    clock = server.clock()
+    clock.measure()
+    assert abs(clock.now().timestamp() - server.seconds) <= 2
+
+
+# --- a clock that jumps ahead: a laptop that slept, a clock that was set ---
+
+
+@pytest.fixture
+def slept(database: Database) -> World:
+    """A worker on a machine that slept for an hour: its monotonic clock did not count it."""
+    host = Host(ahead=-3600.0 if database.dialect == "sqlite" else 0.0)
+    world = World(database)
+    clock = host.clock(database)
+    world.deps = replace(world.deps, now=clock.now, host=clock)
+    if database.dialect == "sqlite":
+        host.ahead = 0.0
+    else:
+        host.counted = -3600.0
+    clock.measure()
+    clock.now()
+    return world
+
+
+def test_a_lease_that_a_jump_of_the_clock_ended_was_lost_by_nobody(slept: World) -> None:
+    assert away(blameless(slept.deps), slept.deps.now() - timedelta(hours=1)) < 30
+
+
+def test_no_run_is_failed_because_the_clock_jumped_ahead(slept: World) -> None:
+    before = slept.deps.now() - timedelta(hours=1)
+    with slept.database.begin() as conn:
+        run_id = runs.open_run(conn, connection=SHOP, strategy="full", cause="person", slot=None, now=before)
+        assert run_id is not None
+        runs.start(conn, run_id, "token", LEASE, before)
+    assert check_stuck(slept.deps) == []
+
+
+def test_a_clock_that_runs_evenly_is_no_trouble(database: Database) -> None:
+    clock = Host().clock(database)
+    clock.now()
+    clock.measure()
+    clock.now()
+    assert database.trouble() is None
 
 
 @pytest.mark.parametrize("ahead", SKEWS)

@@ -13,7 +13,7 @@ from sqlalchemy import exc
 from sqlmodel import SQLModel
 
 from app.errors import Unmappable
-from app.prove.databases import ProvingDatabase, postgresql
+from app.prove.real.databases import ProvingDatabase, postgresql
 from app.stores.engine import Database, open_database
 from tests.letters import all_letters
 from tests.stack import eventually

@@ -22,15 +22,15 @@ def products(client: Client, refs: Sequence[Ref]) -> Answer:
     by_sku = [ref for ref in refs if ref.external_id.startswith(SKU_PREFIX)]
     objects, nameless = _retrieve(client, [ref.external_id for ref in refs if ref not in by_sku])
     items = {item: objects.get(item) for item in map(_item_id, objects.keys(), objects.values()) if item}
-    if unread := [item for item, found in items.items() if found is None and item not in objects]:
-        more, unnamed = _retrieve(client, unread)
+    if parents := [item for item, found in items.items() if found is None and item not in objects]:
+        more, unnamed = _retrieve(client, parents)
         items, nameless = items | more, nameless + unnamed
     live = isolation.listings([*(thing for thing in items.values() if thing is not None), *nameless])
     orphans = [thing for asked, thing in objects.items() if thing and _item_id(asked, thing) is None]
     tombstones = readable(Kind.PRODUCT, orphans, _tombstone)
     failed = [*live.failed, *tombstones.failed]
-    unclear = [bad.item_id for bad in failed if not bad.external_id]
-    covered = [item for item, thing in items.items() if item not in unclear and (thing or not nameless)]
+    unread = [bad.external_id for bad in failed]
+    covered = [item for item, thing in items.items() if item not in unread and (thing or not nameless)]
     return Answer(
         records=[*live.records, *tombstones.records],
         gone=by_sku,

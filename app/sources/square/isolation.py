@@ -6,7 +6,7 @@ means what it means by leaving them out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from app.domain import BadRecord, Kind, Listing
@@ -63,8 +63,7 @@ def id_in(row: Any, key: str = "id") -> str:
 def listings(things: Iterable[Any]) -> Found[Listing]:
     """The listings of all live items among some catalog objects, each variation apart from its siblings.
 
-    A failure of the item itself is one of each of its variations, because they are its rows; only where it does not
-    even name them it is one without an id.
+    A failure of the item itself is one failure, under the item's id: it stands for all its rows.
     """
     found: Found[Listing] = Found([], [])
     for thing in things:
@@ -73,7 +72,7 @@ def listings(things: Iterable[Any]) -> Found[Listing]:
         try:
             variations, listing = lenient(thing, mapping.variations_of)
         except Exception as error:
-            found.failed.extend(_failed_item(thing, error))
+            found.failed.append(bad_record(Kind.PRODUCT, id_in(thing), error))
             continue
         for variation in variations:
             try:
@@ -81,12 +80,3 @@ def listings(things: Iterable[Any]) -> Found[Listing]:
             except Exception as error:
                 found.failed.append(bad_record(Kind.PRODUCT, id_in(variation), error, id_in(thing)))
     return found
-
-
-def _failed_item(item: Any, error: Exception) -> Sequence[BadRecord]:
-    item_id = id_in(item)
-    why = Unmappable(f"its item {item_id}: {error}") if item_id else error
-    data = item.get("item_data") if isinstance(item, dict) else None
-    variations = data.get("variations") if isinstance(data, dict) else None
-    ids = list(filter(None, map(id_in, variations))) if isinstance(variations, list) else []
-    return [bad_record(Kind.PRODUCT, one, why, item_id) for one in ids or [""]]

@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
-from app.domain import KINDS, Kind, Record, key_of, micros, row_hash
+from app.domain import KINDS, Kind, Record, check_amounts, key_of, micros, row_hash
+from app.errors import Unmappable
 from app.rules.versions import settled_version
 from app.stores import catalog_sql as sql
 from app.stores.catalog.answers import Key, Read
@@ -61,13 +62,14 @@ def apply(
 
 
 def apply_reads(
-    conn: Connection, connection: str, reads: Sequence[Read], *, now: datetime
+    conn: Connection, connection: str, reads: Sequence[Read], *, now: datetime, beside_bulk: bool = False
 ) -> tuple[Applied, list[list[tuple[Kind, Key]]]]:
     """Everything that several reads said: their records applied, what they show gone tombstoned. Returns what that did,
     and for each read the rows that its scopes closed.
 
     All rows are locked in one order before any is written: kind by kind, key by key. Whoever writes to the catalog does
-    it in that order, so that nobody waits for somebody who waits for him.
+    it in that order, so that nobody waits for somebody who waits for him. ``beside_bulk`` says that a bulk read is under
+    way, which may show parts of an item that are gone since: every item read as a whole is fenced, not only what is gone.
     """
     newest = list(_by_kind(reads, now))
     ways = [closing(conn, connection, read, now) for read in reads]
@@ -81,7 +83,7 @@ def apply_reads(
             rows = close_rows(conn, kind, absent, connection, keys, read_at=read.began, now=now)
             done += [(kind, key) for key in rows]
         tombstone(conn, connection, read.gone, read_at=read.began, now=now)
-        fence_items(conn, connection, read, now)
+        fence_items(conn, connection, read, now, all_of_them=beside_bulk)
         closed.append(done)
     return applied, closed
 
@@ -102,6 +104,13 @@ def _lock(
         sql.driver(conn).cursor().execute(sql.lock_rows(kind), (*columns, connection))
 
 
+def _check(record: Record) -> None:
+    try:
+        check_amounts(record)
+    except ValueError as error:
+        raise Unmappable(f"{KINDS[type(record)]} {'/'.join(key_of(record))} cannot be stored: {error}") from error
+
+
 def _by_kind(reads: Sequence[Read], now: datetime) -> Iterator[tuple[Kind, list[_Row]]]:
     """The newest record of every key, sorted, kind by kind in the same order for everyone. What is dated in the future
     is as of now: it must not hold off what comes after it."""
@@ -109,6 +118,7 @@ def _by_kind(reads: Sequence[Read], now: datetime) -> Iterator[tuple[Kind, list[
     latest = micros(now)
     for read in reads:
         for shown in read.records:
+            _check(shown)
             version = settled_version(shown.version, latest)
             record = shown if version == shown.version else msgspec.structs.replace(shown, version=version)
             of_kind = newest[KINDS[type(record)]]

@@ -55,16 +55,17 @@ def tombstone(conn: Connection, connection: str, refs: Sequence[Ref], *, read_at
     return total
 
 
-def fence_items(conn: Connection, connection: str, read: Read, now: datetime) -> None:
-    """Items that a read covers as a whole and shows no part of are gone, with parts that we may never have seen."""
+def fence_items(conn: Connection, connection: str, read: Read, now: datetime, *, all_of_them: bool) -> None:
+    """Items that a read covers as a whole and shows no part of are gone, with parts that we may never have seen. With
+    ``all_of_them`` those that live are fenced too, as of when their read began: any part of theirs that an older read
+    shows, and this one did not, is gone."""
+    if read.failed:
+        return
     shown = {record.parent_id for record in read.records if isinstance(record, Listing)}
-    gone = {
-        scope.value
-        for scope in read.covers
-        if scope.field == "parent_id" and scope.value is not None and scope.value not in shown
-    }
-    if gone and not read.failed:
-        _fence(conn, connection, Kind.PRODUCT, sorted(gone), read.began, now)
+    items = {scope.value for scope in read.covers if scope.field == "parent_id" and scope.value is not None}
+    _fence(conn, connection, Kind.PRODUCT, sorted(items - shown), read.began, now)
+    if all_of_them:
+        _fence(conn, connection, Kind.PRODUCT, sorted(items & shown), read.began, read.began)
 
 
 def _fence(

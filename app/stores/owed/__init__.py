@@ -19,7 +19,7 @@ from app.stores.owed.holding import (
 )
 from app.stores.owed.remembering import OWE_WANTED, SKEW, Wanted, add, owe, remember, revive, revive_all, wake
 from app.stores.owed.settling import settle
-from app.stores.owed.sweeping import EVER, backlog, count, defer, due, has_failed, is_owed, newer, overdue
+from app.stores.owed.sweeping import EVER, backlog, count, defer, due, has_failed, is_leased, is_owed, newer, overdue
 
 __all__ = [
     "EVER",
@@ -40,6 +40,7 @@ __all__ = [
     "extend",
     "fail",
     "has_failed",
+    "is_leased",
     "is_owed",
     "is_suspect",
     "newer",

@@ -162,6 +162,19 @@ def has_failed(conn: Connection, key: ItemKey) -> bool:
     return bool(_HAS_FAILED.run(conn, key_of(key)))
 
 
+_IS_LEASED = Statement(
+    """
+    SELECT 1 FROM owed_items
+    WHERE connection = :connection AND kind = :kind AND external_id = :external_id AND token IS NOT NULL
+    """
+)
+
+
+def is_leased(conn: Connection, key: ItemKey) -> bool:
+    """Whether somebody works on the item, or died over it."""
+    return bool(_IS_LEASED.run(conn, key_of(key)))
+
+
 def is_owed(conn: Connection, key: ItemKey) -> bool:
     """Whether the item has changes not yet settled."""
     return bool(_IS_OWED.run(conn, key_of(key)))

@@ -79,19 +79,28 @@ def test_a_full_read_with_a_bad_record_has_its_watermark_and_its_claim() -> None
     assert (last.watermark, last.complete) == (CATALOG_TIME["latest_time"], Scope(Kind.PRODUCT))
 
 
-def test_a_bad_item_is_a_failure_of_each_of_its_rows() -> None:
+def test_a_bad_item_is_one_failure_under_its_own_id() -> None:
     bad = item("I2", variation("V2", "I2"), variation("V3", "I2"), data={"name": 5})
     pages = list(stub({SEARCH: {"objects": [bad, GOOD_ITEM]}}).full(Kind.PRODUCT))
-    assert told(pages) == (["V1"], [("V2", "I2"), ("V3", "I2")])
-    assert pages[0].failed[0].error == "product V2: its item I2: item_data.name is 5, expected a text"
+    assert told(pages) == (["V1"], [("I2", "")])
+    assert pages[0].failed[0].error == "product I2: item_data.name is 5, expected a text"
 
 
 @pytest.mark.parametrize(
-    "bad", [5, None, "x", [], {"id": "I9"}, {"type": "ITEM"}, item("I9", data={"variations": 5})]
+    ("bad", "id_"),
+    [
+        (5, ""),
+        (None, ""),
+        ("x", ""),
+        ([], ""),
+        ({"type": "ITEM"}, ""),
+        ({"id": "I9"}, "I9"),
+        (item("I9", data={"variations": 5}), "I9"),
+        (item("I9", version="new"), "I9"),
+    ],
 )
-def test_an_object_whose_rows_cannot_be_told_is_a_failure_without_an_id(bad: Any) -> None:
-    assert told(stub({SEARCH: {"objects": [bad, GOOD_ITEM]}}).full(Kind.PRODUCT))[0] == ["V1"]
-    assert [id_ for id_, _ in told(stub({SEARCH: {"objects": [bad, GOOD_ITEM]}}).full(Kind.PRODUCT))[1]] == [""]
+def test_an_object_that_cannot_be_read_harms_no_other(bad: Any, id_: str) -> None:
+    assert told(stub({SEARCH: {"objects": [bad, GOOD_ITEM]}}).full(Kind.PRODUCT)) == (["V1"], [(id_, "")])
 
 
 def test_an_item_whose_rows_cannot_be_told_is_not_covered() -> None:

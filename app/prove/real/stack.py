@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -125,29 +124,18 @@ class Stack:
         with closing(self.database()) as db, db.read() as conn:
             return [dict(row) for row in conn.execute(text(query), bound).mappings()]
 
-    def cli(self, *arguments: str) -> str:
-        """Run ``tallyhook`` and return what it printed."""
-        done = subprocess.run(  # noqa: S603
-            [sys.executable, "-m", "app.cli", *arguments],
-            env={**os.environ, **self.environment, "COLUMNS": "200"},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        if done.returncode != 0:
-            raise Unavailable(f"tallyhook {' '.join(arguments)}: {done.stderr}{done.stdout}")
-        return done.stdout
-
     def reconcile(self, name: str) -> bool:
-        """Ask for a full run; ``False`` while another run is active, because a connection has one at a time."""
+        """Ask for a full run; ``False`` while another run is active, because a connection has one at a time.
+
+        Raises ``Unavailable`` when nobody answers, or with another refusal.
+        """
         try:
-            self.cli("reconcile", name)
-        except Unavailable as error:
-            if "is running" in str(error) or "is idle" in str(error):
-                return False
-            raise
-        return True
+            answer = httpx.post(f"{self.web}/api/sync-{name}", json={"strategy": "full"}, timeout=30)
+        except httpx.HTTPError as error:
+            raise Unavailable(f"the web process does not answer: {error!r}") from error
+        if answer.status_code not in (202, 409):
+            raise Unavailable(f"{answer.status_code}: {answer.text}")
+        return answer.status_code == 202
 
     def logs(self, lines: int = 15) -> str:
         """The end of every log, for whoever must find out what went wrong."""
@@ -188,6 +176,7 @@ def running(
             "TALLYHOOK_DATABASE_URL": database_url,
             "TALLYHOOK_PORT": str(port),
             "TALLYHOOK_PUBLIC_URL": f"http://127.0.0.1:{port}",
+            "TALLYHOOK_AUTH": "off",  # only this machine can connect
             "TALLYHOOK_LOG_LEVEL": "info",
             **settings,
         },

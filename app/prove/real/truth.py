@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from app.domain import Kind
-from app.prove.stack import Stack
+from app.prove.real.stack import Stack
 from app.stores import catalog_sql
 
 Row = Mapping[str, Any]

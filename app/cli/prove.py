@@ -1,0 +1,89 @@
+"""``tallyhook prove``: the promise under faults, shown to anybody with a seed."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from contextlib import ExitStack, closing
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from app.cli.console import aside, console
+from app.errors import BadConfiguration
+from app.prove import report
+from app.prove.campaign import MOST_FINDINGS, Tally, campaign, smaller
+from app.prove.faults import Dial
+from app.prove.hand import Hand
+from app.prove.simulate import Outcome
+
+
+def prove(
+    runs: Annotated[int, typer.Option(help="seeds to simulate", min=0)] = 1000,
+    seed: Annotated[int | None, typer.Option(help="this seed alone, exactly as before")] = None,
+    first: Annotated[int, typer.Option(help="the first seed")] = 0,
+    database: Annotated[
+        str, typer.Option(help="URL of a PostgreSQL database for nothing else: it is EMPTIED; default SQLite files")
+    ] = "",
+    processes: Annotated[int, typer.Option(help="rounds with real processes afterwards", min=0)] = 0,
+    faults: Annotated[str, typer.Option(help="only these faults, by comma; `none` for none")] = "",
+    hands: Annotated[int, typer.Option(help="simulations at a time", min=1, max=64)] = 1,
+) -> None:
+    """Simulate seeds full of faults, then run real processes under faults; exit code 1 when anything is found."""
+    dials = _dials(faults)
+    seeds = [seed] if seed is not None else list(range(first, first + runs))
+    with ExitStack() as stack:
+        crew = [stack.enter_context(closing(Hand(database))) for _ in range(1 if database else hands)]
+        tally = _simulate(seeds, crew, dials)
+        for outcome in tally.failing[:MOST_FINDINGS]:
+            least = outcome if seed is not None else smaller(outcome, crew[0])
+            console.print("\n".join(report.found(least, smallest=True)), markup=False)
+        for outcome in tally.failing[MOST_FINDINGS:]:
+            console.print("\n".join(report.found(outcome, smallest=False)), markup=False)
+    broken = _rounds(processes, seeds[0] if seeds else first)
+    _tell(tally, dials, processes, broken)
+    raise typer.Exit(1 if tally.failing or broken else 0)
+
+
+def _dials(faults: str) -> set[Dial]:
+    names = [name.strip() for name in faults.split(",") if name.strip()]
+    unknown = sorted(set(names) - {*Dial, "none"})
+    if unknown:
+        raise BadConfiguration(f"no fault {', '.join(unknown)}; there are {', '.join(Dial)}")
+    return {Dial(name) for name in names if name != "none"} if names else set(Dial)
+
+
+def _simulate(seeds: list[int], crew: list[Hand], dials: set[Dial]) -> Tally:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=aside) as progress:
+        bar = progress.add_task("simulating", total=len(seeds))
+        failing = 0
+
+        def done(outcome: Outcome) -> None:
+            nonlocal failing
+            failing += bool(outcome.findings)
+            progress.update(bar, advance=1, description=f"simulating, {failing} failing" if failing else "simulating")
+
+        return campaign(seeds, crew, dials, done)
+
+
+def _rounds(count: int, seed: int) -> list[str]:
+    """The rounds of real processes."""
+    if not count:
+        return []
+    if importlib.util.find_spec("app.prove.processes") is None:
+        raise BadConfiguration("rounds of real processes are not part of this installation")
+    processes = importlib.import_module("app.prove.processes")
+    found: list[str] = processes.rounds(count, seed, lambda words: aside.print(words, markup=False))
+    return found
+
+
+def _tell(tally: Tally, dials: set[Dial], rounds: int, broken: list[str]) -> None:
+    if tally.runs:
+        console.print(report.injected(tally, dials))
+        console.print(report.measured(tally))
+        console.print("\n".join(report.checked()), markup=False)
+    for words in broken:
+        console.print(f"  ! {words}", markup=False)
+    console.print(report.summary(tally, rounds, broken), markup=False)

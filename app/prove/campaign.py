@@ -1,0 +1,69 @@
+"""Many seeds: carried out by processes of their own, counted, and a failing one made smaller until it is to the point."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+
+from app.prove.faults import Dial
+from app.prove.hand import Hand
+from app.prove.simulate import Outcome
+
+MOST_FINDINGS = 5
+"""Failing seeds that are made smaller; of the others only the findings are shown."""
+
+
+@dataclass
+class Tally:
+    """What a campaign came to."""
+
+    runs: int = 0
+    seen: Counter[str] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)
+    failing: list[Outcome] = field(default_factory=list)
+
+    def add(self, outcome: Outcome) -> None:
+        """One seed more."""
+        self.runs += 1
+        self.seen.update(outcome.seen)
+        self.counts.update(outcome.counts)
+        if outcome.findings:
+            self.failing.append(outcome)
+
+
+def campaign(
+    seeds: Iterable[int], hands: Sequence[Hand], dials: Collection[Dial], done: Callable[[Outcome], None]
+) -> Tally:
+    """Carry out the seeds, as many at a time as there are hands; ``done`` is called with each outcome."""
+    tally = Tally()
+    free: SimpleQueue[Hand] = SimpleQueue()
+    for hand in hands:
+        free.put(hand)
+
+    def one(seed: int) -> Outcome:
+        hand = free.get()
+        try:
+            return hand.carry_out(seed, dials)
+        finally:
+            free.put(hand)
+
+    with ThreadPoolExecutor(len(hands)) as pool:
+        for outcome in pool.map(one, seeds):
+            tally.add(outcome)
+            done(outcome)
+    return tally
+
+
+def smaller(outcome: Outcome, hand: Hand) -> Outcome:
+    """The same seed with as few dials as still lead to a finding: one after the other is left out for good if it can."""
+    dials = {Dial(name) for name in outcome.on}
+    best = outcome
+    for dial in sorted(dials):
+        tried = hand.carry_out(outcome.seed, dials - {dial})
+        if tried.findings:
+            dials -= {dial}
+            best = tried
+    return best

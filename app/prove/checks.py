@@ -1,0 +1,227 @@
+"""What must be true when all is quiet again: every table equals its source, and nothing is lost, doubled or owed."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import Connection, text
+
+from app.domain import Kind
+from app.prove.compare import differences, held_as_it_is, item_of, rows_here, rows_there, wrong_rows
+from app.prove.shop import KINDS, Key, Shop
+from app.prove.town import Town
+from app.stores import failed_items
+
+
+class Finding(NamedTuple):
+    """Something that must not be: in words, and the ids that it concerns."""
+
+    words: str
+    ids: tuple[str, ...] = ()
+
+
+class Checks:
+    """Everything that is looked at, with a count of how much that was."""
+
+    def __init__(self, town: Town) -> None:
+        self._town = town
+        self.findings: list[Finding] = []
+        self.compared = 0
+
+    def find(self, words: str, connection: str = "", *ids: str) -> None:
+        """Note a finding once, with the ids of a connection that its trace is about."""
+        finding = Finding(words, tuple(f"{connection}/{id}" for id in ids))
+        if finding not in self.findings:
+            self.findings.append(finding)
+
+    # before the last complete read
+
+    def settled_is_right(self, *, polled: bool = True) -> None:
+        """Whatever was announced, and is owed no longer, is as at the source; no complete read had to repair it.
+
+        ``polled``: every kind was polled since the last edit.
+        """
+        with self._town.database.read() as conn:
+            for name, shop in self._town.shops.items():
+                unsure, unread = self._unannounced(shop, polled=polled), _not_read(conn, name)
+                for kind in KINDS:
+                    if (
+                        self._town.vendors[name].lied[kind]
+                        or kind in unread
+                        or not (polled or kind in shop.style.announced)
+                    ):
+                        continue
+                    for key, how in differences(conn, shop, kind):
+                        item = item_of(shop, kind, key)
+                        if (kind, item) not in unsure and not self._was_bad(shop, kind, key, item):
+                            self.find(
+                                f"settled, but wrong until the next complete read: {name} {kind} {'/'.join(key)} {how}",
+                                name,
+                                item,
+                                key[0],
+                            )
+
+    def _unannounced(self, shop: Shop, *, polled: bool) -> set[tuple[Kind, str]]:
+        """Items of which we cannot know yet: their last webhook did not come, and no delta has shown them."""
+        last: dict[tuple[Kind, str], bool] = {}
+        for hook in self._town.post.hooks:
+            if hook.connection == shop.style.name:
+                for change in hook.delivery.changes:
+                    last[change.kind, change.external_id] = hook.acknowledged_at is None
+        delta_shows_all = polled and not shop.style.seconds
+        return {item for item, unheard in last.items() if unheard and not delta_shows_all}
+
+    def _was_bad(self, shop: Shop, kind: Kind, key: Key, item: str) -> bool:
+        return (kind, key[0]) in shop.ever_bad or (kind, item) in shop.ever_bad
+
+    # in the end
+
+    def all_equal(self) -> None:
+        """Every table equals its source, but for records that are bad and listed as failed."""
+        with self._town.database.read() as conn:
+            for name, shop in self._town.shops.items():
+                failed = {(ref.kind, ref.external_id) for ref in failed_items.open_refs(conn, name)}
+                for kind in KINDS:
+                    self.compared += len(shop.rows[kind])
+                    here = rows_here(conn, name, kind)
+                    for key, how in differences(conn, shop, kind):
+                        item = item_of(shop, kind, key)
+                        harm = shop.bad.get((kind, key))
+                        listed = (kind, key[0]) in failed or (kind, item) in failed
+                        if harm is None:
+                            self.find(f"{name} {kind} {'/'.join(key)} {how}", name, item, key[0])
+                        elif not listed and not held_as_it_is(here.get(key), shop.rows[kind][key], harm):
+                            self.find(
+                                f"bad and not listed as failed: {name} {kind} {'/'.join(key)} ({harm.field})",
+                                name,
+                                item,
+                                key[0],
+                            )
+                for kind, id in sorted(failed):
+                    if not any(k is kind and id in (key[0], item_of(shop, k, key)) for k, key in shop.bad):
+                        self.find(f"listed as failed though good: {name} {kind} {id}", name, id)
+
+    def nothing_owed(self) -> None:
+        """Nothing waits any more."""
+        with self._town.database.read() as conn:
+            question = "SELECT connection, kind, external_id, attempts FROM owed_items WHERE external_id <> '*'"
+            for row in list(conn.execute(text(question)))[:5]:
+                self.find(
+                    f"still owed: {row.connection} {row.kind} {row.external_id} after {row.attempts} attempts",
+                    row.connection,
+                    row.external_id,
+                )
+
+    def nothing_lost(self) -> None:
+        """Each acknowledged delivery is stored once, and what it named was looked at after it came."""
+        with self._town.database.read() as conn:
+            stored = [tuple(row) for row in conn.execute(text("SELECT connection, event_id FROM inbox_events"))]
+            looks: dict[tuple[str, str, str], Any] = {}
+            for row in conn.execute(
+                text("SELECT connection, kind, external_id, max(id) AS id FROM settlements GROUP BY 1, 2, 3")
+            ):
+                looks[row.connection, row.kind, row.external_id] = row.id
+        known = set(stored)
+        for hook in self._town.post.hooks:
+            id = hook.delivery.event_id
+            if hook.acknowledged_at is None:
+                continue
+            if (hook.connection, id) not in known:
+                self.find(
+                    f"acknowledged and not stored: {hook.connection} {id}",
+                    hook.connection,
+                    *(c.external_id for c in hook.delivery.changes),
+                )
+            for change in hook.delivery.changes:
+                if (hook.connection, change.kind, change.external_id) not in looks:
+                    self.find(
+                        f"acknowledged and never looked at: {hook.connection} {change.kind} {change.external_id} ({id})",
+                        hook.connection,
+                        change.external_id,
+                    )
+
+    def nothing_doubled(self) -> None:
+        """No delivery, drift row or scheduled run is there twice."""
+        questions = {
+            "stored twice": "SELECT connection, event_id AS id FROM inbox_events GROUP BY 1, 2 HAVING count(*) > 1",
+            "drift told twice in one run": """
+                SELECT connection, run_id || ' ' || kind || ' ' || item AS id
+                FROM drift GROUP BY 1, 2 HAVING count(*) > 1""",
+        }
+        with self._town.database.read() as conn:
+            for what, question in questions.items():
+                for row in conn.execute(text(question)):
+                    self.find(f"{what}: {row.connection} {row.id}", row.connection, str(row.id).split()[-1])
+
+    def no_letters(self) -> None:
+        """A dead letter is for what a person must see to: never for a database, an outage, a deploy or a kill."""
+        with self._town.database.read() as conn:
+            letters = conn.execute(
+                text("SELECT connection, kind, external_id, actor, error_type, error FROM dead_letters ORDER BY id")
+            )
+            for row in letters:
+                shop = self._town.shops.get(row.connection or "")
+                if (
+                    shop is not None
+                    and row.kind
+                    and self._was_bad(shop, Kind(row.kind), (row.external_id,), row.external_id)
+                ):
+                    continue
+                error = f"{row.error_type}: {row.error[:100]}"
+                words = f"dead letter: {row.actor} {row.connection} {row.kind} {row.external_id}: {error}"
+                self.find(words, row.connection or "", str(row.external_id))
+
+    def no_failed_runs(self) -> None:
+        """A run fails for no fault, outage or deploy."""
+        with self._town.database.read() as conn:
+            for row in conn.execute(
+                text("SELECT id, connection, strategy, error FROM runs WHERE status = 'failed' ORDER BY id")
+            ):
+                self.find(
+                    f"failed run {row.id} ({row.strategy} of {row.connection}): {(row.error or '')[:140]}",
+                    "run",
+                    str(row.id),
+                )
+
+    def nobody_died(self) -> None:
+        """No thread ended by an error: what it did would be done no more."""
+        for words in sorted(set(self._town.stage.died)):
+            self.find(f"a thread died: {words}")
+
+    def budgets_kept(self) -> None:
+        """No limit was exceeded, by any process, at any time."""
+        for name, vendor in self._town.vendors.items():
+            for over in vendor.overspent(self._town.around.limits[name]):
+                self.find(f"budget exceeded: {name}: {over}")
+
+    def no_call_in_a_transaction(self) -> None:
+        """No vendor is asked while a transaction is open."""
+        for name, vendor in self._town.vendors.items():
+            for what in sorted(set(vendor.in_transaction)):
+                self.find(f"{name} was asked ({what}) while a transaction was open")
+
+    def agreement_is_true(self, run_id: int) -> None:
+        """What a run says of how far we agree is what a comparison says."""
+        with self._town.database.read() as conn:
+            row = conn.execute(text("SELECT connection, counts FROM runs WHERE id = :id"), {"id": run_id}).one()
+            shop = self._town.shops[row.connection]
+            for kind, counts in msgspec.json.decode(row.counts).items():
+                said = counts.get("agreement")
+                here, there = rows_here(conn, row.connection, Kind(kind)), rows_there(shop, Kind(kind))
+                wrong = wrong_rows(conn, shop, Kind(kind))
+                total = len(here.keys() | there.keys())
+                if said is not None and total and abs(said - (1 - len(wrong) / total)) > 1e-5:
+                    words = f"agreement reported is not agreement measured: {row.connection} {kind}: {said} in run {run_id}"
+                    self.find(
+                        f"{words}, and {len(wrong)} of {total} rows differ",
+                        row.connection,
+                        *(key[0] for key in wrong[:3]),
+                    )
+
+
+def _not_read(conn: Connection, connection: str) -> set[str]:
+    """The kinds that may not be read now, all of them where the connection does not work."""
+    question = "SELECT kind FROM connection_states WHERE connection = :connection AND state <> 'ok'"
+    kinds = set(conn.execute(text(question), {"connection": connection}).scalars())
+    return set(KINDS) if kinds - set(KINDS) else kinds

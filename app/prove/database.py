@@ -1,0 +1,178 @@
+"""The database as one simulated process has it: the real one, with others' steps between its transactions, and faults.
+
+While a transaction is open nobody else goes on, so every interleaving is one of whole transactions. Faults come where
+they come in life: before a transaction, at its commit, and after a commit whose answer never arrives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
+
+from app.errors import DatabaseFault
+from app.prove.faults import Dial, Faults
+from app.prove.stage import Killed, Process, Stage
+from app.prove.standins import MONOTONIC
+from app.stores.engine import DATABASE_ERRORS, Database
+
+
+def fault_of(words: str) -> Exception:
+    """What the real ``Database`` raises for trouble of its own."""
+    fault = DatabaseFault(words)
+    return fault if isinstance(fault, DATABASE_ERRORS) else OperationalError("", {}, Exception(words))
+
+
+class Weather:
+    """How the database is just now, for every process; moments on the stage's clock."""
+
+    def __init__(self) -> None:
+        self.away_until = 0.0
+        self.read_only_until = 0.0
+        self.locked_until = 0.0
+
+
+class Doom:
+    """Where a process will be killed: at a point of its ``where``-th kind, after so many of them."""
+
+    def __init__(self, where: str, after: int) -> None:
+        self.where = where
+        self.after = after
+
+    def comes(self, where: str) -> bool:
+        """Whether this is the point."""
+        if where != self.where:
+            return False
+        self.after -= 1
+        return self.after < 0
+
+
+class Perishable(Process, Protocol):
+    """A process that can be doomed."""
+
+    doom: Doom | None
+
+
+class SimDatabase(Database):
+    """``Database`` for one simulated process."""
+
+    def __init__(self, real: Database, stage: Stage, process: Perishable, faults: Faults, weather: Weather) -> None:
+        # Not the parent's: it would open pools. All that is used is passed on to the real one.
+        self.url, self.engine, self.dialect = real.url, real.engine, real.dialect
+        self._real = real
+        self._stage = stage
+        self._process = process
+        self._faults = faults
+        self._weather = weather
+        self._last_trouble: tuple[float, float] | None = None
+        self.committed_at = 0.0
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """A write transaction."""
+        with self._between_others(self._real.begin, writes=True) as conn:
+            yield conn
+
+    @contextmanager
+    def once(self) -> Iterator[Connection]:
+        """A write transaction of one statement."""
+        with self._between_others(self._real.once, writes=True) as conn:
+            yield conn
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction for reading."""
+        with self._between_others(self._real.read, writes=False) as conn:
+            yield conn
+
+    def trouble(self) -> tuple[float, float] | None:
+        """As the real one says it, of the simulated trouble."""
+        if self._last_trouble is None:
+            return None
+        began, ended = self._last_trouble
+        now = MONOTONIC + self._stage.now
+        return now - began, now - ended
+
+    def checkpoint(self) -> None:
+        """Nothing to gain here."""
+
+    def close(self) -> None:
+        """The pool is everybody's."""
+
+    @contextmanager
+    def _between_others(
+        self, opened: Callable[[], AbstractContextManager[Connection]], *, writes: bool
+    ) -> Iterator[Connection]:
+        task = self._stage.current
+        if task.inside:  # a second one inside a first: no chance for others, no faults of its own
+            with opened() as conn:
+                yield conn
+            return
+        self._before(writes=writes)
+        task.inside += 1
+        try:
+            with opened() as conn:
+                yield conn
+                self._at_commit(writes=writes)
+                self.committed_at = self._stage.now
+        finally:
+            task.inside -= 1
+        self._after(writes=writes)
+
+    def _before(self, *, writes: bool) -> None:
+        self._perish("before")
+        self._stage.pause(self._latency())
+        now, weather = self._stage.now, self._weather
+        if now < weather.away_until:
+            self._stage.pause(0.05)
+            raise self._fault("connection refused")
+        if writes and now < weather.locked_until:
+            wait = weather.locked_until - now
+            self._stage.pause(min(wait, 10.0))
+            if wait > 10.0:
+                raise self._fault("database is locked")
+        if writes and now < weather.read_only_until:
+            raise self._fault("cannot execute UPDATE in a read-only transaction")
+
+    def _at_commit(self, *, writes: bool) -> None:
+        if writes:
+            self._perish("within")
+        for dial, chance, words in _AT_COMMIT:
+            if (writes or dial is Dial.DB_ENDED) and self._faults.happens(dial, chance):
+                raise self._fault(words)
+
+    def _after(self, *, writes: bool) -> None:
+        if not writes:
+            return
+        self._perish("after")
+        if self._faults.happens(Dial.DB_ANSWER_LOST, 0.02):
+            raise self._fault("the connection was lost while its commit was under way")
+        self._stage.pause(self._latency())
+
+    def _latency(self) -> float:
+        rng = self._stage.rng
+        return rng.uniform(0.05, 0.6) if rng.random() < 0.03 else rng.expovariate(400.0)
+
+    def _perish(self, where: str) -> None:
+        doom = self._process.doom
+        if doom is not None and doom.comes(where):
+            self._faults.seen[Dial.KILLED] += 1
+            self._process.dead = True
+            self._stage.hurry(self._process)
+            raise Killed
+
+    def _fault(self, words: str) -> Exception:
+        now = MONOTONIC + self._stage.now
+        before = self._last_trouble
+        self._last_trouble = (before[0] if before is not None and now - before[1] < 1.0 else now, now)
+        return fault_of(words)
+
+
+_AT_COMMIT = (
+    (Dial.DB_ENDED, 0.02, "terminating connection due to administrator command"),
+    (Dial.DB_DEADLOCK, 0.03, "deadlock detected"),
+    (Dial.DB_SERIALISATION, 0.03, "could not serialize access due to concurrent update"),
+)

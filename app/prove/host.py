@@ -1,0 +1,94 @@
+"""A process that carries out seeds, each in a child of its own: ``python -m app.prove.host``, driven by JSON lines.
+
+Python's hashing is fixed by whoever starts it (``PYTHONHASHSEED``), so that a seed is repeated exactly.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import shutil
+import sys
+import tempfile
+import traceback
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from app.prove.emptying import empty
+from app.prove.faults import Dial
+from app.prove.simulate import Outcome, simulate
+from app.stores.engine import open_database
+
+PATIENCE = 120
+"""Real seconds after which a seed is stuck, and says where."""
+
+
+class Task(msgspec.Struct):
+    """One seed to carry out. ``url`` is a migrated PostgreSQL database, empty for a SQLite file; ``dials`` may be on."""
+
+    seed: int
+    url: str = ""
+    dials: list[str] = []
+
+
+def main() -> None:
+    """Read tasks from standard input, one JSON line each, and answer with one line each until it ends."""
+    structlog.configure(processors=[_dropped])
+    with tempfile.TemporaryDirectory(prefix="tallyhook-prove-") as folder:
+        for line in sys.stdin:
+            answer = apart(msgspec.json.decode(line, type=Task), Path(folder))
+            sys.stdout.write(msgspec.json.encode(answer).decode() + "\n")
+            sys.stdout.flush()
+
+
+def _dropped(logger: object, name: str, event: object) -> str:
+    raise structlog.DropEvent
+
+
+def apart(task: Task, folder: Path) -> Outcome:
+    """Carry a seed out in a child process; what it dies of is a finding."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reader)
+        with os.fdopen(writer, "wb") as out:
+            out.write(msgspec.json.encode(here(task, folder)))
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as result:
+        answer = result.read()
+    _, status = os.waitpid(child, 0)
+    if not answer:
+        return Outcome(task.seed, [f"the simulation itself broke off (status {status}); see standard error"])
+    return msgspec.json.decode(answer, type=Outcome)
+
+
+def here(task: Task, folder: Path) -> Outcome:
+    """Carry a seed out in this process, which is good for nothing else afterwards."""
+    faulthandler.dump_traceback_later(PATIENCE, exit=True)
+    url = task.url or _sqlite(folder)
+    if task.url:
+        empty(task.url)
+    try:
+        return simulate(task.seed, url, {Dial(name) for name in task.dials})
+    except BaseException:
+        return Outcome(task.seed, ["the simulation itself failed: " + traceback.format_exc()[-1500:]])
+
+
+def _sqlite(folder: Path) -> str:
+    template = folder / "template.db"
+    if not template.exists():
+        with closing(open_database(f"sqlite:///{template}")) as database:
+            database.migrate()
+    file = folder / "seed.db"
+    for old in folder.glob("seed.db*"):
+        old.unlink()
+    shutil.copy(template, file)
+    return f"sqlite:///{file}"
+
+
+if __name__ == "__main__":
+    main()

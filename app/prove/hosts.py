@@ -1,0 +1,323 @@
+"""Simulated processes: webs, workers and clocks made of the very parts that the real ones are made of.
+
+Each has a database of its own (``database.SimDatabase``), a host clock, threads, and a death. What ``workers`` adds
+around the flows is loaded by name, as a process manager would start it: ``app`` imports nothing of ``workers``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import dramatiq
+from dramatiq.brokers.stub import StubBroker
+
+from app.channels.queue import BULK, LIVE
+from app.flows.deps import Deps
+from app.flows.leases import LeaseKeeper
+from app.flows.receive import Intake
+from app.flows.shares import Shares
+from app.prove.database import Doom, SimDatabase, Weather
+from app.prove.faults import Faults
+from app.prove.network import Hook, Messages, SimQueue
+from app.prove.shop import EPOCH, Shop
+from app.prove.stage import Stage, Task
+from app.prove.standins import MONOTONIC
+from app.prove.vendor import Account
+from app.prove.vendor_faults import VendorFaults
+from app.sources.base import Limit
+from app.stores.budgets import SharedBudget
+from app.stores.clock import DatabaseClock
+from app.stores.engine import DATABASE_ERRORS, Database
+from app.stores.inbox import Arrival
+
+LIVE_PATIENCE = 2.0
+BULK_PATIENCE = 30.0
+
+
+@dataclass
+class Surroundings:
+    """What all processes share."""
+
+    stage: Stage
+    faults: Faults
+    database: Database
+    weather: Weather
+    messages: Messages
+    shops: Mapping[str, Shop]
+    vendors: Mapping[str, VendorFaults]
+    limits: Mapping[str, Sequence[Limit]]
+    trace: Callable[[str, str, Sequence[str]], None]
+    mails: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class Host:
+    """One process on a host of its own. ``skew`` is how far the host's clock is ahead (seconds)."""
+
+    name: str
+    around: Surroundings
+    skew: float = 0.0
+    dead: bool = False
+    stopping: bool = False
+    stopped_until: float = 0.0
+    doom: Doom | None = None
+
+    def __post_init__(self) -> None:
+        around = self.around
+        self.database = SimDatabase(around.database, around.stage, self, around.faults, around.weather)
+        server: Any = ServerTime(around.stage, self.database)
+        self.clock = DatabaseClock(server, wall=self._wall, monotonic=lambda: MONOTONIC + around.stage.now)
+        self.generations = {name: vendor.generation for name, vendor in around.vendors.items()}
+        self.deps = Deps(
+            database=self.database,
+            queue=SimQueue(around.messages, self),
+            sources=self._accounts(LIVE_PATIENCE),
+            bulk_sources=self._accounts(BULK_PATIENCE),
+            worker=self.name,
+            now=self.clock.now,
+            host=self.clock,
+            credentials={name: f"{name} {generation}" for name, generation in self.generations.items()},
+            mail=lambda subject, text: around.mails.append((subject, text)),
+        )
+
+    def _wall(self) -> float:
+        """What this host's own clock shows."""
+        return EPOCH.timestamp() + self.around.stage.now + self.skew
+
+    def boot(self) -> None:
+        """Measure the clock, as ``wiring.build`` does, and begin."""
+        self.clock.measure()
+        self.start()
+
+    def start(self) -> None:
+        """Begin to work, in threads of this process."""
+
+    def stop(self) -> None:
+        """End gracefully, within a while; called in a thread of this process."""
+
+    def _accounts(self, patience: float) -> dict[str, Account]:
+        around = self.around
+        return {
+            name: Account(
+                around.stage,
+                shop,
+                around.vendors[name],
+                Counted(self, name),
+                around.limits[name],
+                self.clock.now,
+                patience,
+                self.generations[name],
+            )
+            for name, shop in around.shops.items()
+        }
+
+
+class ServerTime:
+    """The database as ``DatabaseClock`` needs it: one whose server tells the time, the virtual one."""
+
+    dialect = "postgresql"
+
+    def __init__(self, stage: Stage, database: SimDatabase) -> None:
+        self._stage = stage
+        self._database = database
+
+    @contextmanager
+    def read(self) -> Iterator[ServerTime]:
+        """As ``Database.read``, faults and all."""
+        with self._database.read():
+            yield self
+
+    def exec_driver_sql(self, statement: str) -> ServerTime:
+        """Whatever the statement: it asks for the time."""
+        return self
+
+    def scalar_one(self) -> float:
+        """Epoch seconds."""
+        return EPOCH.timestamp() + self._stage.now
+
+
+class Counted:
+    """The shared budget, and a note of when each call was really taken."""
+
+    def __init__(self, host: Host, connection: str) -> None:
+        self._host = host
+        self._shared = SharedBudget(host.database, connection, lambda: host.clock.now().timestamp())
+        self._taken = host.around.vendors[connection].taken
+
+    def take(self, limits: Sequence[Limit]) -> float:
+        """One call from every limit."""
+        wait = self._shared.take(limits)
+        if wait == 0.0:
+            self._taken.append(self._host.database.committed_at)
+        return wait
+
+
+class Web(Host):
+    """Receives webhooks by the real group commit."""
+
+    def start(self) -> None:
+        """The intake's threads but for its checkpoints, which would only cost time."""
+        self.intake = Intake(self.deps)
+        for work in (self.intake._write_groups, self.intake._send_wakeups):
+            threading.Thread(target=work, name=f"{self.name} {work.__name__}", daemon=True).start()
+
+    @property
+    def ready(self) -> bool:
+        """Whether it takes deliveries."""
+        return hasattr(self, "intake") and not self.dead and not self.stopping
+
+    def stop(self) -> None:
+        """Commit what waits."""
+        self.stopping = True
+        self.intake.stop()
+
+    def receive(self, hook: Hook, answered: Callable[[bool], None]) -> None:
+        """Take a delivery, and answer when it is committed or refused; called in a thread of this process."""
+        loop: Any = _Loop(self.around.stage)
+        asyncio.events._set_running_loop(loop)
+        try:
+            done: Any = self.intake.offer(Arrival(hook.connection, hook.delivery, {}, hook.body, self.deps.now()))
+        finally:
+            asyncio.events._set_running_loop(None)
+        answered(done.wait())
+
+
+class _Loop:
+    """Just enough of an event loop for ``Intake.offer``."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+
+    def create_future(self) -> _Answer:
+        return _Answer(self)
+
+    def call_soon_threadsafe(self, work: Callable[..., object], *args: object) -> None:
+        work(*args)
+
+
+class _Answer:
+    def __init__(self, loop: _Loop) -> None:
+        self._loop = loop
+        self._waiting: list[Task] = []
+        self._good: bool | None = None
+
+    def get_loop(self) -> _Loop:
+        return self._loop
+
+    def done(self) -> bool:
+        return self._good is not None
+
+    def set_result(self, result: object) -> None:
+        self._good = True
+        self._loop.stage.wake(self._waiting, 0.001)
+
+    def set_exception(self, error: BaseException) -> None:
+        self._good = False
+        self._loop.stage.wake(self._waiting, 0.001)
+
+    def wait(self) -> bool:
+        if self._good is None:
+            self._loop.stage.park(None, self._waiting)
+        return bool(self._good)
+
+
+class Worker(Host):
+    """Works off messages with the real actors, middleware and housekeeping."""
+
+    threads: int = 2
+    sweep_every: float = 3.0
+
+    def start(self) -> None:
+        """Consumers of both queues, and the housekeeping."""
+        middleware = importlib.import_module("workers.middleware")
+        self.keeper = LeaseKeeper(self.database, self.deps.now, shares=Shares(self.threads))
+        self._broker = StubBroker(middleware=[])
+        importlib.import_module("workers.actors").register(self._broker, self.deps, self.keeper)
+        self._letters = middleware.DeadLetters(self.deps)
+        self._housekeeping = middleware.Housekeeping(self.deps, role="worker", every=self.sweep_every)
+        self._housekeeping.after_worker_boot(self._broker, None)
+        self._busy = 0
+        for queue in (*[LIVE] * self.threads, BULK):
+            threading.Thread(target=lambda queue=queue: self._consume(queue), name=f"{self.name} {queue}").start()
+
+    def stop(self) -> None:
+        """As ``workers.main.work`` does."""
+        self.keeper.begin_stopping()
+        self.stopping = True
+        self.around.messages.wake_all()
+        self._housekeeping.before_worker_shutdown(self._broker, None)
+        until = self.around.stage.now + 20.0
+        while self._busy and self.around.stage.now < until:
+            self.around.stage.pause(0.5)
+        self.keeper.stop()
+
+    def _consume(self, queue: str) -> None:
+        messages = self.around.messages
+        while (one := messages.take(self, queue, lambda: self.stopping)) is not None:
+            self._busy += 1
+            self._work_off(one)
+            self._busy -= 1
+            messages.done()
+
+    def _work_off(self, one: dramatiq.Message[None]) -> None:
+        """As a Dramatiq worker does with our middleware."""
+        proxy: Any = dramatiq.broker.MessageProxy(one)
+        error: Exception | None = None
+        self.around.trace(self.name, f"message {one.actor_name}", _ids(one.args))
+        try:
+            self._broker.get_actor(one.actor_name).fn(*one.args)
+        except Exception as failure:
+            error = failure
+            self.around.trace(self.name, f"raised {type(failure).__name__}: {failure}"[:160], _ids(one.args))
+        self._letters.after_process_message(self._broker, proxy, exception=error)
+        if proxy.failed:
+            try:
+                self._letters.after_nack(self._broker, proxy)
+            except DATABASE_ERRORS as fault:  # Dramatiq logs what a middleware raises, and goes on
+                self.around.trace(self.name, f"not buried: {fault}", _ids(one.args))
+
+
+def _ids(args: Sequence[object]) -> list[str]:
+    """The items of a message, as traces name them; a run by its number."""
+    if len(args) < 3:
+        return [f"run/{arg}" for arg in args]
+    also = cast(Sequence[str], args[3]) if len(args) > 3 else ()
+    return [f"{args[0]}/{id}" for id in (args[2], *also)]
+
+
+class Clock(Host):
+    """Ticks as the real clock does, somewhat less often, because virtual seconds cost real time."""
+
+    every: float = 3.0
+    reconcile: str = "*/4 * * * *"
+
+    def start(self) -> None:
+        """One thread."""
+        threading.Thread(target=self._run, name=self.name).start()
+
+    def stop(self) -> None:
+        """After this round."""
+        self.stopping = True
+
+    def _run(self) -> None:
+        schedule = importlib.import_module("workers.schedule")
+        tick = importlib.import_module("app.flows.tick")
+        while True:
+            try:
+                tick.plan(self.deps, poll="* * * * *", reconcile=self.reconcile, timezone="UTC")
+                tick.first_load(self.deps)
+                break
+            except DATABASE_ERRORS:
+                self.around.stage.pause(2.0)
+        rounds = schedule.Rounds(self.deps, schedule.ROUNDS)
+        while not self.stopping:
+            schedule._tick(self.deps)
+            rounds.go()
+            self.clock.measure()
+            self.around.stage.pause(self.every * self.around.stage.rng.uniform(0.5, 1.5))

@@ -1,0 +1,225 @@
+"""One seed from its beginning to its verdict: trouble for some virtual minutes, then quiet, then the checks."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from contextlib import closing
+
+import msgspec
+from sqlalchemy import text
+
+from app.domain import Options, Strategy
+from app.flows.request_run import request_run
+from app.prove import standins
+from app.prove.checks import Checks
+from app.prove.compare import Unreadable
+from app.prove.faults import Dial, drawn
+from app.prove.shop import EPOCH
+from app.prove.stage import Endless, Stage
+from app.prove.town import Town
+from app.prove.trouble import Trouble
+from app.prove.watch import Watch
+from app.stores import holds
+from app.stores.engine import open_database
+
+LONGEST_QUIET = 3 * 3600.0
+"""Virtual seconds in which everything must have come to rest."""
+
+
+class Outcome(msgspec.Struct):
+    """What came of a seed. ``on`` are the dials that were turned, ``seen`` what really happened how often."""
+
+    seed: int
+    findings: list[str] = []
+    trace: list[str] = []
+    on: list[str] = []
+    seen: dict[str, int] = {}
+    counts: dict[str, int] = {}
+
+
+def simulate(seed: int, url: str, allowed: Collection[Dial]) -> Outcome:
+    """Carry out a seed on a migrated and empty database. Only in a process of its own: the clock is replaced."""
+    stage = Stage(seed)
+    standins.put_up(stage, seed, EPOCH.timestamp())
+    faults = drawn(seed, allowed)
+    with closing(open_database(url, pool=8)) as database:
+        town = Town(seed, database, stage, faults)
+        checks = Checks(town)
+        story = _Story(town, checks)
+        try:
+            story.tell()
+        except Endless as end:
+            checks.find(f"it does not come to rest: {end}")
+        except Unreadable as error:
+            checks.find(str(error))
+        ids = [id for finding in checks.findings[:3] for id in finding.ids]
+        return Outcome(
+            seed,
+            [finding.words for finding in checks.findings],
+            town.trace.about(ids) if checks.findings else [],
+            sorted(faults.on),
+            {str(dial): count for dial, count in sorted(faults.seen.items())},
+            {
+                "virtual seconds": int(stage.now),
+                "steps": stage.steps,
+                "edits": sum(len(shop.edits) for shop in town.shops.values()),
+                "webhooks": len(town.post.hooks),
+                "vendor calls": sum(vendor.calls for vendor in town.vendors.values()),
+                "rows compared": checks.compared,
+            },
+        )
+
+
+class _Story:
+    """The acts of a simulation."""
+
+    def __init__(self, town: Town, checks: Checks) -> None:
+        self._town = town
+        self._checks = checks
+        self._stage = town.stage
+
+    def tell(self) -> None:
+        """All of it."""
+        town = self._town
+        town.populate()
+        self._stage.spawn("supervisor", town.look_after, None)
+        Trouble(town).begin()
+        watch = Watch(town, self._checks)
+        watch.begin()
+        for _ in range(town.rng.randint(2, 4)):
+            self._stage.pause(town.rng.uniform(30.0, 90.0))
+            self._pause_for_a_look()
+        self._calm_down()
+        watch.ended = True
+        self._come_to_rest()
+        self._checks.settled_is_right()
+        self._reconcile()
+        self._judge()
+
+    def _pause_for_a_look(self) -> None:
+        """Everybody holds still until nothing is owed: then whatever was announced must be right, or the next act begins."""
+        faults = self._town.faults
+        faults.quiet = True
+        end = self._stage.now + 120.0
+        while self._stage.now < end:
+            self._stage.pause(2.0)
+            if not self._what_waits(looks=True):
+                self._checks.settled_is_right(polled=False)
+                break
+        faults.quiet = False
+
+    def _calm_down(self) -> None:
+        """The faults end, everybody is deployed anew, and no schedule but the polls starts anything."""
+        town = self._town
+        town.faults.quiet = town.faults.over = True
+        town.weather.away_until = town.weather.read_only_until = town.weather.locked_until = 0.0
+        for vendor in town.vendors.values():
+            vendor.refuses_until = vendor.down_until = vendor.hangs_until = 0.0
+            if vendor.forbidden:  # a person sees to the scope that is missing, which takes a new token
+                vendor.generation += 1
+            vendor.forbidden.clear()
+        town.note("director", "quiet")
+        with town.database.begin() as conn:
+            conn.execute(text("UPDATE schedules SET enabled = false WHERE job <> 'poll'"))
+        self._deploy_all()
+
+    def _deploy_all(self) -> None:
+        town = self._town
+        town.closing = True
+        for host in town.hosts:
+            host.doom = None
+            if not host.dead and not host.stopping:
+                town.deploy(host)
+        for _ in range(60):
+            if all(host.dead for host in town.hosts):
+                break
+            self._stage.pause(1.0)
+        for host in list(town.hosts):
+            if not host.dead:
+                town.end(host)
+            town.bury(host, gracefully=True)
+        self._stage.pause(9.0)
+        town.closing, town.slow = False, True
+        town.populate()
+        self._stage.spawn("supervisor", town.look_after, None)
+        town.person.skew = 0.0
+
+    def _come_to_rest(self) -> None:
+        """Until every webhook is delivered, nothing is owed, no run is active, and a poll has looked since."""
+        end = self._stage.now + LONGEST_QUIET
+        polled_after = None
+        while self._stage.now < end:
+            self._release_holds()
+            if self._at_rest():
+                polled_after = polled_after or self._stage.now
+                if self._stage.now - polled_after > 150.0:
+                    return
+            self._stage.pause(10.0)
+        self._checks.find("it does not come to rest: " + self._what_waits())
+
+    def _at_rest(self) -> bool:
+        return self._town.post.under_way == 0 and not self._what_waits()
+
+    def _what_waits(self, *, looks: bool = False) -> str:
+        """What is owed or active; ``looks``: kinds that are to be looked through count as well, as polls owe them."""
+        condition = "true" if looks else "external_id <> '*' OR lease_until IS NOT NULL"
+        with self._town.database.read() as conn:
+            owed = conn.execute(text(f"SELECT count(*) FROM owed_items WHERE {condition}")).scalar_one()
+            active = conn.execute(text("SELECT count(*) FROM runs WHERE status IN ('idle', 'running')")).scalar_one()
+            replays = conn.execute(text("SELECT count(*) FROM replays WHERE status = 'running'")).scalar_one()
+            question = "SELECT count(*) FROM connection_states WHERE state IN ('refused', 'unanswered')"
+            refused = conn.execute(text(question)).scalar_one()
+        found = {
+            "items owed": owed,
+            "runs active": active,
+            "replays running": replays,
+            "connections not asked": refused,
+        }
+        return ", ".join(f"{count} {what}" for what, count in found.items() if count)
+
+    def _release_holds(self) -> None:
+        """A person looks at what is held, and believes it: now it is true."""
+        with self._town.database.begin() as conn:
+            for hold in holds.open_(conn):
+                holds.close(conn, hold["id"], holds.RELEASED)
+                self._town.note("person", f"releases {hold['connection']} {hold['kind']}")
+
+    def _reconcile(self) -> None:
+        """A full run of everything, once more where a batch was held, and another whose word is checked."""
+        for _ in range(4):
+            if not self._run_all():
+                break
+        for run_id in self._runs[-2:]:
+            self._checks.agreement_is_true(run_id)
+
+    def _run_all(self) -> bool:
+        """``True`` when something was held, so that it has to be done again."""
+        self._runs: list[int] = []
+        for name in self._town.shops:
+            self._runs.append(self._open(name))
+        self._come_to_rest()
+        with self._town.database.begin() as conn:
+            held = [hold["id"] for hold in holds.open_(conn)]
+            released = conn.execute(text("SELECT count(*) FROM holds WHERE state = 'released'")).scalar_one()
+        return bool(held or released)
+
+    def _open(self, name: str) -> int:
+        for _ in range(30):
+            try:
+                return request_run(self._town.person.deps, name, Strategy.FULL, Options(), cause="person")
+            except Exception:  # refused, or the database is in trouble
+                self._stage.pause(20.0)
+        self._checks.find(f"no full run of {name} can be started")
+        return 0
+
+    def _judge(self) -> None:
+        checks = self._checks
+        checks.all_equal()
+        checks.nothing_owed()
+        checks.nothing_lost()
+        checks.nothing_doubled()
+        checks.no_letters()
+        checks.no_failed_runs()
+        checks.nobody_died()
+        checks.budgets_kept()
+        checks.no_call_in_a_transaction()

@@ -1,0 +1,158 @@
+"""One simulated world: the shops, their vendors, our processes, and the machinery that starts what has died."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import TypeVar
+
+from app.prove.database import Weather
+from app.prove.faults import Dial, Faults
+from app.prove.hosts import Clock, Host, Surroundings, Web, Worker
+from app.prove.network import REDELIVERED_AFTER, Hook, Messages, Post
+from app.prove.shop import TIMED, VERSIONED, Shop
+from app.prove.stage import Stage, Task
+from app.prove.trace import Trace
+from app.prove.vendor_faults import VendorFaults
+from app.sources.base import Limit
+from app.stores.engine import Database
+
+H = TypeVar("H", bound=Host)
+LARGEST_SKEW = 60.0
+
+
+class Town:
+    """Everything of one seed."""
+
+    def __init__(self, seed: int, database: Database, stage: Stage, faults: Faults) -> None:
+        self.rng = random.Random(f"town {seed}")  # noqa: S311
+        self.stage = stage
+        self.faults = faults
+        self.database = database
+        self.trace = Trace()
+        self.weather = Weather()
+        self.hosts: list[Host] = []
+        self.slow = False
+        shops = [Shop(style, random.Random(f"{style.name} {seed}"), self.clock) for style in (VERSIONED, TIMED)]  # noqa: S311
+        self.shops = {shop.style.name: shop for shop in shops}
+        self.vendors = {name: VendorFaults(stage, shop, faults, self.trace) for name, shop in self.shops.items()}
+        self.messages = Messages(stage, faults)
+        self.post = Post(stage, faults, self._receive)
+        self.around = Surroundings(
+            stage, faults, database, self.weather, self.messages, self.shops, self.vendors, self._limits(), self.note
+        )
+        for shop in shops:
+            shop.open(8 if shop.style.varied else 16)
+        self._reconcile = self.rng.choice(("*/2 * * * *", "*/4 * * * *", "0 3 * * *"))
+        self._threads = self.rng.randint(1, 3)
+        self.person = self._fresh(Host, "person")
+
+    def clock(self) -> float:
+        """Virtual seconds since the beginning."""
+        return self.stage.now
+
+    def note(self, process: str, what: str, ids: Sequence[str] = ()) -> None:
+        """A line for the trace."""
+        self.trace.add(self.stage.now, process, what, ids)
+
+    def _limits(self) -> dict[str, list[Limit]]:
+        if not self.faults.has(Dial.BUDGETS):
+            return {name: [] for name in self.shops}
+        calls = self.rng.choice((20, 40))
+        return {
+            name: [Limit("minute", calls, 60.0 if shop.style.seconds else 20.0)] for name, shop in self.shops.items()
+        }
+
+    # processes
+
+    def populate(self) -> None:
+        """Start everything, as a deploy does."""
+        counts = (1, 1, 1) if self.slow else (self.rng.randint(1, 2), self.rng.randint(2, 3), 2)
+        for kind, count in zip((Web, Worker, Clock), counts, strict=True):
+            for number in range(1, count + 1):
+                self.start(kind, f"{kind.__name__.lower()}-{number}")
+
+    def start(self, kind: type[H], name: str) -> H:
+        """One process more, with threads of its own."""
+        host = self._fresh(kind, name)
+        if self.slow:
+            if isinstance(host, Worker):
+                host.sweep_every = 20.0
+            if isinstance(host, Clock):
+                host.every = 15.0
+        if isinstance(host, Worker):
+            host.threads = self._threads
+        if isinstance(host, Clock):
+            host.reconcile = self._reconcile
+        self.hosts.append(host)
+        self.note(name, "started")
+        self.stage.spawn(name, host.boot, host)
+        return host
+
+    def _fresh(self, kind: type[H], name: str) -> H:
+        host = kind(name, self.around)
+        if self.faults.happens(Dial.CLOCK_SKEWED, 0.5):
+            host.skew = self.rng.uniform(-LARGEST_SKEW, LARGEST_SKEW)
+        return host
+
+    def end(self, host: Host) -> None:
+        """A process is gone, whatever its threads were at."""
+        self.note(host.name, "ended")
+        host.dead = True
+        self.stage.hurry(host)
+
+    def bury(self, host: Host, *, gracefully: bool) -> None:
+        """Forget a dead process, give its messages to others in time, and start another in its place."""
+        self.hosts.remove(host)
+        self.stage.spawn(
+            "broker", lambda: self.messages.give_back(host), None, 0.0 if gracefully else REDELIVERED_AFTER
+        )
+        if not self.slow or gracefully:
+            self.stage.spawn("supervisor", lambda: self._replace(host), None, self.rng.uniform(0.5, 8.0))
+
+    def _replace(self, host: Host) -> None:
+        if not self.closing:
+            self.start(type(host), host.name)
+
+    closing = False
+
+    def deploy(self, host: Host) -> None:
+        """Stop a process gracefully, and start it anew."""
+        self.note(host.name, "is to stop")
+
+        def stopping() -> None:
+            host.stop()
+            self.end(host)
+
+        self.stage.spawn(f"{host.name} stops", stopping, host)
+
+    def look_after(self) -> None:
+        """The supervisor: what is dead is started again."""
+        while not self.closing:
+            for host in [host for host in self.hosts if host.dead]:
+                self.bury(host, gracefully=host.stopping)
+            self.stage.pause(1.0)
+
+    # webhooks
+
+    def _receive(self, hook: Hook) -> bool:
+        """Give a hook to some web process and wait for its answer."""
+        webs = [host for host in self.hosts if isinstance(host, Web) and host.ready]
+        if not webs:
+            self.stage.pause(1.0)
+            return False
+        web = self.rng.choice(webs)
+        answers: list[bool] = []
+        waiting: list[Task] = []
+        ids = [f"{hook.connection}/{change.external_id}" for change in hook.delivery.changes]
+
+        def answered(good: bool) -> None:
+            self.stage.pause(self.stage.rng.expovariate(200.0))
+            answers.append(good)
+            self.stage.wake(waiting)
+
+        self.stage.spawn(f"{web.name} request", lambda: web.receive(hook, answered), web, 0.001)
+        self.stage.park(10.0, waiting)
+        good = answers == [True]
+        self.note(web.name, f"{hook.delivery.event_id} {'acknowledged' if good else 'not acknowledged'}", ids)
+        return good

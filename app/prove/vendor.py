@@ -1,0 +1,274 @@
+"""A vendor's account as a process sees it: answers are made at a moment between call and return, so reads race edits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import partial
+from typing import TypeVar
+
+import msgspec
+
+from app.domain import KINDS as KIND_OF
+from app.domain import (
+    SKU_PREFIX,
+    WHOLE,
+    Absent,
+    Answer,
+    BadRecord,
+    Change,
+    Delivery,
+    Kind,
+    Listing,
+    Order,
+    Page,
+    Record,
+    Ref,
+    Scope,
+    key_of,
+    micros,
+)
+from app.errors import BudgetSpent
+from app.prove.shop import KINDS, Shop
+from app.prove.stage import Stage
+from app.prove.vendor_faults import VendorFaults
+from app.sources.base import Budget, Limit, PayloadInvalid, Receiver, ResumeLost
+
+T = TypeVar("T")
+
+
+class PlainReceiver:
+    """Trusts everybody: what verifies a signature is no part of this proof."""
+
+    def verify(self, headers: Mapping[str, str], body: bytes, now: datetime) -> None:
+        """All is well."""
+
+    def parse(self, headers: Mapping[str, str], body: bytes) -> Delivery:
+        """A delivery out of the JSON that ``network`` sends."""
+        try:
+            return msgspec.json.decode(body, type=Delivery)
+        except msgspec.DecodeError as error:
+            raise PayloadInvalid("that is no delivery") from error
+
+
+@dataclass
+class Account:
+    """``Source`` of one simulated process. ``patience`` is how long a call waits for the budget (seconds)."""
+
+    stage: Stage
+    shop: Shop
+    faults: VendorFaults
+    take: Budget
+    limits: Sequence[Limit]
+    now: Callable[[], datetime]
+    patience: float
+    generation: int = 0
+
+    def __post_init__(self) -> None:
+        self.name = self.shop.style.name
+        self.kinds: tuple[Kind, ...] = KINDS
+        self.whole_kinds: tuple[Kind, ...] = self.shop.style.whole
+        self.receiver: Receiver | None = PlainReceiver()
+        self._calls = 0
+
+    def batch_size(self, kind: Kind) -> int:
+        """As the style has it."""
+        return self.shop.style.batch
+
+    def pace(self, kind: Kind) -> float:
+        """Whole-kind pulls at most every 20 s."""
+        return 20.0 if kind in self.whole_kinds else 5.0
+
+    def storm_size(self, kind: Kind) -> int:
+        """Small, so that storms are met with few records."""
+        return 12 if kind is Kind.PRODUCT else 1_000_000
+
+    def calls(self) -> int:
+        """How many were made."""
+        return self._calls
+
+    def budget(self) -> Sequence[Limit]:
+        """The limits that every call counts against."""
+        return self.limits
+
+    def warm(self) -> None:
+        """Nothing to warm."""
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+    def check(self) -> None:
+        """One cheap call."""
+        self._ask(None, "check", lambda: None)
+
+    def fetch(self, refs: Sequence[Ref]) -> Answer:
+        """The truth about some items of one kind, of a moment within the call."""
+        kind, began = refs[0].kind, self.now()
+        self.faults.note(f"asked for {kind}", [ref.external_id for ref in refs])
+        return self._ask(kind, "fetch", lambda: self._answer(kind, refs, began))
+
+    def delta(self, kind: Kind, since: str | None) -> Iterator[Page]:
+        """What changed since a watermark."""
+        if since is None or kind in self.whole_kinds:
+            yield from self.full(kind)
+            return
+        changed = self._ask(kind, "delta", lambda: self._changed(kind, int(since)))
+        mark = max([int(since), *(version for _, version in changed)])
+        if kind in self.shop.style.named:
+            yield Page(changes=[Change(kind, item, version) for item, version in changed])
+        else:
+            yield self._ask(
+                kind, "delta", lambda: self._page([r for i, _ in changed for r in self.shop.of_item(kind, i)])
+            )
+        yield Page(watermark=str(mark))
+
+    def full(self, kind: Kind, resume: str | None = None) -> Iterator[Page]:
+        """All of a kind, in pages where the style has pages."""
+        began, mark = self.now(), self.shop.newest(kind)
+        if resume is None:
+            after = ""
+        elif self.shop.style.page is None or self.faults.resume_lost():
+            raise ResumeLost("that place is forgotten")
+        else:
+            mark_text, _, after = resume.partition("/")
+            mark = int(mark_text)
+        yield from self._pages(kind, after, mark, began)
+        whole = kind in self.whole_kinds
+        scope = (
+            None
+            if kind in self.shop.style.open
+            else Scope(kind, absent=self.shop.absent(kind) if whole else Absent.DELETED)
+        )
+        yield Page(watermark=str(micros(began) if whole else mark), complete=scope)
+
+    def _pages(self, kind: Kind, after: str, mark: int, began: datetime) -> Iterator[Page]:
+        size = self.shop.style.page or 1_000_000
+        cut, lie = self.faults.cut(kind), self.faults.lie(kind)
+        while True:
+            records = self._ask(kind, "full", partial(self._behind, kind, after, size))
+            more = len(records) == size
+            shown = self.faults.shown(lie, records)
+            last = "/".join(key_of(records[-1])) if records else after
+            token = f"{mark}/{last}" if self.shop.style.page is not None else None
+            page = self._page(shown, began)
+            yield msgspec.structs.replace(page, resume=token, label=f"{kind} to {last}")
+            if not more:
+                return
+            after = last
+            if cut:
+                self.faults.cut_off()
+
+    def window(
+        self, kind: Kind, since: datetime | None, until: datetime | None, resume: str | None = None
+    ) -> Iterator[Page]:
+        """What was modified in between; whole kinds as a whole."""
+        began = self.now()
+
+        def inside() -> Page:
+            records = self._behind(kind, "", 1_000_000)
+            if kind not in self.whole_kinds:
+                records = [r for r in records if _between(since, r.modified_at, until)]
+            return self._page(records, began)
+
+        yield self._ask(kind, "window", inside)
+
+    def order_ids(self, first: date, last: date) -> Iterator[tuple[date, str]]:
+        """The orders of some days."""
+        orders = self._ask(Kind.ORDER, "order ids", lambda: self._behind(Kind.ORDER, "", 1_000_000))
+        for order in orders:
+            if isinstance(order, Order) and order.ordered_on is not None:
+                day = date.fromisoformat(order.ordered_on)
+                if first <= day <= last:
+                    yield day, order.external_id
+
+    # answers
+
+    def _ask(self, kind: Kind | None, what: str, made: Callable[[], T]) -> T:
+        """One call: out, answered at some moment, and back."""
+        self._wait_for_budget()
+        self._calls += 1
+        self.faults.called(what, kind)
+        self.stage.pause(self.faults.latency(what))
+        self.faults.refuse(what, kind, self.generation)
+        answer = made()
+        self.stage.pause(self.faults.latency(what))
+        return answer
+
+    def _wait_for_budget(self) -> None:
+        waited = 0.0
+        while self.limits and (wait := self.take.take(self.limits)) > 0:
+            if waited + wait > self.patience:
+                raise BudgetSpent("our own budget is used up", retry_after=wait)
+            self.stage.pause(wait)
+            waited += wait
+
+    def _changed(self, kind: Kind, since: int) -> list[tuple[str, int]]:
+        items = self.shop.items[kind]
+        return sorted((item, version) for item, version in items.items() if version >= since)
+
+    def _behind(self, kind: Kind, after: str, size: int) -> list[Record]:
+        rows = self.shop.rows[kind]
+        return [rows[key] for key in sorted(rows) if "/".join(key) > after][:size]
+
+    def _page(self, records: Sequence[Record], began: datetime | None = None) -> Page:
+        good, failed = self._readable(records, began or self.now())
+        return Page(records=good, failed=failed)
+
+    def _readable(self, records: Sequence[Record], began: datetime) -> tuple[list[Record], list[BadRecord]]:
+        """Records as the source's mapping gives them: those it cannot read aside, those without a version stamped."""
+        good: list[Record] = []
+        failed: list[BadRecord] = []
+        for record in records:
+            kind, key = KIND_OF[type(record)], key_of(record)
+            harm = self.shop.bad.get((kind, key))
+            if harm is not None and harm.unreadable:
+                failed.append(BadRecord(kind, key[0], harm.words(kind, key)))
+                continue
+            shown = record if harm is None else harm.on(record)
+            good.append(msgspec.structs.replace(shown, version=micros(began)) if kind in self.whole_kinds else shown)
+        return good, failed
+
+    def _answer(self, kind: Kind, refs: Sequence[Ref], began: datetime) -> Answer:
+        ids = [self._asked(ref) for ref in refs]
+        whole = (
+            kind in self.whole_kinds
+            and (kind is not Kind.VENDOR or WHOLE in ids)
+            and (kind is not Kind.LOCATION or self.shop.style.varied or WHOLE in ids)
+        )
+        if whole:
+            good, failed = self._readable(self._behind(kind, "", 1_000_000), began)
+            return Answer(good, covers=[Scope(kind, absent=self.shop.absent(kind))], failed=failed)
+        items = sorted({id for id in ids if id is not None})
+        found = [record for item in items for record in self.faults.seen_by_fetch(kind, item)]
+        good, failed = self._readable(found, began)
+        here = {self.shop.item_of(record) for record in found}
+        missing = [ref for ref, id in zip(refs, ids, strict=True) if id not in here]
+        if kind is Kind.PRODUCT and self.shop.style.varied:
+            scopes = [Scope(kind, "parent_id", item) for item in items]
+            return Answer(
+                good,
+                gone=[ref for ref in missing if ref.external_id.startswith(SKU_PREFIX)],
+                covers=scopes,
+                failed=failed,
+            )
+        if self.shop.style.varied and kind is Kind.ORDER:
+            return Answer(good, not_yet=missing, failed=failed)
+        if kind is Kind.STOCK:
+            return Answer(good, failed=failed)
+        return Answer(good, gone=missing, failed=failed)
+
+    def _asked(self, ref: Ref) -> str | None:
+        """The item that a ref means: a SKU's product, a variation's item."""
+        id = ref.external_id
+        if id.startswith(SKU_PREFIX):
+            sku = id.removeprefix(SKU_PREFIX)
+            rows = self.shop.rows[Kind.PRODUCT].values()
+            return next((self.shop.item_of(r) for r in rows if isinstance(r, Listing) and r.sku == sku), None)
+        if ref.kind is Kind.PRODUCT and self.shop.style.varied:
+            return id.partition("v")[0]
+        return id
+
+
+def _between(since: datetime | None, moment: datetime | None, until: datetime | None) -> bool:
+    return moment is not None and (since is None or since <= moment) and (until is None or moment <= until)
