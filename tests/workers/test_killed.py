@@ -162,6 +162,15 @@ def test_a_worker_told_to_stop_finishes_the_item_it_works_on(crew: Crew) -> None
     assert not crew.is_owed("slow")
 
 
+def test_a_worker_whose_calls_hang_ends_all_the_same_and_gives_back_what_it_held(crew: Crew) -> None:
+    crew.owe("slow")
+    worker = crew.hire()
+    assert started_fetching(worker)
+    worker.terminate()
+    assert worker.wait(60) == 0
+    assert crew.is_owed("slow")
+
+
 def test_a_worker_told_to_stop_leaves_what_it_had_not_begun_to_others(crew: Crew) -> None:
     crew.owe("slow-1", "slow-2", "slow-3", "slow-4", "waiting")
     worker = crew.hire()
