@@ -42,7 +42,8 @@ def sync_item(deps: Deps, keeper: LeaseKeeper, key: ItemKey, also: Sequence[str]
                 _sync(deps, keeper, *work)
             except (
                 DatabaseFault
-            ):  # nobody's fault: what was leased is given back; what is parked would fare no better
+            ) as error:  # nobody's fault: what was leased is given back, and so would be what is parked
+                log.debug("database_away", item="/".join(work[0]), error=str(error))
                 return
             except Exception as error:
                 if work[0] == key:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -105,33 +106,37 @@ def locked(database: Database) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def full(database: Database) -> Iterator[None]:
+def full(database: Database) -> AbstractContextManager[None]:
     """SQLite's file cannot grow: no session may write a page that is not there yet."""
+    harm = threading.Event()
 
-    def take_away(connection: Any, record: Any, fairy: Any) -> None:
-        connection.execute("PRAGMA max_page_count=1").close()
+    def limit(connection: Any, *_: Any) -> None:
+        connection.execute(f"PRAGMA max_page_count={1 if harm.is_set() else 1_000_000}").close()
 
-    def give_back(connection: Any, record: Any, fairy: Any) -> None:
-        connection.execute("PRAGMA max_page_count=1000000").close()
-
-    event.listen(database.engine, "checkout", take_away)
-    yield
-    event.remove(database.engine, "checkout", take_away)
-    event.listen(database.engine, "checkout", give_back)
+    event.listen(database.engine, "checkout", limit)  # now: not while others take connections
+    return _while_set(harm)
 
 
-@contextmanager
-def read_only(database: Database) -> Iterator[None]:
+def read_only(database: Database) -> AbstractContextManager[None]:
     """The sessions there are, and those opened meanwhile, may only read, and stay so when it is over."""
+    harm = threading.Event()
 
     def take_away(connection: Any, *_: Any) -> None:
-        connection.execute("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
-        connection.commit()
+        if harm.is_set():
+            connection.execute("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
+            connection.commit()
 
     event.listen(database.engine, "checkout", take_away)
-    yield
-    event.remove(database.engine, "checkout", take_away)
+    return _while_set(harm)
+
+
+@contextmanager
+def _while_set(harm: threading.Event) -> Iterator[None]:
+    harm.set()
+    try:
+        yield
+    finally:
+        harm.clear()
 
 
 def on_call(shop: Shop, numbers: set[int], do: Callable[[], object]) -> None:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, suppress
-from typing import Any
 
 import psycopg
 import pytest
-from app.prove.databases import ProvingDatabase, postgresql
 from sqlalchemy import exc
 from sqlmodel import SQLModel
 
-from app.errors import Unmappable
+from app.errors import DatabaseFault, Unmappable
+from app.prove.real.databases import ProvingDatabase, postgresql
 from app.stores.engine import Database, open_database
 from tests.letters import all_letters
 from tests.stack import eventually
@@ -153,10 +152,16 @@ def test_items_are_drained_after_every_connection_was_in_use(postgres_url: str) 
         assert shop.outcome() == ALL_WELL
 
 
+def test_a_message_that_the_databases_trouble_ended_does_not_fail(sqlite: Database) -> None:
+    shop, message = Shop(sqlite, 1), _Dead()
+    DeadLetters(shop.deps).after_process_message(shop.broker, message, exception=DatabaseFault("restarted"))
+    assert not message.failed
+
+
 def test_a_letter_that_cannot_be_written_is_written_later(sqlite: Database) -> None:
     shop = Shop(sqlite, 1)
     letters = DeadLetters(shop.deps)
-    message: Any = _Dead()
+    message = _Dead()
     letters.after_process_message(shop.broker, message, exception=Unmappable("price: expected a number"))
     with locked(sqlite):
         letters.after_nack(shop.broker, message)
@@ -168,7 +173,8 @@ def test_a_letter_that_cannot_be_written_is_written_later(sqlite: Database) -> N
 class _Dead:
     """A message that its actor failed."""
 
+    failed = False
     message_id, actor_name, queue_name, args = "m1", "run", "bulk", (1,)
 
     def fail(self) -> None:
-        return None
+        self.failed = True

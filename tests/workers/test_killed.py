@@ -176,6 +176,15 @@ def test_a_worker_that_is_told_to_end_while_it_is_stopped_ends_when_it_goes_on(c
     assert worker.wait(60) == 0
 
 
+def test_a_worker_whose_calls_hang_ends_all_the_same_and_gives_back_what_it_held(crew: Crew) -> None:
+    crew.owe("slow")
+    worker = crew.hire()
+    assert started_fetching(worker)
+    worker.terminate()
+    assert worker.wait(60) == 0
+    assert crew.is_owed("slow")
+
+
 def test_a_worker_told_to_stop_leaves_what_it_had_not_begun_to_others(crew: Crew) -> None:
     crew.owe("slow-1", "slow-2", "slow-3", "slow-4", "waiting")
     worker = crew.hire()
