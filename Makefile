@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo up test check fast browser pooler bench lock clean
+.PHONY: help demo up test check fast browser pooler prove bench lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -32,6 +32,11 @@ browser: $(READY) ## the pages in a real Chromium (needs /usr/bin/chromium and /
 
 pooler: $(READY) ## Tallyhook through a real PgBouncer (needs /usr/sbin/pgbouncer)
 	$(BIN)/python -m pytest -m pgbouncer tests/stores/test_pgbouncer.py
+
+prove: $(READY) ## the long proof: 1,000 seeds on SQLite, 300 on PostgreSQL (PROVE_DATABASE), 5 rounds, every mutant
+	$(BIN)/tallyhook prove --runs 1000 --processes 5 --hands 2
+	test -z "$(PROVE_DATABASE)" || $(BIN)/tallyhook prove --runs 300 --database "$(PROVE_DATABASE)"
+	$(BIN)/python -m pytest -m prove tests/prove
 
 check: $(READY) ## format, lint and types
 	$(BIN)/ruff format --check .

@@ -93,10 +93,10 @@ class Trouble:
     # the shop
 
     def _trade(self, shop: Shop) -> None:
-        merchant = Merchant(shop)
+        merchant, mean = Merchant(shop), self._rng.choice((1.0, 2.5, 6.0))
         while True:
             again = self._rng.random() < 0.35
-            self._stage.pause(self._rng.uniform(0.0, 0.7) if again else self._rng.expovariate(1 / 4.0))
+            self._stage.pause(self._rng.uniform(0.0, 0.7) if again else self._rng.expovariate(1 / mean))
             if self._faults.over:
                 return
             if not self._faults.quiet:
