@@ -122,9 +122,7 @@ def absorb(
     if before is not None:
         before(absorbed.diff, absorbed.read_at)
     diff, now = absorbed.diff, deps.now()
-    written = write(
-        deps.database, connection, diff, read_at=absorbed.read_at, now=now, scope=scope, clock=deps.now
-    )
+    written = write(deps.database, connection, diff, read_at=absorbed.read_at, now=now, scope=scope, clock=deps.now)
     with deps.database.begin() as conn:
         holds.pass_(conn, connection=connection, kind=kind)
     return _with_unwritten(replace(absorbed, written=written), connection)

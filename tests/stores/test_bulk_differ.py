@@ -456,9 +456,7 @@ def test_a_tombstone_concluded_before_the_read_began_gives_way_to_an_older_versi
 
 def long_write(database: Database, diff: bulk.Diff, seconds: float = 600) -> bulk.Written:
     """Believed at 11 s, written so many seconds later."""
-    return bulk.write(
-        database, "shop", diff, read_at=at(10), now=at(11), scope=ALL, clock=lambda: at(11 + seconds)
-    )
+    return bulk.write(database, "shop", diff, read_at=at(10), now=at(11), scope=ALL, clock=lambda: at(11 + seconds))
 
 
 def test_a_row_written_minutes_after_a_diff_was_believed_does_not_come_from_the_future(database: Database) -> None:
