@@ -216,8 +216,11 @@ def close_values(
     now: datetime,
     present: datetime | None = None,
 ) -> tuple[Any, ...]:
-    """What ``close_row`` binds; ``present`` is the time if ``now`` lies behind. A tombstone's hash is 0, so that any content the source shows later differs; it is as
-    of ``now``, the moment it was concluded, because what a read that began before shows may be older than the deletion."""
+    """What ``close_row`` binds; ``present`` is the time if ``now`` lies behind.
+
+    A tombstone's hash is 0, so that any content the source shows later differs; it is as of ``now``, the moment it was
+    concluded, because what a read that began before shows may be older than the deletion.
+    """
     latest = horizon(present or now)
     if absent is Absent.DELETED:
         return (0, now, now, connection, *key, read_at, latest)
