@@ -16,7 +16,7 @@ from app.flows.deps import Deps
 from app.rules.retry import wait_for_item, wait_for_version
 from app.sources import exchanges
 from app.sources.base import Source
-from app.stores import catalog, failed_items, owed, run_pages
+from app.stores import catalog, failed_items, owed, run_pages, runs
 from app.stores.catalog import Applied, Key, Read
 from app.stores.owed import Claim
 
@@ -132,11 +132,13 @@ def _commit(deps: Deps, conn: Connection, fetched: Sequence[Fetched]) -> Committ
 
 
 def _is_beside_bulk(conn: Connection, key: ItemKey, reads: Sequence[Read]) -> bool:
-    """Whether parts of these items may come from a bulk read that is older: one is under way, or waits to go on."""
+    """Whether parts of these items may come from a read of many that is older: one is under way, or waits to go on. A run
+    that reads pages or ids holds no lease on the kind."""
     if not any(scope.field == "parent_id" for read in reads for scope in read.covers):
         return False
     whole = key._replace(external_id=WHOLE)
-    return owed.is_leased(conn, whole) or run_pages.any_kept(conn, key.connection)
+    under_way = owed.is_leased(conn, whole) or runs.is_active(conn, key.connection)
+    return under_way or run_pages.any_kept(conn, key.connection)
 
 
 _WAITS = ""
@@ -172,7 +174,9 @@ def bring(
     conn: Connection, connection: str, answer: Answer, began: datetime, now: datetime
 ) -> tuple[Applied, list[tuple[Kind, Key]]]:
     """Bring an answer into the catalog; returns what that did, and the rows of its scopes that it closed."""
-    applied, (closed,) = catalog.apply_reads(conn, connection, [_read(answer, began)], now=now)
+    pulled = owed.is_leased(conn, ItemKey(connection, Kind.PRODUCT, WHOLE))  # what that reads may be older
+    reads = [_read(answer, began)]
+    applied, (closed,) = catalog.apply_reads(conn, connection, reads, now=now, beside_bulk=pulled)
     return applied, closed
 
 

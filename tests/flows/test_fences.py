@@ -15,7 +15,7 @@ from app.flows.bury import bury
 from app.flows.leases import LEASE, LeaseKeeper
 from app.flows.sync_item import sync_item
 from app.rules.retry import ITEM_ASKS, VERSION_ASKS
-from app.stores import catalog, failed_items, owed
+from app.stores import catalog, failed_items, owed, runs
 from app.stores.engine import Database
 from app.stores.owed import Claim
 from tests.fakes import SHOP, FakeSource, World, count, listing
@@ -460,3 +460,19 @@ def test_items_read_while_their_kind_is_read_in_bulk_are_fenced(database: Databa
 
     paused_read(world, [listing("A-1", parent_id="A")], meanwhile=read_the_item)
     assert is_live(world, "A-1") is not whole_kind_leased
+
+
+@pytest.mark.parametrize("run_active", [True, False])
+def test_items_read_while_a_run_reads_pages_are_fenced(database: Database, run_active: bool) -> None:
+    world = World(database, Variations())
+    world.source.put(listing("A-2", parent_id="A"))
+    if run_active:
+        with database.begin() as conn:
+            runs.open_run(conn, connection=SHOP, strategy="incremental", cause="person", slot=None, now=world.clock())
+
+    def read_the_item() -> None:
+        owe(world)
+        sync(world)
+
+    paused_read(world, [listing("A-1", parent_id="A")], meanwhile=read_the_item)
+    assert is_live(world, "A-1") is not run_active
