@@ -121,7 +121,7 @@ def _commit(deps: Deps, conn: Connection, fetched: Sequence[Fetched]) -> Committ
     written = set(applied.written)
     outcomes: list[Outcome] = []
     for one, gone in zip(standing, closed, strict=True):
-        waiting = _ask_again(deps, conn, one, now)
+        waiting = _ask_again(deps, conn, one, now, fenced=_fenced(conn, one) if applied.unchanged else [])
         found = one.outcomes(_changed(one.answer, written, gone))
         outcomes += [(claim, waiting.pop(claim.key, outcome)) for claim, outcome in found]
         outcomes += [(claim, waiting[claim.key]) for claim in one.not_yet() if claim.key in waiting]
@@ -145,13 +145,16 @@ _WAITS = ""
 """Instead of an outcome: the claim was given back, to be asked again soon."""
 
 
-def _ask_again(deps: Deps, conn: Connection, fetched: Fetched, now: datetime) -> dict[ItemKey, str]:
+def _ask_again(
+    deps: Deps, conn: Connection, fetched: Fetched, now: datetime, *, fenced: Sequence[Claim]
+) -> dict[ItemKey, str]:
     """Give back what the source could not show yet, for a while; after that it is settled, and the polls look after it.
 
     Returns what becomes of those claims: ``_WAITS``, or an outcome where patience is over.
     """
     late = [(claim, wait_for_item(claim.asks, random.random()), "gone") for claim in fetched.not_yet()]  # noqa: S311
     behind = _really_behind(conn, fetched)
+    behind += [claim for claim in fenced if claim not in behind]
     late += [(claim, wait_for_version(claim.asks, random.random()), "stale") for claim in behind]  # noqa: S311
     for claim, wait, _ in late:
         if wait is not None:
@@ -168,6 +171,18 @@ def _really_behind(conn: Connection, fetched: Fetched) -> list[Claim]:
     ids = {claim.key: fetched.refs[claim.key.external_id].external_id for claim in behind}
     held = catalog.versions(conn, key.connection, key.kind, sorted(set(ids.values())))
     return [claim for claim in behind if held.get(ids[claim.key], (0,))[0] < claim.version]
+
+
+def _fenced(conn: Connection, fetched: Fetched) -> list[Claim]:
+    """Claims of items that the answer shows, but that another read found gone since this one began: which of the two is
+    the truth only a later look tells."""
+    kind = fetched.claims[0].key.kind
+    living = {key_of(record): _owner(record) for record in fetched.answer.records if not record.deleted}
+    if not living:
+        return []
+    gone = catalog.fenced(conn, fetched.claims[0].key.connection, kind, list(living))
+    owners = {name for key in gone for name in (key[0], living[key])}
+    return [claim for claim in fetched.claims if fetched.refs[claim.key.external_id].external_id in owners]
 
 
 def bring(

@@ -476,3 +476,26 @@ def test_items_read_while_a_run_reads_pages_are_fenced(database: Database, run_a
 
     paused_read(world, [listing("A-1", parent_id="A")], meanwhile=read_the_item)
     assert is_live(world, "A-1") is not run_active
+
+
+# --- an item found gone while it was fetched ---
+
+
+def test_an_item_that_another_read_found_gone_during_its_fetch_is_looked_at_again(world: World) -> None:
+    world.source.put(listing("A"))
+    owe(world)
+    sync(world)
+
+    def conclude() -> None:
+        world.clock.pass_(1)
+        with world.database.begin() as conn:
+            catalog.tombstone(conn, SHOP, [Ref(Kind.PRODUCT, "A")], read_at=world.clock(), now=world.clock())
+        world.clock.pass_(1)
+
+    world.source.meanwhile = once(conclude)
+    owe(world)
+    sync(world)
+    assert (is_live(world), is_owed(world)) == (False, True)
+    world.clock.pass_(60)
+    sync(world)
+    assert (is_live(world), is_owed(world)) == (True, False)
