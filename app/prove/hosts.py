@@ -238,9 +238,9 @@ class Worker(Host):
         """Consumers of both queues, and the housekeeping."""
         middleware = importlib.import_module("workers.middleware")
         self.keeper = LeaseKeeper(self.database, self.deps.now, shares=Shares(self.threads))
-        self._broker = StubBroker(middleware=[])
-        importlib.import_module("workers.actors").register(self._broker, self.deps, self.keeper)
         self._letters = middleware.DeadLetters(self.deps)
+        self._broker = StubBroker(middleware=[self._letters])
+        importlib.import_module("workers.actors").register(self._broker, self.deps, self.keeper)
         self._housekeeping = middleware.Housekeeping(self.deps, role="worker", every=self.sweep_every)
         self._housekeeping.after_worker_boot(self._broker, None)
         self._busy = 0
