@@ -25,7 +25,7 @@ test: $(READY) ## the whole suite, on SQLite, a real PostgreSQL and a real Valke
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 fast: $(READY) ## the tests without real processes
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not journey and not browser and not pgbouncer"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not journey and not browser and not pgbouncer and not prove"
 
 browser: $(READY) ## the pages in a real Chromium (needs /usr/bin/chromium and /usr/bin/chromedriver)
 	$(BIN)/python -m pytest -m browser tests/browser
