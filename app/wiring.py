@@ -26,6 +26,9 @@ from app.stores.engine import Database, open_database
 
 LIVE_PATIENCE = 2.0
 
+POOLS: Mapping[str, int] = {"web": 6, "clock": 3, "narrator": 2, "cli": 4}
+"""How many PostgreSQL connections a process of a role opens at most; for workers see ``pool_size``."""
+
 
 def configure_logging(settings: Settings) -> None:
     """Structured logs on standard error, at the configured level, without secrets; libraries' warnings as well, and
@@ -42,6 +45,7 @@ def configure_logging(settings: Settings) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(_Redacting(redactor(settings.secrets())))
     logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler])
+    logging.getLogger("psycopg").setLevel(logging.ERROR)  # a line for every session that the server ended
     log = logging.getLogger("tallyhook")
     sys.excepthook = lambda *error: log.critical("the process ended by an error", exc_info=error)
     threading.excepthook = lambda ended: log.critical("a thread ended by an error", exc_info=ended.exc_value)
@@ -73,6 +77,16 @@ class _Redacting(logging.Formatter):
         return self._redact(super().format(record))
 
 
+def pool_size(role: str, threads: int = 0) -> int:
+    """How many PostgreSQL connections a process opens at most: a worker half as many as it has threads (most of them
+    wait for a vendor, and hold none then) and 4 for its leases, housekeeping and probes; the others what ``POOLS`` says.
+
+    With its defaults ``tallyhook up`` opens 2 x (16/2 + 4) for live workers, 2/2 + 4 for the bulk worker, 6 for web, 3
+    for the clock and 2 for its own lines: 40. A ``tallyhook`` command beside it opens up to 4 more.
+    """
+    return threads // 2 + 4 if role == "worker" else POOLS[role]
+
+
 def process_name(role: str) -> str:
     """A name for this process that tells it apart on every machine."""
     return f"{role}@{socket.gethostname()}:{os.getpid()}"
@@ -95,9 +109,10 @@ def connect_sources(
     return sources
 
 
-def build(settings: Settings, role: str, *, queue: Queue | None = None) -> Deps:
-    """Everything a process needs. ``role`` is web, worker, clock or cli; only web flushes every commit to disk."""
-    database = open_database(settings.database(), durable=role == "web")
+def build(settings: Settings, role: str, *, queue: Queue | None = None, threads: int = 0) -> Deps:
+    """Everything a process needs. ``role`` is web, worker, clock or cli; only web flushes every commit to disk.
+    ``threads`` is how many work at once in a worker."""
+    database = open_database(settings.database(), durable=role == "web", pool=pool_size(role, threads))
     clock = DatabaseClock(database)
     clock.measure()
     live = connect_sources(settings, database, clock, patience=LIVE_PATIENCE)

@@ -8,6 +8,7 @@ import dramatiq
 
 from app.channels.queue import BULK, LIVE
 from app.domain import ItemKey, Kind
+from app.errors import DatabaseFault
 from app.flows.deps import Deps
 from app.flows.drive_replay import drive_replay
 from app.flows.leases import LeaseKeeper
@@ -33,4 +34,5 @@ def register(broker: dramatiq.Broker, deps: Deps, keeper: LeaseKeeper) -> None:
 
 
 def _declare(broker: dramatiq.Broker, name: str, queue: str, work: Callable[..., None]) -> None:
-    dramatiq.actor(actor_name=name, queue_name=queue, broker=broker)(work)
+    # what the database's trouble ended stays owed; a traceback of each would fill the log
+    dramatiq.actor(actor_name=name, queue_name=queue, broker=broker, throws=(DatabaseFault,))(work)

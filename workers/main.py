@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
+import sys
 import threading
 from collections.abc import Sequence
 
@@ -14,6 +16,7 @@ from dramatiq.brokers.stub import StubBroker
 from app import wiring
 from app.channels.queue import BrokerQueue, LocalQueue, redis_broker
 from app.config import Settings
+from app.flows.beat import await_database
 from app.flows.deps import Deps, Queue
 from app.flows.leases import LeaseKeeper
 from app.flows.shares import Shares
@@ -26,6 +29,9 @@ IDLE_POLL_MS = 20
 PREFETCH = 64
 """Messages fetched ahead: with Dramatiq's default the consumer sleeps while its threads are idle."""
 
+LOOK_EVERY = 0.5
+"""Seconds between looks for a signal: one that another thread got (as after SIGCONT) does not wake the main thread."""
+
 STOP_WITHIN_MS = 20_000
 
 log = structlog.get_logger()
@@ -36,31 +42,40 @@ def run_worker(settings: Settings, *, queues: Sequence[str], threads: int) -> No
     url = settings.redis()
     broker: dramatiq.Broker = redis_broker(url) if url else StubBroker(middleware=[])
     queue: Queue = BrokerQueue(broker) if url else LocalQueue(broker)  # type: ignore[arg-type]
-    deps = wiring.build(settings, "worker", queue=queue)
+    deps = wiring.build(settings, "worker", queue=queue, threads=threads)
     work(broker, deps, queues=queues, threads=threads, sweep_every=2.0 if url else 0.2)
 
 
 def work(broker: dramatiq.Broker, deps: Deps, *, queues: Sequence[str], threads: int, sweep_every: float) -> None:
-    """Work with these parts until SIGTERM or SIGINT, then close the database."""
+    """Work with these parts until SIGTERM or SIGINT, then close the database. Begins when the database answers."""
     fair_to_others = threads if len(deps.sources) > 1 else None
     keeper = LeaseKeeper(deps.database, deps.now, shares=Shares(fair_to_others))
-    broker.add_middleware(DeadLetters(deps))
+    letters = DeadLetters(deps)
+    broker.add_middleware(letters)
     broker.add_middleware(WarmThreads(deps))
-    broker.add_middleware(Housekeeping(deps, role="worker", every=sweep_every))
+    broker.add_middleware(Housekeeping(deps, role="worker", every=sweep_every, also=letters.write_pending))
     register(broker, deps, keeper)
     worker = dramatiq.Worker(broker, queues=set(queues), worker_threads=threads, worker_timeout=IDLE_POLL_MS)
     worker.queue_prefetch = PREFETCH
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
+    if not await_database(deps, stopping):
+        return
     worker.start()
     gc.collect()
     gc.freeze()  # as in the web process: a full collection over all that was imported stops every thread for 150 ms
     gc.set_threshold(50_000, 20, 20)
     log.info("worker_started", queues=list(queues), threads=threads)
-    stopping.wait()
+    while not stopping.wait(LOOK_EVERY):
+        pass
     keeper.begin_stopping()
     worker.stop(timeout=STOP_WITHIN_MS)
     keeper.stop()
     deps.database.close()
     log.info("worker_stopped", queues=list(queues))
+    if any(thread.is_alive() for thread in worker.workers):
+        # they sit in calls that hang, and what they held is given back: their commits would be refused
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)

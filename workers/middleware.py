@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import dramatiq
 import structlog
 
+from app.errors import DatabaseFault
 from app.flows.beat import beat
 from app.flows.bury import bury
 from app.flows.deps import Deps
 from app.flows.sweep import sweep
+
+MAX_PENDING = 1_000
+"""Letters that wait in memory for the database. Beyond that the oldest go: their items stay owed, and die later."""
 
 log = structlog.get_logger()
 
@@ -19,31 +26,58 @@ log = structlog.get_logger()
 class DeadLetters(dramatiq.Middleware):
     """A message whose actor raises is dead at once: waiting is done by owed items, not by the broker.
 
-    ``after_nack`` is the only hook that sees every dead message, unknown actors included.
+    ``after_nack`` is the only hook that sees every dead message, unknown actors included. A message that the database's
+    trouble ended is done with: what it was about stays owed, and the sweep sends another. A letter that cannot be
+    written for such trouble is written later (``write_pending``).
     """
+
+    actor_options = {"throws"}  # noqa: RUF012
+    """Errors of an actor that its worker does not log."""
 
     def __init__(self, deps: Deps) -> None:
         self._deps = deps
         self._errors: dict[str, BaseException] = {}
+        self._pending: deque[Callable[[], None]] = deque(maxlen=MAX_PENDING)
 
     def after_process_message(
         self, broker: dramatiq.Broker, message: Any, *, result: Any = None, exception: BaseException | None = None
     ) -> None:
         """Mark the message as failed, so that the broker takes it out of the queue."""
-        if exception is not None:
+        if exception is not None and not isinstance(exception, DatabaseFault):
             self._errors[message.message_id] = exception
             message.fail()
 
     def after_nack(self, broker: dramatiq.Broker, message: Any) -> None:
         """Write the dead letter."""
-        bury(
-            self._deps,
-            message_id=message.message_id,
-            actor=message.actor_name,
-            queue=message.queue_name,
-            args=message.args,
-            error=self._errors.pop(message.message_id, LookupError(f"no actor {message.actor_name!r} here")),
+        self._pending.append(
+            partial(
+                bury,
+                self._deps,
+                message_id=message.message_id,
+                actor=message.actor_name,
+                queue=message.queue_name,
+                args=message.args,
+                error=self._errors.pop(message.message_id, LookupError(f"no actor {message.actor_name!r} here")),
+            )
         )
+        self.write_pending()
+
+    def after_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
+        """The last chance."""
+        self.write_pending()
+
+    def write_pending(self) -> None:
+        """Write the letters that could not be written yet, until the database is in trouble again."""
+        while self._pending:
+            try:
+                write = self._pending.popleft()
+            except IndexError:  # another thread has taken the last one
+                return
+            try:
+                write()
+            except DatabaseFault:
+                self._pending.appendleft(write)
+                return
 
 
 class WarmThreads(dramatiq.Middleware):
@@ -63,12 +97,12 @@ class Housekeeping(dramatiq.Middleware):
 
     ``every`` is the seconds between sweeps. Asking Redis for a queue's size keeps this process's heartbeat fresh
     while all its threads are busy, and with the maintenance chance turns recovery from a lottery into seconds.
+    ``also`` is done every round as well. While the database is away the rest goes on.
     """
 
-    def __init__(self, deps: Deps, *, role: str, every: float) -> None:
-        self._deps = deps
-        self._role = role
+    def __init__(self, deps: Deps, *, role: str, every: float, also: Callable[[], object] = bool) -> None:
         self._every = every
+        self._steps: list[Callable[[], object]] = [partial(beat, deps, role), also, partial(sweep, deps)]
         self._stopped = threading.Event()
 
     def after_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
@@ -80,12 +114,18 @@ class Housekeeping(dramatiq.Middleware):
         self._stopped.set()
 
     def _run(self, broker: dramatiq.Broker) -> None:
+        steps: list[Callable[[], object]] = [*self._steps, partial(_look_after, broker)]
         while not self._stopped.wait(self._every):
-            try:
-                beat(self._deps, self._role)
-                sweep(self._deps)
-                for queue in broker.get_declared_queues():
-                    if hasattr(broker, "do_qsize"):
-                        broker.do_qsize(queue)
-            except Exception as error:  # the next round tries again; dying silently would be worse
-                log.warning("housekeeping_failed", error=f"{type(error).__name__}: {error}")
+            for step in steps:
+                try:
+                    step()
+                except DatabaseFault:  # logged once, by the database
+                    continue
+                except Exception as error:  # the next round tries again; dying silently would be worse
+                    log.warning("housekeeping_failed", error=f"{type(error).__name__}: {error}")
+
+
+def _look_after(broker: dramatiq.Broker) -> None:
+    if hasattr(broker, "do_qsize"):
+        for queue in broker.get_declared_queues():
+            broker.do_qsize(queue)

@@ -13,9 +13,10 @@ import structlog
 
 from app import wiring
 from app.config import Settings
+from app.errors import DatabaseFault
 from app.flows import alerts, connection_alerts, unheard
 from app.flows.audit_archive import FOLDER
-from app.flows.beat import beat
+from app.flows.beat import await_database, beat
 from app.flows.deps import Deps
 from app.flows.identity import find_accounts
 from app.flows.probes import probe_aside
@@ -49,14 +50,24 @@ def run_clock(settings: Settings) -> None:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    plan(deps, poll=settings.poll_cron, reconcile=settings.reconcile_cron, timezone=settings.timezone)
-    first_load(deps)
+    while not stopping.is_set() and await_database(deps, stopping) and not _begun(deps, settings):
+        stopping.wait(EVERY)
     rounds = Rounds(deps, rounds_of(settings))
     log.info("clock_started", connections=sorted(deps.sources))
     while not stopping.wait(EVERY):
         _tick(deps)
         rounds.go()
     deps.database.close()
+
+
+def _begun(deps: Deps, settings: Settings) -> bool:
+    """Plan and fill a new installation; ``False`` when the database was in trouble meanwhile."""
+    try:
+        plan(deps, poll=settings.poll_cron, reconcile=settings.reconcile_cron, timezone=settings.timezone)
+        first_load(deps)
+    except DatabaseFault:
+        return False
+    return True
 
 
 def rounds_of(settings: Settings) -> Mapping[str, Round]:
@@ -87,6 +98,8 @@ class Rounds:
                 self._due[name] = time.monotonic() + every
                 try:
                     work(self._deps)
+                except DatabaseFault:  # logged once, by the database
+                    self._due[name] = 0.0
                 except Exception as error:  # see run_clock
                     log.warning("round_failed", round=name, error=f"{type(error).__name__}: {error}")
 
@@ -98,5 +111,7 @@ def _tick(deps: Deps) -> None:
         sweep(deps)
         check_stuck(deps)
         sum_slots(deps.database, deps.now())
+    except DatabaseFault:  # logged once, by the database
+        return
     except Exception as error:  # see run_clock
         log.error("tick_failed", error=f"{type(error).__name__}: {error}")

@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from app import sources
@@ -14,14 +14,16 @@ from app.channels.queue import DeafQueue
 from app.cli.console import console
 from app.cli.narrator import Narrator
 from app.config import Settings
-from app.errors import Unavailable
+from app.errors import DatabaseFault, Unavailable
 from app.flows.access import first_token
 from app.flows.deps import Deps
 from app.local.children import Child, Children
 from app.local.embedded import await_port, await_valkey, free_port, locked, valkey, valkey_binary
 from app.stores.engine import open_database
+from app.wiring import pool_size
 
 SIMULATOR_PORT = 8100
+BULK_THREADS = 2
 
 
 def run_stack(settings: Settings, *, data_dir: Path, demo: Mapping[str, int] | None = None) -> None:
@@ -125,7 +127,7 @@ def _start_processes(settings: Settings, logs: Path, children: Children, environ
             start(
                 f"worker-{number}", "workers", "worker", "--queues", "live", "--threads", str(settings.live_threads)
             )
-        start("worker-bulk", "workers", "worker", "--queues", "bulk", "--threads", "2")
+        start("worker-bulk", "workers", "worker", "--queues", "bulk", "--threads", str(BULK_THREADS))
     else:
         start("worker", "workers", "worker", "--queues", "live,bulk", "--threads", str(settings.live_threads))
     start("clock", "workers", "clock")
@@ -133,12 +135,13 @@ def _start_processes(settings: Settings, logs: Path, children: Children, environ
 
 
 def _tell_until(stopping: threading.Event, children: Children, database_url: str) -> None:
-    with closing(open_database(database_url, pool=2)) as database:
+    with closing(open_database(database_url, pool=pool_size("narrator"))) as database:
         narrator = Narrator(database)
         while not stopping.wait(0.5):
             children.mend()
-            for line in narrator.news():
-                console.print(line, soft_wrap=True)
+            with suppress(DatabaseFault):  # what happened meanwhile is said when the database is back
+                for line in narrator.news():
+                    console.print(line, soft_wrap=True)
 
 
 def _database_url(settings: Settings, data_dir: Path) -> str:

@@ -9,10 +9,14 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from app.errors import DatabaseFault
 from app.flows.deps import Deps
 from app.flows.identity import learn_accounts
 from app.stores import beats
 from app.stores.engine import DATABASE_ERRORS
+
+AWAIT_EVERY = 0.5
+"""Seconds between two looks at a database that does not answer."""
 
 _STARTED = time.monotonic()
 
@@ -30,6 +34,25 @@ def beat(deps: Deps, role: str) -> None:
 def _started_at(deps: Deps) -> datetime:
     """When this process began, by the database's clock, however wrong the host's was then."""
     return deps.now() - timedelta(seconds=time.monotonic() - _STARTED)
+
+
+def await_database(deps: Deps, stopping: threading.Event) -> bool:
+    """Wait until the database answers, then measure its clock; ``False`` when the process is to stop before."""
+    while not _answers(deps):
+        if stopping.wait(AWAIT_EVERY):
+            return False
+    if deps.host is not None:
+        deps.host.measure()
+    return True
+
+
+def _answers(deps: Deps) -> bool:
+    try:
+        with deps.database.read() as conn:
+            conn.exec_driver_sql("SELECT 1").close()
+    except DatabaseFault:
+        return False
+    return True
 
 
 class Pulse:
@@ -58,7 +81,9 @@ class Pulse:
             try:
                 beat(self._deps, self._role)
                 learn_accounts(self._deps)
-            except DATABASE_ERRORS as error:  # the next one will do
+            except DatabaseFault:  # logged once, by the database; the next one will do
+                pass
+            except DATABASE_ERRORS as error:
                 log.warning("no_beat", error=f"{type(error).__name__}: {error}")
             if self._stopped.wait(self._every):
                 return

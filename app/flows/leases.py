@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy import Connection
 
+from app.errors import DatabaseFault
 from app.flows.deps import utc_now
 from app.flows.shares import Shares
 from app.stores import owed, runs
@@ -159,8 +160,9 @@ class LeaseKeeper:
         try:
             with self.database.begin() as conn:
                 work(conn)
-        except DATABASE_ERRORS as error:
-            # the next round tries again; a lost lease costs a second fetch, no data
+        except DatabaseFault:  # logged once, by the database; the next round tries again
+            return False
+        except DATABASE_ERRORS as error:  # a lost lease costs a second fetch, no data
             log.warning("leases_not_touched", error=f"{type(error).__name__}: {error}")
             return False
         return True

@@ -13,10 +13,12 @@ from collections import deque
 import structlog
 
 from app.domain import Delivery, ItemKey
+from app.errors import DatabaseFault
 from app.flows.deps import Deps
 from app.flows.health import doubt
 from app.sources.base import PayloadInvalid
 from app.stores import inbox
+from app.stores.engine import DATABASE_ERRORS
 from app.stores.inbox import Arrival
 
 LARGEST_GROUP = 512
@@ -111,7 +113,8 @@ class Intake:
             self._wakeups.extend(accepted.owed)
         except Exception as failure:  # the senders are told, none of these deliveries is acknowledged
             error = failure
-            log.error("inbox_commit_failed", deliveries=len(group), error=str(failure))
+            if not isinstance(failure, DatabaseFault):  # the database has logged that, once
+                log.error("inbox_commit_failed", deliveries=len(group), error=str(failure))
         loop.call_soon_threadsafe(_answer, [done for _, done in group], error)
         self._committed.set()
         if error is None:
@@ -128,7 +131,10 @@ class Intake:
     def _checkpoint(self) -> None:
         """Aside, so that no commit has to do it: deliveries would wait for it 20 ms."""
         while not self._stopped.wait(CHECKPOINT_EVERY):
-            self._deps.database.checkpoint()
+            try:
+                self._deps.database.checkpoint()
+            except DATABASE_ERRORS:  # the next one does it all
+                continue
 
     def _send_wakeups(self) -> None:
         while not self._stopping:

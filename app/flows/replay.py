@@ -95,18 +95,20 @@ def show_replay(deps: Deps, replay_id: int) -> dict[str, Any]:
     ``still_dead``: letters of it that are dead (again), ``skipped``: how many ``items`` of a ``connection`` cannot be
     tried and ``why``, and ``paused``: connections whose items wait until they answer. Raises ``Refused`` when there is
     none."""
+    resting = paused(deps)
     with deps.database.read() as conn:
-        return _view(deps, conn, _seen(deps, conn, replay_id))
+        return _view(deps, conn, _seen(deps, conn, replay_id), resting)
 
 
 def list_replays(deps: Deps, *, limit: int = 50, before_id: int | None = None) -> list[dict[str, Any]]:
     """Replays, newest first, each as ``show_replay`` tells it."""
+    resting = paused(deps)
     with deps.database.read() as conn:
         rows = replays.latest(conn, limit=limit, before_id=before_id)
-        return [_view(deps, conn, row) for row in rows if _may_see(deps, conn, row["id"])]
+        return [_view(deps, conn, row, resting) for row in rows if _may_see(deps, conn, row["id"])]
 
 
-def _view(deps: Deps, conn: Connection, row: dict[str, Any]) -> dict[str, Any]:
+def _view(deps: Deps, conn: Connection, row: dict[str, Any], resting: frozenset[str]) -> dict[str, Any]:
     progress = replays.counts(conn, row["id"])
     ended = row["finished_at"] or deps.now()
     seconds = (ended - row["started_at"]).total_seconds() if row["started_at"] else 0.0
@@ -122,7 +124,7 @@ def _view(deps: Deps, conn: Connection, row: dict[str, Any]) -> dict[str, Any]:
         "per_second": pace,
         "seconds_left": round(left / pace) if pace and row["status"] == "running" else None,
         "skipped": [one._asdict() for one in replay_skips.skipped(conn, row["id"])],
-        "paused": sorted(paused(deps) & replay_skips.unfinished_connections(conn, row["id"])) if going else [],
+        "paused": sorted(resting & replay_skips.unfinished_connections(conn, row["id"])) if going else [],
         "still_dead": letter_search.count(conn, found) if row["of"] == "letters" else 0,
     }
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+import threading
 
 import uvicorn
 
 from app import config, wiring
 from app.config import Settings
-from app.errors import BadConfiguration
+from app.errors import BadConfiguration, DatabaseFault
 from app.flows.access import first_token
+from app.flows.beat import await_database
 from app.flows.deps import Deps
 from app.web.app import create_app
 from app.web.gate import Doors
@@ -26,7 +28,8 @@ def main() -> None:
         raise SystemExit(f"tallyhook: {error}") from None
     wiring.configure_logging(settings)
     deps = wiring.build(settings, "web")
-    _first_start(settings, deps)
+    if settings.auth == "on" and not _first_start(deps):
+        threading.Thread(target=_await_first_start, args=(deps,), name="first-start", daemon=True).start()
     app = create_app(deps, Limits(settings.body_limit, settings.body_timeout), doors_of(settings))
     uvicorn.run(
         app,
@@ -56,12 +59,22 @@ def doors_of(settings: Settings) -> Doors | None:
     )
 
 
-def _first_start(settings: Settings, deps: Deps) -> None:
-    """Where nobody can come in yet, make the first token and show it, this once."""
-    if settings.auth == "on" and deps.database.at_head():
-        token = first_token(deps)
-        if token is not None:
-            print(f"tallyhook: first start; the admin token, shown only now: {token}", file=sys.stderr, flush=True)
+def _first_start(deps: Deps) -> bool:
+    """Where nobody can come in yet, make the first token and show it, this once. ``False`` while the database does not
+    answer."""
+    try:
+        token = first_token(deps) if deps.database.at_head() else None
+    except DatabaseFault:
+        return False
+    if token is not None:
+        print(f"tallyhook: first start; the admin token, shown only now: {token}", file=sys.stderr, flush=True)
+    return True
+
+
+def _await_first_start(deps: Deps) -> None:
+    never = threading.Event()
+    while await_database(deps, never) and not _first_start(deps):
+        never.wait(1.0)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.errors import DatabaseFault, Permanent, Transient
+from app.errors import DatabaseFault, Permanent, TallyhookError, Transient
 from app.rules.filters import FilterError
 from app.stores.engine import DATABASE_ERRORS
 
@@ -91,7 +91,7 @@ def problem_handlers() -> dict[Any, Any]:
     async def failed(request: Request, error: Exception) -> Response:
         return problem_of(error).response()
 
-    return {HTTPException: not_served, Problem: failed, Exception: failed}
+    return {HTTPException: not_served, Problem: failed, TallyhookError: failed, Exception: failed}
 
 
 def _not_served(request: Request, error: HTTPException) -> Problem:

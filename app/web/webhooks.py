@@ -12,6 +12,7 @@ import structlog
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.errors import DatabaseFault
 from app.flows.deps import Deps
 from app.flows.receive import Full, Intake, check_ids
 from app.rules.redaction import REMOVED, carries_secret
@@ -105,6 +106,8 @@ class Webhooks:
                 await self._intake.offer(arrival)
         except Full:
             return _busy("more deliveries are waiting than can be written")
+        except DatabaseFault:
+            return _busy("the database did not answer; the delivery was not written")
         except Exception as error:  # whatever kept the commit from happening: the sender must come back
             log.error(
                 "delivery_not_committed", connection=arrival.connection, error=f"{type(error).__name__}: {error}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -227,10 +228,25 @@ def test_a_process_never_opens_more_sessions_than_its_pool_has(postgres_url: str
 
 
 def test_a_thread_that_finds_no_connection_free_gets_a_fault(postgres_url: str) -> None:
-    with closing(open_database(postgres_url, pool=1)) as database:
-        database.engine.pool._timeout = 0.01  # type: ignore[attr-defined]
+    with closing(open_database(postgres_url, pool=1, patience=0.01)) as database, database.read():
+        assert at_once(1, lambda _: _fault_of(database)) == [True]
+
+
+def test_reads_leave_a_connection_to_writes(postgres_url: str) -> None:
+    begun, over = threading.Semaphore(0), threading.Event()
+
+    def read(number: int) -> None:
         with database.read():
-            assert at_once(1, lambda _: _fault_of(database)) == [True]
+            begun.release()
+            over.wait(60)
+
+    with closing(open_database(postgres_url, pool=3)) as database, ThreadPoolExecutor(6) as readers:
+        reading = [readers.submit(read, number) for number in range(6)]
+        assert begun.acquire(timeout=60)
+        assert begun.acquire(timeout=60)
+        _beat(database, "one")
+        over.set()
+    assert [one.exception() for one in reading] == [None] * 6
 
 
 def _fault_of(database: Database) -> bool:

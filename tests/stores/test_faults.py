@@ -60,8 +60,7 @@ def _faults(database: Database, times: int) -> int:
 @contextmanager
 def _hasty(url: str) -> Iterator[Database]:
     """A SQLite database that waits 20 ms for another program's lock instead of 10 s."""
-    with closing(open_database(url)) as database:
-        event.listen(database.engine, "connect", lambda made, _: made.execute("PRAGMA busy_timeout=20").close())
+    with closing(open_database(url, patience=0.02)) as database:
         yield database
 
 
@@ -173,7 +172,7 @@ def test_a_commit_whose_answer_is_lost_is_a_fault(postgres_url: str) -> None:
 
 def test_sessions_that_became_read_only_cost_a_process_one_failure(postgres_url: str) -> None:
     """As after a failover: old sessions are on a standby, new ones on the new primary."""
-    with closing(open_database(postgres_url, pool=4)) as database:
+    with closing(open_database(postgres_url, pool=5)) as database:
         event.listen(database.engine, "connect", _become_read_only)
         together = threading.Barrier(4)
         at_once(4, lambda _: _read_together(database, together))
