@@ -27,7 +27,7 @@ def prove(
         str, typer.Option(help="URL of a PostgreSQL database for nothing else: it is EMPTIED; default SQLite files")
     ] = "",
     processes: Annotated[int, typer.Option(help="rounds with real processes afterwards", min=0)] = 0,
-    faults: Annotated[str, typer.Option(help="only these faults, by comma; `none` for none")] = "",
+    faults: Annotated[str, typer.Option(help="exactly these faults, by comma; `none` for none; default: drawn")] = "",
     hands: Annotated[int, typer.Option(help="simulations at a time", min=1, max=64)] = 1,
 ) -> None:
     """Simulate seeds full of faults, then run real processes under faults; exit code 1 when anything is found."""
@@ -35,7 +35,7 @@ def prove(
     seeds = [seed] if seed is not None else list(range(first, first + runs))
     with ExitStack() as stack:
         crew = [stack.enter_context(closing(Hand(database))) for _ in range(1 if database else hands)]
-        tally = _simulate(seeds, crew, dials)
+        tally = _simulate(seeds, crew, dials, all_on=bool(faults))
         for outcome in tally.failing[:MOST_FINDINGS]:
             least = outcome if seed is not None else smaller(outcome, crew[0])
             console.print("\n".join(report.found(least, smallest=True)), markup=False)
@@ -54,7 +54,7 @@ def _dials(faults: str) -> set[Dial]:
     return {Dial(name) for name in names if name != "none"} if names else set(Dial)
 
 
-def _simulate(seeds: list[int], crew: list[Hand], dials: set[Dial]) -> Tally:
+def _simulate(seeds: list[int], crew: list[Hand], dials: set[Dial], *, all_on: bool) -> Tally:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=aside) as progress:
         bar = progress.add_task("simulating", total=len(seeds))
@@ -65,7 +65,7 @@ def _simulate(seeds: list[int], crew: list[Hand], dials: set[Dial]) -> Tally:
             failing += bool(outcome.findings)
             progress.update(bar, advance=1, description=f"simulating, {failing} failing" if failing else "simulating")
 
-        return campaign(seeds, crew, dials, done)
+        return campaign(seeds, crew, dials, done, all_on=all_on)
 
 
 def _rounds(count: int, seed: int) -> list[str]:

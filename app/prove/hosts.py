@@ -18,6 +18,7 @@ import dramatiq
 from dramatiq.brokers.stub import StubBroker
 
 from app.channels.queue import BULK, LIVE
+from app.flows.beat import await_database
 from app.flows.deps import Deps
 from app.flows.leases import LeaseKeeper
 from app.flows.receive import Intake
@@ -91,9 +92,9 @@ class Host:
         return EPOCH.timestamp() + self.around.stage.now + self.skew
 
     def boot(self) -> None:
-        """Measure the clock, as ``wiring.build`` does, and begin."""
-        self.clock.measure()
-        self.start()
+        """Wait for the database and measure its clock, as every real process but a web one does; then begin."""
+        if await_database(self.deps, threading.Event()):
+            self.start()
 
     def start(self) -> None:
         """Begin to work, in threads of this process."""
@@ -238,10 +239,13 @@ class Worker(Host):
         """Consumers of both queues, and the housekeeping."""
         middleware = importlib.import_module("workers.middleware")
         self.keeper = LeaseKeeper(self.database, self.deps.now, shares=Shares(self.threads))
+        self._broker = StubBroker(middleware=[])
         self._letters = middleware.DeadLetters(self.deps)
-        self._broker = StubBroker(middleware=[self._letters])
+        self._broker.add_middleware(self._letters)
+        self._housekeeping = middleware.Housekeeping(
+            self.deps, role="worker", every=self.sweep_every, also=self._letters.write_pending
+        )
         importlib.import_module("workers.actors").register(self._broker, self.deps, self.keeper)
-        self._housekeeping = middleware.Housekeeping(self.deps, role="worker", every=self.sweep_every)
         self._housekeeping.after_worker_boot(self._broker, None)
         self._busy = 0
         for queue in (*[LIVE] * self.threads, BULK):
@@ -280,10 +284,7 @@ class Worker(Host):
             self.around.trace(self.name, f"raised {type(failure).__name__}: {failure}"[:160], _ids(one.args))
         self._letters.after_process_message(self._broker, proxy, exception=error)
         if proxy.failed:
-            try:
-                self._letters.after_nack(self._broker, proxy)
-            except DATABASE_ERRORS as fault:  # Dramatiq logs what a middleware raises, and goes on
-                self.around.trace(self.name, f"not buried: {fault}", _ids(one.args))
+            self._letters.after_nack(self._broker, proxy)
 
 
 def _ids(args: Sequence[object]) -> list[str]:
@@ -322,5 +323,4 @@ class Clock(Host):
         while not self.stopping:
             schedule._tick(self.deps)
             rounds.go()
-            self.clock.measure()
             self.around.stage.pause(self.every * self.around.stage.rng.uniform(0.5, 1.5))

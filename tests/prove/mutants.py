@@ -120,7 +120,7 @@ write = replace(receive.Intake, "_write", first_answered)
     Mutant(
         "the watermark moves only after the last page is applied",
         0,
-        LIFE,
+        frozenset({Dial.HOOKS_LOST, Dial.KILLED, Dial.VENDOR_5XX, Dial.VENDOR_HTML}),
         """
 import app.flows.pull as pull
 from app.stores import watermarks
@@ -158,7 +158,7 @@ replace(pull, "_covered", lambda claim, read, noted: [one for one in noted if on
     Mutant(
         "a watermark is the source's, not our own time",
         0,
-        LIFE,
+        frozenset({Dial.HOOKS_LOST, Dial.VENDOR_SLOW}),
         """
 from app.domain import micros
 from app.stores import watermarks
@@ -168,7 +168,7 @@ put = replace(watermarks, "put", lambda conn, c, k, value, now: put(conn, c, k, 
     Mutant(
         "an edit within a version's second is looked for again",
         0,
-        LIFE,
+        frozenset({Dial.HOOKS_LOST}),
         """
 from datetime import timedelta
 import app.flows.pull as pull
