@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo up test check fast browser bench lock clean
+.PHONY: help demo up test check fast browser pooler prove bench lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -25,10 +25,18 @@ test: $(READY) ## the whole suite, on SQLite, a real PostgreSQL and a real Valke
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 fast: $(READY) ## the tests without real processes
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not journey and not browser"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not journey and not browser and not pgbouncer and not prove"
 
 browser: $(READY) ## the pages in a real Chromium (needs /usr/bin/chromium and /usr/bin/chromedriver)
 	$(BIN)/python -m pytest -m browser tests/browser
+
+pooler: $(READY) ## Tallyhook through a real PgBouncer (needs /usr/sbin/pgbouncer)
+	$(BIN)/python -m pytest -m pgbouncer tests/stores/test_pgbouncer.py
+
+prove: $(READY) ## the long proof: 1,000 seeds on SQLite, 300 on PostgreSQL (PROVE_DATABASE), 5 rounds, every mutant
+	$(BIN)/tallyhook prove --runs 1000 --processes 5 --hands 2
+	test -z "$(PROVE_DATABASE)" || $(BIN)/tallyhook prove --runs 300 --database "$(PROVE_DATABASE)"
+	$(BIN)/python -m pytest -m prove tests/prove
 
 check: $(READY) ## format, lint and types
 	$(BIN)/ruff format --check .

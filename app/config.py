@@ -7,7 +7,7 @@ import json
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -113,7 +113,7 @@ class Settings(BaseSettings):
         """Every secret value of these settings, for taking them out of texts: credentials, and passwords in URLs."""
         urls = [url.get_secret_value() for url in (self.database_url, self.redis_url) if url is not None]
         keys = [self.sendgrid_api_key.get_secret_value()] if self.sendgrid_api_key is not None else []
-        found = {*keys} | {unquote(password) for url in urls if (password := urlsplit(url).password)}
+        found = {*keys} | {password for url in urls for password in _passwords(url)}
         for _, options in self.accounts().values():
             for name, value in options.items():
                 if any(word in name for word in ("key", "secret", "token", "password")):
@@ -150,6 +150,13 @@ def load() -> Settings:
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
         raise BadConfiguration(f"settings: {wrong}") from None
+
+
+def _passwords(url: str) -> set[str]:
+    """The passwords in a URL: that of its user, and those among its parameters."""
+    parts = urlsplit(url)
+    found = {value for name, value in parse_qsl(parts.query) if "password" in name or "secret" in name}
+    return found | ({unquote(parts.password)} if parts.password else set())
 
 
 def _digest(slug: str, source: str, options: dict[str, str]) -> str:

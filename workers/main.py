@@ -27,6 +27,9 @@ IDLE_POLL_MS = 20
 PREFETCH = 64
 """Messages fetched ahead: with Dramatiq's default the consumer sleeps while its threads are idle."""
 
+LOOK_EVERY = 0.5
+"""Seconds between looks for a signal: one that another thread got (as after SIGCONT) does not wake the main thread."""
+
 STOP_WITHIN_MS = 12_000
 """How long items may take to end when the process is told to: a supervisor kills it after 25 s, and giving leases back
 may take 10 s of them."""
@@ -64,7 +67,8 @@ def work(broker: dramatiq.Broker, deps: Deps, *, queues: Sequence[str], threads:
     gc.freeze()  # as in the web process: a full collection over all that was imported stops every thread for 150 ms
     gc.set_threshold(50_000, 20, 20)
     log.info("worker_started", queues=list(queues), threads=threads)
-    stopping.wait()
+    while not stopping.wait(LOOK_EVERY):
+        pass
     keeper.begin_stopping()
     worker.stop(timeout=STOP_WITHIN_MS)
     keeper.stop()

@@ -19,7 +19,7 @@ from app.domain.records import (
     Record,
     StockCount,
     Vendor,
-    check_amounts,
+    check_storable,
     key_of,
     row_hash,
 )
@@ -78,7 +78,7 @@ __all__ = [
     "Verdict",
     "Who",
     "batches",
-    "check_amounts",
+    "check_storable",
     "key_of",
     "micros",
     "options_of",

@@ -182,11 +182,15 @@ def key_of(record: Record) -> tuple[str, ...]:
 _LARGEST = Decimal(10) ** 15
 
 
-def check_amounts(record: Record) -> None:
-    """Raises ``ValueError`` for an amount that no column holds: not finite, or more than 15 digits before the point.
+def check_storable(record: Record) -> None:
+    """Raises ``ValueError`` for a record without its whole key, and for an amount that no column holds: not finite, or
+    more than 15 digits before the point.
 
-    SQLite would store it, and fail to read the whole table ever after.
+    The first would be a row that no later record replaces; the second SQLite would store, and fail to read the whole
+    table ever after.
     """
+    if "" in key_of(record):
+        raise ValueError(f"its key is {', '.join(map(repr, key_of(record)))}; no part of it may be empty")
     if isinstance(record, StockCount):
         _check("quantity", record.quantity)
     elif isinstance(record, Listing):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import chain
@@ -32,20 +32,34 @@ def record_drift(
 ) -> None:
     """Write the drift rows of a believed diff, with the cause that each one's traces tell, or the given one.
 
-    A first load is no drift: there was nothing to be wrong; a given cause is told even then.
+    A first load is no drift: there was nothing to be wrong; a given cause is told even then. A run that goes on after a
+    crash writes no item twice.
     """
     if diff.total_local == 0 and cause is None:
         return
+    with deps.database.read() as conn:
+        known = drift.items(conn, run_id, diff.kind)
     for chunk in batches(chain(diff.created, diff.changed), CHUNK):
-        _write(deps, connection, run_id, diff.kind, _of_records(deps, connection, diff.kind, chunk, read_at), cause)
+        rows = _of_records(deps, connection, diff.kind, chunk, read_at)
+        _write(deps, connection, run_id, (row for row in rows if row.item not in known), cause)
     for keys in batches(diff.vanished, CHUNK):
-        _write(deps, connection, run_id, diff.kind, _of_vanished(deps, connection, diff.kind, keys), cause)
+        rows = _of_vanished(deps, connection, diff.kind, keys)
+        _write(deps, connection, run_id, (row for row in rows if row.item not in known), cause)
 
 
-def _write(deps: Deps, connection: str, run_id: int, kind: Kind, rows: Iterator[DriftRow], cause: str | None) -> None:
+def _write(deps: Deps, connection: str, run_id: int, rows: Iterable[DriftRow], cause: str | None) -> None:
     found = [row if cause is None else replace(row, cause=cause) for row in rows]
     if found:
         with deps.database.begin() as conn:
+            drift.write(conn, run_id, connection, found, now=deps.now())
+
+
+def _write_anew(deps: Deps, connection: str, run_id: int, kind: Kind, rows: Iterable[DriftRow]) -> None:
+    """In place of what the run wrote of these items before."""
+    found = list(rows)
+    if found:
+        with deps.database.begin() as conn:
+            drift.forget(conn, run_id, kind, [row.item for row in found])
             drift.write(conn, run_id, connection, found, now=deps.now())
 
 
@@ -90,9 +104,9 @@ def record_left(deps: Deps, connection: str, run_id: int, absorbed: Absorbed) ->
         changed = chain(absorbed.diff.created, absorbed.diff.changed, absorbed.diff.touched)
         wanted += [_Left(key_of(record), record) for record in changed if key_of(record) in refused]
     for some in batches(wanted, CHUNK):
-        _write(deps, connection, run_id, kind, _of_left(deps, connection, kind, some, absorbed.read_at), None)
+        _write_anew(deps, connection, run_id, kind, _of_left(deps, connection, kind, some, absorbed.read_at))
     for failures in batches(absorbed.failures[:MOST_NOTED], CHUNK):
-        _write(deps, connection, run_id, kind, _of_failures(failures), None)
+        _write_anew(deps, connection, run_id, kind, _of_failures(failures))
 
 
 class _Left(NamedTuple):

@@ -8,7 +8,7 @@ import msgspec
 
 from app.domain import Cause, ItemKey, Kind, Options, Strategy
 from app.errors import Busy, Refused
-from app.flows import audit
+from app.flows import audit, health
 from app.flows.deps import Deps, source_of
 from app.rules.strategies import legs
 from app.stores import owed, runs
@@ -104,13 +104,14 @@ def request_item(deps: Deps, connection: str, external_id: str, kind: Kind | Non
 def check_stuck(deps: Deps, *, alive_since: datetime | None = None) -> list[int]:
     """Fail the runs whose worker is gone and that nobody took over; returns their ids.
 
-    Nobody can take a run over while the database is away, nor while nothing of ours runs: after trouble, and from
-    ``alive_since`` (when the asking clock began) on, workers have ``STUCK_AFTER`` seconds to do it.
+    Nobody can take a run over while its connection is paused, while the database is away, or while nothing of ours runs:
+    after trouble, and from ``alive_since`` (when the asking clock began) on, workers have ``STUCK_AFTER`` seconds to do it.
     """
     if _just_back(deps, alive_since):
         return []
+    resting = health.paused(deps)
     with deps.database.begin() as conn:
-        stuck = runs.fail_stuck(conn, deps.now(), STUCK_AFTER)
+        stuck = runs.fail_stuck(conn, deps.now(), STUCK_AFTER, resting=resting)
         for run_id in stuck:
             audit.note(deps, conn, "runs.fail_stuck", f"run {run_id}")
         return stuck

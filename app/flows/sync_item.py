@@ -40,8 +40,11 @@ def sync_item(deps: Deps, keeper: LeaseKeeper, key: ItemKey, also: Sequence[str]
         while work is not None:
             try:
                 _sync(deps, keeper, *work)
-            except DatabaseFault as error:  # nobody's fault: what was leased is given back, and comes again
+            except (
+                DatabaseFault
+            ) as error:  # nobody's fault: what was leased is given back, and so would be what is parked
                 log.debug("database_away", item="/".join(work[0]), error=str(error))
+                return
             except Exception as error:
                 if work[0] == key:
                     final = error

@@ -9,8 +9,10 @@ from sqlalchemy import Connection, text
 
 from app.domain import Kind
 from app.prove.compare import differences, held_as_it_is, item_of, rows_here, rows_there, wrong_rows
+from app.prove.faults import Dial
 from app.prove.shop import KINDS, Key, Shop
 from app.prove.town import Town
+from app.rules.retry import MAX_KILLS
 from app.stores import failed_items
 
 
@@ -44,6 +46,7 @@ class Checks:
         """
         with self._town.database.read() as conn:
             for name, shop in self._town.shops.items():
+                lags = not polled and not shop.style.seconds and self._town.faults.has(Dial.VENDOR_LAGS)
                 unsure, unread = self._unannounced(shop, polled=polled), _not_read(conn, name)
                 for kind in KINDS:
                     if (
@@ -54,6 +57,8 @@ class Checks:
                         continue
                     for key, how in differences(conn, shop, kind):
                         item = item_of(shop, kind, key)
+                        if lags and not how.endswith("at the source"):
+                            continue  # a replica did not show it yet, or still did: that is left to the poll
                         if (kind, item) not in unsure and not self._was_bad(shop, kind, key, item):
                             self.find(
                                 f"settled, but wrong until the next complete read: {name} {kind} {'/'.join(key)} {how}",
@@ -168,21 +173,38 @@ class Checks:
                     and self._was_bad(shop, Kind(row.kind), (row.external_id,), row.external_id)
                 ):
                     continue
+                if row.error_type == "KilledWorker" and self._killed_thrice():
+                    continue
                 error = f"{row.error_type}: {row.error[:100]}"
                 words = f"dead letter: {row.actor} {row.connection} {row.kind} {row.external_id}: {error}"
                 self.find(words, row.connection or "", str(row.external_id))
 
+    def _killed_thrice(self) -> bool:
+        """Whether so much was killed that a message may be suspected; a stop past its lease looks the same."""
+        seen = self._town.faults.seen
+        return seen[Dial.KILLED] + seen[Dial.STOPPED] >= MAX_KILLS
+
     def no_failed_runs(self) -> None:
-        """A run fails for no fault, outage or deploy."""
+        """A run fails for no fault, outage or deploy; it may if all it was to read is forbidden, or it killed workers."""
         with self._town.database.read() as conn:
             for row in conn.execute(
                 text("SELECT id, connection, strategy, error FROM runs WHERE status = 'failed' ORDER BY id")
             ):
-                self.find(
-                    f"failed run {row.id} ({row.strategy} of {row.connection}): {(row.error or '')[:140]}",
-                    "run",
-                    str(row.id),
-                )
+                error = row.error or ""
+                killed = error.startswith("KilledWorker") and self._killed_thrice()
+                forbidden = "may not be read" in error and self._town.faults.has(Dial.VENDOR_403)
+                if not killed and not forbidden:
+                    words = f"failed run {row.id} ({row.strategy} of {row.connection}): {error[:140]}"
+                    self.find(words, "run", str(row.id))
+
+    def nothing_foreign_followed(self) -> None:
+        """A delivery about another account makes us ask for nothing."""
+        question = """
+            SELECT connection, external_id FROM settlements WHERE kind = 'order' AND external_id LIKE 'X%'
+            UNION SELECT connection, external_id FROM owed_items WHERE kind = 'order' AND external_id LIKE 'X%'"""
+        with self._town.database.read() as conn:
+            for row in list(conn.execute(text(question)))[:3]:
+                self.find(f"a foreign delivery was followed: {row.connection} {row.external_id}", row.connection)
 
     def nobody_died(self) -> None:
         """No thread ended by an error: what it did would be done no more."""
@@ -210,7 +232,8 @@ class Checks:
                 said = counts.get("agreement")
                 here, there = rows_here(conn, row.connection, Kind(kind)), rows_there(shop, Kind(kind))
                 wrong = wrong_rows(conn, shop, Kind(kind))
-                total = len(here.keys() | there.keys())
+                gone = {key for key, row in here.items() if key not in there and row.get("quantity") == 0}
+                total = len(here.keys() | there.keys()) - len(gone)
                 if said is not None and total and abs(said - (1 - len(wrong) / total)) > 1e-5:
                     words = f"agreement reported is not agreement measured: {row.connection} {kind}: {said} in run {run_id}"
                     self.find(

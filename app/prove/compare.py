@@ -59,7 +59,7 @@ def differences(conn: Connection, shop: Shop, kind: Kind) -> Iterator[tuple[Key,
             yield key, "is missing here"
         elif theirs is None:
             if not (kind is Kind.STOCK and mine["quantity"] == 0):
-                yield key, "is gone at the source and lives here"
+                yield key, "is gone at the source and lives here still"
         elif mine != theirs:
             differing = [name for name in theirs if mine[name] != theirs[name]]
             name = differing[0]

@@ -6,24 +6,26 @@ they come in life: before a transaction, at its commit, and after a commit whose
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
+from psycopg import OperationalError
+from psycopg.errors import AdminShutdown, DeadlockDetected, ReadOnlySqlTransaction, SerializationFailure
 from sqlalchemy import Connection
-from sqlalchemy.exc import OperationalError
 
-from app.errors import DatabaseFault
 from app.prove.faults import Dial, Faults
 from app.prove.stage import Killed, Process, Stage
 from app.prove.standins import MONOTONIC
-from app.stores.engine import DATABASE_ERRORS, Database
+from app.stores.engine import Database
+from app.stores.faults import Trouble, fault_of
 
 
-def fault_of(words: str) -> Exception:
-    """What the real ``Database`` raises for trouble of its own."""
-    fault = DatabaseFault(words)
-    return fault if isinstance(fault, DATABASE_ERRORS) else OperationalError("", {}, Exception(words))
+def _locked() -> sqlite3.OperationalError:
+    error = sqlite3.OperationalError("database is locked")
+    error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+    return error
 
 
 class Weather:
@@ -67,7 +69,7 @@ class SimDatabase(Database):
         self._process = process
         self._faults = faults
         self._weather = weather
-        self._last_trouble: tuple[float, float] | None = None
+        self._seen = Trouble(lambda: MONOTONIC + stage.now)
         self.committed_at = 0.0
 
     @contextmanager
@@ -90,11 +92,7 @@ class SimDatabase(Database):
 
     def trouble(self) -> tuple[float, float] | None:
         """As the real one says it, of the simulated trouble."""
-        if self._last_trouble is None:
-            return None
-        began, ended = self._last_trouble
-        now = MONOTONIC + self._stage.now
-        return now - began, now - ended
+        return self._seen.ages()
 
     def checkpoint(self) -> None:
         """Nothing to gain here."""
@@ -120,6 +118,7 @@ class SimDatabase(Database):
                 self.committed_at = self._stage.now
         finally:
             task.inside -= 1
+        self._seen.ended(writing=writes)
         self._after(writes=writes)
 
     def _before(self, *, writes: bool) -> None:
@@ -128,28 +127,28 @@ class SimDatabase(Database):
         now, weather = self._stage.now, self._weather
         if now < weather.away_until:
             self._stage.pause(0.05)
-            raise self._fault("connection refused")
+            raise self._fault(OperationalError("connection refused"), writes=writes)
         if writes and now < weather.locked_until:
             wait = weather.locked_until - now
             self._stage.pause(min(wait, 10.0))
             if wait > 10.0:
-                raise self._fault("database is locked")
+                raise self._fault(_locked(), writes=writes)
         if writes and now < weather.read_only_until:
-            raise self._fault("cannot execute UPDATE in a read-only transaction")
+            raise self._fault(ReadOnlySqlTransaction("cannot execute UPDATE"), writes=writes)
 
     def _at_commit(self, *, writes: bool) -> None:
         if writes:
             self._perish("within")
-        for dial, chance, words in _AT_COMMIT:
+        for dial, chance, error in _AT_COMMIT:
             if (writes or dial is Dial.DB_ENDED) and self._faults.happens(dial, chance):
-                raise self._fault(words)
+                raise self._fault(error(), writes=writes)
 
     def _after(self, *, writes: bool) -> None:
         if not writes:
             return
         self._perish("after")
         if self._faults.happens(Dial.DB_ANSWER_LOST, 0.02):
-            raise self._fault("the connection was lost while its commit was under way")
+            raise self._fault(OperationalError("the connection is lost"), writes=writes)
         self._stage.pause(self._latency())
 
     def _latency(self) -> float:
@@ -164,15 +163,18 @@ class SimDatabase(Database):
             self._stage.hurry(self._process)
             raise Killed
 
-    def _fault(self, words: str) -> Exception:
-        now = MONOTONIC + self._stage.now
-        before = self._last_trouble
-        self._last_trouble = (before[0] if before is not None and now - before[1] < 1.0 else now, now)
-        return fault_of(words)
+    def _fault(self, error: Exception, *, writes: bool) -> Exception:
+        """What the real ``Database`` makes of a driver's error."""
+        fault = fault_of(error)
+        if fault is None:
+            raise RuntimeError(f"not taken for a fault of the database: {error!r}")
+        if not fault.undone:
+            self._seen.began(fault, writing=writes)
+        return fault.error()
 
 
-_AT_COMMIT = (
-    (Dial.DB_ENDED, 0.02, "terminating connection due to administrator command"),
-    (Dial.DB_DEADLOCK, 0.03, "deadlock detected"),
-    (Dial.DB_SERIALISATION, 0.03, "could not serialize access due to concurrent update"),
+_AT_COMMIT: tuple[tuple[Dial, float, Callable[[], Exception]], ...] = (
+    (Dial.DB_ENDED, 0.02, lambda: AdminShutdown("terminating connection due to administrator command")),
+    (Dial.DB_DEADLOCK, 0.03, lambda: DeadlockDetected("deadlock detected")),
+    (Dial.DB_SERIALISATION, 0.03, lambda: SerializationFailure("could not serialize access")),
 )

@@ -53,10 +53,12 @@ def apart(task: Task, folder: Path) -> Outcome:
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
-        os.close(reader)
-        with os.fdopen(writer, "wb") as out:
-            out.write(msgspec.json.encode(here(task, folder)))
-        os._exit(0)
+        try:
+            os.close(reader)
+            with os.fdopen(writer, "wb") as out:
+                out.write(msgspec.json.encode(here(task, folder)))
+        finally:
+            os._exit(0)  # whatever happens: the folder and the pipes are the parent's
     os.close(writer)
     with os.fdopen(reader, "rb") as result:
         answer = result.read()

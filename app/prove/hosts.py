@@ -175,7 +175,8 @@ class Web(Host):
     def stop(self) -> None:
         """Commit what waits."""
         self.stopping = True
-        self.intake.stop()
+        if hasattr(self, "intake"):
+            self.intake.stop()
 
     def receive(self, hook: Hook, answered: Callable[[bool], None]) -> None:
         """Take a delivery, and answer when it is committed or refused; called in a thread of this process."""
@@ -237,9 +238,9 @@ class Worker(Host):
         """Consumers of both queues, and the housekeeping."""
         middleware = importlib.import_module("workers.middleware")
         self.keeper = LeaseKeeper(self.database, self.deps.now, shares=Shares(self.threads))
-        self._broker = StubBroker(middleware=[])
-        importlib.import_module("workers.actors").register(self._broker, self.deps, self.keeper)
         self._letters = middleware.DeadLetters(self.deps)
+        self._broker = StubBroker(middleware=[self._letters])
+        importlib.import_module("workers.actors").register(self._broker, self.deps, self.keeper)
         self._housekeeping = middleware.Housekeeping(self.deps, role="worker", every=self.sweep_every)
         self._housekeeping.after_worker_boot(self._broker, None)
         self._busy = 0
@@ -248,8 +249,10 @@ class Worker(Host):
 
     def stop(self) -> None:
         """As ``workers.main.work`` does."""
-        self.keeper.begin_stopping()
         self.stopping = True
+        if not hasattr(self, "_busy"):
+            return
+        self.keeper.begin_stopping()
         self.around.messages.wake_all()
         self._housekeeping.before_worker_shutdown(self._broker, None)
         until = self.around.stage.now + 20.0

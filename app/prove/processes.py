@@ -48,11 +48,15 @@ SETTINGS = {
 }
 
 
+LONGEST = 600
+"""Characters of what did not go on."""
+
 MOST = 5
 """Findings of one sort that are told."""
 
 UNWANTED = {
-    "a dead letter": "SELECT connection, kind, external_id, error_type, error, state FROM dead_letters ORDER BY id",
+    "a dead letter": "SELECT connection, kind, external_id, error_type, error, state FROM dead_letters"
+    " WHERE error_type <> 'Unmappable' ORDER BY id",  # a record that was bad when it was fetched
     "a failed run": "SELECT id, connection, strategy, cause, error FROM runs WHERE status = 'failed' ORDER BY id",
     "still owed": "SELECT connection, kind, external_id, attempts, kills FROM owed_items",
     "a held batch": "SELECT connection, kind, reason, state FROM holds WHERE state IN ('held', 'released')",
@@ -196,8 +200,15 @@ class Round:
     def _calm_down(self) -> None:
         """Wait until all deliveries and items are through, let every connection be read in full, and wait once more."""
         self._note("quiet")
+        self.scene.stack.let_forbidden_kinds_be_tried()
         if not self._wait("deliveries and owed items", self._is_quiet, self._traffic):
             return
+        self._read_all()
+        if released := self.scene.stack.release_holds():
+            self._note(f"a person looked at {released} held batches and let them pass")
+            self._read_all()
+
+    def _read_all(self) -> None:
         for name in self.scene.stack.simulated:
             self._wait(f"a full run of {name} can begin", partial(self.scene.stack.reconcile, name), self._runs)
         self._wait("runs", lambda: not self._runs(), self._runs)
@@ -206,7 +217,7 @@ class Round:
     def _wait(self, what: str, check: Callable[[], object], progress: Callable[[], object]) -> bool:
         if eventually(check, within=PATIENCE, progress=progress):
             return True
-        self.scene.findings.append(f"{what}: nothing goes on for {PATIENCE:.0f} s: {progress()}")
+        self.scene.findings.append(f"{what}: nothing goes on for {PATIENCE:.0f} s: {str(progress())[:LONGEST]}")
         return False
 
     def _is_quiet(self) -> bool:

@@ -114,10 +114,11 @@ class Shop:
         """The id under which a record is asked for."""
         return record.parent_id if isinstance(record, Listing) and record.parent_id else key_of(record)[0]
 
-    def put(self, record: Record) -> Change:
-        """The record is so from now on; returns what a webhook says of it."""
+    def put(self, record: Record, *, ahead: timedelta = timedelta(0)) -> Change:
+        """The record is so from now on; returns what a webhook says of it. It is dated so far ahead of the truth."""
         kind, key = KIND_OF[type(record)], key_of(record)
         version, moment = self.version()
+        version, moment = version + round(ahead.total_seconds() * 1_000_000), moment + ahead
         record = msgspec.structs.replace(record, version=version, modified_at=moment)
         self.rows[kind][key] = record
         return self._note(kind, key, self.item_of(record), record, version)

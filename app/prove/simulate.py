@@ -37,6 +37,11 @@ class Outcome(msgspec.Struct):
     counts: dict[str, int] = {}
 
 
+def printable(words: str) -> str:
+    """Without what no terminal and no JSON can hold: bad records are quoted in findings."""
+    return "".join(one if one.isprintable() else "\ufffd" for one in words)
+
+
 def simulate(seed: int, url: str, allowed: Collection[Dial]) -> Outcome:
     """Carry out a seed on a migrated and empty database. Only in a process of its own: the clock is replaced."""
     stage = Stage(seed)
@@ -55,8 +60,8 @@ def simulate(seed: int, url: str, allowed: Collection[Dial]) -> Outcome:
         ids = [id for finding in checks.findings[:3] for id in finding.ids]
         return Outcome(
             seed,
-            [finding.words for finding in checks.findings],
-            town.trace.about(ids) if checks.findings else [],
+            [printable(finding.words) for finding in checks.findings],
+            [printable(line) for line in town.trace.about(ids)] if checks.findings else [],
             sorted(faults.on),
             {str(dial): count for dial, count in sorted(faults.seen.items())},
             {
@@ -220,6 +225,7 @@ class _Story:
         checks.nothing_doubled()
         checks.no_letters()
         checks.no_failed_runs()
+        checks.nothing_foreign_followed()
         checks.nobody_died()
         checks.budgets_kept()
         checks.no_call_in_a_transaction()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import timedelta
 from functools import partial
 
 from app.domain import Change, Kind, Options, Strategy
@@ -67,6 +68,7 @@ class Trouble:
             Dial.DB_AWAY: (60.0, lambda: self._weather("away_until", 0.5, 60.0)),
             Dial.CLOCK_JUMPS: (30.0, self._jump),
             Dial.BAD_RECORDS: (15.0, self._spoil),
+            Dial.FUTURE_RECORDS: (25.0, self._misdate),
             Dial.VENDOR_401: (60.0, lambda: self._vendor("refuses_until", 5.0, 90.0)),
             Dial.VENDOR_403: (60.0, self._forbid),
             Dial.VENDOR_5XX: (60.0, lambda: self._vendor("down_until", 5.0, 90.0)),
@@ -91,10 +93,10 @@ class Trouble:
     # the shop
 
     def _trade(self, shop: Shop) -> None:
-        merchant = Merchant(shop)
+        merchant, mean = Merchant(shop), self._rng.choice((1.0, 2.5, 6.0))
         while True:
             again = self._rng.random() < 0.35
-            self._stage.pause(self._rng.uniform(0.0, 0.7) if again else self._rng.expovariate(1 / 4.0))
+            self._stage.pause(self._rng.uniform(0.0, 0.7) if again else self._rng.expovariate(1 / mean))
             if self._faults.over:
                 return
             if not self._faults.quiet:
@@ -137,6 +139,16 @@ class Trouble:
             f"{kind} {'spoiled' if (kind, key) in shop.bad else 'mended'}",
             [f"{shop.style.name}/{key[0]}"],
         )
+        return True
+
+    def _misdate(self) -> bool:
+        """Somebody's clock is wrong: a record is dated years ahead."""
+        shop = self._some_shop()
+        kind = self._rng.choice([one for one in KINDS if one not in shop.style.whole])
+        key = self._rng.choice(sorted(shop.rows[kind]))
+        ahead = timedelta(seconds=self._rng.choice((90.0, 86_400.0, 400 * 86_400.0)))
+        self._town.post.announce(shop, [shop.put(shop.rows[kind][key], ahead=ahead)])
+        self._town.note(shop.style.name, f"{kind} dated {ahead} ahead", [f"{shop.style.name}/{key[0]}"])
         return True
 
     def _send_foreign(self) -> bool:

@@ -114,7 +114,7 @@ class Account:
             yield from self.full(kind)
             return
         changed = self._ask(kind, "delta", lambda: self._changed(kind, int(since)))
-        mark = max([int(since), *(version for _, version in changed)])
+        mark = max([int(since), *(version for _, version in changed if version <= micros(self.shop.now))])
         if kind in self.shop.style.named:
             yield Page(changes=[Change(kind, item, version) for item, version in changed])
         else:
@@ -125,7 +125,7 @@ class Account:
 
     def full(self, kind: Kind, resume: str | None = None) -> Iterator[Page]:
         """All of a kind, in pages where the style has pages."""
-        began, mark = self.now(), self.shop.newest(kind)
+        began, mark = self.now(), min(self.shop.newest(kind), micros(self.shop.now))  # none from the future
         if resume is None:
             after = ""
         elif self.shop.style.page is None or self.faults.resume_lost():

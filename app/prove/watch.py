@@ -8,17 +8,23 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from app.domain import Kind, row_hash
 from app.prove.checks import Checks
 from app.prove.compare import item_of
 from app.prove.faults import Dial
-from app.prove.shop import VERSIONED, Key, Shop
+from app.prove.shop import KINDS, VERSIONED, Key, Shop
 from app.prove.town import Town
 from app.stores.catalog_sql import shape
 
 WATCHED = (Kind.PRODUCT, Kind.STOCK, Kind.ORDER)
+FEW = 4
+"""With fewer rows than that, all may well go at once."""
+
+_BLAMED = text(
+    "SELECT message_key, error FROM attempts WHERE error_type IN ('DatabaseFault', 'TransactionUndone') ORDER BY 1"
+)
 
 
 class Watch:
@@ -32,12 +38,13 @@ class Watch:
         self._known = 0
         self._at: dict[tuple[Kind, Key], int] = {}
         self._query = text(" UNION ALL ".join(map(_rows, WATCHED)))
+        self._counts = {kind: text(_count(kind)) for kind in KINDS}
+        self._live: dict[tuple[str, Kind], int] = {}
         self.ended = False
 
     def begin(self) -> None:
-        """Look about twice a second, unless single reads lag behind: then rows may well go back."""
-        if not self._town.faults.has(Dial.VENDOR_LAGS):
-            self._town.stage.spawn("watch", self._again, None)
+        """Look about twice a second."""
+        self._town.stage.spawn("watch", self._again, None)
 
     def _again(self) -> None:
         while not self.ended:
@@ -49,10 +56,31 @@ class Watch:
         self._learn()
         with self._town.database.read() as conn:
             rows = list(conn.execute(self._query, {"connection": self._shop.style.name}))
+            self._not_emptied(conn)
+            self._nothing_blamed(conn)
         for name, joined, digest, deleted in rows:
             kind, key = Kind(name), tuple(joined.split("\x1f"))
             if (kind, key) in self._states and not self._town.vendors[self._shop.style.name].lied[kind]:
                 self._place(kind, key, None if deleted else digest)
+
+    def _not_emptied(self, conn: Connection) -> None:
+        """No kind loses all its rows at once, unless the source did."""
+        for name, shop in self._town.shops.items():
+            for kind, query in self._counts.items():
+                live = conn.execute(query, {"connection": name}).scalar_one()
+                before = self._live.get((name, kind), 0)
+                if live == 0 and before >= FEW and len(shop.rows[kind]) > before // 2:
+                    self._checks.find(
+                        f"emptied: {name} {kind} had {before} rows, and the source has them still", name
+                    )
+                self._live[name, kind] = live
+
+    def _nothing_blamed(self, conn: Connection) -> None:
+        """A fault of the database is nobody's failed attempt."""
+        for row in conn.execute(_BLAMED):
+            connection, _, item = row.message_key.partition("/")
+            words = f"a fault of the database counts as an attempt of {row.message_key}: {row.error[:80]}"
+            self._checks.find(words, connection, item.rpartition("/")[2])
 
     def _learn(self) -> None:
         edits = self._shop.edits
@@ -62,6 +90,9 @@ class Watch:
         self._known = len(edits)
 
     def _place(self, kind: Kind, key: Key, state: int | None) -> None:
+        """Note where a row is; of single reads that lag behind rows may well go back."""
+        if self._town.faults.has(Dial.VENDOR_LAGS):
+            return
         states, before = self._states[kind, key], self._at.get((kind, key), -1)
         later = [at for at in range(max(before, 0), len(states)) if states[at][1] == state]
         if later:
@@ -88,3 +119,8 @@ def _rows(kind: Kind) -> str:
     one = shape(kind)
     key = " || '\x1f' || ".join(one.keys)
     return f"SELECT '{kind}', {key}, row_hash, deleted FROM {one.table} WHERE connection = :connection"
+
+
+def _count(kind: Kind) -> str:
+    nothing = " AND quantity <> 0" if kind is Kind.STOCK else ""
+    return f"SELECT count(*) FROM {shape(kind).table} WHERE connection = :connection AND NOT deleted{nothing}"

@@ -12,7 +12,10 @@ from random import Random
 from typing import Any
 
 Json = dict[str, Any]
-WRONG: tuple[Any, ...] = (None, "", "nonsense", "nul \x00 inside", 99_999_999_999_999_999_999, -7.5, True, [], {})
+NO_ID: tuple[Any, ...] = (None, "", 99_999_999_999_999_999_999, -7.5, True, [], {})
+WRONG: tuple[Any, ...] = (*NO_ID, "nonsense", "nul \x00 inside")
+KEYS = ("id", "url", "state")
+"""Names that end so belong to what a record is about. Another text there would be another record, not a bad one."""
 
 
 def with_bad_records(body: Json, share: float, salt: object) -> Json:
@@ -44,7 +47,7 @@ def _each(value: Any, share: float, salt: object) -> Any:
 
 def _identity(record: Mapping[str, Any]) -> str:
     """What tells a record apart and does not change with it."""
-    names = [name for name in sorted(record) if name.lower().endswith(("id", "url", "state"))]
+    names = [name for name in sorted(record) if name.lower().endswith(KEYS)]
     return "/".join(str(record[name]) for name in names if isinstance(record[name], str))
 
 
@@ -55,6 +58,7 @@ def _spoiled(record: Json, dice: Random) -> Json:
     while True:
         name = dice.choice(sorted(here) if isinstance(here, dict) else range(len(here)))
         if not (isinstance(here[name], dict | list) and here[name] and dice.random() < 0.5):
-            here[name] = dice.choice(WRONG)
+            wrong = NO_ID if str(name).lower().endswith(KEYS) else WRONG
+            here[name] = dice.choice([value for value in wrong if value != here[name]])
             return copy
         here = here[name]

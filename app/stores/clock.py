@@ -56,10 +56,12 @@ class DatabaseClock:
         self._lock = threading.Lock()
 
     def now(self) -> datetime:
-        """The database's time; before it was measured for the first time this host's.
+        """The database's time; as long as it could not be measured this host's.
 
         Within a process it does not go back, unless a measurement shows that it was ahead by more than a second.
         """
+        if self._measured is None:  # the database was away when this process began
+            self.measure()
         found = datetime.fromtimestamp(self._seconds(), UTC)
         with self._lock:
             if found < self._latest < found + timedelta(seconds=1):

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from app.domain import Absent, Kind, Record, Scope, check_amounts, micros, row_hash
+from app.domain import Absent, Kind, Record, Scope, check_storable, micros, row_hash
 from app.rules.versions import settled_version
 from app.stores import catalog_sql as sql
 from app.stores.catalog import Key
@@ -111,7 +111,7 @@ class Differ:
             text_of = key_text(self._shape.keys)
             index, seen, now = self._index, self._seen, self._now_micros
             for record in records:
-                check_amounts(record)
+                check_storable(record)
                 digest = row_hash(record)
                 key = text_of(record)
                 if record.version > now and record.version != (version := settled_version(record.version, now)):

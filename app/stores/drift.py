@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, delete, func, insert, select
 
 from app.domain import Kind, Record
 from app.stores.tables import Drift
@@ -46,6 +46,18 @@ def write(conn: Connection, run_id: int, connection: str, rows: Sequence[DriftRo
     shared = {"run_id": run_id, "connection": connection, "found_at": now}
     if rows:
         conn.execute(insert(_table), [{**shared, **_columns(row)} for row in rows])
+
+
+def items(conn: Connection, run_id: int, kind: Kind) -> set[str]:
+    """The items of a kind that a run has written differences of: of a run that goes on after a crash not empty."""
+    wanted = select(_table.c["item"]).where(_table.c.run_id == run_id, _table.c.kind == kind)
+    return set(conn.execute(wanted).scalars())
+
+
+def forget(conn: Connection, run_id: int, kind: Kind, items: Sequence[str]) -> None:
+    """Take back what a run wrote of these items: it knows better now."""
+    of_kind = (_table.c.run_id == run_id) & (_table.c.kind == kind)
+    conn.execute(delete(_table).where(of_kind, _table.c["item"].in_(items)))
 
 
 def of_run(conn: Connection, run_id: int, limit: int = 100, after_id: int = 0) -> list[dict[str, Any]]:

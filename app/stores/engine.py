@@ -15,13 +15,14 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from app.errors import BadConfiguration, DatabaseFault
+from app.errors import DatabaseFault
 from app.stores.faults import TransactionUndone, Trouble, fault_of
+from app.stores.pooler import Pooler
 from app.stores.sessions import Sessions, turn_of
+from app.stores.urls import DatabaseUrl, parse
 
 T = TypeVar("T")
 
@@ -56,7 +57,7 @@ class Database:
     the pool useless too (a restart, a failover), all of them are replaced: one failure heals the process.
     """
 
-    def __init__(self, url: str, engine: Engine, *, readers: int, patience: float) -> None:
+    def __init__(self, url: str, engine: Engine, pooler: Pooler, *, readers: int, patience: float) -> None:
         self.url = url
         self.engine = engine
         self.dialect = engine.dialect.name
@@ -67,6 +68,7 @@ class Database:
         self._sessions = Sessions(engine)
         self._readers = threading.BoundedSemaphore(readers)
         self._patience = patience
+        self._pooler = pooler
         self._trouble = Trouble()
 
     @contextmanager
@@ -126,14 +128,13 @@ class Database:
         generation = self._sessions.generation
         try:
             with engine.begin() as conn:
-                if not writing and self.dialect == "postgresql":
-                    conn.exec_driver_sql("SET LOCAL enable_seqscan = on")  # sessions have it off, for writes
                 yield conn
         except Exception as error:
             fault = fault_of(error)
             if fault is None:
                 raise
             if fault.stale:
+                self._pooler.suspect(error)
                 self._sessions.replace(generation)
             if not fault.undone:
                 self._trouble.began(fault, writing=writing)
@@ -168,57 +169,37 @@ class Database:
 
 
 def open_database(url: str, *, durable: bool = False, pool: int = 20, patience: float = PATIENCE) -> Database:
-    """A database by its URL: ``sqlite:////absolute/path.db``, ``sqlite:///relative.db`` or ``postgresql://...``.
+    """A database by its URL, as ``stores.urls.parse`` reads it.
 
     Connects to nothing yet. ``pool`` is the number of connections it opens at most (SQLite: keeps open); who finds none
-    free for ``patience`` seconds, or SQLite's file locked for so long, gets a ``DatabaseFault``.
-    ``durable`` makes SQLite flush every commit to the disk (for the receiver, which acknowledges); without it a power cut
-    may take back the last commits,
-    whole and in order. Raises ``BadConfiguration`` for any other URL; its message never shows the URL, which may hold
-    a password.
+    free for ``patience`` seconds, or SQLite's file locked for so long (unless the URL says for how long), gets a
+    ``DatabaseFault``. ``durable`` makes SQLite flush every commit to the disk (for the receiver, which acknowledges);
+    without it a power cut may take back the last commits, whole and in order. Raises ``BadConfiguration`` for any other
+    URL; its message never shows the URL, which may hold a password.
     """
-    parsed = _parse(url)
-    if parsed.get_backend_name() == "sqlite":
+    parsed = parse(url)
+    pooler = Pooler(parsed.pooled, parsed.prepare_threshold)
+    if parsed.url.get_backend_name() == "sqlite":
         engine, most = _sqlite_engine(parsed, durable=durable, pool=pool, patience=patience), pool + SQLITE_OVERFLOW
     else:
-        engine, most = _postgresql_engine(parsed, pool=pool, patience=patience), pool
-    return Database(url, engine, readers=max(1, most - 1), patience=patience)
+        engine, most = _postgresql_engine(parsed, pooler, pool=pool, patience=patience), pool
+    return Database(url, engine, pooler, readers=max(1, most - 1), patience=patience)
 
 
-def _parse(url: str) -> URL:
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        raise BadConfiguration("the database URL is not readable") from None
-    backend = parsed.get_backend_name()
-    if backend in ("postgresql", "postgres"):
-        return parsed.set(drivername="postgresql+psycopg")
-    if backend == "sqlite" and parsed.database not in (None, "", ":memory:"):
-        return parsed.set(drivername="sqlite+pysqlite")
-    raise BadConfiguration("the database URL must be sqlite:///a/file.db or postgresql://user@host/name")
-
-
-def _sqlite_engine(url: URL, *, durable: bool, pool: int, patience: float) -> Engine:
+def _sqlite_engine(parsed: DatabaseUrl, *, durable: bool, pool: int, patience: float) -> Engine:
     engine = create_engine(
-        url,
+        parsed.url,
         pool_size=pool,
         max_overflow=SQLITE_OVERFLOW,
         pool_timeout=patience,
         pool_use_lifo=True,
-        # We say BEGIN ourselves (below): the driver's own would come too late to make reads and writes one snapshot.
-        connect_args={
-            "isolation_level": None,
-            "check_same_thread": False,
-            "timeout": patience,
-            "cached_statements": 512,
-        },
+        connect_args={"timeout": patience, **parsed.arguments},
     )
     synchronous = "FULL" if durable else "NORMAL"
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, record: Any) -> None:
         for pragma in (
-            f"busy_timeout={round(patience * 1000)}",
             "journal_mode=WAL",
             f"synchronous={synchronous}",
             "foreign_keys=ON",
@@ -234,33 +215,31 @@ def _sqlite_engine(url: URL, *, durable: bool, pool: int, patience: float) -> En
     return engine
 
 
-def _postgresql_engine(url: URL, *, pool: int, patience: float) -> Engine:
-    """Writes find their rows by key. A plan made while a table was empty, and kept, would still read it from end to
-    end when 200,000 items are in it (50 ms instead of 0.5 ms an item, measured), so that plan is ruled out but for reads.
-    """
+def _postgresql_engine(parsed: DatabaseUrl, pooler: Pooler, *, pool: int, patience: float) -> Engine:
     engine = create_engine(
-        url,
+        parsed.url,
         pool_size=pool,
         max_overflow=0,
         pool_timeout=patience,
         pool_use_lifo=True,
-        # a server that went away without a word is noticed within 10 s, one that comes back is found within 5 s
-        connect_args={
-            "application_name": "tallyhook",
-            "connect_timeout": 5,
-            "keepalives_idle": 10,
-            "keepalives_interval": 3,
-            "keepalives_count": 3,
-            "tcp_user_timeout": 10_000,
-        },
+        connect_args=dict(parsed.arguments),
     )
 
-    @event.listens_for(engine, "connect")
-    def _prepare(connection: Any, record: Any) -> None:
-        with connection.cursor() as cursor:
-            cursor.execute("SET enable_seqscan = off")
-            cursor.execute("SET jit = off")  # before version 18 a plan ruled out looks dear enough to compile
-        connection.commit()
+    @event.listens_for(engine, "do_connect")
+    def _connect(dialect: Any, record: Any, arguments: Any, parameters: Any) -> Any:
+        connection = dialect.connect(*arguments, **parameters)
+        try:
+            pooler.opened(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    @event.listens_for(engine, "begin")
+    def _begin(conn: Connection) -> None:
+        setting = pooler.setting(writing=bool(conn.get_execution_options().get(_WRITES)))
+        if setting is not None and not conn.connection.dbapi_connection.autocommit:  # type: ignore[union-attr]
+            conn.exec_driver_sql(setting)
 
     return engine
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,7 +17,7 @@ from app.domain import Kind, Options, Strategy
 from app.stores import tables
 from app.stores.drift import DRY_RUN
 from app.stores.owed import NEVER
-from app.stores.statements import Statement
+from app.stores.statements import Statement, bound_list
 
 _RUNS = SQLModel.metadata.tables[str(tables.Run.__tablename__)]
 _JSON = ("counts", "options", "progress", "checkpoint")
@@ -127,8 +127,13 @@ _RESUME = Statement(
 _STUCK = Statement(
     """
     UPDATE runs SET status = 'failed', finished_at = :now, error = :error, token = NULL, lease_until = NULL
-    WHERE status = 'running' AND lease_until <= :before RETURNING id
-    """
+    WHERE status = 'running' AND lease_until <= :before AND connection NOT IN (SELECT value FROM json_each(:resting))
+    RETURNING id
+    """,
+    postgresql="""
+    UPDATE runs SET status = 'failed', finished_at = :now, error = :error, token = NULL, lease_until = NULL
+    WHERE status = 'running' AND lease_until <= :before AND connection <> ALL(:resting::text[]) RETURNING id
+    """,
 )
 _REASON = Statement("UPDATE runs SET reason = :reason WHERE id = :id")
 
@@ -191,9 +196,10 @@ def resume(conn: Connection, run_id: int) -> bool:
     return _RESUME.count(conn, {"id": run_id}) == 1
 
 
-def fail_stuck(conn: Connection, now: datetime, after: float) -> list[int]:
-    """Fail the runs whose lease ended over ``after`` seconds ago and that nobody took over; returns their ids."""
-    told = {"now": now, "before": now - timedelta(seconds=after)}
+def fail_stuck(conn: Connection, now: datetime, after: float, *, resting: Collection[str] = ()) -> list[int]:
+    """Fail the runs whose lease ended over ``after`` seconds ago and that nobody took over; returns their ids. Nobody may
+    take over those of ``resting`` connections."""
+    told = {"now": now, "before": now - timedelta(seconds=after), "resting": bound_list(conn, sorted(resting))}
     return [id for (id,) in _STUCK.run(conn, {**told, "error": _STUCK_ERROR.format(after)})]
 
 

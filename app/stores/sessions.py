@@ -23,6 +23,7 @@ class Sessions:
         self._guard = threading.Lock()
         self.generation = 0
         event.listen(engine, "do_connect", self._opens)
+        event.listen(engine, "connect", self._opened)
         event.listen(engine, "checkout", self._goes_out)
         event.listen(engine, "checkin", self._came_back)
         event.listen(engine, "handle_error", _leave_the_pool)
@@ -37,6 +38,9 @@ class Sessions:
     def _opens(self, dialect: Any, record: ConnectionPoolEntry, *_: Any) -> None:
         # Before it connects: what is opened while the others turn out to be useless may have gone the same way.
         record.info["generation"] = self.generation
+
+    def _opened(self, connection: Any, record: ConnectionPoolEntry) -> None:
+        record.info.setdefault("generation", self.generation)  # where somebody else connects, it is not told before
 
     def _goes_out(self, connection: Any, record: ConnectionPoolEntry, fairy: Any) -> None:
         if record.info.get("generation") != self.generation:

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from app.domain import BadRecord, Kind, Options, Page, Ref, Strategy
 from app.errors import AuthRejected, DatabaseFault, Forbidden, Permanent, Unavailable, Unmappable
+from app.flows.connections import pause
 from app.flows.leases import LEASE, LeaseKeeper
 from app.flows.request_run import STUCK_AFTER, check_stuck, request_run, resume_run
 from app.flows.run import MOST_SILENCES, run
@@ -562,10 +563,13 @@ class Faulty(Database):
         self.__dict__.update(inner.__dict__)
         self._at, self._begun = at, -1
         self.lost: tuple[float, float] | None = None
+        self.dies_at: Callable[[Database], bool] = lambda database: False
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         self._begun += 1
+        if self.dies_at(self):
+            raise Killed
         if self._at(self._begun):
             raise DatabaseFault("the connection is lost")
         with super().begin() as conn:
@@ -776,3 +780,29 @@ def test_order_ids_are_listed_without_a_transaction(world: World) -> None:
     )
     run(replace(world.deps, database=Watched(world.database)), LeaseKeeper(world.database), run_id, patience=0.0)
     assert during == [0]
+
+
+def test_a_run_of_a_paused_connection_is_not_stuck(world: World) -> None:
+    run_id = ask(world)
+    start_and_die(world, run_id)
+    pause(world.deps, SHOP)
+    world.clock.pass_(STUCK_AFTER + 1)
+    assert (check_stuck(world.deps), found(world, run_id)["status"]) == ([], "running")
+
+
+def test_a_run_that_goes_on_after_a_crash_writes_each_difference_once(world: World) -> None:
+    loaded(world)
+    world.source.put(*(listing(f"P{number:03d}", version=90, name="new") for number in range(5)))
+    run_id = ask(world)
+    faulty = Faulty(world.database, lambda number: False)
+    faulty.dies_at = lambda work: drift_rows(world, run_id) == 5
+    with pytest.raises(Killed):
+        run(replace(world.deps, database=faulty), LeaseKeeper(world.database), run_id, patience=0.0)
+    world.clock.pass_(LEASE + 1)
+    carry_out(world, run_id)
+    assert drift_rows(world, run_id) == 5
+
+
+def drift_rows(world: World, run_id: int) -> int:
+    with world.database.read() as conn:
+        return int(conn.exec_driver_sql(f"SELECT count(*) FROM drift WHERE run_id = {run_id}").scalar() or 0)

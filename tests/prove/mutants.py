@@ -5,7 +5,6 @@ The code runs in a process of its own before the simulation does (``app.prove.ha
 
 from __future__ import annotations
 
-import textwrap
 from typing import NamedTuple
 
 from app.prove.faults import BENIGN, Dial
@@ -13,261 +12,423 @@ from app.prove.faults import BENIGN, Dial
 LIFE = frozenset({*BENIGN, Dial.STOPPED, Dial.DEPLOYED, Dial.STORMS, Dial.RUNS, Dial.VENDOR_SLOW})
 """Loss, death, delay and people: what the oldest guards are for."""
 
+DATABASE = frozenset(dial for dial in Dial if dial.value.startswith("db-"))
+CLOCKS = frozenset({Dial.CLOCK_SKEWED, Dial.CLOCK_JUMPS})
+RESUMED = frozenset(
+    {Dial.RUNS, Dial.KILLED, Dial.DEPLOYED, Dial.RESUME_LOST, Dial.VENDOR_TRUNCATED, Dial.VENDOR_SLOW}
+)
+
 
 class Mutant(NamedTuple):
     """A guard that is taken away. ``known`` is a seed that found it when this was written; it is tried first."""
 
     guard: str
+    known: int
+    dials: frozenset[Dial]
     code: str
-    dials: frozenset[Dial] = LIFE
-    known: int = 0
 
 
-def _code(text: str) -> str:
-    return textwrap.dedent(text)
-
+TAMPER = "from tests.prove.tamper import replace, swap\n"
 
 MUTANTS = [
     Mutant(
-        "of two versions of a row the newer one wins, in SQL",
-        _code("""
-            import app.stores.catalog_sql as sql
-            sql._NEWER = "true"
-        """),
+        "of two versions of a row the newer one wins",
+        0,
+        LIFE,
+        """
+import app.stores.catalog_sql as sql
+replace(sql, "_NEWER", "true")
+""",
     ),
     Mutant(
         "between equal versions a read that began earlier changes nothing",
-        _code("""
-            import app.stores.catalog_sql as sql
-            sql._NEWER = "excluded.version > t.version OR (excluded.version = t.version AND excluded.row_hash <> t.row_hash)"
-        """),
+        0,
+        LIFE,
+        """
+import app.stores.catalog_sql as sql
+swap(sql, "_NEWER", "AND excluded.row_hash <> t.row_hash AND excluded.read_at >= t.read_at", "")
+""",
+    ),
+    Mutant(
+        "a read that began before a tombstone was concluded does not lift it",
+        0,
+        LIFE,
+        """
+import app.stores.catalog_sql as sql
+swap(sql, "_NEWER", "THEN excluded.read_at >= t.read_at", "THEN true")
+""",
+    ),
+    Mutant(
+        "a deletion is a row, also of what we never held",
+        0,
+        LIFE,
+        """
+import app.stores.catalog_sql as sql
+replace(sql, "_UNFENCED", "true")
+""",
+    ),
+    Mutant(
+        "a row from the future protects nothing",
+        0,
+        frozenset({*CLOCKS, Dial.FUTURE_RECORDS, Dial.RUNS}),
+        """
+import app.stores.catalog.applying as applying, app.stores.catalog_sql as sql
+replace(applying, "settled_version", lambda version, now: version)
+swap(sql, "_NEWER", "t.read_at > {horizon} OR t.version > {latest}", "false")
+""",
     ),
     Mutant(
         "a settlement covers what its claim had seen, no more",
-        _code("""
-            import app.stores.owed.settling as m
-            from app.stores.statements import Statement
-            m._DELETE = Statement(f"DELETE FROM owed_items AS o WHERE {m._HELD} AND :rev = :rev")
-        """),
+        0,
+        LIFE,
+        """
+import app.stores.owed.settling as settling
+swap(settling, "_DELETE", "o.rev = :rev", ":rev = :rev")
+""",
     ),
     Mutant(
         "rows and their settlement are one commit",
-        _code("""
-            import app.flows.fetching as m, app.flows.item_work as w
-            whole = m.commit
-            def commit(deps, fetched):
-                from app.stores import owed
-                with deps.database.begin() as conn:
-                    again = owed.settle(conn, [o for one in fetched for o in one.outcomes(set())], deps.now())
-                whole(deps, fetched)
-                return again
-            w.commit = commit
-        """),
-    ),
-    Mutant(
-        "a row that was read later is not closed by an earlier read",
-        _code("""
-            import app.stores.catalog_sql as sql, app.stores.differ as d
-            close, live = sql.close_row, sql.live_keys
-            lift = lambda t: t.replace("read_at <= ", "read_at IS NOT ").replace("read_at < ", "read_at IS NOT ")
-            sql.close_row = lambda *a, **k: lift(close(*a, **k))
-            sql.live_keys = lambda *a, **k: lift(live(*a, **k))
-        """),
+        0,
+        LIFE,
+        """
+import app.flows.fetching as fetching, app.flows.item_work as item_work
+from app.flows.fetching import Committed
+from app.stores import owed
+def settled_first(deps, fetched):
+    settled = [outcome for one in fetched for outcome in one.outcomes(set())]
+    with deps.database.begin() as conn:
+        again = owed.settle(conn, settled, deps.now())
+    with deps.database.begin() as conn:
+        for one in fetched:
+            fetching.bring(conn, one.claims[0].key.connection, one.answer, one.began, deps.now())
+    return Committed(again)
+replace(item_work, "commit", settled_first)
+""",
     ),
     Mutant(
         "a delivery is committed before it is acknowledged",
-        _code("""
-            from app.flows import receive
-            write = receive.Intake._write
-            def first_answer(self, group):
-                loop = group[0][1].get_loop()
-                loop.call_soon_threadsafe(receive._answer, [done for _, done in group], None)
-                write(self, group)
-            receive.Intake._write = first_answer
-        """),
+        0,
+        LIFE,
+        """
+from app.flows import receive
+def first_answered(self, group):
+    group[0][1].get_loop().call_soon_threadsafe(receive._answer, [done for _, done in group], None)
+    write(self, group)
+write = replace(receive.Intake, "_write", first_answered)
+""",
     ),
     Mutant(
         "the watermark moves only after the last page is applied",
-        _code("""
-            import app.flows.pull as m
-            from app.stores import watermarks
-            read = m._read_delta
-            def early(deps, source, connection, kind, since):
-                marks = [page.watermark for page in source.delta(kind, since) if page.watermark]
-                with deps.database.begin() as conn:
-                    watermarks.put(conn, connection, kind, marks[-1], deps.now())
-                return read(deps, source, connection, kind, since)
-            m._read_delta = early
-        """),
+        0,
+        LIFE,
+        """
+import app.flows.pull as pull
+from app.stores import watermarks
+def early(deps, source, connection, kind, since):
+    marks = [page.watermark for page in source.delta(kind, since) if page.watermark]
+    with deps.database.begin() as conn:
+        watermarks.put(conn, connection, kind, marks[-1], deps.now())
+    return read(deps, source, connection, kind, since)
+read = replace(pull, "_read_delta", early)
+""",
     ),
     Mutant(
         "a pull settles only what was owed before it read",
-        _code("""
-            import app.flows.pull as m
-            from app.stores import owed
-            finish = m._finish
-            def late(deps, claim, read, noted):
-                with deps.database.begin() as conn:
-                    noted = owed.noted(conn, claim.key.connection, claim.key.kind)
-                return finish(deps, claim, read, noted)
-            m._finish = late
-        """),
+        0,
+        LIFE,
+        """
+import app.flows.pull as pull
+from app.stores import owed
+def late(deps, claim, read, noted):
+    with deps.database.begin() as conn:
+        noted = owed.noted(conn, claim.key.connection, claim.key.kind)
+    return finish(deps, claim, read, noted)
+finish = replace(pull, "_finish", late)
+""",
     ),
     Mutant(
-        "what is leased to somebody else is not claimed",
-        _code("""
-            import app.stores.owed.claiming as m
-            from app.stores.statements import Statement
-            for name in ("_CLAIM_ITEM", "_CLAIM_OTHERS", "_CLAIM_THESE"):
-                one = getattr(m, name)
-                one._sqlite = one._sqlite.replace("lease_until <= :now)", "lease_until <= :now OR true)")
-        """),
+        "a pull settles nothing that it did not show",
+        0,
+        LIFE,
+        """
+import app.flows.pull as pull
+replace(pull, "_covered", lambda claim, read, noted: [one for one in noted if one.key != claim.key])
+""",
     ),
     Mutant(
-        "leases are renewed while the work goes on",
-        _code("""
-            from app.flows.leases import LeaseKeeper
-            LeaseKeeper.round = lambda self: None
-        """),
-    ),
-    Mutant(
-        "the sweep sends again what the queue has lost",
-        _code("""
-            import app.flows.sweep as m
-            m.REHINT_AFTER = 1e9
-        """),
-    ),
-    Mutant(
-        "the sweep sends runs again that the queue has lost",
-        _code("""
-            from app.stores import runs
-            runs.overdue = lambda conn, now, rehint_after: []
-        """),
-    ),
-    Mutant(
-        "a read that is resumed keeps the pages before",
-        _code("""
-            import app.flows.read_full as m
-            m._kept = lambda course, kind: iter(())
-        """),
-    ),
-    Mutant(
-        "what a complete answer does not show is closed",
-        _code("""
-            import app.flows.fetching as m
-            from app.stores import catalog
-            m.catalog.close_scopes = lambda *a, **k: []
-        """),
-    ),
-    Mutant(
-        "what the source says is gone becomes a tombstone",
-        _code("""
-            from app.stores import catalog
-            catalog.tombstone = lambda *a, **k: 0
-        """),
-    ),
-    Mutant(
-        "the moment of a read is its beginning, not its end",
-        _code("""
-            import app.flows.fetching as m, app.flows.item_work as w
-            from dataclasses import replace
-            real = m.fetch
-            def fetch(deps, source, claims):
-                fetched = real(deps, source, claims)
-                return replace(fetched, began=deps.now())
-            w.fetch = fetch
-        """),
-    ),
-    Mutant(
-        "a budget's window is read and written under one lock",
-        _code("""
-            from app.stores.budgets import SharedBudget, _inside, _wait
-            from app.rules.lanes import current_lane
-            def take(self, limits):
-                if not limits:
-                    return 0.0
-                lane = current_lane()
-                with self._database.begin() as conn:
-                    taken = self._locked(conn, limits)
-                now = self._clock()
-                inside = {limit.name: _inside(taken[limit.name], limit, now) for limit in limits}
-                wait = max(_wait(inside[limit.name], limit, lane, now) for limit in limits)
-                if wait == 0.0:
-                    with self._database.begin() as conn:
-                        for name in sorted(inside):
-                            inside[name][lane].append(now)
-                            self._write(conn, name, inside[name])
-                return wait
-            SharedBudget.take = take
-        """),
-        frozenset({*LIFE, Dial.BUDGETS}),
-    ),
-    Mutant(
-        "a worker that died is not its item's fault at once",
-        _code("""
-            import app.flows.item_work as w
-            w.MAX_KILLS = 1
-        """),
-    ),
-    Mutant(
-        "a storm's pull settles nothing that it did not show",
-        _code("""
-            import app.flows.pull as m
-            m._covered = lambda claim, read, noted: [one for one in noted if one.key != claim.key]
-        """),
-    ),
-    Mutant(
-        "a delta is read from the watermark, not from now",
-        _code("""
-            from app.stores import watermarks
-            put = watermarks.put
-            from app.domain import micros
-            watermarks.put = lambda conn, c, k, value, now: put(conn, c, k, str(micros(now)), now)
-        """),
+        "a watermark is the source's, not our own time",
+        0,
+        LIFE,
+        """
+from app.domain import micros
+from app.stores import watermarks
+put = replace(watermarks, "put", lambda conn, c, k, value, now: put(conn, c, k, str(micros(now)), now))
+""",
     ),
     Mutant(
         "an edit within a version's second is looked for again",
-        _code("""
-            import app.flows.pull as m
-            from datetime import timedelta
-            m.READ_LAG = timedelta(seconds=-60)
-        """),
+        0,
+        LIFE,
+        """
+from datetime import timedelta
+import app.flows.pull as pull
+replace(pull, "READ_LAG", timedelta(seconds=-60))
+""",
+    ),
+    Mutant(
+        "a hint that is newer than the answer is asked again",
+        0,
+        frozenset({Dial.VENDOR_LAGS, Dial.RUNS}),
+        """
+from app.flows.fetching import Fetched
+replace(Fetched, "behind", lambda self: [])
+""",
+    ),
+    Mutant(
+        "what an answer covers and does not show is closed",
+        0,
+        LIFE,
+        """
+import app.stores.catalog.applying as applying
+replace(applying, "closing", lambda *args: {})
+""",
+    ),
+    Mutant(
+        "what the source says is gone becomes a tombstone",
+        0,
+        LIFE,
+        """
+import app.stores.catalog.applying as applying
+replace(applying, "tombstone", lambda *args, **named: 0)
+""",
+    ),
+    Mutant(
+        "the moment of a read is its beginning, not its end",
+        0,
+        LIFE,
+        """
+from dataclasses import replace as changed
+import app.flows.item_work as item_work
+def dated_late(deps, source, claims):
+    fetched = fetch(deps, source, claims)
+    return changed(fetched, began=deps.now())
+fetch = replace(item_work, "fetch", dated_late)
+""",
+    ),
+    Mutant(
+        "leases are renewed while the work goes on",
+        0,
+        LIFE,
+        """
+from app.flows.leases import LeaseKeeper
+replace(LeaseKeeper, "round", lambda self: None)
+""",
+    ),
+    Mutant(
+        "the sweep sends again what the queue has lost",
+        0,
+        LIFE,
+        """
+import app.flows.sweep as sweep
+replace(sweep, "REHINT_AFTER", 1e9)
+""",
+    ),
+    Mutant(
+        "the sweep sends runs again that the queue has lost",
+        0,
+        LIFE,
+        """
+from app.stores import runs
+replace(runs, "overdue", lambda conn, now, rehint_after: [])
+""",
+    ),
+    Mutant(
+        "a read that is resumed keeps the pages before",
+        0,
+        RESUMED,
+        """
+import app.flows.read_full as read_full
+from app.domain import Page
+replace(read_full, "_kept", lambda course, kind: [Page() for _ in range(course.checkpoint.pages)])
+""",
+    ),
+    Mutant(
+        "a budget's window is read and written under one lock",
+        0,
+        frozenset({*LIFE, Dial.BUDGETS}),
+        """
+from app.rules.lanes import current_lane
+from app.stores.budgets import SharedBudget, _inside, _wait
+def take(self, limits):
+    if not limits:
+        return 0.0
+    lane = current_lane()
+    with self._database.begin() as conn:
+        taken = self._locked(conn, limits)
+    now = self._clock()
+    inside = {limit.name: _inside(taken[limit.name], limit, now) for limit in limits}
+    wait = max(_wait(inside[limit.name], limit, lane, now) for limit in limits)
+    if wait == 0.0:
+        with self._database.begin() as conn:
+            for name in sorted(inside):
+                inside[name][lane].append(now)
+                self._write(conn, name, inside[name])
+    return wait
+replace(SharedBudget, "take", take)
+""",
+    ),
+    Mutant(
+        "budgets, leases and due times follow one clock",
+        0,
+        frozenset({*CLOCKS, Dial.BUDGETS, Dial.RUNS}),
+        """
+from datetime import UTC, datetime
+from app.stores.clock import DatabaseClock
+replace(DatabaseClock, "now", lambda self: datetime.fromtimestamp(self._wall(), UTC))
+""",
+    ),
+    Mutant(
+        "a worker that died is not its item's fault at once",
+        0,
+        frozenset({Dial.KILLED}),
+        """
+import app.flows.item_work as item_work
+replace(item_work, "MAX_KILLS", 1)
+""",
+    ),
+    Mutant(
+        "a deploy is not counted as a crash of the run",
+        0,
+        frozenset({Dial.DEPLOYED, Dial.RUNS}),
+        """
+from app.stores import runs
+import app.flows.run as run
+replace(runs, "give_back", lambda conn, run_id, token: True)
+replace(run, "MAX_KILLS", 1)
+""",
+    ),
+    Mutant(
+        "a fault of the database is no failed attempt of an item",
+        0,
+        DATABASE,
+        """
+import app.flows.item_work as item_work
+class Never(Exception):
+    pass
+replace(item_work, "DatabaseFault", Never)
+""",
+    ),
+    Mutant(
+        "a fault of the database fails no run",
+        0,
+        DATABASE,
+        """
+import app.flows.run as run
+class Never(Exception):
+    pass
+replace(run, "DatabaseFault", Never)
+""",
+    ),
+    Mutant(
+        "a transaction that the database undid is tried again or given back",
+        0,
+        frozenset({Dial.DB_DEADLOCK, Dial.DB_SERIALISATION}),
+        """
+import app.stores.faults as faults
+from app.stores.faults import Fault
+def unknown(self):
+    return RuntimeError(self.message)
+replace(Fault, "error", unknown)
+""",
+    ),
+    Mutant(
+        "a connection that refuses us pauses, and its items are not blamed",
+        0,
+        frozenset({Dial.VENDOR_401, Dial.RUNS}),
+        """
+from app.flows import health
+replace(health, "judge", lambda *args: health.Fault.ITEM)
+""",
+    ),
+    Mutant(
+        "a kind that may not be read is left out",
+        0,
+        frozenset({Dial.VENDOR_403, Dial.RUNS}),
+        """
+from app.flows import health
+replace(health, "judge", lambda *args: health.Fault.ITEM)
+""",
+    ),
+    Mutant(
+        "a paused connection is probed until it answers",
+        0,
+        frozenset({Dial.VENDOR_401, Dial.VENDOR_HANGS}),
+        """
+import workers.schedule as schedule
+replace(schedule, "ROUNDS", {name: one for name, one in schedule.ROUNDS.items() if name != "probes"})
+""",
+    ),
+    Mutant(
+        "one record that cannot be written does not stop its page",
+        0,
+        frozenset({Dial.BAD_RECORDS, Dial.RUNS}),
+        """
+import app.flows.pull as pull
+replace(pull, "isolated", lambda records, write, fail, passing=(): write(records))
+""",
+    ),
+    Mutant(
+        "an item that failed and is well again is listed no longer",
+        0,
+        frozenset({Dial.BAD_RECORDS, Dial.RUNS}),
+        """
+from app.stores import failed_items
+replace(failed_items, "resolve", lambda *args: 0)
+""",
+    ),
+    Mutant(
+        "what a read shows but cannot be read has not vanished",
+        0,
+        frozenset({Dial.BAD_RECORDS, Dial.RUNS}),
+        """
+from app.stores.differ import Differ
+replace(Differ, "exempt", lambda self, ids: None)
+""",
+    ),
+    Mutant(
+        "an agreement is what is true after the write",
+        0,
+        frozenset({Dial.BAD_RECORDS, Dial.RUNS}),
+        """
+from app.flows.absorb import Absorbed
+replace(Absorbed, "agreement", lambda self, *, written=True: 1.0)
+""",
     ),
     Mutant(
         "the guard holds what would empty a kind",
-        _code("""
-            import app.flows.absorb as m
-            m.implausible = lambda *a, **k: None
-        """),
+        0,
         frozenset({Dial.VENDOR_EMPTY, Dial.RUNS}),
+        """
+import app.flows.absorb as absorb
+replace(absorb, "implausible", lambda *args, **named: None)
+""",
     ),
     Mutant(
-        "whoever lost a run writes nothing more for it",
-        _code("""
-            from app.stores import runs
-            save = runs.save
-            runs.save = lambda *a, **k: save(*a, **k) or True
-        """),
+        "a delivery about another account is never owed",
+        0,
+        frozenset({Dial.HOOKS_FOREIGN}),
+        """
+from app.stores import inbox
+replace(inbox, "_changes", lambda arrival: arrival.delivery.changes)
+""",
     ),
     Mutant(
-        "whole-kind reads do not overtake each other",
-        _code("""
-            import app.flows.read_full as m
-            from contextlib import nullcontext
-            m.alone = lambda *a, **k: nullcontext()
-        """),
-    ),
-    Mutant(
-        "a diff leaves alone what was read later than it",
-        _code("""
-            import app.stores.differ as d
-            see = d.Differ._see
-            def always(self, at, key, record, digest):
-                self._flags[at] &= ~d.sql.NEWER_FLAG
-                see(self, at, key, record, digest)
-            d.Differ._see = always
-            import app.stores.catalog_sql as sql
-            sql._NEWER = "excluded.version >= t.version"
-        """),
+        "a run whose worker died is taken over, not failed",
+        0,
+        frozenset({Dial.KILLED, Dial.RUNS, Dial.VENDOR_SLOW}),
+        """
+import app.flows.request_run as request_run
+replace(request_run, "STUCK_AFTER", -20.0)
+""",
     ),
 ]

@@ -186,6 +186,21 @@ def test_eight_writers_at_once_end_with_the_newest(database: Database) -> None:
     assert (failures, names) == ([], {"v6"})
 
 
+@pytest.mark.parametrize(
+    "record",
+    [
+        *(
+            StockCount(*key, Decimal(1), version=1)
+            for key in (("", "l1", "on_hand"), ("p1", "", "on_hand"), ("p1", "l1", ""))
+        ),
+        *(kind("", version=1) for kind in (Listing, Order, Location, Vendor, Category)),
+    ],
+)
+def test_a_record_without_its_whole_key_is_refused(database: Database, record: Record) -> None:
+    with pytest.raises(Unmappable, match="no part of it may be empty"):
+        apply(database, record)
+
+
 @pytest.mark.parametrize("amount", ["NaN", "Infinity", "-Infinity", "1e15", "-1e400"])
 def test_an_amount_that_no_column_holds_is_refused_by_name(database: Database, amount: str) -> None:
     with pytest.raises(Unmappable, match=r"stock p1/l1/on_hand cannot be stored: quantity is"):

@@ -12,7 +12,7 @@ from dramatiq.brokers.redis import RedisBroker
 
 from app.channels.queue import BULK, LIVE, BrokerQueue, message, redis_broker
 from app.domain import Cause, Change, ItemKey, Kind
-from app.errors import Unavailable, Unmappable
+from app.errors import DatabaseFault, Refused, Unavailable, Unmappable
 from app.flows.leases import LeaseKeeper
 from app.flows.replay import replay_letter
 from app.stores import catalog, owed, runs
@@ -100,6 +100,22 @@ def test_an_outage_is_no_letter(world: World, broker: RedisBroker) -> None:
     assert letters(world) == []
 
 
+def test_a_fault_of_the_database_is_no_letter(world: World, broker: RedisBroker) -> None:
+    world.source.failures.append(DatabaseFault("the connection is lost"))
+    work(broker, lambda: owe(world))
+    assert letters(world) == []
+
+
+def test_what_a_fault_of_the_database_interrupted_is_owed_and_counts_no_attempt(
+    world: World, broker: RedisBroker
+) -> None:
+    world.source.failures.append(DatabaseFault("the connection is lost"))
+    work(broker, lambda: owe(world))
+    with world.database.read() as conn:
+        left = conn.exec_driver_sql("SELECT external_id, attempts, kills, token FROM owed_items").all()
+    assert [tuple(row) for row in left] == [("A", 0, 0, None)]
+
+
 def test_a_message_for_an_unknown_actor_is_a_letter(world: World, broker: RedisBroker) -> None:
     work(broker, lambda: BrokerQueue(broker).resend("no_such_actor", LIVE, ["x"]))
     assert [(letter["actor"], letter["args"], letter["error_type"]) for letter in letters(world)] == [
@@ -183,6 +199,6 @@ def test_a_requested_run_is_carried_out(world: World, broker: RedisBroker) -> No
 
 
 def test_a_run_that_failed_is_a_letter(world: World, broker: RedisBroker) -> None:
-    world.source.failures.append(Unmappable("price: expected a number"))
+    world.source.failures.append(Refused("refused"))
     work(broker, lambda: request_reconcile(world.deps, SHOP))
-    assert [(letter["actor"], letter["error_type"]) for letter in letters(world)] == [("run", "LegsFailed")]
+    assert [(letter["actor"], letter["error"]) for letter in letters(world)] == [("run", "product: Refused: refused")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import time
@@ -160,6 +161,19 @@ def test_a_worker_told_to_stop_finishes_the_item_it_works_on(crew: Crew) -> None
     assert worker.wait(60) == 0
     assert crew.is_held("slow")
     assert not crew.is_owed("slow")
+
+
+def test_a_worker_that_is_told_to_end_while_it_is_stopped_ends_when_it_goes_on(crew: Crew) -> None:
+    """After SIGCONT any thread may get the SIGTERM; Python carries it out in the main thread, when that wakes."""
+    crew.owe("slow")
+    worker = crew.hire()
+    assert started_fetching(worker)
+    let_go_on(worker)
+    assert eventually(lambda: crew.is_held("slow"), within=120, every=0.05)
+    worker.send_signal(signal.SIGSTOP)
+    worker.terminate()
+    worker.send_signal(signal.SIGCONT)
+    assert worker.wait(60) == 0
 
 
 def test_a_worker_whose_calls_hang_ends_all_the_same_and_gives_back_what_it_held(crew: Crew) -> None:

@@ -21,6 +21,7 @@ from app.domain import Kind
 from app.errors import Unavailable
 from app.local.children import STOP_WITHIN, Child
 from app.local.embedded import await_port, await_valkey, free_port, valkey, valkey_binary
+from app.stores import holds
 from app.stores.engine import Database, open_database
 
 
@@ -136,6 +137,19 @@ class Stack:
         if answer.status_code not in (202, 409):
             raise Unavailable(f"{answer.status_code}: {answer.text}")
         return answer.status_code == 202
+
+    def release_holds(self) -> int:
+        """Let every held batch pass at the next read, as a person does who has looked at it; how many there were."""
+        with closing(self.database()) as db, db.begin() as conn:
+            found = holds.open_(conn)
+            for hold in found:
+                holds.close(conn, hold["id"], "released")
+        return len(found)
+
+    def let_forbidden_kinds_be_tried(self) -> None:
+        """As if an hour had passed: a kind that a vendor refuses is left alone for so long."""
+        with closing(self.database()) as db, db.begin() as conn:
+            conn.execute(text("UPDATE connection_states SET next_probe_at = since WHERE next_probe_at IS NOT NULL"))
 
     def logs(self, lines: int = 15) -> str:
         """The end of every log, for whoever must find out what went wrong."""

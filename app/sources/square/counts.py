@@ -35,8 +35,12 @@ def counts(rows: Iterable[Json]) -> list[StockCount]:
 
 
 def count(row: Json) -> StockCount:
-    """The count of one row; raises ``Unmappable``."""
+    """The count of one row; raises ``Unmappable``, also where it does not say what is counted and where: it would become
+    a row of its own, which no later count replaces."""
     read = typed(row, Count)
+    for name in ("catalog_object_id", "location_id"):
+        if not getattr(read, name):
+            raise Unmappable(f"{name} is empty, expected an id")
     calculated_at = moment(read.calculated_at)
     return StockCount(
         listing_id=read.catalog_object_id,

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
-from app.domain import KINDS, Kind, Record, check_amounts, key_of, micros, row_hash
+from app.domain import KINDS, Kind, Record, check_storable, key_of, micros, row_hash
 from app.errors import Unmappable
 from app.rules.versions import settled_version
 from app.stores import catalog_sql as sql
@@ -106,7 +106,7 @@ def _lock(
 
 def _check(record: Record) -> None:
     try:
-        check_amounts(record)
+        check_storable(record)
     except ValueError as error:
         raise Unmappable(f"{KINDS[type(record)]} {'/'.join(key_of(record))} cannot be stored: {error}") from error
 
