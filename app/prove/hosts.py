@@ -241,7 +241,8 @@ class Worker(Host):
         self._letters = middleware.DeadLetters(self.deps)
         self._broker = StubBroker(middleware=[self._letters])
         importlib.import_module("workers.actors").register(self._broker, self.deps, self.keeper)
-        self._housekeeping = middleware.Housekeeping(self.deps, role="worker", every=self.sweep_every)
+        housekeeping, pending = middleware.Housekeeping, self._letters.write_pending
+        self._housekeeping = housekeeping(self.deps, role="worker", every=self.sweep_every, also=pending)
         self._housekeeping.after_worker_boot(self._broker, None)
         self._busy = 0
         for queue in (*[LIVE] * self.threads, BULK):
