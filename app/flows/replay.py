@@ -31,7 +31,7 @@ def replay_letter(deps: Deps, letter_id: int, *, name: str | None = None) -> int
         if letter["state"] != "dead":
             raise Refused(f"dead letter {letter_id} is {letter['state']}, only a dead one can be replayed")
         check_replayable(letter)
-        if deps.sources and letter["connection"] not in (None, *deps.sources):
+        if letter["connection"] not in (None, *deps.sources):
             raise Refused(
                 f"letter {letter_id} is of {letter['connection']!r}, and there is no such connection any more"
             )

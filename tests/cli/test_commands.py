@@ -26,6 +26,8 @@ def installation(sqlite_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: obj
     monkeypatch.chdir(str(tmp_path))
     monkeypatch.setenv("TALLYHOOK_DATABASE_URL", sqlite_url)
     monkeypatch.setenv("COLUMNS", "200")
+    for option, value in {"SOURCE": "finale", "ACCOUNT": "acme", "API_KEY": "k", "API_SECRET": "s"}.items():
+        monkeypatch.setenv(f"TALLYHOOK_CONNECTIONS__SHOP__{option}", value)
     with closing(open_database(sqlite_url)) as database, database.begin() as conn:
         owed.remember(conn, "shop", [Change(Kind.PRODUCT, "SKU-1")], Cause.WEBHOOK, NOW)
         try:
