@@ -25,9 +25,10 @@ from app.flows.receive import Intake
 from app.flows.shares import Shares
 from app.prove.database import Doom, SimDatabase, Weather
 from app.prove.faults import Faults
+from app.prove.loop import Loop
 from app.prove.network import Hook, Messages, SimQueue
 from app.prove.shop import EPOCH, Shop
-from app.prove.stage import Stage, Task
+from app.prove.stage import Stage
 from app.prove.standins import MONOTONIC
 from app.prove.vendor import Account
 from app.prove.vendor_faults import VendorFaults
@@ -181,52 +182,13 @@ class Web(Host):
 
     def receive(self, hook: Hook, answered: Callable[[bool], None]) -> None:
         """Take a delivery, and answer when it is committed or refused; called in a thread of this process."""
-        loop: Any = _Loop(self.around.stage)
+        loop: Any = Loop(self.around.stage)
         asyncio.events._set_running_loop(loop)
         try:
             done: Any = self.intake.offer(Arrival(hook.connection, hook.delivery, {}, hook.body, self.deps.now()))
         finally:
             asyncio.events._set_running_loop(None)
         answered(done.wait())
-
-
-class _Loop:
-    """Just enough of an event loop for ``Intake.offer``."""
-
-    def __init__(self, stage: Stage) -> None:
-        self.stage = stage
-
-    def create_future(self) -> _Answer:
-        return _Answer(self)
-
-    def call_soon_threadsafe(self, work: Callable[..., object], *args: object) -> None:
-        work(*args)
-
-
-class _Answer:
-    def __init__(self, loop: _Loop) -> None:
-        self._loop = loop
-        self._waiting: list[Task] = []
-        self._good: bool | None = None
-
-    def get_loop(self) -> _Loop:
-        return self._loop
-
-    def done(self) -> bool:
-        return self._good is not None
-
-    def set_result(self, result: object) -> None:
-        self._good = True
-        self._loop.stage.wake(self._waiting, 0.001)
-
-    def set_exception(self, error: BaseException) -> None:
-        self._good = False
-        self._loop.stage.wake(self._waiting, 0.001)
-
-    def wait(self) -> bool:
-        if self._good is None:
-            self._loop.stage.park(None, self._waiting)
-        return bool(self._good)
 
 
 class Worker(Host):
