@@ -25,6 +25,7 @@ from app.flows.receive import Intake
 from app.flows.shares import Shares
 from app.prove.database import Doom, SimDatabase, Weather
 from app.prove.faults import Faults
+from app.prove.loop import Loop
 from app.prove.network import Hook, Messages, SimQueue
 from app.prove.replies import Loop
 from app.prove.shop import EPOCH, Shop

@@ -41,15 +41,6 @@ replace(sql, "_NEWER", "true")
 """,
     ),
     Mutant(
-        "between equal versions a read that began earlier changes nothing",
-        0,
-        LIFE,
-        """
-import app.stores.catalog_sql as sql
-swap(sql, "_NEWER", "AND excluded.row_hash <> t.row_hash AND excluded.read_at >= t.read_at", "")
-""",
-    ),
-    Mutant(
         "a read that began before a tombstone was concluded does not lift it",
         0,
         LIFE,
@@ -392,7 +383,7 @@ replace(failed_items, "resolve", lambda *args: 0)
         frozenset({Dial.BAD_RECORDS, Dial.RUNS}),
         """
 from app.stores.differ import Differ
-replace(Differ, "exempt", lambda self, ids: None)
+diff = replace(Differ, "diff", lambda self, scope=None, exempt=(): diff(self, scope))
 """,
     ),
     Mutant(
