@@ -27,7 +27,6 @@ from app.prove.database import Doom, SimDatabase, Weather
 from app.prove.faults import Faults
 from app.prove.loop import Loop
 from app.prove.network import Hook, Messages, SimQueue
-from app.prove.replies import Loop
 from app.prove.shop import EPOCH, Shop
 from app.prove.stage import Stage
 from app.prove.standins import MONOTONIC
