@@ -234,7 +234,10 @@ _RESUME = Statement(
 
 
 _TRY_KINDS = Statement(
-    "UPDATE connection_states SET next_probe_at = :now WHERE connection = :connection AND kind <> '' AND next_probe_at > :now"
+    """
+    UPDATE connection_states SET next_probe_at = :now
+    WHERE connection = :connection AND kind <> '' AND next_probe_at > :now
+    """
 )
 
 
