@@ -233,6 +233,19 @@ _RESUME = Statement(
 )
 
 
+_TRY_KINDS = Statement(
+    """
+    UPDATE connection_states SET next_probe_at = :now
+    WHERE connection = :connection AND kind <> '' AND next_probe_at > :now
+    """
+)
+
+
+def try_kinds(conn: Connection, connection: str, now: datetime) -> None:
+    """Have the kinds that we may not read tried again at once: somebody says that this may have changed."""
+    _TRY_KINDS.run(conn, {"connection": connection, "now": now})
+
+
 def pause(conn: Connection, connection: str, by: str, reason: str | None, now: datetime) -> bool:
     """A person pauses the connection; ``False`` if it is paused already."""
     return bool(_PAUSE.run(conn, {"connection": connection, "by": by, "reason": reason, "now": now}))

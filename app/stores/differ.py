@@ -117,7 +117,8 @@ class Differ:
                 check_storable(record)
                 digest = row_hash(record)
                 key = text_of(record)
-                if record.version > now and record.version != (version := settled_version(record.version, now)):
+                if record.version > now:
+                    version = settled_version(record.version, now, self._own_time)
                     record = msgspec.structs.replace(record, version=version)
                 at = index.get(key)
                 if at is None:
