@@ -25,7 +25,7 @@ test: $(READY) ## the whole suite, on SQLite, a real PostgreSQL and a real Valke
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 fast: $(READY) ## the tests without real processes
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not journey and not browser and not pgbouncer"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not journey and not browser and not pgbouncer and not prove"
 
 browser: $(READY) ## the pages in a real Chromium (needs /usr/bin/chromium and /usr/bin/chromedriver)
 	$(BIN)/python -m pytest -m browser tests/browser
@@ -33,9 +33,9 @@ browser: $(READY) ## the pages in a real Chromium (needs /usr/bin/chromium and /
 pooler: $(READY) ## Tallyhook through a real PgBouncer (needs /usr/sbin/pgbouncer)
 	$(BIN)/python -m pytest -m pgbouncer tests/stores/test_pgbouncer.py
 
-prove: $(READY) ## the long proof: 1,000 seeds on SQLite, 300 on PostgreSQL (PROVE_DATABASE), 5 rounds, every mutant
+prove: $(READY) ## the long proof: 1,000 seeds on SQLite, 300 on PostgreSQL, 5 rounds of real processes, every guard
 	$(BIN)/tallyhook prove --runs 1000 --processes 5 --hands 2
-	test -z "$(PROVE_DATABASE)" || $(BIN)/tallyhook prove --runs 300 --database "$(PROVE_DATABASE)"
+	$(BIN)/tallyhook prove --runs 300 --database postgresql
 	$(BIN)/python -m pytest -m prove tests/prove
 
 check: $(READY) ## format, lint and types

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-from contextlib import ExitStack, closing
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from typing import Annotated
 
 import typer
@@ -14,8 +13,11 @@ from app.cli.console import aside, console
 from app.errors import BadConfiguration
 from app.prove import report
 from app.prove.campaign import MOST_FINDINGS, Tally, campaign, smaller
+from app.prove.emptying import prepare
 from app.prove.faults import Dial
 from app.prove.hand import Hand
+from app.prove.processes import rounds
+from app.prove.real import databases
 from app.prove.simulate import Outcome
 
 
@@ -24,26 +26,46 @@ def prove(
     seed: Annotated[int | None, typer.Option(help="this seed alone, exactly as before")] = None,
     first: Annotated[int, typer.Option(help="the first seed")] = 0,
     database: Annotated[
-        str, typer.Option(help="URL of a PostgreSQL database for nothing else: it is EMPTIED; default SQLite files")
+        str,
+        typer.Option(
+            help="URL of an empty PostgreSQL database, or `postgresql` for a server of the development wheel"
+        ),
     ] = "",
     processes: Annotated[int, typer.Option(help="rounds with real processes afterwards", min=0)] = 0,
-    faults: Annotated[str, typer.Option(help="only these faults, by comma; `none` for none")] = "",
+    faults: Annotated[str, typer.Option(help="exactly these faults, by comma; `none` for none; default: drawn")] = "",
     hands: Annotated[int, typer.Option(help="simulations at a time", min=1, max=64)] = 1,
 ) -> None:
     """Simulate seeds full of faults, then run real processes under faults; exit code 1 when anything is found."""
     dials = _dials(faults)
     seeds = [seed] if seed is not None else list(range(first, first + runs))
     with ExitStack() as stack:
-        crew = [stack.enter_context(closing(Hand(database))) for _ in range(1 if database else hands)]
-        tally = _simulate(seeds, crew, dials)
+        url = stack.enter_context(_database(database)) if seeds and database else ""
+        crew = [stack.enter_context(closing(Hand(url))) for _ in range(1 if url else hands)]
+        tally = _simulate(seeds, crew, dials, all_on=bool(faults))
         for outcome in tally.failing[:MOST_FINDINGS]:
             least = outcome if seed is not None else smaller(outcome, crew[0])
             console.print("\n".join(report.found(least, smallest=True)), markup=False)
         for outcome in tally.failing[MOST_FINDINGS:]:
             console.print("\n".join(report.found(outcome, smallest=False)), markup=False)
-    broken = _rounds(processes, seeds[0] if seeds else first)
+    broken = _rounds(processes, seeds[0] if seeds else first, database)
     _tell(tally, dials, processes, broken)
     raise typer.Exit(1 if tally.failing or broken else 0)
+
+
+@contextmanager
+def _database(named: str) -> Iterator[str]:
+    """The URL of a database for the proof alone."""
+    if named != "postgresql":
+        prepare(named)
+        yield named
+        return
+    try:
+        with databases.postgresql() as database:
+            yield database.url
+    except ImportError:
+        raise BadConfiguration(
+            "the development wheel of PostgreSQL is not installed; name a database by its URL"
+        ) from None
 
 
 def _dials(faults: str) -> set[Dial]:
@@ -54,7 +76,7 @@ def _dials(faults: str) -> set[Dial]:
     return {Dial(name) for name in names if name != "none"} if names else set(Dial)
 
 
-def _simulate(seeds: list[int], crew: list[Hand], dials: set[Dial]) -> Tally:
+def _simulate(seeds: list[int], crew: list[Hand], dials: set[Dial], *, all_on: bool) -> Tally:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=aside) as progress:
         bar = progress.add_task("simulating", total=len(seeds))
@@ -65,18 +87,14 @@ def _simulate(seeds: list[int], crew: list[Hand], dials: set[Dial]) -> Tally:
             failing += bool(outcome.findings)
             progress.update(bar, advance=1, description=f"simulating, {failing} failing" if failing else "simulating")
 
-        return campaign(seeds, crew, dials, done)
+        return campaign(seeds, crew, dials, done, all_on=all_on)
 
 
-def _rounds(count: int, seed: int) -> list[str]:
+def _rounds(count: int, seed: int, database: str) -> list[str]:
     """The rounds of real processes."""
     if not count:
         return []
-    if importlib.util.find_spec("app.prove.processes") is None:
-        raise BadConfiguration("rounds of real processes are not part of this installation")
-    processes = importlib.import_module("app.prove.processes")
-    found: list[str] = processes.rounds(count, seed, lambda words: aside.print(words, markup=False))
-    return found
+    return rounds(count, seed, lambda words: aside.print(words, markup=False), database=database or None)
 
 
 def _tell(tally: Tally, dials: set[Dial], rounds: int, broken: list[str]) -> None:

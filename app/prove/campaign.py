@@ -35,7 +35,12 @@ class Tally:
 
 
 def campaign(
-    seeds: Iterable[int], hands: Sequence[Hand], dials: Collection[Dial], done: Callable[[Outcome], None]
+    seeds: Iterable[int],
+    hands: Sequence[Hand],
+    dials: Collection[Dial],
+    done: Callable[[Outcome], None],
+    *,
+    all_on: bool = False,
 ) -> Tally:
     """Carry out the seeds, as many at a time as there are hands; ``done`` is called with each outcome."""
     tally = Tally()
@@ -46,7 +51,7 @@ def campaign(
     def one(seed: int) -> Outcome:
         hand = free.get()
         try:
-            return hand.carry_out(seed, dials)
+            return hand.carry_out(seed, dials, all_on=all_on)
         finally:
             free.put(hand)
 
@@ -62,7 +67,7 @@ def smaller(outcome: Outcome, hand: Hand) -> Outcome:
     dials = {Dial(name) for name in outcome.on}
     best = outcome
     for dial in sorted(dials):
-        tried = hand.carry_out(outcome.seed, dials - {dial})
+        tried = hand.carry_out(outcome.seed, dials - {dial}, all_on=True)
         if tried.findings:
             dials -= {dial}
             best = tried

@@ -143,14 +143,17 @@ class Faults:
         return dial in self.on
 
 
-def drawn(seed: int, allowed: Collection[Dial]) -> Faults:
-    """The dials of a seed, out of those allowed; one seed in sixteen has none of them, one in sixteen all."""
+def drawn(seed: int, allowed: Collection[Dial], *, all_on: bool = False) -> Faults:
+    """The dials of a seed, out of those allowed; one seed in sixteen has none of them, one in sixteen all.
+
+    How strong a fault is depends on the seed alone: with ``all_on``, those that a seed had on are just as they were.
+    """
     rng = random.Random(f"dials {seed}")  # noqa: S311
     mood = rng.random()
     likely = 0.0 if mood < 0.06 else 1.0 if mood > 0.94 else LIKELY
     on: dict[Dial, float] = {}
     for dial in Dial:  # every dial draws, so that leaving one out changes no other
         is_on, strength = rng.random() < likely, rng.uniform(0.2, 1.0)
-        if is_on and dial in allowed:
+        if (is_on or all_on) and dial in allowed:
             on[dial] = strength
     return Faults(on, random.Random(f"faults {seed}"))  # noqa: S311

@@ -27,11 +27,13 @@ PATIENCE = 120
 
 
 class Task(msgspec.Struct):
-    """One seed to carry out. ``url`` is a migrated PostgreSQL database, empty for a SQLite file; ``dials`` may be on."""
+    """One seed to carry out. ``url`` is a migrated PostgreSQL database, empty for a SQLite file; ``dials`` may be on, and
+    with ``all_on`` are."""
 
     seed: int
     url: str = ""
     dials: list[str] = []
+    all_on: bool = False
 
 
 def main() -> None:
@@ -75,7 +77,7 @@ def here(task: Task, folder: Path) -> Outcome:
     if task.url:
         empty(task.url)
     try:
-        return simulate(task.seed, url, {Dial(name) for name in task.dials})
+        return simulate(task.seed, url, {Dial(name) for name in task.dials}, all_on=task.all_on)
     except BaseException:
         return Outcome(task.seed, ["the simulation itself failed: " + traceback.format_exc()[-1500:]])
 

@@ -18,15 +18,17 @@ import dramatiq
 from dramatiq.brokers.stub import StubBroker
 
 from app.channels.queue import BULK, LIVE
+from app.flows.beat import await_database
 from app.flows.deps import Deps
 from app.flows.leases import LeaseKeeper
 from app.flows.receive import Intake
 from app.flows.shares import Shares
 from app.prove.database import Doom, SimDatabase, Weather
 from app.prove.faults import Faults
+from app.prove.loop import Loop
 from app.prove.network import Hook, Messages, SimQueue
 from app.prove.shop import EPOCH, Shop
-from app.prove.stage import Stage, Task
+from app.prove.stage import Stage
 from app.prove.standins import MONOTONIC
 from app.prove.vendor import Account
 from app.prove.vendor_faults import VendorFaults
@@ -91,9 +93,9 @@ class Host:
         return EPOCH.timestamp() + self.around.stage.now + self.skew
 
     def boot(self) -> None:
-        """Measure the clock, as ``wiring.build`` does, and begin."""
-        self.clock.measure()
-        self.start()
+        """Wait for the database and measure its clock, as every real process but a web one does; then begin."""
+        if await_database(self.deps, threading.Event()):
+            self.start()
 
     def start(self) -> None:
         """Begin to work, in threads of this process."""
@@ -180,52 +182,13 @@ class Web(Host):
 
     def receive(self, hook: Hook, answered: Callable[[bool], None]) -> None:
         """Take a delivery, and answer when it is committed or refused; called in a thread of this process."""
-        loop: Any = _Loop(self.around.stage)
+        loop: Any = Loop(self.around.stage)
         asyncio.events._set_running_loop(loop)
         try:
             done: Any = self.intake.offer(Arrival(hook.connection, hook.delivery, {}, hook.body, self.deps.now()))
         finally:
             asyncio.events._set_running_loop(None)
         answered(done.wait())
-
-
-class _Loop:
-    """Just enough of an event loop for ``Intake.offer``."""
-
-    def __init__(self, stage: Stage) -> None:
-        self.stage = stage
-
-    def create_future(self) -> _Answer:
-        return _Answer(self)
-
-    def call_soon_threadsafe(self, work: Callable[..., object], *args: object) -> None:
-        work(*args)
-
-
-class _Answer:
-    def __init__(self, loop: _Loop) -> None:
-        self._loop = loop
-        self._waiting: list[Task] = []
-        self._good: bool | None = None
-
-    def get_loop(self) -> _Loop:
-        return self._loop
-
-    def done(self) -> bool:
-        return self._good is not None
-
-    def set_result(self, result: object) -> None:
-        self._good = True
-        self._loop.stage.wake(self._waiting, 0.001)
-
-    def set_exception(self, error: BaseException) -> None:
-        self._good = False
-        self._loop.stage.wake(self._waiting, 0.001)
-
-    def wait(self) -> bool:
-        if self._good is None:
-            self._loop.stage.park(None, self._waiting)
-        return bool(self._good)
 
 
 class Worker(Host):
@@ -239,9 +202,12 @@ class Worker(Host):
         middleware = importlib.import_module("workers.middleware")
         self.keeper = LeaseKeeper(self.database, self.deps.now, shares=Shares(self.threads))
         self._broker = StubBroker(middleware=[])
-        importlib.import_module("workers.actors").register(self._broker, self.deps, self.keeper)
         self._letters = middleware.DeadLetters(self.deps)
-        self._housekeeping = middleware.Housekeeping(self.deps, role="worker", every=self.sweep_every)
+        self._broker.add_middleware(self._letters)
+        self._housekeeping = middleware.Housekeeping(
+            self.deps, role="worker", every=self.sweep_every, also=self._letters.write_pending
+        )
+        importlib.import_module("workers.actors").register(self._broker, self.deps, self.keeper)
         self._housekeeping.after_worker_boot(self._broker, None)
         self._busy = 0
         for queue in (*[LIVE] * self.threads, BULK):
@@ -280,10 +246,7 @@ class Worker(Host):
             self.around.trace(self.name, f"raised {type(failure).__name__}: {failure}"[:160], _ids(one.args))
         self._letters.after_process_message(self._broker, proxy, exception=error)
         if proxy.failed:
-            try:
-                self._letters.after_nack(self._broker, proxy)
-            except DATABASE_ERRORS as fault:  # Dramatiq logs what a middleware raises, and goes on
-                self.around.trace(self.name, f"not buried: {fault}", _ids(one.args))
+            self._letters.after_nack(self._broker, proxy)
 
 
 def _ids(args: Sequence[object]) -> list[str]:
@@ -322,5 +285,4 @@ class Clock(Host):
         while not self.stopping:
             schedule._tick(self.deps)
             rounds.go()
-            self.clock.measure()
             self.around.stage.pause(self.every * self.around.stage.rng.uniform(0.5, 1.5))

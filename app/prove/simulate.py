@@ -42,11 +42,14 @@ def printable(words: str) -> str:
     return "".join(one if one.isprintable() else "\ufffd" for one in words)
 
 
-def simulate(seed: int, url: str, allowed: Collection[Dial]) -> Outcome:
-    """Carry out a seed on a migrated and empty database. Only in a process of its own: the clock is replaced."""
+def simulate(seed: int, url: str, allowed: Collection[Dial], *, all_on: bool = False) -> Outcome:
+    """Carry out a seed on a migrated and empty database, with faults out of those allowed, or all of them.
+
+    Only in a process of its own: the clock is replaced.
+    """
     stage = Stage(seed)
     standins.put_up(stage, seed, EPOCH.timestamp())
-    faults = drawn(seed, allowed)
+    faults = drawn(seed, allowed, all_on=all_on)
     with closing(open_database(url, pool=8)) as database:
         town = Town(seed, database, stage, faults)
         checks = Checks(town)

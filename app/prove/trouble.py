@@ -146,7 +146,7 @@ class Trouble:
         shop = self._some_shop()
         kind = self._rng.choice([one for one in KINDS if one not in shop.style.whole])
         key = self._rng.choice(sorted(shop.rows[kind]))
-        ahead = timedelta(seconds=self._rng.choice((90.0, 86_400.0, 400 * 86_400.0)))
+        ahead = timedelta(seconds=self._rng.choice((10_800.0, 86_400.0, 400 * 86_400.0)))
         self._town.post.announce(shop, [shop.put(shop.rows[kind][key], ahead=ahead)])
         self._town.note(shop.style.name, f"{kind} dated {ahead} ahead", [f"{shop.style.name}/{key[0]}"])
         return True

@@ -193,6 +193,8 @@ class Account:
         self.faults.refuse(what, kind, self.generation)
         answer = made()
         self.stage.pause(self.faults.latency(what))
+        if what == "full" and self.shop.style.page is None:  # one answer with everything in it takes long to arrive
+            self.stage.pause(self.faults.download())
         return answer
 
     def _wait_for_budget(self) -> None:

@@ -61,6 +61,10 @@ class VendorFaults:
             return self._rng.uniform(0.02, 0.4 + self._bulk_slowness)
         return self._rng.uniform(0.02, 0.4)
 
+    def download(self) -> float:
+        """Seconds until an answer with a whole kind in it has arrived."""
+        return 0.0 if self._faults.quiet else self._rng.uniform(0.0, 5.0 * self._bulk_slowness)
+
     def refuse(self, what: str, kind: Kind | None, generation: int) -> None:
         """Raise what this call fails with, if it does."""
         now, where = self._stage.now, f"{what} {kind or ''}".strip()

@@ -438,6 +438,13 @@ def test_changed_credentials_are_probed_before_the_time(world: World) -> None:
     assert state(world) == "ok"
 
 
+def test_changed_credentials_that_are_refused_as_well_are_not_tried_any_more(world: World) -> None:
+    refuse(_with(world, "old"))
+    later(world, 10)
+    refuse(_with(world, "new"))
+    assert blocked(world.deps, SHOP, Kind.PRODUCT) is not None
+
+
 def test_changed_credentials_do_not_make_a_silent_vendor_answer(world: World) -> None:
     world.source.down = DOWN
     judge(_with(world, "old").deps, SHOP, Kind.PRODUCT, DOWN)

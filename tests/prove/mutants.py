@@ -41,15 +41,6 @@ replace(sql, "_NEWER", "true")
 """,
     ),
     Mutant(
-        "between equal versions a read that began earlier changes nothing",
-        0,
-        LIFE,
-        """
-import app.stores.catalog_sql as sql
-swap(sql, "_NEWER", "AND excluded.row_hash <> t.row_hash AND excluded.read_at >= t.read_at", "")
-""",
-    ),
-    Mutant(
         "a read that began before a tombstone was concluded does not lift it",
         0,
         LIFE,
@@ -120,7 +111,7 @@ write = replace(receive.Intake, "_write", first_answered)
     Mutant(
         "the watermark moves only after the last page is applied",
         0,
-        LIFE,
+        frozenset({Dial.HOOKS_LOST, Dial.KILLED, Dial.VENDOR_5XX, Dial.VENDOR_HTML}),
         """
 import app.flows.pull as pull
 from app.stores import watermarks
@@ -158,7 +149,7 @@ replace(pull, "_covered", lambda claim, read, noted: [one for one in noted if on
     Mutant(
         "a watermark is the source's, not our own time",
         0,
-        LIFE,
+        frozenset({Dial.HOOKS_LOST, Dial.VENDOR_SLOW}),
         """
 from app.domain import micros
 from app.stores import watermarks
@@ -168,7 +159,7 @@ put = replace(watermarks, "put", lambda conn, c, k, value, now: put(conn, c, k, 
     Mutant(
         "an edit within a version's second is looked for again",
         0,
-        LIFE,
+        frozenset({Dial.HOOKS_LOST}),
         """
 from datetime import timedelta
 import app.flows.pull as pull
@@ -392,7 +383,7 @@ replace(failed_items, "resolve", lambda *args: 0)
         frozenset({Dial.BAD_RECORDS, Dial.RUNS}),
         """
 from app.stores.differ import Differ
-replace(Differ, "exempt", lambda self, ids: None)
+diff = replace(Differ, "diff", lambda self, scope=None, exempt=(): diff(self, scope))
 """,
     ),
     Mutant(

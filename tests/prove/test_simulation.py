@@ -75,6 +75,12 @@ def test_leaving_a_fault_out_does_not_change_the_strength_of_another() -> None:
     assert {dial: strength for dial, strength in every.on.items() if dial is not Dial.KILLED} == some.on
 
 
+def test_a_seed_with_its_own_faults_named_is_the_same(hand: Hand) -> None:
+    drawn_ones = hand.carry_out(8, set(Dial))
+    named = hand.carry_out(8, {Dial(name) for name in drawn_ones.on}, all_on=True)
+    assert named == drawn_ones
+
+
 def test_every_fault_has_its_words() -> None:
     assert set(MEANING) == set(Dial)
 

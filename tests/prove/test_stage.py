@@ -95,6 +95,10 @@ def test_to_wait_for_another_thread_inside_a_transaction_is_an_error() -> None:
 def test_a_simulation_that_goes_round_in_circles_ends() -> None:
     stage = Stage(1)
     stage.steps = MOST_STEPS - 10
-    with pytest.raises(Endless):
+
+    def pause_on() -> None:
         for _ in range(20):
             stage.pause(0.0)
+
+    with pytest.raises(Endless):
+        pause_on()
