@@ -149,6 +149,16 @@ def test_an_empty_id_is_none(kind: Kind) -> None:
     assert failed(stub(answers).full(kind)).error.endswith('id is "", expected an id')
 
 
+def test_locations_read_for_one_say_nothing_of_others() -> None:
+    answer = stub({LOCATIONS: {"locations": [SHOP]}}).fetch([Ref(Kind.LOCATION, "L2")])
+    assert (list(answer.covers), [ref.external_id for ref in answer.gone]) == ([], ["L2"])
+
+
+def test_without_any_location_none_is_gone() -> None:
+    answer = stub({LOCATIONS: {}}).fetch([Ref(Kind.LOCATION, "L1")])
+    assert (list(answer.covers), list(answer.gone)) == ([], [])
+
+
 def test_an_item_whose_rows_cannot_be_told_is_not_covered() -> None:
     bad = item("I9", data={"variations": 5})
     answer = stub({RETRIEVE: {"objects": [bad]}}).fetch([Ref(Kind.PRODUCT, "I9"), Ref(Kind.PRODUCT, "I8")])
