@@ -111,9 +111,8 @@ class Watch:
             return True
         names = {item, WHOLE, row.key[0]}
         for hook in reversed(self._town.post.hooks):
-            if hook.connection == row.shop and any(
-                c.kind is row.kind and c.external_id in names for c in hook.delivery.changes
-            ):
+            named = (one.external_id in names for one in hook.delivery.changes if one.kind is row.kind)
+            if hook.connection == row.shop and any(named):
                 return hook.acknowledged_at is None
         return True
 
