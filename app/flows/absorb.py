@@ -86,6 +86,7 @@ class Write(Protocol):
         read_at: datetime,
         now: datetime,
         scope: Scope | None,
+        clock: Callable[[], datetime],
     ) -> Written:
         """Write it; returns the rows that were really written."""
 
@@ -120,8 +121,8 @@ def absorb(
         return _hold(deps, connection, kind, absorbed, reason, run_id)
     if before is not None:
         before(absorbed.diff, absorbed.read_at)
-    now = deps.now()
-    written = write(deps.database, connection, absorbed.diff, read_at=absorbed.read_at, now=now, scope=scope)
+    diff, now = absorbed.diff, deps.now()
+    written = write(deps.database, connection, diff, read_at=absorbed.read_at, now=now, scope=scope, clock=deps.now)
     with deps.database.begin() as conn:
         holds.pass_(conn, connection=connection, kind=kind)
     return _with_unwritten(replace(absorbed, written=written), connection)
@@ -160,7 +161,7 @@ def _look(
     watermark: str | None = None
     scope: Scope | None = None
     for page in read():
-        misfits = [unstorable(misfit.record, misfit.error) for misfit in differ.feed(page.records)]
+        misfits = [unstorable(misfit.record, misfit.error) for misfit in differ.feed(page.records, deps.now())]
         healer.see(page.records)
         failures |= {_name(failure): failure for failure in [*map(unread, page.failed), *misfits]}
         changes.extend(page.changes)

@@ -118,7 +118,8 @@ def resume(deps: Deps, connection: str) -> ConnectionView:
 
 
 def check(deps: Deps, connection: str) -> Checked:
-    """Call the vendor now and say what came back; the state follows, but a person's pause stays.
+    """Call the vendor now and say what came back; the state follows, but a person's pause stays. Where it answers, kinds
+    that may not be read are tried again at once.
 
     Raises ``Refused`` for an unknown connection.
     """
@@ -129,9 +130,12 @@ def check(deps: Deps, connection: str) -> Checked:
     answers = None if verdict.state is None else verdict.state is ConnectionState.OK
     said = one_line(deps.redact(verdict.reason)) or "the vendor answers"
     with deps.database.begin() as conn:
+        if answers:
+            connections.try_kinds(conn, connection, deps.now())
         audit.note(
             deps, conn, "connections.check", f"connection {connection}", connection=connection, after={"said": said}
         )
+    forget(deps)
     return Checked(connection, answers, said, show_connection(deps, connection))
 
 

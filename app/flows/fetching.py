@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from app.domain import SKU_PREFIX, WHOLE, Answer, ItemKey, Kind, Listing, Record, Ref, key_of
+from app.flows.bad_records import isolated, unstorable
 from app.flows.deps import Deps
 from app.rules.retry import wait_for_item, wait_for_version
 from app.sources import exchanges
@@ -89,6 +90,23 @@ def commit(deps: Deps, fetched: Sequence[Fetched]) -> Committed:
     An answer for which a lease was lost meanwhile is not written at all: whoever took the item over knows better.
     """
     return deps.database.transact(lambda conn: _commit(deps, conn, fetched))
+
+
+def write_storable(deps: Deps, fetched: Fetched) -> Exception | None:
+    """Write those records of an answer that can be stored, each for itself, and settle nothing; returns what is wrong with
+    the first of the others, ``None`` where every record can be stored. Nothing is written once a lease was lost."""
+    failures: list[Exception] = []
+
+    def write(some: Sequence[Record]) -> None:
+        def work(conn: Connection) -> None:
+            if len(owed.still_held(conn, fetched.claims)) == len(fetched.claims):
+                key, reads = fetched.claims[0].key, [Read(some, fetched.began)]
+                catalog.apply_reads(conn, key.connection, reads, now=deps.now())
+
+        deps.database.transact(work)
+
+    isolated(fetched.answer.records, write, lambda record, error: failures.append(unstorable(record, error).error))
+    return next(iter(failures), None)
 
 
 def _commit(deps: Deps, conn: Connection, fetched: Sequence[Fetched]) -> Committed:

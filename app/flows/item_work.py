@@ -14,7 +14,7 @@ from app.errors import BudgetSpent, DatabaseFault, KilledWorker, Permanent, Rate
 from app.flows import health
 from app.flows.bury import died
 from app.flows.deps import Deps
-from app.flows.fetching import Fetched, commit, fetch
+from app.flows.fetching import Fetched, commit, fetch, write_storable
 from app.flows.health import Fault
 from app.flows.leases import LeaseKeeper
 from app.flows.pull import pull
@@ -138,8 +138,8 @@ class ItemWork:
         elif len(fetched[0].claims) > 1:
             for claim in fetched[0].claims:
                 self._alone(claim)
-        else:
-            self._failed(fetched[0].claims, error)
+        else:  # the item fails, though what can be stored of it is
+            self._failed(fetched[0].claims, write_storable(self._deps, fetched[0]) or error)
 
     def _alone(self, claim: Claim) -> None:
         try:

@@ -35,9 +35,10 @@ log = structlog.get_logger()
 
 @dataclass
 class _Read:
-    """What a pull has read so far: the items it can vouch for, the hints it got, and what cannot be read or stored."""
+    """What a pull has read so far: the items it can vouch for, each with the newest version it showed, the hints it got,
+    and what cannot be read or stored."""
 
-    seen: set[str] = field(default_factory=set)
+    seen: dict[str, int] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     healed: list[str] = field(default_factory=list)
@@ -47,9 +48,11 @@ class _Read:
 
     def add(self, record: Record) -> None:
         """Note an item as read, under every name by which it can be owed."""
-        self.seen.add(key_of(record)[0])
+        names = [key_of(record)[0]]
         if isinstance(record, Listing) and record.sku:
-            self.seen.add(SKU_PREFIX + record.sku)
+            names.append(SKU_PREFIX + record.sku)
+        for name in names:
+            self.seen[name] = max(self.seen.get(name, 0), record.version)
 
     def failing(self) -> set[str]:
         """The external ids of items that the read has shown, but not well."""
@@ -168,10 +171,12 @@ def _finish(deps: Deps, claim: Claim, read: _Read, noted: Sequence[Noted]) -> li
 
 
 def _covered(claim: Claim, read: _Read, noted: Sequence[Noted]) -> list[Noted]:
-    """The items owed before the read that it has shown, or must have shown."""
+    """The items owed before the read that it has shown, or must have shown. Where a hint names a newer version the list
+    lags, and the item is asked for by itself."""
     hinted = {change.external_id for change in read.changes} | read.failing()
     owed_before = [item for item in noted if item.key != claim.key and item.key.external_id not in hinted]
-    return [item for item in owed_before if read.everything or item.key.external_id in read.seen]
+    shown = ((item, read.seen.get(item.key.external_id)) for item in owed_before)
+    return [item for item, version in shown if read.everything or (version is not None and version >= item.version)]
 
 
 def owe_refused(

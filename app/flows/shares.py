@@ -48,10 +48,13 @@ class Shares:
             self._held[connection] -= 1
             return None
 
-    def leave(self, connection: str) -> None:
-        """Give the thread back at once."""
+    def leave(self, connection: str) -> tuple[ItemKey, Sequence[str]] | None:
+        """Give the thread back at once. If it was the connection's last one, returns what is parked longest: it needs a
+        message, whose thread takes up the rest."""
         with self._lock:
             self._held[connection] -= 1
+            parked = self._parked[connection]
+            return parked.popitem(last=False) if parked and self._held[connection] <= 0 else None
 
     def _share(self, connection: str) -> int:
         if self.threads is None:

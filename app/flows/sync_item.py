@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from uuid import uuid4
 
 import structlog
 
+from app.channels.queue import LIVE
 from app.domain import ItemKey
 from app.errors import BadConfiguration, DatabaseFault
 from app.flows import health
+from app.flows.bury import ITEM_ACTOR, bury
 from app.flows.deps import Deps
 from app.flows.item_work import ItemWork
 from app.flows.leases import LEASE, LeaseKeeper
@@ -35,27 +38,38 @@ def sync_item(deps: Deps, keeper: LeaseKeeper, key: ItemKey, also: Sequence[str]
     if not keeper.shares.enter(key, also):
         return
     work: tuple[ItemKey, Sequence[str]] | None = (key, also)
-    final: Exception | None = None
+    stranded: tuple[ItemKey, Sequence[str]] | None = None
     try:
         while work is not None:
             try:
-                _sync(deps, keeper, *work)
-            except (
-                DatabaseFault
-            ) as error:  # nobody's fault: what was leased is given back, and so would be what is parked
+                _work_off(deps, keeper, *work, is_parked=work[0] != key)
+            except DatabaseFault as error:
+                # nobody's fault: what was leased is given back, and so would be what is parked
                 log.debug("database_away", item="/".join(work[0]), error=str(error))
                 return
-            except Exception as error:
-                if work[0] == key:
-                    final = error
-                else:  # it has no message of its own that could die: the sweep sends one
-                    log.warning("parked_item_failed", item="/".join(work[0]), error=str(error))
             work = None if keeper.stopping else keeper.shares.next(key.connection)
     finally:
         if work is not None or keeper.stopping:
-            keeper.shares.leave(key.connection)
-    if final is not None:
-        raise final
+            stranded = keeper.shares.leave(key.connection)
+        if stranded is not None and not keeper.stopping:  # this message dies, and its thread goes with it
+            first, others = stranded
+            deps.queue.wake([first, *(first._replace(external_id=id) for id in others)])
+
+
+def _work_off(deps: Deps, keeper: LeaseKeeper, key: ItemKey, also: Sequence[str], *, is_parked: bool) -> None:
+    """An item that was parked has no message that could die of its failure, so it is buried here."""
+    try:
+        _sync(deps, keeper, key, also)
+    except DatabaseFault:
+        raise
+    except Exception as error:
+        if not is_parked:
+            raise
+        bury(deps, message_id=uuid4().hex, actor=ITEM_ACTOR, queue=LIVE, args=_args(key), error=error)
+
+
+def _args(key: ItemKey) -> list[str]:
+    return [key.connection, str(key.kind), key.external_id]
 
 
 def _sync(deps: Deps, keeper: LeaseKeeper, key: ItemKey, also: Sequence[str]) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 AHEAD = 60_000_000
-"""Microseconds that a source's clock may be ahead of the database's: what is dated later is dated wrongly."""
+"""Microseconds that our own processes' clocks may differ at most: a row from later than that was written by a wrong one."""
 
 
-def settled_version(version: int, now: int) -> int:
-    """A record's version as it is kept: its own, or ``now`` (both microseconds since 1970) where it lies in the future."""
-    return version if version <= now + AHEAD else now
+def settled_version(version: int, now: int, began: int) -> int:
+    """A record's version as it is kept: its own, or where it lies in the future when the read that showed it ``began``
+    (all microseconds since 1970). Not ``now``: of two reads under way the older must not win by being written later.
+    """
+    return version if version <= now else began

@@ -16,7 +16,7 @@ _ESCAPE = re.compile(
     rb"\\(?:(u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|(u0000|u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
     re.DOTALL,
 )
-_TOKEN = re.compile(rb'("(?:[^"\\]|\\.)*")|(-?Infinity|NaN)', re.DOTALL)
+_TOKEN = re.compile(rb'("(?:[^"\\]|\\.)*")|(-?Infinity|NaN|-?[0-9][0-9.eE+-]{400,})', re.DOTALL)
 _CONTROLS = re.compile(rb"[\x00-\x1f]")
 _LONGEST_TEXT = 1 << 22  # bytes without any comma or quote that are kept back to be looked at in one piece
 
@@ -63,8 +63,9 @@ def cleaned(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def repaired(document: bytes) -> bytes:
-    """A document that is no JSON, once more with what some writers leave in it: bare ``NaN`` and ``Infinity`` become
-    texts (so that they concern only their own record), control characters inside of texts U+FFFD."""
+    """A document that is no JSON, once more with what some writers leave in it: bare ``NaN`` and ``Infinity``, and
+    numbers of more digits than anybody reads, become texts (so that they concern only their own record), control
+    characters inside of texts U+FFFD."""
     return _TOKEN.sub(_token, document)
 
 

@@ -58,15 +58,18 @@ def write(
     now: datetime,
     scope: Scope | None,
     told: Callable[[Connection], None] = lambda conn: None,
+    clock: Callable[[], datetime] | None = None,
 ) -> Written:
     """Write a diff in commits of a few rows each, newer wins; safe to kill and to run again at any point.
 
     ``scope`` must be the one the diff was made for; it says what becomes of the vanished rows. ``told`` is called
     within each commit, again if the commit is repeated; if it raises, that commit and all after it are not made.
-    Records that the database refuses are found and left out.
+    ``now`` is when the diff was believed, and ``clock`` the one clock, looked at for each commit: a write may last for
+    minutes, and what others write meanwhile does not come from the future. Records that the database refuses are found
+    and left out.
     """
     written = Written()
-    writing = _Writing(database, connection, diff.kind, read_at, now, told, written)
+    writing = _Writing(database, connection, diff.kind, read_at, now, clock or (lambda: now), told, written)
     with collector_paused():
         # Touched first: if the read showed such a key again with new content, that later state must win a tie.
         written.touched = writing.spool(diff.touched)
@@ -87,6 +90,7 @@ class _Writing:
         kind: Kind,
         read_at: datetime,
         now: datetime,
+        clock: Callable[[], datetime],
         told: Callable[[Connection], None],
         written: Written,
     ) -> None:
@@ -95,6 +99,7 @@ class _Writing:
         self._kind = kind
         self._read_at = read_at
         self._now = now
+        self._clock = clock
         self._told = told
         self._written = written
         self._put = _put_sqlite if database.dialect == "sqlite" else _put_postgresql
@@ -134,7 +139,7 @@ class _Writing:
         def work(conn: Connection) -> tuple[int, list[Key]]:
             nonlocal is_put
             is_put = False
-            count = self._put(conn, self._kind, self._connection, rows, self._read_at, self._now)
+            count = self._put(conn, self._kind, self._connection, rows, self._read_at, self._clock())
             is_put = True
             refused = [] if count == len(rows) else _differing(conn, self._kind, self._connection, rows)
             self._told(conn)
@@ -155,7 +160,16 @@ class _Writing:
         self._written.failed.append(Misfit(record, error))
 
     def _close(self, keys: Sequence[Key], absent: Absent, conn: Connection) -> list[Key]:
-        closed = close_rows(conn, self._kind, absent, self._connection, keys, read_at=self._read_at, now=self._now)
+        closed = close_rows(
+            conn,
+            self._kind,
+            absent,
+            self._connection,
+            keys,
+            read_at=self._read_at,
+            now=self._now,
+            present=self._clock(),
+        )
         self._told(conn)
         return closed
 

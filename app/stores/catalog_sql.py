@@ -208,24 +208,34 @@ def bound_list(dialect: str, values: Sequence[str]) -> Any:
 
 
 def close_values(
-    kind: Kind, absent: Absent, connection: str, key: tuple[str, ...], read_at: datetime, now: datetime
+    kind: Kind,
+    absent: Absent,
+    connection: str,
+    key: tuple[str, ...],
+    read_at: datetime,
+    now: datetime,
+    present: datetime | None = None,
 ) -> tuple[Any, ...]:
-    """What ``close_row`` binds. A tombstone's hash is 0, so that any content the source shows later differs; it is as
-    of ``now``, the moment it was concluded, because what a read that began before shows may be older than the deletion."""
+    """What ``close_row`` binds; ``present`` is the time if ``now`` lies behind.
+
+    A tombstone's hash is 0, so that any content the source shows later differs; it is as of ``now``, the moment it was
+    concluded, because what a read that began before shows may be older than the deletion.
+    """
+    latest = horizon(present or now)
     if absent is Absent.DELETED:
-        return (0, now, now, connection, *key, read_at, horizon(now))
+        return (0, now, now, connection, *key, read_at, latest)
     zero = shape(kind).record(*key, quantity=Decimal(0))
     return (
         row_hash(zero),
         read_at,
         now,
         micros(read_at),
-        micros(horizon(now)),
+        micros(latest),
         micros(read_at),
         connection,
         *key,
         read_at,
-        horizon(now),
+        latest,
     )
 
 

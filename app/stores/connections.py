@@ -53,7 +53,7 @@ _FAULT = Statement(
 )
 _SEEN = Statement(
     """
-    UPDATE connection_states SET seen_at = :at, reason = :reason
+    UPDATE connection_states SET seen_at = :at, reason = :reason, credentials = :credentials
     WHERE connection = :connection AND kind = '' AND state = :state AND seen_at < :at
     """
 )
@@ -63,12 +63,13 @@ def record_fault(conn: Connection, evidence: Evidence, *, next_probe_at: datetim
     """Say that a connection refuses us or does not answer; ``True`` for the one who changes its state.
 
     Evidence that is older than the present state changes nothing, nor does any while a person has paused it. Later
-    evidence of the same state keeps ``since`` and when the vendor is called again.
+    evidence of the same state keeps ``since`` and when the vendor is called again; other credentials that are refused as
+    well are not tried any more.
     """
     values = {**evidence._asdict(), "state": evidence.state.value}
     if _FAULT.run(conn, {**values, "next_probe_at": next_probe_at}):
         return True
-    _SEEN.run(conn, {name: values[name] for name in ("at", "reason", "connection", "state")})
+    _SEEN.run(conn, {name: values[name] for name in ("at", "reason", "credentials", "connection", "state")})
     return False
 
 
@@ -230,6 +231,19 @@ _RESUME = Statement(
     WHERE connection = :connection AND kind = '' AND state = 'paused' RETURNING connection
     """
 )
+
+
+_TRY_KINDS = Statement(
+    """
+    UPDATE connection_states SET next_probe_at = :now
+    WHERE connection = :connection AND kind <> '' AND next_probe_at > :now
+    """
+)
+
+
+def try_kinds(conn: Connection, connection: str, now: datetime) -> None:
+    """Have the kinds that we may not read tried again at once: somebody says that this may have changed."""
+    _TRY_KINDS.run(conn, {"connection": connection, "now": now})
 
 
 def pause(conn: Connection, connection: str, by: str, reason: str | None, now: datetime) -> bool:

@@ -93,11 +93,14 @@ class Differ:
         self._passed: dict[str, Record] = {}
         self._gone: set[str] = set()
 
-    def feed(self, records: Sequence[Record]) -> list[Misfit]:
+    def feed(self, records: Sequence[Record], now: datetime | None = None) -> list[Misfit]:
         """Compare records of this kind; a key may be shown again, its newest state counts.
 
-        Returns the records that could not be compared; the others are.
+        ``now`` is when they are compared: a read may last for hours, and what is edited meanwhile is not dated in the
+        future. Returns the records that could not be compared; the others are.
         """
+        if now is not None:
+            self._now_micros = micros(now)
         try:
             self._feed(records)
         except Exception as error:
@@ -114,7 +117,8 @@ class Differ:
                 check_storable(record)
                 digest = row_hash(record)
                 key = text_of(record)
-                if record.version > now and record.version != (version := settled_version(record.version, now)):
+                if record.version > now:
+                    version = settled_version(record.version, now, self._own_time)
                     record = msgspec.structs.replace(record, version=version)
                 at = index.get(key)
                 if at is None:

@@ -19,6 +19,8 @@ from app.stores.engine import open_database
 NOW = datetime(2026, 6, 1, 3, 0, tzinfo=UTC)
 KEY = ItemKey("shop", Kind.PRODUCT, "SKU-1")
 
+CONNECTION = {"SOURCE": "finale", "ACCOUNT": "acme", "API_KEY": "k", "API_SECRET": "s"}
+
 
 @pytest.fixture(autouse=True)
 def installation(sqlite_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
@@ -26,6 +28,8 @@ def installation(sqlite_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: obj
     monkeypatch.chdir(str(tmp_path))
     monkeypatch.setenv("TALLYHOOK_DATABASE_URL", sqlite_url)
     monkeypatch.setenv("COLUMNS", "200")
+    for option, value in CONNECTION.items():
+        monkeypatch.setenv(f"TALLYHOOK_CONNECTIONS__SHOP__{option}", value)
     with closing(open_database(sqlite_url)) as database, database.begin() as conn:
         owed.remember(conn, "shop", [Change(Kind.PRODUCT, "SKU-1")], Cause.WEBHOOK, NOW)
         try:
@@ -133,7 +137,9 @@ def test_ready_exits_with_1_when_no_worker_is_alive() -> None:
     assert run("ready").exit_code == 1
 
 
-def test_up_without_connections_says_what_to_set() -> None:
+def test_up_without_connections_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for option in CONNECTION:
+        monkeypatch.delenv(f"TALLYHOOK_CONNECTIONS__SHOP__{option}")
     assert "TALLYHOOK_CONNECTIONS__" in str(run("up").exception)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from app.domain import WHOLE, Answer, Cause, Change, ItemKey, Kind, Listing, Ref, Scope
+from app.domain import WHOLE, Answer, Cause, Change, ItemKey, Kind, Listing, Ref, Scope, StockCount
 from app.errors import Unavailable, Unmappable
 from app.flows.bury import bury
 from app.flows.leases import LEASE, LeaseKeeper
@@ -16,7 +18,7 @@ from app.rules.retry import ITEM_ASKS, VERSION_ASKS
 from app.stores import catalog, failed_items, owed
 from app.stores.engine import Database
 from app.stores.owed import Claim
-from tests.fakes import SHOP, FakeSource, World, listing
+from tests.fakes import SHOP, FakeSource, World, count, listing
 from tests.letters import all_letters
 
 KEY = ItemKey(SHOP, Kind.PRODUCT, "A")
@@ -387,6 +389,30 @@ def test_a_bad_record_of_the_batch_is_not_taken_for_deleted(database: Database) 
     with pytest.raises(Unmappable):
         sync(world)
     assert is_live(world)
+
+
+class Counts(FakeSource):
+    """A shop with counts at several places."""
+
+    places: tuple[StockCount, ...] = ()
+
+    def fetch(self, refs: Sequence[Ref]) -> Answer:
+        self.meanwhile()
+        return Answer(records=self.places)
+
+
+def test_of_an_item_with_a_record_that_cannot_be_stored_the_others_are_written(database: Database) -> None:
+    source = Counts()
+    world = World(database, source)
+    good = count("A", 7)
+    source.places = (good, replace(good, location_id="L2", quantity=Decimal(10) ** 20))
+    key = KEY._replace(kind=Kind.STOCK)
+    with database.begin() as conn:
+        owed.remember(conn, SHOP, [Change(Kind.STOCK, "A")], Cause.WEBHOOK, world.clock())
+    with pytest.raises(Unmappable, match="stock A/L2/on_hand cannot be stored"):
+        sync(world, key)
+    with database.read() as conn:
+        assert catalog.get(conn, SHOP, Kind.STOCK, ("A", "L1", "on_hand")) is not None
 
 
 # --- parts of an item that are gone while a bulk read is under way ---

@@ -24,6 +24,7 @@ from app.errors import (
     Unmappable,
 )
 from app.flows import connections as people
+from app.flows.connections import check
 from app.flows.health import Fault, blocked, doubt, forbidden, judge, paused, readable
 from app.flows.probes import probe
 from app.sources import exchanges
@@ -438,6 +439,13 @@ def test_changed_credentials_are_probed_before_the_time(world: World) -> None:
     assert state(world) == "ok"
 
 
+def test_changed_credentials_that_are_refused_as_well_are_not_tried_any_more(world: World) -> None:
+    refuse(_with(world, "old"))
+    later(world, 10)
+    refuse(_with(world, "new"))
+    assert blocked(world.deps, SHOP, Kind.PRODUCT) is not None
+
+
 def test_changed_credentials_do_not_make_a_silent_vendor_answer(world: World) -> None:
     world.source.down = DOWN
     judge(_with(world, "old").deps, SHOP, Kind.PRODUCT, DOWN)
@@ -495,3 +503,10 @@ def test_what_is_paused_cannot_be_paused_again(world: World) -> None:
     people.pause(world.deps, SHOP)
     with pytest.raises(Refused):
         people.pause(world.deps, SHOP)
+
+
+def test_a_check_that_is_answered_has_forbidden_kinds_tried_again_at_once(world: World) -> None:
+    judge(world.deps, SHOP, Kind.STOCK, Forbidden("403: no INVENTORY_READ"))
+    assert forbidden(world.deps, SHOP) == {Kind.STOCK}
+    check(world.deps, SHOP)
+    assert forbidden(world.deps, SHOP) == frozenset()

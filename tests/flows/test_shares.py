@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from app.domain import Cause, Change, ItemKey, Kind
+from app.errors import Unmappable
 from app.flows.deps import Deps
 from app.flows.leases import LeaseKeeper
 from app.flows.shares import MOST_PARKED, Shares
@@ -16,6 +17,7 @@ from app.flows.sync_item import sync_item
 from app.stores import owed
 from app.stores.engine import Database
 from tests.fakes import Clock, FakeSource, ListQueue, listing
+from tests.letters import all_letters
 
 THREADS = 8
 
@@ -130,3 +132,55 @@ def test_what_was_parked_is_worked_off_when_the_calls_come_back(town: Town) -> N
     for done in sent:
         done.result(timeout=60)
     assert sorted(asked for (asked,) in town.slow.asked) == sorted(items)
+
+
+# --- failures of what is parked, and of who takes it up ---
+
+
+def fails(town: Town, *items: str) -> None:
+    for item in items:
+        town.slow.poison[item] = Unmappable(f"product {item}: price is 'x', expected a number")
+
+
+def one_thread(town: Town) -> LeaseKeeper:
+    return LeaseKeeper(town.database, town.clock, shares=Shares(1))
+
+
+def letters(town: Town) -> list[tuple[str, str]]:
+    return [(letter["external_id"], letter["error_type"]) for letter in all_letters(town.database)]
+
+
+def test_a_parked_item_that_fails_for_good_becomes_a_letter_at_once(town: Town) -> None:
+    town.owe("slow", "A", "B")
+    fails(town, "B")
+    keeper = one_thread(town)
+    town.slow.meanwhile = once(lambda: sync_item(town.deps, keeper, key("slow", "B")))
+    sync_item(town.deps, keeper, key("slow", "A"))
+    assert letters(town) == [("B", "Unmappable")]
+    with town.database.read() as conn:
+        assert owed.count(conn) == 0
+
+
+def test_an_item_that_fails_for_good_dies_before_what_was_parked_meanwhile_is_worked_on(town: Town) -> None:
+    town.owe("slow", "A", "B")
+    fails(town, "A")
+    keeper = one_thread(town)
+    town.slow.meanwhile = once(lambda: sync_item(town.deps, keeper, key("slow", "B")))
+    with pytest.raises(Unmappable):
+        sync_item(town.deps, keeper, key("slow", "A"))
+    assert town.slow.asked == [("A",)]
+
+
+def test_what_a_dying_thread_leaves_parked_gets_a_message(town: Town) -> None:
+    town.owe("slow", "A", "B")
+    fails(town, "A")
+    keeper = one_thread(town)
+    town.slow.meanwhile = once(lambda: sync_item(town.deps, keeper, key("slow", "B")))
+    with pytest.raises(Unmappable):
+        sync_item(town.deps, keeper, key("slow", "A"))
+    assert town.deps.queue.woken == [key("slow", "B")]  # type: ignore[attr-defined]
+
+
+def once(work: Callable[[], object]) -> Callable[[], None]:
+    left = [work]
+    return lambda: None if not left else (left.pop()(), None)[1]

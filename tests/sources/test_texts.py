@@ -63,6 +63,11 @@ def test_bare_numbers_that_are_none_become_texts() -> None:
     assert json.loads(repaired(b'[NaN, -Infinity, "NaN", "a\\"NaN", 1]')) == ["NaN", "-Infinity", "NaN", 'a"NaN', 1]
 
 
+@pytest.mark.parametrize("number", [b"1" + b"0" * 5000, b"-0." + b"1" * 5000, b"1" * 4301 + b"e5"])
+def test_a_number_longer_than_anybody_reads_becomes_a_text(number: bytes) -> None:
+    assert json.loads(repaired(b'[%b, 2, "%b"]' % (number, number))) == [number.decode(), 2, number.decode()]
+
+
 @pytest.mark.parametrize("coding", ["identity", "gzip"])
 @pytest.mark.parametrize("streamed", [False, True])
 def test_every_answer_is_cleaned_before_it_is_given_away(coding: str, streamed: bool) -> None:

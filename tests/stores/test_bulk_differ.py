@@ -431,9 +431,9 @@ def test_a_row_read_in_the_future_can_vanish(database: Database) -> None:
     assert ahead(database, []).vanished(ALL) == [("a",)]
 
 
-def test_a_record_dated_in_the_future_is_as_of_now(database: Database) -> None:
+def test_a_record_dated_in_the_future_is_as_of_when_its_read_began(database: Database) -> None:
     future = listing("a", micros(at(DAYS_400)))
-    assert ahead(database, [future]).diff(ALL).created[0].version == micros(at(11))
+    assert ahead(database, [future]).diff(ALL).created[0].version == micros(at(10))
 
 
 def test_a_tombstone_concluded_since_the_read_began_is_passed_over_by_a_newer_version(database: Database) -> None:
@@ -449,3 +449,41 @@ def test_a_tombstone_concluded_before_the_read_began_gives_way_to_an_older_versi
     with database.begin() as conn:
         catalog.tombstone(conn, "shop", [Ref(Kind.PRODUCT, "a")], read_at=at(5), now=at(5))
     assert len(differ(database, [listing("a", 5, "made anew")]).diff(ALL).changed) == 1
+
+
+# --- reads and writes that last for minutes ---
+
+
+def long_write(database: Database, diff: bulk.Diff, seconds: float = 600) -> bulk.Written:
+    """Believed at 11 s, written so many seconds later."""
+    return bulk.write(database, "shop", diff, read_at=at(10), now=at(11), scope=ALL, clock=lambda: at(11 + seconds))
+
+
+def test_a_row_written_minutes_after_a_diff_was_believed_does_not_come_from_the_future(database: Database) -> None:
+    apply(database, [listing("a")])
+    diff = differ(database, [listing("a", 2, "bulk")]).diff(ALL)
+    apply(database, [listing("a", 3, "live")], read=500)
+    written = long_write(database, diff)
+    assert (rows(database)["a",]["name"], written.refused) == ("live", [("a",)])
+
+
+def test_a_row_read_minutes_after_a_diff_was_believed_does_not_vanish(database: Database) -> None:
+    apply(database, [listing("a")])
+    diff = differ(database, []).diff(ALL)
+    apply(database, [listing("a", 2, "live")], read=500)
+    assert long_write(database, diff).kept == [("a",)]
+
+
+def test_a_part_of_an_item_deleted_minutes_after_a_diff_was_believed_is_fenced(database: Database) -> None:
+    diff = differ(database, [listing("part", parent_id="item")]).diff(ALL)
+    with database.begin() as conn:
+        catalog.tombstone(conn, "shop", [Ref(Kind.PRODUCT, "item")], read_at=at(500), now=at(500))
+    long_write(database, diff)
+    assert ("part",) not in rows(database)
+
+
+def test_what_is_edited_during_a_long_read_is_not_dated_in_the_future(database: Database) -> None:
+    edited = micros(at(500))
+    compared = bulk.Differ(database, "shop", Kind.PRODUCT, at(10), at(11))
+    compared.feed([listing("a", edited)], at(600))
+    assert compared.diff(ALL).created[0].version == edited

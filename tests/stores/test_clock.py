@@ -334,3 +334,18 @@ def test_a_record_dated_in_the_future_does_not_hold_off_a_later_edit(world: Worl
     later = now + timedelta(minutes=1)
     write(world, "corrected", version=later, read_at=later, now=later)
     assert name_of(world) == "corrected"
+
+
+def test_a_record_dated_some_seconds_ahead_does_not_hold_off_an_edit_before_that_time(world: World) -> None:
+    now = world.clock()
+    write(world, "dated ahead", version=now + timedelta(seconds=50), read_at=now, now=now)
+    sooner = now + timedelta(seconds=10)
+    write(world, "edited", version=sooner, read_at=sooner, now=sooner)
+    assert name_of(world) == "edited"
+
+
+def test_of_two_records_dated_ahead_the_older_read_does_not_win_by_being_written_later(world: World) -> None:
+    now, later = world.clock(), world.clock() + timedelta(seconds=5)
+    write(world, "newer", version=now + timedelta(seconds=51), read_at=now + timedelta(seconds=1), now=now)
+    write(world, "older", version=now + timedelta(seconds=50), read_at=now, now=later)
+    assert name_of(world) == "newer"

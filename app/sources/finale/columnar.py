@@ -80,6 +80,15 @@ class Band:
         except Unmappable:
             return None
 
+    def strings(self, name: str) -> list[str | None]:
+        """Each cell of one column that is a text, ``None`` for any other, whatever it is."""
+        try:
+            return self.column(name, str | None)
+        except Unmappable:
+            cells = self._columns[name]
+            each = [cells.cell] * self.rows if isinstance(cells, Same) else map(bytes, _CELLS.decode(cells))
+            return [msgspec.json.decode(cell, type=str) if cell.lstrip()[:1] == b'"' else None for cell in each]
+
     def texts(self, name: str) -> list[str | None]:
         """Each cell of one column as compact JSON text, ``None`` for an empty one."""
         cells = self._columns.get(name)
@@ -105,7 +114,7 @@ class Band:
         if not self._columns:
             return [{} for _ in range(self.rows)]
         columns = [self._labelled(name, frozenset()) for name in self._columns]
-        return [_ROW.decode(b"{%b}" % b",".join(row)) for row in zip(*columns, strict=True)]
+        return [_row(b"{%b}" % b",".join(row)) for row in zip(*columns, strict=True)]
 
     def _labelled(self, name: str, unsaid: AbstractSet[bytes]) -> Iterable[Any]:
         cells, label = self._columns[name], msgspec.json.encode(name) + b":"
@@ -233,10 +242,17 @@ def _typed_without_blanks(name: str, array: bytes, type_: Any) -> list[Any]:
     try:
         return _decoder(type_).decode(_array(filled))
     except msgspec.ValidationError as error:
-        cells = _ANY.decode(array)
+        cells = _ANY.decode(repaired(array))
         raise Unmappable(
             explained(error, cells).replace("[0]", name, 1) if len(cells) == 1 else f"{name}: {error}"
         ) from error
+
+
+def _row(document: bytes) -> dict[str, Any]:
+    try:
+        return _ROW.decode(document)
+    except msgspec.DecodeError:
+        return _ROW.decode(repaired(document))
 
 
 def _forget(body: mmap.mmap) -> None:

@@ -177,8 +177,8 @@ def _guideline(cell: str | None) -> ReorderPoint:
 def _numbers(entry: ReorderEntry) -> ReorderPoint:
     point, amount = entry.point, entry.quantity
     return (
-        None if point is None else amount_of(point, "a reorder point"),
-        None if amount is None else amount_of(amount, "a reorder quantity"),
+        None if point is None else amount_of(point, "the reorderPoint"),
+        None if amount is None else amount_of(amount, "the reorderQuantity"),
     )
 
 

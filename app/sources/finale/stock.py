@@ -56,8 +56,7 @@ class Tally:
         for rows in found.records:
             self._count_all(rows)
         for bad in found.bad:
-            listing = self._listing(text_in(bad.row, "productUrl"), text_in(bad.row, "productId"))
-            self._fail(listing, tail(text_in(bad.row, "facilityUrl")), bad.error)
+            self._fail(self._shown(bad.row), tail(text_in(bad.row, "facilityUrl")), bad.error)
 
     def __len__(self) -> int:
         """How many sums there are."""
@@ -94,6 +93,13 @@ class Tally:
         if url:
             return self._products.setdefault(url, tail(url) or url)
         return SKU_PREFIX + sku if sku else None
+
+    def _shown(self, row: Band) -> str | None:
+        """The product of a row that cannot be read. A SKU beside a URL that is none tells nothing: what we hold is known
+        by its URL, and would count as not shown."""
+        url, sku = row.cell("productUrl"), text_in(row, "productId")
+        is_readable = isinstance(url, str) or (url is None and not row.has_any(("productUrl",)))
+        return self._listing(url, sku) if is_readable else None
 
     def _count_all(self, rows: _Rows) -> None:
         listings, places, details, amounts = rows

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from app.errors import BadAnswer, Unmappable
 from app.sources.finale.columnar import Band
@@ -47,23 +47,23 @@ class Span(NamedTuple):
 
 def span(bands: list[Band], key: str) -> Span:
     """Describe a reply. ``ascending`` is whether it came in the order of update times."""
-    urls: list[Any] = []
+    urls: list[str | None] = []
     edges: list[str] = []
     ascending = True
     for band in bands:
-        urls += band.column(key, Any)[:: max(band.rows - 1, 1)]
-        texts = _times(band.column("lastUpdatedDate", Any))
+        urls += band.strings(key)[:: max(band.rows - 1, 1)]
+        texts = _times(band.strings("lastUpdatedDate"))
         ascending = ascending and edges[-1:] + texts == sorted(edges[-1:] + texts)
         edges += (min(texts), max(texts)) if texts else ()
     rows = sum(band.rows for band in bands)
-    first, last = (str(urls[0]), str(urls[-1])) if urls else (None, None)
+    first, last = (urls[0], urls[-1]) if urls else (None, None)
     times = (moment(min(edges)), moment(max(edges))) if edges else (None, None)
     return Span(rows, first, last, *times, ascending)
 
 
-def _times(cells: list[Any]) -> list[str]:
+def _times(cells: list[str | None]) -> list[str]:
     """The cells that are times; the one that is not is left to whoever reads its record."""
-    texts = [cell for cell in cells if isinstance(cell, str) and cell]
+    texts = [cell for cell in cells if cell]
     if not texts or (_is_time(min(texts)) and _is_time(max(texts))):
         return texts
     return [text for text in texts if _is_time(text)]

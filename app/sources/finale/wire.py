@@ -75,7 +75,8 @@ def reorder_entries(text: str | None) -> list[ReorderEntry]:
     try:
         return list(filter(None, _REORDERS.decode(text))) if text else []
     except msgspec.ValidationError as error:
-        raise Unmappable(explained(error, msgspec.json.decode(text or ""), "reorderGuidelineList")) from error
+        found = msgspec.json.Decoder(float_hook=Decimal).decode(text or "")
+        raise Unmappable(explained(error, found, "reorderGuidelineList")) from error
 
 
 def _first_set(*values: Decimal | None) -> Decimal | None:
@@ -90,10 +91,10 @@ def tail(url: str | None) -> str | None:
     return url.rstrip("/").rpartition("/")[2] or None if url else None
 
 
-def moment(text: str | None) -> datetime | None:
+def moment(text: str | None, what: str = "lastUpdatedDate") -> datetime | None:
     """A Finale time (``2026-04-01T15:06:46``, no zone, UTC) as an aware datetime.
 
-    Raises ``Unmappable`` for text that is no ISO 8601 time.
+    Raises ``Unmappable`` naming ``what`` it was, for text that is no ISO 8601 time.
     """
     if not text:
         return None
@@ -101,9 +102,9 @@ def moment(text: str | None) -> datetime | None:
         if len(text) == _USUAL_LENGTH:
             return datetime.fromisoformat(text + "+00:00")  # faster than adding the zone afterwards
         parsed = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise Unmappable(f"{text!r} is no time like 2026-04-01T15:06:46") from error
-    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+        return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise Unmappable(f"{what} is {shown(text)}, expected a time like 2026-04-01T15:06:46") from error
 
 
 def timestamp(at: datetime) -> str:

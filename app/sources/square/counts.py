@@ -41,7 +41,7 @@ def count(row: Json) -> StockCount:
     for name in ("catalog_object_id", "location_id"):
         if not getattr(read, name):
             raise Unmappable(f"{name} is empty, expected an id")
-    calculated_at = moment(read.calculated_at)
+    calculated_at = moment(read.calculated_at, "calculated_at")
     return StockCount(
         listing_id=read.catalog_object_id,
         location_id=read.location_id,

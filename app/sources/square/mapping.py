@@ -295,7 +295,7 @@ def deleted_listing(variation: Json) -> Listing:
         active=False,
         deleted=True,
         version=envelope.version * MICROS,
-        modified_at=moment(envelope.updated_at),
+        modified_at=moment(envelope.updated_at, "updated_at"),
     )
 
 
@@ -311,5 +311,5 @@ def category(thing: Json) -> Category:
         extra=to_json({**_envelope_rest(thing), **left}),
         deleted=envelope.is_deleted,
         version=envelope.version * MICROS,
-        modified_at=moment(envelope.updated_at),
+        modified_at=moment(envelope.updated_at, "updated_at"),
     )

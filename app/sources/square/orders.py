@@ -13,7 +13,7 @@ import msgspec
 from app.domain import Order, to_json
 from app.sources.square.counts import amount
 from app.sources.square.mapping import Json, Money, full_name, rest, typed
-from app.sources.square.times import moment, version_of
+from app.sources.square.times import last_change, moment, version_of
 
 SETTLING = timedelta(minutes=2)
 """How long after its creation an order may still come without its line items."""
@@ -78,14 +78,14 @@ def order(data: Json, zones: Mapping[str, str]) -> Order:
         lines=to_json([_line(line, f"{named}[{index}]") for index, line in enumerate(lines)]),
         extra=to_json(_extra(data, lines)),
         version=version_of(wire.updated_at, wire.created_at),
-        modified_at=moment(wire.updated_at or wire.created_at),
+        modified_at=last_change(wire.updated_at, wire.created_at),
     )
 
 
 def is_settling(data: Json, now: datetime) -> bool:
     """Whether the order is so young that its missing line items are a lag of Square's, not the truth."""
     wire = typed(data, OrderData)
-    created = moment(wire.created_at)
+    created = moment(wire.created_at, "created_at")
     return not wire.line_items and not wire.returns and created is not None and now - created < SETTLING
 
 
@@ -104,7 +104,7 @@ def _line(data: Any, at: str) -> Json:
 
 
 def _business_date(wire: OrderData, zones: Mapping[str, str]) -> str | None:
-    created = moment(wire.created_at)
+    created = moment(wire.created_at, "created_at")
     if created is None:
         return None
     return created.astimezone(zone_of(zones.get(wire.location_id or "", "UTC"))).date().isoformat()

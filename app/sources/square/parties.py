@@ -6,7 +6,7 @@ import msgspec
 
 from app.domain import Location, Vendor, to_json
 from app.sources.square.mapping import Json, rest, typed
-from app.sources.square.times import moment, version_of
+from app.sources.square.times import last_change, version_of
 
 
 class Place(msgspec.Struct):
@@ -71,7 +71,7 @@ def vendor(data: Json) -> Vendor:
         phone=next((one.phone_number for one in contacts if one.phone_number), None),
         extra=to_json({**rest(data, _SUPPLIER), **_unknown(supplier.status)}),
         version=version_of(supplier.updated_at, supplier.created_at),
-        modified_at=moment(supplier.updated_at or supplier.created_at),
+        modified_at=last_change(supplier.updated_at, supplier.created_at),
     )
 
 

@@ -7,23 +7,24 @@ from typing import Any
 
 from app.domain import micros
 from app.errors import Unmappable
+from app.sources.shapes import shown
 
 
-def moment(text: str | None) -> datetime | None:
+def moment(text: str | None, what: str = "a time") -> datetime | None:
     """The aware UTC datetime of a timestamp; digits beyond microseconds are cut off.
 
-    Text without a zone is UTC: the Events API sends such. Raises ``Unmappable`` for anything else.
+    Text without a zone is UTC: the Events API sends such. Raises ``Unmappable`` naming ``what`` it was, for anything else.
     """
     if not text:
         return None
     try:
         parsed = datetime.fromisoformat(text)
     except ValueError as error:
-        raise Unmappable(f"expected an RFC 3339 timestamp, not {text[:40]!r}") from error
+        raise Unmappable(f"{what} is {shown(text)}, expected an RFC 3339 timestamp") from error
     try:
         return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
     except OverflowError as error:
-        raise Unmappable(f"expected a timestamp of the years 1 to 9999, not {text[:40]!r}") from error
+        raise Unmappable(f"{what} is {shown(text)}, expected a timestamp of the years 1 to 9999") from error
 
 
 def moment_in(row: Any, name: str) -> datetime | None:
@@ -41,17 +42,20 @@ def bounded(text: str, now: datetime, overlap: timedelta) -> str:
     return text if found is not None and found <= latest else text_of(latest)
 
 
-def version_of(*texts: str | None) -> int:
+def version_of(updated_at: str | None, created_at: str | None) -> int:
     """Microseconds since 1970 of the first timestamp that is there, 0 without one."""
-    for text in texts:
-        if (found := moment(text)) is not None:
-            return micros(found)
-    return 0
+    found = last_change(updated_at, created_at)
+    return micros(found) if found is not None else 0
+
+
+def last_change(updated_at: str | None, created_at: str | None) -> datetime | None:
+    """When a record was updated, else when it was created; raises ``Unmappable`` naming the field."""
+    return moment(updated_at, "updated_at") or moment(created_at, "created_at")
 
 
 def later(one: str | None, other: str | None) -> str | None:
     """The later of two timestamps, in Square's own text."""
-    first, second = moment(one), moment(other)
+    first, second = moment(one, "updated_at"), moment(other, "updated_at")
     if first is None or second is None:
         return one or other
     return other if second > first else one

@@ -129,8 +129,6 @@ def _decoded(body: bytes, shape: type[Shape]) -> Shape:
     decoder: msgspec.json.Decoder[Shape] = _decoder(shape)
     try:
         return decoder.decode(body)
-    except msgspec.ValidationError:
-        raise
     except msgspec.DecodeError:
         return decoder.decode(repaired(body))
 

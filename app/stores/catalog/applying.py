@@ -117,9 +117,10 @@ def _by_kind(reads: Sequence[Read], now: datetime) -> Iterator[tuple[Kind, list[
     newest: dict[Kind, dict[Key, _Row]] = defaultdict(dict)
     latest = micros(now)
     for read in reads:
+        began = micros(read.began)
         for shown in read.records:
             _check(shown)
-            version = settled_version(shown.version, latest)
+            version = settled_version(shown.version, latest, began)
             record = shown if version == shown.version else msgspec.structs.replace(shown, version=version)
             of_kind = newest[KINDS[type(record)]]
             key = key_of(record)

@@ -86,15 +86,19 @@ def close_rows(
     *,
     read_at: datetime,
     now: datetime,
+    present: datetime | None = None,
     ties: bool = False,
 ) -> list[Key]:
-    """Tombstone or zero these rows, given in order, unless they were read later; returns the keys that changed."""
+    """Tombstone or zero these rows, given in order, unless they were read later; returns the keys that changed.
+
+    ``now`` is when that was concluded, ``present`` (if it is later) when it is written.
+    """
     keys = list(keys)
     if not keys:
         return []
     dialect = conn.dialect.name
     statement = sql.close_row(kind, absent, dialect, ties=ties)
-    values = [sql.close_values(kind, absent, connection, key, read_at, now) for key in keys]
+    values = [sql.close_values(kind, absent, connection, key, read_at, now, present) for key in keys]
     cursor = sql.driver(conn).cursor()
     if dialect == "sqlite":
         return [key for key, row in zip(keys, values, strict=True) if cursor.execute(statement, row).rowcount]

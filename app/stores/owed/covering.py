@@ -16,16 +16,18 @@ from app.stores.statements import Statement, bound_list
 
 
 class Noted(NamedTuple):
-    """An owed item as a pull found it. ``first_seen_at`` tells it from a later one of the same key and ``rev``."""
+    """An owed item as a pull found it. ``first_seen_at`` tells it from a later one of the same key and ``rev``;
+    ``version`` is the newest one that a hint named."""
 
     key: ItemKey
     rev: int
     first_seen_at: datetime
+    version: int = 0
 
 
 _NOTED = Statement(
     """
-    SELECT external_id, rev, first_seen_at FROM owed_items
+    SELECT external_id, rev, first_seen_at, version FROM owed_items
     WHERE connection = :connection AND kind = :kind ORDER BY external_id
     """
 )
@@ -34,8 +36,8 @@ _NOTED = Statement(
 def noted(conn: Connection, connection: str, kind: Kind) -> list[Noted]:
     """What is owed of a kind, to be noted before a pull that will cover it."""
     rows = _NOTED.run(conn, {"connection": connection, "kind": kind.value})
-    found = ((ItemKey(connection, kind, external_id), rev, moment_from(seen)) for external_id, rev, seen in rows)
-    return [Noted(key, rev, seen) for key, rev, seen in found if seen is not None]
+    found = ((ItemKey(connection, kind, id), rev, moment_from(seen), version) for id, rev, seen, version in rows)
+    return [Noted(key, rev, seen, version) for key, rev, seen, version in found if seen is not None]
 
 
 def settle_noted(conn: Connection, noted: Sequence[Noted], outcome: str, now: datetime) -> int:
@@ -53,7 +55,7 @@ def settle_noted(conn: Connection, noted: Sequence[Noted], outcome: str, now: da
 def _cover(conn: Connection, connection: str, kind: Kind, items: dict[str, Noted], told: dict[str, Any]) -> int:
     whose = {"connection": connection, "kind": kind.value}
     found = _UNLEASED.run(conn, {**whose, "ids": bound_list(conn, list(items))})
-    same = [(items[id], attempts) for id, rev, seen, attempts in found if (rev, moment_from(seen)) == items[id][1:]]
+    same = [(items[id], attempts) for id, rev, seen, attempts in found if (rev, moment_from(seen)) == items[id][1:3]]
     ids = bound_list(conn, [item.key.external_id for item, _ in same])
     _TELL.run(conn, {**whose, **told, "ids": ids})
     _FORGET.run(conn, {"ids": bound_list(conn, [message_key(item.key) for item, attempts in same if attempts])})

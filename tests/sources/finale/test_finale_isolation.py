@@ -62,12 +62,14 @@ BAD_PRODUCTS = [
     ({"supplierList": [{"leadTime": "soon"}]}, 'supplierList[0].leadTime is "soon", expected a number'),
     (
         {"reorderGuidelineList": [{"reorderPoint": 10**15}]},
-        f"a reorder point is {10**15}, expected a number of at most",
+        f"the reorderPoint is {10**15}, expected a number of at most",
     ),
     ({"reorderGuidelineList": [{"reorderPoint": "x"}]}, 'reorderGuidelineList[0].reorderPoint is "x"'),
     ({"internalName": {"a": 1}}, 'internalName is {"a":1}, expected a text'),
     ({"productId": 7}, "productId is 7, expected a text"),
-    ({"lastUpdatedDate": "yesterday"}, "'yesterday' is no time"),
+    ({"lastUpdatedDate": "yesterday"}, 'lastUpdatedDate is "yesterday", expected a time like'),
+    ({"lastUpdatedDate": "0001-01-01T00:00:00+14:00"}, "lastUpdatedDate is"),
+    ({"lastUpdatedDate": "9999-12-31T23:59:59-14:00"}, "lastUpdatedDate is"),
 ]
 
 
@@ -111,6 +113,14 @@ def test_a_record_without_a_readable_id_harms_no_other(url: Any) -> None:
         bad = {**row, next(iter(row)): url}
         source = stub({collection: columns([bad, row])})
         assert told(source.full(kind)) == (["A"], [""]), kind
+
+
+@pytest.mark.parametrize("number", ["1e400", "1" + 5000 * "0", "NaN", "1.5"])
+@pytest.mark.parametrize("field", ["orderUrl", "lastUpdatedDate", "orderDate"])
+def test_a_number_that_nobody_reads_harms_only_its_order(field: str, number: str) -> None:
+    rows = columns([order("1"), order("2", **{field: "@"}), order("3")])
+    document = json.dumps(rows).replace('"@"', number).encode()
+    assert {"1", "3"} <= set(told(stub({ORDERS: document}).full(Kind.ORDER))[0])
 
 
 def test_a_product_asked_for_by_its_sku_fails_as_that_item() -> None:
@@ -179,6 +189,12 @@ def test_a_sum_of_which_a_row_is_unreadable_is_not_delivered() -> None:
 
 def test_a_stock_row_of_no_product_is_a_failure_without_an_id() -> None:
     rows = [stock("A"), stock("B", productUrl=None)]
+    assert told(stub({STOCK: columns(rows)}).full(Kind.STOCK)) == (["A"], [""])
+
+
+@pytest.mark.parametrize("url", [5, {}, True])
+def test_a_stock_row_of_an_unreadable_product_leaves_in_doubt_which_one_it_is(url: Any) -> None:
+    rows = [stock("A"), stock("B", productUrl=url, productId="MUG")]
     assert told(stub({STOCK: columns(rows)}).full(Kind.STOCK)) == (["A"], [""])
 
 

@@ -73,6 +73,31 @@ def test_a_bad_variation_harms_only_itself_in_a_fetch(bad: Any, said: str) -> No
     assert list(answer.covers) == [Scope(Kind.PRODUCT, "parent_id", "I1")]
 
 
+def test_a_number_longer_than_anybody_reads_harms_only_its_item() -> None:
+    document = json.dumps({"objects": [item("I2", data={"name": "@"}), GOOD_ITEM]}).replace('"@"', "1" + 5000 * "0")
+    assert told(stub({SEARCH: document.encode()}).full(Kind.PRODUCT))[0] == ["V1"]
+
+
+@pytest.mark.parametrize("time", ["at noon", "9999-12-31T23:59:59-14:00"])
+def test_a_time_that_is_none_is_told_by_its_field(time: str) -> None:
+    answers = {
+        COUNTS: {"counts": [count("V1", calculated_at=time)]},
+        LOCATIONS: {"locations": [SHOP]},
+        ORDERS: {"orders": [order("O1", updated_at=time)]},
+        SEARCH: {"objects": [item("I1", variation("V1", updated_at=time))]},
+        VENDORS: {"vendors": [{"id": "S1", "created_at": time}]},
+    }
+    source = stub(answers)
+    fields = {
+        Kind.STOCK: "calculated_at",
+        Kind.ORDER: "updated_at",
+        Kind.PRODUCT: "updated_at",
+        Kind.VENDOR: "created_at",
+    }
+    for kind, field in fields.items():
+        assert f': {field} is "{time}", expected ' in failed(source.full(kind)).error
+
+
 def test_a_full_read_with_a_bad_record_has_its_watermark_and_its_claim() -> None:
     things = [GOOD_ITEM, item("I2", data={"name": 5})]
     last = list(stub({SEARCH: {"objects": things, **CATALOG_TIME}}).full(Kind.PRODUCT))[-1]
