@@ -244,7 +244,10 @@ class Checks:
 
 
 def _not_read(conn: Connection, connection: str) -> set[str]:
-    """The kinds that may not be read now, all of them where the connection does not work."""
-    question = "SELECT kind FROM connection_states WHERE connection = :connection AND state <> 'ok'"
+    """The kinds that may not be read now, all of them where the connection does not work, and those that wait for a
+    person to release what is held."""
+    question = """
+        SELECT kind FROM connection_states WHERE connection = :connection AND state <> 'ok'
+        UNION SELECT kind FROM holds WHERE connection = :connection AND state IN ('held', 'released')"""
     kinds = set(conn.execute(text(question), {"connection": connection}).scalars())
     return set(KINDS) if kinds - set(KINDS) else kinds

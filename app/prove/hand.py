@@ -31,9 +31,12 @@ class Hand:
         self._to = cast(IO[str], self._process.stdin)
         self._from = cast(IO[str], self._process.stdout)
 
-    def carry_out(self, seed: int, dials: Collection[Dial], *, all_on: bool = False) -> Outcome:
-        """One seed with these dials allowed, or all of them on. Raises ``RuntimeError`` when the process is gone."""
-        self._to.write(msgspec.json.encode(Task(seed, self._url, sorted(dials), all_on)).decode() + "\n")
+    def carry_out(self, seed: int, dials: Collection[Dial], *, all_on: bool = False, hasty: bool = False) -> Outcome:
+        """One seed with these dials allowed, or all of them on; ``hasty`` to end at a first finding.
+
+        Raises ``RuntimeError`` when the process is gone.
+        """
+        self._to.write(msgspec.json.encode(Task(seed, self._url, sorted(dials), all_on, hasty)).decode() + "\n")
         self._to.flush()
         answer = self._from.readline()
         if not answer:

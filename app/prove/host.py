@@ -28,12 +28,13 @@ PATIENCE = 120
 
 class Task(msgspec.Struct):
     """One seed to carry out. ``url`` is a migrated PostgreSQL database, empty for a SQLite file; ``dials`` may be on, and
-    with ``all_on`` are."""
+    with ``all_on`` are. ``hasty``: a first finding is enough."""
 
     seed: int
     url: str = ""
     dials: list[str] = []
     all_on: bool = False
+    hasty: bool = False
 
 
 def main() -> None:
@@ -77,7 +78,7 @@ def here(task: Task, folder: Path) -> Outcome:
     if task.url:
         empty(task.url)
     try:
-        return simulate(task.seed, url, {Dial(name) for name in task.dials}, all_on=task.all_on)
+        return simulate(task.seed, url, {Dial(name) for name in task.dials}, all_on=task.all_on, hasty=task.hasty)
     except BaseException:
         return Outcome(task.seed, ["the simulation itself failed: " + traceback.format_exc()[-1500:]])
 

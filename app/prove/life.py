@@ -30,8 +30,8 @@ class Merchant:
             (30, self._sell),
             (12, self._order),
             (6, self._create),
-            (14, self._delete),
-            (11, self._create_again),
+            (18, self._delete),
+            (15, self._create_again),
             (4, self._rename_place),
             (3, self._stop_counting),
         )

@@ -42,7 +42,7 @@ def printable(words: str) -> str:
     return "".join(one if one.isprintable() else "\ufffd" for one in words)
 
 
-def simulate(seed: int, url: str, allowed: Collection[Dial], *, all_on: bool = False) -> Outcome:
+def simulate(seed: int, url: str, allowed: Collection[Dial], *, all_on: bool = False, hasty: bool = False) -> Outcome:
     """Carry out a seed on a migrated and empty database, with faults out of those allowed, or all of them.
 
     Only in a process of its own: the clock is replaced.
@@ -53,7 +53,7 @@ def simulate(seed: int, url: str, allowed: Collection[Dial], *, all_on: bool = F
     with closing(open_database(url, pool=8)) as database:
         town = Town(seed, database, stage, faults)
         checks = Checks(town)
-        story = _Story(town, checks)
+        story = _Story(town, checks, hasty=hasty)
         try:
             story.tell()
         except Endless as end:
@@ -81,7 +81,8 @@ def simulate(seed: int, url: str, allowed: Collection[Dial], *, all_on: bool = F
 class _Story:
     """The acts of a simulation."""
 
-    def __init__(self, town: Town, checks: Checks) -> None:
+    def __init__(self, town: Town, checks: Checks, *, hasty: bool) -> None:
+        self._hasty = hasty
         self._town = town
         self._checks = checks
         self._stage = town.stage
@@ -97,6 +98,8 @@ class _Story:
         for _ in range(town.rng.randint(2, 4)):
             self._stage.pause(town.rng.uniform(30.0, 90.0))
             self._pause_for_a_look()
+            if self._hasty and self._checks.findings:
+                return
         self._calm_down()
         watch.ended = True
         self._come_to_rest()

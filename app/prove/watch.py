@@ -1,49 +1,57 @@
-"""Watches our tables while the trouble lasts: no row goes back to what the source was before what we had already seen.
+"""Watches our tables while the trouble lasts: what was right stays right, and nothing goes back.
 
-A wrong row that the next edit or the next complete read repairs was still wrong. Only where the source gives versions:
-where a read's own beginning is the version, two reads that overlap may swap for a moment, and their webhooks settle it.
+A wrong row that the next edit, poll or complete read repairs was still wrong for a while. So each row is compared again
+and again with everything that it ever was at its source.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
-from app.domain import Kind, row_hash
+from app.domain import WHOLE, Kind, StockCount, row_hash
 from app.prove.checks import Checks
 from app.prove.compare import item_of
 from app.prove.faults import Dial
-from app.prove.shop import KINDS, VERSIONED, Key, Shop
+from app.prove.shop import KINDS, Key, Shop
 from app.prove.town import Town
 from app.stores.catalog_sql import shape
 
-WATCHED = (Kind.PRODUCT, Kind.STOCK, Kind.ORDER)
 FEW = 4
 """With fewer rows than that, all may well go at once."""
 
 _BLAMED = text(
     "SELECT message_key, error FROM attempts WHERE error_type IN ('DatabaseFault', 'TransactionUndone') ORDER BY 1"
 )
+_OWED = text("SELECT connection, kind, external_id FROM owed_items")
+
+
+class Row(NamedTuple):
+    """Which row of which shop."""
+
+    shop: str
+    kind: Kind
+    key: Key
 
 
 class Watch:
-    """One thread that looks again and again."""
+    """One thread that looks about twice a second."""
 
     def __init__(self, town: Town, checks: Checks) -> None:
         self._town = town
         self._checks = checks
-        self._shop: Shop = town.shops[VERSIONED.name]
-        self._states: dict[tuple[Kind, Key], list[tuple[float, int | None]]] = defaultdict(list)
-        self._known = 0
-        self._at: dict[tuple[Kind, Key], int] = {}
-        self._query = text(" UNION ALL ".join(map(_rows, WATCHED)))
-        self._counts = {kind: text(_count(kind)) for kind in KINDS}
+        self._states: dict[Row, list[int | None]] = defaultdict(list)
+        self._edited: dict[str, int] = dict.fromkeys(town.shops, 0)
+        self._at: dict[Row, int] = {}
+        self._right: dict[Row, int] = {}
         self._live: dict[tuple[str, Kind], int] = {}
+        self._rows = text(" UNION ALL ".join(map(_rows, KINDS)))
         self.ended = False
 
     def begin(self) -> None:
-        """Look about twice a second."""
+        """Start to look."""
         self._town.stage.spawn("watch", self._again, None)
 
     def _again(self) -> None:
@@ -52,28 +60,94 @@ class Watch:
             self.look()
 
     def look(self) -> None:
-        """Compare every row with where it was at the last look."""
-        self._learn()
+        """Compare every row with what it was at its source, and at the last look here."""
         with self._town.database.read() as conn:
-            rows = list(conn.execute(self._query, {"connection": self._shop.style.name}))
-            self._not_emptied(conn)
             self._nothing_blamed(conn)
-        for name, joined, digest, deleted in rows:
-            kind, key = Kind(name), tuple(joined.split("\x1f"))
-            if (kind, key) in self._states and not self._town.vendors[self._shop.style.name].lied[kind]:
-                self._place(kind, key, None if deleted else digest)
+            owed = {tuple(row) for row in conn.execute(_OWED)}
+            for name, shop in self._town.shops.items():
+                self._learn(name, shop)
+                self._compare(shop, self._held(conn, name), owed)
 
-    def _not_emptied(self, conn: Connection) -> None:
+    def _held(self, conn: Connection, name: str) -> dict[Row, int | None]:
+        """The hashes of our rows, ``None`` for tombstones and for counts of nothing."""
+        rows = conn.execute(self._rows, {"connection": name})
+        return {Row(name, Kind(kind), tuple(key.split("\x1f"))): digest for kind, key, digest in rows}
+
+    def _learn(self, name: str, shop: Shop) -> None:
+        for edit in shop.edits[self._edited[name] :]:
+            gone = edit.record is None or (isinstance(edit.record, StockCount) and edit.record.quantity == 0)
+            state = None if gone or edit.record is None else row_hash(edit.record)
+            self._states[Row(name, edit.kind, edit.key)].append(state)
+        self._edited[name] = len(shop.edits)
+
+    def _compare(self, shop: Shop, held: dict[Row, int | None], owed: set[tuple[str, ...]]) -> None:
+        name = shop.style.name
+        for kind in KINDS:
+            self._not_emptied(
+                shop, kind, sum(1 for row, state in held.items() if row.kind is kind and state is not None)
+            )
+        if self._town.faults.has(Dial.VENDOR_LAGS) and not shop.style.seconds:
+            return  # of single reads that lag behind rows may well go back
+        for row, states in self._states.items():
+            if row.shop == name and not self._town.vendors[name].lied[row.kind] and not self._was_bad(shop, row):
+                state = held.get(row)
+                self._stays_right(shop, row, state, owed)
+                if row in held and row.kind not in shop.style.whole and not shop.style.seconds:
+                    self._goes_on(row, states, state, shop)
+
+    def _stays_right(self, shop: Shop, row: Row, state: int | None, owed: set[tuple[str, ...]]) -> None:
+        """A row that was as at the source, and that nobody edited since, is so still, unless it is owed again."""
+        states = self._states[row]
+        if state == states[-1]:
+            self._right[row] = len(states)
+        elif self._right.get(row) == len(states) and not self._is_to_come(shop, row, owed):
+            self._right[row] = 0
+            self._find(f"was right and is wrong again: {row.shop} {row.kind} {'/'.join(row.key)}", shop, row)
+
+    def _is_to_come(self, shop: Shop, row: Row, owed: set[tuple[str, ...]]) -> bool:
+        """Whether the item is owed, or its last webhook is still under way, or was lost."""
+        item = item_of(shop, row.kind, row.key)
+        if (row.shop, row.kind, item) in owed or row.kind not in shop.style.announced:
+            return True
+        names = {item, WHOLE, row.key[0]}
+        for hook in reversed(self._town.post.hooks):
+            named = (one.external_id in names for one in hook.delivery.changes if one.kind is row.kind)
+            if hook.connection == row.shop and any(named):
+                return hook.acknowledged_at is None
+        return True
+
+    def _goes_on(self, row: Row, states: list[int | None], state: int | None, shop: Shop) -> None:
+        """By the source's own versions, no row goes back to what it was before what we had already seen."""
+        before = self._at.get(row, -1)
+        later = [at for at in range(max(before, 0), len(states)) if states[at] == state]
+        if later:
+            self._at[row] = later[0]
+        elif before >= 0:
+            earlier = [at for at in range(before) if states[at] == state]
+            what = (
+                "is deleted here" if state is None else "is older here" if earlier else "never was so at the source"
+            )
+            self._find(f"went back: {row.shop} {row.kind} {'/'.join(row.key)} {what}", shop, row)
+            self._at[row] = earlier[-1] if earlier else before
+
+    def _was_bad(self, shop: Shop, row: Row) -> bool:
+        return (row.kind, row.key[0]) in shop.ever_bad or (
+            row.kind,
+            item_of(shop, row.kind, row.key),
+        ) in shop.ever_bad
+
+    def _find(self, words: str, shop: Shop, row: Row) -> None:
+        ids = (item_of(shop, row.kind, row.key), row.key[0])
+        self._town.note("watch", words, [f"{row.shop}/{id}" for id in ids])
+        self._checks.find(words, row.shop, *ids)
+
+    def _not_emptied(self, shop: Shop, kind: Kind, live: int) -> None:
         """No kind loses all its rows at once, unless the source did."""
-        for name, shop in self._town.shops.items():
-            for kind, query in self._counts.items():
-                live = conn.execute(query, {"connection": name}).scalar_one()
-                before = self._live.get((name, kind), 0)
-                if live == 0 and before >= FEW and len(shop.rows[kind]) > before // 2:
-                    self._checks.find(
-                        f"emptied: {name} {kind} had {before} rows, and the source has them still", name
-                    )
-                self._live[name, kind] = live
+        name = shop.style.name
+        before = self._live.get((name, kind), 0)
+        if live == 0 and before >= FEW and len(shop.rows[kind]) > before // 2:
+            self._checks.find(f"emptied: {name} {kind} had {before} rows, and the source has them still", name)
+        self._live[name, kind] = live
 
     def _nothing_blamed(self, conn: Connection) -> None:
         """A fault of the database is nobody's failed attempt."""
@@ -82,45 +156,10 @@ class Watch:
             words = f"a fault of the database counts as an attempt of {row.message_key}: {row.error[:80]}"
             self._checks.find(words, connection, item.rpartition("/")[2])
 
-    def _learn(self) -> None:
-        edits = self._shop.edits
-        for edit in edits[self._known :]:
-            state = None if edit.record is None else row_hash(edit.record)
-            self._states[edit.kind, edit.key].append((edit.at, state))
-        self._known = len(edits)
-
-    def _place(self, kind: Kind, key: Key, state: int | None) -> None:
-        """Note where a row is; of single reads that lag behind rows may well go back."""
-        if self._town.faults.has(Dial.VENDOR_LAGS):
-            return
-        states, before = self._states[kind, key], self._at.get((kind, key), -1)
-        later = [at for at in range(max(before, 0), len(states)) if states[at][1] == state]
-        if later:
-            self._at[kind, key] = later[0]
-            return
-        if (kind, item_of(self._shop, kind, key)) in self._shop.ever_bad or (kind, key[0]) in self._shop.ever_bad:
-            return
-        earlier = [at for at in range(before) if states[at][1] == state]
-        if before >= 0 or earlier:
-            what = (
-                "is deleted here" if state is None else "is older here" if earlier else "never was so at the source"
-            )
-            since = f"{states[before][0]:.3f} s" if before >= 0 else "the beginning"
-            words = (
-                f"went back: {self._shop.style.name} {kind} {'/'.join(key)} {what} (seen since: the edit of {since})"
-            )
-            ids = (item_of(self._shop, kind, key), key[0])
-            self._town.note("watch", words, [f"{self._shop.style.name}/{id}" for id in ids])
-            self._checks.find(words, self._shop.style.name, *ids)
-            self._at[kind, key] = earlier[-1] if earlier else before
-
 
 def _rows(kind: Kind) -> str:
     one = shape(kind)
     key = " || '\x1f' || ".join(one.keys)
-    return f"SELECT '{kind}', {key}, row_hash, deleted FROM {one.table} WHERE connection = :connection"
-
-
-def _count(kind: Kind) -> str:
-    nothing = " AND quantity <> 0" if kind is Kind.STOCK else ""
-    return f"SELECT count(*) FROM {shape(kind).table} WHERE connection = :connection AND NOT deleted{nothing}"
+    nothing = " OR quantity = 0" if kind is Kind.STOCK else ""
+    return f"""SELECT '{kind}', {key}, CASE WHEN deleted{nothing} THEN NULL ELSE row_hash END
+        FROM {one.table} WHERE connection = :connection"""
