@@ -34,8 +34,8 @@ class Failure(NamedTuple):
 
 
 def unread(bad: BadRecord) -> Failure:
-    """A record that its source could not read."""
-    return Failure(Ref(bad.kind, bad.external_id), Unmappable(bad.error))
+    """A record that its source could not read; where its own id is unreadable it is a failure of its item."""
+    return Failure(Ref(bad.kind, bad.external_id or bad.item_id), Unmappable(bad.error))
 
 
 def unstorable(record: Record, error: Exception) -> Failure:

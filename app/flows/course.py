@@ -150,6 +150,7 @@ class Course:
             self.checkpoint, self.progress, self.counts = before
             raise
         self.go_on()
+        self.may_ask()
 
     def commit(self, work: Callable[[Connection], object]) -> None:
         """``work`` in a commit of this run, and once more if the database undid it; to be followed by ``go_on``."""
@@ -170,6 +171,12 @@ class Course:
         """Raises ``Interrupted`` when this process is to stop."""
         if self.keeper.stopping:
             raise Interrupted
+
+    def may_ask(self) -> None:
+        """Raises ``Blocked`` where the vendor is not to be asked now, by a person's wish or by what others found out. Not
+        to be called within a transaction."""
+        if (reason := health.blocked(self.deps, self.connection)) is not None:
+            raise Blocked(Fault.CONNECTION, reason)
 
     def judge(self, kind: Kind, error: Exception) -> None:
         """Raises ``Blocked`` where a failed call concerns more than what it was about."""

@@ -16,7 +16,7 @@ from app.flows.deps import Deps
 from app.rules.retry import wait_for_item, wait_for_version
 from app.sources import exchanges
 from app.sources.base import Source
-from app.stores import catalog, failed_items, owed, run_pages
+from app.stores import catalog, failed_items, owed, run_pages, runs
 from app.stores.catalog import Applied, Key, Read
 from app.stores.owed import Claim
 
@@ -121,7 +121,7 @@ def _commit(deps: Deps, conn: Connection, fetched: Sequence[Fetched]) -> Committ
     written = set(applied.written)
     outcomes: list[Outcome] = []
     for one, gone in zip(standing, closed, strict=True):
-        waiting = _ask_again(deps, conn, one, now)
+        waiting = _ask_again(deps, conn, one, now, fenced=_fenced(conn, one) if applied.unchanged else [])
         found = one.outcomes(_changed(one.answer, written, gone))
         outcomes += [(claim, waiting.pop(claim.key, outcome)) for claim, outcome in found]
         outcomes += [(claim, waiting[claim.key]) for claim in one.not_yet() if claim.key in waiting]
@@ -132,24 +132,29 @@ def _commit(deps: Deps, conn: Connection, fetched: Sequence[Fetched]) -> Committ
 
 
 def _is_beside_bulk(conn: Connection, key: ItemKey, reads: Sequence[Read]) -> bool:
-    """Whether parts of these items may come from a bulk read that is older: one is under way, or waits to go on."""
+    """Whether parts of these items may come from a read of many that is older: one is under way, or waits to go on. A run
+    that reads pages or ids holds no lease on the kind."""
     if not any(scope.field == "parent_id" for read in reads for scope in read.covers):
         return False
     whole = key._replace(external_id=WHOLE)
-    return owed.is_leased(conn, whole) or run_pages.any_kept(conn, key.connection)
+    under_way = owed.is_leased(conn, whole) or runs.is_active(conn, key.connection)
+    return under_way or run_pages.any_kept(conn, key.connection)
 
 
 _WAITS = ""
 """Instead of an outcome: the claim was given back, to be asked again soon."""
 
 
-def _ask_again(deps: Deps, conn: Connection, fetched: Fetched, now: datetime) -> dict[ItemKey, str]:
+def _ask_again(
+    deps: Deps, conn: Connection, fetched: Fetched, now: datetime, *, fenced: Sequence[Claim]
+) -> dict[ItemKey, str]:
     """Give back what the source could not show yet, for a while; after that it is settled, and the polls look after it.
 
     Returns what becomes of those claims: ``_WAITS``, or an outcome where patience is over.
     """
     late = [(claim, wait_for_item(claim.asks, random.random()), "gone") for claim in fetched.not_yet()]  # noqa: S311
     behind = _really_behind(conn, fetched)
+    behind += [claim for claim in fenced if claim not in behind]
     late += [(claim, wait_for_version(claim.asks, random.random()), "stale") for claim in behind]  # noqa: S311
     for claim, wait, _ in late:
         if wait is not None:
@@ -168,11 +173,25 @@ def _really_behind(conn: Connection, fetched: Fetched) -> list[Claim]:
     return [claim for claim in behind if held.get(ids[claim.key], (0,))[0] < claim.version]
 
 
+def _fenced(conn: Connection, fetched: Fetched) -> list[Claim]:
+    """Claims of items that the answer shows, but that another read found gone since this one began: which of the two is
+    the truth only a later look tells."""
+    kind = fetched.claims[0].key.kind
+    living = {key_of(record): _owner(record) for record in fetched.answer.records if not record.deleted}
+    if not living:
+        return []
+    gone = catalog.fenced(conn, fetched.claims[0].key.connection, kind, list(living))
+    owners = {name for key in gone for name in (key[0], living[key])}
+    return [claim for claim in fetched.claims if fetched.refs[claim.key.external_id].external_id in owners]
+
+
 def bring(
     conn: Connection, connection: str, answer: Answer, began: datetime, now: datetime
 ) -> tuple[Applied, list[tuple[Kind, Key]]]:
     """Bring an answer into the catalog; returns what that did, and the rows of its scopes that it closed."""
-    applied, (closed,) = catalog.apply_reads(conn, connection, [_read(answer, began)], now=now)
+    pulled = owed.is_leased(conn, ItemKey(connection, Kind.PRODUCT, WHOLE))  # what that reads may be older
+    reads = [_read(answer, began)]
+    applied, (closed,) = catalog.apply_reads(conn, connection, reads, now=now, beside_bulk=pulled)
     return applied, closed
 
 

@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from app.domain import KINDS, Answer, BadRecord, Kind, Ref, Strategy, batches, key_of
-from app.errors import AuthRejected, DatabaseFault, Permanent
+from app.errors import AuthRejected, DatabaseFault, Permanent, RateLimited
 from app.flows.bad_records import Failure, isolated, sure_scopes, tell, unread, unstorable
 from app.flows.course import Course, Stopped
 from app.flows.fetching import bring
@@ -87,7 +87,7 @@ def _batch(course: Course, refs: Sequence[Ref]) -> None:
     began = course.deps.now()
     try:
         answer = tried(course, partial(course.source.fetch, refs))
-    except (Stopped, DatabaseFault):
+    except (Stopped, DatabaseFault, RateLimited):
         raise
     except Exception as error:
         course.judge(refs[0].kind, error)
@@ -145,6 +145,7 @@ def _done(course: Course, refs: Sequence[Ref], failures: Sequence[Failure], read
     course.commit(finish)
     tell(course.connection, failures, course.id)
     course.go_on()
+    course.may_ask()
 
 
 def _apply(course: Course, kind: Kind, began: datetime, answer: Answer) -> None:

@@ -76,6 +76,7 @@ def _turn(course: Course, leg: Leg, page: Page, began: datetime) -> list[Failure
     course.commit(finish)
     course.deps.queue.wake(fresh)
     course.go_on()
+    course.may_ask()
     return failures
 
 

@@ -185,10 +185,10 @@ def _leg(course: Course, leg: Leg) -> Exception | None:
         course.mark(leg.kind, forbidden=str(blocked))
     except (Stopped, DatabaseFault):
         raise
-    except Unavailable as error:
+    except (Unavailable, RateLimited) as error:
         _wait_out(course, error)
         raise
-    except (RateLimited, AuthRejected):  # the vendor, not the kind: the next one would fare no better
+    except AuthRejected:  # the vendor, not the kind: the next one would fare no better
         raise
     except Exception as error:
         told = course.deps.redact(f"{type(error).__name__}: {error}")
@@ -202,9 +202,9 @@ def _leg(course: Course, leg: Leg) -> Exception | None:
     return None
 
 
-def _wait_out(course: Course, error: Unavailable) -> None:
-    """A vendor that did not answer the kind and then answered the account may be back just now: the run is given back and
-    goes on where it is, some times, before it fails. Raises ``Blocked``."""
+def _wait_out(course: Course, error: Unavailable | RateLimited) -> None:
+    """A vendor that limits us, or did not answer the kind and then answered the account, may be back just now: the run is
+    given back and goes on where it is, some times, before it fails. Raises ``Blocked``."""
     if course.checkpoint.silences < MOST_SILENCES:
         course.checkpoint.silences += 1
         course.saved()

@@ -50,6 +50,8 @@ def explained(error: msgspec.ValidationError, data: Any, at: str = "") -> str:
 
 
 def _wanted(said: str) -> str:
+    if "of length" in said:
+        return "an id"
     if "<=" in said or ">=" in said:
         return "a whole number that fits 64 bits"
     if "decimal" in said:

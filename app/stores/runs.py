@@ -210,6 +210,14 @@ def active(conn: Connection, connection: str) -> dict[str, Any] | None:
     return None if row is None else _decoded(row)
 
 
+_IS_ACTIVE = Statement("SELECT 1 FROM runs WHERE connection = :connection AND status IN ('idle', 'running')")
+
+
+def is_active(conn: Connection, connection: str) -> bool:
+    """Whether a run of the connection is under way, or waits to begin or to go on."""
+    return bool(_IS_ACTIVE.run(conn, {"connection": connection}))
+
+
 def cancel(conn: Connection, run_id: int, now: datetime) -> bool:
     """Cancel an active run; its worker learns of it at its next heartbeat. ``False`` when it was over."""
     return _CANCEL.count(conn, {"id": run_id, "now": now}) == 1

@@ -8,7 +8,7 @@ import pytest
 
 from app.domain import Answer, BadRecord, Kind, Record, Scope, StockCount
 from app.errors import DatabaseFault
-from app.flows.bad_records import Healing, isolated, item_of, sure_scopes, unstorable
+from app.flows.bad_records import Healing, isolated, item_of, sure_scopes, unread, unstorable
 from tests.fakes import listing
 
 
@@ -70,6 +70,10 @@ def test_where_no_field_is_to_blame_the_databases_own_words_are_given() -> None:
 
 def test_a_variation_is_a_failure_of_its_item() -> None:
     assert unstorable(listing("V", parent_id="ITEM"), ValueError()).ref.external_id == "ITEM"
+
+
+def test_a_record_without_an_id_is_a_failure_of_its_item() -> None:
+    assert unread(BadRecord(Kind.PRODUCT, "", "no id", "ITEM")).ref.external_id == "ITEM"
 
 
 def test_an_unreadable_record_leaves_its_own_scope_in_doubt_and_no_other() -> None:

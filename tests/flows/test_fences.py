@@ -15,7 +15,7 @@ from app.flows.bury import bury
 from app.flows.leases import LEASE, LeaseKeeper
 from app.flows.sync_item import sync_item
 from app.rules.retry import ITEM_ASKS, VERSION_ASKS
-from app.stores import catalog, failed_items, owed
+from app.stores import catalog, failed_items, owed, runs
 from app.stores.engine import Database
 from app.stores.owed import Claim
 from tests.fakes import SHOP, FakeSource, World, count, listing
@@ -460,3 +460,42 @@ def test_items_read_while_their_kind_is_read_in_bulk_are_fenced(database: Databa
 
     paused_read(world, [listing("A-1", parent_id="A")], meanwhile=read_the_item)
     assert is_live(world, "A-1") is not whole_kind_leased
+
+
+@pytest.mark.parametrize("run_active", [True, False])
+def test_items_read_while_a_run_reads_pages_are_fenced(database: Database, run_active: bool) -> None:
+    world = World(database, Variations())
+    world.source.put(listing("A-2", parent_id="A"))
+    if run_active:
+        with database.begin() as conn:
+            runs.open_run(conn, connection=SHOP, strategy="incremental", cause="person", slot=None, now=world.clock())
+
+    def read_the_item() -> None:
+        owe(world)
+        sync(world)
+
+    paused_read(world, [listing("A-1", parent_id="A")], meanwhile=read_the_item)
+    assert is_live(world, "A-1") is not run_active
+
+
+# --- an item found gone while it was fetched ---
+
+
+def test_an_item_that_another_read_found_gone_during_its_fetch_is_looked_at_again(world: World) -> None:
+    world.source.put(listing("A"))
+    owe(world)
+    sync(world)
+
+    def conclude() -> None:
+        world.clock.pass_(1)
+        with world.database.begin() as conn:
+            catalog.tombstone(conn, SHOP, [Ref(Kind.PRODUCT, "A")], read_at=world.clock(), now=world.clock())
+        world.clock.pass_(1)
+
+    world.source.meanwhile = once(conclude)
+    owe(world)
+    sync(world)
+    assert (is_live(world), is_owed(world)) == (False, True)
+    world.clock.pass_(60)
+    sync(world)
+    assert (is_live(world), is_owed(world)) == (True, False)

@@ -13,11 +13,13 @@ import pytest
 from sqlalchemy import Connection
 
 from app.domain import BadRecord, Kind, Options, Page, Ref, Strategy
-from app.errors import AuthRejected, DatabaseFault, Forbidden, Permanent, Unavailable, Unmappable
+from app.errors import AuthRejected, DatabaseFault, Forbidden, Permanent, RateLimited, Unavailable, Unmappable
 from app.flows.connections import pause
+from app.flows.health import blocked
 from app.flows.leases import LEASE, LeaseKeeper
 from app.flows.request_run import STUCK_AFTER, check_stuck, request_run, resume_run
 from app.flows.run import MOST_SILENCES, run
+from app.flows.states import forget
 from app.sources.base import ResumeLost
 from app.stores import catalog, drift, failed_items, runs
 from app.stores.engine import Database, open_database
@@ -806,3 +808,47 @@ def test_a_run_that_goes_on_after_a_crash_writes_each_difference_once(world: Wor
 def drift_rows(world: World, run_id: int) -> int:
     with world.database.read() as conn:
         return int(conn.exec_driver_sql(f"SELECT count(*) FROM drift WHERE run_id = {run_id}").scalar() or 0)
+
+
+# --- a person's pause, and a vendor that limits us, while a run is under way ---
+
+
+@pytest.mark.parametrize("strategy", [Strategy.CATALOG, Strategy.INCREMENTAL, Strategy.ORDERS])
+def test_a_run_under_way_asks_nothing_more_once_a_person_pauses_the_connection(
+    world: World, strategy: Strategy
+) -> None:
+    fill(world, 45)
+    if strategy is Strategy.INCREMENTAL:
+        complete(world)
+    world.source.kinds = (PRODUCT, Kind.ORDER)
+    world.source.order_days = [(date(2026, 6, 1), f"P{number}") for number in range(9)]
+    run_id = ask(world, strategy)
+
+    def stop() -> None:
+        if not blocked(world.deps, SHOP):
+            pause(world.deps, SHOP)
+            forget(world.deps)
+
+    world.source.on_call = stop
+    before = len(world.source.asked)
+    run_row = carry_out(world, run_id)
+    asked = world.source.asked[before:]
+    assert (run_row["status"], len(asked) <= 2, len(world.source.pages_read) % 5 <= 1) == ("idle", True, True), asked
+
+
+def test_a_run_by_ids_that_the_vendor_limits_notes_no_failed_item(world: World) -> None:
+    world.source.kinds = (Kind.ORDER,)
+    world.source.order_days = [(date(2026, 6, 1), f"O{number}") for number in range(9)]
+    run_id = ask(world, Strategy.ORDERS)
+    world.source.refuses[Kind.ORDER] = RateLimited("429")
+    run_row = carry_out(world, run_id)
+    assert (run_row["status"], run_row["progress"].get("failed", 0)) == ("idle", 0)
+
+
+def test_a_run_that_the_vendor_limits_goes_on_later(world: World) -> None:
+    fill(world, 5)
+    run_id = ask(world)
+    world.source.refuses[PRODUCT] = RateLimited("429")
+    assert carry_out(world, run_id)["status"] == "idle"
+    world.source.refuses.clear()
+    assert carry_out(world, run_id)["status"] == "completed"

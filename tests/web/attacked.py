@@ -77,7 +77,7 @@ class Attacked:
             self._hang_up()
             self.saw(note or f"{method} {path[:100]}", 0, b"")
             return 0
-        self.saw(note or f"{method} {path[:100]}", answer.status, told)
+        self.saw(note or f"{method} {path[:100]}", answer.status, told, said=path.encode() + (body or b""))
         return answer.status
 
     def _hang_up(self) -> None:
@@ -117,10 +117,10 @@ class Attacked:
             self.saw(note, status, told)
         return statuses
 
-    def saw(self, note: str, status: int, told: bytes) -> None:
-        """Judge one answer."""
-        lower = told.lower()
-        found = [word.decode() for word in self.secrets if word.lower() in lower]
+    def saw(self, note: str, status: int, told: bytes, *, said: bytes = b"") -> None:
+        """Judge one answer. A word that the caller ``said`` may come back: drawn texts hold words of our own code."""
+        lower, known = told.lower(), said.lower()
+        found = [word.decode() for word in self.secrets if word.lower() in lower and word.lower() not in known]
         with self._lock:
             self.sent += status != 100  # that is no answer yet
             self.seen[str(status)] += 1

@@ -197,8 +197,7 @@ def test_three_deploys_during_one_run_do_not_fail_it(installation: Installation)
         before = _processed(installation, run_id)
         stack.start(name, "workers", "worker", "--queues", "bulk", "--threads", "2")
         eventually(lambda before=before: _processed(installation, run_id) > before, within=60, every=0.02)  # type: ignore[misc]
-        stack.processes[name].terminate()
-        assert stack.processes[name].wait(30) == 0
+        assert stack.end(name) == []
         given_back = installation.run(run_id)
         assert (given_back["status"], given_back["kills"]) == ("idle", 0)
     installation.carry_out(run_id)

@@ -248,8 +248,10 @@ def eventually(
     may take as long as it needs, as long as it goes on.
     """
     seen, deadline = object(), time.monotonic() + within
-    while not (result := check()) and time.monotonic() < deadline:
-        if progress is not None and (now := progress()) != seen:
+    while not (result := check()):
+        if progress is not None and (now := progress()) != seen:  # looked at first: a slow check is no standstill
             seen, deadline = now, time.monotonic() + within
+        elif time.monotonic() >= deadline:
+            return result
         time.sleep(every)
     return result

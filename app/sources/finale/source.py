@@ -7,18 +7,7 @@ from datetime import date, datetime, timedelta
 from functools import partial
 from urllib.parse import quote
 
-from app.domain import (
-    SKU_PREFIX,
-    WHOLE,
-    Absent,
-    Answer,
-    BadRecord,
-    Kind,
-    Page,
-    Record,
-    Ref,
-    Scope,
-)
+from app.domain import SKU_PREFIX, WHOLE, Absent, Answer, BadRecord, Kind, Page, Record, Ref, Scope
 from app.errors import Refused
 from app.sources.base import Limit, Receiver, ResumeLost
 from app.sources.finale import bulk, mapping, order_days, orders
@@ -105,10 +94,10 @@ class FinaleSource:
         covers: list[Scope] = []
         for ref in refs:
             if ref.kind is Kind.STOCK or ref.external_id == WHOLE:
-                for page in self._whole(ref.kind):
-                    records += page.records
-                    failed += page.failed
-                    covers += [page.complete] if page.complete else []
+                pages = list(self._whole(ref.kind))
+                records += [record for page in pages for record in page.records]
+                failed += [bad for page in pages for bad in page.failed]
+                covers += _covered(ref, pages)
                 continue
             found = self._one(ref)
             records += found.records
@@ -296,6 +285,17 @@ class FinaleSource:
         yield from read.all(reply)
         if cut_from is not None:
             yield from read.months(cut_from)
+
+
+def _covered(ref: Ref, pages: Sequence[Page]) -> list[Scope]:
+    """What a whole read says of the item it was made for. It may take away what no bulk read would be believed to: so of
+    other items it says nothing, and without a row nothing at all."""
+    complete = [page.complete for page in pages if page.complete]
+    if ref.external_id == WHOLE:
+        return complete
+    if not any(page.records or page.failed for page in pages):
+        return []
+    return [Scope(ref.kind, "listing_id", ref.external_id, scope.absent) for scope in complete]
 
 
 def _rows(reply: list[Band]) -> int:

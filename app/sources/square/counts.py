@@ -11,7 +11,7 @@ import msgspec
 from app.domain import ON_HAND, ON_ORDER, RESERVED, StockCount, micros, quantity, to_json
 from app.errors import Unmappable
 from app.sources.shapes import shown
-from app.sources.square.mapping import Json, rest, typed
+from app.sources.square.mapping import Id, Json, rest, typed
 from app.sources.square.times import moment
 
 STATES = {"IN_STOCK": ON_HAND, "RESERVED_FOR_SALE": RESERVED, "ORDERED_FROM_VENDOR": ON_ORDER}
@@ -22,8 +22,8 @@ _USUAL = _COUNT | {"catalog_object_type"}
 class Count(msgspec.Struct):
     """The fields of a count; a missing ``state`` (documentation of 2020) is IN_STOCK."""
 
-    catalog_object_id: str
-    location_id: str
+    catalog_object_id: Id
+    location_id: Id
     quantity: str | int | float
     calculated_at: str
     state: str | None = None
@@ -38,9 +38,6 @@ def count(row: Json) -> StockCount:
     """The count of one row; raises ``Unmappable``, also where it does not say what is counted and where: it would become
     a row of its own, which no later count replaces."""
     read = typed(row, Count)
-    for name in ("catalog_object_id", "location_id"):
-        if not getattr(read, name):
-            raise Unmappable(f"{name} is empty, expected an id")
     calculated_at = moment(read.calculated_at, "calculated_at")
     return StockCount(
         listing_id=read.catalog_object_id,

@@ -29,7 +29,7 @@ def products(client: Client, refs: Sequence[Ref]) -> Answer:
     orphans = [thing for asked, thing in objects.items() if thing and _item_id(asked, thing) is None]
     tombstones = readable(Kind.PRODUCT, orphans, _tombstone)
     failed = [*live.failed, *tombstones.failed]
-    unread = [bad.external_id for bad in failed]
+    unread = {bad.external_id or bad.item_id for bad in failed}
     covered = [item for item, thing in items.items() if item not in unread and (thing or not nameless)]
     return Answer(
         records=[*live.records, *tombstones.records],

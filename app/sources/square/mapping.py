@@ -31,6 +31,10 @@ Whole = Annotated[int, msgspec.Meta(ge=-INT64, le=INT64 - 1)]
 """What fits a column of 64 bits."""
 
 
+Id = Annotated[str, msgspec.Meta(min_length=1)]
+"""What a record is known by. An empty one would make a row that no later record replaces."""
+
+
 class Money(msgspec.Struct):
     """Integer minor units."""
 
@@ -47,7 +51,7 @@ class Named(msgspec.Struct):
 class CatalogObject(msgspec.Struct):
     """The envelope of every catalog object. ``version`` was ``updated_at`` in milliseconds wherever it was seen."""
 
-    id: str
+    id: Id
     type: str
     version: Annotated[int, msgspec.Meta(ge=0, le=INT64 // 1000 - 1)] = 0
     updated_at: str | None = None

@@ -12,7 +12,7 @@ import msgspec
 
 from app.domain import Order, to_json
 from app.sources.square.counts import amount
-from app.sources.square.mapping import Json, Money, full_name, rest, typed
+from app.sources.square.mapping import Id, Json, Money, full_name, rest, typed
 from app.sources.square.times import last_change, moment, version_of
 
 SETTLING = timedelta(minutes=2)
@@ -39,7 +39,7 @@ class Return(msgspec.Struct):
 class OrderData(msgspec.Struct):
     """The fields of an order that we map. Point-of-sale orders have no ``version``."""
 
-    id: str
+    id: Id
     location_id: str | None = None
     reference_id: str | None = None
     customer_id: str | None = None

@@ -5,14 +5,14 @@ from __future__ import annotations
 import msgspec
 
 from app.domain import Location, Vendor, to_json
-from app.sources.square.mapping import Json, rest, typed
+from app.sources.square.mapping import Id, Json, rest, typed
 from app.sources.square.times import last_change, version_of
 
 
 class Place(msgspec.Struct):
     """The fields of a location that we map."""
 
-    id: str
+    id: Id
     name: str | None = None
     status: str | None = None
     currency: str | None = None
@@ -31,7 +31,7 @@ class Contact(msgspec.Struct):
 class Supplier(msgspec.Struct):
     """The fields of a vendor that we map."""
 
-    id: str
+    id: Id
     name: str | None = None
     status: str | None = None
     account_number: str | None = None

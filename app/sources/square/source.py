@@ -102,7 +102,7 @@ class SquareSource:
         Stock: the counts Square holds; none for an item is no zero and no deletion, so nothing is covered.
         Orders: an id that Square does not know (yet), or an order so young that its lines are missing, is
         ``not_yet``: Square announces orders before it can show them, and never deletes one.
-        Locations: always all of them.
+        Locations: always all of them, but only for ``WHOLE`` does that cover those that were not asked for.
         """
         if not refs:
             return Answer()
@@ -211,9 +211,12 @@ class SquareSource:
     def _locations(self, refs: Sequence[Ref]) -> Answer:
         (page,) = self._all_locations()
         found = Found(list(page.records), list(page.failed))
-        gone, not_yet = fetches.absent([ref for ref in refs if ref.external_id != WHOLE], found)
-        covers = [Scope(Kind.LOCATION)] if all(bad.external_id for bad in page.failed) else []
-        return Answer(page.records, gone, not_yet, covers, page.failed)
+        asked = [ref for ref in refs if ref.external_id != WHOLE]
+        if not found.records and not found.failed:
+            return Answer(not_yet=asked)  # a merchant has a location: without any the answer is not believed
+        gone, not_yet = fetches.absent(asked, found)
+        is_whole = len(asked) < len(refs) and all(bad.external_id for bad in page.failed)
+        return Answer(page.records, gone, not_yet, [Scope(Kind.LOCATION)] if is_whole else [], page.failed)
 
     def _orders_since(self, since: str | None) -> Iterator[Page]:
         places = self._places()

@@ -3,7 +3,7 @@
 from app.stores.catalog.answers import Key, Read
 from app.stores.catalog.applying import Applied, apply, apply_reads
 from app.stores.catalog.closing import close_rows, tombstone
-from app.stores.catalog.reading import counts, get, items_of, of_category, resolve_sku, versions
+from app.stores.catalog.reading import counts, fenced, get, items_of, of_category, resolve_sku, versions
 
 __all__ = [
     "Applied",
@@ -13,6 +13,7 @@ __all__ = [
     "apply_reads",
     "close_rows",
     "counts",
+    "fenced",
     "get",
     "items_of",
     "of_category",

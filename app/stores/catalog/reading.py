@@ -82,6 +82,15 @@ def get(conn: Connection, connection: str, kind: Kind, key: Key) -> dict[str, An
     return dict(row) if row else None
 
 
+def fenced(conn: Connection, connection: str, kind: Kind, keys: Sequence[Key]) -> set[Key]:
+    """Those of the keys whose rows are tombstones that we concluded ourselves."""
+    cursor = sql.driver(conn).cursor()
+    ids = sql.bound_list(conn.dialect.name, sorted({key[0] for key in keys}))
+    cursor.execute(sql.held_hashes(kind, conn.dialect.name), (connection, ids))
+    held = dict(cursor.fetchall())
+    return {key for key in keys if held.get("\x1f".join(key)) == 0}
+
+
 def counts(conn: Connection, connection: str) -> dict[Kind, tuple[int, int]]:
     """Live and deleted rows per kind."""
     parts = [

@@ -198,6 +198,15 @@ def test_a_stock_row_of_an_unreadable_product_leaves_in_doubt_which_one_it_is(ur
     assert told(stub({STOCK: columns(rows)}).full(Kind.STOCK)) == (["A"], [""])
 
 
+def test_stock_read_for_one_product_says_nothing_of_others() -> None:
+    answer = stub({STOCK: columns([stock("A")])}).fetch([Ref(Kind.STOCK, "B")])
+    assert [(scope.field, scope.value) for scope in answer.covers] == [("listing_id", "B")]
+
+
+def test_stock_without_any_row_says_nothing_of_the_product_it_was_read_for() -> None:
+    assert not stub({STOCK: {}}).fetch([Ref(Kind.STOCK, "B")]).covers
+
+
 BAD_ORDERS = [
     ({"orderItemList": [{"quantity": "some"}]}, 'orderItemList[0].quantity is "some", expected a number'),
     ({"orderItemList": [{"quantity": 1}, 5]}, "orderItemList[1] is 5, expected an object"),

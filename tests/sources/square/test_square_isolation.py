@@ -128,6 +128,37 @@ def test_an_object_that_cannot_be_read_harms_no_other(bad: Any, id_: str) -> Non
     assert told(stub({SEARCH: {"objects": [bad, GOOD_ITEM]}}).full(Kind.PRODUCT)) == (["V1"], [(id_, "")])
 
 
+@pytest.mark.parametrize("id_", [None, "", 5, []])
+def test_a_variation_without_a_readable_id_leaves_in_doubt_what_its_item_has(id_: Any) -> None:
+    bad = item("I1", variation("V1"), variation("V2") | {"id": id_})
+    answer = stub({RETRIEVE: {"objects": [bad]}}).fetch([Ref(Kind.PRODUCT, "I1"), Ref(Kind.PRODUCT, "I8")])
+    assert [scope.value for scope in answer.covers] == ["I8"]
+
+
+@pytest.mark.parametrize("kind", [Kind.LOCATION, Kind.CATEGORY, Kind.VENDOR, Kind.PRODUCT, Kind.STOCK, Kind.ORDER])
+def test_an_empty_id_is_none(kind: Kind) -> None:
+    answers = {
+        COUNTS: {"counts": [count("")]},
+        LOCATIONS: {"locations": [SHOP, {"id": ""}]},
+        ORDERS: {"orders": [order("")]},
+        SEARCH: {
+            "objects": [item("I1", variation(""))] if kind is Kind.PRODUCT else [{"type": "CATEGORY", "id": ""}]
+        },
+        VENDORS: {"vendors": [{"id": ""}]},
+    }
+    assert failed(stub(answers).full(kind)).error.endswith('id is "", expected an id')
+
+
+def test_locations_read_for_one_say_nothing_of_others() -> None:
+    answer = stub({LOCATIONS: {"locations": [SHOP]}}).fetch([Ref(Kind.LOCATION, "L2")])
+    assert (list(answer.covers), [ref.external_id for ref in answer.gone]) == ([], ["L2"])
+
+
+def test_without_any_location_none_is_gone() -> None:
+    answer = stub({LOCATIONS: {}}).fetch([Ref(Kind.LOCATION, "L1")])
+    assert (list(answer.covers), list(answer.gone)) == ([], [])
+
+
 def test_an_item_whose_rows_cannot_be_told_is_not_covered() -> None:
     bad = item("I9", data={"variations": 5})
     answer = stub({RETRIEVE: {"objects": [bad]}}).fetch([Ref(Kind.PRODUCT, "I9"), Ref(Kind.PRODUCT, "I8")])
