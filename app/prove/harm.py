@@ -15,7 +15,8 @@ Key = tuple[str, ...]
 
 TEXTS: tuple[Any, ...] = ("a\x00b", "half a pair \ud800", "x" * 40_000, "\u202e\x1b]0;x", "")
 NUMBERS: tuple[Any, ...] = (2**63, -(2**70), 10**30)
-QUANTITIES: tuple[Any, ...] = (Decimal("NaN"), Decimal("Infinity"), Decimal("1E+40"), Decimal("0.0000000001"))
+AMOUNTS: tuple[Any, ...] = (Decimal("NaN"), Decimal("Infinity"), Decimal("1E+40"), Decimal("0.0000000001"))
+UNTOUCHED = {"parent_id", "version", "modified_at", "deleted", "active", "extra"}
 
 
 @dataclass(frozen=True)
@@ -36,19 +37,18 @@ class Harm:
 
 
 def drawn(rng: random.Random, record: Record) -> Harm:
-    """Some badness for some field that is no key and no version of a record."""
-    keys = type(record).key_fields
-    fields = [
-        field.name
-        for field in msgspec.structs.fields(type(record))
-        if field.name not in (*keys, "parent_id", "version", "modified_at", "deleted", "active", "extra")
-    ]
-    field = rng.choice(fields)
-    unreadable = rng.random() < 0.5
-    if field in ("price_minor", "cost_minor", "total_minor", "lead_time_days"):
-        value = rng.choice(NUMBERS)
-    elif field in ("quantity", "reorder_point", "reorder_quantity"):
-        value, unreadable = rng.choice(QUANTITIES), True  # every source goes through ``domain.quantity``
-    else:
-        value = rng.choice(TEXTS)
-    return Harm(field, value, unreadable)
+    """Some badness for some field that is no key and no version of a record; a number as often as a text."""
+    by_sort: dict[tuple[Any, ...], list[str]] = {}
+    for field in msgspec.structs.fields(type(record)):
+        if field.name not in {*type(record).key_fields, *UNTOUCHED}:
+            by_sort.setdefault(_badness_of(str(field.type)), []).append(field.name)
+    values = rng.choice(sorted(by_sort, key=repr))
+    # Amounts go through ``domain.quantity`` in every source, so a bad one never gets as far as a record.
+    unreadable = values is AMOUNTS or rng.random() < 0.4
+    return Harm(rng.choice(by_sort[values]), rng.choice(values), unreadable)
+
+
+def _badness_of(annotation: str) -> tuple[Any, ...]:
+    if "Decimal" in annotation:
+        return AMOUNTS
+    return NUMBERS if "int" in annotation else TEXTS

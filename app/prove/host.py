@@ -60,6 +60,8 @@ def apart(task: Task, folder: Path) -> Outcome:
             os.close(reader)
             with os.fdopen(writer, "wb") as out:
                 out.write(msgspec.json.encode(here(task, folder)))
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(0)  # whatever happens: the folder and the pipes are the parent's
     os.close(writer)

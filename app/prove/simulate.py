@@ -200,7 +200,7 @@ class _Story:
         for _ in range(4):
             if not self._run_all():
                 break
-        for run_id in self._runs[-2:]:
+        for run_id in filter(None, self._runs):
             self._checks.agreement_is_true(run_id)
 
     def _run_all(self) -> bool:

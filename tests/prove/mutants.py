@@ -33,7 +33,7 @@ TAMPER = "from tests.prove.tamper import replace, swap\n"
 MUTANTS = [
     Mutant(
         "of two versions of a row the newer one wins",
-        0,
+        6,
         LIFE,
         """
 import app.stores.catalog_sql as sql
@@ -42,7 +42,7 @@ replace(sql, "_NEWER", "true")
     ),
     Mutant(
         "a read that began before a tombstone was concluded does not lift it",
-        0,
+        6,
         LIFE,
         """
 import app.stores.catalog_sql as sql
@@ -98,7 +98,7 @@ replace(item_work, "commit", settled_first)
     ),
     Mutant(
         "a delivery is committed before it is acknowledged",
-        0,
+        7,
         LIFE,
         """
 from app.flows import receive
@@ -125,7 +125,7 @@ read = replace(pull, "_read_delta", early)
     ),
     Mutant(
         "a pull settles only what was owed before it read",
-        0,
+        10,
         LIFE,
         """
 import app.flows.pull as pull
@@ -139,7 +139,7 @@ finish = replace(pull, "_finish", late)
     ),
     Mutant(
         "a pull settles nothing that it did not show",
-        0,
+        11,
         LIFE,
         """
 import app.flows.pull as pull
@@ -148,7 +148,7 @@ replace(pull, "_covered", lambda claim, read, noted: [one for one in noted if on
     ),
     Mutant(
         "a watermark is the source's, not our own time",
-        0,
+        14,
         frozenset({Dial.HOOKS_LOST, Dial.VENDOR_SLOW}),
         """
 from app.domain import micros
@@ -177,7 +177,7 @@ replace(Fetched, "behind", lambda self: [])
     ),
     Mutant(
         "what an answer covers and does not show is closed",
-        0,
+        2,
         LIFE,
         """
 import app.stores.catalog.applying as applying
@@ -194,22 +194,20 @@ replace(applying, "tombstone", lambda *args, **named: 0)
 """,
     ),
     Mutant(
-        "the moment of a read is its beginning, not its end",
+        "a complete read is as of its beginning, not of its end",
         0,
         LIFE,
         """
-from dataclasses import replace as changed
-import app.flows.item_work as item_work
-def dated_late(deps, source, claims):
-    fetched = fetch(deps, source, claims)
-    return changed(fetched, began=deps.now())
-fetch = replace(item_work, "fetch", dated_late)
+from app.stores import bulk
+def dated_late(database, connection, diff, *, read_at, now, scope, **more):
+    return write(database, connection, diff, read_at=now, now=now, scope=scope, **more)
+write = replace(bulk, "write", dated_late)
 """,
     ),
     Mutant(
         "leases are renewed while the work goes on",
         0,
-        LIFE,
+        frozenset({Dial.VENDOR_SLOW, Dial.VENDOR_HANGS, Dial.STORMS, Dial.RUNS}),
         """
 from app.flows.leases import LeaseKeeper
 replace(LeaseKeeper, "round", lambda self: None)
@@ -217,7 +215,7 @@ replace(LeaseKeeper, "round", lambda self: None)
     ),
     Mutant(
         "the sweep sends again what the queue has lost",
-        0,
+        3,
         LIFE,
         """
 import app.flows.sweep as sweep
@@ -235,7 +233,7 @@ replace(runs, "overdue", lambda conn, now, rehint_after: [])
     ),
     Mutant(
         "a read that is resumed keeps the pages before",
-        0,
+        7,
         RESUMED,
         """
 import app.flows.read_full as read_full
@@ -245,7 +243,7 @@ replace(read_full, "_kept", lambda course, kind: [Page() for _ in range(course.c
     ),
     Mutant(
         "a budget's window is read and written under one lock",
-        0,
+        5,
         frozenset({*LIFE, Dial.BUDGETS}),
         """
 from app.rules.lanes import current_lane
@@ -270,7 +268,7 @@ replace(SharedBudget, "take", take)
     ),
     Mutant(
         "budgets, leases and due times follow one clock",
-        0,
+        5,
         frozenset({*CLOCKS, Dial.BUDGETS, Dial.RUNS}),
         """
 from datetime import UTC, datetime
@@ -280,7 +278,7 @@ replace(DatabaseClock, "now", lambda self: datetime.fromtimestamp(self._wall(), 
     ),
     Mutant(
         "a worker that died is not its item's fault at once",
-        0,
+        2,
         frozenset({Dial.KILLED}),
         """
 import app.flows.item_work as item_work
@@ -300,7 +298,7 @@ replace(run, "MAX_KILLS", 1)
     ),
     Mutant(
         "a fault of the database is no failed attempt of an item",
-        0,
+        1,
         DATABASE,
         """
 import app.flows.item_work as item_work
@@ -311,7 +309,7 @@ replace(item_work, "DatabaseFault", Never)
     ),
     Mutant(
         "a fault of the database fails no run",
-        0,
+        1,
         DATABASE,
         """
 import app.flows.run as run
@@ -361,8 +359,8 @@ replace(schedule, "ROUNDS", {name: one for name, one in schedule.ROUNDS.items() 
     ),
     Mutant(
         "one record that cannot be written does not stop its page",
-        0,
-        frozenset({Dial.BAD_RECORDS, Dial.RUNS}),
+        1,
+        frozenset({Dial.BAD_RECORDS, Dial.HOOKS_LOST}),
         """
 import app.flows.pull as pull
 replace(pull, "isolated", lambda records, write, fail, passing=(): write(records))
