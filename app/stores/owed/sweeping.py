@@ -25,9 +25,13 @@ _OVERDUE_SQL = f"""
     SELECT connection, kind, external_id, {MAY_COME_ALONG} FROM owed_items
     WHERE {_DUE} AND {_UNHINTED} AND {{resting}} ORDER BY next_at, external_id LIMIT :limit
 """
-_OVERDUE = Statement(
+_OVERDUE_AWAKE = Statement(
     _OVERDUE_SQL.format(resting=_RESTING_SQLITE),
     postgresql=f"{_OVERDUE_SQL.format(resting=_RESTING_POSTGRESQL)} FOR UPDATE SKIP LOCKED",
+)
+# Most often nobody rests, and looking at the kind of each of 100,000 items would be for nothing.
+_OVERDUE = Statement(
+    _OVERDUE_SQL.format(resting="true"), postgresql=f"{_OVERDUE_SQL.format(resting='true')} FOR UPDATE SKIP LOCKED"
 )
 _HINT = Statement(
     """
@@ -60,13 +64,17 @@ def overdue(
     """
     before = now - timedelta(seconds=rehint_after)
     asked = {"now": now, "before": before, "limit": limit, "blameless": blameless}
-    rows = _OVERDUE.run(conn, {**asked, "resting": _spelled(conn, resting)})
+    if resting:
+        rows = _OVERDUE_AWAKE.run(conn, {**asked, "resting": _spelled(conn, resting)})
+    else:
+        rows = _OVERDUE.run(conn, asked)
     found = [Overdue(ItemKey(one, Kind(kind), id), not together) for one, kind, id, together in rows]
     _HINT.run_many(conn, [{**key_of(item.key), "now": now} for item in found])
     return found
 
 
-_COUNT_DUE = Statement(
+_COUNT_DUE = Statement(f"SELECT count(*) FROM owed_items WHERE {_DUE}")
+_COUNT_AWAKE = Statement(
     f"SELECT count(*) FROM owed_items WHERE {_DUE} AND {_RESTING_SQLITE}",
     postgresql=f"SELECT count(*) FROM owed_items WHERE {_DUE} AND {_RESTING_POSTGRESQL}",
 )
@@ -74,7 +82,9 @@ _COUNT_DUE = Statement(
 
 def due(conn: Connection, now: datetime, *, resting: Collection[tuple[str, Kind]] = ()) -> int:
     """How many items are due that nobody works on, hinted or not; those of ``resting`` kinds left out."""
-    return int(_COUNT_DUE.run(conn, {"now": now, "resting": _spelled(conn, resting)})[0][0])
+    if not resting:
+        return int(_COUNT_DUE.run(conn, {"now": now})[0][0])
+    return int(_COUNT_AWAKE.run(conn, {"now": now, "resting": _spelled(conn, resting)})[0][0])
 
 
 def _spelled(conn: Connection, resting: Collection[tuple[str, Kind]]) -> Any:
