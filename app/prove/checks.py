@@ -89,12 +89,14 @@ class Checks:
                 failed = {(ref.kind, ref.external_id) for ref in failed_items.open_refs(conn, name)}
                 for kind in KINDS:
                     self.compared += len(shop.rows[kind])
-                    here = rows_here(conn, name, kind)
+                    here, lied = rows_here(conn, name, kind), self._town.vendors[name].lied[kind]
                     for key, how in differences(conn, shop, kind):
                         item = item_of(shop, kind, key)
                         harm = shop.bad.get((kind, key))
                         listed = (kind, key[0]) in failed or (kind, item) in failed
-                        if harm is None:
+                        if (kind, key) in shop.held_before and how == "is missing here" and not lied:
+                            self.find(f"deleted though only unreadable: {name} {kind} {'/'.join(key)}", name, item)
+                        elif harm is None:
                             self.find(f"{name} {kind} {'/'.join(key)} {how}", name, item, key[0])
                         elif not listed and not held_as_it_is(here.get(key), shop.rows[kind][key], harm):
                             self.find(

@@ -158,7 +158,7 @@ class Post:
         delivery = Delivery(f"e{self._number}", f"{change.kind}.updated", [change], occurred_at=shop.now)
         hook = Hook(shop.style.name, delivery, self.stage.now)
         self.hooks.append(hook)
-        if self.faults.happens(Dial.HOOKS_LOST, 0.15):
+        if self.faults.happens(Dial.HOOKS_LOST, 0.3):
             hook.lost = True
             return hook
         self._send(hook)

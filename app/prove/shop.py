@@ -98,6 +98,8 @@ class Shop:
     edits: list[Edit] = field(default_factory=list)
     bad: dict[tuple[Kind, Key], Harm] = field(default_factory=dict)
     ever_bad: set[tuple[Kind, str]] = field(default_factory=set)
+    held_before: set[tuple[Kind, Key]] = field(default_factory=set)
+    """Rows that lived here when they went bad, unreadable ones: shown, they have not vanished."""
     _number: int = 0
 
     @property
@@ -127,6 +129,7 @@ class Shop:
         """The record is gone."""
         record = self.rows[kind].pop(key)
         self.bad.pop((kind, key), None)
+        self.held_before.discard((kind, key))
         version, _ = self.version()
         item = self.item_of(record)
         change = self._note(kind, key, item, None, version)

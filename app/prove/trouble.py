@@ -12,6 +12,7 @@ from app.errors import TallyhookError
 from app.flows.replay import replay_letters
 from app.flows.request_run import cancel_run, request_item, request_run, resume_run
 from app.prove import harm
+from app.prove.compare import rows_here
 from app.prove.database import Doom
 from app.prove.faults import Dial
 from app.prove.life import Merchant
@@ -127,10 +128,14 @@ class Trouble:
         if shop.bad and self._rng.random() < 0.4:
             kind, key = self._rng.choice(sorted(shop.bad))
             del shop.bad[kind, key]
+            shop.held_before.discard((kind, key))
         else:
             kind = self._rng.choice(KINDS)
             key = self._rng.choice(sorted(shop.rows[kind]))
             shop.bad[kind, key] = harm.drawn(self._rng, shop.rows[kind][key])
+            with self._town.database.read() as conn:
+                if shop.bad[kind, key].unreadable and key in rows_here(conn, shop.style.name, kind):
+                    shop.held_before.add((kind, key))
             shop.ever_bad.add((kind, key[0]))
             shop.ever_bad.add((kind, shop.item_of(shop.rows[kind][key])))
         self._town.post.announce(shop, [shop.put(shop.rows[kind][key])])

@@ -133,7 +133,11 @@ class Account:
         else:
             mark_text, _, after = resume.partition("/")
             mark = int(mark_text)
-        yield from self._pages(kind, after, mark, began)
+        if kind in self.shop.style.named and kind in self.shop.style.open:  # what only grows is named, not shown
+            changed = self._ask(kind, "full", lambda: self._changed(kind, 0))
+            yield Page(changes=[Change(kind, item, version) for item, version in changed])
+        else:
+            yield from self._pages(kind, after, mark, began)
         whole = kind in self.whole_kinds
         scope = (
             None

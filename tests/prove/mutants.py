@@ -157,16 +157,6 @@ put = replace(watermarks, "put", lambda conn, c, k, value, now: put(conn, c, k, 
 """,
     ),
     Mutant(
-        "an edit within a version's second is looked for again",
-        0,
-        frozenset({Dial.HOOKS_LOST}),
-        """
-from datetime import timedelta
-import app.flows.pull as pull
-replace(pull, "READ_LAG", timedelta(seconds=-60))
-""",
-    ),
-    Mutant(
         "a hint that is newer than the answer is asked again",
         0,
         frozenset({Dial.VENDOR_LAGS, Dial.RUNS}),
