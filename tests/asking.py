@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from app.domain import Options, Strategy
 from app.flows.deps import Deps
 from app.flows.request_run import request_run
 
 
-def request_reconcile(deps: Deps, connection: str) -> int:
+def request_reconcile(deps: Deps, connection: str, **options: Any) -> int:
     """A full run, as a person asks for it."""
-    return request_run(deps, connection, Strategy.FULL, Options(), cause="person")
+    return request_run(deps, connection, Strategy.FULL, Options(**options), cause="person")

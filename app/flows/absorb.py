@@ -47,11 +47,12 @@ class Absorbed:
     healed: list[str] = field(default_factory=list)
     nameless: int = 0
 
-    def agreement(self, *, written: bool = True) -> float | None:
+    def agreement(self, *, unseen: int = 0, written: bool = True) -> float | None:
         """Rows equal in content after the write (or, not ``written``, as they are), of the union of those that live
-        there and here: 0 to 1, ``None`` when the read was not believed or we held nothing."""
+        there and here: 0 to 1. ``None`` when the read was not believed, when we held nothing, and when it only named
+        rows that are new to us (``unseen``): they are still to be asked for, and what they say is not known."""
         diff, wrote = self.diff, self.written
-        if self.held or not diff.total_local:
+        if self.held or unseen or not diff.total_local:
             return None
         left = 0 if written else len(diff.created) + len(diff.changed)
         only_here = len(diff.unshown) + len(wrote.kept) + (0 if written else len(diff.vanished))

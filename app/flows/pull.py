@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 import structlog
 from sqlalchemy import Connection
@@ -154,7 +155,7 @@ def _read_delta(deps: Deps, source: Source, connection: str, kind: Kind, since: 
 
 def _finish(deps: Deps, claim: Claim, read: _Read, noted: Sequence[Noted]) -> list[ItemKey]:
     connection, kind = claim.key.connection, claim.key.kind
-    fresh = owe_news(deps, connection, kind, read.changes, Cause.LOOKUP)
+    fresh = owe_news(deps, connection, kind, read.changes, Cause.LOOKUP).fresh
     now = deps.now()
     with deps.database.begin() as conn:
         if read.watermark is not None:
@@ -191,16 +192,27 @@ def owe_refused(
     return owed.remember(conn, connection, ordered, Cause.LOOKUP, deps.now())
 
 
-def owe_news(deps: Deps, connection: str, kind: Kind, changes: Sequence[Change], cause: Cause) -> list[ItemKey]:
-    """Owe what hints say is new, a few per commit; returns the items that were not owed before.
+class News(NamedTuple):
+    """What hints said that we do not hold: how many items, and those that were not owed before and need a wake-up."""
+
+    unseen: int
+    fresh: list[ItemKey]
+
+
+def owe_news(deps: Deps, connection: str, kind: Kind, changes: Sequence[Change], cause: Cause) -> News:
+    """Owe what hints say is new, a few per commit.
 
     An overlapping read names many items that we hold in that very version: those are no news.
     """
     fresh: list[ItemKey] = []
+    unseen = 0
     for some in batches(changes, AT_ONCE):
         with deps.database.begin() as conn:
-            fresh += owed.remember(conn, connection, _unknown(conn, connection, kind, some), cause, deps.now())
-    return fresh
+            unknown = _unknown(conn, connection, kind, some)
+            new = owed.remember(conn, connection, unknown, cause, deps.now())
+        unseen += len(unknown)
+        fresh += new
+    return News(unseen, fresh)
 
 
 def _unknown(conn: Connection, connection: str, kind: Kind, changes: Sequence[Change]) -> list[Change]:

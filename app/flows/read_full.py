@@ -62,7 +62,7 @@ def _repair(course: Course, kind: Kind, deeds: Collection[str], *, first: bool) 
         anew=partial(_forget, course),
         write=partial(bulk.write, told=partial(_told, course)),
     )
-    fresh = owe_news(deps, connection, kind, absorbed.changes, Cause.RECONCILE)
+    news = owe_news(deps, connection, kind, absorbed.changes, Cause.RECONCILE)
     if not first and absorbed.held is None:
         record_left(deps, connection, course.id, absorbed)
 
@@ -72,11 +72,11 @@ def _repair(course: Course, kind: Kind, deeds: Collection[str], *, first: bool) 
         note(deps, conn, connection, absorbed.failures, course.id)
         failed_items.resolve(conn, connection, kind, absorbed.healed, deps.now())
         _drop_pages(course, conn)
-        _count(course, absorbed, len(fresh), absorbed.agreement())
+        _count(course, absorbed, len(news.fresh), absorbed.agreement(unseen=news.unseen))
 
     course.commit(finish)
     tell(connection, absorbed.failures, course.id)
-    deps.queue.wake(fresh)
+    deps.queue.wake(news.fresh)
 
 
 def _told(course: Course, conn: Connection) -> None:
@@ -91,7 +91,7 @@ def _preview(course: Course, kind: Kind, deeds: Collection[str], *, first: bool)
     diff = absorbed.diff
     record_drift(deps, connection, course.id, diff, absorbed.read_at, cause=DRY_RUN)
     held = judge(deps, diff, scope, deeds)
-    agreement = replace(absorbed, held=held).agreement(written=False)
+    agreement = replace(absorbed, held=held).agreement(unseen=len(absorbed.changes), written=False)
     would = Written(len(diff.created), len(diff.changed), len(diff.touched), len(diff.vanished))
     told = replace(absorbed, written=would, held=held)
 

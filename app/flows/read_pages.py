@@ -62,7 +62,7 @@ def _turn(course: Course, leg: Leg, page: Page, began: datetime) -> list[Failure
     course.progress.batch = page.label or f"{leg.kind}s"
     fresh = []
     if not course.options.dry_run:
-        fresh = owe_news(course.deps, course.connection, leg.kind, page.changes, Cause.RECONCILE)
+        fresh = owe_news(course.deps, course.connection, leg.kind, page.changes, Cause.RECONCILE).fresh
     failures = [unread(bad) for bad in page.failed]
     apply = partial(_rehearse if course.options.dry_run else _apply, course, leg.kind, began=began)
     isolated(records, apply, lambda record, error: failures.append(unstorable(record, error)), (Stopped,))

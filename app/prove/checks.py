@@ -83,24 +83,25 @@ class Checks:
     # in the end
 
     def all_equal(self) -> None:
-        """Every table equals its source, but for records that are bad and listed as failed."""
+        """Every table equals its source, but for records that are bad and listed: as a failed item or a dead letter."""
         with self._town.database.read() as conn:
             for name, shop in self._town.shops.items():
                 failed = {(ref.kind, ref.external_id) for ref in failed_items.open_refs(conn, name)}
+                lettered = _lettered(conn, name)
                 for kind in KINDS:
                     self.compared += len(shop.rows[kind])
                     here, lied = rows_here(conn, name, kind), self._town.vendors[name].lied[kind]
                     for key, how in differences(conn, shop, kind):
                         item = item_of(shop, kind, key)
                         harm = shop.bad.get((kind, key))
-                        listed = (kind, key[0]) in failed or (kind, item) in failed
+                        listed = not {(kind, key[0]), (kind, item)}.isdisjoint(failed | lettered)
                         if (kind, key) in shop.held_before and how == "is missing here" and not lied:
                             self.find(f"deleted though only unreadable: {name} {kind} {'/'.join(key)}", name, item)
                         elif harm is None:
                             self.find(f"{name} {kind} {'/'.join(key)} {how}", name, item, key[0])
                         elif not listed and not held_as_it_is(here.get(key), shop.rows[kind][key], harm):
                             self.find(
-                                f"bad and not listed as failed: {name} {kind} {'/'.join(key)} ({harm.field})",
+                                f"bad and not listed: {name} {kind} {'/'.join(key)} ({harm.field})",
                                 name,
                                 item,
                                 key[0],
@@ -243,6 +244,14 @@ class Checks:
                         row.connection,
                         *(key[0] for key in wrong[:3]),
                     )
+
+
+def _lettered(conn: Connection, connection: str) -> set[tuple[Kind, str]]:
+    """The items whose dead letter waits for a person."""
+    question = (
+        "SELECT kind, external_id FROM dead_letters WHERE connection = :connection AND kind <> '' AND state = 'dead'"
+    )
+    return {(Kind(row.kind), row.external_id) for row in conn.execute(text(question), {"connection": connection})}
 
 
 def _not_read(conn: Connection, connection: str) -> set[str]:

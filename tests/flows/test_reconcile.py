@@ -35,9 +35,9 @@ def world(database: Database) -> World:
     return world
 
 
-def run(world: World) -> int:
+def run(world: World, **options: Any) -> int:
     """One run from its request to its end; returns its id."""
-    run_id = request_reconcile(world.deps, SHOP)
+    run_id = request_reconcile(world.deps, SHOP, **options)
     reconcile(world.deps, LeaseKeeper(world.database), run_id, patience=0.0)
     return run_id
 
@@ -229,6 +229,20 @@ def test_agreement_is_the_share_of_rows_that_are_right_after_the_write(world: Wo
 
 def test_agreement_is_one_when_nothing_differs(world: World) -> None:
     assert counts_of(world, run(world))["agreement"] == 1.0
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_agreement_is_unknown_while_rows_that_were_only_named_are_still_to_be_asked_for(
+    world: World, *, dry_run: bool
+) -> None:
+    whole = world.source.full
+
+    def names_one(kind: Kind, resume: str | None = None) -> Iterator[Page]:
+        yield Page(changes=[Change(kind, "P01", listing("P01", version=90).version)] if kind is PRODUCT else [])
+        yield from whole(kind, resume)
+
+    world.source.full = names_one  # type: ignore[method-assign]
+    assert counts_of(world, run(world, dry_run=dry_run))["agreement"] is None
 
 
 def test_a_run_counts_what_it_wrote(world: World) -> None:
