@@ -47,15 +47,19 @@ def run_worker(settings: Settings, *, queues: Sequence[str], threads: int) -> No
 
 
 def work(broker: dramatiq.Broker, deps: Deps, *, queues: Sequence[str], threads: int, sweep_every: float) -> None:
-    """Work with these parts until SIGTERM or SIGINT, then close the database. Begins when the database answers."""
-    fair_to_others = threads if len(deps.sources) > 1 else None
-    keeper = LeaseKeeper(deps.database, deps.now, shares=Shares(fair_to_others))
+    """Work with these parts until SIGTERM or SIGINT, then close the database. Begins when the database answers.
+
+    ``threads`` is how many a connection may hold at once."""
+    shares = Shares(threads, len(deps.sources))
+    keeper = LeaseKeeper(deps.database, deps.now, shares=shares)
     letters = DeadLetters(deps)
     broker.add_middleware(letters)
     broker.add_middleware(WarmThreads(deps))
     broker.add_middleware(Housekeeping(deps, role="worker", every=sweep_every, also=letters.write_pending))
     register(broker, deps, keeper)
-    worker = dramatiq.Worker(broker, queues=set(queues), worker_threads=threads, worker_timeout=IDLE_POLL_MS)
+    worker = dramatiq.Worker(
+        broker, queues=set(queues), worker_threads=shares.all_threads, worker_timeout=IDLE_POLL_MS
+    )
     worker.queue_prefetch = PREFETCH
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -25,7 +25,7 @@ from app.sources.base import Source
 from app.stores import attempts, owed
 from app.stores.owed import Claim
 
-HOLD_BACK = 0.1
+HOLD_BACK = 0.2
 """Seconds that an answer may wait for the next ones of its message, to share a commit with them."""
 
 log = structlog.get_logger()

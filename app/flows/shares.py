@@ -1,8 +1,10 @@
 """Fair shares of a process's threads: a connection whose calls hang must not hold those that others need.
 
-A connection may hold three quarters of the threads that the others leave, so there is always one for whoever comes next.
-What it has no thread for is parked here, and taken up by the thread that its own work frees: nothing waits for the queue
-to say it again. Parked work is only a hint; if the process dies, the sweep sends it anew.
+A connection may hold three quarters of the threads that the others leave, and never those that the connections without
+one need: there is always a thread for whoever comes next. A process has a third more threads than one connection may
+hold, so that being fair slows nobody. What finds no thread is parked here, and taken up by the thread that its own
+connection's work frees: nothing waits for the queue to say it again. Parked work is only a hint; if the process dies, the
+sweep sends it anew.
 """
 
 from __future__ import annotations
@@ -21,12 +23,20 @@ MOST_PARKED = 2_000
 
 @dataclass
 class Shares:
-    """Who holds how many of ``threads``; ``None`` when nobody has to be fair. Thread-safe."""
+    """Who holds how many threads. One of ``connections`` may hold ``threads`` at most; ``None`` when nobody has to be fair.
+    Thread-safe."""
 
     threads: int | None = None
+    connections: int = 2
     _held: Counter[str] = field(default_factory=Counter)
     _parked: dict[str, OrderedDict[ItemKey, Sequence[str]]] = field(default_factory=lambda: defaultdict(OrderedDict))
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def all_threads(self) -> int:
+        """How many threads the process needs, so that one connection can hold its ``threads`` beside all the others."""
+        threads = self.threads or 1
+        return threads if self.connections < 2 else math.ceil(threads * 4 / 3) + self.connections - 2
 
     def enter(self, key: ItemKey, also: Sequence[str]) -> bool:
         """Take a thread for a connection's item; ``False`` when it has its share already, and the item was parked."""
@@ -59,5 +69,9 @@ class Shares:
     def _share(self, connection: str) -> int:
         if self.threads is None:
             return 1_000_000
-        others = sum(held for other, held in self._held.items() if other != connection)
-        return max(1, math.floor((self.threads - others) * 3 / 4))
+        if self.connections < 2:
+            return self.threads
+        others = [held for other, held in self._held.items() if other != connection and held > 0]
+        left = self.all_threads - sum(others)
+        reserved = self.connections - 1 - len(others)
+        return max(1, min(self.threads, math.floor(left * 3 / 4), left - reserved))

@@ -200,7 +200,8 @@ class Worker(Host):
     def start(self) -> None:
         """Consumers of both queues, and the housekeeping."""
         middleware = importlib.import_module("workers.middleware")
-        self.keeper = LeaseKeeper(self.database, self.deps.now, shares=Shares(self.threads))
+        shares = Shares(self.threads, len(self.deps.sources))
+        self.keeper = LeaseKeeper(self.database, self.deps.now, shares=shares)
         self._broker = StubBroker(middleware=[])
         self._letters = middleware.DeadLetters(self.deps)
         self._broker.add_middleware(self._letters)
@@ -210,7 +211,7 @@ class Worker(Host):
         importlib.import_module("workers.actors").register(self._broker, self.deps, self.keeper)
         self._housekeeping.after_worker_boot(self._broker, None)
         self._busy = 0
-        for queue in (*[LIVE] * self.threads, BULK):
+        for queue in (*[LIVE] * shares.all_threads, BULK):
             threading.Thread(target=lambda queue=queue: self._consume(queue), name=f"{self.name} {queue}").start()
 
     def stop(self) -> None:

@@ -44,7 +44,7 @@ class Town:
         for shop in shops:
             shop.open(8 if shop.style.varied else 16)
         self._reconcile = self.rng.choice(("*/2 * * * *", "*/4 * * * *", "0 3 * * *"))
-        self._threads = self.rng.randint(1, 3)
+        self._threads = self.rng.randint(1, 2)
         self.person = self._fresh(Host, "person")
 
     def clock(self) -> float:

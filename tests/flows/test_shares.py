@@ -30,14 +30,24 @@ def entered(shares: Shares, connection: str, tries: int) -> int:
     return sum(shares.enter(key(connection, f"{number}"), ()) for number in range(tries))
 
 
-def test_one_connection_gets_three_quarters_of_the_threads() -> None:
-    assert entered(Shares(THREADS), "slow", 100) == 6
+@pytest.mark.parametrize("connections", [1, 2, 3, 10])
+def test_one_connection_alone_gets_all_the_threads_that_it_may_hold(connections: int) -> None:
+    assert entered(Shares(THREADS, connections), "slow", 100) == THREADS
 
 
-def test_the_next_one_gets_three_quarters_of_what_is_left_but_one_at_least() -> None:
-    shares = Shares(THREADS)
+def test_who_comes_next_gets_three_quarters_of_what_is_left() -> None:
+    shares = Shares(16)
     entered(shares, "slow", 100)
-    assert [entered(shares, name, 100) for name in ("second", "third")] == [1, 1]
+    assert (shares.all_threads, entered(shares, "second", 100)) == (22, 4)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 8, 16])
+@pytest.mark.parametrize("connections", range(1, 12))
+def test_every_connection_gets_a_thread_while_all_others_hold_theirs(threads: int, connections: int) -> None:
+    shares = Shares(threads, connections)
+    held = [entered(shares, f"{number}", 100) for number in range(connections)]
+    assert min(held) >= 1
+    assert sum(held) <= shares.all_threads
 
 
 def test_nobody_is_limited_where_nobody_has_to_be_fair() -> None:
@@ -45,14 +55,14 @@ def test_nobody_is_limited_where_nobody_has_to_be_fair() -> None:
 
 
 def test_what_found_no_thread_is_taken_up_by_the_next_that_is_free() -> None:
-    shares = Shares(2)
+    shares = Shares(1)
     assert shares.enter(key("slow", "first"), ())
     assert not shares.enter(key("slow", "parked"), ("B",))
     assert shares.next("slow") == (key("slow", "parked"), ("B",))
 
 
 def test_a_thread_without_more_work_is_free_for_others() -> None:
-    shares = Shares(2)
+    shares = Shares(1)
     shares.enter(key("slow"), ())
     assert shares.next("slow") is None
     assert shares.enter(key("quick"), ())
@@ -60,7 +70,7 @@ def test_a_thread_without_more_work_is_free_for_others() -> None:
 
 
 def test_an_item_is_parked_once_however_often_it_comes() -> None:
-    shares = Shares(2)
+    shares = Shares(1)
     shares.enter(key("slow", "first"), ())
     for _ in range(3):
         shares.enter(key("slow", "again"), ())
@@ -89,8 +99,9 @@ class Town:
         self.database = database
         self.clock = Clock()
         self.deps = Deps(database, ListQueue(), sources, sources, worker="test", now=self.clock)
-        self.keeper = LeaseKeeper(database, self.clock, shares=Shares(THREADS))
-        self.pool = ThreadPoolExecutor(THREADS)
+        shares = Shares(THREADS)
+        self.keeper = LeaseKeeper(database, self.clock, shares=shares)
+        self.pool = ThreadPoolExecutor(shares.all_threads)
 
     def owe(self, connection: str, *items: str) -> None:
         source = self.slow if connection == "slow" else self.quick

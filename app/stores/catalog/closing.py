@@ -71,7 +71,7 @@ def fence_items(conn: Connection, connection: str, read: Read, now: datetime, *,
 def _fence(
     conn: Connection, connection: str, kind: Kind, ids: Sequence[str], read_at: datetime, now: datetime
 ) -> None:
-    if len(sql.shape(kind).keys) > 1:  # of stock, the listing's own tombstone tells it
+    if not ids or len(sql.shape(kind).keys) > 1:  # of stock, the listing's own tombstone tells it
         return
     rows = [sql.fence_values(kind, connection, id, read_at, now) for id in sorted(set(ids))]
     sql.driver(conn).cursor().executemany(sql.fence_row(kind, conn.dialect.name), rows)
