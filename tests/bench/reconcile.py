@@ -154,7 +154,8 @@ def _reconcile(source: Source, kind: Kind, database: Database, phases: dict[str,
     mark = clock()
     written = bulk.write(database, CONNECTION, diff, read_at=read_at, now=datetime.now(UTC), scope=scope)
     phases[f"write {kind}"] = clock() - mark
-    commits = sum(max(0, -(-rows // bulk.ROWS_PER_COMMIT[database.dialect]) - 1) for rows in vars(written).values())
+    batches = (written.created, written.updated, written.touched, written.deleted)
+    commits = sum(max(0, -(-rows // bulk.ROWS_PER_COMMIT[database.dialect]) - 1) for rows in batches)
     phases["paused"] = phases.get("paused", 0.0) + commits * bulk.PAUSE[database.dialect]
 
 
