@@ -16,6 +16,7 @@ from app.sources.finale.client import KEYS, Client
 from app.sources.finale.columnar import Band
 from app.sources.finale.feeds import OVERLAP, Orders, Products, taken
 from app.sources.finale.isolation import Found, readable
+from app.sources.finale.lists import listed
 from app.sources.finale.mapping import Terms
 from app.sources.finale.options import Options
 from app.sources.finale.pauses import paused_gc
@@ -35,6 +36,7 @@ COLLECTIONS = {
 PAGE_ROWS = 4_000
 _FIRST_ORDERS = timedelta(days=90)
 _FULL_ORDERS = timedelta(days=7)
+_LISTED = 2_000  # listings that one read of the stock list is asked for
 _NEVER = 1_000_000_000  # as a storm size: lists of this kind are no substitute for fetching the items
 
 
@@ -59,8 +61,8 @@ class FinaleSource:
         self._now = now
 
     def batch_size(self, kind: Kind) -> int:
-        """Finale reads records one by one."""
-        return 1
+        """Finale reads records one by one; stock it has only as a list, which answers for any number of listings."""
+        return _LISTED if kind is Kind.STOCK else 1
 
     def pace(self, kind: Kind) -> float:
         """Stock has no delta, each pull reads all of it."""
@@ -87,24 +89,21 @@ class FinaleSource:
         self._client.close()
 
     def fetch(self, refs: Sequence[Ref]) -> Answer:
-        """The present truth about records by id, or about products by ``sku:X``; all stock for any stock ref."""
+        """The present truth about records by id, or about products by ``sku:X``. Stock, and any kind by ``*``, comes out
+        of one list for all of ``refs``, and tells nothing of listings that they do not name."""
+        kind = refs[0].kind
+        if kind is Kind.STOCK or any(ref.external_id == WHOLE for ref in refs):
+            return listed(kind, {ref.external_id for ref in refs}, list(self._whole(kind)))
         records: list[Record] = []
         failed: list[BadRecord] = []
         gone: list[Ref] = []
-        covers: list[Scope] = []
         for ref in refs:
-            if ref.kind is Kind.STOCK or ref.external_id == WHOLE:
-                pages = list(self._whole(ref.kind))
-                records += [record for page in pages for record in page.records]
-                failed += [bad for page in pages for bad in page.failed]
-                covers += _covered(ref, pages)
-                continue
             found = self._one(ref)
             records += found.records
             failed += [of_item(bad, ref.external_id) for bad in found.failed]
             if not found.records and not found.bad:
                 gone.append(ref)
-        return Answer(records, gone=gone, covers=covers, failed=failed)
+        return Answer(records, gone=gone, failed=failed)
 
     def check(self) -> None:
         """One single-record read, which costs nothing of the hourly budget for lists."""
@@ -285,17 +284,6 @@ class FinaleSource:
         yield from read.all(reply)
         if cut_from is not None:
             yield from read.months(cut_from)
-
-
-def _covered(ref: Ref, pages: Sequence[Page]) -> list[Scope]:
-    """What a whole read says of the item it was made for. It may take away what no bulk read would be believed to: so of
-    other items it says nothing, and without a row nothing at all."""
-    complete = [page.complete for page in pages if page.complete]
-    if ref.external_id == WHOLE:
-        return complete
-    if not any(page.records or page.failed for page in pages):
-        return []
-    return [Scope(ref.kind, "listing_id", ref.external_id, scope.absent) for scope in complete]
 
 
 def _rows(reply: list[Band]) -> int:

@@ -106,6 +106,16 @@ def test_what_does_not_exist_is_gone(simulate: Simulate, ref: Ref) -> None:
     assert (answer.gone, answer.records) == ([ref], [])
 
 
+def test_many_refs_to_stock_are_answered_by_one_read_of_the_list(simulate: Simulate) -> None:
+    account = simulate()
+    source = account.source()
+    ids = sorted({row["listing_id"] for row in account.truth("stock")})[:60]
+    assert source.batch_size(Kind.STOCK) >= len(ids)
+    answer = source.fetch([Ref(Kind.STOCK, id) for id in ids])
+    assert source.calls() == 1
+    assert {record.listing_id for record in answer.records} == set(ids)  # type: ignore[attr-defined]
+
+
 def test_a_ref_to_stock_is_answered_with_all_stock(simulate: Simulate) -> None:
     account = simulate(products=20)
     answer = account.source().fetch([Ref(Kind.STOCK, "*")])
