@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from difflib import get_close_matches
 
 import msgspec
 
@@ -10,8 +11,9 @@ from app.domain import Cause, ItemKey, Kind, Options, Strategy
 from app.errors import Busy, Refused
 from app.flows import audit, health
 from app.flows.deps import Deps, source_of
+from app.rules.options import refuse_ignored
 from app.rules.strategies import legs
-from app.stores import owed, runs
+from app.stores import catalog, owed, runs
 
 STUCK_AFTER = 120.0
 """Seconds without a sign of life after which a run that nobody took over is failed."""
@@ -33,7 +35,9 @@ def request_run(
     source = source_of(deps, connection)
     if strategy is not Strategy.SMART:
         legs(strategy, options, source.kinds, deps.now())
-    _fitting(strategy, options)
+    refuse_ignored(strategy, options)
+    if options.category:
+        _known_category(deps, connection, options.category)
     with deps.database.begin() as conn:
         run_id = runs.open_run(
             conn, connection=connection, strategy=strategy, cause=cause, slot=slot, now=deps.now(), options=options
@@ -47,16 +51,20 @@ def request_run(
     return run_id
 
 
-def _fitting(strategy: Strategy, options: Options) -> None:
-    """An option that the strategy would ignore is refused: whoever gave it means something else."""
-    if strategy is Strategy.CATEGORY and not options.category:
-        raise Refused('strategy category needs "category", an id or a name')
-    if options.category and strategy is not Strategy.CATEGORY:
-        raise Refused(f'"category" is for strategy category, not for {strategy}')
-    if (options.first or options.last) and strategy not in (Strategy.ORDERS, Strategy.DAILY):
-        raise Refused(f'"from" and "to" are for strategies orders and daily, not for {strategy}')
-    if options.deep and strategy is not Strategy.FULL:
-        raise Refused(f'"deep" is for strategy full, not for {strategy}')
+def _known_category(deps: Deps, connection: str, category: str) -> None:
+    """Raises ``Refused`` with the nearest names for a category that nothing of the connection goes by."""
+    with deps.database.read() as conn:
+        names = catalog.category_names(conn, connection)
+    if category in names:
+        return
+    spelled = {name.casefold(): name for name in names}
+    near = [spelled[one] for one in get_close_matches(category.casefold(), spelled, n=3, cutoff=0.5)]
+    hint = (
+        f"did you mean {' or '.join(map(repr, near))}?"
+        if near
+        else f"it has {len(names)} names and ids of categories"
+    )
+    raise Refused(f"connection {connection!r} has no category {category!r}; {hint}")
 
 
 def cancel_run(deps: Deps, connection: str, run_id: int) -> bool:

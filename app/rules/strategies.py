@@ -67,7 +67,7 @@ def _active(options: Options, now: datetime) -> list[Leg]:
 def _orders(options: Options, now: datetime) -> list[Leg]:
     if options.first is not None or options.last is not None:
         return [Leg(Kind.ORDER, How.ITEMS)]
-    return [Leg(Kind.ORDER, How.WINDOW, since=now - RECENT_ORDERS)]
+    return [Leg(Kind.ORDER, How.WINDOW, since=options.since or now - RECENT_ORDERS)]
 
 
 def _daily(options: Options, now: datetime) -> list[Leg]:

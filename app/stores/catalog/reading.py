@@ -1,4 +1,4 @@
-"""Reads catalog rows back: by key, by SKU, by category, and how new they are."""
+"""Reads catalog rows back: by key, by SKU, and how new they are."""
 
 from __future__ import annotations
 
@@ -21,14 +21,6 @@ def resolve_sku(conn: Connection, connection: str, sku: str) -> str | None:
     wanted = (table.c.connection == connection) & (table.c.sku == sku) & ~table.c.deleted
     found = conn.execute(select(table.c.external_id).where(wanted).order_by(table.c.version.desc()).limit(1))
     return found.scalar()
-
-
-def of_category(conn: Connection, connection: str, category: str) -> list[str]:
-    """External ids of the live listings in a category, named by its id or by its name."""
-    table = _table(Kind.PRODUCT)
-    named = (table.c.category_id == category) | (table.c.category == category)
-    wanted = select(table.c.external_id).where(table.c.connection == connection, ~table.c.deleted, named)
-    return list(conn.execute(wanted.order_by(table.c.external_id)).scalars())
 
 
 def items_of(conn: Connection, connection: str, listings: Sequence[str]) -> list[str]:
