@@ -704,15 +704,15 @@ def fall(world: World) -> None:
     world.source.down = Unavailable("no answer")
 
 
-def test_a_batch_is_split_only_when_it_is_refused_for_its_items(world: World) -> None:
+def test_a_batch_is_not_split_while_the_kind_is_not_answered(world: World) -> None:
     world.source.put(*(listing(f"P{number:03d}", category="Bowls") for number in range(20)))
     world.source._batch = 10
     complete(world)
-    world.source.poison["P003"] = Unavailable("503")
+    world.source.refuses[PRODUCT] = Unavailable("503")
     run_id = ask(world, Strategy.CATEGORY, category="Bowls")
     world.source.asked.clear()
     carry_out(world, run_id)
-    assert len(world.source.asked) == 3
+    assert len(world.source.asked) == 5  # the batch three times, and two others by themselves
 
 
 # --- graceful stops ---
