@@ -665,6 +665,14 @@ def test_a_run_of_which_nothing_may_be_read_fails_without_a_letter(world: World)
     assert "ITEMS_READ" in ended["error"]
 
 
+def test_a_scheduled_run_of_which_nothing_may_be_read_completes_with_nothing(world: World) -> None:
+    world.source.refuses[PRODUCT] = Forbidden("403 INSUFFICIENT_SCOPES: ITEMS_READ")
+    run_id = request_run(world.deps, SHOP, Strategy.CATALOG, Options(), cause="schedule")
+    ended = carry_out(world, run_id)
+    assert (ended["status"], ended["error"]) == ("completed", None)
+    assert "ITEMS_READ" in ended["counts"][PRODUCT]["forbidden"]
+
+
 def test_a_kind_that_was_left_out_was_not_read(world: World) -> None:
     world.source.refuses[PRODUCT] = Forbidden("403 INSUFFICIENT_SCOPES: ITEMS_READ")
     complete(world, Strategy.FULL)
