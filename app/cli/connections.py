@@ -77,4 +77,4 @@ def _lines(view: ConnectionView) -> Iterator[str]:
         yield f"{view.connection} {view.state}{whose}: {view.reason}{again}"
     for kind in view.forbidden:
         again = f"; tried again at {moment(kind.next_try_at)}"
-        yield f"{view.connection} forbidden {kind.kind}, since {moment(kind.since)}: {kind.reason}{again}"
+        yield f"{view.connection} {kind.state} {kind.kind}, since {moment(kind.since)}: {kind.reason}{again}"

@@ -49,7 +49,8 @@ class Verdict(StrEnum):
 
 class ConnectionState(StrEnum):
     """How a connection is: ``refused`` (the vendor does not accept our credentials), ``unanswered`` (it does not
-    answer) or ``paused`` (by a person); ``forbidden`` is a kind of it that the credentials may not read."""
+    answer) or ``paused`` (by a person); ``forbidden`` is a kind of it that the credentials may not read (a kind
+    can be ``unanswered`` too)."""
 
     OK = "ok"
     REFUSED = "refused"

@@ -15,7 +15,7 @@ from app.domain import ConnectionState, Kind
 from app.errors import AuthRejected, BudgetSpent, DatabaseFault, Forbidden, Permanent, RateLimited, Transient
 from app.flows.deps import Deps
 from app.flows.states import forget, row_of
-from app.rules.probing import FIRST, wait_before_reading
+from app.rules.probing import FIRST, wait_before_probe, wait_before_reading
 from app.sources import exchanges
 from app.sources.base import Checkable, Source
 from app.stores import connections
@@ -113,17 +113,28 @@ def record_failure(deps: Deps, connection: str, verdict: Verdict) -> None:
     forget(deps)
 
 
-def record_forbidden(deps: Deps, connection: str, kind: Kind, error: AuthRejected) -> None:
-    """The kind may not be read; only the first to say so changes its state."""
-    verdict = Verdict(deps.now(), ConnectionState.FORBIDDEN, str(error))
-    evidence, certain = evidence_of(deps, connection, verdict), isinstance(error, Forbidden)
+def record_kind(deps: Deps, connection: str, kind: Kind, error: Exception) -> None:
+    """The kind may not be read, or the vendor does not answer for it; only the first to say so changes its state."""
+    refused = isinstance(error, AuthRejected)
+    state = ConnectionState.FORBIDDEN if refused else ConnectionState.UNANSWERED
+    evidence = evidence_of(deps, connection, Verdict(deps.now(), state, str(error)))
 
     def work(conn: Connection) -> bool:
-        wait = wait_before_reading(connections.tries(conn, connection, kind), certain=certain)
-        return connections.record_forbidden(conn, evidence, kind, next_probe_at=evidence.at + wait)
+        tries = connections.tries(conn, connection, kind)
+        wait = (
+            wait_before_reading(tries, certain=isinstance(error, Forbidden)) if refused else wait_before_probe(tries)
+        )
+        return connections.record_kind(conn, evidence, kind, next_probe_at=evidence.at + wait)
 
     if deps.database.transact(work):
-        log.warning("kind_forbidden", connection=connection, kind=kind, reason=evidence.reason)
+        log.warning(f"kind_{state}", connection=connection, kind=kind, reason=evidence.reason)
+    forget(deps)
+
+
+def allow(deps: Deps, connection: str, kind: Kind, read_at: datetime) -> None:
+    """A kind was read at that moment: what was said of it before is over."""
+    if deps.database.transact(lambda conn: connections.allow(conn, connection, kind, read_at)):
+        log.info("kind_readable", connection=connection, kind=kind)
     forget(deps)
 
 

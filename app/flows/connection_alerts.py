@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any, NamedTuple
 
-import structlog
 from sqlalchemy import Connection
 
-from app.domain import ConnectionState, Kind
+from app.domain import ConnectionState
+from app.flows.checks import allow
 from app.flows.deps import Deps
 from app.flows.raise_alert import close_alert, raise_alert
-from app.flows.states import forget, sentence
+from app.flows.states import sentence
 from app.rules.probing import KIND_LONGEST
 from app.stores import alerts, connections, holds, owed, watermarks
 from app.stores.connections import StateRow
@@ -25,8 +24,6 @@ SEVERITIES = {
 
 KEYS = ("connection:", "forbidden:", "hold:")
 """How the keys of these alerts begin."""
-
-log = structlog.get_logger()
 
 
 class Alert(NamedTuple):
@@ -62,13 +59,7 @@ def _allow_what_was_read(deps: Deps) -> None:
             and pulled_at > row.seen_at
         ]
     for connection, kind, pulled_at in read:
-        _allow(deps, connection, kind, pulled_at)
-
-
-def _allow(deps: Deps, connection: str, kind: Kind, read_at: datetime) -> None:
-    if deps.database.transact(lambda conn: connections.allow(conn, connection, kind, read_at)):
-        log.info("kind_readable", connection=connection, kind=kind)
-    forget(deps)
+        allow(deps, connection, kind, pulled_at)
 
 
 def _of_states(deps: Deps, conn: Connection) -> Iterator[Alert]:
@@ -101,8 +92,11 @@ def _is_certain(row: StateRow) -> bool:
 
 
 def _of_kind(row: StateRow) -> Alert:
-    title = f"{row.connection}: {row.kind} may not be read"
-    detail = f"{sentence(row)}; all other kinds are read. It is tried again each hour, and when credentials change."
+    if row.state is ConnectionState.UNANSWERED:
+        title, again = f"{row.connection}: {row.kind} is not answered", "every few minutes; what is owed of it waits"
+    else:
+        title, again = f"{row.connection}: {row.kind} may not be read", "each hour, and when credentials change"
+    detail = f"{sentence(row)}; all other kinds are read. It is tried again {again}."
     return Alert(f"forbidden:{row.connection}:{row.kind}", row.connection, "warning", title, detail)
 
 

@@ -19,12 +19,14 @@ from app.stores.connections import StateRow
 
 
 class ForbiddenKind(msgspec.Struct, frozen=True):
-    """A kind that may not be read, until it was read again; moments are ISO 8601 in UTC."""
+    """A kind that is left out until it was read again: it may not be read (``forbidden``), or the vendor does not answer
+    for it (``unanswered``); moments are ISO 8601 in UTC."""
 
     kind: str
     since: str
     reason: str | None
     next_try_at: str | None
+    state: str = ConnectionState.FORBIDDEN.value
 
 
 class ConnectionView(msgspec.Struct, frozen=True):
@@ -157,7 +159,7 @@ def _view(deps: Deps, connection: str, rows: Sequence[StateRow], waiting: int) -
 
 
 def _kind_view(row: StateRow) -> ForbiddenKind:
-    return ForbiddenKind(str(row.kind), row.since.isoformat(), row.reason, _iso(row))
+    return ForbiddenKind(str(row.kind), row.since.isoformat(), row.reason, _iso(row), row.state.value)
 
 
 def _iso(row: StateRow | None) -> str | None:

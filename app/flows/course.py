@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -178,10 +178,10 @@ class Course:
         if (reason := health.blocked(self.deps, self.connection)) is not None:
             raise Blocked(Fault.CONNECTION, reason)
 
-    def judge(self, kind: Kind, error: Exception) -> None:
-        """Raises ``Blocked`` where a failed call concerns more than what it was about."""
+    def judge(self, kind: Kind, error: Exception, failed: Sequence[str] = ()) -> None:
+        """Raises ``Blocked`` where a failed call concerns more than the items that it was about (none: a list)."""
         if isinstance(error, (Unavailable, AuthRejected, BadAnswer)):
-            fault = health.judge(self.deps, self.connection, kind, error)
+            fault = health.judge(self.deps, self.connection, kind, error, failed)
             if fault is not health.Fault.ITEM:
                 raise Blocked(fault, self.deps.redact(str(error))) from error
 

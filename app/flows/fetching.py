@@ -34,10 +34,21 @@ class Fetched:
     began: datetime
 
     def failed(self) -> list[tuple[Claim, str]]:
-        """Claims of items that were shown but could not be read, each with what is wrong."""
+        """Claims of items that were shown but could not be read, each with what is wrong. A record without any id may be
+        that of every item of which nothing else is said."""
         errors = {name: bad.error for bad in self.answer.failed for name in (bad.external_id, bad.owner)}
-        unreadable = [(claim, errors.get(self._ref(claim).external_id)) for claim in self.claims]
+        nameless = next((bad.error for bad in self.answer.failed if not bad.owner), None)
+        told = self._told() if nameless is not None else set()
+        unreadable = [
+            (claim, errors.get(ref.external_id, None if ref.external_id in told else nameless))
+            for claim, ref in ((claim, self._ref(claim)) for claim in self.claims)
+        ]
         return [(claim, error) for claim, error in unreadable if error is not None]
+
+    def _told(self) -> set[str]:
+        """The external ids of items of which a readable answer was given."""
+        shown = {name for record in self.answer.records for name in (_owner(record), key_of(record)[0])}
+        return shown | {ref.external_id for ref in (*self.answer.gone, *self.answer.not_yet)}
 
     def not_yet(self) -> list[Claim]:
         """Claims of items that the vendor announced but cannot show yet."""

@@ -1,13 +1,15 @@
 """Whose fault a failed call is: the item's, its kind's, or the whole connection's; and what may be asked at all now.
 
 A fault harms only what it touches. Where a call fails, the source is asked one cheap thing (``Checkable``): if even that
-fails the connection refuses us or does not answer, and pauses; if it is answered, a 401 or 403 is the kind's, and
-anything else the item's own. Nothing here may be called inside a transaction.
+fails the connection refuses us or does not answer, and pauses; if it is answered, a 401 or 403 is the kind's. Where there
+was no usable answer, other items of the kind are asked for: if these are not answered either the kind pauses, else it is
+the item's own fault. Nothing here may be called inside a transaction.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from enum import StrEnum
 
 from app.domain import ConnectionState, Kind
@@ -19,9 +21,10 @@ from app.errors import (
     Forbidden,
     Unavailable,
 )
-from app.flows.checks import Verdict, record_answer, record_failure, record_forbidden, verdict_on
+from app.flows.checks import Verdict, allow, record_answer, record_failure, record_kind, verdict_on
+from app.flows.controls import Asking, is_answered
 from app.flows.deps import Deps
-from app.flows.states import blocking, forget, sentence
+from app.flows.states import blocking, forget, known, sentence
 from app.stores import connections
 
 
@@ -33,11 +36,12 @@ class Fault(StrEnum):
     CONNECTION = "connection"
 
 
-def judge(deps: Deps, connection: str, kind: Kind, error: Exception) -> Fault:
+def judge(deps: Deps, connection: str, kind: Kind, error: Exception, failed: Sequence[str] = ()) -> Fault:
     """Whom an error of a vendor's call concerns. If it is the kind or the connection, that is recorded, logged once,
     and ``blocked`` says so from now on: the caller gives its work back without counting an attempt.
 
-    May call the vendor once (``Checkable``). A ``DatabaseFault`` is raised again.
+    ``failed`` are the items that were asked for together, empty for a list of the kind. May call the vendor a few times
+    (``Checkable``, ``controls``). A ``DatabaseFault`` is raised again.
     """
     if isinstance(error, DatabaseFault):
         raise error
@@ -47,12 +51,15 @@ def judge(deps: Deps, connection: str, kind: Kind, error: Exception) -> Fault:
         return Fault.ITEM
     if connection in paused(deps):
         return Fault.CONNECTION
-    if isinstance(error, AuthRejected) and kind in forbidden(deps, connection):
+    if kind in forbidden(deps, connection):
         return Fault.KIND
     verdict = verdict_on(deps, connection, error)
     if verdict is None:  # another thread is calling: this one comes back when the answer is known
         return Fault.CONNECTION
-    return _concluded(deps, connection, kind, error, verdict)
+    fault = _concluded(deps, connection, kind, error, verdict)
+    if fault is Fault.ITEM and verdict.state is ConnectionState.OK:
+        return _of_kind_or_item(deps, connection, kind, error, failed)
+    return fault
 
 
 def blocked(deps: Deps, connection: str, kind: Kind | None = None) -> str | None:
@@ -70,8 +77,22 @@ def paused(deps: Deps) -> frozenset[str]:
 
 
 def forbidden(deps: Deps, connection: str) -> frozenset[Kind]:
-    """The kinds of a connection that we may not read now; known for about a second."""
+    """The kinds of a connection that are not to be asked for now: those that we may not read, and those for which the
+    vendor does not answer; known for about a second."""
     return frozenset(row.kind for row in blocking(deps) if row.kind is not None and row.connection == connection)
+
+
+def is_silent(deps: Deps, connection: str, kind: Kind) -> bool:
+    """Whether the vendor does not answer for a kind, though its account does."""
+    silent = ConnectionState.UNANSWERED
+    return any((row.connection, row.kind, row.state) == (connection, kind, silent) for row in blocking(deps))
+
+
+def answered(deps: Deps, connection: str, kind: Kind, began: datetime) -> None:
+    """Items of a kind were read by a call that began then: whatever was said of the kind before is over."""
+    said = [row for row in known(deps) if (row.connection, row.kind) == (connection, kind) and row.seen_at < began]
+    if said:
+        allow(deps, connection, kind, began)
 
 
 def readable(deps: Deps, connection: str, kinds: Sequence[Kind]) -> tuple[Kind, ...]:
@@ -95,8 +116,19 @@ def _concluded(deps: Deps, connection: str, kind: Kind, error: Exception, verdic
     if not isinstance(error, AuthRejected):
         return Fault.ITEM
     if verdict.state is ConnectionState.OK or isinstance(error, Forbidden):
-        record_forbidden(deps, connection, kind, error)
+        record_kind(deps, connection, kind, error)
         return Fault.KIND
     refusal = Verdict(verdict.began, ConnectionState.REFUSED, str(error))  # the vendor could not be asked
     record_failure(deps, connection, refusal)
     return Fault.CONNECTION
+
+
+def _of_kind_or_item(deps: Deps, connection: str, kind: Kind, error: Exception, failed: Sequence[str]) -> Fault:
+    try:
+        answers = is_answered(deps, connection, kind, failed)
+    except Asking:  # this one comes back when the answer is known
+        return Fault.CONNECTION
+    if answers is not False:
+        return Fault.ITEM
+    record_kind(deps, connection, kind, error)
+    return Fault.KIND

@@ -10,7 +10,16 @@ from datetime import timedelta
 import structlog
 
 from app.domain import WHOLE, ItemKey
-from app.errors import BudgetSpent, DatabaseFault, KilledWorker, Permanent, RateLimited, Unavailable, Unmappable
+from app.errors import (
+    BadAnswer,
+    BudgetSpent,
+    DatabaseFault,
+    KilledWorker,
+    Permanent,
+    RateLimited,
+    Unavailable,
+    Unmappable,
+)
 from app.flows import health
 from app.flows.bury import died
 from app.flows.deps import Deps
@@ -61,7 +70,7 @@ class ItemWork:
         except DatabaseFault:
             raise
         except Exception as error:
-            if not self._is_not_theirs([claim], error):
+            if not self._is_not_theirs([claim], error, []):
                 self._failed([claim], error)
 
     def _sync(self, waiting: list[Claim]) -> None:
@@ -76,9 +85,12 @@ class ItemWork:
             except DatabaseFault:
                 raise
             except Exception as error:
-                if self._is_not_theirs([*some, *waiting], error):
+                size = self._source.batch_size(self._own.kind)
+                if self._is_not_theirs([*some, *waiting], error, some):
                     waiting = []
-                elif isinstance(error, RateLimited | Unavailable):
+                elif isinstance(error, Unavailable | BadAnswer) and len(some) > 1:
+                    waiting, size = [*some, *waiting], (len(some) + 1) // 2  # one of them is not answered: which?
+                elif isinstance(error, RateLimited | Unavailable | BadAnswer):
                     # this tells nothing about the others, but they fare no better
                     self._give_back([*some[1:], *waiting], error)
                     self._failed(some[:1], error)
@@ -94,11 +106,11 @@ class ItemWork:
         if fetched:
             self._commit(fetched)
 
-    def _is_not_theirs(self, claims: Sequence[Claim], error: Exception) -> bool:
-        """Whether the failure is that of their kind or their connection: then they stay owed as they were, and are asked
-        for again when that is well."""
-        key = claims[0].key
-        if health.judge(self._deps, key.connection, key.kind, error) is Fault.ITEM:
+    def _is_not_theirs(self, claims: Sequence[Claim], error: Exception, asked: Sequence[Claim]) -> bool:
+        """Whether the failure of what was ``asked`` together (nothing: of a list) is that of their kind or their
+        connection: then they stay owed as they were, and are asked for again when that is well."""
+        key, failed = claims[0].key, [claim.key.external_id for claim in asked]
+        if health.judge(self._deps, key.connection, key.kind, error, failed) is Fault.ITEM:
             return False
         self._release(claims)
         return True
@@ -114,7 +126,7 @@ class ItemWork:
             except DatabaseFault:
                 raise
             except Exception as failure:
-                if self._is_not_theirs(claims[place:], failure):
+                if self._is_not_theirs(claims[place:], failure, [claim]):
                     return
                 self._failed([claim], failure)
 
@@ -127,6 +139,7 @@ class ItemWork:
             self._not_committed(fetched, error)
             return
         self._wake(done.again)
+        health.answered(self._deps, self._own.connection, self._own.kind, min(one.began for one in fetched))
         for claim, error_text in done.failed:
             self._failed([claim], Unmappable(error_text))
 
@@ -147,7 +160,7 @@ class ItemWork:
         except DatabaseFault:
             raise
         except Exception as error:
-            if not self._is_not_theirs([claim], error):
+            if not self._is_not_theirs([claim], error, [claim]):
                 self._failed([claim], error)
 
     def _failed(self, claims: Sequence[Claim], error: Exception) -> None:

@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from app.domain import KINDS, Answer, BadRecord, Kind, Ref, Strategy, batches, key_of
-from app.errors import AuthRejected, DatabaseFault, Permanent, RateLimited
+from app.errors import AuthRejected, BadAnswer, DatabaseFault, Permanent, RateLimited, Unavailable
 from app.flows.bad_records import Failure, isolated, sure_scopes, tell, unread, unstorable
 from app.flows.course import Course, Stopped
 from app.flows.fetching import bring
@@ -82,18 +82,18 @@ _IDS: Mapping[Strategy, Callable[[Course, Kind], Sequence[str]]] = {
 
 
 def _batch(course: Course, refs: Sequence[Ref]) -> None:
-    """Fetch and apply. Only a batch that is refused for its items' sake is split: while the vendor is down, single
-    calls would fare no better."""
+    """Fetch and apply. Only a batch that fails for its items' sake is split: while the vendor is down, or the kind is not
+    answered, single calls would fare no better."""
     began = course.deps.now()
     try:
         answer = tried(course, partial(course.source.fetch, refs))
     except (Stopped, DatabaseFault, RateLimited):
         raise
     except Exception as error:
-        course.judge(refs[0].kind, error)
+        course.judge(refs[0].kind, error, [ref.external_id for ref in refs])
         if len(refs) == 1:
             _done(course, refs, [Failure(refs[0], error)])
-        elif isinstance(error, Permanent) and not isinstance(error, AuthRejected):
+        elif isinstance(error, (Permanent, Unavailable, BadAnswer)) and not isinstance(error, AuthRejected):
             for ref in refs:
                 _batch(course, [ref])
         else:

@@ -45,11 +45,14 @@ READ: Mapping[How, Callable[[Course, Leg], None]] = {
 MOST_SILENCES = 10
 """How often a run is given back in one leg because the vendor did not answer, though its account did."""
 
+BY_CLOCK = "schedule"
+"""The cause of runs that no person has asked for."""
+
 log = structlog.get_logger()
 
 
 class NothingReadable(Exception):
-    """The credentials let us read none of a run's kinds; a warning per kind was given already, so no letter is."""
+    """None of a run's kinds can be read now; a warning per kind was given already, so no letter is."""
 
 
 class LegsFailed(Permanent):
@@ -106,7 +109,10 @@ def _carry_out(course: Course) -> None:
     except Stopped:
         log.info("run_stopped", run=course.id, connection=course.connection)
     except NothingReadable as refusal:
-        _finish(course, "failed", str(refusal))
+        if course.run["cause"] == BY_CLOCK:  # nobody waits for it, and the alert about the kind has said so
+            _finish(course, "completed", None)
+        else:
+            _finish(course, "failed", str(refusal))
     except Exception as failure:
         _finish(course, "failed", _told(course, failure))
         raise
@@ -167,14 +173,14 @@ def _refuse_nothing(course: Course, plan: Sequence[Leg]) -> None:
     if all(reasons.values()):
         course.checkpoint = Checkpoint(chosen=course.checkpoint.chosen)
         course.saved()
-        raise NothingReadable("; ".join(f"{kind} may not be read: {reason}" for kind, reason in reasons.items()))
+        raise NothingReadable("; ".join(f"{kind} was left out: {reason}" for kind, reason in reasons.items()))
 
 
 def _leg(course: Course, leg: Leg) -> Exception | None:
     """Read a leg; returns what failed it while the next ones can be read all the same."""
     if leg.kind in health.forbidden(course.deps, course.connection):
         reason = health.blocked(course.deps, course.connection, leg.kind)
-        course.mark(leg.kind, forbidden=reason or "it may not be read")
+        _leave_out(course, leg, reason or "it may not be read")
         return None
     course.counts.get(leg.kind, {}).pop("error", None)
     try:
@@ -182,29 +188,41 @@ def _leg(course: Course, leg: Leg) -> Exception | None:
     except Blocked as blocked:
         if blocked.fault is health.Fault.CONNECTION:
             raise
-        course.mark(leg.kind, forbidden=str(blocked))
+        _leave_out(course, leg, str(blocked))
     except (Stopped, DatabaseFault):
         raise
-    except (Unavailable, RateLimited) as error:
+    except RateLimited as error:
         _wait_out(course, error)
         raise
+    except Unavailable as error:
+        _wait_out(course, error)
+        return _fail(course, leg, error)
     except AuthRejected:  # the vendor, not the kind: the next one would fare no better
         raise
     except Exception as error:
-        told = course.deps.redact(f"{type(error).__name__}: {error}")
-        log.warning("kind_failed", run=course.id, connection=course.connection, kind=leg.kind, error=told)
-        course.mark(leg.kind, error=told)
-        course.checkpoint.failed = [
-            *course.checkpoint.failed,
-            FailedLeg(course.checkpoint.leg, str(leg.kind), told),
-        ]
-        return error
+        return _fail(course, leg, error)
     return None
+
+
+def _fail(course: Course, leg: Leg, error: Exception) -> Exception:
+    """The leg has failed; the run goes on with the next one."""
+    told = course.deps.redact(f"{type(error).__name__}: {error}")
+    log.warning("kind_failed", run=course.id, connection=course.connection, kind=leg.kind, error=told)
+    course.mark(leg.kind, error=told)
+    course.checkpoint.failed = [*course.checkpoint.failed, FailedLeg(course.checkpoint.leg, str(leg.kind), told)]
+    return error
+
+
+def _leave_out(course: Course, leg: Leg, reason: str) -> None:
+    """A kind that may not be read is left out at once; one that is not answered only if that stays so."""
+    if health.is_silent(course.deps, course.connection, leg.kind):
+        _wait_out(course, Unavailable(reason))
+    course.mark(leg.kind, forbidden=reason)
 
 
 def _wait_out(course: Course, error: Unavailable | RateLimited) -> None:
     """A vendor that limits us, or did not answer the kind and then answered the account, may be back just now: the run is
-    given back and goes on where it is, some times, before it fails. Raises ``Blocked``."""
+    given back and goes on where it is, some times. Raises ``Blocked``."""
     if course.checkpoint.silences < MOST_SILENCES:
         course.checkpoint.silences += 1
         course.saved()

@@ -67,14 +67,14 @@ def blocking(deps: Deps) -> list[StateRow]:
 
 
 def is_blocking(row: StateRow, credentials: str, now: datetime) -> bool:
-    """Whether a row keeps us from asking. What was refused with other credentials is tried with these."""
+    """Whether a row keeps us from asking. What was refused with other credentials is tried with these; a kind is tried by
+    whoever asks for it next when its time has come."""
+    rests = row.kind is None or (row.next_probe_at is not None and row.next_probe_at > now)
     match row.state:
         case ConnectionState.PAUSED | ConnectionState.UNANSWERED:
-            return True
-        case ConnectionState.REFUSED:
-            return row.credentials == credentials
-        case ConnectionState.FORBIDDEN:
-            return row.credentials == credentials and row.next_probe_at is not None and row.next_probe_at > now
+            return rests
+        case ConnectionState.REFUSED | ConnectionState.FORBIDDEN:
+            return rests and row.credentials == credentials
     return False
 
 
@@ -86,7 +86,8 @@ def sentence(row: StateRow) -> str:
         case ConnectionState.REFUSED:
             return f"{row.connection} has refused our credentials {since}{why}"
         case ConnectionState.UNANSWERED:
-            return f"{row.connection} has not answered {since}{why}"
+            whom = "" if row.kind is None else f" for {row.kind}"
+            return f"{row.connection} has not answered{whom} {since}{why}"
         case ConnectionState.PAUSED:
             return f"{row.connection} has been paused by {row.paused_by} {since}{why}"
         case ConnectionState.FORBIDDEN:

@@ -195,7 +195,7 @@ class Checks:
             ):
                 error = row.error or ""
                 killed = error.startswith("KilledWorker") and self._killed_thrice()
-                forbidden = "may not be read" in error and self._town.faults.has(Dial.VENDOR_403)
+                forbidden = "was left out" in error and self._town.faults.has(Dial.VENDOR_403)
                 if not killed and not forbidden:
                     words = f"failed run {row.id} ({row.strategy} of {row.connection}): {error[:140]}"
                     self.find(words, "run", str(row.id))

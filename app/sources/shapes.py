@@ -29,8 +29,13 @@ _WORDS = {
 def bad_record(kind: Kind, external_id: str, error: Exception, item_id: str = "") -> BadRecord:
     """The record as one that could not be read; ``error`` is why."""
     name = f"{kind} {external_id[:_LONGEST]}" if external_id else f"a {kind} without a readable id"
-    why = str(error) if isinstance(error, TallyhookError) else f"{type(error).__name__}: {error}"
-    return BadRecord(kind, external_id, f"{name}: {why}", item_id if item_id != external_id else "")
+    return BadRecord(kind, external_id, f"{name}: {_why(error)}", item_id if item_id != external_id else "")
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "a field of it is nested deeper than anybody reads, expected plain values"
+    return str(error) if isinstance(error, TallyhookError) else f"{type(error).__name__}: {error}"
 
 
 def of_item(bad: BadRecord, item_id: str) -> BadRecord:

@@ -18,6 +18,9 @@ _ESCAPE = re.compile(
 )
 _TOKEN = re.compile(rb'("(?:[^"\\]|\\.)*")|(-?Infinity|NaN|-?[0-9][0-9.eE+-]{400,})', re.DOTALL)
 _CONTROLS = re.compile(rb"[\x00-\x1f]")
+_NESTING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
+DEEPEST = 100
+TOO_DEEP = f"(nested more than {DEEPEST} deep)"
 _LONGEST_TEXT = 1 << 22  # bytes without any comma or quote that are kept back to be looked at in one piece
 
 
@@ -67,6 +70,22 @@ def repaired(document: bytes) -> bytes:
     numbers of more digits than anybody reads, become texts (so that they concern only their own record), control
     characters inside of texts U+FFFD."""
     return _TOKEN.sub(_token, document)
+
+
+def shallow(document: bytes) -> bytes:
+    """A document in which everything nested deeper than ``DEEPEST`` is a text that says so: no decoder follows it much
+    further, and it concerns only its own record. Others are not copied."""
+    kept: list[bytes] = []
+    level = start = 0
+    for token in _NESTING.finditer(document):
+        if token[0] in (b"[", b"{"):
+            level += 1
+            if level == DEEPEST + 1:
+                kept += document[start : token.start()], b'"%b"' % TOO_DEEP.encode()
+        elif token[0] in (b"]", b"}"):
+            start = token.end() if level == DEEPEST + 1 else start
+            level -= 1
+    return b"".join([*kept, document[start:] if level <= DEEPEST else b""]) if kept else document
 
 
 def _token(token: re.Match[bytes]) -> bytes:

@@ -1,4 +1,4 @@
-"""How each connection is and which kinds of it may not be read: one row each, and every change has one winner."""
+"""How each connection is and which kinds of it cannot be read: one row each, and every change has one winner."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.stores.statements import Statement
 
 
 class StateRow(NamedTuple):
-    """A row: of a connection where ``kind`` is ``None``, else of a kind that may not be read."""
+    """A row: of a connection where ``kind`` is ``None``, else of a kind that may not be read or is not answered."""
 
     connection: str
     kind: Kind | None
@@ -73,17 +73,18 @@ def record_fault(conn: Connection, evidence: Evidence, *, next_probe_at: datetim
     return False
 
 
-_FORBID = Statement(
+_SAY = Statement(
     """
     INSERT INTO connection_states (connection, kind, state, since, seen_at, reason, next_probe_at, probes, credentials)
     VALUES (:connection, :kind, :state, :at, :at, :reason, :next_probe_at, 0, :credentials)
     ON CONFLICT DO NOTHING RETURNING connection
     """
 )
-_FORBID_AGAIN = Statement(
+_SAY_AGAIN = Statement(
     """
     UPDATE connection_states
-    SET seen_at = :at, reason = :reason, next_probe_at = :next_probe_at, probes = probes + 1, credentials = :credentials
+    SET seen_at = :at, reason = :reason, next_probe_at = :next_probe_at, probes = probes + 1, credentials = :credentials,
+        since = CASE WHEN state = :state THEN since ELSE :at END, state = :state
     WHERE connection = :connection AND kind = :kind AND seen_at <= :at
     AND (next_probe_at <= :at OR credentials <> :credentials)
     """
@@ -91,17 +92,18 @@ _FORBID_AGAIN = Statement(
 _TRIES = Statement("SELECT probes FROM connection_states WHERE connection = :connection AND kind = :kind")
 
 
-def record_forbidden(conn: Connection, evidence: Evidence, kind: Kind, *, next_probe_at: datetime) -> bool:
-    """Say that a kind may not be read until ``next_probe_at``; ``True`` for the one who says so first."""
-    values = {**evidence._asdict(), "kind": kind.value, "next_probe_at": next_probe_at}
-    if _FORBID.run(conn, {**values, "state": ConnectionState.FORBIDDEN.value}):
+def record_kind(conn: Connection, evidence: Evidence, kind: Kind, *, next_probe_at: datetime) -> bool:
+    """Say that a kind is not to be asked for until ``next_probe_at``; ``True`` for the one who says so first."""
+    state = evidence.state.value
+    values = {**evidence._asdict(), "state": state, "kind": kind.value, "next_probe_at": next_probe_at}
+    if _SAY.run(conn, values):
         return True
-    _FORBID_AGAIN.run(conn, {name: value for name, value in values.items() if name != "state"})
+    _SAY_AGAIN.run(conn, values)
     return False
 
 
 def tries(conn: Connection, connection: str, kind: Kind) -> int:
-    """How often a forbidden kind was read again in vain; 0 for one that is not forbidden yet."""
+    """How often a kind was read again in vain; 0 for one of which nothing was said yet."""
     rows = _TRIES.run(conn, {"connection": connection, "kind": kind.value})
     return rows[0][0] + 1 if rows else 0
 
@@ -113,7 +115,7 @@ _ALLOW = Statement(
 
 
 def allow(conn: Connection, connection: str, kind: Kind, read_at: datetime) -> bool:
-    """A forbidden kind was read at that moment, so it may be; ``True`` for the one who says so."""
+    """A kind was read at that moment, so it can be; ``True`` for the one who says so."""
     return bool(_ALLOW.run(conn, {"connection": connection, "kind": kind.value, "read_at": read_at}))
 
 
@@ -242,7 +244,7 @@ _TRY_KINDS = Statement(
 
 
 def try_kinds(conn: Connection, connection: str, now: datetime) -> None:
-    """Have the kinds that we may not read tried again at once: somebody says that this may have changed."""
+    """Have the kinds that could not be read tried again at once: somebody says that this may have changed."""
     _TRY_KINDS.run(conn, {"connection": connection, "now": now})
 
 

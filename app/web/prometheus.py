@@ -28,7 +28,9 @@ class Family(NamedTuple):
 
 FAMILIES: Mapping[str, Family] = {
     "tallyhook_connection_state": Family("gauge", "1 for the state that the connection is in, 0 for the others."),
-    "tallyhook_forbidden_kinds": Family("gauge", "Kinds that the credentials may not read; absent for the others."),
+    "tallyhook_forbidden_kinds": Family(
+        "gauge", "Kinds left out: not allowed, or not answered; absent for the others."
+    ),
     "tallyhook_runs_total": Family(
         "counter", "Bulk runs ever started, by strategy and status; active ones included."
     ),

@@ -9,6 +9,7 @@ import pytest
 from app.domain import Answer, BadRecord, ItemKey, Kind, Ref
 from app.flows.fetching import Fetched
 from app.stores.owed import Claim
+from tests.fakes import listing
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
@@ -30,3 +31,16 @@ def test_an_unreadable_record_fails_the_claim_of_the_item_it_belongs_to(bad: Bad
     refs = {one.key.external_id: Ref(Kind.PRODUCT, one.key.external_id) for one in claims}
     fetched = Fetched(claims, refs, Answer(failed=[bad]), NOW)
     assert [(one.key.external_id, error) for one, error in fetched.failed()] == [("I1", bad.error)]
+
+
+def test_an_unreadable_record_without_any_id_fails_the_claims_of_which_nothing_else_is_shown() -> None:
+    claims = [claim("I1"), claim("I2"), claim("I3")]
+    refs = {one.key.external_id: Ref(Kind.PRODUCT, one.key.external_id) for one in claims}
+    nameless = BadRecord(Kind.PRODUCT, "", "a product without a readable id: 5")
+    answer = Answer(records=[listing("I1")], gone=[refs["I2"]], failed=[nameless])
+    fetched = Fetched(claims, refs, answer, NOW)
+    assert [(one.key.external_id, error) for one, error in fetched.failed()] == [("I3", nameless.error)]
+    assert [(one.key.external_id, outcome) for one, outcome in fetched.outcomes(set())] == [
+        ("I1", "unchanged"),
+        ("I2", "gone"),
+    ]

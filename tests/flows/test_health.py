@@ -108,7 +108,7 @@ def test_silence_is_the_connections_when_the_check_is_not_answered_either(world:
 
 
 def test_silence_is_the_items_when_the_check_is_answered(world: World) -> None:
-    assert judge(world.deps, SHOP, Kind.PRODUCT, DOWN) is Fault.ITEM
+    assert judge(world.deps, SHOP, Kind.PRODUCT, DOWN, ["P1"]) is Fault.ITEM
     assert rows(world) == []
 
 
@@ -143,7 +143,7 @@ def test_a_refusal_without_budget_for_a_check_pauses_the_connection(world: World
 
 def test_a_vendor_that_limits_the_check_has_answered_it(world: World) -> None:
     world.source.check_failures.append(RateLimited("429"))
-    assert judge(world.deps, SHOP, Kind.PRODUCT, DOWN) is Fault.ITEM
+    assert judge(world.deps, SHOP, Kind.PRODUCT, DOWN, ["P1"]) is Fault.ITEM
 
 
 def test_a_source_without_a_check_is_believed_when_it_says_refused(database: Database) -> None:
@@ -183,15 +183,15 @@ def test_who_fails_while_another_thread_checks_comes_back_later(world: World) ->
     def check() -> None:
         world.source.checks += 1
         if world.source.checks == 1:
-            faults.append(judge(world.deps, SHOP, Kind.PRODUCT, DOWN))
+            faults.append(judge(world.deps, SHOP, Kind.PRODUCT, DOWN, ["P1"]))
 
     world.source.check = check  # type: ignore[method-assign]
-    faults.append(judge(world.deps, SHOP, Kind.PRODUCT, DOWN))
+    faults.append(judge(world.deps, SHOP, Kind.PRODUCT, DOWN, ["P1"]))
     assert (faults, world.source.checks) == ([Fault.CONNECTION, Fault.ITEM], 1)
 
 
 def test_an_answer_from_before_the_refusal_is_not_believed(world: World) -> None:
-    judge(world.deps, SHOP, Kind.PRODUCT, DOWN)  # the check is answered
+    judge(world.deps, SHOP, Kind.PRODUCT, DOWN, ["P1"])  # the check is answered
     later(world, 1)
     assert refuse(world) is Fault.CONNECTION
 

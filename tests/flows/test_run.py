@@ -402,17 +402,19 @@ def test_at_the_third_failure_in_a_row_a_run_waits_for_its_vendor(world: World) 
     world.source.failures.extend([Unavailable("down")] * 3)
     run_id = ask(world)
     assert carry_out(world, run_id)["status"] == "idle"
+    world.clock.pass_(6)
     assert carry_out(world, run_id)["status"] == "completed"
 
 
-def test_a_vendor_that_never_answers_though_its_account_does_fails_the_run(world: World) -> None:
-    world.source.failures.extend([Unavailable("down")] * 3 * (MOST_SILENCES + 1))
+def test_a_run_whose_only_kind_is_never_answered_though_the_account_is_fails_without_a_letter(world: World) -> None:
+    world.source.refuses[Kind.PRODUCT] = Unavailable("500 from its list")
     run_id = ask(world)
     for _ in range(MOST_SILENCES):
         assert carry_out(world, run_id)["status"] == "idle"
-    with pytest.raises(Unavailable):
-        carry_out(world, run_id)
-    assert (found(world, run_id)["status"], found(world, run_id)["error"]) == ("failed", "Unavailable: down")
+    ended = carry_out(world, run_id)
+    assert ended["status"] == "failed"
+    assert "has not answered for product" in ended["error"]
+    assert "500 from its list" in ended["error"]
 
 
 def poisoned(world: World, bad: Sequence[str]) -> int:

@@ -665,6 +665,14 @@ def test_a_run_of_which_nothing_may_be_read_fails_without_a_letter(world: World)
     assert "ITEMS_READ" in ended["error"]
 
 
+def test_a_scheduled_run_of_which_nothing_may_be_read_completes_with_nothing(world: World) -> None:
+    world.source.refuses[PRODUCT] = Forbidden("403 INSUFFICIENT_SCOPES: ITEMS_READ")
+    run_id = request_run(world.deps, SHOP, Strategy.CATALOG, Options(), cause="schedule")
+    ended = carry_out(world, run_id)
+    assert (ended["status"], ended["error"]) == ("completed", None)
+    assert "ITEMS_READ" in ended["counts"][PRODUCT]["forbidden"]
+
+
 def test_a_kind_that_was_left_out_was_not_read(world: World) -> None:
     world.source.refuses[PRODUCT] = Forbidden("403 INSUFFICIENT_SCOPES: ITEMS_READ")
     complete(world, Strategy.FULL)
@@ -704,15 +712,15 @@ def fall(world: World) -> None:
     world.source.down = Unavailable("no answer")
 
 
-def test_a_batch_is_split_only_when_it_is_refused_for_its_items(world: World) -> None:
+def test_a_batch_is_not_split_while_the_kind_is_not_answered(world: World) -> None:
     world.source.put(*(listing(f"P{number:03d}", category="Bowls") for number in range(20)))
     world.source._batch = 10
     complete(world)
-    world.source.poison["P003"] = Unavailable("503")
+    world.source.refuses[PRODUCT] = Unavailable("503")
     run_id = ask(world, Strategy.CATEGORY, category="Bowls")
     world.source.asked.clear()
     carry_out(world, run_id)
-    assert len(world.source.asked) == 3
+    assert len(world.source.asked) == 5  # the batch three times, and two others by themselves
 
 
 # --- graceful stops ---

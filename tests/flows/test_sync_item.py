@@ -233,11 +233,12 @@ def test_an_item_that_failed_before_is_no_longer_fetched_with_others(batching: W
 
 
 def test_an_outage_postpones_the_whole_batch(batching: World) -> None:
-    batching.source.failures.append(Unavailable("down"))
+    batching.source.refuses[Kind.PRODUCT] = Unavailable("down")
     sync(batching, "A")
-    assert batching.source.calls() == 1
+    assert batching.source.calls() == 3  # the batch, and two of it by themselves
     assert all(is_owed(batching, item) for item in "ABC")
-    batching.clock.moment += timedelta(seconds=5)
+    batching.source.refuses.clear()
+    batching.clock.moment += timedelta(seconds=6)
     for item in "ABC":
         sync(batching, item)
     assert not any(is_owed(batching, item) for item in "ABC")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from app.sources.base import Context, Unlimited
 from app.sources.http import Http
-from app.sources.texts import clean, cleaned, repaired
+from app.sources.texts import DEEPEST, TOO_DEEP, clean, cleaned, repaired, shallow
 
 REPLACED = "\N{REPLACEMENT CHARACTER}"
 TEXTS = st.lists(st.text(st.sampled_from(['"', "\\", "\0", "u", "0", "d", "é", "😀", "\ud83d", "\udc00", ",", "a"])))
@@ -82,3 +82,24 @@ def test_every_answer_is_cleaned_before_it_is_given_away(coding: str, streamed: 
     into = io.BytesIO()
     answer = http.request("GET", "/", into=into if streamed else None)
     assert json.loads(into.getvalue() if streamed else answer.content) == {"a": REPLACED}
+
+
+def test_what_is_nested_too_deep_becomes_a_text_that_says_so() -> None:
+    body = b'{"a": [' + b"[" * 5_000 + b'"]", {"b": "[\\"["}' + b"]" * 5_000 + b', 7], "c": "[[["}'
+    found = json.loads(shallow(body))
+    here = found["a"][0]
+    depth = 3  # of what stands in it
+    while isinstance(here, list):
+        here, depth = here[0], depth + 1
+    assert (here, depth, found["a"][1], found["c"]) == (TOO_DEEP, DEEPEST + 1, 7, "[[[")
+
+
+@given(st.recursive(st.none() | st.text(), lambda each: st.lists(each) | st.dictionaries(st.text(), each)))
+def test_what_is_not_nested_deep_stays_as_it_came(value: object) -> None:
+    body = json.dumps(value).encode()
+    assert shallow(body) is body
+
+
+def test_a_document_that_is_cut_short_does_not_become_a_whole_one() -> None:
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(shallow(b"[" * 5_000))

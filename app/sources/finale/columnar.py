@@ -23,7 +23,7 @@ import msgspec
 from app.errors import BadAnswer, Unmappable
 from app.sources.finale.pauses import paused_gc
 from app.sources.shapes import explained
-from app.sources.texts import repaired
+from app.sources.texts import repaired, shallow
 
 BAND_ROWS = 4_000
 EMPTY = frozenset((b"null", b'""', b"[]", b"{}"))
@@ -159,7 +159,7 @@ def _columns_of(body: Any) -> dict[str, msgspec.Raw]:
 
 def _columns_of_repaired(body: Any) -> dict[str, msgspec.Raw]:
     try:
-        return _COLUMNS.decode(repaired(bytes(body)))
+        return _COLUMNS.decode(shallow(repaired(bytes(body))))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadAnswer(f"the answer is no complete JSON object: {error}") from error
 

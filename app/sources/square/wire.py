@@ -22,7 +22,7 @@ from app.errors import (
     Unavailable,
     Unmappable,
 )
-from app.sources.texts import repaired
+from app.sources.texts import repaired, shallow
 
 Json = dict[str, Any]
 Shape = TypeVar("Shape")
@@ -129,8 +129,8 @@ def _decoded(body: bytes, shape: type[Shape]) -> Shape:
     decoder: msgspec.json.Decoder[Shape] = _decoder(shape)
     try:
         return decoder.decode(body)
-    except msgspec.DecodeError:
-        return decoder.decode(repaired(body))
+    except (msgspec.DecodeError, RecursionError):
+        return decoder.decode(shallow(repaired(body)))
 
 
 _DECODERS: dict[Any, msgspec.json.Decoder[Any]] = {}

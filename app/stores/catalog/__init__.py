@@ -4,7 +4,7 @@ from app.stores.catalog.answers import Key, Read
 from app.stores.catalog.applying import Applied, apply, apply_reads
 from app.stores.catalog.categories import category_names, of_category
 from app.stores.catalog.closing import close_rows, tombstone
-from app.stores.catalog.reading import counts, fenced, get, items_of, resolve_sku, versions
+from app.stores.catalog.reading import counts, fenced, get, items_of, lately_read, resolve_sku, versions
 
 __all__ = [
     "Applied",
@@ -18,6 +18,7 @@ __all__ = [
     "fenced",
     "get",
     "items_of",
+    "lately_read",
     "of_category",
     "resolve_sku",
     "tombstone",

@@ -37,6 +37,20 @@ def items_of(conn: Connection, connection: str, listings: Sequence[str]) -> list
     return sorted(found)
 
 
+def lately_read(conn: Connection, connection: str, kind: Kind, limit: int) -> list[str]:
+    """External ids of live items of a kind by which the source can be asked for them, those read last first."""
+    table = _table(kind)
+    item = (
+        func.coalesce(table.c.parent_id, table.c.external_id) if kind is Kind.PRODUCT else table.c[_first_key(kind)]
+    )
+    query = select(item).where(table.c.connection == connection, ~table.c.deleted).group_by(item)
+    return list(conn.execute(query.order_by(func.max(table.c.read_at).desc(), item).limit(limit)).scalars())
+
+
+def _first_key(kind: Kind) -> str:
+    return sql.shape(kind).keys[0]
+
+
 def versions(
     conn: Connection, connection: str, kind: Kind, external_ids: Sequence[str]
 ) -> dict[str, tuple[int, datetime]]:
@@ -44,7 +58,7 @@ def versions(
 
     An item is its row, or rows, by the first key field; a product that has variations is named by their parent too.
     """
-    found = _versions(conn, connection, kind, sql.shape(kind).keys[0], external_ids)
+    found = _versions(conn, connection, kind, _first_key(kind), external_ids)
     if kind is Kind.PRODUCT:
         found = _versions(conn, connection, kind, "parent_id", external_ids) | found
     return found

@@ -90,6 +90,18 @@ def test_a_bad_product_harms_only_itself(fields: dict[str, Any], said: str) -> N
     assert ([bad.external_id for bad in fetched.failed], list(fetched.gone)) == (["B"], [])
 
 
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")], ids=["lists", "objects"])
+@pytest.mark.parametrize("depth", [300, 900, 1_000, 100_000])
+def test_what_is_nested_deeper_than_anybody_reads_harms_only_its_product(
+    depth: int, opening: str, closing: str
+) -> None:
+    deep = f"{opening * depth}1{closing * depth}"
+    rows = json.dumps(columns([product("A"), product("B", internalName="@"), product("C")])).replace('"@"', deep)
+    pages = list(stub({PRODUCTS: rows.encode()}).full(Kind.PRODUCT))
+    assert told(pages) == (["A", "C"], ["B"])
+    assert "internalName is " in failed(pages).error
+
+
 def test_a_full_read_with_a_bad_product_has_its_watermark_and_its_claim() -> None:
     rows = columns([product("A", lastUpdatedDate="2026-05-31T10:00:00"), product("B", cost="a lot")])
     last = list(stub({PRODUCTS: rows}).full(Kind.PRODUCT))[-1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -76,6 +77,16 @@ def test_a_bad_variation_harms_only_itself_in_a_fetch(bad: Any, said: str) -> No
 def test_a_number_longer_than_anybody_reads_harms_only_its_item() -> None:
     document = json.dumps({"objects": [item("I2", data={"name": "@"}), GOOD_ITEM]}).replace('"@"', "1" + 5000 * "0")
     assert told(stub({SEARCH: document.encode()}).full(Kind.PRODUCT))[0] == ["V1"]
+
+
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")], ids=["lists", "objects"])
+@pytest.mark.parametrize("depth", [300, 900, 1_000, 100_000])
+def test_what_is_nested_deeper_than_anybody_reads_harms_only_its_item(depth: int, opening: str, closing: str) -> None:
+    deep = f"{opening * depth}1{closing * depth}"
+    document = json.dumps({"objects": [item("I2", data={"name": "@"}), GOOD_ITEM]}).replace('"@"', deep)
+    pages = list(stub({SEARCH: document.encode()}).full(Kind.PRODUCT))
+    assert told(pages) == (["V1"], [("I2", "")])
+    assert re.search("name is |a field of it is nested", failed(pages).error)
 
 
 @pytest.mark.parametrize("time", ["at noon", "9999-12-31T23:59:59-14:00"])
