@@ -262,6 +262,15 @@ def test_the_day_of_an_order_id_is_the_one_its_record_has(connected: tuple[Sourc
     assert {id_: day.isoformat() for day, id_ in found} == held
 
 
+def test_order_lines_add_up_to_the_vendors_books_to_the_cent(connected: tuple[Source, httpx.Client]) -> None:
+    source, control = connected
+    books = {row["external_id"]: row["total_minor"] for row in control.get("/_sim/truth/order").json()}
+    read = {record.external_id: record for record in _read(source, source.window(Kind.ORDER, None, None))}
+    added = {id_: sum(line.get("total_minor", 0) for line in json.loads(order.lines)) for id_, order in read.items()}
+    assert added == books
+    assert {id_: order.net_minor for id_, order in read.items()} == books
+
+
 def test_calls_are_counted(connected: tuple[Source, httpx.Client]) -> None:
     source, _ = connected
     before = source.calls()

@@ -76,10 +76,12 @@ class StockCount(msgspec.Struct, frozen=True, gc=False):
 
 
 class Order(msgspec.Struct, frozen=True, gc=False):
-    """A sale, purchase, transfer or return.
+    """What changed hands: ``type`` is sale, return, exchange, refund (money without lines), purchase or transfer.
 
-    ``lines`` is a JSON list of ``{"line_id", "listing_id", "sku", "name", "quantity", "unit_minor",
-    "currency"}``, quantities as decimal strings. ``ordered_on`` is the business date, YYYY-MM-DD.
+    Amounts are minor units of ``currency``; what comes back is negative, so that sums fall when something is returned.
+    ``total_minor`` is subtotal, less discount, plus tax, service charge and tip; it is what the ``lines`` (a JSON list of
+    ``order_lines.OrderLine``) add up to. ``net_minor`` is that less the refunds that no line stands for. ``ordered_on``
+    is the business date at the location, YYYY-MM-DD; ``channel`` where it was sold.
     """
 
     key_fields: ClassVar[tuple[str, ...]] = ("external_id",)
@@ -90,8 +92,15 @@ class Order(msgspec.Struct, frozen=True, gc=False):
     status: str | None = None
     location_id: str | None = None
     party_id: str | None = None
+    channel: str | None = None
     ordered_on: str | None = None
+    subtotal_minor: int | None = None
+    discount_minor: int | None = None
+    tax_minor: int | None = None
+    service_charge_minor: int | None = None
+    tip_minor: int | None = None
     total_minor: int | None = None
+    net_minor: int | None = None
     currency: str | None = None
     lines: str | None = None
     extra: str | None = None

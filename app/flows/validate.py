@@ -53,6 +53,11 @@ _SAYS: Mapping[str, tuple[str, str, str]] = {
         "One line of this week's orders names a listing that was never seen.",
         "{} lines of this week's orders name listings that were never seen.",
     ),
+    "order_without_its_sum": (
+        "The lines of every order add up to its total.",
+        "One order's lines do not add up to its total, as the source tells them.",
+        "The lines of {} orders do not add up to their totals, as the source tells them.",
+    ),
     "owed_too_long": (
         "Nothing has been owed for over an hour.",
         "One item has been owed for over an hour.",

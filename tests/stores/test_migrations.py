@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -116,14 +117,64 @@ def test_stock_levels_leaves_deleted_rows_out(database: Database) -> None:
 
 
 def test_order_lines_shows_one_row_per_line(database: Database) -> None:
-    lines = '[{"line_id":"1","listing_id":"A","quantity":"1.5","unit_minor":250},{"line_id":"2","quantity":"3"}]'
+    lines = '[{"line_id":"1","kind":"sold","quantity":"1.5","unit_price":"0.33704","total_minor":51},{"line_id":"2"}]'
+    _hold_order(database, lines=lines)
+    with database.read() as conn:
+        sql = "SELECT line_id, kind, quantity, unit_price, total_minor FROM order_lines ORDER BY position"
+        rows = [[None if value is None else str(value) for value in row] for row in conn.execute(text(sql))]
+    assert rows == [["1", "sold", "1.5", "0.33704", "51"], ["2", None, None, None, None]]
+
+
+def test_an_order_line_has_the_sku_of_its_listing_where_the_source_tells_none(database: Database) -> None:
+    _hold_order(
+        database, connection="x", lines='[{"listing_id":"L"},{"listing_id":"L","sku":"OLD"},{"listing_id":"Z"}]'
+    )
     with database.begin() as conn:
-        conn.execute(insert(_table("orders")), {**_values(_table("orders")), "deleted": False, "lines": lines})
-        rows = conn.execute(text("SELECT line_id, quantity, unit_minor FROM order_lines ORDER BY line_id")).all()
-    assert [(line, Decimal(str(quantity)), minor) for line, quantity, minor in rows] == [
-        ("1", Decimal("1.5"), 250),
-        ("2", Decimal(3), None),
-    ]
+        named = {"connection": "x", "external_id": "L", "sku": "MUG"}
+        conn.execute(insert(_table("listings")), {**_values(_table("listings")), **named})
+        skus = conn.execute(text("SELECT sku FROM order_lines ORDER BY position")).scalars().all()
+    assert skus == ["MUG", "OLD", None]
+
+
+def _hold_order(database: Database, **fields: Any) -> None:
+    with database.begin() as conn:
+        conn.execute(insert(_table("orders")), {**_values(_table("orders")), "deleted": False, **fields})
+
+
+OLD_LINES = '[{"line_id":"1","sku":null,"quantity":"2","unit_minor":1650,"currency":"USD","extra":{"note":"x"}}]'
+
+
+def _upgraded_order(empty: Database, **fields: Any) -> Any:
+    """An order as the schema before its money left it, after the upgrade."""
+    empty.migrate("0010")
+    with empty.begin() as conn:
+        orders = Table("orders", MetaData(), autoload_with=conn)
+        conn.execute(insert(orders), {**_values(orders), "deleted": False, "version": 7, **fields})
+        marks = Table("watermarks", MetaData(), autoload_with=conn)
+        conn.execute(insert(marks), [{**_values(marks), "kind": kind} for kind in ("order", "product")])
+    empty.migrate()
+    with empty.read() as conn:
+        return conn.execute(text("SELECT version, lines FROM orders")).one()
+
+
+def test_an_old_line_keeps_its_price_as_an_exact_one(empty: Database) -> None:
+    line = {"line_id": "1", "quantity": "2", "currency": "USD", "extra": {"note": "x"}, "kind": "sold"}
+    assert json.loads(_upgraded_order(empty, type="sale", lines=OLD_LINES).lines) == [{**line, "unit_price": "16.5"}]
+
+
+def test_an_old_returned_line_comes_back(empty: Database) -> None:
+    (line,) = json.loads(_upgraded_order(empty, type="return", lines=OLD_LINES).lines)
+    assert (line["kind"], line["quantity"]) == ("returned", "-2")
+
+
+def test_old_orders_will_be_read_anew(empty: Database) -> None:
+    assert _upgraded_order(empty, lines=None).version == 0
+    with empty.read() as conn:
+        assert conn.execute(text("SELECT kind FROM watermarks")).scalars().all() == ["product"]
+
+
+def test_a_deleted_order_stays_as_deleted_as_it_was(empty: Database) -> None:
+    assert _upgraded_order(empty, deleted=True).version == 7
 
 
 def test_an_order_without_lines_has_no_order_lines(database: Database) -> None:

@@ -226,6 +226,28 @@ def test_orders_of_long_ago_are_left_alone(database: Database) -> None:
     assert counts(database) == {}
 
 
+def summed(id: str, total: int | None, *lines: int | None) -> Order:
+    kept = [{"line_id": str(number), "kind": "sold", "total_minor": minor} for number, minor in enumerate(lines)]
+    return Order(id, total_minor=total, lines=to_json(kept), modified_at=NOW - 90 * 24 * HOUR)
+
+
+def test_an_order_whose_lines_do_not_add_up_is_found_however_old(database: Database) -> None:
+    hold(database, summed("A", 300, 100, 200), summed("B", 301, 100, 200), summed("C", -5, -5))
+    (sample,) = findings(database)["order_without_its_sum"].samples
+    assert (sample["order_id"], sample["total_minor"], sample["lines_minor"]) == ("B", 301, 300)
+
+
+def test_an_order_of_which_not_every_amount_is_known_is_no_wrong_sum(database: Database) -> None:
+    hold(database, summed("A", 300, 100, None), summed("B", None, 100), summed("C", 7))
+    assert counts(database) == {}
+
+
+def test_a_modifier_is_no_listing(database: Database) -> None:
+    lines = to_json([{"line_id": "m", "kind": "modifier", "listing_id": "M1"}])
+    hold(database, Order("O1", lines=lines, modified_at=NOW - HOUR))
+    assert counts(database) == {}
+
+
 # --- stale ---
 
 

@@ -75,10 +75,8 @@ def _is_empty_stock(row: Row) -> bool:
 
 
 def _lines(text: str | None) -> list[list[Any]]:
-    return [
-        [line.get("listing_id"), line["quantity"], line.get("unit_minor")]
-        for line in msgspec.json.decode(text or "[]")
-    ]
+    names = ("kind", "listing_id", "quantity", "unit_price", "total_minor")
+    return [[line.get(name) for name in names] for line in msgspec.json.decode(text or "[]")]
 
 
 def _by_key(kind: Kind, rows: Iterable[Row]) -> dict[tuple[Any, ...], Row]:

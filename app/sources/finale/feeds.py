@@ -11,6 +11,7 @@ from app.sources.finale.client import KEYS
 from app.sources.finale.columnar import Band
 from app.sources.finale.isolation import Bad, Found, readable
 from app.sources.finale.mapping import Terms
+from app.sources.finale.order_lines import LINES
 from app.sources.finale.pauses import paused_gc
 from app.sources.finale.wire import moment, timestamp
 from app.sources.period import EVERYTHING, Period
@@ -126,7 +127,7 @@ class Orders:
 
     def _whole(self, band: Band) -> Found[Order]:
         """The orders of a band that has their lines; a list of headers has none."""
-        if not band.has_any((orders.LINES,)):
+        if not band.has_any((LINES,)):
             return Found([], [])
         return readable(Kind.ORDER, KEYS["order"], band, lambda part: orders.orders(part, self._terms, self._began))
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from app.domain import Change, Kind, Order, micros, to_json
+from app.domain.order_lines import DISCOUNT, SERVICE, TAX, OrderLine
 from app.errors import Unmappable
 from app.sources.finale.columnar import Band
 from app.sources.finale.mapping import Terms, id_of
-from app.sources.finale.wire import amount_of, entries, minor, moment, number, tail, text
+from app.sources.finale.order_lines import LINES, adjustment, amount, item, rounding
+from app.sources.finale.wire import entries, minor, moment, number, tail, text
 from app.sources.shapes import shown
 
-LINES = "orderItemList"
 _TYPES = {"PURCHASE": "purchase", "SALES": "sale", "TRANSFER": "transfer", "RETURN": "return"}
-_MAPPED = frozenset(("orderUrl", "orderId", LINES, "lastUpdatedDate"))
-_LINE_MAPPED = frozenset(("orderItemUrl", "productUrl", "productId", "quantity", "unitPrice"))
+_MAPPED = frozenset(("orderUrl", "orderId", LINES, "saleSourceId", "lastUpdatedDate"))
 
 
 def orders(band: Band, terms: Terms, began: datetime) -> list[Order]:
@@ -55,7 +55,7 @@ def _day(told: str | None) -> date | None:
 def _order(row: Mapping[str, Any], extra: str | None, terms: Terms, began: datetime) -> Order:
     modified = moment(text(row, "lastUpdatedDate"))
     type_ = _type(text(row, "orderTypeId"))
-    lines = entries(row, LINES)
+    money = _money(row, type_, terms.currency)
     ordered_on = _day(text(row, "orderDate"))
     return Order(
         external_id=id_of(row.get("orderUrl"), "orderUrl"),
@@ -64,14 +64,52 @@ def _order(row: Mapping[str, Any], extra: str | None, terms: Terms, began: datet
         status=_status(text(row, "statusId")),
         location_id=_place(row, type_),
         party_id=_party(row, type_),
+        channel=text(row, "saleSourceId"),
         ordered_on=ordered_on.isoformat() if ordered_on else None,
-        total_minor=minor(_total(lines, entries(row, "orderAdjustmentList")), terms.currency, "the total"),
+        subtotal_minor=money.subtotal,
+        discount_minor=money.discount,
+        tax_minor=money.tax,
+        service_charge_minor=money.charge,
+        total_minor=money.total,
+        net_minor=money.total,
         currency=terms.currency,
-        lines=to_json([_line(line, f"{LINES}[{index}]", index + 1, terms) for index, line in enumerate(lines)]),
+        lines=to_json(money.lines),
         extra=extra,
         version=micros(modified or began),
         modified_at=modified,
     )
+
+
+class _Money(NamedTuple):
+    """Minor units, and the lines that add up to the total."""
+
+    lines: list[OrderLine]
+    subtotal: int | None = None
+    discount: int | None = None
+    tax: int | None = None
+    charge: int | None = None
+    total: int | None = None
+
+
+def _money(row: Mapping[str, Any], type_: str, currency: str) -> _Money:
+    """Finale tells no total: it is the exact sum of lines and adjustments, rounded once. A return is negative."""
+    items = entries(row, LINES)
+    adjustments = [each for each in entries(row, "orderAdjustmentList") if isinstance(each, dict)]
+    exact = _total(items, adjustments)
+    sign = -1 if type_ == "return" and (exact is None or exact > 0) else 1
+    total = minor(None if exact is None else sign * exact, currency, "the total")
+    lines = [item(line, index, type_, sign, currency) for index, line in enumerate(items)]
+    added = [line for each in adjustments if (line := adjustment(each, sign, currency))]
+    lines = [*lines, *added]
+    if total is None:
+        return _Money(lines)
+    lines += rounding(total, lines, currency)
+    discount, tax, charge = (_sum(added, kind) for kind in (DISCOUNT, TAX, SERVICE))
+    return _Money(lines, total - discount - tax - charge, -discount, tax, charge, total)
+
+
+def _sum(lines: Sequence[OrderLine], kind: str) -> int:
+    return sum(line.total_minor or 0 for line in lines if line.kind == kind)
 
 
 def _type(type_id: str | None) -> str:
@@ -101,41 +139,9 @@ def _party(row: Mapping[str, Any], type_: str) -> str | None:
     return str(match["partyId"]) if match else None
 
 
-def _total(lines: list[Any], adjustments: list[Any]) -> Decimal | None:
+def _total(items: Sequence[Any], adjustments: Sequence[Mapping[str, Any]]) -> Decimal | None:
     """The sum of what has an amount, ``None`` when nothing has."""
-    amounts = [_times(line, f"{LINES}[{index}]") for index, line in enumerate(lines)]
-    amounts += [
-        number(each.get("amount"), "an adjustment's amount") for each in adjustments if isinstance(each, dict)
-    ]
-    known = [amount for amount in amounts if amount is not None]
+    amounts = [amount(line, f"{LINES}[{index}]") for index, line in enumerate(items)]
+    amounts += [number(each.get("amount"), "an adjustment's amount") for each in adjustments]
+    known = [each for each in amounts if each is not None]
     return sum(known, Decimal(0)) if known else None
-
-
-def _times(line: Any, at: str) -> Decimal | None:
-    if not isinstance(line, dict):
-        raise Unmappable(f"{at} is {shown(line)}, expected an object")
-    count, price = number(line.get("quantity"), f"{at}.quantity"), number(line.get("unitPrice"), f"{at}.unitPrice")
-    return None if count is None or price is None else count * price
-
-
-def _line(line: Mapping[str, Any], at: str, index: int, terms: Terms) -> dict[str, Any]:
-    """One line as ``domain.Order`` describes it, with ``extra`` for what is left when there is something."""
-    count = number(line.get("quantity"), f"{at}.quantity")
-    rest = {
-        key: _plain(value) for key, value in line.items() if key not in _LINE_MAPPED and value not in (None, "", [])
-    }
-    told = {
-        "line_id": tail(text(line, "orderItemUrl")) or str(index),
-        "listing_id": tail(text(line, "productUrl")),
-        "sku": text(line, "productId"),
-        "name": None,
-        "quantity": None if count is None else str(amount_of(count, f"{at}.quantity")),
-        "unit_minor": minor(number(line.get("unitPrice"), f"{at}.unitPrice"), terms.currency, f"{at}.unitPrice"),
-        "currency": terms.currency,
-    }
-    return {**told, "extra": rest} if rest else told
-
-
-def _plain(value: Any) -> Any:
-    """A number stays a number in JSON text."""
-    return float(value) if isinstance(value, Decimal) else value

@@ -10,15 +10,10 @@ from typing import Any
 import msgspec
 
 from app.domain import INT32, INT64, quantity
+from app.domain.money import exponent
 from app.errors import Unmappable
 from app.sources.shapes import explained, shown
 
-_EXPONENTS: Mapping[str, int] = {
-    **dict.fromkeys(("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX"), 0),
-    **dict.fromkeys(("UYI", "VND", "VUV", "XAF", "XOF", "XPF"), 0),
-    **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
-}
-_USUAL_EXPONENT = 2
 _UNITS, _MINUS_UNITS = Decimal(INT64 - 1), Decimal(1 - INT64)
 _MOST, _LEAST = Decimal(INT32 - 1), Decimal(1 - INT32)
 _USUAL_LENGTH = len("2026-04-01T15:06:46")
@@ -120,7 +115,7 @@ def minor(amount: Decimal | None, currency: str, what: str = "an amount") -> int
     if amount is None:
         return None
     try:
-        units = amount.scaleb(_EXPONENTS.get(currency, _USUAL_EXPONENT))
+        units = amount.scaleb(exponent(currency))
         if _MINUS_UNITS < units < _UNITS:
             return round(units)
     except ArithmeticError as error:

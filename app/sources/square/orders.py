@@ -1,82 +1,67 @@
-"""Square's orders as our records; pure."""
+"""Square's orders as our records; pure. ``order_wire`` has their fields, ``order_lines`` maps their lines."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
-from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import msgspec
-
 from app.domain import Order, to_json
-from app.sources.square.counts import amount
-from app.sources.square.mapping import Id, Json, Money, full_name, rest, typed
+from app.domain.order_lines import RETURNED, OrderLine
+from app.sources.square.mapping import Json, Money, rest, typed
+from app.sources.square.order_lines import lines, refund_line, refunded
+from app.sources.square.order_wire import Amounts, OrderData
 from app.sources.square.times import last_change, moment, version_of
 
 SETTLING = timedelta(minutes=2)
 """How long after its creation an order may still come without its line items."""
 
-
-class Line(msgspec.Struct):
-    """A line item, or a returned one; ``catalog_object_id`` is the variation."""
-
-    uid: str | None = None
-    name: str | None = None
-    variation_name: str | None = None
-    quantity: str | int | float | None = None
-    catalog_object_id: str | None = None
-    base_price_money: Money | None = None
-
-
-class Return(msgspec.Struct):
-    """What was brought back, in an order of its own."""
-
-    return_line_items: list[Any] | None = None
-
-
-class OrderData(msgspec.Struct):
-    """The fields of an order that we map. Point-of-sale orders have no ``version``."""
-
-    id: Id
-    location_id: str | None = None
-    reference_id: str | None = None
-    customer_id: str | None = None
-    state: str | None = None
-    created_at: str | None = None
-    updated_at: str | None = None
-    line_items: list[Any] | None = None
-    returns: list[Return] | None = None
-    total_money: Money | None = None
-
-
-_ORDER = frozenset({"id", "location_id", "reference_id", "customer_id", "state", "updated_at", "total_money"})
-_LINE = frozenset({"uid", "name", "quantity", "catalog_object_id", "base_price_money"})
+_ORDER = frozenset({"id", "location_id", "reference_id", "customer_id", "state", "updated_at", "line_items"})
+_SUMS = frozenset(
+    {"total_money", "total_tax_money", "total_discount_money", "total_tip_money", "total_service_charge_money"}
+    | {"net_amounts"}
+)
+_LINE = frozenset(
+    {"uid", "name", "quantity", "catalog_object_id", "base_price_money", "total_money", "total_tax_money"}
+    | {"total_discount_money"}
+)
+_NO_SUMS = Amounts()
 
 
 def order(data: Json, zones: Mapping[str, str]) -> Order:
     """An order; ``zones`` gives each location's time zone, in which its business date is told (UTC if unknown).
 
-    A return is an order of its own at Square: without line items of its own its returned lines are shown.
+    A return is an order of its own at Square: ``total_money`` and the line items are what is sold in it, ``returns``
+    what comes back. Ours is one sum of both.
     """
     wire = typed(data, OrderData)
-    returned = [line for part in wire.returns or [] for line in part.return_line_items or []]
-    lines = wire.line_items or returned
-    named = "line_items" if wire.line_items else "return_line_items"
-    total = wire.total_money or Money()
+    found = lines(wire)
+    given = 0 if wire.returns else refunded(wire)
+    money = _money(wire, found)
+    if given and not wire.line_items:
+        refund = refund_line(given, money.currency)
+        found, money, given = [*found, refund], Money((money.amount or 0) - given, money.currency), 0
+    sums = _sums(wire)
     return Order(
         external_id=wire.id,
         number=wire.reference_id or None,
-        type="sale" if wire.line_items or not returned else "return",
+        type=_type(wire, found),
         status=wire.state,
         location_id=wire.location_id,
-        party_id=wire.customer_id or None,
+        party_id=wire.customer_id or _payer(wire),
+        channel=(wire.source.name or None) if wire.source else None,
         ordered_on=_business_date(wire, zones),
-        total_minor=total.amount,
-        currency=total.currency,
-        lines=to_json([_line(line, f"{named}[{index}]") for index, line in enumerate(lines)]),
-        extra=to_json(_extra(data, lines)),
+        subtotal_minor=None if money.amount is None else money.amount - _on_top(sums),
+        discount_minor=_minor(sums.discount_money),
+        tax_minor=_minor(sums.tax_money),
+        service_charge_minor=_minor(sums.service_charge_money),
+        tip_minor=_minor(sums.tip_money),
+        total_minor=money.amount,
+        net_minor=None if money.amount is None else money.amount - given,
+        currency=money.currency,
+        lines=to_json(found),
+        extra=to_json(_extra(data)),
         version=version_of(wire.updated_at, wire.created_at),
         modified_at=last_change(wire.updated_at, wire.created_at),
     )
@@ -86,21 +71,81 @@ def is_settling(data: Json, now: datetime) -> bool:
     """Whether the order is so young that its missing line items are a lag of Square's, not the truth."""
     wire = typed(data, OrderData)
     created = moment(wire.created_at, "created_at")
-    return not wire.line_items and not wire.returns and created is not None and now - created < SETTLING
+    has_something = wire.line_items or wire.returns or wire.refunds
+    return not has_something and created is not None and now - created < SETTLING
 
 
-def _line(data: Any, at: str) -> Json:
-    line = typed(data, Line, at)
-    price = line.base_price_money or Money()
-    return {
-        "line_id": line.uid,
-        "listing_id": line.catalog_object_id,
-        "sku": None,
-        "name": full_name(line.name, line.variation_name, alone=True),
-        "quantity": None if line.quantity is None else format(amount(line.quantity, f"{at}.quantity"), "f"),
-        "unit_minor": price.amount,
-        "currency": price.currency,
-    }
+def _type(wire: OrderData, found: Sequence[OrderLine]) -> str:
+    if any(line.kind == RETURNED for line in found):
+        return "exchange" if wire.line_items else "return"
+    return "refund" if not wire.line_items and (wire.returns or wire.refunds) else "sale"
+
+
+def _payer(wire: OrderData) -> str | None:
+    """The customer of the first tender that names one."""
+    return next((tender.customer_id for tender in wire.tenders or [] if tender.customer_id), None)
+
+
+def _money(wire: OrderData, found: Sequence[OrderLine]) -> Money:
+    """The order's total less what it returns, by Square's own sums as far as there are any."""
+    sold = wire.total_money or Money()
+    currency = (
+        sold.currency or next((line.currency for line in found if line.currency), None) or _refund_currency(wire)
+    )
+    if not wire.returns:
+        return Money(sold.amount, currency)
+    net = wire.net_amounts.total_money if wire.net_amounts else None
+    if net and net.amount is not None:
+        return Money(net.amount, net.currency or currency)
+    return Money((sold.amount or 0) - _returned(wire, found), currency)
+
+
+def _refund_currency(wire: OrderData) -> str | None:
+    return next((one.amount_money.currency for one in wire.refunds or [] if one.amount_money), None)
+
+
+def _returned(wire: OrderData, found: Sequence[OrderLine]) -> int:
+    """What is returned: the order's sum of it, else those of its parts, else that of the lines."""
+    parts = [wire.return_amounts] if wire.return_amounts else [part.return_amounts for part in wire.returns or []]
+    known = [_minor(part.total_money) for part in parts if part]
+    if len(known) == len(parts) and None not in known:
+        return sum(amount or 0 for amount in known)
+    return -sum(line.total_minor or 0 for line in found if line.kind == RETURNED)
+
+
+def _sums(wire: OrderData) -> Amounts:
+    """Tax, discount, tip and charge: what was sold less what was returned."""
+    sold = Amounts(
+        tax_money=wire.total_tax_money,
+        discount_money=wire.total_discount_money,
+        tip_money=wire.total_tip_money,
+        service_charge_money=wire.total_service_charge_money,
+    )
+    if not wire.returns:
+        return sold
+    backs = [wire.return_amounts] if wire.return_amounts else [part.return_amounts for part in wire.returns]
+    net = wire.net_amounts or _NO_SUMS
+    return Amounts(*(_less(name, net, sold, [back for back in backs if back]) for name in Amounts.__struct_fields__))
+
+
+def _less(name: str, net: Amounts, sold: Amounts, backs: Sequence[Amounts]) -> Money | None:
+    """One of the sums: the net one as Square tells it, else reckoned."""
+    told: Money | None = getattr(net, name)
+    if told and told.amount is not None:
+        return told
+    parts = [_minor(getattr(sold, name)), *(_minor(getattr(back, name)) for back in backs)]
+    known = [amount for amount in parts if amount is not None]
+    return Money((parts[0] or 0) - sum(amount or 0 for amount in parts[1:])) if known else None
+
+
+def _on_top(sums: Amounts) -> int:
+    """What a total has beside the subtotal; cash rounding belongs to the latter."""
+    added = (sums.tax_money, sums.service_charge_money, sums.tip_money)
+    return sum(_minor(money) or 0 for money in added) - (_minor(sums.discount_money) or 0)
+
+
+def _minor(money: Money | None) -> int | None:
+    return money.amount if money else None
 
 
 def _business_date(wire: OrderData, zones: Mapping[str, str]) -> str | None:
@@ -119,10 +164,13 @@ def zone_of(name: str) -> tzinfo:
         return UTC
 
 
-def _extra(data: Json, lines: Sequence[Json]) -> Json:
-    """Everything unmapped; of the lines only what ``lines`` does not say, beside their ids."""
-    extra = rest(data, _ORDER | {"line_items"})
-    further = [{"uid": line.get("uid"), **left} for line in lines if (left := rest(line, _LINE))]
-    if further and data.get("line_items"):
+def _extra(data: Json) -> Json:
+    """Everything unmapped; of the line items only what ``lines`` does not say, beside their ids. The sums of an order
+    with returns say more than ours do and are kept."""
+    extra = rest(data, _ORDER if data.get("returns") else _ORDER | _SUMS)
+    further = [
+        {"uid": line.get("uid"), **left} for line in data.get("line_items") or [] if (left := rest(line, _LINE))
+    ]
+    if further:
         extra["line_items"] = further
     return extra

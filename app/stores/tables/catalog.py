@@ -81,7 +81,7 @@ class StockRow(Kept, table=True):
 
 
 class OrderRow(Kept, table=True):
-    """A sale, purchase, transfer or return; ``lines`` is JSON text (see ``domain.Order``)."""
+    """What changed hands; money in minor units, ``lines`` is JSON text (see ``domain.Order``)."""
 
     __tablename__ = "orders"
     __table_args__ = (Index("ix_orders_modified", "connection", "modified_at"),)
@@ -93,8 +93,15 @@ class OrderRow(Kept, table=True):
     status: str | None = None
     location_id: str | None = None
     party_id: str | None = None
+    channel: str | None = None
     ordered_on: str | None = None
+    subtotal_minor: int | None = Field(default=None, sa_type=BigInteger)
+    discount_minor: int | None = Field(default=None, sa_type=BigInteger)
+    tax_minor: int | None = Field(default=None, sa_type=BigInteger)
+    service_charge_minor: int | None = Field(default=None, sa_type=BigInteger)
+    tip_minor: int | None = Field(default=None, sa_type=BigInteger)
     total_minor: int | None = Field(default=None, sa_type=BigInteger)
+    net_minor: int | None = Field(default=None, sa_type=BigInteger)
     currency: str | None = None
     lines: str | None = long()
     extra: str | None = long()

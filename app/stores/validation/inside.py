@@ -92,10 +92,23 @@ ORDER_ORPHANS = Question(
         SELECT o.external_id AS order_id, line.listing_id AS item, line.sku AS sku
         FROM orders o JOIN order_lines line ON line.connection = o.connection AND line.order_id = o.external_id
         WHERE o.connection = :connection AND o.modified_at >= :recent AND o.written_at < :quiet AND NOT o.deleted
-              AND line.listing_id IS NOT NULL
+              AND line.listing_id IS NOT NULL AND coalesce(line.kind, '') <> 'modifier'
               AND NOT EXISTS (SELECT 1 FROM listings WHERE {_MINE} AND external_id = line.listing_id))
     """,
     [Check("order_line_without_listing", ("order_id", "item", "sku"))],
+)
+# Where a line does not say what it comes to, nothing can be added up.
+ORDER_SUMS = Question(
+    """
+    found AS MATERIALIZED (
+        SELECT o.external_id AS order_id, o.ordered_on, o.total_minor,
+               CAST(sum(line.total_minor) AS bigint) AS lines_minor, o.currency
+        FROM orders o JOIN order_lines line ON line.connection = o.connection AND line.order_id = o.external_id
+        WHERE o.connection = :connection AND NOT o.deleted AND o.total_minor IS NOT NULL
+        GROUP BY o.external_id, o.ordered_on, o.total_minor, o.currency
+        HAVING count(line.total_minor) = count(*) AND sum(line.total_minor) <> o.total_minor)
+    """,
+    [Check("order_without_its_sum", ("order_id", "ordered_on", "total_minor", "lines_minor", "currency"))],
 )
 LONG_OWED = Question(
     f"""

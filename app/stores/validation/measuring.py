@@ -19,6 +19,7 @@ _QUESTIONS = (
     inside.STOCK_ORPHANS,
     inside.CATEGORY_ORPHANS,
     inside.ORDER_ORPHANS,
+    inside.ORDER_SUMS,
     inside.LONG_OWED,
     records.FROM_THE_FUTURE,
     records.UNHELD_TEXTS,

@@ -84,9 +84,10 @@ def _told(kind: Kind, row: Any) -> dict[str, Any]:
             "quantity": str(row.quantity),
         }
     if kind is Kind.ORDER:
-        lines = [[line["listing_id"], line["quantity"], line["unit_minor"]] for line in json.loads(row.lines or "[]")]
+        names = ("kind", "listing_id", "quantity", "unit_price", "total_minor")
+        lines = [[line.get(name) for name in names] for line in json.loads(row.lines or "[]")]
         told = {"external_id": row.external_id, "type": row.type, "status": row.status}
-        return {**told, "ordered_on": row.ordered_on, "lines": lines}
+        return {**told, "ordered_on": row.ordered_on, "total_minor": row.total_minor, "lines": lines}
     return {name: getattr(row, name) for name in FIELDS[kind]}
 
 

@@ -85,5 +85,6 @@ def _shown(row: Record, name: str) -> Any:
     value = getattr(row, name)
     if name == "lines":
         lines = json.loads(value or "[]")
-        return [[line["listing_id"], line["quantity"], line["unit_minor"]] for line in lines]
+        names = ("kind", "listing_id", "quantity", "unit_price", "total_minor")
+        return [[line.get(name) for name in names] for line in lines]
     return format(value, "f") if isinstance(row, StockCount) and isinstance(value, Decimal) else value

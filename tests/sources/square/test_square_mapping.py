@@ -189,11 +189,11 @@ def test_an_order_line_says_what_was_sold() -> None:
     (line,) = json.loads(orders.order(order(), {}).lines or "")
     assert line == {
         "line_id": "u",
+        "kind": "sold",
         "listing_id": "V1",
-        "sku": None,
         "name": "Tea - Mug",
         "quantity": "1.5",
-        "unit_minor": 100,
+        "unit_price": "1",
         "currency": "USD",
     }
 

@@ -71,10 +71,8 @@ def test_the_sdk_reads_an_orders_lines(account: Account, sdk: Square) -> None:
     row = account.truth("order")[0]
     order = sdk.orders.get(order_id=row["external_id"]).order
     assert order
-    lines = [
-        [one.catalog_object_id, one.quantity, (one.base_price_money or Any).amount] for one in order.line_items or []
-    ]
-    assert lines == row["lines"]
+    lines = [[one.catalog_object_id, one.quantity] for one in order.line_items or []]
+    assert lines == [line[1:3] for line in row["lines"] if line[0] == "sold"]
 
 
 def test_the_sdk_lists_the_locations(account: Account, sdk: Square) -> None:

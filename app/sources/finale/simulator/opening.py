@@ -135,6 +135,7 @@ def place_order(world: World, *, is_purchase: bool, status: str, at: int, lines:
         lines=lines or _lines(world, is_purchase),
         created=at,
         updated=at,
+        adjustments=_ADDED[world.next_order % len(_ADDED)],
     )
     world.next_order += 1
     world.put_order(order)
@@ -156,10 +157,19 @@ def _lines(world: World, is_purchase: bool) -> tuple[Line, ...]:
         Line(
             product.number,
             Decimal(world.dice.randint(5, 60) if is_purchase else world.dice.randint(1, 4)),
-            (product.cost_minor if is_purchase else product.price_minor) or 0,
+            _unit(product) if is_purchase else Decimal(product.price_minor or 0),
         )
         for product in products
     )
+
+
+def _unit(product: Product) -> Decimal:
+    """What a supplier asks for one: of cheap things bought by the thousand fractions of a cent."""
+    cost = Decimal(product.cost_minor or 0)
+    return cost / 1000 + Decimal("0.504") if product.number % 4 == 0 else cost
+
+
+_ADDED = ((("Freight", 1250), ("Sales tax", 317)), (("Spring promotion", -150),), (), ())
 
 
 def _customers(world: World) -> list[Party]:

@@ -52,11 +52,11 @@ class Party(msgspec.Struct, frozen=True):
 
 
 class Line(msgspec.Struct, frozen=True):
-    """One line of an order."""
+    """One line of an order; ``unit_minor`` in cents, of which a purchase may have fractions."""
 
     number: int
     quantity: Decimal
-    unit_minor: int
+    unit_minor: Decimal
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -70,6 +70,8 @@ class Order(msgspec.Struct, frozen=True):
     lines: tuple[Line, ...]
     created: int
     updated: int
+    adjustments: tuple[tuple[str, int], ...] = ()
+    """What is added, in cents, and what it is called."""
 
     @property
     def is_open(self) -> bool:

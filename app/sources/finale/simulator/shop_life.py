@@ -35,7 +35,7 @@ def sell(world: World, options: Options) -> list[Done]:
     if place is None or product is None:
         return []
     count = min(Decimal(world.dice.randint(1, 3)), world.stock[place])
-    order = _sale(world, "ORDER_COMPLETED", (Line(product.number, count, product.price_minor or 0),))
+    order = _sale(world, "ORDER_COMPLETED", (Line(product.number, count, Decimal(product.price_minor or 0)),))
     return [_told(order, "sold"), world.move(place, -count)]
 
 
@@ -44,7 +44,7 @@ def reserve(world: World, options: Options) -> list[Done]:
     product = world.some_product(wanted=lambda product: product.active)
     if product is None:
         return []
-    line = Line(product.number, Decimal(world.dice.randint(1, 5)), product.price_minor or 0)
+    line = Line(product.number, Decimal(world.dice.randint(1, 5)), Decimal(product.price_minor or 0))
     order = _sale(world, "ORDER_LOCKED", (line,))
     return [_told(order, "reserved"), *claim_stock(world, order)]
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from app.sources.finale.simulator.records import Order
 from app.sources.finale.simulator.world import World
 
 
@@ -49,10 +50,29 @@ def _orders(world: World) -> Iterator[dict[str, Any]]:
             "type": "purchase" if order.is_purchase else "sale",
             "status": order.status.removeprefix("ORDER_").lower(),
             "ordered_on": datetime.fromtimestamp(order.created, UTC).date().isoformat(),
-            "lines": [
-                [world.ever(line.number).tail, spelled(line.quantity), line.unit_minor] for line in order.lines
-            ],
+            "total_minor": _total(order),
+            "lines": list(_lines(world, order)),
         }
+
+
+def _total(order: Order) -> int:
+    exact = sum((line.quantity * line.unit_minor for line in order.lines), Decimal(0))
+    return round(exact + sum(cents for _, cents in order.adjustments))
+
+
+def _lines(world: World, order: Order) -> Iterator[list[Any]]:
+    """Kind, listing, quantity, unit price, total; what the rounded lines lack beside the total is a line too."""
+    kind = "bought" if order.is_purchase else "sold"
+    left = _total(order)
+    for line in order.lines:
+        total = round(line.quantity * line.unit_minor)
+        left -= total
+        yield [kind, world.ever(line.number).tail, spelled(line.quantity), spelled(line.unit_minor / 100), total]
+    for name, cents in order.adjustments:
+        left -= cents
+        yield ["tax" if "tax" in name else "discount" if cents < 0 else "service", None, None, None, cents]
+    if left:
+        yield ["rounding", None, None, None, left]
 
 
 def _locations(world: World) -> Iterator[dict[str, Any]]:

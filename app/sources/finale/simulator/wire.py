@@ -152,7 +152,9 @@ def _order(base: str, world: World) -> Columns:
         "orderRoleList": lambda o: [
             {"roleTypeId": "SUPPLIER" if o.is_purchase else "CUSTOMER", "partyId": o.party_id}
         ],
-        "orderAdjustmentList": lambda o: [],
+        "orderAdjustmentList": lambda o: [
+            {"amount": _money(cents), "description": name} for name, cents in o.adjustments
+        ],
         "shipmentUrlList": lambda o: [],
         "invoiceUrlList": lambda o: None,
         "referenceNumber": lambda o: None,
@@ -168,7 +170,7 @@ def _line(world: World, order: Order, index: int, base: str) -> dict[str, Any]:
     told: dict[str, Any] = {
         "productUrl": f"{base}/product/{product.tail}",
         "quantity": plain(line.quantity),
-        "unitPrice": _money(line.unit_minor),
+        "unitPrice": plain(line.unit_minor / 100),
     }
     if order.is_purchase:
         return told  # a real purchase names neither the line nor the SKU

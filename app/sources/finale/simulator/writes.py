@@ -85,7 +85,9 @@ def _line(world: World, entry: dict[str, Any]) -> Line | None:
     product = world.product_at(str(entry.get("productUrl", "")).rpartition("/")[2])
     if product is None:
         return None
-    return Line(product.number, Decimal(str(entry.get("quantity", 1))), _cents(entry.get("unitPrice")) or 0)
+    return Line(
+        product.number, Decimal(str(entry.get("quantity", 1))), Decimal(str(entry.get("unitPrice") or 0)) * 100
+    )
 
 
 def _cents(amount: Any) -> int | None:

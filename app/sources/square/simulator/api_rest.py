@@ -22,7 +22,8 @@ from app.sources.square.simulator.answers import (
     without_nothing,
 )
 from app.sources.square.simulator.clock import parse_us
-from app.sources.square.simulator.orders import Order, entries
+from app.sources.square.simulator.order_things import Order
+from app.sources.square.simulator.orders import entries
 from app.sources.square.simulator.webhooks import range_us
 from app.sources.square.simulator.world import World
 

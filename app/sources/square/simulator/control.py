@@ -13,8 +13,9 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from app.sources.square.simulator.answers import json_response
+from app.sources.square.simulator.bill import true_lines
 from app.sources.square.simulator.catalog_things import Item, Variation
-from app.sources.square.simulator.orders import Order
+from app.sources.square.simulator.order_things import Order
 from app.sources.square.simulator.settings import merge
 from app.sources.square.simulator.shop_life import ShopLife
 from app.sources.square.simulator.world import World
@@ -123,11 +124,13 @@ class Control:
         for order in self._world.orders.by_id.values():
             yield {
                 "external_id": order.id,
-                "type": "sale",
+                "type": _type(order),
                 "status": order.state,
                 "ordered_on": self._business_day(order),
                 "total_minor": order.total(),
-                "lines": [[line.variation_id, line.quantity, line.price] for line in order.lines],
+                "party_id": (order.customer or None) if order.total() > 0 and order.closed else None,
+                "channel": "Point of Sale" if order.version is None else "Web shop",
+                "lines": list(true_lines(order)),
             }
 
     def _business_day(self, order: Order) -> str:
@@ -147,6 +150,12 @@ class Control:
 
 
 TALLIES = ("published", "sent", "acked", "failed", "dropped", "discarded", "delayed", "reordered")
+
+
+def _type(order: Order) -> str:
+    if order.refund:
+        return "refund"
+    return "sale" if not order.returned else "exchange" if order.lines else "return"
 
 
 def _plain(text: str) -> str:

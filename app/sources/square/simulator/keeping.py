@@ -12,7 +12,7 @@ import msgspec
 from app.sources.square.simulator.catalog_things import CatalogChanges
 from app.sources.square.simulator.counts import Count
 from app.sources.square.simulator.cursors import Cursors
-from app.sources.square.simulator.orders import Order
+from app.sources.square.simulator.order_things import Order
 from app.sources.square.simulator.places import Location, Vendor
 from app.sources.square.simulator.settings import Options
 from app.sources.square.simulator.webhooks import OutboxState

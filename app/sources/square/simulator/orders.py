@@ -3,49 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from hashlib import blake2b
 from random import Random
 from typing import Any
 
+from app.sources.square.simulator.bill import bring_back, charge, contents, sums
 from app.sources.square.simulator.clock import Clock, order_text
+from app.sources.square.simulator.order_things import Line, Order
 
 Json = dict[str, Any]
 DAY_MS = 86_400_000
-
-
-@dataclass
-class Line:
-    """Some of one variation, at a price."""
-
-    variation_id: str
-    name: str
-    variation_name: str
-    quantity: str
-    price: int
-
-    def total(self) -> int:
-        """Minor units."""
-        return round(float(self.quantity) * self.price)
-
-
-@dataclass
-class Order:
-    """A sale; times in milliseconds. ``version`` is ``None`` for the point of sale."""
-
-    id: str
-    location: int
-    state: str
-    created: int
-    updated: int
-    version: int | None
-    lines: list[Line] = field(default_factory=list)
-    shown_from: int = 0
-    closed: int | None = None
-
-    def total(self) -> int:
-        """Minor units."""
-        return sum(line.total() for line in self.lines)
 
 
 class Orders:
@@ -73,12 +40,15 @@ class Orders:
             shown_from=now + int(lag * 1000),
             closed=None if api else now,
         )
+        charge(order, len(self.by_id))
         self.by_id[order.id] = order
         return order
 
     def add_old(self, location: int, lines: list[Line], dice: Random) -> Order:
-        """An order of the last month."""
+        """An order of the last month; some brought something back."""
+        number = len(self.by_id)
         order = self.add(location, lines, api=dice.random() < 0.4)
+        bring_back(order, number)
         order.created = order.updated = order.updated - dice.randrange(3_600_000, 30 * DAY_MS)
         order.closed = order.updated if order.closed else None
         return order
@@ -118,38 +88,22 @@ class Orders:
 
     def order_json(self, order: Order, location_id: str) -> Json:
         """An order as the API shows it; nulls are left out."""
-        lines = [] if self.is_lagging(order) else [line_json(order, line) for line in order.lines]
         return {
             "id": order.id,
             "location_id": location_id,
             "source": {"name": "Point of Sale" if order.version is None else "Web shop"},
-            **({"line_items": lines} if lines else {}),
+            **({} if self.is_lagging(order) else contents(order)),
             "created_at": order_text(order.created),
             "updated_at": order_text(order.updated),
             **({"closed_at": order_text(order.closed)} if order.closed else {}),
             "state": order.state,
             **({"version": order.version} if order.version is not None else {}),
-            "total_money": {"amount": order.total(), "currency": "USD"},
-            "total_tax_money": {"amount": 0, "currency": "USD"},
+            **sums(order),
         }
 
     def _new_id(self) -> str:
         number = len(self.by_id)
         return "o" + blake2b(f"{self._seed}/{number}".encode(), digest_size=14).hexdigest()
-
-
-def line_json(order: Order, line: Line) -> Json:
-    """A line item."""
-    return {
-        "uid": f"{order.id[:8]}-{order.lines.index(line)}",
-        "catalog_object_id": line.variation_id,
-        "name": line.name,
-        "variation_name": line.variation_name,
-        "quantity": line.quantity,
-        "item_type": "ITEM",
-        "base_price_money": {"amount": line.price, "currency": "USD"},
-        "total_money": {"amount": line.total(), "currency": "USD"},
-    }
 
 
 def summary(order: Order, location_id: str) -> Json:

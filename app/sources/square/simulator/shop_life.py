@@ -23,6 +23,7 @@ class Happening(NamedTuple):
 
 HAPPENINGS = (
     Happening("pos_sale", 40, ("order", "stock")),
+    Happening("pos_return", 5, ("order", "stock")),
     Happening("api_order", 12, ("order", "stock")),
     Happening("order_completed", 6, ("order", "stock")),
     Happening("receipt", 10, ("stock",)),

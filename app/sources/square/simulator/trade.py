@@ -6,7 +6,8 @@ from decimal import Decimal
 from typing import Any
 
 from app.sources.square.simulator.counts import IN_STOCK, ORDERED, RESERVED, Count, Place, count_json
-from app.sources.square.simulator.orders import Order, summary
+from app.sources.square.simulator.order_things import Order
+from app.sources.square.simulator.orders import summary
 from app.sources.square.simulator.world import World
 
 Json = dict[str, Any]
@@ -33,6 +34,20 @@ class Trade:
         if faults.payment_events:
             self._payment(order)
         return [("order", order.id), *self._take(order, to=None)]
+
+    def pos_return(self) -> Touched:
+        """Something is brought back to the till; every other time something else is taken for it."""
+        bought = self._world.basket() if self._dice.random() < 0.5 else []
+        order = self._world.orders.add(self._location(), bought, api=False)
+        order.returned = self._world.basket()
+        counts = [
+            self._world.counts.move(
+                Place(int(line.variation_id[-9:]), order.location, IN_STOCK), Decimal(line.quantity)
+            )
+            for line in order.returned
+        ]
+        self._refund(order)
+        return [("order", order.id), *self._take(order, to=None), *self._counted(counts)]
 
     def api_order(self) -> Touched:
         """In the web shop: order.created and a burst of order.updated; the goods are reserved."""
@@ -123,6 +138,19 @@ class Trade:
         for kind in ("payment.created", "payment.updated"):
             data = {"type": "payment", "id": payment["id"], "object": {"payment": payment}}
             self._world.outbox.publish(kind, data)
+
+    def _refund(self, order: Order) -> None:
+        """A return has no order event: only the refund names it, whichever way the difference goes."""
+        refund = {
+            "id": "f" + order.id[1:],
+            "order_id": order.id,
+            "location_id": self._location_id(order.location),
+            "status": "COMPLETED",
+            "amount_money": {"amount": max(-order.total(), 0), "currency": "USD"},
+        }
+        self._world.outbox.publish(
+            "refund.created", {"type": "refund", "id": refund["id"], "object": {"refund": refund}}
+        )
 
     def _count_json(self, count: Count) -> Json:
         return count_json(

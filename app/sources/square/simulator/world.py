@@ -12,7 +12,8 @@ from app.sources.square.simulator.catalog_things import Variation
 from app.sources.square.simulator.clock import Clock
 from app.sources.square.simulator.counts import Counts
 from app.sources.square.simulator.cursors import Cursors
-from app.sources.square.simulator.orders import Line, Orders
+from app.sources.square.simulator.order_things import Line
+from app.sources.square.simulator.orders import Orders
 from app.sources.square.simulator.places import Places
 from app.sources.square.simulator.settings import Options
 from app.sources.square.simulator.webhooks import Outbox

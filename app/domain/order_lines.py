@@ -1,0 +1,43 @@
+"""What an order is made of: lines whose totals add up to the order's total."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+SOLD = "sold"
+RETURNED = "returned"
+BOUGHT = "bought"
+MOVED = "moved"
+MODIFIER = "modifier"
+SERVICE = "service"
+TAX = "tax"
+DISCOUNT = "discount"
+TIP = "tip"
+ROUNDING = "rounding"
+REFUND = "refund"
+
+
+class OrderLine(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One line. What comes back or is taken off is negative: quantity, discount, tax and total alike.
+
+    ``kind`` is one of the words above. ``quantity`` and ``unit_price`` are exact decimals as text, the price in units of
+    the currency before discount and tax. ``total_minor`` is in minor units, discount off and tax on; the sum over all
+    lines is the order's total. A modifier is ``part_of`` a line and its price is not in that line's total, its share of
+    discount and tax is.
+    """
+
+    line_id: str | None = None
+    kind: str = ""
+    listing_id: str | None = None
+    sku: str | None = None
+    name: str | None = None
+    quantity: str | None = None
+    unit_price: str | None = None
+    discount_minor: int | None = None
+    tax_minor: int | None = None
+    total_minor: int | None = None
+    currency: str | None = None
+    part_of: str | None = None
+    extra: dict[str, Any] | None = None

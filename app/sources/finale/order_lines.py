@@ -1,0 +1,73 @@
+"""The lines of Finale's orders as ours, with their exact prices, and what is added to them; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from app.domain.money import price_text
+from app.domain.order_lines import BOUGHT, DISCOUNT, MOVED, RETURNED, ROUNDING, SERVICE, SOLD, TAX, OrderLine
+from app.errors import Unmappable
+from app.sources.finale.wire import amount_of, minor, number, tail, text
+from app.sources.shapes import shown
+
+LINES = "orderItemList"
+
+_KINDS = {"purchase": BOUGHT, "transfer": MOVED, "return": RETURNED}
+_MAPPED = frozenset(("orderItemUrl", "productUrl", "productId", "quantity", "unitPrice"))
+
+
+def amount(line: Any, at: str) -> Decimal | None:
+    """What a line comes to, exactly; ``None`` where quantity or price is missing."""
+    if not isinstance(line, dict):
+        raise Unmappable(f"{at} is {shown(line)}, expected an object")
+    count, price = number(line.get("quantity"), f"{at}.quantity"), number(line.get("unitPrice"), f"{at}.unitPrice")
+    return None if count is None or price is None else count * price
+
+
+def item(line: Mapping[str, Any], index: int, type_: str, sign: int, currency: str) -> OrderLine:
+    """One line; ``sign`` is -1 where it comes back. Its total is rounded to minor units."""
+    at = f"{LINES}[{index}]"
+    count, price = number(line.get("quantity"), f"{at}.quantity"), number(line.get("unitPrice"), f"{at}.unitPrice")
+    total = amount(line, at)
+    minor(price, currency, f"{at}.unitPrice")  # refuses what no column holds
+    rest = {key: _plain(value) for key, value in line.items() if key not in _MAPPED and value not in (None, "", [])}
+    return OrderLine(
+        line_id=tail(text(line, "orderItemUrl")) or str(index + 1),
+        kind=_KINDS.get(type_, SOLD),
+        listing_id=tail(text(line, "productUrl")),
+        sku=text(line, "productId"),
+        quantity=None if count is None else format(sign * amount_of(count, f"{at}.quantity"), "f"),
+        unit_price=None if price is None else price_text(price),
+        total_minor=_signed(minor(total, currency, f"{at}.unitPrice"), sign),
+        currency=currency,
+        extra=rest or None,
+    )
+
+
+def adjustment(entry: Mapping[str, Any], sign: int, currency: str) -> OrderLine | None:
+    """What is added to an order, or taken off: a tax if it is called one, a discount if it is negative, else a charge."""
+    added = number(entry.get("amount"), "an adjustment's amount")
+    if added is None:
+        return None
+    name = text(entry, "description")
+    is_tax = "tax" in (name or "").lower() or any("tax" in key.lower() for key, value in entry.items() if value)
+    kind = TAX if is_tax else DISCOUNT if added < 0 else SERVICE
+    total = minor(added, currency, "an adjustment's amount")
+    return OrderLine(kind=kind, name=name, total_minor=_signed(total, sign), currency=currency)
+
+
+def rounding(total: int | None, lines: Sequence[OrderLine], currency: str) -> list[OrderLine]:
+    """What the rounded lines lack, or have too much, beside a total that was rounded once."""
+    off = (total or 0) - sum(line.total_minor or 0 for line in lines)
+    return [OrderLine(kind=ROUNDING, total_minor=off, currency=currency)] if off else []
+
+
+def _signed(amount_minor: int | None, sign: int) -> int | None:
+    return None if amount_minor is None else sign * amount_minor
+
+
+def _plain(value: Any) -> Any:
+    """A number stays a number in JSON text."""
+    return float(value) if isinstance(value, Decimal) else value

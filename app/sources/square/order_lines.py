@@ -1,0 +1,131 @@
+"""The lines of Square's orders as ours: what was sold and returned, and what else was paid for; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from app.domain.money import price_of_minor
+from app.domain.order_lines import MODIFIER, REFUND, RETURNED, ROUNDING, SERVICE, SOLD, TIP, OrderLine
+from app.sources.square.counts import amount
+from app.sources.square.mapping import Money, full_name, typed
+from app.sources.square.order_wire import Adjustment, Applied, Charge, Line, Modifier, OrderData, Return
+
+_NOTHING = Money()
+_REFUSED = frozenset({"REJECTED", "FAILED"})
+
+
+def lines(order: OrderData) -> list[OrderLine]:
+    """All lines, in Square's order; what comes back is negative."""
+    return [*_sold(order), *(line for number, part in enumerate(order.returns or []) for line in _back(part, number))]
+
+
+def refunded(order: OrderData) -> int:
+    """What was given back in money, minor units; refunds that came to nothing do not count."""
+    given = (refund for refund in order.refunds or [] if refund.status not in _REFUSED)
+    return sum((refund.amount_money or _NOTHING).amount or 0 for refund in given)
+
+
+def refund_line(minor: int, currency: str | None) -> OrderLine:
+    """Money that went back without a thing."""
+    return OrderLine(kind=REFUND, total_minor=-minor, currency=currency)
+
+
+def _sold(order: OrderData) -> Iterator[OrderLine]:
+    for number, item in enumerate(order.line_items or []):
+        yield from _item(item, f"line_items[{number}]", SOLD, 1)
+    for number, charge in enumerate(order.service_charges or []):
+        yield _service(charge, f"service_charges[{number}]", 1)
+    if order.total_tip_money and order.total_tip_money.amount:
+        yield _plain(TIP, None, order.total_tip_money, 1)
+    yield from _rounding(order.rounding_adjustment, 1)
+
+
+def _back(part: Return, number: int) -> Iterator[OrderLine]:
+    """What one earlier sale gave back: its lines, or just money."""
+    at = f"returns[{number}]"
+    for index, item in enumerate(part.return_line_items or []):
+        yield from _item(item, f"{at}.return_line_items[{index}]", RETURNED, -1)
+    for index, charge in enumerate(part.return_service_charges or []):
+        yield _service(charge, f"{at}.return_service_charges[{index}]", -1)
+    for index, tip in enumerate(part.return_tips or []):
+        given = typed(tip, Applied, f"{at}.return_tips[{index}]")
+        yield _plain(TIP, given.uid, given.applied_money or _NOTHING, -1)
+    yield from _rounding(part.rounding_adjustment, -1)
+    sum_ = part.return_amounts and part.return_amounts.total_money
+    if sum_ and sum_.amount and not (part.return_line_items or part.return_service_charges or part.return_tips):
+        yield refund_line(sum_.amount, sum_.currency)
+
+
+def _item(data: Any, at: str, kind: str, sign: int) -> Iterator[OrderLine]:
+    """A line and its modifiers, whose price is taken out of the line's total, as is a charge that lies in it."""
+    line = typed(data, Line, at)
+    modifiers = [
+        _modifier(typed(each, Modifier, f"{at}.modifiers[{number}]"), line, at, sign)
+        for number, each in enumerate(line.modifiers or line.return_modifiers or [])
+    ]
+    price, total = line.base_price_money or _NOTHING, (line.total_money or _NOTHING).amount
+    if total is not None:
+        total -= (line.total_service_charge_money or _NOTHING).amount or 0
+        total = sign * total - sum(modifier.total_minor or 0 for modifier in modifiers)
+    yield OrderLine(
+        line_id=line.uid,
+        kind=kind,
+        listing_id=line.catalog_object_id,
+        name=full_name(line.name, line.variation_name, alone=True),
+        quantity=None if line.quantity is None else format(sign * amount(line.quantity, f"{at}.quantity"), "f"),
+        unit_price=_price(price),
+        discount_minor=_signed(line.total_discount_money, sign),
+        tax_minor=_signed(line.total_tax_money, sign),
+        total_minor=total,
+        currency=price.currency,
+    )
+    yield from modifiers
+
+
+def _modifier(modifier: Modifier, line: Line, at: str, sign: int) -> OrderLine:
+    """A modifier counts once for each of its line."""
+    each = amount(1 if modifier.quantity is None else modifier.quantity, f"{at}.modifiers.quantity")
+    count = each * amount(1 if line.quantity is None else line.quantity, f"{at}.quantity")
+    price = modifier.base_price_money or _NOTHING
+    return OrderLine(
+        line_id=modifier.uid,
+        kind=MODIFIER,
+        listing_id=modifier.catalog_object_id,
+        name=modifier.name,
+        quantity=format(sign * count, "f"),
+        unit_price=_price(price),
+        total_minor=_signed(modifier.total_price_money, sign),
+        currency=(modifier.total_price_money or price).currency,
+        part_of=line.uid,
+    )
+
+
+def _service(data: Any, at: str, sign: int) -> OrderLine:
+    charge = typed(data, Charge, at)
+    return OrderLine(
+        line_id=charge.uid,
+        kind=SERVICE,
+        name=charge.name,
+        tax_minor=_signed(charge.total_tax_money, sign),
+        total_minor=_signed(charge.total_money, sign),
+        currency=(charge.total_money or _NOTHING).currency,
+    )
+
+
+def _rounding(found: Adjustment | None, sign: int) -> Iterator[OrderLine]:
+    if found and found.amount_money and found.amount_money.amount:
+        yield _plain(ROUNDING, found.uid, found.amount_money, sign, found.name)
+
+
+def _plain(kind: str, line_id: str | None, money: Money, sign: int, name: str | None = None) -> OrderLine:
+    total = _signed(money, sign)
+    return OrderLine(line_id=line_id, kind=kind, name=name, total_minor=total, currency=money.currency)
+
+
+def _price(price: Money) -> str | None:
+    return None if price.amount is None else price_of_minor(price.amount, price.currency)
+
+
+def _signed(money: Money | None, sign: int) -> int | None:
+    return None if money is None or money.amount is None else sign * money.amount

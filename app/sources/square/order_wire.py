@@ -1,0 +1,128 @@
+"""The fields of Square's orders that we map, as they come."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from app.sources.square.mapping import Id, Money
+
+
+class Modifier(msgspec.Struct):
+    """A choice that a line was sold with; ``total_price_money`` is for the whole line."""
+
+    uid: str | None = None
+    catalog_object_id: str | None = None
+    name: str | None = None
+    quantity: str | int | float | None = None
+    base_price_money: Money | None = None
+    total_price_money: Money | None = None
+
+
+class Line(msgspec.Struct):
+    """A line item, or a returned one; ``catalog_object_id`` is the variation."""
+
+    uid: str | None = None
+    name: str | None = None
+    variation_name: str | None = None
+    quantity: str | int | float | None = None
+    catalog_object_id: str | None = None
+    base_price_money: Money | None = None
+    total_discount_money: Money | None = None
+    total_tax_money: Money | None = None
+    total_service_charge_money: Money | None = None
+    total_money: Money | None = None
+    modifiers: list[Any] | None = None
+    return_modifiers: list[Any] | None = None
+
+
+class Charge(msgspec.Struct):
+    """A service charge; one that is apportioned is in the totals of its lines already."""
+
+    uid: str | None = None
+    name: str | None = None
+    total_tax_money: Money | None = None
+    total_money: Money | None = None
+
+
+class Applied(msgspec.Struct):
+    """A tip that is given back."""
+
+    uid: str | None = None
+    applied_money: Money | None = None
+
+
+class Adjustment(msgspec.Struct):
+    """What cash is rounded by."""
+
+    uid: str | None = None
+    name: str | None = None
+    amount_money: Money | None = None
+
+
+class Amounts(msgspec.Struct):
+    """Sums of an order, or of what it returns."""
+
+    total_money: Money | None = None
+    tax_money: Money | None = None
+    discount_money: Money | None = None
+    tip_money: Money | None = None
+    service_charge_money: Money | None = None
+
+
+class Return(msgspec.Struct):
+    """What was brought back of one earlier sale."""
+
+    uid: str | None = None
+    return_line_items: list[Any] | None = None
+    return_service_charges: list[Any] | None = None
+    return_tips: list[Any] | None = None
+    rounding_adjustment: Adjustment | None = None
+    return_amounts: Amounts | None = None
+
+
+class Refund(msgspec.Struct):
+    """Money that was given back."""
+
+    id: str | None = None
+    status: str | None = None
+    amount_money: Money | None = None
+
+
+class Tender(msgspec.Struct):
+    """How it was paid."""
+
+    customer_id: str | None = None
+
+
+class Origin(msgspec.Struct):
+    """The application that an order was made with."""
+
+    name: str | None = None
+
+
+class OrderData(msgspec.Struct):
+    """An order. Point-of-sale orders have no ``version``."""
+
+    id: Id
+    location_id: str | None = None
+    reference_id: str | None = None
+    customer_id: str | None = None
+    state: str | None = None
+    source: Origin | None = None
+    created_at: str | None = None
+    updated_at: str | None = None
+    line_items: list[Any] | None = None
+    service_charges: list[Any] | None = None
+    rounding_adjustment: Adjustment | None = None
+    returns: list[Return] | None = None
+    refunds: list[Refund] | None = None
+    tenders: list[Tender] | None = None
+    total_money: Money | None = None
+    total_tax_money: Money | None = None
+    total_discount_money: Money | None = None
+    total_tip_money: Money | None = None
+    total_service_charge_money: Money | None = None
+    return_amounts: Amounts | None = None
+    net_amounts: Amounts | None = None

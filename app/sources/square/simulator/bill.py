@@ -1,0 +1,160 @@
+"""What the simulated orders charge, bring back and show of it: all amounts follow from an order's number, not from dice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+from app.sources.square.simulator.order_things import Line, Order
+
+Json = dict[str, Any]
+
+
+def charge(order: Order, number: int) -> None:
+    """Modifiers, discounts, taxes, a service charge, a tip, a customer: each for some orders."""
+    for place, line in enumerate(order.lines):
+        line.modifier = 75 if (number + place) % 4 == 0 else 0
+        line.discount = line.gross() // 10 if number % 3 == 0 else 0
+        line.tax = (line.gross() - line.discount) * 8 // 100 if number % 2 == 0 else 0
+    order.service = sum(line.total() for line in order.lines) * 5 // 100 if number % 5 == 0 else 0
+    order.tip = 250 if number % 5 == 1 else 0
+    order.customer = f"CUST{number % 7}" if number % 4 == 1 else ""
+
+
+def bring_back(order: Order, number: int) -> None:
+    """Makes a return, an exchange or a refund of some orders."""
+    if number % 9 == 4:
+        order.lines, order.returned, order.service, order.tip = [], order.lines, 0, 0
+    elif number % 9 == 7:
+        order.lines, order.returned = order.lines[1:] or list(order.lines), order.lines[:1]
+    elif number % 11 == 5:
+        order.refund, order.lines, order.service, order.tip = order.sold() // 2 or 1, [], 0, 0
+
+
+def contents(order: Order) -> Json:
+    """What an order is made of, as the API shows it."""
+    back = {"uid": f"{order.id[:8]}-r", "return_line_items": _lines(order, order.returned, "return_modifiers")}
+    refund = order.refund or max(-order.total(), 0)
+    parts = {
+        "line_items": _lines(order, order.lines, "modifiers"),
+        "service_charges": [_service(order)] if order.service else [],
+        "returns": [{**back, "return_amounts": _amounts(order.returned)}] if order.returned else [],
+        "refunds": [_refund(order, refund)] if refund else [],
+        "tenders": [_tender(order)] if order.total() > 0 and order.closed else [],
+    }
+    return {name: part for name, part in parts.items() if part}
+
+
+def sums(order: Order) -> Json:
+    """The order's totals; with a return also what comes back, and the difference."""
+    told = {
+        "total_money": usd(order.sold()),
+        "total_tax_money": usd(sum(line.tax for line in order.lines)),
+        "total_discount_money": usd(sum(line.discount for line in order.lines)),
+        "total_tip_money": usd(order.tip),
+        "total_service_charge_money": usd(order.service),
+    }
+    if not order.returned:
+        return told
+    sold, back = _amounts(order.lines, order.service, order.tip), _amounts(order.returned)
+    net = {name: usd(sold[name]["amount"] - back[name]["amount"]) for name in sold}
+    return {**told, "return_amounts": back, "net_amounts": net}
+
+
+def true_lines(order: Order) -> Iterator[list[Any]]:
+    """Every line a perfect copy has: kind, listing, quantity, unit price, total."""
+    for kind, sign, lines in (("sold", 1, order.lines), ("returned", -1, order.returned)):
+        if kind == "returned":
+            yield from _true_charges(order)
+        for line in lines:
+            count = Decimal(line.quantity) * sign
+            yield [
+                kind,
+                line.variation_id,
+                _text(count),
+                dollars(line.price),
+                sign * (line.total() - line.modifiers()),
+            ]
+            if line.modifier:
+                yield ["modifier", None, _text(count), dollars(line.modifier), sign * line.modifiers()]
+    if order.refund:
+        yield ["refund", None, None, None, -order.refund]
+
+
+def _true_charges(order: Order) -> Iterator[list[Any]]:
+    if order.service:
+        yield ["service", None, None, None, order.service]
+    if order.tip:
+        yield ["tip", None, None, None, order.tip]
+
+
+def usd(cents: int) -> Json:
+    """Money as Square spells it."""
+    return {"amount": cents, "currency": "USD"}
+
+
+def dollars(cents: int) -> str:
+    """A price as text: ``16.5``."""
+    return _text(Decimal(cents) / 100)
+
+
+def _text(amount: Decimal) -> str:
+    text = f"{amount:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _lines(order: Order, lines: list[Line], modifiers: str) -> list[Json]:
+    return [_line(f"{order.id[:8]}-{modifiers[0]}{place}", line, modifiers) for place, line in enumerate(lines)]
+
+
+def _line(uid: str, line: Line, modifiers: str) -> Json:
+    told = {
+        "uid": uid,
+        "catalog_object_id": line.variation_id,
+        "name": line.name,
+        "variation_name": line.variation_name,
+        "quantity": line.quantity,
+        "item_type": "ITEM",
+        "base_price_money": usd(line.price),
+        "total_tax_money": usd(line.tax),
+        "total_discount_money": usd(line.discount),
+        "total_money": usd(line.total()),
+    }
+    extra = {
+        "uid": f"{uid}-m",
+        "name": "Gift wrap",
+        "base_price_money": usd(line.modifier),
+        "total_price_money": usd(line.modifiers()),
+    }
+    return {**told, modifiers: [extra]} if line.modifier else told
+
+
+def _service(order: Order) -> Json:
+    return {
+        "uid": f"{order.id[:8]}-s",
+        "name": "Service",
+        "applied_money": usd(order.service),
+        "total_tax_money": usd(0),
+        "total_money": usd(order.service),
+    }
+
+
+def _refund(order: Order, cents: int) -> Json:
+    return {"id": "f" + order.id[1:], "status": "COMPLETED", "amount_money": usd(cents)}
+
+
+def _tender(order: Order) -> Json:
+    customer = {"customer_id": order.customer} if order.customer else {}
+    tip = {"tip_money": usd(order.tip)} if order.tip else {}
+    return {"id": "t" + order.id[1:], "type": "CARD", "amount_money": usd(order.total()), **tip, **customer}
+
+
+def _amounts(lines: list[Line], service: int = 0, tip: int = 0) -> Json:
+    return {
+        "total_money": usd(sum(line.total() for line in lines) + service + tip),
+        "tax_money": usd(sum(line.tax for line in lines)),
+        "discount_money": usd(sum(line.discount for line in lines)),
+        "tip_money": usd(tip),
+        "service_charge_money": usd(service),
+    }

@@ -1,0 +1,97 @@
+"""What Finale's orders come to: exact prices, adjustments, returns, to the cent."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import pytest
+
+from app.domain import Order
+from app.domain.order_lines import OrderLine
+from app.sources.finale import orders
+from app.sources.finale.columnar import single
+from app.sources.finale.mapping import Terms
+
+BEGAN = datetime(2026, 4, 2, tzinfo=UTC)
+
+
+def line(quantity: float, price: float | None = None, **fields: Any) -> dict[str, Any]:
+    return {"productUrl": "/a/api/product/P", "quantity": quantity, "unitPrice": price, **fields}
+
+
+def order(*lines: dict[str, Any], added: list[dict[str, Any]] | None = None, **fields: Any) -> Order:
+    usual = {"orderUrl": "/a/api/order/1", "orderId": "1", "orderTypeId": "SALES_ORDER"}
+    row = {**usual, "orderItemList": list(lines), "orderAdjustmentList": added or [], **fields}
+    (found,) = orders.orders(single(msgspec.json.encode(row)), Terms(), BEGAN)
+    return found
+
+
+def lines_of(found: Order) -> list[OrderLine]:
+    return msgspec.json.decode(found.lines or "[]", type=list[OrderLine])
+
+
+@pytest.mark.parametrize(
+    ("quantity", "price", "shown", "total"), [(3000, 0.015, "0.015", 4500), (250, 0.33704, "0.33704", 8426)]
+)
+def test_a_price_below_a_cent_is_exact(quantity: int, price: float, shown: str, total: int) -> None:
+    (found,) = lines_of(order(line(quantity, price)))
+    assert (found.unit_price, found.total_minor) == (shown, total)
+
+
+def test_what_rounding_the_lines_leaves_over_is_a_line() -> None:
+    found = order(line(1, 0.004), line(1, 0.004), line(1, 0.004))
+    assert [(each.kind, each.total_minor) for each in lines_of(found)] == [
+        *[("sold", 0)] * 3,
+        ("rounding", 1),
+    ]
+    assert found.total_minor == 1
+
+
+ADDED = [
+    {"amount": -1.5, "description": "Spring promotion", "productPromoUrl": "/a/api/productpromo/1"},
+    {"amount": 2.25, "description": "Sales tax"},
+    {"amount": 0.4, "taxAuthorityRateProductUrl": "/a/api/taxauthorityrateproduct/3"},
+    {"amount": 7, "description": "Freight"},
+    {"description": "nothing"},
+]
+
+
+def test_adjustments_are_discount_tax_and_charge() -> None:
+    found = order(line(2, 10), added=ADDED)
+    told = (found.subtotal_minor, found.discount_minor, found.tax_minor, found.service_charge_minor)
+    assert (*told, found.total_minor, found.net_minor) == (2000, 150, 265, 700, 2815, 2815)
+
+
+def test_lines_and_adjustments_add_up_to_the_total() -> None:
+    found = order(line(7, 0.333), line(2, None), added=ADDED)
+    assert sum(each.total_minor or 0 for each in lines_of(found)) == found.total_minor
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_return_is_negative_whichever_way_it_is_told(sign: int) -> None:
+    found = order(line(2 * sign, 10), orderTypeId="SALES_RETURN")
+    (returned,) = lines_of(found)
+    assert (returned.kind, returned.quantity, returned.total_minor, found.net_minor) == (
+        "returned",
+        "-2",
+        -2000,
+        -2000,
+    )
+
+
+@pytest.mark.parametrize(
+    ("type_id", "kind"), [("SALES_ORDER", "sold"), ("PURCHASE_ORDER", "bought"), ("TRANSFER_ORDER", "moved")]
+)
+def test_a_line_says_what_became_of_the_goods(type_id: str, kind: str) -> None:
+    assert [each.kind for each in lines_of(order(line(1, 2), orderTypeId=type_id))] == [kind]
+
+
+def test_a_transfer_without_prices_has_lines_and_no_total() -> None:
+    found = order(line(4), orderTypeId="TRANSFER_ORDER")
+    assert (found.total_minor, lines_of(found)[0].quantity) == (None, "4")
+
+
+def test_an_order_says_where_it_was_sold() -> None:
+    assert order(line(1, 2), saleSourceId="Shopify").channel == "Shopify"
