@@ -150,7 +150,7 @@ def _traces(
         content_only=_is_content_only(kind, row),
         downs=known.downs,
         not_looked=known.not_looked,
-        refused=[one.at for one in known.refused],
+        refused=[one.at for one in known.refused if not one.items],
         refused_by_name=[one.at for one in known.refused if _is_named(kind, names, one.items)],
     )
 
