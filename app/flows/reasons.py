@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -16,6 +18,7 @@ from app.rules.jobs import POLL
 from app.sources.fingerprint import mapping_of
 from app.stores import beats, full_reads, marks, refusals, traces, watermarks
 from app.stores.checksums import LOCALLY_EDITED
+from app.stores.drift import field_changes
 from app.stores.full_reads import FullRead
 from app.stores.refusals import Refused
 from app.stores.traces import Failing, Memory, Settled
@@ -78,7 +81,7 @@ def _set_back(conn: Connection, connection: str, kind: Kind, full: FullRead | No
     last = full_reads.last_written(conn, connection, kind)
     if wrote is None or last is None or last >= wrote or traces.any_removed(conn, connection, kind, wrote):
         return []
-    return [Restore(last, wrote, now)]
+    return [Restore(last, wrote, now, everything=False)]
 
 
 def _not_looked(conn: Connection, connection: str, kind: Kind, full: FullRead | None) -> datetime | None:
@@ -111,9 +114,12 @@ def reasons(
         _traces(kind, row, own, memory, known, removed, read_at, deps.now())
         for row, own in zip(rows, names, strict=True)
     ]
+    if known.mapping is not None:
+        lonely = _alone_in_fields(rows)
+        found = [replace(one, alone_in_fields=is_alone) for one, is_alone in zip(found, lonely, strict=True)]
     lost = [one.answered.at for one in found if went_back(one) and one.answered is not None]
     if lost and last is not None and not known.restores:
-        known.restores.append(Restore(last, max(lost), deps.now()))
+        known.restores.append(Restore(last, max(lost), deps.now(), everything=False))
     return [reason_of(one) for one in found]
 
 
@@ -136,7 +142,7 @@ def _traces(
         found_at=now,
         changed=None if row.record is None else row.record.modified_at,
         newer=_is_newer(row),
-        right_at=_right_at(row, known.full, now, edited=edited),
+        right_at=_right_at(row, known, now, edited=edited),
         written_at=None if row.before is None else row.before["written_at"],
         edited=edited,
         removed=removed.get("/".join(row.key)),
@@ -155,6 +161,25 @@ def _traces(
     )
 
 
+FEW = 3
+"""A new mapping shows in more than so many rows, or it cannot be told from an edit without a trace."""
+
+
+def _alone_in_fields(rows: Sequence[Differing]) -> list[bool]:
+    """Which rows of equal version differ in fields in which no other does, while several others share theirs."""
+    fields = [_fields_of_equals(row) for row in rows]
+    times = Counter(name for some in fields if some is not None for name in some)
+    several = any(number >= FEW for number in times.values())
+    return [several and some is not None and all(times[name] == 1 for name in some) for some in fields]
+
+
+def _fields_of_equals(row: Differing) -> frozenset[str] | None:
+    """In which fields a row of the source's own version differs; ``None`` for any other row."""
+    if row.before is None or row.record is None or row.before["row_hash"] == LOCALLY_EDITED or _is_newer(row):
+        return None
+    return frozenset(field_changes(row.before, row.record))
+
+
 def _is_newer(row: Differing) -> bool | None:
     """Whether the source's version is ahead of ours; ``None`` where it has none but the time of the read."""
     if row.before is None or row.record is None:
@@ -162,11 +187,26 @@ def _is_newer(row: Differing) -> bool | None:
     return None if row.record.modified_at is None else row.record.version > row.before["version"]
 
 
-def _right_at(row: Differing, full: FullRead | None, now: datetime, *, edited: bool) -> datetime | None:
-    """When our copy of the row was last known to be right: a complete read, or the read that brought it, began then."""
+def _right_at(row: Differing, known: Background, now: datetime, *, edited: bool) -> datetime | None:
+    """When our copy of the row was last known to be right: a complete read, the read that brought it, or a look at the
+    kind that would have shown a change, began then."""
+    full = known.full
     whole = None if full is None else full.checked_at if edited else full.began_at
     own = None if row.before is None else row.before["read_at"]
-    return max((one for one in (whole, own) if one is not None and one <= now), default=None)
+    looked = None if edited else _looked_at(row, known, now)
+    return max((one for one in (whole, own, looked) if one is not None and one <= now), default=None)
+
+
+def _looked_at(row: Differing, known: Background, now: datetime) -> datetime | None:
+    """When the last look at the kind began that the change would have shown up in. Of a source without times of change
+    any look would; one with them shows what changed before the look, unless the change left no trace."""
+    is_newer = _is_newer(row)
+    changed = None if row.record is None else row.record.modified_at
+    if row.record is None or is_newer is False:
+        return None
+    until = now if changed is None else changed
+    looks = known.whole.settled.get(WHOLE, ())
+    return max((one.heard_at for one in looks if one.outcome == "applied" and one.at < until), default=None)
 
 
 def _is_content_only(kind: Kind, row: Differing) -> bool:

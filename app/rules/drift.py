@@ -57,11 +57,12 @@ class Told(NamedTuple):
 
 
 class Restore(NamedTuple):
-    """A backup of ``back_to`` was restored between ``lost`` and ``found``."""
+    """A backup of ``back_to`` was restored between ``lost`` and ``found``: of ``everything``, or of the kind's table."""
 
     back_to: datetime
     lost: datetime
     found: datetime
+    everything: bool = True
 
 
 class Answered(NamedTuple):
@@ -81,7 +82,8 @@ class Traces:
     ``found_at`` when the difference was written down. ``changed`` is when the source says that it last changed the
     row, ``newer`` whether its version is ahead of ours (``None`` where versions do not tell). ``right_at`` is when
     our copy was last known to be right, ``written_at`` when our row was last written. ``content_only`` says that what
-    differs can come from how a record is read. The others are the traces themselves.
+    differs can come from how a record is read, ``alone_in_fields`` that none of several others differs in these fields.
+    The others are the traces themselves.
     """
 
     change: str
@@ -101,6 +103,7 @@ class Traces:
     restores: Sequence[Restore] = ()
     mapping: Span | None = None
     content_only: bool = True
+    alone_in_fields: bool = False
     downs: Sequence[Span] = field(default=())
     not_looked: datetime | None = None
     refused: Sequence[datetime] = ()
@@ -172,10 +175,19 @@ def _failed(traces: Traces) -> Reason | None:
 def _restored(traces: Traces) -> Reason | None:
     at = traces.happened
     for one in traces.restores if traces.shows or traces.change == "vanished" else ():
-        if at is None or Span(one.back_to, one.lost).has(at):
+        if _is_lost(traces, one) if at is None else Span(one.back_to, one.lost).has(at):
             why = f"A backup was restored here; what came after {one.back_to:%Y-%m-%d %H:%M} UTC was lost."
             return _reason(traces, DriftCause.RESTORED, why, since=max(one.lost, at or one.lost), latest=one.found)
     return None
+
+
+def _is_lost(traces: Traces, restore: Restore) -> bool:
+    """Whether a change without a time can have gone with a backup: where only a table was restored, what we did to the
+    row after that is remembered."""
+    if traces.waiting is not None:
+        return False
+    answered = traces.answered
+    return restore.everything or (answered is not None and answered.at > restore.back_to)
 
 
 def went_back(traces: Traces) -> bool:
@@ -201,6 +213,8 @@ def _late(traces: Traces) -> Reason | None:
 
 def _mapping(traces: Traces) -> Reason | None:
     if traces.mapping is None or traces.newer or not traces.content_only or traces.change == "vanished":
+        return None
+    if traces.alone_in_fields:
         return None
     if traces.change == "missing" and (traces.changed is None or traces.changed > traces.mapping.began):
         return None

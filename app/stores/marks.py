@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from datetime import datetime
+from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
 
+import msgspec
 from sqlalchemy import Connection
 
 from app.stores.columns import moment_from
@@ -28,6 +32,31 @@ class Restored(NamedTuple):
     back_to: datetime
     lost_at: datetime
     found_at: datetime
+
+
+class Witness:
+    """What a process, or every process of a role on this machine (with a ``file``), remembers of the mark: outside the
+    database, so that it outlives a restored backup."""
+
+    def __init__(self, file: Path | None = None) -> None:
+        self._file = file
+        self.last: Mark | None = self._read()
+
+    def keep(self, mark: Mark) -> None:
+        """Remember it, to be called when the transaction that raised it is committed. A file that cannot be written is
+        a worse memory, no error."""
+        self.last = mark
+        if self._file is not None:
+            with suppress(OSError):
+                beside = self._file.with_suffix(f".{os.getpid()}")
+                beside.write_bytes(msgspec.json.encode(mark))
+                beside.replace(self._file)
+
+    def _read(self) -> Mark | None:
+        try:
+            return None if self._file is None else msgspec.json.decode(self._file.read_bytes(), type=Mark)
+        except (OSError, msgspec.DecodeError):
+            return None
 
 
 _GET = Statement("SELECT lineage, number, at FROM marks WHERE name = :name")

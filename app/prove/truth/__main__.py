@@ -14,7 +14,7 @@ from statistics import median
 
 import structlog
 
-from app.prove.emptying import empty, prepare
+from app.prove.emptying import empty
 from app.prove.real import databases
 from app.prove.truth.experiment import Outcome, Verdict, experiment
 from app.stores.engine import Database, open_database
@@ -47,8 +47,8 @@ def table(outcomes: list[Outcome]) -> list[str]:
     """Right of all, by what was injected; then the sums."""
     every = [one for outcome in outcomes for one in outcome.verdicts]
     lines = [f"{'what happened':<46} {'should be':<10} {'reason':>9} {'since':>9} {'within':>8}"]
-    for name in sorted({one.name for one in every}, key=lambda name: (_of(every, name)[0].expected, name)):
-        lines.append(_line(name, _of(every, name)[0].expected, _of(every, name)))
+    names = sorted({(one.expected, one.name) for one in every})
+    lines += [_line(name, expected, _of(every, name)) for expected, name in names]
     lines.append(_line("all", "", every))
     agreed = [one for outcome in outcomes for one in outcome.agreements]
     invented = sum(len(outcome.invented) for outcome in outcomes)
@@ -81,8 +81,8 @@ def _share(some: list[Verdict]) -> float:
 
 def _line(name: str, expected: str, some: list[Verdict]) -> str:
     right, since = sum(one.right for one in some), sum(one.since_right for one in some)
-    spans = [one.span for one in some if one.span is not None]
-    width = f"{median(spans) / timedelta(hours=1):.1f} h" if spans else "-"
+    hours = [one.span / timedelta(hours=1) for one in some if one.span is not None]
+    width = f"{median(hours):.1f} h" if hours else "-"
     return f"{name:<46} {expected:<10} {right:>4}/{len(some):<4} {since:>4}/{len(some):<4} {width:>7}"
 
 
@@ -100,7 +100,6 @@ def _wrong(outcomes: list[Outcome]) -> Iterator[str]:
 @contextmanager
 def _postgresql() -> Iterator[str]:
     with databases.postgresql() as server:
-        prepare(server.url)
         yield server.url
 
 

@@ -22,11 +22,13 @@ class Day(NamedTuple):
 
 
 class Disaster(NamedTuple):
-    """``befalls`` plans what happens to some products; returns until when other injuries may happen."""
+    """``befalls`` plans what happens to some products; returns until when other injuries may happen.
+    ``hides`` says that nobody can tell it from another injury without a time."""
 
     cause: DriftCause
     befalls: Callable[[Story, Sequence[str], Day], datetime]
     polled: bool | None = None
+    hides: bool = False
 
 
 def _restored(tables: Sequence[str] | None) -> Callable[[Story, Sequence[str], Day], datetime]:
@@ -47,8 +49,7 @@ def _restored(tables: Sequence[str] | None) -> Callable[[Story, Sequence[str], D
         story.at(back_to, back_up)
         for id in ids:
             at = back_to + story.rng.uniform(0.05, 0.9) * (day.ended - back_to)
-            story.at(at, lambda id=id: (story.edit(id), story.life.event(PRODUCT, id)))  # type: ignore[misc]
-        story.at(day.ended - later(1), story.life.beat)
+            story.at(at, lambda id=id: story.edit_with_event(id))  # type: ignore[misc]
         story.at(day.ended, restore)
         return back_to - later(15)
 
@@ -69,7 +70,7 @@ def _mapping(story: Story, ids: Sequence[str], day: Day) -> datetime:
 def _down(story: Story, ids: Sequence[str], day: Day) -> datetime:
     began = day.quiet_from + story.rng.uniform(0.0, 0.4) * (day.ended - day.quiet_from)
     ended = began + story.rng.uniform(0.3, 0.9) * (day.ended - began)
-    story.at(began, story.life.beat)
+    story.at(began, lambda: setattr(story.life, "is_up", False))
     for id in ids:
         at = began + story.rng.uniform(0.02, 0.98) * (ended - began)
         story.at(at, lambda id=id: story.wrong(PRODUCT, id, story.edit(id)))  # type: ignore[misc]
@@ -109,10 +110,10 @@ def _refuse(story: Story, id: str, *, counted: bool, named: bool) -> None:
 CATALOG_TABLES = ("listings", "stock")
 
 DISASTERS: Mapping[str, Disaster] = {
-    "backup of all tables restored": Disaster(DriftCause.RESTORED, _restored(None), polled=False),
+    "backup of all tables restored": Disaster(DriftCause.RESTORED, _restored(None), polled=False, hides=True),
     "backup of some tables restored": Disaster(DriftCause.RESTORED, _restored(CATALOG_TABLES), polled=False),
     "our mapping changed": Disaster(DriftCause.MAPPING, _mapping),
-    "we were down": Disaster(DriftCause.DOWN, _down),
+    "we were down": Disaster(DriftCause.DOWN, _down, hides=True),
     "polls off": Disaster(DriftCause.DOWN, _polls_off),
     "deliveries refused": Disaster(DriftCause.REFUSED, _refused(named=True)),
     "deliveries refused that name nothing": Disaster(DriftCause.REFUSED, _refused(named=False)),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from random import Random
 from typing import Any, NamedTuple
 
 from app.domain import Kind
 from app.flows.correct_reasons import correct_reasons
 from app.prove.truth.disasters import DISASTERS, Day
-from app.prove.truth.injuries import FIRST_OF_ALL, INJURIES, POLLS_MEND, UNHEARD, WHOLE_KIND, item
+from app.prove.truth.injuries import FIRST_OF_ALL, INJURIES, POLLS_MEND, UNHEARD, WHOLE_KIND, WITHOUT_A_TIME, item
 from app.prove.truth.life import OPENED, Life
 from app.prove.truth.measure import measured
 from app.prove.truth.story import Story, Wrong, later
@@ -118,10 +119,12 @@ def _plan(story: Story, rng: Random) -> datetime:
     names = [name for name in INJURIES if name not in WHOLE_KIND]
     if whole is not None or disaster == "polls off":
         names = [name for name in names if name not in UNHEARD]
+    if disaster is not None and DISASTERS[disaster].hides:
+        names = [name for name in names if name not in WITHOUT_A_TIME]
     drawn = rng.sample(names, k=min(len(names), 13)) + ([] if whole is None else [whole])
     for name in drawn:
         at = _when(rng, name, Day(began, quiet, until), polled=polled)
-        story.at(at, lambda name=name, id=ids.pop(): INJURIES[name].befalls(story, id), name)  # type: ignore[misc]
+        story.at(at, partial(INJURIES[name].befalls, story, ids.pop()), name)
     return night
 
 
@@ -136,7 +139,7 @@ def _ordinary_life(story: Story, ids: list[str], day: Day, *, polled: bool) -> N
     """Edits whose events come and are worked off, signs of life, and polls where there are any."""
     for _ in range(12):
         at = day.began + later(10) + story.rng.random() * (day.ended - day.began - later(20))
-        story.at(at, lambda id=ids.pop(): (story.edit(id), story.life.event(Kind.PRODUCT, id)), "life")  # type: ignore[misc]
+        story.at(at, partial(story.edit_with_event, ids.pop()), "life")
     if polled:
         for part in range(1, 9):
             at = day.began + part / 8 * (day.quiet_from - later(2) - day.began)

@@ -232,3 +232,7 @@ UNHEARD = frozenset(
 
 FIRST_OF_ALL = "failed in a read"
 """It takes a poll, which mends what was wrong before."""
+
+WITHOUT_A_TIME = frozenset({"deletion without an event", "webhook of a count dropped"})
+"""Nobody can tell when these happened, so in a life with a downtime or a restored backup nobody can tell whether they
+were part of it: they are not drawn there."""

@@ -76,6 +76,7 @@ class Life:
         self._numbers = count(1)
         self._process = ("web@one", self.clock())
         self._seen: Mark | None = None
+        self.is_up = True
 
     def event(self, kind: Kind, id: str, *, work: bool = True) -> None:
         """A webhook comes in, and (with ``work``) what it owes is worked off."""
@@ -121,7 +122,9 @@ class Life:
             refusals.note(conn, SHOP, self.clock(), "bad signature", items)
 
     def beat(self) -> None:
-        """The web process gives a sign of life."""
+        """The web process gives a sign of life, if it lives."""
+        if not self.is_up:
+            return
         process, started = self._process
         with self.database.begin() as conn:
             beats.beat(conn, process, "web", started, self.clock())
@@ -129,6 +132,7 @@ class Life:
 
     def restart(self) -> None:
         """Another web process begins."""
+        self.is_up = True
         self._process = (f"web@{next(self._numbers)}", self.clock())
         self.beat()
 

@@ -59,6 +59,7 @@ class Story:
             moment, number, self.telling, step = min(due)
             self._steps.remove((moment, number, self.telling, step))
             self.life.pass_to(moment)
+            self.life.beat()
             step()
         self.life.pass_to(until)
 
@@ -88,6 +89,11 @@ class Story:
         """The shop edits a product now; returns when."""
         self.life.shop.put(id, self.now, name=f"edited {id} {self.now:%d %H:%M:%S}")
         return self.now
+
+    def edit_with_event(self, id: str) -> None:
+        """The shop edits a product, says so, and we bring it in."""
+        self.edit(id)
+        self.life.event(Kind.PRODUCT, id)
 
     def recount(self, id: str) -> datetime:
         """The shop counts a product anew now; returns when."""
