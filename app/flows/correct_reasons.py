@@ -7,12 +7,11 @@ from datetime import timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection
 
 from app.domain import Kind
 from app.flows.deps import Deps
 from app.flows.reasons import names_of_row
-from app.rules.drift import CORRECTED_BY_AN_EVENT, MOST_LATE, UNDER_WAY, Answered, corrected
+from app.rules.drift import CORRECTED_BY_AN_EVENT, MOST_LATE, UNDER_WAY, Answered, Reason, corrected
 from app.stores import bulk, drift, traces
 
 AT_ONCE = 300
@@ -46,25 +45,26 @@ def _correct_kind(deps: Deps, connection: str, kind: Kind, rows: Sequence[Mappin
     held = bulk.old_values(deps.database, connection, kind, [key for key in keys.values() if _is_whole(kind, key)])
     names = {id: names_of_row(kind, key, held.get(key)) for id, key in keys.items()}
     oldest = min(row["found_at"] for row in rows) - UNDER_WAY
-    with deps.database.begin() as conn:
+    with deps.database.read() as conn:
         every = sorted({name for some in names.values() for name in some})
         memory = traces.remembered(conn, connection, kind, every, oldest)
-        return sum(_correct_row(deps, conn, row, names[row["id"]], memory) for row in rows)
+    found = [(row["id"], _corrected(deps, row, names[row["id"]], memory)) for row in rows]
+    news = [(id, reason) for id, reason in found if reason is not None]
+    if news:
+        with deps.database.begin() as conn:
+            for id, reason in news:
+                drift.correct(conn, id, reason.cause, reason.why, deps.now())
+    return len(news)
 
 
-def _correct_row(
-    deps: Deps, conn: Connection, row: Mapping[str, Any], names: Sequence[str], memory: traces.Memory
-) -> bool:
+def _corrected(deps: Deps, row: Mapping[str, Any], names: Sequence[str], memory: traces.Memory) -> Reason | None:
     events = [
         Answered(one.outcome, one.cause, one.heard_at, one.at)
         for name in names
         for one in memory.settled.get(name, ())
         if one.heard_at >= row["found_at"] - UNDER_WAY
     ]
-    found = corrected(row["cause"], row["found_at"], sorted(events, key=lambda one: one.at), deps.now())
-    if found is not None:
-        drift.correct(conn, row["id"], found.cause, found.why, deps.now())
-    return found is not None
+    return corrected(row["cause"], row["found_at"], sorted(events, key=lambda one: one.at), deps.now())
 
 
 def _is_whole(kind: Kind, key: Sequence[str]) -> bool:

@@ -17,7 +17,7 @@ from app.rules.drift import Answered, Reason, Restore, Span, Told, Traces, reaso
 from app.rules.jobs import POLL
 from app.sources.fingerprint import mapping_of
 from app.stores import beats, full_reads, marks, refusals, traces, watermarks
-from app.stores.checksums import LOCALLY_EDITED
+from app.stores.catalog_sql import LOCALLY_EDITED
 from app.stores.drift import field_changes
 from app.stores.full_reads import FullRead
 from app.stores.refusals import Refused
@@ -109,7 +109,6 @@ def reasons(
         every = sorted({name for some in names for name in some})
         memory = traces.remembered(conn, connection, kind, every, since)
         removed = traces.removed(conn, connection, kind, lacking) if lacking else {}
-        last = full_reads.last_written(conn, connection, kind)
     found = [
         _traces(kind, row, own, memory, known, removed, read_at, deps.now())
         for row, own in zip(rows, names, strict=True)
@@ -118,8 +117,10 @@ def reasons(
         lonely = _alone_in_fields(rows)
         found = [replace(one, alone_in_fields=is_alone) for one, is_alone in zip(found, lonely, strict=True)]
     lost = [one.answered.at for one in found if went_back(one) and one.answered is not None]
-    if lost and last is not None and not known.restores:
-        known.restores.append(Restore(last, max(lost), deps.now(), everything=False))
+    if lost and not known.restores:
+        with deps.database.read() as conn:
+            last = full_reads.last_written(conn, connection, kind)
+        known.restores.append(Restore(last or min(lost), max(lost), deps.now(), everything=False))
     return [reason_of(one) for one in found]
 
 

@@ -18,10 +18,6 @@ from app.stores.differ import collector_paused
 from app.stores.engine import Database
 from app.stores.tables import CATALOG
 
-LOCALLY_EDITED = -1
-"""The ``row_hash`` of a row that was changed here by anybody but us: written by the database (migration 0002), or by
-``mark_edited`` where the database could not see it."""
-
 _NOT_CONTENT = ("version", "modified_at")
 _pack = msgspec.msgpack.Encoder().encode
 
@@ -37,7 +33,7 @@ def mark_edited(database: Database, connection: str, kind: Kind) -> list[Key]:
     if found:
         table = sql.shape(kind)
         same = " AND ".join(f"{name} = ?" for name in ("connection", *table.keys))
-        statement = f"UPDATE {table.table} SET row_hash = {LOCALLY_EDITED} WHERE {same} AND row_hash = ?"
+        statement = f"UPDATE {table.table} SET row_hash = {sql.LOCALLY_EDITED} WHERE {same} AND row_hash = ?"
         with database.begin() as conn:
             values = [(connection, *key, digest) for key, digest in found]
             sql.driver(conn).cursor().executemany(sql.spelled(database.dialect, statement), values)
@@ -54,7 +50,7 @@ def _rows(database: Database, connection: str, kind: Kind) -> Iterator[list[tupl
     table = sql.shape(kind)
     columns = ", ".join((*_content(kind), "row_hash"))
     wanted = f"""SELECT {columns} FROM {table.table}
-        WHERE connection = ? AND row_hash <> {LOCALLY_EDITED} AND NOT (deleted AND row_hash = 0)"""
+        WHERE connection = ? AND row_hash <> {sql.LOCALLY_EDITED} AND NOT (deleted AND row_hash = 0)"""
     with database.read() as conn:
         driver = sql.driver(conn)
         on_server = database.dialect == "postgresql"

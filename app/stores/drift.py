@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -11,12 +11,16 @@ import msgspec
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from app.domain import Kind, Record
-from app.stores.tables import Drift
+from app.stores.tables import Drift, Run
 
 DRY_RUN = "dry_run"
 """The cause in the rows of a dry run: they say what a real one would write."""
 
 _NOT_CONTENT = frozenset({"version", "modified_at"})
+LONGEST_RUN = timedelta(days=2)
+"""A run that was asked for longer ago than this has found nothing just now."""
+
+_runs: Any = Run.__table__  # type: ignore[attr-defined]
 _table: Any = Drift.__table__  # type: ignore[attr-defined]
 
 
@@ -72,8 +76,9 @@ def told_since(
     conn: Connection, connection: str, causes: Collection[str], since: datetime, after_id: int, limit: int
 ) -> list[dict[str, Any]]:
     """Differences found since a moment with one of these causes, after an id, oldest first."""
+    recent = select(_runs.c.id).where(_runs.c.connection == connection, _runs.c.created_at >= since - LONGEST_RUN)
     wanted = select(_table).where(
-        _table.c.connection == connection,
+        _table.c.run_id.in_(recent),
         _table.c.id > after_id,
         _table.c.found_at >= since,
         _table.c.cause.in_(sorted(causes)),

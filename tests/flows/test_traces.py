@@ -171,6 +171,17 @@ def test_a_change_whose_delivery_was_refused_says_so(world: World) -> None:
     assert told(world, night(world))["cause"] == "refused"
 
 
+# --- edits by hand ---
+
+
+def test_an_edit_by_hand_that_moved_the_version_is_local_and_repaired(world: World) -> None:
+    with world.database.begin() as conn:
+        conn.execute(text("UPDATE listings SET name = 'mine', version = version + 9 WHERE external_id = 'P01'"))
+    assert told(world, night(world))["cause"] == "local"
+    with world.database.read() as conn:
+        assert conn.execute(text("SELECT name FROM listings WHERE external_id = 'P01'")).scalar() == "Product P01"
+
+
 # --- corrected reasons ---
 
 
