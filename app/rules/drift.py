@@ -201,14 +201,19 @@ def went_back(traces: Traces) -> bool:
 
 
 def _late(traces: Traces) -> Reason | None:
-    since, what = traces.waiting, "The change"
-    if since is None and traces.shows:
-        since, what = traces.whole_waiting, "A look at the whole kind"
+    since = traces.waiting
     if since is None:
         return None
-    why = f"{what} was owed since {since:%Y-%m-%d %H:%M} UTC and not done yet."
-    named = traces.waiting
-    return _reason(traces, DriftCause.LATE, why, latest=_first(traces.happened, named) if named else None)
+    why = f"The change was owed since {since:%Y-%m-%d %H:%M} UTC and not done yet."
+    return _reason(traces, DriftCause.LATE, why, latest=_first(traces.happened, since))
+
+
+def _whole_late(traces: Traces) -> Reason | None:
+    since = traces.whole_waiting
+    if since is None or not traces.shows:
+        return None
+    why = f"A look at the whole kind was owed since {since:%Y-%m-%d %H:%M} UTC and not done yet."
+    return _reason(traces, DriftCause.LATE, why)
 
 
 def _mapping(traces: Traces) -> Reason | None:
@@ -300,4 +305,4 @@ def _first(*moments: datetime | None) -> datetime | None:
     return min((one for one in moments if one is not None), default=None)
 
 
-_RULES = (_local, _failed, _restored, _late, _mapping, _stale, _refused, _down, _too_early)
+_RULES = (_local, _failed, _restored, _late, _mapping, _stale, _whole_late, _refused, _down, _too_early)
