@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo up test check fast browser pooler prove bench lock clean
+.PHONY: help demo up test check fast browser pooler prove truth bench lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -37,6 +37,10 @@ prove: $(READY) ## the long proof: 1,000 seeds on SQLite, 300 on PostgreSQL, 5 r
 	$(BIN)/tallyhook prove --runs 1000 --processes 5 --hands 2
 	$(BIN)/tallyhook prove --runs 300 --database postgresql
 	$(BIN)/python -m pytest -m prove tests/prove
+
+truth: $(READY) ## are reasons and agreement told rightly? differences of every kind, by seeds, on both databases
+	$(BIN)/python -m app.prove.truth --seeds 120
+	$(BIN)/python -m app.prove.truth --seeds 40 --database postgresql
 
 check: $(READY) ## format, lint and types
 	$(BIN)/ruff format --check .

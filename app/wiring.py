@@ -23,6 +23,7 @@ from app.sources.base import Context, Source
 from app.stores.budgets import SharedBudget
 from app.stores.clock import DatabaseClock
 from app.stores.engine import Database, open_database
+from app.stores.marks import Witness
 
 LIVE_PATIENCE = 2.0
 
@@ -134,6 +135,7 @@ def build(settings: Settings, role: str, *, queue: Queue | None = None, threads:
         now=clock.now,
         host=clock,
         credentials=settings.credentials(),
+        witness=Witness(settings.data_dir / f"mark-{role}.json"),
     )
 
 

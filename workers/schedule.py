@@ -17,6 +17,7 @@ from app.errors import DatabaseFault
 from app.flows import alerts, connection_alerts, unheard
 from app.flows.audit_archive import FOLDER
 from app.flows.beat import await_database, beat
+from app.flows.correct_reasons import correct_reasons
 from app.flows.deps import Deps
 from app.flows.identity import find_accounts
 from app.flows.probes import probe_aside
@@ -38,6 +39,7 @@ ROUNDS: Mapping[str, Round] = {
     "subscriptions": (900.0, alerts.check_subscriptions),
     "accounts": (900.0, find_accounts),
     "mail": (5.0, alerts.tell),
+    "reasons": (300.0, correct_reasons),
 }
 """What is looked at every so many seconds in every installation."""
 

@@ -11,6 +11,7 @@ from rich.table import Table
 from app.cli.console import console, moment, print_json
 from app.cli.progress import calls, line, span, title
 from app.flows.deps import Deps
+from app.rules.drift_advice import advice_on, since_words
 from app.stores import drift
 
 SHOWN = 20
@@ -74,12 +75,26 @@ def _further(view: Mapping[str, Any]) -> list[str]:
 
 def differences(rows: Sequence[Mapping[str, Any]], heading: str) -> Table:
     """Differences with what each field was and is, or would be."""
-    table = Table("id", "run", "kind", "item", "change", "cause", "fields", title=heading)
+    table = Table(
+        "id", "run", "kind", "item", "change", "cause", "our copy was wrong", "fields", "why", title=heading
+    )
     for row in rows:
         fields = ", ".join(f"{name}: {old} → {new}" for name, (old, new) in row["fields"].items())[:200]
-        told = (row["kind"], row["item"], row["change"], row["cause"], fields)
+        since = "" if row["why"] is None else since_words(row["since"], row["since_latest"])
+        told = (row["kind"], row["item"], row["change"], _cause(row), since, fields, row["why"] or "")
         table.add_row(str(row["id"]), str(row["run_id"]), *map(escape, told))
     return table
+
+
+def _cause(row: Mapping[str, Any]) -> str:
+    before = row["corrected_from"]
+    return str(row["cause"]) if before is None else f"{row['cause']} (not {before})"
+
+
+def advised(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What to do about these differences, a line per cause."""
+    causes = sorted({row["cause"] for row in rows})
+    return [f"{cause}: {advice}" for cause in causes if (advice := advice_on(cause)) is not None]
 
 
 def summarised(summary: Sequence[Mapping[str, Any]]) -> str:

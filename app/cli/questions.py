@@ -22,7 +22,7 @@ from app.cli.console import (
     page_of,
     print_json,
 )
-from app.cli.outcome import differences, summarised
+from app.cli.outcome import advised, differences, summarised
 from app.cli.progress import span
 from app.cli.sync import Last, day
 from app.domain import Kind
@@ -31,6 +31,8 @@ from app.flows.deps import source_of
 from app.flows.gaps import find_gaps
 from app.flows.validate import MOST_SAMPLES
 from app.flows.validate import validate as checked
+from app.rules.drift import DriftCause
+from app.rules.drift_advice import advice_on
 from app.stores import runs
 from app.stores.history import drift_page, drift_summary
 
@@ -54,7 +56,7 @@ def drift(
     connection: Connection,
     run_id: Annotated[int | None, typer.Option("--run", help="what one run found", min=1, max=LARGEST_ID)] = None,
     kind: Annotated[Kind | None, typer.Option(help="only this kind")] = None,
-    cause: Annotated[str | None, typer.Option(help="missed, late, failed, local, unknown or dry_run")] = None,
+    cause: Annotated[str | None, typer.Option(help=f"{', '.join(DriftCause)} or dry_run")] = None,
     change: Annotated[str | None, typer.Option(help="missing, differs or vanished")] = None,
     limit: Limit = 50,
     before: Before = None,
@@ -71,11 +73,15 @@ def drift(
         rows = drift_page(conn, connection, **wanted, limit=limit, before_id=before)  # type: ignore[arg-type]
         summary = None if run_id is None else drift_summary(conn, connection, run_id)
     if as_json:
-        print_json({"summary": summary, **page_of(rows, limit)})
+        print_json(
+            {"summary": summary, **page_of([{**row, "advice": advice_on(row["cause"])} for row in rows], limit)}
+        )
         return
     if summary:
         console.print(summarised(summary), markup=False, soft_wrap=True)
     console.print(differences(rows, "differences, newest first") if rows else "No difference.")
+    for line in advised(rows):
+        console.print(line, markup=False, soft_wrap=True)
 
 
 def gaps(

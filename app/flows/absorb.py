@@ -47,24 +47,6 @@ class Absorbed:
     healed: list[str] = field(default_factory=list)
     nameless: int = 0
 
-    def agreement(self, *, unseen: int = 0, written: bool = True) -> float | None:
-        """Rows equal in content after the write (or, not ``written``, as they are), of the union of those that live
-        there and here: 0 to 1. ``None`` when the read was not believed, when we held nothing, and when it only named
-        rows that are new to us (``unseen``): they are still to be asked for, and what they say is not known."""
-        diff, wrote = self.diff, self.written
-        if self.held or unseen or not diff.total_local:
-            return None
-        left = 0 if written else len(diff.created) + len(diff.changed)
-        only_here = len(diff.unshown) + len(wrote.kept) + (0 if written else len(diff.vanished))
-        only_here += sum(record.deleted for record in diff.passed)
-        unreadable = len(self.failures) - len(wrote.failed)
-        differing = left + only_here + sum(not record.deleted for record in diff.passed)
-        differing += len(wrote.refused) + len(self.failures)
-        rows = diff.read - diff.gone + only_here + unreadable
-        if not differing:
-            return 1.0
-        return min(round(max(0.0, 1 - differing / rows), 6), 0.999999) if rows else 0.0
-
     def mark(self, whole_kinds: Collection[Kind]) -> str | None:
         """How far the kind is read now: the source's watermark; for a kind without delta when the read began."""
         began = str(micros(self.read_at)) if self.diff.kind in whole_kinds else None

@@ -12,7 +12,7 @@ import structlog
 from app.errors import DatabaseFault
 from app.flows.deps import Deps
 from app.flows.identity import learn_accounts
-from app.stores import beats
+from app.stores import beats, marks
 from app.stores.engine import DATABASE_ERRORS
 
 AWAIT_EVERY = 0.5
@@ -24,11 +24,16 @@ log = structlog.get_logger()
 
 
 def beat(deps: Deps, role: str) -> None:
-    """Say that this process is alive, and compare its host's clock with the database's."""
+    """Say that this process is alive, compare its host's clock with the database's, and notice a restored backup."""
     if deps.host is not None:
         deps.host.measure()
     with deps.database.begin() as conn:
         beats.beat(conn, deps.worker, role, _started_at(deps), deps.now())
+        mark = marks.rise(conn, deps.witness.last, deps.now())
+    before = deps.witness.last
+    deps.witness.keep(mark)
+    if before is not None and before.lineage != mark.lineage:
+        log.warning("database_went_back", since=before.at.isoformat())
 
 
 def _started_at(deps: Deps) -> datetime:

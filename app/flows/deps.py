@@ -12,6 +12,7 @@ from app.errors import Refused
 from app.rules.guard import Limits
 from app.sources.base import Source
 from app.stores.engine import Database
+from app.stores.marks import Witness
 
 
 class Queue(Protocol):
@@ -58,7 +59,8 @@ class Deps:
     ``mail`` sends a subject and a plain text to the people in charge (raises ``Unavailable``), ``public_url`` is where
     they find the pages. ``now`` is the database's clock, and ``host`` tells how far this machine is from it. ``redact``
     takes every secret we know out of a text before it is stored, logged or shown. ``credentials`` has a one-way digest
-    of each connection's options: another digest means that somebody changed them.
+    of each connection's options: another digest means that somebody changed them. ``witness`` remembers how far
+    the database had come, to notice a restored backup.
     """
 
     database: Database
@@ -74,6 +76,7 @@ class Deps:
     public_url: str | None = None
     host: HostClock | None = None
     credentials: Mapping[str, str] = field(default_factory=dict)
+    witness: Witness = field(default_factory=Witness)
 
 
 def source_of(deps: Deps, connection: str) -> Source:

@@ -10,9 +10,11 @@ from typing import Any
 from sqlalchemy import Connection
 
 from app.errors import Refused
+from app.flows.agreed import share_of
 from app.flows.deps import Deps, source_of
-from app.stores import budgets, failed_items, owed, settled
+from app.stores import agreements, budgets, failed_items, owed, settled
 from app.stores import metrics as figures
+from app.stores.agreements import Day
 from app.stores.metrics import Durations, RunSums
 from app.stores.settled import VISIBLE, Settled
 
@@ -40,6 +42,7 @@ def metrics(deps: Deps, connection: str, days: int = 7) -> dict[str, Any]:
         done = [row for row in settled.totals(conn, since, now) if row.connection == connection]
         waiting = {kind: (count, seen) for whose, kind, count, seen in owed.backlog(conn) if whose == connection}
         agreed = [row for row in figures.agreement(conn, now - TRUTH) if row.connection == connection]
+        by_day = agreements.days(conn, connection, since)
         letters = figures.dead_letters(conn).get(connection, 0)
         failing = failed_items.counts(conn, connection)
         budget = budgets.usage(conn, connection, deps.sources[connection].budget(), now)
@@ -60,9 +63,16 @@ def metrics(deps: Deps, connection: str, days: int = 7) -> dict[str, Any]:
             for kind in deps.sources[connection].kinds
         },
         "agreement": {row.kind: {"share": row.share, "at": _iso(row.at), "run": row.run_id} for row in agreed},
+        "agreement_days": [_day(row) for row in by_day],
         "failed_items": dict(failing),
         "budget": budget,
     }
+
+
+def _day(row: Day) -> dict[str, Any]:
+    """How true a kind was on a day, of how many rows; or why that is not known."""
+    told = {"kind": row.kind, "day": row.day, "share": share_of(row.equal, row.rows), "rows": row.rows}
+    return {**told, "differed": row.differed, "run": row.run_id, "at": _iso(row.at), "unknown": row.unknown}
 
 
 def share(part: int, whole: int) -> float | None:

@@ -14,19 +14,22 @@ from functools import partial
 import structlog
 from sqlalchemy import Connection
 
-from app.domain import Cause, Kind, Page, Ref, batches
+from app.domain import Cause, Kind, Page, Ref, Strategy, batches
 from app.errors import AuthRejected, Permanent
 from app.flows.absorb import Absorbed, ReadAnew, absorb, judge, look
+from app.flows.agreed import Agreed, agreed
 from app.flows.alone import alone
 from app.flows.bad_records import note, tell
 from app.flows.course import Course
 from app.flows.drift import record_drift, record_left
 from app.flows.pull import owe_news
+from app.flows.reasons import Background, background
 from app.flows.steady import pages, tried
 from app.rules.guard import FIRST_LOAD, RUN
 from app.rules.strategies import Leg
 from app.sources.base import ResumeLost
-from app.stores import bulk, failed_items, run_pages, watermarks
+from app.sources.fingerprint import mapping_of
+from app.stores import agreements, bulk, checksums, failed_items, full_reads, run_pages, watermarks
 from app.stores.bulk import Diff, Written
 from app.stores.drift import DRY_RUN
 
@@ -41,14 +44,24 @@ def read_full(course: Course, leg: Leg) -> None:
     with course.deps.database.read() as conn:
         first = watermarks.get(conn, course.connection, kind) is None
     deeds = NOTHING_JUDGED if course.options.force else FIRST_LOAD if first else RUN
+    known = background(course.deps, course.connection, kind)
+    checked_at = _check(course, kind, known)
     if course.options.dry_run:
         _preview(course, kind, deeds, first=first)
         return
     with alone(course.deps, course.keeper, course.connection, kind):
-        _repair(course, kind, deeds, first=first)
+        _repair(course, kind, deeds, known, checked_at, first=first)
 
 
-def _repair(course: Course, kind: Kind, deeds: Collection[str], *, first: bool) -> None:
+def _repair(
+    course: Course,
+    kind: Kind,
+    deeds: Collection[str],
+    known: Background,
+    checked_at: datetime | None,
+    *,
+    first: bool,
+) -> None:
     deps, connection = course.deps, course.connection
     absorbed = absorb(
         deps,
@@ -57,7 +70,7 @@ def _repair(course: Course, kind: Kind, deeds: Collection[str], *, first: bool) 
         _reader(course, kind, first=first),
         run_id=course.id,
         deeds=deeds,
-        before=lambda diff, read_at: _before(course, diff, read_at, first=first),
+        before=lambda diff, read_at: _before(course, diff, read_at, known, first=first),
         began=course.began,
         anew=partial(_forget, course),
         write=partial(bulk.write, told=partial(_told, course)),
@@ -72,11 +85,38 @@ def _repair(course: Course, kind: Kind, deeds: Collection[str], *, first: bool) 
         note(deps, conn, connection, absorbed.failures, course.id)
         failed_items.resolve(conn, connection, kind, absorbed.healed, deps.now())
         _drop_pages(course, conn)
-        _count(course, absorbed, len(news.fresh), absorbed.agreement(unseen=news.unseen))
+        found = agreed(absorbed, unseen=news.unseen)
+        _count(course, absorbed, len(news.fresh), found)
+        agreements.put(conn, connection, kind, found, run_id=course.id, now=deps.now())
+        if absorbed.complete and absorbed.held is None:
+            full_reads.put(
+                conn,
+                connection,
+                kind,
+                run_id=course.id,
+                began_at=absorbed.read_at,
+                mapping=mapping_of(course.source, kind),
+                now=deps.now(),
+                checked_at=checked_at,
+                wrote=absorbed.written.any(),
+            )
 
     course.commit(finish)
     tell(connection, absorbed.failures, course.id)
     deps.queue.wake(news.fresh)
+
+
+def _check(course: Course, kind: Kind, known: Background) -> datetime | None:
+    """The checksum pass of the nightly run; returns when it began. Rows that were hashed as other fields are left alone:
+    the first complete read after a release that changed the fields hashes them anew."""
+    chosen = course.checkpoint.chosen or course.strategy
+    if chosen is not Strategy.FULL or known.full is None or known.full.shape != checksums.shape_of(kind):
+        return None
+    began = course.deps.now()
+    edited = checksums.mark_edited(course.deps.database, course.connection, kind)
+    if edited:
+        log.warning("edited_here", run=course.id, connection=course.connection, kind=kind, rows=len(edited))
+    return began
 
 
 def _told(course: Course, conn: Connection) -> None:
@@ -91,13 +131,13 @@ def _preview(course: Course, kind: Kind, deeds: Collection[str], *, first: bool)
     diff = absorbed.diff
     record_drift(deps, connection, course.id, diff, absorbed.read_at, cause=DRY_RUN)
     held = judge(deps, diff, scope, deeds)
-    agreement = replace(absorbed, held=held).agreement(unseen=len(absorbed.changes), written=False)
+    found = agreed(replace(absorbed, held=held), unseen=len(absorbed.changes), written=False)
     would = Written(len(diff.created), len(diff.changed), len(diff.touched), len(diff.vanished))
     told = replace(absorbed, written=would, held=held)
 
     def finish(conn: Connection) -> None:
         _drop_pages(course, conn)
-        _count(course, told, len(absorbed.changes), agreement)
+        _count(course, told, len(absorbed.changes), found)
 
     course.commit(finish)
 
@@ -165,14 +205,14 @@ def _drop_pages(course: Course, conn: Connection) -> None:
     course.checkpoint = course.checkpoint.leg_anew()
 
 
-def _before(course: Course, diff: Diff, read_at: datetime, *, first: bool) -> None:
+def _before(course: Course, diff: Diff, read_at: datetime, known: Background, *, first: bool) -> None:
     if course.options.deep and diff.kind is not Kind.STOCK:  # stock that vanished is zero, not deleted
         _confirm(course, diff)
     rows = len(diff.created) + len(diff.changed) + len(diff.vanished)
     course.progress.batch = f"writing {rows} of {diff.read} {diff.kind} rows"
     course.saved()
     if not first:
-        record_drift(course.deps, course.connection, course.id, diff, read_at)
+        record_drift(course.deps, course.connection, course.id, diff, read_at, known)
 
 
 def _confirm(course: Course, diff: Diff) -> None:
@@ -198,7 +238,7 @@ def _gone(course: Course, refs: Sequence[Ref]) -> set[str]:
     return {ref.external_id for ref in answer.gone}
 
 
-def _count(course: Course, absorbed: Absorbed, owed_now: int, agreement: float | None) -> None:
+def _count(course: Course, absorbed: Absorbed, owed_now: int, found: Agreed) -> None:
     diff, written = absorbed.diff, absorbed.written
     differing = len(diff.created) + len(diff.changed) + len(diff.vanished)
     course.count(
@@ -211,7 +251,9 @@ def _count(course: Course, absorbed: Absorbed, owed_now: int, agreement: float |
         failed=len(absorbed.failures),
     )
     course.progress.held += differing if absorbed.held else 0
-    course.counts[diff.kind] |= {"read": diff.read, "held": absorbed.held, "agreement": agreement}
+    course.counts[diff.kind] |= {"read": diff.read, "held": absorbed.held, "agreement": found.share}
+    if found.unknown is not None:
+        course.counts[diff.kind] |= {"agreement_unknown": found.unknown}
     if absorbed.nameless:
         course.mark(
             diff.kind,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
+from contextlib import suppress
 
 import structlog
 
@@ -16,6 +17,7 @@ from app.domain import Delivery, ItemKey
 from app.errors import DatabaseFault
 from app.flows.deps import Deps
 from app.flows.health import doubt
+from app.flows.refused import RefusedDeliveries
 from app.sources.base import PayloadInvalid
 from app.stores import inbox
 from app.stores.engine import DATABASE_ERRORS
@@ -61,6 +63,7 @@ class Intake:
         self._stopping = False
         self._stopped = threading.Event()
         self._threads: list[threading.Thread] = []
+        self.refused = RefusedDeliveries(deps)
 
     def start(self) -> None:
         """Start the writer, the waker and the checkpoints."""
@@ -133,8 +136,11 @@ class Intake:
         while not self._stopped.wait(CHECKPOINT_EVERY):
             try:
                 self._deps.database.checkpoint()
+                self.refused.write()
             except DATABASE_ERRORS:  # the next one does it all
                 continue
+        with suppress(*DATABASE_ERRORS):
+            self.refused.write(now=True)
 
     def _send_wakeups(self) -> None:
         while not self._stopping:

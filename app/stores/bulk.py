@@ -48,6 +48,10 @@ class Written:
     kept: list[Key] = field(default_factory=list)
     failed: list[Misfit] = field(default_factory=list)
 
+    def any(self) -> bool:
+        """Whether a row was written."""
+        return self.created + self.updated + self.touched + self.deleted > 0
+
 
 def write(
     database: Database,

@@ -16,11 +16,16 @@ from app.domain import RECORDS, Absent, Kind, micros, row_hash
 from app.rules.versions import AHEAD
 from app.stores.tables import CATALOG
 
+LOCALLY_EDITED = -1
+"""The ``row_hash`` of a row that was changed here by anybody but us: written by the database (migration 0002), or by the
+checksum pass (``stores.checksums``) where the database could not see it. None of its columns is believed."""
+
 # Newer wins: by the source's version; between equal versions by content, if the read began no earlier. A tombstone that
 # we concluded ourselves (its hash is 0) is lifted by every read that began after it was concluded, and by no other. A
 # row from the future was written while some clock was ahead: it protects nothing. ``written_at`` is the database's now.
 _NEWER = """CASE
     WHEN t.read_at > {horizon} OR t.version > {latest} THEN true
+    WHEN t.row_hash = -1 THEN excluded.read_at >= t.read_at
     WHEN t.deleted AND t.row_hash = 0 THEN excluded.read_at >= t.read_at
     ELSE excluded.version > t.version OR (
         excluded.version = t.version AND excluded.row_hash <> t.row_hash AND excluded.read_at >= t.read_at)

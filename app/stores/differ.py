@@ -209,9 +209,11 @@ class Differ:
 
     def _is_newer(self, at: int, ahead: int) -> bool:
         """Whether a record goes over our row. A tombstone that we concluded ourselves (its hash is 0) gives way to every
-        read that began no earlier, whatever its version, and to no other."""
+        read that began no earlier, whatever its version, and to no other; so does a row that somebody else edited."""
         read_later = bool(self._flags[at] & sql.NEWER_FLAG)
         if self._flags[at] & sql.DELETED_FLAG and self._hashes[at] == 0:
+            return not read_later
+        if self._hashes[at] == sql.LOCALLY_EDITED:
             return not read_later
         return ahead > 0 or (ahead == 0 and not read_later)
 

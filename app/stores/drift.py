@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from app.domain import Kind, Record
-from app.stores.tables import Drift
+from app.stores.tables import Drift, Run
 
 DRY_RUN = "dry_run"
 """The cause in the rows of a dry run: they say what a real one would write."""
 
 _NOT_CONTENT = frozenset({"version", "modified_at"})
+LONGEST_RUN = timedelta(days=2)
+"""A run that was asked for longer ago than this has found nothing just now."""
+
+_runs: Any = Run.__table__  # type: ignore[attr-defined]
 _table: Any = Drift.__table__  # type: ignore[attr-defined]
 
 
-@dataclass(frozen=True)
-class DriftRow:
+class DriftRow(NamedTuple):
     """One difference; ``item`` is the record's key joined by "/", the rest as ``tables.Drift`` tells."""
 
     kind: Kind
     item: str
     change: str
-    fields: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    fields: Mapping[str, Sequence[Any]] = MappingProxyType({})
     cause: str = "unknown"
     since: datetime | None = None
+    since_latest: datetime | None = None
+    why: str | None = None
 
 
 class DriftCount(NamedTuple):
@@ -67,6 +72,26 @@ def of_run(conn: Connection, run_id: int, limit: int = 100, after_id: int = 0) -
     return [{**row, "fields": msgspec.json.decode(row["fields"])} for row in found]
 
 
+def told_since(
+    conn: Connection, connection: str, causes: Collection[str], since: datetime, after_id: int, limit: int
+) -> list[dict[str, Any]]:
+    """Differences found since a moment with one of these causes, after an id, oldest first."""
+    recent = select(_runs.c.id).where(_runs.c.connection == connection, _runs.c.created_at >= since - LONGEST_RUN)
+    wanted = select(_table).where(
+        _table.c.run_id.in_(recent),
+        _table.c.id > after_id,
+        _table.c.found_at >= since,
+        _table.c.cause.in_(sorted(causes)),
+    )
+    return [dict(row) for row in conn.execute(wanted.order_by(_table.c.id).limit(limit)).mappings()]
+
+
+def correct(conn: Connection, row_id: int, cause: str, why: str, now: datetime) -> None:
+    """Put another cause in the place of the one that was told; that one is kept beside it."""
+    news = {"cause": cause, "why": why, "corrected_from": _table.c.cause, "corrected_at": now}
+    conn.execute(update(_table).where(_table.c.id == row_id).values(news))
+
+
 def summary(conn: Connection, run_id: int) -> list[DriftCount]:
     """A run's differences counted by kind, change and cause, in that order."""
     by = (_table.c.kind, _table.c.change, _table.c.cause)
@@ -90,4 +115,6 @@ def _columns(row: DriftRow) -> dict[str, Any]:
         "fields": msgspec.json.encode(fields).decode(),
         "cause": row.cause,
         "since": row.since,
+        "since_latest": row.since_latest,
+        "why": row.why,
     }

@@ -21,6 +21,7 @@ LETTERS, EVENTS, SETTLEMENTS = "letters", "events", "settlements"
 DONE_LETTERS = "done_letters"
 DRIFT, DRY_DRIFT, RUNS, DRY_RUNS, FAILED_ITEMS = "drift", "dry_drift", "runs", "dry_runs", "failed_items"
 ALERTS, OUTAGES, HOLDS, REPLAY_ITEMS, REPLAYS = "alerts", "outages", "holds", "replay_items", "replays"
+REFUSALS, RESTORES, REMOVALS, AGREEMENTS = "refusals", "restores", "removals", "agreements"
 HEARTBEATS, SLOTS, SESSIONS, ANSWERS = "heartbeats", "slots", "sessions", "answers"
 
 Key = tuple[Any, ...]
@@ -42,6 +43,8 @@ _RUNS, _PAGES, _DRIFT, _ITEMS = map(_table, (tables.Run, tables.RunPage, tables.
 _REPLAYS, _REPLAYED = map(_table, (tables.Replay, tables.ReplayItem))
 _ALERTS, _GAPS, _HOLDS = map(_table, (tables.Alert, tables.Gap, tables.Hold))
 _BEATS, _SLOTS, _SESSIONS, _ANSWERS = map(_table, (tables.Beat, tables.SettledSlot, tables.Session, tables.Answer))
+_REFUSALS, _RESTORES, _REMOVALS = map(_table, (tables.Refusal, tables.Restore, tables.Removal))
+_AGREEMENTS = _table(tables.AgreementDay)
 
 
 @dataclass(frozen=True)
@@ -224,6 +227,11 @@ def _answers(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
     return [_ANSWERS.c.found_at < before]
 
 
+def _by(column: ColumnElement[datetime]) -> Conditions:
+    """What is old by its moment alone."""
+    return lambda conn, before: [column < before]
+
+
 # --- tombstones ---
 
 
@@ -260,6 +268,10 @@ EXPIRIES = {
     REPLAY_ITEMS: Expiry(_REPLAYED, _replay_items),
     REPLAYS: Expiry(_REPLAYS, _replays),
     HEARTBEATS: Expiry(_BEATS, _heartbeats),
+    REFUSALS: Expiry(_REFUSALS, _by(_REFUSALS.c.at), _REFUSALS.c.at),
+    RESTORES: Expiry(_RESTORES, _by(_RESTORES.c.found_at)),
+    REMOVALS: Expiry(_REMOVALS, _by(_REMOVALS.c.at)),
+    AGREEMENTS: Expiry(_AGREEMENTS, _by(_AGREEMENTS.c.at)),
     SLOTS: Expiry(_SLOTS, _slots, _SLOTS.c.slot),
     SESSIONS: Expiry(_SESSIONS, _sessions),
     ANSWERS: Expiry(_ANSWERS, _answers),

@@ -95,6 +95,7 @@ class Webhooks:
             delivery = source.receiver.parse(headers, body)
             check_ids(delivery)
         except SignatureInvalid as error:
+            self._intake.refused.add(connection, headers, body, now, str(error))
             return _refuse(401, "bad_signature", str(error))
         except PayloadInvalid as error:
             return _refuse(400, "bad_payload", str(error))

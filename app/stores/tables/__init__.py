@@ -15,12 +15,14 @@ from app.stores.tables.catalog import (
 from app.stores.tables.connections import ConnectionRow
 from app.stores.tables.replays import Replay, ReplayItem
 from app.stores.tables.runs import Beat, BudgetUse, Drift, FailedItem, Hold, Run, RunPage, Schedule, Watermark
+from app.stores.tables.truth import AgreementDay, FullRead, Mark, Refusal, Removal, Restore
 from app.stores.tables.watch import Alert, Gap
 from app.stores.tables.work import Attempt, DeadLetter, InboxEvent, OwedItem, SettledSlot, Settlement
 
 __all__ = [
     "CATALOG",
     "AccessToken",
+    "AgreementDay",
     "Alert",
     "Answer",
     "Attempt",
@@ -33,16 +35,21 @@ __all__ = [
     "DeadLetter",
     "Drift",
     "FailedItem",
+    "FullRead",
     "Gap",
     "Hold",
     "InboxEvent",
     "Kept",
     "ListingRow",
     "LocationRow",
+    "Mark",
     "OrderRow",
     "OwedItem",
+    "Refusal",
+    "Removal",
     "Replay",
     "ReplayItem",
+    "Restore",
     "Run",
     "RunPage",
     "Schedule",

@@ -129,8 +129,9 @@ class Drift(SQLModel, table=True):
     """One row that a nightly run found different, with what differed and why.
 
     ``change`` is ``missing`` (we lacked it), ``differs``, or ``vanished``; ``fields`` is JSON
-    ``{field: [old, new]}``; ``cause`` is ``missed``, ``late``, ``failed``, ``local`` or ``unknown``;
-    ``since`` is the source's last-modified time where it has one.
+    ``{field: [old, new]}``; ``cause`` is one of ``rules.drift.DriftCause`` and ``why`` says in a sentence from what it is
+    told. Our copy is wrong since a moment between ``since`` and ``since_latest``. ``corrected_from`` is the cause that
+    was told before later evidence came (``corrected_at``).
     """
 
     __tablename__ = "drift"
@@ -149,6 +150,10 @@ class Drift(SQLModel, table=True):
     fields: str = Field(sa_type=Text)
     cause: str
     since: datetime | None = moment(default=None)
+    since_latest: datetime | None = moment(default=None)
+    why: str | None = long()
+    corrected_from: str | None = None
+    corrected_at: datetime | None = moment(default=None)
     found_at: datetime = moment()
 
 

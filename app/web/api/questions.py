@@ -10,6 +10,7 @@ from app.domain import status_of
 from app.flows import condition, critical, metrics, schedules, validate
 from app.flows.deps import Deps
 from app.flows.runs_view import run_view
+from app.rules.drift_advice import advice_on
 from app.stores import failed_items, history
 from app.web.api.answers import CriticalItems, Differences, Jobs, Rows
 from app.web.api.asked import (
@@ -73,7 +74,8 @@ def show_drift(deps: Deps, connection: str, asked: DriftPage) -> Differences:
         found = history.drift_page(conn, connection, **_one_more(wanted))
         summary = history.drift_summary(conn, connection, wanted["run_id"]) if "run_id" in wanted else None
     rows, following = page(f"/api/sync-{quote(connection)}/drift", asked, found, before_last)
-    return Differences(camel(rows), camel(summary), following)
+    advised = [{**row, "advice": advice_on(row["cause"])} for row in rows]
+    return Differences(camel(advised), camel(summary), following)
 
 
 def show_critical(deps: Deps, connection: str, asked: CriticalPage) -> CriticalItems:

@@ -1,0 +1,193 @@
+"""One seed of the experiment on truth: a day drawn by it, a night, and what the night says beside what really happened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from functools import partial
+from random import Random
+from typing import Any, NamedTuple
+
+from app.domain import Kind
+from app.flows.correct_reasons import correct_reasons
+from app.prove.truth.disasters import DISASTERS, Day
+from app.prove.truth.injuries import FIRST_OF_ALL, INJURIES, POLLS_MEND, UNHEARD, WHOLE_KIND, WITHOUT_A_TIME, item
+from app.prove.truth.life import OPENED, Life
+from app.prove.truth.measure import measured
+from app.prove.truth.story import Story, Wrong, later
+from app.rules.drift import DriftCause
+from app.stores import drift, runs
+from app.stores.engine import Database
+
+PRODUCTS = 150
+DAY = timedelta(days=1)
+CERTAIN = timedelta(minutes=1)
+"""A moment is told rightly when it lies in the span that was told, give or take a minute."""
+
+
+class Verdict(NamedTuple):
+    """What was injected, what was told of it, and whether the moments told hold the one in which it happened.
+
+    ``told`` is empty where no difference was found at all.
+    """
+
+    name: str
+    expected: str
+    told: str
+    since_right: bool
+    span: timedelta | None
+    item: str
+    why: str
+
+    @property
+    def right(self) -> bool:
+        """Whether the reason is the right one."""
+        return self.told == self.expected
+
+
+class Agreement(NamedTuple):
+    """A run's agreement beside the one that was measured after it."""
+
+    kind: str
+    told: float | None
+    really: float
+
+    @property
+    def right(self) -> bool:
+        """Whether they are the same, to the last of six digits."""
+        return self.told is not None and abs(self.told - self.really) < 2e-6
+
+
+class Outcome(NamedTuple):
+    """All that came of a seed. ``invented`` are differences that were told and never made."""
+
+    seed: int
+    verdicts: list[Verdict]
+    agreements: list[Agreement]
+    invented: list[str]
+
+
+def experiment(seed: int, database: Database) -> Outcome:
+    """Carry out a seed on a migrated and empty database."""
+    rng = Random(seed)  # noqa: S311
+    story = Story(Life(database), rng)
+    _settle_in(story)
+    last = _plan(story, rng)
+    story.tell(last)
+    for step in story.before_run:
+        step()
+    wrong = {(kind, id) for kind in story.life.shop.kinds for id in measured(story.life, kind).differing}
+    run_id = _night(story)
+    agreements = _agreements(story.life, run_id)
+    for span, step in sorted(story.after_run, key=lambda one: one[0]):
+        story.life.pass_to(last + span)
+        step()
+    story.life.pass_to(last + timedelta(hours=12))
+    correct_reasons(story.life.deps)
+    return _compare(story, seed, run_id, wrong, agreements)
+
+
+def _settle_in(story: Story) -> None:
+    """The shop opens, is read, and is read again a day later."""
+    life = story.life
+    for number in range(PRODUCTS):
+        life.shop.put(f"P{number:03d}", OPENED - timedelta(days=number))
+        life.shop.count(f"P{number:03d}", 5 + number)
+    life.beat()
+    life.nightly()
+    life.pass_to(OPENED + DAY)
+    life.beat()
+    life.nightly()
+
+
+def _plan(story: Story, rng: Random) -> datetime:
+    """Draw the day; returns when the night begins."""
+    night = OPENED + 2 * DAY
+    disaster = rng.choice([None, *DISASTERS])
+    whole = rng.choice(WHOLE_KIND) if disaster is None and rng.random() < 0.5 else None
+    polled = rng.random() < 0.5 and (disaster is None or DISASTERS[disaster].polled is not False)
+    began, ended = OPENED + DAY + later(30), night - later(8)
+    quiet = night - later(55) if polled else began + later(10)
+    ids = [f"P{number:03d}" for number in range(PRODUCTS) if number % 10 != 7]
+    rng.shuffle(ids)
+    until = ended
+    if disaster is not None:
+        story.telling = disaster
+        some = [ids.pop() for _ in range(rng.randint(3, 8))]
+        until = DISASTERS[disaster].befalls(story, some, Day(began, quiet, ended))
+    _ordinary_life(story, ids, Day(began, quiet, until), polled=polled)
+    names = [name for name in INJURIES if name not in WHOLE_KIND]
+    if whole is not None or disaster == "polls off":
+        names = [name for name in names if name not in UNHEARD]
+    if disaster is not None and DISASTERS[disaster].hides:
+        names = [name for name in names if name not in WITHOUT_A_TIME]
+    drawn = rng.sample(names, k=min(len(names), 13)) + ([] if whole is None else [whole])
+    for name in drawn:
+        at = _when(rng, name, Day(began, quiet, until), polled=polled)
+        story.at(at, partial(INJURIES[name].befalls, story, ids.pop()), name)
+    return night
+
+
+def _when(rng: Random, name: str, day: Day, *, polled: bool) -> datetime:
+    if name == FIRST_OF_ALL:
+        return day.began
+    first = day.quiet_from if polled and name in POLLS_MEND else day.began + later(10)
+    return first + rng.random() * (day.ended - later(11) - first)
+
+
+def _ordinary_life(story: Story, ids: list[str], day: Day, *, polled: bool) -> None:
+    """Edits whose events come and are worked off, signs of life, and polls where there are any."""
+    for _ in range(12):
+        at = day.began + later(10) + story.rng.random() * (day.ended - day.began - later(20))
+        story.at(at, partial(story.edit_with_event, ids.pop()), "life")
+    if polled:
+        for part in range(1, 9):
+            at = day.began + part / 8 * (day.quiet_from - later(2) - day.began)
+            story.at(at, story.life.poll, "life")
+
+
+def _night(story: Story) -> int:
+    pending = story.in_run
+
+    def begin(kind: Kind) -> None:
+        story.life.pass_to(story.now + timedelta(seconds=20))
+        steps, pending[:] = list(pending), []
+        for step in steps:
+            step()
+        story.life.pass_to(story.now + timedelta(seconds=20))
+
+    story.life.shop.at_read = begin
+    run_id = story.life.nightly()
+    story.life.shop.at_read = lambda kind: None
+    return run_id
+
+
+def _agreements(life: Life, run_id: int) -> list[Agreement]:
+    with life.database.read() as conn:
+        found = runs.get(conn, run_id)
+    counts: Mapping[str, Mapping[str, Any]] = {} if found is None else found["counts"]
+    return [
+        Agreement(kind, counts.get(kind, {}).get("agreement"), measured(life, kind).share) for kind in life.shop.kinds
+    ]
+
+
+def _compare(
+    story: Story, seed: int, run_id: int, wrong: set[tuple[Kind, str]], agreements: list[Agreement]
+) -> Outcome:
+    with story.life.database.read() as conn:
+        rows = {(Kind(row["kind"]), row["item"]): row for row in drift.of_run(conn, run_id, limit=10_000)}
+    first: dict[tuple[Kind, str], Wrong] = {}
+    for one in story.found:
+        first.setdefault((one.kind, item(one.kind, one.id)), one)
+    verdicts = [_verdict(one, rows.get(key)) for key, one in first.items() if key in wrong or key in rows]
+    return Outcome(seed, verdicts, agreements, sorted(f"{kind} {id}" for kind, id in set(rows) - set(first)))
+
+
+def _verdict(one: Wrong, row: Mapping[str, Any] | None) -> Verdict:
+    cause: DriftCause = INJURIES[one.name].cause if one.name in INJURIES else DISASTERS[one.name].cause
+    if row is None:
+        return Verdict(one.name, cause, "", since_right=False, span=None, item=one.id, why="")
+    since, latest = row["since"], row["since_latest"]
+    told = since is not None and latest is not None
+    holds = told and since - CERTAIN <= one.since <= latest + CERTAIN
+    return Verdict(one.name, cause, row["cause"], bool(holds), latest - since if told else None, one.id, row["why"])

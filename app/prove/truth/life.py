@@ -1,0 +1,181 @@
+"""One shop's life on the real flows and stores, under a clock that is moved: events, polls, hands, backups, a night."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+
+from sqlalchemy import delete, insert, select
+from sqlmodel import SQLModel
+
+from app.domain import WHOLE, Cause, Change, Delivery, ItemKey, Kind, Options, Ref, Strategy
+from app.errors import TallyhookError
+from app.flows.bury import ITEM_ACTOR, bury
+from app.flows.deps import Deps
+from app.flows.leases import LeaseKeeper
+from app.flows.request_run import request_run
+from app.flows.run import run
+from app.flows.sync_item import sync_item
+from app.prove.truth.shop import Shop
+from app.rules.jobs import POLL
+from app.stores import beats, inbox, marks, owed, refusals
+from app.stores.engine import Database
+from app.stores.inbox import Arrival
+from app.stores.marks import Mark
+from app.stores.tables import Schedule
+
+SHOP = "shop"
+OPENED = datetime(2026, 3, 2, 3, tzinfo=UTC)
+
+Tables = Mapping[str, Sequence[Mapping[str, Any]]]
+
+
+class Clock:
+    """A clock that is moved."""
+
+    def __init__(self) -> None:
+        self.moment = OPENED
+
+    def __call__(self) -> datetime:
+        """The moment it shows."""
+        return self.moment
+
+
+class Silent:
+    """A queue that nobody listens to: the experiment works off what is owed by itself."""
+
+    def wake(self, keys: Sequence[ItemKey]) -> None:
+        """Nothing."""
+
+    def wake_run(self, run_id: int) -> None:
+        """Nothing."""
+
+    def wake_replay(self, replay_id: int) -> None:
+        """Nothing."""
+
+    def resend(self, actor: str, queue: str, args: Sequence[object], *, id: str | None = None) -> None:
+        """Nothing."""
+
+    def depth(self) -> int:
+        """None waiting."""
+        return 0
+
+
+class Life:
+    """A shop, our copy of it, and everything that may happen to either."""
+
+    def __init__(self, database: Database) -> None:
+        self.shop = Shop()
+        self.clock = Clock()
+        self.database = database
+        sources = {SHOP: self.shop}
+        self.deps = Deps(database, Silent(), sources, sources, worker="experiment", now=self.clock)
+        self.keeper = LeaseKeeper(database)
+        self._numbers = count(1)
+        self._process = ("web@one", self.clock())
+        self._seen: Mark | None = None
+        self.is_up = True
+
+    def event(self, kind: Kind, id: str, *, work: bool = True) -> None:
+        """A webhook comes in, and (with ``work``) what it owes is worked off."""
+        delivery = Delivery(f"event {next(self._numbers)}", "changed", [Change(kind, id)])
+        with self.database.begin() as conn:
+            inbox.accept(conn, [Arrival(SHOP, delivery, {}, b"{}", self.clock())])
+        if work:
+            self.work(kind, id)
+
+    def work(self, kind: Kind, id: str) -> None:
+        """A worker takes up an owed item; what fails for good becomes a dead letter."""
+        key = ItemKey(SHOP, kind, id)
+        try:
+            sync_item(self.deps, self.keeper, key)
+        except TallyhookError as error:
+            args = [SHOP, str(kind), id]
+            name = f"message {next(self._numbers)}"
+            bury(self.deps, message_id=name, actor=ITEM_ACTOR, queue="live", args=args, error=error)
+
+    def owe_whole(self, kind: Kind, cause: Cause = Cause.POLL) -> None:
+        """A look at the whole kind is owed."""
+        with self.database.begin() as conn:
+            owed.remember(conn, SHOP, [Change(kind, WHOLE)], cause, self.clock())
+
+    def poll(self) -> None:
+        """Look at every kind."""
+        for kind in self.shop.kinds:
+            self.owe_whole(kind)
+            self.work(kind, WHOLE)
+
+    def schedule_polls(self, *, on: bool) -> None:
+        """The polls' schedule, switched on or off."""
+        table: Any = Schedule.__table__  # type: ignore[attr-defined]
+        with self.database.begin() as conn:
+            conn.execute(delete(table).where(table.c.job == POLL))
+            row = {"connection": SHOP, "job": POLL, "cron": "*/5 * * * *", "timezone": "UTC", "enabled": on}
+            conn.execute(insert(table).values(**row))
+
+    def refuse(self, kind: Kind, id: str | None) -> None:
+        """A delivery's signature is wrong."""
+        items = [] if id is None else [Ref(kind, id)]
+        with self.database.begin() as conn:
+            refusals.note(conn, SHOP, self.clock(), "bad signature", items)
+
+    def beat(self) -> None:
+        """The web process gives a sign of life, if it lives."""
+        if not self.is_up:
+            return
+        process, started = self._process
+        with self.database.begin() as conn:
+            beats.beat(conn, process, "web", started, self.clock())
+            self._seen = marks.rise(conn, self._seen, self.clock())
+
+    def restart(self) -> None:
+        """Another web process begins."""
+        self.is_up = True
+        self._process = (f"web@{next(self._numbers)}", self.clock())
+        self.beat()
+
+    def by_hand(self, sql: str) -> None:
+        """Somebody else writes into our tables."""
+        with self.database.begin() as conn:
+            conn.exec_driver_sql(sql)
+
+    def nightly(self) -> int:
+        """The complete read of a night; returns the run's number."""
+        run_id = request_run(self.deps, SHOP, Strategy.FULL, Options(), cause="schedule")
+        run(self.deps, self.keeper, run_id, patience=0.0)
+        return run_id
+
+    def backup(self) -> Tables:
+        """Every row of every table but the audit log's."""
+        with self.database.read() as conn:
+            return {
+                name: [dict(row) for row in conn.execute(select(table)).mappings()]
+                for name, table in SQLModel.metadata.tables.items()
+                if not name.startswith("audit")
+            }
+
+    def restore(self, tables: Tables) -> None:
+        """Put tables back as they were; as with a dump, no trigger sees the rows go and come."""
+        with self.database.begin() as conn:
+            sqlite = self.database.dialect == "sqlite"
+            if sqlite:
+                triggers = conn.exec_driver_sql(
+                    "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name NOT LIKE 'audit%'"
+                ).all()
+                for name, _ in triggers:
+                    conn.exec_driver_sql(f"DROP TRIGGER {name}")
+            else:
+                conn.exec_driver_sql("SET LOCAL session_replication_role = replica")
+            for name, rows in tables.items():
+                table = SQLModel.metadata.tables[name]
+                conn.execute(delete(table))
+                if rows:
+                    conn.execute(insert(table), rows)
+            for _, sql in triggers if sqlite else ():
+                conn.exec_driver_sql(sql)
+
+    def pass_to(self, moment: datetime) -> None:
+        """Time goes by, never back."""
+        self.clock.moment = max(self.clock.moment + timedelta(milliseconds=1), moment)

@@ -1,0 +1,142 @@
+"""A vendor's account in memory for the experiment on truth: it changes, answers late or not at all, and shows it all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+
+import msgspec
+
+from app.domain import Absent, Answer, BadRecord, Kind, Listing, Page, Record, Ref, Scope, StockCount, micros
+from app.errors import TallyhookError
+from app.sources.base import Limit, Receiver
+
+PLACE, STATE = "L1", "on_hand"
+
+
+class Shop:
+    """``Source`` of products, which have times of change, and of stock, which has none and is read whole.
+
+    ``mapping`` names how records are made: another one shows some names otherwise. ``stale`` are products of which
+    everything but a complete read is shown an older state. ``poison`` fails a fetch, ``unreadable`` a record of a delta,
+    ``refuses`` a look at a whole kind. ``at_read`` is called when a complete read begins.
+    """
+
+    name = "shop"
+    kinds: tuple[Kind, ...] = (Kind.PRODUCT, Kind.STOCK)
+    whole_kinds: tuple[Kind, ...] = (Kind.STOCK,)
+    receiver: Receiver | None = None
+
+    def __init__(self) -> None:
+        self.mapping = "1"
+        self.products: dict[str, Listing] = {}
+        self.counts: dict[str, StockCount] = {}
+        self.stale: dict[str, Listing] = {}
+        self.poison: dict[str, TallyhookError] = {}
+        self.unreadable: set[str] = set()
+        self.refuses: dict[Kind, TallyhookError] = {}
+        self.at_read: Callable[[Kind], None] = lambda kind: None
+        self._calls = 0
+
+    def put(self, id: str, at: datetime, **fields: object) -> None:
+        """A product is added or changed at a moment."""
+        known = self.products.get(id, Listing(external_id=id, sku=f"SKU-{id}", name=f"Product {id}"))
+        self.products[id] = msgspec.structs.replace(known, version=micros(at), modified_at=at, **fields)
+
+    def put_silently(self, id: str, **fields: object) -> None:
+        """A product is changed without a trace in its times."""
+        self.products[id] = msgspec.structs.replace(self.products[id], **fields)
+
+    def count(self, id: str, quantity: int) -> None:
+        """So many are on hand."""
+        self.counts[id] = StockCount(id, PLACE, STATE, Decimal(quantity), version=1)
+
+    def shown(self, kind: Kind) -> list[Record]:
+        """The truth, as the present mapping reads it."""
+        if kind is Kind.STOCK:
+            return list(self.counts.values())
+        return [self._mapped(one) for one in self.products.values()]
+
+    def batch_size(self, kind: Kind) -> int:
+        """One call per item."""
+        return 1
+
+    def pace(self, kind: Kind) -> float:
+        """Whole kinds may be read at any time."""
+        return 0.0
+
+    def storm_size(self, kind: Kind) -> int:
+        """No storm is met here."""
+        return 10_000
+
+    def fetch(self, refs: Sequence[Ref]) -> Answer:
+        """What the vendor shows of an item."""
+        self._calls += 1
+        for ref in refs:
+            if ref.external_id in self.poison:
+                raise self.poison[ref.external_id]
+        held: Mapping[str, Record] = self._seen() if refs[0].kind is Kind.PRODUCT else self.counts
+        found = [held[ref.external_id] for ref in refs if ref.external_id in held]
+        return Answer(found, [ref for ref in refs if ref.external_id not in held])
+
+    def delta(self, kind: Kind, since: str | None) -> Iterator[Page]:
+        """What changed since a watermark."""
+        if kind in self.refuses:
+            raise self.refuses[kind]
+        if since is None or kind in self.whole_kinds:
+            yield from self.full(kind)
+            return
+        self._calls += 1
+        news = [one for one in self._seen().values() if one.version >= int(since)]
+        bad = [BadRecord(kind, one.external_id, "price is x") for one in news if one.external_id in self.unreadable]
+        yield Page(records=[one for one in news if one.external_id not in self.unreadable], failed=bad)
+        yield Page(watermark=str(max([int(since), *(one.version for one in news)])))
+
+    def full(self, kind: Kind, resume: str | None = None) -> Iterator[Page]:
+        """All of a kind."""
+        if kind in self.refuses:
+            raise self.refuses[kind]
+        self._calls += 1
+        self.at_read(kind)
+        yield Page(records=self.shown(kind))
+        if kind is Kind.STOCK:
+            yield Page(complete=Scope(kind, absent=Absent.ZERO))
+        else:
+            mark = max((one.version for one in self.products.values()), default=0)
+            yield Page(watermark=str(mark), complete=Scope(kind))
+
+    def window(
+        self, kind: Kind, since: datetime | None, until: datetime | None, resume: str | None = None
+    ) -> Iterator[Page]:
+        """Not asked for here."""
+        yield Page(records=self.shown(kind))
+
+    def order_ids(self, first: date, last: date) -> Iterator[tuple[date, str]]:
+        """No orders."""
+        return iter(())
+
+    def check(self) -> None:
+        """The account answers."""
+
+    def calls(self) -> int:
+        """How many were made."""
+        return self._calls
+
+    def budget(self) -> Sequence[Limit]:
+        """No limits."""
+        return ()
+
+    def warm(self) -> None:
+        """Nothing to warm."""
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+    def _seen(self) -> dict[str, Listing]:
+        shown = {**self.products, **{id: old for id, old in self.stale.items() if id in self.products}}
+        return {id: self._mapped(one) for id, one in shown.items()}
+
+    def _mapped(self, one: Listing) -> Listing:
+        is_other = self.mapping != "1" and one.external_id.endswith("7")
+        return msgspec.structs.replace(one, description=f"mapping {self.mapping}") if is_other else one

@@ -1,0 +1,110 @@
+"""Traces from which it is told why a row was wrong, and how true the copy was, day by day."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, Index, Text
+from sqlmodel import Field, SQLModel
+
+from app.stores.tables.fields import AUTO_ID, big, long, moment
+
+
+class FullRead(SQLModel, table=True):
+    """The last complete and believed read of a kind: when it began and ended, and with which mapping.
+
+    ``shape`` names the fields that its rows were hashed with, ``mapping`` is the fingerprint of the code that made its
+    records, ``mapping_at`` when that was first seen in use; ``mapping_after`` is when the mapping before it was last
+    seen, null for the first. ``checked_at`` is when the last checksum pass over the kind began, ``wrote_at`` when such a
+    read last wrote a row.
+    """
+
+    __tablename__ = "full_reads"
+
+    connection: str = Field(primary_key=True)
+    kind: str = Field(primary_key=True)
+    run_id: int = Field(sa_type=BigInteger)
+    began_at: datetime = moment()
+    ended_at: datetime = moment()
+    shape: str
+    mapping: str
+    mapping_at: datetime = moment()
+    mapping_after: datetime | None = moment(default=None)
+    checked_at: datetime | None = moment(default=None)
+    wrote_at: datetime | None = moment(default=None)
+
+
+class Refusal(SQLModel, table=True):
+    """A delivery that was refused: when, why, and which items it claimed to be about (never believed, only compared).
+
+    ``items`` is JSON text as in ``InboxEvent``; ``count`` is how many were refused in this moment, the rest unread.
+    """
+
+    __tablename__ = "refusals"
+    __table_args__ = (Index("ix_refusals_at", "connection", "at"),)
+
+    id: int | None = Field(default=None, sa_type=AUTO_ID, primary_key=True)
+    connection: str
+    at: datetime = moment()
+    reason: str
+    items: str = Field(default="[]", sa_type=Text)
+    count: int = big(1)
+
+
+class Mark(SQLModel, table=True):
+    """How far this database has come: one row, whose number rises with every sign of life.
+
+    A process that has seen a larger number of the same ``lineage`` knows that a backup was restored.
+    """
+
+    __tablename__ = "marks"
+
+    name: str = Field(primary_key=True)
+    lineage: str
+    number: int = big()
+    at: datetime = moment()
+
+
+class Restore(SQLModel, table=True):
+    """A backup that was restored under us: the state of ``back_to`` came back after ``lost_at``, the last moment that
+    a process remembers, and was noticed at ``found_at``."""
+
+    __tablename__ = "restores"
+
+    id: int | None = Field(default=None, sa_type=AUTO_ID, primary_key=True)
+    back_to: datetime = moment()
+    lost_at: datetime = moment()
+    found_at: datetime = moment()
+
+
+class Removal(SQLModel, table=True):
+    """A live row of our tables that somebody else deleted, noted by the database itself."""
+
+    __tablename__ = "removals"
+    __table_args__ = (Index("ix_removals_item", "connection", "kind", "item"),)
+
+    id: int | None = Field(default=None, sa_type=AUTO_ID, primary_key=True)
+    connection: str
+    kind: str
+    item: str
+    at: datetime = moment()
+
+
+class AgreementDay(SQLModel, table=True):
+    """How true the copy of a kind was on a day (UTC): the last answer of that day.
+
+    Of ``rows``, the union of those that live there and here, ``equal`` were equal after the write, ``differed`` of them
+    only by it; ``equal`` is null where the answer was not believed or not complete, and ``unknown`` then says why.
+    """
+
+    __tablename__ = "agreement_days"
+
+    connection: str = Field(primary_key=True)
+    kind: str = Field(primary_key=True)
+    day: str = Field(primary_key=True)
+    equal: int | None = Field(default=None, sa_type=BigInteger)
+    differed: int = big()
+    rows: int = big()
+    run_id: int = Field(sa_type=BigInteger)
+    at: datetime = moment()
+    unknown: str | None = long()

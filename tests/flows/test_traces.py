@@ -1,0 +1,228 @@
+"""Traces that are kept of what we did not hear: a restored backup, refused deliveries; and reasons that are corrected."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from sqlalchemy import bindparam, text
+
+from app.domain import Cause, Change, ItemKey, Kind, Ref
+from app.flows.correct_reasons import correct_reasons
+from app.flows.leases import LeaseKeeper
+from app.flows.metrics import metrics
+from app.flows.refused import MOST_READ, RefusedDeliveries
+from app.flows.run import run
+from app.flows.sync_item import sync_item
+from app.stores import drift, marks, owed, refusals
+from app.stores.columns import Moment
+from app.stores.engine import Database
+from app.stores.marks import Mark, Witness
+from tests.asking import request_reconcile
+from tests.fakes import EPOCH, SHOP, World, listing
+
+PRODUCT = Kind.PRODUCT
+
+
+@pytest.fixture
+def world(database: Database) -> World:
+    world = World(database)
+    world.clock.moment = EPOCH + timedelta(hours=1)
+    world.source.put(*(listing(f"P{n:02}", version=5) for n in range(40)))
+    night(world)
+    world.clock.pass_(86_400)
+    return world
+
+
+def night(world: World, **options: Any) -> int:
+    run_id = request_reconcile(world.deps, SHOP, **options)
+    run(world.deps, LeaseKeeper(world.database), run_id, patience=0.0)
+    return run_id
+
+
+def changed(world: World, id: str) -> None:
+    world.source.put(listing(id, version=int((world.clock() - EPOCH).total_seconds()), name=f"new {world.clock()}"))
+
+
+def event(world: World, id: str) -> None:
+    with world.database.begin() as conn:
+        owed.remember(conn, SHOP, [Change(PRODUCT, id)], Cause.WEBHOOK, world.clock())
+    sync_item(world.deps, LeaseKeeper(world.database), ItemKey(SHOP, PRODUCT, id))
+
+
+def told(world: World, run_id: int) -> dict[str, Any]:
+    with world.database.read() as conn:
+        (row,) = drift.of_run(conn, run_id)
+    return row
+
+
+# --- a restored backup ---
+
+
+def rise(world: World, witness: Witness) -> Mark:
+    with world.database.begin() as conn:
+        mark = marks.rise(conn, witness.last, world.clock())
+    witness.keep(mark)
+    return mark
+
+
+def restores(world: World) -> list[marks.Restored]:
+    with world.database.read() as conn:
+        return marks.restores(conn, EPOCH)
+
+
+def test_a_mark_that_went_back_is_a_restored_backup(world: World) -> None:
+    witness = Witness()
+    backup, lost = rise(world, witness), world.clock() + timedelta(seconds=60)
+    world.clock.pass_(60)
+    rise(world, witness)
+    with world.database.begin() as conn:
+        put_back = text("UPDATE marks SET number = :number, at = :at").bindparams(bindparam("at", type_=Moment()))
+        conn.execute(put_back, {"number": backup.number, "at": backup.at})
+    world.clock.pass_(60)
+    rise(world, witness)
+    assert restores(world) == [(backup.at, lost, world.clock())]
+
+
+def test_a_restore_is_noticed_once_by_all_processes(world: World) -> None:
+    one, other = Witness(), Witness()
+    for _ in range(3):
+        rise(world, one)
+        rise(world, other)
+    with world.database.begin() as conn:
+        conn.execute(text("UPDATE marks SET number = 1"))
+    for _ in range(2):
+        rise(world, one)
+        rise(world, other)
+    assert len(restores(world)) == 1
+
+
+def test_an_ordinary_life_is_no_restore(world: World) -> None:
+    one, other = Witness(), Witness()
+    for _ in range(5):
+        rise(world, one)
+        rise(world, other)
+    assert restores(world) == []
+
+
+def test_a_witness_outlives_its_process(world: World, tmp_path: Path) -> None:
+    file = tmp_path / "mark.json"
+    seen = rise(world, Witness(file))
+    assert Witness(file).last == seen
+
+
+def test_a_witness_whose_file_is_spoiled_has_seen_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "mark.json"
+    file.write_text("{")
+    assert Witness(file).last is None
+
+
+# --- refused deliveries ---
+
+
+def refused(world: World) -> list[refusals.Refused]:
+    with world.database.read() as conn:
+        return refusals.since(conn, SHOP, EPOCH)
+
+
+def body(id: str) -> bytes:
+    return msgspec.json.encode({"id": "e", "type": "changed", "items": [["product", id]]})
+
+
+def test_a_refused_delivery_is_kept_with_what_it_claims_to_be_about(world: World) -> None:
+    log = RefusedDeliveries(world.deps)
+    log.add(SHOP, {}, body("P01"), world.clock(), "the word is wrong")
+    log.write()
+    assert refused(world) == [(world.clock(), (Ref(PRODUCT, "P01"),), 1)]
+
+
+def test_a_refused_delivery_that_nobody_can_read_is_kept_too(world: World) -> None:
+    log = RefusedDeliveries(world.deps)
+    log.add(SHOP, {}, b"\xff", world.clock(), "the word is wrong")
+    log.write()
+    assert refused(world) == [(world.clock(), (), 1)]
+
+
+def test_many_refused_deliveries_make_few_rows(world: World) -> None:
+    log = RefusedDeliveries(world.deps)
+    for _ in range(100):
+        log.add(SHOP, {}, body("P01"), world.clock(), "the word is wrong")
+    log.write()
+    assert (len(refused(world)), sum(one.deliveries for one in refused(world))) == (MOST_READ + 1, 100)
+
+
+def test_strangers_make_us_write_now_and_then_only(world: World) -> None:
+    log = RefusedDeliveries(world.deps)
+    for _ in range(3):
+        log.add(SHOP, {}, body("P01"), world.clock(), "the word is wrong")
+        log.write()
+    assert len(refused(world)) == 1
+
+
+def test_a_change_whose_delivery_was_refused_says_so(world: World) -> None:
+    changed(world, "P01")
+    log = RefusedDeliveries(world.deps)
+    log.add(SHOP, {}, body("P01"), world.clock(), "the word is wrong")
+    log.write()
+    world.clock.pass_(600)
+    assert told(world, night(world))["cause"] == "refused"
+
+
+# --- edits by hand ---
+
+
+def test_an_edit_by_hand_that_moved_the_version_is_local_and_repaired(world: World) -> None:
+    with world.database.begin() as conn:
+        conn.execute(text("UPDATE listings SET name = 'mine', version = version + 9 WHERE external_id = 'P01'"))
+    assert told(world, night(world))["cause"] == "local"
+    with world.database.read() as conn:
+        assert conn.execute(text("SELECT name FROM listings WHERE external_id = 'P01'")).scalar() == "Product P01"
+
+
+# --- corrected reasons ---
+
+
+def test_an_event_that_comes_hours_later_turns_missed_into_late(world: World) -> None:
+    changed(world, "P01")
+    world.clock.pass_(3600)
+    run_id = night(world)
+    assert told(world, run_id)["cause"] == "missed"
+    world.clock.pass_(5 * 3600)
+    event(world, "P01")
+    assert correct_reasons(world.deps) == 1
+    row = told(world, run_id)
+    assert (row["cause"], row["corrected_from"], row["corrected_at"]) == ("late", "missed", world.clock())
+
+
+def test_an_event_of_a_later_change_corrects_nothing(world: World) -> None:
+    changed(world, "P01")
+    world.clock.pass_(3600)
+    run_id = night(world)
+    world.clock.pass_(5 * 3600)
+    changed(world, "P01")
+    world.clock.pass_(1)
+    event(world, "P01")
+    assert (correct_reasons(world.deps), told(world, run_id)["cause"]) == (0, "missed")
+
+
+# --- agreement by day ---
+
+
+def test_the_agreement_of_a_day_is_kept_with_its_number_of_rows(world: World) -> None:
+    changed(world, "P01")
+    world.clock.pass_(3600)
+    night(world)
+    (day,) = [one for one in metrics(world.deps, SHOP)["agreement_days"] if one["kind"] == "product"][:1]
+    assert (day["share"], day["rows"], day["differed"], day["unknown"]) == (1.0, 40, 1, None)
+
+
+def test_an_answer_that_was_not_believed_says_why_its_agreement_is_unknown(world: World) -> None:
+    world.source.listings.clear()
+    run_id = night(world)
+    (day,) = [
+        one for one in metrics(world.deps, SHOP)["agreement_days"] if one["run"] == run_id and one["rows"] == 0
+    ][:1]
+    assert (day["share"], day["unknown"][:26]) == (None, "the read was not believed:")

@@ -1,0 +1,148 @@
+"""Why a row was wrong and since when, told from its traces; and what later evidence makes of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from app.rules.drift import (
+    Answered,
+    DriftCause,
+    Restore,
+    Span,
+    Told,
+    Traces,
+    corrected,
+    reason_of,
+    went_back,
+)
+from app.rules.drift_advice import advice_on, since_words
+
+NIGHT = datetime(2026, 3, 4, 3, tzinfo=UTC)
+LAST_NIGHT = NIGHT - timedelta(days=1)
+NOON = NIGHT - timedelta(hours=15)
+EDIT = Traces("differs", NIGHT, NIGHT, changed=NOON, newer=True, right_at=LAST_NIGHT, written_at=LAST_NIGHT)
+SILENT = replace(EDIT, changed=LAST_NIGHT - timedelta(days=9), newer=False)
+GONE = replace(EDIT, change="vanished", changed=None, newer=None)
+NEW = replace(EDIT, change="missing", written_at=None, newer=None)
+HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
+AT_NOON = Span(NOON - HOUR, NOON + HOUR)
+TOLD = Told(NOON, "a dead letter (Unmappable)")
+
+
+@pytest.mark.parametrize(
+    ("traces", "cause"),
+    [
+        (EDIT, DriftCause.MISSED),
+        (SILENT, DriftCause.MISSED),
+        (GONE, DriftCause.MISSED),
+        (NEW, DriftCause.MISSED),
+        (replace(EDIT, edited=True, failing=TOLD), DriftCause.LOCAL),
+        (replace(NEW, removed=NOON), DriftCause.LOCAL),
+        (replace(EDIT, failing=TOLD, waiting=NOON), DriftCause.FAILED),
+        (replace(EDIT, whole_failing=TOLD), DriftCause.FAILED),
+        (replace(SILENT, whole_failing=TOLD), DriftCause.MISSED),
+        (replace(EDIT, waiting=NOON), DriftCause.LATE),
+        (replace(EDIT, whole_waiting=NOON), DriftCause.LATE),
+        (replace(GONE, whole_waiting=NOON), DriftCause.MISSED),
+        (replace(EDIT, restores=[Restore(NOON - HOUR, NIGHT - HOUR, NIGHT)]), DriftCause.RESTORED),
+        (replace(EDIT, restores=[Restore(NOON + HOUR, NIGHT - HOUR, NIGHT)]), DriftCause.MISSED),
+        (replace(SILENT, restores=[Restore(NOON - HOUR, NIGHT - HOUR, NIGHT)]), DriftCause.MISSED),
+        (replace(SILENT, mapping=Span(LAST_NIGHT, NIGHT)), DriftCause.MAPPING),
+        (replace(SILENT, mapping=Span(LAST_NIGHT, NIGHT), alone_in_fields=True), DriftCause.MISSED),
+        (replace(EDIT, mapping=Span(LAST_NIGHT, NIGHT)), DriftCause.MISSED),
+        (replace(EDIT, answered=Answered("unchanged", "webhook", NOON, NOON + MINUTE)), DriftCause.STALE),
+        (replace(EDIT, answered=Answered("applied", "webhook", NOON - HOUR, NOON - HOUR)), DriftCause.MISSED),
+        (replace(EDIT, refused=[NOON + MINUTE]), DriftCause.REFUSED),
+        (replace(EDIT, refused=[NOON + HOUR]), DriftCause.MISSED),
+        (replace(GONE, refused=[NOON]), DriftCause.MISSED),
+        (replace(GONE, refused_by_name=[NOON]), DriftCause.REFUSED),
+        (replace(EDIT, downs=[AT_NOON]), DriftCause.DOWN),
+        (replace(EDIT, downs=[Span(NIGHT - HOUR, NIGHT)]), DriftCause.MISSED),
+        (replace(EDIT, not_looked=NOON - HOUR), DriftCause.DOWN),
+        (replace(SILENT, not_looked=NOON - HOUR), DriftCause.MISSED),
+        (replace(EDIT, changed=NIGHT + MINUTE, found_at=NIGHT + HOUR), DriftCause.UNKNOWN),
+    ],
+)
+def test_the_cause_follows_from_the_traces(traces: Traces, cause: DriftCause) -> None:
+    assert reason_of(traces).cause is cause
+
+
+def test_a_missed_edit_made_our_copy_wrong_after_it_was_last_right_and_at_the_edit_at_the_latest() -> None:
+    found = reason_of(EDIT)
+    assert (found.since, found.latest) == (LAST_NIGHT, NOON)
+
+
+def test_a_local_edit_is_not_dated_by_the_source() -> None:
+    found = reason_of(replace(EDIT, edited=True, changed=LAST_NIGHT - timedelta(days=9)))
+    assert (found.since, found.latest) == (LAST_NIGHT, NIGHT)
+
+
+def test_a_restored_row_is_wrong_since_the_restore() -> None:
+    found = reason_of(replace(EDIT, restores=[Restore(NOON - HOUR, NIGHT - HOUR, NIGHT - MINUTE)]))
+    assert (found.since, found.latest) == (NIGHT - HOUR, NIGHT - MINUTE)
+
+
+def test_a_span_never_ends_before_it_begins() -> None:
+    found = reason_of(replace(EDIT, right_at=NIGHT))
+    assert found.since is not None
+    assert found.since <= found.latest
+
+
+def test_a_row_that_is_older_than_our_memory_of_writing_it_went_back() -> None:
+    applied = Answered("applied", "webhook", NOON, NOON + MINUTE)
+    assert went_back(replace(EDIT, answered=applied))
+    assert not went_back(replace(EDIT, answered=applied, written_at=NOON + MINUTE))
+    assert not went_back(replace(NEW, answered=applied, removed=NOON + HOUR))
+
+
+def heard(minutes: float, outcome: str = "unchanged", cause: str = "webhook") -> list[Answered]:
+    moment = NIGHT + timedelta(minutes=minutes)
+    return [Answered(outcome, cause, moment, moment)]
+
+
+@pytest.mark.parametrize(
+    ("cause", "events", "hours", "after"),
+    [
+        ("missed", heard(300), 6, "late"),
+        ("missed", heard(300, "applied"), 6, None),
+        ("missed", heard(300, cause="poll"), 6, None),
+        ("missed", heard(60 * 50), 60, None),
+        ("local", heard(300), 6, None),
+        ("down", heard(300), 6, "late"),
+        ("unknown", heard(1), 0.1, "late"),
+        ("unknown", [], 0.5, None),
+        ("unknown", [], 2, "missed"),
+    ],
+)
+def test_later_evidence_corrects_a_reason(
+    cause: str, events: list[Answered], hours: float, after: str | None
+) -> None:
+    found = corrected(cause, NIGHT, events, NIGHT + timedelta(hours=hours))
+    assert (None if found is None else found.cause) == after
+
+
+@pytest.mark.parametrize("cause", DriftCause)
+def test_every_cause_says_what_to_do(cause: DriftCause) -> None:
+    assert advice_on(cause)
+
+
+def test_a_dry_run_advises_nothing() -> None:
+    assert advice_on("dry_run") is None
+
+
+@pytest.mark.parametrize(
+    ("since", "latest", "words"),
+    [
+        (NIGHT - HOUR, NIGHT, "between 03-04 02:00 and 03:00"),
+        (LAST_NIGHT, NIGHT, "between 03-03 03:00 and 03-04 03:00"),
+        (NIGHT, NIGHT, "since 03-04 03:00"),
+        (None, NIGHT, "at 03-04 03:00 at the latest"),
+        (NIGHT, None, "since 03-04 03:00"),
+        (None, None, ""),
+    ],
+)
+def test_since_is_told_with_how_exactly_it_is_known(since: datetime, latest: datetime, words: str) -> None:
+    assert since_words(since, latest) == words
