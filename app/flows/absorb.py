@@ -9,14 +9,17 @@ from typing import Protocol
 
 import structlog
 
-from app.domain import Absent, Change, Kind, Page, Scope, micros
+from app.domain import Absent, Change, Kind, Page, Record, Scope, key_of, micros
 from app.errors import Transient, Unavailable
 from app.flows.bad_records import Failure, healing, unread, unstorable
 from app.flows.deps import Deps
-from app.rules.guard import RUN, Impact, implausible
+from app.flows.plausible import Verdict, batch_of, beyond_doubt, examine
+from app.rules.guard import FIRST_LOAD, POLL, RUN
 from app.stores import bulk, holds
 from app.stores.bulk import Diff, Differ, Written
 from app.stores.engine import Database
+from app.stores.guard import Batch
+from app.stores.spool import Spool
 
 BEGUN_AT_MOST = 4
 """How often one look may begin anew because its source lost the place."""
@@ -30,7 +33,8 @@ class ReadAnew(Exception):
 
 @dataclass(frozen=True)
 class Absorbed:
-    """What a bulk read came to. ``held`` says why nothing was written, ``None`` when it was.
+    """What a bulk read came to. ``held`` says why ``held_rows`` of its rows were not written, ``None`` when all were;
+    ``diff`` is then what was beyond doubt.
 
     ``failures`` are records that cannot be read or stored, ``healed`` external ids of items that failed before and are
     well again. With an unreadable record that has no id (``nameless``) nothing can be said to have vanished.
@@ -43,6 +47,7 @@ class Absorbed:
     watermark: str | None = None
     complete: bool = False
     held: str | None = None
+    held_rows: int = 0
     failures: list[Failure] = field(default_factory=list)
     healed: list[str] = field(default_factory=list)
     nameless: int = 0
@@ -112,20 +117,21 @@ def absorb(
     ``began`` says when a read that is resumed began, ``write`` does the writing.
     """
     absorbed, scope = look(deps, connection, kind, read, began or deps.now)
-    reason = judge(deps, absorbed.diff, scope, deeds)
-    if reason is not None:
-        log.warning("implausible_read_repeated", connection=connection, kind=kind, reason=reason)
+    verdict = judge(deps, connection, absorbed.diff, scope, deeds)
+    if verdict.reason is not None:
+        log.warning("implausible_read_repeated", connection=connection, kind=kind, reason=verdict.reason)
         anew()
         absorbed, scope = look(deps, connection, kind, read, began or deps.now)
-        reason = judge(deps, absorbed.diff, scope, deeds)
-    if reason is not None and not _released(deps, connection, kind):
-        return _hold(deps, connection, kind, absorbed, reason, run_id)
+        verdict = judge(deps, connection, absorbed.diff, scope, deeds)
+    if verdict.reason is not None and not _released(deps, connection, kind):
+        absorbed = _hold(deps, connection, absorbed, verdict, run_id)
     if before is not None:
         before(absorbed.diff, absorbed.read_at)
     diff, now = absorbed.diff, deps.now()
     written = write(deps.database, connection, diff, read_at=absorbed.read_at, now=now, scope=scope, clock=deps.now)
-    with deps.database.begin() as conn:
-        holds.pass_(conn, connection=connection, kind=kind)
+    if absorbed.held is None:
+        with deps.database.begin() as conn:
+            holds.pass_(conn, connection=connection, kind=kind)
     return _with_unwritten(replace(absorbed, written=written), connection)
 
 
@@ -194,18 +200,11 @@ def _name(failure: Failure) -> tuple[str, str]:
     return (id, "" if id else str(failure.error))
 
 
-def judge(deps: Deps, diff: Diff, scope: Scope | None, deeds: Collection[str]) -> str | None:
-    """Why a diff is not to be believed, ``None`` when it is."""
+def judge(deps: Deps, connection: str, diff: Diff, scope: Scope | None, deeds: Collection[str]) -> Verdict:
+    """What the guard says of a diff."""
     zero = scope is not None and scope.absent is Absent.ZERO
-    impact = Impact(
-        total=diff.total_local,
-        read=None if scope is None else diff.read,
-        created=len(diff.created),
-        changed=len(diff.changed),
-        zeroed=diff.zeroed,
-        deleted=0 if zero else len(diff.vanished),
-    )
-    return implausible(impact, deps.limits, deeds)
+    batch = batch_of(diff, complete=scope is not None, zero=zero, first=deeds == FIRST_LOAD)
+    return examine(deps, connection, batch, deeds)
 
 
 def _released(deps: Deps, connection: str, kind: Kind) -> bool:
@@ -214,8 +213,9 @@ def _released(deps: Deps, connection: str, kind: Kind) -> bool:
         return holds.take_release(conn, connection=connection, kind=kind)
 
 
-def _hold(deps: Deps, connection: str, kind: Kind, absorbed: Absorbed, reason: str, run_id: int | None) -> Absorbed:
-    diff = absorbed.diff
+def _hold(deps: Deps, connection: str, absorbed: Absorbed, verdict: Verdict, run_id: int | None) -> Absorbed:
+    """Put what is implausible in front of a person; what is beyond doubt is left to be written."""
+    diff, kind, reason = absorbed.diff, absorbed.diff.kind, verdict.reason or ""
     summary = {
         "rows_here": diff.total_local,
         "rows_read": diff.read,
@@ -229,4 +229,26 @@ def _hold(deps: Deps, connection: str, kind: Kind, absorbed: Absorbed, reason: s
             conn, connection=connection, kind=kind, run_id=run_id, reason=reason, summary=summary, now=deps.now()
         )
     log.error("batch_held", connection=connection, kind=kind, reason=reason)
-    return replace(absorbed, watermark=None, held=reason)
+    good = beyond_doubt(diff, verdict)
+    rows = sum(1 for _ in verdict.held())
+    return replace(absorbed, diff=good, watermark=None, held=reason, held_rows=rows)
+
+
+def believed(deps: Deps, connection: str, spool: Spool) -> Iterator[Record]:
+    """Records that a read without an end brings, but for those that are implausible together; these are held."""
+    verdict = examine(deps, connection, Batch(spool.kind, (spool,)), POLL)
+    if verdict.reason is None:
+        return iter(spool)
+    held = {row.key for row in verdict.held()}
+    with deps.database.begin() as conn:
+        holds.hold(
+            conn,
+            connection=connection,
+            kind=spool.kind,
+            run_id=None,
+            reason=verdict.reason,
+            summary={"rows_read": len(spool), "held": len(held)},
+            now=deps.now(),
+        )
+    log.error("batch_held", connection=connection, kind=spool.kind, reason=verdict.reason)
+    return (record for record in spool if key_of(record) not in held)
