@@ -5,16 +5,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import structlog
 
-from app.domain import Kind, Ref, batches, key_of
+from app.domain import Absent, Kind, Ref, Scope, batches, key_of
 from app.errors import AuthRejected, Permanent, Transient
 from app.flows.deps import Deps
-from app.rules.guard_findings import Finding, held_traits, reason_of
+from app.rules.guard_findings import Finding, Trait, held_traits, reason_of
+from app.stores import holds
 from app.stores.bulk import Diff
 from app.stores.catalog import Key
-from app.stores.guard import Batch, CountJudge, Judge, JudgedRow, ProductJudge, StockJudge
+from app.stores.guard import Batch, CountJudge, Judge, JudgedRow, ProductJudge, StockJudge, Zeros
 from app.stores.guard.products import live_ids
 from app.stores.spool import Spool
 
@@ -26,6 +28,9 @@ CALLS = 40
 
 PROBED = 20
 """Of our products, so many are asked for when a batch without an end brings many new ones."""
+
+NEW_SHARE = 0.05
+"""From so many new rows on, of all, it is asked whether they are ours."""
 
 log = structlog.get_logger()
 
@@ -49,18 +54,31 @@ class Verdict:
             yield from (row for row in self.judge.rows() if row.traits & traits)
 
 
-def batch_of(diff: Diff, *, complete: bool, zero: bool, first: bool) -> Batch:
-    """A diff as the guard sees it."""
-    read = diff.read if complete else None
-    return Batch(diff.kind, (diff.created, diff.changed), diff.vanished, read, zero=zero, first=first)
+def batch_of(diff: Diff, scope: Scope | None, *, first: bool) -> Batch:
+    """A diff as the guard sees it; ``scope`` is what the read was complete for."""
+    zero = scope is not None and scope.absent is Absent.ZERO
+    return Batch(
+        diff.kind,
+        (diff.created, diff.changed),
+        diff.vanished,
+        None if scope is None else diff.read,
+        zero=zero,
+        first=first,
+        zeros=Zeros(diff.zeros, diff.zeros_shown),
+    )
 
 
 def examine(deps: Deps, connection: str, batch: Batch, deeds: Collection[str]) -> Verdict:
-    """Judge a batch by its content. Without ``deeds`` nothing is judged."""
+    """Judge a batch by its content. Without ``deeds`` nothing is judged; what a person said to believe for now is."""
     if not deeds or not (any(map(len, batch.records)) or batch.vanished):
         return Verdict()
     judge = _judge(deps, connection, batch, deeds)
-    return Verdict(judge.findings(), judge)
+    findings = judge.findings()
+    if findings:
+        with deps.database.read() as conn:
+            believed = holds.believed_rules(conn, connection, batch.kind, deps.now())
+        findings = [finding for finding in findings if finding.rule not in believed]
+    return Verdict(findings, judge)
 
 
 def _judge(deps: Deps, connection: str, batch: Batch, deeds: Collection[str]) -> Judge:
@@ -69,7 +87,13 @@ def _judge(deps: Deps, connection: str, batch: Batch, deeds: Collection[str]) ->
         _prove(deps, connection, batch, products)
         return products
     if batch.kind is Kind.STOCK:
-        return StockJudge(deps.database, connection, batch, deps.now())
+        with deps.database.read() as conn:
+            hold = holds.open_of(conn, connection, Kind.PRODUCT)
+            ending = holds.ending_items(conn, connection, Kind.PRODUCT) if hold else set()
+        is_other = hold is not None and any(finding["rule"] == "account" for finding in hold["findings"])
+        stock = StockJudge(deps.database, connection, batch, deps.now(), held_products=ending, account_held=is_other)
+        _prove_stock(deps, connection, batch, stock)
+        return stock
     return CountJudge(deps.database, connection, batch, deps.limits, frozenset(deeds))
 
 
@@ -77,28 +101,39 @@ def _prove(deps: Deps, connection: str, batch: Batch, judge: ProductJudge) -> No
     """Ask for some of what vanished; where much is new, for some of what we hold: an account that does not know it is
     another one."""
     seen = judge.evidence
-    if batch.vanished:
-        asked = _spread([key[0] for key in batch.vanished], ASKED)
-        answered, living = _living(deps, connection, asked)
-        seen.asked, seen.living = answered, living
-    if seen.created >= 3 and seen.created > 0.05 * seen.total:
+    if batch.vanished and not held_traits(judge.findings()) & (Trait.VANISHED | Trait.ANY):
+        answered = _ask(deps, connection, _spread([key[0] for key in batch.vanished], ASKED))
+        seen.asked, seen.living = len(answered.living | answered.gone), len(answered.living)
+    if seen.created >= 3 and seen.created > NEW_SHARE * seen.total:
         shown = {key_of(record)[0] for record in batch} if batch.read is None else set()
-        ours = live_ids(deps.database, connection, PROBED, sorted(shown)[:500])
-        seen.probed, living = _living(deps, connection, ours)
-        seen.strange = seen.probed - living
+        answered = _ask(deps, connection, live_ids(deps.database, connection, PROBED, sorted(shown)[:500]))
+        seen.probed, seen.strange = len(answered.living | answered.gone), len(answered.gone)
 
 
-def _spread(ids: Sequence[str], most: int) -> list[str]:
-    step = max(1, len(ids) // most)
-    return list(ids[::step][:most])
+def _prove_stock(deps: Deps, connection: str, batch: Batch, judge: StockJudge) -> None:
+    """Ask for the products whose counts are left out: they may have ended. And for those that we do not hold: they may
+    be new."""
+    seen = judge.evidence
+    if batch.read != 0 and seen.omitted and judge.findings():
+        judge.explain(_ask(deps, connection, _spread(judge.omitted(), ASKED)).gone)
+        seen = judge.evidence
+    if seen.unknown_products >= 3 and seen.unknown_products > NEW_SHARE * seen.total:
+        answered = _ask(deps, connection, judge.strangers(PROBED))
+        seen.strangers_asked, seen.strangers = len(answered.living | answered.gone), len(answered.gone)
 
 
-def _living(deps: Deps, connection: str, ids: Sequence[str]) -> tuple[int, int]:
-    """How many of these products the source answered for, and how many of them live there."""
+class _Answered(NamedTuple):
+    """Ids of products that the source says live, and that it says do not."""
+
+    living: set[str]
+    gone: set[str]
+
+
+def _ask(deps: Deps, connection: str, ids: Sequence[str]) -> _Answered:
     source = deps.bulk_sources[connection]
     size = source.batch_size(Kind.PRODUCT)
-    answered = living = 0
-    for some in list(batches(_spread(ids, CALLS * size), size)):
+    answered = _Answered(set(), set())
+    for some in batches(_spread(ids, CALLS * size), size):
         try:
             answer = source.fetch([Ref(Kind.PRODUCT, id) for id in some])
         except AuthRejected:
@@ -107,18 +142,20 @@ def _living(deps: Deps, connection: str, ids: Sequence[str]) -> tuple[int, int]:
             log.warning("not_proven", connection=connection, items=len(some), error=str(error))
             continue
         gone = {ref.external_id for ref in answer.gone}
-        dead = {key_of(record)[0] for record in answer.records if record.deleted}
+        gone |= {key_of(record)[0] for record in answer.records if record.deleted}
         unknown = {ref.external_id for ref in answer.not_yet} | {bad.external_id for bad in answer.failed}
-        answered += sum(id not in unknown for id in some)
-        living += sum(id not in gone | dead | unknown for id in some)
-    return answered, living
+        answered.gone.update(gone & set(some))
+        answered.living.update(set(some) - gone - unknown)
+    return answered
 
 
-def beyond_doubt(diff: Diff, verdict: Verdict) -> Diff:
+def _spread(ids: Sequence[str], most: int) -> list[str]:
+    step = max(1, len(ids) // most)
+    return list(ids[::step][:most])
+
+
+def without(diff: Diff, keys: Set[Key]) -> Diff:
     """A diff without the rows that are held."""
-    keys = {row.key for row in verdict.held()}
-    if not keys:
-        return diff
     return replace(
         diff,
         created=_without(diff.kind, diff.created, keys),

@@ -153,7 +153,7 @@ def _read_delta(deps: Deps, source: Source, connection: str, kind: Kind, since: 
         for record in records:
             read.add(record)
 
-    for records in batches(believed(deps, connection, spool), AT_ONCE):
+    for records in batches(believed(deps, connection, spool, began), AT_ONCE):
         isolated(records, apply, lambda record, error: read.failures.append(unstorable(record, error)))
     read.healed = healer.healed(read.failing(), complete=False)
     return read

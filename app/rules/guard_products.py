@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
-from app.domain import Listing
 from app.rules.guard_findings import GONE, IDENTITY, MONEY, Finding, Trait, first_of, is_many
 
 ENDED_SHARE = 0.20
@@ -71,79 +68,6 @@ class ProductEvidence:
     cents: array[float] = field(default_factory=lambda: array("d"))
 
 
-class OldListing(NamedTuple):
-    """What we hold of a product, as far as the guard looks at it."""
-
-    sku: str | None
-    name: str | None
-    description: str | None
-    category: str | None
-    barcode: str | None
-    price_minor: int | None
-    currency: str | None
-    active: bool
-    deleted: bool
-    version: int
-    row_hash: int
-
-
-class Taken(NamedTuple):
-    """Names, SKUs and barcodes of a batch that other live products have here."""
-
-    names: frozenset[str] = frozenset()
-    skus: frozenset[str] = frozenset()
-    barcodes: frozenset[str] = frozenset()
-
-
-def product_traits(new: Listing, old: OldListing | None, taken: Taken) -> Trait:
-    """What a batch does to one product."""
-    if old is None or old.deleted:
-        twin = Trait.TWIN if new.sku in taken.skus and not new.deleted else Trait.NONE
-        return (Trait.NEW if old is None else Trait.NONE) | twin
-    if new.deleted:
-        return Trait.DELETED
-    traits = Trait.INACTIVE if old.active and not new.active else Trait.NONE
-    if is_taken(new, old, taken) or (new.name != old.name and new.name in taken.names) or _is_other(new, old):
-        traits |= Trait.UNLIKE
-    columns = {old.sku, old.description, old.category, old.barcode} - {None, "", old.name}
-    if new.name != old.name and new.name in columns:
-        traits |= Trait.SHIFTED
-    before = (old.name, old.sku, old.barcode, old.category, old.price_minor)
-    if any(was and not now for was, now in zip(before, _identity(new), strict=True)):
-        traits |= Trait.EMPTIED
-    if old.price_minor and new.price_minor and new.price_minor != old.price_minor:
-        traits |= Trait.PRICED
-    if old.currency and new.currency and old.currency != new.currency:
-        traits |= Trait.CURRENCY
-    return traits
-
-
-def is_taken(new: Listing, old: OldListing, taken: Taken) -> bool:
-    """Whether a product gets the SKU or barcode that another one has."""
-    return (new.sku != old.sku and new.sku in taken.skus) or (
-        new.barcode != old.barcode and new.barcode in taken.barcodes
-    )
-
-
-def _is_other(new: Listing, old: OldListing) -> bool:
-    return _is_unlike(old.name, new.name) or _is_unlike(old.sku, new.sku)
-
-
-def _identity(new: Listing) -> tuple[object, ...]:
-    return (new.name, new.sku, new.barcode, new.category, new.price_minor)
-
-
-def _is_unlike(old: str | None, new: str | None) -> bool:
-    """Whether a text is replaced by one that has nothing of it: no word in common, neither within the other."""
-    if not old or not new or old == new or old in new or new in old:
-        return False
-    return not _words(old) & _words(new)
-
-
-def _words(text: str) -> set[str]:
-    return set(re.findall(r"\w{2,}", text.casefold()))
-
-
 def product_findings(evidence: ProductEvidence, *, first: bool = False) -> list[Finding]:
     """Every rule that does not believe the batch; ``first``: the kind was never read before, so only losses count."""
     if not evidence.total:
@@ -193,8 +117,9 @@ def another_account(seen: ProductEvidence) -> Finding | None:
     if seen.probed >= 3 and seen.strange > 0.8 * seen.probed:
         reason = f"looks like another account: {seen.strange} of {seen.probed} of our products are unknown there"
         return Finding("account", reason, Trait.ANY, {"probed": seen.probed, "unknown": seen.strange})
-    if is_many(seen.unlike, seen.total, 0.5):
-        reason = f"looks like another account: {seen.unlike} of {seen.total} products are other ones"
+    shown = min(seen.changed, seen.total - seen.vanished - seen.deleted)
+    if is_many(seen.unlike, shown, 0.8) and is_many(seen.unlike, seen.total, IDENTITY_SHARE):
+        reason = f"looks like another account: {seen.unlike} of {shown} products are other ones"
         return Finding("account", reason, Trait.ANY, {"unlike": seen.unlike})
     return None
 

@@ -12,8 +12,8 @@ from app.rules.guard_findings import Finding, Trait, first_of, is_many
 ZERO_SHARE, ZERO_CHANCE = 0.20, 0.6
 """Rows that fall to zero unexplained: more than 0.2 + 0.6/sqrt(N) of N rows; chance is larger in a small shop."""
 
-UNITS_SHARE = 0.20
-"""Units that fall to zero unexplained, of all units."""
+UNITS_SHARE, UNITS_CHANCE = 0.20, 0.3
+"""Units that fall to zero unexplained, of all units: more than 0.2 + 0.3/sqrt(N) of those in N rows."""
 
 FALL_FROM, FALL_SHARE = 8, 0.10
 """Full shelves (at least 8) do not sell out over night in a tenth of the rows."""
@@ -31,14 +31,23 @@ UNKNOWN_SHARE = 0.20
 """Counts of products that we do not hold, while ours fall to zero."""
 
 
+ZEROS_SHOWN = 0.8
+"""A source that shows so many of our zeros shows all: what is left out is not sold out."""
+
+
 @dataclass
 class StockEvidence:
     """What a batch would do to the ``total`` counts above zero (``units`` on them). What falls to zero is counted only
-    where nothing explains it: not the same product's units elsewhere, an order, an end of the product or the place."""
+    where nothing explains it: not the same product's units elsewhere, an order, an end of the product or the place.
+    Of these, ``omitted`` are not shown at all; of our ``zeros`` the read has shown ``zeros_shown``.
+    Of products that we do not hold ``strangers_asked`` were asked for, and ``strangers`` do not exist there either."""
 
     total: int
     units: float = 0.0
     read: int | None = None
+    zeros: int = 0
+    zeros_shown: int = 0
+    omitted: int = 0
     touched: int = 0
     zeroed: int = 0
     zeroed_units: float = 0.0
@@ -48,6 +57,8 @@ class StockEvidence:
     all_zeroed: int = 0
     unknown_places: int = 0
     unknown_products: int = 0
+    strangers_asked: int = 0
+    strangers: int = 0
     held_products: int = 0
     account_held: bool = False
     places: Counter[str] = field(default_factory=Counter)
@@ -79,7 +90,7 @@ def zeroed_rows(seen: StockEvidence) -> Finding | None:
 
 def zeroed_units(seen: StockEvidence) -> Finding | None:
     """Too many units fall to zero."""
-    if seen.zeroed < 3 or seen.zeroed_units <= UNITS_SHARE * seen.units:
+    if seen.zeroed < 3 or seen.zeroed_units <= (UNITS_SHARE + UNITS_CHANCE / sqrt(seen.total)) * seen.units:
         return None
     reason = f"would zero {seen.zeroed_units:g} of {seen.units:g} units in {seen.zeroed} rows"
     return Finding("zeroed units", reason, Trait.ZEROED, {"rows": seen.zeroed, "units": seen.zeroed_units})
@@ -117,7 +128,7 @@ def same_step(seen: StockEvidence) -> Finding | None:
     if not is_many(rows, seen.total, STEP_SHARE):
         return None
     reason = f"would move {rows} of {seen.total} counts by {step:+g}"
-    return Finding("same step", reason, Trait.COUNTED, {"rows": rows, "step": step})
+    return Finding("same step", reason, Trait.ANY, {"rows": rows, "step": step})
 
 
 def unknown_places(seen: StockEvidence) -> Finding | None:
@@ -130,11 +141,24 @@ def unknown_places(seen: StockEvidence) -> Finding | None:
 
 def unknown_products(seen: StockEvidence) -> Finding | None:
     """Counts of other products in place of ours."""
+    if is_many(seen.strangers, seen.strangers_asked, 0.5):
+        reason = f"shows {seen.unknown_products} counts of products that do not exist"
+        return Finding("strangers", reason, Trait.UNKNOWN_PRODUCT, {"rows": seen.unknown_products})
     both = min(seen.unknown_products, seen.all_zeroed)
     if not is_many(both, seen.total, UNKNOWN_SHARE):
         return None
     reason = f"shows {seen.unknown_products} counts of products that we do not hold, and would zero {seen.all_zeroed}"
     return Finding("account", reason, Trait.ANY, {"rows": both})
+
+
+def omitted(seen: StockEvidence) -> Finding | None:
+    """Counts that are left out by a source that lists even what is zero."""
+    if not seen.omitted or seen.zeros_shown < max(1, ZEROS_SHOWN * seen.zeros):
+        return None
+    reason = (
+        f"the list is incomplete: {seen.omitted} of {seen.total} counts are left out, though it shows what is zero"
+    )
+    return Finding("incomplete", reason, Trait.VANISHED, {"rows": seen.omitted, "zeros shown": seen.zeros_shown})
 
 
 def held_account(seen: StockEvidence) -> Finding | None:
@@ -157,7 +181,7 @@ def _would_zero(rows: int, seen: StockEvidence) -> str:
 
 
 _Rule = Callable[[StockEvidence], Finding | None]
-_LOSSES: tuple[_Rule, ...] = (nothing_read, zeroed_rows, zeroed_units, full_shelves, empty_place)
+_LOSSES: tuple[_Rule, ...] = (nothing_read, zeroed_rows, zeroed_units, full_shelves, empty_place, omitted)
 _CHANGES: tuple[_Rule, ...] = (
     powers_of_ten,
     same_step,

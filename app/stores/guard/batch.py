@@ -21,6 +21,16 @@ CHUNK = 500
 Old = TypeVar("Old")
 
 
+class Zeros(NamedTuple):
+    """Of our rows at zero, those that a read has shown: whether its source lists what is zero."""
+
+    here: int = 0
+    shown: int = 0
+
+
+NO_ZEROS = Zeros()
+
+
 @dataclass(frozen=True)
 class Batch:
     """Records of one kind that a way in brings, and keys of rows that vanish by it (to zero, with ``zero``).
@@ -35,6 +45,7 @@ class Batch:
     read: int | None = None
     zero: bool = False
     first: bool = False
+    zeros: Zeros = NO_ZEROS
 
     def __iter__(self) -> Iterator[Record]:
         return chain.from_iterable(self.records)

@@ -11,15 +11,8 @@ from sqlalchemy import func, select
 
 from app.domain import Kind, Listing, key_of, row_hash
 from app.rules.guard_findings import Finding, Trait
-from app.rules.guard_products import (
-    DECAY_DAYS,
-    OldListing,
-    ProductEvidence,
-    Taken,
-    is_taken,
-    product_findings,
-    product_traits,
-)
+from app.rules.guard_products import DECAY_DAYS, ProductEvidence, product_findings
+from app.rules.guard_traits import OldListing, Taken, is_taken, product_traits
 from app.stores import catalog_sql as sql
 from app.stores.engine import Database
 from app.stores.guard.batch import Batch, JudgedRow, with_old

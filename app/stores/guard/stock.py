@@ -79,10 +79,12 @@ class StockJudge:
         self._held_products = held_products
         self._net: dict[str, float] = {}
         self._known: set[str] = set()
+        self._has_products = False
         self._ended: set[str] = set()
         self._places, self._closed = self._locations()
         self._ordered: dict[str, float] | None = None
-        self.evidence = self._gather(account_held)
+        self._account_held = account_held
+        self.evidence = self._gather()
 
     def findings(self) -> list[Finding]:
         """The rules that do not believe the batch."""
@@ -93,6 +95,20 @@ class StockJudge:
         for move in self._moves():
             yield JudgedRow(move.key, move.record, self._traits(move) | Trait.ANY)
 
+    def omitted(self) -> list[str]:
+        """The products whose counts the read leaves out, and nothing that we hold explains it."""
+        traits = ((move.key[0], self._traits(move)) for move in self._moves() if move.record is None)
+        return sorted({product for product, trait in traits if Trait.ZEROED in trait and product in self._known})
+
+    def strangers(self, most: int) -> list[str]:
+        """Some of the products that are counted, and that we do not hold."""
+        return sorted(product for product in self._net if product not in self._known)[:most]
+
+    def explain(self, ended: Collection[str]) -> None:
+        """These products have ended at the source: judge anew."""
+        self._ended.update(ended)
+        self.evidence = self._gather()
+
     def _moves(self) -> Iterator[_Move]:
         read = partial(with_old, self._database, self._connection, Kind.STOCK)
         for new, old in read(self._batch, OldCount._fields, OldCount, key_of):
@@ -102,9 +118,9 @@ class StockJudge:
         for key, old in read(self._batch.vanished, OldCount._fields, OldCount, lambda key: key):
             yield _Move(key, None, 0.0 if old is None else float(old.quantity), 0.0, is_new=False)
 
-    def _gather(self, account_held: bool) -> StockEvidence:
+    def _gather(self) -> StockEvidence:
         seen = self._totals()
-        seen.account_held = account_held
+        seen.account_held = self._account_held
         net: dict[str, float] = defaultdict(float)
         for move in self._moves():
             seen.touched += 1
@@ -123,6 +139,7 @@ class StockJudge:
         seen = StockEvidence(sum(rows for _, rows, _ in rows), float(sum(units for _, _, units in rows)))
         seen.places = Counter({place: count for place, count, _ in rows})
         seen.read = self._batch.read
+        seen.zeros, seen.zeros_shown = self._batch.zeros
         return seen
 
     def _count(self, seen: StockEvidence, move: _Move) -> None:
@@ -139,6 +156,7 @@ class StockJudge:
             seen.tens += any(abs(move.after / move.before / ten - 1) < 0.001 for ten in TENS)
         if move.before > 0 and move.after != move.before:
             seen.steps[round(move.after - move.before, 5)] += 1
+        seen.omitted += move.record is None and Trait.ZEROED in traits
         seen.unknown_places += Trait.UNKNOWN_PLACE in traits
         seen.unknown_products += Trait.UNKNOWN_PRODUCT in traits
         seen.held_products += Trait.HELD_PRODUCT in traits
@@ -150,12 +168,12 @@ class StockJudge:
             if product in self._held_products:
                 traits |= Trait.HELD_PRODUCT
             if not self._is_explained(move):
-                traits |= Trait.ZEROED
+                traits |= Trait.ZEROED if move.record is not None else Trait.ZEROED | Trait.VANISHED
         elif move.before > 0:
             traits |= Trait.COUNTED
         if move.is_new and self._places and place not in self._places:
             traits |= Trait.UNKNOWN_PLACE
-        if move.is_new and self._known and product not in self._known:
+        if move.is_new and self._has_products and product not in self._known:
             traits |= Trait.UNKNOWN_PRODUCT
         return traits
 
@@ -191,6 +209,7 @@ class StockJudge:
             _listings.c.connection == self._connection
         )
         with self._database.read() as conn:
+            self._has_products = conn.execute(wanted.limit(1)).first() is not None
             for some in batches(products, CHUNK):
                 for id, deleted in conn.execute(wanted.where(_listings.c.external_id.in_(some))):
                     self._known.add(id)
