@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo up test check fast browser pooler prove bench lock clean
+.PHONY: help demo up test check fast browser pooler prove guard bench lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -37,6 +37,9 @@ prove: $(READY) ## the long proof: 1,000 seeds on SQLite, 300 on PostgreSQL, 5 r
 	$(BIN)/tallyhook prove --runs 1000 --processes 5 --hands 2
 	$(BIN)/tallyhook prove --runs 300 --database postgresql
 	$(BIN)/python -m pytest -m prove tests/prove
+
+guard: $(READY) ## the guard's experiment: 240 disasters and 312 ordinary lives, nightly and polled first
+	$(BIN)/tallyhook guard test
 
 check: $(READY) ## format, lint and types
 	$(BIN)/ruff format --check .

@@ -75,8 +75,9 @@ def examine(deps: Deps, connection: str, batch: Batch, deeds: Collection[str]) -
     judge = _judge(deps, connection, batch, deeds)
     findings = judge.findings()
     if findings:
+        now = deps.now()
         with deps.database.read() as conn:
-            believed = holds.believed_rules(conn, connection, batch.kind, deps.now())
+            believed = holds.believed_rules(conn, connection, batch.kind, now)
         findings = [finding for finding in findings if finding.rule not in believed]
     return Verdict(findings, judge)
 
