@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo up test check fast browser pooler prove truth bench lock clean
+.PHONY: help demo up test check fast browser pooler prove truth guard bench lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ prove: $(READY) ## the long proof: 1,000 seeds on SQLite, 300 on PostgreSQL, 5 r
 truth: $(READY) ## are reasons and agreement told rightly? differences of every kind, by seeds, on both databases
 	$(BIN)/python -m app.prove.truth --seeds 120
 	$(BIN)/python -m app.prove.truth --seeds 40 --database postgresql
+
+guard: $(READY) ## the guard's experiment: 240 disasters and 312 ordinary lives, nightly and polled first
+	$(BIN)/tallyhook guard test
 
 check: $(READY) ## format, lint and types
 	$(BIN)/ruff format --check .

@@ -14,6 +14,7 @@ from rich.json import JSON
 
 from app import config, sources
 from app.cli import access, connections, inbox, letter_actions, questions, runs, schedules, sync
+from app.cli import guard as guard_commands
 from app.cli import holds as holds_commands
 from app.cli.codes import EXPLAINED
 from app.cli.console import AsJson, Connection, console, open_deps, print_json
@@ -41,6 +42,7 @@ app.add_typer(access.users, name="users")
 app.add_typer(access.audit, name="audit")
 app.add_typer(connections.app, name="connections")
 app.add_typer(holds_commands.app, name="holds")
+app.add_typer(guard_commands.app, name="guard")
 app.add_typer(runs.app, name="runs")
 app.add_typer(schedules.app, name="schedule")
 app.add_typer(sync.backfill, name="backfill")

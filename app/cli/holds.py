@@ -3,54 +3,85 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
+from datetime import UTC, datetime
+from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
-from app.cli.console import console, open_deps
-from app.errors import Refused
-from app.flows import audit
-from app.stores import holds
+from app.cli.console import AsJson, console, open_deps, print_json
+from app.flows import holds
 
 app = typer.Typer(help="Held batches: reads so implausible that a person must look.", no_args_is_help=True)
 
+HoldId = Annotated[int, typer.Argument(help="number of the hold")]
+
 
 @app.command("list")
-def list_() -> None:
+def list_(as_json: AsJson = False) -> None:
     """Batches that wait."""
-    deps = open_deps()
-    with deps.database.read() as conn:
-        found = holds.open_(conn)
-    table = Table("id", "held", "connection", "kind", "reason", "what it would do")
+    found = holds.list_(open_deps())
+    if as_json:
+        print_json(found)
+        return
+    table = Table("id", "held", "connection", "kind", "rows", "reason", "what was read")
     for hold in found:
         held_at = f"{hold['held_at']:%F %T}"
         table.add_row(
-            str(hold["id"]), held_at, hold["connection"], hold["kind"], hold["reason"], _told(hold["summary"])
+            str(hold["id"]),
+            held_at,
+            hold["connection"],
+            hold["kind"],
+            str(hold["rows"]),
+            hold["reason"],
+            _told(hold["summary"]),
         )
     console.print(table if found else "Nothing is held.")
 
 
 @app.command()
-def release(hold_id: Annotated[int, typer.Argument(help="number of the hold")]) -> None:
-    """Believe it: the next such read of that connection and kind is applied."""
-    _close(hold_id, "released")
+def show(hold_id: HoldId, as_json: AsJson = False) -> None:
+    """The rules that spoke, their figures, and some of the held rows, before and after."""
+    hold = holds.show(open_deps(), hold_id)
+    if as_json:
+        print_json(hold)
+        return
+    console.print(f"Hold {hold_id}: {hold['connection']} {hold['kind']}, {hold['rows']} rows, {hold['state']}")
+    for finding in hold["findings"]:
+        console.print(f"  {finding['rule']}: {finding['reason']} ({_told(finding['figures'])})", markup=False)
+    table = Table("row", "field", "before", "after")
+    for row in hold["sample"]:
+        for name, (before, after) in row["fields"].items():
+            table.add_row(escape(row["key"]), name, escape(str(before)), escape(str(after)))
+        if row["ends"]:
+            table.add_row(escape(row["key"]), "", "there", "gone")
+    console.print(table)
 
 
 @app.command()
-def dismiss(hold_id: Annotated[int, typer.Argument(help="number of the hold")]) -> None:
+def release(hold_id: HoldId) -> None:
+    """Believe it: exactly these rows are written, but for those that somebody newer wrote since."""
+    holds.release(open_deps(), hold_id)
+    console.print(f"Hold {hold_id} is released: its rows are written.")
+
+
+@app.command()
+def meant(
+    hold_id: HoldId,
+    until: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="believe the like until this day (UTC)")],
+) -> None:
+    """This was meant: release it, and do not hold this kind by the same rules until a day."""
+    holds.release(open_deps(), hold_id, believed_until=until.replace(tzinfo=UTC))
+    console.print(f"Hold {hold_id} is released; the like is believed until {until:%Y-%m-%d}.")
+
+
+@app.command()
+def dismiss(hold_id: HoldId) -> None:
     """Do not believe it: keep our rows; a later implausible read is held again."""
-    _close(hold_id, "dismissed")
+    holds.dismiss(open_deps(), hold_id)
+    console.print(f"Hold {hold_id} is dismissed.")
 
 
-def _told(summary: Mapping[str, int]) -> str:
-    return ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in summary.items())
-
-
-def _close(hold_id: int, state: str) -> None:
-    deps = open_deps()
-    with deps.database.begin() as conn:
-        if not holds.close(conn, hold_id, state):
-            raise Refused(f"there is no open hold {hold_id}")
-        audit.note(deps, conn, f"holds.{state}", f"hold {hold_id}", before={"state": "held"}, after={"state": state})
-    console.print(f"Hold {hold_id} is {state}.")
+def _told(figures: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {figure}" for name, figure in figures.items())

@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
+from sqlalchemy import Connection
 
-from app.domain import Absent, Change, Kind, Page, Scope, micros
+from app.domain import Absent, Change, Kind, Page, Record, Scope, batches, key_of, micros
 from app.errors import Transient, Unavailable
 from app.flows.bad_records import Failure, healing, unread, unstorable
 from app.flows.deps import Deps
-from app.rules.guard import RUN, Impact, implausible
+from app.flows.holds import finish_released, held_records, keep
+from app.flows.plausible import Verdict, batch_of, examine, without
+from app.rules.guard import FIRST_LOAD, POLL, RUN
 from app.stores import bulk, holds
 from app.stores.bulk import Diff, Differ, Written
 from app.stores.engine import Database
+from app.stores.guard import Batch
+from app.stores.spool import Spool
 
 BEGUN_AT_MOST = 4
 """How often one look may begin anew because its source lost the place."""
@@ -30,7 +35,8 @@ class ReadAnew(Exception):
 
 @dataclass(frozen=True)
 class Absorbed:
-    """What a bulk read came to. ``held`` says why nothing was written, ``None`` when it was.
+    """What a bulk read came to. ``held`` says why ``held_rows`` of its rows were not written, ``None`` when all were;
+    ``diff`` is then what was beyond doubt.
 
     ``failures`` are records that cannot be read or stored, ``healed`` external ids of items that failed before and are
     well again. With an unreadable record that has no id (``nameless``) nothing can be said to have vanished.
@@ -43,6 +49,7 @@ class Absorbed:
     watermark: str | None = None
     complete: bool = False
     held: str | None = None
+    held_rows: int = 0
     failures: list[Failure] = field(default_factory=list)
     healed: list[str] = field(default_factory=list)
     nameless: int = 0
@@ -93,21 +100,23 @@ def absorb(
     for a person (``stores.holds``) and nothing is written. ``deeds`` is what the guard judges (``rules.guard``),
     ``began`` says when a read that is resumed began, ``write`` does the writing.
     """
+    finish_released(deps, connection, kind)
     absorbed, scope = look(deps, connection, kind, read, began or deps.now)
-    reason = judge(deps, absorbed.diff, scope, deeds)
-    if reason is not None:
-        log.warning("implausible_read_repeated", connection=connection, kind=kind, reason=reason)
+    verdict = judge(deps, connection, absorbed.diff, scope, deeds)
+    if verdict.reason is not None:
+        log.warning("implausible_read_repeated", connection=connection, kind=kind, reason=verdict.reason)
         anew()
         absorbed, scope = look(deps, connection, kind, read, began or deps.now)
-        reason = judge(deps, absorbed.diff, scope, deeds)
-    if reason is not None and not _released(deps, connection, kind):
-        return _hold(deps, connection, kind, absorbed, reason, run_id)
+        verdict = judge(deps, connection, absorbed.diff, scope, deeds)
+    if verdict.reason is not None:
+        absorbed = _hold(deps, connection, absorbed, scope, verdict, run_id)
     if before is not None:
         before(absorbed.diff, absorbed.read_at)
     diff, now = absorbed.diff, deps.now()
     written = write(deps.database, connection, diff, read_at=absorbed.read_at, now=now, scope=scope, clock=deps.now)
-    with deps.database.begin() as conn:
-        holds.pass_(conn, connection=connection, kind=kind)
+    if absorbed.held is None:
+        with deps.database.begin() as conn:
+            holds.pass_(conn, connection=connection, kind=kind)
     return _with_unwritten(replace(absorbed, written=written), connection)
 
 
@@ -176,27 +185,15 @@ def _name(failure: Failure) -> tuple[str, str]:
     return (id, "" if id else str(failure.error))
 
 
-def judge(deps: Deps, diff: Diff, scope: Scope | None, deeds: Collection[str]) -> str | None:
-    """Why a diff is not to be believed, ``None`` when it is."""
-    zero = scope is not None and scope.absent is Absent.ZERO
-    impact = Impact(
-        total=diff.total_local,
-        read=None if scope is None else diff.read,
-        created=len(diff.created),
-        changed=len(diff.changed),
-        zeroed=diff.zeroed,
-        deleted=0 if zero else len(diff.vanished),
-    )
-    return implausible(impact, deps.limits, deeds)
+def judge(deps: Deps, connection: str, diff: Diff, scope: Scope | None, deeds: Collection[str]) -> Verdict:
+    """What the guard says of a diff."""
+    return examine(deps, connection, batch_of(diff, scope, first=deeds == FIRST_LOAD), deeds)
 
 
-def _released(deps: Deps, connection: str, kind: Kind) -> bool:
-    """Whether a person has said that the next such batch may pass."""
-    with deps.database.begin() as conn:
-        return holds.take_release(conn, connection=connection, kind=kind)
-
-
-def _hold(deps: Deps, connection: str, kind: Kind, absorbed: Absorbed, reason: str, run_id: int | None) -> Absorbed:
+def _hold(
+    deps: Deps, connection: str, absorbed: Absorbed, scope: Scope | None, verdict: Verdict, run_id: int | None
+) -> Absorbed:
+    """Put what is implausible in front of a person; what is beyond doubt is left to be written."""
     diff = absorbed.diff
     summary = {
         "rows_here": diff.total_local,
@@ -206,9 +203,57 @@ def _hold(deps: Deps, connection: str, kind: Kind, absorbed: Absorbed, reason: s
         "zeroed": diff.zeroed,
         "vanished": len(diff.vanished),
     }
-    with deps.database.begin() as conn:
-        holds.hold(
-            conn, connection=connection, kind=kind, run_id=run_id, reason=reason, summary=summary, now=deps.now()
-        )
-    log.error("batch_held", connection=connection, kind=kind, reason=reason)
-    return replace(absorbed, watermark=None, held=reason)
+    held = keep(
+        deps,
+        connection,
+        diff.kind,
+        verdict,
+        read_at=absorbed.read_at,
+        absent=None if scope is None else scope.absent,
+        summary=summary,
+        run_id=run_id,
+    )
+    good = without(diff, held.keys)
+    return replace(absorbed, diff=good, watermark=None, held=held.reason, held_rows=len(held.keys))
+
+
+def believed(deps: Deps, connection: str, spool: Spool, read_at: datetime) -> Iterator[Record]:
+    """The records of a read without an end, but for those that are implausible together with what is held already.
+
+    What was held stays held: a poll that shows some of it again is judged with all of it.
+    """
+    kind = spool.kind
+    finish_released(deps, connection, kind)
+    with deps.database.read() as conn:
+        hold = holds.open_of(conn, connection, kind)
+        touches = hold is not None and _touches(conn, hold["id"], spool)
+    verdict = examine(deps, connection, Batch(kind, (spool,)), POLL)
+    if hold is not None and (touches or verdict.reason is not None):
+        verdict = examine(deps, connection, _with_held(deps, hold, spool), POLL)
+    if verdict.reason is None:
+        if touches:
+            with deps.database.begin() as conn:
+                holds.expire(conn, connection=connection, kind=kind)
+        return iter(spool)
+    absent = Absent(hold["absent"]) if hold is not None and hold["absent"] else None
+    summary = {"rows_read": len(spool)}
+    held = keep(deps, connection, kind, verdict, read_at=read_at, absent=absent, summary=summary)
+    return (record for record in spool if key_of(record) not in held.keys)
+
+
+def _touches(conn: Connection, hold_id: int, spool: Spool) -> bool:
+    return any(holds.has_items(conn, hold_id, [key_of(record)[0] for record in some]) for some in batches(spool, 500))
+
+
+def _with_held(deps: Deps, hold: dict[str, Any], spool: Spool) -> Batch:
+    """A poll's records, and the held rows that it does not show."""
+    shown = {key_of(record) for record in spool}
+    rest, ends = Spool(spool.kind), []
+    for row in held_records(deps, hold["id"], spool.kind):
+        if row.key in shown:
+            continue
+        if row.record is None:
+            ends.append(row.key)
+        else:
+            rest.add("", row.record, 0)
+    return Batch(spool.kind, (spool, rest), ends, zero=hold["absent"] == Absent.ZERO)

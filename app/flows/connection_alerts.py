@@ -105,6 +105,6 @@ def _of_hold(hold: dict[str, Any]) -> Alert:
     would = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in hold["summary"].items())
     detail = (
         f"a read of {kind} of {connection} is implausible and was not applied since {hold['held_at']:%Y-%m-%d %H:%M} UTC: "
-        f"{hold['reason']} ({would}). Look at it, then `tallyhook holds release {hold['id']}` or `dismiss`."
+        f"{hold['reason']} ({would}). Look at it (`tallyhook holds show {hold['id']}`), then `release` or `dismiss` it."
     )
     return Alert(f"hold:{connection}:{kind}", connection, "warning", f"{connection}: {kind} is held", detail)

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from app.domain import KINDS, SKU_PREFIX, Cause, Change, ItemKey, Kind, Listing, Record, batches, key_of
 from app.errors import AuthRejected, BadAnswer, DatabaseFault, RateLimited, Unavailable
 from app.flows import health
-from app.flows.absorb import absorb
+from app.flows.absorb import absorb, believed
 from app.flows.bad_records import Failure, healing, isolated, item_of, note, tell, unread, unstorable
 from app.flows.deps import Deps
 from app.rules.guard import FIRST_LOAD, POLL
@@ -21,6 +21,7 @@ from app.sources.base import Source
 from app.stores import catalog, failed_items, owed, watermarks
 from app.stores.catalog import Applied
 from app.stores.owed import Claim, Noted
+from app.stores.spool import Spool
 
 READ_LAG = timedelta(seconds=3)
 """A version that is a second's time may hide a second edit, so its row is known only if read this long after."""
@@ -130,9 +131,18 @@ def _read_whole(deps: Deps, source: Source, connection: str, kind: Kind, since: 
 
 
 def _read_delta(deps: Deps, source: Source, connection: str, kind: Kind, since: str | None) -> _Read:
+    """What changed since the watermark, judged as one batch before any of it is applied."""
     read = _Read()
     healer = healing(deps, connection, kind)
     began = deps.now()
+    spool = Spool(kind)
+    for page in source.delta(kind, since):
+        for record in page.records:
+            spool.add("", record, 0)
+        healer.see(page.records)
+        read.failures.extend(map(unread, page.failed))
+        read.changes.extend(page.changes)
+        read.watermark = page.watermark or read.watermark
 
     def apply(records: Sequence[Record]) -> None:
         def work(conn: Connection) -> None:
@@ -143,12 +153,8 @@ def _read_delta(deps: Deps, source: Source, connection: str, kind: Kind, since: 
         for record in records:
             read.add(record)
 
-    for page in source.delta(kind, since):
-        isolated(page.records, apply, lambda record, error: read.failures.append(unstorable(record, error)))
-        healer.see(page.records)
-        read.failures.extend(map(unread, page.failed))
-        read.changes.extend(page.changes)
-        read.watermark = page.watermark or read.watermark
+    for records in batches(believed(deps, connection, spool, began), AT_ONCE):
+        isolated(records, apply, lambda record, error: read.failures.append(unstorable(record, error)))
     read.healed = healer.healed(read.failing(), complete=False)
     return read
 

@@ -130,7 +130,7 @@ def _preview(course: Course, kind: Kind, deeds: Collection[str], *, first: bool)
     absorbed, scope = look(deps, connection, kind, _reader(course, kind, first=first), course.began)
     diff = absorbed.diff
     record_drift(deps, connection, course.id, diff, absorbed.read_at, cause=DRY_RUN)
-    held = judge(deps, diff, scope, deeds)
+    held = judge(deps, connection, diff, scope, deeds).reason
     found = agreed(replace(absorbed, held=held), unseen=len(absorbed.changes), written=False)
     would = Written(len(diff.created), len(diff.changed), len(diff.touched), len(diff.vanished))
     told = replace(absorbed, written=would, held=held)
@@ -240,7 +240,6 @@ def _gone(course: Course, refs: Sequence[Ref]) -> set[str]:
 
 def _count(course: Course, absorbed: Absorbed, owed_now: int, found: Agreed) -> None:
     diff, written = absorbed.diff, absorbed.written
-    differing = len(diff.created) + len(diff.changed) + len(diff.vanished)
     course.count(
         diff.kind,
         created=written.created,
@@ -250,7 +249,7 @@ def _count(course: Course, absorbed: Absorbed, owed_now: int, found: Agreed) -> 
         owed=owed_now,
         failed=len(absorbed.failures),
     )
-    course.progress.held += differing if absorbed.held else 0
+    course.progress.held += absorbed.held_rows
     course.counts[diff.kind] |= {"read": diff.read, "held": absorbed.held, "agreement": found.share}
     if found.unknown is not None:
         course.counts[diff.kind] |= {"agreement_unknown": found.unknown}

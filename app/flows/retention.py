@@ -62,7 +62,14 @@ class Keep:
         yield pruning.DRIFT, self.drift
         yield from ((what, self.dry_runs) for what in (pruning.DRY_DRIFT, pruning.DRY_RUNS))
         yield from ((what, self.runs) for what in (pruning.FAILED_ITEMS, pruning.RUNS))
-        decided = (pruning.ALERTS, pruning.OUTAGES, pruning.HOLDS, pruning.REPLAY_ITEMS, pruning.REPLAYS)
+        decided = (
+            pruning.ALERTS,
+            pruning.OUTAGES,
+            pruning.HOLD_ROWS,
+            pruning.HOLDS,
+            pruning.REPLAY_ITEMS,
+            pruning.REPLAYS,
+        )
         yield from ((what, self.alerts) for what in decided)
         yield pruning.SLOTS, self.figures
         yield pruning.AGREEMENTS, self.figures

@@ -16,8 +16,9 @@ from app.domain import Absent, Kind, Record, Scope, batches
 from app.errors import DatabaseFault
 from app.stores import catalog_sql as sql
 from app.stores.catalog import Key, close_rows
+from app.stores.collector import collector_paused
 from app.stores.columns import Moment, Quantity, moment_text
-from app.stores.differ import Diff, Differ, Misfit, collector_paused
+from app.stores.differ import Diff, Differ, Misfit
 from app.stores.engine import Database
 from app.stores.spool import Spool
 from app.stores.tables import CATALOG

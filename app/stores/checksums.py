@@ -13,8 +13,8 @@ from sqlalchemy.types import TypeEngine
 from app.domain import Kind, quantity
 from app.stores import catalog_sql as sql
 from app.stores.catalog import Key
+from app.stores.collector import collector_paused
 from app.stores.columns import Quantity
-from app.stores.differ import collector_paused
 from app.stores.engine import Database
 from app.stores.tables import CATALOG
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 from array import array
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from operator import attrgetter
@@ -17,11 +15,13 @@ from app.domain import Absent, Kind, Record, Scope, check_storable, micros, row_
 from app.rules.versions import settled_version
 from app.stores import catalog_sql as sql
 from app.stores.catalog import Key
+from app.stores.collector import collector_paused
 from app.stores.engine import Database
 from app.stores.spool import Spool
 
 JOINT = "\x1f"
 _UNSEEN, _SAME, _CREATED, _CHANGED, _TOUCHED, _PASSED = range(6)
+_EMPTY = sql.ZERO_FLAG | sql.DELETED_FLAG
 _NO_CLOCK = datetime(9990, 1, 1, tzinfo=UTC)
 
 
@@ -42,7 +42,8 @@ class Diff:
 
     What is not written, though it differs: ``passed`` are records whose row here is newer, or a tombstone concluded
     after this read began; ``unshown`` are live rows of the scope that the read did not show, but that were read later.
-    ``gone`` counts shown keys that do not live at the source.
+    ``gone`` counts shown keys that do not live at the source. Of our ``zeros``, rows with nothing in them, the read has
+    shown ``zeros_shown``: a source that lists them does not leave out what sells out.
     """
 
     kind: Kind
@@ -57,6 +58,8 @@ class Diff:
     passed: list[Record] = field(default_factory=list)
     unshown: list[Key] = field(default_factory=list)
     gone: int = 0
+    zeros: int = 0
+    zeros_shown: int = 0
 
 
 class Differ:
@@ -140,6 +143,7 @@ class Differ:
         """The whole comparison; ``scope`` is what the read was complete for, ``None`` if it was not complete;
         ``exempt`` as for ``vanished``."""
         vanished, unshown = ([], []) if scope is None else self._not_shown(scope, exempt)
+        zeros = [seen for flag, seen in zip(self._flags, self._seen, strict=True) if flag & _EMPTY == sql.ZERO_FLAG]
         zeroed = len(vanished) if scope is not None and scope.absent is Absent.ZERO else 0
         return Diff(
             kind=self._kind,
@@ -154,6 +158,8 @@ class Differ:
             passed=list(self._passed.values()),
             unshown=unshown,
             gone=len(self._gone),
+            zeros=len(zeros),
+            zeros_shown=len(zeros) - zeros.count(_UNSEEN),
         )
 
     def _not_shown(self, scope: Scope, exempt: Collection[str]) -> tuple[list[Key], list[Key]]:
@@ -279,18 +285,6 @@ class Differ:
             cursor = sql.driver(conn).cursor()
             cursor.execute(statement, values)
             return set(cursor.fetchall())
-
-
-@contextmanager
-def collector_paused() -> Iterator[None]:
-    """No garbage collection meanwhile: walking a million fresh objects again and again takes longer than the work."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _states(

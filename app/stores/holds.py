@@ -1,20 +1,40 @@
-"""Implausible batches that wait for a person, each with what it would have done."""
+"""Implausible batches that wait for a person, each with its rows as they are and as they would become."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
-from app.domain import Kind
-from app.stores.tables import Hold
+from app.domain import RECORDS, Absent, Kind, Record
+from app.rules.guard_findings import Finding
+from app.stores.catalog import Key
+from app.stores.tables import Hold, HoldRow
 
-HELD, RELEASED, DISMISSED, APPLIED, PASSED = "held", "released", "dismissed", "applied", "passed"
+HELD, RELEASED, DISMISSED, APPLIED, PASSED, EXPIRED = (
+    "held",
+    "released",
+    "dismissed",
+    "applied",
+    "passed",
+    "expired",
+)
 
+_JOINT = "\x1f"
 _table: Any = Hold.__table__  # type: ignore[attr-defined]
+_rows: Any = HoldRow.__table__  # type: ignore[attr-defined]
+
+
+class HeldRow(NamedTuple):
+    """A row of a hold: ``fields`` are ``{field: [before, after]}``, ``record`` is ``None`` where the row ends."""
+
+    id: int
+    key: Key
+    fields: dict[str, list[Any]]
+    record: Record | None
 
 
 def hold(
@@ -26,11 +46,14 @@ def hold(
     reason: str,
     summary: Mapping[str, Any],
     now: datetime,
+    findings: Sequence[Finding] = (),
+    rows: int = 0,
+    digest: int = 0,
+    absent: Absent | None = None,
+    read_at: datetime | None = None,
 ) -> int:
-    """Put a batch in front of a person; returns the hold's id.
-
-    A kind that is held already keeps its one hold, which then tells of the latest batch.
-    """
+    """Put a batch in front of a person; returns the hold's id. Another batch of the kind that waits expires."""
+    expire(conn, connection=connection, kind=kind)
     values = {
         "connection": connection,
         "kind": kind,
@@ -39,24 +62,80 @@ def hold(
         "summary": msgspec.json.encode(summary).decode(),
         "state": HELD,
         "held_at": now,
+        "findings": msgspec.json.encode([_finding(one) for one in findings]).decode(),
+        "rows": rows,
+        "digest": digest,
+        "absent": absent,
+        "read_at": read_at,
     }
-    told = {name: values[name] for name in ("run_id", "reason", "summary", "held_at")}
-    known = update(_table).where(*_open(connection, kind)).values(told).returning(_table.c.id)
-    held_id: int | None = conn.execute(known).scalar()
-    if held_id is None:
-        held_id = conn.execute(insert(_table).values(values).returning(_table.c.id)).scalar_one()
-    return held_id
+    return int(conn.execute(insert(_table).values(values).returning(_table.c.id)).scalar_one())
 
 
-def take_release(conn: Connection, *, connection: str, kind: Kind) -> bool:
-    """Whether a person released the kind's hold; it is used up by asking, so only one batch passes."""
-    wanted = update(_table).where(*_open(connection, kind), _table.c.state == RELEASED)
-    return conn.execute(wanted.values(state=APPLIED)).rowcount == 1
+def waiting(conn: Connection, *, connection: str, kind: Kind, digest: int) -> int | None:
+    """The hold that waits with exactly this batch, all of its rows kept; ``None`` if there is none."""
+    count = select(func.count()).where(_rows.c.hold_id == _table.c.id).scalar_subquery()
+    same = (_table.c.state == HELD, _table.c.digest == digest, _table.c.rows == count, _table.c.rows > 0)
+    found = conn.execute(select(_table.c.id).where(*_of(connection, kind), *same)).scalar()
+    return None if found is None else int(found)
 
 
-def pass_(conn: Connection, *, connection: str, kind: Kind) -> None:
-    """Close the kind's open hold, if there is one: a plausible read came after all."""
-    conn.execute(update(_table).where(*_open(connection, kind)).values(state=PASSED))
+def add_rows(conn: Connection, hold_id: int, rows: Iterable[tuple[Key, Mapping[str, Any], Record | None]]) -> None:
+    """Keep rows of a hold: key, fields, record."""
+    encode = msgspec.json.encode
+    values = [
+        {
+            "hold_id": hold_id,
+            "item": key[0],
+            "row_key": _JOINT.join(key),
+            "fields": encode(fields).decode(),
+            "record": None if record is None else encode(record).decode(),
+        }
+        for key, fields, record in rows
+    ]
+    if values:
+        conn.execute(insert(_rows), values)
+
+
+def rows(conn: Connection, hold_id: int, kind: Kind, *, after: int = 0, limit: int = 500) -> list[HeldRow]:
+    """Rows of a hold in their order, from behind one on."""
+    wanted = select(_rows).where(_rows.c.hold_id == hold_id, _rows.c.id > after).order_by(_rows.c.id).limit(limit)
+    found = conn.execute(wanted).mappings()
+    return [
+        HeldRow(
+            row["id"],
+            tuple(row["row_key"].split(_JOINT)),
+            msgspec.json.decode(row["fields"]),
+            None if row["record"] is None else msgspec.json.decode(row["record"], type=RECORDS[kind]),
+        )
+        for row in found
+    ]
+
+
+def is_kept(conn: Connection, hold_id: int) -> bool:
+    """Whether all rows of a hold are kept: a process may have died while it kept them."""
+    count = select(func.count()).where(_rows.c.hold_id == hold_id).scalar_subquery()
+    return (
+        conn.execute(select(_table.c.id).where(_table.c.id == hold_id, _table.c.rows == count)).scalar() is not None
+    )
+
+
+def has_items(conn: Connection, hold_id: int, items: Sequence[str]) -> bool:
+    """Whether a hold has rows of one of these items."""
+    wanted = select(_rows.c.id).where(_rows.c.hold_id == hold_id, _rows.c.item.in_(items)).limit(1)
+    return conn.execute(wanted).scalar() is not None
+
+
+def ending_items(conn: Connection, connection: str, kind: Kind) -> set[str]:
+    """The items whose end waits for a person."""
+    ended = _rows.c.record.is_(None) | _rows.c.record.contains('"deleted":true')
+    ends = (_rows.c.hold_id == _table.c.id, ended, _table.c.state == HELD)
+    return set(conn.execute(select(_rows.c.item).where(*_of(connection, kind), *ends)).scalars())
+
+
+def get(conn: Connection, hold_id: int) -> dict[str, Any] | None:
+    """One hold in any state."""
+    row = conn.execute(select(_table).where(_table.c.id == hold_id)).mappings().one_or_none()
+    return None if row is None else _read(row)
 
 
 def open_(conn: Connection, connection: str | None = None) -> list[dict[str, Any]]:
@@ -64,17 +143,62 @@ def open_(conn: Connection, connection: str | None = None) -> list[dict[str, Any
     wanted = select(_table).where(_table.c.state == HELD).order_by(_table.c.id)
     if connection is not None:
         wanted = wanted.where(_table.c.connection == connection)
-    return [{**row, "summary": msgspec.json.decode(row["summary"])} for row in conn.execute(wanted).mappings()]
+    return [_read(row) for row in conn.execute(wanted).mappings()]
 
 
-def close(conn: Connection, hold_id: int, state: str) -> bool:
+def open_of(conn: Connection, connection: str, kind: Kind) -> dict[str, Any] | None:
+    """The hold of a kind that still waits."""
+    return next((one for one in open_(conn, connection) if one["kind"] == kind), None)
+
+
+def released(conn: Connection, connection: str, kind: Kind) -> int | None:
+    """The hold whose rows are to be written."""
+    wanted = select(_table.c.id).where(*_of(connection, kind), _table.c.state == RELEASED)
+    found = conn.execute(wanted).scalar()
+    return None if found is None else int(found)
+
+
+def applied(conn: Connection, hold_id: int) -> None:
+    """The rows of a released hold are written."""
+    conn.execute(update(_table).where(_table.c.id == hold_id, _table.c.state == RELEASED).values(state=APPLIED))
+
+
+def believed_rules(conn: Connection, connection: str, kind: Kind, now: datetime) -> set[str]:
+    """The rules that a person does not want to hear about this kind for now."""
+    wanted = select(_table.c.findings).where(*_of(connection, kind), _table.c.believed_until > now)
+    return {one["rule"] for text in conn.execute(wanted).scalars() for one in msgspec.json.decode(text)}
+
+
+def pass_(conn: Connection, *, connection: str, kind: Kind) -> None:
+    """Close the hold that waits, if there is one: a plausible read came after all."""
+    _end(conn, connection, kind, PASSED)
+
+
+def expire(conn: Connection, *, connection: str, kind: Kind) -> None:
+    """Close the hold that waits, if there is one: a later read came to another batch."""
+    _end(conn, connection, kind, EXPIRED)
+
+
+def close(conn: Connection, hold_id: int, state: str, *, believed_until: datetime | None = None) -> bool:
     """Release or dismiss a hold; ``False`` if it does not wait (any more), so that two people cannot both decide."""
     if state not in (RELEASED, DISMISSED):
         raise ValueError(f"a hold is closed as {RELEASED!r} or {DISMISSED!r}, not {state!r}")
     wanted = update(_table).where(_table.c.id == hold_id, _table.c.state == HELD)
-    return conn.execute(wanted.values(state=state)).rowcount == 1
+    return conn.execute(wanted.values(state=state, believed_until=believed_until)).rowcount == 1
 
 
-def _open(connection: str, kind: Kind) -> tuple[Any, ...]:
-    waits = _table.c.state.in_((HELD, RELEASED))
-    return (_table.c.connection == connection, _table.c.kind == kind, waits)
+def _end(conn: Connection, connection: str, kind: Kind, state: str) -> None:
+    conn.execute(update(_table).where(*_of(connection, kind), _table.c.state == HELD).values(state=state))
+
+
+def _of(connection: str, kind: Kind) -> tuple[Any, ...]:
+    return (_table.c.connection == connection, _table.c.kind == kind)
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {"rule": finding.rule, "reason": finding.reason, "figures": finding.figures}
+
+
+def _read(row: Mapping[Any, Any]) -> dict[str, Any]:
+    decode = msgspec.json.decode
+    return {**row, "summary": decode(row["summary"]), "findings": decode(row["findings"])}

@@ -20,7 +20,8 @@ AT_ONCE = 500
 LETTERS, EVENTS, SETTLEMENTS = "letters", "events", "settlements"
 DONE_LETTERS = "done_letters"
 DRIFT, DRY_DRIFT, RUNS, DRY_RUNS, FAILED_ITEMS = "drift", "dry_drift", "runs", "dry_runs", "failed_items"
-ALERTS, OUTAGES, HOLDS, REPLAY_ITEMS, REPLAYS = "alerts", "outages", "holds", "replay_items", "replays"
+ALERTS, OUTAGES, REPLAY_ITEMS, REPLAYS = "alerts", "outages", "replay_items", "replays"
+HOLD_ROWS, HOLDS = "hold_rows", "holds"
 REFUSALS, RESTORES, REMOVALS, AGREEMENTS = "refusals", "restores", "removals", "agreements"
 HEARTBEATS, SLOTS, SESSIONS, ANSWERS = "heartbeats", "slots", "sessions", "answers"
 
@@ -41,7 +42,7 @@ def _table(model: Any) -> Table:
 _LETTERS, _EVENTS, _SETTLED = map(_table, (tables.DeadLetter, tables.InboxEvent, tables.Settlement))
 _RUNS, _PAGES, _DRIFT, _ITEMS = map(_table, (tables.Run, tables.RunPage, tables.Drift, tables.FailedItem))
 _REPLAYS, _REPLAYED = map(_table, (tables.Replay, tables.ReplayItem))
-_ALERTS, _GAPS, _HOLDS = map(_table, (tables.Alert, tables.Gap, tables.Hold))
+_ALERTS, _GAPS, _HOLDS, _HELD = map(_table, (tables.Alert, tables.Gap, tables.Hold, tables.HoldRow))
 _BEATS, _SLOTS, _SESSIONS, _ANSWERS = map(_table, (tables.Beat, tables.SettledSlot, tables.Session, tables.Answer))
 _REFUSALS, _RESTORES, _REMOVALS = map(_table, (tables.Refusal, tables.Restore, tables.Removal))
 _AGREEMENTS = _table(tables.AgreementDay)
@@ -188,6 +189,14 @@ def _holds(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
     return [_HOLDS.c.state.not_in(("held", "released")), _HOLDS.c.held_at < before]
 
 
+def _holds_without_rows(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
+    return [*_holds(conn, before), ~exists().where(_HELD.c.hold_id == _HOLDS.c.id)]
+
+
+def _hold_rows(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
+    return [_HELD.c.hold_id.in_(select(_HOLDS.c.id).where(*_holds(conn, before)))]
+
+
 def _replay_items(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
     ended = select(_REPLAYS.c.id).where(_REPLAYS.c.finished_at < before)
     return [_REPLAYED.c.replay_id.in_(ended)]
@@ -264,7 +273,8 @@ EXPIRIES = {
     FAILED_ITEMS: Expiry(_ITEMS, _failed_items),
     ALERTS: Expiry(_ALERTS, _alerts),
     OUTAGES: Expiry(_GAPS, _outages),
-    HOLDS: Expiry(_HOLDS, _holds),
+    HOLD_ROWS: Expiry(_HELD, _hold_rows),
+    HOLDS: Expiry(_HOLDS, _holds_without_rows),
     REPLAY_ITEMS: Expiry(_REPLAYED, _replay_items),
     REPLAYS: Expiry(_REPLAYS, _replays),
     HEARTBEATS: Expiry(_BEATS, _heartbeats),

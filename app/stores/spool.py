@@ -26,6 +26,7 @@ class Spool(Sequence[Record]):
     """
 
     def __init__(self, kind: Kind) -> None:
+        self.kind = kind
         self.keys: list[str] = []
         self.hashes = array("q")
         self._record = RECORDS[kind]

@@ -123,20 +123,6 @@ def test_a_hold_is_closed_by_a_decision_only(database: Database) -> None:
         holds.close(conn, hold_id=1, state="held")
 
 
-def test_a_release_lets_one_batch_pass(database: Database) -> None:
-    held = hold(database)
-    with database.begin() as conn:
-        holds.close(conn, held, holds.RELEASED)
-        taken = [holds.take_release(conn, connection="shop", kind=Kind.STOCK) for _ in range(2)]
-    assert taken == [True, False]
-
-
-def test_a_hold_nobody_released_lets_nothing_pass(database: Database) -> None:
-    hold(database)
-    with database.begin() as conn:
-        assert holds.take_release(conn, connection="shop", kind=Kind.STOCK) is False
-
-
 def test_a_plausible_read_closes_the_hold_of_its_connection_only(database: Database) -> None:
     hold(database)
     hold(database, "other")

@@ -14,7 +14,18 @@ from app.stores.tables.catalog import (
 )
 from app.stores.tables.connections import ConnectionRow
 from app.stores.tables.replays import Replay, ReplayItem
-from app.stores.tables.runs import Beat, BudgetUse, Drift, FailedItem, Hold, Run, RunPage, Schedule, Watermark
+from app.stores.tables.runs import (
+    Beat,
+    BudgetUse,
+    Drift,
+    FailedItem,
+    Hold,
+    HoldRow,
+    Run,
+    RunPage,
+    Schedule,
+    Watermark,
+)
 from app.stores.tables.truth import AgreementDay, FullRead, Mark, Refusal, Removal, Restore
 from app.stores.tables.watch import Alert, Gap
 from app.stores.tables.work import Attempt, DeadLetter, InboxEvent, OwedItem, SettledSlot, Settlement
@@ -38,6 +49,7 @@ __all__ = [
     "FullRead",
     "Gap",
     "Hold",
+    "HoldRow",
     "InboxEvent",
     "Kept",
     "ListingRow",

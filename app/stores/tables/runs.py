@@ -160,8 +160,13 @@ class Drift(SQLModel, table=True):
 class Hold(SQLModel, table=True):
     """An implausible batch that waits for a person.
 
-    ``state`` is ``held``; then ``released`` (may pass once) and ``applied``, or ``dismissed``, or ``passed`` when a
-    later read was plausible. A kind has at most one open hold.
+    ``state`` is ``held``; then ``released`` (its rows are being written) and ``applied``, or ``dismissed``, or
+    ``passed`` when a later read was plausible, or ``expired`` when a later read came to another batch. A kind has at
+    most one open hold.
+
+    ``findings`` is a JSON list of the rules that spoke. ``rows`` of them are held, ``digest`` tells one batch from
+    another, ``absent`` says what becomes of rows without a record, ``read_at`` when the read began. Until
+    ``believed_until`` the same rules do not hold this kind again.
     """
 
     __tablename__ = "holds"
@@ -184,6 +189,27 @@ class Hold(SQLModel, table=True):
     summary: str = Field(sa_type=Text)
     state: str = "held"
     held_at: datetime = moment()
+    findings: str = Field(default="[]", sa_type=Text, sa_column_kwargs={"server_default": "[]"})
+    digest: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})
+    rows: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})
+    absent: str | None = None
+    read_at: datetime | None = moment(default=None)
+    believed_until: datetime | None = moment(default=None)
+
+
+class HoldRow(SQLModel, table=True):
+    """One row of a hold: ``fields`` is JSON ``{field: [before, after]}``, ``record`` the whole record as JSON, missing
+    where the row ends."""
+
+    __tablename__ = "hold_rows"
+    __table_args__ = (Index("ix_hold_rows_item", "hold_id", "item"),)
+
+    id: int | None = Field(default=None, sa_type=AUTO_ID, primary_key=True)
+    hold_id: int = Field(sa_type=BigInteger)
+    item: str
+    row_key: str
+    fields: str = Field(sa_type=Text)
+    record: str | None = Field(default=None, sa_type=Text)
 
 
 class Schedule(SQLModel, table=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from app.domain import Role, Strategy
-from app.web.api import questions, runs
+from app.web.api import holds, questions, runs
 from app.web.api.answers import CriticalItems, Differences, Jobs, OwedItems, Rows, RunLink, StuckRuns
 from app.web.api.asked import (
     Asked,
@@ -116,6 +116,34 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     _asks("/failed-items", "Items that failed", questions.show_failed_items, Rows, "a page", FailedItemsPage),
     _asks("/drift", "Differences that runs found", questions.show_drift, Differences, "a page", DriftPage),
+    _asks(
+        "/holds", "Batches that wait for a person", holds.list_holds, holds.Holds, "each with the rules that spoke"
+    ),
+    _asks(
+        "/holds/{id}", "Show a held batch", holds.show_hold, _OBJECT, "rules, figures and sample rows", holds.OfHold
+    ),
+    Operation(
+        method="POST",
+        path=BASE + "/holds/{id}/release",
+        summary="Write the rows of a held batch",
+        call=holds.release_hold,
+        of=holds.OfHold,
+        asks=holds.Release,
+        in_body=True,
+        answers=_OBJECT,
+        says="exactly its rows are written, but for those that somebody newer wrote since",
+        errors=(408, 413, 422),
+    ),
+    Operation(
+        method="POST",
+        path=BASE + "/holds/{id}/dismiss",
+        summary="Dismiss a held batch",
+        call=holds.dismiss_hold,
+        asks=holds.OfHold,
+        answers=_OBJECT,
+        says="our rows stay; a later implausible read is held again",
+        errors=(422,),
+    ),
     _asks("/schedule", "When jobs run", questions.show_schedule, Jobs, "every job and its next times"),
     Operation(
         method="PUT",

@@ -1,0 +1,173 @@
+"""Judges a batch before it is written: gathers the evidence, asks the source where it can prove something, and parts
+what is beyond doubt from what is held."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence, Set
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import structlog
+
+from app.domain import Absent, Kind, Ref, Scope, batches, key_of
+from app.errors import AuthRejected, Permanent, Transient
+from app.flows.deps import Deps
+from app.rules.guard_findings import Finding, Trait, held_traits, reason_of
+from app.stores import holds
+from app.stores.bulk import Diff
+from app.stores.catalog import Key
+from app.stores.guard import Batch, CountJudge, Judge, JudgedRow, ProductJudge, StockJudge, Zeros
+from app.stores.guard.products import live_ids
+from app.stores.spool import Spool
+
+ASKED = 200
+"""Of what vanished, so many are asked for by id."""
+
+CALLS = 40
+"""Where a call fetches one item only, fewer are asked: proof must not eat the budget."""
+
+PROBED = 20
+"""Of our products, so many are asked for when a batch without an end brings many new ones."""
+
+NEW_SHARE = 0.05
+"""From so many new rows on, of all, it is asked whether they are ours."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the guard says of a batch, and how it comes to a row's."""
+
+    findings: Sequence[Finding] = ()
+    judge: Judge | None = None
+
+    @property
+    def reason(self) -> str | None:
+        """Why it is not to be believed, ``None`` when it is."""
+        return reason_of(self.findings)
+
+    def held(self) -> Iterator[JudgedRow]:
+        """The rows that are not to be written."""
+        traits = held_traits(self.findings)
+        if self.judge is not None and traits:
+            yield from (row for row in self.judge.rows() if row.traits & traits)
+
+
+def batch_of(diff: Diff, scope: Scope | None, *, first: bool) -> Batch:
+    """A diff as the guard sees it; ``scope`` is what the read was complete for."""
+    zero = scope is not None and scope.absent is Absent.ZERO
+    return Batch(
+        diff.kind,
+        (diff.created, diff.changed),
+        diff.vanished,
+        None if scope is None else diff.read,
+        zero=zero,
+        first=first,
+        zeros=Zeros(diff.zeros, diff.zeros_shown),
+    )
+
+
+def examine(deps: Deps, connection: str, batch: Batch, deeds: Collection[str]) -> Verdict:
+    """Judge a batch by its content. Without ``deeds`` nothing is judged; what a person said to believe for now is."""
+    if not deeds or not (any(map(len, batch.records)) or batch.vanished):
+        return Verdict()
+    judge = _judge(deps, connection, batch, deeds)
+    findings = judge.findings()
+    if findings:
+        now = deps.now()
+        with deps.database.read() as conn:
+            believed = holds.believed_rules(conn, connection, batch.kind, now)
+        findings = [finding for finding in findings if finding.rule not in believed]
+    return Verdict(findings, judge)
+
+
+def _judge(deps: Deps, connection: str, batch: Batch, deeds: Collection[str]) -> Judge:
+    if batch.kind is Kind.PRODUCT:
+        products = ProductJudge(deps.database, connection, batch, deps.now())
+        _prove(deps, connection, batch, products)
+        return products
+    if batch.kind is Kind.STOCK:
+        with deps.database.read() as conn:
+            hold = holds.open_of(conn, connection, Kind.PRODUCT)
+            ending = holds.ending_items(conn, connection, Kind.PRODUCT) if hold else set()
+        is_other = hold is not None and any(finding["rule"] == "account" for finding in hold["findings"])
+        stock = StockJudge(deps.database, connection, batch, deps.now(), held_products=ending, account_held=is_other)
+        _prove_stock(deps, connection, batch, stock)
+        return stock
+    return CountJudge(deps.database, connection, batch, deps.limits, frozenset(deeds))
+
+
+def _prove(deps: Deps, connection: str, batch: Batch, judge: ProductJudge) -> None:
+    """Ask for some of what vanished; where much is new, for some of what we hold: an account that does not know it is
+    another one."""
+    seen = judge.evidence
+    if batch.vanished and not held_traits(judge.findings()) & (Trait.VANISHED | Trait.ANY):
+        answered = _ask(deps, connection, _spread([key[0] for key in batch.vanished], ASKED))
+        seen.asked, seen.living = len(answered.living | answered.gone), len(answered.living)
+    if seen.created >= 3 and seen.created > NEW_SHARE * seen.total:
+        shown = {key_of(record)[0] for record in batch} if batch.read is None else set()
+        answered = _ask(deps, connection, live_ids(deps.database, connection, PROBED, sorted(shown)[:500]))
+        seen.probed, seen.strange = len(answered.living | answered.gone), len(answered.gone)
+
+
+def _prove_stock(deps: Deps, connection: str, batch: Batch, judge: StockJudge) -> None:
+    """Ask for the products whose counts are left out: they may have ended. And for those that we do not hold: they may
+    be new."""
+    seen = judge.evidence
+    if batch.read != 0 and seen.omitted and judge.findings():
+        judge.explain(_ask(deps, connection, _spread(judge.omitted(), ASKED)).gone)
+        seen = judge.evidence
+    if seen.unknown_products >= 3 and seen.unknown_products > NEW_SHARE * seen.total:
+        answered = _ask(deps, connection, judge.strangers(PROBED))
+        seen.strangers_asked, seen.strangers = len(answered.living | answered.gone), len(answered.gone)
+
+
+class _Answered(NamedTuple):
+    """Ids of products that the source says live, and that it says do not."""
+
+    living: set[str]
+    gone: set[str]
+
+
+def _ask(deps: Deps, connection: str, ids: Sequence[str]) -> _Answered:
+    source = deps.bulk_sources[connection]
+    size = source.batch_size(Kind.PRODUCT)
+    answered = _Answered(set(), set())
+    for some in batches(_spread(ids, CALLS * size), size):
+        try:
+            answer = source.fetch([Ref(Kind.PRODUCT, id) for id in some])
+        except AuthRejected:
+            raise
+        except (Permanent, Transient) as error:
+            log.warning("not_proven", connection=connection, items=len(some), error=str(error))
+            continue
+        gone = {ref.external_id for ref in answer.gone}
+        gone |= {key_of(record)[0] for record in answer.records if record.deleted}
+        unknown = {ref.external_id for ref in answer.not_yet} | {bad.external_id for bad in answer.failed}
+        answered.gone.update(gone & set(some))
+        answered.living.update(set(some) - gone - unknown)
+    return answered
+
+
+def _spread(ids: Sequence[str], most: int) -> list[str]:
+    step = max(1, len(ids) // most)
+    return list(ids[::step][:most])
+
+
+def without(diff: Diff, keys: Set[Key]) -> Diff:
+    """A diff without the rows that are held."""
+    return replace(
+        diff,
+        created=_without(diff.kind, diff.created, keys),
+        changed=_without(diff.kind, diff.changed, keys),
+        vanished=[key for key in diff.vanished if key not in keys],
+    )
+
+
+def _without(kind: Kind, spool: Spool, keys: Set[Key]) -> Spool:
+    kept = Spool(kind)
+    for at, record in enumerate(spool):
+        if key_of(record) not in keys:
+            kept.add(spool.keys[at], record, spool.hashes[at])
+    return kept

@@ -1,0 +1,238 @@
+"""What goes wrong at vendors: each makes the shop's lists show what is not so. ``night`` counts from 0."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from decimal import Decimal
+from typing import NamedTuple
+
+from app.domain import ON_HAND, Kind, Listing, StockCount
+from app.prove.guard.shop import Shop
+
+
+class Case(NamedTuple):
+    """A disaster or a life: what happens each night, for so many nights."""
+
+    name: str
+    happen: Callable[[Shop, int], None]
+    nights: int = 1
+
+
+def _empty(shop: Shop, night: int) -> None:
+    shown = shop.lie()
+    for kind in (Kind.PRODUCT, Kind.STOCK):
+        shown[kind].clear()
+
+
+def _empty_stock(shop: Shop, night: int) -> None:
+    shop.lie()[Kind.STOCK].clear()
+
+
+def _short(shop: Shop, night: int) -> None:
+    """The list ends early."""
+    ids = [product.external_id for product in shop.products()]
+    _leave_out(shop, ids[-max(3, round(len(ids) * shop.rng.uniform(0.04, 0.6))) :])
+
+
+def _page_repeated(shop: Shop, night: int) -> None:
+    """One page stands where another should: its products are not shown, nor are their counts."""
+    lost = shop.drawn(shop.products(), shop.rng.uniform(0.05, 0.34), 3)
+    _leave_out(shop, [product.external_id for product in lost])
+
+
+def _leave_out(shop: Shop, ids: Collection[str]) -> None:
+    """Neither these products nor their counts are shown."""
+    shown, lost = shop.lie(), set(ids)
+    for kind in (Kind.PRODUCT, Kind.STOCK):
+        for key in [key for key in shown[kind] if key[0] in lost]:
+            del shown[kind][key]
+
+
+def _doubled(shop: Shop, night: int) -> None:
+    shop.lie()
+    for product in shop.drawn(shop.products(), shop.rng.uniform(0.3, 1.0), 4):
+        _add(shop, product, external_id=f"X{product.external_id}")
+
+
+def _add(shop: Shop, product: Listing, **fields: object) -> None:
+    shown = shop.listed[Kind.PRODUCT]
+    shop.spoil(product, **fields)
+    shown[(product.external_id,)] = product
+
+
+def _decay(shop: Shop, night: int) -> None:
+    """Every night five products of a hundred more are not shown."""
+    if night == 0:
+        shop.lie()
+    shown = shop.listed[Kind.PRODUCT]
+    for key in shop.rng.sample(list(shown), max(1, round(0.05 * len(shown)))):
+        del shown[key]
+
+
+def _prices(factor: float) -> Callable[[Shop, int], None]:
+    def happen(shop: Shop, night: int) -> None:
+        shop.lie()
+        for product in shop.drawn(shop.products(), shop.rng.uniform(0.5, 1.0), 4):
+            shop.spoil(product, price_minor=max(1, round((product.price_minor or 0) * factor)))
+
+    return happen
+
+
+def _exchange(shop: Shop, night: int) -> None:
+    """Prices come in another currency, at a rate of the day."""
+    rate = shop.rng.choice((0.8637, 157.31, 0.7913, 83.12, 4.0371, 1.3724, 10.4427))
+    _prices(rate)(shop, night)
+
+
+def _currency(shop: Shop, night: int) -> None:
+    shop.lie()
+    for product in shop.drawn(shop.products(), shop.rng.uniform(0.4, 1.0), 4):
+        shop.spoil(product, currency="JPY")
+
+
+def _prices_lost(shop: Shop, night: int) -> None:
+    price = shop.rng.choice((0, None))
+    shop.lie()
+    for product in shop.drawn(shop.products(), shop.rng.uniform(0.4, 1.0), 4):
+        shop.spoil(product, price_minor=price)
+
+
+def _names_shifted(shop: Shop, night: int) -> None:
+    column = shop.rng.choice(("sku", "description", "category"))
+    shop.lie()
+    for product in shop.drawn(shop.products(), shop.rng.uniform(0.4, 1.0), 4):
+        shop.spoil(product, name=getattr(product, column), sku=product.name)
+
+
+def _names_lost(shop: Shop, night: int) -> None:
+    shop.lie()
+    for product in shop.drawn(shop.products(), shop.rng.uniform(0.4, 1.0), 4):
+        shop.spoil(product, name=None)
+
+
+def _skus_swapped(shop: Shop, night: int) -> None:
+    shop.lie()
+    drawn = shop.drawn(shop.products(), shop.rng.uniform(0.3, 1.0), 4)
+    for product, other in zip(drawn, [*drawn[1:], drawn[0]], strict=True):
+        shop.spoil(product, sku=other.sku)
+
+
+def _rows_mixed(shop: Shop, night: int) -> None:
+    """Ids point to other products than before: a table was sorted without its key."""
+    shop.lie()
+    drawn = shop.drawn(shop.products(), shop.rng.uniform(0.4, 1.0), 5)
+    for product, other in zip(drawn, [*drawn[1:], drawn[0]], strict=True):
+        shop.spoil(other, external_id=product.external_id)
+
+
+def _deactivated(shop: Shop, night: int) -> None:
+    shop.lie()
+    for product in shop.drawn(shop.products(), shop.rng.uniform(0.6, 1.0), 5):
+        shop.spoil(product, active=False)
+
+
+def _stock_zero(shop: Shop, night: int) -> None:
+    shop.lie()
+    for count in shop.counts():
+        shop.spoil(count, quantity=Decimal(0))
+
+
+def _stock_times(factor: str) -> Callable[[Shop, int], None]:
+    def happen(shop: Shop, night: int) -> None:
+        shop.lie()
+        for count in shop.drawn(shop.counts(), shop.rng.uniform(0.6, 1.0), 5):
+            shop.spoil(count, quantity=count.quantity * Decimal(factor))
+
+    return happen
+
+
+def _same_step(shop: Shop, night: int) -> None:
+    step = shop.rng.choice((100, 1000, -1))
+    shop.lie()
+    for count in shop.counts():
+        shop.spoil(count, quantity=count.quantity + step)
+
+
+def _another_account(shop: Shop, night: int) -> None:
+    """The credentials open somebody else's shop."""
+    other = Shop(shop.rng, max(10, len(shop.products()) // 2), shop.now)
+    alike = shop.rng.random() < 0.5  # the other account counts its products as ours does
+    mark = "" if alike else "Z"
+    shown = shop.lie()
+    for kind in (Kind.PRODUCT, Kind.STOCK):
+        shown[kind].clear()
+    for product in other.products():
+        fields = {
+            "external_id": mark + product.external_id,
+            "sku": f"Q{product.sku}9",
+            "name": f"Zed{product.name}s9",
+        }
+        shop.spoil(product, **fields)
+    for count in other.counts():
+        shop.spoil(count, listing_id=mark + count.listing_id)
+    shop.answered = shown
+
+
+def _location_lost(shop: Shop, night: int) -> None:
+    """Counts come with a place that means nothing."""
+    place = shop.rng.choice(("null", "undefined", "0"))
+    shop.lie()
+    for count in shop.drawn(shop.counts(), shop.rng.uniform(0.5, 1.0), 5):
+        shop.spoil(count, location_id=place)
+
+
+def _place_missing(shop: Shop, night: int) -> None:
+    """One place is left out of the answer; in the shape of a vendor who names all counts, its counts are zero."""
+    place = shop.rng.choice(shop.places())
+    shown = shop.lie()
+    is_named = shop.rng.random() < 0.5
+    for count in [count for count in shop.counts() if count.location_id == place]:
+        del shown[Kind.STOCK][(count.listing_id, count.location_id, count.state)]
+        if is_named:
+            shop.spoil(count, quantity=Decimal(0))
+
+
+def _half_empty(shop: Shop, night: int) -> None:
+    """Half of the counts of every place are left out."""
+    shop.lie()
+    for count in shop.drawn(shop.counts(), shop.rng.uniform(0.45, 0.6), 5):
+        del shop.listed[Kind.STOCK][(count.listing_id, count.location_id, count.state)]
+
+
+def _stock_of_others(shop: Shop, night: int) -> None:
+    """Counts under products that nobody knows."""
+    shown = shop.lie()
+    for count in shop.drawn(shop.counts(), shop.rng.uniform(0.6, 1.0), 5):
+        del shown[Kind.STOCK][(count.listing_id, count.location_id, count.state)]
+        stranger = StockCount(f"?{count.listing_id}", count.location_id, ON_HAND, count.quantity)
+        shop.spoil(stranger)
+
+
+DISASTERS = (
+    Case("empty list", _empty),
+    Case("empty stock list", _empty_stock),
+    Case("short list", _short),
+    Case("a page repeated", _page_repeated),
+    Case("rows doubled under new ids", _doubled),
+    Case("slow decay over ten runs", _decay, nights=10),
+    Case("prices x100", _prices(100)),
+    Case("prices /100", _prices(0.01)),
+    Case("prices x10", _prices(10)),
+    Case("prices at a rate of exchange", _exchange),
+    Case("another currency", _currency),
+    Case("prices lost", _prices_lost),
+    Case("names shifted into another column", _names_shifted),
+    Case("names lost", _names_lost),
+    Case("SKUs swapped", _skus_swapped),
+    Case("rows mixed up", _rows_mixed),
+    Case("all deactivated", _deactivated),
+    Case("stock all zero", _stock_zero),
+    Case("stock x10", _stock_times("10")),
+    Case("stock /100", _stock_times("0.01")),
+    Case("stock moved by one number", _same_step),
+    Case("another account's answer", _another_account),
+    Case("location lost", _location_lost),
+    Case("a place missing", _place_missing),
+    Case("half-empty places", _half_empty),
+    Case("counts of unknown products", _stock_of_others),
+)

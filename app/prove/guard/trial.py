@@ -1,0 +1,179 @@
+"""One trial: a shop is read, something happens to it for some nights, and what the guard made of that is measured."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import literal, select
+
+from app.domain import RECORDS, WHOLE, Cause, Change, ItemKey, Kind, Options, Strategy, row_hash
+from app.flows.deps import Deps
+from app.flows.leases import LeaseKeeper
+from app.flows.request_run import request_run
+from app.flows.run import run
+from app.flows.sync_item import sync_item
+from app.prove.guard.disasters import DISASTERS, Case
+from app.prove.guard.lives import LIVES
+from app.prove.guard.shop import Shop, ShopSource
+from app.stores import owed
+from app.stores.engine import Database, open_database
+from app.stores.tables import CATALOG, Hold
+
+SHOP = "shop"
+SIZES = (10, 50, 500, 5_000)
+MANY_DISASTERS, MANY_LIVES = 240, 312
+HARMED = 0.01
+"""A disaster came through when more than this share of a kind's rows is wrong afterwards."""
+
+_holds: Any = Hold.__table__  # type: ignore[attr-defined]
+
+OPENED = datetime(2026, 6, 1, 2, 0, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What is tried: ``is_disaster`` or a life, in a shop of some ``size``, at night alone or with a ``poll_first``."""
+
+    seed: int
+    case: Case
+    is_disaster: bool
+    size: int
+    poll_first: bool
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of it: the share of rows that are ``wrong``, and the reasons of all holds, also of those that passed."""
+
+    trial: Trial
+    wrong: float
+    held: list[str] = field(default_factory=list)
+
+    @property
+    def is_right(self) -> bool:
+        """A disaster did no harm, or a life was not held."""
+        return self.wrong <= HARMED if self.trial.is_disaster else not self.held
+
+
+def drawn(
+    seed: int, *, disasters: int = MANY_DISASTERS, lives: int = MANY_LIVES, sizes: Sequence[int] = SIZES
+) -> Iterator[Trial]:
+    """So many disasters and lives, every kind in every size as often as it fits; each nightly and polled first."""
+    for cases, many, is_disaster in ((DISASTERS, disasters, True), (LIVES, lives, False)):
+        order = random.Random(seed).sample(  # noqa: S311 (a draw that repeats, no secret)
+            range(len(cases) * len(sizes)), len(cases) * len(sizes)
+        )
+        for number in range(many):
+            place = order[number % len(order)]
+            case, size = cases[place % len(cases)], sizes[place // len(cases)]
+            for poll_first in (False, True):
+                yield Trial(seed * 1_000 + number, case, is_disaster, size, poll_first)
+
+
+class Ground:
+    """Where trials happen: a folder with one migrated database, copied for each."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="tallyhook-guard-")
+        self._template = Path(self._folder.name) / "template.db"
+        with closing(open_database(f"sqlite:///{self._template}")) as database:
+            database.migrate()
+            database.checkpoint()
+
+    def close(self) -> None:
+        """Remove the folder."""
+        self._folder.cleanup()
+
+    def attempt(self, trial: Trial) -> Outcome:
+        """Carry out one trial."""
+        file = Path(self._folder.name) / "trial.db"
+        for old in Path(self._folder.name).glob("trial.db*"):
+            old.unlink()
+        shutil.copy(self._template, file)
+        with closing(open_database(f"sqlite:///{file}")) as database:
+            return _Life(database, trial).lived()
+
+
+class _Life:
+    def __init__(self, database: Database, trial: Trial) -> None:
+        rng = random.Random(trial.seed)  # noqa: S311 (a draw that repeats, no secret)
+        self._trial = trial
+        self._database = database
+        self._shop = Shop(rng, trial.size, OPENED)
+        source = ShopSource(self._shop, stock_is_whole=rng.random() < 0.6)
+        self._deps = Deps(database, _Silent(), {SHOP: source}, {SHOP: source}, worker="guard", now=self._now)
+        self._keeper = LeaseKeeper(database)
+
+    def lived(self) -> Outcome:
+        self._night()
+        for night in range(self._trial.case.nights):
+            self._shop.now += timedelta(hours=20)
+            self._trial.case.happen(self._shop, night)
+            self._shop.now += timedelta(hours=1)
+            if self._trial.poll_first:
+                self._poll()
+            self._shop.now += timedelta(hours=3)
+            self._night()
+        with self._database.read() as conn:
+            held = [f"{kind}: {reason}" for kind, reason in conn.execute(select(_holds.c.kind, _holds.c.reason))]
+        return Outcome(self._trial, self._wrong(), held)
+
+    def _now(self) -> datetime:
+        return self._shop.now
+
+    def _night(self) -> None:
+        run_id = request_run(self._deps, SHOP, Strategy.FULL, Options(), cause="schedule")
+        run(self._deps, self._keeper, run_id, patience=0.0)
+
+    def _poll(self) -> None:
+        for kind in ShopSource.kinds:
+            with self._database.begin() as conn:
+                change = Change(kind, WHOLE)
+                owed.remember(conn, SHOP, [change], Cause.POLL, self._now())
+            sync_item(self._deps, self._keeper, ItemKey(SHOP, kind, WHOLE))
+
+    def _wrong(self) -> float:
+        """The largest share of a kind's rows that are not as they truly are."""
+        return max(self._wrong_of(kind) for kind in (Kind.PRODUCT, Kind.STOCK))
+
+    def _wrong_of(self, kind: Kind) -> float:
+        """Counts of zero are as good as none."""
+        rows = {key: hash for key, hash in self._rows(kind) if hash is not None}
+        truth = {key: row_hash(one) for key, one in self._shop.truth[kind].items() if getattr(one, "quantity", 1)}
+        wrong = sum(rows.get(key) != truth.get(key) for key in rows.keys() | truth.keys())
+        return float(wrong / max(1, len(truth)))
+
+    def _rows(self, kind: Kind) -> Iterator[tuple[tuple[str, ...], int | None]]:
+        table: Any = CATALOG[kind].__table__  # type: ignore[attr-defined]
+        keys = [table.c[name] for name in RECORDS[kind].key_fields]
+        quantity = table.c.quantity if kind is Kind.STOCK else literal(1)
+        with self._database.read() as conn:
+            for *key, hash, units in conn.execute(select(*keys, table.c.row_hash, quantity).where(~table.c.deleted)):
+                yield tuple(key), hash if units else None
+
+
+class _Silent:
+    """A queue that nobody listens to."""
+
+    def wake(self, keys: Sequence[ItemKey]) -> None:
+        pass
+
+    def wake_run(self, run_id: int) -> None:
+        pass
+
+    def wake_replay(self, replay_id: int) -> None:
+        pass
+
+    def resend(self, actor: str, queue: str, args: Sequence[object], *, id: str | None = None) -> None:
+        pass
+
+    def depth(self) -> int:
+        return 0

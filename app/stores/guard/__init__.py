@@ -1,0 +1,10 @@
+"""Gathers what the guard judges a batch by: from the rows that differ and SQL aggregates, never from all rows at once."""
+
+from __future__ import annotations
+
+from app.stores.guard.batch import Batch, Judge, JudgedRow, Zeros
+from app.stores.guard.others import CountJudge
+from app.stores.guard.products import ProductJudge
+from app.stores.guard.stock import StockJudge
+
+__all__ = ["Batch", "CountJudge", "Judge", "JudgedRow", "ProductJudge", "StockJudge", "Zeros"]

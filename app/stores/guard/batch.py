@@ -1,0 +1,99 @@
+"""A batch as the guard sees it, and the old rows of it, read some hundred at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from sqlalchemy import select
+
+from app.domain import Kind, Record, batches
+from app.rules.guard_findings import Finding, Trait
+from app.stores import catalog_sql as sql
+from app.stores.catalog import Key
+from app.stores.engine import Database
+from app.stores.tables import CATALOG
+
+CHUNK = 500
+
+Old = TypeVar("Old")
+
+
+class Zeros(NamedTuple):
+    """Of our rows at zero, those that a read has shown: whether its source lists what is zero."""
+
+    here: int = 0
+    shown: int = 0
+
+
+NO_ZEROS = Zeros()
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Records of one kind that a way in brings, and keys of rows that vanish by it (to zero, with ``zero``).
+
+    ``read`` is how many records a complete read showed, ``None`` if it was not complete; ``first``: the kind was never
+    read before.
+    """
+
+    kind: Kind
+    records: Sequence[Sequence[Record]]
+    vanished: Sequence[Key] = ()
+    read: int | None = None
+    zero: bool = False
+    first: bool = False
+    zeros: Zeros = NO_ZEROS
+
+    def __iter__(self) -> Iterator[Record]:
+        return chain.from_iterable(self.records)
+
+
+class JudgedRow(NamedTuple):
+    """A record, or the key of a vanished row, and what the batch does to the row."""
+
+    key: Key
+    record: Record | None
+    traits: Trait
+
+
+class Judge(Protocol):
+    """Judges the batches of one kind."""
+
+    def findings(self) -> list[Finding]:
+        """The rules that do not believe the batch."""
+
+    def rows(self) -> Iterator[JudgedRow]:
+        """Every row that the batch would write, in its order, those that vanish last."""
+
+
+def with_old(
+    database: Database,
+    connection: str,
+    kind: Kind,
+    items: Iterable[Any],
+    columns: Sequence[str],
+    make: Callable[..., Old],
+    item_key: Callable[[Any], Key],
+) -> Iterator[tuple[Any, Old | None]]:
+    """The items, each with some columns of its row, ``None`` where there is none."""
+    for some in batches(items, CHUNK):
+        old = _old_rows(database, connection, kind, [item_key(item) for item in some], columns)
+        for item in some:
+            row = old.get(item_key(item))
+            yield item, None if row is None else make(*row)
+
+
+def _old_rows(
+    database: Database, connection: str, kind: Kind, keys: Sequence[Key], columns: Sequence[str]
+) -> dict[Key, tuple[Any, ...]]:
+    """Found by the first part of their keys, so that one index serves every kind."""
+    table: Any = CATALOG[kind].__table__  # type: ignore[attr-defined]
+    names = sql.shape(kind).keys
+    wanted = select(*(table.c[name] for name in (*names, *columns))).where(
+        table.c.connection == connection, table.c[names[0]].in_({key[0] for key in keys})
+    )
+    with database.read() as conn:
+        return {tuple(row[: len(names)]): tuple(row[len(names) :]) for row in conn.execute(wanted)}

@@ -1,0 +1,122 @@
+"""What a batch would do to the products: compared with the rows it would overwrite."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from sqlalchemy import func, select
+
+from app.domain import Kind, Listing, key_of, row_hash
+from app.rules.guard_findings import Finding, Trait
+from app.rules.guard_products import DECAY_DAYS, ProductEvidence, product_findings
+from app.rules.guard_traits import OldListing, Taken, is_taken, product_traits
+from app.stores import catalog_sql as sql
+from app.stores.engine import Database
+from app.stores.guard.batch import Batch, JudgedRow, with_old
+from app.stores.tables import ListingRow
+
+_table: Any = ListingRow.__table__  # type: ignore[attr-defined]
+
+
+class ProductJudge:
+    """Judges a batch of products. ``asked`` and ``living``, ``probed`` and ``strange`` are as in ``ProductEvidence``."""
+
+    def __init__(self, database: Database, connection: str, batch: Batch, now: datetime) -> None:
+        self._database = database
+        self._connection = connection
+        self._batch = batch
+        self._now = now
+        self._taken = Taken()
+        self.evidence = self._gather()
+
+    def findings(self) -> list[Finding]:
+        """The rules that do not believe the batch."""
+        return product_findings(self.evidence, first=self._batch.first)
+
+    def rows(self) -> Iterator[JudgedRow]:
+        """Every row that the batch would write."""
+        for new, old in self._pairs():
+            yield JudgedRow(key_of(new), new, product_traits(new, old, self._taken) | Trait.ANY)
+        for key in self._batch.vanished:
+            yield JudgedRow(key, None, Trait.VANISHED | Trait.ANY)
+
+    def _pairs(self) -> Iterator[tuple[Listing, OldListing | None]]:
+        """Each record that says something new, with what we hold."""
+        read = partial(with_old, self._database, self._connection, Kind.PRODUCT)
+        for new, old in read(self._batch, OldListing._fields, OldListing, key_of):
+            if old is None or (new.version >= old.version and row_hash(new) != old.row_hash):
+                yield new, old
+
+    def _gather(self) -> ProductEvidence:
+        with self._database.read() as conn:
+            ours = (_table.c.connection == self._connection, ~_table.c.deleted)
+            total = conn.execute(select(func.count()).where(*ours)).scalar_one()
+            active = conn.execute(select(func.count()).where(*ours, _table.c.active)).scalar_one()
+        seen = ProductEvidence(total, active, self._batch.read, vanished=len(self._batch.vanished))
+        self._taken = self._find_taken()
+        for new, old in self._pairs():
+            self._count(seen, new, old)
+        if seen.vanished or seen.deleted:
+            seen.recent = self._recently_deleted()
+        return seen
+
+    def _count(self, seen: ProductEvidence, new: Listing, old: OldListing | None) -> None:
+        traits = product_traits(new, old, self._taken)
+        seen.created += old is None and not new.deleted
+        seen.changed += old is not None
+        seen.twins += Trait.TWIN in traits
+        seen.deleted += Trait.DELETED in traits
+        seen.inactive += Trait.INACTIVE in traits
+        seen.unlike += Trait.UNLIKE in traits
+        seen.shifted += Trait.SHIFTED in traits
+        seen.emptied += Trait.EMPTIED in traits
+        seen.currency += Trait.CURRENCY in traits
+        if old is not None:
+            seen.taken += Trait.UNLIKE in traits and is_taken(new, old, self._taken)
+            if Trait.PRICED in traits:
+                was, now = float(old.price_minor or 1), float(new.price_minor or 1)
+                seen.factors.append(now / was)
+                seen.cents.append(min(was, now))
+
+    def _find_taken(self) -> Taken:
+        """Which of the batch's new names, SKUs and barcodes other live products have; three statements for all."""
+        names, skus, barcodes = set[str](), set[str](), set[str]()
+        for new, old in self._pairs():
+            was = (None, None, None) if old is None else (old.name, old.sku, old.barcode)
+            for found, before, now in zip(
+                (names, skus, barcodes), was, (new.name, new.sku, new.barcode), strict=True
+            ):
+                if now and now != before:
+                    found.add(now)
+        return Taken(self._live("name", names), self._live("sku", skus), self._live("barcode", barcodes))
+
+    def _live(self, column: str, values: set[str]) -> frozenset[str]:
+        if not values:
+            return frozenset()
+        dialect = self._database.dialect
+        wanted = f"SELECT DISTINCT {column} FROM listings WHERE connection = ? AND NOT deleted AND "
+        statement = sql.spelled(dialect, wanted + sql.listed(dialect, column))
+        with self._database.read() as conn:
+            cursor = sql.driver(conn).cursor()
+            cursor.execute(statement, (self._connection, sql.bound_list(dialect, sorted(values))))
+            return frozenset(value for (value,) in cursor.fetchall())
+
+    def _recently_deleted(self) -> int:
+        since = self._now - timedelta(days=DECAY_DAYS)
+        wanted = select(func.count()).where(
+            _table.c.connection == self._connection, _table.c.deleted, _table.c.written_at > since
+        )
+        with self._database.read() as conn:
+            return int(conn.execute(wanted).scalar_one())
+
+
+def live_ids(database: Database, connection: str, most: int, beside: Sequence[str] = ()) -> list[str]:
+    """External ids of some live products, spread by their hashes, those of ``beside`` left out."""
+    wanted = select(_table.c.external_id).where(
+        _table.c.connection == connection, ~_table.c.deleted, _table.c.external_id.not_in(beside)
+    )
+    with database.read() as conn:
+        return list(conn.execute(wanted.order_by(_table.c.row_hash).limit(most)).scalars())

@@ -1,0 +1,224 @@
+"""What a batch would do to the stock: which counts fall to zero, and what explains it."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator
+from datetime import datetime, timedelta
+from decimal import Decimal
+from functools import partial
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import func, select
+
+from app.domain import ON_HAND, Kind, StockCount, batches, key_of, row_hash
+from app.rules.guard_findings import Finding, Trait
+from app.rules.guard_stock import FALL_FROM, StockEvidence, stock_findings
+from app.stores.catalog import Key
+from app.stores.engine import Database
+from app.stores.guard.batch import CHUNK, Batch, JudgedRow, with_old
+from app.stores.tables import ListingRow, LocationRow, OrderRow, StockRow
+
+ORDERS_WITHIN = timedelta(days=4)
+"""Orders written in these days explain what left."""
+
+MOST_ORDERS = 20_000
+
+ORDERED_SHARE = 0.5
+"""Of what left, so much ordered explains it: orders are partly shipped, and counts are corrected."""
+
+MOVED_SHARE = 0.75
+"""Of what left a place, so much of it elsewhere explains it."""
+
+TENS = (0.001, 0.01, 0.1, 10.0, 100.0, 1000.0)
+
+_stock: Any = StockRow.__table__  # type: ignore[attr-defined]
+_listings: Any = ListingRow.__table__  # type: ignore[attr-defined]
+_locations: Any = LocationRow.__table__  # type: ignore[attr-defined]
+_orders: Any = OrderRow.__table__  # type: ignore[attr-defined]
+
+
+class OldCount(NamedTuple):
+    """What we hold of a count."""
+
+    quantity: Decimal
+    deleted: bool
+    version: int
+    row_hash: int
+
+
+class _Move(NamedTuple):
+    """One row's way from a number to another; ``record`` is ``None`` where it vanishes."""
+
+    key: Key
+    record: StockCount | None
+    before: float
+    after: float
+    is_new: bool
+
+
+class StockJudge:
+    """Judges a batch of counts. ``held_products`` are ids of products whose end is held, ``account_held`` that all
+    products are, as another account's."""
+
+    def __init__(
+        self,
+        database: Database,
+        connection: str,
+        batch: Batch,
+        now: datetime,
+        *,
+        held_products: Collection[str] = (),
+        account_held: bool = False,
+    ) -> None:
+        self._database = database
+        self._connection = connection
+        self._batch = batch
+        self._now = now
+        self._held_products = held_products
+        self._net: dict[str, float] = {}
+        self._known: set[str] = set()
+        self._has_products = False
+        self._ended: set[str] = set()
+        self._places, self._closed = self._locations()
+        self._ordered: dict[str, float] | None = None
+        self._account_held = account_held
+        self.evidence = self._gather()
+
+    def findings(self) -> list[Finding]:
+        """The rules that do not believe the batch."""
+        return stock_findings(self.evidence, first=self._batch.first)
+
+    def rows(self) -> Iterator[JudgedRow]:
+        """Every row that the batch would write."""
+        for move in self._moves():
+            yield JudgedRow(move.key, move.record, self._traits(move) | Trait.ANY)
+
+    def omitted(self) -> list[str]:
+        """The products whose counts the read leaves out, and nothing that we hold explains it."""
+        traits = ((move.key[0], self._traits(move)) for move in self._moves() if move.record is None)
+        return sorted({product for product, trait in traits if Trait.ZEROED in trait and product in self._known})
+
+    def strangers(self, most: int) -> list[str]:
+        """Some of the products that are counted, and that we do not hold."""
+        return sorted(product for product in self._net if product not in self._known)[:most]
+
+    def explain(self, ended: Collection[str]) -> None:
+        """These products have ended at the source: judge anew."""
+        self._ended.update(ended)
+        self.evidence = self._gather()
+
+    def _moves(self) -> Iterator[_Move]:
+        read = partial(with_old, self._database, self._connection, Kind.STOCK)
+        for new, old in read(self._batch, OldCount._fields, OldCount, key_of):
+            if old is None or (new.version >= old.version and row_hash(new) != old.row_hash):
+                before = 0.0 if old is None or old.deleted else float(old.quantity)
+                yield _Move(key_of(new), new, before, 0.0 if new.deleted else float(new.quantity), old is None)
+        for key, old in read(self._batch.vanished, OldCount._fields, OldCount, lambda key: key):
+            yield _Move(key, None, 0.0 if old is None else float(old.quantity), 0.0, is_new=False)
+
+    def _gather(self) -> StockEvidence:
+        seen = self._totals()
+        seen.account_held = self._account_held
+        net: dict[str, float] = defaultdict(float)
+        for move in self._moves():
+            seen.touched += 1
+            net[move.key[0]] += move.after - move.before if move.key[2] == ON_HAND else 0.0
+        self._net = net
+        self._know(net)
+        for move in self._moves():
+            self._count(seen, move)
+        return seen
+
+    def _totals(self) -> StockEvidence:
+        ours = (_stock.c.connection == self._connection, ~_stock.c.deleted, _stock.c.quantity > 0)
+        wanted = select(_stock.c.location_id, func.count(), func.sum(_stock.c.quantity)).where(*ours)
+        with self._database.read() as conn:
+            rows = conn.execute(wanted.group_by(_stock.c.location_id)).all()
+        seen = StockEvidence(sum(rows for _, rows, _ in rows), float(sum(units for _, _, units in rows)))
+        seen.places = Counter({place: count for place, count, _ in rows})
+        seen.read = self._batch.read
+        seen.zeros, seen.zeros_shown = self._batch.zeros
+        return seen
+
+    def _count(self, seen: StockEvidence, move: _Move) -> None:
+        traits = self._traits(move)
+        if move.before > 0 and move.after <= 0:
+            seen.all_zeroed += 1
+        if Trait.ZEROED in traits:
+            seen.zeroed += 1
+            seen.zeroed_units += move.before
+            seen.falls += move.before >= FALL_FROM
+            seen.zeroed_at[move.key[1]] += 1
+        if move.before > 0 and move.after > 0:
+            seen.changed += 1
+            seen.tens += any(abs(move.after / move.before / ten - 1) < 0.001 for ten in TENS)
+        if move.before > 0 and move.after != move.before:
+            seen.steps[round(move.after - move.before, 5)] += 1
+        seen.omitted += move.record is None and Trait.ZEROED in traits
+        seen.unknown_places += Trait.UNKNOWN_PLACE in traits
+        seen.unknown_products += Trait.UNKNOWN_PRODUCT in traits
+        seen.held_products += Trait.HELD_PRODUCT in traits
+
+    def _traits(self, move: _Move) -> Trait:
+        product, place, _ = move.key
+        traits = Trait.NONE
+        if move.before > 0 and move.after <= 0:
+            if product in self._held_products:
+                traits |= Trait.HELD_PRODUCT
+            if not self._is_explained(move):
+                traits |= Trait.ZEROED if move.record is not None else Trait.ZEROED | Trait.VANISHED
+        elif move.before > 0:
+            traits |= Trait.COUNTED
+        if move.is_new and self._places and place not in self._places:
+            traits |= Trait.UNKNOWN_PLACE
+        if move.is_new and self._has_products and product not in self._known:
+            traits |= Trait.UNKNOWN_PRODUCT
+        return traits
+
+    def _is_explained(self, move: _Move) -> bool:
+        """Whether the units are elsewhere, the product or the place has ended, or an order took them."""
+        product, place, _ = move.key
+        if product in self._ended or place in self._closed:
+            return True
+        if self._net.get(product, 0.0) >= -(1 - MOVED_SHARE) * move.before:
+            return True
+        if self._ordered is None:
+            self._ordered = self._recent_orders()
+        return self._ordered.get(product, 0.0) >= ORDERED_SHARE * move.before
+
+    def _recent_orders(self) -> dict[str, float]:
+        """Units by product in the sales written lately."""
+        wanted = select(_orders.c.lines).where(
+            _orders.c.connection == self._connection,
+            ~_orders.c.deleted,
+            _orders.c.type == "sale",
+            _orders.c.modified_at > self._now - ORDERS_WITHIN,
+        )
+        units: dict[str, float] = defaultdict(float)
+        with self._database.read() as conn:
+            for (lines,) in conn.execute(wanted.limit(MOST_ORDERS)):
+                for line in msgspec.json.decode(lines or "[]"):
+                    units[line.get("listing_id") or ""] += float(line.get("quantity") or 0)
+        return units
+
+    def _know(self, products: Iterable[str]) -> None:
+        """Which of these products we hold, and which of them have ended."""
+        wanted = select(_listings.c.external_id, _listings.c.deleted).where(
+            _listings.c.connection == self._connection
+        )
+        with self._database.read() as conn:
+            self._has_products = conn.execute(wanted.limit(1)).first() is not None
+            for some in batches(products, CHUNK):
+                for id, deleted in conn.execute(wanted.where(_listings.c.external_id.in_(some))):
+                    self._known.add(id)
+                    if deleted:
+                        self._ended.add(id)
+
+    def _locations(self) -> tuple[set[str], set[str]]:
+        """The places that we hold, and those of them that are closed."""
+        wanted = select(_locations.c.external_id, _locations.c.active & ~_locations.c.deleted)
+        with self._database.read() as conn:
+            rows = conn.execute(wanted.where(_locations.c.connection == self._connection)).all()
+        return {id for id, _ in rows}, {id for id, is_open in rows if not is_open}

@@ -1,0 +1,69 @@
+"""Operations about one connection's held batches: look at them, and decide."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from app.errors import Refused
+from app.flows import holds
+from app.flows.deps import Deps
+from app.web.api.asked import Asked, Moment
+from app.web.api.spelling import camel
+
+HoldId = Annotated[int, Meta(ge=1, le=2**63 - 1, description="a hold's number")]
+
+
+class OfHold(Asked, frozen=True, kw_only=True):
+    """One hold."""
+
+    id: HoldId
+
+
+class Release(Asked, frozen=True, kw_only=True):
+    """Until when the like is believed, if not only this once."""
+
+    believe_until: Moment | UnsetType = UNSET
+
+
+class Holds(msgspec.Struct, frozen=True):
+    """The holds that wait, oldest first."""
+
+    holds: list[dict[str, Any]]
+
+
+def list_holds(deps: Deps, connection: str, asked: Asked) -> Holds:
+    """The batches that wait for a person."""
+    return Holds([camel(hold) for hold in holds.list_(deps, connection)])
+
+
+def show_hold(deps: Deps, connection: str, asked: OfHold) -> dict[str, Any]:
+    """The rules that spoke, and some of the rows before and after."""
+    return _camel(_of(deps, connection, asked))
+
+
+def release_hold(deps: Deps, connection: str, of: OfHold, asked: Release) -> dict[str, Any]:
+    """Write exactly the rows of the hold."""
+    _of(deps, connection, of)
+    until = None if asked.believe_until is UNSET else asked.believe_until
+    return _camel(holds.release(deps, of.id, believed_until=until))
+
+
+def dismiss_hold(deps: Deps, connection: str, asked: OfHold) -> dict[str, Any]:
+    """Keep our rows."""
+    _of(deps, connection, asked)
+    return _camel(holds.dismiss(deps, asked.id))
+
+
+def _of(deps: Deps, connection: str, asked: OfHold) -> dict[str, Any]:
+    hold = holds.show(deps, asked.id)
+    if hold["connection"] != connection:
+        raise Refused(f"{connection} has no hold {asked.id}")
+    return hold
+
+
+def _camel(hold: dict[str, Any]) -> dict[str, Any]:
+    spelled: dict[str, Any] = camel(hold)
+    return spelled
