@@ -19,7 +19,7 @@ from app.sources.finale.isolation import Found, readable
 from app.sources.finale.mapping import Terms
 from app.sources.finale.options import Options
 from app.sources.finale.pauses import paused_gc
-from app.sources.finale.stock import Tally
+from app.sources.finale.stock import Tally, of_products
 from app.sources.finale.windows import Walk, Window, span
 from app.sources.finale.wire import moment, timestamp
 from app.sources.period import Period, narrowed
@@ -33,6 +33,9 @@ COLLECTIONS = {
     Kind.VENDOR: "partygroup",
 }
 PAGE_ROWS = 4_000
+STOCK_AT_ONCE = 500
+"""Products whose stock live workers read in one call."""
+
 _FIRST_ORDERS = timedelta(days=90)
 _FULL_ORDERS = timedelta(days=7)
 _NEVER = 1_000_000_000  # as a storm size: lists of this kind are no substitute for fetching the items
@@ -44,6 +47,7 @@ class FinaleSource:
     name = "finale"
     kinds: tuple[Kind, ...] = (Kind.LOCATION, Kind.VENDOR, Kind.PRODUCT, Kind.STOCK, Kind.ORDER)
     whole_kinds: tuple[Kind, ...] = (Kind.LOCATION, Kind.VENDOR, Kind.STOCK)
+    listed_kinds: tuple[Kind, ...] = (Kind.STOCK,)
 
     def __init__(
         self,
@@ -59,8 +63,8 @@ class FinaleSource:
         self._now = now
 
     def batch_size(self, kind: Kind) -> int:
-        """Finale reads records one by one."""
-        return 1
+        """Finale reads records one by one, and stock as one list for however many products."""
+        return STOCK_AT_ONCE if kind is Kind.STOCK else 1
 
     def pace(self, kind: Kind) -> float:
         """Stock has no delta, each pull reads all of it."""
@@ -87,17 +91,20 @@ class FinaleSource:
         self._client.close()
 
     def fetch(self, refs: Sequence[Ref]) -> Answer:
-        """The present truth about records by id, or about products by ``sku:X``; all stock for any stock ref."""
+        """The present truth about records by id, or about products by ``sku:X``; of stock, from one read of its list, the
+        rows of the products that are named."""
+        if stock := {ref.external_id for ref in refs if ref.kind is Kind.STOCK}:
+            return of_products(_answer(list(self._whole(Kind.STOCK))), stock)
         records: list[Record] = []
         failed: list[BadRecord] = []
         gone: list[Ref] = []
         covers: list[Scope] = []
         for ref in refs:
-            if ref.kind is Kind.STOCK or ref.external_id == WHOLE:
-                pages = list(self._whole(ref.kind))
-                records += [record for page in pages for record in page.records]
-                failed += [bad for page in pages for bad in page.failed]
-                covers += _covered(ref, pages)
+            if ref.external_id == WHOLE:
+                whole = _answer(list(self._whole(ref.kind)))
+                records += whole.records
+                failed += whole.failed
+                covers += whole.covers
                 continue
             found = self._one(ref)
             records += found.records
@@ -287,15 +294,13 @@ class FinaleSource:
             yield from read.months(cut_from)
 
 
-def _covered(ref: Ref, pages: Sequence[Page]) -> list[Scope]:
-    """What a whole read says of the item it was made for. It may take away what no bulk read would be believed to: so of
-    other items it says nothing, and without a row nothing at all."""
-    complete = [page.complete for page in pages if page.complete]
-    if ref.external_id == WHOLE:
-        return complete
-    if not any(page.records or page.failed for page in pages):
-        return []
-    return [Scope(ref.kind, "listing_id", ref.external_id, scope.absent) for scope in complete]
+def _answer(pages: Sequence[Page]) -> Answer:
+    """What a whole read says, as the answer about ``*``."""
+    return Answer(
+        [record for page in pages for record in page.records],
+        covers=[page.complete for page in pages if page.complete],
+        failed=[bad for page in pages for bad in page.failed],
+    )
 
 
 def _rows(reply: list[Band]) -> int:
