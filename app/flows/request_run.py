@@ -10,8 +10,9 @@ from app.domain import Cause, ItemKey, Kind, Options, Strategy
 from app.errors import Busy, Refused
 from app.flows import audit, health
 from app.flows.deps import Deps, source_of
+from app.rules.run_options import check_category, check_options
 from app.rules.strategies import legs
-from app.stores import owed, runs
+from app.stores import catalog, owed, runs
 
 STUCK_AFTER = 120.0
 """Seconds without a sign of life after which a run that nobody took over is failed."""
@@ -28,12 +29,17 @@ def request_run(
 ) -> int:
     """Open a run for a worker to carry out; returns its id. The database lets one run per connection be active.
 
-    Raises ``Busy`` with the active run, ``Refused`` for an unknown connection or a strategy without anything to read.
+    Raises ``Busy`` with the active run, ``Refused`` for an unknown connection or category, an option that the
+    strategy would ignore, or a strategy without anything to read.
     """
     source = source_of(deps, connection)
+    check_options(strategy, options)
     if strategy is not Strategy.SMART:
         legs(strategy, options, source.kinds, deps.now())
-    _fitting(strategy, options)
+    if options.category:
+        with deps.database.read() as conn:
+            known = catalog.category_names(conn, connection)
+        check_category(options.category, known)
     with deps.database.begin() as conn:
         run_id = runs.open_run(
             conn, connection=connection, strategy=strategy, cause=cause, slot=slot, now=deps.now(), options=options
@@ -45,18 +51,6 @@ def request_run(
         raise _busy(deps, connection)
     deps.queue.wake_run(run_id)
     return run_id
-
-
-def _fitting(strategy: Strategy, options: Options) -> None:
-    """An option that the strategy would ignore is refused: whoever gave it means something else."""
-    if strategy is Strategy.CATEGORY and not options.category:
-        raise Refused('strategy category needs "category", an id or a name')
-    if options.category and strategy is not Strategy.CATEGORY:
-        raise Refused(f'"category" is for strategy category, not for {strategy}')
-    if (options.first or options.last) and strategy not in (Strategy.ORDERS, Strategy.DAILY):
-        raise Refused(f'"from" and "to" are for strategies orders and daily, not for {strategy}')
-    if options.deep and strategy is not Strategy.FULL:
-        raise Refused(f'"deep" is for strategy full, not for {strategy}')
 
 
 def cancel_run(deps: Deps, connection: str, run_id: int) -> bool:

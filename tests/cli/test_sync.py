@@ -10,7 +10,7 @@ from datetime import date
 
 import pytest
 
-from app.domain import Kind, Order
+from app.domain import Category, Kind, Order
 from app.errors import AuthRejected, Unavailable
 from app.stores import beats, catalog, runs
 from tests.cli.conftest import Terminal
@@ -134,12 +134,14 @@ def test_without_a_strategy_the_run_is_smart(terminal: Terminal) -> None:
 )
 def test_an_option_of_one_strategy_alone_names_it(terminal: Terminal, option: list[str], strategy: str) -> None:
     terminal.source.kinds = tuple(Kind)
+    with terminal.deps.database.begin() as conn:
+        catalog.apply(conn, SHOP, [Category("C1", name="Mugs")], read_at=EPOCH, now=EPOCH)
     assert terminal.type("sync", SHOP, *option, "--no-wait", "--json").json["strategy"] == strategy
 
 
 def test_every_option_reaches_the_run(terminal: Terminal) -> None:
     given = ["--force", "--limit", "5", "--filter-year", "2025", "--modified-since", "2025-03-01", "--active-only"]
-    typed = terminal.type("sync", SHOP, "--strategy", "full", "--deep", "--dry-run", *given, "--no-wait", "--json")
+    typed = terminal.type("sync", SHOP, "--strategy", "full", "--dry-run", *given, "--no-wait", "--json")
     assert typed.json["options"] == {
         "dryRun": True,
         "force": True,
@@ -147,7 +149,6 @@ def test_every_option_reaches_the_run(terminal: Terminal) -> None:
         "filterYear": 2025,
         "modifiedSince": "2025-03-01T00:00:00Z",
         "activeOnly": True,
-        "deep": True,
     }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import date
 from typing import Any
 
 import pytest
@@ -346,12 +345,6 @@ def test_a_dry_run_names_its_price(world: World) -> None:
     fill(world, 25)
     view = run_view(carry_out(world, ask(world, dry_run=True)), world.clock())
     assert (view["price"]["calls"], view["calls"] > 0) == (view["calls"], True)
-
-
-@pytest.mark.parametrize("options", [{"category": "Bowls"}, {"first": date(2026, 1, 1)}, {"deep": True}])
-def test_an_option_that_the_strategy_would_ignore_is_refused(world: World, options: dict[str, Any]) -> None:
-    with pytest.raises(Refused, match="not for inventory"):
-        ask(world, Strategy.INVENTORY, **options)
 
 
 # --- failures ---

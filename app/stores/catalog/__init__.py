@@ -3,7 +3,16 @@
 from app.stores.catalog.answers import Key, Read
 from app.stores.catalog.applying import Applied, apply, apply_reads
 from app.stores.catalog.closing import close_rows, tombstone
-from app.stores.catalog.reading import counts, fenced, get, items_of, of_category, resolve_sku, versions
+from app.stores.catalog.reading import (
+    category_names,
+    counts,
+    fenced,
+    get,
+    items_of,
+    of_category,
+    resolve_sku,
+    versions,
+)
 
 __all__ = [
     "Applied",
@@ -11,6 +20,7 @@ __all__ = [
     "Read",
     "apply",
     "apply_reads",
+    "category_names",
     "close_rows",
     "counts",
     "fenced",

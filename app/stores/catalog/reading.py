@@ -31,6 +31,18 @@ def of_category(conn: Connection, connection: str, category: str) -> list[str]:
     return list(conn.execute(wanted.order_by(table.c.external_id)).scalars())
 
 
+def category_names(conn: Connection, connection: str) -> set[str]:
+    """Every id and name under which ``of_category`` or the source's own list knows a category."""
+    listings, categories = _table(Kind.PRODUCT), _table(Kind.CATEGORY)
+    columns = (listings.c.category_id, listings.c.category, categories.c.external_id, categories.c.name)
+    found: set[str] = set()
+    for column in columns:
+        table = column.table
+        wanted = select(column).distinct().where(table.c.connection == connection, ~table.c.deleted)
+        found.update(name for name in conn.execute(wanted).scalars() if name)
+    return found
+
+
 def items_of(conn: Connection, connection: str, listings: Sequence[str]) -> list[str]:
     """The items that the source would be asked for to read these listings: their parents, where they have any."""
     table = _table(Kind.PRODUCT)
