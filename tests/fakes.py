@@ -72,6 +72,7 @@ class FakeSource:
         self.name = "fake"
         self.kinds: tuple[Kind, ...] = (Kind.PRODUCT, Kind.STOCK)
         self.whole_kinds: tuple[Kind, ...] = (Kind.STOCK,)
+        self.listed_kinds: tuple[Kind, ...] = ()
         self.receiver: Receiver | None = PlainReceiver()
         self.listings: dict[str, Listing] = {}
         self.counts: dict[str, StockCount] = {}

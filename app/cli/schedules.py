@@ -71,7 +71,9 @@ def _sentences(saved: Mapping[str, Any]) -> list[str]:
     is_on = "is on" if saved["enabled"] else "is off"
     said = [f"{saved['job']} {is_on}: {saved['cron']} ({saved['timezone']})"]
     said += [f"  next {slot}" for slot in saved["next"]]
-    if cost["calls_per_day"] is None:
+    if not saved["enabled"]:
+        said.append("It runs only when somebody starts it.")
+    elif cost["calls_per_day"] is None:
         said.append(f"It runs {cost['runs_per_day']:g} times a day; no such run has been measured yet.")
     else:
         budget = "" if cost["budget_per_day"] is None else f" of {cost['budget_per_day']:,}"

@@ -55,8 +55,9 @@ STATUS_SPELLINGS = (*Status, *_OLDER)
 
 
 def status_of(text: str) -> Status:
-    """The status meant by a spelling, also an older one (``in_progress``, ``complete``); raises ``ValueError``."""
-    spelled = text.strip().lower()
+    """The status meant by a spelling in any case, also an older one (``in_progress``, ``Complete``); raises
+    ``ValueError``."""
+    spelled = text.strip().lower().replace(" ", "_")
     return _OLDER[spelled] if spelled in _OLDER else Status(spelled)
 
 

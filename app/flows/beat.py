@@ -42,8 +42,13 @@ def _started_at(deps: Deps) -> datetime:
 
 
 def await_database(deps: Deps, stopping: threading.Event) -> bool:
-    """Wait until the database answers, then measure its clock; ``False`` when the process is to stop before."""
-    while not _answers(deps):
+    """Wait until the database answers and has this program's schema, then measure its clock; ``False`` when the process
+    is to stop before."""
+    told = False
+    while not (_answers(deps) and _has_schema(deps)):
+        if _answers(deps) and not told:
+            log.warning("waits_for_schema", role=deps.worker)
+            told = True
         if stopping.wait(AWAIT_EVERY):
             return False
     if deps.host is not None:
@@ -58,6 +63,13 @@ def _answers(deps: Deps) -> bool:
     except DatabaseFault:
         return False
     return True
+
+
+def _has_schema(deps: Deps) -> bool:
+    try:
+        return deps.database.at_head()
+    except DatabaseFault:
+        return False
 
 
 class Pulse:

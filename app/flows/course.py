@@ -104,6 +104,7 @@ class Course:
         self.checkpoint = msgspec.convert(self.run["checkpoint"], Checkpoint)
         self.progress = msgspec.convert(self.run["progress"], Progress)
         self.counts: dict[str, dict[str, Any]] = self.run["counts"]
+        self._listings: Sequence[str] | None = None
         self._calls_before = self.run["calls"] - self.source.calls()
 
     @property
@@ -206,6 +207,12 @@ class Course:
         for name, number in numbers.items():
             if name in Progress.__struct_fields__:
                 setattr(self.progress, name, getattr(self.progress, name) + number)
+
+    def chosen(self, choose: Callable[[], Sequence[str]]) -> Sequence[str]:
+        """The listings that the run is about, chosen once: what its first leg writes does not change its later ones."""
+        if self._listings is None:
+            self._listings = choose()
+        return self._listings
 
     def expect(self, records: int | None) -> None:
         """The leg under way has so many records, where that is known."""

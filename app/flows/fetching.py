@@ -47,7 +47,7 @@ class Fetched:
 
     def _told(self) -> set[str]:
         """The external ids of items of which a readable answer was given."""
-        shown = {name for record in self.answer.records for name in (_owner(record), key_of(record)[0])}
+        shown = {name for record in self.answer.records for name in (owner_of(record), key_of(record)[0])}
         return shown | {ref.external_id for ref in (*self.answer.gone, *self.answer.not_yet)}
 
     def not_yet(self) -> list[Claim]:
@@ -71,7 +71,7 @@ class Fetched:
         """Claims whose hint names a newer version than the answer shows: it came from a replica that lags."""
         shown: dict[str, int] = defaultdict(int)
         for record in self.answer.records:
-            shown[_owner(record)] = max(shown[_owner(record)], record.version)
+            shown[owner_of(record)] = max(shown[owner_of(record)], record.version)
         of_claim = ((claim, shown.get(self._ref(claim).external_id)) for claim in self.claims)
         return [claim for claim, version in of_claim if version is not None and claim.version > version]
 
@@ -188,7 +188,7 @@ def _fenced(conn: Connection, fetched: Fetched) -> list[Claim]:
     """Claims of items that the answer shows, but that another read found gone since this one began: which of the two is
     the truth only a later look tells."""
     kind = fetched.claims[0].key.kind
-    living = {key_of(record): _owner(record) for record in fetched.answer.records if not record.deleted}
+    living = {key_of(record): owner_of(record) for record in fetched.answer.records if not record.deleted}
     if not living:
         return []
     gone = catalog.fenced(conn, fetched.claims[0].key.connection, kind, list(living))
@@ -226,13 +226,13 @@ def _read(answer: Answer, began: datetime) -> Read:
 
 def _changed(answer: Answer, written: set[Key], closed: Sequence[tuple[Kind, Key]]) -> set[str]:
     """The external ids under which something changed."""
-    changed = {_owner(record) for record in answer.records if key_of(record) in written}
+    changed = {owner_of(record) for record in answer.records if key_of(record) in written}
     changed.update(key[0] for _, key in closed)
     changed.update(scope.value for scope in answer.covers if closed and scope.value)
     return changed
 
 
-def _owner(record: Record) -> str:
+def owner_of(record: Record) -> str:
     """The external id of the item a record was fetched for."""
     if isinstance(record, Listing) and record.parent_id is not None:
         return record.parent_id

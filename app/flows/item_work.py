@@ -116,8 +116,10 @@ class ItemWork:
         return True
 
     def _one_by_one(self, claims: Sequence[Claim], error: Exception) -> None:
-        """A batch was refused as a whole: one bad item must not take its neighbours with it."""
-        if len(claims) == 1 or not isinstance(error, Permanent):
+        """A batch was refused as a whole: one bad item must not take its neighbours with it, unless it was a list that was
+        refused: then none fares better alone."""
+        is_list = self._own.kind in self._source.listed_kinds
+        if len(claims) == 1 or is_list or not isinstance(error, Permanent):
             self._failed(claims, error)
             return
         for place, claim in enumerate(claims):

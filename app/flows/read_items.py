@@ -13,7 +13,7 @@ from app.domain import KINDS, Answer, BadRecord, Kind, Ref, Strategy, batches, k
 from app.errors import AuthRejected, BadAnswer, DatabaseFault, Permanent, RateLimited, Unavailable
 from app.flows.bad_records import Failure, isolated, sure_scopes, tell, unread, unstorable
 from app.flows.course import Course, Stopped
-from app.flows.fetching import bring
+from app.flows.fetching import bring, owner_of
 from app.flows.read_pages import note_failures
 from app.flows.rehearse import Effects, rehearse
 from app.flows.steady import tried
@@ -21,17 +21,25 @@ from app.rules.strategies import RECENT_ORDERS, Leg
 from app.stores import catalog, critical, drift, failed_items
 from app.stores.catalog import Applied
 
+WRITTEN_AT_ONCE = 1_000
+"""Items of an answer that are written in one commit."""
+
 
 def read_items(course: Course, leg: Leg) -> None:
     """Fetch the items batch by batch; one that fails alone is noted, and the others go on."""
     after = course.checkpoint.after
     ids = [id for id in sorted(_wanted(course, leg.kind)) if after is None or id > after][: course.left()]
     course.expect(course.progress.processed - course.checkpoint.begun + len(ids))
-    for some in batches(ids, course.source.batch_size(leg.kind)):
+    for some in batches(ids, _at_once(course, leg.kind, len(ids))):
         course.progress.batch = f"{leg.kind} {some[0]} to {some[-1]}"
         _batch(course, [Ref(leg.kind, id) for id in some])
         course.checkpoint.after = some[-1]
     course.saved()
+
+
+def _at_once(course: Course, kind: Kind, ids: int) -> int:
+    """How many items to ask for in one call: all of them, where any call reads the vendor's whole list."""
+    return max(1, ids) if kind in course.source.listed_kinds else course.source.batch_size(kind)
 
 
 def _wanted(course: Course, kind: Kind) -> Sequence[str]:
@@ -41,12 +49,13 @@ def _wanted(course: Course, kind: Kind) -> Sequence[str]:
 
 def _critical(course: Course, kind: Kind) -> Sequence[str]:
     with course.deps.database.read() as conn:
-        return _of_listings(conn, course, kind, critical.ids(conn, course.connection, None))
+        listings = course.chosen(lambda: critical.ids(conn, course.connection, None))
+        return _of_listings(conn, course, kind, listings)
 
 
 def _of_category(course: Course, kind: Kind) -> Sequence[str]:
     with course.deps.database.read() as conn:
-        listings = catalog.of_category(conn, course.connection, course.options.category or "")
+        listings = course.chosen(lambda: catalog.of_category(conn, course.connection, course.options.category or ""))
         return _of_listings(conn, course, kind, listings)
 
 
@@ -90,7 +99,10 @@ def _batch(course: Course, refs: Sequence[Ref]) -> None:
     except (Stopped, DatabaseFault, RateLimited):
         raise
     except Exception as error:
-        course.judge(refs[0].kind, error, [ref.external_id for ref in refs])
+        listed = refs[0].kind in course.source.listed_kinds  # then it is the list's failure, of whichever items
+        course.judge(refs[0].kind, error, [] if listed else [ref.external_id for ref in refs])
+        if listed:
+            raise
         if len(refs) == 1:
             _done(course, refs, [Failure(refs[0], error)])
         elif isinstance(error, (Permanent, Unavailable, BadAnswer)) and not isinstance(error, AuthRejected):
@@ -99,7 +111,22 @@ def _batch(course: Course, refs: Sequence[Ref]) -> None:
         else:
             raise
         return
-    _write_down(course, refs, answer, began)
+    for part in batches(refs, WRITTEN_AT_ONCE):
+        _write_down(course, part, _about(part, answer, whole=len(part) == len(refs)), began)
+
+
+def _about(refs: Sequence[Ref], answer: Answer, *, whole: bool) -> Answer:
+    """What an answer says of some of the items that it is about."""
+    if whole:
+        return answer
+    ids = {ref.external_id for ref in refs}
+    return Answer(
+        [record for record in answer.records if owner_of(record) in ids],
+        gone=[ref for ref in answer.gone if ref in refs],
+        not_yet=[ref for ref in answer.not_yet if ref in refs],
+        covers=[scope for scope in answer.covers if scope.value in ids],
+        failed=[bad for bad in answer.failed if not bad.owner or bad.owner in ids],
+    )
 
 
 def _write_down(course: Course, refs: Sequence[Ref], answer: Answer, began: datetime) -> None:

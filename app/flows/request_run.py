@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from difflib import get_close_matches
 
 import msgspec
 
@@ -11,7 +10,7 @@ from app.domain import Cause, ItemKey, Kind, Options, Strategy
 from app.errors import Busy, Refused
 from app.flows import audit, health
 from app.flows.deps import Deps, source_of
-from app.rules.options import refuse_ignored
+from app.rules.run_options import check_category, check_options
 from app.rules.strategies import legs
 from app.stores import catalog, owed, runs
 
@@ -30,14 +29,17 @@ def request_run(
 ) -> int:
     """Open a run for a worker to carry out; returns its id. The database lets one run per connection be active.
 
-    Raises ``Busy`` with the active run, ``Refused`` for an unknown connection or a strategy without anything to read.
+    Raises ``Busy`` with the active run, ``Refused`` for an unknown connection or category, an option that the
+    strategy would ignore, or a strategy without anything to read.
     """
     source = source_of(deps, connection)
+    check_options(strategy, options)
     if strategy is not Strategy.SMART:
         legs(strategy, options, source.kinds, deps.now())
-    refuse_ignored(strategy, options)
     if options.category:
-        _known_category(deps, connection, options.category)
+        with deps.database.read() as conn:
+            known = catalog.category_names(conn, connection)
+        check_category(options.category, known)
     with deps.database.begin() as conn:
         run_id = runs.open_run(
             conn, connection=connection, strategy=strategy, cause=cause, slot=slot, now=deps.now(), options=options
@@ -49,22 +51,6 @@ def request_run(
         raise _busy(deps, connection)
     deps.queue.wake_run(run_id)
     return run_id
-
-
-def _known_category(deps: Deps, connection: str, category: str) -> None:
-    """Raises ``Refused`` with the nearest names for a category that nothing of the connection goes by."""
-    with deps.database.read() as conn:
-        names = catalog.category_names(conn, connection)
-    if category in names:
-        return
-    spelled = {name.casefold(): name for name in names}
-    near = [spelled[one] for one in get_close_matches(category.casefold(), spelled, n=3, cutoff=0.5)]
-    hint = (
-        f"did you mean {' or '.join(map(repr, near))}?"
-        if near
-        else f"it has {len(names)} names and ids of categories"
-    )
-    raise Refused(f"connection {connection!r} has no category {category!r}; {hint}")
 
 
 def cancel_run(deps: Deps, connection: str, run_id: int) -> bool:

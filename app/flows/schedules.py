@@ -48,6 +48,8 @@ def save(deps: Deps, connection: str, job: str, cron: str, timezone: str, enable
     Raises ``BadConfiguration`` for a job, cron or time zone that is wrong, ``Refused`` for an unknown connection.
     """
     source, now, wanted = source_of(deps, connection), deps.now(), job_of(job)
+    if not cron:
+        raise BadConfiguration(f"job {wanted.name} is not scheduled yet; say when it is to run: give its cron")
     check(cron, timezone, now)
     if not is_possible(wanted, source.kinds, now):
         raise BadConfiguration(f"job {wanted.name!r} has nothing to read in {connection!r}")
@@ -128,6 +130,8 @@ def _calls_per_run(conn: Connection, connection: str, job: Job) -> float | None:
 
 
 def _often(row: dict[str, Any], now: datetime) -> float:
+    if not row["enabled"]:
+        return 0.0
     try:
         return slots_a_day(row["cron"], row["timezone"], now)
     except BadConfiguration:  # it never fires

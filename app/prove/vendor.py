@@ -69,6 +69,7 @@ class Account:
         self.name = self.shop.style.name
         self.kinds: tuple[Kind, ...] = KINDS
         self.whole_kinds: tuple[Kind, ...] = self.shop.style.whole
+        self.listed_kinds: tuple[Kind, ...] = ()
         self.receiver: Receiver | None = PlainReceiver()
         self._calls = 0
 

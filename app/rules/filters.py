@@ -68,9 +68,10 @@ def moment_of(value: str, now: datetime) -> datetime:
 
 
 def choice_of(key: str, value: str, choices: Sequence[str]) -> str:
-    """The value, if it is one of the choices. Raises ``FilterError`` with the nearest one."""
-    if value in choices:
-        return value
+    """The choice that the value spells, in any case. Raises ``FilterError`` with the nearest one."""
+    folded = {choice.casefold(): choice for choice in choices}
+    if value in choices or value.casefold() in folded:
+        return value if value in choices else folded[value.casefold()]
     raise FilterError(f"{key} has no {value!r};{_nearest(value, choices)} there are {', '.join(choices)}")
 
 

@@ -51,7 +51,9 @@ def narrowed(leg: Leg, options: Options) -> Leg:
     """A leg that reads only what the options let through; such a read speaks for no deletion any more."""
     if not options.partial or leg.how is How.ITEMS:
         return leg
-    since = max((moment for moment in (leg.since, options.since) if moment is not None), default=None)
+    if leg.how is How.DELTA and options.since is None:  # a limit stops it short; it begins where it always does
+        return leg
+    since = leg.since if options.since is None else options.since
     until = min((moment for moment in (leg.until, options.until) if moment is not None), default=None)
     return Leg(leg.kind, How.WINDOW, since, until, leg.active_only or options.active_only)
 

@@ -47,6 +47,10 @@ class Source(Protocol):
     whole_kinds: tuple[Kind, ...]
     """The kinds without a delta: every read of them is a complete one, so only ``full`` is asked."""
 
+    listed_kinds: tuple[Kind, ...]
+    """The kinds of which no single item can be read: each ``fetch`` of them, of however many items, is one read of the
+    whole list, so a run asks for all its items at once."""
+
     receiver: Receiver | None
     """``None`` when no webhook secret is configured: the endpoint then does not exist."""
 

@@ -89,9 +89,19 @@ def remove(conn: Connection, what: str, keys: Sequence[Key], before: datetime) -
 
 
 def stale_pages(conn: Connection, before: datetime) -> list[int]:
-    """Numbers of runs that ended before a moment and still have pages, kept in case that they are resumed."""
+    """Numbers of runs that are over and still have pages, kept in case that they are resumed: those that ended before a
+    moment, and those after which such a run was completed."""
+    later = _RUNS.alias()
+    superseded = exists().where(
+        later.c.connection == _RUNS.c.connection,
+        later.c.strategy == _RUNS.c.strategy,
+        later.c.status == "completed",
+        later.c.id > _RUNS.c.id,
+        ~later.c.dry,
+    )
     ended = select(_PAGES.c.run_id).distinct().join(_RUNS, _RUNS.c.id == _PAGES.c.run_id)
-    return [int(id) for id in conn.execute(ended.where(_OVER, _RUNS.c.finished_at < before)).scalars()]
+    stale = or_(_RUNS.c.finished_at < before, superseded)
+    return [int(id) for id in conn.execute(ended.where(_OVER, stale)).scalars()]
 
 
 def ended_run(conn: Connection, run_id: int) -> str | None:

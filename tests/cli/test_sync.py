@@ -10,11 +10,11 @@ from datetime import date
 
 import pytest
 
-from app.domain import Kind, Order
+from app.domain import Category, Kind, Order
 from app.errors import AuthRejected, Unavailable
 from app.stores import beats, catalog, runs
 from tests.cli.conftest import Terminal
-from tests.fakes import EPOCH, SHOP, listing
+from tests.fakes import EPOCH, SHOP
 
 
 def interrupt(*_: object) -> None:
@@ -135,7 +135,7 @@ def test_without_a_strategy_the_run_is_smart(terminal: Terminal) -> None:
 def test_an_option_of_one_strategy_alone_names_it(terminal: Terminal, option: list[str], strategy: str) -> None:
     terminal.source.kinds = tuple(Kind)
     with terminal.deps.database.begin() as conn:
-        catalog.apply(conn, SHOP, [listing("A", category="Mugs")], read_at=EPOCH, now=EPOCH)
+        catalog.apply(conn, SHOP, [Category("C1", name="Mugs")], read_at=EPOCH, now=EPOCH)
     assert terminal.type("sync", SHOP, *option, "--no-wait", "--json").json["strategy"] == strategy
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import date
 from typing import Any
 
 import pytest
@@ -16,7 +15,7 @@ from app.flows.run import MOST_SILENCES, run
 from app.flows.runs_view import run_view
 from app.stores import catalog, drift, failed_items, owed, run_pages, runs
 from app.stores.engine import Database
-from tests.fakes import EPOCH, SHOP, FakeSource, World, count, listing
+from tests.fakes import SHOP, FakeSource, World, count, listing
 from tests.stores.racing import at_once
 
 PRODUCT, STOCK = Kind.PRODUCT, Kind.STOCK
@@ -346,47 +345,6 @@ def test_a_dry_run_names_its_price(world: World) -> None:
     fill(world, 25)
     view = run_view(carry_out(world, ask(world, dry_run=True)), world.clock())
     assert (view["price"]["calls"], view["calls"] > 0) == (view["calls"], True)
-
-
-SINCE = {"modified_since": EPOCH}
-
-
-@pytest.mark.parametrize(
-    ("strategy", "options"),
-    [
-        (Strategy.INVENTORY, {"category": "Bowls"}),
-        (Strategy.INVENTORY, {"first": date(2026, 1, 1)}),
-        (Strategy.INVENTORY, {"deep": True}),
-        (Strategy.INVENTORY, {"active_only": True}),
-        (Strategy.INVENTORY, {"filter_year": 2026}),
-        (Strategy.INVENTORY, SINCE),
-        (Strategy.CRITICAL, SINCE),
-        (Strategy.CRITICAL, {"active_only": True}),
-        (Strategy.RETRY, {"filter_year": 2026}),
-        (Strategy.RETRY, {"deep": True}),
-        (Strategy.SMART, {"active_only": True}),
-        (Strategy.SMART, SINCE),
-        (Strategy.FULL, {"last": date(2026, 1, 1)}),
-    ],
-)
-def test_an_option_that_the_strategy_would_ignore_is_refused(
-    world: World, strategy: Strategy, options: dict[str, Any]
-) -> None:
-    with pytest.raises(Refused, match=f"not for {strategy}"):
-        ask(world, strategy, **options)
-
-
-@pytest.mark.parametrize("options", [{"limit": 5}, SINCE, {"active_only": True}, {"filter_year": 2026}])
-def test_deletions_are_not_to_be_confirmed_in_a_read_that_finds_none(world: World, options: dict[str, Any]) -> None:
-    with pytest.raises(Refused, match="complete read"):
-        ask(world, Strategy.FULL, deep=True, **options)
-
-
-def test_a_category_that_nothing_goes_by_is_refused_with_near_names(world: World) -> None:
-    world.source.put(listing("A", category="Bowls"), listing("B", category="Cups"))
-    carry_out(world, ask(world))
-    with pytest.raises(Refused, match="no category 'bowl'; did you mean 'Bowls'"):
-        ask(world, Strategy.CATEGORY, category="bowl")
 
 
 # --- failures ---

@@ -112,7 +112,7 @@ def test_a_page_keeps_its_filters(client: httpx.Client) -> None:
     assert strategies == {"full"}
 
 
-@pytest.mark.parametrize("spelled", ["completed", "complete", "success"])
+@pytest.mark.parametrize("spelled", ["completed", "complete", "success", "Completed", "COMPLETE"])
 def test_history_understands_older_spellings_of_a_status(client: httpx.Client, spelled: str) -> None:
     assert [run["status"] for run in asked(client, f"/history?status={spelled}")["rows"]] == ["completed"] * 2
 

@@ -127,6 +127,7 @@ class ShopSource:
     def __init__(self, shop: Shop, *, stock_is_whole: bool) -> None:
         self.shop = shop
         self.whole_kinds: tuple[Kind, ...] = (Kind.LOCATION, Kind.STOCK) if stock_is_whole else (Kind.LOCATION,)
+        self.listed_kinds: tuple[Kind, ...] = ()
 
     def batch_size(self, kind: Kind) -> int:
         """Many."""

@@ -26,6 +26,7 @@ class Shop:
     name = "shop"
     kinds: tuple[Kind, ...] = (Kind.PRODUCT, Kind.STOCK)
     whole_kinds: tuple[Kind, ...] = (Kind.STOCK,)
+    listed_kinds: tuple[Kind, ...] = ()
     receiver: Receiver | None = None
 
     def __init__(self) -> None:

@@ -16,11 +16,10 @@ from app.sources.finale.client import KEYS, Client
 from app.sources.finale.columnar import Band
 from app.sources.finale.feeds import OVERLAP, Orders, Products, taken
 from app.sources.finale.isolation import Found, readable
-from app.sources.finale.lists import listed
 from app.sources.finale.mapping import Terms
 from app.sources.finale.options import Options
 from app.sources.finale.pauses import paused_gc
-from app.sources.finale.stock import Tally
+from app.sources.finale.stock import Tally, of_products
 from app.sources.finale.windows import Walk, Window, span
 from app.sources.finale.wire import moment, timestamp
 from app.sources.period import Period, narrowed
@@ -34,9 +33,11 @@ COLLECTIONS = {
     Kind.VENDOR: "partygroup",
 }
 PAGE_ROWS = 4_000
+STOCK_AT_ONCE = 500
+"""Products whose stock live workers read in one call."""
+
 _FIRST_ORDERS = timedelta(days=90)
 _FULL_ORDERS = timedelta(days=7)
-_LISTED = 2_000  # listings that one read of the stock list is asked for
 _NEVER = 1_000_000_000  # as a storm size: lists of this kind are no substitute for fetching the items
 
 
@@ -46,6 +47,7 @@ class FinaleSource:
     name = "finale"
     kinds: tuple[Kind, ...] = (Kind.LOCATION, Kind.VENDOR, Kind.PRODUCT, Kind.STOCK, Kind.ORDER)
     whole_kinds: tuple[Kind, ...] = (Kind.LOCATION, Kind.VENDOR, Kind.STOCK)
+    listed_kinds: tuple[Kind, ...] = (Kind.STOCK,)
 
     def __init__(
         self,
@@ -61,8 +63,8 @@ class FinaleSource:
         self._now = now
 
     def batch_size(self, kind: Kind) -> int:
-        """Finale reads records one by one; stock it has only as a list, which answers for any number of listings."""
-        return _LISTED if kind is Kind.STOCK else 1
+        """Finale reads records one by one, and stock as one list for however many products."""
+        return STOCK_AT_ONCE if kind is Kind.STOCK else 1
 
     def pace(self, kind: Kind) -> float:
         """Stock has no delta, each pull reads all of it."""
@@ -89,11 +91,12 @@ class FinaleSource:
         self._client.close()
 
     def fetch(self, refs: Sequence[Ref]) -> Answer:
-        """The present truth about records by id, or about products by ``sku:X``. Stock, and any kind by ``*``, comes out
-        of one list for all of ``refs``, and tells nothing of listings that they do not name."""
-        kind = refs[0].kind
-        if kind is Kind.STOCK or any(ref.external_id == WHOLE for ref in refs):
-            return listed(kind, {ref.external_id for ref in refs}, list(self._whole(kind)))
+        """The present truth about records by id, or about products by ``sku:X``; of stock, from one read of its list, the
+        rows of the products that are named."""
+        kind, ids = refs[0].kind, {ref.external_id for ref in refs}
+        if kind is Kind.STOCK or WHOLE in ids:
+            whole = _answer(list(self._whole(kind)))
+            return of_products(whole, ids) if kind is Kind.STOCK else whole
         records: list[Record] = []
         failed: list[BadRecord] = []
         gone: list[Ref] = []
@@ -284,6 +287,15 @@ class FinaleSource:
         yield from read.all(reply)
         if cut_from is not None:
             yield from read.months(cut_from)
+
+
+def _answer(pages: Sequence[Page]) -> Answer:
+    """What a whole read says, as the answer about ``*``."""
+    return Answer(
+        [record for page in pages for record in page.records],
+        covers=[page.complete for page in pages if page.complete],
+        failed=[bad for page in pages for bad in page.failed],
+    )
 
 
 def _rows(reply: list[Band]) -> int:

@@ -14,7 +14,22 @@ from functools import lru_cache
 from itertools import islice
 from typing import NamedTuple
 
-from app.domain import ON_HAND, ON_ORDER, RESERVED, SKU_PREFIX, BadRecord, Kind, StockCount, micros, quantity, to_json
+from app.domain import (
+    ON_HAND,
+    ON_ORDER,
+    RESERVED,
+    SKU_PREFIX,
+    WHOLE,
+    Answer,
+    BadRecord,
+    Kind,
+    Scope,
+    StockCount,
+    key_of,
+    micros,
+    quantity,
+    to_json,
+)
 from app.errors import Unmappable
 from app.sources.finale.columnar import Band
 from app.sources.finale.isolation import readable, text_in
@@ -153,3 +168,21 @@ def _canonical(amount: Decimal, what: str) -> Decimal:
 def _shared(amount: Decimal) -> Decimal:
     """The canonical quantity, one object for the many rows that have the same."""
     return quantity(amount)
+
+
+def of_products(whole: Answer, listings: set[str]) -> Answer:
+    """What the whole list says of some products (all, if ``*`` is among them). It may take away what no bulk read would be
+    believed to: so it says nothing of the others, and without any row nothing at all."""
+    if WHOLE in listings:
+        return whole
+    shown = whole.records or whole.failed
+    return Answer(
+        [record for record in whole.records if key_of(record)[0] in listings],
+        covers=[
+            Scope(Kind.STOCK, "listing_id", id, scope.absent)
+            for scope in whole.covers
+            for id in sorted(listings)
+            if shown
+        ],
+        failed=[bad for bad in whole.failed if not bad.external_id or bad.external_id in listings],
+    )

@@ -38,6 +38,7 @@ class SquareSource:
 
     name = "square"
     whole_kinds: tuple[Kind, ...] = (Kind.LOCATION, Kind.VENDOR)
+    listed_kinds: tuple[Kind, ...] = ()
     kinds: tuple[Kind, ...] = (Kind.LOCATION, Kind.CATEGORY, Kind.VENDOR, Kind.PRODUCT, Kind.STOCK, Kind.ORDER)
 
     def __init__(self, connection: str, client: Client, receiver: SquareReceiver | None) -> None:

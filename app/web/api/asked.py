@@ -15,7 +15,8 @@ RunId = Annotated[int, Meta(ge=1, le=2**63 - 1, description="a run's number")]
 RowId = Annotated[int, Meta(ge=1, le=2**63 - 1, description='continue after this row; "next" of a page has it')]
 Most = Annotated[int, Meta(ge=1, le=500, description="most rows of a page")]
 Moment = Annotated[datetime, Meta(tz=True, description="a moment with its time zone: 2026-11-22T00:00:00Z")]
-Spelling = Annotated[str, Meta(pattern=f"^({'|'.join(STATUS_SPELLINGS)})$")]
+_ANY_CASE = ("".join(f"[{c}{c.upper()}]" if c.isalpha() else c for c in spelled) for spelled in STATUS_SPELLINGS)
+Spelling = Annotated[str, Meta(pattern=f"^({'|'.join(_ANY_CASE)})$")]
 Year = Annotated[int, Meta(ge=1990, le=2100, description="only records last modified in this year")]
 Records = Annotated[int, Meta(ge=1, le=1_000_000_000, description="end after so many records")]
 
@@ -80,7 +81,7 @@ class CriticalPage(Asked, frozen=True, kw_only=True):
 
 
 class HistoryPage(Asked, frozen=True, kw_only=True):
-    """A page of runs; ``status`` also in older spellings."""
+    """A page of runs; ``status`` in any case, and also in older spellings."""
 
     status: Spelling | UnsetType = UNSET
     strategy: Strategy | UnsetType = UNSET

@@ -1,0 +1,78 @@
+"""Which options each strategy heeds: one that it would ignore is refused, because whoever gave it means something else."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from difflib import get_close_matches
+
+import msgspec
+
+from app.domain import Options, Strategy
+from app.errors import Refused
+
+ALWAYS = ("dryRun", "limit")
+"""What every strategy heeds."""
+
+_TIMES = ("filterYear", "modifiedSince")
+_DAYS = ("from", "to")
+
+HEEDED: Mapping[Strategy, Collection[str]] = {
+    Strategy.CRITICAL: (),
+    Strategy.INVENTORY: ("force",),
+    Strategy.INCREMENTAL: ("force", *_TIMES),
+    Strategy.ACTIVE: ("force", "activeOnly", *_TIMES),
+    Strategy.CATEGORY: ("category",),
+    Strategy.FULL: ("force", "activeOnly", "deep", *_TIMES),
+    Strategy.ORDERS: ("force", *_TIMES, *_DAYS),
+    Strategy.CATALOG: ("force", "activeOnly", *_TIMES),
+    Strategy.LOCATIONS: ("force",),
+    Strategy.CATEGORIES: ("force",),
+    Strategy.VENDORS: ("force",),
+    Strategy.DAILY: ("force", "activeOnly", *_TIMES, *_DAYS),
+    Strategy.RETRY: (),
+    Strategy.SMART: ("force",),
+}
+"""Beside those. Smart heeds what all that it chooses among heed."""
+
+
+def check_options(strategy: Strategy, options: Options) -> None:
+    """Raises ``Refused`` for an option that the strategy, or another option, would make meaningless."""
+    given = _given(options)
+    for name in given:
+        if name not in ALWAYS and name not in HEEDED[strategy]:
+            heeding = [str(one) for one in Strategy if name in HEEDED[one]]
+            strategies = f"strategy {heeding[0]}" if len(heeding) == 1 else f"strategies {_listed(heeding)}"
+            raise Refused(f'"{name}" is for {strategies}, not for {strategy}')
+    if strategy is Strategy.CATEGORY and not options.category:
+        raise Refused('strategy category needs "category", an id or a name')
+    if options.deep and options.partial:
+        raise Refused(f'"deep" confirms deletions, which a read narrowed by {_quoted(given, "deep")} never finds')
+    if (options.first or options.last) and options.since is not None:
+        raise Refused('"from" and "to" are business days; they cannot be narrowed by "filterYear" or "modifiedSince"')
+
+
+def check_category(asked: str, known: Collection[str]) -> None:
+    """Raises ``Refused`` with the nearest names for a category that is not among the known ids and names."""
+    if asked in known:
+        return
+    if not known:
+        raise Refused(f"no category {asked!r}; none is known yet")
+    folded = {name.casefold(): name for name in sorted(known)}
+    near = [folded[one] for one in get_close_matches(asked.strip().casefold(), list(folded), n=3, cutoff=0.5)]
+    if near:
+        raise Refused(f"no category {asked!r}; did you mean {' or '.join(map(repr, near))}?")
+    raise Refused(f"no category {asked!r}; none of the {len(known)} names and ids known is near it")
+
+
+def _given(options: Options) -> list[str]:
+    """The names of the options that say something, as people write them."""
+    fields = msgspec.structs.fields(Options)
+    return [field.encode_name for field in fields if getattr(options, field.name) not in (None, False)]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _quoted(given: Sequence[str], but: str) -> str:
+    return " and ".join(f'"{name}"' for name in given if name != but and name not in ("dryRun", "force"))

@@ -1,0 +1,82 @@
+"""A simulated account of either vendor behind real HTTP, connected to a real database, for tests of whole runs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import uvicorn
+
+from app import sources
+from app.domain import Options, Strategy
+from app.flows.deps import Deps
+from app.flows.leases import LeaseKeeper
+from app.flows.request_run import request_run
+from app.flows.run import run
+from app.sources.base import Context, Source, Unlimited
+from app.stores import drift, runs
+from app.stores.engine import Database
+from tests.fakes import ListQueue
+
+SHOP = "shop"
+
+
+@dataclass
+class Shop:
+    """One simulated account and what we hold of it."""
+
+    deps: Deps
+    source: Source
+    control: httpx.Client
+
+    def run(self, strategy: Strategy, **options: Any) -> dict[str, Any]:
+        """Carry out a run; returns it as it ended."""
+        run_id = request_run(self.deps, SHOP, strategy, Options(**options), cause="person")
+        run(self.deps, LeaseKeeper(self.deps.database), run_id, patience=0.0)
+        with self.deps.database.read() as conn:
+            ended = runs.get(conn, run_id)
+        assert ended is not None
+        return ended
+
+    def change(self, count: int, *kinds: str) -> None:
+        """Let things happen in the shop."""
+        told = {"count": count, "kinds": kinds} if kinds else {"count": count}
+        self.control.post("/_sim/changes", json=told).raise_for_status()
+
+    def drift(self, run_id: int) -> list[dict[str, Any]]:
+        """The rows that a run wrote down as different."""
+        with self.deps.database.read() as conn:
+            return list(drift.of_run(conn, run_id, 100_000))
+
+    def requests(self, path: str) -> int:
+        """How many requests that end so the vendor has answered."""
+        told: dict[str, int] = self.control.get("/_sim/status").json()["requests"]
+        return sum(count for name, count in told.items() if name.endswith(path))
+
+
+@contextmanager
+def shop(vendor: str, database: Database, **options: str) -> Iterator[Shop]:
+    """An account of a vendor with 60 products, and nothing read of it yet."""
+    given, credentials = sources.demo(vendor, "http://127.0.0.1:1", "http://127.0.0.1:1/webhooks/here")
+    unhurried, connection = sources.hurried(vendor)
+    given = {name: value for name, value in given.items() if "url" not in name}
+    given |= {"products": "60", "seed": "3", **unhurried, **options}
+    server = uvicorn.Server(
+        uvicorn.Config(sources.simulator(vendor, given), host="127.0.0.1", port=0, log_level="warning")
+    )
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    waiting = threading.Event()
+    while not server.started:
+        waiting.wait(0.01)
+    url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    source = sources.connect(vendor, Context(SHOP, Unlimited()), {**credentials, **connection, "base_url": url})
+    with closing(source), httpx.Client(base_url=url, timeout=30) as control:
+        connected = {SHOP: source}
+        yield Shop(Deps(database, ListQueue(), connected, connected, worker="test"), source, control)
+    server.should_exit = True
+    thread.join(60)

@@ -1,0 +1,135 @@
+"""Options of a run: each is heeded or refused, and means what it says."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+
+from app.domain import Category, Kind, Options, Strategy
+from app.errors import Refused
+from app.flows.leases import LeaseKeeper
+from app.flows.request_run import request_run
+from app.flows.run import run
+from app.rules.strategies import How, legs
+from app.stores import catalog, runs
+from app.stores.engine import Database
+from tests.fakes import SHOP, World, listing
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+YEAR: dict[str, Any] = {"filter_year": 2025}
+SINCE: dict[str, Any] = {"modified_since": datetime(2026, 1, 1, tzinfo=UTC)}
+ACTIVE: dict[str, Any] = {"active_only": True}
+FORCE: dict[str, Any] = {"force": True}
+DEEP: dict[str, Any] = {"deep": True}
+DAYS: dict[str, Any] = {"first": date(2026, 1, 1)}
+BOWLS: dict[str, Any] = {"category": "Bowls"}
+
+IGNORED: list[tuple[Strategy, dict[str, Any]]] = [
+    *((Strategy.INVENTORY, options) for options in (BOWLS, DAYS, DEEP, ACTIVE, YEAR, SINCE)),
+    *((Strategy.ORDERS, options) for options in (ACTIVE, DEEP, BOWLS)),
+    *((Strategy.CRITICAL, options) for options in (SINCE, YEAR, ACTIVE, FORCE, DEEP, DAYS)),
+    *((Strategy.RETRY, options) for options in (SINCE, YEAR, ACTIVE, FORCE, DEEP, DAYS)),
+    *((Strategy.SMART, options) for options in (SINCE, YEAR, ACTIVE, DEEP, DAYS, BOWLS)),
+    *((Strategy.VENDORS, options) for options in (SINCE, YEAR, ACTIVE)),
+    *((Strategy.LOCATIONS, options) for options in (SINCE, YEAR, ACTIVE)),
+    (Strategy.CATEGORIES, ACTIVE),
+    (Strategy.CATEGORIES, YEAR),
+    (Strategy.INCREMENTAL, ACTIVE),
+    (Strategy.CATEGORY, BOWLS | YEAR),
+    (Strategy.CATEGORY, BOWLS | ACTIVE),
+    (Strategy.CATALOG, DAYS),
+]
+
+
+@pytest.fixture
+def world(database: Database) -> World:
+    world = World(database)
+    world.source.kinds = tuple(Kind)
+    return world
+
+
+def ask(world: World, strategy: Strategy, **options: Any) -> int:
+    return request_run(world.deps, SHOP, strategy, Options(**options), cause="person")
+
+
+@pytest.mark.parametrize(("strategy", "options"), IGNORED, ids=str)
+def test_an_option_that_the_strategy_would_ignore_is_refused(
+    world: World, strategy: Strategy, options: dict[str, Any]
+) -> None:
+    with pytest.raises(Refused, match=f"not for {strategy}$"):
+        ask(world, strategy, **options)
+
+
+@pytest.mark.parametrize("others", [YEAR, SINCE, ACTIVE, {"limit": 3}], ids=str)
+def test_deep_is_refused_with_options_that_leave_out_what_it_would_confirm(
+    world: World, others: dict[str, Any]
+) -> None:
+    with pytest.raises(Refused, match='"deep" confirms deletions'):
+        ask(world, Strategy.FULL, deep=True, **others)
+
+
+@pytest.mark.parametrize("others", [YEAR, SINCE], ids=str)
+@pytest.mark.parametrize("strategy", [Strategy.ORDERS, Strategy.DAILY])
+def test_business_days_and_times_of_change_are_not_mixed(
+    world: World, strategy: Strategy, others: dict[str, Any]
+) -> None:
+    with pytest.raises(Refused, match="business days"):
+        ask(world, strategy, **DAYS, **others)
+
+
+@pytest.mark.parametrize("strategy", [Strategy.ORDERS, Strategy.ACTIVE])
+def test_modified_since_is_not_cut_short_by_the_strategys_own_span(strategy: Strategy) -> None:
+    since = datetime(2024, 1, 1, tzinfo=UTC)
+    (leg,) = legs(strategy, Options(modified_since=since), list(Kind), NOW)
+    assert leg.since == since
+
+
+def test_a_limited_delta_does_not_begin_in_the_first_year_of_the_account() -> None:
+    assert {leg.how for leg in legs(Strategy.INCREMENTAL, Options(limit=5), list(Kind), NOW)} == {How.DELTA}
+
+
+def test_every_strategy_takes_a_dry_run_with_a_limit(world: World) -> None:
+    world.source.put(listing("A", category="Bowls"))
+    read(world)
+    for strategy in Strategy:
+        run_id = ask(
+            world, strategy, dry_run=True, limit=1, category="Bowls" if strategy is Strategy.CATEGORY else None
+        )
+        with world.database.begin() as conn:
+            runs.cancel(conn, run_id, world.clock())
+
+
+# --- categories ---
+
+
+def read(world: World) -> None:
+    world.source.kinds = (Kind.PRODUCT, Kind.STOCK)
+    run(world.deps, LeaseKeeper(world.database), ask(world, Strategy.FULL), patience=0.0)
+    world.source.kinds = tuple(Kind)
+
+
+def test_a_category_that_we_do_not_hold_is_refused_with_the_nearest_ones(world: World) -> None:
+    world.source.put(listing("A", category="Bowls"), listing("B", category="Cups"))
+    read(world)
+    with pytest.raises(Refused, match="no category 'bowl'; did you mean 'Bowls'"):
+        ask(world, Strategy.CATEGORY, category="bowl")
+
+
+def test_a_category_in_other_letters_is_refused_with_its_right_spelling(world: World) -> None:
+    world.source.put(listing("A", category="BOWLS AND PLATES"))
+    read(world)
+    with pytest.raises(Refused, match="did you mean 'BOWLS AND PLATES'"):
+        ask(world, Strategy.CATEGORY, category="bowls and plates")
+
+
+def test_a_category_is_refused_while_there_is_none(world: World) -> None:
+    with pytest.raises(Refused, match="no category 'Bowls'; none is known yet"):
+        ask(world, Strategy.CATEGORY, category="Bowls")
+
+
+def test_a_category_without_products_may_be_read(world: World) -> None:
+    with world.database.begin() as conn:
+        catalog.apply(conn, SHOP, [Category("C1", name="Empty")], read_at=NOW, now=NOW)
+    ask(world, Strategy.CATEGORY, category="Empty")
