@@ -14,12 +14,11 @@ import structlog
 from app.channels.mail import mail_sender
 from app.channels.queue import BrokerQueue, DeafQueue, redis_broker
 from app.config import Settings
-from app.errors import BadConfiguration
 from app.flows.deps import Deps, Queue
 from app.rules.guard import Limits
 from app.rules.redaction import redactor
 from app.sources import connect
-from app.sources.base import Context, Source
+from app.sources.base import Context, Source, Unlimited
 from app.stores.budgets import SharedBudget
 from app.stores.clock import DatabaseClock
 from app.stores.engine import Database, open_database
@@ -33,9 +32,7 @@ POOLS: Mapping[str, int] = {"web": 6, "clock": 3, "narrator": 2, "cli": 4}
 def configure_logging(settings: Settings) -> None:
     """Structured logs on standard error, at the configured level, without secrets; libraries' warnings as well, and
     what ends a process or a thread."""
-    level = logging.getLevelNamesMapping().get(settings.log_level.upper())
-    if level is None:
-        raise BadConfiguration(f"log level {settings.log_level!r}; there are debug, info, warning and error")
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     structlog.configure(
         processors=log_processors(settings),
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -93,15 +90,17 @@ def process_name(role: str) -> str:
 
 
 def connect_sources(
-    settings: Settings, database: Database, clock: DatabaseClock, *, patience: float
+    settings: Settings, database: Database, clock: DatabaseClock, *, patience: float, public_url: str | None = None
 ) -> dict[str, Source]:
-    """A client per configured connection, on budgets that all processes share."""
+    """A client per configured connection, on budgets that all processes share.
+
+    Without a ``public_url`` a connection that verifies signatures over one raises ``BadConfiguration``."""
     sources: dict[str, Source] = {}
     for slug, (source, options) in settings.accounts().items():
         context = Context(
             connection=slug,
             budget=SharedBudget(database, slug, lambda: clock.now().timestamp()),
-            public_url=settings.public_url,
+            public_url=public_url or settings.public_url,
             patience=patience,
             now=clock.now,
         )
@@ -109,18 +108,34 @@ def connect_sources(
     return sources
 
 
+def check(settings: Settings) -> dict[str, bool]:
+    """Raise ``BadConfiguration`` where a connection's options or an address are wrong; asks nobody.
+
+    Returns of each connection whether it takes webhooks.
+    """
+    settings.check_doors()
+    open_database(settings.database()).close()
+    takes: dict[str, bool] = {}
+    for slug, (name, options) in settings.accounts().items():
+        source = connect(name, Context(connection=slug, budget=Unlimited(), public_url=settings.address()), options)
+        takes[slug] = source.receiver is not None
+        source.close()
+    return takes
+
+
 def build(settings: Settings, role: str, *, queue: Queue | None = None, threads: int = 0) -> Deps:
     """Everything a process needs. ``role`` is web, worker, clock or cli; only web flushes every commit to disk.
     ``threads`` is how many work at once in a worker."""
     database = open_database(settings.database(), durable=role == "web", pool=pool_size(role, threads))
     clock = DatabaseClock(database)
-    clock.measure()
-    live = connect_sources(settings, database, clock, patience=LIVE_PATIENCE)
+    signed_over = None if role == "web" else settings.address()  # the others take no webhooks, and need no signature
+    live = connect_sources(settings, database, clock, patience=LIVE_PATIENCE, public_url=signed_over)
     bulk: Mapping[str, Source] = (
-        connect_sources(settings, database, clock, patience=settings.bulk_patience)
+        connect_sources(settings, database, clock, patience=settings.bulk_patience, public_url=signed_over)
         if role in ("worker", "cli")
         else live
     )
+    clock.measure()
     return Deps(
         database=database,
         queue=queue or _queue(settings),
