@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from app.cli.console import console, open_deps
+from app.cli.tables import print_table
 from app.errors import Refused
 from app.flows import audit
 from app.stores import holds
@@ -28,7 +29,7 @@ def list_() -> None:
         table.add_row(
             str(hold["id"]), held_at, hold["connection"], hold["kind"], hold["reason"], _told(hold["summary"])
         )
-    console.print(table if found else "Nothing is held.")
+    print_table(table, "Nothing is held.")
 
 
 @app.command()

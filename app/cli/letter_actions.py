@@ -17,6 +17,7 @@ from app.cli.codes import FAILED, INTERRUPTED
 from app.cli.console import LARGEST_ID, AsJson, Before, Limit, aside, console, moment, open_deps, page_of, print_json
 from app.cli.letters import LetterId, Words, filter_of, item_of
 from app.cli.letters import app as dead
+from app.cli.tables import print_table
 from app.errors import Refused
 from app.flows import letter_actions, letters, replay
 from app.flows.deps import Deps
@@ -134,7 +135,7 @@ def replays(limit: Limit = 20, before: Before = None, as_json: AsJson = False) -
         about = (str(row["id"]), escape(row["name"]), row["status"], f"{row['letters']:,}", f"{row['items']:,}")
         by = (moment(row["asked_at"]), escape(row["asked_by"]), escape((row["reason"] or "")[:100]))
         table.add_row(*about, done, failed, waiting, *by)
-    console.print(table if found else "Nothing was ever replayed.")
+    print_table(table, "Nothing was ever replayed.")
 
 
 @dead.command()
