@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import socket
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 
 import structlog
 
@@ -40,7 +42,7 @@ def configure_logging(settings: Settings) -> None:
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler()
-    handler.setFormatter(_Redacting(redactor(settings.secrets())))
+    handler.setFormatter(_Redacting(redactor(settings.secrets()), as_json=settings.log_json))
     logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler])
     logging.getLogger("psycopg").setLevel(logging.ERROR)  # a line for every session that the server ended
     log = logging.getLogger("tallyhook")
@@ -65,13 +67,26 @@ def log_processors(settings: Settings) -> list[structlog.typing.Processor]:
 class _Redacting(logging.Formatter):
     """Lines of the libraries that log by the standard library, tracebacks included, without secrets."""
 
-    def __init__(self, redact: Callable[[str], str]) -> None:
+    def __init__(self, redact: Callable[[str], str], *, as_json: bool) -> None:
         super().__init__("%(asctime)s %(name)s %(message)s")
         self._redact = redact
+        self._as_json = as_json
 
     def format(self, record: logging.LogRecord) -> str:
-        """The whole record as text."""
-        return self._redact(super().format(record))
+        """The whole record as text, or as one JSON object with the names that our own lines have."""
+        return self._redact(_as_json(record, self) if self._as_json else super().format(record))
+
+
+def _as_json(record: logging.LogRecord, formatter: logging.Formatter) -> str:
+    told = {
+        "event": record.getMessage(),
+        "logger": record.name,
+        "level": record.levelname.lower(),
+        "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat().replace("+00:00", "Z"),
+    }
+    if record.exc_info:
+        told["exception"] = formatter.formatException(record.exc_info)
+    return json.dumps(told)
 
 
 def pool_size(role: str, threads: int = 0) -> int:
