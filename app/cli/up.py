@@ -61,15 +61,16 @@ def run_stack(settings: Settings, *, data_dir: Path, demo: Mapping[str, int] | N
 
 def _at_a_free_port(settings: Settings, *, moves_on: bool) -> Settings:
     """The settings with a port that is free: the demo may take another one, a vendor would not follow us there."""
-    if settings.port == 0 or is_free(settings.port, settings.host):
-        return settings.model_copy(update={"port": free_port(settings.port, settings.host)})
-    if not moves_on:
+    if settings.port != 0 and is_free(settings.port, settings.host):
+        return settings
+    if settings.port != 0 and not moves_on:
         raise Refused(
             f"port {settings.port} is taken, and whoever posts to {settings.address()} would not find us at another; "
             "stop what listens there, or set TALLYHOOK_PORT (and TALLYHOOK_PUBLIC_URL to match)"
         )
     port = free_port(settings.port, settings.host)
-    console.print(f"Port {settings.port} is taken; using {port}.", style="yellow")
+    if settings.port != 0:
+        console.print(f"Port {settings.port} is taken; using {port}.", style="yellow")
     return settings.model_copy(update={"port": port})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import socket
 import time
@@ -95,11 +96,11 @@ def await_port(port: int, seconds: float = 60.0, *, alive: Callable[[], bool] = 
 
 
 def is_free(port: int, host: str) -> bool:
-    """Whether nobody listens there."""
+    """Whether nobody listens there; an address that is none of this machine's is free in that sense."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError:
-            return False
+        except OSError as error:
+            return error.errno != errno.EADDRINUSE
     return True
