@@ -28,9 +28,14 @@ from app.flows.request_run import request_run
 from app.flows.status import overview, readiness
 from app.stores.engine import open_database
 
+EXAMPLES = (
+    "Examples: `tallyhook demo`; `tallyhook sync <connection> --strategy full --dry-run`; `tallyhook dead list since:2h`; "
+    "`tallyhook inbox show 12 --json`; `tallyhook drift <connection> --cause missed`."
+)
+
 app = typer.Typer(
     help="Keeps your SQL database a true, fresh, explainable copy of your inventory accounts.",
-    epilog=EXPLAINED,
+    epilog=f"{EXAMPLES}\n\n{EXPLAINED}",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

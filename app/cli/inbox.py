@@ -26,6 +26,13 @@ app = typer.Typer(help="The inbox: every delivery as it was received.", no_args_
 LONGEST_NUMBER = 18
 NOTHING_MATCHES = "No deliveries match. A connection without a webhook secret gets none, and is polled."
 
+SET_ASIDE: Mapping[str, str] = {
+    "test": "nothing, as it should be: the vendor's test event arrived, its signature is right",
+    "foreign": "nothing: it is about another merchant's account",
+    "ignored": "nothing: events of this type name nothing that is kept here",
+}
+"""What is said of deliveries that name nothing to fetch, by verdict."""
+
 TOLD = 20
 """Bad lines that are told one by one."""
 
@@ -78,6 +85,7 @@ def show(event_id: EventId, as_json: AsJson = False) -> None:
         f"received  {moment(event['received_at'])} UTC; it happened {moment(event['occurred_at'])}",
         f"event id  {event['event_id']}",
         *(f"came of   {_came(one)}" for one in event["came_of"]),
+        *([f"came of   {SET_ASIDE[event['verdict']]}"] if event["verdict"] in SET_ASIDE else []),
         *(f"< {name}: {value}" for name, value in event["headers"].items()),
         "",
         event["body"] if event["encoding"] == "utf-8" else f"(base64) {event['body']}",

@@ -50,8 +50,7 @@ def preview(
         error = f": {item['error']}" if item["error"] else ""
         console.print(f"  {item_of(item)}{moot}: {item['outcome']}{error}", markup=False, soft_wrap=True)
     for row in found["rows"]:
-        fields = ", ".join(f"{name} {old} → {new}" for name, (old, new) in row["fields"].items())
-        console.print(f"    {row['kind']} {row['item']} {row['change']}: {fields}", markup=False, soft_wrap=True)
+        console.print(f"    {_would(row)}", markup=False, soft_wrap=True)
     if found["left_out"]:
         console.print(f"{found['left_out']} more items were not looked at; --limit looks at more.")
 
@@ -198,3 +197,12 @@ def _tell(told: Mapping[str, Any], as_json: bool) -> None:
         markup=False,
         soft_wrap=True,
     )
+
+
+def _would(row: Mapping[str, Any]) -> str:
+    """What would be written of one row; a new one has no values before."""
+    if row["change"] == "missing":
+        values = ", ".join(f"{name} {new}" for name, (_, new) in row["fields"].items() if new not in (None, False))
+        return f"new {row['kind']} {row['item']}: {values}"
+    changes = ", ".join(f"{name} {old} → {new}" for name, (old, new) in row["fields"].items())
+    return f"{row['kind']} {row['item']} {row['change']}: {changes}"

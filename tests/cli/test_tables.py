@@ -7,9 +7,12 @@ from rich.console import Console
 from rich.table import Table
 
 from app.cli import tables
+from app.domain import Delivery, Verdict
 from app.flows import audit
+from app.stores import inbox
+from app.stores.inbox import Arrival
 from tests.cli.conftest import Terminal
-from tests.fakes import SHOP
+from tests.fakes import EPOCH, SHOP
 
 ID = "LDC2-" + "0123456789abcdef" * 4
 
@@ -51,6 +54,18 @@ def test_a_wrong_value_is_refused_with_what_would_be_right(terminal: Terminal, w
     typed = terminal.type(*words)
     assert typed.code != 0
     assert right in typed.err + typed.out
+
+
+def test_the_vendors_test_event_is_shown_as_such(terminal: Terminal) -> None:
+    delivery = Delivery("e1", "webhooks.test", (), set_aside=Verdict.TEST)
+    with terminal.deps.database.begin() as conn:
+        inbox.accept(conn, [Arrival(SHOP, delivery, {}, b"{}", EPOCH)])
+    number = terminal.type("inbox", "list", "since:9999d", "--json").json["rows"][0]["id"]
+    assert "the vendor's test event arrived" in terminal.type("inbox", "show", str(number)).out
+
+
+def test_help_has_examples(terminal: Terminal) -> None:
+    assert "Examples" in terminal.type("--help").out
 
 
 def test_an_empty_answer_says_why(terminal: Terminal) -> None:
