@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from dotenv import dotenv_values
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.errors import BadConfiguration
+from app.rules import schedule
+from app.rules.settings import PREFIX, misspelt, redis_problem, wrong_value
+
+ENV_FILE = ".env"
+"""In the working folder; what the environment says goes before it."""
 
 
 def _days(default: int, what: str) -> Any:
@@ -24,9 +33,9 @@ class Settings(BaseSettings):
     """Every setting, its default and what it is for. Names in the environment begin with ``TALLYHOOK_``."""
 
     model_config = SettingsConfigDict(
-        env_prefix="TALLYHOOK_",
+        env_prefix=PREFIX,
         env_nested_delimiter="__",
-        env_file=".env",
+        env_file=ENV_FILE,
         extra="ignore",
         populate_by_name=True,
     )
@@ -96,14 +105,24 @@ class Settings(BaseSettings):
     mail_from: str = Field(default="", description="sender of alerts")
     mail_to: str = Field(default="", description="who gets alerts, comma separated")
     mail_host: str = Field(default="https://api.sendgrid.com", description="where SendGrid's API is")
-    log_level: str = Field(default="info", description="debug, info, warning or error")
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(str.lower)] = Field(
+        default="info", description="debug, info, warning or error"
+    )
     log_json: bool = Field(default=False, description="one JSON object per log line instead of text for people")
 
     def database(self) -> str:
         """The database URL, embedded by default."""
         if self.database_url is not None:
             return self.database_url.get_secret_value()
-        return f"sqlite:///{(self.data_dir / 'tallyhook.db').absolute()}"
+        return f"sqlite:///{self.embedded_database()}"
+
+    def embedded_database(self) -> Path:
+        """The file of the embedded database."""
+        return (self.data_dir / "tallyhook.db").absolute()
+
+    def address(self) -> str:
+        """How the outside reaches the web process; where nobody says, only this machine does."""
+        return self.public_url or f"http://127.0.0.1:{self.port}"
 
     def redis(self) -> str | None:
         """The queue's URL, ``None`` when there is none."""
@@ -143,13 +162,55 @@ class Settings(BaseSettings):
         return accounts
 
 
-def load() -> Settings:
-    """The settings of this process; raises ``BadConfiguration`` naming what is wrong, never a secret's value."""
+def load(**instead: Any) -> Settings:
+    """The settings of this process, with some ``instead`` of what the environment says.
+
+    Raises ``BadConfiguration`` naming all that is wrong and what would be right, never a secret's value.
+    """
+    wrong = [*misspelt(_written(), _names())]
     try:
-        return Settings()
+        settings = Settings(**instead)
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
-        raise BadConfiguration(f"settings: {wrong}") from None
+        wrong += (_told(item) for item in error.errors())
+        raise BadConfiguration(_settings(wrong)) from None
+    wrong += _mistaken(settings)
+    if wrong:
+        raise BadConfiguration(_settings(wrong))
+    return settings
+
+
+def _settings(wrong: list[str]) -> str:
+    return f"settings (environment, or {Path(ENV_FILE).absolute()}): {'; '.join(wrong)}"
+
+
+def _written() -> set[str]:
+    """Every name in the environment and in the file."""
+    return {*os.environ, *dotenv_values(ENV_FILE)}
+
+
+def _names() -> set[str]:
+    aliases = (field.validation_alias for field in Settings.model_fields.values())
+    spelled = {str(name) for alias in aliases if isinstance(alias, AliasChoices) for name in alias.choices}
+    return spelled | {f"{PREFIX}{name}".upper() for name in Settings.model_fields}
+
+
+def _told(item: Mapping[str, Any]) -> str:
+    first, *path = (str(part) for part in item["loc"])
+    name = first if first.startswith(PREFIX) else f"{PREFIX}{first}"
+    return wrong_value("__".join([name, *path]).upper(), item["type"], item.get("ctx", {}), item["msg"])
+
+
+def _mistaken(settings: Settings) -> Iterator[str]:
+    """What each value alone does not show."""
+    for name, cron in (("POLL_CRON", settings.poll_cron), ("RECONCILE_CRON", settings.reconcile_cron)):
+        try:
+            schedule.check(cron, settings.timezone, datetime.now(UTC))
+        except BadConfiguration as error:
+            yield f"{PREFIX}{name}: {error}"
+    url = settings.redis()
+    problem = redis_problem(url) if url is not None else None
+    if problem is not None:
+        yield f"{PREFIX}REDIS_URL {problem}"
 
 
 def _passwords(url: str) -> set[str]:

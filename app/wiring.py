@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import socket
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 
 import structlog
 
 from app.channels.mail import mail_sender
 from app.channels.queue import BrokerQueue, DeafQueue, redis_broker
 from app.config import Settings
-from app.errors import BadConfiguration
 from app.flows.deps import Deps, Queue
 from app.rules.guard import Limits
 from app.rules.redaction import redactor
 from app.sources import connect
-from app.sources.base import Context, Source
+from app.sources.base import Context, Source, Unlimited
 from app.stores.budgets import SharedBudget
 from app.stores.clock import DatabaseClock
 from app.stores.engine import Database, open_database
@@ -34,9 +35,7 @@ POOLS: Mapping[str, int] = {"web": 6, "clock": 3, "narrator": 2, "cli": 4}
 def configure_logging(settings: Settings) -> None:
     """Structured logs on standard error, at the configured level, without secrets; libraries' warnings as well, and
     what ends a process or a thread."""
-    level = logging.getLevelNamesMapping().get(settings.log_level.upper())
-    if level is None:
-        raise BadConfiguration(f"log level {settings.log_level!r}; there are debug, info, warning and error")
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     structlog.configure(
         processors=log_processors(settings),
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -44,7 +43,7 @@ def configure_logging(settings: Settings) -> None:
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler()
-    handler.setFormatter(_Redacting(redactor(settings.secrets())))
+    handler.setFormatter(_Redacting(redactor(settings.secrets()), as_json=settings.log_json))
     logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler])
     logging.getLogger("psycopg").setLevel(logging.ERROR)  # a line for every session that the server ended
     log = logging.getLogger("tallyhook")
@@ -69,13 +68,26 @@ def log_processors(settings: Settings) -> list[structlog.typing.Processor]:
 class _Redacting(logging.Formatter):
     """Lines of the libraries that log by the standard library, tracebacks included, without secrets."""
 
-    def __init__(self, redact: Callable[[str], str]) -> None:
+    def __init__(self, redact: Callable[[str], str], *, as_json: bool) -> None:
         super().__init__("%(asctime)s %(name)s %(message)s")
         self._redact = redact
+        self._as_json = as_json
 
     def format(self, record: logging.LogRecord) -> str:
-        """The whole record as text."""
-        return self._redact(super().format(record))
+        """The whole record as text, or as one JSON object with the names that our own lines have."""
+        return self._redact(_as_json(record, self) if self._as_json else super().format(record))
+
+
+def _as_json(record: logging.LogRecord, formatter: logging.Formatter) -> str:
+    told = {
+        "event": record.getMessage(),
+        "logger": record.name,
+        "level": record.levelname.lower(),
+        "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat().replace("+00:00", "Z"),
+    }
+    if record.exc_info:
+        told["exception"] = formatter.formatException(record.exc_info)
+    return json.dumps(told)
 
 
 def pool_size(role: str, threads: int = 0) -> int:
@@ -94,15 +106,17 @@ def process_name(role: str) -> str:
 
 
 def connect_sources(
-    settings: Settings, database: Database, clock: DatabaseClock, *, patience: float
+    settings: Settings, database: Database, clock: DatabaseClock, *, patience: float, public_url: str | None = None
 ) -> dict[str, Source]:
-    """A client per configured connection, on budgets that all processes share."""
+    """A client per configured connection, on budgets that all processes share.
+
+    Without a ``public_url`` a connection that verifies signatures over one raises ``BadConfiguration``."""
     sources: dict[str, Source] = {}
     for slug, (source, options) in settings.accounts().items():
         context = Context(
             connection=slug,
             budget=SharedBudget(database, slug, lambda: clock.now().timestamp()),
-            public_url=settings.public_url,
+            public_url=public_url or settings.public_url,
             patience=patience,
             now=clock.now,
         )
@@ -110,18 +124,34 @@ def connect_sources(
     return sources
 
 
+def check(settings: Settings) -> dict[str, bool]:
+    """Raise ``BadConfiguration`` where a connection's options or an address are wrong; asks nobody.
+
+    Returns of each connection whether it takes webhooks.
+    """
+    settings.check_doors()
+    open_database(settings.database()).close()
+    takes: dict[str, bool] = {}
+    for slug, (name, options) in settings.accounts().items():
+        source = connect(name, Context(connection=slug, budget=Unlimited(), public_url=settings.address()), options)
+        takes[slug] = source.receiver is not None
+        source.close()
+    return takes
+
+
 def build(settings: Settings, role: str, *, queue: Queue | None = None, threads: int = 0) -> Deps:
     """Everything a process needs. ``role`` is web, worker, clock or cli; only web flushes every commit to disk.
     ``threads`` is how many work at once in a worker."""
     database = open_database(settings.database(), durable=role == "web", pool=pool_size(role, threads))
     clock = DatabaseClock(database)
-    clock.measure()
-    live = connect_sources(settings, database, clock, patience=LIVE_PATIENCE)
+    signed_over = None if role == "web" else settings.address()  # the others take no webhooks, and need no signature
+    live = connect_sources(settings, database, clock, patience=LIVE_PATIENCE, public_url=signed_over)
     bulk: Mapping[str, Source] = (
-        connect_sources(settings, database, clock, patience=settings.bulk_patience)
+        connect_sources(settings, database, clock, patience=settings.bulk_patience, public_url=signed_over)
         if role in ("worker", "cli")
         else live
     )
+    clock.measure()
     return Deps(
         database=database,
         queue=queue or _queue(settings),

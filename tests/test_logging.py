@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import subprocess
 import sys
@@ -76,6 +77,12 @@ def test_no_line_holds_a_secret(written: str) -> None:
 )
 def test_every_line_is_still_written(written: str, event: str) -> None:
     assert event in written
+
+
+def test_json_logs_are_json_to_the_last_line(request: pytest.FixtureRequest, written: str) -> None:
+    if request.node.callspec.params["written"] == "json":
+        assert [line for line in written.splitlines() if not line.startswith('{"')] == []
+        assert "Traceback" in json.loads(written.splitlines()[-1])["exception"]
 
 
 def encoded(text: str) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 
 from app import config, wiring
+from app.config import Settings
+from app.errors import BadConfiguration
 from workers.main import run_worker
 from workers.schedule import run_clock
 
@@ -18,8 +20,15 @@ def main() -> None:
     worker.add_argument("--threads", type=int, default=16)
     commands.add_parser("clock")
     chosen = parser.parse_args()
-    settings = config.load()
-    wiring.configure_logging(settings)
+    try:
+        settings = config.load()
+        wiring.configure_logging(settings)
+        _work(chosen, settings)
+    except BadConfiguration as error:
+        raise SystemExit(f"tallyhook: {error}") from None
+
+
+def _work(chosen: argparse.Namespace, settings: Settings) -> None:
     if chosen.role == "clock":
         run_clock(settings)
     else:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from app import config
 from app.cli.codes import FAILED, code_of, told
 from app.cli.commands import app
+from app.cli.here import settings_here
 from app.errors import BadConfiguration, TallyhookError
 from app.rules.filters import FilterError
 from app.rules.redaction import redactor
@@ -32,6 +32,6 @@ def main() -> None:
 def _redacted(line: str) -> str:
     """The line without our secrets: it may quote what a vendor or the database said."""
     try:
-        return redactor(config.load().secrets())(line)
+        return redactor(settings_here().secrets())(line)
     except BadConfiguration:  # then that is the error, and its message names no secret
         return line

@@ -10,10 +10,12 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from app import config
 from app.cli.codes import FAILED
 from app.cli.console import LARGEST_ID, AsJson, Before, Limit, console, moment, open_deps, print_json
+from app.cli.here import settings_here
+from app.cli.tables import print_table
 from app.domain import Role
+from app.domain.nearest import unknown
 from app.errors import Refused
 from app.flows import access
 from app.flows import audit as log
@@ -69,7 +71,7 @@ def list_tokens(as_json: AsJson = False) -> None:
             one["last_used_from"] or "-",
             moment(one["revoked_at"]),
         )
-    console.print(table if found else "There are no tokens.")
+    print_table(table, "There are no tokens.")
 
 
 @tokens.command()
@@ -98,7 +100,7 @@ def list_users(as_json: AsJson = False) -> None:
         scope = ", ".join(one["connections"]) if one["connections"] is not None else "all"
         times = (moment(one[key]) for key in ("created_at", "last_seen_at", "disabled_at", "locked_until"))
         table.add_row(escape(one["name"]), one["role"], scope, *times)
-    console.print(table if found else "There are no users.")
+    print_table(table, "There are no users.")
 
 
 @users.command()
@@ -130,6 +132,8 @@ def list_entries(
     as_json: AsJson = False,
 ) -> None:
     """Entries, newest first."""
+    if action is not None and not any(known.startswith(action) for known in log.ACTIONS):
+        raise Refused(unknown("action", action, log.ACTIONS))
     deps = open_deps()
     with deps.database.read() as conn:
         found = entries.entries(conn, limit=limit, before_number=before, action=action)
@@ -140,7 +144,7 @@ def list_entries(
     for one in found:
         texts = (one["who"], one["origin"], one["action"], one["subject"], one["why"] or "", str(one["after"] or ""))
         table.add_row(str(one["number"]), moment(one["at"]), *(escape(text[:80]) for text in texts))
-    console.print(table if found else "Nobody has changed anything yet.")
+    print_table(table, "Nobody has changed anything yet." if action is None else f"Nobody has done {action} yet.")
 
 
 @audit.command()
@@ -153,7 +157,7 @@ def verify(
     ] = None,
 ) -> None:
     """Read the whole log, archived entries too, and say whether one was changed, removed or put in; exit code 1 if so."""
-    verdict = log.verify(open_deps(), head, archive=archive or config.load().data_dir / FOLDER)
+    verdict = log.verify(open_deps(), head, archive=archive or settings_here().data_dir / FOLDER)
     if verdict.problem is not None:
         console.print(f"The audit log is broken: {verdict.problem}.", style="red")
         raise typer.Exit(FAILED)

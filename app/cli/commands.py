@@ -12,13 +12,14 @@ import typer
 import uvicorn
 from rich.json import JSON
 
-from app import config, sources
+from app import config, sources, wiring
 from app.cli import access, connections, inbox, letter_actions, questions, runs, schedules, sync
 from app.cli import guard as guard_commands
 from app.cli import holds as holds_commands
 from app.cli.codes import EXPLAINED
 from app.cli.console import AsJson, Connection, console, open_deps, print_json
 from app.cli.follow import look
+from app.cli.here import settings_here
 from app.cli.outcome import tell
 from app.cli.prove import prove
 from app.cli.up import run_stack
@@ -28,9 +29,14 @@ from app.flows.request_run import request_run
 from app.flows.status import overview, readiness
 from app.stores.engine import open_database
 
+EXAMPLES = (
+    "Examples: `tallyhook demo`; `tallyhook sync <connection> --strategy full --dry-run`; `tallyhook dead list since:2h`; "
+    "`tallyhook inbox show 12 --json`; `tallyhook drift <connection> --cause missed`."
+)
+
 app = typer.Typer(
     help="Keeps your SQL database a true, fresh, explainable copy of your inventory accounts.",
-    epilog=EXPLAINED,
+    epilog=f"{EXAMPLES}\n\n{EXPLAINED}",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -103,7 +109,9 @@ def clock() -> None:
 @app.command()
 def migrate() -> None:
     """Bring the database schema to the newest version."""
-    settings = config.load()
+    settings = settings_here()
+    if settings.database_url is None:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
     with closing(open_database(settings.database())) as database:
         database.migrate()
     console.print("The database schema is up to date.")
@@ -155,5 +163,7 @@ def _json(value: Any, *, plain: bool) -> None:
 
 
 def _become(module: str, *arguments: str) -> NoReturn:
-    """Replace this process: the process manager's signals then reach the worker itself."""
+    """Replace this process: the process manager's signals then reach the worker itself. What is wrong with a setting is
+    said before."""
+    wiring.check(config.load())
     os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606

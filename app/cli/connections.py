@@ -11,6 +11,7 @@ from rich.table import Table
 
 from app.cli.codes import FAILED, WELL
 from app.cli.console import AsJson, Connection, console, moment, open_deps, print_json
+from app.cli.tables import print_table
 from app.flows import connections
 from app.flows.connections import ConnectionView
 
@@ -27,7 +28,7 @@ def list_(as_json: AsJson = False) -> None:
     table = Table("connection", "state", "since (UTC)", "owed")
     for view in found:
         table.add_row(escape(view.connection), view.state, moment(view.since), f"{view.owed:,}")
-    console.print(table if found else "No connection is configured.")
+    print_table(table, "No connection is configured.")
     for view in found:
         for line in _lines(view):
             console.print(line, markup=False, soft_wrap=True)

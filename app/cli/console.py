@@ -16,7 +16,8 @@ import structlog
 import typer
 from rich.console import Console
 
-from app import config, wiring
+from app import wiring
+from app.cli.here import check_database_here, settings_here
 from app.domain import Role, Who
 from app.flows.deps import Deps, Queue
 
@@ -38,7 +39,8 @@ Before = Annotated[
 
 def open_deps(queue: Queue | None = None) -> Deps:
     """The parts that a command works with; logs no longer go to standard output, which is the answer's alone."""
-    settings = config.load()
+    settings = settings_here()
+    check_database_here(settings)
     structlog.configure(
         processors=wiring.log_processors(settings),
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),

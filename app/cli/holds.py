@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from app.cli.console import AsJson, console, open_deps, print_json
+from app.cli.tables import print_table
 from app.flows import holds
 
 app = typer.Typer(help="Held batches: reads so implausible that a person must look.", no_args_is_help=True)
@@ -37,7 +38,7 @@ def list_(as_json: AsJson = False) -> None:
             hold["reason"],
             _told(hold["summary"]),
         )
-    console.print(table if found else "Nothing is held.")
+    print_table(table, "Nothing is held.")
 
 
 @app.command()

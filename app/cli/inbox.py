@@ -15,6 +15,7 @@ from rich.table import Table
 from app.cli.codes import FAILED
 from app.cli.console import LARGEST_ID, AsJson, Before, Limit, aside, console, moment, open_deps, page_of, print_json
 from app.cli.letters import filter_of
+from app.cli.tables import print_table
 from app.errors import Refused
 from app.flows import alerts as found_alerts
 from app.flows import inbox, replay, unheard
@@ -23,6 +24,15 @@ from app.flows.inbox_import import Imported, export_lines, import_lines
 app = typer.Typer(help="The inbox: every delivery as it was received.", no_args_is_help=True)
 
 LONGEST_NUMBER = 18
+NOTHING_MATCHES = "No deliveries match. A connection without a webhook secret gets none, and is polled."
+
+SET_ASIDE: Mapping[str, str] = {
+    "test": "nothing, as it should be: the vendor's test event arrived, its signature is right",
+    "foreign": "nothing: it is about another merchant's account",
+    "ignored": "nothing: events of this type name nothing that is kept here",
+}
+"""What is said of deliveries that name nothing to fetch, by verdict."""
+
 TOLD = 20
 """Bad lines that are told one by one."""
 
@@ -55,7 +65,10 @@ def list_(words: Words = None, limit: Limit = 50, before: Before = None, as_json
             f"{row['size']:,}",
             escape(row["event_id"]),
         )
-    console.print(table if rows else "No deliveries match.")
+    print_table(
+        table,
+        NOTHING_MATCHES,
+    )
     if inbox.DEFAULT in inbox.terms_of(text):
         console.print("Of the last 7 days; since: says otherwise.")
 
@@ -72,6 +85,7 @@ def show(event_id: EventId, as_json: AsJson = False) -> None:
         f"received  {moment(event['received_at'])} UTC; it happened {moment(event['occurred_at'])}",
         f"event id  {event['event_id']}",
         *(f"came of   {_came(one)}" for one in event["came_of"]),
+        *([f"came of   {SET_ASIDE[event['verdict']]}"] if event["verdict"] in SET_ASIDE else []),
         *(f"< {name}: {value}" for name, value in event["headers"].items()),
         "",
         event["body"] if event["encoding"] == "utf-8" else f"(base64) {event['body']}",
@@ -127,7 +141,7 @@ def alerts(limit: Limit = 20, before: Before = None, as_json: AsJson = False) ->
     for row in rows:
         times = (moment(row[name]) for name in ("opened_at", "closed_at", "told_at"))
         table.add_row(*times, row["severity"], escape(row["title"]), escape(row["detail"]))
-    console.print(table if rows else "There were no alerts.")
+    print_table(table, "There were no alerts: nothing was wrong for long enough to tell a person.")
 
 
 @app.command("import")

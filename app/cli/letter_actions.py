@@ -17,6 +17,7 @@ from app.cli.codes import FAILED, INTERRUPTED
 from app.cli.console import LARGEST_ID, AsJson, Before, Limit, aside, console, moment, open_deps, page_of, print_json
 from app.cli.letters import LetterId, Words, filter_of, item_of
 from app.cli.letters import app as dead
+from app.cli.tables import print_table
 from app.errors import Refused
 from app.flows import letter_actions, letters, replay
 from app.flows.deps import Deps
@@ -49,8 +50,7 @@ def preview(
         error = f": {item['error']}" if item["error"] else ""
         console.print(f"  {item_of(item)}{moot}: {item['outcome']}{error}", markup=False, soft_wrap=True)
     for row in found["rows"]:
-        fields = ", ".join(f"{name} {old} → {new}" for name, (old, new) in row["fields"].items())
-        console.print(f"    {row['kind']} {row['item']} {row['change']}: {fields}", markup=False, soft_wrap=True)
+        console.print(f"    {_would(row)}", markup=False, soft_wrap=True)
     if found["left_out"]:
         console.print(f"{found['left_out']} more items were not looked at; --limit looks at more.")
 
@@ -134,7 +134,7 @@ def replays(limit: Limit = 20, before: Before = None, as_json: AsJson = False) -
         about = (str(row["id"]), escape(row["name"]), row["status"], f"{row['letters']:,}", f"{row['items']:,}")
         by = (moment(row["asked_at"]), escape(row["asked_by"]), escape((row["reason"] or "")[:100]))
         table.add_row(*about, done, failed, waiting, *by)
-    console.print(table if found else "Nothing was ever replayed.")
+    print_table(table, "Nothing was ever replayed.")
 
 
 @dead.command()
@@ -197,3 +197,12 @@ def _tell(told: Mapping[str, Any], as_json: bool) -> None:
         markup=False,
         soft_wrap=True,
     )
+
+
+def _would(row: Mapping[str, Any]) -> str:
+    """What would be written of one row; a new one has no values before."""
+    if row["change"] == "missing":
+        values = ", ".join(f"{name} {new}" for name, (_, new) in row["fields"].items() if new not in (None, False))
+        return f"new {row['kind']} {row['item']}: {values}"
+    changes = ", ".join(f"{name} {old} → {new}" for name, (old, new) in row["fields"].items())
+    return f"{row['kind']} {row['item']} {row['change']}: {changes}"

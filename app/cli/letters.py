@@ -12,9 +12,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from app.cli.console import LARGEST_ID, AsJson, Before, Limit, console, moment, open_deps, page_of, print_json
+from app.cli.tables import print_table
 from app.flows import letters
 
 app = typer.Typer(help="Dead letters: messages that will not be retried by themselves.", no_args_is_help=True)
+
+NOTHING_MATCHES = "No dead letters match. Without a filter only those that wait for a person are shown."
 
 LetterId = Annotated[int, typer.Argument(help="number of the letter", min=1, max=LARGEST_ID)]
 Words = Annotated[
@@ -40,7 +43,10 @@ def list_(words: Words = None, limit: Limit = 50, before: Before = None, as_json
         table.add_row(
             str(letter["id"]), moment(letter["died_at"]), escape(item_of(letter)), str(letter["tries"]), cause, error
         )
-    console.print(table if found["rows"] else "No dead letters match.")
+    print_table(
+        table,
+        NOTHING_MATCHES,
+    )
 
 
 @app.command()
@@ -65,7 +71,10 @@ def groups(
         table.add_row(
             escape(what), *numbers, moment(row["first"]), moment(row["last"]), escape((row["error"] or "")[:100])
         )
-    console.print(table if found["rows"] else "No dead letters match.")
+    print_table(
+        table,
+        NOTHING_MATCHES,
+    )
 
 
 @app.command()

@@ -25,6 +25,7 @@ from app.cli.console import (
 from app.cli.outcome import advised, differences, summarised
 from app.cli.progress import span
 from app.cli.sync import Last, day
+from app.cli.tables import print_table
 from app.domain import Kind
 from app.errors import Refused
 from app.flows.deps import source_of
@@ -33,8 +34,12 @@ from app.flows.validate import MOST_SAMPLES
 from app.flows.validate import validate as checked
 from app.rules.drift import DriftCause
 from app.rules.drift_advice import advice_on
+from app.rules.filters import choice_of
 from app.stores import runs
 from app.stores.history import drift_page, drift_summary
+
+CAUSES = (*(str(cause) for cause in DriftCause), "dry_run")
+CHANGES = ("missing", "differs", "vanished")
 
 
 def validate(
@@ -56,13 +61,16 @@ def drift(
     connection: Connection,
     run_id: Annotated[int | None, typer.Option("--run", help="what one run found", min=1, max=LARGEST_ID)] = None,
     kind: Annotated[Kind | None, typer.Option(help="only this kind")] = None,
-    cause: Annotated[str | None, typer.Option(help=f"{', '.join(DriftCause)} or dry_run")] = None,
-    change: Annotated[str | None, typer.Option(help="missing, differs or vanished")] = None,
+    cause: Annotated[str | None, typer.Option(help=", ".join(CAUSES))] = None,
+    change: Annotated[str | None, typer.Option(help=", ".join(CHANGES))] = None,
     limit: Limit = 50,
     before: Before = None,
     as_json: AsJson = False,
 ) -> None:
     """What runs found different, field by field and with its cause, newest first."""
+    for name, value, choices in (("--cause", cause, CAUSES), ("--change", change, CHANGES)):
+        if value is not None:
+            choice_of(name, value, choices)
     deps = open_deps()
     source_of(deps, connection)
     with deps.database.read() as conn:
@@ -79,7 +87,8 @@ def drift(
         return
     if summary:
         console.print(summarised(summary), markup=False, soft_wrap=True)
-    console.print(differences(rows, "differences, newest first") if rows else "No difference.")
+    filtered = any(value is not None for value in wanted.values())
+    print_table(differences(rows, "differences, newest first"), _no_difference(filtered=filtered))
     for line in advised(rows):
         console.print(line, markup=False, soft_wrap=True)
 
@@ -102,6 +111,14 @@ def gaps(
     else:
         _tell_gaps(connection, days, lacking)
     raise typer.Exit(FAILED if lacking else WELL)
+
+
+def _no_difference(*, filtered: bool) -> str:
+    if filtered:
+        return "No difference of this sort was found; without --run, --kind, --cause and --change all are shown."
+    return (
+        "No difference was found by any run. Runs compare at night; `tallyhook reconcile <connection>` does it now."
+    )
 
 
 def _tell_checks(report: dict[str, Any]) -> None:

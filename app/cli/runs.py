@@ -16,7 +16,6 @@ from app.cli.console import (
     Connection,
     Limit,
     RunId,
-    console,
     moment,
     open_deps,
     page_of,
@@ -24,6 +23,7 @@ from app.cli.console import (
 )
 from app.cli.follow import Direct, NoWait, look, open_for, see_through
 from app.cli.outcome import run_table, tell
+from app.cli.tables import print_table
 from app.domain import Options, Status, Strategy, status_of
 from app.errors import Refused
 from app.flows.deps import source_of
@@ -33,6 +33,8 @@ from app.stores import failed_items
 from app.stores.history import runs_page
 
 app = typer.Typer(help="Bulk runs: look at one, stop it, let it go on.", no_args_is_help=True)
+
+NO_RUN = "No such run: none was asked for yet, or none is of this sort."
 
 
 def status(text: str) -> Status:
@@ -94,7 +96,7 @@ def history(
     if as_json:
         print_json(page_of(views, limit))
     else:
-        console.print(run_table(views) if views else "No such run.")
+        print_table(run_table(views), NO_RUN)
 
 
 def failed(
@@ -133,7 +135,7 @@ def failed(
             str(row["run_id"]),
             escape(error),
         )
-    console.print(table if rows else "No item fails.")
+    print_table(table, "No item fails: every record that runs read could be written.")
 
 
 def _counted(counts: Mapping[str, int]) -> str:

@@ -9,8 +9,9 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from app import config
 from app.cli.console import AsJson, Connection, aside, console, moment, open_deps, print_json
+from app.cli.here import settings_here
+from app.cli.tables import print_table
 from app.flows.deps import Deps
 from app.flows.schedules import save
 from app.flows.schedules import show as schedules_of
@@ -31,7 +32,7 @@ def show(connection: Connection, as_json: AsJson = False) -> None:
         upcoming = row["problem"] or (moment(row["next"][0]) if row["next"] else "-")
         told = (row["job"], row["cron"], row["timezone"], "yes" if row["enabled"] else "no")
         table.add_row(*map(escape, told), moment(row["last_slot"]), escape(upcoming), row["does"] or "")
-    console.print(table if found else "No job is scheduled yet; the clock gives a connection its defaults.")
+    print_table(table, "No job is scheduled yet; the clock gives a connection its defaults.")
 
 
 @app.command("set")
@@ -49,7 +50,7 @@ def set_(
     wanted = cron or kept.get("cron")
     if wanted is None:
         raise typer.BadParameter(f"job {job} has no times yet; give a CRON")
-    zone = timezone or kept.get("timezone") or config.load().timezone
+    zone = timezone or kept.get("timezone") or settings_here().timezone
     saved = save(deps, connection, job, wanted, zone, not off)
     if as_json:
         print_json(saved)

@@ -9,16 +9,19 @@ from collections.abc import Mapping
 from contextlib import closing, suppress
 from pathlib import Path
 
-from app import sources
+from pydantic import SecretStr
+
+from app import sources, wiring
 from app.channels.queue import DeafQueue
 from app.cli.console import console
 from app.cli.narrator import Narrator
 from app.config import Settings
-from app.errors import DatabaseFault, Unavailable
+from app.errors import DatabaseFault, Refused, Unavailable
 from app.flows.access import first_token
 from app.flows.deps import Deps
+from app.local import run_file
 from app.local.children import Child, Children
-from app.local.embedded import await_port, await_valkey, free_port, locked, valkey, valkey_binary
+from app.local.embedded import await_port, await_valkey, free_port, is_free, locked, valkey, valkey_binary
 from app.stores.engine import open_database
 from app.wiring import pool_size
 
@@ -26,9 +29,22 @@ SIMULATOR_PORT = 8100
 BULK_THREADS = 2
 
 
+TRY = (
+    ("tallyhook status", "what is held, owed and ready"),
+    ("tallyhook history {first}", "its runs, newest first"),
+    ("tallyhook inbox list", "every delivery as it came"),
+)
+"""Commands worth a look, in a second terminal in the same folder."""
+
+
 def run_stack(settings: Settings, *, data_dir: Path, demo: Mapping[str, int] | None = None) -> None:
-    """Start everything, tell what happens, and stop it all on Ctrl-C or SIGTERM."""
+    """Start everything, tell what happens, and stop it all on Ctrl-C or SIGTERM.
+
+    Nothing is started, and nothing made, where a setting is wrong (``BadConfiguration``) or the port is taken
+    (``Refused``); ``Unavailable`` with its last lines when a process dies at its start."""
+    wiring.check(settings)
     with locked(data_dir):
+        settings = _at_a_free_port(settings, moves_on=demo is not None)
         children = Children(tell=lambda line: console.print(line, style="yellow", markup=False))
         stopping = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -39,42 +55,100 @@ def run_stack(settings: Settings, *, data_dir: Path, demo: Mapping[str, int] | N
         finally:
             console.print("Stopping...")
             children.stop()
+            run_file.clear(data_dir)
             console.print("Stopped. Start again to go on where this stopped.")
 
 
+def _at_a_free_port(settings: Settings, *, moves_on: bool) -> Settings:
+    """The settings with a port that is free: the demo may take another one, a vendor would not follow us there."""
+    if settings.port != 0 and is_free(settings.port, settings.host):
+        return settings
+    if settings.port != 0 and not moves_on:
+        raise Refused(
+            f"port {settings.port} is taken, and whoever posts to {settings.address()} would not find us at another; "
+            "stop what listens there, or set TALLYHOOK_PORT (and TALLYHOOK_PUBLIC_URL to match)"
+        )
+    port = free_port(settings.port, settings.host)
+    if settings.port != 0:
+        console.print(f"Port {settings.port} is taken; using {port}.", style="yellow")
+    return settings.model_copy(update={"port": port})
+
+
 def _start(settings: Settings, data_dir: Path, children: Children, demo: Mapping[str, int] | None) -> dict[str, str]:
-    settings.check_doors()
     logs = data_dir / "logs"
     logs.mkdir(exist_ok=True)
-    port = free_port(settings.port, settings.host)
-    if port != settings.port:
-        console.print(f"Port {settings.port} is taken; using {port}.", style="yellow")
     environment = {
         "TALLYHOOK_DATABASE_URL": _database_url(settings, data_dir),
         "TALLYHOOK_HOST": settings.host,
-        "TALLYHOOK_PORT": str(port),
-        "TALLYHOOK_PUBLIC_URL": settings.public_url or f"http://127.0.0.1:{port}",
+        "TALLYHOOK_PORT": str(settings.port),
+        "TALLYHOOK_PUBLIC_URL": settings.address(),
     }
     _start_queue(settings, data_dir, logs, children, environment)
     with closing(open_database(environment["TALLYHOOK_DATABASE_URL"])) as database:
         database.migrate()
-        token = first_token(Deps(database, DeafQueue(), {}, {})) if settings.auth == "on" else None
     _say("database", environment["TALLYHOOK_DATABASE_URL"].split("@")[-1])
+    accounts: dict[str, dict[str, str]] = {}
     if demo is not None:
-        _start_simulators(data_dir, logs, children, environment, demo)
+        accounts = _start_simulators(data_dir, logs, children, environment, demo)
+    settings = settings.model_copy(update={"connections": {**settings.connections, **_secret(accounts)}})
     _start_processes(settings, logs, children, environment)
-    if not await_port(port):
-        raise Unavailable(f"the web process does not answer on port {port}; see {logs / 'web.log'}")
-    _say(
-        "address",
-        f"[bold]http://{settings.host}:{port}[/]"
-        + (f", sign in at http://{settings.host}:{port}/login" if settings.auth == "on" else ""),
-    )
-    if token is not None:
-        _say("admin token", f"[bold green]{token}[/]  shown this once; `tallyhook tokens create` makes others")
-    for slug in sorted(_slugs(settings, environment)):
-        _say("webhooks", f"{environment['TALLYHOOK_PUBLIC_URL']}/webhooks/{slug}")
+    run_file.write(data_dir, _running(settings, environment, keep=demo is not None))
+    _greet(settings, environment, demo=demo is not None)
     return environment
+
+
+def _greet(settings: Settings, environment: Mapping[str, str], *, demo: bool) -> None:
+    """Where it is reached, by what, and what to try."""
+    address = f"http://{settings.host}:{settings.port}"
+    sign_in = f", sign in at {address}/login" if settings.auth == "on" else ""
+    _say("address", f"[bold]{address}[/]{sign_in}")
+    _say_token(settings, environment["TALLYHOOK_DATABASE_URL"])
+    for slug, takes in sorted(wiring.check(settings).items()):
+        if takes:
+            _say("webhooks", f"{settings.address()}/webhooks/{slug}")
+        else:
+            _say("webhooks", f"none for {slug}: it has no webhook secret and is polled")
+    if demo:
+        _say("try", "in a second terminal, in this folder:")
+        for command, what in TRY:
+            _say("", f"[bold]{command.format(first=min(settings.accounts()))}[/]  {what}")
+
+
+def _say_token(settings: Settings, database_url: str) -> None:
+    """The first key, now that something runs that it opens."""
+    if settings.auth != "on":
+        return
+    with closing(open_database(database_url)) as database:
+        token = first_token(Deps(database, DeafQueue(), {}, {}))
+    if token is not None:
+        _say("admin token", f"[bold green]{token}[/]")
+        _say("", "shown this once; `tallyhook tokens create --name me --role admin` makes another")
+
+
+def _running(settings: Settings, environment: Mapping[str, str], *, keep: bool) -> run_file.Running:
+    return run_file.Running(
+        database_url=environment["TALLYHOOK_DATABASE_URL"],
+        host=settings.host,
+        port=settings.port,
+        public_url=settings.address(),
+        connections={slug: {"source": name, **options} for slug, (name, options) in settings.accounts().items()},
+        redis_url=environment.get("TALLYHOOK_REDIS_URL"),
+        keep=keep,
+    )
+
+
+def _secret(accounts: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, SecretStr]]:
+    return {slug: {name: SecretStr(value) for name, value in given.items()} for slug, given in accounts.items()}
+
+
+def _await(child: Child, port: int) -> None:
+    """Wait until a child answers; raises ``Unavailable`` with its last lines as soon as it has died."""
+    if await_port(port, alive=lambda: child.alive):
+        return
+    if child.alive:
+        raise Unavailable(f"{child.name} does not answer on port {port}; see {child.log}")
+    console.print(child.last_words(8), markup=False, soft_wrap=True, style="yellow")
+    raise Unavailable(f"{child.name} died at its start (above is the end of {child.log})")
 
 
 def _start_queue(
@@ -98,8 +172,10 @@ def _start_queue(
 
 def _start_simulators(
     data_dir: Path, logs: Path, children: Children, environment: dict[str, str], demo: Mapping[str, int]
-) -> None:
+) -> dict[str, dict[str, str]]:
+    """Returns the credentials of the simulated accounts by slug, which the environment has as well."""
     wanted = SIMULATOR_PORT
+    accounts: dict[str, dict[str, str]] = {}
     for name in sources.names():
         port = free_port(wanted)
         wanted = port + 1
@@ -109,19 +185,23 @@ def _start_simulators(
         options["state_file"] = str((data_dir / f"{name}.state").absolute())
         pairs = [part for key, value in options.items() for part in ("--set", f"{key}={value}")]
         command = [*_python("app.cli"), "simulate", name, "--port", str(port), *pairs]
-        children.start(Child(f"simulated {name}", command, environment, logs / f"simulated-{name}.log"))
+        child = Child(f"simulated {name}", command, environment, logs / f"simulated-{name}.log")
+        children.start(child)
+        accounts[name] = credentials
         for key, value in credentials.items():
             environment[f"TALLYHOOK_CONNECTIONS__{name.upper()}__{key.upper()}"] = value
-        if not await_port(port):
-            raise Unavailable(f"the simulator of {name} does not answer; see {logs / f'simulated-{name}.log'}")
+        _await(child, port)
         _say("simulated", f"{name} on http://127.0.0.1:{port}, {demo['changes_per_minute']} changes a minute")
+    return accounts
 
 
 def _start_processes(settings: Settings, logs: Path, children: Children, environment: dict[str, str]) -> None:
-    def start(name: str, module: str, *arguments: str) -> None:
-        children.start(Child(name, [*_python(module), *arguments], environment, logs / f"{name}.log"))
+    def start(name: str, module: str, *arguments: str) -> Child:
+        child = Child(name, [*_python(module), *arguments], environment, logs / f"{name}.log")
+        children.start(child)
+        return child
 
-    start("web", "app.web")
+    web = start("web", "app.web", "--without-token")
     if "TALLYHOOK_REDIS_URL" in environment:
         for number in range(1, settings.live_processes + 1):
             start(
@@ -131,6 +211,7 @@ def _start_processes(settings: Settings, logs: Path, children: Children, environ
     else:
         start("worker", "workers", "worker", "--queues", "live,bulk", "--threads", str(settings.live_threads))
     start("clock", "workers", "clock")
+    _await(web, settings.port)
     _say("started", ", ".join(child.name for child in children.members))
 
 
@@ -147,13 +228,7 @@ def _tell_until(stopping: threading.Event, children: Children, database_url: str
 def _database_url(settings: Settings, data_dir: Path) -> str:
     if settings.database_url is not None:
         return settings.database()
-    return f"sqlite:///{(data_dir / 'tallyhook.db').absolute()}"
-
-
-def _slugs(settings: Settings, environment: Mapping[str, str]) -> set[str]:
-    prefix = "TALLYHOOK_CONNECTIONS__"
-    named = {key.removeprefix(prefix).split("__")[0] for key in environment if key.startswith(prefix)}
-    return set(settings.accounts()) | {name.lower().replace("_", "-") for name in named}
+    return settings.model_copy(update={"data_dir": data_dir}).database()
 
 
 def _python(module: str) -> list[str]:

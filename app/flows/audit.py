@@ -14,6 +14,15 @@ from app.rules.chain import BEGINNING, HASHED, link
 from app.stores import archives, audit
 from app.stores.audit import Archive
 
+ACTIONS = (
+    *("audit.archive", "connections.check", "connections.pause", "connections.resume", "events.replay"),
+    *("holds.dismissed", "holds.released", "inbox.import", "items.fetch", "letters.discard", "letters.edit"),
+    *("letters.expire", "letters.replay", "letters.restore", "replay.abort", "runs.cancel", "runs.fail_stuck"),
+    *("runs.resume", "runs.start", "schedules.set", "sign_in.locked", "tokens.create", "tokens.revoke"),
+    *("users.add", "users.disable", "users.enable", "users.password"),
+)
+"""Every action that is noted."""
+
 
 @dataclass(frozen=True)
 class Verdict:

@@ -14,7 +14,7 @@ from app.flows.fetching import bring, refs_of
 from app.flows.letters import conditions, key_of, terms_of
 from app.flows.rehearse import Effects, rehearse
 from app.rules.lanes import Lane, lane
-from app.rules.summing import summed
+from app.rules.summing import Row, summed
 from app.stores import letter_search
 from app.stores.drift import DriftRow
 
@@ -39,7 +39,7 @@ def preview(deps: Deps, text: str, *, limit: int = MOST) -> dict[str, Any]:
     rows = [row for some in _batched(deps, shown) for row in _rows(deps, some)]
     outcomes = [item["outcome"] for item in shown]
     return {
-        "summary": summed([row["fields"] for row in rows], outcomes),
+        "summary": summed([Row(row["kind"], row["change"], row["fields"]) for row in rows], outcomes),
         "totals": totals,
         "left_out": max(0, totals["items"] - len(shown)),
         "items": shown,

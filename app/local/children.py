@@ -45,6 +45,11 @@ class Child:
                 preexec_fn=_die_with_parent if sys.platform == "linux" else None,
             )
 
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self.process is not None and self.process.poll() is None
+
     def last_words(self, lines: int = 5) -> str:
         """The end of its log."""
         return last_lines(self.log, lines)

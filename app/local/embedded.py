@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from secrets import token_urlsafe
@@ -14,13 +15,14 @@ import redis
 
 from app.errors import Refused, Unavailable
 from app.local.children import Child
+from app.local.run_file import LOCK
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold the data folder; raises ``Refused`` when another process runs in it."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as handle:
+    with (folder / LOCK).open("w") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -82,12 +84,23 @@ def await_valkey(url: str, seconds: float = 10.0) -> None:
                 time.sleep(0.02)
 
 
-def await_port(port: int, seconds: float = 20.0) -> bool:
-    """Whether something listens on a local port within the time."""
+def await_port(port: int, seconds: float = 60.0, *, alive: Callable[[], bool] = lambda: True) -> bool:
+    """Whether something listens on a local port within the time, and while whoever is to listen is ``alive``."""
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline and alive():
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return True
         time.sleep(0.05)
     return False
+
+
+def is_free(port: int, host: str) -> bool:
+    """Whether nobody listens there; an address that is none of this machine's is free in that sense."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            return error.errno != errno.EADDRINUSE
+    return True

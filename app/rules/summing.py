@@ -1,10 +1,10 @@
-"""What a preview comes to, in one sentence: "quantity 4 to 0 on 3 items; 2 would fail: RateLimited"."""
+"""What a preview comes to, in one sentence: "32 new products; quantity 4 to 0 on 3 items; 2 would fail: RateLimited"."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 MOST_TOLD = 5
 """Different changes that are told one by one."""
@@ -13,9 +13,36 @@ _NOT_TOLD = frozenset({"version", "modified_at", "extra"})
 """Fields that change with every edit and say nothing to a person."""
 
 
-def summed(fields: Iterable[Mapping[str, Sequence[Any]]], outcomes: Iterable[str]) -> str:
-    """``fields`` is per row ``{field: [before, after]}``; ``outcomes`` per item "changes", "nothing", "gone", "late",
-    "cannot say" or "fails: <type>"."""
+class Row(NamedTuple):
+    """What would be written of one row; ``fields`` is ``{field: [before, after]}``."""
+
+    kind: str
+    change: str
+    fields: Mapping[str, Sequence[Any]]
+
+
+def summed(rows: Sequence[Row], outcomes: Iterable[str]) -> str:
+    """``outcomes`` is per item "changes", "nothing", "gone", "late", "cannot say" or "fails: <type>"."""
+    told = [
+        *(f"{count:,} new {_many(kind, count)}" for kind, count in _kinds(rows, "missing")),
+        *(f"{count:,} {_many(kind, count)} deleted" for kind, count in _kinds(rows, "vanished")),
+        *_differing(row.fields for row in rows if row.change not in ("missing", "vanished")),
+    ]
+    return "; ".join([*told, *_rest(Counter(outcomes))]) or "nothing to preview"
+
+
+def _kinds(rows: Sequence[Row], change: str) -> list[tuple[str, int]]:
+    return Counter(row.kind for row in rows if row.change == change).most_common()
+
+
+def _many(kind: str, count: int) -> str:
+    one = "stock row" if kind == "stock" else kind
+    if count == 1:
+        return one
+    return f"{one[:-1]}ies" if one.endswith("y") else f"{one}s"
+
+
+def _differing(fields: Iterable[Mapping[str, Sequence[Any]]]) -> list[str]:
     changes: Counter[tuple[str, str, str]] = Counter()
     for row in fields:
         for name, (before, after) in row.items():
@@ -24,7 +51,7 @@ def summed(fields: Iterable[Mapping[str, Sequence[Any]]], outcomes: Iterable[str
     told = [_change(*change, count) for change, count in changes.most_common(MOST_TOLD)]
     if len(changes) > MOST_TOLD:
         told.append(f"and {len(changes) - MOST_TOLD} other changes")
-    return "; ".join([*told, *_rest(Counter(outcomes))]) or "nothing to preview"
+    return told
 
 
 def _change(name: str, before: str, after: str, count: int) -> str:

@@ -11,6 +11,7 @@ import pkgutil
 from collections.abc import Mapping
 from typing import Any
 
+from app.domain.nearest import unknown
 from app.errors import BadConfiguration
 from app.sources.base import Context, Source
 
@@ -23,8 +24,7 @@ def names() -> list[str]:
 def connect(source: str, context: Context, options: Mapping[str, str]) -> Source:
     """Build the client for one connection; raises ``BadConfiguration`` for an unknown source or option."""
     if source not in names():
-        known = ", ".join(names())
-        raise BadConfiguration(f"connection {context.connection!r}: no source {source!r}; there are {known}")
+        raise BadConfiguration(f"connection {context.connection!r}: {unknown('source', source, names())}")
     module = importlib.import_module(f"{__name__}.{source}")
     connected: Source = module.connect(context, options)
     return connected

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from contextlib import suppress
 
 import uvicorn
 
@@ -18,17 +19,21 @@ from app.web.gate import Doors
 from app.web.protocol import LimitedProtocol
 from app.web.webhooks import Limits
 
+WITHOUT_TOKEN = "--without-token"  # noqa: S105
+"""Said by who starts this process and makes the first token itself."""
+
 
 def main() -> None:
     """Serve until SIGTERM; a graceful stop takes at most 10 s."""
     try:
         settings = config.load()
         settings.check_doors()
+        wiring.configure_logging(settings)
+        deps = wiring.build(settings, "web")
+        _check_schema(deps)
     except BadConfiguration as error:
         raise SystemExit(f"tallyhook: {error}") from None
-    wiring.configure_logging(settings)
-    deps = wiring.build(settings, "web")
-    if settings.auth == "on" and not _first_start(deps):
+    if settings.auth == "on" and WITHOUT_TOKEN not in sys.argv[1:] and not _first_start(deps):
         threading.Thread(target=_await_first_start, args=(deps,), name="first-start", daemon=True).start()
     app = create_app(deps, Limits(settings.body_limit, settings.body_timeout), doors_of(settings))
     uvicorn.run(
@@ -59,6 +64,13 @@ def doors_of(settings: Settings) -> Doors | None:
     )
 
 
+def _check_schema(deps: Deps) -> None:
+    """Raise ``BadConfiguration`` where the database answers and has another schema than this program."""
+    with suppress(DatabaseFault):  # it is waited for, and readiness tells what it turns out to have
+        if not deps.database.at_head():
+            raise BadConfiguration("the database has not the schema of this version; run `tallyhook migrate` first")
+
+
 def _first_start(deps: Deps) -> bool:
     """Where nobody can come in yet, make the first token and show it, this once. ``False`` while the database does not
     answer."""
@@ -67,7 +79,12 @@ def _first_start(deps: Deps) -> bool:
     except DatabaseFault:
         return False
     if token is not None:
-        print(f"tallyhook: first start; the admin token, shown only now: {token}", file=sys.stderr, flush=True)
+        print(
+            f"tallyhook: first start; the admin token, shown only now: {token} "
+            "(`tallyhook tokens create --name me --role admin` makes another)",
+            file=sys.stderr,
+            flush=True,
+        )
     return True
 
 

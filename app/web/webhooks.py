@@ -75,7 +75,7 @@ class Webhooks:
         await response(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive) -> Response:
-        connection = scope["path"][len(PREFIX) :]
+        connection = scope["path"][len(PREFIX) :].removesuffix("/")
         source = self._deps.sources.get(connection)
         if source is None or source.receiver is None:
             return _refuse(404, "unknown_connection", "no connection of this name takes webhooks here")

@@ -88,6 +88,7 @@ def terminal(
         watermarks.put(conn, SHOP, Kind.STOCK, "0", EPOCH)  # its stock, of which there is none, has been read before
     monkeypatch.chdir(str(tmp_path))  # no .env
     monkeypatch.setenv("TALLYHOOK_CONNECTIONS__SHOP__SOURCE", "fake")
+    monkeypatch.setenv("TALLYHOOK_DATABASE_URL", "sqlite:///the-one-below.db")
     monkeypatch.setattr(wiring, "open_database", lambda url, **_: database)
     monkeypatch.setattr(wiring, "connect", lambda name, context, options: source)
 

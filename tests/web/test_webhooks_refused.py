@@ -17,7 +17,7 @@ from app import sources
 from app.sources.base import Context, Source, Unlimited
 from app.stores.engine import Database, open_database
 from app.web.webhooks import Limits
-from tests.fakes import FakeSource, World
+from tests.fakes import SHOP, FakeSource, World
 from tests.web.serving import FRIEND, HEAD, body_of, deliver, dial, inbox_ids, serving, status_of
 
 MIB = 1_048_576
@@ -43,6 +43,16 @@ def client(world: World) -> Iterator[httpx.Client]:
 
 def test_a_wrong_signature_is_401(client: httpx.Client) -> None:
     assert deliver(client, body_of("e1", "A"), headers={"x-word": "foe"}).status_code == 401
+
+
+def test_a_trailing_slash_opens_the_same_door(client: httpx.Client, sqlite: Database) -> None:
+    assert deliver(client, body_of("e1", "A"), to=f"{SHOP}/").status_code == 202
+    assert inbox_ids(sqlite) == ["e1"]
+
+
+@pytest.mark.parametrize("path", ["", "/", f"{SHOP}//", f"{SHOP}/more", f"/{SHOP}"])
+def test_nothing_else_does(client: httpx.Client, path: str) -> None:
+    assert deliver(client, body_of("e1", "A"), to=path).status_code == 404
 
 
 def test_a_missing_signature_is_401(client: httpx.Client) -> None:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from app.domain.nearest import unknown
 from app.errors import BadConfiguration
 from app.sources.finale.client import Rates
 from app.sources.finale.wire import moment
@@ -54,7 +55,7 @@ def read(connection: str, given: Mapping[str, str]) -> Options:
     """
     known = {each.name for each in fields(Options)}
     for name in sorted(given.keys() - known):
-        raise BadConfiguration(f"connection {connection!r}: no option {name!r}; there are {', '.join(sorted(known))}")
+        raise BadConfiguration(f"connection {connection!r}: {unknown('option', name, known)}")
     values = {name: _converted(connection, name, text.strip()) for name, text in given.items() if text.strip()}
     for name in ("account", "api_key", "api_secret"):
         if name not in values:

@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from datetime import date
 from urllib.parse import urlsplit
 
+from app.domain.nearest import unknown
 from app.errors import BadConfiguration
 from app.sources.base import Context, Source
 from app.sources.square.client import Client
@@ -45,7 +46,7 @@ def connect(context: Context, options: Mapping[str, str]) -> Source:
     """Build the source of one connection; opens no connection yet. Raises ``BadConfiguration``."""
     given = {name: value.strip() for name, value in options.items() if value.strip()}
     for name in given.keys() - set(OPTIONS):
-        raise _bad(context, name, f"is not known; there are {', '.join(OPTIONS)}")
+        raise BadConfiguration(f"connection {context.connection!r}: {unknown('option', name, OPTIONS)}")
     if "access_token" not in given:
         raise _bad(context, "access_token", "is missing; it is under Credentials in Square's developer console")
     client = Client(

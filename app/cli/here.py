@@ -1,0 +1,51 @@
+"""Which installation a command is about: the one that runs in the data folder, else the demo's, else the settings'."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from app import config
+from app.config import Settings
+from app.errors import Refused
+from app.local.run_file import Running, find
+
+DEMO = "demo"
+"""Folder of the demo, below the data folder."""
+
+
+def settings_here() -> Settings:
+    """The settings for a command that works beside others; raises ``BadConfiguration``."""
+    settings = config.load()
+    if settings.database_url is not None:
+        return settings
+    found = _found(settings)
+    if found is None:
+        return settings
+    folder, running = found
+    return config.load(
+        data_dir=folder,
+        database_url=running.database_url,
+        redis_url=running.redis_url,
+        host=running.host,
+        port=running.port,
+        public_url=running.public_url,
+        connections=running.connections,
+    )
+
+
+def check_database_here(settings: Settings) -> None:
+    """Raise ``Refused`` where the file of an embedded database does not exist, with the folder that was looked at."""
+    file = settings.embedded_database()
+    if settings.database_url is None and not file.exists():
+        folder = settings.data_dir.absolute()
+        raise Refused(
+            f"nothing runs in {folder} or {folder / DEMO}, and there is no database: start `tallyhook demo` or "
+            "`tallyhook up`, run this where one was started, or name its folder with TALLYHOOK_DATA_DIR"
+        )
+
+
+def _found(settings: Settings) -> tuple[Path, Running] | None:
+    folders = [settings.data_dir]
+    if not settings.embedded_database().exists():
+        folders.append(settings.data_dir / DEMO)
+    return next(((folder, running) for folder in folders if (running := find(folder)) is not None), None)

@@ -1,0 +1,45 @@
+"""Tables on a terminal of any width: where a table does not fit, each row becomes lines that can be copied whole."""
+
+from __future__ import annotations
+
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from app.cli.console import console
+
+
+def print_table(table: Table, empty: str, *, more: str | None = None) -> None:
+    """Print a table, in a pager where it is longer than the screen, or what ``empty`` says of none.
+
+    ``more`` says how to see what comes after it."""
+    if table.row_count == 0:
+        console.print(empty, soft_wrap=True, markup=False)
+    elif not _fits(table):
+        for line in _lines(table):
+            console.print(line, soft_wrap=True)
+    elif console.is_terminal and table.row_count > console.height:
+        with console.pager():
+            console.print(table)
+    else:
+        console.print(table)
+    if more is not None:
+        console.print(more, markup=False, soft_wrap=True)
+
+
+def _fits(table: Table) -> bool:
+    return Measurement.get(console, console.options.update(width=10_000), table).maximum <= console.width
+
+
+def _lines(table: Table) -> list[Text]:
+    """The first cell, then every other that says something below it, under its heading."""
+    headings = [Text.from_markup(str(column.header)) for column in table.columns]
+    widest = max(len(heading) for heading in headings)
+    lines = [Text.from_markup(str(table.title), style="bold")] if table.title else []
+    for row in zip(*(column.cells for column in table.columns), strict=True):
+        first, *others = (Text.from_markup(str(cell)) for cell in row)
+        lines.append(Text.assemble((f"{headings[0].plain} {first.plain}", "bold")))
+        for heading, cell in zip(headings[1:], others, strict=True):
+            if cell.plain not in ("", "-"):
+                lines.append(Text.assemble((f"  {heading.plain:<{widest}}  ", "dim"), cell))
+    return lines

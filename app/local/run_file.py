@@ -1,0 +1,69 @@
+"""A small file in the data folder that tells every other command how to reach what runs there."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+import msgspec
+
+NAME = "running.json"
+LOCK = "lock"
+
+
+class Running(msgspec.Struct, omit_defaults=True):
+    """How an installation is reached. ``keep`` leaves it readable after its stop: then it says where its data is."""
+
+    database_url: str
+    host: str
+    port: int
+    public_url: str
+    connections: dict[str, dict[str, str]]
+    redis_url: str | None = None
+    keep: bool = False
+
+
+def write(folder: Path, running: Running) -> None:
+    """Leave word; only this user can read it, for it holds the credentials."""
+    part = folder / f"{NAME}.part"
+    part.unlink(missing_ok=True)
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(msgspec.json.encode(running))
+    part.replace(folder / NAME)
+
+
+def clear(folder: Path) -> None:
+    """It runs no more: what is kept knows no queue."""
+    told = _read(folder)
+    if told is not None and told.keep:
+        write(folder, msgspec.structs.replace(told, redis_url=None))
+    else:
+        (folder / NAME).unlink(missing_ok=True)
+
+
+def find(folder: Path) -> Running | None:
+    """What runs in a folder, or was kept of what ran there; ``None`` where there is neither."""
+    told = _read(folder)
+    if told is None or is_held(folder):
+        return told
+    return msgspec.structs.replace(told, redis_url=None) if told.keep else None
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a process runs in a folder: it holds the lock as long as it lives, however it ends."""
+    try:
+        with (folder / LOCK).open("r") as handle:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _read(folder: Path) -> Running | None:
+    try:
+        return msgspec.json.decode((folder / NAME).read_bytes(), type=Running)
+    except (OSError, msgspec.DecodeError):
+        return None

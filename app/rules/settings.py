@@ -1,0 +1,67 @@
+"""What is wrong with settings as they are written: names that do not exist, values that are no such thing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from urllib.parse import urlsplit
+
+from app.domain.nearest import nearest
+
+PREFIX = "TALLYHOOK_"
+
+_RIGHT: Mapping[str, str] = {
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_parsing": "a number",
+    "bool_parsing": "true or false",
+    "greater_than": "more than {gt}",
+    "greater_than_equal": "{ge} or more",
+    "less_than": "less than {lt}",
+    "less_than_equal": "at most {le}",
+    "literal_error": "{expected}",
+    "dict_type": "given by option, as in TALLYHOOK_CONNECTIONS__<SLUG>__<OPTION>",
+}
+_REDIS = ("redis", "rediss", "unix")
+
+
+def misspelt(written: Iterable[str], known: Iterable[str]) -> Iterator[str]:
+    """A sentence for each name that is meant for us and is no setting. ``known`` are full names."""
+    settings = {name.upper() for name in known}
+    for name in sorted(written):
+        setting, *path = name.upper().split("__")
+        if setting in settings or not _ours(name.upper()):
+            continue
+        meant = nearest(setting, settings)
+        told = "; see the README's settings" if meant is None else f"; did you mean {'__'.join([meant, *path])}?"
+        yield f"there is no setting {name}{told}"
+
+
+def wrong_value(name: str, problem: str, bounds: Mapping[str, object], said: str) -> str:
+    """What is right instead of a value that cannot be; the value itself may be a secret and is not told.
+
+    ``problem`` is the checker's name for it, ``said`` its words where we have none.
+    """
+    right = _RIGHT.get(problem)
+    if right is None:
+        return f"{name}: {said}"
+    return f"{name} must be {right.format(**bounds)}"
+
+
+def redis_problem(url: str) -> str | None:
+    """What is wrong with a queue's URL, without a piece of it: it has a password."""
+    parts = urlsplit(url)
+    if parts.scheme not in _REDIS:
+        return "must be like redis://:password@host:6379/0 (or rediss://, unix://)"
+    try:
+        readable = parts.port is not None or bool(parts.hostname) or parts.scheme == "unix"
+    except ValueError:
+        readable = False
+    if readable and "@" not in parts.path + parts.query + parts.fragment:
+        return None
+    return "cannot be read; in a password write @ as %40, : as %3A, / as %2F, # as %23, ? as %3F and % as %25"
+
+
+def _ours(name: str) -> bool:
+    """Whether a name is meant for us: it begins as ours do, or nearly so."""
+    first = name.split("_")[0]
+    return name.startswith(PREFIX) or (first != name and nearest(first, ["TALLYHOOK"]) is not None and len(first) > 6)

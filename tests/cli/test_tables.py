@@ -1,0 +1,81 @@
+"""What commands show at 80 columns can be copied, wrong values are refused, and an empty answer says why."""
+
+from __future__ import annotations
+
+import pytest
+from rich.console import Console
+from rich.table import Table
+
+from app.cli import tables
+from app.domain import Delivery, Verdict
+from app.flows import audit
+from app.stores import inbox
+from app.stores.inbox import Arrival
+from tests.cli.conftest import Terminal
+from tests.fakes import EPOCH, SHOP
+
+ID = "LDC2-" + "0123456789abcdef" * 4
+
+
+def shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *, width: int) -> str:
+    monkeypatch.setattr(tables, "console", Console(width=width, highlight=False))
+    table = Table("id", "received", "event")
+    table.add_row("1", "2026-06-01 03:00:00", ID)
+    tables.print_table(table, "none")
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_every_id_and_time_is_whole_at_any_width(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], width: int
+) -> None:
+    out = shown(monkeypatch, capsys, width=width)
+    assert ID in out
+    assert "2026-06-01 03:00:00" in out
+
+
+def test_a_table_that_fits_stays_a_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "┃" in shown(monkeypatch, capsys, width=120)
+    assert "┃" not in shown(monkeypatch, capsys, width=80)
+
+
+@pytest.mark.parametrize(
+    ("words", "right"),
+    [
+        (["drift", SHOP, "--cause", "mised"], "did you mean 'missed'?"),
+        (["drift", SHOP, "--change", "nonsense"], "vanished"),
+        (["audit", "list", "--action", "leters"], "letters."),
+        (["history", SHOP, "--status", "faild"], "failed"),
+        (["dead", "list", "state:deda"], "dead"),
+        (["inbox", "list", "verdict:acepted"], "accepted"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_what_would_be_right(terminal: Terminal, words: list[str], right: str) -> None:
+    typed = terminal.type(*words)
+    assert typed.code != 0
+    assert right in typed.err + typed.out
+
+
+def test_the_vendors_test_event_is_shown_as_such(terminal: Terminal) -> None:
+    delivery = Delivery("e1", "webhooks.test", (), set_aside=Verdict.TEST)
+    with terminal.deps.database.begin() as conn:
+        inbox.accept(conn, [Arrival(SHOP, delivery, {}, b"{}", EPOCH)])
+    number = terminal.type("inbox", "list", "since:9999d", "--json").json["rows"][0]["id"]
+    assert "the vendor's test event arrived" in terminal.type("inbox", "show", str(number)).out
+
+
+def test_help_has_examples(terminal: Terminal) -> None:
+    assert "Examples" in terminal.type("--help").out
+
+
+def test_an_empty_answer_says_why(terminal: Terminal) -> None:
+    assert "tallyhook reconcile" in terminal.type("drift", SHOP).out
+    assert "without --run" in terminal.type("drift", SHOP, "--cause", "missed").out
+
+
+def test_every_action_that_is_noted_can_be_asked_for(terminal: Terminal) -> None:
+    for words in (["connections", "pause", SHOP], ["tokens", "create", "--name", "ci"], ["reconcile", SHOP]):
+        assert terminal.type(*words).code == 0
+    noted = {row["action"] for row in terminal.type("audit", "list", "--json").json["rows"]}
+    assert noted
+    assert noted <= set(audit.ACTIONS)
