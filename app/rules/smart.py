@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isclose
+from typing import NamedTuple
 
 from app.domain import Kind, Strategy
 
@@ -47,23 +49,40 @@ def choose(facts: Facts, kinds: Sequence[Kind]) -> Choice:
     A row that changed unseen at a steady rate since the last read is stale by now with expectation rate times age.
     Ties go to the cheaper strategy.
     """
+    if not any(kind in facts.age for kind in kinds):
+        return Choice(Strategy.FULL, f"{Strategy.FULL}: nothing was read yet; it takes at least {len(kinds)} calls")
     scored = []
     for strategy, covered in COVERS.items():
         its = [kind for kind in covered if kind in kinds]
         if its:
             stale = sum(facts.misses_per_second.get(kind, 0.0) * facts.age.get(kind, NEVER) for kind in its)
             calls = max(facts.calls.get(strategy, float(len(its))), 1.0)
-            scored.append((stale / calls, -calls, strategy, stale))
-    worth, calls, strategy, stale = max(scored)
-    return Choice(strategy, _reason(strategy, stale, -calls, worth, facts, kinds))
+            scored.append(_Score(stale / calls, -calls, strategy, stale))
+    best = max(scored)
+    equal = [one.strategy for one in scored if one is not best and isclose(one.worth, best.worth)]
+    return Choice(best.strategy, _reason(best, equal, facts, kinds))
 
 
-def _reason(strategy: Strategy, stale: float, calls: float, worth: float, facts: Facts, kinds: Sequence[Kind]) -> str:
-    ages = [f"{kind} {_spoken(facts.age.get(kind, NEVER))}" for kind in COVERS[strategy] if kind in kinds]
+class _Score(NamedTuple):
+    """What a strategy is worth, rows a call; of those that are worth the same the one with fewer calls is the greater."""
+
+    worth: float
+    minus_calls: float
+    strategy: Strategy
+    stale: float
+
+
+def _reason(best: _Score, equal: Sequence[Strategy], facts: Facts, kinds: Sequence[Kind]) -> str:
+    ages = [_last_read(kind, facts.age.get(kind)) for kind in COVERS[best.strategy] if kind in kinds]
+    compared = f"as much as {', '.join(equal)}" if equal else "more than any other strategy"
     return (
-        f"{strategy}: about {stale:.1f} rows expected stale (last read: {', '.join(ages)} ago) "
-        f"for about {calls:.0f} calls, {worth:.2f} a call: more than any other strategy"
+        f"{best.strategy}: about {best.stale:.1f} rows expected stale (last read: {', '.join(ages)}) "
+        f"for about {-best.minus_calls:.0f} calls, {best.worth:.2f} a call: {compared}"
     )
+
+
+def _last_read(kind: Kind, age: float | None) -> str:
+    return f"{kind} never" if age is None else f"{kind} {_spoken(age)} ago"
 
 
 def _spoken(seconds: float) -> str:

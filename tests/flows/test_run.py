@@ -341,6 +341,11 @@ def test_a_run_with_other_options_inherits_nothing(world: World) -> None:
     assert found(world, ask(world, force=True))["checkpoint"] == {}
 
 
+def test_a_run_that_is_over_reads_nothing_any_more(world: World) -> None:
+    fill(world, 25)
+    assert run_view(carry_out(world, ask(world)), world.clock())["progress"]["batch"] is None
+
+
 def test_a_dry_run_names_its_price(world: World) -> None:
     fill(world, 25)
     view = run_view(carry_out(world, ask(world, dry_run=True)), world.clock())
