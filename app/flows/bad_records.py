@@ -47,6 +47,19 @@ def unstorable(record: Record, error: Exception) -> Failure:
     return Failure(Ref(kind, item_of(record)), told)
 
 
+def parted(records: Iterable[Record]) -> tuple[list[Record], list[Failure]]:
+    """The records that a database can hold, and failures for the others; what must be laid by before it is written cannot
+    wait for the database to say so."""
+    good: list[Record] = []
+    bad: list[Failure] = []
+    for record in records:
+        if (misfit := _misfit(record)) is None:
+            good.append(record)
+        else:
+            bad.append(unstorable(record, ValueError(misfit)))
+    return good, bad
+
+
 def item_of(record: Record) -> str:
     """The external id of the item that a record belongs to: a variation's parent, a count's listing."""
     if isinstance(record, Listing) and record.parent_id is not None:
@@ -149,7 +162,7 @@ def _misfit(record: Record) -> str | None:
             return f"{name} is {value[:80]!r}; text without NUL and lone surrogates was expected"
         if isinstance(value, int) and not -_INT64 <= value < _INT64:
             return f"{name} is {value}; a whole number of at most 64 bits was expected"
-        if isinstance(value, Decimal) and abs(value) >= _MOST_DIGITS:
+        if isinstance(value, Decimal) and not (value.is_finite() and abs(value) < _MOST_DIGITS):
             return f"{name} is {value}; at most 15 digits before the point were expected"
     return None
 

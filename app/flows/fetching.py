@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+import msgspec
 from sqlalchemy import Connection
 
-from app.domain import SKU_PREFIX, WHOLE, Answer, ItemKey, Kind, Listing, Record, Ref, key_of
-from app.flows.bad_records import isolated, unstorable
+from app.domain import KINDS, SKU_PREFIX, WHOLE, Answer, BadRecord, ItemKey, Kind, Listing, Record, Ref, key_of
+from app.flows.bad_records import Failure, isolated, item_of, unstorable
 from app.flows.deps import Deps
 from app.rules.retry import wait_for_item, wait_for_version
 from app.sources import exchanges
@@ -75,6 +76,19 @@ class Fetched:
         of_claim = ((claim, shown.get(self._ref(claim).external_id)) for claim in self.claims)
         return [claim for claim, version in of_claim if version is not None and claim.version > version]
 
+    def without(self, failures: Sequence[Failure]) -> Fetched:
+        """The answer with the records of these items as ones that it shows and that cannot be read."""
+        errors = {failure.ref: str(failure.error) for failure in failures}
+        good: list[Record] = []
+        bad = list(self.answer.failed)
+        for record in self.answer.records:
+            item = Ref(KINDS[type(record)], item_of(record))
+            if item in errors:
+                bad.append(BadRecord(item.kind, key_of(record)[0], errors[item], item.external_id))
+            else:
+                good.append(record)
+        return replace(self, answer=msgspec.structs.replace(self.answer, records=good, failed=bad))
+
     def _ref(self, claim: Claim) -> Ref:
         return self.refs[claim.key.external_id]
 
@@ -103,10 +117,10 @@ def commit(deps: Deps, fetched: Sequence[Fetched]) -> Committed:
     return deps.database.transact(lambda conn: _commit(deps, conn, fetched))
 
 
-def write_storable(deps: Deps, fetched: Fetched) -> Exception | None:
-    """Write those records of an answer that can be stored, each for itself, and settle nothing; returns what is wrong with
-    the first of the others, ``None`` where every record can be stored. Nothing is written once a lease was lost."""
-    failures: list[Exception] = []
+def write_storable(deps: Deps, fetched: Fetched) -> list[Failure]:
+    """Write those records of an answer that can be stored, each for itself, and settle nothing; returns the others. Nothing
+    is written once a lease was lost."""
+    failures: list[Failure] = []
 
     def write(some: Sequence[Record]) -> None:
         def work(conn: Connection) -> None:
@@ -116,8 +130,8 @@ def write_storable(deps: Deps, fetched: Fetched) -> Exception | None:
 
         deps.database.transact(work)
 
-    isolated(fetched.answer.records, write, lambda record, error: failures.append(unstorable(record, error).error))
-    return next(iter(failures), None)
+    isolated(fetched.answer.records, write, lambda record, error: failures.append(unstorable(record, error)))
+    return failures
 
 
 def _commit(deps: Deps, conn: Connection, fetched: Sequence[Fetched]) -> Committed:

@@ -21,6 +21,7 @@ from app.errors import (
     Unmappable,
 )
 from app.flows import health
+from app.flows.bad_records import Failure, note
 from app.flows.bury import died
 from app.flows.deps import Deps
 from app.flows.fetching import Fetched, commit, fetch, write_storable
@@ -153,8 +154,21 @@ class ItemWork:
         elif len(fetched[0].claims) > 1:
             for claim in fetched[0].claims:
                 self._alone(claim)
-        else:  # the item fails, though what can be stored of it is
-            self._failed(fetched[0].claims, write_storable(self._deps, fetched[0]) or error)
+        else:
+            self._not_stored(fetched[0], write_storable(self._deps, fetched[0]), error)
+
+    def _not_stored(self, fetched: Fetched, failures: Sequence[Failure], error: Exception) -> None:
+        """The item fails, though what can be stored of it is. Where only its neighbours in a list cannot be stored, these
+        are noted, and it is as well as ever."""
+        claim = fetched.claims[0]
+        id = fetched.refs[claim.key.external_id].external_id
+        own = [failure.error for failure in failures if failure.ref.external_id == id]
+        if own or not failures:
+            self._failed([claim], own[0] if own else error)
+            return
+        with self._deps.database.begin() as conn:
+            note(self._deps, conn, claim.key.connection, failures)
+        self._commit([fetched.without(failures)])
 
     def _alone(self, claim: Claim) -> None:
         try:

@@ -14,7 +14,7 @@ from app.domain import KINDS, SKU_PREFIX, Cause, Change, ItemKey, Kind, Listing,
 from app.errors import AuthRejected, BadAnswer, DatabaseFault, RateLimited, Unavailable
 from app.flows import health
 from app.flows.absorb import absorb, believed
-from app.flows.bad_records import Failure, healing, isolated, item_of, note, tell, unread, unstorable
+from app.flows.bad_records import Failure, healing, isolated, item_of, note, parted, tell, unread, unstorable
 from app.flows.deps import Deps
 from app.rules.guard import FIRST_LOAD, POLL
 from app.sources.base import Source
@@ -137,10 +137,11 @@ def _read_delta(deps: Deps, source: Source, connection: str, kind: Kind, since: 
     began = deps.now()
     spool = Spool(kind)
     for page in source.delta(kind, since):
-        for record in page.records:
+        good, bad = parted(page.records)
+        for record in good:
             spool.add("", record, 0)
         healer.see(page.records)
-        read.failures.extend(map(unread, page.failed))
+        read.failures.extend([*map(unread, page.failed), *bad])
         read.changes.extend(page.changes)
         read.watermark = page.watermark or read.watermark
 

@@ -8,7 +8,7 @@ import pytest
 
 from app.domain import Answer, BadRecord, Kind, Record, Scope, StockCount
 from app.errors import DatabaseFault
-from app.flows.bad_records import Healing, isolated, item_of, sure_scopes, unread, unstorable
+from app.flows.bad_records import Healing, isolated, item_of, parted, sure_scopes, unread, unstorable
 from tests.fakes import listing
 
 
@@ -91,3 +91,19 @@ def test_an_item_heals_under_the_name_of_its_variation_too() -> None:
     healing = Healing({"ITEM", "V", "OTHER"})
     healing.see([listing("V", parent_id="ITEM")])
     assert healing.healed((), complete=False) == ["ITEM", "V"]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        listing("B", price_minor=2**70),
+        listing("B", name="half a pair \ud800"),
+        StockCount("B", "L", "on_hand", Decimal("NaN")),
+    ],
+)
+def test_a_record_that_no_database_holds_is_parted_from_its_neighbours(bad: Record) -> None:
+    good, failures = parted([listing("A"), bad, listing("C")])
+    assert ([item_of(record) for record in good], [failure.ref.external_id for failure in failures]) == (
+        ["A", "C"],
+        ["B"],
+    )
