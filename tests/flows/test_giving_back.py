@@ -60,8 +60,14 @@ def test_a_spent_budget_leaves_nothing_due_at_once(world: World) -> None:
         assert owed.due(conn, world.clock()) == 0
 
 
-@pytest.mark.parametrize("error", [RateLimited("slow down"), Unavailable("down")])
-def test_an_outage_counts_against_the_messages_own_item_only(world: World, error: Exception) -> None:
-    world.source.failures.append(error)
+def test_a_limit_counts_against_the_messages_own_item_only(world: World) -> None:
+    world.source.failures.append(RateLimited("slow down"))
     sync(world, "A")
     assert asked_later(world, "B") == [["B", "C"]]
+
+
+def test_a_batch_that_is_not_answered_while_others_are_is_halved_and_done(world: World) -> None:
+    world.source.failures.append(Unavailable("down"))
+    sync(world, "A")
+    with world.database.begin() as conn:
+        assert owed.count(conn) == 0

@@ -16,7 +16,13 @@ RowId = Annotated[int, Meta(ge=1, le=2**63 - 1, description='continue after this
 Most = Annotated[int, Meta(ge=1, le=500, description="most rows of a page")]
 Moment = Annotated[datetime, Meta(tz=True, description="a moment with its time zone: 2026-11-22T00:00:00Z")]
 _ANY_CASE = ("".join(f"[{c}{c.upper()}]" if c.isalpha() else c for c in spelled) for spelled in STATUS_SPELLINGS)
-Spelling = Annotated[str, Meta(pattern=f"^({'|'.join(_ANY_CASE)})$")]
+Spelling = Annotated[
+    str,
+    Meta(
+        pattern=f"(?i)^({'|'.join(STATUS_SPELLINGS)})$",  # what a wrong one is told
+        extra_json_schema={"pattern": f"^({'|'.join(_ANY_CASE)})$"},  # which has no flag for it
+    ),
+]
 Year = Annotated[int, Meta(ge=1990, le=2100, description="only records last modified in this year")]
 Records = Annotated[int, Meta(ge=1, le=1_000_000_000, description="end after so many records")]
 

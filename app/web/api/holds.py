@@ -12,6 +12,7 @@ from app.flows import holds
 from app.flows.deps import Deps
 from app.web.api.asked import Asked, Moment
 from app.web.api.spelling import camel
+from app.web.problems import Problem
 
 HoldId = Annotated[int, Meta(ge=1, le=2**63 - 1, description="a hold's number")]
 
@@ -58,9 +59,13 @@ def dismiss_hold(deps: Deps, connection: str, asked: OfHold) -> dict[str, Any]:
 
 
 def _of(deps: Deps, connection: str, asked: OfHold) -> dict[str, Any]:
-    hold = holds.show(deps, asked.id)
+    """The hold; a 404 when the connection has none of this number."""
+    try:
+        hold = holds.show(deps, asked.id)
+    except Refused as error:
+        raise Problem(404, "unknown_hold", str(error)) from None
     if hold["connection"] != connection:
-        raise Refused(f"{connection} has no hold {asked.id}")
+        raise Problem(404, "unknown_hold", f"{connection} has no hold {asked.id}")
     return hold
 
 

@@ -19,8 +19,13 @@ from app.web.api.spelling import camel
 from app.web.problems import Problem
 
 ReplayId = Annotated[int, Meta(ge=1, le=2**63 - 1, description="a replay's number")]
-Name = Annotated[str, Meta(min_length=1, max_length=200, description="the incident that the replay is to end")]
-Why = Annotated[str, Meta(min_length=1, max_length=2000, description="the reason, for the record")]
+Name = Annotated[
+    str,
+    Meta(min_length=1, max_length=200, pattern=r"^[^\x00]*$", description="the incident that the replay is to end"),
+]
+Why = Annotated[
+    str, Meta(min_length=1, max_length=2000, pattern=r"^[^\x00]*$", description="the reason, for the record")
+]
 Rate = Annotated[int, Meta(ge=0, le=100_000, description="items per second; 0: as fast as it goes")]
 
 
