@@ -142,11 +142,12 @@ def _ask(deps: Deps, connection: str, ids: Sequence[str]) -> _Answered:
         except (Permanent, Transient) as error:
             log.warning("not_proven", connection=connection, items=len(some), error=str(error))
             continue
-        gone = {ref.external_id for ref in answer.gone}
-        gone |= {key_of(record)[0] for record in answer.records if record.deleted}
-        unknown = {ref.external_id for ref in answer.not_yet} | {bad.external_id for bad in answer.failed}
-        answered.gone.update(gone & set(some))
-        answered.living.update(set(some) - gone - unknown)
+        # Of a variation that is gone an answer about its item says nothing but to show the others.
+        living = {key_of(record)[0] for record in answer.records if not record.deleted} & set(some)
+        unknown = {ref.external_id for ref in answer.not_yet}
+        unknown |= {name for bad in answer.failed for name in (bad.external_id, bad.owner)}
+        answered.living.update(living)
+        answered.gone.update(set(some) - living - unknown)
     return answered
 
 
