@@ -25,7 +25,13 @@ FEW = 4
 _BLAMED = text(
     "SELECT message_key, error FROM attempts WHERE error_type IN ('DatabaseFault', 'TransactionUndone') ORDER BY 1"
 )
-_OWED = text("SELECT connection, kind, external_id FROM owed_items")
+_HELD = "held"
+"""Stands among what is owed for all of a kind of which a batch waits for a person."""
+
+_OWED = text(
+    f"""SELECT connection, kind, external_id FROM owed_items
+    UNION SELECT connection, kind, '{_HELD}' FROM holds WHERE state IN ('held', 'released')"""
+)
 
 
 class Row(NamedTuple):
@@ -105,9 +111,12 @@ class Watch:
             self._find(f"was right and is wrong again: {row.shop} {row.kind} {'/'.join(row.key)}", shop, row)
 
     def _is_to_come(self, shop: Shop, row: Row, owed: set[tuple[str, ...]]) -> bool:
-        """Whether the item is owed, or its last webhook is still under way, or was lost."""
+        """Whether the item is owed, waits for a person, or its last webhook is still under way, or was lost."""
         item = item_of(shop, row.kind, row.key)
-        if (row.shop, row.kind, item) in owed or row.kind not in shop.style.announced:
+        if (
+            not owed.isdisjoint({(row.shop, row.kind, item), (row.shop, row.kind, _HELD)})
+            or row.kind not in shop.style.announced
+        ):
             return True
         names = {item, WHOLE, row.key[0]}
         for hook in reversed(self._town.post.hooks):
