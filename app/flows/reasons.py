@@ -17,9 +17,9 @@ from app.rules.drift import Answered, Reason, Restore, Span, Told, Traces, reaso
 from app.rules.jobs import POLL
 from app.sources.fingerprint import mapping_of
 from app.stores import beats, full_reads, marks, refusals, traces, watermarks
-from app.stores.catalog_sql import LOCALLY_EDITED
 from app.stores.drift import field_changes
 from app.stores.full_reads import FullRead
+from app.stores.newer import LOCALLY_EDITED
 from app.stores.refusals import Refused
 from app.stores.traces import Failing, Memory, Settled
 

@@ -18,7 +18,8 @@ from app.stores import catalog_sql as sql
 from app.stores.catalog import Key, close_rows
 from app.stores.collector import collector_paused
 from app.stores.columns import Moment, Quantity, moment_text
-from app.stores.differ import Diff, Differ, Misfit
+from app.stores.diff import Diff, Misfit
+from app.stores.differ import Differ
 from app.stores.engine import Database
 from app.stores.spool import Spool
 from app.stores.tables import CATALOG

@@ -14,37 +14,8 @@ from sqlalchemy import Connection
 
 from app.domain import RECORDS, Absent, Kind, micros, row_hash
 from app.rules.versions import AHEAD
+from app.stores import newer
 from app.stores.tables import CATALOG
-
-LOCALLY_EDITED = -1
-"""The ``row_hash`` of a row that was changed here by anybody but us: written by the database (migration 0002), or by the
-checksum pass (``stores.checksums``) where the database could not see it. None of its columns is believed."""
-
-# Newer wins: by the source's version; between equal versions by content, if the read began no earlier. A tombstone that
-# we concluded ourselves (its hash is 0) is lifted by every read that began after it was concluded, and by no other. A
-# row from the future was written while some clock was ahead: it protects nothing. ``written_at`` is the database's now.
-_NEWER = """CASE
-    WHEN t.read_at > {horizon} OR t.version > {latest} THEN true
-    WHEN t.row_hash = -1 THEN excluded.read_at >= t.read_at
-    WHEN t.deleted AND t.row_hash = 0 THEN excluded.read_at >= t.read_at
-    ELSE excluded.version > t.version OR (
-        excluded.version = t.version AND excluded.row_hash <> t.row_hash AND excluded.read_at >= t.read_at)
-    END"""
-_HORIZON = {  # the text of a moment compares like the moment, also where it has no fraction
-    "sqlite": "datetime(excluded.written_at, '+61 seconds')",
-    "postgresql": "excluded.written_at + interval '60 seconds'",
-}
-_LATEST = {
-    "sqlite": f"(CAST(strftime('%s', excluded.written_at) AS INTEGER) + 1) * 1000000 + {AHEAD}",
-    "postgresql": f"CAST(extract(epoch FROM excluded.written_at) * 1000000 AS bigint) + {AHEAD}",
-}
-
-# An item that is gone may have had rows that we never saw, so a deletion is a row of its own under the item's id
-# (``fence_row``). What a read shows of such an item, if it began before that, is old. A row by row look-up: joined, the
-# two would be planned as if all rows were wanted.
-_UNFENCED = """CASE WHEN {parent} IS NULL THEN true ELSE NOT EXISTS (
-    SELECT 1 FROM {table} f WHERE f.connection = {connection} AND f.external_id = {parent} AND f.deleted
-        AND f.row_hash = 0 AND f.read_at > {read_at} AND f.read_at <= {now}) END"""
 
 # What a row becomes when the source does not show it any more. A version never goes back.
 _CLOSE = {
@@ -52,7 +23,7 @@ _CLOSE = {
     Absent.ZERO: """quantity = 0, extra = NULL, row_hash = ?, read_at = ?, written_at = ?,
         version = CASE WHEN version < ? OR version > ? THEN ? ELSE version END""",
 }
-ZERO_FLAG, NEWER_FLAG, SAME_TIME_FLAG, DELETED_FLAG = 1, 2, 4, 8
+ZERO_FLAG, NEWER_FLAG, SAME_TIME_FLAG, DELETED_FLAG, OWN_TIME_FLAG = 1, 2, 4, 8, 16
 
 
 @dataclass(frozen=True)
@@ -110,7 +81,7 @@ def row_upsert(kind: Kind) -> str:
     given = f"SELECT {', '.join(marks.values())}"
     guard = " WHERE true"
     if table.has_parents:
-        guard = " WHERE " + _UNFENCED.format(
+        guard = " WHERE " + newer.UNFENCED.format(
             table=table.table,
             connection=marks["connection"],
             parent=marks["parent_id"],
@@ -188,6 +159,7 @@ def row_states(kind: Kind, dialect: str) -> str:
             {zero} + CASE WHEN deleted THEN {DELETED_FLAG} ELSE 0 END
             + CASE WHEN read_at > ? THEN 0 WHEN read_at > ? THEN {NEWER_FLAG}
                    WHEN read_at = ? THEN {SAME_TIME_FLAG} ELSE 0 END
+            + CASE WHEN version = {newer.OWN_TIME[dialect].format(row=table.table)} THEN {OWN_TIME_FLAG} ELSE 0 END
         FROM {table.table} WHERE connection = ?"""
     return spelled(dialect, sql.replace("chr(", "char(") if dialect == "sqlite" else sql)
 
@@ -259,7 +231,7 @@ def _insert_from(table: Shape, given: str, *, read_at: str) -> str:
     fields = ", ".join(f"i.{name}" for name in table.fields)
     guard = ""
     if table.has_parents:
-        guard = "WHERE " + _UNFENCED.format(
+        guard = "WHERE " + newer.UNFENCED.format(
             table=table.table, connection="p.connection", parent="i.parent_id", read_at=read_at, now="p.now"
         )
     return f"""INSERT INTO {table.table} AS t ({", ".join(table.columns)})
@@ -270,8 +242,7 @@ def _insert_from(table: Shape, given: str, *, read_at: str) -> str:
 def _on_conflict(table: Shape, dialect: str) -> str:
     kept = ("connection", *table.keys)
     news = ", ".join(f"{name} = excluded.{name}" for name in table.columns if name not in kept)
-    newer = _NEWER.format(horizon=_HORIZON[dialect], latest=_LATEST[dialect])
-    return f"ON CONFLICT ({', '.join(kept)}) DO UPDATE SET {news} WHERE {newer}"
+    return f"ON CONFLICT ({', '.join(kept)}) DO UPDATE SET {news} WHERE {newer.is_newer(dialect)}"
 
 
 @lru_cache

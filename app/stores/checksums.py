@@ -16,6 +16,7 @@ from app.stores.catalog import Key
 from app.stores.collector import collector_paused
 from app.stores.columns import Quantity
 from app.stores.engine import Database
+from app.stores.newer import LOCALLY_EDITED
 from app.stores.tables import CATALOG
 
 _NOT_CONTENT = ("version", "modified_at")
@@ -33,7 +34,7 @@ def mark_edited(database: Database, connection: str, kind: Kind) -> list[Key]:
     if found:
         table = sql.shape(kind)
         same = " AND ".join(f"{name} = ?" for name in ("connection", *table.keys))
-        statement = f"UPDATE {table.table} SET row_hash = {sql.LOCALLY_EDITED} WHERE {same} AND row_hash = ?"
+        statement = f"UPDATE {table.table} SET row_hash = {LOCALLY_EDITED} WHERE {same} AND row_hash = ?"
         with database.begin() as conn:
             values = [(connection, *key, digest) for key, digest in found]
             sql.driver(conn).cursor().executemany(sql.spelled(database.dialect, statement), values)
@@ -50,7 +51,7 @@ def _rows(database: Database, connection: str, kind: Kind) -> Iterator[list[tupl
     table = sql.shape(kind)
     columns = ", ".join((*_content(kind), "row_hash"))
     wanted = f"""SELECT {columns} FROM {table.table}
-        WHERE connection = ? AND row_hash <> {sql.LOCALLY_EDITED} AND NOT (deleted AND row_hash = 0)"""
+        WHERE connection = ? AND row_hash <> {LOCALLY_EDITED} AND NOT (deleted AND row_hash = 0)"""
     with database.read() as conn:
         driver = sql.driver(conn)
         on_server = database.dialect == "postgresql"

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -16,50 +15,15 @@ from app.rules.versions import settled_version
 from app.stores import catalog_sql as sql
 from app.stores.catalog import Key
 from app.stores.collector import collector_paused
+from app.stores.diff import Diff, Misfit
 from app.stores.engine import Database
+from app.stores.newer import LOCALLY_EDITED
 from app.stores.spool import Spool
 
 JOINT = "\x1f"
 _UNSEEN, _SAME, _CREATED, _CHANGED, _TOUCHED, _PASSED = range(6)
 _EMPTY = sql.ZERO_FLAG | sql.DELETED_FLAG
 _NO_CLOCK = datetime(9990, 1, 1, tzinfo=UTC)
-
-
-class Misfit(NamedTuple):
-    """A record that cannot be compared or written, and what the attempt raised."""
-
-    record: Record
-    error: Exception
-
-
-@dataclass
-class Diff:
-    """What a read says beside what we hold. ``read`` counts distinct keys, ``total_local`` live rows before.
-
-    ``created`` records have no row here, ``changed`` ones differ from their row, ``touched`` ones have its content
-    under a newer version. ``zeroed`` counts quantities that go from something to nothing, vanished rows of a scope
-    where absent means zero included.
-
-    What is not written, though it differs: ``passed`` are records whose row here is newer, or a tombstone concluded
-    after this read began; ``unshown`` are live rows of the scope that the read did not show, but that were read later.
-    ``gone`` counts shown keys that do not live at the source. Of our ``zeros``, rows with nothing in them, the read has
-    shown ``zeros_shown``: a source that lists them does not leave out what sells out.
-    """
-
-    kind: Kind
-    total_local: int
-    read: int
-    unchanged: int
-    created: Spool
-    changed: Spool
-    touched: Spool
-    vanished: list[Key]
-    zeroed: int
-    passed: list[Record] = field(default_factory=list)
-    unshown: list[Key] = field(default_factory=list)
-    gone: int = 0
-    zeros: int = 0
-    zeros_shown: int = 0
 
 
 class Differ:
@@ -215,13 +179,14 @@ class Differ:
 
     def _is_newer(self, at: int, ahead: int) -> bool:
         """Whether a record goes over our row. A tombstone that we concluded ourselves (its hash is 0) gives way to every
-        read that began no earlier, whatever its version, and to no other; so does a row that somebody else edited."""
+        read that began no earlier, whatever its version, and to no other; so does a row that somebody else edited. One
+        that has but its own read's time for a version gives way to such a read too."""
         read_later = bool(self._flags[at] & sql.NEWER_FLAG)
         if self._flags[at] & sql.DELETED_FLAG and self._hashes[at] == 0:
             return not read_later
-        if self._hashes[at] == sql.LOCALLY_EDITED:
+        if self._hashes[at] == LOCALLY_EDITED:
             return not read_later
-        return ahead > 0 or (ahead == 0 and not read_later)
+        return ahead > 0 or (not read_later and (ahead == 0 or bool(self._flags[at] & sql.OWN_TIME_FLAG)))
 
     def _see_again(self, at: int, key: str, record: Record, digest: int) -> None:
         """A key for the second time, as a page that shifted under the read shows it."""
@@ -251,7 +216,9 @@ class Differ:
         if spool != _SAME:
             self._places[at] = self._spools[spool].add(key, record, digest)
             self._hashes[at], self._versions[at] = digest, record.version
-            self._flags[at] &= ~sql.NEWER_FLAG  # what counts from here on is this read's state, not the row's
+            self._flags[at] &= ~(
+                sql.NEWER_FLAG | sql.OWN_TIME_FLAG
+            )  # what counts from here on is this read's state, not the row's
         self._seen[at] = spool
 
     def _going_to_zero(self) -> int:

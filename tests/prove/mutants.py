@@ -36,8 +36,8 @@ MUTANTS = [
         6,
         LIFE,
         """
-import app.stores.catalog_sql as sql
-replace(sql, "_NEWER", "true")
+import app.stores.newer as newer
+replace(newer, "NEWER", "true")
 """,
     ),
     Mutant(
@@ -45,8 +45,8 @@ replace(sql, "_NEWER", "true")
         6,
         LIFE,
         """
-import app.stores.catalog_sql as sql
-swap(sql, "_NEWER", "THEN excluded.read_at >= t.read_at", "THEN true")
+import app.stores.newer as newer
+swap(newer, "NEWER", "THEN excluded.read_at >= t.read_at", "THEN true")
 """,
     ),
     Mutant(
@@ -54,8 +54,8 @@ swap(sql, "_NEWER", "THEN excluded.read_at >= t.read_at", "THEN true")
         0,
         LIFE,
         """
-import app.stores.catalog_sql as sql
-replace(sql, "_UNFENCED", "true")
+import app.stores.newer as newer
+replace(newer, "UNFENCED", "true")
 """,
     ),
     Mutant(
@@ -63,9 +63,10 @@ replace(sql, "_UNFENCED", "true")
         0,
         frozenset({*CLOCKS, Dial.FUTURE_RECORDS, Dial.RUNS}),
         """
-import app.stores.catalog.applying as applying, app.stores.catalog_sql as sql
-replace(applying, "settled_version", lambda version, now: version)
-swap(sql, "_NEWER", "t.read_at > {horizon} OR t.version > {latest}", "false")
+import app.stores.catalog.applying as applying, app.stores.differ as differ, app.stores.newer as newer
+replace(applying, "settled_version", lambda version, now, began: version)
+replace(differ, "settled_version", lambda version, now, began: version)
+swap(newer, "NEWER", "t.read_at > {horizon} OR t.version > {latest}", "false")
 """,
     ),
     Mutant(

@@ -487,3 +487,24 @@ def test_what_is_edited_during_a_long_read_is_not_dated_in_the_future(database: 
     compared = bulk.Differ(database, "shop", Kind.PRODUCT, at(10), at(11))
     compared.feed([listing("a", edited)], at(600))
     assert compared.diff(ALL).created[0].version == edited
+
+
+# --- rows that have but the time of their read for a version ---
+
+
+def test_a_row_of_its_own_reads_time_is_changed_by_an_older_version(database: Database) -> None:
+    apply(database, [listing("a", micros(at(5)), "as of the read")], read=5)
+    assert list(differ(database, [listing("a", micros(at(3)), "true")]).diff(ALL).changed) == [
+        listing("a", micros(at(3)), "true")
+    ]
+
+
+def test_a_row_of_a_later_reads_time_passes_over_an_older_version(database: Database) -> None:
+    apply(database, [listing("a", micros(at(11)), "as of the read")], read=11)
+    assert len(differ(database, [listing("a", micros(at(3)), "old")]).diff(ALL).passed) == 1
+
+
+def test_a_row_of_its_own_reads_time_is_written_over_by_an_older_version(database: Database) -> None:
+    apply(database, [listing("a", micros(at(5)), "as of the read")], read=5)
+    reconcile(database, [listing("a", micros(at(3)), "true")])
+    assert rows(database)["a",]["name"] == "true"

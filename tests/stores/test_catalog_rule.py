@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection
 
-from app.domain import Category, Kind, Listing, Location, Order, Record, StockCount, Vendor, row_hash
+from app.domain import Category, Kind, Listing, Location, Order, Record, StockCount, Vendor, micros, row_hash
 from app.errors import Unmappable
 from app.stores import catalog
 from app.stores.engine import Database
@@ -217,3 +217,35 @@ def test_a_record_without_its_whole_key_is_refused(database: Database, record: R
 def test_an_amount_that_no_column_holds_is_refused_by_name(database: Database, amount: str) -> None:
     with pytest.raises(Unmappable, match=r"stock p1/l1/on_hand cannot be stored: quantity is"):
         apply(database, StockCount("p1", "l1", "on_hand", Decimal(amount), version=1))
+
+
+# --- rows that have but the time of their read for a version ---
+
+
+def moment(seconds: float) -> int:
+    return micros(at(seconds))
+
+
+def test_a_row_of_its_own_reads_time_gives_way_to_a_later_read_of_an_older_version(database: Database) -> None:
+    apply(database, listing(micros(NOW) + 1, "dated in the future"), read=5)
+    apply(database, listing(moment(3), "true"), read=6)
+    assert row(database)["name"] == "true"
+
+
+def test_a_row_of_its_own_reads_time_keeps_off_an_earlier_read_of_an_older_version(database: Database) -> None:
+    apply(database, listing(micros(NOW) + 1, "dated in the future"), read=5)
+    apply(database, listing(moment(3), "old"), read=4)
+    assert row(database)["name"] == "dated in the future"
+
+
+def test_a_row_of_a_version_beside_its_reads_time_is_the_sources_own(database: Database) -> None:
+    apply(database, listing(moment(5) + 1, "true"), read=5)
+    apply(database, listing(moment(3), "old"), read=6)
+    assert row(database)["name"] == "true"
+
+
+@pytest.mark.parametrize("read", [5, 5.25, 5.000001])
+def test_the_time_of_a_read_is_told_whatever_its_fraction(database: Database, read: float) -> None:
+    apply(database, listing(moment(read), "own time"), read=read)
+    apply(database, listing(moment(3), "later read"), read=6)
+    assert row(database)["name"] == "later read"
