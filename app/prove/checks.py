@@ -46,7 +46,8 @@ class Checks:
         """
         with self._town.database.read() as conn:
             for name, shop in self._town.shops.items():
-                lags = not polled and not shop.style.seconds and self._town.faults.has(Dial.VENDOR_LAGS)
+                has_replicas = not shop.style.seconds and self._town.faults.has(Dial.VENDOR_LAGS)
+                lags = has_replicas and not polled
                 unsure, unread = self._unannounced(shop, polled=polled), _not_read(conn, name)
                 for kind in KINDS:
                     if (
@@ -57,8 +58,10 @@ class Checks:
                         continue
                     for key, how in differences(conn, shop, kind):
                         item = item_of(shop, kind, key)
-                        if lags and not how.endswith("at the source"):
-                            continue  # a replica did not show it yet, or still did: that is left to the poll
+                        if lags and (kind in shop.style.whole or not how.endswith("at the source")):
+                            continue  # a replica did not show it yet, or still did, or has no versions: left to the poll
+                        if has_replicas and (kind, item) in shop.ever_ahead:
+                            continue  # promised of a complete read only
                         if (kind, item) not in unsure and not self._was_bad(shop, kind, key, item):
                             self.find(
                                 f"settled, but wrong until the next complete read: {name} {kind} {'/'.join(key)} {how}",

@@ -98,6 +98,8 @@ class Shop:
     edits: list[Edit] = field(default_factory=list)
     bad: dict[tuple[Kind, Key], Harm] = field(default_factory=dict)
     ever_bad: set[tuple[Kind, str]] = field(default_factory=set)
+    ever_ahead: set[tuple[Kind, str]] = field(default_factory=set)
+    """Items that were dated in the future once: that is no order, so what a replica still shows of it counts as news."""
     held_before: set[tuple[Kind, Key]] = field(default_factory=set)
     """Rows that lived here when they went bad, unreadable ones: shown, they have not vanished."""
     _number: int = 0

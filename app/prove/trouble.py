@@ -152,6 +152,7 @@ class Trouble:
         kind = self._rng.choice([one for one in KINDS if one not in shop.style.whole])
         key = self._rng.choice(sorted(shop.rows[kind]))
         ahead = timedelta(seconds=self._rng.choice((10_800.0, 86_400.0, 400 * 86_400.0)))
+        shop.ever_ahead.add((kind, shop.item_of(shop.rows[kind][key])))
         self._town.post.announce(shop, [shop.put(shop.rows[kind][key], ahead=ahead)])
         self._town.note(shop.style.name, f"{kind} dated {ahead} ahead", [f"{shop.style.name}/{key[0]}"])
         return True
