@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -13,13 +12,12 @@ import uvicorn
 from rich.json import JSON
 
 from app import config, sources, wiring
-from app.cli import access, connections, inbox, letter_actions, questions, runs, schedules, sync
+from app.cli import access, connections, database, inbox, letter_actions, questions, runs, schedules, sync
 from app.cli import guard as guard_commands
 from app.cli import holds as holds_commands
 from app.cli.codes import EXPLAINED
 from app.cli.console import AsJson, Connection, console, open_deps, print_json
 from app.cli.follow import look
-from app.cli.here import settings_here
 from app.cli.outcome import tell
 from app.cli.prove import prove
 from app.cli.up import run_stack
@@ -27,7 +25,6 @@ from app.domain import Options, Strategy
 from app.errors import Refused
 from app.flows.request_run import request_run
 from app.flows.status import overview, readiness
-from app.stores.engine import open_database
 
 EXAMPLES = (
     "Examples: `tallyhook demo`; `tallyhook sync <connection> --strategy full --dry-run`; `tallyhook dead list since:2h`; "
@@ -60,6 +57,8 @@ for command in (
     questions.drift,
     questions.gaps,
     prove,
+    database.migrate,
+    database.copy_database,
 ):
     app.command()(command)
 
@@ -104,17 +103,6 @@ def worker(
 def clock() -> None:
     """The clock alone (Procfile): fires schedules and sweeps; any number may run."""
     _become("workers", "clock")
-
-
-@app.command()
-def migrate() -> None:
-    """Bring the database schema to the newest version."""
-    settings = settings_here()
-    if settings.database_url is None:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
-    with closing(open_database(settings.database())) as database:
-        database.migrate()
-    console.print("The database schema is up to date.")
 
 
 @app.command()

@@ -17,8 +17,7 @@ _BEAT = Statement(
     """
 )
 _ALIVE = Statement("SELECT count(*) FROM beats WHERE role = :role AND seen_at >= :since")
-
-
+_LIVING = Statement("SELECT process FROM beats WHERE seen_at >= :since ORDER BY process")
 _ALL = Statement("SELECT process, started_at, seen_at FROM beats WHERE role = :role ORDER BY started_at, seen_at")
 
 
@@ -30,6 +29,11 @@ def beat(conn: Connection, process: str, role: str, started_at: datetime, now: d
 def alive(conn: Connection, role: str, since: datetime) -> int:
     """How many processes of a role gave a sign since then."""
     return int(_ALIVE.run(conn, {"role": role, "since": since})[0][0])
+
+
+def living(conn: Connection, since: datetime) -> list[str]:
+    """The processes, of whatever role, that gave a sign since then."""
+    return [str(process) for (process,) in _LIVING.run(conn, {"since": since})]
 
 
 def silences(conn: Connection, role: str, since: datetime, longer_than: timedelta) -> list[tuple[datetime, datetime]]:

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,15 +15,14 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Column, Connection, MetaData, Table, insert, inspect, select, text
+from sqlalchemy import MetaData, Table, insert, text
 from sqlmodel import SQLModel
 
 from app.rules.fingerprint import fingerprint
 from app.stores import migrations, tables
-from app.stores.columns import Moment, Quantity
 from app.stores.engine import Database, open_database
+from tests.stores.filling import fill, rows_of_every_table, values_for
 
-NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 REVISIONS = sorted((Path(migrations.__file__).parent / "versions").glob("v*.py"))
 
 
@@ -50,19 +48,19 @@ def test_a_migrated_database_is_at_head(empty: Database) -> None:
 
 
 def test_migrating_twice_changes_nothing(database: Database) -> None:
-    before = _rows_of_every_table(database)
+    before = rows_of_every_table(database)
     database.migrate()
-    assert _rows_of_every_table(database) == before
+    assert rows_of_every_table(database) == before
 
 
 @pytest.mark.parametrize("revision", [file.stem[1:5] for file in REVISIONS])
 def test_an_upgrade_keeps_every_row(empty: Database, revision: str) -> None:
     empty.migrate(revision)
     with empty.begin() as conn:
-        _fill(conn)
-    before = _rows_of_every_table(empty)
+        fill(conn)
+    before = rows_of_every_table(empty)
     empty.migrate()
-    assert {name: len(rows) for name, rows in _rows_of_every_table(empty).items() if name in before} == dict.fromkeys(
+    assert {name: len(rows) for name, rows in rows_of_every_table(empty).items() if name in before} == dict.fromkeys(
         before, 1
     )
 
@@ -75,7 +73,7 @@ def test_letters_get_the_fingerprint_that_they_would_get_today(empty: Database) 
         letters = Table("dead_letters", MetaData(), autoload_with=conn)
         for number, connection in enumerate(("shop", "till", None, "shop")):
             named = {"id": number, "message_id": f"{number}", "connection": connection, "state": "dead"}
-            conn.execute(insert(letters), {**_values(letters), **old, **named})
+            conn.execute(insert(letters), {**values_for(letters), **old, **named})
     empty.migrate()
     with empty.read() as conn:
         found = conn.execute(text("SELECT connection, fingerprint FROM dead_letters ORDER BY id")).all()
@@ -131,14 +129,14 @@ def test_an_order_line_has_the_sku_of_its_listing_where_the_source_tells_none(da
     )
     with database.begin() as conn:
         named = {"connection": "x", "external_id": "L", "sku": "MUG"}
-        conn.execute(insert(_table("listings")), {**_values(_table("listings")), **named})
+        conn.execute(insert(_table("listings")), {**values_for(_table("listings")), **named})
         skus = conn.execute(text("SELECT sku FROM order_lines ORDER BY position")).scalars().all()
     assert skus == ["MUG", "OLD", None]
 
 
 def _hold_order(database: Database, **fields: Any) -> None:
     with database.begin() as conn:
-        conn.execute(insert(_table("orders")), {**_values(_table("orders")), "deleted": False, **fields})
+        conn.execute(insert(_table("orders")), {**values_for(_table("orders")), "deleted": False, **fields})
 
 
 OLD_LINES = '[{"line_id":"1","sku":null,"quantity":"2","unit_minor":1650,"currency":"USD","extra":{"note":"x"}}]'
@@ -149,9 +147,9 @@ def _upgraded_order(empty: Database, **fields: Any) -> Any:
     empty.migrate("0010")
     with empty.begin() as conn:
         orders = Table("orders", MetaData(), autoload_with=conn)
-        conn.execute(insert(orders), {**_values(orders), "deleted": False, "version": 7, **fields})
+        conn.execute(insert(orders), {**values_for(orders), "deleted": False, "version": 7, **fields})
         marks = Table("watermarks", MetaData(), autoload_with=conn)
-        conn.execute(insert(marks), [{**_values(marks), "kind": kind} for kind in ("order", "product")])
+        conn.execute(insert(marks), [{**values_for(marks), "kind": kind} for kind in ("order", "product")])
     empty.migrate()
     with empty.read() as conn:
         return conn.execute(text("SELECT version, lines FROM orders")).one()
@@ -179,7 +177,7 @@ def test_a_deleted_order_stays_as_deleted_as_it_was(empty: Database) -> None:
 
 def test_an_order_without_lines_has_no_order_lines(database: Database) -> None:
     with database.begin() as conn:
-        conn.execute(insert(_table("orders")), {**_values(_table("orders")), "deleted": False, "lines": None})
+        conn.execute(insert(_table("orders")), {**values_for(_table("orders")), "deleted": False, "lines": None})
         assert conn.execute(text("SELECT count(*) FROM order_lines")).scalar() == 0
 
 
@@ -188,34 +186,4 @@ def _table(name: str) -> Table:
 
 
 def _stock(**changed: Any) -> dict[str, Any]:
-    return {**_values(_table("stock")), "deleted": False, **changed}
-
-
-def _values(table: Table) -> dict[str, Any]:
-    return {column.name: _value(column) for column in table.columns if column.name != "id"}
-
-
-def _value(column: Column[Any]) -> Any:
-    if column.name == "lines":
-        return "[]"
-    if isinstance(column.type, Moment):
-        return NOW
-    if isinstance(column.type, Quantity):
-        return Decimal("1.5")
-    return {int: 1, bool: True, datetime: NOW, Decimal: Decimal("1.5"), bytes: b"x"}.get(column.type.python_type, "x")
-
-
-def _fill(conn: Connection) -> None:
-    """One row in every table as it is in the database now."""
-    schema = MetaData()
-    schema.reflect(conn)
-    for table in schema.sorted_tables:
-        if table.name != "alembic_version":
-            conn.execute(insert(table), _values(table))
-
-
-def _rows_of_every_table(database: Database) -> dict[str, list[Any]]:
-    with database.read() as conn:
-        schema = MetaData()
-        schema.reflect(conn)
-        return {name: list(conn.execute(select(schema.tables[name]))) for name in inspect(conn).get_table_names()}
+    return {**values_for(_table("stock")), "deleted": False, **changed}

@@ -1,0 +1,56 @@
+"""Commands about the database itself: its schema, and moving everything to another database."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import Annotated
+
+import typer
+from rich.progress import Progress, TextColumn, TimeElapsedColumn
+
+from app.cli.console import aside, console
+from app.cli.here import check_database_here, settings_here
+from app.errors import Refused
+from app.flows.move_database import move_database
+from app.stores.clock import DatabaseClock
+from app.stores.engine import Database, open_database
+
+
+def migrate() -> None:
+    """Bring the database schema to the newest version."""
+    settings = settings_here()
+    if settings.database_url is None:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+    with closing(open_database(settings.database())) as database:
+        database.migrate()
+    console.print("The database schema is up to date.")
+
+
+def copy_database(
+    url: Annotated[str, typer.Argument(help="URL of an empty database, e.g. postgresql://user:password@host/name")],
+) -> None:
+    """Copy everything into an empty database (SQLite or PostgreSQL), and check that every row arrived.
+
+    Stop web, workers and clock before; start them afterwards with TALLYHOOK_DATABASE_URL set to the new database. The
+    old one is left as it is. Example: `tallyhook copy-database postgresql://tallyhook@db.internal/tallyhook`.
+    """
+    settings = settings_here()
+    check_database_here(settings)
+    with closing(open_database(settings.database())) as source, closing(open_database(url)) as target:
+        if source.engine.url == target.engine.url:
+            raise Refused("that is the database in use; name another, empty one")
+        rows = _copy(source, target)
+    console.print(
+        f"Copied {rows:,} rows; every one arrived as it was. Set TALLYHOOK_DATABASE_URL to the new database and start again."
+    )
+
+
+def _copy(source: Database, target: Database) -> int:
+    columns = (TextColumn("copying {task.description}"), TextColumn("{task.completed:,} rows"), TimeElapsedColumn())
+    with Progress(*columns, console=aside, transient=True) as progress:
+        bar = progress.add_task("")
+
+        def tell(table: str, rows: int) -> None:
+            progress.update(bar, description=table, completed=rows)
+
+        return sum(one.rows for one in move_database(source, target, DatabaseClock(source).now(), tell))

@@ -1,0 +1,33 @@
+"""Moves an installation to another database: copies everything while nobody works, and checks that it arrived."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from app.errors import Refused
+from app.flows.status import ALIVE
+from app.stores import beats, copying
+from app.stores.copying import Copied
+from app.stores.engine import Database
+
+
+def move_database(
+    source: Database, target: Database, now: datetime, tell: Callable[[str, int], None]
+) -> list[Copied]:
+    """Copy every row of ``source`` into ``target``, whose schema is made where it has none; returns what was copied.
+
+    ``now`` is the source's time. Raises ``Refused``, and leaves both as they were, when the source's schema is not
+    today's, when a process still works on it, when the target has rows, or when a row did not arrive as it was.
+    """
+    if not source.at_head():
+        raise Refused("the database's schema is not this program's; run `tallyhook migrate` first")
+    with source.read() as conn:
+        working = beats.living(conn, now - ALIVE)
+    if working:
+        raise Refused(
+            f"{', '.join(working)} gave a sign of life less than {ALIVE.seconds} s ago: stop web, workers and clock "
+            "first, or what they write meanwhile would be missing in the copy"
+        )
+    target.migrate()
+    return copying.copy(source, target, tell)
