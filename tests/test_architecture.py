@@ -116,7 +116,8 @@ def test_every_command_is_documented_in_the_readme() -> None:
     from app.cli.commands import app
 
     readme = (ROOT / "README.md").read_text()
-    commands = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
+    called = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
+    commands = [name.replace("_", "-") for name in called]
     groups = [group.name for group in app.registered_groups]
     assert not [name for name in (*commands, *groups) if f"tallyhook {name}" not in readme]
 
