@@ -20,6 +20,9 @@ from app.prove.processes import rounds
 from app.prove.real import databases
 from app.prove.simulate import Outcome
 
+TOLD_EVERY = 50
+"""Seeds between two lines about how far it is, where no bar can be seen."""
+
 
 def prove(
     runs: Annotated[int, typer.Option(help="seeds to simulate", min=0)] = 1000,
@@ -80,11 +83,16 @@ def _simulate(seeds: list[int], crew: list[Hand], dials: set[Dial], *, all_on: b
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=aside) as progress:
         bar = progress.add_task("simulating", total=len(seeds))
-        failing = 0
+        done_already = failing = 0
 
         def done(outcome: Outcome) -> None:
-            nonlocal failing
+            nonlocal done_already, failing
+            done_already += 1
             failing += bool(outcome.findings)
+            for finding in outcome.findings[:1]:
+                aside.print(f"Seed {outcome.seed}: {finding}", markup=False)
+            if not aside.is_terminal and done_already % TOLD_EVERY == 0:  # no bar is seen in a log file
+                aside.print(f"{done_already} of {len(seeds)} seeds, {failing} failing")
             progress.update(bar, advance=1, description=f"simulating, {failing} failing" if failing else "simulating")
 
         return campaign(seeds, crew, dials, done, all_on=all_on)
