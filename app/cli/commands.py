@@ -12,7 +12,7 @@ import uvicorn
 from rich.json import JSON
 
 from app import config, sources, wiring
-from app.cli import access, connections, database, inbox, letter_actions, questions, runs, schedules, sync
+from app.cli import access, check, connections, database, inbox, letter_actions, questions, runs, schedules, sync
 from app.cli import guard as guard_commands
 from app.cli import holds as holds_commands
 from app.cli.codes import EXPLAINED
@@ -59,6 +59,7 @@ for command in (
     prove,
     database.migrate,
     database.copy_database,
+    check.check,
 ):
     app.command()(command)
 

@@ -1,0 +1,38 @@
+"""``tallyhook check``: is everything there that this installation needs?"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from app.cli.codes import FAILED, WELL
+from app.cli.console import AsJson, console, open_deps, print_json
+from app.flows.check_all import Finding, State, check_all
+
+_SIGNS = {State.WELL: "[green]well [/green]", State.NOTE: "note ", State.WRONG: "[red]wrong[/red]"}
+
+
+def check(
+    connection: Annotated[str | None, typer.Argument(help="look at this connection alone")] = None,
+    mail: Annotated[bool, typer.Option("--mail", help="send a test mail to those who get alerts")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Try the database, the queue, every vendor kind by kind, webhooks and mail; exit code 1 when something is wrong.
+
+    Examples: `tallyhook check`; `tallyhook check <connection> --json`; `tallyhook check --mail`.
+    """
+    found = []
+    for finding in check_all(open_deps(), connection, mail=mail):
+        found.append(finding)
+        if not as_json:
+            _tell(finding)
+    if as_json:
+        print_json(found)
+    raise typer.Exit(FAILED if any(one.state is State.WRONG for one in found) else WELL)
+
+
+def _tell(finding: Finding) -> None:
+    console.print(f"{_SIGNS[finding.state]}  ", end="")
+    todo = f"; {finding.todo}" if finding.todo else ""
+    console.print(f"{finding.about}: {finding.said}{todo}", markup=False, soft_wrap=True)

@@ -1,0 +1,148 @@
+"""Looks at everything that an installation needs, one finding after the other: database, queue, vendors, webhooks, mail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from itertools import islice
+
+from app.domain import Kind, Page
+from app.errors import AuthRejected, Refused, TallyhookError, Unavailable
+from app.flows import connections
+from app.flows.checks import one_line
+from app.flows.deps import Deps
+from app.flows.status import MOST_SKEW, readiness
+from app.rules.lanes import Lane, lane
+from app.sources.base import Source, Subscriptions
+
+LOOK_BACK = timedelta(days=1)
+"""A kind is asked for what changed so recently: that shows whether it may be read, and costs next to nothing."""
+
+
+class State(StrEnum):
+    """How a finding is: ``note`` is neither good nor bad."""
+
+    WELL = "well"
+    NOTE = "note"
+    WRONG = "wrong"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was looked at, how it is, what was seen, and, where something is wrong, what to do."""
+
+    about: str
+    state: State
+    said: str
+    todo: str = ""
+
+
+def check_all(deps: Deps, connection: str | None = None, *, mail: bool = False) -> Iterator[Finding]:
+    """Everything, or all about one connection; ``mail`` sends a test mail. Findings come as they are made.
+
+    Raises ``Refused`` for an unknown connection.
+    """
+    if connection is not None and connection not in deps.sources:
+        raise Refused(f"no connection {connection!r}; there are {', '.join(sorted(deps.sources)) or 'none'}")
+    if connection is None:
+        yield from _installation(deps)
+        yield _mail(deps, send=mail)
+    for slug in [connection] if connection is not None else sorted(deps.sources):
+        yield from _connection(deps, slug, deps.sources[slug])
+
+
+def _installation(deps: Deps) -> Iterator[Finding]:
+    found = readiness(deps)
+    if not found["database"]:
+        yield Finding("database", State.WRONG, "does not answer", "look at its log, and at TALLYHOOK_DATABASE_URL")
+        return
+    if found["migrations"]:
+        yield Finding("database", State.WELL, f"{deps.database.dialect}, with today's schema")
+    else:
+        yield Finding("database", State.WRONG, "its schema is not this program's", "run `tallyhook migrate`")
+    skew = found["clock_ahead_seconds"]
+    if found["clock"]:
+        yield Finding("clock", State.WELL, f"this host is within {MOST_SKEW:g} s of the database")
+    else:
+        yield Finding("clock", State.WRONG, f"this host is {skew:+} s off the database", "switch its time service on")
+    if found["queue"]:
+        yield Finding("queue", State.WELL, "answers")
+    else:
+        yield Finding(
+            "queue",
+            State.WRONG,
+            "does not answer: items are found by the sweep, some seconds later",
+            "look at TALLYHOOK_REDIS_URL",
+        )
+    if found["workers"] and found["clocks"]:
+        yield Finding("processes", State.WELL, f"workers: {found['workers']}, clocks: {found['clocks']}")
+    else:
+        yield Finding("processes", State.NOTE, "no worker or no clock runs", "start them: `tallyhook up`")
+
+
+def _mail(deps: Deps, *, send: bool) -> Finding:
+    if deps.mail is None:
+        what = "TALLYHOOK_SENDGRID_API_KEY, TALLYHOOK_MAIL_FROM and TALLYHOOK_MAIL_TO"
+        return Finding("mail", State.NOTE, "alerts are not mailed", f"set {what}")
+    if not send:
+        return Finding("mail", State.NOTE, "is set up and was not tried", "`tallyhook check --mail` sends a mail")
+    try:
+        deps.mail("Tallyhook: a test mail", "Somebody ran `tallyhook check --mail`. Alerts arrive here.")
+    except Unavailable as error:
+        return Finding("mail", State.WRONG, one_line(str(error)), "look at the key and the sender's address")
+    return Finding("mail", State.WELL, "the mail service took a test mail")
+
+
+def _connection(deps: Deps, slug: str, source: Source) -> Iterator[Finding]:
+    checked = connections.check(deps, slug)
+    if not checked.answers:
+        todo = f"look at the options of TALLYHOOK_CONNECTIONS__{slug.upper().replace('-', '_')}__..."
+        yield Finding(slug, State.WRONG, checked.said, todo)
+        return
+    yield Finding(slug, State.WELL, checked.said)
+    with lane(Lane.PERSON):
+        for kind in source.kinds:
+            yield _kind(deps, slug, source, kind)
+        yield _webhooks(slug, source)
+    limits = ", ".join(f"{limit.calls} calls in {limit.seconds:g} s" for limit in source.budget())
+    if limits:
+        yield Finding(f"{slug} budget", State.WELL, limits)
+
+
+def _kind(deps: Deps, slug: str, source: Source, kind: Kind) -> Finding:
+    about = f"{slug} {kind}"
+    try:
+        page = next(islice(source.window(kind, deps.now() - LOOK_BACK, None), 1), Page())
+    except AuthRejected as error:
+        todo = "allow it to these credentials, or leave it: everything else is synced"
+        return Finding(about, State.WRONG, f"may not be read: {one_line(deps.redact(str(error)))}", todo)
+    except TallyhookError as error:
+        return Finding(about, State.WRONG, one_line(deps.redact(str(error))))
+    seen = len(page.records) + len(page.changes)
+    return Finding(about, State.WELL, f"may be read; a first page of what changed since yesterday has {seen} rows")
+
+
+def _webhooks(slug: str, source: Source) -> Finding:
+    about = f"{slug} webhooks"
+    if source.receiver is None:
+        return Finding(about, State.NOTE, "no secret is set: none are taken, changes come by polls")
+    if not isinstance(source, Subscriptions):
+        return Finding(
+            about, State.WELL, "are taken; whether anybody sends them only `tallyhook inbox list` can show"
+        )
+    try:
+        found = source.subscriptions()
+    except AuthRejected:
+        return Finding(about, State.NOTE, "are taken; these credentials may not ask whether the vendor sends any")
+    except TallyhookError as error:
+        return Finding(about, State.WRONG, one_line(str(error)))
+    enabled = [one.name for one in found if one.enabled]
+    if enabled:
+        return Finding(about, State.WELL, f"the vendor sends them for {', '.join(enabled)}")
+    if found:
+        return Finding(about, State.WRONG, f"{found[0].name} is disabled at the vendor", "enable it there")
+    return Finding(
+        about, State.WRONG, "the vendor has no subscription that leads here", "register the URL that `up` prints"
+    )
