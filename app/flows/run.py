@@ -11,7 +11,6 @@ import structlog
 from app.domain import Strategy
 from app.errors import (
     AuthRejected,
-    BadAnswer,
     DatabaseFault,
     KilledWorker,
     Permanent,
@@ -232,7 +231,7 @@ def _wait_out(course: Course, error: Unavailable | RateLimited) -> None:
 def _judged(course: Course, leg: Leg) -> None:
     try:
         READ[leg.how](course, leg)
-    except (Unavailable, AuthRejected, BadAnswer) as error:
+    except health.JUDGED as error:
         course.judge(leg.kind, error)
         raise
 
