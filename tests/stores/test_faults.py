@@ -74,6 +74,29 @@ def test_a_state_that_the_data_or_the_statement_brought_about_is_none(state: str
     assert fault_of(psycopg.errors.lookup(state)()) is None
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        'password authentication failed for user "merchant"',
+        'no pg_hba.conf entry for host "10.0.0.1", user "merchant", database "shop", no encryption',
+        'role "merchant" does not exist',
+        'database "shop" does not exist',
+        'permission denied for database "shop"',
+    ],
+)
+def test_a_server_that_refuses_us_is_told_in_a_sentence_with_what_to_do(words: str) -> None:
+    said = f'connection failed: connection to server at "10.0.0.1", port 5432 failed: FATAL:  {words}'
+    fault = fault_of(psycopg.OperationalError(f"{said}\nDETAIL:  more"))
+    assert fault is not None
+    assert fault.message.startswith(f"the database server refuses us ({words}): correct the user, the password")
+
+
+def test_a_server_that_only_starts_is_told_in_its_own_words() -> None:
+    fault = fault_of(psycopg.OperationalError("connection failed: FATAL:  the database system is starting up"))
+    assert fault is not None
+    assert fault.message.endswith("the database system is starting up")
+
+
 @pytest.mark.parametrize("words", ["the connection is lost", "consuming input failed: server closed the connection"])
 def test_what_the_driver_says_of_a_connection_is_a_fault(words: str) -> None:
     assert fault_of(psycopg.OperationalError(words)) is not None
