@@ -75,9 +75,13 @@ def run(deps: Deps, keeper: LeaseKeeper, run_id: int, *, patience: float = 1.0) 
         return
     if row is None:
         return
+    source = deps.bulk_sources.get(row["connection"])
+    if source is None:
+        _end_without_source(deps, row, token)
+        return
     with keeper.hold_run(run_id, token):
         try:
-            course = Course(deps, keeper, deps.bulk_sources[row["connection"]], row, token, patience=patience)
+            course = Course(deps, keeper, source, row, token, patience=patience)
             with lane(Lane.BULK), exchanges.watched():
                 _carry_out(course)
         except (Interrupted, DatabaseFault, Blocked) as reason:
@@ -91,6 +95,13 @@ def _start(deps: Deps, run_id: int, token: str) -> dict[str, Any] | None:
     if found is None or health.blocked(deps, found["connection"]):
         return None
     return deps.database.transact(lambda conn: runs.start(conn, run_id, token, LEASE, deps.now(), blameless(deps)))
+
+
+def _end_without_source(deps: Deps, row: dict[str, Any], token: str) -> None:
+    """Of a connection that was removed nothing can be read; where it comes back the run can be resumed."""
+    told = f"the connection {row['connection']} is not configured any more"
+    deps.database.transact(lambda conn: runs.finish(conn, row["id"], token, "failed", told, deps.now()))
+    log.warning("run_without_connection", run=row["id"], connection=row["connection"])
 
 
 def _reason(error: Exception) -> str:

@@ -66,11 +66,14 @@ _OTHER_STATES = frozenset(
         "40003",  # whether the statement was done is unknown
         "55P03",  # a lock was not to be had in time
         "57014",  # the statement took too long, or somebody cancelled it
-        "58030",  # input or output failed
         "72000",  # the snapshot is too old
     }
 )
-_OTHER_CLASSES = ("53",)  # no room: disk, memory, connections
+_OTHER_CLASSES = (
+    "53",  # no room: disk, memory, connections
+    "58",  # the machine under it: files, input, output
+    "XX",  # the server itself: a damaged page, an internal error, what a pooler has to say
+)
 _STALE_CLASSES = ("08",)  # the connection itself
 
 _SQLITE_STALE = frozenset(

@@ -64,7 +64,24 @@ def _hasty(url: str) -> Iterator[Database]:
         yield database
 
 
-@pytest.mark.parametrize("state", ["08006", "25006", "40001", "40P01", "53100", "53300", "55P03", "57P01", "57014"])
+@pytest.mark.parametrize(
+    "state",
+    [
+        "08006",
+        "25006",
+        "40001",
+        "40P01",
+        "53100",
+        "53300",
+        "55P03",
+        "57P01",
+        "57014",
+        "58000",
+        "58P01",
+        "XX000",
+        "XX001",
+    ],
+)
 def test_a_state_of_the_server_is_a_fault(state: str) -> None:
     assert fault_of(psycopg.errors.lookup(state)()) is not None
 
