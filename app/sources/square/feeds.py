@@ -85,7 +85,7 @@ def _hint(row: wire.Json) -> Hint:
 
 
 def _is_orphan(row: Any) -> bool:
-    if not isinstance(row, dict) or not row.get("is_deleted") or not id_in(row):
+    if not isinstance(row, dict) or not mapping.says_deleted(row) or not id_in(row):
         return False
     data = row.get("item_variation_data")
     return row.get("type") != "ITEM" and not (isinstance(data, dict) and data.get("item_id"))

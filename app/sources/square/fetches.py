@@ -87,7 +87,7 @@ def _item_id(asked: str, thing: Any) -> str | None:
 
 
 def _tombstone(variation: wire.Json) -> Record:
-    if not variation.get("is_deleted"):
+    if not mapping.says_deleted(variation):
         raise Unmappable("item_variation_data.item_id is missing, and it is not deleted")
     return mapping.deleted_listing(variation)
 

@@ -149,9 +149,11 @@ def listings(item: Json) -> Iterator[Listing]:
 def variations_of(item: Json) -> tuple[list[Any], Callable[[Any], Listing]]:
     """The variations nested in an ITEM object, and what makes the listing of one: that may raise for one only."""
     envelope = typed(item, CatalogObject)
-    data = typed(envelope.item_data or {}, ItemData, "item_data")
+    if envelope.item_data is None:  # else it would seem to have no variation any more
+        raise Unmappable("item_data is missing")
+    data = typed(envelope.item_data, ItemData, "item_data")
     variations = [variation for variation in data.variations or [] if variation is not None]
-    item_rest = {**_envelope_rest(item), **rest(envelope.item_data or {}, _ITEM)}
+    item_rest = {**_envelope_rest(item), **rest(envelope.item_data, _ITEM)}
     return variations, partial(_listing, envelope, data, item_rest, len(variations) == 1)
 
 
@@ -161,13 +163,21 @@ def live_listings(thing: Json | None) -> list[Listing]:
 
 
 def is_live_item(thing: Any) -> TypeGuard[Json]:
-    """Whether it is an ITEM object that is not deleted."""
-    return isinstance(thing, dict) and not thing.get("is_deleted") and thing.get("type") == "ITEM"
+    """Whether it is an ITEM object that does not say it is deleted."""
+    return isinstance(thing, dict) and thing.get("type") == "ITEM" and not says_deleted(thing)
 
 
 def is_other(thing: Any) -> bool:
-    """Whether it is a catalog object that is no live item: a variation, or something deleted."""
-    return isinstance(thing, dict) and isinstance(thing.get("type"), str) and not is_live_item(thing)
+    """Whether it is a catalog object that is no live item: one of another type, or one that says it is deleted. What has
+    the parts of an item is one, whatever its type is spelled like: left out, it would seem to be gone."""
+    if not isinstance(thing, dict) or not isinstance(thing.get("type"), str):
+        return False
+    return says_deleted(thing) or not (thing["type"] == "ITEM" or "item_data" in thing)
+
+
+def says_deleted(thing: Json) -> bool:
+    """Whether an object says it is deleted. Anything that is no truth value says nothing."""
+    return str(thing.get("is_deleted")).lower() in ("true", "1")
 
 
 def item_of(variation: Json) -> str | None:
