@@ -75,8 +75,8 @@ def _ask(deps: Deps, connection: str, kind: Kind, failed: Sequence[str]) -> bool
 def _others(deps: Deps, connection: str, kind: Kind, failed: Sequence[str]) -> list[str]:
     """Items that we hold; where these are too few, some that failed only together with others."""
     with deps.database.read() as conn:
-        held = catalog.lately_read(conn, connection, kind, CONTROLS + len(failed))
-    return [*(id for id in held if id not in set(failed)), *failed[1:]][:CONTROLS]
+        held = catalog.lately_read(conn, connection, kind, CONTROLS, without=failed)
+    return [*held, *failed[1:]][:CONTROLS]
 
 
 def _answers(source: Source, kind: Kind, ids: Sequence[str]) -> Iterator[bool | None]:
