@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
-from typing import Annotated, Any, TypeGuard, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
 from app.domain import INT64, Category, Listing, quantity, to_json
 from app.errors import Unmappable
 from app.sources.shapes import explained
+from app.sources.square.objects import is_live_item
 from app.sources.square.times import later, moment
 
 Json = dict[str, Any]
@@ -160,24 +161,6 @@ def variations_of(item: Json) -> tuple[list[Any], Callable[[Any], Listing]]:
 def live_listings(thing: Json | None) -> list[Listing]:
     """The listings of an object; none for one that is deleted, unknown or no item."""
     return list(listings(thing)) if is_live_item(thing) else []
-
-
-def is_live_item(thing: Any) -> TypeGuard[Json]:
-    """Whether it is an ITEM object that does not say it is deleted."""
-    return isinstance(thing, dict) and thing.get("type") == "ITEM" and not says_deleted(thing)
-
-
-def is_other(thing: Any) -> bool:
-    """Whether it is a catalog object that is no live item: one of another type, or one that says it is deleted. What has
-    the parts of an item is one, whatever its type is spelled like: left out, it would seem to be gone."""
-    if not isinstance(thing, dict) or not isinstance(thing.get("type"), str):
-        return False
-    return says_deleted(thing) or not (thing["type"] == "ITEM" or "item_data" in thing)
-
-
-def says_deleted(thing: Json) -> bool:
-    """Whether an object says it is deleted. Anything that is no truth value says nothing."""
-    return str(thing.get("is_deleted")).lower() in ("true", "1")
 
 
 def item_of(variation: Json) -> str | None:
