@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from app.domain.values import INT64
 from app.domain.words import Kind
 
 
@@ -192,12 +193,15 @@ _LARGEST = Decimal(10) ** 15
 
 
 def check_storable(record: Record) -> None:
-    """Raises ``ValueError`` for a record without its whole key, and for an amount that no column holds: not finite, or
-    more than 15 digits before the point.
+    """Raises ``ValueError`` for a record without its whole key, and for a number that no column holds: a version below 64
+    bits (one above is of the future, and is settled), an amount that is not finite or has more than 15 digits before the
+    point.
 
     The first would be a row that no later record replaces; the second SQLite would store, and fail to read the whole
     table ever after.
     """
+    if record.version < -INT64:
+        raise ValueError(f"version is {record.version}; a whole number of at most 64 bits was expected")
     if "" in key_of(record):
         raise ValueError(f"its key is {', '.join(map(repr, key_of(record)))}; no part of it may be empty")
     if isinstance(record, StockCount):

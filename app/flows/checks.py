@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy import Connection
 
 from app.domain import ConnectionState, Kind
-from app.errors import AuthRejected, BudgetSpent, DatabaseFault, Forbidden, Permanent, RateLimited, Transient
+from app.errors import AuthRejected, BudgetSpent, DatabaseFault, Forbidden, Permanent, RateLimited, Refused, Transient
 from app.flows.deps import Deps
 from app.flows.states import forget, row_of
 from app.rules.probing import FIRST, wait_before_probe, wait_before_reading
@@ -81,7 +81,8 @@ def call(deps: Deps, connection: str) -> Verdict:
 
 
 def _check(source: Source) -> tuple[ConnectionState | None, str]:
-    """A vendor that limits us, or refuses only this call, has answered."""
+    """A vendor that limits us, or lets us see everything but this, has answered. One that refuses even its cheapest call
+    refuses all: the account is not paid for, or its interface is not what it was."""
     if not isinstance(source, Checkable):
         return None, "this source cannot be checked"
     try:
@@ -93,7 +94,7 @@ def _check(source: Source) -> tuple[ConnectionState | None, str]:
         return None, str(error)
     except (RateLimited, Forbidden):
         return ConnectionState.OK, ""
-    except AuthRejected as error:
+    except (AuthRejected, Refused) as error:
         return ConnectionState.REFUSED, str(error)
     except Permanent:
         return ConnectionState.OK, ""

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from weakref import WeakKeyDictionary
 
 from app.domain import Kind, Ref
-from app.errors import BadAnswer, DatabaseFault, RateLimited, Unavailable
+from app.errors import AuthRejected, BadAnswer, DatabaseFault, RateLimited, Unavailable
 from app.flows.deps import Deps
 from app.sources import exchanges
 from app.sources.base import Source
@@ -75,8 +75,8 @@ def _ask(deps: Deps, connection: str, kind: Kind, failed: Sequence[str]) -> bool
 def _others(deps: Deps, connection: str, kind: Kind, failed: Sequence[str]) -> list[str]:
     """Items that we hold; where these are too few, some that failed only together with others."""
     with deps.database.read() as conn:
-        held = catalog.lately_read(conn, connection, kind, CONTROLS + len(failed))
-    return [*(id for id in held if id not in set(failed)), *failed[1:]][:CONTROLS]
+        held = catalog.lately_read(conn, connection, kind, CONTROLS, without=failed)
+    return [*held, *failed[1:]][:CONTROLS]
 
 
 def _answers(source: Source, kind: Kind, ids: Sequence[str]) -> Iterator[bool | None]:
@@ -88,7 +88,7 @@ def _answers(source: Source, kind: Kind, ids: Sequence[str]) -> Iterator[bool | 
 
 
 def _answer(source: Source, ref: Ref) -> bool | None:
-    """A vendor that refuses this very item has answered; one that limits us said nothing about it."""
+    """A vendor that has something against this very item has answered; one that limits us said nothing about it."""
     try:
         with exchanges.unwatched():
             source.fetch([ref])
@@ -96,7 +96,7 @@ def _answer(source: Source, ref: Ref) -> bool | None:
         raise
     except RateLimited:
         return None
-    except (Unavailable, BadAnswer):
+    except (Unavailable, BadAnswer, AuthRejected):
         return False
     except Exception:  # whatever its answer makes of our code, there was one
         return True

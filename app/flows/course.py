@@ -14,7 +14,6 @@ import msgspec
 from sqlalchemy import Connection
 
 from app.domain import Kind, Options, Strategy
-from app.errors import AuthRejected, BadAnswer, Unavailable
 from app.flows import health
 from app.flows.deps import Deps
 from app.flows.health import Fault
@@ -181,7 +180,7 @@ class Course:
 
     def judge(self, kind: Kind, error: Exception, failed: Sequence[str] = ()) -> None:
         """Raises ``Blocked`` where a failed call concerns more than the items that it was about (none: a list)."""
-        if isinstance(error, (Unavailable, AuthRejected, BadAnswer)):
+        if isinstance(error, health.JUDGED):
             fault = health.judge(self.deps, self.connection, kind, error, failed)
             if fault is not health.Fault.ITEM:
                 raise Blocked(fault, self.deps.redact(str(error))) from error

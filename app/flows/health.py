@@ -1,9 +1,9 @@
 """Whose fault a failed call is: the item's, its kind's, or the whole connection's; and what may be asked at all now.
 
 A fault harms only what it touches. Where a call fails, the source is asked one cheap thing (``Checkable``): if even that
-fails the connection refuses us or does not answer, and pauses; if it is answered, a 401 or 403 is the kind's. Where there
-was no usable answer, other items of the kind are asked for: if these are not answered either the kind pauses, else it is
-the item's own fault. Nothing here may be called inside a transaction.
+fails the connection refuses us or does not answer, and pauses; if it is answered, a refused list is the kind's. Where items
+were refused or not answered, others of the kind are asked for: if these fare no better the kind pauses, else it is the
+item's own fault. Nothing here may be called inside a transaction.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from app.errors import (
     ConnectionPaused,
     DatabaseFault,
     Forbidden,
+    Refused,
     Unavailable,
 )
 from app.flows.checks import Verdict, allow, record_answer, record_failure, record_kind, verdict_on
@@ -26,6 +27,9 @@ from app.flows.controls import Asking, is_answered
 from app.flows.deps import Deps
 from app.flows.states import blocking, forget, known, sentence
 from app.stores import connections
+
+JUDGED = (Unavailable, BadAnswer, AuthRejected, Refused)
+"""What may concern more than the item that it was about: even the account's cheapest call may end so."""
 
 
 class Fault(StrEnum):
@@ -47,7 +51,7 @@ def judge(deps: Deps, connection: str, kind: Kind, error: Exception, failed: Seq
         raise error
     if isinstance(error, ConnectionPaused):
         return Fault.CONNECTION
-    if not isinstance(error, (Unavailable, BadAnswer, AuthRejected)):
+    if not isinstance(error, JUDGED):
         return Fault.ITEM
     if connection in paused(deps):
         return Fault.CONNECTION
@@ -56,10 +60,16 @@ def judge(deps: Deps, connection: str, kind: Kind, error: Exception, failed: Seq
     verdict = verdict_on(deps, connection, error)
     if verdict is None:  # another thread is calling: this one comes back when the answer is known
         return Fault.CONNECTION
-    fault = _concluded(deps, connection, kind, error, verdict)
-    if fault is Fault.ITEM and verdict.state is ConnectionState.OK:
-        return _of_kind_or_item(deps, connection, kind, error, failed)
-    return fault
+    if verdict.state in (ConnectionState.REFUSED, ConnectionState.UNANSWERED):
+        record_failure(deps, connection, verdict)
+        return Fault.CONNECTION
+    if verdict.state is ConnectionState.OK:
+        record_answer(deps, connection, verdict)
+    if isinstance(error, AuthRejected):
+        return _refused(deps, connection, kind, error, failed, verdict)
+    if isinstance(error, Refused) or verdict.state is None:
+        return Fault.ITEM
+    return _of_kind_or_item(deps, connection, kind, error, failed)
 
 
 def blocked(deps: Deps, connection: str, kind: Kind | None = None) -> str | None:
@@ -107,28 +117,26 @@ def doubt(deps: Deps, connection: str) -> None:
     forget(deps)
 
 
-def _concluded(deps: Deps, connection: str, kind: Kind, error: Exception, verdict: Verdict) -> Fault:
-    if verdict.state in (ConnectionState.REFUSED, ConnectionState.UNANSWERED):
-        record_failure(deps, connection, verdict)
-        return Fault.CONNECTION
-    if verdict.state is ConnectionState.OK:
-        record_answer(deps, connection, verdict)
-    if not isinstance(error, AuthRejected):
-        return Fault.ITEM
+def _refused(
+    deps: Deps, connection: str, kind: Kind, error: AuthRejected, failed: Sequence[str], verdict: Verdict
+) -> Fault:
+    """A list that we may not read is the kind's; an item, only where others of the kind fare no better."""
+    if verdict.state is ConnectionState.OK and failed:
+        return _of_kind_or_item(deps, connection, kind, error, failed)
     if verdict.state is ConnectionState.OK or isinstance(error, Forbidden):
         record_kind(deps, connection, kind, error)
         return Fault.KIND
-    refusal = Verdict(verdict.began, ConnectionState.REFUSED, str(error))  # the vendor could not be asked
-    record_failure(deps, connection, refusal)
-    return Fault.CONNECTION
+    record_failure(deps, connection, Verdict(verdict.began, ConnectionState.REFUSED, str(error)))
+    return Fault.CONNECTION  # the vendor could not be asked
 
 
 def _of_kind_or_item(deps: Deps, connection: str, kind: Kind, error: Exception, failed: Sequence[str]) -> Fault:
+    """Where no other item can be asked for, silence is the item's and a refusal the kind's."""
     try:
         answers = is_answered(deps, connection, kind, failed)
     except Asking:  # this one comes back when the answer is known
         return Fault.CONNECTION
-    if answers is not False:
+    if answers or (answers is None and not isinstance(error, AuthRejected)):
         return Fault.ITEM
     record_kind(deps, connection, kind, error)
     return Fault.KIND

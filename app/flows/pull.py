@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy import Connection
 
 from app.domain import KINDS, SKU_PREFIX, Cause, Change, ItemKey, Kind, Listing, Record, batches, key_of
-from app.errors import AuthRejected, BadAnswer, DatabaseFault, RateLimited, Unavailable
+from app.errors import DatabaseFault, RateLimited
 from app.flows import health
 from app.flows.absorb import absorb, believed
 from app.flows.bad_records import Failure, healing, isolated, item_of, note, parted, tell, unread, unstorable
@@ -98,7 +98,7 @@ def pull(deps: Deps, claim: Claim) -> list[ItemKey]:
 
 def _is_blocked(deps: Deps, connection: str, kind: Kind, error: Exception) -> bool:
     """Whether a failure concerns the whole kind or connection."""
-    if not isinstance(error, (Unavailable, AuthRejected, BadAnswer)):
+    if not isinstance(error, health.JUDGED):
         return False
     return health.judge(deps, connection, kind, error) is not health.Fault.ITEM
 

@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from app.domain import KINDS, Answer, BadRecord, Kind, Ref, Strategy, batches, key_of
-from app.errors import AuthRejected, BadAnswer, DatabaseFault, Permanent, RateLimited, Unavailable
+from app.errors import BadAnswer, DatabaseFault, Permanent, RateLimited, Unavailable
 from app.flows.bad_records import Failure, isolated, sure_scopes, tell, unread, unstorable
 from app.flows.course import Course, Stopped
 from app.flows.fetching import bring, owner_of
@@ -105,7 +105,7 @@ def _batch(course: Course, refs: Sequence[Ref]) -> None:
             raise
         if len(refs) == 1:
             _done(course, refs, [Failure(refs[0], error)])
-        elif isinstance(error, (Permanent, Unavailable, BadAnswer)) and not isinstance(error, AuthRejected):
+        elif isinstance(error, (Permanent, Unavailable, BadAnswer)):
             for ref in refs:
                 _batch(course, [ref])
         else:

@@ -11,7 +11,6 @@ import structlog
 from app.domain import Strategy
 from app.errors import (
     AuthRejected,
-    BadAnswer,
     DatabaseFault,
     KilledWorker,
     Permanent,
@@ -76,9 +75,13 @@ def run(deps: Deps, keeper: LeaseKeeper, run_id: int, *, patience: float = 1.0) 
         return
     if row is None:
         return
+    source = deps.bulk_sources.get(row["connection"])
+    if source is None:
+        _end_without_source(deps, row, token)
+        return
     with keeper.hold_run(run_id, token):
         try:
-            course = Course(deps, keeper, deps.bulk_sources[row["connection"]], row, token, patience=patience)
+            course = Course(deps, keeper, source, row, token, patience=patience)
             with lane(Lane.BULK), exchanges.watched():
                 _carry_out(course)
         except (Interrupted, DatabaseFault, Blocked) as reason:
@@ -92,6 +95,13 @@ def _start(deps: Deps, run_id: int, token: str) -> dict[str, Any] | None:
     if found is None or health.blocked(deps, found["connection"]):
         return None
     return deps.database.transact(lambda conn: runs.start(conn, run_id, token, LEASE, deps.now(), blameless(deps)))
+
+
+def _end_without_source(deps: Deps, row: dict[str, Any], token: str) -> None:
+    """Of a connection that was removed nothing can be read; where it comes back the run can be resumed."""
+    told = f"the connection {row['connection']} is not configured any more"
+    deps.database.transact(lambda conn: runs.finish(conn, row["id"], token, "failed", told, deps.now()))
+    log.warning("run_without_connection", run=row["id"], connection=row["connection"])
 
 
 def _reason(error: Exception) -> str:
@@ -232,7 +242,7 @@ def _wait_out(course: Course, error: Unavailable | RateLimited) -> None:
 def _judged(course: Course, leg: Leg) -> None:
     try:
         READ[leg.how](course, leg)
-    except (Unavailable, AuthRejected, BadAnswer) as error:
+    except health.JUDGED as error:
         course.judge(leg.kind, error)
         raise
 

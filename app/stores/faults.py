@@ -6,6 +6,7 @@ to blame for (a constraint, a value that does not fit, a misspelt column) is non
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import threading
 import time
@@ -65,11 +66,14 @@ _OTHER_STATES = frozenset(
         "40003",  # whether the statement was done is unknown
         "55P03",  # a lock was not to be had in time
         "57014",  # the statement took too long, or somebody cancelled it
-        "58030",  # input or output failed
         "72000",  # the snapshot is too old
     }
 )
-_OTHER_CLASSES = ("53",)  # no room: disk, memory, connections
+_OTHER_CLASSES = (
+    "53",  # no room: disk, memory, connections
+    "58",  # the machine under it: files, input, output
+    "XX",  # the server itself: a damaged page, an internal error, what a pooler has to say
+)
 _STALE_CLASSES = ("08",)  # the connection itself
 
 _SQLITE_STALE = frozenset(
@@ -85,6 +89,15 @@ _SQLITE_OTHER = frozenset(
     {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_FULL, sqlite3.SQLITE_PROTOCOL}
 )
 
+_REFUSED = re.compile(  # a server that will not have us is none that will come back by itself
+    r"(?P<said>(?:\w+ )?authentication failed for user .*|(?:fe_sendauth: )?no password supplied|no pg_hba\.conf entry .*"
+    r"|(?:role|database) \".*\" (?:does not exist|is not permitted .*)|permission denied for database .*)",
+    re.IGNORECASE,
+)
+_REFUSES = (
+    "the database server refuses us ({said}): correct the user, the password and the database's name in "
+    "TALLYHOOK_DATABASE_URL, or what the server knows of them"
+)
 _OURS = ("number of parameters",)  # psycopg's operational errors without a state that are a statement's own
 _LOST = ("the connection is closed", "the connection is lost", "closed database", "connection is closed")
 
@@ -124,7 +137,8 @@ def _without_state(error: psycopg.Error) -> Fault | None:
     """The driver itself speaks: an operational error is about the connection, any other only if it says so."""
     text = str(error)
     if isinstance(error, psycopg.OperationalError) and not any(words in text for words in _OURS):
-        return Fault(_said(error), stale=True)
+        refused = _REFUSED.search(text)
+        return Fault(_REFUSES.format(said=refused["said"]) if refused else _said(error), stale=True)
     return Fault(_said(error), stale=True) if any(words in text for words in _LOST) else None
 
 

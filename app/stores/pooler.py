@@ -11,6 +11,12 @@ from typing import Any
 
 import structlog
 
+from app.errors import BadConfiguration
+
+# As what a server or a role may have set otherwise: the driver reads times in one style only, and none beyond the year
+# 9999, which other time zones may make of what Square calls "never".
+_OURS = """SELECT pg_backend_pid(), set_config('client_encoding', 'UTF8', false), set_config('DateStyle', 'ISO', false),
+    set_config('TimeZone', 'UTC', false)"""
 _FOR_WRITES = "SELECT set_config('enable_seqscan', 'off', {0}), set_config('jit', 'off', {0})"
 _FOR_READS = "SET LOCAL enable_seqscan = on"
 
@@ -37,8 +43,11 @@ class Pooler:
         self._guard = threading.Lock()
 
     def opened(self, connection: Any) -> None:
-        """A connection of psycopg was opened that prepares nothing yet. Raises what the driver raises."""
-        if self._is_unknown and not self.is_there and not _is_own_session(connection):
+        """A connection of psycopg was opened that prepares nothing yet. Raises what the driver raises, and
+        ``BadConfiguration`` for a database that cannot hold every text."""
+        _refuse_other_encodings(connection)
+        is_own = _set_up(connection)
+        if self._is_unknown and not self.is_there and not is_own:
             self._found("its sessions change under the connection")
         if not self.is_there:
             connection.prepare_threshold = self._prepare_threshold
@@ -64,10 +73,20 @@ class Pooler:
         log.warning("database_pooler_found", reason=reason, advice="add pgbouncer=true to the database URL")
 
 
-def _is_own_session(connection: Any) -> bool:
-    """A pooler invents the process id that a client is greeted with, so the session's own is another one."""
+def _refuse_other_encodings(connection: Any) -> None:
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding not in (None, "UTF8"):
+        raise BadConfiguration(
+            f"the database has the encoding {encoding}, which cannot hold every text of a vendor; "
+            "make one with CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0"
+        )
+
+
+def _set_up(connection: Any) -> bool:
+    """Settings that a pooler, too, keeps for its client. Returns whether the session is our own: a pooler invents the
+    process id that a client is greeted with, so the session's own is another one."""
     connection.autocommit = True
-    (answers,) = connection.execute("SELECT pg_backend_pid()").fetchone()
+    answers = connection.execute(_OURS).fetchone()[0]
     connection.autocommit = False
     return bool(answers == connection.info.backend_pid)
 

@@ -28,10 +28,10 @@ from app.flows.connections import check
 from app.flows.health import Fault, blocked, doubt, forbidden, judge, paused, readable
 from app.flows.probes import probe
 from app.sources import exchanges
-from app.stores import connections
+from app.stores import catalog, connections
 from app.stores.connections import StateRow
 from app.stores.engine import Database, open_database
-from tests.fakes import SHOP, FakeSource, World
+from tests.fakes import SHOP, FakeSource, World, listing
 from tests.stores.racing import at_once
 
 EXPIRED = AuthRejected("401 ACCESS_TOKEN_EXPIRED")
@@ -73,6 +73,13 @@ def refuse(world: World) -> Fault:
     """The token has expired, and an item's call shows it."""
     world.source.down = EXPIRED
     return judge(world.deps, SHOP, Kind.PRODUCT, EXPIRED)
+
+
+def held(world: World, id: str) -> None:
+    """A product that the shop has and that we hold."""
+    world.source.put(listing(id))
+    with world.database.begin() as conn:
+        catalog.apply(conn, SHOP, [listing(id)], read_at=world.clock(), now=world.clock())
 
 
 def later(world: World, seconds: float) -> None:
@@ -124,11 +131,35 @@ def test_a_refusal_is_the_kinds_when_the_check_is_answered(world: World, error: 
 
 
 @pytest.mark.parametrize(
-    "error", [RateLimited("429"), BudgetSpent("none left"), Refused("400"), Unmappable("no id"), ValueError("a bug")]
+    "error", [RateLimited("429"), BudgetSpent("none left"), Unmappable("no id"), ValueError("a bug")]
 )
 def test_what_says_nothing_of_the_connection_is_the_items_without_a_call(world: World, error: Exception) -> None:
     assert judge(world.deps, SHOP, Kind.PRODUCT, error) is Fault.ITEM
     assert world.source.checks == 0
+
+
+def test_a_refused_request_is_the_items_when_the_check_is_answered(world: World) -> None:
+    assert judge(world.deps, SHOP, Kind.PRODUCT, Refused("400 no such filter"), ["P1"]) is Fault.ITEM
+    assert rows(world) == []
+
+
+def test_a_refused_request_is_the_connections_when_the_check_is_refused_too(world: World) -> None:
+    world.source.down = Refused("402 payment required")
+    assert judge(world.deps, SHOP, Kind.PRODUCT, world.source.down, ["P1"]) is Fault.CONNECTION
+    assert state(world) == "refused"
+
+
+def test_a_refusal_of_an_item_is_its_own_when_another_of_its_kind_may_be_read(world: World) -> None:
+    held(world, "P2")
+    world.source.poison["P1"] = NO_RIGHT
+    assert judge(world.deps, SHOP, Kind.PRODUCT, NO_RIGHT, ["P1"]) is Fault.ITEM
+    assert rows(world) == []
+
+
+def test_a_refusal_of_an_item_is_the_kinds_when_another_of_it_may_not_be_read_either(world: World) -> None:
+    held(world, "P2")
+    world.source.refuses[Kind.PRODUCT] = NO_RIGHT
+    assert judge(world.deps, SHOP, Kind.PRODUCT, NO_RIGHT, ["P1"]) is Fault.KIND
 
 
 def test_a_fault_of_the_database_is_nobodys(world: World) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from app.domain import Cause, Change, ItemKey, Kind, Options, Strategy
-from app.errors import AuthRejected, BadAnswer, Forbidden, Unavailable
+from app.errors import AuthRejected, BadAnswer, Forbidden, Refused, Unavailable
 from app.flows import alerts
 from app.flows import connections as people
 from app.flows.leases import LeaseKeeper
@@ -79,7 +80,7 @@ def letters(world: World) -> list[dict[str, Any]]:
         return letter_search.page(conn, [], {})
 
 
-@pytest.mark.parametrize("error", [EXPIRED, Unavailable("connect timeout"), BadAnswer("HTML instead of JSON")])
+@pytest.mark.parametrize("error", [EXPIRED, Unavailable("no"), BadAnswer("HTML"), Refused("402 payment required")])
 def test_an_outage_of_ten_minutes_counts_no_attempt_and_drains(world: World, error: Exception) -> None:
     world.source.down = error
     for number in range(10):
@@ -137,6 +138,17 @@ def test_a_kind_that_may_not_be_read_leaves_the_others_alone(world: World) -> No
     world.source.put(listing("A"), count("A", 3))
     work(world, 301)
     assert (products(world), letters(world), attempts(world)) == (1, [], 0)
+
+
+def test_an_item_that_may_not_be_read_leaves_its_kind_alone(world: World) -> None:
+    change(world, "held")
+    work(world, 10)
+    world.source.poison["A"] = NO_RIGHT
+    change(world, "A", "B", "C")
+    for _ in range(5):
+        with suppress(Forbidden):  # it becomes a letter
+            work(world, 10)
+    assert products(world) == 3
 
 
 def test_a_kind_that_may_not_be_read_is_tried_once_an_hour(world: World) -> None:

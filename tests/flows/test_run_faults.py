@@ -860,3 +860,10 @@ def test_a_run_that_the_vendor_limits_goes_on_later(world: World) -> None:
     assert carry_out(world, run_id)["status"] == "idle"
     world.source.refuses.clear()
     assert carry_out(world, run_id)["status"] == "completed"
+
+
+def test_a_run_of_a_connection_that_was_removed_fails_and_says_so(world: World) -> None:
+    run_id = ask(world)
+    world.deps = replace(world.deps, sources={}, bulk_sources={})
+    ended = carry_out(world, run_id)
+    assert (ended["status"], ended["error"]) == ("failed", f"the connection {SHOP} is not configured any more")

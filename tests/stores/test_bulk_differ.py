@@ -356,6 +356,13 @@ def test_a_record_that_cannot_be_compared_does_not_stop_its_page(database: Datab
     assert [record.external_id for record in compared.diff().created] == ["a", "c"]
 
 
+def test_a_version_that_no_column_holds_leaves_the_rest_of_its_page_alone(database: Database) -> None:
+    compared = bulk.Differ(database, "shop", Kind.PRODUCT, at(10))
+    bad = Listing("b", version=-(2**63) - 1)
+    assert [misfit.record for misfit in compared.feed([listing("a"), bad, listing("c")])] == [bad]
+    assert [record.external_id for record in compared.diff().created] == ["a", "c"]
+
+
 # --- what stays different ---
 
 

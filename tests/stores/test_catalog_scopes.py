@@ -11,6 +11,7 @@ import pytest
 
 from app.domain import Absent, Kind, Listing, Record, Ref, Scope, StockCount, micros, row_hash
 from app.stores import catalog
+from app.stores.catalog.reading import SAMPLE
 from app.stores.engine import Database
 
 T0 = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -206,3 +207,28 @@ def test_live_and_deleted_rows_are_counted_apart(database: Database) -> None:
     with database.read() as conn:
         found = catalog.counts(conn, "shop")
     assert (found[Kind.PRODUCT], found[Kind.STOCK], found[Kind.ORDER]) == ((2, 1), (1, 0), (0, 0))
+
+
+# --- some items to ask for ---
+
+
+def lately_read(database: Database, limit: int, *without: str) -> list[str]:
+    with database.read() as conn:
+        return catalog.lately_read(conn, "shop", Kind.PRODUCT, limit, without=without)
+
+
+def test_the_items_read_last_come_first(database: Database) -> None:
+    for seconds, item in enumerate(("i2", "i1", "i3")):
+        apply(database, listing(f"v-{item}", parent=item), listing(f"w-{item}", parent=item), read=seconds)
+    assert lately_read(database, 2) == ["i3", "i1"]
+
+
+def test_items_that_are_not_wanted_are_not_among_those_read_last(database: Database) -> None:
+    apply(database, listing("a", parent="i1"), listing("b", parent="i2"))
+    assert lately_read(database, 2, "i1") == ["i2"]
+
+
+def test_of_a_large_shop_only_some_rows_are_looked_at_for_what_was_read_last(database: Database) -> None:
+    apply(database, *(listing(f"a{number:03}", parent=f"i{number}") for number in range(SAMPLE)))
+    apply(database, listing("b", parent="last"), read=100)
+    assert "last" not in lately_read(database, SAMPLE)

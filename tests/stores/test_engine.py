@@ -8,6 +8,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
 from sqlalchemy import Connection, text
 
@@ -258,3 +259,29 @@ def _fault_of(database: Database) -> bool:
 
 
 _SESSIONS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["DateStyle = 'German'", "TimeZone = 'Asia/Tokyo'", "client_encoding = 'LATIN1'", "IntervalStyle = 'iso_8601'"],
+)
+def test_what_a_server_sets_for_its_sessions_changes_no_value(empty_postgres_url: str, setting: str) -> None:
+    last = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    with psycopg.connect(empty_postgres_url, autocommit=True) as admin:
+        admin.execute(f"ALTER DATABASE {admin.info.dbname} SET {setting}".encode())
+    with closing(open_database(empty_postgres_url)) as database, database.read() as conn:
+        asked = text("SELECT CAST(:moment AS timestamptz), CAST(:words AS text)")
+        assert conn.execute(asked, {"moment": last, "words": "\N{SNOWMAN}"}).one() == (last, "\N{SNOWMAN}")
+
+
+def test_a_database_that_cannot_hold_every_text_is_refused(pg_server: str) -> None:
+    address, _, options = pg_server.partition("?")
+    with psycopg.connect(pg_server, autocommit=True) as admin:
+        admin.execute("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'")
+    url = f"{address.rpartition('/')[0]}/latin?{options}"
+    with (
+        closing(open_database(url)) as database,
+        pytest.raises(BadConfiguration, match="encoding LATIN1"),
+        database.read(),
+    ):
+        pass

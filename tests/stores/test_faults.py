@@ -64,7 +64,24 @@ def _hasty(url: str) -> Iterator[Database]:
         yield database
 
 
-@pytest.mark.parametrize("state", ["08006", "25006", "40001", "40P01", "53100", "53300", "55P03", "57P01", "57014"])
+@pytest.mark.parametrize(
+    "state",
+    [
+        "08006",
+        "25006",
+        "40001",
+        "40P01",
+        "53100",
+        "53300",
+        "55P03",
+        "57P01",
+        "57014",
+        "58000",
+        "58P01",
+        "XX000",
+        "XX001",
+    ],
+)
 def test_a_state_of_the_server_is_a_fault(state: str) -> None:
     assert fault_of(psycopg.errors.lookup(state)()) is not None
 
@@ -72,6 +89,29 @@ def test_a_state_of_the_server_is_a_fault(state: str) -> None:
 @pytest.mark.parametrize("state", ["22003", "22P05", "23505", "42P01", "42501", "54000", "0A000"])
 def test_a_state_that_the_data_or_the_statement_brought_about_is_none(state: str) -> None:
     assert fault_of(psycopg.errors.lookup(state)()) is None
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        'password authentication failed for user "merchant"',
+        'no pg_hba.conf entry for host "10.0.0.1", user "merchant", database "shop", no encryption',
+        'role "merchant" does not exist',
+        'database "shop" does not exist',
+        'permission denied for database "shop"',
+    ],
+)
+def test_a_server_that_refuses_us_is_told_in_a_sentence_with_what_to_do(words: str) -> None:
+    said = f'connection failed: connection to server at "10.0.0.1", port 5432 failed: FATAL:  {words}'
+    fault = fault_of(psycopg.OperationalError(f"{said}\nDETAIL:  more"))
+    assert fault is not None
+    assert fault.message.startswith(f"the database server refuses us ({words}): correct the user, the password")
+
+
+def test_a_server_that_only_starts_is_told_in_its_own_words() -> None:
+    fault = fault_of(psycopg.OperationalError("connection failed: FATAL:  the database system is starting up"))
+    assert fault is not None
+    assert fault.message.endswith("the database system is starting up")
 
 
 @pytest.mark.parametrize("words", ["the connection is lost", "consuming input failed: server closed the connection"])

@@ -31,6 +31,7 @@ from app.sources.finale.wire import (
     text,
     whole,
 )
+from app.sources.shapes import shown
 
 LIST_PRICE = "LIST_PRICE"
 
@@ -87,7 +88,7 @@ def products(band: Band, terms: Terms, began: datetime) -> list[Listing]:
         sku=_text(band, "productId"),
         name=_text(band, "internalName"),
         description=_text(band, "longDescription"),
-        active=[status == "PRODUCT_ACTIVE" for status in band.column("statusId", str | None)],
+        active=[status in (None, "", "PRODUCT_ACTIVE") for status in band.column("statusId", str | None)],
         category=_text(band, "category"),
         barcode=_text(band, "universalProductCode"),
         price_minor=[price for price, _ in prices],
@@ -236,5 +237,5 @@ def id_of(url: Any, field: str) -> str:
     """The record id in a URL; raises ``BadAnswer`` for a record without one, which cannot be told from others."""
     found = tail(url) if isinstance(url, str) else None
     if found is None:
-        raise BadAnswer(f"a record without {field}")
+        raise BadAnswer(f"{field} is {shown(url)}, expected the URL of a record")
     return found

@@ -93,7 +93,7 @@ class _Money(NamedTuple):
 
 def _money(row: Mapping[str, Any], type_: str, currency: str) -> _Money:
     """Finale tells no total: it is the exact sum of lines and adjustments, rounded once. A return is negative."""
-    items = entries(row, LINES)
+    items = [line for line in entries(row, LINES) if line is not None]
     adjustments = [each for each in entries(row, "orderAdjustmentList") if isinstance(each, dict)]
     exact = _total(items, adjustments)
     sign = -1 if type_ == "return" and (exact is None or exact > 0) else 1

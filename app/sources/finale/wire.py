@@ -16,6 +16,7 @@ from app.sources.shapes import explained, shown
 
 _UNITS, _MINUS_UNITS = Decimal(INT64 - 1), Decimal(1 - INT64)
 _MOST, _LEAST = Decimal(INT32 - 1), Decimal(1 - INT32)
+_LONGEST = 400  # digits; with more than that no sum can be reckoned
 _USUAL_LENGTH = len("2026-04-01T15:06:46")
 
 
@@ -129,7 +130,7 @@ def number(value: Any, what: str) -> Decimal | None:
         return None
     try:
         found = Decimal(value)
-        if found.is_finite():
+        if found.is_finite() and found.adjusted() < _LONGEST:
             return found
     except (ArithmeticError, TypeError, ValueError) as error:
         raise Unmappable(f"{what} is {shown(value)}, expected a number") from error

@@ -14,6 +14,7 @@ Options of a connection (all text; those marked * are needed):
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import date
 from urllib.parse import urlsplit
@@ -30,6 +31,7 @@ BASE_URLS = {
     "sandbox": "https://connect.squareupsandbox.com",
 }
 SQUARE_VERSION = "2026-09-16"
+_PRINTABLE = re.compile(r"[!-~]+")
 OPTIONS = (
     "access_token",
     "environment",
@@ -49,6 +51,10 @@ def connect(context: Context, options: Mapping[str, str]) -> Source:
         raise BadConfiguration(f"connection {context.connection!r}: {unknown('option', name, OPTIONS)}")
     if "access_token" not in given:
         raise _bad(context, "access_token", "is missing; it is under Credentials in Square's developer console")
+    if not _PRINTABLE.fullmatch(given["access_token"]):  # no header could carry it
+        raise _bad(
+            context, "access_token", "has a character that is in no token; copy it again, without quotes or dots"
+        )
     client = Client(
         context,
         _base_url(context, given),

@@ -15,6 +15,7 @@ from app.sources.period import EVERYTHING, Period
 from app.sources.square import feeds, isolation, mapping, parties, wire
 from app.sources.square.client import ORDER_LOCATIONS, Client, Places
 from app.sources.square.isolation import id_in, readable
+from app.sources.square.objects import is_live_item, is_other
 from app.sources.square.times import moment_in, text_of
 from app.sources.square.walk import Place, Walk, place_of
 
@@ -90,9 +91,9 @@ def items_window(client: Client, period: Period, resume: str | None) -> Iterator
     shown: set[str] = set()
     for reply in walk.replies():
         rows = reply.objects or []
-        shown |= {id_in(row) for row in rows if mapping.is_live_item(row)}
+        shown |= {id_in(row) for row in rows if is_live_item(row)}
         found = isolation.listings(rows)
-        others = [row for row in rows if mapping.is_other(row) and _is_inside(row, period)]
+        others = [row for row in rows if is_other(row) and _is_inside(row, period)]
         hints, tombstones = feeds.hinted(others)
         changes = _changes(hint for hint in hints.records if hint.deleted or hint.item not in shown)
         records = _inside([*found.records, *tombstones.records], period)

@@ -22,6 +22,7 @@ from app.sources.square import mapping, orders, wire
 from app.sources.square.client import ORDER_LOCATIONS, Client, Places
 from app.sources.square.counts import count
 from app.sources.square.isolation import Found, id_in, readable
+from app.sources.square.objects import says_deleted
 from app.sources.square.times import before, bounded, later, moment_in, text_of
 
 CATALOG_OVERLAP = timedelta(seconds=2)
@@ -85,7 +86,7 @@ def _hint(row: wire.Json) -> Hint:
 
 
 def _is_orphan(row: Any) -> bool:
-    if not isinstance(row, dict) or not row.get("is_deleted") or not id_in(row):
+    if not isinstance(row, dict) or not says_deleted(row) or not id_in(row):
         return False
     data = row.get("item_variation_data")
     return row.get("type") != "ITEM" and not (isinstance(data, dict) and data.get("item_id"))

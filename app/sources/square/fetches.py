@@ -11,6 +11,7 @@ from app.sources.shapes import bad_record
 from app.sources.square import feeds, isolation, mapping, parties, wire
 from app.sources.square.client import Client
 from app.sources.square.isolation import Found, id_in, readable
+from app.sources.square.objects import says_deleted
 
 
 def products(client: Client, refs: Sequence[Ref]) -> Answer:
@@ -87,7 +88,7 @@ def _item_id(asked: str, thing: Any) -> str | None:
 
 
 def _tombstone(variation: wire.Json) -> Record:
-    if not variation.get("is_deleted"):
+    if not says_deleted(variation):
         raise Unmappable("item_variation_data.item_id is missing, and it is not deleted")
     return mapping.deleted_listing(variation)
 

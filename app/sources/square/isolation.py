@@ -13,6 +13,7 @@ from app.domain import BadRecord, Kind, Listing
 from app.errors import Unmappable
 from app.sources.shapes import bad_record, shown
 from app.sources.square import mapping
+from app.sources.square.objects import is_other
 
 R = TypeVar("R")
 
@@ -67,7 +68,7 @@ def listings(things: Iterable[Any]) -> Found[Listing]:
     """
     found: Found[Listing] = Found([], [])
     for thing in things:
-        if mapping.is_other(thing):
+        if is_other(thing):
             continue
         try:
             variations, listing = lenient(thing, mapping.variations_of)

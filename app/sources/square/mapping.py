@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
-from typing import Annotated, Any, TypeGuard, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
 from app.domain import INT64, Category, Listing, quantity, to_json
 from app.errors import Unmappable
 from app.sources.shapes import explained
+from app.sources.square.objects import is_live_item
 from app.sources.square.times import later, moment
 
 Json = dict[str, Any]
@@ -149,25 +150,17 @@ def listings(item: Json) -> Iterator[Listing]:
 def variations_of(item: Json) -> tuple[list[Any], Callable[[Any], Listing]]:
     """The variations nested in an ITEM object, and what makes the listing of one: that may raise for one only."""
     envelope = typed(item, CatalogObject)
-    data = typed(envelope.item_data or {}, ItemData, "item_data")
+    if envelope.item_data is None:  # else it would seem to have no variation any more
+        raise Unmappable("item_data is missing")
+    data = typed(envelope.item_data, ItemData, "item_data")
     variations = [variation for variation in data.variations or [] if variation is not None]
-    item_rest = {**_envelope_rest(item), **rest(envelope.item_data or {}, _ITEM)}
+    item_rest = {**_envelope_rest(item), **rest(envelope.item_data, _ITEM)}
     return variations, partial(_listing, envelope, data, item_rest, len(variations) == 1)
 
 
 def live_listings(thing: Json | None) -> list[Listing]:
     """The listings of an object; none for one that is deleted, unknown or no item."""
     return list(listings(thing)) if is_live_item(thing) else []
-
-
-def is_live_item(thing: Any) -> TypeGuard[Json]:
-    """Whether it is an ITEM object that is not deleted."""
-    return isinstance(thing, dict) and not thing.get("is_deleted") and thing.get("type") == "ITEM"
-
-
-def is_other(thing: Any) -> bool:
-    """Whether it is a catalog object that is no live item: a variation, or something deleted."""
-    return isinstance(thing, dict) and isinstance(thing.get("type"), str) and not is_live_item(thing)
 
 
 def item_of(variation: Json) -> str | None:

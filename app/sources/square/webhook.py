@@ -25,21 +25,17 @@ TEST_EVENT = "webhooks.test_notification"
 SIGNATURE_HEADER = "x-square-hmacsha256-signature"
 
 
-class EventData(msgspec.Struct):
-    """What the event is about; its ``type`` differs between documentation and production and is never looked at."""
-
-    id: str | None = None
-    object: dict[str, Any] | None = None
-
-
 class Event(msgspec.Struct):
-    """The envelope of every event."""
+    """The envelope of every event; but for its type and its id it is only a hint, and may be anything.
+
+    ``data`` is what the event is about; its ``type`` differs between documentation and production and is never looked at.
+    """
 
     type: str
     event_id: str
-    merchant_id: str | None = None
-    created_at: str | None = None
-    data: EventData | None = None
+    merchant_id: Any = None
+    created_at: Any = None
+    data: Any = None
 
 
 def signature(key: str, url: str, body: bytes) -> bytes:
@@ -108,7 +104,8 @@ class SquareReceiver:
     def _set_aside(self, event: Event) -> Verdict | None:
         if event.type == TEST_EVENT:
             return Verdict.TEST
-        foreign = self._merchant_id is not None and event.merchant_id not in (None, self._merchant_id)
+        named = event.merchant_id
+        foreign = self._merchant_id is not None and isinstance(named, str) and named != self._merchant_id
         return Verdict.FOREIGN if foreign else None
 
 
@@ -129,14 +126,15 @@ def read_event(body: bytes) -> Event:
 
 def changes_of(event: Event) -> Sequence[Change]:
     """The items that may have changed, by the top-level ``type`` alone; empty for what we do not follow."""
-    content = (event.data.object if event.data else None) or {}
+    data = event.data if isinstance(event.data, dict) else {}
+    content = data["object"] if isinstance(data.get("object"), dict) else {}
     match event.type.split("."):
         case ["inventory", "count", "updated"]:
             return _stock(content)
         case ["catalog", "version", "updated"]:
             return [Change(Kind.PRODUCT, WHOLE), Change(Kind.CATEGORY, WHOLE)]
         case ["order", "created" | "updated"] | ["order", "fulfillment", "updated"]:
-            return _order(content, event.data.id if event.data else None)
+            return _order(content, _text(data, "id"))
         case ["location", "created" | "updated"]:
             return [Change(Kind.LOCATION, WHOLE)]
         case ["vendor", "created" | "updated"]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, cast
 
@@ -37,14 +37,23 @@ def items_of(conn: Connection, connection: str, listings: Sequence[str]) -> list
     return sorted(found)
 
 
-def lately_read(conn: Connection, connection: str, kind: Kind, limit: int) -> list[str]:
-    """External ids of live items of a kind by which the source can be asked for them, those read last first."""
+SAMPLE = 200
+"""Rows among which those read last are looked for: of a large shop not all can be sorted for that."""
+
+
+def lately_read(
+    conn: Connection, connection: str, kind: Kind, limit: int, *, without: Collection[str] = ()
+) -> list[str]:
+    """External ids of some live items of a kind by which the source can be asked for them, those read last first, none of
+    ``without``. Looks at the first ``SAMPLE`` such rows by key."""
     table = _table(kind)
     item = (
         func.coalesce(table.c.parent_id, table.c.external_id) if kind is Kind.PRODUCT else table.c[_first_key(kind)]
     )
-    query = select(item).where(table.c.connection == connection, ~table.c.deleted).group_by(item)
-    return list(conn.execute(query.order_by(func.max(table.c.read_at).desc(), item).limit(limit)).scalars())
+    wanted = (table.c.connection == connection) & ~table.c.deleted & item.not_in(sorted(without))
+    rows = conn.execute(select(item, table.c.read_at).where(wanted).order_by(table.c[_first_key(kind)]).limit(SAMPLE))
+    latest = sorted(rows, key=lambda row: row[1], reverse=True)
+    return list(dict.fromkeys(row[0] for row in latest))[:limit]
 
 
 def _first_key(kind: Kind) -> str:

@@ -148,6 +148,23 @@ def test_nulls_in_lists_say_nothing() -> None:
     assert page.records[0].price_minor == 200  # type: ignore[union-attr]
 
 
+def test_a_null_among_the_lines_of_an_order_says_nothing() -> None:
+    row = order("1", orderItemList=[None, {"quantity": 2, "unitPrice": 3}])
+    (page, _) = stub({ORDERS: columns([row])}).full(Kind.ORDER)
+    assert page.records[0].total_minor == 600  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("url", "said"), [(5, "5"), (None, "null"), ("", '""'), ([], "[]")])
+def test_a_record_without_a_readable_url_is_told_by_what_stands_there(url: Any, said: str) -> None:
+    pages = list(
+        stub({FACILITIES: columns([{"facilityUrl": url}, {"facilityUrl": "/a/api/facility/A"}])}).full(Kind.LOCATION)
+    )
+    assert (
+        failed(pages).error
+        == f"a location without a readable id: facilityUrl is {said}, expected the URL of a record"
+    )
+
+
 @pytest.mark.parametrize("number", [b"NaN", b"1e400", b"-Infinity"])
 def test_a_number_that_is_none_harms_only_its_record(number: bytes) -> None:
     body = json.dumps(columns([product("A", cost=1), product("B", cost=7)])).encode()
@@ -223,6 +240,8 @@ BAD_ORDERS = [
     ({"orderItemList": [{"quantity": "some"}]}, 'orderItemList[0].quantity is "some", expected a number'),
     ({"orderItemList": [{"quantity": 1}, 5]}, "orderItemList[1] is 5, expected an object"),
     ({"orderItemList": [{"quantity": 1, "unitPrice": HUGE}]}, f"the total is {HUGE}"),
+    ({"orderItemList": [{"quantity": 1, "unitPrice": "1e999999999"}]}, 'orderItemList[0].unitPrice is "1e999999999"'),
+    ({"orderAdjustmentList": [{"amount": "1e999999999"}]}, 'an adjustment\'s amount is "1e999999999"'),
     ({"orderItemList": 5}, "orderItemList is 5, expected a list"),
     ({"orderItemList": [{"quantity": 10**15}]}, f"orderItemList[0].quantity is {10**15}"),
     ({"orderDate": "soon"}, 'orderDate is "soon", expected a day'),

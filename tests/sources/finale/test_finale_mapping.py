@@ -138,9 +138,10 @@ def test_reorder_numbers_come_from_the_top_level_when_no_guideline_has_any() -> 
 
 
 @pytest.mark.parametrize(
-    ("status", "active"), [("PRODUCT_ACTIVE", True), ("PRODUCT_INACTIVE", False), ("PRODUCT_ODD", False)]
+    ("status", "active"),
+    [("PRODUCT_ACTIVE", True), (None, True), ("PRODUCT_INACTIVE", False), ("PRODUCT_ODD", False)],
 )
-def test_an_inactive_product_is_not_deleted(status: str, active: bool) -> None:
+def test_an_inactive_product_is_not_deleted(status: str | None, active: bool) -> None:
     found = listing(statusId=status)
     assert (found.active, found.deleted) == (active, False)
 
@@ -164,7 +165,7 @@ def test_the_version_without_an_update_time_is_when_the_read_began() -> None:
 
 
 def test_a_record_without_a_url_is_a_bad_answer() -> None:
-    with pytest.raises(BadAnswer, match="without productUrl"):
+    with pytest.raises(BadAnswer, match="productUrl is null"):
         mapping.products(band({"productUrl": None}), Terms(), BEGAN)
 
 

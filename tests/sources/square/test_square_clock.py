@@ -25,7 +25,7 @@ from square_stub import (
 
 from app.domain import Change, Kind, Ref
 from app.sources.square import feeds
-from app.sources.square.webhook import Event, EventData, changes_of
+from app.sources.square.webhook import Event, changes_of
 
 OVERLAPS = {
     Kind.PRODUCT: feeds.CATALOG_OVERLAP,
@@ -111,7 +111,7 @@ SUPPLIER = {"id": "S1", "updated_at": AT, "created_at": "2026-01-01T00:00:00Z"}
 
 def hint(kind: str, **content: Any) -> Change:
     """The change that an event of this type and content announces."""
-    (change,) = changes_of(Event(kind, "e", data=EventData(object=content)))
+    (change,) = changes_of(Event(kind, "e", data={"object": content}))
     return change
 
 

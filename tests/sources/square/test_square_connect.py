@@ -24,11 +24,20 @@ def build(public_url: str | None = "https://shop.example", **options: str) -> So
         ("requests_per_second", "fast"),
         ("requests_per_second", "0"),
         ("colour", "blue"),
+        ("access_token", "EAAA\N{HORIZONTAL ELLIPSIS}xyz"),
+        ("access_token", "EAAA xyz"),
+        ("access_token", "EAAA\nxyz"),
     ],
 )
 def test_a_wrong_option_is_named(name: str, value: str) -> None:
     with pytest.raises(BadConfiguration, match=name):
         build(**{name: value})
+
+
+def test_a_token_that_cannot_be_one_is_not_shown() -> None:
+    with pytest.raises(BadConfiguration) as raised:
+        build(access_token="hush\N{HORIZONTAL ELLIPSIS}hush")
+    assert "hush" not in str(raised.value)
 
 
 def test_a_missing_token_is_named() -> None:

@@ -133,10 +133,28 @@ def test_a_bad_item_is_one_failure_under_its_own_id() -> None:
         ({"id": "I9"}, "I9"),
         (item("I9", data={"variations": 5}), "I9"),
         (item("I9", version="new"), "I9"),
+        (item("I9", is_deleted="perhaps"), "I9"),
+        (item("I9", is_deleted=[True]), "I9"),
+        (item("I9") | {"item_data": None}, "I9"),
     ],
 )
 def test_an_object_that_cannot_be_read_harms_no_other(bad: Any, id_: str) -> None:
     assert told(stub({SEARCH: {"objects": [bad, GOOD_ITEM]}}).full(Kind.PRODUCT)) == (["V1"], [(id_, "")])
+
+
+@pytest.mark.parametrize("spelled", [{"is_deleted": "false"}, {"is_deleted": 0}, {"type": "Item"}, {"type": ""}])
+def test_an_item_that_is_spelled_oddly_has_not_vanished(spelled: dict[str, Any]) -> None:
+    assert told(stub({SEARCH: {"objects": [item("I1", variation("V1")) | spelled]}}).full(Kind.PRODUCT)) == (
+        ["V1"],
+        [],
+    )
+
+
+def test_an_item_that_says_in_words_that_it_is_deleted_is() -> None:
+    answer = stub({RETRIEVE: {"objects": [item("I1", variation("V1"), is_deleted="true")]}}).fetch(
+        [Ref(Kind.PRODUCT, "I1")]
+    )
+    assert (list(answer.records), list(answer.failed)) == ([], [])
 
 
 @pytest.mark.parametrize("id_", [None, "", 5, []])

@@ -251,6 +251,23 @@ def test_an_unreadable_body_is_invalid(body: bytes) -> None:
         SquareReceiver(URL, []).parse({}, body)
 
 
+@pytest.mark.parametrize(
+    ("odd", "items"),
+    [
+        ({"data": []}, [WHOLE]),
+        ({"data": {"id": 5, "object": "x"}}, [WHOLE]),
+        ({"data": {"id": "O1", "object": [1]}}, ["O1"]),
+        ({"merchant_id": 5, "created_at": 5, "data": {"id": "O1"}}, ["O1"]),
+    ],
+)
+def test_an_event_that_is_put_oddly_still_says_that_something_has_changed(
+    odd: dict[str, Any], items: list[str]
+) -> None:
+    body = json.dumps({"type": "order.updated", "event_id": "e", **odd}).encode()
+    delivery = SquareReceiver(URL, [], "M1").parse({}, body)
+    assert [change.external_id for change in delivery.changes] == items
+
+
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.dictionaries(st.text(), inner)
