@@ -82,8 +82,8 @@ class Shop(World):
         return str(found["status"])
 
     def await_trouble(self) -> None:
-        """Until this process has seen the database in trouble."""
-        assert eventually(lambda: self.database._trouble.now, within=WITHIN, every=0.01)
+        """Until this process has seen the database in trouble, which may be over already."""
+        assert eventually(lambda: self.database.trouble() is not None, within=WITHIN, every=0.01)
 
     @contextmanager
     def employed(self) -> Iterator[None]:
