@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from operator import attrgetter
@@ -69,11 +69,18 @@ class Differ:
     disk when they are many.
     ``read_at`` is when the read began. A version that is no older than ``read_at`` is not a source's clock but the
     read's own time: under it, equal content is simply unchanged, or every read would rewrite every row.
-    ``now`` is the one clock's: rows and records dated beyond it come from a wrong clock (``rules.versions``).
+    ``now`` is the one clock's: rows and records dated beyond it come from a wrong clock (``rules.versions``). ``edited``
+    are rows that are compared as if they were marked as edited by hand.
     """
 
     def __init__(
-        self, database: Database, connection: str, kind: Kind, read_at: datetime, now: datetime | None = None
+        self,
+        database: Database,
+        connection: str,
+        kind: Kind,
+        read_at: datetime,
+        now: datetime | None = None,
+        edited: Iterable[Key] = (),
     ) -> None:
         self._database = database
         self._connection = connection
@@ -89,6 +96,9 @@ class Differ:
         self._flags = bytearray()
         with collector_paused():
             self._load()
+        for key in edited:
+            if (at := self._index.get(JOINT.join(key))) is not None:
+                self._hashes[at] = sql.LOCALLY_EDITED
         self._loaded = len(self._flags)
         self._seen = bytearray(self._loaded)  # in which spool a row's record is, by position
         self._places = array("l", bytes(self._loaded * array("l").itemsize))

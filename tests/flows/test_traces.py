@@ -174,12 +174,39 @@ def test_a_change_whose_delivery_was_refused_says_so(world: World) -> None:
 # --- edits by hand ---
 
 
-def test_an_edit_by_hand_that_moved_the_version_is_local_and_repaired(world: World) -> None:
+def by_hand(world: World, sql: str) -> None:
     with world.database.begin() as conn:
-        conn.execute(text("UPDATE listings SET name = 'mine', version = version + 9 WHERE external_id = 'P01'"))
+        conn.execute(text(sql))
+
+
+def test_an_edit_by_hand_that_moved_the_version_is_local_and_repaired(world: World) -> None:
+    by_hand(world, "UPDATE listings SET name = 'mine', version = version + 9 WHERE external_id = 'P01'")
     assert told(world, night(world))["cause"] == "local"
     with world.database.read() as conn:
         assert conn.execute(text("SELECT name FROM listings WHERE external_id = 'P01'")).scalar() == "Product P01"
+
+
+UNSEEN = "UPDATE listings SET name = 'mine', row_hash = 12345 WHERE external_id = 'P01'"
+"""An edit by hand that only the checksum of the row shows."""
+
+
+def rows(world: World) -> list[Any]:
+    with world.database.read() as conn:
+        return list(conn.execute(text("SELECT * FROM listings ORDER BY external_id")))
+
+
+def test_a_dry_run_writes_nothing_where_a_checksum_does_not_fit(world: World) -> None:
+    by_hand(world, UNSEEN)
+    before = rows(world)
+    night(world, dry_run=True)
+    assert rows(world) == before
+
+
+@pytest.mark.parametrize("by_sql", [UNSEEN, UNSEEN.replace("row_hash = 12345", "version = version + 9")])
+def test_a_dry_run_names_the_row_that_was_edited_by_hand(world: World, by_sql: str) -> None:
+    by_hand(world, by_sql)
+    row = told(world, night(world, dry_run=True))
+    assert (row["item"], row["fields"]) == ("P01", {"name": ["mine", "Product P01"]})
 
 
 # --- corrected reasons ---
