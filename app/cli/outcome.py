@@ -82,7 +82,8 @@ def differences(rows: Sequence[Mapping[str, Any]], heading: str) -> Table:
         fields = ", ".join(f"{name}: {old} → {new}" for name, (old, new) in row["fields"].items())[:200]
         since = "" if row["why"] is None else since_words(row["since"], row["since_latest"])
         told = (row["kind"], row["item"], row["change"], _cause(row), since, fields, row["why"] or "")
-        table.add_row(str(row["id"]), str(row["run_id"]), *map(escape, told))
+        run = "-" if row["run_id"] is None else str(row["run_id"])  # a spot check is no run
+        table.add_row(str(row["id"]), run, *map(escape, told))
     return table
 
 

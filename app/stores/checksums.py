@@ -16,6 +16,7 @@ from app.stores.catalog import Key
 from app.stores.collector import collector_paused
 from app.stores.columns import Quantity
 from app.stores.engine import Database
+from app.stores.stream import streamed
 from app.stores.tables import CATALOG
 
 _NOT_CONTENT = ("version", "modified_at")
@@ -67,14 +68,7 @@ def _rows(database: Database, connection: str, kind: Kind) -> Iterator[list[tupl
     columns = ", ".join((*_content(kind), "row_hash"))
     wanted = f"""SELECT {columns} FROM {table.table}
         WHERE connection = ? AND row_hash <> {sql.LOCALLY_EDITED} AND NOT (deleted AND row_hash = 0)"""
-    with database.read() as conn:
-        driver = sql.driver(conn)
-        on_server = database.dialect == "postgresql"
-        cursor = driver.cursor(name="row_contents", binary=True) if on_server else driver.cursor()
-        cursor.execute(sql.spelled(database.dialect, wanted), (connection,))
-        while rows := cursor.fetchmany(20_000):
-            yield rows
-        cursor.close()
+    return streamed(database, sql.spelled(database.dialect, wanted), (connection,))
 
 
 def _edited(kind: Kind, rows: Sequence[tuple[Any, ...]]) -> Iterator[Edited]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from operator import attrgetter
@@ -18,6 +18,7 @@ from app.stores.catalog import Key
 from app.stores.collector import collector_paused
 from app.stores.engine import Database
 from app.stores.spool import Spool
+from app.stores.stream import streamed
 
 JOINT = "\x1f"
 _UNSEEN, _SAME, _CREATED, _CHANGED, _TOUCHED, _PASSED = range(6)
@@ -190,7 +191,9 @@ class Differ:
         )
 
     def _load(self) -> None:
-        for rows in _states(self._database, self._connection, self._kind, self._read_at, self._now):
+        wanted = sql.row_states(self._kind, self._database.dialect)
+        values = sql.row_states_values(self._connection, self._read_at, self._now)
+        for rows in streamed(self._database, wanted, values):
             keys, hashes, versions, flags = zip(*rows, strict=True)
             first = len(self._hashes)
             self._index.update(zip(keys, range(first, first + len(keys)), strict=True))
@@ -295,20 +298,6 @@ class Differ:
             cursor = sql.driver(conn).cursor()
             cursor.execute(statement, values)
             return set(cursor.fetchall())
-
-
-def _states(
-    database: Database, connection: str, kind: Kind, read_at: datetime, now: datetime
-) -> Iterator[list[tuple[Any, ...]]]:
-    """Row states in lists of some thousand, never all at once."""
-    with database.read() as conn:
-        driver = sql.driver(conn)
-        on_server = database.dialect == "postgresql"
-        cursor = driver.cursor(name="row_states", binary=True) if on_server else driver.cursor()
-        cursor.execute(sql.row_states(kind, database.dialect), sql.row_states_values(connection, read_at, now))
-        while rows := cursor.fetchmany(20_000):
-            yield rows
-        cursor.close()
 
 
 def key_text(names: Sequence[str]) -> Callable[[Any], str]:

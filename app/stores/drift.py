@@ -46,8 +46,8 @@ class DriftCount(NamedTuple):
     rows: int
 
 
-def write(conn: Connection, run_id: int, connection: str, rows: Sequence[DriftRow], *, now: datetime) -> None:
-    """Remember what a run found; ``now`` is when it was found."""
+def write(conn: Connection, run_id: int | None, connection: str, rows: Sequence[DriftRow], *, now: datetime) -> None:
+    """Remember what a run found, or (``None``) a spot check; ``now`` is when it was found."""
     shared = {"run_id": run_id, "connection": connection, "found_at": now}
     if rows:
         conn.execute(insert(_table), [{**shared, **_columns(row)} for row in rows])
@@ -78,7 +78,7 @@ def told_since(
     """Differences found since a moment with one of these causes, after an id, oldest first."""
     recent = select(_runs.c.id).where(_runs.c.connection == connection, _runs.c.created_at >= since - LONGEST_RUN)
     wanted = select(_table).where(
-        _table.c.run_id.in_(recent),
+        _table.c.run_id.in_(recent) | (_table.c.run_id.is_(None) & (_table.c.connection == connection)),
         _table.c.id > after_id,
         _table.c.found_at >= since,
         _table.c.cause.in_(sorted(causes)),

@@ -20,6 +20,8 @@ from app.stores import catalog, drift, holds, owed, runs, watermarks
 from app.stores.engine import Database
 from tests.asking import request_reconcile
 from tests.fakes import EPOCH, SHOP, FakeSource, World, count, listing
+from tests.nightly import forty_products
+from tests.nightly import night as run
 
 PRODUCT = Kind.PRODUCT
 
@@ -27,19 +29,7 @@ PRODUCT = Kind.PRODUCT
 @pytest.fixture
 def world(database: Database) -> World:
     """A shop of forty products that we hold as it was a minute ago."""
-    world = World(database)
-    world.clock.moment = EPOCH + timedelta(hours=1)
-    world.source.put(*(listing(f"P{n:02}", version=5) for n in range(40)))
-    run(world)
-    world.clock.pass_(60)
-    return world
-
-
-def run(world: World, **options: Any) -> int:
-    """One run from its request to its end; returns its id."""
-    run_id = request_reconcile(world.deps, SHOP, **options)
-    reconcile(world.deps, LeaseKeeper(world.database), run_id, patience=0.0)
-    return run_id
+    return forty_products(database, ago=60)
 
 
 def owe(world: World, *external_ids: str) -> None:

@@ -15,32 +15,20 @@ from app.flows.correct_reasons import correct_reasons
 from app.flows.leases import LeaseKeeper
 from app.flows.metrics import metrics
 from app.flows.refused import MOST_READ, RefusedDeliveries
-from app.flows.run import run
 from app.flows.sync_item import sync_item
 from app.stores import drift, marks, owed, refusals
 from app.stores.columns import Moment
 from app.stores.engine import Database
 from app.stores.marks import Mark, Witness
-from tests.asking import request_reconcile
 from tests.fakes import EPOCH, SHOP, World, listing
+from tests.nightly import forty_products, night
 
 PRODUCT = Kind.PRODUCT
 
 
 @pytest.fixture
 def world(database: Database) -> World:
-    world = World(database)
-    world.clock.moment = EPOCH + timedelta(hours=1)
-    world.source.put(*(listing(f"P{n:02}", version=5) for n in range(40)))
-    night(world)
-    world.clock.pass_(86_400)
-    return world
-
-
-def night(world: World, **options: Any) -> int:
-    run_id = request_reconcile(world.deps, SHOP, **options)
-    run(world.deps, LeaseKeeper(world.database), run_id, patience=0.0)
-    return run_id
+    return forty_products(database, ago=86_400)
 
 
 def changed(world: World, id: str) -> None:
