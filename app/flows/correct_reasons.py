@@ -11,7 +11,9 @@ import structlog
 from app.domain import Kind
 from app.flows.deps import Deps
 from app.flows.reasons import names_of_row
-from app.rules.drift import CORRECTED_BY_AN_EVENT, MOST_LATE, UNDER_WAY, Answered, Reason, corrected
+from app.rules.corrections import CORRECTED_BY_AN_EVENT, MOST_LATE, corrected
+from app.rules.drift import Answered, Reason
+from app.rules.reasons import UNDER_WAY
 from app.stores import bulk, drift, traces
 
 AT_ONCE = 300

@@ -7,18 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.rules.drift import (
-    Answered,
-    DriftCause,
-    Restore,
-    Span,
-    Told,
-    Traces,
-    corrected,
-    reason_of,
-    went_back,
-)
+from app.rules.corrections import corrected
+from app.rules.drift import Answered, DriftCause, Restore, Span, Told, Traces
 from app.rules.drift_advice import advice_on, since_words
+from app.rules.reasons import reason_of, went_back
 
 NIGHT = datetime(2026, 3, 4, 3, tzinfo=UTC)
 LAST_NIGHT = NIGHT - timedelta(days=1)
@@ -50,6 +42,9 @@ TOLD = Told(NOON, "a dead letter (Unmappable)")
         (replace(EDIT, restores=[Restore(NOON - HOUR, NIGHT - HOUR, NIGHT)]), DriftCause.RESTORED),
         (replace(EDIT, restores=[Restore(NOON + HOUR, NIGHT - HOUR, NIGHT)]), DriftCause.MISSED),
         (replace(SILENT, restores=[Restore(NOON - HOUR, NIGHT - HOUR, NIGHT)]), DriftCause.MISSED),
+        (replace(EDIT, waiting=NOON, restores=[Restore(NOON - HOUR, NIGHT - HOUR, NIGHT)]), DriftCause.LATE),
+        (replace(EDIT, waiting=NOON, restores=[Restore(NOON - HOUR, NIGHT - HOUR, NIGHT, False)]), DriftCause.LATE),
+        (replace(EDIT, waiting=NIGHT, restores=[Restore(NOON - HOUR, NIGHT - HOUR, NIGHT)]), DriftCause.RESTORED),
         (replace(SILENT, mapping=Span(LAST_NIGHT, NIGHT)), DriftCause.MAPPING),
         (replace(SILENT, mapping=Span(LAST_NIGHT, NIGHT), alone_in_fields=True), DriftCause.MISSED),
         (replace(EDIT, mapping=Span(LAST_NIGHT, NIGHT)), DriftCause.MISSED),

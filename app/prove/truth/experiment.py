@@ -20,6 +20,8 @@ from app.stores import drift, runs
 from app.stores.engine import Database
 
 PRODUCTS = 150
+WITHOUT = 4
+"""So many times as likely as any disaster is a life without one."""
 DAY = timedelta(days=1)
 CERTAIN = timedelta(minutes=1)
 """A moment is told rightly when it lies in the span that was told, give or take a minute."""
@@ -103,8 +105,8 @@ def _settle_in(story: Story) -> None:
 def _plan(story: Story, rng: Random) -> datetime:
     """Draw the day; returns when the night begins."""
     night = OPENED + 2 * DAY
-    disaster = rng.choice([None, *DISASTERS])
-    whole = rng.choice(WHOLE_KIND) if disaster is None and rng.random() < 0.5 else None
+    disaster = rng.choice([*[None] * WITHOUT, *DISASTERS])
+    whole = rng.choice(WHOLE_KIND) if disaster is None and rng.random() < 0.8 else None
     polled = rng.random() < 0.5 and (disaster is None or DISASTERS[disaster].polled is not False)
     began, ended = OPENED + DAY + later(30), night - later(8)
     quiet = night - later(55) if polled else began + later(10)
@@ -129,7 +131,7 @@ def _plan(story: Story, rng: Random) -> datetime:
 
 
 def _when(rng: Random, name: str, day: Day, *, polled: bool) -> datetime:
-    if name == FIRST_OF_ALL:
+    if name in FIRST_OF_ALL:
         return day.began
     first = day.quiet_from if polled and name in POLLS_MEND else day.began + later(10)
     return first + rng.random() * (day.ended - later(11) - first)
@@ -184,10 +186,21 @@ def _compare(
 
 
 def _verdict(one: Wrong, row: Mapping[str, Any] | None) -> Verdict:
-    cause: DriftCause = INJURIES[one.name].cause if one.name in INJURIES else DISASTERS[one.name].cause
+    name, cause = _expected(one)
     if row is None:
-        return Verdict(one.name, cause, "", since_right=False, span=None, item=one.id, why="")
+        return Verdict(name, cause, "", since_right=False, span=None, item=one.id, why="")
     since, latest = row["since"], row["since_latest"]
     told = since is not None and latest is not None
     holds = told and since - CERTAIN <= one.since <= latest + CERTAIN
-    return Verdict(one.name, cause, row["cause"], bool(holds), latest - since if told else None, one.id, row["why"])
+    return Verdict(name, cause, row["cause"], bool(holds), latest - since if told else None, one.id, row["why"])
+
+
+def _expected(one: Wrong) -> tuple[str, DriftCause]:
+    """The name under which a difference is counted, and the reason that should be told. Whether the event of a change is
+    dropped while nobody is there to hear it makes no difference: we were down."""
+    if one.name not in INJURIES:
+        return one.name, DISASTERS[one.name].cause
+    cause = INJURIES[one.name].cause
+    if cause is DriftCause.MISSED and one.name in UNHEARD and not one.heard:
+        return "webhook dropped while we were down", DriftCause.DOWN
+    return one.name, cause
