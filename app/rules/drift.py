@@ -73,7 +73,7 @@ class Traces:
     row, ``newer`` whether its version is ahead of ours (``None`` where versions do not tell). ``right_at`` is when
     our copy was last known to be right, ``written_at`` when our row was last written. ``content_only`` says that what
     differs can come from how a record is read, ``alone_in_fields`` that none of several others differs in these fields.
-    The others are the traces themselves.
+    ``looks`` is when looks at the whole kind began that brought what they showed. The others are the traces themselves.
     """
 
     change: str
@@ -95,6 +95,7 @@ class Traces:
     content_only: bool = True
     alone_in_fields: bool = False
     downs: Sequence[Span] = field(default=())
+    looks: Sequence[datetime] = ()
     not_looked: datetime | None = None
     refused: Sequence[datetime] = ()
     refused_by_name: Sequence[datetime] = ()

@@ -6,9 +6,11 @@ from. What the traces do not tell is unknown, and the sentence says why.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
-from app.rules.drift import SLACK, DriftCause, Reason, Restore, Span, Traces
+from app.rules.drift import SLACK, DriftCause, Reason, Restore, Span, Told, Traces
 
 UNDER_WAY = timedelta(minutes=2)
 """A change so short a time before a read began may have an event that is still on its way."""
@@ -24,6 +26,32 @@ def reason_of(traces: Traces) -> Reason:
         if found is not None:
             return found
     return _missed(traces)
+
+
+def claimed(rows: Sequence[Traces]) -> list[Traces]:
+    """The rows with those refused deliveries that can be theirs. One that names nothing is taken for that of the last
+    change before it that nobody heard of, and of all changes of the minute before that: one may stand for many."""
+    changes = [one.happened for one in rows if one.happened is not None and not _was_heard(one)]
+    moments = {moment for one in rows for moment in one.refused}
+    last = {moment: _first_of([at for at in changes if Span(at, at + DELIVERED).has(moment)]) for moment in moments}
+    return [replace(one, refused=[moment for moment in one.refused if _is_of(one, last[moment])]) for one in rows]
+
+
+def _was_heard(traces: Traces) -> bool:
+    at, answered = traces.happened, traces.answered
+    if traces.waiting is not None or traces.failing is not None:
+        return True
+    return at is not None and answered is not None and answered.heard >= at - SLACK
+
+
+def _first_of(changes: Sequence[datetime]) -> datetime | None:
+    """The earliest moment at which a change belongs to the last of these."""
+    return max(changes) - SLACK if changes else None
+
+
+def _is_of(traces: Traces, first: datetime | None) -> bool:
+    at = traces.happened
+    return at is None or first is None or (at >= first and not _was_heard(traces))
 
 
 def _reason(
@@ -48,7 +76,14 @@ def _local(traces: Traces) -> Reason | None:
 
 
 def _failed(traces: Traces) -> Reason | None:
-    told = traces.failing or (traces.whole_failing if traces.shows else None)
+    return _told_failing(traces, traces.failing)
+
+
+def _whole_failed(traces: Traces) -> Reason | None:
+    return _told_failing(traces, traces.whole_failing) if traces.shows else None
+
+
+def _told_failing(traces: Traces, told: Told | None) -> Reason | None:
     if told is None:
         return None
     why = f"We heard of a change and could not bring it in: {told.words}."
@@ -60,7 +95,7 @@ def _restored(traces: Traces) -> Reason | None:
     for one in traces.restores if traces.shows or traces.change == "vanished" else ():
         if _is_still_owed(traces, one):
             continue
-        if _is_lost(traces, one) if at is None else Span(one.back_to, one.lost).has(at):
+        if _is_lost(traces, one) if at is None else _was_brought(traces, one, at):
             why = f"A backup was restored here; what came after {one.back_to:%Y-%m-%d %H:%M} UTC was lost."
             return _reason(traces, DriftCause.RESTORED, why, since=max(one.lost, at or one.lost), latest=one.found)
     return None
@@ -76,6 +111,16 @@ def _is_lost(traces: Traces, restore: Restore) -> bool:
     row after that is remembered."""
     answered = traces.answered
     return restore.everything or (answered is not None and answered.at > restore.back_to)
+
+
+def _was_brought(traces: Traces, restore: Restore, at: datetime) -> bool:
+    """Whether we can have had a change before it was lost. Where only a table was restored, that we had it is remembered:
+    we settled the row's event, or looked at the whole kind."""
+    if not Span(restore.back_to, restore.lost).has(at):
+        return False
+    answered = traces.answered
+    own = answered is not None and answered.outcome == "applied" and answered.at >= at
+    return restore.everything or own or any(at <= look <= restore.lost for look in traces.looks)
 
 
 def went_back(traces: Traces) -> bool:
@@ -168,4 +213,16 @@ def _first(*moments: datetime | None) -> datetime | None:
     return min((one for one in moments if one is not None), default=None)
 
 
-_RULES = (_local, _failed, _restored, _late, _mapping, _stale, _whole_late, _refused, _down, _too_early)
+_RULES = (
+    _local,
+    _failed,
+    _restored,
+    _late,
+    _mapping,
+    _stale,
+    _whole_failed,
+    _whole_late,
+    _refused,
+    _down,
+    _too_early,
+)

@@ -43,7 +43,7 @@ def check(world: World, kind: Kind = PRODUCT, rows: int = ALL) -> int:
 def found(world: World) -> list[tuple[str, str, str, Any]]:
     with world.database.read() as conn:
         rows = drift_page(conn, SHOP)
-    return [(row["item"], row["change"], row["cause"], row["fields"]) for row in rows if row["run_id"] is None]
+    return [(row.item, row.change, row.cause, row.fields) for row in rows if row.run_id is None]
 
 
 def owed_items(world: World) -> int:
@@ -131,7 +131,7 @@ def test_a_reason_is_corrected_like_any_other(world: World) -> None:
     check(world)
     with world.database.read() as conn:
         (row,) = drift.told_since(conn, SHOP, ["missed"], world.clock() - EVERY, 0, 10)
-    assert row["item"] == "P01"
+    assert row.item == "P01"
 
 
 def test_a_complete_read_begins_a_new_sample(world: World) -> None:

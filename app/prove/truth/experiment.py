@@ -17,6 +17,7 @@ from app.prove.truth.measure import measured
 from app.prove.truth.story import Story, Wrong, later
 from app.rules.drift import DriftCause
 from app.stores import drift, runs
+from app.stores.drift import Difference
 from app.stores.engine import Database
 
 PRODUCTS = 150
@@ -177,7 +178,7 @@ def _compare(
     story: Story, seed: int, run_id: int, wrong: set[tuple[Kind, str]], agreements: list[Agreement]
 ) -> Outcome:
     with story.life.database.read() as conn:
-        rows = {(Kind(row["kind"]), row["item"]): row for row in drift.of_run(conn, run_id, limit=10_000)}
+        rows = {(Kind(row.kind), row.item): row for row in drift.of_run(conn, run_id, limit=10_000)}
     first: dict[tuple[Kind, str], Wrong] = {}
     for one in story.found:
         first.setdefault((one.kind, item(one.kind, one.id)), one)
@@ -185,14 +186,15 @@ def _compare(
     return Outcome(seed, verdicts, agreements, sorted(f"{kind} {id}" for kind, id in set(rows) - set(first)))
 
 
-def _verdict(one: Wrong, row: Mapping[str, Any] | None) -> Verdict:
+def _verdict(one: Wrong, row: Difference | None) -> Verdict:
     name, cause = _expected(one)
     if row is None:
         return Verdict(name, cause, "", since_right=False, span=None, item=one.id, why="")
-    since, latest = row["since"], row["since_latest"]
-    told = since is not None and latest is not None
-    holds = told and since - CERTAIN <= one.since <= latest + CERTAIN
-    return Verdict(name, cause, row["cause"], bool(holds), latest - since if told else None, one.id, row["why"])
+    right, span = False, None
+    if row.since is not None and row.since_latest is not None:
+        right = row.since - CERTAIN <= one.since <= row.since_latest + CERTAIN
+        span = row.since_latest - row.since
+    return Verdict(name, cause, row.cause, right, span, one.id, row.why or "")
 
 
 def _expected(one: Wrong) -> tuple[str, DriftCause]:
