@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 from app import sources
+from app.config import Settings
 from app.domain import Cause, Change, ItemKey, Kind, Strategy
 from app.errors import BudgetSpent, Forbidden, Unavailable
 from app.flows.checks import record_kind
@@ -24,6 +26,7 @@ from app.stores.history import drift_page
 from tests.fakes import SHOP, World, count, listing
 from tests.flows.shops import shop
 from tests.nightly import forty_products, night
+from workers.schedule import rounds_of
 
 PRODUCT, STOCK = Kind.PRODUCT, Kind.STOCK
 ALL = 40
@@ -244,3 +247,12 @@ def test_where_no_call_is_left_the_rest_is_left_alone(world: World, error: Excep
 def test_none_an_hour_takes_no_turn(world: World) -> None:
     spot_check_aside(world.deps, 0)
     assert take_turn(world.deps) is not None
+
+
+def test_a_clock_has_as_many_rows_looked_at_as_are_set(world: World) -> None:
+    _, work = rounds_of(Settings(spot_checks=3))["spot checks"]
+    before = set(threading.enumerate())
+    work(world.deps)
+    for thread in set(threading.enumerate()) - before:
+        thread.join(30)
+    assert now(world)["checked"] == 3
