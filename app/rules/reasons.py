@@ -6,7 +6,7 @@ from. What the traces do not tell is unknown, and the sentence says why.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -32,9 +32,20 @@ def claimed(rows: Sequence[Traces]) -> list[Traces]:
     """The rows with those refused deliveries that can be theirs. One that names nothing is taken for that of the last
     change before it that nobody heard of, and of all changes of the minute before that: one may stand for many."""
     changes = [one.happened for one in rows if one.happened is not None and not _was_heard(one)]
-    moments = {moment for one in rows for moment in one.refused}
-    last = {moment: _first_of([at for at in changes if Span(at, at + DELIVERED).has(moment)]) for moment in moments}
-    return [replace(one, refused=[moment for moment in one.refused if _is_of(one, last[moment])]) for one in rows]
+    stand_for = _stand_for({moment for one in rows for moment in one.refused}, changes)
+    return [replace(one, refused=[at for at in one.refused if _is_of(one, stand_for.get(at))]) for one in rows]
+
+
+def _stand_for(refused: Collection[datetime], changes: Sequence[datetime]) -> dict[datetime, Span]:
+    """Which changes each refused delivery stands for; what one stands for no later one does."""
+    spans: dict[datetime, Span] = {}
+    for moment in sorted(refused):
+        near = [at for at in changes if Span(at, at + DELIVERED).has(moment)]
+        before = [at for at in near if at <= moment] or [min(near)] if near else []
+        if before:
+            spans[moment] = Span(max(before) - SLACK, max(before))
+            changes = [at for at in changes if not spans[moment].has(at, timedelta(0))]
+    return spans
 
 
 def _was_heard(traces: Traces) -> bool:
@@ -44,14 +55,9 @@ def _was_heard(traces: Traces) -> bool:
     return at is not None and answered is not None and answered.heard >= at - SLACK
 
 
-def _first_of(changes: Sequence[datetime]) -> datetime | None:
-    """The earliest moment at which a change belongs to the last of these."""
-    return max(changes) - SLACK if changes else None
-
-
-def _is_of(traces: Traces, first: datetime | None) -> bool:
+def _is_of(traces: Traces, span: Span | None) -> bool:
     at = traces.happened
-    return at is None or first is None or (at >= first and not _was_heard(traces))
+    return span is not None and at is not None and span.has(at, timedelta(0)) and not _was_heard(traces)
 
 
 def _reason(

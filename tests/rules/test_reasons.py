@@ -171,3 +171,9 @@ def test_a_refused_delivery_may_be_of_many_changes_of_the_same_minute() -> None:
 def test_a_refused_delivery_is_not_of_a_change_that_was_heard_of() -> None:
     heard, other = claimed([*changed_at(NOON - SECOND, waiting=NOON), *changed_at(NOON - 3 * MINUTE)])
     assert (heard.refused, other.refused) == ([], [NOON])
+
+
+def test_each_refused_delivery_is_of_a_change_of_its_own() -> None:
+    both = [NOON, NOON + MINUTE]
+    rows = [replace(EDIT, changed=at, refused=both) for at in (NOON - 2 * MINUTE, NOON - SECOND, NOON + 90 * SECOND)]
+    assert [one.refused for one in claimed(rows)] == [[NOON + MINUTE], [NOON], []]
