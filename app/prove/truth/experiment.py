@@ -180,8 +180,9 @@ def _compare(
     with story.life.database.read() as conn:
         rows = {(Kind(row.kind), row.item): row for row in drift.of_run(conn, run_id, limit=10_000)}
     first: dict[tuple[Kind, str], Wrong] = {}
-    for one in story.found:
-        first.setdefault((one.kind, item(one.kind, one.id)), one)
+    for one in story.found:  # wrong since the first change; the last one is all that the source shows
+        key = (one.kind, item(one.kind, one.id))
+        first[key] = first.get(key, one)._replace(heard=one.heard)
     verdicts = [_verdict(one, rows.get(key)) for key, one in first.items() if key in wrong or key in rows]
     return Outcome(seed, verdicts, agreements, sorted(f"{kind} {id}" for kind, id in set(rows) - set(first)))
 

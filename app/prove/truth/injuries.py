@@ -34,7 +34,7 @@ def _missed_count(story: Story, id: str) -> None:
 
 def _missed_twice(story: Story, id: str) -> None:
     story.wrong(PRODUCT, id, story.edit(id))
-    story.after(timedelta(minutes=9), lambda: story.edit(id))
+    story.after(timedelta(minutes=9), lambda: story.wrong(PRODUCT, id, story.edit(id)))
 
 
 def _new_product(story: Story, id: str) -> None:
