@@ -74,6 +74,9 @@ class Settings(BaseSettings):
     live_threads: int = Field(default=16, ge=1, description="threads of a live worker process")
     guard_share: float = Field(default=0.20, gt=0, le=1, description="share of rows above which a batch is held")
     guard_rows: int = Field(default=25, ge=1, description="fewest rows for which a batch is held")
+    spot_checks: int = Field(
+        default=4, ge=0, le=100, description="random rows of each kind compared with the source an hour; 0 for none"
+    )
     bulk_patience: float = Field(default=900.0, ge=0, description="seconds a bulk read may wait for its budget")
     body_limit: int = Field(default=1_048_576, ge=1, description="largest webhook body in bytes")
     body_timeout: float = Field(default=8.0, gt=0, description="seconds a webhook body may take to arrive")

@@ -13,6 +13,7 @@ from app.cli.progress import calls, line, span, title
 from app.flows.deps import Deps
 from app.rules.drift_advice import advice_on, since_words
 from app.stores import drift
+from app.stores.drift import Difference, DriftCount
 
 SHOWN = 20
 """Differences of a dry run that a person sees; a program gets ``MOST``, the rest comes page by page."""
@@ -27,7 +28,7 @@ def tell(deps: Deps, view: Mapping[str, Any], *, as_json: bool) -> None:
     """Say how a run stands; of a dry run also what it would have written."""
     rows, summary = _would(deps, view, MOST if as_json else SHOWN)
     if as_json:
-        print_json({**view, "diff": {"summary": summary, "rows": rows}} if view["dryRun"] else view)
+        print_json({**view, "diff": _diff(rows, summary)} if view["dryRun"] else view)
         return
     for said in sentences(view):
         console.print(said, markup=False, soft_wrap=True)
@@ -73,33 +74,37 @@ def _further(view: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def differences(rows: Sequence[Mapping[str, Any]], heading: str) -> Table:
+def _diff(rows: Sequence[Difference], summary: Sequence[DriftCount]) -> dict[str, Any]:
+    return {"summary": [one._asdict() for one in summary], "rows": [row._asdict() for row in rows]}
+
+
+def differences(rows: Sequence[Difference], heading: str) -> Table:
     """Differences with what each field was and is, or would be."""
     table = Table(
         "id", "run", "kind", "item", "change", "cause", "our copy was wrong", "fields", "why", title=heading
     )
     for row in rows:
-        fields = ", ".join(f"{name}: {old} → {new}" for name, (old, new) in row["fields"].items())[:200]
-        since = "" if row["why"] is None else since_words(row["since"], row["since_latest"])
-        told = (row["kind"], row["item"], row["change"], _cause(row), since, fields, row["why"] or "")
-        table.add_row(str(row["id"]), str(row["run_id"]), *map(escape, told))
+        fields = ", ".join(f"{name}: {old} → {new}" for name, (old, new) in row.fields.items())[:200]
+        since = "" if row.why is None else since_words(row.since, row.since_latest)
+        told = (row.kind, row.item, row.change, _cause(row), since, fields, row.why or "")
+        run = "-" if row.run_id is None else str(row.run_id)  # a spot check is no run
+        table.add_row(str(row.id), run, *map(escape, told))
     return table
 
 
-def _cause(row: Mapping[str, Any]) -> str:
-    before = row["corrected_from"]
-    return str(row["cause"]) if before is None else f"{row['cause']} (not {before})"
+def _cause(row: Difference) -> str:
+    return row.cause if row.corrected_from is None else f"{row.cause} (not {row.corrected_from})"
 
 
-def advised(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def advised(rows: Sequence[Difference]) -> list[str]:
     """What to do about these differences, a line per cause."""
-    causes = sorted({row["cause"] for row in rows})
+    causes = sorted({row.cause for row in rows})
     return [f"{cause}: {advice}" for cause in causes if (advice := advice_on(cause)) is not None]
 
 
-def summarised(summary: Sequence[Mapping[str, Any]]) -> str:
+def summarised(summary: Sequence[DriftCount]) -> str:
     """How many rows differ in which way, in one line."""
-    return "; ".join(f"{one['rows']:,} {one['kind']} {one['change']} ({one['cause']})" for one in summary)
+    return "; ".join(f"{one.rows:,} {one.kind} {one.change} ({one.cause})" for one in summary)
 
 
 def run_table(views: Sequence[Mapping[str, Any]]) -> Table:
@@ -123,10 +128,9 @@ def run_table(views: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
-def _would(deps: Deps, view: Mapping[str, Any], limit: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _would(deps: Deps, view: Mapping[str, Any], limit: int) -> tuple[list[Difference], list[DriftCount]]:
     """The rows that a dry run would write (the first ones), and how many there are of each sort."""
     if not view["dryRun"]:
         return [], []
     with deps.database.read() as conn:
-        counts = drift.summary(conn, view["id"])
-        return drift.of_run(conn, view["id"], limit), [count._asdict() for count in counts]
+        return drift.of_run(conn, view["id"], limit), drift.summary(conn, view["id"])

@@ -81,9 +81,9 @@ def drift(
         rows = drift_page(conn, connection, **wanted, limit=limit, before_id=before)  # type: ignore[arg-type]
         summary = None if run_id is None else drift_summary(conn, connection, run_id)
     if as_json:
-        print_json(
-            {"summary": summary, **page_of([{**row, "advice": advice_on(row["cause"])} for row in rows], limit)}
-        )
+        counted = None if summary is None else [one._asdict() for one in summary]
+        told = [{**row._asdict(), "advice": advice_on(row.cause)} for row in rows]
+        print_json({"summary": counted, **page_of(told, limit)})
         return
     if summary:
         console.print(summarised(summary), markup=False, soft_wrap=True)

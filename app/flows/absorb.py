@@ -19,6 +19,7 @@ from app.flows.plausible import Verdict, batch_of, examine, without
 from app.rules.guard import FIRST_LOAD, POLL, RUN
 from app.stores import bulk, holds
 from app.stores.bulk import Diff, Differ, Written
+from app.stores.catalog import Key
 from app.stores.engine import Database
 from app.stores.guard import Batch
 from app.stores.spool import Spool
@@ -130,13 +131,19 @@ def _with_unwritten(absorbed: Absorbed, connection: str) -> Absorbed:
 
 
 def look(
-    deps: Deps, connection: str, kind: Kind, read: Callable[[], Iterator[Page]], began: Callable[[], datetime]
+    deps: Deps,
+    connection: str,
+    kind: Kind,
+    read: Callable[[], Iterator[Page]],
+    began: Callable[[], datetime],
+    edited: Collection[Key] = (),
 ) -> tuple[Absorbed, Scope | None]:
     """What a read comes to, nothing written yet, and what it speaks for. A read that lost its place begins anew, with
-    a beginning of its own: what it showed before is older than what it reports on."""
+    a beginning of its own: what it showed before is older than what it reports on. ``edited`` rows count as edited by
+    hand though they are not marked."""
     for _ in range(BEGUN_AT_MOST):
         try:
-            return _look(deps, connection, kind, read, began())
+            return _look(deps, connection, kind, read, began(), edited)
         except ReadAnew as lost:
             cause = lost.__cause__
             log.warning("read_anew", connection=connection, kind=kind, error=str(cause))
@@ -144,9 +151,14 @@ def look(
 
 
 def _look(
-    deps: Deps, connection: str, kind: Kind, read: Callable[[], Iterator[Page]], read_at: datetime
+    deps: Deps,
+    connection: str,
+    kind: Kind,
+    read: Callable[[], Iterator[Page]],
+    read_at: datetime,
+    edited: Collection[Key],
 ) -> tuple[Absorbed, Scope | None]:
-    differ = Differ(deps.database, connection, kind, read_at, deps.now())
+    differ = Differ(deps.database, connection, kind, read_at, deps.now(), edited)
     healer = healing(deps, connection, kind)
     failures: dict[tuple[str, str], Failure] = {}
     changes: list[Change] = []

@@ -1,4 +1,4 @@
-"""Writes down what a nightly run found different, field by field, and why: one drift row per differing row."""
+"""Writes down what a complete read found different, field by field, and why: one drift row per differing row."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from app.domain import Kind, Record, batches, key_of
 from app.flows.absorb import Absorbed
-from app.flows.bad_records import MOST_NOTED, Failure
+from app.flows.bad_records import MOST_NOTED
 from app.flows.deps import Deps
 from app.flows.reasons import Background, Differing, reasons
 from app.rules.drift import DriftCause
@@ -83,13 +83,26 @@ def _write(
     if known is None:
         found = [_plain(kind, row, cause or DriftCause.UNKNOWN) for row in rows]
     else:
-        told = reasons(deps, connection, kind, rows, read_at, known)
-        found = [
-            _plain(kind, row, why.cause)._replace(since=why.since, since_latest=why.latest, why=why.why)
-            for row, why in zip(rows, told, strict=True)
-        ]
+        found = explained(deps, connection, kind, rows, read_at, known)
     with deps.database.begin() as conn:
         drift.write(conn, run_id, connection, found, now=deps.now())
+
+
+def explained(
+    deps: Deps, connection: str, kind: Kind, rows: Sequence[Differing], read_at: datetime, known: Background
+) -> list[DriftRow]:
+    """The drift rows of some hundred differing rows, each with its reason; ``read_at`` is when they were asked for."""
+    told = reasons(deps, connection, kind, rows, read_at, known)
+    return [
+        _plain(kind, row, why.cause)._replace(since=why.since, since_latest=why.latest, why=why.why)
+        for row, why in zip(rows, told, strict=True)
+    ]
+
+
+def unreadable(kind: Kind, item: str) -> DriftRow:
+    """The drift row of an item that the source shows, and that cannot be read or stored."""
+    why = "The source shows it, and it could not be read or stored."
+    return DriftRow(kind, item, "differs", cause=DriftCause.FAILED, why=why)
 
 
 def _plain(kind: Kind, row: Differing, cause: str) -> DriftRow:
@@ -121,7 +134,8 @@ def record_left(deps: Deps, connection: str, run_id: int, absorbed: Absorbed) ->
     for some in batches(wanted, CHUNK):
         _write_anew(deps, connection, run_id, kind, _of_left(deps, connection, kind, some, absorbed.read_at))
     for failures in batches(absorbed.failures[:MOST_NOTED], CHUNK):
-        _write_anew(deps, connection, run_id, kind, _of_failures(failures))
+        rows = (unreadable(ref.kind, ref.external_id) for ref, _ in failures)
+        _write_anew(deps, connection, run_id, kind, rows)
 
 
 _NEWER_HERE = "Our row was written while the run read, and is newer than what the run was shown."
@@ -150,9 +164,3 @@ def _of_left(deps: Deps, connection: str, kind: Kind, rows: Sequence[_Left], rea
             since_latest=deps.now(),
             why=_NEWER_HERE if late else _OLDER_THERE,
         )
-
-
-def _of_failures(failures: Sequence[Failure]) -> Iterator[DriftRow]:
-    for ref, _ in failures:
-        why = "The source shows it, and it could not be read or stored."
-        yield DriftRow(kind=ref.kind, item=ref.external_id, change="differs", cause=DriftCause.FAILED, why=why)

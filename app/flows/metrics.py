@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from app.errors import Refused
 from app.flows.agreed import share_of
 from app.flows.deps import Deps, source_of
+from app.flows.true_now import as_json, true_now
 from app.stores import agreements, budgets, failed_items, owed, settled
 from app.stores import metrics as figures
 from app.stores.agreements import Day
@@ -20,9 +21,6 @@ from app.stores.settled import VISIBLE, Settled
 
 LONGEST = 366
 """Days."""
-
-TRUTH = timedelta(days=35)
-"""An agreement found longer ago says nothing about today."""
 
 
 def metrics(deps: Deps, connection: str, days: int = 7) -> dict[str, Any]:
@@ -41,7 +39,7 @@ def metrics(deps: Deps, connection: str, days: int = 7) -> dict[str, Any]:
         runs = recent_runs(conn, since, connection)
         done = [row for row in settled.totals(conn, since, now) if row.connection == connection]
         waiting = {kind: (count, seen) for whose, kind, count, seen in owed.backlog(conn) if whose == connection}
-        agreed = [row for row in figures.agreement(conn, now - TRUTH) if row.connection == connection]
+        agreed = true_now(conn, connection, now)
         by_day = agreements.days(conn, connection, since)
         letters = figures.dead_letters(conn).get(connection, 0)
         failing = failed_items.counts(conn, connection)
@@ -62,7 +60,7 @@ def metrics(deps: Deps, connection: str, days: int = 7) -> dict[str, Any]:
             }
             for kind in deps.sources[connection].kinds
         },
-        "agreement": {row.kind: {"share": row.share, "at": _iso(row.at), "run": row.run_id} for row in agreed},
+        "agreement": as_json(agreed),
         "agreement_days": [_day(row) for row in by_day],
         "failed_items": dict(failing),
         "budget": budget,

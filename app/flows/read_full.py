@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
+from typing import NamedTuple
 
 import structlog
 from sqlalchemy import Connection
@@ -31,6 +32,7 @@ from app.sources.base import ResumeLost
 from app.sources.fingerprint import mapping_of
 from app.stores import agreements, bulk, checksums, failed_items, full_reads, run_pages, watermarks
 from app.stores.bulk import Diff, Written
+from app.stores.checksums import Edited
 from app.stores.drift import DRY_RUN
 
 NOTHING_JUDGED: frozenset[str] = frozenset()
@@ -45,12 +47,14 @@ def read_full(course: Course, leg: Leg) -> None:
         first = watermarks.get(conn, course.connection, kind) is None
     deeds = NOTHING_JUDGED if course.options.force else FIRST_LOAD if first else RUN
     known = background(course.deps, course.connection, kind)
-    checked_at = _check(course, kind, known)
+    checked = _check(course, kind, known)
     if course.options.dry_run:
-        _preview(course, kind, deeds, first=first)
+        _preview(course, kind, deeds, checked.edited, first=first)
         return
+    with course.deps.database.begin() as conn:
+        checksums.mark_edited(conn, course.connection, kind, checked.edited)
     with alone(course.deps, course.keeper, course.connection, kind):
-        _repair(course, kind, deeds, known, checked_at, first=first)
+        _repair(course, kind, deeds, known, checked.began, first=first)
 
 
 def _repair(
@@ -106,17 +110,24 @@ def _repair(
     deps.queue.wake(news.fresh)
 
 
-def _check(course: Course, kind: Kind, known: Background) -> datetime | None:
-    """The checksum pass of the nightly run; returns when it began. Rows that were hashed as other fields are left alone:
-    the first complete read after a release that changed the fields hashes them anew."""
+class _Checked(NamedTuple):
+    """What a checksum pass found; ``began`` is ``None`` where there was none."""
+
+    began: datetime | None = None
+    edited: Sequence[Edited] = ()
+
+
+def _check(course: Course, kind: Kind, known: Background) -> _Checked:
+    """The checksum pass of the nightly run. Rows that were hashed as other fields are left alone: the first complete read
+    after a release that changed the fields hashes them anew."""
     chosen = course.checkpoint.chosen or course.strategy
     if chosen is not Strategy.FULL or known.full is None or known.full.shape != checksums.shape_of(kind):
-        return None
+        return _Checked()
     began = course.deps.now()
-    edited = checksums.mark_edited(course.deps.database, course.connection, kind)
+    edited = checksums.find_edited(course.deps.database, course.connection, kind)
     if edited:
         log.warning("edited_here", run=course.id, connection=course.connection, kind=kind, rows=len(edited))
-    return began
+    return _Checked(began, edited)
 
 
 def _told(course: Course, conn: Connection) -> None:
@@ -124,10 +135,11 @@ def _told(course: Course, conn: Connection) -> None:
     course.go_on()
 
 
-def _preview(course: Course, kind: Kind, deeds: Collection[str], *, first: bool) -> None:
+def _preview(course: Course, kind: Kind, deeds: Collection[str], edited: Sequence[Edited], *, first: bool) -> None:
     """Read and compare as ``_repair`` does, but write only drift rows, each with what it would become."""
     deps, connection = course.deps, course.connection
-    absorbed, scope = look(deps, connection, kind, _reader(course, kind, first=first), course.began)
+    by_hand = [row.key for row in edited]
+    absorbed, scope = look(deps, connection, kind, _reader(course, kind, first=first), course.began, by_hand)
     diff = absorbed.diff
     record_drift(deps, connection, course.id, diff, absorbed.read_at, cause=DRY_RUN)
     held = judge(deps, connection, diff, scope, deeds).reason

@@ -1,4 +1,4 @@
-"""Collects what is remembered of differing rows, for ``rules.drift`` to tell from it why each was wrong."""
+"""Collects what is remembered of differing rows, for ``rules.reasons`` to tell from it why each was wrong."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from sqlalchemy import Connection
 from app.domain import SKU_PREFIX, WHOLE, Kind, Listing, Record, Ref, key_of
 from app.flows.deps import Deps
 from app.flows.unheard import DOWN_AFTER
-from app.rules.drift import Answered, Reason, Restore, Span, Told, Traces, reason_of, went_back
+from app.rules.drift import Answered, Reason, Restore, Span, Told, Traces
 from app.rules.jobs import POLL
+from app.rules.reasons import claimed, reason_of, went_back
 from app.sources.fingerprint import mapping_of
 from app.stores import beats, full_reads, marks, refusals, traces, watermarks
 from app.stores.drift import field_changes
@@ -121,7 +122,7 @@ def reasons(
         with deps.database.read() as conn:
             last = full_reads.last_written(conn, connection, kind)
         known.restores.append(Restore(last or min(lost), max(lost), deps.now(), everything=False))
-    return [reason_of(one) for one in found]
+    return [reason_of(one) for one in claimed(found)]
 
 
 def _traces(
@@ -156,6 +157,7 @@ def _traces(
         mapping=known.mapping,
         content_only=_is_content_only(kind, row),
         downs=known.downs,
+        looks=[one.heard_at for one in known.whole.settled.get(WHOLE, ()) if one.outcome == "applied"],
         not_looked=known.not_looked,
         refused=[one.at for one in known.refused if not one.items],
         refused_by_name=[one.at for one in known.refused if _is_named(kind, names, one.items)],

@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 from app.domain import TALLYHOOK, ConnectionState
 from app.flows.connections import ConnectionView, list_connections
 from app.flows.deps import Deps
-from app.flows.metrics import TRUTH, recent_runs
+from app.flows.metrics import recent_runs
+from app.flows.true_now import TrueNow, true_now
 from app.stores import budgets, owed, settled
 from app.stores import metrics as figures
-from app.stores.metrics import Agreement, RunCount
+from app.stores.metrics import RunCount
 from app.stores.settled import VISIBLE, Settled
 
 RECENT = timedelta(days=7)
@@ -40,7 +41,7 @@ def samples(deps: Deps) -> list[Sample]:
         recent = {slug: recent_runs(conn, now - RECENT, slug) for slug in deps.sources}
         done = settled.totals(conn, owed.EVER, now)
         backlog = owed.backlog(conn)
-        agreed = figures.agreement(conn, now - TRUTH)
+        agreed = [row for slug in deps.sources for row in true_now(conn, slug, now)]
         failing = figures.failed_items(conn)
         letters = figures.dead_letters(conn)
         used = {slug: budgets.usage(conn, slug, one.budget(), now) for slug, one in deps.sources.items()}
@@ -101,12 +102,17 @@ def _of_budget(connection: str, windows: Iterable[Mapping[str, Any]]) -> Iterato
             yield from _named({**labels, "lane": lane}, tallyhook_budget_used_calls=used)
 
 
-def _of_agreement(agreed: Iterable[Agreement]) -> Iterator[Sample]:
+def _of_agreement(agreed: Iterable[TrueNow]) -> Iterator[Sample]:
     for row in agreed:
+        told, checks = row.agreement, row.checks
+        low, high = row.interval or (None, None)
         yield from _named(
             {"connection": row.connection, "kind": row.kind},
-            tallyhook_agreement_ratio=row.share,
-            tallyhook_agreement_timestamp_seconds=None if row.at is None else row.at.timestamp(),
+            tallyhook_agreement_ratio=None if told is None else told.share,
+            tallyhook_agreement_timestamp_seconds=None if told is None or told.at is None else told.at.timestamp(),
+            tallyhook_agreement_low_ratio=low,
+            tallyhook_agreement_high_ratio=high,
+            tallyhook_spot_checks=None if checks is None else checks.checked,
         )
 
 

@@ -1,4 +1,4 @@
-"""Who goes first when a connection's calls are scarce: a person, then webhooks, then polls, then bulk runs.
+"""Who goes first when a connection's calls are scarce: a person, then webhooks, polls, bulk runs, and spot checks last.
 
 Every lane may fill a window up to a ceiling of its own, whoever made the calls in it. The last calls of a window are
 thus left for the higher lanes, and in a full one the lowest gives way first. Bulk runs also have a share: what they
@@ -23,14 +23,15 @@ class Lane(IntEnum):
     WEBHOOK = 1
     POLL = 2
     BULK = 3
+    SPARE = 4
 
     @property
     def word(self) -> str:
-        """The lane's name for people and reports: ``person``, ``webhook``, ``poll``, ``bulk``."""
+        """The lane's name for people and reports: ``person``, ``webhook``, ``poll``, ``bulk``, ``spare``."""
         return self.name.lower()
 
 
-_CEILING = {Lane.PERSON: 100, Lane.WEBHOOK: 95, Lane.POLL: 90, Lane.BULK: 85}  # per cent of a window
+_CEILING = {Lane.PERSON: 100, Lane.WEBHOOK: 95, Lane.POLL: 90, Lane.BULK: 85, Lane.SPARE: 50}  # per cent of a window
 _BULK_SHARE = 60  # per cent of a window
 
 _LANES = {

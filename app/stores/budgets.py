@@ -118,9 +118,11 @@ def _used(limit: Limit, inside: Window, now: float) -> dict[str, Any]:
 
 
 def _decoded(text: str) -> Window:
-    """A stored window. Moments beside the lists were stored before there were lanes, by live work most likely."""
+    """A stored window. Moments beside the lists were stored before there were lanes, by live work most likely; lanes that
+    came later are missing at its end."""
     stored = msgspec.json.decode(text, type=list[list[float] | float])
-    window: Window = [each for each in stored if isinstance(each, list)] or [[] for _ in Lane]
+    window: Window = [each for each in stored if isinstance(each, list)]
+    window += [[] for _ in range(len(window), len(Lane))]
     window[Lane.WEBHOOK] += [each for each in stored if isinstance(each, float)]
     return window
 

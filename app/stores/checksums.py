@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Boolean
+from sqlalchemy import Boolean, Connection
 from sqlalchemy.types import TypeEngine
 
 from app.domain import Kind, quantity
@@ -17,28 +17,45 @@ from app.stores.collector import collector_paused
 from app.stores.columns import Quantity
 from app.stores.engine import Database
 from app.stores.newer import LOCALLY_EDITED
+from app.stores.stream import streamed
 from app.stores.tables import CATALOG
 
 _NOT_CONTENT = ("version", "modified_at")
 _pack = msgspec.msgpack.Encoder().encode
 
 
-def mark_edited(database: Database, connection: str, kind: Kind) -> list[Key]:
-    """Mark every row whose content is not what its hash says, so that the next complete read finds it different;
-    returns the keys. A row that somebody writes meanwhile is left alone.
+class Edited(NamedTuple):
+    """A row whose content is not what its hash (``row_hash``) says: somebody else wrote it."""
+
+    key: Key
+    row_hash: int
+
+
+def find_edited(database: Database, connection: str, kind: Kind) -> list[Edited]:
+    """Every row that was edited by hand and is not marked yet.
 
     Only where rows were hashed with the fields that records have now: another shape makes other hashes.
     """
     with collector_paused():
-        found = [one for rows in _rows(database, connection, kind) for one in _edited(kind, rows)]
-    if found:
-        table = sql.shape(kind)
-        same = " AND ".join(f"{name} = ?" for name in ("connection", *table.keys))
-        statement = f"UPDATE {table.table} SET row_hash = {LOCALLY_EDITED} WHERE {same} AND row_hash = ?"
-        with database.begin() as conn:
-            values = [(connection, *key, digest) for key, digest in found]
-            sql.driver(conn).cursor().executemany(sql.spelled(database.dialect, statement), values)
-    return [key for key, _ in found]
+        return [one for rows in _rows(database, connection, kind) for one in _edited(kind, rows)]
+
+
+def mark_edited(conn: Connection, connection: str, kind: Kind, rows: Sequence[Edited]) -> None:
+    """Mark rows so that the next read of them finds them different. A row that somebody wrote meanwhile is left alone."""
+    table = sql.shape(kind)
+    same = " AND ".join(f"{name} = ?" for name in ("connection", *table.keys))
+    statement = f"UPDATE {table.table} SET row_hash = {LOCALLY_EDITED} WHERE {same} AND row_hash = ?"
+    values = [(connection, *row.key, row.row_hash) for row in rows]
+    if values:
+        sql.driver(conn).cursor().executemany(sql.spelled(conn.dialect.name, statement), values)
+
+
+def is_edited(kind: Kind, row: Mapping[str, Any]) -> bool:
+    """Whether a row (all its columns) was edited by hand, marked already or not; under the same condition."""
+    if row["row_hash"] == LOCALLY_EDITED:
+        return True
+    ours = row["deleted"] and row["row_hash"] == 0
+    return not ours and any(True for _ in _edited(kind, [(*(row[name] for name in _content(kind)), row["row_hash"])]))
 
 
 def shape_of(kind: Kind) -> str:
@@ -52,18 +69,11 @@ def _rows(database: Database, connection: str, kind: Kind) -> Iterator[list[tupl
     columns = ", ".join((*_content(kind), "row_hash"))
     wanted = f"""SELECT {columns} FROM {table.table}
         WHERE connection = ? AND row_hash <> {LOCALLY_EDITED} AND NOT (deleted AND row_hash = 0)"""
-    with database.read() as conn:
-        driver = sql.driver(conn)
-        on_server = database.dialect == "postgresql"
-        cursor = driver.cursor(name="row_contents", binary=True) if on_server else driver.cursor()
-        cursor.execute(sql.spelled(database.dialect, wanted), (connection,))
-        while rows := cursor.fetchmany(20_000):
-            yield rows
-        cursor.close()
+    return streamed(database, sql.spelled(database.dialect, wanted), (connection,))
 
 
-def _edited(kind: Kind, rows: Sequence[tuple[Any, ...]]) -> Iterator[tuple[Key, int]]:
-    """Key and stored hash of the rows whose content hashes to something else."""
+def _edited(kind: Kind, rows: Sequence[tuple[Any, ...]]) -> Iterator[Edited]:
+    """The rows (content, then the stored hash) whose content hashes to something else."""
     flags, amounts = _places(kind, Boolean), _places(kind, Quantity)
     width = len(sql.shape(kind).keys)  # the key fields come first
     for row in rows:
@@ -75,7 +85,7 @@ def _edited(kind: Kind, rows: Sequence[tuple[Any, ...]]) -> Iterator[tuple[Key, 
                 content[at] = quantity(content[at])
         digest = hashlib.blake2b(_pack(content), digest_size=8).digest()
         if int.from_bytes(digest, "big", signed=True) != row[-1]:
-            yield tuple(row[:width]), row[-1]
+            yield Edited(tuple(row[:width]), row[-1])
 
 
 def _content(kind: Kind) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Any
@@ -19,6 +19,7 @@ from app.stores.diff import Diff, Misfit
 from app.stores.engine import Database
 from app.stores.newer import LOCALLY_EDITED
 from app.stores.spool import Spool
+from app.stores.stream import streamed
 
 JOINT = "\x1f"
 _UNSEEN, _SAME, _CREATED, _CHANGED, _TOUCHED, _PASSED = range(6)
@@ -33,11 +34,18 @@ class Differ:
     disk when they are many.
     ``read_at`` is when the read began. A version that is no older than ``read_at`` is not a source's clock but the
     read's own time: under it, equal content is simply unchanged, or every read would rewrite every row.
-    ``now`` is the one clock's: rows and records dated beyond it come from a wrong clock (``rules.versions``).
+    ``now`` is the one clock's: rows and records dated beyond it come from a wrong clock (``rules.versions``). ``edited``
+    are rows that are compared as if they were marked as edited by hand.
     """
 
     def __init__(
-        self, database: Database, connection: str, kind: Kind, read_at: datetime, now: datetime | None = None
+        self,
+        database: Database,
+        connection: str,
+        kind: Kind,
+        read_at: datetime,
+        now: datetime | None = None,
+        edited: Iterable[Key] = (),
     ) -> None:
         self._database = database
         self._connection = connection
@@ -53,6 +61,9 @@ class Differ:
         self._flags = bytearray()
         with collector_paused():
             self._load()
+        for key in edited:
+            if (at := self._index.get(JOINT.join(key))) is not None:
+                self._hashes[at] = LOCALLY_EDITED
         self._loaded = len(self._flags)
         self._seen = bytearray(self._loaded)  # in which spool a row's record is, by position
         self._places = array("l", bytes(self._loaded * array("l").itemsize))
@@ -144,7 +155,9 @@ class Differ:
         )
 
     def _load(self) -> None:
-        for rows in _states(self._database, self._connection, self._kind, self._read_at, self._now):
+        wanted = sql.row_states(self._kind, self._database.dialect)
+        values = sql.row_states_values(self._connection, self._read_at, self._now)
+        for rows in streamed(self._database, wanted, values):
             keys, hashes, versions, flags = zip(*rows, strict=True)
             first = len(self._hashes)
             self._index.update(zip(keys, range(first, first + len(keys)), strict=True))
@@ -252,20 +265,6 @@ class Differ:
             cursor = sql.driver(conn).cursor()
             cursor.execute(statement, values)
             return set(cursor.fetchall())
-
-
-def _states(
-    database: Database, connection: str, kind: Kind, read_at: datetime, now: datetime
-) -> Iterator[list[tuple[Any, ...]]]:
-    """Row states in lists of some thousand, never all at once."""
-    with database.read() as conn:
-        driver = sql.driver(conn)
-        on_server = database.dialect == "postgresql"
-        cursor = driver.cursor(name="row_states", binary=True) if on_server else driver.cursor()
-        cursor.execute(sql.row_states(kind, database.dialect), sql.row_states_values(connection, read_at, now))
-        while rows := cursor.fetchmany(20_000):
-            yield rows
-        cursor.close()
 
 
 def key_text(names: Sequence[str]) -> Callable[[Any], str]:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, Select, delete, func, insert, select, update
 
 from app.domain import Kind, Record
 from app.stores.tables import Drift, Run
@@ -37,6 +37,25 @@ class DriftRow(NamedTuple):
     why: str | None = None
 
 
+class Difference(NamedTuple):
+    """A difference that was written down; all as ``tables.Drift`` tells, ``fields`` ``{field: [old, new]}``."""
+
+    id: int
+    run_id: int | None
+    connection: str
+    kind: str
+    item: str
+    change: str
+    fields: Mapping[str, Sequence[Any]]
+    cause: str
+    since: datetime | None
+    since_latest: datetime | None
+    why: str | None
+    corrected_from: str | None
+    corrected_at: datetime | None
+    found_at: datetime
+
+
 class DriftCount(NamedTuple):
     """How many rows of a run share kind, change and cause."""
 
@@ -46,8 +65,8 @@ class DriftCount(NamedTuple):
     rows: int
 
 
-def write(conn: Connection, run_id: int, connection: str, rows: Sequence[DriftRow], *, now: datetime) -> None:
-    """Remember what a run found; ``now`` is when it was found."""
+def write(conn: Connection, run_id: int | None, connection: str, rows: Sequence[DriftRow], *, now: datetime) -> None:
+    """Remember what a run found, or (``None``) a spot check; ``now`` is when it was found."""
     shared = {"run_id": run_id, "connection": connection, "found_at": now}
     if rows:
         conn.execute(insert(_table), [{**shared, **_columns(row)} for row in rows])
@@ -65,25 +84,30 @@ def forget(conn: Connection, run_id: int, kind: Kind, items: Sequence[str]) -> N
     conn.execute(delete(_table).where(of_kind, _table.c["item"].in_(items)))
 
 
-def of_run(conn: Connection, run_id: int, limit: int = 100, after_id: int = 0) -> list[dict[str, Any]]:
-    """A run's differences after an id, oldest first; ``fields`` is ``{field: [old, new]}`` again."""
+def of_run(conn: Connection, run_id: int, limit: int = 100, after_id: int = 0) -> list[Difference]:
+    """A run's differences after an id, oldest first."""
     wanted = select(_table).where(_table.c.run_id == run_id, _table.c.id > after_id)
-    found = conn.execute(wanted.order_by(_table.c.id).limit(limit)).mappings()
-    return [{**row, "fields": msgspec.json.decode(row["fields"])} for row in found]
+    return read_back(conn, wanted.order_by(_table.c.id).limit(limit))
 
 
 def told_since(
     conn: Connection, connection: str, causes: Collection[str], since: datetime, after_id: int, limit: int
-) -> list[dict[str, Any]]:
+) -> list[Difference]:
     """Differences found since a moment with one of these causes, after an id, oldest first."""
     recent = select(_runs.c.id).where(_runs.c.connection == connection, _runs.c.created_at >= since - LONGEST_RUN)
     wanted = select(_table).where(
-        _table.c.run_id.in_(recent),
+        _table.c.run_id.in_(recent) | (_table.c.run_id.is_(None) & (_table.c.connection == connection)),
         _table.c.id > after_id,
         _table.c.found_at >= since,
         _table.c.cause.in_(sorted(causes)),
     )
-    return [dict(row) for row in conn.execute(wanted.order_by(_table.c.id).limit(limit)).mappings()]
+    return read_back(conn, wanted.order_by(_table.c.id).limit(limit))
+
+
+def read_back(conn: Connection, wanted: Select[Any]) -> list[Difference]:
+    """The rows of a selection of all columns."""
+    rows = conn.execute(wanted).mappings()
+    return [Difference(**{**row, "fields": msgspec.json.decode(row["fields"])}) for row in rows]
 
 
 def correct(conn: Connection, row_id: int, cause: str, why: str, now: datetime) -> None:

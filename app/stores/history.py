@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +10,7 @@ from sqlalchemy import Connection, Select, select
 from sqlmodel import SQLModel
 
 from app.stores import drift, tables
+from app.stores.drift import Difference, DriftCount
 
 _RUNS = SQLModel.metadata.tables[str(tables.Run.__tablename__)]
 _DRIFT = SQLModel.metadata.tables[str(tables.Drift.__tablename__)]
@@ -37,7 +37,8 @@ def runs_page(
         wanted = wanted.where(_RUNS.c.created_at >= since)
     if until is not None:
         wanted = wanted.where(_RUNS.c.created_at < until)
-    return _page(conn, wanted, _JSON, limit, before_id)
+    rows = conn.execute(_newest(wanted, limit, before_id)).mappings()
+    return [{**row, **{name: msgspec.json.decode(row[name]) for name in _JSON}} for row in rows]
 
 
 def drift_page(
@@ -51,19 +52,19 @@ def drift_page(
     since: datetime | None = None,
     limit: int = 50,
     before_id: int | None = None,
-) -> list[dict[str, Any]]:
-    """A connection's differences, newest first; ``fields`` is ``{field: [old, new]}``, ``since`` is when they were
-    found. ``before_id`` continues after the last of the page before."""
+) -> list[Difference]:
+    """A connection's differences, newest first; ``since`` is when they were found. ``before_id`` continues after the last
+    of the page before."""
     wanted = _equal(select(_DRIFT), connection=connection, run_id=run_id, kind=kind, cause=cause, change=change)
     if since is not None:
         wanted = wanted.where(_DRIFT.c.found_at >= since)
-    return _page(conn, wanted, ("fields",), limit, before_id)
+    return drift.read_back(conn, _newest(wanted, limit, before_id))
 
 
-def drift_summary(conn: Connection, connection: str, run_id: int) -> list[dict[str, Any]]:
+def drift_summary(conn: Connection, connection: str, run_id: int) -> list[DriftCount]:
     """A run's differences counted by kind, change and cause; none for a run of another connection."""
     whose = conn.execute(select(_RUNS.c.connection).where(_RUNS.c.id == run_id)).scalar()
-    return [count._asdict() for count in drift.summary(conn, run_id)] if whose == connection else []
+    return drift.summary(conn, run_id) if whose == connection else []
 
 
 def _equal(query: Select[Any], **values: Any) -> Select[Any]:
@@ -72,15 +73,9 @@ def _equal(query: Select[Any], **values: Any) -> Select[Any]:
     return query.where(*(columns[name] == value for name, value in values.items() if value is not None))
 
 
-def _page(
-    conn: Connection, query: Select[Any], coded: tuple[str, ...], limit: int, before_id: int | None
-) -> list[dict[str, Any]]:
+def _newest(query: Select[Any], limit: int, before_id: int | None) -> Select[Any]:
+    """The newest rows of a selection, those before an id only."""
     id = query.selected_columns["id"]
     if before_id is not None:
         query = query.where(id < before_id)
-    rows = conn.execute(query.order_by(id.desc()).limit(limit)).mappings()
-    return [_decoded(row, coded) for row in rows]
-
-
-def _decoded(row: Mapping[Any, Any], coded: tuple[str, ...]) -> dict[str, Any]:
-    return {**row, **{name: msgspec.json.decode(row[name]) for name in coded}}
+    return query.order_by(id.desc()).limit(limit)

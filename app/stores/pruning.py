@@ -23,6 +23,7 @@ DRIFT, DRY_DRIFT, RUNS, DRY_RUNS, FAILED_ITEMS = "drift", "dry_drift", "runs", "
 ALERTS, OUTAGES, REPLAY_ITEMS, REPLAYS = "alerts", "outages", "replay_items", "replays"
 HOLD_ROWS, HOLDS = "hold_rows", "holds"
 REFUSALS, RESTORES, REMOVALS, AGREEMENTS = "refusals", "restores", "removals", "agreements"
+SPOT_CHECKS = "spot_checks"
 HEARTBEATS, SLOTS, SESSIONS, ANSWERS = "heartbeats", "slots", "sessions", "answers"
 
 Key = tuple[Any, ...]
@@ -45,7 +46,7 @@ _REPLAYS, _REPLAYED = map(_table, (tables.Replay, tables.ReplayItem))
 _ALERTS, _GAPS, _HOLDS, _HELD = map(_table, (tables.Alert, tables.Gap, tables.Hold, tables.HoldRow))
 _BEATS, _SLOTS, _SESSIONS, _ANSWERS = map(_table, (tables.Beat, tables.SettledSlot, tables.Session, tables.Answer))
 _REFUSALS, _RESTORES, _REMOVALS = map(_table, (tables.Refusal, tables.Restore, tables.Removal))
-_AGREEMENTS = _table(tables.AgreementDay)
+_AGREEMENTS, _CHECKS = map(_table, (tables.AgreementDay, tables.SpotCheck))
 
 
 @dataclass(frozen=True)
@@ -157,11 +158,12 @@ _NO_DRIFT = ~exists().where(_DRIFT.c.run_id == _RUNS.c.id)
 
 
 def _drift(*, dry: bool) -> Conditions:
-    """By their run, so that an index finds them; a run goes after its differences."""
+    """By their run, so that an index finds them; a run goes after its differences. What spot checks found has none."""
 
     def old(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
         runs = select(_RUNS.c.id).where(_RUNS.c.dry == dry, _OVER, _RUNS.c.finished_at < before)
-        return [_DRIFT.c.run_id.in_(runs)]
+        without = and_(_DRIFT.c.run_id.is_(None), _DRIFT.c.found_at < before)
+        return [_DRIFT.c.run_id.in_(runs) if dry else or_(_DRIFT.c.run_id.in_(runs), without)]
 
     return old
 
@@ -292,6 +294,7 @@ EXPIRIES = {
     RESTORES: Expiry(_RESTORES, _by(_RESTORES.c.found_at)),
     REMOVALS: Expiry(_REMOVALS, _by(_REMOVALS.c.at)),
     AGREEMENTS: Expiry(_AGREEMENTS, _by(_AGREEMENTS.c.at)),
+    SPOT_CHECKS: Expiry(_CHECKS, _by(_CHECKS.c.at)),
     SLOTS: Expiry(_SLOTS, _slots, _SLOTS.c.slot),
     SESSIONS: Expiry(_SESSIONS, _sessions),
     ANSWERS: Expiry(_ANSWERS, _answers),

@@ -19,6 +19,7 @@ from app.flows.request_run import request_run
 from app.flows.run import run
 from app.sources.base import Context, Source, Unlimited
 from app.stores import drift, runs
+from app.stores.drift import Difference
 from app.stores.engine import Database
 from tests.fakes import ListQueue
 
@@ -47,10 +48,10 @@ class Shop:
         told = {"count": count, "kinds": kinds} if kinds else {"count": count}
         self.control.post("/_sim/changes", json=told).raise_for_status()
 
-    def drift(self, run_id: int) -> list[dict[str, Any]]:
+    def drift(self, run_id: int) -> list[Difference]:
         """The rows that a run wrote down as different."""
         with self.deps.database.read() as conn:
-            return list(drift.of_run(conn, run_id, 100_000))
+            return drift.of_run(conn, run_id, 100_000)
 
     def requests(self, path: str) -> int:
         """How many requests that end so the vendor has answered."""

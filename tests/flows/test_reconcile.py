@@ -17,9 +17,12 @@ from app.flows.run import LegsFailed
 from app.flows.run import run as reconcile
 from app.flows.sync_item import sync_item
 from app.stores import catalog, drift, holds, owed, runs, watermarks
+from app.stores.drift import Difference
 from app.stores.engine import Database
 from tests.asking import request_reconcile
 from tests.fakes import EPOCH, SHOP, FakeSource, World, count, listing
+from tests.nightly import forty_products
+from tests.nightly import night as run
 
 PRODUCT = Kind.PRODUCT
 
@@ -27,19 +30,7 @@ PRODUCT = Kind.PRODUCT
 @pytest.fixture
 def world(database: Database) -> World:
     """A shop of forty products that we hold as it was a minute ago."""
-    world = World(database)
-    world.clock.moment = EPOCH + timedelta(hours=1)
-    world.source.put(*(listing(f"P{n:02}", version=5) for n in range(40)))
-    run(world)
-    world.clock.pass_(60)
-    return world
-
-
-def run(world: World, **options: Any) -> int:
-    """One run from its request to its end; returns its id."""
-    run_id = request_reconcile(world.deps, SHOP, **options)
-    reconcile(world.deps, LeaseKeeper(world.database), run_id, patience=0.0)
-    return run_id
+    return forty_products(database, ago=60)
 
 
 def owe(world: World, *external_ids: str) -> None:
@@ -57,13 +48,13 @@ def edit(world: World, sql: str) -> None:
         conn.exec_driver_sql(sql)
 
 
-def drift_of(world: World, run_id: int) -> list[dict[str, Any]]:
+def drift_of(world: World, run_id: int) -> list[Difference]:
     with world.database.read() as conn:
         return drift.of_run(conn, run_id)
 
 
 def told(world: World, run_id: int) -> list[tuple[str, str, str]]:
-    return [(row["item"], row["change"], row["cause"]) for row in drift_of(world, run_id)]
+    return [(row.item, row.change, row.cause) for row in drift_of(world, run_id)]
 
 
 def row(world: World, external_id: str) -> dict[str, Any]:
@@ -162,12 +153,12 @@ def test_a_row_deleted_by_plain_sql_comes_back(world: World) -> None:
 
 def test_a_difference_is_told_field_by_field(world: World) -> None:
     world.source.put(listing("P01", version=90, name="New"))
-    assert drift_of(world, run(world))[0]["fields"] == {"name": ["Product P01", "New"]}
+    assert drift_of(world, run(world))[0].fields == {"name": ["Product P01", "New"]}
 
 
 def test_a_difference_tells_since_when(world: World) -> None:
     world.source.put(listing("P01", version=90, name="New"))
-    assert drift_of(world, run(world))[0]["since"] == EPOCH + timedelta(seconds=90)
+    assert drift_of(world, run(world))[0].since == EPOCH + timedelta(seconds=90)
 
 
 def test_a_row_the_vendor_no_longer_has_has_vanished(world: World) -> None:
@@ -338,7 +329,7 @@ def test_a_changed_count_is_told_with_both_quantities(world: World) -> None:
     run(world)
     world.clock.pass_(60)
     world.source.put(count("P01", 7, version=9))
-    found = drift_of(world, run(world))[0]["fields"]["quantity"]
+    found = drift_of(world, run(world))[0].fields["quantity"]
     assert [float(value) for value in found] == [5, 7]
 
 

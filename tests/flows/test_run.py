@@ -177,7 +177,7 @@ def test_a_dry_run_writes_nothing_and_tells_what_the_real_one_writes(world: Worl
 
 def told(world: World, run_id: int) -> set[tuple[str, str]]:
     with world.database.read() as conn:
-        return {(row["item"].split("/")[0], row["change"]) for row in drift.of_run(conn, run_id, 1000)}
+        return {(row.item.split("/")[0], row.change) for row in drift.of_run(conn, run_id, 1000)}
 
 
 def changed(before: dict[str, Any], after: dict[str, Any]) -> set[tuple[str, str]]:

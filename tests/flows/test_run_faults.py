@@ -96,7 +96,7 @@ def failing(world: World, kind: Kind = PRODUCT) -> dict[str, str]:
 
 def drifted(world: World, run_id: int) -> list[tuple[str, str, str]]:
     with world.database.read() as conn:
-        return [(one["item"], one["change"], one["cause"]) for one in drift.of_run(conn, run_id, 1000)]
+        return [(one.item, one.change, one.cause) for one in drift.of_run(conn, run_id, 1000)]
 
 
 def agreement(ended: dict[str, Any], kind: Kind = PRODUCT) -> float | None:

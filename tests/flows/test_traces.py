@@ -15,32 +15,21 @@ from app.flows.correct_reasons import correct_reasons
 from app.flows.leases import LeaseKeeper
 from app.flows.metrics import metrics
 from app.flows.refused import MOST_READ, RefusedDeliveries
-from app.flows.run import run
 from app.flows.sync_item import sync_item
 from app.stores import drift, marks, owed, refusals
 from app.stores.columns import Moment
+from app.stores.drift import Difference
 from app.stores.engine import Database
 from app.stores.marks import Mark, Witness
-from tests.asking import request_reconcile
 from tests.fakes import EPOCH, SHOP, World, listing
+from tests.nightly import forty_products, night
 
 PRODUCT = Kind.PRODUCT
 
 
 @pytest.fixture
 def world(database: Database) -> World:
-    world = World(database)
-    world.clock.moment = EPOCH + timedelta(hours=1)
-    world.source.put(*(listing(f"P{n:02}", version=5) for n in range(40)))
-    night(world)
-    world.clock.pass_(86_400)
-    return world
-
-
-def night(world: World, **options: Any) -> int:
-    run_id = request_reconcile(world.deps, SHOP, **options)
-    run(world.deps, LeaseKeeper(world.database), run_id, patience=0.0)
-    return run_id
+    return forty_products(database, ago=86_400)
 
 
 def changed(world: World, id: str) -> None:
@@ -53,7 +42,7 @@ def event(world: World, id: str) -> None:
     sync_item(world.deps, LeaseKeeper(world.database), ItemKey(SHOP, PRODUCT, id))
 
 
-def told(world: World, run_id: int) -> dict[str, Any]:
+def told(world: World, run_id: int) -> Difference:
     with world.database.read() as conn:
         (row,) = drift.of_run(conn, run_id)
     return row
@@ -168,18 +157,45 @@ def test_a_change_whose_delivery_was_refused_says_so(world: World) -> None:
     log.add(SHOP, {}, body("P01"), world.clock(), "the word is wrong")
     log.write()
     world.clock.pass_(600)
-    assert told(world, night(world))["cause"] == "refused"
+    assert told(world, night(world)).cause == "refused"
 
 
 # --- edits by hand ---
 
 
-def test_an_edit_by_hand_that_moved_the_version_is_local_and_repaired(world: World) -> None:
+def by_hand(world: World, sql: str) -> None:
     with world.database.begin() as conn:
-        conn.execute(text("UPDATE listings SET name = 'mine', version = version + 9 WHERE external_id = 'P01'"))
-    assert told(world, night(world))["cause"] == "local"
+        conn.execute(text(sql))
+
+
+def test_an_edit_by_hand_that_moved_the_version_is_local_and_repaired(world: World) -> None:
+    by_hand(world, "UPDATE listings SET name = 'mine', version = version + 9 WHERE external_id = 'P01'")
+    assert told(world, night(world)).cause == "local"
     with world.database.read() as conn:
         assert conn.execute(text("SELECT name FROM listings WHERE external_id = 'P01'")).scalar() == "Product P01"
+
+
+UNSEEN = "UPDATE listings SET name = 'mine', row_hash = 12345 WHERE external_id = 'P01'"
+"""An edit by hand that only the checksum of the row shows."""
+
+
+def rows(world: World) -> list[Any]:
+    with world.database.read() as conn:
+        return list(conn.execute(text("SELECT * FROM listings ORDER BY external_id")))
+
+
+def test_a_dry_run_writes_nothing_where_a_checksum_does_not_fit(world: World) -> None:
+    by_hand(world, UNSEEN)
+    before = rows(world)
+    night(world, dry_run=True)
+    assert rows(world) == before
+
+
+@pytest.mark.parametrize("by_sql", [UNSEEN, UNSEEN.replace("row_hash = 12345", "version = version + 9")])
+def test_a_dry_run_names_the_row_that_was_edited_by_hand(world: World, by_sql: str) -> None:
+    by_hand(world, by_sql)
+    row = told(world, night(world, dry_run=True))
+    assert (row.item, row.fields) == ("P01", {"name": ["mine", "Product P01"]})
 
 
 # --- corrected reasons ---
@@ -189,12 +205,12 @@ def test_an_event_that_comes_hours_later_turns_missed_into_late(world: World) ->
     changed(world, "P01")
     world.clock.pass_(3600)
     run_id = night(world)
-    assert told(world, run_id)["cause"] == "missed"
+    assert told(world, run_id).cause == "missed"
     world.clock.pass_(5 * 3600)
     event(world, "P01")
     assert correct_reasons(world.deps) == 1
     row = told(world, run_id)
-    assert (row["cause"], row["corrected_from"], row["corrected_at"]) == ("late", "missed", world.clock())
+    assert (row.cause, row.corrected_from, row.corrected_at) == ("late", "missed", world.clock())
 
 
 def test_an_event_of_a_later_change_corrects_nothing(world: World) -> None:
@@ -205,7 +221,7 @@ def test_an_event_of_a_later_change_corrects_nothing(world: World) -> None:
     changed(world, "P01")
     world.clock.pass_(1)
     event(world, "P01")
-    assert (correct_reasons(world.deps), told(world, run_id)["cause"]) == (0, "missed")
+    assert (correct_reasons(world.deps), told(world, run_id).cause) == (0, "missed")
 
 
 # --- agreement by day ---

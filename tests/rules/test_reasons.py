@@ -7,18 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.rules.drift import (
-    Answered,
-    DriftCause,
-    Restore,
-    Span,
-    Told,
-    Traces,
-    corrected,
-    reason_of,
-    went_back,
-)
+from app.rules.corrections import corrected
+from app.rules.drift import Answered, DriftCause, Restore, Span, Told, Traces
 from app.rules.drift_advice import advice_on, since_words
+from app.rules.reasons import claimed, reason_of, went_back
 
 NIGHT = datetime(2026, 3, 4, 3, tzinfo=UTC)
 LAST_NIGHT = NIGHT - timedelta(days=1)
@@ -27,8 +19,10 @@ EDIT = Traces("differs", NIGHT, NIGHT, changed=NOON, newer=True, right_at=LAST_N
 SILENT = replace(EDIT, changed=LAST_NIGHT - timedelta(days=9), newer=False)
 GONE = replace(EDIT, change="vanished", changed=None, newer=None)
 NEW = replace(EDIT, change="missing", written_at=None, newer=None)
-HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
+HOUR, MINUTE, SECOND = timedelta(hours=1), timedelta(minutes=1), timedelta(seconds=1)
 AT_NOON = Span(NOON - HOUR, NOON + HOUR)
+STOCK_ONLY = Restore(NOON - HOUR, NIGHT - HOUR, NIGHT, everything=False)
+BROUGHT = Answered("applied", "webhook", NOON, NOON + MINUTE)
 TOLD = Told(NOON, "a dead letter (Unmappable)")
 
 
@@ -50,6 +44,16 @@ TOLD = Told(NOON, "a dead letter (Unmappable)")
         (replace(EDIT, restores=[Restore(NOON - HOUR, NIGHT - HOUR, NIGHT)]), DriftCause.RESTORED),
         (replace(EDIT, restores=[Restore(NOON + HOUR, NIGHT - HOUR, NIGHT)]), DriftCause.MISSED),
         (replace(SILENT, restores=[Restore(NOON - HOUR, NIGHT - HOUR, NIGHT)]), DriftCause.MISSED),
+        (replace(EDIT, waiting=NOON, restores=[Restore(NOON - HOUR, NIGHT - HOUR, NIGHT)]), DriftCause.LATE),
+        (replace(EDIT, waiting=NOON, restores=[Restore(NOON - HOUR, NIGHT - HOUR, NIGHT, False)]), DriftCause.LATE),
+        (replace(EDIT, waiting=NIGHT, restores=[Restore(NOON - HOUR, NIGHT - HOUR, NIGHT)]), DriftCause.RESTORED),
+        (replace(EDIT, restores=[STOCK_ONLY]), DriftCause.MISSED),
+        (replace(EDIT, restores=[STOCK_ONLY], looks=[NOON + MINUTE]), DriftCause.RESTORED),
+        (replace(EDIT, restores=[STOCK_ONLY], looks=[NOON - MINUTE, NIGHT]), DriftCause.MISSED),
+        (replace(EDIT, restores=[STOCK_ONLY], answered=BROUGHT), DriftCause.RESTORED),
+        (replace(EDIT, restores=[STOCK_ONLY], answered=BROUGHT._replace(outcome="unchanged")), DriftCause.STALE),
+        (replace(EDIT, whole_failing=TOLD, waiting=NOON), DriftCause.LATE),
+        (replace(EDIT, whole_failing=TOLD, answered=BROUGHT._replace(outcome="unchanged")), DriftCause.STALE),
         (replace(SILENT, mapping=Span(LAST_NIGHT, NIGHT)), DriftCause.MAPPING),
         (replace(SILENT, mapping=Span(LAST_NIGHT, NIGHT), alone_in_fields=True), DriftCause.MISSED),
         (replace(EDIT, mapping=Span(LAST_NIGHT, NIGHT)), DriftCause.MISSED),
@@ -146,3 +150,30 @@ def test_a_dry_run_advises_nothing() -> None:
 )
 def test_since_is_told_with_how_exactly_it_is_known(since: datetime, latest: datetime, words: str) -> None:
     assert since_words(since, latest) == words
+
+
+# --- a refused delivery that names nothing ---
+
+
+def changed_at(*moments: datetime, **more: object) -> list[Traces]:
+    return [replace(EDIT, changed=moment, refused=[NOON], **more) for moment in moments]  # type: ignore[arg-type]
+
+
+def test_a_refused_delivery_that_names_nothing_is_of_the_change_just_before_it() -> None:
+    nearest, other = claimed(changed_at(NOON - SECOND, NOON - 3 * MINUTE))
+    assert (nearest.refused, other.refused) == ([NOON], [])
+
+
+def test_a_refused_delivery_may_be_of_many_changes_of_the_same_minute() -> None:
+    assert [one.refused for one in claimed(changed_at(NOON - SECOND, NOON - 30 * SECOND))] == [[NOON], [NOON]]
+
+
+def test_a_refused_delivery_is_not_of_a_change_that_was_heard_of() -> None:
+    heard, other = claimed([*changed_at(NOON - SECOND, waiting=NOON), *changed_at(NOON - 3 * MINUTE)])
+    assert (heard.refused, other.refused) == ([], [NOON])
+
+
+def test_each_refused_delivery_is_of_a_change_of_its_own() -> None:
+    both = [NOON, NOON + MINUTE]
+    rows = [replace(EDIT, changed=at, refused=both) for at in (NOON - 2 * MINUTE, NOON - SECOND, NOON + 90 * SECOND)]
+    assert [one.refused for one in claimed(rows)] == [[NOON + MINUTE], [NOON], []]

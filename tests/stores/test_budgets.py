@@ -187,12 +187,12 @@ def take_all(budget: SharedBudget, lane_: Lane, limit: Limit = TWENTY) -> int:
 
 def test_lanes_that_ask_from_the_lowest_up_each_find_calls_left(database: Database) -> None:
     budget, _ = _budget(database)
-    assert [take_all(budget, each) for each in reversed(Lane)] == [12, 6, 1, 1]
+    assert [take_all(budget, each) for each in reversed(Lane)] == [10, 7, 1, 1, 1]
 
 
 def test_lanes_that_ask_from_the_highest_down_find_nothing_after_a_person(database: Database) -> None:
     budget, _ = _budget(database)
-    assert [take_all(budget, each) for each in Lane] == [20, 0, 0, 0]
+    assert [take_all(budget, each) for each in Lane] == [20, 0, 0, 0, 0]
 
 
 def test_without_a_lane_a_call_is_a_webhooks(database: Database) -> None:
@@ -210,7 +210,7 @@ def test_a_lane_is_told_to_wait_for_room_below_its_own_ceiling(database: Databas
     for each in Lane:
         with lane(each):
             waits.append(budget.take([TWENTY]))
-    assert waits == pytest.approx([8.0, 8.1, 8.2, 8.3])
+    assert waits == pytest.approx([8.0, 8.1, 8.2, 8.3, 9.0])
 
 
 def test_a_bulk_run_that_had_its_share_waits_for_its_own_calls(database: Database) -> None:
@@ -255,8 +255,8 @@ def test_usage_counts_what_each_lane_took_and_may_still_take(database: Database)
             "seconds": 10.0,
             "used": 13,
             "left": 7,
-            "used_by": {"person": 1, "webhook": 0, "poll": 0, "bulk": 12},
-            "free_for": {"person": 7, "webhook": 6, "poll": 5, "bulk": 0},
+            "used_by": {"person": 1, "webhook": 0, "poll": 0, "bulk": 12, "spare": 0},
+            "free_for": {"person": 7, "webhook": 6, "poll": 5, "bulk": 0, "spare": 0},
             "fresh_in": 6.0,
         }
     ]
@@ -283,3 +283,12 @@ def test_usage_agrees_with_what_each_lane_then_gets(database: Database) -> None:
         promised = told["free_for"]
         assert isinstance(promised, dict)
         assert take_all(budget, each) == promised[each.word]
+
+
+def test_a_window_that_was_stored_before_there_were_spot_checks_still_counts(database: Database) -> None:
+    budget, clock = _budget(database)
+    budget.take([TWENTY])
+    with database.begin() as conn:
+        conn.execute(text("UPDATE budget_use SET taken = :taken"), {"taken": f"[[],[{clock.now}],[],[]]"})
+    (told,) = _usage(database, clock.now, TWENTY)
+    assert (told["used"], told["used_by"]["spare"]) == (1, 0)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import text
 
-from app.domain import Kind, Listing, Record, StockCount, quantity
-from app.stores import catalog
-from app.stores.checksums import mark_edited
+from app.domain import KINDS, Kind, Listing, Record, StockCount, key_of, quantity
+from app.stores import bulk, catalog
+from app.stores.catalog import Key
+from app.stores.checksums import find_edited, is_edited, mark_edited
 from app.stores.engine import Database
 from tests.fakes import EPOCH, count, listing
 
@@ -31,6 +32,10 @@ def held(database: Database) -> Database:
     return database
 
 
+def edited(database: Database, kind: Kind = Kind.PRODUCT) -> list[Key]:
+    return [row.key for row in find_edited(database, "shop", kind)]
+
+
 def by_hand(database: Database, sql: str) -> None:
     with database.begin() as conn:
         conn.execute(text(sql))
@@ -38,7 +43,7 @@ def by_hand(database: Database, sql: str) -> None:
 
 @pytest.mark.parametrize("kind", [Kind.PRODUCT, Kind.STOCK])
 def test_what_we_wrote_ourselves_is_not_edited(held: Database, kind: Kind) -> None:
-    assert mark_edited(held, "shop", kind) == []
+    assert edited(held, kind) == []
 
 
 @pytest.mark.parametrize(
@@ -54,7 +59,7 @@ def test_what_we_wrote_ourselves_is_not_edited(held: Database, kind: Kind) -> No
 )
 def test_an_edit_that_moved_our_own_columns_is_found(held: Database, edit: str) -> None:
     by_hand(held, f"UPDATE listings SET {edit} WHERE external_id = 'plain'")
-    assert mark_edited(held, "shop", Kind.PRODUCT) == [("plain",)]
+    assert edited(held) == [("plain",)]
 
 
 def test_a_row_that_was_inserted_by_hand_is_found(held: Database) -> None:
@@ -64,25 +69,35 @@ def test_a_row_that_was_inserted_by_hand_is_found(held: Database) -> None:
         f"INSERT INTO listings (connection, external_id, {columns}) SELECT connection, 'mine', {columns}"
         " FROM listings WHERE external_id = 'plain'",
     )
-    assert mark_edited(held, "shop", Kind.PRODUCT) == [("mine",)]
+    assert edited(held) == [("mine",)]
 
 
 def test_an_edited_count_is_found(held: Database) -> None:
     by_hand(held, "UPDATE stock SET quantity = 5, version = 9 WHERE listing_id = 'plain'")
-    assert mark_edited(held, "shop", Kind.STOCK) == [("plain", "L1", "on_hand")]
+    assert edited(held, Kind.STOCK) == [("plain", "L1", "on_hand")]
 
 
 def test_a_tombstone_that_we_concluded_is_not_edited(held: Database) -> None:
     by_hand(held, "UPDATE listings SET deleted = true, row_hash = 0, version = 9 WHERE external_id = 'plain'")
-    assert mark_edited(held, "shop", Kind.PRODUCT) == []
+    assert edited(held) == []
 
 
 def test_an_edit_is_marked_once(held: Database) -> None:
     by_hand(held, "UPDATE listings SET name = 'mine', version = 9 WHERE external_id = 'plain'")
-    mark_edited(held, "shop", Kind.PRODUCT)
-    with held.read() as conn:
+    found = find_edited(held, "shop", Kind.PRODUCT)
+    with held.begin() as conn:
+        mark_edited(conn, "shop", Kind.PRODUCT, found)
         assert conn.execute(text("SELECT row_hash FROM listings WHERE external_id = 'plain'")).scalar() == -1
-    assert mark_edited(held, "shop", Kind.PRODUCT) == []
+    assert edited(held) == []
+
+
+@pytest.mark.parametrize("kind", [Kind.PRODUCT, Kind.STOCK])
+def test_a_single_row_is_judged_as_the_pass_over_all_judges_it(held: Database, kind: Kind) -> None:
+    by_hand(held, "UPDATE listings SET name = 'mine', version = 9 WHERE external_id = 'plain'")
+    by_hand(held, "UPDATE stock SET quantity = 5, version = 9 WHERE location_id = 'L2'")
+    keys = [tuple(key_of(record)) for record in RECORDS if KINDS[type(record)] is kind]
+    rows = bulk.old_values(held, "shop", kind, keys)
+    assert sorted(key for key, row in rows.items() if is_edited(kind, row)) == sorted(edited(held, kind)) != []
 
 
 def test_a_row_deleted_by_hand_is_noted_by_the_database(held: Database) -> None:

@@ -31,7 +31,7 @@ def test_a_drift_row_is_read_back_with_its_fields(database: Database) -> None:
     with database.read() as conn:
         (row,) = drift.of_run(conn, 7)
     kept = ("connection", "kind", "item", "change", "fields", "cause", "since", "found_at")
-    assert [row[name] for name in kept] == [
+    assert [getattr(row, name) for name in kept] == [
         "shop", "product", "p1", "differs", {"name": ["a", "b"]}, "missed", SINCE, NOW
     ]  # fmt: skip
 
@@ -39,14 +39,14 @@ def test_a_drift_row_is_read_back_with_its_fields(database: Database) -> None:
 def test_quantities_are_kept_as_exact_text(database: Database) -> None:
     written(database, ROWS[2:])
     with database.read() as conn:
-        assert drift.of_run(conn, 7)[0]["fields"] == {"quantity": ["1.5", "0"]}
+        assert drift.of_run(conn, 7)[0].fields == {"quantity": ["1.5", "0"]}
 
 
 def test_a_runs_rows_are_paged_by_id(database: Database) -> None:
     written(database, ROWS)
     with database.read() as conn:
         first = drift.of_run(conn, 7, limit=2)
-        rest = drift.of_run(conn, 7, limit=2, after_id=first[-1]["id"])
+        rest = drift.of_run(conn, 7, limit=2, after_id=first[-1].id)
     assert [len(first), len(rest)] == [2, 1]
 
 

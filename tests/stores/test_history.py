@@ -10,6 +10,7 @@ from sqlalchemy import insert
 from sqlmodel import SQLModel
 
 from app.stores import drift, history, runs
+from app.stores.drift import Difference
 from app.stores.engine import Database
 from tests.fakes import SHOP, Clock
 
@@ -45,7 +46,7 @@ def run_ids(database: Database, **asked: Any) -> list[int]:
 
 def items(database: Database, **asked: Any) -> list[str]:
     with database.read() as conn:
-        return [row["item"] for row in history.drift_page(conn, SHOP, **asked)]
+        return [row.item for row in history.drift_page(conn, SHOP, **asked)]
 
 
 # --- runs ---
@@ -115,17 +116,17 @@ def test_differences_may_be_asked_for_since_a_moment(database: Database) -> None
 
 def test_pages_of_differences_follow_one_another_without_gap_or_repeat(database: Database) -> None:
     add_drift(database, *({"item": str(number)} for number in range(7)))
-    seen: list[dict[str, Any]] = []
+    seen: list[Difference] = []
     with database.read() as conn:
-        while page := history.drift_page(conn, SHOP, run_id=1, limit=3, before_id=seen[-1]["id"] if seen else None):
+        while page := history.drift_page(conn, SHOP, run_id=1, limit=3, before_id=seen[-1].id if seen else None):
             seen += page
-    assert [row["item"] for row in seen] == ["6", "5", "4", "3", "2", "1", "0"]
+    assert [row.item for row in seen] == ["6", "5", "4", "3", "2", "1", "0"]
 
 
 def test_a_differences_fields_are_read(database: Database) -> None:
     add_drift(database, {})
     with database.read() as conn:
-        assert history.drift_page(conn, SHOP)[0]["fields"] == {"name": ["a", "b"]}
+        assert history.drift_page(conn, SHOP)[0].fields == {"name": ["a", "b"]}
 
 
 def test_a_summary_counts_by_kind_change_and_cause(database: Database) -> None:
@@ -133,8 +134,8 @@ def test_a_summary_counts_by_kind_change_and_cause(database: Database) -> None:
     add_drift(database, *({"run_id": run, "cause": cause} for cause in ("late", "missed", "missed")))
     with database.read() as conn:
         found = history.drift_summary(conn, SHOP, run)
-        assert [(row["cause"], row["rows"]) for row in found] == [("late", 1), ("missed", 2)]
-        assert sum(row["rows"] for row in found) == len(drift.of_run(conn, run))
+        assert [(row.cause, row.rows) for row in found] == [("late", 1), ("missed", 2)]
+        assert sum(row.rows for row in found) == len(drift.of_run(conn, run))
 
 
 def test_the_summary_of_anothers_run_is_empty(database: Database) -> None:

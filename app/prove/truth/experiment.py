@@ -17,9 +17,12 @@ from app.prove.truth.measure import measured
 from app.prove.truth.story import Story, Wrong, later
 from app.rules.drift import DriftCause
 from app.stores import drift, runs
+from app.stores.drift import Difference
 from app.stores.engine import Database
 
 PRODUCTS = 150
+WITHOUT = 4
+"""So many times as likely as any disaster is a life without one."""
 DAY = timedelta(days=1)
 CERTAIN = timedelta(minutes=1)
 """A moment is told rightly when it lies in the span that was told, give or take a minute."""
@@ -103,8 +106,8 @@ def _settle_in(story: Story) -> None:
 def _plan(story: Story, rng: Random) -> datetime:
     """Draw the day; returns when the night begins."""
     night = OPENED + 2 * DAY
-    disaster = rng.choice([None, *DISASTERS])
-    whole = rng.choice(WHOLE_KIND) if disaster is None and rng.random() < 0.5 else None
+    disaster = rng.choice([*[None] * WITHOUT, *DISASTERS])
+    whole = rng.choice(WHOLE_KIND) if disaster is None and rng.random() < 0.8 else None
     polled = rng.random() < 0.5 and (disaster is None or DISASTERS[disaster].polled is not False)
     began, ended = OPENED + DAY + later(30), night - later(8)
     quiet = night - later(55) if polled else began + later(10)
@@ -129,7 +132,7 @@ def _plan(story: Story, rng: Random) -> datetime:
 
 
 def _when(rng: Random, name: str, day: Day, *, polled: bool) -> datetime:
-    if name == FIRST_OF_ALL:
+    if name in FIRST_OF_ALL:
         return day.began
     first = day.quiet_from if polled and name in POLLS_MEND else day.began + later(10)
     return first + rng.random() * (day.ended - later(11) - first)
@@ -175,19 +178,32 @@ def _compare(
     story: Story, seed: int, run_id: int, wrong: set[tuple[Kind, str]], agreements: list[Agreement]
 ) -> Outcome:
     with story.life.database.read() as conn:
-        rows = {(Kind(row["kind"]), row["item"]): row for row in drift.of_run(conn, run_id, limit=10_000)}
+        rows = {(Kind(row.kind), row.item): row for row in drift.of_run(conn, run_id, limit=10_000)}
     first: dict[tuple[Kind, str], Wrong] = {}
-    for one in story.found:
-        first.setdefault((one.kind, item(one.kind, one.id)), one)
+    for one in story.found:  # wrong since the first change; the last one is all that the source shows
+        key = (one.kind, item(one.kind, one.id))
+        first[key] = first.get(key, one)._replace(heard=one.heard)
     verdicts = [_verdict(one, rows.get(key)) for key, one in first.items() if key in wrong or key in rows]
     return Outcome(seed, verdicts, agreements, sorted(f"{kind} {id}" for kind, id in set(rows) - set(first)))
 
 
-def _verdict(one: Wrong, row: Mapping[str, Any] | None) -> Verdict:
-    cause: DriftCause = INJURIES[one.name].cause if one.name in INJURIES else DISASTERS[one.name].cause
+def _verdict(one: Wrong, row: Difference | None) -> Verdict:
+    name, cause = _expected(one)
     if row is None:
-        return Verdict(one.name, cause, "", since_right=False, span=None, item=one.id, why="")
-    since, latest = row["since"], row["since_latest"]
-    told = since is not None and latest is not None
-    holds = told and since - CERTAIN <= one.since <= latest + CERTAIN
-    return Verdict(one.name, cause, row["cause"], bool(holds), latest - since if told else None, one.id, row["why"])
+        return Verdict(name, cause, "", since_right=False, span=None, item=one.id, why="")
+    right, span = False, None
+    if row.since is not None and row.since_latest is not None:
+        right = row.since - CERTAIN <= one.since <= row.since_latest + CERTAIN
+        span = row.since_latest - row.since
+    return Verdict(name, cause, row.cause, right, span, one.id, row.why or "")
+
+
+def _expected(one: Wrong) -> tuple[str, DriftCause]:
+    """The name under which a difference is counted, and the reason that should be told. Whether the event of a change is
+    dropped while nobody is there to hear it makes no difference: we were down."""
+    if one.name not in INJURIES:
+        return one.name, DISASTERS[one.name].cause
+    cause = INJURIES[one.name].cause
+    if cause is DriftCause.MISSED and one.name in UNHEARD and not one.heard:
+        return "webhook dropped while we were down", DriftCause.DOWN
+    return one.name, cause

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import NamedTuple
 
-from app.domain import WHOLE, Cause, Kind
+from app.domain import WHOLE, Cause, Kind, Strategy
 from app.errors import Unavailable, Unmappable
 from app.flows.letter_actions import discard
 from app.prove.truth.shop import PLACE, STATE
@@ -34,7 +34,7 @@ def _missed_count(story: Story, id: str) -> None:
 
 def _missed_twice(story: Story, id: str) -> None:
     story.wrong(PRODUCT, id, story.edit(id))
-    story.after(timedelta(minutes=9), lambda: story.edit(id))
+    story.after(timedelta(minutes=9), lambda: story.wrong(PRODUCT, id, story.edit(id)))
 
 
 def _new_product(story: Story, id: str) -> None:
@@ -60,6 +60,11 @@ def _backlog(story: Story, id: str) -> None:
 def _backlog_count(story: Story, id: str) -> None:
     story.wrong(STOCK, id, story.recount(id))
     story.life.event(STOCK, id, work=False)
+
+
+def _deletion_owed(story: Story, id: str) -> None:
+    _gone(story, id)
+    story.life.event(PRODUCT, id, work=False)
 
 
 def _owed_in_the_run(story: Story, id: str) -> None:
@@ -105,6 +110,20 @@ def _dead(story: Story, id: str) -> None:
     story.before(lambda: story.life.shop.poison.clear())
 
 
+def _dead_count(story: Story, id: str) -> None:
+    story.wrong(STOCK, id, story.recount(id))
+    story.life.shop.poison[id] = Unmappable("quantity is x")
+    story.life.event(STOCK, id)
+    story.before(lambda: story.life.shop.poison.clear())
+
+
+def _dead_deletion(story: Story, id: str) -> None:
+    _gone(story, id)
+    story.life.shop.poison[id] = Unmappable("price is x")
+    story.life.event(PRODUCT, id)
+    story.before(lambda: story.life.shop.poison.clear())
+
+
 def _discarded(story: Story, id: str) -> None:
     _dead(story, id)
     story.after(later(5), lambda: discard(story.life.deps, f"item:{id}", "nobody needs it"))
@@ -122,6 +141,13 @@ def _failed_in_a_read(story: Story, id: str) -> None:
     story.life.shop.unreadable.add(id)
     story.life.owe_whole(PRODUCT)
     story.life.work(PRODUCT, WHOLE)
+    story.before(lambda: story.life.shop.unreadable.clear())
+
+
+def _failed_in_a_run(story: Story, id: str) -> None:
+    story.wrong(PRODUCT, id, story.edit(id))
+    story.life.shop.unreadable.add(id)
+    story.life.read(Strategy.CATALOG)
     story.before(lambda: story.life.shop.unreadable.clear())
 
 
@@ -170,6 +196,13 @@ def _hand_insert(story: Story, id: str) -> None:
     story.wrong(PRODUCT, f"{id}-mine", story.now)
 
 
+def _hand_insert_count(story: Story, id: str) -> None:
+    columns = "connection, listing_id, location_id, state, quantity, deleted, version, row_hash, read_at, written_at"
+    values = columns.replace("listing_id", f"'{id}-mine'")
+    story.life.by_hand(f"INSERT INTO stock ({columns}) SELECT {values} FROM stock WHERE listing_id = '{id}'")
+    story.wrong(STOCK, f"{id}-mine", story.now)
+
+
 def _stale(story: Story, id: str) -> None:
     story.life.shop.stale[id] = story.life.shop.products[id]
     story.wrong(PRODUCT, id, story.edit(id))
@@ -191,6 +224,7 @@ INJURIES: Mapping[str, Injury] = {
     "deletion without an event": Injury(DriftCause.MISSED, _gone),
     "old letter made good, then an event dropped": Injury(DriftCause.MISSED, _superseded),
     "owed in a backlog": Injury(DriftCause.LATE, _backlog),
+    "deletion owed in a backlog": Injury(DriftCause.LATE, _deletion_owed),
     "count owed in a backlog": Injury(DriftCause.LATE, _backlog_count),
     "owed during the run": Injury(DriftCause.LATE, _owed_in_the_run),
     "whole kind owed": Injury(DriftCause.LATE, _whole_owed),
@@ -198,9 +232,12 @@ INJURIES: Mapping[str, Injury] = {
     "event hours after the run": Injury(DriftCause.LATE, _hours_late),
     "changed during the run": Injury(DriftCause.LATE, _in_the_run),
     "dead letter": Injury(DriftCause.FAILED, _dead),
+    "count in a dead letter": Injury(DriftCause.FAILED, _dead_count),
+    "deletion in a dead letter": Injury(DriftCause.FAILED, _dead_deletion),
     "discarded letter": Injury(DriftCause.FAILED, _discarded),
     "retrying": Injury(DriftCause.FAILED, _retrying),
     "failed in a read": Injury(DriftCause.FAILED, _failed_in_a_read),
+    "failed in a run": Injury(DriftCause.FAILED, _failed_in_a_run),
     "poll failing": Injury(DriftCause.FAILED, _poll_failing),
     "update by hand": Injury(DriftCause.LOCAL, _hand("name = 'mine'")),
     "count updated by hand": Injury(DriftCause.LOCAL, _hand("quantity = quantity + 5", STOCK)),
@@ -210,6 +247,7 @@ INJURIES: Mapping[str, Injury] = {
     "delete by hand": Injury(DriftCause.LOCAL, _hand_delete(PRODUCT)),
     "count deleted by hand": Injury(DriftCause.LOCAL, _hand_delete(STOCK)),
     "insert by hand": Injury(DriftCause.LOCAL, _hand_insert),
+    "count inserted by hand": Injury(DriftCause.LOCAL, _hand_insert_count),
     "vendor answered stale": Injury(DriftCause.STALE, _stale),
 }
 """By name. What concerns many rows at a time is in ``disasters``."""
@@ -217,8 +255,11 @@ INJURIES: Mapping[str, Injury] = {
 POLLS_MEND = frozenset(name for name, one in INJURIES.items() if one.cause is not DriftCause.LOCAL) - {
     "silent edit",
     "deletion without an event",
+    "deletion owed in a backlog",
+    "deletion in a dead letter",
     "vendor answered stale",
     "failed in a read",
+    "failed in a run",
 }
 """Where polls run, these are differences only until the next one."""
 
@@ -230,8 +271,8 @@ UNHEARD = frozenset(
     name for name, one in INJURIES.items() if one.cause is DriftCause.MISSED and name in POLLS_MEND
 ) | {"event hours after the run", "changed during the run", "owed during the run"}
 
-FIRST_OF_ALL = "failed in a read"
-"""It takes a poll, which mends what was wrong before."""
+FIRST_OF_ALL = ("failed in a read", "failed in a run")
+"""They take a read, which mends what was wrong before."""
 
 WITHOUT_A_TIME = frozenset({"deletion without an event", "webhook of a count dropped"})
 """Nobody can tell when these happened, so in a life with a downtime or a restored backup nobody can tell whether they

@@ -143,7 +143,11 @@ class Life:
 
     def nightly(self) -> int:
         """The complete read of a night; returns the run's number."""
-        run_id = request_run(self.deps, SHOP, Strategy.FULL, Options(), cause="schedule")
+        return self.read(Strategy.FULL)
+
+    def read(self, strategy: Strategy) -> int:
+        """A run from its request to its end; returns its number."""
+        run_id = request_run(self.deps, SHOP, strategy, Options(), cause="schedule")
         run(self.deps, self.keeper, run_id, patience=0.0)
         return run_id
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import msgspec
 
-from app.domain import Absent, Answer, BadRecord, Kind, Listing, Page, Record, Ref, Scope, StockCount, micros
+from app.domain import Absent, Answer, BadRecord, Kind, Listing, Page, Record, Ref, Scope, StockCount, key_of, micros
 from app.errors import TallyhookError
 from app.sources.base import Limit, Receiver
 
@@ -19,7 +19,7 @@ class Shop:
     """``Source`` of products, which have times of change, and of stock, which has none and is read whole.
 
     ``mapping`` names how records are made: another one shows some names otherwise. ``stale`` are products of which
-    everything but a complete read is shown an older state. ``poison`` fails a fetch, ``unreadable`` a record of a delta,
+    everything but a complete read is shown an older state. ``poison`` fails a fetch, ``unreadable`` a record of a read,
     ``refuses`` a look at a whole kind. ``at_read`` is called when a complete read begins.
     """
 
@@ -90,7 +90,8 @@ class Shop:
             return
         self._calls += 1
         news = [one for one in self._seen().values() if one.version >= int(since)]
-        bad = [BadRecord(kind, one.external_id, "price is x") for one in news if one.external_id in self.unreadable]
+        ids = {one.external_id for one in news}
+        bad = [one for one in self._unreadable(kind) if one.external_id in ids]
         yield Page(records=[one for one in news if one.external_id not in self.unreadable], failed=bad)
         yield Page(watermark=str(max([int(since), *(one.version for one in news)])))
 
@@ -100,7 +101,10 @@ class Shop:
             raise self.refuses[kind]
         self._calls += 1
         self.at_read(kind)
-        yield Page(records=self.shown(kind))
+        bad = self._unreadable(kind)
+        ids = {one.external_id for one in bad}
+        shown = [one for one in self.shown(kind) if key_of(one)[0] not in ids]
+        yield Page(records=shown, failed=bad)
         if kind is Kind.STOCK:
             yield Page(complete=Scope(kind, absent=Absent.ZERO))
         else:
@@ -133,6 +137,10 @@ class Shop:
 
     def close(self) -> None:
         """Nothing to close."""
+
+    def _unreadable(self, kind: Kind) -> list[BadRecord]:
+        ids = sorted(self.unreadable) if kind is Kind.PRODUCT else ()
+        return [BadRecord(kind, id, "price is x") for id in ids]
 
     def _seen(self) -> dict[str, Listing]:
         shown = {**self.products, **{id: old for id, old in self.stale.items() if id in self.products}}

@@ -19,12 +19,13 @@ def later(minutes: float) -> timedelta:
 
 
 class Wrong(NamedTuple):
-    """A row of ours that is wrong since a moment, by an injury of this name."""
+    """A row of ours that is wrong since a moment, by an injury of this name; ``heard`` says that we were there then."""
 
     name: str
     kind: Kind
     id: str
     since: datetime
+    heard: bool
 
 
 class Story:
@@ -102,4 +103,4 @@ class Story:
 
     def wrong(self, kind: Kind, id: str, since: datetime) -> None:
         """Our row is wrong since then."""
-        self.found.append(Wrong(self.telling, kind, id, since))
+        self.found.append(Wrong(self.telling, kind, id, since, self.life.is_up))

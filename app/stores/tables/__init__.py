@@ -26,7 +26,16 @@ from app.stores.tables.runs import (
     Schedule,
     Watermark,
 )
-from app.stores.tables.truth import AgreementDay, FullRead, Mark, Refusal, Removal, Restore
+from app.stores.tables.truth import (
+    AgreementDay,
+    FullRead,
+    Mark,
+    Refusal,
+    Removal,
+    Restore,
+    SpotCheck,
+    SpotCheckTurn,
+)
 from app.stores.tables.watch import Alert, Gap
 from app.stores.tables.work import Attempt, DeadLetter, InboxEvent, OwedItem, SettledSlot, Settlement
 
@@ -68,6 +77,8 @@ __all__ = [
     "Session",
     "SettledSlot",
     "Settlement",
+    "SpotCheck",
+    "SpotCheckTurn",
     "StockRow",
     "User",
     "VendorRow",

@@ -126,7 +126,7 @@ class FailedItem(SQLModel, table=True):
 
 
 class Drift(SQLModel, table=True):
-    """One row that a nightly run found different, with what differed and why.
+    """One row that a complete read or (then ``run_id`` is null) a spot check found different, with what differed and why.
 
     ``change`` is ``missing`` (we lacked it), ``differs``, or ``vanished``; ``fields`` is JSON
     ``{field: [old, new]}``; ``cause`` is one of ``rules.drift.DriftCause`` and ``why`` says in a sentence from what it is
@@ -142,7 +142,7 @@ class Drift(SQLModel, table=True):
     )
 
     id: int | None = Field(default=None, sa_type=AUTO_ID, primary_key=True)
-    run_id: int = Field(sa_type=BigInteger)
+    run_id: int | None = Field(default=None, sa_type=BigInteger)
     connection: str
     kind: str
     item: str

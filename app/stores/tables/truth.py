@@ -108,3 +108,28 @@ class AgreementDay(SQLModel, table=True):
     run_id: int = Field(sa_type=BigInteger)
     at: datetime = moment()
     unknown: str | None = long()
+
+
+class SpotCheck(SQLModel, table=True):
+    """A random row that was looked at between complete reads (its key joined by "/"), and whether it was ``equal`` there
+    and here."""
+
+    __tablename__ = "spot_checks"
+    __table_args__ = (Index("ix_spot_checks_at", "connection", "kind", "at"),)
+
+    id: int | None = Field(default=None, sa_type=AUTO_ID, primary_key=True)
+    connection: str
+    kind: str
+    item: str
+    at: datetime = moment()
+    equal: bool
+
+
+class SpotCheckTurn(SQLModel, table=True):
+    """When random rows of a kind are looked at next."""
+
+    __tablename__ = "spot_check_turns"
+
+    connection: str = Field(primary_key=True)
+    kind: str = Field(primary_key=True)
+    next_at: datetime = moment()

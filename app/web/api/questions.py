@@ -71,11 +71,13 @@ def show_drift(deps: Deps, connection: str, asked: DriftPage) -> Differences:
     """Differences that runs found, newest first; the rows a dry run would write are such differences."""
     wanted = filters(asked)
     with deps.database.read() as conn:
-        found = history.drift_page(conn, connection, **_one_more(wanted))
+        found = [row._asdict() for row in history.drift_page(conn, connection, **_one_more(wanted))]
         summary = history.drift_summary(conn, connection, wanted["run_id"]) if "run_id" in wanted else None
     rows, following = page(f"/api/sync-{quote(connection)}/drift", asked, found, before_last)
     advised = [{**row, "advice": advice_on(row["cause"])} for row in rows]
-    return Differences(camel(advised), camel(summary), following)
+    return Differences(
+        camel(advised), None if summary is None else camel([one._asdict() for one in summary]), following
+    )
 
 
 def show_critical(deps: Deps, connection: str, asked: CriticalPage) -> CriticalItems:
