@@ -64,11 +64,13 @@ def _further(view: Mapping[str, Any]) -> list[str]:
     for kind, counts in view["counts"].items():
         if counts.get("forbidden"):
             found.append(f"Left out {kind}: {counts['forbidden']}")
+        if counts.get("held"):
+            found.append(f"{'It would hold' if view['dryRun'] else 'Held'} of {kind}: {counts['held']}")
         if counts.get("incomplete"):
             found.append(f"Of {kind}: {counts['incomplete']}")
     if progress["failed"]:
         found.append(f"Items that failed: tallyhook failed {view['connection']}")
-    if progress["held"]:
+    if progress["held"] and not view["dryRun"]:
         found.append("Batches that wait for a person: tallyhook holds list")
     return found
 

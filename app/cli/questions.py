@@ -36,9 +36,10 @@ from app.rules.drift import DriftCause
 from app.rules.drift_advice import advice_on
 from app.rules.filters import choice_of
 from app.stores import runs
+from app.stores.drift import DRY_RUN, HELD
 from app.stores.history import drift_page, drift_summary
 
-CAUSES = (*(str(cause) for cause in DriftCause), "dry_run")
+CAUSES = (*(str(cause) for cause in DriftCause), DRY_RUN, HELD)
 CHANGES = ("missing", "differs", "vanished")
 
 

@@ -116,6 +116,11 @@ class Course:
         """How many records the limit still allows."""
         return None if self.options.limit is None else max(0, self.options.limit - self.progress.processed)
 
+    def left_after(self, records: int) -> int | None:
+        """How many the limit still allows beside these records."""
+        left = self.left()
+        return None if left is None else max(0, left - records)
+
     def save(self, conn: Connection) -> None:
         """Put progress and checkpoint into the transaction of what was done; raises ``Stopped``, which undoes it."""
         self.progress.mark(self.deps.now())

@@ -15,7 +15,7 @@ from sqlmodel import SQLModel
 
 from app.domain import Kind, Options, Strategy
 from app.stores import tables
-from app.stores.drift import DRY_RUN
+from app.stores.drift import DRY_RUN, HELD
 from app.stores.owed import NEVER
 from app.stores.statements import Statement, bound_list
 
@@ -273,7 +273,7 @@ def missed(conn: Connection, connection: str, now: datetime, seconds: float) -> 
     """Rows per kind that runs of the last ``seconds`` found different: what events and polls had missed."""
     drift = SQLModel.metadata.tables[str(tables.Drift.__tablename__)]
     since = now - timedelta(seconds=seconds)
-    recent = (drift.c.connection == connection) & (drift.c.found_at >= since) & (drift.c.cause != DRY_RUN)
+    recent = (drift.c.connection == connection) & (drift.c.found_at >= since) & drift.c.cause.not_in((DRY_RUN, HELD))
     found = conn.execute(select(drift.c.kind, func.count()).where(recent).group_by(drift.c.kind))
     return {Kind(kind): count for kind, count in found}
 

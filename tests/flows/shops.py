@@ -10,19 +10,25 @@ from typing import Any
 
 import httpx
 import uvicorn
+from sqlalchemy import select
 
 from app import sources
-from app.domain import Options, Strategy
+from app.domain import Kind, Options, Strategy
 from app.flows.deps import Deps
 from app.flows.leases import LeaseKeeper
 from app.flows.request_run import request_run
 from app.flows.run import run
+from app.flows.sync_item import sync_item
 from app.sources.base import Context, Source, Unlimited
 from app.stores import drift, runs
+from app.stores.catalog_sql import shape
 from app.stores.engine import Database
+from app.stores.tables import CATALOG
 from tests.fakes import ListQueue
 
 SHOP = "shop"
+Rows = dict[tuple[Kind, str], dict[str, Any]]
+NO_CONTENT = ("version", "modified_at")
 
 
 @dataclass
@@ -51,6 +57,24 @@ class Shop:
         """The rows that a run wrote down as different."""
         with self.deps.database.read() as conn:
             return list(drift.of_run(conn, run_id, 100_000))
+
+    def settle(self) -> None:
+        """Have all that is owed fetched, as workers would."""
+        queue: Any = self.deps.queue
+        keeper = LeaseKeeper(self.deps.database)
+        while queue.woken:
+            sync_item(self.deps, keeper, queue.woken.pop(0))
+
+    def rows(self) -> Rows:
+        """What we hold, by kind and item, as plain values; the times that differ between two runs are left out."""
+        found: Rows = {}
+        with self.deps.database.read() as conn:
+            for kind, table in CATALOG.items():
+                columns: Any = table.__table__  # type: ignore[attr-defined]
+                for row in conn.execute(select(columns)).mappings():
+                    item = "/".join(row[name] for name in shape(kind).keys)
+                    found[kind, item] = {name: row[name] for name in shape(kind).fields if name not in NO_CONTENT}
+        return found
 
     def requests(self, path: str) -> int:
         """How many requests that end so the vendor has answered."""
