@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from app.errors import Refused
 from app.flows.agreed import share_of
 from app.flows.deps import Deps, source_of
-from app.stores import agreements, budgets, failed_items, owed, settled
+from app.stores import agreements, budgets, calls, failed_items, owed, settled
 from app.stores import metrics as figures
 from app.stores.agreements import Day
 from app.stores.metrics import Durations, RunSums
@@ -39,6 +39,7 @@ def metrics(deps: Deps, connection: str, days: int = 7) -> dict[str, Any]:
     since = now - timedelta(days=days)
     with deps.database.read() as conn:
         runs = recent_runs(conn, since, connection)
+        called = calls.since(conn, connection, since)
         done = [row for row in settled.totals(conn, since, now) if row.connection == connection]
         waiting = {kind: (count, seen) for whose, kind, count, seen in owed.backlog(conn) if whose == connection}
         agreed = [row for row in figures.agreement(conn, now - TRUTH) if row.connection == connection]
@@ -53,7 +54,7 @@ def metrics(deps: Deps, connection: str, days: int = 7) -> dict[str, Any]:
         "until": now.isoformat(),
         "runs": runs,
         "items": {**_items(done), "dead_letters": letters},
-        "api_calls": {"runs": runs["api_calls"]},
+        "api_calls": {"runs": runs["api_calls"], "total": sum(called.values()), "by_purpose": called},
         "freshness": {
             kind: {
                 **_freshness([row for row in done if row.kind == kind]),

@@ -28,6 +28,7 @@ from app.flows.read_items import read_items
 from app.flows.read_pages import read_pages
 from app.flows.sync_item import blameless
 from app.flows.validate import validate
+from app.rules.calling import RUN, calling_for
 from app.rules.lanes import Lane, lane
 from app.rules.retry import MAX_KILLS
 from app.rules.strategies import How, Leg, legs
@@ -79,7 +80,7 @@ def run(deps: Deps, keeper: LeaseKeeper, run_id: int, *, patience: float = 1.0) 
     with keeper.hold_run(run_id, token):
         try:
             course = Course(deps, keeper, deps.bulk_sources[row["connection"]], row, token, patience=patience)
-            with lane(Lane.BULK), exchanges.watched():
+            with lane(Lane.BULK), calling_for(RUN, run_id), exchanges.watched():
                 _carry_out(course)
         except (Interrupted, DatabaseFault, Blocked) as reason:
             keeper.give_back_run(run_id, token)

@@ -100,14 +100,13 @@ _GIVE_BACK = Statement(
     f"UPDATE runs SET status = 'idle', token = NULL, lease_until = NULL, hinted_at = NULL WHERE {_MINE}"
 )
 _FINISH = Statement(
-    f"""
-    UPDATE runs SET status = :status, finished_at = :now, error = :error, token = NULL, lease_until = NULL
-    WHERE {_MINE}
-    """
+    f"""UPDATE runs SET status = :status, finished_at = :now, error = :error, token = NULL, lease_until = NULL
+    WHERE {_MINE}"""
 )
 _SAVE = Statement(
     f"""
-    UPDATE runs SET checkpoint = :checkpoint, progress = :progress, counts = :counts, calls = :calls
+    UPDATE runs SET checkpoint = :checkpoint, progress = :progress, counts = :counts,
+           calls = CASE WHEN :calls > calls THEN :calls ELSE calls END
     WHERE {_MINE}
     """
 )

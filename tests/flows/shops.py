@@ -19,8 +19,9 @@ from app.flows.leases import LeaseKeeper
 from app.flows.request_run import request_run
 from app.flows.run import run
 from app.flows.sync_item import sync_item
-from app.sources.base import Context, Source, Unlimited
+from app.sources.base import Context, Source
 from app.stores import drift, runs
+from app.stores.budgets import SharedBudget
 from app.stores.catalog_sql import shape
 from app.stores.engine import Database
 from app.stores.tables import CATALOG
@@ -98,7 +99,9 @@ def shop(vendor: str, database: Database, **options: str) -> Iterator[Shop]:
     while not server.started:
         waiting.wait(0.01)
     url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    source = sources.connect(vendor, Context(SHOP, Unlimited()), {**credentials, **connection, "base_url": url})
+    source = sources.connect(
+        vendor, Context(SHOP, SharedBudget(database, SHOP)), {**credentials, **connection, "base_url": url}
+    )
     with closing(source), httpx.Client(base_url=url, timeout=30) as control:
         connected = {SHOP: source}
         yield Shop(Deps(database, ListQueue(), connected, connected, worker="test"), source, control)

@@ -28,7 +28,7 @@ from app.stores.tables.runs import (
 )
 from app.stores.tables.truth import AgreementDay, FullRead, Mark, Refusal, Removal, Restore
 from app.stores.tables.watch import Alert, Gap
-from app.stores.tables.work import Attempt, DeadLetter, InboxEvent, OwedItem, SettledSlot, Settlement
+from app.stores.tables.work import Attempt, CallSlot, DeadLetter, InboxEvent, OwedItem, SettledSlot, Settlement
 
 __all__ = [
     "CATALOG",
@@ -41,6 +41,7 @@ __all__ = [
     "AuditEntry",
     "Beat",
     "BudgetUse",
+    "CallSlot",
     "CategoryRow",
     "ConnectionRow",
     "DeadLetter",
