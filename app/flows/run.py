@@ -22,6 +22,7 @@ from app.flows import critical, health
 from app.flows.choose_smart import choose_smart
 from app.flows.course import Blocked, Checkpoint, Course, FailedLeg, Interrupted, Stopped
 from app.flows.deps import Deps
+from app.flows.expected import guesses
 from app.flows.leases import LEASE, LeaseKeeper
 from app.flows.read_full import read_full
 from app.flows.read_items import read_items
@@ -152,6 +153,7 @@ def _read(course: Course) -> None:
         _choose(course)
     began = course.run["created_at"]  # not now: a resumed run has the legs of its beginning
     plan = legs(course.strategy, course.options, course.source.kinds, began)
+    course.guesses = guesses(course, plan)
     failure: Exception | None = None
     for leg in plan[course.checkpoint.leg :]:
         if course.left() == 0:

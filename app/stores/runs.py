@@ -261,7 +261,7 @@ def latest(
 def last_success(conn: Connection, connection: str) -> dict[Kind, datetime]:
     """When each kind was last read by a run that completed (of the latest 500)."""
     last: dict[Kind, datetime] = {}
-    for run in _completed(conn, connection):
+    for run in completed(conn, connection):
         for kind, counts in run["counts"].items():
             if not counts.get("forbidden") and not counts.get("error"):
                 last.setdefault(Kind(kind), run["finished_at"])
@@ -280,12 +280,12 @@ def missed(conn: Connection, connection: str, now: datetime, seconds: float) -> 
 def mean_calls(conn: Connection, connection: str) -> dict[Strategy, float]:
     """Upstream calls that a completed run of each strategy took, on average (of the latest 500 runs)."""
     calls: dict[Strategy, list[int]] = {}
-    for run in _completed(conn, connection):
+    for run in completed(conn, connection):
         calls.setdefault(Strategy(run["strategy"]), []).append(run["calls"])
     return {strategy: sum(taken) / len(taken) for strategy, taken in calls.items()}
 
 
-def _completed(conn: Connection, connection: str) -> list[dict[str, Any]]:
+def completed(conn: Connection, connection: str) -> list[dict[str, Any]]:
     """The latest completed runs that wrote, newest first."""
     wanted = select(_RUNS).where(_RUNS.c.connection == connection, _RUNS.c.status == "completed", ~_RUNS.c.dry)
     return [_decoded(row) for row in conn.execute(wanted.order_by(_RUNS.c.id.desc()).limit(500)).mappings()]
