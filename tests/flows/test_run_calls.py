@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -76,6 +76,19 @@ def test_the_stock_of_one_product_says_nothing_of_the_stock_of_others(finale: Sh
     wanted = listed[0]["listing_id"]
     answer = finale.source.fetch([Ref(Kind.STOCK, wanted)])
     assert {record.listing_id for record in answer.records} == {wanted}  # type: ignore[union-attr]
+
+
+# --- options on real accounts ---
+
+
+@pytest.mark.parametrize("vendor", sources.names())
+def test_orders_modified_since_long_ago_are_all_orders(vendor: str, database: Database) -> None:
+    with shop(vendor, database) as opened:
+        opened.run(Strategy.ORDERS, modified_since=datetime(2000, 1, 1, tzinfo=UTC))
+        opened.settle()
+        held = {item for kind, item in opened.rows() if kind is Kind.ORDER}
+        truth = {row["external_id"] for row in opened.control.get("/_sim/truth/order").json()}
+    assert held == truth != set()
 
 
 # --- every call is counted, whoever makes it ---
