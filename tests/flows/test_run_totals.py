@@ -77,6 +77,14 @@ def test_a_whole_read_after_other_reads_has_as_many_records_as_are_stored(world:
     assert totals(watched(world, Strategy.CATALOG)) == [40, 40, 40]
 
 
+def test_a_read_that_was_held_is_no_measure(world: World) -> None:
+    watched(world, Strategy.CATALOG)
+    kept, world.source.listings = world.source.listings, {"P00": world.source.listings["P00"]}
+    watched(world, Strategy.CATALOG)
+    world.source.listings = kept
+    assert totals(watched(world, Strategy.CATALOG)) == [40, 40, 40]
+
+
 def test_the_legs_to_come_are_in_the_total(world: World) -> None:
     watched(world, Strategy.FULL)
     assert set(totals(watched(world, Strategy.FULL))) == {60}
