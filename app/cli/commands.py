@@ -108,7 +108,7 @@ def clock() -> None:
 
 @app.command()
 def status(as_json: AsJson = False) -> None:
-    """What is held, owed, and ready, as JSON."""
+    """What is stored, owed, and ready, as JSON."""
     deps = open_deps()
     _json({**overview(deps), "readiness": readiness(deps)}, plain=as_json)
 

@@ -57,7 +57,7 @@ def sentences(view: Mapping[str, Any]) -> list[str]:
 def _further(view: Mapping[str, Any]) -> list[str]:
     progress, found = view["progress"], []
     if view["reason"]:
-        found.append(f"Why {view['chosen'] or view['strategy']}: {view['reason']}")
+        found.append(f"Why {view['reason']}")
     if view["error"]:
         found.append(f"Error: {view['error']}")
     if view["status"] in ("failed", "cancelled"):
@@ -65,11 +65,17 @@ def _further(view: Mapping[str, Any]) -> list[str]:
     for kind, counts in view["counts"].items():
         if counts.get("forbidden"):
             found.append(f"Left out {kind}: {counts['forbidden']}")
+        if counts.get("held"):
+            found.append(f"{'It would hold' if view['dryRun'] else 'Held'} of {kind}: {counts['held']}")
         if counts.get("incomplete"):
             found.append(f"Of {kind}: {counts['incomplete']}")
+    if progress["owed"] and not view["dryRun"]:
+        found.append(
+            f"{progress['owed']:,} items were only named: they are owed, and the workers fetch each of them."
+        )
     if progress["failed"]:
         found.append(f"Items that failed: tallyhook failed {view['connection']}")
-    if progress["held"]:
+    if progress["held"] and not view["dryRun"]:
         found.append("Batches that wait for a person: tallyhook holds list")
     return found
 

@@ -32,14 +32,10 @@ from app.flows.deps import source_of
 from app.flows.gaps import find_gaps
 from app.flows.validate import MOST_SAMPLES
 from app.flows.validate import validate as checked
-from app.rules.drift import DriftCause
 from app.rules.drift_advice import advice_on
-from app.rules.filters import choice_of
+from app.rules.spellings import DRIFT_CAUSES, DRIFT_CHANGES
 from app.stores import runs
 from app.stores.history import drift_page, drift_summary
-
-CAUSES = (*(str(cause) for cause in DriftCause), "dry_run")
-CHANGES = ("missing", "differs", "vanished")
 
 
 def validate(
@@ -61,16 +57,15 @@ def drift(
     connection: Connection,
     run_id: Annotated[int | None, typer.Option("--run", help="what one run found", min=1, max=LARGEST_ID)] = None,
     kind: Annotated[Kind | None, typer.Option(help="only this kind")] = None,
-    cause: Annotated[str | None, typer.Option(help=", ".join(CAUSES))] = None,
-    change: Annotated[str | None, typer.Option(help=", ".join(CHANGES))] = None,
+    cause: Annotated[str | None, typer.Option(help=", ".join(DRIFT_CAUSES.words))] = None,
+    change: Annotated[str | None, typer.Option(help=", ".join(DRIFT_CHANGES.words))] = None,
     limit: Limit = 50,
     before: Before = None,
     as_json: AsJson = False,
 ) -> None:
     """What runs found different, field by field and with its cause, newest first."""
-    for name, value, choices in (("--cause", cause, CAUSES), ("--change", change, CHANGES)):
-        if value is not None:
-            choice_of(name, value, choices)
+    cause = None if cause is None else DRIFT_CAUSES.read(cause)
+    change = None if change is None else DRIFT_CHANGES.read(change)
     deps = open_deps()
     source_of(deps, connection)
     with deps.database.read() as conn:

@@ -30,7 +30,7 @@ BULK_THREADS = 2
 
 
 TRY = (
-    ("tallyhook status", "what is held, owed and ready"),
+    ("tallyhook status", "what is stored, owed and ready"),
     ("tallyhook history {first}", "its runs, newest first"),
     ("tallyhook inbox list", "every delivery as it came"),
 )

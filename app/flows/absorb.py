@@ -15,13 +15,14 @@ from app.errors import Transient, Unavailable
 from app.flows.bad_records import Failure, healing, unread, unstorable
 from app.flows.deps import Deps
 from app.flows.holds import finish_released, held_records, keep
-from app.flows.plausible import Verdict, batch_of, examine, without
+from app.flows.plausible import Verdict, batch_of, examine, only, without
 from app.rules.guard import FIRST_LOAD, POLL, RUN
 from app.stores import bulk, holds
 from app.stores.bulk import Diff, Differ, Written
 from app.stores.catalog import Key
 from app.stores.engine import Database
 from app.stores.guard import Batch
+from app.stores.guard.foreseen import NOTHING, Foreseen
 from app.stores.spool import Spool
 
 BEGUN_AT_MOST = 4
@@ -36,8 +37,9 @@ class ReadAnew(Exception):
 
 @dataclass(frozen=True)
 class Absorbed:
-    """What a bulk read came to. ``held`` says why ``held_rows`` of its rows were not written, ``None`` when all were;
-    ``diff`` is then what was beyond doubt.
+    """What a bulk read came to. ``held`` says why (by which ``held_rules``) ``held_rows`` of its rows were not written,
+    ``None`` when all were;
+    ``diff`` is then what was beyond doubt, and of a look that writes nothing ``doubtful`` the rest.
 
     ``failures`` are records that cannot be read or stored, ``healed`` external ids of items that failed before and are
     well again. With an unreadable record that has no id (``nameless``) nothing can be said to have vanished.
@@ -51,9 +53,11 @@ class Absorbed:
     complete: bool = False
     held: str | None = None
     held_rows: int = 0
+    held_rules: list[str] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     healed: list[str] = field(default_factory=list)
     nameless: int = 0
+    doubtful: Diff | None = None
 
     def mark(self, whole_kinds: Collection[Kind]) -> str | None:
         """How far the kind is read now: the source's watermark; for a kind without delta when the read began."""
@@ -94,26 +98,34 @@ def absorb(
     began: Callable[[], datetime] | None = None,
     anew: Callable[[], None] = lambda: None,
     write: Write = bulk.write,
+    foreseen: Foreseen | None = None,
+    edited: Collection[Key] = (),
 ) -> Absorbed:
     """Read everything ``read`` yields and make our rows equal to it, unless that is implausible.
 
     An implausible read is repeated once, after ``anew()``; if the second look agrees with the first, the batch is held
     for a person (``stores.holds``) and nothing is written. ``deeds`` is what the guard judges (``rules.guard``),
-    ``began`` says when a read that is resumed began, ``write`` does the writing.
+    ``began`` says when a read that is resumed began, ``write`` does the writing. With what is ``foreseen`` it is a
+    dry run: nothing is held or written, and the answer says what would be. ``edited`` as for ``look``.
     """
-    finish_released(deps, connection, kind)
-    absorbed, scope = look(deps, connection, kind, read, began or deps.now)
-    verdict = judge(deps, connection, absorbed.diff, scope, deeds)
+    dry = foreseen is not None
+    if not dry:
+        finish_released(deps, connection, kind)
+    absorbed, scope = look(deps, connection, kind, read, began or deps.now, edited)
+    verdict = judge(deps, connection, absorbed.diff, scope, deeds, foreseen)
     if verdict.reason is not None:
         log.warning("implausible_read_repeated", connection=connection, kind=kind, reason=verdict.reason)
         anew()
-        absorbed, scope = look(deps, connection, kind, read, began or deps.now)
-        verdict = judge(deps, connection, absorbed.diff, scope, deeds)
+        absorbed, scope = look(deps, connection, kind, read, began or deps.now, edited)
+        verdict = judge(deps, connection, absorbed.diff, scope, deeds, foreseen)
     if verdict.reason is not None:
-        absorbed = _hold(deps, connection, absorbed, scope, verdict, run_id)
+        doubted = _doubt(absorbed, verdict) if dry else _hold(deps, connection, absorbed, scope, verdict, run_id)
+        absorbed = replace(doubted, held_rules=verdict.rules)
     if before is not None:
         before(absorbed.diff, absorbed.read_at)
     diff, now = absorbed.diff, deps.now()
+    if dry:
+        return replace(absorbed, written=_would(diff))
     written = write(deps.database, connection, diff, read_at=absorbed.read_at, now=now, scope=scope, clock=deps.now)
     if absorbed.held is None:
         with deps.database.begin() as conn:
@@ -197,9 +209,28 @@ def _name(failure: Failure) -> tuple[str, str]:
     return (id, "" if id else str(failure.error))
 
 
-def judge(deps: Deps, connection: str, diff: Diff, scope: Scope | None, deeds: Collection[str]) -> Verdict:
+def judge(
+    deps: Deps,
+    connection: str,
+    diff: Diff,
+    scope: Scope | None,
+    deeds: Collection[str],
+    foreseen: Foreseen | None = None,
+) -> Verdict:
     """What the guard says of a diff."""
-    return examine(deps, connection, batch_of(diff, scope, first=deeds == FIRST_LOAD), deeds)
+    return examine(deps, connection, batch_of(diff, scope, first=deeds == FIRST_LOAD), deeds, foreseen or NOTHING)
+
+
+def _would(diff: Diff) -> Written:
+    """What writing a diff comes to."""
+    return Written(len(diff.created), len(diff.changed), len(diff.touched), len(diff.vanished))
+
+
+def _doubt(absorbed: Absorbed, verdict: Verdict) -> Absorbed:
+    """What would be put in front of a person, beside what is beyond doubt."""
+    keys = {row.key for row in verdict.held()}
+    good, doubtful = without(absorbed.diff, keys), only(absorbed.diff, keys)
+    return replace(absorbed, diff=good, watermark=None, held=verdict.reason, held_rows=len(keys), doubtful=doubtful)
 
 
 def _hold(

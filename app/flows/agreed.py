@@ -52,4 +52,4 @@ def _unknown(absorbed: Absorbed, unseen: int) -> str | None:
         return f"the read was not believed: {absorbed.held}"
     if unseen:
         return f"{unseen} rows were only named, and are still to be asked for"
-    return None if absorbed.diff.total_local else "nothing was held before: there was nothing to compare"
+    return None if absorbed.diff.total_local else "nothing was stored before: there was nothing to compare"

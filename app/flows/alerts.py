@@ -14,6 +14,7 @@ from app.flows.deps import Deps
 from app.flows.health import blocked
 from app.flows.letters import conditions, terms_of
 from app.flows.raise_alert import close_alert, raise_alert
+from app.rules.calling import PROBE, calling_for
 from app.sources.base import Subscriptions
 from app.stores import alerts, gaps, inbox_search, letter_search, runs
 
@@ -49,7 +50,8 @@ def check_subscriptions(deps: Deps) -> None:
             continue
         key = f"subscription:{connection}"
         try:
-            found = source.subscriptions()
+            with calling_for(PROBE):
+                found = source.subscriptions()
         except AuthRejected as error:  # the token may not ask; that is no fault of the subscription
             log.info("subscription_unknown", connection=connection, error=str(error))
             continue

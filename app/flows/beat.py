@@ -12,6 +12,7 @@ import structlog
 from app.errors import DatabaseFault
 from app.flows.deps import Deps
 from app.flows.identity import learn_accounts
+from app.rules.silence import DOWN_AFTER
 from app.stores import beats, marks
 from app.stores.engine import DATABASE_ERRORS
 
@@ -23,12 +24,13 @@ _STARTED = time.monotonic()
 log = structlog.get_logger()
 
 
-def beat(deps: Deps, role: str) -> None:
-    """Say that this process is alive, compare its host's clock with the database's, and notice a restored backup."""
+def beat(deps: Deps, role: str, started_at: datetime | None = None) -> None:
+    """Say that this process is alive (since it was started, or since then), compare its host's clock with the database's,
+    and notice a restored backup."""
     if deps.host is not None:
         deps.host.measure()
     with deps.database.begin() as conn:
-        beats.beat(conn, deps.worker, role, _started_at(deps), deps.now())
+        beats.beat(conn, deps.worker, role, started_at or _started_at(deps), deps.now())
         mark = marks.rise(conn, deps.witness.last, deps.now())
     before = deps.witness.last
     deps.witness.keep(mark)
@@ -73,19 +75,23 @@ def _has_schema(deps: Deps) -> bool:
 
 
 class Pulse:
-    """Says so every few seconds, on a thread of its own, until ``stop``."""
+    """Says so every few seconds, on a thread of its own, until ``stop``.
+
+    A process that could not say so for a while, because its host slept or the database was away, was not there: it begins
+    anew, under another name, so that the silence is seen."""
 
     def __init__(self, deps: Deps, role: str, *, every: float = 5.0) -> None:
         self._deps = deps
         self._role = role
         self._every = every
+        self._named = deps.worker
+        self._started_at: datetime | None = None
+        self._last: datetime | None = None
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
 
     def start(self) -> None:
         """Begin."""
-        # A container may come back with its old host name and process number: the name must not hide that it was away.
-        self._deps = replace(self._deps, worker=f"{self._deps.worker}/{_started_at(self._deps):%Y%m%dT%H%M%S.%f}")
         self._thread.start()
 
     def stop(self) -> None:
@@ -93,10 +99,20 @@ class Pulse:
         self._stopped.set()
         self._thread.join(timeout=10)
 
+    def once(self) -> None:
+        """One sign; raises ``DatabaseFault`` where nobody takes it."""
+        now = self._deps.now()
+        if self._last is None or now - self._last > DOWN_AFTER:
+            self._started_at = _started_at(self._deps) if self._last is None else now
+            # A container may come back with its old host name and process number: the name must not hide that it was away.
+            self._deps = replace(self._deps, worker=f"{self._named}/{self._started_at:%Y%m%dT%H%M%S.%f}")
+        beat(self._deps, self._role, self._started_at)
+        self._last = self._deps.now()
+
     def _run(self) -> None:
         while True:
             try:
-                beat(self._deps, self._role)
+                self.once()
                 learn_accounts(self._deps)
             except DatabaseFault:  # logged once, by the database; the next one will do
                 pass

@@ -15,6 +15,7 @@ from app.domain import ConnectionState, Kind
 from app.errors import AuthRejected, BudgetSpent, DatabaseFault, Forbidden, Permanent, RateLimited, Refused, Transient
 from app.flows.deps import Deps
 from app.flows.states import forget, row_of
+from app.rules.calling import PROBE, calling_for
 from app.rules.probing import FIRST, wait_before_probe, wait_before_reading
 from app.sources import exchanges
 from app.sources.base import Checkable, Source
@@ -86,7 +87,7 @@ def _check(source: Source) -> tuple[ConnectionState | None, str]:
     if not isinstance(source, Checkable):
         return None, "this source cannot be checked"
     try:
-        with exchanges.unwatched():
+        with exchanges.unwatched(), calling_for(PROBE):
             source.check()
     except DatabaseFault:
         raise

@@ -104,6 +104,8 @@ class Course:
         self.progress = msgspec.convert(self.run["progress"], Progress)
         self.counts: dict[str, dict[str, Any]] = self.run["counts"]
         self._listings: Sequence[str] | None = None
+        self._told: int | None = None
+        self.guesses: Sequence[int | None] = ()
         self._calls_before = self.run["calls"] - self.source.calls()
 
     @property
@@ -115,8 +117,14 @@ class Course:
         """How many records the limit still allows."""
         return None if self.options.limit is None else max(0, self.options.limit - self.progress.processed)
 
+    def left_after(self, records: int) -> int | None:
+        """How many the limit still allows beside these records."""
+        left = self.left()
+        return None if left is None else max(0, left - records)
+
     def save(self, conn: Connection) -> None:
         """Put progress and checkpoint into the transaction of what was done; raises ``Stopped``, which undoes it."""
+        self.progress.total = self._total()
         self.progress.mark(self.deps.now())
         saved = runs.save(
             conn,
@@ -191,7 +199,7 @@ class Course:
     def leg_done(self) -> None:
         """The leg under way is finished."""
         self.checkpoint = self.checkpoint.next_leg(self.progress.processed)
-        self.progress.total = None
+        self._told = None
         self.saved()
 
     def mark(self, kind: Kind, **words: str) -> None:
@@ -214,9 +222,20 @@ class Course:
         return self._listings
 
     def expect(self, records: int | None) -> None:
-        """The leg under way has so many records, where that is known."""
-        if records is not None:
-            self.progress.total = self.checkpoint.begun + records
+        """The leg under way has so many records, where its source or its list of ids tells."""
+        self._told = self._told if records is None else records
+
+    def _total(self) -> int | None:
+        """How many records the run will have: those behind it, what is told or (from earlier runs) guessed of the leg
+        under way, and never fewer than it has had by now, and what is guessed of the legs to come."""
+        if not self.guesses:
+            return None
+        now, *later = [*self.guesses[self.checkpoint.leg :], None]
+        if (leg := self._told if self._told is not None else now) is None and later:
+            return None
+        done = self.progress.processed - self.checkpoint.begun
+        total = self.checkpoint.begun + max(leg or 0, done) + sum(each or 0 for each in later)
+        return total if self.options.limit is None else min(total, self.options.limit)
 
     def began(self) -> datetime:
         """When the read under way began; a resumed one keeps its beginning."""

@@ -106,7 +106,9 @@ def unreadable(kind: Kind, item: str) -> DriftRow:
 
 
 def _plain(kind: Kind, row: Differing, cause: str) -> DriftRow:
-    fields = {} if row.record is None else drift.field_changes(row.before or {}, row.record)
+    before = row.before or {}
+    ended = drift.end_changes(kind, before) if before else {}
+    fields = ended if row.record is None else drift.field_changes(before, row.record)
     return DriftRow(kind, "/".join(row.key), row.change, fields, cause)
 
 

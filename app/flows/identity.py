@@ -11,6 +11,7 @@ import structlog
 from app.errors import TallyhookError
 from app.flows import health
 from app.flows.deps import Deps
+from app.rules.calling import PROBE, calling_for
 from app.sources.base import Identified
 from app.stores import answers
 from app.stores.answers import Remembered
@@ -26,7 +27,8 @@ def find_accounts(deps: Deps) -> None:
         if not isinstance(source, Identified) or connection in health.paused(deps):
             continue
         try:
-            account = source.account()
+            with calling_for(PROBE):
+                account = source.account()
         except TallyhookError as error:
             log.info("account_unknown", connection=connection, error=str(error))
             continue

@@ -13,7 +13,7 @@ from app.errors import Refused
 from app.flows.agreed import share_of
 from app.flows.deps import Deps, source_of
 from app.flows.true_now import as_json, true_now
-from app.stores import agreements, budgets, failed_items, owed, settled
+from app.stores import agreements, budgets, calls, failed_items, owed, settled
 from app.stores import metrics as figures
 from app.stores.agreements import Day
 from app.stores.metrics import Durations, RunSums
@@ -37,6 +37,7 @@ def metrics(deps: Deps, connection: str, days: int = 7) -> dict[str, Any]:
     since = now - timedelta(days=days)
     with deps.database.read() as conn:
         runs = recent_runs(conn, since, connection)
+        called = calls.since(conn, connection, since)
         done = [row for row in settled.totals(conn, since, now) if row.connection == connection]
         waiting = {kind: (count, seen) for whose, kind, count, seen in owed.backlog(conn) if whose == connection}
         agreed = true_now(conn, connection, now)
@@ -51,7 +52,7 @@ def metrics(deps: Deps, connection: str, days: int = 7) -> dict[str, Any]:
         "until": now.isoformat(),
         "runs": runs,
         "items": {**_items(done), "dead_letters": letters},
-        "api_calls": {"runs": runs["api_calls"]},
+        "api_calls": {"runs": runs["api_calls"], "total": sum(called.values()), "by_purpose": called},
         "freshness": {
             kind: {
                 **_freshness([row for row in done if row.kind == kind]),

@@ -3,7 +3,7 @@ what is beyond doubt from what is held."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence, Set
+from collections.abc import Callable, Collection, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from app.stores import holds
 from app.stores.bulk import Diff
 from app.stores.catalog import Key
 from app.stores.guard import Batch, CountJudge, Judge, JudgedRow, ProductJudge, StockJudge, Zeros
+from app.stores.guard.foreseen import NOTHING, Foreseen
 from app.stores.guard.products import live_ids
 from app.stores.spool import Spool
 
@@ -47,6 +48,11 @@ class Verdict:
         """Why it is not to be believed, ``None`` when it is."""
         return reason_of(self.findings)
 
+    @property
+    def rules(self) -> list[str]:
+        """The names of the rules that do not believe it."""
+        return [finding.rule for finding in self.findings]
+
     def held(self) -> Iterator[JudgedRow]:
         """The rows that are not to be written."""
         traits = held_traits(self.findings)
@@ -68,11 +74,14 @@ def batch_of(diff: Diff, scope: Scope | None, *, first: bool) -> Batch:
     )
 
 
-def examine(deps: Deps, connection: str, batch: Batch, deeds: Collection[str]) -> Verdict:
-    """Judge a batch by its content. Without ``deeds`` nothing is judged; what a person said to believe for now is."""
+def examine(
+    deps: Deps, connection: str, batch: Batch, deeds: Collection[str], foreseen: Foreseen = NOTHING
+) -> Verdict:
+    """Judge a batch by its content. Without ``deeds`` nothing is judged; what a person said to believe for now is. What is
+    ``foreseen`` counts as if it were written."""
     if not deeds or not (any(map(len, batch.records)) or batch.vanished):
         return Verdict()
-    judge = _judge(deps, connection, batch, deeds)
+    judge = _judge(deps, connection, batch, deeds, foreseen)
     findings = judge.findings()
     if findings:
         now = deps.now()
@@ -82,7 +91,7 @@ def examine(deps: Deps, connection: str, batch: Batch, deeds: Collection[str]) -
     return Verdict(findings, judge)
 
 
-def _judge(deps: Deps, connection: str, batch: Batch, deeds: Collection[str]) -> Judge:
+def _judge(deps: Deps, connection: str, batch: Batch, deeds: Collection[str], foreseen: Foreseen) -> Judge:
     if batch.kind is Kind.PRODUCT:
         products = ProductJudge(deps.database, connection, batch, deps.now())
         _prove(deps, connection, batch, products)
@@ -92,7 +101,15 @@ def _judge(deps: Deps, connection: str, batch: Batch, deeds: Collection[str]) ->
             hold = holds.open_of(conn, connection, Kind.PRODUCT)
             ending = holds.ending_items(conn, connection, Kind.PRODUCT) if hold else set()
         is_other = hold is not None and any(finding["rule"] == "account" for finding in hold["findings"])
-        stock = StockJudge(deps.database, connection, batch, deps.now(), held_products=ending, account_held=is_other)
+        stock = StockJudge(
+            deps.database,
+            connection,
+            batch,
+            deps.now(),
+            held_products=ending,
+            account_held=is_other,
+            foreseen=foreseen,
+        )
         _prove_stock(deps, connection, batch, stock)
         return stock
     return CountJudge(deps.database, connection, batch, deps.limits, frozenset(deeds))
@@ -158,17 +175,26 @@ def _spread(ids: Sequence[str], most: int) -> list[str]:
 
 def without(diff: Diff, keys: Set[Key]) -> Diff:
     """A diff without the rows that are held."""
+    return _those(diff, lambda key: key not in keys)
+
+
+def only(diff: Diff, keys: Set[Key]) -> Diff:
+    """The rows of a diff that are held."""
+    return _those(diff, lambda key: key in keys)
+
+
+def _those(diff: Diff, wanted: Callable[[Key], bool]) -> Diff:
     return replace(
         diff,
-        created=_without(diff.kind, diff.created, keys),
-        changed=_without(diff.kind, diff.changed, keys),
-        vanished=[key for key in diff.vanished if key not in keys],
+        created=_of_spool(diff.kind, diff.created, wanted),
+        changed=_of_spool(diff.kind, diff.changed, wanted),
+        vanished=[key for key in diff.vanished if wanted(key)],
     )
 
 
-def _without(kind: Kind, spool: Spool, keys: Set[Key]) -> Spool:
+def _of_spool(kind: Kind, spool: Spool, wanted: Callable[[Key], bool]) -> Spool:
     kept = Spool(kind)
     for at, record in enumerate(spool):
-        if key_of(record) not in keys:
+        if wanted(key_of(record)):
             kept.add(spool.keys[at], record, spool.hashes[at])
     return kept

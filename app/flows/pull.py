@@ -211,15 +211,20 @@ def owe_news(deps: Deps, connection: str, kind: Kind, changes: Sequence[Change],
 
     An overlapping read names many items that we hold in that very version: those are no news.
     """
-    fresh: list[ItemKey] = []
-    unseen = 0
+    news = News(0, [])
     for some in batches(changes, AT_ONCE):
         with deps.database.begin() as conn:
-            unknown = _unknown(conn, connection, kind, some)
-            new = owed.remember(conn, connection, unknown, cause, deps.now())
-        unseen += len(unknown)
-        fresh += new
-    return News(unseen, fresh)
+            found = news_of(conn, connection, kind, some, cause, deps.now())
+        news = News(news.unseen + found.unseen, news.fresh + found.fresh)
+    return news
+
+
+def news_of(
+    conn: Connection, connection: str, kind: Kind, changes: Sequence[Change], cause: Cause, now: datetime
+) -> News:
+    """``owe_news`` of some hints, within a transaction."""
+    unknown = _unknown(conn, connection, kind, changes)
+    return News(len(unknown), owed.remember(conn, connection, unknown, cause, now))
 
 
 def _unknown(conn: Connection, connection: str, kind: Kind, changes: Sequence[Change]) -> list[Change]:

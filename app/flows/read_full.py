@@ -7,7 +7,6 @@ that are equal after the write. Pages that can be resumed after are kept until t
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import NamedTuple
@@ -17,12 +16,13 @@ from sqlalchemy import Connection
 
 from app.domain import Cause, Kind, Page, Ref, Strategy, batches
 from app.errors import AuthRejected, Permanent
-from app.flows.absorb import Absorbed, ReadAnew, absorb, judge, look
+from app.flows.absorb import Absorbed, ReadAnew, absorb
 from app.flows.agreed import Agreed, agreed
 from app.flows.alone import alone
 from app.flows.bad_records import note, tell
 from app.flows.course import Course
 from app.flows.drift import record_drift, record_left
+from app.flows.named import named_news, rehearse_named
 from app.flows.pull import owe_news
 from app.flows.reasons import Background, background
 from app.flows.steady import pages, tried
@@ -31,9 +31,13 @@ from app.rules.strategies import Leg
 from app.sources.base import ResumeLost
 from app.sources.fingerprint import mapping_of
 from app.stores import agreements, bulk, checksums, failed_items, full_reads, run_pages, watermarks
-from app.stores.bulk import Diff, Written
+from app.stores.bulk import Diff
 from app.stores.checksums import Edited
-from app.stores.drift import DRY_RUN
+from app.stores.drift import DRY_RUN, HELD
+from app.stores.guard.foreseen import foreseen
+
+ANOTHER_ACCOUNT = "account"
+"""The guard's rule that takes all products for those of another account."""
 
 NOTHING_JUDGED: frozenset[str] = frozenset()
 
@@ -136,20 +140,33 @@ def _told(course: Course, conn: Connection) -> None:
 
 
 def _preview(course: Course, kind: Kind, deeds: Collection[str], edited: Sequence[Edited], *, first: bool) -> None:
-    """Read and compare as ``_repair`` does, but write only drift rows, each with what it would become."""
+    """Read, judge and confirm as ``_repair`` does, but write only drift rows, each with what it would become."""
     deps, connection = course.deps, course.connection
-    by_hand = [row.key for row in edited]
-    absorbed, scope = look(deps, connection, kind, _reader(course, kind, first=first), course.began, by_hand)
-    diff = absorbed.diff
-    record_drift(deps, connection, course.id, diff, absorbed.read_at, cause=DRY_RUN)
-    held = judge(deps, connection, diff, scope, deeds).reason
-    found = agreed(replace(absorbed, held=held), unseen=len(absorbed.changes), written=False)
-    would = Written(len(diff.created), len(diff.changed), len(diff.touched), len(diff.vanished))
-    told = replace(absorbed, written=would, held=held)
+    is_other = ANOTHER_ACCOUNT in course.counts.get(Kind.PRODUCT, {}).get("held_rules", ())
+    with deps.database.read() as conn:
+        so_far = foreseen(conn, course.id, account_held=is_other)
+    absorbed = absorb(
+        deps,
+        connection,
+        kind,
+        _reader(course, kind, first=first),
+        deeds=deeds,
+        before=lambda diff, _: _confirm_deep(course, diff),
+        began=course.began,
+        anew=partial(_forget, course),
+        foreseen=so_far,
+        edited=[row.key for row in edited],
+    )
+    record_drift(deps, connection, course.id, absorbed.diff, absorbed.read_at, cause=DRY_RUN)
+    if absorbed.doubtful is not None:
+        record_drift(deps, connection, course.id, absorbed.doubtful, absorbed.read_at, cause=HELD)
+    news = named_news(deps, connection, kind, absorbed.changes)
+    rehearse_named(course, kind, news)
+    found = agreed(absorbed, unseen=news.unseen, written=False)
 
     def finish(conn: Connection) -> None:
         _drop_pages(course, conn)
-        _count(course, told, len(absorbed.changes), found)
+        _count(course, absorbed, len(news.fresh), found)
 
     course.commit(finish)
 
@@ -218,8 +235,7 @@ def _drop_pages(course: Course, conn: Connection) -> None:
 
 
 def _before(course: Course, diff: Diff, read_at: datetime, known: Background, *, first: bool) -> None:
-    if course.options.deep and diff.kind is not Kind.STOCK:  # stock that vanished is zero, not deleted
-        _confirm(course, diff)
+    _confirm_deep(course, diff)
     rows = len(diff.created) + len(diff.changed) + len(diff.vanished)
     course.progress.batch = f"writing {rows} of {diff.read} {diff.kind} rows"
     course.saved()
@@ -227,8 +243,11 @@ def _before(course: Course, diff: Diff, read_at: datetime, known: Background, *,
         record_drift(course.deps, course.connection, course.id, diff, read_at, known)
 
 
-def _confirm(course: Course, diff: Diff) -> None:
-    """Ask for every vanished row by its id, and leave alone what the source still has, or cannot be asked for."""
+def _confirm_deep(course: Course, diff: Diff) -> None:
+    """A deep run asks for every vanished row by its id, and leaves alone what the source still has, or cannot be asked
+    for."""
+    if not course.options.deep or diff.kind is Kind.STOCK:  # stock that vanished is zero, not deleted
+        return
     size = course.source.batch_size(diff.kind)
     still: set[str] = set()
     for some in batches(sorted({key[0] for key in diff.vanished}), size):
@@ -263,6 +282,8 @@ def _count(course: Course, absorbed: Absorbed, owed_now: int, found: Agreed) -> 
     )
     course.progress.held += absorbed.held_rows
     course.counts[diff.kind] |= {"read": diff.read, "held": absorbed.held, "agreement": found.share}
+    if absorbed.held_rules:
+        course.counts[diff.kind] |= {"held_rules": absorbed.held_rules}
     if found.unknown is not None:
         course.counts[diff.kind] |= {"agreement_unknown": found.unknown}
     if absorbed.nameless:

@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
-from functools import partial
 
-import msgspec
 from sqlalchemy import Connection
 
-from app.domain import KINDS, Answer, BadRecord, Kind, Ref, Strategy, batches, key_of
-from app.errors import BadAnswer, DatabaseFault, Permanent, RateLimited, Unavailable
-from app.flows.bad_records import Failure, isolated, sure_scopes, tell, unread, unstorable
-from app.flows.course import Course, Stopped
-from app.flows.fetching import bring, owner_of
-from app.flows.read_pages import note_failures
-from app.flows.rehearse import Effects, rehearse
+from app.domain import Kind, Ref, Strategy, batches
+from app.flows.course import Course
+from app.flows.run_items import fetch_some
 from app.flows.steady import tried
 from app.rules.strategies import RECENT_ORDERS, Leg
-from app.stores import catalog, critical, drift, failed_items
-from app.stores.catalog import Applied
-
-WRITTEN_AT_ONCE = 1_000
-"""Items of an answer that are written in one commit."""
+from app.stores import catalog, critical, failed_items
 
 
 def read_items(course: Course, leg: Leg) -> None:
@@ -32,7 +21,7 @@ def read_items(course: Course, leg: Leg) -> None:
     course.expect(course.progress.processed - course.checkpoint.begun + len(ids))
     for some in batches(ids, _at_once(course, leg.kind, len(ids))):
         course.progress.batch = f"{leg.kind} {some[0]} to {some[-1]}"
-        _batch(course, [Ref(leg.kind, id) for id in some])
+        fetch_some(course, [Ref(leg.kind, id) for id in some])
         course.checkpoint.after = some[-1]
     course.saved()
 
@@ -88,128 +77,3 @@ _IDS: Mapping[Strategy, Callable[[Course, Kind], Sequence[str]]] = {
     Strategy.DAILY: _orders_of_days,
     Strategy.RETRY: _failed_before,
 }
-
-
-def _batch(course: Course, refs: Sequence[Ref]) -> None:
-    """Fetch and apply. Only a batch that fails for its items' sake is split: while the vendor is down, or the kind is not
-    answered, single calls would fare no better."""
-    began = course.deps.now()
-    try:
-        answer = tried(course, partial(course.source.fetch, refs))
-    except (Stopped, DatabaseFault, RateLimited):
-        raise
-    except Exception as error:
-        listed = refs[0].kind in course.source.listed_kinds  # then it is the list's failure, of whichever items
-        course.judge(refs[0].kind, error, [] if listed else [ref.external_id for ref in refs])
-        if listed:
-            raise
-        if len(refs) == 1:
-            _done(course, refs, [Failure(refs[0], error)])
-        elif isinstance(error, (Permanent, Unavailable, BadAnswer)):
-            for ref in refs:
-                _batch(course, [ref])
-        else:
-            raise
-        return
-    for part in batches(refs, WRITTEN_AT_ONCE):
-        _write_down(course, part, _about(part, answer, whole=len(part) == len(refs)), began)
-
-
-def _about(refs: Sequence[Ref], answer: Answer, *, whole: bool) -> Answer:
-    """What an answer says of some of the items that it is about."""
-    if whole:
-        return answer
-    ids = {ref.external_id for ref in refs}
-    return Answer(
-        [record for record in answer.records if owner_of(record) in ids],
-        gone=[ref for ref in answer.gone if ref in refs],
-        not_yet=[ref for ref in answer.not_yet if ref in refs],
-        covers=[scope for scope in answer.covers if scope.value in ids],
-        failed=[bad for bad in answer.failed if not bad.owner or bad.owner in ids],
-    )
-
-
-def _write_down(course: Course, refs: Sequence[Ref], answer: Answer, began: datetime) -> None:
-    """Bring an answer into the catalog; records that cannot be stored are noted, and the others are written."""
-    failures = [unread(bad) for bad in answer.failed]
-    sure = msgspec.structs.replace(answer, covers=sure_scopes(answer))
-    write = partial(_rehearse if course.options.dry_run else _apply, course, refs[0].kind, began)
-    try:
-        write(sure)
-    except (Stopped, DatabaseFault):
-        raise
-    except Exception:
-        failures += _one_by_one(sure, write)
-    _done(course, refs, failures, _readable(refs, answer))
-
-
-def _one_by_one(answer: Answer, write: Callable[[Answer], None]) -> list[Failure]:
-    """Write the records of an answer that can be stored, and then what it says is gone; returns the others."""
-    failures: list[Failure] = []
-    isolated(
-        answer.records,
-        lambda some: write(Answer(records=some)),
-        lambda record, error: failures.append(unstorable(record, error)),
-        (Stopped,),
-    )
-    shown = [BadRecord(KINDS[type(record)], key_of(record)[0], "") for record in answer.records]
-    write(Answer(gone=answer.gone, covers=answer.covers, failed=[*answer.failed, *shown]))
-    return failures
-
-
-def _done(course: Course, refs: Sequence[Ref], failures: Sequence[Failure], readable: Sequence[str] = ()) -> None:
-    """Note what failed of a batch, and that the others are synced now; the batch is behind us."""
-    failing = {failure.ref.external_id for failure in failures}
-    well = [id for id in readable if id not in failing]
-
-    def finish(conn: Connection) -> None:
-        if not course.options.dry_run:
-            failed_items.resolve(conn, course.connection, refs[0].kind, well, course.deps.now())
-        note_failures(course, conn, failures)
-        course.count(refs[0].kind, processed=max(0, len(refs) - len(failures)))
-        course.checkpoint.after = refs[-1].external_id
-
-    course.commit(finish)
-    tell(course.connection, failures, course.id)
-    course.go_on()
-    course.may_ask()
-
-
-def _apply(course: Course, kind: Kind, began: datetime, answer: Answer) -> None:
-    course.commit(lambda conn: _count(course, kind, *_write(course, conn, answer, began)))
-
-
-def _write(course: Course, conn: Connection, answer: Answer, began: datetime) -> tuple[Effects, Applied]:
-    applied, closed = bring(conn, course.connection, answer, began, course.deps.now())
-    return Effects(answer.records, set(applied.written), closed, answer.gone), applied
-
-
-def _rehearse(course: Course, kind: Kind, began: datetime, answer: Answer) -> None:
-    done: list[tuple[Effects, Applied]] = []
-
-    def work(conn: Connection) -> Effects:
-        done.append(_write(course, conn, answer, began))
-        return done[-1][0]
-
-    rows = rehearse(course.deps, course.connection, work)
-
-    def save(conn: Connection) -> None:
-        drift.write(conn, course.id, course.connection, rows, now=course.deps.now())
-        _count(course, kind, *done[-1])
-
-    course.commit(save)
-
-
-def _count(course: Course, kind: Kind, effects: Effects, applied: Applied) -> None:
-    course.count(
-        kind,
-        created=applied.created,
-        updated=applied.updated,
-        unchanged=applied.unchanged + applied.touched,
-        deleted=len(effects.closed) + len(effects.gone),
-    )
-
-
-def _readable(refs: Sequence[Ref], answer: Answer) -> list[str]:
-    late = set(answer.not_yet)
-    return [ref.external_id for ref in refs if ref not in late]

@@ -9,10 +9,12 @@ from functools import partial
 from sqlalchemy import Connection
 
 from app.domain import Cause, Kind, Listing, Page, Record
-from app.flows.bad_records import Failure, healing, isolated, note, tell, unread, unstorable
+from app.flows.bad_records import Failure, healing, isolated, tell, unread, unstorable
 from app.flows.course import Course, Stopped
+from app.flows.named import named_news, rehearse_named
 from app.flows.pull import owe_news, owe_refused
 from app.flows.rehearse import Effects, rehearse
+from app.flows.run_items import note_failures
 from app.flows.steady import pages
 from app.rules.strategies import How, Leg
 from app.stores import catalog, drift, failed_items, watermarks
@@ -60,21 +62,24 @@ def _turn(course: Course, leg: Leg, page: Page, began: datetime) -> list[Failure
     records = [record for record in page.records if not leg.active_only or _is_active(record)][: course.left()]
     course.expect(page.expected)
     course.progress.batch = page.label or f"{leg.kind}s"
-    fresh = []
-    if not course.options.dry_run:
-        fresh = owe_news(course.deps, course.connection, leg.kind, page.changes, Cause.RECONCILE).fresh
+    changes = page.changes[: course.left_after(len(records))]
+    if course.options.dry_run:
+        news = named_news(course.deps, course.connection, leg.kind, changes)
+        rehearse_named(course, leg.kind, news)
+    else:
+        news = owe_news(course.deps, course.connection, leg.kind, changes, Cause.RECONCILE)
     failures = [unread(bad) for bad in page.failed]
     apply = partial(_rehearse if course.options.dry_run else _apply, course, leg.kind, began=began)
     isolated(records, apply, lambda record, error: failures.append(unstorable(record, error)), (Stopped,))
-    owed_now = len(page.changes) if course.options.dry_run else len(fresh)
 
     def finish(conn: Connection) -> None:
         note_failures(course, conn, failures)
-        course.count(leg.kind, processed=len(page.changes), owed=owed_now)
-        course.checkpoint.resume = page.resume or course.checkpoint.resume
+        course.count(leg.kind, processed=len(changes), owed=len(news.fresh))
+        course.checkpoint.resume, course.checkpoint.after = page.resume or course.checkpoint.resume, None
 
     course.commit(finish)
-    course.deps.queue.wake(fresh)
+    if not course.options.dry_run:
+        course.deps.queue.wake(news.fresh)
     course.go_on()
     course.may_ask()
     return failures
@@ -114,14 +119,6 @@ def _write(course: Course, conn: Connection, records: Sequence[Record], began: d
 def _count(course: Course, kind: Kind, records: Sequence[Record], applied: Applied) -> None:
     unchanged = applied.unchanged + applied.touched
     course.count(kind, processed=len(records), created=applied.created, updated=applied.updated, unchanged=unchanged)
-
-
-def note_failures(course: Course, conn: Connection, failures: Sequence[Failure]) -> None:
-    """Items that failed alone: they are noted and counted, and the run goes on. A dry run only counts."""
-    if not course.options.dry_run:
-        note(course.deps, conn, course.connection, failures, course.id)
-    for failure in failures:
-        course.count(failure.ref.kind, processed=1, failed=1)
 
 
 def _is_active(record: Record) -> bool:

@@ -12,10 +12,10 @@ from sqlalchemy import Connection
 
 from app.domain import SKU_PREFIX, WHOLE, Kind, Listing, Record, Ref, key_of
 from app.flows.deps import Deps
-from app.flows.unheard import DOWN_AFTER
 from app.rules.drift import Answered, Reason, Restore, Span, Told, Traces
 from app.rules.jobs import POLL
 from app.rules.reasons import claimed, reason_of, went_back
+from app.rules.silence import DOWN_AFTER
 from app.sources.fingerprint import mapping_of
 from app.stores import beats, full_reads, marks, refusals, traces, watermarks
 from app.stores.drift import field_changes

@@ -40,9 +40,10 @@ class Keep:
     ``done_letters`` are letters that were replayed or discarded, or whose item was brought in since. ``runs`` go with
     their failed items that were synced since, and after their differences (``drift``); ``dry_runs`` go with theirs.
     ``alerts`` are those that are over, with outages, decided holds and ended replays. ``figures`` are what
-    settlements came to in ten minutes and the agreement of each day, ``heartbeats`` signs of life of processes long gone
-    and other traces (refused deliveries, restored backups, rows deleted by others, spot checks), ``tombstones`` the rows
-    that only say that an id we never held is gone, ``answers`` remembered ones and call budgets nobody uses.
+    settlements came to in ten minutes, the calls of each hour and the agreement of each day, ``heartbeats`` signs of life
+    of processes long gone and other traces (refused deliveries, restored backups, rows deleted by others, spot checks),
+    ``tombstones`` the rows that only say that an id we never held is gone, ``answers`` remembered ones and call budgets
+    nobody uses.
     """
 
     done_letters: int = 365
@@ -72,6 +73,7 @@ class Keep:
         )
         yield from ((what, self.alerts) for what in decided)
         yield pruning.SLOTS, self.figures
+        yield pruning.CALL_SLOTS, self.figures
         yield pruning.AGREEMENTS, self.figures
         traces = (pruning.HEARTBEATS, pruning.REFUSALS, pruning.RESTORES, pruning.REMOVALS, pruning.SPOT_CHECKS)
         yield from ((what, self.heartbeats) for what in traces)

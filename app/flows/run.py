@@ -21,12 +21,14 @@ from app.flows import critical, health
 from app.flows.choose_smart import choose_smart
 from app.flows.course import Blocked, Checkpoint, Course, FailedLeg, Interrupted, Stopped
 from app.flows.deps import Deps
+from app.flows.expected import guesses
 from app.flows.leases import LEASE, LeaseKeeper
 from app.flows.read_full import read_full
 from app.flows.read_items import read_items
 from app.flows.read_pages import read_pages
 from app.flows.sync_item import blameless
 from app.flows.validate import validate
+from app.rules.calling import RUN, calling_for
 from app.rules.lanes import Lane, lane
 from app.rules.retry import MAX_KILLS
 from app.rules.strategies import How, Leg, legs
@@ -82,7 +84,7 @@ def run(deps: Deps, keeper: LeaseKeeper, run_id: int, *, patience: float = 1.0) 
     with keeper.hold_run(run_id, token):
         try:
             course = Course(deps, keeper, source, row, token, patience=patience)
-            with lane(Lane.BULK), exchanges.watched():
+            with lane(Lane.BULK), calling_for(RUN, run_id), exchanges.watched():
                 _carry_out(course)
         except (Interrupted, DatabaseFault, Blocked) as reason:
             keeper.give_back_run(run_id, token)
@@ -161,6 +163,7 @@ def _read(course: Course) -> None:
         _choose(course)
     began = course.run["created_at"]  # not now: a resumed run has the legs of its beginning
     plan = legs(course.strategy, course.options, course.source.kinds, began)
+    course.guesses = guesses(course, plan)
     failure: Exception | None = None
     for leg in plan[course.checkpoint.leg :]:
         if course.left() == 0:

@@ -49,6 +49,7 @@ def _progress(progress: Progress, run: Mapping[str, Any]) -> dict[str, Any]:
     speed = per_second(progress.marks) if running else _average(progress, run)
     return {
         **told,
+        "total": progress.processed if run["status"] == "completed" else progress.total,
         "batch": progress.batch if running else None,
         "itemsPerSecond": None if speed is None else round(speed, 1),
         "eta": None if span is None else {"earliest": round(span[0], 1), "latest": round(span[1], 1)},

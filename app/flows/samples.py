@@ -14,7 +14,7 @@ from app.flows.connections import ConnectionView, list_connections
 from app.flows.deps import Deps
 from app.flows.metrics import recent_runs
 from app.flows.true_now import TrueNow, true_now
-from app.stores import budgets, owed, settled
+from app.stores import budgets, calls, owed, settled
 from app.stores import metrics as figures
 from app.stores.metrics import RunCount
 from app.stores.settled import VISIBLE, Settled
@@ -38,6 +38,7 @@ def samples(deps: Deps) -> list[Sample]:
     states = list_connections(replace(deps, who=TALLYHOOK))
     with deps.database.read() as conn:
         ever = figures.runs_ever(conn)
+        called = calls.ever(conn)
         recent = {slug: recent_runs(conn, now - RECENT, slug) for slug in deps.sources}
         done = settled.totals(conn, owed.EVER, now)
         backlog = owed.backlog(conn)
@@ -48,6 +49,10 @@ def samples(deps: Deps) -> list[Sample]:
     return [
         *_of_states(states),
         *_of_runs(ever),
+        *(
+            Sample("tallyhook_api_calls_total", {"connection": slug, "purpose": purpose}, number)
+            for slug, purpose, number in called
+        ),
         *(sample for slug, told in recent.items() for sample in _of_recent(slug, told)),
         *_of_items(done),
         *_of_waiting((slug, kind, items, (now - seen).total_seconds()) for slug, kind, items, seen in backlog),

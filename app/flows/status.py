@@ -8,7 +8,7 @@ from typing import Any
 from app.flows.connections import list_connections
 from app.flows.deps import Deps
 from app.flows.true_now import as_json, true_now
-from app.stores import beats, catalog, dead_letters, holds, inbox, owed, runs, watermarks
+from app.stores import beats, calls, catalog, dead_letters, holds, inbox, owed, runs, watermarks
 from app.stores.engine import DATABASE_ERRORS
 
 MOST_SKEW = 2.0
@@ -19,9 +19,12 @@ ALIVE = timedelta(seconds=30)
 """A process that has not given a sign for this long counts as gone."""
 
 
+A_DAY = timedelta(days=1)
+
+
 def overview(deps: Deps) -> dict[str, Any]:
-    """Per connection: its state, rows by kind, owed items, agreement, last event, last run; and, for who sees all, what
-    waits for a person."""
+    """Per connection: its state, rows by kind, owed items, agreement, calls by purpose, last event, last run; and, for
+    who sees all, what waits for a person."""
     states = {view.connection: view for view in list_connections(deps)}
     with deps.database.read() as conn:
         connections = {
@@ -34,6 +37,7 @@ def overview(deps: Deps) -> dict[str, Any]:
                 "rows": {kind: live for kind, (live, _) in catalog.counts(conn, slug).items()},
                 "owed": owed.count(conn, slug),
                 "agreement": as_json(true_now(conn, slug, deps.now())),
+                "calls_of_24_hours": calls.since(conn, slug, deps.now() - A_DAY),
                 "last_event": _iso(inbox.last_received(conn, slug)),
                 "pulled": {kind: _iso(watermarks.pulled_at(conn, slug, kind)) for kind in source.kinds},
                 "last_run": next(iter(_runs(runs.latest(conn, slug, None, 1))), None),

@@ -8,19 +8,18 @@ from typing import Any
 
 import msgspec
 import structlog
+from sqlalchemy import Connection
 
 from app.domain import WHOLE, Cause, Change, batches
 from app.errors import TallyhookError
 from app.flows import alerts
 from app.flows.deps import Deps
 from app.flows.health import blocked, readable
-from app.rules.silence import DAYS, expected, lasting
+from app.flows.raise_alert import close_alert
+from app.rules.silence import DAYS, DOWN_AFTER, expected, lasting
 from app.sources.base import EventLedger, LedgerUnavailable, Source
 from app.stores import beats, gaps, inbox, owed
 from app.stores.inbox import Arrival
-
-DOWN_AFTER = timedelta(seconds=60)
-"""A web process that gave no sign for so long was not there."""
 
 TRY_AGAIN = timedelta(minutes=10)
 OVERLAP = timedelta(minutes=1)
@@ -57,7 +56,8 @@ def list_gaps(deps: Deps, *, limit: int = 50, before_id: int | None = None) -> l
     """Gaps, newest first, each with its ``sentence``."""
     with deps.database.read() as conn:
         found = gaps.latest(conn, connections=deps.who.connections, limit=limit, before_id=before_id)
-    return [{**gap, "sentence": sentence(gap, deps.now())} for gap in found]
+        counted = [{**gap, **_replayed(conn, gap)} if _waits(gap) else gap for gap in found]
+    return [{**gap, "sentence": sentence(gap, deps.now())} for gap in counted]
 
 
 def sentence(gap: Mapping[str, Any], now: datetime) -> str:
@@ -68,7 +68,8 @@ def sentence(gap: Mapping[str, Any], now: datetime) -> str:
     )
     match gap["state"]:
         case "filled":
-            return f"{began}, missed {gap['missed']}, replayed {gap['replayed']}"
+            died = f", {gap['note']}" if gap["note"] else ""
+            return f"{began}, missed {gap['missed']}, replayed {gap['replayed']}{died}"
         case "covered":
             return f"{began}, a delta pull covered it: {gap['note']}"
         case "quiet":
@@ -78,10 +79,11 @@ def sentence(gap: Mapping[str, Any], now: datetime) -> str:
 
 def _find_downtime(deps: Deps, connection: str) -> None:
     """A web process that began long after the last sign of any other; where there is none, as after an upgrade, after
-    our newest event."""
+    the newest event before it began."""
     with deps.database.read() as conn:
         down = beats.silences(conn, "web", deps.now() - DAY, DOWN_AFTER)
-        first, heard = beats.first_start(conn, "web"), inbox.last_received(conn, connection)
+        first = beats.first_start(conn, "web")
+        heard = None if first is None else inbox.last_received(conn, connection, first)
     if first is not None and heard is not None and heard < first - DOWN_AFTER and first > deps.now() - DAY:
         down.append((heard, first))
     for began_at, ended_at in down:
@@ -116,7 +118,7 @@ def _open(
 
 def _look_after(deps: Deps, gap: dict[str, Any]) -> None:
     if gap["state"] == "filled":
-        _count_replayed(deps, gap)
+        _finish(deps, gap)
         return
     now = deps.now()
     with deps.database.begin() as conn:
@@ -133,8 +135,10 @@ def _look_after(deps: Deps, gap: dict[str, Any]) -> None:
         alerts.gap_is_open(deps, gap, sentence({**gap, **told}, now))
     with deps.database.begin() as conn:
         gaps.change(conn, gap["id"], **told)
-    if told["state"] != "open":
-        _count_replayed(deps, {**gap, **told})
+    if told["state"] == "filled":
+        close_alert(deps, f"gap:{gap['id']}")
+        _finish(deps, {**gap, **told})
+    elif told["state"] != "open":
         alerts.gap_is_over(deps, gap, sentence({**gap, **told}, now))
 
 
@@ -157,7 +161,8 @@ def _heal(deps: Deps, gap: Mapping[str, Any], source: Source) -> dict[str, Any]:
 def _fetch(deps: Deps, gap: Mapping[str, Any], ledger: EventLedger) -> int:
     new = 0
     marked = {GAP_HEADER: str(gap["id"])}
-    for some in batches(ledger.missed(gap["began_at"] - OVERLAP, gap["ended_at"] or deps.now()), AT_ONCE):
+    until = deps.now() if gap["ended_at"] is None else min(gap["ended_at"] + OVERLAP, deps.now())
+    for some in batches(ledger.missed(gap["began_at"] - OVERLAP, until), AT_ONCE):
         arrivals = [Arrival(gap["connection"], one.delivery, marked, one.body, deps.now()) for one in some]
         with deps.database.begin() as conn:
             accepted = inbox.accept(conn, arrivals)
@@ -175,9 +180,23 @@ def _pull(deps: Deps, connection: str, source: Source) -> None:
     deps.queue.wake(fresh)
 
 
-def _count_replayed(deps: Deps, gap: Mapping[str, Any]) -> None:
+def _finish(deps: Deps, gap: Mapping[str, Any]) -> None:
+    """Say that a filled gap is over once none of its events is owed any more: only then is it known how many were
+    replayed."""
+    with deps.database.begin() as conn:
+        told = _replayed(conn, gap)
+        if told["owed"] or not gaps.finish(conn, gap["id"], replayed=told["replayed"], note=told["note"]):
+            return
+    alerts.gap_is_over(deps, gap, sentence({**gap, **told}, deps.now()))
+
+
+def _waits(gap: Mapping[str, Any]) -> bool:
+    return gap["state"] == "filled" and gap["replayed"] < gap["missed"] and gap["note"] is None
+
+
+def _replayed(conn: Connection, gap: Mapping[str, Any]) -> dict[str, Any]:
     """How many of the events it was filled with are settled by now."""
     marked = msgspec.json.encode({GAP_HEADER: str(gap["id"])}).decode()
-    with deps.database.begin() as conn:
-        replayed = gap["missed"] - gaps.not_settled(conn, gap["found_at"], marked)
-        gaps.change(conn, gap["id"], replayed=max(0, replayed))
+    owed_now, died = gaps.unsettled(conn, gap["found_at"], marked)
+    replayed = max(0, gap["missed"] - owed_now - died)
+    return {"replayed": replayed, "note": f"{died} died" if died else None, "owed": owed_now}

@@ -147,7 +147,9 @@ def unknown_products(seen: StockEvidence) -> Finding | None:
     both = min(seen.unknown_products, seen.all_zeroed)
     if not is_many(both, seen.total, UNKNOWN_SHARE):
         return None
-    reason = f"shows {seen.unknown_products} counts of products that we do not hold, and would zero {seen.all_zeroed}"
+    reason = (
+        f"shows {seen.unknown_products} counts of products that are not stored here, and would zero {seen.all_zeroed}"
+    )
     return Finding("account", reason, Trait.ANY, {"rows": both})
 
 

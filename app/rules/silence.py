@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
+DOWN_AFTER = timedelta(seconds=60)
+"""A process that gave no sign for so long was not there."""
+
 DAYS = 7
 """Days looked back."""
 

@@ -25,6 +25,10 @@ NEVER = 30 * 86_400.0
 """Seconds of age given to a kind that was never read."""
 
 
+AS_MUCH = 0.01
+"""Strategies whose worth differs by less than this part are worth the same: a run reads its kinds one after the other."""
+
+
 @dataclass(frozen=True)
 class Facts:
     """What is known of one connection: per kind the seconds since it was last read successfully and how many of its
@@ -47,28 +51,31 @@ def choose(facts: Facts, kinds: Sequence[Kind]) -> Choice:
     """The strategy with the most rows expected to be stale that it would mend per call.
 
     A row that changed unseen at a steady rate since the last read is stale by now with expectation rate times age.
-    Ties go to the cheaper strategy.
+    Ties (``AS_MUCH``) go to the cheapest strategy.
     """
     if not any(kind in facts.age for kind in kinds):
-        return Choice(Strategy.FULL, f"{Strategy.FULL}: nothing was read yet; it takes at least {len(kinds)} calls")
+        return Choice(
+            Strategy.FULL, f"{Strategy.FULL}: no run has read anything yet; it takes at least {len(kinds)} calls"
+        )
     scored = []
     for strategy, covered in COVERS.items():
         its = [kind for kind in covered if kind in kinds]
         if its:
             stale = sum(facts.misses_per_second.get(kind, 0.0) * facts.age.get(kind, NEVER) for kind in its)
             calls = max(facts.calls.get(strategy, float(len(its))), 1.0)
-            scored.append(_Score(stale / calls, -calls, strategy, stale))
-    best = max(scored)
-    equal = [one.strategy for one in scored if one is not best and isclose(one.worth, best.worth)]
-    return Choice(best.strategy, _reason(best, equal, facts, kinds))
+            scored.append(_Score(strategy, stale / calls, calls, stale))
+    most = max(one.worth for one in scored)
+    alike = [one for one in scored if isclose(one.worth, most, rel_tol=AS_MUCH)]
+    best = min(alike, key=lambda one: (one.calls, -one.worth))
+    return Choice(best.strategy, _reason(best, [one.strategy for one in alike if one is not best], facts, kinds))
 
 
 class _Score(NamedTuple):
-    """What a strategy is worth, rows a call; of those that are worth the same the one with fewer calls is the greater."""
+    """What a strategy is ``worth``, rows a call."""
 
-    worth: float
-    minus_calls: float
     strategy: Strategy
+    worth: float
+    calls: float
     stale: float
 
 
@@ -77,8 +84,14 @@ def _reason(best: _Score, equal: Sequence[Strategy], facts: Facts, kinds: Sequen
     compared = f"as much as {', '.join(equal)}" if equal else "more than any other strategy"
     return (
         f"{best.strategy}: about {best.stale:.1f} rows expected stale (last read: {', '.join(ages)}) "
-        f"for about {-best.minus_calls:.0f} calls, {best.worth:.2f} a call: {compared}"
+        f"for {_calls(best, facts)}, {best.worth:.2f} a call: {compared}"
     )
+
+
+def _calls(best: _Score, facts: Facts) -> str:
+    """What never ran has no known price."""
+    about = "about" if best.strategy in facts.calls else "at least"
+    return f"{about} {best.calls:.0f} {'call' if round(best.calls) == 1 else 'calls'}"
 
 
 def _last_read(kind: Kind, age: float | None) -> str:

@@ -169,7 +169,7 @@ class Budget(Protocol):
     """A call budget shared by every process that works for one connection."""
 
     def take(self, limits: Sequence[Limit]) -> float:
-        """Take one call from every limit at once, or none: returns 0.0, or the seconds until it could.
+        """Take one call from every limit at once (there may be none), or none: returns 0.0, or the seconds until it could.
 
         Who goes first when calls are scarce is the caller's lane (``rules.lanes``).
         """

@@ -114,7 +114,7 @@ class Http:
 
     def _wait_for_budget(self, limits: Sequence[Limit]) -> None:
         waited = 0.0
-        while limits and (wait := self._context.budget.take(limits)) > 0:
+        while (wait := self._context.budget.take(limits)) > 0:
             if waited + wait > self._context.patience:
                 names = ", ".join(limit.name for limit in limits)
                 lane = current_lane().word

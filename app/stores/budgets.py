@@ -1,17 +1,19 @@
-"""Call budgets that every process working for a connection shares: exact sliding windows, with lanes."""
+"""Call budgets that every process working for a connection shares: exact sliding windows, with lanes; each call counted."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import chain
 from typing import Any, Protocol, TypeAlias
 
 import msgspec
 from sqlalchemy import Connection
 
+from app.rules.calling import current_purpose
 from app.rules.lanes import Lane, ceiling, current_lane, free, most
+from app.stores import calls
 from app.stores.engine import Database
 from app.stores.statements import Statement
 
@@ -58,20 +60,20 @@ class SharedBudget:
     def take(self, limits: Sequence[Limit]) -> float:
         """Take one call from every limit at once, or none: returns 0.0, or the seconds until it could.
 
-        The call is made in this thread's lane (``rules.lanes``), which may have to leave the last ones to others.
+        The call is made in this thread's lane (``rules.lanes``), which may have to leave the last ones to others. It is
+        counted for what this thread works for (``rules.calling``), also where nothing limits it.
         """
-        if not limits:
-            return 0.0
         lane = current_lane()
         with self._database.begin() as conn:
-            taken = self._locked(conn, limits)
+            taken = self._locked(conn, limits) if limits else {}
             now = self._clock()  # only now: the wait for the lock is over
             inside = {limit.name: _inside(taken[limit.name], limit, now) for limit in limits}
-            wait = max(_wait(inside[limit.name], limit, lane, now) for limit in limits)
+            wait = max((_wait(inside[limit.name], limit, lane, now) for limit in limits), default=0.0)
             if wait == 0.0:
                 for name in sorted(inside):
                     inside[name][lane].append(now)
                     self._write(conn, name, inside[name])
+                calls.count(conn, self._connection, current_purpose(), datetime.fromtimestamp(now, UTC))
             return wait
 
     def _locked(self, conn: Connection, limits: Sequence[Limit]) -> dict[str, Window]:

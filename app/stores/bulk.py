@@ -24,7 +24,7 @@ from app.stores.engine import Database
 from app.stores.spool import Spool
 from app.stores.tables import CATALOG
 
-__all__ = ["Diff", "Differ", "Misfit", "Written", "collector_paused", "old_values", "write"]
+__all__ = ["Diff", "Differ", "Misfit", "Written", "collector_paused", "old_values", "rows_of_items", "write"]
 
 # A crash leaves a consistent prefix. SQLite has one writer at a time: short commits with a gap between them keep
 # the receiver's acknowledgements at 2 ms, where one long or gapless series makes them wait half a second.
@@ -205,6 +205,18 @@ def old_values(database: Database, connection: str, kind: Kind, keys: Sequence[K
         for some in batches(keys, 500):
             for row in conn.execute(wanted.where(key.in_(some))).mappings():
                 found[tuple(row[name] for name in shape.keys)] = dict(row)
+    return found
+
+
+def rows_of_items(conn: Connection, connection: str, kind: Kind, ids: Sequence[str]) -> dict[Key, dict[str, Any]]:
+    """All rows whose keys begin with these ids, all columns."""
+    shape = sql.shape(kind)
+    table: Any = CATALOG[kind].__table__  # type: ignore[attr-defined]
+    wanted = select(table).where(table.c.connection == connection)
+    found: dict[Key, dict[str, Any]] = {}
+    for some in batches(ids, 500):
+        for row in conn.execute(wanted.where(table.c[shape.keys[0]].in_(some))).mappings():
+            found[tuple(row[name] for name in shape.keys)] = dict(row)
     return found
 
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, Select, delete, func, insert, select, update
 
-from app.domain import Kind, Record
+from app.domain import RECORDS, Kind, Record
 from app.stores.tables import Drift, Run
 
 DRY_RUN = "dry_run"
 """The cause in the rows of a dry run: they say what a real one would write."""
+
+HELD = "held"
+"""The cause in the rows of a dry run that a real one would not write, because the guard would hold them."""
 
 _NOT_CONTENT = frozenset({"version", "modified_at"})
 LONGEST_RUN = timedelta(days=2)
@@ -128,6 +132,19 @@ def field_changes(old: Mapping[str, Any], new: Record) -> dict[str, list[Any]]:
     names = (name for name in new.__struct_fields__ if name not in _NOT_CONTENT)
     pairs = ((name, old.get(name), getattr(new, name)) for name in names)
     return {name: [before, after] for name, before, after in pairs if before != after}
+
+
+def row_changes(kind: Kind, old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """As ``field_changes``, of two rows."""
+    names = (name for name in RECORDS[kind].__struct_fields__ if name not in _NOT_CONTENT)
+    pairs = ((name, None if old is None else old[name], new[name]) for name in names)
+    return {name: [before, after] for name, before, after in pairs if before != after}
+
+
+def end_changes(kind: Kind, old: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """What a row that vanished becomes: stock is zero, anything else a tombstone."""
+    end = {"quantity": Decimal(0), "extra": None} if kind is Kind.STOCK else {"deleted": True}
+    return row_changes(kind, old, {**old, **end})
 
 
 def _columns(row: DriftRow) -> dict[str, Any]:

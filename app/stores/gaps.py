@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select, update
 from sqlmodel import SQLModel
@@ -42,17 +42,27 @@ _FIRST = Statement(
     "SELECT min(received_at) FROM inbox_events WHERE connection = :connection AND received_at >= :since"
 )
 _MARKED = "received_at >= :since AND headers = :marked"
-_OWED = Statement(
-    f"""
+_SAME = "o.connection = e.connection AND o.kind = i.value ->> 0 AND o.external_id = i.value ->> 1"
+_NAMING = f"""
     SELECT count(*) FROM inbox_events e WHERE {_MARKED} AND EXISTS (
-        SELECT 1 FROM json_each(e.items) i JOIN owed_items o
-          ON o.connection = e.connection AND o.kind = i.value ->> 0 AND o.external_id = i.value ->> 1)
-    """,
-    postgresql=f"""
-    SELECT count(*) FROM inbox_events e WHERE {_MARKED} AND EXISTS (
-        SELECT 1 FROM json_array_elements(e.items::json) AS i(value) JOIN owed_items o
-          ON o.connection = e.connection AND o.kind = i.value ->> 0 AND o.external_id = i.value ->> 1)
-    """,
+        SELECT 1 FROM {{items}} JOIN {{table}} o ON {_SAME} {{those}})
+"""
+
+
+def _naming(table: str, those: str = "") -> Statement:
+    """How many deliveries name an item that is in a table."""
+    sqlite, postgresql = "json_each(e.items) i", "json_array_elements(e.items::json) AS i(value)"
+    told = {"table": table, "those": those}
+    return Statement(_NAMING.format(items=sqlite, **told), postgresql=_NAMING.format(items=postgresql, **told))
+
+
+_OWED = _naming("owed_items")
+_DIED = _naming("dead_letters", "AND o.state = 'dead' AND o.died_at >= :since")
+_FINISH = Statement(
+    """
+    UPDATE gaps SET replayed = :replayed, note = :note
+    WHERE id = :id AND state = 'filled' AND replayed < missed AND note IS NULL
+    """
 )
 
 
@@ -95,8 +105,9 @@ def latest(
 
 
 def unfinished(conn: Connection) -> list[dict[str, Any]]:
-    """Gaps that are open, or whose events are not all settled."""
-    wanted = (_GAPS.c.state == "open") | ((_GAPS.c.state == "filled") & (_GAPS.c.replayed < _GAPS.c.missed))
+    """Gaps that are open, or whose events are not all settled or dead."""
+    waits = (_GAPS.c.replayed < _GAPS.c.missed) & _GAPS.c.note.is_(None)
+    wanted = (_GAPS.c.state == "open") | ((_GAPS.c.state == "filled") & waits)
     return [dict(row) for row in conn.execute(select(_GAPS).where(wanted).order_by(_GAPS.c.id)).mappings()]
 
 
@@ -110,6 +121,19 @@ def first_heard(conn: Connection, connection: str, since: datetime) -> datetime 
     return moment_from(_FIRST.run(conn, {"connection": connection, "since": since})[0][0])
 
 
-def not_settled(conn: Connection, since: datetime, marked: str) -> int:
-    """How many deliveries with these headers (JSON text) name an item that is owed still."""
-    return int(_OWED.run(conn, {"since": since, "marked": marked})[0][0])
+class Unsettled(NamedTuple):
+    """How many of the deliveries that filled a gap name an item that is ``owed`` still, or that ``died`` since."""
+
+    owed: int
+    died: int
+
+
+def unsettled(conn: Connection, since: datetime, marked: str) -> Unsettled:
+    """Of the deliveries with these headers (JSON text)."""
+    told = {"since": since, "marked": marked}
+    return Unsettled(int(_OWED.run(conn, told)[0][0]), int(_DIED.run(conn, told)[0][0]))
+
+
+def finish(conn: Connection, id: int, *, replayed: int, note: str | None) -> bool:
+    """Say what became of a filled gap's events; ``True`` for the one that says it first."""
+    return _FINISH.count(conn, {"id": id, "replayed": replayed, "note": note}) == 1

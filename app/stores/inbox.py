@@ -204,9 +204,11 @@ def get(conn: Connection, id: int) -> dict[str, Any] | None:
     return {**row, **decoded}
 
 
-def last_received(conn: Connection, connection: str) -> datetime | None:
-    """When the newest delivery of a connection came."""
+def last_received(conn: Connection, connection: str, before: datetime | None = None) -> datetime | None:
+    """When the newest delivery of a connection came, of all or of those that came before a moment."""
     newest = select(_EVENTS.c.received_at).where(_EVENTS.c.connection == connection)
+    if before is not None:
+        newest = newest.where(_EVENTS.c.received_at < before)
     return conn.execute(newest.order_by(_EVENTS.c.received_at.desc()).limit(1)).scalar()
 
 

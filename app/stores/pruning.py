@@ -17,13 +17,11 @@ from app.stores.tables import CATALOG
 AT_ONCE = 500
 """Rows per transaction: on SQLite acknowledgements wait for the writer before them."""
 
-LETTERS, EVENTS, SETTLEMENTS = "letters", "events", "settlements"
-DONE_LETTERS = "done_letters"
+LETTERS, EVENTS, SETTLEMENTS, DONE_LETTERS = "letters", "events", "settlements", "done_letters"
 DRIFT, DRY_DRIFT, RUNS, DRY_RUNS, FAILED_ITEMS = "drift", "dry_drift", "runs", "dry_runs", "failed_items"
 ALERTS, OUTAGES, REPLAY_ITEMS, REPLAYS = "alerts", "outages", "replay_items", "replays"
-HOLD_ROWS, HOLDS = "hold_rows", "holds"
-REFUSALS, RESTORES, REMOVALS, AGREEMENTS = "refusals", "restores", "removals", "agreements"
-SPOT_CHECKS = "spot_checks"
+HOLD_ROWS, HOLDS, AGREEMENTS, CALL_SLOTS = "hold_rows", "holds", "agreements", "calls"
+REFUSALS, RESTORES, REMOVALS, SPOT_CHECKS = "refusals", "restores", "removals", "spot_checks"
 HEARTBEATS, SLOTS, SESSIONS, ANSWERS = "heartbeats", "slots", "sessions", "answers"
 
 Key = tuple[Any, ...]
@@ -46,7 +44,7 @@ _REPLAYS, _REPLAYED = map(_table, (tables.Replay, tables.ReplayItem))
 _ALERTS, _GAPS, _HOLDS, _HELD = map(_table, (tables.Alert, tables.Gap, tables.Hold, tables.HoldRow))
 _BEATS, _SLOTS, _SESSIONS, _ANSWERS = map(_table, (tables.Beat, tables.SettledSlot, tables.Session, tables.Answer))
 _REFUSALS, _RESTORES, _REMOVALS = map(_table, (tables.Refusal, tables.Restore, tables.Removal))
-_AGREEMENTS, _CHECKS = map(_table, (tables.AgreementDay, tables.SpotCheck))
+_AGREEMENTS, _CALL_SLOTS, _CHECKS = map(_table, (tables.AgreementDay, tables.CallSlot, tables.SpotCheck))
 
 
 @dataclass(frozen=True)
@@ -296,6 +294,7 @@ EXPIRIES = {
     AGREEMENTS: Expiry(_AGREEMENTS, _by(_AGREEMENTS.c.at)),
     SPOT_CHECKS: Expiry(_CHECKS, _by(_CHECKS.c.at)),
     SLOTS: Expiry(_SLOTS, _slots, _SLOTS.c.slot),
+    CALL_SLOTS: Expiry(_CALL_SLOTS, _by(_CALL_SLOTS.c.slot)),
     SESSIONS: Expiry(_SESSIONS, _sessions),
     ANSWERS: Expiry(_ANSWERS, _answers),
     **{tombstones(kind): _tombstones(kind) for kind in Kind},

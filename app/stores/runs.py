@@ -15,7 +15,7 @@ from sqlmodel import SQLModel
 
 from app.domain import Kind, Options, Strategy
 from app.stores import tables
-from app.stores.drift import DRY_RUN
+from app.stores.drift import DRY_RUN, HELD
 from app.stores.owed import NEVER
 from app.stores.statements import Statement, bound_list
 
@@ -100,14 +100,13 @@ _GIVE_BACK = Statement(
     f"UPDATE runs SET status = 'idle', token = NULL, lease_until = NULL, hinted_at = NULL WHERE {_MINE}"
 )
 _FINISH = Statement(
-    f"""
-    UPDATE runs SET status = :status, finished_at = :now, error = :error, token = NULL, lease_until = NULL
-    WHERE {_MINE}
-    """
+    f"""UPDATE runs SET status = :status, finished_at = :now, error = :error, token = NULL, lease_until = NULL
+    WHERE {_MINE}"""
 )
 _SAVE = Statement(
     f"""
-    UPDATE runs SET checkpoint = :checkpoint, progress = :progress, counts = :counts, calls = :calls
+    UPDATE runs SET checkpoint = :checkpoint, progress = :progress, counts = :counts,
+           calls = CASE WHEN :calls > calls THEN :calls ELSE calls END
     WHERE {_MINE}
     """
 )
@@ -262,7 +261,7 @@ def latest(
 def last_success(conn: Connection, connection: str) -> dict[Kind, datetime]:
     """When each kind was last read by a run that completed (of the latest 500)."""
     last: dict[Kind, datetime] = {}
-    for run in _completed(conn, connection):
+    for run in completed(conn, connection):
         for kind, counts in run["counts"].items():
             if not counts.get("forbidden") and not counts.get("error"):
                 last.setdefault(Kind(kind), run["finished_at"])
@@ -273,7 +272,7 @@ def missed(conn: Connection, connection: str, now: datetime, seconds: float) -> 
     """Rows per kind that runs of the last ``seconds`` found different: what events and polls had missed."""
     drift = SQLModel.metadata.tables[str(tables.Drift.__tablename__)]
     since = now - timedelta(seconds=seconds)
-    recent = (drift.c.connection == connection) & (drift.c.found_at >= since) & (drift.c.cause != DRY_RUN)
+    recent = (drift.c.connection == connection) & (drift.c.found_at >= since) & drift.c.cause.not_in((DRY_RUN, HELD))
     found = conn.execute(select(drift.c.kind, func.count()).where(recent).group_by(drift.c.kind))
     return {Kind(kind): count for kind, count in found}
 
@@ -281,12 +280,12 @@ def missed(conn: Connection, connection: str, now: datetime, seconds: float) -> 
 def mean_calls(conn: Connection, connection: str) -> dict[Strategy, float]:
     """Upstream calls that a completed run of each strategy took, on average (of the latest 500 runs)."""
     calls: dict[Strategy, list[int]] = {}
-    for run in _completed(conn, connection):
+    for run in completed(conn, connection):
         calls.setdefault(Strategy(run["strategy"]), []).append(run["calls"])
     return {strategy: sum(taken) / len(taken) for strategy, taken in calls.items()}
 
 
-def _completed(conn: Connection, connection: str) -> list[dict[str, Any]]:
+def completed(conn: Connection, connection: str) -> list[dict[str, Any]]:
     """The latest completed runs that wrote, newest first."""
     wanted = select(_RUNS).where(_RUNS.c.connection == connection, _RUNS.c.status == "completed", ~_RUNS.c.dry)
     return [_decoded(row) for row in conn.execute(wanted.order_by(_RUNS.c.id.desc()).limit(500)).mappings()]

@@ -34,6 +34,9 @@ FAMILIES: Mapping[str, Family] = {
     "tallyhook_runs_total": Family(
         "counter", "Bulk runs ever started, by strategy and status; active ones included."
     ),
+    "tallyhook_api_calls_total": Family(
+        "counter", "Calls to the source, by what they are made for; of at least a year."
+    ),
     "tallyhook_run_api_calls_total": Family("counter", "Calls to the source that runs made."),
     "tallyhook_recent_run_success_ratio": Family(
         "gauge", "Completed among the runs of 7 days that ended by themselves."

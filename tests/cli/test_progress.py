@@ -12,6 +12,7 @@ import structlog
 from rich.console import Console
 
 from app.cli.console import open_deps
+from app.cli.outcome import sentences
 from app.cli.progress import Bar, line, span
 from app.flows.runs_view import run_view
 from tests.cli.conftest import Terminal
@@ -49,6 +50,29 @@ def test_a_run_at_work_tells_share_amount_speed_time_batch_and_calls() -> None:
         "run 7 inventory of shop · 20 % · 1,000 of 5,000 · 20/s · 3 min to 7 min left · Products page 7 · "
         "12 calls, 240 left now"
     )
+
+
+ENDED = {"status": "completed", "finished_at": BEGAN + timedelta(seconds=100)}
+
+
+def test_a_run_says_how_many_items_it_left_to_the_workers() -> None:
+    told = sentences(view(**ENDED, progress={"processed": 60, "owed": 47}))
+    assert told[1:] == ["47 items were only named: they are owed, and the workers fetch each of them."]
+
+
+def test_a_dry_run_leaves_nothing_to_the_workers() -> None:
+    assert len(sentences(view(**ENDED, dry=True, progress={"processed": 60, "owed": 47}))) == 1
+
+
+def test_a_smart_run_says_once_what_it_chose() -> None:
+    told = sentences(view(**ENDED, strategy="smart", checkpoint={"chosen": "full"}, reason="full: no run has read"))
+    assert told[1:] == ["Why full: no run has read"]
+
+
+def test_a_dry_run_says_what_the_guard_would_hold() -> None:
+    counts = {"product": {"held": "would delete 40 of 60 rows (67%)"}}
+    told = sentences(view(**ENDED, dry=True, progress={"processed": 60, "held": 40}, counts=counts))
+    assert told[1:] == ["It would hold of product: would delete 40 of 60 rows (67%)"]
 
 
 def test_without_a_total_there_is_no_share_and_no_time() -> None:

@@ -140,11 +140,10 @@ def test_an_option_of_one_strategy_alone_names_it(terminal: Terminal, option: li
 
 
 def test_every_option_reaches_the_run(terminal: Terminal) -> None:
-    given = ["--force", "--limit", "5", "--filter-year", "2025", "--modified-since", "2025-03-01", "--active-only"]
+    given = ["--limit", "5", "--filter-year", "2025", "--modified-since", "2025-03-01", "--active-only"]
     typed = terminal.type("sync", SHOP, "--strategy", "full", "--dry-run", *given, "--no-wait", "--json")
     assert typed.json["options"] == {
         "dryRun": True,
-        "force": True,
         "limit": 5,
         "filterYear": 2025,
         "modifiedSince": "2025-03-01T00:00:00Z",

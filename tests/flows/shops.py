@@ -10,20 +10,27 @@ from typing import Any
 
 import httpx
 import uvicorn
+from sqlalchemy import select
 
 from app import sources
-from app.domain import Options, Strategy
+from app.domain import Kind, Options, Strategy
 from app.flows.deps import Deps
 from app.flows.leases import LeaseKeeper
 from app.flows.request_run import request_run
 from app.flows.run import run
-from app.sources.base import Context, Source, Unlimited
+from app.flows.sync_item import sync_item
+from app.sources.base import Context, Source
 from app.stores import drift, runs
+from app.stores.budgets import SharedBudget
+from app.stores.catalog_sql import shape
 from app.stores.drift import Difference
 from app.stores.engine import Database
+from app.stores.tables import CATALOG
 from tests.fakes import ListQueue
 
 SHOP = "shop"
+Rows = dict[tuple[Kind, str], dict[str, Any]]
+NO_CONTENT = ("version", "modified_at")
 
 
 @dataclass
@@ -53,6 +60,24 @@ class Shop:
         with self.deps.database.read() as conn:
             return drift.of_run(conn, run_id, 100_000)
 
+    def settle(self) -> None:
+        """Have all that is owed fetched, as workers would."""
+        queue: Any = self.deps.queue
+        keeper = LeaseKeeper(self.deps.database)
+        while queue.woken:
+            sync_item(self.deps, keeper, queue.woken.pop(0))
+
+    def rows(self) -> Rows:
+        """What we hold, by kind and item, as plain values; the times that differ between two runs are left out."""
+        found: Rows = {}
+        with self.deps.database.read() as conn:
+            for kind, table in CATALOG.items():
+                columns: Any = table.__table__  # type: ignore[attr-defined]
+                for row in conn.execute(select(columns)).mappings():
+                    item = "/".join(row[name] for name in shape(kind).keys)
+                    found[kind, item] = {name: row[name] for name in shape(kind).fields if name not in NO_CONTENT}
+        return found
+
     def requests(self, path: str) -> int:
         """How many requests that end so the vendor has answered."""
         told: dict[str, int] = self.control.get("/_sim/status").json()["requests"]
@@ -75,7 +100,9 @@ def shop(vendor: str, database: Database, **options: str) -> Iterator[Shop]:
     while not server.started:
         waiting.wait(0.01)
     url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    source = sources.connect(vendor, Context(SHOP, Unlimited()), {**credentials, **connection, "base_url": url})
+    source = sources.connect(
+        vendor, Context(SHOP, SharedBudget(database, SHOP)), {**credentials, **connection, "base_url": url}
+    )
     with closing(source), httpx.Client(base_url=url, timeout=30) as control:
         connected = {SHOP: source}
         yield Shop(Deps(database, ListQueue(), connected, connected, worker="test"), source, control)

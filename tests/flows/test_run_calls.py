@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.domain import Answer, Kind, Options, Ref, Strategy
+from app import sources
+from app.domain import Answer, Cause, Change, Kind, Options, Ref, Strategy
 from app.errors import Permanent
 from app.flows.leases import LeaseKeeper
+from app.flows.metrics import metrics
+from app.flows.probes import check_now
 from app.flows.request_run import request_run
 from app.flows.run import run
+from app.flows.samples import samples
+from app.flows.status import overview
+from app.sources import exchanges
+from app.stores import calls, owed, runs
 from app.stores.engine import Database
 from tests.fakes import SHOP, FakeSource, World, count, listing
 from tests.flows.shops import Shop, shop
@@ -68,6 +76,101 @@ def test_the_stock_of_one_product_says_nothing_of_the_stock_of_others(finale: Sh
     wanted = listed[0]["listing_id"]
     answer = finale.source.fetch([Ref(Kind.STOCK, wanted)])
     assert {record.listing_id for record in answer.records} == {wanted}  # type: ignore[union-attr]
+
+
+# --- options on real accounts ---
+
+
+@pytest.mark.parametrize("vendor", sources.names())
+def test_orders_modified_since_long_ago_are_all_orders(vendor: str, database: Database) -> None:
+    with shop(vendor, database) as opened:
+        opened.run(Strategy.ORDERS, modified_since=datetime(2000, 1, 1, tzinfo=UTC))
+        opened.settle()
+        held = {item for kind, item in opened.rows() if kind is Kind.ORDER}
+        truth = {row["external_id"] for row in opened.control.get("/_sim/truth/order").json()}
+    assert held == truth != set()
+
+
+# --- every call is counted, whoever makes it ---
+
+
+@pytest.fixture(params=sources.names())
+def counted(request: pytest.FixtureRequest, database: Database) -> Iterator[Shop]:
+    with shop(request.param, database) as opened:
+        yield opened
+
+
+def by_purpose(shop: Shop) -> dict[str, int]:
+    with shop.deps.database.read() as conn:
+        return calls.since(conn, SHOP, shop.deps.now() - timedelta(hours=1))
+
+
+def test_every_call_that_the_vendor_saw_is_counted(counted: Shop) -> None:
+    counted.run(Strategy.FULL)
+    counted.change(20)
+    counted.run(Strategy.INCREMENTAL)
+    counted.settle()
+    check_now(counted.deps, SHOP)
+    assert sum(by_purpose(counted).values()) == counted.requests("")
+
+
+def test_a_probe_is_counted_as_one(counted: Shop) -> None:
+    check_now(counted.deps, SHOP)
+    assert by_purpose(counted) == {"probe": 1}
+
+
+def test_an_item_that_a_webhook_named_is_counted_as_live_work(counted: Shop) -> None:
+    counted.run(Strategy.FULL)
+    counted.settle()
+    with counted.deps.database.begin() as conn:
+        item = conn.exec_driver_sql("SELECT min(coalesce(parent_id, external_id)) FROM listings").scalar()
+        counted.deps.queue.wake(
+            owed.remember(conn, SHOP, [Change(Kind.PRODUCT, str(item))], Cause.WEBHOOK, counted.deps.now())
+        )
+    before = counted.requests("")
+    counted.settle()
+    assert by_purpose(counted)["webhook"] == counted.requests("") - before > 0
+
+
+class Killed(BaseException):
+    """The process is gone: no handler of ours may see it."""
+
+
+def test_the_page_that_a_run_was_killed_in_is_counted(counted: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was asked for, and its answer never reached us."""
+    run_id = request_run(counted.deps, SHOP, Strategy.CATALOG, Options(), cause="person")
+    keeper = LeaseKeeper(counted.deps.database)
+    with monkeypatch.context() as patch:
+        patch.setattr(exchanges, "answered", killed)
+        with pytest.raises(Killed):
+            run(counted.deps, keeper, run_id)
+    with counted.deps.database.begin() as conn:
+        conn.exec_driver_sql("UPDATE runs SET lease_until = created_at")
+    run(counted.deps, keeper, run_id)
+    with counted.deps.database.read() as conn:
+        ended = runs.get(conn, run_id)
+    assert ended is not None
+    assert ended["calls"] == counted.requests("") > 1
+
+
+def killed(_: object) -> None:
+    raise Killed
+
+
+def test_calls_of_a_connection_are_shown_in_its_status_by_purpose(counted: Shop) -> None:
+    check_now(counted.deps, SHOP)
+    assert overview(counted.deps)["connections"][SHOP]["calls_of_24_hours"] == {"probe": 1}
+
+
+def test_calls_of_the_last_days_are_shown_in_the_figures_by_purpose(counted: Shop) -> None:
+    check_now(counted.deps, SHOP)
+    assert metrics(counted.deps, SHOP)["api_calls"] == {"runs": 0, "total": 1, "by_purpose": {"probe": 1}}
+
+
+def test_calls_are_told_to_a_monitoring_system_by_purpose(counted: Shop) -> None:
+    check_now(counted.deps, SHOP)
+    told = [one for one in samples(counted.deps) if one.family == "tallyhook_api_calls_total"]
+    assert [(one.labels["purpose"], one.value) for one in told] == [("probe", 1)]
 
 
 # --- a list that the vendor refuses is not refused for one item's sake ---

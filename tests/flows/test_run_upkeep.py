@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -18,6 +19,7 @@ from app.flows.retention import Keep, prune
 from app.flows.run import run
 from app.flows.schedules import save
 from app.rules.filters import FilterError, choice_of
+from app.rules.spellings import DRIFT_CAUSES, DRIFT_CHANGES, RUN_CAUSES, STATUSES, Words
 from app.stores import run_pages, runs
 from app.stores.engine import Database, open_database
 from tests.fakes import SHOP, World, listing
@@ -44,6 +46,36 @@ def test_a_choice_in_a_filter_is_understood_in_any_case() -> None:
 def test_a_choice_that_there_is_not_is_refused_still() -> None:
     with pytest.raises(FilterError):
         choice_of("state", "dea", ("dead", "queued"))
+
+
+@pytest.mark.parametrize(
+    ("words", "spelling", "word"),
+    [
+        (DRIFT_CAUSES, "Missed", "missed"),
+        (DRIFT_CAUSES, "DRY-RUN", "dry_run"),
+        (DRIFT_CAUSES, "dryRun", "dry_run"),
+        (DRIFT_CHANGES, "VANISHED", "vanished"),
+        (DRIFT_CHANGES, "Deleted", "vanished"),
+        (RUN_CAUSES, " Scheduled ", "schedule"),
+        (RUN_CAUSES, "First Start", "first start"),
+        (STATUSES, "In_Progress", "running"),
+    ],
+)
+def test_the_words_of_a_filter_are_understood_in_any_case_and_older_spelling(
+    words: Words, spelling: str, word: str
+) -> None:
+    assert words.read(spelling) == word
+
+
+def test_a_word_that_a_filter_does_not_know_is_refused_with_the_nearest_one() -> None:
+    with pytest.raises(FilterError, match="change has no 'vanish'; did you mean 'vanished'"):
+        DRIFT_CHANGES.read("vanish")
+
+
+@pytest.mark.parametrize("words", [DRIFT_CAUSES, DRIFT_CHANGES, RUN_CAUSES, STATUSES], ids=lambda words: words.key)
+def test_every_spelling_fits_the_pattern_that_programs_are_told(words: Words) -> None:
+    spelled = [form for one in words.spellings for form in (one, one.upper(), one.title())]
+    assert all(re.fullmatch(words.pattern, one) for one in spelled)
 
 
 # --- schedules ---

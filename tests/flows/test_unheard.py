@@ -39,8 +39,10 @@ class Remembering(FakeSource):
         self.events = events
         self.ledger_on = True
         self.subscribed = True
+        self.until: datetime | None = None
 
     def missed(self, since: datetime, until: datetime) -> Iterator[Recorded]:
+        self.until = until
         if not self.ledger_on:
             raise LedgerUnavailable("the ledger is not enabled")
         for event in self.events:
@@ -153,6 +155,14 @@ def test_a_gap_is_found_once_by_eight_clocks(world: World) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: unheard.watch(world.deps), range(8)))
     assert len(told(world)) == 1
+
+
+def test_a_gap_is_closed_once_by_eight_clocks(world: World) -> None:
+    down(world, 3600)
+    unheard.watch(world.deps)
+    work(world)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: unheard.watch(world.deps), range(8)))
     assert titles(world) == ["shop: gap closed"]
 
 
@@ -175,6 +185,77 @@ def test_the_first_start_ever_heals_from_the_newest_event(world: World) -> None:
     sign(world, "web@one")
     unheard.watch(world.deps)
     assert told(world) == ["down 2 h 0 min, missed 2, replayed 0"]
+
+
+def test_an_event_heard_before_the_first_watch_hides_no_first_start(world: World) -> None:
+    world.clock.pass_(7200)
+    sign(world, "web@one")
+    world.clock.pass_(1)
+    hear(world, "b")
+    unheard.watch(world.deps)
+    assert told(world) == ["down 2 h 0 min, missed 1, replayed 0"]
+
+
+def test_an_event_heard_before_the_first_watch_hides_no_downtime(world: World) -> None:
+    down(world, 11_400)
+    world.clock.pass_(1)
+    hear(world, "b")
+    unheard.watch(world.deps)
+    assert told(world) == ["down 3 h 10 min, missed 1, replayed 0"]
+
+
+def test_what_came_while_a_web_process_was_starting_is_asked_for_too(world: World) -> None:
+    down(world, 3600)
+    started = world.clock()
+    world.clock.pass_(600)
+    unheard.watch(world.deps)
+    assert world.source.until == started + timedelta(minutes=1)  # type: ignore[attr-defined]
+
+
+def test_a_web_process_that_stood_still_was_not_there(world: World) -> None:
+    """Its host slept, or it was stopped: the same process goes on."""
+    pulse = Pulse(world.deps, "web", every=60)
+    pulse.once()
+    world.clock.pass_(11_400)
+    pulse.once()
+    unheard.watch(world.deps)
+    assert told(world) == ["down 3 h 10 min, missed 2, replayed 0"]
+
+
+def test_a_web_process_that_lives_on_was_there(world: World) -> None:
+    pulse = Pulse(world.deps, "web", every=60)
+    for _ in range(4):
+        pulse.once()
+        world.clock.pass_(50)
+    unheard.watch(world.deps)
+    assert told(world) == []
+
+
+def test_how_many_were_replayed_is_counted_when_it_is_told(world: World) -> None:
+    down(world, 11_400)
+    unheard.watch(world.deps)
+    work(world)
+    assert told(world) == ["down 3 h 10 min, missed 2, replayed 2"]
+
+
+def test_that_a_gap_is_closed_is_told_once_its_events_are_replayed(world: World) -> None:
+    down(world, 11_400)
+    unheard.watch(world.deps)
+    before = titles(world)
+    work(world)
+    unheard.watch(world.deps)
+    unheard.watch(world.deps)
+    closed = [alert["detail"] for alert in alerts.list_alerts(world.deps)]
+    assert (before, closed) == ([], ["shop: down 3 h 10 min, missed 2, replayed 2."])
+
+
+def test_an_event_that_died_was_not_replayed(world: World) -> None:
+    down(world, 11_400)
+    unheard.watch(world.deps)
+    die(world, "B", Unmappable("no"))
+    work(world)
+    unheard.watch(world.deps)
+    assert told(world) == ["down 3 h 10 min, missed 2, replayed 1, 1 died"]
 
 
 def test_a_source_that_cannot_be_asked_keeps_no_other_from_being_healed(world: World) -> None:
@@ -220,6 +301,8 @@ def test_silence_ends_with_the_next_event(world: World) -> None:
     world.clock.pass_(700)
     unheard.watch(world.deps)
     assert told(world)[0].startswith("silent 1 h 0 min (about 12 events expected), missed 2")
+    work(world)
+    unheard.watch(world.deps)
     assert titles(world) == ["shop: no webhooks", "shop: gap closed"]
 
 
@@ -325,11 +408,13 @@ def mailing(world: World, mailbox: Mailbox) -> World:
 def test_a_gap_is_mailed_with_its_sentence_and_a_link(mailing: World, mailbox: Mailbox) -> None:
     down(mailing, 11_400)
     unheard.watch(mailing.deps)
+    work(mailing)
+    unheard.watch(mailing.deps)
     assert alerts.tell(mailing.deps) == 1
     (mail,) = mailbox.mails
     assert mail["subject"] == "[tallyhook] shop: gap closed"
     text = mail["content"][0]["value"]
-    assert "down 3 h 10 min, missed 2, replayed 0" in text
+    assert "down 3 h 10 min, missed 2, replayed 2" in text
     assert "https://hooks.example.com/alerts" in text
 
 

@@ -165,6 +165,15 @@ def test_drift_shows_what_differed_field_by_field(client: httpx.Client) -> None:
     assert fields == [{"name": ["old", "new"]}] * 2
 
 
+@pytest.mark.parametrize("spelled", ["change=differs", "change=DIFFERS", "change=Updated"])
+def test_drift_understands_a_change_in_any_case_and_older_spelling(client: httpx.Client, spelled: str) -> None:
+    assert {row["change"] for row in walked(client, f"/drift?limit=1&{spelled}")} == {"differs"}
+
+
+def test_drift_of_a_cause_that_there_is_not_is_refused(client: httpx.Client) -> None:
+    assert client.get(f"/api/sync-{SHOP}/drift?cause=mised").status_code == 400
+
+
 def test_drift_of_a_run_is_summed_up(client: httpx.Client) -> None:
     run_id = asked(client, "/history")["rows"][-1]["id"]
     summary = asked(client, f"/drift?runId={run_id}")["summary"]

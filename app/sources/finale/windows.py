@@ -120,6 +120,8 @@ class Walk:
             if upper - lower > WIDEST:
                 upper = lower.replace(day=1, hour=0, minute=0, second=0) + HALF_MONTH
             yield from self._window(Window(lower, upper))
+            if upper == last:  # not again for the seconds that went by meanwhile
+                return
             lower = upper
 
     def _end(self, wanted: datetime | None = None) -> datetime:

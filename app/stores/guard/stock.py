@@ -18,6 +18,7 @@ from app.rules.guard_stock import FALL_FROM, StockEvidence, stock_findings
 from app.stores.catalog import Key
 from app.stores.engine import Database
 from app.stores.guard.batch import CHUNK, Batch, JudgedRow, with_old
+from app.stores.guard.foreseen import NOTHING, Foreseen
 from app.stores.tables import ListingRow, LocationRow, OrderRow, StockRow
 
 ORDERS_WITHIN = timedelta(days=4)
@@ -60,7 +61,7 @@ class _Move(NamedTuple):
 
 class StockJudge:
     """Judges a batch of counts. ``held_products`` are ids of products whose end is held, ``account_held`` that all
-    products are, as another account's."""
+    products are, as another account's; ``foreseen`` is what would be written before the batch is."""
 
     def __init__(
         self,
@@ -71,19 +72,21 @@ class StockJudge:
         *,
         held_products: Collection[str] = (),
         account_held: bool = False,
+        foreseen: Foreseen = NOTHING,
     ) -> None:
         self._database = database
         self._connection = connection
         self._batch = batch
         self._now = now
-        self._held_products = held_products
+        self._held_products = {*held_products, *foreseen.held}
+        self._foreseen = foreseen
         self._net: dict[str, float] = {}
         self._known: set[str] = set()
         self._has_products = False
         self._ended: set[str] = set()
         self._places, self._closed = self._locations()
         self._ordered: dict[str, float] | None = None
-        self._account_held = account_held
+        self._account_held = account_held or foreseen.account_held
         self.evidence = self._gather()
 
     def findings(self) -> list[Finding]:
@@ -209,16 +212,20 @@ class StockJudge:
             _listings.c.connection == self._connection
         )
         with self._database.read() as conn:
-            self._has_products = conn.execute(wanted.limit(1)).first() is not None
+            found = conn.execute(wanted.limit(1)).first() is not None
+            self._has_products = found or bool(self._foreseen.created)
             for some in batches(products, CHUNK):
                 for id, deleted in conn.execute(wanted.where(_listings.c.external_id.in_(some))):
                     self._known.add(id)
                     if deleted:
                         self._ended.add(id)
+        self._known.update(self._foreseen.created)
+        self._ended.update(self._foreseen.ended)
 
     def _locations(self) -> tuple[set[str], set[str]]:
         """The places that we hold, and those of them that are closed."""
         wanted = select(_locations.c.external_id, _locations.c.active & ~_locations.c.deleted)
         with self._database.read() as conn:
             rows = conn.execute(wanted.where(_locations.c.connection == self._connection)).all()
-        return {id for id, _ in rows}, {id for id, is_open in rows if not is_open}
+        places: dict[str, bool] = {**dict(rows), **self._foreseen.places}
+        return set(places), {id for id, is_open in places.items() if not is_open}

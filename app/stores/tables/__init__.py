@@ -37,7 +37,7 @@ from app.stores.tables.truth import (
     SpotCheckTurn,
 )
 from app.stores.tables.watch import Alert, Gap
-from app.stores.tables.work import Attempt, DeadLetter, InboxEvent, OwedItem, SettledSlot, Settlement
+from app.stores.tables.work import Attempt, CallSlot, DeadLetter, InboxEvent, OwedItem, SettledSlot, Settlement
 
 __all__ = [
     "CATALOG",
@@ -50,6 +50,7 @@ __all__ = [
     "AuditEntry",
     "Beat",
     "BudgetUse",
+    "CallSlot",
     "CategoryRow",
     "ConnectionRow",
     "DeadLetter",

@@ -107,6 +107,17 @@ class SettledSlot(SQLModel, table=True):
     waited_ms: int = big()
 
 
+class CallSlot(SQLModel, table=True):
+    """How many calls to a connection's vendor were made in an hour for one purpose (``rules.calling``)."""
+
+    __tablename__ = "call_slots"
+
+    slot: datetime = moment(primary_key=True)
+    connection: str = Field(primary_key=True)
+    purpose: str = Field(primary_key=True)
+    calls: int = big()
+
+
 class Attempt(SQLModel, table=True):
     """One failed try of a message, kept until it succeeds or is buried with it in a dead letter.
 

@@ -8,21 +8,26 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from app.domain import STATUS_SPELLINGS, Kind, Options, Strategy
+from app.domain import Kind, Options, Strategy
+from app.rules.spellings import DRIFT_CAUSES, DRIFT_CHANGES, RUN_CAUSES, STATUSES, Words
 
 Text = Annotated[str, Meta(min_length=1, max_length=500, pattern=r"^[^\x00]*$")]  # no database keeps a NUL in a text
 RunId = Annotated[int, Meta(ge=1, le=2**63 - 1, description="a run's number")]
 RowId = Annotated[int, Meta(ge=1, le=2**63 - 1, description='continue after this row; "next" of a page has it')]
 Most = Annotated[int, Meta(ge=1, le=500, description="most rows of a page")]
 Moment = Annotated[datetime, Meta(tz=True, description="a moment with its time zone: 2026-11-22T00:00:00Z")]
-_ANY_CASE = ("".join(f"[{c}{c.upper()}]" if c.isalpha() else c for c in spelled) for spelled in STATUS_SPELLINGS)
-Spelling = Annotated[
-    str,
-    Meta(
-        pattern=f"(?i)^({'|'.join(STATUS_SPELLINGS)})$",  # what a wrong one is told
-        extra_json_schema={"pattern": f"^({'|'.join(_ANY_CASE)})$"},  # which has no flag for it
-    ),
-]
+
+
+def _spelled(words: Words) -> Any:
+    """A text in any case, also in an older spelling."""
+    told = f"(?i)^({'|'.join(words.spellings)})$"  # what a wrong one is told; the schema has no flag for it
+    return Meta(pattern=told, extra_json_schema={"pattern": words.pattern})
+
+
+Spelling = Annotated[str, _spelled(STATUSES)]
+RunCause = Annotated[str, _spelled(RUN_CAUSES)]
+DriftCause = Annotated[str, _spelled(DRIFT_CAUSES)]
+DriftChange = Annotated[str, _spelled(DRIFT_CHANGES)]
 Year = Annotated[int, Meta(ge=1990, le=2100, description="only records last modified in this year")]
 Records = Annotated[int, Meta(ge=1, le=1_000_000_000, description="end after so many records")]
 
@@ -87,11 +92,11 @@ class CriticalPage(Asked, frozen=True, kw_only=True):
 
 
 class HistoryPage(Asked, frozen=True, kw_only=True):
-    """A page of runs; ``status`` in any case, and also in older spellings."""
+    """A page of runs; ``status`` and ``cause`` in any case, and also in older spellings."""
 
     status: Spelling | UnsetType = UNSET
     strategy: Strategy | UnsetType = UNSET
-    cause: Text | UnsetType = UNSET
+    cause: RunCause | UnsetType = UNSET
     since: Moment | UnsetType = UNSET
     until: Moment | UnsetType = UNSET
     dry: bool | UnsetType = UNSET
@@ -110,12 +115,12 @@ class FailedItemsPage(Asked, frozen=True, kw_only=True):
 
 
 class DriftPage(Asked, frozen=True, kw_only=True):
-    """A page of differences that runs found."""
+    """A page of differences that runs found; ``cause`` and ``change`` in any case, and also in older spellings."""
 
     run_id: RunId | UnsetType = UNSET
     kind: Kind | UnsetType = UNSET
-    cause: Text | UnsetType = UNSET
-    change: Text | UnsetType = UNSET
+    cause: DriftCause | UnsetType = UNSET
+    change: DriftChange | UnsetType = UNSET
     since: Moment | UnsetType = UNSET
     limit: Most = 50
     before_id: RowId | UnsetType = UNSET

@@ -30,7 +30,7 @@ ALWAYS = (400, 401, 403, 404, 429, 503)
 
 _PLAIN = {
     "/healthz": ("alive", "Does the process answer?", "it does"),
-    "/": ("overview", "What is held and owed", "per connection: rows, owed items, last event and run"),
+    "/": ("overview", "What is stored and owed", "per connection: rows, owed items, last event and run"),
     "/openapi.json": ("document", "This document", "the document"),
 }
 

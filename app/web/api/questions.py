@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from app.domain import status_of
 from app.flows import condition, critical, metrics, schedules, validate
 from app.flows.deps import Deps
 from app.flows.runs_view import run_view
 from app.rules.drift_advice import advice_on
+from app.rules.spellings import DRIFT_CAUSES, DRIFT_CHANGES, RUN_CAUSES, STATUSES, Words
 from app.stores import failed_items, history
 from app.web.api.answers import CriticalItems, Differences, Jobs, Rows
 from app.web.api.asked import (
@@ -51,12 +51,16 @@ def show_validation(deps: Deps, connection: str, asked: Samples) -> dict[str, An
 def show_history(deps: Deps, connection: str, asked: HistoryPage) -> Rows:
     """Runs, newest first."""
     wanted = filters(asked)
-    if "status" in wanted:
-        wanted["status"] = status_of(wanted["status"])
+    _understand(wanted, status=STATUSES, cause=RUN_CAUSES)
     with deps.database.read() as conn:
         found = history.runs_page(conn, connection, **_one_more(wanted))
     rows, following = page(f"/api/sync-{quote(connection)}/history", asked, found, before_last)
     return Rows([camel(run_view(run, deps.now())) for run in rows], following)
+
+
+def _understand(wanted: dict[str, Any], **words: Words) -> None:
+    """Put the words that are meant in the place of their spellings."""
+    wanted.update({name: known.read(wanted[name]) for name, known in words.items() if name in wanted})
 
 
 def show_failed_items(deps: Deps, connection: str, asked: FailedItemsPage) -> Rows:
@@ -70,6 +74,7 @@ def show_failed_items(deps: Deps, connection: str, asked: FailedItemsPage) -> Ro
 def show_drift(deps: Deps, connection: str, asked: DriftPage) -> Differences:
     """Differences that runs found, newest first; the rows a dry run would write are such differences."""
     wanted = filters(asked)
+    _understand(wanted, cause=DRIFT_CAUSES, change=DRIFT_CHANGES)
     with deps.database.read() as conn:
         found = [row._asdict() for row in history.drift_page(conn, connection, **_one_more(wanted))]
         summary = history.drift_summary(conn, connection, wanted["run_id"]) if "run_id" in wanted else None

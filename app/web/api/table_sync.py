@@ -99,7 +99,9 @@ OPERATIONS: tuple[Operation, ...] = (
         status=202,
         errors=(422,),
     ),
-    _asks("/status", "What it holds, owes and does now", questions.status, _OBJECT, "the connection's condition"),
+    _asks(
+        "/status", "What it has stored, owes and does now", questions.status, _OBJECT, "the connection's condition"
+    ),
     _asks("/health", "What is wrong, in words", questions.health, _OBJECT, "healthy when problems is empty"),
     _asks("/metrics", "What the last days come to", questions.show_metrics, _OBJECT, "figures; null: unknown", Days),
     _asks("/history", "Past and present runs", questions.show_history, Rows, "a page of runs", HistoryPage),

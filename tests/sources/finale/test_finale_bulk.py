@@ -151,3 +151,17 @@ def test_months_follow_each_other_without_a_gap_and_never_wider_than_accepted(
     assert [window.upper for window in asked[:-1]] == [window.lower for window in asked[1:]]
     assert not asked or asked[0].lower == start.replace(microsecond=0)
     assert not asked or asked[-1].upper >= min(start + length, NOW).replace(microsecond=0)
+
+
+def test_the_seconds_that_pass_while_the_last_month_is_read_are_not_asked_for_once_more() -> None:
+    asked: list[Window] = []
+    now = NOW
+
+    def read(window: Window) -> list[Band]:
+        nonlocal now
+        asked.append(window)
+        now += timedelta(seconds=2)
+        return []
+
+    list(Walk(read, "productUrl", 4, lambda: now).months(NOW - timedelta(hours=1), None))
+    assert len(asked) == 1

@@ -7,7 +7,7 @@ from alembic import op
 
 from app.stores.columns import Moment
 
-revision = "0014"
+revision = "0016"
 down_revision = "0015"
 branch_labels = None
 depends_on = None

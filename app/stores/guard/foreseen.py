@@ -1,0 +1,54 @@
+"""What a dry run has found so far, for judging what comes after it as if that had been written."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, select
+
+from app.domain import Kind
+from app.stores.drift import DRY_RUN
+from app.stores.tables import Drift
+
+_drift: Any = Drift.__table__  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True)
+class Foreseen:
+    """Ids of products that would be ``created``, or would have ``ended``, and of those whose end would be ``held``;
+    places that would be there, and whether they are open. ``account_held``: the products look like another account's."""
+
+    created: Collection[str] = ()
+    ended: Collection[str] = ()
+    held: Collection[str] = ()
+    places: Mapping[str, bool] = field(default_factory=dict)
+    account_held: bool = False
+
+
+NOTHING = Foreseen()
+
+
+def foreseen(conn: Connection, run_id: int, *, account_held: bool) -> Foreseen:
+    """What the differences say that a dry run has written down by now."""
+    columns = (_drift.c.kind, _drift.c["item"], _drift.c.change, _drift.c.cause, _drift.c.fields)
+    wanted = select(*columns).where(_drift.c.run_id == run_id, _drift.c.kind.in_((Kind.PRODUCT, Kind.LOCATION)))
+    created, ended, held = set[str](), set[str](), set[str]()
+    places: dict[str, bool] = {}
+    for kind, item, change, cause, told in conn.execute(wanted):
+        fields = msgspec.json.decode(told)
+        ends = change == "vanished" or _becomes(fields, "deleted", default=False)
+        if kind == Kind.LOCATION and cause == DRY_RUN:
+            if ends or "active" in fields:
+                places[item] = not ends and _becomes(fields, "active", default=True)
+        elif ends:
+            (ended if cause == DRY_RUN else held).add(item)
+        elif cause == DRY_RUN and change == "missing":
+            created.add(item)
+    return Foreseen(created, ended, held, places, account_held)
+
+
+def _becomes(fields: Mapping[str, Any], name: str, *, default: bool) -> bool:
+    return bool(fields[name][1]) if name in fields else default
