@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from copy import deepcopy
+from copy import copy
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -101,14 +101,25 @@ class Shop:
 
     def lie(self) -> Rows:
         """From now on the lists show something else than what is so; returns that, to be spoiled."""
-        self.listed = deepcopy(self.truth)
+        self.listed = _copied(self.truth)
         return self.listed
+
+    def again(self, rng: random.Random) -> Shop:
+        """The shop as it is, to go another way than this one."""
+        other = copy(self)
+        other.rng, other.ending = rng, []
+        other.truth = other.listed = other.answered = _copied(self.truth)
+        return other
 
     def spoil(self, record: Record, **fields: object) -> None:
         """The lists show a record like this, as if it was changed now."""
         spoiled = msgspec.structs.replace(record, **fields, version=micros(self.now), modified_at=self.now)
         self.listed[_kind(record)].pop(key_of(record), None)
         self.listed[_kind(record)][key_of(spoiled)] = spoiled
+
+
+def _copied(rows: Rows) -> Rows:
+    return {kind: dict(some) for kind, some in rows.items()}
 
 
 def _kind(record: Record) -> Kind:
@@ -126,6 +137,7 @@ class ShopSource:
 
     def __init__(self, shop: Shop, *, stock_is_whole: bool) -> None:
         self.shop = shop
+        self.stock_is_whole = stock_is_whole
         self.whole_kinds: tuple[Kind, ...] = (Kind.LOCATION, Kind.STOCK) if stock_is_whole else (Kind.LOCATION,)
         self.listed_kinds: tuple[Kind, ...] = ()
 
