@@ -54,7 +54,7 @@ class Ground:
         """Carry out one trial."""
         before = self._opened(trial.ground, trial.size)
         rng = random.Random(f"trial {trial.seed}")  # noqa: S311 (a draw that repeats, no secret)
-        source = ShopSource(before.source.shop.again(rng), stock_is_whole=before.source.stock_is_whole)
+        source = before.source.at(before.source.shop.again(rng))
         self._databases.copy(before.database, "trial")
         with closing(open_database(self._databases.url("trial"))) as database:
             return Life(database, source).tried(trial)

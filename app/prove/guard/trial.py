@@ -87,8 +87,10 @@ def drawn(
 
 
 def opened(seed: int, size: int) -> ShopSource:
-    """A new shop at its vendor. Of five, two are at a vendor whose stock has a delta."""
-    return ShopSource(Shop(random.Random(f"shop {seed}"), size, OPENED), stock_is_whole=seed % 5 < 3)  # noqa: S311
+    """A new shop at its vendor. Of five, two are at a vendor whose stock has a delta, and one of the others is at a vendor
+    who lists nothing that is sold out."""
+    shop = Shop(random.Random(f"shop {seed}"), size, OPENED)  # noqa: S311 (a draw that repeats, no secret)
+    return ShopSource(shop, stock_is_whole=seed % 5 < 3, shows_zeros=seed % 5 > 0)
 
 
 class Life:
