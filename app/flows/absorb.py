@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol
@@ -15,7 +15,7 @@ from app.errors import Transient, Unavailable
 from app.flows.bad_records import Failure, healing, unread, unstorable
 from app.flows.deps import Deps
 from app.flows.holds import Held, finish_released, held_records, keep
-from app.flows.plausible import Verdict, batch_of, examine, without
+from app.flows.plausible import Verdict, batch_of, examine, learn, without
 from app.rules.guard import FIRST_LOAD, RUN
 from app.stores import bulk, holds
 from app.stores.bulk import Diff, Differ, Written
@@ -88,7 +88,7 @@ def absorb(
     read: Callable[[], Iterator[Page]],
     *,
     run_id: int | None = None,
-    deeds: Collection[str] = RUN,
+    deeds: Set[str] = RUN,
     before: Before | None = None,
     began: Callable[[], datetime] | None = None,
     anew: Callable[[], None] = lambda: None,
@@ -114,6 +114,8 @@ def absorb(
         before(absorbed.diff, absorbed.read_at)
     diff, now = absorbed.diff, deps.now()
     written = write(deps.database, connection, diff, read_at=absorbed.read_at, now=now, scope=scope, clock=deps.now)
+    if deeds > FIRST_LOAD and (run_id is not None or verdict.judge is not None):
+        learn(deps, connection, kind, verdict)
     if absorbed.held is None:
         with deps.database.begin() as conn:
             holds.pass_(conn, connection=connection, kind=kind)
@@ -185,7 +187,7 @@ def _name(failure: Failure) -> tuple[str, str]:
     return (id, "" if id else str(failure.error))
 
 
-def judge(deps: Deps, connection: str, diff: Diff, scope: Scope | None, deeds: Collection[str]) -> Verdict:
+def judge(deps: Deps, connection: str, diff: Diff, scope: Scope | None, deeds: Set[str]) -> Verdict:
     """What the guard says of a diff."""
     return examine(deps, connection, batch_of(diff, scope, first=deeds == FIRST_LOAD), deeds)
 
@@ -218,7 +220,7 @@ def _hold(
 
 
 def doubted(
-    deps: Deps, connection: str, spool: Spool, read_at: datetime, deeds: Collection[str], *, run_id: int | None = None
+    deps: Deps, connection: str, spool: Spool, read_at: datetime, deeds: Set[str], *, run_id: int | None = None
 ) -> Held | None:
     """What of a read without an end is held now, as it is implausible together with what is held already.
 
@@ -236,6 +238,8 @@ def doubted(
         if touches:
             with deps.database.begin() as conn:
                 holds.expire(conn, connection=connection, kind=kind)
+        if deeds > FIRST_LOAD and spool:
+            learn(deps, connection, kind, verdict)
         return None
     absent = Absent(hold["absent"]) if hold is not None and hold["absent"] else None
     summary = {"rows_read": len(spool)}

@@ -6,7 +6,7 @@ that are equal after the write. Pages that can be resumed after are kept until t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -55,7 +55,7 @@ def read_full(course: Course, leg: Leg) -> None:
 def _repair(
     course: Course,
     kind: Kind,
-    deeds: Collection[str],
+    deeds: Set[str],
     known: Background,
     checked_at: datetime | None,
     *,
@@ -123,7 +123,7 @@ def _told(course: Course, conn: Connection) -> None:
     course.go_on()
 
 
-def _preview(course: Course, kind: Kind, deeds: Collection[str], *, first: bool) -> None:
+def _preview(course: Course, kind: Kind, deeds: Set[str], *, first: bool) -> None:
     """Read and compare as ``_repair`` does, but write only drift rows, each with what it would become."""
     deps, connection = course.deps, course.connection
     absorbed, scope = look(deps, connection, kind, _reader(course, kind, first=first), course.began)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -171,7 +171,7 @@ def _apply(course: Course, kind: Kind, found: _Found) -> None:
             course.count(kind, processed=-len(unwritten))  # they were counted when they were read
 
 
-def _deeds(course: Course, kind: Kind) -> Collection[str]:
+def _deeds(course: Course, kind: Kind) -> Set[str]:
     """What the guard judges."""
     if course.options.force:
         return NOTHING

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import sqrt
 
 from app.rules.guard_findings import Finding, Trait, first_of, is_many
+from app.rules.guard_usual import NOTHING_KNOWN, unusual
 
 ZERO_SHARE, ZERO_CHANCE = 0.20, 0.6
 """Rows that fall to zero unexplained: more than 0.2 + 0.6/sqrt(N) of N rows; chance is larger in a small shop."""
@@ -74,12 +75,15 @@ class StockEvidence:
     steps: Counter[float] = field(default_factory=Counter)
 
 
-def stock_findings(evidence: StockEvidence, *, first: bool = False) -> list[Finding]:
-    """Every rule that does not believe the batch; ``first``: the kind was never read before, so only losses count."""
+def stock_findings(
+    evidence: StockEvidence, *, first: bool = False, usual: Mapping[str, int] = NOTHING_KNOWN
+) -> list[Finding]:
+    """Every rule that does not believe the batch; ``first``: the kind was never read before, so only losses count.
+    ``usual`` is how many rows a day usually brings, by measure."""
     if not evidence.total:
         return []
     rules = _LOSSES if first else _LOSSES + _CHANGES
-    return first_of(finding for rule in rules if (finding := rule(evidence)) is not None)
+    return first_of(unusual((rule(evidence) for rule in rules), usual))
 
 
 def nothing_read(seen: StockEvidence) -> Finding | None:
@@ -93,7 +97,7 @@ def zeroed_rows(seen: StockEvidence) -> Finding | None:
     """Too many counts fall to zero."""
     if not is_many(seen.zeroed, seen.total, ZERO_SHARE + ZERO_CHANCE / sqrt(seen.total)):
         return None
-    return Finding("zeroed", _would_zero(seen.zeroed, seen), Trait.ZEROED, {"rows": seen.zeroed})
+    return Finding("zeroed", _would_zero(seen.zeroed, seen), Trait.ZEROED, {"rows": seen.zeroed}, "zeroed")
 
 
 def zeroed_units(seen: StockEvidence) -> Finding | None:
@@ -101,7 +105,7 @@ def zeroed_units(seen: StockEvidence) -> Finding | None:
     if seen.zeroed < 3 or seen.zeroed_units <= (UNITS_SHARE + UNITS_CHANCE / sqrt(seen.total)) * seen.units:
         return None
     reason = f"would zero {seen.zeroed_units:g} of {seen.units:g} units in {seen.zeroed} rows"
-    return Finding("zeroed units", reason, Trait.ZEROED, {"rows": seen.zeroed, "units": seen.zeroed_units})
+    return Finding("zeroed units", reason, Trait.ZEROED, {"rows": seen.zeroed, "units": seen.zeroed_units}, "zeroed")
 
 
 def full_shelves(seen: StockEvidence) -> Finding | None:
@@ -109,7 +113,7 @@ def full_shelves(seen: StockEvidence) -> Finding | None:
     if not is_many(seen.falls, seen.total, FALL_SHARE + FALL_CHANCE / sqrt(seen.total)):
         return None
     reason = f"would zero {seen.falls} of {seen.total} counts from {FALL_FROM} or more"
-    return Finding("full shelves", reason, Trait.ZEROED, {"rows": seen.falls})
+    return Finding("full shelves", reason, Trait.ZEROED, {"rows": seen.falls}, "full shelves")
 
 
 def empty_place(seen: StockEvidence) -> Finding | None:
@@ -127,7 +131,7 @@ def powers_of_ten(seen: StockEvidence) -> Finding | None:
     if not (is_many(seen.tens, seen.changed, TENS_SHARE) and seen.tens > TENS_OF_ALL * seen.total):
         return None
     reason = f"would multiply or divide {seen.tens} of {seen.total} counts by a power of ten"
-    return Finding("powers of ten", reason, Trait.COUNTED, {"rows": seen.tens})
+    return Finding("powers of ten", reason, Trait.COUNTED, {"rows": seen.tens}, "changed")
 
 
 def same_step(seen: StockEvidence) -> Finding | None:
@@ -179,7 +183,9 @@ def left_out(seen: StockEvidence) -> Finding | None:
     ):
         return None
     reason = f"leaves out {seen.omitted} of {seen.total} counts, {seen.omitted_units:g} units, and no order took them"
-    return Finding("left out", reason, Trait.VANISHED, {"rows": seen.omitted, "units": seen.omitted_units})
+    return Finding(
+        "left out", reason, Trait.VANISHED, {"rows": seen.omitted, "units": seen.omitted_units}, "left out"
+    )
 
 
 def held_account(seen: StockEvidence) -> Finding | None:

@@ -233,6 +233,35 @@ def test_a_dry_run_that_reads_what_changed_says_what_would_be_held_and_holds_not
     assert ("power of ten" in counts["held"], holds.list_(world.deps)) == (True, [])
 
 
+def test_a_hold_tells_what_usually_happens_in_this_shop(world: World) -> None:
+    for night in range(15):
+        price(world, night, 20, version=30 + night, times=night + 2)
+        read_all(world)
+    price(world, version=99, times=1_000)
+    read_all(world)
+    (finding,) = only(world)["findings"]
+    assert (finding["rule"], finding["figures"]["usually a day"]) == ("price jump", 2)
+
+
+def test_what_is_usual_in_this_shop_is_not_held(world: World) -> None:
+    for number in range(20):
+        sell_out(world, number, 4)
+    sell_out(world, 20, 8)
+    assert holds.list_(world.deps) == []
+    with world.database.begin() as conn:
+        conn.exec_driver_sql("DELETE FROM usual_days")
+    sell_out(world, 21, 8)
+    assert [hold["kind"] for hold in holds.list_(world.deps)] == ["stock"]
+
+
+def sell_out(world: World, night: int, many: int) -> None:
+    """Some counts sell out, those of the night before are full again."""
+    for number in range(SIZE):
+        sold = (number + night * many) % SIZE < many
+        world.source.put(count(f"P{number:02}", 0 if sold else 5, version=100 + night))
+    read_all(world)
+
+
 def test_what_was_meant_is_believed_until_its_day(world: World) -> None:
     price(world)
     read_all(world)

@@ -88,7 +88,13 @@ class StockJudge:
 
     def findings(self) -> list[Finding]:
         """The rules that do not believe the batch."""
-        return stock_findings(self.evidence, first=self._batch.first)
+        return stock_findings(self.evidence, first=self._batch.first, usual=self._batch.usual)
+
+    def changes(self) -> dict[str, int]:
+        """How many rows the batch would touch, by measure."""
+        seen = self.evidence
+        zeroed = {"zeroed": seen.zeroed, "full shelves": seen.falls, "left out": seen.omitted}
+        return {**zeroed, "changed": seen.changed}
 
     def rows(self) -> Iterator[JudgedRow]:
         """Every row that the batch would write."""

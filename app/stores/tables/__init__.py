@@ -26,7 +26,7 @@ from app.stores.tables.runs import (
     Schedule,
     Watermark,
 )
-from app.stores.tables.truth import AgreementDay, FullRead, Mark, Refusal, Removal, Restore
+from app.stores.tables.truth import AgreementDay, FullRead, Mark, Refusal, Removal, Restore, UsualDay
 from app.stores.tables.watch import Alert, Gap
 from app.stores.tables.work import Attempt, DeadLetter, InboxEvent, OwedItem, SettledSlot, Settlement
 
@@ -70,6 +70,7 @@ __all__ = [
     "Settlement",
     "StockRow",
     "User",
+    "UsualDay",
     "VendorRow",
     "Watermark",
 ]
