@@ -43,7 +43,7 @@ truth: $(READY) ## are reasons and agreement told rightly? differences of every 
 	$(BIN)/python -m app.prove.truth --seeds 40 --database postgresql
 
 guard: $(READY) ## the guard's experiment: 240 disasters and 312 ordinary lives, nightly and polled first
-	$(BIN)/tallyhook guard test
+	$(BIN)/tallyhook guard test --hands 2
 
 check: $(READY) ## format, lint and types
 	$(BIN)/ruff format --check .

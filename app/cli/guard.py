@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import logging
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from typing import Annotated
 
-import structlog
 import typer
-from rich.progress import track
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from app.cli.console import aside, console
-from app.prove.guard.report import tables, worst
-from app.prove.guard.trial import MANY_DISASTERS, MANY_LIVES, SIZES, Ground, drawn
+from app.cli.prove import server
+from app.prove.guard.crew import outcomes
+from app.prove.guard.report import line, tables, worst
+from app.prove.guard.trial import MANY_DISASTERS, MANY_LIVES, SIZES, Outcome, drawn
 
 app = typer.Typer(help="The guard that holds implausible batches.", no_args_is_help=True)
+
+INTERRUPTED = 130
 
 
 @app.command("test")
@@ -23,16 +26,79 @@ def try_(
     disasters: Annotated[int, typer.Option(help="disasters, each nightly and polled first", min=0)] = MANY_DISASTERS,
     lives: Annotated[int, typer.Option(help="ordinary lives, each nightly and polled first", min=0)] = MANY_LIVES,
     largest: Annotated[int, typer.Option(help="products of the largest shops", min=10)] = SIZES[-1],
+    hands: Annotated[int, typer.Option(help="trials at a time", min=1, max=64)] = 1,
+    database: Annotated[
+        str,
+        typer.Option(
+            help="URL of a PostgreSQL server where databases may be created, or `postgresql` for a server of the"
+            " development wheel; default: SQLite files"
+        ),
+    ] = "",
 ) -> None:
     """Try disasters and ordinary lives on the real flows; exit code 1 when a target is missed."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    trials = list(drawn(seed, disasters=disasters, lives=lives, sizes=[size for size in SIZES if size <= largest]))
-    with closing(Ground()) as ground:
-        outcomes = [ground.attempt(trial) for trial in track(trials, "trying", console=aside)]
-    for table in tables(outcomes):
-        console.print(table)
-    for line in worst(outcomes):
-        console.print(line, markup=False)
-    let_through = any(not one.is_right for one in outcomes if one.trial.is_disaster)
-    held = sum(not one.is_right for one in outcomes if not one.trial.is_disaster)
+    trials = drawn(seed, disasters=disasters, lives=lives, sizes=[size for size in SIZES if size <= largest])
+    with server(database) as url, closing(outcomes(trials, hands=hands, url=url)) as coming:
+        told, is_whole = _followed(coming, len(trials))
+    _tell(told)
+    if not is_whole:
+        console.print(f"Interrupted after {len(told):,} of {len(trials):,} trials.")
+        raise typer.Exit(INTERRUPTED)
+    let_through = any(not one.is_right for one in told if one.trial.is_disaster)
+    held = sum(not one.is_right for one in told if not one.trial.is_disaster)
     raise typer.Exit(1 if let_through or held > 0.01 * 2 * lives else 0)
+
+
+def _followed(coming: Iterable[Outcome], many: int) -> tuple[list[Outcome], bool]:
+    """The outcomes, shown as they come, and whether they are all."""
+    told: list[Outcome] = []
+    try:
+        with _bar(many) if aside.is_terminal else _lines() as show:
+            for outcome in coming:
+                told.append(outcome)
+                show(outcome)
+    except KeyboardInterrupt:
+        return told, False
+    return told, True
+
+
+@contextmanager
+def _bar(many: int) -> Iterator[Callable[[Outcome], None]]:
+    """A bar that moves with each outcome."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=aside) as progress:
+        bar = progress.add_task("trying", total=many)
+        wrong = 0
+
+        def show(outcome: Outcome) -> None:
+            nonlocal wrong
+            wrong += not outcome.is_right
+            told = f"{outcome.trial.size:,} products" + (f", {wrong} wrong" if wrong else "")
+            progress.update(bar, advance=1, description=told)
+
+        yield show
+
+
+@contextmanager
+def _lines() -> Iterator[Callable[[Outcome], None]]:
+    """A line for each size of shops, when the next begins."""
+    told: list[Outcome] = []
+
+    def tell() -> None:
+        if told:
+            aside.print(line(told), markup=False)
+            told.clear()
+
+    def show(outcome: Outcome) -> None:
+        if told and told[0].trial.size != outcome.trial.size:
+            tell()
+        told.append(outcome)
+
+    yield show
+    tell()
+
+
+def _tell(told: Sequence[Outcome]) -> None:
+    for table in tables(told):
+        console.print(table)
+    for words in worst(told):
+        console.print(words, markup=False)

@@ -58,8 +58,16 @@ def prove(
 @contextmanager
 def _database(named: str) -> Iterator[str]:
     """The URL of a database for the proof alone."""
+    with server(named) as url:
+        if named != "postgresql":
+            prepare(url)
+        yield url
+
+
+@contextmanager
+def server(named: str) -> Iterator[str]:
+    """The URL that was given, or that of a server which is there for the proof alone, named ``postgresql``."""
     if named != "postgresql":
-        prepare(named)
         yield named
         return
     try:

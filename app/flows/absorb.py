@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol
@@ -10,13 +10,13 @@ from typing import Any, Protocol
 import structlog
 from sqlalchemy import Connection
 
-from app.domain import Absent, Change, Kind, Page, Record, Scope, batches, key_of, micros
+from app.domain import Absent, Change, Kind, Page, Scope, batches, key_of, micros
 from app.errors import Transient, Unavailable
 from app.flows.bad_records import Failure, healing, unread, unstorable
 from app.flows.deps import Deps
-from app.flows.holds import finish_released, held_records, keep
-from app.flows.plausible import Verdict, batch_of, examine, only, without
-from app.rules.guard import FIRST_LOAD, POLL, RUN
+from app.flows.holds import Held, finish_released, held_records, keep
+from app.flows.plausible import Verdict, batch_of, examine, learn, only, without
+from app.rules.guard import FIRST_LOAD, RUN
 from app.stores import bulk, holds
 from app.stores.bulk import Diff, Differ, Written
 from app.stores.catalog import Key
@@ -93,7 +93,7 @@ def absorb(
     read: Callable[[], Iterator[Page]],
     *,
     run_id: int | None = None,
-    deeds: Collection[str] = RUN,
+    deeds: Set[str] = RUN,
     before: Before | None = None,
     began: Callable[[], datetime] | None = None,
     anew: Callable[[], None] = lambda: None,
@@ -127,6 +127,8 @@ def absorb(
     if dry:
         return replace(absorbed, written=_would(diff))
     written = write(deps.database, connection, diff, read_at=absorbed.read_at, now=now, scope=scope, clock=deps.now)
+    if deeds > FIRST_LOAD and (run_id is not None or verdict.judge is not None):
+        learn(deps, connection, kind, verdict)
     if absorbed.held is None:
         with deps.database.begin() as conn:
             holds.pass_(conn, connection=connection, kind=kind)
@@ -214,7 +216,7 @@ def judge(
     connection: str,
     diff: Diff,
     scope: Scope | None,
-    deeds: Collection[str],
+    deeds: Set[str],
     foreseen: Foreseen | None = None,
 ) -> Verdict:
     """What the guard says of a diff."""
@@ -260,8 +262,10 @@ def _hold(
     return replace(absorbed, diff=good, watermark=None, held=held.reason, held_rows=len(held.keys))
 
 
-def believed(deps: Deps, connection: str, spool: Spool, read_at: datetime) -> Iterator[Record]:
-    """The records of a read without an end, but for those that are implausible together with what is held already.
+def doubted(
+    deps: Deps, connection: str, spool: Spool, read_at: datetime, deeds: Set[str], *, run_id: int | None = None
+) -> Held | None:
+    """What of a read without an end is held now, as it is implausible together with what is held already.
 
     What was held stays held: a poll that shows some of it again is judged with all of it.
     """
@@ -270,18 +274,19 @@ def believed(deps: Deps, connection: str, spool: Spool, read_at: datetime) -> It
     with deps.database.read() as conn:
         hold = holds.open_of(conn, connection, kind)
         touches = hold is not None and _touches(conn, hold["id"], spool)
-    verdict = examine(deps, connection, Batch(kind, (spool,)), POLL)
+    verdict = examine(deps, connection, Batch(kind, (spool,), first=deeds == FIRST_LOAD), deeds)
     if hold is not None and (touches or verdict.reason is not None):
-        verdict = examine(deps, connection, _with_held(deps, hold, spool), POLL)
+        verdict = examine(deps, connection, _with_held(deps, hold, spool), deeds)
     if verdict.reason is None:
         if touches:
             with deps.database.begin() as conn:
                 holds.expire(conn, connection=connection, kind=kind)
-        return iter(spool)
+        if deeds > FIRST_LOAD and spool:
+            learn(deps, connection, kind, verdict)
+        return None
     absent = Absent(hold["absent"]) if hold is not None and hold["absent"] else None
     summary = {"rows_read": len(spool)}
-    held = keep(deps, connection, kind, verdict, read_at=read_at, absent=absent, summary=summary)
-    return (record for record in spool if key_of(record) not in held.keys)
+    return keep(deps, connection, kind, verdict, read_at=read_at, absent=absent, summary=summary, run_id=run_id)
 
 
 def _touches(conn: Connection, hold_id: int, spool: Spool) -> bool:

@@ -13,7 +13,8 @@ from app.domain import Absent, Kind, Ref, Scope, batches, key_of
 from app.errors import AuthRejected, Permanent, Transient
 from app.flows.deps import Deps
 from app.rules.guard_findings import Finding, Trait, held_traits, reason_of
-from app.stores import holds
+from app.rules.guard_usual import DAYS, usual_of
+from app.stores import holds, usual
 from app.stores.bulk import Diff
 from app.stores.catalog import Key
 from app.stores.guard import Batch, CountJudge, Judge, JudgedRow, ProductJudge, StockJudge, Zeros
@@ -60,6 +61,14 @@ class Verdict:
             yield from (row for row in self.judge.rows() if row.traits & traits)
 
 
+def learn(deps: Deps, connection: str, kind: Kind, verdict: Verdict) -> None:
+    """Remember what a believed batch did as part of what is usual; what a person had to decide is not."""
+    if verdict.reason is None:
+        changes = {} if verdict.judge is None else verdict.judge.changes()
+        with deps.database.begin() as conn:
+            usual.add(conn, connection, kind, changes, now=deps.now(), days=DAYS)
+
+
 def batch_of(diff: Diff, scope: Scope | None, *, first: bool) -> Batch:
     """A diff as the guard sees it; ``scope`` is what the read was complete for."""
     zero = scope is not None and scope.absent is Absent.ZERO
@@ -81,7 +90,9 @@ def examine(
     ``foreseen`` counts as if it were written."""
     if not deeds or not (any(map(len, batch.records)) or batch.vanished):
         return Verdict()
-    judge = _judge(deps, connection, batch, deeds, foreseen)
+    with deps.database.read() as conn:
+        known = usual.days_before(conn, connection, batch.kind, now=deps.now(), days=DAYS)
+    judge = _judge(deps, connection, replace(batch, usual=usual_of(known)), deeds, foreseen)
     findings = judge.findings()
     if findings:
         now = deps.now()

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from app.domain import KINDS, SKU_PREFIX, Cause, Change, ItemKey, Kind, Listing, Record, batches, key_of
 from app.errors import DatabaseFault, RateLimited
 from app.flows import health
-from app.flows.absorb import absorb, believed
+from app.flows.absorb import absorb, doubted
 from app.flows.bad_records import Failure, healing, isolated, item_of, note, parted, tell, unread, unstorable
 from app.flows.deps import Deps
 from app.rules.guard import FIRST_LOAD, POLL
@@ -154,7 +154,9 @@ def _read_delta(deps: Deps, source: Source, connection: str, kind: Kind, since: 
         for record in records:
             read.add(record)
 
-    for records in batches(believed(deps, connection, spool, began), AT_ONCE):
+    held = doubted(deps, connection, spool, began, POLL)
+    good_ones = (record for record in spool if held is None or key_of(record) not in held.keys)
+    for records in batches(good_ones, AT_ONCE):
         isolated(records, apply, lambda record, error: read.failures.append(unstorable(record, error)))
     read.healed = healer.healed(read.failing(), complete=False)
     return read

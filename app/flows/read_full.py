@@ -6,7 +6,7 @@ that are equal after the write. Pages that can be resumed after are kept until t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from datetime import datetime
 from functools import partial
 from typing import NamedTuple
@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 
 from app.domain import Cause, Kind, Page, Ref, Strategy, batches
 from app.errors import AuthRejected, Permanent
+from app.flows import kept_pages
 from app.flows.absorb import Absorbed, ReadAnew, absorb
 from app.flows.agreed import Agreed, agreed
 from app.flows.alone import alone
@@ -26,11 +27,11 @@ from app.flows.named import named_news, rehearse_named
 from app.flows.pull import owe_news
 from app.flows.reasons import Background, background
 from app.flows.steady import pages, tried
-from app.rules.guard import FIRST_LOAD, RUN
+from app.rules.guard import FIRST_LOAD, NOTHING, RUN
 from app.rules.strategies import Leg
 from app.sources.base import ResumeLost
 from app.sources.fingerprint import mapping_of
-from app.stores import agreements, bulk, checksums, failed_items, full_reads, run_pages, watermarks
+from app.stores import agreements, bulk, checksums, failed_items, full_reads, watermarks
 from app.stores.bulk import Diff
 from app.stores.checksums import Edited
 from app.stores.drift import DRY_RUN, HELD
@@ -38,8 +39,6 @@ from app.stores.guard.foreseen import foreseen
 
 ANOTHER_ACCOUNT = "account"
 """The guard's rule that takes all products for those of another account."""
-
-NOTHING_JUDGED: frozenset[str] = frozenset()
 
 log = structlog.get_logger()
 
@@ -49,7 +48,7 @@ def read_full(course: Course, leg: Leg) -> None:
     kind = leg.kind
     with course.deps.database.read() as conn:
         first = watermarks.get(conn, course.connection, kind) is None
-    deeds = NOTHING_JUDGED if course.options.force else FIRST_LOAD if first else RUN
+    deeds = NOTHING if course.options.force else FIRST_LOAD if first else RUN
     known = background(course.deps, course.connection, kind)
     checked = _check(course, kind, known)
     if course.options.dry_run:
@@ -64,7 +63,7 @@ def read_full(course: Course, leg: Leg) -> None:
 def _repair(
     course: Course,
     kind: Kind,
-    deeds: Collection[str],
+    deeds: Set[str],
     known: Background,
     checked_at: datetime | None,
     *,
@@ -92,7 +91,7 @@ def _repair(
             watermarks.put(conn, connection, kind, mark, deps.now())
         note(deps, conn, connection, absorbed.failures, course.id)
         failed_items.resolve(conn, connection, kind, absorbed.healed, deps.now())
-        _drop_pages(course, conn)
+        kept_pages.drop(course, conn)
         found = agreed(absorbed, unseen=news.unseen)
         _count(course, absorbed, len(news.fresh), found)
         agreements.put(conn, connection, kind, found, run_id=course.id, now=deps.now())
@@ -139,7 +138,7 @@ def _told(course: Course, conn: Connection) -> None:
     course.go_on()
 
 
-def _preview(course: Course, kind: Kind, deeds: Collection[str], edited: Sequence[Edited], *, first: bool) -> None:
+def _preview(course: Course, kind: Kind, deeds: Set[str], edited: Sequence[Edited], *, first: bool) -> None:
     """Read, judge and confirm as ``_repair`` does, but write only drift rows, each with what it would become."""
     deps, connection = course.deps, course.connection
     is_other = ANOTHER_ACCOUNT in course.counts.get(Kind.PRODUCT, {}).get("held_rules", ())
@@ -165,7 +164,7 @@ def _preview(course: Course, kind: Kind, deeds: Collection[str], edited: Sequenc
     found = agreed(absorbed, unseen=news.unseen, written=False)
 
     def finish(conn: Connection) -> None:
-        _drop_pages(course, conn)
+        kept_pages.drop(course, conn)
         _count(course, absorbed, len(news.fresh), found)
 
     course.commit(finish)
@@ -188,7 +187,7 @@ def _reader(course: Course, kind: Kind, *, first: bool) -> Callable[[], Iterator
         raise ReadAnew from error
 
     def read() -> Iterator[Page]:
-        kept = _kept(course, kind)
+        kept = kept_pages.kept(course, kind)
         if len(kept) < course.checkpoint.pages:
             lost(ResumeLost("the pages behind the place to go on at are gone"))
         if course.checkpoint.resume is None:
@@ -203,35 +202,20 @@ def _reader(course: Course, kind: Kind, *, first: bool) -> Callable[[], Iterator
     return read
 
 
-def _kept(course: Course, kind: Kind) -> list[Page]:
-    with course.deps.database.read() as conn:
-        return list(run_pages.of(conn, course.id, kind, course.checkpoint.pages))
-
-
 def _turn(course: Course, page: Page, *, keep: bool) -> bool:
     """A page is behind us; ``keep`` what it showed, so that the read can be resumed after it. Returns whether it is."""
     course.expect(page.expected)
     course.progress.batch = page.label or course.progress.batch
     course.progress.processed += len(page.records) + len(page.changes) + len(page.failed)
     with course.turn() as conn:
-        if not keep or not run_pages.put(conn, course.id, course.checkpoint.pages, page.records, page.failed):
-            return False
-        course.checkpoint.pages += 1
-        course.checkpoint.resume = page.resume
-    return True
+        return keep and kept_pages.keep(course, conn, page)
 
 
 def _forget(course: Course) -> None:
     """The read begins anew: nothing of it was shown yet, and it has no beginning."""
     with course.turn() as conn:
-        _drop_pages(course, conn)
+        kept_pages.drop(course, conn)
         course.progress.processed = course.checkpoint.begun
-
-
-def _drop_pages(course: Course, conn: Connection) -> None:
-    """Kept pages and the place behind them go together: a read resumed without them would miss their rows."""
-    run_pages.drop(conn, course.id)
-    course.checkpoint = course.checkpoint.leg_anew()
 
 
 def _before(course: Course, diff: Diff, read_at: datetime, known: Background, *, first: bool) -> None:

@@ -1,48 +1,104 @@
-"""A leg that reads what changed, in a span of time or since the watermark: each page is applied as it comes."""
+"""A leg that reads what changed, in a span of time or since the watermark: its pages are judged together, then applied."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from datetime import datetime
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 
 from sqlalchemy import Connection
 
-from app.domain import Cause, Kind, Listing, Page, Record
-from app.flows.bad_records import Failure, healing, isolated, tell, unread, unstorable
+from app.domain import Cause, Kind, Listing, Page, Record, batches, key_of
+from app.flows import kept_pages
+from app.flows.absorb import doubted
+from app.flows.bad_records import Failure, Healing, healing, isolated, parted, tell, unread, unstorable
 from app.flows.course import Course, Stopped
 from app.flows.named import named_news, rehearse_named
-from app.flows.pull import owe_news, owe_refused
+from app.flows.plausible import examine
+from app.flows.pull import AT_ONCE, owe_news, owe_refused
 from app.flows.rehearse import Effects, rehearse
 from app.flows.run_items import note_failures
 from app.flows.steady import pages
+from app.rules.guard import FIRST_LOAD, NOTHING, POLL
 from app.rules.strategies import How, Leg
 from app.stores import catalog, drift, failed_items, watermarks
 from app.stores.catalog import Applied
+from app.stores.guard import Batch
+from app.stores.spool import Spool
+
+
+@dataclass
+class _Found:
+    """What was read: the records, of which ``kept`` were read before the run was resumed."""
+
+    records: Spool
+    healer: Healing
+    kept: int = 0
+    failures: list[Failure] = field(default_factory=list)
+    watermark: str | None = None
+    is_whole: bool = True
+
+    def see(self, page: Page) -> None:
+        """One more page."""
+        for record in page.records:
+            self.records.add("", record, 0)
+        self.healer.see(page.records)
+        self.watermark = page.watermark or self.watermark
+
+    def fail(self, record: Record, error: Exception) -> None:
+        """A record that cannot be written."""
+        self.failures.append(unstorable(record, error))
 
 
 def read_pages(course: Course, leg: Leg) -> None:
-    """Apply every page, checkpoint and all in one commit; the watermark of a delta moves after the last one."""
-    watermark = None
-    healer = healing(course.deps, course.connection, leg.kind)
-    failures: list[Failure] = []
-    began = course.deps.now()
-    for page in pages(course, partial(_open, course, leg), partial(_forget, course)):
-        healer.see(page.records)
-        failures += _turn(course, leg, page, began)
-        began = course.deps.now()  # the next page is asked for only now
-        watermark = page.watermark or watermark
-        if course.left() == 0:
-            break  # stopped short: nothing is known of the rest
+    """Read every page, owe what they hint at, and apply what is believed of them; the watermark of a delta moves after
+    that. A dry run says what would be applied."""
+    course.began()
+    found = _read(course, leg)
+    if course.options.dry_run:
+        _rehearse(course, leg.kind, found)
     else:
-        if leg.how is How.DELTA and watermark is not None and not course.options.dry_run:
-            with course.deps.database.begin() as conn:
-                watermarks.put(conn, course.connection, leg.kind, watermark, course.deps.now())
-    tell(course.connection, failures, course.id)
-    healed = healer.healed({failure.ref.external_id for failure in failures}, complete=False)
-    if healed and not course.options.dry_run:
-        with course.deps.database.begin() as conn:
-            failed_items.resolve(conn, course.connection, leg.kind, healed, course.deps.now())
+        _apply(course, leg.kind, found)
+    tell(course.connection, found.failures, course.id)
+    healed = found.healer.healed({failure.ref.external_id for failure in found.failures}, complete=False)
+
+    def finish(conn: Connection) -> None:
+        kept_pages.drop(course, conn)
+        if course.options.dry_run:
+            return
+        failed_items.resolve(conn, course.connection, leg.kind, healed, course.deps.now())
+        if leg.how is How.DELTA and found.is_whole and found.watermark is not None:
+            watermarks.put(conn, course.connection, leg.kind, found.watermark, course.deps.now())
+
+    course.commit(finish)
+
+
+# reading
+
+
+def _read(course: Course, leg: Leg) -> _Found:
+    found = _behind(course, leg.kind)
+    keep = True
+    for page in pages(course, partial(_open, course, leg), lambda error: _forget(course, found)):
+        keep = _turn(course, leg, page, found, keep=keep)
+        if course.left() == 0:
+            found.is_whole = False  # stopped short: nothing is known of the rest
+            break
+    return found
+
+
+def _behind(course: Course, kind: Kind) -> _Found:
+    """The pages that are behind a resumed run."""
+    found = _Found(Spool(kind), healing(course.deps, course.connection, kind))
+    behind = kept_pages.kept(course, kind)
+    if len(behind) < course.checkpoint.pages or course.checkpoint.resume is None:
+        _forget(course, found)
+        return found
+    for page in behind:
+        found.see(page)
+    found.kept = len(found.records)
+    return found
 
 
 def _open(course: Course, leg: Leg, resume: str | None) -> Iterator[Page]:
@@ -53,72 +109,136 @@ def _open(course: Course, leg: Leg, resume: str | None) -> Iterator[Page]:
     return course.source.delta(leg.kind, since)
 
 
-def _forget(course: Course, _: Exception) -> None:
-    course.checkpoint = course.checkpoint.leg_anew()
+def _forget(course: Course, found: _Found) -> None:
+    """The read begins anew: nothing of it was applied yet."""
+    kind = found.records.kind
+    found.records, found.kept, found.watermark = Spool(kind), 0, None
+    with course.turn() as conn:
+        kept_pages.drop(course, conn)
+        course.began()
+        course.count(kind, processed=course.checkpoint.begun - course.progress.processed)
 
 
-def _turn(course: Course, leg: Leg, page: Page, began: datetime) -> list[Failure]:
-    """Apply a page; returns what of it could not be read or stored."""
-    records = [record for record in page.records if not leg.active_only or _is_active(record)][: course.left()]
+def _turn(course: Course, leg: Leg, page: Page, found: _Found, *, keep: bool) -> bool:
+    """A page is behind us; returns whether the read can be resumed after it."""
+    chosen = [record for record in page.records if not leg.active_only or _is_active(record)][: course.left()]
+    good, bad = parted(chosen)
     course.expect(page.expected)
     course.progress.batch = page.label or f"{leg.kind}s"
-    changes = page.changes[: course.left_after(len(records))]
+    changes = page.changes[: course.left_after(len(good))]
     if course.options.dry_run:
         news = named_news(course.deps, course.connection, leg.kind, changes)
         rehearse_named(course, leg.kind, news)
     else:
         news = owe_news(course.deps, course.connection, leg.kind, changes, Cause.RECONCILE)
-    failures = [unread(bad) for bad in page.failed]
-    apply = partial(_rehearse if course.options.dry_run else _apply, course, leg.kind, began=began)
-    isolated(records, apply, lambda record, error: failures.append(unstorable(record, error)), (Stopped,))
+    failures = [*map(unread, page.failed), *bad]
+    shown = Page(records=good, resume=page.resume, watermark=page.watermark)
+
+    is_kept = False
 
     def finish(conn: Connection) -> None:
+        nonlocal is_kept
         note_failures(course, conn, failures)
-        course.count(leg.kind, processed=len(changes), owed=len(news.fresh))
-        course.checkpoint.resume, course.checkpoint.after = page.resume or course.checkpoint.resume, None
+        course.count(leg.kind, processed=len(good) + len(changes), owed=len(news.fresh))
+        is_kept = keep and page.resume is not None and kept_pages.keep(course, conn, shown)
 
     course.commit(finish)
+    found.see(shown)
+    found.failures += failures
     if not course.options.dry_run:
         course.deps.queue.wake(news.fresh)
     course.go_on()
     course.may_ask()
-    return failures
+    return is_kept
 
 
-def _apply(course: Course, kind: Kind, records: Sequence[Record], *, began: datetime) -> None:
+# applying
+
+
+def _apply(course: Course, kind: Kind, found: _Found) -> None:
+    """Write what is believed, from where a resumed run stopped."""
+    deps = course.deps
+    held = doubted(deps, course.connection, found.records, course.began(), _deeds(course, kind), run_id=course.id)
+    if held is not None:
+        course.progress.held += len(held.keys)
+        course.mark(kind, held=held.reason)
+    told = len(found.failures)
+    done = min(int(course.checkpoint.after or 0), found.kept)
+    for some in batches(islice(found.records, done, None), AT_ONCE):
+        good = [record for record in some if held is None or key_of(record) not in held.keys]
+        isolated(good, partial(_write, course, kind), found.fail, (Stopped,))
+        done += len(some)
+        with course.turn():
+            course.checkpoint.after = str(done)
+    if unwritten := found.failures[told:]:
+        with course.turn() as conn:
+            note_failures(course, conn, unwritten)
+            course.count(kind, processed=-len(unwritten))  # they were counted when they were read
+
+
+def _deeds(course: Course, kind: Kind) -> Set[str]:
+    """What the guard judges."""
+    if course.options.force:
+        return NOTHING
+    with course.deps.database.read() as conn:
+        first = watermarks.get(conn, course.connection, kind) is None
+    return FIRST_LOAD if first else POLL
+
+
+def _write(course: Course, kind: Kind, records: Sequence[Record]) -> None:
     def work(conn: Connection) -> None:
-        applied = _write(course, conn, records, began)
+        applied = _put(course, conn, records)
         owe_refused(course.deps, conn, course.connection, records, applied)
-        _count(course, kind, records, applied)
+        _count(course, kind, applied)
 
     if records:
         course.commit(work)
 
 
-def _rehearse(course: Course, kind: Kind, records: Sequence[Record], *, began: datetime) -> None:
+def _rehearse(course: Course, kind: Kind, found: _Found) -> None:
+    """What would be written, and apart from it what would be held."""
+    deeds = _deeds(course, kind)
+    batch = Batch(kind, (found.records,), first=deeds == FIRST_LOAD)
+    verdict = examine(course.deps, course.connection, batch, deeds)
+    keys = {row.key for row in verdict.held()}
+    if verdict.reason is not None:
+        course.progress.held += len(keys)
+        course.mark(kind, held=verdict.reason)
+    for some in batches(found.records, AT_ONCE):
+        good = [record for record in some if key_of(record) not in keys]
+        doubtful = [record for record in some if key_of(record) in keys]
+        isolated(good, partial(_rehearse_some, course, kind), found.fail, (Stopped,))
+        isolated(doubtful, partial(_rehearse_some, course, kind, held=True), found.fail, (Stopped,))
+        course.go_on()
+
+
+def _rehearse_some(course: Course, kind: Kind, records: Sequence[Record], *, held: bool = False) -> None:
     applied = Applied()
 
     def work(conn: Connection) -> Effects:
         nonlocal applied
-        applied = _write(course, conn, records, began)
+        applied = _put(course, conn, records)
         return Effects(records, set(applied.written))
 
     rows = rehearse(course.deps, course.connection, work)
 
     def save(conn: Connection) -> None:
-        drift.write(conn, course.id, course.connection, rows, now=course.deps.now())
-        _count(course, kind, records, applied)
+        told = [row._replace(cause=drift.HELD) for row in rows] if held else rows
+        drift.write(conn, course.id, course.connection, told, now=course.deps.now())
+        if not held:
+            _count(course, kind, applied)
 
     course.commit(save)
 
 
-def _write(course: Course, conn: Connection, records: Sequence[Record], began: datetime) -> Applied:
-    return catalog.apply(conn, course.connection, records, read_at=began, now=course.deps.now(), tell_refused=True)
+def _put(course: Course, conn: Connection, records: Sequence[Record]) -> Applied:
+    now = course.deps.now()
+    return catalog.apply(conn, course.connection, records, read_at=course.began(), now=now, tell_refused=True)
 
 
-def _count(course: Course, kind: Kind, records: Sequence[Record], applied: Applied) -> None:
+def _count(course: Course, kind: Kind, applied: Applied) -> None:
     unchanged = applied.unchanged + applied.touched
-    course.count(kind, processed=len(records), created=applied.created, updated=applied.updated, unchanged=unchanged)
+    course.count(kind, created=applied.created, updated=applied.updated, unchanged=unchanged)
 
 
 def _is_active(record: Record) -> bool:

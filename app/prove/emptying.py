@@ -19,7 +19,7 @@ _OTHERS = """
 def prepare(url: str) -> None:
     """Migrate an empty database and mark it as one for proofs. Raises ``BadConfiguration`` for one with tables in it that
     is not marked so: it would be emptied."""
-    with psycopg.connect(_plain(url), autocommit=True) as conn:
+    with psycopg.connect(plain(url), autocommit=True) as conn:
         marked = conn.execute("SELECT to_regclass(%s)", (_MARK,)).fetchone() != (None,)
         if not marked and conn.execute(_OTHERS).fetchone() != (0,):
             raise BadConfiguration("a proof empties its database; this one has tables already: name an empty one")
@@ -31,11 +31,11 @@ def prepare(url: str) -> None:
 def empty(url: str) -> None:
     """Delete every row of every table of ours, and begin to count anew; the audit log's trigger is put aside for that."""
     names = InboxEvent.metadata.tables if CATALOG else ()
-    with psycopg.connect(_plain(url), autocommit=True) as conn:
+    with psycopg.connect(plain(url), autocommit=True) as conn:
         conn.execute("SET session_replication_role = replica")
         conn.execute(f"TRUNCATE {', '.join(names)} RESTART IDENTITY".encode())
 
 
-def _plain(url: str) -> str:
-    """As libpq spells it."""
+def plain(url: str) -> str:
+    """A database URL as libpq spells it."""
     return url.replace("postgresql+psycopg://", "postgresql://", 1)

@@ -6,6 +6,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from math import sqrt
 
+NOTHING: frozenset[str] = frozenset()
+"""Nothing is judged: a person forces the run."""
+
 FIRST_LOAD = frozenset({"delete", "zero"})
 """What is judged when a kind was never read before: webhooks may have brought some rows, so adding many is right."""
 

@@ -37,12 +37,14 @@ MONEY = Trait.PRICED | Trait.CURRENCY
 @dataclass(frozen=True)
 class Finding:
     """One rule that does not believe a batch: ``reason`` is for people, ``figures`` are what it measured, and rows with
-    one of the traits ``holds`` are not to be written."""
+    one of the traits ``holds`` are not to be written. ``measure`` names what its ``rows`` count, to be compared with what
+    is usual."""
 
     rule: str
     reason: str
     holds: Trait
     figures: dict[str, float] = field(default_factory=dict)
+    measure: str = ""
 
 
 def first_of(findings: Iterable[Finding]) -> list[Finding]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from app.rules.guard_findings import GONE, IDENTITY, MONEY, Finding, Trait, first_of, is_many
+from app.rules.guard_usual import NOTHING_KNOWN, unusual
 
 ENDED_SHARE = 0.20
 """Deleted or deactivated at once: a merchant who clears out does it in parts; tried with 312 lives."""
@@ -68,12 +69,15 @@ class ProductEvidence:
     cents: array[float] = field(default_factory=lambda: array("d"))
 
 
-def product_findings(evidence: ProductEvidence, *, first: bool = False) -> list[Finding]:
-    """Every rule that does not believe the batch; ``first``: the kind was never read before, so only losses count."""
+def product_findings(
+    evidence: ProductEvidence, *, first: bool = False, usual: Mapping[str, int] = NOTHING_KNOWN
+) -> list[Finding]:
+    """Every rule that does not believe the batch; ``first``: the kind was never read before, so only losses count.
+    ``usual`` is how many rows a day usually brings, by measure."""
     if not evidence.total:
         return []
     rules = _LOSSES if first else _LOSSES + _CHANGES
-    return first_of(finding for rule in rules if (finding := rule(evidence)) is not None)
+    return first_of(unusual((rule(evidence) for rule in rules), usual))
 
 
 def nothing_read(seen: ProductEvidence) -> Finding | None:
@@ -95,10 +99,10 @@ def too_many_ended(seen: ProductEvidence) -> Finding | None:
     """Deletions and deactivations beyond a share of what lives."""
     deleted = seen.vanished + seen.deleted
     if is_many(deleted, seen.total, ENDED_SHARE):
-        return Finding("deleted", _would("delete", deleted, seen.total), GONE, {"rows": deleted})
+        return Finding("deleted", _would("delete", deleted, seen.total), GONE, {"rows": deleted}, "ended")
     if is_many(deleted + seen.inactive, max(1, seen.active), ENDED_SHARE):
         rows = deleted + seen.inactive
-        return Finding("deactivated", _would("deactivate", rows, seen.active), GONE, {"rows": rows})
+        return Finding("deactivated", _would("deactivate", rows, seen.active), GONE, {"rows": rows}, "ended")
     return None
 
 
@@ -132,7 +136,7 @@ def other_identity(seen: ProductEvidence) -> Finding | None:
         reason = f"would rename {seen.unlike} of {seen.total} products beyond recognition"
     else:
         return None
-    return Finding("identity", reason, IDENTITY, {"unlike": seen.unlike, "taken": seen.taken})
+    return Finding("identity", reason, IDENTITY, {"unlike": seen.unlike, "taken": seen.taken}, "renamed")
 
 
 def shifted(seen: ProductEvidence) -> Finding | None:
@@ -158,7 +162,7 @@ def twins(seen: ProductEvidence) -> Finding | None:
     if not (is_many(seen.twins, seen.total, TWIN_SHARE) and seen.twins > 0.5 * seen.created):
         return None
     reason = f"would add {seen.twins} products under SKUs that others have"
-    return Finding("doubled", reason, Trait.NEW | Trait.TWIN, {"twins": seen.twins, "added": seen.created})
+    return Finding("doubled", reason, Trait.NEW | Trait.TWIN, {"twins": seen.twins, "added": seen.created}, "added")
 
 
 def other_currency(seen: ProductEvidence) -> Finding | None:
@@ -177,7 +181,7 @@ def powers_of_ten(seen: ProductEvidence) -> Finding | None:
     if not is_many(rows, len(seen.factors), TENS_SHARE):
         return None
     reason = f"would multiply or divide the prices of {rows} of {seen.total} products by a power of ten"
-    return Finding("powers of ten", reason, MONEY, {"rows": rows})
+    return Finding("powers of ten", reason, MONEY, {"rows": rows}, "repriced")
 
 
 def price_jump(seen: ProductEvidence) -> Finding | None:
@@ -189,7 +193,7 @@ def price_jump(seen: ProductEvidence) -> Finding | None:
         return None
     rows = len(seen.factors)
     reason = f"would change the prices of {rows} of {seen.total} products by a factor of {factor:.3g}"
-    return Finding("price jump", reason, MONEY, {"rows": rows, "median factor": round(factor, 4)})
+    return Finding("price jump", reason, MONEY, {"rows": rows, "median factor": round(factor, 4)}, "repriced")
 
 
 def rate_of_exchange(seen: ProductEvidence) -> Finding | None:
@@ -200,7 +204,7 @@ def rate_of_exchange(seen: ProductEvidence) -> Finding | None:
     if any(_is_round(one, 200) for one in (factor, 1 / factor)):
         return None
     reason = f"would multiply the prices of {rows} of {seen.total} products by {factor:.4f}, like a rate of exchange"
-    return Finding("rate of exchange", reason, MONEY, {"rows": rows, "factor": round(factor, 4)})
+    return Finding("rate of exchange", reason, MONEY, {"rows": rows, "factor": round(factor, 4)}, "repriced")
 
 
 def _near(seen: ProductEvidence, tens: Sequence[float]) -> Iterator[tuple[float, float, float]]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import sqrt
 
 from app.rules.guard_findings import Finding, Trait, first_of, is_many
+from app.rules.guard_usual import NOTHING_KNOWN, unusual
 
 ZERO_SHARE, ZERO_CHANCE = 0.20, 0.6
 """Rows that fall to zero unexplained: more than 0.2 + 0.6/sqrt(N) of N rows; chance is larger in a small shop."""
@@ -15,8 +16,12 @@ ZERO_SHARE, ZERO_CHANCE = 0.20, 0.6
 UNITS_SHARE, UNITS_CHANCE = 0.20, 0.3
 """Units that fall to zero unexplained, of all units: more than 0.2 + 0.3/sqrt(N) of those in N rows."""
 
-FALL_FROM, FALL_SHARE = 8, 0.10
-"""Full shelves (at least 8) do not sell out over night in a tenth of the rows."""
+FALL_FROM, FALL_SHARE, FALL_CHANCE = 8, 0.10, 0.6
+"""Full shelves (at least 8) do not sell out over night in more than 0.1 + 0.6/sqrt(N) of N rows."""
+
+LEFT_FROM, LEFT_SHARE = 5, 0.01
+"""Products of which a complete read leaves out so many units: from 3 and a hundredth of the rows on the list is short. What
+sells out without an order is mostly the last few units."""
 
 PLACE_SHARE, PLACE_CHANCE = 0.40, 0.6
 """Rows of one place that fall to zero unexplained."""
@@ -39,7 +44,8 @@ ZEROS_SHOWN = 0.8
 class StockEvidence:
     """What a batch would do to the ``total`` counts above zero (``units`` on them). What falls to zero is counted only
     where nothing explains it: not the same product's units elsewhere, an order, an end of the product or the place.
-    Of these, ``omitted`` are not shown at all; of our ``zeros`` the read has shown ``zeros_shown``.
+    Of these, ``omitted`` are not shown at all, with ``omitted_units`` on them, ``omitted_falls`` full; of
+    ``omitted_products`` at least ``LEFT_FROM`` units. Of our ``zeros`` the read has shown ``zeros_shown``.
     Of products that we do not hold ``strangers_asked`` were asked for, and ``strangers`` do not exist there either."""
 
     total: int
@@ -48,6 +54,9 @@ class StockEvidence:
     zeros: int = 0
     zeros_shown: int = 0
     omitted: int = 0
+    omitted_units: float = 0.0
+    omitted_falls: int = 0
+    omitted_products: int = 0
     touched: int = 0
     zeroed: int = 0
     zeroed_units: float = 0.0
@@ -66,12 +75,15 @@ class StockEvidence:
     steps: Counter[float] = field(default_factory=Counter)
 
 
-def stock_findings(evidence: StockEvidence, *, first: bool = False) -> list[Finding]:
-    """Every rule that does not believe the batch; ``first``: the kind was never read before, so only losses count."""
+def stock_findings(
+    evidence: StockEvidence, *, first: bool = False, usual: Mapping[str, int] = NOTHING_KNOWN
+) -> list[Finding]:
+    """Every rule that does not believe the batch; ``first``: the kind was never read before, so only losses count.
+    ``usual`` is how many rows a day usually brings, by measure."""
     if not evidence.total:
         return []
     rules = _LOSSES if first else _LOSSES + _CHANGES
-    return first_of(finding for rule in rules if (finding := rule(evidence)) is not None)
+    return first_of(unusual((rule(evidence) for rule in rules), usual))
 
 
 def nothing_read(seen: StockEvidence) -> Finding | None:
@@ -85,7 +97,7 @@ def zeroed_rows(seen: StockEvidence) -> Finding | None:
     """Too many counts fall to zero."""
     if not is_many(seen.zeroed, seen.total, ZERO_SHARE + ZERO_CHANCE / sqrt(seen.total)):
         return None
-    return Finding("zeroed", _would_zero(seen.zeroed, seen), Trait.ZEROED, {"rows": seen.zeroed})
+    return Finding("zeroed", _would_zero(seen.zeroed, seen), Trait.ZEROED, {"rows": seen.zeroed}, "zeroed")
 
 
 def zeroed_units(seen: StockEvidence) -> Finding | None:
@@ -93,15 +105,15 @@ def zeroed_units(seen: StockEvidence) -> Finding | None:
     if seen.zeroed < 3 or seen.zeroed_units <= (UNITS_SHARE + UNITS_CHANCE / sqrt(seen.total)) * seen.units:
         return None
     reason = f"would zero {seen.zeroed_units:g} of {seen.units:g} units in {seen.zeroed} rows"
-    return Finding("zeroed units", reason, Trait.ZEROED, {"rows": seen.zeroed, "units": seen.zeroed_units})
+    return Finding("zeroed units", reason, Trait.ZEROED, {"rows": seen.zeroed, "units": seen.zeroed_units}, "zeroed")
 
 
 def full_shelves(seen: StockEvidence) -> Finding | None:
     """Too many full counts fall to zero."""
-    if not is_many(seen.falls, seen.total, FALL_SHARE, few=2):
+    if not is_many(seen.falls, seen.total, FALL_SHARE + FALL_CHANCE / sqrt(seen.total)):
         return None
     reason = f"would zero {seen.falls} of {seen.total} counts from {FALL_FROM} or more"
-    return Finding("full shelves", reason, Trait.ZEROED, {"rows": seen.falls})
+    return Finding("full shelves", reason, Trait.ZEROED, {"rows": seen.falls}, "full shelves")
 
 
 def empty_place(seen: StockEvidence) -> Finding | None:
@@ -119,7 +131,7 @@ def powers_of_ten(seen: StockEvidence) -> Finding | None:
     if not (is_many(seen.tens, seen.changed, TENS_SHARE) and seen.tens > TENS_OF_ALL * seen.total):
         return None
     reason = f"would multiply or divide {seen.tens} of {seen.total} counts by a power of ten"
-    return Finding("powers of ten", reason, Trait.COUNTED, {"rows": seen.tens})
+    return Finding("powers of ten", reason, Trait.COUNTED, {"rows": seen.tens}, "changed")
 
 
 def same_step(seen: StockEvidence) -> Finding | None:
@@ -163,6 +175,21 @@ def omitted(seen: StockEvidence) -> Finding | None:
     return Finding("incomplete", reason, Trait.VANISHED, {"rows": seen.omitted, "zeros shown": seen.zeros_shown})
 
 
+def left_out(seen: StockEvidence) -> Finding | None:
+    """Counts that are left out by a source that does not list what is zero: fewer than shown zeros are not believed."""
+    is_much = seen.omitted > ZERO_SHARE * seen.total or seen.omitted_units > UNITS_SHARE * seen.units
+    if not (
+        (seen.omitted >= 3 and is_much)
+        or is_many(seen.omitted_products, seen.total, LEFT_SHARE)
+        or is_many(seen.omitted_falls, seen.total, FALL_SHARE, few=2)
+    ):
+        return None
+    reason = f"leaves out {seen.omitted} of {seen.total} counts, {seen.omitted_units:g} units, and no order took them"
+    return Finding(
+        "left out", reason, Trait.VANISHED, {"rows": seen.omitted, "units": seen.omitted_units}, "left out"
+    )
+
+
 def held_account(seen: StockEvidence) -> Finding | None:
     """The products look like another account's, so do their counts."""
     if not (seen.account_held and seen.touched):
@@ -183,7 +210,7 @@ def _would_zero(rows: int, seen: StockEvidence) -> str:
 
 
 _Rule = Callable[[StockEvidence], Finding | None]
-_LOSSES: tuple[_Rule, ...] = (nothing_read, zeroed_rows, zeroed_units, full_shelves, empty_place, omitted)
+_LOSSES: tuple[_Rule, ...] = (nothing_read, zeroed_rows, zeroed_units, full_shelves, empty_place, omitted, left_out)
 _CHANGES: tuple[_Rule, ...] = (
     powers_of_ten,
     same_step,

@@ -16,9 +16,9 @@ from app.flows.request_run import request_run
 from app.flows.run import run
 from app.flows.sync_item import sync_item
 from app.stores import holds as stored
-from app.stores import owed
+from app.stores import owed, runs
 from app.stores.engine import Database
-from tests.fakes import SHOP, FakeSource, World, count, listing
+from tests.fakes import EPOCH, SHOP, FakeSource, World, count, listing
 
 SIZE = 24
 
@@ -50,6 +50,15 @@ def read_all(world: World) -> None:
     world.clock.pass_(86_400)
     run_id = request_run(world.deps, SHOP, Strategy.FULL, Options(), cause="schedule")
     run(world.deps, LeaseKeeper(world.database), run_id, patience=0.0)
+
+
+def go(world: World, strategy: Strategy, **options: Any) -> dict[str, Any]:
+    """Carry out a run; returns its row."""
+    world.clock.pass_(600)
+    run_id = request_run(world.deps, SHOP, strategy, Options(**options), cause="person")
+    run(world.deps, LeaseKeeper(world.database), run_id, patience=0.0)
+    with world.database.read() as conn:
+        return runs.get(conn, run_id) or {}
 
 
 def poll(world: World) -> None:
@@ -185,6 +194,72 @@ def test_a_poll_of_other_rows_leaves_a_hold_as_it_is(world: World) -> None:
     world.source.listings = {"NEW": world.source.listings["NEW"]}
     poll(world)
     assert (only(world)["id"], prices(world)) == (before, {1_000, 500})
+
+
+@pytest.mark.parametrize(
+    ("strategy", "options"),
+    [
+        (Strategy.ACTIVE, {}),
+        (Strategy.INCREMENTAL, {}),
+        (Strategy.CATALOG, {"modified_since": EPOCH - timedelta(days=1)}),
+    ],
+    ids=str,
+)
+def test_a_run_that_reads_what_changed_is_judged_as_one_batch(
+    world: World, strategy: Strategy, options: dict[str, Any]
+) -> None:
+    world.source.page_size = 5
+    price(world)
+    go(world, strategy, **options)
+    assert (prices(world), only(world)["rows"]) == ({1_000}, SIZE)
+
+
+def test_a_run_that_reads_what_changed_writes_what_is_beyond_doubt(world: World) -> None:
+    price(world)
+    world.source.put(listing("NEW", 12, price_minor=500))
+    go(world, Strategy.ACTIVE)
+    assert prices(world) == {1_000, 500}
+
+
+def test_a_forced_run_that_reads_what_changed_is_believed(world: World) -> None:
+    price(world)
+    go(world, Strategy.ACTIVE, force=True)
+    assert prices(world) == {100_000}
+
+
+def test_a_dry_run_that_reads_what_changed_says_what_would_be_held_and_holds_nothing(world: World) -> None:
+    price(world)
+    counts = go(world, Strategy.ACTIVE, dry_run=True)["counts"]["product"]
+    assert ("power of ten" in counts["held"], holds.list_(world.deps)) == (True, [])
+
+
+def test_a_hold_tells_what_usually_happens_in_this_shop(world: World) -> None:
+    for night in range(15):
+        price(world, night, 20, version=30 + night, times=night + 2)
+        read_all(world)
+    price(world, version=99, times=1_000)
+    read_all(world)
+    (finding,) = only(world)["findings"]
+    assert (finding["rule"], finding["figures"]["usually a day"]) == ("price jump", 2)
+
+
+def test_what_is_usual_in_this_shop_is_not_held(world: World) -> None:
+    for number in range(20):
+        sell_out(world, number, 4)
+    sell_out(world, 20, 8)
+    assert holds.list_(world.deps) == []
+    with world.database.begin() as conn:
+        conn.exec_driver_sql("DELETE FROM usual_days")
+    sell_out(world, 21, 8)
+    assert [hold["kind"] for hold in holds.list_(world.deps)] == ["stock"]
+
+
+def sell_out(world: World, night: int, many: int) -> None:
+    """Some counts sell out, those of the night before are full again."""
+    for number in range(SIZE):
+        sold = (number + night * many) % SIZE < many
+        world.source.put(count(f"P{number:02}", 0 if sold else 5, version=100 + night))
+    read_all(world)
 
 
 def test_what_was_meant_is_believed_until_its_day(world: World) -> None:

@@ -7,19 +7,19 @@ from contextlib import closing
 
 import pytest
 
-from app.prove.guard.trial import Ground, drawn
+from app.prove.guard.ground import Ground
+from app.prove.guard.trial import drawn
 
 
-@pytest.fixture(scope="module")
-def ground() -> Iterator[Ground]:
-    with closing(Ground()) as ground:
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def ground(request: pytest.FixtureRequest) -> Iterator[Ground]:
+    with closing(Ground(request.getfixturevalue("pg_server") if request.param == "postgresql" else "")) as ground:
         yield ground
 
 
-@pytest.mark.parametrize("seed", [101, 102])
-def test_no_disaster_comes_through_and_no_life_is_held(ground: Ground, seed: int) -> None:
-    outcomes = [ground.attempt(trial) for trial in drawn(seed, disasters=26, lives=21, sizes=(10, 50))]
-    assert [(one.trial.case.name, one.wrong, one.held) for one in outcomes if not one.is_right] == []
+def test_no_disaster_comes_through_and_no_life_is_held(ground: Ground) -> None:
+    outcomes = [ground.attempt(trial) for trial in drawn(101, disasters=20, lives=15, sizes=(10, 50))]
+    assert [(one.trial.case, one.wrong, one.held) for one in outcomes if not one.is_right] == []
 
 
 def test_a_guard_that_judges_nothing_lets_disasters_through(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,3 +27,11 @@ def test_a_guard_that_judges_nothing_lets_disasters_through(ground: Ground, monk
     monkeypatch.setattr("app.rules.guard_stock.first_of", lambda findings: [])
     outcomes = [ground.attempt(trial) for trial in drawn(103, disasters=8, lives=0, sizes=(10,))]
     assert not all(one.is_right for one in outcomes)
+
+
+def test_a_trial_is_the_same_again_whatever_was_tried_before(ground: Ground) -> None:
+    first, *others = drawn(104, disasters=6, lives=6, sizes=(10,))
+    alone = ground.attempt(first)
+    for other in others:
+        ground.attempt(other)
+    assert ground.attempt(first) == alone

@@ -13,6 +13,8 @@ _SHOWN = (
     "/inbox",
     "/inbox/{id:int}",
     "/gaps",
+    "/holds",
+    "/holds/{id:int}",
     "/alerts",
 )
 _CHANGED = (
@@ -24,6 +26,9 @@ _CHANGED = (
     "/dead-letters/{id:int}/args",
     "/replays/{id:int}/abort",
     "/inbox/{id:int}/replay",
+    "/holds/{id:int}/release",
+    "/holds/{id:int}/meant",
+    "/holds/{id:int}/dismiss",
 )
 
 PAGES: dict[tuple[str, str], Role] = {

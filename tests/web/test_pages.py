@@ -12,7 +12,8 @@ import pytest
 from app.domain import Change, Delivery, Kind, Role
 from app.errors import Unmappable
 from app.flows import access
-from app.stores import inbox
+from app.rules.guard_findings import Finding, Trait
+from app.stores import holds, inbox
 from app.stores.engine import Database
 from app.stores.inbox import Arrival
 from app.web.gate import Doors
@@ -51,6 +52,9 @@ def browser(database: Database) -> Iterator[Browser]:
     with database.begin() as conn:
         delivery = Delivery("e1", EVIL, [Change(Kind.PRODUCT, EVIL)])
         inbox.accept(conn, [Arrival(SHOP, delivery, {"x-odd": EVIL}, EVIL.encode(), world.clock())])
+        told = {"reason": EVIL, "summary": {EVIL: EVIL}, "findings": [Finding(EVIL, EVIL, Trait.ANY, {EVIL: 1})]}
+        hold = holds.hold(conn, connection=SHOP, kind=Kind.PRODUCT, run_id=None, now=world.clock(), rows=1, **told)
+        holds.add_rows(conn, hold, [((EVIL,), {EVIL: [EVIL, None]}, None)])
     access.add_user(world.deps, "anna", PASSWORD, Role.ADMIN)
     with serving(world.deps, doors=Doors()) as client:
         came = client.post("/login", data={"name": "anna", "password": PASSWORD})
@@ -64,7 +68,9 @@ def filled(browser: Browser) -> list[str]:
     replay = 1 if browser.world.database.dialect == "sqlite" else browser.world.queue.replays[0]
     event = re.search(r'href="/inbox/(\d+)"', browser.get("/inbox"))
     assert event
-    numbers = {"/dead-letters": letter(browser), "/replays": replay, "/inbox": event[1]}
+    held = re.search(r'href="/holds/(\d+)"', browser.get("/holds"))
+    assert held
+    numbers = {"/holds": held[1], "/dead-letters": letter(browser), "/replays": replay, "/inbox": event[1]}
     shown = [path for method, path in PAGES if method == "GET"]
     return [path.replace("{id:int}", str(numbers.get(path.rpartition("/")[0], 0))) for path in shown]
 

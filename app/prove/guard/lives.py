@@ -108,6 +108,13 @@ def _good_day(shop: Shop, night: int) -> None:
         _sell(shop, count, min(shop.rng.randint(1, 4), int(count.quantity)))
 
 
+def _sold_out(shop: Shop, night: int) -> None:
+    """One, two or a hundredth of the products sell out, and no order tells of it."""
+    taken = {one.external_id for one in shop.drawn(shop.products(), 0.01, shop.rng.randint(1, 2))}
+    for count in [count for count in shop.counts() if count.listing_id in taken and count.quantity]:
+        _sell(shop, count, int(count.quantity))
+
+
 def _wholesale(shop: Shop, night: int) -> None:
     """One customer takes all there is of a third of the products, by an order."""
     taken = {product.external_id for product in shop.drawn(shop.products(), 0.33, 3)}
@@ -184,6 +191,7 @@ LIVES = (
     Case("a new supplier's range", _import),
     Case("20 % discontinued in ten nights", _discontinue, nights=10),
     Case("a good day's sales", _good_day),
+    Case("a few products sell out", _sold_out),
     Case("wholesale of large quantities", _wholesale),
     Case("restock after a holiday", _restock),
     Case("bulk rename", _rename),

@@ -9,6 +9,17 @@ from rich.table import Table
 from app.prove.guard.trial import Outcome
 
 
+def line(outcomes: Sequence[Outcome]) -> str:
+    """What the trials so far with shops of one size came to."""
+    disasters = [one for one in outcomes if one.trial.is_disaster]
+    lives = [one for one in outcomes if not one.trial.is_disaster]
+    through, held = (sum(not one.is_right for one in some) for some in (disasters, lives))
+    return (
+        f"{outcomes[0].trial.size:,} products: {through} of {len(disasters)} disasters let through,"
+        f" {held} of {len(lives)} lives held"
+    )
+
+
 def tables(outcomes: Sequence[Outcome]) -> Iterator[Table]:
     """Disasters and lives by name, then both by the size of the shop."""
     yield _table("disaster", "let through", [one for one in outcomes if one.trial.is_disaster], _name)
@@ -22,12 +33,12 @@ def worst(outcomes: Sequence[Outcome]) -> Iterator[str]:
     for one in outcomes:
         if not one.is_right:
             way = "a poll first" if one.trial.poll_first else "nightly"
-            tried = f"{one.trial.case.name}, {one.trial.size} products, {way}, seed {one.trial.seed}"
+            tried = f"{one.trial.case}, {one.trial.size} products, {way}, seed {one.trial.seed}"
             yield f"{tried}: {one.wrong:.1%} wrong, held: {'; '.join(one.held) or 'nothing'}"
 
 
 def _name(outcome: Outcome) -> str:
-    return outcome.trial.case.name
+    return outcome.trial.case
 
 
 def _size(outcome: Outcome) -> str:

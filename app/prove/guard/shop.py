@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from copy import deepcopy
+from copy import copy
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -101,14 +101,25 @@ class Shop:
 
     def lie(self) -> Rows:
         """From now on the lists show something else than what is so; returns that, to be spoiled."""
-        self.listed = deepcopy(self.truth)
+        self.listed = _copied(self.truth)
         return self.listed
+
+    def again(self, rng: random.Random) -> Shop:
+        """The shop as it is, to go another way than this one."""
+        other = copy(self)
+        other.rng, other.ending = rng, []
+        other.truth = other.listed = other.answered = _copied(self.truth)
+        return other
 
     def spoil(self, record: Record, **fields: object) -> None:
         """The lists show a record like this, as if it was changed now."""
         spoiled = msgspec.structs.replace(record, **fields, version=micros(self.now), modified_at=self.now)
         self.listed[_kind(record)].pop(key_of(record), None)
         self.listed[_kind(record)][key_of(spoiled)] = spoiled
+
+
+def _copied(rows: Rows) -> Rows:
+    return {kind: dict(some) for kind, some in rows.items()}
 
 
 def _kind(record: Record) -> Kind:
@@ -118,16 +129,23 @@ def _kind(record: Record) -> Kind:
 
 class ShopSource:
     """The vendor that the shop is at. With ``stock_is_whole`` stock has no delta, and a count that a complete read does
-    not show is zero; without, stock is read like products, and a count that is not shown says nothing."""
+    not show is zero; without, stock is read like products, and a count that is not shown says nothing. Without
+    ``shows_zeros`` a complete read of stock leaves out what is sold out."""
 
     name = "shop"
     kinds: tuple[Kind, ...] = (Kind.LOCATION, Kind.PRODUCT, Kind.ORDER, Kind.STOCK)
     receiver: Receiver | None = None
 
-    def __init__(self, shop: Shop, *, stock_is_whole: bool) -> None:
+    def __init__(self, shop: Shop, *, stock_is_whole: bool, shows_zeros: bool) -> None:
         self.shop = shop
+        self.stock_is_whole = stock_is_whole
+        self.shows_zeros = shows_zeros
         self.whole_kinds: tuple[Kind, ...] = (Kind.LOCATION, Kind.STOCK) if stock_is_whole else (Kind.LOCATION,)
         self.listed_kinds: tuple[Kind, ...] = ()
+
+    def at(self, shop: Shop) -> ShopSource:
+        """The like, of another shop."""
+        return ShopSource(shop, stock_is_whole=self.stock_is_whole, shows_zeros=self.shows_zeros)
 
     def batch_size(self, kind: Kind) -> int:
         """Many."""
@@ -160,6 +178,8 @@ class ShopSource:
     def full(self, kind: Kind, resume: str | None = None) -> Iterator[Page]:
         """Everything."""
         rows = list(self.shop.listed[kind].values())
+        if not self.shows_zeros:
+            rows = [row for row in rows if getattr(row, "quantity", True)]
         for at in range(0, len(rows), 500):
             yield Page(records=rows[at : at + 500])
         mark = str(max((row.version for row in rows), default=0))

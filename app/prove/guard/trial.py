@@ -1,15 +1,11 @@
-"""One trial: a shop is read, something happens to it for some nights, and what the guard made of that is measured."""
+"""One trial: something happens to a shop for some nights, and what the guard made of that is measured."""
 
 from __future__ import annotations
 
 import random
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import literal, select
@@ -20,16 +16,22 @@ from app.flows.leases import LeaseKeeper
 from app.flows.request_run import request_run
 from app.flows.run import run
 from app.flows.sync_item import sync_item
-from app.prove.guard.disasters import DISASTERS, Case
+from app.prove.guard.disasters import DISASTERS
 from app.prove.guard.lives import LIVES
 from app.prove.guard.shop import Shop, ShopSource
 from app.stores import owed
-from app.stores.engine import Database, open_database
+from app.stores.engine import Database
 from app.stores.tables import CATALOG, Hold
 
 SHOP = "shop"
 SIZES = (10, 50, 500, 5_000)
 MANY_DISASTERS, MANY_LIVES = 240, 312
+
+CASES = {case.name: case for case in DISASTERS + LIVES}
+
+SHOPS, LARGE_SHOPS, LARGE = 20, 5, 500
+"""Things happen to copies of so many shops of each size, opened once; those of 500 products and more take long."""
+
 HARMED = 0.01
 """A disaster came through when more than this share of a kind's rows is wrong afterwards."""
 
@@ -40,10 +42,12 @@ OPENED = datetime(2026, 6, 1, 2, 0, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Trial:
-    """What is tried: ``is_disaster`` or a life, in a shop of some ``size``, at night alone or with a ``poll_first``."""
+    """What is tried: ``is_disaster`` or a life, in a shop of some ``size``, at night alone or with a ``poll_first``.
+    ``ground`` is the seed of the shop as it is before."""
 
     seed: int
-    case: Case
+    ground: int
+    case: str
     is_disaster: bool
     size: int
     poll_first: bool
@@ -65,8 +69,10 @@ class Outcome:
 
 def drawn(
     seed: int, *, disasters: int = MANY_DISASTERS, lives: int = MANY_LIVES, sizes: Sequence[int] = SIZES
-) -> Iterator[Trial]:
-    """So many disasters and lives, every kind in every size as often as it fits; each nightly and polled first."""
+) -> list[Trial]:
+    """So many disasters and lives, every kind in every size as often as it fits; each nightly and polled first. Small
+    shops come first."""
+    trials: list[Trial] = []
     for cases, many, is_disaster in ((DISASTERS, disasters, True), (LIVES, lives, False)):
         order = random.Random(seed).sample(  # noqa: S311 (a draw that repeats, no secret)
             range(len(cases) * len(sizes)), len(cases) * len(sizes)
@@ -74,64 +80,50 @@ def drawn(
         for number in range(many):
             place = order[number % len(order)]
             case, size = cases[place % len(cases)], sizes[place // len(cases)]
-            for poll_first in (False, True):
-                yield Trial(seed * 1_000 + number, case, is_disaster, size, poll_first)
+            ground = seed * 1_000 + number % (SHOPS if size < LARGE else LARGE_SHOPS)
+            of = (seed * 1_000 + number, ground, case.name, is_disaster, size)
+            trials += [Trial(*of, poll_first=poll_first) for poll_first in (False, True)]
+    return sorted(trials, key=lambda trial: trial.size)
 
 
-class Ground:
-    """Where trials happen: a folder with one migrated database, copied for each."""
-
-    def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="tallyhook-guard-")
-        self._template = Path(self._folder.name) / "template.db"
-        with closing(open_database(f"sqlite:///{self._template}")) as database:
-            database.migrate()
-            database.checkpoint()
-
-    def close(self) -> None:
-        """Remove the folder."""
-        self._folder.cleanup()
-
-    def attempt(self, trial: Trial) -> Outcome:
-        """Carry out one trial."""
-        file = Path(self._folder.name) / "trial.db"
-        for old in Path(self._folder.name).glob("trial.db*"):
-            old.unlink()
-        shutil.copy(self._template, file)
-        with closing(open_database(f"sqlite:///{file}")) as database:
-            return _Life(database, trial).lived()
+def opened(seed: int, size: int) -> ShopSource:
+    """A new shop at its vendor. Of five, two are at a vendor whose stock has a delta, and one of the others is at a vendor
+    who lists nothing that is sold out."""
+    shop = Shop(random.Random(f"shop {seed}"), size, OPENED)  # noqa: S311 (a draw that repeats, no secret)
+    return ShopSource(shop, stock_is_whole=seed % 5 < 3, shows_zeros=seed % 5 > 0)
 
 
-class _Life:
-    def __init__(self, database: Database, trial: Trial) -> None:
-        rng = random.Random(trial.seed)  # noqa: S311 (a draw that repeats, no secret)
-        self._trial = trial
+class Life:
+    """A shop and its copy in a database, for some nights."""
+
+    def __init__(self, database: Database, source: ShopSource) -> None:
         self._database = database
-        self._shop = Shop(rng, trial.size, OPENED)
-        source = ShopSource(self._shop, stock_is_whole=rng.random() < 0.6)
+        self._shop = source.shop
         self._deps = Deps(database, _Silent(), {SHOP: source}, {SHOP: source}, worker="guard", now=self._now)
         self._keeper = LeaseKeeper(database)
 
-    def lived(self) -> Outcome:
-        self._night()
-        for night in range(self._trial.case.nights):
+    def tried(self, trial: Trial) -> Outcome:
+        """Let it happen, and measure."""
+        case = CASES[trial.case]
+        for night in range(case.nights):
             self._shop.now += timedelta(hours=20)
-            self._trial.case.happen(self._shop, night)
+            case.happen(self._shop, night)
             self._shop.now += timedelta(hours=1)
-            if self._trial.poll_first:
+            if trial.poll_first:
                 self._poll()
             self._shop.now += timedelta(hours=3)
-            self._night()
+            self.night()
         with self._database.read() as conn:
             held = [f"{kind}: {reason}" for kind, reason in conn.execute(select(_holds.c.kind, _holds.c.reason))]
-        return Outcome(self._trial, self._wrong(), held)
+        return Outcome(trial, self._wrong(), held)
+
+    def night(self) -> None:
+        """The nightly run."""
+        run_id = request_run(self._deps, SHOP, Strategy.FULL, Options(), cause="schedule")
+        run(self._deps, self._keeper, run_id, patience=0.0)
 
     def _now(self) -> datetime:
         return self._shop.now
-
-    def _night(self) -> None:
-        run_id = request_run(self._deps, SHOP, Strategy.FULL, Options(), cause="schedule")
-        run(self._deps, self._keeper, run_id, patience=0.0)
 
     def _poll(self) -> None:
         for kind in ShopSource.kinds:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -36,7 +36,7 @@ class Batch:
     """Records of one kind that a way in brings, and keys of rows that vanish by it (to zero, with ``zero``).
 
     ``read`` is how many records a complete read showed, ``None`` if it was not complete; ``first``: the kind was never
-    read before.
+    read before. ``usual`` is how many rows a day usually brings, by measure.
     """
 
     kind: Kind
@@ -46,6 +46,7 @@ class Batch:
     zero: bool = False
     first: bool = False
     zeros: Zeros = NO_ZEROS
+    usual: Mapping[str, int] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Record]:
         return chain.from_iterable(self.records)
@@ -64,6 +65,9 @@ class Judge(Protocol):
 
     def findings(self) -> list[Finding]:
         """The rules that do not believe the batch."""
+
+    def changes(self) -> dict[str, int]:
+        """How many rows the batch would touch, by measure."""
 
     def rows(self) -> Iterator[JudgedRow]:
         """Every row that the batch would write, in its order, those that vanish last."""

@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 from app.domain import key_of, row_hash
 from app.rules.guard import Impact, Limits, implausible
 from app.rules.guard_findings import Finding, Trait
+from app.rules.guard_usual import unusual
 from app.stores.engine import Database
 from app.stores.guard.batch import Batch, JudgedRow, with_old
 from app.stores.tables import CATALOG
@@ -38,7 +39,14 @@ class CountJudge:
         deleted = sum(bool(one & (Trait.VANISHED | Trait.DELETED)) for one in traits)
         impact = Impact(total, self._batch.read, created, len(traits) - created - deleted, deleted=deleted)
         reason = implausible(impact, self._limits, self._deeds)
-        return [] if reason is None else [Finding("number of rows", reason, Trait.ANY, {"rows": len(traits)})]
+        found = (
+            [] if reason is None else [Finding("number of rows", reason, Trait.ANY, {"rows": len(traits)}, "changed")]
+        )
+        return list(unusual(found, self._batch.usual))
+
+    def changes(self) -> dict[str, int]:
+        """How many rows the batch would touch, by measure."""
+        return {"changed": sum(1 for _ in self.rows())}
 
     def rows(self) -> Iterator[JudgedRow]:
         """Every row that the batch would write."""

@@ -34,7 +34,13 @@ class ProductJudge:
 
     def findings(self) -> list[Finding]:
         """The rules that do not believe the batch."""
-        return product_findings(self.evidence, first=self._batch.first)
+        return product_findings(self.evidence, first=self._batch.first, usual=self._batch.usual)
+
+    def changes(self) -> dict[str, int]:
+        """How many rows the batch would touch, by measure."""
+        seen = self.evidence
+        ended = seen.vanished + seen.deleted + seen.inactive
+        return {"ended": ended, "renamed": seen.unlike, "repriced": len(seen.factors), "added": seen.created}
 
     def rows(self) -> Iterator[JudgedRow]:
         """Every row that the batch would write."""

@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 
 from app.domain import ON_HAND, Kind, StockCount, batches, key_of, row_hash
 from app.rules.guard_findings import Finding, Trait
-from app.rules.guard_stock import FALL_FROM, StockEvidence, stock_findings
+from app.rules.guard_stock import FALL_FROM, LEFT_FROM, StockEvidence, stock_findings
 from app.stores.catalog import Key
 from app.stores.engine import Database
 from app.stores.guard.batch import CHUNK, Batch, JudgedRow, with_old
@@ -91,7 +91,13 @@ class StockJudge:
 
     def findings(self) -> list[Finding]:
         """The rules that do not believe the batch."""
-        return stock_findings(self.evidence, first=self._batch.first)
+        return stock_findings(self.evidence, first=self._batch.first, usual=self._batch.usual)
+
+    def changes(self) -> dict[str, int]:
+        """How many rows the batch would touch, by measure."""
+        seen = self.evidence
+        zeroed = {"zeroed": seen.zeroed, "full shelves": seen.falls, "left out": seen.omitted}
+        return {**zeroed, "changed": seen.changed}
 
     def rows(self) -> Iterator[JudgedRow]:
         """Every row that the batch would write."""
@@ -130,8 +136,10 @@ class StockJudge:
             net[move.key[0]] += move.after - move.before if move.key[2] == ON_HAND else 0.0
         self._net = net
         self._know(net)
+        left: Counter[str] = Counter()
         for move in self._moves():
-            self._count(seen, move)
+            self._count(seen, move, left)
+        seen.omitted_products = sum(units >= LEFT_FROM for units in left.values())
         return seen
 
     def _totals(self) -> StockEvidence:
@@ -145,7 +153,7 @@ class StockJudge:
         seen.zeros, seen.zeros_shown = self._batch.zeros
         return seen
 
-    def _count(self, seen: StockEvidence, move: _Move) -> None:
+    def _count(self, seen: StockEvidence, move: _Move, left: Counter[str]) -> None:
         traits = self._traits(move)
         if move.before > 0 and move.after <= 0:
             seen.all_zeroed += 1
@@ -159,7 +167,11 @@ class StockJudge:
             seen.tens += any(abs(move.after / move.before / ten - 1) < 0.001 for ten in TENS)
         if move.before > 0 and move.after != move.before:
             seen.steps[round(move.after - move.before, 5)] += 1
-        seen.omitted += move.record is None and Trait.ZEROED in traits
+        if move.record is None and Trait.ZEROED in traits:
+            seen.omitted += 1
+            seen.omitted_units += move.before
+            seen.omitted_falls += move.before >= FALL_FROM
+            left[move.key[0]] += int(move.before)
         seen.unknown_places += Trait.UNKNOWN_PLACE in traits
         seen.unknown_products += Trait.UNKNOWN_PRODUCT in traits
         seen.held_products += Trait.HELD_PRODUCT in traits

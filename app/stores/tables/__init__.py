@@ -35,6 +35,7 @@ from app.stores.tables.truth import (
     Restore,
     SpotCheck,
     SpotCheckTurn,
+    UsualDay,
 )
 from app.stores.tables.watch import Alert, Gap
 from app.stores.tables.work import Attempt, CallSlot, DeadLetter, InboxEvent, OwedItem, SettledSlot, Settlement
@@ -82,6 +83,7 @@ __all__ = [
     "SpotCheckTurn",
     "StockRow",
     "User",
+    "UsualDay",
     "VendorRow",
     "Watermark",
 ]

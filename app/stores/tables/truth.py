@@ -133,3 +133,14 @@ class SpotCheckTurn(SQLModel, table=True):
     connection: str = Field(primary_key=True)
     kind: str = Field(primary_key=True)
     next_at: datetime = moment()
+
+
+class UsualDay(SQLModel, table=True):
+    """What the believed reads of a day (UTC) did to a kind: ``changes`` is JSON ``{what: rows}``, as the guard counts."""
+
+    __tablename__ = "usual_days"
+
+    connection: str = Field(primary_key=True)
+    kind: str = Field(primary_key=True)
+    day: str = Field(primary_key=True)
+    changes: str = Field(sa_type=Text)

@@ -6,6 +6,7 @@ from starlette.routing import Route
 
 from app.flows.deps import Deps
 from app.web.gate import Doors
+from app.web.pages.holds import hold_routes
 from app.web.pages.letters import letter_routes
 from app.web.pages.sign_in import sign_in_routes
 from app.web.pages.watching import watching_routes
@@ -13,4 +14,4 @@ from app.web.pages.watching import watching_routes
 
 def page_routes(deps: Deps, doors: Doors | None) -> list[Route]:
     """Every page."""
-    return [*sign_in_routes(deps, doors), *letter_routes(deps), *watching_routes(deps)]
+    return [*sign_in_routes(deps, doors), *letter_routes(deps), *hold_routes(deps), *watching_routes(deps)]

@@ -1,0 +1,60 @@
+"""Pages about held batches: what waits for a person, and one of them with its decision."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from starlette.requests import Request
+from starlette.routing import Route
+
+from app.errors import Refused
+from app.flows import holds
+from app.flows.deps import Deps
+from app.web.pages.shared import acting, id_of, showing
+from app.web.problems import Problem
+
+HOLDS = "/holds"
+
+
+def hold_routes(deps: Deps) -> list[Route]:
+    """All of them."""
+    return [
+        Route(HOLDS, showing(deps, _list), methods=["GET"]),
+        Route(HOLDS + "/{id:int}", showing(deps, _show), methods=["GET"]),
+        Route(HOLDS + "/{id:int}/release", acting(deps, _release), methods=["POST"]),
+        Route(HOLDS + "/{id:int}/meant", acting(deps, _meant), methods=["POST"]),
+        Route(HOLDS + "/{id:int}/dismiss", acting(deps, _dismiss), methods=["POST"]),
+    ]
+
+
+def _list(deps: Deps, request: Request) -> tuple[str, dict[str, Any]]:
+    return "holds.html", {"rows": holds.list_(deps)}
+
+
+def _show(deps: Deps, request: Request) -> tuple[str, dict[str, Any]]:
+    try:
+        hold = holds.show(deps, id_of(request))
+    except Refused as error:
+        raise Problem(404, "unknown_hold", str(error)) from None
+    tomorrow = (deps.now() + timedelta(days=1)).date()
+    return "hold.html", {"hold": hold, "tomorrow": tomorrow.isoformat()}
+
+
+def _release(deps: Deps, request: Request, form: dict[str, str]) -> str:
+    holds.release(deps, id_of(request))
+    return f"{HOLDS}/{id_of(request)}"
+
+
+def _meant(deps: Deps, request: Request, form: dict[str, str]) -> str:
+    try:
+        until = datetime.strptime(form.get("until", ""), "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError:
+        raise Refused("the day until which the like is believed is written 2026-11-28") from None
+    holds.release(deps, id_of(request), believed_until=until)
+    return f"{HOLDS}/{id_of(request)}"
+
+
+def _dismiss(deps: Deps, request: Request, form: dict[str, str]) -> str:
+    holds.dismiss(deps, id_of(request))
+    return f"{HOLDS}/{id_of(request)}"
