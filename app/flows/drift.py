@@ -112,13 +112,11 @@ def _plain(kind: Kind, row: Differing, cause: str) -> DriftRow:
     return DriftRow(kind, "/".join(row.key), row.change, fields, cause)
 
 
-def _write_anew(deps: Deps, connection: str, run_id: int, kind: Kind, rows: Iterable[DriftRow]) -> None:
-    """In place of what the run wrote of these items before."""
+def _write_anew(deps: Deps, connection: str, run_id: int, rows: Iterable[DriftRow]) -> None:
     found = list(rows)
     if found:
         with deps.database.begin() as conn:
-            drift.forget(conn, run_id, kind, [row.item for row in found])
-            drift.write(conn, run_id, connection, found, now=deps.now())
+            drift.write_anew(conn, run_id, connection, found, now=deps.now())
 
 
 def record_left(deps: Deps, connection: str, run_id: int, absorbed: Absorbed) -> None:
@@ -134,10 +132,10 @@ def record_left(deps: Deps, connection: str, run_id: int, absorbed: Absorbed) ->
         changed = chain(absorbed.diff.created, absorbed.diff.changed, absorbed.diff.touched)
         wanted += [_Left(key_of(record), record) for record in changed if key_of(record) in refused]
     for some in batches(wanted, CHUNK):
-        _write_anew(deps, connection, run_id, kind, _of_left(deps, connection, kind, some, absorbed.read_at))
+        _write_anew(deps, connection, run_id, _of_left(deps, connection, kind, some, absorbed.read_at))
     for failures in batches(absorbed.failures[:MOST_NOTED], CHUNK):
         rows = (unreadable(ref.kind, ref.external_id) for ref, _ in failures)
-        _write_anew(deps, connection, run_id, kind, rows)
+        _write_anew(deps, connection, run_id, rows)
 
 
 _NEWER_HERE = "Our row was written while the run read, and is newer than what the run was shown."

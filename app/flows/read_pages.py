@@ -224,7 +224,7 @@ def _rehearse_some(course: Course, kind: Kind, records: Sequence[Record], *, hel
 
     def save(conn: Connection) -> None:
         told = [row._replace(cause=drift.HELD) for row in rows] if held else rows
-        drift.write(conn, course.id, course.connection, told, now=course.deps.now())
+        drift.write_anew(conn, course.id, course.connection, told, now=course.deps.now())
         if not held:
             _count(course, kind, applied)
 

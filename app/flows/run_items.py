@@ -127,7 +127,7 @@ def _rehearse(course: Course, kind: Kind, began: datetime, answer: Answer) -> No
     rows = rehearse(course.deps, course.connection, work)
 
     def save(conn: Connection) -> None:
-        drift.write(conn, course.id, course.connection, rows, now=course.deps.now())
+        drift.write_anew(conn, course.id, course.connection, rows, now=course.deps.now())
         _count(course, kind, *done[-1])
 
     course.commit(save)

@@ -258,10 +258,12 @@ def _lettered(conn: Connection, connection: str) -> set[tuple[Kind, str]]:
 
 
 def _not_read(conn: Connection, connection: str) -> set[str]:
-    """The kinds that may not be read now, all of them where the connection does not work, and those that wait for a
-    person to release what is held."""
+    """The kinds that were never read yet, that may not be read now (all of them where the connection does not work), and
+    those that wait for a person to release what is held."""
     question = """
         SELECT kind FROM connection_states WHERE connection = :connection AND state <> 'ok'
         UNION SELECT kind FROM holds WHERE connection = :connection AND state IN ('held', 'released')"""
     kinds = set(conn.execute(text(question), {"connection": connection}).scalars())
+    read = "SELECT kind FROM watermarks WHERE connection = :connection"
+    kinds |= set(KINDS) - set(conn.execute(text(read), {"connection": connection}).scalars())
     return set(KINDS) if kinds - set(KINDS) else kinds

@@ -76,16 +76,20 @@ def write(conn: Connection, run_id: int | None, connection: str, rows: Sequence[
         conn.execute(insert(_table), [{**shared, **_columns(row)} for row in rows])
 
 
+def write_anew(conn: Connection, run_id: int, connection: str, rows: Sequence[DriftRow], *, now: datetime) -> None:
+    """Remember what a run found of these items in place of what it wrote of them before: it may do this part of its work
+    for the second time, after a crash."""
+    for kind in sorted({row.kind for row in rows}):
+        of_kind = (_table.c.run_id == run_id) & (_table.c.kind == kind)
+        same = _table.c["item"].in_([row.item for row in rows if row.kind == kind])
+        conn.execute(delete(_table).where(of_kind, same))
+    write(conn, run_id, connection, rows, now=now)
+
+
 def items(conn: Connection, run_id: int, kind: Kind) -> set[str]:
     """The items of a kind that a run has written differences of: of a run that goes on after a crash not empty."""
     wanted = select(_table.c["item"]).where(_table.c.run_id == run_id, _table.c.kind == kind)
     return set(conn.execute(wanted).scalars())
-
-
-def forget(conn: Connection, run_id: int, kind: Kind, items: Sequence[str]) -> None:
-    """Take back what a run wrote of these items: it knows better now."""
-    of_kind = (_table.c.run_id == run_id) & (_table.c.kind == kind)
-    conn.execute(delete(_table).where(of_kind, _table.c["item"].in_(items)))
 
 
 def of_run(conn: Connection, run_id: int, limit: int = 100, after_id: int = 0) -> list[Difference]:

@@ -59,6 +59,24 @@ class _Move(NamedTuple):
     is_new: bool
 
 
+class _Line(msgspec.Struct):
+    """What is asked of an order's line."""
+
+    listing_id: str | None = None
+    quantity: float | None = None
+
+
+_read_lines = msgspec.json.Decoder(list[_Line], strict=False).decode
+
+
+def _lines_of(text: str | None) -> list[_Line]:
+    """The lines of an order; none where somebody wrote there what cannot be read: that explains no sale."""
+    try:
+        return _read_lines(text or "[]")
+    except msgspec.DecodeError:
+        return []
+
+
 class StockJudge:
     """Judges a batch of counts. ``held_products`` are ids of products whose end is held, ``account_held`` that all
     products are, as another account's; ``foreseen`` is what would be written before the batch is."""
@@ -214,8 +232,8 @@ class StockJudge:
         units: dict[str, float] = defaultdict(float)
         with self._database.read() as conn:
             for (lines,) in conn.execute(wanted.limit(MOST_ORDERS)):
-                for line in msgspec.json.decode(lines or "[]"):
-                    units[line.get("listing_id") or ""] += float(line.get("quantity") or 0)
+                for line in _lines_of(lines):
+                    units[line.listing_id or ""] += float(line.quantity or 0)
         return units
 
     def _know(self, products: Iterable[str]) -> None:
