@@ -19,8 +19,8 @@ _DAYS = ("from", "to")
 HEEDED: Mapping[Strategy, Collection[str]] = {
     Strategy.CRITICAL: (),
     Strategy.INVENTORY: ("force",),
-    Strategy.INCREMENTAL: _TIMES,
-    Strategy.ACTIVE: ("activeOnly", *_TIMES),
+    Strategy.INCREMENTAL: ("force", *_TIMES),
+    Strategy.ACTIVE: ("force", "activeOnly", *_TIMES),
     Strategy.CATEGORY: ("category",),
     Strategy.FULL: ("force", "activeOnly", "deep", *_TIMES),
     Strategy.ORDERS: ("force", *_TIMES, *_DAYS),
@@ -35,12 +35,6 @@ HEEDED: Mapping[Strategy, Collection[str]] = {
 """Beside those. Smart heeds what all that it chooses among heed."""
 
 
-_FORCE_IDLE = (
-    '"force" writes whole kinds although the guard would hold them, and with "from" and "to" all orders of these days; '
-    "what this run reads is not held"
-)
-
-
 def check_options(strategy: Strategy, options: Options) -> None:
     """Raises ``Refused`` for an option that the strategy, or another option, would make meaningless."""
     given = _given(options)
@@ -53,9 +47,6 @@ def check_options(strategy: Strategy, options: Options) -> None:
         raise Refused('strategy category needs "category", an id or a name')
     if options.deep and options.partial:
         raise Refused(f'"deep" confirms deletions, which a read narrowed by {_quoted(given, "deep")} never finds')
-    days = options.first is not None or options.last is not None
-    if options.force and not days and (options.partial or strategy is Strategy.ORDERS):
-        raise Refused(_FORCE_IDLE)
     if (options.first or options.last) and options.since is not None:
         raise Refused('"from" and "to" are business days; they cannot be narrowed by "filterYear" or "modifiedSince"')
 

@@ -70,7 +70,7 @@ def _fail(opened: Shop, conn: Any, ref: Ref) -> None:
 def rehearsed(opened: Shop, strategy: Strategy, **options: Any) -> tuple[Outcome, Strategy]:
     """What a dry run tells, and what it read; a moment later another strategy may be the smart one."""
     ended = opened.run(strategy, dry_run=True, **options)
-    rows = {f"{row['kind']} {row['item']}": row["fields"] for row in opened.drift(ended["id"])}
+    rows = {f"{row.kind} {row.item}": row.fields for row in opened.drift(ended["id"])}
     return Outcome(rows, _counts(ended), ended["calls"]), Strategy(ended["checkpoint"].get("chosen") or strategy)
 
 

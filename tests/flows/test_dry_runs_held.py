@@ -43,7 +43,7 @@ def go(world: World, strategy: Strategy, **options: Any) -> dict[str, Any]:
 
 def told(world: World, run: dict[str, Any], cause: str) -> set[tuple[str, str]]:
     with world.database.read() as conn:
-        return {(row["kind"], row["item"]) for row in drift.of_run(conn, run["id"], 1000) if row["cause"] == cause}
+        return {(row.kind, row.item) for row in drift.of_run(conn, run["id"], 1000) if row.cause == cause}
 
 
 def held(world: World) -> set[tuple[str, str]]:

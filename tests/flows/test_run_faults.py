@@ -492,7 +492,7 @@ def test_a_record_that_cannot_be_stored_harms_only_itself(
         f"P{number:03d}": listing(f"P{number:03d}", 10_000_001, category="Bowls", name="new") for number in range(45)
     }
     world.source.put(*news.values(), listing("P007", 10_000_001, category="Bowls", **fields))
-    options = {Strategy.CATEGORY: {"category": "Bowls"}, Strategy.CATALOG: {"force": True}}.get(strategy, {})
+    options = {"category": "Bowls"} if strategy is Strategy.CATEGORY else {"force": True}
     ended = complete(world, strategy, **options)
     with world.database.read() as conn:
         right = conn.exec_driver_sql("SELECT count(*) FROM listings WHERE name = 'new'").scalar()

@@ -37,8 +37,6 @@ IGNORED: list[tuple[Strategy, dict[str, Any]]] = [
     (Strategy.CATEGORIES, ACTIVE),
     (Strategy.CATEGORIES, YEAR),
     (Strategy.INCREMENTAL, ACTIVE),
-    (Strategy.INCREMENTAL, FORCE),
-    (Strategy.ACTIVE, FORCE),
     (Strategy.SMART, FORCE),
     (Strategy.CATEGORY, BOWLS | YEAR),
     (Strategy.CATEGORY, BOWLS | ACTIVE),
@@ -68,22 +66,11 @@ def test_an_option_that_the_strategy_would_ignore_is_refused(
 @pytest.mark.parametrize(
     ("strategy", "options"),
     [
-        (Strategy.ORDERS, {}),
+        (Strategy.ORDERS, DAYS),
+        (Strategy.DAILY, DAYS | {"limit": 3}),
         (Strategy.FULL, YEAR),
-        (Strategy.CATALOG, ACTIVE),
-        (Strategy.INVENTORY, {"limit": 3}),
-        (Strategy.DAILY, SINCE),
+        (Strategy.INCREMENTAL, {}),
     ],
-    ids=str,
-)
-def test_force_is_refused_where_nothing_is_judged(world: World, strategy: Strategy, options: dict[str, Any]) -> None:
-    with pytest.raises(Refused, match="what this run reads is not held"):
-        ask(world, strategy, **FORCE, **options)
-
-
-@pytest.mark.parametrize(
-    ("strategy", "options"),
-    [(Strategy.ORDERS, DAYS), (Strategy.DAILY, DAYS | {"limit": 3}), (Strategy.FULL, {}), (Strategy.INVENTORY, {})],
     ids=str,
 )
 def test_force_is_taken_where_it_means_something(world: World, strategy: Strategy, options: dict[str, Any]) -> None:

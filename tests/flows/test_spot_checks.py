@@ -101,7 +101,7 @@ def test_a_row_that_differs_is_repaired_by_the_item_path_only(world: World) -> N
 def test_a_row_that_vanished_is_told_as_vanished(world: World) -> None:
     del world.source.listings["P01"]
     check(world)
-    assert found(world) == [("P01", "vanished", "missed", {})]
+    assert found(world) == [("P01", "vanished", "missed", {"deleted": [False, True]})]
 
 
 def test_a_row_whose_event_is_still_owed_is_late(world: World) -> None:
