@@ -69,12 +69,19 @@ class Fetched:
         return outcomes
 
     def behind(self) -> list[Claim]:
-        """Claims whose hint names a newer version than the answer shows: it came from a replica that lags."""
+        """Claims whose hint names a newer version than the answer shows, or of which it says nothing at all: it came
+        from a replica that lags."""
         shown: dict[str, int] = defaultdict(int)
         for record in self.answer.records:
             shown[owner_of(record)] = max(shown[owner_of(record)], record.version)
-        of_claim = ((claim, shown.get(self._ref(claim).external_id)) for claim in self.claims)
-        return [claim for claim, version in of_claim if version is not None and claim.version > version]
+        known = {ref.external_id for ref in (*self.answer.gone, *self.answer.not_yet)}
+        known |= {str(scope.value) for scope in self.answer.covers} - set(shown)
+        unread = {claim.key for claim, _ in self.failed()}
+        return [
+            claim
+            for claim, ref in ((claim, self._ref(claim)) for claim in self.claims)
+            if ref.external_id not in known and claim.key not in unread and claim.version > shown[ref.external_id]
+        ]
 
     def without(self, failures: Sequence[Failure]) -> Fetched:
         """The answer with the records of these items as ones that it shows and that cannot be read."""

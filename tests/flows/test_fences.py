@@ -395,10 +395,25 @@ class Counts(FakeSource):
     """A shop with counts at several places."""
 
     places: tuple[StockCount, ...] = ()
+    covers: tuple[Scope, ...] = ()
 
     def fetch(self, refs: Sequence[Ref]) -> Answer:
         self.meanwhile()
-        return Answer(records=self.places)
+        return Answer(records=self.places, covers=self.covers)
+
+
+@pytest.mark.parametrize(("covers", "asked_again"), [((), True), ((Scope(Kind.STOCK, "listing_id", "A"),), False)])
+def test_an_item_is_asked_for_again_where_the_source_says_nothing_of_it(
+    database: Database, covers: tuple[Scope, ...], asked_again: bool
+) -> None:
+    source = Counts()
+    source.covers = covers
+    world = World(database, source)
+    with database.begin() as conn:
+        owed.remember(conn, SHOP, [Change(Kind.STOCK, "A", hinted(9))], Cause.WEBHOOK, world.clock())
+    sync(world, KEY._replace(kind=Kind.STOCK))
+    with database.read() as conn:
+        assert bool(owed.count(conn, SHOP)) == asked_again
 
 
 def test_of_an_item_with_a_record_that_cannot_be_stored_the_others_are_written(database: Database) -> None:
