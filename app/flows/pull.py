@@ -13,9 +13,10 @@ from sqlalchemy import Connection
 from app.domain import KINDS, SKU_PREFIX, Cause, Change, ItemKey, Kind, Listing, Record, batches, key_of
 from app.errors import DatabaseFault, RateLimited
 from app.flows import health
-from app.flows.absorb import absorb, doubted
+from app.flows.absorb import absorb
 from app.flows.bad_records import Failure, healing, isolated, item_of, note, parted, tell, unread, unstorable
 from app.flows.deps import Deps
+from app.flows.doubted import doubted
 from app.rules.guard import FIRST_LOAD, POLL
 from app.sources.base import Source
 from app.stores import catalog, failed_items, owed, watermarks

@@ -11,9 +11,9 @@ from sqlalchemy import Connection
 
 from app.domain import Cause, Kind, Listing, Page, Record, batches, key_of
 from app.flows import kept_pages
-from app.flows.absorb import doubted
 from app.flows.bad_records import Failure, Healing, healing, isolated, parted, tell, unread, unstorable
 from app.flows.course import Course, Stopped
+from app.flows.doubted import doubted
 from app.flows.named import named_news, rehearse_named
 from app.flows.plausible import examine
 from app.flows.pull import AT_ONCE, owe_news, owe_refused
