@@ -227,9 +227,9 @@ replace(runs, "overdue", lambda conn, now, rehint_after: [])
         7,
         RESUMED,
         """
-import app.flows.read_full as read_full
+import app.flows.kept_pages as kept_pages
 from app.domain import Page
-replace(read_full, "_kept", lambda course, kind: [Page() for _ in range(course.checkpoint.pages)])
+replace(kept_pages, "kept", lambda course, kind: [Page() for _ in range(course.checkpoint.pages)])
 """,
     ),
     Mutant(
@@ -380,8 +380,10 @@ diff = replace(Differ, "diff", lambda self, scope=None, exempt=(): diff(self, sc
         0,
         frozenset({Dial.BAD_RECORDS, Dial.RUNS}),
         """
-from app.flows.absorb import Absorbed
-replace(Absorbed, "agreement", lambda self, *, written=True: 1.0)
+import app.flows.read_full as read_full
+agreed = replace(read_full, "agreed", lambda *args, **named: _all(agreed(*args, **named)))
+def _all(found):
+    return found._replace(equal=None if found.equal is None else found.rows)
 """,
     ),
     Mutant(
@@ -390,7 +392,8 @@ replace(Absorbed, "agreement", lambda self, *, written=True: 1.0)
         frozenset({Dial.VENDOR_EMPTY, Dial.RUNS}),
         """
 import app.flows.absorb as absorb
-replace(absorb, "implausible", lambda *args, **named: None)
+from app.flows.plausible import Verdict
+replace(absorb, "judge", lambda *args, **named: Verdict())
 """,
     ),
     Mutant(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from contextlib import closing
 
 import pytest
@@ -10,6 +12,28 @@ from app.prove.hand import Hand
 from tests.prove.mutants import MUTANTS, TAMPER, Mutant
 
 SEEDS = 300
+
+TAKING_AWAY = """
+import os, sys
+from tests.prove.mutants import MUTANTS, TAMPER
+import app.flows.read_full, app.prove.simulate
+for mutant in MUTANTS:
+    pid = os.fork()
+    if pid == 0:
+        try:
+            exec(TAMPER + mutant.code, {})
+        except BaseException as error:
+            print(f"{mutant.guard}: {error!r}", flush=True)
+        os._exit(0)
+    os.waitpid(pid, 0)
+"""
+
+
+def test_every_guard_is_where_it_is_taken_away() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", TAKING_AWAY], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout == ""
 
 
 @pytest.mark.prove
