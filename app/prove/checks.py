@@ -158,7 +158,7 @@ class Checks:
             "stored twice": "SELECT connection, event_id AS id FROM inbox_events GROUP BY 1, 2 HAVING count(*) > 1",
             "drift told twice in one run": """
                 SELECT connection, run_id || ' ' || kind || ' ' || item AS id
-                FROM drift GROUP BY 1, 2 HAVING count(*) > 1""",
+                FROM drift WHERE run_id IS NOT NULL GROUP BY 1, 2 HAVING count(*) > 1""",
         }
         with self._town.database.read() as conn:
             for what, question in questions.items():

@@ -13,6 +13,9 @@ from urllib.parse import quote
 ANSWERS = {"AS401": 401, "AS400": 400, "AS500": 500, "ASHTML": 200, "ASJSON": 200}
 """How it answers a call in which one of these words is found; it answers 400 to all others."""
 
+CHECKS = ("/partygroup/PRIMARY", "/v2/locations")
+"""The calls that say whether the account answers at all: it does, or nothing else would be asked."""
+
 
 class Echo(BaseHTTPRequestHandler):
     """One call."""
@@ -27,7 +30,10 @@ class Echo(BaseHTTPRequestHandler):
         kind, body = "application/json", json.dumps({"errors": [{"detail": heard, "body": asked}], "error": heard})
         if word == "ASHTML":
             kind, body = "text/html", f"<html><title>Sign in</title>{heard}</html>"
-        self.send_response(ANSWERS[word])
+        is_check = self.path.endswith(CHECKS)
+        if is_check:
+            body = json.dumps({"locations": []})
+        self.send_response(200 if is_check else ANSWERS[word])
         self.send_header("content-type", kind)
         self.send_header("location", f"http://127.0.0.1/login?{quote(heard)}")
         self.send_header("x-heard", quote(heard))

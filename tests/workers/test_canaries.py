@@ -196,9 +196,12 @@ def let_everything_die(installation: Installation) -> None:
             and installation.count("SELECT count(*) FROM attempts") >= 2
             and installation.count("SELECT count(*) FROM runs WHERE status = 'failed'")
         ),
-        within=120,
+        within=240,
     )
-    assert died, installation.log("worker")[-2000:]
+    assert died, (
+        [installation.count(f"SELECT count(*) FROM {of}") for of in ("dead_letters", "attempts", "owed_items")],
+        installation.log("worker")[-2000:],
+    )
 
 
 def deliver(installation: Installation) -> None:
