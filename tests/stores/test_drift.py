@@ -50,6 +50,15 @@ def test_a_runs_rows_are_paged_by_id(database: Database) -> None:
     assert [len(first), len(rest)] == [2, 1]
 
 
+def test_what_a_run_finds_for_the_second_time_is_told_once(database: Database) -> None:
+    written(database, ROWS)
+    again = ROWS[0]._replace(cause="late")
+    with database.begin() as conn:
+        drift.write_anew(conn, 7, "shop", [again], now=NOW)
+        found = [(row.item, row.cause) for row in drift.of_run(conn, 7)]
+    assert sorted(found) == [("p1", "late"), ("p1/l1/on_hand", "late"), ("p2", "missed")]
+
+
 def test_rows_of_another_run_are_not_shown(database: Database) -> None:
     written(database, ROWS)
     with database.read() as conn:
