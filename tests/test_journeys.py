@@ -28,6 +28,7 @@ def stack(database_url: str, tmp_path: Path) -> Iterator[Stack]:
         workers={"worker-1": mixed, "worker-2": mixed},
         TALLYHOOK_POLL_CRON="* * * * *",
         TALLYHOOK_RECONCILE_CRON="0 0 1 1 *",  # full runs are this test's own
+        TALLYHOOK_GUARD_SHARE="0.9",  # within seconds this shop may lose a third of its nine categories
     ) as started:
         yield started
         print(started.logs())  # shown when the test has failed
