@@ -141,6 +141,8 @@ def _turn(course: Course, leg: Leg, page: Page, found: _Found, *, keep: bool) ->
         note_failures(course, conn, failures)
         course.count(leg.kind, processed=len(good) + len(changes), owed=len(news.fresh))
         is_kept = keep and page.resume is not None and kept_pages.keep(course, conn, shown)
+        if course.options.dry_run:
+            course.checkpoint.after = None  # the items that the next page names begin anew
 
     course.commit(finish)
     found.see(shown)
