@@ -152,6 +152,12 @@ def test_a_dry_run_fetches_what_its_pages_name(naming: World) -> None:
     assert told(naming, dry, "dry_run") == {("product", f"P{number:02}") for number in range(50)}
 
 
+def test_a_dry_run_fetches_what_a_page_names_whatever_the_page_before_has_named(naming: World) -> None:
+    naming.source.listings = dict(reversed(naming.source.listings.items()))
+    dry = go(naming, Strategy.ACTIVE, dry_run=True)
+    assert told(naming, dry, "dry_run") == {("product", f"P{number:02}") for number in range(50)}
+
+
 @pytest.mark.parametrize("dry", [True, False])
 def test_a_limit_counts_what_is_only_named(naming: World, dry: bool) -> None:
     ended = go(naming, Strategy.ACTIVE, dry_run=dry, limit=25)
