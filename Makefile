@@ -22,7 +22,7 @@ up: $(READY) ## everything, for the connections configured in the environment or
 	$(BIN)/tallyhook up
 
 test: $(READY) ## the whole suite, on SQLite, a real PostgreSQL and a real Valkey
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 4 --dist loadfile
 
 fast: $(READY) ## the tests without real processes
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not journey and not browser and not pgbouncer and not prove"
