@@ -54,7 +54,7 @@ class Checkpoint(msgspec.Struct, kw_only=True, omit_defaults=True):
     The rest is about the leg under way: ``resume`` is the source's token, ``pages`` how many pages are kept,
     ``read_at`` when its read began, ``after`` the last item done, ``begun`` what was processed before it,
     ``silences`` how often its vendor did not answer although the account did. ``failed`` are the legs that are behind us
-    without success.
+    without success, ``upto`` is where a slice ends.
     """
 
     leg: int = 0
@@ -66,6 +66,7 @@ class Checkpoint(msgspec.Struct, kw_only=True, omit_defaults=True):
     chosen: Strategy | None = None
     failed: list[FailedLeg] = []
     silences: int = 0
+    upto: datetime | None = None
 
     def next_leg(self, processed: int) -> Checkpoint:
         """The one at the beginning of the next leg."""
@@ -74,7 +75,12 @@ class Checkpoint(msgspec.Struct, kw_only=True, omit_defaults=True):
     def leg_anew(self) -> Checkpoint:
         """The one at the beginning of this leg."""
         return Checkpoint(
-            leg=self.leg, begun=self.begun, chosen=self.chosen, failed=self.failed, silences=self.silences
+            leg=self.leg,
+            begun=self.begun,
+            chosen=self.chosen,
+            failed=self.failed,
+            silences=self.silences,
+            upto=self.upto,
         )
 
     def first_failed(self) -> Checkpoint:
@@ -142,6 +148,11 @@ class Course:
         """Save by itself."""
         with self.turn():
             pass
+
+    def told(self, conn: Connection) -> None:
+        """Save within a transaction of somebody else's, and stop where this process is to stop."""
+        self.save(conn)
+        self.go_on()
 
     @contextmanager
     def turn(self) -> Iterator[Connection]:

@@ -49,4 +49,5 @@ def _whole(leg: Leg, earlier: Sequence[Mapping[str, Any]]) -> int | None:
 
 def _part(leg: Leg, alike: Sequence[Mapping[str, Any]]) -> int | None:
     counts = (run["counts"].get(leg.kind, {}) for run in alike)
-    return next((told["processed"] for told in counts if "processed" in told), None)
+    name = "compared_again" if leg.how is How.SLICE else "processed"
+    return next((told[name] for told in counts if name in told), None)

@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from app.domain import Cause, Kind, Page, Ref, Strategy, batches
 from app.errors import AuthRejected, Permanent
 from app.flows import kept_pages
-from app.flows.absorb import Absorbed, ReadAnew, absorb
+from app.flows.absorb import Absorbed, absorb
 from app.flows.agreed import Agreed, agreed
 from app.flows.alone import alone
 from app.flows.bad_records import note, tell
@@ -26,10 +26,10 @@ from app.flows.drift import record_drift, record_left
 from app.flows.named import named_news, rehearse_named
 from app.flows.pull import owe_news
 from app.flows.reasons import Background, background
-from app.flows.steady import pages, tried
+from app.flows.resumable import forget, reader
+from app.flows.steady import tried
 from app.rules.guard import FIRST_LOAD, NOTHING, RUN
 from app.rules.strategies import Leg
-from app.sources.base import ResumeLost
 from app.sources.fingerprint import mapping_of
 from app.stores import agreements, bulk, checksums, failed_items, full_reads, watermarks
 from app.stores.bulk import Diff
@@ -79,8 +79,8 @@ def _repair(
         deeds=deeds,
         before=lambda diff, read_at: _before(course, diff, read_at, known, first=first),
         began=course.began,
-        anew=partial(_forget, course),
-        write=partial(bulk.write, told=partial(_told, course)),
+        anew=partial(forget, course),
+        write=partial(bulk.write, told=course.told),
     )
     news = owe_news(deps, connection, kind, absorbed.changes, Cause.RECONCILE)
     if not first and absorbed.held is None:
@@ -133,11 +133,6 @@ def _check(course: Course, kind: Kind, known: Background) -> _Checked:
     return _Checked(began, edited)
 
 
-def _told(course: Course, conn: Connection) -> None:
-    course.save(conn)
-    course.go_on()
-
-
 def _preview(course: Course, kind: Kind, deeds: Set[str], edited: Sequence[Edited], *, first: bool) -> None:
     """Read, judge and confirm as ``_repair`` does, but write only drift rows, each with what it would become."""
     deps, connection = course.deps, course.connection
@@ -152,7 +147,7 @@ def _preview(course: Course, kind: Kind, deeds: Set[str], edited: Sequence[Edite
         deeds=deeds,
         before=lambda diff, _: _confirm_deep(course, diff),
         began=course.began,
-        anew=partial(_forget, course),
+        anew=partial(forget, course),
         foreseen=so_far,
         edited=[row.key for row in edited],
     )
@@ -171,10 +166,7 @@ def _preview(course: Course, kind: Kind, deeds: Set[str], edited: Sequence[Edite
 
 
 def _reader(course: Course, kind: Kind, *, first: bool) -> Callable[[], Iterator[Page]]:
-    """Goes on where the run stopped; after ``_forget`` that is the beginning.
-
-    What was never read is read from the beginning: a full read may leave out what only grows, old orders.
-    """
+    """What was never read is read from the beginning: a full read may leave out what only grows, old orders."""
     source = course.source
 
     def pages_from(resume: str | None) -> Iterator[Page]:
@@ -182,40 +174,7 @@ def _reader(course: Course, kind: Kind, *, first: bool) -> Callable[[], Iterator
             return source.delta(kind, None)
         return source.full(kind, resume)
 
-    def lost(error: Exception) -> None:
-        _forget(course)
-        raise ReadAnew from error
-
-    def read() -> Iterator[Page]:
-        kept = kept_pages.kept(course, kind)
-        if len(kept) < course.checkpoint.pages:
-            lost(ResumeLost("the pages behind the place to go on at are gone"))
-        if course.checkpoint.resume is None:
-            course.progress.processed = course.checkpoint.begun  # nothing of this leg is behind us
-        yield from kept
-        keep = True
-        for page in pages(course, pages_from, lost):
-            yield page
-            keep = keep and page.resume is not None and not page.changes  # a gap could not be filled on resuming
-            keep = _turn(course, page, keep=keep)
-
-    return read
-
-
-def _turn(course: Course, page: Page, *, keep: bool) -> bool:
-    """A page is behind us; ``keep`` what it showed, so that the read can be resumed after it. Returns whether it is."""
-    course.expect(page.expected)
-    course.progress.batch = page.label or course.progress.batch
-    course.progress.processed += len(page.records) + len(page.changes) + len(page.failed)
-    with course.turn() as conn:
-        return keep and kept_pages.keep(course, conn, page)
-
-
-def _forget(course: Course) -> None:
-    """The read begins anew: nothing of it was shown yet, and it has no beginning."""
-    with course.turn() as conn:
-        kept_pages.drop(course, conn)
-        course.progress.processed = course.checkpoint.begun
+    return reader(course, kind, pages_from)
 
 
 def _before(course: Course, diff: Diff, read_at: datetime, known: Background, *, first: bool) -> None:

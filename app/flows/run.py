@@ -26,6 +26,7 @@ from app.flows.leases import LEASE, LeaseKeeper
 from app.flows.read_full import read_full
 from app.flows.read_items import read_items
 from app.flows.read_pages import read_pages
+from app.flows.read_slice import read_slice
 from app.flows.sync_item import blameless
 from app.flows.validate import validate
 from app.rules.calling import RUN, calling_for
@@ -38,6 +39,7 @@ from app.stores.engine import DATABASE_ERRORS
 
 READ: Mapping[How, Callable[[Course, Leg], None]] = {
     How.FULL: read_full,
+    How.SLICE: read_slice,
     How.WINDOW: read_pages,
     How.DELTA: read_pages,
     How.ITEMS: read_items,

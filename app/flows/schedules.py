@@ -20,8 +20,6 @@ from app.stores import schedules
 SHOWN = 5
 """How many of the next times people see."""
 
-A_DAY = 86_400.0
-
 
 def show(deps: Deps, connection: str) -> list[dict[str, Any]]:
     """Every schedule of a connection, ready for JSON: job, does, cron, timezone, enabled, last_slot, next, problem.
@@ -108,7 +106,7 @@ def _cost(
         "runs_per_day": round(often[job.name], 3),
         "calls_per_run": mine,
         "calls_per_day": None if mine is None else round(often[job.name] * mine, 1),
-        "budget_per_day": None if limit is None else round(_a_day(limit)),
+        "budget_per_day": None if limit is None else round(limit.a_day),
         "all_jobs_per_day": round(total, 1),
         "unknown": [name for name in running if calls[name] is None],
     }
@@ -116,10 +114,10 @@ def _cost(
 
 
 def _warning(total: float, limit: Limit | None) -> str | None:
-    if limit is None or total <= _a_day(limit):
+    if limit is None or total <= limit.a_day:
         return None
     return (
-        f"all enabled jobs need about {total:,.0f} calls a day; the budget is {_a_day(limit):,.0f} "
+        f"all enabled jobs need about {total:,.0f} calls a day; the budget is {limit.a_day:,.0f} "
         f"({limit.name}: {limit.calls} in {limit.seconds:g} s), and webhooks and people need some of it too"
     )
 
@@ -140,8 +138,4 @@ def _often(row: dict[str, Any], now: datetime) -> float:
 
 def _tightest(source: Source) -> Limit | None:
     """The limit with the fewest calls a day. A run's calls are not known by limit, so all count against this one."""
-    return min(source.budget(), key=_a_day, default=None)
-
-
-def _a_day(limit: Limit) -> float:
-    return limit.calls * A_DAY / limit.seconds
+    return min(source.budget(), key=lambda limit: limit.a_day, default=None)

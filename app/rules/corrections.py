@@ -7,7 +7,9 @@ from datetime import datetime, timedelta
 
 from app.rules.drift import Answered, DriftCause, Reason
 
-CORRECTED_BY_AN_EVENT = frozenset({DriftCause.MISSED, DriftCause.UNKNOWN, DriftCause.DOWN, DriftCause.REFUSED})
+CORRECTED_BY_AN_EVENT = frozenset(
+    {DriftCause.MISSED, DriftCause.SILENT, DriftCause.UNKNOWN, DriftCause.DOWN, DriftCause.REFUSED}
+)
 """What was said of a difference of which nobody had heard; an event that comes later shows that it was late."""
 
 PATIENCE = timedelta(hours=1)

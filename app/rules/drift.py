@@ -13,6 +13,7 @@ class DriftCause(StrEnum):
     """The answer to "why was this row wrong?"."""
 
     MISSED = "missed"
+    SILENT = "silent"
     LATE = "late"
     FAILED = "failed"
     LOCAL = "local"

@@ -9,7 +9,9 @@ from app.rules.drift import DriftCause
 
 _ADVICE: Mapping[str, str] = {
     DriftCause.MISSED: "The vendor did not tell us: look whether its webhook subscription is on and covers this kind of"
-    " change; edits and deletions that it never announces are found by the nightly run alone.",
+    " change; deletions that it never announces are found by the nightly run alone.",
+    DriftCause.SILENT: "Nothing can be set to hear of it: the vendor gave the edit no new time of change. The nightly run"
+    " finds such edits, those of older orders within a month.",
     DriftCause.LATE: "Nothing, if it is rare. If it is not, more workers or a larger call budget shorten the backlog"
     " (`tallyhook status`).",
     DriftCause.FAILED: "Look at `tallyhook dead list` and `tallyhook failed`: mend what they name, or the next change of"

@@ -211,6 +211,13 @@ def _too_early(traces: Traces) -> Reason | None:
     return None
 
 
+def _silent(traces: Traces) -> Reason | None:
+    if traces.change != "differs" or traces.newer is not False:
+        return None
+    why = "The source shows it with the time of change that we have, and other content: no poll can see such an edit."
+    return _reason(traces, DriftCause.SILENT, why)
+
+
 def _missed(traces: Traces) -> Reason:
     return _reason(traces, DriftCause.MISSED, "Nothing that we received named it, and we were there to hear it.")
 
@@ -231,4 +238,5 @@ _RULES = (
     _refused,
     _down,
     _too_early,
+    _silent,
 )

@@ -17,9 +17,11 @@ RECENT_ORDERS = timedelta(days=7)
 
 
 class How(StrEnum):
-    """How a leg reads its kind: all of it with a diff, what changed in a span of time, since the watermark, by id."""
+    """How a leg reads its kind: all of it with a diff, a slice of what only deltas show with a diff, what changed in a span
+    of time, since the watermark, by id."""
 
     FULL = "full"
+    SLICE = "slice"
     WINDOW = "window"
     DELTA = "delta"
     ITEMS = "items"
@@ -41,7 +43,8 @@ Make = Callable[[Options, datetime], list[Leg]]
 
 def legs(strategy: Strategy, options: Options, kinds: Sequence[Kind], now: datetime) -> list[Leg]:
     """The legs of a run, in the order of ``kinds`` (parents first); raises ``Refused`` where there would be none."""
-    wanted = [narrowed(leg, options) for leg in _LEGS[strategy](options, now) if leg.kind in kinds]
+    told = [leg for leg in _LEGS[strategy](options, now) if leg.kind in kinds]
+    wanted = [narrowed(leg, options) for leg in told if leg.how is not How.SLICE or not options.partial]
     if not wanted:
         raise Refused(f"strategy {strategy} reads nothing that this source has ({', '.join(kinds)})")
     return sorted(wanted, key=lambda leg: list(kinds).index(leg.kind))
@@ -72,6 +75,10 @@ def _orders(options: Options, now: datetime) -> list[Leg]:
     return [Leg(Kind.ORDER, How.WINDOW, since=options.since or now - RECENT_ORDERS)]
 
 
+def _full(options: Options, now: datetime) -> list[Leg]:
+    return [*(Leg(kind, How.FULL) for kind in Kind), Leg(Kind.ORDER, How.SLICE, until=now - RECENT_ORDERS)]
+
+
 def _daily(options: Options, now: datetime) -> list[Leg]:
     whole = (Kind.LOCATION, Kind.CATEGORY, Kind.VENDOR, Kind.PRODUCT)
     return [*(Leg(kind, How.FULL) for kind in whole), *_orders(options, now)]
@@ -84,7 +91,7 @@ _LEGS: Mapping[Strategy, Make] = {
     Strategy.INVENTORY: _all(How.FULL, Kind.STOCK),
     Strategy.INCREMENTAL: _all(How.DELTA),
     Strategy.ACTIVE: _active,
-    Strategy.FULL: _all(How.FULL),
+    Strategy.FULL: _full,
     Strategy.ORDERS: _orders,
     Strategy.CATALOG: _all(How.FULL, Kind.PRODUCT),
     Strategy.LOCATIONS: _all(How.FULL, Kind.LOCATION),

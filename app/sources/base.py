@@ -183,6 +183,11 @@ class Limit:
     calls: int
     seconds: float
 
+    @property
+    def a_day(self) -> float:
+        """Calls that it allows in a day."""
+        return self.calls * 86_400.0 / self.seconds
+
 
 @dataclass(frozen=True)
 class Context:

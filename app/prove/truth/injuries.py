@@ -220,7 +220,7 @@ INJURIES: Mapping[str, Injury] = {
     "webhook of a count dropped": Injury(DriftCause.MISSED, _missed_count),
     "two webhooks dropped": Injury(DriftCause.MISSED, _missed_twice),
     "webhook of a new product dropped": Injury(DriftCause.MISSED, _new_product),
-    "silent edit": Injury(DriftCause.MISSED, _silent),
+    "silent edit": Injury(DriftCause.SILENT, _silent),
     "deletion without an event": Injury(DriftCause.MISSED, _gone),
     "old letter made good, then an event dropped": Injury(DriftCause.MISSED, _superseded),
     "owed in a backlog": Injury(DriftCause.LATE, _backlog),

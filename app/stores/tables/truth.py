@@ -144,3 +144,17 @@ class UsualDay(SQLModel, table=True):
     kind: str = Field(primary_key=True)
     day: str = Field(primary_key=True)
     changes: str = Field(sa_type=Text)
+
+
+class Slice(SQLModel, table=True):
+    """The last slice of older rows that a nightly run compared: what the source last changed before ``upto`` is behind
+    this round, which takes so many ``nights``."""
+
+    __tablename__ = "slices"
+
+    connection: str = Field(primary_key=True)
+    kind: str = Field(primary_key=True)
+    upto: datetime = moment()
+    compared: int = Field(sa_type=BigInteger)
+    nights: int = Field(sa_type=BigInteger)
+    ended_at: datetime = moment()

@@ -16,11 +16,11 @@ Event = Callable[[World, Options], list[Done]]
 
 
 def happen(world: World, options: Options, kinds: Sequence[str] = ()) -> list[Done]:
-    """One random event, of those that begin with one of the kinds; returns what changed, at least one thing.
+    """One random event, of those of the kinds, or of all but the quiet ones; returns what changed, at least one thing.
 
     Raises ``ValueError`` when nothing of the kinds can happen in this shop.
     """
-    chances = {kind: events for kind, events in EVENTS.items() if not kinds or kind in kinds}
+    chances = {kind: events for kind, events in EVENTS.items() if (kind in kinds if kinds else kind != QUIET)}
     events = [event for weighted in chances.values() for event, weight in weighted.items() for _ in range(weight)]
     for _ in range(100 if events else 0):
         if done := world.dice.choice(events)(world, options):
@@ -75,6 +75,17 @@ def cancel(world: World, options: Options) -> list[Done]:
         return []
     claims = claim_stock(world, order, -1)
     return [_told(advance(world, order, "ORDER_CANCELLED"), "cancelled"), *claims]
+
+
+def edit_quietly(world: World, options: Options) -> list[Done]:
+    """A line of an order of the week before last or older gets another price, and nothing tells of it."""
+    long_ago = world.now() - LONG_AGO
+    order = world.some_order(order for order in world.orders.values() if order.updated < long_ago and order.lines)
+    if order is None:
+        return []
+    first, *others = order.lines
+    dearer = msgspec.structs.replace(first, unit_minor=first.unit_minor + 100)
+    return [_told(world.put_order(msgspec.structs.replace(order, lines=(dearer, *others))), "edited quietly")]
 
 
 def transfer(world: World, options: Options) -> list[Done]:
@@ -166,10 +177,16 @@ def add_party(world: World, options: Options) -> list[Done]:
     return [Done("vendor", id_, "created")]
 
 
+QUIET = "quiet"
+"""Happens only when it is named."""
+
+LONG_AGO = 9 * 86_400
+
 EVENTS: Mapping[str, Mapping[Event, int]] = {
     "order": {sell: 40, reserve: 15, buy: 10, finish: 20, cancel: 5},
     "stock": {transfer: 15, recount: 10},
     "product": {reprice: 20, rename: 5, add_product: 5, toggle: 5, delete: 2},
+    QUIET: {edit_quietly: 1},
     "location": {add_shelf: 1},
     "vendor": {rename_party: 1, add_party: 1},
 }

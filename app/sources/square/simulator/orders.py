@@ -61,6 +61,10 @@ class Orders:
         if order.version is not None:
             order.version += 1
 
+    def now_ms(self) -> int:
+        """The account's clock."""
+        return self._clock.now_ms()
+
     def open_ones(self) -> list[Order]:
         """Orders that can still change."""
         return [order for order in self.by_id.values() if order.state == "OPEN"]

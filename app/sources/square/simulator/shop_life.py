@@ -14,7 +14,7 @@ Json = dict[str, Any]
 
 
 class Happening(NamedTuple):
-    """A kind of change: how often it happens, and the kinds of record it touches."""
+    """A kind of change: how often it happens (0: only when it is named), and the kinds of record it touches."""
 
     name: str
     weight: int
@@ -26,6 +26,7 @@ HAPPENINGS = (
     Happening("pos_return", 5, ("order", "stock")),
     Happening("api_order", 12, ("order", "stock")),
     Happening("order_completed", 6, ("order", "stock")),
+    Happening("quiet_edit", 0, ()),
     Happening("receipt", 10, ("stock",)),
     Happening("purchase", 4, ("stock",)),
     Happening("transfer", 6, ("stock",)),
@@ -65,12 +66,13 @@ class ShopLife:
 
         Raises ``ValueError`` for a kind that is none.
         """
-        fitting = [one for one in HAPPENINGS if not kinds or one.name in kinds or set(one.kinds) & set(kinds)]
+        usual = [one for one in HAPPENINGS if one.weight and (not kinds or set(one.kinds) & set(kinds))]
+        fitting = usual + [one for one in HAPPENINGS if one.name in kinds and one not in usual]
         if not fitting:
             raise ValueError(f"no such kinds of change: {list(kinds)}; there are {[one.name for one in HAPPENINGS]}")
         if not self._world.catalog.items or not self._world.location_ids:
             raise ValueError("nothing can happen in a shop without products or locations")
-        weights = [one.weight for one in fitting]
+        weights = [one.weight or 1 for one in fitting]
         chosen = self._world.dice.choices(fitting, weights, k=count)
         return [touched for one in chosen for touched in self._one(one.name)]
 

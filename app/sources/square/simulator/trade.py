@@ -16,6 +16,7 @@ Touched = list[tuple[str, str]]
 
 COUNTS_PER_EVENT = 100
 LATE_MS = 72 * 3_600_000
+LONG_AGO_MS = 9 * 24 * 3_600_000
 
 
 class Trade:
@@ -68,6 +69,16 @@ class Trade:
         self._world.orders.update(order, "COMPLETED")
         self._order_event("order.fulfillment.updated", order, fulfilled=True)
         self._order_event("order.updated", order)
+        return [("order", order.id)]
+
+    def quiet_edit(self) -> Touched:
+        """A line of an order of the week before last or older gets another price, and nothing tells of it."""
+        long_ago = self._world.orders.now_ms() - LONG_AGO_MS
+        old = [one for one in self._world.orders.by_id.values() if one.updated < long_ago and one.lines]
+        if not old:
+            return []
+        order = self._dice.choice(old)
+        order.lines[0].price += 100
         return [("order", order.id)]
 
     def _take(self, order: Order, to: str | None) -> Touched:
