@@ -22,7 +22,7 @@ from app.prove.faults import Dial
 from app.prove.simulate import Outcome, simulate
 from app.stores.engine import open_database
 
-PATIENCE = 120
+PATIENCE = 600
 """Real seconds after which a seed is stuck, and says where."""
 
 

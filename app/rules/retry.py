@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.errors import AuthRejected, Forbidden, Permanent, RateLimited, Transient
+from app.errors import AuthRejected, Permanent, RateLimited, Transient
 
 MAX_KILLS = 3
 """A message that took its worker process down this often is dead."""
@@ -22,12 +22,14 @@ class Policy:
 TRANSIENT = Policy(first=1.0, longest=900.0, attempts=12)  # about 2 h 20 min in all
 RATE_LIMITED = Policy(first=2.0, longest=300.0, attempts=60)  # the vendor is well, only busy: about 4 h 40 min
 UNEXPECTED = Policy(first=1.0, longest=60.0, attempts=4)  # a bug of ours: perhaps a race, hardly ever more
-ITEM_REFUSED = UNEXPECTED  # credentials that the account and its other items take: perhaps they were just renewed
+ITEM_REFUSED = (
+    UNEXPECTED  # the account and its other items are answered: perhaps credentials or a right were just given
+)
 
 
 def policy_for(error: BaseException) -> Policy | None:
     """The backoff for an error, ``None`` when waiting cannot help."""
-    if isinstance(error, AuthRejected) and not isinstance(error, Forbidden):
+    if isinstance(error, AuthRejected):
         return ITEM_REFUSED
     if isinstance(error, Permanent):
         return None

@@ -151,6 +151,17 @@ def test_an_item_that_may_not_be_read_leaves_its_kind_alone(world: World) -> Non
     assert products(world) == 3
 
 
+def test_a_right_that_comes_back_while_we_ask_whose_fault_it_is_makes_no_letter(world: World) -> None:
+    change(world, "held")
+    work(world, 10)
+    world.source.poison["A"] = NO_RIGHT
+    change(world, "A")
+    work(world, 1)  # refused, while another item is answered
+    del world.source.poison["A"]
+    work(world, 10)
+    assert (products(world), letters(world)) == (2, [])
+
+
 def test_a_kind_that_may_not_be_read_is_tried_once_an_hour(world: World) -> None:
     world.source.refuses[Kind.STOCK] = NO_RIGHT
     work(world, 7260, step=30)

@@ -20,7 +20,7 @@ from app.errors import (
 from app.rules.retry import ITEM_REFUSED, RATE_LIMITED, TRANSIENT, UNEXPECTED, wait_before_retry
 
 
-@pytest.mark.parametrize("error", [Forbidden("x"), Refused("x"), Unmappable("x"), KilledWorker("x")])
+@pytest.mark.parametrize("error", [Refused("x"), Unmappable("x"), KilledWorker("x")])
 def test_an_error_that_waiting_cannot_cure_dies_at_once(error: Exception) -> None:
     assert wait_before_retry(error, failures=1, jitter=0.5) is None
 
@@ -37,6 +37,7 @@ def test_an_error_that_waiting_may_cure_is_tried_again(error: Exception) -> None
         (RateLimited("x"), RATE_LIMITED.attempts),
         (KeyError("x"), UNEXPECTED.attempts),
         (AuthRejected("x"), ITEM_REFUSED.attempts),
+        (Forbidden("x"), ITEM_REFUSED.attempts),
     ],
 )
 def test_patience_ends_with_the_last_attempt(error: Exception, attempts: int) -> None:

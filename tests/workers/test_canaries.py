@@ -196,7 +196,7 @@ def let_everything_die(installation: Installation) -> None:
             and installation.count("SELECT count(*) FROM attempts") >= 2
             and installation.count("SELECT count(*) FROM runs WHERE status = 'failed'")
         ),
-        within=240,
+        within=900,
     )
     assert died, (
         [installation.count(f"SELECT count(*) FROM {of}") for of in ("dead_letters", "attempts", "owed_items")],
