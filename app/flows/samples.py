@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, NamedTuple
+
+from sqlalchemy import Connection
 
 from app.domain import TALLYHOOK, ConnectionState
 from app.flows.connections import ConnectionView, list_connections
 from app.flows.deps import Deps
 from app.flows.metrics import recent_runs
+from app.flows.status import ALIVE
 from app.flows.true_now import TrueNow, true_now
-from app.stores import budgets, calls, owed, settled
+from app.stores import budgets, calls, owed, settled, waiting
 from app.stores import metrics as figures
 from app.stores.metrics import RunCount
 from app.stores.settled import VISIBLE, Settled
@@ -45,6 +48,7 @@ def samples(deps: Deps) -> list[Sample]:
         agreed = [row for slug in deps.sources for row in true_now(conn, slug, now)]
         failing = figures.failed_items(conn)
         letters = figures.dead_letters(conn)
+        waits = [*_of_people(conn), *_of_processes(conn, now)]
         used = {slug: budgets.usage(conn, slug, one.budget(), now) for slug, one in deps.sources.items()}
     return [
         *_of_states(states),
@@ -66,7 +70,30 @@ def samples(deps: Deps) -> list[Sample]:
             Sample("tallyhook_dead_letters", {"connection": slug}, letters.get(slug, 0))
             for slug in sorted({*deps.sources, *letters})
         ),
+        *waits,
     ]
+
+
+ROLES = ("worker", "clock")
+"""Each is told, also where nobody does it: an alarm needs the nought."""
+
+
+def _of_people(conn: Connection) -> Iterator[Sample]:
+    """What waits for a person."""
+    for connection, kind, holds in waiting.holds(conn):
+        yield Sample("tallyhook_open_holds", {"connection": connection, "kind": kind}, holds)
+    for connection, severity, alerts in waiting.alerts(conn):
+        whose = {"connection": connection} if connection else {}
+        yield Sample("tallyhook_open_alerts", {**whose, "severity": severity}, alerts)
+    for connection, tries in waiting.failed_tries(conn).items():
+        yield Sample("tallyhook_failed_tries", {"connection": connection}, tries)
+    yield Sample("tallyhook_active_replays", {}, waiting.replays(conn))
+
+
+def _of_processes(conn: Connection, now: datetime) -> Iterator[Sample]:
+    living = waiting.processes(conn, now - ALIVE)
+    for role in (*ROLES, *(role for role in living if role not in ROLES)):
+        yield Sample("tallyhook_processes", {"role": role}, living.get(role, 0))
 
 
 def _of_states(states: Iterable[ConnectionView]) -> Iterator[Sample]:

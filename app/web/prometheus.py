@@ -60,6 +60,13 @@ FAMILIES: Mapping[str, Family] = {
     "tallyhook_budget_used_calls": Family("gauge", "Calls of the window used now, by lane."),
     "tallyhook_failed_items": Family("gauge", "Items that runs could not sync and that are not mended, by category."),
     "tallyhook_dead_letters": Family("gauge", "Dead letters about items that wait for a person."),
+    "tallyhook_open_holds": Family("gauge", "Batches that the guard holds for a person, by kind; absent for none."),
+    "tallyhook_open_alerts": Family(
+        "gauge", "Alerts of what is not over, by severity; without a connection those of the whole installation."
+    ),
+    "tallyhook_failed_tries": Family("gauge", "Failed tries of the items owed now; absent for none."),
+    "tallyhook_active_replays": Family("gauge", "Replays that have not come to their end."),
+    "tallyhook_processes": Family("gauge", "Processes that gave a sign of life within 30 seconds, by role."),
 }
 
 

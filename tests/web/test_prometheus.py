@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -14,8 +16,9 @@ from app.domain import Cause, Change, Kind
 from app.errors import Forbidden
 from app.flows import connections
 from app.flows.health import judge
+from app.flows.raise_alert import close_alert, raise_alert
 from app.sources.base import Limit
-from app.stores import owed
+from app.stores import beats, holds, owed, replays
 from app.stores.budgets import SharedBudget
 from app.stores.engine import Database
 from app.web.gate import OpenGate
@@ -61,7 +64,13 @@ def busy(world: World) -> None:
 
 def test_an_empty_installation_tells_no_ratio(world: World) -> None:
     states = {f'tallyhook_connection_state{{connection="{SHOP}",state="{state}"}}' for state in STATES}
-    assert told(world).keys() - states == {f'tallyhook_dead_letters{{connection="{SHOP}"}}'}
+    always = {
+        f'tallyhook_dead_letters{{connection="{SHOP}"}}',
+        "tallyhook_active_replays{}",
+        'tallyhook_processes{role="worker"}',
+        'tallyhook_processes{role="clock"}',
+    }
+    assert told(world).keys() - states == always
 
 
 def test_the_state_of_a_connection_is_one_among_all_states(world: World) -> None:
@@ -74,6 +83,44 @@ def test_the_state_of_a_connection_is_one_among_all_states(world: World) -> None
 def test_a_kind_that_may_not_be_read_is_named(world: World) -> None:
     judge(world.deps, SHOP, Kind.STOCK, Forbidden("403"))
     assert told(world)[f'tallyhook_forbidden_kinds{{connection="{SHOP}",kind="stock"}}'] == 1
+
+
+def test_what_the_guard_holds_is_told_by_kind(world: World) -> None:
+    with world.database.begin() as conn:
+        of = {"connection": SHOP, "kind": Kind.PRODUCT, "run_id": None}
+        holds.hold(conn, **of, reason="all gone", summary={}, now=world.clock())
+    assert told(world)[f'tallyhook_open_holds{{connection="{SHOP}",kind="product"}}'] == 1
+
+
+def test_open_alerts_are_told_by_severity_and_closed_ones_not_at_all(world: World) -> None:
+    raise_alert(world.deps, "one", "Something", "of a shop", "warning", SHOP)
+    raise_alert(world.deps, "two", "Something", "of all", "critical", None)
+    found = told(world)
+    assert found[f'tallyhook_open_alerts{{connection="{SHOP}",severity="warning"}}'] == 1
+    assert found['tallyhook_open_alerts{severity="critical"}'] == 1
+    close_alert(world.deps, "two")
+    assert 'tallyhook_open_alerts{severity="critical"}' not in told(world)
+
+
+def test_failed_tries_of_what_is_owed_are_told(world: World) -> None:
+    with world.database.begin() as conn:
+        owed.remember(conn, SHOP, [Change(Kind.STOCK, "A"), Change(Kind.STOCK, "B")], Cause.POLL, world.clock())
+        conn.exec_driver_sql("UPDATE owed_items SET attempts = 2")
+    assert told(world)[f'tallyhook_failed_tries{{connection="{SHOP}"}}'] == 4
+
+
+def test_a_replay_under_way_is_told(world: World) -> None:
+    with world.database.begin() as conn:
+        replays.open_(conn, of="letters", name="n", filter="", rate=1, canary=False, asked_by="x", now=world.clock())
+    assert told(world)["tallyhook_active_replays{}"] == 1
+
+
+def test_processes_that_gave_no_sign_for_half_a_minute_are_told_no_more(world: World) -> None:
+    with world.database.begin() as conn:
+        beats.beat(conn, "host:1", "worker", world.clock(), world.clock())
+    assert told(world)['tallyhook_processes{role="worker"}'] == 1
+    world.clock.pass_(31)
+    assert told(world)['tallyhook_processes{role="worker"}'] == 0
 
 
 def test_runs_are_told_by_strategy_and_status(world: World) -> None:
@@ -170,3 +217,24 @@ async def _page(world: World) -> httpx.Response:
     transport = httpx.ASGITransport(OpenGate(Starlette(routes=metrics_routes(world.deps))))
     async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
         return await client.get("/metrics")
+
+
+DASHBOARD = Path(__file__).parents[2] / "docs" / "dashboard.json"
+ASKED = re.compile(r"tallyhook_[a-z_]+")
+
+
+def asked_for() -> set[str]:
+    """The families that the dashboard's queries name; a histogram's parts stand for it."""
+    panels = json.loads(DASHBOARD.read_text())["panels"]
+    names = {
+        name for panel in panels for target in panel.get("targets", ()) for name in ASKED.findall(target["expr"])
+    }
+    return {re.sub(r"(?<=tallyhook_visible_seconds)_(bucket|sum|count)$", "", name) for name in names}
+
+
+def test_the_dashboard_asks_for_nothing_that_is_not_told() -> None:
+    assert asked_for() <= FAMILIES.keys()
+
+
+def test_the_dashboard_shows_every_family() -> None:
+    assert FAMILIES.keys() <= asked_for()
