@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+DEV := $(VENV)/.ready-dev
 
 .PHONY: help demo up test check fast browser pooler prove truth guard bench lock clean
 
@@ -15,47 +16,53 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
+$(DEV): requirements-dev.lock $(READY)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
 demo: $(READY) ## everything, with two simulated vendors and a living shop; Ctrl-C stops it
 	$(BIN)/tallyhook demo
 
 up: $(READY) ## everything, for the connections configured in the environment or .env
 	$(BIN)/tallyhook up
 
-test: $(READY) ## the whole suite, on SQLite, a real PostgreSQL and a real Valkey
+test: $(DEV) ## the whole suite, on SQLite, a real PostgreSQL and a real Valkey
 	$(BIN)/python -m pytest -n 4 --dist loadfile
 
-fast: $(READY) ## the tests without real processes
+fast: $(DEV) ## the tests without real processes
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not journey and not browser and not pgbouncer and not prove"
 
-browser: $(READY) ## the pages in a real Chromium (needs /usr/bin/chromium and /usr/bin/chromedriver)
+browser: $(DEV) ## the pages in a real Chromium (needs /usr/bin/chromium and /usr/bin/chromedriver)
 	$(BIN)/python -m pytest -m browser tests/browser
 
-pooler: $(READY) ## Tallyhook through a real PgBouncer (needs /usr/sbin/pgbouncer)
+pooler: $(DEV) ## Tallyhook through a real PgBouncer (needs /usr/sbin/pgbouncer)
 	$(BIN)/python -m pytest -m pgbouncer tests/stores/test_pgbouncer.py
 
-prove: $(READY) ## the long proof: 1,000 seeds on SQLite, 300 on PostgreSQL, 5 rounds of real processes, every guard
+prove: $(DEV) ## the long proof: 1,000 seeds on SQLite, 300 on PostgreSQL, 5 rounds of real processes, every guard
 	$(BIN)/tallyhook prove --runs 1000 --processes 5 --hands 2
 	$(BIN)/tallyhook prove --runs 300 --database postgresql
 	$(BIN)/python -m pytest -m prove tests/prove
 
-truth: $(READY) ## are reasons and agreement told rightly? differences of every kind, by seeds, on both databases
+truth: $(DEV) ## are reasons and agreement told rightly? differences of every kind, by seeds, on both databases
 	$(BIN)/python -m app.prove.truth --seeds 120
 	$(BIN)/python -m app.prove.truth --seeds 40 --database postgresql
 
 guard: $(READY) ## the guard's experiment: 240 disasters and 312 ordinary lives, nightly and polled first
 	$(BIN)/tallyhook guard test --hands 2
 
-check: $(READY) ## format, lint and types
+check: $(DEV) ## format, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-bench: $(READY) ## every benchmark, each with its own baseline (about 10 minutes)
+bench: $(DEV) ## every benchmark, each with its own baseline (about 10 minutes)
 	$(BIN)/python -m tests.bench
 
-lock: ## write requirements.lock anew (needs uv)
-	uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-emit-find-links \
-		--extra dev pyproject.toml -o requirements.lock
+LOCK := uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-emit-find-links
+
+lock: ## write the lock files anew: what runs it, and with the tools to develop it (needs uv)
+	$(LOCK) --extra clone pyproject.toml -o requirements.lock
+	$(LOCK) --extra dev --constraint requirements.lock pyproject.toml -o requirements-dev.lock
 
 clean: ## remove the virtual environment and the demo's data
 	rm -rf $(VENV) data

@@ -1,0 +1,42 @@
+"""The two lock files: what runs Tallyhook, and that with the tools to develop it."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PINNED = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==(\S+)", re.MULTILINE)
+NAMED = re.compile(r"[A-Za-z0-9._-]+")
+
+
+def pinned(name: str) -> dict[str, str]:
+    """Version by package."""
+    return {package.lower(): version for package, version in PINNED.findall((ROOT / name).read_text())}
+
+
+def wanted(names: list[str]) -> set[str]:
+    """The packages that requirements name."""
+    found = (NAMED.match(one) for one in names)
+    return {match[0].lower() for match in found if match} - {"tallyhook"}
+
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+DEV = wanted(PROJECT["optional-dependencies"]["dev"])
+
+
+def test_what_runs_is_locked_at_the_versions_it_is_developed_with() -> None:
+    assert pinned("requirements.lock").items() <= pinned("requirements-dev.lock").items()
+
+
+def test_every_package_that_runs_is_locked() -> None:
+    assert wanted(PROJECT["dependencies"]) <= pinned("requirements.lock").keys()
+
+
+def test_no_tool_of_development_is_installed_to_run() -> None:
+    assert not DEV & pinned("requirements.lock").keys()
+
+
+def test_every_tool_of_development_is_locked() -> None:
+    assert pinned("requirements-dev.lock").keys() >= DEV
