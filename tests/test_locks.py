@@ -45,4 +45,4 @@ def test_no_tool_of_development_is_installed_to_run() -> None:
 
 
 def test_every_tool_of_development_is_locked() -> None:
-    assert DEV <= packages("requirements-dev.lock")
+    assert packages("requirements-dev.lock") >= DEV
