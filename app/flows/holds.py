@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -11,19 +11,23 @@ from typing import Any
 
 import structlog
 from sqlalchemy import Connection
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
 from app.domain import Absent, Kind, batches, row_hash
 from app.errors import Refused
 from app.flows import audit
 from app.flows.deps import Deps
 from app.flows.plausible import Verdict
-from app.stores import bulk, catalog, drift, holds
+from app.stores import bulk, catalog, drift, holds, runs
 from app.stores.catalog import Key
 from app.stores.guard import JudgedRow
 from app.stores.holds import HeldRow
 
 AT_ONCE = 500
 """Rows per commit: acknowledgements wait for the writer before them."""
+
+TRIES = 50
+"""How often a hold that others are in the way of is tried."""
 
 SHOWN = 20
 """Sample rows that are shown of a hold."""
@@ -58,11 +62,11 @@ def keep(
     for row in verdict.held():
         keys.add(row.key)
         digest ^= _digest(row)
-    with deps.database.begin() as conn:
-        known = holds.waiting(conn, connection=connection, kind=kind, digest=digest)
-        if known is not None:
-            return Held(keys, reason)
-        hold_id = holds.hold(
+
+    def put(conn: Connection) -> int | None:
+        if holds.waiting(conn, connection=connection, kind=kind, digest=digest) is not None:
+            return None
+        return holds.hold(
             conn,
             connection=connection,
             kind=kind,
@@ -76,10 +80,30 @@ def keep(
             absent=absent,
             read_at=read_at,
         )
+
+    hold_id = _put(deps, connection, kind, put)
+    if hold_id is None:
+        return Held(keys, reason)
     for some in batches(verdict.held(), AT_ONCE):
         _keep_rows(deps, connection, kind, hold_id, some)
     log.error("batch_held", connection=connection, kind=kind, reason=reason, rows=len(keys))
     return Held(keys, reason)
+
+
+def _put(deps: Deps, connection: str, kind: Kind, put: Callable[[Connection], int | None]) -> int | None:
+    """``put`` in a transaction, once more where the database refuses it because another read holds the kind in this very
+    moment, or because a release is being written."""
+
+    def attempt() -> int | None:
+        with deps.database.begin() as conn:
+            return put(conn)
+
+    return Retrying(
+        retry=retry_if_exception_type(runs.CLASHES),
+        stop=stop_after_attempt(TRIES),
+        before_sleep=lambda _: finish_released(deps, connection, kind),
+        reraise=True,
+    )(attempt)
 
 
 def _keep_rows(deps: Deps, connection: str, kind: Kind, hold_id: int, some: Sequence[JudgedRow]) -> None:
