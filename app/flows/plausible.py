@@ -105,7 +105,8 @@ def examine(
 def _judge(deps: Deps, connection: str, batch: Batch, deeds: Collection[str], foreseen: Foreseen) -> Judge:
     if batch.kind is Kind.PRODUCT:
         products = ProductJudge(deps.database, connection, batch, deps.now())
-        _prove(deps, connection, batch, products)
+        if not batch.asked:
+            _prove(deps, connection, batch, products)
         return products
     if batch.kind is Kind.STOCK:
         with deps.database.read() as conn:
@@ -121,7 +122,8 @@ def _judge(deps: Deps, connection: str, batch: Batch, deeds: Collection[str], fo
             account_held=is_other,
             foreseen=foreseen,
         )
-        _prove_stock(deps, connection, batch, stock)
+        if not batch.asked:
+            _prove_stock(deps, connection, batch, stock)
         return stock
     return CountJudge(deps.database, connection, batch, deps.limits, frozenset(deeds))
 

@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, Select, func, insert, select, update
 
-from app.domain import RECORDS, Absent, Kind, Record
+from app.domain import RECORDS, Absent, Kind, Record, batches
 from app.rules.guard_findings import Finding
 from app.stores.catalog import Key
 from app.stores.tables import Hold, HoldRow
@@ -99,6 +99,18 @@ def add_rows(conn: Connection, hold_id: int, rows: Iterable[tuple[Key, Mapping[s
 def rows(conn: Connection, hold_id: int, kind: Kind, *, after: int = 0, limit: int = 500) -> list[HeldRow]:
     """Rows of a hold in their order, from behind one on."""
     wanted = select(_rows).where(_rows.c.hold_id == hold_id, _rows.c.id > after).order_by(_rows.c.id).limit(limit)
+    return _read_rows(conn, wanted, kind)
+
+
+def rows_of(conn: Connection, hold_id: int, kind: Kind, items: Sequence[str]) -> list[HeldRow]:
+    """Rows of a hold that belong to these items."""
+    wanted = select(_rows).where(_rows.c.hold_id == hold_id)
+    return [
+        row for some in batches(items, 500) for row in _read_rows(conn, wanted.where(_rows.c.item.in_(some)), kind)
+    ]
+
+
+def _read_rows(conn: Connection, wanted: Select[Any], kind: Kind) -> list[HeldRow]:
     found = conn.execute(wanted).mappings()
     return [
         HeldRow(

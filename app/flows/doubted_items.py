@@ -1,0 +1,127 @@
+"""Items that were asked for by id are judged before they are written, all that share a commit as one batch.
+
+So a list that only names what changed, a storm of webhooks and a run by ids are judged as well as a list that shows its
+rows. What waits for a person already is written by none of them, be it shown alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, replace
+
+import msgspec
+from sqlalchemy import Connection
+
+from app.domain import KINDS, Absent, Answer, Kind, Record, key_of, row_hash
+from app.flows.deps import Deps
+from app.flows.doubted import Doubt, judged, settled
+from app.flows.fetching import Fetched, owner_of, read_of
+from app.rules.guard import FIRST_LOAD, POLL
+from app.stores import catalog, holds, watermarks
+from app.stores.catalog import Key, Read
+from app.stores.guard import Batch, doubtful
+from app.stores.guard.foreseen import NOTHING, Foreseen
+
+JUDGED = (Kind.PRODUCT, Kind.STOCK)
+"""Of the other kinds only numbers of rows are judged, and many by id are what somebody asked for."""
+
+FEW = 3
+"""Fewer rows than this no rule doubts."""
+
+
+@dataclass(frozen=True)
+class HeldItems:
+    """The rows that are held of what was shown, the items that these belong to, and why."""
+
+    keys: Set[Key]
+    items: frozenset[str]
+    reason: str
+
+
+def hold_back(deps: Deps, fetched: Sequence[Fetched]) -> list[Fetched]:
+    """The answers without what is held of them; what they are asked for says so (``Fetched.held``)."""
+    connection, kind, _ = fetched[0].claims[0].key
+    held = held_items(deps, connection, kind, [read_of(one.answer, one.began) for one in fetched])
+    if held is None:
+        return list(fetched)
+    return [replace(one, answer=parted(one.answer, held)[0], held=one.held | held.items) for one in fetched]
+
+
+def held_items(
+    deps: Deps,
+    connection: str,
+    kind: Kind,
+    reads: Sequence[Read],
+    *,
+    run_id: int | None = None,
+    foreseen: Foreseen | None = None,
+) -> HeldItems | None:
+    """What is held now of items that were read by id; with what is ``foreseen`` it is only said what would be."""
+    if kind not in JUDGED:
+        return None
+    records = [record for read in reads for record in read.records if KINDS[type(record)] is kind]
+    with deps.database.read() as conn:
+        hold = holds.open_of(conn, connection, kind)
+        if hold is None and len(records) + sum(len(read.covers) + len(read.gone) for read in reads) < FEW:
+            return None
+        gone = sorted({key for read in reads for key in catalog.ending(conn, connection, kind, read, deps.now())})
+        waiting = set() if hold is None else _waiting(conn, hold["id"], kind, records, gone)
+        first = watermarks.get(conn, connection, kind) is None
+    others = [record for record in records if key_of(record) not in waiting]
+    batch = Batch(kind, (others,), [key for key in gone if key not in waiting], first=first, asked=True)
+    keys, reason = waiting, "" if hold is None else hold["reason"]
+    if doubtful(deps.database, connection, batch) >= FEW:
+        doubt = judged(deps, connection, batch, FIRST_LOAD if first else POLL, foreseen or NOTHING)
+        if foreseen is None:
+            began = min(read.began for read in reads)
+            settled(deps, connection, doubt, began, absent=_absent(reads), run_id=run_id)
+        keys, reason = keys | _doubted(doubt), doubt.verdict.reason or reason
+    if not keys:
+        return None
+    shown = {key_of(record): owner_of(record) for record in records if key_of(record) in keys}
+    with deps.database.read() as conn:
+        parents = catalog.items_of(conn, connection, [key[0] for key in keys if key not in shown])
+    return HeldItems(keys, frozenset({*shown.values(), *parents, *(key[0] for key in keys)}), reason)
+
+
+def parted(answer: Answer, held: HeldItems) -> tuple[Answer, Answer]:
+    """What of an answer is beyond doubt, and the rest. Of an item of which a row is held nothing is taken for gone."""
+    good, rest = list[Record](), list[Record]()
+    for record in answer.records:
+        (rest if key_of(record) in held.keys else good).append(record)
+    beyond = msgspec.structs.replace(
+        answer,
+        records=good,
+        gone=[ref for ref in answer.gone if ref.external_id not in held.items],
+        covers=[scope for scope in answer.covers if scope.value not in held.items],
+    )
+    gone = [ref for ref in answer.gone if ref.external_id in held.items]
+    covers = [scope for scope in answer.covers if scope.value in held.items]
+    # What is shown beside the held rows must not be taken for gone either.
+    return beyond, Answer([*rest, *_beside(good, held)], gone=gone, covers=covers, failed=answer.failed)
+
+
+def _beside(records: Sequence[Record], held: HeldItems) -> list[Record]:
+    return [record for record in records if owner_of(record) in held.items]
+
+
+def _waiting(conn: Connection, hold_id: int, kind: Kind, records: Sequence[Record], gone: Sequence[Key]) -> set[Key]:
+    """The rows that are shown as they wait for a person."""
+    items = sorted({*(key_of(record)[0] for record in records), *(key[0] for key in gone)})
+    hashes = {
+        row.key: None if row.record is None else row_hash(row.record)
+        for row in holds.rows_of(conn, hold_id, kind, items)
+    }
+    shown = {key_of(record) for record in records if hashes.get(key_of(record)) == row_hash(record)}
+    return shown | {key for key in gone if key in hashes and hashes[key] is None}
+
+
+def _doubted(doubt: Doubt) -> set[Key]:
+    """The rows of the batch that are not believed."""
+    own = {*map(key_of, doubt.batch), *doubt.batch.vanished}
+    return {row.key for row in doubt.verdict.held()} & own
+
+
+def _absent(reads: Sequence[Read]) -> Absent:
+    is_zero = any(scope.absent is Absent.ZERO for read in reads for scope in read.covers)
+    return Absent.ZERO if is_zero else Absent.DELETED
