@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from app.domain import Absent, batches, key_of
 from app.flows.deps import Deps
-from app.flows.holds import Held, finish_released, held_records, keep
+from app.flows.holds import Held, finish_released, held_batch, keep
 from app.flows.plausible import Verdict, examine, learn
 from app.rules.guard import FIRST_LOAD
 from app.stores import holds
@@ -83,14 +83,6 @@ def _touches(conn: Connection, hold_id: int, batch: Batch) -> bool:
 
 def _with_held(deps: Deps, hold: dict[str, Any], batch: Batch) -> Batch:
     """A batch, and the held rows that it does not show."""
-    shown = {*(key_of(record) for record in batch), *batch.vanished}
-    rest, ends = Spool(batch.kind), list(batch.vanished)
-    for row in held_records(deps, hold["id"], batch.kind):
-        if row.key in shown:
-            continue
-        if row.record is None:
-            ends.append(row.key)
-        else:
-            rest.add("", row.record, 0)
-    zero = batch.zero or hold["absent"] == Absent.ZERO
-    return replace(batch, records=(*batch.records, rest), vanished=ends, zero=zero)
+    rest = held_batch(deps, hold, {*map(key_of, batch), *batch.vanished})
+    vanished = [*batch.vanished, *rest.vanished]
+    return replace(batch, records=(*batch.records, *rest.records), vanished=vanished, zero=batch.zero or rest.zero)

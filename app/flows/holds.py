@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -17,11 +17,13 @@ from app.domain import Absent, Kind, batches, row_hash
 from app.errors import Refused
 from app.flows import audit
 from app.flows.deps import Deps
-from app.flows.plausible import Verdict
+from app.flows.plausible import Verdict, examine, remember
+from app.rules.guard import RUN
 from app.stores import bulk, catalog, drift, holds, runs
 from app.stores.catalog import Key
-from app.stores.guard import JudgedRow
+from app.stores.guard import Batch, JudgedRow
 from app.stores.holds import HeldRow
+from app.stores.spool import Spool
 
 AT_ONCE = 500
 """Rows per commit: acknowledgements wait for the writer before them."""
@@ -137,6 +139,8 @@ def release(deps: Deps, hold_id: int, *, believed_until: datetime | None = None)
         _decide(deps, conn, hold_id, holds.RELEASED, believed_until)
         hold = holds.get(conn, hold_id)
     assert hold is not None  # noqa: S101 (it was just decided)
+    batch = held_batch(deps, hold)
+    remember(deps, hold["connection"], batch.kind, examine(deps, hold["connection"], batch, RUN))
     _write(deps, hold)
     return show(deps, hold_id)
 
@@ -225,10 +229,18 @@ def _all_rows(deps: Deps, hold_id: int, kind: Kind) -> Iterator[list[HeldRow]]:
         after = some[-1].id
 
 
-def held_records(deps: Deps, hold_id: int, kind: Kind) -> Iterator[HeldRow]:
-    """All rows of a hold."""
-    for some in _all_rows(deps, hold_id, kind):
-        yield from some
+def held_batch(deps: Deps, hold: dict[str, Any], but: Set[Key] = frozenset()) -> Batch:
+    """The rows of a hold as the guard sees them, without some."""
+    kind = Kind(hold["kind"])
+    records, ends = Spool(kind), list[Key]()
+    for row in (row for some in _all_rows(deps, hold["id"], kind) for row in some):
+        if row.key in but:
+            continue
+        if row.record is None:
+            ends.append(row.key)
+        else:
+            records.add("", row.record, 0)
+    return Batch(kind, (records,), ends, zero=hold["absent"] == Absent.ZERO, asked=True)
 
 
 def _shown(row: HeldRow) -> dict[str, Any]:

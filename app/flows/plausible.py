@@ -62,11 +62,16 @@ class Verdict:
 
 
 def learn(deps: Deps, connection: str, kind: Kind, verdict: Verdict) -> None:
-    """Remember what a believed batch did as part of what is usual; what a person had to decide is not."""
+    """Remember what a believed batch did as part of what is usual; what a person has to decide is not, until then."""
     if verdict.reason is None:
-        changes = {} if verdict.judge is None else verdict.judge.changes()
-        with deps.database.begin() as conn:
-            usual.add(conn, connection, kind, changes, now=deps.now(), days=DAYS)
+        remember(deps, connection, kind, verdict)
+
+
+def remember(deps: Deps, connection: str, kind: Kind, verdict: Verdict) -> None:
+    """What a batch does is part of what is usual."""
+    changes = {} if verdict.judge is None else verdict.judge.changes()
+    with deps.database.begin() as conn:
+        usual.add(conn, connection, kind, changes, now=deps.now(), days=DAYS)
 
 
 def batch_of(diff: Diff, scope: Scope | None, *, first: bool) -> Batch:
