@@ -17,9 +17,9 @@ from app.domain import Absent, Kind, batches, row_hash
 from app.errors import Refused
 from app.flows import audit
 from app.flows.deps import Deps
-from app.flows.plausible import Verdict, examine, remember
-from app.rules.guard import RUN
+from app.flows.plausible import Verdict, learn_released
 from app.stores import bulk, catalog, drift, holds, runs
+from app.stores import catalog_sql as sql
 from app.stores.catalog import Key
 from app.stores.guard import Batch, JudgedRow
 from app.stores.holds import HeldRow
@@ -132,15 +132,15 @@ def release(deps: Deps, hold_id: int, *, believed_until: datetime | None = None)
     """
     now = deps.now()
     if believed_until is not None and not now < believed_until <= now + LONGEST_BELIEF:
-        raise Refused(f"it can be believed for at most {LONGEST_BELIEF.days} days from now")
+        raise Refused(f"it can be believed until a day to come, at most {LONGEST_BELIEF.days} days from now")
+    show(deps, hold_id)
     with deps.database.begin() as conn:
         if not holds.is_kept(conn, hold_id):
-            raise Refused(f"hold {hold_id} has not all of its rows yet, or there is none")
+            raise Refused(f"hold {hold_id} has not all of its rows yet")
         _decide(deps, conn, hold_id, holds.RELEASED, believed_until)
         hold = holds.get(conn, hold_id)
     assert hold is not None  # noqa: S101 (it was just decided)
-    batch = held_batch(deps, hold)
-    remember(deps, hold["connection"], batch.kind, examine(deps, hold["connection"], batch, RUN))
+    learn_released(deps, hold["connection"], held_batch(deps, hold))
     _write(deps, hold)
     return show(deps, hold_id)
 
@@ -159,7 +159,7 @@ def show(deps: Deps, hold_id: int) -> dict[str, Any]:
         if hold is None or not deps.who.sees(hold["connection"]):
             raise Refused(f"there is no hold {hold_id}")
         sample = holds.rows(conn, hold_id, Kind(hold["kind"]), limit=SHOWN)
-    return {**hold, "sample": [_shown(row) for row in sample]}
+    return {**hold, "sample": [_shown(Kind(hold["kind"]), row) for row in sample]}
 
 
 def list_(deps: Deps, connection: str | None = None) -> list[dict[str, Any]]:
@@ -243,5 +243,13 @@ def held_batch(deps: Deps, hold: dict[str, Any], but: Set[Key] = frozenset()) ->
     return Batch(kind, (records,), ends, zero=hold["absent"] == Absent.ZERO, asked=True)
 
 
-def _shown(row: HeldRow) -> dict[str, Any]:
-    return {"key": "/".join(row.key), "ends": row.record is None, "fields": row.fields}
+def _shown(kind: Kind, row: HeldRow) -> dict[str, Any]:
+    """Of a row that is new only what it says beside its key."""
+    names = sql.shape(kind).keys
+    is_new = names[0] in row.fields
+    fields = {
+        name: (before, after)
+        for name, (before, after) in row.fields.items()
+        if not is_new or (name not in names and after not in (None, False))
+    }
+    return {"key": "/".join(row.key), "new": is_new, "ends": row.record is None, "fields": fields}

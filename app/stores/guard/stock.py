@@ -136,6 +136,16 @@ class StockJudge:
         """Some of the products that are counted, and that we do not hold."""
         return sorted(product for product in self._net if product not in self._known)[:most]
 
+    def new_places(self, most: int) -> list[str]:
+        """Some of the places that are counted at, and that we do not hold."""
+        places = {move.key[1] for move in self._moves() if Trait.UNKNOWN_PLACE in self._traits(move)}
+        return sorted(places)[:most]
+
+    def opened(self, places: Collection[str]) -> None:
+        """These places are there at the source: judge anew."""
+        self._places.update(places)
+        self.evidence = self._gather()
+
     def explain(self, ended: Collection[str]) -> None:
         """These products have ended at the source: judge anew."""
         self._ended.update(ended)
