@@ -10,9 +10,12 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 
 import msgspec
+import structlog
 from sqlalchemy import Connection
 
-from app.domain import KINDS, Absent, Answer, Kind, Record, key_of, row_hash
+from app.domain import KINDS, Absent, Answer, Kind, Record, Ref, batches, key_of, row_hash
+from app.errors import AuthRejected, Permanent
+from app.flows.bad_records import sure_scopes
 from app.flows.deps import Deps
 from app.flows.doubted import Doubt, judged, settled
 from app.flows.fetching import Fetched, owner_of, read_of
@@ -27,6 +30,11 @@ JUDGED = (Kind.PRODUCT, Kind.STOCK)
 
 FEW = 3
 """Fewer rows than this no rule doubts."""
+
+CALLS_AT_ONCE = 20
+"""What so many calls fetch of what is only named is judged as one batch."""
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -45,6 +53,30 @@ def hold_back(deps: Deps, fetched: Sequence[Fetched]) -> list[Fetched]:
     if held is None:
         return list(fetched)
     return [replace(one, answer=parted(one.answer, held)[0], held=one.held | held.items) for one in fetched]
+
+
+def held_named(deps: Deps, connection: str, kind: Kind, ids: Sequence[str]) -> frozenset[str]:
+    """Of items that a list only names, more than one call fetches, those that are held: they are fetched to be judged as
+    one batch, and the others are left to the item path. Raises what the source raises of more than single items."""
+    source, held = deps.bulk_sources[connection], set[str]()
+    size = source.batch_size(kind)
+    if kind not in JUDGED or size == 1 or len(ids) <= size:
+        return frozenset()
+    for many in batches(ids, CALLS_AT_ONCE * size):
+        reads = list[Read]()
+        for some in batches(many, size):
+            began = deps.now()
+            try:
+                answer = source.fetch([Ref(kind, id) for id in some])
+            except AuthRejected:
+                raise
+            except Permanent as error:
+                log.warning("named_not_judged", connection=connection, items=len(some), error=str(error))
+                continue
+            reads.append(read_of(msgspec.structs.replace(answer, covers=sure_scopes(answer)), began))
+        found = held_items(deps, connection, kind, reads)
+        held.update(() if found is None else found.items)
+    return frozenset(held)
 
 
 def held_items(

@@ -96,6 +96,13 @@ def test_products_that_a_poll_only_names_are_judged_together(world: World) -> No
     assert (prices(world), only(world)["rows"], outcomes(world)) == ({1_000}, SIZE, {"held"})
 
 
+def test_more_named_products_than_a_call_fetches_are_judged_together(world: World) -> None:
+    world.source.batch_size = lambda kind: 4  # type: ignore[method-assign]
+    price(world, times=3)
+    poll(world)
+    assert (prices(world), only(world)["rows"]) == ({1_000}, SIZE)
+
+
 @pytest.mark.parametrize("batch", [1, 3, 100])
 def test_a_poll_that_only_names_what_is_held_writes_none_of_it(world: World, batch: int) -> None:
     price(world)
