@@ -13,12 +13,12 @@ import msgspec
 import structlog
 from sqlalchemy import Connection
 
-from app.domain import KINDS, Absent, Answer, Kind, Record, Ref, batches, key_of, row_hash
+from app.domain import KINDS, Absent, Answer, BadRecord, Kind, Record, Ref, batches, key_of, row_hash
 from app.errors import AuthRejected, Permanent
 from app.flows.bad_records import sure_scopes
 from app.flows.deps import Deps
 from app.flows.doubted import Doubt, judged, settled
-from app.flows.fetching import Fetched, owner_of, read_of
+from app.flows.fetching import WAITS_FOR_A_PERSON, Fetched, owner_of, read_of
 from app.rules.guard import FIRST_LOAD, POLL
 from app.stores import catalog, holds, watermarks
 from app.stores.catalog import Key, Read
@@ -39,10 +39,12 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class HeldItems:
-    """The rows that are held of what was shown, the items that these belong to, and why."""
+    """The rows that are held of what was shown, the items that these belong to, ids of the ``others``, and why."""
 
+    kind: Kind
     keys: Set[Key]
     items: frozenset[str]
+    others: Set[str]
     reason: str
 
 
@@ -113,28 +115,32 @@ def held_items(
     shown = {key_of(record): owner_of(record) for record in records if key_of(record) in keys}
     with deps.database.read() as conn:
         parents = catalog.items_of(conn, connection, [key[0] for key in keys if key not in shown])
-    return HeldItems(keys, frozenset({*shown.values(), *parents, *(key[0] for key in keys)}), reason)
+    items = frozenset({*shown.values(), *parents, *(key[0] for key in keys)})
+    rest = {key[0] for key in (*map(key_of, records), *gone) if key not in keys}
+    return HeldItems(kind, keys, items, rest, reason)
 
 
 def parted(answer: Answer, held: HeldItems) -> tuple[Answer, Answer]:
-    """What of an answer is beyond doubt, and the rest. Of an item of which a row is held nothing is taken for gone."""
-    good, rest = list[Record](), list[Record]()
+    """What of an answer is beyond doubt, and the rest: each with the rows of the other as ones of which nothing is said."""
+    sides = [list[Record](), list[Record]()]
     for record in answer.records:
-        (rest if key_of(record) in held.keys else good).append(record)
+        sides[key_of(record) in held.keys].append(record)
+    ids = {key[0] for key in held.keys}
+    gone = [ref for ref in answer.gone if ref.external_id not in held.items]
     beyond = msgspec.structs.replace(
-        answer,
-        records=good,
-        gone=[ref for ref in answer.gone if ref.external_id not in held.items],
-        covers=[scope for scope in answer.covers if scope.value not in held.items],
+        answer, records=sides[0], gone=gone, failed=[*answer.failed, *_waiting_rows(held.kind, ids)]
     )
-    gone = [ref for ref in answer.gone if ref.external_id in held.items]
-    covers = [scope for scope in answer.covers if scope.value in held.items]
-    # What is shown beside the held rows must not be taken for gone either.
-    return beyond, Answer([*rest, *_beside(good, held)], gone=gone, covers=covers, failed=answer.failed)
+    rest = Answer(
+        sides[1],
+        gone=[ref for ref in answer.gone if ref not in gone],
+        covers=[scope for scope in answer.covers if scope.value in held.items],
+        failed=[*answer.failed, *_waiting_rows(held.kind, held.others - ids)],
+    )
+    return beyond, rest
 
 
-def _beside(records: Sequence[Record], held: HeldItems) -> list[Record]:
-    return [record for record in records if owner_of(record) in held.items]
+def _waiting_rows(kind: Kind, ids: Set[str]) -> list[BadRecord]:
+    return [BadRecord(kind, id, WAITS_FOR_A_PERSON) for id in sorted(ids)]
 
 
 def _waiting(conn: Connection, hold_id: int, kind: Kind, records: Sequence[Record], gone: Sequence[Key]) -> set[Key]:

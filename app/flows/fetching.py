@@ -21,6 +21,9 @@ from app.stores import catalog, failed_items, owed, run_pages, runs
 from app.stores.catalog import Applied, Key, Read
 from app.stores.owed import Claim
 
+WAITS_FOR_A_PERSON = "it waits for a person"
+"""Instead of an error, of a record that is held: it is shown, and nothing is said of it."""
+
 Outcome = tuple[Claim, str]
 """A claim and what came of it: a settlement's ``outcome``."""
 
@@ -39,8 +42,9 @@ class Fetched:
     def failed(self) -> list[tuple[Claim, str]]:
         """Claims of items that were shown but could not be read, each with what is wrong. A record without any id may be
         that of every item of which nothing else is said."""
-        errors = {name: bad.error for bad in self.answer.failed for name in (bad.external_id, bad.owner)}
-        nameless = next((bad.error for bad in self.answer.failed if not bad.owner), None)
+        unread = [bad for bad in self.answer.failed if bad.error != WAITS_FOR_A_PERSON]
+        errors = {name: bad.error for bad in unread for name in (bad.external_id, bad.owner)}
+        nameless = next((bad.error for bad in unread if not bad.owner), None)
         told = self._told() if nameless is not None else set()
         unreadable = [
             (claim, errors.get(ref.external_id, None if ref.external_id in told else nameless))

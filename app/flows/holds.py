@@ -13,12 +13,12 @@ import structlog
 from sqlalchemy import Connection
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
-from app.domain import Absent, Kind, batches, row_hash
+from app.domain import Absent, Cause, Change, Kind, batches, key_of, row_hash
 from app.errors import Refused
 from app.flows import audit
 from app.flows.deps import Deps
 from app.flows.plausible import Verdict, learn_released
-from app.stores import bulk, catalog, drift, holds, runs
+from app.stores import bulk, catalog, drift, holds, owed, runs
 from app.stores import catalog_sql as sql
 from app.stores.catalog import Key
 from app.stores.guard import Batch, JudgedRow
@@ -241,6 +241,17 @@ def held_batch(deps: Deps, hold: dict[str, Any], but: Set[Key] = frozenset()) ->
         else:
             records.add("", row.record, 0)
     return Batch(kind, (records,), ends, zero=hold["absent"] == Absent.ZERO, asked=True)
+
+
+def owe_rest(deps: Deps, hold: dict[str, Any], but: Set[Key]) -> None:
+    """Ask anew for the items of a hold that has ended, but for some rows: what brought them was settled as held."""
+    rest = held_batch(deps, hold, but)
+    ids = sorted({*(key_of(record)[0] for record in rest), *(key[0] for key in rest.vanished)})
+    for some in batches(ids, AT_ONCE):
+        with deps.database.begin() as conn:
+            changes = [Change(rest.kind, id) for id in some]
+            fresh = owed.remember(conn, hold["connection"], changes, Cause.LOOKUP, deps.now())
+        deps.queue.wake(fresh)
 
 
 def _shown(kind: Kind, row: HeldRow) -> dict[str, Any]:

@@ -181,14 +181,16 @@ def believed_rules(conn: Connection, connection: str, kind: Kind, now: datetime)
     return {one["rule"] for text in conn.execute(wanted).scalars() for one in msgspec.json.decode(text)}
 
 
-def pass_(conn: Connection, *, connection: str, kind: Kind) -> None:
-    """Close the hold that waits, if there is one: a plausible read came after all."""
-    _end(conn, connection, kind, PASSED)
+def pass_(conn: Connection, *, connection: str, kind: Kind, read_at: datetime) -> None:
+    """Close the hold that waits, if there is one: a plausible read came after all. One of what was read since that read
+    began (``read_at``) goes on waiting."""
+    older = _table.c.read_at.is_(None) | (_table.c.read_at <= read_at)
+    conn.execute(update(_table).where(*_of(connection, kind), _table.c.state == HELD, older).values(state=PASSED))
 
 
 def expire(conn: Connection, *, connection: str, kind: Kind) -> None:
     """Close the hold that waits, if there is one: a later read came to another batch."""
-    _end(conn, connection, kind, EXPIRED)
+    conn.execute(update(_table).where(*_of(connection, kind), _table.c.state == HELD).values(state=EXPIRED))
 
 
 def close(conn: Connection, hold_id: int, state: str, *, believed_until: datetime | None = None) -> bool:
@@ -197,10 +199,6 @@ def close(conn: Connection, hold_id: int, state: str, *, believed_until: datetim
         raise ValueError(f"a hold is closed as {RELEASED!r} or {DISMISSED!r}, not {state!r}")
     wanted = update(_table).where(_table.c.id == hold_id, _table.c.state == HELD)
     return conn.execute(wanted.values(state=state, believed_until=believed_until)).rowcount == 1
-
-
-def _end(conn: Connection, connection: str, kind: Kind, state: str) -> None:
-    conn.execute(update(_table).where(*_of(connection, kind), _table.c.state == HELD).values(state=state))
 
 
 def _of(connection: str, kind: Kind) -> tuple[Any, ...]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
 
-from app.domain import WHOLE, Absent, Answer, Cause, Change, ItemKey, Kind, Page, Ref, Scope, Strategy
+from app.domain import WHOLE, Absent, Answer, Cause, Change, ItemKey, Kind, Listing, Page, Ref, Scope, Strategy
 from app.flows import holds
 from app.flows.leases import LeaseKeeper
 from app.flows.sync_item import sync_item
@@ -172,6 +173,41 @@ def test_a_sale_is_written(world: World) -> None:
         world.source.put(listing(f"P{number:02}", 9, price_minor=700))
     told(world)
     assert (prices(world), holds.list_(world.deps)) == ({700}, [])
+
+
+def test_what_is_left_of_a_hold_that_became_plausible_is_asked_for_anew(world: World) -> None:
+    price(world)
+    told(world)
+    for id in ALL[:22]:
+        world.source.put(listing(id, 11, price_minor=900))
+    owe(world, Kind.PRODUCT, ALL[:22])
+    sync_item(world.deps, LeaseKeeper(world.database), ItemKey(SHOP, Kind.PRODUCT, ALL[0]))
+    drain(world)
+    assert (holds.list_(world.deps), prices(world)) == ([], {900, 100_000})
+
+
+def test_a_read_that_began_before_items_were_held_does_not_let_them_pass(world: World) -> None:
+    def change_meanwhile() -> None:
+        price(world)
+        world.clock.pass_(5)
+        told(world)
+
+    listed = [listing(id, price_minor=1_000) for id in ALL]
+    world.source.full = partial(earlier, world, listed, change_meanwhile)  # type: ignore[method-assign]
+    read_all(world)
+    assert (only(world)["rows"], prices(world)) == (SIZE, {1_000})
+
+
+def earlier(
+    world: World, listed: list[Listing], meanwhile: Callable[[], None], kind: Kind, resume: str | None = None
+) -> Iterator[Page]:
+    """A list as it was, and while it is read something happens."""
+    if kind is not Kind.PRODUCT:
+        yield from FakeSource.full(world.source, kind, resume)
+        return
+    meanwhile()
+    yield Page(records=listed)
+    yield Page(watermark="1", complete=Scope(kind))
 
 
 def test_nothing_is_asked_for_a_second_time_to_judge_items(world: World) -> None:
