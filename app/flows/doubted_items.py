@@ -19,6 +19,7 @@ from app.flows.bad_records import sure_scopes
 from app.flows.deps import Deps
 from app.flows.doubted import Doubt, judged, settled
 from app.flows.fetching import WAITS_FOR_A_PERSON, Fetched, owner_of, read_of
+from app.flows.holds import leave_out
 from app.rules.guard import FIRST_LOAD, POLL
 from app.stores import catalog, holds, watermarks
 from app.stores.catalog import Key, Read
@@ -99,7 +100,9 @@ def held_items(
         if hold is None and len(records) + sum(len(read.covers) + len(read.gone) for read in reads) < FEW:
             return None
         gone = sorted({key for read in reads for key in catalog.ending(conn, connection, kind, read, deps.now())})
-        waiting = set() if hold is None else _waiting(conn, hold["id"], kind, records, gone)
+        waiting, otherwise = (
+            (set[Key](), set[Key]()) if hold is None else _of_hold(conn, hold["id"], kind, records, gone)
+        )
         first = watermarks.get(conn, connection, kind) is None
     others = [record for record in records if key_of(record) not in waiting]
     batch = Batch(kind, (others,), [key for key in gone if key not in waiting], first=first, asked=True)
@@ -110,6 +113,8 @@ def held_items(
             began = min(read.began for read in reads)
             settled(deps, connection, doubt, began, absent=_absent(reads), run_id=run_id)
         keys, reason = keys | _doubted(doubt), doubt.verdict.reason or reason
+    if hold is not None and foreseen is None and otherwise - keys:
+        leave_out(deps, hold, otherwise - keys)
     if not keys:
         return None
     shown = {key_of(record): owner_of(record) for record in records if key_of(record) in keys}
@@ -143,15 +148,20 @@ def _waiting_rows(kind: Kind, ids: Set[str]) -> list[BadRecord]:
     return [BadRecord(kind, id, WAITS_FOR_A_PERSON) for id in sorted(ids)]
 
 
-def _waiting(conn: Connection, hold_id: int, kind: Kind, records: Sequence[Record], gone: Sequence[Key]) -> set[Key]:
-    """The rows that are shown as they wait for a person."""
+def _of_hold(
+    conn: Connection, hold_id: int, kind: Kind, records: Sequence[Record], gone: Sequence[Key]
+) -> tuple[set[Key], set[Key]]:
+    """The rows that are shown as they wait for a person, and those that are shown otherwise."""
     items = sorted({*(key_of(record)[0] for record in records), *(key[0] for key in gone)})
-    hashes = {
+    waits = {
         row.key: None if row.record is None else row_hash(row.record)
         for row in holds.rows_of(conn, hold_id, kind, items)
     }
-    shown = {key_of(record) for record in records if hashes.get(key_of(record)) == row_hash(record)}
-    return shown | {key for key in gone if key in hashes and hashes[key] is None}
+    shown: dict[Key, int | None] = {key_of(record): row_hash(record) for record in records}
+    shown |= dict.fromkeys(gone)
+    both = waits.keys() & shown.keys()
+    same = {key for key in both if waits[key] == shown[key]}
+    return same, both - same
 
 
 def _doubted(doubt: Doubt) -> set[Key]:

@@ -18,6 +18,7 @@ from app.errors import Refused
 from app.flows import audit
 from app.flows.deps import Deps
 from app.flows.plausible import Verdict, learn_released
+from app.rules.guard_findings import Trait
 from app.stores import bulk, catalog, drift, holds, owed, runs
 from app.stores import catalog_sql as sql
 from app.stores.catalog import Key
@@ -241,6 +242,15 @@ def held_batch(deps: Deps, hold: dict[str, Any], but: Set[Key] = frozenset()) ->
         else:
             records.add("", row.record, 0)
     return Batch(kind, (records,), ends, zero=hold["absent"] == Absent.ZERO, asked=True)
+
+
+def leave_out(deps: Deps, hold: dict[str, Any], keys: Set[Key]) -> None:
+    """Rows of a hold that a later answer has shown otherwise are not to be released any more."""
+    kind = Kind(hold["kind"])
+    with deps.database.begin() as conn:
+        held = holds.rows_of(conn, hold["id"], kind, sorted({key[0] for key in keys}))
+        out = {row.id: _digest(JudgedRow(row.key, row.record, Trait.ANY)) for row in held if row.key in keys}
+        holds.drop_rows(conn, hold["id"], out)
 
 
 def owe_rest(deps: Deps, hold: dict[str, Any], but: Set[Key]) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import reduce
+from operator import xor
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, Select, func, insert, select, update
+from sqlalchemy import Connection, Select, delete, func, insert, select, update
 
 from app.domain import RECORDS, Absent, Kind, Record, batches
 from app.rules.guard_findings import Finding
@@ -121,6 +123,22 @@ def _read_rows(conn: Connection, wanted: Select[Any], kind: Kind) -> list[HeldRo
         )
         for row in found
     ]
+
+
+def drop_rows(conn: Connection, hold_id: int, digests: Mapping[int, int]) -> None:
+    """Take rows, each (by its id) with what it is to the digest, out of a hold that waits; without any left it expires."""
+    its = select(_table.c.rows, _table.c.digest).where(_table.c.id == hold_id, _table.c.state == HELD)
+    found = conn.execute(its.with_for_update()).one_or_none()
+    if found is None:
+        return
+    gone = [
+        id
+        for some in batches(sorted(digests), 500)
+        for id in conn.execute(delete(_rows).where(_rows.c.id.in_(some)).returning(_rows.c.id)).scalars()
+    ]
+    left, digest = found.rows - len(gone), reduce(xor, (digests[id] for id in gone), found.digest)
+    state = HELD if left > 0 else EXPIRED
+    conn.execute(update(_table).where(_table.c.id == hold_id).values(rows=left, digest=digest, state=state))
 
 
 def is_kept(conn: Connection, hold_id: int) -> bool:

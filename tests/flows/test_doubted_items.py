@@ -210,6 +210,25 @@ def earlier(
     yield Page(watermark="1", complete=Scope(kind))
 
 
+def test_a_row_that_a_later_answer_shows_otherwise_is_released_no_more(world: World) -> None:
+    gone = {id: world.source.listings.pop(id) for id in ALL}
+    told(world)
+    world.source.put(gone["P00"])
+    told(world, ids=["P00"])
+    assert only(world)["rows"] == SIZE - 1
+    holds.release(world.deps, only(world)["id"])
+    with world.database.read() as conn:
+        assert list(conn.exec_driver_sql("SELECT external_id FROM listings WHERE NOT deleted").scalars()) == ["P00"]
+
+
+def test_a_hold_of_which_every_row_is_shown_otherwise_expires(world: World) -> None:
+    price(world, 1, 2, 3)
+    told(world)
+    price(world, 1, 2, 3, times=1, version=11)
+    told(world, ids=["P01", "P02", "P03"])
+    assert (holds.list_(world.deps), prices(world)) == ([], {1_000})
+
+
 def test_nothing_is_asked_for_a_second_time_to_judge_items(world: World) -> None:
     world.source.listings.clear()
     world.source.asked.clear()
