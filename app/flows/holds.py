@@ -269,7 +269,7 @@ def _shown(kind: Kind, row: HeldRow) -> dict[str, Any]:
     names = sql.shape(kind).keys
     is_new = names[0] in row.fields
     fields = {
-        name: (before, after)
+        name: [before, after]
         for name, (before, after) in row.fields.items()
         if not is_new or (name not in names and after not in (None, False))
     }

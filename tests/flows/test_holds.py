@@ -95,7 +95,12 @@ def test_a_hold_shows_its_rows_before_and_after(world: World) -> None:
     read_all(world)
     shown = only(world)
     assert shown["rows"] == SIZE
-    assert shown["sample"][0] == {"key": "P00", "ends": False, "fields": {"price_minor": [1_000, 100_000]}}
+    assert shown["sample"][0] == {
+        "key": "P00",
+        "new": False,
+        "ends": False,
+        "fields": {"price_minor": [1_000, 100_000]},
+    }
 
 
 def test_a_hold_names_the_rule_that_spoke_and_its_figures(world: World) -> None:

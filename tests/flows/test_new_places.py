@@ -81,4 +81,4 @@ def test_of_a_row_that_is_new_a_hold_shows_what_it_says_beside_its_key(world: Wo
     poll_stock(world)
     (hold,) = holds.list_(world.deps)
     row = holds.show(world.deps, hold["id"])["sample"][0]
-    assert (row["key"], row["new"], row["fields"]) == ("P00/L2/on_hand", True, {"quantity": (None, "3")})
+    assert (row["key"], row["new"], row["fields"]) == ("P00/L2/on_hand", True, {"quantity": [None, "3"]})
