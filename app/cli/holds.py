@@ -8,15 +8,15 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
-from app.cli.console import AsJson, console, open_deps, print_json
+from app.cli.console import LARGEST_ID, AsJson, console, moment, open_deps, print_json
 from app.cli.tables import print_table
 from app.flows import holds
 
 app = typer.Typer(help="Held batches: reads so implausible that a person must look.", no_args_is_help=True)
 
-HoldId = Annotated[int, typer.Argument(help="number of the hold")]
+HoldId = Annotated[int, typer.Argument(help="number of the hold", min=1, max=LARGEST_ID)]
 
 
 @app.command("list")
@@ -38,7 +38,8 @@ def list_(as_json: AsJson = False) -> None:
             hold["reason"],
             _told(hold["summary"]),
         )
-    print_table(table, "Nothing is held.")
+    more = "Its rows, and how to decide: tallyhook holds show <id>" if found else None
+    print_table(table, "Nothing is held.", more=more)
 
 
 @app.command()
@@ -48,16 +49,23 @@ def show(hold_id: HoldId, as_json: AsJson = False) -> None:
     if as_json:
         print_json(hold)
         return
-    console.print(f"Hold {hold_id}: {hold['connection']} {hold['kind']}, {hold['rows']} rows, {hold['state']}")
+    by = f" by run {hold['run_id']}" if hold["run_id"] else ""
+    told = f"Hold {hold_id}: {hold['connection']} {hold['kind']}, {hold['rows']} rows, {hold['state']}; found"
+    console.print(f"{told} {moment(hold['held_at'])} UTC{by}", soft_wrap=True)
     for finding in hold["findings"]:
-        console.print(f"  {finding['rule']}: {finding['reason']} ({_told(finding['figures'])})", markup=False)
-    table = Table("row", "field", "before", "after")
+        figures = f"({_told(finding['figures'])})" if finding["figures"] else ""
+        console.print(f"  {finding['rule']}: {finding['reason']} {figures}", markup=False, soft_wrap=True)
+    table = Table(*(Column(name, overflow="fold") for name in ("row", "field", "before", "after")))
     for row in hold["sample"]:
+        key = escape(row["key"])
+        if row["ends"] or row["new"]:
+            table.add_row(key, "", *(("there", "gone") if row["ends"] else ("", "new")))
         for name, (before, after) in row["fields"].items():
-            table.add_row(escape(row["key"]), name, escape(str(before)), escape(str(after)))
-        if row["ends"]:
-            table.add_row(escape(row["key"]), "", "there", "gone")
+            table.add_row(key, name, *("-" if side is None else escape(str(side)) for side in (before, after)))
     console.print(table)
+    console.print(f"{len(hold['sample'])} of {hold['rows']} rows are shown.")
+    if hold["state"] == "held":
+        console.print(f"Write them: tallyhook holds release {hold_id}. Keep ours: tallyhook holds dismiss {hold_id}.")
 
 
 @app.command()

@@ -128,7 +128,7 @@ def absorb(
         learn(deps, connection, kind, verdict)
     if absorbed.held is None:
         with deps.database.begin() as conn:
-            holds.pass_(conn, connection=connection, kind=kind)
+            holds.pass_(conn, connection=connection, kind=kind, read_at=absorbed.read_at)
     return _with_unwritten(replace(absorbed, written=written), connection)
 
 

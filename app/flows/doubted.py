@@ -1,63 +1,94 @@
-"""Judges a read without an end (a poll, a window) together with what is held of its kind already."""
+"""Judges a read without an end (a poll, a window, items by id) together with what is held of its kind already."""
 
 from __future__ import annotations
 
 from collections.abc import Set
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
 from app.domain import Absent, batches, key_of
 from app.flows.deps import Deps
-from app.flows.holds import Held, finish_released, held_records, keep
-from app.flows.plausible import examine, learn
+from app.flows.holds import Held, finish_released, held_batch, keep, owe_rest
+from app.flows.plausible import Verdict, examine, learn
 from app.rules.guard import FIRST_LOAD
 from app.stores import holds
 from app.stores.guard import Batch
+from app.stores.guard.foreseen import NOTHING, Foreseen
 from app.stores.spool import Spool
+
+
+class Doubt(NamedTuple):
+    """What the guard says of a batch. ``hold`` is the one that waits, and whether the batch ``touches`` its items."""
+
+    batch: Batch
+    verdict: Verdict
+    hold: dict[str, Any] | None
+    touches: bool
 
 
 def doubted(
     deps: Deps, connection: str, spool: Spool, read_at: datetime, deeds: Set[str], *, run_id: int | None = None
 ) -> Held | None:
-    """What of a read without an end is held now, as it is implausible together with what is held already.
+    """What of a read without an end is held now, as it is implausible together with what is held already."""
+    finish_released(deps, connection, spool.kind)
+    doubt = judged(deps, connection, Batch(spool.kind, (spool,), first=deeds == FIRST_LOAD), deeds)
+    held = settled(deps, connection, doubt, read_at, run_id=run_id)
+    if held is None and deeds > FIRST_LOAD and spool:
+        learn(deps, connection, spool.kind, doubt.verdict)
+    return held
 
-    What was held stays held: a poll that shows some of it again is judged with all of it.
-    """
-    kind = spool.kind
-    finish_released(deps, connection, kind)
+
+def judged(deps: Deps, connection: str, batch: Batch, deeds: Set[str], foreseen: Foreseen = NOTHING) -> Doubt:
+    """Judge a batch; nothing is written. What was held stays held: a batch that shows some of it again is judged with all
+    of it."""
     with deps.database.read() as conn:
-        hold = holds.open_of(conn, connection, kind)
-        touches = hold is not None and _touches(conn, hold["id"], spool)
-    verdict = examine(deps, connection, Batch(kind, (spool,), first=deeds == FIRST_LOAD), deeds)
+        hold = holds.open_of(conn, connection, batch.kind)
+        touches = hold is not None and _touches(conn, hold["id"], batch)
+    verdict = examine(deps, connection, batch, deeds, foreseen)
     if hold is not None and (touches or verdict.reason is not None):
-        verdict = examine(deps, connection, _with_held(deps, hold, spool), deeds)
-    if verdict.reason is None:
-        if touches:
-            with deps.database.begin() as conn:
-                holds.expire(conn, connection=connection, kind=kind)
-        if deeds > FIRST_LOAD and spool:
-            learn(deps, connection, kind, verdict)
-        return None
-    absent = Absent(hold["absent"]) if hold is not None and hold["absent"] else None
-    summary = {"rows_read": len(spool)}
-    return keep(deps, connection, kind, verdict, read_at=read_at, absent=absent, summary=summary, run_id=run_id)
+        verdict = examine(deps, connection, _with_held(deps, hold, batch), deeds, foreseen)
+    return Doubt(batch, verdict, hold, touches)
 
 
-def _touches(conn: Connection, hold_id: int, spool: Spool) -> bool:
-    return any(holds.has_items(conn, hold_id, [key_of(record)[0] for record in some]) for some in batches(spool, 500))
+def settled(
+    deps: Deps,
+    connection: str,
+    doubt: Doubt,
+    read_at: datetime,
+    *,
+    absent: Absent | None = None,
+    run_id: int | None = None,
+) -> Held | None:
+    """Hold what is doubted, or end the hold that the batch has made plausible. ``absent`` says what becomes of rows without
+    a record, unless the hold that waits does."""
+    kind, hold = doubt.batch.kind, doubt.hold
+    held: Held | None = None
+    if doubt.verdict.reason is not None:
+        was = Absent(hold["absent"]) if hold is not None and hold["absent"] else absent
+        summary = {"rows_read": sum(map(len, doubt.batch.records))}
+        held = keep(
+            deps, connection, kind, doubt.verdict, read_at=read_at, absent=was, summary=summary, run_id=run_id
+        )
+    elif doubt.touches:
+        with deps.database.begin() as conn:
+            holds.expire(conn, connection=connection, kind=kind)
+    if hold is not None and (held is not None or doubt.touches):
+        shown = {*map(key_of, doubt.batch), *doubt.batch.vanished}
+        owe_rest(deps, hold, shown if held is None else shown | held.keys)
+    return held
 
 
-def _with_held(deps: Deps, hold: dict[str, Any], spool: Spool) -> Batch:
-    """A poll's records, and the held rows that it does not show."""
-    shown = {key_of(record) for record in spool}
-    rest, ends = Spool(spool.kind), []
-    for row in held_records(deps, hold["id"], spool.kind):
-        if row.key in shown:
-            continue
-        if row.record is None:
-            ends.append(row.key)
-        else:
-            rest.add("", row.record, 0)
-    return Batch(spool.kind, (spool, rest), ends, zero=hold["absent"] == Absent.ZERO)
+def _touches(conn: Connection, hold_id: int, batch: Batch) -> bool:
+    names = chain((key_of(record)[0] for record in batch), (key[0] for key in batch.vanished))
+    return any(holds.has_items(conn, hold_id, some) for some in batches(names, 500))
+
+
+def _with_held(deps: Deps, hold: dict[str, Any], batch: Batch) -> Batch:
+    """A batch, and the held rows that it does not show."""
+    rest = held_batch(deps, hold, {*map(key_of, batch), *batch.vanished})
+    vanished = [*batch.vanished, *rest.vanished]
+    return replace(batch, records=(*batch.records, *rest.records), vanished=vanished, zero=batch.zero or rest.zero)

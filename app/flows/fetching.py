@@ -21,24 +21,30 @@ from app.stores import catalog, failed_items, owed, run_pages, runs
 from app.stores.catalog import Applied, Key, Read
 from app.stores.owed import Claim
 
+WAITS_FOR_A_PERSON = "it waits for a person"
+"""Instead of an error, of a record that is held: it is shown, and nothing is said of it."""
+
 Outcome = tuple[Claim, str]
 """A claim and what came of it: a settlement's ``outcome``."""
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """An answer, whose claims it is for, and when the read of it began."""
+    """An answer, whose claims it is for, and when the read of it began. Of the items that are ``held`` it shows only what
+    is beyond doubt."""
 
     claims: Sequence[Claim]
     refs: Mapping[str, Ref]
     answer: Answer
     began: datetime
+    held: frozenset[str] = frozenset()
 
     def failed(self) -> list[tuple[Claim, str]]:
         """Claims of items that were shown but could not be read, each with what is wrong. A record without any id may be
         that of every item of which nothing else is said."""
-        errors = {name: bad.error for bad in self.answer.failed for name in (bad.external_id, bad.owner)}
-        nameless = next((bad.error for bad in self.answer.failed if not bad.owner), None)
+        unread = [bad for bad in self.answer.failed if bad.error != WAITS_FOR_A_PERSON]
+        errors = {name: bad.error for bad in unread for name in (bad.external_id, bad.owner)}
+        nameless = next((bad.error for bad in unread if not bad.owner), None)
         told = self._told() if nameless is not None else set()
         unreadable = [
             (claim, errors.get(ref.external_id, None if ref.external_id in told else nameless))
@@ -64,8 +70,9 @@ class Fetched:
         for claim in self.claims:
             ref = self._ref(claim)
             applied = "applied" if ref.external_id in changed else "unchanged"
+            told = "held" if ref.external_id in self.held else "gone" if ref in gone else applied
             if claim.key not in unread:
-                outcomes.append((claim, "gone" if ref in gone else applied))
+                outcomes.append((claim, told))
         return outcomes
 
     def behind(self) -> list[Claim]:
@@ -75,7 +82,7 @@ class Fetched:
         for record in self.answer.records:
             shown[owner_of(record)] = max(shown[owner_of(record)], record.version)
         known = {ref.external_id for ref in (*self.answer.gone, *self.answer.not_yet)}
-        known |= {str(scope.value) for scope in self.answer.covers} - set(shown)
+        known |= {str(scope.value) for scope in self.answer.covers} - set(shown) | self.held
         unread = {claim.key for claim, _ in self.failed()}
         return [
             claim
@@ -147,7 +154,7 @@ def _commit(deps: Deps, conn: Connection, fetched: Sequence[Fetched]) -> Committ
     standing = [one for one in fetched if all(claim.key in held for claim in one.claims)]
     fallen = [one for one in fetched if one not in standing]
     owed.release(conn, [claim for one in fallen for claim in one.claims if claim.key in held], now=now)
-    reads = [_read(one.answer, one.began) for one in standing]
+    reads = [read_of(one.answer, one.began) for one in standing]
     beside = _is_beside_bulk(conn, fetched[0].claims[0].key, reads)
     applied, closed = catalog.apply_reads(conn, connection, reads, now=now, beside_bulk=beside)
     written = set(applied.written)
@@ -222,7 +229,7 @@ def bring(
 ) -> tuple[Applied, list[tuple[Kind, Key]]]:
     """Bring an answer into the catalog; returns what that did, and the rows of its scopes that it closed."""
     pulled = owed.is_leased(conn, ItemKey(connection, Kind.PRODUCT, WHOLE))  # what that reads may be older
-    reads = [_read(answer, began)]
+    reads = [read_of(answer, began)]
     applied, (closed,) = catalog.apply_reads(conn, connection, reads, now=now, beside_bulk=pulled)
     return applied, closed
 
@@ -240,7 +247,8 @@ def refs_of(deps: Deps, keys: Sequence[ItemKey]) -> dict[str, Ref]:
     return refs
 
 
-def _read(answer: Answer, began: datetime) -> Read:
+def read_of(answer: Answer, began: datetime) -> Read:
+    """An answer as the catalog takes it."""
     failed = frozenset(bad.external_id for bad in answer.failed)
     return Read(answer.records, began, answer.covers, answer.gone, failed)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -11,19 +11,26 @@ from typing import Any
 
 import structlog
 from sqlalchemy import Connection
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
-from app.domain import Absent, Kind, batches, row_hash
+from app.domain import Absent, Cause, Change, Kind, batches, key_of, row_hash
 from app.errors import Refused
 from app.flows import audit
 from app.flows.deps import Deps
-from app.flows.plausible import Verdict
-from app.stores import bulk, catalog, drift, holds
+from app.flows.plausible import Verdict, learn_released
+from app.rules.guard_findings import Trait
+from app.stores import bulk, catalog, drift, holds, owed, runs
+from app.stores import catalog_sql as sql
 from app.stores.catalog import Key
-from app.stores.guard import JudgedRow
+from app.stores.guard import Batch, JudgedRow
 from app.stores.holds import HeldRow
+from app.stores.spool import Spool
 
 AT_ONCE = 500
 """Rows per commit: acknowledgements wait for the writer before them."""
+
+TRIES = 50
+"""How often a hold that others are in the way of is tried."""
 
 SHOWN = 20
 """Sample rows that are shown of a hold."""
@@ -58,11 +65,11 @@ def keep(
     for row in verdict.held():
         keys.add(row.key)
         digest ^= _digest(row)
-    with deps.database.begin() as conn:
-        known = holds.waiting(conn, connection=connection, kind=kind, digest=digest)
-        if known is not None:
-            return Held(keys, reason)
-        hold_id = holds.hold(
+
+    def put(conn: Connection) -> int | None:
+        if holds.waiting(conn, connection=connection, kind=kind, digest=digest) is not None:
+            return None
+        return holds.hold(
             conn,
             connection=connection,
             kind=kind,
@@ -76,10 +83,30 @@ def keep(
             absent=absent,
             read_at=read_at,
         )
+
+    hold_id = _put(deps, connection, kind, put)
+    if hold_id is None:
+        return Held(keys, reason)
     for some in batches(verdict.held(), AT_ONCE):
         _keep_rows(deps, connection, kind, hold_id, some)
     log.error("batch_held", connection=connection, kind=kind, reason=reason, rows=len(keys))
     return Held(keys, reason)
+
+
+def _put(deps: Deps, connection: str, kind: Kind, put: Callable[[Connection], int | None]) -> int | None:
+    """``put`` in a transaction, once more where the database refuses it because another read holds the kind in this very
+    moment, or because a release is being written."""
+
+    def attempt() -> int | None:
+        with deps.database.begin() as conn:
+            return put(conn)
+
+    return Retrying(
+        retry=retry_if_exception_type(runs.CLASHES),
+        stop=stop_after_attempt(TRIES),
+        before_sleep=lambda _: finish_released(deps, connection, kind),
+        reraise=True,
+    )(attempt)
 
 
 def _keep_rows(deps: Deps, connection: str, kind: Kind, hold_id: int, some: Sequence[JudgedRow]) -> None:
@@ -106,13 +133,15 @@ def release(deps: Deps, hold_id: int, *, believed_until: datetime | None = None)
     """
     now = deps.now()
     if believed_until is not None and not now < believed_until <= now + LONGEST_BELIEF:
-        raise Refused(f"it can be believed for at most {LONGEST_BELIEF.days} days from now")
+        raise Refused(f"it can be believed until a day to come, at most {LONGEST_BELIEF.days} days from now")
+    show(deps, hold_id)
     with deps.database.begin() as conn:
         if not holds.is_kept(conn, hold_id):
-            raise Refused(f"hold {hold_id} has not all of its rows yet, or there is none")
+            raise Refused(f"hold {hold_id} has not all of its rows yet")
         _decide(deps, conn, hold_id, holds.RELEASED, believed_until)
         hold = holds.get(conn, hold_id)
     assert hold is not None  # noqa: S101 (it was just decided)
+    learn_released(deps, hold["connection"], held_batch(deps, hold))
     _write(deps, hold)
     return show(deps, hold_id)
 
@@ -131,7 +160,7 @@ def show(deps: Deps, hold_id: int) -> dict[str, Any]:
         if hold is None or not deps.who.sees(hold["connection"]):
             raise Refused(f"there is no hold {hold_id}")
         sample = holds.rows(conn, hold_id, Kind(hold["kind"]), limit=SHOWN)
-    return {**hold, "sample": [_shown(row) for row in sample]}
+    return {**hold, "sample": [_shown(Kind(hold["kind"]), row) for row in sample]}
 
 
 def list_(deps: Deps, connection: str | None = None) -> list[dict[str, Any]]:
@@ -201,11 +230,47 @@ def _all_rows(deps: Deps, hold_id: int, kind: Kind) -> Iterator[list[HeldRow]]:
         after = some[-1].id
 
 
-def held_records(deps: Deps, hold_id: int, kind: Kind) -> Iterator[HeldRow]:
-    """All rows of a hold."""
-    for some in _all_rows(deps, hold_id, kind):
-        yield from some
+def held_batch(deps: Deps, hold: dict[str, Any], but: Set[Key] = frozenset()) -> Batch:
+    """The rows of a hold as the guard sees them, without some."""
+    kind = Kind(hold["kind"])
+    records, ends = Spool(kind), list[Key]()
+    for row in (row for some in _all_rows(deps, hold["id"], kind) for row in some):
+        if row.key in but:
+            continue
+        if row.record is None:
+            ends.append(row.key)
+        else:
+            records.add("", row.record, 0)
+    return Batch(kind, (records,), ends, zero=hold["absent"] == Absent.ZERO, asked=True)
 
 
-def _shown(row: HeldRow) -> dict[str, Any]:
-    return {"key": "/".join(row.key), "ends": row.record is None, "fields": row.fields}
+def leave_out(deps: Deps, hold: dict[str, Any], keys: Set[Key]) -> None:
+    """Rows of a hold that a later answer has shown otherwise are not to be released any more."""
+    kind = Kind(hold["kind"])
+    with deps.database.begin() as conn:
+        held = holds.rows_of(conn, hold["id"], kind, sorted({key[0] for key in keys}))
+        out = {row.id: _digest(JudgedRow(row.key, row.record, Trait.ANY)) for row in held if row.key in keys}
+        holds.drop_rows(conn, hold["id"], out)
+
+
+def owe_rest(deps: Deps, hold: dict[str, Any], but: Set[Key]) -> None:
+    """Ask anew for the items of a hold that has ended, but for some rows: what brought them was settled as held."""
+    rest = held_batch(deps, hold, but)
+    ids = sorted({*(key_of(record)[0] for record in rest), *(key[0] for key in rest.vanished)})
+    for some in batches(ids, AT_ONCE):
+        with deps.database.begin() as conn:
+            changes = [Change(rest.kind, id) for id in some]
+            fresh = owed.remember(conn, hold["connection"], changes, Cause.LOOKUP, deps.now())
+        deps.queue.wake(fresh)
+
+
+def _shown(kind: Kind, row: HeldRow) -> dict[str, Any]:
+    """Of a row that is new only what it says beside its key."""
+    names = sql.shape(kind).keys
+    is_new = names[0] in row.fields
+    fields = {
+        name: [before, after]
+        for name, (before, after) in row.fields.items()
+        if not is_new or (name not in names and after not in (None, False))
+    }
+    return {"key": "/".join(row.key), "new": is_new, "ends": row.record is None, "fields": fields}

@@ -24,6 +24,7 @@ from app.flows import health
 from app.flows.bad_records import Failure, note
 from app.flows.bury import died
 from app.flows.deps import Deps
+from app.flows.doubted_items import hold_back
 from app.flows.fetching import Fetched, commit, fetch, write_storable
 from app.flows.health import Fault
 from app.flows.leases import LeaseKeeper
@@ -135,6 +136,7 @@ class ItemWork:
 
     def _commit(self, fetched: Sequence[Fetched]) -> None:
         try:
+            fetched = hold_back(self._deps, fetched)
             done = commit(self._deps, fetched)
         except DatabaseFault:
             raise

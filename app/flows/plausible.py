@@ -3,7 +3,7 @@ what is beyond doubt from what is held."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence, Set
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -12,6 +12,7 @@ import structlog
 from app.domain import Absent, Kind, Ref, Scope, batches, key_of
 from app.errors import AuthRejected, Permanent, Transient
 from app.flows.deps import Deps
+from app.rules.guard import RUN
 from app.rules.guard_findings import Finding, Trait, held_traits, reason_of
 from app.rules.guard_usual import DAYS, usual_of
 from app.stores import holds, usual
@@ -30,6 +31,9 @@ CALLS = 40
 
 PROBED = 20
 """Of our products, so many are asked for when a batch without an end brings many new ones."""
+
+FEW_PLACES = 3
+"""From so many counts at places that we do not hold, it is asked whether these are there."""
 
 NEW_SHARE = 0.05
 """From so many new rows on, of all, it is asked whether they are ours."""
@@ -62,11 +66,19 @@ class Verdict:
 
 
 def learn(deps: Deps, connection: str, kind: Kind, verdict: Verdict) -> None:
-    """Remember what a believed batch did as part of what is usual; what a person had to decide is not."""
+    """Remember what a believed batch did as part of what is usual; what a person has to decide is not, until then."""
     if verdict.reason is None:
-        changes = {} if verdict.judge is None else verdict.judge.changes()
-        with deps.database.begin() as conn:
-            usual.add(conn, connection, kind, changes, now=deps.now(), days=DAYS)
+        _remember(deps, connection, kind, {} if verdict.judge is None else verdict.judge.changes())
+
+
+def learn_released(deps: Deps, connection: str, batch: Batch) -> None:
+    """What a person releases is part of what is usual too; to be told before it is written."""
+    _remember(deps, connection, batch.kind, _unproven(deps, connection, batch, RUN, NOTHING).changes())
+
+
+def _remember(deps: Deps, connection: str, kind: Kind, changes: Mapping[str, int]) -> None:
+    with deps.database.begin() as conn:
+        usual.add(conn, connection, kind, changes, now=deps.now(), days=DAYS)
 
 
 def batch_of(diff: Diff, scope: Scope | None, *, first: bool) -> Batch:
@@ -103,27 +115,34 @@ def examine(
 
 
 def _judge(deps: Deps, connection: str, batch: Batch, deeds: Collection[str], foreseen: Foreseen) -> Judge:
+    judge = _unproven(deps, connection, batch, deeds, foreseen)
+    if isinstance(judge, ProductJudge) and not batch.asked:
+        _prove(deps, connection, batch, judge)
+    if isinstance(judge, StockJudge) and judge.evidence.unknown_places >= FEW_PLACES:
+        judge.opened(_ask(deps, connection, Kind.LOCATION, judge.new_places(PROBED)).living)
+    if isinstance(judge, StockJudge) and not batch.asked:
+        _prove_stock(deps, connection, batch, judge)
+    return judge
+
+
+def _unproven(deps: Deps, connection: str, batch: Batch, deeds: Collection[str], foreseen: Foreseen) -> Judge:
     if batch.kind is Kind.PRODUCT:
-        products = ProductJudge(deps.database, connection, batch, deps.now())
-        _prove(deps, connection, batch, products)
-        return products
-    if batch.kind is Kind.STOCK:
-        with deps.database.read() as conn:
-            hold = holds.open_of(conn, connection, Kind.PRODUCT)
-            ending = holds.ending_items(conn, connection, Kind.PRODUCT) if hold else set()
-        is_other = hold is not None and any(finding["rule"] == "account" for finding in hold["findings"])
-        stock = StockJudge(
-            deps.database,
-            connection,
-            batch,
-            deps.now(),
-            held_products=ending,
-            account_held=is_other,
-            foreseen=foreseen,
-        )
-        _prove_stock(deps, connection, batch, stock)
-        return stock
-    return CountJudge(deps.database, connection, batch, deps.limits, frozenset(deeds))
+        return ProductJudge(deps.database, connection, batch, deps.now())
+    if batch.kind is not Kind.STOCK:
+        return CountJudge(deps.database, connection, batch, deps.limits, frozenset(deeds))
+    with deps.database.read() as conn:
+        hold = holds.open_of(conn, connection, Kind.PRODUCT)
+        ending = holds.ending_items(conn, connection, Kind.PRODUCT) if hold else set()
+    is_other = hold is not None and any(finding["rule"] == "account" for finding in hold["findings"])
+    return StockJudge(
+        deps.database,
+        connection,
+        batch,
+        deps.now(),
+        held_products=ending,
+        account_held=is_other,
+        foreseen=foreseen,
+    )
 
 
 def _prove(deps: Deps, connection: str, batch: Batch, judge: ProductJudge) -> None:
@@ -131,11 +150,13 @@ def _prove(deps: Deps, connection: str, batch: Batch, judge: ProductJudge) -> No
     another one."""
     seen = judge.evidence
     if batch.vanished and not held_traits(judge.findings()) & (Trait.VANISHED | Trait.ANY):
-        answered = _ask(deps, connection, _spread([key[0] for key in batch.vanished], ASKED))
+        answered = _ask(deps, connection, Kind.PRODUCT, _spread([key[0] for key in batch.vanished], ASKED))
         seen.asked, seen.living = len(answered.living | answered.gone), len(answered.living)
     if seen.created >= 3 and seen.created > NEW_SHARE * seen.total:
         shown = {key_of(record)[0] for record in batch} if batch.read is None else set()
-        answered = _ask(deps, connection, live_ids(deps.database, connection, PROBED, sorted(shown)[:500]))
+        answered = _ask(
+            deps, connection, Kind.PRODUCT, live_ids(deps.database, connection, PROBED, sorted(shown)[:500])
+        )
         seen.probed, seen.strange = len(answered.living | answered.gone), len(answered.gone)
 
 
@@ -144,27 +165,27 @@ def _prove_stock(deps: Deps, connection: str, batch: Batch, judge: StockJudge) -
     be new."""
     seen = judge.evidence
     if batch.read != 0 and seen.omitted and judge.findings():
-        judge.explain(_ask(deps, connection, _spread(judge.omitted(), ASKED)).gone)
+        judge.explain(_ask(deps, connection, Kind.PRODUCT, _spread(judge.omitted(), ASKED)).gone)
         seen = judge.evidence
     if seen.unknown_products >= 3 and seen.unknown_products > NEW_SHARE * seen.total:
-        answered = _ask(deps, connection, judge.strangers(PROBED))
+        answered = _ask(deps, connection, Kind.PRODUCT, judge.strangers(PROBED))
         seen.strangers_asked, seen.strangers = len(answered.living | answered.gone), len(answered.gone)
 
 
 class _Answered(NamedTuple):
-    """Ids of products that the source says live, and that it says do not."""
+    """Ids that the source says live, and that it says do not."""
 
     living: set[str]
     gone: set[str]
 
 
-def _ask(deps: Deps, connection: str, ids: Sequence[str]) -> _Answered:
+def _ask(deps: Deps, connection: str, kind: Kind, ids: Sequence[str]) -> _Answered:
     source = deps.bulk_sources[connection]
-    size = source.batch_size(Kind.PRODUCT)
+    size = source.batch_size(kind)
     answered = _Answered(set(), set())
     for some in batches(_spread(ids, CALLS * size), size):
         try:
-            answer = source.fetch([Ref(Kind.PRODUCT, id) for id in some])
+            answer = source.fetch([Ref(kind, id) for id in some])
         except AuthRejected:
             raise
         except (Permanent, Transient) as error:

@@ -17,6 +17,7 @@ from app.flows.absorb import absorb
 from app.flows.bad_records import Failure, healing, isolated, item_of, note, parted, tell, unread, unstorable
 from app.flows.deps import Deps
 from app.flows.doubted import doubted
+from app.flows.doubted_items import held_named
 from app.rules.guard import FIRST_LOAD, POLL
 from app.sources.base import Source
 from app.stores import catalog, failed_items, owed, watermarks
@@ -165,7 +166,7 @@ def _read_delta(deps: Deps, source: Source, connection: str, kind: Kind, since: 
 
 def _finish(deps: Deps, claim: Claim, read: _Read, noted: Sequence[Noted]) -> list[ItemKey]:
     connection, kind = claim.key.connection, claim.key.kind
-    fresh = owe_news(deps, connection, kind, read.changes, Cause.LOOKUP).fresh
+    fresh = _owe_named(deps, connection, kind, read.changes)
     now = deps.now()
     with deps.database.begin() as conn:
         if read.watermark is not None:
@@ -179,6 +180,16 @@ def _finish(deps: Deps, claim: Claim, read: _Read, noted: Sequence[Noted]) -> li
     tell(connection, read.failures)
     log.info("pulled", connection=connection, kind=kind, applied=len(read.seen), owed=len(fresh))
     return fresh + again
+
+
+def _owe_named(deps: Deps, connection: str, kind: Kind, changes: Sequence[Change]) -> list[ItemKey]:
+    """Owe what the list only names, but for what is held of it."""
+    with deps.database.read() as conn:
+        some = [_unknown(conn, connection, kind, few) for few in batches(changes, AT_ONCE)]
+    news = [change.external_id for few in some for change in few]
+    held = held_named(deps, connection, kind, news)
+    named = [change for change in changes if change.external_id not in held]
+    return owe_news(deps, connection, kind, named, Cause.LOOKUP).fresh
 
 
 def _covered(claim: Claim, read: _Read, noted: Sequence[Noted]) -> list[Noted]:

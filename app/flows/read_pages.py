@@ -13,9 +13,8 @@ from app.domain import Cause, Kind, Listing, Page, Record, batches, key_of
 from app.flows import kept_pages
 from app.flows.bad_records import Failure, Healing, healing, isolated, parted, tell, unread, unstorable
 from app.flows.course import Course, Stopped
-from app.flows.doubted import doubted
+from app.flows.doubted import doubted, judged
 from app.flows.named import named_news, rehearse_named
-from app.flows.plausible import examine
 from app.flows.pull import AT_ONCE, owe_news, owe_refused
 from app.flows.rehearse import Effects, rehearse
 from app.flows.run_items import note_failures
@@ -201,7 +200,7 @@ def _rehearse(course: Course, kind: Kind, found: _Found) -> None:
     """What would be written, and apart from it what would be held."""
     deeds = _deeds(course, kind)
     batch = Batch(kind, (found.records,), first=deeds == FIRST_LOAD)
-    verdict = examine(course.deps, course.connection, batch, deeds)
+    verdict = judged(course.deps, course.connection, batch, deeds).verdict
     keys = {row.key for row in verdict.held()}
     if verdict.reason is not None:
         course.progress.held += len(keys)

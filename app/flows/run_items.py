@@ -13,11 +13,13 @@ from app.domain import KINDS, Answer, BadRecord, Kind, Ref, batches, key_of
 from app.errors import BadAnswer, DatabaseFault, Permanent, RateLimited, Unavailable
 from app.flows.bad_records import Failure, isolated, note, sure_scopes, tell, unread, unstorable
 from app.flows.course import Course, Stopped
-from app.flows.fetching import bring, owner_of
+from app.flows.doubted_items import held_items, parted
+from app.flows.fetching import bring, owner_of, read_of
 from app.flows.rehearse import Effects, rehearse
 from app.flows.steady import tried
 from app.stores import drift, failed_items
 from app.stores.catalog import Applied
+from app.stores.guard.foreseen import foreseen
 
 WRITTEN_AT_ONCE = 1_000
 """Items of an answer that are written in one commit."""
@@ -63,17 +65,36 @@ def _about(refs: Sequence[Ref], answer: Answer, *, whole: bool) -> Answer:
 
 
 def _write_down(course: Course, refs: Sequence[Ref], answer: Answer, began: datetime) -> None:
-    """Bring an answer into the catalog; records that cannot be stored are noted, and the others are written."""
+    """Bring what is believed of an answer into the catalog; records that cannot be stored are noted, and the others are
+    written."""
     failures = [unread(bad) for bad in answer.failed]
     sure = msgspec.structs.replace(answer, covers=sure_scopes(answer))
     write = partial(_rehearse if course.options.dry_run else _apply, course, refs[0].kind, began)
     try:
-        write(sure)
+        good, doubtful = _judged(course, refs[0].kind, sure, began)
+        write(good)
+        if course.options.dry_run and doubtful is not None:
+            _rehearse(course, refs[0].kind, began, doubtful, held=True)
     except (Stopped, DatabaseFault):
         raise
     except Exception:
         failures += _one_by_one(sure, write)
     _done(course, refs, failures, _readable(refs, answer))
+
+
+def _judged(course: Course, kind: Kind, answer: Answer, began: datetime) -> tuple[Answer, Answer | None]:
+    """What of an answer is believed, and the rest, which is held now (in a dry run: would be)."""
+    so_far = None
+    if course.options.dry_run:
+        with course.deps.database.read() as conn:
+            so_far = foreseen(conn, course.id, account_held=False)
+    reads = [read_of(answer, began)]
+    held = held_items(course.deps, course.connection, kind, reads, run_id=course.id, foreseen=so_far)
+    if held is None:
+        return answer, None
+    course.progress.held += len(held.keys)
+    course.mark(kind, held=held.reason)
+    return parted(answer, held)
 
 
 def _one_by_one(answer: Answer, write: Callable[[Answer], None]) -> list[Failure]:
@@ -117,7 +138,7 @@ def _write(course: Course, conn: Connection, answer: Answer, began: datetime) ->
     return Effects(answer.records, set(applied.written), closed, answer.gone), applied
 
 
-def _rehearse(course: Course, kind: Kind, began: datetime, answer: Answer) -> None:
+def _rehearse(course: Course, kind: Kind, began: datetime, answer: Answer, *, held: bool = False) -> None:
     done: list[tuple[Effects, Applied]] = []
 
     def work(conn: Connection) -> Effects:
@@ -127,8 +148,10 @@ def _rehearse(course: Course, kind: Kind, began: datetime, answer: Answer) -> No
     rows = rehearse(course.deps, course.connection, work)
 
     def save(conn: Connection) -> None:
-        drift.write_anew(conn, course.id, course.connection, rows, now=course.deps.now())
-        _count(course, kind, *done[-1])
+        told = [row._replace(cause=drift.HELD) for row in rows] if held else rows
+        drift.write_anew(conn, course.id, course.connection, told, now=course.deps.now())
+        if not held:
+            _count(course, kind, *done[-1])
 
     course.commit(save)
 

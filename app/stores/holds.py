@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import reduce
+from operator import xor
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, Select, delete, func, insert, select, update
 
-from app.domain import RECORDS, Absent, Kind, Record
+from app.domain import RECORDS, Absent, Kind, Record, batches
 from app.rules.guard_findings import Finding
 from app.stores.catalog import Key
 from app.stores.tables import Hold, HoldRow
@@ -99,6 +101,18 @@ def add_rows(conn: Connection, hold_id: int, rows: Iterable[tuple[Key, Mapping[s
 def rows(conn: Connection, hold_id: int, kind: Kind, *, after: int = 0, limit: int = 500) -> list[HeldRow]:
     """Rows of a hold in their order, from behind one on."""
     wanted = select(_rows).where(_rows.c.hold_id == hold_id, _rows.c.id > after).order_by(_rows.c.id).limit(limit)
+    return _read_rows(conn, wanted, kind)
+
+
+def rows_of(conn: Connection, hold_id: int, kind: Kind, items: Sequence[str]) -> list[HeldRow]:
+    """Rows of a hold that belong to these items."""
+    wanted = select(_rows).where(_rows.c.hold_id == hold_id)
+    return [
+        row for some in batches(items, 500) for row in _read_rows(conn, wanted.where(_rows.c.item.in_(some)), kind)
+    ]
+
+
+def _read_rows(conn: Connection, wanted: Select[Any], kind: Kind) -> list[HeldRow]:
     found = conn.execute(wanted).mappings()
     return [
         HeldRow(
@@ -109,6 +123,22 @@ def rows(conn: Connection, hold_id: int, kind: Kind, *, after: int = 0, limit: i
         )
         for row in found
     ]
+
+
+def drop_rows(conn: Connection, hold_id: int, digests: Mapping[int, int]) -> None:
+    """Take rows, each (by its id) with what it is to the digest, out of a hold that waits; without any left it expires."""
+    its = select(_table.c.rows, _table.c.digest).where(_table.c.id == hold_id, _table.c.state == HELD)
+    found = conn.execute(its.with_for_update()).one_or_none()
+    if found is None:
+        return
+    gone = [
+        id
+        for some in batches(sorted(digests), 500)
+        for id in conn.execute(delete(_rows).where(_rows.c.id.in_(some)).returning(_rows.c.id)).scalars()
+    ]
+    left, digest = found.rows - len(gone), reduce(xor, (digests[id] for id in gone), found.digest)
+    state = HELD if left > 0 else EXPIRED
+    conn.execute(update(_table).where(_table.c.id == hold_id).values(rows=left, digest=digest, state=state))
 
 
 def is_kept(conn: Connection, hold_id: int) -> bool:
@@ -169,14 +199,16 @@ def believed_rules(conn: Connection, connection: str, kind: Kind, now: datetime)
     return {one["rule"] for text in conn.execute(wanted).scalars() for one in msgspec.json.decode(text)}
 
 
-def pass_(conn: Connection, *, connection: str, kind: Kind) -> None:
-    """Close the hold that waits, if there is one: a plausible read came after all."""
-    _end(conn, connection, kind, PASSED)
+def pass_(conn: Connection, *, connection: str, kind: Kind, read_at: datetime) -> None:
+    """Close the hold that waits, if there is one: a plausible read came after all. One of what was read since that read
+    began (``read_at``) goes on waiting."""
+    older = _table.c.read_at.is_(None) | (_table.c.read_at <= read_at)
+    conn.execute(update(_table).where(*_of(connection, kind), _table.c.state == HELD, older).values(state=PASSED))
 
 
 def expire(conn: Connection, *, connection: str, kind: Kind) -> None:
     """Close the hold that waits, if there is one: a later read came to another batch."""
-    _end(conn, connection, kind, EXPIRED)
+    conn.execute(update(_table).where(*_of(connection, kind), _table.c.state == HELD).values(state=EXPIRED))
 
 
 def close(conn: Connection, hold_id: int, state: str, *, believed_until: datetime | None = None) -> bool:
@@ -185,10 +217,6 @@ def close(conn: Connection, hold_id: int, state: str, *, believed_until: datetim
         raise ValueError(f"a hold is closed as {RELEASED!r} or {DISMISSED!r}, not {state!r}")
     wanted = update(_table).where(_table.c.id == hold_id, _table.c.state == HELD)
     return conn.execute(wanted.values(state=state, believed_until=believed_until)).rowcount == 1
-
-
-def _end(conn: Connection, connection: str, kind: Kind, state: str) -> None:
-    conn.execute(update(_table).where(*_of(connection, kind), _table.c.state == HELD).values(state=state))
 
 
 def _of(connection: str, kind: Kind) -> tuple[Any, ...]:

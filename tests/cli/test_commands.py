@@ -124,6 +124,19 @@ def test_holds_list_tells_what_the_batch_would_do() -> None:
     assert "rows read 0" in printed
 
 
+def test_a_hold_that_waits_says_how_to_decide() -> None:
+    assert "tallyhook holds show" in run("holds", "list").output
+    assert "tallyhook holds release 1" in run("holds", "show", "1").output
+
+
+def test_a_hold_that_does_not_exist_cannot_be_released() -> None:
+    assert str(run("holds", "release", "77").exception) == "there is no hold 77"
+
+
+def test_a_number_that_no_hold_can_have_is_a_wrong_command() -> None:
+    assert run("holds", "show", "99999999999999999999").exit_code == 2
+
+
 def test_a_released_hold_is_no_longer_listed() -> None:
     assert run("holds", "release", "1").exit_code == 0
     assert "Nothing is held" in run("holds", "list").output

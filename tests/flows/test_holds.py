@@ -16,7 +16,7 @@ from app.flows.request_run import request_run
 from app.flows.run import run
 from app.flows.sync_item import sync_item
 from app.stores import holds as stored
-from app.stores import owed, runs
+from app.stores import owed, runs, usual
 from app.stores.engine import Database
 from tests.fakes import EPOCH, SHOP, FakeSource, World, count, listing
 
@@ -95,7 +95,12 @@ def test_a_hold_shows_its_rows_before_and_after(world: World) -> None:
     read_all(world)
     shown = only(world)
     assert shown["rows"] == SIZE
-    assert shown["sample"][0] == {"key": "P00", "ends": False, "fields": {"price_minor": [1_000, 100_000]}}
+    assert shown["sample"][0] == {
+        "key": "P00",
+        "new": False,
+        "ends": False,
+        "fields": {"price_minor": [1_000, 100_000]},
+    }
 
 
 def test_a_hold_names_the_rule_that_spoke_and_its_figures(world: World) -> None:
@@ -231,6 +236,27 @@ def test_a_dry_run_that_reads_what_changed_says_what_would_be_held_and_holds_not
     price(world)
     counts = go(world, Strategy.ACTIVE, dry_run=True)["counts"]["product"]
     assert ("power of ten" in counts["held"], holds.list_(world.deps)) == (True, [])
+
+
+def test_a_dry_run_that_shows_a_little_of_what_is_held_says_that_it_stays_held(world: World) -> None:
+    price(world)
+    read_all(world)
+    world.source.listings = {name: world.source.listings[name] for name in ("P01", "P02")}
+    ran = go(world, Strategy.INCREMENTAL, dry_run=True)
+    with world.database.read() as conn:
+        causes = conn.exec_driver_sql(f"SELECT cause FROM drift WHERE run_id = {ran['id']}").scalars()
+        assert list(causes) == ["held", "held"]
+
+
+def test_what_a_person_releases_is_part_of_what_is_usual(world: World) -> None:
+    for _ in range(15):
+        read_all(world)
+    price(world)
+    read_all(world)
+    holds.release(world.deps, only(world)["id"])
+    with world.database.read() as conn:
+        (today,) = usual.days_before(conn, SHOP, Kind.PRODUCT, now=world.clock() + timedelta(days=1), days=1)
+    assert today["repriced"] == SIZE
 
 
 def test_a_hold_tells_what_usually_happens_in_this_shop(world: World) -> None:

@@ -136,5 +136,5 @@ def test_a_plausible_read_closes_the_hold_of_its_connection_only(database: Datab
     hold(database)
     hold(database, "other")
     with database.begin() as conn:
-        holds.pass_(conn, connection="shop", kind=Kind.STOCK)
+        holds.pass_(conn, connection="shop", kind=Kind.STOCK, read_at=NOW)
         assert [row["connection"] for row in holds.open_(conn)] == ["other"]

@@ -3,7 +3,7 @@
 from app.stores.catalog.answers import Key, Read
 from app.stores.catalog.applying import Applied, apply, apply_reads
 from app.stores.catalog.categories import category_names, of_category
-from app.stores.catalog.closing import close_rows, tombstone
+from app.stores.catalog.closing import close_rows, ending, tombstone
 from app.stores.catalog.reading import counts, fenced, get, items_of, lately_read, resolve_sku, versions
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "category_names",
     "close_rows",
     "counts",
+    "ending",
     "fenced",
     "get",
     "items_of",

@@ -33,6 +33,16 @@ def closing(conn: Connection, connection: str, read: Read, now: datetime) -> Way
     return dict(sorted(ways.items()))
 
 
+def ending(conn: Connection, connection: str, kind: Kind, read: Read, now: datetime) -> list[Key]:
+    """Live rows of a kind that a read shows to be gone, by its scopes or by name."""
+    ways = closing(conn, connection, read, now)
+    keys = {key for (of, _), some in ways.items() if of is kind for key in some}
+    if ids := [ref.external_id for ref in read.gone if ref.kind is kind]:
+        name = sql.shape(kind).keys[0]
+        keys.update(_live_keys(conn, connection, kind, name, ids, Absent.DELETED, read.began, now, ties=True))
+    return sorted(keys)
+
+
 def tombstone(conn: Connection, connection: str, refs: Sequence[Ref], *, read_at: datetime, now: datetime) -> int:
     """Mark as deleted what the source says does not exist; returns how many live rows that were. Of an item that we hold
     no row of, the deletion becomes a row: what a read that began before ``now`` shows of it will not live again.

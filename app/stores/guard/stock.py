@@ -69,6 +69,11 @@ class _Line(msgspec.Struct):
 _read_lines = msgspec.json.Decoder(list[_Line], strict=False).decode
 
 
+def is_tenfold(before: float, after: float) -> bool:
+    """Whether a count's point moved."""
+    return any(abs(after / before / ten - 1) < 0.001 for ten in TENS)
+
+
 def _lines_of(text: str | None) -> list[_Line]:
     """The lines of an order; none where somebody wrote there what cannot be read: that explains no sale."""
     try:
@@ -131,6 +136,16 @@ class StockJudge:
         """Some of the products that are counted, and that we do not hold."""
         return sorted(product for product in self._net if product not in self._known)[:most]
 
+    def new_places(self, most: int) -> list[str]:
+        """Some of the places that are counted at, and that we do not hold."""
+        places = {move.key[1] for move in self._moves() if Trait.UNKNOWN_PLACE in self._traits(move)}
+        return sorted(places)[:most]
+
+    def opened(self, places: Collection[str]) -> None:
+        """These places are there at the source: judge anew."""
+        self._places.update(places)
+        self.evidence = self._gather()
+
     def explain(self, ended: Collection[str]) -> None:
         """These products have ended at the source: judge anew."""
         self._ended.update(ended)
@@ -182,7 +197,7 @@ class StockJudge:
             seen.zeroed_at[move.key[1]] += 1
         if move.before > 0 and move.after > 0:
             seen.changed += 1
-            seen.tens += any(abs(move.after / move.before / ten - 1) < 0.001 for ten in TENS)
+            seen.tens += is_tenfold(move.before, move.after)
         if move.before > 0 and move.after != move.before:
             seen.steps[round(move.after - move.before, 5)] += 1
         if move.record is None and Trait.ZEROED in traits:

@@ -1,0 +1,175 @@
+"""Items that were asked for by id are judged before they are written, all that share a commit as one batch.
+
+So a list that only names what changed, a storm of webhooks and a run by ids are judged as well as a list that shows its
+rows. What waits for a person already is written by none of them, be it shown alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, replace
+
+import msgspec
+import structlog
+from sqlalchemy import Connection
+
+from app.domain import KINDS, Absent, Answer, BadRecord, Kind, Record, Ref, batches, key_of, row_hash
+from app.errors import AuthRejected, Permanent
+from app.flows.bad_records import sure_scopes
+from app.flows.deps import Deps
+from app.flows.doubted import Doubt, judged, settled
+from app.flows.fetching import WAITS_FOR_A_PERSON, Fetched, owner_of, read_of
+from app.flows.holds import leave_out
+from app.rules.guard import FIRST_LOAD, POLL
+from app.stores import catalog, holds, watermarks
+from app.stores.catalog import Key, Read
+from app.stores.guard import Batch, doubtful
+from app.stores.guard.foreseen import NOTHING, Foreseen
+
+JUDGED = (Kind.PRODUCT, Kind.STOCK)
+"""Of the other kinds only numbers of rows are judged, and many by id are what somebody asked for."""
+
+FEW = 3
+"""Fewer rows than this no rule doubts."""
+
+CALLS_AT_ONCE = 20
+"""What so many calls fetch of what is only named is judged as one batch."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class HeldItems:
+    """The rows that are held of what was shown, the items that these belong to, ids of the ``others``, and why."""
+
+    kind: Kind
+    keys: Set[Key]
+    items: frozenset[str]
+    others: Set[str]
+    reason: str
+
+
+def hold_back(deps: Deps, fetched: Sequence[Fetched]) -> list[Fetched]:
+    """The answers without what is held of them; what they are asked for says so (``Fetched.held``)."""
+    connection, kind, _ = fetched[0].claims[0].key
+    held = held_items(deps, connection, kind, [read_of(one.answer, one.began) for one in fetched])
+    if held is None:
+        return list(fetched)
+    return [replace(one, answer=parted(one.answer, held)[0], held=one.held | held.items) for one in fetched]
+
+
+def held_named(deps: Deps, connection: str, kind: Kind, ids: Sequence[str]) -> frozenset[str]:
+    """Of items that a list only names, more than one call fetches, those that are held: they are fetched to be judged as
+    one batch, and the others are left to the item path. Raises what the source raises of more than single items."""
+    source, held = deps.bulk_sources[connection], set[str]()
+    size = source.batch_size(kind)
+    if kind not in JUDGED or size == 1 or len(ids) <= size:
+        return frozenset()
+    for many in batches(ids, CALLS_AT_ONCE * size):
+        reads = list[Read]()
+        for some in batches(many, size):
+            began = deps.now()
+            try:
+                answer = source.fetch([Ref(kind, id) for id in some])
+            except AuthRejected:
+                raise
+            except Permanent as error:
+                log.warning("named_not_judged", connection=connection, items=len(some), error=str(error))
+                continue
+            reads.append(read_of(msgspec.structs.replace(answer, covers=sure_scopes(answer)), began))
+        found = held_items(deps, connection, kind, reads)
+        held.update(() if found is None else found.items)
+    return frozenset(held)
+
+
+def held_items(
+    deps: Deps,
+    connection: str,
+    kind: Kind,
+    reads: Sequence[Read],
+    *,
+    run_id: int | None = None,
+    foreseen: Foreseen | None = None,
+) -> HeldItems | None:
+    """What is held now of items that were read by id; with what is ``foreseen`` it is only said what would be."""
+    if kind not in JUDGED:
+        return None
+    records = [record for read in reads for record in read.records if KINDS[type(record)] is kind]
+    with deps.database.read() as conn:
+        hold = holds.open_of(conn, connection, kind)
+        if hold is None and len(records) + sum(len(read.covers) + len(read.gone) for read in reads) < FEW:
+            return None
+        gone = sorted({key for read in reads for key in catalog.ending(conn, connection, kind, read, deps.now())})
+        waiting, otherwise = (
+            (set[Key](), set[Key]()) if hold is None else _of_hold(conn, hold["id"], kind, records, gone)
+        )
+        first = watermarks.get(conn, connection, kind) is None
+    others = [record for record in records if key_of(record) not in waiting]
+    batch = Batch(kind, (others,), [key for key in gone if key not in waiting], first=first, asked=True)
+    keys, reason = waiting, "" if hold is None else hold["reason"]
+    if doubtful(deps.database, connection, batch) >= FEW:
+        doubt = judged(deps, connection, batch, FIRST_LOAD if first else POLL, foreseen or NOTHING)
+        if foreseen is None:
+            began = min(read.began for read in reads)
+            settled(deps, connection, doubt, began, absent=_absent(reads), run_id=run_id)
+        keys, reason = keys | _doubted(doubt), doubt.verdict.reason or reason
+    if hold is not None and foreseen is None and otherwise - keys:
+        leave_out(deps, hold, otherwise - keys)
+    if not keys:
+        return None
+    shown = {key_of(record): owner_of(record) for record in records if key_of(record) in keys}
+    with deps.database.read() as conn:
+        parents = catalog.items_of(conn, connection, [key[0] for key in keys if key not in shown])
+    items = frozenset({*shown.values(), *parents, *(key[0] for key in keys)})
+    rest = {key[0] for key in (*map(key_of, records), *gone) if key not in keys}
+    return HeldItems(kind, keys, items, rest, reason)
+
+
+def parted(answer: Answer, held: HeldItems) -> tuple[Answer, Answer]:
+    """What of an answer is beyond doubt, and the rest: each with the rows of the other as ones of which nothing is said."""
+    sides = [list[Record](), list[Record]()]
+    for record in answer.records:
+        sides[key_of(record) in held.keys].append(record)
+    ids = {key[0] for key in held.keys}
+    gone = [ref for ref in answer.gone if ref.external_id not in held.items]
+    beyond = msgspec.structs.replace(
+        answer, records=sides[0], gone=gone, failed=[*answer.failed, *_waiting_rows(held.kind, ids)]
+    )
+    rest = Answer(
+        sides[1],
+        gone=[ref for ref in answer.gone if ref not in gone],
+        covers=[scope for scope in answer.covers if scope.value in held.items],
+        failed=[*answer.failed, *_waiting_rows(held.kind, held.others - ids)],
+    )
+    return beyond, rest
+
+
+def _waiting_rows(kind: Kind, ids: Set[str]) -> list[BadRecord]:
+    return [BadRecord(kind, id, WAITS_FOR_A_PERSON) for id in sorted(ids)]
+
+
+def _of_hold(
+    conn: Connection, hold_id: int, kind: Kind, records: Sequence[Record], gone: Sequence[Key]
+) -> tuple[set[Key], set[Key]]:
+    """The rows that are shown as they wait for a person, and those that are shown otherwise."""
+    items = sorted({*(key_of(record)[0] for record in records), *(key[0] for key in gone)})
+    waits = {
+        row.key: None if row.record is None else row_hash(row.record)
+        for row in holds.rows_of(conn, hold_id, kind, items)
+    }
+    shown: dict[Key, int | None] = {key_of(record): row_hash(record) for record in records}
+    shown |= dict.fromkeys(gone)
+    both = waits.keys() & shown.keys()
+    same = {key for key in both if waits[key] == shown[key]}
+    return same, both - same
+
+
+def _doubted(doubt: Doubt) -> set[Key]:
+    """The rows of the batch that are not believed."""
+    own = {*map(key_of, doubt.batch), *doubt.batch.vanished}
+    return {row.key for row in doubt.verdict.held()} & own
+
+
+def _absent(reads: Sequence[Read]) -> Absent:
+    is_zero = any(scope.absent is Absent.ZERO for read in reads for scope in read.covers)
+    return Absent.ZERO if is_zero else Absent.DELETED

@@ -1,0 +1,261 @@
+"""Items asked for by id are judged as lists are: those that a poll only names, storms of webhooks, runs by ids."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+import pytest
+
+from app.domain import WHOLE, Absent, Answer, Cause, Change, ItemKey, Kind, Listing, Page, Ref, Scope, Strategy
+from app.flows import holds
+from app.flows.leases import LeaseKeeper
+from app.flows.sync_item import sync_item
+from app.stores import owed
+from app.stores.engine import Database
+from tests.fakes import SHOP, FakeSource, World, count, listing
+from tests.flows.test_holds import SIZE, go, only, price, prices, read_all
+
+ALL = [f"P{number:02}" for number in range(SIZE)]
+
+
+class NamingSource(FakeSource):
+    """Its list of what changed names the products and shows none; of counts by id it shows those that are not zero."""
+
+    def delta(self, kind: Kind, since: str | None) -> Iterator[Page]:
+        if kind in self.whole_kinds or since is None:
+            yield from self.full(kind)
+            return
+        self._called(f"delta {kind} {since}", kind=kind)
+        newest = [one for one in self.listings.values() if one.version >= int(since)]
+        yield Page(changes=[Change(kind, one.external_id, one.version) for one in newest])
+        yield Page(watermark=str(max((one.version for one in newest), default=int(since))))
+
+    def fetch(self, refs: Sequence[Ref]) -> Answer:
+        answer = super().fetch(refs)
+        if refs[0].kind is not Kind.STOCK:
+            return answer
+        full = [one for one in answer.records if one.quantity]
+        return Answer(full, covers=[Scope(Kind.STOCK, "listing_id", ref.external_id, Absent.ZERO) for ref in refs])
+
+
+@pytest.fixture
+def world(database: Database) -> World:
+    """A shop of 24 products at 10.00 with 24 counts of 9 each, read once."""
+    world = World(database, NamingSource(batch=100))
+    world.source.put(*(listing(id, price_minor=1_000) for id in ALL))
+    world.source.put(*(count(id, 9) for id in ALL))
+    read_all(world)
+    return world
+
+
+def owe(world: World, kind: Kind, ids: Sequence[str], cause: Cause = Cause.WEBHOOK) -> None:
+    with world.database.begin() as conn:
+        owed.remember(conn, SHOP, [Change(kind, id) for id in ids], cause, world.clock())
+
+
+def drain(world: World) -> None:
+    """Work off all that is owed."""
+    while True:
+        with world.database.read() as conn:
+            due = conn.exec_driver_sql("SELECT kind, external_id FROM owed_items ORDER BY external_id").all()
+        if not due:
+            return
+        world.clock.pass_(60)
+        for kind, id in due:
+            sync_item(world.deps, LeaseKeeper(world.database), ItemKey(SHOP, Kind(kind), id))
+
+
+def told(world: World, kind: Kind = Kind.PRODUCT, ids: Sequence[str] = ALL) -> None:
+    """A webhook for each."""
+    owe(world, kind, ids)
+    drain(world)
+
+
+def poll(world: World) -> None:
+    world.clock.pass_(600)
+    owe(world, Kind.PRODUCT, [WHOLE], Cause.POLL)
+    drain(world)
+
+
+def outcomes(world: World) -> set[str]:
+    with world.database.read() as conn:
+        found = conn.exec_driver_sql(f"SELECT outcome FROM settlements WHERE external_id <> '{WHOLE}'")
+        return set(found.scalars())
+
+
+def on_hand(world: World) -> set[int]:
+    with world.database.read() as conn:
+        return {int(one) for one in conn.exec_driver_sql("SELECT quantity FROM stock").scalars()}
+
+
+def test_products_that_a_poll_only_names_are_judged_together(world: World) -> None:
+    price(world)
+    poll(world)
+    assert (prices(world), only(world)["rows"], outcomes(world)) == ({1_000}, SIZE, {"held"})
+
+
+def test_more_named_products_than_a_call_fetches_are_judged_together(world: World) -> None:
+    world.source.batch_size = lambda kind: 4  # type: ignore[method-assign]
+    price(world, times=3)
+    poll(world)
+    assert (prices(world), only(world)["rows"]) == ({1_000}, SIZE)
+
+
+@pytest.mark.parametrize("batch", [1, 3, 100])
+def test_a_poll_that_only_names_what_is_held_writes_none_of_it(world: World, batch: int) -> None:
+    price(world)
+    read_all(world)
+    world.source.batch_size = lambda kind: batch  # type: ignore[method-assign]
+    before = only(world)["id"]
+    poll(world)
+    assert (prices(world), only(world)["id"]) == ({1_000}, before)
+
+
+def test_a_storm_of_webhooks_is_judged_as_one_batch(world: World) -> None:
+    price(world)
+    told(world)
+    assert (prices(world), only(world)["rows"]) == ({1_000}, SIZE)
+
+
+def test_items_of_one_message_that_are_read_one_by_one_are_judged_together(world: World) -> None:
+    world.source.batch_size = lambda kind: 1  # type: ignore[method-assign]
+    price(world)
+    owe(world, Kind.PRODUCT, ALL)
+    sync_item(world.deps, LeaseKeeper(world.database), ItemKey(SHOP, Kind.PRODUCT, ALL[0]), ALL[1:16])
+    assert (prices(world), only(world)["rows"]) == ({1_000}, 16)
+
+
+def test_products_that_are_gone_by_their_ids_are_judged(world: World) -> None:
+    world.source.listings.clear()
+    told(world)
+    assert only(world)["reason"] == f"would delete {SIZE} of {SIZE} rows (100%)"
+    holds.release(world.deps, only(world)["id"])
+    with world.database.read() as conn:
+        assert conn.exec_driver_sql("SELECT count(*) FROM listings WHERE NOT deleted").scalar() == 0
+
+
+def test_counts_that_are_left_out_by_id_are_judged(world: World) -> None:
+    world.source.put(*(count(id, 0, version=5) for id in ALL))
+    told(world, Kind.STOCK)
+    assert (on_hand(world), only(world)["kind"], only(world)["absent"]) == ({9}, "stock", "zero")
+    holds.release(world.deps, only(world)["id"])
+    assert on_hand(world) == {0}
+
+
+def test_good_items_of_the_same_answer_are_written(world: World) -> None:
+    price(world, *range(1, SIZE))
+    world.source.put(listing("P00", 9, price_minor=1_000, description="New words"))
+    told(world)
+    with world.database.read() as conn:
+        words = conn.exec_driver_sql("SELECT description FROM listings WHERE external_id = 'P00'").scalar()
+    assert (words, prices(world), outcomes(world)) == ("New words", {1_000}, {"held", "applied"})
+
+
+def test_two_price_changes_are_written_at_once(world: World) -> None:
+    price(world, 1, 2)
+    told(world, ids=["P01", "P02"])
+    assert (prices(world), holds.list_(world.deps)) == ({1_000, 100_000}, [])
+
+
+def test_an_item_that_is_shown_otherwise_than_it_waits_is_written(world: World) -> None:
+    price(world)
+    read_all(world)
+    world.source.put(listing("P00", 12, price_minor=1_234))
+    told(world, ids=["P00"])
+    assert prices(world) == {1_000, 1_234}
+
+
+def test_a_sale_is_written(world: World) -> None:
+    for number in range(SIZE):
+        world.source.put(listing(f"P{number:02}", 9, price_minor=700))
+    told(world)
+    assert (prices(world), holds.list_(world.deps)) == ({700}, [])
+
+
+def test_what_is_left_of_a_hold_that_became_plausible_is_asked_for_anew(world: World) -> None:
+    price(world)
+    told(world)
+    for id in ALL[:22]:
+        world.source.put(listing(id, 11, price_minor=900))
+    owe(world, Kind.PRODUCT, ALL[:22])
+    sync_item(world.deps, LeaseKeeper(world.database), ItemKey(SHOP, Kind.PRODUCT, ALL[0]))
+    drain(world)
+    assert (holds.list_(world.deps), prices(world)) == ([], {900, 100_000})
+
+
+def test_a_read_that_began_before_items_were_held_does_not_let_them_pass(world: World) -> None:
+    def change_meanwhile() -> None:
+        price(world)
+        world.clock.pass_(5)
+        told(world)
+
+    listed = [listing(id, price_minor=1_000) for id in ALL]
+    world.source.full = partial(earlier, world, listed, change_meanwhile)  # type: ignore[method-assign]
+    read_all(world)
+    assert (only(world)["rows"], prices(world)) == (SIZE, {1_000})
+
+
+def earlier(
+    world: World, listed: list[Listing], meanwhile: Callable[[], None], kind: Kind, resume: str | None = None
+) -> Iterator[Page]:
+    """A list as it was, and while it is read something happens."""
+    if kind is not Kind.PRODUCT:
+        yield from FakeSource.full(world.source, kind, resume)
+        return
+    meanwhile()
+    yield Page(records=listed)
+    yield Page(watermark="1", complete=Scope(kind))
+
+
+def test_a_row_that_a_later_answer_shows_otherwise_is_released_no_more(world: World) -> None:
+    gone = {id: world.source.listings.pop(id) for id in ALL}
+    told(world)
+    world.source.put(gone["P00"])
+    told(world, ids=["P00"])
+    assert only(world)["rows"] == SIZE - 1
+    holds.release(world.deps, only(world)["id"])
+    with world.database.read() as conn:
+        assert list(conn.exec_driver_sql("SELECT external_id FROM listings WHERE NOT deleted").scalars()) == ["P00"]
+
+
+def test_a_hold_of_which_every_row_is_shown_otherwise_expires(world: World) -> None:
+    price(world, 1, 2, 3)
+    told(world)
+    price(world, 1, 2, 3, times=1, version=11)
+    told(world, ids=["P01", "P02", "P03"])
+    assert (holds.list_(world.deps), prices(world)) == ([], {1_000})
+
+
+def test_nothing_is_asked_for_a_second_time_to_judge_items(world: World) -> None:
+    world.source.listings.clear()
+    world.source.asked.clear()
+    told(world)
+    assert len(world.source.asked) == 1
+
+
+@pytest.mark.parametrize("strategy", [Strategy.CRITICAL, Strategy.CATEGORY], ids=str)
+def test_a_run_by_ids_is_judged(world: World, strategy: Strategy) -> None:
+    ran = by_ids(world, strategy)
+    assert (prices(world), only(world)["rows"], ran["progress"]["held"]) == ({1_000}, SIZE, SIZE)
+
+
+@pytest.mark.parametrize("strategy", [Strategy.CRITICAL, Strategy.CATEGORY], ids=str)
+def test_a_dry_run_by_ids_says_what_would_be_held_and_holds_nothing(world: World, strategy: Strategy) -> None:
+    ran = by_ids(world, strategy, dry_run=True)
+    with world.database.read() as conn:
+        causes = conn.exec_driver_sql(f"SELECT cause FROM drift WHERE run_id = {ran['id']} AND kind = 'product'")
+        assert list(causes.scalars()) == ["held"] * SIZE
+    assert (holds.list_(world.deps), ran["progress"]["held"]) == ([], SIZE)
+
+
+def by_ids(world: World, strategy: Strategy, **options: Any) -> dict[str, Any]:
+    """All products are critical, and of one category; their prices are a hundred times what they were."""
+    with world.database.begin() as conn:
+        conn.exec_driver_sql("UPDATE listings SET category = 'All', reorder_point = 100")
+    asked = {"category": "All"} if strategy is Strategy.CATEGORY else {}
+    for id in ALL:
+        world.source.put(listing(id, 9, price_minor=100_000, category="All", reorder_point=Decimal(100)))
+    return go(world, strategy, **asked, **options)

@@ -1,0 +1,91 @@
+"""Several readers that hold the same kind at once, each with a batch of its own: none fails, and one hold waits."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from app.domain import Kind
+from app.flows import holds
+from app.flows.holds import Held
+from app.flows.plausible import Verdict, examine
+from app.rules.guard import POLL
+from app.stores import holds as stored
+from app.stores.engine import Database
+from app.stores.guard import Batch
+from app.stores.spool import Spool
+from tests.fakes import EPOCH, SHOP, World, listing
+from tests.flows.test_holds import SIZE, price, read_all
+from tests.stores.racing import at_once
+
+RACERS = 8
+
+
+def racing(database: Database) -> World:
+    """A shop of products at 10.00, read once."""
+    world = World(database)
+    world.source.put(*(listing(f"P{number:02}", price_minor=1_000) for number in range(SIZE)))
+    read_all(world)
+    return world
+
+
+def verdict(world: World, number: int) -> Verdict:
+    """Of a batch that one of the racers has read: others have other rows."""
+    spool = Spool(Kind.PRODUCT)
+    for row in range(SIZE - number):
+        spool.add("", listing(f"P{row:02}", 9, price_minor=100_000), 0)
+    return examine(world.deps, SHOP, Batch(Kind.PRODUCT, (spool,)), POLL)
+
+
+def keep(world: World, found: Verdict) -> Held:
+    return holds.keep(world.deps, SHOP, Kind.PRODUCT, found, read_at=EPOCH, absent=None, summary={})
+
+
+def states(world: World) -> list[str]:
+    with world.database.read() as conn:
+        return sorted(conn.exec_driver_sql("SELECT state FROM holds").scalars())
+
+
+def test_readers_that_hold_a_kind_at_once_leave_one_hold_that_waits(database: Database) -> None:
+    world = racing(database)
+    verdicts = [verdict(world, number) for number in range(RACERS)]
+    at_once(RACERS, lambda number: keep(world, verdicts[number]))
+    assert states(world) == [*["expired"] * (RACERS - 1), "held"]
+
+
+def test_readers_of_the_same_batch_leave_one_hold_with_all_of_its_rows(database: Database) -> None:
+    world = racing(database)
+    at_once(RACERS, lambda _: keep(world, verdict(world, 0)))
+    (hold,) = holds.list_(world.deps)
+    with database.read() as conn:
+        assert stored.is_kept(conn, hold["id"])
+
+
+def test_a_hold_beside_a_release_that_is_being_written_waits_for_it(database: Database) -> None:
+    world = racing(database)
+    keep(world, verdict(world, 0))
+    (hold,) = holds.list_(world.deps)
+    other = verdict(world, 3)
+    with database.begin() as conn:
+        stored.close(conn, hold["id"], stored.RELEASED)  # and its process dies, or is not yet done
+    keep(world, other)
+    assert states(world) == ["applied", "held"]
+
+
+def test_a_release_that_races_with_another_batch_is_refused_or_written_whole(database: Database) -> None:
+    world = racing(database)
+    price(world)
+    read_all(world)
+    (hold,) = holds.list_(world.deps)
+    other = verdict(world, 3)
+    deeds = [partial(holds.release, world.deps, hold["id"]), partial(keep, world, other)]
+
+    def do(number: int) -> str:
+        try:
+            deeds[number]()
+        except holds.Refused:
+            return "refused"
+        return "done"
+
+    said = at_once(2, do)
+    assert said[1] == "done"
+    assert states(world) == (["applied", "held"] if said[0] == "done" else ["expired", "held"])
