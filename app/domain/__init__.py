@@ -7,6 +7,7 @@ an ISO 4217 currency, times are aware UTC datetimes.
 from app.domain.access import TALLYHOOK, Role, Who
 from app.domain.reads import Answer, BadRecord, Delivery, Page
 from app.domain.records import (
+    CATEGORY_JOINT,
     KINDS,
     ON_HAND,
     ON_ORDER,
@@ -40,6 +41,7 @@ from app.domain.words import (
 )
 
 __all__ = [
+    "CATEGORY_JOINT",
     "INT32",
     "INT64",
     "KINDS",
