@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from app.domain import BadRecord, Change, Kind, Listing, Order, Page, StockCount, batches
 from app.errors import TallyhookError
 from app.sources.square import mapping, orders, wire
+from app.sources.square.catalog_wire import MICROS, CatalogObject, typed
 from app.sources.square.client import ORDER_LOCATIONS, Client, Places
 from app.sources.square.counts import count
 from app.sources.square.isolation import Found, id_in, readable
@@ -81,8 +82,8 @@ def hinted(rows: Sequence[Any]) -> tuple[Found[Hint], Found[Listing]]:
 
 
 def _hint(row: wire.Json) -> Hint:
-    envelope = mapping.typed(row, mapping.CatalogObject)
-    return Hint(item_id(row), envelope.version * mapping.MICROS, envelope.is_deleted)
+    envelope = typed(row, CatalogObject)
+    return Hint(item_id(row), envelope.version * MICROS, envelope.is_deleted)
 
 
 def _is_orphan(row: Any) -> bool:

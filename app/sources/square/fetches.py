@@ -12,6 +12,7 @@ from app.sources.square import feeds, isolation, mapping, parties, wire
 from app.sources.square.client import Client
 from app.sources.square.isolation import Found, id_in, readable
 from app.sources.square.objects import says_deleted
+from app.sources.square.related import Related
 
 
 def products(client: Client, refs: Sequence[Ref]) -> Answer:
@@ -26,7 +27,8 @@ def products(client: Client, refs: Sequence[Ref]) -> Answer:
     if parents := [item for item, found in items.items() if found is None and item not in objects]:
         more, unnamed = _retrieve(client, parents)
         items, nameless = items | more, nameless + unnamed
-    live = isolation.listings([*(thing for thing in items.values() if thing is not None), *nameless])
+    shown = [*(thing for thing in items.values() if thing is not None), *nameless]
+    live = isolation.listings(shown, Related(client).to(shown))
     orphans = [thing for asked, thing in objects.items() if thing and _item_id(asked, thing) is None]
     tombstones = readable(Kind.PRODUCT, orphans, _tombstone)
     failed = [*live.failed, *tombstones.failed]

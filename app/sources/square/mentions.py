@@ -1,0 +1,75 @@
+"""Which objects an item only names by an id: its categories, images, unit, options, modifier lists and taxes.
+
+Whatever has not the shape that it should have mentions nothing, so that it harms no item.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from app.sources.square.catalog_wire import Json
+
+TYPES = ("CATEGORY", "IMAGE", "ITEM_OPTION", "MEASUREMENT_UNIT", "MODIFIER_LIST", "TAX")
+"""The types of these objects."""
+
+
+class Known(NamedTuple):
+    """What is known beside the items themselves: objects by id, and the ids of the open locations."""
+
+    things: Mapping[str, Json] = {}
+    places: Collection[str] = ()
+
+
+NOTHING_KNOWN = Known()
+
+
+def mentioned(item: Json) -> Iterator[str]:
+    """The ids of all objects whose names or values belong into the item's listings."""
+    data = objects([item.get("item_data")])
+    for own in data:
+        yield from category_ids(own)[:1]
+        yield from _of_item(own)
+        for variation in objects(own.get("variations")):
+            for its in objects([variation.get("item_variation_data")]):
+                yield from of_variation(its)
+
+
+def of_listing(item_data: Json, variation_data: Json) -> set[str]:
+    """The same for one variation of an item, but for its category."""
+    return {*_of_item(item_data), *of_variation(variation_data)}
+
+
+def _of_item(data: Json) -> Iterator[str]:
+    yield from texts(data.get("image_ids"))
+    yield from texts(data.get("tax_ids"))
+    yield from texts([one.get("modifier_list_id") for one in modifier_lists(data)])
+
+
+def of_variation(data: Json) -> Iterator[str]:
+    """The ids that a variation itself mentions."""
+    yield from texts(data.get("image_ids"))
+    yield from texts([data.get("measurement_unit_id")])
+    for one in objects(data.get("item_option_values")):
+        yield from texts([one.get("item_option_id")])
+
+
+def category_ids(data: Json) -> list[str]:
+    """An item's categories: the one it is reported under, then the others, then the deprecated single one."""
+    named = [*objects([data.get("reporting_category")]), *objects(data.get("categories"))]
+    return texts([*(one.get("id") for one in named), data.get("category_id")])
+
+
+def modifier_lists(data: Json) -> list[Json]:
+    """The modifier lists that are on for an item."""
+    return [one for one in objects(data.get("modifier_list_info")) if one.get("enabled") is not False]
+
+
+def objects(value: Any) -> list[Json]:
+    """The objects in what should be a list of them."""
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def texts(value: Any) -> list[str]:
+    """The texts in what should be a list of them."""
+    return [one for one in value if isinstance(one, str) and one] if isinstance(value, list) else []
