@@ -82,6 +82,13 @@ class Change(msgspec.Struct, frozen=True):
     version: int = 0
 
 
+class Mentioned(NamedTuple):
+    """An object by which listings are told (``Listing.mentions``) has changed; ``version`` is its own, 0 when unknown."""
+
+    external_id: str
+    version: int = 0
+
+
 class Absent(StrEnum):
     """What it means when a complete read does not show a row that we hold."""
 

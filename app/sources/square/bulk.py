@@ -12,7 +12,7 @@ from typing import Any
 
 from app.domain import Change, Kind, Page, Record, Scope, batches
 from app.sources.period import EVERYTHING, Period
-from app.sources.square import feeds, isolation, mapping, parties, wire
+from app.sources.square import feeds, isolation, mapping, mentions, parties, wire
 from app.sources.square.client import ORDER_LOCATIONS, Client, Places
 from app.sources.square.isolation import id_in, readable
 from app.sources.square.objects import is_live_item, is_other
@@ -89,7 +89,7 @@ def items_window(client: Client, period: Period, resume: str | None) -> Iterator
 
     Without a beginning all live items are looked through, and deletions are not seen.
     """
-    types = ("ITEM",) if period.since is None else ("ITEM", "ITEM_VARIATION")
+    types = ("ITEM",) if period.since is None else ("ITEM", "ITEM_VARIATION", *mentions.TYPES)
     walk = _catalog(client, Kind.PRODUCT, period, resume, *types)
     related = Related(client)
     shown: set[str] = set()
@@ -101,7 +101,8 @@ def items_window(client: Client, period: Period, resume: str | None) -> Iterator
         hints, tombstones = feeds.hinted(others)
         changes = _changes(hint for hint in hints.records if hint.deleted or hint.item not in shown)
         records = _inside([*found.records, *tombstones.records], period)
-        yield walk.page(records, changes, [*found.failed, *hints.failed, *tombstones.failed])
+        failed = [*found.failed, *hints.failed, *tombstones.failed]
+        yield walk.page(records, changes, failed, mentions.changed(others))
 
 
 def categories_window(client: Client, period: Period, resume: str | None) -> Iterator[Page]:

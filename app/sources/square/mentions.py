@@ -5,13 +5,29 @@ Whatever has not the shape that it should have mentions nothing, so that it harm
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from app.sources.square.catalog_wire import Json
+from app.domain import INT64, Mentioned
+from app.sources.square.catalog_wire import MICROS, Json
 
-TYPES = ("CATEGORY", "IMAGE", "ITEM_OPTION", "MEASUREMENT_UNIT", "MODIFIER_LIST", "TAX")
-"""The types of these objects."""
+TYPES = (
+    "CATEGORY",
+    "IMAGE",
+    "ITEM_OPTION",
+    "ITEM_OPTION_VAL",
+    "MEASUREMENT_UNIT",
+    "MODIFIER_LIST",
+    "MODIFIER",
+    "TAX",
+)
+"""The types of these objects, and of their parts that change by themselves."""
+
+_PARTS = {
+    "ITEM_OPTION_VAL": ("item_option_value_data", "item_option_id"),
+    "MODIFIER": ("modifier_data", "modifier_list_id"),
+}
+"""Where a part names the object that items mention."""
 
 
 class Known(NamedTuple):
@@ -33,6 +49,28 @@ def mentioned(item: Json) -> Iterator[str]:
         for variation in objects(own.get("variations")):
             for its in objects([variation.get("item_variation_data")]):
                 yield from of_variation(its)
+
+
+def is_mentioned(row: Any) -> bool:
+    """Whether a catalog object is one that items only mention."""
+    return isinstance(row, dict) and row.get("type") in TYPES
+
+
+def changed(rows: Iterable[Any]) -> list[Mentioned]:
+    """What items mention, among the rows of what changed. A row without a readable id names nothing."""
+    found = [(id_, _version(row)) for row in rows if is_mentioned(row) for id_ in texts([_named_by(row)])]
+    return [Mentioned(id_, version) for id_, version in found]
+
+
+def _named_by(row: Json) -> Any:
+    data, field = _PARTS.get(row["type"], ("", ""))
+    owners = [own.get(field) for own in objects([row.get(data)])]
+    return owners[0] if owners else row.get("id") if not data else None
+
+
+def _version(row: Json) -> int:
+    found = row.get("version")
+    return found * MICROS if isinstance(found, int) and 0 <= found <= INT64 // MICROS - 1 else 0
 
 
 def of_listing(item_data: Json, variation_data: Json) -> set[str]:
