@@ -56,7 +56,7 @@ def _named(conn: Connection, connection: str) -> Iterator[tuple[str, set[str]]]:
 def _path(id: str, held: Mapping[str, _Category]) -> str:
     names: list[str] = []
     at: str | None = id
-    while at in held and len(names) < _DEEPEST:
+    while at is not None and at in held and len(names) < _DEEPEST:
         name, at = held[at]
         names.insert(0, name or "")
     return CATEGORY_JOINT.join(names)
