@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 from square_stub import LOCATIONS, RETRIEVE, SEARCH, item, stub, variation
@@ -309,3 +310,14 @@ def test_a_vendor_without_a_cost_of_its_own_has_the_usual_one() -> None:
 def test_a_blank_vendor_is_none() -> None:
     new = [{}, {"vendor_id": "S7", "vendor_code": "n-7"}]
     assert supplied(vendor_information=new) == ("S7", "n-7", None)
+
+
+def test_a_deleted_item_tells_when_it_was_deleted() -> None:
+    gone = {"type": "ITEM", "id": "I1", "version": 9, "is_deleted": True, "updated_at": "2026-05-09T08:00:00Z"}
+    (scope,) = stub({RETRIEVE: {"objects": [gone]}}).fetch([Ref(Kind.PRODUCT, "I1")]).covers
+    assert scope.changed == datetime(2026, 5, 9, 8, tzinfo=UTC)
+
+
+def test_a_live_item_tells_no_time_of_deletion() -> None:
+    (scope,) = stub({RETRIEVE: {"objects": [item("I1", variation("V1"))]}}).fetch([Ref(Kind.PRODUCT, "I1")]).covers
+    assert scope.changed is None
