@@ -93,6 +93,7 @@ class FakeSource:
         self.pages_read: list[str] = []
         self.on_page: Callable[[int], object] = lambda number: None
         self.mentioned: list[Mentioned] = []
+        self.mapping = "fake"
         self.order_days: list[tuple[date, str]] = []
         self._batch, self._storm, self._pace = batch, storm, pace
 

@@ -36,7 +36,8 @@ class Batch:
     """Records of one kind that a way in brings, and keys of rows that vanish by it (to zero, with ``zero``).
 
     ``read`` is how many records a complete read showed, ``None`` if it was not complete; ``first``: the kind was never
-    read before. ``usual`` is how many rows a day usually brings, by measure.
+    read before. ``usual`` is how many rows a day usually brings, by measure. ``remapped``: a release of ours reads the
+    kind otherwise than the rows we hold were read.
     """
 
     kind: Kind
@@ -45,6 +46,7 @@ class Batch:
     read: int | None = None
     zero: bool = False
     first: bool = False
+    remapped: bool = False
     zeros: Zeros = NO_ZEROS
     usual: Mapping[str, int] = field(default_factory=dict)
 
