@@ -67,9 +67,9 @@ def variations_of(item: Json, known: Known = NOTHING_KNOWN) -> tuple[list[Any], 
     return variations, partial(_listing, envelope, data, item_rest, known, len(variations) == 1)
 
 
-def live_listings(thing: Json | None) -> list[Listing]:
+def live_listings(thing: Json | None, known: Known = NOTHING_KNOWN) -> list[Listing]:
     """The listings of an object; none for one that is deleted, unknown or no item."""
-    return list(listings(thing)) if is_live_item(thing) else []
+    return list(listings(thing, known)) if is_live_item(thing) else []
 
 
 def item_of(variation: Json) -> str | None:
