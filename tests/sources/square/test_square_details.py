@@ -321,3 +321,10 @@ def test_a_deleted_item_tells_when_it_was_deleted() -> None:
 def test_a_live_item_tells_no_time_of_deletion() -> None:
     (scope,) = stub({RETRIEVE: {"objects": [item("I1", variation("V1"))]}}).fetch([Ref(Kind.PRODUCT, "I1")]).covers
     assert scope.changed is None
+
+
+def test_objects_are_asked_for_a_thousand_at_a_time() -> None:
+    photos = [f"P{number:04d}" for number in range(2500)]
+    source = stub({RETRIEVE: {"objects": [item("I1", variation("V1"), data={"image_ids": photos})]}})
+    source.fetch([Ref(Kind.PRODUCT, "I1")])
+    assert source.calls() == 4
