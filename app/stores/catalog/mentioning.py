@@ -32,7 +32,7 @@ _MENTIONING = {
 
 def mentioning(conn: Connection, connection: str, changed: Sequence[Mentioned]) -> list[str]:
     """The items of live listings that mention one of these objects and were not read since it changed. Looks at all
-    listings, which takes a second at 280,000 of them."""
+    listings: at 280,000 of them, 0.3 s for one category, 6 s for a tax that every listing has."""
     if not changed:
         return []
     dialect = conn.dialect.name
