@@ -18,6 +18,7 @@ from app.domain import (
     ItemKey,
     Kind,
     Listing,
+    Mentioned,
     Page,
     Ref,
     Scope,
@@ -91,6 +92,8 @@ class FakeSource:
         self.page_size = page_size
         self.pages_read: list[str] = []
         self.on_page: Callable[[int], object] = lambda number: None
+        self.mentioned: list[Mentioned] = []
+        self.mapping = "fake"
         self.order_days: list[tuple[date, str]] = []
         self._batch, self._storm, self._pace = batch, storm, pace
 
@@ -133,7 +136,7 @@ class FakeSource:
             return
         self._called(f"delta {kind} {since}", kind=kind)
         newest = [one for one in self.listings.values() if one.version >= int(since)]
-        yield Page(records=newest)
+        yield Page(records=newest, mentioned=self.mentioned)
         yield Page(watermark=str(max((one.version for one in newest), default=int(since))))
 
     def full(self, kind: Kind, resume: str | None = None) -> Iterator[Page]:
@@ -157,6 +160,7 @@ class FakeSource:
         if kind is Kind.PRODUCT:
             inside = [one for one in self.listings.values() if _between(since, one.modified_at, until)]
             yield from self._pages(inside, resume)
+            yield from [Page(mentioned=self.mentioned)] if self.mentioned else []
         else:
             yield from self._pages(list(self.counts.values()), resume)
 

@@ -17,7 +17,7 @@ import typer
 from sqlalchemy import inspect
 
 from app.cli.commands import app
-from app.domain import Vendor
+from app.domain import Listing, Vendor
 from app.stores import catalog
 from app.stores.engine import Database, open_database
 from app.stores.tables import CATALOG
@@ -130,6 +130,25 @@ def test_the_tables_that_people_may_query_are_the_catalog_and_its_views(database
     with database.read() as conn:
         views = set(inspect(conn).get_view_names())
     assert told == {str(row.__tablename__) for row in CATALOG.values()} | views
+
+
+def test_every_column_of_a_product_is_told(database: Database) -> None:
+    section = GUIDE.split("What a row of `listings` tells:")[1].split("\n## ")[0]
+    with database.read() as conn:
+        columns = {column["name"] for column in inspect(conn).get_columns("listings")}
+    ours = {"deleted", "version", "modified_at", "row_hash", "read_at", "written_at"}
+    assert columns - ours - set(re.findall(r"`(\w+)`", section)) == set()
+
+
+def test_the_queries_of_the_guide_show_the_first_image(database: Database) -> None:
+    queries = re.search(r"```sql\n(.*?)```", GUIDE, re.DOTALL)
+    assert queries is not None
+    of_sqlite, of_postgresql = queries[1].strip().splitlines()
+    told = Listing("V1", sku="MUG", images='[{"id":"P1","url":"https://x.example/1.jpg"}]', version=1)
+    with database.begin() as conn:
+        catalog.apply(conn, "shop", [told], read_at=NOW, now=NOW)
+        rows = conn.exec_driver_sql(of_sqlite if database.dialect == "sqlite" else of_postgresql).all()
+    assert [tuple(row) for row in rows] == [("MUG", "https://x.example/1.jpg")]
 
 
 def commands_of(group: typer.Typer) -> set[str]:

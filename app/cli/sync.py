@@ -65,7 +65,7 @@ def sync(
         str | None, typer.Option(help="only records modified since then: 2026-11-22, or 2026-11-22T08:00:00Z")
     ] = None,
     active_only: Annotated[bool, typer.Option("--active-only", help="leave out what is not for sale")] = False,
-    category: Annotated[str | None, typer.Option(help="id or name; alone it means --strategy category")] = None,
+    category: Annotated[str | None, typer.Option(help="id, name or path; alone it means --strategy category")] = None,
     first: First = None,
     last: Last = None,
     deep: Annotated[bool, typer.Option("--deep", help="confirm every deletion one by one")] = False,

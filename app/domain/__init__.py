@@ -7,6 +7,7 @@ an ISO 4217 currency, times are aware UTC datetimes.
 from app.domain.access import TALLYHOOK, Role, Who
 from app.domain.reads import Answer, BadRecord, Delivery, Page
 from app.domain.records import (
+    CATEGORY_JOINT,
     KINDS,
     ON_HAND,
     ON_ORDER,
@@ -34,12 +35,14 @@ from app.domain.words import (
     ConnectionState,
     ItemKey,
     Kind,
+    Mentioned,
     Ref,
     Scope,
     Verdict,
 )
 
 __all__ = [
+    "CATEGORY_JOINT",
     "INT32",
     "INT64",
     "KINDS",
@@ -64,6 +67,7 @@ __all__ = [
     "Kind",
     "Listing",
     "Location",
+    "Mentioned",
     "Options",
     "Order",
     "Page",

@@ -8,7 +8,7 @@ from datetime import datetime
 import msgspec
 
 from app.domain.records import Record
-from app.domain.words import Change, Kind, Ref, Scope, Verdict
+from app.domain.words import Change, Kind, Mentioned, Ref, Scope, Verdict
 
 
 class BadRecord(msgspec.Struct, frozen=True):
@@ -38,8 +38,9 @@ class Page(msgspec.Struct, frozen=True):
     ``failed`` are the records of the page that could not be read: shown, so not vanished, but not known either.
 
     ``records`` are complete and versioned and may be applied as they are; ``changes`` only name items
-    that need a fetch of their own. ``watermark`` (the source's clock, opaque to everyone else) and
-    ``complete`` come with the last page only: the whole feed is behind us.
+    that need a fetch of their own. ``mentioned`` are objects by which listings are told and that changed: those listings
+    have to be read again, though they themselves have not changed. ``watermark`` (the source's clock, opaque to everyone
+    else) and ``complete`` come with the last page only: the whole feed is behind us.
 
     ``label`` is what a person who watches reads ("Products updated 2021-03"), ``expected`` the number of records in
     the whole read where the source knows it. ``resume`` is opaque: a read that is given it goes on after this page.
@@ -53,6 +54,7 @@ class Page(msgspec.Struct, frozen=True):
     resume: str | None = None
     expected: int | None = None
     failed: Sequence[BadRecord] = ()
+    mentioned: Sequence[Mentioned] = ()
 
 
 class Answer(msgspec.Struct, frozen=True):

@@ -16,12 +16,20 @@ import msgspec
 from app.domain.values import INT64
 from app.domain.words import Kind
 
+CATEGORY_JOINT = " / "
+
 
 class Listing(msgspec.Struct, frozen=True, gc=False):
     """One product (for item-and-variation sources: one variation) as one connection sees it.
 
-    ``prices``, ``suppliers``, ``reorders`` and ``extra`` are JSON text, keys in the source's order:
-    every price list entry, every supplier, every reorder guideline, and all fields not mapped.
+    ``category_path`` has the names from the root down to ``category``, joined by ``CATEGORY_JOINT``. ``unit`` is what it
+    is counted or weighed in, to ``unit_precision`` digits after the point. ``archived`` was put away by the merchant;
+    ``active`` says that it is sold somewhere.
+
+    JSON text, keys in the source's order: ``prices``, ``suppliers`` and ``reorders`` (every price list entry, supplier and
+    reorder guideline), ``sold_out`` (the locations), ``images`` (URLs), ``options`` (names and values), ``modifiers`` (its
+    lists with what can be chosen), ``taxes``; ``extra`` has all fields not mapped. ``mentions`` is the list of ids of the
+    objects whose names stand here: when one of them changes, the listing has to be read again.
     """
 
     key_fields: ClassVar[tuple[str, ...]] = ("external_id",)
@@ -34,6 +42,9 @@ class Listing(msgspec.Struct, frozen=True, gc=False):
     active: bool = True
     category_id: str | None = None
     category: str | None = None
+    category_path: str | None = None
+    archived: bool = False
+    sold_out: str | None = None
     barcode: str | None = None
     price_minor: int | None = None
     cost_minor: int | None = None
@@ -46,6 +57,13 @@ class Listing(msgspec.Struct, frozen=True, gc=False):
     reorder_point: Decimal | None = None
     reorder_quantity: Decimal | None = None
     reorders: str | None = None
+    unit: str | None = None
+    unit_precision: int | None = None
+    images: str | None = None
+    options: str | None = None
+    modifiers: str | None = None
+    taxes: str | None = None
+    mentions: str | None = None
     extra: str | None = None
     deleted: bool = False
     version: int = 0

@@ -68,7 +68,7 @@ class Options(
 
     ``filter_year`` and ``modified_since`` read only records last modified then; ``first`` and ``last`` (``from`` and
     ``to``) are business days, both included. ``limit`` ends the run after so many records. ``force`` writes although
-    the guard would hold the batch. ``deep`` confirms every deletion one by one. ``category`` is an id or a name.
+    the guard would hold the batch. ``deep`` confirms every deletion one by one. ``category`` is an id, a name or a path.
     """
 
     dry_run: bool = False

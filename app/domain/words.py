@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -82,6 +83,13 @@ class Change(msgspec.Struct, frozen=True):
     version: int = 0
 
 
+class Mentioned(NamedTuple):
+    """An object by which listings are told (``Listing.mentions``) has changed; ``version`` is its own, 0 when unknown."""
+
+    external_id: str
+    version: int = 0
+
+
 class Absent(StrEnum):
     """What it means when a complete read does not show a row that we hold."""
 
@@ -92,10 +100,12 @@ class Absent(StrEnum):
 class Scope(NamedTuple):
     """What a complete read speaks for: live rows of ``kind``, all of them or those where field = value.
 
-    ``absent`` says what becomes of a row inside the scope that the read did not show.
+    ``absent`` says what becomes of a row inside the scope that the read did not show, ``changed`` when the source says
+    that it came to that.
     """
 
     kind: Kind
     field: str | None = None
     value: str | None = None
     absent: Absent = Absent.DELETED
+    changed: datetime | None = None

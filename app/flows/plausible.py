@@ -15,7 +15,8 @@ from app.flows.deps import Deps
 from app.rules.guard import RUN
 from app.rules.guard_findings import Finding, Trait, held_traits, reason_of
 from app.rules.guard_usual import DAYS, usual_of
-from app.stores import holds, usual
+from app.sources.fingerprint import mapping_of
+from app.stores import full_reads, holds, usual
 from app.stores.bulk import Diff
 from app.stores.catalog import Key
 from app.stores.guard import Batch, CountJudge, Judge, JudgedRow, ProductJudge, StockJudge, Zeros
@@ -104,7 +105,10 @@ def examine(
         return Verdict()
     with deps.database.read() as conn:
         known = usual.days_before(conn, connection, batch.kind, now=deps.now(), days=DAYS)
-    judge = _judge(deps, connection, replace(batch, usual=usual_of(known)), deeds, foreseen)
+        last = full_reads.get(conn, connection, batch.kind)
+    remapped = last is not None and last.mapping != mapping_of(deps.bulk_sources[connection], batch.kind)
+    told = replace(batch, usual=usual_of(known), remapped=remapped)
+    judge = _judge(deps, connection, told, deeds, foreseen)
     findings = judge.findings()
     if findings:
         now = deps.now()

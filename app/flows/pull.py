@@ -10,7 +10,7 @@ from typing import NamedTuple
 import structlog
 from sqlalchemy import Connection
 
-from app.domain import KINDS, SKU_PREFIX, Cause, Change, ItemKey, Kind, Listing, Record, batches, key_of
+from app.domain import KINDS, SKU_PREFIX, Cause, Change, ItemKey, Kind, Listing, Page, Record, batches, key_of
 from app.errors import DatabaseFault, RateLimited
 from app.flows import health
 from app.flows.absorb import absorb
@@ -24,9 +24,6 @@ from app.stores import catalog, failed_items, owed, watermarks
 from app.stores.catalog import Applied
 from app.stores.owed import Claim, Noted
 from app.stores.spool import Spool
-
-READ_LAG = timedelta(seconds=3)
-"""A version that is a second's time may hide a second edit, so its row is known only if read this long after."""
 
 BLOCKED_PAUSE = timedelta(seconds=30)
 """After so long a pull of what cannot be asked now is looked at again."""
@@ -144,7 +141,7 @@ def _read_delta(deps: Deps, source: Source, connection: str, kind: Kind, since: 
             spool.add("", record, 0)
         healer.see(page.records)
         read.failures.extend([*map(unread, page.failed), *bad])
-        read.changes.extend(page.changes)
+        read.changes.extend([*page.changes, *told_anew(deps, connection, page)])
         read.watermark = page.watermark or read.watermark
 
     def apply(records: Sequence[Record]) -> None:
@@ -220,6 +217,12 @@ class News(NamedTuple):
     fresh: list[ItemKey]
 
 
+def told_anew(deps: Deps, connection: str, page: Page) -> list[Change]:
+    """The items that have to be read again because something changed by which their listings are told."""
+    with deps.database.read() as conn:
+        return [Change(Kind.PRODUCT, item) for item in catalog.mentioning(conn, connection, page.mentioned)]
+
+
 def owe_news(deps: Deps, connection: str, kind: Kind, changes: Sequence[Change], cause: Cause) -> News:
     """Owe what hints say is new, a few per commit.
 
@@ -251,4 +254,4 @@ def _is_known(change: Change, known: tuple[int, datetime] | None) -> bool:
         return False
     version, read_at = known
     edited = datetime.fromtimestamp(change.version / 1_000_000, UTC)
-    return version >= change.version and read_at >= edited + READ_LAG
+    return version >= change.version and read_at >= edited + catalog.READ_LAG

@@ -15,7 +15,7 @@ from app.flows.bad_records import Failure, Healing, healing, isolated, parted, t
 from app.flows.course import Course, Stopped
 from app.flows.doubted import doubted, judged
 from app.flows.named import named_news, rehearse_named
-from app.flows.pull import AT_ONCE, owe_news, owe_refused
+from app.flows.pull import AT_ONCE, owe_news, owe_refused, told_anew
 from app.flows.rehearse import Effects, rehearse
 from app.flows.run_items import note_failures
 from app.flows.steady import pages
@@ -124,7 +124,8 @@ def _turn(course: Course, leg: Leg, page: Page, found: _Found, *, keep: bool) ->
     good, bad = parted(chosen)
     course.expect(page.expected)
     course.progress.batch = page.label or f"{leg.kind}s"
-    changes = page.changes[: course.left_after(len(good))]
+    named = [*page.changes, *told_anew(course.deps, course.connection, page)]
+    changes = named[: course.left_after(len(good))]
     if course.options.dry_run:
         news = named_news(course.deps, course.connection, leg.kind, changes)
         rehearse_named(course, leg.kind, news)

@@ -38,6 +38,11 @@ _SAYS: Mapping[str, tuple[str, str, str]] = {
     "missing_sku": ("Every listing has a SKU.", "One listing has no SKU.", "{} listings have no SKU."),
     "missing_name": ("Every listing has a name.", "One listing has no name.", "{} listings have no name."),
     "missing_price": ("Every listing has a price.", "One listing has no price.", "{} listings have no price."),
+    "price_list_not_chosen": (
+        "Every listing with prices has one in the price list that counts.",
+        "One listing has prices, but none in the list that counts: choose one of the lists below (option price_list).",
+        "{} listings have prices, but none in the list that counts: choose one of the lists below (option price_list).",
+    ),
     "stock_without_listing": (
         "All stock belongs to a listing.",
         "One stock count belongs to a listing that is unknown or deleted.",

@@ -88,7 +88,7 @@ class Trouble:
             self._stage.pause(self._rng.expovariate(1 / mean))
             if self._faults.over:
                 return
-            if not self._faults.quiet and deed():
+            if self._town.hosts and not self._faults.quiet and deed():  # all may be gone for a moment
                 self._faults.seen[dial] += 1
 
     # the shop

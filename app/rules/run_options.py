@@ -44,7 +44,7 @@ def check_options(strategy: Strategy, options: Options) -> None:
             strategies = f"strategy {heeding[0]}" if len(heeding) == 1 else f"strategies {_listed(heeding)}"
             raise Refused(f'"{name}" is for {strategies}, not for {strategy}')
     if strategy is Strategy.CATEGORY and not options.category:
-        raise Refused('strategy category needs "category", an id or a name')
+        raise Refused('strategy category needs "category", an id, a name or a path')
     if options.deep and options.partial:
         raise Refused(f'"deep" confirms deletions, which a read narrowed by {_quoted(given, "deep")} never finds')
     if (options.first or options.last) and options.since is not None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 MOST_TOLD = 5
 """Different changes that are told one by one."""
 
-_NOT_TOLD = frozenset({"version", "modified_at", "extra"})
+_NOT_TOLD = frozenset({"version", "modified_at", "mentions", "extra"})
 """Fields that change with every edit and say nothing to a person."""
 
 

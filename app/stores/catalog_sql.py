@@ -19,7 +19,7 @@ from app.stores.tables import CATALOG
 
 # What a row becomes when the source does not show it any more. A version never goes back.
 _CLOSE = {
-    Absent.DELETED: "deleted = true, row_hash = ?, read_at = ?, written_at = ?",
+    Absent.DELETED: "deleted = true, row_hash = ?, modified_at = ?, read_at = ?, written_at = ?",
     Absent.ZERO: """quantity = 0, extra = NULL, row_hash = ?, read_at = ?, written_at = ?,
         version = CASE WHEN version < ? OR version > ? THEN ? ELSE version END""",
 }
@@ -192,15 +192,17 @@ def close_values(
     read_at: datetime,
     now: datetime,
     present: datetime | None = None,
+    changed: datetime | None = None,
 ) -> tuple[Any, ...]:
-    """What ``close_row`` binds; ``present`` is the time if ``now`` lies behind.
+    """What ``close_row`` binds; ``present`` is the time if ``now`` lies behind, ``changed`` when a deletion happened, if
+    the source tells it.
 
     A tombstone's hash is 0, so that any content the source shows later differs; it is as of ``now``, the moment it was
     concluded, because what a read that began before shows may be older than the deletion.
     """
     latest = horizon(present or now)
     if absent is Absent.DELETED:
-        return (0, now, now, connection, *key, read_at, latest)
+        return (0, changed or now, now, now, connection, *key, read_at, latest)
     zero = shape(kind).record(*key, quantity=Decimal(0))
     return (
         row_hash(zero),

@@ -97,8 +97,10 @@ def test_connections_do_not_see_each_other(database: Database) -> None:
 FULL: dict[Kind, Record] = {
     Kind.PRODUCT: Listing(
         "p/1", "i1", "SKU-1", "Tasse “à café”", "line\nbreak \\ \"quoted\" 'single' %s ?", False, "c1", "Kitchen",
-        "0400", 1999, -5, "EUR", '[{"price":"19.99"}]', "s1", "S-1", '["x"]', 14, Decimal("0.12345"),
-        Decimal("120000000"), '["r"]', '{"custom":"❄"}', False, 1_763_000_000_000_000, at(0.25),
+        "Home / Kitchen", True, '[{"location_id":"L1"}]', "0400", 1999, -5, "EUR",
+        '[{"price":"19.99"}]', "s1", "S-1", '["x"]', 14, Decimal("0.12345"),
+        Decimal("120000000"), '["r"]', "kg", 3,
+        '["i"]', '["o"]', '["m"]', '["t"]', '["c1"]', '{"custom":"❄"}', False, 1_763_000_000_000_000, at(0.25),
     ),
     Kind.STOCK: StockCount("p1", "l1", "on_hand", Decimal("-3.5"), '["lot"]', False, 7, at(1)),
     Kind.ORDER: Order(

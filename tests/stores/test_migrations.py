@@ -149,7 +149,7 @@ def _upgraded_order(empty: Database, **fields: Any) -> Any:
         orders = Table("orders", MetaData(), autoload_with=conn)
         conn.execute(insert(orders), {**values_for(orders), "deleted": False, "version": 7, **fields})
         marks = Table("watermarks", MetaData(), autoload_with=conn)
-        conn.execute(insert(marks), [{**values_for(marks), "kind": kind} for kind in ("order", "product")])
+        conn.execute(insert(marks), [{**values_for(marks), "kind": kind} for kind in ("order", "vendor")])
     empty.migrate()
     with empty.read() as conn:
         return conn.execute(text("SELECT version, lines FROM orders")).one()
@@ -168,7 +168,7 @@ def test_an_old_returned_line_comes_back(empty: Database) -> None:
 def test_old_orders_will_be_read_anew(empty: Database) -> None:
     assert _upgraded_order(empty, lines=None).version == 0
     with empty.read() as conn:
-        assert conn.execute(text("SELECT kind FROM watermarks")).scalars().all() == ["product"]
+        assert conn.execute(text("SELECT kind FROM watermarks")).scalars().all() == ["vendor"]
 
 
 def test_a_deleted_order_stays_as_deleted_as_it_was(empty: Database) -> None:

@@ -500,3 +500,29 @@ def test_items_that_still_fail_are_counted_and_told_by_kind(database: Database) 
         3,
         [("order", 1, "7"), ("product", 2, "A")],
     )
+
+
+PRICES = to_json(
+    [
+        {"productPriceTypeId": "LIST_PRICE"},
+        {"productPriceTypeId": "##user5", "price": 0},
+        {"productPriceTypeId": "##user6", "price": 11.69},
+    ]
+)
+
+
+def test_listings_whose_prices_are_all_in_lists_that_do_not_count_name_the_lists(database: Database) -> None:
+    hold(
+        database,
+        listing("A", price_minor=None, prices=PRICES),
+        listing("B", price_minor=None, prices=to_json([{"productPriceTypeId": "##user6", "price": 2}])),
+        listing("C", prices=PRICES),
+        listing("D", price_minor=None, prices=to_json([{"location_id": "L1", "price_minor": 5}])),
+        listing("E", price_minor=None, prices="spoilt by hand"),
+        listing("F", price_minor=None, prices=PRICES, active=False),
+    )
+    lists = [
+        {"price_list": "##user6", "listings": 2, "item": "A"},
+        {"price_list": "##user5", "listings": 1, "item": "A"},
+    ]
+    assert findings(database)["price_list_not_chosen"] == Finding("price_list_not_chosen", 2, lists)

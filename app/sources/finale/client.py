@@ -131,6 +131,15 @@ class Client:
             raise BadAnswer(f"GET {path}: asked for {id_!r}, got {found!r}")
         return band
 
+    def customization(self) -> bytes:
+        """What the account's own fields and lists are called, as it came; empty where it does not tell."""
+        path = self._path("customization")
+        answer = self._http.request("GET", path, limits=self._rates.record, wait_of=self._wait_of)
+        if answer.status_code == 404:
+            return b""
+        refuse_page(_type_of(answer), answer.content[:_LOOKED_AT], f"GET {path}")
+        return answer.content
+
     def collection(self, collection: str, filter_: Mapping[str, tuple[str, str]] | None = None) -> list[Band]:
         """All records of a collection, or those inside closed ranges of top-level fields.
 

@@ -67,7 +67,7 @@ _VENDOR_SILENT = {"statusId": frozenset((b'"PARTY_ENABLED"', b'"PARTY_DISABLED"'
 class Terms:
     """What the account owner tells us: which price counts, and the currency where Finale names none."""
 
-    price_type: str | None = None
+    price_list: str | None = None
     currency: str = "USD"
 
 
@@ -90,6 +90,7 @@ def products(band: Band, terms: Terms, began: datetime) -> list[Listing]:
         description=_text(band, "longDescription"),
         active=[status in (None, "", "PRODUCT_ACTIVE") for status in band.column("statusId", str | None)],
         category=_text(band, "category"),
+        category_path=_text(band, "category"),
         barcode=_text(band, "universalProductCode"),
         price_minor=[price for price, _ in prices],
         cost_minor=[minor(cost, currency, "cost") for cost, currency in zip(costs, currencies, strict=True)],
@@ -126,16 +127,11 @@ def _lead_times(mains: list[SupplierEntry], band: Band) -> list[int | None]:
 
 
 def _price(prices: list[PriceEntry | None] | None, terms: Terms) -> tuple[int | None, str]:
-    """Minor units and currency of the entry of the wanted type; by default ``LIST_PRICE``, else the first price."""
-    chosen = None
-    for entry in prices or ():
-        if entry is None or entry.price is None:
-            continue
-        if entry.productPriceTypeId == (terms.price_type or LIST_PRICE):
-            chosen = entry
-            break
-        if chosen is None and terms.price_type is None:
-            chosen = entry
+    """Minor units and currency of the entry of the wanted list, by default ``LIST_PRICE``. No other list stands in for it:
+    it may be of another kind of customer, or have no prices but 0."""
+    wanted = (terms.price_list or LIST_PRICE).casefold()
+    priced = (entry for entry in prices or () if entry is not None and entry.price is not None)
+    chosen = next((entry for entry in priced if (entry.productPriceTypeId or "").casefold() == wanted), None)
     if chosen is None:
         return None, terms.currency
     currency = chosen.currencyUomId or terms.currency
@@ -146,10 +142,10 @@ def _price(prices: list[PriceEntry | None] | None, terms: Terms) -> tuple[int | 
 
 
 def _main_supplier(suppliers: list[SupplierEntry | None] | None) -> SupplierEntry:
-    """The one marked as main (``10_MAIN_SUPPL``), else the first, else nobody."""
+    """The one marked as main (``10_MAIN_SUPPL``), else the first, else nobody. Blank entries are none."""
     first = _NO_SUPPLIER
     for entry in suppliers or ():
-        if entry is None:
+        if entry is None or not entry.supplierPartyUrl:
             continue
         if "MAIN" in (entry.supplierPrefOrderId or ""):
             return entry

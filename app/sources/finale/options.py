@@ -24,7 +24,7 @@ class Options:
     ``account`` is the path component of the account's addresses. ``webhook_secrets`` (Standard Webhooks) and
     ``bearer_secret`` are what a bridge that reports changes to us signs with. ``stock_pace`` is the seconds between
     two reads of all stock; ``history_start`` the day before which nothing was ever updated; ``row_cap`` the number
-    of records at which the vendor silently cuts a list; ``price_type`` the ``productPriceTypeId`` that is the price.
+    of records at which the vendor silently cuts a list; ``price_list`` the id or the name of the list that has the price.
     ``gets_per_minute`` and ``reads_per_hour`` (lists only) are the call budget, 0 for none.
     """
 
@@ -39,7 +39,7 @@ class Options:
     row_cap: int = 120_000
     gets_per_minute: int = 120
     reads_per_hour: int = 300
-    price_type: str | None = None
+    price_list: str | None = None
     currency: str = "USD"
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime, timedelta
-from functools import partial
+from functools import cached_property, partial
 from urllib.parse import quote
 
 from app.domain import SKU_PREFIX, WHOLE, Absent, Answer, BadRecord, Kind, Page, Record, Ref, Scope
@@ -19,6 +19,7 @@ from app.sources.finale.isolation import Found, readable
 from app.sources.finale.mapping import Terms
 from app.sources.finale.options import Options
 from app.sources.finale.pauses import paused_gc
+from app.sources.finale.price_lists import list_id
 from app.sources.finale.stock import Tally, of_products
 from app.sources.finale.windows import Walk, Window, span
 from app.sources.finale.wire import moment, timestamp
@@ -59,7 +60,6 @@ class FinaleSource:
         self.receiver = receiver
         self._client = client
         self._options = options
-        self._terms = Terms(options.price_type, options.currency)
         self._now = now
 
     def batch_size(self, kind: Kind) -> int:
@@ -204,6 +204,11 @@ class FinaleSource:
         if kind is Kind.LOCATION:
             return mapping.locations(band, began)
         return mapping.vendors(band, began)
+
+    @cached_property
+    def _terms(self) -> Terms:
+        """The name of a price list is looked up once."""
+        return Terms(list_id(self._options.price_list, self._client.customization), self._options.currency)
 
     # whole collections
 

@@ -12,10 +12,11 @@ from typing import Any
 
 from app.domain import Change, Kind, Page, Record, Scope, batches
 from app.sources.period import EVERYTHING, Period
-from app.sources.square import feeds, isolation, mapping, parties, wire
+from app.sources.square import feeds, isolation, mapping, mentions, parties, wire
 from app.sources.square.client import ORDER_LOCATIONS, Client, Places
 from app.sources.square.isolation import id_in, readable
 from app.sources.square.objects import is_live_item, is_other
+from app.sources.square.related import Related
 from app.sources.square.times import moment_in, text_of
 from app.sources.square.walk import Place, Walk, place_of
 
@@ -28,9 +29,11 @@ _EXCLUSIVE = timedelta(seconds=1)  # more than the smallest step of Square's tim
 def all_items(client: Client, resume: str | None) -> Iterator[Page]:
     """Every live item as listings, complete."""
     walk = _catalog(client, Kind.PRODUCT, EVERYTHING, resume, "ITEM")
+    related = Related(client)
     for reply in walk.replies():
         walk.mark = walk.mark or feeds.catalog_mark(reply, client.now())
-        found = isolation.listings(reply.objects or [])
+        rows = reply.objects or []
+        found = isolation.listings(rows, related.to(rows))
         yield walk.page(found.records, failed=found.failed)
     yield Page(watermark=walk.mark or feeds.BEGINNING, complete=Scope(Kind.PRODUCT))
 
@@ -86,18 +89,20 @@ def items_window(client: Client, period: Period, resume: str | None) -> Iterator
 
     Without a beginning all live items are looked through, and deletions are not seen.
     """
-    types = ("ITEM",) if period.since is None else ("ITEM", "ITEM_VARIATION")
+    types = ("ITEM",) if period.since is None else ("ITEM", "ITEM_VARIATION", *mentions.TYPES)
     walk = _catalog(client, Kind.PRODUCT, period, resume, *types)
+    related = Related(client)
     shown: set[str] = set()
     for reply in walk.replies():
         rows = reply.objects or []
         shown |= {id_in(row) for row in rows if is_live_item(row)}
-        found = isolation.listings(rows)
+        found = isolation.listings(rows, related.to(rows))
         others = [row for row in rows if is_other(row) and _is_inside(row, period)]
         hints, tombstones = feeds.hinted(others)
         changes = _changes(hint for hint in hints.records if hint.deleted or hint.item not in shown)
         records = _inside([*found.records, *tombstones.records], period)
-        yield walk.page(records, changes, [*found.failed, *hints.failed, *tombstones.failed])
+        failed = [*found.failed, *hints.failed, *tombstones.failed]
+        yield walk.page(records, changes, failed, mentions.changed(others))
 
 
 def categories_window(client: Client, period: Period, resume: str | None) -> Iterator[Page]:

@@ -89,6 +89,12 @@ class Client:
         body = {"object_ids": list(ids), "include_deleted_objects": True}
         return self._post("/v2/catalog/batch-retrieve", body, wire.CatalogReply).objects or []
 
+    def catalog_related(self, ids: Sequence[str]) -> list[Any]:
+        """The live objects with these ids (at most 1,000), each category with those above it (``path_to_root``), which
+        excludes asking for deleted ones."""
+        body = {"object_ids": list(ids), "include_category_path_to_root": True}
+        return self._post("/v2/catalog/batch-retrieve", body, wire.CatalogReply).objects or []
+
     def catalog_limits(self) -> dict[str, int]:
         """The live limits of the catalog calls."""
         return self._call("GET", "/v2/catalog/info", None, wire.InfoReply).limits or {}

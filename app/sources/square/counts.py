@@ -11,7 +11,7 @@ import msgspec
 from app.domain import ON_HAND, ON_ORDER, RESERVED, StockCount, micros, quantity, to_json
 from app.errors import Unmappable
 from app.sources.shapes import shown
-from app.sources.square.mapping import Id, Json, rest, typed
+from app.sources.square.catalog_wire import Id, Json, rest, typed
 from app.sources.square.times import moment
 
 STATES = {"IN_STOCK": ON_HAND, "RESERVED_FOR_SALE": RESERVED, "ORDERED_FROM_VENDOR": ON_ORDER}

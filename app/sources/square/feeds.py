@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 
 from app.domain import BadRecord, Change, Kind, Listing, Order, Page, StockCount, batches
 from app.errors import TallyhookError
-from app.sources.square import mapping, orders, wire
+from app.sources.square import mapping, mentions, orders, wire
+from app.sources.square.catalog_wire import MICROS, CatalogObject, typed
 from app.sources.square.client import ORDER_LOCATIONS, Client, Places
 from app.sources.square.counts import count
 from app.sources.square.isolation import Found, id_in, readable
@@ -39,7 +40,8 @@ Now = Callable[[], datetime]
 
 
 def touched_items(client: Client, since: str, now: Now) -> Iterator[Page]:
-    """Every item of which the item itself or a variation was created, changed or deleted, once or more.
+    """Every item of which the item itself or a variation was created, changed or deleted, once or more; and every object
+    that items mention.
 
     Deleted items come without their variations, these come as rows of their own; a row that names no item can only
     be applied as it is. Both types are asked for, because either can change alone.
@@ -47,10 +49,12 @@ def touched_items(client: Client, since: str, now: Now) -> Iterator[Page]:
     told: dict[str, int] = {}
     watermark: str | None = None
     since = bounded(since, now(), CATALOG_OVERLAP)
-    for page in client.catalog_search(_since(since, "ITEM", "ITEM_VARIATION")):
+    for page in client.catalog_search(_since(since, "ITEM", "ITEM_VARIATION", *mentions.TYPES)):
         watermark = watermark or catalog_mark(page, now())
-        hints, tombstones = hinted(page.objects or [])
-        yield Page(tombstones.records, _news(hints.records, told), failed=[*hints.failed, *tombstones.failed])
+        rows = page.objects or []
+        hints, tombstones = hinted(rows)
+        failed = [*hints.failed, *tombstones.failed]
+        yield Page(tombstones.records, _news(hints.records, told), failed=failed, mentioned=mentions.changed(rows))
     yield Page(watermark=watermark or since)
 
 
@@ -74,15 +78,17 @@ class Hint(NamedTuple):
 
 
 def hinted(rows: Sequence[Any]) -> tuple[Found[Hint], Found[Listing]]:
-    """The hints of some catalog rows, and the tombstones of deleted variations that name no item."""
+    """The hints of some catalog rows, and the tombstones of deleted variations that name no item. What items only mention
+    hints at none of them."""
+    rows = [row for row in rows if not mentions.is_mentioned(row)]
     hints = readable(Kind.PRODUCT, rows, _hint)
     unnamed = [row for row in rows if _is_orphan(row)]
     return hints, readable(Kind.PRODUCT, unnamed, mapping.deleted_listing)
 
 
 def _hint(row: wire.Json) -> Hint:
-    envelope = mapping.typed(row, mapping.CatalogObject)
-    return Hint(item_id(row), envelope.version * mapping.MICROS, envelope.is_deleted)
+    envelope = typed(row, CatalogObject)
+    return Hint(item_id(row), envelope.version * MICROS, envelope.is_deleted)
 
 
 def _is_orphan(row: Any) -> bool:

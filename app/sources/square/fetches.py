@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from app.domain import SKU_PREFIX, Answer, Kind, Record, Ref, Scope, key_of
@@ -12,6 +13,8 @@ from app.sources.square import feeds, isolation, mapping, parties, wire
 from app.sources.square.client import Client
 from app.sources.square.isolation import Found, id_in, readable
 from app.sources.square.objects import says_deleted
+from app.sources.square.related import Related
+from app.sources.square.times import moment_in
 
 
 def products(client: Client, refs: Sequence[Ref]) -> Answer:
@@ -26,7 +29,8 @@ def products(client: Client, refs: Sequence[Ref]) -> Answer:
     if parents := [item for item, found in items.items() if found is None and item not in objects]:
         more, unnamed = _retrieve(client, parents)
         items, nameless = items | more, nameless + unnamed
-    live = isolation.listings([*(thing for thing in items.values() if thing is not None), *nameless])
+    shown = [*(thing for thing in items.values() if thing is not None), *nameless]
+    live = isolation.listings(shown, Related(client).to(shown))
     orphans = [thing for asked, thing in objects.items() if thing and _item_id(asked, thing) is None]
     tombstones = readable(Kind.PRODUCT, orphans, _tombstone)
     failed = [*live.failed, *tombstones.failed]
@@ -35,9 +39,14 @@ def products(client: Client, refs: Sequence[Ref]) -> Answer:
     return Answer(
         records=[*live.records, *tombstones.records],
         gone=by_sku,
-        covers=[Scope(Kind.PRODUCT, "parent_id", item) for item in covered],
+        covers=[Scope(Kind.PRODUCT, "parent_id", item, changed=_deleted_at(items[item])) for item in covered],
         failed=failed,
     )
+
+
+def _deleted_at(thing: Any) -> datetime | None:
+    """When a deleted object was deleted: its last change."""
+    return moment_in(thing, "updated_at") if isinstance(thing, dict) and says_deleted(thing) else None
 
 
 def _retrieve(client: Client, ids: Sequence[str]) -> tuple[dict[str, Any], list[Any]]:

@@ -13,6 +13,7 @@ from app.domain import BadRecord, Kind, Listing
 from app.errors import Unmappable
 from app.sources.shapes import bad_record, shown
 from app.sources.square import mapping
+from app.sources.square.mentions import NOTHING_KNOWN, Known
 from app.sources.square.objects import is_other
 
 R = TypeVar("R")
@@ -61,8 +62,9 @@ def id_in(row: Any, key: str = "id") -> str:
     return found if isinstance(found, str) else ""
 
 
-def listings(things: Iterable[Any]) -> Found[Listing]:
-    """The listings of all live items among some catalog objects, each variation apart from its siblings.
+def listings(things: Iterable[Any], known: Known = NOTHING_KNOWN) -> Found[Listing]:
+    """The listings of all live items among some catalog objects, each variation apart from its siblings; names come from
+    what is ``known`` beside them.
 
     A failure of the item itself is one failure, under the item's id: it stands for all its rows.
     """
@@ -71,7 +73,7 @@ def listings(things: Iterable[Any]) -> Found[Listing]:
         if is_other(thing):
             continue
         try:
-            variations, listing = lenient(thing, mapping.variations_of)
+            variations, listing = lenient(thing, lambda row: mapping.variations_of(row, known))
         except Exception as error:
             found.failed.append(bad_record(Kind.PRODUCT, id_in(thing), error))
             continue

@@ -7,8 +7,9 @@ from typing import Any
 
 from app.domain.money import price_of_minor
 from app.domain.order_lines import MODIFIER, REFUND, RETURNED, ROUNDING, SERVICE, SOLD, TIP, OrderLine
+from app.sources.square.catalog_wire import Money, typed
 from app.sources.square.counts import amount
-from app.sources.square.mapping import Money, full_name, typed
+from app.sources.square.mapping import full_name
 from app.sources.square.order_wire import Adjustment, Applied, Charge, Line, Modifier, OrderData, Return
 
 _NOTHING = Money()

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from app.sources.square.mapping import Id, Money
+from app.sources.square.catalog_wire import Id, Money
 
 
 class Modifier(msgspec.Struct):

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from app.domain import Order, to_json
 from app.domain.order_lines import RETURNED, OrderLine
-from app.sources.square.mapping import Json, Money, rest, typed
+from app.sources.square.catalog_wire import Json, Money, rest, typed
 from app.sources.square.order_lines import lines, refund_line, refunded
 from app.sources.square.order_wire import Amounts, OrderData
 from app.sources.square.times import last_change, moment, version_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from app.domain import Location, Vendor, to_json
-from app.sources.square.mapping import Id, Json, rest, typed
+from app.sources.square.catalog_wire import Id, Json, rest, typed
 from app.sources.square.times import last_change, version_of
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from app.domain import Delivery, Page, Record
 from app.sources.square import mapping, orders, parties, wire
 from app.sources.square.counts import counts
+from app.sources.square.isolation import id_in
+from app.sources.square.mentions import Known
 from app.sources.square.webhook import SquareReceiver
 
 
@@ -27,9 +29,12 @@ def read(as_: str, raw: bytes) -> Page | Delivery:
 
 
 def _catalog(body: bytes) -> list[Record]:
+    reply = wire.decode(body, wire.CatalogReply)
+    things = [*(reply.objects or []), *(reply.related_objects or [])]
+    known = Known({id_in(thing): thing for thing in things})
     records: list[Record] = []
-    for thing in wire.decode(body, wire.CatalogReply).objects or []:
-        records += mapping.live_listings(thing)
+    for thing in reply.objects or []:
+        records += mapping.live_listings(thing, known)
         records += [mapping.category(thing)] if thing.get("type") == "CATEGORY" else []
     return records
 

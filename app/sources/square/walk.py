@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from app.domain import BadRecord, Change, Kind, Page, Record
+from app.domain import BadRecord, Change, Kind, Mentioned, Page, Record
 from app.errors import Refused
 from app.sources.base import ResumeLost
 from app.sources.labels import numbered
@@ -93,11 +93,12 @@ class Walk(Generic[Reply]):
         records: Sequence[Record] = (),
         changes: Sequence[Change] = (),
         failed: Sequence[BadRecord] = (),
+        mentioned: Sequence[Mentioned] = (),
     ) -> Page:
         """What the latest reply showed."""
         token = msgspec.json.encode(msgspec.structs.replace(self._place, mark=self.mark)).decode()
         label = numbered(self._kind, self._place.page)
-        return Page(records, changes, label=label, resume=token, failed=failed)
+        return Page(records, changes, label=label, resume=token, failed=failed, mentioned=mentioned)
 
     def _refuse_lost(self) -> None:
         if not self._resumed:

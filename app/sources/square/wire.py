@@ -48,6 +48,7 @@ class CatalogReply(Reply, kw_only=True):
     """Catalog search, list and batch-retrieve."""
 
     objects: list[Any] | None = None
+    related_objects: list[Any] | None = None
     latest_time: str | None = None
 
 

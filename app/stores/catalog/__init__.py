@@ -4,9 +4,11 @@ from app.stores.catalog.answers import Key, Read
 from app.stores.catalog.applying import Applied, apply, apply_reads
 from app.stores.catalog.categories import category_names, of_category
 from app.stores.catalog.closing import close_rows, ending, tombstone
+from app.stores.catalog.mentioning import READ_LAG, mentioning
 from app.stores.catalog.reading import counts, fenced, get, items_of, lately_read, resolve_sku, versions
 
 __all__ = [
+    "READ_LAG",
     "Applied",
     "Key",
     "Read",
@@ -20,6 +22,7 @@ __all__ = [
     "get",
     "items_of",
     "lately_read",
+    "mentioning",
     "of_category",
     "resolve_sku",
     "tombstone",

@@ -79,8 +79,8 @@ def apply_reads(
     closed = []
     for read, keys_by_way in zip(reads, ways, strict=True):
         done = []
-        for (kind, absent), keys in keys_by_way.items():
-            rows = close_rows(conn, kind, absent, connection, keys, read_at=read.began, now=now)
+        for (kind, absent, changed), keys in keys_by_way.items():
+            rows = close_rows(conn, kind, absent, connection, keys, read_at=read.began, now=now, changed=changed)
             done += [(kind, key) for key in rows]
         tombstone(conn, connection, read.gone, read_at=read.began, now=now)
         fence_items(conn, connection, read, now, all_of_them=beside_bulk)
@@ -97,7 +97,7 @@ def _lock(
     for kind, rows in newest:
         keys[kind].update(key for key, _, _ in rows)
     for ways in closed:
-        for (kind, _), gone in ways.items():
+        for (kind, _, _), gone in ways.items():
             keys[kind].update(gone)
     for kind in sorted(keys):
         columns = [list(column) for column in zip(*sorted(keys[kind]), strict=True)]

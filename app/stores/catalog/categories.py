@@ -1,42 +1,65 @@
-"""Categories as people name them: by an id or a name, of the source's own list or of what listings say."""
+"""Categories as people name them: by an id, a name or a path, of the source's own list or of what listings say."""
 
 from __future__ import annotations
 
-from typing import Any, cast
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple, cast
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, or_, select
 
-from app.domain import Kind
+from app.domain import CATEGORY_JOINT, Kind
 from app.stores.tables import CATALOG
+
+_DEEPEST = 20
+"""Categories above one another; more would be a circle."""
+
+
+class _Category(NamedTuple):
+    name: str | None
+    parent_id: str | None
 
 
 def of_category(conn: Connection, connection: str, category: str) -> list[str]:
-    """External ids of the live listings in a category, named by its id or by its name."""
+    """External ids of the live listings in a category, named by its id, its name or its path."""
     listings = _table(Kind.PRODUCT)
-    named = (listings.c.category == category) | listings.c.category_id.in_(
-        [category, *_ids(conn, connection, category)]
+    ids = [id for id, names in _named(conn, connection) if category in names]
+    named = or_(
+        listings.c.category == category,
+        listings.c.category_path == category,
+        listings.c.category_id.in_([category, *ids]),
     )
     wanted = select(listings.c.external_id).where(listings.c.connection == connection, ~listings.c.deleted, named)
     return list(conn.execute(wanted.order_by(listings.c.external_id)).scalars())
 
 
 def category_names(conn: Connection, connection: str) -> list[str]:
-    """Every name and id that a category goes by."""
-    listings, categories = _table(Kind.PRODUCT), _table(Kind.CATEGORY)
-    columns = (listings.c.category, listings.c.category_id, categories.c.name, categories.c.external_id)
-    found: set[str] = set()
-    for column in columns:
-        alive = (column.table.c.connection == connection, ~column.table.c.deleted, column.is_not(None))
+    """Every id, name and path that a category goes by."""
+    listings = _table(Kind.PRODUCT)
+    found = {name for id, names in _named(conn, connection) for name in (id, *names)}
+    for column in (listings.c.category, listings.c.category_path, listings.c.category_id):
+        alive = (listings.c.connection == connection, ~listings.c.deleted, column.is_not(None))
         found.update(conn.execute(select(column).where(*alive).distinct()).scalars())
     return sorted(found)
 
 
-def _ids(conn: Connection, connection: str, name: str) -> list[str]:
+def _named(conn: Connection, connection: str) -> Iterator[tuple[str, set[str]]]:
+    """Each live category of the source's list with its name and its path."""
     categories = _table(Kind.CATEGORY)
-    wanted = select(categories.c.external_id).where(
-        categories.c.connection == connection, categories.c.name == name, ~categories.c.deleted
-    )
-    return list(conn.execute(wanted).scalars())
+    columns = (categories.c.external_id, categories.c.name, categories.c.parent_id)
+    wanted = select(*columns).where(categories.c.connection == connection, ~categories.c.deleted)
+    held = {id: _Category(name, parent_id) for id, name, parent_id in conn.execute(wanted)}
+    for id, category in held.items():
+        if category.name:
+            yield id, {category.name, _path(id, held)}
+
+
+def _path(id: str, held: Mapping[str, _Category]) -> str:
+    names: list[str] = []
+    at: str | None = id
+    while at is not None and at in held and len(names) < _DEEPEST:
+        name, at = held[at]
+        names.insert(0, name or "")
+    return CATEGORY_JOINT.join(names)
 
 
 def _table(kind: Kind) -> Any:

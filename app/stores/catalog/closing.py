@@ -16,8 +16,8 @@ from app.domain import KINDS, SKU_PREFIX, Absent, Kind, Listing, Ref, Scope, key
 from app.stores import catalog_sql as sql
 from app.stores.catalog.answers import Key, Read
 
-Ways = dict[tuple[Kind, Absent], list[Key]]
-"""Keys to close, by kind and by what absent means."""
+Ways = dict[tuple[Kind, Absent, datetime | None], list[Key]]
+"""Keys to close, by kind, by what absent means and by when that came to be."""
 
 
 def closing(conn: Connection, connection: str, read: Read, now: datetime) -> Ways:
@@ -25,18 +25,18 @@ def closing(conn: Connection, connection: str, read: Read, now: datetime) -> Way
     later are left alone."""
     shown = {(KINDS[type(record)], key_of(record)) for record in read.records}
     ways: Ways = {}
-    for (kind, name, absent), values in _by_question(read.covers).items():
+    for (kind, name, absent, changed), values in _by_question(read.covers).items():
         rows = _live_keys(conn, connection, kind, name, values, absent, read.began, now, ties=False)
         gone = [key for key in rows if (kind, key) not in shown and key[0] not in read.failed]
         if gone:
-            ways[kind, absent] = sorted({*ways.get((kind, absent), ()), *gone})
-    return dict(sorted(ways.items()))
+            ways[kind, absent, changed] = sorted({*ways.get((kind, absent, changed), ()), *gone})
+    return dict(sorted(ways.items(), key=lambda way: (*way[0][:2], str(way[0][2] or ""))))
 
 
 def ending(conn: Connection, connection: str, kind: Kind, read: Read, now: datetime) -> list[Key]:
     """Live rows of a kind that a read shows to be gone, by its scopes or by name."""
     ways = closing(conn, connection, read, now)
-    keys = {key for (of, _), some in ways.items() if of is kind for key in some}
+    keys = {key for (of, _, _), some in ways.items() if of is kind for key in some}
     if ids := [ref.external_id for ref in read.gone if ref.kind is kind]:
         name = sql.shape(kind).keys[0]
         keys.update(_live_keys(conn, connection, kind, name, ids, Absent.DELETED, read.began, now, ties=True))
@@ -97,18 +97,20 @@ def close_rows(
     read_at: datetime,
     now: datetime,
     present: datetime | None = None,
+    changed: datetime | None = None,
     ties: bool = False,
 ) -> list[Key]:
     """Tombstone or zero these rows, given in order, unless they were read later; returns the keys that changed.
 
-    ``now`` is when that was concluded, ``present`` (if it is later) when it is written.
+    ``now`` is when that was concluded, ``present`` (if it is later) when it is written, ``changed`` when the source says
+    that it came to that: a tombstone's ``modified_at``, else when it was concluded.
     """
     keys = list(keys)
     if not keys:
         return []
     dialect = conn.dialect.name
     statement = sql.close_row(kind, absent, dialect, ties=ties)
-    values = [sql.close_values(kind, absent, connection, key, read_at, now, present) for key in keys]
+    values = [sql.close_values(kind, absent, connection, key, read_at, now, present, changed) for key in keys]
     cursor = sql.driver(conn).cursor()
     if dialect == "sqlite":
         return [key for key, row in zip(keys, values, strict=True) if cursor.execute(statement, row).rowcount]
@@ -116,11 +118,11 @@ def close_rows(
     return [key for key, result in zip(keys, cursor.results(), strict=True) if result.rowcount]
 
 
-def _by_question(scopes: Sequence[Scope]) -> dict[tuple[Kind, str | None, Absent], list[str]]:
+def _by_question(scopes: Sequence[Scope]) -> dict[tuple[Kind, str | None, Absent, datetime | None], list[str]]:
     """Scopes that differ only in the value make one question to the database."""
-    questions: dict[tuple[Kind, str | None, Absent], list[str]] = defaultdict(list)
+    questions: dict[tuple[Kind, str | None, Absent, datetime | None], list[str]] = defaultdict(list)
     for scope in scopes:
-        values = questions[scope.kind, scope.field, scope.absent]
+        values = questions[scope.kind, scope.field, scope.absent, scope.changed]
         if scope.field is not None:
             values.append(str(scope.value))
     return questions

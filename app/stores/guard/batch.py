@@ -37,7 +37,8 @@ class Batch:
 
     ``read`` is how many records a complete read showed, ``None`` if it was not complete; ``first``: the kind was never
     read before. ``usual`` is how many rows a day usually brings, by measure. ``asked``: it is what the source said of
-    items by id, so that nothing is to be proven by asking for some.
+    items by id, so that nothing is to be proven by asking for some. ``remapped``: a release of ours reads the kind
+    otherwise than the rows we hold were read.
     """
 
     kind: Kind
@@ -47,6 +48,7 @@ class Batch:
     zero: bool = False
     first: bool = False
     asked: bool = False
+    remapped: bool = False
     zeros: Zeros = NO_ZEROS
     usual: Mapping[str, int] = field(default_factory=dict)
 

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from app.domain import Kind, Listing, key_of, row_hash
-from app.rules.guard_findings import Finding, Trait
+from app.rules.guard_findings import GONE, Finding, Trait
 from app.rules.guard_products import DECAY_DAYS, ProductEvidence, product_findings
 from app.rules.guard_traits import OldListing, Taken, is_taken, product_traits
 from app.stores import catalog_sql as sql
@@ -45,7 +45,7 @@ class ProductJudge:
     def rows(self) -> Iterator[JudgedRow]:
         """Every row that the batch would write."""
         for new, old in self._pairs():
-            yield JudgedRow(key_of(new), new, product_traits(new, old, self._taken) | Trait.ANY)
+            yield JudgedRow(key_of(new), new, self._traits(new, old) | Trait.ANY)
         for key in self._batch.vanished:
             yield JudgedRow(key, None, Trait.VANISHED | Trait.ANY)
 
@@ -70,7 +70,7 @@ class ProductJudge:
         return seen
 
     def _count(self, seen: ProductEvidence, new: Listing, old: OldListing | None) -> None:
-        traits = product_traits(new, old, self._taken)
+        traits = self._traits(new, old)
         seen.created += old is None and not new.deleted
         seen.changed += old is not None
         seen.twins += Trait.TWIN in traits
@@ -86,6 +86,13 @@ class ProductJudge:
                 was, now = float(old.price_minor or 1), float(new.price_minor or 1)
                 seen.factors.append(now / was)
                 seen.cents.append(min(was, now))
+
+    def _traits(self, new: Listing, old: OldListing | None) -> Trait:
+        """What the batch does to a product. Under a version that we hold, a new release of ours is what changed it: then
+        only an end is doubted."""
+        traits = product_traits(new, old, self._taken)
+        is_ours = self._batch.remapped and old is not None and old.version == new.version
+        return traits & GONE if is_ours else traits
 
     def _find_taken(self) -> Taken:
         """Which of the batch's new names, SKUs and barcodes other live products have; three statements for all."""

@@ -52,6 +52,9 @@ class ListingRow(Kept, table=True):
     active: bool = True
     category_id: str | None = None
     category: str | None = None
+    category_path: str | None = None
+    archived: bool = False
+    sold_out: str | None = long()
     barcode: str | None = None
     price_minor: int | None = Field(default=None, sa_type=BigInteger)
     cost_minor: int | None = Field(default=None, sa_type=BigInteger)
@@ -64,6 +67,13 @@ class ListingRow(Kept, table=True):
     reorder_point: Decimal | None = amount()
     reorder_quantity: Decimal | None = amount()
     reorders: str | None = long()
+    unit: str | None = None
+    unit_precision: int | None = None
+    images: str | None = long()
+    options: str | None = long()
+    modifiers: str | None = long()
+    taxes: str | None = long()
+    mentions: str | None = long()
     extra: str | None = long()
 
 

@@ -1,9 +1,9 @@
 """Whether the data is right: each check counts what it finds wrong, by SQL, and shows some of it.
 
-``inside`` has the questions about one connection's own rows, ``records`` those about records as they came,
-``between`` those that compare it with the others, ``asking`` how a question is asked. Every question looks at whole
-tables (seconds at 280,000 listings), so that no index on a quantity or a moment makes every write dearer: callers
-remember what was found (``stores.answers``).
+``inside`` has the questions about one connection's own rows, ``prices`` the one about price lists, ``records`` those about
+records as they came, ``between`` those that compare it with the others, ``asking`` how a question is asked. Every question
+looks at whole tables (seconds at 280,000 listings), so that no index on a quantity or a moment makes every write dearer:
+callers remember what was found (``stores.answers``).
 """
 
 from app.stores.validation.asking import Finding, Span, span

@@ -8,7 +8,7 @@ from typing import Protocol
 from sqlalchemy import Connection
 
 from app.domain import Kind
-from app.stores.validation import between, inside, records
+from app.stores.validation import between, inside, prices, records
 from app.stores.validation.asking import Check, Finding, Span
 
 _QUESTIONS = (
@@ -16,6 +16,7 @@ _QUESTIONS = (
     inside.NEAR_DUPLICATES,
     inside.NEGATIVE_STOCK,
     inside.MISSING_FIELDS,
+    prices.NONE_CHOSEN,
     inside.STOCK_ORPHANS,
     inside.CATEGORY_ORPHANS,
     inside.ORDER_ORPHANS,

@@ -15,6 +15,7 @@ PRODUCT_FIELDS = (
     "name",
     "active",
     "category",
+    "category_path",
     "price_minor",
     "cost_minor",
     "currency",

@@ -27,7 +27,7 @@ class Refusal:
         self.type = type_
 
 
-def stub(answers: Mapping[str, Any]) -> FinaleSource:
+def stub(answers: Mapping[str, Any], **options: str) -> FinaleSource:
     """A source whose calls are answered by what follows ``/demo/api/``: JSON-ready values, bytes as they stand, or a
     ``Refusal``; anything else is a 404."""
 
@@ -44,7 +44,7 @@ def stub(answers: Mapping[str, Any]) -> FinaleSource:
         sleep=lambda seconds: None,
         now=lambda: NOW,
     )
-    source = connect(context, {"account": "demo", "api_key": "k", "api_secret": "s"})
+    source = connect(context, {"account": "demo", "api_key": "k", "api_secret": "s", **options})
     assert isinstance(source, FinaleSource)
     return source
 

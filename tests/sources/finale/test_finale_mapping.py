@@ -83,7 +83,10 @@ def test_money_is_exact_and_rounds_half_to_even(amount: str, currency: str, unit
     ("entries", "wanted", "units"),
     [
         ([price("##user2"), price("LIST_PRICE", 2), price("##user3", 3)], None, 200),
-        ([price("##user2"), price("##user5", 0), price("##user6", 11.69)], None, 0),
+        ([price("##user2"), price("##user5", 0), price("##user6", 11.69)], None, None),
+        ([price("##user2"), price("##user5", 0), price("##user6", 11.69)], "##user6", 1169),
+        ([price("##user2"), price("##user5", 0), price("##user6", 11.69)], "##USER6", 1169),
+        ([price("##user5", 0), price("##user6", 11.69)], "##user5", 0),
         ([price("LIST_PRICE", 2), price("##user3", 3)], "##user3", 300),
         ([price("LIST_PRICE", 2)], "##user3", None),
         ([price("##user2")], None, None),
@@ -91,10 +94,10 @@ def test_money_is_exact_and_rounds_half_to_even(amount: str, currency: str, unit
         (None, None, None),
     ],
 )
-def test_the_price_is_the_wanted_type_or_the_list_price_or_the_first(
+def test_the_price_is_that_of_the_wanted_list_or_the_list_price_or_none(
     entries: Any, wanted: str | None, units: int | None
 ) -> None:
-    assert listing(Terms(price_type=wanted), priceList=entries).price_minor == units
+    assert listing(Terms(price_list=wanted), priceList=entries).price_minor == units
 
 
 def test_a_price_has_the_currency_it_names() -> None:
@@ -122,6 +125,22 @@ def test_the_main_supplier_is_the_one_marked_main() -> None:
 
 def test_without_a_mark_the_first_supplier_is_the_main_one() -> None:
     assert listing(supplierList=[supplier("1", supplierProductId="x"), supplier("2")]).supplier_sku == "x"
+
+
+def test_a_blank_supplier_is_none() -> None:
+    blank: dict[str, Any] = {"supplierPartyUrl": "", "supplierPrefOrderId": "10_MAIN_SUPPL", "leadTime": 3}
+    found = listing(supplierList=[{}, blank, supplier("7", supplierProductId="x", leadTime=9)])
+    assert (found.supplier_id, found.supplier_sku, found.lead_time_days) == ("7", "x", 9)
+
+
+def test_all_suppliers_are_kept_the_blank_ones_too() -> None:
+    entries: list[Any] = [{}, supplier("7")]
+    assert json.loads(listing(supplierList=entries).suppliers or "") == entries
+
+
+def test_a_category_is_its_own_path() -> None:
+    found = listing(category="Tea")
+    assert (found.category, found.category_path) == ("Tea", "Tea")
 
 
 def test_the_products_own_lead_time_counts_when_the_supplier_has_none() -> None:

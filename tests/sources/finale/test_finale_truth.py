@@ -8,7 +8,7 @@ import pytest
 from finale_account import Account
 from finale_copy import Copy, in_order
 
-from app.domain import Kind, Ref
+from app.domain import Kind, Listing, Ref
 
 Simulate = Callable[..., Account]
 WHOLE_KINDS = (Kind.LOCATION, Kind.VENDOR, Kind.PRODUCT, Kind.STOCK)
@@ -136,3 +136,11 @@ def test_blank_cells_mean_the_same_as_nulls(simulate: Simulate) -> None:
     copy = Copy(account.source())
     copy.full(Kind.PRODUCT, Kind.STOCK)
     assert copy.told(Kind.PRODUCT) == in_order(account.truth("product"))
+
+
+def test_the_shop_has_prices_in_other_lists_and_blank_suppliers(simulate: Simulate) -> None:
+    found = [record for page in simulate(products=200).source().full(Kind.PRODUCT) for record in page.records]
+    listings = [record for record in found if isinstance(record, Listing)]
+    unchosen = [one for one in listings if one.price_minor is None and "##user6" in (one.prices or "")]
+    blank = [one for one in listings if (one.suppliers or "").startswith("[{},") and one.supplier_id]
+    assert (len(unchosen) > 0, len(blank) > 0) == (True, True)

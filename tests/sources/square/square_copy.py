@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from app.domain import KINDS, Change, Kind, Page, Record, Ref, Scope, StockCount, batches, key_of
+from app.domain import KINDS, Change, Kind, Listing, Mentioned, Page, Record, Ref, Scope, StockCount, batches, key_of
 from app.sources.square.source import SquareSource
 
 
@@ -56,11 +56,19 @@ class Copy:
         for page in pages:
             self.apply(page.records)
             self.fetch(page.changes)
+            self.fetch(self._told_by(page.mentioned))
             seen += page.records
             if page.watermark:
                 self.watermarks[kind] = page.watermark
             if page.complete:
                 self._bury(page.complete, seen)
+
+    def _told_by(self, mentioned: Sequence[Mentioned]) -> list[Change]:
+        """The items of live listings that mention one of these objects."""
+        ids = {one.external_id for one in mentioned}
+        listings = (row for row in self.live(Kind.PRODUCT).values() if isinstance(row, Listing))
+        items = {row.parent_id for row in listings if ids & set(json.loads(row.mentions or "[]"))}
+        return [Change(Kind.PRODUCT, item) for item in sorted(filter(None, items))]
 
     def _bury(self, scope: Scope, seen: Sequence[Record]) -> None:
         shown = {key_of(record) for record in seen}

@@ -76,9 +76,9 @@ def test_prices_of_locations_are_kept_beside_the_general_one() -> None:
 
 
 def test_what_else_differs_at_a_location_goes_to_extra() -> None:
-    overrides = [{"location_id": "L1", "price_money": {"amount": 1, "currency": "USD"}, "sold_out": True}]
+    overrides = [{"location_id": "L1", "price_money": {"amount": 1, "currency": "USD"}, "track_inventory": True}]
     extra = json.loads(listing(item(variation(location_overrides=overrides))).extra or "")
-    assert extra["location_overrides"] == [{"location_id": "L1", "sold_out": True}]
+    assert extra["location_overrides"] == [{"location_id": "L1", "track_inventory": True}]
 
 
 def test_the_reporting_category_comes_before_the_first_one() -> None:

@@ -47,3 +47,22 @@ def test_what_webhooks_say_leads_to_the_truth(simulate: Simulate, servers: Serve
         copy.read_delta(kind)
     truth = account.truth(kind)
     assert flat(copy, kind, truth) == ordered(truth)
+
+
+@pytest.mark.parametrize("what", ["related_edit", "category_edit"])
+def test_what_products_only_mention_is_followed(simulate: Simulate, what: str) -> None:
+    account = simulate(products=60)
+    copy = Copy(account.source)
+    copy.read_delta(Kind.PRODUCT)
+    account.change(1, "price_edit")
+    copy.read_delta(Kind.PRODUCT)  # from here on, what was not edited lies before the watermark
+    account.change(20, what)
+    copy.read_delta(Kind.PRODUCT)
+    truth = account.truth(Kind.PRODUCT)
+    assert flat(copy, Kind.PRODUCT, truth) == ordered(truth)
+
+
+def test_the_truth_tells_of_every_kind_of_detail(simulate: Simulate) -> None:
+    rows = simulate(products=240).truth(Kind.PRODUCT)
+    details = ("category", "category_path", "unit", "images", "options", "modifiers", "taxes", "sold_out")
+    assert [name for name in (*details, "archived", "supplier_sku") if not any(row[name] for row in rows)] == []

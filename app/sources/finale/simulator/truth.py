@@ -24,6 +24,7 @@ def _products(world: World) -> Iterator[dict[str, Any]]:
             "name": product.name,
             "active": product.active,
             "category": product.category,
+            "category_path": product.category,
             "price_minor": product.price_minor,
             "cost_minor": product.cost_minor,
             "currency": "USD",

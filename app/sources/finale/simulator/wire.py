@@ -72,15 +72,22 @@ def _overridable(name: str, cell: Callable[[Product], Any]) -> Callable[[Product
 
 
 def _prices(product: Product) -> list[dict[str, Any]]:
+    """Some of those without a list price have prices in other lists, and no entry for the list price at all."""
+    other = {"productPriceTypeId": "##user2", "currencyUomId": "USD"}
+    if product.price_minor is None and product.number % 2 == 0:
+        web, trade = ({"productPriceTypeId": f"##user{list_}", "currencyUomId": "USD"} for list_ in (5, 6))
+        return [other, {**web, "price": 0}, {**trade, "price": _money(product.cost_minor)}]
     listed: dict[str, Any] = {"productPriceTypeId": "LIST_PRICE", "currencyUomId": "USD"}
     if product.price_minor is not None:
         listed["price"] = _money(product.price_minor)
-    return [{"productPriceTypeId": "##user2", "currencyUomId": "USD"}, listed]
+    return [other, listed]
 
 
 def _suppliers(product: Product, base: str) -> list[dict[str, Any]]:
+    """One in seven has a blank entry before those that are suppliers."""
     if product.supplier_id is None:
         return []
+    blank: list[dict[str, Any]] = [{}] if product.number % 7 == 0 else []
     main = {
         "supplierPartyUrl": f"{base}/partygroup/{product.supplier_id}",
         "supplierPrefOrderId": "10_MAIN_SUPPL",
@@ -89,7 +96,7 @@ def _suppliers(product: Product, base: str) -> list[dict[str, Any]]:
         "leadTime": product.lead_time_days,
     }
     spare = {"supplierPartyUrl": f"{base}/partygroup/10001", "supplierPrefOrderId": "90_BACKUP", "leadTime": 99}
-    return [spare, main] if product.number % 5 == 0 else [main]
+    return [*blank, spare, main] if product.number % 5 == 0 else [*blank, main]
 
 
 def _guidelines(product: Product, base: str) -> list[dict[str, Any]]:

@@ -22,6 +22,8 @@ from app.sources.square.simulator.answers import (
     without_nothing,
 )
 from app.sources.square.simulator.catalog import Position
+from app.sources.square.simulator.catalog_related import thing_json
+from app.sources.square.simulator.catalog_things import CategoryState
 from app.sources.square.simulator.clock import catalog_text, parse_us
 from app.sources.square.simulator.counts import NEWEST, Count, count_json
 from app.sources.square.simulator.edits import Edits
@@ -95,13 +97,21 @@ class CatalogApi:
         ids = body.get("object_ids") or []
         if len(ids) > LIMITS["batch_retrieve_max_object_ids"]:
             raise invalid("Cannot retrieve more than 1000 objects.", "ARRAY_LENGTH_TOO_LONG", "object_ids")
-        deleted = bool(body.get("include_deleted_objects"))
-        shown = [found for one in ids if (found := self._object(one)) and (deleted or not found["is_deleted"])]
+        deleted, with_path = _flag(body, "include_deleted_objects"), _flag(body, "include_category_path_to_root")
+        if deleted and with_path:
+            raise ApiError(500, "API_ERROR", "INTERNAL_SERVER_ERROR", "An internal error has occurred.")
+        found = [self._object(one, with_path=with_path) for one in dict.fromkeys(ids)]
+        shown = [one for one in found if one is not None and (deleted or not one["is_deleted"])]
         return json_response(without_nothing({"objects": shown}))
 
-    def _object(self, object_id: str) -> Json | None:
-        found = self._world.catalog.find(object_id)
-        return None if found is None else self._world.catalog.show.object_json(found)
+    def _object(self, object_id: str, *, with_path: bool = False) -> Json | None:
+        catalog = self._world.catalog
+        if (thing := catalog.things.find(object_id)) is not None:
+            return thing_json(thing)
+        found = catalog.find(object_id)
+        if isinstance(found, CategoryState):
+            return catalog.show.category_json(found, with_path=with_path)
+        return None if found is None else catalog.show.object_json(found)
 
     async def one(self, request: Request) -> Response:
         """One live object."""
@@ -157,6 +167,10 @@ class CatalogApi:
         """Counts of one variation."""
         body = {"catalog_object_ids": [request.path_params["variation_id"]]}
         return json_response(without_nothing({"counts": [row for _, row in self._counts(body, None)]}))
+
+
+def _flag(body: Json, name: str) -> bool:
+    return bool(body.get(name))
 
 
 def _us(text: str | None) -> int:

@@ -7,12 +7,13 @@ from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from app.sources.shop import CATEGORIES, ware
+from app.sources.square.simulator import catalog_related
 from app.sources.square.simulator.catalog_json import Shower
+from app.sources.square.simulator.catalog_related import SIZES, Thing, Things
 from app.sources.square.simulator.catalog_things import CatalogChanges, CategoryState, Found, Item, Variation
 from app.sources.square.simulator.clock import GENESIS_MS, Clock
 
 Json = dict[str, Any]
-SIZES = ("Small", "Medium", "Large")
 PATTERN = (0, 2, 3, 4, 7, 8, 9)  # of six items in a row the first has two variations, the fourth three, the rest one
 BASE_STEP_MS = 7
 
@@ -41,7 +42,9 @@ class Catalog:
         self.base_wares = first_ware(items)
         self.wares = self.base_wares
         self.categories = [self._category(index, name) for index, name in enumerate(CATEGORIES)]
-        self.show = Shower(self.categories, location_ids, vendor_ids)
+        self.things = Things(self._tag)
+        self._renamed: set[str] = set()
+        self.show = Shower(self.categories, self.things, location_ids, vendor_ids)
         self.latest = self._base_version(max(items - 1, 0)) if items else GENESIS_MS
 
     def _category(self, index: int, name: str) -> CategoryState:
@@ -140,6 +143,12 @@ class Catalog:
         self.categories.append(made)
         return made
 
+    def rename_thing(self, thing: Thing) -> None:
+        """Change one of the objects that items mention; no item changes with it."""
+        thing.version = self.edited()
+        thing.name = f"{thing.name.split(' (')[0]} ({thing.version % 1000})"
+        self._renamed.add(thing.id)
+
     def edited(self) -> int:
         """A new version; the catalog as a whole has it too."""
         self.latest = self._clock.tick_ms()
@@ -155,6 +164,7 @@ class Catalog:
             changed=list(self._changed.values()),
             owners=self._owners,
             categories=self.categories,
+            things={one.id: (one.name, one.version) for one in self.things.all if one.id in self._renamed},
         )
 
     def restore(self, kept: CatalogChanges) -> None:
@@ -164,6 +174,9 @@ class Catalog:
         self._changed = {item.index: item for item in kept.changed}
         self._owners = kept.owners
         self.categories[:] = kept.categories  # the very list that is shown
+        self._renamed = set(kept.things)
+        for thing in self.things.all:
+            thing.name, thing.version = kept.things.get(thing.id, (thing.name, thing.version))
 
     def find(self, object_id: str) -> Found | None:
         """The object with this id, deleted or not."""
@@ -187,6 +200,11 @@ class Catalog:
                 yield from self._walk_variations(origin, begin, deleted)
             elif types[place] == "CATEGORY":
                 yield from self._walk_categories(origin, begin, deleted)
+            elif types[place] in catalog_related.TYPES:
+                rows = self.things.rows(types[place], begin)
+                yield from (
+                    (Position(place, number), row) for number, row in enumerate(rows) if number >= origin.place
+                )
 
     def _indexes(self, start: int, begin: int) -> Iterator[int]:
         if begin >= self._base_version(self._base - 1):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from app.sources.square.simulator.catalog_related import Things
 from app.sources.square.simulator.catalog_things import CategoryState, Found, Item, Variation
 from app.sources.square.simulator.clock import catalog_text
 
@@ -14,8 +15,11 @@ Json = dict[str, Any]
 class Shower:
     """Writes objects of one account; ``categories`` is the account's own, growing list."""
 
-    def __init__(self, categories: Sequence[CategoryState], locations: Sequence[str], vendors: Sequence[str]) -> None:
+    def __init__(
+        self, categories: Sequence[CategoryState], things: Things, locations: Sequence[str], vendors: Sequence[str]
+    ) -> None:
         self.categories = categories
+        self._things = things
         self._locations = locations
         self._vendors = vendors
 
@@ -34,6 +38,7 @@ class Shower:
             "product_type": "REGULAR",
             "categories": [{"id": self.categories[item.category].id, "ordinal": 0}],
             "reporting_category": {"id": self.categories[item.category].id, "ordinal": 0},
+            **self._things.of_item(item),
         }
         if item.archived:
             data["is_archived"] = True
@@ -53,22 +58,36 @@ class Shower:
             "track_inventory": True,
             **self._alert(variation),
             **self._supply(variation),
+            **self._things.of_variation(item, variation),
         }
         if overrides := self._overrides(variation):
             data["location_overrides"] = overrides
         return {**_envelope("ITEM_VARIATION", variation), **self._presence(item), "item_variation_data": data}
 
-    def category_json(self, category: CategoryState) -> Json:
-        """A category."""
+    def category_json(self, category: CategoryState, *, with_path: bool = False) -> Json:
+        """A category, with those above it if they are asked for."""
         data: Json = {"name": category.name, "category_type": "REGULAR_CATEGORY", "is_top_level": True}
         if category.parent is not None:
             data |= {
                 "parent_category": {"id": self.categories[category.parent].id, "ordinal": 0},
                 "is_top_level": False,
             }
+        if with_path and category.parent is not None:
+            data["path_to_root"] = self._above(category.parent)
         return {**_envelope("CATEGORY", category), "present_at_all_locations": True, "category_data": data}
 
+    def _above(self, place: int | None) -> list[Json]:
+        found: list[Json] = []
+        while place is not None:
+            category = self.categories[place]
+            found.append({"category_id": category.id, "category_name": category.name})
+            place = category.parent
+        return found
+
     def _presence(self, item: Item) -> Json:
+        """An item that is sold nowhere says so in one of two ways."""
+        if item.present == "nowhere" and item.index % 2:
+            return {"present_at_all_locations": True, "absent_at_location_ids": list(self._locations)}
         here = {"present_at_location_ids": [self._locations[0]]} if item.present == "somewhere" else {}
         return {"present_at_all_locations": item.present == "everywhere", **here}
 
@@ -77,11 +96,23 @@ class Shower:
             return {}
         return {"inventory_alert_type": "LOW_QUANTITY", "inventory_alert_threshold": variation.threshold}
 
+    def vendor_of(self, variation: Variation) -> str | None:
+        """Who supplies it."""
+        return None if not self._vendors or variation.ware % 4 == 3 else self._vendors[variation.supplier]
+
+    def has_usual_cost(self, variation: Variation) -> bool:
+        """Whether a cost is told without anybody who takes it."""
+        return variation.ware % 8 == 3
+
     def _supply(self, variation: Variation) -> Json:
-        if not self._vendors or variation.ware % 4 == 3:
-            return {}
-        cost = {"amount": variation.cost, "currency": "USD"}
-        vendor = self._vendors[variation.supplier]
+        """In one of the spellings that there are: items that were written by older versions keep theirs."""
+        vendor, cost = self.vendor_of(variation), {"amount": variation.cost, "currency": "USD"}
+        if vendor is None:
+            return {"default_unit_cost": cost} if self.has_usual_cost(variation) else {}
+        if variation.ware % 3 == 0:
+            told = {"vendor_id": vendor, "sku": f"S-{variation.sku}", "price_money": cost, "ordinal": 0}
+            old = {"type": "ITEM_VARIATION_VENDOR_INFO", "id": f"{variation.id[:-1]}V", "is_deleted": False}
+            return {"item_variation_vendor_infos": [{**old, "item_variation_vendor_info_data": told}]}
         return {
             "vendor_information": [
                 {"vendor_id": vendor, "vendor_code": f"S-{variation.sku}", "unit_cost_money": cost}
@@ -92,7 +123,12 @@ class Shower:
         if variation.ware % 7:
             return []
         money = {"amount": variation.price * 11 // 10, "currency": "USD"}
-        return [{"location_id": self._locations[-1], "price_money": money, "track_inventory": True}]
+        sold_out = {"sold_out": True} if self.sold_out_at(variation) else {}
+        return [{"location_id": self._locations[-1], "price_money": money, "track_inventory": True, **sold_out}]
+
+    def sold_out_at(self, variation: Variation) -> list[str]:
+        """The locations where it is sold out."""
+        return [] if variation.ware % 35 else [self._locations[-1]]
 
 
 def _envelope(kind: str, thing: Item | Variation | CategoryState) -> Json:

@@ -62,6 +62,7 @@ class CatalogChanges:
     changed: list[Item]
     owners: dict[int, int]
     categories: list[CategoryState]
+    things: dict[str, tuple[str, int]] = field(default_factory=dict)  # name and version of those that changed, by id
 
 
 Found = tuple[Item, Variation | None] | CategoryState

@@ -14,8 +14,8 @@ from starlette.routing import Route
 
 from app.sources.square.simulator.answers import json_response
 from app.sources.square.simulator.bill import true_lines
-from app.sources.square.simulator.catalog_things import Item, Variation
 from app.sources.square.simulator.order_things import Order
+from app.sources.square.simulator.product_truth import true_product
 from app.sources.square.simulator.settings import merge
 from app.sources.square.simulator.shop_life import ShopLife
 from app.sources.square.simulator.world import World
@@ -96,20 +96,7 @@ class Control:
         for index in range(self._world.catalog.items):
             item = self._world.catalog.item(index)
             for variation in item.live():
-                yield self._product(item, variation)
-
-    def _product(self, item: Item, variation: Variation) -> Json:
-        named = len(item.live()) > 1 or variation.name != "Regular"
-        return {
-            "external_id": variation.id,
-            "parent_id": item.id,
-            "sku": variation.sku,
-            "name": f"{item.name} - {variation.name}" if named else item.name,
-            "active": item.present != "nowhere" and not item.archived,
-            "category_id": self._world.catalog.categories[item.category].id,
-            "price_minor": variation.price,
-            "currency": "USD",
-        }
+                yield true_product(self._world.catalog, item, variation)
 
     def _stock(self) -> Iterator[Json]:
         for count in self._world.counts.newest_first():

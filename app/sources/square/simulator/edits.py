@@ -89,6 +89,13 @@ class Edits:
         category.name = f"{category.name.split(' (')[0]} ({category.version % 1000})"
         return self._edited(category.id)
 
+    def related_edit(self) -> Touched:
+        """Rename what items mention (a tax, a unit) or put another picture in a picture's place: no row of its own."""
+        thing = self._dice.choice(self._world.catalog.things.all)
+        self._world.catalog.rename_thing(thing)
+        self._edited(thing.id)
+        return []
+
     def new_category(self) -> Touched:
         """A category without items."""
         made = self._world.catalog.add_category()

@@ -38,6 +38,7 @@ HAPPENINGS = (
     Happening("new_variation", 2, ("product",)),
     Happening("delete_variation", 1, ("product",)),
     Happening("delete_item", 1, ("product",)),
+    Happening("related_edit", 1, ("product",)),
     Happening("vendor_edit", 1, ("vendor",)),
     Happening("new_vendor", 1, ("vendor",)),
     Happening("category_edit", 1, ("category",)),

@@ -1,0 +1,161 @@
+"""What an item names by ids, told by names, as the readable columns of its listings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from app.domain import CATEGORY_JOINT, to_json
+from app.sources.square.catalog_wire import Json
+from app.sources.square.mentions import Known, modifier_lists, objects, of_listing, texts
+
+Things = Mapping[str, Json]
+
+_UNITS = {
+    "IMPERIAL_WEIGHT_OUNCE": "oz",
+    "IMPERIAL_POUND": "lb",
+    "IMPERIAL_STONE": "st",
+    "METRIC_MILLIGRAM": "mg",
+    "METRIC_GRAM": "g",
+    "METRIC_KILOGRAM": "kg",
+    "GENERIC_FLUID_OUNCE": "fl oz",
+    "GENERIC_CUP": "cup",
+    "GENERIC_PINT": "pt",
+    "GENERIC_QUART": "qt",
+    "GENERIC_GALLON": "gal",
+    "IMPERIAL_CUBIC_INCH": "in³",
+    "IMPERIAL_CUBIC_FOOT": "ft³",
+    "IMPERIAL_CUBIC_YARD": "yd³",
+    "METRIC_MILLILITER": "ml",
+    "METRIC_LITER": "l",
+    "IMPERIAL_INCH": "in",
+    "IMPERIAL_FOOT": "ft",
+    "IMPERIAL_YARD": "yd",
+    "METRIC_MILLIMETER": "mm",
+    "METRIC_CENTIMETER": "cm",
+    "METRIC_METER": "m",
+    "IMPERIAL_SQUARE_FOOT": "ft²",
+    "METRIC_SQUARE_METER": "m²",
+    "GENERIC_SECOND": "s",
+    "GENERIC_MINUTE": "min",
+    "GENERIC_HOUR": "h",
+    "GENERIC_DAY": "d",
+    "UNIT": "unit",
+}
+"""How people write Square's units; any other is told in Square's own words."""
+
+
+class Details(NamedTuple):
+    """The columns, by the names that ``Listing`` has for them."""
+
+    category: str | None
+    category_path: str | None
+    unit: str | None
+    unit_precision: int | None
+    images: str | None
+    options: str | None
+    modifiers: str | None
+    taxes: str | None
+    mentions: str | None
+
+
+def details(item: Json, variation: Json, category_id: str | None, known: Known) -> Details:
+    """What a listing tells: from the data of its item and of its variation, and the objects they mention."""
+    things = known.things
+    path_ids, names = _path(category_id, things)
+    unit = _data(things, variation.get("measurement_unit_id"), "measurement_unit_data")
+    return Details(
+        category=names[-1] if names else None,
+        category_path=CATEGORY_JOINT.join(names) or None,
+        unit=_unit(unit),
+        unit_precision=_digits(unit.get("precision")),
+        images=to_json(_images([*texts(variation.get("image_ids")), *texts(item.get("image_ids"))], things)),
+        options=to_json([_option(one, things) for one in objects(variation.get("item_option_values"))]),
+        modifiers=to_json([_modifier_list(one, things) for one in modifier_lists(item)]),
+        taxes=to_json([_tax(one, things) for one in texts(item.get("tax_ids"))]),
+        mentions=to_json(sorted(of_listing(item, variation) | path_ids)),
+    )
+
+
+def _path(category_id: str | None, things: Things) -> tuple[set[str], list[str]]:
+    """The ids of a category and of those above it, and their names from the root down."""
+    if category_id is None:
+        return set(), []
+    data = _data(things, category_id, "category_data")
+    above = objects(data.get("path_to_root"))
+    names = [_text(data, "name"), *(_text(node, "category_name") for node in above)]
+    ids = {category_id, *texts([node.get("category_id") for node in above])}
+    return ids, [name for name in reversed(names) if name] if names[0] else []
+
+
+def _unit(data: Json) -> str | None:
+    for kind, name in (data.get("measurement_unit") or {}).items() if _is_object(data, "measurement_unit") else ():
+        if kind == "custom_unit" and isinstance(name, dict):
+            return _text(name, "name") or _text(name, "abbreviation")
+        if kind.endswith("_unit") and isinstance(name, str):
+            return _UNITS.get(name) or name.lower().replace("_", " ")
+    return None
+
+
+def _images(ids: Iterable[str], things: Things) -> list[Json]:
+    data = {one: _data(things, one, "image_data") for one in ids}
+    return [_told({"id": one, "name": _text(own, "name"), "url": _text(own, "url")}) for one, own in data.items()]
+
+
+def _option(chosen: Json, things: Things) -> Json:
+    option_id, value_id = _text(chosen, "item_option_id"), _text(chosen, "item_option_value_id")
+    data = _data(things, option_id, "item_option_data")
+    values = [one for one in objects(data.get("values")) if one.get("id") == value_id]
+    value = next((_text(own, "name") for one in values for own in objects([one.get("item_option_value_data")])), None)
+    return _told({"id": option_id, "name": _text(data, "name"), "value_id": value_id, "value": value})
+
+
+def _modifier_list(info: Json, things: Things) -> Json:
+    list_id = _text(info, "modifier_list_id")
+    data = _data(things, list_id, "modifier_list_data")
+    choices = [_modifier(one) for one in objects(data.get("modifiers")) if one.get("is_deleted") is not True]
+    told = {"id": list_id, "name": _text(data, "name"), "selection": _text(data, "selection_type")}
+    return _told({**told, "modifiers": choices or None})
+
+
+def _modifier(thing: Json) -> Json:
+    data = next(iter(objects([thing.get("modifier_data")])), {})
+    price = next(iter(objects([data.get("price_money")])), {})
+    told = {"id": _text(thing, "id"), "name": _text(data, "name")}
+    return _told({**told, "price_minor": _whole(price.get("amount")), "currency": _text(price, "currency")})
+
+
+def _tax(tax_id: str, things: Things) -> Json:
+    data = _data(things, tax_id, "tax_data")
+    told = {"id": tax_id, "name": _text(data, "name"), "percentage": _text(data, "percentage")}
+    is_off = True if data.get("enabled") is False else None
+    return _told({**told, "inclusion": _text(data, "inclusion_type"), "off": is_off})
+
+
+def _data(things: Things, id_: Any, field: str) -> Json:
+    """The data of a related object, empty where it is not there."""
+    thing = things.get(id_, {}) if isinstance(id_, str) else {}
+    return thing[field] if _is_object(thing, field) else {}
+
+
+def _is_object(data: Json, field: str) -> bool:
+    return isinstance(data.get(field), dict)
+
+
+def _text(data: Json, field: str) -> str | None:
+    found = data.get(field)
+    return found if isinstance(found, str) and found else None
+
+
+def _whole(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _digits(value: Any) -> int | None:
+    """How many digits after the point: Square allows up to five."""
+    found = _whole(value)
+    return found if found is not None and 0 <= found <= 5 else None
+
+
+def _told(data: Json) -> Json:
+    return {name: value for name, value in data.items() if value is not None}

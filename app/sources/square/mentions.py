@@ -1,0 +1,113 @@
+"""Which objects an item only names by an id: its categories, images, unit, options, modifier lists and taxes.
+
+Whatever has not the shape that it should have mentions nothing, so that it harms no item.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from app.domain import INT64, Mentioned
+from app.sources.square.catalog_wire import MICROS, Json
+
+TYPES = (
+    "CATEGORY",
+    "IMAGE",
+    "ITEM_OPTION",
+    "ITEM_OPTION_VAL",
+    "MEASUREMENT_UNIT",
+    "MODIFIER_LIST",
+    "MODIFIER",
+    "TAX",
+)
+"""The types of these objects, and of their parts that change by themselves."""
+
+_PARTS = {
+    "ITEM_OPTION_VAL": ("item_option_value_data", "item_option_id"),
+    "MODIFIER": ("modifier_data", "modifier_list_id"),
+}
+"""Where a part names the object that items mention."""
+
+
+class Known(NamedTuple):
+    """What is known beside the items themselves: objects by id, and the ids of the open locations."""
+
+    things: Mapping[str, Json] = {}
+    places: Collection[str] = ()
+
+
+NOTHING_KNOWN = Known()
+
+
+def mentioned(item: Json) -> Iterator[str]:
+    """The ids of all objects whose names or values belong into the item's listings."""
+    data = objects([item.get("item_data")])
+    for own in data:
+        yield from category_ids(own)[:1]
+        yield from _of_item(own)
+        for variation in objects(own.get("variations")):
+            for its in objects([variation.get("item_variation_data")]):
+                yield from of_variation(its)
+
+
+def is_mentioned(row: Any) -> bool:
+    """Whether a catalog object is one that items only mention."""
+    return isinstance(row, dict) and row.get("type") in TYPES
+
+
+def changed(rows: Iterable[Any]) -> list[Mentioned]:
+    """What items mention, among the rows of what changed. A row without a readable id names nothing."""
+    found = [(id_, _version(row)) for row in rows if is_mentioned(row) for id_ in texts([_named_by(row)])]
+    return [Mentioned(id_, version) for id_, version in found]
+
+
+def _named_by(row: Json) -> Any:
+    data, field = _PARTS.get(row["type"], ("", ""))
+    owners = [own.get(field) for own in objects([row.get(data)])]
+    return owners[0] if owners else row.get("id") if not data else None
+
+
+def _version(row: Json) -> int:
+    found = row.get("version")
+    return found * MICROS if isinstance(found, int) and 0 <= found <= INT64 // MICROS - 1 else 0
+
+
+def of_listing(item_data: Json, variation_data: Json) -> set[str]:
+    """The same for one variation of an item, but for its category."""
+    return {*_of_item(item_data), *of_variation(variation_data)}
+
+
+def _of_item(data: Json) -> Iterator[str]:
+    yield from texts(data.get("image_ids"))
+    yield from texts(data.get("tax_ids"))
+    yield from texts([one.get("modifier_list_id") for one in modifier_lists(data)])
+
+
+def of_variation(data: Json) -> Iterator[str]:
+    """The ids that a variation itself mentions."""
+    yield from texts(data.get("image_ids"))
+    yield from texts([data.get("measurement_unit_id")])
+    for one in objects(data.get("item_option_values")):
+        yield from texts([one.get("item_option_id")])
+
+
+def category_ids(data: Json) -> list[str]:
+    """An item's categories: the one it is reported under, then the others, then the deprecated single one."""
+    named = [*objects([data.get("reporting_category")]), *objects(data.get("categories"))]
+    return texts([*(one.get("id") for one in named), data.get("category_id")])
+
+
+def modifier_lists(data: Json) -> list[Json]:
+    """The modifier lists that are on for an item."""
+    return [one for one in objects(data.get("modifier_list_info")) if one.get("enabled") is not False]
+
+
+def objects(value: Any) -> list[Json]:
+    """The objects in what should be a list of them."""
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def texts(value: Any) -> list[str]:
+    """The texts in what should be a list of them."""
+    return [one for one in value if isinstance(one, str) and one] if isinstance(value, list) else []

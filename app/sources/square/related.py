@@ -1,0 +1,48 @@
+"""Reads, with some items, the objects that they only name by an id.
+
+Nothing is remembered beyond one read: a name that has changed since would live on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from app.domain import batches
+from app.sources.square.catalog_wire import Json
+from app.sources.square.client import CATALOG_IDS, Client
+from app.sources.square.isolation import id_in
+from app.sources.square.mentions import Known, mentioned, objects
+from app.sources.square.objects import is_live_item
+
+
+class Related:
+    """What the items of one read mention, each object asked for once."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._asked: set[str] = set()
+        self._things: dict[str, Json] = {}
+        self._places: Collection[str] | None = None
+
+    def to(self, rows: Iterable[Any]) -> Known:
+        """What the live items among these rows mention: one call for each thousand objects not asked for yet, and one
+        for the locations where some item is absent at one."""
+        items = [row for row in rows if is_live_item(row)]
+        missing = {one for item in items for one in mentioned(item)} - self._asked
+        for ids in batches(sorted(missing), CATALOG_IDS):
+            self._things |= {id_in(thing): thing for thing in self._client.catalog_related(ids) if id_in(thing)}
+        self._asked |= missing
+        if self._places is None and any(_is_absent_somewhere(item) for item in items):
+            self._places = [id_in(place) for place in self._client.locations().locations if _is_open(place)]
+        return Known(self._things, self._places or ())
+
+
+def _is_absent_somewhere(item: Json) -> bool:
+    data = objects([item.get("item_data")])
+    variations = [one for own in data for one in objects(own.get("variations"))]
+    return any(one.get("absent_at_location_ids") for one in (item, *variations))
+
+
+def _is_open(place: Any) -> bool:
+    return bool(id_in(place)) and id_in(place, "status") != "INACTIVE"

@@ -1,0 +1,189 @@
+"""What simulated items mention: images, taxes, modifier lists, item options and units of measure.
+
+A few of each, shared among the items: which item mentions which follows from its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from app.sources.square.simulator.catalog_things import Item, Variation
+from app.sources.square.simulator.clock import GENESIS_MS, catalog_text
+
+Json = dict[str, Any]
+
+IMAGES = 12
+SIZES = ("Small", "Medium", "Large")
+_NAMED = (
+    ("TAX", "Sales tax"),
+    ("TAX", "Bag fee"),
+    ("MODIFIER_LIST", "Gift wrap"),
+    ("ITEM_OPTION", "Size"),
+    ("MEASUREMENT_UNIT", "lb"),
+    *(("IMAGE", f"Photo {number}") for number in range(IMAGES)),
+)
+_PREFIXES = {
+    "TAX": "TAX",
+    "MODIFIER_LIST": "MOD",
+    "ITEM_OPTION": "OPT",
+    "MEASUREMENT_UNIT": "UNT",
+    "IMAGE": "IMG",
+}
+_PARTS = {"MODIFIER": "MODIFIER_LIST", "ITEM_OPTION_VAL": "ITEM_OPTION"}
+TYPES = (*_PREFIXES, *_PARTS)
+
+
+@dataclass
+class Thing:
+    """One object that items mention."""
+
+    id: str
+    type: str
+    name: str
+    version: int
+
+
+class Things:
+    """All of them, in order of creation."""
+
+    def __init__(self, tag: str) -> None:
+        self.all = [
+            Thing(f"{_PREFIXES[type_]}{tag}{place:09d}", type_, name, GENESIS_MS - 500 + place)
+            for place, (type_, name) in enumerate(_NAMED)
+        ]
+
+    def find(self, object_id: str) -> Thing | None:
+        """The thing with this id."""
+        return next((one for one in self.all if one.id == object_id), None)
+
+    def rows(self, type_: str, begin: int) -> list[Json]:
+        """Those of a type that changed after ``begin`` (ms); parts come with what they belong to."""
+        changed = [one for one in self.all if one.type == _PARTS.get(type_, type_) and one.version > begin]
+        if type_ == "MODIFIER":
+            return [row for one in changed for row in _modifiers(one)]
+        if type_ == "ITEM_OPTION_VAL":
+            return [row for one in changed for row in _values(one)]
+        return [thing_json(one) for one in changed]
+
+    def of_item(self, item: Item) -> Json:
+        """The fields by which an item mentions them."""
+        found: Json = {
+            "image_ids": [one.id for one in self.images(item)],
+            "tax_ids": [one.id for one in self.taxes(item)],
+            "modifier_list_info": [{"modifier_list_id": one.id, "enabled": True} for one in self.modifiers(item)],
+            "item_options": [{"item_option_id": one.id} for one in self._options(item)],
+        }
+        return {name: value for name, value in found.items() if value}
+
+    def of_variation(self, item: Item, variation: Variation) -> Json:
+        """The fields by which a variation mentions them."""
+        unit = self.unit(variation)
+        chosen = [
+            {"item_option_id": one.id, "item_option_value_id": _value_id(one, variation.name)}
+            for one in self.options(item, variation)
+        ]
+        return {
+            **({"measurement_unit_id": unit.id} if unit else {}),
+            **({"item_option_values": chosen} if chosen else {}),
+        }
+
+    def images(self, item: Item) -> list[Thing]:
+        """The pictures of an item."""
+        return [self._of("IMAGE")[item.index % IMAGES]] if item.index % 3 == 0 else []
+
+    def taxes(self, item: Item) -> list[Thing]:
+        """The taxes on an item."""
+        return self._of("TAX")[: 2 if item.index % 10 == 0 else 1 if item.index % 2 == 0 else 0]
+
+    def modifiers(self, item: Item) -> list[Thing]:
+        """The modifier lists of an item."""
+        return self._of("MODIFIER_LIST") if item.index % 8 == 1 else []
+
+    def unit(self, variation: Variation) -> Thing | None:
+        """What a variation is weighed in."""
+        return self._of("MEASUREMENT_UNIT")[0] if variation.ware % 5 == 2 else None
+
+    def options(self, item: Item, variation: Variation) -> list[Thing]:
+        """The options of which a variation has a value."""
+        return self._options(item) if variation.name in SIZES else []
+
+    def _options(self, item: Item) -> list[Thing]:
+        return self._of("ITEM_OPTION") if any(one.name in SIZES for one in item.variations) else []
+
+    def _of(self, type_: str) -> list[Thing]:
+        return [one for one in self.all if one.type == type_]
+
+
+def thing_json(thing: Thing) -> Json:
+    """A thing as the API shows it."""
+    return {**_envelope(thing.type, thing.id, thing.version), f"{_data_name(thing)}_data": _data(thing)}
+
+
+def image_url(thing: Thing) -> str:
+    """Where the picture is; another file has another address."""
+    return f"https://images.example/{thing.id}/{thing.version}.jpeg"
+
+
+def modifier_choices(thing: Thing) -> Iterator[tuple[str, str, int]]:
+    """The choices of a modifier list: id, name and price in cents."""
+    for number, (name, cents) in enumerate((("Ribbon", 150), ("Card", 300))):
+        yield f"{thing.id[:-1]}{'XY'[number]}", name, cents
+
+
+def value_of(thing: Thing, size: str) -> tuple[str, str]:
+    """The value of an option: its id and name."""
+    return _value_id(thing, size), size
+
+
+def _data_name(thing: Thing) -> str:
+    return thing.type.lower()
+
+
+def _data(thing: Thing) -> Json:
+    match thing.type:
+        case "TAX":
+            told = {"percentage": "8.5", "inclusion_type": "ADDITIVE", "calculation_phase": "TAX_SUBTOTAL_PHASE"}
+            return {"name": thing.name, **told, "enabled": True}
+        case "MODIFIER_LIST":
+            return {"name": thing.name, "selection_type": "MULTIPLE", "modifiers": _modifiers(thing)}
+        case "ITEM_OPTION":
+            return {"name": thing.name, "display_name": thing.name, "values": _values(thing)}
+        case "MEASUREMENT_UNIT":
+            return {"measurement_unit": {"custom_unit": {"name": thing.name, "abbreviation": "lb"}}, "precision": 2}
+        case _:
+            return {"name": thing.name, "url": image_url(thing), "caption": ""}
+
+
+def _modifiers(thing: Thing) -> list[Json]:
+    return [
+        {
+            **_envelope("MODIFIER", id_, thing.version),
+            "modifier_data": {
+                "name": name,
+                "price_money": {"amount": cents, "currency": "USD"},
+                "modifier_list_id": thing.id,
+            },
+        }
+        for id_, name, cents in modifier_choices(thing)
+    ]
+
+
+def _values(thing: Thing) -> list[Json]:
+    return [
+        {
+            **_envelope("ITEM_OPTION_VAL", _value_id(thing, size), thing.version),
+            "item_option_value_data": {"item_option_id": thing.id, "name": size, "ordinal": place},
+        }
+        for place, size in enumerate(SIZES)
+    ]
+
+
+def _value_id(thing: Thing, size: str) -> str:
+    return f"{thing.id[:-1]}{size[0]}"
+
+
+def _envelope(type_: str, id_: str, version: int) -> Json:
+    told = {"type": type_, "id": id_, "updated_at": catalog_text(version), "version": version}
+    return {**told, "is_deleted": False, "present_at_all_locations": True}

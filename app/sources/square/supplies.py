@@ -1,0 +1,35 @@
+"""Who supplies a variation, and what it costs, in every spelling that Square's versions have for it."""
+
+from __future__ import annotations
+
+from app.sources.square.catalog_wire import Json, Money, Supply, VariationData
+
+
+def supplies_of(own: VariationData) -> list[Supply]:
+    """The vendors, blank entries left out; the newer spelling comes first, where both are there."""
+    named = own.vendor_information or _older(own)
+    return [one for one in named if one.vendor_id or one.vendor_code or one.unit_cost_money]
+
+
+def _older(own: VariationData) -> list[Supply]:
+    """``item_variation_vendor_infos`` in the merchant's order."""
+    living = [one for one in own.item_variation_vendor_infos or [] if not one.is_deleted]
+    told = [data for one in living if (data := one.item_variation_vendor_info_data) is not None]
+    return [Supply(one.vendor_id, one.sku, one.price_money) for one in sorted(told, key=lambda one: one.ordinal)]
+
+
+def cost_of(own: VariationData, main: Supply) -> Money:
+    """What the main vendor takes, else the usual cost."""
+    costs = (main.unit_cost_money, own.default_unit_cost)
+    return next((cost for cost in costs if cost is not None and cost.amount is not None), Money())
+
+
+def supply_json(supply: Supply) -> Json:
+    """One vendor as ``Listing.suppliers`` tells it."""
+    cost = supply.unit_cost_money or Money()
+    return {
+        "supplier_id": supply.vendor_id,
+        "supplier_sku": supply.vendor_code,
+        "cost_minor": cost.amount,
+        "currency": cost.currency,
+    }

@@ -1,0 +1,330 @@
+"""What an item only names by an id is told by name: categories, images, units, options, modifiers and taxes."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from square_stub import LOCATIONS, RETRIEVE, SEARCH, item, stub, variation
+
+from app.domain import Kind, Listing, Ref
+
+HOME = {"type": "CATEGORY", "id": "C1", "version": 9, "category_data": {"name": "Home"}}
+BATH = {
+    "type": "CATEGORY",
+    "id": "C2",
+    "version": 9,
+    "category_data": {
+        "name": "Bath",
+        "parent_category": {"id": "C1"},
+        "path_to_root": [{"category_id": "C1", "category_name": "Home"}],
+    },
+}
+IN_BATH = {"categories": [{"id": "C2"}]}
+
+
+def fetched(thing: dict[str, Any], *related: Any, **answers: Any) -> Listing:
+    """The only listing of an item, among related objects."""
+    source = stub({RETRIEVE: {"objects": [thing, *related]}, **answers})
+    (found,) = source.fetch([Ref(Kind.PRODUCT, thing["id"])]).records
+    assert isinstance(found, Listing)
+    return found
+
+
+def test_a_listing_tells_the_name_of_its_category() -> None:
+    assert fetched(item("I1", variation("V1"), data=IN_BATH), BATH).category == "Bath"
+
+
+def test_a_listing_tells_the_path_to_its_category_from_the_root_down() -> None:
+    assert fetched(item("I1", variation("V1"), data=IN_BATH), BATH).category_path == "Home / Bath"
+
+
+def test_a_category_at_the_top_is_its_own_path() -> None:
+    assert fetched(item("I1", variation("V1"), data={"categories": [{"id": "C1"}]}), HOME).category_path == "Home"
+
+
+def test_of_an_unknown_category_only_the_id_is_told() -> None:
+    found = fetched(item("I1", variation("V1"), data=IN_BATH))
+    assert (found.category_id, found.category, found.category_path) == ("C2", None, None)
+
+
+def test_a_full_read_tells_the_names_of_categories() -> None:
+    answers = {SEARCH: {"objects": [item("I1", variation("V1"), data=IN_BATH)]}, RETRIEVE: {"objects": [BATH]}}
+    first = next(iter(stub(answers).full(Kind.PRODUCT)))
+    assert [record.category for record in first.records] == ["Bath"]  # type: ignore[union-attr]
+
+
+def test_an_unreadable_category_does_not_harm_the_listing() -> None:
+    odd = {
+        "type": "CATEGORY",
+        "id": "C2",
+        "category_data": {"name": 7, "path_to_root": [None, {"category_id": 3}, "x"]},
+    }
+    found = fetched(item("I1", variation("V1"), data=IN_BATH), odd)
+    assert (found.sku, found.category) == ("SKU-V1", None)
+
+
+def test_a_listing_mentions_its_category_and_those_above() -> None:
+    mentions = fetched(item("I1", variation("V1"), data=IN_BATH), BATH).mentions
+    assert json.loads(mentions or "[]") == ["C1", "C2"]
+
+
+def test_an_item_that_mentions_nothing_is_one_call() -> None:
+    source = stub({RETRIEVE: {"objects": [item("I1", variation("V1"))]}})
+    source.fetch([Ref(Kind.PRODUCT, "I1")])
+    assert source.calls() == 1
+
+
+def test_a_category_that_several_pages_mention_is_asked_for_once() -> None:
+    thing = item("I1", variation("V1"), data=IN_BATH)
+    answers = {SEARCH: {"objects": [thing]}, RETRIEVE: {"objects": [BATH]}}
+    source = stub(answers)
+    list(source.full(Kind.PRODUCT))
+    assert source.calls() == 2
+
+
+# images, units, options, modifiers, taxes
+
+UNIT = {"type": "MEASUREMENT_UNIT", "id": "U1", "measurement_unit_data": {"precision": 2}}
+POUND = {"measurement_unit": {"weight_unit": "IMPERIAL_POUND", "type": "TYPE_WEIGHT"}, "precision": 2}
+SIZE = {
+    "type": "ITEM_OPTION",
+    "id": "O1",
+    "item_option_data": {
+        "name": "Size",
+        "values": [
+            {"type": "ITEM_OPTION_VAL", "id": "OV1", "item_option_value_data": {"name": "Small"}},
+            {"type": "ITEM_OPTION_VAL", "id": "OV2", "item_option_value_data": {"name": "Large"}},
+        ],
+    },
+}
+MILK = {
+    "type": "MODIFIER_LIST",
+    "id": "M1",
+    "modifier_list_data": {
+        "name": "Milk",
+        "selection_type": "SINGLE",
+        "modifiers": [
+            {
+                "type": "MODIFIER",
+                "id": "MO1",
+                "modifier_data": {"name": "Oat", "price_money": {"amount": 50, "currency": "USD"}},
+            }
+        ],
+    },
+}
+SALES_TAX = {
+    "type": "TAX",
+    "id": "T1",
+    "tax_data": {"name": "Sales tax", "percentage": "8.5", "inclusion_type": "ADDITIVE", "enabled": True},
+}
+
+
+def image(id_: str) -> dict[str, Any]:
+    return {"type": "IMAGE", "id": id_, "image_data": {"name": f"Photo {id_}", "url": f"https://x.example/{id_}.jpg"}}
+
+
+def test_a_listing_tells_its_images_the_variations_own_first() -> None:
+    thing = item("I1", variation("V1", data={"image_ids": ["P2"]}), data={"image_ids": ["P1"]})
+    images = json.loads(fetched(thing, image("P1"), image("P2")).images or "[]")
+    assert [(one["id"], one["url"]) for one in images] == [
+        ("P2", "https://x.example/P2.jpg"),
+        ("P1", "https://x.example/P1.jpg"),
+    ]
+
+
+def test_a_unit_is_told_as_people_write_it() -> None:
+    thing = item("I1", variation("V1", data={"measurement_unit_id": "U1"}))
+    found = fetched(thing, {**UNIT, "measurement_unit_data": POUND})
+    assert (found.unit, found.unit_precision) == ("lb", 2)
+
+
+def test_a_unit_of_the_merchants_own_has_its_name() -> None:
+    own = {"measurement_unit": {"custom_unit": {"name": "Bundle", "abbreviation": "bdl"}}, "precision": 0}
+    thing = item("I1", variation("V1", data={"measurement_unit_id": "U1"}))
+    found = fetched(thing, {**UNIT, "measurement_unit_data": own})
+    assert (found.unit, found.unit_precision) == ("Bundle", 0)
+
+
+def test_options_have_the_names_of_option_and_value() -> None:
+    chosen = {"item_option_values": [{"item_option_id": "O1", "item_option_value_id": "OV2"}]}
+    thing = item("I1", variation("V1", data=chosen), data={"item_options": [{"item_option_id": "O1"}]})
+    assert json.loads(fetched(thing, SIZE).options or "[]") == [
+        {"id": "O1", "name": "Size", "value_id": "OV2", "value": "Large"}
+    ]
+
+
+def test_modifier_lists_tell_what_can_be_chosen_and_what_it_costs() -> None:
+    thing = item("I1", variation("V1"), data={"modifier_list_info": [{"modifier_list_id": "M1"}]})
+    assert json.loads(fetched(thing, MILK).modifiers or "[]") == [
+        {
+            "id": "M1",
+            "name": "Milk",
+            "selection": "SINGLE",
+            "modifiers": [{"id": "MO1", "name": "Oat", "price_minor": 50, "currency": "USD"}],
+        }
+    ]
+
+
+def test_a_modifier_list_that_is_off_for_the_item_is_not_told() -> None:
+    thing = item("I1", variation("V1"), data={"modifier_list_info": [{"modifier_list_id": "M1", "enabled": False}]})
+    assert fetched(thing, MILK).modifiers is None
+
+
+def test_taxes_have_names_and_percentages() -> None:
+    thing = item("I1", variation("V1"), data={"tax_ids": ["T1"]})
+    assert json.loads(fetched(thing, SALES_TAX).taxes or "[]") == [
+        {"id": "T1", "name": "Sales tax", "percentage": "8.5", "inclusion": "ADDITIVE"}
+    ]
+
+
+def test_what_is_unknown_is_told_by_its_id() -> None:
+    thing = item("I1", variation("V1"), data={"tax_ids": ["T1"]})
+    assert json.loads(fetched(thing).taxes or "[]") == [{"id": "T1"}]
+
+
+def test_ids_of_an_odd_shape_harm_nothing() -> None:
+    odd = {"image_ids": "P1", "tax_ids": [7, None], "modifier_list_info": {"a": 1}, "item_options": [3]}
+    thing = item("I1", variation("V1", data={"image_ids": [{}], "item_option_values": ["x"]}), data=odd)
+    assert fetched(thing).sku == "SKU-V1"
+
+
+def test_mentions_are_all_that_names_come_from() -> None:
+    data = {**IN_BATH, "image_ids": ["P1"], "tax_ids": ["T1"], "modifier_list_info": [{"modifier_list_id": "M1"}]}
+    own = {
+        "measurement_unit_id": "U1",
+        "item_option_values": [{"item_option_id": "O1", "item_option_value_id": "OV2"}],
+    }
+    found = fetched(item("I1", variation("V1", data=own), data=data), BATH)
+    assert json.loads(found.mentions or "[]") == ["C1", "C2", "M1", "O1", "P1", "T1", "U1"]
+
+
+# where it is sold
+
+TWO_SHOPS = {LOCATIONS: {"locations": [{"id": "L1"}, {"id": "L2"}, {"id": "L9", "status": "INACTIVE"}]}}
+
+
+def test_an_item_that_is_absent_at_every_open_location_is_inactive() -> None:
+    thing = item("I1", variation("V1"), present_at_all_locations=True, absent_at_location_ids=["L1", "L2"])
+    assert not fetched(thing, **TWO_SHOPS).active
+
+
+def test_an_item_that_is_absent_at_one_of_two_locations_is_active() -> None:
+    thing = item("I1", variation("V1"), present_at_all_locations=True, absent_at_location_ids=["L1"])
+    assert fetched(thing, **TWO_SHOPS).active
+
+
+def test_a_variation_is_inactive_where_its_item_is_nowhere() -> None:
+    thing = item(
+        "I1",
+        variation("V1", present_at_all_locations=False, present_at_location_ids=["L1"]),
+        present_at_all_locations=True,
+        absent_at_location_ids=["L1"],
+    )
+    assert not fetched(thing, **TWO_SHOPS).active
+
+
+def test_an_item_and_a_variation_at_different_locations_are_sold_nowhere() -> None:
+    thing = item(
+        "I1",
+        variation("V1", present_at_all_locations=False, present_at_location_ids=["L1"]),
+        present_at_all_locations=False,
+        present_at_location_ids=["L2"],
+    )
+    assert not fetched(thing).active
+
+
+def test_an_archived_item_says_so() -> None:
+    found = fetched(item("I1", variation("V1"), data={"is_archived": True}))
+    assert (found.archived, found.active) == (True, False)
+
+
+def test_the_locations_where_it_is_sold_out_are_told() -> None:
+    overrides = [
+        {"location_id": "L1", "sold_out": True, "sold_out_valid_until": "2026-07-01T00:00:00Z"},
+        {"location_id": "L2", "sold_out": False},
+        {"location_id": "L3", "sold_out": True},
+    ]
+    found = fetched(item("I1", variation("V1", data={"location_overrides": overrides})))
+    assert json.loads(found.sold_out or "[]") == [
+        {"location_id": "L1", "until": "2026-07-01T00:00:00Z"},
+        {"location_id": "L3"},
+    ]
+
+
+# who supplies it, in every spelling
+
+OLD_INFOS = [
+    {
+        "type": "ITEM_VARIATION_VENDOR_INFO",
+        "id": "X2",
+        "item_variation_vendor_info_data": {"ordinal": 1, "vendor_id": "S2"},
+    },
+    {
+        "type": "ITEM_VARIATION_VENDOR_INFO",
+        "id": "X1",
+        "item_variation_vendor_info_data": {
+            "ordinal": 0,
+            "vendor_id": "S1",
+            "sku": "s-1",
+            "price_money": {"amount": 70, "currency": "USD"},
+        },
+    },
+]
+
+
+def supplied(**data: Any) -> tuple[str | None, str | None, int | None]:
+    found = fetched(item("I1", variation("V1", data=data)))
+    return found.supplier_id, found.supplier_sku, found.cost_minor
+
+
+def test_the_older_spelling_of_vendors_is_read() -> None:
+    assert supplied(item_variation_vendor_infos=OLD_INFOS) == ("S1", "s-1", 70)
+
+
+def test_all_vendors_of_the_older_spelling_are_kept() -> None:
+    found = fetched(item("I1", variation("V1", data={"item_variation_vendor_infos": OLD_INFOS})))
+    assert [one["supplier_id"] for one in json.loads(found.suppliers or "[]")] == ["S1", "S2"]
+
+
+def test_a_deleted_vendor_of_the_older_spelling_supplies_nothing() -> None:
+    infos = [{**OLD_INFOS[1], "is_deleted": True}, OLD_INFOS[0]]
+    assert supplied(item_variation_vendor_infos=infos) == ("S2", None, None)
+
+
+def test_the_newer_spelling_of_vendors_comes_first() -> None:
+    new = [{"vendor_id": "S7", "vendor_code": "n-7", "unit_cost_money": {"amount": 7, "currency": "USD"}}]
+    assert supplied(vendor_information=new, item_variation_vendor_infos=OLD_INFOS) == ("S7", "n-7", 7)
+
+
+def test_a_cost_without_any_vendor_is_the_cost() -> None:
+    assert supplied(default_unit_cost={"amount": 65, "currency": "USD"}) == (None, None, 65)
+
+
+def test_a_vendor_without_a_cost_of_its_own_has_the_usual_one() -> None:
+    new = [{"vendor_id": "S7"}]
+    assert supplied(vendor_information=new, default_unit_cost={"amount": 65, "currency": "USD"}) == ("S7", None, 65)
+
+
+def test_a_blank_vendor_is_none() -> None:
+    new = [{}, {"vendor_id": "S7", "vendor_code": "n-7"}]
+    assert supplied(vendor_information=new) == ("S7", "n-7", None)
+
+
+def test_a_deleted_item_tells_when_it_was_deleted() -> None:
+    gone = {"type": "ITEM", "id": "I1", "version": 9, "is_deleted": True, "updated_at": "2026-05-09T08:00:00Z"}
+    (scope,) = stub({RETRIEVE: {"objects": [gone]}}).fetch([Ref(Kind.PRODUCT, "I1")]).covers
+    assert scope.changed == datetime(2026, 5, 9, 8, tzinfo=UTC)
+
+
+def test_a_live_item_tells_no_time_of_deletion() -> None:
+    (scope,) = stub({RETRIEVE: {"objects": [item("I1", variation("V1"))]}}).fetch([Ref(Kind.PRODUCT, "I1")]).covers
+    assert scope.changed is None
+
+
+def test_objects_are_asked_for_a_thousand_at_a_time() -> None:
+    photos = [f"P{number:04d}" for number in range(2500)]
+    source = stub({RETRIEVE: {"objects": [item("I1", variation("V1"), data={"image_ids": photos})]}})
+    source.fetch([Ref(Kind.PRODUCT, "I1")])
+    assert source.calls() == 4
