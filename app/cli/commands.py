@@ -18,6 +18,7 @@ from app.cli import holds as holds_commands
 from app.cli.codes import EXPLAINED
 from app.cli.console import AsJson, Connection, console, open_deps, print_json
 from app.cli.follow import look
+from app.cli.init import init
 from app.cli.outcome import tell
 from app.cli.prove import prove
 from app.cli.up import run_stack
@@ -50,6 +51,7 @@ app.add_typer(runs.app, name="runs")
 app.add_typer(schedules.app, name="schedule")
 app.add_typer(sync.backfill, name="backfill")
 for command in (
+    init,
     sync.sync,
     runs.history,
     runs.failed,

@@ -4,29 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
-from enum import StrEnum
-from itertools import islice
 
-from app.domain import Kind, Page
+from app.domain import Kind
 from app.errors import AuthRejected, Refused, TallyhookError, Unavailable
 from app.flows import connections
 from app.flows.checks import one_line
 from app.flows.deps import Deps
+from app.flows.kind_looks import State, may_read
 from app.flows.status import MOST_SKEW, readiness
 from app.rules.lanes import Lane, lane
 from app.sources.base import Source, Subscriptions
-
-LOOK_BACK = timedelta(days=1)
-"""A kind is asked for what changed so recently: that shows whether it may be read, and costs next to nothing."""
-
-
-class State(StrEnum):
-    """How a finding is: ``note`` is neither good nor bad."""
-
-    WELL = "well"
-    NOTE = "note"
-    WRONG = "wrong"
 
 
 @dataclass(frozen=True)
@@ -112,16 +99,8 @@ def _connection(deps: Deps, slug: str, source: Source) -> Iterator[Finding]:
 
 
 def _kind(deps: Deps, slug: str, source: Source, kind: Kind) -> Finding:
-    about = f"{slug} {kind}"
-    try:
-        page = next(islice(source.window(kind, deps.now() - LOOK_BACK, None), 1), Page())
-    except AuthRejected as error:
-        todo = "allow it to these credentials, or leave it: everything else is synced"
-        return Finding(about, State.WRONG, f"may not be read: {one_line(deps.redact(str(error)))}", todo)
-    except TallyhookError as error:
-        return Finding(about, State.WRONG, one_line(deps.redact(str(error))))
-    seen = len(page.records) + len(page.changes)
-    return Finding(about, State.WELL, f"may be read; a first page of what changed since yesterday has {seen} rows")
+    look = may_read(source, kind, deps.now(), deps.redact)
+    return Finding(f"{slug} {kind}", look.state, look.said, look.todo)
 
 
 def _webhooks(slug: str, source: Source) -> Finding:

@@ -17,7 +17,8 @@ from app.errors import AuthRejected, BudgetSpent, Forbidden, RateLimited, Refuse
 from app.sources.base import LedgerUnavailable, Limit, PayloadInvalid, Receiver, Recorded, ResumeLost, Subscription
 from app.sources.labels import numbered
 from app.sources.period import Period, narrowed
-from app.sources.square import bulk, feeds, fetches, order_days, parties
+from app.sources.setup import Registered
+from app.sources.square import bulk, feeds, fetches, order_days, parties, setup
 from app.sources.square.client import CATALOG_IDS, ORDER_IDS, VENDOR_IDS, Client, Places
 from app.sources.square.isolation import Found, id_in, readable
 from app.sources.square.times import text_of
@@ -197,6 +198,10 @@ class SquareSource:
             if isinstance(data, dict)
         ]
         return [one for one in found if not ours or one.url == ours]
+
+    def register(self, url: str, options: Mapping[str, str]) -> Registered:
+        """Have Square send every event that we follow to this URL."""
+        return setup.register(self._client, url, self._client.version)
 
     def record_events(self) -> None:
         """Turn the Events API on, so that events from now on can be found again."""
