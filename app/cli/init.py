@@ -21,7 +21,7 @@ from app.config import Settings
 from app.domain import Kind
 from app.errors import BadConfiguration, Refused
 from app.flows.kind_looks import KindLook, State
-from app.flows.set_up import Draft, check_credentials, look, open_source, prefix_of, register
+from app.flows.set_up import Draft, let_in, look, open_source, prefix_of, register
 from app.local import env_file, run_file
 from app.rules.redaction import redactor
 from app.rules.settings import public_url_problem, slug_problem
@@ -181,8 +181,7 @@ def _let_in(draft: Draft, *, ask: bool, again: bool) -> tuple[Draft, Source]:
         questions = sources.setup(draft.source).questions
         draft = draft._replace(options=answers(questions, draft.options, ask=ask, again=again or tried > 1))
         try:
-            source = open_source(draft)
-            check_credentials(draft, source, _redactor(draft))
+            source = let_in(draft, _redactor(draft))
         except (BadConfiguration, Refused) as error:
             if not ask or tried == TRIES:
                 raise

@@ -5,13 +5,12 @@ Nothing here needs a database: calls are counted against no budget of ours, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from typing import NamedTuple
 
 from app import sources
-from app.domain import Kind
 from app.errors import AuthRejected, BadAnswer, Forbidden, RateLimited, Refused, TallyhookError
 from app.flows.checks import one_line
 from app.flows.kind_looks import KindLook, State, count
@@ -55,8 +54,19 @@ def open_source(draft: Draft) -> Source:
     return sources.connect(draft.source, context, draft.options)
 
 
-def check_credentials(draft: Draft, source: Source, redact: Callable[[str], str]) -> None:
-    """Raise ``Refused``, in one sentence with what would be right, where the account does not let us in."""
+def let_in(draft: Draft, redact: Callable[[str], str]) -> Source:
+    """The source of a draft whose account lets us in. Raises ``BadConfiguration`` where an option is wrong, and ``Refused``,
+    in one sentence with what would be right, where the account refuses us or does not answer."""
+    source = open_source(draft)
+    try:
+        _check(draft, source, redact)
+    except Refused:
+        source.close()
+        raise
+    return source
+
+
+def _check(draft: Draft, source: Source, redact: Callable[[str], str]) -> None:
     if not isinstance(source, Checkable):
         return
     try:
@@ -95,11 +105,6 @@ def register(draft: Draft, source: Source, redact: Callable[[str], str]) -> Regi
         return source.register(url, draft.options)
     except TallyhookError as error:
         return Registered(f"webhooks could not be registered: {one_line(redact(str(error)))}")
-
-
-def locations(looks: Sequence[KindLook]) -> Sequence[str]:
-    """The account's places, a line each."""
-    return next((one.rows for one in looks if one.kind is Kind.LOCATION), ())
 
 
 def _refused(draft: Draft, error: TallyhookError, redact: Callable[[str], str]) -> str:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from square_account import Simulate
 
+from app.sources import square
 from app.sources.base import Subscriptions
+from app.sources.square.setup import EVENTS
 from app.sources.square.webhook import SquareReceiver
 
+SAMPLES = Path(square.__file__).parent / "samples" / "webhooks_official"
 OURS = "https://shop.example/webhooks/square"
 
 
@@ -31,3 +36,11 @@ def test_the_first_try_of_a_delivery_is_read_from_its_headers() -> None:
     headers = {"square-initial-delivery-timestamp": "2026-11-22T12:00:00Z"}
     assert receiver.first_sent(headers) == datetime(2026, 11, 22, 12, tzinfo=UTC)
     assert receiver.first_sent({}) is None
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_every_event_that_is_subscribed_to_says_something(event: str) -> None:
+    receiver = SquareReceiver("https://here", ("key",))
+    sample = json.loads((SAMPLES / f"{event}.json").read_text())
+    delivery = receiver.parse({}, json.dumps(sample).encode())
+    assert delivery.changes or delivery.alarm
