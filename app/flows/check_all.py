@@ -6,14 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from app.domain import Kind
-from app.errors import AuthRejected, Refused, TallyhookError, Unavailable
+from app.errors import Refused, Unavailable
 from app.flows import connections
 from app.flows.checks import one_line
 from app.flows.deps import Deps
 from app.flows.kind_looks import State, may_read
 from app.flows.status import MOST_SKEW, readiness
+from app.flows.webhook_checks import check_webhooks
 from app.rules.lanes import Lane, lane
-from app.sources.base import Source, Subscriptions
+from app.sources.base import Source
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,8 @@ def _connection(deps: Deps, slug: str, source: Source) -> Iterator[Finding]:
     with lane(Lane.PERSON):
         for kind in source.kinds:
             yield _kind(deps, slug, source, kind)
-        yield _webhooks(slug, source)
+        for said in check_webhooks(deps, slug, source):
+            yield Finding(f"{slug} webhooks", *said)
     limits = ", ".join(f"{limit.calls} calls in {limit.seconds:g} s" for limit in source.budget())
     if limits:
         yield Finding(f"{slug} budget", State.WELL, limits)
@@ -101,27 +103,3 @@ def _connection(deps: Deps, slug: str, source: Source) -> Iterator[Finding]:
 def _kind(deps: Deps, slug: str, source: Source, kind: Kind) -> Finding:
     look = may_read(source, kind, deps.now(), deps.redact)
     return Finding(f"{slug} {kind}", look.state, look.said, look.todo)
-
-
-def _webhooks(slug: str, source: Source) -> Finding:
-    about = f"{slug} webhooks"
-    if source.receiver is None:
-        return Finding(about, State.NOTE, "no secret is set: none are taken, changes come by polls")
-    if not isinstance(source, Subscriptions):
-        return Finding(
-            about, State.WELL, "are taken; whether anybody sends them only `tallyhook inbox list` can show"
-        )
-    try:
-        found = source.subscriptions()
-    except AuthRejected:
-        return Finding(about, State.NOTE, "are taken; these credentials may not ask whether the vendor sends any")
-    except TallyhookError as error:
-        return Finding(about, State.WRONG, one_line(str(error)))
-    enabled = [one.name for one in found if one.enabled]
-    if enabled:
-        return Finding(about, State.WELL, f"the vendor sends them for {', '.join(enabled)}")
-    if found:
-        return Finding(about, State.WRONG, f"{found[0].name} is disabled at the vendor", "enable it there")
-    return Finding(
-        about, State.WRONG, "the vendor has no subscription that leads here", "register the URL that `up` prints"
-    )

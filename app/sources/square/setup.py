@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.errors import AuthRejected, Refused
+from app.sources.base import Subscription
 from app.sources.setup import Question, Registered, Setup
 from app.sources.square.client import Client
 
@@ -59,6 +60,21 @@ def register(client: Client, url: str, version: str) -> Registered:
     return Registered(said, {"webhook_url": url}, clicks(url, version), KEY)
 
 
+def subscription(data: Mapping[str, Any]) -> Subscription:
+    """A subscription as Square tells it."""
+    return Subscription(
+        str(data.get("name") or data.get("id", "")),
+        str(data.get("notification_url", "")),
+        data.get("enabled") is not False,
+        tuple(lacking_of(data)),
+    )
+
+
+def lacking_of(data: Mapping[str, Any]) -> list[str]:
+    """The events that say something to us and that a subscription does not send."""
+    return [event for event in EVENTS if event not in (data.get("event_types") or [])]
+
+
 def clicks(url: str, version: str) -> tuple[str, ...]:
     """How a person makes the subscription, step by step."""
     return (
@@ -69,14 +85,10 @@ def clicks(url: str, version: str) -> tuple[str, ...]:
     )
 
 
-def is_same(registered: str, url: str) -> bool:
-    """Whether two URLs lead to the same place here: a trailing slash makes no difference for arriving."""
-    return registered.rstrip("/") == url.rstrip("/")
-
-
 def _same(found: list[dict[str, Any]], url: str) -> dict[str, Any] | None:
-    """The subscription that leads to us, rather one that is spelled just so, rather one that is enabled."""
-    ours = [one for one in found if is_same(str(one.get("notification_url", "")), url)]
+    """The subscription that leads to us (a slash at the end makes no difference for arriving), rather one that is spelled
+    just so, rather one that is enabled."""
+    ours = [one for one in found if str(one.get("notification_url", "")).rstrip("/") == url.rstrip("/")]
     return max(ours, key=lambda one: (one["notification_url"] == url, one.get("enabled") is not False), default=None)
 
 
@@ -88,7 +100,7 @@ def _made(client: Client, url: str, version: str) -> Registered:
 
 def _reused(client: Client, found: Mapping[str, Any], version: str) -> Registered:
     id_, name, url = str(found["id"]), found.get("name") or found["id"], str(found["notification_url"])
-    lacking = [event for event in EVENTS if event not in (found.get("event_types") or [])]
+    lacking = lacking_of(found)
     changes: dict[str, Any] = {}
     if lacking:
         changes["event_types"] = [*(found.get("event_types") or []), *lacking]

@@ -185,19 +185,19 @@ class SquareSource:
         except PayloadInvalid:
             return None
 
+    @property
+    def signed_url(self) -> str:
+        """The notification URL as we know it."""
+        return self.receiver.url if isinstance(self.receiver, SquareReceiver) else ""
+
     def subscriptions(self) -> Sequence[Subscription]:
         """Those whose notification URL is ours; all of them when we do not know our own."""
-        ours = self.receiver.url if isinstance(self.receiver, SquareReceiver) else ""
-        found = [
-            Subscription(
-                data.get("name") or data.get("id", ""),
-                data.get("notification_url", ""),
-                data.get("enabled") is not False,
-            )
-            for data in self._client.subscriptions()
-            if isinstance(data, dict)
-        ]
-        return [one for one in found if not ours or one.url == ours]
+        ours = self.signed_url
+        return [one for one in self.registrations() if not ours or one.url == ours]
+
+    def registrations(self) -> Sequence[Subscription]:
+        """All of the application."""
+        return [setup.subscription(data) for data in self._client.subscriptions() if isinstance(data, dict)]
 
     def register(self, url: str, options: Mapping[str, str]) -> Registered:
         """Have Square send every event that we follow to this URL."""

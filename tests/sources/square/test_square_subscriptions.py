@@ -44,3 +44,15 @@ def test_every_event_that_is_subscribed_to_says_something(event: str) -> None:
     sample = json.loads((SAMPLES / f"{event}.json").read_text())
     delivery = receiver.parse({}, json.dumps(sample).encode())
     assert delivery.changes or delivery.alarm
+
+
+def test_a_subscription_tells_which_of_our_events_it_does_not_send(simulate: Simulate) -> None:
+    account = simulate(webhook_url=OURS)
+    account.world.outbox.own.event_types = ["order.created"]
+    (one,) = account.source.registrations()
+    assert one.lacking == tuple(event for event in EVENTS if event != "order.created")
+
+
+def test_all_subscriptions_are_told_wherever_they_lead(simulate: Simulate) -> None:
+    account = simulate(webhook_url="https://elsewhere.example/webhooks/square")
+    assert [one.url for one in account.source.registrations()] == ["https://elsewhere.example/webhooks/square"]
