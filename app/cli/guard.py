@@ -45,7 +45,7 @@ def try_(
     else:
         _tell(told)
     if not is_whole:
-        aside.print(f"Interrupted after {len(told):,} of {len(trials):,} trials.")
+        (aside if as_json else console).print(f"Interrupted after {len(told):,} of {len(trials):,} trials.")
         raise typer.Exit(INTERRUPTED)
     let_through = any(not one.is_right for one in told if one.trial.is_disaster)
     held = sum(not one.is_right for one in told if not one.trial.is_disaster)
