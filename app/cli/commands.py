@@ -28,8 +28,8 @@ from app.flows.request_run import request_run
 from app.flows.status import overview, readiness
 
 EXAMPLES = (
-    "Examples: `tallyhook demo`; `tallyhook sync <connection> --strategy full --dry-run`; `tallyhook dead list since:2h`; "
-    "`tallyhook inbox show 12 --json`; `tallyhook drift <connection> --cause missed`."
+    "Examples: `tallyhook demo`; `tallyhook init`; `tallyhook sync <connection> --strategy full --dry-run`; "
+    "`tallyhook dead list since:2h`; `tallyhook inbox show 12 --json`; `tallyhook drift <connection> --cause missed`."
 )
 
 app = typer.Typer(
@@ -83,7 +83,10 @@ def up() -> None:
     """Start everything for the configured connections: queue, web, workers and clock."""
     settings = config.load()
     if not settings.accounts():
-        raise Refused("no connection is configured; set TALLYHOOK_CONNECTIONS__<SLUG>__<OPTION> (see README)")
+        raise Refused(
+            "no connection is configured: `tallyhook init` connects an account (or set "
+            "TALLYHOOK_CONNECTIONS__<SLUG>__<OPTION>, see README); `tallyhook demo` needs none"
+        )
     run_stack(settings, data_dir=settings.data_dir)
 
 

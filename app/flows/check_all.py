@@ -11,6 +11,7 @@ from app.flows import connections
 from app.flows.checks import one_line
 from app.flows.deps import Deps
 from app.flows.kind_looks import State, may_read
+from app.flows.set_up import prefix_of
 from app.flows.status import MOST_SKEW, readiness
 from app.flows.webhook_checks import check_webhooks
 from app.rules.lanes import Lane, lane
@@ -86,7 +87,7 @@ def _mail(deps: Deps, *, send: bool) -> Finding:
 def _connection(deps: Deps, slug: str, source: Source) -> Iterator[Finding]:
     checked = connections.check(deps, slug)
     if not checked.answers:
-        todo = f"look at the options of TALLYHOOK_CONNECTIONS__{slug.upper().replace('-', '_')}__..."
+        todo = f"look at the options {prefix_of(slug)}..., or `tallyhook init {source.name} --name {slug} --replace`"
         yield Finding(slug, State.WRONG, checked.said, todo)
         return
     yield Finding(slug, State.WELL, checked.said)

@@ -83,6 +83,10 @@ def public_url_problem(url: str) -> str | None:
         readable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
     except ValueError:
         readable = False
+    if readable and "/webhooks/" in parts.path:
+        return (
+            f"a public URL is how everything of us is reached, without {parts.path[parts.path.index('/webhooks/') :]}"
+        )
     if readable and not (parts.query or parts.fragment):
         return None
     return f"a public URL is like https://hooks.example.com, not {url!r}"

@@ -247,7 +247,8 @@ def test_where_the_token_may_not_register_a_person_is_told_what_to_click(
 
 
 def test_an_url_that_square_does_not_take_is_told_with_its_words(init: Init, square: Vendor) -> None:
-    assert "URL is not valid" in init(*of_square(square, "--public-url", "http://hooks.example.com")).out
+    said = init(*of_square(square, "--public-url", "http://hooks.example.com")).out
+    assert "did not take the webhook subscription (INVALID_VALUE: URL is not valid.)" in said
 
 
 def test_without_webhooks_nothing_is_registered(init: Init, square: Vendor) -> None:
@@ -264,6 +265,11 @@ def test_without_a_public_url_changes_come_by_polls_and_it_is_said_what_to_do_la
 def test_a_public_url_that_is_none_is_refused(init: Init, env: Path, square: Vendor) -> None:
     typed = init(*of_square(square, "--public-url", "hooks.example.com"))
     assert (typed.code, "https://hooks.example.com" in typed.err, env.exists()) == (2, True, False)
+
+
+def test_a_public_url_with_the_path_of_a_connection_is_refused(init: Init, square: Vendor) -> None:
+    typed = init(*of_square(square, "--public-url", URL))
+    assert (typed.code, f"without {URL.removeprefix(PUBLIC)}" in typed.err) == (2, True)
 
 
 def test_a_secret_for_the_bridge_is_made_once(init: Init, env: Path, finale: Vendor) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.errors import AuthRejected, Refused
+from app.sources import complaint
 from app.sources.base import Subscription
 from app.sources.setup import Question, Registered, Setup
 from app.sources.square.client import Client
@@ -56,7 +57,7 @@ def register(client: Client, url: str, version: str) -> Registered:
     except AuthRejected:
         said = "this token may not register webhooks (only the application's own access token may)"
     except Refused as error:
-        said = f"Square did not take the webhook subscription ({error})"
+        said = f"Square did not take the webhook subscription ({_complaint(error)})"
     return Registered(said, {"webhook_url": url}, clicks(url, version), KEY)
 
 
@@ -113,6 +114,13 @@ def _reused(client: Client, found: Mapping[str, Any], version: str) -> Registere
     did = f", with a new {' and '.join(sorted(changes))}".replace("_", " ") if changes else ""
     said = f"Square's subscription {name!r} for this URL is used again{did}"
     return _registered(client.subscription(id_), said, url, version)
+
+
+def _complaint(error: Refused) -> str:
+    """Square's own words in an error that quotes its answer."""
+    quoted = str(error)
+    body = quoted[quoted.find("{") : quoted.rfind("}") + 1]
+    return complaint.words(body.encode()) or quoted
 
 
 def _registered(one: Mapping[str, Any], said: str, url: str, version: str) -> Registered:
