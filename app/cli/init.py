@@ -51,7 +51,9 @@ class Connected:
 
 
 def init(
-    source: Annotated[str | None, typer.Argument(help="which system to connect")] = None,
+    source: Annotated[
+        str | None, typer.Argument(help=f"which system to connect: {' or '.join(sources.names())}")
+    ] = None,
     name: Annotated[str | None, typer.Option(help="name of the connection; default: the system's")] = None,
     given: Annotated[
         list[str] | None,

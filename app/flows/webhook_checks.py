@@ -44,7 +44,7 @@ def _sent(deps: Deps, slug: str, source: Source) -> Said:
         return Said(State.WELL, "are taken; whether anybody sends them only `tallyhook inbox list` can show")
     try:
         if isinstance(source, Addressed):
-            return _agreed(slug, source.name, source.signed_url, source.registrations(), deps.public_url)
+            return agreed(slug, source.name, source.signed_url, source.registrations(), deps.public_url)
         return _enabled(source.subscriptions())
     except AuthRejected:
         return Said(State.NOTE, "are taken; these credentials may not ask whether the vendor sends any")
@@ -61,7 +61,7 @@ def _enabled(found: Sequence[Subscription]) -> Said:
     return Said(State.WRONG, "the vendor has no subscription that leads here", "register the URL that `up` prints")
 
 
-def _agreed(slug: str, name: str, signed: str, registered: Sequence[Subscription], public: str | None) -> Said:
+def agreed(slug: str, name: str, signed: str, registered: Sequence[Subscription], public: str | None) -> Said:
     """Whether the URL that is registered is the one we expect, byte for byte: it is part of what is signed."""
     exact = [one for one in registered if one.url == signed]
     if exact:

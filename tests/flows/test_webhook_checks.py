@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from app.domain import Delivery
+from app.flows import alerts
 from app.flows.kind_looks import State
 from app.flows.webhook_checks import Said, check_webhooks
 from app.sources.base import Subscription
@@ -131,3 +132,12 @@ def test_a_delivery_that_was_refused_before_one_was_heard_is_over(world: World) 
     refused(world, hours_ago=1)
     came(world)
     assert [one.state for one in said(world, OURS)] == [State.WELL, State.WELL]
+
+
+def test_an_alert_names_what_differs(world: World) -> None:
+    source = Selling()
+    source.found = (Subscription("ours", f"{OURS}/", True),)
+    deps = replace(world.deps, sources={SHOP: source}, public_url=PUBLIC)
+    alerts.check_subscriptions(deps)
+    (one,) = alerts.list_alerts(deps)
+    assert "slash at the end differs" in one["detail"]
