@@ -23,6 +23,9 @@ from app.rules.settings import PREFIX, misspelt, redis_problem, wrong_value
 ENV_FILE = ".env"
 """In the working folder; what the environment says goes before it."""
 
+ROUTERS_PORT = "PORT"
+EVERY_ADDRESS = "0.0.0.0"  # noqa: S104 (behind a platform's router; the doors are on)
+
 
 def _days(default: int, what: str) -> Any:
     """How long something is kept."""
@@ -179,6 +182,17 @@ def load(**instead: Any) -> Settings:
     wrong += _mistaken(settings)
     if wrong:
         raise BadConfiguration(_settings(wrong))
+    return settings
+
+
+def load_behind_router() -> Settings:
+    """The settings of a web process. Where a platform says by ``PORT`` on which port its router looks for us, and nobody
+    says a host, that is at every address of this machine. Raises ``BadConfiguration``."""
+    settings = load()
+    if os.environ.get(ROUTERS_PORT) and not {f"{PREFIX}HOST", f"{PREFIX}PORT"} & {
+        name.upper() for name in _written()
+    }:
+        return settings.model_copy(update={"host": EVERY_ADDRESS})
     return settings
 
 

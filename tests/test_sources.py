@@ -61,6 +61,12 @@ def _name(sample: Sample) -> str:
 
 
 @pytest.mark.parametrize("source", sources.names())
+def test_what_a_source_asks_of_a_new_connection_is_an_option_of_it(source: str) -> None:
+    given = {one.option: one.default or "USD" for one in sources.setup(source).questions}
+    sources.connect(source, Context("shop", Unlimited(), public_url="https://shop.example"), given).close()
+
+
+@pytest.mark.parametrize("source", sources.names())
 def test_every_sample_file_is_in_the_manifest_with_its_provenance(source: str) -> None:
     folder = FOLDERS[source] / "samples"
     files = {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()}

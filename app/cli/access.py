@@ -10,8 +10,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from app.cli.codes import FAILED
-from app.cli.console import LARGEST_ID, AsJson, Before, Limit, console, moment, open_deps, print_json
+from app.cli.codes import FAILED, WELL
+from app.cli.console import LARGEST_ID, AsJson, Before, Limit, done, moment, open_deps, print_json
 from app.cli.here import settings_here
 from app.cli.tables import print_table
 from app.domain import Role
@@ -41,11 +41,15 @@ def create(
     connection: Scope = None,
     days: Annotated[int, typer.Option(help="how long it lives", min=1, max=3650)] = access.DAYS,
     never: Annotated[bool, typer.Option("--never", help="it does not expire")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make a token. It is shown once, on standard output; only its hash is kept."""
     number, secret = access.create_token(
         open_deps(), name, role, connections=connection, days=None if never else days
     )
+    if as_json:
+        print_json({"id": number, "name": name, "role": role, "token": secret})
+        return
     typer.echo(f"Token {number} ({role}); it is shown only now:", err=True)
     typer.echo(secret)
 
@@ -75,17 +79,27 @@ def list_tokens(as_json: AsJson = False) -> None:
 
 
 @tokens.command()
-def revoke(token_id: Annotated[int, typer.Argument(help="number of the token", min=1, max=LARGEST_ID)]) -> None:
+def revoke(
+    token_id: Annotated[int, typer.Argument(help="number of the token", min=1, max=LARGEST_ID)],
+    as_json: AsJson = False,
+) -> None:
     """Let a token open nothing any more, within two seconds, everywhere."""
     access.revoke_token(open_deps(), token_id)
-    console.print(f"Token {token_id} is revoked.")
+    done(f"Token {token_id} is revoked.", {"id": token_id, "state": "revoked"}, as_json=as_json)
 
 
 @users.command()
-def add(name: Name, role: Least = Role.VIEWER, connection: Scope = None, from_stdin: FromStdin = False) -> None:
+def add(
+    name: Name,
+    role: Least = Role.VIEWER,
+    connection: Scope = None,
+    from_stdin: FromStdin = False,
+    as_json: AsJson = False,
+) -> None:
     """Add a user; the password is asked for twice."""
     access.add_user(open_deps(), name, _password(from_stdin), role, connections=connection)
-    console.print(f"User {name} can sign in.", markup=False)
+    facts = {"name": name, "role": role, "connections": connection, "state": "enabled"}
+    done(f"User {name} can sign in.", facts, as_json=as_json)
 
 
 @users.command("list")
@@ -104,24 +118,24 @@ def list_users(as_json: AsJson = False) -> None:
 
 
 @users.command()
-def password(name: Name, from_stdin: FromStdin = False) -> None:
+def password(name: Name, from_stdin: FromStdin = False, as_json: AsJson = False) -> None:
     """Give a user another password; all of the user's sessions end."""
     access.set_password(open_deps(), name, _password(from_stdin))
-    console.print(f"User {name} has another password.", markup=False)
+    done(f"User {name} has another password.", {"name": name, "password": "changed"}, as_json=as_json)
 
 
 @users.command()
-def disable(name: Name) -> None:
+def disable(name: Name, as_json: AsJson = False) -> None:
     """Let a user come in no more; all of the user's sessions end."""
     access.disable_user(open_deps(), name)
-    console.print(f"User {name} is disabled.", markup=False)
+    done(f"User {name} is disabled.", {"name": name, "state": "disabled"}, as_json=as_json)
 
 
 @users.command()
-def enable(name: Name) -> None:
+def enable(name: Name, as_json: AsJson = False) -> None:
     """Let a user come in again, whatever was wrong."""
     access.enable_user(open_deps(), name)
-    console.print(f"User {name} can sign in.", markup=False)
+    done(f"User {name} can sign in.", {"name": name, "state": "enabled"}, as_json=as_json)
 
 
 @audit.command("list")
@@ -155,14 +169,16 @@ def verify(
     archive: Annotated[
         Path | None, typer.Option(help="folder of the archived entries; default: in the data folder")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Read the whole log, archived entries too, and say whether one was changed, removed or put in; exit code 1 if so."""
     verdict = log.verify(open_deps(), head, archive=archive or settings_here().data_dir / FOLDER)
-    if verdict.problem is not None:
-        console.print(f"The audit log is broken: {verdict.problem}.", style="red")
-        raise typer.Exit(FAILED)
     archived = f" ({verdict.archived:,} of them archived)" if verdict.archived else ""
-    console.print(f"{verdict.entries:,} entries{archived}, unbroken; head {verdict.head}")
+    sentence = f"{verdict.entries:,} entries{archived}, unbroken; head {verdict.head}"
+    if verdict.problem is not None:
+        sentence = f"The audit log is broken: {verdict.problem}."
+    done(sentence, verdict, as_json=as_json)
+    raise typer.Exit(WELL if verdict.problem is None else FAILED)
 
 
 def _password(from_stdin: bool) -> str:

@@ -18,6 +18,7 @@ from app.cli import holds as holds_commands
 from app.cli.codes import EXPLAINED
 from app.cli.console import AsJson, Connection, console, open_deps, print_json
 from app.cli.follow import look
+from app.cli.init import init
 from app.cli.outcome import tell
 from app.cli.prove import prove
 from app.cli.up import run_stack
@@ -27,8 +28,8 @@ from app.flows.request_run import request_run
 from app.flows.status import overview, readiness
 
 EXAMPLES = (
-    "Examples: `tallyhook demo`; `tallyhook sync <connection> --strategy full --dry-run`; `tallyhook dead list since:2h`; "
-    "`tallyhook inbox show 12 --json`; `tallyhook drift <connection> --cause missed`."
+    "Examples: `tallyhook demo`; `tallyhook init`; `tallyhook sync <connection> --strategy full --dry-run`; "
+    "`tallyhook dead list since:2h`; `tallyhook inbox show 12 --json`; `tallyhook drift <connection> --cause missed`."
 )
 
 app = typer.Typer(
@@ -50,6 +51,7 @@ app.add_typer(runs.app, name="runs")
 app.add_typer(schedules.app, name="schedule")
 app.add_typer(sync.backfill, name="backfill")
 for command in (
+    init,
     sync.sync,
     runs.history,
     runs.failed,
@@ -81,7 +83,10 @@ def up() -> None:
     """Start everything for the configured connections: queue, web, workers and clock."""
     settings = config.load()
     if not settings.accounts():
-        raise Refused("no connection is configured; set TALLYHOOK_CONNECTIONS__<SLUG>__<OPTION> (see README)")
+        raise Refused(
+            "no connection is configured: `tallyhook init` connects an account (or set "
+            "TALLYHOOK_CONNECTIONS__<SLUG>__<OPTION>, see README); `tallyhook demo` needs none"
+        )
     run_stack(settings, data_dir=settings.data_dir)
 
 

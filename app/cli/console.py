@@ -64,6 +64,14 @@ def print_json(value: Any) -> None:
     typer.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
+def done(sentence: str, facts: Any, *, as_json: bool) -> None:
+    """Say that something was done: a sentence to people, the ``facts`` as one JSON document to programs."""
+    if as_json:
+        print_json(facts)
+    else:
+        console.print(sentence, markup=False, soft_wrap=True)
+
+
 def page_of(rows: list[dict[str, Any]], limit: int) -> dict[str, Any]:
     """A page for programs: ``next`` is what ``--before`` continues from, ``None`` after the last page."""
     return {"rows": rows, "next": rows[-1]["id"] if len(rows) == limit else None}

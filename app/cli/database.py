@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
-from app.cli.console import aside, console
+from app.cli.console import AsJson, aside, done
 from app.cli.here import check_database_here, settings_here
 from app.errors import Refused
 from app.flows.move_database import move_database
@@ -16,18 +16,20 @@ from app.stores.clock import DatabaseClock
 from app.stores.engine import Database, open_database
 
 
-def migrate() -> None:
+def migrate(as_json: AsJson = False) -> None:
     """Bring the database schema to the newest version."""
     settings = settings_here()
     if settings.database_url is None:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
     with closing(open_database(settings.database())) as database:
         database.migrate()
-    console.print("The database schema is up to date.")
+        facts = {"dialect": database.dialect, "at_head": database.at_head()}
+    done("The database schema is up to date.", facts, as_json=as_json)
 
 
 def copy_database(
     url: Annotated[str, typer.Argument(help="URL of an empty database, e.g. postgresql://user:password@host/name")],
+    as_json: AsJson = False,
 ) -> None:
     """Copy everything into an empty database (SQLite or PostgreSQL), and check that every row arrived.
 
@@ -40,9 +42,11 @@ def copy_database(
         if source.engine.url == target.engine.url:
             raise Refused("that is the database in use; name another, empty one")
         rows = _copy(source, target)
-    console.print(
-        f"Copied {rows:,} rows; every one arrived as it was. Set TALLYHOOK_DATABASE_URL to the new database and start again."
+    sentence = (
+        f"Copied {rows:,} rows; every one arrived as it was. "
+        "Set TALLYHOOK_DATABASE_URL to the new database and start again."
     )
+    done(sentence, {"rows": rows}, as_json=as_json)
 
 
 def _copy(source: Database, target: Database) -> int:

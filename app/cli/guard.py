@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from app.cli.console import aside, console
+from app.cli.console import AsJson, aside, console, print_json
 from app.cli.prove import server
 from app.prove.guard.crew import outcomes
 from app.prove.guard.report import line, tables, worst
@@ -34,14 +34,18 @@ def try_(
             " development wheel; default: SQLite files"
         ),
     ] = "",
+    as_json: AsJson = False,
 ) -> None:
     """Try disasters and ordinary lives on the real flows; exit code 1 when a target is missed."""
     trials = drawn(seed, disasters=disasters, lives=lives, sizes=[size for size in SIZES if size <= largest])
     with server(database) as url, closing(outcomes(trials, hands=hands, url=url)) as coming:
         told, is_whole = _followed(coming, len(trials))
-    _tell(told)
+    if as_json:
+        print_json({"trials": told, "is_whole": is_whole})
+    else:
+        _tell(told)
     if not is_whole:
-        console.print(f"Interrupted after {len(told):,} of {len(trials):,} trials.")
+        (aside if as_json else console).print(f"Interrupted after {len(told):,} of {len(trials):,} trials.")
         raise typer.Exit(INTERRUPTED)
     let_through = any(not one.is_right for one in told if one.trial.is_disaster)
     held = sum(not one.is_right for one in told if not one.trial.is_disaster)

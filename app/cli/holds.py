@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Column, Table
 
-from app.cli.console import LARGEST_ID, AsJson, console, moment, open_deps, print_json
+from app.cli.console import LARGEST_ID, AsJson, console, done, moment, open_deps, print_json
 from app.cli.tables import print_table
 from app.flows import holds
 
@@ -69,27 +69,28 @@ def show(hold_id: HoldId, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def release(hold_id: HoldId) -> None:
+def release(hold_id: HoldId, as_json: AsJson = False) -> None:
     """Believe it: exactly these rows are written, but for those that somebody newer wrote since."""
-    holds.release(open_deps(), hold_id)
-    console.print(f"Hold {hold_id} is released: its rows are written.")
+    hold = holds.release(open_deps(), hold_id)
+    done(f"Hold {hold_id} is released: its rows are written.", hold, as_json=as_json)
 
 
 @app.command()
 def meant(
     hold_id: HoldId,
     until: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="believe the like until this day (UTC)")],
+    as_json: AsJson = False,
 ) -> None:
     """This was meant: release it, and do not hold this kind by the same rules until a day."""
-    holds.release(open_deps(), hold_id, believed_until=until.replace(tzinfo=UTC))
-    console.print(f"Hold {hold_id} is released; the like is believed until {until:%Y-%m-%d}.")
+    hold = holds.release(open_deps(), hold_id, believed_until=until.replace(tzinfo=UTC))
+    done(f"Hold {hold_id} is released; the like is believed until {until:%Y-%m-%d}.", hold, as_json=as_json)
 
 
 @app.command()
-def dismiss(hold_id: HoldId) -> None:
+def dismiss(hold_id: HoldId, as_json: AsJson = False) -> None:
     """Do not believe it: keep our rows; a later implausible read is held again."""
-    holds.dismiss(open_deps(), hold_id)
-    console.print(f"Hold {hold_id} is dismissed.")
+    hold = holds.dismiss(open_deps(), hold_id)
+    done(f"Hold {hold_id} is dismissed.", hold, as_json=as_json)
 
 
 def _told(figures: Mapping[str, Any]) -> str:

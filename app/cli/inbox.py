@@ -13,7 +13,19 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 
 from app.cli.codes import FAILED
-from app.cli.console import LARGEST_ID, AsJson, Before, Limit, aside, console, moment, open_deps, page_of, print_json
+from app.cli.console import (
+    LARGEST_ID,
+    AsJson,
+    Before,
+    Limit,
+    aside,
+    console,
+    done,
+    moment,
+    open_deps,
+    page_of,
+    print_json,
+)
 from app.cli.letters import filter_of
 from app.cli.tables import print_table
 from app.errors import Refused
@@ -101,6 +113,7 @@ def replay_(
     name: Annotated[str, typer.Option(help="the incident that this is to end")] = "",
     rate: Annotated[int, typer.Option(help="items per second; 0: as fast as it goes", min=0)] = replay.RATE,
     canary: Annotated[bool, typer.Option(help="first 1 item, then 10, then the rest")] = True,
+    as_json: AsJson = False,
 ) -> None:
     """Have the items of one event (its number), or of all that a filter matches, fetched again, each once."""
     deps = open_deps()
@@ -111,8 +124,9 @@ def replay_(
         number = inbox.replay_event(deps, int(text))
     else:
         number = inbox.replay_events(deps, text, name, rate=rate, canary=canary)
-    items = replay.show_replay(deps, number)["items"]
-    console.print(f"Replay {number} of {items:,} items waits for a worker; `tallyhook dead replays` shows it.")
+    told = replay.show_replay(deps, number)
+    sentence = f"Replay {number} of {told['items']:,} items waits for a worker; `tallyhook dead replays` shows it."
+    done(sentence, told, as_json=as_json)
 
 
 @app.command()
@@ -154,33 +168,43 @@ def import_(
     ],
     trust: Annotated[bool, typer.Option("--trust", help="do not verify signatures; the audit log says so")] = False,
     rejects: Annotated[Path | None, typer.Option(help="write the bad lines to this file")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Take in deliveries that were saved elsewhere; those that are here already change nothing."""
     with Progress(SpinnerColumn(), TextColumn("{task.completed} lines"), console=aside, transient=True) as bar:
         task = bar.add_task("importing")
-        done = import_lines(open_deps(), file, trust=trust, told=lambda count: bar.update(task, completed=count))
+        came = import_lines(open_deps(), file, trust=trust, told=lambda count: bar.update(task, completed=count))
     if rejects is not None:
-        bad = "".join(f"{line}\n" for _, line, _ in done.bad)
+        bad = "".join(f"{line}\n" for _, line, _ in came.bad)
         rejects.write_text(bad, encoding="utf-8", errors="surrogateescape")
-    _tell(done)
+    _tell(came, as_json)
 
 
 @app.command("export")
-def export(words: Words = None) -> None:
-    """Deliveries as `import` takes them, oldest first, on standard output.
+def export(words: Words = None, as_json: AsJson = False) -> None:
+    """Deliveries as `import` takes them, oldest first, on standard output: a line each, with --json one list of them.
 
     Credentials in headers are left out: what was signed with one can only be imported with --trust."""
-    for line in export_lines(open_deps(), filter_of(words)):
+    lines = export_lines(open_deps(), filter_of(words))
+    if as_json:
+        sys.stdout.write("[")
+        for number, line in enumerate(lines):
+            sys.stdout.write(f",\n{line}" if number else line)
+        sys.stdout.write("]\n")
+        return
+    for line in lines:
         sys.stdout.write(line + "\n")
 
 
-def _tell(done: Imported) -> None:
-    console.print(f"{done.new:,} new deliveries, {done.duplicates:,} here already, {len(done.bad):,} bad lines.")
-    for number, _, why in done.bad[:TOLD]:
-        aside.print(f"line {number}: {why}", markup=False, soft_wrap=True)
-    if len(done.bad) > TOLD:
-        aside.print(f"and {len(done.bad) - TOLD} more; --rejects FILE keeps them")
-    if done.bad:
+def _tell(came: Imported, as_json: bool) -> None:
+    bad = [{"line": number, "why": why} for number, _, why in came.bad]
+    sentence = f"{came.new:,} new deliveries, {came.duplicates:,} here already, {len(bad):,} bad lines."
+    done(sentence, {"new": came.new, "duplicates": came.duplicates, "bad": bad}, as_json=as_json)
+    for one in bad[: 0 if as_json else TOLD]:
+        aside.print(f"line {one['line']}: {one['why']}", markup=False, soft_wrap=True)
+    if len(bad) > TOLD and not as_json:
+        aside.print(f"and {len(bad) - TOLD} more; --rejects FILE keeps them")
+    if bad:
         raise typer.Exit(FAILED)
 
 

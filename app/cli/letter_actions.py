@@ -14,7 +14,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from app.cli.codes import FAILED, INTERRUPTED
-from app.cli.console import LARGEST_ID, AsJson, Before, Limit, aside, console, moment, open_deps, page_of, print_json
+from app.cli.console import (
+    LARGEST_ID,
+    AsJson,
+    Before,
+    Limit,
+    aside,
+    console,
+    done,
+    moment,
+    open_deps,
+    page_of,
+    print_json,
+)
 from app.cli.letters import LetterId, Words, filter_of, item_of
 from app.cli.letters import app as dead
 from app.cli.tables import print_table
@@ -87,21 +99,23 @@ def replay_(
 
 
 @dead.command()
-def discard(words: Words = None, why: Why = "", yes: Yes = False) -> None:
+def discard(words: Words = None, why: Why = "", yes: Yes = False, as_json: AsJson = False) -> None:
     """Discard dead letters, with a reason; `tallyhook dead restore` takes it back for a day."""
     deps = open_deps()
     text = _numbers_or_filter(words)
     if not text:
         raise Refused("say which: a number, or a filter")
     _ask(deps, text, "Discard", yes)
-    console.print(f"{letter_actions.discard(deps, text, why)} letters are discarded.")
+    count = letter_actions.discard(deps, text, why)
+    done(f"{count} letters are discarded.", {"discarded": count}, as_json=as_json)
 
 
 @dead.command()
-def restore(letter_id: LetterId) -> None:
+def restore(letter_id: LetterId, as_json: AsJson = False) -> None:
     """Take back that a letter was discarded, within a day."""
-    letter_actions.restore(open_deps(), letter_id)
-    console.print(f"Letter {letter_id} is dead again.")
+    deps = open_deps()
+    letter_actions.restore(deps, letter_id)
+    done(f"Letter {letter_id} is dead again.", letters.show(deps, letter_id), as_json=as_json)
 
 
 @dead.command()
@@ -109,6 +123,7 @@ def edit(
     letter_id: LetterId,
     args: Annotated[str, typer.Option(help='the arguments as JSON: \'["shop", "product", "A"]\'')],
     why: Why = "",
+    as_json: AsJson = False,
 ) -> None:
     """Give a dead letter's message other arguments, before it is replayed; the original ones are kept."""
     try:
@@ -117,8 +132,9 @@ def edit(
         raise typer.BadParameter(f"not JSON: {error}", param_hint="--args") from None
     if not isinstance(read, list):
         raise typer.BadParameter("right would be a JSON list", param_hint="--args")
-    letter_actions.edit_args(open_deps(), letter_id, read, why)
-    console.print(f"Letter {letter_id} has new arguments.")
+    deps = open_deps()
+    letter_actions.edit_args(deps, letter_id, read, why)
+    done(f"Letter {letter_id} has new arguments.", letters.show(deps, letter_id), as_json=as_json)
 
 
 @dead.command()
@@ -138,11 +154,11 @@ def replays(limit: Limit = 20, before: Before = None, as_json: AsJson = False) -
 
 
 @dead.command()
-def abort(replay_id: ReplayId) -> None:
+def abort(replay_id: ReplayId, as_json: AsJson = False) -> None:
     """Stop a replay; letters that it had not come to are dead as before."""
     deps = open_deps()
     replay.abort_replay(deps, replay_id)
-    _tell(replay.show_replay(deps, replay_id), as_json=False)
+    _tell(replay.show_replay(deps, replay_id), as_json=as_json)
 
 
 def _numbers_or_filter(words: Sequence[str] | None) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from typing import Annotated
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from app.cli.console import aside, console
+from app.cli.console import AsJson, aside, console, print_json
 from app.errors import BadConfiguration
 from app.prove import report
 from app.prove.campaign import MOST_FINDINGS, Tally, campaign, smaller
@@ -37,6 +37,7 @@ def prove(
     processes: Annotated[int, typer.Option(help="rounds with real processes afterwards", min=0)] = 0,
     faults: Annotated[str, typer.Option(help="exactly these faults, by comma; `none` for none; default: drawn")] = "",
     hands: Annotated[int, typer.Option(help="simulations at a time", min=1, max=64)] = 1,
+    as_json: AsJson = False,
 ) -> None:
     """Simulate seeds full of faults, then run real processes under faults; exit code 1 when anything is found."""
     dials = _dials(faults)
@@ -45,14 +46,23 @@ def prove(
         url = stack.enter_context(_database(database)) if seeds and database else ""
         crew = [stack.enter_context(closing(Hand(url))) for _ in range(1 if url else hands)]
         tally = _simulate(seeds, crew, dials, all_on=bool(faults))
-        for outcome in tally.failing[:MOST_FINDINGS]:
-            least = outcome if seed is not None else smaller(outcome, crew[0])
-            console.print("\n".join(report.found(least, smallest=True)), markup=False)
-        for outcome in tally.failing[MOST_FINDINGS:]:
-            console.print("\n".join(report.found(outcome, smallest=False)), markup=False)
+        if not as_json:
+            _tell_failing(tally, crew, anew=seed is None)
     broken = _rounds(processes, seeds[0] if seeds else first, database)
-    _tell(tally, dials, processes, broken)
+    if as_json:
+        print_json({"runs": tally.runs, "failing": tally.failing, "rounds": processes, "broken": broken})
+    else:
+        _tell(tally, dials, processes, broken)
     raise typer.Exit(1 if tally.failing or broken else 0)
+
+
+def _tell_failing(tally: Tally, crew: Sequence[Hand], *, anew: bool) -> None:
+    """What the failing seeds found, of the first ones with the fewest faults that are needed for it."""
+    for outcome in tally.failing[:MOST_FINDINGS]:
+        least = smaller(outcome, crew[0]) if anew else outcome
+        console.print("\n".join(report.found(least, smallest=True)), markup=False)
+    for outcome in tally.failing[MOST_FINDINGS:]:
+        console.print("\n".join(report.found(outcome, smallest=False)), markup=False)
 
 
 @contextmanager

@@ -14,8 +14,9 @@ from app.flows.deps import Deps
 from app.flows.health import blocked
 from app.flows.letters import conditions, terms_of
 from app.flows.raise_alert import close_alert, raise_alert
+from app.flows.webhook_checks import agreed
 from app.rules.calling import PROBE, calling_for
-from app.sources.base import Subscriptions
+from app.sources.base import Addressed, Source, Subscriptions
 from app.stores import alerts, gaps, inbox_search, letter_search, runs
 
 CLAIM = timedelta(minutes=5)
@@ -52,6 +53,7 @@ def check_subscriptions(deps: Deps) -> None:
         try:
             with calling_for(PROBE):
                 found = source.subscriptions()
+                why_none = "" if found else _why_none(deps, connection, source)
         except AuthRejected as error:  # the token may not ask; that is no fault of the subscription
             log.info("subscription_unknown", connection=connection, error=str(error))
             continue
@@ -62,10 +64,18 @@ def check_subscriptions(deps: Deps) -> None:
             detail = f"{', '.join(off)} is disabled at the vendor: no webhooks come. Enable it there; polls go on meanwhile."
             raise_alert(deps, key, f"{connection}: webhook subscription disabled", detail, "critical", connection)
         elif not found:
-            detail = "the vendor has no webhook subscription that leads to our public URL; only polls bring changes."
+            detail = f"{why_none}; only polls bring changes."
             raise_alert(deps, key, f"{connection}: no webhook subscription of ours", detail, "warning", connection)
         else:
             close_alert(deps, key)
+
+
+def _why_none(deps: Deps, connection: str, source: Source) -> str:
+    """Why no subscription leads here, as exactly as it can be told."""
+    if not isinstance(source, Addressed):
+        return "the vendor has no webhook subscription that leads to our public URL"
+    found = agreed(connection, source.name, source.signed_url, source.registrations(), deps.public_url)
+    return f"{found.said}; {found.todo}"
 
 
 def gap_is_open(deps: Deps, gap: Mapping[str, Any], sentence: str) -> None:

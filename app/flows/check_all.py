@@ -4,29 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
-from enum import StrEnum
-from itertools import islice
 
-from app.domain import Kind, Page
-from app.errors import AuthRejected, Refused, TallyhookError, Unavailable
+from app.domain import Kind
+from app.errors import Refused, Unavailable
 from app.flows import connections
 from app.flows.checks import one_line
 from app.flows.deps import Deps
+from app.flows.kind_looks import State, may_read
+from app.flows.set_up import prefix_of
 from app.flows.status import MOST_SKEW, readiness
+from app.flows.webhook_checks import check_webhooks
 from app.rules.lanes import Lane, lane
-from app.sources.base import Source, Subscriptions
-
-LOOK_BACK = timedelta(days=1)
-"""A kind is asked for what changed so recently: that shows whether it may be read, and costs next to nothing."""
-
-
-class State(StrEnum):
-    """How a finding is: ``note`` is neither good nor bad."""
-
-    WELL = "well"
-    NOTE = "note"
-    WRONG = "wrong"
+from app.sources.base import Source
 
 
 @dataclass(frozen=True)
@@ -98,51 +87,20 @@ def _mail(deps: Deps, *, send: bool) -> Finding:
 def _connection(deps: Deps, slug: str, source: Source) -> Iterator[Finding]:
     checked = connections.check(deps, slug)
     if not checked.answers:
-        todo = f"look at the options of TALLYHOOK_CONNECTIONS__{slug.upper().replace('-', '_')}__..."
+        todo = f"look at the options {prefix_of(slug)}..., or `tallyhook init {source.name} --name {slug} --replace`"
         yield Finding(slug, State.WRONG, checked.said, todo)
         return
     yield Finding(slug, State.WELL, checked.said)
     with lane(Lane.PERSON):
         for kind in source.kinds:
             yield _kind(deps, slug, source, kind)
-        yield _webhooks(slug, source)
+        for said in check_webhooks(deps, slug, source):
+            yield Finding(f"{slug} webhooks", *said)
     limits = ", ".join(f"{limit.calls} calls in {limit.seconds:g} s" for limit in source.budget())
     if limits:
         yield Finding(f"{slug} budget", State.WELL, limits)
 
 
 def _kind(deps: Deps, slug: str, source: Source, kind: Kind) -> Finding:
-    about = f"{slug} {kind}"
-    try:
-        page = next(islice(source.window(kind, deps.now() - LOOK_BACK, None), 1), Page())
-    except AuthRejected as error:
-        todo = "allow it to these credentials, or leave it: everything else is synced"
-        return Finding(about, State.WRONG, f"may not be read: {one_line(deps.redact(str(error)))}", todo)
-    except TallyhookError as error:
-        return Finding(about, State.WRONG, one_line(deps.redact(str(error))))
-    seen = len(page.records) + len(page.changes)
-    return Finding(about, State.WELL, f"may be read; a first page of what changed since yesterday has {seen} rows")
-
-
-def _webhooks(slug: str, source: Source) -> Finding:
-    about = f"{slug} webhooks"
-    if source.receiver is None:
-        return Finding(about, State.NOTE, "no secret is set: none are taken, changes come by polls")
-    if not isinstance(source, Subscriptions):
-        return Finding(
-            about, State.WELL, "are taken; whether anybody sends them only `tallyhook inbox list` can show"
-        )
-    try:
-        found = source.subscriptions()
-    except AuthRejected:
-        return Finding(about, State.NOTE, "are taken; these credentials may not ask whether the vendor sends any")
-    except TallyhookError as error:
-        return Finding(about, State.WRONG, one_line(str(error)))
-    enabled = [one.name for one in found if one.enabled]
-    if enabled:
-        return Finding(about, State.WELL, f"the vendor sends them for {', '.join(enabled)}")
-    if found:
-        return Finding(about, State.WRONG, f"{found[0].name} is disabled at the vendor", "enable it there")
-    return Finding(
-        about, State.WRONG, "the vendor has no subscription that leads here", "register the URL that `up` prints"
-    )
+    look = may_read(source, kind, deps.now(), deps.redact)
+    return Finding(f"{slug} {kind}", look.state, look.said, look.todo)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import urlsplit
 
@@ -21,6 +22,7 @@ _RIGHT: Mapping[str, str] = {
     "literal_error": "{expected}",
     "dict_type": "given by option, as in TALLYHOOK_CONNECTIONS__<SLUG>__<OPTION>",
 }
+_SLUG = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _REDIS = ("redis", "rediss", "unix")
 
 
@@ -65,3 +67,26 @@ def _ours(name: str) -> bool:
     """Whether a name is meant for us: it begins as ours do, or nearly so."""
     first = name.split("_")[0]
     return name.startswith(PREFIX) or (first != name and nearest(first, ["TALLYHOOK"]) is not None and len(first) > 6)
+
+
+def slug_problem(slug: str) -> str | None:
+    """What is wrong with the name of a connection: it stands in settings, addresses and rows."""
+    if _SLUG.fullmatch(slug):
+        return None
+    return f"a connection's name is of small letters, digits and single hyphens, like shop-2, not {slug!r}"
+
+
+def public_url_problem(url: str) -> str | None:
+    """What is wrong with the address under which the outside reaches us."""
+    try:
+        parts = urlsplit(url)
+        readable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        readable = False
+    if readable and "/webhooks/" in parts.path:
+        return (
+            f"a public URL is how everything of us is reached, without {parts.path[parts.path.index('/webhooks/') :]}"
+        )
+    if readable and not (parts.query or parts.fragment):
+        return None
+    return f"a public URL is like https://hooks.example.com, not {url!r}"

@@ -14,6 +14,7 @@ from typing import Any
 from app.domain.nearest import unknown
 from app.errors import BadConfiguration
 from app.sources.base import Context, Source
+from app.sources.setup import Setup
 
 
 def names() -> list[str]:
@@ -28,6 +29,14 @@ def connect(source: str, context: Context, options: Mapping[str, str]) -> Source
     module = importlib.import_module(f"{__name__}.{source}")
     connected: Source = module.connect(context, options)
     return connected
+
+
+def setup(source: str) -> Setup:
+    """What is asked of a new connection; raises ``BadConfiguration`` for an unknown source."""
+    if source not in names():
+        raise BadConfiguration(unknown("source", source, names()))
+    asked: Setup = importlib.import_module(f"{__name__}.{source}.setup").SETUP
+    return asked
 
 
 def simulator(source: str, options: Mapping[str, str]) -> Any:

@@ -129,11 +129,12 @@ class EventLedger(Protocol):
 
 
 class Subscription(NamedTuple):
-    """What a vendor sends webhooks for, and whether it does."""
+    """What a vendor sends webhooks for, and whether it does; ``lacking`` are events that we follow and it does not send."""
 
     name: str
     url: str
     enabled: bool
+    lacking: tuple[str, ...] = ()
 
 
 @runtime_checkable
@@ -142,6 +143,19 @@ class Subscriptions(Protocol):
 
     def subscriptions(self) -> Sequence[Subscription]:
         """Those that lead to this connection; raises ``AuthRejected`` where the credentials may not ask."""
+
+
+@runtime_checkable
+class Addressed(Subscriptions, Protocol):
+    """What a source can also be: one whose deliveries are signed over the very URL that is registered with the vendor."""
+
+    @property
+    def signed_url(self) -> str:
+        """What we compute signatures over, empty where no webhooks are taken."""
+
+    def registrations(self) -> Sequence[Subscription]:
+        """Every subscription of the account, wherever it leads; raises ``AuthRejected`` where the credentials may not
+        ask."""
 
 
 @runtime_checkable

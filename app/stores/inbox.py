@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, func, select
@@ -202,6 +202,20 @@ def get(conn: Connection, id: int) -> dict[str, Any] | None:
         return None
     decoded = {name: msgspec.json.decode(row[name]) for name in ("items", "headers")}
     return {**row, **decoded}
+
+
+class Latest(NamedTuple):
+    """When the newest delivery came, and with which headers."""
+
+    received_at: datetime
+    headers: dict[str, str]
+
+
+def latest(conn: Connection, connection: str) -> Latest | None:
+    """The newest delivery of a connection."""
+    columns = select(_EVENTS.c.received_at, _EVENTS.c.headers).where(_EVENTS.c.connection == connection)
+    row = conn.execute(columns.order_by(_EVENTS.c.received_at.desc()).limit(1)).first()
+    return None if row is None else Latest(row.received_at, msgspec.json.decode(row.headers))
 
 
 def last_received(conn: Connection, connection: str, before: datetime | None = None) -> datetime | None:

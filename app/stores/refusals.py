@@ -28,6 +28,20 @@ _SINCE = Statement(
 )
 
 
+_LATEST = Statement(
+    """
+    SELECT at, reason FROM refusals WHERE connection = :connection ORDER BY at DESC, id DESC LIMIT 1
+    """
+)
+
+
+class Latest(NamedTuple):
+    """The refusal of the last delivery that was refused, and why."""
+
+    at: datetime
+    reason: str
+
+
 class Refused(NamedTuple):
     """Deliveries refused at a moment; ``items`` is what the one that was read claimed to be about."""
 
@@ -53,3 +67,12 @@ def since(conn: Connection, connection: str, moment: datetime) -> list[Refused]:
         if seen is not None:
             found.append(Refused(seen, refs, count))
     return found
+
+
+def latest(conn: Connection, connection: str) -> Latest | None:
+    """The last one of a connection."""
+    for at, reason in _LATEST.run(conn, {"connection": connection}):
+        seen = moment_from(at)
+        if seen is not None:
+            return Latest(seen, reason)
+    return None

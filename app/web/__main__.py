@@ -26,7 +26,7 @@ WITHOUT_TOKEN = "--without-token"  # noqa: S105
 def main() -> None:
     """Serve until SIGTERM; a graceful stop takes at most 10 s."""
     try:
-        settings = config.load()
+        settings = config.load_behind_router()
         settings.check_doors()
         wiring.configure_logging(settings)
         deps = wiring.build(settings, "web")

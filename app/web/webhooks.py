@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.errors import DatabaseFault
 from app.flows.deps import Deps
 from app.flows.receive import Full, Intake, check_ids
+from app.rules.arriving import came_to
 from app.rules.redaction import REMOVED, carries_secret
 from app.sources.base import PayloadInvalid, SignatureInvalid
 from app.stores.inbox import Arrival
@@ -95,7 +96,8 @@ class Webhooks:
             delivery = source.receiver.parse(headers, body)
             check_ids(delivery)
         except SignatureInvalid as error:
-            self._intake.refused.add(connection, headers, body, now, str(error))
+            where = came_to(headers, scope["path"], scope.get("scheme", "http"))
+            self._intake.refused.add(connection, headers, body, now, f"{error}; it came to {where}")
             return _refuse(401, "bad_signature", str(error))
         except PayloadInvalid as error:
             return _refuse(400, "bad_payload", str(error))

@@ -153,7 +153,8 @@ def test_ready_exits_with_1_when_no_worker_is_alive() -> None:
 def test_up_without_connections_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
     for option in CONNECTION:
         monkeypatch.delenv(f"TALLYHOOK_CONNECTIONS__SHOP__{option}")
-    assert "TALLYHOOK_CONNECTIONS__" in str(run("up").exception)
+    said = str(run("up").exception)
+    assert ("TALLYHOOK_CONNECTIONS__" in said, "`tallyhook init`" in said) == (True, True)
 
 
 def test_reconcile_of_an_unknown_connection_is_refused() -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Barrier
 
+import httpx
 import pytest
 
-from app.config import Settings
+from app.config import Settings, load_behind_router
 from app.errors import BadConfiguration
 from app.flows.access import first_token
 from app.local.embedded import await_port, free_port
@@ -83,3 +86,73 @@ def test_of_two_threads_one_makes_the_first_token(database: Database) -> None:
 
     with ThreadPoolExecutor(2) as starts:
         assert sum(token is not None for token in starts.map(start, range(2))) == 1
+
+
+@pytest.fixture
+def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
+    """An environment and a folder that say nothing of Tallyhook."""
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("TALLYHOOK_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.delenv("PORT", raising=False)
+    return monkeypatch
+
+
+def test_behind_a_platforms_router_every_address_is_bound(nowhere: pytest.MonkeyPatch) -> None:
+    nowhere.setenv("PORT", "5005")
+    settings = load_behind_router()
+    assert (settings.host, settings.port, settings.auth) == ("0.0.0.0", 5005, "on")
+
+
+@pytest.mark.parametrize("said", ["TALLYHOOK_HOST", "TALLYHOOK_PORT"])
+def test_who_says_where_to_bind_is_bound_there(nowhere: pytest.MonkeyPatch, said: str) -> None:
+    nowhere.setenv("PORT", "5005")
+    nowhere.setenv(said, {"TALLYHOOK_HOST": "127.0.0.1", "TALLYHOOK_PORT": "5006"}[said])
+    assert load_behind_router().host == "127.0.0.1"
+
+
+def test_without_a_router_only_this_machine_is_bound(nowhere: pytest.MonkeyPatch) -> None:
+    assert load_behind_router().host == "127.0.0.1"
+
+
+def test_behind_a_router_nobody_is_let_in_without_auth(nowhere: pytest.MonkeyPatch) -> None:
+    nowhere.setenv("PORT", "5005")
+    nowhere.setenv("TALLYHOOK_AUTH", "off")
+    with pytest.raises(BadConfiguration, match="auth is off"):
+        load_behind_router().check_doors()
+
+
+@pytest.mark.journey
+def test_the_procfiles_web_answers_a_router_at_an_address_of_this_machine_and_asks_who_comes(sqlite_url: str) -> None:
+    port, command = free_port(0), procfile("web")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TALLYHOOK_")}
+    with subprocess.Popen(
+        [sys.executable, "-m", "app.cli", *command[1:]],
+        env={**environment, "PORT": str(port), "DATABASE_URL": sqlite_url},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert await_port(port, 60, alive=lambda: process.poll() is None)
+            address = f"http://{address_of_this_machine()}:{port}"
+            answers = [httpx.get(f"{address}{path}").status_code for path in ("/healthz", "/api/dead-letters")]
+        finally:
+            process.terminate()
+            process.communicate(timeout=120)
+    assert answers == [200, 401]
+
+
+def procfile(name: str) -> list[str]:
+    """A command of the Procfile."""
+    lines = (Path(__file__).parents[2] / "Procfile").read_text().splitlines()
+    return next(line.split(":", 1)[1].split() for line in lines if line.startswith(f"{name}:"))
+
+
+def address_of_this_machine() -> str:
+    """One that is not loopback's, where there is one; nothing is sent to find it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            return "127.0.0.2"  # no network: loopback has more addresses than the one that is bound by default
+        return str(probe.getsockname()[0])

@@ -15,6 +15,7 @@ import pytest
 
 from app import sources
 from app.sources.base import Context, Source, Unlimited
+from app.stores import refusals
 from app.stores.engine import Database, open_database
 from app.web.webhooks import Limits
 from tests.fakes import SHOP, FakeSource, World
@@ -240,3 +241,13 @@ def test_an_odd_product_name_is_stored(bridged: httpx.Client, odd: str) -> None:
 @pytest.mark.parametrize(("event_id", "item"), [("e" * 501, "A"), ("e1", "A" * 501)])
 def test_an_id_too_long_for_an_index_is_400(client: httpx.Client, event_id: str, item: str) -> None:
     assert deliver(client, body_of(event_id, item)).status_code == 400
+
+
+def test_a_refused_delivery_is_kept_with_the_address_it_came_to(database: Database) -> None:
+    deps = World(database).deps
+    with serving(deps) as client:
+        client.post(f"/webhooks/{SHOP}/", content=b"{}", headers={"x-forwarded-host": "old.example.com"})
+    with database.read() as conn:
+        kept = refusals.latest(conn, SHOP)
+    assert kept is not None
+    assert kept.reason == f"the word is wrong; it came to http://old.example.com/webhooks/{SHOP}/"

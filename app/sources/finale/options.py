@@ -59,7 +59,7 @@ def read(connection: str, given: Mapping[str, str]) -> Options:
     values = {name: _converted(connection, name, text.strip()) for name, text in given.items() if text.strip()}
     for name in ("account", "api_key", "api_secret"):
         if name not in values:
-            raise BadConfiguration(f"connection {connection!r}: option {name!r} is missing: {_RIGHT[name]}")
+            raise BadConfiguration(f"connection {connection!r}: option {name!r} is missing: {RIGHT[name]}")
     return Options(**values)
 
 
@@ -68,7 +68,7 @@ def _converted(connection: str, name: str, text: str) -> Any:
         return _READERS.get(name, str)(text)
     except ValueError:
         # from None: the cause may repeat the value
-        raise BadConfiguration(f"connection {connection!r}: option {name!r} must be {_RIGHT[name]}") from None
+        raise BadConfiguration(f"connection {connection!r}: option {name!r} must be {RIGHT[name]}") from None
 
 
 def _account(text: str) -> str:
@@ -121,7 +121,7 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
     "reads_per_hour": _calls,
     "currency": _currency,
 }
-_RIGHT: Mapping[str, str] = {
+RIGHT: Mapping[str, str] = {
     "account": "the account name as it stands in Finale's addresses, like 'acme' in app.finaleinventory.com/acme",
     "api_key": "the key from Application settings > Users > API keys",
     "api_secret": "the secret Finale showed once, beside its API key",
@@ -134,3 +134,4 @@ _RIGHT: Mapping[str, str] = {
     "reads_per_hour": "a positive whole number, or 0 for no limit",
     "currency": "an ISO 4217 code like USD",
 }
+"""What each option should be, in words for people."""

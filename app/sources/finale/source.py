@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import cached_property, partial
 from urllib.parse import quote
@@ -10,7 +10,7 @@ from urllib.parse import quote
 from app.domain import SKU_PREFIX, WHOLE, Absent, Answer, BadRecord, Kind, Page, Record, Ref, Scope
 from app.errors import Refused
 from app.sources.base import Limit, Receiver, ResumeLost
-from app.sources.finale import bulk, mapping, order_days, orders
+from app.sources.finale import bulk, mapping, order_days, orders, setup
 from app.sources.finale.bulk import Bulk
 from app.sources.finale.client import KEYS, Client
 from app.sources.finale.columnar import Band
@@ -24,6 +24,7 @@ from app.sources.finale.stock import Tally, of_products
 from app.sources.finale.windows import Walk, Window, span
 from app.sources.finale.wire import moment, timestamp
 from app.sources.period import Period, narrowed
+from app.sources.setup import Registered
 from app.sources.shapes import of_item
 
 COLLECTIONS = {
@@ -111,6 +112,10 @@ class FinaleSource:
     def check(self) -> None:
         """One single-record read, which costs nothing of the hourly budget for lists."""
         self._client.check()
+
+    def register(self, url: str, options: Mapping[str, str]) -> Registered:
+        """A secret for whoever reports changes; Finale itself reports none."""
+        return setup.register(url, options)
 
     def delta(self, kind: Kind, since: str | None) -> Iterator[Page]:
         """What changed since ``since``: products with their records, orders by name; the other kinds as a whole.

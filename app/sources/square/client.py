@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple, TypeVar
+from urllib.parse import quote
 
 import httpx
 
@@ -33,6 +34,7 @@ ENTRY_ROWS = 1000
 ORDER_LOCATIONS = 10  # more: "Cannot provide more than 10 location_ids."
 VENDOR_IDS = 100
 CHECK_TIMEOUT = 10.0  # seconds
+SUBSCRIPTIONS = "/v2/webhooks/subscriptions"
 
 
 class Places(NamedTuple):
@@ -60,6 +62,7 @@ class Client:
         headers = {"authorization": f"Bearer {token}", "square-version": version, "accept": "application/json"}
         self._http = Http(context, base_url, headers)
         self._context = context
+        self.version = version
         self.now = context.now
         self.pace = Pace(rate)
 
@@ -144,8 +147,21 @@ class Client:
 
     def subscriptions(self) -> list[Any]:
         """Webhook subscriptions, disabled ones too; needs a personal access token."""
-        path = "/v2/webhooks/subscriptions?include_disabled=true"
-        return self._call("GET", path, None, wire.SubscriptionsReply).subscriptions or []
+        pages = self._pages(SUBSCRIPTIONS, {"include_disabled": "true"}, wire.SubscriptionsReply, method="GET")
+        return [one for page in pages for one in page.subscriptions or []]
+
+    def subscription(self, id_: str) -> wire.Json:
+        """One webhook subscription, with its signature key."""
+        return self._call("GET", f"{SUBSCRIPTIONS}/{quote(id_, safe='')}", None, wire.SubscriptionReply).subscription
+
+    def subscribe(self, wanted: wire.Json, idempotency_key: str) -> wire.Json:
+        """Make a webhook subscription; needs a personal access token. Returns it with its signature key."""
+        body = {"idempotency_key": idempotency_key, "subscription": wanted}
+        return self._post(SUBSCRIPTIONS, body, wire.SubscriptionReply).subscription
+
+    def change_subscription(self, id_: str, changes: wire.Json) -> None:
+        """Change what is named of a webhook subscription."""
+        self._call("PUT", f"{SUBSCRIPTIONS}/{quote(id_, safe='')}", {"subscription": changes}, wire.SubscriptionReply)
 
     def events_enable(self) -> None:
         """Make Square record events from now on; needs a personal access token."""

@@ -17,7 +17,8 @@ from app.errors import AuthRejected, BudgetSpent, Forbidden, RateLimited, Refuse
 from app.sources.base import LedgerUnavailable, Limit, PayloadInvalid, Receiver, Recorded, ResumeLost, Subscription
 from app.sources.labels import numbered
 from app.sources.period import Period, narrowed
-from app.sources.square import bulk, feeds, fetches, order_days, parties
+from app.sources.setup import Registered
+from app.sources.square import bulk, feeds, fetches, order_days, parties, setup
 from app.sources.square.client import CATALOG_IDS, ORDER_IDS, VENDOR_IDS, Client, Places
 from app.sources.square.isolation import Found, id_in, readable
 from app.sources.square.times import text_of
@@ -184,19 +185,23 @@ class SquareSource:
         except PayloadInvalid:
             return None
 
+    @property
+    def signed_url(self) -> str:
+        """The notification URL as we know it."""
+        return self.receiver.url if isinstance(self.receiver, SquareReceiver) else ""
+
     def subscriptions(self) -> Sequence[Subscription]:
         """Those whose notification URL is ours; all of them when we do not know our own."""
-        ours = self.receiver.url if isinstance(self.receiver, SquareReceiver) else ""
-        found = [
-            Subscription(
-                data.get("name") or data.get("id", ""),
-                data.get("notification_url", ""),
-                data.get("enabled") is not False,
-            )
-            for data in self._client.subscriptions()
-            if isinstance(data, dict)
-        ]
-        return [one for one in found if not ours or one.url == ours]
+        ours = self.signed_url
+        return [one for one in self.registrations() if not ours or one.url == ours]
+
+    def registrations(self) -> Sequence[Subscription]:
+        """All of the application."""
+        return [setup.subscription(data) for data in self._client.subscriptions() if isinstance(data, dict)]
+
+    def register(self, url: str, options: Mapping[str, str]) -> Registered:
+        """Have Square send every event that we follow to this URL."""
+        return setup.register(self._client, url, self._client.version)
 
     def record_events(self) -> None:
         """Turn the Events API on, so that events from now on can be found again."""

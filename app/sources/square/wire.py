@@ -107,6 +107,12 @@ class SubscriptionsReply(Reply, kw_only=True):
     subscriptions: list[Any] | None = None
 
 
+class SubscriptionReply(Reply, kw_only=True):
+    """One webhook subscription."""
+
+    subscription: Json = msgspec.field(default_factory=dict)
+
+
 class InfoReply(Reply, kw_only=True):
     """The catalog's live limits."""
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from square_account import Simulate
 
+from app.sources import square
 from app.sources.base import Subscriptions
+from app.sources.square.setup import EVENTS
 from app.sources.square.webhook import SquareReceiver
 
+SAMPLES = Path(square.__file__).parent / "samples" / "webhooks_official"
 OURS = "https://shop.example/webhooks/square"
 
 
@@ -31,3 +36,23 @@ def test_the_first_try_of_a_delivery_is_read_from_its_headers() -> None:
     headers = {"square-initial-delivery-timestamp": "2026-11-22T12:00:00Z"}
     assert receiver.first_sent(headers) == datetime(2026, 11, 22, 12, tzinfo=UTC)
     assert receiver.first_sent({}) is None
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_every_event_that_is_subscribed_to_says_something(event: str) -> None:
+    receiver = SquareReceiver("https://here", ("key",))
+    sample = json.loads((SAMPLES / f"{event}.json").read_text())
+    delivery = receiver.parse({}, json.dumps(sample).encode())
+    assert delivery.changes or delivery.alarm
+
+
+def test_a_subscription_tells_which_of_our_events_it_does_not_send(simulate: Simulate) -> None:
+    account = simulate(webhook_url=OURS)
+    account.world.outbox.own.event_types = ["order.created"]
+    (one,) = account.source.registrations()
+    assert one.lacking == tuple(event for event in EVENTS if event != "order.created")
+
+
+def test_all_subscriptions_are_told_wherever_they_lead(simulate: Simulate) -> None:
+    account = simulate(webhook_url="https://elsewhere.example/webhooks/square")
+    assert [one.url for one in account.source.registrations()] == ["https://elsewhere.example/webhooks/square"]

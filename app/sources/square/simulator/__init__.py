@@ -31,6 +31,7 @@ from starlette.responses import Response
 from app.sources.square.simulator.answers import ApiError, json_response
 from app.sources.square.simulator.api_catalog import CatalogApi
 from app.sources.square.simulator.api_rest import EventsApi, OrdersApi, PlacesApi
+from app.sources.square.simulator.api_subscriptions import SubscriptionsApi
 from app.sources.square.simulator.control import Control
 from app.sources.square.simulator.gate import Gate
 from app.sources.square.simulator.keeping import Keeper, opened
@@ -49,6 +50,7 @@ def create(options: Mapping[str, Value]) -> Starlette:
         *OrdersApi(world).routes,
         *PlacesApi(world).routes,
         *EventsApi(world).routes,
+        *SubscriptionsApi(world).routes,
         *Control(world, life).routes,
     ]
 

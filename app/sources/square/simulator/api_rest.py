@@ -1,4 +1,4 @@
-"""The simulated calls for orders, locations, vendors, the merchant, events and webhook subscriptions."""
+"""The simulated calls for orders, locations, vendors, the merchant and events."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ class PlacesApi:
 
 
 class EventsApi:
-    """/v2/events and /v2/webhooks/subscriptions."""
+    """/v2/events."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -202,10 +202,6 @@ class EventsApi:
             Route("/v2/events", self.search, methods=["POST"]),
             Route("/v2/events/enable", self.enable, methods=["PUT"]),
             Route("/v2/events/disable", self.disable, methods=["PUT"]),
-            Route("/v2/webhooks/subscriptions", self.subscriptions),
-            Route("/v2/webhooks/subscriptions/{subscription_id}", self.switch, methods=["PUT"]),
-            Route("/v2/webhooks/subscriptions/{subscription_id}/test", self.test, methods=["POST"]),
-            Route("/v2/webhooks/subscriptions/{subscription_id}/signature-key", self.rotate, methods=["POST"]),
         ]
 
     async def search(self, request: Request) -> Response:
@@ -236,38 +232,9 @@ class EventsApi:
         self._world.options.events_enabled = False
         return self._changed({})
 
-    async def subscriptions(self, request: Request) -> Response:
-        """The one subscription; ``enabled`` falls after three weeks without an acknowledgement."""
-        return json_response({"subscriptions": [self._subscription()]})
-
-    async def switch(self, request: Request) -> Response:
-        """Enable or disable it."""
-        wanted = (await body_of(request)).get("subscription") or {}
-        self._world.outbox.enabled = bool(wanted.get("enabled", self._world.outbox.enabled))
-        return self._changed({"subscription": self._subscription()})
-
-    async def test(self, request: Request) -> Response:
-        """Send a test event."""
-        self._world.outbox.publish("webhooks.test_notification", {"type": "webhooks", "id": "simulated"})
-        return self._changed({"subscription_test_result": {"id": "simulated", "status_code": 200}})
-
-    async def rotate(self, request: Request) -> Response:
-        """A new signature key."""
-        return self._changed({"signature_key": self._world.outbox.rotate_key()})
-
     def _changed(self, body: Json) -> Response:
         self._world.on_change()
         return json_response(body)
-
-    def _subscription(self) -> Json:
-        return {
-            "id": self._world.outbox.subscription_id,
-            "name": "Simulated subscription",
-            "enabled": self._world.outbox.enabled,
-            "event_types": ["inventory.count.updated", "catalog.version.updated", "order.created", "order.updated"],
-            "notification_url": self._world.options.webhook_url,
-            "api_version": "2026-07-15",
-        }
 
 
 def _from(rows: list[Any], at: int | None) -> Iterator[tuple[int, Any]]:

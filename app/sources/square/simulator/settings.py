@@ -45,6 +45,7 @@ class Faults(msgspec.Struct, forbid_unknown_fields=True):
     forbidden: Kind = ""  # 403 for reads of this kind of record: the token lacks a permission
     bad_records: float = 0.0  # share of the records that have one unreadable field, always the same one
     events_enabled: bool = False  # Events API
+    oauth_token: bool = False  # 403 for webhook subscriptions: they take the application's own token only
     # the next n answers are
     next_429: int = 0
     next_500: int = 0
@@ -67,6 +68,7 @@ class Options(Faults):
     changes_per_minute: float = 0.0
     webhook_url: str = ""  # no webhooks without it; signed as it is written here
     webhook_key: str = "simulated-signature-key"
+    plain_http: bool = False  # subscriptions may be registered for http URLs, for trials on one machine
     webhook_timeout: float = 10.0  # seconds a receiver has to acknowledge
     webhook_parallel: int = 64
     time_scale: float = 60.0  # divides the retry schedule, the delay and the three weeks to auto-disable

@@ -7,9 +7,7 @@ id; after three weeks without a 2xx the subscription is disabled.
 from __future__ import annotations
 
 import asyncio
-import base64
 import hashlib
-import hmac
 import time
 import uuid
 from collections import Counter, deque
@@ -23,6 +21,7 @@ import msgspec
 
 from app.sources.square.simulator.clock import Clock, event_text, parse_us
 from app.sources.square.simulator.settings import Options
+from app.sources.square.simulator.subscriptions import Subscription, signature
 
 Json = dict[str, Any]
 GAPS = (60, 120, 240, 480, 960, 1920, 3600, 7200, 14400, 28800, 28800)
@@ -50,6 +49,7 @@ class Delivery:
     began_us: int
     number: int = 0
     reason: str | None = None
+    subscription: str = ""  # its id; empty: that of the options
 
 
 class OutboxState(NamedTuple):
@@ -60,10 +60,12 @@ class OutboxState(NamedTuple):
     rotated_key: str
     events: list[Event]
     under_way: list[Delivery]
+    others: list[Subscription] = []  # noqa: RUF012 (a named tuple's default is never shared for writing)
 
 
 class Outbox:
-    """Makes events, keeps them for the Events API, and sends them to the one subscription."""
+    """Makes events, keeps them for the Events API, and sends them to the subscription of the options and to those that were
+    made since."""
 
     def __init__(self, options: Options, clock: Clock) -> None:
         self._options = options
@@ -72,16 +74,36 @@ class Outbox:
         self._tasks: set[asyncio.Task[None]] = set()
         self._client: httpx.AsyncClient | None = None
         self._free = asyncio.Semaphore(options.webhook_parallel)
-        self._failing_since: float | None = None
+        self._failing_since: dict[str, float] = {}
         self._under_way: dict[Delivery, None] = {}
         self._rotated_key = ""
-        self.keys = [options.webhook_key]
-        self.enabled = True
+        name = f"wbhk_{hashlib.sha256(options.webhook_key.encode()).hexdigest()[:32]}"
+        self.own = Subscription(name, "Simulated subscription", options.webhook_url, options.webhook_key, [])
+        self.others: dict[str, Subscription] = {}
         self.on_try: Callable[[], None] | None = None  # told after each try
-        self.subscription_id = f"wbhk_{hashlib.sha256(options.webhook_key.encode()).hexdigest()[:32]}"
         self.tally: Counter[str] = Counter()
         self.acknowledged: set[str] = set()
         self.events: deque[Event] = deque(maxlen=100_000)
+
+    @property
+    def enabled(self) -> bool:
+        """Whether the subscription of the options sends."""
+        return self.own.enabled
+
+    @enabled.setter
+    def enabled(self, enabled: bool) -> None:
+        self.own.enabled = enabled
+
+    def subscriptions(self) -> list[Subscription]:
+        """All that there are, the oldest first."""
+        return [*([self.own] if self.own.url else []), *self.others.values()]
+
+    def forget(self, one: Subscription) -> None:
+        """It was deleted."""
+        if one is self.own:
+            one.url = ""
+        else:
+            del self.others[one.id]
 
     @property
     def pending(self) -> int:
@@ -92,14 +114,17 @@ class Outbox:
         """An event happened. Must be called on the event loop."""
         event = self._event(kind, data, location_id)
         self.events.append(event)
-        if not self._options.webhook_url or not self.enabled:
-            return
+        for one in self.subscriptions():
+            if one.takes(kind):
+                self._send_to(one, event)
+
+    def _send_to(self, one: Subscription, event: Event) -> None:
         self.tally["published"] += 1
         if self._dice.random() < self._options.drop:
             self.tally["dropped"] += 1
             return
         for _ in range(2 if self._dice.random() < self._options.duplicate else 1):
-            delivery = Delivery(event, time.time() + self._head_start(), self._clock.tick_us())
+            delivery = Delivery(event, time.time() + self._head_start(), self._clock.tick_us(), subscription=one.id)
             self._under_way[delivery] = None
             self._start(self._deliver(delivery))
 
@@ -108,17 +133,23 @@ class Outbox:
         oldest = self._clock.tick_us() - KEPT_US
         return [one for one in self.events if one.searchable and max(start_us, oldest) <= one.created_us <= end_us]
 
-    def rotate_key(self) -> str:
+    def rotate_key(self, one: Subscription) -> str:
         """A new signature key; the old one signs no longer."""
-        self._rotated_key = f"rotated-{self._dice.getrandbits(64):016x}"
-        self.keys = [self._rotated_key]
-        return self._rotated_key
+        one.key = f"rotated-{self._dice.getrandbits(64):016x}"
+        if one is self.own:
+            self._rotated_key = one.key
+        return one.key
 
     def state(self) -> OutboxState:
         """What outlives a restart."""
         events = [event for event in self.events if event.searchable]
         return OutboxState(
-            self.enabled, self._options.events_enabled, self._rotated_key, events, list(self._under_way)
+            self.enabled,
+            self._options.events_enabled,
+            self._rotated_key,
+            events,
+            list(self._under_way),
+            list(self.others.values()),
         )
 
     def restore(self, kept: OutboxState) -> None:
@@ -128,9 +159,10 @@ class Outbox:
         self.enabled = kept.enabled
         self._options.events_enabled = self._options.events_enabled or kept.events_enabled
         self._rotated_key = kept.rotated_key
-        self.keys = [kept.rotated_key or self._options.webhook_key]
+        self.own.key = kept.rotated_key or self._options.webhook_key
+        self.others = {one.id: one for one in kept.others}
         self.events.extend(kept.events)
-        self._under_way = dict.fromkeys(kept.under_way) if self._options.webhook_url else {}
+        self._under_way = dict.fromkeys(one for one in kept.under_way if self._receiver_of(one) is not None)
 
     def resume(self) -> None:
         """Go on with the deliveries that a restart interrupted. Must be called on the event loop."""
@@ -176,7 +208,8 @@ class Outbox:
     async def _deliver(self, delivery: Delivery) -> None:
         while True:
             await asyncio.sleep(max(0.0, delivery.due - time.time()))
-            if not self.enabled or await self._is_done(delivery):
+            one = self._receiver_of(delivery)
+            if one is None or not one.enabled or await self._is_done(delivery, one):
                 break
             delivery.due = time.time() + GAPS[delivery.number] / self._options.time_scale
             delivery.number += 1
@@ -188,40 +221,44 @@ class Outbox:
         if self.on_try is not None:
             self.on_try()
 
-    async def _is_done(self, delivery: Delivery) -> bool:
+    def _receiver_of(self, delivery: Delivery) -> Subscription | None:
+        if delivery.subscription in ("", self.own.id):
+            return self.own if self.own.url else None
+        return self.others.get(delivery.subscription)
+
+    async def _is_done(self, delivery: Delivery, one: Subscription) -> bool:
         """Try once; whether it was acknowledged, or was the last try."""
-        delivery.reason = await self._try(delivery)
-        self._judge(delivery.reason)
+        delivery.reason = await self._try(delivery, one)
+        self._judge(delivery.reason, one)
         last = delivery.number == len(GAPS)
         self.tally["discarded"] += last and delivery.reason is not None
         return last or delivery.reason is None
 
-    def _judge(self, reason: str | None) -> None:
+    def _judge(self, reason: str | None, one: Subscription) -> None:
         if reason is None:
-            self._failing_since = None
+            self._failing_since.pop(one.id, None)
             return
         now = time.monotonic()
-        self._failing_since = now if self._failing_since is None else self._failing_since
-        if now - self._failing_since > DISABLE_AFTER / self._options.time_scale:
-            self.enabled = False
+        if now - self._failing_since.setdefault(one.id, now) > DISABLE_AFTER / self._options.time_scale:
+            one.enabled = False
 
-    async def _try(self, delivery: Delivery) -> str | None:
+    async def _try(self, delivery: Delivery, one: Subscription) -> str | None:
         """Send once; the reason of the failure, or ``None`` when it was acknowledged."""
         async with self._free:
             self.tally["sent"] += 1
-            failed = await self._send(delivery.event, self._headers(delivery))
+            failed = await self._send(one.url, delivery.event, self._headers(delivery, one))
         self.tally["acked" if failed is None else "failed"] += 1
         if failed is None:
             self.acknowledged.add(delivery.event.id)
         return failed
 
-    async def _send(self, event: Event, headers: dict[str, str]) -> str | None:
+    async def _send(self, url: str, event: Event, headers: dict[str, str]) -> str | None:
         if self._client is None:
             self._client = httpx.AsyncClient(follow_redirects=False, timeout=self._options.webhook_timeout)
         late = self._dice.random() < self._options.late_ack
         try:
             async with asyncio.timeout(self._options.webhook_timeout):
-                answer = await self._client.post(self._options.webhook_url, content=event.body, headers=headers)
+                answer = await self._client.post(url, content=event.body, headers=headers)
         except (TimeoutError, httpx.TimeoutException):
             return "http_timeout"
         except (
@@ -232,26 +269,21 @@ class Outbox:
             return "http_timeout"
         return None if answer.is_success else "http_error"
 
-    def _headers(self, delivery: Delivery) -> dict[str, str]:
+    def _headers(self, delivery: Delivery, one: Subscription) -> dict[str, str]:
         number, reason = str(delivery.number), delivery.reason
         retry = {"square-retry-number": number, "square-retry-reason": reason} if reason else {}
         body = delivery.event.body
         return {
             "content-type": "application/json",
             "user-agent": "Square Connect v2",
-            "x-square-hmacsha256-signature": self.signature(body, "sha256"),
-            "x-square-signature": self.signature(body, "sha1"),
+            "x-square-hmacsha256-signature": signature(one, body, "sha256"),
+            "x-square-signature": signature(one, body, "sha1"),
             "square-environment": self._options.environment,
             "square-initial-delivery-timestamp": event_text(delivery.began_us),
-            "square-subscription-id": self.subscription_id,
-            "square-version": "2026-07-15",
+            "square-subscription-id": one.id,
+            "square-version": one.api_version,
             **retry,
         }
-
-    def signature(self, body: bytes, algorithm: str) -> str:
-        """Over the registered URL and the raw body, as Square does it; SHA-1 is the undocumented old one."""
-        message = self._options.webhook_url.encode() + body
-        return base64.b64encode(hmac.digest(self.keys[0].encode(), message, algorithm)).decode()
 
 
 def range_us(filter_: Json) -> tuple[int, int]:

@@ -1,0 +1,38 @@
+"""A record as one short line for people, whatever its kind."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from app.domain import Category, Listing, Location, Order, Record, StockCount, Vendor
+from app.domain.money import exponent
+
+
+def line_of(record: Record) -> str:
+    """What a merchant knows it by: SKU, name, price; a count and where; a number, day and total."""
+    match record:
+        case Listing():
+            return _joined(record.sku or record.external_id, record.name, _money(record.price_minor, record.currency))
+        case StockCount():
+            count = f"{record.quantity.normalize():f} {record.state.replace('_', ' ')}"
+            return _joined(record.listing_id, count, f"at {record.location_id}")
+        case Order():
+            total = _money(record.total_minor, record.currency)
+            return _joined(record.ordered_on, record.type, total, record.number or record.external_id)
+        case Location():
+            return _joined(record.name, record.external_id, record.timezone, None if record.active else "closed")
+        case Vendor():
+            return _joined(record.name or record.external_id, record.email, None if record.active else "inactive")
+        case Category():
+            return record.name or record.external_id
+
+
+def _money(minor: int | None, currency: str | None) -> str | None:
+    if minor is None:
+        return None
+    digits = exponent(currency)
+    return f"{Decimal(minor).scaleb(-digits):.{digits}f} {currency or ''}".rstrip()
+
+
+def _joined(*parts: str | None) -> str:
+    return ", ".join(part for part in parts if part)

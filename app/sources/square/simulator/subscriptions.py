@@ -1,0 +1,36 @@
+"""A webhook subscription as the simulator keeps it: where events are sent, which, and how they are signed."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+
+import msgspec
+
+API_VERSION = "2026-07-15"
+"""What the application uses where a subscription names none."""
+TEST = "webhooks.test_notification"
+
+
+class Subscription(msgspec.Struct):
+    """Where events are sent, which, and signed with what."""
+
+    id: str
+    name: str
+    url: str
+    key: str
+    event_types: list[str]  # none: every type
+    api_version: str = API_VERSION
+    enabled: bool = True
+    created_us: int = 0
+    updated_us: int = 0
+
+    def takes(self, kind: str) -> bool:
+        """Whether it is sent events of a type; a test is sent to all."""
+        return self.enabled and (not self.event_types or kind in self.event_types or kind == TEST)
+
+
+def signature(one: Subscription, body: bytes, algorithm: str) -> str:
+    """Over the registered URL and the raw body, as Square does it; SHA-1 is the undocumented old one."""
+    message = one.url.encode() + body
+    return base64.b64encode(hmac.digest(one.key.encode(), message, algorithm)).decode()
