@@ -40,8 +40,8 @@ _SAYS: Mapping[str, tuple[str, str, str]] = {
     "missing_price": ("Every listing has a price.", "One listing has no price.", "{} listings have no price."),
     "price_list_not_chosen": (
         "Every listing with prices has one in the price list that counts.",
-        "One listing has prices, but none in the list that counts: choose one of the lists below (option price_list).",
-        "{} listings have prices, but none in the list that counts: choose one of the lists below (option price_list).",
+        "One listing has prices, but none in the list that counts: choose one of the lists named here (option price_list).",
+        "{} listings have prices, but none in the list that counts: choose one of the lists named here (option price_list).",
     ),
     "stock_without_listing": (
         "All stock belongs to a listing.",

@@ -74,7 +74,7 @@ def _overridable(name: str, cell: Callable[[Product], Any]) -> Callable[[Product
 def _prices(product: Product) -> list[dict[str, Any]]:
     """Some of those without a list price have prices in other lists, and no entry for the list price at all."""
     other = {"productPriceTypeId": "##user2", "currencyUomId": "USD"}
-    if product.price_minor is None and product.number % 2 == 0:
+    if product.price_minor is None and product.number % 2:
         web, trade = ({"productPriceTypeId": f"##user{list_}", "currencyUomId": "USD"} for list_ in (5, 6))
         return [other, {**web, "price": 0}, {**trade, "price": _money(product.cost_minor)}]
     listed: dict[str, Any] = {"productPriceTypeId": "LIST_PRICE", "currencyUomId": "USD"}
