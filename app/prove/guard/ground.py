@@ -56,8 +56,11 @@ class Ground:
         rng = random.Random(f"trial {trial.seed}")  # noqa: S311 (a draw that repeats, no secret)
         source = before.source.at(before.source.shop.again(rng))
         self._databases.copy(before.database, "trial")
-        with closing(open_database(self._databases.url("trial"))) as database:
-            return Life(database, source).tried(trial)
+        with (
+            closing(open_database(self._databases.url("trial"))) as database,
+            closing(Life(database, source)) as life,
+        ):
+            return life.tried(trial)
 
     def close(self) -> None:
         """Remove everything."""
@@ -68,7 +71,8 @@ class Ground:
             source, name = opened(seed, size), f"shop{len(self._shops)}"
             self._databases.copy("empty", name)
             with closing(open_database(self._databases.url(name))) as database:
-                Life(database, source).night()
+                with closing(Life(database, source)) as life:
+                    life.night()
                 database.checkpoint()
             self._shops[seed, size] = _Opened(source, name)
         return self._shops[seed, size]

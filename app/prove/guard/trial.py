@@ -102,6 +102,10 @@ class Life:
         self._deps = Deps(database, _Silent(), {SHOP: source}, {SHOP: source}, worker="guard", now=self._now)
         self._keeper = LeaseKeeper(database)
 
+    def close(self) -> None:
+        """End the thread that renews leases."""
+        self._keeper.stop()
+
     def tried(self, trial: Trial) -> Outcome:
         """Let it happen, and measure."""
         case = CASES[trial.case]

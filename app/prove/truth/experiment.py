@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from datetime import datetime, timedelta
 from functools import partial
 from random import Random
@@ -72,10 +73,13 @@ class Outcome(NamedTuple):
 
 def experiment(seed: int, database: Database) -> Outcome:
     """Carry out a seed on a migrated and empty database."""
-    rng = Random(seed)  # noqa: S311
-    story = Story(Life(database), rng)
+    with closing(Life(database)) as life:
+        return _lived(seed, Story(life, Random(seed)))  # noqa: S311
+
+
+def _lived(seed: int, story: Story) -> Outcome:
     _settle_in(story)
-    last = _plan(story, rng)
+    last = _plan(story, story.rng)
     story.tell(last)
     for step in story.before_run:
         step()

@@ -78,6 +78,10 @@ class Life:
         self._seen: Mark | None = None
         self.is_up = True
 
+    def close(self) -> None:
+        """End the thread that renews leases."""
+        self.keeper.stop()
+
     def event(self, kind: Kind, id: str, *, work: bool = True) -> None:
         """A webhook comes in, and (with ``work``) what it owes is worked off."""
         delivery = Delivery(f"event {next(self._numbers)}", "changed", [Change(kind, id)])

@@ -1,0 +1,17 @@
+"""What many trials leave behind."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import closing
+
+from app.prove.guard.ground import Ground
+from app.prove.guard.trial import drawn
+
+
+def test_no_thread_is_left_of_a_trial() -> None:
+    with closing(Ground("")) as ground:
+        before = threading.active_count()
+        for trial in drawn(1, disasters=4, lives=0, sizes=[10]):
+            ground.attempt(trial)
+        assert threading.active_count() == before
