@@ -99,11 +99,11 @@ def _finish(course: Course, conn: Connection, absorbed: Absorbed, part: _Part) -
 
 def _part(course: Course, leg: Leg) -> _Part | None:
     """Where the last slice ended, and from there as many rows as a night is to compare; a resumed run has the end that
-    it chose. ``None`` where nothing is older than what the run itself has read."""
+    it chose. ``None`` where nothing is that old."""
     began, until = course.run["created_at"], leg.until or course.run["created_at"]
     with course.deps.database.read() as conn:
         last = slices.get(conn, course.connection, leg.kind)
-        every = Older(course.connection, leg.kind, began - REACH, until, began)
+        every = Older(course.connection, leg.kind, began - REACH, until)
         rows = slices.count(conn, every)
         if not rows:
             return None

@@ -76,7 +76,8 @@ def _orders(options: Options, now: datetime) -> list[Leg]:
 
 
 def _full(options: Options, now: datetime) -> list[Leg]:
-    return [*(Leg(kind, How.FULL) for kind in Kind), Leg(Kind.ORDER, How.SLICE, until=now - RECENT_ORDERS)]
+    """The slice before the rest: how much it is depends on what was held before the run."""
+    return [Leg(Kind.ORDER, How.SLICE, until=now - RECENT_ORDERS), *(Leg(kind, How.FULL) for kind in Kind)]
 
 
 def _daily(options: Options, now: datetime) -> list[Leg]:

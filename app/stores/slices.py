@@ -23,14 +23,12 @@ class Slice(NamedTuple):
 
 
 class Older(NamedTuple):
-    """Which rows are meant: those of a kind last changed from ``since`` on and before ``until``, and last read before
-    ``read_before``."""
+    """Which rows are meant: those of a kind last changed from ``since`` on and before ``until``."""
 
     connection: str
     kind: Kind
     since: datetime
     until: datetime
-    read_before: datetime
 
 
 _GET = Statement(
@@ -47,7 +45,6 @@ _PUT = Statement(
 _OLDER = """
     FROM {table}
     WHERE connection = :connection AND deleted = false AND modified_at >= :since AND modified_at < :until
-      AND read_at < :read_before
     """
 
 
