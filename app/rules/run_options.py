@@ -17,11 +17,11 @@ _TIMES = ("filterYear", "modifiedSince")
 _DAYS = ("from", "to")
 
 HEEDED: Mapping[Strategy, Collection[str]] = {
-    Strategy.CRITICAL: (),
+    Strategy.CRITICAL: ("force",),
     Strategy.INVENTORY: ("force",),
     Strategy.INCREMENTAL: ("force", *_TIMES),
     Strategy.ACTIVE: ("force", "activeOnly", *_TIMES),
-    Strategy.CATEGORY: ("category",),
+    Strategy.CATEGORY: ("force", "category"),
     Strategy.FULL: ("force", "activeOnly", "deep", *_TIMES),
     Strategy.ORDERS: ("force", *_TIMES, *_DAYS),
     Strategy.CATALOG: ("force", "activeOnly", *_TIMES),
@@ -29,8 +29,8 @@ HEEDED: Mapping[Strategy, Collection[str]] = {
     Strategy.CATEGORIES: ("force",),
     Strategy.VENDORS: ("force",),
     Strategy.DAILY: ("force", "activeOnly", *_TIMES, *_DAYS),
-    Strategy.RETRY: (),
-    Strategy.SMART: (),
+    Strategy.RETRY: ("force",),
+    Strategy.SMART: ("force",),
 }
 """Beside those. Smart heeds what all that it chooses among heed."""
 

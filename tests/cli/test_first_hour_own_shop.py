@@ -23,10 +23,10 @@ from dotenv import dotenv_values
 from app.local.embedded import await_port, free_port
 from tests.cli.test_first_hour import plain, tallyhook
 
-pytestmark = [pytest.mark.journey, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.journey, pytest.mark.timeout(1200)]
 
 CLI = [sys.executable, "-m", "app.cli"]
-LONGEST = 300.0  # seconds that `up` may run
+LONGEST = 900.0  # seconds that `up` may run
 
 
 class Vendors:

@@ -492,8 +492,8 @@ def test_a_record_that_cannot_be_stored_harms_only_itself(
         f"P{number:03d}": listing(f"P{number:03d}", 10_000_001, category="Bowls", name="new") for number in range(45)
     }
     world.source.put(*news.values(), listing("P007", 10_000_001, category="Bowls", **fields))
-    options = {"category": "Bowls"} if strategy is Strategy.CATEGORY else {"force": True}
-    ended = complete(world, strategy, **options)
+    options = {"category": "Bowls"} if strategy is Strategy.CATEGORY else {}
+    ended = complete(world, strategy, force=True, **options)
     with world.database.read() as conn:
         right = conn.exec_driver_sql("SELECT count(*) FROM listings WHERE name = 'new'").scalar()
     name = next(iter(fields))

@@ -33,7 +33,7 @@ from tests.fakes import World
 from tests.stack import eventually
 from tests.workers.canary_vendor import ANSWERS, vendor
 
-pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.journey, pytest.mark.timeout(1200)]
 
 SECRETS = (
     *("finale__api_key", "finale__api_secret", "finale__webhook_secrets", "finale__bearer_secret"),
