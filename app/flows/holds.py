@@ -122,7 +122,9 @@ def _keep_rows(deps: Deps, connection: str, kind: Kind, hold_id: int, some: Sequ
 def _digest(row: JudgedRow) -> int:
     content = 0 if row.record is None else row_hash(row.record)
     text = "\x1f".join((*row.key, str(content)))
-    return int.from_bytes(hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest(), "big", signed=True)
+    return int.from_bytes(
+        hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest(), "big", signed=True
+    )
 
 
 def release(deps: Deps, hold_id: int, *, believed_until: datetime | None = None) -> dict[str, Any]:
