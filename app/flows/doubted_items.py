@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from app.domain import KINDS, Absent, Answer, BadRecord, Kind, Record, Ref, batches, key_of, row_hash
 from app.errors import AuthRejected, Permanent
-from app.flows.bad_records import sure_scopes
+from app.flows.bad_records import parted, sure_scopes
 from app.flows.deps import Deps
 from app.flows.doubted import Doubt, judged, settled
 from app.flows.fetching import WAITS_FOR_A_PERSON, Fetched, owner_of, read_of
@@ -55,7 +55,7 @@ def hold_back(deps: Deps, fetched: Sequence[Fetched]) -> list[Fetched]:
     held = held_items(deps, connection, kind, [read_of(one.answer, one.began) for one in fetched])
     if held is None:
         return list(fetched)
-    return [replace(one, answer=parted(one.answer, held)[0], held=one.held | held.items) for one in fetched]
+    return [replace(one, answer=split(one.answer, held)[0], held=one.held | held.items) for one in fetched]
 
 
 def held_named(deps: Deps, connection: str, kind: Kind, ids: Sequence[str]) -> frozenset[str]:
@@ -94,7 +94,8 @@ def held_items(
     """What is held now of items that were read by id; with what is ``foreseen`` it is only said what would be."""
     if kind not in JUDGED:
         return None
-    records = [record for read in reads for record in read.records if KINDS[type(record)] is kind]
+    seen = (record for read in reads for record in read.records if KINDS[type(record)] is kind)
+    records, _ = parted(seen)  # what no database can hold fails alone, when it is written
     with deps.database.read() as conn:
         hold = holds.open_of(conn, connection, kind)
         if hold is None and len(records) + sum(len(read.covers) + len(read.gone) for read in reads) < FEW:
@@ -125,7 +126,7 @@ def held_items(
     return HeldItems(kind, keys, items, rest, reason)
 
 
-def parted(answer: Answer, held: HeldItems) -> tuple[Answer, Answer]:
+def split(answer: Answer, held: HeldItems) -> tuple[Answer, Answer]:
     """What of an answer is beyond doubt, and the rest: each with the rows of the other as ones of which nothing is said."""
     sides = [list[Record](), list[Record]()]
     for record in answer.records:

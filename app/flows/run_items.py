@@ -13,7 +13,7 @@ from app.domain import KINDS, Answer, BadRecord, Kind, Ref, batches, key_of
 from app.errors import BadAnswer, DatabaseFault, Permanent, RateLimited, Unavailable
 from app.flows.bad_records import Failure, isolated, note, sure_scopes, tell, unread, unstorable
 from app.flows.course import Course, Stopped
-from app.flows.doubted_items import held_items, parted
+from app.flows.doubted_items import held_items, split
 from app.flows.fetching import bring, owner_of, read_of
 from app.flows.rehearse import Effects, rehearse
 from app.flows.steady import tried
@@ -96,7 +96,7 @@ def _judged(course: Course, kind: Kind, answer: Answer, began: datetime) -> tupl
         return answer, None
     course.progress.held += len(held.keys)
     course.mark(kind, held=held.reason)
-    return parted(answer, held)
+    return split(answer, held)
 
 
 def _one_by_one(answer: Answer, write: Callable[[Answer], None]) -> list[Failure]:

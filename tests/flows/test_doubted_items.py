@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from functools import partial
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from app.domain import WHOLE, Absent, Answer, Cause, Change, ItemKey, Kind, Listing, Page, Ref, Scope, Strategy
+from app.errors import Permanent
 from app.flows import holds
 from app.flows.leases import LeaseKeeper
 from app.flows.sync_item import sync_item
@@ -102,6 +105,17 @@ def test_more_named_products_than_a_call_fetches_are_judged_together(world: Worl
     price(world, times=3)
     poll(world)
     assert (prices(world), only(world)["rows"]) == ({1_000}, SIZE)
+
+
+@pytest.mark.parametrize("by", [poll, told], ids=["named by a poll", "by webhooks"])
+def test_a_record_that_no_database_can_hold_keeps_its_neighbours_from_nothing(
+    world: World, by: Callable[[World], None]
+) -> None:
+    price(world)
+    world.source.put(replace(world.source.listings["P03"], name="cup \ud800"))
+    with suppress(Permanent):  # it becomes a letter
+        by(world)
+    assert (prices(world), only(world)["rows"]) == ({1_000}, SIZE - 1)
 
 
 @pytest.mark.parametrize("batch", [1, 3, 100])
