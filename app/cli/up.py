@@ -142,12 +142,13 @@ def _secret(accounts: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, Se
 
 
 def _await(child: Child, port: int) -> None:
-    """Wait until a child answers; raises ``Unavailable`` with its last lines as soon as it has died."""
+    """Wait until a child answers; raises ``Unavailable`` as soon as it has died, and shows its last lines either way."""
     if await_port(port, alive=lambda: child.alive):
         return
-    if child.alive:
-        raise Unavailable(f"{child.name} does not answer on port {port}; see {child.log}")
+    still = child.alive
     console.print(child.last_words(8), markup=False, soft_wrap=True, style="yellow")
+    if still:
+        raise Unavailable(f"{child.name} does not answer on port {port} (above is the end of {child.log})")
     raise Unavailable(f"{child.name} died at its start (above is the end of {child.log})")
 
 

@@ -58,13 +58,13 @@ def hold_back(deps: Deps, fetched: Sequence[Fetched]) -> list[Fetched]:
     return [replace(one, answer=split(one.answer, held)[0], held=one.held | held.items) for one in fetched]
 
 
-def held_named(deps: Deps, connection: str, kind: Kind, ids: Sequence[str]) -> frozenset[str]:
-    """Of items that a list only names, more than one call fetches, those that are held: they are fetched to be judged as
-    one batch, and the others are left to the item path. Raises what the source raises of more than single items."""
-    source, held = deps.bulk_sources[connection], set[str]()
+def judge_named(deps: Deps, connection: str, kind: Kind, ids: Sequence[str]) -> None:
+    """Judge items that a list only names, more than one call fetches, as one batch before they are owed: what is doubted
+    waits then, and the item path writes the rest. Raises what the source raises of more than single items."""
+    source = deps.bulk_sources[connection]
     size = source.batch_size(kind)
     if kind not in JUDGED or size == 1 or len(ids) <= size:
-        return frozenset()
+        return
     for many in batches(ids, CALLS_AT_ONCE * size):
         reads = list[Read]()
         for some in batches(many, size):
@@ -77,9 +77,7 @@ def held_named(deps: Deps, connection: str, kind: Kind, ids: Sequence[str]) -> f
                 log.warning("named_not_judged", connection=connection, items=len(some), error=str(error))
                 continue
             reads.append(read_of(msgspec.structs.replace(answer, covers=sure_scopes(answer)), began))
-        found = held_items(deps, connection, kind, reads)
-        held.update(() if found is None else found.items)
-    return frozenset(held)
+        held_items(deps, connection, kind, reads)
 
 
 def held_items(

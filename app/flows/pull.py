@@ -17,7 +17,7 @@ from app.flows.absorb import absorb
 from app.flows.bad_records import Failure, healing, isolated, item_of, note, parted, tell, unread, unstorable
 from app.flows.deps import Deps
 from app.flows.doubted import doubted
-from app.flows.doubted_items import held_named
+from app.flows.doubted_items import judge_named
 from app.rules.guard import FIRST_LOAD, POLL
 from app.sources.base import Source
 from app.stores import catalog, failed_items, owed, watermarks
@@ -180,13 +180,11 @@ def _finish(deps: Deps, claim: Claim, read: _Read, noted: Sequence[Noted]) -> li
 
 
 def _owe_named(deps: Deps, connection: str, kind: Kind, changes: Sequence[Change]) -> list[ItemKey]:
-    """Owe what the list only names, but for what is held of it."""
+    """Owe what the list only names, judged as one batch before: of an item of which some is held, the rest is written."""
     with deps.database.read() as conn:
         some = [_unknown(conn, connection, kind, few) for few in batches(changes, AT_ONCE)]
-    news = [change.external_id for few in some for change in few]
-    held = held_named(deps, connection, kind, news)
-    named = [change for change in changes if change.external_id not in held]
-    return owe_news(deps, connection, kind, named, Cause.LOOKUP).fresh
+    judge_named(deps, connection, kind, [change.external_id for few in some for change in few])
+    return owe_news(deps, connection, kind, changes, Cause.LOOKUP).fresh
 
 
 def _covered(claim: Claim, read: _Read, noted: Sequence[Noted]) -> list[Noted]:

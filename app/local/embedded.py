@@ -84,7 +84,7 @@ def await_valkey(url: str, seconds: float = 10.0) -> None:
                 time.sleep(0.02)
 
 
-def await_port(port: int, seconds: float = 60.0, *, alive: Callable[[], bool] = lambda: True) -> bool:
+def await_port(port: int, seconds: float = 120.0, *, alive: Callable[[], bool] = lambda: True) -> bool:
     """Whether something listens on a local port within the time, and while whoever is to listen is ``alive``."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and alive():

@@ -44,6 +44,19 @@ class NamingSource(FakeSource):
         return Answer(full, covers=[Scope(Kind.STOCK, "listing_id", ref.external_id, Absent.ZERO) for ref in refs])
 
 
+class FamilySource(NamingSource):
+    """A product is named and fetched with its variations, as one item."""
+
+    def delta(self, kind: Kind, since: str | None) -> Iterator[Page]:
+        for page in super().delta(kind, since):
+            yield replace(page, changes=[one for one in page.changes if not one.external_id.startswith("V")])
+
+    def fetch(self, refs: Sequence[Ref]) -> Answer:
+        wanted = {ref.external_id for ref in refs}
+        variations = [one.external_id for one in self.listings.values() if one.parent_id in wanted]
+        return super().fetch([*refs, *(Ref(Kind.PRODUCT, id) for id in variations)])
+
+
 @pytest.fixture
 def world(database: Database) -> World:
     """A shop of 24 products at 10.00 with 24 counts of 9 each, read once."""
@@ -105,6 +118,20 @@ def test_more_named_products_than_a_call_fetches_are_judged_together(world: Worl
     price(world, times=3)
     poll(world)
     assert (prices(world), only(world)["rows"]) == ({1_000}, SIZE)
+
+
+def test_of_a_named_item_that_is_held_in_part_the_rest_is_written(world: World) -> None:
+    family = FamilySource(batch=4)
+    family.put(*(listing(id, price_minor=1_000) for id in ALL))
+    family.put(replace(listing("V1", name="old"), parent_id="P00"))
+    world = World(world.database, family)
+    read_all(world)
+    price(world)
+    family.put(replace(listing("V1", name="new", version=world.source.listings["P00"].version), parent_id="P00"))
+    poll(world)
+    with world.database.read() as conn:
+        names = conn.exec_driver_sql("SELECT name FROM listings WHERE external_id = 'V1'").scalars().all()
+    assert (only(world)["rows"], names) == (SIZE, ["new"])
 
 
 @pytest.mark.parametrize("by", [poll, told], ids=["named by a poll", "by webhooks"])
