@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import NamedTuple
 
 import structlog
@@ -20,7 +21,7 @@ from app.flows.doubted import doubted
 from app.flows.doubted_items import judge_named
 from app.rules.guard import FIRST_LOAD, POLL
 from app.sources.base import Source
-from app.stores import catalog, failed_items, owed, watermarks
+from app.stores import bulk, catalog, failed_items, owed, watermarks
 from app.stores.catalog import Applied
 from app.stores.owed import Claim, Noted
 from app.stores.spool import Spool
@@ -28,10 +29,17 @@ from app.stores.spool import Spool
 BLOCKED_PAUSE = timedelta(seconds=30)
 """After so long a pull of what cannot be asked now is looked at again."""
 
+Told = Callable[[Connection], None]
+"""Called before each commit of a pull; raises ``_TakenOver`` where it is no longer ours to make."""
+
 AT_ONCE = 500
 """Items per commit. One long transaction would make the receiver's acknowledgements wait."""
 
 log = structlog.get_logger()
+
+
+class _TakenOver(Exception):
+    """The pull lost its lease: whoever took it over has read later, and what this one read is older than that."""
 
 
 @dataclass
@@ -66,8 +74,16 @@ def pull(deps: Deps, claim: Claim) -> list[ItemKey]:
     The watermark moves only with the last page, in the transaction that owes what needs a fetch of its own and
     settles the items that the read has shown. Where the vendor does not answer us, or not for this kind, the pull is
     put off without a failed attempt. Raises what the source raises otherwise: the items that wait for the pull are then
-    fetched one by one.
+    fetched one by one. A pull whose lease was taken over meanwhile writes nothing more.
     """
+    try:
+        return _pull(deps, claim)
+    except _TakenOver:
+        log.warning("pull_taken_over", connection=claim.key.connection, kind=claim.key.kind)
+        return []
+
+
+def _pull(deps: Deps, claim: Claim) -> list[ItemKey]:
     connection, kind = claim.key.connection, claim.key.kind
     source = deps.bulk_sources[connection]
     if health.blocked(deps, connection, kind):
@@ -82,8 +98,8 @@ def pull(deps: Deps, claim: Claim) -> list[ItemKey]:
         noted = owed.noted(conn, connection, kind)
     read_it = _read_whole if since is None or kind in source.whole_kinds else _read_delta
     try:
-        read = read_it(deps, source, connection, kind, since)
-    except (DatabaseFault, RateLimited):
+        read = read_it(deps, source, connection, kind, since, partial(_still_ours, claim))
+    except (DatabaseFault, RateLimited, _TakenOver):
         raise
     except Exception as error:
         if _is_blocked(deps, connection, kind, error):
@@ -93,6 +109,11 @@ def pull(deps: Deps, claim: Claim) -> list[ItemKey]:
             watermarks.fail(conn, connection, kind, deps.now())
         raise
     return _finish(deps, claim, read, noted)
+
+
+def _still_ours(claim: Claim, conn: Connection) -> None:
+    if not owed.still_held(conn, [claim]):
+        raise _TakenOver
 
 
 def _is_blocked(deps: Deps, connection: str, kind: Kind, error: Exception) -> bool:
@@ -107,7 +128,7 @@ def _put_off(deps: Deps, claim: Claim) -> None:
         owed.postpone(conn, claim, next_at=deps.now() + BLOCKED_PAUSE)
 
 
-def _read_whole(deps: Deps, source: Source, connection: str, kind: Kind, since: str | None) -> _Read:
+def _read_whole(deps: Deps, source: Source, connection: str, kind: Kind, since: str | None, told: Told) -> _Read:
     """A first load, or a kind that has no delta."""
     is_complete = kind in source.whole_kinds
     absorbed = absorb(
@@ -116,6 +137,7 @@ def _read_whole(deps: Deps, source: Source, connection: str, kind: Kind, since: 
         kind,
         lambda: source.full(kind) if is_complete else source.delta(kind, None),
         deeds=FIRST_LOAD if since is None else POLL,
+        write=partial(bulk.write, told=told),
     )
     if absorbed.held:
         # Not read any further, but looked at: pace and storms count from now.
@@ -129,7 +151,7 @@ def _read_whole(deps: Deps, source: Source, connection: str, kind: Kind, since: 
     )
 
 
-def _read_delta(deps: Deps, source: Source, connection: str, kind: Kind, since: str | None) -> _Read:
+def _read_delta(deps: Deps, source: Source, connection: str, kind: Kind, since: str | None, told: Told) -> _Read:
     """What changed since the watermark, judged as one batch before any of it is applied."""
     read = _Read()
     healer = healing(deps, connection, kind)
@@ -148,6 +170,7 @@ def _read_delta(deps: Deps, source: Source, connection: str, kind: Kind, since: 
         def work(conn: Connection) -> None:
             applied = catalog.apply(conn, connection, records, read_at=began, now=deps.now(), tell_refused=True)
             owe_refused(deps, conn, connection, records, applied)
+            told(conn)
 
         deps.database.transact(work)
         for record in records:
@@ -156,7 +179,7 @@ def _read_delta(deps: Deps, source: Source, connection: str, kind: Kind, since: 
     held = doubted(deps, connection, spool, began, POLL)
     good_ones = (record for record in spool if held is None or key_of(record) not in held.keys)
     for records in batches(good_ones, AT_ONCE):
-        isolated(records, apply, lambda record, error: read.failures.append(unstorable(record, error)))
+        isolated(records, apply, lambda record, error: read.failures.append(unstorable(record, error)), (_TakenOver,))
     read.healed = healer.healed(read.failing(), complete=False)
     return read
 
@@ -166,6 +189,7 @@ def _finish(deps: Deps, claim: Claim, read: _Read, noted: Sequence[Noted]) -> li
     fresh = _owe_named(deps, connection, kind, read.changes)
     now = deps.now()
     with deps.database.begin() as conn:
+        _still_ours(claim, conn)
         if read.watermark is not None:
             watermarks.put(conn, connection, kind, read.watermark, now)
         note(deps, conn, connection, read.failures)

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.domain import WHOLE, BadRecord, Cause, Change, ItemKey, Kind, Page, Ref
+from app.domain import WHOLE, BadRecord, Cause, Change, ItemKey, Kind, Listing, Page, Ref
 from app.errors import BadAnswer, DatabaseFault, Forbidden, Refused, Unavailable, Unmappable
 from app.flows.bury import bury
 from app.flows.leases import LeaseKeeper
@@ -74,6 +74,23 @@ def test_a_pull_that_fails_leaves_the_watermark(world: World) -> None:
     pull(world)
     assert mark(world) == "5000000"
     assert owed_now(world) == 1, "the pull itself is still owed"
+
+
+@pytest.mark.parametrize("before", [[], [listing("A", version=5)]], ids=["a first load", "a delta"])
+def test_a_pull_whose_lease_was_taken_over_writes_nothing_more(world: World, before: list[Listing]) -> None:
+    world.source.put(*before)
+    if before:
+        pull(world)
+    world.source.put(listing("B", version=9))
+    known = mark(world)
+
+    def take_over() -> None:
+        with world.database.begin() as conn:
+            conn.exec_driver_sql("UPDATE owed_items SET token = 'another'")
+
+    world.source.on_call = take_over
+    pull(world)
+    assert (live(world), mark(world)) == (len(before), known)
 
 
 def test_a_pull_settles_the_owed_items_that_it_has_read(world: World) -> None:
