@@ -70,7 +70,6 @@ class SimDatabase(Database):
         self._faults = faults
         self._weather = weather
         self._seen = Trouble(lambda: MONOTONIC + stage.now)
-        self.committed_at = 0.0
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
@@ -115,7 +114,7 @@ class SimDatabase(Database):
             with opened() as conn:
                 yield conn
                 self._at_commit(writes=writes)
-                self.committed_at = self._stage.now
+                task.committed_at = self._stage.now
         finally:
             task.inside -= 1
         self._seen.ended(writing=writes)

@@ -156,7 +156,7 @@ class Counted:
         """One call from every limit."""
         wait = self._shared.take(limits)
         if wait == 0.0:
-            self._taken.append(self._host.database.committed_at)
+            self._taken.append(self._host.around.stage.current.committed_at)
         return wait
 
 

@@ -46,6 +46,8 @@ class Task:
     done: bool = False
     inside: int = 0
     """How many database transactions are open in it: while one is, it does not let others go on."""
+    committed_at: float = 0.0
+    """When its last transaction was committed."""
     waiters: list[Task] = field(default_factory=list)
 
     @property
