@@ -91,6 +91,19 @@ def test_every_page_is_sealed(browser: Browser) -> None:
         assert headers["x-content-type-options"] == "nosniff", path
 
 
+def test_every_cell_says_whose_it_is_where_a_narrow_screen_has_no_head(browser: Browser) -> None:
+    cells = 0
+    for path in filled(browser):
+        for table in re.findall(r"<table>.*?</table>", browser.get(path), re.DOTALL):
+            head = re.findall(r"<th(?: [^>]*)?>(.*?)</th>", table, re.DOTALL)
+            for row in table.split("<tr")[1:] if head else ():
+                named = re.findall(r'<td data-label="([^"]+)"', row)
+                assert len(named) == row.count("<td"), (path, row)
+                assert not named or named == head or (path.endswith("preview") and named[-1] == "Change"), (path, named)
+                cells += len(named)
+    assert cells > 20
+
+
 def test_the_list_says_what_there_is(browser: Browser) -> None:
     assert "1 letter, 1 cause, 1 item" in browser.get("/dead-letters")
 
