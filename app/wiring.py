@@ -19,6 +19,7 @@ from app.config import Settings
 from app.flows.deps import Deps, Queue
 from app.rules.guard import Limits
 from app.rules.redaction import redactor
+from app.rules.terminal import for_terminal
 from app.sources import connect
 from app.sources.base import Context, Source, Unlimited
 from app.stores.budgets import SharedBudget
@@ -61,7 +62,7 @@ def log_processors(settings: Settings) -> list[structlog.typing.Processor]:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
-        lambda logger, name, event: redact(str(render(logger, name, event))),
+        lambda logger, name, event: for_terminal(redact(str(render(logger, name, event)))),
     ]
 
 
@@ -75,7 +76,7 @@ class _Redacting(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The whole record as text, or as one JSON object with the names that our own lines have."""
-        return self._redact(_as_json(record, self) if self._as_json else super().format(record))
+        return for_terminal(self._redact(_as_json(record, self) if self._as_json else super().format(record)))
 
 
 def _as_json(record: logging.LogRecord, formatter: logging.Formatter) -> str:

@@ -10,6 +10,7 @@ from app.cli.here import settings_here
 from app.errors import BadConfiguration, TallyhookError
 from app.rules.filters import FilterError
 from app.rules.redaction import redactor
+from app.rules.terminal import for_terminal
 from app.stores.engine import DATABASE_ERRORS
 
 
@@ -30,8 +31,8 @@ def main() -> None:
 
 
 def _redacted(line: str) -> str:
-    """The line without our secrets: it may quote what a vendor or the database said."""
+    """The line without our secrets, safe to print: it may quote what a vendor or the database said."""
     try:
-        return redactor(settings_here().secrets())(line)
+        return for_terminal(redactor(settings_here().secrets())(line))
     except BadConfiguration:  # then that is the error, and its message names no secret
-        return line
+        return for_terminal(line)

@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 import sys
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any
@@ -14,17 +15,34 @@ from typing import Annotated, Any
 import msgspec
 import structlog
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.text import Text
 
 from app import wiring
 from app.cli.here import check_database_here, settings_here
 from app.domain import Role, Who
 from app.flows.deps import Deps, Queue
+from app.rules.terminal import for_terminal, json_for_terminal
 
-console = Console(highlight=False, width=None if sys.stdout.isatty() else 240)
+
+class Terminal(Console):
+    """A console on which text that came from elsewhere is only ever text: our own colours are no characters of it."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """As ``Console`` does, every piece of text made safe."""
+        for piece in super().render(renderable, options):
+            yield piece if piece.control else piece._replace(text=for_terminal(piece.text))
+
+    def render_str(self, text: str, **how: Any) -> Text:
+        """As ``Console`` does: made safe before its width is measured."""
+        return super().render_str(for_terminal(text), **how)
+
+
+console = Terminal(highlight=False, width=None if sys.stdout.isatty() else 240)
 """What commands answer on; wide where it is no terminal, so that a pipe gets whole lines."""
 
-aside = Console(stderr=True, highlight=False)
+aside = Terminal(stderr=True, highlight=False)
 
 LARGEST_ID = 2**63 - 1
 
@@ -61,7 +79,7 @@ def who_is_there() -> Who:
 
 def print_json(value: Any) -> None:
     """One JSON document on standard output; times as ISO 8601, quantities as strings."""
-    typer.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+    typer.echo(json_for_terminal(msgspec.json.format(msgspec.json.encode(value), indent=2).decode()))
 
 
 def done(sentence: str, facts: Any, *, as_json: bool) -> None:

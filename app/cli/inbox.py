@@ -32,6 +32,7 @@ from app.errors import Refused
 from app.flows import alerts as found_alerts
 from app.flows import inbox, replay, unheard
 from app.flows.inbox_import import Imported, export_lines, import_lines
+from app.rules.terminal import json_for_terminal
 
 app = typer.Typer(help="The inbox: every delivery as it was received.", no_args_is_help=True)
 
@@ -189,11 +190,11 @@ def export(words: Words = None, as_json: AsJson = False) -> None:
     if as_json:
         sys.stdout.write("[")
         for number, line in enumerate(lines):
-            sys.stdout.write(f",\n{line}" if number else line)
+            sys.stdout.write(json_for_terminal(f",\n{line}" if number else line))
         sys.stdout.write("]\n")
         return
     for line in lines:
-        sys.stdout.write(line + "\n")
+        sys.stdout.write(json_for_terminal(line) + "\n")
 
 
 def _tell(came: Imported, as_json: bool) -> None:

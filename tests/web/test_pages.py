@@ -99,7 +99,10 @@ def test_every_cell_says_whose_it_is_where_a_narrow_screen_has_no_head(browser: 
             for row in table.split("<tr")[1:] if head else ():
                 named = re.findall(r'<td data-label="([^"]+)"', row)
                 assert len(named) == row.count("<td"), (path, row)
-                assert not named or named == head or (path.endswith("preview") and named[-1] == "Change"), (path, named)
+                assert not named or named == head or (path.endswith("preview") and named[-1] == "Change"), (
+                    path,
+                    named,
+                )
                 cells += len(named)
     assert cells > 20
 
