@@ -61,11 +61,26 @@ def test_an_untouched_chain_is_whole(database: Database) -> None:
     assert (verdict.entries, verdict.broken) == (5, None)
 
 
-@pytest.mark.parametrize("sql", ["UPDATE audit_log SET why = 'x' WHERE number = 2", "DELETE FROM audit_log"])
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE audit_log SET why = 'x' WHERE number = 2",
+        "DELETE FROM audit_log",
+        "INSERT INTO audit_log SELECT * FROM audit_log WHERE true ON CONFLICT (number) DO UPDATE SET who = 'nobody'",
+    ],
+)
 def test_the_database_refuses_to_change_an_entry(database: Database, sql: str) -> None:
     noted(World(database), 3)
     with pytest.raises(DBAPIError, match="append-only"), database.begin() as conn:
         conn.execute(text(sql))
+
+
+def test_no_entry_is_written_over_by_sqlites_replace(database: Database) -> None:
+    if database.dialect != "sqlite":
+        return  # PostgreSQL has none
+    noted(World(database), 3)
+    with pytest.raises(DBAPIError, match="append-only"), database.begin() as conn:
+        conn.execute(text("REPLACE INTO audit_log SELECT * FROM audit_log WHERE number = 2"))
 
 
 @pytest.mark.parametrize(
