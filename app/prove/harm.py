@@ -40,8 +40,11 @@ def drawn(rng: random.Random, record: Record) -> Harm:
     """Some badness for some field that is no key and no version of a record; a number as often as a text."""
     by_sort: dict[tuple[Any, ...], list[str]] = {}
     for field in msgspec.structs.fields(type(record)):
-        if field.name not in {*type(record).key_fields, *UNTOUCHED}:
-            by_sort.setdefault(_badness_of(str(field.type)), []).append(field.name)
+        kind = str(field.type)
+        if (
+            field.name not in {*type(record).key_fields, *UNTOUCHED} and "bool" not in kind
+        ):  # a source makes its booleans
+            by_sort.setdefault(_badness_of(kind), []).append(field.name)
     values = rng.choice(sorted(by_sort, key=repr))
     # Amounts go through ``domain.quantity`` in every source, so a bad one never gets as far as a record.
     unreadable = values is AMOUNTS or rng.random() < 0.4
