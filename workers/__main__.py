@@ -7,6 +7,7 @@ import argparse
 from app import config, wiring
 from app.config import Settings
 from app.errors import BadConfiguration
+from app.local.private import keep_private
 from workers.main import run_worker
 from workers.schedule import run_clock
 
@@ -20,6 +21,7 @@ def main() -> None:
     worker.add_argument("--threads", type=int, default=16)
     commands.add_parser("clock")
     chosen = parser.parse_args()
+    keep_private()
     try:
         settings = config.load()
         wiring.configure_logging(settings)

@@ -8,6 +8,7 @@ from app.cli.codes import FAILED, code_of, told
 from app.cli.commands import app
 from app.cli.here import settings_here
 from app.errors import BadConfiguration, TallyhookError
+from app.local.private import keep_private
 from app.rules.filters import FilterError
 from app.rules.redaction import redactor
 from app.rules.terminal import for_terminal
@@ -16,6 +17,7 @@ from app.stores.engine import DATABASE_ERRORS
 
 def main() -> None:
     """The console command; an error of ours is one line and the exit code for it, never a traceback."""
+    keep_private()
     try:
         app()
     except (TallyhookError, FilterError) as error:

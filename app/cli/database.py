@@ -12,6 +12,7 @@ from app.cli.console import AsJson, aside, done
 from app.cli.here import check_database_here, settings_here
 from app.errors import Refused
 from app.flows.move_database import move_database
+from app.local.private import close_folder
 from app.stores.clock import DatabaseClock
 from app.stores.engine import Database, open_database
 
@@ -20,7 +21,7 @@ def migrate(as_json: AsJson = False) -> None:
     """Bring the database schema to the newest version."""
     settings = settings_here()
     if settings.database_url is None:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        close_folder(settings.data_dir)
     with closing(open_database(settings.database())) as database:
         database.migrate()
         facts = {"dialect": database.dialect, "at_head": database.at_head()}

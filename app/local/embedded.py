@@ -15,13 +15,14 @@ import redis
 
 from app.errors import Refused, Unavailable
 from app.local.children import Child
+from app.local.private import close_folder
 from app.local.run_file import LOCK
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold the data folder; raises ``Refused`` when another process runs in it."""
-    folder.mkdir(parents=True, exist_ok=True)
+    close_folder(folder)
     with (folder / LOCK).open("w") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

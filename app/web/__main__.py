@@ -14,6 +14,7 @@ from app.errors import BadConfiguration, DatabaseFault
 from app.flows.access import first_token
 from app.flows.beat import await_database
 from app.flows.deps import Deps
+from app.local.private import keep_private
 from app.web.app import create_app
 from app.web.gate import Doors
 from app.web.protocol import LimitedProtocol
@@ -25,6 +26,7 @@ WITHOUT_TOKEN = "--without-token"  # noqa: S105
 
 def main() -> None:
     """Serve until SIGTERM; a graceful stop takes at most 10 s."""
+    keep_private()
     try:
         settings = config.load_behind_router()
         settings.check_doors()
