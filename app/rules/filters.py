@@ -17,6 +17,10 @@ from difflib import get_close_matches
 LONGEST = 2_000
 """Characters of a filter."""
 
+MOST_TERMS = 20
+MOST_VALUES = 100
+"""Of a term. A database plans a condition for each value of each term: 331 of them were one statement of 95 KB."""
+
 _TERM = re.compile(r'\s*(?P<no>-?)(?P<key>[A-Za-z_]+):(?P<values>(?:"(?:\\.|[^"\\])*"|[^\s"])+)(?=\s|$)')
 _VALUE = re.compile(r'"((?:\\.|[^"\\])*)"|([^,"]+)|(,)')
 _AGO = re.compile(r"(\d{1,6})\s*([smhdw])")
@@ -45,6 +49,10 @@ def parse(text: str, keys: Sequence[str]) -> tuple[Term, ...]:
         found = _TERM.match(text, at)
         if found is None:
             raise FilterError(f"cannot read {text[at:].strip()[:40]!r}; right would be key:value with {_there(keys)}")
+        if len(terms) == MOST_TERMS:
+            raise FilterError(
+                f"a filter may have at most {MOST_TERMS} terms; several values of one key are key:one,two"
+            )
         terms.append(Term(_key(found["key"], keys), _values(found["key"], found["values"]), bool(found["no"])))
         at = found.end()
     return tuple(terms)
@@ -100,6 +108,8 @@ def _values(key: str, text: str) -> tuple[str, ...]:
         apart = False
     if not values or apart:
         raise FilterError(f"{key}: a value is missing; right would be {key}:value or {key}:one,two")
+    if len(values) > MOST_VALUES:
+        raise FilterError(f"{key}: at most {MOST_VALUES} values; here are {len(values)}")
     return tuple(values)
 
 

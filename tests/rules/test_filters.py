@@ -46,6 +46,8 @@ def test_a_filter_is_read(text: str, terms: tuple[Term, ...]) -> None:
         ('item:"open', "right would be key:value"),
         ('item:a"b"', "a comma is missing"),
         ("item:" + "x" * 3000, "at most 2000 characters"),
+        ("item:" + ",".join("x" * 101), "at most 100 values; here are 101"),
+        ("item:x " * 21, "at most 20 terms"),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_what_would_be_right(text: str, told: str) -> None:

@@ -69,6 +69,13 @@ def test_what_is_not_there_is_404(shop: Shop, path: str) -> None:
     assert shop.client.get(API + path).status_code == 404
 
 
+@pytest.mark.parametrize("filter", ["item:" + ",".join("x" * 100), "-item:" + ",".join("x*" for _ in range(100))])
+@pytest.mark.parametrize("at", [API, "/api/inbox"])
+def test_the_largest_filter_is_answered(shop: Shop, at: str, filter: str) -> None:
+    answer = shop.client.get(at, params={"filter": " ".join([filter] * (9 if "*" not in filter else 6))})
+    assert answer.status_code == 200, answer.text
+
+
 def test_a_wrong_filter_is_422_with_what_would_be_right(shop: Shop) -> None:
     answer = shop.client.get(API, params={"filter": "itme:A"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (422, "bad_filter")
