@@ -44,7 +44,8 @@ def parse(text: str, keys: Sequence[str]) -> tuple[Term, ...]:
     """The terms of a filter over these keys; no terms for a blank one. Raises ``FilterError``."""
     if len(text) > LONGEST:
         raise FilterError(f"a filter may have at most {LONGEST} characters")
-    terms, at = [], 0
+    terms: list[Term] = []
+    at = 0
     while text[at:].strip():
         found = _TERM.match(text, at)
         if found is None:

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
@@ -31,7 +31,8 @@ from app.web.callers import CHALLENGE
 from app.web.problems import Problem, problem_of
 from app.web.webhooks import Limits
 
-OPEN = frozenset({"/healthz", "/readyz", "/login"})
+SIGN_IN = "/login"
+OPEN = frozenset({"/healthz", "/readyz", SIGN_IN})
 """Paths that answer somebody unknown; and everything below ``/static/``."""
 
 STATIC = "/static/"
@@ -41,6 +42,8 @@ WITHIN = 30.0
 
 RECALL = 2.0
 """Seconds that a token is taken for what it was: a revoked one opens nothing after that."""
+
+FORGED = "this did not come from a page of ours; load the page again and retry"
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 FORM = Limits(body=65_536, seconds=8.0)
@@ -120,8 +123,10 @@ class Gate:
         session = await self._recognise(request)
         self._count(scope)
         await _read_form(request)
-        if session is not None and scope["method"] not in SAFE:
-            _check_forgery(request, session)
+        if scope["method"] not in SAFE:
+            _check_site(request)
+            if session is not None and scope["path"] != SIGN_IN:
+                _check_forgery(request, session)
         if scope["who"] is None and scope["path"] not in OPEN:
             return self._refusal(request)
         return None
@@ -235,7 +240,7 @@ def _sealing(https: bool) -> list[tuple[bytes, bytes]]:
         "content-security-policy": policy,
         "x-content-type-options": "nosniff",
         "x-frame-options": "DENY",
-        "referrer-policy": "no-referrer",
+        "referrer-policy": "same-origin",  # with none at all a browser names no origin of our own forms either
         "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
         "cross-origin-opener-policy": "same-origin",
         "cross-origin-resource-policy": "same-origin",
@@ -273,11 +278,20 @@ async def _read_form(request: Request) -> None:
         raise Problem(400, "bad_request", "a field may not contain NUL")  # not every database can keep it
 
 
+def _check_site(request: Request) -> None:
+    """A browser says where a form was: on another site, it is not sent because somebody here wished it. Old browsers, and
+    all without https, only name the origin (Fetch standard, 3.1); what names neither is no browser."""
+    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+    if site is None and origin is not None:
+        ours = urlsplit(origin).netloc.lower() == request.headers.get("host", "").lower()
+        site = "same-origin" if ours else "cross-site"
+    if site not in (None, "same-origin", "none"):
+        raise Problem(403, "forged", FORGED)
+
+
 def _check_forgery(request: Request, session: SignedIn) -> None:
     """A browser sends its cookie along whoever makes it: a change needs the session's own word besides."""
-    site = request.headers.get("sec-fetch-site", "same-origin")
     form: dict[str, Any] = request.scope.get("form", {})
     word = form.get("csrf", "") or request.headers.get("x-csrf", "")
-    right = hmac.compare_digest(word.encode(), session.csrf.encode())
-    if not right or site not in ("same-origin", "none"):
-        raise Problem(403, "forged", "this did not come from a page of ours; load the page again and retry")
+    if not hmac.compare_digest(word.encode(), session.csrf.encode()):
+        raise Problem(403, "forged", FORGED)

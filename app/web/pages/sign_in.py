@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
+from anyio import CapacityLimiter, to_thread
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -12,10 +16,16 @@ from app.flows.access import PREFIX
 from app.flows.deps import Deps
 from app.flows.sign_in import LONGEST_SESSION, SignedIn
 from app.web.gate import Doors, address_of
+from app.web.problems import Problem
 from app.web.render import render
 
 FIRST = "/dead-letters"
 """Where one comes in."""
+
+AT_ONCE = 2
+"""Sign-ins at the same time: a password costs 64 MiB and a tenth of a second of a core, and a stranger may send many."""
+
+MOST_WAITING = 20
 
 REFUSED = (
     "That did not open the door: the name or the password is wrong, or the token is. After five wrong passwords a name"
@@ -26,17 +36,21 @@ REFUSED = (
 def sign_in_routes(deps: Deps, doors: Doors | None) -> list[Route]:
     """Both; without ``doors`` everybody is in already."""
 
+    turns = CapacityLimiter(AT_ONCE)
+
     async def form(request: Request) -> Response:
         return render(request, "sign_in.html", next=_local(request.query_params.get("next", "")), refused=None)
 
     async def enter(request: Request) -> Response:
         given = request.scope.get("form", {})
         back = _local(given.get("next", ""))
-        session = await run_in_threadpool(_sign_in, deps, given, address_of(request.scope))
+        session = await _in_turn(partial(_sign_in, deps, given, address_of(request.scope)))
         if session is None:
             return render(request, "sign_in.html", 401, next=back, refused=REFUSED)
         response = RedirectResponse(back or FIRST, 303)
         if doors is not None:
+            if before := request.scope.get("cookie"):
+                await run_in_threadpool(sign_in.sign_out, deps, before)
             response.set_cookie(
                 doors.cookie,
                 session.cookie,
@@ -47,6 +61,11 @@ def sign_in_routes(deps: Deps, doors: Doors | None) -> list[Route]:
                 samesite="strict",
             )
         return response
+
+    async def _in_turn(work: Callable[[], SignedIn | None]) -> SignedIn | None:
+        if turns.statistics().tasks_waiting >= MOST_WAITING:
+            raise Problem(503, "busy", "too many are signing in; try again shortly", headers={"Retry-After": "5"})
+        return await to_thread.run_sync(work, limiter=turns)
 
     async def leave(request: Request) -> Response:
         cookie = request.scope.get("cookie")

@@ -1,0 +1,105 @@
+"""The sign-in page under attack: forms of other sites, and hundreds of passwords at once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+from argon2 import PasswordHasher
+from argon2.exceptions import VerifyMismatchError
+
+from app.domain import Role
+from app.flows import access
+from app.stores.engine import Database
+from app.web.gate import Doors
+from app.web.pages.sign_in import AT_ONCE, MOST_WAITING
+from tests.fakes import World
+from tests.web.serving import serving
+
+PASSWORD = "correct horse battery"
+FORM = {"name": "anna", "password": PASSWORD}
+
+
+@pytest.fixture
+def world(database: Database) -> World:
+    world = World(database)
+    access.add_user(world.deps, "anna", PASSWORD, Role.ADMIN)
+    return world
+
+
+@pytest.fixture
+def client(world: World) -> Iterator[httpx.Client]:
+    with serving(world.deps, doors=Doors(unknown_per_address=10_000)) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
+        {"origin": "https://evil.example"},
+        {"origin": "null"},
+    ],
+)
+def test_a_form_of_another_site_signs_nobody_in(client: httpx.Client, headers: dict[str, str]) -> None:
+    answer = client.post("/login", data=FORM, headers=headers)
+    assert (answer.status_code, "set-cookie" in answer.headers) == (403, False)
+
+
+@pytest.mark.parametrize("named", ["sec-fetch-site", "origin", None])
+def test_our_own_form_signs_in(client: httpx.Client, named: str | None) -> None:
+    told = {"sec-fetch-site": "same-origin", "origin": str(client.base_url)}
+    headers = {named: told[named]} if named else {}
+    assert client.post("/login", data=FORM, headers=headers).status_code == 303
+
+
+def test_who_is_signed_in_signs_in_anew_and_the_former_session_ends(client: httpx.Client) -> None:
+    client.post("/login", data=FORM)
+    former = client.cookies["tallyhook"]
+    assert client.post("/login", data=FORM).status_code == 303
+    assert client.cookies["tallyhook"] != former
+    assert client.get("/audit").status_code == 200
+    client.cookies.set("tallyhook", former, domain="127.0.0.1")
+    assert client.get("/audit", headers={"cookie": f"tallyhook={former}"}).status_code == 401
+
+
+def test_a_flood_of_passwords_is_worked_out_two_at_a_time_and_holds_up_nobody_else(
+    world: World, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    working, most, go = [0], [0], threading.Event()
+    full, guard = threading.Event(), threading.Lock()
+
+    def verify(self: PasswordHasher, known: str, password: str) -> bool:
+        with guard:
+            working[0] += 1
+            most[0] = max(working[0], most[0])
+        go.wait(60)
+        with guard:
+            working[0] -= 1
+        raise VerifyMismatchError
+
+    monkeypatch.setattr(PasswordHasher, "verify", verify)
+    _, token = access.create_token(world.deps, "root", Role.ADMIN)
+    attackers = AT_ONCE + MOST_WAITING + 10
+    refused = []
+
+    def attack(number: int) -> int:
+        with httpx.Client(base_url=client.base_url, timeout=60) as one:
+            status = one.post("/login", data={"name": f"n{number}", "password": "x"}).status_code
+        refused.extend([status] if status == 503 else [])
+        if len(refused) >= 10:
+            full.set()
+        return status
+
+    with ThreadPoolExecutor(attackers) as crowd:
+        answers = crowd.map(attack, range(attackers))
+        assert full.wait(60)
+        seen = client.get("/api/dead-letters", headers={"authorization": f"Bearer {token}"}).status_code
+        go.set()
+        statuses = sorted(answers)
+    assert (seen, most[0]) == (200, AT_ONCE)
+    assert statuses == [401] * (AT_ONCE + MOST_WAITING) + [503] * 10
