@@ -1,4 +1,5 @@
-"""The HTTP/1.1 parser's own limits: how long a request's head may be, and how slowly it may come."""
+"""The limits of a connection: how long a request's head may be and how slowly it may come, how many requests may wait in
+it, and how long an answer may lie unread."""
 
 from __future__ import annotations
 
@@ -15,19 +16,31 @@ HEAD_WITHIN = 10.0
 """Seconds that a head may take to arrive, from the opening of the connection or its first byte; and the rest of a body
 that is answered already."""
 
+MOST_QUEUED = 8
+"""Requests that may wait behind one that is being answered (RFC 9112, 9.3.2): each is kept, and a chunk of bytes that a
+stranger sends may hold thousands."""
+
+UNREAD_FOR = 40.0
+"""Seconds that an answer may lie in our memory unread; more than any answer may take (``gate.WITHIN``)."""
+
 LOOK_EVERY = 2.5
 
 TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 """RFC 6585, section 5."""
 
 
+class TooManyQueued(Exception):
+    """Ends the parsing of what came: uvicorn answers 400 and closes."""
+
+
 class LimitedProtocol(HttpToolsProtocol):
-    """uvicorn's protocol with both limits. One timer looks after all connections: one each would cost every delivery
+    """uvicorn's protocol with these limits. One timer looks after all connections: one each would cost every delivery
     more than its signature does."""
 
     _head = 0
     _reading_head = True
     _since: float | None = None
+    _unread_since: float | None = None
     _looking: ClassVar[WeakSet[asyncio.AbstractEventLoop]] = WeakSet()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -51,7 +64,9 @@ class LimitedProtocol(HttpToolsProtocol):
         super().data_received(data)
 
     def on_headers_complete(self) -> None:
-        """The head is complete."""
+        """The head is complete; one too many in this connection is not kept."""
+        if len(self.pipeline) >= MOST_QUEUED:
+            raise TooManyQueued
         self._reading_head, self._since, self._head = False, None, 0
         super().on_headers_complete()
 
@@ -72,10 +87,22 @@ class LimitedProtocol(HttpToolsProtocol):
         end = data.find(b"\r\n\r\n")
         return end >= 0 and self._head - len(data) + end <= LONGEST_HEAD
 
+    def _lies_unread(self, now: float) -> bool:
+        """Whether something of ours has waited for the other side to read at every look for too long."""
+        if not self.transport.get_write_buffer_size():
+            self._unread_since = None
+            return False
+        self._unread_since = self._unread_since or now
+        return now - self._unread_since > UNREAD_FOR
+
     def _look(self) -> None:
         now = self.loop.time()
         for one in list(self.connections):
-            if isinstance(one, LimitedProtocol) and one._since is not None and now - one._since > HEAD_WITHIN:
+            if not isinstance(one, LimitedProtocol):
+                continue
+            if one._lies_unread(now):
+                one.transport.abort()
+            elif one._since is not None and now - one._since > HEAD_WITHIN:
                 one.transport.close()
         if self.connections:
             self.loop.call_later(LOOK_EVERY, self._look)

@@ -1,0 +1,109 @@
+"""Requests one behind the other in a connection, and answers that nobody reads: neither fills our memory."""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.stores.engine import open_database
+from app.web import protocol
+from app.web.gate import Doors
+from tests.fakes import World
+from tests.web.attacked import Attacked, attacked
+from tests.web.serving import serving
+
+ASK = b"GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n"
+GROWTH = 60_000
+"""kB; without a bound a flood of a few seconds takes more than a million."""
+
+
+@pytest.fixture
+def client(database: object) -> Iterator[httpx.Client]:
+    with serving(World(database).deps, doors=Doors()) as client:  # type: ignore[arg-type]
+        yield client
+
+
+def dialled(client: httpx.Client) -> socket.socket:
+    return socket.create_connection((client.base_url.host, client.base_url.port or 0), 30)
+
+
+def said(line: socket.socket) -> bytes:
+    """Everything until the other side closes."""
+    told = b""
+    try:
+        while more := line.recv(65_536):
+            told += more
+    except ConnectionResetError:
+        pass
+    return told
+
+
+def ask_for_ever(line: socket.socket) -> None:
+    """And read no answer."""
+    while True:
+        line.sendall(b"GET /static/tallyhook.css HTTP/1.1\r\nHost: here\r\n\r\n")
+
+
+def test_as_many_requests_as_may_wait_are_answered_in_their_order(client: httpx.Client) -> None:
+    with closing(dialled(client)) as line:
+        last = ASK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+        line.sendall(ASK * protocol.MOST_QUEUED + last)
+        assert said(line).count(b"HTTP/1.1 200") == protocol.MOST_QUEUED + 1
+
+
+def test_a_connection_with_more_is_closed_and_others_are_served(client: httpx.Client) -> None:
+    with closing(dialled(client)) as line:
+        line.sendall(ASK * (protocol.MOST_QUEUED + 2))
+        assert b"HTTP/1.1 400" in said(line)
+    assert client.get("/healthz").status_code == 200
+
+
+def test_an_answer_that_nobody_reads_is_given_up(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "UNREAD_FOR", 0.1)
+    monkeypatch.setattr(protocol, "LOOK_EVERY", 0.05)
+    with closing(socket.socket()) as line:
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        line.settimeout(60)
+        line.connect((client.base_url.host, client.base_url.port or 0))
+        with pytest.raises((ConnectionResetError, BrokenPipeError)):
+            ask_for_ever(line)
+
+
+@pytest.fixture
+def target(tmp_path: Path, _valkey_server: str) -> Iterator[Attacked]:
+    url = f"sqlite:///{tmp_path / 'shop.db'}"
+    with closing(open_database(url)) as database:
+        database.migrate()
+    with attacked(url, _valkey_server, tmp_path) as target:
+        yield target
+
+
+@pytest.mark.journey
+def test_floods_of_requests_whose_answers_nobody_reads_take_no_memory(target: Attacked) -> None:
+    before = target.memory()
+    with ExitStack() as lines:
+        crowd = [lines.enter_context(closing(target.dial(5))) for _ in range(12)]
+
+        def flood(line: socket.socket) -> None:
+            try:
+                for _ in range(2_000):
+                    line.sendall(ASK * 500)
+            except OSError:
+                pass
+
+        threads = [threading.Thread(target=flood, args=(line,)) for line in crowd]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(120)
+        grown = target.memory() - before
+        assert target.ask("GET", "/healthz", {}) == 200
+    assert grown < GROWTH, f"{grown} kB more"
+    assert not re.search("Traceback", target.logged())
