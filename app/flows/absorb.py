@@ -13,7 +13,8 @@ from app.domain import Change, Kind, Page, Scope, micros
 from app.errors import Transient, Unavailable
 from app.flows.bad_records import Failure, healing, unread, unstorable
 from app.flows.deps import Deps
-from app.flows.holds import finish_released, keep
+from app.flows.hold_back import keep
+from app.flows.holds import finish_released
 from app.flows.plausible import Verdict, batch_of, examine, learn, only, without
 from app.rules.guard import FIRST_LOAD, RUN
 from app.stores import bulk, holds

@@ -12,7 +12,8 @@ from sqlalchemy import Connection
 
 from app.domain import Absent, batches, key_of
 from app.flows.deps import Deps
-from app.flows.holds import Held, finish_released, held_batch, keep, owe_rest
+from app.flows.hold_back import Held, give_up, keep
+from app.flows.holds import finish_released, held_batch
 from app.flows.plausible import Verdict, examine, learn
 from app.rules.guard import FIRST_LOAD
 from app.stores import holds
@@ -66,20 +67,24 @@ def settled(
     """Hold what is doubted, or end the hold that the batch has made plausible. ``absent`` says what becomes of rows without
     a record, unless the hold that waits does."""
     kind, hold = doubt.batch.kind, doubt.hold
-    held: Held | None = None
+    shown = {*map(key_of, doubt.batch), *doubt.batch.vanished}
     if doubt.verdict.reason is not None:
         was = Absent(hold["absent"]) if hold is not None and hold["absent"] else absent
         summary = {"rows_read": sum(map(len, doubt.batch.records))}
-        held = keep(
-            deps, connection, kind, doubt.verdict, read_at=read_at, absent=was, summary=summary, run_id=run_id
+        return keep(
+            deps,
+            connection,
+            kind,
+            doubt.verdict,
+            read_at=read_at,
+            absent=was,
+            summary=summary,
+            run_id=run_id,
+            shown=shown,
         )
-    elif doubt.touches:
-        with deps.database.begin() as conn:
-            holds.expire(conn, connection=connection, kind=kind)
-    if hold is not None and (held is not None or doubt.touches):
-        shown = {*map(key_of, doubt.batch), *doubt.batch.vanished}
-        owe_rest(deps, hold, shown if held is None else shown | held.keys)
-    return held
+    if doubt.touches:
+        give_up(deps, connection, kind, shown)
+    return None
 
 
 def _touches(conn: Connection, hold_id: int, batch: Batch) -> bool:

@@ -19,7 +19,7 @@ from app.flows.bad_records import parted, sure_scopes
 from app.flows.deps import Deps
 from app.flows.doubted import Doubt, judged, settled
 from app.flows.fetching import WAITS_FOR_A_PERSON, Fetched, owner_of, read_of
-from app.flows.holds import leave_out
+from app.flows.hold_back import leave_out
 from app.rules.guard import FIRST_LOAD, POLL
 from app.stores import catalog, holds, watermarks
 from app.stores.catalog import Key, Read

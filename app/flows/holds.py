@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence, Set
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
 import structlog
 from sqlalchemy import Connection
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
-from app.domain import Absent, Cause, Change, Kind, batches, key_of, row_hash
+from app.domain import Absent, Kind
 from app.errors import Refused
 from app.flows import audit
 from app.flows.deps import Deps
-from app.flows.plausible import Verdict, learn_released
-from app.rules.guard_findings import Trait
-from app.stores import bulk, catalog, drift, holds, owed, runs
+from app.flows.plausible import learn_released
+from app.stores import catalog, holds
 from app.stores import catalog_sql as sql
 from app.stores.catalog import Key
-from app.stores.guard import Batch, JudgedRow
+from app.stores.guard import Batch
 from app.stores.holds import HeldRow
 from app.stores.spool import Spool
 
 AT_ONCE = 500
 """Rows per commit: acknowledgements wait for the writer before them."""
-
-TRIES = 50
-"""How often a hold that others are in the way of is tried."""
 
 SHOWN = 20
 """Sample rows that are shown of a hold."""
@@ -38,93 +31,6 @@ SHOWN = 20
 LONGEST_BELIEF = timedelta(days=90)
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True)
-class Held:
-    """What is held now: the keys of the rows, and why."""
-
-    keys: set[Key]
-    reason: str
-
-
-def keep(
-    deps: Deps,
-    connection: str,
-    kind: Kind,
-    verdict: Verdict,
-    *,
-    read_at: datetime,
-    absent: Absent | None,
-    summary: dict[str, Any],
-    run_id: int | None = None,
-) -> Held:
-    """Put the rows that a verdict holds in front of a person, and keep them: what is shown is what a release writes. The
-    same batch again stays the same hold; another one takes its place."""
-    reason, digest, keys = verdict.reason or "", 0, set[Key]()
-    for row in verdict.held():
-        keys.add(row.key)
-        digest ^= _digest(row)
-
-    def put(conn: Connection) -> int | None:
-        if holds.waiting(conn, connection=connection, kind=kind, digest=digest) is not None:
-            return None
-        return holds.hold(
-            conn,
-            connection=connection,
-            kind=kind,
-            run_id=run_id,
-            reason=reason,
-            summary=summary,
-            now=deps.now(),
-            findings=verdict.findings,
-            rows=len(keys),
-            digest=digest,
-            absent=absent,
-            read_at=read_at,
-        )
-
-    hold_id = _put(deps, connection, kind, put)
-    if hold_id is None:
-        return Held(keys, reason)
-    for some in batches(verdict.held(), AT_ONCE):
-        _keep_rows(deps, connection, kind, hold_id, some)
-    log.error("batch_held", connection=connection, kind=kind, reason=reason, rows=len(keys))
-    return Held(keys, reason)
-
-
-def _put(deps: Deps, connection: str, kind: Kind, put: Callable[[Connection], int | None]) -> int | None:
-    """``put`` in a transaction, once more where the database refuses it because another read holds the kind in this very
-    moment, or because a release is being written."""
-
-    def attempt() -> int | None:
-        with deps.database.begin() as conn:
-            return put(conn)
-
-    return Retrying(
-        retry=retry_if_exception_type(runs.CLASHES),
-        stop=stop_after_attempt(TRIES),
-        before_sleep=lambda _: finish_released(deps, connection, kind),
-        reraise=True,
-    )(attempt)
-
-
-def _keep_rows(deps: Deps, connection: str, kind: Kind, hold_id: int, some: Sequence[JudgedRow]) -> None:
-    old = bulk.old_values(deps.database, connection, kind, [row.key for row in some])
-    kept = [
-        (row.key, {} if row.record is None else drift.field_changes(old.get(row.key) or {}, row.record), row.record)
-        for row in some
-    ]
-    with deps.database.begin() as conn:
-        holds.add_rows(conn, hold_id, kept)
-
-
-def _digest(row: JudgedRow) -> int:
-    content = 0 if row.record is None else row_hash(row.record)
-    text = "\x1f".join((*row.key, str(content)))
-    return int.from_bytes(
-        hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest(), "big", signed=True
-    )
 
 
 def release(deps: Deps, hold_id: int, *, believed_until: datetime | None = None) -> dict[str, Any]:
@@ -244,26 +150,6 @@ def held_batch(deps: Deps, hold: dict[str, Any], but: Set[Key] = frozenset()) ->
         else:
             records.add("", row.record, 0)
     return Batch(kind, (records,), ends, zero=hold["absent"] == Absent.ZERO, asked=True)
-
-
-def leave_out(deps: Deps, hold: dict[str, Any], keys: Set[Key]) -> None:
-    """Rows of a hold that a later answer has shown otherwise are not to be released any more."""
-    kind = Kind(hold["kind"])
-    with deps.database.begin() as conn:
-        held = holds.rows_of(conn, hold["id"], kind, sorted({key[0] for key in keys}))
-        out = {row.id: _digest(JudgedRow(row.key, row.record, Trait.ANY)) for row in held if row.key in keys}
-        holds.drop_rows(conn, hold["id"], out)
-
-
-def owe_rest(deps: Deps, hold: dict[str, Any], but: Set[Key]) -> None:
-    """Ask anew for the items of a hold that has ended, but for some rows: what brought them was settled as held."""
-    rest = held_batch(deps, hold, but)
-    ids = sorted({*(key_of(record)[0] for record in rest), *(key[0] for key in rest.vanished)})
-    for some in batches(ids, AT_ONCE):
-        with deps.database.begin() as conn:
-            changes = [Change(rest.kind, id) for id in some]
-            fresh = owed.remember(conn, hold["connection"], changes, Cause.LOOKUP, deps.now())
-        deps.queue.wake(fresh)
 
 
 def _shown(kind: Kind, row: HeldRow) -> dict[str, Any]:

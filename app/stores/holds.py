@@ -16,7 +16,8 @@ from app.rules.guard_findings import Finding
 from app.stores.catalog import Key
 from app.stores.tables import Hold, HoldRow
 
-HELD, RELEASED, DISMISSED, APPLIED, PASSED, EXPIRED = (
+KEEPING, HELD, RELEASED, DISMISSED, APPLIED, PASSED, EXPIRED = (
+    "keeping",
     "held",
     "released",
     "dismissed",
@@ -53,16 +54,19 @@ def hold(
     digest: int = 0,
     absent: Absent | None = None,
     read_at: datetime | None = None,
+    waits: bool = True,
 ) -> int:
-    """Put a batch in front of a person; returns the hold's id. Another batch of the kind that waits expires."""
-    expire(conn, connection=connection, kind=kind)
+    """Put a batch in front of a person; returns the hold's id. Another batch of the kind that waits expires, but not
+    before all rows are kept where it ``waits`` not yet (``stand``)."""
+    if waits:
+        expire(conn, connection=connection, kind=kind)
     values = {
         "connection": connection,
         "kind": kind,
         "run_id": run_id,
         "reason": reason,
         "summary": msgspec.json.encode(summary).decode(),
-        "state": HELD,
+        "state": HELD if waits else KEEPING,
         "held_at": now,
         "findings": msgspec.json.encode([_finding(one) for one in findings]).decode(),
         "rows": rows,
@@ -71,6 +75,12 @@ def hold(
         "read_at": read_at,
     }
     return int(conn.execute(insert(_table).values(values).returning(_table.c.id)).scalar_one())
+
+
+def stand(conn: Connection, hold_id: int, *, connection: str, kind: Kind) -> None:
+    """All rows of a hold are kept: it waits for a person now, and another batch of the kind that waits expires."""
+    expire(conn, connection=connection, kind=kind)
+    conn.execute(update(_table).where(_table.c.id == hold_id, _table.c.state == KEEPING).values(state=HELD))
 
 
 def waiting(conn: Connection, *, connection: str, kind: Kind, digest: int) -> int | None:

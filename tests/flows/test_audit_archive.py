@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from app.flows import audit
@@ -19,6 +17,7 @@ from app.flows.audit_archive import archive
 from app.stores import archives
 from app.stores import audit as log
 from app.stores.engine import Database
+from tests.dying import Dying, Killed
 from tests.fakes import World
 
 FIRST_OF_JUNE = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -110,39 +109,6 @@ def test_the_database_lets_nothing_go_but_what_is_archived(world: World, folder:
         conn.execute(text("DELETE FROM audit_log WHERE number <= 4"))
     with pytest.raises(DBAPIError, match="append-only"), world.database.begin() as conn:
         conn.execute(text(sql))
-
-
-class Killed(BaseException):
-    """What nothing catches."""
-
-
-class Dying:
-    """A database whose user is killed before transaction number ``at``, or right after its commit."""
-
-    def __init__(self, database: Database, at: int, *, after: bool) -> None:
-        self._database = database
-        self._left = at
-        self._after = after
-
-    @contextmanager
-    def begin(self) -> Iterator[Connection]:
-        with self._counted(self._database.begin()) as conn:
-            yield conn
-
-    @contextmanager
-    def read(self) -> Iterator[Connection]:
-        with self._counted(self._database.read()) as conn:
-            yield conn
-
-    @contextmanager
-    def _counted(self, transaction: AbstractContextManager[Connection]) -> Iterator[Connection]:
-        self._left -= 1
-        if self._left < 0 and not self._after:
-            raise Killed
-        with transaction as conn:
-            yield conn
-        if self._left < 0:
-            raise Killed
 
 
 @pytest.mark.parametrize("at", range(5))

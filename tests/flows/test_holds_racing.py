@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 from app.domain import Kind
-from app.flows import holds
-from app.flows.holds import Held
+from app.flows import hold_back, holds
+from app.flows.hold_back import Held
 from app.flows.plausible import Verdict, examine
 from app.rules.guard import POLL
 from app.stores import holds as stored
@@ -37,7 +37,7 @@ def verdict(world: World, number: int) -> Verdict:
 
 
 def keep(world: World, found: Verdict) -> Held:
-    return holds.keep(world.deps, SHOP, Kind.PRODUCT, found, read_at=EPOCH, absent=None, summary={})
+    return hold_back.keep(world.deps, SHOP, Kind.PRODUCT, found, read_at=EPOCH, absent=None, summary={})
 
 
 def states(world: World) -> list[str]:

@@ -160,9 +160,9 @@ class Drift(SQLModel, table=True):
 class Hold(SQLModel, table=True):
     """An implausible batch that waits for a person.
 
-    ``state`` is ``held``; then ``released`` (its rows are being written) and ``applied``, or ``dismissed``, or
-    ``passed`` when a later read was plausible, or ``expired`` when a later read came to another batch. A kind has at
-    most one open hold.
+    ``state`` is ``keeping`` until all of its rows are kept, then ``held``; then ``released`` (its rows are being
+    written) and ``applied``, or ``dismissed``, or ``passed`` when a later read was plausible, or ``expired`` when a
+    later read came to another batch. A kind has at most one open hold.
 
     ``findings`` is a JSON list of the rules that spoke. ``rows`` of them are held, ``digest`` tells one batch from
     another, ``absent`` says what becomes of rows without a record, ``read_at`` when the read began. Until

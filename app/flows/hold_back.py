@@ -1,0 +1,160 @@
+"""Puts implausible batches in front of a person, one hold for each kind, and ends a hold that a later answer overtook."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence, Set
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import structlog
+from sqlalchemy import Connection
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
+
+from app.domain import Absent, Cause, Change, ItemKey, Kind, batches, row_hash
+from app.flows.deps import Deps
+from app.flows.holds import AT_ONCE, finish_released
+from app.flows.plausible import Verdict
+from app.rules.guard_findings import Trait
+from app.stores import bulk, drift, holds, owed, runs
+from app.stores.catalog import Key
+from app.stores.guard import JudgedRow
+from app.stores.holds import HeldRow
+
+TRIES = 50
+"""How often a hold that others are in the way of is tried."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Held:
+    """What is held now: the keys of the rows, and why."""
+
+    keys: set[Key]
+    reason: str
+
+
+def keep(
+    deps: Deps,
+    connection: str,
+    kind: Kind,
+    verdict: Verdict,
+    *,
+    read_at: datetime,
+    absent: Absent | None,
+    summary: dict[str, Any],
+    run_id: int | None = None,
+    shown: Set[Key] | None = None,
+) -> Held:
+    """Put the rows that a verdict holds in front of a person, and keep them: what is shown is what a release writes. The
+    same batch again stays the same hold; another one takes its place once all of its rows are kept. What was held until
+    then, is held no longer and was not ``shown`` is asked for anew (but where a whole kind was read)."""
+    reason, digest, keys = verdict.reason or "", 0, set[Key]()
+    for row in verdict.held():
+        keys.add(row.key)
+        digest ^= _digest(row)
+    with deps.database.begin() as conn:
+        if holds.waiting(conn, connection=connection, kind=kind, digest=digest) is not None:
+            return Held(keys, reason)
+        hold_id = holds.hold(
+            conn,
+            connection=connection,
+            kind=kind,
+            run_id=run_id,
+            reason=reason,
+            summary=summary,
+            now=deps.now(),
+            findings=verdict.findings,
+            rows=len(keys),
+            digest=digest,
+            absent=absent,
+            read_at=read_at,
+            waits=False,
+        )
+    for some in batches(verdict.held(), AT_ONCE):
+        _keep_rows(deps, connection, kind, hold_id, some)
+
+    def stand(conn: Connection) -> list[ItemKey]:
+        rest = [] if shown is None else _owe_rest(deps, conn, connection, kind, keys | shown)
+        holds.stand(conn, hold_id, connection=connection, kind=kind)
+        return rest
+
+    deps.queue.wake(_in_turn(deps, connection, kind, stand))
+    log.error("batch_held", connection=connection, kind=kind, reason=reason, rows=len(keys))
+    return Held(keys, reason)
+
+
+def give_up(deps: Deps, connection: str, kind: Kind, shown: Set[Key]) -> None:
+    """End the hold that waits, as it is plausible with what was ``shown`` now; ask anew for the rest of it."""
+
+    def end(conn: Connection) -> list[ItemKey]:
+        rest = _owe_rest(deps, conn, connection, kind, shown)
+        holds.expire(conn, connection=connection, kind=kind)
+        return rest
+
+    deps.queue.wake(_in_turn(deps, connection, kind, end))
+
+
+def _owe_rest(deps: Deps, conn: Connection, connection: str, kind: Kind, but: Set[Key]) -> list[ItemKey]:
+    """Owe the items of the hold that waits, but for some rows: what brought them was settled as held, so in the very
+    transaction that ends the hold."""
+    hold = holds.open_of(conn, connection, kind)
+    ids = set() if hold is None else {row.key[0] for row in _rows_of(conn, hold["id"], kind) if row.key not in but}
+    changes = [Change(kind, id) for id in sorted(ids)]
+    return [
+        key
+        for some in batches(changes, AT_ONCE)
+        for key in owed.remember(conn, connection, some, Cause.LOOKUP, deps.now())
+    ]
+
+
+def _in_turn(deps: Deps, connection: str, kind: Kind, work: Callable[[Connection], list[ItemKey]]) -> list[ItemKey]:
+    """``work`` in a transaction, once more where the database refuses it because another read holds the kind in this very
+    moment, or because a release is being written."""
+
+    def attempt() -> list[ItemKey]:
+        with deps.database.begin() as conn:
+            return work(conn)
+
+    return Retrying(
+        retry=retry_if_exception_type(runs.CLASHES),
+        stop=stop_after_attempt(TRIES),
+        before_sleep=lambda _: finish_released(deps, connection, kind),
+        reraise=True,
+    )(attempt)
+
+
+def _keep_rows(deps: Deps, connection: str, kind: Kind, hold_id: int, some: Sequence[JudgedRow]) -> None:
+    old = bulk.old_values(deps.database, connection, kind, [row.key for row in some])
+    kept = [
+        (row.key, {} if row.record is None else drift.field_changes(old.get(row.key) or {}, row.record), row.record)
+        for row in some
+    ]
+    with deps.database.begin() as conn:
+        holds.add_rows(conn, hold_id, kept)
+
+
+def _digest(row: JudgedRow) -> int:
+    content = 0 if row.record is None else row_hash(row.record)
+    text = "\x1f".join((*row.key, str(content)))
+    return int.from_bytes(
+        hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest(), "big", signed=True
+    )
+
+
+def _rows_of(conn: Connection, hold_id: int, kind: Kind) -> Iterator[HeldRow]:
+    """All rows of a hold, within a transaction."""
+    some: list[HeldRow] = []
+    while some := holds.rows(conn, hold_id, kind, after=some[-1].id if some else 0, limit=AT_ONCE):
+        yield from some
+
+
+def leave_out(deps: Deps, hold: dict[str, Any], keys: Set[Key]) -> None:
+    """Rows of a hold that a later answer has shown otherwise are not to be released any more."""
+    kind = Kind(hold["kind"])
+    with deps.database.begin() as conn:
+        held = holds.rows_of(conn, hold["id"], kind, sorted({key[0] for key in keys}))
+        out = {row.id: _digest(JudgedRow(row.key, row.record, Trait.ANY)) for row in held if row.key in keys}
+        holds.drop_rows(conn, hold["id"], out)
