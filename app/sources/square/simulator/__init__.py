@@ -30,7 +30,10 @@ from starlette.responses import Response
 
 from app.sources.square.simulator.answers import ApiError, json_response
 from app.sources.square.simulator.api_catalog import CatalogApi
-from app.sources.square.simulator.api_rest import EventsApi, OrdersApi, PlacesApi
+from app.sources.square.simulator.api_events import EventsApi
+from app.sources.square.simulator.api_inventory import InventoryApi
+from app.sources.square.simulator.api_orders import OrdersApi
+from app.sources.square.simulator.api_places import PlacesApi
 from app.sources.square.simulator.api_subscriptions import SubscriptionsApi
 from app.sources.square.simulator.control import Control
 from app.sources.square.simulator.gate import Gate
@@ -47,6 +50,7 @@ def create(options: Mapping[str, Value]) -> Starlette:
     life = ShopLife(world)
     routes = [
         *CatalogApi(world, life.edits).routes,
+        *InventoryApi(world).routes,
         *OrdersApi(world).routes,
         *PlacesApi(world).routes,
         *EventsApi(world).routes,

@@ -18,6 +18,10 @@ class Line:
     discount: int = 0
     tax: int = 0
 
+    def ware(self) -> int:
+        """The number of the ware that it sells."""
+        return int(self.variation_id[-9:])
+
     def modifiers(self) -> int:
         """What its modifier comes to."""
         return round(float(self.quantity) * self.modifier)

@@ -13,6 +13,7 @@ from app.sources.square.simulator.order_things import Line, Order
 
 Json = dict[str, Any]
 DAY_MS = 86_400_000
+FULFILLMENT_TYPES = ("PICKUP", "SHIPMENT", "DELIVERY")
 
 
 class Orders:
@@ -95,8 +96,9 @@ class Orders:
         return {
             "id": order.id,
             "location_id": location_id,
-            "source": {"name": "Point of Sale" if order.version is None else "Web shop"},
+            "source": {"name": source_name(order)},
             **({} if self.is_lagging(order) else contents(order)),
+            **({"fulfillments": parts} if (parts := fulfillments(order)) else {}),
             "created_at": order_text(order.created),
             "updated_at": order_text(order.updated),
             **({"closed_at": order_text(order.closed)} if order.closed else {}),
@@ -108,6 +110,25 @@ class Orders:
     def _new_id(self) -> str:
         number = len(self.by_id)
         return "o" + blake2b(f"{self._seed}/{number}".encode(), digest_size=14).hexdigest()
+
+
+def source_name(order: Order) -> str:
+    """The application that an order was made with."""
+    return "Point of Sale" if order.version is None else "Web shop"
+
+
+def payer(order: Order) -> str:
+    """The customer that a tender names, empty for none."""
+    return order.customer if order.total() > 0 and order.closed else ""
+
+
+def fulfillments(order: Order) -> list[Json]:
+    """How the goods of a web order come to the buyer; at the till they are just taken along."""
+    if order.version is None:
+        return []
+    type_ = FULFILLMENT_TYPES[int(order.id[1:5], 16) % len(FULFILLMENT_TYPES)]
+    state = order.state if order.state in ("COMPLETED", "CANCELED") else "PROPOSED"
+    return [{"uid": order.id[:8], "type": type_, "state": state}]
 
 
 def summary(order: Order, location_id: str) -> Json:

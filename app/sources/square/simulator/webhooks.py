@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import httpx
 import msgspec
 
-from app.sources.square.simulator.clock import Clock, event_text, parse_us
+from app.sources.square.simulator.clock import Clock, event_text
 from app.sources.square.simulator.settings import Options
 from app.sources.square.simulator.subscriptions import Subscription, signature
 
@@ -284,11 +284,3 @@ class Outbox:
             "square-version": one.api_version,
             **retry,
         }
-
-
-def range_us(filter_: Json) -> tuple[int, int]:
-    """Both ends of an event search's ``created_at``; raises ``ValueError``."""
-    limits = filter_.get("created_at") or {}
-    start = parse_us(limits["start_at"]) if limits.get("start_at") else 0
-    end = parse_us(limits["end_at"]) if limits.get("end_at") else 1 << 62
-    return start, end
