@@ -141,7 +141,7 @@ class InventoryApi:
         if found is None:
             raise not_found(f"Could not find {kind.replace('_', ' ')} with id {id_}.")
         shown = self._change_json(found, version)
-        return json_response({kind: shown[kind]})
+        return json_response({"count" if kind == "physical_count" else kind: shown[kind]})
 
     def _page(self, path: str, body: Json, query: ChangeQuery, limit: int) -> Response:
         found, cursor = page(self._world, path, body, lambda at: self._changes(query, at), limit)

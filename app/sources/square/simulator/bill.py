@@ -32,7 +32,7 @@ def bring_back(order: Order, number: int) -> None:
         order.refund, order.lines, order.service, order.tip = order.sold() // 2 or 1, [], 0, 0
 
 
-def contents(order: Order) -> Json:
+def contents(order: Order, location_id: str) -> Json:
     """What an order is made of, as the API shows it."""
     back = {"uid": f"{order.id[:8]}-r", "return_line_items": _lines(order, order.returned, "return_modifiers")}
     refund = order.refund or max(-order.total(), 0)
@@ -40,7 +40,7 @@ def contents(order: Order) -> Json:
         "line_items": _lines(order, order.lines, "modifiers"),
         "service_charges": [_service(order)] if order.service else [],
         "returns": [{**back, "return_amounts": _amounts(order.returned)}] if order.returned else [],
-        "refunds": [_refund(order, refund)] if refund else [],
+        "refunds": [_refund(order, refund, location_id)] if refund else [],
         "tenders": [_tender(order)] if order.total() > 0 and order.closed else [],
     }
     return {name: part for name, part in parts.items() if part}
@@ -140,8 +140,9 @@ def _service(order: Order) -> Json:
     }
 
 
-def _refund(order: Order, cents: int) -> Json:
-    return {"id": "f" + order.id[1:], "status": "COMPLETED", "amount_money": usd(cents)}
+def _refund(order: Order, cents: int, location_id: str) -> Json:
+    told = {"id": "f" + order.id[1:], "location_id": location_id, "reason": "Brought back", "status": "COMPLETED"}
+    return {**told, "amount_money": usd(cents)}
 
 
 def _tender(order: Order) -> Json:

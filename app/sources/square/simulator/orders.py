@@ -97,7 +97,7 @@ class Orders:
             "id": order.id,
             "location_id": location_id,
             "source": {"name": source_name(order)},
-            **({} if self.is_lagging(order) else contents(order)),
+            **({} if self.is_lagging(order) else contents(order, location_id)),
             **({"fulfillments": parts} if (parts := fulfillments(order)) else {}),
             "created_at": order_text(order.created),
             "updated_at": order_text(order.updated),
