@@ -166,4 +166,22 @@ CATALOG = [
         ),
         lambda got, _: not got.objects,
     ),
+    Call(
+        "items",
+        lambda sdk, _: sdk.catalog.search_items(archived_state="ARCHIVED_STATE_ALL"),
+        lambda got, shop: len(got.items) == len(types_of(got.items)) * shop.status()["items"],
+    ),
+    Call(
+        "items by text",
+        lambda sdk, shop: sdk.catalog.search_items(text_filter=shop.truth("product")[0]["sku"]),
+        lambda got, shop: got.matched_variation_ids == [shop.truth("product")[0]["external_id"]],
+    ),
+    Call(
+        "items of a category",
+        lambda sdk, shop: sdk.catalog.search_items(category_ids=[shop.world.catalog.categories[1].id], limit=50),
+        lambda got, shop: (
+            {dumped(one)["item_data"]["reporting_category"]["id"] for one in got.items}
+            == {shop.world.catalog.categories[1].id}
+        ),
+    ),
 ]

@@ -10,6 +10,9 @@
     POST /_sim/faults        switch faults (a JSON object of ``settings.Faults``)
     POST /_sim/changes       {"count": n, "kinds": [...]} changes now
 
+What Square has and this has not (a call, a field, a parameter) is refused as Square refuses what it does not know (404, 400),
+and so is what a field cannot hold: nothing that is asked for is ignored, but where Square is documented or was seen to.
+
 With ``state_file`` the shop outlives the process: its rows, its clock, its dice and the webhooks that are under way.
 Counters, cursors and fault switches do not: they begin anew.
 
@@ -32,6 +35,7 @@ from app.sources.square.simulator.answers import ApiError, json_response
 from app.sources.square.simulator.api_catalog import CatalogApi
 from app.sources.square.simulator.api_events import EventsApi
 from app.sources.square.simulator.api_inventory import InventoryApi
+from app.sources.square.simulator.api_items import ItemsApi
 from app.sources.square.simulator.api_orders import OrdersApi
 from app.sources.square.simulator.api_places import PlacesApi
 from app.sources.square.simulator.api_subscriptions import SubscriptionsApi
@@ -50,6 +54,7 @@ def create(options: Mapping[str, Value]) -> Starlette:
     life = ShopLife(world)
     routes = [
         *CatalogApi(world, life.edits).routes,
+        *ItemsApi(world).routes,
         *InventoryApi(world).routes,
         *OrdersApi(world).routes,
         *PlacesApi(world).routes,

@@ -26,7 +26,8 @@ from app.sources.square.simulator.catalog_query import Query, in_order, understo
 from app.sources.square.simulator.clock import catalog_text
 from app.sources.square.simulator.edits import Edits
 from app.sources.square.simulator.mentioned import mentioned
-from app.sources.square.simulator.strict import asked, flag, listed, one_of, parameters, stamp, whole
+from app.sources.square.simulator.strict import asked, flag, listed, one_of, parameters, stamp, version_of, whole
+from app.sources.square.simulator.versions import as_of
 from app.sources.square.simulator.world import World
 
 TOP_TYPES = ("ITEM", "CATEGORY", "TAX", "MODIFIER_LIST", "MEASUREMENT_UNIT", "ITEM_OPTION")
@@ -70,7 +71,8 @@ class CatalogApi:
         types = [one.upper() for one in listed(given, "types")] or list(TOP_TYPES)
         one_of(types, get_args(ObjectType), "types")
         objects, cursor = page(self._world, "list", given, lambda at: self._walk(types, -1, False, at), LIST_ROWS)
-        return json_response(without_nothing({"objects": objects, "cursor": cursor}))
+        told = as_of(version_of(request), objects)
+        return json_response(without_nothing({"objects": told, "cursor": cursor}))
 
     async def search(self, request: Request) -> Response:
         """Changed since ``begin_time`` (exclusive), or all; grouped by type in order of creation, unless sorted."""
@@ -89,8 +91,9 @@ class CatalogApi:
         latest = catalog_text(self._world.catalog.latest)
         related = self._related(found, deleted) if wanted.include_related_objects else []
         shown = [self._with_path(one) for one in found] if with_path else found
-        told = {"objects": shown, "related_objects": related, "cursor": cursor, "latest_time": latest}
-        return json_response(without_nothing(told))
+        version = version_of(request)
+        objects = {"objects": as_of(version, shown), "related_objects": as_of(version, related)}
+        return json_response(without_nothing({**objects, "cursor": cursor, "latest_time": latest}))
 
     def _found(
         self, types: Sequence[str], begin: int, deleted: bool, query: Query, at: Any
@@ -114,7 +117,9 @@ class CatalogApi:
         found = self._shown(dict.fromkeys(wanted.object_ids), deleted)
         related = self._related(found, deleted) if wanted.include_related_objects else []
         shown = [self._with_path(one) for one in found] if with_path else found
-        return json_response(without_nothing({"objects": shown, "related_objects": related}))
+        version = version_of(request)
+        told = {"objects": as_of(version, shown), "related_objects": as_of(version, related)}
+        return json_response(without_nothing(told))
 
     def _shown(self, ids: Iterable[str], deleted: bool) -> list[Json]:
         found = (self._object(one) for one in ids)
@@ -156,7 +161,9 @@ class CatalogApi:
             raise not_found(f"Catalog object with ID {request.path_params['object_id']} not found.")
         related = self._related(found, deleted=False) if flag(given, "include_related_objects") else []
         shown = self._with_path(found[0]) if flag(given, "include_category_path_to_root") else found[0]
-        return json_response(without_nothing({"object": shown, "related_objects": related}))
+        version = version_of(request)
+        told = {"object": as_of(version, [shown])[0], "related_objects": as_of(version, related)}
+        return json_response(without_nothing(told))
 
     async def delete(self, request: Request) -> Response:
         """Deletes cascade; a second one at the same time is refused with 429. Only items can be deleted here."""

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.sources.square.simulator.answers import ApiError, Json, from_place, json_response, page, without_nothing
+from app.sources.square.simulator.answers import (
+    ApiError,
+    Json,
+    from_place,
+    invalid,
+    json_response,
+    page,
+    without_nothing,
+)
 from app.sources.square.simulator.asked_orders import EventFilter, EventQuery, EventSearch, TimeRange
-from app.sources.square.simulator.event_types import types_answer
-from app.sources.square.simulator.strict import asked, parameters, stamp
+from app.sources.square.simulator.event_types import known_types
+from app.sources.square.simulator.strict import asked, is_version, parameters, stamp
 from app.sources.square.simulator.subscriptions import API_VERSION
 from app.sources.square.simulator.webhooks import Event
 from app.sources.square.simulator.world import World
@@ -67,6 +77,19 @@ class EventsApi:
     def _changed(self, body: Json) -> Response:
         self._world.on_change()
         return json_response(body)
+
+
+def types_answer(given: Mapping[str, str]) -> Json:
+    """The types there are in the version of the API that is asked for, else in the newest."""
+    version = given.get("api_version")
+    if version is not None and not is_version(version):
+        raise invalid("The API version is not valid.", "INVALID_VALUE", "api_version")
+    found = {name: one for name, one in known_types().items() if version is None or one.since <= version}
+    rows = [
+        {"event_type": name, "api_version_introduced": one.since, "release_status": one.release}
+        for name, one in found.items()
+    ]
+    return {"event_types": list(found), "metadata": rows}
 
 
 def _fits(event: Event, filter_: EventFilter) -> bool:

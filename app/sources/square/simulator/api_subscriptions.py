@@ -26,8 +26,9 @@ from app.sources.square.simulator.answers import (
     page,
     without_nothing,
 )
+from app.sources.square.simulator.api_events import types_answer
 from app.sources.square.simulator.clock import trimmed
-from app.sources.square.simulator.event_types import known_types, types_answer
+from app.sources.square.simulator.event_types import known_types
 from app.sources.square.simulator.strict import is_version, parameters
 from app.sources.square.simulator.subscriptions import API_VERSION, Subscription
 from app.sources.square.simulator.world import World

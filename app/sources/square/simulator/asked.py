@@ -6,7 +6,7 @@ A null is a field that is not set. What is none of these fields is refused.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -25,6 +25,13 @@ State = Literal[
 ChangeType = Literal["PHYSICAL_COUNT", "ADJUSTMENT", "TRANSFER"]
 Included = Literal["INCLUDE_NESTED_MODIFIERS", "INCLUDE_ANCESTOR_MODIFIERS"]
 
+ProductType = Literal[
+    "REGULAR", "GIFT_CARD", "APPOINTMENTS_SERVICE", "FOOD_AND_BEV", "EVENT", "DIGITAL", "DONATION",
+    "LEGACY_SQUARE_ONLINE_SERVICE", "LEGACY_SQUARE_ONLINE_MEMBERSHIP",
+]  # fmt: skip
+ArchivedState = Literal["ARCHIVED_STATE_NOT_ARCHIVED", "ARCHIVED_STATE_ARCHIVED", "ARCHIVED_STATE_ALL"]
+
+Hundred = Annotated[int, Meta(ge=1, le=100)]
 Thousand = Annotated[int, Meta(ge=1, le=1000)]
 
 
@@ -149,6 +156,22 @@ class CatalogBatch(Asked):
     catalog_version: int | None = None
     include_deleted_objects: bool | None = None
     include_category_path_to_root: bool | None = None
+    include_options: IncludeOptions | None = None
+
+
+class ItemSearch(Asked):
+    """POST /v2/catalog/search-catalog-items."""
+
+    text_filter: str | None = None
+    category_ids: list[str] | None = None
+    stock_levels: list[Literal["OUT", "LOW"]] | None = None
+    enabled_location_ids: list[str] | None = None
+    cursor: str | None = None
+    limit: Hundred | None = None
+    sort_order: Direction | None = None
+    product_types: list[ProductType] | None = None
+    custom_attribute_filters: list[dict[str, Any]] | None = None
+    archived_state: ArchivedState | None = None
     include_options: IncludeOptions | None = None
 
 

@@ -11,13 +11,12 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from app.sources.square.simulator.asked import Asked, Direction, Thousand
+from app.sources.square.simulator.asked import Asked, Direction, Hundred, Thousand
 
 OrderState = Literal["OPEN", "COMPLETED", "CANCELED", "DRAFT"]
 FulfillmentType = Literal["PICKUP", "SHIPMENT", "DELIVERY", "IN_STORE"]
 FulfillmentState = Literal["PROPOSED", "RESERVED", "PREPARED", "COMPLETED", "CANCELED", "FAILED"]
 
-Hundred = Annotated[int, Meta(ge=1, le=100)]
 UpToTen = Annotated[list[str], Meta(max_length=10)]
 
 

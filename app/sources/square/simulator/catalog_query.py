@@ -109,8 +109,14 @@ def _text(part: Text | None) -> Fits | None:
     """Every keyword begins a word of some searchable attribute."""
     if part is None:
         return None
-    wanted = [word.casefold() for word in part.keywords if len(re.sub(r"\W|_", "", word)) >= SHORTEST_WORD]
-    return lambda thing: all(any(one.startswith(word) for one in _words(thing)) for word in wanted)
+    wanted = [word for word in part.keywords if len(re.sub(r"\W|_", "", word)) >= SHORTEST_WORD]
+    return lambda thing: has_words(thing, wanted)
+
+
+def has_words(thing: Json, words: Iterable[str]) -> bool:
+    """Whether each of the words begins a word of some searchable attribute."""
+    present = _words(thing)
+    return all(any(one.startswith(word.casefold()) for one in present) for word in words)
 
 
 def _relation(query: CatalogQuery) -> tuple[str | None, Fits | None]:

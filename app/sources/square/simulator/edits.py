@@ -7,6 +7,8 @@ from app.sources.square.simulator.clock import catalog_text
 from app.sources.square.simulator.trade import Touched
 from app.sources.square.simulator.world import World
 
+OTHER_MERCHANT = "MSIMULATED999"
+
 
 class Edits:
     """Every method is one change and returns what it touched."""
@@ -138,6 +140,14 @@ class Edits:
         data = {"type": "location", "id": location.id}
         self._world.outbox.publish("location.updated", data, location.id)
         return [("location", location.id)]
+
+    def foreign_event(self) -> Touched:
+        """Something happens at another merchant's who uses the same application."""
+        id_ = f"o{self._dice.getrandbits(112):028x}"
+        said = {"order_id": id_, "version": 1, "location_id": "LOTHER", "state": "OPEN"}
+        data = {"type": "order_created", "id": id_, "object": {"order_created": said}}
+        self._world.outbox.publish("order.created", data, merchant_id=OTHER_MERCHANT)
+        return []
 
     def _any_item(self) -> int:
         return self._world.catalog.owner(self._world.something().ware)

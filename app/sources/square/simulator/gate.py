@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 
 from app.sources.bad_records import with_bad_records
 from app.sources.square.simulator.answers import ApiError, json_response
+from app.sources.square.simulator.scopes import is_granted
 from app.sources.square.simulator.strict import LATEST_VERSION, version_of
 from app.sources.square.simulator.world import World
 
@@ -63,6 +64,8 @@ class Gate(BaseHTTPMiddleware):
         if token != faults.access_token:
             return _error(401, "AUTHENTICATION_ERROR", "UNAUTHORIZED", "This request could not be authorized.")
         if faults.forbidden and request.url.path.startswith(PATHS[faults.forbidden]):
+            return _error(403, "AUTHENTICATION_ERROR", "INSUFFICIENT_SCOPES", MISSING_PERMISSION)
+        if not is_granted(faults.scopes, request.method, request.url.path):
             return _error(403, "AUTHENTICATION_ERROR", "INSUFFICIENT_SCOPES", MISSING_PERMISSION)
         version_of(request)
         return self._limited()

@@ -29,7 +29,7 @@ def _mentioned(thing: Json) -> Iterator[str]:
 
 def _of_item(thing: Json) -> Iterator[str]:
     data = thing["item_data"]
-    yield from _ids([*(data.get("categories") or []), data.get("reporting_category") or {}], "id")
+    yield from categories_of(thing)
     yield from taxes_of(thing)
     yield from data.get("image_ids") or []
     yield from modifier_lists_of(thing)
@@ -43,6 +43,12 @@ def _of_variation(thing: Json) -> Iterator[str]:
     yield from filter(None, [data.get("measurement_unit_id")])
     yield from _ids(data.get("item_option_values") or [], "item_option_id")
     yield from values_of(thing)
+
+
+def categories_of(thing: Json) -> list[str]:
+    """The categories of an item."""
+    data = thing.get("item_data", {})
+    return _ids([*(data.get("categories") or []), data.get("reporting_category") or {}], "id")
 
 
 def taxes_of(thing: Json) -> list[str]:

@@ -13,6 +13,7 @@ from app.sources.square.simulator.order_things import Line, Order
 
 Json = dict[str, Any]
 DAY_MS = 86_400_000
+NULLABLE = ("reference_id", "customer_id", "ticket_name", "metadata")  # null now and then; left out otherwise
 FULFILLMENT_TYPES = ("PICKUP", "SHIPMENT", "DELIVERY")
 
 
@@ -92,10 +93,12 @@ class Orders:
         return sorted(found, key=lambda order: (getattr(order, field_name), order.id), reverse=descending)
 
     def order_json(self, order: Order, location_id: str) -> Json:
-        """An order as the API shows it; nulls are left out."""
+        """An order as the API shows it; most nulls are left out."""
+        nulls = dict.fromkeys(NULLABLE) if int(order.id[1:5], 16) % 7 == 3 else {}
         return {
             "id": order.id,
             "location_id": location_id,
+            **nulls,
             "source": {"name": source_name(order)},
             **({} if self.is_lagging(order) else contents(order, location_id)),
             **({"fulfillments": parts} if (parts := fulfillments(order)) else {}),

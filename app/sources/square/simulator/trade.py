@@ -7,7 +7,7 @@ from typing import Any
 
 from app.sources.square.simulator.changes import Spot
 from app.sources.square.simulator.counts import IN_STOCK, ORDERED, RESERVED, Cause, Count, Place, count_json
-from app.sources.square.simulator.order_things import Order
+from app.sources.square.simulator.order_things import Line, Order
 from app.sources.square.simulator.orders import summary
 from app.sources.square.simulator.world import World
 
@@ -88,7 +88,7 @@ class Trade:
     def _take(self, order: Order, to: str, late_ms: int = 0) -> Touched:
         """Take an order's lines out of stock; a move to another state is two counts in one event."""
         counts: list[Count] = []
-        for line in order.lines:
+        for line in filter(Line.is_ware, order.lines):
             origin, target = (order.location, IN_STOCK), (order.location, to)
             cause = Cause(order.id, line.total(), late_ms)
             counts += self._world.counts.adjust(line.ware(), origin, target, Decimal(line.quantity), cause)
