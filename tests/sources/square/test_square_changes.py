@@ -153,3 +153,12 @@ def test_the_log_outlives_a_restart(tmp_path: Path) -> None:
     ShopLife(world).happen(5, ["receipt"])
     Keeper(world).save()
     assert opened(options).counts.moves == world.counts.moves != []
+
+
+def test_a_page_of_a_huge_account_costs_only_itself(simulate: Simulate) -> None:
+    account = simulate(products=280_000, orders=0)
+    body = {"limit": 1000, "sort": {"order": "DESC"}}
+    first = told(post(account, CHANGES, body))
+    second = told(post(account, CHANGES, {**body, "cursor": first["cursor"]}))
+    numbers = [account.world.catalog.place_of(inner(row)["catalog_object_id"], "VAR") for row in second["changes"]]
+    assert (len(numbers), numbers) == (1000, sorted(numbers, reverse=True))

@@ -10,8 +10,8 @@
     POST /_sim/faults        switch faults (a JSON object of ``settings.Faults``)
     POST /_sim/changes       {"count": n, "kinds": [...]} changes now
 
-What Square has and this has not (a call, a field, a parameter) is refused as Square refuses what it does not know (404, 400),
-and so is what a field cannot hold: nothing that is asked for is ignored, but where Square is documented or was seen to.
+What Square has and this has not (a call, a field, a parameter) is refused as Square refuses what it does not know (404,
+400): nothing that is asked for is ignored, but where Square is documented to or was seen to.
 
 With ``state_file`` the shop outlives the process: its rows, its clock, its dice and the webhooks that are under way.
 Counters, cursors and fault switches do not: they begin anew.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
@@ -137,7 +138,14 @@ class InventoryApi:
         parameters(request)
         id_, version = request.path_params["change_id"], version_of(request)
         kind = "adjustment" if "/adjustment" in request.url.path else "physical_count"
-        found = next((one for one in self._all(None) if one.id == id_ and one.type_at(version).lower() == kind), None)
+        found = next(
+            (
+                one
+                for one in self._in_order(ChangeQuery(), None)
+                if one.id == id_ and one.type_at(version).lower() == kind
+            ),
+            None,
+        )
         if found is None:
             raise not_found(f"Could not find {kind.replace('_', ' ')} with id {id_}.")
         shown = self._change_json(found, version)
@@ -149,17 +157,23 @@ class InventoryApi:
 
     def _changes(self, query: ChangeQuery, at: Key | None) -> Iterator[tuple[Any, Json]]:
         """Those that fit, in their order, from a key on."""
-        rows = [(_key(one), one) for one in self._all(query.wares) if self._fits(one, query)]
-        rows.sort(reverse=query.newest_first)
-        for key, one in rows:
-            if at is None or (key <= at if query.newest_first else key >= at):
+        for one in self._in_order(query, at):
+            key = _key(one)
+            behind = at is not None and (key > at if query.newest_first else key < at)
+            if not behind and self._fits(one, query):
                 yield key, self._change_json(one, query.version)
 
-    def _all(self, wares: Sequence[int] | None) -> Iterator[Change]:
-        counts = self._world.counts
-        numbers = range(counts.base_wares) if wares is None else wares
-        opening = (change for number in numbers for change in counts.opening(number))
-        return chain(opening, (one for one in counts.moves if wares is None or one.ware in wares))
+    def _in_order(self, query: ChangeQuery, at: Key | None) -> Iterator[Change]:
+        """The changes of the opening come ware by ware, before all others."""
+        counts, down = self._world.counts, query.newest_first
+        wares: Sequence[int] = range(counts.base_wares) if query.wares is None else sorted(set(query.wares))
+        if at is not None and (place := counts.opened_with(at[1])) is not None:
+            wares = wares[: bisect_right(wares, place)] if down else wares[bisect_left(wares, place) :]
+        moves = (one for one in counts.moves if query.wares is None or one.ware in query.wares)
+        later = sorted(moves, key=_key, reverse=down)
+        if down:
+            return chain(later, (one for ware in reversed(wares) for one in reversed([*counts.opening(ware)])))
+        return chain((one for ware in wares for one in counts.opening(ware)), later)
 
     def _fits(self, change: Change, query: ChangeQuery) -> bool:
         """States and reasons filter adjustments only, as documented."""

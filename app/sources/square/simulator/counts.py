@@ -14,6 +14,7 @@ Json = dict[str, Any]
 IN_STOCK, RESERVED, ORDERED = "IN_STOCK", "RESERVED_FOR_SALE", "ORDERED_FROM_VENDOR"
 SLOTS = 3  # a ware has at most so many counts to begin with
 STEP_US = 1_009
+OPENED = -(10**11)  # the number of the opening's first change
 NEWEST = 1 << 62
 
 
@@ -97,8 +98,11 @@ class Counts:
                 origin = (spot[0], "NONE")
             elif quantity < 0:
                 origin, spot, quantity = spot, (spot[0], "SOLD"), -quantity
-            id_ = number * SLOTS + slot - 10**11
-            yield Change(id_, number, origin, spot, quantity, count.stamp, count.stamp)
+            yield Change(OPENED + number * SLOTS + slot, number, origin, spot, quantity, count.stamp, count.stamp)
+
+    def opened_with(self, change: int) -> int | None:
+        """The ware whose counts a change of the opening made; ``None`` for the number of a later one."""
+        return None if change >= 0 else (change - OPENED) // SLOTS
 
     @property
     def base_wares(self) -> int:
