@@ -142,11 +142,18 @@ class Edits:
         return [("location", location.id)]
 
     def foreign_event(self) -> Touched:
-        """Something happens at another merchant's who uses the same application."""
-        id_ = f"o{self._dice.getrandbits(112):028x}"
-        said = {"order_id": id_, "version": 1, "location_id": "LOTHER", "state": "OPEN"}
-        data = {"type": "order_created", "id": id_, "object": {"order_created": said}}
-        self._world.outbox.publish("order.created", data, merchant_id=OTHER_MERCHANT)
+        """Something is counted at another merchant's who uses the same application. (Their orders would be looked for in
+        vain for hours by who does not know yet whose account this is.)"""
+        count = {
+            "catalog_object_id": f"VAR{self._dice.getrandbits(64):021d}",
+            "catalog_object_type": "ITEM_VARIATION",
+            "state": "IN_STOCK",
+            "location_id": "LOTHER",
+            "quantity": "5",
+            "calculated_at": catalog_text(self._world.clock.tick_ms()),
+        }
+        data = {"type": "inventory_counts", "id": self._world.uuid(), "object": {"inventory_counts": [count]}}
+        self._world.outbox.publish("inventory.count.updated", data, merchant_id=OTHER_MERCHANT)
         return []
 
     def _any_item(self) -> int:
