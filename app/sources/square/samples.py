@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from app.domain import Delivery, Page, Record
 from app.sources.square import mapping, orders, parties, wire
 from app.sources.square.counts import counts
-from app.sources.square.isolation import id_in
+from app.sources.square.isolation import id_in, lenient
 from app.sources.square.mentions import Known
 from app.sources.square.webhook import SquareReceiver
 
@@ -34,7 +35,7 @@ def _catalog(body: bytes) -> list[Record]:
     known = Known({id_in(thing): thing for thing in things})
     records: list[Record] = []
     for thing in reply.objects or []:
-        records += mapping.live_listings(thing, known)
+        records += lenient(thing, partial(mapping.live_listings, known=known))
         records += [mapping.category(thing)] if thing.get("type") == "CATEGORY" else []
     return records
 

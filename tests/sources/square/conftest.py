@@ -24,6 +24,18 @@ def servers(_all_servers: Servers) -> Iterator[Servers]:
     _all_servers.stop()
 
 
+@pytest.fixture(scope="session")
+def still() -> Iterator[Account]:
+    """A simulated account that no test may change."""
+    running = Servers()
+    account = open_account(running, 5.0, {"products": 60, "orders": 60, "seed": 7})
+    yield account
+    account.source.close()
+    account.control.close()
+    running.stop()
+    running.join()
+
+
 @pytest.fixture
 def simulate(servers: Servers) -> Iterator[Simulate]:
     """Start a simulated account with options of the simulator and connect to it."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import httpx
 import pytest
 from square import Square
 from square.core.api_error import ApiError
 from square_account import TOKEN, Account, Simulate
+from square_sdk import dumped
 
 
 @pytest.fixture
@@ -21,11 +21,6 @@ def account(simulate: Simulate) -> Account:
 def sdk(account: Account) -> Iterator[Square]:
     with httpx.Client() as http:
         yield Square(token=TOKEN, base_url=account.url, httpx_client=http)
-
-
-def dumped(thing: Any) -> dict[str, Any]:
-    found: dict[str, Any] = thing if isinstance(thing, dict) else thing.dict()
-    return found
 
 
 def test_the_sdk_lists_every_live_variation(account: Account, sdk: Square) -> None:

@@ -10,6 +10,9 @@
     POST /_sim/faults        switch faults (a JSON object of ``settings.Faults``)
     POST /_sim/changes       {"count": n, "kinds": [...]} changes now
 
+What Square has and this has not (a call, a field, a parameter) is refused as Square refuses what it does not know (404,
+400): nothing that is asked for is ignored, but where Square is documented to or was seen to.
+
 With ``state_file`` the shop outlives the process: its rows, its clock, its dice and the webhooks that are under way.
 Counters, cursors and fault switches do not: they begin anew.
 
@@ -30,7 +33,11 @@ from starlette.responses import Response
 
 from app.sources.square.simulator.answers import ApiError, json_response
 from app.sources.square.simulator.api_catalog import CatalogApi
-from app.sources.square.simulator.api_rest import EventsApi, OrdersApi, PlacesApi
+from app.sources.square.simulator.api_events import EventsApi
+from app.sources.square.simulator.api_inventory import InventoryApi
+from app.sources.square.simulator.api_items import ItemsApi
+from app.sources.square.simulator.api_orders import OrdersApi
+from app.sources.square.simulator.api_places import PlacesApi
 from app.sources.square.simulator.api_subscriptions import SubscriptionsApi
 from app.sources.square.simulator.control import Control
 from app.sources.square.simulator.gate import Gate
@@ -47,6 +54,8 @@ def create(options: Mapping[str, Value]) -> Starlette:
     life = ShopLife(world)
     routes = [
         *CatalogApi(world, life.edits).routes,
+        *ItemsApi(world).routes,
+        *InventoryApi(world).routes,
         *OrdersApi(world).routes,
         *PlacesApi(world).routes,
         *EventsApi(world).routes,

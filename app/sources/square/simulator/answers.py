@@ -58,12 +58,6 @@ async def body_of(request: Request) -> Json:
         raise invalid(f"Expected a JSON object: {error}", "EXPECTED_JSON_BODY") from error
 
 
-def limit_of(body: Mapping[str, Any], default: int, most: int) -> int:
-    """The page size; one that is out of range is ignored."""
-    limit = body.get("limit", default)
-    return limit if isinstance(limit, int) and 1 <= limit <= most else default
-
-
 def page(world: World, path: str, body: Json, rows: Rows[Row], limit: int) -> tuple[list[Row], str | None]:
     """One page of rows, and the cursor of the next if there is one."""
     position, emptied = _redeemed(world, path, body)
@@ -79,6 +73,11 @@ def page(world: World, path: str, body: Json, rows: Rows[Row], limit: int) -> tu
     if len(found) <= limit:
         return shown, None
     return shown, world.cursors.issue(path, body, (found[limit][0], False), faults.cursor_seconds)
+
+
+def from_place(rows: list[Row], at: int | None) -> Iterator[tuple[int, Row]]:
+    """Rows from a place on, each with its place."""
+    return iter([*enumerate(rows)][at or 0 :])
 
 
 def _redeemed(world: World, path: str, body: Json) -> tuple[Any, bool]:

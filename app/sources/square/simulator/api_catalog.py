@@ -1,10 +1,10 @@
-"""The simulated catalog and inventory calls."""
+"""The simulated catalog calls."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, get_args
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,23 +13,26 @@ from starlette.routing import Route
 from app.sources.square.simulator.answers import (
     ApiError,
     Json,
-    body_of,
+    from_place,
     invalid,
     json_response,
-    limit_of,
     not_found,
     page,
     without_nothing,
 )
+from app.sources.square.simulator.asked import CatalogBatch, CatalogSearch, ObjectType
 from app.sources.square.simulator.catalog import Position
-from app.sources.square.simulator.catalog_related import thing_json
-from app.sources.square.simulator.catalog_things import CategoryState
-from app.sources.square.simulator.clock import catalog_text, parse_us
-from app.sources.square.simulator.counts import NEWEST, Count, count_json
+from app.sources.square.simulator.catalog_query import Query, in_order, understood
+from app.sources.square.simulator.clock import catalog_text
 from app.sources.square.simulator.edits import Edits
+from app.sources.square.simulator.mentioned import mentioned
+from app.sources.square.simulator.strict import asked, flag, listed, one_of, parameters, stamp, version_of, whole
+from app.sources.square.simulator.versions import as_of
 from app.sources.square.simulator.world import World
 
-TOP_TYPES = ("ITEM", "CATEGORY")  # what a search without types finds; variations come nested
+TOP_TYPES = ("ITEM", "CATEGORY", "TAX", "MODIFIER_LIST", "MEASUREMENT_UNIT", "ITEM_OPTION")
+"""What a search without types finds, as far as this account has any; variations, images and other parts do not come."""
+
 LIMITS = {
     "batch_upsert_max_objects_per_batch": 1000,
     "batch_upsert_max_total_objects": 10000,
@@ -37,10 +40,11 @@ LIMITS = {
     "search_max_page_limit": 1000,
     "batch_delete_max_object_ids": 200,
 }
+LIST_ROWS = 100
 
 
 class CatalogApi:
-    """/v2/catalog and /v2/inventory."""
+    """/v2/catalog."""
 
     def __init__(self, world: World, edits: Edits) -> None:
         self._world = world
@@ -53,78 +57,122 @@ class CatalogApi:
             Route("/v2/catalog/batch-retrieve", self.batch_retrieve, methods=["POST"]),
             Route("/v2/catalog/object/{object_id}", self.delete, methods=["DELETE"]),
             Route("/v2/catalog/object/{object_id}", self.one),
-            Route("/v2/inventory/counts/batch-retrieve", self.counts, methods=["POST"]),
-            Route("/v2/inventory/{variation_id}", self.counts_of_one),
         ]
 
     async def info(self, request: Request) -> Response:
         """Live limits."""
+        parameters(request)
         return json_response({"limits": LIMITS})
 
     async def list_objects(self, request: Request) -> Response:
         """Pages of 100, never deleted objects."""
-        query = dict(request.query_params)
-        types = [one.strip().upper() for one in query.get("types", "").split(",") if one.strip()] or list(TOP_TYPES)
-        objects, cursor = page(self._world, "list", query, lambda at: self._walk(types, -1, False, at), 100)
-        return json_response(without_nothing({"objects": objects, "cursor": cursor}))
+        given = parameters(request, "types", "cursor", "catalog_version")
+        self._refuse_the_past(whole(given, "catalog_version"))
+        types = [one.upper() for one in listed(given, "types")] or list(TOP_TYPES)
+        one_of(types, get_args(ObjectType), "types")
+        objects, cursor = page(self._world, "list", given, lambda at: self._walk(types, -1, False, at), LIST_ROWS)
+        told = as_of(version_of(request), objects)
+        return json_response(without_nothing({"objects": told, "cursor": cursor}))
 
     async def search(self, request: Request) -> Response:
-        """Changed since ``begin_time`` (exclusive), or all; grouped by type in order of creation."""
-        body = await body_of(request)
-        self._refuse_what_square_refuses(body)
-        types = body.get("object_types") or list(TOP_TYPES)
-        begin = _begin_ms(body.get("begin_time"))
+        """Changed since ``begin_time`` (exclusive), or all; grouped by type in order of creation, unless sorted."""
+        body, wanted = await asked(request, CatalogSearch)
+        with_path = bool(wanted.include_category_path_to_root)
+        _refuse_both(bool(wanted.include_deleted_objects), with_path)
+        query = understood(wanted.query)
+        types: Sequence[str] = wanted.object_types or ([query.about] if query.about else TOP_TYPES)
+        begin = stamp(wanted.begin_time, -1) // 1000
         # With begin_time deleted objects were seen even without asking for them.
-        deleted = bool(body.get("include_deleted_objects")) or begin >= 0
-        limit = limit_of(body, 100, 1000)
-        objects, cursor = page(self._world, "search", body, lambda at: self._walk(types, begin, deleted, at), limit)
+        deleted = bool(wanted.include_deleted_objects) or begin >= 0
+        limit = wanted.limit if wanted.limit is not None and 1 <= wanted.limit <= 1000 else 100
+        found, cursor = page(
+            self._world, "search", body, lambda at: self._found(types, begin, deleted, query, at), limit
+        )
         latest = catalog_text(self._world.catalog.latest)
-        return json_response(without_nothing({"objects": objects, "cursor": cursor, "latest_time": latest}))
+        related = self._related(found, deleted) if wanted.include_related_objects else []
+        shown = [self._with_path(one) for one in found] if with_path else found
+        version = version_of(request)
+        objects = {"objects": as_of(version, shown), "related_objects": as_of(version, related)}
+        return json_response(without_nothing({**objects, "cursor": cursor, "latest_time": latest}))
 
-    def _refuse_what_square_refuses(self, body: Json) -> None:
-        if body.get("include_deleted_objects") and body.get("include_category_path_to_root"):
-            raise ApiError(500, "API_ERROR", "INTERNAL_SERVER_ERROR", "An internal error has occurred.")
-        sorted_by = (body.get("query") or {}).get("sorted_attribute_query") or {}
-        if sorted_by.get("attribute_name") == "updated_at":
-            raise invalid("The attribute updated_at cannot be sorted by.", field="query")
+    def _found(
+        self, types: Sequence[str], begin: int, deleted: bool, query: Query, at: Any
+    ) -> Iterator[tuple[Any, Json]]:
+        if query.order is None:
+            return ((place, one) for place, one in self._walk(types, begin, deleted, at) if query.matches(one))
+        fitting = (one for _, one in self._walk(types, begin, deleted, None) if query.matches(one))
+        return from_place(in_order(fitting, query.order), at)
 
-    def _walk(self, types: list[str], begin: int, deleted: bool, at: Position | None) -> Iterator[tuple[Any, Json]]:
+    def _walk(
+        self, types: Sequence[str], begin: int, deleted: bool, at: Position | None
+    ) -> Iterator[tuple[Any, Json]]:
         return self._world.catalog.walk(types, begin, deleted, at or Position())
 
     async def batch_retrieve(self, request: Request) -> Response:
         """By id; unknown ids, and deleted ones unless asked for, are left out."""
-        body = await body_of(request)
-        ids = body.get("object_ids") or []
-        if len(ids) > LIMITS["batch_retrieve_max_object_ids"]:
-            raise invalid("Cannot retrieve more than 1000 objects.", "ARRAY_LENGTH_TOO_LONG", "object_ids")
-        deleted, with_path = _flag(body, "include_deleted_objects"), _flag(body, "include_category_path_to_root")
-        if deleted and with_path:
-            raise ApiError(500, "API_ERROR", "INTERNAL_SERVER_ERROR", "An internal error has occurred.")
-        found = [self._object(one, with_path=with_path) for one in dict.fromkeys(ids)]
-        shown = [one for one in found if one is not None and (deleted or not one["is_deleted"])]
-        return json_response(without_nothing({"objects": shown}))
+        _, wanted = await asked(request, CatalogBatch)
+        deleted, with_path = bool(wanted.include_deleted_objects), bool(wanted.include_category_path_to_root)
+        _refuse_both(deleted, with_path)
+        self._refuse_the_past(wanted.catalog_version)
+        found = self._shown(dict.fromkeys(wanted.object_ids), deleted)
+        related = self._related(found, deleted) if wanted.include_related_objects else []
+        shown = [self._with_path(one) for one in found] if with_path else found
+        version = version_of(request)
+        told = {"objects": as_of(version, shown), "related_objects": as_of(version, related)}
+        return json_response(without_nothing(told))
 
-    def _object(self, object_id: str, *, with_path: bool = False) -> Json | None:
+    def _shown(self, ids: Iterable[str], deleted: bool) -> list[Json]:
+        found = (self._object(one) for one in ids)
+        return [one for one in found if one is not None and (deleted or not one["is_deleted"])]
+
+    def _object(self, object_id: str) -> Json | None:
         catalog = self._world.catalog
-        if (thing := catalog.things.find(object_id)) is not None:
-            return thing_json(thing)
+        if (thing := catalog.things.json_of(object_id)) is not None:
+            return thing
         found = catalog.find(object_id)
-        if isinstance(found, CategoryState):
-            return catalog.show.category_json(found, with_path=with_path)
         return None if found is None else catalog.show.object_json(found)
+
+    def _with_path(self, thing: Json) -> Json:
+        """A category with those above it, anything else as it is."""
+        if thing["type"] != "CATEGORY":
+            return thing
+        categories = self._world.catalog.categories
+        state = next(one for one in categories if one.id == thing["id"])
+        return self._world.catalog.show.category_json(state, with_path=True)
+
+    def _related(self, found: Sequence[Json], deleted: bool) -> list[Json]:
+        """What these objects name and is not among them; one level deep."""
+        here = {one["id"] for one in found}
+        named = dict.fromkeys(id_ for one in found for id_ in mentioned(one))
+        return self._shown((id_ for id_ in named if id_ not in here), deleted)
+
+    def _refuse_the_past(self, version: int | None) -> None:
+        """No former state is kept."""
+        if version not in (None, self._world.catalog.latest):
+            raise invalid(f"There is no catalog of version {version}.", "INVALID_VALUE", "catalog_version")
 
     async def one(self, request: Request) -> Response:
         """One live object."""
-        found = self._object(request.path_params["object_id"])
-        if found is None or found["is_deleted"]:
+        names = ("include_related_objects", "include_category_path_to_root", "catalog_version")
+        given = parameters(request, *names)
+        self._refuse_the_past(whole(given, "catalog_version"))
+        found = self._shown([request.path_params["object_id"]], deleted=False)
+        if not found:
             raise not_found(f"Catalog object with ID {request.path_params['object_id']} not found.")
-        return json_response({"object": found})
+        related = self._related(found, deleted=False) if flag(given, "include_related_objects") else []
+        shown = self._with_path(found[0]) if flag(given, "include_category_path_to_root") else found[0]
+        version = version_of(request)
+        told = {"object": as_of(version, [shown])[0], "related_objects": as_of(version, related)}
+        return json_response(without_nothing(told))
 
     async def delete(self, request: Request) -> Response:
-        """Deletes cascade; a second one at the same time is refused with 429."""
+        """Deletes cascade; a second one at the same time is refused with 429. Only items can be deleted here."""
+        parameters(request)
         object_id = request.path_params["object_id"]
         index = self._world.catalog.place_of(object_id, "ITM")
         if index is None or index >= self._world.catalog.items:
+            if self._object(object_id) is not None:
+                raise invalid("This object cannot be deleted.", "BAD_REQUEST", "object_id")
             raise not_found(f"Catalog object with ID {object_id} not found.")
         if time.monotonic() < self._deleting_until:
             raise ApiError(429, "RATE_LIMIT_ERROR", "RATE_LIMITED", "Only one delete can run at a time.")
@@ -135,50 +183,7 @@ class CatalogApi:
         deleted_at = catalog_text(self._world.catalog.latest)
         return json_response({"deleted_object_ids": ids, "deleted_at": deleted_at})
 
-    async def counts(self, request: Request) -> Response:
-        """Newest first, 100 a page unless asked for more; absent rows are left out, not zero."""
-        body = await body_of(request)
-        limit = limit_of(body, 100, 1000)
-        counts, cursor = page(self._world, "counts", body, lambda at: self._counts(body, at), limit)
-        return json_response(without_nothing({"counts": counts, "cursor": cursor}))
 
-    def _counts(self, body: Json, at: int | None) -> Iterator[tuple[int, Json]]:
-        after = _us(body.get("updated_after"))
-        locations, states = body.get("location_ids"), body.get("states")
-        for count in self._candidates(body.get("catalog_object_ids"), at or NEWEST):
-            if count.stamp <= after:
-                return
-            row = self._count_json(count)
-            if (not locations or row["location_id"] in locations) and (not states or row["state"] in states):
-                yield count.stamp + 1, row
-
-    def _candidates(self, ids: list[str] | None, below: int) -> Iterator[Count]:
-        if not ids:
-            return self._world.counts.newest_first(below)
-        places = (self._world.catalog.place_of(one, "VAR") for one in dict.fromkeys(ids))
-        rows = [count for number in places if number is not None for count in self._world.counts.of(number)]
-        return iter(sorted((row for row in rows if row.stamp < below), key=lambda row: -row.stamp))
-
-    def _count_json(self, count: Count) -> Json:
-        location = self._world.location_ids[count.place.location]
-        return count_json(count, self._world.catalog.variation_id(count.place.ware), location)
-
-    async def counts_of_one(self, request: Request) -> Response:
-        """Counts of one variation."""
-        body = {"catalog_object_ids": [request.path_params["variation_id"]]}
-        return json_response(without_nothing({"counts": [row for _, row in self._counts(body, None)]}))
-
-
-def _flag(body: Json, name: str) -> bool:
-    return bool(body.get(name))
-
-
-def _us(text: str | None) -> int:
-    try:
-        return parse_us(text) if text else -1
-    except ValueError as error:
-        raise invalid(f"{text!r} is no RFC 3339 timestamp.", "INVALID_TIME") from error
-
-
-def _begin_ms(text: str | None) -> int:
-    return _us(text) // 1000
+def _refuse_both(deleted: bool, with_path: bool) -> None:
+    if deleted and with_path:
+        raise ApiError(500, "API_ERROR", "INTERNAL_SERVER_ERROR", "An internal error has occurred.")

@@ -9,13 +9,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from datetime import date
-from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -30,12 +26,13 @@ from app.sources.square.simulator.answers import (
     page,
     without_nothing,
 )
+from app.sources.square.simulator.api_events import types_answer
 from app.sources.square.simulator.clock import trimmed
-from app.sources.square.simulator.gate import LATEST_VERSION
+from app.sources.square.simulator.event_types import known_types
+from app.sources.square.simulator.strict import is_version, parameters
 from app.sources.square.simulator.subscriptions import API_VERSION, Subscription
 from app.sources.square.simulator.world import World
 
-CATALOGUE = Path(__file__).parent.parent / "samples" / "event_catalogue.json"
 LONGEST_KEY, LONGEST_NAME, MOST_ROWS = 45, 64, 100
 FIELDS = ("name", "enabled", "event_types", "notification_url", "api_version")
 READ_ONLY = ("id", "signature_key", "created_at", "updated_at")
@@ -81,17 +78,11 @@ class SubscriptionsApi:
 
     async def event_types(self, request: Request) -> Response:
         """Every type that a subscription can name."""
-        rows = [
-            {"event_type": name, "api_version_introduced": since, "release_status": release}
-            for name, (since, release) in known_types().items()
-        ]
-        return json_response({"event_types": list(known_types()), "metadata": rows})
+        return json_response(types_answer(parameters(request, "api_version")))
 
     async def list_(self, request: Request) -> Response:
         """Oldest first, without keys; disabled ones only where they are asked for."""
-        asked = request.query_params
-        if unknown := asked.keys() - {"cursor", "include_disabled", "sort_order", "limit"}:
-            raise invalid(f"Unexpected field {sorted(unknown)[0]}.", "UNEXPECTED_VALUE", sorted(unknown)[0])
+        asked = parameters(request, "cursor", "include_disabled", "sort_order", "limit")
         order = asked.get("sort_order", "ASC")
         if order not in ("ASC", "DESC"):
             raise invalid(f"`{order}` is not a valid enum value.", field="sort_order")
@@ -107,7 +98,7 @@ class SubscriptionsApi:
 
     async def create(self, request: Request) -> Response:
         """A new one, with its key. The same idempotency key with the same body gives the same answer."""
-        body = await body_of(request)
+        body = await _body(request, "idempotency_key", "subscription")
         idempotency_key = _idempotency_key(body)
         if idempotency_key in self._made:
             before, answer = self._made[idempotency_key]
@@ -147,7 +138,7 @@ class SubscriptionsApi:
 
     async def update(self, request: Request) -> Response:
         """Change what the request names."""
-        one, wanted = self._one(request), self._wanted(await body_of(request))
+        one, wanted = self._one(request), self._wanted(await _body(request, "subscription"))
         one.name = one.name if wanted.name is None else wanted.name
         one.enabled = one.enabled if wanted.enabled is None else wanted.enabled
         one.event_types = wanted.event_types or one.event_types
@@ -163,7 +154,7 @@ class SubscriptionsApi:
 
     async def test(self, request: Request) -> Response:
         """Send a test event; a type that is named must be one of the subscription's."""
-        one, kind = self._one(request), (await body_of(request)).get("event_type")
+        one, kind = self._one(request), (await _body(request, "event_type")).get("event_type")
         if kind is not None and kind not in one.event_types:
             raise invalid("The event type is not one of the subscription's.", "INVALID_VALUE", "event_type")
         self._world.outbox.publish("webhooks.test_notification", {"type": "webhooks", "id": "simulated"})
@@ -172,7 +163,7 @@ class SubscriptionsApi:
     async def rotate(self, request: Request) -> Response:
         """A new signature key."""
         one = self._one(request)
-        _idempotency_key(await body_of(request))
+        _idempotency_key(await _body(request, "idempotency_key"))
         return self._changed({"signature_key": self._world.outbox.rotate_key(one)})
 
     def _all(self) -> list[Subscription]:
@@ -190,7 +181,11 @@ class SubscriptionsApi:
         if not isinstance(given, dict):
             raise invalid("subscription is required.", "MISSING_REQUIRED_PARAMETER", "subscription")
         if unknown := given.keys() - {*FIELDS, *READ_ONLY}:
-            raise invalid(f"Unexpected field {sorted(unknown)[0]}.", "UNEXPECTED_VALUE", "subscription")
+            raise invalid(
+                f"The parameter `{sorted(unknown)[0]}` is not recognized.",
+                "UNKNOWN_BODY_PARAMETER",
+                f"subscription.{sorted(unknown)[0]}",
+            )
         name, enabled = given.get("name"), given.get("enabled")
         if name is not None and not (isinstance(name, str) and len(name) <= LONGEST_NAME):
             raise invalid(f"A name has at most {LONGEST_NAME} characters.", "VALUE_TOO_LONG", "subscription.name")
@@ -212,11 +207,13 @@ class SubscriptionsApi:
         return json_response(body)
 
 
-@cache
-def known_types() -> dict[str, tuple[str, str]]:
-    """Every event type, with the version that brought it and how far it is released."""
-    rows: list[Json] = msgspec.json.decode(CATALOGUE.read_bytes())
-    return {row["event"]: (row["since"], row["release"]) for row in rows}
+async def _body(request: Request, *known: str) -> Json:
+    """The body of a request; raises a 400 for a field that is not known."""
+    parameters(request)
+    body = await body_of(request)
+    if unknown := sorted(body.keys() - set(known)):
+        raise invalid(f"The parameter `{unknown[0]}` is not recognized.", "UNKNOWN_BODY_PARAMETER", unknown[0])
+    return body
 
 
 def _types(given: Any) -> list[str] | None:
@@ -231,11 +228,7 @@ def _types(given: Any) -> list[str] | None:
 
 def _version(given: Json) -> str | None:
     version = given.get("api_version")
-    try:
-        fine = version is None or date.fromisoformat(version).isoformat() <= LATEST_VERSION
-    except (TypeError, ValueError):
-        fine = False
-    if not fine:
+    if version is not None and not (isinstance(version, str) and is_version(version)):
         raise invalid("The API version is not valid.", "INVALID_VALUE", "subscription.api_version")
     return version
 

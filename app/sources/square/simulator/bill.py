@@ -9,14 +9,17 @@ from typing import Any
 from app.sources.square.simulator.order_things import Line, Order
 
 Json = dict[str, Any]
+GIFT_CARD = 2500  # cents
 
 
 def charge(order: Order, number: int) -> None:
-    """Modifiers, discounts, taxes, a service charge, a tip, a customer: each for some orders."""
+    """Modifiers, discounts, taxes, a gift card, a service charge, a tip, a customer: each for some orders."""
     for place, line in enumerate(order.lines):
         line.modifier = 75 if (number + place) % 4 == 0 else 0
         line.discount = line.gross() // 10 if number % 3 == 0 else 0
         line.tax = (line.gross() - line.discount) * 8 // 100 if number % 2 == 0 else 0
+    if number % 13 == 6 and number % 9 not in (4, 7):  # those bring something back, and a gift card nobody does
+        order.lines.append(Line("", "eGift Card", "", "1", GIFT_CARD, item_type="GIFT_CARD"))
     order.service = sum(line.total() for line in order.lines) * 5 // 100 if number % 5 == 0 else 0
     order.tip = 250 if number % 5 == 1 else 0
     order.customer = f"CUST{number % 7}" if number % 4 == 1 else ""
@@ -32,7 +35,7 @@ def bring_back(order: Order, number: int) -> None:
         order.refund, order.lines, order.service, order.tip = order.sold() // 2 or 1, [], 0, 0
 
 
-def contents(order: Order) -> Json:
+def contents(order: Order, location_id: str) -> Json:
     """What an order is made of, as the API shows it."""
     back = {"uid": f"{order.id[:8]}-r", "return_line_items": _lines(order, order.returned, "return_modifiers")}
     refund = order.refund or max(-order.total(), 0)
@@ -40,7 +43,7 @@ def contents(order: Order) -> Json:
         "line_items": _lines(order, order.lines, "modifiers"),
         "service_charges": [_service(order)] if order.service else [],
         "returns": [{**back, "return_amounts": _amounts(order.returned)}] if order.returned else [],
-        "refunds": [_refund(order, refund)] if refund else [],
+        "refunds": [_refund(order, refund, location_id)] if refund else [],
         "tenders": [_tender(order)] if order.total() > 0 and order.closed else [],
     }
     return {name: part for name, part in parts.items() if part}
@@ -71,7 +74,7 @@ def true_lines(order: Order) -> Iterator[list[Any]]:
             count = Decimal(line.quantity) * sign
             yield [
                 kind,
-                line.variation_id,
+                line.variation_id or None,
                 _text(count),
                 dollars(line.price),
                 sign * (line.total() - line.modifiers()),
@@ -111,11 +114,11 @@ def _lines(order: Order, lines: list[Line], modifiers: str) -> list[Json]:
 def _line(uid: str, line: Line, modifiers: str) -> Json:
     told = {
         "uid": uid,
-        "catalog_object_id": line.variation_id,
+        **({"catalog_object_id": line.variation_id} if line.is_ware() else {}),
         "name": line.name,
-        "variation_name": line.variation_name,
+        **({"variation_name": line.variation_name} if line.is_ware() else {}),
         "quantity": line.quantity,
-        "item_type": "ITEM",
+        "item_type": line.item_type,
         "base_price_money": usd(line.price),
         "total_tax_money": usd(line.tax),
         "total_discount_money": usd(line.discount),
@@ -140,8 +143,9 @@ def _service(order: Order) -> Json:
     }
 
 
-def _refund(order: Order, cents: int) -> Json:
-    return {"id": "f" + order.id[1:], "status": "COMPLETED", "amount_money": usd(cents)}
+def _refund(order: Order, cents: int, location_id: str) -> Json:
+    told = {"id": "f" + order.id[1:], "location_id": location_id, "reason": "Brought back", "status": "COMPLETED"}
+    return {**told, "amount_money": usd(cents)}
 
 
 def _tender(order: Order) -> Json:

@@ -1,4 +1,4 @@
-"""Catalog objects as the simulated API shows them; nulls are left out."""
+"""Catalog objects as the simulated API shows them; most nulls are left out."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ from app.sources.square.simulator.catalog_things import CategoryState, Found, It
 from app.sources.square.simulator.clock import catalog_text
 
 Json = dict[str, Any]
+
+NULLABLE_ITEM = ("abbreviation", "is_archived", "image_ids", "tax_ids", "modifier_list_info", "item_options")
+NULLABLE_VARIATION = ("upc", "location_overrides", "measurement_unit_id", "item_option_values", "user_data")
+NULLABLE_CATEGORY = ("image_ids", "parent_category")
+"""What may be null by Square's specification, and is now and then where there is nothing to tell."""
 
 
 class Shower:
@@ -35,13 +40,15 @@ class Shower:
         data: Json = {
             "name": item.name,
             "description": f"{item.name}, made to last.",
-            "product_type": "REGULAR",
+            "product_type": "GIFT_CARD" if item.index % 59 == 33 else "REGULAR",
             "categories": [{"id": self.categories[item.category].id, "ordinal": 0}],
             "reporting_category": {"id": self.categories[item.category].id, "ordinal": 0},
             **self._things.of_item(item),
         }
         if item.archived:
             data["is_archived"] = True
+        if item.index % 13 == 6:
+            data = dict.fromkeys(NULLABLE_ITEM) | data
         if not item.deleted:
             data["variations"] = [self.variation_json(item, one) for one in item.live()]
         return {**_envelope("ITEM", item), **self._presence(item), "item_data": data}
@@ -53,8 +60,7 @@ class Shower:
             "name": variation.name,
             "sku": variation.sku,
             "ordinal": 1,
-            "pricing_type": "FIXED_PRICING",
-            "price_money": {"amount": variation.price, "currency": "USD"},
+            **self._price(variation),
             "track_inventory": True,
             **self._alert(variation),
             **self._supply(variation),
@@ -62,6 +68,8 @@ class Shower:
         }
         if overrides := self._overrides(variation):
             data["location_overrides"] = overrides
+        if variation.ware % 11 == 4:
+            data = dict.fromkeys(NULLABLE_VARIATION) | data
         return {**_envelope("ITEM_VARIATION", variation), **self._presence(item), "item_variation_data": data}
 
     def category_json(self, category: CategoryState, *, with_path: bool = False) -> Json:
@@ -72,6 +80,8 @@ class Shower:
                 "parent_category": {"id": self.categories[category.parent].id, "ordinal": 0},
                 "is_top_level": False,
             }
+        if category.version % 3 == 1:
+            data = dict.fromkeys(NULLABLE_CATEGORY) | data
         if with_path and category.parent is not None:
             data["path_to_root"] = self._above(category.parent)
         return {**_envelope("CATEGORY", category), "present_at_all_locations": True, "category_data": data}
@@ -90,6 +100,15 @@ class Shower:
             return {"present_at_all_locations": True, "absent_at_location_ids": list(self._locations)}
         here = {"present_at_location_ids": [self._locations[0]]} if item.present == "somewhere" else {}
         return {"present_at_all_locations": item.present == "everywhere", **here}
+
+    def is_variable(self, variation: Variation) -> bool:
+        """Whether its price is keyed in at the till."""
+        return variation.ware % 17 == 9
+
+    def _price(self, variation: Variation) -> Json:
+        if self.is_variable(variation):
+            return {"pricing_type": "VARIABLE_PRICING"}
+        return {"pricing_type": "FIXED_PRICING", "price_money": {"amount": variation.price, "currency": "USD"}}
 
     def _alert(self, variation: Variation) -> Json:
         if variation.ware % 2:
@@ -123,8 +142,9 @@ class Shower:
         if variation.ware % 7:
             return []
         money = {"amount": variation.price * 11 // 10, "currency": "USD"}
+        priced = {} if self.is_variable(variation) else {"price_money": money}
         sold_out = {"sold_out": True} if self.sold_out_at(variation) else {}
-        return [{"location_id": self._locations[-1], "price_money": money, "track_inventory": True, **sold_out}]
+        return [{"location_id": self._locations[-1], **priced, "track_inventory": True, **sold_out}]
 
     def sold_out_at(self, variation: Variation) -> list[str]:
         """The locations where it is sold out."""

@@ -54,9 +54,11 @@ class Things:
             for place, (type_, name) in enumerate(_NAMED)
         ]
 
-    def find(self, object_id: str) -> Thing | None:
-        """The thing with this id."""
-        return next((one for one in self.all if one.id == object_id), None)
+    def json_of(self, object_id: str) -> Json | None:
+        """The thing, or the part of one, with this id."""
+        kin = [one for one in self.all if one.id[:-1] == object_id[:-1]]
+        rows = [row for one in kin for row in (thing_json(one), *_parts(one))]
+        return next((row for row in rows if row["id"] == object_id), None)
 
     def rows(self, type_: str, begin: int) -> list[Json]:
         """Those of a type that changed after ``begin`` (ms); parts come with what they belong to."""
@@ -119,6 +121,12 @@ class Things:
 def thing_json(thing: Thing) -> Json:
     """A thing as the API shows it."""
     return {**_envelope(thing.type, thing.id, thing.version), f"{_data_name(thing)}_data": _data(thing)}
+
+
+def _parts(thing: Thing) -> list[Json]:
+    """What is nested in a thing and has an id of its own."""
+    parts = {"MODIFIER_LIST": _modifiers, "ITEM_OPTION": _values}.get(thing.type)
+    return parts(thing) if parts else []
 
 
 def image_url(thing: Thing) -> str:

@@ -75,14 +75,6 @@ def event_text(us: int) -> str:
     return f"{_whole(us // 1_000_000)}.{us % 1_000_000:06d}803Z"
 
 
-def parse_us(text: str) -> int:
-    """Microseconds of an RFC 3339 text; raises ``ValueError``."""
-    moment = datetime.fromisoformat(text)
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    whole = int(moment.replace(microsecond=0).timestamp())
-    return whole * 1_000_000 + moment.microsecond
-
-
 def _whole(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 

@@ -15,6 +15,7 @@ from starlette.routing import Route
 from app.sources.square.simulator.answers import json_response
 from app.sources.square.simulator.bill import true_lines
 from app.sources.square.simulator.order_things import Order
+from app.sources.square.simulator.orders import payer, source_name
 from app.sources.square.simulator.product_truth import true_product
 from app.sources.square.simulator.settings import merge
 from app.sources.square.simulator.shop_life import ShopLife
@@ -115,8 +116,8 @@ class Control:
                 "status": order.state,
                 "ordered_on": self._business_day(order),
                 "total_minor": order.total(),
-                "party_id": (order.customer or None) if order.total() > 0 and order.closed else None,
-                "channel": "Point of Sale" if order.version is None else "Web shop",
+                "party_id": payer(order) or None,
+                "channel": source_name(order),
                 "lines": list(true_lines(order)),
             }
 

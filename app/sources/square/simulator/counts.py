@@ -1,4 +1,4 @@
-"""The simulated inventory counts: one per variation, location and state, made on the fly, changes on top."""
+"""The simulated inventory counts: one per variation, location and state, made on the fly, with changes on top."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from app.sources.shop import ware
+from app.sources.square.simulator.changes import UNTRACKED, Change, Spot
 from app.sources.square.simulator.clock import GENESIS_MS, Clock, Log, trimmed
 
 Json = dict[str, Any]
 IN_STOCK, RESERVED, ORDERED = "IN_STOCK", "RESERVED_FOR_SALE", "ORDERED_FROM_VENDOR"
 SLOTS = 3  # a ware has at most so many counts to begin with
 STEP_US = 1_009
+OPENED = -(10**11)  # the number of the opening's first change
 NEWEST = 1 << 62
 
 
@@ -32,6 +34,14 @@ class Count(NamedTuple):
     stamp: int
 
 
+class Cause(NamedTuple):
+    """The order that moved goods, what it took for them (minor units), and how long after it this became known."""
+
+    order_id: str = ""
+    money: int = 0
+    late_ms: int = 0
+
+
 class Counts:
     """All counts of one account. A place without a count has never been touched: that is not zero."""
 
@@ -43,6 +53,7 @@ class Counts:
         self._changed: dict[Place, Count] = {}
         self._by_ware: dict[int, list[Place]] = {}
         self._log: Log[Place] = Log()
+        self.moves: list[Change] = []  # since the opening
 
     def of(self, number: int) -> list[Count]:
         """Every count of a ware."""
@@ -53,13 +64,50 @@ class Counts:
         """How many there are, zero where nothing was ever counted."""
         return next((count.quantity for count in self.of(place.ware) if count.place == place), Decimal(0))
 
-    def move(self, place: Place, by: Decimal) -> Count:
-        """Change a count, which may become negative."""
-        return self.set(place, self.quantity(place) + by)
+    def adjust(
+        self, number: int, origin: Spot, target: Spot, amount: Decimal, order: Cause | None = None
+    ) -> list[Count]:
+        """Move some of a ware from one spot to another; the counts of it that are kept, which may become negative."""
+        spots = ((origin, -amount), (target, amount))
+        kept = [(Place(number, *spot), by) for spot, by in spots if spot[1] not in UNTRACKED]
+        counts = [self._set(place, self.quantity(place) + by) for place, by in kept]
+        if counts:
+            self._note(number, origin, target, amount, counts[-1].stamp, order or Cause())
+        return counts
 
-    def set(self, place: Place, quantity: Decimal) -> Count:
-        """Set a count."""
+    def take_stock(self, place: Place, quantity: Decimal) -> Count:
+        """Set a count to what was found."""
+        count = self._set(place, quantity)
+        self._note(place.ware, None, (place.location, place.state), quantity, count.stamp, Cause())
+        return count
+
+    def _set(self, place: Place, quantity: Decimal) -> Count:
         return self._keep(Count(place, quantity, self._clock.tick_us()))
+
+    def _note(self, number: int, origin: Spot | None, target: Spot, amount: Decimal, at: int, cause: Cause) -> None:
+        occurred = at - cause.late_ms * 1000
+        change = Change(len(self.moves), number, origin, target, amount, at, occurred, cause.order_id, cause.money)
+        self.moves.append(change)
+
+    def opening(self, number: int) -> Iterator[Change]:
+        """What made the counts that a ware begins with."""
+        for slot, count in enumerate(self._base(number)):
+            spot, quantity = (count.place.location, count.place.state), count.quantity
+            origin: Spot | None = None
+            if count.place.state != IN_STOCK:
+                origin = (spot[0], "NONE")
+            elif quantity < 0:
+                origin, spot, quantity = spot, (spot[0], "SOLD"), -quantity
+            yield Change(OPENED + number * SLOTS + slot, number, origin, spot, quantity, count.stamp, count.stamp)
+
+    def opened_with(self, change: int) -> int | None:
+        """The ware whose counts a change of the opening made; ``None`` for the number of a later one."""
+        return None if change >= 0 else (change - OPENED) // SLOTS
+
+    @property
+    def base_wares(self) -> int:
+        """How many wares there were at the opening."""
+        return self._wares
 
     def _keep(self, count: Count) -> Count:
         if count.place not in self._changed:

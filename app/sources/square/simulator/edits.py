@@ -7,6 +7,8 @@ from app.sources.square.simulator.clock import catalog_text
 from app.sources.square.simulator.trade import Touched
 from app.sources.square.simulator.world import World
 
+OTHER_MERCHANT = "MSIMULATED999"
+
 
 class Edits:
     """Every method is one change and returns what it touched."""
@@ -138,6 +140,21 @@ class Edits:
         data = {"type": "location", "id": location.id}
         self._world.outbox.publish("location.updated", data, location.id)
         return [("location", location.id)]
+
+    def foreign_event(self) -> Touched:
+        """Something is counted at another merchant's who uses the same application. (Their orders would be looked for in
+        vain for hours by who does not know yet whose account this is.)"""
+        count = {
+            "catalog_object_id": f"VAR{self._dice.getrandbits(64):021d}",
+            "catalog_object_type": "ITEM_VARIATION",
+            "state": "IN_STOCK",
+            "location_id": "LOTHER",
+            "quantity": "5",
+            "calculated_at": catalog_text(self._world.clock.tick_ms()),
+        }
+        data = {"type": "inventory_counts", "id": self._world.uuid(), "object": {"inventory_counts": [count]}}
+        self._world.outbox.publish("inventory.count.updated", data, merchant_id=OTHER_MERCHANT)
+        return []
 
     def _any_item(self) -> int:
         return self._world.catalog.owner(self._world.something().ware)

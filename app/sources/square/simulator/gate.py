@@ -16,10 +16,11 @@ from starlette.types import ASGIApp
 
 from app.sources.bad_records import with_bad_records
 from app.sources.square.simulator.answers import ApiError, json_response
+from app.sources.square.simulator.scopes import is_granted
+from app.sources.square.simulator.strict import LATEST_VERSION, version_of
 from app.sources.square.simulator.world import World
 
 Next = Callable[[Request], Awaitable[Response]]
-LATEST_VERSION = "2026-09-16"
 PATHS = {
     **dict.fromkeys(("product", "category"), "/v2/catalog"),
     **{"stock": "/v2/inventory", "order": "/v2/orders", "location": "/v2/locations", "vendor": "/v2/vendors"},
@@ -64,6 +65,9 @@ class Gate(BaseHTTPMiddleware):
             return _error(401, "AUTHENTICATION_ERROR", "UNAUTHORIZED", "This request could not be authorized.")
         if faults.forbidden and request.url.path.startswith(PATHS[faults.forbidden]):
             return _error(403, "AUTHENTICATION_ERROR", "INSUFFICIENT_SCOPES", MISSING_PERMISSION)
+        if not is_granted(faults.scopes, request.method, request.url.path):
+            return _error(403, "AUTHENTICATION_ERROR", "INSUFFICIENT_SCOPES", MISSING_PERMISSION)
+        version_of(request)
         return self._limited()
 
     def _limited(self) -> Response | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from app.sources.square.simulator.catalog_things import CatalogChanges
+from app.sources.square.simulator.changes import Change
 from app.sources.square.simulator.counts import Count
 from app.sources.square.simulator.cursors import Cursors
 from app.sources.square.simulator.order_things import Order
@@ -42,6 +43,7 @@ class Kept(msgspec.Struct):
     outbox: OutboxState
     dice: Dice
     fault_dice: Dice
+    moves: list[Change] = []  # of inventory
 
 
 _READER = msgspec.msgpack.Decoder(Kept)
@@ -84,6 +86,7 @@ def _restore(world: World, kept: Kept) -> None:
     world.clock.resume(kept.clock_us)
     world.catalog.restore(kept.catalog)
     world.counts.restore(kept.counts)
+    world.counts.moves[:] = kept.moves
     world.orders.by_id = {order.id: order for order in kept.orders}
     world.places.locations[:] = kept.locations
     world.places.vendors[:] = kept.vendors
@@ -108,6 +111,7 @@ def snapshot(world: World) -> Kept:
         outbox=world.outbox.state(),
         dice=world.dice.getstate(),
         fault_dice=world.fault_dice.getstate(),
+        moves=world.counts.moves,
     )
 
 

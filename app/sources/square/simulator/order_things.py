@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 class Line:
     """Some of one variation, at a price; amounts in minor units, ``modifier`` for each."""
 
-    variation_id: str
+    variation_id: str  # empty for a gift card
     name: str
     variation_name: str
     quantity: str
@@ -17,6 +17,15 @@ class Line:
     modifier: int = 0
     discount: int = 0
     tax: int = 0
+    item_type: str = "ITEM"
+
+    def is_ware(self) -> bool:
+        """Whether it takes something out of stock; a gift card does not."""
+        return self.item_type == "ITEM"
+
+    def ware(self) -> int:
+        """The number of the ware that it sells."""
+        return int(self.variation_id[-9:])
 
     def modifiers(self) -> int:
         """What its modifier comes to."""

@@ -13,6 +13,8 @@ from app.sources.square.simulator.order_things import Line, Order
 
 Json = dict[str, Any]
 DAY_MS = 86_400_000
+NULLABLE = ("reference_id", "customer_id", "ticket_name", "metadata")  # null now and then; left out otherwise
+FULFILLMENT_TYPES = ("PICKUP", "SHIPMENT", "DELIVERY")
 
 
 class Orders:
@@ -91,12 +93,15 @@ class Orders:
         return sorted(found, key=lambda order: (getattr(order, field_name), order.id), reverse=descending)
 
     def order_json(self, order: Order, location_id: str) -> Json:
-        """An order as the API shows it; nulls are left out."""
+        """An order as the API shows it; most nulls are left out."""
+        nulls = dict.fromkeys(NULLABLE) if int(order.id[1:5], 16) % 7 == 3 else {}
         return {
             "id": order.id,
             "location_id": location_id,
-            "source": {"name": "Point of Sale" if order.version is None else "Web shop"},
-            **({} if self.is_lagging(order) else contents(order)),
+            **nulls,
+            "source": {"name": source_name(order)},
+            **({} if self.is_lagging(order) else contents(order, location_id)),
+            **({"fulfillments": parts} if (parts := fulfillments(order)) else {}),
             "created_at": order_text(order.created),
             "updated_at": order_text(order.updated),
             **({"closed_at": order_text(order.closed)} if order.closed else {}),
@@ -108,6 +113,25 @@ class Orders:
     def _new_id(self) -> str:
         number = len(self.by_id)
         return "o" + blake2b(f"{self._seed}/{number}".encode(), digest_size=14).hexdigest()
+
+
+def source_name(order: Order) -> str:
+    """The application that an order was made with."""
+    return "Point of Sale" if order.version is None else "Web shop"
+
+
+def payer(order: Order) -> str:
+    """The customer that a tender names, empty for none."""
+    return order.customer if order.total() > 0 and order.closed else ""
+
+
+def fulfillments(order: Order) -> list[Json]:
+    """How the goods of a web order come to the buyer; at the till they are just taken along."""
+    if order.version is None:
+        return []
+    type_ = FULFILLMENT_TYPES[int(order.id[1:5], 16) % len(FULFILLMENT_TYPES)]
+    state = order.state if order.state in ("COMPLETED", "CANCELED") else "PROPOSED"
+    return [{"uid": order.id[:8], "type": type_, "state": state}]
 
 
 def summary(order: Order, location_id: str) -> Json:

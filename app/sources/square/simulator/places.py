@@ -110,7 +110,9 @@ class Places:
             "phone_number": "1-212-555-4250",
             "ordinal": 0,
         }
+        nulls = {"note": None, "address": None} if int(vendor.id[-4:], 16) % 4 == 1 else {}
         return {
+            **nulls,
             "id": vendor.id,
             "created_at": order_text(vendor.created),
             "updated_at": order_text(vendor.updated),

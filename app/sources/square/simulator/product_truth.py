@@ -14,6 +14,8 @@ Json = dict[str, Any]
 
 def true_product(catalog: Catalog, item: Item, variation: Variation) -> Json:
     """The row of a live variation."""
+    price = None if catalog.show.is_variable(variation) else variation.price
+    supply = _supply(catalog, variation)
     named = len(item.live()) > 1 or variation.name != "Regular"
     return {
         "external_id": variation.id,
@@ -24,9 +26,9 @@ def true_product(catalog: Catalog, item: Item, variation: Variation) -> Json:
         "archived": item.archived,
         "category_id": catalog.categories[item.category].id,
         **_category(catalog, item.category),
-        "price_minor": variation.price,
-        "currency": "USD",
-        **_supply(catalog, variation),
+        "price_minor": price,
+        "currency": None if price is None and supply["cost_minor"] is None else "USD",
+        **supply,
         **_related(catalog, item, variation),
     }
 

@@ -7,6 +7,8 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from app.sources.square.simulator.scopes import known_scopes
+
 Value = str | int | float | bool
 Shape = TypeVar("Shape")
 
@@ -43,6 +45,9 @@ class Faults(msgspec.Struct, forbid_unknown_fields=True):
     delete_seconds: float = 0.0  # how long one catalog delete blocks the next (429)
     expired_token: bool = False  # 401 for every call
     forbidden: Kind = ""  # 403 for reads of this kind of record: the token lacks a permission
+    scopes: str = (
+        ""  # Square's, comma-separated: others are refused (403), their events not sent; none: all there are
+    )
     bad_records: float = 0.0  # share of the records that have one unreadable field, always the same one
     events_enabled: bool = False  # Events API
     oauth_token: bool = False  # 403 for webhook subscriptions: they take the application's own token only
@@ -78,16 +83,25 @@ class Options(Faults):
 
 def read(options: Mapping[str, Value]) -> Options:
     """The options as given, checked; text is converted. Raises ``ValueError`` naming what is wrong."""
-    return _converted(dict(options), Options)
+    found = _converted(dict(options), Options)
+    check_scopes(found.scopes)
+    return found
 
 
 def merge(current: Options, changes: Mapping[str, Any]) -> Options:
     """Switch faults; raises ``ValueError`` for what is no fault switch."""
     _converted(dict(changes), Faults)
+    check_scopes(str(changes.get("scopes", "")))
     merged = _converted({**msgspec.structs.asdict(current), **changes}, Options)
     for name in changes:
         setattr(current, name, getattr(merged, name))
     return current
+
+
+def check_scopes(scopes: str) -> None:
+    """Raises ``ValueError`` for a scope that Square does not have."""
+    if unknown := {one for one in scopes.split(",") if one} - known_scopes():
+        raise ValueError(f"simulator option: scopes: there is no {sorted(unknown)[0]}")
 
 
 def _converted(values: dict[str, Any], shape: type[Shape]) -> Shape:

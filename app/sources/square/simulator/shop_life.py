@@ -45,6 +45,7 @@ HAPPENINGS = (
     Happening("new_category", 1, ("category",)),
     Happening("delete_category", 1, ("category",)),
     Happening("location_edit", 1, ("location",)),
+    Happening("foreign_event", 1, ()),
 )
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from app.sources.square.simulator.counts import IN_STOCK, ORDERED, RESERVED, Count, Place, count_json
-from app.sources.square.simulator.order_things import Order
+from app.sources.square.simulator.changes import Spot
+from app.sources.square.simulator.counts import IN_STOCK, ORDERED, RESERVED, Cause, Count, Place, count_json
+from app.sources.square.simulator.order_things import Line, Order
 from app.sources.square.simulator.orders import summary
 from app.sources.square.simulator.world import World
 
@@ -14,6 +15,7 @@ Json = dict[str, Any]
 Touched = list[tuple[str, str]]
 """Kind and external id of what a change touched."""
 
+SOLD, RETURN = "SOLD", "UNLINKED_RETURN"  # goods that go there, or come from there, are not counted
 COUNTS_PER_EVENT = 100
 LATE_MS = 72 * 3_600_000
 LONG_AGO_MS = 9 * 24 * 3_600_000
@@ -34,21 +36,23 @@ class Trade:
         order = self._world.orders.add(location, self._world.basket(), api=False, age_ms=late, lag=faults.order_lag)
         if faults.payment_events:
             self._payment(order)
-        return [("order", order.id), *self._take(order, to=None)]
+        return [("order", order.id), *self._take(order, to=SOLD, late_ms=late)]
 
     def pos_return(self) -> Touched:
         """Something is brought back to the till; every other time something else is taken for it."""
         bought = self._world.basket() if self._dice.random() < 0.5 else []
         order = self._world.orders.add(self._location(), bought, api=False)
         order.returned = self._world.basket()
+        place = order.location
         counts = [
-            self._world.counts.move(
-                Place(int(line.variation_id[-9:]), order.location, IN_STOCK), Decimal(line.quantity)
-            )
+            count
             for line in order.returned
+            for count in self._world.counts.adjust(
+                line.ware(), (place, RETURN), (place, IN_STOCK), Decimal(line.quantity), Cause(order.id)
+            )
         ]
         self._refund(order)
-        return [("order", order.id), *self._take(order, to=None), *self._counted(counts)]
+        return [("order", order.id), *self._take(order, to=SOLD), *self._counted(counts)]
 
     def api_order(self) -> Touched:
         """In the web shop: order.created and a burst of order.updated; the goods are reserved."""
@@ -81,14 +85,13 @@ class Trade:
         order.lines[0].price += 100
         return [("order", order.id)]
 
-    def _take(self, order: Order, to: str | None) -> Touched:
+    def _take(self, order: Order, to: str, late_ms: int = 0) -> Touched:
         """Take an order's lines out of stock; a move to another state is two counts in one event."""
-        counts = []
-        for line in order.lines:
-            number = int(line.variation_id[-9:])
-            counts.append(self._world.counts.move(Place(number, order.location, IN_STOCK), -Decimal(line.quantity)))
-            if to:
-                counts.append(self._world.counts.move(Place(number, order.location, to), Decimal(line.quantity)))
+        counts: list[Count] = []
+        for line in filter(Line.is_ware, order.lines):
+            origin, target = (order.location, IN_STOCK), (order.location, to)
+            cause = Cause(order.id, line.total(), late_ms)
+            counts += self._world.counts.adjust(line.ware(), origin, target, Decimal(line.quantity), cause)
         return self._counted(counts)
 
     def receipt(self) -> Touched:
@@ -99,12 +102,16 @@ class Trade:
     def purchase(self) -> Touched:
         """Goods are ordered: a count of one state only, which says nothing about the stock on hand."""
         number, location, amount = self._goods()
-        return self._counted([self._world.counts.move(Place(number, location, ORDERED), amount)])
+        return self._move(number, (location, "NONE"), (location, ORDERED), amount)
 
     def transfer(self) -> Touched:
-        """From one location to another."""
-        number, location, amount = self._goods()
-        return self._move(number, (location, IN_STOCK), (self._location(), IN_STOCK), amount)
+        """From one location to another; where there is just one, its stock is taken instead."""
+        places = len(self._world.location_ids)
+        if places < 2:
+            return self.recount()
+        number, here, amount = self._goods()
+        there = (here + self._dice.randrange(1, places)) % places
+        return self._move(number, (here, IN_STOCK), (there, IN_STOCK), amount)
 
     def recount(self) -> Touched:
         """A stock take of up to 150 variations at one location: more counts than an event can carry."""
@@ -113,12 +120,10 @@ class Trade:
         amounts = [
             (Place(number, location, IN_STOCK), Decimal(self._dice.randrange(200))) for number in sorted(numbers)
         ]
-        return self._counted([self._world.counts.set(place, amount) for place, amount in amounts])
+        return self._counted([self._world.counts.take_stock(place, amount) for place, amount in amounts])
 
-    def _move(self, number: int, origin: tuple[int, str], target: tuple[int, str], amount: Decimal) -> Touched:
-        taken = self._world.counts.move(Place(number, *origin), -amount)
-        given = self._world.counts.move(Place(number, *target), amount)
-        return self._counted([taken, given] if origin != target else [given])
+    def _move(self, number: int, origin: Spot, target: Spot, amount: Decimal) -> Touched:
+        return self._counted(self._world.counts.adjust(number, origin, target, amount))
 
     def _counted(self, counts: list[Count]) -> Touched:
         for first in range(0, len(counts), COUNTS_PER_EVENT):

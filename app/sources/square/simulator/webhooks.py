@@ -19,7 +19,8 @@ from typing import Any, NamedTuple
 import httpx
 import msgspec
 
-from app.sources.square.simulator.clock import Clock, event_text, parse_us
+from app.sources.square.simulator.clock import Clock, event_text
+from app.sources.square.simulator.scopes import is_sent
 from app.sources.square.simulator.settings import Options
 from app.sources.square.simulator.subscriptions import Subscription, signature
 
@@ -110,9 +111,11 @@ class Outbox:
         """Deliveries on their way or waiting for a retry."""
         return len(self._under_way)
 
-    def publish(self, kind: str, data: Json, location_id: str | None = None) -> None:
-        """An event happened. Must be called on the event loop."""
-        event = self._event(kind, data, location_id)
+    def publish(self, kind: str, data: Json, location_id: str | None = None, merchant_id: str = "") -> None:
+        """An event happened, at our merchant's unless another is named. Must be called on the event loop."""
+        if not is_sent(self._options.scopes, kind):
+            return
+        event = self._event(kind, data, location_id, merchant_id or self._options.merchant_id)
         self.events.append(event)
         for one in self.subscriptions():
             if one.takes(kind):
@@ -177,11 +180,11 @@ class Outbox:
         if self._client is not None:
             await self._client.aclose()
 
-    def _event(self, kind: str, data: Json, location_id: str | None) -> Event:
+    def _event(self, kind: str, data: Json, location_id: str | None, merchant_id: str) -> Event:
         event_id = str(uuid.UUID(int=self._dice.getrandbits(128), version=3))
         created = self._clock.tick_us()
         envelope = {
-            "merchant_id": self._options.merchant_id,
+            "merchant_id": merchant_id,
             **({"location_id": location_id} if location_id else {}),
             "type": kind,
             "event_id": event_id,
@@ -284,11 +287,3 @@ class Outbox:
             "square-version": one.api_version,
             **retry,
         }
-
-
-def range_us(filter_: Json) -> tuple[int, int]:
-    """Both ends of an event search's ``created_at``; raises ``ValueError``."""
-    limits = filter_.get("created_at") or {}
-    start = parse_us(limits["start_at"]) if limits.get("start_at") else 0
-    end = parse_us(limits["end_at"]) if limits.get("end_at") else 1 << 62
-    return start, end

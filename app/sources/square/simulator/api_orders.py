@@ -1,0 +1,149 @@
+"""The simulated order calls."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Any, NamedTuple
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from app.sources.square.simulator.answers import Json, invalid, json_response, not_found, page, without_nothing
+from app.sources.square.simulator.asked_orders import OrderBatch, OrderFilter, OrderSearch, OrderSort, TimeRange
+from app.sources.square.simulator.order_things import Order
+from app.sources.square.simulator.orders import entries, fulfillments, payer, source_name
+from app.sources.square.simulator.strict import asked, parameters, stamp
+from app.sources.square.simulator.world import World
+
+TIME_FIELDS = {"created_at": "created", "updated_at": "updated", "closed_at": "closed"}
+FOR_EVER = 1 << 60
+MOST_LOCATIONS = 10
+
+
+class OrderQuery(NamedTuple):
+    """An order search, understood; times in milliseconds. An empty filter lets everything pass."""
+
+    locations: list[int]
+    field: str
+    start: int
+    end: int
+    descending: bool
+    states: Collection[str] = ()
+    sources: Collection[str] = ()
+    customers: Collection[str] = ()
+    fulfillment_types: Collection[str] = ()
+    fulfillment_states: Collection[str] = ()
+
+    def fits(self, order: Order) -> bool:
+        """Whether an order passes all filters but those of place and time."""
+        parts = fulfillments(order)
+        return (
+            _passes(self.states, [order.state])
+            and _passes(self.sources, [source_name(order)])
+            and _passes(self.customers, [payer(order)])
+            and _passes(self.fulfillment_types, [part["type"] for part in parts])
+            and _passes(self.fulfillment_states, [part["state"] for part in parts])
+        )
+
+
+class OrdersApi:
+    """/v2/orders."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.routes = [
+            Route("/v2/orders/search", self.search, methods=["POST"]),
+            Route("/v2/orders/batch-retrieve", self.batch_retrieve, methods=["POST"]),
+            Route("/v2/orders/{order_id}", self.one),
+        ]
+
+    async def search(self, request: Request) -> Response:
+        """By time and location; a missing ``end_at`` is the time of the first request of this cursor."""
+        body, wanted = await asked(request, OrderSearch)
+        now = self._world.clock.now_ms()
+        query = self._query(wanted)
+        found, cursor = page(self._world, "orders", body, lambda at: self._rows(query, now, at), wanted.limit or 500)
+        if wanted.return_entries:
+            shown = list(entries(found, self._world.location_ids))
+            return json_response(without_nothing({"order_entries": shown, "cursor": cursor}))
+        return json_response(without_nothing({"orders": [self._json(one) for one in found], "cursor": cursor}))
+
+    def _rows(self, query: OrderQuery, now: int, at: Any) -> Iterator[tuple[Any, Order]]:
+        place, frozen = at or (None, min(query.end, now) if query.end >= FOR_EVER else query.end)
+        found = self._world.orders.search(query.locations, query.field, query.start, frozen, query.descending)
+        for order in found:
+            key = (getattr(order, query.field), order.id)
+            passed = place is not None and (key > place if query.descending else key < place)
+            hidden = self._world.orders.readable(order.id, self._world.options.order_lag_empty) is None
+            if not passed and not hidden and query.fits(order):
+                yield (key, frozen), order
+
+    def _query(self, wanted: OrderSearch) -> OrderQuery:
+        locations = self._locations(wanted.location_ids or [])
+        filter_ = (wanted.query.filter if wanted.query else None) or OrderFilter()
+        sort = (wanted.query.sort if wanted.query else None) or OrderSort()
+        field, limits = _times(filter_, sort)
+        start, end = stamp(limits.start_at, 0), stamp(limits.end_at, FOR_EVER * 1000)
+        if start > end:
+            where = f"query.filter.date_time_filter.{field}"
+            raise invalid("The end of the time range lies before its start.", "INVALID_TIME_RANGE", where)
+        fulfillment = filter_.fulfillment_filter
+        return OrderQuery(
+            locations=locations,
+            field=TIME_FIELDS[field],
+            start=-(-start // 1000),
+            end=end // 1000,
+            descending=sort.sort_order != "ASC",
+            states=filter_.state_filter.states if filter_.state_filter else (),
+            sources=(filter_.source_filter.source_names or ()) if filter_.source_filter else (),
+            customers=(filter_.customer_filter.customer_ids or ()) if filter_.customer_filter else (),
+            fulfillment_types=(fulfillment.fulfillment_types or ()) if fulfillment else (),
+            fulfillment_states=(fulfillment.fulfillment_states or ()) if fulfillment else (),
+        )
+
+    def _locations(self, ids: list[str]) -> list[int]:
+        if not ids:
+            raise invalid("At least one location_id is required.", "MISSING_REQUIRED_PARAMETER", "location_ids")
+        return [place for place, known in enumerate(self._world.location_ids) if known in ids]
+
+    async def batch_retrieve(self, request: Request) -> Response:
+        """By id; unknown ids, and those that lag behind their webhook, are left out."""
+        _, wanted = await asked(request, OrderBatch)
+        found = [shown for one in wanted.order_ids if (shown := self._readable(one))]
+        here = [one for one in found if wanted.location_id in (None, one["location_id"])]
+        return json_response(without_nothing({"orders": here}))
+
+    async def one(self, request: Request) -> Response:
+        """One order."""
+        parameters(request)
+        shown = self._readable(request.path_params["order_id"])
+        if shown is None:
+            raise not_found(f"Order not found for id {request.path_params['order_id']}")
+        return json_response({"order": shown})
+
+    def _readable(self, order_id: str) -> Json | None:
+        order = self._world.orders.readable(order_id, self._world.options.order_lag_empty)
+        return None if order is None else self._json(order)
+
+    def _json(self, order: Order) -> Json:
+        return self._world.orders.order_json(order, self._world.location_ids[order.location])
+
+
+def _times(filter_: OrderFilter, sort: OrderSort) -> tuple[str, TimeRange]:
+    """The time that is filtered and sorted by; a filter must be about the one that is sorted by."""
+    times = filter_.date_time_filter
+    sorted_by = (sort.sort_field or "CREATED_AT").lower()
+    if times is None:
+        return sorted_by, TimeRange()
+    given = [(name, limits) for name in TIME_FIELDS if (limits := getattr(times, name)) is not None]
+    if len(given) != 1:
+        where = "query.filter.date_time_filter"
+        raise invalid("Exactly one of created_at, updated_at, closed_at can be filtered by.", "BAD_REQUEST", where)
+    if given[0][0] != sorted_by:
+        raise invalid("The sort field must be the time that is filtered by.", "BAD_REQUEST", "query.sort.sort_field")
+    return given[0]
+
+
+def _passes(wanted: Collection[str], has: Collection[str]) -> bool:
+    return not wanted or any(one in wanted for one in has)

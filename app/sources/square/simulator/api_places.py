@@ -1,0 +1,110 @@
+"""The simulated calls for locations, vendors and the merchant."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from app.sources.square.simulator.answers import (
+    Json,
+    from_place,
+    invalid,
+    json_response,
+    not_found,
+    page,
+    without_nothing,
+)
+from app.sources.square.simulator.asked_orders import VendorBatch, VendorFilter, VendorSearch, VendorSort
+from app.sources.square.simulator.places import Vendor
+from app.sources.square.simulator.strict import asked, parameters, whole
+from app.sources.square.simulator.world import World
+
+VENDOR_ROWS = 100
+
+
+class PlacesApi:
+    """/v2/locations, /v2/vendors and /v2/merchants."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._places = world.places
+        self.routes = [
+            Route("/v2/locations", self.locations),
+            Route("/v2/locations/{location_id}", self.location),
+            Route("/v2/vendors/search", self.vendors, methods=["POST"]),
+            Route("/v2/vendors/bulk-retrieve", self.bulk_vendors, methods=["POST"]),
+            Route("/v2/vendors/{vendor_id}", self.vendor),
+            Route("/v2/merchants", self.merchants),
+            Route("/v2/merchants/{merchant_id}", self.merchant),
+        ]
+
+    async def locations(self, request: Request) -> Response:
+        """All, by name, inactive ones too; no pages."""
+        parameters(request)
+        ordered = sorted(self._places.locations, key=lambda one: one.name)
+        return json_response(without_nothing({"locations": [self._places.location_json(one) for one in ordered]}))
+
+    async def location(self, request: Request) -> Response:
+        """One location; ``main`` is the first."""
+        parameters(request)
+        wanted = request.path_params["location_id"]
+        for place in self._places.locations:
+            if wanted in (place.id, "main"):
+                return json_response({"location": self._places.location_json(place)})
+        raise not_found(f"Could not find location with id {wanted}")
+
+    async def vendors(self, request: Request) -> Response:
+        """Filter by name and status, no filter by time; in order of creation unless sorted by name."""
+        body, wanted = await asked(request, VendorSearch)
+        filter_, sort = wanted.filter or VendorFilter(), wanted.sort or VendorSort()
+        key = _by_name if sort.field == "NAME" else _by_creation
+        ordered = sorted(self._places.vendors, key=key, reverse=sort.order == "DESC")
+        shown = [self._places.vendor_json(one) for one in ordered if _fits(one, filter_)]
+        rows, cursor = page(self._world, "vendors", body, lambda at: from_place(shown, at), VENDOR_ROWS)
+        return json_response(without_nothing({"vendors": rows, "cursor": cursor}))
+
+    async def bulk_vendors(self, request: Request) -> Response:
+        """An answer of its own for each id, inside a 200."""
+        _, wanted = await asked(request, VendorBatch)
+        return json_response({"responses": {one: self._vendor(one) for one in wanted.vendor_ids or []}})
+
+    async def vendor(self, request: Request) -> Response:
+        """One vendor."""
+        parameters(request)
+        found = self._vendor(request.path_params["vendor_id"])
+        return json_response(found, 404 if "errors" in found else 200)
+
+    def _vendor(self, vendor_id: str) -> Json:
+        for vendor in self._places.vendors:
+            if vendor.id == vendor_id:
+                return {"vendor": self._places.vendor_json(vendor)}
+        return not_found(f"Vendor with id {vendor_id} not found.").body
+
+    async def merchants(self, request: Request) -> Response:
+        """One merchant per token, so that no cursor leads further."""
+        if whole(parameters(request, "cursor"), "cursor"):
+            raise invalid("The cursor is unknown or has expired.", "INVALID_CURSOR", "cursor")
+        return json_response({"merchant": [self._places.merchant_json()]})
+
+    async def merchant(self, request: Request) -> Response:
+        """The merchant, also as ``me``."""
+        parameters(request)
+        if request.path_params["merchant_id"] not in ("me", self._world.options.merchant_id):
+            raise not_found("Merchant not found.")
+        return json_response({"merchant": self._places.merchant_json()})
+
+
+def _by_name(vendor: Vendor) -> tuple[Any, str]:
+    return vendor.name, vendor.id
+
+
+def _by_creation(vendor: Vendor) -> tuple[Any, str]:
+    return vendor.created, vendor.id
+
+
+def _fits(vendor: Vendor, filter_: VendorFilter) -> bool:
+    status = "ACTIVE" if vendor.active else "INACTIVE"
+    return (not filter_.name or vendor.name in filter_.name) and (not filter_.status or status in filter_.status)

@@ -1,0 +1,164 @@
+"""The bodies of the simulated calls for orders, vendors and events, with every field that Square's SDK 46.0.0 knows of them.
+
+A null is a field that is not set. What is none of these fields is refused, but in an order search: there Square was seen to
+ignore it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from app.sources.square.simulator.asked import Asked, Direction, Hundred, Thousand
+
+OrderState = Literal["OPEN", "COMPLETED", "CANCELED", "DRAFT"]
+FulfillmentType = Literal["PICKUP", "SHIPMENT", "DELIVERY", "IN_STORE"]
+FulfillmentState = Literal["PROPOSED", "RESERVED", "PREPARED", "COMPLETED", "CANCELED", "FAILED"]
+
+UpToTen = Annotated[list[str], Meta(max_length=10)]
+
+
+class Lenient(Asked, forbid_unknown_fields=False):
+    """A part of an order search."""
+
+
+class TimeRange(Lenient):
+    """Both ends inclusive."""
+
+    start_at: datetime | None = None
+    end_at: datetime | None = None
+
+
+class StateFilter(Lenient):
+    """In any of these states."""
+
+    states: list[OrderState]
+
+
+class DateTimeFilter(Lenient):
+    """One of these times."""
+
+    created_at: TimeRange | None = None
+    updated_at: TimeRange | None = None
+    closed_at: TimeRange | None = None
+
+
+class FulfillmentFilter(Lenient):
+    """With a fulfillment of any of these types, and one in any of these states."""
+
+    fulfillment_types: list[FulfillmentType] | None = None
+    fulfillment_states: list[FulfillmentState] | None = None
+
+
+class SourceFilter(Lenient):
+    """From any of these applications."""
+
+    source_names: UpToTen | None = None
+
+
+class CustomerFilter(Lenient):
+    """Of any of these customers, also by a tender."""
+
+    customer_ids: UpToTen | None = None
+
+
+class OrderFilter(Lenient):
+    """All of these."""
+
+    state_filter: StateFilter | None = None
+    date_time_filter: DateTimeFilter | None = None
+    fulfillment_filter: FulfillmentFilter | None = None
+    source_filter: SourceFilter | None = None
+    customer_filter: CustomerFilter | None = None
+
+
+class OrderSort(Lenient):
+    """By a time."""
+
+    sort_field: Literal["CREATED_AT", "UPDATED_AT", "CLOSED_AT"] | None = None
+    sort_order: Direction | None = None
+
+
+class OrdersQuery(Lenient):
+    """Which orders, and in what order."""
+
+    filter: OrderFilter | None = None
+    sort: OrderSort | None = None
+
+
+class OrderSearch(Lenient):
+    """POST /v2/orders/search."""
+
+    location_ids: UpToTen | None = None
+    cursor: str | None = None
+    query: OrdersQuery | None = None
+    limit: Thousand | None = None
+    return_entries: bool | None = None
+
+
+class OrderBatch(Asked):
+    """POST /v2/orders/batch-retrieve."""
+
+    order_ids: Annotated[list[str], Meta(max_length=100)]
+    location_id: str | None = None
+
+
+class VendorFilter(Asked):
+    """With any of these names, and in any of these states."""
+
+    name: list[str] | None = None
+    status: list[Literal["ACTIVE", "INACTIVE"]] | None = None
+
+
+class VendorSort(Asked):
+    """How vendors are ordered."""
+
+    field: Literal["NAME", "CREATED_AT"] | None = None
+    order: Direction | None = None
+
+
+class VendorSearch(Asked):
+    """POST /v2/vendors/search. The body is flat: Square's own example wraps it wrongly in ``query``."""
+
+    filter: VendorFilter | None = None
+    sort: VendorSort | None = None
+    cursor: str | None = None
+
+
+class VendorBatch(Asked):
+    """POST /v2/vendors/bulk-retrieve."""
+
+    vendor_ids: list[str] | None = None
+
+
+class EventFilter(Asked):
+    """All of these."""
+
+    event_types: list[str] | None = None
+    merchant_ids: list[str] | None = None
+    location_ids: list[str] | None = None
+    created_at: TimeRange | None = None
+
+
+class EventSort(Asked):
+    """By the time of the event, which is the default."""
+
+    field: Literal["DEFAULT"] | None = None
+    order: Direction | None = None
+
+
+class EventQuery(Asked):
+    """Which events, and in what order."""
+
+    filter: EventFilter | None = None
+    sort: EventSort | None = None
+
+
+class EventSearch(Asked):
+    """POST /v2/events."""
+
+    cursor: str | None = None
+    limit: Hundred | None = None
+    query: EventQuery | None = None

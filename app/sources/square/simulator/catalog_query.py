@@ -1,0 +1,152 @@
+"""What a simulated catalog search looks for: which objects fit a query, and in what order they come."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from app.sources.square.simulator.answers import Json, invalid
+from app.sources.square.simulator.asked import CatalogQuery, Exact, Prefix, Range, Sorted, Text
+from app.sources.square.simulator.mentioned import modifier_lists_of, options_of, taxes_of, values_of
+
+Fits = Callable[[Json], bool]
+
+SEARCHABLE = {
+    "name": (
+        "ITEM", "ITEM_VARIATION", "CATEGORY", "TAX", "DISCOUNT", "MODIFIER", "MODIFIER_LIST", "ITEM_OPTION",
+        "ITEM_OPTION_VAL",
+    ),
+    "description": ("ITEM", "ITEM_OPTION_VAL"),
+    "abbreviation": ("ITEM",),
+    "upc": ("ITEM_VARIATION",),
+    "sku": ("ITEM_VARIATION",),
+    "caption": ("IMAGE",),
+    "display_name": ("ITEM_OPTION",),
+}  # fmt: skip
+"""The attributes that can be searched by, and the types that have them, as documented at ``CatalogQuery``."""
+
+COMBINABLE = {"exact_query", "prefix_query", "range_query", "text_query", "sorted_attribute_query"}
+DATA = {"ITEM_OPTION_VAL": "item_option_value_data"}
+SHORTEST_WORD = 3  # alphanumeric characters; shorter keywords are ignored
+
+
+class Query(NamedTuple):
+    """A query, understood: what an object must fulfil, how the answer is ordered, and the type that it is about."""
+
+    fits: tuple[Fits, ...] = ()
+    order: Sorted | None = None
+    about: str | None = None
+
+    def matches(self, thing: Json) -> bool:
+        """Whether an object is looked for."""
+        return (self.about in (None, thing["type"])) and all(fits(thing) for fits in self.fits)
+
+
+def understood(query: CatalogQuery | None) -> Query:
+    """The query; raises a 400 for a combination or an attribute that Square does not have."""
+    if query is None:
+        return Query()
+    given = {name for name in query.__struct_fields__ if getattr(query, name) is not None}
+    if len(given) > 1 and not given <= COMBINABLE:
+        raise invalid("These queries cannot be combined.", "CONFLICTING_PARAMETERS", "query")
+    for name in given:
+        _check_attribute(getattr(query, name), f"query.{name}.attribute_name")
+    about, relation = _relation(query)
+    attributes = (_exact(query.exact_query), _prefix(query.prefix_query), _any_of(query), _text(query.text_query))
+    return Query(tuple(fits for fits in (*attributes, relation) if fits), query.sorted_attribute_query, about)
+
+
+def in_order(things: Iterable[Json], by: Sorted) -> list[Json]:
+    """Objects in the order asked for, from the first value asked for on; those without the attribute are left out."""
+    rows = [(value.casefold(), one) for one in things if (value := value_of(one, by.attribute_name)) is not None]
+    down, first = by.sort_order == "DESC", by.initial_attribute_value
+    if first is not None:
+        bound = first.casefold()
+        rows = [row for row in rows if (row[0] <= bound if down else row[0] >= bound)]
+    return [one for _, one in sorted(rows, key=lambda row: row[0], reverse=down)]
+
+
+def value_of(thing: Json, name: str) -> str | None:
+    """A searchable attribute of an object; ``None`` where its type has none."""
+    if thing["type"] not in SEARCHABLE[name]:
+        return None
+    data = thing.get(DATA.get(thing["type"], f"{thing['type'].lower()}_data")) or {}
+    return str(data[name]) if data.get(name) else None
+
+
+def _check_attribute(part: Any, field: str) -> None:
+    name = getattr(part, "attribute_name", None)
+    if name is not None and name not in SEARCHABLE:
+        raise invalid(f"The attribute {name} cannot be searched or sorted by.", "INVALID_VALUE", field)
+    if isinstance(part, Range):
+        raise invalid(f"The attribute {name} is no number.", "INVALID_VALUE", field)  # as no searchable attribute is
+
+
+def _exact(part: Exact | None) -> Fits | None:
+    """Documented as partial in one place; a test on the real thing found it is not (forum 8820)."""
+    if part is None:
+        return None
+    return lambda thing: _folded(thing, part.attribute_name) == part.attribute_value.casefold()
+
+
+def _prefix(part: Prefix | None) -> Fits | None:
+    if part is None:
+        return None
+    begin = part.attribute_prefix.casefold()
+    return lambda thing: (_folded(thing, part.attribute_name) or "\0").startswith(begin)
+
+
+def _any_of(query: CatalogQuery) -> Fits | None:
+    part = query.set_query
+    if part is None:
+        return None
+    wanted = {value.casefold() for value in part.attribute_values}
+    return lambda thing: _folded(thing, part.attribute_name) in wanted
+
+
+def _text(part: Text | None) -> Fits | None:
+    """Every keyword begins a word of some searchable attribute."""
+    if part is None:
+        return None
+    wanted = [word for word in part.keywords if len(re.sub(r"\W|_", "", word)) >= SHORTEST_WORD]
+    return lambda thing: has_words(thing, wanted)
+
+
+def has_words(thing: Json, words: Iterable[str]) -> bool:
+    """Whether each of the words begins a word of some searchable attribute."""
+    present = _words(thing)
+    return all(any(one.startswith(word.casefold()) for one in present) for word in words)
+
+
+def _relation(query: CatalogQuery) -> tuple[str | None, Fits | None]:
+    """What an object must mention, and the type that can."""
+    if taxes := query.items_for_tax_query:
+        return "ITEM", _any_id(taxes.tax_ids, taxes_of)
+    if lists := query.items_for_modifier_list_query:
+        return "ITEM", _any_id(lists.modifier_list_ids, modifier_lists_of)
+    if options := query.items_for_item_options_query:
+        return "ITEM", _all_ids(options.item_option_ids, options_of)
+    if values := query.item_variations_for_item_option_values_query:
+        return "ITEM_VARIATION", _all_ids(values.item_option_value_ids, values_of)
+    if query.modifiers_for_child_list_query:
+        return "MODIFIER", lambda thing: False  # no modifier of this account nests a list
+    return None, None
+
+
+def _any_id(wanted: list[str], mentioned: Callable[[Json], list[str]]) -> Fits:
+    return lambda thing: bool(set(wanted) & set(mentioned(thing)))
+
+
+def _all_ids(wanted: list[str] | None, mentioned: Callable[[Json], list[str]]) -> Fits:
+    return lambda thing: set(wanted or ()) <= set(mentioned(thing))
+
+
+def _folded(thing: Json, name: str) -> str | None:
+    value = value_of(thing, name)
+    return None if value is None else value.casefold()
+
+
+def _words(thing: Json) -> list[str]:
+    values = [value for name in SEARCHABLE if (value := _folded(thing, name))]
+    return [*(word for value in values for word in re.findall(r"\w+", value)), *values]

@@ -1,0 +1,35 @@
+"""What a token of the simulated account may do: Square's scopes, by call and by event."""
+
+from __future__ import annotations
+
+from app.sources.square.simulator.event_types import known_types
+
+READS = {
+    "/v2/catalog": "ITEMS_READ",
+    "/v2/inventory": "INVENTORY_READ",
+    "/v2/orders": "ORDERS_READ",
+    "/v2/vendors": "VENDOR_READ",
+    "/v2/locations": "MERCHANT_PROFILE_READ",
+    "/v2/merchants": "MERCHANT_PROFILE_READ",
+}
+"""What a read takes; a delete takes the write."""
+
+
+def known_scopes() -> set[str]:
+    """Every scope that a call or an event takes."""
+    of_events = {scope for one in known_types().values() for scope in one.scopes}
+    return {*of_events, *READS.values(), "ITEMS_WRITE"}
+
+
+def is_granted(granted: str, method: str, path: str) -> bool:
+    """Whether a token with these scopes (comma-separated; none: all there are) may make a call."""
+    needed = next((scope for prefix, scope in READS.items() if path.startswith(prefix)), None)
+    if needed and method == "DELETE":
+        needed = needed.replace("_READ", "_WRITE")
+    return not granted or needed is None or needed in granted.split(",")
+
+
+def is_sent(granted: str, kind: str) -> bool:
+    """Whether events of a type are sent to an application that was granted these scopes."""
+    needed = known_types()[kind].scopes if kind in known_types() else ()
+    return not granted or set(needed) <= set(granted.split(","))
