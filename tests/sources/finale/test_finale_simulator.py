@@ -83,7 +83,7 @@ def test_offset_is_ignored(simulate: Simulate) -> None:
 
 
 def test_a_column_without_any_value_is_left_out(simulate: Simulate) -> None:
-    assert "userCategory" not in api(simulate(), "GET", "api/product/").json()
+    assert "categoryEnum" not in api(simulate(), "GET", "api/product/").json()
 
 
 def test_limit_headers_come_with_a_refusal_only(simulate: Simulate) -> None:
@@ -124,7 +124,9 @@ def test_an_action_url_is_there_only_when_it_is_possible(simulate: Simulate) -> 
 def test_an_order_lives_as_finales_do(simulate: Simulate) -> None:
     account = simulate(orders=0)
     line = {"productUrl": f"/demo/api/product/{account.world.products[1].tail}", "quantity": 2, "unitPrice": 1}
-    made = api(account, "POST", "api/order/", json={"orderTypeId": "SALES_ORDER", "orderItemList": [line]}).json()
+    place = {"originFacilityUrl": "/demo/api/facility/10000"}
+    sent = {"orderTypeId": "SALES_ORDER", "orderItemList": [line], **place}
+    made = api(account, "POST", "api/order/", json=sent).json()
     api(account, "POST", made["actionUrlLock"].removeprefix("/demo/"), json={})
     reserved = [row for row in account.truth("stock") if row["state"] == "reserved"]
     api(account, "POST", f"api/order/{made['orderId']}/complete", json={})
