@@ -87,12 +87,12 @@ def told(row: Mapping[str, Any]) -> Books:
 def held(row: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]) -> Books:
     """A row of our orders with its rows of ``order_lines``, or the lines that it keeps, which leave out what they lack."""
     names = [name.strip() for name in _LINES.split(",")]
-    found = [_line(*(line.get(name) for name in names)) for line in lines]
+    found = [_line(*[line.get(name) for name in names]) for line in lines]
     return Books(row["currency"] or "USD", {name: row[name] for name in COLUMNS}, found)
 
 
 def _line(
-    kind: str, listing_id: str | None, quantity: Any, price: Any, total: Any, discount: Any = None, tax: Any = None
+    kind: Any, listing_id: Any, quantity: Any, price: Any, total: Any, discount: Any = None, tax: Any = None
 ) -> Line:
     return Line(kind, listing_id, _exact(quantity), _exact(price), total, int(discount or 0), int(tax or 0))
 

@@ -10,9 +10,8 @@ from operator import ne
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
-from finale_account import Account, Servers
+from finale_account import Account, Servers, api
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -25,11 +24,6 @@ from app.sources.finale.simulator.api import PATHS
 from app.sources.finale.webhook import BridgeReceiver
 
 Simulate = Callable[..., Account]
-AUTH = ("simulated-key", "simulated-secret")
-
-
-def api(account: Account, method: str, path: str, **more: Any) -> httpx.Response:
-    return account.control.request(method, f"/demo/{path}", **{"auth": AUTH, **more})
 
 
 def test_the_same_seed_makes_the_same_shop(simulate: Simulate) -> None:

@@ -9,15 +9,10 @@ from typing import Any
 
 import httpx
 import pytest
-from finale_account import Account
+from finale_account import Account, api
 
 Simulate = Callable[..., Account]
-AUTH = ("simulated-key", "simulated-secret")
 LISTS = ("product/", "inventoryitem/", "order/", "facility/", "partygroup/", "shipment/")
-
-
-def api(account: Account, method: str, path: str, **more: Any) -> httpx.Response:
-    return account.control.request(method, f"/demo/{path}", **{"auth": AUTH, **more})
 
 
 def filtered(account: Account, collection: str, text: Any) -> httpx.Response:
@@ -119,104 +114,6 @@ def test_wrong_credentials_come_before_everything_else(account: Account) -> None
     assert account.control.put("/demo/api/product/?x=1", auth=("a", "b")).status_code == 401
 
 
-REPORT = "doc/report/pivotTable/1/Report.json"
-PLAIN = {"format": "jsonObject", "data": "product"}
-
-
-@pytest.mark.parametrize(
-    "params",
-    [
-        {"format": "xls"},
-        {"data": "weather"},
-        {"rowDimensions": "productProductId_86|productColour_50"},
-        {"metrics": "productWeightSum_54__V2VpZ2h0"},
-        {"metrics": "~nonsense"},
-        {"metrics": "~kZLNAfSjT2Rk"},  # a field of number 500
-        {"filters": "bm9uc2Vuc2U"},
-        {"filters": base64.b64encode(b'[["productColour",["red"]]]').decode()},
-        {"filters": base64.b64encode(b'[["productManufacturer",["Maker 1"]]]').decode()},
-        {"columns": "all"},
-    ],
-    ids=str,
-)
-def test_a_report_of_what_it_does_not_have_is_refused(account: Account, params: dict[str, str]) -> None:
-    answer = api(account, "GET", REPORT, params={**PLAIN, **params})
-    assert (answer.status_code, is_html(answer)) == (400, True)
-
-
-def test_a_report_that_is_no_json_is_not_found(account: Account) -> None:
-    assert api(account, "GET", "doc/report/pivotTable/1/Report.csv").status_code == 404
-
-
-def test_a_report_has_the_columns_it_was_asked_for(account: Account) -> None:
-    told = "productStockQuantityOnHandUnitsSum_54__VW5pdHNcblFvSA=="
-    params = {**PLAIN, "rowDimensions": "productProductId_86", "metrics": told, "reportTitle": "Stock"}
-    rows = api(account, "GET", REPORT, params=params).json()
-    assert {tuple(row) for row in rows} == {("Product ID", "Units\nQoH")}
-
-
-def test_a_report_shows_only_the_products_of_its_filter(account: Account) -> None:
-    active = base64.b64encode(b'[["productStatus",["PRODUCT_ACTIVE"]],["productCategory",null]]').decode()
-    rows = api(account, "GET", REPORT, params={**PLAIN, "filters": active}).json()
-    wanted = {row["sku"] for row in account.truth("product") if row["active"]}
-    assert {row["Product ID"] for row in rows[:-1]} == wanted
-
-
-def graphql(account: Account, query: str, **body: Any) -> Any:
-    answer = api(account, "POST", "api/graphql", json={"query": query, **body})
-    assert answer.status_code == 200
-    return answer.json()
-
-
-NODES = "{ edges { node { productId } } }"
-
-
-@pytest.mark.parametrize(
-    "query",
-    [
-        "query { weatherViewConnection { edges { node { id } } } }",
-        f'query {{ productViewConnection(colour: "red") {NODES} }}',
-        f"query {{ productViewConnection(last: 3) {NODES} }}",
-        f'query {{ productViewConnection(formatter: "fancy") {NODES} }}',
-        f'query {{ productViewConnection(sort: [{{field: "colour", mode: "asc"}}]) {NODES} }}',
-        f'query {{ productViewConnection(sort: [{{field: "productId", mode: "up"}}]) {NODES} }}',
-        "query { productViewConnection { edges { node { productId colour } } } }",
-        "query { productViewConnection { edges { node { productId { name } } } } }",
-        "query { productViewConnection { edges { weight } } }",
-        "query { productViewConnection { total } }",
-        "query { productViewConnection { edges } }",
-        "query { productViewConnection { pageInfo { lastPage } edges { node { productId } } } }",
-        f"query {{ productViewConnection(first: $n) {NODES} }}",
-        f"query {{ productViewConnection {NODES} ",
-        f"mutation {{ productViewConnection {NODES} }}",
-        f'query {{ productViewConnection(first: "many") {NODES} }}',
-        "",
-    ],
-)
-def test_a_query_with_anything_unknown_fails_as_a_whole(account: Account, query: str) -> None:
-    told = graphql(account, query)
-    assert (told["data"], bool(told["errors"][0]["message"])) == (None, True)
-
-
-def test_a_query_with_an_unknown_key_beside_it_fails(account: Account) -> None:
-    assert graphql(account, f"query {{ productViewConnection {NODES} }}", extensions={})["errors"]
-
-
-def test_a_query_is_answered_with_what_it_asks_for_and_nothing_else(account: Account) -> None:
-    query = "query Page($n: Int) { page: productViewConnection(first: $n) { edges { node { sku: productId } } } }"
-    told = graphql(account, query, variables={"n": 2})["data"]
-    assert [sorted(edge) for edge in told["page"]["edges"]] == [["node"], ["node"]]
-    assert list(told["page"]["edges"][0]["node"]) == ["sku"]
-
-
-@pytest.mark.parametrize("mode", ["asc", "desc"])
-def test_a_query_is_sorted_as_it_asks(account: Account, mode: str) -> None:
-    query = f'query {{ productViewConnection(sort: [{{field: "productId", mode: "{mode}"}}]) {NODES} }}'
-    edges = graphql(account, query)["data"]["productViewConnection"]["edges"]
-    told = [edge["node"]["productId"] for edge in edges]
-    assert told == sorted(told, reverse=mode == "desc")
-
-
 @pytest.mark.parametrize("body", [b"{", b"[]", b"\xff"])
 @pytest.mark.parametrize("path", ["api/product/", "api/graphql"])
 def test_a_body_that_is_no_json_object_is_refused(account: Account, path: str, body: bytes) -> None:
@@ -291,3 +188,36 @@ def test_an_order_is_kept_as_it_was_sent(account: Account) -> None:
     told = api(account, "POST", "api/order/", json=sent).json()
     wanted = {**sent, "orderItemList": [{"productUrl": None, "quantity": 2, "unitPrice": 0.015}]}
     assert {name: told[name] for name in sent} == wanted
+
+
+@pytest.fixture
+def old(simulate: Simulate) -> Account:
+    return simulate(products=3, orders=0, legacy_cookie=True)
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"username": "u"}, {"username": "u", "password": "p", "remember": "yes"}], ids=str
+)
+def test_an_old_login_without_a_name_and_a_password_is_refused(old: Account, body: dict[str, str]) -> None:
+    assert old.control.post("/demo/api/auth", json=body).status_code == 400
+
+
+def test_an_old_login_may_be_a_form(old: Account) -> None:
+    assert old.control.post("/demo/api/auth", data={"username": "u", "password": "p"}).status_code == 200
+
+
+@pytest.mark.parametrize(("secret", "status"), [({}, 403), ({"sessionSecret": "x"}, 403)])
+def test_a_post_of_an_old_login_must_name_its_session(old: Account, secret: dict[str, str], status: int) -> None:
+    old.control.post("/demo/api/auth", json={"username": "u", "password": "p"})
+    assert old.control.post("/demo/api/product/", json={"internalName": "Mug", **secret}).status_code == status
+
+
+def test_a_post_of_an_old_login_that_names_its_session_is_taken(old: Account) -> None:
+    old.control.post("/demo/api/auth", json={"username": "u", "password": "p"})
+    secret = {"sessionSecret": old.control.cookies["JSESSIONID"]}
+    told = old.control.post("/demo/api/product/", json={"internalName": "Mug", **secret}).json()
+    assert told["internalName"] == "Mug"
+
+
+def test_changes_with_an_unknown_wish_are_refused(account: Account) -> None:
+    assert account.control.post("/_sim/changes", json={"cuont": 5}).status_code == 400

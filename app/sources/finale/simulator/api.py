@@ -14,19 +14,19 @@ from starlette.routing import Route
 from app.sources.finale.simulator import graphql, reports
 from app.sources.finale.simulator.account import Account
 from app.sources.finale.simulator.answers import login_page, not_found, refused, said, spoiled, wrong_method
-from app.sources.finale.simulator.api_rest import COLLECTIONS, PATHS, Rest
+from app.sources.finale.simulator.api_rest import COLLECTIONS, PATHS, SESSION, Rest
 from app.sources.finale.simulator.strict import (
     BadRequest,
     Illegal,
     NotFound,
     WrongMethod,
+    login_in,
     object_in,
     only_methods,
     parameters,
 )
 
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
-_SESSION = "simulated-session"
 _Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -96,7 +96,7 @@ class Api:
         if options.expired_token:
             return False
         if options.legacy_cookie:
-            return request.cookies.get("JSESSIONID") == _SESSION
+            return request.cookies.get("JSESSIONID") == SESSION
         given = request.headers.get("authorization", "")
         wanted = base64.b64encode(f"{options.api_key}:{options.api_secret}".encode()).decode()
         return hmac.compare_digest(given.encode(), f"Basic {wanted}".encode())
@@ -114,9 +114,10 @@ class Api:
         parameters(request)
         if not self._account.options.legacy_cookie:
             return refused(401, "Unauthorized")
+        await login_in(request)
         spelled = {f"resource{name.title()}{end}": name for name in COLLECTIONS for end in ("", "Url")}
         told = said({"name": "test", **{key: f"{self._base}/api/{name}/" for key, name in spelled.items()}})
-        told.set_cookie("JSESSIONID", _SESSION)
+        told.set_cookie("JSESSIONID", SESSION)
         return told
 
     async def _graphql(self, request: Request) -> Response:

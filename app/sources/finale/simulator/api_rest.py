@@ -21,6 +21,9 @@ COLLECTIONS = ("product", "inventoryitem", "order", "facility", "partygroup", "s
 PATHS = dict(zip(("product", "stock", "order", "location", "vendor"), COLLECTIONS, strict=False))
 """Where each kind of record is read."""
 
+SESSION = "simulated-session"
+"""What the old login gives; each POST must name it once more, in its body."""
+
 _ACTIONS: Mapping[str, tuple[str, ...]] = {
     "product": ("activate", "deactivate"),
     "order": tuple(writes.ORDER_ACTIONS),
@@ -58,7 +61,7 @@ class Rest:
         if request.method == "GET":
             return self._list(request, collection)
         parameters(request)
-        return self._told(collection, self._created(collection, await object_in(request)))
+        return self._told(collection, self._created(collection, await self._body(request)))
 
     def _list(self, request: Request, collection: str) -> Response:
         world, options = self._account.world, self._account.options
@@ -77,7 +80,13 @@ class Rest:
             raise NotFound
         if request.method == "GET":
             return self._told(collection, record)
-        return self._told(collection, self._changed(collection, record, action, await object_in(request)))
+        return self._told(collection, self._changed(collection, record, action, await self._body(request)))
+
+    async def _body(self, request: Request) -> dict[str, Any]:
+        body = await object_in(request)
+        if self._account.options.legacy_cookie and body.pop("sessionSecret", None) != SESSION:
+            raise Illegal("sessionSecret is missing or wrong")
+        return body
 
     def _record(self, collection: str, tail: str) -> Any:
         world = self._account.world

@@ -171,15 +171,17 @@ def _lines(world: World, is_purchase: bool) -> tuple[Line, ...]:
         Line(
             product.number,
             Decimal(world.dice.randint(5, 60) if is_purchase else world.dice.randint(1, 4)),
-            _unit(product) if is_purchase else asked(product),
+            _unit(product) if is_purchase else asked(world, product),
         )
         for product in products
     )
     return (*lines, _UNKNOWN) if is_purchase and world.next_order % 5 == 0 else lines
 
 
-def asked(product: Product) -> Decimal | None:
-    """What a customer is asked for one; what has no price is given away, or nobody said."""
+def asked(world: World, product: Product) -> Decimal | None:
+    """What a customer of the next order is asked for one; what has no price is given away, or nobody says one."""
+    if world.next_order % 13 == 0:
+        return None
     return Decimal(0) if product.asked is None and product.number % 2 else product.asked
 
 

@@ -36,7 +36,7 @@ def sell(world: World, options: Options) -> list[Done]:
     if place is None or product is None:
         return []
     count = min(Decimal(world.dice.randint(1, 3)), world.stock[place])
-    order = _sale(world, "ORDER_COMPLETED", (Line(product.number, count, asked(product)),))
+    order = _sale(world, "ORDER_COMPLETED", (Line(product.number, count, asked(world, product)),))
     return [_told(order, "sold"), world.move(place, -count)]
 
 
@@ -45,7 +45,7 @@ def reserve(world: World, options: Options) -> list[Done]:
     product = world.some_product(wanted=lambda product: product.active)
     if product is None:
         return []
-    line = Line(product.number, Decimal(world.dice.randint(1, 5)), asked(product))
+    line = Line(product.number, Decimal(world.dice.randint(1, 5)), asked(world, product))
     order = _sale(world, "ORDER_LOCKED", (line,))
     return [_told(order, "reserved"), *claim_stock(world, order)]
 
@@ -57,6 +57,27 @@ def buy(world: World, options: Options) -> list[Done]:
     order = place_order(world, is_purchase=True, status="ORDER_LOCKED", at=world.now())
     send(world, order)
     return [_told(order, "bought"), *claim_stock(world, order)]
+
+
+def draft(world: World, options: Options) -> list[Done]:
+    """Somebody begins a purchase or a sale, and leaves it for later."""
+    if not (world.products and world.stores() and world.suppliers()):
+        return []
+    is_purchase = world.dice.random() < 0.5
+    return [_told(place_order(world, is_purchase=is_purchase, status=DRAFT, at=world.now()), "drafted")]
+
+
+def commit(world: World, options: Options) -> list[Done]:
+    """A draft is meant by now, and has a place at last."""
+    order = world.some_order(order for order in world.orders.values() if order.status == DRAFT)
+    if order is None or not world.stores():
+        return []
+    place = order.facility_id or world.dice.choice(world.stores()).id
+    world.put_order(msgspec.structs.replace(order, facility_id=place))
+    meant = advance(world, world.orders[order.id], "ORDER_LOCKED")
+    if order.is_purchase and not world.shipments_of(order):
+        send(world, meant)
+    return [_told(meant, "committed"), *claim_stock(world, meant)]
 
 
 def unload(world: World, options: Options) -> list[Done]:
@@ -194,9 +215,10 @@ QUIET = "quiet"
 """Happens only when it is named."""
 
 LONG_AGO = 9 * 86_400
+DRAFT = "ORDER_CREATED"
 
 EVENTS: Mapping[str, Mapping[Event, int]] = {
-    "order": {sell: 40, reserve: 15, buy: 10, finish: 20, cancel: 5},
+    "order": {sell: 40, reserve: 15, buy: 10, draft: 5, commit: 5, finish: 20, cancel: 5},
     "shipment": {unload: 5},
     "stock": {transfer: 15, recount: 10},
     "product": {reprice: 20, rename: 5, add_product: 5, toggle: 5, delete: 2},

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
+from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 
@@ -67,6 +68,18 @@ async def object_in(request: Request) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise BadRequest("The body must be a JSON object")
     return found
+
+
+async def login_in(request: Request) -> tuple[str, str]:
+    """Name and password, as JSON or as a form; raises ``BadRequest`` where one is missing."""
+    body = await request.body()
+    is_form = "form" in request.headers.get("content-type", "")
+    given = dict(parse_qsl(body.decode(errors="replace"))) if is_form else await object_in(request)
+    only_fields("A login", given, ("username", "password"))
+    name, password = text_of(given, "username"), text_of(given, "password")
+    if not name or not password:
+        raise BadRequest("A login needs username and password")
+    return name, password
 
 
 def only_fields(what: str, given: Iterable[str], known: Sequence[str]) -> None:
