@@ -210,6 +210,7 @@ def test_a_shop_goes_on_where_it_stopped(servers: Servers, tmp_path: Path) -> No
     assert after.world.products == account.world.products
     assert after.world.stock == account.world.stock
     assert after.world.orders == account.world.orders
+    assert after.world.shipments == account.world.shipments
 
 
 def test_a_server_keeps_its_shop_by_itself(servers: Servers, simulate: Simulate, tmp_path: Path) -> None:
