@@ -94,9 +94,12 @@ ORDERS: dict[str, Callable[[dict[str, Any]], bool]] = {
     "with a line of no product": lambda o: any(line["productUrl"] is None for line in o["orderItemList"]),
     "with a line without a price": lambda o: any(line["unitPrice"] is None for line in o["orderItemList"]),
     "below a cent": lambda o: any(round(x["unitPrice"] or 0, 2) != (x["unitPrice"] or 0) for x in o["orderItemList"]),
-    "with an adjustment without an amount": lambda o: any(x["amount"] is None for x in o["orderAdjustmentList"]),
-    "with a tax by its URL": lambda o: any("taxAuthorityRateProductUrl" in x for x in o["orderAdjustmentList"]),
-    "with a promotion by its URL": lambda o: any("productPromoUrl" in x for x in o["orderAdjustmentList"]),
+    "with an adjustment without an amount": lambda o: any(
+        x["amount"] is None for x in o["orderAdjustmentList"] or []
+    ),
+    "with a tax by its URL": lambda o: any("taxAuthorityRateProductUrl" in x for x in o["orderAdjustmentList"] or []),
+    "with a promotion by its URL": lambda o: any("productPromoUrl" in x for x in o["orderAdjustmentList"] or []),
+    "with adjustments that are null": lambda o: o["orderAdjustmentList"] is None,
     "with a reference": lambda o: o["referenceNumber"] is not None,
     "of a channel": lambda o: o["saleSourceId"] is not None,
     "with a shipment": lambda o: bool(o["shipmentUrlList"]),

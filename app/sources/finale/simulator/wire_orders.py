@@ -55,9 +55,10 @@ def _roles(order: Order) -> list[dict[str, Any]] | None:
     return [{"roleTypeId": "SUPPLIER" if order.is_purchase else "CUSTOMER", "partyId": order.party_id}]
 
 
-def _adjustments(order: Order, base: str) -> list[dict[str, Any]]:
-    """Named, or by the URL of the tax or promotion that they are."""
-    return [{"amount": money(cents), **_named(name, base)} for name, cents in order.adjustments]
+def _adjustments(order: Order, base: str) -> list[dict[str, Any]] | None:
+    """Named, or by the URL of the tax or promotion that they are; a list of none may be null."""
+    found = [{"amount": money(cents), **_named(name, base)} for name, cents in order.adjustments]
+    return found or (None if order.reference else [])
 
 
 def _named(name: str, base: str) -> dict[str, str]:
