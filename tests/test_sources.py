@@ -21,6 +21,7 @@ import uvicorn
 from app import sources
 from app.domain import KINDS, Delivery, Kind, Page, Record, Ref, batches, key_of, row_hash
 from app.errors import BadConfiguration, TallyhookError
+from app.prove.real import books
 from app.sources.base import Context, ResumeLost, Source, Unlimited
 from app.stores import catalog, inbox, owed
 from app.stores.engine import Database
@@ -268,13 +269,20 @@ def test_the_day_of_an_order_id_is_the_one_its_record_has(connected: tuple[Sourc
     assert {id_: day.isoformat() for day, id_ in found} == held
 
 
-def test_order_lines_add_up_to_the_vendors_books_to_the_cent(connected: tuple[Source, httpx.Client]) -> None:
+def test_orders_and_their_lines_are_the_vendors_books_to_the_cent(connected: tuple[Source, httpx.Client]) -> None:
     source, control = connected
-    books = {row["external_id"]: row["total_minor"] for row in control.get("/_sim/truth/order").json()}
+    theirs = {row["external_id"]: books.told(row) for row in control.get("/_sim/truth/order").json()}
     read = {record.external_id: record for record in _read(source, source.window(Kind.ORDER, None, None))}
-    added = {id_: sum(line.get("total_minor", 0) for line in json.loads(order.lines)) for id_, order in read.items()}
-    assert added == books
-    assert {id_: order.net_minor for id_, order in read.items()} == books
+    assert read.keys() == theirs.keys()
+    ours = {id_: books.held(_row(order), json.loads(order.lines or "[]")) for id_, order in read.items()}
+    assert [(id_, text) for id_, order in ours.items() for text in books.wrong(theirs[id_], order)] == []
+
+
+def test_an_order_nets_what_the_vendors_books_say(connected: tuple[Source, httpx.Client]) -> None:
+    source, control = connected
+    theirs = {row["external_id"]: row["total_minor"] for row in control.get("/_sim/truth/order").json()}
+    read = _read(source, source.window(Kind.ORDER, None, None))
+    assert {record.external_id: record.net_minor for record in read} == theirs
 
 
 def test_calls_are_counted(connected: tuple[Source, httpx.Client]) -> None:
@@ -295,6 +303,10 @@ def _read(source: Source, pages: Iterable[Page]) -> list[Any]:
                 for part in batches(refs, source.batch_size(kind)):
                     records += source.fetch(part).records
     return [record for record in records if not getattr(record, "deleted", False) and _counts(record)]
+
+
+def _row(order: Any) -> dict[str, Any]:
+    return {name: getattr(order, name) for name in order.__struct_fields__}
 
 
 def _keys(source: Source, pages: Iterable[Page]) -> set[tuple[str, ...]]:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from app.domain import Kind
+from app.prove.real import books
 from app.prove.real.stack import Stack
 from app.stores import catalog_sql
 
@@ -25,8 +26,13 @@ def differences(stack: Stack) -> list[str]:
 
 
 def difference(stack: Stack, slug: str, kind: Kind) -> list[str]:
-    """Every row of a kind in which our table and the vendor's truth differ, in the truth's fields."""
+    """Every row of a kind in which our table and the vendor's truth differ, in the truth's fields; of orders also every
+    amount that is not to the cent what the vendor's books make it."""
     rows = stack.simulated[slug].truth(kind)
+    return [*_of_rows(stack, slug, kind, rows), *(_of_books(stack, slug, rows) if kind == Kind.ORDER else [])]
+
+
+def _of_rows(stack: Stack, slug: str, kind: Kind, rows: list[dict[str, Any]]) -> list[str]:
     fields = list(next(iter(rows), {}))
     held = _ours(stack, slug, kind, fields)
     if not any(
@@ -42,6 +48,19 @@ def difference(stack: Stack, slug: str, kind: Kind) -> list[str]:
         if _plain(ours[key]) != _plain(truth[key])
     ]
     return found
+
+
+def _of_books(stack: Stack, slug: str, rows: list[dict[str, Any]]) -> list[str]:
+    lines: dict[str, list[Row]] = {}
+    for line in stack.sql(books.OUR_LINES, slug=slug):
+        lines.setdefault(line["order_id"], []).append(line)
+    ours = {row["external_id"]: row for row in stack.sql(books.OURS, slug=slug)}
+    return [
+        f"order {id_}: {text}"
+        for row in rows
+        if (id_ := row["external_id"]) in ours
+        for text in books.wrong(books.told(row), books.held(ours[id_], lines.get(id_, [])))
+    ]
 
 
 def lost(stack: Stack) -> list[str]:

@@ -132,9 +132,12 @@ class Client:
         return band
 
     def customization(self) -> bytes:
-        """What the account's own fields and lists are called, as it came; empty where it does not tell."""
+        """What the account's own fields and lists are called, as it came; empty where it does not tell, or not this key."""
         path = self._path("customization")
-        answer = self._http.request("GET", path, limits=self._rates.record, wait_of=self._wait_of)
+        try:
+            answer = self._http.request("GET", path, limits=self._rates.record, wait_of=self._wait_of)
+        except Forbidden:
+            return b""
         if answer.status_code == 404:
             return b""
         refuse_page(_type_of(answer), answer.content[:_LOOKED_AT], f"GET {path}")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from app.domain import BadRecord, Change, Kind, Listing, Order, Page, Scope
 from app.sources.finale import mapping, orders
@@ -15,6 +16,9 @@ from app.sources.finale.order_lines import LINES
 from app.sources.finale.pauses import paused_gc
 from app.sources.finale.wire import moment, timestamp
 from app.sources.period import EVERYTHING, Period
+
+TermsOf = Callable[[Band], Terms]
+"""How to read a band."""
 
 OVERLAP = timedelta(minutes=2)
 """Read again before a watermark: a change may become visible after a later one did."""
@@ -74,7 +78,9 @@ class Progress:
 class Products:
     """Pages of listings, of those that were modified in a period."""
 
-    def __init__(self, terms: Terms, began: datetime, since: str | None = None, period: Period = EVERYTHING) -> None:
+    def __init__(
+        self, terms: TermsOf, began: datetime, since: str | None = None, period: Period = EVERYTHING
+    ) -> None:
         self._terms = terms
         self._began = began
         self._period = period
@@ -83,8 +89,9 @@ class Products:
     def pages(self, reply: list[Band]) -> Iterator[Page]:
         """The listings of a reply that are news; takes the reply's bands away as it goes."""
         for band in taken(reply):
+            terms = self._terms(band)
             with paused_gc():
-                found = readable(Kind.PRODUCT, KEYS["product"], band, self._read)
+                found = readable(Kind.PRODUCT, KEYS["product"], band, partial(self._read, terms))
             listings = [listing for listing in found.records if self._is_new(listing)]
             yield Page(listings, failed=self._progress.failed(found.bad, self._period))
 
@@ -92,8 +99,8 @@ class Products:
         """The last page."""
         return Page(watermark=self._progress.watermark(), complete=complete)
 
-    def _read(self, band: Band) -> list[Listing]:
-        return mapping.products(band, self._terms, self._began)
+    def _read(self, terms: Terms, band: Band) -> list[Listing]:
+        return mapping.products(band, terms, self._began)
 
     def _is_new(self, listing: Listing) -> bool:
         at = listing.modified_at
@@ -103,7 +110,9 @@ class Products:
 class Orders:
     """Pages of orders modified in a period: with lines as records, headers as changes to be fetched."""
 
-    def __init__(self, terms: Terms, began: datetime, since: str | None = None, period: Period = EVERYTHING) -> None:
+    def __init__(
+        self, terms: TermsOf, began: datetime, since: str | None = None, period: Period = EVERYTHING
+    ) -> None:
         self._terms = terms
         self._began = began
         self._period = period
@@ -129,7 +138,8 @@ class Orders:
         """The orders of a band that has their lines; a list of headers has none."""
         if not band.has_any((LINES,)):
             return Found([], [])
-        return readable(Kind.ORDER, KEYS["order"], band, lambda part: orders.orders(part, self._terms, self._began))
+        terms = self._terms(band)
+        return readable(Kind.ORDER, KEYS["order"], band, lambda part: orders.orders(part, terms, self._began))
 
     def _is_new(self, change: Change) -> bool:
         modified = datetime.fromtimestamp(change.version / 1_000_000, UTC) if change.version else None

@@ -5,7 +5,8 @@ Everything not mapped ends in ``extra``, so no data is lost. Source of the field
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -34,6 +35,8 @@ from app.sources.finale.wire import (
 from app.sources.shapes import shown
 
 LIST_PRICE = "LIST_PRICE"
+USER_CATEGORY = "userCategory"
+"""The category in the older spelling: an id that only the account's customization has a name for."""
 
 _R = TypeVar("_R", bound=msgspec.Struct)
 _NO_SUPPLIER = SupplierEntry()
@@ -65,10 +68,11 @@ _VENDOR_SILENT = {"statusId": frozenset((b'"PARTY_ENABLED"', b'"PARTY_DISABLED"'
 
 @dataclass(frozen=True)
 class Terms:
-    """What the account owner tells us: which price counts, and the currency where Finale names none."""
+    """What the account tells: which price counts, the currency where Finale names none, its categories by their ids."""
 
     price_list: str | None = None
     currency: str = "USD"
+    categories: Mapping[str, str] = field(default_factory=dict)
 
 
 def products(band: Band, terms: Terms, began: datetime) -> list[Listing]:
@@ -82,6 +86,7 @@ def products(band: Band, terms: Terms, began: datetime) -> list[Listing]:
     costs = band.column("cost", Decimal | None)
     mains = [_main_supplier(listed) for listed in band.column("supplierList", list[SupplierEntry | None] | None)]
     reorders = _reorder_points(band)
+    categories = _categories(band, terms)
     return _rows_of(
         Listing,
         external_id=[id_of(url, "productUrl") for url in band.column("productUrl", str | None)],
@@ -89,8 +94,8 @@ def products(band: Band, terms: Terms, began: datetime) -> list[Listing]:
         name=_text(band, "internalName"),
         description=_text(band, "longDescription"),
         active=[status in (None, "", "PRODUCT_ACTIVE") for status in band.column("statusId", str | None)],
-        category=_text(band, "category"),
-        category_path=_text(band, "category"),
+        category=categories,
+        category_path=categories,
         barcode=_text(band, "universalProductCode"),
         price_minor=[price for price, _ in prices],
         cost_minor=[minor(cost, currency, "cost") for cost, currency in zip(costs, currencies, strict=True)],
@@ -117,6 +122,11 @@ def _rows_of(record: type[_R], **columns: list[Any]) -> list[_R]:
 
 def _text(band: Band, name: str) -> list[str | None]:
     return [cell or None for cell in band.column(name, str | None)]
+
+
+def _categories(band: Band, terms: Terms) -> list[str | None]:
+    named, older = _text(band, "category"), _text(band, USER_CATEGORY)
+    return [name or terms.categories.get(id_ or "") for name, id_ in zip(named, older, strict=True)]
 
 
 def _lead_times(mains: list[SupplierEntry], band: Band) -> list[int | None]:

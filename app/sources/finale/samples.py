@@ -5,16 +5,21 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 from app.domain import Page, Record
 from app.sources.finale import mapping, orders
 from app.sources.finale.client import KEYS, refuse_page
 from app.sources.finale.columnar import Band, bands, single
+from app.sources.finale.customization import Customization
 from app.sources.finale.mapping import Terms
 from app.sources.finale.stock import Tally
 
 READ_AT = datetime(2026, 1, 1, tzinfo=UTC)
 """When the samples count as read: the version of records without a time of their own."""
+
+_NAMES = Customization((Path(__file__).parent / "samples" / "12_customization.OFFICIAL_DOC.json").read_bytes)
+"""What the account of the samples calls its categories."""
 
 _LISTS = {"products": "product", "stock": "inventoryitem", "locations": "facility", "vendors": "partygroup"}
 
@@ -44,7 +49,7 @@ def _of_band(as_: str, band: Band) -> Sequence[Record]:
         return mapping.locations(band, READ_AT)
     if as_ == "vendors":
         return mapping.vendors(band, READ_AT)
-    return mapping.products(band, Terms(), READ_AT)
+    return mapping.products(band, Terms(categories=_NAMES.categories()), READ_AT)
 
 
 def _stock(found: list[Band]) -> Sequence[Record]:

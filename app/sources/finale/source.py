@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from functools import cached_property, partial
-from urllib.parse import quote
+from functools import partial
 
-from app.domain import SKU_PREFIX, WHOLE, Absent, Answer, BadRecord, Kind, Page, Record, Ref, Scope
+from app.domain import WHOLE, Absent, Answer, BadRecord, Kind, Page, Record, Ref, Scope
 from app.errors import Refused
 from app.sources.base import Limit, Receiver, ResumeLost
-from app.sources.finale import bulk, mapping, order_days, orders, setup
+from app.sources.finale import bulk, order_days, setup
 from app.sources.finale.bulk import Bulk
 from app.sources.finale.client import KEYS, Client
 from app.sources.finale.columnar import Band
 from app.sources.finale.feeds import OVERLAP, Orders, Products, taken
-from app.sources.finale.isolation import Found, readable
-from app.sources.finale.mapping import Terms
+from app.sources.finale.items import COLLECTIONS, Items
 from app.sources.finale.options import Options
 from app.sources.finale.pauses import paused_gc
-from app.sources.finale.price_lists import list_id
 from app.sources.finale.stock import Tally, of_products
 from app.sources.finale.windows import Walk, Window, span
 from app.sources.finale.wire import moment, timestamp
@@ -27,13 +24,6 @@ from app.sources.period import Period, narrowed
 from app.sources.setup import Registered
 from app.sources.shapes import of_item
 
-COLLECTIONS = {
-    Kind.PRODUCT: "product",
-    Kind.STOCK: "inventoryitem",
-    Kind.ORDER: "order",
-    Kind.LOCATION: "facility",
-    Kind.VENDOR: "partygroup",
-}
 PAGE_ROWS = 4_000
 STOCK_AT_ONCE = 500
 """Products whose stock live workers read in one call."""
@@ -60,6 +50,7 @@ class FinaleSource:
     ) -> None:
         self.receiver = receiver
         self._client = client
+        self._items = Items(client, options, now)
         self._options = options
         self._now = now
 
@@ -102,7 +93,8 @@ class FinaleSource:
         failed: list[BadRecord] = []
         gone: list[Ref] = []
         for ref in refs:
-            found = self._one(ref)
+            self._check(ref.kind)
+            found = self._items.one(ref)
             records += found.records
             failed += [of_item(bad, ref.external_id) for bad in found.failed]
             if not found.records and not found.bad:
@@ -173,48 +165,6 @@ class FinaleSource:
         if kind not in self.kinds:
             raise Refused(f"Finale has no {kind.value} to read; it has {', '.join(self.kinds)}")
 
-    # one item
-
-    def _one(self, ref: Ref) -> Found[Record]:
-        self._check(ref.kind)
-        began = self._now()
-        if ref.external_id.startswith(SKU_PREFIX):
-            sku = ref.external_id.removeprefix(SKU_PREFIX)
-            return self._by_sku(sku, began) if ref.kind is Kind.PRODUCT else Found([], [])
-        band = self._client.record(COLLECTIONS[ref.kind], ref.external_id)
-        return Found([], []) if band is None else self._records(ref.kind, band, began)
-
-    def _by_sku(self, sku: str, began: datetime) -> Found[Record]:
-        """By filter, because for many products the record's URL does not end in the SKU.
-
-        Where the filter finds nothing the URL is tried all the same: in collections beyond the vendor's cap filters
-        overlook records.
-        """
-        bands = self._client.collection("product", {"productId": (sku, sku)})
-        if not bands:
-            band = self._client.record("product", quote(sku, safe=""))
-            bands = [] if band is None else [band]
-        found = [self._records(Kind.PRODUCT, band, began) for band in bands]
-        listings = [listing for each in found for listing in each.records if getattr(listing, "sku", None) == sku]
-        return Found(listings, [bad for each in found for bad in each.bad])
-
-    def _records(self, kind: Kind, band: Band, began: datetime) -> Found[Record]:
-        return readable(kind, KEYS[COLLECTIONS[kind]], band, lambda part: self._read(kind, part, began))
-
-    def _read(self, kind: Kind, band: Band, began: datetime) -> Sequence[Record]:
-        if kind is Kind.PRODUCT:
-            return mapping.products(band, self._terms, began)
-        if kind is Kind.ORDER:
-            return orders.orders(band, self._terms, began)
-        if kind is Kind.LOCATION:
-            return mapping.locations(band, began)
-        return mapping.vendors(band, began)
-
-    @cached_property
-    def _terms(self) -> Terms:
-        """The name of a price list is looked up once."""
-        return Terms(list_id(self._options.price_list, self._client.customization), self._options.currency)
-
     # whole collections
 
     def _whole(self, kind: Kind) -> Iterator[Page]:
@@ -236,13 +186,14 @@ class FinaleSource:
     def _small_pages(self, kind: Kind, reply: list[Band], began: datetime) -> Iterator[Page]:
         """Vendors share their collection with customers: how many they are is not known beforehand."""
         expected = _rows(reply) if kind is Kind.LOCATION else None
-        found = (self._records(kind, band, began) for band in taken(reply))
+        found = (self._items.records(kind, band, began) for band in taken(reply))
         return bulk.pages(kind, (Page(each.records, failed=each.failed) for each in found), expected)
 
     # products
 
     def _all_products(self) -> Iterator[Page]:
-        feed = Products(self._terms, self._now())
+        self._items.forget_names()
+        feed = Products(self._items.terms, self._now())
         reply = self._client.collection("product")
         cut_from = self._cut_from("product", reply)
         yield from bulk.pages(Kind.PRODUCT, feed.pages(reply), None if cut_from else _rows(reply))
@@ -260,7 +211,7 @@ class FinaleSource:
         return min(newest, self._now() - OVERLAP) if newest else self._options.history_start
 
     def _products_since(self, start: datetime, since: str) -> Iterator[Page]:
-        feed = Products(self._terms, self._now(), since)
+        feed = Products(self._items.terms, self._now(), since)
         for reply in self._walk("product").replies(start):
             yield from feed.pages(reply)
         yield feed.end()
@@ -274,7 +225,7 @@ class FinaleSource:
     # orders
 
     def _orders_since(self, start: datetime, since: str | None) -> Iterator[Page]:
-        feed = Orders(self._terms, self._now(), since)
+        feed = Orders(self._items.terms, self._now(), since)
         for reply in self._walk("order").replies(start):
             yield from feed.pages(reply)
         yield feed.end()
@@ -283,7 +234,7 @@ class FinaleSource:
 
     def _of(self, kind: Kind, period: Period, resume: str | None) -> Iterator[Page]:
         make = Products if kind is Kind.PRODUCT else Orders
-        feed = make(self._terms, self._now(), period=period)
+        feed = make(self._items.terms, self._now(), period=period)
         read = Bulk(kind, period, feed, self._walk(COLLECTIONS[kind]))
         if resume is not None:
             return read.resumed(resume)

@@ -20,6 +20,7 @@ from app.sources.finale.simulator.settings import Value
 from app.sources.finale.source import FinaleSource
 
 CREDENTIALS = {"account": "demo", "api_key": "simulated-key", "api_secret": "simulated-secret"}
+AUTH = ("simulated-key", "simulated-secret")
 NO_LIMITS: Mapping[str, Value] = {"rate_get": 0, "rate_lists": 0}
 
 
@@ -144,3 +145,8 @@ def open_account(servers: Servers, options: Mapping[str, Value], clock: Callable
     app = create({**NO_LIMITS, **options}, clock)
     url = servers.start(app)
     return Account(url, httpx.Client(base_url=url, timeout=60), app)
+
+
+def api(account: Account, method: str, path: str, **more: Any) -> httpx.Response:
+    """One request of the vendor's API, with credentials unless told others."""
+    return account.control.request(method, f"/demo/{path}", **{"auth": AUTH, **more})

@@ -23,7 +23,24 @@ PRODUCT_FIELDS = (
     "supplier_id",
     "lead_time_days",
 )
+ORDER_FIELDS = (
+    "external_id",
+    "type",
+    "status",
+    "location_id",
+    "party_id",
+    "channel",
+    "ordered_on",
+    "subtotal_minor",
+    "discount_minor",
+    "tax_minor",
+    "service_charge_minor",
+    "tip_minor",
+    "total_minor",
+    "net_minor",
+)
 FIELDS = {
+    Kind.ORDER: ORDER_FIELDS,
     Kind.PRODUCT: PRODUCT_FIELDS,
     Kind.LOCATION: ("external_id", "parent_id", "name"),
     Kind.VENDOR: ("external_id", "name"),
@@ -87,8 +104,7 @@ def _told(kind: Kind, row: Any) -> dict[str, Any]:
     if kind is Kind.ORDER:
         names = ("kind", "listing_id", "quantity", "unit_price", "total_minor")
         lines = [[line.get(name) for name in names] for line in json.loads(row.lines or "[]")]
-        told = {"external_id": row.external_id, "type": row.type, "status": row.status}
-        return {**told, "ordered_on": row.ordered_on, "total_minor": row.total_minor, "lines": lines}
+        return {**{name: getattr(row, name) for name in FIELDS[kind]}, "lines": lines}
     return {name: getattr(row, name) for name in FIELDS[kind]}
 
 

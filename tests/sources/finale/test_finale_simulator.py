@@ -1,35 +1,22 @@
-"""The simulator is as faithful as we know: its own endpoints, writes, GraphQL, reports, bridge and memory."""
+"""The simulator is as faithful as we know: its own endpoints, writes, GraphQL, reports and memory."""
 
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
 from operator import ne
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
-from finale_account import Account, Servers
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
+from finale_account import Account, Servers, api
 
 from app.domain import Kind
 from app.sources import demo, simulator
 from app.sources.finale.simulator import create
 from app.sources.finale.simulator.api import PATHS
-from app.sources.finale.webhook import BridgeReceiver
 
 Simulate = Callable[..., Account]
-AUTH = ("simulated-key", "simulated-secret")
-
-
-def api(account: Account, method: str, path: str, **more: Any) -> httpx.Response:
-    return account.control.request(method, f"/demo/{path}", **{"auth": AUTH, **more})
 
 
 def test_the_same_seed_makes_the_same_shop(simulate: Simulate) -> None:
@@ -83,7 +70,7 @@ def test_offset_is_ignored(simulate: Simulate) -> None:
 
 
 def test_a_column_without_any_value_is_left_out(simulate: Simulate) -> None:
-    assert "userCategory" not in api(simulate(), "GET", "api/product/").json()
+    assert "categoryEnum" not in api(simulate(), "GET", "api/product/").json()
 
 
 def test_limit_headers_come_with_a_refusal_only(simulate: Simulate) -> None:
@@ -124,7 +111,9 @@ def test_an_action_url_is_there_only_when_it_is_possible(simulate: Simulate) -> 
 def test_an_order_lives_as_finales_do(simulate: Simulate) -> None:
     account = simulate(orders=0)
     line = {"productUrl": f"/demo/api/product/{account.world.products[1].tail}", "quantity": 2, "unitPrice": 1}
-    made = api(account, "POST", "api/order/", json={"orderTypeId": "SALES_ORDER", "orderItemList": [line]}).json()
+    place = {"originFacilityUrl": "/demo/api/facility/10000"}
+    sent = {"orderTypeId": "SALES_ORDER", "orderItemList": [line], **place}
+    made = api(account, "POST", "api/order/", json=sent).json()
     api(account, "POST", made["actionUrlLock"].removeprefix("/demo/"), json={})
     reserved = [row for row in account.truth("stock") if row["state"] == "reserved"]
     api(account, "POST", f"api/order/{made['orderId']}/complete", json={})
@@ -214,6 +203,7 @@ def test_a_shop_goes_on_where_it_stopped(servers: Servers, tmp_path: Path) -> No
     assert after.world.products == account.world.products
     assert after.world.stock == account.world.stock
     assert after.world.orders == account.world.orders
+    assert after.world.shipments == account.world.shipments
 
 
 def test_a_server_keeps_its_shop_by_itself(servers: Servers, simulate: Simulate, tmp_path: Path) -> None:
@@ -223,80 +213,6 @@ def test_a_server_keeps_its_shop_by_itself(servers: Servers, simulate: Simulate,
     servers.wait()
     again = simulator("finale", {"state_file": str(file)}).state.account
     assert (again.world.stock, again.world.orders) == (account.world.stock, account.world.orders)
-
-
-class Receiver:
-    """A web server that checks and counts pings."""
-
-    def __init__(self, servers: Servers, secret: str, failures: int = 0) -> None:
-        self.bodies: list[str] = []
-        self.ids: list[str] = []
-        self.failures = failures
-        self._receiver = BridgeReceiver([secret])
-        self._lock = threading.Lock()
-        self.url = servers.start(Starlette(routes=[Route("/hook", self.take, methods=["POST"])])) + "/hook"
-
-    async def take(self, request: Request) -> Response:
-        body = await request.body()
-        self._receiver.verify(dict(request.headers), body, datetime.now(UTC))
-        with self._lock:
-            if self.failures:
-                self.failures -= 1
-                return Response(status_code=503)
-            delivery = self._receiver.parse(dict(request.headers), body)
-            self.ids.append(delivery.event_id)
-            self.bodies.append(body.decode())
-        return Response(status_code=202)
-
-
-def bridged(servers: Servers, simulate: Simulate, *, failures: int = 0, **options: Any) -> tuple[Account, Receiver]:
-    secret = "whsec_c2ltdWxhdGVkLWJyaWRnZS1zZWNyZXQ="
-    receiver = Receiver(servers, secret, failures)
-    return simulate(bridge_url=receiver.url, bridge_secret=secret, **options), receiver
-
-
-def is_quiet(status: dict[str, Any]) -> bool:
-    return bool(status["webhooks"]["pending"] == 0)
-
-
-def test_each_change_of_a_product_is_reported(servers: Servers, simulate: Simulate) -> None:
-    account, receiver = bridged(servers, simulate)
-    done = [each for each in account.change(5, "product") if each["kind"] == "product"]
-    account.wait_for(is_quiet)
-    assert len([body for body in receiver.bodies if "product." in body]) == len(done)
-
-
-def test_a_ping_that_fails_is_sent_again_with_its_id(servers: Servers, simulate: Simulate) -> None:
-    account, receiver = bridged(servers, simulate, failures=1)
-    account.change(1, "product")
-    status = account.wait_for(is_quiet)
-    assert status["webhooks"]["sent"] == len(receiver.ids) + 1
-
-
-def test_pings_can_be_dropped(servers: Servers, simulate: Simulate) -> None:
-    account, receiver = bridged(servers, simulate, drop=1.0)
-    account.change(5, "product")
-    assert account.wait_for(is_quiet)["webhooks"]["dropped"] >= 5
-    assert receiver.ids == []
-
-
-def test_pings_can_be_duplicated(servers: Servers, simulate: Simulate) -> None:
-    account, receiver = bridged(servers, simulate, duplicate=1.0)
-    account.change(3, "product")
-    account.wait_for(is_quiet)
-    assert len(receiver.ids) == 2 * len(set(receiver.ids))
-
-
-def test_pings_can_overtake_each_other(servers: Servers, simulate: Simulate) -> None:
-    account, _ = bridged(servers, simulate, reorder=1.0)
-    account.change(1, "product")
-    assert account.status()["webhooks"]["pending"] > 0
-
-
-def test_pings_can_be_delayed(servers: Servers, simulate: Simulate) -> None:
-    account, receiver = bridged(servers, simulate, delay=1.0, delay_seconds=60)
-    account.change(1, "product")
-    assert (account.status()["webhooks"]["delayed"] > 0, receiver.ids) == (True, [])
 
 
 def test_the_demo_is_a_simulator_and_a_connection_to_it(servers: Servers) -> None:
@@ -348,11 +264,3 @@ def test_one_field_of_a_bad_record_is_wrong(simulate: Simulate) -> None:
     account.faults(bad_records=1.0)
     wrong = [sum(map(ne, one, other)) for one, other in zip(good, rows_of(account, "product"), strict=True)]
     assert max(wrong) == 1
-
-
-def test_a_ping_that_is_acknowledged_is_told_by_its_id(servers: Servers, simulate: Simulate) -> None:
-    account, receiver = bridged(servers, simulate, failures=2)
-    account.change(3, "product")
-    account.wait_for(is_quiet)
-    told = set(account.control.get("/_sim/acknowledged").json())
-    assert told == set(receiver.ids)

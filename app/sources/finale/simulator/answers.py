@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Any
 
@@ -49,8 +49,15 @@ def not_found(path: str) -> Response:
 
 
 def refused(status: int, message: str) -> Response:
-    """A 400, 401 or 403."""
+    """A 400, 401, 403 or 405."""
     return HTMLResponse(f"<html><title> {status} </title><body>{escape(message)}</body></html>", status)
+
+
+def wrong_method(allowed: Sequence[str]) -> Response:
+    """A 405 that says what the path has."""
+    answer = refused(405, "Method Not Allowed")
+    answer.headers["Allow"] = ", ".join(allowed)
+    return answer
 
 
 def login_page() -> Response:

@@ -45,6 +45,8 @@ def routes(account: Account) -> list[Route]:
     async def make_changes(request: Request) -> Response:
         try:
             wanted = await _object(request)
+            if unknown := wanted.keys() - {"count", "kinds"}:
+                raise ValueError(f"unknown: {', '.join(sorted(unknown))}")
             done = [
                 each for _ in range(int(wanted.get("count", 1))) for each in account.happen(wanted.get("kinds") or ())
             ]

@@ -4,74 +4,141 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 
+from app.sources.finale.simulator.graphql_query import QueryRefused, Selection, selections
 from app.sources.finale.simulator.records import Product
 from app.sources.finale.simulator.settings import Options
 from app.sources.finale.simulator.world import World
 
-_CONNECTION = re.compile(r"productViewConnection\s*(?:\((?P<arguments>[^)]*)\))?\s*\{")
-_NODE = re.compile(r"node\s*\{(?P<fields>[^{}]*)\}")
 NOTHING = "--"
-
-
-class QueryRefused(ValueError):
-    """A query that is answered with ``errors`` and status 200."""
+_KEYS = ("query", "variables", "operationName")
+_Fields = Mapping[str, Callable[[Product], Any]]
+_Edge = Callable[[int, Product], Any]
 
 
 def answer(world: World, options: Options, body: Mapping[str, Any]) -> dict[str, Any]:
-    """The reply to one POST, always with status 200."""
+    """The reply to one POST, always with status 200; anything unknown fails the whole query."""
     try:
-        return {"data": {"productViewConnection": _connection(world, options, body)}}
+        for key in body:
+            if key not in _KEYS:
+                raise QueryRefused(f"Unknown key {key!r} beside the query")
+        asked = selections(str(body.get("query", "")), body.get("variables") or {})
+        return {"data": {each.alias: _root(world, options, each) for each in asked}}
     except QueryRefused as error:
         return {"data": None, "errors": [{"message": str(error)}]}
 
 
-def _connection(world: World, options: Options, body: Mapping[str, Any]) -> dict[str, Any]:
-    query, variables = str(body.get("query", "")), body.get("variables") or {}
-    found, node = _CONNECTION.search(query), _NODE.search(query)
-    if found is None or node is None:
-        raise QueryRefused("only productViewConnection { edges { node { ... } } } is simulated")
-    arguments = found["arguments"] or ""
-    fields = _fields(world, options, node["fields"].split(), is_raw='formatter:"none"' in arguments.replace(" ", ""))
-    size = min(int(_argument(arguments, "first", variables) or 50), options.graphql_cap)
-    start = _index(_argument(arguments, "after", variables))
-    sku = _argument(arguments, "productId", variables)
-    products = [product for product in world.by_update() if sku is None or product.sku == sku]
+def _root(world: World, options: Options, asked: Selection) -> dict[str, Any]:
+    if asked.name != "productViewConnection":
+        raise _unknown(asked, "Query")
+    asked.none_but("first", "after", "productId", "formatter", "sort")
+    fields = _raw_fields(world, options)
+    fields.pop(options.graphql_removed_field, None)
+    size = min(_whole(asked.arguments.get("first", 50)), options.graphql_cap)
+    start = _index(asked.arguments.get("after"))
+    products = _sorted(_found(world, asked.arguments.get("productId")), asked.arguments.get("sort"), fields)
     page = products[start : start + size]
-    edges = [
-        {"node": {name: field(product) for name, field in fields.items()}, "cursor": _cursor(start + place)}
-        for place, product in enumerate(page, 1)
-    ]
-    info = {
-        "hasNextPage": start + len(page) < len(products),
-        "hasPreviousPage": start > 0,
-        "startCursor": edges[0]["cursor"] if edges else None,
-        "endCursor": edges[-1]["cursor"] if edges else None,
+    parts: dict[str, Callable[[Selection], Any]] = {
+        "edges": lambda of: list(
+            map(_edge(of, fields, _is_raw(asked)), range(start + 1, start + 1 + len(page)), page)
+        ),
+        "pageInfo": lambda of: _page_info(of, start, len(page), len(products)),
     }
-    return {"edges": edges, "pageInfo": info}
+    return {each.alias: _known(each, parts, asked.name)(_parent(each)) for each in _parent(asked).fields}
 
 
-def _argument(arguments: str, name: str, variables: Mapping[str, Any]) -> Any:
-    found = re.search(rf'\b{name}\s*:\s*(?:\$(?P<variable>\w+)|"(?P<text>[^"]*)"|(?P<number>\d+))', arguments)
-    if found is None:
-        return None
-    return variables.get(found["variable"]) if found["variable"] else found["text"] or found["number"]
+def _edge(asked: Selection, fields: _Fields, is_raw: bool) -> _Edge:
+    """How to tell an edge from its place and product; what it asks for is checked also when there are no products."""
+    known: dict[str, Callable[[Selection], _Edge]] = {
+        "node": lambda of: _node(_parent(of), fields, is_raw),
+        "cursor": lambda of: lambda place, product: _cursor(place),
+    }
+    parts = {each.alias: _known(each, known, "productViewEdge")(each) for each in asked.fields}
+    return lambda place, product: {alias: part(place, product) for alias, part in parts.items()}
 
 
-def _fields(world: World, options: Options, names: list[str], *, is_raw: bool) -> dict[str, Callable[[Product], Any]]:
-    known = _raw_fields(world, options)
-    known.pop(options.graphql_removed_field, None)
-    for name in names:
-        if name not in known:
-            raise QueryRefused(f"Cannot query field {name!r} on type 'productView'")
-    chosen = {name: known[name] for name in names}
-    return chosen if is_raw else {name: _shown(field) for name, field in chosen.items()}
+def _node(asked: Selection, fields: _Fields, is_raw: bool) -> _Edge:
+    cells = {each.alias: _cell(each, _known(each, fields, "productView"), is_raw) for each in asked.fields}
+    return lambda place, product: {alias: cell(product) for alias, cell in cells.items()}
+
+
+def _page_info(asked: Selection, start: int, shown: int, all_: int) -> dict[str, Any]:
+    info = {
+        "hasNextPage": start + shown < all_,
+        "hasPreviousPage": start > 0,
+        "startCursor": _cursor(start + 1) if shown else None,
+        "endCursor": _cursor(start + shown) if shown else None,
+    }
+    return {each.alias: _known(each, info, "pageInfo") for each in asked.fields}
+
+
+def _cell(asked: Selection, field: Callable[[Product], Any], is_raw: bool) -> Callable[[Product], Any]:
+    asked.none_but("formatter")
+    if asked.fields:
+        raise QueryRefused(f'Field "{asked.name}" must not have a selection')
+    return field if _is_raw(asked) or is_raw else lambda product: _display(field(product))
+
+
+def _known(asked: Selection, known: Mapping[str, Any], type_: str) -> Any:
+    if asked.name not in known:
+        raise _unknown(asked, type_)
+    return known[asked.name]
+
+
+def _parent(asked: Selection) -> Selection:
+    if not asked.fields:
+        raise QueryRefused(f'Field "{asked.name}" must have a selection of subfields')
+    return asked
+
+
+def _unknown(asked: Selection, type_: str) -> QueryRefused:
+    return QueryRefused(f'Cannot query field "{asked.name}" on type "{type_}"')
+
+
+def _is_raw(asked: Selection) -> bool:
+    if asked.arguments.get("formatter", "none") != "none":
+        raise QueryRefused(f"Unknown formatter {asked.arguments['formatter']!r}")
+    return "formatter" in asked.arguments
+
+
+def _whole(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise QueryRefused(f'Argument "first" has invalid value {value!r}')
+    return value
+
+
+def _found(world: World, wanted: Any) -> list[Product]:
+    """The values of one argument are alternatives."""
+    skus = [wanted] if isinstance(wanted, str) else wanted
+    if skus is not None and not (isinstance(skus, list) and all(isinstance(sku, str) for sku in skus)):
+        raise QueryRefused(f'Argument "productId" has invalid value {wanted!r}')
+    return [product for product in world.by_update() if skus is None or product.sku in skus]
+
+
+def _sorted(products: list[Product], orders: Any, fields: _Fields) -> list[Product]:
+    for order in reversed(_orders(orders)):
+        field = fields.get(str(order["field"]))
+        if field is None or order["mode"] not in ("asc", "desc"):
+            raise QueryRefused(f"Cannot sort by {order!r}")
+        products = sorted(products, key=_sortable(field), reverse=order["mode"] == "desc")
+    return products
+
+
+def _orders(orders: Any) -> Sequence[dict[str, Any]]:
+    given = [] if orders is None else orders if isinstance(orders, list) else [orders]
+    if not all(isinstance(order, dict) and order.keys() == {"field", "mode"} for order in given):
+        raise QueryRefused(f'Argument "sort" has invalid value {orders!r}')
+    return given
+
+
+def _sortable(field: Callable[[Product], Any]) -> Callable[[Product], tuple[bool, Any]]:
+    """What has no value comes first."""
+    return lambda product: (field(product) is not None, field(product) if field(product) is not None else 0)
 
 
 def _raw_fields(world: World, options: Options) -> dict[str, Callable[[Product], Any]]:
@@ -102,10 +169,6 @@ def _amount(cents: int | None) -> float | None:
     return None if cents is None else cents / 100
 
 
-def _shown(field: Callable[[Product], Any]) -> Callable[[Product], str]:
-    return lambda product: _display(field(product))
-
-
 def _display(value: Any) -> str:
     if value is None:
         return NOTHING
@@ -116,7 +179,7 @@ def _cursor(index: int) -> str:
     return base64.b64encode(msgspec.json.encode({"idx": index})).decode()
 
 
-def _index(cursor: str | None) -> int:
+def _index(cursor: Any) -> int:
     try:
         return int(msgspec.json.decode(base64.b64decode(cursor))["idx"]) if cursor else 0
     except (binascii.Error, msgspec.DecodeError, KeyError, TypeError, ValueError) as error:

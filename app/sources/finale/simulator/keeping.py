@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from app.sources.finale.simulator.records import Facility, Order, Party, Place, Product
+from app.sources.finale.simulator.records import Facility, Order, Party, Place, Product, Shipment
 from app.sources.finale.simulator.world import World
 
 
@@ -27,6 +27,7 @@ class Kept(msgspec.Struct):
     next_number: int
     next_order: int
     seed: int
+    shipments: list[Shipment] = []
 
 
 _READER = msgspec.msgpack.Decoder(Kept)
@@ -45,6 +46,7 @@ def snapshot(world: World) -> Kept:
         next_number=world.next_number,
         next_order=world.next_order,
         seed=world.dice.getrandbits(32),
+        shipments=list(world.shipments.values()),
     )
 
 
@@ -67,6 +69,8 @@ def load(path: Path, clock: Callable[[], float]) -> World | None:
     world.facilities = {facility.id: facility for facility in kept.facilities}
     world.parties = {party.id: party for party in kept.parties}
     world.orders = {order.id: order for order in kept.orders}
+    for shipment in kept.shipments:
+        world.put_shipment(shipment)
     for place, row_id in kept.row_ids:
         world.enter(place, row_id)
     world.stock = dict(kept.stock)

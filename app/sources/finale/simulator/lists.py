@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 import msgspec
 
+from app.sources.finale.simulator.cells import Columns
+from app.sources.finale.simulator.records import Place
 from app.sources.finale.simulator.settings import Options
-from app.sources.finale.simulator.wire import Columns, columns
+from app.sources.finale.simulator.strict import BadRequest
+from app.sources.finale.simulator.wire import columns
 from app.sources.finale.simulator.world import World
 
 CHUNK = 4_000
 _WIDEST = timedelta(days=30)
-
-
-class FilterRefused(ValueError):
-    """A filter that Finale answers with 400; the message is the answer's."""
+_HIDDEN: Mapping[str, frozenset[str]] = {
+    "order": frozenset(("orderItemList",)),
+    "shipment": frozenset(("trackingCode", "carrierPartyUrl")),
+}
+"""What single records have and lists do not."""
 
 
 class Found(NamedTuple):
@@ -32,11 +37,16 @@ class Found(NamedTuple):
 def find(
     world: World, options: Options, collection: str, filter_: str | None, limit: int | None, now: datetime
 ) -> Found:
-    """A snapshot of what a list shows. Raises ``FilterRefused``; ``offset`` is ignored as in the original."""
+    """A snapshot of what a list shows. Raises ``BadRequest`` for a filter by anything but top-level fields that are no
+    lists; the list of stock has none at all."""
     shape = columns(collection, world, options)
-    if collection == "order" and not options.lines_in_list:
-        shape = {name: cell for name, cell in shape.items() if name != "orderItemList"}
-    bounds = {} if collection == "inventoryitem" or not filter_ else decoded(filter_)
+    hidden = _HIDDEN.get(collection, frozenset()) if collection != "order" or not options.lines_in_list else ()
+    shape = {name: cell for name, cell in shape.items() if name not in hidden}
+    bounds = {} if filter_ is None else decoded(filter_)
+    fields = () if collection == "inventoryitem" else [name for name in shape if not name.endswith("List")]
+    for name in bounds:
+        if name not in fields:
+            raise BadRequest(f"There is no field {name!r} to filter {collection} by")
     records = _all(world, options, collection)
     if options.scan_window and limit is not None:
         records = records[:limit]
@@ -52,24 +62,35 @@ def decoded(filter_: str) -> dict[str, Any]:
     try:
         found = msgspec.json.decode(base64.b64decode(text + "=" * (-len(text) % 4)), type=dict[str, list[Any]])
     except (binascii.Error, msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise FilterRefused(f"filter is not base64 of a JSON object: {error}") from error
-    if any(len(bounds) != 2 for bounds in found.values()):
-        raise FilterRefused("a filter's value must be [lower, upper]")
+        raise BadRequest(f"filter is not base64 of a JSON object: {error}") from error
+    for name, bounds in found.items():
+        if len(bounds) != 2 or not all(_is_bound(bound) for bound in bounds):
+            raise BadRequest(f"The filter's {name} must be [lower, upper], texts or numbers or null")
     return found
+
+
+def _is_bound(value: Any) -> bool:
+    return value is None or (isinstance(value, str | int | float) and not isinstance(value, bool))
 
 
 def _all(world: World, options: Options, collection: str) -> list[Any]:
     found: dict[str, Callable[[], Sequence[Any]]] = {
         "product": world.by_update,
-        "inventoryitem": lambda: list(world.stock.items()),
+        "inventoryitem": lambda: [*world.stock.items(), *_unplaced(world, options)],
         "order": lambda: sorted(world.orders.values(), key=lambda order: (order.updated, order.id)),
         "facility": lambda: list(world.facilities.values()),
         "partygroup": lambda: list(world.parties.values()),
+        "shipment": lambda: list(world.shipments.values()),
     }
     records = list(found[collection]())
     if options.random_order:
         world.dice.shuffle(records)
     return records
+
+
+def _unplaced(world: World, options: Options) -> Iterator[tuple[Place, Decimal]]:
+    for number in sorted(world.products)[: options.unplaced_stock]:
+        yield Place(number, ""), Decimal(12)
 
 
 def _filtered(
@@ -83,18 +104,18 @@ def _filtered(
     if dated or options.cap_unfiltered:
         records = records[: options.row_cap]
     for name, (low, high) in {} if options.ignore_filter else bounds.items():
-        cell: Callable[[Any], Any] = shape.get(name, _nothing)
-        records = [record for record in records if _inside(cell(record), low, high)]
+        cell = shape[name]
+        records = [record for record in records if _inside(name, cell(record), low, high)]
     return records
 
 
 def _range(bounds: Sequence[Any], options: Options, now: datetime) -> tuple[float, float]:
     low, high = bounds
     if high is None and options.null_upper_refused:
-        raise FilterRefused("lastUpdatedDate needs an upper bound")
+        raise BadRequest("lastUpdatedDate needs an upper bound")
     lower, upper = _time(low), _time(high) if high is not None else now
     if lower is None or upper is None or upper - lower > _WIDEST:
-        raise FilterRefused("lastUpdatedDate must be a range of at most 30 days")
+        raise BadRequest("lastUpdatedDate must be a range of at most 30 days")
     return lower.timestamp(), upper.timestamp()
 
 
@@ -106,13 +127,13 @@ def _time(text: Any) -> datetime | None:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-def _inside(value: Any, low: Any, high: Any) -> bool:
+def _inside(name: str, value: Any, low: Any, high: Any) -> bool:
     if value is None:
         return False
     try:
         return (low is None or low <= value) and (high is None or value <= high)
-    except TypeError:
-        return False
+    except TypeError as error:
+        raise BadRequest(f"The filter's {name} cannot be compared with {value!r}") from error
 
 
 def document(found: Found, options: Options) -> Iterator[bytes]:
@@ -144,7 +165,3 @@ def _cells(records: list[Any], cell: Callable[[Any], Any], options: Options, *, 
 
 def _empty(shape: Columns, options: Options) -> bytes:
     return msgspec.json.encode({name: [] for name in shape} if options.empty_as_columns else {})
-
-
-def _nothing(record: Any) -> None:
-    """The cell of a column that the collection does not have."""

@@ -8,8 +8,19 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from urllib.parse import quote
 
-from app.sources.finale.simulator.records import Done, Facility, Line, Order, Party, Place, Product
+from app.sources.finale.simulator.records import (
+    DELIVERED,
+    ON_ITS_WAY,
+    Done,
+    Facility,
+    Line,
+    Order,
+    Party,
+    Place,
+    Product,
+)
 from app.sources.finale.simulator.settings import Options
+from app.sources.finale.simulator.shipping import outstanding, send
 from app.sources.finale.simulator.world import World
 from app.sources.shop import CATEGORIES, ware
 
@@ -114,8 +125,9 @@ def _open_order(world: World) -> None:
     age = world.dice.randrange(80 * DAY)
     created = world.now() - age
     order = place_order(world, is_purchase=world.dice.random() < 0.4, status=_status(world), at=created)
-    if order.is_open:
-        claim_stock(world, order)
+    if order.is_purchase and order.status in ("ORDER_LOCKED", "ORDER_COMPLETED"):
+        send(world, order, ON_ITS_WAY if order.is_open else DELIVERED)
+    claim_stock(world, order)
 
 
 def _status(world: World) -> str:
@@ -123,44 +135,54 @@ def _status(world: World) -> str:
 
 
 def place_order(world: World, *, is_purchase: bool, status: str, at: int, lines: tuple[Line, ...] = ()) -> Order:
-    """A new order, of some random products unless told; see ``claim_stock`` for one that is open."""
-    dice = world.dice
-    party = dice.choice(world.suppliers() if is_purchase else _customers(world))
+    """A new order, of some random products unless told; see ``claim_stock`` for one that is open. What is said of it goes
+    by its number: a draft may have no place yet, a sale no customer, a purchase something that nobody knows."""
+    dice, number = world.dice, world.next_order
+    party = dice.choice(world.suppliers() if is_purchase else _customers(world)).id
+    place = dice.choice(world.stores()).id
     order = Order(
-        id=f"{'p' if is_purchase else ''}{world.next_order:05d}",
+        id=world.new_order_id(is_purchase=is_purchase),
         is_purchase=is_purchase,
         status=status,
-        facility_id=dice.choice(world.stores()).id,
-        party_id=party.id,
+        facility_id=None if number % 7 == 3 and status in ("ORDER_CREATED", "ORDER_CANCELLED") else place,
+        party_id=None if number % 11 == 4 and not is_purchase else party,
         lines=lines or _lines(world, is_purchase),
         created=at,
         updated=at,
-        adjustments=_ADDED[world.next_order % len(_ADDED)],
+        adjustments=_ADDED[number % len(_ADDED)],
+        reference=f"PO-{number}" if number % 4 == 1 else None,
+        channel="Shopify" if number % 5 == 2 and not is_purchase else None,
     )
-    world.next_order += 1
-    world.put_order(order)
-    return order
+    return world.put_order(order)
 
 
 def claim_stock(world: World, order: Order, sign: int = 1) -> list[Done]:
     """Enter (or with -1 take away) what an open order has on order or reserved."""
     return [
-        world.move(Place(line.number, order.facility_id, order_id=order.id), line.quantity * sign)
-        for line in order.lines
-        if line.number in world.products
+        world.move(Place(number, order.facility_id or "", order_id=order.id), quantity * sign)
+        for number, quantity in outstanding(world, order)
+        if number in world.products
     ]
 
 
 def _lines(world: World, is_purchase: bool) -> tuple[Line, ...]:
     products = [product for _ in range(world.dice.randint(1, 3)) if (product := world.some_product())]
-    return tuple(
+    lines = tuple(
         Line(
             product.number,
             Decimal(world.dice.randint(5, 60) if is_purchase else world.dice.randint(1, 4)),
-            _unit(product) if is_purchase else Decimal(product.price_minor or 0),
+            _unit(product) if is_purchase else asked(world, product),
         )
         for product in products
     )
+    return (*lines, _UNKNOWN) if is_purchase and world.next_order % 5 == 0 else lines
+
+
+def asked(world: World, product: Product) -> Decimal | None:
+    """What a customer of the next order is asked for one; what has no price is given away, or nobody says one."""
+    if world.next_order % 13 == 0:
+        return None
+    return Decimal(0) if product.asked is None and product.number % 2 else product.asked
 
 
 def _unit(product: Product) -> Decimal:
@@ -169,7 +191,18 @@ def _unit(product: Product) -> Decimal:
     return cost / 1000 + Decimal("0.504") if product.number % 4 == 0 else cost
 
 
-_ADDED = ((("Freight", 1250), ("Sales tax", 317)), (("Spring promotion", -150),), (), ())
+_UNKNOWN = Line(None, Decimal(3), Decimal("1.5"))
+"""A line whose product does not exist is taken without a word, and has none."""
+
+_ADDED: tuple[tuple[tuple[str, int | None], ...], ...] = (
+    (("Freight", 1250), ("Sales tax", 317)),
+    (("Spring promotion", -150),),
+    (),
+    (("/taxauthorityrateproduct/3", 40), ("/productpromo/1", -100)),
+    (),
+    (("Handling", None),),
+    (),
+)
 
 
 def _customers(world: World) -> list[Party]:

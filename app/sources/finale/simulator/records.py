@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 ACTIVE_PRODUCT = "PRODUCT_ACTIVE"
+ON_ITS_WAY, DELIVERED, CALLED_OFF = "SHIPMENT_INPUT", "SHIPMENT_DELIVERED", "SHIPMENT_CANCELLED"
 
 
 class Product(msgspec.Struct, frozen=True):
@@ -33,6 +34,13 @@ class Product(msgspec.Struct, frozen=True):
     updated: int
     raw: dict[str, Any] = {}
 
+    @property
+    def asked(self) -> Decimal | None:
+        """The price in cents; of some things a fraction more than can be paid for one."""
+        if self.price_minor is None:
+            return None
+        return self.price_minor + (Decimal("0.4") if self.number % 29 == 0 else Decimal(0))
+
 
 class Facility(msgspec.Struct, frozen=True):
     """A location, or a sublocation of ``parent_id``."""
@@ -52,31 +60,57 @@ class Party(msgspec.Struct, frozen=True):
 
 
 class Line(msgspec.Struct, frozen=True):
-    """One line of an order; ``unit_minor`` in cents, of which a purchase may have fractions."""
+    """One line of an order; ``unit_minor`` in cents and their fractions, unset where nobody said a price.
 
-    number: int
+    ``number`` is unset for a line whose product nobody knows: Finale takes it all the same.
+    """
+
+    number: int | None
     quantity: Decimal
-    unit_minor: Decimal
+    unit_minor: Decimal | None
+
+    @property
+    def exact(self) -> Decimal:
+        """What it comes to, in cents."""
+        return self.quantity * (self.unit_minor or Decimal(0))
 
 
 class Order(msgspec.Struct, frozen=True):
-    """A purchase (``facility_id`` is where it goes) or a sale (where it comes from)."""
+    """A purchase (``facility_id`` is where it goes) or a sale (where it comes from; drafts may not know it yet).
+
+    ``has_arrived`` says that its goods were delivered, which by itself does not change the status of a purchase.
+    """
 
     id: str
     is_purchase: bool
     status: str
-    facility_id: str
-    party_id: str
+    facility_id: str | None
+    party_id: str | None
     lines: tuple[Line, ...]
     created: int
     updated: int
-    adjustments: tuple[tuple[str, int], ...] = ()
-    """What is added, in cents, and what it is called."""
+    adjustments: tuple[tuple[str, int | None], ...] = ()
+    """What is added, in cents, and what it is called, or the path of the tax or promotion it is."""
+    reference: str | None = None
+    channel: str | None = None
+    has_arrived: bool = False
 
     @property
     def is_open(self) -> bool:
         """Whether its goods are still to come or to go."""
-        return self.status == "ORDER_LOCKED"
+        return self.status == "ORDER_LOCKED" and not self.has_arrived
+
+
+class Shipment(msgspec.Struct, frozen=True):
+    """The goods of a purchase on their way: line by line, each for a shelf. Times in epoch s."""
+
+    id: str
+    order_id: str
+    items: tuple[tuple[int, str, Decimal], ...]
+    """Product number, facility and quantity."""
+    status: str
+    created: int
+    received: int | None = None
 
 
 class Place(NamedTuple):

@@ -29,6 +29,7 @@ class Faults(msgspec.Struct, forbid_unknown_fields=True):
     strict_slash: bool = False  # all collections want the slash, not only inventoryitem
     lines_in_list: bool = False  # order lists carry orderItemList
     blank_cells: bool = False  # empty cells are "" instead of null
+    unplaced_stock: int = 0  # so many products have 12 more on hand in a row without any facility
     # limits
     rate_get: int = 120  # per minute; 0 for no limit
     rate_post: int = 120

@@ -7,9 +7,10 @@ from decimal import Decimal
 
 import msgspec
 
-from app.sources.finale.simulator.opening import claim_stock, new_product, place_order
-from app.sources.finale.simulator.records import Done, Facility, Line, Order, Party, Place, Product
+from app.sources.finale.simulator.opening import asked, claim_stock, new_product, place_order
+from app.sources.finale.simulator.records import ON_ITS_WAY, Done, Facility, Line, Order, Party, Place, Product
 from app.sources.finale.simulator.settings import Options
+from app.sources.finale.simulator.shipping import call_off, receive, receive_one, send
 from app.sources.finale.simulator.world import World
 
 Event = Callable[[World, Options], list[Done]]
@@ -35,7 +36,7 @@ def sell(world: World, options: Options) -> list[Done]:
     if place is None or product is None:
         return []
     count = min(Decimal(world.dice.randint(1, 3)), world.stock[place])
-    order = _sale(world, "ORDER_COMPLETED", (Line(product.number, count, Decimal(product.price_minor or 0)),))
+    order = _sale(world, "ORDER_COMPLETED", (Line(product.number, count, asked(world, product)),))
     return [_told(order, "sold"), world.move(place, -count)]
 
 
@@ -44,7 +45,7 @@ def reserve(world: World, options: Options) -> list[Done]:
     product = world.some_product(wanted=lambda product: product.active)
     if product is None:
         return []
-    line = Line(product.number, Decimal(world.dice.randint(1, 5)), Decimal(product.price_minor or 0))
+    line = Line(product.number, Decimal(world.dice.randint(1, 5)), asked(world, product))
     order = _sale(world, "ORDER_LOCKED", (line,))
     return [_told(order, "reserved"), *claim_stock(world, order)]
 
@@ -54,14 +55,46 @@ def buy(world: World, options: Options) -> list[Done]:
     if not (world.products and world.stores() and world.suppliers()):
         return []
     order = place_order(world, is_purchase=True, status="ORDER_LOCKED", at=world.now())
+    send(world, order)
     return [_told(order, "bought"), *claim_stock(world, order)]
 
 
+def draft(world: World, options: Options) -> list[Done]:
+    """Somebody begins a purchase or a sale, and leaves it for later."""
+    if not (world.products and world.stores() and world.suppliers()):
+        return []
+    is_purchase = world.dice.random() < 0.5
+    return [_told(place_order(world, is_purchase=is_purchase, status=DRAFT, at=world.now()), "drafted")]
+
+
+def commit(world: World, options: Options) -> list[Done]:
+    """A draft is meant by now, and has a place at last."""
+    order = world.some_order(order for order in world.orders.values() if order.status == DRAFT)
+    if order is None or not world.stores():
+        return []
+    place = order.facility_id or world.dice.choice(world.stores()).id
+    world.put_order(msgspec.structs.replace(order, facility_id=place))
+    meant = advance(world, world.orders[order.id], "ORDER_LOCKED")
+    if order.is_purchase and not world.shipments_of(order):
+        send(world, meant)
+    return [_told(meant, "committed"), *claim_stock(world, meant)]
+
+
+def unload(world: World, options: Options) -> list[Done]:
+    """A shipment of a purchase arrives; the purchase itself stays as it is."""
+    order = world.some_order(order for order in world.orders.values() if order.is_open and world.shipments_of(order))
+    coming = [one for one in world.shipments_of(order) if one.status == ON_ITS_WAY] if order else []
+    return receive_one(world, coming[0]) if coming else []
+
+
 def finish(world: World, options: Options) -> list[Done]:
-    """Goods of an open order arrive, or leave."""
-    order = world.some_order(order for order in world.orders.values() if order.is_open)
+    """Goods of an open order arrive, or leave; or an order is done with whose goods arrived before."""
+    order = world.some_order(order for order in world.orders.values() if order.status == "ORDER_LOCKED")
     if order is None:
         return []
+    if world.shipments_of(order):
+        goods = receive(world, order)
+        return [_told(advance(world, world.orders[order.id], "ORDER_COMPLETED"), "received"), *goods]
     claims = claim_stock(world, order, -1)
     done = advance(world, order, "ORDER_COMPLETED")
     goods = [moved for line in order.lines for moved in _goods(world, order, line)]
@@ -74,6 +107,7 @@ def cancel(world: World, options: Options) -> list[Done]:
     if order is None:
         return []
     claims = claim_stock(world, order, -1)
+    call_off(world, order)
     return [_told(advance(world, order, "ORDER_CANCELLED"), "cancelled"), *claims]
 
 
@@ -84,7 +118,7 @@ def edit_quietly(world: World, options: Options) -> list[Done]:
     if order is None:
         return []
     first, *others = order.lines
-    dearer = msgspec.structs.replace(first, unit_minor=first.unit_minor + 100)
+    dearer = msgspec.structs.replace(first, unit_minor=(first.unit_minor or 0) + 100)
     return [_told(world.put_order(msgspec.structs.replace(order, lines=(dearer, *others))), "edited quietly")]
 
 
@@ -181,9 +215,11 @@ QUIET = "quiet"
 """Happens only when it is named."""
 
 LONG_AGO = 9 * 86_400
+DRAFT = "ORDER_CREATED"
 
 EVENTS: Mapping[str, Mapping[Event, int]] = {
-    "order": {sell: 40, reserve: 15, buy: 10, finish: 20, cancel: 5},
+    "order": {sell: 40, reserve: 15, buy: 10, draft: 5, commit: 5, finish: 20, cancel: 5},
+    "shipment": {unload: 5},
     "stock": {transfer: 15, recount: 10},
     "product": {reprice: 20, rename: 5, add_product: 5, toggle: 5, delete: 2},
     QUIET: {edit_quietly: 1},
@@ -204,7 +240,7 @@ def _sale(world: World, status: str, lines: tuple[Line, ...]) -> Order:
 def _goods(world: World, order: Order, line: Line) -> list[Done]:
     """The goods themselves: onto some shelf, or from wherever there are enough."""
     shelves = world.shelves()
-    if line.number not in world.products or not shelves:
+    if line.number is None or line.number not in world.products or not shelves:
         return []
     if order.is_purchase:
         return [world.move(Place(line.number, world.dice.choice(shelves).id), line.quantity)]

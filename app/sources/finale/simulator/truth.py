@@ -50,28 +50,63 @@ def _orders(world: World) -> Iterator[dict[str, Any]]:
             "external_id": order.id,
             "type": "purchase" if order.is_purchase else "sale",
             "status": order.status.removeprefix("ORDER_").lower(),
+            "location_id": order.facility_id,
+            "party_id": order.party_id,
+            "channel": order.channel,
             "ordered_on": datetime.fromtimestamp(order.created, UTC).date().isoformat(),
-            "total_minor": _total(order),
+            **_money(order),
             "lines": list(_lines(world, order)),
         }
 
 
-def _total(order: Order) -> int:
-    exact = sum((line.quantity * line.unit_minor for line in order.lines), Decimal(0))
-    return round(exact + sum(cents for _, cents in order.adjustments))
+def _money(order: Order) -> dict[str, int | None]:
+    """The columns in cents; of an order in which nobody said a price there are none."""
+    total, added = _total(order), list(_added(order))
+    if total is None:
+        return dict.fromkeys(_COLUMNS)
+    sums = [sum(cents for kind, cents in added if kind == wanted) for wanted in ("discount", "tax", "service")]
+    discount, tax, service = sums
+    return dict(zip(_COLUMNS, (total - sum(sums), -discount, tax, service, None, total, total), strict=True))
+
+
+_COLUMNS = (
+    "subtotal_minor",
+    "discount_minor",
+    "tax_minor",
+    "service_charge_minor",
+    "tip_minor",
+    "total_minor",
+    "net_minor",
+)
+
+
+def _total(order: Order) -> int | None:
+    added = [cents for _, cents in _added(order)]
+    if not added and all(line.unit_minor is None for line in order.lines):
+        return None
+    return round(sum((line.exact for line in order.lines), Decimal(0)) + sum(added))
+
+
+def _added(order: Order) -> Iterator[tuple[str, int]]:
+    """What an adjustment is, and cents, of those that say how much."""
+    for name, cents in order.adjustments:
+        if cents is not None:
+            yield "tax" if "tax" in name else "discount" if cents < 0 else "service", cents
 
 
 def _lines(world: World, order: Order) -> Iterator[list[Any]]:
     """Kind, listing, quantity, unit price, total; what the rounded lines lack beside the total is a line too."""
     kind = "bought" if order.is_purchase else "sold"
-    left = _total(order)
+    left = _total(order) or 0
     for line in order.lines:
-        total = round(line.quantity * line.unit_minor)
-        left -= total
-        yield [kind, world.ever(line.number).tail, spelled(line.quantity), spelled(line.unit_minor / 100), total]
-    for name, cents in order.adjustments:
+        total, price = None, None
+        if line.unit_minor is not None:
+            total, price = round(line.exact), spelled(line.unit_minor / 100)
+            left -= total
+        yield [kind, world.tail_of(line.number), spelled(line.quantity), price, total]
+    for kind, cents in _added(order):
         left -= cents
-        yield ["tax" if "tax" in name else "discount" if cents < 0 else "service", None, None, None, cents]
+        yield [kind, None, None, None, cents]
     if left:
         yield ["rounding", None, None, None, left]
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from decimal import Decimal
-from functools import lru_cache
 from typing import Any
 
-from app.sources.finale.simulator.records import Facility, Order, Party, Place, Product
+from app.sources.finale.simulator.cells import Columns, money, plain, stamp
+from app.sources.finale.simulator.customization import USER_CATEGORIES
+from app.sources.finale.simulator.records import ACTIVE_PRODUCT, Facility, Party, Place, Product
 from app.sources.finale.simulator.settings import Options
+from app.sources.finale.simulator.wire_orders import orders, shipments
 from app.sources.finale.simulator.world import World
 
-Columns = Mapping[str, Callable[[Any], Any]]
 StockRow = tuple[Place, Decimal]
 
 
@@ -22,9 +22,10 @@ def columns(collection: str, world: World, options: Options) -> Columns:
     made: Mapping[str, Callable[[], Columns]] = {
         "product": lambda: _product(base),
         "inventoryitem": lambda: _stock(base, world),
-        "order": lambda: _order(base, world),
+        "order": lambda: orders(base, world),
         "facility": lambda: _facility(base),
         "partygroup": lambda: _party(base),
+        "shipment": lambda: shipments(base, world),
     }
     return made[collection]()
 
@@ -40,11 +41,12 @@ def _product(base: str) -> Columns:
         "internalName": lambda p: p.name,
         "longDescription": lambda p: p.description,
         "productTypeId": lambda p: "GOOD",
-        "statusId": lambda p: "PRODUCT_ACTIVE" if p.active else "PRODUCT_INACTIVE",
+        "statusId": _status,
         "productUrl": lambda p: f"{base}/product/{p.tail}",
-        "category": lambda p: p.category,
-        "userCategory": lambda p: None,
-        "cost": lambda p: _money(p.cost_minor),
+        "category": lambda p: None if _user_category(p) else p.category,
+        "userCategory": _user_category,
+        "categoryEnum": lambda p: None,
+        "cost": lambda p: money(p.cost_minor),
         "universalProductCode": lambda p: p.barcode,
         "manufacturer": lambda p: f"Maker {p.number % 40}",
         "leadTime": lambda p: None if p.supplier_id else p.lead_time_days,
@@ -71,27 +73,46 @@ def _overridable(name: str, cell: Callable[[Product], Any]) -> Callable[[Product
     return lambda product: product.raw[name] if name in product.raw else cell(product)
 
 
+def _status(product: Product) -> str | None:
+    """Now and then nobody said it of one that is sold."""
+    if not product.active:
+        return "PRODUCT_INACTIVE"
+    return None if product.number % 41 == 0 else ACTIVE_PRODUCT
+
+
+def _user_category(product: Product) -> str | None:
+    """The category in the older spelling, which some products have."""
+    return USER_CATEGORIES.get(product.category or "") if product.number % 12 == 6 else None
+
+
 def _prices(product: Product) -> list[dict[str, Any]]:
-    """Some of those without a list price have prices in other lists, and no entry for the list price at all."""
-    other = {"productPriceTypeId": "##user2", "currencyUomId": "USD"}
+    """Some of those without a list price have prices in other lists, and no entry for the list price at all. A price that
+    is not set has no key, or is null."""
+    other: dict[str, Any] = {"productPriceTypeId": "##user2", "currencyUomId": "USD"}
+    if product.number % 9 == 0:
+        other["price"] = None
     if product.price_minor is None and product.number % 2:
         web, trade = ({"productPriceTypeId": f"##user{list_}", "currencyUomId": "USD"} for list_ in (5, 6))
-        return [other, {**web, "price": 0}, {**trade, "price": _money(product.cost_minor)}]
-    listed: dict[str, Any] = {"productPriceTypeId": "LIST_PRICE", "currencyUomId": "USD"}
+        return [other, {**web, "price": 0}, {**trade, "price": money(product.cost_minor)}]
+    listed: dict[str, Any] = {
+        "productPriceTypeId": "LIST_PRICE",
+        "currencyUomId": None if product.number % 21 == 0 else "USD",
+    }
     if product.price_minor is not None:
-        listed["price"] = _money(product.price_minor)
+        listed["price"] = money(product.asked)
     return [other, listed]
 
 
-def _suppliers(product: Product, base: str) -> list[dict[str, Any]]:
-    """One in seven has a blank entry before those that are suppliers."""
+def _suppliers(product: Product, base: str) -> list[dict[str, Any]] | None:
+    """One in seven has a blank entry before those that are suppliers; a list of none may be null."""
     if product.supplier_id is None:
-        return []
-    blank: list[dict[str, Any]] = [{}] if product.number % 7 == 0 else []
+        return None if product.number % 24 == 0 else []
+    nobody: dict[str, Any] = {"supplierPartyUrl": None, "leadTime": None} if product.number % 14 == 0 else {}
+    blank = [nobody] if product.number % 7 == 0 else []
     main = {
         "supplierPartyUrl": f"{base}/partygroup/{product.supplier_id}",
         "supplierPrefOrderId": "10_MAIN_SUPPL",
-        "price": _money(product.cost_minor),
+        "price": money(product.cost_minor),
         "supplierProductId": f"S-{product.sku}",
         "leadTime": product.lead_time_days,
     }
@@ -99,9 +120,9 @@ def _suppliers(product: Product, base: str) -> list[dict[str, Any]]:
     return [*blank, spare, main] if product.number % 5 == 0 else [*blank, main]
 
 
-def _guidelines(product: Product, base: str) -> list[dict[str, Any]]:
+def _guidelines(product: Product, base: str) -> list[dict[str, Any]] | None:
     if product.number % 3:
-        return []
+        return None if product.number % 10 == 5 else []
     return [{"facilityUrl": f"{base}/facility/10000", "reorderCalculationMethodId": "##salesVelocity"}]
 
 
@@ -110,17 +131,17 @@ def _stock(base: str, world: World) -> Columns:
     products, dropped, buys = dict(world.products), dict(world.dropped), _purchases(world)
 
     def parent(place: Place) -> str | None:
-        above = facilities[place.facility_id].parent_id
+        above = facilities[place.facility_id].parent_id if place.facility_id else None
         return f"{base}/facility/{above}" if above else None
 
     def product(place: Place) -> Product:
         return products.get(place.number) or dropped[place.number]
 
     return {
-        "inventoryItemUrl": lambda row: f"{base}/inventoryitem/{ids[row[0]]}",
+        "inventoryItemUrl": lambda row: f"{base}/inventoryitem/{ids.get(row[0], 900_000 + row[0].number)}",
         "productId": lambda row: product(row[0]).sku,
         "productUrl": lambda row: f"{base}/product/{product(row[0]).tail}",
-        "facilityUrl": lambda row: f"{base}/facility/{row[0].facility_id}",
+        "facilityUrl": lambda row: f"{base}/facility/{row[0].facility_id}" if row[0].facility_id else None,
         "parentFacilityUrl": lambda row: parent(row[0]),
         "quantityOnHand": lambda row: 0 if row[0].order_id else plain(row[1]),
         "quantityOnOrder": lambda row: plain(row[1]) if row[0].order_id in buys else 0,
@@ -133,56 +154,6 @@ def _stock(base: str, world: World) -> Columns:
 
 def _purchases(world: World) -> set[str]:
     return {order.id for order in world.orders.values() if order.is_purchase}
-
-
-def _order(base: str, world: World) -> Columns:
-    def url(order: Order, action: str = "") -> str:
-        return f"{base}/order/{order.id}{action}"
-
-    def when(order: Order, *statuses: str, action: str) -> str | None:
-        return url(order, action) if order.status in statuses else None
-
-    return {
-        "orderId": lambda o: o.id,
-        "orderUrl": url,
-        "orderTypeId": lambda o: "PURCHASE_ORDER" if o.is_purchase else "SALES_ORDER",
-        "orderHistoryListUrl": lambda o: url(o, "/history/"),
-        "actionUrlLock": lambda o: when(o, "ORDER_CREATED", action="/lock"),
-        "actionUrlComplete": lambda o: when(o, "ORDER_CREATED", "ORDER_LOCKED", action="/complete"),
-        "actionUrlCancel": lambda o: when(o, "ORDER_CREATED", "ORDER_LOCKED", action="/cancel"),
-        "actionUrlEdit": lambda o: when(o, "ORDER_LOCKED", "ORDER_COMPLETED", action="/edit"),
-        "statusId": lambda o: o.status,
-        "orderDate": lambda o: stamp(o.created)[:10] + "T07:00:00",
-        "originFacilityUrl": lambda o: None if o.is_purchase else f"{base}/facility/{o.facility_id}",
-        "destinationFacilityUrl": lambda o: f"{base}/facility/{o.facility_id}" if o.is_purchase else None,
-        "orderItemList": lambda o: [_line(world, o, index, base) for index in range(len(o.lines))],
-        "orderRoleList": lambda o: [
-            {"roleTypeId": "SUPPLIER" if o.is_purchase else "CUSTOMER", "partyId": o.party_id}
-        ],
-        "orderAdjustmentList": lambda o: [
-            {"amount": _money(cents), "description": name} for name, cents in o.adjustments
-        ],
-        "shipmentUrlList": lambda o: [],
-        "invoiceUrlList": lambda o: None,
-        "referenceNumber": lambda o: None,
-        "userFieldDataList": lambda o: [],
-        "createdDate": lambda o: stamp(o.created),
-        "lastUpdatedDate": lambda o: stamp(o.updated),
-    }
-
-
-def _line(world: World, order: Order, index: int, base: str) -> dict[str, Any]:
-    line = order.lines[index]
-    product = world.ever(line.number)
-    told: dict[str, Any] = {
-        "productUrl": f"{base}/product/{product.tail}",
-        "quantity": plain(line.quantity),
-        "unitPrice": plain(line.unit_minor / 100),
-    }
-    if order.is_purchase:
-        return told  # a real purchase names neither the line nor the SKU
-    item = f"{base}/order/{order.id}/orderItem/{index + 1:08d}"
-    return {"orderItemUrl": item, "productId": product.sku, "unitListPrice": told["unitPrice"], **told}
 
 
 def _facility(base: str) -> Columns:
@@ -202,26 +173,11 @@ def _party(base: str) -> Columns:
         "partyUrl": lambda p: f"{base}/partygroup/{p.id}",
         "groupName": lambda p: p.name,
         "statusId": lambda p: "PARTY_ENABLED",
-        "roleTypeIdList": lambda p: list(p.roles),
+        "roleTypeIdList": lambda p: list(p.roles) or None,
         "contactMechList": lambda p: (
-            [{"contactMechTypeId": "EMAIL_ADDRESS", "infoString": p.email}] if p.email else []
+            [{"contactMechTypeId": "EMAIL_ADDRESS", "infoString": p.email}] if p.email else None
         ),
         "description": lambda p: None,
         "userFieldDataList": lambda p: [],
     }
     return shape
-
-
-@lru_cache(maxsize=65_536)
-def stamp(epoch: int) -> str:
-    """A time as Finale writes it: UTC, no zone, no fraction."""
-    return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-
-
-def plain(amount: Decimal) -> int | float:
-    """A JSON number."""
-    return int(amount) if amount == amount.to_integral_value() else float(amount)
-
-
-def _money(cents: int | None) -> int | float | None:
-    return None if cents is None else plain(Decimal(cents) / 100)

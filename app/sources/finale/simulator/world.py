@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import msgspec
 
-from app.sources.finale.simulator.records import Done, Facility, Order, Party, Place, Product
+from app.sources.finale.simulator.records import Done, Facility, Order, Party, Place, Product, Shipment
 
 
 class World:
@@ -25,6 +25,8 @@ class World:
         self.facilities: dict[str, Facility] = {}
         self.parties: dict[str, Party] = {}
         self.orders: dict[str, Order] = {}
+        self.shipments: dict[str, Shipment] = {}
+        self._shipped: dict[str, list[str]] = {}
         self.stock: dict[Place, Decimal] = {}
         self.row_ids: dict[Place, int] = {}
         self.places: list[Place] = []
@@ -71,6 +73,10 @@ class World:
         """The product with a number, also when it was deleted."""
         return self.products.get(number) or self.dropped[number]
 
+    def tail_of(self, number: int | None) -> str | None:
+        """What the URL of a product ends in, nothing for one that nobody knows."""
+        return None if number is None else self.ever(number).tail
+
     def by_update(self) -> list[Product]:
         """All products, oldest edit first, then by URL."""
         if self._sorted[0] != self.revision:
@@ -78,10 +84,29 @@ class World:
             self._sorted = (self.revision, ordered)
         return self._sorted[1]
 
+    def new_order_id(self, *, is_purchase: bool) -> str:
+        """The next id that no order has: a client may have chosen any."""
+        while True:
+            id_ = f"{'p' if is_purchase else ''}{self.next_order:05d}"
+            self.next_order += 1
+            if id_ not in self.orders:
+                return id_
+
     def put_order(self, order: Order) -> Order:
         """Add or replace an order."""
         self.orders[order.id] = order
         return order
+
+    def put_shipment(self, shipment: Shipment) -> Shipment:
+        """Add or replace a shipment."""
+        if shipment.id not in self.shipments:
+            self._shipped.setdefault(shipment.order_id, []).append(shipment.id)
+        self.shipments[shipment.id] = shipment
+        return shipment
+
+    def shipments_of(self, order: Order) -> list[Shipment]:
+        """The shipments of an order, oldest first."""
+        return [self.shipments[id_] for id_ in self._shipped.get(order.id, ())]
 
     def move(self, place: Place, by: Decimal) -> Done:
         """Change a stock row by an amount."""

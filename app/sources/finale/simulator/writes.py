@@ -1,17 +1,28 @@
-"""What POST does: create, merge and act, as Finale does it (reference/resource-patterns)."""
+"""What POST does: create, merge and act, as Finale does it (reference/resource-patterns). What the account would not keep
+is refused, never dropped."""
 
 from __future__ import annotations
 
-from decimal import Decimal
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from app.sources.finale.simulator.opening import claim_stock, new_product, place_order
-from app.sources.finale.simulator.records import Line, Order, Product
+from app.sources.finale.simulator import shipping, wire
+from app.sources.finale.simulator.opening import claim_stock, new_product
+from app.sources.finale.simulator.records import Done, Order, Product, Shipment
 from app.sources.finale.simulator.settings import Options
 from app.sources.finale.simulator.shop_life import advance
+from app.sources.finale.simulator.strict import BadRequest, Illegal, number_of, objects_of, text_of
 from app.sources.finale.simulator.world import World
+
+ORDER_ACTIONS: Mapping[str, tuple[tuple[str, ...], str]] = {
+    "lock": (("ORDER_CREATED",), "ORDER_LOCKED"),
+    "complete": (("ORDER_CREATED", "ORDER_LOCKED"), "ORDER_COMPLETED"),
+    "cancel": (("ORDER_CREATED", "ORDER_LOCKED"), "ORDER_CANCELLED"),
+    "edit": (("ORDER_LOCKED", "ORDER_COMPLETED"), "ORDER_CREATED"),
+}
+"""From which statuses to which."""
 
 _KNOWN = {
     "internalName": "name",
@@ -19,76 +30,98 @@ _KNOWN = {
     "category": "category",
     "universalProductCode": "barcode",
 }
-_ACTIONS = {
-    "lock": (("ORDER_CREATED",), "ORDER_LOCKED"),
-    "complete": (("ORDER_CREATED", "ORDER_LOCKED"), "ORDER_COMPLETED"),
-    "cancel": (("ORDER_CREATED", "ORDER_LOCKED"), "ORDER_CANCELLED"),
-    "edit": (("ORDER_LOCKED", "ORDER_COMPLETED"), "ORDER_CREATED"),
-}
-
-
-class IllegalAction(Exception):
-    """An action that the record's state does not allow; answered 403."""
+_KEPT = (
+    "manufacturer",
+    "normalizedPackingString",
+    "weightUomId",
+    "distanceUomId",
+    "productStoreList",
+    "reorderGuidelineList",
+    "glAccountList",
+    "contentList",
+    "userFieldDataList",
+    "productAssocList",
+)
+"""What is shown again as it was sent."""
 
 
 def create_product(world: World, options: Options, body: dict[str, Any]) -> Product:
-    """A new product with what the body says."""
+    """A new product with what the body says; raises ``BadRequest`` as an update does."""
+    told = {name: value for name, value in body.items() if name != "productId"}
+    for name, value in told.items():
+        _check(name, value)
     product = new_product(world, options)
-    if body.get("productId"):
-        product = msgspec.structs.replace(product, sku=str(body["productId"]))
-    return update_product(world, product, body)
+    if sku := body.get("productId"):
+        product = msgspec.structs.replace(product, sku=str(sku))
+    return _merged(world, product, told)
 
 
-def update_product(world: World, product: Product, body: dict[str, Any]) -> Product:
-    """A partial merge: fields not sent stay, lists that are sent replace."""
-    known = {_KNOWN[name]: value for name, value in body.items() if name in _KNOWN}
-    if "cost" in body:
-        known["cost_minor"] = _cents(body["cost"])
-    raw = {name: value for name, value in body.items() if name not in (*_KNOWN, "cost", "productId", "productUrl")}
-    if "priceList" in raw:
-        listed = [entry for entry in raw["priceList"] if entry.get("productPriceTypeId") == "LIST_PRICE"]
-        known["price_minor"] = _cents(listed[0].get("price")) if listed else None
+def update_product(world: World, options: Options, product: Product, body: dict[str, Any]) -> Product:
+    """A partial merge: fields not sent stay, lists that are sent replace; what is sent as it is changes nothing.
+
+    Raises ``BadRequest`` for a field that there is not, cannot be set here, or of another type.
+    """
+    held = wire.document(product, wire.columns("product", world, options))
+    changed = {name: value for name, value in body.items() if name not in held or value != held[name]}
+    for name, value in changed.items():
+        _check(name, value)
+    return _merged(world, product, changed)
+
+
+def _check(name: str, value: Any) -> None:
+    if name not in (*_KNOWN, *_KEPT, "cost", "priceList"):
+        raise BadRequest(f"A product has no {name} that can be set")
+    if name == "cost":
+        number_of(name, value)
+    elif name.endswith("List"):
+        objects_of({name: value}, name)
+    else:
+        text_of({name: value}, name)
+
+
+def _merged(world: World, product: Product, told: Mapping[str, Any]) -> Product:
+    known = {_KNOWN[name]: value for name, value in told.items() if name in _KNOWN}
+    if "cost" in told:
+        known["cost_minor"] = _cents(told["cost"])
+    if "priceList" in told:
+        listed = (entry for entry in told["priceList"] or () if entry.get("productPriceTypeId") == "LIST_PRICE")
+        known["price_minor"] = _cents(next((entry.get("price") for entry in listed), None))
+    raw = {name: value for name, value in told.items() if name in (*_KEPT, "priceList")}
     world.edit(product, raw={**product.raw, **raw}, **known)
     return world.products[product.number]
 
 
 def act_on_product(world: World, product: Product, action: str) -> Product:
-    """Activate or deactivate; raises ``IllegalAction`` when it is so already."""
-    if action not in ("activate", "deactivate") or product.active == (action == "activate"):
-        raise IllegalAction(f"{action} is not possible for {product.sku}")
+    """Activate or deactivate; raises ``Illegal`` when it is so already."""
+    if product.active == (action == "activate"):
+        raise Illegal(f"{action} is not possible for {product.sku}")
     world.edit(product, active=action == "activate")
     return world.products[product.number]
 
 
-def create_order(world: World, body: dict[str, Any]) -> Order:
-    """A new order; a line with an unknown productUrl is accepted without a product, as in the original."""
-    lines = [_line(world, entry) for entry in body.get("orderItemList") or []]
-    is_purchase = body.get("orderTypeId") == "PURCHASE_ORDER"
-    known = tuple(line for line in lines if line is not None)
-    return place_order(world, is_purchase=is_purchase, status="ORDER_CREATED", at=world.now(), lines=known)
-
-
 def act_on_order(world: World, order: Order, action: str) -> Order:
-    """Lock, complete, cancel or edit; raises ``IllegalAction`` when the order's state does not allow it."""
-    allowed, status = _ACTIONS.get(action, ((), ""))
+    """Lock, complete, cancel or edit; raises ``Illegal`` when the order's state does not allow it."""
+    allowed, status = ORDER_ACTIONS[action]
     if order.status not in allowed:
-        raise IllegalAction(f"{action} is not possible for an order that is {order.status}")
-    if order.is_open:
-        claim_stock(world, order, -1)
+        raise Illegal(f"{action} is not possible for an order that is {order.status}")
+    if action == "lock" and order.facility_id is None:
+        raise Illegal("lock is not possible for an order without a facility")
+    claim_stock(world, order, -1)
+    if action == "cancel":
+        shipping.call_off(world, order)
     changed = advance(world, order, status)
-    if changed.is_open:
-        claim_stock(world, changed)
+    claim_stock(world, changed)
     return changed
 
 
-def _line(world: World, entry: dict[str, Any]) -> Line | None:
-    product = world.product_at(str(entry.get("productUrl", "")).rpartition("/")[2])
-    if product is None:
-        return None
-    return Line(
-        product.number, Decimal(str(entry.get("quantity", 1))), Decimal(str(entry.get("unitPrice") or 0)) * 100
-    )
+def receive(world: World, shipment: Shipment) -> list[Done]:
+    """The goods of a shipment arrive; raises ``Illegal`` when it is not on its way."""
+    done = shipping.receive_one(world, shipment)
+    if not done:
+        raise Illegal(f"receive is not possible for a shipment that is {shipment.status}")
+    return done
 
 
 def _cents(amount: Any) -> int | None:
-    return None if amount is None else round(Decimal(str(amount)) * 100)
+    found = number_of("price", amount)
+    return None if found is None else round(found * 100)

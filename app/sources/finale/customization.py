@@ -1,0 +1,62 @@
+"""What the account calls its own price lists and categories.
+
+Categories are documented there (``productUserCategoryList``). The part for prices is in no document that can be read: any
+list of it that has "price" in its name is looked through.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+_ID = re.compile(r"##\w+|[A-Z0-9]+(_[A-Z0-9]+)+", re.IGNORECASE)
+_ID_FIELDS = ("attrName", "productPriceTypeId")
+_NAME_FIELDS = ("label", "name", "description")
+_CATEGORIES = "productUserCategoryList"
+
+
+class Customization:
+    """The account's names, asked for when the first one is needed. ``read`` gives them as they come."""
+
+    def __init__(self, read: Callable[[], bytes]) -> None:
+        self._read = read
+        self._told: dict[str, Any] | None = None
+
+    def forget(self) -> None:
+        """Ask anew when the next name is needed: names change, and nothing tells of it."""
+        self._told = None
+
+    def price_list(self, wanted: str | None) -> str | None:
+        """The id of the wanted list (``LIST_PRICE``, ``##user6``). What is not spelled like an id is looked up as a name, in
+        any case; one that the account does not have stands for itself, and no product has a price in it."""
+        if wanted is None or _ID.fullmatch(wanted):
+            return wanted
+        lists = (value for key, value in self._all().items() if "price" in key.lower())
+        named = (pair for listed in lists for pair in _named(listed))
+        return next((id_ for id_, name in named if name.casefold() == wanted.casefold()), wanted)
+
+    def categories(self) -> Mapping[str, str]:
+        """Names of categories by the ids (``##user01``) that products use in the older spelling."""
+        return dict(_named(self._all().get(_CATEGORIES)))
+
+    def _all(self) -> dict[str, Any]:
+        if self._told is None:
+            try:
+                told = msgspec.json.decode(self._read())
+            except msgspec.DecodeError:
+                told = None
+            self._told = told if isinstance(told, dict) else {}
+        return self._told
+
+
+def _named(listed: Any) -> list[tuple[str, str]]:
+    entries = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    found = [(_first(one, _ID_FIELDS), _first(one, _NAME_FIELDS)) for one in entries]
+    return [(id_, name) for id_, name in found if id_ and name]
+
+
+def _first(entry: dict[str, Any], fields: tuple[str, ...]) -> str | None:
+    return next((entry[name] for name in fields if isinstance(entry.get(name), str) and entry[name]), None)

@@ -1,0 +1,81 @@
+"""Reads single records, and makes ours out of whatever was read, in the words of the account."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from urllib.parse import quote
+
+from app.domain import SKU_PREFIX, Kind, Record, Ref
+from app.sources.finale import mapping, orders
+from app.sources.finale.client import KEYS, Client
+from app.sources.finale.columnar import Band
+from app.sources.finale.customization import Customization
+from app.sources.finale.isolation import Found, readable
+from app.sources.finale.mapping import Terms
+from app.sources.finale.options import Options
+
+COLLECTIONS = {
+    Kind.PRODUCT: "product",
+    Kind.STOCK: "inventoryitem",
+    Kind.ORDER: "order",
+    Kind.LOCATION: "facility",
+    Kind.VENDOR: "partygroup",
+}
+
+
+class Items:
+    """The records of one account, of all kinds but stock."""
+
+    def __init__(self, client: Client, options: Options, now: Callable[[], datetime]) -> None:
+        self._client = client
+        self._options = options
+        self._now = now
+        self._names = Customization(client.customization)
+
+    def one(self, ref: Ref) -> Found[Record]:
+        """What there is of an item, by its id or, of products, by ``sku:X``; nothing where it is gone."""
+        began = self._now()
+        if ref.external_id.startswith(SKU_PREFIX):
+            sku = ref.external_id.removeprefix(SKU_PREFIX)
+            return self._by_sku(sku, began) if ref.kind is Kind.PRODUCT else Found([], [])
+        band = self._client.record(COLLECTIONS[ref.kind], ref.external_id)
+        return Found([], []) if band is None else self.records(ref.kind, band, began)
+
+    def records(self, kind: Kind, band: Band, began: datetime) -> Found[Record]:
+        """The records of a band, and its rows that cannot be read."""
+        terms = self.terms(band) if kind is Kind.PRODUCT else Terms(currency=self._options.currency)
+        return readable(kind, KEYS[COLLECTIONS[kind]], band, lambda part: _read(kind, part, terms, began))
+
+    def terms(self, band: Band) -> Terms:
+        """How to read a band. The account is asked for its names outside of all reading: its trouble is no row's."""
+        categories = self._names.categories() if band.has_any((mapping.USER_CATEGORY,)) else {}
+        return Terms(self._names.price_list(self._options.price_list), self._options.currency, categories)
+
+    def forget_names(self) -> None:
+        """The account may call its lists otherwise by now."""
+        self._names.forget()
+
+    def _by_sku(self, sku: str, began: datetime) -> Found[Record]:
+        """By filter, because for many products the record's URL does not end in the SKU.
+
+        Where the filter finds nothing the URL is tried all the same: in collections beyond the vendor's cap filters
+        overlook records.
+        """
+        bands = self._client.collection("product", {"productId": (sku, sku)})
+        if not bands:
+            band = self._client.record("product", quote(sku, safe=""))
+            bands = [] if band is None else [band]
+        found = [self.records(Kind.PRODUCT, band, began) for band in bands]
+        listings = [listing for each in found for listing in each.records if getattr(listing, "sku", None) == sku]
+        return Found(listings, [bad for each in found for bad in each.bad])
+
+
+def _read(kind: Kind, band: Band, terms: Terms, began: datetime) -> Sequence[Record]:
+    if kind is Kind.PRODUCT:
+        return mapping.products(band, terms, began)
+    if kind is Kind.ORDER:
+        return orders.orders(band, terms, began)
+    if kind is Kind.LOCATION:
+        return mapping.locations(band, began)
+    return mapping.vendors(band, began)

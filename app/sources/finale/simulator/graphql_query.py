@@ -1,0 +1,143 @@
+"""Reads a GraphQL query: selections with arguments, aliases and variables; no fragments, no directives."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+_TOKEN = re.compile(r'[\s,]+|#[^\n]*|(?P<token>[A-Za-z_]\w*|"(?:[^"\\\n]|\\.)*"|-?\d+(?:\.\d+)?|[{}()\[\]:$!=])')
+
+
+class QueryRefused(ValueError):
+    """A query that is answered with ``errors`` and status 200."""
+
+
+class Selection(msgspec.Struct, frozen=True):
+    """One field that is asked for, what it shall be called, and what of it."""
+
+    name: str
+    alias: str
+    arguments: dict[str, Any]
+    fields: list[Selection]
+
+    def none_but(self, *known: str) -> None:
+        """Raises ``QueryRefused`` for an argument that is not known."""
+        for name in self.arguments:
+            if name not in known:
+                raise QueryRefused(f'Unknown argument "{name}" on field "{self.name}"')
+
+
+def selections(query: str, variables: Mapping[str, Any]) -> list[Selection]:
+    """What a query asks for at its top; raises ``QueryRefused`` for what is no query."""
+    return _Reader(_tokens(query), variables).document()
+
+
+def _tokens(query: str) -> list[str]:
+    tokens, at = [], 0
+    while at < len(query):
+        found = _TOKEN.match(query, at)
+        if found is None:
+            raise QueryRefused(f"Syntax Error: Unexpected character {query[at]!r}")
+        at = found.end()
+        if found["token"]:
+            tokens.append(found["token"])
+    return tokens
+
+
+class _Reader:
+    """Takes tokens one after the other."""
+
+    def __init__(self, tokens: list[str], variables: Mapping[str, Any]) -> None:
+        self._tokens = tokens[::-1]
+        self._variables = variables
+
+    def document(self) -> list[Selection]:
+        if self._next() != "{":
+            self._operation()
+        found = self._selections()
+        if self._tokens:
+            raise QueryRefused(f"Syntax Error: Unexpected {self._next()!r}, expected one query")
+        return found
+
+    def _operation(self) -> None:
+        """``query Name($first: Int!)``: names and types are not looked at."""
+        if self._take() != "query":
+            raise QueryRefused("only queries are simulated")
+        if self._next().isidentifier():
+            self._take()
+        if self._next() == "(":
+            while self._take() != ")":
+                pass
+
+    def _selections(self) -> list[Selection]:
+        self._expect("{")
+        found = []
+        while self._next() != "}":
+            found.append(self._selection())
+        self._take()
+        if not found:
+            raise QueryRefused("Syntax Error: Expected a field, found '}'")
+        return found
+
+    def _selection(self) -> Selection:
+        alias = name = self._name()
+        if self._next() == ":":
+            self._take()
+            name = self._name()
+        arguments = self._pairs("(", ")") if self._next() == "(" else {}
+        return Selection(name, alias, arguments, self._selections() if self._next() == "{" else [])
+
+    def _pairs(self, opening: str, closing: str) -> dict[str, Any]:
+        self._expect(opening)
+        found: dict[str, Any] = {}
+        while self._next() != closing:
+            name = self._name()
+            self._expect(":")
+            found[name] = self._value()
+        self._take()
+        return found
+
+    def _value(self) -> Any:
+        if self._next() == "{":
+            return self._pairs("{", "}")
+        word = self._take()
+        if word == "[":
+            values = []
+            while self._next() != "]":
+                values.append(self._value())
+            self._take()
+            return values
+        if word == "$":
+            return self._variable(self._name())
+        if word.isidentifier() and word not in ("true", "false", "null"):
+            return word  # an enumeration's
+        try:
+            return msgspec.json.decode(word)
+        except msgspec.DecodeError as error:
+            raise QueryRefused(f"Syntax Error: Unexpected {word!r}, expected a value") from error
+
+    def _variable(self, name: str) -> Any:
+        if name not in self._variables:
+            raise QueryRefused(f'Variable "${name}" is not defined')
+        return self._variables[name]
+
+    def _name(self) -> str:
+        token = self._take()
+        if not token.isidentifier():
+            raise QueryRefused(f"Syntax Error: Expected a name, found {token!r}")
+        return token
+
+    def _expect(self, token: str) -> None:
+        if (found := self._take()) != token:
+            raise QueryRefused(f"Syntax Error: Expected {token!r}, found {found!r}")
+
+    def _next(self) -> str:
+        return self._tokens[-1] if self._tokens else ""
+
+    def _take(self) -> str:
+        if not self._tokens:
+            raise QueryRefused("Syntax Error: Unexpected end of the query")
+        return self._tokens.pop()
