@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
+from sqlalchemy import Connection
 
-from app.domain import Cause, ItemKey, Kind, Options, Strategy
+from app.domain import Cause, ConnectionState, ItemKey, Kind, Options, Strategy
 from app.errors import Busy, Refused
-from app.flows import audit, health
+from app.flows import audit
 from app.flows.deps import Deps, source_of
 from app.rules.run_options import check_category, check_options
 from app.rules.strategies import legs
-from app.stores import catalog, owed, runs
+from app.stores import catalog, connections, owed, runs
 
 STUCK_AFTER = 120.0
 """Seconds without a sign of life after which a run that nobody took over is failed."""
@@ -99,16 +100,27 @@ def check_stuck(deps: Deps, *, alive_since: datetime | None = None) -> list[int]
     """Fail the runs whose worker is gone and that nobody took over; returns their ids.
 
     Nobody can take a run over while its connection is paused, while the database is away, or while nothing of ours runs:
-    after trouble, and from ``alive_since`` (when the asking clock began) on, workers have ``STUCK_AFTER`` seconds to do it.
+    after each of these, the last counted from ``alive_since`` (when the asking clock began), workers have ``STUCK_AFTER``
+    seconds to do it.
     """
     if _just_back(deps, alive_since):
         return []
-    resting = health.paused(deps)
     with deps.database.begin() as conn:
-        stuck = runs.fail_stuck(conn, deps.now(), STUCK_AFTER, resting=resting)
+        now = deps.now()
+        stuck = runs.fail_stuck(conn, now, STUCK_AFTER, resting=_resting(conn, now))
         for run_id in stuck:
             audit.note(deps, conn, "runs.fail_stuck", f"run {run_id}")
         return stuck
+
+
+def _resting(conn: Connection, now: datetime) -> frozenset[str]:
+    """The connections that are not asked, or were not until a moment ago."""
+    return frozenset(
+        row.connection
+        for row in connections.rows(conn)
+        if row.kind is None
+        and (row.state is not ConnectionState.OK or now - row.since < timedelta(seconds=STUCK_AFTER))
+    )
 
 
 def _just_back(deps: Deps, alive_since: datetime | None) -> bool:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from app.domain import BadRecord, Kind, Options, Page, Ref, Strategy
 from app.errors import AuthRejected, DatabaseFault, Forbidden, Permanent, RateLimited, Unavailable, Unmappable
-from app.flows.connections import pause
+from app.flows.connections import pause, resume
 from app.flows.health import blocked
 from app.flows.leases import LEASE, LeaseKeeper
 from app.flows.request_run import STUCK_AFTER, check_stuck, request_run, resume_run
@@ -798,6 +798,17 @@ def test_a_run_of_a_paused_connection_is_not_stuck(world: World) -> None:
     pause(world.deps, SHOP)
     world.clock.pass_(STUCK_AFTER + 1)
     assert (check_stuck(world.deps), found(world, run_id)["status"]) == ([], "running")
+
+
+def test_a_run_is_not_stuck_in_the_moment_in_which_its_connection_is_asked_again(world: World) -> None:
+    run_id = ask(world)
+    start_and_die(world, run_id)
+    pause(world.deps, SHOP)
+    world.clock.pass_(STUCK_AFTER + LEASE + 1)
+    resume(world.deps, SHOP)
+    assert (check_stuck(world.deps), found(world, run_id)["status"]) == ([], "running")
+    world.clock.pass_(STUCK_AFTER + 1)
+    assert check_stuck(world.deps) == [run_id]
 
 
 def test_a_run_that_goes_on_after_a_crash_writes_each_difference_once(world: World) -> None:
