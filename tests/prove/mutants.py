@@ -116,11 +116,11 @@ write = replace(receive.Intake, "_write", first_answered)
         """
 import app.flows.pull as pull
 from app.stores import watermarks
-def early(deps, source, connection, kind, since):
+def early(deps, source, connection, kind, since, told):
     marks = [page.watermark for page in source.delta(kind, since) if page.watermark]
     with deps.database.begin() as conn:
         watermarks.put(conn, connection, kind, marks[-1], deps.now())
-    return read(deps, source, connection, kind, since)
+    return read(deps, source, connection, kind, since, told)
 read = replace(pull, "_read_delta", early)
 """,
     ),

@@ -65,6 +65,22 @@ def sums(order: Order) -> Json:
     return {**told, "return_amounts": back, "net_amounts": net}
 
 
+def true_sums(order: Order) -> dict[str, int]:
+    """The money columns of a perfect copy, in cents; what came back counts against what was sold."""
+    both = [(1, line) for line in order.lines] + [(-1, line) for line in order.returned]
+    discount, tax = (sum(sign * getattr(line, name) for sign, line in both) for name in ("discount", "tax"))
+    total = order.total()
+    return {
+        "subtotal_minor": total - order.service - order.tip - tax + discount,
+        "discount_minor": discount,
+        "tax_minor": tax,
+        "service_charge_minor": order.service,
+        "tip_minor": order.tip,
+        "total_minor": total,
+        "net_minor": total,
+    }
+
+
 def true_lines(order: Order) -> Iterator[list[Any]]:
     """Every line a perfect copy has: kind, listing, quantity, unit price, total."""
     for kind, sign, lines in (("sold", 1, order.lines), ("returned", -1, order.returned)):

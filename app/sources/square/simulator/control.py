@@ -13,7 +13,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from app.sources.square.simulator.answers import json_response
-from app.sources.square.simulator.bill import true_lines
+from app.sources.square.simulator.bill import true_lines, true_sums
 from app.sources.square.simulator.order_things import Order
 from app.sources.square.simulator.orders import payer, source_name
 from app.sources.square.simulator.product_truth import true_product
@@ -115,7 +115,7 @@ class Control:
                 "type": _type(order),
                 "status": order.state,
                 "ordered_on": self._business_day(order),
-                "total_minor": order.total(),
+                **true_sums(order),
                 "party_id": payer(order) or None,
                 "channel": source_name(order),
                 "lines": list(true_lines(order)),
