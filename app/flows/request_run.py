@@ -96,8 +96,17 @@ def request_item(deps: Deps, connection: str, external_id: str, kind: Kind | Non
     return keys
 
 
-def check_stuck(deps: Deps, *, alive_since: datetime | None = None) -> list[int]:
-    """Fail the runs whose worker is gone and that nobody took over; returns their ids.
+def stuck_runs(deps: Deps, connection: str) -> list[int]:
+    """The runs of a connection that ``check_stuck`` would fail now."""
+    if _just_back(deps, None):
+        return []
+    with deps.database.read() as conn:
+        now = deps.now()
+        return runs.stuck(conn, now, STUCK_AFTER, resting=_resting(conn, now), connection=connection)
+
+
+def check_stuck(deps: Deps, *, connection: str | None = None, alive_since: datetime | None = None) -> list[int]:
+    """Fail the runs (of a connection) whose worker is gone and that nobody took over; returns their ids.
 
     Nobody can take a run over while its connection is paused, while the database is away, or while nothing of ours runs:
     after each of these, the last counted from ``alive_since`` (when the asking clock began), workers have ``STUCK_AFTER``
@@ -107,7 +116,7 @@ def check_stuck(deps: Deps, *, alive_since: datetime | None = None) -> list[int]
         return []
     with deps.database.begin() as conn:
         now = deps.now()
-        stuck = runs.fail_stuck(conn, now, STUCK_AFTER, resting=_resting(conn, now))
+        stuck = runs.fail_stuck(conn, now, STUCK_AFTER, resting=_resting(conn, now), connection=connection)
         for run_id in stuck:
             audit.note(deps, conn, "runs.fail_stuck", f"run {run_id}")
         return stuck

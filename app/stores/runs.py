@@ -123,16 +123,20 @@ _RESUME = Statement(
       AND NOT EXISTS (SELECT 1 FROM runs o WHERE o.connection = runs.connection AND o.status IN ('idle', 'running'))
     """
 )
-_STUCK = Statement(
-    """
-    UPDATE runs SET status = 'failed', finished_at = :now, error = :error, token = NULL, lease_until = NULL
-    WHERE status = 'running' AND lease_until <= :before AND connection NOT IN (SELECT value FROM json_each(:resting))
-    RETURNING id
-    """,
-    postgresql="""
-    UPDATE runs SET status = 'failed', finished_at = :now, error = :error, token = NULL, lease_until = NULL
-    WHERE status = 'running' AND lease_until <= :before AND connection <> ALL(:resting::text[]) RETURNING id
-    """,
+_IS_STUCK = """
+    status = 'running' AND lease_until <= :before AND connection {resting}
+    AND (CAST(:connection AS TEXT) IS NULL OR connection = :connection)
+"""
+_STUCK_ON_SQLITE = _IS_STUCK.format(resting="NOT IN (SELECT value FROM json_each(:resting))")
+_STUCK_ON_POSTGRESQL = _IS_STUCK.format(resting="<> ALL(:resting::text[])")
+_FIND_STUCK = Statement(
+    f"SELECT id FROM runs WHERE {_STUCK_ON_SQLITE} ORDER BY id",
+    postgresql=f"SELECT id FROM runs WHERE {_STUCK_ON_POSTGRESQL} ORDER BY id",
+)
+_FAIL = "UPDATE runs SET status = 'failed', finished_at = :now, error = :error, token = NULL, lease_until = NULL"
+_FAIL_STUCK = Statement(
+    f"{_FAIL} WHERE {_STUCK_ON_SQLITE} RETURNING id",
+    postgresql=f"{_FAIL} WHERE {_STUCK_ON_POSTGRESQL} RETURNING id",
 )
 _REASON = Statement("UPDATE runs SET reason = :reason WHERE id = :id")
 
@@ -195,11 +199,27 @@ def resume(conn: Connection, run_id: int) -> bool:
     return _RESUME.count(conn, {"id": run_id}) == 1
 
 
-def fail_stuck(conn: Connection, now: datetime, after: float, *, resting: Collection[str] = ()) -> list[int]:
-    """Fail the runs whose lease ended over ``after`` seconds ago and that nobody took over; returns their ids. Nobody may
-    take over those of ``resting`` connections."""
-    told = {"now": now, "before": now - timedelta(seconds=after), "resting": bound_list(conn, sorted(resting))}
-    return [id for (id,) in _STUCK.run(conn, {**told, "error": _STUCK_ERROR.format(after)})]
+def stuck(
+    conn: Connection, now: datetime, after: float, *, resting: Collection[str] = (), connection: str | None = None
+) -> list[int]:
+    """The runs (of a connection) whose lease ended over ``after`` seconds ago and that nobody took over. Nobody may take
+    over those of ``resting`` connections."""
+    return [id for (id,) in _FIND_STUCK.run(conn, _whose(conn, now, after, resting, connection))]
+
+
+def fail_stuck(
+    conn: Connection, now: datetime, after: float, *, resting: Collection[str] = (), connection: str | None = None
+) -> list[int]:
+    """Fail the runs that are ``stuck``; returns their ids."""
+    told = {"now": now, "error": _STUCK_ERROR.format(after), **_whose(conn, now, after, resting, connection)}
+    return [id for (id,) in _FAIL_STUCK.run(conn, told)]
+
+
+def _whose(
+    conn: Connection, now: datetime, after: float, resting: Collection[str], connection: str | None
+) -> dict[str, Any]:
+    before = now - timedelta(seconds=after)
+    return {"before": before, "resting": bound_list(conn, sorted(resting)), "connection": connection}
 
 
 def active(conn: Connection, connection: str) -> dict[str, Any] | None:

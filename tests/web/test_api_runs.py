@@ -149,13 +149,28 @@ def test_a_run_of_another_connection_is_404(client: httpx.Client, world: World) 
 def test_a_run_whose_worker_is_gone_is_found_stuck(client: httpx.Client, world: World) -> None:
     run_id = opened(world, Strategy.INVENTORY)
     abandon(world)
-    (found,) = client.get(f"{API}/check-stuck").json()["failed"]
-    assert (found["run"]["id"], found["run"]["status"]) == (run_id, "failed")
+    (stuck,) = client.get(f"{API}/check-stuck").json()["stuck"]
+    (failed,) = client.post(f"{API}/check-stuck").json()["failed"]
+    assert [(one["run"]["id"], one["run"]["status"]) for one in (stuck, failed)] == [
+        (run_id, "running"),
+        (run_id, "failed"),
+    ]
 
 
 def test_a_run_at_work_is_not_found_stuck(client: httpx.Client, world: World) -> None:
     opened(world)
-    assert client.get(f"{API}/check-stuck").json() == {"failed": []}
+    assert client.get(f"{API}/check-stuck").json() == {"stuck": []}
+    assert client.post(f"{API}/check-stuck").json() == {"failed": []}
+
+
+def test_a_stuck_run_of_another_connection_is_left_alone(client: httpx.Client, world: World) -> None:
+    with world.database.begin() as conn:
+        asked = {"connection": "other", "strategy": "full", "cause": "person", "slot": None, "now": world.clock()}
+        run_id = runs.open_run(conn, **asked)
+    abandon(world)
+    assert client.post(f"{API}/check-stuck").json() == {"failed": []}
+    with world.database.read() as conn:
+        assert (runs.get(conn, run_id) or {})["status"] != "failed"
 
 
 # --- items ---

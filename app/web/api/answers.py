@@ -59,7 +59,13 @@ class Differences(msgspec.Struct, frozen=True):
 
 
 class StuckRuns(msgspec.Struct, frozen=True):
-    """The runs that were found stuck by this very look, and are failed now."""
+    """The runs whose worker is gone and that nobody has taken over yet."""
+
+    stuck: list[RunLink]
+
+
+class FailedRuns(msgspec.Struct, frozen=True):
+    """The runs that were stuck, and are failed now."""
 
     failed: list[RunLink]
 

@@ -9,11 +9,10 @@ from urllib.parse import quote
 from app.domain import WHOLE, Cause, Options, Strategy
 from app.errors import Refused
 from app.flows.deps import Deps
-from app.flows.request_run import cancel_run, request_item, request_run, resume_run
-from app.flows.request_run import check_stuck as fail_stuck
+from app.flows.request_run import cancel_run, check_stuck, request_item, request_run, resume_run, stuck_runs
 from app.flows.runs_view import run_view
 from app.stores import runs
-from app.web.api.answers import Owed, OwedItems, RunLink, StuckRuns
+from app.web.api.answers import FailedRuns, Owed, OwedItems, RunLink, StuckRuns
 from app.web.api.asked import Asked, OfItem, OfRun, RunOptions, StartRun, filters
 from app.web.api.spelling import camel
 from app.web.problems import Problem
@@ -64,13 +63,14 @@ def sync_item(deps: Deps, connection: str, asked: OfItem) -> OwedItems:
     return OwedItems([Owed(*key) for key in keys])
 
 
-def check_stuck(deps: Deps, connection: str, asked: Asked) -> StuckRuns:
-    """Fail the runs whose worker is gone."""
-    with_others = fail_stuck(deps)
-    with deps.database.read() as conn:
-        found = [runs.get(conn, run_id) for run_id in with_others]
-    mine = [run["id"] for run in found if run is not None and run["connection"] == connection]
-    return StuckRuns([link(deps, connection, run_id) for run_id in mine])
+def show_stuck(deps: Deps, connection: str, asked: Asked) -> StuckRuns:
+    """The runs whose worker is gone; nothing is changed."""
+    return StuckRuns([link(deps, connection, run_id) for run_id in stuck_runs(deps, connection)])
+
+
+def fail_stuck(deps: Deps, connection: str, asked: Asked) -> FailedRuns:
+    """Fail the runs of this connection whose worker is gone."""
+    return FailedRuns([link(deps, connection, run_id) for run_id in check_stuck(deps, connection=connection)])
 
 
 def link(deps: Deps, connection: str, run_id: int) -> RunLink:

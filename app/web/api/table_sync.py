@@ -6,7 +6,7 @@ from typing import Any
 
 from app.domain import Role, Strategy
 from app.web.api import holds, questions, runs
-from app.web.api.answers import CriticalItems, Differences, Jobs, OwedItems, Rows, RunLink, StuckRuns
+from app.web.api.answers import CriticalItems, Differences, FailedRuns, Jobs, OwedItems, Rows, RunLink, StuckRuns
 from app.web.api.asked import (
     Asked,
     CriticalPage,
@@ -107,12 +107,13 @@ OPERATIONS: tuple[Operation, ...] = (
     _asks("/history", "Past and present runs", questions.show_history, Rows, "a page of runs", HistoryPage),
     _asks("/critical", "What is out of stock or low", questions.show_critical, CriticalItems, "a page", CriticalPage),
     _asks("/validate", "Is the data right?", questions.show_validation, _OBJECT, "each check's finding", Samples),
+    _asks("/check-stuck", "Runs whose worker is gone", runs.show_stuck, StuckRuns, "those of this connection"),
     Operation(
-        method="GET",
+        method="POST",
         path=BASE + "/check-stuck",
         summary="Fail runs whose worker is gone",
-        call=runs.check_stuck,
-        answers=StuckRuns,
+        call=runs.fail_stuck,
+        answers=FailedRuns,
         says="those found just now",
         role=Role.OPERATOR,
     ),
