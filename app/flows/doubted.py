@@ -81,6 +81,7 @@ def settled(
             summary=summary,
             run_id=run_id,
             shown=shown,
+            before=hold,
         )
     if doubt.touches:
         give_up(deps, connection, kind, shown)

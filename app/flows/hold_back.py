@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy import Connection
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
-from app.domain import Absent, Cause, Change, ItemKey, Kind, batches, row_hash
+from app.domain import Absent, Cause, Change, ItemKey, Kind, Record, batches, row_hash
 from app.flows.deps import Deps
 from app.flows.holds import AT_ONCE, finish_released
 from app.flows.plausible import Verdict
@@ -20,7 +20,7 @@ from app.rules.guard_findings import Trait
 from app.stores import bulk, drift, holds, owed, runs
 from app.stores.catalog import Key
 from app.stores.guard import JudgedRow
-from app.stores.holds import HeldRow
+from app.stores.holds import HeldRow, NewRow
 
 TRIES = 50
 """How often a hold that others are in the way of is tried."""
@@ -47,10 +47,12 @@ def keep(
     summary: dict[str, Any],
     run_id: int | None = None,
     shown: Set[Key] | None = None,
+    before: dict[str, Any] | None = None,
 ) -> Held:
     """Put the rows that a verdict holds in front of a person, and keep them: what is shown is what a release writes. The
     same batch again stays the same hold; another one takes its place once all of its rows are kept. What was held until
-    then, is held no longer and was not ``shown`` is asked for anew (but where a whole kind was read)."""
+    then, is held no longer and was not ``shown`` is asked for anew (but where a whole kind was read). Rows that waited in
+    the hold ``before`` are no newer than they were there."""
     reason, digest, keys = verdict.reason or "", 0, set[Key]()
     for row in verdict.held():
         keys.add(row.key)
@@ -74,7 +76,7 @@ def keep(
             waits=False,
         )
     for some in batches(verdict.held(), AT_ONCE):
-        _keep_rows(deps, connection, kind, hold_id, some)
+        _keep_rows(deps, connection, kind, hold_id, some, _read_before(deps, kind, some, shown, before))
 
     def stand(conn: Connection) -> list[ItemKey]:
         rest = [] if shown is None else _owe_rest(deps, conn, connection, kind, keys | shown)
@@ -126,14 +128,30 @@ def _in_turn(deps: Deps, connection: str, kind: Kind, work: Callable[[Connection
     )(attempt)
 
 
-def _keep_rows(deps: Deps, connection: str, kind: Kind, hold_id: int, some: Sequence[JudgedRow]) -> None:
+def _read_before(
+    deps: Deps, kind: Kind, some: Sequence[JudgedRow], shown: Set[Key] | None, before: dict[str, Any] | None
+) -> dict[Key, datetime]:
+    """When the rows were read that this read did not show."""
+    if shown is None or before is None:
+        return {}
+    waited = [row.key for row in some if row.key not in shown]
+    began = before["read_at"] or before["held_at"]
+    with deps.database.read() as conn:
+        kept = holds.rows_of(conn, before["id"], kind, sorted({key[0] for key in waited}))
+    return dict.fromkeys(waited, began) | {row.key: row.read_at for row in kept if row.read_at is not None}
+
+
+def _keep_rows(
+    deps: Deps, connection: str, kind: Kind, hold_id: int, some: Sequence[JudgedRow], read_at: Mapping[Key, datetime]
+) -> None:
     old = bulk.old_values(deps.database, connection, kind, [row.key for row in some])
-    kept = [
-        (row.key, {} if row.record is None else drift.field_changes(old.get(row.key) or {}, row.record), row.record)
-        for row in some
-    ]
+    kept = [NewRow(row.key, _fields(old.get(row.key), row.record), row.record, read_at.get(row.key)) for row in some]
     with deps.database.begin() as conn:
         holds.add_rows(conn, hold_id, kept)
+
+
+def _fields(old: Mapping[str, Any] | None, record: Record | None) -> dict[str, Any]:
+    return {} if record is None else drift.field_changes(old or {}, record)
 
 
 def _digest(row: JudgedRow) -> int:

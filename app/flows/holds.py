@@ -107,24 +107,23 @@ def _decide(deps: Deps, conn: Connection, hold_id: int, state: str, believed_unt
 
 
 def _write(deps: Deps, hold: dict[str, Any]) -> None:
-    kind, read_at = Kind(hold["kind"]), hold["read_at"] or hold["held_at"]
+    kind = Kind(hold["kind"])
     for some in _all_rows(deps, hold["id"], kind):
-        deps.database.transact(partial(_write_some, deps, hold, kind, some, read_at))
+        deps.database.transact(partial(_write_some, deps, hold, kind, some))
     with deps.database.begin() as conn:
         holds.applied(conn, hold["id"])
 
 
-def _write_some(
-    deps: Deps, hold: dict[str, Any], kind: Kind, some: Sequence[HeldRow], read_at: datetime, conn: Connection
-) -> None:
-    connection, now = hold["connection"], deps.now()
-    records = [row.record for row in some if row.record is not None]
-    if records:
-        catalog.apply(conn, connection, records, read_at=read_at, now=now)
-    ended = sorted(row.key for row in some if row.record is None)
-    catalog.close_rows(
-        conn, kind, Absent(hold["absent"] or Absent.DELETED), connection, ended, read_at=read_at, now=now
-    )
+def _write_some(deps: Deps, hold: dict[str, Any], kind: Kind, some: Sequence[HeldRow], conn: Connection) -> None:
+    connection, now, own = hold["connection"], deps.now(), hold["read_at"] or hold["held_at"]
+    absent = Absent(hold["absent"] or Absent.DELETED)
+    for read_at in sorted({row.read_at or own for row in some}):
+        rows = [row for row in some if (row.read_at or own) == read_at]
+        records = [row.record for row in rows if row.record is not None]
+        if records:
+            catalog.apply(conn, connection, records, read_at=read_at, now=now)
+        ended = sorted(row.key for row in rows if row.record is None)
+        catalog.close_rows(conn, kind, absent, connection, ended, read_at=read_at, now=now)
 
 
 def _all_rows(deps: Deps, hold_id: int, kind: Kind) -> Iterator[list[HeldRow]]:

@@ -32,12 +32,23 @@ _rows: Any = HoldRow.__table__  # type: ignore[attr-defined]
 
 
 class HeldRow(NamedTuple):
-    """A row of a hold: ``fields`` are ``{field: [before, after]}``, ``record`` is ``None`` where the row ends."""
+    """A row of a hold: ``fields`` are ``{field: [before, after]}``, ``record`` is ``None`` where the row ends. ``read_at``
+    is when its read began, ``None`` for the hold's own."""
 
     id: int
     key: Key
     fields: dict[str, list[Any]]
     record: Record | None
+    read_at: datetime | None
+
+
+class NewRow(NamedTuple):
+    """A row that is to be held; as ``HeldRow``."""
+
+    key: Key
+    fields: Mapping[str, Any]
+    record: Record | None
+    read_at: datetime | None = None
 
 
 def hold(
@@ -91,18 +102,19 @@ def waiting(conn: Connection, *, connection: str, kind: Kind, digest: int) -> in
     return None if found is None else int(found)
 
 
-def add_rows(conn: Connection, hold_id: int, rows: Iterable[tuple[Key, Mapping[str, Any], Record | None]]) -> None:
-    """Keep rows of a hold: key, fields, record."""
+def add_rows(conn: Connection, hold_id: int, rows: Iterable[NewRow]) -> None:
+    """Keep rows of a hold."""
     encode = msgspec.json.encode
     values = [
         {
             "hold_id": hold_id,
-            "item": key[0],
-            "row_key": _JOINT.join(key),
-            "fields": encode(fields).decode(),
-            "record": None if record is None else encode(record).decode(),
+            "item": row.key[0],
+            "row_key": _JOINT.join(row.key),
+            "fields": encode(row.fields).decode(),
+            "record": None if row.record is None else encode(row.record).decode(),
+            "read_at": row.read_at,
         }
-        for key, fields, record in rows
+        for row in rows
     ]
     if values:
         conn.execute(insert(_rows), values)
@@ -130,6 +142,7 @@ def _read_rows(conn: Connection, wanted: Select[Any], kind: Kind) -> list[HeldRo
             tuple(row["row_key"].split(_JOINT)),
             msgspec.json.decode(row["fields"]),
             None if row["record"] is None else msgspec.json.decode(row["record"], type=RECORDS[kind]),
+            row["read_at"],
         )
         for row in found
     ]

@@ -14,10 +14,14 @@ from msgspec.structs import replace
 from app.domain import WHOLE, Absent, Answer, Cause, Change, ItemKey, Kind, Listing, Page, Ref, Scope, Strategy
 from app.errors import Permanent
 from app.flows import holds
+from app.flows.doubted import judged, settled
 from app.flows.leases import LeaseKeeper
 from app.flows.sync_item import sync_item
-from app.stores import owed
+from app.rules.guard import POLL
+from app.stores import catalog, owed
 from app.stores.engine import Database
+from app.stores.guard import Batch
+from app.stores.spool import Spool
 from tests.fakes import SHOP, FakeSource, World, count, listing
 from tests.flows.test_holds import SIZE, go, only, price, prices, read_all
 
@@ -249,6 +253,24 @@ def earlier(
     meanwhile()
     yield Page(records=listed)
     yield Page(watermark="1", complete=Scope(kind))
+
+
+def test_a_row_that_waited_in_another_hold_is_no_newer_in_this_one(world: World) -> None:
+    price(world)
+    told(world)
+    world.clock.pass_(60)
+    spool = Spool(Kind.PRODUCT)
+    for id in ALL[1:]:
+        spool.add("", listing(id, 10, price_minor=10_000_000), 0)
+    doubt = judged(world.deps, SHOP, Batch(Kind.PRODUCT, (spool,), asked=True), POLL)  # and meanwhile:
+    world.source.put(listing("P00", 9, name="right", price_minor=1_000))
+    told(world, ids=["P00"])
+    world.clock.pass_(60)
+    settled(world.deps, SHOP, doubt, world.clock())
+    holds.release(world.deps, only(world)["id"])
+    with world.database.read() as conn:
+        row = catalog.get(conn, SHOP, Kind.PRODUCT, ("P00",)) or {}
+    assert (row["name"], row["price_minor"]) == ("right", 1_000)
 
 
 def test_a_row_that_a_later_answer_shows_otherwise_is_released_no_more(world: World) -> None:

@@ -54,7 +54,7 @@ def browser(database: Database) -> Iterator[Browser]:
         inbox.accept(conn, [Arrival(SHOP, delivery, {"x-odd": EVIL}, EVIL.encode(), world.clock())])
         told = {"reason": EVIL, "summary": {EVIL: EVIL}, "findings": [Finding(EVIL, EVIL, Trait.ANY, {EVIL: 1})]}
         hold = holds.hold(conn, connection=SHOP, kind=Kind.PRODUCT, run_id=None, now=world.clock(), rows=1, **told)
-        holds.add_rows(conn, hold, [((EVIL,), {EVIL: [EVIL, None]}, None)])
+        holds.add_rows(conn, hold, [holds.NewRow((EVIL,), {EVIL: [EVIL, None]}, None)])
     access.add_user(world.deps, "anna", PASSWORD, Role.ADMIN)
     with serving(world.deps, doors=Doors()) as client:
         came = client.post("/login", data={"name": "anna", "password": PASSWORD})

@@ -199,7 +199,7 @@ class Hold(SQLModel, table=True):
 
 class HoldRow(SQLModel, table=True):
     """One row of a hold: ``fields`` is JSON ``{field: [before, after]}``, ``record`` the whole record as JSON, missing
-    where the row ends."""
+    where the row ends. ``read_at`` is when its read began, null for the hold's own."""
 
     __tablename__ = "hold_rows"
     __table_args__ = (Index("ix_hold_rows_item", "hold_id", "item"),)
@@ -210,6 +210,7 @@ class HoldRow(SQLModel, table=True):
     row_key: str
     fields: str = Field(sa_type=Text)
     record: str | None = Field(default=None, sa_type=Text)
+    read_at: datetime | None = moment(default=None)
 
 
 class Schedule(SQLModel, table=True):
