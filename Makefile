@@ -27,7 +27,7 @@ up: $(READY) ## everything, for the connections configured in the environment or
 	$(BIN)/tallyhook up
 
 test: $(DEV) ## the whole suite, on SQLite, a real PostgreSQL and a real Valkey
-	$(BIN)/python -m pytest -n 4 --dist loadfile
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 fast: $(DEV) ## the tests without real processes
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not journey and not browser and not pgbouncer and not prove"

@@ -98,9 +98,9 @@ def request_item(deps: Deps, connection: str, external_id: str, kind: Kind | Non
 
 def stuck_runs(deps: Deps, connection: str) -> list[int]:
     """The runs of a connection that ``check_stuck`` would fail now."""
-    if _just_back(deps, None):
-        return []
     with deps.database.read() as conn:
+        if _just_back(deps, None):
+            return []
         now = deps.now()
         return runs.stuck(conn, now, STUCK_AFTER, resting=_resting(conn, now), connection=connection)
 
