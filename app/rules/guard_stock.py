@@ -24,7 +24,7 @@ LEFT_FROM, LEFT_SHARE = 5, 0.01
 sells out without an order is mostly the last few units."""
 
 PLACE_SHARE, PLACE_CHANCE = 0.40, 0.6
-"""Rows of one place that fall to zero unexplained."""
+"""Counts of what is on hand at one place that fall to zero unexplained."""
 
 TENS_SHARE, TENS_OF_ALL = 0.60, 0.05
 """Of the changed counts, those that moved by an exact power of ten; and of all counts."""

@@ -96,6 +96,8 @@ def _differences(before: Rows, after: Rows) -> dict[str, Fields]:
     found = {}
     for (kind, item), row in after.items():
         old = before.get((kind, item), {})
+        if not old and row.get("deleted"):
+            continue  # the fence of an item that we never held is no row of the shop's
         fields = {name: [old.get(name), value] for name, value in row.items() if old.get(name) != value}
         if fields:
             found[f"{kind} {item}"] = fields

@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from app.domain import Options, Strategy
+from app.domain import ON_HAND, RESERVED, Options, Strategy
 from app.flows.leases import LeaseKeeper
 from app.flows.request_run import request_run
 from app.flows.run import run
 from app.stores import holds, runs
 from app.stores.engine import Database
-from tests.fakes import SHOP, World, count, listing
+from tests.fakes import SHOP, FakeSource, World, count, listing
 
 SIZE = 24
 
@@ -79,3 +80,19 @@ def test_a_third_of_the_products_of_a_small_shop_gone_at_once_is_held(world: Wor
         del world.source.listings[f"P{number}"]
     read_all(world)
     assert (live(world)[0], set(held(world))) == (SIZE, {"product"})
+
+
+@pytest.mark.parametrize(("state", "held"), [(RESERVED, False), (ON_HAND, True)])
+def test_what_orders_reserved_may_go_from_most_of_a_place_at_once(database: Database, state: str, held: bool) -> None:
+    world = World(database, FakeSource())
+    other = ON_HAND if state == RESERVED else RESERVED
+    for number in range(17):
+        world.source.put(listing(f"P{number:02}"))
+        world.source.counts[f"{number} {state}"] = replace(count(f"P{number:02}", 4), state=state)
+        world.source.counts[f"{number} {other}"] = replace(count(f"P{number:02}", 40), state=other)
+    read_all(world)
+    for number in range(10):
+        world.source.counts[f"{number} {state}"] = replace(count(f"P{number:02}", 0, version=9), state=state)
+    read_all(world)
+    with database.read() as conn:
+        assert bool(holds.open_(conn)) is held

@@ -177,11 +177,12 @@ class StockJudge:
 
     def _totals(self) -> StockEvidence:
         ours = (_stock.c.connection == self._connection, ~_stock.c.deleted, _stock.c.quantity > 0)
-        wanted = select(_stock.c.location_id, func.count(), func.sum(_stock.c.quantity)).where(*ours)
+        on_hand = func.count().filter(_stock.c.state == ON_HAND)
+        wanted = select(_stock.c.location_id, func.count(), func.sum(_stock.c.quantity), on_hand).where(*ours)
         with self._database.read() as conn:
             rows = conn.execute(wanted.group_by(_stock.c.location_id)).all()
-        seen = StockEvidence(sum(rows for _, rows, _ in rows), float(sum(units for _, _, units in rows)))
-        seen.places = Counter({place: count for place, count, _ in rows})
+        seen = StockEvidence(sum(count for _, count, _, _ in rows), float(sum(units for _, _, units, _ in rows)))
+        seen.places = Counter({place: count for place, _, _, count in rows})
         seen.read = self._batch.read
         seen.zeros, seen.zeros_shown = self._batch.zeros
         return seen
@@ -194,7 +195,9 @@ class StockJudge:
             seen.zeroed += 1
             seen.zeroed_units += move.before
             seen.falls += move.before >= FALL_FROM
-            seen.zeroed_at[move.key[1]] += 1
+            seen.zeroed_at[move.key[1]] += (
+                move.key[2] == ON_HAND
+            )  # shipping a day's orders empties what they reserved
         if move.before > 0 and move.after > 0:
             seen.changed += 1
             seen.tens += is_tenfold(move.before, move.after)
