@@ -89,7 +89,8 @@ def test_what_orders_reserved_may_go_from_most_of_a_place_at_once(database: Data
     for number in range(17):
         world.source.put(listing(f"P{number:02}"))
         world.source.counts[f"{number} {state}"] = replace(count(f"P{number:02}", 4), state=state)
-        world.source.counts[f"{number} {other}"] = replace(count(f"P{number:02}", 40), state=other)
+        elsewhere = replace(count(f"P{number:02}", 40), state=other, location_id="L2")
+        world.source.counts[f"{number} {other}"] = elsewhere
     read_all(world)
     for number in range(10):
         world.source.counts[f"{number} {state}"] = replace(count(f"P{number:02}", 0, version=9), state=state)
