@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -85,15 +86,16 @@ def test_a_third_of_the_products_of_a_small_shop_gone_at_once_is_held(world: Wor
 @pytest.mark.parametrize(("state", "held"), [(RESERVED, False), (ON_HAND, True)])
 def test_what_orders_reserved_may_go_from_most_of_a_place_at_once(database: Database, state: str, held: bool) -> None:
     world = World(database, FakeSource())
-    other = ON_HAND if state == RESERVED else RESERVED
+    elsewhere = replace(count("", 40), state=RESERVED if state == ON_HAND else ON_HAND, location_id="L2")
     for number in range(17):
-        world.source.put(listing(f"P{number:02}"))
-        world.source.counts[f"{number} {state}"] = replace(count(f"P{number:02}", 4), state=state)
-        elsewhere = replace(count(f"P{number:02}", 40), state=other, location_id="L2")
-        world.source.counts[f"{number} {other}"] = elsewhere
+        id = f"P{number:02}"
+        world.source.put(listing(id), replace(count(id, 4), state=state))
+        world.source.counts[f"{id} elsewhere"] = replace(elsewhere, listing_id=id)
     read_all(world)
-    for number in range(10):
-        world.source.counts[f"{number} {state}"] = replace(count(f"P{number:02}", 0, version=9), state=state)
+    for id in [f"P{number:02}" for number in range(10)]:  # four of each are shipped
+        world.source.put(replace(count(id, 0, version=9), state=state))
+        left = replace(elsewhere, listing_id=id, quantity=Decimal(36), version=9_000_000)
+        world.source.counts[f"{id} elsewhere"] = left
     read_all(world)
     with database.read() as conn:
         assert bool(holds.open_(conn)) is held
