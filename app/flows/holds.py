@@ -10,12 +10,12 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection
 
-from app.domain import Absent, Kind
+from app.domain import Absent, Cause, Change, ItemKey, Kind
 from app.errors import Refused
 from app.flows import audit
 from app.flows.deps import Deps
 from app.flows.plausible import learn_released
-from app.stores import catalog, holds
+from app.stores import catalog, holds, owed
 from app.stores import catalog_sql as sql
 from app.stores.catalog import Key
 from app.stores.guard import Batch
@@ -109,21 +109,28 @@ def _decide(deps: Deps, conn: Connection, hold_id: int, state: str, believed_unt
 def _write(deps: Deps, hold: dict[str, Any]) -> None:
     kind = Kind(hold["kind"])
     for some in _all_rows(deps, hold["id"], kind):
-        deps.database.transact(partial(_write_some, deps, hold, kind, some))
+        deps.queue.wake(deps.database.transact(partial(_write_some, deps, hold, kind, some)))
     with deps.database.begin() as conn:
         holds.applied(conn, hold["id"])
 
 
-def _write_some(deps: Deps, hold: dict[str, Any], kind: Kind, some: Sequence[HeldRow], conn: Connection) -> None:
+def _write_some(
+    deps: Deps, hold: dict[str, Any], kind: Kind, some: Sequence[HeldRow], conn: Connection
+) -> list[ItemKey]:
+    """Write rows as of when they were read; what somebody newer wrote since is owed a fresh look."""
     connection, now, own = hold["connection"], deps.now(), hold["read_at"] or hold["held_at"]
-    absent = Absent(hold["absent"] or Absent.DELETED)
+    absent, left = Absent(hold["absent"] or Absent.DELETED), set[Key]()
     for read_at in sorted({row.read_at or own for row in some}):
         rows = [row for row in some if (row.read_at or own) == read_at]
         records = [row.record for row in rows if row.record is not None]
         if records:
-            catalog.apply(conn, connection, records, read_at=read_at, now=now)
+            applied = catalog.apply(conn, connection, records, read_at=read_at, now=now, tell_refused=True)
+            left.update(key for _, key in applied.refused)
         ended = sorted(row.key for row in rows if row.record is None)
-        catalog.close_rows(conn, kind, absent, connection, ended, read_at=read_at, now=now)
+        closed = catalog.close_rows(conn, kind, absent, connection, ended, read_at=read_at, now=now)
+        left.update(set(ended) - set(closed) - catalog.fenced(conn, connection, kind, ended))
+    changes = [Change(kind, id) for id in sorted({key[0] for key in left})]
+    return owed.remember(conn, connection, changes, Cause.LOOKUP, now)
 
 
 def _all_rows(deps: Deps, hold_id: int, kind: Kind) -> Iterator[list[HeldRow]]:

@@ -15,8 +15,8 @@ from app.flows.leases import LeaseKeeper
 from app.flows.request_run import request_run
 from app.flows.run import run
 from app.flows.sync_item import sync_item
+from app.stores import catalog, owed, runs, usual
 from app.stores import holds as stored
-from app.stores import owed, runs, usual
 from app.stores.engine import Database
 from tests.fakes import EPOCH, SHOP, FakeSource, World, count, listing
 
@@ -135,6 +135,22 @@ def test_a_release_leaves_alone_what_somebody_wrote_since(world: World) -> None:
     sync_item(world.deps, LeaseKeeper(world.database), ItemKey(SHOP, Kind.PRODUCT, "P00"))
     holds.release(world.deps, only(world)["id"])
     assert prices(world) == {1_234, 100_000}
+
+
+@pytest.mark.parametrize("held", ["prices", "deletions"])
+def test_what_a_release_may_not_write_over_is_looked_at_anew(world: World, held: str) -> None:
+    if held == "prices":
+        price(world)
+    else:
+        world.source.listings.clear()
+    read_all(world)
+    world.clock.pass_(60)
+    with world.database.begin() as conn:
+        newer = listing("P00", 12, price_minor=1_234)
+        catalog.apply(conn, SHOP, [newer], read_at=world.clock(), now=world.clock())
+    holds.release(world.deps, only_of(world, Kind.PRODUCT))
+    with world.database.read() as conn:
+        assert conn.exec_driver_sql("SELECT external_id FROM owed_items").scalars().all() == ["P00"]
 
 
 def test_held_deletions_are_released_as_they_were_shown(world: World) -> None:
