@@ -18,6 +18,17 @@ TIP = "tip"
 ROUNDING = "rounding"
 REFUND = "refund"
 
+MONEY_COLUMNS = (
+    "subtotal_minor",
+    "discount_minor",
+    "tax_minor",
+    "service_charge_minor",
+    "tip_minor",
+    "total_minor",
+    "net_minor",
+)
+"""What an order comes to, in minor units."""
+
 
 class OrderLine(msgspec.Struct, frozen=True, omit_defaults=True):
     """One line. What comes back or is taken off is negative: quantity, discount, tax and total alike.

@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import text
 
 from app.domain import Kind, Order, to_json
-from app.domain.order_lines import OrderLine
-from app.prove.real.books import COLUMNS, Books, Line, wrong
+from app.domain.order_lines import MONEY_COLUMNS, OrderLine
+from app.prove.real.books import Books, Line, wrong
 from app.prove.real.stack import Stack
 from app.prove.real.truth import difference
 from app.stores import catalog
@@ -25,7 +25,7 @@ WRAP = Line("modifier", None, Decimal(2), Decimal("0.75"), 150)
 BACK = Line("returned", "CUP", Decimal(-1), Decimal("0.015"), -2)
 SERVICE, TIP = (Line(kind, None, None, None, amount) for kind, amount in (("service", 100), ("tip", 250)))
 LINES = [MUG, WRAP, BACK, SERVICE, TIP]
-SUMS = dict(zip(COLUMNS, (2198, 205, 164, 100, 250, 2507, 2507), strict=True))
+SUMS = dict(zip(MONEY_COLUMNS, (2198, 205, 164, 100, 250, 2507, 2507), strict=True))
 THEIRS = Books("USD", {"total_minor": 2507}, [Line(*line[:5]) for line in LINES])
 
 
@@ -37,7 +37,7 @@ def test_an_order_as_the_books_have_it_is_right() -> None:
     assert found() == []
 
 
-@pytest.mark.parametrize("name", [name for name in COLUMNS if name != "net_minor"])
+@pytest.mark.parametrize("name", [name for name in MONEY_COLUMNS if name != "net_minor"])
 @pytest.mark.parametrize("cents", [1, -1])
 def test_a_cent_in_a_column_is_found(name: str, cents: int) -> None:
     assert found({**SUMS, name: SUMS[name] + cents})
@@ -126,7 +126,7 @@ def test_rows_as_the_books_have_them_are_no_difference(stack: Stack) -> None:
     assert difference(stack, "shop", Kind.ORDER) == []
 
 
-@pytest.mark.parametrize("column", COLUMNS[:-1])
+@pytest.mark.parametrize("column", MONEY_COLUMNS[:-1])
 def test_a_cent_in_a_row_is_a_difference(stack: Stack, column: str) -> None:
     spoil(stack, column, f"{column} + 1")
     assert difference(stack, "shop", Kind.ORDER)

@@ -7,19 +7,12 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from app.domain.money import exponent
-from app.domain.order_lines import DISCOUNT, SERVICE, TAX, TIP
+from app.domain.order_lines import DISCOUNT, MONEY_COLUMNS, SERVICE, TAX, TIP
 
-COLUMNS = (
-    "subtotal_minor",
-    "discount_minor",
-    "tax_minor",
-    "service_charge_minor",
-    "tip_minor",
-    "total_minor",
-    "net_minor",
-)
 _LINES = "kind, listing_id, quantity, unit_price, total_minor, discount_minor, tax_minor"
-OURS = f"SELECT external_id, currency, {', '.join(COLUMNS)} FROM orders WHERE connection = :slug AND NOT deleted"
+OURS = (
+    f"SELECT external_id, currency, {', '.join(MONEY_COLUMNS)} FROM orders WHERE connection = :slug AND NOT deleted"
+)
 OUR_LINES = f"SELECT order_id, {_LINES} FROM order_lines WHERE connection = :slug ORDER BY order_id, position"
 
 
@@ -80,7 +73,7 @@ def wrong(theirs: Books, ours: Books) -> Iterator[str]:
 
 def told(row: Mapping[str, Any]) -> Books:
     """A row of a simulator's truth."""
-    columns = {name: row[name] for name in COLUMNS if name in row}
+    columns = {name: row[name] for name in MONEY_COLUMNS if name in row}
     return Books(row.get("currency") or "USD", columns, [_line(*each) for each in row["lines"]])
 
 
@@ -88,7 +81,7 @@ def held(row: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]) -> Books:
     """A row of our orders with its rows of ``order_lines``, or the lines that it keeps, which leave out what they lack."""
     names = [name.strip() for name in _LINES.split(",")]
     found = [_line(*[line.get(name) for name in names]) for line in lines]
-    return Books(row["currency"] or "USD", {name: row[name] for name in COLUMNS}, found)
+    return Books(row["currency"] or "USD", {name: row[name] for name in MONEY_COLUMNS}, found)
 
 
 def _line(

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from app.domain.order_lines import MONEY_COLUMNS
 from app.sources.finale.simulator.records import Order
 from app.sources.finale.simulator.world import World
 
@@ -63,21 +64,10 @@ def _money(order: Order) -> dict[str, int | None]:
     """The columns in cents; of an order in which nobody said a price there are none."""
     total, added = _total(order), list(_added(order))
     if total is None:
-        return dict.fromkeys(_COLUMNS)
+        return dict.fromkeys(MONEY_COLUMNS)
     sums = [sum(cents for kind, cents in added if kind == wanted) for wanted in ("discount", "tax", "service")]
     discount, tax, service = sums
-    return dict(zip(_COLUMNS, (total - sum(sums), -discount, tax, service, None, total, total), strict=True))
-
-
-_COLUMNS = (
-    "subtotal_minor",
-    "discount_minor",
-    "tax_minor",
-    "service_charge_minor",
-    "tip_minor",
-    "total_minor",
-    "net_minor",
-)
+    return dict(zip(MONEY_COLUMNS, (total - sum(sums), -discount, tax, service, None, total, total), strict=True))
 
 
 def _total(order: Order) -> int | None:
