@@ -33,6 +33,7 @@ LAYERS = {
     "workers": 5,
 }
 LONGEST_FILE = 320
+HTTPX_CALLS = {f"httpx.{name}" for name in ("Client", "AsyncClient", "get", "post", "put", "delete", "request")}
 
 
 def name_of(module: Path) -> str:
@@ -120,6 +121,17 @@ def test_every_command_is_documented_in_the_readme() -> None:
     commands = [name.replace("_", "-") for name in called]
     groups = [group.name for group in app.registered_groups]
     assert not [name for name in (*commands, *groups) if f"tallyhook {name}" not in readme]
+
+
+@pytest.mark.parametrize("module", sorted(ROOT.glob("tests/**/*.py")), ids=lambda module: module.stem)
+def test_a_test_that_asks_over_http_says_how_long_it_waits(module: Path) -> None:
+    """httpx gives up after 5 s by itself, which a busy machine takes now and then."""
+    calls = (node for node in ast.walk(ast.parse(module.read_text())) if isinstance(node, ast.Call))
+    over_http = (call for call in calls if ast.unparse(call.func) in HTTPX_CALLS)
+    silent = [
+        call.lineno for call in over_http if not {"timeout", "transport"} & {word.arg for word in call.keywords}
+    ]
+    assert not silent, silent
 
 
 def test_importing_a_module_connects_to_nothing() -> None:

@@ -70,5 +70,5 @@ class Fetcher:
     def get(self, path: str) -> str:
         """The body of a 200."""
         if not hasattr(self._local, "client"):
-            self._local.client = httpx.Client(base_url=self._base_url, verify=self._ssl)
+            self._local.client = httpx.Client(base_url=self._base_url, verify=self._ssl, timeout=60)
         return str(self._local.client.get(path).raise_for_status().text)

@@ -135,7 +135,8 @@ def test_the_procfiles_web_answers_a_router_at_an_address_of_this_machine_and_as
         try:
             assert await_port(port, 60, alive=lambda: process.poll() is None)
             address = f"http://{address_of_this_machine()}:{port}"
-            answers = [httpx.get(f"{address}{path}").status_code for path in ("/healthz", "/api/dead-letters")]
+            paths = ("/healthz", "/api/dead-letters")
+            answers = [httpx.get(f"{address}{path}", timeout=60).status_code for path in paths]
         finally:
             process.terminate()
             process.communicate(timeout=120)

@@ -68,7 +68,9 @@ def made(server: str) -> str:
 
 def attack(target: Attacked) -> Aftermath:
     before, began = timed(target, "before"), time.monotonic()
-    document = httpx.get(f"http://127.0.0.1:{target.port}/openapi.json", headers=bearer(target.token)).json()
+    document = httpx.get(
+        f"http://127.0.0.1:{target.port}/openapi.json", headers=bearer(target.token), timeout=60
+    ).json()
     victim = f"GET /api/dead-letters HTTP/1.1\r\nHost: here\r\nAuthorization: Bearer {target.token}\r\n\r\n".encode()
     attacks = [*api(document, target.token, 10), *pages(target.token, 700), *deliveries(800)]
     attacks += [*odd(), *ambiguous(victim), *mutated(900)]

@@ -216,13 +216,14 @@ def deliver(installation: Installation) -> None:
     url, bearer = f"{installation.web}/webhooks/finale", installation.canaries["finale__bearer_secret"]
     right = {"authorization": f"Bearer {bearer}", "x-forwarded-authorization": bearer, "cookie": f"a={bearer}"}
     notice = {"event": "product.updated", "data": {"productId": "AS401-2"}}
-    answers = [
-        httpx.post(url, headers=right, json=notice),
-        httpx.post(url, headers=right, content=b"{not json"),
-        httpx.post(url, headers={"authorization": f"Basic {bearer[:-1]}"}, json=notice),
-        httpx.post(url, headers={"webhook-signature": "v1,x"}, json=notice),
-        httpx.post(f"{installation.web}/webhooks/square", json={"type": "x"}),
-    ]
+    with httpx.Client(timeout=60) as sender:
+        answers = [
+            sender.post(url, headers=right, json=notice),
+            sender.post(url, headers=right, content=b"{not json"),
+            sender.post(url, headers={"authorization": f"Basic {bearer[:-1]}"}, json=notice),
+            sender.post(url, headers={"webhook-signature": "v1,x"}, json=notice),
+            sender.post(f"{installation.web}/webhooks/square", json={"type": "x"}),
+        ]
     assert [answer.status_code for answer in answers] == [202, 400, 401, 401, 401]
     installation.outputs["refusals"] = "".join(f"{answer.headers} {answer.text}" for answer in answers)
 

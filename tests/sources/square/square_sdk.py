@@ -26,7 +26,7 @@ class Judge:
 
     def __init__(self, url: str) -> None:
         self.said: list[Said] = []
-        self._http = httpx.Client(event_hooks={"response": [self._note]})
+        self._http = httpx.Client(timeout=60, event_hooks={"response": [self._note]})
         self.sdk = Square(token=TOKEN, base_url=url, httpx_client=self._http)
 
     def close(self) -> None:

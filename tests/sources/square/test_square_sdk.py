@@ -19,7 +19,7 @@ def account(simulate: Simulate) -> Account:
 
 @pytest.fixture
 def sdk(account: Account) -> Iterator[Square]:
-    with httpx.Client() as http:
+    with httpx.Client(timeout=60) as http:
         yield Square(token=TOKEN, base_url=account.url, httpx_client=http)
 
 

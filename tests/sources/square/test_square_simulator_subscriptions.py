@@ -27,7 +27,7 @@ def account(simulate: Simulate) -> Account:
 
 @pytest.fixture
 def sdk(account: Account) -> Iterator[Square]:
-    with httpx.Client() as http:
+    with httpx.Client(timeout=60) as http:
         yield Square(token=TOKEN, base_url=account.url, httpx_client=http)
 
 
@@ -109,7 +109,7 @@ def test_a_list_comes_page_by_page(sdk: Square) -> None:
 
 def test_what_was_made_is_sent_its_types_signed_with_its_key(simulate: Simulate, servers: Servers) -> None:
     account, hook = simulate(plain_http=True), Hook(servers)
-    with httpx.Client() as http:
+    with httpx.Client(timeout=60) as http:
         one = made(Square(token=TOKEN, base_url=account.url, httpx_client=http), notification_url=hook.url)
     account.change(1, "pos_sale")  # payments as well, which it did not ask for
     account.wait_for(acked(1))
@@ -122,7 +122,7 @@ def test_what_was_made_is_sent_its_types_signed_with_its_key(simulate: Simulate,
 def test_what_was_made_outlives_a_restart(simulate: Simulate, tmp_path: Path) -> None:
     file = tmp_path / "shop.state"
     before = simulate(products=6, state_file=str(file))
-    with httpx.Client() as http:
+    with httpx.Client(timeout=60) as http:
         one = made(Square(token=TOKEN, base_url=before.url, httpx_client=http))
     before.wait_for(lambda _: one.id.encode() in file.read_bytes())
     after = simulate(products=6, state_file=str(file))
