@@ -12,7 +12,7 @@ import dramatiq
 import structlog
 
 from app.errors import DatabaseFault
-from app.flows.beat import beat
+from app.flows.beat import beat, stopped
 from app.flows.bury import bury
 from app.flows.deps import Deps
 from app.flows.sweep import sweep
@@ -103,15 +103,24 @@ class Housekeeping(dramatiq.Middleware):
     def __init__(self, deps: Deps, *, role: str, every: float, also: Callable[[], object] = bool) -> None:
         self._every = every
         self._steps: list[Callable[[], object]] = [partial(beat, deps, role), also, partial(sweep, deps)]
+        self._say_stopped = partial(stopped, deps)
         self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
 
     def after_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
         """Start the thread."""
-        threading.Thread(target=self._run, args=(broker,), name="housekeeping", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, args=(broker,), name="housekeeping", daemon=True)
+        self._thread.start()
 
     def before_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
         """End it."""
         self._stopped.set()
+
+    def after_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
+        """Say that this process has ended, once nothing can give a sign of life after it."""
+        if self._thread is not None:
+            self._thread.join(timeout=10)
+        self._say_stopped()
 
     def _run(self, broker: dramatiq.Broker) -> None:
         steps: list[Callable[[], object]] = [*self._steps, partial(_look_after, broker)]

@@ -16,7 +16,7 @@ from app.config import Settings
 from app.errors import DatabaseFault
 from app.flows import alerts, connection_alerts, unheard
 from app.flows.audit_archive import FOLDER
-from app.flows.beat import await_database, beat
+from app.flows.beat import await_database, beat, stopped
 from app.flows.correct_reasons import correct_reasons
 from app.flows.deps import Deps
 from app.flows.identity import find_accounts
@@ -60,6 +60,7 @@ def run_clock(settings: Settings) -> None:
     while not stopping.wait(EVERY):
         _tick(deps)
         rounds.go()
+    stopped(deps)
     deps.database.close()
 
 

@@ -38,6 +38,15 @@ def beat(deps: Deps, role: str, started_at: datetime | None = None) -> None:
         log.warning("database_went_back", since=before.at.isoformat())
 
 
+def stopped(deps: Deps) -> None:
+    """Say that this process ends as it should; where the database is away, its last sign of life has to do."""
+    try:
+        with deps.database.begin() as conn:
+            beats.stop(conn, deps.worker, deps.now())
+    except DatabaseFault:  # logged once, by the database
+        pass
+
+
 def _started_at(deps: Deps) -> datetime:
     """When this process began, by the database's clock, however wrong the host's was then."""
     return deps.now() - timedelta(seconds=time.monotonic() - _STARTED)
@@ -95,9 +104,10 @@ class Pulse:
         self._thread.start()
 
     def stop(self) -> None:
-        """End."""
+        """End, and say so."""
         self._stopped.set()
         self._thread.join(timeout=10)
+        stopped(self._deps)
 
     def once(self) -> None:
         """One sign; raises ``DatabaseFault`` where nobody takes it."""

@@ -13,11 +13,12 @@ _BEAT = Statement(
     """
     INSERT INTO beats (process, role, started_at, seen_at) VALUES (:process, :role, :started_at, :now)
     ON CONFLICT (process) DO UPDATE
-    SET role = excluded.role, started_at = excluded.started_at, seen_at = excluded.seen_at
+    SET role = excluded.role, started_at = excluded.started_at, seen_at = excluded.seen_at, stopped_at = NULL
     """
 )
-_ALIVE = Statement("SELECT count(*) FROM beats WHERE role = :role AND seen_at >= :since")
-_LIVING = Statement("SELECT process FROM beats WHERE seen_at >= :since ORDER BY process")
+_STOP = Statement("UPDATE beats SET seen_at = :now, stopped_at = :now WHERE process = :process")
+_ALIVE = Statement("SELECT count(*) FROM beats WHERE role = :role AND seen_at >= :since AND stopped_at IS NULL")
+_LIVING = Statement("SELECT process FROM beats WHERE seen_at >= :since AND stopped_at IS NULL ORDER BY process")
 _ALL = Statement("SELECT process, started_at, seen_at FROM beats WHERE role = :role ORDER BY started_at, seen_at")
 
 
@@ -26,13 +27,18 @@ def beat(conn: Connection, process: str, role: str, started_at: datetime, now: d
     _BEAT.run(conn, {"process": process, "role": role, "started_at": started_at, "now": now})
 
 
+def stop(conn: Connection, process: str, now: datetime) -> None:
+    """Say that a process ends as it should: nobody waits for it as for one that was killed."""
+    _STOP.run(conn, {"process": process, "now": now})
+
+
 def alive(conn: Connection, role: str, since: datetime) -> int:
-    """How many processes of a role gave a sign since then."""
+    """How many processes of a role gave a sign since then, and did not stop."""
     return int(_ALIVE.run(conn, {"role": role, "since": since})[0][0])
 
 
 def living(conn: Connection, since: datetime) -> list[str]:
-    """The processes, of whatever role, that gave a sign since then."""
+    """The processes, of whatever role, that gave a sign since then, and did not stop."""
     return [str(process) for (process,) in _LIVING.run(conn, {"since": since})]
 
 

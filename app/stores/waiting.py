@@ -39,7 +39,9 @@ _TRIES = Statement(
     "SELECT connection, sum(attempts) FROM owed_items GROUP BY connection HAVING sum(attempts) > 0 ORDER BY 1"
 )
 _REPLAYS = Statement("SELECT count(*) FROM replays WHERE status IN ('idle', 'running')")
-_PROCESSES = Statement("SELECT role, count(*) FROM beats WHERE seen_at >= :since GROUP BY role ORDER BY 1")
+_PROCESSES = Statement(
+    "SELECT role, count(*) FROM beats WHERE seen_at >= :since AND stopped_at IS NULL GROUP BY role ORDER BY 1"
+)
 
 
 def holds(conn: Connection) -> list[OpenHolds]:

@@ -92,6 +92,13 @@ def up(folder: Path) -> Iterator[Callable[[str], str]]:
         killer.cancel()
 
 
+def await_first_reads(until: Callable[[str], str]) -> None:
+    """Read on until both shops are copied; orders come last."""
+    seen = ""
+    while not all(re.search(rf"{name} .*everything new of kind order", seen) for name in ("square", "finale")):
+        seen += until("everything new of kind order")
+
+
 def document(folder: Path, *words: str) -> Any:
     """What a command in a second terminal tells a program."""
     done = tallyhook(folder, *words, "--json")
@@ -126,9 +133,7 @@ def test_from_credentials_to_a_copy_that_is_kept_fresh_and_survives_a_stop(
     with up(tmp_path) as until:
         said = until(r"webhooks .*/webhooks/square")
         assert len(re.findall(r"th_[\w-]{43}", said)) == 1
-        seen = ""
-        while not all(re.search(rf"{name} .*everything new of kind order", seen) for name in ("square", "finale")):
-            seen += until("everything new of kind order")
+        await_first_reads(until)
         assert stored(tmp_path) == vendors.rows()
         assert tallyhook(tmp_path, "dead", "list").stdout.startswith("No dead letters")
         assert [one for one in document(tmp_path, "check") if one["state"] == "wrong"] == []

@@ -166,12 +166,33 @@ def test_a_gap_is_closed_once_by_eight_clocks(world: World) -> None:
     assert titles(world) == ["shop: gap closed"]
 
 
+def living_webs(world: World) -> int:
+    with world.database.read() as conn:
+        return beats.alive(conn, "web", world.clock())
+
+
 def test_a_web_process_gives_a_sign_of_life(world: World) -> None:
+    Pulse(world.deps, "web", every=60).once()
+    assert living_webs(world) == 1
+
+
+def test_a_web_process_that_was_stopped_is_not_taken_for_a_living_one(world: World) -> None:
     pulse = Pulse(world.deps, "web", every=60)
     pulse.start()
     pulse.stop()
+    assert living_webs(world) == 0
+
+
+def test_a_web_process_was_there_until_it_was_stopped(world: World) -> None:
+    pulse = Pulse(world.deps, "web", every=60)
+    pulse.once()
+    world.clock.pass_(50)
+    pulse.start()
+    pulse.stop()
+    world.clock.pass_(50)
+    Pulse(world.deps, "web", every=60).once()
     with world.database.read() as conn:
-        assert beats.alive(conn, "web", world.clock()) == 1
+        assert beats.silences(conn, "web", world.clock() - timedelta(days=1), timedelta(seconds=60)) == []
 
 
 def test_a_downtime_of_days_is_found(world: World) -> None:

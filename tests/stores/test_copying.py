@@ -101,6 +101,13 @@ def test_a_database_that_somebody_works_on_is_not_copied(database: Database, tar
         move(database, target, NOW + timedelta(seconds=5))
 
 
+def test_a_database_whose_processes_have_all_stopped_is_copied_at_once(database: Database, target: Database) -> None:
+    with database.begin() as conn:
+        beats.beat(conn, "worker-7", "worker", NOW, NOW)
+        beats.stop(conn, "worker-7", NOW)
+    assert move(database, target, NOW) >= 1
+
+
 def test_a_database_of_an_older_schema_is_not_copied(empty_sqlite_url: str, target: Database) -> None:
     with closing(open_database(empty_sqlite_url)) as old:
         old.migrate("0010")

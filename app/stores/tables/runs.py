@@ -227,7 +227,7 @@ class Schedule(SQLModel, table=True):
 
 
 class Beat(SQLModel, table=True):
-    """The last sign of life of each process."""
+    """The last sign of life of each process, and when it stopped, where it could say so."""
 
     __tablename__ = "beats"
 
@@ -235,3 +235,4 @@ class Beat(SQLModel, table=True):
     role: str
     started_at: datetime = moment()
     seen_at: datetime = moment()
+    stopped_at: datetime | None = moment(default=None)
