@@ -57,6 +57,11 @@ class Absorbed:
     nameless: int = 0
     doubtful: Diff | None = None
 
+    @property
+    def whole_read_at(self) -> datetime | None:
+        """When the read began, if it showed all there is: what an older read had shown by then is overtaken by it."""
+        return self.read_at if self.complete else None
+
     def mark(self, whole_kinds: Collection[Kind]) -> str | None:
         """How far the kind is read now: the source's watermark; for a kind without delta when the read began."""
         began = str(micros(self.read_at)) if self.diff.kind in whole_kinds else None

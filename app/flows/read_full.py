@@ -70,6 +70,7 @@ def _repair(
     first: bool,
 ) -> None:
     deps, connection = course.deps, course.connection
+    _forget_overtaken(course, kind)
     absorbed = absorb(
         deps,
         connection,
@@ -92,6 +93,8 @@ def _repair(
         note(deps, conn, connection, absorbed.failures, course.id)
         failed_items.resolve(conn, connection, kind, absorbed.healed, deps.now())
         kept_pages.drop(course, conn)
+        if absorbed.whole_read_at is not None:
+            watermarks.cover(conn, connection, kind, absorbed.whole_read_at)
         found = agreed(absorbed, unseen=news.unseen)
         _count(course, absorbed, len(news.fresh), found)
         agreements.put(conn, connection, kind, found, run_id=course.id, now=deps.now())
@@ -111,6 +114,17 @@ def _repair(
     course.commit(finish)
     tell(connection, absorbed.failures, course.id)
     deps.queue.wake(news.fresh)
+
+
+def _forget_overtaken(course: Course, kind: Kind) -> None:
+    """While nobody had this run, the kind may have been read as a whole: what the run had shown before is older, and would
+    bring back what is gone since."""
+    with course.deps.database.read() as conn:
+        whole = watermarks.whole_read_at(conn, course.connection, kind)
+    began = course.checkpoint.read_at
+    if began is not None and whole is not None and whole > began:
+        log.info("read_overtaken", run=course.id, connection=course.connection, kind=kind)
+        forget(course)
 
 
 class _Checked(NamedTuple):

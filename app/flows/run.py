@@ -11,6 +11,7 @@ import structlog
 from app.domain import Strategy
 from app.errors import (
     AuthRejected,
+    BadAnswer,
     DatabaseFault,
     KilledWorker,
     Permanent,
@@ -209,7 +210,7 @@ def _leg(course: Course, leg: Leg) -> Exception | None:
     except RateLimited as error:
         _wait_out(course, error)
         raise
-    except Unavailable as error:
+    except (Unavailable, BadAnswer) as error:
         _wait_out(course, error)
         return _fail(course, leg, error)
     except AuthRejected:  # the vendor, not the kind: the next one would fare no better
@@ -235,9 +236,9 @@ def _leave_out(course: Course, leg: Leg, reason: str) -> None:
     course.mark(leg.kind, forbidden=reason)
 
 
-def _wait_out(course: Course, error: Unavailable | RateLimited) -> None:
-    """A vendor that limits us, or did not answer the kind and then answered the account, may be back just now: the run is
-    given back and goes on where it is, some times. Raises ``Blocked``."""
+def _wait_out(course: Course, error: Unavailable | BadAnswer | RateLimited) -> None:
+    """A vendor that limits us, or did not answer the kind (or with a page for people) and then answered the account, may be
+    back just now: the run is given back and goes on where it is, some times. Raises ``Blocked``."""
     if course.checkpoint.silences < MOST_SILENCES:
         course.checkpoint.silences += 1
         course.saved()

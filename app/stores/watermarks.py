@@ -11,7 +11,9 @@ from app.domain import Kind
 from app.stores.columns import moment_from
 from app.stores.statements import Statement
 
-_ROW = Statement("SELECT value, pulled_at, failed_at FROM watermarks WHERE connection = :connection AND kind = :kind")
+_ROW = Statement(
+    "SELECT value, pulled_at, failed_at, whole_read_at FROM watermarks WHERE connection = :connection AND kind = :kind"
+)
 _PUT = Statement(
     """
     INSERT INTO watermarks (connection, kind, value, pulled_at) VALUES (:connection, :kind, :value, :now)
@@ -23,6 +25,13 @@ _FAIL = Statement(
     """
     INSERT INTO watermarks (connection, kind, failed_at) VALUES (:connection, :kind, :now)
     ON CONFLICT (connection, kind) DO UPDATE SET failed_at = excluded.failed_at
+    """
+)
+
+_WHOLE = Statement(
+    """
+    INSERT INTO watermarks (connection, kind, whole_read_at) VALUES (:connection, :kind, :began)
+    ON CONFLICT (connection, kind) DO UPDATE SET whole_read_at = excluded.whole_read_at
     """
 )
 
@@ -47,6 +56,17 @@ def put(conn: Connection, connection: str, kind: Kind, value: str, now: datetime
 def fail(conn: Connection, connection: str, kind: Kind, now: datetime) -> None:
     """Note that a pull failed that its source could not answer; how far the kind is read stays."""
     _FAIL.run(conn, {"connection": connection, "kind": kind.value, "now": now})
+
+
+def cover(conn: Connection, connection: str, kind: Kind, began: datetime) -> None:
+    """Note that the whole kind was read and written; such reads of a kind come one after the other."""
+    _WHOLE.run(conn, {"connection": connection, "kind": kind.value, "began": began})
+
+
+def whole_read_at(conn: Connection, connection: str, kind: Kind) -> datetime | None:
+    """When the last read of the whole kind began that was written, by a pull or by a run."""
+    row = _row(conn, connection, kind)
+    return moment_from(row[3]) if row else None
 
 
 def looked_at(conn: Connection, connection: str, kind: Kind) -> datetime | None:

@@ -14,7 +14,7 @@ class Watermark(SQLModel, table=True):
     """How far a kind has been read, by the source's clock; opaque to all but the source.
 
     ``value`` and ``pulled_at`` are null before the first complete pull; ``failed_at`` is when the last pull failed
-    that its source could not answer.
+    that its source could not answer, ``whole_read_at`` when the last read of the whole kind began.
     """
 
     __tablename__ = "watermarks"
@@ -24,6 +24,7 @@ class Watermark(SQLModel, table=True):
     value: str | None = None
     pulled_at: datetime | None = moment(default=None)
     failed_at: datetime | None = moment(default=None)
+    whole_read_at: datetime | None = moment(default=None)
 
 
 class BudgetUse(SQLModel, table=True):

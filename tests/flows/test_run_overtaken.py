@@ -1,0 +1,79 @@
+"""A stopped run goes on behind its kept pages, unless the kind was read as a whole meanwhile."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.domain import Kind
+from app.flows.leases import LeaseKeeper
+from app.flows.request_run import cancel_run, resume_run
+from app.flows.run import run
+from app.stores import catalog
+from app.stores.engine import Database
+from tests.fakes import SHOP, FakeSource, World, listing
+from tests.flows.test_pull import pull
+from tests.flows.test_run import Killed, ask, carry_out, die_at, recover
+
+PRODUCTS = 45
+
+
+@pytest.fixture
+def world(database: Database) -> World:
+    world = World(database, FakeSource(page_size=10))
+    world.source.put(*(listing(f"P{number:03}") for number in range(PRODUCTS)))
+    return world
+
+
+def live(world: World) -> int:
+    with world.database.read() as conn:
+        return catalog.counts(conn, SHOP)[Kind.PRODUCT][0]
+
+
+def stopped_midway(world: World) -> int:
+    """A full run whose process dies when two pages of products are behind it."""
+    run_id = ask(world)
+    die_at(world, 2)
+    with pytest.raises(Killed):
+        run(world.deps, LeaseKeeper(world.database), run_id)
+    recover(world)
+    return run_id
+
+
+def test_what_a_first_load_did_not_show_any_more_is_not_brought_back_by_an_older_run(world: World) -> None:
+    run_id = stopped_midway(world)
+    del world.source.listings["P001"]
+    pull(world)
+    carry_out(world, run_id)
+    assert live(world) == PRODUCTS - 1
+
+
+def test_what_a_later_run_did_not_show_any_more_is_not_brought_back_by_an_older_one(world: World) -> None:
+    run_id = ask(world)
+    world.source.on_page = lambda number: cancel_run(world.deps, SHOP, run_id) if number == 2 else None
+    carry_out(world, run_id)
+    world.source.on_page = lambda number: None
+    world.clock.pass_(10)
+    del world.source.listings["P001"]
+    carry_out(world, ask(world))
+    resume_run(world.deps, SHOP, run_id)
+    carry_out(world, run_id)
+    assert live(world) == PRODUCTS - 1
+
+
+def test_a_poll_of_what_changed_makes_no_run_read_its_pages_again(world: World) -> None:
+    carry_out(world, ask(world))
+    world.clock.pass_(10)
+    run_id = stopped_midway(world)
+    pull(world)
+    read_before = len(world.source.pages_read)
+    carry_out(world, run_id)
+    assert len(world.source.pages_read) - read_before <= PRODUCTS // 10
+
+
+def test_a_pull_of_a_whole_kind_counts_as_a_read_of_it(world: World) -> None:
+    world.source.whole_kinds = (Kind.PRODUCT, Kind.STOCK)
+    run_id = stopped_midway(world)
+    del world.source.listings["P001"]
+    pull(world)
+    ended = carry_out(world, run_id)
+    assert (ended["status"], live(world)) == ("completed", PRODUCTS - 1)
