@@ -17,6 +17,7 @@ CLOCKS = frozenset({Dial.CLOCK_SKEWED, Dial.CLOCK_JUMPS})
 RESUMED = frozenset(
     {Dial.RUNS, Dial.KILLED, Dial.DEPLOYED, Dial.RESUME_LOST, Dial.VENDOR_TRUNCATED, Dial.VENDOR_SLOW}
 )
+HELD = frozenset({Dial.RUNS, Dial.KILLED, Dial.HOOKS_LOST, Dial.VENDOR_EMPTY, Dial.VENDOR_SHORT, Dial.DEPLOYED})
 
 
 class Mutant(NamedTuple):
@@ -412,6 +413,39 @@ replace(inbox, "_changes", lambda arrival: arrival.delivery.changes)
         """
 import app.flows.request_run as request_run
 replace(request_run, "STUCK_AFTER", -20.0)
+""",
+    ),
+    Mutant(
+        "a run goes on behind no pages that a read of the whole kind has overtaken",
+        649,
+        frozenset(
+            {
+                *(Dial.BAD_RECORDS, Dial.HOOKS_DOUBLED, Dial.HOOKS_LATE, Dial.HOOKS_LOST, Dial.KILLED, Dial.STORMS),
+                *(Dial.RUNS_CANCELLED, Dial.RUNS_RESUMED, Dial.VENDOR_401, Dial.VENDOR_EMPTY, Dial.VENDOR_SHORT),
+                Dial.VENDOR_TRUNCATED,
+            }
+        ),
+        """
+import app.flows.read_full as read_full
+replace(read_full, "_forget_overtaken", lambda course, kind: None)
+""",
+    ),
+    Mutant(
+        "a pull that lost its lease writes nothing more",
+        0,
+        LIFE,
+        """
+import app.flows.pull as pull
+replace(pull, "_still_ours", lambda claim, conn: None)
+""",
+    ),
+    Mutant(
+        "what waited in a hold that ends is owed",
+        0,
+        HELD,
+        """
+import app.flows.hold_back as hold_back
+replace(hold_back, "_owe_rest", lambda *args: [])
 """,
     ),
 ]
