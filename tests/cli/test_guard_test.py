@@ -28,7 +28,9 @@ def test_where_there_is_no_terminal_each_size_of_shops_is_a_line() -> None:
 
 def test_an_interrupted_test_prints_its_tables_and_says_how_far_it_came() -> None:
     typed = [*GUARD_TEST, "--disasters", "60", "--lives", "0"]
-    with subprocess.Popen(typed, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        typed, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_heeds_ctrl_c
+    ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         assert process.stderr.readline().startswith("10 products: 0 of ")
@@ -37,3 +39,8 @@ def test_an_interrupted_test_prints_its_tables_and_says_how_far_it_came() -> Non
     assert process.returncode == 130
     assert "let through, nightly" in out
     assert "of 120 trials." in out
+
+
+def _heeds_ctrl_c() -> None:
+    """Where the suite itself runs in the background of a shell, its processes ignore Ctrl-C unless they are told not to."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
