@@ -40,7 +40,7 @@ pooler: $(DEV) ## Tallyhook through a real PgBouncer (needs /usr/sbin/pgbouncer)
 
 prove: $(DEV) ## the long proof: 1,000 seeds on SQLite, 300 on PostgreSQL, 5 rounds of real processes, every guard
 	$(BIN)/tallyhook prove --runs 1000 --processes 5 --hands 2
-	$(BIN)/tallyhook prove --runs 300 --database postgresql
+	$(BIN)/tallyhook prove --runs 300 --database postgresql --hands 2
 	$(BIN)/python -m pytest -m prove tests/prove
 
 truth: $(DEV) ## are reasons and agreement told rightly? differences of every kind, by seeds, on both databases

@@ -36,15 +36,17 @@ def prove(
     ] = "",
     processes: Annotated[int, typer.Option(help="rounds with real processes afterwards", min=0)] = 0,
     faults: Annotated[str, typer.Option(help="exactly these faults, by comma; `none` for none; default: drawn")] = "",
-    hands: Annotated[int, typer.Option(help="simulations at a time", min=1, max=64)] = 1,
+    hands: Annotated[
+        int, typer.Option(help="simulations at a time (one, where you name a database)", min=1, max=64)
+    ] = 1,
     as_json: AsJson = False,
 ) -> None:
     """Simulate seeds full of faults, then run real processes under faults; exit code 1 when anything is found."""
     dials = _dials(faults)
     seeds = [seed] if seed is not None else list(range(first, first + runs))
     with ExitStack() as stack:
-        url = stack.enter_context(_database(database)) if seeds and database else ""
-        crew = [stack.enter_context(closing(Hand(url))) for _ in range(1 if url else hands)]
+        urls = stack.enter_context(_databases(database, hands)) if seeds else []
+        crew = [stack.enter_context(closing(Hand(url))) for url in urls]
         tally = _simulate(seeds, crew, dials, all_on=bool(faults))
         if not as_json:
             _tell_failing(tally, crew, anew=seed is None)
@@ -66,12 +68,18 @@ def _tell_failing(tally: Tally, crew: Sequence[Hand], *, anew: bool) -> None:
 
 
 @contextmanager
-def _database(named: str) -> Iterator[str]:
-    """The URL of a database for the proof alone."""
+def _databases(named: str, hands: int) -> Iterator[list[str]]:
+    """The URLs of databases for the proof alone, one for each hand; of one that was named there is but one. Empty URLs stand
+    for SQLite files."""
+    if not named:
+        yield [""] * hands
+        return
     with server(named) as url:
-        if named != "postgresql":
+        if named == "postgresql":
+            yield [url, *(databases.another(url, number) for number in range(1, hands))]
+        else:
             prepare(url)
-        yield url
+            yield [url]
 
 
 @contextmanager
@@ -81,7 +89,7 @@ def server(named: str) -> Iterator[str]:
         yield named
         return
     try:
-        with databases.postgresql() as database:
+        with databases.postgresql(durable=False) as database:
             yield database.url
     except ImportError:
         raise BadConfiguration(

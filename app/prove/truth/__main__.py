@@ -99,7 +99,7 @@ def _wrong(outcomes: list[Outcome]) -> Iterator[str]:
 
 @contextmanager
 def _postgresql() -> Iterator[str]:
-    with databases.postgresql() as server:
+    with databases.postgresql(durable=False) as server:
         yield server.url
 
 
