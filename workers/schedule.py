@@ -23,6 +23,7 @@ from app.flows.identity import find_accounts
 from app.flows.probes import probe_aside
 from app.flows.request_run import check_stuck
 from app.flows.retention import Keep, prune
+from app.flows.sign_in_places import sum_up
 from app.flows.spot_checks import spot_check_aside
 from app.flows.sweep import sweep
 from app.flows.tick import first_load, plan, tick
@@ -85,7 +86,7 @@ def rounds_of(settings: Settings) -> Mapping[str, Round]:
         archives=settings.data_dir / FOLDER,
     )
     checks = partial(spot_check_aside, rows=settings.spot_checks)
-    return {**ROUNDS, "retention": (600.0, old), "spot checks": (60.0, checks)}
+    return {**ROUNDS, "retention": (600.0, old), "spot checks": (60.0, checks), "sign-ins": (60.0, sum_up)}
 
 
 class Rounds:

@@ -16,7 +16,7 @@ from app.domain import Role
 from app.errors import Refused
 from app.flows import audit
 from app.flows.deps import Deps
-from app.stores import access
+from app.stores import access, sign_ins
 
 PREFIX = "th_"
 """Every token begins so: secret scanners know it by that."""
@@ -27,6 +27,9 @@ DAYS = 90
 SHORTEST_PASSWORD = 10
 LONGEST_PASSWORD = 500
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._@+-]{0,99}")
+
+UNLOCKED = {"failures": 0, "failed_at": None, "locked_until": None}
+"""What a user has of whom no wrong password counts."""
 
 HASHER = PasswordHasher()
 """Argon2id with the library's parameters (RFC 9106, low memory)."""
@@ -97,7 +100,7 @@ def add_user(deps: Deps, name: str, password: str, role: Role, *, connections: I
 
 def set_password(deps: Deps, name: str, password: str) -> None:
     """Give a user another password; every session of the user ends, and no wrong guess counts any more."""
-    _change(deps, name, "users.password", password_hash=_hashed(password), failures=0, locked_until=None)
+    _change(deps, name, "users.password", **UNLOCKED, password_hash=_hashed(password))
 
 
 def disable_user(deps: Deps, name: str) -> None:
@@ -107,7 +110,7 @@ def disable_user(deps: Deps, name: str) -> None:
 
 def enable_user(deps: Deps, name: str) -> None:
     """Let a user come in again."""
-    _change(deps, name, "users.enable", disabled_at=None, failures=0, locked_until=None)
+    _change(deps, name, "users.enable", **UNLOCKED, disabled_at=None)
 
 
 def list_users(deps: Deps) -> list[dict[str, Any]]:
@@ -138,6 +141,8 @@ def _change(deps: Deps, name: str, action: str, **told: Any) -> None:
         if user is None:
             raise Refused(f"there is no user {name!r}")
         access.change_user(conn, user["id"], **told)
+        if "failures" in told:
+            sign_ins.forget(conn, user["id"])
         if action != "users.enable":
             access.end_sessions_of(conn, user["id"])
         audit.note(deps, conn, action, f"user {name}")

@@ -18,7 +18,8 @@ ACTIONS = (
     *("audit.archive", "connections.check", "connections.pause", "connections.resume", "events.replay"),
     *("holds.dismissed", "holds.released", "inbox.import", "items.fetch", "letters.discard", "letters.edit"),
     *("letters.expire", "letters.replay", "letters.restore", "replay.abort", "runs.cancel", "runs.fail_stuck"),
-    *("runs.resume", "runs.start", "schedules.set", "sign_in.locked", "tokens.create", "tokens.revoke"),
+    *("runs.resume", "runs.start", "schedules.set", "sign_in.failed", "sign_in.locked"),
+    *("tokens.create", "tokens.revoke"),
     *("users.add", "users.disable", "users.enable", "users.password"),
 )
 """Every action that is noted."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -12,10 +12,11 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from app.domain import Role, Who
 from app.flows import audit
+from app.flows import sign_in_places as places
 from app.flows.access import HASHER, LONGEST_PASSWORD, PREFIX, digest_of
 from app.flows.deps import Deps
-from app.rules.lockout import FREE, lockout
 from app.stores import access
+from app.stores.sign_ins import NOBODY
 
 LONGEST_SESSION = timedelta(hours=12)
 IDLE = timedelta(hours=2)
@@ -30,11 +31,13 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class SignedIn:
-    """A browser that came in: ``cookie`` is told to it alone, ``csrf`` must come with its every change."""
+    """A browser that came in: ``cookie`` is told to it alone, ``csrf`` must come with its every change. By ``browser`` it
+    is known again when it comes with a password."""
 
     who: Who
     csrf: str
     cookie: str = ""
+    browser: str = ""
 
 
 def by_token(deps: Deps, secret: str, origin: str) -> Who | None:
@@ -55,38 +58,42 @@ def by_token(deps: Deps, secret: str, origin: str) -> Who | None:
 def with_token(deps: Deps, secret: str, origin: str) -> SignedIn | None:
     """A session that begins with a token."""
     if by_token(deps, secret, origin) is None:
-        log.warning("sign_in_refused", origin=origin)
+        _refuse(deps, origin)
         return None
     with deps.database.begin() as conn:
         token = access.token_of(conn, digest_of(secret), deps.now())
         return None if token is None else _begin(deps, conn, "token", token, origin)
 
 
-def with_password(deps: Deps, name: str, password: str, origin: str) -> SignedIn | None:
-    """A session that begins with a password; ``None`` for a wrong one, for an unknown, disabled or locked name.
+def with_password(deps: Deps, name: str, password: str, origin: str, browser: str = "") -> SignedIn | None:
+    """A session that begins with a password; ``None`` for a wrong one, for an unknown or disabled name, and where one has
+    to wait.
 
-    They all look the same from outside. After ``FREE`` wrong passwords in a row the name must wait, longer each time
-    (``rules.lockout``). The hash is worked out before the row is locked: guesses must not hold up others.
+    They all look the same from outside. After ``FREE`` wrong passwords the name must wait at that address, longer each time
+    (``rules.lockout``); the ``browser`` of an earlier sign-in is counted by itself. The hash is worked out before the row
+    is locked: guesses must not hold up others.
     """
     with deps.database.begin() as conn:
         user = access.user(conn, name[:200])
     known = user["password_hash"] if user else _NOBODY
     right = _verified(known, password) and user is not None
     if user is None:
-        log.warning("sign_in_refused", origin=origin)
+        _refuse(deps, origin)
         return None
     with deps.database.begin() as conn:
         user = access.user(conn, user["name"])
-        if user is None or user["disabled_at"] is not None or _locked(user, deps.now()):
+        place = places.place_of(conn, NOBODY if user is None else user["id"], origin, browser)
+        shut = user is None or user["disabled_at"] is not None or places.is_held_off(conn, user, place, deps.now())
+        if user is None or shut or not right or user["password_hash"] != known:
+            places.count_wrong(deps, conn, user, place, origin)
             return None
-        if not right or user["password_hash"] != known:
-            _count_failure(deps, conn, user, origin)
-            return None
-        fresh: dict[str, Any] = {"failures": 0, "locked_until": None, "last_seen_at": deps.now()}
+        fresh: dict[str, Any] = {"last_seen_at": deps.now()}
         if HASHER.check_needs_rehash(known):
             fresh["password_hash"] = HASHER.hash(password)
         access.change_user(conn, user["id"], **fresh)
-        return _begin(deps, conn, "user", user, origin)
+        browser = browser if places.is_browser(place) else secrets.token_urlsafe(32)
+        places.let_in(deps, conn, user["id"], place, browser)
+        return replace(_begin(deps, conn, "user", user, origin), browser=browser)
 
 
 def by_session(deps: Deps, cookie: str, origin: str) -> SignedIn | None:
@@ -119,18 +126,10 @@ def _verified(known: str, password: str) -> bool:
         return False
 
 
-def _locked(user: dict[str, Any], now: datetime) -> bool:
-    return user["locked_until"] is not None and user["locked_until"] > now
-
-
-def _count_failure(deps: Deps, conn: Any, user: dict[str, Any], origin: str) -> None:
-    failures = user["failures"] + 1
-    wait = lockout(failures)
-    access.change_user(conn, user["id"], failures=failures, locked_until=deps.now() + wait if wait else None)
-    if failures >= FREE:
-        acting = replace(deps, who=_who("user", user, origin))
-        told = {"failures": failures, "minutes": wait.total_seconds() / 60}
-        audit.note(acting, conn, "sign_in.locked", f"user {user['name']}", after=told)
+def _refuse(deps: Deps, origin: str) -> None:
+    log.warning("sign_in_refused", origin=origin)
+    with deps.database.begin() as conn:
+        places.count_wrong(deps, conn, None, places.place_of(conn, NOBODY, origin, ""), origin)
 
 
 def _begin(deps: Deps, conn: Any, kind: str, owner: dict[str, Any], origin: str) -> SignedIn:

@@ -1,18 +1,41 @@
-"""How long a name must wait after wrong passwords: nothing for the first few, then longer and longer."""
+"""How long a sign-in must wait after wrong passwords: nothing after a few, then longer and longer, forgiven with time."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
 FREE = 5
-"""Wrong passwords in a row that cost nothing."""
+"""Wrong passwords for a name from one place that cost nothing."""
+
+FREE_EVERYWHERE = 50
+"""Wrong passwords for a name from all places together that cost nothing. Browsers that the person signed in with before
+are neither counted nor held off: who guesses cannot lock that person out."""
 
 LONGEST = timedelta(hours=1)
+FORGIVEN_EVERY = timedelta(minutes=30)
+"""After so long one wrong password is forgotten, after twice as long two."""
 
 
-def lockout(failures: int) -> timedelta:
-    """How long nobody is let in after so many wrong passwords in a row: 1 minute after 5, doubled by each more, at
-    most ``LONGEST``."""
-    if failures < FREE:
-        return timedelta(0)
-    return min(LONGEST, timedelta(minutes=2 ** min(failures - FREE, 10)))
+class Tries(NamedTuple):
+    """Wrong passwords so far: how many count, when the last one came, and until when nobody is let in."""
+
+    failures: int = 0
+    failed_at: datetime | None = None
+    locked_until: datetime | None = None
+
+    def holds_off(self, now: datetime) -> bool:
+        """Whether whoever comes now must wait."""
+        return self.locked_until is not None and self.locked_until > now
+
+    def and_another(self, now: datetime, free: int) -> Tries:
+        """After one more wrong password: the wait is 1 minute after ``free`` of them, doubled by each more, at most
+        ``LONGEST``."""
+        failures = self._counting(now) + 1
+        wait = min(LONGEST, timedelta(minutes=2 ** min(failures - free, 10))) if failures >= free else None
+        return Tries(failures, now, now + wait if wait else None)
+
+    def _counting(self, now: datetime) -> int:
+        if self.failed_at is None:
+            return self.failures
+        return max(0, self.failures - int((now - self.failed_at) / FORGIVEN_EVERY))

@@ -64,6 +64,11 @@ class Doors:
         """The session cookie's name; the prefix makes browsers insist on https and on this very host (RFC 6265bis)."""
         return "__Host-tallyhook" if self.https else "tallyhook"
 
+    @property
+    def browser_cookie(self) -> str:
+        """The name of the cookie by which a browser is known again."""
+        return f"{self.cookie}-browser"
+
 
 def address_of(scope: Scope) -> str:
     """The caller's network address, as the socket (or a trusted proxy) has it."""
@@ -145,7 +150,7 @@ class Gate:
                 raise Problem(401, "bad_token", "the token is not known, expired or revoked", headers=CHALLENGE)
             scope["who"] = who
             return None
-        cookie = _cookie(request, self._doors.cookie)
+        cookie = cookie_of(request, self._doors.cookie)
         if not cookie:
             return None
         session = await run_in_threadpool(sign_in.by_session, self._deps, cookie, origin)
@@ -255,7 +260,8 @@ def _is_page(path: str) -> bool:
     return not path.startswith(("/api/", "/metrics", "/openapi.json", "/readyz", "/healthz"))
 
 
-def _cookie(request: Request, name: str) -> str:
+def cookie_of(request: Request, name: str) -> str:
+    """A cookie of the request; empty where there is none, or the header is no list of cookies."""
     try:
         jar = SimpleCookie(request.headers.get("cookie", "")[:4_096])
     except CookieError:

@@ -1,6 +1,6 @@
 """Every table, as SQLModel classes: six of the merchant's own data, the rest of what Tallyhook must remember."""
 
-from app.stores.tables.access import AccessToken, AuditArchive, AuditEntry, Session, User
+from app.stores.tables.access import AccessToken, AuditArchive, AuditEntry, Session, SignInPlace, User
 from app.stores.tables.answers import Answer
 from app.stores.tables.catalog import (
     CATALOG,
@@ -80,6 +80,7 @@ __all__ = [
     "Session",
     "SettledSlot",
     "Settlement",
+    "SignInPlace",
     "Slice",
     "SpotCheck",
     "SpotCheckTurn",

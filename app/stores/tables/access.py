@@ -36,7 +36,8 @@ class AccessToken(SQLModel, table=True):
 class User(SQLModel, table=True):
     """A person with a password, kept as an Argon2 hash. ``connections`` is a JSON list of slugs, NULL for all.
 
-    After ``failures`` wrong passwords in a row nobody is let in by this name until ``locked_until``.
+    ``failures`` wrong passwords were given for it, the last at ``failed_at``; from places where nobody signed in by it
+    before, nobody is let in until ``locked_until`` (``rules.lockout``).
     """
 
     __tablename__ = "users"
@@ -50,8 +51,30 @@ class User(SQLModel, table=True):
     created_by: str
     disabled_at: datetime | None = moment(default=None)
     failures: int = 0
+    failed_at: datetime | None = moment(default=None)
     locked_until: datetime | None = moment(default=None)
     last_seen_at: datetime | None = moment(default=None)
+
+
+class SignInPlace(SQLModel, table=True):
+    """Wrong passwords for a user (0: for names that there are not) from one ``place``: a network address, or a browser
+    that the user signed in with, last at ``signed_in_at``.
+
+    ``hour_failures`` of them came in the hour that began at ``hour``, and are noted in the audit log together. At
+    ``seen_at`` somebody tried last, well or not.
+    """
+
+    __tablename__ = "sign_in_places"
+
+    user_id: int = Field(sa_type=BigInteger, primary_key=True, sa_column_kwargs={"autoincrement": False})
+    place: str = Field(primary_key=True)
+    failures: int = 0
+    failed_at: datetime | None = moment(default=None)
+    locked_until: datetime | None = moment(default=None)
+    signed_in_at: datetime | None = moment(default=None)
+    hour: datetime | None = moment(default=None)
+    hour_failures: int = 0
+    seen_at: datetime = moment()
 
 
 class Session(SQLModel, table=True):

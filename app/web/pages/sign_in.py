@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 
 from anyio import CapacityLimiter, to_thread
@@ -15,7 +16,7 @@ from app.flows import sign_in
 from app.flows.access import PREFIX
 from app.flows.deps import Deps
 from app.flows.sign_in import LONGEST_SESSION, SignedIn
-from app.web.gate import Doors, address_of
+from app.web.gate import Doors, address_of, cookie_of
 from app.web.problems import Problem
 from app.web.render import render
 
@@ -27,9 +28,12 @@ AT_ONCE = 2
 
 MOST_WAITING = 20
 
+KNOWN_FOR = timedelta(days=180)
+"""How long a browser is known again after a sign-in, if its place is kept so long."""
+
 REFUSED = (
-    "That did not open the door: the name or the password is wrong, or the token is. After five wrong passwords a name"
-    " has to wait, a minute first, then longer."
+    "That did not open the door: the name or the password is wrong, or the token is. After five wrong passwords"
+    " from one address a name has to wait there, a minute first, then longer."
 )
 
 
@@ -44,22 +48,17 @@ def sign_in_routes(deps: Deps, doors: Doors | None) -> list[Route]:
     async def enter(request: Request) -> Response:
         given = request.scope.get("form", {})
         back = _local(given.get("next", ""))
-        session = await _in_turn(partial(_sign_in, deps, given, address_of(request.scope)))
+        browser = "" if doors is None else cookie_of(request, doors.browser_cookie)
+        session = await _in_turn(partial(_sign_in, deps, given, address_of(request.scope), browser))
         if session is None:
             return render(request, "sign_in.html", 401, next=back, refused=REFUSED)
         response = RedirectResponse(back or FIRST, 303)
         if doors is not None:
             if before := request.scope.get("cookie"):
                 await run_in_threadpool(sign_in.sign_out, deps, before)
-            response.set_cookie(
-                doors.cookie,
-                session.cookie,
-                max_age=int(LONGEST_SESSION.total_seconds()),
-                path="/",
-                secure=doors.https,
-                httponly=True,
-                samesite="strict",
-            )
+            _set(response, doors, doors.cookie, session.cookie, LONGEST_SESSION)
+            if session.browser:
+                _set(response, doors, doors.browser_cookie, session.browser, KNOWN_FOR)
         return response
 
     async def _in_turn(work: Callable[[], SignedIn | None]) -> SignedIn | None:
@@ -82,12 +81,24 @@ def sign_in_routes(deps: Deps, doors: Doors | None) -> list[Route]:
     ]
 
 
-def _sign_in(deps: Deps, given: dict[str, str], origin: str) -> SignedIn | None:
+def _set(response: Response, doors: Doors, name: str, value: str, lasts: timedelta) -> None:
+    response.set_cookie(
+        name,
+        value,
+        max_age=int(lasts.total_seconds()),
+        path="/",
+        secure=doors.https,
+        httponly=True,
+        samesite="strict",
+    )
+
+
+def _sign_in(deps: Deps, given: dict[str, str], origin: str, browser: str) -> SignedIn | None:
     """By password; a token may stand in its place, with or without a name."""
     secret = given.get("password", "")
     if secret.startswith(PREFIX):
         return sign_in.with_token(deps, secret.strip(), origin)
-    return sign_in.with_password(deps, given.get("name", ""), secret, origin)
+    return sign_in.with_password(deps, given.get("name", ""), secret, origin, browser)
 
 
 def _local(path: str) -> str:
