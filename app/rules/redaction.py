@@ -23,7 +23,7 @@ LONG_HEAD = 12
 
 QUOTATION_ENDS = "'\"\\\u2026<"
 
-_SECRET_HEADERS = ("authorization", "cookie", "secret", "token", "password", "api-key", "apikey", "credential")
+_SECRET_HEADER = re.compile("auth|key|token|secret|jwt|session|passw|bearer|cookie|credential", re.IGNORECASE)
 
 
 def redactor(secrets: Iterable[str]) -> Callable[[str], str]:
@@ -52,8 +52,7 @@ def safe_headers(headers: Mapping[str, str]) -> dict[str, str]:
 
 def carries_secret(header: str) -> bool:
     """Whether a header by this name may carry a credential."""
-    lower = header.lower()
-    return any(word in lower for word in _SECRET_HEADERS)
+    return _SECRET_HEADER.search(header) is not None
 
 
 def _any_of(texts: Iterable[str]) -> str:

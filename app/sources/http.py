@@ -4,21 +4,34 @@ from __future__ import annotations
 
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import lru_cache
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, stop_after_delay, wait_random_exponential
 
-from app.errors import AuthRejected, BudgetSpent, Forbidden, RateLimited, Refused, Unavailable
+from app.errors import AuthRejected, BadAnswer, BudgetSpent, Forbidden, RateLimited, Refused, Unavailable
 from app.rules.lanes import current_lane
 from app.sources import complaint, exchanges, texts
 from app.sources.base import Context, Limit
 
 LONGEST_WAIT = 900.0  # seconds; a vendor that asks for more is asked again sooner
+
+
+class Bound(NamedTuple):
+    """How large an answer may be, decompressed, and how many seconds it may take in all."""
+
+    bytes: int
+    seconds: float
+
+
+IN_MEMORY = Bound(64 << 20, 300.0)
+IN_A_FILE = Bound(4 << 30, 3_600.0)
+
 _OF_THE_WIRE = frozenset(("content-encoding", "content-length", "transfer-encoding"))
 
 
@@ -31,15 +44,26 @@ def _ssl_context() -> ssl.SSLContext:
 class Http:
     """Blocking HTTP for one connection. Safe to share between threads; each gets its own client.
 
-    ``timeout`` is in seconds and covers each phase (connect, read, write). Redirects are never followed:
-    a redirect to a login page must not look like data, and credentials must not travel to other hosts.
+    ``timeout`` is in seconds and covers each phase (connect, read, write); an answer that drips, or that swells when it is
+    decompressed, ends at a ``Bound``. Redirects are never followed: a redirect to a login page must not look like data, and
+    credentials must not travel to other hosts.
     """
 
-    def __init__(self, context: Context, base_url: str, headers: Mapping[str, str], *, timeout: float = 30.0) -> None:
+    def __init__(
+        self,
+        context: Context,
+        base_url: str,
+        headers: Mapping[str, str],
+        *,
+        timeout: float = 30.0,
+        in_memory: Bound = IN_MEMORY,
+        in_a_file: Bound = IN_A_FILE,
+    ) -> None:
         self._context = context
         self._base_url = base_url.rstrip("/")
         self._headers = {"user-agent": "tallyhook", "accept-encoding": "gzip, deflate", **headers}
         self._timeout = timeout
+        self._bounds = in_memory, in_a_file
         self._local = threading.local()
         self._transports: list[httpx.BaseTransport] = []
         self._lock = threading.Lock()
@@ -73,7 +97,7 @@ class Http:
         ``limits`` are taken before every try, in this thread's lane (``rules.lanes``). ``wait_of`` reads the vendor's
         own wish from a 429, in seconds. A short retry (tenacity, at most ``attempts`` tries within 10 s) covers what
         passes by itself; longer waits belong to the owed item. Raises ``Unavailable``, ``RateLimited``,
-        ``BudgetSpent``, ``AuthRejected``, ``Forbidden``, ``Refused``.
+        ``BudgetSpent``, ``AuthRejected``, ``Forbidden``, ``Refused``, and ``BadAnswer`` for one that is too large.
         """
         retrying = Retrying(
             retry=retry_if_exception(lambda error: isinstance(error, Unavailable)),
@@ -147,11 +171,12 @@ class Http:
         try:
             response = self._transport().handle_request(request)
             response.request = request
+            in_memory, in_a_file = self._bounds
             with closing(response):
                 if into is None or not response.is_success:
-                    response.read()
+                    response = _read(response, in_memory)
                 else:
-                    _stream(response, into)
+                    _stream(response, into, in_a_file)
             exchanges.answered(response)
             return _readable(check(response, wait_of), into)
         except httpx.HTTPError as error:
@@ -159,12 +184,31 @@ class Http:
             raise Unavailable(f"{where}: {type(error).__name__}: {error}") from error
 
 
-def _stream(response: httpx.Response, into: BinaryIO) -> None:
+def _read(response: httpx.Response, bound: Bound) -> httpx.Response:
+    """The same answer with its body."""
+    return _with_body(response, b"".join(_bounded(response, bound)))
+
+
+def _stream(response: httpx.Response, into: BinaryIO, bound: Bound) -> None:
     into.seek(0)
     into.truncate()
-    for chunk in texts.cleaned(_watched(response.iter_bytes(1 << 20))):
+    for chunk in texts.cleaned(_watched(_bounded(response, bound))):
         into.write(chunk)
     into.flush()
+
+
+def _bounded(response: httpx.Response, bound: Bound) -> Iterator[bytes]:
+    """The body as it comes, decompressed; raises ``BadAnswer`` where it is too large, ``Unavailable`` where it takes too
+    long."""
+    where = f"{response.request.method} {response.request.url.path}"
+    size, end = 0, time.monotonic() + bound.seconds
+    for chunk in response.iter_bytes():
+        size += len(chunk)
+        if size > bound.bytes:
+            raise BadAnswer(f"{where}: the answer is larger than {bound.bytes:,} bytes")
+        if time.monotonic() > end:
+            raise Unavailable(f"{where}: the answer was not complete after {bound.seconds:g} s ({size:,} bytes came)")
+        yield chunk
 
 
 def _watched(chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -180,8 +224,14 @@ def _readable(response: httpx.Response, into: BinaryIO | None) -> httpx.Response
     body = texts.clean(response.content)
     if body is response.content:
         return response
+    return _with_body(response, body)
+
+
+def _with_body(response: httpx.Response, body: bytes) -> httpx.Response:
     headers = [pair for pair in response.headers.multi_items() if pair[0] not in _OF_THE_WIRE]
-    return httpx.Response(response.status_code, headers=headers, content=body, request=response.request)
+    return httpx.Response(
+        response.status_code, headers=headers, content=body, request=response.request, extensions=response.extensions
+    )
 
 
 def _network(base_url: str) -> httpx.HTTPTransport:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.rules.redaction import REMOVED, SHORTEST, redactor, safe_headers
+from app.rules.redaction import REMOVED, SHORTEST, carries_secret, redactor, safe_headers
 
 SECRET = 's3cr&t/key+with "all" <sorts> of ümlaut='
 
@@ -89,3 +89,21 @@ def test_headers_that_carry_secrets_keep_their_names_alone() -> None:
         **dict.fromkeys(("authorization", "x-api-key", "set-cookie"), REMOVED),
         "content-type": "text/html",
     }
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "x-jwt",
+        "X-Session-Id",
+        "x-passwd",
+        "x-api-key",
+        "Proxy-Authorization",
+        "x-auth",
+        "set-cookie",
+        "x-bearer",
+        "X-Secret",
+    ],
+)
+def test_a_header_that_may_open_something_is_not_kept(name: str) -> None:
+    assert carries_secret(name)
