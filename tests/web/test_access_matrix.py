@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -206,3 +208,23 @@ def test_every_change_of_the_api_is_refused_or_leaves_an_audit_entry(installatio
         if entries() == before:
             quiet.append(path)
     assert quiet == []
+
+
+def document_for(installation: Installation, name: str) -> dict[str, Any]:
+    told: dict[str, Any] = installation.client.get("/openapi.json", headers=installation.callers[name].headers).json()
+    return told
+
+
+def test_the_document_names_no_connection_that_its_reader_may_not_see(installation: Installation) -> None:
+    assert f'"{SHOP}"' in json.dumps(document_for(installation, "admin token"))
+    assert f'"{SHOP}"' not in json.dumps(document_for(installation, "admin of another connection"))
+
+
+def test_the_document_tells_of_no_operation_that_its_reader_may_not_use(installation: Installation) -> None:
+    documents = {str(role): document_for(installation, f"{role} token")["paths"] for role in Role}
+    told = {
+        role: {(method.upper(), path) for path, ways in paths.items() for method in ways}
+        for role, paths in documents.items()
+    }
+    assert [one for one in told["viewer"] if one[0] != "GET"] == []
+    assert told["viewer"] < told["operator"] < told["admin"]

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from app.domain import Role
 from app.web.api.operation import Operation
 from app.web.api.table import OPERATIONS
 from app.web.problems import JSON, Failure
@@ -40,17 +41,18 @@ _OPEN = ("alive", "ready")
 _TEXT = {"text/plain": {"schema": {"type": "string"}}}
 
 
-def document(connections: Sequence[str]) -> dict[str, Any]:
-    """The document of an installation with these connections, as JSON-ready values."""
-    answers = [one.answers for one in OPERATIONS]
-    bodies = [one.asks for one in OPERATIONS if one.in_body]
+def document(connections: Sequence[str], role: Role) -> dict[str, Any]:
+    """What a caller with this role may ask about these connections, as JSON-ready values."""
+    operations = [one for one in OPERATIONS if role.includes(one.least)]
+    answers = [one.answers for one in operations]
+    bodies = [one.asks for one in operations if one.in_body]
     types = list(dict.fromkeys([*answers, *bodies, Failure]))
     shapes, components = msgspec.json.schema_components(types, ref_template=_REF)
     schema_of = dict(zip(types, shapes, strict=True))
     paths: dict[str, dict[str, Any]] = {path: {"get": _plain(*told)} for path, told in _PLAIN.items()}
     paths["/readyz"] = {"get": _readiness()}
     paths["/metrics"] = {"get": _plain("prometheus", "All figures for Prometheus", "its text format", _TEXT)}
-    for one in OPERATIONS:
+    for one in operations:
         told = _operation(one, schema_of, _parameters(one, connections, components))
         paths.setdefault(one.url, {})[one.method.lower()] = told
     return {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from itertools import groupby
 from typing import Any
 
@@ -72,13 +73,16 @@ def _carry_out(deps: Deps, operation: Operation, about: tuple[str, ...], asked: 
 
 
 def api_routes(deps: Deps, limits: Limits) -> list[Route]:
-    """Every operation of the table, and ``/openapi.json``."""
+    """Every operation of the table, and ``/openapi.json``, which tells a caller what that caller may use."""
     by_path = groupby(sorted(OPERATIONS, key=_order), key=_path)
-    told = _encode(document.document(sorted(deps.sources)))
+
+    @lru_cache(maxsize=32)
+    def written(connections: tuple[str, ...], role: Role) -> bytes:
+        return _encode(document.document(connections, role))
 
     async def openapi(request: Request) -> Response:
-        allowed(request, Role.VIEWER)
-        return Response(told, media_type=JSON)
+        who = allowed(request, Role.VIEWER)
+        return Response(written(tuple(sorted(filter(who.sees, deps.sources))), who.role), media_type=JSON)
 
     return [Route("/openapi.json", openapi), *(Endpoint(deps, limits, list(group)).route() for _, group in by_path)]
 
