@@ -17,11 +17,12 @@ from app.flows.beat import Pulse
 from app.flows.deps import Deps
 from app.flows.receive import Intake
 from app.web.api import api_routes
-from app.web.gate import Doors, Gate, OpenGate, Sealed
+from app.web.gate import Doors, Gate, OpenGate
 from app.web.pages import page_routes
 from app.web.problems import problem_handlers
 from app.web.prometheus import metrics_routes
 from app.web.render import STATIC
+from app.web.security_headers import SecurityHeadersMiddleware
 from app.web.status import health_routes
 from app.web.webhooks import Door, Limits, Webhooks
 
@@ -67,7 +68,7 @@ def create_app(deps: Deps, limits: Limits, doors: Doors | None = None) -> Starle
         ],
         middleware=[
             Middleware(Door, webhooks=webhooks),
-            Middleware(Sealed, https=doors is not None and doors.https),
+            Middleware(SecurityHeadersMiddleware, https=doors is not None and doors.https),
             gate,
         ],
         exception_handlers=problem_handlers(),

@@ -216,45 +216,6 @@ class Gate:
                 await problem.response()(scope, receive, send)
 
 
-class Sealed:
-    """Puts the headers on every answer that keep browsers from doing more than showing it."""
-
-    def __init__(self, app: ASGIApp, https: bool) -> None:
-        self._app = app
-        self._headers = _sealing(https)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One answer."""
-        fresh = scope["type"] == "http" and scope["path"].startswith(STATIC)
-
-        async def sealing(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                cache = (b"cache-control", b"public, max-age=3600" if fresh else b"no-store")
-                message["headers"] = [*message["headers"], *self._headers, cache]
-            await send(message)
-
-        await self._app(scope, receive, sealing)
-
-
-def _sealing(https: bool) -> list[tuple[bytes, bytes]]:
-    policy = (
-        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
-        "frame-ancestors 'none'"
-    )
-    told = {
-        "content-security-policy": policy,
-        "x-content-type-options": "nosniff",
-        "x-frame-options": "DENY",
-        "referrer-policy": "same-origin",  # with none at all a browser names no origin of our own forms either
-        "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
-        "cross-origin-opener-policy": "same-origin",
-        "cross-origin-resource-policy": "same-origin",
-    }
-    if https:
-        told["strict-transport-security"] = "max-age=31536000"
-    return [(name.encode(), value.encode()) for name, value in told.items()]
-
-
 def _is_page(path: str) -> bool:
     """Whether people look at it, rather than programs."""
     return not path.startswith(("/api/", "/metrics", "/openapi.json", "/readyz", "/healthz"))
