@@ -162,8 +162,7 @@ def _apply(course: Course, kind: Kind, found: _Found) -> None:
     deps = course.deps
     held = doubted(deps, course.connection, found.records, course.began(), _deeds(course, kind), run_id=course.id)
     if held is not None:
-        course.progress.held += len(held.keys)
-        course.mark(kind, held=held.reason)
+        course.held(kind, len(held.keys), held.reason, held.rules)
     told = len(found.failures)
     done = min(int(course.checkpoint.after or 0), found.kept)
     for some in batches(islice(found.records, done, None), AT_ONCE):
@@ -201,11 +200,10 @@ def _rehearse(course: Course, kind: Kind, found: _Found) -> None:
     """What would be written, and apart from it what would be held."""
     deeds = _deeds(course, kind)
     batch = Batch(kind, (found.records,), first=deeds == FIRST_LOAD)
-    verdict = judged(course.deps, course.connection, batch, deeds).verdict
+    verdict = judged(course.deps, course.connection, batch, deeds, course.foreseen()).verdict
     keys = {row.key for row in verdict.held()}
     if verdict.reason is not None:
-        course.progress.held += len(keys)
-        course.mark(kind, held=verdict.reason)
+        course.held(kind, len(keys), verdict.reason, verdict.rules)
     for some in batches(found.records, AT_ONCE):
         good = [record for record in some if key_of(record) not in keys]
         doubtful = [record for record in some if key_of(record) in keys]
@@ -215,6 +213,8 @@ def _rehearse(course: Course, kind: Kind, found: _Found) -> None:
 
 
 def _rehearse_some(course: Course, kind: Kind, records: Sequence[Record], *, held: bool = False) -> None:
+    if not records:
+        return
     applied = Applied()
 
     def work(conn: Connection) -> Effects:
