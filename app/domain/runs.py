@@ -43,6 +43,7 @@ _OLDER: Mapping[str, Status] = {
     "pending": Status.IDLE,
     "in_progress": Status.RUNNING,
     "in-progress": Status.RUNNING,
+    "in progress": Status.RUNNING,
     "complete": Status.COMPLETED,
     "success": Status.COMPLETED,
     "error": Status.FAILED,
@@ -57,7 +58,7 @@ STATUS_SPELLINGS = (*Status, *_OLDER)
 def status_of(text: str) -> Status:
     """The status meant by a spelling in any case, also an older one (``in_progress``, ``Complete``); raises
     ``ValueError``."""
-    spelled = text.strip().lower().replace(" ", "_")
+    spelled = text.strip().lower()
     return _OLDER[spelled] if spelled in _OLDER else Status(spelled)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,6 +22,10 @@ from app.rules.progress import Progress
 from app.rules.strategies import Leg
 from app.sources.base import Source
 from app.stores import runs
+from app.stores.guard.foreseen import Foreseen, foreseen
+
+ANOTHER_ACCOUNT = "account"
+"""The guard's rule that takes all products for those of another account."""
 
 
 class Stopped(Exception):
@@ -216,6 +220,18 @@ class Course:
     def mark(self, kind: Kind, **words: str) -> None:
         """Say something of a kind beside its counts."""
         self.counts[kind] = {**self.counts.get(kind, {}), **words}
+
+    def held(self, kind: Kind, rows: int, reason: str, rules: Collection[str]) -> None:
+        """So many rows of a kind are held, or would be, by these rules of the guard."""
+        self.progress.held += rows
+        spoke = {*self.counts.get(kind, {}).get("held_rules", ()), *rules}
+        self.counts[kind] = {**self.counts.get(kind, {}), "held": reason, "held_rules": sorted(spoke)}
+
+    def foreseen(self) -> Foreseen:
+        """What a dry run has found by now: what comes after it is judged as if that had been written."""
+        is_other = ANOTHER_ACCOUNT in self.counts.get(Kind.PRODUCT, {}).get("held_rules", ())
+        with self.deps.database.read() as conn:
+            return foreseen(conn, self.id, account_held=is_other)
 
     def count(self, kind: Kind, **numbers: int) -> None:
         """Add to the counts of a kind and to the progress."""

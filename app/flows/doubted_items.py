@@ -40,13 +40,15 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class HeldItems:
-    """The rows that are held of what was shown, the items that these belong to, ids of the ``others``, and why."""
+    """The rows that are held of what was shown, the items that these belong to, ids of the ``others``, and why, by which
+    rules."""
 
     kind: Kind
     keys: Set[Key]
     items: frozenset[str]
     others: Set[str]
     reason: str
+    rules: Sequence[str] = ()
 
 
 def hold_back(deps: Deps, fetched: Sequence[Fetched]) -> list[Fetched]:
@@ -105,13 +107,13 @@ def held_items(
         first = watermarks.get(conn, connection, kind) is None
     others = [record for record in records if key_of(record) not in waiting]
     batch = Batch(kind, (others,), [key for key in gone if key not in waiting], first=first, asked=True)
-    keys, reason = waiting, "" if hold is None else hold["reason"]
+    keys, reason, rules = waiting, "" if hold is None else hold["reason"], list[str]()
     if doubtful(deps.database, connection, batch) >= FEW:
         doubt = judged(deps, connection, batch, FIRST_LOAD if first else POLL, foreseen or NOTHING)
         if foreseen is None:
             began = min(read.began for read in reads)
             settled(deps, connection, doubt, began, absent=_absent(reads), run_id=run_id)
-        keys, reason = keys | _doubted(doubt), doubt.verdict.reason or reason
+        keys, reason, rules = keys | _doubted(doubt), doubt.verdict.reason or reason, doubt.verdict.rules
     if hold is not None and foreseen is None and otherwise - keys:
         leave_out(deps, hold, otherwise - keys)
     if not keys:
@@ -121,7 +123,7 @@ def held_items(
         parents = catalog.items_of(conn, connection, [key[0] for key in keys if key not in shown])
     items = frozenset({*shown.values(), *parents, *(key[0] for key in keys)})
     rest = {key[0] for key in (*map(key_of, records), *gone) if key not in keys}
-    return HeldItems(kind, keys, items, rest, reason)
+    return HeldItems(kind, keys, items, rest, reason, rules)
 
 
 def split(answer: Answer, held: HeldItems) -> tuple[Answer, Answer]:

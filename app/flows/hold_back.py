@@ -30,10 +30,11 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Held:
-    """What is held now: the keys of the rows, and why."""
+    """What is held now: the keys of the rows, and why, by which rules."""
 
     keys: set[Key]
     reason: str
+    rules: Sequence[str]
 
 
 def keep(
@@ -59,7 +60,7 @@ def keep(
         digest ^= _digest(row)
     with deps.database.begin() as conn:
         if holds.waiting(conn, connection=connection, kind=kind, digest=digest) is not None:
-            return Held(keys, reason)
+            return Held(keys, reason, verdict.rules)
         hold_id = holds.hold(
             conn,
             connection=connection,
@@ -85,7 +86,7 @@ def keep(
 
     deps.queue.wake(_in_turn(deps, connection, kind, stand))
     log.error("batch_held", connection=connection, kind=kind, reason=reason, rows=len(keys))
-    return Held(keys, reason)
+    return Held(keys, reason, verdict.rules)
 
 
 def give_up(deps: Deps, connection: str, kind: Kind, shown: Set[Key]) -> None:

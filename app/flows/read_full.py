@@ -35,10 +35,6 @@ from app.stores import agreements, bulk, checksums, failed_items, full_reads, wa
 from app.stores.bulk import Diff
 from app.stores.checksums import Edited
 from app.stores.drift import DRY_RUN, HELD
-from app.stores.guard.foreseen import foreseen
-
-ANOTHER_ACCOUNT = "account"
-"""The guard's rule that takes all products for those of another account."""
 
 log = structlog.get_logger()
 
@@ -150,9 +146,6 @@ def _check(course: Course, kind: Kind, known: Background) -> _Checked:
 def _preview(course: Course, kind: Kind, deeds: Set[str], edited: Sequence[Edited], *, first: bool) -> None:
     """Read, judge and confirm as ``_repair`` does, but write only drift rows, each with what it would become."""
     deps, connection = course.deps, course.connection
-    is_other = ANOTHER_ACCOUNT in course.counts.get(Kind.PRODUCT, {}).get("held_rules", ())
-    with deps.database.read() as conn:
-        so_far = foreseen(conn, course.id, account_held=is_other)
     absorbed = absorb(
         deps,
         connection,
@@ -162,7 +155,7 @@ def _preview(course: Course, kind: Kind, deeds: Set[str], edited: Sequence[Edite
         before=lambda diff, _: _confirm_deep(course, diff),
         began=course.began,
         anew=partial(forget, course),
-        foreseen=so_far,
+        foreseen=course.foreseen(),
         edited=[row.key for row in edited],
     )
     record_drift(deps, connection, course.id, absorbed.diff, absorbed.read_at, cause=DRY_RUN)

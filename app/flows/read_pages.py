@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence, Set
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
@@ -50,20 +52,30 @@ class _Found:
         self.failures.append(unstorable(record, error))
 
 
+class _Outcome(NamedTuple):
+    """How many rows are held, why and by which rules; what a dry run counts of the others. Counted with the end of the leg:
+    a run that goes on judges its pages once more."""
+
+    held: int = 0
+    reason: str | None = None
+    rules: Sequence[str] = ()
+    counts: Mapping[str, int] = {}
+
+
 def read_pages(course: Course, leg: Leg) -> None:
     """Read every page, owe what they hint at, and apply what is believed of them; the watermark of a delta moves after
     that. A dry run says what would be applied."""
     course.began()
     found = _read(course, leg)
-    if course.options.dry_run:
-        _rehearse(course, leg.kind, found)
-    else:
-        _apply(course, leg.kind, found)
+    outcome = (_rehearse if course.options.dry_run else _apply)(course, leg.kind, found)
     tell(course.connection, found.failures, course.id)
     healed = found.healer.healed({failure.ref.external_id for failure in found.failures}, complete=False)
 
     def finish(conn: Connection) -> None:
         kept_pages.drop(course, conn)
+        course.count(leg.kind, **outcome.counts)
+        if outcome.reason is not None:
+            course.held(leg.kind, outcome.held, outcome.reason, outcome.rules)
         if course.options.dry_run:
             return
         failed_items.resolve(conn, course.connection, leg.kind, healed, course.deps.now())
@@ -157,13 +169,10 @@ def _turn(course: Course, leg: Leg, page: Page, found: _Found, *, keep: bool) ->
 # applying
 
 
-def _apply(course: Course, kind: Kind, found: _Found) -> None:
+def _apply(course: Course, kind: Kind, found: _Found) -> _Outcome:
     """Write what is believed, from where a resumed run stopped."""
     deps = course.deps
     held = doubted(deps, course.connection, found.records, course.began(), _deeds(course, kind), run_id=course.id)
-    if held is not None:
-        course.progress.held += len(held.keys)
-        course.mark(kind, held=held.reason)
     told = len(found.failures)
     done = min(int(course.checkpoint.after or 0), found.kept)
     for some in batches(islice(found.records, done, None), AT_ONCE):
@@ -176,6 +185,7 @@ def _apply(course: Course, kind: Kind, found: _Found) -> None:
         with course.turn() as conn:
             note_failures(course, conn, unwritten)
             course.count(kind, processed=-len(unwritten))  # they were counted when they were read
+    return _Outcome() if held is None else _Outcome(len(held.keys), held.reason, held.rules)
 
 
 def _deeds(course: Course, kind: Kind) -> Set[str]:
@@ -191,30 +201,32 @@ def _write(course: Course, kind: Kind, records: Sequence[Record]) -> None:
     def work(conn: Connection) -> None:
         applied = _put(course, conn, records)
         owe_refused(course.deps, conn, course.connection, records, applied)
-        _count(course, kind, applied)
+        course.count(kind, **_counted(applied))
 
     if records:
         course.commit(work)
 
 
-def _rehearse(course: Course, kind: Kind, found: _Found) -> None:
+def _rehearse(course: Course, kind: Kind, found: _Found) -> _Outcome:
     """What would be written, and apart from it what would be held."""
     deeds = _deeds(course, kind)
     batch = Batch(kind, (found.records,), first=deeds == FIRST_LOAD)
-    verdict = judged(course.deps, course.connection, batch, deeds).verdict
+    verdict = judged(course.deps, course.connection, batch, deeds, course.foreseen()).verdict
     keys = {row.key for row in verdict.held()}
-    if verdict.reason is not None:
-        course.progress.held += len(keys)
-        course.mark(kind, held=verdict.reason)
+    counts = Counter[str]()
     for some in batches(found.records, AT_ONCE):
         good = [record for record in some if key_of(record) not in keys]
         doubtful = [record for record in some if key_of(record) in keys]
-        isolated(good, partial(_rehearse_some, course, kind), found.fail, (Stopped,))
-        isolated(doubtful, partial(_rehearse_some, course, kind, held=True), found.fail, (Stopped,))
+        isolated(good, partial(_rehearse_some, course, kind, counts), found.fail, (Stopped,))
+        isolated(doubtful, partial(_rehearse_some, course, kind, None), found.fail, (Stopped,))
         course.go_on()
+    return _Outcome(len(keys), verdict.reason, verdict.rules, counts)
 
 
-def _rehearse_some(course: Course, kind: Kind, records: Sequence[Record], *, held: bool = False) -> None:
+def _rehearse_some(course: Course, kind: Kind, counts: Counter[str] | None, records: Sequence[Record]) -> None:
+    """``counts`` is ``None`` for records that would be held."""
+    if not records:
+        return
     applied = Applied()
 
     def work(conn: Connection) -> Effects:
@@ -225,12 +237,12 @@ def _rehearse_some(course: Course, kind: Kind, records: Sequence[Record], *, hel
     rows = rehearse(course.deps, course.connection, work)
 
     def save(conn: Connection) -> None:
-        told = [row._replace(cause=drift.HELD) for row in rows] if held else rows
+        told = [row._replace(cause=drift.HELD) for row in rows] if counts is None else rows
         drift.write_anew(conn, course.id, course.connection, told, now=course.deps.now())
-        if not held:
-            _count(course, kind, applied)
 
     course.commit(save)
+    if counts is not None:
+        counts.update(_counted(applied))
 
 
 def _put(course: Course, conn: Connection, records: Sequence[Record]) -> Applied:
@@ -238,9 +250,9 @@ def _put(course: Course, conn: Connection, records: Sequence[Record]) -> Applied
     return catalog.apply(conn, course.connection, records, read_at=course.began(), now=now, tell_refused=True)
 
 
-def _count(course: Course, kind: Kind, applied: Applied) -> None:
+def _counted(applied: Applied) -> dict[str, int]:
     unchanged = applied.unchanged + applied.touched
-    course.count(kind, created=applied.created, updated=applied.updated, unchanged=unchanged)
+    return {"created": applied.created, "updated": applied.updated, "unchanged": unchanged}
 
 
 def _is_active(record: Record) -> bool:

@@ -29,7 +29,6 @@ from app.rules.slices import REACH, nights, rows_of_slice
 from app.rules.strategies import Leg
 from app.stores import bulk, failed_items, slices
 from app.stores.drift import DRY_RUN, HELD
-from app.stores.guard.foreseen import foreseen
 from app.stores.slices import Older, Slice
 
 
@@ -58,9 +57,7 @@ def read_slice(course: Course, leg: Leg) -> None:
         anew=partial(forget, course),
     )
     if course.options.dry_run:
-        with deps.database.read() as conn:
-            so_far = foreseen(conn, course.id, account_held=False)
-        absorbed = look(foreseen=so_far)
+        absorbed = look(foreseen=course.foreseen())
         record_drift(deps, connection, course.id, absorbed.diff, absorbed.read_at, cause=DRY_RUN)
         if absorbed.doubtful is not None:
             record_drift(deps, connection, course.id, absorbed.doubtful, absorbed.read_at, cause=HELD)

@@ -19,7 +19,6 @@ from app.flows.rehearse import Effects, rehearse
 from app.flows.steady import tried
 from app.stores import drift, failed_items
 from app.stores.catalog import Applied
-from app.stores.guard.foreseen import foreseen
 
 WRITTEN_AT_ONCE = 1_000
 """Items of an answer that are written in one commit."""
@@ -86,16 +85,12 @@ def _judged(course: Course, kind: Kind, answer: Answer, began: datetime) -> tupl
     """What of an answer is believed, and the rest, which is held now (in a dry run: would be)."""
     if course.options.force:
         return answer, None
-    so_far = None
-    if course.options.dry_run:
-        with course.deps.database.read() as conn:
-            so_far = foreseen(conn, course.id, account_held=False)
+    so_far = course.foreseen() if course.options.dry_run else None
     reads = [read_of(answer, began)]
     held = held_items(course.deps, course.connection, kind, reads, run_id=course.id, foreseen=so_far)
     if held is None:
         return answer, None
-    course.progress.held += len(held.keys)
-    course.mark(kind, held=held.reason)
+    course.held(kind, len(held.keys), held.reason, held.rules)
     return split(answer, held)
 
 

@@ -24,8 +24,8 @@ SHOWN = 5
 def show(deps: Deps, connection: str) -> list[dict[str, Any]]:
     """Every schedule of a connection, ready for JSON: job, does, cron, timezone, enabled, last_slot, next, problem.
 
-    ``next`` is ISO 8601 in the schedule's own zone, empty when it is off; ``last_slot`` is the slot that fired last, or
-    since when slots count, in UTC. ``problem`` says why a schedule never fires, else ``None``. Raises ``Refused`` for an
+    ``next`` is ISO 8601 in the schedule's own zone, empty when it is off; ``last_slot`` is the slot that fired last,
+    in UTC. ``problem`` says why a schedule never fires, else ``None``. Raises ``Refused`` for an
     unknown connection.
     """
     source_of(deps, connection)
@@ -86,7 +86,7 @@ def _shown(row: dict[str, Any], now: datetime) -> dict[str, Any]:
         "cron": row["cron"],
         "timezone": row["timezone"],
         "enabled": row["enabled"],
-        "last_slot": None if row["last_slot"] is None else row["last_slot"].isoformat(),
+        "last_slot": None if row["fired_slot"] is None else row["fired_slot"].isoformat(),
         "next": [slot.astimezone(ZoneInfo(row["timezone"])).isoformat() for slot in slots] if row["enabled"] else [],
         "problem": problem,
     }

@@ -106,7 +106,7 @@ def _begin_to_count(deps: Deps, fresh: Sequence[dict[str, Any]], now: datetime) 
     if fresh:
         with deps.database.begin() as conn:
             for row in fresh:
-                schedules.claim_slot(conn, row["connection"], row["job"], now, None)
+                schedules.count_from(conn, row["connection"], row["job"], now)
 
 
 def _all_due(planned: Sequence[dict[str, Any]], now: datetime) -> list[_Due]:

@@ -49,6 +49,8 @@ def check_options(strategy: Strategy, options: Options) -> None:
         raise Refused(f'"deep" confirms deletions, which a read narrowed by {_quoted(given, "deep")} never finds')
     if (options.first or options.last) and options.since is not None:
         raise Refused('"from" and "to" are business days; they cannot be narrowed by "filterYear" or "modifiedSince"')
+    if options.since is not None and options.until is not None and options.since > options.until:
+        raise Refused(f'"modifiedSince" is after "filterYear" {options.filter_year}: nothing would be read')
 
 
 def check_category(asked: str, known: Collection[str]) -> None:
@@ -57,11 +59,18 @@ def check_category(asked: str, known: Collection[str]) -> None:
         return
     if not known:
         raise Refused(f"no category {asked!r}; none is known yet")
-    folded = {name.casefold(): name for name in sorted(known)}
-    near = [folded[one] for one in get_close_matches(asked.strip().casefold(), list(folded), n=3, cutoff=0.5)]
-    if near:
+    if near := _near(asked.strip().casefold(), known):
         raise Refused(f"no category {asked!r}; did you mean {' or '.join(map(repr, near))}?")
     raise Refused(f"no category {asked!r}; none of the {len(known)} names and ids known is near it")
+
+
+def _near(asked: str, known: Collection[str]) -> list[str]:
+    """At most three names: those spelled nearly so, then those of which it is a part, the shortest first."""
+    folded = {name: name.casefold() for name in sorted(known, key=lambda name: (len(name), name))}
+    close = get_close_matches(asked, set(folded.values()), n=3, cutoff=0.5)
+    alike = [name for one in close for name, spelled in folded.items() if spelled == one]
+    longer = [name for name, spelled in folded.items() if asked and asked in spelled and name not in alike]
+    return [*alike, *longer][:3]
 
 
 def _given(options: Options) -> list[str]:

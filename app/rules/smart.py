@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import isclose
 from typing import NamedTuple
 
-from app.domain import Kind, Strategy
+from app.domain import Kind, Options, Strategy
 
 COVERS: Mapping[Strategy, tuple[Kind, ...]] = {
     Strategy.INVENTORY: (Kind.STOCK,),
@@ -21,12 +21,27 @@ COVERS: Mapping[Strategy, tuple[Kind, ...]] = {
 }
 """What smart chooses among, and the kinds that each brings up to date."""
 
+_MENDS: Mapping[Strategy, tuple[Kind, ...]] = {
+    **COVERS,
+    Strategy.DAILY: tuple(kind for kind in Kind if kind is not Kind.STOCK),
+}
+
 NEVER = 30 * 86_400.0
 """Seconds of age given to a kind that was never read."""
 
 
 AS_MUCH = 0.01
 """Strategies whose worth differs by less than this part are worth the same: a run reads its kinds one after the other."""
+
+
+def brings_up_to_date(strategy: Strategy, options: Options) -> tuple[Kind, ...]:
+    """The kinds that such a run has read when it is done: none where its strategy or an option picks some of their rows."""
+    return () if options.partial or options.first or options.last else _MENDS.get(strategy, ())
+
+
+def is_a_price(strategy: Strategy, options: Options) -> bool:
+    """Whether what such a run took is what the strategy costs by itself."""
+    return bool(brings_up_to_date(strategy, options)) and not options.deep
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,7 @@ class Source(Protocol):
         """
 
     def calls(self) -> int:
-        """How many upstream calls this object has made."""
+        """How many upstream calls this object has made in this thread."""
 
     def budget(self) -> Sequence[Limit]:
         """Every limit that this account's calls count against, as this process sees them now; empty for none."""

@@ -67,12 +67,11 @@ class Http:
         self._local = threading.local()
         self._transports: list[httpx.BaseTransport] = []
         self._lock = threading.Lock()
-        self._calls = 0
 
     @property
     def calls(self) -> int:
-        """Requests sent so far, retries included."""
-        return self._calls
+        """Requests that this thread has sent so far, retries included."""
+        return getattr(self._local, "calls", 0)
 
     def request(
         self,
@@ -165,8 +164,7 @@ class Http:
         wait_of: Callable[[httpx.Response], float | None],
         into: BinaryIO | None,
     ) -> httpx.Response:
-        with self._lock:
-            self._calls += 1
+        self._local.calls = self.calls + 1
         exchanges.asked(request)
         try:
             response = self._transport().handle_request(request)

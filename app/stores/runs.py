@@ -13,7 +13,7 @@ from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import SQLModel
 
-from app.domain import Kind, Options, Strategy
+from app.domain import Kind, Options
 from app.stores import tables
 from app.stores.drift import DRY_RUN, HELD
 from app.stores.owed import NEVER
@@ -278,16 +278,6 @@ def latest(
     return [_decoded(row) for row in conn.execute(query).mappings()]
 
 
-def last_success(conn: Connection, connection: str) -> dict[Kind, datetime]:
-    """When each kind was last read by a run that completed (of the latest 500)."""
-    last: dict[Kind, datetime] = {}
-    for run in completed(conn, connection):
-        for kind, counts in run["counts"].items():
-            if not counts.get("forbidden") and not counts.get("error"):
-                last.setdefault(Kind(kind), run["finished_at"])
-    return last
-
-
 def missed(conn: Connection, connection: str, now: datetime, seconds: float) -> dict[Kind, int]:
     """Rows per kind that runs of the last ``seconds`` found different: what events and polls had missed."""
     drift = SQLModel.metadata.tables[str(tables.Drift.__tablename__)]
@@ -295,14 +285,6 @@ def missed(conn: Connection, connection: str, now: datetime, seconds: float) -> 
     recent = (drift.c.connection == connection) & (drift.c.found_at >= since) & drift.c.cause.not_in((DRY_RUN, HELD))
     found = conn.execute(select(drift.c.kind, func.count()).where(recent).group_by(drift.c.kind))
     return {Kind(kind): count for kind, count in found}
-
-
-def mean_calls(conn: Connection, connection: str) -> dict[Strategy, float]:
-    """Upstream calls that a completed run of each strategy took, on average (of the latest 500 runs)."""
-    calls: dict[Strategy, list[int]] = {}
-    for run in completed(conn, connection):
-        calls.setdefault(Strategy(run["strategy"]), []).append(run["calls"])
-    return {strategy: sum(taken) / len(taken) for strategy, taken in calls.items()}
 
 
 def completed(conn: Connection, connection: str) -> list[dict[str, Any]]:

@@ -33,8 +33,11 @@ _RENAME = Statement(
       AND NOT EXISTS (SELECT 1 FROM schedules other WHERE other.connection = :connection AND other.job = :job)
     """
 )
+_COUNT_FROM = Statement(
+    "UPDATE schedules SET last_slot = :since WHERE connection = :connection AND job = :job AND last_slot IS NULL"
+)
 _CLAIM = """
-    UPDATE schedules SET last_slot = :slot
+    UPDATE schedules SET last_slot = :slot, fired_slot = :slot
     WHERE connection = :connection AND job = :job AND last_slot {same} :previous
 """
 _CLAIM_SLOT = Statement(_CLAIM.format(same="IS"), postgresql=_CLAIM.format(same="IS NOT DISTINCT FROM"))
@@ -69,6 +72,11 @@ def all_(conn: Connection, connection: str | None = None) -> list[dict[str, Any]
     if connection is not None:
         query = query.where(_SCHEDULES.c.connection == connection)
     return [dict(row) for row in conn.execute(query).mappings()]
+
+
+def count_from(conn: Connection, connection: str, job: str, since: datetime) -> None:
+    """Let slots count from then on, where they do not count yet."""
+    _COUNT_FROM.run(conn, {"connection": connection, "job": job, "since": since})
 
 
 def claim_slot(conn: Connection, connection: str, job: str, slot: datetime, previous: datetime | None) -> bool:

@@ -16,7 +16,7 @@ from app.flows.request_run import request_run
 from app.flows.run import run
 from app.stores import drift, holds, owed, runs
 from app.stores.engine import Database
-from tests.fakes import SHOP, FakeSource, World, count, listing
+from tests.fakes import EPOCH, SHOP, FakeSource, World, count, listing
 
 SIZE = 60
 
@@ -174,3 +174,47 @@ def test_a_named_item_that_fails_alone_is_a_failure_of_the_dry_run(naming: World
     naming.source.poison["P03"] = Unmappable("a bad record")
     ended = go(naming, Strategy.ACTIVE, dry_run=True)
     assert (ended["progress"]["processed"], ended["progress"]["failed"]) == (50, 1)
+
+
+# --- what is judged after something else of the same run ---
+
+READS: list[tuple[Strategy, dict[str, Any]]] = [
+    (Strategy.FULL, {}),
+    (Strategy.FULL, {"modified_since": EPOCH}),
+    (Strategy.FULL, {"limit": 1000}),
+    (Strategy.INCREMENTAL, {}),
+    (Strategy.CATEGORY, {"category": "Bowls"}),
+]
+
+
+@pytest.mark.parametrize(("strategy", "options"), READS, ids=str)
+def test_a_dry_run_judges_stock_as_if_the_end_of_its_products_had_been_written(
+    bowls: World, strategy: Strategy, options: dict[str, Any]
+) -> None:
+    ending = [f"P{number:02}" for number in range(11)]
+    bowls.source.put(*(listing(id, NEWLY, deleted=True) for id in ending), *(count(id, 0, NEWLY) for id in ending))
+    dry = go(bowls, strategy, dry_run=True, **options)
+    real = go(bowls, strategy, **options)
+    assert (told(bowls, dry, "held"), counted(dry)) == (held(bowls), counted(real))
+
+
+@pytest.mark.parametrize(("strategy", "options"), READS, ids=str)
+def test_a_dry_run_holds_the_stock_of_products_that_look_like_those_of_another_account(
+    bowls: World, strategy: Strategy, options: dict[str, Any]
+) -> None:
+    for number in range(SIZE):
+        other = {"sku": f"ZZ{number * 13}", "name": f"Other {number * 7}", "category": "Bowls"}
+        bowls.source.put(listing(f"P{number:02}", NEWLY, **other), count(f"P{number:02}", 7 + number % 7, NEWLY))
+    dry = go(bowls, strategy, dry_run=True, **options)
+    real = go(bowls, strategy, **options)
+    assert (told(bowls, dry, "held"), counted(dry)) == (held(bowls), counted(real))
+
+
+@pytest.fixture
+def bowls(database: Database) -> World:
+    """A shop of 60 bowls, of which the first eleven lie on larger heaps, read once."""
+    world = World(database, FakeSource(batch=SIZE, page_size=20))
+    world.source.put(*(listing(f"P{number:02}", category="Bowls") for number in range(SIZE)))
+    world.source.put(*(count(f"P{number:02}", 30 if number < 11 else 5) for number in range(SIZE)))
+    go(world, Strategy.FULL)
+    return world

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from app import sources
-from app.domain import Answer, Cause, Change, Kind, Options, Ref, Strategy
+from app.domain import Answer, Cause, Change, Kind, Options, Page, Ref, Strategy
 from app.errors import Permanent
 from app.flows.leases import LeaseKeeper
 from app.flows.metrics import metrics
@@ -155,6 +156,24 @@ def test_the_page_that_a_run_was_killed_in_is_counted(counted: Shop, monkeypatch
 
 def killed(_: object) -> None:
     raise Killed
+
+
+def test_calls_that_others_make_meanwhile_are_no_calls_of_a_run(
+    counted: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that reads a run may pull for a poll at the same time, through the same source."""
+    check, full = counted.source.check, counted.source.full
+
+    def full_while_others_ask(kind: Kind, resume: str | None = None) -> Iterator[Page]:
+        other = threading.Thread(target=check)
+        other.start()
+        other.join()
+        return full(kind, resume)
+
+    counted.run(Strategy.CATALOG)
+    monkeypatch.setattr(counted.source, "full", full_while_others_ask)
+    before = by_purpose(counted)["run"]
+    assert counted.run(Strategy.CATALOG)["calls"] == by_purpose(counted)["run"] - before > 0
 
 
 def test_calls_of_a_connection_are_shown_in_its_status_by_purpose(counted: Shop) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from app.domain import BadRecord, Kind, Options, Page, Ref, Strategy
 from app.errors import AuthRejected, DatabaseFault, Forbidden, Permanent, RateLimited, Unavailable, Unmappable
+from app.flows.choose_smart import last_reads
 from app.flows.connections import pause, resume
 from app.flows.health import blocked
 from app.flows.leases import LEASE, LeaseKeeper
@@ -677,7 +678,7 @@ def test_a_kind_that_was_left_out_was_not_read(world: World) -> None:
     world.source.refuses[PRODUCT] = Forbidden("403 INSUFFICIENT_SCOPES: ITEMS_READ")
     complete(world, Strategy.FULL)
     with world.database.read() as conn:
-        assert list(runs.last_success(conn, SHOP)) == [STOCK]
+        assert list(last_reads(runs.completed(conn, SHOP))) == [STOCK]
 
 
 @pytest.mark.parametrize("error", [Unavailable("no answer"), AuthRejected("401 token expired")], ids=["down", "401"])

@@ -96,6 +96,12 @@ def test_business_days_and_times_of_change_are_not_mixed(
         ask(world, strategy, **DAYS, **others)
 
 
+def test_a_moment_after_the_year_asked_for_is_refused(world: World) -> None:
+    """Nothing is both of that year and changed since: the run would read nothing and say that it completed."""
+    with pytest.raises(Refused, match='"modifiedSince" is after "filterYear" 2025'):
+        ask(world, Strategy.ORDERS, **YEAR, modified_since=datetime(2026, 1, 1, tzinfo=UTC))
+
+
 @pytest.mark.parametrize("strategy", [Strategy.ORDERS, Strategy.ACTIVE])
 def test_modified_since_is_not_cut_short_by_the_strategys_own_span(strategy: Strategy) -> None:
     since = datetime(2024, 1, 1, tzinfo=UTC)
@@ -150,3 +156,21 @@ def test_a_category_without_products_may_be_read(world: World) -> None:
     with world.database.begin() as conn:
         catalog.apply(conn, SHOP, [Category("C1", name="Empty")], read_at=NOW, now=NOW)
     ask(world, Strategy.CATEGORY, category="Empty")
+
+
+@pytest.mark.parametrize(
+    ("asked", "meant"), [("tea", "Teapots and infusers"), ("Garden", "Garden & Outdoor Furniture"), ("bowl", "Bowls")]
+)
+def test_a_part_of_a_longer_name_is_near_it(world: World, asked: str, meant: str) -> None:
+    names = ("Teapots and infusers", "Garden & Outdoor Furniture", "Bowls", "Kitchen")
+    world.source.put(*(listing(f"P{number}", category=name) for number, name in enumerate(names)))
+    read(world)
+    with pytest.raises(Refused, match=f"did you mean '{meant}'"):
+        ask(world, Strategy.CATEGORY, category=asked)
+
+
+def test_names_that_differ_only_in_their_letters_are_both_near(world: World) -> None:
+    world.source.put(listing("A", category="BOWLS"), listing("B", category="Bowls"))
+    read(world)
+    with pytest.raises(Refused, match="did you mean 'BOWLS' or 'Bowls'"):
+        ask(world, Strategy.CATEGORY, category="bowls")

@@ -78,6 +78,12 @@ def test_every_spelling_fits_the_pattern_that_programs_are_told(words: Words) ->
     assert all(re.fullmatch(words.pattern, one) for one in spelled)
 
 
+@pytest.mark.parametrize("spelling", ["In Progress", "in-progress", "IN_PROGRESS"])
+def test_a_status_that_the_terminal_understands_fits_the_pattern_that_programs_are_told(spelling: str) -> None:
+    assert status_of(spelling) is Status.RUNNING
+    assert re.fullmatch(STATUSES.pattern, spelling)
+
+
 # --- schedules ---
 
 

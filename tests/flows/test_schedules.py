@@ -76,6 +76,21 @@ def test_the_slot_that_fired_last_is_shown(world: World) -> None:
     assert row(world, "inventory")["last_slot"] == "2026-06-01T12:07:00+00:00"
 
 
+def test_a_schedule_that_never_fired_has_no_last_slot(world: World) -> None:
+    tick(world.deps)
+    assert row(world, "inventory")["last_slot"] is None
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_an_edit_is_not_shown_as_the_slot_that_fired_last(world: World, enabled: bool) -> None:
+    world.clock.pass_(421)
+    tick(world.deps)
+    world.clock.pass_(60)
+    save(world.deps, SHOP, "inventory", "9 * * * *", "UTC", enabled=enabled)
+    tick(world.deps)
+    assert row(world, "inventory")["last_slot"] == "2026-06-01T12:07:00+00:00"
+
+
 def test_a_schedule_somebody_spoiled_in_the_database_says_what_is_wrong(world: World) -> None:
     with world.database.begin() as conn:
         schedules.put(conn, SHOP, "full", "99 * * * *", "UTC")

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from app.domain import Kind, Strategy
-from app.rules.smart import Facts, choose
+from datetime import date
+
+import pytest
+
+from app.domain import Kind, Options, Strategy
+from app.rules.smart import Facts, choose, is_a_price
 
 DAILY = dict.fromkeys(Kind, 1 / 86_400)
 KINDS = tuple(Kind)
@@ -54,3 +58,19 @@ def test_calls_of_a_strategy_that_ran_are_said_to_be_about_so_many() -> None:
     age = dict.fromkeys(KINDS, 60.0) | {Kind.STOCK: 86_400.0}
     reason = choose(Facts(age, DAILY, {Strategy.INVENTORY: 3.0}), KINDS).reason
     assert "for about 3 calls," in reason
+
+
+@pytest.mark.parametrize(
+    ("strategy", "options"),
+    [
+        (Strategy.FULL, Options(deep=True)),
+        (Strategy.CATALOG, Options(limit=5)),
+        (Strategy.ORDERS, Options(first=date(2026, 1, 1))),
+        (Strategy.CRITICAL, Options()),
+    ],
+    ids=str,
+)
+def test_a_run_that_takes_other_calls_than_its_strategy_by_itself_is_no_price_of_it(
+    strategy: Strategy, options: Options
+) -> None:
+    assert not is_a_price(strategy, options)

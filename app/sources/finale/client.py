@@ -80,7 +80,7 @@ class Client:
 
     @property
     def calls(self) -> int:
-        """Requests sent so far."""
+        """Requests that this thread has sent so far."""
         return self._http.calls
 
     @property

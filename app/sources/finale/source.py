@@ -67,7 +67,7 @@ class FinaleSource:
         return 60 if kind is Kind.PRODUCT else _NEVER
 
     def calls(self) -> int:
-        """Requests sent so far."""
+        """Requests that this thread has sent so far."""
         return self._client.calls
 
     def budget(self) -> Sequence[Limit]:

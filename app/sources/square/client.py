@@ -68,7 +68,7 @@ class Client:
 
     @property
     def calls(self) -> int:
-        """Requests sent so far."""
+        """Requests that this thread has sent so far."""
         return self._http.calls
 
     def warm(self) -> None:

@@ -215,7 +215,11 @@ class HoldRow(SQLModel, table=True):
 
 
 class Schedule(SQLModel, table=True):
-    """When a job runs by itself for a connection: a five-field cron expression in a time zone."""
+    """When a job runs by itself for a connection: a five-field cron expression in a time zone.
+
+    Slots count from ``last_slot`` on, the one that fired last or when a person edited the schedule since; ``fired_slot``
+    is the one that fired last.
+    """
 
     __tablename__ = "schedules"
 
@@ -225,6 +229,7 @@ class Schedule(SQLModel, table=True):
     timezone: str = "UTC"
     enabled: bool = True
     last_slot: datetime | None = moment(default=None)
+    fired_slot: datetime | None = moment(default=None)
 
 
 class Beat(SQLModel, table=True):

@@ -1,0 +1,67 @@
+"""A run that a deploy stopped while it was writing counts each row once when it goes on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from app.domain import Kind, Options, Strategy
+from app.flows.leases import LeaseKeeper
+from app.flows.request_run import request_run
+from app.flows.run import run
+from app.stores import runs
+from app.stores.engine import Database
+from tests.fakes import SHOP, FakeSource, World, listing
+
+SIZE = 1200
+NEWLY = 12_000_000
+"""Seconds after the shop opened: less than a year before the world's clock."""
+
+
+class Stopping(LeaseKeeper):
+    """Of a process that is to stop as soon as one batch of what was read is behind it."""
+
+    looks = 0
+
+    @property
+    def stopping(self) -> bool:
+        self.looks += 1
+        return self.looks > SIZE // 100 + 1  # after each page, and after the first batch
+
+
+@pytest.fixture
+def world(database: Database) -> World:
+    """A shop of which a third of the products have lost their names, and the others got new prices."""
+    world = World(database, FakeSource(page_size=100))
+    world.source.kinds = (Kind.PRODUCT,)
+    world.source.put(*(listing(f"P{number:04}", NEWLY, price_minor=1000) for number in range(SIZE)))
+    ask(world, Strategy.FULL)
+    for number in range(SIZE):
+        changed = {"price_minor": 1000, "name": None} if number % 3 == 0 else {"price_minor": 1100}
+        world.source.put(listing(f"P{number:04}", NEWLY + 5, **changed))
+    return world
+
+
+def ask(world: World, strategy: Strategy, keeper: LeaseKeeper | None = None, **options: Any) -> dict[str, Any]:
+    world.clock.pass_(3600)
+    run_id = request_run(world.deps, SHOP, strategy, Options(**options), cause="person")
+    return go_on(world, run_id, keeper)
+
+
+def go_on(world: World, run_id: int, keeper: LeaseKeeper | None = None) -> dict[str, Any]:
+    run(world.deps, keeper or LeaseKeeper(world.database), run_id, patience=0.0)
+    with world.database.read() as conn:
+        found = runs.get(conn, run_id)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("dry", [True, False])
+def test_a_run_that_goes_on_while_it_writes_counts_each_row_once(world: World, dry: bool) -> None:
+    stopped = ask(world, Strategy.ACTIVE, Stopping(world.database), dry_run=dry)
+    assert stopped["status"] == "idle"
+    ended = go_on(world, stopped["id"])
+    assert ended["status"] == "completed"
+    counts = ("processed", "updated", "unchanged", "held")
+    assert [ended["progress"].get(name, 0) for name in counts] == [1200, 800, 0, 400]
