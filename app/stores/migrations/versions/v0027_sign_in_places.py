@@ -8,7 +8,7 @@ from alembic import op
 from app.stores.columns import Moment
 
 revision = "0027"
-down_revision = "0024"
+down_revision = "0025"
 branch_labels = None
 depends_on = None
 
