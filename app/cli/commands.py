@@ -12,6 +12,7 @@ import uvicorn
 from rich.json import JSON
 
 from app import config, sources, wiring
+from app.channels.queue import BULK, LIVE
 from app.cli import access, check, connections, database, inbox, letter_actions, questions, runs, schedules, sync
 from app.cli import guard as guard_commands
 from app.cli import holds as holds_commands
@@ -24,7 +25,7 @@ from app.cli.prove import prove
 from app.cli.up import run_stack
 from app.cli.wording import Commands
 from app.domain import Options, Strategy
-from app.errors import Refused
+from app.errors import BadConfiguration, Refused
 from app.flows.request_run import request_run
 from app.flows.status import overview, readiness
 
@@ -104,6 +105,9 @@ def worker(
     threads: Annotated[int, typer.Option(help="threads; default from TALLYHOOK_LIVE_THREADS", min=0)] = 0,
 ) -> None:
     """One worker process (Procfile)."""
+    for queue in queues.split(","):
+        if queue not in (LIVE, BULK):
+            raise typer.BadParameter(f"no queue {queue!r}; there are {LIVE} and {BULK}", param_hint="--queues")
     _become("workers", "worker", "--queues", queues, "--threads", str(threads or config.load().live_threads))
 
 
@@ -150,7 +154,11 @@ def simulate(
         if "=" not in pair:
             raise typer.BadParameter(f"{pair!r} has no value; right would be {pair}=VALUE", param_hint="--set")
     options = dict(pair.split("=", 1) for pair in option or [])
-    uvicorn.run(sources.simulator(source, options), host="127.0.0.1", port=port, log_level="warning")
+    try:
+        simulator = sources.simulator(source, options)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--set") from None
+    uvicorn.run(simulator, host="127.0.0.1", port=port, log_level="warning")
 
 
 def _json(value: Any, *, plain: bool) -> None:
@@ -164,5 +172,11 @@ def _json(value: Any, *, plain: bool) -> None:
 def _become(module: str, *arguments: str) -> NoReturn:
     """Replace this process: the process manager's signals then reach the worker itself. What is wrong with a setting is
     said before."""
-    wiring.check(config.load())
+    settings = config.load()
+    wiring.check(settings)
+    if settings.database_url is None and not settings.embedded_database().exists():
+        raise BadConfiguration(
+            f"there is no database in {settings.data_dir.absolute()}: run `tallyhook migrate` first, or name its "
+            "folder with TALLYHOOK_DATA_DIR (`tallyhook up` starts everything at once)"
+        )
     os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606

@@ -70,6 +70,8 @@ def test_a_wrong_value_is_refused_with_what_would_be_right(terminal: Terminal, w
         (["worker", "--threads", "-1"], "-1 is too small; right would be 0 or more"),
         (["simulate", "square", "--port", "70000"], "70000 is too large; right would be 65535 or less"),
         (["simulate", "square", "--port", "9", "--set", "seed"], "'seed' has no value; right would be seed=VALUE"),
+        (["simulate", "square", "--port", "9", "--set", "seeed=3"], "seeed"),
+        (["worker", "--queues", "fast"], "no queue 'fast'; there are live and bulk"),
         (["audit", "list", "--action", "zzz"], "no action 'zzz'; there are audit.archive"),
     ],
 )
