@@ -54,15 +54,23 @@ def run_clock(settings: Settings) -> None:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    while not stopping.is_set() and await_database(deps, stopping) and not _begun(deps, settings):
-        stopping.wait(EVERY)
-    rounds = Rounds(deps, rounds_of(settings))
-    log.info("clock_started", connections=sorted(deps.sources))
-    while not stopping.wait(EVERY):
-        _tick(deps)
-        rounds.go()
-    stopped(deps)
+    if _await_begin(deps, settings, stopping):
+        rounds = Rounds(deps, rounds_of(settings))
+        log.info("clock_started", connections=sorted(deps.sources))
+        while not stopping.wait(EVERY):
+            _tick(deps)
+            rounds.go()
+        stopped(deps)
     deps.database.close()
+
+
+def _await_begin(deps: Deps, settings: Settings, stopping: threading.Event) -> bool:
+    """Wait until there is something to tick over; ``False`` when told to stop before."""
+    while await_database(deps, stopping):
+        if _begun(deps, settings):
+            return True
+        stopping.wait(EVERY)
+    return False
 
 
 def _begun(deps: Deps, settings: Settings) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -156,7 +156,7 @@ def list_entries(
         return
     table = Table("number", "at", "who", "from", "action", "subject", "why", "after")
     for one in found:
-        texts = (one["who"], one["origin"], one["action"], one["subject"], one["why"] or "", str(one["after"] or ""))
+        texts = (one["who"], one["origin"], one["action"], one["subject"], one["why"] or "", _facts(one["after"]))
         table.add_row(str(one["number"]), moment(one["at"]), *(escape(text[:80]) for text in texts))
     print_table(table, "Nobody has changed anything yet." if action is None else f"Nobody has done {action} yet.")
 
@@ -179,6 +179,13 @@ def verify(
         sentence = f"The audit log is broken: {verdict.problem}."
     done(sentence, verdict, as_json=as_json)
     raise typer.Exit(WELL if verdict.problem is None else FAILED)
+
+
+def _facts(after: Any) -> str:
+    """What an entry notes, as people read it; what is not set is left out."""
+    if not isinstance(after, dict):
+        return str(after or "")
+    return ", ".join(f"{name} {value}" for name, value in after.items() if value not in (None, ""))
 
 
 def _password(from_stdin: bool) -> str:

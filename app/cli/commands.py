@@ -12,6 +12,7 @@ import uvicorn
 from rich.json import JSON
 
 from app import config, sources, wiring
+from app.channels.queue import BULK, LIVE
 from app.cli import access, check, connections, database, inbox, letter_actions, questions, runs, schedules, sync
 from app.cli import guard as guard_commands
 from app.cli import holds as holds_commands
@@ -22,8 +23,9 @@ from app.cli.init import init
 from app.cli.outcome import tell
 from app.cli.prove import prove
 from app.cli.up import run_stack
+from app.cli.wording import Commands
 from app.domain import Options, Strategy
-from app.errors import Refused
+from app.errors import BadConfiguration, Refused
 from app.flows.request_run import request_run
 from app.flows.status import overview, readiness
 
@@ -35,6 +37,7 @@ EXAMPLES = (
 app = typer.Typer(
     help="Keeps your SQL database a true, fresh, explainable copy of your inventory accounts.",
     epilog=f"{EXAMPLES}\n\n{EXPLAINED}",
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -71,8 +74,8 @@ def demo(
     data: Annotated[
         Path, typer.Option(help="folder that keeps the demo's database, queue and simulated shops")
     ] = Path("data/demo"),
-    changes: Annotated[int, typer.Option(help="shop changes per minute and simulated vendor")] = 60,
-    products: Annotated[int, typer.Option(help="products per simulated vendor at the first start")] = 300,
+    changes: Annotated[int, typer.Option(help="shop changes per minute and simulated vendor", min=0)] = 60,
+    products: Annotated[int, typer.Option(help="products per simulated vendor at the first start", min=1)] = 300,
 ) -> None:
     """Start everything with two simulated vendors and a living shop; Ctrl-C stops it, the next start goes on."""
     run_stack(config.load(), data_dir=data, demo={"changes_per_minute": changes, "products": products})
@@ -99,9 +102,12 @@ def web() -> None:
 @app.command()
 def worker(
     queues: Annotated[str, typer.Option(help="queues to work on, comma separated: live, bulk")] = "live,bulk",
-    threads: Annotated[int, typer.Option(help="threads; default from TALLYHOOK_LIVE_THREADS")] = 0,
+    threads: Annotated[int, typer.Option(help="threads; default from TALLYHOOK_LIVE_THREADS", min=0)] = 0,
 ) -> None:
     """One worker process (Procfile)."""
+    for queue in queues.split(","):
+        if queue not in (LIVE, BULK):
+            raise typer.BadParameter(f"no queue {queue!r}; there are {LIVE} and {BULK}", param_hint="--queues")
     _become("workers", "worker", "--queues", queues, "--threads", str(threads or config.load().live_threads))
 
 
@@ -140,12 +146,19 @@ def reconcile(connection: Connection, as_json: AsJson = False) -> None:
 @app.command()
 def simulate(
     source: Annotated[str, typer.Argument(help="which vendor to simulate")],
-    port: Annotated[int, typer.Option(help="port on 127.0.0.1")],
+    port: Annotated[int, typer.Option(help="port on 127.0.0.1", min=1, max=65535)],
     option: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE, see the simulator's docs")] = None,
 ) -> None:
     """Run one vendor's simulator on loopback (also importable: app.sources.<vendor>.simulator)."""
+    for pair in option or []:
+        if "=" not in pair:
+            raise typer.BadParameter(f"{pair!r} has no value; right would be {pair}=VALUE", param_hint="--set")
     options = dict(pair.split("=", 1) for pair in option or [])
-    uvicorn.run(sources.simulator(source, options), host="127.0.0.1", port=port, log_level="warning")
+    try:
+        simulator = sources.simulator(source, options)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--set") from None
+    uvicorn.run(simulator, host="127.0.0.1", port=port, log_level="warning")
 
 
 def _json(value: Any, *, plain: bool) -> None:
@@ -159,5 +172,11 @@ def _json(value: Any, *, plain: bool) -> None:
 def _become(module: str, *arguments: str) -> NoReturn:
     """Replace this process: the process manager's signals then reach the worker itself. What is wrong with a setting is
     said before."""
-    wiring.check(config.load())
+    settings = config.load()
+    wiring.check(settings)
+    if settings.database_url is None and not settings.embedded_database().exists():
+        raise BadConfiguration(
+            f"there is no database in {settings.data_dir.absolute()}: run `tallyhook migrate` first, or name its "
+            "folder with TALLYHOOK_DATA_DIR (`tallyhook up` starts everything at once)"
+        )
     os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Column, Table
+from rich.table import Table
 
 from app.cli.console import LARGEST_ID, AsJson, console, done, moment, open_deps, print_json
 from app.cli.tables import print_table
@@ -55,17 +55,20 @@ def show(hold_id: HoldId, as_json: AsJson = False) -> None:
     for finding in hold["findings"]:
         figures = f"({_told(finding['figures'])})" if finding["figures"] else ""
         console.print(f"  {finding['rule']}: {finding['reason']} {figures}", markup=False, soft_wrap=True)
-    table = Table(*(Column(name, overflow="fold") for name in ("row", "field", "before", "after")))
+    table = Table("row", "field", "before", "after")
     for row in hold["sample"]:
         key = escape(row["key"])
         if row["ends"] or row["new"]:
             table.add_row(key, "", *(("there", "gone") if row["ends"] else ("", "new")))
         for name, (before, after) in row["fields"].items():
             table.add_row(key, name, *("-" if side is None else escape(str(side)) for side in (before, after)))
-    console.print(table)
+    print_table(table, "")
     console.print(f"{len(hold['sample'])} of {hold['rows']} rows are shown.")
     if hold["state"] == "held":
-        console.print(f"Write them: tallyhook holds release {hold_id}. Keep ours: tallyhook holds dismiss {hold_id}.")
+        console.print(
+            f"Write them: tallyhook holds release {hold_id}. Keep ours: tallyhook holds dismiss {hold_id}.",
+            soft_wrap=True,
+        )
 
 
 @app.command()

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from app.cli.console import console, moment, print_json
 from app.cli.progress import calls, line, span, title
+from app.cli.tables import print_table
 from app.flows.deps import Deps
 from app.rules.drift_advice import advice_on, since_words
 from app.stores import drift
@@ -34,7 +35,7 @@ def tell(deps: Deps, view: Mapping[str, Any], *, as_json: bool) -> None:
         console.print(said, markup=False, soft_wrap=True)
     if rows:
         console.print(summarised(summary), markup=False, soft_wrap=True)
-        console.print(differences(rows, f"the first {len(rows)}" if len(rows) == SHOWN else "all of them"))
+        print_table(differences(rows, f"the first {len(rows)}" if len(rows) == SHOWN else "all of them"), "")
         console.print(f"More: tallyhook drift {view['connection']} --run {view['id']}")
 
 

@@ -121,7 +121,7 @@ def _tell_checks(report: dict[str, Any]) -> None:
     for check in report["checks"]:
         samples = "\n".join(_sample(one) for one in check["samples"])
         table.add_row(check["check"], f"{check['count']:,}", escape(check["says"]), escape(samples))
-    console.print(table)
+    print_table(table, "")
     console.print(f"{report['problems']:,} found {span(report['age_seconds'])} ago; --anew looks again.")
 
 
@@ -139,5 +139,7 @@ def _tell_gaps(connection: str, days: list[Any], lacking: list[Any]) -> None:
     if not lacking:
         console.print(f"No order is missing: {sum(one.there for one in days):,} on {len(days)} days.")
         return
-    console.print(table)
-    console.print(f"tallyhook backfill orders {connection} --from {lacking[0].day} --to {lacking[-1].day}")
+    print_table(table, "")
+    console.print(
+        f"tallyhook backfill orders {connection} --from {lacking[0].day} --to {lacking[-1].day}", soft_wrap=True
+    )

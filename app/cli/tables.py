@@ -41,5 +41,11 @@ def _lines(table: Table) -> list[Text]:
         lines.append(Text.assemble((f"{headings[0].plain} {first.plain}", "bold")))
         for heading, cell in zip(headings[1:], others, strict=True):
             if cell.plain not in ("", "-"):
-                lines.append(Text.assemble((f"  {heading.plain:<{widest}}  ", "dim"), cell))
+                lines += _labelled(f"  {heading.plain:<{widest}}  ", cell)
     return lines
+
+
+def _labelled(label: str, cell: Text) -> list[Text]:
+    """A cell of several lines is told below its heading, one by one."""
+    labels = (label, *[" " * len(label)] * cell.plain.count("\n"))
+    return [Text.assemble((begin, "dim"), line) for begin, line in zip(labels, cell.split(), strict=True)]

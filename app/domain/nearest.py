@@ -18,4 +18,5 @@ def unknown(what: str, word: str, known: Iterable[str]) -> str:
     known = sorted(known)
     meant = nearest(word, known)
     guess = f"did you mean {meant}? " if meant is not None else ""
-    return f"no {what} {word!r}; {guess}There {'is' if len(known) == 1 else 'are'} {', '.join(known) or 'none'}"
+    there = f"{'There' if guess else 'there'} {'is' if len(known) == 1 else 'are'}"
+    return f"no {what} {word!r}; {guess}{there} {', '.join(known) or 'none'}"

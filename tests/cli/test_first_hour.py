@@ -112,6 +112,35 @@ def test_web_on_an_unmigrated_database_refuses_with_the_command_to_run(empty_url
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("process", ["web", "worker", "clock"])
+def test_a_process_alone_in_a_folder_without_a_database_refuses_with_the_command_to_run(
+    tmp_path: Path, process: str
+) -> None:
+    done = tallyhook(tmp_path, process)
+    assert done.returncode == 2
+    assert f"there is no database in {tmp_path / 'data'}: run `tallyhook migrate` first" in done.stderr
+
+
+@pytest.mark.parametrize("process", ["worker", "clock"])
+def test_a_process_that_waits_for_its_schema_stops_without_an_error(
+    empty_url: str, tmp_path: Path, process: str
+) -> None:
+    waiting = subprocess.Popen(
+        [sys.executable, "-m", "app.cli", process],
+        env={**plain(), "TALLYHOOK_DATABASE_URL": empty_url, "PYTHONUNBUFFERED": "1"},
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert waiting.stdout is not None
+    said = next(line for line in waiting.stdout if "waits_for_schema" in line)
+    waiting.send_signal(signal.SIGTERM)
+    said += waiting.communicate(timeout=60)[0]
+    assert waiting.returncode == 0, said
+    assert "started" not in said
+
+
 def test_a_clone_that_is_not_installed_describes_its_api() -> None:
     code = (
         "import importlib.metadata as m\n"

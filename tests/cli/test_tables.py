@@ -7,12 +7,13 @@ from rich.console import Console
 from rich.table import Table
 
 from app.cli import tables
+from app.cli.console import console
 from app.domain import Delivery, Verdict
 from app.flows import audit
-from app.stores import inbox
+from app.stores import catalog, inbox
 from app.stores.inbox import Arrival
 from tests.cli.conftest import Terminal
-from tests.fakes import EPOCH, SHOP
+from tests.fakes import EPOCH, SHOP, listing
 
 ID = "LDC2-" + "0123456789abcdef" * 4
 
@@ -54,6 +55,50 @@ def test_a_wrong_value_is_refused_with_what_would_be_right(terminal: Terminal, w
     typed = terminal.type(*words)
     assert typed.code != 0
     assert right in typed.err + typed.out
+
+
+@pytest.mark.parametrize(
+    ("words", "right"),
+    [
+        (["sync", SHOP, "--strategy", "fulll"], "no 'fulll'; did you mean 'full'? there are critical, inventory,"),
+        (["tokens", "create", "--name", "x", "--role", "boss"], "no 'boss'; there are viewer, operator, admin"),
+        (["runs", "cancel", "abc"], "'abc' is no whole number"),
+        (["history", SHOP, "--limit", "0"], "0 is too small; right would be 1 or more"),
+        (["history", SHOP, "--limit", "501"], "501 is too large; right would be 500 or less"),
+        (["demo", "--products", "0"], "0 is too small; right would be 1 or more"),
+        (["demo", "--changes", "-1"], "-1 is too small; right would be 0 or more"),
+        (["worker", "--threads", "-1"], "-1 is too small; right would be 0 or more"),
+        (["simulate", "square", "--port", "70000"], "70000 is too large; right would be 65535 or less"),
+        (["simulate", "square", "--port", "9", "--set", "seed"], "'seed' has no value; right would be seed=VALUE"),
+        (["simulate", "square", "--port", "9", "--set", "seeed=3"], "seeed"),
+        (["worker", "--queues", "fast"], "no queue 'fast'; there are live and bulk"),
+        (["audit", "list", "--action", "zzz"], "no action 'zzz'; there are audit.archive"),
+    ],
+)
+def test_a_wrong_value_is_refused_in_our_words(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch, words: list[str], right: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    typed = terminal.type(*words)
+    assert typed.code != 0
+    assert right in " ".join((typed.err + typed.out).replace("│", " ").split())
+
+
+def test_an_entry_of_the_audit_log_reads_as_people_write(terminal: Terminal) -> None:
+    terminal.type("tokens", "create", "--name", "ci", "--role", "viewer")
+    assert "name ci, role viewer" in terminal.type("audit", "list").out
+
+
+def test_the_samples_of_a_check_can_be_copied_at_eighty_columns(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with terminal.deps.database.begin() as conn:
+        found = [listing(ID, sku=None), listing(f"{ID}-2", sku=None)]
+        catalog.apply(conn, SHOP, found, read_at=EPOCH, now=EPOCH)
+    monkeypatch.setattr(console, "_width", 80)
+    lines = terminal.type("validate", SHOP).out.splitlines()
+    assert [line for line in lines if f"item {ID}," in line]
+    assert [line for line in lines if f"item {ID}-2," in line]
 
 
 def test_the_vendors_test_event_is_shown_as_such(terminal: Terminal) -> None:

@@ -23,7 +23,7 @@ import msgspec
 from app.errors import BadAnswer, Unmappable
 from app.sources.finale.pauses import paused_gc
 from app.sources.shapes import explained
-from app.sources.texts import repaired, shallow
+from app.sources.texts import repaired, shallow, without_blanks
 
 BAND_ROWS = 4_000
 EMPTY = frozenset((b"null", b'""', b"[]", b"{}"))
@@ -237,10 +237,9 @@ def _typed(name: str, array: bytes, type_: Any) -> list[Any]:
 
 
 def _typed_without_blanks(name: str, array: bytes, type_: Any) -> list[Any]:
-    """Once more with ``""`` read as null: nobody has ruled that out for the cells of number columns."""
-    filled = [b"null" if bytes(cell) == b'""' else bytes(cell) for cell in _CELLS.decode(array)]
+    """Once more with ``""`` read as null, in the cells and inside of them: nobody has ruled that out for numbers."""
     try:
-        return _decoder(type_).decode(_array(filled))
+        return _decoder(type_).decode(without_blanks(array))
     except msgspec.ValidationError as error:
         cells = _ANY.decode(repaired(array))
         raise Unmappable(

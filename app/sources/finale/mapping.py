@@ -201,7 +201,7 @@ def _location(row: dict[str, Any], extra: str | None, began: datetime) -> Locati
         external_id=id_of(row.get("facilityUrl"), "facilityUrl"),
         parent_id=tail(text(row, "parentFacilityUrl")),
         name=text(row, "facilityName"),
-        active=row.get("statusId") in (None, "FACILITY_ACTIVE"),
+        active=row.get("statusId") in (None, "", "FACILITY_ACTIVE"),
         extra=extra,
         version=micros(modified or began),
         modified_at=modified,
@@ -221,7 +221,7 @@ def _vendor(row: dict[str, Any], extra: str | None, began: datetime) -> Vendor:
     return Vendor(
         external_id=id_of(row.get("partyUrl"), "partyUrl"),
         name=text(row, "groupName"),
-        active=row.get("statusId") in (None, "PARTY_ENABLED"),
+        active=row.get("statusId") in (None, "", "PARTY_ENABLED"),
         account_number=text(row, "accountNumber"),
         email=_contact(contacts, "EMAIL_ADDRESS", ("infoString", "emailAddress", "email")),
         phone=_contact(contacts, "TELECOM_NUMBER", ("contactNumber", "phoneNumber", "infoString")),

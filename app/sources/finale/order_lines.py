@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -14,7 +15,13 @@ from app.sources.shapes import shown
 
 LINES = "orderItemList"
 
-_KINDS = {"purchase": BOUGHT, "transfer": MOVED, "return": RETURNED}
+PURCHASE_RETURN = "purchase_return"
+RETURNS = ("return", PURCHASE_RETURN)
+"""The types of orders whose goods come back, from a customer or from us."""
+
+_KINDS = {"purchase": BOUGHT, "transfer": MOVED, **dict.fromkeys(RETURNS, RETURNED)}
+_TAX = re.compile(r"\b(tax(es)?|vat|gst|hst|pst|qst)\b", re.IGNORECASE)
+_TAX_FIELDS = "taxauth"  # how the fields begin that only a tax has
 _MAPPED = frozenset(("orderItemUrl", "productUrl", "productId", "quantity", "unitPrice"))
 
 
@@ -52,7 +59,8 @@ def adjustment(entry: Mapping[str, Any], sign: int, currency: str) -> OrderLine 
     if added is None:
         return None
     name = text(entry, "description")
-    is_tax = "tax" in (name or "").lower() or any("tax" in key.lower() for key, value in entry.items() if value)
+    has_authority = any(key.lower().startswith(_TAX_FIELDS) for key, value in entry.items() if value)
+    is_tax = has_authority or _TAX.search(name or "") is not None
     kind = TAX if is_tax else DISCOUNT if added < 0 else SERVICE
     total = minor(added, currency, "an adjustment's amount")
     return OrderLine(kind=kind, name=name, total_minor=_signed(total, sign), currency=currency)

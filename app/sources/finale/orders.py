@@ -12,7 +12,7 @@ from app.domain.order_lines import DISCOUNT, SERVICE, TAX, OrderLine
 from app.errors import Unmappable
 from app.sources.finale.columnar import Band
 from app.sources.finale.mapping import Terms, id_of
-from app.sources.finale.order_lines import LINES, adjustment, amount, item, rounding
+from app.sources.finale.order_lines import LINES, PURCHASE_RETURN, RETURNS, adjustment, amount, item, rounding
 from app.sources.finale.wire import entries, minor, moment, number, tail, text
 from app.sources.shapes import shown
 
@@ -96,7 +96,7 @@ def _money(row: Mapping[str, Any], type_: str, currency: str) -> _Money:
     items = [line for line in entries(row, LINES) if line is not None]
     adjustments = [each for each in entries(row, "orderAdjustmentList") if isinstance(each, dict)]
     exact = _total(items, adjustments)
-    sign = -1 if type_ == "return" and (exact is None or exact > 0) else 1
+    sign = -1 if type_ in RETURNS and _is_told_positive(items, exact) else 1
     total = minor(None if exact is None else sign * exact, currency, "the total")
     lines = [item(line, index, type_, sign, currency) for index, line in enumerate(items)]
     added = [line for each in adjustments if (line := adjustment(each, sign, currency))]
@@ -108,13 +108,23 @@ def _money(row: Mapping[str, Any], type_: str, currency: str) -> _Money:
     return _Money(lines, total - discount - tax - charge, -discount, tax, charge, total)
 
 
+def _is_told_positive(items: Sequence[Any], exact: Decimal | None) -> bool:
+    """Whether what comes back has positive quantities; without any, whether its money has."""
+    counts = [number(line.get("quantity"), "quantity") for line in items]
+    told = sum((count for count in counts if count is not None), Decimal(0)) or exact
+    return told is None or told > 0
+
+
 def _sum(lines: Sequence[OrderLine], kind: str) -> int:
     return sum(line.total_minor or 0 for line in lines if line.kind == kind)
 
 
 def _type(type_id: str | None) -> str:
-    """``RETURN`` wins because a return names the kind of order it returns as well."""
-    name = type_id or ""
+    """``RETURN`` wins because a return names the kind of order it returns as well; what goes back to a supplier is no
+    return of a sale."""
+    name = (type_id or "").upper()
+    if "RETURN" in name and "PURCHASE" in name:
+        return PURCHASE_RETURN
     found = [word for word in ("RETURN", "TRANSFER", "PURCHASE", "SALES") if word in name]
     return _TYPES[found[0]] if found else name.removesuffix("_ORDER").lower() or "sale"
 
@@ -132,8 +142,8 @@ def _place(row: Mapping[str, Any], type_: str) -> str | None:
 
 
 def _party(row: Mapping[str, Any], type_: str) -> str | None:
-    """The supplier of a purchase, the customer of anything else."""
-    wanted = "SUPPLIER" if type_ == "purchase" else "CUSTOMER"
+    """The supplier of a purchase or of what goes back to him, the customer of anything else."""
+    wanted = "SUPPLIER" if type_ in ("purchase", PURCHASE_RETURN) else "CUSTOMER"
     roles = [role for role in entries(row, "orderRoleList") if isinstance(role, dict) and role.get("partyId")]
     match = next((role for role in roles if role.get("roleTypeId") == wanted), None)
     return str(match["partyId"]) if match else None

@@ -13,6 +13,7 @@ from app.domain import INT32, INT64, quantity
 from app.domain.money import exponent
 from app.errors import Unmappable
 from app.sources.shapes import explained, shown
+from app.sources.texts import without_blanks
 
 _UNITS, _MINUS_UNITS = Decimal(INT64 - 1), Decimal(1 - INT64)
 _MOST, _LEAST = Decimal(INT32 - 1), Decimal(1 - INT32)
@@ -69,7 +70,7 @@ _REORDERS = msgspec.json.Decoder(list[ReorderEntry | None], strict=False)
 def reorder_entries(text: str | None) -> list[ReorderEntry]:
     """The entries of a ``reorderGuidelineList`` cell; raises ``Unmappable`` when it is something else."""
     try:
-        return list(filter(None, _REORDERS.decode(text))) if text else []
+        return list(filter(None, _REORDERS.decode(without_blanks(text.encode())))) if text else []
     except msgspec.ValidationError as error:
         found = msgspec.json.Decoder(float_hook=Decimal).decode(text or "")
         raise Unmappable(explained(error, found, "reorderGuidelineList")) from error

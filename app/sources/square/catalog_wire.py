@@ -58,6 +58,7 @@ class ItemData(msgspec.Struct):
 
     name: str | None = None
     description: str | None = None
+    description_plaintext: str | None = None
     is_archived: bool = False
     variations: list[Any] | None = None
 

@@ -20,7 +20,6 @@ from app.sources.square.catalog_wire import (
     Json,
     Money,
     Override,
-    Supply,
     VariationData,
     rest,
     typed,
@@ -29,7 +28,7 @@ from app.sources.square.details import details
 from app.sources.square.mentions import NOTHING_KNOWN, Known, category_ids
 from app.sources.square.objects import is_live_item
 from app.sources.square.presence import is_sold_somewhere, sold_out
-from app.sources.square.supplies import cost_of, supplies_of, supply_json
+from app.sources.square.supplies import cost_of, main_supply, supplies_of, supply_json
 from app.sources.square.times import later, moment
 
 ONLY_VARIATION = "Regular"
@@ -85,7 +84,7 @@ def _listing(
     own = typed(envelope.item_variation_data or {}, VariationData, "item_variation_data")
     overrides = own.location_overrides or []
     supplies = supplies_of(own)
-    main = supplies[0] if supplies else Supply()
+    main = main_supply(supplies)
     price, cost = own.price_money or Money(), cost_of(own, main)
     item_data, variation_data = item.item_data or {}, envelope.item_variation_data or {}
     category_id = next(iter(category_ids(item_data)), None)
@@ -94,7 +93,7 @@ def _listing(
         parent_id=item.id,
         sku=own.sku or None,
         name=full_name(data.name, own.name, alone),
-        description=data.description or None,
+        description=data.description or data.description_plaintext or None,
         active=not data.is_archived and is_sold_somewhere(item, envelope, known.places),
         category_id=category_id,
         archived=data.is_archived,

@@ -16,9 +16,14 @@ _NOTHING = Money()
 _REFUSED = frozenset({"REJECTED", "FAILED"})
 
 
-def lines(order: OrderData) -> list[OrderLine]:
-    """All lines, in Square's order; what comes back is negative."""
-    return [*_sold(order), *(line for number, part in enumerate(order.returns or []) for line in _back(part, number))]
+def sold_lines(order: OrderData) -> list[OrderLine]:
+    """What the order sells, in Square's order."""
+    return list(_sold(order))
+
+
+def returned_lines(order: OrderData) -> list[OrderLine]:
+    """What comes back with it, negative, in Square's order."""
+    return [line for number, part in enumerate(order.returns or []) for line in _back(part, number)]
 
 
 def refunded(order: OrderData) -> int:
@@ -66,6 +71,7 @@ def _item(data: Any, at: str, kind: str, sign: int) -> Iterator[OrderLine]:
         for number, each in enumerate(line.modifiers or line.return_modifiers or [])
     ]
     price, total = line.base_price_money or _NOTHING, (line.total_money or _NOTHING).amount
+    currency = price.currency or (line.total_money or _NOTHING).currency
     if total is not None:
         total -= (line.total_service_charge_money or _NOTHING).amount or 0
         total = sign * total - sum(modifier.total_minor or 0 for modifier in modifiers)
@@ -79,7 +85,7 @@ def _item(data: Any, at: str, kind: str, sign: int) -> Iterator[OrderLine]:
         discount_minor=_signed(line.total_discount_money, sign),
         tax_minor=_signed(line.total_tax_money, sign),
         total_minor=total,
-        currency=price.currency,
+        currency=currency,
     )
     yield from modifiers
 

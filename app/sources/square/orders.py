@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import msgspec
+
 from app.domain import Order, to_json
-from app.domain.order_lines import RETURNED, OrderLine
+from app.domain.order_lines import RETURNED, SERVICE, TIP, OrderLine
 from app.sources.square.catalog_wire import Json, Money, rest, typed
-from app.sources.square.order_lines import lines, refund_line, refunded
-from app.sources.square.order_wire import Amounts, OrderData
+from app.sources.square.order_lines import refund_line, refunded, returned_lines, sold_lines
+from app.sources.square.order_wire import Amounts, OrderData, Return
 from app.sources.square.times import last_change, moment, version_of
 
 SETTLING = timedelta(minutes=2)
@@ -35,14 +37,14 @@ def order(data: Json, zones: Mapping[str, str]) -> Order:
     A return is an order of its own at Square: ``total_money`` and the line items are what is sold in it, ``returns``
     what comes back. Ours is one sum of both.
     """
-    wire = typed(data, OrderData)
-    found = lines(wire)
+    wire = _with_returns(typed(data, OrderData))
+    sold, back = sold_lines(wire), returned_lines(wire)
     given = 0 if wire.returns else refunded(wire)
-    money = _money(wire, found)
-    if given and not wire.line_items:
-        refund = refund_line(given, money.currency)
-        found, money, given = [*found, refund], Money((money.amount or 0) - given, money.currency), 0
-    sums = _sums(wire)
+    money = _money(wire, sold, back)
+    if given and not _sells(wire):
+        back = [*back, refund_line(given, money.currency)]
+        money, given = Money((money.amount or 0) - given, money.currency), 0
+    found, sums = [*sold, *back], _sums(wire, back)
     return Order(
         external_id=wire.id,
         number=wire.reference_id or None,
@@ -75,10 +77,22 @@ def is_settling(data: Json, now: datetime) -> bool:
     return not has_something and created is not None and now - created < SETTLING
 
 
+def _with_returns(wire: OrderData) -> OrderData:
+    """The order with a return for a sum that comes back and that none of its returns explains."""
+    amounts = wire.return_amounts
+    if wire.returns or amounts is None or not _minor(amounts.total_money):
+        return wire
+    return msgspec.structs.replace(wire, returns=[Return(return_amounts=amounts)])
+
+
+def _sells(wire: OrderData) -> bool:
+    return bool(wire.line_items or wire.service_charges)
+
+
 def _type(wire: OrderData, found: Sequence[OrderLine]) -> str:
     if any(line.kind == RETURNED for line in found):
         return "exchange" if wire.line_items else "return"
-    return "refund" if not wire.line_items and (wire.returns or wire.refunds) else "sale"
+    return "refund" if not _sells(wire) and (wire.returns or wire.refunds) else "sale"
 
 
 def _payer(wire: OrderData) -> str | None:
@@ -86,34 +100,40 @@ def _payer(wire: OrderData) -> str | None:
     return next((tender.customer_id for tender in wire.tenders or [] if tender.customer_id), None)
 
 
-def _money(wire: OrderData, found: Sequence[OrderLine]) -> Money:
-    """The order's total less what it returns, by Square's own sums as far as there are any."""
-    sold = wire.total_money or Money()
-    currency = (
-        sold.currency or next((line.currency for line in found if line.currency), None) or _refund_currency(wire)
-    )
+def _money(wire: OrderData, sold: Sequence[OrderLine], back: Sequence[OrderLine]) -> Money:
+    """The order's total less what it returns, by Square's own sums as far as there are any, else by its lines."""
+    total = wire.total_money or Money()
+    told = (line.currency for line in (*sold, *back) if line.currency)
+    currency = total.currency or next(told, None) or _refund_currency(wire)
+    amount = _total(sold) if total.amount is None else total.amount
     if not wire.returns:
-        return Money(sold.amount, currency)
+        return Money(amount, currency)
     net = wire.net_amounts.total_money if wire.net_amounts else None
     if net and net.amount is not None:
         return Money(net.amount, net.currency or currency)
-    return Money((sold.amount or 0) - _returned(wire, found), currency)
+    return Money((amount or 0) - _returned(wire, back), currency)
+
+
+def _total(found: Sequence[OrderLine]) -> int | None:
+    """What lines come to, ``None`` where one of them does not say or there are none."""
+    known = [line.total_minor for line in found if line.total_minor is not None]
+    return sum(known) if known and len(known) == len(found) else None
 
 
 def _refund_currency(wire: OrderData) -> str | None:
     return next((one.amount_money.currency for one in wire.refunds or [] if one.amount_money), None)
 
 
-def _returned(wire: OrderData, found: Sequence[OrderLine]) -> int:
+def _returned(wire: OrderData, back: Sequence[OrderLine]) -> int:
     """What is returned: the order's sum of it, else those of its parts, else that of the lines."""
     parts = [wire.return_amounts] if wire.return_amounts else [part.return_amounts for part in wire.returns or []]
     known = [_minor(part.total_money) for part in parts if part]
     if len(known) == len(parts) and None not in known:
         return sum(amount or 0 for amount in known)
-    return -sum(line.total_minor or 0 for line in found if line.kind == RETURNED)
+    return -sum(line.total_minor or 0 for line in back)
 
 
-def _sums(wire: OrderData) -> Amounts:
+def _sums(wire: OrderData, back: Sequence[OrderLine]) -> Amounts:
     """Tax, discount, tip and charge: what was sold less what was returned."""
     sold = Amounts(
         tax_money=wire.total_tax_money,
@@ -123,9 +143,26 @@ def _sums(wire: OrderData) -> Amounts:
     )
     if not wire.returns:
         return sold
-    backs = [wire.return_amounts] if wire.return_amounts else [part.return_amounts for part in wire.returns]
+    told = [wire.return_amounts] if wire.return_amounts else [part.return_amounts for part in wire.returns]
+    backs = [amounts for amounts in told if amounts] or [_reckoned(back)]
     net = wire.net_amounts or _NO_SUMS
-    return Amounts(*(_less(name, net, sold, [back for back in backs if back]) for name in Amounts.__struct_fields__))
+    return Amounts(*(_less(name, net, sold, backs) for name in Amounts.__struct_fields__))
+
+
+def _reckoned(back: Sequence[OrderLine]) -> Amounts:
+    """The sums of what comes back, where only its lines tell them."""
+    charges = [line for line in back if line.kind == SERVICE]
+    return Amounts(
+        tax_money=_taken_back(line.tax_minor for line in back),
+        discount_money=_taken_back(line.discount_minor for line in back),
+        tip_money=_taken_back(line.total_minor for line in back if line.kind == TIP),
+        service_charge_money=_taken_back((line.total_minor or 0) - (line.tax_minor or 0) for line in charges),
+    )
+
+
+def _taken_back(amounts: Iterable[int | None]) -> Money | None:
+    known = [amount for amount in amounts if amount is not None]
+    return Money(-sum(known)) if known else None
 
 
 def _less(name: str, net: Amounts, sold: Amounts, backs: Sequence[Amounts]) -> Money | None:

@@ -9,11 +9,12 @@ from app.sources.square.catalog_wire import CatalogObject, Json, Override
 
 def is_sold_somewhere(item: CatalogObject, variation: CatalogObject, places: Collection[str]) -> bool:
     """Whether there is a location at which both are present; ``places`` are the open ones, empty where they are not
-    known: then what is present everywhere but somewhere is sold."""
+    known: then what is present anywhere is sold."""
     only = [set(one.present_at_location_ids or ()) for one in (item, variation) if not _is_everywhere(one)]
     but = {place for one in (item, variation) if _is_everywhere(one) for place in one.absent_at_location_ids or ()}
     if only:
-        return bool(set.intersection(*only) - but)
+        left = set.intersection(*only) - but
+        return bool(left & set(places) if places else left)
     return not but or not places or bool(set(places) - but)
 
 

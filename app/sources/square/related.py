@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from app.domain import batches
+from app.errors import Forbidden
 from app.sources.square.catalog_wire import Json
 from app.sources.square.client import CATALOG_IDS, Client
 from app.sources.square.isolation import id_in
@@ -27,21 +28,29 @@ class Related:
 
     def to(self, rows: Iterable[Any]) -> Known:
         """What the live items among these rows mention: one call for each thousand objects not asked for yet, and one
-        for the locations where some item is absent at one."""
+        for the locations where some item is not at all of them."""
         items = [row for row in rows if is_live_item(row)]
         missing = {one for item in items for one in mentioned(item)} - self._asked
         for ids in batches(sorted(missing), CATALOG_IDS):
             self._things |= {id_in(thing): thing for thing in self._client.catalog_related(ids) if id_in(thing)}
         self._asked |= missing
-        if self._places is None and any(_is_absent_somewhere(item) for item in items):
-            self._places = [id_in(place) for place in self._client.locations().locations if _is_open(place)]
+        if self._places is None and any(_is_not_everywhere(item) for item in items):
+            self._places = self._open_places()
         return Known(self._things, self._places or ())
 
+    def _open_places(self) -> list[str]:
+        """The ids of the open locations, none where the token may not read them: that is no product's fault."""
+        try:
+            return [id_in(place) for place in self._client.locations().locations if _is_open(place)]
+        except Forbidden:
+            return []
 
-def _is_absent_somewhere(item: Json) -> bool:
+
+def _is_not_everywhere(item: Json) -> bool:
     data = objects([item.get("item_data")])
     variations = [one for own in data for one in objects(own.get("variations"))]
-    return any(one.get("absent_at_location_ids") for one in (item, *variations))
+    things = (item, *variations)
+    return any(one.get("absent_at_location_ids") or one.get("present_at_location_ids") for one in things)
 
 
 def _is_open(place: Any) -> bool:

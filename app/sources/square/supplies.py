@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from app.sources.square.catalog_wire import Json, Money, Supply, VariationData
 
 
 def supplies_of(own: VariationData) -> list[Supply]:
     """The vendors, blank entries left out; the newer spelling comes first, where both are there."""
-    named = own.vendor_information or _older(own)
-    return [one for one in named if one.vendor_id or one.vendor_code or one.unit_cost_money]
+    return _told(map(_filled, own.vendor_information or ())) or _told(_older(own))
+
+
+def main_supply(supplies: Sequence[Supply]) -> Supply:
+    """The main vendor: the first entry that names one, else the first."""
+    return next((one for one in supplies if one.vendor_id), supplies[0] if supplies else Supply())
+
+
+def _told(entries: Iterable[Supply]) -> list[Supply]:
+    return [one for one in entries if one.vendor_id or one.vendor_code or one.unit_cost_money]
+
+
+def _filled(one: Supply) -> Supply:
+    return Supply(one.vendor_id or None, one.vendor_code or None, one.unit_cost_money)
 
 
 def _older(own: VariationData) -> list[Supply]:
     """``item_variation_vendor_infos`` in the merchant's order."""
     living = [one for one in own.item_variation_vendor_infos or [] if not one.is_deleted]
     told = [data for one in living if (data := one.item_variation_vendor_info_data) is not None]
-    return [Supply(one.vendor_id, one.sku, one.price_money) for one in sorted(told, key=lambda one: one.ordinal)]
+    return [
+        Supply(one.vendor_id or None, one.sku or None, one.price_money)
+        for one in sorted(told, key=lambda one: one.ordinal)
+    ]
 
 
 def cost_of(own: VariationData, main: Supply) -> Money:

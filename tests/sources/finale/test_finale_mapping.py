@@ -273,3 +273,42 @@ def test_a_vendor_has_the_mail_and_phone_of_its_contacts() -> None:
     row = {"partyUrl": "/p/1", "roleTypeIdList": ["SUPPLIER"], "contactMechList": contacts}
     found = mapping.vendors(band(row), BEGAN)[0]
     assert (found.email, found.phone) == ("a@example.com", "555-0100")
+
+
+BLANKS = {"supplierPartyUrl": "", "supplierPrefOrderId": "", "supplierProductId": "", "leadTime": ""}
+
+
+def test_a_supplier_whose_fields_are_all_empty_is_blank() -> None:
+    found = listing(supplierList=[BLANKS, {"supplierPartyUrl": "/demo/api/partygroup/7", "leadTime": "3"}])
+    assert (found.supplier_id, found.lead_time_days) == ("7", 3)
+
+
+def test_an_empty_price_is_none() -> None:
+    found = listing(priceList=[{"productPriceTypeId": "LIST_PRICE", "price": ""}])
+    assert found.price_minor is None
+
+
+def test_empty_numbers_of_a_reorder_guideline_are_none() -> None:
+    found = listing(reorderGuidelineList=[{"reorderPoint": "", "reorderQuantity": ""}, {"reorderPoint": 5}])
+    assert found.reorder_point == 5
+
+
+def test_an_empty_price_harms_no_other_of_its_band() -> None:
+    columns = {"productUrl": ["/p/A", "/p/B"], "priceList": [[price("LIST_PRICE", 0.1)], [price("LIST_PRICE")]]}
+    columns["priceList"][1][0]["price"] = ""  # type: ignore[index]
+    found = mapping.products(
+        Band(2, {name: json.dumps(cells).encode() for name, cells in columns.items()}), Terms(), BEGAN
+    )
+    assert [one.price_minor for one in found] == [10, None]
+
+
+@pytest.mark.parametrize("record", [mapping.locations, mapping.vendors])
+def test_an_empty_status_says_no_more_than_none(record: Any) -> None:
+    columns = {
+        "facilityUrl": ["/f/1", "/f/2"],
+        "partyUrl": ["/v/1", "/v/2"],
+        "roleTypeIdList": [["SUPPLIER"], ["SUPPLIER"]],
+        "statusId": ["", "ODD"],
+    }
+    found = record(Band(2, {name: json.dumps(cells).encode() for name, cells in columns.items()}), BEGAN)
+    assert [one.active for one in found] == [True, False]

@@ -95,3 +95,44 @@ def test_a_transfer_without_prices_has_lines_and_no_total() -> None:
 
 def test_an_order_says_where_it_was_sold() -> None:
     assert order(line(1, 2), saleSourceId="Shopify").channel == "Shopify"
+
+
+@pytest.mark.parametrize("quantity", [2, -2])
+@pytest.mark.parametrize("price", [None, 0])
+def test_what_comes_back_is_negative_whatever_it_costs(quantity: int, price: float | None) -> None:
+    (returned,) = lines_of(order(line(quantity, price), orderTypeId="SALES_RETURN"))
+    assert returned.quantity == "-2"
+
+
+def test_a_fee_that_is_more_than_what_comes_back_is_ours() -> None:
+    fee = [{"amount": -5, "description": "Restocking fee"}]
+    found = order(line(1, 3), added=fee, orderTypeId="SALES_RETURN")
+    assert ([each.total_minor for each in lines_of(found)], found.net_minor) == ([-300, 500], 200)
+
+
+@pytest.mark.parametrize("type_id", ["PURCHASE_RETURN", "PURCHASE_RETURN_ORDER"])
+def test_what_goes_back_to_a_supplier_is_no_return_of_a_sale(type_id: str) -> None:
+    roles = [{"roleTypeId": role, "partyId": role.lower()} for role in ("CUSTOMER", "SUPPLIER")]
+    found = order(line(2, 10), orderTypeId=type_id, orderRoleList=roles)
+    assert (found.type, found.party_id, found.net_minor, [each.kind for each in lines_of(found)]) == (
+        "purchase_return",
+        "supplier",
+        -2000,
+        ["returned"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("added", "kind"),
+    [
+        ({"description": "Freight", "includeInTax": "Y"}, "service"),
+        ({"description": "Freight", "taxable": True}, "service"),
+        ({"description": "Taxi to the airport"}, "service"),
+        ({"description": "VAT 20%"}, "tax"),
+        ({"description": "GST"}, "tax"),
+        ({"description": "State taxes"}, "tax"),
+        ({"description": None, "taxAuthPartyId": "CA"}, "tax"),
+    ],
+)
+def test_an_adjustment_is_a_tax_if_it_is_called_one(added: dict[str, Any], kind: str) -> None:
+    assert lines_of(order(line(1, 2), added=[{"amount": 7, **added}]))[1].kind == kind

@@ -6,7 +6,8 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from square_stub import LOCATIONS, RETRIEVE, SEARCH, item, stub, variation
+import pytest
+from square_stub import LOCATIONS, RETRIEVE, SEARCH, Refusal, item, stub, variation
 
 from app.domain import Kind, Listing, Ref
 
@@ -328,3 +329,42 @@ def test_objects_are_asked_for_a_thousand_at_a_time() -> None:
     source = stub({RETRIEVE: {"objects": [item("I1", variation("V1"), data={"image_ids": photos})]}})
     source.fetch([Ref(Kind.PRODUCT, "I1")])
     assert source.calls() == 4
+
+
+def test_where_the_newer_spelling_of_vendors_is_blank_the_older_one_is_read() -> None:
+    older = {"id": "X", "item_variation_vendor_info_data": {"vendor_id": "VB", "sku": "b"}}
+    data = {"vendor_information": [{}], "item_variation_vendor_infos": [older]}
+    found = fetched(item("I1", variation("V1", data=data)))
+    assert (found.supplier_id, found.supplier_sku) == ("VB", "b")
+
+
+def test_an_entry_without_a_vendor_is_not_the_main_supplier() -> None:
+    data = {"vendor_information": [{"vendor_code": "c"}, {"vendor_id": "", "vendor_code": "d"}, {"vendor_id": "VR"}]}
+    found = fetched(item("I1", variation("V1", data=data)))
+    assert (found.supplier_id, found.supplier_sku) == ("VR", None)
+
+
+def test_an_empty_code_of_a_vendor_is_none() -> None:
+    data = {"vendor_information": [{"vendor_id": "VR", "vendor_code": ""}]}
+    assert fetched(item("I1", variation("V1", data=data))).supplier_sku is None
+
+
+CLOSED = {LOCATIONS: {"locations": [{"id": "L1", "status": "ACTIVE"}, {"id": "L2", "status": "INACTIVE"}]}}
+
+
+@pytest.mark.parametrize(("at", "is_sold"), [("L1", True), ("L2", False), ("L9", False)])
+def test_what_is_present_only_at_a_closed_location_is_sold_nowhere(at: str, is_sold: bool) -> None:
+    only = {"present_at_all_locations": False, "present_at_location_ids": [at]}
+    assert fetched(item("I1", variation("V1"), **only), **CLOSED).active is is_sold
+    assert fetched(item("I1", variation("V1", **only)), **CLOSED).active is is_sold
+
+
+def test_a_description_that_is_only_told_beside_its_markup_is_read() -> None:
+    data = {"description_html": "<p>Warm</p>", "description_plaintext": "Warm"}
+    assert fetched(item("I1", variation("V1"), data=data)).description == "Warm"
+
+
+def test_a_token_that_may_not_read_locations_reads_products_all_the_same() -> None:
+    only = {"present_at_all_locations": False, "present_at_location_ids": ["L1"]}
+    refused = {"errors": [{"category": "AUTHENTICATION_ERROR", "code": "INSUFFICIENT_SCOPES", "detail": "No."}]}
+    assert fetched(item("I1", variation("V1"), **only), **{LOCATIONS: Refusal(403, refused)}).active

@@ -155,3 +155,44 @@ def test_a_yen_price_has_no_decimals() -> None:
     data = raw("sale_refunded")
     data["line_items"][0]["base_price_money"] = {"amount": 1999, "currency": "JPY"}
     assert lines_of(orders.order(data, {}))[0].unit_price == "1999"
+
+
+def usd(amount: int) -> dict[str, Any]:
+    return {"amount": amount, "currency": "USD"}
+
+
+def test_a_returned_amount_that_no_return_explains_takes_money_away() -> None:
+    bare = {key: value for key, value in raw("return").items() if key not in ("returns", "refunds")}
+    found = orders.order(bare, {})
+    assert (found.type, found.total_minor, [line.kind for line in lines_of(found)]) == ("refund", -6360, ["refund"])
+
+
+def test_a_return_without_sums_takes_its_tax_away_too() -> None:
+    bare = {key: value for key, value in raw("return").items() if key not in ("return_amounts", "net_amounts")}
+    bare["returns"] = [{key: value for key, value in bare["returns"][0].items() if key != "return_amounts"}]
+    found = orders.order(bare, {})
+    assert (found.subtotal_minor, found.tax_minor) == (-5900, -460)
+
+
+def test_a_total_that_is_not_told_is_what_the_lines_come_to() -> None:
+    bare = {key: value for key, value in raw("sale_refunded").items() if key != "total_money"}
+    assert orders.order(bare, {}).total_minor == 1000
+
+
+def test_an_exchange_without_any_sums_is_what_its_lines_come_to() -> None:
+    bare = {key: value for key, value in raw("exchange").items() if not key.endswith(("_money", "_amounts"))}
+    bare["returns"] = [{"return_line_items": bare["returns"][0]["return_line_items"]}]
+    assert orders.order(bare, {}).total_minor == -200
+
+
+def test_a_line_without_a_price_has_the_currency_of_its_total() -> None:
+    data = raw("sale_refunded")
+    del data["line_items"][0]["base_price_money"]
+    assert lines_of(orders.order(data, {}))[0].currency == "USD"
+
+
+def test_a_delivery_that_was_paid_back_is_a_sale() -> None:
+    charge = {"uid": "d", "name": "Delivery", "total_money": usd(500), "applied_money": usd(500)}
+    sold = {"total_money": usd(500), "service_charges": [charge], "line_items": None}
+    found = orders.order(raw("sale_refunded") | sold, {})
+    assert (found.type, found.total_minor, found.net_minor) == ("sale", 500, 100)

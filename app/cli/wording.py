@@ -1,0 +1,58 @@
+"""Says in our words why an option or argument cannot be taken: no wording of a library reaches a person."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from app.domain.nearest import nearest
+
+_CHOICE = re.compile(r"'(.*)' is not one of (.*)\.")
+_WORD = re.compile(r"'([^']*)'")
+
+
+class Commands(TyperGroup):
+    """The commands, whose refusals of a value are put into words of ours."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """As every group does."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            error.message = _said(error)
+            raise
+
+
+def _said(error: typer.BadParameter) -> str:
+    details = getattr(error.__cause__, "errors", None)
+    if details is None:
+        return error.message
+    found: Mapping[str, Any] = details()[0]
+    value, limits = found.get("input"), found.get("ctx") or {}
+    match found.get("type"):
+        case "int_parsing" | "int_from_float" | "int_type":
+            return f"{value!r} is no whole number"
+        case "float_parsing" | "float_type":
+            return f"{value!r} is no number"
+        case "greater_than_equal":
+            return f"{value} is too small; right would be {limits['ge']} or more"
+        case "less_than_equal":
+            return f"{value} is too large; right would be {limits['le']} or less"
+        case "value_error":
+            return _choice(str(limits.get("error", error.message)))
+    return error.message
+
+
+def _choice(text: str) -> str:
+    """``no 'fulll'; did you mean 'full'? there are ...`` where a word is none of those there are."""
+    match = _CHOICE.fullmatch(text)
+    if match is None:
+        return text
+    known = _WORD.findall(match[2])
+    meant = nearest(match[1], known)
+    guess = f" did you mean {meant!r}?" if meant else ""
+    return f"no {match[1]!r};{guess} there are {', '.join(known)}"
