@@ -7,7 +7,7 @@ from alembic import op
 
 from app.stores.columns import Moment
 
-revision = "0027"
+revision = "0026"
 down_revision = "0025"
 branch_labels = None
 depends_on = None
