@@ -9,6 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from app.cli.examples import show_examples
 from app.domain.nearest import nearest
 
 _CHOICE = re.compile(r"'(.*)' is not one of (.*)\.")
@@ -16,7 +17,11 @@ _WORD = re.compile(r"'([^']*)'")
 
 
 class Commands(TyperGroup):
-    """The commands, whose refusals of a value are put into words of ours."""
+    """The commands, each with examples, whose refusals of a value are put into words of ours."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        show_examples(self)
 
     def invoke(self, ctx: Any) -> Any:
         """As every group does."""

@@ -1,0 +1,82 @@
+"""One or two examples for every command that takes more than ``--json``, shown below its help."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+EXAMPLES: dict[str, tuple[str, ...]] = {
+    "init": ("init square --set access_token=@token.txt --public-url https://hooks.example.com --yes",),
+    "sync": ("sync square --strategy full --dry-run", "sync finale --category 'Home / Bath'"),
+    "history": ("history square --status failed", "history finale --strategy full --limit 5"),
+    "failed": ("failed finale", "failed finale --retry"),
+    "validate": ("validate square --samples 20",),
+    "drift": ("drift square --cause missed", "drift finale --run 17 --kind stock"),
+    "gaps": ("gaps square --from 2026-11-01 --to 2026-11-07",),
+    "prove": ("prove --runs 200 --hands 2", "prove --seed 7", "prove --runs 0 --processes 5"),
+    "copy-database": ("copy-database postgresql://tallyhook:...@db.example.com/tallyhook",),
+    "check": ("check", "check square --mail"),
+    "demo": ("demo --products 1000 --changes 10",),
+    "worker": ("worker --queues live --threads 16", "worker --queues bulk --threads 2"),
+    "reconcile": ("reconcile square",),
+    "simulate": ("simulate square --port 8001 --set products=500",),
+    "dead list": ("dead list since:2h", "dead list connection:square cause:RateLimited"),
+    "dead groups": ("dead groups since:1d", "dead groups --by item"),
+    "dead show": ("dead show 12", "dead show 12 --all"),
+    "dead preview": ("dead preview cause:RateLimited",),
+    "dead replay": ("dead replay cause:RateLimited --name 'Black Friday limits' --rate 5",),
+    "dead discard": ("dead discard item:TEST-* --why 'test products'",),
+    "dead restore": ("dead restore 12",),
+    "dead edit": ("""dead edit 12 --args '["square", "product", "A1"]' --why 'the id was renamed'""",),
+    "dead replays": ("dead replays --limit 5",),
+    "dead abort": ("dead abort 3",),
+    "inbox list": ("inbox list since:1h", "inbox list item:SKU-1 verdict:foreign,test"),
+    "inbox show": ("inbox show 12",),
+    "inbox replay": ("inbox replay since:2026-11-22T08:00 until:2026-11-22T09:00 --name 'lost hour'",),
+    "inbox gaps": ("inbox gaps --limit 5",),
+    "inbox alerts": ("inbox alerts --limit 5",),
+    "inbox import": ("inbox import events.jsonl --rejects bad.jsonl",),
+    "inbox export": ("inbox export connection:square since:1d > events.jsonl",),
+    "tokens create": ("tokens create --name ci --role viewer --connection square --days 30",),
+    "tokens revoke": ("tokens revoke 3",),
+    "users add": ("users add anna --role operator",),
+    "users password": ("users password anna",),
+    "users disable": ("users disable anna",),
+    "users enable": ("users enable anna",),
+    "audit list": ("audit list --action letters.replay",),
+    "audit verify": ("audit verify --archive data/archive",),
+    "connections pause": ("connections pause square --reason 'stocktaking until noon'",),
+    "connections resume": ("connections resume square",),
+    "connections check": ("connections check square",),
+    "holds show": ("holds show 4",),
+    "holds release": ("holds release 4",),
+    "holds meant": ("holds meant 4 --until 2026-11-30",),
+    "holds dismiss": ("holds dismiss 4",),
+    "guard test": ("guard test --seed 21 --hands 2", "guard test --disasters 20 --lives 20 --largest 50"),
+    "runs show": ("runs show 17 --watch",),
+    "runs cancel": ("runs cancel 17",),
+    "runs resume": ("runs resume 17",),
+    "schedule show": ("schedule show square",),
+    "schedule set": (
+        "schedule set square reconcile '0 3 * * *' --timezone Europe/Berlin",
+        "schedule set square poll --off",
+    ),
+    "backfill orders": ("backfill orders square --from 2026-11-01 --to 2026-11-07 --dry-run",),
+}
+
+
+def show_examples(group: Any) -> None:
+    """Put the examples below the help of every command of a group, whatever it is nested in."""
+    for path, command in commands_of(group):
+        if path in EXAMPLES:
+            told = "; ".join(f"`tallyhook {example}`" for example in EXAMPLES[path])
+            command.epilog = f"Example{'s' if len(EXAMPLES[path]) > 1 else ''}: {told}."
+
+
+def commands_of(group: Any, *above: str) -> Iterator[tuple[str, Any]]:
+    """Every command by the words that one types."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands_of(command, *above, name)
+        else:
+            yield " ".join((*above, name)), command
