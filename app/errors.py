@@ -7,12 +7,12 @@
      │  │  └ BudgetSpent        our own budget says so, before asking: no failed attempt
      │  ├ BadAnswer           an answer that cannot be true: HTML, an error body in a 200, cut short
      │  ├ ConnectionPaused    the connection refuses us or does not answer: it is asked again later, by a probe
-     │  ├ DatabaseFault       the database's own trouble: buries nothing, fails no run, counts as no attempt
-     │  └ Held                an implausible read that a second look must confirm
+     │  └ DatabaseFault       the database's own trouble: buries nothing, fails no run, counts as no attempt
      └ Permanent            waiting does not help: a dead letter, for a person
         ├ AuthRejected        the credentials are refused
         │  └ Forbidden          the credentials are good, but may not do this (403)
         ├ Refused             the vendor refuses the request itself (4xx), or we a person's wish
+        │  ├ InvalidRequest     what is asked for contradicts itself
         │  └ Busy               a bulk run of the connection is active already
         ├ Unmappable          the payload does not have the shape we know
         ├ KilledWorker        the message took its worker process down, several times
@@ -64,10 +64,6 @@ class DatabaseFault(Transient):
     """
 
 
-class Held(Transient):
-    """A read so implausible that it waits for a person (see the plausibility guard)."""
-
-
 class Permanent(TallyhookError):
     """Waiting does not help; somebody has to look."""
 
@@ -82,6 +78,11 @@ class Forbidden(AuthRejected):
 
 class Refused(Permanent):
     """The vendor refuses this very request (any other 4xx)."""
+
+
+class InvalidRequest(Refused):
+    """What somebody asks for contradicts itself, or would ignore a part of it; the message quotes options as the API spells
+    them."""
 
 
 class Busy(Refused):

@@ -147,7 +147,7 @@ def list_entries(
 ) -> None:
     """Entries, newest first."""
     if action is not None and not any(known.startswith(action) for known in log.ACTIONS):
-        raise Refused(unknown("action", action, log.ACTIONS))
+        raise typer.BadParameter(unknown("action", action, log.ACTIONS), param_hint="--action")
     deps = open_deps()
     with deps.database.read() as conn:
         found = entries.entries(conn, limit=limit, before_number=before, action=action)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from app.errors import BadConfiguration, Busy, Refused, TallyhookError
+import re
+
+from app.errors import BadConfiguration, Busy, InvalidRequest, Refused, TallyhookError
 from app.rules.filters import FilterError
 
 WELL = 0
@@ -17,17 +19,26 @@ EXPLAINED = (
     "written wrongly; 3 another run of the connection is active; 4 refused or not found; 130 interrupted."
 )
 
+_QUOTED = re.compile(r'"([a-z][A-Za-z]*)"')
+
 
 def code_of(error: TallyhookError | FilterError) -> int:
     """The exit code for an error that ended a command."""
     if isinstance(error, Busy):
         return BUSY
-    if isinstance(error, Refused):
-        return REFUSED
-    return USAGE if isinstance(error, (BadConfiguration, FilterError)) else FAILED
+    if isinstance(error, (BadConfiguration, FilterError, InvalidRequest)):
+        return USAGE
+    return REFUSED if isinstance(error, Refused) else FAILED
 
 
 def told(error: TallyhookError | FilterError) -> str:
     """The error in one line, with what to do next where that is known."""
     line = " ".join(str(error).split())
+    if isinstance(error, InvalidRequest):
+        line = _QUOTED.sub(lambda match: _as_typed(match[1]), line)
     return f"{line}; see `tallyhook runs show {error.run_id}`" if isinstance(error, Busy) else line
+
+
+def _as_typed(option: str) -> str:
+    """``--filter-year`` for the API's ``filterYear``."""
+    return "--" + re.sub("[A-Z]", lambda match: f"-{match[0].lower()}", option)

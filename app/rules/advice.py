@@ -17,7 +17,6 @@ _BY_TYPE: Mapping[str, str] = {
     "BudgetSpent": "Our own call budget was used up: replay when less is going on.",
     "Unavailable": "The vendor did not answer for hours: look at its status page, and replay once it is back.",
     "BadAnswer": "The vendor's answer could not be true: look at the exchange, and replay when it answers properly.",
-    "Held": "A read was too implausible to be believed: look at `tallyhook holds list`, decide there, then replay.",
     "Refused": "The vendor refuses this very request: look at the exchange; if the item is gone for good, discard.",
     "Unmappable": "The payload has a shape we do not know: report the field that the message names; replay after an"
     " update.",
@@ -45,4 +44,4 @@ def known_types() -> set[str]:
     leaves = (
         one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, errors.TallyhookError)
     )
-    return {one.__name__ for one in leaves} - {"TallyhookError", "Transient", "Permanent", "Busy"}
+    return {one.__name__ for one in leaves} - {"TallyhookError", "Transient", "Permanent", "Busy", "InvalidRequest"}

@@ -73,6 +73,8 @@ def test_a_wrong_value_is_refused_with_what_would_be_right(terminal: Terminal, w
         (["simulate", "square", "--port", "9", "--set", "seeed=3"], "seeed"),
         (["worker", "--queues", "fast"], "no queue 'fast'; there are live and bulk"),
         (["audit", "list", "--action", "zzz"], "no action 'zzz'; there are audit.archive"),
+        (["sync", SHOP, "--strategy", "inventory", "--filter-year", "2025"], "--filter-year is for strategies"),
+        (["sync", SHOP, "--strategy", "category"], "strategy category needs --category"),
     ],
 )
 def test_a_wrong_value_is_refused_in_our_words(
@@ -80,7 +82,7 @@ def test_a_wrong_value_is_refused_in_our_words(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     typed = terminal.type(*words)
-    assert typed.code != 0
+    assert typed.code == 2
     assert right in " ".join((typed.err + typed.out).replace("│", " ").split())
 
 

@@ -10,7 +10,6 @@ from app.errors import (
     AuthRejected,
     BadAnswer,
     Forbidden,
-    Held,
     KilledWorker,
     RateLimited,
     Refused,
@@ -25,7 +24,7 @@ def test_an_error_that_waiting_cannot_cure_dies_at_once(error: Exception) -> Non
     assert wait_before_retry(error, failures=1, jitter=0.5) is None
 
 
-@pytest.mark.parametrize("error", [Unavailable("x"), BadAnswer("x"), Held("x"), RateLimited("x"), KeyError("bug")])
+@pytest.mark.parametrize("error", [Unavailable("x"), BadAnswer("x"), RateLimited("x"), KeyError("bug")])
 def test_an_error_that_waiting_may_cure_is_tried_again(error: Exception) -> None:
     assert wait_before_retry(error, failures=1, jitter=0.5) is not None
 
