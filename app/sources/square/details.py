@@ -68,7 +68,7 @@ def details(item: Json, variation: Json, category_id: str | None, known: Known) 
         category=names[-1] if names else None,
         category_path=CATEGORY_JOINT.join(names) or None,
         unit=_unit(unit),
-        unit_precision=_digits(unit.get("precision")),
+        unit_precision=_digits(unit),
         images=to_json(_images([*texts(variation.get("image_ids")), *texts(item.get("image_ids"))], things)),
         options=to_json([_option(one, things) for one in objects(variation.get("item_option_values"))]),
         modifiers=to_json([_modifier_list(one, things) for one in modifier_lists(item)]),
@@ -151,9 +151,11 @@ def _whole(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def _digits(value: Any) -> int | None:
-    """How many digits after the point: Square allows up to five."""
-    found = _whole(value)
+def _digits(unit: Json) -> int | None:
+    """How many digits after the point a unit allows: 0 to 5, and 3 where Square does not say (its documented default)."""
+    if not unit:
+        return None
+    found = 3 if unit.get("precision") is None else _whole(unit["precision"])
     return found if found is not None and 0 <= found <= 5 else None
 
 

@@ -141,6 +141,17 @@ def test_a_unit_is_told_as_people_write_it() -> None:
     assert (found.unit, found.unit_precision) == ("lb", 2)
 
 
+@pytest.mark.parametrize("said", [{}, {"precision": None}])
+def test_a_unit_that_tells_no_precision_has_squares_default(said: dict[str, Any]) -> None:
+    thing = item("I1", variation("V1", data={"measurement_unit_id": "U1"}))
+    unit = {"measurement_unit": POUND["measurement_unit"], **said}
+    assert fetched(thing, {**UNIT, "measurement_unit_data": unit}).unit_precision == 3
+
+
+def test_what_has_no_unit_has_no_precision() -> None:
+    assert fetched(item("I1", variation("V1"))).unit_precision is None
+
+
 def test_a_unit_of_the_merchants_own_has_its_name() -> None:
     own = {"measurement_unit": {"custom_unit": {"name": "Bundle", "abbreviation": "bdl"}}, "precision": 0}
     thing = item("I1", variation("V1", data={"measurement_unit_id": "U1"}))
