@@ -188,21 +188,21 @@ def _look(
         changes.extend(page.changes)
         watermark = page.watermark or watermark
         scope = page.complete or scope
-    exempt = {failure.ref.external_id for failure in failures.values()}
+    failing = {failure.ref.external_id for failure in failures.values()}
     nameless = sum(not id for id, _ in failures)
     if nameless:  # it may be any of our rows that is shown unreadably, so none has vanished
         scope = None
     complete = scope is not None
     is_whole = scope is not None and scope.field is None
     absorbed = Absorbed(
-        differ.diff(scope, exempt),
+        differ.diff(scope, {failure.shown for failure in failures.values()}),
         Written(),
         read_at,
         changes,
         watermark,
         complete,
         failures=list(failures.values()),
-        healed=healer.healed(exempt, complete=is_whole),
+        healed=healer.healed(failing, complete=is_whole),
         nameless=nameless,
     )
     return absorbed, scope

@@ -27,10 +27,16 @@ log = structlog.get_logger()
 
 
 class Failure(NamedTuple):
-    """An item that failed alone, and why."""
+    """An item that failed alone, and why; ``row`` is the external id of the very row, where only that is bad."""
 
     ref: Ref
     error: Exception
+    row: str | None = None
+
+    @property
+    def shown(self) -> str:
+        """What has not vanished, for it was shown: the row, or all of the item."""
+        return self.row or self.ref.external_id
 
 
 def unread(bad: BadRecord) -> Failure:
@@ -44,7 +50,7 @@ def unstorable(record: Record, error: Exception) -> Failure:
     kind = KINDS[type(record)]
     told = Unmappable(f"{kind} {'/'.join(key_of(record))} cannot be stored: {_misfit(record) or _words(error)}")
     told.__cause__ = error
-    return Failure(Ref(kind, item_of(record)), told)
+    return Failure(Ref(kind, item_of(record)), told, key_of(record)[0])
 
 
 def parted(records: Iterable[Record]) -> tuple[list[Record], list[Failure]]:
@@ -84,13 +90,14 @@ def note(
     deps: Deps, conn: Connection, connection: str, failures: Sequence[Failure], run_id: int | None = None
 ) -> None:
     """Write failures down as failed items of a run, or (without one) of a poll."""
-    for ref, error in failures[:MOST_NOTED]:
+    for failure in failures[:MOST_NOTED]:
+        error = failure.error
         cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
         failed_items.record(
             conn,
             run_id,
             connection,
-            ref,
+            failure.ref,
             category=category_of(cause, DATABASE_ERRORS),
             error=error,
             now=deps.now(),
@@ -101,10 +108,9 @@ def note(
 def tell(connection: str, failures: Sequence[Failure], run_id: int | None = None) -> None:
     """One line in the log for all that failed in a read."""
     if failures:
-        ref, error = failures[0]
-        log.warning(
-            "records_failed", connection=connection, kind=ref.kind, run=run_id, failed=len(failures), first=str(error)
-        )
+        first = failures[0]
+        told = {"failed": len(failures), "first": str(first.error)}
+        log.warning("records_failed", connection=connection, kind=first.ref.kind, run=run_id, **told)
 
 
 def isolated(

@@ -134,7 +134,7 @@ def record_left(deps: Deps, connection: str, run_id: int, absorbed: Absorbed) ->
     for some in batches(wanted, CHUNK):
         _write_anew(deps, connection, run_id, _of_left(deps, connection, kind, some, absorbed.read_at))
     for failures in batches(absorbed.failures[:MOST_NOTED], CHUNK):
-        rows = (unreadable(ref.kind, ref.external_id) for ref, _ in failures)
+        rows = (unreadable(one.ref.kind, one.ref.external_id) for one in failures)
         _write_anew(deps, connection, run_id, rows)
 
 

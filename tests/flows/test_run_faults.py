@@ -502,6 +502,18 @@ def test_a_record_that_cannot_be_stored_harms_only_itself(
     assert f"product P007 cannot be stored: {name} is " in failing(world)["P007"]
 
 
+def test_a_variation_that_is_gone_is_found_though_its_sister_cannot_be_stored(world: World) -> None:
+    sisters = [listing(f"V{number}", 10, parent_id="ITEM") for number in range(3)]
+    world.source.put(*(listing(f"P{number:03d}", 10) for number in range(45)), *sisters)
+    complete(world)
+    del world.source.listings["V0"]
+    world.source.put(listing("V1", 11, parent_id="ITEM", price_minor=10**30))
+    complete(world)
+    with world.database.read() as conn:
+        gone = {row[0] for row in conn.exec_driver_sql("SELECT external_id FROM listings WHERE deleted IS TRUE")}
+    assert (gone, list(failing(world))) == ({"V0"}, ["ITEM"])
+
+
 def test_a_nul_in_a_name_harms_only_its_record_on_postgresql(postgres_url: str) -> None:
     with closing(open_database(postgres_url)) as database:
         world = World(database, FakeSource(page_size=PAGE))
