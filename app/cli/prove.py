@@ -106,6 +106,8 @@ def _dials(faults: str) -> set[Dial]:
 
 
 def _simulate(seeds: list[int], crew: list[Hand], dials: set[Dial], *, all_on: bool) -> Tally:
+    if not seeds:
+        return Tally()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=aside) as progress:
         bar = progress.add_task("simulating", total=len(seeds))

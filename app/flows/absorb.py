@@ -17,7 +17,7 @@ from app.flows.hold_back import keep
 from app.flows.holds import finish_released
 from app.flows.plausible import Verdict, batch_of, examine, learn, only, without
 from app.rules.guard import FIRST_LOAD, RUN
-from app.stores import bulk, holds
+from app.stores import bulk, holds, watermarks
 from app.stores.bulk import Diff, Differ, Written
 from app.stores.catalog import Key
 from app.stores.engine import Database
@@ -56,11 +56,6 @@ class Absorbed:
     healed: list[str] = field(default_factory=list)
     nameless: int = 0
     doubtful: Diff | None = None
-
-    @property
-    def whole_read_at(self) -> datetime | None:
-        """When the read began, if it showed all there is: what an older read had shown by then is overtaken by it."""
-        return self.read_at if self.complete else None
 
     def mark(self, whole_kinds: Collection[Kind]) -> str | None:
         """How far the kind is read now: the source's watermark; for a kind without delta when the read began."""
@@ -129,6 +124,9 @@ def absorb(
     diff, now = absorbed.diff, deps.now()
     if dry:
         return replace(absorbed, written=_would(diff))
+    if absorbed.complete:
+        with deps.database.begin() as conn:
+            watermarks.cover(conn, connection, kind, absorbed.read_at)
     written = write(deps.database, connection, diff, read_at=absorbed.read_at, now=now, scope=scope, clock=deps.now)
     if deeds > FIRST_LOAD and (run_id is not None or verdict.judge is not None):
         learn(deps, connection, kind, verdict)

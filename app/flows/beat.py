@@ -45,6 +45,8 @@ def stopped(deps: Deps) -> None:
             beats.stop(conn, deps.worker, deps.now())
     except DatabaseFault:  # logged once, by the database
         pass
+    except DATABASE_ERRORS as error:  # as of a schema that is not ours: what else is to be stopped must not suffer
+        log.warning("not_told_that_it_stopped", error=f"{type(error).__name__}: {error}")
 
 
 def _started_at(deps: Deps) -> datetime:

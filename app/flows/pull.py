@@ -53,7 +53,6 @@ class _Read:
     healed: list[str] = field(default_factory=list)
     watermark: str | None = None
     everything: bool = False
-    whole_read_at: datetime | None = None
     outcome: str = "applied"
 
     def add(self, record: Record) -> None:
@@ -142,19 +141,13 @@ def _read_whole(deps: Deps, source: Source, connection: str, kind: Kind, since: 
     )
     if absorbed.held:
         # Not read any further, but looked at: pace and storms count from now.
-        return _Read(
-            outcome="held",
-            watermark=since,
-            failures=absorbed.failures,
-            whole_read_at=absorbed.whole_read_at,
-        )
+        return _Read(outcome="held", watermark=since, failures=absorbed.failures)
     return _Read(
         changes=absorbed.changes,
         failures=absorbed.failures,
         healed=absorbed.healed,
         watermark=absorbed.mark(source.whole_kinds),
         everything=absorbed.complete,
-        whole_read_at=absorbed.whole_read_at,
     )
 
 
@@ -199,8 +192,6 @@ def _finish(deps: Deps, claim: Claim, read: _Read, noted: Sequence[Noted]) -> li
         _still_ours(claim, conn)
         if read.watermark is not None:
             watermarks.put(conn, connection, kind, read.watermark, now)
-        if read.whole_read_at is not None:
-            watermarks.cover(conn, connection, kind, read.whole_read_at)
         note(deps, conn, connection, read.failures)
         failed_items.resolve(conn, connection, kind, read.healed, now)
         again = owed.settle(conn, [(claim, read.outcome)], now)

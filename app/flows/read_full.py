@@ -89,8 +89,6 @@ def _repair(
         note(deps, conn, connection, absorbed.failures, course.id)
         failed_items.resolve(conn, connection, kind, absorbed.healed, deps.now())
         kept_pages.drop(course, conn)
-        if absorbed.whole_read_at is not None:
-            watermarks.cover(conn, connection, kind, absorbed.whole_read_at)
         found = agreed(absorbed, unseen=news.unseen)
         _count(course, absorbed, len(news.fresh), found)
         agreements.put(conn, connection, kind, found, run_id=course.id, now=deps.now())

@@ -16,6 +16,7 @@ from app.flows.audit import note
 from app.flows.audit_archive import archive
 from app.flows.course import Checkpoint
 from app.flows.deps import Deps
+from app.flows.sign_in_places import KNOWN_FOR
 from app.stores import pruning, sign_ins, small_rows
 from app.stores.pruning import AT_ONCE, DONE_LETTERS, EVENTS, LETTERS, SETTLEMENTS, Key, tombstones
 
@@ -110,7 +111,7 @@ def _others(deps: Deps, keep: Keep, archives: Path | None) -> Iterator[tuple[str
         before = deps.now() - timedelta(days=keep.answers)
         with deps.database.begin() as conn:
             yield "budgets", small_rows.remove_unused_budgets(conn, before)
-            yield "sign-ins", sign_ins.remove_old(conn, before)
+            yield "sign-ins", sign_ins.remove_old(conn, before, deps.now() - KNOWN_FOR)
     if keep.audit and archives is not None:
         yield "audit", archive(deps, archives, keep.audit)
 

@@ -91,7 +91,7 @@ def with_password(deps: Deps, name: str, password: str, origin: str, browser: st
         if HASHER.check_needs_rehash(known):
             fresh["password_hash"] = HASHER.hash(password)
         access.change_user(conn, user["id"], **fresh)
-        browser = browser if places.is_browser(place) else secrets.token_urlsafe(32)
+        browser = browser if places.known_browser(conn, browser) else secrets.token_urlsafe(32)
         places.let_in(deps, conn, user["id"], place, browser)
         return replace(_begin(deps, conn, "user", user, origin), browser=browser)
 
@@ -118,8 +118,8 @@ def sign_out(deps: Deps, cookie: str) -> None:
 
 
 def _verified(known: str, password: str) -> bool:
-    if len(password) > LONGEST_PASSWORD:
-        return False
+    if len(password) > LONGEST_PASSWORD:  # as slow as any other wrong one
+        known, password = _NOBODY, password[:LONGEST_PASSWORD]
     try:
         return HASHER.verify(known, password)
     except (VerificationError, InvalidHashError):

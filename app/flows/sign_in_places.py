@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
-from ipaddress import ip_network
+from datetime import datetime, timedelta
+from ipaddress import IPv4Address, ip_address, ip_network
 from typing import Any
 
 from sqlalchemy import Connection
@@ -13,11 +13,21 @@ from app.domain import Role, Who
 from app.flows import audit
 from app.flows.access import digest_of
 from app.flows.deps import Deps
-from app.rules.lockout import FREE, FREE_EVERYWHERE, Tries
+from app.rules.lockout import FREE, FREE_EVERYWHERE, LONGEST_EVERYWHERE, Tries
 from app.stores import access, sign_ins
 from app.stores.sign_ins import NOBODY, Place
 
+KNOWN_FOR = timedelta(days=180)
+"""How long a browser is known again after its last sign-in."""
+
 SOMEBODY = "somebody not signed in"
+
+EVERYWHERE = "everywhere"
+"""The place of all wrong passwords for a name together; also of those for names that there are not, so that a stranger with
+many addresses fills no log."""
+
+MOST_PLACES = 20
+"""Places an hour of which a wrong password for a name is noted at once; of further ones only the sum is."""
 
 
 def place_of(conn: Connection, user_id: int, origin: str, browser: str) -> str:
@@ -26,6 +36,11 @@ def place_of(conn: Connection, user_id: int, origin: str, browser: str) -> str:
     if browser and sign_ins.is_known(conn, user_id, known):
         return known
     return f"address {_network(origin)}"
+
+
+def known_browser(conn: Connection, browser: str) -> bool:
+    """Whether somebody has signed in with a browser: it keeps its cookie when another person signs in with it."""
+    return bool(browser) and sign_ins.is_known_anywhere(conn, f"browser {digest_of(browser)[:32]}")
 
 
 def is_browser(place: str) -> bool:
@@ -42,19 +57,22 @@ def is_held_off(conn: Connection, user: dict[str, Any], place: str, now: datetim
 def count_wrong(deps: Deps, conn: Connection, user: dict[str, Any] | None, place: str, origin: str) -> None:
     """One more wrong password; what comes while one has to wait is noted, but makes the wait no longer."""
     now = deps.now()
-    row = sign_ins.place(conn, NOBODY if user is None else user["id"], place, now)
+    row = sign_ins.place(conn, NOBODY if user is None else user["id"], EVERYWHERE if user is None else place, now)
     counts = user is not None and not is_held_off(conn, user, place, now)
     if counts:
         row = row._replace(tries=row.tries.and_another(now, FREE))
     acting = _somebody(deps, origin)
     noted = _noted(acting, conn, row, user, now)
     sign_ins.put(conn, noted, now)
+    waits = [(place, row.tries)] if counts else []
     if counts and user is not None and not is_browser(place):
-        tries = _everywhere(user).and_another(now, FREE_EVERYWHERE)
+        tries = _everywhere(user).and_another(now, FREE_EVERYWHERE, LONGEST_EVERYWHERE)
         access.change_user(conn, user["id"], **tries._asdict())
-    if counts and row.tries.locked_until is not None:
-        told = {"place": place, "failures": row.tries.failures, "until": row.tries.locked_until.isoformat()}
-        audit.note(acting, conn, "sign_in.locked", _subject(user), after=told)
+        waits.append((EVERYWHERE, tries))
+    for where, held in waits:
+        if held.locked_until is not None:
+            told = {"place": where, "failures": held.failures, "until": held.locked_until.isoformat()}
+            audit.note(acting, conn, "sign_in.locked", _subject(user), after=told)
 
 
 def let_in(deps: Deps, conn: Connection, user_id: int, place: str, browser: str) -> None:
@@ -85,7 +103,8 @@ def _noted(deps: Deps, conn: Connection, row: Place, user: dict[str, Any] | None
         return row._replace(hour_failures=row.hour_failures + 1)
     if row.hour_failures > 1:
         _note_hour(deps, conn, row, user)
-    audit.note(deps, conn, "sign_in.failed", _subject(user), after={"place": row.place})
+    if sign_ins.count_places(conn, row.user_id, hour) < MOST_PLACES:
+        audit.note(deps, conn, "sign_in.failed", _subject(user), after={"place": row.place})
     return row._replace(hour=hour, hour_failures=1)
 
 
@@ -111,9 +130,11 @@ def _hour(now: datetime) -> datetime:
 
 
 def _network(origin: str) -> str:
-    """Who has one IPv6 address has 2^64 of them."""
+    """Who has one IPv6 address has 2^64 of them; an IPv4 address may be spelled as one."""
     try:
-        network = ip_network(origin)
+        address = ip_address(origin.partition("%")[0])
     except ValueError:
-        return origin
-    return origin if network.version == 4 else str(network.supernet(new_prefix=64))
+        return "unknown"
+    if isinstance(address, IPv4Address):
+        return str(address)
+    return str(address.ipv4_mapped or ip_network((address, 64), strict=False))

@@ -13,6 +13,9 @@ FREE_EVERYWHERE = 50
 are neither counted nor held off: who guesses cannot lock that person out."""
 
 LONGEST = timedelta(hours=1)
+LONGEST_EVERYWHERE = timedelta(minutes=2)
+"""Each place has a longer wait of its own: this one only slows down who has many."""
+
 FORGIVEN_EVERY = timedelta(minutes=30)
 """After so long one wrong password is forgotten, after twice as long two."""
 
@@ -28,11 +31,11 @@ class Tries(NamedTuple):
         """Whether whoever comes now must wait."""
         return self.locked_until is not None and self.locked_until > now
 
-    def and_another(self, now: datetime, free: int) -> Tries:
+    def and_another(self, now: datetime, free: int, longest: timedelta = LONGEST) -> Tries:
         """After one more wrong password: the wait is 1 minute after ``free`` of them, doubled by each more, at most
-        ``LONGEST``."""
+        ``longest``."""
         failures = self._counting(now) + 1
-        wait = min(LONGEST, timedelta(minutes=2 ** min(failures - free, 10))) if failures >= free else None
+        wait = min(longest, timedelta(minutes=2 ** min(failures - free, 10))) if failures >= free else None
         return Tries(failures, now, now + wait if wait else None)
 
     def _counting(self, now: datetime) -> int:

@@ -14,7 +14,7 @@ from urllib.request import getproxies, proxy_bypass
 import httpx
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, stop_after_delay, wait_random_exponential
 
-from app.errors import AuthRejected, BadAnswer, BudgetSpent, Forbidden, RateLimited, Refused, Unavailable
+from app.errors import AuthRejected, BudgetSpent, Forbidden, RateLimited, Refused, Unavailable, Unmappable
 from app.rules.lanes import current_lane
 from app.sources import complaint, exchanges, texts
 from app.sources.base import Context, Limit
@@ -96,7 +96,7 @@ class Http:
         ``limits`` are taken before every try, in this thread's lane (``rules.lanes``). ``wait_of`` reads the vendor's
         own wish from a 429, in seconds. A short retry (tenacity, at most ``attempts`` tries within 10 s) covers what
         passes by itself; longer waits belong to the owed item. Raises ``Unavailable``, ``RateLimited``,
-        ``BudgetSpent``, ``AuthRejected``, ``Forbidden``, ``Refused``, and ``BadAnswer`` for one that is too large.
+        ``BudgetSpent``, ``AuthRejected``, ``Forbidden``, ``Refused``, and ``Unmappable`` for one that is too large.
         """
         retrying = Retrying(
             retry=retry_if_exception(lambda error: isinstance(error, Unavailable)),
@@ -196,14 +196,16 @@ def _stream(response: httpx.Response, into: BinaryIO, bound: Bound) -> None:
 
 
 def _bounded(response: httpx.Response, bound: Bound) -> Iterator[bytes]:
-    """The body as it comes, decompressed; raises ``BadAnswer`` where it is too large, ``Unavailable`` where it takes too
-    long."""
+    """The body as it comes, decompressed; raises ``Unmappable`` where it is too large, for asking again would not help,
+    ``Unavailable`` where it takes too long."""
     where = f"{response.request.method} {response.request.url.path}"
+    if "," in (encoding := response.headers.get("content-encoding", "")):  # each would swell what the one before made
+        raise Unmappable(f"{where}: the answer is encoded as {encoding!r}; gzip or deflate was asked for")
     size, end = 0, time.monotonic() + bound.seconds
     for chunk in response.iter_bytes():
         size += len(chunk)
         if size > bound.bytes:
-            raise BadAnswer(f"{where}: the answer is larger than {bound.bytes:,} bytes")
+            raise Unmappable(f"{where}: the answer is larger than {bound.bytes:,} bytes")
         if time.monotonic() > end:
             raise Unavailable(f"{where}: the answer was not complete after {bound.seconds:g} s ({size:,} bytes came)")
         yield chunk

@@ -17,7 +17,7 @@ _BEAT = Statement(
     """
 )
 _STOP = Statement("UPDATE beats SET seen_at = :now, stopped_at = :now WHERE process = :process")
-_ALIVE = Statement("SELECT count(*) FROM beats WHERE role = :role AND seen_at >= :since AND stopped_at IS NULL")
+_ALIVE = Statement("SELECT count(*) FROM beats WHERE role = :role AND seen_at >= :since")
 _LIVING = Statement("SELECT process FROM beats WHERE seen_at >= :since AND stopped_at IS NULL ORDER BY process")
 _ALL = Statement("SELECT process, started_at, seen_at FROM beats WHERE role = :role ORDER BY started_at, seen_at")
 
@@ -33,7 +33,8 @@ def stop(conn: Connection, process: str, now: datetime) -> None:
 
 
 def alive(conn: Connection, role: str, since: datetime) -> int:
-    """How many processes of a role gave a sign since then, and did not stop."""
+    """How many processes of a role gave a sign since then; one that stopped counts as well, for it may be on its way
+    back: a deploy of workers must not turn webhooks away."""
     return int(_ALIVE.run(conn, {"role": role, "since": since})[0][0])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, func, or_, select, update
 from sqlmodel import SQLModel
 
 from app.rules.lockout import Tries
@@ -32,7 +32,7 @@ class Place(NamedTuple):
 _ADD = Statement(
     """
     INSERT INTO sign_in_places (user_id, place, failures, hour_failures, seen_at) VALUES (:user_id, :place, 0, 0, :now)
-    ON CONFLICT (user_id, place) DO NOTHING
+    ON CONFLICT (user_id, place) DO UPDATE SET seen_at = excluded.seen_at
     """
 )
 _PUT = Statement(
@@ -70,6 +70,18 @@ def summed(conn: Connection, place: Place) -> None:
     conn.execute(update(_PLACES).where(*same).values(hour=None, hour_failures=0))
 
 
+def count_places(conn: Connection, user_id: int, hour: datetime) -> int:
+    """In how many places a password for the user was wrong in an hour."""
+    wanted = select(func.count()).where(_PLACES.c.user_id == user_id, _PLACES.c.hour == hour)
+    return int(conn.execute(wanted).scalar_one())
+
+
+def is_known_anywhere(conn: Connection, place: str) -> bool:
+    """Whether any user has signed in there."""
+    wanted = select(_PLACES.c.user_id).where(_PLACES.c.place == place, _PLACES.c.signed_in_at.is_not(None)).limit(1)
+    return conn.execute(wanted).first() is not None
+
+
 def unsummed(conn: Connection, hour: datetime, limit: int = 500) -> list[Place]:
     """Places of which several wrong passwords of an hour before ``hour`` are not noted yet; locked on PostgreSQL."""
     wanted = select(_PLACES).where(_PLACES.c.hour < hour, _PLACES.c.hour_failures > 1)
@@ -81,9 +93,10 @@ def forget(conn: Connection, user_id: int) -> None:
     conn.execute(delete(_PLACES).where(_PLACES.c.user_id == user_id))
 
 
-def remove_old(conn: Connection, before: datetime) -> int:
-    """Remove places where nobody has tried since; returns how many."""
-    return int(conn.execute(delete(_PLACES).where(_PLACES.c.seen_at < before)).rowcount)
+def remove_old(conn: Connection, before: datetime, browsers_before: datetime) -> int:
+    """Remove places where nobody has tried since, browsers that are known later than others; returns how many."""
+    old = or_(_PLACES.c.signed_in_at.is_(None), _PLACES.c.seen_at < browsers_before)
+    return int(conn.execute(delete(_PLACES).where(_PLACES.c.seen_at < before, old)).rowcount)
 
 
 def _place(row: object) -> Place:

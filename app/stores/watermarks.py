@@ -32,6 +32,7 @@ _WHOLE = Statement(
     """
     INSERT INTO watermarks (connection, kind, whole_read_at) VALUES (:connection, :kind, :began)
     ON CONFLICT (connection, kind) DO UPDATE SET whole_read_at = excluded.whole_read_at
+    WHERE watermarks.whole_read_at IS NULL OR watermarks.whole_read_at < excluded.whole_read_at
     """
 )
 
@@ -59,7 +60,8 @@ def fail(conn: Connection, connection: str, kind: Kind, now: datetime) -> None:
 
 
 def cover(conn: Connection, connection: str, kind: Kind, began: datetime) -> None:
-    """Note that the whole kind was read and written; such reads of a kind come one after the other."""
+    """Note that the whole kind was read, before any of it is written: what is gone is not brought back by an older read,
+    even if this one dies in the middle."""
     _WHOLE.run(conn, {"connection": connection, "kind": kind.value, "began": began})
 
 

@@ -54,8 +54,8 @@ def create_app(deps: Deps, limits: Limits, doors: Doors | None = None) -> Starle
         try:
             yield
         finally:
-            pulse.stop()
             intake.stop()
+            pulse.stop()  # last: it says that nothing more is written
 
     gate = Middleware(OpenGate) if doors is None else Middleware(Gate, deps=deps, doors=doors)
     app = Starlette(

@@ -168,7 +168,7 @@ def test_a_gap_is_closed_once_by_eight_clocks(world: World) -> None:
 
 def living_webs(world: World) -> int:
     with world.database.read() as conn:
-        return beats.alive(conn, "web", world.clock())
+        return len(beats.living(conn, world.clock()))
 
 
 def test_a_web_process_gives_a_sign_of_life(world: World) -> None:

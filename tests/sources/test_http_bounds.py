@@ -10,11 +10,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from app.errors import BadAnswer, Unavailable
+from app.errors import Unavailable, Unmappable
 from app.sources.base import Context, Unlimited
 from app.sources.http import Bound, Http
 
 BOMB = gzip.compress(bytes(50_000_000))
+TWICE = gzip.compress(BOMB)
 SMALL = Bound(1_000_000, 60.0)
 SHORT = Bound(1_000_000, 0.3)
 
@@ -28,7 +29,8 @@ class Hostile(BaseHTTPRequestHandler):
         self.send_response(500 if self.path == "/failing-bomb" else 200)
         body = b'{"a":1}' if self.path == "/plain" else BOMB
         if body is BOMB and self.path != "/drip":
-            self.send_header("content-encoding", "gzip")
+            self.send_header("content-encoding", "gzip, gzip" if self.path == "/twice" else "gzip")
+        body = TWICE if self.path == "/twice" else body
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         if self.path != "/drip":
@@ -62,13 +64,18 @@ def http(url: str, bound: Bound) -> Http:
 
 @pytest.mark.parametrize("path", ["/bomb", "/failing-bomb"])
 def test_an_answer_that_swells_is_given_up(url: str, path: str) -> None:
-    with pytest.raises(BadAnswer, match="larger than 1,000,000 bytes"):
+    with pytest.raises(Unmappable, match="larger than 1,000,000 bytes"):
         http(url, SMALL).request("GET", path)
+
+
+def test_an_answer_that_is_encoded_twice_is_not_decoded(url: str) -> None:
+    with pytest.raises(Unmappable, match="gzip, gzip"):
+        http(url, SMALL).request("GET", "/twice")
 
 
 def test_a_streamed_answer_that_swells_fills_no_disk(url: str) -> None:
     file = io.BytesIO()
-    with pytest.raises(BadAnswer):
+    with pytest.raises(Unmappable):
         http(url, SMALL).request("GET", "/bomb", into=file)
     assert len(file.getvalue()) <= SMALL.bytes
 

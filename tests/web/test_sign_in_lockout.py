@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from app.domain import Role
-from app.flows import access
+from app.flows import access, sign_in
 from app.flows.retention import Keep, prune
-from app.flows.sign_in_places import sum_up
+from app.flows.sign_in_places import MOST_PLACES, sum_up
 from app.rules.lockout import FREE, FREE_EVERYWHERE
 from app.stores import audit
 from app.stores.engine import Database
@@ -117,7 +117,7 @@ def test_a_wrong_name_and_a_wrong_token_are_in_it_without_what_was_typed(
     world: World, door: httpx.Client, name: str, password: str
 ) -> None:
     enter(door, password, name)
-    assert entries(world, "sign_in.failed") == [("an unknown name", {"place": "address 127.0.0.1"})]
+    assert entries(world, "sign_in.failed") == [("an unknown name", {"place": "everywhere"})]
 
 
 def test_those_of_an_hour_are_two_entries_however_many_they_are(world: World, door: httpx.Client) -> None:
@@ -144,8 +144,47 @@ def test_a_new_password_lets_its_owner_in_at_once(world: World, door: httpx.Clie
 def test_places_where_nobody_comes_any_more_are_forgotten(world: World, door: httpx.Client) -> None:
     enter(door)
     guess(door, 1)
-    world.clock.pass_(40 * 24 * HOUR)
+    world.clock.pass_(200 * 24 * HOUR)
     sum_up(world.deps)
     prune(world.deps, letters_days=0, inbox_days=0, keep=Keep())
     with world.database.read() as conn:
         assert conn.exec_driver_sql("SELECT count(*) FROM sign_in_places").scalar_one() == 0
+
+
+def test_a_stranger_with_many_addresses_fills_no_log(world: World) -> None:
+    for number in range(60):
+        sign_in.with_password(world.deps, "nobody", "wrong", f"2001:db8:{number}::1")
+        sign_in.with_password(world.deps, "anna", "wrong", f"2001:db8:{number}::1")
+    assert len(entries(world, "sign_in.failed")) == 1 + MOST_PLACES
+
+
+@pytest.mark.parametrize(
+    ("one", "another", "is_one"),
+    [
+        ("::ffff:203.0.113.1", "::ffff:198.51.100.1", False),
+        ("::ffff:203.0.113.1", "203.0.113.1", True),
+        ("2001:db8::1", "2001:db8::ffff:2", True),
+        ("2001:db8:0:1::1", "2001:db8:0:2::1", False),
+        ("fe80::1%eth0", "fe80::2", True),
+        ("2001:db8::/32", "x" * 9_000, True),
+    ],
+)
+def test_what_is_one_place(world: World, one: str, another: str, is_one: bool) -> None:
+    for _ in range(FREE):
+        sign_in.with_password(world.deps, "anna", "wrong", one)
+    assert (sign_in.with_password(world.deps, "anna", PASSWORD, another) is None) == is_one
+
+
+def test_a_wait_of_all_places_has_an_entry(world: World) -> None:
+    for number in range(FREE_EVERYWHERE):
+        sign_in.with_password(world.deps, "anna", "wrong", f"203.0.113.{number}")
+    ((_, told),) = entries(world, "sign_in.locked")
+    assert (told["place"], told["failures"]) == ("everywhere", FREE_EVERYWHERE)
+
+
+def test_two_people_may_share_a_browser(world: World, door: httpx.Client) -> None:
+    access.add_user(world.deps, "eve", PASSWORD, Role.VIEWER)
+    assert (enter(door), enter(door, name="eve")) == (303, 303)
+    with elsewhere(door, "127.0.0.1") as neighbour:
+        guess(neighbour)
+    assert enter(door) == 303

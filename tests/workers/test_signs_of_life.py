@@ -10,7 +10,7 @@ from tests.workers.away import WITHIN, Shop
 
 def living(shop: Shop) -> int:
     with shop.database.read() as conn:
-        return beats.alive(conn, "worker", shop.deps.now().replace(year=2000))
+        return len(beats.living(conn, shop.deps.now().replace(year=2000)))
 
 
 def test_a_worker_that_was_stopped_is_not_taken_for_a_living_one(database: Database) -> None:

@@ -20,7 +20,7 @@ RETURNS = ("return", PURCHASE_RETURN)
 """The types of orders whose goods come back, from a customer or from us."""
 
 _KINDS = {"purchase": BOUGHT, "transfer": MOVED, **dict.fromkeys(RETURNS, RETURNED)}
-_TAX = re.compile(r"\b(tax(es)?|vat|gst|hst|pst|qst)\b", re.IGNORECASE)
+_TAX = re.compile(r"(?<![^\W_])(sales)?tax(es)?(?![^\W\d_])|\b(vat|gst|hst|pst|qst)\b", re.IGNORECASE)
 _TAX_FIELDS = "taxauth"  # how the fields begin that only a tax has
 _MAPPED = frozenset(("orderItemUrl", "productUrl", "productId", "quantity", "unitPrice"))
 

@@ -144,7 +144,8 @@ def _sums(wire: OrderData, back: Sequence[OrderLine]) -> Amounts:
     if not wire.returns:
         return sold
     told = [wire.return_amounts] if wire.return_amounts else [part.return_amounts for part in wire.returns]
-    backs = [amounts for amounts in told if amounts] or [_reckoned(back)]
+    known = [amounts for amounts in told if amounts]
+    backs = known if len(known) == len(told) else [_reckoned(back)]  # as ``_returned`` does
     net = wire.net_amounts or _NO_SUMS
     return Amounts(*(_less(name, net, sold, backs) for name in Amounts.__struct_fields__))
 

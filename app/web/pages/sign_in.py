@@ -16,6 +16,7 @@ from app.flows import sign_in
 from app.flows.access import PREFIX
 from app.flows.deps import Deps
 from app.flows.sign_in import LONGEST_SESSION, SignedIn
+from app.flows.sign_in_places import KNOWN_FOR
 from app.web.gate import Doors, address_of, cookie_of
 from app.web.problems import Problem
 from app.web.render import render
@@ -28,8 +29,6 @@ AT_ONCE = 2
 
 MOST_WAITING = 20
 
-KNOWN_FOR = timedelta(days=180)
-"""How long a browser is known again after a sign-in, if its place is kept so long."""
 
 REFUSED = (
     "That did not open the door: the name or the password is wrong, or the token is. After five wrong passwords"

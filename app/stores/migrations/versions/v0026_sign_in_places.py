@@ -14,7 +14,9 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add the places, and when a name last failed; names that are locked now stay so for their last hour at most."""
+    """Add the places, and when a name last failed; names that are locked now stay so for their last hour at most, and what
+    was counted before, without an end, counts no more."""
+    op.execute("UPDATE users SET failures = 0")
     op.add_column("users", sa.Column("failed_at", Moment(), nullable=True))
     op.create_table(
         "sign_in_places",
