@@ -17,7 +17,6 @@ CLOCKS = frozenset({Dial.CLOCK_SKEWED, Dial.CLOCK_JUMPS})
 RESUMED = frozenset(
     {Dial.RUNS, Dial.KILLED, Dial.DEPLOYED, Dial.RESUME_LOST, Dial.VENDOR_TRUNCATED, Dial.VENDOR_SLOW}
 )
-HELD = frozenset({Dial.RUNS, Dial.KILLED, Dial.HOOKS_LOST, Dial.VENDOR_EMPTY, Dial.VENDOR_SHORT, Dial.DEPLOYED})
 
 
 class Mutant(NamedTuple):
@@ -428,24 +427,6 @@ replace(request_run, "STUCK_AFTER", -20.0)
         """
 import app.flows.read_full as read_full
 replace(read_full, "_forget_overtaken", lambda course, kind: None)
-""",
-    ),
-    Mutant(
-        "a pull that lost its lease writes nothing more",
-        0,
-        LIFE,
-        """
-import app.flows.pull as pull
-replace(pull, "_still_ours", lambda claim, conn: None)
-""",
-    ),
-    Mutant(
-        "what waited in a hold that ends is owed",
-        0,
-        HELD,
-        """
-import app.flows.hold_back as hold_back
-replace(hold_back, "_owe_rest", lambda *args: [])
 """,
     ),
 ]
