@@ -31,4 +31,4 @@ def test_an_example_is_understood(path: str, example: str) -> None:
 
 def test_the_help_of_a_command_ends_with_its_examples() -> None:
     shown = CliRunner().invoke(app, ["sync", "--help"]).output
-    assert "tallyhook sync square --strategy full --dry-run" in " ".join(shown.split())
+    assert "tallyhook sync shop --strategy full --dry-run" in " ".join(shown.split())
