@@ -70,6 +70,24 @@ def test_a_poll_of_what_changed_makes_no_run_read_its_pages_again(world: World) 
     assert len(world.source.pages_read) - read_before <= PRODUCTS // 10
 
 
+def test_a_pull_that_died_while_it_wrote_has_overtaken_an_older_run(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = stopped_midway(world)
+    del world.source.listings["P001"]
+    with monkeypatch.context() as dying:
+        dying.setattr("app.flows.pull._finish", _die)
+        with pytest.raises(Killed):
+            pull(world)
+    world.clock.pass_(60)
+    carry_out(world, run_id)
+    assert live(world) == PRODUCTS - 1
+
+
+def _die(*_: object) -> None:
+    raise Killed
+
+
 def test_a_pull_of_a_whole_kind_counts_as_a_read_of_it(world: World) -> None:
     world.source.whole_kinds = (Kind.PRODUCT, Kind.STOCK)
     run_id = stopped_midway(world)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -23,7 +24,7 @@ from app.flows.sync_item import sync_item
 from app.rules.silence import expected, lasting
 from app.sources.base import LedgerUnavailable, Recorded, Subscription
 from app.stores import beats, inbox, owed
-from app.stores.engine import Database
+from app.stores.engine import Database, open_database
 from app.stores.inbox import Arrival
 from tests.fakes import SHOP, FakeSource, World
 from tests.letters import die
@@ -181,6 +182,15 @@ def test_a_web_process_that_was_stopped_is_not_taken_for_a_living_one(world: Wor
     pulse.start()
     pulse.stop()
     assert living_webs(world) == 0
+
+
+def test_a_schema_that_is_not_ours_keeps_nothing_from_stopping(sqlite_url: str) -> None:
+    with closing(open_database(sqlite_url)) as database:
+        with database.begin() as conn:
+            conn.exec_driver_sql("DROP TABLE beats")
+        pulse = Pulse(World(database).deps, "web", every=60)
+        pulse.start()
+        pulse.stop()
 
 
 def test_a_web_process_was_there_until_it_was_stopped(world: World) -> None:

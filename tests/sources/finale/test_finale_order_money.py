@@ -131,6 +131,9 @@ def test_what_goes_back_to_a_supplier_is_no_return_of_a_sale(type_id: str) -> No
         ({"description": "VAT 20%"}, "tax"),
         ({"description": "GST"}, "tax"),
         ({"description": "State taxes"}, "tax"),
+        ({"description": "sales_tax"}, "tax"),
+        ({"description": "SalesTax"}, "tax"),
+        ({"description": "TAX1"}, "tax"),
         ({"description": None, "taxAuthPartyId": "CA"}, "tax"),
     ],
 )

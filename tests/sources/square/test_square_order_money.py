@@ -174,6 +174,14 @@ def test_a_return_without_sums_takes_its_tax_away_too() -> None:
     assert (found.subtotal_minor, found.tax_minor) == (-5900, -460)
 
 
+def test_of_two_returns_the_one_without_sums_takes_its_tax_away_too() -> None:
+    both = {key: value for key, value in raw("return").items() if key not in ("return_amounts", "net_amounts")}
+    told = both["returns"][0]
+    both["returns"] = [told, {key: value for key, value in told.items() if key != "return_amounts"}]
+    found = orders.order(both, {})
+    assert (found.subtotal_minor, found.tax_minor) == (2 * -5900, 2 * -460)
+
+
 def test_a_total_that_is_not_told_is_what_the_lines_come_to() -> None:
     bare = {key: value for key, value in raw("sale_refunded").items() if key != "total_money"}
     assert orders.order(bare, {}).total_minor == 1000
