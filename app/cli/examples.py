@@ -69,8 +69,8 @@ def show_examples(group: Any) -> None:
     """Put the examples below the help of every command of a group, whatever it is nested in."""
     for path, command in commands_of(group):
         if path in EXAMPLES:
-            told = "; ".join(f"`tallyhook {example}`" for example in EXAMPLES[path])
-            command.epilog = f"Example{'s' if len(EXAMPLES[path]) > 1 else ''}: {told}."
+            shown = "; ".join(f"`tallyhook {example}`" for example in EXAMPLES[path])
+            command.epilog = f"Example{'s' if len(EXAMPLES[path]) > 1 else ''}: {shown}."
 
 
 def commands_of(group: Any, *above: str) -> Iterator[tuple[str, Any]]:

@@ -109,8 +109,8 @@ def tell(connection: str, failures: Sequence[Failure], run_id: int | None = None
     """One line in the log for all that failed in a read."""
     if failures:
         first = failures[0]
-        told = {"failed": len(failures), "first": str(first.error)}
-        log.warning("records_failed", connection=connection, kind=first.ref.kind, run=run_id, **told)
+        counted = {"failed": len(failures), "first": str(first.error)}
+        log.warning("records_failed", connection=connection, kind=first.ref.kind, run=run_id, **counted)
 
 
 def isolated(

@@ -71,8 +71,8 @@ def count_wrong(deps: Deps, conn: Connection, user: dict[str, Any] | None, place
         waits.append((EVERYWHERE, tries))
     for where, held in waits:
         if held.locked_until is not None:
-            told = {"place": where, "failures": held.failures, "until": held.locked_until.isoformat()}
-            audit.note(acting, conn, "sign_in.locked", _subject(user), after=told)
+            wait = {"place": where, "failures": held.failures, "until": held.locked_until.isoformat()}
+            audit.note(acting, conn, "sign_in.locked", _subject(user), after=wait)
 
 
 def let_in(deps: Deps, conn: Connection, user_id: int, place: str, browser: str) -> None:
@@ -109,8 +109,8 @@ def _noted(deps: Deps, conn: Connection, row: Place, user: dict[str, Any] | None
 
 
 def _note_hour(deps: Deps, conn: Connection, row: Place, user: dict[str, Any] | None) -> None:
-    told = {"place": row.place, "times": row.hour_failures, "hour": row.hour.isoformat() if row.hour else None}
-    audit.note(deps, conn, "sign_in.failed", _subject(user), after=told)
+    summed = {"place": row.place, "times": row.hour_failures, "hour": row.hour.isoformat() if row.hour else None}
+    audit.note(deps, conn, "sign_in.failed", _subject(user), after=summed)
 
 
 def _subject(user: dict[str, Any] | None) -> str:

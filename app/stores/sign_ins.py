@@ -100,6 +100,13 @@ def remove_old(conn: Connection, before: datetime, browsers_before: datetime) ->
 
 
 def _place(row: object) -> Place:
-    told = row._mapping  # type: ignore[attr-defined]
-    tries = Tries(told["failures"], told["failed_at"], told["locked_until"])
-    return Place(told["user_id"], told["place"], tries, told["signed_in_at"], told["hour"], told["hour_failures"])
+    columns = row._mapping  # type: ignore[attr-defined]
+    tries = Tries(columns["failures"], columns["failed_at"], columns["locked_until"])
+    return Place(
+        columns["user_id"],
+        columns["place"],
+        tries,
+        columns["signed_in_at"],
+        columns["hour"],
+        columns["hour_failures"],
+    )
