@@ -6,7 +6,7 @@ rows. What waits for a person already is written by none of them, be it shown al
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -21,9 +21,10 @@ from app.flows.doubted import Doubt, judged, settled
 from app.flows.fetching import WAITS_FOR_A_PERSON, Fetched, owner_of, read_of
 from app.flows.hold_back import leave_out
 from app.rules.guard import FIRST_LOAD, POLL
-from app.stores import catalog, holds, watermarks
+from app.rules.guard_traits import OldListing
+from app.stores import catalog, holds, trickle, watermarks
 from app.stores.catalog import Key, Read
-from app.stores.guard import Batch, doubtful
+from app.stores.guard import Batch, doubtful_counts, doubtful_products
 from app.stores.guard.foreseen import NOTHING, Foreseen
 
 JUDGED = (Kind.PRODUCT, Kind.STOCK)
@@ -98,7 +99,7 @@ def held_items(
     records, _ = parted(seen)  # what no database can hold fails alone, when it is written
     with deps.database.read() as conn:
         hold = holds.open_of(conn, connection, kind)
-        if hold is None and len(records) + sum(len(read.covers) + len(read.gone) for read in reads) < FEW:
+        if kind is not Kind.PRODUCT and hold is None and _shown(records, reads) < FEW:
             return None
         gone = sorted({key for read in reads for key in catalog.ending(conn, connection, kind, read, deps.now())})
         waiting, otherwise = (
@@ -108,12 +109,16 @@ def held_items(
     others = [record for record in records if key_of(record) not in waiting]
     batch = Batch(kind, (others,), [key for key in gone if key not in waiting], first=first, asked=True)
     keys, reason, rules = waiting, "" if hold is None else hold["reason"], list[str]()
-    if doubtful(deps.database, connection, batch) >= FEW:
+    doubts, trickled = _doubts(deps, connection, batch)
+    if len(doubts) + len(trickled) >= FEW:
+        batch = replace(batch, trickled=trickled)
         doubt = judged(deps, connection, batch, FIRST_LOAD if first else POLL, foreseen or NOTHING)
         if foreseen is None:
             began = min(read.began for read in reads)
             settled(deps, connection, doubt, began, absent=_absent(reads), run_id=run_id)
         keys, reason, rules = keys | _doubted(doubt), doubt.verdict.reason or reason, doubt.verdict.rules
+    if foreseen is None:
+        _believe(deps, connection, {key: was for key, was in doubts.items() if key not in keys})
     if hold is not None and foreseen is None and otherwise - keys:
         leave_out(deps, hold, otherwise - keys)
     if not keys:
@@ -124,6 +129,31 @@ def held_items(
     items = frozenset({*shown.values(), *parents, *(key[0] for key in keys)})
     rest = {key[0] for key in (*map(key_of, records), *gone) if key not in keys}
     return HeldItems(kind, keys, items, rest, reason, rules)
+
+
+def _shown(records: Sequence[Record], reads: Sequence[Read]) -> int:
+    return len(records) + sum(len(read.covers) + len(read.gone) for read in reads)
+
+
+def _doubts(deps: Deps, connection: str, batch: Batch) -> tuple[dict[Key, OldListing | None], dict[str, OldListing]]:
+    """The rows of a batch that a rule may doubt, products as they were before; with these, those that came before them
+    few at a time."""
+    if batch.kind is not Kind.PRODUCT:
+        return dict.fromkeys(doubtful_counts(deps.database, connection, batch)), {}
+    doubts = doubtful_products(deps.database, connection, batch)
+    if not doubts:
+        return {}, {}
+    with deps.database.read() as conn:
+        before = trickle.of(conn, connection, deps.now())
+    return {**doubts}, {id: was for id, was in before.items() if (id,) not in doubts}
+
+
+def _believe(deps: Deps, connection: str, doubts: Mapping[Key, OldListing | None]) -> None:
+    """Products that are about to change though a rule may doubt it count beside the next ones."""
+    before = {key[0]: was for key, was in doubts.items() if was is not None}
+    if before:
+        with deps.database.begin() as conn:
+            trickle.add(conn, connection, before, deps.now())
 
 
 def split(answer: Answer, held: HeldItems) -> tuple[Answer, Answer]:

@@ -113,12 +113,10 @@ class Watch:
     def _is_to_come(self, shop: Shop, row: Row, owed: set[tuple[str, ...]]) -> bool:
         """Whether the item is owed, waits for a person, or its last webhook is still under way, or was lost."""
         item = item_of(shop, row.kind, row.key)
-        if (
-            not owed.isdisjoint({(row.shop, row.kind, item), (row.shop, row.kind, _HELD)})
-            or row.kind not in shop.style.announced
-        ):
+        names = {item, WHOLE, row.key[0]}  # a hold that ends owes its rows by their own ids
+        is_owed = any((row.shop, row.kind, name) in owed for name in (item, row.key[0], _HELD))
+        if is_owed or row.kind not in shop.style.announced:
             return True
-        names = {item, WHOLE, row.key[0]}
         for hook in reversed(self._town.post.hooks):
             named = (one.external_id in names for one in hook.delivery.changes if one.kind is row.kind)
             if hook.connection == row.shop and any(named):

@@ -33,8 +33,8 @@ class Taken(NamedTuple):
     barcodes: frozenset[str] = frozenset()
 
 
-def product_traits(new: Listing, old: OldListing | None, taken: Taken) -> Trait:
-    """What a batch does to one product."""
+def product_traits(new: Listing | OldListing, old: OldListing | None, taken: Taken) -> Trait:
+    """What a batch does to one product, or did."""
     if old is None or old.deleted:
         twin = Trait.TWIN if new.sku in taken.skus and not new.deleted else Trait.NONE
         return (Trait.NEW if old is None else Trait.NONE) | twin
@@ -56,18 +56,18 @@ def product_traits(new: Listing, old: OldListing | None, taken: Taken) -> Trait:
     return traits
 
 
-def is_taken(new: Listing, old: OldListing, taken: Taken) -> bool:
+def is_taken(new: Listing | OldListing, old: OldListing, taken: Taken) -> bool:
     """Whether a product gets the SKU or barcode that another one has."""
     return (new.sku != old.sku and new.sku in taken.skus) or (
         new.barcode != old.barcode and new.barcode in taken.barcodes
     )
 
 
-def _is_other(new: Listing, old: OldListing) -> bool:
+def _is_other(new: Listing | OldListing, old: OldListing) -> bool:
     return _is_unlike(old.name, new.name) or _is_unlike(old.sku, new.sku)
 
 
-def _identity(new: Listing) -> tuple[object, ...]:
+def _identity(new: Listing | OldListing) -> tuple[object, ...]:
     return (new.name, new.sku, new.barcode, new.category, new.price_minor)
 
 

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from app.stores.guard.batch import Batch, Judge, JudgedRow, Zeros
-from app.stores.guard.doubtful import doubtful
+from app.stores.guard.doubtful import doubtful_counts, doubtful_products
 from app.stores.guard.others import CountJudge
 from app.stores.guard.products import ProductJudge
 from app.stores.guard.stock import StockJudge
 
-__all__ = ["Batch", "CountJudge", "Judge", "JudgedRow", "ProductJudge", "StockJudge", "Zeros", "doubtful"]
+__all__ = [
+    "Batch",
+    "CountJudge",
+    "Judge",
+    "JudgedRow",
+    "ProductJudge",
+    "StockJudge",
+    "Zeros",
+    "doubtful_counts",
+    "doubtful_products",
+]

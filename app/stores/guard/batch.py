@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from app.domain import Kind, Record, batches
 from app.rules.guard_findings import Finding, Trait
+from app.rules.guard_traits import OldListing
 from app.stores import catalog_sql as sql
 from app.stores.catalog import Key
 from app.stores.engine import Database
@@ -38,7 +39,8 @@ class Batch:
     ``read`` is how many records a complete read showed, ``None`` if it was not complete; ``first``: the kind was never
     read before. ``usual`` is how many rows a day usually brings, by measure. ``asked``: it is what the source said of
     items by id, so that nothing is to be proven by asking for some. ``remapped``: a release of ours reads the kind
-    otherwise than the rows we hold were read.
+    otherwise than the rows we hold were read. ``trickled`` are other products as they were before they changed lately,
+    by external id: they are judged as if they changed now.
     """
 
     kind: Kind
@@ -51,6 +53,7 @@ class Batch:
     remapped: bool = False
     zeros: Zeros = NO_ZEROS
     usual: Mapping[str, int] = field(default_factory=dict)
+    trickled: Mapping[str, OldListing] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Record]:
         return chain.from_iterable(self.records)

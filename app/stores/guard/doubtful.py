@@ -1,10 +1,11 @@
-"""How many rows of a batch do what a rule may doubt: asked first, because to judge a batch is to count the whole shop."""
+"""Which rows of a batch do what a rule may doubt: asked first, because to judge a batch is to count the whole shop."""
 
 from __future__ import annotations
 
 from app.domain import Kind, Listing, key_of, row_hash
 from app.rules.guard_findings import GONE, IDENTITY, MONEY, Trait
 from app.rules.guard_traits import OldListing, Taken, product_traits
+from app.stores.catalog import Key
 from app.stores.engine import Database
 from app.stores.guard.batch import Batch, with_old
 from app.stores.guard.stock import OldCount, is_tenfold
@@ -12,20 +13,30 @@ from app.stores.guard.stock import OldCount, is_tenfold
 _NOBODY = Taken()
 
 
-def doubtful(database: Database, connection: str, batch: Batch) -> int:
-    """Of products or counts, those that end, fall to zero, or change their names, codes, prices or decimal point."""
-    if batch.kind is Kind.PRODUCT:
-        products = with_old(database, connection, Kind.PRODUCT, batch, OldListing._fields, OldListing, key_of)
-        return len(batch.vanished) + sum(_is_doubtful(new, old) for new, old in products)
+def doubtful_products(database: Database, connection: str, batch: Batch) -> dict[Key, OldListing]:
+    """Products that end, or change their names, codes, prices or currencies: each as it was before."""
+    columns, read = OldListing._fields, with_old
+    shown = read(database, connection, Kind.PRODUCT, batch, columns, OldListing, key_of)
+    ending = read(database, connection, Kind.PRODUCT, batch.vanished, columns, OldListing, tuple)
+    found = {key_of(new): old for new, old in shown if old is not None and _is_doubtful(new, old)}
+    return found | {key: old for key, old in ending if old is not None}
+
+
+def doubtful_counts(database: Database, connection: str, batch: Batch) -> set[Key]:
+    """Counts that end, fall to zero, or whose decimal point moves."""
     counts = with_old(database, connection, Kind.STOCK, batch, OldCount._fields, OldCount, key_of)
-    return len(batch.vanished) + sum(
-        old is not None and not old.deleted and _falls_or_jumps(float(old.quantity), float(new.quantity))
-        for new, old in counts
-    )
+    return {
+        *batch.vanished,
+        *(
+            key_of(new)
+            for new, old in counts
+            if old is not None and not old.deleted and _falls_or_jumps(float(old.quantity), float(new.quantity))
+        ),
+    }
 
 
-def _is_doubtful(new: Listing, old: OldListing | None) -> bool:
-    if old is None or old.deleted or new.version < old.version or row_hash(new) == old.row_hash:
+def _is_doubtful(new: Listing, old: OldListing) -> bool:
+    if old.deleted or new.version < old.version or row_hash(new) == old.row_hash:
         return False
     codes = (new.sku, new.barcode) != (old.sku, old.barcode)
     return codes or product_traits(new, old, _NOBODY) & (GONE | IDENTITY | MONEY) != Trait.NONE

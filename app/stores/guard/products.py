@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import func, select
@@ -14,6 +15,7 @@ from app.rules.guard_findings import GONE, Finding, Trait
 from app.rules.guard_products import DECAY_DAYS, ProductEvidence, product_findings
 from app.rules.guard_traits import OldListing, Taken, is_taken, product_traits
 from app.stores import catalog_sql as sql
+from app.stores.catalog import Key
 from app.stores.engine import Database
 from app.stores.guard.batch import Batch, JudgedRow, with_old
 from app.stores.tables import ListingRow
@@ -56,6 +58,13 @@ class ProductJudge:
             if old is None or (new.version >= old.version and row_hash(new) != old.row_hash):
                 yield new, old
 
+    def _trickled(self) -> Iterator[tuple[OldListing, OldListing]]:
+        """Each product that changed lately, as it is now and as it was before."""
+        read = partial(with_old, self._database, self._connection, Kind.PRODUCT)
+        for (_, before), now in read(self._batch.trickled.items(), OldListing._fields, OldListing, _key_of_item):
+            if now is not None and now.row_hash != before.row_hash:
+                yield now, before
+
     def _gather(self) -> ProductEvidence:
         with self._database.read() as conn:
             ours = (_table.c.connection == self._connection, ~_table.c.deleted)
@@ -65,11 +74,15 @@ class ProductJudge:
         self._taken = self._find_taken()
         for new, old in self._pairs():
             self._count(seen, new, old)
+        for now, before in self._trickled():
+            self._count(seen, now, before)
+            seen.total += now.deleted
+            seen.active += before.active and (now.deleted or not now.active)
         if seen.vanished or seen.deleted:
             seen.recent = self._recently_deleted()
         return seen
 
-    def _count(self, seen: ProductEvidence, new: Listing, old: OldListing | None) -> None:
+    def _count(self, seen: ProductEvidence, new: Listing | OldListing, old: OldListing | None) -> None:
         traits = self._traits(new, old)
         seen.created += old is None and not new.deleted
         seen.changed += old is not None
@@ -87,7 +100,7 @@ class ProductJudge:
                 seen.factors.append(now / was)
                 seen.cents.append(min(was, now))
 
-    def _traits(self, new: Listing, old: OldListing | None) -> Trait:
+    def _traits(self, new: Listing | OldListing, old: OldListing | None) -> Trait:
         """What the batch does to a product. Under a version that we hold, a new release of ours is what changed it: then
         only an end is doubted."""
         traits = product_traits(new, old, self._taken)
@@ -95,9 +108,10 @@ class ProductJudge:
         return traits & GONE if is_ours else traits
 
     def _find_taken(self) -> Taken:
-        """Which of the batch's new names, SKUs and barcodes other live products have; three statements for all."""
+        """Which of the batch's new names, SKUs and barcodes other products have that live, or lived before the changes
+        that trickled in; three statements for all."""
         names, skus, barcodes = set[str](), set[str](), set[str]()
-        for new, old in self._pairs():
+        for new, old in chain[tuple[Listing | OldListing, OldListing | None]](self._pairs(), self._trickled()):
             was = (None, None, None) if old is None else (old.name, old.sku, old.barcode)
             for found, before, now in zip(
                 (names, skus, barcodes), was, (new.name, new.sku, new.barcode), strict=True
@@ -109,13 +123,14 @@ class ProductJudge:
     def _live(self, column: str, values: set[str]) -> frozenset[str]:
         if not values:
             return frozenset()
-        dialect = self._database.dialect
-        wanted = f"SELECT DISTINCT {column} FROM listings WHERE connection = ? AND NOT deleted AND "
+        dialect, trickled = self._database.dialect, self._batch.trickled
+        wanted = f"SELECT {column}, external_id FROM listings WHERE connection = ? AND NOT deleted AND "
         statement = sql.spelled(dialect, wanted + sql.listed(dialect, column))
         with self._database.read() as conn:
             cursor = sql.driver(conn).cursor()
             cursor.execute(statement, (self._connection, sql.bound_list(dialect, sorted(values))))
-            return frozenset(value for (value,) in cursor.fetchall())
+            live = {value for value, id in cursor.fetchall() if id not in trickled}
+        return frozenset(live | (values & {getattr(before, column) for before in trickled.values()}))
 
     def _recently_deleted(self) -> int:
         since = self._now - timedelta(days=DECAY_DAYS)
@@ -123,7 +138,12 @@ class ProductJudge:
             _table.c.connection == self._connection, _table.c.deleted, _table.c.written_at > since
         )
         with self._database.read() as conn:
-            return int(conn.execute(wanted).scalar_one())
+            recent = int(conn.execute(wanted).scalar_one())
+        return recent - sum(now.deleted for now, _ in self._trickled())
+
+
+def _key_of_item(item: tuple[str, OldListing]) -> Key:
+    return (item[0],)
 
 
 def live_ids(database: Database, connection: str, most: int, beside: Sequence[str] = ()) -> list[str]:

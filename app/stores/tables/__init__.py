@@ -36,6 +36,7 @@ from app.stores.tables.truth import (
     Slice,
     SpotCheck,
     SpotCheckTurn,
+    TrickledChange,
     UsualDay,
 )
 from app.stores.tables.watch import Alert, Gap
@@ -85,6 +86,7 @@ __all__ = [
     "SpotCheck",
     "SpotCheckTurn",
     "StockRow",
+    "TrickledChange",
     "User",
     "UsualDay",
     "VendorRow",

@@ -146,6 +146,19 @@ class UsualDay(SQLModel, table=True):
     changes: str = Field(sa_type=Text)
 
 
+class TrickledChange(SQLModel, table=True):
+    """A product whose doubtful change was believed, as few came at once; ``before`` is JSON text of
+    ``rules.guard_traits.OldListing``."""
+
+    __tablename__ = "trickled_changes"
+    __table_args__ = (Index("ix_trickled_changes_at", "connection", "at"),)
+
+    connection: str = Field(primary_key=True)
+    external_id: str = Field(primary_key=True)
+    before: str = Field(sa_type=Text)
+    at: datetime = moment()
+
+
 class Slice(SQLModel, table=True):
     """The last slice of older rows that a nightly run compared: what the source last changed before ``upto`` is behind
     this round, which takes so many ``nights``."""
