@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from app.domain import Absent, batches, key_of
 from app.flows.deps import Deps
-from app.flows.hold_back import Held, give_up, keep
+from app.flows.hold_back import Held, give_up, keep, leave_unread
 from app.flows.holds import finish_released, held_batch
 from app.flows.plausible import Verdict, examine, learn
 from app.rules.guard import FIRST_LOAD
@@ -32,10 +32,19 @@ class Doubt(NamedTuple):
 
 
 def doubted(
-    deps: Deps, connection: str, spool: Spool, read_at: datetime, deeds: Set[str], *, run_id: int | None = None
+    deps: Deps,
+    connection: str,
+    spool: Spool,
+    read_at: datetime,
+    deeds: Set[str],
+    *,
+    unread: Set[str],
+    run_id: int | None = None,
 ) -> Held | None:
-    """What of a read without an end is held now, as it is implausible together with what is held already."""
+    """What of a read without an end is held now, as it is implausible together with what is held already. ``unread`` are
+    ids of what it showed and could not read."""
     finish_released(deps, connection, spool.kind)
+    leave_unread(deps, connection, spool.kind, unread)
     doubt = judged(deps, connection, Batch(spool.kind, (spool,), first=deeds == FIRST_LOAD), deeds)
     held = settled(deps, connection, doubt, read_at, run_id=run_id)
     if held is None and deeds > FIRST_LOAD and spool:

@@ -19,7 +19,7 @@ from app.flows.bad_records import parted, sure_scopes
 from app.flows.deps import Deps
 from app.flows.doubted import Doubt, judged, settled
 from app.flows.fetching import WAITS_FOR_A_PERSON, Fetched, owner_of, read_of
-from app.flows.hold_back import leave_out
+from app.flows.hold_back import leave_out, leave_unread
 from app.rules.guard import FIRST_LOAD, POLL
 from app.rules.guard_traits import OldListing
 from app.stores import catalog, holds, trickle, watermarks
@@ -96,7 +96,10 @@ def held_items(
     if kind not in JUDGED:
         return None
     seen = (record for read in reads for record in read.records if KINDS[type(record)] is kind)
-    records, _ = parted(seen)  # what no database can hold fails alone, when it is written
+    records, unstorable = parted(seen)  # what no database can hold fails alone, when it is written
+    if foreseen is None:
+        unread = {failure.shown for failure in unstorable}.union(*(read.failed for read in reads))
+        leave_unread(deps, connection, kind, unread)
     with deps.database.read() as conn:
         hold = holds.open_of(conn, connection, kind)
         if kind is not Kind.PRODUCT and hold is None and _shown(records, reads) < FEW:

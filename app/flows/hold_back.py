@@ -17,7 +17,7 @@ from app.flows.deps import Deps
 from app.flows.holds import AT_ONCE, finish_released
 from app.flows.plausible import Verdict
 from app.rules.guard_findings import Trait
-from app.stores import bulk, drift, holds, owed, runs
+from app.stores import bulk, catalog, drift, holds, owed, runs
 from app.stores.catalog import Key
 from app.stores.guard import JudgedRow
 from app.stores.holds import HeldRow, NewRow
@@ -168,6 +168,19 @@ def _rows_of(conn: Connection, hold_id: int, kind: Kind) -> Iterator[HeldRow]:
     some: list[HeldRow] = []
     while some := holds.rows(conn, hold_id, kind, after=some[-1].id if some else 0, limit=AT_ONCE):
         yield from some
+
+
+def leave_unread(deps: Deps, connection: str, kind: Kind, ids: Set[str]) -> None:
+    """What is shown by now, but unreadably, is not ended or changed by a release any more: ``ids`` are of rows, or of items
+    for all of their rows."""
+    with deps.database.read() as conn:
+        hold = holds.open_of(conn, connection, kind) if ids else None
+        if hold is None:
+            return
+        names = catalog.rows_of_items(conn, connection, kind, ids)
+        keys = {row.key for row in holds.rows_of(conn, hold["id"], kind, sorted(names))}
+    if keys:
+        leave_out(deps, hold, keys)
 
 
 def leave_out(deps: Deps, hold: dict[str, Any], keys: Set[Key]) -> None:

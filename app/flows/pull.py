@@ -176,7 +176,8 @@ def _read_delta(deps: Deps, source: Source, connection: str, kind: Kind, since: 
         for record in records:
             read.add(record)
 
-    held = doubted(deps, connection, spool, began, POLL)
+    unread_ids = {failure.shown for failure in read.failures}
+    held = doubted(deps, connection, spool, began, POLL, unread=unread_ids)
     good_ones = (record for record in spool if held is None or key_of(record) not in held.keys)
     for records in batches(good_ones, AT_ONCE):
         isolated(records, apply, lambda record, error: read.failures.append(unstorable(record, error)), (_TakenOver,))

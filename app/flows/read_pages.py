@@ -172,7 +172,15 @@ def _turn(course: Course, leg: Leg, page: Page, found: _Found, *, keep: bool) ->
 def _apply(course: Course, kind: Kind, found: _Found) -> _Outcome:
     """Write what is believed, from where a resumed run stopped."""
     deps = course.deps
-    held = doubted(deps, course.connection, found.records, course.began(), _deeds(course, kind), run_id=course.id)
+    held = doubted(
+        deps,
+        course.connection,
+        found.records,
+        course.began(),
+        _deeds(course, kind),
+        unread={failure.shown for failure in found.failures},
+        run_id=course.id,
+    )
     told = len(found.failures)
     done = min(int(course.checkpoint.after or 0), found.kept)
     for some in batches(islice(found.records, done, None), AT_ONCE):

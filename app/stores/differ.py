@@ -13,7 +13,7 @@ import msgspec
 from app.domain import Absent, Kind, Record, Scope, check_storable, micros, row_hash
 from app.rules.versions import settled_version
 from app.stores import catalog_sql as sql
-from app.stores.catalog import Key
+from app.stores.catalog import Key, rows_of_items
 from app.stores.collector import collector_paused
 from app.stores.diff import Diff, Misfit
 from app.stores.engine import Database
@@ -144,7 +144,8 @@ class Differ:
             settled |= sql.ZERO_FLAG
         flags, seen, names = self._flags, self._seen, self._shape.keys
         missing = [(key, at) for key, at in self._index.items() if not seen[at] and not flags[at] & settled]
-        spared = self._items_of(exempt)
+        with self._database.read() as conn:
+            spared = rows_of_items(conn, self._connection, self._kind, exempt)
         keys = [(_split(key, names), bool(flags[at] & later)) for key, at in missing]
         keys = [one for one in keys if one[0][0] not in spared]
         if scope.field is not None and keys:
@@ -250,15 +251,6 @@ class Differ:
         # Of any time: which of them were read later the flags say already.
         values = (self._connection, _NO_CLOCK, _NO_CLOCK, sql.bound_list(dialect, [str(scope.value)]))
         return self._keys(statement, values)
-
-    def _items_of(self, external_ids: Collection[str]) -> set[str]:
-        """The first key fields of the rows that belong to these items: their own, and for products their variations'."""
-        if not external_ids or self._kind is not Kind.PRODUCT:
-            return set(external_ids)
-        dialect = self._database.dialect
-        wanted = f"SELECT external_id FROM listings WHERE connection = ? AND {sql.listed(dialect, 'parent_id')}"
-        values = (self._connection, sql.bound_list(dialect, sorted(external_ids)))
-        return {*external_ids, *(key[0] for key in self._keys(sql.spelled(dialect, wanted), values))}
 
     def _keys(self, statement: str, values: Sequence[Any]) -> set[Key]:
         with self._database.read() as conn:

@@ -11,7 +11,21 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from app.domain import WHOLE, Absent, Answer, Cause, Change, ItemKey, Kind, Listing, Page, Ref, Scope, Strategy
+from app.domain import (
+    WHOLE,
+    Absent,
+    Answer,
+    BadRecord,
+    Cause,
+    Change,
+    ItemKey,
+    Kind,
+    Listing,
+    Page,
+    Ref,
+    Scope,
+    Strategy,
+)
 from app.errors import Permanent
 from app.flows import holds
 from app.flows.doubted import judged, settled
@@ -322,3 +336,29 @@ def by_ids(world: World, strategy: Strategy, **options: Any) -> dict[str, Any]:
     for id in ALL:
         world.source.put(listing(id, 9, price_minor=100_000, category="All", reorder_point=Decimal(100)))
     return go(world, strategy, **asked, **options)
+
+
+class UnreadableSource(NamingSource):
+    """Its list of what changed shows what cannot be read as well."""
+
+    def delta(self, kind: Kind, since: str | None) -> Iterator[Page]:
+        yield Page(failed=[BadRecord(kind, id, error) for id, error in self.unreadable.items()])
+        yield from super().delta(kind, since)
+
+
+@pytest.mark.parametrize("way", [told, lambda world: poll(world)])
+def test_what_is_shown_unreadably_since_a_hold_is_not_ended_by_its_release(
+    database: Database, way: Callable[..., None]
+) -> None:
+    world = World(database, UnreadableSource(batch=100))
+    world.source.put(*(listing(id, price_minor=1_000) for id in ALL))
+    read_all(world)
+    world.source.listings.clear()
+    told(world)
+    world.source.unreadable["P00"] = "product P00: price is 'x', expected a number"
+    with suppress(Permanent):
+        way(world)
+    holds.release(world.deps, only(world)["id"])
+    with database.read() as conn:
+        live = conn.exec_driver_sql("SELECT external_id FROM listings WHERE NOT deleted").scalars().all()
+    assert live == ["P00"]

@@ -5,7 +5,16 @@ from app.stores.catalog.applying import Applied, apply, apply_reads
 from app.stores.catalog.categories import category_names, of_category
 from app.stores.catalog.closing import close_rows, ending, tombstone
 from app.stores.catalog.mentioning import READ_LAG, mentioning
-from app.stores.catalog.reading import counts, fenced, get, items_of, lately_read, resolve_sku, versions
+from app.stores.catalog.reading import (
+    counts,
+    fenced,
+    get,
+    items_of,
+    lately_read,
+    resolve_sku,
+    rows_of_items,
+    versions,
+)
 
 __all__ = [
     "READ_LAG",
@@ -25,6 +34,7 @@ __all__ = [
     "mentioning",
     "of_category",
     "resolve_sku",
+    "rows_of_items",
     "tombstone",
     "versions",
 ]

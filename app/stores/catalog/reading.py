@@ -37,6 +37,18 @@ def items_of(conn: Connection, connection: str, listings: Sequence[str]) -> list
     return sorted(found)
 
 
+def rows_of_items(conn: Connection, connection: str, kind: Kind, ids: Collection[str]) -> set[str]:
+    """The first key fields of the rows that belong to these items: their own, and for products their variations'."""
+    if kind is not Kind.PRODUCT:
+        return set(ids)
+    table = _table(Kind.PRODUCT)
+    found = set(ids)
+    for some in batches(sorted(ids), 500):
+        wanted = select(table.c.external_id).where(table.c.connection == connection, table.c.parent_id.in_(some))
+        found.update(conn.execute(wanted).scalars())
+    return found
+
+
 SAMPLE = 200
 """Rows among which those read last are looked for: of a large shop not all can be sorted for that."""
 
