@@ -22,6 +22,7 @@ from app.rules.progress import Progress
 from app.rules.strategies import Leg
 from app.sources.base import Source
 from app.stores import runs
+from app.stores.bulk import Written
 from app.stores.guard.foreseen import Foreseen, foreseen
 
 ANOTHER_ACCOUNT = "account"
@@ -92,6 +93,9 @@ class Checkpoint(msgspec.Struct, kw_only=True, omit_defaults=True):
         return Checkpoint(leg=min(one.leg for one in self.failed), begun=self.begun, chosen=self.chosen)
 
 
+_Counted = tuple[Checkpoint, Progress, dict[str, dict[str, Any]]]
+
+
 @dataclass
 class Course:
     """One worker's hold on a run."""
@@ -153,10 +157,25 @@ class Course:
         with self.turn():
             pass
 
-    def told(self, conn: Connection) -> None:
-        """Save within a transaction of somebody else's, and stop where this process is to stop."""
-        self.save(conn)
-        self.go_on()
+    def writing(self, kind: Kind) -> Callable[[Connection, Written], None]:
+        """For a bulk write (its ``told``): counts what is written, saves in the very commits, and stops where this process
+        is to stop; so a run that goes on has counted what it wrote before."""
+        before: _Counted | None = None
+
+        def told(conn: Connection, written: Written) -> None:
+            nonlocal before
+            so_far = self._counted()
+            before = before or so_far
+            try:
+                self.checkpoint, self.progress, self.counts = copy.deepcopy(before)
+                self.count(kind, created=written.created, updated=written.updated, deleted=written.deleted)
+                self.save(conn)
+                self.go_on()
+            except BaseException:
+                self.checkpoint, self.progress, self.counts = so_far
+                raise
+
+        return told
 
     @contextmanager
     def turn(self) -> Iterator[Connection]:
@@ -208,7 +227,7 @@ class Course:
             if fault is not health.Fault.ITEM:
                 raise Blocked(fault, self.deps.redact(str(error))) from error
 
-    def _counted(self) -> tuple[Checkpoint, Progress, dict[str, dict[str, Any]]]:
+    def _counted(self) -> _Counted:
         return copy.deepcopy((self.checkpoint, self.progress, self.counts))
 
     def leg_done(self) -> None:

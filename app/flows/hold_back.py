@@ -177,7 +177,7 @@ def leave_unread(deps: Deps, connection: str, kind: Kind, ids: Set[str]) -> None
         hold = holds.open_of(conn, connection, kind) if ids else None
         if hold is None:
             return
-        names = catalog.rows_of_items(conn, connection, kind, ids)
+        names = catalog.row_ids(conn, connection, kind, ids)
         keys = {row.key for row in holds.rows_of(conn, hold["id"], kind, sorted(names))}
     if keys:
         leave_out(deps, hold, keys)

@@ -137,7 +137,7 @@ def _read_whole(deps: Deps, source: Source, connection: str, kind: Kind, since: 
         kind,
         lambda: source.full(kind) if is_complete else source.delta(kind, None),
         deeds=FIRST_LOAD if since is None else POLL,
-        write=partial(bulk.write, told=told),
+        write=partial(bulk.write, told=lambda conn, _: told(conn)),
     )
     if absorbed.held:
         # Not read any further, but looked at: pace and storms count from now.

@@ -32,7 +32,7 @@ from app.rules.guard import FIRST_LOAD, NOTHING, RUN
 from app.rules.strategies import Leg
 from app.sources.fingerprint import mapping_of
 from app.stores import agreements, bulk, checksums, failed_items, full_reads, watermarks
-from app.stores.bulk import Diff
+from app.stores.bulk import Diff, Written
 from app.stores.checksums import Edited
 from app.stores.drift import DRY_RUN, HELD
 
@@ -77,7 +77,7 @@ def _repair(
         before=lambda diff, read_at: _before(course, diff, read_at, known, first=first),
         began=course.began,
         anew=partial(forget, course),
-        write=partial(bulk.write, told=course.told),
+        write=partial(bulk.write, told=course.writing(kind)),
     )
     news = owe_news(deps, connection, kind, absorbed.changes, Cause.RECONCILE)
     if not first and absorbed.held is None:
@@ -90,7 +90,7 @@ def _repair(
         failed_items.resolve(conn, connection, kind, absorbed.healed, deps.now())
         kept_pages.drop(course, conn)
         found = agreed(absorbed, unseen=news.unseen)
-        _count(course, absorbed, len(news.fresh), found)
+        _count(course, absorbed, len(news.fresh), found, Written())
         agreements.put(conn, connection, kind, found, run_id=course.id, now=deps.now())
         if absorbed.complete and absorbed.held is None:
             full_reads.put(
@@ -165,7 +165,7 @@ def _preview(course: Course, kind: Kind, deeds: Set[str], edited: Sequence[Edite
 
     def finish(conn: Connection) -> None:
         kept_pages.drop(course, conn)
-        _count(course, absorbed, len(news.fresh), found)
+        _count(course, absorbed, len(news.fresh), found, absorbed.written)
 
     course.commit(finish)
 
@@ -217,8 +217,9 @@ def _gone(course: Course, refs: Sequence[Ref]) -> set[str]:
     return {ref.external_id for ref in answer.gone}
 
 
-def _count(course: Course, absorbed: Absorbed, owed_now: int, found: Agreed) -> None:
-    diff, written = absorbed.diff, absorbed.written
+def _count(course: Course, absorbed: Absorbed, owed_now: int, found: Agreed, written: Written) -> None:
+    """``written`` is what was not counted when it was written."""
+    diff = absorbed.diff
     course.count(
         diff.kind,
         created=written.created,

@@ -28,6 +28,7 @@ from app.rules.guard import NOTHING, RUN
 from app.rules.slices import REACH, nights, rows_of_slice
 from app.rules.strategies import Leg
 from app.stores import bulk, failed_items, slices
+from app.stores.bulk import Written
 from app.stores.drift import DRY_RUN, HELD
 from app.stores.slices import Older, Slice
 
@@ -65,7 +66,7 @@ def read_slice(course: Course, leg: Leg) -> None:
         known = background(deps, connection, kind)
         told = partial(record_drift, deps, connection, course.id, known=known)
         with alone(deps, course.keeper, connection, kind):
-            absorbed = look(run_id=course.id, before=told, write=partial(bulk.write, told=course.told))
+            absorbed = look(run_id=course.id, before=told, write=partial(bulk.write, told=course.writing(kind)))
             record_left(deps, connection, course.id, absorbed)
     course.commit(lambda conn: _finish(course, conn, absorbed, part))
     tell(connection, absorbed.failures, course.id)
@@ -73,7 +74,7 @@ def read_slice(course: Course, leg: Leg) -> None:
 
 def _finish(course: Course, conn: Connection, absorbed: Absorbed, part: _Part) -> None:
     deps, connection, kind = course.deps, course.connection, absorbed.diff.kind
-    written = absorbed.written
+    written = absorbed.written if course.options.dry_run else Written()  # it was counted when it was written
     course.count(
         kind,
         created=written.created,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -63,13 +63,14 @@ def write(
     read_at: datetime,
     now: datetime,
     scope: Scope | None,
-    told: Callable[[Connection], None] = lambda conn: None,
+    told: Callable[[Connection, Written], None] = lambda conn, written: None,
     clock: Callable[[], datetime] | None = None,
 ) -> Written:
     """Write a diff in commits of a few rows each, newer wins; safe to kill and to run again at any point.
 
     ``scope`` must be the one the diff was made for; it says what becomes of the vanished rows. ``told`` is called
-    within each commit, again if the commit is repeated; if it raises, that commit and all after it are not made.
+    within each commit with the numbers of all that is written with it, again if the commit is repeated; if it raises, that
+    commit and all after it are not made.
     ``now`` is when the diff was believed, and ``clock`` the one clock, looked at for each commit: a write may last for
     minutes, and what others write meanwhile does not come from the future. Records that the database refuses are found
     and left out.
@@ -78,9 +79,9 @@ def write(
     writing = _Writing(database, connection, diff.kind, read_at, now, clock or (lambda: now), told, written)
     with collector_paused():
         # Touched first: if the read showed such a key again with new content, that later state must win a tie.
-        written.touched = writing.spool(diff.touched)
-        written.updated = writing.spool(diff.changed)
-        written.created = writing.spool(diff.created)
+        writing.spool(diff.touched, "touched")
+        writing.spool(diff.changed, "updated")
+        writing.spool(diff.created, "created")
     if scope is not None:
         writing.close(diff.vanished, scope.absent)
     return written
@@ -97,7 +98,7 @@ class _Writing:
         read_at: datetime,
         now: datetime,
         clock: Callable[[], datetime],
-        told: Callable[[Connection], None],
+        told: Callable[[Connection, Written], None],
         written: Written,
     ) -> None:
         self._database = database
@@ -110,35 +111,45 @@ class _Writing:
         self._written = written
         self._put = _put_sqlite if database.dialect == "sqlite" else _put_postgresql
 
-    def spool(self, spool: Spool) -> int:
+    def spool(self, spool: Spool, deed: str) -> None:
         """Write a spool's rows, in key order: what a later commit needs is near what an earlier one touched, and
-        writers wait in turn. Returns how many were written."""
+        writers wait in turn. They are counted as ``deed`` of ``Written``."""
         order = sorted(range(len(spool)), key=spool.keys.__getitem__)
-        return sum(self._places(spool, places) for places in _paused(self._database, order))
+        for places in _paused(self._database, order):
+            self._places(spool, places, deed)
 
     def close(self, vanished: Sequence[Key], absent: Absent) -> None:
         """Tombstone or zero the rows that vanished."""
         for keys in _paused(self._database, vanished):
             closed = self._database.transact(partial(self._close, keys, absent))
-            self._written.deleted += len(closed)
+            self._count("deleted", len(closed))
             if len(closed) < len(keys):
                 self._written.kept += self._living(sorted(set(keys) - set(closed)), absent)
 
-    def _places(self, spool: Spool, places: Sequence[int]) -> int:
+    def _places(self, spool: Spool, places: Sequence[int], deed: str) -> None:
         """Write some places of a spool in one commit; what cannot be written is halved until it stands alone."""
         try:
             rows = [(*spool.row(at), spool.hashes[at]) for at in places]
-            count, refused = self._commit(rows)
+            count, refused = self._commit(rows, deed)
         except _NotPut as failure:
             if len(places) == 1:
                 self._fail(spool[places[0]], failure.error)
-                return 0
+                return
             half = len(places) // 2
-            return self._places(spool, places[:half]) + self._places(spool, places[half:])
+            self._places(spool, places[:half], deed)
+            self._places(spool, places[half:], deed)
+            return
         self._written.refused += refused
-        return count
+        self._count(deed, count)
 
-    def _commit(self, rows: list[tuple[Any, ...]]) -> tuple[int, list[Key]]:
+    def _count(self, deed: str, rows: int) -> None:
+        setattr(self._written, deed, getattr(self._written, deed) + rows)
+
+    def _with(self, deed: str, rows: int) -> Written:
+        """What is written when this commit is made."""
+        return replace(self._written, **{deed: getattr(self._written, deed) + rows})
+
+    def _commit(self, rows: list[tuple[Any, ...]], deed: str) -> tuple[int, list[Key]]:
         """Rows written, and the keys of those that a newer row refused; raises ``_NotPut`` for bad rows."""
         is_put = False
 
@@ -148,7 +159,7 @@ class _Writing:
             count = self._put(conn, self._kind, self._connection, rows, self._read_at, self._clock())
             is_put = True
             refused = [] if count == len(rows) else _differing(conn, self._kind, self._connection, rows)
-            self._told(conn)
+            self._told(conn, self._with(deed, count))
             return count, refused
 
         try:
@@ -176,7 +187,7 @@ class _Writing:
             now=self._now,
             present=self._clock(),
         )
-        self._told(conn)
+        self._told(conn, self._with("deleted", len(closed)))
         return closed
 
     def _living(self, keys: Sequence[Key], absent: Absent) -> list[Key]:

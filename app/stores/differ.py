@@ -13,7 +13,7 @@ import msgspec
 from app.domain import Absent, Kind, Record, Scope, check_storable, micros, row_hash
 from app.rules.versions import settled_version
 from app.stores import catalog_sql as sql
-from app.stores.catalog import Key, rows_of_items
+from app.stores.catalog import Key, row_ids
 from app.stores.collector import collector_paused
 from app.stores.diff import Diff, Misfit
 from app.stores.engine import Database
@@ -145,7 +145,7 @@ class Differ:
         flags, seen, names = self._flags, self._seen, self._shape.keys
         missing = [(key, at) for key, at in self._index.items() if not seen[at] and not flags[at] & settled]
         with self._database.read() as conn:
-            spared = rows_of_items(conn, self._connection, self._kind, exempt)
+            spared = row_ids(conn, self._connection, self._kind, exempt)
         keys = [(_split(key, names), bool(flags[at] & later)) for key, at in missing]
         keys = [one for one in keys if one[0][0] not in spared]
         if scope.field is not None and keys:

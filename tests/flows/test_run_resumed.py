@@ -10,7 +10,7 @@ from app.domain import Kind, Options, Strategy
 from app.flows.leases import LeaseKeeper
 from app.flows.request_run import request_run
 from app.flows.run import run
-from app.stores import runs
+from app.stores import bulk, runs
 from app.stores.engine import Database
 from tests.fakes import SHOP, FakeSource, World, listing
 
@@ -23,11 +23,12 @@ class Stopping(LeaseKeeper):
     """Of a process that is to stop as soon as one batch of what was read is behind it."""
 
     looks = 0
+    after = SIZE // 100 + 1  # after each page, and after the first batch
 
     @property
     def stopping(self) -> bool:
         self.looks += 1
-        return self.looks > SIZE // 100 + 1  # after each page, and after the first batch
+        return self.looks > self.after
 
 
 @pytest.fixture
@@ -65,3 +66,20 @@ def test_a_run_that_goes_on_while_it_writes_counts_each_row_once(world: World, d
     assert ended["status"] == "completed"
     counts = ("processed", "updated", "unchanged", "held")
     assert [ended["progress"].get(name, 0) for name in counts] == [1200, 800, 0, 400]
+
+
+def test_a_full_run_that_goes_on_counts_what_it_wrote_before(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(bulk.ROWS_PER_COMMIT, world.database.dialect, 300)
+    keeper = Stopping(world.database)
+    keeper.after = 2 * (SIZE // 100 + 2) + 1  # the guard has the list read twice; then the first batch is written
+    stopped = ask(world, Strategy.FULL, keeper)
+    assert (stopped["status"], repriced(world.database)) == ("idle", 300)
+    ended = go_on(world, stopped["id"])
+    assert (ended["status"], ended["progress"]["updated"], repriced(world.database)) == ("completed", 800, 800)
+
+
+def repriced(database: Database) -> int:
+    """How many of the new prices are written."""
+    with database.read() as conn:
+        found = conn.exec_driver_sql("SELECT count(*) FROM listings WHERE price_minor = 1100")
+        return int(found.scalar() or 0)

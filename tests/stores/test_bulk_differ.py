@@ -322,7 +322,7 @@ def test_a_write_of_bad_records_only_is_not_taken_for_bad_records(database: Data
 
 
 def test_what_a_commit_is_told_of_is_no_bad_record(database: Database) -> None:
-    def told(conn: Connection) -> None:
+    def told(conn: Connection, written: bulk.Written) -> None:
         raise ValueError("cancelled")
 
     diff = differ(database, [listing("a"), listing("b")]).diff(ALL)

@@ -12,7 +12,7 @@ from app.stores.catalog.reading import (
     items_of,
     lately_read,
     resolve_sku,
-    rows_of_items,
+    row_ids,
     versions,
 )
 
@@ -34,7 +34,7 @@ __all__ = [
     "mentioning",
     "of_category",
     "resolve_sku",
-    "rows_of_items",
+    "row_ids",
     "tombstone",
     "versions",
 ]

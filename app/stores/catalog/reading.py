@@ -37,7 +37,7 @@ def items_of(conn: Connection, connection: str, listings: Sequence[str]) -> list
     return sorted(found)
 
 
-def rows_of_items(conn: Connection, connection: str, kind: Kind, ids: Collection[str]) -> set[str]:
+def row_ids(conn: Connection, connection: str, kind: Kind, ids: Collection[str]) -> set[str]:
     """The first key fields of the rows that belong to these items: their own, and for products their variations'."""
     if kind is not Kind.PRODUCT:
         return set(ids)
