@@ -16,7 +16,6 @@ from app.domain import Absent, Cause, Change, ItemKey, Kind, Record, batches, ro
 from app.flows.deps import Deps
 from app.flows.holds import AT_ONCE, finish_released
 from app.flows.plausible import Verdict
-from app.rules.guard_findings import Trait
 from app.stores import bulk, catalog, drift, holds, owed, runs
 from app.stores.catalog import Key
 from app.stores.guard import JudgedRow
@@ -52,12 +51,14 @@ def keep(
 ) -> Held:
     """Put the rows that a verdict holds in front of a person, and keep them: what is shown is what a release writes. The
     same batch again stays the same hold; another one takes its place once all of its rows are kept. What was held until
-    then, is held no longer and was not ``shown`` is asked for anew (but where a whole kind was read). Rows that waited in
-    the hold ``before`` are no newer than they were there."""
-    reason, digest, keys = verdict.reason or "", 0, set[Key]()
+    then and was not ``shown`` is asked for anew, but for what is held just as it was (and where a whole kind was read).
+    Rows that waited in the hold ``before`` are no newer than they were there."""
+    reason, digest, keys, carried = verdict.reason or "", 0, set[Key](), dict[Key, int]()
     for row in verdict.held():
         keys.add(row.key)
         digest ^= _digest(row)
+        if shown is not None and row.key not in shown:
+            carried[row.key] = _digest(row)
     with deps.database.begin() as conn:
         if holds.waiting(conn, connection=connection, kind=kind, digest=digest) is not None:
             return Held(keys, reason, verdict.rules)
@@ -80,7 +81,7 @@ def keep(
         _keep_rows(deps, connection, kind, hold_id, some, _read_before(deps, kind, some, shown, before))
 
     def stand(conn: Connection) -> list[ItemKey]:
-        rest = [] if shown is None else _owe_rest(deps, conn, connection, kind, keys | shown)
+        rest = [] if shown is None else _owe_rest(deps, conn, connection, kind, shown, carried)
         holds.stand(conn, hold_id, connection=connection, kind=kind)
         return rest
 
@@ -93,18 +94,22 @@ def give_up(deps: Deps, connection: str, kind: Kind, shown: Set[Key]) -> None:
     """End the hold that waits, as it is plausible with what was ``shown`` now; ask anew for the rest of it."""
 
     def end(conn: Connection) -> list[ItemKey]:
-        rest = _owe_rest(deps, conn, connection, kind, shown)
+        rest = _owe_rest(deps, conn, connection, kind, shown, {})
         holds.expire(conn, connection=connection, kind=kind)
         return rest
 
     deps.queue.wake(_in_turn(deps, connection, kind, end))
 
 
-def _owe_rest(deps: Deps, conn: Connection, connection: str, kind: Kind, but: Set[Key]) -> list[ItemKey]:
-    """Owe the items of the hold that waits, but for some rows: what brought them was settled as held, so in the very
-    transaction that ends the hold."""
+def _owe_rest(
+    deps: Deps, conn: Connection, connection: str, kind: Kind, shown: Set[Key], carried: Mapping[Key, int]
+) -> list[ItemKey]:
+    """Owe the items of the hold that waits, but for rows that were ``shown``: what brought them was settled as held, so in
+    the very transaction that ends the hold. Rows that are ``carried`` into another hold (their digests by key) are owed
+    where they wait otherwise by now: somebody has read them since."""
     hold = holds.open_of(conn, connection, kind)
-    ids = set() if hold is None else {row.key[0] for row in _rows_of(conn, hold["id"], kind) if row.key not in but}
+    waiting = {} if hold is None else {row.key: _digest(row) for row in _rows_of(conn, hold["id"], kind)}
+    ids = {key[0] for key, _ in waiting.items() ^ carried.items() if key not in shown}
     changes = [Change(kind, id) for id in sorted(ids)]
     return [
         key
@@ -155,7 +160,7 @@ def _fields(old: Mapping[str, Any] | None, record: Record | None) -> dict[str, A
     return {} if record is None else drift.field_changes(old or {}, record)
 
 
-def _digest(row: JudgedRow) -> int:
+def _digest(row: JudgedRow | HeldRow) -> int:
     content = 0 if row.record is None else row_hash(row.record)
     text = "\x1f".join((*row.key, str(content)))
     return int.from_bytes(
@@ -188,5 +193,5 @@ def leave_out(deps: Deps, hold: dict[str, Any], keys: Set[Key]) -> None:
     kind = Kind(hold["kind"])
     with deps.database.begin() as conn:
         held = holds.rows_of(conn, hold["id"], kind, sorted({key[0] for key in keys}))
-        out = {row.id: _digest(JudgedRow(row.key, row.record, Trait.ANY)) for row in held if row.key in keys}
+        out = {row.id: _digest(row) for row in held if row.key in keys}
         holds.drop_rows(conn, hold["id"], out)

@@ -6,6 +6,7 @@ from functools import partial
 
 from app.domain import Kind
 from app.flows import hold_back, holds
+from app.flows.doubted import Doubt, judged, settled
 from app.flows.hold_back import Held
 from app.flows.plausible import Verdict, examine
 from app.rules.guard import POLL
@@ -89,3 +90,32 @@ def test_a_release_that_races_with_another_batch_is_refused_or_written_whole(dat
     said = at_once(2, do)
     assert said[1] == "done"
     assert states(world) == (["applied", "held"] if said[0] == "done" else ["expired", "held"])
+
+
+def gone(world: World, id: str) -> Doubt:
+    """What the guard says, beside what waits, of a product that is gone."""
+    return judged(world.deps, SHOP, Batch(Kind.PRODUCT, ([],), [(id,)], asked=True), POLL)
+
+
+def owed(world: World) -> list[str]:
+    with world.database.read() as conn:
+        return sorted(conn.exec_driver_sql("SELECT external_id FROM owed_items").scalars())
+
+
+def test_a_row_that_another_reader_has_seen_otherwise_meanwhile_is_asked_for_anew(database: Database) -> None:
+    world = racing(database)
+    keep(world, verdict(world, 0))
+    one, other = gone(world, "P00"), gone(world, "P01")  # both beside the same hold
+    settled(world.deps, SHOP, one, EPOCH)
+    settled(world.deps, SHOP, other, EPOCH)
+    assert owed(world) == ["P00"]
+
+
+def test_a_row_that_was_left_out_of_a_hold_meanwhile_is_asked_for_anew(database: Database) -> None:
+    world = racing(database)
+    keep(world, verdict(world, 0))
+    (hold,) = holds.list_(world.deps)
+    one = gone(world, "P00")
+    hold_back.leave_out(world.deps, hold, {("P03",)})
+    settled(world.deps, SHOP, one, EPOCH)
+    assert owed(world) == ["P03"]
