@@ -88,7 +88,7 @@ def up() -> None:
     if not settings.accounts():
         raise Refused(
             "no connection is configured: `tallyhook init` connects an account (or set "
-            "TALLYHOOK_CONNECTIONS__<SLUG>__<OPTION>, see README); `tallyhook demo` needs none"
+            "TALLYHOOK_CONNECTIONS__<SLUG>__<OPTION>, see README.md); `tallyhook demo` needs none"
         )
     run_stack(settings, data_dir=settings.data_dir)
 
