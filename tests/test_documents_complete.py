@@ -192,3 +192,9 @@ def test_every_lane_is_told_in_order() -> None:
 
 def test_every_role_is_told() -> None:
     assert re.findall(r"^\| \*(\w+)\*", read("docs/security.md"), re.MULTILINE) == list(Role)
+
+
+def test_every_target_of_make_that_a_document_names_exists() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", read("Makefile"), re.MULTILINE))
+    named = set(re.findall(r"(?:^|\$ |`)make ([a-z-]+)", TEXT, re.MULTILINE))
+    assert named - targets == set()
