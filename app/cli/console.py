@@ -62,7 +62,7 @@ def open_deps(queue: Queue | None = None) -> Deps:
     structlog.configure(
         processors=wiring.log_processors(settings),
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # asked each time: a live bar replaces it
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # looked up each time: a live bar replaces it
         cache_logger_on_first_use=False,
     )
     return replace(wiring.build(settings, "cli", queue=queue), who=who_is_there())

@@ -112,7 +112,7 @@ def _shown_until(deps: Deps, run_id: int, carrier: Carrier | None, interrupted: 
     """Draw the run until it is over (``True``) or the person interrupts."""
     with Bar(aside) as bar:
         while not interrupted.is_set():
-            ended = carrier is not None and carrier.ended()  # before the look: what it wrote last is then seen
+            ended = carrier is not None and carrier.ended()  # before the read, so that the read sees the last write
             view = look(deps, run_id)
             if view["status"] not in ("idle", "running"):
                 return True

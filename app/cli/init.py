@@ -136,7 +136,9 @@ def _check_replaceable(slug: str, *, replace: bool) -> None:
     if not any(name.startswith(prefix_of(slug)) for name in env_file.names_in(file)):
         raise Refused(f"the environment has a connection {slug!r}, and goes before {file}: take another --name")
     if not replace:
-        raise Refused(f"{file} has a connection {slug!r} already: take another --name, or write it anew by --replace")
+        raise Refused(
+            f"{file} has a connection {slug!r} already: take another --name, or overwrite it with --replace"
+        )
 
 
 def _public_url(settings: Settings, given: str | None, *, replace: bool) -> str | None:
@@ -207,7 +209,7 @@ def _looked_at(draft: Draft, source: Source) -> list[KindLook]:
 
 
 def _asked_where() -> str | None:
-    words = "How the outside reaches this machine, like https://hooks.example.com (empty: it does not)"
+    words = "Address by which the outside reaches this machine, like https://hooks.example.com (empty: none)"
     while url := asked(Question("public_url", words, default="")).rstrip("/"):
         problem = public_url_problem(url)
         if problem is None:

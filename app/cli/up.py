@@ -65,7 +65,7 @@ def _at_a_free_port(settings: Settings, *, moves_on: bool) -> Settings:
         return settings
     if settings.port != 0 and not moves_on:
         raise Refused(
-            f"port {settings.port} is taken, and whoever posts to {settings.address()} would not find us at another; "
+            f"port {settings.port} is taken, and programs that post to {settings.address()} would not find another port; "
             "stop what listens there, or set TALLYHOOK_PORT (and TALLYHOOK_PUBLIC_URL to match)"
         )
     port = free_port(settings.port, settings.host)
