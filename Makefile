@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEV := $(VENV)/.ready-dev
 
-.PHONY: help demo up test check fast browser pooler prove truth guard bench lock clean
+.PHONY: help demo up test check format fast browser pooler prove truth guard bench lock release clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -43,17 +43,21 @@ prove: $(DEV) ## the long proof: 1,000 seeds on SQLite, 300 on PostgreSQL, 5 rou
 	$(BIN)/tallyhook prove --runs 300 --database postgresql --hands 2
 	$(BIN)/python -m pytest -m prove tests/prove
 
-truth: $(DEV) ## are reasons and agreement told rightly? differences of every kind, by seeds, on both databases
+truth: $(DEV) ## are the reasons and the agreement right? differences of every kind, by seeds, on both databases
 	$(BIN)/python -m app.prove.truth --seeds 120
 	$(BIN)/python -m app.prove.truth --seeds 40 --database postgresql
 
-guard: $(READY) ## the guard's experiment: 240 disasters and 312 ordinary lives, nightly and polled first
+guard: $(READY) ## the guard's experiment: 240 disasters and 312 ordinary lives, read nightly and polled first
 	$(BIN)/tallyhook guard test --hands 2
 
 check: $(DEV) ## format, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+format: $(DEV) ## format the code, and mend what lint can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
 
 bench: $(DEV) ## every benchmark, each with its own baseline (about 10 minutes)
 	$(BIN)/python -m tests.bench
@@ -64,5 +68,8 @@ lock: ## write the lock files anew: what runs it, and with the tools to develop 
 	$(LOCK) --extra clone pyproject.toml -o requirements.lock
 	$(LOCK) --extra dev --constraint requirements.lock pyproject.toml -o requirements-dev.lock
 
-clean: ## remove the virtual environment and the demo's data
-	rm -rf $(VENV) data
+release: $(READY) ## build the wheel into dist/, install it in a clean environment, and start the demo from it
+	PYTHON=$(PYTHON) .ci/release
+
+clean: ## remove the virtual environment, the built wheel and the demo's data
+	rm -rf $(VENV) data dist

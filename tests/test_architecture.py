@@ -105,24 +105,6 @@ def test_only_config_reads_the_environment(module: Path) -> None:
     assert not reads
 
 
-def test_every_setting_is_documented_in_the_readme() -> None:
-    from app.config import Settings
-
-    readme = (ROOT / "README.md").read_text()
-    missing = [name for name in Settings.model_fields if f"`TALLYHOOK_{name.upper()}`" not in readme]
-    assert not missing
-
-
-def test_every_command_is_documented_in_the_readme() -> None:
-    from app.cli.commands import app
-
-    readme = (ROOT / "README.md").read_text()
-    called = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
-    commands = [name.replace("_", "-") for name in called]
-    groups = [group.name for group in app.registered_groups]
-    assert not [name for name in (*commands, *groups) if f"tallyhook {name}" not in readme]
-
-
 @pytest.mark.parametrize("module", sorted(ROOT.glob("tests/**/*.py")), ids=lambda module: module.stem)
 def test_a_test_that_asks_over_http_says_how_long_it_waits(module: Path) -> None:
     """httpx gives up after 5 s by itself, which a busy machine takes now and then."""

@@ -16,7 +16,7 @@ from app.stores.engine import DATABASE_ERRORS
 
 
 def main() -> None:
-    """The console command; an error of ours is one line and the exit code for it, never a traceback."""
+    """Run the console command; an error of ours prints one line and sets the exit code, never a traceback."""
     keep_private()
     try:
         app()
@@ -33,7 +33,7 @@ def main() -> None:
 
 
 def _redacted(line: str) -> str:
-    """The line without our secrets, safe to print: it may quote what a vendor or the database said."""
+    """The line without our secrets and safe to print: it may quote a vendor or the database."""
     try:
         return for_terminal(redactor(settings_here().secrets())(line))
     except BadConfiguration:  # then that is the error, and its message names no secret

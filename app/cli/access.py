@@ -1,4 +1,4 @@
-"""``tallyhook tokens``, ``users`` and ``audit``: who may come in, and what was done."""
+"""``tallyhook tokens``, ``users`` and ``audit``: who may sign in, and who did what."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ audit = typer.Typer(help="The audit log: who changed what, when, why and from wh
 
 Least = Annotated[Role, typer.Option(help="what it may do")]
 Scope = Annotated[
-    list[str] | None, typer.Option("--connection", help="only this connection; may be said several times")
+    list[str] | None, typer.Option("--connection", help="only this connection; may be given several times")
 ]
 Name = Annotated[str, typer.Argument(help="the user's name")]
 FromStdin = Annotated[bool, typer.Option("--password-stdin", help="read the password from standard input")]
@@ -39,11 +39,11 @@ def create(
     name: Annotated[str, typer.Option(help="what it is for")],
     role: Least = Role.VIEWER,
     connection: Scope = None,
-    days: Annotated[int, typer.Option(help="how long it lives", min=1, max=3650)] = access.DAYS,
-    never: Annotated[bool, typer.Option("--never", help="it does not expire")] = False,
+    days: Annotated[int, typer.Option(help="days until it expires", min=1, max=3650)] = access.DAYS,
+    never: Annotated[bool, typer.Option("--never", help="the token does not expire")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make a token. It is shown once, on standard output; only its hash is kept."""
+    """Create a token. It is shown once, on standard output; only its hash is kept."""
     number, secret = access.create_token(
         open_deps(), name, role, connections=connection, days=None if never else days
     )
@@ -83,7 +83,7 @@ def revoke(
     token_id: Annotated[int, typer.Argument(help="number of the token", min=1, max=LARGEST_ID)],
     as_json: AsJson = False,
 ) -> None:
-    """Let a token open nothing any more, within two seconds, everywhere."""
+    """Revoke a token; within two seconds it stops working everywhere."""
     access.revoke_token(open_deps(), token_id)
     done(f"Token {token_id} is revoked.", {"id": token_id, "state": "revoked"}, as_json=as_json)
 
@@ -96,7 +96,7 @@ def add(
     from_stdin: FromStdin = False,
     as_json: AsJson = False,
 ) -> None:
-    """Add a user; the password is asked for twice."""
+    """Add a user; asks for the password twice."""
     access.add_user(open_deps(), name, _password(from_stdin), role, connections=connection)
     facts = {"name": name, "role": role, "connections": connection, "state": "enabled"}
     done(f"User {name} can sign in.", facts, as_json=as_json)
@@ -104,7 +104,7 @@ def add(
 
 @users.command("list")
 def list_users(as_json: AsJson = False) -> None:
-    """Every user by name."""
+    """Every user, by name."""
     found = access.list_users(open_deps())
     if as_json:
         print_json(found)
@@ -119,28 +119,28 @@ def list_users(as_json: AsJson = False) -> None:
 
 @users.command()
 def password(name: Name, from_stdin: FromStdin = False, as_json: AsJson = False) -> None:
-    """Give a user another password; all of the user's sessions end."""
+    """Set a user's password; all of the user's sessions end."""
     access.set_password(open_deps(), name, _password(from_stdin))
     done(f"User {name} has another password.", {"name": name, "password": "changed"}, as_json=as_json)
 
 
 @users.command()
 def disable(name: Name, as_json: AsJson = False) -> None:
-    """Let a user come in no more; all of the user's sessions end."""
+    """Disable a user; all of the user's sessions end."""
     access.disable_user(open_deps(), name)
     done(f"User {name} is disabled.", {"name": name, "state": "disabled"}, as_json=as_json)
 
 
 @users.command()
 def enable(name: Name, as_json: AsJson = False) -> None:
-    """Let a user come in again, whatever was wrong."""
+    """Enable a user again, also after a lockout."""
     access.enable_user(open_deps(), name)
     done(f"User {name} can sign in.", {"name": name, "state": "enabled"}, as_json=as_json)
 
 
 @audit.command("list")
 def list_entries(
-    action: Annotated[str | None, typer.Option(help='one action, or the beginning of some: "letters"')] = None,
+    action: Annotated[str | None, typer.Option(help='one action, or how several begin: "letters"')] = None,
     limit: Limit = 50,
     before: Before = None,
     as_json: AsJson = False,
@@ -164,14 +164,14 @@ def list_entries(
 @audit.command()
 def verify(
     head: Annotated[
-        str | None, typer.Option(help="a head noted earlier: shows that nothing was cut off since")
+        str | None, typer.Option(help="a head noted earlier: proves that nothing was cut off since")
     ] = None,
     archive: Annotated[
         Path | None, typer.Option(help="folder of the archived entries; default: in the data folder")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Read the whole log, archived entries too, and say whether one was changed, removed or put in; exit code 1 if so."""
+    """Read the whole log, archived entries too; exit code 1 if an entry was changed, removed or inserted."""
     verdict = log.verify(open_deps(), head, archive=archive or settings_here().data_dir / FOLDER)
     archived = f" ({verdict.archived:,} of them archived)" if verdict.archived else ""
     sentence = f"{verdict.entries:,} entries{archived}, unbroken; head {verdict.head}"
@@ -182,7 +182,7 @@ def verify(
 
 
 def _facts(after: Any) -> str:
-    """What an entry notes, as people read it; what is not set is left out."""
+    """The facts of an entry for people; facts that are not set are left out."""
     if not isinstance(after, dict):
         return str(after or "")
     return ", ".join(f"{name} {value}" for name, value in after.items() if value not in (None, ""))

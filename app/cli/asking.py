@@ -1,4 +1,4 @@
-"""Questions at the terminal, on standard error; where nobody can answer, the defaults count."""
+"""Questions at the terminal, on standard error; where nobody can answer, the defaults apply."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ KEEP = "as it is"
 
 
 def can_ask(*, never: bool) -> bool:
-    """Whether somebody sits at the terminal, and is to be asked."""
+    """Whether a person sits at the terminal and may be asked."""
     return not never and sys.stdin.isatty()
 
 
 def pairs(given: Sequence[str]) -> dict[str, str]:
-    """``NAME=VALUE`` as told on the command line; ``NAME=@FILE`` is what the file holds, so that no secret stands there."""
+    """``NAME=VALUE`` from the command line; ``NAME=@FILE`` reads it from a file, so that no secret is typed."""
     found: dict[str, str] = {}
     for text in given:
         name, equals, value = text.partition("=")
@@ -33,10 +33,10 @@ def pairs(given: Sequence[str]) -> dict[str, str]:
 def answers(
     questions: Sequence[Question], known: Mapping[str, str], *, ask: bool, again: bool = False
 ) -> dict[str, str]:
-    """An answer to each question: what is ``known``, else what a person says, else its default.
+    """An answer to each question: the ``known`` one, else a person's, else the default.
 
-    With ``again`` a person is also asked for what is known, which stays where the answer is empty. Raises
-    ``BadConfiguration`` naming every option that nobody gave."""
+    With ``again`` a person is also asked for known answers; an empty answer keeps the known one. Raises
+    ``BadConfiguration`` that names every missing option."""
     found = {name: value for name, value in known.items() if value}
     for one in questions:
         if ask and (again or one.option not in found):
@@ -51,7 +51,7 @@ def answers(
 
 
 def asked(one: Question, before: str | None = None) -> str:
-    """What a person answers; empty answers leave what was there ``before``."""
+    """A person's answer; an empty one keeps the value from ``before``."""
     words = f"{one.words} ({', '.join(one.choices)})" if one.choices else one.words
     while True:
         answer = _prompted(one, words, before)
@@ -62,7 +62,7 @@ def asked(one: Question, before: str | None = None) -> str:
 
 
 def _prompted(one: Question, words: str, before: str | None) -> str:
-    """Of a secret that there is already nothing is shown."""
+    """A secret that is already set is not shown."""
     if one.is_secret:
         shown = KEEP if before else ""
         said = typer.prompt(words, default=shown, hide_input=True, show_default=bool(before), err=True)

@@ -1,4 +1,4 @@
-"""``tallyhook check``: is everything there that this installation needs?"""
+"""``tallyhook check``: does this installation have everything it needs?"""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _SIGNS = {State.WELL: "[green]well [/green]", State.NOTE: "note ", State.WRONG: 
 
 
 def check(
-    connection: Annotated[str | None, typer.Argument(help="look at this connection alone")] = None,
-    mail: Annotated[bool, typer.Option("--mail", help="send a test mail to those who get alerts")] = False,
+    connection: Annotated[str | None, typer.Argument(help="check only this connection")] = None,
+    mail: Annotated[bool, typer.Option("--mail", help="send a test mail to the recipients of alerts")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Try the database, the queue, every vendor kind by kind, webhooks and mail; exit code 1 when something is wrong.

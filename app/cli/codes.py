@@ -1,4 +1,4 @@
-"""What a command's exit code says, the same for all of them."""
+"""The meaning of exit codes, the same for every command."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def code_of(error: TallyhookError | FilterError) -> int:
 
 
 def told(error: TallyhookError | FilterError) -> str:
-    """The error in one line, with what to do next where that is known."""
+    """The error in one line, with the next step where it is known."""
     line = " ".join(str(error).split())
     if isinstance(error, InvalidRequest):
         line = _QUOTED.sub(lambda match: _as_typed(match[1]), line)

@@ -74,10 +74,10 @@ def demo(
     data: Annotated[
         Path, typer.Option(help="folder that keeps the demo's database, queue and simulated shops")
     ] = Path("data/demo"),
-    changes: Annotated[int, typer.Option(help="shop changes per minute and simulated vendor", min=0)] = 60,
-    products: Annotated[int, typer.Option(help="products per simulated vendor at the first start", min=1)] = 300,
+    changes: Annotated[int, typer.Option(help="shop changes per minute, for each simulated vendor", min=0)] = 60,
+    products: Annotated[int, typer.Option(help="products of each simulated vendor at the first start", min=1)] = 300,
 ) -> None:
-    """Start everything with two simulated vendors and a living shop; Ctrl-C stops it, the next start goes on."""
+    """Start everything with two simulated vendors and a living shop; Ctrl-C stops it, the next start continues."""
     run_stack(config.load(), data_dir=data, demo={"changes_per_minute": changes, "products": products})
 
 
@@ -88,7 +88,7 @@ def up() -> None:
     if not settings.accounts():
         raise Refused(
             "no connection is configured: `tallyhook init` connects an account (or set "
-            "TALLYHOOK_CONNECTIONS__<SLUG>__<OPTION>, see README); `tallyhook demo` needs none"
+            "TALLYHOOK_CONNECTIONS__<SLUG>__<OPTION>, see README.md); `tallyhook demo` needs none"
         )
     run_stack(settings, data_dir=settings.data_dir)
 
@@ -102,7 +102,7 @@ def web() -> None:
 @app.command()
 def worker(
     queues: Annotated[str, typer.Option(help="queues to work on, comma separated: live, bulk")] = "live,bulk",
-    threads: Annotated[int, typer.Option(help="threads; default from TALLYHOOK_LIVE_THREADS", min=0)] = 0,
+    threads: Annotated[int, typer.Option(help="threads; the default is TALLYHOOK_LIVE_THREADS", min=0)] = 0,
 ) -> None:
     """One worker process (Procfile)."""
     for queue in queues.split(","):
@@ -119,14 +119,14 @@ def clock() -> None:
 
 @app.command()
 def status(as_json: AsJson = False) -> None:
-    """What is stored, owed, and ready, as JSON."""
+    """What is stored and owed, and whether everything is ready, as JSON."""
     deps = open_deps()
     _json({**overview(deps), "readiness": readiness(deps)}, plain=as_json)
 
 
 @app.command()
 def ready(as_json: AsJson = False) -> None:
-    """Exit code 0 when database, queue, migrations, workers and clock are well, else 1 and the findings."""
+    """Exit code 0 when database, queue, migrations, workers and clock are well; else 1, with the findings."""
     report = readiness(open_deps())
     _json(report, plain=as_json)
     raise typer.Exit(0 if report["ready"] else 1)
@@ -162,7 +162,7 @@ def simulate(
 
 
 def _json(value: Any, *, plain: bool) -> None:
-    """A document for people in colour, or for programs."""
+    """Print a document: in colour for people, plain for programs."""
     if plain:
         print_json(value)
     else:
@@ -170,8 +170,8 @@ def _json(value: Any, *, plain: bool) -> None:
 
 
 def _become(module: str, *arguments: str) -> NoReturn:
-    """Replace this process: the process manager's signals then reach the worker itself. What is wrong with a setting is
-    said before."""
+    """Replace this process, so that the process manager's signals reach the worker itself. A wrong setting is reported
+    first."""
     settings = config.load()
     wiring.check(settings)
     if settings.database_url is None and not settings.embedded_database().exists():

@@ -1,4 +1,4 @@
-"""``tallyhook connections``: how each connection is, and what a person can do about it."""
+"""``tallyhook connections``: the state of each connection, and what a person can do about it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from app.cli.tables import print_table
 from app.flows import connections
 from app.flows.connections import ConnectionView
 
-app = typer.Typer(help="How each connection is; pause, resume and check it.", no_args_is_help=True)
+app = typer.Typer(help="The state of each connection; pause, resume and check it.", no_args_is_help=True)
 
 
 @app.command("list")
 def list_(as_json: AsJson = False) -> None:
-    """Every connection: its state, since when and why, what it owes, and which kinds may not be read."""
+    """Every connection: its state, since when and why, how much it owes, and which kinds may not be read."""
     found = connections.list_connections(open_deps())
     if as_json:
         print_json(found)
@@ -40,20 +40,20 @@ def pause(
     reason: Annotated[str | None, typer.Option(help="why, for colleagues and the audit log")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Ask nothing of the vendor until `resume`; webhooks are still taken, and nothing owed is lost."""
+    """Stop calling the vendor until `resume`; webhooks are still accepted, and nothing owed is lost."""
     view = connections.pause(open_deps(), connection, reason)
     _answer(view, f"{connection} is paused; `tallyhook connections resume {connection}` ends it.", as_json)
 
 
 @app.command()
 def resume(connection: Connection, as_json: AsJson = False) -> None:
-    """End a pause; what is owed is worked off at once."""
+    """End a pause; the workers fetch what is owed at once."""
     _answer(connections.resume(open_deps(), connection), f"{connection} is no longer paused.", as_json)
 
 
 @app.command()
 def check(connection: Connection, as_json: AsJson = False) -> None:
-    """Call the vendor now and say what came back; exit code 1 when it does not answer us."""
+    """Call the vendor now and report its answer; exit code 1 when it does not answer us."""
     checked = connections.check(open_deps(), connection)
     if as_json:
         print_json(checked)

@@ -27,20 +27,20 @@ from app.rules.terminal import for_terminal, json_for_terminal
 
 
 class Terminal(Console):
-    """A console on which text that came from elsewhere is only ever text: our own colours are no characters of it."""
+    """A console that prints foreign text as plain text only; colours come from us, never from control characters in it."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """As ``Console`` does, every piece of text made safe."""
+        """As ``Console`` does, with every piece of text made safe."""
         for piece in super().render(renderable, options):
             yield piece if piece.control else piece._replace(text=for_terminal(piece.text))
 
     def render_str(self, text: str, **how: Any) -> Text:
-        """As ``Console`` does: made safe before its width is measured."""
+        """As ``Console`` does, with the text made safe before its width is measured."""
         return super().render_str(for_terminal(text), **how)
 
 
 console = Terminal(highlight=False, width=None if sys.stdout.isatty() else 240)
-"""What commands answer on; wide where it is no terminal, so that a pipe gets whole lines."""
+"""Where commands print answers; wide where it is not a terminal, so that a pipe gets whole lines."""
 
 aside = Terminal(stderr=True, highlight=False)
 
@@ -49,20 +49,20 @@ LARGEST_ID = 2**63 - 1
 AsJson = Annotated[bool, typer.Option("--json", help="answer with one JSON document and nothing else")]
 Connection = Annotated[str, typer.Argument(help="slug of the connection")]
 RunId = Annotated[int, typer.Argument(help="number of the run", min=1, max=LARGEST_ID)]
-Limit = Annotated[int, typer.Option(help="at most so many, newest first", min=1, max=500)]
+Limit = Annotated[int, typer.Option(help="at most this many, newest first", min=1, max=500)]
 Before = Annotated[
-    int | None, typer.Option(help='continue after this id: "next" of the page before', min=1, max=LARGEST_ID)
+    int | None, typer.Option(help='continue after this id ("next" of the previous page)', min=1, max=LARGEST_ID)
 ]
 
 
 def open_deps(queue: Queue | None = None) -> Deps:
-    """The parts that a command works with; logs no longer go to standard output, which is the answer's alone."""
+    """The parts that a command works with; logs go to standard error, because standard output is for the answer."""
     settings = settings_here()
     check_database_here(settings)
     structlog.configure(
         processors=wiring.log_processors(settings),
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # asked each time: a live bar replaces it
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # looked up each time: a live bar replaces it
         cache_logger_on_first_use=False,
     )
     return replace(wiring.build(settings, "cli", queue=queue), who=who_is_there())
@@ -83,7 +83,7 @@ def print_json(value: Any) -> None:
 
 
 def done(sentence: str, facts: Any, *, as_json: bool) -> None:
-    """Say that something was done: a sentence to people, the ``facts`` as one JSON document to programs."""
+    """Report that something was done: a sentence for people, the ``facts`` as one JSON document for programs."""
     if as_json:
         print_json(facts)
     else:
@@ -91,7 +91,7 @@ def done(sentence: str, facts: Any, *, as_json: bool) -> None:
 
 
 def page_of(rows: list[dict[str, Any]], limit: int) -> dict[str, Any]:
-    """A page for programs: ``next`` is what ``--before`` continues from, ``None`` after the last page."""
+    """A page for programs: ``next`` is the value for ``--before``, ``None`` after the last page."""
     return {"rows": rows, "next": rows[-1]["id"] if len(rows) == limit else None}
 
 

@@ -34,17 +34,17 @@ def copy_database(
 ) -> None:
     """Copy everything into an empty database (SQLite or PostgreSQL), and check that every row arrived.
 
-    Stop web, workers and clock before; start them afterwards with TALLYHOOK_DATABASE_URL set to the new database. The
+    Stop web, workers and clock first; afterwards start them with TALLYHOOK_DATABASE_URL set to the new database. The
     old one is left as it is. Example: `tallyhook copy-database postgresql://tallyhook@db.internal/tallyhook`.
     """
     settings = settings_here()
     check_database_here(settings)
     with closing(open_database(settings.database())) as source, closing(open_database(url)) as target:
         if source.engine.url == target.engine.url:
-            raise Refused("that is the database in use; name another, empty one")
+            raise Refused("this database is in use; name another, empty one")
         rows = _copy(source, target)
     sentence = (
-        f"Copied {rows:,} rows; every one arrived as it was. "
+        f"Copied {rows:,} rows; every one arrived unchanged. "
         "Set TALLYHOOK_DATABASE_URL to the new database and start again."
     )
     done(sentence, {"rows": rows}, as_json=as_json)

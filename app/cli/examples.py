@@ -66,7 +66,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
 
 
 def show_examples(group: Any) -> None:
-    """Put the examples below the help of every command of a group, whatever it is nested in."""
+    """Put the examples below the help of every command of a group, at any depth."""
     for path, command in commands_of(group):
         if path in EXAMPLES:
             shown = "; ".join(f"`tallyhook {example}`" for example in EXAMPLES[path])
@@ -74,7 +74,7 @@ def show_examples(group: Any) -> None:
 
 
 def commands_of(group: Any, *above: str) -> Iterator[tuple[str, Any]]:
-    """Every command by the words that one types."""
+    """Every command, by the words a person types for it."""
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
             yield from commands_of(command, *above, name)

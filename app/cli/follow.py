@@ -1,4 +1,4 @@
-"""Sees a run through: watches its row, carries it out in this process if asked to, and says how it ended."""
+"""Follows a run: watches its row, carries it out in this process if asked to, and reports how it ended."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from app.flows.status import ALIVE
 from app.stores import beats, budgets, runs
 
 EVERY = 0.5
-"""Seconds between two looks at the run's row."""
+"""Seconds between two reads of the run's row."""
 
 Direct = Annotated[
     bool, typer.Option("--direct", help="carry it out in this process: no broker, web or worker needed")
@@ -45,11 +45,11 @@ class Carrier:
         self._thread.start()
 
     def ended(self) -> bool:
-        """Whether nothing more will come of it."""
+        """Whether it has ended."""
         return not self._thread.is_alive()
 
     def wait(self) -> None:
-        """Until the page in work is done."""
+        """Wait until the current page is done."""
         self._thread.join()
         self._keeper.stop()
 
@@ -61,14 +61,14 @@ class Carrier:
 
 
 def open_for(*, direct: bool, no_wait: bool) -> Deps:
-    """The parts for a command that starts a run; one that is carried out here wakes nobody."""
+    """The parts for a command that starts a run; a run that is carried out here sends no message to the workers."""
     if direct and no_wait:
         raise typer.BadParameter("--direct carries the run out in this process and cannot go with --no-wait")
     return open_deps(DeafQueue() if direct else None)
 
 
 def see_through(deps: Deps, run_id: int, *, direct: bool, no_wait: bool, as_json: bool) -> NoReturn:
-    """Watch a run to its end unless told not to, answer with what came of it, and exit with the code for that."""
+    """Watch a run to its end unless told not to, print its result, and exit with the matching code."""
     left = False
     if not no_wait:
         if not direct:
@@ -82,7 +82,7 @@ def see_through(deps: Deps, run_id: int, *, direct: bool, no_wait: bool, as_json
 
 
 def watch(deps: Deps, run_id: int, *, direct: bool) -> bool:
-    """Show a run until it is over; ``True`` when the person went away or cancelled it."""
+    """Show a run until it is over; ``True`` when the person left or cancelled it."""
     cancelled = False
     with _interrupts() as interrupted:
         carrier = Carrier(deps, run_id) if direct else None
@@ -90,17 +90,17 @@ def watch(deps: Deps, run_id: int, *, direct: bool) -> bool:
             interrupted.clear()
             cancelled = _cancelled(deps, run_id, carrier)
             if not cancelled and carrier is None:
-                aside.print(f"Run {run_id} goes on; see `tallyhook runs show {run_id} --watch`.")
+                aside.print(f"Run {run_id} continues; see `tallyhook runs show {run_id} --watch`.")
                 return True
     if carrier is not None:
         if cancelled:
-            aside.print(f"Run {run_id} is cancelled; it stops after the page in work.")
+            aside.print(f"Run {run_id} is cancelled; it stops after the current page.")
         carrier.wait()
     return cancelled
 
 
 def look(deps: Deps, run_id: int) -> dict[str, Any]:
-    """The run as it is told to people and programs; raises ``Refused`` when there is none."""
+    """The run as people and programs see it; raises ``Refused`` when there is none."""
     with deps.database.read() as conn:
         row = runs.get(conn, run_id)
     if row is None:
@@ -112,7 +112,7 @@ def _shown_until(deps: Deps, run_id: int, carrier: Carrier | None, interrupted: 
     """Draw the run until it is over (``True``) or the person interrupts."""
     with Bar(aside) as bar:
         while not interrupted.is_set():
-            ended = carrier is not None and carrier.ended()  # before the look: what it wrote last is then seen
+            ended = carrier is not None and carrier.ended()  # before the read, so that the read sees the last write
             view = look(deps, run_id)
             if view["status"] not in ("idle", "running"):
                 return True
@@ -124,16 +124,16 @@ def _shown_until(deps: Deps, run_id: int, carrier: Carrier | None, interrupted: 
 
 
 def _given_back(deps: Deps, view: Mapping[str, Any], carrier: Carrier) -> bool:
-    """The run could not be carried out now: it says why, and goes on when somebody works on it again."""
+    """Report why the run could not be carried out now; it continues when a worker takes it again."""
     if carrier.error is not None:
         raise carrier.error
-    reason = health.blocked(deps, view["connection"]) or "it goes on where it stopped"
+    reason = health.blocked(deps, view["connection"]) or "it continues where it stopped"
     aside.print(f"Run {view['id']} waits: {reason}", markup=False, soft_wrap=True)
     return True
 
 
 def _cancelled(deps: Deps, run_id: int, carrier: Carrier | None) -> bool:
-    """Ask whether the run shall be cancelled. With nobody to ask it is left alone, unless it lives in this process."""
+    """Ask whether to cancel the run. With nobody to ask it continues, unless this process carries it out."""
     wanted = carrier is not None
     if sys.stdin.isatty():
         try:
@@ -148,7 +148,7 @@ def _cancelled(deps: Deps, run_id: int, carrier: Carrier | None) -> bool:
 
 @contextmanager
 def _interrupts(handler: Any = None) -> Iterator[threading.Event]:
-    """Ctrl-C sets the event (or goes to the handler) rather than to break off whatever is being done."""
+    """Ctrl-C sets the event (or calls the handler) instead of interrupting the current work."""
     event = threading.Event()
     before = signal.signal(signal.SIGINT, handler or (lambda *_: event.set()))
     try:
@@ -161,11 +161,11 @@ def _warn_if_nobody_works(deps: Deps) -> None:
     with deps.database.read() as conn:
         workers = beats.alive(conn, "worker", deps.now() - ALIVE)
     if not workers:
-        aside.print("No worker is alive: the run waits for one. `tallyhook up` starts them, --direct needs none.")
+        aside.print("No worker is alive: the run waits for one. `tallyhook up` starts workers, --direct needs none.")
 
 
 def _calls_left(deps: Deps, connection: str) -> int | None:
-    """Upstream calls that bulk work may make at this moment; ``None`` without a budget, or a connection no more."""
+    """Upstream calls that bulk work may make now; ``None`` without a budget, or when the connection no longer exists."""
     source = deps.bulk_sources.get(connection)
     limits = [] if source is None else source.budget()
     if not limits:

@@ -1,4 +1,4 @@
-"""``tallyhook guard``: how well the guard knows disasters from ordinary life, shown to anybody with a seed."""
+"""``tallyhook guard``: how well the guard tells disasters from ordinary life, repeatable by seed."""
 
 from __future__ import annotations
 
@@ -22,9 +22,13 @@ INTERRUPTED = 130
 
 @app.command("test")
 def try_(
-    seed: Annotated[int, typer.Option(help="draws the shops, the disasters and the lives")] = 1,
-    disasters: Annotated[int, typer.Option(help="disasters, each nightly and polled first", min=0)] = MANY_DISASTERS,
-    lives: Annotated[int, typer.Option(help="ordinary lives, each nightly and polled first", min=0)] = MANY_LIVES,
+    seed: Annotated[int, typer.Option(help="the seed that draws the shops, the disasters and the lives")] = 1,
+    disasters: Annotated[
+        int, typer.Option(help="number of disasters, each tried twice: nightly, and polled first", min=0)
+    ] = MANY_DISASTERS,
+    lives: Annotated[
+        int, typer.Option(help="number of ordinary lives, each tried twice: nightly, and polled first", min=0)
+    ] = MANY_LIVES,
     largest: Annotated[int, typer.Option(help="products of the largest shops", min=10)] = SIZES[-1],
     hands: Annotated[int, typer.Option(help="trials at a time", min=1, max=64)] = 1,
     database: Annotated[
@@ -53,7 +57,7 @@ def try_(
 
 
 def _followed(coming: Iterable[Outcome], many: int) -> tuple[list[Outcome], bool]:
-    """The outcomes, shown as they come, and whether they are all."""
+    """The outcomes, shown as they come, and whether all trials were made."""
     told: list[Outcome] = []
     try:
         with _bar(many) if aside.is_terminal else _lines() as show:
@@ -84,7 +88,7 @@ def _bar(many: int) -> Iterator[Callable[[Outcome], None]]:
 
 @contextmanager
 def _lines() -> Iterator[Callable[[Outcome], None]]:
-    """A line for each size of shops, when the next begins."""
+    """Prints a line for each size of shop when the next size begins."""
     told: list[Outcome] = []
 
     def tell() -> None:

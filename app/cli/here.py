@@ -1,4 +1,4 @@
-"""Which installation a command is about: the one that runs in the data folder, else the demo's, else the settings'."""
+"""Finds the installation that a command is about: what runs in the data folder, else the demo, else the settings'."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DEMO = "demo"
 
 
 def settings_here() -> Settings:
-    """The settings for a command that works beside others; raises ``BadConfiguration``."""
+    """The settings for a command beside a running installation; raises ``BadConfiguration``."""
     settings = config.load()
     if settings.database_url is not None:
         return settings
@@ -34,7 +34,7 @@ def settings_here() -> Settings:
 
 
 def check_database_here(settings: Settings) -> None:
-    """Raise ``Refused`` where the file of an embedded database does not exist, with the folder that was looked at."""
+    """Raise ``Refused`` that names the folder when the file of an embedded database does not exist."""
     file = settings.embedded_database()
     if settings.database_url is None and not file.exists():
         folder = settings.data_dir.absolute()

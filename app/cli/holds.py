@@ -14,7 +14,7 @@ from app.cli.console import LARGEST_ID, AsJson, console, done, moment, open_deps
 from app.cli.tables import print_table
 from app.flows import holds
 
-app = typer.Typer(help="Held batches: reads so implausible that a person must look.", no_args_is_help=True)
+app = typer.Typer(help="Held batches: reads so implausible that a person must decide.", no_args_is_help=True)
 
 HoldId = Annotated[int, typer.Argument(help="number of the hold", min=1, max=LARGEST_ID)]
 
@@ -44,7 +44,7 @@ def list_(as_json: AsJson = False) -> None:
 
 @app.command()
 def show(hold_id: HoldId, as_json: AsJson = False) -> None:
-    """The rules that spoke, their figures, and some of the held rows, before and after."""
+    """The rules that held it, their figures, and some of the held rows, before and after."""
     hold = holds.show(open_deps(), hold_id)
     if as_json:
         print_json(hold)
@@ -73,7 +73,7 @@ def show(hold_id: HoldId, as_json: AsJson = False) -> None:
 
 @app.command()
 def release(hold_id: HoldId, as_json: AsJson = False) -> None:
-    """Believe it: exactly these rows are written, but for those that somebody newer wrote since."""
+    """Believe it: write exactly these rows, except those for which something newer was written since."""
     hold = holds.release(open_deps(), hold_id)
     done(f"Hold {hold_id} is released: its rows are written.", hold, as_json=as_json)
 
@@ -81,12 +81,14 @@ def release(hold_id: HoldId, as_json: AsJson = False) -> None:
 @app.command()
 def meant(
     hold_id: HoldId,
-    until: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="believe the like until this day (UTC)")],
+    until: Annotated[
+        datetime, typer.Option(formats=["%Y-%m-%d"], help="believe similar batches until this day (UTC)")
+    ],
     as_json: AsJson = False,
 ) -> None:
-    """This was meant: release it, and do not hold this kind by the same rules until a day."""
+    """This was intended: release it, and until a given day do not hold this kind by the same rules."""
     hold = holds.release(open_deps(), hold_id, believed_until=until.replace(tzinfo=UTC))
-    done(f"Hold {hold_id} is released; the like is believed until {until:%Y-%m-%d}.", hold, as_json=as_json)
+    done(f"Hold {hold_id} is released; similar batches are believed until {until:%Y-%m-%d}.", hold, as_json=as_json)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""``tallyhook inbox``: every delivery as it came, what came of it, and the way in and out for saved ones."""
+"""``tallyhook inbox``: every delivery as it came, its outcome, and import and export of saved ones."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ SET_ASIDE: Mapping[str, str] = {
     "foreign": "nothing: it is about another merchant's account",
     "ignored": "nothing: events of this type name nothing that is kept here",
 }
-"""What is said of deliveries that name nothing to fetch, by verdict."""
+"""The outcome of deliveries that name nothing to fetch, by verdict."""
 
 TOLD = 20
-"""Bad lines that are told one by one."""
+"""Bad lines that are listed one by one."""
 
 EventId = Annotated[int, typer.Argument(help="number of the event", min=1, max=LARGEST_ID)]
 Words = Annotated[
@@ -83,12 +83,12 @@ def list_(words: Words = None, limit: Limit = 50, before: Before = None, as_json
         NOTHING_MATCHES,
     )
     if inbox.DEFAULT in inbox.terms_of(text):
-        console.print("Of the last 7 days; since: says otherwise.")
+        console.print("These are of the last 7 days; since: changes that.")
 
 
 @app.command()
 def show(event_id: EventId, as_json: AsJson = False) -> None:
-    """One delivery: what came of it, its headers and its body as received."""
+    """One delivery: its outcome, its headers and its body as received."""
     event = inbox.show(open_deps(), event_id)
     if as_json:
         print_json(event)
@@ -97,8 +97,8 @@ def show(event_id: EventId, as_json: AsJson = False) -> None:
         f"Event {event['id']} ({event['type']}) of {event['connection']}, {event['verdict']}",
         f"received  {moment(event['received_at'])} UTC; it happened {moment(event['occurred_at'])}",
         f"event id  {event['event_id']}",
-        *(f"came of   {_came(one)}" for one in event["came_of"]),
-        *([f"came of   {SET_ASIDE[event['verdict']]}"] if event["verdict"] in SET_ASIDE else []),
+        *(f"outcome   {_came(one)}" for one in event["came_of"]),
+        *([f"outcome   {SET_ASIDE[event['verdict']]}"] if event["verdict"] in SET_ASIDE else []),
         *(f"< {name}: {value}" for name, value in event["headers"].items()),
         "",
         event["body"] if event["encoding"] == "utf-8" else f"(base64) {event['body']}",
@@ -111,16 +111,16 @@ def show(event_id: EventId, as_json: AsJson = False) -> None:
 @app.command("replay")
 def replay_(
     words: Words = None,
-    name: Annotated[str, typer.Option(help="the incident that this is to end")] = "",
+    name: Annotated[str, typer.Option(help="name of the incident that this replay is to end")] = "",
     rate: Annotated[int, typer.Option(help="items per second; 0: as fast as it goes", min=0)] = replay.RATE,
     canary: Annotated[bool, typer.Option(help="first 1 item, then 10, then the rest")] = True,
     as_json: AsJson = False,
 ) -> None:
-    """Have the items of one event (its number), or of all that a filter matches, fetched again, each once."""
+    """Fetch the items of one event (its number), or of all that a filter matches, again, each once."""
     deps = open_deps()
     text = filter_of(words)
     if not text:
-        raise Refused("say which: a number, or a filter such as since:2h")
+        raise Refused("name the deliveries: a number, or a filter such as since:2h")
     if text.isdecimal() and len(text) <= LONGEST_NUMBER:
         number = inbox.replay_event(deps, int(text))
     else:
@@ -132,7 +132,7 @@ def replay_(
 
 @app.command()
 def gaps(limit: Limit = 20, before: Before = None, as_json: AsJson = False) -> None:
-    """Times in which nothing was heard though it should have been, and what was done about each."""
+    """Times in which nothing was heard though something should have been, and what was done about each."""
     rows = unheard.list_gaps(open_deps(), limit=limit, before_id=before)
     if as_json:
         print_json(page_of(rows, limit))
@@ -142,12 +142,12 @@ def gaps(limit: Limit = 20, before: Before = None, as_json: AsJson = False) -> N
             f"{moment(row['began_at'])}  {row['connection']}: {row['sentence']}", markup=False, soft_wrap=True
         )
     if not rows:
-        console.print("Nothing was ever missed, as far as is known.")
+        console.print("As far as is known, nothing was ever missed.")
 
 
 @app.command()
 def alerts(limit: Limit = 20, before: Before = None, as_json: AsJson = False) -> None:
-    """What a person should know: what is open, what is over, what was mailed."""
+    """What a person should know: open alerts, past alerts, and which were mailed."""
     rows = found_alerts.list_alerts(open_deps(), limit=limit, before_id=before)
     if as_json:
         print_json(page_of(rows, limit))
@@ -156,7 +156,7 @@ def alerts(limit: Limit = 20, before: Before = None, as_json: AsJson = False) ->
     for row in rows:
         times = (moment(row[name]) for name in ("opened_at", "closed_at", "told_at"))
         table.add_row(*times, row["severity"], escape(row["title"]), escape(row["detail"]))
-    print_table(table, "There were no alerts: nothing was wrong for long enough to tell a person.")
+    print_table(table, "There were no alerts: nothing was wrong for long enough to alert a person.")
 
 
 @app.command("import")
@@ -171,7 +171,7 @@ def import_(
     rejects: Annotated[Path | None, typer.Option(help="write the bad lines to this file")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Take in deliveries that were saved elsewhere; those that are here already change nothing."""
+    """Import deliveries that were saved elsewhere; those that are here already change nothing."""
     with Progress(SpinnerColumn(), TextColumn("{task.completed} lines"), console=aside, transient=True) as bar:
         task = bar.add_task("importing")
         came = import_lines(open_deps(), file, trust=trust, told=lambda count: bar.update(task, completed=count))
@@ -183,9 +183,9 @@ def import_(
 
 @app.command("export")
 def export(words: Words = None, as_json: AsJson = False) -> None:
-    """Deliveries as `import` takes them, oldest first, on standard output: a line each, with --json one list of them.
+    """Deliveries in the format of `import`, oldest first, on standard output: one per line, or one list with --json.
 
-    Credentials in headers are left out: what was signed with one can only be imported with --trust."""
+    Credentials in headers are left out: a delivery that was authenticated by one can only be imported with --trust."""
     lines = export_lines(open_deps(), filter_of(words))
     if as_json:
         sys.stdout.write("[")

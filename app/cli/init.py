@@ -1,4 +1,4 @@
-"""``tallyhook init``: connect an account, see that it works, and write it down."""
+"""``tallyhook init``: connect an account, check that it works, and write its settings."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from app.sources.base import Source
 from app.sources.setup import Question, Registered
 
 TRIES = 3
-"""How often a person may give credentials."""
+"""How many times a person may try credentials."""
 
 WIDEST = 52
 """Characters of a row that are shown: the table fits 80 columns."""
@@ -39,7 +39,7 @@ PUBLIC_URL = "TALLYHOOK_PUBLIC_URL"
 
 @dataclass(frozen=True)
 class Connected:
-    """What became of it: ``settings`` are names, without what they say."""
+    """The result; ``settings`` are names, without their values."""
 
     connection: str
     source: str
@@ -60,21 +60,23 @@ def init(
         typer.Option("--set", metavar="NAME=VALUE", help="an option of the connection; NAME=@FILE reads a file"),
     ] = None,
     public_url: Annotated[
-        str | None, typer.Option(help="how the outside reaches this machine, like https://hooks.example.com")
+        str | None,
+        typer.Option(help="the address by which the outside reaches this machine, like https://hooks.example.com"),
     ] = None,
-    webhooks: Annotated[bool, typer.Option(help="see to it that changes are posted to us")] = True,
+    webhooks: Annotated[bool, typer.Option(help="set up webhooks, so that changes are posted to us")] = True,
     replace: Annotated[
         bool,
         typer.Option(
-            "--replace", help="write a connection anew; what is not said stays. Another account needs another name"
+            "--replace",
+            help="overwrite a connection; options that are not given stay. Another account needs another name",
         ),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="ask nothing")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Connect an account: try its credentials, look at each kind, see to webhooks, and write `.env` for its owner alone.
+    """Connect an account: try its credentials, look at each kind, set up webhooks, and write `.env` for its owner alone.
 
-    Nothing is written or registered unless the account answers. Where there is no terminal nothing is asked.
+    Nothing is written or registered unless the account answers. Without a terminal it asks nothing.
 
     Examples: `tallyhook init`; `tallyhook init <system> --set access_token=@token.txt --public-url
     https://hooks.example.com --yes`; `tallyhook init <system> --name second-shop`.
@@ -99,9 +101,9 @@ def init(
 def _draft(
     settings: Settings, source: str | None, name: str | None, known: Mapping[str, str], *, replace: bool, ask: bool
 ) -> Draft:
-    """Which system, under which name, with what of it is known; raises ``Refused`` for a name that is taken."""
+    """The system, the name and the options that are known; raises ``Refused`` for a name that is taken."""
     if source is None and not ask:
-        raise BadConfiguration(f"say which system: tallyhook init {' | '.join(sources.names())}")
+        raise BadConfiguration(f"name the system: tallyhook init {' | '.join(sources.names())}")
     system = source or asked(Question("source", "Which system", choices=tuple(sources.names())))
     sources.setup(system)  # raises where there is no such system
     slug = name or (system if replace or not ask else _asked_name(settings, system))
@@ -134,11 +136,13 @@ def _check_replaceable(slug: str, *, replace: bool) -> None:
     if not any(name.startswith(prefix_of(slug)) for name in env_file.names_in(file)):
         raise Refused(f"the environment has a connection {slug!r}, and goes before {file}: take another --name")
     if not replace:
-        raise Refused(f"{file} has a connection {slug!r} already: take another --name, or write it anew by --replace")
+        raise Refused(
+            f"{file} has a connection {slug!r} already: take another --name, or overwrite it with --replace"
+        )
 
 
 def _public_url(settings: Settings, given: str | None, *, replace: bool) -> str | None:
-    """What is said now, else what is set."""
+    """The option given now, else the setting."""
     if given is None:
         return settings.public_url
     problem = public_url_problem(given)
@@ -178,7 +182,7 @@ def _connect(
 
 
 def _let_in(draft: Draft, *, ask: bool, again: bool) -> tuple[Draft, Source]:
-    """The draft with credentials that the account takes; a person may try a few times."""
+    """The draft with credentials that the account accepts; a person may try a few times."""
     for tried in count(1):
         questions = sources.setup(draft.source).questions
         draft = draft._replace(options=answers(questions, draft.options, ask=ask, again=again or tried > 1))
@@ -205,7 +209,7 @@ def _looked_at(draft: Draft, source: Source) -> list[KindLook]:
 
 
 def _asked_where() -> str | None:
-    words = "How the outside reaches this machine, like https://hooks.example.com (empty: it does not)"
+    words = "Address by which the outside reaches this machine, like https://hooks.example.com (empty: none)"
     while url := asked(Question("public_url", words, default="")).rstrip("/"):
         problem = public_url_problem(url)
         if problem is None:
@@ -215,7 +219,7 @@ def _asked_where() -> str | None:
 
 
 def _with_webhooks(draft: Draft, registered: Registered | None, *, ask: bool) -> Draft:
-    """The draft with what its webhooks need; what the vendor does not tell us a person may."""
+    """The draft with what its webhooks need, from the vendor or else from a person."""
     if registered is None:
         return draft
     told = dict(registered.options)
@@ -227,7 +231,7 @@ def _with_webhooks(draft: Draft, registered: Registered | None, *, ask: bool) ->
 
 
 def _written(draft: Draft, more: Mapping[str, str]) -> list[str]:
-    """Write the connection; returns the names of its settings. Raises what is wrong with it before anything is written."""
+    """Write the connection; returns the names of its settings. Raises an error before anything is written if it is wrong."""
     open_source(draft).close()
     settings = {**draft.settings, **more}
     old = [name for name in env_file.names_in(_file()) if name.startswith(prefix_of(draft.slug))]
@@ -258,7 +262,7 @@ def _tell_kinds(kinds: Sequence[KindLook]) -> None:
 
 
 def _no_kinds(_: Sequence[KindLook]) -> None:
-    """For programs they stand in the document."""
+    """Programs find them in the document."""
 
 
 def _tell(connected: Connected, settings: Settings) -> None:
@@ -278,7 +282,7 @@ def _cut(row: str) -> str:
 
 
 def _redactor(draft: Draft) -> Callable[[str], str]:
-    """Takes what was given out of texts that quote the vendor."""
+    """Removes the given secrets from texts that quote the vendor."""
     secret = {one.option for one in sources.setup(draft.source).questions if one.is_secret}
     return redactor(value for name, value in draft.options.items() if name in secret)
 

@@ -48,10 +48,10 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="do not ask")]
 @dead.command()
 def preview(
     words: Words = None,
-    limit: Annotated[int, typer.Option(help="at most so many items: each may cost a call", min=1, max=100)] = MOST,
+    limit: Annotated[int, typer.Option(help="at most this many items: each may cost a call", min=1, max=100)] = MOST,
     as_json: AsJson = False,
 ) -> None:
-    """What replaying the letters of a filter (or a number) would change; nothing is written."""
+    """What replaying the letters of a filter (or a number) would change; writes nothing."""
     found = find_preview(open_deps(), _numbers_or_filter(words), limit=limit)
     if as_json:
         print_json(found)
@@ -64,14 +64,14 @@ def preview(
     for row in found["rows"]:
         console.print(f"    {_would(row)}", markup=False, soft_wrap=True)
     if found["left_out"]:
-        console.print(f"{found['left_out']} more items were not looked at; --limit looks at more.")
+        console.print(f"{found['left_out']} more items were not previewed; --limit previews more.")
 
 
 @dead.command("replay")
 def replay_(
     words: Words = None,
     every: Annotated[bool, typer.Option("--all", help="every dead letter")] = False,
-    name: Annotated[str, typer.Option(help="the incident that this is to end")] = "",
+    name: Annotated[str, typer.Option(help="name of the incident that this replay is to end")] = "",
     rate: Annotated[int, typer.Option(help="items per second; 0: as fast as it goes", min=0)] = replay.RATE,
     canary: Annotated[bool, typer.Option(help="first 1 item, then 10, then the rest")] = True,
     yes: Yes = False,
@@ -82,7 +82,7 @@ def replay_(
     deps = open_deps()
     text = _numbers_or_filter(words)
     if not text and not every:
-        raise Refused("say which: a number, a filter, or --all")
+        raise Refused("name the letters: a number, a filter, or --all")
     letter = int(text.removeprefix("id:")) if text.removeprefix("id:").isdecimal() else None
     if letter is not None:
         replay_id = replay.replay_letter(deps, letter, name=name or None)
@@ -100,11 +100,11 @@ def replay_(
 
 @dead.command()
 def discard(words: Words = None, why: Why = "", yes: Yes = False, as_json: AsJson = False) -> None:
-    """Discard dead letters, with a reason; `tallyhook dead restore` takes it back for a day."""
+    """Discard dead letters, with a reason; `tallyhook dead restore` undoes it within a day."""
     deps = open_deps()
     text = _numbers_or_filter(words)
     if not text:
-        raise Refused("say which: a number, or a filter")
+        raise Refused("name the letters: a number, or a filter")
     _ask(deps, text, "Discard", yes)
     count = letter_actions.discard(deps, text, why)
     done(f"{count} letters are discarded.", {"discarded": count}, as_json=as_json)
@@ -112,7 +112,7 @@ def discard(words: Words = None, why: Why = "", yes: Yes = False, as_json: AsJso
 
 @dead.command()
 def restore(letter_id: LetterId, as_json: AsJson = False) -> None:
-    """Take back that a letter was discarded, within a day."""
+    """Undo the discarding of a letter, within a day."""
     deps = open_deps()
     letter_actions.restore(deps, letter_id)
     done(f"Letter {letter_id} is dead again.", letters.show(deps, letter_id), as_json=as_json)
@@ -125,7 +125,7 @@ def edit(
     why: Why = "",
     as_json: AsJson = False,
 ) -> None:
-    """Give a dead letter's message other arguments, before it is replayed; the original ones are kept."""
+    """Edit the arguments of a dead letter's message before a replay; the original ones are kept."""
     try:
         read = msgspec.json.decode(args)
     except msgspec.DecodeError as error:
@@ -139,7 +139,7 @@ def edit(
 
 @dead.command()
 def replays(limit: Limit = 20, before: Before = None, as_json: AsJson = False) -> None:
-    """Replays, newest first, and how far each is."""
+    """Replays, newest first, with the progress of each."""
     found = replay.list_replays(open_deps(), limit=limit, before_id=before)
     if as_json:
         print_json(page_of(found, limit))
@@ -155,7 +155,7 @@ def replays(limit: Limit = 20, before: Before = None, as_json: AsJson = False) -
 
 @dead.command()
 def abort(replay_id: ReplayId, as_json: AsJson = False) -> None:
-    """Stop a replay; letters that it had not come to are dead as before."""
+    """Stop a replay; letters that it had not reached are dead as before."""
     deps = open_deps()
     replay.abort_replay(deps, replay_id)
     _tell(replay.show_replay(deps, replay_id), as_json=as_json)
@@ -169,12 +169,12 @@ def _numbers_or_filter(words: Sequence[str] | None) -> str:
 
 
 def _ask(deps: Deps, text: str, verb: str, yes: bool) -> None:
-    """Show what it is about, and ask; without a terminal nobody can answer."""
+    """Show what the action is about, and ask; without a terminal nobody can answer."""
     totals = letters.find(deps, text, limit=1)["totals"]
     if yes or totals["letters"] <= 1:
         return
     if not sys.stdin.isatty():
-        raise Refused(f"{verb.lower()} {letters.sentence(totals)}? Say --yes where nobody can be asked")
+        raise Refused(f"{verb.lower()} {letters.sentence(totals)}? Give --yes where nobody can be asked")
     if not typer.confirm(f"{verb} {letters.sentence(totals)}?", err=True):
         raise typer.Exit(INTERRUPTED)
 
@@ -194,7 +194,7 @@ def _follow(deps: Deps, replay_id: int) -> dict[str, Any]:
         if sys.stdin.isatty() and typer.confirm(f"Abort replay {replay_id}?", err=True):
             replay.abort_replay(deps, replay_id)
         else:
-            aside.print(f"Replay {replay_id} goes on; `tallyhook dead replays` shows it.")
+            aside.print(f"Replay {replay_id} continues; `tallyhook dead replays` shows it.")
             raise typer.Exit(INTERRUPTED) from None
     return replay.show_replay(deps, replay_id)
 
@@ -216,7 +216,7 @@ def _tell(told: Mapping[str, Any], as_json: bool) -> None:
 
 
 def _would(row: Mapping[str, Any]) -> str:
-    """What would be written of one row; a new one has no values before."""
+    """What would be written to one row; a new row has no old values."""
     if row["change"] == "missing":
         values = ", ".join(f"{name} {new}" for name, (_, new) in row["fields"].items() if new not in (None, False))
         return f"new {row['kind']} {row['item']}: {values}"

@@ -17,21 +17,21 @@ from app.flows import letters
 
 app = typer.Typer(help="Dead letters: messages that will not be retried by themselves.", no_args_is_help=True)
 
-NOTHING_MATCHES = "No dead letters match. Without a filter only those that wait for a person are shown."
+NOTHING_MATCHES = "No dead letters match. Without a filter, only those that wait for a person are shown."
 
 LetterId = Annotated[int, typer.Argument(help="number of the letter", min=1, max=LARGEST_ID)]
 Words = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[FILTER]...",
-        help="terms, all of which must hold: connection:shop cause:RateLimited item:SKU-1 since:2h state:dead",
+        help="terms that must all hold: connection:shop cause:RateLimited item:SKU-1 since:2h state:dead",
     ),
 ]
 
 
 @app.command("list")
 def list_(words: Words = None, limit: Limit = 50, before: Before = None, as_json: AsJson = False) -> None:
-    """Dead letters that a filter matches, the latest first; without a state those that wait for a person."""
+    """Dead letters that a filter matches, the latest first; without a state, those that wait for a person."""
     found = letters.find(open_deps(), filter_of(words), limit=limit, before_id=before)
     if as_json:
         print_json({"totals": found["totals"], **page_of(found["rows"], limit)})
@@ -56,7 +56,7 @@ def groups(
     limit: Limit = 50,
     as_json: AsJson = False,
 ) -> None:
-    """How many letters have the same cause, or are about the same item."""
+    """How many letters share a cause, or are about the same item."""
     if by not in ("cause", "item"):
         raise typer.BadParameter(f"{by!r}; there are cause and item", param_hint="--by")
     found = letters.groups(open_deps(), filter_of(words), by, limit=limit)
@@ -83,7 +83,7 @@ def show(
     whole: Annotated[bool, typer.Option("--all", help="every attempt with its traceback and exchange")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """One letter: what happened, what to do, every attempt, the exchange behind the last one, the traceback."""
+    """One letter: what happened, what to do, every attempt, the last one's HTTP exchange, the traceback."""
     letter = letters.show(open_deps(), letter_id)
     if as_json:
         print_json(letter)
@@ -134,7 +134,7 @@ def _since(since: Mapping[str, Any] | None) -> Iterator[str]:
     if since is None:
         return
     if since["owed"]:
-        yield "now        the item is owed: somebody is about to try it"
+        yield "now        the item is owed: a worker will try it"
     for settled in since["settled"]:
         yield f"settled    {moment(settled['settled_at'])} UTC: {settled['outcome']} ({settled['cause']})"
     for other in since["letters"]:
@@ -142,7 +142,7 @@ def _since(since: Mapping[str, Any] | None) -> Iterator[str]:
 
 
 def _attempts(attempts: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """The same error again and again is told once."""
+    """The same error in a row is shown once."""
     for (kind, error), some in groupby(attempts, key=lambda one: (one["error_type"], one["error"])):
         tries = list(some)
         first, last = tries[0], tries[-1]
@@ -153,7 +153,7 @@ def _attempts(attempts: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 def _exchange(exchange: Mapping[str, Any] | None) -> Iterator[str]:
     if exchange is None:
-        yield "No request was on its way."
+        yield "No request was under way."
         return
     yield f"> {exchange['method']} {exchange['url']} ({moment(exchange['at'])} UTC, {exchange['ms']} ms)"
     yield from _message(">", exchange["request"])

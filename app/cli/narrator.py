@@ -1,4 +1,4 @@
-"""Tells what happens, one line per thing, by reading what the other processes wrote."""
+"""Prints what happens, one line per event, by reading what the other processes wrote."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COLOURS = {"applied": "green", "gone": "magenta", "dead": "red", "unchanged": "d
 
 
 class Narrator:
-    """Remembers how far it has told; begins with what happens after it was made."""
+    """Keeps track of what it has printed; begins with what happens after its creation."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -1,4 +1,4 @@
-"""What is said of a run, of a list of runs, and of the differences that a run found."""
+"""Prints a run, a list of runs, and the differences that a run found."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from app.stores import drift
 from app.stores.drift import Difference, DriftCount
 
 SHOWN = 20
-"""Differences of a dry run that a person sees; a program gets ``MOST``, the rest comes page by page."""
+"""Differences of a dry run that a person sees; a program gets ``MOST``, and the rest page by page."""
 
 MOST = 500
 
@@ -26,7 +26,7 @@ _TROUBLES = ("failed", "held")
 
 
 def tell(deps: Deps, view: Mapping[str, Any], *, as_json: bool) -> None:
-    """Say how a run stands; of a dry run also what it would have written."""
+    """Print the state of a run; for a dry run also what it would have written."""
     rows, summary = _would(deps, view, MOST if as_json else SHOWN)
     if as_json:
         print_json({**view, "diff": _diff(rows, summary)} if view["dryRun"] else view)
@@ -40,7 +40,7 @@ def tell(deps: Deps, view: Mapping[str, Any], *, as_json: bool) -> None:
 
 
 def sentences(view: Mapping[str, Any]) -> list[str]:
-    """A run in a few lines; while it is at work, the same as under its bar."""
+    """A run in a few lines; while it is running, the line under its bar."""
     if view["status"] in ("idle", "running"):
         return [line(view)]
     progress = view["progress"]
@@ -62,7 +62,7 @@ def _further(view: Mapping[str, Any]) -> list[str]:
     if view["error"]:
         found.append(f"Error: {view['error']}")
     if view["status"] in ("failed", "cancelled"):
-        found.append(f"It can go on where it stopped: tallyhook runs resume {view['id']}")
+        found.append(f"It can continue where it stopped: tallyhook runs resume {view['id']}")
     for kind, counts in view["counts"].items():
         if counts.get("forbidden"):
             found.append(f"Left out {kind}: {counts['forbidden']}")
@@ -86,7 +86,7 @@ def _diff(rows: Sequence[Difference], summary: Sequence[DriftCount]) -> dict[str
 
 
 def differences(rows: Sequence[Difference], heading: str) -> Table:
-    """Differences with what each field was and is, or would be."""
+    """Differences, with the old and the new (or would-be) value of each field."""
     table = Table(
         "id", "run", "kind", "item", "change", "cause", "our copy was wrong", "fields", "why", title=heading
     )
@@ -104,18 +104,18 @@ def _cause(row: Difference) -> str:
 
 
 def advised(rows: Sequence[Difference]) -> list[str]:
-    """What to do about these differences, a line per cause."""
+    """What to do about these differences, one line per cause."""
     causes = sorted({row.cause for row in rows})
     return [f"{cause}: {advice}" for cause in causes if (advice := advice_on(cause)) is not None]
 
 
 def summarised(summary: Sequence[DriftCount]) -> str:
-    """How many rows differ in which way, in one line."""
+    """How many rows differ, and in which way, in one line."""
     return "; ".join(f"{one.rows:,} {one.kind} {one.change} ({one.cause})" for one in summary)
 
 
 def run_table(views: Sequence[Mapping[str, Any]]) -> Table:
-    """Runs, one a line."""
+    """Runs, one per line."""
     table = Table(
         "id", "asked for", "strategy", "status", "cause", "read", "created", "updated", "failed", "took", "why"
     )
@@ -136,7 +136,7 @@ def run_table(views: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _would(deps: Deps, view: Mapping[str, Any], limit: int) -> tuple[list[Difference], list[DriftCount]]:
-    """The rows that a dry run would write (the first ones), and how many there are of each sort."""
+    """The first rows that a dry run would write, and the number of each sort."""
     if not view["dryRun"]:
         return [], []
     with deps.database.read() as conn:

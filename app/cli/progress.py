@@ -1,4 +1,4 @@
-"""How a run is drawn in a terminal: a bar with one line beneath, from the same view that the HTTP API gives."""
+"""Draws a run in a terminal: a bar with one line below, from the same view that the HTTP API returns."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from rich.table import Table
 from rich.text import Text
 
 TELL_EVERY = 30.0
-"""Seconds between two lines where there is no terminal to draw a bar in."""
+"""Seconds between two lines where there is no terminal for a bar."""
 
 
 class Bar:
-    """Shows views of one run. Where there is no terminal it prints a line now and then instead."""
+    """Shows views of one run. Without a terminal it prints a line now and then instead."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -50,7 +50,7 @@ class Bar:
 
 
 def line(view: Mapping[str, Any], calls_left: int | None = None) -> str:
-    """Everything a person wants to know of a run at work, in one line."""
+    """Everything a person wants to know about a running run, in one line."""
     progress = view["progress"]
     parts = [
         f"run {view['id']} {title(view)}",
@@ -66,13 +66,13 @@ def line(view: Mapping[str, Any], calls_left: int | None = None) -> str:
 
 
 def title(view: Mapping[str, Any]) -> str:
-    """``inventory of shop``; what a smart run chose is named too."""
+    """``inventory of shop``; for a smart run also what it chose."""
     chosen = f": {view['chosen']}" if view["chosen"] else ""
     return f"{view['strategy']}{chosen} of {view['connection']}" + (", dry run" if view["dryRun"] else "")
 
 
 def calls(view: Mapping[str, Any]) -> str:
-    """How many upstream calls it took."""
+    """How many upstream calls the run made."""
     return f"{view['calls']:,} {'call' if view['calls'] == 1 else 'calls'}"
 
 

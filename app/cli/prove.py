@@ -1,4 +1,4 @@
-"""``tallyhook prove``: the promise under faults, shown to anybody with a seed."""
+"""``tallyhook prove``: checks the promise under faults, repeatable by seed."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from app.prove.real import databases
 from app.prove.simulate import Outcome
 
 TOLD_EVERY = 50
-"""Seeds between two lines about how far it is, where no bar can be seen."""
+"""Seeds between two progress lines, where there is no bar."""
 
 
 def prove(
     runs: Annotated[int, typer.Option(help="seeds to simulate", min=0)] = 1000,
-    seed: Annotated[int | None, typer.Option(help="this seed alone, exactly as before")] = None,
+    seed: Annotated[int | None, typer.Option(help="only this seed, exactly as before")] = None,
     first: Annotated[int, typer.Option(help="the first seed")] = 0,
     database: Annotated[
         str,
@@ -35,10 +35,10 @@ def prove(
         ),
     ] = "",
     processes: Annotated[int, typer.Option(help="rounds with real processes afterwards", min=0)] = 0,
-    faults: Annotated[str, typer.Option(help="exactly these faults, by comma; `none` for none; default: drawn")] = "",
-    hands: Annotated[
-        int, typer.Option(help="simulations at a time (one, where you name a database)", min=1, max=64)
-    ] = 1,
+    faults: Annotated[
+        str, typer.Option(help="exactly these faults, comma separated; `none` for none; default: drawn by the seed")
+    ] = "",
+    hands: Annotated[int, typer.Option(help="simulations at a time (one if you name a database)", min=1, max=64)] = 1,
     as_json: AsJson = False,
 ) -> None:
     """Simulate seeds full of faults, then run real processes under faults; exit code 1 when anything is found."""
@@ -59,7 +59,7 @@ def prove(
 
 
 def _tell_failing(tally: Tally, crew: Sequence[Hand], *, anew: bool) -> None:
-    """What the failing seeds found, of the first ones with the fewest faults that are needed for it."""
+    """The findings of the failing seeds; for the first ones also the fewest faults that reproduce them."""
     for outcome in tally.failing[:MOST_FINDINGS]:
         least = smaller(outcome, crew[0]) if anew else outcome
         console.print("\n".join(report.found(least, smallest=True)), markup=False)
@@ -69,8 +69,8 @@ def _tell_failing(tally: Tally, crew: Sequence[Hand], *, anew: bool) -> None:
 
 @contextmanager
 def _databases(named: str, hands: int) -> Iterator[list[str]]:
-    """The URLs of databases for the proof alone, one for each hand; of one that was named there is but one. Empty URLs stand
-    for SQLite files."""
+    """The URLs of databases for the proof alone, one for each simulation at a time; a named database is only one. Empty URLs
+    mean SQLite files."""
     if not named:
         yield [""] * hands
         return
@@ -84,7 +84,7 @@ def _databases(named: str, hands: int) -> Iterator[list[str]]:
 
 @contextmanager
 def server(named: str) -> Iterator[str]:
-    """The URL that was given, or that of a server which is there for the proof alone, named ``postgresql``."""
+    """The given URL; for ``postgresql``, that of a server which runs for the proof alone."""
     if named != "postgresql":
         yield named
         return

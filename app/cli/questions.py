@@ -1,4 +1,4 @@
-"""``tallyhook validate``, ``drift`` and ``gaps``: is what we hold right, and what was not?"""
+"""``tallyhook validate``, ``drift`` and ``gaps``: is our copy right, and what was wrong?"""
 
 from __future__ import annotations
 
@@ -40,11 +40,15 @@ from app.stores.history import drift_page, drift_summary
 
 def validate(
     connection: Connection,
-    samples: Annotated[int, typer.Option(help="most samples of each finding", min=0, max=MOST_SAMPLES)] = 5,
-    anew: Annotated[bool, typer.Option("--anew", help="look now; else an answer may be ten minutes old")] = False,
+    samples: Annotated[
+        int, typer.Option(help="at most this many samples of each finding", min=0, max=MOST_SAMPLES)
+    ] = 5,
+    anew: Annotated[
+        bool, typer.Option("--anew", help="compute it now; otherwise the answer may be ten minutes old")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Look for duplicates, gaps and contradictions in what we hold; exit code 1 when there are any."""
+    """Look for duplicates, gaps and contradictions in our copy; exit code 1 when there are any."""
     report = checked(open_deps(), connection, samples=samples, anew=anew)
     if as_json:
         print_json(report)
@@ -55,7 +59,9 @@ def validate(
 
 def drift(
     connection: Connection,
-    run_id: Annotated[int | None, typer.Option("--run", help="what one run found", min=1, max=LARGEST_ID)] = None,
+    run_id: Annotated[
+        int | None, typer.Option("--run", help="only what this run found", min=1, max=LARGEST_ID)
+    ] = None,
     kind: Annotated[Kind | None, typer.Option(help="only this kind")] = None,
     cause: Annotated[str | None, typer.Option(help=", ".join(DRIFT_CAUSES.words))] = None,
     change: Annotated[str | None, typer.Option(help=", ".join(DRIFT_CHANGES.words))] = None,
@@ -63,7 +69,7 @@ def drift(
     before: Before = None,
     as_json: AsJson = False,
 ) -> None:
-    """What runs found different, field by field and with its cause, newest first."""
+    """The differences that runs found, field by field and with the cause, newest first."""
     cause = None if cause is None else DRIFT_CAUSES.read(cause)
     change = None if change is None else DRIFT_CHANGES.read(change)
     deps = open_deps()
@@ -110,10 +116,8 @@ def gaps(
 
 def _no_difference(*, filtered: bool) -> str:
     if filtered:
-        return "No difference of this sort was found; without --run, --kind, --cause and --change all are shown."
-    return (
-        "No difference was found by any run. Runs compare at night; `tallyhook reconcile <connection>` does it now."
-    )
+        return "No such difference was found; without --run, --kind, --cause and --change all are shown."
+    return "No run found a difference. Runs compare at night; `tallyhook reconcile <connection>` does it now."
 
 
 def _tell_checks(report: dict[str, Any]) -> None:

@@ -32,9 +32,9 @@ from app.flows.runs_view import run_view
 from app.stores import failed_items
 from app.stores.history import runs_page
 
-app = typer.Typer(help="Bulk runs: look at one, stop it, let it go on.", no_args_is_help=True)
+app = typer.Typer(help="Bulk runs: look at one, cancel it, resume it.", no_args_is_help=True)
 
-NO_RUN = "No such run: none was asked for yet, or none is of this sort."
+NO_RUN = "No such run: there was none yet, or none matches."
 
 
 def status(text: str) -> Status:
@@ -61,7 +61,7 @@ def show(
 
 @app.command()
 def cancel(run_id: RunId, as_json: AsJson = False) -> None:
-    """Stop a run within a page; what it wrote stays, and it can be resumed."""
+    """Stop a run within a page; its writes stay, and it can be resumed."""
     deps = open_deps()
     before = look(deps, run_id)
     if not cancel_run(deps, before["connection"], run_id):
@@ -71,7 +71,7 @@ def cancel(run_id: RunId, as_json: AsJson = False) -> None:
 
 @app.command()
 def resume(run_id: RunId, direct: Direct = False, no_wait: NoWait = False, as_json: AsJson = False) -> None:
-    """Let a failed or cancelled run go on where it stopped."""
+    """Resume a failed or cancelled run where it stopped."""
     deps = open_for(direct=direct, no_wait=no_wait)
     resume_run(deps, look(deps, run_id)["connection"], run_id)
     see_through(deps, run_id, direct=direct, no_wait=no_wait, as_json=as_json)
@@ -102,7 +102,7 @@ def history(
 def failed(
     connection: Connection,
     retry: Annotated[bool, typer.Option("--retry", help="read these items again, and only these")] = False,
-    run_id: Annotated[int | None, typer.Option("--run", help="those of one run", min=1, max=LARGEST_ID)] = None,
+    run_id: Annotated[int | None, typer.Option("--run", help="only those of this run", min=1, max=LARGEST_ID)] = None,
     category: Annotated[str | None, typer.Option(help="network, rate_limit, auth, validation, mapping, ...")] = None,
     limit: Limit = 50,
     before: Before = None,
@@ -110,7 +110,7 @@ def failed(
     no_wait: NoWait = False,
     as_json: AsJson = False,
 ) -> None:
-    """Items that runs could not sync and no later run mended; with --retry they are read again."""
+    """Items that runs could not sync and no later run could; with --retry they are read again."""
     deps = open_for(direct=direct, no_wait=no_wait)
     source_of(deps, connection)
     with deps.database.read() as conn:
@@ -135,7 +135,7 @@ def failed(
             str(row["run_id"]),
             escape(error),
         )
-    print_table(table, "No item fails: every record that runs read could be written.")
+    print_table(table, "No item fails: every record that runs read was written.")
 
 
 def _counted(counts: Mapping[str, int]) -> str:

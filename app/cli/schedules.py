@@ -22,7 +22,7 @@ app = typer.Typer(help="When jobs run by themselves.", no_args_is_help=True)
 
 @app.command()
 def show(connection: Connection, as_json: AsJson = False) -> None:
-    """Every job of a connection: its cron, whether it is on, and when it is due next."""
+    """Every job of a connection: its cron, whether it is on, and when it runs next."""
     found = schedules_of(open_deps(), connection)
     if as_json:
         print_json(found)
@@ -39,9 +39,9 @@ def show(connection: Connection, as_json: AsJson = False) -> None:
 def set_(
     connection: Connection,
     job: Annotated[str, typer.Argument(help="which job; `tallyhook schedule show` lists them")],
-    cron: Annotated[str | None, typer.Argument(help='five fields, like "*/15 * * * *"; default: as it is')] = None,
-    timezone: Annotated[str | None, typer.Option(help="like Europe/Berlin; default: as it is")] = None,
-    off: Annotated[bool, typer.Option("--off", help="keep the times, but do not run it")] = False,
+    cron: Annotated[str | None, typer.Argument(help='five fields, like "*/15 * * * *"; default: unchanged')] = None,
+    timezone: Annotated[str | None, typer.Option(help="like Europe/Berlin; default: unchanged")] = None,
+    off: Annotated[bool, typer.Option("--off", help="keep the times, but do not run the job")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Set a job's times (and switch it on, unless --off); shows the next five and what they cost in API calls."""
@@ -73,7 +73,7 @@ def _sentences(saved: Mapping[str, Any]) -> list[str]:
     said = [f"{saved['job']} {is_on}: {saved['cron']} ({saved['timezone']})"]
     said += [f"  next {slot}" for slot in saved["next"]]
     if not saved["enabled"]:
-        said.append("It runs only when somebody starts it.")
+        said.append("It runs only when a person starts it.")
     elif cost["calls_per_day"] is None:
         said.append(f"It runs {cost['runs_per_day']:g} times a day; no such run has been measured yet.")
     else:

@@ -1,4 +1,4 @@
-"""``tallyhook sync`` and ``tallyhook backfill``: start a run, watch it, learn how it ended."""
+"""``tallyhook sync`` and ``tallyhook backfill``: start a run, watch it, report how it ended."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from app.flows.request_run import request_run
 
 
 class DataType(StrEnum):
-    """What people call the things a run can be about."""
+    """The names that people use for the data a run can read."""
 
     PRODUCTS = "products"
     INVENTORY = "inventory"
@@ -48,24 +48,29 @@ First = Annotated[date | None, typer.Option("--from", parser=day, metavar="DAY",
 Last = Annotated[date | None, typer.Option("--to", parser=day, metavar="DAY", help="last business day, included")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="write nothing; show the rows it would write, and its price")]
 
-backfill = typer.Typer(help="Read again what never arrived.", no_args_is_help=True)
+backfill = typer.Typer(help="Read what never arrived.", no_args_is_help=True)
 
 
 def sync(
     connection: Connection,
     strategy: Annotated[
-        Strategy | None, typer.Option(help="what to read; smart chooses and says why", show_default="smart")
+        Strategy | None, typer.Option(help="what to read; smart chooses, and says why", show_default="smart")
     ] = None,
     data_type: Annotated[DataType | None, typer.Option(help="one data type, instead of a strategy")] = None,
     dry_run: DryRun = False,
     force: Annotated[bool, typer.Option("--force", help="write although the guard would hold the batch")] = False,
-    limit: Annotated[int | None, typer.Option(help="end after so many records", max=1_000_000_000)] = None,
+    limit: Annotated[int | None, typer.Option(help="stop after this many records", max=1_000_000_000)] = None,
     filter_year: Annotated[int | None, typer.Option(help="only records last modified in this year")] = None,
     modified_since: Annotated[
         str | None, typer.Option(help="only records modified since then: 2026-11-22, or 2026-11-22T08:00:00Z")
     ] = None,
-    active_only: Annotated[bool, typer.Option("--active-only", help="leave out what is not for sale")] = False,
-    category: Annotated[str | None, typer.Option(help="id, name or path; alone it means --strategy category")] = None,
+    active_only: Annotated[
+        bool, typer.Option("--active-only", help="leave out products that are not for sale")
+    ] = False,
+    category: Annotated[
+        str | None,
+        typer.Option(help="id, name or path of a category; without a strategy it means --strategy category"),
+    ] = None,
     first: First = None,
     last: Last = None,
     deep: Annotated[bool, typer.Option("--deep", help="confirm every deletion one by one")] = False,
@@ -98,7 +103,7 @@ def orders(
     connection: Connection,
     first: Annotated[date, typer.Option("--from", parser=day, metavar="DAY", help="first business day")],
     last: Annotated[date, typer.Option("--to", parser=day, metavar="DAY", help="last business day, included")],
-    force: Annotated[bool, typer.Option("--force", help="all orders of these days, also those we have")] = False,
+    force: Annotated[bool, typer.Option("--force", help="all orders of these days, including those we have")] = False,
     dry_run: DryRun = False,
     direct: Direct = False,
     no_wait: NoWait = False,
@@ -112,7 +117,7 @@ def orders(
 
 
 def _strategy(strategy: Strategy | None, data_type: DataType | None, options: Options) -> Strategy:
-    """The strategy meant; without one, the options that belong to a single strategy name it."""
+    """The strategy; if none is given, the one that the options belong to."""
     if data_type is not None:
         if strategy not in (None, _OF_TYPE[data_type]):
             raise typer.BadParameter(f"--strategy {strategy} and --data-type {data_type} contradict each other")
@@ -125,7 +130,7 @@ def _strategy(strategy: Strategy | None, data_type: DataType | None, options: Op
 
 
 def _options(**given: Any) -> Options:
-    """Options as they were given; a wrong one is a usage error."""
+    """The options as given; a wrong one is a usage error."""
     try:
         return options_of({name: value for name, value in given.items() if value is not None})
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Tables on a terminal of any width: where a table does not fit, each row becomes lines that can be copied whole."""
+"""Tables on a terminal of any width: if a table does not fit, each row becomes lines that can be copied whole."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from app.cli.console import console
 
 
 def print_table(table: Table, empty: str, *, more: str | None = None) -> None:
-    """Print a table, in a pager where it is longer than the screen, or what ``empty`` says of none.
+    """Print a table, in a pager if it is longer than the screen, or the text ``empty`` if it has no rows.
 
-    ``more`` says how to see what comes after it."""
+    ``more`` says how to see the rows after it."""
     if table.row_count == 0:
         console.print(empty, soft_wrap=True, markup=False)
     elif not _fits(table):
@@ -32,7 +32,7 @@ def _fits(table: Table) -> bool:
 
 
 def _lines(table: Table) -> list[Text]:
-    """The first cell, then every other that says something below it, under its heading."""
+    """The first cell; below it every other cell that is not empty, beside its heading."""
     headings = [Text.from_markup(str(column.header)) for column in table.columns]
     widest = max(len(heading) for heading in headings)
     lines = [Text.from_markup(str(table.title), style="bold")] if table.title else []
@@ -46,6 +46,6 @@ def _lines(table: Table) -> list[Text]:
 
 
 def _labelled(label: str, cell: Text) -> list[Text]:
-    """A cell of several lines is told below its heading, one by one."""
+    """A cell of several lines, each on a line of its own below the heading."""
     labels = (label, *[" " * len(label)] * cell.plain.count("\n"))
     return [Text.assemble((begin, "dim"), line) for begin, line in zip(labels, cell.split(), strict=True)]

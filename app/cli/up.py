@@ -1,4 +1,4 @@
-"""`tallyhook up` and `demo`: the whole stack under one command, one line per thing that happens."""
+"""`tallyhook up` and `demo`: the whole stack under one command, one line per event."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ TRY = (
     ("tallyhook history {first}", "its runs, newest first"),
     ("tallyhook inbox list", "every delivery as it came"),
 )
-"""Commands worth a look, in a second terminal in the same folder."""
+"""Commands to try in a second terminal, in the same folder."""
 
 
 def run_stack(settings: Settings, *, data_dir: Path, demo: Mapping[str, int] | None = None) -> None:
-    """Start everything, tell what happens, and stop it all on Ctrl-C or SIGTERM.
+    """Start everything, print what happens, and stop it all on Ctrl-C or SIGTERM.
 
-    Nothing is started, and nothing made, where a setting is wrong (``BadConfiguration``) or the port is taken
-    (``Refused``); ``Unavailable`` with its last lines when a process dies at its start."""
+    Starts and creates nothing when a setting is wrong (``BadConfiguration``) or the port is taken (``Refused``). Raises
+    ``Unavailable`` with a process's last lines when it dies at its start."""
     wiring.check(settings)
     with locked(data_dir):
         settings = _at_a_free_port(settings, moves_on=demo is not None)
@@ -56,16 +56,16 @@ def run_stack(settings: Settings, *, data_dir: Path, demo: Mapping[str, int] | N
             console.print("Stopping...")
             children.stop()
             run_file.clear(data_dir)
-            console.print("Stopped. Start again to go on where this stopped.")
+            console.print("Stopped. Start again to continue from here.")
 
 
 def _at_a_free_port(settings: Settings, *, moves_on: bool) -> Settings:
-    """The settings with a port that is free: the demo may take another one, a vendor would not follow us there."""
+    """The settings with a free port: the demo may take another port; to `up` vendors would not follow."""
     if settings.port != 0 and is_free(settings.port, settings.host):
         return settings
     if settings.port != 0 and not moves_on:
         raise Refused(
-            f"port {settings.port} is taken, and whoever posts to {settings.address()} would not find us at another; "
+            f"port {settings.port} is taken, and programs that post to {settings.address()} would not find another port; "
             "stop what listens there, or set TALLYHOOK_PORT (and TALLYHOOK_PUBLIC_URL to match)"
         )
     port = free_port(settings.port, settings.host)
@@ -98,7 +98,7 @@ def _start(settings: Settings, data_dir: Path, children: Children, demo: Mapping
 
 
 def _greet(settings: Settings, environment: Mapping[str, str], *, demo: bool) -> None:
-    """Where it is reached, by what, and what to try."""
+    """The addresses, the connections, and commands to try."""
     address = f"http://{settings.host}:{settings.port}"
     sign_in = f", sign in at {address}/login" if settings.auth == "on" else ""
     _say("address", f"[bold]{address}[/]{sign_in}")
@@ -115,14 +115,14 @@ def _greet(settings: Settings, environment: Mapping[str, str], *, demo: bool) ->
 
 
 def _say_token(settings: Settings, database_url: str) -> None:
-    """The first key, now that something runs that it opens."""
+    """Print the first token, now that the processes run that accept it."""
     if settings.auth != "on":
         return
     with closing(open_database(database_url)) as database:
         token = first_token(Deps(database, DeafQueue(), {}, {}))
     if token is not None:
         _say("admin token", f"[bold green]{token}[/]")
-        _say("", "shown this once; `tallyhook tokens create --name me --role admin` makes another")
+        _say("", "shown only once; `tallyhook tokens create --name me --role admin` makes another")
 
 
 def _running(settings: Settings, environment: Mapping[str, str], *, keep: bool) -> run_file.Running:
@@ -174,7 +174,7 @@ def _start_queue(
 def _start_simulators(
     data_dir: Path, logs: Path, children: Children, environment: dict[str, str], demo: Mapping[str, int]
 ) -> dict[str, dict[str, str]]:
-    """Returns the credentials of the simulated accounts by slug, which the environment has as well."""
+    """Returns the credentials of the simulated accounts by slug; the environment has them as well."""
     wanted = SIMULATOR_PORT
     accounts: dict[str, dict[str, str]] = {}
     for name in sources.names():

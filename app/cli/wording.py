@@ -1,4 +1,4 @@
-"""Says in our words why an option or argument cannot be taken: no wording of a library reaches a person."""
+"""Explains in our words why an option or argument is refused: no wording of a library reaches a person."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WORD = re.compile(r"'([^']*)'")
 
 
 class Commands(TyperGroup):
-    """The commands, each with examples, whose refusals of a value are put into words of ours."""
+    """The commands, each with examples; a refused value is explained in our words."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -53,7 +53,7 @@ def _said(error: typer.BadParameter) -> str:
 
 
 def _choice(text: str) -> str:
-    """``no 'fulll'; did you mean 'full'? there are ...`` where a word is none of those there are."""
+    """``no 'fulll'; did you mean 'full'? there are ...`` for an unknown word."""
     match = _CHOICE.fullmatch(text)
     if match is None:
         return text

@@ -34,7 +34,11 @@ def misspelt(written: Iterable[str], known: Iterable[str]) -> Iterator[str]:
         if setting in settings or not _ours(name.upper()):
             continue
         meant = nearest(setting, settings)
-        told = "; see the README's settings" if meant is None else f"; did you mean {'__'.join([meant, *path])}?"
+        told = (
+            "; see docs/operating.md for all settings"
+            if meant is None
+            else f"; did you mean {'__'.join([meant, *path])}?"
+        )
         yield f"there is no setting {name}{told}"
 
 

@@ -18,7 +18,7 @@ from app.stores.matching import Condition, beginning, conditions, equal_to, from
 from app.stores.statements import Statement, is_sqlite, key_of
 
 VERDICTS = tuple(Verdict)
-OUTCOMES = ("applied", "unchanged", "gone", "held", "dead", "owed")
+OUTCOMES = ("applied", "unchanged", "gone", "stale", "held", "dead", "owed")
 
 KEYS = ("id", "connection", "type", "event", "item", "kind", "verdict", "outcome", "since", "until")
 """What a filter of deliveries can speak of. ``item`` is an external id and may end in ``*``; ``outcome`` is what came

@@ -1,1 +1,1 @@
-"""What people see, and where vendors knock."""
+"""The HTTP edge: pages and API for people and programs, webhooks for vendors."""

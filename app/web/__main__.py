@@ -21,7 +21,7 @@ from app.web.protocol import LimitedProtocol
 from app.web.webhooks import Limits
 
 WITHOUT_TOKEN = "--without-token"  # noqa: S105
-"""Said by who starts this process and makes the first token itself."""
+"""Set by a parent process that creates the first token itself."""
 
 
 def main() -> None:
@@ -45,7 +45,7 @@ def main() -> None:
         http=LimitedProtocol,
         ws="none",
         access_log=False,
-        log_config=None,  # its lines go where all others go, and lose their secrets there
+        log_config=None,  # its lines go to our log, which removes secrets
         log_level="warning",
         timeout_graceful_shutdown=10,
         server_header=False,
@@ -67,14 +67,14 @@ def doors_of(settings: Settings) -> Doors | None:
 
 
 def _check_schema(deps: Deps) -> None:
-    """Raise ``BadConfiguration`` where the database answers and has another schema than this program."""
-    with suppress(DatabaseFault):  # it is waited for, and readiness tells what it turns out to have
+    """Raise ``BadConfiguration`` if the database answers and its schema is not this program's."""
+    with suppress(DatabaseFault):  # the process waits for it; readiness then checks its schema
         if not deps.database.at_head():
-            raise BadConfiguration("the database has not the schema of this version; run `tallyhook migrate` first")
+            raise BadConfiguration("the database does not have this version's schema; run `tallyhook migrate` first")
 
 
 def _first_start(deps: Deps) -> bool:
-    """Where nobody can come in yet, make the first token and show it, this once. ``False`` while the database does not
+    """If nobody can sign in yet, create the first token and show it, only once. ``False`` while the database does not
     answer."""
     try:
         token = first_token(deps) if deps.database.at_head() else None

@@ -1,4 +1,4 @@
-"""Composes the web process: routes, the gate in front of them, the intake's life."""
+"""Composes the web process: routes, the gate in front of them, the start and stop of the intake."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from app.web.webhooks import Door, Limits, Webhooks
 
 
 class Number(IntegerConvertor):
-    """``{id:int}`` in a path: no longer than a row's number, for Python refuses to read thousands of digits."""
+    """``{id:int}`` in a path: no longer than a row's number, because Python refuses to read thousands of digits."""
 
     regex = "[0-9]{1,19}"
 
@@ -37,7 +37,7 @@ register_url_convertor("int", Number())
 
 
 def create_app(deps: Deps, limits: Limits, doors: Doors | None = None) -> Starlette:
-    """The ASGI application of one web process. Without ``doors`` everybody who reaches it is let in."""
+    """The ASGI application of one web process. Without ``doors`` it lets in everybody who reaches it."""
     intake, pulse = Intake(deps), Pulse(deps, "web")
     webhooks = Webhooks(deps, intake, limits)
 
@@ -50,12 +50,12 @@ def create_app(deps: Deps, limits: Limits, doors: Doors | None = None) -> Starle
         gc.set_threshold(50_000, 20, 20)
         sys.setswitchinterval(
             0.0005
-        )  # the writer thread gets its turn soon though the loop is busy: a tenth more events
+        )  # lets the writer thread run soon although the loop is busy: a tenth more events
         try:
             yield
         finally:
             intake.stop()
-            pulse.stop()  # last: it says that nothing more is written
+            pulse.stop()  # last: it records that nothing more is written
 
     gate = Middleware(OpenGate) if doors is None else Middleware(Gate, deps=deps, doors=doors)
     app = Starlette(

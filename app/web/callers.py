@@ -1,4 +1,4 @@
-"""Who a request comes from, and whether they may do what it asks."""
+"""Who sends a request, and whether they may do what it asks."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ CHALLENGE = {"WWW-Authenticate": 'Bearer realm="tallyhook"'}
 
 
 def who_of(request: Request) -> Who | None:
-    """The caller that the gate recognised; ``None`` for somebody unknown."""
+    """The caller that the gate recognised; ``None`` for an unknown one."""
     who: Who | None = request.scope.get("who")
     return who
 
 
 def allowed(request: Request, role: Role) -> Who:
-    """The caller, if it has the role; raises ``Problem`` 401 (unknown) or 403 (known, and may not)."""
+    """The caller, if it has the role; raises ``Problem`` 401 (unknown) or 403 (known, without the role)."""
     who = who_of(request)
     if who is None:
         message = "sign in, or send Authorization: Bearer <token>; `tallyhook tokens create` makes one"

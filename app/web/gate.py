@@ -1,7 +1,7 @@
-"""The gate: every request but a delivery passes it, learns there who its caller is, and is held to the limits.
+"""The gate: it names the caller of every request except deliveries, and applies the limits.
 
-What a caller may do is decided where it is served (``callers.allowed``); that nobody unknown gets in is decided here:
-a path that is not in ``OPEN`` answers 401, whoever added it.
+Each operation decides what a caller may do (``callers.allowed``). The gate decides that no unknown caller gets in: a path
+that is not in ``OPEN`` answers 401, whoever added it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from app.web.webhooks import Limits
 
 SIGN_IN = "/login"
 OPEN = frozenset({"/healthz", "/readyz", SIGN_IN})
-"""Paths that answer somebody unknown; and everything below ``/static/``."""
+"""Paths that answer unknown callers; so does everything below ``/static/``."""
 
 STATIC = "/static/"
 LONGEST_URL = 8_192
@@ -41,7 +41,7 @@ WITHIN = 30.0
 """Seconds that an answer may take."""
 
 RECALL = 2.0
-"""Seconds that a token is taken for what it was: a revoked one opens nothing after that."""
+"""Seconds that a token check is cached; a revoked token works at most this much longer."""
 
 FORGED = "this did not come from a page of ours; load the page again and retry"
 
@@ -51,8 +51,8 @@ FORM = Limits(body=65_536, seconds=8.0)
 
 @dataclass(frozen=True)
 class Doors:
-    """How the gate is set up. Rates are requests per minute and per web process; ``https`` is whether the outside
-    reaches us by it."""
+    """How the gate is set up. Rates are requests per minute and per web process; ``https`` says whether the outside
+    reaches us by https."""
 
     per_token: int = 600
     per_address: int = 1_200
@@ -66,18 +66,18 @@ class Doors:
 
     @property
     def browser_cookie(self) -> str:
-        """The name of the cookie by which a browser is known again."""
+        """The name of the cookie by which a browser is recognised."""
         return f"{self.cookie}-browser"
 
 
 def address_of(scope: Scope) -> str:
-    """The caller's network address, as the socket (or a trusted proxy) has it."""
+    """The caller's network address, from the socket or a trusted proxy."""
     client = scope.get("client")
     return client[0] if client else "unknown"
 
 
 class OpenGate:
-    """Lets everybody in as an admin: for an installation that only this machine can reach, by its owner's wish."""
+    """Lets everybody in as an admin, if the owner wishes so: for an installation that only this machine can reach."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -96,7 +96,7 @@ class OpenGate:
 
 
 class Gate:
-    """Recognises callers by token or session; refuses the unknown, the too many and the forged."""
+    """Recognises callers by token or session; refuses unknown callers, too many requests, and forged forms."""
 
     def __init__(self, app: ASGIApp, deps: Deps, doors: Doors) -> None:
         self._app = app
@@ -171,7 +171,7 @@ class Gate:
         return who
 
     def _count(self, scope: Scope) -> None:
-        """One more request of this token or session, and of this address; raises ``Problem`` 429 for too many."""
+        """Count a request of this token or session, and of this address; raises ``Problem`` 429 for too many."""
         who, address = scope["who"], address_of(scope)
         if who is None:
             self._hit(self._doors.unknown_per_address, f"unknown {address}")
@@ -187,7 +187,7 @@ class Gate:
             raise Problem(429, "too_many", message, headers={"Retry-After": str(wait)})
 
     def _refusal(self, request: Request) -> Response:
-        """Browsers are sent to the sign-in page, everybody else is told."""
+        """Redirect browsers to the sign-in page; answer everybody else with 401."""
         if (
             request.method == "GET"
             and "text/html" in request.headers.get("accept", "")
@@ -199,7 +199,7 @@ class Gate:
         return Problem(401, "unauthenticated", message, headers=CHALLENGE).response()
 
     async def _within(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The answer, in time or not at all."""
+        """Answer in time, or answer 503."""
         began = False
 
         async def noting(message: Message) -> None:
@@ -217,12 +217,12 @@ class Gate:
 
 
 def _is_page(path: str) -> bool:
-    """Whether people look at it, rather than programs."""
+    """Whether people, rather than programs, open this path."""
     return not path.startswith(("/api/", "/metrics", "/openapi.json", "/readyz", "/healthz"))
 
 
 def cookie_of(request: Request, name: str) -> str:
-    """A cookie of the request; empty where there is none, or the header is no list of cookies."""
+    """A cookie of the request; empty if there is none or the header is malformed."""
     try:
         jar = SimpleCookie(request.headers.get("cookie", "")[:4_096])
     except CookieError:
@@ -231,7 +231,7 @@ def cookie_of(request: Request, name: str) -> str:
 
 
 async def _read_form(request: Request) -> None:
-    """Put the fields of a form that is posted to a page into the scope, as ``form``; raises ``Problem``."""
+    """Put the fields of a form that is posted to a page into the scope as ``form``; raises ``Problem``."""
     if request.method in SAFE or not _is_page(request.scope["path"]):
         return
     body = await body_of(request, FORM)
@@ -246,8 +246,8 @@ async def _read_form(request: Request) -> None:
 
 
 def _check_site(request: Request) -> None:
-    """A browser says where a form was: on another site, it is not sent because somebody here wished it. Old browsers, and
-    all without https, only name the origin (Fetch standard, 3.1); what names neither is no browser."""
+    """Refuse a form that a browser sends from another site. Old browsers, and all browsers without https, name only the
+    origin (Fetch standard, 3.1); a request that names neither does not come from a browser."""
     site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
     if site is None and origin is not None:
         ours = urlsplit(origin).netloc.lower() == request.headers.get("host", "").lower()
@@ -257,7 +257,7 @@ def _check_site(request: Request) -> None:
 
 
 def _check_forgery(request: Request, session: SignedIn) -> None:
-    """A browser sends its cookie along whoever makes it: a change needs the session's own word besides."""
+    """Refuse a change without the session's own word: a browser sends its cookie whichever site causes the request."""
     form: dict[str, Any] = request.scope.get("form", {})
     word = form.get("csrf", "") or request.headers.get("x-csrf", "")
     if not hmac.compare_digest(word.encode(), session.csrf.encode()):

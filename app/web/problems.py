@@ -1,4 +1,4 @@
-"""Errors as answers: ``{"error": {"code", "message", "details"}}`` with the status that fits."""
+"""Errors as answers: ``{"error": {"code", "message", "details"}}`` with the matching status."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ log = structlog.get_logger()
 
 
 class Error(msgspec.Struct):
-    """What went wrong: ``code`` for programs, ``message`` for people, ``details`` where there is more to say."""
+    """What went wrong: ``code`` for programs, ``message`` for people, ``details`` with more."""
 
     code: str
     message: str
@@ -48,15 +48,15 @@ class Problem(Exception):
         self.headers = headers
 
     def response(self) -> Response:
-        """It as a response."""
+        """The response for this problem."""
         content = msgspec.json.encode(Failure(self.error))
         return Response(content, self.status, self.headers, JSON)
 
 
 def problem_of(error: Exception, redact: Callable[[str], str] = str) -> Problem:
-    """The answer to whatever was raised; only what nobody foresaw is a 500, and is logged.
+    """The answer to any exception; only an unforeseen one is a 500, and is logged.
 
-    ``redact`` takes secrets out of messages: they may quote what a vendor said.
+    ``redact`` removes secrets from messages: they may quote a vendor.
     """
     if isinstance(error, Problem):
         return error
@@ -64,7 +64,7 @@ def problem_of(error: Exception, redact: Callable[[str], str] = str) -> Problem:
         return Problem(422, "bad_filter", str(error))
     if isinstance(error, Permanent):
         return Problem(422, "refused", redact(str(error)))
-    if isinstance(error, DatabaseFault):  # the database's words are for the log, which has them
+    if isinstance(error, DatabaseFault):  # the log has the database's own message
         return unavailable("the database did not answer; try again")
     if isinstance(error, Transient):
         return unavailable(redact(str(error)), error.retry_after)
@@ -72,16 +72,16 @@ def problem_of(error: Exception, redact: Callable[[str], str] = str) -> Problem:
         log.error("api_without_database", error=f"{type(error).__name__}: {error}")
         return unavailable("the database did not answer; try again")
     log.error("api_failed", exc_info=error)
-    return Problem(500, "internal", "this is a fault of ours; the log says more")
+    return Problem(500, "internal", "this is our fault; the log says more")
 
 
 def unavailable(message: str, retry_after: float | None = None) -> Problem:
-    """503, and when to come back."""
+    """503, with the time to come back."""
     return Problem(503, "unavailable", message, headers={"Retry-After": str(max(1, round(retry_after or 2)))})
 
 
 def problem_handlers() -> dict[Any, Any]:
-    """What the whole application says to unknown paths, wrong methods and faults of its own."""
+    """The handlers for unknown paths, wrong methods and our own faults."""
 
     async def not_served(request: Request, error: Exception) -> Response:
         if not isinstance(error, HTTPException):
@@ -96,8 +96,8 @@ def problem_handlers() -> dict[Any, Any]:
 
 def _not_served(request: Request, error: HTTPException) -> Problem:
     messages = {
-        404: f"nothing is served at {request.scope['path']}; /openapi.json tells what is",
-        405: f"{request.method} is not served here; there are {(error.headers or {}).get('Allow', 'others')}",
+        404: f"nothing is served at {request.scope['path']}; /openapi.json lists what is",
+        405: f"{request.method} is not served here; the methods are {(error.headers or {}).get('Allow', 'others')}",
     }
     message = messages.get(error.status_code, error.detail)
     return Problem(error.status_code, CODES.get(error.status_code, "refused"), message, headers=error.headers)

@@ -1,4 +1,4 @@
-"""``/metrics``: what every connection comes to, as Prometheus reads it; counters since the installation began."""
+"""``/metrics``: the figures of every connection in Prometheus' format; counters begin with the installation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Family(NamedTuple):
-    """What samples of one name are: ``kind`` is ``counter``, ``gauge`` or ``histogram``."""
+    """The type and help of all samples of one name: ``kind`` is ``counter``, ``gauge`` or ``histogram``."""
 
     kind: str
     help: str
@@ -29,43 +29,49 @@ class Family(NamedTuple):
 FAMILIES: Mapping[str, Family] = {
     "tallyhook_connection_state": Family("gauge", "1 for the state that the connection is in, 0 for the others."),
     "tallyhook_forbidden_kinds": Family(
-        "gauge", "Kinds left out: not allowed, or not answered; absent for the others."
+        "gauge", "1 for a kind that is left out because it is not allowed or not answered; absent for the others."
     ),
     "tallyhook_runs_total": Family(
         "counter", "Bulk runs ever started, by strategy and status; active ones included."
     ),
-    "tallyhook_api_calls_total": Family(
-        "counter", "Calls to the source, by what they are made for; of at least a year."
-    ),
+    "tallyhook_api_calls_total": Family("counter", "Calls to the source, by purpose; covers at least a year."),
     "tallyhook_run_api_calls_total": Family("counter", "Calls to the source that runs made."),
     "tallyhook_recent_run_success_ratio": Family(
-        "gauge", "Completed among the runs of 7 days that ended by themselves."
+        "gauge", "Share of completed runs among those of 7 days that ended by themselves."
     ),
     "tallyhook_recent_run_seconds": Family("gauge", "How long the completed runs of 7 days took, by quantile."),
     "tallyhook_recent_run_items": Family("gauge", "Records that the finished runs of 7 days processed."),
     "tallyhook_recent_run_items_failed": Family("gauge", "Records that the finished runs of 7 days could not sync."),
     "tallyhook_recent_run_items_per_second": Family("gauge", "How fast the finished runs of 7 days were."),
     "tallyhook_items_settled_total": Family("counter", "Owed items settled, by kind and outcome."),
-    "tallyhook_changes_settled_total": Family("counter", "Changes that settled items had, by kind and outcome."),
-    "tallyhook_visible_seconds": Family("histogram", "From a change's first sight to our row being as the source's."),
-    "tallyhook_owed_items": Family("gauge", "Items with changes not settled yet."),
-    "tallyhook_oldest_owed_seconds": Family("gauge", "Age of the oldest change not settled; absent if none is owed."),
+    "tallyhook_changes_settled_total": Family("counter", "Changes of the settled items, by kind and outcome."),
+    "tallyhook_visible_seconds": Family(
+        "histogram", "Seconds from the first notice of a change until our row equals the source's."
+    ),
+    "tallyhook_owed_items": Family("gauge", "Items with changes that are not settled yet."),
+    "tallyhook_oldest_owed_seconds": Family(
+        "gauge", "Age of the oldest change that is not settled; absent if nothing is owed."
+    ),
     "tallyhook_agreement_ratio": Family("gauge", "Share of rows that the latest complete read found right."),
     "tallyhook_agreement_timestamp_seconds": Family("gauge", "When that read ended."),
     "tallyhook_spot_checks": Family("gauge", "Random rows compared with the source since the latest complete read."),
-    "tallyhook_agreement_low_ratio": Family("gauge", "Lower end of the share right since then, 95 % certain."),
+    "tallyhook_agreement_low_ratio": Family(
+        "gauge", "Lower end of the share of right rows since then, 95 % confidence."
+    ),
     "tallyhook_agreement_high_ratio": Family("gauge", "Upper end of that share."),
     "tallyhook_budget_calls": Family("gauge", "Calls that a window of the API budget holds."),
     "tallyhook_budget_seconds": Family("gauge", "How long that window is."),
-    "tallyhook_budget_used_calls": Family("gauge", "Calls of the window used now, by lane."),
-    "tallyhook_failed_items": Family("gauge", "Items that runs could not sync and that are not mended, by category."),
+    "tallyhook_budget_used_calls": Family("gauge", "Calls of that window used now, by lane."),
+    "tallyhook_failed_items": Family(
+        "gauge", "Items that runs could not sync and that were not synced since, by category."
+    ),
     "tallyhook_dead_letters": Family("gauge", "Dead letters about items that wait for a person."),
     "tallyhook_open_holds": Family("gauge", "Batches that the guard holds for a person, by kind; absent for none."),
     "tallyhook_open_alerts": Family(
-        "gauge", "Alerts of what is not over, by severity; without a connection those of the whole installation."
+        "gauge", "Open alerts, by severity; those without a connection are about the whole installation."
     ),
     "tallyhook_failed_tries": Family("gauge", "Failed tries of the items owed now; absent for none."),
-    "tallyhook_active_replays": Family("gauge", "Replays that have not come to their end."),
+    "tallyhook_active_replays": Family("gauge", "Replays that have not ended."),
     "tallyhook_processes": Family("gauge", "Processes that gave a sign of life within 30 seconds, by role."),
 }
 
@@ -81,7 +87,7 @@ def metrics_routes(deps: Deps) -> list[Route]:
 
 
 def exposition(deps: Deps) -> str:
-    """Every sample in Prometheus' text format; a family without samples is not named."""
+    """Every sample in Prometheus' text format; a family without samples is left out."""
     by_family: dict[str, list[Sample]] = {}
     for sample in samples(deps):
         if not deps.who.sees(sample.labels.get("connection")):

@@ -1,5 +1,5 @@
-"""The limits of a connection: how long a request's head may be and how slowly it may come, how many requests may wait in
-it, and how long an answer may lie unread."""
+"""The limits of a connection: the size and time of a request's head, the requests that may wait in it, and the time that an
+answer may stay unread."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ LONGEST_HEAD = 32_768
 """Bytes of the request line and all headers together."""
 
 HEAD_WITHIN = 10.0
-"""Seconds that a head may take to arrive, from the opening of the connection or its first byte; and the rest of a body
-that is answered already."""
+"""Seconds that a head may take to arrive, from the opening of the connection or its first byte; the same for the rest of a
+body that is answered already."""
 
 MOST_QUEUED = 8
-"""Requests that may wait behind one that is being answered (RFC 9112, 9.3.2): each is kept, and a chunk of bytes that a
-stranger sends may hold thousands."""
+"""Requests that may wait behind the one being answered (RFC 9112, 9.3.2). Each is kept in memory, and one chunk of a
+stranger's bytes may hold thousands."""
 
 UNREAD_FOR = 40.0
-"""Seconds that an answer may lie in our memory unread; more than any answer may take (``gate.WITHIN``)."""
+"""Seconds that an unread answer may stay in our memory; more than any answer may take (``gate.WITHIN``)."""
 
 LOOK_EVERY = 2.5
 
@@ -30,12 +30,12 @@ TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\
 
 
 class TooManyQueued(Exception):
-    """Ends the parsing of what came: uvicorn answers 400 and closes."""
+    """Ends the parsing: uvicorn answers 400 and closes."""
 
 
 class LimitedProtocol(HttpToolsProtocol):
-    """uvicorn's protocol with these limits. One timer looks after all connections: one each would cost every delivery
-    more than its signature does."""
+    """uvicorn's protocol with these limits. One timer serves all connections: a timer each would cost every delivery more
+    than its signature does."""
 
     _head = 0
     _reading_head = True
@@ -44,7 +44,7 @@ class LimitedProtocol(HttpToolsProtocol):
     _looking: ClassVar[WeakSet[asyncio.AbstractEventLoop]] = WeakSet()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """A connection is open; its first head is awaited from now on."""
+        """A connection was opened; the time for its first head begins."""
         super().connection_made(transport)
         self._since = self.loop.time()
         if self.loop not in self._looking:
@@ -52,7 +52,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self.loop.call_later(LOOK_EVERY, self._look)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes came; those of a head are counted."""
+        """Bytes came; count those of a head."""
         if self._reading_head:
             if self._since is None:
                 self._since = self.loop.time()
@@ -64,31 +64,31 @@ class LimitedProtocol(HttpToolsProtocol):
         super().data_received(data)
 
     def on_headers_complete(self) -> None:
-        """The head is complete; one too many in this connection is not kept."""
+        """The head is complete; drop a request beyond the limit of this connection."""
         if len(self.pipeline) >= MOST_QUEUED:
             raise TooManyQueued
         self._reading_head, self._since, self._head = False, None, 0
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """The request is complete; the next bytes are another head."""
+        """The request is complete; the next bytes begin another head."""
         super().on_message_complete()
         self._reading_head, self._since = True, None
 
     def on_response_complete(self) -> None:
-        """The answer is sent. If it did not wait for the body, the rest of that may take as long as a head: uvicorn
+        """The answer is sent. If it did not wait for the body, the rest of the body may take as long as a head: uvicorn
         would let it trickle in for ever."""
         super().on_response_complete()
         if not self._reading_head:
             self._since = self.loop.time()
 
     def _ends_in_time(self, data: bytes) -> bool:
-        """Whether the head ends within the limit although more came with it: the beginning of a body."""
+        """Whether the head ends within the limit although more bytes came with it, the beginning of a body."""
         end = data.find(b"\r\n\r\n")
         return end >= 0 and self._head - len(data) + end <= LONGEST_HEAD
 
     def _lies_unread(self, now: float) -> bool:
-        """Whether something of ours has waited for the other side to read at every look for too long."""
+        """Whether our data has waited too long, at every look, for the other side to read."""
         if not self.transport.get_write_buffer_size():
             self._unread_since = None
             return False

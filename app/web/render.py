@@ -1,4 +1,4 @@
-"""Pages are plain HTML from templates: escaped by default, no script, one style sheet of our own."""
+"""Renders pages from templates: plain HTML, escaped by default, no script, one style sheet."""
 
 from __future__ import annotations
 

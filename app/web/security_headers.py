@@ -1,4 +1,4 @@
-"""The headers that keep browsers from doing more with an answer than showing it."""
+"""The headers that keep browsers from doing anything with an answer but show it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from app.web.gate import STATIC
 
 
 class SecurityHeadersMiddleware:
-    """Puts the headers on every answer that keep browsers from doing more than showing it."""
+    """Puts these headers on every answer."""
 
     def __init__(self, app: ASGIApp, https: bool) -> None:
         self._app = app

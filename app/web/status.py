@@ -1,4 +1,4 @@
-"""What a person or a load balancer asks first: is it alive, is it ready, what does it hold?"""
+"""The first questions of a person or a load balancer: is it alive, is it ready, what does it hold?"""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from app.web.callers import allowed, who_of
 def health_routes(deps: Deps) -> list[Route]:
     """``/healthz`` (the process answers), ``/readyz`` (it can do its work) and ``/`` (what it holds).
 
-    Why it is not ready is told to callers we know.
+    Only known callers learn why it is not ready.
     """
 
     async def healthz(request: Request) -> Response:

@@ -6,7 +6,7 @@ import asyncio
 from types import TracebackType
 
 PRECISION = 4
-"""The watch looks this often per limit, so a wait may last a quarter longer than allowed."""
+"""How often the watch looks in the time of its limit; so a wait may last a quarter longer than allowed."""
 
 
 class Watch:

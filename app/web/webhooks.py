@@ -1,4 +1,4 @@
-"""POST /webhooks/{connection}: verify the raw bytes, read them, commit them, and only then say 202.
+"""POST /webhooks/{connection}: verify the raw bytes, read them, commit them, and only then answer 202.
 
 Plain ASGI, without Starlette's request and response objects: this is the one endpoint where microseconds count.
 """
@@ -46,7 +46,7 @@ class CutShort(Exception):
 
 
 class Accepted(Response):
-    """202 without a body, in the fewest steps."""
+    """202 without a body, in as few steps as possible."""
 
     _START = {"type": "http.response.start", "status": 202, "headers": [(b"content-length", b"0")]}  # noqa: RUF012
     _BODY = {"type": "http.response.body", "body": b""}  # noqa: RUF012
@@ -111,7 +111,7 @@ class Webhooks:
             return _busy("more deliveries are waiting than can be written")
         except DatabaseFault:
             return _busy("the database did not answer; the delivery was not written")
-        except Exception as error:  # whatever kept the commit from happening: the sender must come back
+        except Exception as error:  # whatever prevented the commit: the sender must send again
             log.error(
                 "delivery_not_committed", connection=arrival.connection, error=f"{type(error).__name__}: {error}"
             )
@@ -137,24 +137,24 @@ class Webhooks:
 
 
 class Door:
-    """Middleware that takes deliveries before the router: routing them would cost as much as verifying them."""
+    """Middleware that takes deliveries before the router, because routing them would cost as much as verifying them."""
 
     def __init__(self, app: ASGIApp, webhooks: Webhooks) -> None:
         self._app = app
         self._webhooks = webhooks
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Deliveries to the webhooks, everything else to the router."""
+        """Pass deliveries to the webhooks, everything else to the router."""
         if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
             await self._app(scope, receive, send)
         elif scope["method"] != "POST":
-            await _refuse(405, "method_not_allowed", "deliveries are posted")(scope, receive, send)
+            await _refuse(405, "method_not_allowed", "deliveries must be posted")(scope, receive, send)
         else:
             await self._webhooks(scope, receive, send)
 
 
 def kept(headers: dict[str, str]) -> dict[str, str]:
-    """The headers as received, without what any of them says that could be a credential."""
+    """The headers as received, without values that could be credentials."""
     return {name: REMOVED if _carries_secret(name) else value for name, value in headers.items()}
 
 

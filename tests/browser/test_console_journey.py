@@ -90,7 +90,7 @@ def test_a_support_engineer_finds_understands_and_decides(chromium: webdriver.Ch
         chromium.find_element(By.NAME, "why").send_keys("sold out for good")
         press(chromium, "Discard")
         assert "by user anna: sold out for good" in chromium.find_element(By.TAG_NAME, "dl").text
-        press(chromium, "Take the discard back")
+        press(chromium, "Undo the discard")
         press(chromium, "Replay")
         assert heading(chromium).startswith("letter ")
         press(chromium, "Abort")

@@ -62,8 +62,8 @@ def test_list_answers_programs_with_one_document(terminal: Terminal, file: str) 
 
 def test_list_says_that_it_left_out_older_ones(terminal: Terminal, file: str) -> None:
     terminal.type("inbox", "import", file)
-    assert "Of the last 7 days" in terminal.type("inbox", "list", "item:P00").out
-    assert "Of the last 7 days" not in terminal.type("inbox", "list", "item:P00", "since:30d").out
+    assert "of the last 7 days" in terminal.type("inbox", "list", "item:P00").out
+    assert "of the last 7 days" not in terminal.type("inbox", "list", "item:P00", "since:30d").out
 
 
 def test_show_tells_what_came_of_each_item(terminal: Terminal, file: str) -> None:

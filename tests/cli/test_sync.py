@@ -169,7 +169,7 @@ def test_ctrl_c_without_anybody_to_ask_leaves_the_run_to_the_workers(terminal: T
     terminal.when_shown(interrupt)
     typed = terminal.type("sync", SHOP)
     assert typed.code == 130
-    assert "goes on" in typed.err
+    assert "continues" in typed.err
     assert terminal.run_row(terminal.latest())["status"] == "idle"
 
 

@@ -271,6 +271,14 @@ def test_a_delivery_settled_long_ago_is_not_owed_because_a_newer_one_is(world: W
     assert found(world, "outcome:owed item:A") == ["e5"]
 
 
+@pytest.mark.parametrize("outcome", ["stale", "held", "gone"])
+def test_a_delivery_is_found_by_how_its_item_was_settled(world: World, outcome: str) -> None:
+    with world.database.begin() as conn:
+        key, now = ItemKey(SHOP, Kind.PRODUCT, "B"), world.clock()
+        owed.settle(conn, [(one, outcome) for one in owed.claim(conn, key, more=0, lease=15, now=now)], now)
+    assert found(world, f"outcome:{outcome}") == ["e2"]
+
+
 def test_a_body_of_json_is_shown_with_line_breaks_too(world: World) -> None:
     assert show(world.deps, find(world.deps, "event:e2")[0]["id"])["pretty"].startswith('{\n  "id": "e2"')
 

@@ -160,7 +160,7 @@ def test_what_is_open_answers_anybody(installation: Installation, path: str) -> 
 
 def test_the_sign_in_page_tells_a_stranger_that_it_did_not_open(installation: Installation) -> None:
     answer = installation.client.post("/login", data={"name": "x", "password": "y"})
-    assert (answer.status_code, "did not open the door" in answer.text) == (401, True)
+    assert (answer.status_code, "Sign-in failed" in answer.text) == (401, True)
 
 
 def test_readiness_tells_a_stranger_only_whether(installation: Installation) -> None:

@@ -17,11 +17,11 @@ from app.web.api.pages import one_more, page
 from app.web.api.spelling import camel
 
 Label = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._@+-]*$")]
-Scope = Annotated[list[Text], Meta(description="only these connections; null: all", max_length=100)]
+Scope = Annotated[list[Text], Meta(description="only these connections; null means all", max_length=100)]
 
 
 class NewToken(Asked, frozen=True, kw_only=True):
-    """A token; ``days`` is how long it lives, null for ever."""
+    """A new token; ``days`` until it expires, null for never."""
 
     name: Label
     role: Role = Role.VIEWER
@@ -36,7 +36,7 @@ class OfToken(Asked, frozen=True, kw_only=True):
 
 
 class AuditPage(Asked, frozen=True, kw_only=True):
-    """A page of entries; ``action`` is one, or the beginning of some."""
+    """A page of entries; ``action`` is an action, or how several begin."""
 
     action: Text | UnsetType = UNSET
     limit: Most = 50
@@ -44,7 +44,7 @@ class AuditPage(Asked, frozen=True, kw_only=True):
 
 
 class Issued(msgspec.Struct, frozen=True):
-    """A token as it is told this once."""
+    """A new token; its secret is shown only here."""
 
     id: int
     token: str
@@ -57,13 +57,13 @@ class Listed(msgspec.Struct, frozen=True):
 
 
 def create_token(deps: Deps, asked: NewToken) -> Issued:
-    """Make a token."""
+    """Create a token."""
     made = access.create_token(deps, asked.name, asked.role, connections=asked.connections, days=asked.days)
     return Issued(*made)
 
 
 def list_tokens(deps: Deps, asked: Asked) -> Listed:
-    """Every token, without what it opens with."""
+    """Every token, without its secret."""
     return Listed(camel(access.list_tokens(deps)))
 
 

@@ -1,4 +1,4 @@
-"""What the API answers, where an answer has a frame of its own; the rest is as the flows give it."""
+"""Types of answers that the API frames itself; the others come from the flows as they are."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import msgspec
 from msgspec import Meta
 
 Row = dict[str, Any]
-Next = Annotated[str, Meta(description="where the next page is; null after the last")]
+Next = Annotated[str, Meta(description="address of the next page; null on the last one")]
 
 
 class RunLink(msgspec.Struct, frozen=True):
-    """A run as it is now, and where to watch it."""
+    """A run as it is now, and the address to watch it."""
 
     run: Annotated[Row, Meta(examples=[{"id": 7, "strategy": "smart", "status": "idle"}])]
     href: Annotated[str, Meta(examples=["/api/sync-shop/runs/7"])]
@@ -40,7 +40,7 @@ class Rows(msgspec.Struct, frozen=True):
 
 
 class CriticalItems(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A page of critical listings by their id; ``counts`` of all, and when they were counted."""
+    """A page of critical listings by id, with ``counts`` of all and the time of the count."""
 
     counts: dict[str, int]
     found_at: str
@@ -51,7 +51,7 @@ class CriticalItems(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Differences(msgspec.Struct, frozen=True):
-    """A page of differences; ``summary`` counts those of the run that was asked for."""
+    """A page of differences; ``summary`` counts those of the requested run."""
 
     rows: list[Row]
     summary: list[Row] | None
@@ -59,18 +59,18 @@ class Differences(msgspec.Struct, frozen=True):
 
 
 class StuckRuns(msgspec.Struct, frozen=True):
-    """The runs whose worker is gone and that nobody has taken over yet."""
+    """The runs whose worker is gone and that no other worker has taken over yet."""
 
     stuck: list[RunLink]
 
 
 class FailedRuns(msgspec.Struct, frozen=True):
-    """The runs that were stuck, and are failed now."""
+    """The runs that were stuck and have just been failed."""
 
     failed: list[RunLink]
 
 
 class Jobs(msgspec.Struct, frozen=True):
-    """Every job of a connection and when it is due."""
+    """Every job of a connection, and when it runs."""
 
     jobs: list[Row]

@@ -1,4 +1,4 @@
-"""What the API is asked: path, query and body of each operation, as strict structs in camel case."""
+"""Types of requests: path, query and body of each operation, as strict structs in camel case."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from app.rules.spellings import DRIFT_CAUSES, DRIFT_CHANGES, RUN_CAUSES, STATUSE
 
 Text = Annotated[str, Meta(min_length=1, max_length=500, pattern=r"^[^\x00]*$")]  # no database keeps a NUL in a text
 RunId = Annotated[int, Meta(ge=1, le=2**63 - 1, description="a run's number")]
-RowId = Annotated[int, Meta(ge=1, le=2**63 - 1, description='continue after this row; "next" of a page has it')]
-Most = Annotated[int, Meta(ge=1, le=500, description="most rows of a page")]
+RowId = Annotated[
+    int, Meta(ge=1, le=2**63 - 1, description='continue after this row; "next" of the previous page has it')
+]
+Most = Annotated[int, Meta(ge=1, le=500, description="at most this many rows in a page")]
 Moment = Annotated[datetime, Meta(tz=True, description="a moment with its time zone: 2026-11-22T00:00:00Z")]
 
 
 def _spelled(words: Words) -> Any:
     """A text in any case, also in an older spelling."""
-    told = f"(?i)^({'|'.join(words.spellings)})$"  # what a wrong one is told; the schema has no flag for it
+    told = f"(?i)^({'|'.join(words.spellings)})$"  # the error message quotes it; the schema has no flag for case
     return Meta(pattern=told, extra_json_schema={"pattern": words.pattern})
 
 
@@ -29,11 +31,11 @@ RunCause = Annotated[str, _spelled(RUN_CAUSES)]
 DriftCause = Annotated[str, _spelled(DRIFT_CAUSES)]
 DriftChange = Annotated[str, _spelled(DRIFT_CHANGES)]
 Year = Annotated[int, Meta(ge=1990, le=2100, description="only records last modified in this year")]
-Records = Annotated[int, Meta(ge=1, le=1_000_000_000, description="end after so many records")]
+Records = Annotated[int, Meta(ge=1, le=1_000_000_000, description="stop after this many records")]
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
-    """Nothing beyond the connection."""
+    """Nothing but the connection."""
 
 
 class RunOptions(Options, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, rename="camel"):
@@ -47,7 +49,7 @@ class RunOptions(Options, frozen=True, kw_only=True, omit_defaults=True, forbid_
     last: Annotated[date, Meta(description="last business day")] | None = msgspec.field(default=None, name="to")
 
     def options(self) -> Options:
-        """They, as the flows know them."""
+        """The options as the flows know them."""
         return Options(**{name: getattr(self, name) for name in Options.__struct_fields__})
 
 
@@ -64,7 +66,7 @@ class OfRun(Asked, frozen=True, kw_only=True):
 
 
 class OfItem(Asked, frozen=True, kw_only=True):
-    """One item, by the id it has at its source; a product with its stock unless a kind is named."""
+    """One item, by its id at the source; without a kind, a product with its stock."""
 
     external_id: Text
     kind: Kind | UnsetType = UNSET
@@ -73,18 +75,18 @@ class OfItem(Asked, frozen=True, kw_only=True):
 class Days(Asked, frozen=True, kw_only=True):
     """The span of the figures."""
 
-    days: Annotated[int, Meta(ge=1, le=366, description="so many days back")] = 7
+    days: Annotated[int, Meta(ge=1, le=366, description="this many days back")] = 7
 
 
 class Samples(Asked, frozen=True, kw_only=True):
-    """How much evidence to show, and whether to look now although somebody looked minutes ago."""
+    """How many samples to show, and whether to compute them now although an answer is cached."""
 
-    samples: Annotated[int, Meta(ge=0, le=100, description="most samples of each finding")] = 5
+    samples: Annotated[int, Meta(ge=0, le=100, description="at most this many samples of each finding")] = 5
     anew: bool = False
 
 
 class CriticalPage(Asked, frozen=True, kw_only=True):
-    """A page of listings that are out of stock or low; ``anew`` counts now although somebody did a minute ago."""
+    """A page of listings that are out of stock or low; ``anew`` counts now although a count is cached."""
 
     limit: Most = 50
     after: Text | UnsetType = UNSET
@@ -105,7 +107,7 @@ class HistoryPage(Asked, frozen=True, kw_only=True):
 
 
 class FailedItemsPage(Asked, frozen=True, kw_only=True):
-    """A page of items that runs could not sync; with ``resolved`` also those that a later run mended."""
+    """A page of items that runs could not sync; with ``resolved`` also those that were synced since."""
 
     run_id: RunId | UnsetType = UNSET
     category: Text | UnsetType = UNSET
@@ -127,7 +129,7 @@ class DriftPage(Asked, frozen=True, kw_only=True):
 
 
 class EditSchedule(Asked, frozen=True, kw_only=True):
-    """When a job runs by itself; what is not said stays as it is."""
+    """When a job runs by itself; fields that are not given stay unchanged."""
 
     job: Text
     cron: Text | UnsetType = UNSET
@@ -141,7 +143,7 @@ def filters(asked: Asked) -> dict[str, Any]:
 
 
 def check(asked: msgspec.Struct) -> None:
-    """Raise ``ValueError`` for a moment that no calendar in UTC has (year 1 or 9999, far from Greenwich)."""
+    """Raise ``ValueError`` for a moment that UTC cannot express (year 1 or 9999, far from Greenwich)."""
     for field in msgspec.structs.fields(asked):
         value = getattr(asked, field.name)
         if isinstance(value, datetime):

@@ -1,4 +1,4 @@
-"""Operations about connections: how they are; pause, resume and check one."""
+"""Operations about connections: their states; pause, resume and check one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ForbiddenKind(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class ConnectionState(msgspec.Struct, frozen=True, rename="camel"):
-    """How a connection is: ``ok``, ``refused``, ``unanswered`` or ``paused``; moments are ISO 8601 in UTC."""
+    """The state of a connection: ``ok``, ``refused``, ``unanswered`` or ``paused``; moments are ISO 8601 in UTC."""
 
     connection: str
     source: str
@@ -43,7 +43,7 @@ class Connections(msgspec.Struct, frozen=True):
 
 
 class CheckedConnection(msgspec.Struct, frozen=True):
-    """What a call of this moment found; ``answers`` is null when it could not be made."""
+    """The result of a call made now; ``answers`` is null when it could not be made."""
 
     answers: bool | None
     said: str
@@ -57,12 +57,12 @@ class Pause(Asked, frozen=True, kw_only=True):
 
 
 def list_connections(deps: Deps, asked: Asked) -> Connections:
-    """How all of them are."""
+    """The state of every connection."""
     return Connections([_state(view) for view in connections.list_connections(deps)])
 
 
 def pause_connection(deps: Deps, connection: str, asked: Pause) -> ConnectionState:
-    """Ask nothing of the vendor until it is resumed."""
+    """Stop calling the vendor until the connection is resumed."""
     return _state(connections.pause(deps, connection, None if asked.reason is UNSET else asked.reason))
 
 

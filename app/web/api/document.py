@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, from the table of operations."""
+"""Writes the OpenAPI 3.1 document from the table of operations."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from app.web.problems import JSON, Failure
 _REF = "#/components/schemas/{name}"
 
 ERRORS: Mapping[int, str] = {
-    401: "nobody said who they are, or their token is not known, expired or revoked",
-    403: "the role of whoever asks does not suffice",
+    401: "no caller was named, or the token is unknown, expired or revoked",
+    403: "the caller's role does not suffice",
     400: "the request is not readable, or a value or name is wrong; the message says what would be right",
     404: "there is no such connection or run",
     408: "the body did not arrive in time",
     409: "another run of the connection is active; details say which",
     413: "the body is too large",
-    422: "it was understood, and cannot be done",
+    422: "the request was understood, and cannot be carried out",
     429: "too many requests; try again after Retry-After seconds",
     503: "the database did not answer; try again after Retry-After seconds",
 }
@@ -42,7 +42,7 @@ _TEXT = {"text/plain": {"schema": {"type": "string"}}}
 
 
 def document(connections: Sequence[str], role: Role) -> dict[str, Any]:
-    """What a caller with this role may ask about these connections, as JSON-ready values."""
+    """What a caller with this role may request about these connections, as JSON-ready values."""
     operations = [one for one in OPERATIONS if role.includes(one.least)]
     answers = [one.answers for one in operations]
     bodies = [one.asks for one in operations if one.in_body]

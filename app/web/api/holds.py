@@ -24,7 +24,7 @@ class OfHold(Asked, frozen=True, kw_only=True):
 
 
 class Release(Asked, frozen=True, kw_only=True):
-    """Until when the like is believed, if not only this once."""
+    """Until when similar batches are believed; without it only this one."""
 
     believe_until: Moment | UnsetType = UNSET
 
@@ -41,7 +41,7 @@ def list_holds(deps: Deps, connection: str, asked: Asked) -> Holds:
 
 
 def show_hold(deps: Deps, connection: str, asked: OfHold) -> dict[str, Any]:
-    """The rules that spoke, and some of the rows before and after."""
+    """The rules that held it, and some of its rows, before and after."""
     return _camel(_of(deps, connection, asked))
 
 
@@ -59,7 +59,7 @@ def dismiss_hold(deps: Deps, connection: str, asked: OfHold) -> dict[str, Any]:
 
 
 def _of(deps: Deps, connection: str, asked: OfHold) -> dict[str, Any]:
-    """The hold; a 404 when the connection has none of this number."""
+    """The hold; a 404 when the connection has no hold of this number."""
     try:
         hold = holds.show(deps, asked.id)
     except Refused as error:

@@ -1,4 +1,4 @@
-"""Operations about the inbox: look at deliveries, have their items fetched again."""
+"""Operations about the inbox: look at deliveries, fetch their items again."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Filter = Annotated[
     Meta(
         max_length=2000,
         description="terms like connection:shop type:order.* item:A outcome:dead since:2h; all must hold. Without a "
-        "time, those about item, kind, type or outcome speak of the last 7 days",
+        "time, terms about item, kind, type or outcome cover the last 7 days",
         examples=["outcome:dead since:2h"],
     ),
 ]
@@ -60,20 +60,20 @@ def list_events(deps: Deps, asked: EventPage) -> Rows:
 
 
 def show_event(deps: Deps, asked: OfEvent) -> dict[str, Any]:
-    """One delivery, and what came of it."""
+    """One delivery and its outcome."""
     event = _known(deps, asked.id)
     headers = event.pop("headers")
     return {**camel(event), "headers": headers}
 
 
 def replay_event(deps: Deps, asked: OfEvent) -> ReplayLink:
-    """Have the items of one delivery fetched again."""
+    """Fetch the items of one delivery again."""
     _known(deps, asked.id)
     return link(deps, inbox.replay_event(deps, asked.id))
 
 
 def replay_events(deps: Deps, asked: ReplayEvents) -> ReplayLink:
-    """Have the items of many deliveries fetched again."""
+    """Fetch the items of many deliveries again."""
     return link(deps, inbox.replay_events(deps, asked.filter, asked.name, rate=asked.rate, canary=asked.canary))
 
 

@@ -50,7 +50,7 @@ class OfLetter(Asked, frozen=True, kw_only=True):
 
 
 class Totals(msgspec.Struct, frozen=True):
-    """How much a filter matches."""
+    """The numbers that a filter matches."""
 
     letters: int
     causes: int
@@ -94,7 +94,7 @@ def show_letter(deps: Deps, asked: OfLetter) -> dict[str, Any]:
 
 
 def known(deps: Deps, letter_id: int) -> dict[str, Any]:
-    """The letter; a 404 when there is none that the caller may see."""
+    """The letter; a 404 when the caller may see no such letter."""
     try:
         return letters.show(deps, letter_id)
     except Refused as error:

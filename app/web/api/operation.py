@@ -1,4 +1,4 @@
-"""What an operation of the API is: one row of the table that routes and documentation come from."""
+"""An operation of the API: one row of the table that routes and documentation come from."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _NAMED = re.compile(r"\{(\w+)\}")
 
 @dataclass(frozen=True)
 class Operation:
-    """``call`` is given ``Deps`` (with the caller as ``who``), the connection if the path names one, and an ``asks``;
-    it gives an ``answers``, and runs in a thread. ``role`` is the least that the caller must have: by default viewers
-    may look and operators may change; a token that does not see the connection is told that there is none.
+    """``call`` takes ``Deps`` (with the caller as ``who``), the connection if the path names one, and an ``asks``; it
+    returns an ``answers``, and runs in a thread. ``role`` is the least role that the caller needs: by default viewers may
+    look and operators may change. A token that may not see the connection gets a 404.
 
-    Fields of ``asks`` that the path names come from there, the others from the query, or all from the body.
-    Where the path names something and there is a body, ``of`` is what the path names, given to ``call`` before ``asks``.
-    ``errors`` are the statuses it may answer beside those that every operation may.
+    Fields of ``asks`` that the path names come from the path, the others from the query, or all from the body. If there
+    is a body and the path names something, ``of`` is the type of what the path names; ``call`` takes it before ``asks``.
+    ``errors`` are the statuses that it may answer beside those of every operation.
     """
 
     method: str
@@ -57,7 +57,7 @@ class Operation:
 
     @property
     def name(self) -> str:
-        """A name for programs, from what the operation does."""
+        """A name for programs: that of the function."""
         return self.call.__name__.rstrip("_")
 
     def in_path(self) -> set[str]:

@@ -1,4 +1,4 @@
-"""Answers that come page by page: each tells where the next one is."""
+"""Answers that come page by page: each has the address of the next."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def page(
     found: Sequence[dict[str, Any]],
     after: Callable[[Sequence[dict[str, Any]]], dict[str, Any]],
 ) -> tuple[list[dict[str, Any]], str | None]:
-    """The rows of a page, and where the next one is."""
+    """The rows of a page, and the address of the next one."""
     rows = list(found[: asked.limit])
     if len(found) <= asked.limit:
         return rows, None

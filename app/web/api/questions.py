@@ -34,12 +34,12 @@ def status(deps: Deps, connection: str, asked: Asked) -> dict[str, Any]:
 
 
 def health(deps: Deps, connection: str, asked: Asked) -> dict[str, Any]:
-    """Whether all is well, and in words what is not."""
+    """Whether all is well; if not, what is wrong, in words."""
     return _object(condition.health(deps, connection))
 
 
 def show_metrics(deps: Deps, connection: str, asked: Days) -> dict[str, Any]:
-    """What the last days come to."""
+    """The figures of the last days."""
     return _object(metrics.metrics(deps, connection, asked.days))
 
 
@@ -59,7 +59,7 @@ def show_history(deps: Deps, connection: str, asked: HistoryPage) -> Rows:
 
 
 def _understand(wanted: dict[str, Any], **words: Words) -> None:
-    """Put the words that are meant in the place of their spellings."""
+    """Replace other spellings by the words they mean."""
     wanted.update({name: known.read(wanted[name]) for name, known in words.items() if name in wanted})
 
 
@@ -101,7 +101,7 @@ def show_schedule(deps: Deps, connection: str, asked: Asked) -> Jobs:
 
 
 def edit_schedule(deps: Deps, connection: str, asked: EditSchedule) -> dict[str, Any]:
-    """Set when a job runs; what is not said stays."""
+    """Set when a job runs; fields that are not given stay."""
     kept = {row["job"]: row for row in schedules.show(deps, connection)}.get(asked.job, {})
     wanted = {"cron": "", "timezone": "UTC", "enabled": True, **kept, **filters(asked)}
     edited = (wanted["cron"], wanted["timezone"], wanted["enabled"])

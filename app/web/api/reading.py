@@ -1,4 +1,4 @@
-"""A request becomes what is asked, or a 400 that says what would be right."""
+"""Parses a request, or answers 400 and says what would be right."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PLACE = re.compile(r"at `\$\.(\w+)")
 
 
 async def asked_by(request: Request, operation: Operation, limits: Limits) -> tuple[Any, ...]:
-    """What the request asks, as ``Operation.call`` takes it; raises ``Problem``."""
+    """The arguments that ``Operation.call`` takes; raises ``Problem``."""
     _check_path(request)
     if not operation.in_body:
         return (_of_parameters(operation, operation.asks, request),)
@@ -34,7 +34,7 @@ async def asked_by(request: Request, operation: Operation, limits: Limits) -> tu
 
 
 def _check_path(request: Request) -> None:
-    """The server replaces what is not UTF-8; an item by another name than the one meant must not be fetched."""
+    """Refuse a path that is not UTF-8: the server replaces such bytes, and the wrong item would be fetched."""
     try:
         unquote_to_bytes(request.scope["raw_path"]).decode()
     except UnicodeDecodeError:
@@ -80,7 +80,7 @@ def _literal(text: str) -> Any:
 
 
 async def body_of(request: Request, limits: Limits) -> bytes:
-    """The body, not larger than allowed and not slower; raises ``Problem``."""
+    """The body, within the limits of size and time; raises ``Problem``."""
     declared = request.headers.get("content-length", "")
     if declared.isascii() and declared.isdigit() and (len(declared) > 18 or int(declared) > limits.body):
         raise _too_large(limits)
@@ -104,7 +104,7 @@ def _decoded(operation: Operation, body: bytes) -> Any:
     try:
         return _checked(msgspec.convert(_read(body.strip() or b"{}"), operation.asks))
     except msgspec.ValidationError as error:
-        if isinstance(error.__cause__, ValueError):  # each value is right, but not beside the others
+        if isinstance(error.__cause__, ValueError):  # each value is right, but not together with the others
             raise Problem(422, "refused", str(error)) from None
         place = _PLACE.search(str(error))
         raise _bad(f"{error}{_choices(operation, place[1] if place else None)}") from None
@@ -113,7 +113,7 @@ def _decoded(operation: Operation, body: bytes) -> Any:
 
 
 def _whole(number: float) -> float | int:
-    """2026.0 is an integer to JSON Schema, and to every language that has only one sort of number."""
+    """Accept 2026.0 as an integer, as JSON Schema does, and languages with only one sort of number."""
     return int(number) if number.is_integer() else number
 
 
@@ -126,7 +126,7 @@ def _checked(asked: Any) -> Any:
 
 
 def _choices(operation: Operation, name: str | None) -> str:
-    """What would be right: the values of a field that has only some, or the fields there are."""
+    """What would be right: the values of an enumeration, or the names of the fields."""
     if name is None:
         return f"; there are {_names(operation)}"
     types = {field.encode_name: field.type for field in msgspec.structs.fields(operation.asks)}

@@ -1,4 +1,4 @@
-"""Operations that do something about dead letters, and about replays."""
+"""Operations that change dead letters, and operations about replays."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Edit(Asked, frozen=True, kw_only=True):
 
 
 class ReplayLink(msgspec.Struct, frozen=True):
-    """A replay as it is now, and where to watch it."""
+    """A replay as it is now, and the address to watch it."""
 
     replay: Row
     href: str
@@ -126,7 +126,7 @@ def discard_one(deps: Deps, of: OfLetter, asked: Reason) -> dict[str, Any]:
 
 
 def restore(deps: Deps, asked: OfLetter) -> dict[str, Any]:
-    """Take back that a letter was discarded."""
+    """Undo the discarding of a letter."""
     known(deps, asked.id)
     letter_actions.restore(deps, asked.id)
     return _object(known(deps, asked.id))

@@ -1,4 +1,4 @@
-"""The operations as routes, and the document that tells of them."""
+"""Serves the operations as routes, and the document that describes them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Endpoint:
         self._operations: Mapping[str, Operation] = {one.method: one for one in operations}
 
     def route(self) -> Route:
-        """Where it is served."""
+        """The route that serves it."""
         path = next(iter(self._operations.values())).path
         return Route(path, self.answer, methods=list(self._operations))
 
@@ -50,7 +50,7 @@ class Endpoint:
             about = (_connection(deps, request),) if operation.of_connection else ()
             asked = await asked_by(request, operation, self._limits)
             return await run_in_threadpool(_carry_out, deps, operation, about, asked)
-        except Exception as error:  # each has an answer; only what nobody foresaw is a 500
+        except Exception as error:  # each has an answer; only an unforeseen one is a 500
             return problem_of(error, self._deps.redact).response()
 
 
@@ -73,7 +73,7 @@ def _carry_out(deps: Deps, operation: Operation, about: tuple[str, ...], asked: 
 
 
 def api_routes(deps: Deps, limits: Limits) -> list[Route]:
-    """Every operation of the table, and ``/openapi.json``, which tells a caller what that caller may use."""
+    """Every operation of the table, and ``/openapi.json``, which shows callers what they may use."""
     by_path = groupby(sorted(OPERATIONS, key=_order), key=_path)
 
     @lru_cache(maxsize=32)

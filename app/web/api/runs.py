@@ -1,4 +1,4 @@
-"""Operations that ask for work: start a run, stop it, go on with it, have one item fetched."""
+"""Operations that start work: start a run, cancel it, resume it, fetch one item."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def start_run(deps: Deps, connection: str, asked: StartRun) -> RunLink:
 
 
 def starting(strategy: Strategy) -> Callable[[Deps, str, RunOptions], RunLink]:
-    """What starts a run of one strategy."""
+    """A function that starts a run of one strategy."""
 
     def start(deps: Deps, connection: str, asked: RunOptions) -> RunLink:
         return _start(deps, connection, strategy, asked.options())
@@ -39,7 +39,7 @@ def show_run(deps: Deps, connection: str, asked: OfRun) -> dict[str, Any]:
 
 
 def cancel(deps: Deps, connection: str, asked: OfRun) -> RunLink:
-    """Stop an active run; one that was cancelled already stays so."""
+    """Cancel an active run; a cancelled one stays cancelled."""
     status = link(deps, connection, asked.id).run["status"]
     if not cancel_run(deps, connection, asked.id) and status != "cancelled":
         now = link(deps, connection, asked.id).run["status"]
@@ -48,14 +48,14 @@ def cancel(deps: Deps, connection: str, asked: OfRun) -> RunLink:
 
 
 def resume(deps: Deps, connection: str, asked: OfRun) -> RunLink:
-    """Let a failed or cancelled run go on where it stopped."""
+    """Resume a failed or cancelled run where it stopped."""
     link(deps, connection, asked.id)
     resume_run(deps, connection, asked.id)
     return link(deps, connection, asked.id)
 
 
 def sync_item(deps: Deps, connection: str, asked: OfItem) -> OwedItems:
-    """Have one item fetched now."""
+    """Fetch one item now."""
     if asked.external_id == WHOLE:
         raise Refused(f"{WHOLE!r} is no item's id; a run reads a whole kind")
     named = filters(asked)
@@ -64,7 +64,7 @@ def sync_item(deps: Deps, connection: str, asked: OfItem) -> OwedItems:
 
 
 def show_stuck(deps: Deps, connection: str, asked: Asked) -> StuckRuns:
-    """The runs whose worker is gone; nothing is changed."""
+    """The runs whose worker is gone; changes nothing."""
     return StuckRuns([link(deps, connection, run_id) for run_id in stuck_runs(deps, connection)])
 
 

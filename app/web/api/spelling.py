@@ -1,4 +1,4 @@
-"""Names of fields as the API spells them: ``failed_at`` inside is ``failedAt`` outside."""
+"""Spells the names of fields as the API does: ``failed_at`` inside is ``failedAt`` outside."""
 
 from __future__ import annotations
 

@@ -18,16 +18,14 @@ def _admin(method: str, path: str, summary: str, call: Any, answers: Any, says: 
 
 
 OPERATIONS: tuple[Operation, ...] = (
-    _admin(
-        "GET", TOKENS, "Every token", access.list_tokens, access.Listed, "without what they open with", asks=Asked
-    ),
+    _admin("GET", TOKENS, "Every token", access.list_tokens, access.Listed, "without their secrets", asks=Asked),
     _admin(
         "POST",
         TOKENS,
-        "Make a token",
+        "Create a token",
         access.create_token,
         access.Issued,
-        "the token; it is told only here",
+        "the token; its secret is shown only here",
         asks=access.NewToken,
         in_body=True,
         status=201,
@@ -39,7 +37,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "Revoke a token",
         access.revoke_token,
         access.Listed,
-        "it opens nothing any more, within two seconds",
+        "it stops working within two seconds",
         asks=access.OfToken,
         errors=(422,),
     ),

@@ -11,7 +11,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "GET",
         BASE,
-        "How each connection is",
+        "The state of each connection",
         connections.list_connections,
         connections.Connections,
         "state, since when and why, and the kinds that may not be read",
@@ -19,10 +19,10 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "POST",
         BASE + "/{connection}/pause",
-        "Ask nothing of a connection's vendor until it is resumed",
+        "Stop calling a connection's vendor until it is resumed",
         connections.pause_connection,
         connections.ConnectionState,
-        "it is paused; webhooks are still taken",
+        "it is paused; webhooks are still accepted",
         connections.Pause,
         in_body=True,
         errors=(408, 413, 422),
@@ -33,7 +33,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "End a person's pause",
         connections.resume_connection,
         connections.ConnectionState,
-        "what is owed is worked off",
+        "workers fetch what is owed",
         errors=(422,),
     ),
     Operation(
@@ -42,7 +42,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "Call a connection's vendor now",
         connections.check_connection,
         connections.CheckedConnection,
-        "what came back, and the connection's state after it",
+        "the vendor's answer, and the connection's state after it",
         errors=(422,),
     ),
 )

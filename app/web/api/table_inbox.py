@@ -25,16 +25,16 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "GET",
         BASE + "/{id:int}",
-        "One delivery as received, and what came of it",
+        "One delivery as received, and its outcome",
         inbox.show_event,
         dict[str, Any],
-        "headers, body, verdict, and per item what became of it",
+        "headers, body, verdict, and the outcome of each item",
         inbox.OfEvent,
     ),
     Operation(
         "POST",
         BASE + "/{id:int}/replay",
-        "Have the items of one delivery fetched again",
+        "Fetch the items of one delivery again",
         inbox.replay_event,
         ReplayLink,
         "the replay waits for a worker, or is under way",
@@ -45,7 +45,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "POST",
         BASE + "/replay",
-        "Have the items of all deliveries that a filter matches fetched again",
+        "Fetch the items of all deliveries that a filter matches again",
         inbox.replay_events,
         ReplayLink,
         "the replay waits for a worker, or is under way",
@@ -57,7 +57,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "GET",
         "/api/gaps",
-        "Times in which nothing was heard, and what was done about it",
+        "Times in which nothing was heard, and what was done about each",
         watching.list_gaps,
         Rows,
         "a page, newest first; each with a sentence",

@@ -36,7 +36,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "Everything about one dead letter",
         letters.show_letter,
         dict[str, Any],
-        "the letter with its attempts, and what came of its item since",
+        "the letter with its attempts, and the outcomes of its item since",
         letters.OfLetter,
     ),
 )

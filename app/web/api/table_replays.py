@@ -61,7 +61,7 @@ OPERATIONS: tuple[Operation, ...] = (
         replays.discard_many,
         replays.DiscardMany,
         replays.Discarded,
-        "how many; it can be undone for a day",
+        "the number of letters; it can be undone for a day",
     ),
     _changes(
         LETTER + "/replay",
@@ -93,7 +93,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     _changes(
         LETTER + "/restore",
-        "Take back that a letter was discarded",
+        "Undo the discarding of a letter",
         replays.restore,
         OfLetter,
         _OBJECT,
@@ -120,7 +120,7 @@ OPERATIONS: tuple[Operation, ...] = (
         replays.abort_replay,
         replays.OfReplay,
         replays.ReplayLink,
-        "what it had not come to waits for a person again",
+        "letters that it had not reached wait for a person again",
         in_body=False,
     ),
 )

@@ -25,7 +25,7 @@ from app.web.api.operation import Operation
 
 BASE = "/api/sync-{connection}"
 
-_STARTED = "the run is waiting for a worker, or running already"
+_STARTED = "the run waits for a worker, or is running already"
 _OBJECT = dict[str, Any]
 
 
@@ -84,7 +84,7 @@ OPERATIONS: tuple[Operation, ...] = (
         call=runs.resume,
         asks=OfRun,
         answers=RunLink,
-        says="it goes on where it stopped",
+        says="it continues where it stopped",
         status=202,
         errors=(409, 422),
     ),
@@ -100,10 +100,17 @@ OPERATIONS: tuple[Operation, ...] = (
         errors=(422,),
     ),
     _asks(
-        "/status", "What it has stored, owes and does now", questions.status, _OBJECT, "the connection's condition"
+        "/status", "What a connection stores, owes and does now", questions.status, _OBJECT, "the connection's state"
     ),
     _asks("/health", "What is wrong, in words", questions.health, _OBJECT, "healthy when problems is empty"),
-    _asks("/metrics", "What the last days come to", questions.show_metrics, _OBJECT, "figures; null: unknown", Days),
+    _asks(
+        "/metrics",
+        "The figures of the last days",
+        questions.show_metrics,
+        _OBJECT,
+        "figures; null means unknown",
+        Days,
+    ),
     _asks("/history", "Past and present runs", questions.show_history, Rows, "a page of runs", HistoryPage),
     _asks("/critical", "What is out of stock or low", questions.show_critical, CriticalItems, "a page", CriticalPage),
     _asks("/validate", "Is the data right?", questions.show_validation, _OBJECT, "each check's finding", Samples),
@@ -114,13 +121,13 @@ OPERATIONS: tuple[Operation, ...] = (
         summary="Fail runs whose worker is gone",
         call=runs.fail_stuck,
         answers=FailedRuns,
-        says="those found just now",
+        says="the runs that were failed just now",
         role=Role.OPERATOR,
     ),
     _asks("/failed-items", "Items that failed", questions.show_failed_items, Rows, "a page", FailedItemsPage),
     _asks("/drift", "Differences that runs found", questions.show_drift, Differences, "a page", DriftPage),
     _asks(
-        "/holds", "Batches that wait for a person", holds.list_holds, holds.Holds, "each with the rules that spoke"
+        "/holds", "Batches that wait for a person", holds.list_holds, holds.Holds, "each with the rules that held it"
     ),
     _asks(
         "/holds/{id}", "Show a held batch", holds.show_hold, _OBJECT, "rules, figures and sample rows", holds.OfHold
@@ -134,7 +141,7 @@ OPERATIONS: tuple[Operation, ...] = (
         asks=holds.Release,
         in_body=True,
         answers=_OBJECT,
-        says="exactly its rows are written, but for those that somebody newer wrote since",
+        says="exactly its rows are written, except those for which something newer was written since",
         errors=(408, 413, 422),
     ),
     Operation(

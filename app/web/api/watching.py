@@ -1,4 +1,4 @@
-"""Operations about what is being watched: gaps and alerts."""
+"""Operations about gaps and alerts."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from app.web.api.spelling import camel
 
 
 class Watched(Asked, frozen=True, kw_only=True):
-    """A page of what is watched."""
+    """A page of gaps or alerts."""
 
     limit: Most = 50
     before_id: RowId | UnsetType = UNSET
 
 
 def list_gaps(deps: Deps, asked: Watched) -> Rows:
-    """Gaps in what was heard, newest first."""
+    """Gaps in the deliveries, newest first."""
     found = unheard.list_gaps(deps, limit=one_more(asked.limit), before_id=_before(asked))
     rows, following = page("/api/gaps", asked, found, before_last)
     return Rows(camel(rows), following)

@@ -1,4 +1,4 @@
-"""What people see: pages, rendered on the server; every change is a form that leads back to a page."""
+"""The pages for people, rendered on the server; every change is a form that leads back to a page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pages about held batches: what waits for a person, and one of them with its decision."""
+"""Pages about held batches: the list of those that wait, and one of them with the decision."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HOLDS = "/holds"
 
 
 def hold_routes(deps: Deps) -> list[Route]:
-    """All of them."""
+    """The routes of these pages."""
     return [
         Route(HOLDS, showing(deps, _list), methods=["GET"]),
         Route(HOLDS + "/{id:int}", showing(deps, _show), methods=["GET"]),
@@ -50,7 +50,7 @@ def _meant(deps: Deps, request: Request, form: dict[str, str]) -> str:
     try:
         until = datetime.strptime(form.get("until", ""), "%Y-%m-%d").replace(tzinfo=UTC)
     except ValueError:
-        raise Refused("the day until which the like is believed is written 2026-11-28") from None
+        raise Refused("the day until which similar batches are believed must be like 2026-11-28") from None
     holds.release(deps, id_of(request), believed_until=until)
     return f"{HOLDS}/{id_of(request)}"
 

@@ -21,7 +21,7 @@ REPLAYS = "/replays"
 
 
 def letter_routes(deps: Deps) -> list[Route]:
-    """All of them."""
+    """The routes of these pages."""
     return [
         Route(LETTERS, showing(deps, _list), methods=["GET"]),
         Route(LETTERS + "/preview", showing(deps, _preview, Role.OPERATOR), methods=["GET"]),
@@ -61,7 +61,7 @@ def _show(deps: Deps, request: Request) -> tuple[str, dict[str, Any]]:
 def _replay_many(deps: Deps, request: Request, form: dict[str, str]) -> str:
     rate = form.get("rate", "")
     if not (rate.isascii() and rate.isdigit() and len(rate) < 7):
-        raise Refused("the rate is a number of items per second")
+        raise Refused("the rate must be a number of items per second")
     text, name = form.get("filter", ""), form.get("name", "")
     return f"{REPLAYS}/{replay.replay_letters(deps, text, name, rate=int(rate), canary='canary' in form)}"
 
@@ -89,7 +89,7 @@ def _edit(deps: Deps, request: Request, form: dict[str, str]) -> str:
     try:
         args = msgspec.json.decode(form.get("args", ""), type=list[Any])
     except (msgspec.DecodeError, RecursionError):
-        raise Refused('the arguments are a JSON list: ["<connection>", "product", "A"]') from None
+        raise Refused('the arguments must be a JSON list: ["<connection>", "product", "A"]') from None
     letter_actions.edit_args(deps, id_of(request), args, form.get("why", ""))
     return f"{LETTERS}/{id_of(request)}"
 

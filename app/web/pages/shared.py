@@ -1,4 +1,4 @@
-"""What pages have in common: the caller's parts, forms, and refusals shown where they happened."""
+"""What pages share: the caller's parts, forms, and refusals shown where they happened."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def showing(deps: Deps, show: Show, role: Role = Role.VIEWER) -> Endpoint:
-    """An endpoint that shows a page: ``show`` gives its template and what is told in it."""
+    """An endpoint that shows a page: ``show`` returns its template and context."""
 
     async def page(request: Request) -> Response:
         try:
@@ -42,7 +42,7 @@ def showing(deps: Deps, show: Show, role: Role = Role.VIEWER) -> Endpoint:
 
 
 def acting(deps: Deps, act: Act, role: Role = Role.OPERATOR) -> Endpoint:
-    """An endpoint that a form is posted to: ``act`` does it and gives the page to go on with."""
+    """An endpoint that a form is posted to: ``act`` carries it out and returns the next page."""
 
     async def post(request: Request) -> Response:
         try:
@@ -56,18 +56,18 @@ def acting(deps: Deps, act: Act, role: Role = Role.OPERATOR) -> Endpoint:
 
 
 def filter_of(request: Request) -> str:
-    """The filter that a page was asked with."""
+    """The filter in the address of a page."""
     return request.query_params.get("filter", "")
 
 
 def before_of(request: Request) -> int | None:
-    """Where a page continues; nonsense is the beginning."""
+    """The id after which a page continues; nonsense means the beginning."""
     given = request.query_params.get("before", "")
     return int(given) if given.isascii() and given.isdigit() and 0 < len(given) < 19 else None
 
 
 def id_of(request: Request) -> int:
-    """The number in the path; raises ``Problem`` for one that no row can have."""
+    """The number in the path; raises ``Problem`` for a number that no row can have."""
     number = int(request.path_params["id"])
     if not 0 < number <= LARGEST_ID:
         raise Problem(404, "not_found", "there is nothing with this number")

@@ -1,4 +1,4 @@
-"""Coming in and going out: ``/login`` and ``/logout``."""
+"""Signing in and out: ``/login`` and ``/logout``."""
 
 from __future__ import annotations
 
@@ -22,22 +22,23 @@ from app.web.problems import Problem
 from app.web.render import render
 
 FIRST = "/dead-letters"
-"""Where one comes in."""
+"""The path of the sign-in page."""
 
 AT_ONCE = 2
-"""Sign-ins at the same time: a password costs 64 MiB and a tenth of a second of a core, and a stranger may send many."""
+"""How many sign-ins are worked on at the same time: a password costs 64 MiB and a tenth of a second of a core, and a
+stranger may send many."""
 
 MOST_WAITING = 20
 
 
 REFUSED = (
-    "That did not open the door: the name or the password is wrong, or the token is. After five wrong passwords"
-    " from one address a name has to wait there, a minute first, then longer."
+    "Sign-in failed: wrong name, password or token. After five wrong passwords from one address, that address has to"
+    " wait before it can try the name again: first a minute, then longer."
 )
 
 
 def sign_in_routes(deps: Deps, doors: Doors | None) -> list[Route]:
-    """Both; without ``doors`` everybody is in already."""
+    """The routes of both; without ``doors`` everybody is signed in already."""
 
     turns = CapacityLimiter(AT_ONCE)
 
@@ -93,7 +94,7 @@ def _set(response: Response, doors: Doors, name: str, value: str, lasts: timedel
 
 
 def _sign_in(deps: Deps, given: dict[str, str], origin: str, browser: str) -> SignedIn | None:
-    """By password; a token may stand in its place, with or without a name."""
+    """Sign in by password; a token may be given instead, with or without a name."""
     secret = given.get("password", "")
     if secret.startswith(PREFIX):
         return sign_in.with_token(deps, secret.strip(), origin)
@@ -101,6 +102,6 @@ def _sign_in(deps: Deps, given: dict[str, str], origin: str, browser: str) -> Si
 
 
 def _local(path: str) -> str:
-    """A path of this host, or nothing: nobody is sent elsewhere after signing in."""
+    """A path of this host, or nothing: signing in never leads elsewhere."""
     local = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable() and "\\" not in path
     return path if local else ""

@@ -17,7 +17,7 @@ INBOX = "/inbox"
 
 
 def watching_routes(deps: Deps) -> list[Route]:
-    """All of them."""
+    """The routes of these pages."""
     return [
         Route(INBOX, showing(deps, _inbox), methods=["GET"]),
         Route(INBOX + "/{id:int}", showing(deps, _event), methods=["GET"]),
