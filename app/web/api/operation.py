@@ -25,6 +25,7 @@ class Operation:
     Fields of ``asks`` that the path names come from there, the others from the query, or all from the body.
     Where the path names something and there is a body, ``of`` is what the path names, given to ``call`` before ``asks``.
     ``errors`` are the statuses it may answer beside those that every operation may.
+    ``heavy`` ones may read much: few are answered at once (``web.heavy``), and those that only look have a time limit.
     """
 
     method: str
@@ -39,11 +40,17 @@ class Operation:
     errors: tuple[int, ...] = ()
     role: Role | None = None
     of: type[msgspec.Struct] | None = None
+    heavy: bool = False
 
     @property
     def least(self) -> Role:
         """The role that a caller needs at least."""
         return self.role or (Role.VIEWER if self.method == "GET" else Role.OPERATOR)
+
+    @property
+    def only_looks(self) -> bool:
+        """Whether it changes nothing, so that it may be ended at any moment."""
+        return self.method == "GET" or self.path.endswith("/preview")
 
     @property
     def of_connection(self) -> bool:
