@@ -35,6 +35,14 @@ def test_without_auth_anything_but_loopback_is_refused(host: str) -> None:
         Settings(auth="off", host=host, _env_file=None).check_doors()
 
 
+@pytest.mark.journey
+def test_a_web_process_that_believes_everybody_who_they_are_does_not_start(sqlite_url: str) -> None:
+    with web(sqlite_url, TALLYHOOK_TRUSTED_PROXIES="*") as process:
+        told = process.communicate(timeout=120)[1]
+    assert process.returncode != 0
+    assert "TALLYHOOK_TRUSTED_PROXIES would let everybody say who they are" in told
+
+
 def web(url: str, **settings: str) -> subprocess.Popen[str]:
     """A web process on a port that is free."""
     more = {"TALLYHOOK_DATABASE_URL": url, "TALLYHOOK_PORT": "0", **settings}
