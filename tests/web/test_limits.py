@@ -188,6 +188,10 @@ def test_a_long_path_is_414(door: httpx.Client) -> None:
     assert door.get("/" + "a" * 8_192).status_code == 414
 
 
+def test_a_head_over_32_kb_is_431(door: httpx.Client) -> None:
+    assert door.get("/healthz", headers={"x-odd": "a" * 40_000}).status_code == 431
+
+
 def test_a_page_form_over_64_kb_is_413(door: httpx.Client) -> None:
     assert door.post("/login", data={"name": "x" * 65_536}).status_code == 413
 
