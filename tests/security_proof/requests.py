@@ -171,6 +171,16 @@ MUTATIONS = [
     ),
     Mutation(
         "requests sent without reading answers",
+        "connections of an address",
+        "app/web/protocol.py",
+        "if self._open[self._network] > MOST_OF_NETWORK:",
+        "if False:",
+        (
+            "tests/web/test_floods.py::test_an_address_has_only_so_many_connections_and_gets_another_for_one_that_ends",
+        ),
+    ),
+    Mutation(
+        "requests sent without reading answers",
         "eight wait in a connection",
         "app/web/protocol.py",
         "if len(self.pipeline) >= MOST_QUEUED:",

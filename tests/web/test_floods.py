@@ -16,6 +16,7 @@ from app.stores.engine import open_database
 from app.web import protocol
 from app.web.gate import Doors
 from tests.fakes import World
+from tests.stack import eventually
 from tests.web.attacked import Attacked, attacked
 from tests.web.serving import serving
 
@@ -63,6 +64,30 @@ def test_a_connection_with_more_is_closed_and_others_are_served(client: httpx.Cl
         line.sendall(ASK * (protocol.MOST_QUEUED + 2))
         assert b"HTTP/1.1 400" in said(line)
     assert client.get("/healthz").status_code == 200
+
+
+def test_an_address_has_only_so_many_connections_and_gets_another_for_one_that_ends(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "MOST_OF_NETWORK", 3)
+    monkeypatch.setattr(protocol, "HEAD_WITHIN", 3_600.0)
+    with ExitStack() as lines:
+        held = [lines.enter_context(closing(dialled(client))) for _ in range(3)]
+        for line in held:
+            line.sendall(ASK)
+            assert line.recv(65_536).startswith(b"HTTP/1.1 200")
+            line.sendall(b"GET")  # who is about to ask again is not idle
+        assert not is_served(client)
+        held[0].close()
+        assert eventually(lambda: is_served(client), within=30)
+
+
+def is_served(client: httpx.Client) -> bool:
+    try:
+        with httpx.Client(base_url=client.base_url, timeout=30) as another:
+            return another.get("/healthz").status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 def test_an_answer_that_nobody_reads_is_given_up(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
