@@ -1,4 +1,4 @@
-"""Questions that take a minute on either database: as good as endless for a test, and over by themselves if it fails."""
+"""Questions that take minutes on either database: as good as endless for a test, and over by themselves if it fails."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from app.stores.engine import Database
 
 ENDLESS = {
-    "sqlite": "(WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 400000000) SELECT max(x) FROM n)",
-    "postgresql": "(SELECT length(pg_sleep(60)::text))",
+    "sqlite": "(WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 1200000000) SELECT max(x) FROM n)",
+    "postgresql": "(SELECT length(pg_sleep(180)::text))",
 }
 """An expression with a number as its value, in the end."""
 

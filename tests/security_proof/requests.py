@@ -193,7 +193,7 @@ MUTATIONS = [
         "app/web/protocol.py",
         "return now - self._unread_since > UNREAD_FOR",
         "return False",
-        ("tests/web/test_floods.py::test_an_answer_that_nobody_reads_is_given_up",),
+        ("tests/web/test_floods.py::test_an_unread_answer_is_given_up_after_its_time_and_not_before",),
     ),
     Mutation(
         "a filter that takes the database's time",
@@ -213,13 +213,11 @@ MUTATIONS = [
     ),
     Mutation(
         "many heavy questions at once, also from clients that hang up",
-        "few turns, in threads of their own",
+        "few turns",
         "app/web/heavy.py",
-        "return await to_thread.run_sync(partial(question, limited), limiter=self._threads)",
-        "return await to_thread.run_sync(partial(question, limited))",
-        (
-            "tests/web/test_heavy.py::test_signing_in_readiness_and_webhooks_are_answered_beside_a_flood_of_heavy_questions",
-        ),
+        "            async with _in_turn(caller.turns, until), _in_turn(self._turns, until):\n                yield",
+        "            yield",
+        ("tests/web/test_heavy.py::test_who_waits_too_long_for_a_turn_is_told_when_to_come_back",),
     ),
     Mutation(
         "many heavy questions at once, also from clients that hang up",

@@ -53,9 +53,10 @@ class Tree:
         self._root = folder / "tree"
         shutil.copytree(ROOT, self._root, ignore=_LEFT_OUT)
 
-    def passes(self, tests: Sequence[str]) -> bool:
-        """Whether these tests pass with every guard in place."""
-        return self._run(tests)[0] == PASSED
+    def trouble_with(self, tests: Sequence[str]) -> str | None:
+        """What pytest says of these tests with every guard in place; ``None`` when they pass."""
+        code, told = self._run(tests)
+        return None if code == PASSED else told or "they did not end"
 
     def try_(self, mutation: Mutation) -> Verdict:
         """Run a mutation's tests without the guard."""

@@ -101,6 +101,35 @@ def test_an_answer_that_nobody_reads_is_given_up(client: httpx.Client, monkeypat
             ask_for_ever(line)
 
 
+class Unread:
+    """A transport with bytes that nobody reads, and the loop whose clock it goes by."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.aborted_at: list[float] = []
+
+    def get_write_buffer_size(self) -> int:
+        return 1
+
+    def abort(self) -> None:
+        self.aborted_at.append(self.now)
+
+    def time(self) -> float:
+        return self.now
+
+    def call_later(self, seconds: float, look: object) -> None:
+        """The test looks when it is time."""
+
+
+def test_an_unread_answer_is_given_up_after_its_time_and_not_before() -> None:
+    unread, line = Unread(), protocol.LimitedProtocol.__new__(protocol.LimitedProtocol)
+    line.transport, line.loop, line.connections = unread, unread, {line}  # type: ignore[assignment]
+    for now in (1.0, protocol.UNREAD_FOR, protocol.UNREAD_FOR + 2.0):
+        unread.now = now
+        line._look()
+    assert unread.aborted_at == [protocol.UNREAD_FOR + 2.0]
+
+
 @pytest.fixture
 def target(tmp_path: Path, _valkey_server: str) -> Iterator[Attacked]:
     url = f"sqlite:///{tmp_path / 'shop.db'}"
