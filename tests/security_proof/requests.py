@@ -255,8 +255,8 @@ MUTATIONS = [
         "many heavy questions at once, also from clients that hang up",
         "SQLite's deadline",
         "app/stores/time_limits.py",
-        "set_progress_handler(lambda: not self.left(), STEPS)",
-        "set_progress_handler(lambda: False, STEPS)",
+        "        driver.set_progress_handler(lambda: not self.left(), STEPS)\n",
+        "",
         ("tests/stores/test_time_limits.py::test_a_question_ends_with_its_limit",),
     ),
     Mutation(

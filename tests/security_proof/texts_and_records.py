@@ -274,6 +274,6 @@ MUTATIONS = [
         "app/config.py",
         '        yield f"{PREFIX}TRUSTED_PROXIES {problem}"',
         "        pass",
-        ("tests/web/test_first_start.py::test_a_web_process_that_believes_everybody_who_they_are_does_not_start",),
+        ("tests/web/test_first_start.py::test_settings_that_believe_everybody_are_refused",),
     ),
 ]
