@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEV := $(VENV)/.ready-dev
 
-.PHONY: help demo up test check format fast browser pooler prove truth guard bench lock release clean
+.PHONY: help demo up test check format fast browser pooler prove truth guard security-proof bench lock release clean
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 $(READY): requirements.lock pyproject.toml
 	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
@@ -49,6 +49,9 @@ truth: $(DEV) ## are the reasons and the agreement right? differences of every k
 
 guard: $(READY) ## the guard's experiment: 240 disasters and 312 ordinary lives, read nightly and polled first
 	$(BIN)/tallyhook guard test --hands 2
+
+security-proof: $(DEV) ## each guard of SECURITY.md taken away in a copy of the source: do its tests notice?
+	$(BIN)/python -m tests.security_proof
 
 check: $(DEV) ## format, lint and types
 	$(BIN)/ruff format --check .

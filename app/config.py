@@ -18,7 +18,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.errors import BadConfiguration
 from app.rules import schedule
-from app.rules.settings import PREFIX, misspelt, redis_problem, wrong_value
+from app.rules.settings import PREFIX, misspelt, proxies_problem, redis_problem, wrong_value
 
 ENV_FILE = ".env"
 """In the working folder; what the environment says goes before it."""
@@ -89,7 +89,7 @@ class Settings(BaseSettings):
     rate_per_token: int = Field(default=600, ge=1, description="requests a minute of one token or session")
     rate_per_address: int = Field(default=1_200, ge=1, description="requests a minute from one network address")
     trusted_proxies: str = Field(
-        default="", description="addresses whose X-Forwarded-For is believed, comma separated"
+        default="", description="addresses whose X-Forwarded-For is believed, comma separated; never *"
     )
     keep_letters_days: int = Field(
         default=0, ge=0, le=36_500, description="days until dead letters are removed; 0 leaves that to people"
@@ -228,6 +228,9 @@ def _mistaken(settings: Settings) -> Iterator[str]:
     problem = redis_problem(url) if url is not None else None
     if problem is not None:
         yield f"{PREFIX}REDIS_URL {problem}"
+    problem = proxies_problem(settings.trusted_proxies)
+    if problem is not None:
+        yield f"{PREFIX}TRUSTED_PROXIES {problem}"
 
 
 def _passwords(url: str) -> set[str]:

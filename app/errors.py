@@ -14,6 +14,7 @@
         ├ Refused             the vendor refuses the request itself (4xx), or we a person's wish
         │  ├ InvalidRequest     what is asked for contradicts itself
         │  └ Busy               a bulk run of the connection is active already
+        ├ TakesTooLong        a question reads more than one may: it has to be narrowed
         ├ Unmappable          the payload does not have the shape we know
         ├ KilledWorker        the message took its worker process down, several times
         └ BadConfiguration    a setting is missing or wrong
@@ -91,6 +92,11 @@ class Busy(Refused):
     def __init__(self, message: str, run_id: int) -> None:
         super().__init__(message)
         self.run_id = run_id
+
+
+class TakesTooLong(Permanent):
+    """A question to the database took longer than one may, or nobody waits for its answer any more. No trouble of the
+    database: asked again it takes as long, so it has to be narrowed."""
 
 
 class Unmappable(Permanent):

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from app.domain import WHOLE, Answer, ItemKey, Kind, Ref, batches
+from app.errors import TakesTooLong
 from app.flows.deps import Deps
 from app.flows.fetching import bring, refs_of
 from app.flows.letters import conditions, key_of, terms_of
@@ -87,6 +88,8 @@ def _rows(deps: Deps, items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             return Effects(answer.records, set(applied.written), closed, answer.gone)
 
         rows = rehearse(deps, connection, work)
+    except TakesTooLong:  # that says nothing of the item
+        raise
     except Exception as error:  # that it would fail is an answer
         if len(items) > 1:
             return [row for item in items for row in _rows(deps, [item])]

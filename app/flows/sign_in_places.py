@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
-from ipaddress import IPv4Address, ip_address, ip_network
 from typing import Any
 
 from sqlalchemy import Connection
@@ -14,6 +13,7 @@ from app.flows import audit
 from app.flows.access import digest_of
 from app.flows.deps import Deps
 from app.rules.lockout import FREE, FREE_EVERYWHERE, LONGEST_EVERYWHERE, Tries
+from app.rules.networks import network_of
 from app.stores import access, sign_ins
 from app.stores.sign_ins import NOBODY, Place
 
@@ -35,7 +35,7 @@ def place_of(conn: Connection, user_id: int, origin: str, browser: str) -> str:
     known = f"browser {digest_of(browser)[:32]}"
     if browser and sign_ins.is_known(conn, user_id, known):
         return known
-    return f"address {_network(origin)}"
+    return f"address {network_of(origin)}"
 
 
 def known_browser(conn: Connection, browser: str) -> bool:
@@ -127,14 +127,3 @@ def _everywhere(user: dict[str, Any]) -> Tries:
 
 def _hour(now: datetime) -> datetime:
     return now.replace(minute=0, second=0, microsecond=0)
-
-
-def _network(origin: str) -> str:
-    """Who has one IPv6 address has 2^64 of them; an IPv4 address may be spelled as one."""
-    try:
-        address = ip_address(origin.partition("%")[0])
-    except ValueError:
-        return "unknown"
-    if isinstance(address, IPv4Address):
-        return str(address)
-    return str(address.ipv4_mapped or ip_network((address, 64), strict=False))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from ipaddress import ip_network
 from urllib.parse import urlsplit
 
 from app.domain.nearest import nearest
@@ -24,6 +25,8 @@ _RIGHT: Mapping[str, str] = {
 }
 _SLUG = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _REDIS = ("redis", "rediss", "unix")
+_WIDEST = {4: 8, 6: 7}
+"""Bits that the widest network of somebody's own has (RFC 1918, RFC 4193)."""
 
 
 def misspelt(written: Iterable[str], known: Iterable[str]) -> Iterator[str]:
@@ -51,6 +54,25 @@ def wrong_value(name: str, problem: str, bounds: Mapping[str, object], said: str
     if right is None:
         return f"{name}: {said}"
     return f"{name} must be {right.format(**bounds)}"
+
+
+def proxies_problem(proxies: str) -> str | None:
+    """What is wrong with the addresses whose word about callers is believed: whoever is among them can be anybody."""
+    everybody = [one.strip() for one in proxies.split(",") if _is_everybody(one.strip())]
+    if not everybody:
+        return None
+    return (
+        f"would let everybody say who they are ({', '.join(everybody)}), past rates and lockouts; "
+        "name the addresses of your proxies, such as 172.31.250.1"
+    )
+
+
+def _is_everybody(proxy: str) -> bool:
+    try:
+        network = ip_network(proxy, strict=False)
+    except ValueError:
+        return proxy == "*"
+    return network.prefixlen < _WIDEST[network.version]
 
 
 def redis_problem(url: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -19,9 +20,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from app.errors import DatabaseFault
-from app.stores.faults import TransactionUndone, Trouble, fault_of
+from app.stores.faults import TransactionUndone, Trouble, fault_of, is_interruption
 from app.stores.pooler import Pooler
 from app.stores.sessions import Sessions, turn_of
+from app.stores.time_limits import TimeLimit
 from app.stores.urls import DatabaseUrl, parse
 
 T = TypeVar("T")
@@ -70,6 +72,14 @@ class Database:
         self._patience = patience
         self._pooler = pooler
         self._trouble = Trouble()
+        self._limit: TimeLimit | None = None
+
+    def limited(self, limit: TimeLimit) -> Database:
+        """The same database, pool and all, for one question: whatever it is asked ends with the limit, and then raises
+        ``TakesTooLong``. That is no trouble of the database."""
+        limited = copy.copy(self)
+        limited._limit = limit
+        return limited
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
@@ -127,9 +137,11 @@ class Database:
     def _transaction(self, engine: Engine, *, writing: bool) -> Iterator[Connection]:
         generation = self._sessions.generation
         try:
-            with engine.begin() as conn:
+            with engine.begin() as conn, nullcontext() if self._limit is None else self._limit.kept(conn):
                 yield conn
         except Exception as error:
+            if self._limit is not None and is_interruption(error):
+                raise self._limit.error() from error
             fault = fault_of(error)
             if fault is None:
                 raise

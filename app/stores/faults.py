@@ -60,12 +60,13 @@ _STALE_STATES = frozenset(
         "57P05",  # the session was idle too long
     }
 )
+_INTERRUPTED = "57014"  # the statement took too long, or somebody cancelled it
 _OTHER_STATES = frozenset(
     {
         "40002",  # an integrity check at commit that another transaction caused
         "40003",  # whether the statement was done is unknown
         "55P03",  # a lock was not to be had in time
-        "57014",  # the statement took too long, or somebody cancelled it
+        _INTERRUPTED,
         "72000",  # the snapshot is too old
     }
 )
@@ -100,6 +101,14 @@ _REFUSES = (
 )
 _OURS = ("number of parameters",)  # psycopg's operational errors without a state that are a statement's own
 _LOST = ("the connection is closed", "the connection is lost", "closed database", "connection is closed")
+
+
+def is_interruption(error: BaseException) -> bool:
+    """Whether a statement was ended from outside: by a time limit, or because somebody said so."""
+    cause = error.orig if isinstance(error, exc.DBAPIError) else error
+    if isinstance(cause, psycopg.Error):
+        return cause.sqlstate == _INTERRUPTED
+    return isinstance(cause, sqlite3.Error) and getattr(cause, "sqlite_errorcode", 0) == sqlite3.SQLITE_INTERRUPT
 
 
 def fault_of(error: BaseException) -> Fault | None:

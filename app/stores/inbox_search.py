@@ -7,7 +7,19 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import Boolean, ColumnElement, Connection, Select, and_, func, literal_column, or_, select
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    false,
+    func,
+    literal_column,
+    or_,
+    select,
+    text,
+)
 from sqlmodel import SQLModel
 
 from app.domain import ItemKey, Kind, Verdict, Who
@@ -87,6 +99,8 @@ _UNSETTLED = """
 
 def _outcome(conn: Connection, value: str) -> ColumnElement[bool]:
     """``value`` is one of ``OUTCOMES``, so it may stand in the statement as it is."""
+    if not _ever_came(conn, value):
+        return false()
     came = "owed_items o" if value == "owed" else "settlements o"
     since = (
         _UNSETTLED if value == "owed" else f" AND o.settled_at >= inbox_events.received_at AND o.outcome = '{value}'"
@@ -94,6 +108,12 @@ def _outcome(conn: Connection, value: str) -> ColumnElement[bool]:
     # SQLite keeps the order of a CROSS JOIN: the few items of an event first, each looked up by the index.
     each, join = (_EACH[True], "CROSS JOIN") if is_sqlite(conn) else (_EACH[False], "JOIN")
     return literal_column(f"EXISTS (SELECT 1 FROM {each} {join} {came} ON {_NAMED}{since})", Boolean)
+
+
+def _ever_came(conn: Connection, value: str) -> bool:
+    """Whether anything at all came to this: else a hundred thousand events need not be looked at."""
+    of_any = "owed_items" if value == "owed" else f"settlements WHERE outcome = '{value}'"
+    return bool(conn.execute(text(f"SELECT EXISTS (SELECT 1 FROM {of_any})")).scalar())
 
 
 def page(

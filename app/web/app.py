@@ -18,6 +18,7 @@ from app.flows.deps import Deps
 from app.flows.receive import Intake
 from app.web.api import api_routes
 from app.web.gate import Doors, Gate, OpenGate
+from app.web.heavy import HeavyLimits, HeavyReads
 from app.web.pages import page_routes
 from app.web.problems import problem_handlers
 from app.web.prometheus import metrics_routes
@@ -36,10 +37,15 @@ class Number(IntegerConvertor):
 register_url_convertor("int", Number())
 
 
-def create_app(deps: Deps, limits: Limits, doors: Doors | None = None) -> Starlette:
+def create_app(
+    deps: Deps,
+    limits: Limits,
+    doors: Doors | None = None,
+    heavy_limits: HeavyLimits = HeavyLimits(),  # noqa: B008 - a frozen value
+) -> Starlette:
     """The ASGI application of one web process. Without ``doors`` it lets in everybody who reaches it."""
     intake, pulse = Intake(deps), Pulse(deps, "web")
-    webhooks = Webhooks(deps, intake, limits)
+    webhooks, heavy = Webhooks(deps, intake, limits), HeavyReads(heavy_limits)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -60,10 +66,10 @@ def create_app(deps: Deps, limits: Limits, doors: Doors | None = None) -> Starle
     gate = Middleware(OpenGate) if doors is None else Middleware(Gate, deps=deps, doors=doors)
     app = Starlette(
         routes=[
-            *health_routes(deps),
-            *metrics_routes(deps),
-            *api_routes(deps, limits),
-            *page_routes(deps, doors),
+            *health_routes(deps, heavy),
+            *metrics_routes(deps, heavy),
+            *api_routes(deps, limits, heavy),
+            *page_routes(deps, doors, heavy),
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
         middleware=[

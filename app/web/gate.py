@@ -26,6 +26,7 @@ from app.domain import Role, Who
 from app.flows import sign_in
 from app.flows.deps import Deps
 from app.flows.sign_in import SignedIn
+from app.rules.networks import network_of
 from app.web.api.reading import body_of
 from app.web.callers import CHALLENGE
 from app.web.problems import Problem, problem_of
@@ -124,6 +125,7 @@ class Gate:
         if len(scope["raw_path"]) + len(scope["query_string"]) > LONGEST_URL:
             raise Problem(414, "too_long", f"path and query may have at most {LONGEST_URL} bytes")
         if scope["path"] == "/healthz" or scope["path"].startswith(STATIC):
+            self._hit(self._doors.per_address, f"open {network_of(address_of(scope))}")
             return None
         session = await self._recognise(request)
         self._count(scope)
@@ -172,7 +174,7 @@ class Gate:
 
     def _count(self, scope: Scope) -> None:
         """Count a request of this token or session, and of this address; raises ``Problem`` 429 for too many."""
-        who, address = scope["who"], address_of(scope)
+        who, address = scope["who"], network_of(address_of(scope))
         if who is None:
             self._hit(self._doors.unknown_per_address, f"unknown {address}")
         else:

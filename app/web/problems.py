@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.errors import DatabaseFault, Permanent, TallyhookError, Transient
+from app.errors import DatabaseFault, Permanent, TakesTooLong, TallyhookError, Transient
 from app.rules.filters import FilterError
 from app.stores.engine import DATABASE_ERRORS
 
@@ -62,6 +62,8 @@ def problem_of(error: Exception, redact: Callable[[str], str] = str) -> Problem:
         return error
     if isinstance(error, FilterError):
         return Problem(422, "bad_filter", str(error))
+    if isinstance(error, TakesTooLong):  # no 503: who repeats the question as it is only burdens the database again
+        return Problem(422, "takes_too_long", str(error))
     if isinstance(error, Permanent):
         return Problem(422, "refused", redact(str(error)))
     if isinstance(error, DatabaseFault):  # the log has the database's own message

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -15,6 +14,7 @@ from app.domain import Role
 from app.flows.deps import Deps
 from app.flows.samples import Sample, samples
 from app.web.callers import allowed
+from app.web.heavy import HeavyReads
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -76,12 +76,12 @@ FAMILIES: Mapping[str, Family] = {
 }
 
 
-def metrics_routes(deps: Deps) -> list[Route]:
+def metrics_routes(deps: Deps, heavy: HeavyReads) -> list[Route]:
     """``/metrics``, all connections."""
 
     async def metrics(request: Request) -> Response:
         who = allowed(request, Role.VIEWER)
-        return Response(await run_in_threadpool(exposition, replace(deps, who=who)), media_type=CONTENT_TYPE)
+        return Response(await heavy.ask(request, replace(deps, who=who), exposition), media_type=CONTENT_TYPE)
 
     return [Route("/metrics", metrics)]
 

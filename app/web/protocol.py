@@ -1,13 +1,16 @@
-"""The limits of a connection: the size and time of a request's head, the requests that may wait in it, and the time that an
-answer may stay unread."""
+"""The limits of a connection: how many one address may have, the size and time of a request's head, the requests that may
+wait in it, and the time that an answer may stay unread."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import ClassVar
 from weakref import WeakSet
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from app.rules.networks import network_of
 
 LONGEST_HEAD = 32_768
 """Bytes of the request line and all headers together."""
@@ -15,6 +18,10 @@ LONGEST_HEAD = 32_768
 HEAD_WITHIN = 10.0
 """Seconds that a head may take to arrive, from the opening of the connection or its first byte; the same for the rest of a
 body that is answered already."""
+
+MOST_OF_NETWORK = 500
+"""Connections of one address (of IPv6: network) at once, which may be a proxy's: each is a file, and a process often has
+1,024."""
 
 MOST_QUEUED = 8
 """Requests that may wait behind the one being answered (RFC 9112, 9.3.2). Each is kept in memory, and one chunk of a
@@ -41,15 +48,28 @@ class LimitedProtocol(HttpToolsProtocol):
     _reading_head = True
     _since: float | None = None
     _unread_since: float | None = None
+    _network = ""
     _looking: ClassVar[WeakSet[asyncio.AbstractEventLoop]] = WeakSet()
+    _open: ClassVar[Counter[str]] = Counter()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A connection was opened; the time for its first head begins."""
         super().connection_made(transport)
+        self._network = network_of(self.client[0] if self.client else "")
+        self._open[self._network] += 1
+        if self._open[self._network] > MOST_OF_NETWORK:
+            transport.abort()
         self._since = self.loop.time()
         if self.loop not in self._looking:
             self._looking.add(self.loop)
             self.loop.call_later(LOOK_EVERY, self._look)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """A connection is closed."""
+        super().connection_lost(exc)
+        self._open[self._network] -= 1
+        if not self._open[self._network]:
+            del self._open[self._network]
 
     def data_received(self, data: bytes) -> None:
         """Bytes came; count those of a head."""

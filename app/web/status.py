@@ -14,9 +14,10 @@ from app.domain import Role
 from app.flows.deps import Deps
 from app.flows.status import overview, readiness
 from app.web.callers import allowed, who_of
+from app.web.heavy import HeavyReads
 
 
-def health_routes(deps: Deps) -> list[Route]:
+def health_routes(deps: Deps, heavy: HeavyReads) -> list[Route]:
     """``/healthz`` (the process answers), ``/readyz`` (it can do its work) and ``/`` (what it holds).
 
     Only known callers learn why it is not ready.
@@ -36,6 +37,6 @@ def health_routes(deps: Deps) -> list[Route]:
         who = allowed(request, Role.VIEWER)
         if "text/html" in request.headers.get("accept", ""):
             return RedirectResponse("/dead-letters", 303)
-        return JSONResponse(await run_in_threadpool(overview, replace(deps, who=who)))
+        return JSONResponse(await heavy.ask(request, replace(deps, who=who), overview))
 
     return [Route("/healthz", healthz), Route("/readyz", readyz), Route("/", index)]

@@ -6,10 +6,10 @@ import argparse
 import subprocess
 import sys
 
-WITHOUT_CHOICE = ("receiver", "letters")
+WITHOUT_CHOICE = ("receiver", "letters", "outcomes")
 """Benches that always measure both databases."""
 
-BENCHES = ("receiver", "reconcile", "latency", "drain", "storm", "questions", "letters", "recovery")
+BENCHES = ("receiver", "reconcile", "latency", "drain", "storm", "questions", "letters", "outcomes", "recovery")
 
 
 def main() -> None:

@@ -71,6 +71,11 @@ def test_a_filter_finds(world: World, text: str, items: list[str | None]) -> Non
     assert found(world, text) == items
 
 
+@pytest.mark.parametrize("key", ["connection", "item", "cause", "error", "actor", "replay"])
+def test_no_value_of_a_filter_is_ever_sql(world: World, key: str) -> None:
+    assert found(world, f"{key}:\"x' OR 1=1 OR '1'='\"") == []
+
+
 def first(world: World) -> int:
     """The number of A's letter."""
     return min(row["id"] for row in letters.find(world.deps, "item:A")["rows"])

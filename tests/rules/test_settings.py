@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.rules.settings import misspelt, redis_problem
+from app.rules.settings import misspelt, proxies_problem, redis_problem
 
 KNOWN = ["TALLYHOOK_PORT", "TALLYHOOK_PUBLIC_URL", "TALLYHOOK_CONNECTIONS", "TALLYHOOK_LOG_LEVEL", "PORT"]
 
@@ -44,3 +44,13 @@ def test_an_unencoded_password_of_the_queue_is_explained_without_a_piece_of_it(p
 )
 def test_a_readable_url_of_the_queue_is_taken(url: str) -> None:
     assert redis_problem(url) is None
+
+
+@pytest.mark.parametrize("proxies", ["*", " * ", "10.0.0.1,*", "0.0.0.0/0", "::/0", "0.0.0.0/1,128.0.0.0/1"])
+def test_proxies_that_are_everybody_are_refused(proxies: str) -> None:
+    assert "would let everybody say who they are" in (proxies_problem(proxies) or "")
+
+
+@pytest.mark.parametrize("proxies", ["", "127.0.0.1", "172.31.250.1, 10.0.0.0/8", "::1,fc00::/7", "unix:"])
+def test_proxies_that_are_some_machines_are_taken(proxies: str) -> None:
+    assert proxies_problem(proxies) is None

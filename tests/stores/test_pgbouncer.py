@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from functools import partial
@@ -13,7 +14,7 @@ import pytest
 from sqlmodel import SQLModel
 
 from app.domain import Cause, Change, Delivery, ItemKey, Kind, Options, Strategy
-from app.errors import BadConfiguration, DatabaseFault
+from app.errors import BadConfiguration, DatabaseFault, TakesTooLong
 from app.flows.leases import LeaseKeeper
 from app.flows.receive import Intake
 from app.flows.request_run import request_run
@@ -23,11 +24,12 @@ from app.stores import access, beats, owed, runs
 from app.stores.clock import DatabaseClock
 from app.stores.engine import Database, open_database
 from app.stores.inbox import Arrival
+from app.stores.time_limits import TimeLimit
 from tests import pgbouncer
 from tests.fakes import EPOCH, SHOP, FakeSource, World, count, listing
 from tests.stack import differences, eventually, running
 from tests.stores.racing import at_once
-from tests.web.serving import inbox_ids
+from tests.web.serving import inbox_ids, rows
 
 pytestmark = pytest.mark.pgbouncer
 
@@ -104,6 +106,33 @@ def _shown(database: Database, way: str, setting: str) -> object:
 
 
 # --- what runs through it ---
+
+
+def test_a_time_limit_ends_its_question_and_stays_in_no_session_of_the_pooler(
+    pooled: Database, address: str, direct: str
+) -> None:
+    with pytest.raises(TakesTooLong), pooled.limited(TimeLimit(0.2)).read() as conn:
+        conn.exec_driver_sql("SELECT pg_sleep(60)")
+    assert set(_of_every_session(address, direct, "SHOW statement_timeout")) == {"0"}
+
+
+def test_a_question_is_ended_through_the_pooler(pooled: Database) -> None:
+    limit, told = TimeLimit(3_600), []
+
+    def ask() -> None:
+        try:
+            with pooled.limited(limit).read() as conn:
+                conn.exec_driver_sql("SELECT pg_sleep(60)")
+        except TakesTooLong as error:
+            told.append(error)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    running = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query = 'SELECT pg_sleep(60)'"
+    assert eventually(lambda: rows(pooled, running) == [(1,)], within=30)
+    limit.end()
+    thread.join(30)
+    assert len(told) == 1
 
 
 def test_threads_that_share_its_sessions_all_get_through(pooled: Database) -> None:

@@ -16,6 +16,7 @@ from app.flows.deps import Deps
 from app.stores.engine import Database
 from app.web.app import create_app
 from app.web.gate import Doors
+from app.web.heavy import HeavyLimits
 from app.web.protocol import LimitedProtocol
 from app.web.webhooks import Limits
 from tests.fakes import SHOP
@@ -32,10 +33,11 @@ def serving(
     deps: Deps,
     limits: Limits = Limits(),  # noqa: B008 - a frozen value
     doors: Doors | None = None,
+    heavy: HeavyLimits = HeavyLimits(),  # noqa: B008 - a frozen value
 ) -> Iterator[httpx.Client]:
     """A client of the application, which runs with its lifespan in a thread of its own."""
     config = uvicorn.Config(
-        create_app(deps, limits, doors),
+        create_app(deps, limits, doors, heavy),
         host="127.0.0.1",
         port=0,
         lifespan="on",

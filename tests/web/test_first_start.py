@@ -14,7 +14,7 @@ from threading import Barrier
 import httpx
 import pytest
 
-from app.config import Settings, load_behind_router
+from app.config import Settings, load, load_behind_router
 from app.errors import BadConfiguration
 from app.flows.access import first_token
 from app.local.embedded import await_port, free_port
@@ -33,6 +33,19 @@ def test_without_auth_loopback_is_allowed(host: str) -> None:
 def test_without_auth_anything_but_loopback_is_refused(host: str) -> None:
     with pytest.raises(BadConfiguration, match="auth is off"):
         Settings(auth="off", host=host, _env_file=None).check_doors()
+
+
+def test_settings_that_believe_everybody_are_refused() -> None:
+    with pytest.raises(BadConfiguration, match="TALLYHOOK_TRUSTED_PROXIES would let everybody say who they are"):
+        load(trusted_proxies="*")
+
+
+@pytest.mark.journey
+def test_a_web_process_that_believes_everybody_who_they_are_does_not_start(sqlite_url: str) -> None:
+    with web(sqlite_url, TALLYHOOK_TRUSTED_PROXIES="*") as process:
+        told = process.communicate(timeout=120)[1]
+    assert process.returncode != 0
+    assert "TALLYHOOK_TRUSTED_PROXIES would let everybody say who they are" in told
 
 
 def web(url: str, **settings: str) -> subprocess.Popen[str]:

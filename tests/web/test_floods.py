@@ -16,6 +16,7 @@ from app.stores.engine import open_database
 from app.web import protocol
 from app.web.gate import Doors
 from tests.fakes import World
+from tests.stack import eventually
 from tests.web.attacked import Attacked, attacked
 from tests.web.serving import serving
 
@@ -65,6 +66,30 @@ def test_a_connection_with_more_is_closed_and_others_are_served(client: httpx.Cl
     assert client.get("/healthz").status_code == 200
 
 
+def test_an_address_has_only_so_many_connections_and_gets_another_for_one_that_ends(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "MOST_OF_NETWORK", 3)
+    monkeypatch.setattr(protocol, "HEAD_WITHIN", 3_600.0)
+    with ExitStack() as lines:
+        held = [lines.enter_context(closing(dialled(client))) for _ in range(3)]
+        for line in held:
+            line.sendall(ASK)
+            assert line.recv(65_536).startswith(b"HTTP/1.1 200")
+            line.sendall(b"GET")  # who is about to ask again is not idle
+        assert not is_served(client)
+        held[0].close()
+        assert eventually(lambda: is_served(client), within=30)
+
+
+def is_served(client: httpx.Client) -> bool:
+    try:
+        with httpx.Client(base_url=client.base_url, timeout=30) as another:
+            return another.get("/healthz").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
 def test_an_answer_that_nobody_reads_is_given_up(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "UNREAD_FOR", 0.1)
     monkeypatch.setattr(protocol, "LOOK_EVERY", 0.05)
@@ -74,6 +99,35 @@ def test_an_answer_that_nobody_reads_is_given_up(client: httpx.Client, monkeypat
         line.connect((client.base_url.host, client.base_url.port or 0))
         with pytest.raises((ConnectionResetError, BrokenPipeError)):
             ask_for_ever(line)
+
+
+class Unread:
+    """A transport with bytes that nobody reads, and the loop whose clock it goes by."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.aborted_at: list[float] = []
+
+    def get_write_buffer_size(self) -> int:
+        return 1
+
+    def abort(self) -> None:
+        self.aborted_at.append(self.now)
+
+    def time(self) -> float:
+        return self.now
+
+    def call_later(self, seconds: float, look: object) -> None:
+        """The test looks when it is time."""
+
+
+def test_an_unread_answer_is_given_up_after_its_time_and_not_before() -> None:
+    unread, line = Unread(), protocol.LimitedProtocol.__new__(protocol.LimitedProtocol)
+    line.transport, line.loop, line.connections = unread, unread, {line}  # type: ignore[assignment]
+    for now in (1.0, protocol.UNREAD_FOR, protocol.UNREAD_FOR + 2.0):
+        unread.now = now
+        line._look()
+    assert unread.aborted_at == [protocol.UNREAD_FOR + 2.0]
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import closing
 
@@ -12,6 +13,7 @@ from app.domain import Role
 from app.flows import access
 from app.stores.engine import Database, open_database
 from app.web import gate
+from app.web.app import create_app
 from app.web.gate import Doors
 from app.web.webhooks import Limits
 from tests.fakes import World
@@ -77,6 +79,39 @@ def test_guessing_tokens_is_held_to_the_rate_of_strangers(world: World) -> None:
 def test_strangers_do_not_use_up_the_rate_of_those_we_know(world: World) -> None:
     with serving(world.deps, doors=Doors(unknown_per_address=1)) as client:
         assert statuses(client, 2) == [401, 429]
+        assert statuses(client, 1, headers=token(world)) == [200]
+
+
+def from_addresses(world: World, *addresses: str) -> list[int]:
+    """How a stranger's requests are answered that come from these, one after the other, where one a minute may."""
+    app = create_app(world.deps, Limits(), Doors(unknown_per_address=1))
+
+    async def ask(address: str) -> int:
+        transport = httpx.ASGITransport(app, client=(address, 5_000))
+        async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
+            return (await client.get("/api/alerts")).status_code
+
+    return [asyncio.run(ask(address)) for address in addresses]
+
+
+def test_a_stranger_with_a_network_of_addresses_has_one_rate(world: World) -> None:
+    assert from_addresses(world, "2001:db8::1", "2001:db8::2", "2001:db8:0:1::1") == [401, 429, 401]
+
+
+def test_an_address_that_is_spelled_in_two_ways_has_one_rate(world: World) -> None:
+    assert from_addresses(world, "203.0.113.1", "::ffff:203.0.113.1", "203.0.113.2") == [401, 429, 401]
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/static/tallyhook.css"])
+def test_what_is_open_to_all_is_counted_too(world: World, path: str) -> None:
+    with serving(world.deps, doors=Doors(per_address=2)) as client:
+        assert [client.get(path).status_code for _ in range(3)] == [200, 200, 429]
+
+
+def test_what_is_open_to_all_uses_up_no_other_rate(world: World) -> None:
+    with serving(world.deps, doors=Doors(per_address=1, unknown_per_address=1)) as client:
+        assert [client.get("/healthz").status_code for _ in range(2)] == [200, 429]
+        assert statuses(client, 1) == [401]
         assert statuses(client, 1, headers=token(world)) == [200]
 
 
@@ -186,6 +221,10 @@ def test_a_session_in_use_ends_after_twelve_hours(world: World, door: httpx.Clie
 
 def test_a_long_path_is_414(door: httpx.Client) -> None:
     assert door.get("/" + "a" * 8_192).status_code == 414
+
+
+def test_a_head_over_32_kb_is_431(door: httpx.Client) -> None:
+    assert door.get("/healthz", headers={"x-odd": "a" * 40_000}).status_code == 431
 
 
 def test_a_page_form_over_64_kb_is_413(door: httpx.Client) -> None:

@@ -22,6 +22,7 @@ from app.stores import beats, holds, owed, replays
 from app.stores.budgets import SharedBudget
 from app.stores.engine import Database
 from app.web.gate import OpenGate
+from app.web.heavy import HeavyReads
 from app.web.prometheus import FAMILIES, exposition, metrics_routes
 from tests.fakes import SHOP, World
 from tests.stores.test_metrics import add_run, settle
@@ -214,7 +215,7 @@ def test_the_page_says_its_format(world: World) -> None:
 
 
 async def _page(world: World) -> httpx.Response:
-    transport = httpx.ASGITransport(OpenGate(Starlette(routes=metrics_routes(world.deps))))
+    transport = httpx.ASGITransport(OpenGate(Starlette(routes=metrics_routes(world.deps, HeavyReads()))))
     async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
         return await client.get("/metrics")
 

@@ -28,6 +28,7 @@ from app.rules.redaction import REMOVED
 from app.stores import owed
 from app.stores.engine import Database, open_database
 from app.web.api.table import OPERATIONS
+from app.web.heavy import HeavyReads
 from app.web.pages import page_routes
 from tests.fakes import World
 from tests.stack import eventually
@@ -258,7 +259,11 @@ def paths(installation: Installation) -> list[str]:
     """Every page and every question of the API, about the first thing there is."""
     first = installation.count("SELECT min(id) FROM dead_letters")
     with closing(installation.database) as database:
-        pages = [route.path for route in page_routes(World(database).deps, None) if "GET" in (route.methods or ())]
+        pages = [
+            route.path
+            for route in page_routes(World(database).deps, None, HeavyReads())
+            if "GET" in (route.methods or ())
+        ]
     questions = [one.path for one in OPERATIONS if one.method == "GET"]
     here = [path.replace("{connection}", "square") for path in (*pages, *questions)]
     named = [re.sub(r"{id.*?}", str(first) if "letters/{id" in path else "1", path) for path in here]

@@ -25,7 +25,7 @@ ERRORS: Mapping[int, str] = {
     413: "the body is too large",
     422: "the request was understood, and cannot be carried out",
     429: "too many requests; try again after Retry-After seconds",
-    503: "the database did not answer; try again after Retry-After seconds",
+    503: "the database did not answer, or too many read much; try again after Retry-After seconds",
 }
 ALWAYS = (400, 401, 403, 404, 429, 503)
 
@@ -90,7 +90,8 @@ def _responses(operation: Operation, schema_of: Mapping[Any, Any]) -> dict[str, 
     if operation.status == 202 and "run" in getattr(operation.answers, "__struct_fields__", ()):
         good["headers"] = {"Location": {"description": "where to watch the run", "schema": {"type": "string"}}}
     bad = {
-        str(status): {"description": ERRORS[status], "content": failure} for status in (*ALWAYS, *operation.errors)
+        str(status): {"description": ERRORS[status], "content": failure}
+        for status in (*ALWAYS, *operation.errors, *((422,) if operation.heavy else ()))
     }
     other = {"description": "any other error", "content": failure}
     return {str(operation.status): good, **dict(sorted(bad.items())), "default": other}

@@ -25,6 +25,8 @@ class Operation:
     Fields of ``asks`` that the path names come from the path, the others from the query, or all from the body. If there
     is a body and the path names something, ``of`` is the type of what the path names; ``call`` takes it before ``asks``.
     ``errors`` are the statuses that it may answer beside those of every operation.
+    A ``heavy`` operation may read much: few are answered at once (``web.heavy``), and those that only look have a time
+    limit.
     """
 
     method: str
@@ -39,11 +41,17 @@ class Operation:
     errors: tuple[int, ...] = ()
     role: Role | None = None
     of: type[msgspec.Struct] | None = None
+    heavy: bool = False
 
     @property
     def least(self) -> Role:
         """The role that a caller needs at least."""
         return self.role or (Role.VIEWER if self.method == "GET" else Role.OPERATOR)
+
+    @property
+    def only_looks(self) -> bool:
+        """Whether it changes nothing, so that it may be ended at any moment."""
+        return self.method == "GET" or self.path.endswith("/preview")
 
     @property
     def of_connection(self) -> bool:

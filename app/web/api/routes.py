@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import groupby
 from typing import Any
 
@@ -23,6 +23,7 @@ from app.web.api.reading import asked_by
 from app.web.api.runs import link
 from app.web.api.table import OPERATIONS
 from app.web.callers import allowed
+from app.web.heavy import HeavyReads
 from app.web.problems import JSON, Problem, problem_of
 from app.web.webhooks import Limits
 
@@ -32,9 +33,10 @@ _encode = msgspec.json.Encoder(decimal_format="string").encode
 class Endpoint:
     """All operations of one path."""
 
-    def __init__(self, deps: Deps, limits: Limits, operations: Sequence[Operation]) -> None:
+    def __init__(self, deps: Deps, limits: Limits, heavy: HeavyReads, operations: Sequence[Operation]) -> None:
         self._deps = deps
         self._limits = limits
+        self._heavy = heavy
         self._operations: Mapping[str, Operation] = {one.method: one for one in operations}
 
     def route(self) -> Route:
@@ -49,7 +51,12 @@ class Endpoint:
             deps = replace(self._deps, who=allowed(request, operation.least))
             about = (_connection(deps, request),) if operation.of_connection else ()
             asked = await asked_by(request, operation, self._limits)
-            return await run_in_threadpool(_carry_out, deps, operation, about, asked)
+            work = partial(_carry_out, operation, about, asked)
+            if not operation.heavy:
+                return await run_in_threadpool(work, deps)
+            return await (
+                self._heavy.ask(request, deps, work) if operation.only_looks else self._heavy.change(deps, work)
+            )
         except Exception as error:  # each has an answer; only an unforeseen one is a 500
             return problem_of(error, self._deps.redact).response()
 
@@ -62,7 +69,7 @@ def _connection(deps: Deps, request: Request) -> str:
     return connection
 
 
-def _carry_out(deps: Deps, operation: Operation, about: tuple[str, ...], asked: tuple[Any, ...]) -> Response:
+def _carry_out(operation: Operation, about: tuple[str, ...], asked: tuple[Any, ...], deps: Deps) -> Response:
     try:
         answer = operation.call(deps, *about, *asked)
     except Busy as error:  # only operations of a connection start runs
@@ -72,7 +79,7 @@ def _carry_out(deps: Deps, operation: Operation, about: tuple[str, ...], asked: 
     return Response(_encode(answer), operation.status, {"Location": href} if href else None, JSON)
 
 
-def api_routes(deps: Deps, limits: Limits) -> list[Route]:
+def api_routes(deps: Deps, limits: Limits, heavy: HeavyReads) -> list[Route]:
     """Every operation of the table, and ``/openapi.json``, which shows callers what they may use."""
     by_path = groupby(sorted(OPERATIONS, key=_order), key=_path)
 
@@ -84,7 +91,10 @@ def api_routes(deps: Deps, limits: Limits) -> list[Route]:
         who = allowed(request, Role.VIEWER)
         return Response(written(tuple(sorted(filter(who.sees, deps.sources))), who.role), media_type=JSON)
 
-    return [Route("/openapi.json", openapi), *(Endpoint(deps, limits, list(group)).route() for _, group in by_path)]
+    return [
+        Route("/openapi.json", openapi),
+        *(Endpoint(deps, limits, heavy, list(group)).route() for _, group in by_path),
+    ]
 
 
 def _path(operation: Operation) -> str:

@@ -42,5 +42,14 @@ OPERATIONS: tuple[Operation, ...] = (
         errors=(422,),
     ),
     _admin("GET", "/api/access/users", "Every user", access.list_users, access.Listed, "by name", asks=Asked),
-    _admin("GET", "/api/audit", "The audit log", access.list_audit, Rows, "newest first", asks=access.AuditPage),
+    _admin(
+        "GET",
+        "/api/audit",
+        "The audit log",
+        access.list_audit,
+        Rows,
+        "newest first",
+        asks=access.AuditPage,
+        heavy=True,
+    ),
 )

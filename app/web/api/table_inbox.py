@@ -21,6 +21,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "a page, newest first",
         inbox.EventPage,
         errors=(422,),
+        heavy=True,
     ),
     Operation(
         "GET",
@@ -30,6 +31,7 @@ OPERATIONS: tuple[Operation, ...] = (
         dict[str, Any],
         "headers, body, verdict, and the outcome of each item",
         inbox.OfEvent,
+        heavy=True,
     ),
     Operation(
         "POST",
@@ -53,6 +55,7 @@ OPERATIONS: tuple[Operation, ...] = (
         in_body=True,
         status=202,
         errors=(408, 413, 422),
+        heavy=True,
     ),
     Operation(
         "GET",

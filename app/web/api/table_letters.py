@@ -19,6 +19,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "a page, and totals",
         letters.LetterPage,
         errors=(422,),
+        heavy=True,
     ),
     Operation(
         "GET",
@@ -29,6 +30,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "groups, the largest first",
         letters.LetterGroups,
         errors=(422,),
+        heavy=True,
     ),
     Operation(
         "GET",

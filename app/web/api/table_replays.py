@@ -32,9 +32,11 @@ def _changes(
     in_body: bool = True,
     status: int = 200,
     of: type[Asked] | None = None,
+    heavy: bool = False,
 ) -> Operation:
     errors = _DELIVERED if in_body else (422,)
-    return Operation(method, path, summary, call, answers, says, asks, in_body, status, errors, Role.OPERATOR, of)
+    least = Role.OPERATOR
+    return Operation(method, path, summary, call, answers, says, asks, in_body, status, errors, least, of, heavy)
 
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -46,6 +48,7 @@ OPERATIONS: tuple[Operation, ...] = (
         replays.ReplayLink,
         "the replay waits for a worker, or is under way",
         status=202,
+        heavy=True,
     ),
     _changes(
         LETTERS + "/preview",
@@ -54,6 +57,7 @@ OPERATIONS: tuple[Operation, ...] = (
         replays.PreviewMany,
         _OBJECT,
         "what would change, field by field; nothing is written",
+        heavy=True,
     ),
     _changes(
         LETTERS + "/discard",
@@ -62,6 +66,7 @@ OPERATIONS: tuple[Operation, ...] = (
         replays.DiscardMany,
         replays.Discarded,
         "the number of letters; it can be undone for a day",
+        heavy=True,
     ),
     _changes(
         LETTER + "/replay",
@@ -81,6 +86,7 @@ OPERATIONS: tuple[Operation, ...] = (
         _OBJECT,
         "what would change, field by field; nothing is written",
         in_body=False,
+        heavy=True,
     ),
     _changes(
         LETTER + "/discard",
@@ -110,7 +116,9 @@ OPERATIONS: tuple[Operation, ...] = (
         method="PUT",
         of=OfLetter,
     ),
-    Operation("GET", REPLAYS, "Replays", replays.list_replays, Rows, "a page, newest first", replays.ReplayPage),
+    Operation(
+        "GET", REPLAYS, "Replays", replays.list_replays, Rows, "a page, newest first", replays.ReplayPage, heavy=True
+    ),
     Operation(
         "GET", REPLAYS + "/{id:int}", "A replay", replays.show_replay, _OBJECT, "as it is now", replays.OfReplay
     ),

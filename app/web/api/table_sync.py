@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from app.domain import Role, Strategy
@@ -46,6 +47,10 @@ def _starts(path: str, strategy: Strategy, summary: str) -> Operation:
 
 def _asks(path: str, summary: str, call: Any, answers: Any, says: str, asks: type[Asked] = Asked) -> Operation:
     return Operation("GET", BASE + path, summary, call, answers, says, asks)
+
+
+def _reads_much(path: str, summary: str, call: Any, answers: Any, says: str, asks: type[Asked] = Asked) -> Operation:
+    return replace(_asks(path, summary, call, answers, says, asks), heavy=True)
 
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -99,11 +104,11 @@ OPERATIONS: tuple[Operation, ...] = (
         status=202,
         errors=(422,),
     ),
-    _asks(
+    _reads_much(
         "/status", "What a connection stores, owes and does now", questions.status, _OBJECT, "the connection's state"
     ),
-    _asks("/health", "What is wrong, in words", questions.health, _OBJECT, "healthy when problems is empty"),
-    _asks(
+    _reads_much("/health", "What is wrong, in words", questions.health, _OBJECT, "healthy when problems is empty"),
+    _reads_much(
         "/metrics",
         "The figures of the last days",
         questions.show_metrics,
@@ -111,9 +116,13 @@ OPERATIONS: tuple[Operation, ...] = (
         "figures; null means unknown",
         Days,
     ),
-    _asks("/history", "Past and present runs", questions.show_history, Rows, "a page of runs", HistoryPage),
-    _asks("/critical", "What is out of stock or low", questions.show_critical, CriticalItems, "a page", CriticalPage),
-    _asks("/validate", "Is the data right?", questions.show_validation, _OBJECT, "each check's finding", Samples),
+    _reads_much("/history", "Past and present runs", questions.show_history, Rows, "a page of runs", HistoryPage),
+    _reads_much(
+        "/critical", "What is out of stock or low", questions.show_critical, CriticalItems, "a page", CriticalPage
+    ),
+    _reads_much(
+        "/validate", "Is the data right?", questions.show_validation, _OBJECT, "each check's finding", Samples
+    ),
     _asks("/check-stuck", "Runs whose worker is gone", runs.show_stuck, StuckRuns, "those of this connection"),
     Operation(
         method="POST",
@@ -124,8 +133,8 @@ OPERATIONS: tuple[Operation, ...] = (
         says="the runs that were failed just now",
         role=Role.OPERATOR,
     ),
-    _asks("/failed-items", "Items that failed", questions.show_failed_items, Rows, "a page", FailedItemsPage),
-    _asks("/drift", "Differences that runs found", questions.show_drift, Differences, "a page", DriftPage),
+    _reads_much("/failed-items", "Items that failed", questions.show_failed_items, Rows, "a page", FailedItemsPage),
+    _reads_much("/drift", "Differences that runs found", questions.show_drift, Differences, "a page", DriftPage),
     _asks(
         "/holds", "Batches that wait for a person", holds.list_holds, holds.Holds, "each with the rules that held it"
     ),

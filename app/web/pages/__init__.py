@@ -6,12 +6,18 @@ from starlette.routing import Route
 
 from app.flows.deps import Deps
 from app.web.gate import Doors
+from app.web.heavy import HeavyReads
 from app.web.pages.holds import hold_routes
 from app.web.pages.letters import letter_routes
 from app.web.pages.sign_in import sign_in_routes
 from app.web.pages.watching import watching_routes
 
 
-def page_routes(deps: Deps, doors: Doors | None) -> list[Route]:
+def page_routes(deps: Deps, doors: Doors | None, heavy: HeavyReads) -> list[Route]:
     """Every page."""
-    return [*sign_in_routes(deps, doors), *letter_routes(deps), *hold_routes(deps), *watching_routes(deps)]
+    return [
+        *sign_in_routes(deps, doors),
+        *letter_routes(deps, heavy),
+        *hold_routes(deps),
+        *watching_routes(deps, heavy),
+    ]

@@ -14,25 +14,26 @@ from app.errors import Refused
 from app.flows import letter_actions, letters, replay
 from app.flows.deps import Deps
 from app.flows.preview import preview
+from app.web.heavy import HeavyReads
 from app.web.pages.shared import PAGE, acting, before_of, filter_of, id_of, older, showing
 
 LETTERS = "/dead-letters"
 REPLAYS = "/replays"
 
 
-def letter_routes(deps: Deps) -> list[Route]:
+def letter_routes(deps: Deps, heavy: HeavyReads) -> list[Route]:
     """The routes of these pages."""
     return [
-        Route(LETTERS, showing(deps, _list), methods=["GET"]),
-        Route(LETTERS + "/preview", showing(deps, _preview, Role.OPERATOR), methods=["GET"]),
-        Route(LETTERS + "/replay", acting(deps, _replay_many), methods=["POST"]),
-        Route(LETTERS + "/discard", acting(deps, _discard_many), methods=["POST"]),
+        Route(LETTERS, showing(deps, _list, heavy=heavy), methods=["GET"]),
+        Route(LETTERS + "/preview", showing(deps, _preview, Role.OPERATOR, heavy=heavy), methods=["GET"]),
+        Route(LETTERS + "/replay", acting(deps, _replay_many, heavy=heavy), methods=["POST"]),
+        Route(LETTERS + "/discard", acting(deps, _discard_many, heavy=heavy), methods=["POST"]),
         Route(LETTERS + "/{id:int}", showing(deps, _show), methods=["GET"]),
         Route(LETTERS + "/{id:int}/replay", acting(deps, _replay_one), methods=["POST"]),
         Route(LETTERS + "/{id:int}/discard", acting(deps, _discard_one), methods=["POST"]),
         Route(LETTERS + "/{id:int}/restore", acting(deps, _restore), methods=["POST"]),
         Route(LETTERS + "/{id:int}/args", acting(deps, _edit), methods=["POST"]),
-        Route(REPLAYS, showing(deps, _replays), methods=["GET"]),
+        Route(REPLAYS, showing(deps, _replays, heavy=heavy), methods=["GET"]),
         Route(REPLAYS + "/{id:int}", showing(deps, _show_replay), methods=["GET"]),
         Route(REPLAYS + "/{id:int}/abort", acting(deps, _abort), methods=["POST"]),
     ]

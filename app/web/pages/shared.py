@@ -16,6 +16,7 @@ from app.errors import TallyhookError
 from app.flows.deps import Deps
 from app.rules.filters import FilterError
 from app.web.callers import allowed
+from app.web.heavy import HeavyReads
 from app.web.problems import Problem, problem_of
 from app.web.render import render
 
@@ -27,13 +28,19 @@ Act = Callable[[Deps, Request, dict[str, str]], str]
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def showing(deps: Deps, show: Show, role: Role = Role.VIEWER) -> Endpoint:
-    """An endpoint that shows a page: ``show`` returns its template and context."""
+def showing(deps: Deps, show: Show, role: Role = Role.VIEWER, *, heavy: HeavyReads | None = None) -> Endpoint:
+    """An endpoint that shows a page: ``show`` returns its template and context. A page that may read much waits for a
+    turn of the ``heavy`` ones."""
 
     async def page(request: Request) -> Response:
+        def work(given: Deps) -> tuple[str, dict[str, Any]]:
+            return show(given, request)
+
         try:
             mine = replace(deps, who=allowed(request, role))
-            template, told = await run_in_threadpool(show, mine, request)
+            template, told = await (
+                run_in_threadpool(work, mine) if heavy is None else heavy.ask(request, mine, work)
+            )
         except Exception as error:  # each has a page
             return _wrong(request, error)
         return render(request, template, **told)
@@ -41,13 +48,16 @@ def showing(deps: Deps, show: Show, role: Role = Role.VIEWER) -> Endpoint:
     return page
 
 
-def acting(deps: Deps, act: Act, role: Role = Role.OPERATOR) -> Endpoint:
+def acting(deps: Deps, act: Act, role: Role = Role.OPERATOR, *, heavy: HeavyReads | None = None) -> Endpoint:
     """An endpoint that a form is posted to: ``act`` carries it out and returns the next page."""
 
     async def post(request: Request) -> Response:
+        def work(given: Deps) -> str:
+            return act(given, request, request.scope.get("form", {}))
+
         try:
             mine = replace(deps, who=allowed(request, role))
-            onward = await run_in_threadpool(act, mine, request, request.scope.get("form", {}))
+            onward = await (run_in_threadpool(work, mine) if heavy is None else heavy.change(mine, work))
         except Exception as error:  # each has a page
             return _wrong(request, error)
         return RedirectResponse(onward, 303)

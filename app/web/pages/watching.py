@@ -11,20 +11,21 @@ from app.domain import Role
 from app.flows import access, alerts, inbox, unheard
 from app.flows.deps import Deps
 from app.stores import audit
+from app.web.heavy import HeavyReads
 from app.web.pages.shared import PAGE, acting, before_of, filter_of, id_of, older, showing
 
 INBOX = "/inbox"
 
 
-def watching_routes(deps: Deps) -> list[Route]:
+def watching_routes(deps: Deps, heavy: HeavyReads) -> list[Route]:
     """The routes of these pages."""
     return [
-        Route(INBOX, showing(deps, _inbox), methods=["GET"]),
-        Route(INBOX + "/{id:int}", showing(deps, _event), methods=["GET"]),
+        Route(INBOX, showing(deps, _inbox, heavy=heavy), methods=["GET"]),
+        Route(INBOX + "/{id:int}", showing(deps, _event, heavy=heavy), methods=["GET"]),
         Route(INBOX + "/{id:int}/replay", acting(deps, _replay), methods=["POST"]),
         Route("/gaps", showing(deps, _gaps), methods=["GET"]),
         Route("/alerts", showing(deps, _alerts), methods=["GET"]),
-        Route("/audit", showing(deps, _audit, Role.ADMIN), methods=["GET"]),
+        Route("/audit", showing(deps, _audit, Role.ADMIN, heavy=heavy), methods=["GET"]),
         Route("/access", showing(deps, _access, Role.ADMIN), methods=["GET"]),
     ]
 

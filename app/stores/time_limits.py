@@ -1,0 +1,95 @@
+"""How long a question to the database may take, kept by the database itself; and its end when nobody waits any more."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import psycopg
+from sqlalchemy import Connection
+
+from app.errors import TakesTooLong
+
+STEPS = 100_000
+"""Instructions of SQLite's machine, a few milliseconds, between two looks whether a question may go on."""
+
+CANCEL_WITHIN = 5.0
+"""Seconds that PostgreSQL may take to be told that a statement is to end; it has the deadline besides."""
+
+_STATEMENT_TIMEOUT = "SELECT set_config('statement_timeout', %s, true)"
+"""For this transaction alone: a pooler lends the session to somebody else afterwards."""
+
+
+class TimeLimit:
+    """So many seconds from now for one question, of however many statements; ``end`` ends it before.
+
+    Safe to share between threads.
+    """
+
+    def __init__(self, seconds: float, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._seconds = seconds
+        self._monotonic = monotonic
+        self._until = monotonic() + seconds
+        self._guard = threading.Lock()
+        self._ended = False
+        self._sessions: set[psycopg.Connection[Any]] = set()
+
+    def left(self) -> float:
+        """Seconds that are left; 0.0 when it is over."""
+        return 0.0 if self._ended else max(0.0, self._until - self._monotonic())
+
+    def end(self) -> None:
+        """Nobody waits for the answer any more: the statement that runs for it is interrupted, and none begins."""
+        with self._guard:  # a session that was given back works for somebody else
+            self._ended = True
+            for session in self._sessions:
+                with suppress(psycopg.Error):
+                    session.cancel_safe(timeout=CANCEL_WITHIN)
+
+    def error(self) -> TakesTooLong:
+        """What is told to who asked."""
+        return TakesTooLong(
+            f"this question takes longer than the {self._seconds:g} s that one may take; narrow it: a shorter time "
+            "(such as since:2h), one connection, one kind or one item"
+        )
+
+    @contextmanager
+    def kept(self, conn: Connection) -> Iterator[None]:
+        """Statements of this transaction end with the limit; raises ``TakesTooLong`` if it is over already."""
+        if not self.left():
+            raise self.error()
+        keep = self._kept_by_sqlite if conn.dialect.name == "sqlite" else self._kept_by_postgresql
+        with keep(conn):
+            yield
+
+    @contextmanager
+    def _kept_by_sqlite(self, conn: Connection) -> Iterator[None]:
+        driver: Any = conn.connection.dbapi_connection
+        driver.set_progress_handler(lambda: not self.left(), STEPS)
+        try:
+            yield
+        finally:
+            with suppress(sqlite3.ProgrammingError):  # it was closed meanwhile
+                driver.set_progress_handler(None, 0)
+
+    @contextmanager
+    def _kept_by_postgresql(self, conn: Connection) -> Iterator[None]:
+        session: Any = conn.connection.dbapi_connection
+        conn.exec_driver_sql(_STATEMENT_TIMEOUT, (f"{max(1, round(self.left() * 1000))}ms",))
+        with self._guard:
+            self._sessions.add(session)
+        try:
+            if self._ended:  # before the session could be told
+                raise self.error()
+            yield
+        finally:
+            with self._guard:
+                self._sessions.discard(session)
+            if self._ended:  # what was told to end may be late, and must not meet another's statement
+                conn.invalidate()
+        if self._ended:
+            raise self.error()
