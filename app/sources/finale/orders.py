@@ -139,7 +139,7 @@ def _place(row: Mapping[str, Any], type_: str) -> str | None:
     """Where the goods are for us: purchases and transfers arrive, sales leave; both URLs stay in ``extra``."""
     arriving, leaving = text(row, "destinationFacilityUrl"), text(row, "originFacilityUrl")
     first, second = (arriving, leaving) if type_ in ("purchase", "transfer") else (leaving, arriving)
-    return tail(first or second)
+    return tail(first) or tail(second)
 
 
 def _party(row: Mapping[str, Any], type_: str) -> str | None:

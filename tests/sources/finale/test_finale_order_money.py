@@ -163,3 +163,8 @@ def test_any_other_return_is_of_a_sale(type_id: str) -> None:
 @pytest.mark.parametrize("type_id", ["SALE", "SALE_ORDER", "Sales"])
 def test_a_sale_may_be_called_so(type_id: str) -> None:
     assert order(line(1, 2), orderTypeId=type_id).type == "sale"
+
+
+def test_a_place_whose_url_has_no_id_is_none() -> None:
+    urls = {"originFacilityUrl": "/a/api/facility/", "destinationFacilityUrl": "/a/api/facility/3"}
+    assert order(line(1, 2), **urls).location_id == "3"
