@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from ipaddress import ip_network
 from urllib.parse import urlsplit
 
 from app.domain.nearest import nearest
@@ -84,9 +85,18 @@ def public_url_problem(url: str) -> str | None:
     except ValueError:
         readable = False
     if readable and "/webhooks/" in parts.path:
-        return (
-            f"a public URL is how everything of us is reached, without {parts.path[parts.path.index('/webhooks/') :]}"
-        )
-    if readable and not (parts.query or parts.fragment):
+        beyond = parts.path[parts.path.index("/webhooks/") :]
+        return f"a public URL is how everything of us is reached, without {beyond}"
+    if readable and not (parts.query or parts.fragment or re.search(r"\s", url)):
         return None
     return f"a public URL is like https://hooks.example.com, not {url!r}"
+
+
+def proxies_problem(text: str) -> str | None:
+    """What is wrong with the proxies that are believed."""
+    for one in (part.strip() for part in text.split(",")):
+        try:
+            ip_network(one, strict=False) if one not in ("", "*") else None
+        except ValueError:
+            return f"must be addresses or networks like 10.0.0.1, 10.0.0.0/8 (or *), not {one!r}"
+    return None
