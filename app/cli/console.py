@@ -55,13 +55,13 @@ Before = Annotated[
 ]
 
 
-def open_deps(queue: Queue | None = None) -> Deps:
+def open_deps(queue: Queue | None = None, *, log_level: int = logging.WARNING) -> Deps:
     """The parts that a command works with; logs no longer go to standard output, which is the answer's alone."""
     settings = settings_here()
     check_database_here(settings)
     structlog.configure(
         processors=wiring.log_processors(settings),
-        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        wrapper_class=structlog.make_filtering_bound_logger(log_level),
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # asked each time: a live bar replaces it
         cache_logger_on_first_use=False,
     )
