@@ -97,6 +97,12 @@ def await_port(port: int, seconds: float = 120.0, *, alive: Callable[[], bool] =
     return False
 
 
+def check_free(port: int, host: str) -> None:
+    """Raise ``Refused`` where another program listens already."""
+    if port and not is_free(port, host):
+        raise Refused(f"port {port} is taken; stop what listens there")
+
+
 def is_free(port: int, host: str) -> bool:
     """Whether nobody listens there; an address that is none of this machine's is free in that sense."""
     with socket.socket() as probe:
