@@ -225,6 +225,15 @@ def test_an_unknown_status_stays_visible() -> None:
     assert json.loads(listing(statusId="PRODUCT_ODD").extra or "{}") == {"statusId": "PRODUCT_ODD"}
 
 
+def test_units_of_weight_and_contents_of_an_unknown_shape_stay_in_extra() -> None:
+    found = listing(weightUomId="WT_lb", contentList=[{"contentUrl": "/demo/api/content/1"}])
+    assert (found.unit, found.images) == (None, None)
+    assert json.loads(found.extra or "") == {
+        "contentList": [{"contentUrl": "/demo/api/content/1"}],
+        "weightUomId": "WT_lb",
+    }
+
+
 def test_a_field_nobody_maps_is_in_extra() -> None:
     assert listing(caliberString=".22", productStoreList=[], ceNumber=None).extra == '{"caliberString":".22"}'
 
