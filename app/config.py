@@ -14,11 +14,11 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from dotenv import dotenv_values
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from app.errors import BadConfiguration
 from app.rules import schedule
-from app.rules.settings import PREFIX, misspelt, proxies_problem, redis_problem, wrong_value
+from app.rules.settings import PREFIX, misspelt, proxies_problem, public_url_problem, redis_problem, wrong_value
 
 ENV_FILE = ".env"
 """In the working folder; what the environment says goes before it."""
@@ -57,6 +57,8 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="address the web process binds to")
     port: int = Field(
         default=8000,
+        ge=0,
+        le=65_535,
         validation_alias=AliasChoices("TALLYHOOK_PORT", "PORT"),
         description="port of the web process",
     )
@@ -176,6 +178,9 @@ def load(**instead: Any) -> Settings:
     wrong = [*misspelt(_written(), _names())]
     try:
         settings = Settings(**instead)
+    except SettingsError:  # of settings that are made of several only the connections can be told as one text
+        wrong.append(wrong_value(f"{PREFIX}CONNECTIONS", "dict_type", {}, ""))
+        raise BadConfiguration(_settings(wrong)) from None
     except ValidationError as error:
         wrong += (_told(item) for item in error.errors())
         raise BadConfiguration(_settings(wrong)) from None
@@ -201,8 +206,12 @@ def _settings(wrong: list[str]) -> str:
 
 
 def _written() -> set[str]:
-    """Every name in the environment and in the file."""
-    return {*os.environ, *dotenv_values(ENV_FILE)}
+    """Every name in the environment and in the file; raises ``BadConfiguration`` for a file that cannot be read."""
+    try:
+        return {*os.environ, *dotenv_values(ENV_FILE)}
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is no text in UTF-8"
+        raise BadConfiguration(f"the settings in {Path(ENV_FILE).absolute()} cannot be read: {why}") from None
 
 
 def _names() -> set[str]:
@@ -225,12 +234,12 @@ def _mistaken(settings: Settings) -> Iterator[str]:
         except BadConfiguration as error:
             yield f"{PREFIX}{name}: {error}"
     url = settings.redis()
-    problem = redis_problem(url) if url is not None else None
-    if problem is not None:
-        yield f"{PREFIX}REDIS_URL {problem}"
-    problem = proxies_problem(settings.trusted_proxies)
-    if problem is not None:
-        yield f"{PREFIX}TRUSTED_PROXIES {problem}"
+    problems = {
+        "REDIS_URL": redis_problem(url) if url is not None else None,
+        "PUBLIC_URL:": public_url_problem(settings.public_url) if settings.public_url else None,
+        "TRUSTED_PROXIES": proxies_problem(settings.trusted_proxies),
+    }
+    yield from (f"{PREFIX}{name} {problem}" for name, problem in problems.items() if problem is not None)
 
 
 def _passwords(url: str) -> set[str]:

@@ -26,6 +26,7 @@ from app.stores.budgets import SharedBudget
 from app.stores.clock import DatabaseClock
 from app.stores.engine import Database, open_database
 from app.stores.marks import Witness
+from app.stores.urls import check_folder
 
 LIVE_PATIENCE = 2.0
 
@@ -131,6 +132,8 @@ def check(settings: Settings) -> dict[str, bool]:
     Returns of each connection whether it takes webhooks.
     """
     settings.check_doors()
+    if settings.database_url is not None:
+        check_folder(settings.database())
     open_database(settings.database()).close()
     takes: dict[str, bool] = {}
     for slug, (name, options) in settings.accounts().items():
@@ -143,6 +146,8 @@ def check(settings: Settings) -> dict[str, bool]:
 def build(settings: Settings, role: str, *, queue: Queue | None = None, threads: int = 0) -> Deps:
     """Everything a process needs. ``role`` is web, worker, clock or cli; only web flushes every commit to disk.
     ``threads`` is how many work at once in a worker."""
+    if settings.database_url is not None:
+        check_folder(settings.database())
     database = open_database(settings.database(), durable=role == "web", pool=pool_size(role, threads))
     clock = DatabaseClock(database)
     signed_over = None if role == "web" else settings.address()  # the others take no webhooks, and need no signature

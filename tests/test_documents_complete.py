@@ -17,8 +17,7 @@ from app.cli import codes
 from app.cli.commands import app
 from app.cli.examples import commands_of
 from app.config import Settings
-from app.domain import ConnectionState, Kind, Role, Status, Strategy, Verdict
-from app.domain.runs import OPTION_NAMES
+from app.domain import ConnectionState, Kind, Options, Role, Status, Strategy, Verdict
 from app.rules.drift import DriftCause
 from app.rules.jobs import JOBS
 from app.rules.lanes import Lane
@@ -150,7 +149,7 @@ def test_the_strategies_are_told_without_one_missing_or_too_many() -> None:
 def test_the_options_of_a_run_are_told_without_one_missing_or_too_many() -> None:
     told = re.search(r"^Options have [^:]*: ([^.]*)\.", section("docs/api.md", "## Runs"), re.MULTILINE)
     assert told is not None
-    assert set(spans(told[1])) == set(OPTION_NAMES)
+    assert set(spans(told[1])) == set(Options.__struct_encode_fields__)
 
 
 @pytest.mark.parametrize(("thing", "keys"), [("letters", letter_search.KEYS), ("the inbox", inbox_search.KEYS)])

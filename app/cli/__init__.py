@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+
+import structlog
 
 from app.cli.codes import FAILED, code_of, told
 from app.cli.commands import app
@@ -18,6 +21,11 @@ from app.stores.engine import DATABASE_ERRORS
 def main() -> None:
     """Run the console command; an error of ours prints one line and sets the exit code, never a traceback."""
     keep_private()
+    structlog.configure(  # until a command knows better: what is answered goes to standard output alone
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
     try:
         app()
     except (TallyhookError, FilterError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Annotated
 
 import typer
@@ -24,7 +25,7 @@ def check(
     Examples: `tallyhook check`; `tallyhook check <connection> --json`; `tallyhook check --mail`.
     """
     found = []
-    for finding in check_all(open_deps(), connection, mail=mail):
+    for finding in check_all(open_deps(log_level=logging.ERROR), connection, mail=mail):  # what is wrong is said
         found.append(finding)
         if not as_json:
             _tell(finding)

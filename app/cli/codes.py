@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from app.errors import BadConfiguration, Busy, InvalidRequest, Refused, TallyhookError
+from app.errors import BadConfiguration, Busy, DatabaseFault, InvalidRequest, Refused, TallyhookError
 from app.rules.filters import FilterError
 
 WELL = 0
@@ -19,6 +19,7 @@ EXPLAINED = (
     "written wrongly; 3 another run of the connection is active; 4 refused or not found; 130 interrupted."
 )
 
+_DRIVERS_NAME = re.compile(r"^\w+(Error|Exception): ")
 _QUOTED = re.compile(r'"([a-z][A-Za-z]*)"')
 
 
@@ -34,11 +35,14 @@ def code_of(error: TallyhookError | FilterError) -> int:
 def told(error: TallyhookError | FilterError) -> str:
     """The error in one line, with the next step where it is known."""
     line = " ".join(str(error).split())
+    if isinstance(error, DatabaseFault):
+        said = _DRIVERS_NAME.sub("", line)
+        line = f"the database does not serve: {said} (which one it is says TALLYHOOK_DATABASE_URL)"
     if isinstance(error, InvalidRequest):
-        line = _QUOTED.sub(lambda match: _as_typed(match[1]), line)
+        line = as_typed(line)
     return f"{line}; see `tallyhook runs show {error.run_id}`" if isinstance(error, Busy) else line
 
 
-def _as_typed(option: str) -> str:
-    """``--filter-year`` for the API's ``filterYear``."""
-    return "--" + re.sub("[A-Z]", lambda match: f"-{match[0].lower()}", option)
+def as_typed(line: str) -> str:
+    """A sentence that quotes options as the API spells them (``"filterYear"``), with ``--filter-year`` instead."""
+    return _QUOTED.sub(lambda match: "--" + re.sub("[A-Z]", lambda big: f"-{big[0].lower()}", match[1]), line)

@@ -28,6 +28,9 @@ from app.domain import Options, Strategy
 from app.errors import BadConfiguration, Refused
 from app.flows.request_run import request_run
 from app.flows.status import overview, readiness
+from app.local.embedded import check_free
+
+LOOPBACK = "127.0.0.1"
 
 EXAMPLES = (
     "Examples: `tallyhook demo`; `tallyhook init`; `tallyhook sync <connection> --strategy full --dry-run`; "
@@ -158,7 +161,8 @@ def simulate(
         simulator = sources.simulator(source, options)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--set") from None
-    uvicorn.run(simulator, host="127.0.0.1", port=port, log_level="warning")
+    check_free(port, LOOPBACK)
+    uvicorn.run(simulator, host=LOOPBACK, port=port, log_level="warning")
 
 
 def _json(value: Any, *, plain: bool) -> None:

@@ -55,13 +55,13 @@ Before = Annotated[
 ]
 
 
-def open_deps(queue: Queue | None = None) -> Deps:
+def open_deps(queue: Queue | None = None, *, log_level: int = logging.WARNING) -> Deps:
     """The parts that a command works with; logs go to standard error, because standard output is for the answer."""
     settings = settings_here()
     check_database_here(settings)
     structlog.configure(
         processors=wiring.log_processors(settings),
-        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        wrapper_class=structlog.make_filtering_bound_logger(log_level),
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # looked up each time: a live bar replaces it
         cache_logger_on_first_use=False,
     )

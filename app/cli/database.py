@@ -15,6 +15,7 @@ from app.flows.move_database import move_database
 from app.local.private import close_folder
 from app.stores.clock import DatabaseClock
 from app.stores.engine import Database, open_database
+from app.stores.urls import check_folder
 
 
 def migrate(as_json: AsJson = False) -> None:
@@ -22,6 +23,7 @@ def migrate(as_json: AsJson = False) -> None:
     settings = settings_here()
     if settings.database_url is None:
         close_folder(settings.data_dir)
+    check_folder(settings.database())
     with closing(open_database(settings.database())) as database:
         database.migrate()
         facts = {"dialect": database.dialect, "at_head": database.at_head()}
@@ -39,6 +41,7 @@ def copy_database(
     """
     settings = settings_here()
     check_database_here(settings)
+    check_folder(url)
     with closing(open_database(settings.database())) as source, closing(open_database(url)) as target:
         if source.engine.url == target.engine.url:
             raise Refused("this database is in use; name another, empty one")

@@ -19,6 +19,7 @@ from app.cli.console import AsJson, aside, console, print_json
 from app.cli.tables import print_table
 from app.config import Settings
 from app.domain import Kind
+from app.domain.nearest import unknown
 from app.errors import BadConfiguration, Refused
 from app.flows.kind_looks import KindLook, State
 from app.flows.set_up import Draft, let_in, look, open_source, prefix_of, register
@@ -105,7 +106,9 @@ def _draft(
     if source is None and not ask:
         raise BadConfiguration(f"name the system: tallyhook init {' | '.join(sources.names())}")
     system = source or asked(Question("source", "Which system", choices=tuple(sources.names())))
-    sources.setup(system)  # raises where there is no such system
+    options = sources.setup(system).options  # raises where there is no such system
+    for option in known.keys() - set(options):
+        raise BadConfiguration(unknown("option", option, options))
     slug = name or (system if replace or not ask else _asked_name(settings, system))
     problem = slug_problem(slug)
     if problem is not None:
@@ -192,8 +195,8 @@ def _let_in(draft: Draft, *, ask: bool, again: bool) -> tuple[Draft, Source]:
             if not ask or tried == TRIES:
                 raise
             aside.print(str(error), markup=False, soft_wrap=True, style="red")
-            secret = {one.option for one in questions if one.is_secret}
-            draft = draft._replace(options={name: draft.options[name] for name in draft.options.keys() - secret})
+            refused = {one.option for one in questions if one.is_secret and isinstance(error, Refused)}
+            draft = draft._replace(options={name: draft.options[name] for name in draft.options.keys() - refused})
         else:
             return draft, source
     raise AssertionError("unreachable: the loop has no end")

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
+from app.cli.codes import as_typed
 from app.cli.console import AsJson, Connection
 from app.cli.follow import Direct, NoWait, open_for, see_through
-from app.domain import Options, Strategy, options_of
+from app.domain import Options, Strategy
 from app.flows.request_run import request_run
 
 
@@ -44,6 +45,17 @@ def day(text: str) -> date:
         raise typer.BadParameter(f"{text!r} is no day; right would be 2026-11-22") from None
 
 
+def moment(text: str) -> datetime:
+    """A moment, of a day its beginning in UTC."""
+    try:
+        read = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(
+            f"{text!r} is no moment; right would be 2026-11-22 or 2026-11-22T08:00:00Z"
+        ) from None
+    return read.replace(tzinfo=UTC) if len(text) == len("2026-11-22") else read
+
+
 First = Annotated[date | None, typer.Option("--from", parser=day, metavar="DAY", help="first business day")]
 Last = Annotated[date | None, typer.Option("--to", parser=day, metavar="DAY", help="last business day, included")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="write nothing; show the rows it would write, and its price")]
@@ -62,7 +74,12 @@ def sync(
     limit: Annotated[int | None, typer.Option(help="stop after this many records", max=1_000_000_000)] = None,
     filter_year: Annotated[int | None, typer.Option(help="only records last modified in this year")] = None,
     modified_since: Annotated[
-        str | None, typer.Option(help="only records modified since then: 2026-11-22, or 2026-11-22T08:00:00Z")
+        datetime | None,
+        typer.Option(
+            parser=moment,
+            metavar="MOMENT",
+            help="only records modified since then: 2026-11-22, or 2026-11-22T08:00:00Z",
+        ),
     ] = None,
     active_only: Annotated[
         bool, typer.Option("--active-only", help="leave out products that are not for sale")
@@ -80,17 +97,16 @@ def sync(
 ) -> None:
     """Start a bulk run of a connection and watch it; Ctrl-C asks whether to cancel it."""
     options = _options(
-        dryRun=dry_run,
+        dry_run=dry_run,
         force=force,
         limit=limit,
-        filterYear=filter_year,
-        modifiedSince=f"{modified_since}T00:00:00Z"
-        if len(modified_since or "") == len("2026-11-22")
-        else modified_since,
-        activeOnly=active_only,
+        filter_year=filter_year,
+        modified_since=modified_since,
+        active_only=active_only,
         category=category,
         deep=deep,
-        **{"from": first, "to": last},
+        first=first,
+        last=last,
     )
     deps = open_for(direct=direct, no_wait=no_wait)
     chosen = _strategy(strategy, data_type, options)
@@ -110,7 +126,7 @@ def orders(
     as_json: AsJson = False,
 ) -> None:
     """Read the orders of some days that we lack (`tallyhook gaps` names the days)."""
-    options = _options(dryRun=dry_run, force=force, **{"from": first, "to": last})
+    options = _options(dry_run=dry_run, force=force, first=first, last=last)
     deps = open_for(direct=direct, no_wait=no_wait)
     run_id = request_run(deps, connection, Strategy.ORDERS, options, cause="person")
     see_through(deps, run_id, direct=direct, no_wait=no_wait, as_json=as_json)
@@ -132,6 +148,6 @@ def _strategy(strategy: Strategy | None, data_type: DataType | None, options: Op
 def _options(**given: Any) -> Options:
     """The options as given; a wrong one is a usage error."""
     try:
-        return options_of({name: value for name, value in given.items() if value is not None})
+        return Options(**given)
     except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+        raise typer.BadParameter(as_typed(str(error))) from None

@@ -44,7 +44,7 @@ def run_stack(settings: Settings, *, data_dir: Path, demo: Mapping[str, int] | N
     ``Unavailable`` with a process's last lines when it dies at its start."""
     wiring.check(settings)
     with locked(data_dir):
-        settings = _at_a_free_port(settings, moves_on=demo is not None)
+        settings = at_a_free_port(settings, moves_on=demo is not None)
         children = Children(tell=lambda line: console.print(line, style="yellow", markup=False))
         stopping = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -59,7 +59,7 @@ def run_stack(settings: Settings, *, data_dir: Path, demo: Mapping[str, int] | N
             console.print("Stopped. Start again to continue from here.")
 
 
-def _at_a_free_port(settings: Settings, *, moves_on: bool) -> Settings:
+def at_a_free_port(settings: Settings, *, moves_on: bool) -> Settings:
     """The settings with a free port: the demo may take another port; to `up` vendors would not follow."""
     if settings.port != 0 and is_free(settings.port, settings.host):
         return settings
@@ -103,15 +103,22 @@ def _greet(settings: Settings, environment: Mapping[str, str], *, demo: bool) ->
     sign_in = f", sign in at {address}/login" if settings.auth == "on" else ""
     _say("address", f"[bold]{address}[/]{sign_in}")
     _say_token(settings, environment["TALLYHOOK_DATABASE_URL"])
-    for slug, takes in sorted(wiring.check(settings).items()):
-        if takes:
-            _say("webhooks", f"{settings.address()}/webhooks/{slug}")
-        else:
-            _say("webhooks", f"none for {slug}: it has no webhook secret and is polled")
+    for line in webhook_addresses(settings):
+        _say("webhooks", line)
     if demo:
         _say("try", "in a second terminal, in this folder:")
         for command, what in TRY:
             _say("", f"[bold]{command.format(first=min(settings.accounts()))}[/]  {what}")
+
+
+def webhook_addresses(settings: Settings) -> list[str]:
+    """Of each connection where its webhooks come in, or that none do: no address is told that does not open."""
+    return [
+        f"{settings.address()}/webhooks/{slug}"
+        if takes
+        else f"none for {slug}: it has no webhook secret and is polled"
+        for slug, takes in sorted(wiring.check(settings).items())
+    ]
 
 
 def _say_token(settings: Settings, database_url: str) -> None:

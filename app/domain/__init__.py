@@ -24,7 +24,7 @@ from app.domain.records import (
     key_of,
     row_hash,
 )
-from app.domain.runs import OPTION_NAMES, STATUS_SPELLINGS, Options, Status, Strategy, options_of, status_of
+from app.domain.runs import STATUS_SPELLINGS, Options, Status, Strategy, status_of
 from app.domain.values import INT32, INT64, batches, micros, quantity, to_json
 from app.domain.words import (
     SKU_PREFIX,
@@ -48,7 +48,6 @@ __all__ = [
     "KINDS",
     "ON_HAND",
     "ON_ORDER",
-    "OPTION_NAMES",
     "RECORDS",
     "RESERVED",
     "SKU_PREFIX",
@@ -85,7 +84,6 @@ __all__ = [
     "check_storable",
     "key_of",
     "micros",
-    "options_of",
     "quantity",
     "row_hash",
     "status_of",

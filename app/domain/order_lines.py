@@ -10,6 +10,7 @@ SOLD = "sold"
 RETURNED = "returned"
 BOUGHT = "bought"
 MOVED = "moved"
+OTHER = "other"
 MODIFIER = "modifier"
 SERVICE = "service"
 TAX = "tax"
@@ -33,10 +34,10 @@ MONEY_COLUMNS = (
 class OrderLine(msgspec.Struct, frozen=True, omit_defaults=True):
     """One line. What comes back or is taken off is negative: quantity, discount, tax and total alike.
 
-    ``kind`` is one of the words above. ``quantity`` and ``unit_price`` are exact decimals as text, the price in units of
-    the currency before discount and tax. ``total_minor`` is in minor units, discount off and tax on; the sum over all
-    lines is the order's total. A modifier is ``part_of`` a line and its price is not in that line's total, its share of
-    discount and tax is.
+    ``kind`` is one of the words above (``other``: of an order whose type we have no word for). ``quantity`` and
+    ``unit_price`` are exact decimals as text, the price in units of the currency before discount and tax.
+    ``total_minor`` is in minor units, discount off and tax on; the sum over all lines is the order's total. A modifier
+    is ``part_of`` a line and its price is not in that line's total, its share of discount and tax is.
     """
 
     line_id: str | None = None

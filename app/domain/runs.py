@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from enum import StrEnum
-from typing import Any
 
 import msgspec
 
@@ -85,13 +84,13 @@ class Options(
 
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:
-            raise ValueError("limit must be at least 1")
+            raise ValueError('"limit" must be at least 1')
         if self.filter_year is not None and not 1990 <= self.filter_year <= 2100:
-            raise ValueError("filterYear must be a year like 2026")
+            raise ValueError('"filterYear" must be a year like 2026')
         if self.modified_since is not None and self.modified_since.tzinfo is None:
-            raise ValueError("modifiedSince must say its time zone, like 2026-11-22T00:00:00Z")
+            raise ValueError('"modifiedSince" must say its time zone, like 2026-11-22T00:00:00Z')
         if self.first is not None and self.last is not None and self.first > self.last:
-            raise ValueError("from must not be after to")
+            raise ValueError('"from" must not be after "to"')
 
     @property
     def since(self) -> datetime | None:
@@ -110,15 +109,3 @@ class Options(
     def partial(self) -> bool:
         """Whether they leave out a part of what the strategy would read."""
         return self.since is not None or self.active_only or self.limit is not None
-
-
-def options_of(raw: Mapping[str, Any]) -> Options:
-    """Options from a JSON object; raises ``ValueError`` that says what is wrong and what would be right."""
-    try:
-        return msgspec.convert(dict(raw), Options, strict=False)
-    except msgspec.ValidationError as error:
-        raise ValueError(f"{error}; there are {', '.join(OPTION_NAMES)}") from None
-
-
-OPTION_NAMES = tuple(field.encode_name for field in msgspec.structs.fields(Options))
-"""The options as people write them."""

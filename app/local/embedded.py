@@ -33,7 +33,8 @@ def locked(folder: Path) -> Iterator[None]:
 
 def free_port(wanted: int, host: str = "127.0.0.1") -> int:
     """The wanted port, or the next one that is free; 0 asks for any."""
-    for port in range(wanted, wanted + 100) if wanted else (0,):
+    last = min(wanted + 99, 65_535)
+    for port in range(wanted, last + 1) if wanted else (0,):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -42,7 +43,7 @@ def free_port(wanted: int, host: str = "127.0.0.1") -> int:
                 continue
             found: int = probe.getsockname()[1]
             return found
-    raise Refused(f"ports {wanted} to {wanted + 99} are all taken; set TALLYHOOK_PORT")
+    raise Refused(f"ports {wanted} to {last} are all taken; set TALLYHOOK_PORT")
 
 
 def valkey_binary() -> Path | None:
@@ -94,6 +95,12 @@ def await_port(port: int, seconds: float = 120.0, *, alive: Callable[[], bool] =
                 return True
         time.sleep(0.05)
     return False
+
+
+def check_free(port: int, host: str) -> None:
+    """Raise ``Refused`` where another program listens already."""
+    if port and not is_free(port, host):
+        raise Refused(f"port {port} is taken; stop what listens there")
 
 
 def is_free(port: int, host: str) -> bool:

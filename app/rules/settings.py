@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from urllib.parse import urlsplit
 
 from app.domain.nearest import nearest
@@ -58,7 +58,11 @@ def wrong_value(name: str, problem: str, bounds: Mapping[str, object], said: str
 
 def proxies_problem(proxies: str) -> str | None:
     """What is wrong with the addresses whose word about callers is believed: whoever is among them can be anybody."""
-    everybody = [one.strip() for one in proxies.split(",") if _is_everybody(one.strip())]
+    named = [one.strip() for one in proxies.split(",") if one.strip()]
+    wrong = next((one for one in named if not _is_literal(one) and _network(one) is None), None)
+    if wrong is not None:
+        return f"must be addresses or networks like 10.0.0.1, 10.0.0.0/8, not {wrong!r}"
+    everybody = [one for one in named if _is_everybody(one)]
     if not everybody:
         return None
     return (
@@ -68,11 +72,22 @@ def proxies_problem(proxies: str) -> str | None:
 
 
 def _is_everybody(proxy: str) -> bool:
-    try:
-        network = ip_network(proxy, strict=False)
-    except ValueError:
+    network = _network(proxy)
+    if network is None:
         return proxy == "*"
     return network.prefixlen < _WIDEST[network.version]
+
+
+def _is_literal(proxy: str) -> bool:
+    """Whether the server compares it as it is written: a socket of this machine, or everybody."""
+    return proxy.startswith("unix:") or proxy == "*"
+
+
+def _network(proxy: str) -> IPv4Network | IPv6Network | None:
+    try:
+        return ip_network(proxy, strict=False)
+    except ValueError:
+        return None
 
 
 def redis_problem(url: str) -> str | None:
@@ -110,9 +125,8 @@ def public_url_problem(url: str) -> str | None:
     except ValueError:
         readable = False
     if readable and "/webhooks/" in parts.path:
-        return (
-            f"a public URL is how everything of us is reached, without {parts.path[parts.path.index('/webhooks/') :]}"
-        )
-    if readable and not (parts.query or parts.fragment):
+        beyond = parts.path[parts.path.index("/webhooks/") :]
+        return f"a public URL is how everything of us is reached, without {beyond}"
+    if readable and not (parts.query or parts.fragment or re.search(r"\s", url)):
         return None
     return f"a public URL is like https://hooks.example.com, not {url!r}"

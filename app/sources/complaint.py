@@ -11,7 +11,7 @@ import msgspec
 
 LONGEST = 300  # characters
 _KEYS = ("errors", "errorMessage", "error_description", "message", "msg", "detail", "error")
-_NOT_SHOWN = re.compile(r"<(script|style|head)\b.*?</\1\s*>|<[^>]*>", re.IGNORECASE | re.DOTALL)
+_NOT_SHOWN = re.compile(r"<(script|style|head|title)\b.*?</\1\s*>|<[^>]*>", re.IGNORECASE | re.DOTALL)
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
 
 
@@ -39,5 +39,8 @@ def of_document(document: Any) -> str:
 
 
 def _of_page(text: str) -> str:
-    title = _TITLE.search(text)
-    return unescape(f"{title[1] if title else ''} {_NOT_SHOWN.sub(' ', text)}") if "<" in text else text
+    if "<" not in text:
+        return text
+    found, shown = _TITLE.search(text), " ".join(_NOT_SHOWN.sub(" ", text).split())
+    title = " ".join(found[1].split()) if found else ""
+    return unescape(shown if shown.startswith(title) else f"{title} {shown}")

@@ -18,10 +18,12 @@ class Question(NamedTuple):
 
 
 class Setup(NamedTuple):
-    """What is asked of a new connection, and ``hint``: where the right credentials are, for those who gave wrong ones."""
+    """What is asked of a new connection, ``hint``: where the right credentials are, for those who gave wrong ones, and the
+    names of all ``options`` that it may have."""
 
     questions: tuple[Question, ...]
     hint: str
+    options: tuple[str, ...]
 
 
 @dataclass(frozen=True)

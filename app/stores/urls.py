@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -86,6 +87,24 @@ def parse(text: str) -> DatabaseUrl:
     if url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:"):
         return _sqlite(url, pairs)
     raise BadConfiguration("the database URL must be sqlite:///a/file.db or postgresql://user@host/name")
+
+
+def check_folder(text: str) -> None:
+    """Raise ``BadConfiguration`` where SQLite's file cannot be: in a folder that does not exist, or as a folder. Waiting
+    would not make it."""
+    url = parse(text).url
+    if url.get_backend_name() != "sqlite":
+        return
+    file = Path(url.database or "").absolute()
+    folder = next(one for one in (file.parent, *file.parent.parents) if one.exists())
+    if not folder.is_dir():
+        raise BadConfiguration(f"the database cannot be {file}: {folder} is no folder; correct its URL")
+    if folder != file.parent:
+        raise BadConfiguration(
+            f"the database cannot be {file}: there is no folder {file.parent}; make it, or correct its URL"
+        )
+    if file.is_dir():
+        raise BadConfiguration(f"the database cannot be {file}: that is a folder; correct its URL")
 
 
 def _located(parts: re.Match[str]) -> URL:

@@ -10,10 +10,11 @@ import uvicorn
 
 from app import config, wiring
 from app.config import Settings
-from app.errors import BadConfiguration, DatabaseFault
+from app.errors import BadConfiguration, DatabaseFault, Refused
 from app.flows.access import first_token
 from app.flows.beat import await_database
 from app.flows.deps import Deps
+from app.local.embedded import check_free
 from app.local.private import keep_private
 from app.web.app import create_app
 from app.web.gate import Doors
@@ -33,7 +34,8 @@ def main() -> None:
         wiring.configure_logging(settings)
         deps = wiring.build(settings, "web")
         _check_schema(deps)
-    except BadConfiguration as error:
+        check_free(settings.port, settings.host)  # before a token is made that nobody could use
+    except (BadConfiguration, Refused) as error:
         raise SystemExit(f"tallyhook: {error}") from None
     if settings.auth == "on" and WITHOUT_TOKEN not in sys.argv[1:] and not _first_start(deps):
         threading.Thread(target=_await_first_start, args=(deps,), name="first-start", daemon=True).start()

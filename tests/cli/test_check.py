@@ -56,6 +56,12 @@ def test_a_vendor_that_refuses_us_is_not_asked_kind_by_kind(terminal: Terminal) 
     assert "TALLYHOOK_CONNECTIONS__SHOP__" in typed.json[0]["todo"]
 
 
+def test_a_vendor_that_refuses_us_is_told_once_and_not_as_a_log_line_too(terminal: Terminal) -> None:
+    terminal.source.down = AuthRejected("401 expired")
+    typed = terminal.type("check", SHOP)
+    assert (typed.err, typed.out.count("401 expired")) == ("", 1)
+
+
 def test_everything_of_the_installation_is_looked_at(terminal: Terminal) -> None:
     abouts = {one["about"] for one in terminal.type("check", "--json").json}
     assert {"database", "clock", "queue", "processes", "mail"} <= abouts

@@ -16,6 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from app import config
+from app.cli.up import at_a_free_port, webhook_addresses
+from app.config import Settings
 from app.local.embedded import free_port, locked
 from app.local.run_file import NAME, Running, clear, find, write
 
@@ -88,6 +91,48 @@ def test_up_refuses_a_port_that_is_taken_and_says_who_posts_to_it(tmp_path: Path
     assert done.returncode == 4
     assert f"port {port} is taken" in done.stderr
     assert "https://hooks.example.com" in done.stderr
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port at which another program listens."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        yield other.getsockname()[1]
+
+
+def test_web_at_a_port_that_is_taken_makes_no_token_and_says_why(taken: int, tmp_path: Path) -> None:
+    assert tallyhook(tmp_path, "migrate").returncode == 0
+    done = tallyhook(tmp_path, "web", TALLYHOOK_PORT=str(taken))
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+    assert f"port {taken} is taken" in done.stderr
+    assert json.loads(tallyhook(tmp_path, "tokens", "list", "--json").stdout) == []
+
+
+def test_a_simulator_at_a_port_that_is_taken_says_so_in_one_line(taken: int, tmp_path: Path) -> None:
+    done = tallyhook(tmp_path, "simulate", "finale", "--port", str(taken))
+    assert (done.returncode, done.stderr) == (4, f"tallyhook: port {taken} is taken; stop what listens there\n")
+
+
+def test_the_demo_moves_on_from_a_port_that_is_taken_and_says_so(
+    taken: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = at_a_free_port(Settings(port=taken), moves_on=True).port
+    assert found != taken
+    assert f"Port {taken} is taken; using {found}." in capsys.readouterr().out
+
+
+def test_addresses_of_webhooks_are_told_only_where_they_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TALLYHOOK_PUBLIC_URL", "https://hooks.example.com")
+    for name, value in {**ACCOUNT, "BEARER_SECRET": "b"}.items():
+        monkeypatch.setenv(f"TALLYHOOK_CONNECTIONS__OPEN__{name}", value)
+    for name, value in ACCOUNT.items():
+        monkeypatch.setenv(f"TALLYHOOK_CONNECTIONS__SHUT__{name}", value)
+    assert webhook_addresses(config.load()) == [
+        "https://hooks.example.com/webhooks/open",
+        "none for shut: it has no webhook secret and is polled",
+    ]
 
 
 def test_a_command_where_nothing_was_started_says_which_folder_it_looked_at(tmp_path: Path) -> None:

@@ -205,3 +205,19 @@ def test_a_person_is_asked_again_after_a_wrong_token_and_sees_no_secret(vendors:
     written = dotenv_values(tmp_path / ".env")
     assert written["TALLYHOOK_CONNECTIONS__MY_SHOP__WEBHOOK_URL"] == "https://hooks.example.com/webhooks/my-shop"
     assert written["TALLYHOOK_CONNECTIONS__MY_SHOP__SOURCE"] == "square"
+
+
+def test_who_wrote_one_answer_wrongly_need_not_give_the_secrets_again(vendors: Vendors, tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path, "init", "finale", "--name", "finale", "--set", f"base_url={vendors.finale}")
+    terminal.answer("Account", "https://app.finaleinventory.com/demo/sc2/?products")
+    terminal.answer("API key", "simulated-key")
+    terminal.answer("API secret", "simulated-secret")
+    terminal.answer("Currency", "dollars")
+    terminal.answer("Account", "")
+    terminal.answer("API key", "")
+    terminal.answer("API secret", "")
+    terminal.answer("Currency", "usd")
+    terminal.answer("outside reaches", "")
+    assert terminal.end() == 0
+    written = dotenv_values(tmp_path / ".env")
+    assert written["TALLYHOOK_CONNECTIONS__FINALE__API_KEY"] == "simulated-key"

@@ -136,6 +136,11 @@ def test_a_misspelt_option_is_named_with_its_neighbour(init: Init, square: Vendo
     assert "did you mean access_token?" in init(*of_square(square, "--set", "acces_token=x")).err
 
 
+def test_a_misspelt_option_is_named_before_what_is_missing(init: Init) -> None:
+    typed = init("finale", "--set", "acount=demo")
+    assert (typed.code, "did you mean account?" in typed.err, "missing" in typed.err) == (2, True, False)
+
+
 def test_what_is_written_is_its_owners_alone_and_makes_the_connection(init: Init, env: Path, square: Vendor) -> None:
     assert init(*of_square(square)).code == 0
     assert env.stat().st_mode & 0o777 == 0o600
@@ -265,6 +270,11 @@ def test_without_a_public_url_changes_come_by_polls_and_it_is_said_what_to_do_la
 def test_a_public_url_that_is_none_is_refused(init: Init, env: Path, square: Vendor) -> None:
     typed = init(*of_square(square, "--public-url", "hooks.example.com"))
     assert (typed.code, "https://hooks.example.com" in typed.err, env.exists()) == (2, True, False)
+
+
+def test_a_public_url_with_a_space_in_it_is_refused(init: Init, square: Vendor) -> None:
+    typed = init(*of_square(square, "--public-url", "https://hooks.example.com/a b"))
+    assert (typed.code, "a public URL is like" in typed.err, square.subscriptions()) == (2, True, [])
 
 
 def test_a_public_url_with_the_path_of_a_connection_is_refused(init: Init, square: Vendor) -> None:

@@ -109,6 +109,24 @@ def test_what_is_written_wrongly_is_exit_code_2_and_opens_no_run(terminal: Termi
 
 
 @pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        (["--limit", "0"], "--limit must be at least 1"),
+        (["--filter-year", "20"], "--filter-year must be a year like 2026"),
+        (["--modified-since", "yesterday"], "'yesterday' is no moment; right would be 2026-11-22 or"),
+        (["--modified-since", "2026-13-01"], "'2026-13-01' is no moment; right would be 2026-11-22 or"),
+        (["--modified-since", "2026-11-22T08:00:00"], "--modified-since must say its time zone, like"),
+        (["--from", "2026-11-22", "--to", "2026-11-21"], "--from must not be after --to"),
+    ],
+    ids=" ".join,
+)
+def test_a_wrong_option_is_told_as_it_is_typed(terminal: Terminal, wrong: list[str], right: str) -> None:
+    said = " ".join(terminal.type("sync", SHOP, *wrong).err.replace("│", " ").split())
+    assert right in said
+    assert "dryRun" not in said
+
+
+@pytest.mark.parametrize(
     ("data_type", "strategy"),
     [
         ("products", "catalog"),

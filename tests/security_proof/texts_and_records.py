@@ -272,8 +272,8 @@ MUTATIONS = [
         "door left open by a setting",
         "proxies are looked at before the start",
         "app/config.py",
-        '        yield f"{PREFIX}TRUSTED_PROXIES {problem}"',
-        "        pass",
+        '"TRUSTED_PROXIES": proxies_problem(settings.trusted_proxies),',
+        '"TRUSTED_PROXIES": None,',
         ("tests/web/test_first_start.py::test_settings_that_believe_everybody_are_refused",),
     ),
 ]

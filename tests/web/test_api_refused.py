@@ -126,7 +126,7 @@ def test_a_strategys_own_path_takes_no_other_strategy(client: httpx.Client) -> N
 
 def test_options_that_do_not_fit_together_are_422(client: httpx.Client) -> None:
     response = post(client, **{"from": "2026-02-01", "to": "2026-01-01"})
-    assert (response.status_code, error_of(response)["message"]) == (422, "from must not be after to")
+    assert (response.status_code, error_of(response)["message"]) == (422, '"from" must not be after "to"')
 
 
 def test_a_category_run_without_a_category_is_422(client: httpx.Client) -> None:

@@ -11,6 +11,7 @@ thousand rows that are still JSON; only the band at hand becomes Python objects.
 from __future__ import annotations
 
 import mmap
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from decimal import Decimal
@@ -34,6 +35,7 @@ _CELLS = msgspec.json.Decoder(list[msgspec.Raw])
 _ANY = msgspec.json.Decoder(list[Any], float_hook=Decimal)
 _ROW = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
 _NULL = msgspec.Raw(b"null")
+_NUMBER = re.compile(rb"-?[0-9][0-9.eE+-]*")
 
 
 class Same(NamedTuple):
@@ -68,6 +70,18 @@ class Band:
         if isinstance(cells, Same):
             return _typed(name, _array([cells.cell]), type_) * self.rows
         return _typed(name, cells, type_)
+
+    def words(self, name: str) -> list[str | None]:
+        """The cells of one column of texts, a number among them as it is spelled. Raises ``Unmappable`` for anything
+        else."""
+        try:
+            return self.column(name, str | None)
+        except Unmappable:
+            cells = self._columns[name]
+            each = [cells.cell] * self.rows if isinstance(cells, Same) else map(bytes, _CELLS.decode(cells))
+            return _typed(
+                name, _array(b'"%b"' % cell if _NUMBER.fullmatch(cell) else cell for cell in each), str | None
+            )
 
     def part(self, start: int, stop: int) -> Band:
         """Some of the rows as a band of their own."""

@@ -83,7 +83,6 @@ def products(band: Band, terms: Terms, began: datetime) -> list[Listing]:
     updated = [moment(at) for at in band.column("lastUpdatedDate", str | None)]
     prices = [_price(listed, terms) for listed in band.column("priceList", list[PriceEntry | None] | None)]
     currencies = [currency for _, currency in prices]
-    costs = band.column("cost", Decimal | None)
     mains = [_main_supplier(listed) for listed in band.column("supplierList", list[SupplierEntry | None] | None)]
     reorders = _reorder_points(band)
     categories = _categories(band, terms)
@@ -98,11 +97,13 @@ def products(band: Band, terms: Terms, began: datetime) -> list[Listing]:
         category_path=categories,
         barcode=_text(band, "universalProductCode"),
         price_minor=[price for price, _ in prices],
-        cost_minor=[minor(cost, currency, "cost") for cost, currency in zip(costs, currencies, strict=True)],
+        cost_minor=list(map(_cost, band.column("cost", Decimal | None), mains, currencies)),
         currency=currencies,
         prices=band.texts("priceList"),
         supplier_id=[tail(main.supplierPartyUrl) for main in mains],
-        supplier_sku=[main.supplierProductId or None for main in mains],
+        supplier_sku=[
+            None if main.supplierProductId in (None, "") else str(main.supplierProductId) for main in mains
+        ],
         suppliers=band.texts("supplierList"),
         lead_time_days=_lead_times(mains, band),
         reorder_point=[point for point, _ in reorders],
@@ -121,12 +122,17 @@ def _rows_of(record: type[_R], **columns: list[Any]) -> list[_R]:
 
 
 def _text(band: Band, name: str) -> list[str | None]:
-    return [cell or None for cell in band.column(name, str | None)]
+    return [cell or None for cell in band.words(name)]
 
 
 def _categories(band: Band, terms: Terms) -> list[str | None]:
     named, older = _text(band, "category"), _text(band, USER_CATEGORY)
     return [name or terms.categories.get(id_ or "") for name, id_ in zip(named, older, strict=True)]
+
+
+def _cost(own: Decimal | None, main: SupplierEntry, currency: str) -> int | None:
+    """The product's own, else what the main supplier takes."""
+    return minor(main.price, currency, "the supplier's price") if own is None else minor(own, currency, "cost")
 
 
 def _lead_times(mains: list[SupplierEntry], band: Band) -> list[int | None]:
@@ -155,7 +161,7 @@ def _main_supplier(suppliers: list[SupplierEntry | None] | None) -> SupplierEntr
     """The one marked as main (``10_MAIN_SUPPL``), else the first, else nobody. Blank entries are none."""
     first = _NO_SUPPLIER
     for entry in suppliers or ():
-        if entry is None or not entry.supplierPartyUrl:
+        if entry is None or tail(entry.supplierPartyUrl) is None:
             continue
         if "MAIN" in (entry.supplierPrefOrderId or ""):
             return entry

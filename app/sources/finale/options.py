@@ -72,7 +72,9 @@ def _converted(connection: str, name: str, text: str) -> Any:
 
 
 def _account(text: str) -> str:
-    return _if(re.fullmatch(r"[A-Za-z0-9_-]+", text), text)
+    """The account's name, also out of an address of it as a browser shows it."""
+    found = re.fullmatch(r"(?:.*finaleinventory\.com/([A-Za-z0-9_-]+)(?:/.*)?)|([A-Za-z0-9_-]+)", text)
+    return _if(found, found[1] or found[2] if found else "")
 
 
 def _address(text: str) -> str:
@@ -81,7 +83,7 @@ def _address(text: str) -> str:
 
 
 def _currency(text: str) -> str:
-    return _if(re.fullmatch(r"[A-Z]{3}", text), text)
+    return _if(re.fullmatch(r"[A-Z]{3}", text.upper()), text.upper())
 
 
 def _positive(text: str) -> int:

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from app.domain.money import price_text
-from app.domain.order_lines import BOUGHT, DISCOUNT, MOVED, RETURNED, ROUNDING, SERVICE, SOLD, TAX, OrderLine
+from app.domain.order_lines import BOUGHT, DISCOUNT, MOVED, OTHER, RETURNED, ROUNDING, SERVICE, SOLD, TAX, OrderLine
 from app.errors import Unmappable
 from app.sources.finale.wire import amount_of, minor, number, tail, text
 from app.sources.shapes import shown
@@ -19,7 +19,7 @@ PURCHASE_RETURN = "purchase_return"
 RETURNS = ("return", PURCHASE_RETURN)
 """The types of orders whose goods come back, from a customer or from us."""
 
-_KINDS = {"purchase": BOUGHT, "transfer": MOVED, **dict.fromkeys(RETURNS, RETURNED)}
+_KINDS = {"sale": SOLD, "purchase": BOUGHT, "transfer": MOVED, **dict.fromkeys(RETURNS, RETURNED)}
 _TAX = re.compile(r"(?<![^\W_])(sales)?tax(es)?(?![^\W\d_])|\b(vat|gst|hst|pst|qst)\b", re.IGNORECASE)
 _TAX_FIELDS = "taxauth"  # how the fields begin that only a tax has
 _MAPPED = frozenset(("orderItemUrl", "productUrl", "productId", "quantity", "unitPrice"))
@@ -42,7 +42,7 @@ def item(line: Mapping[str, Any], index: int, type_: str, sign: int, currency: s
     rest = {key: _plain(value) for key, value in line.items() if key not in _MAPPED and value not in (None, "", [])}
     return OrderLine(
         line_id=tail(text(line, "orderItemUrl")) or str(index + 1),
-        kind=_KINDS.get(type_, SOLD),
+        kind=_KINDS.get(type_, OTHER),
         listing_id=tail(text(line, "productUrl")),
         sku=text(line, "productId"),
         quantity=None if count is None else format(sign * amount_of(count, f"{at}.quantity"), "f"),

@@ -16,7 +16,8 @@ from app.sources.finale.order_lines import LINES, PURCHASE_RETURN, RETURNS, adju
 from app.sources.finale.wire import entries, minor, moment, number, tail, text
 from app.sources.shapes import shown
 
-_TYPES = {"PURCHASE": "purchase", "SALES": "sale", "TRANSFER": "transfer", "RETURN": "return"}
+_TYPES = {"RETURN": "return", "TRANSFER": "transfer", "PURCHASE": "purchase", "SALE": "sale"}
+_SUPPLIERS = ("PURCHASE", "VENDOR", "SUPPLIER")
 _MAPPED = frozenset(("orderUrl", "orderId", LINES, "saleSourceId", "lastUpdatedDate"))
 
 
@@ -123,10 +124,10 @@ def _type(type_id: str | None) -> str:
     """``RETURN`` wins because a return names the kind of order it returns as well; what goes back to a supplier is no
     return of a sale."""
     name = (type_id or "").upper()
-    if "RETURN" in name and "PURCHASE" in name:
+    if "RETURN" in name and any(word in name for word in _SUPPLIERS):
         return PURCHASE_RETURN
-    found = [word for word in ("RETURN", "TRANSFER", "PURCHASE", "SALES") if word in name]
-    return _TYPES[found[0]] if found else name.removesuffix("_ORDER").lower() or "sale"
+    found = (type_ for word, type_ in _TYPES.items() if word in name)
+    return next(found, name.removesuffix("_ORDER").lower() or "sale")
 
 
 def _status(status_id: str | None) -> str | None:
@@ -138,7 +139,7 @@ def _place(row: Mapping[str, Any], type_: str) -> str | None:
     """Where the goods are for us: purchases and transfers arrive, sales leave; both URLs stay in ``extra``."""
     arriving, leaving = text(row, "destinationFacilityUrl"), text(row, "originFacilityUrl")
     first, second = (arriving, leaving) if type_ in ("purchase", "transfer") else (leaving, arriving)
-    return tail(first or second)
+    return tail(first) or tail(second)
 
 
 def _party(row: Mapping[str, Any], type_: str) -> str | None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import secrets
 from collections.abc import Mapping
+from dataclasses import fields
 
-from app.sources.finale.options import RIGHT
+from app.sources.finale.options import RIGHT, Options
 from app.sources.setup import Question, Registered, Setup
 
 SECRET_BYTES = 32
@@ -19,6 +20,7 @@ SETUP = Setup(
         Question("currency", "Currency of its prices", default="USD"),
     ),
     hint=f"needed are {RIGHT['account']}, {RIGHT['api_key']}, and {RIGHT['api_secret']}",
+    options=tuple(each.name for each in fields(Options)),
 )
 
 

@@ -94,8 +94,8 @@ class Tally:
             yield page
 
     def _rows(self, band: Band) -> _Rows:
-        names = zip(band.column("productUrl", str | None), band.column("productId", str | None), strict=True)
-        details = zip(*(band.column(name, str | None) for name in _DETAILS.values()), strict=True)
+        names = zip(band.column("productUrl", str | None), band.words("productId"), strict=True)
+        details = zip(*map(band.words, _DETAILS.values()), strict=True)
         return _Rows(
             [self._listing(*row) for row in names],
             list(map(_place, band.column("facilityUrl", str | None))),

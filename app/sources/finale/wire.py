@@ -34,7 +34,8 @@ class SupplierEntry(msgspec.Struct, gc=False):
 
     supplierPartyUrl: str | None = None  # noqa: N815
     supplierPrefOrderId: str | None = None  # noqa: N815
-    supplierProductId: str | None = None  # noqa: N815
+    supplierProductId: str | int | None = None  # noqa: N815
+    price: Decimal | None = None
     leadTime: Decimal | None = None  # noqa: N815
 
 
@@ -83,9 +84,13 @@ def _first_set(*values: Decimal | None) -> Decimal | None:
 def tail(url: str | None) -> str | None:
     """The last segment of a record URL, percent-encoded as it came: ``/acct/api/product/4x8%20DJ`` -> ``4x8%20DJ``.
 
-    It is the record's id for us: for many products it is not the public product id (reference/resource-patterns).
+    It is the record's id for us: for many products it is not the public product id (reference/resource-patterns). The
+    URL of a collection (``/acct/api/product/``) names no record.
     """
-    return url.rstrip("/").rpartition("/")[2] or None if url else None
+    if not url:
+        return None
+    before, _, last = url.strip().rstrip("/").rpartition("/")
+    return None if before.endswith("/api") else last or None
 
 
 def moment(text: str | None, what: str = "lastUpdatedDate") -> datetime | None:

@@ -23,6 +23,7 @@ from app.domain.nearest import unknown
 from app.errors import BadConfiguration
 from app.sources.base import Context, Source
 from app.sources.square.client import Client
+from app.sources.square.setup import SETUP
 from app.sources.square.source import SquareSource
 from app.sources.square.webhook import SquareReceiver
 
@@ -32,23 +33,13 @@ BASE_URLS = {
 }
 SQUARE_VERSION = "2026-09-16"
 _PRINTABLE = re.compile(r"[!-~]+")
-OPTIONS = (
-    "access_token",
-    "environment",
-    "base_url",
-    "square_version",
-    "webhook_keys",
-    "webhook_url",
-    "merchant_id",
-    "requests_per_second",
-)
 
 
 def connect(context: Context, options: Mapping[str, str]) -> Source:
     """Build the source of one connection; opens no connection yet. Raises ``BadConfiguration``."""
     given = {name: value.strip() for name, value in options.items() if value.strip()}
-    for name in given.keys() - set(OPTIONS):
-        raise BadConfiguration(f"connection {context.connection!r}: {unknown('option', name, OPTIONS)}")
+    for name in given.keys() - set(SETUP.options):
+        raise BadConfiguration(f"connection {context.connection!r}: {unknown('option', name, SETUP.options)}")
     if "access_token" not in given:
         raise _bad(context, "access_token", "is missing; it is under Credentials in Square's developer console")
     if not _PRINTABLE.fullmatch(given["access_token"]):  # no header could carry it

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from app.domain import CATEGORY_JOINT, to_json
 from app.sources.square.catalog_wire import Json
-from app.sources.square.mentions import Known, modifier_lists, objects, of_listing, texts
+from app.sources.square.mentions import Known, modifier_lists, objects, of_listing, texts, value_name
 
 Things = Mapping[str, Json]
 
@@ -104,10 +104,8 @@ def _images(ids: Iterable[str], things: Things) -> list[Json]:
 
 def _option(chosen: Json, things: Things) -> Json:
     option_id, value_id = _text(chosen, "item_option_id"), _text(chosen, "item_option_value_id")
-    data = _data(things, option_id, "item_option_data")
-    values = [one for one in objects(data.get("values")) if one.get("id") == value_id]
-    value = next((_text(own, "name") for one in values for own in objects([one.get("item_option_value_data")])), None)
-    return _told({"id": option_id, "name": _text(data, "name"), "value_id": value_id, "value": value})
+    name = _text(_data(things, option_id, "item_option_data"), "name")
+    return _told({"id": option_id, "name": name, "value_id": value_id, "value": value_name(chosen, things)})
 
 
 def _modifier_list(info: Json, things: Things) -> Json:

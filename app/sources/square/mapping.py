@@ -25,7 +25,7 @@ from app.sources.square.catalog_wire import (
     typed,
 )
 from app.sources.square.details import details
-from app.sources.square.mentions import NOTHING_KNOWN, Known, category_ids
+from app.sources.square.mentions import NOTHING_KNOWN, Known, category_ids, data_of
 from app.sources.square.objects import is_live_item
 from app.sources.square.presence import is_sold_somewhere, sold_out
 from app.sources.square.supplies import cost_of, main_supply, supplies_of, supply_json
@@ -61,6 +61,7 @@ def variations_of(item: Json, known: Known = NOTHING_KNOWN) -> tuple[list[Any], 
     if envelope.item_data is None:  # else it would seem to have no variation any more
         raise Unmappable("item_data is missing")
     data = typed(envelope.item_data, ItemData, "item_data")
+    envelope.item_data = data_of(item, "item_data")
     variations = [variation for variation in data.variations or [] if variation is not None]
     item_rest = {**_envelope_rest(item), **rest(envelope.item_data, _ITEM)}
     return variations, partial(_listing, envelope, data, item_rest, known, len(variations) == 1)
@@ -86,7 +87,7 @@ def _listing(
     supplies = supplies_of(own)
     main = main_supply(supplies)
     price, cost = own.price_money or Money(), cost_of(own, main)
-    item_data, variation_data = item.item_data or {}, envelope.item_variation_data or {}
+    item_data, variation_data = item.item_data or {}, data_of(variation, "item_variation_data")
     category_id = next(iter(category_ids(item_data)), None)
     return Listing(
         external_id=envelope.id,

@@ -42,13 +42,36 @@ NOTHING_KNOWN = Known()
 
 def mentioned(item: Json) -> Iterator[str]:
     """The ids of all objects whose names or values belong into the item's listings."""
-    data = objects([item.get("item_data")])
-    for own in data:
-        yield from category_ids(own)[:1]
-        yield from _of_item(own)
-        for variation in objects(own.get("variations")):
-            for its in objects([variation.get("item_variation_data")]):
-                yield from of_variation(its)
+    own = data_of(item, "item_data")
+    yield from category_ids(own)[:1]
+    yield from _of_item(own)
+    for variation in objects(own.get("variations")):
+        yield from _of_variation(data_of(variation, "item_variation_data"))
+
+
+def untold_values(item: Json, things: Mapping[str, Json]) -> Iterator[str]:
+    """The ids of an item's option values that their options do not tell: they are objects of their own."""
+    for variation in objects(data_of(item, "item_data").get("variations")):
+        for chosen in objects(data_of(variation, "item_variation_data").get("item_option_values")):
+            if value_name(chosen, things) is None:
+                yield from texts([chosen.get("item_option_value_id")])
+
+
+def value_name(chosen: Json, things: Mapping[str, Json]) -> str | None:
+    """What a chosen option value is called: as its option has it, else as an object of its own."""
+    option_id, value_id = (next(iter(texts([chosen.get(f"item_option_{part}")])), "") for part in ("id", "value_id"))
+    option = data_of(things.get(option_id, {}), "item_option_data")
+    values = [one for one in objects(option.get("values")) if one.get("id") == value_id]
+    told = [data_of(one, "item_option_value_data").get("name") for one in [*values, things.get(value_id, {})]]
+    return next(iter(texts(told)), None)
+
+
+def data_of(thing: Json, field: str) -> Json:
+    """The data of a catalog object, its image of the older spelling (``image_id``) among its ``image_ids``; empty where
+    it has none."""
+    data = next(iter(objects([thing.get(field)])), {})
+    older = texts([thing.get("image_id")])
+    return {**data, "image_ids": [*texts(data.get("image_ids")), *older]} if older else data
 
 
 def is_mentioned(row: Any) -> bool:
@@ -75,7 +98,7 @@ def _version(row: Json) -> int:
 
 def of_listing(item_data: Json, variation_data: Json) -> set[str]:
     """The same for one variation of an item, but for its category."""
-    return {*_of_item(item_data), *of_variation(variation_data)}
+    return {*_of_item(item_data), *_of_variation(variation_data)}
 
 
 def _of_item(data: Json) -> Iterator[str]:
@@ -84,8 +107,7 @@ def _of_item(data: Json) -> Iterator[str]:
     yield from texts([one.get("modifier_list_id") for one in modifier_lists(data)])
 
 
-def of_variation(data: Json) -> Iterator[str]:
-    """The ids that a variation itself mentions."""
+def _of_variation(data: Json) -> Iterator[str]:
     yield from texts(data.get("image_ids"))
     yield from texts([data.get("measurement_unit_id")])
     for one in objects(data.get("item_option_values")):

@@ -54,13 +54,21 @@ def _back(part: Return, number: int) -> Iterator[OrderLine]:
         yield from _item(item, f"{at}.return_line_items[{index}]", RETURNED, -1)
     for index, charge in enumerate(part.return_service_charges or []):
         yield _service(charge, f"{at}.return_service_charges[{index}]", -1)
-    for index, tip in enumerate(part.return_tips or []):
-        given = typed(tip, Applied, f"{at}.return_tips[{index}]")
-        yield _plain(TIP, given.uid, given.applied_money or _NOTHING, -1)
+    yield from _tips(part, at)
     yield from _rounding(part.rounding_adjustment, -1)
     sum_ = part.return_amounts and part.return_amounts.total_money
     if sum_ and sum_.amount and not (part.return_line_items or part.return_service_charges or part.return_tips):
         yield refund_line(sum_.amount, sum_.currency)
+
+
+def _tips(part: Return, at: str) -> Iterator[OrderLine]:
+    """The tips that go back with things; versions before ``return_tips`` only have their sum."""
+    for index, tip in enumerate(part.return_tips or []):
+        given = typed(tip, Applied, f"{at}.return_tips[{index}]")
+        yield _plain(TIP, given.uid, given.applied_money or _NOTHING, -1)
+    told = part.return_amounts and part.return_amounts.tip_money
+    if told and told.amount and part.return_line_items and not part.return_tips:
+        yield _plain(TIP, None, told, -1)
 
 
 def _item(data: Any, at: str, kind: str, sign: int) -> Iterator[OrderLine]:

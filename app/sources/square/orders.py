@@ -92,7 +92,7 @@ def _sells(wire: OrderData) -> bool:
 def _type(wire: OrderData, found: Sequence[OrderLine]) -> str:
     if any(line.kind == RETURNED for line in found):
         return "exchange" if wire.line_items else "return"
-    return "refund" if not _sells(wire) and (wire.returns or wire.refunds) else "sale"
+    return "refund" if not _sells(wire) and (wire.returns or refunded(wire)) else "sale"
 
 
 def _payer(wire: OrderData) -> str | None:

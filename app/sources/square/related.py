@@ -13,7 +13,7 @@ from app.errors import Forbidden
 from app.sources.square.catalog_wire import Json
 from app.sources.square.client import CATALOG_IDS, Client
 from app.sources.square.isolation import id_in
-from app.sources.square.mentions import Known, mentioned, objects
+from app.sources.square.mentions import Known, mentioned, objects, untold_values
 from app.sources.square.objects import is_live_item
 
 
@@ -30,13 +30,17 @@ class Related:
         """What the live items among these rows mention: one call for each thousand objects not asked for yet, and one
         for the locations where some item is not at all of them."""
         items = [row for row in rows if is_live_item(row)]
-        missing = {one for item in items for one in mentioned(item)} - self._asked
-        for ids in batches(sorted(missing), CATALOG_IDS):
-            self._things |= {id_in(thing): thing for thing in self._client.catalog_related(ids) if id_in(thing)}
-        self._asked |= missing
+        self._read(one for item in items for one in mentioned(item))
+        self._read(one for item in items for one in untold_values(item, self._things))
         if self._places is None and any(_is_not_everywhere(item) for item in items):
             self._places = self._open_places()
         return Known(self._things, self._places or ())
+
+    def _read(self, wanted: Iterable[str]) -> None:
+        missing = set(wanted) - self._asked
+        for ids in batches(sorted(missing), CATALOG_IDS):
+            self._things |= {id_in(thing): thing for thing in self._client.catalog_related(ids) if id_in(thing)}
+        self._asked |= missing
 
     def _open_places(self) -> list[str]:
         """The ids of the open locations, none where the token may not read them: that is no product's fault."""

@@ -21,6 +21,16 @@ SETUP = Setup(
         "take the access token from Credentials of your application in Square's Developer Console; a sandbox token needs "
         "the option environment=sandbox"
     ),
+    options=(
+        "access_token",
+        "environment",
+        "base_url",
+        "square_version",
+        "webhook_keys",
+        "webhook_url",
+        "merchant_id",
+        "requests_per_second",
+    ),
 )
 
 KEY = Question("webhook_keys", "Signature key of the subscription (empty: later)", is_secret=True, default="")

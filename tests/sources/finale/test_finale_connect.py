@@ -58,6 +58,17 @@ def test_a_wrong_option_is_named_with_what_would_be_right(name: str, value: str,
         connect(**{name: value})
 
 
+@pytest.mark.parametrize(
+    "text", ["acme", "https://app.finaleinventory.com/acme", "app.finaleinventory.com/acme/sc2/?products#a"]
+)
+def test_an_account_may_be_told_by_an_address_of_it(text: str) -> None:
+    assert read("shop", {**GIVEN, "account": text}).account == "acme"
+
+
+def test_a_currency_may_be_written_small() -> None:
+    assert read("shop", {**GIVEN, "currency": "eur"}).currency == "EUR"
+
+
 def test_the_defaults_are_the_vendors_limits() -> None:
     options = read("finale", GIVEN)
     limits = [(limit.name, limit.calls, limit.seconds) for limit in options.rates.collection]

@@ -66,7 +66,7 @@ BAD_PRODUCTS = [
     ),
     ({"reorderGuidelineList": [{"reorderPoint": "x"}]}, 'reorderGuidelineList[0].reorderPoint is "x"'),
     ({"internalName": {"a": 1}}, 'internalName is {"a":1}, expected a text'),
-    ({"productId": 7}, "productId is 7, expected a text"),
+    ({"productId": True}, "productId is true, expected a text"),
     ({"lastUpdatedDate": "yesterday"}, 'lastUpdatedDate is "yesterday", expected a time like'),
     ({"lastUpdatedDate": "0001-01-01T00:00:00+14:00"}, "lastUpdatedDate is"),
     ({"lastUpdatedDate": "9999-12-31T23:59:59-14:00"}, "lastUpdatedDate is"),

@@ -51,6 +51,10 @@ def price(type_: str, amount: float | None = None, currency: str | None = "USD")
         ("/acct/api/product/4x8%20DJ%2015", "4x8%20DJ%2015"),
         ("/acct/api/product/A", "A"),
         ("/acct/api/product/A/", "A"),
+        ("/acct/api/product/", None),
+        ("/acct/api/product", None),
+        ("/acct/api/product/api", "api"),
+        ("/", None),
         (None, None),
     ],
 )
@@ -133,6 +137,58 @@ def test_a_blank_supplier_is_none() -> None:
     assert (found.supplier_id, found.supplier_sku, found.lead_time_days) == ("7", "x", 9)
 
 
+@pytest.mark.parametrize("url", ["/demo/api/partygroup/", "/demo/api/partygroup", " "])
+def test_a_supplier_whose_url_has_no_id_is_none(url: str) -> None:
+    found = listing(supplierList=[{"supplierPartyUrl": url, "leadTime": 3}, supplier("7", leadTime=9)])
+    assert (found.supplier_id, found.lead_time_days) == ("7", 9)
+
+
+def test_a_product_without_a_cost_of_its_own_costs_what_its_main_supplier_takes() -> None:
+    entries = [supplier("1", price=3), supplier("2", supplierPrefOrderId="10_MAIN_SUPPL", price=9.25)]
+    assert listing(supplierList=entries).cost_minor == 925
+
+
+def test_the_products_own_cost_comes_before_its_suppliers_price() -> None:
+    assert listing(supplierList=[supplier("1", price=3)], cost=0).cost_minor == 0
+
+
+@pytest.mark.parametrize(("number", "text"), [("10024", "10024"), ("12.50", "12.50"), ("-7", "-7"), ("4e3", "4e3")])
+@pytest.mark.parametrize(
+    ("field", "column"),
+    [
+        ("productId", "sku"),
+        ("internalName", "name"),
+        ("universalProductCode", "barcode"),
+        ("longDescription", "description"),
+        ("category", "category"),
+    ],
+)
+def test_a_number_where_a_text_belongs_is_the_text_it_is_spelled_with(
+    field: str, column: str, number: str, text: str
+) -> None:
+    row = single(f'{{"productUrl":"/demo/api/product/A","{field}":{number}}}'.encode())
+    assert getattr(mapping.products(row, Terms(), BEGAN)[0], column) == text
+
+
+def test_a_number_beside_texts_harms_none_of_them() -> None:
+    columns = {"productUrl": ["/p/A", "/p/B", "/p/C"], "productId": ["10,024", 10024, None]}
+    texts = {name: json.dumps(cells).encode() for name, cells in columns.items()}
+    assert [one.sku for one in mapping.products(Band(3, texts), Terms(), BEGAN)] == ["10,024", "10024", None]
+
+
+def test_a_number_as_a_suppliers_code_is_its_text() -> None:
+    assert listing(supplierList=[supplier("1", supplierProductId=123)]).supplier_sku == "123"
+
+
+def test_a_stock_row_may_spell_sku_lot_and_packing_as_numbers() -> None:
+    row = {"productUrl": None, "productId": 77, "lotId": 5, "normalizedPackingString": 6, "quantityOnHand": 1}
+    (found,) = counts(row)
+    assert (found.listing_id, json.loads(found.extra or "")) == (
+        "sku:77",
+        [{"lot": "5", "packing": "6", "quantity": "1"}],
+    )
+
+
 def test_all_suppliers_are_kept_the_blank_ones_too() -> None:
     entries: list[Any] = [{}, supplier("7")]
     assert json.loads(listing(supplierList=entries).suppliers or "") == entries
@@ -167,6 +223,15 @@ def test_an_inactive_product_is_not_deleted(status: str | None, active: bool) ->
 
 def test_an_unknown_status_stays_visible() -> None:
     assert json.loads(listing(statusId="PRODUCT_ODD").extra or "{}") == {"statusId": "PRODUCT_ODD"}
+
+
+def test_units_of_weight_and_contents_of_an_unknown_shape_stay_in_extra() -> None:
+    found = listing(weightUomId="WT_lb", contentList=[{"contentUrl": "/demo/api/content/1"}])
+    assert (found.unit, found.images) == (None, None)
+    assert json.loads(found.extra or "") == {
+        "contentList": [{"contentUrl": "/demo/api/content/1"}],
+        "weightUomId": "WT_lb",
+    }
 
 
 def test_a_field_nobody_maps_is_in_extra() -> None:

@@ -139,3 +139,32 @@ def test_what_goes_back_to_a_supplier_is_no_return_of_a_sale(type_id: str) -> No
 )
 def test_an_adjustment_is_a_tax_if_it_is_called_one(added: dict[str, Any], kind: str) -> None:
     assert lines_of(order(line(1, 2), added=[{"amount": 7, **added}]))[1].kind == kind
+
+
+@pytest.mark.parametrize("type_id", ["WORK_ORDER", "ORDER_OF_SOME_KIND"])
+def test_lines_of_an_order_of_an_unknown_type_are_not_sold(type_id: str) -> None:
+    assert [each.kind for each in lines_of(order(line(1, 2), orderTypeId=type_id))] == ["other"]
+
+
+def test_lines_of_an_order_that_tells_no_type_are_sold() -> None:
+    assert [each.kind for each in lines_of(order(line(1, 2), orderTypeId=None))] == ["sold"]
+
+
+@pytest.mark.parametrize("type_id", ["VENDOR_RETURN", "SUPPLIER_RETURN", "RETURN_TO_VENDOR"])
+def test_a_return_that_names_the_supplier_goes_back_to_him(type_id: str) -> None:
+    assert order(line(1, 2), orderTypeId=type_id).type == "purchase_return"
+
+
+@pytest.mark.parametrize("type_id", ["CUSTOMER_RETURN", "RETURN_ORDER", "SalesReturn"])
+def test_any_other_return_is_of_a_sale(type_id: str) -> None:
+    assert order(line(1, 2), orderTypeId=type_id).type == "return"
+
+
+@pytest.mark.parametrize("type_id", ["SALE", "SALE_ORDER", "Sales"])
+def test_a_sale_may_be_called_so(type_id: str) -> None:
+    assert order(line(1, 2), orderTypeId=type_id).type == "sale"
+
+
+def test_a_place_whose_url_has_no_id_is_none() -> None:
+    urls = {"originFacilityUrl": "/a/api/facility/", "destinationFacilityUrl": "/a/api/facility/3"}
+    assert order(line(1, 2), **urls).location_id == "3"

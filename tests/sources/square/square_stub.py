@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,12 +30,15 @@ class Refusal:
 
 
 def stub(answers: Mapping[str, Any], **options: str) -> SquareSource:
-    """A source whose calls are answered by path: JSON-ready values, bytes as they stand, or a ``Refusal``."""
+    """A source whose calls are answered by path: JSON-ready values, bytes as they stand, or a ``Refusal``; or by what a
+    function makes of the request's body."""
 
     def answer(request: httpx.Request) -> httpx.Response:
         given = answers.get(request.url.path, {})
         if isinstance(given, Exception):
             raise given
+        if callable(given):
+            given = given(msgspec.json.decode(request.content))
         status, body = (given.status, given.body) if isinstance(given, Refusal) else (200, given)
         content = body if isinstance(body, bytes) else msgspec.json.encode(body)
         return httpx.Response(status, content=content, headers={"content-type": "application/json"})
@@ -50,6 +53,11 @@ def stub(answers: Mapping[str, Any], **options: str) -> SquareSource:
     source = connect(context, {"access_token": "t", **options})
     assert isinstance(source, SquareSource)
     return source
+
+
+def by_ids(*things: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], Mapping[str, Any]]:
+    """What a retrieval by ids finds among objects: only those asked for."""
+    return lambda body: {"objects": [thing for thing in things if thing["id"] in body["object_ids"]]}
 
 
 def variation(id_: str, item_id: str = "I1", data: Mapping[str, Any] | None = None, **fields: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from square_stub import LOCATIONS, RETRIEVE, SEARCH, Refusal, item, stub, variation
+from square_stub import LOCATIONS, RETRIEVE, SEARCH, Refusal, by_ids, item, stub, variation
 
 from app.domain import Kind, Listing, Ref
 
@@ -379,3 +379,53 @@ def test_a_token_that_may_not_read_locations_reads_products_all_the_same() -> No
     only = {"present_at_all_locations": False, "present_at_location_ids": ["L1"]}
     refused = {"errors": [{"category": "AUTHENTICATION_ERROR", "code": "INSUFFICIENT_SCOPES", "detail": "No."}]}
     assert fetched(item("I1", variation("V1"), **only), **{LOCATIONS: Refusal(403, refused)}).active
+
+
+# objects that come apart, and older spellings
+
+
+def retrieved(thing: dict[str, Any], *related: dict[str, Any]) -> Listing:
+    """The same where an answer has only what was asked for."""
+    (found,) = stub({RETRIEVE: by_ids(thing, *related)}).fetch([Ref(Kind.PRODUCT, thing["id"])]).records
+    assert isinstance(found, Listing)
+    return found
+
+
+LARGE = {
+    "type": "ITEM_OPTION_VAL",
+    "id": "OV2",
+    "item_option_value_data": {"name": "Large", "item_option_id": "O1"},
+}
+IN_LARGE = {"item_option_values": [{"item_option_id": "O1", "item_option_value_id": "OV2"}]}
+
+
+@pytest.mark.parametrize("values", [{}, {"values": [{"type": "ITEM_OPTION_VAL", "id": "OV2"}]}])
+def test_an_option_value_that_is_an_object_of_its_own_has_its_name(values: dict[str, Any]) -> None:
+    size = {"type": "ITEM_OPTION", "id": "O1", "item_option_data": {"name": "Size", **values}}
+    found = retrieved(item("I1", variation("V1", data=IN_LARGE)), size, LARGE)
+    assert json.loads(found.options or "[]") == [{"id": "O1", "name": "Size", "value_id": "OV2", "value": "Large"}]
+
+
+def test_values_that_options_tell_are_not_asked_for() -> None:
+    source = stub({RETRIEVE: by_ids(item("I1", variation("V1", data=IN_LARGE)), SIZE)})
+    source.fetch([Ref(Kind.PRODUCT, "I1")])
+    assert source.calls() == 2
+
+
+def test_an_image_of_the_older_spelling_is_told() -> None:
+    thing = item("I1", variation("V1", image_id="P2"), image_id="P1")
+    found = retrieved(thing, image("P1"), image("P2"))
+    assert [one["url"] for one in json.loads(found.images or "[]")] == [
+        "https://x.example/P2.jpg",
+        "https://x.example/P1.jpg",
+    ]
+
+
+def test_an_image_in_both_spellings_is_told_once() -> None:
+    found = retrieved(item("I1", variation("V1"), data={"image_ids": ["P1"]}, image_id="P1"), image("P1"))
+    assert len(json.loads(found.images or "[]")) == 1
+
+
+def test_an_image_of_the_older_spelling_is_mentioned() -> None:
+    found = retrieved(item("I1", variation("V1"), image_id="P1"), image("P1"))
+    assert json.loads(found.mentions or "[]") == ["P1"]

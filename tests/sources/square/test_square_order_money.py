@@ -204,3 +204,21 @@ def test_a_delivery_that_was_paid_back_is_a_sale() -> None:
     sold = {"total_money": usd(500), "service_charges": [charge], "line_items": None}
     found = orders.order(raw("sale_refunded") | sold, {})
     assert (found.type, found.total_minor, found.net_minor) == ("sale", 500, 100)
+
+
+@pytest.mark.parametrize("status", ["REJECTED", "FAILED"])
+def test_a_refund_that_came_to_nothing_makes_no_refund_of_an_order(status: str) -> None:
+    bare = raw("refund_without_lines")
+    bare["refunds"] = [{"id": "g", "status": status, "amount_money": usd(99)}]
+    found = orders.order(bare, {})
+    assert (found.type, found.total_minor, found.net_minor, found.lines) == ("sale", 0, 0, None)
+
+
+def test_a_tip_that_only_the_sums_of_a_return_tell_is_a_line() -> None:
+    data = raw("return")
+    tipped = {"total_money": usd(6560), "tax_money": usd(460), "tip_money": usd(200)}
+    data["return_amounts"] = data["returns"][0]["return_amounts"] = tipped
+    data["net_amounts"] = {"total_money": usd(-6560), "tax_money": usd(-460), "tip_money": usd(-200)}
+    found = orders.order(data, {})
+    kinds = [(line.kind, line.total_minor) for line in lines_of(found)]
+    assert (kinds, found.total_minor, found.tip_minor) == ([("returned", -6360), ("tip", -200)], -6560, -200)
