@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from statistics import mean
 from typing import Any
 
@@ -14,9 +14,9 @@ from app.domain import Kind, Options, Strategy
 from app.flows.deps import Deps
 from app.flows.health import readable
 from app.rules.smart import Choice, Facts, brings_up_to_date, choose, is_a_price
-from app.stores import runs
+from app.stores import drift, runs
 
-LOOKED_BACK = 7 * 86_400.0
+LOOKED_BACK = timedelta(days=7)
 LEAST_MISSES = 1 / 86_400
 """Rows a second that are taken to change unseen where nothing is known: one a day."""
 
@@ -26,10 +26,10 @@ def choose_smart(deps: Deps, connection: str) -> Choice:
     now = deps.now()
     with deps.database.read() as conn:
         earlier = runs.completed(conn, connection)
-        missed = runs.missed(conn, connection, now, LOOKED_BACK)
+        missed = drift.missed(conn, connection, now - LOOKED_BACK)
     kinds = readable(deps, connection, deps.sources[connection].kinds) or deps.sources[connection].kinds
     age = {kind: (now - moment).total_seconds() for kind, moment in last_reads(earlier).items()}
-    misses = {kind: max(missed.get(kind, 0) / LOOKED_BACK, LEAST_MISSES) for kind in Kind}
+    misses = {kind: max(missed.get(kind, 0) / LOOKED_BACK.total_seconds(), LEAST_MISSES) for kind in Kind}
     return choose(Facts(age, misses, prices(earlier)), kinds)
 
 

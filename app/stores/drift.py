@@ -131,6 +131,13 @@ def summary(conn: Connection, run_id: int) -> list[DriftCount]:
     return [DriftCount(Kind(kind), change, cause, rows) for kind, change, cause, rows in conn.execute(wanted)]
 
 
+def missed(conn: Connection, connection: str, since: datetime) -> dict[Kind, int]:
+    """Rows per kind that were found different since a moment: what events and polls had missed."""
+    recent = (_table.c.connection == connection, _table.c.found_at >= since, _table.c.cause.not_in((DRY_RUN, HELD)))
+    found = conn.execute(select(_table.c.kind, func.count()).where(*recent).group_by(_table.c.kind))
+    return {Kind(kind): count for kind, count in found}
+
+
 def field_changes(old: Mapping[str, Any], new: Record) -> dict[str, list[Any]]:
     """``{field: [old, new]}`` of the fields whose content differs; all that are set, where there is no old row."""
     names = (name for name in new.__struct_fields__ if name not in _NOT_CONTENT)

@@ -139,10 +139,6 @@ def _done_letters(conn: Connection, before: datetime) -> list[ColumnElement[bool
     return [or_(_LETTERS.c.state.in_(("replayed", "discarded")), moot), _nothing_happened(before)]
 
 
-def _events(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
-    return [_EVENTS.c.received_at < before]
-
-
 def _settlements(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
     names = ("connection", "kind", "external_id")
     letter = exists().where(*(_LETTERS.c[name] == _SETTLED.c[name] for name in names))
@@ -180,15 +176,7 @@ def _dry_runs(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
     return [_RUNS.c.dry, _OVER, _RUNS.c.finished_at < before, _NO_DRIFT]
 
 
-def _failed_items(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
-    return [_ITEMS.c.resolved_at < before]
-
-
 # --- what people were shown and decided ---
-
-
-def _alerts(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
-    return [_ALERTS.c.closed_at < before]
 
 
 def _outages(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
@@ -238,14 +226,6 @@ def _slots(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
     return [_SLOTS.c.slot < before, _SLOTS.c.slot < select(func.max(_SLOTS.c.slot)).scalar_subquery()]
 
 
-def _sessions(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
-    return [_SESSIONS.c.expires_at < before]
-
-
-def _answers(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
-    return [_ANSWERS.c.found_at < before]
-
-
 def _by(column: ColumnElement[datetime]) -> Conditions:
     """What is old by its moment alone."""
     return lambda conn, before: [column < before]
@@ -274,14 +254,14 @@ def tombstones(kind: Kind) -> str:
 EXPIRIES = {
     LETTERS: Expiry(_LETTERS, _letters, _LETTERS.c.died_at),
     DONE_LETTERS: Expiry(_LETTERS, _done_letters, _LETTERS.c.died_at),
-    EVENTS: Expiry(_EVENTS, _events, _EVENTS.c.received_at),
+    EVENTS: Expiry(_EVENTS, _by(_EVENTS.c.received_at), _EVENTS.c.received_at),
     SETTLEMENTS: Expiry(_SETTLED, _settlements, _SETTLED.c.settled_at),
     DRIFT: Expiry(_DRIFT, _drift(dry=False)),
     DRY_DRIFT: Expiry(_DRIFT, _drift(dry=True)),
     RUNS: Expiry(_RUNS, _runs, _RUNS.c.id),
     DRY_RUNS: Expiry(_RUNS, _dry_runs, _RUNS.c.id),
-    FAILED_ITEMS: Expiry(_ITEMS, _failed_items),
-    ALERTS: Expiry(_ALERTS, _alerts),
+    FAILED_ITEMS: Expiry(_ITEMS, _by(_ITEMS.c.resolved_at)),
+    ALERTS: Expiry(_ALERTS, _by(_ALERTS.c.closed_at)),
     OUTAGES: Expiry(_GAPS, _outages),
     HOLD_ROWS: Expiry(_HELD, _hold_rows),
     HOLDS: Expiry(_HOLDS, _holds_without_rows),
@@ -295,8 +275,8 @@ EXPIRIES = {
     SPOT_CHECKS: Expiry(_CHECKS, _by(_CHECKS.c.at)),
     SLOTS: Expiry(_SLOTS, _slots, _SLOTS.c.slot),
     CALL_SLOTS: Expiry(_CALL_SLOTS, _by(_CALL_SLOTS.c.slot)),
-    SESSIONS: Expiry(_SESSIONS, _sessions),
-    ANSWERS: Expiry(_ANSWERS, _answers),
+    SESSIONS: Expiry(_SESSIONS, _by(_SESSIONS.c.expires_at)),
+    ANSWERS: Expiry(_ANSWERS, _by(_ANSWERS.c.found_at)),
     **{tombstones(kind): _tombstones(kind) for kind in Kind},
 }
 """Every sort of row that grows old."""

@@ -9,13 +9,12 @@ from typing import Any
 
 import msgspec
 import psycopg
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import SQLModel
 
-from app.domain import Kind, Options
+from app.domain import Options
 from app.stores import tables
-from app.stores.drift import DRY_RUN, HELD
 from app.stores.owed import NEVER
 from app.stores.statements import Statement, bound_list
 
@@ -276,15 +275,6 @@ def latest(
     if strategy is not None:
         query = query.where(_RUNS.c.strategy == strategy)
     return [_decoded(row) for row in conn.execute(query).mappings()]
-
-
-def missed(conn: Connection, connection: str, now: datetime, seconds: float) -> dict[Kind, int]:
-    """Rows per kind that runs of the last ``seconds`` found different: what events and polls had missed."""
-    drift = SQLModel.metadata.tables[str(tables.Drift.__tablename__)]
-    since = now - timedelta(seconds=seconds)
-    recent = (drift.c.connection == connection) & (drift.c.found_at >= since) & drift.c.cause.not_in((DRY_RUN, HELD))
-    found = conn.execute(select(drift.c.kind, func.count()).where(recent).group_by(drift.c.kind))
-    return {Kind(kind): count for kind, count in found}
 
 
 def completed(conn: Connection, connection: str) -> list[dict[str, Any]]:

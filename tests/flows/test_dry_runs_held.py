@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -119,7 +119,7 @@ def test_rows_that_a_dry_run_shows_as_held_are_nothing_that_was_missed(world: Wo
     lose(world, 40)
     go(world, Strategy.FULL, dry_run=True)
     with world.database.read() as conn:
-        assert runs.missed(conn, SHOP, world.clock(), 86_400) == {}
+        assert drift.missed(conn, SHOP, world.clock() - timedelta(days=1)) == {}
 
 
 # --- items that pages only name ---

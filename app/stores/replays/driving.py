@@ -1,26 +1,17 @@
-"""Replays as rows: opened with everything they are to send, leased by whoever drives them, judged by what came of it.
-
-Each step is one transaction, so a crash between any two lines neither loses nor doubles a letter.
-"""
+"""Replays under way: leased by whoever drives them, and sent member by member."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, func, insert, select, update
-from sqlmodel import SQLModel
+from sqlalchemy import Connection
 
-from app.domain import Cause, ItemKey, Kind, batches
-from app.stores import owed, tables
+from app.domain import Cause, ItemKey, Kind
+from app.stores import owed
+from app.stores.replays.reading import get
 from app.stores.statements import Statement, bound_list
-
-_REPLAYS = SQLModel.metadata.tables[str(tables.Replay.__tablename__)]
-_LETTERS = SQLModel.metadata.tables[str(tables.DeadLetter.__tablename__)]
-_ITEMS = SQLModel.metadata.tables[str(tables.ReplayItem.__tablename__)]
-
-STATES = ("waiting", "sending", "sent", "done", "failed", "left", "skipped")
 
 
 class Member(NamedTuple):
@@ -28,48 +19,6 @@ class Member(NamedTuple):
 
     id: int
     letter_id: int
-
-
-def open_(
-    conn: Connection, *, of: str, name: str, filter: str, rate: int, canary: bool, asked_by: str, now: datetime
-) -> int:
-    """A new idle replay without members; returns its number."""
-    row = {"of": of, "name": name, "filter": filter, "rate": rate, "canary": canary, "asked_by": asked_by}
-    more = {"status": "idle", "letters": 0, "items": 0, "asked_at": now}
-    return int(conn.execute(insert(_REPLAYS).values(**row, **more).returning(_REPLAYS.c.id)).scalar_one())
-
-
-# In the order in which they died first; a letter without item is a member by itself.
-_MEMBERS = Statement(
-    """
-    INSERT INTO replay_items (replay_id, connection, kind, external_id, letter_id, state, mark)
-    SELECT :id, coalesce(connection, ''), coalesce(kind, ''), coalesce(external_id, ''),
-           CASE WHEN external_id IS NULL THEN id ELSE 0 END AS letter, 'waiting', 0
-    FROM dead_letters WHERE replay_id = :id AND state = 'queued'
-    GROUP BY 2, 3, 4, 5 ORDER BY min(id)
-    """
-)
-_COUNTED = Statement(
-    "UPDATE replays SET letters = :letters, items = (SELECT count(*) FROM replay_items WHERE replay_id = :id) WHERE id = :id"
-)
-
-
-def add_letters(conn: Connection, id: int, found: Sequence[ColumnElement[bool]]) -> int:
-    """Queue the dead letters that the conditions match; their items become members, each once. Returns how many
-    letters."""
-    queued = update(_LETTERS).where(*found, _LETTERS.c.state == "dead").values(state="queued", replay_id=id)
-    letters = conn.execute(queued).rowcount
-    _MEMBERS.run(conn, {"id": id})
-    _COUNTED.run(conn, {"id": id, "letters": letters})
-    return int(letters)
-
-
-def add_items(conn: Connection, id: int, keys: Sequence[ItemKey]) -> None:
-    """Make these items members, each once, in this order."""
-    for some in batches(list(dict.fromkeys(keys)), 1_000):
-        rows = [{**key._asdict(), "replay_id": id, "letter_id": 0, "state": "waiting", "mark": 0} for key in some]
-        conn.execute(insert(_ITEMS), rows)
-    _COUNTED.run(conn, {"id": id, "letters": 0})
 
 
 _START = Statement(
@@ -212,63 +161,6 @@ def end_member(conn: Connection, member_id: int, error: str | None, now: datetim
     _END_MEMBER.run(conn, {"member": member_id, "state": state, "error": error, "now": now})
 
 
-_OF_ITEM = "{other}.connection = m.connection AND {other}.kind = m.kind AND {other}.external_id = m.external_id"
-_OWED = f"SELECT 1 FROM owed_items o WHERE {_OF_ITEM.format(other='o')}"
-_LATER = f"SELECT 1 FROM settlements s WHERE {_OF_ITEM.format(other='s')} AND s.id > m.mark"
-_FAILED = Statement(
-    f"""
-    UPDATE replay_items AS m SET state = 'failed', ended_at = :now
-    WHERE replay_id = :id AND state = 'sent' AND (
-        EXISTS ({_LATER} AND s.outcome IN ('dead', 'held'))
-        OR EXISTS ({_OWED} AND o.attempts > 0))
-    """
-)
-_DONE = Statement(
-    f"""
-    UPDATE replay_items AS m SET state = 'done', ended_at = :now
-    WHERE replay_id = :id AND state = 'sent' AND EXISTS ({_LATER}) AND NOT EXISTS ({_OWED})
-    """
-)
-_COUNTS = Statement("SELECT state, count(*), min(sent_at) FROM replay_items WHERE replay_id = :id GROUP BY state")
-
-
-def judge(conn: Connection, id: int, now: datetime) -> dict[str, int]:
-    """See what came of the items that were sent; returns how many members are in each of ``STATES``."""
-    _FAILED.run(conn, {"id": id, "now": now})
-    _DONE.run(conn, {"id": id, "now": now})
-    return counts(conn, id)
-
-
-def counts(conn: Connection, id: int) -> dict[str, int]:
-    """How many members are in each of ``STATES``."""
-    return {**dict.fromkeys(STATES, 0), **{row[0]: int(row[1]) for row in _COUNTS.run(conn, {"id": id})}}
-
-
-_WHY = Statement(
-    """
-    SELECT m.connection, m.kind, m.external_id, coalesce(m.error,
-        (SELECT l.error_type || ': ' || l.error FROM dead_letters l
-         WHERE l.connection = m.connection AND l.kind = m.kind AND l.external_id = m.external_id
-         ORDER BY l.died_at DESC LIMIT 1), '')
-    FROM replay_items m WHERE m.replay_id = :id AND m.state = 'failed' ORDER BY m.ended_at, m.id LIMIT 1
-    """
-)
-_LAST_TRY = Statement(
-    "SELECT error_type || ': ' || error FROM attempts WHERE message_key = :key ORDER BY id DESC LIMIT 1"
-)
-
-
-def first_failure(conn: Connection, id: int) -> str | None:
-    """The first member that failed, and its error, in words."""
-    rows = _WHY.run(conn, {"id": id})
-    if not rows:
-        return None
-    connection, kind, external_id, error = rows[0]
-    key = f"{connection}/{kind}/{external_id}"
-    tried = _LAST_TRY.run(conn, {"key": key})
-    return f"{key if connection else 'a message'} failed: {tried[0][0] if tried else error or 'it died'}"
-
-
 _LEFT = "(status = 'idle' OR (status = 'running' AND lease_until <= :now)) AND (hinted_at IS NULL OR hinted_at <= :before)"
 _OVERDUE = Statement(
     f"UPDATE replays SET hinted_at = :now WHERE {_LEFT} RETURNING id",
@@ -283,23 +175,3 @@ def overdue(conn: Connection, now: datetime, rehint_after: float) -> list[int]:
     """Replays that nobody drives, not hinted for ``rehint_after`` seconds; they count as hinted now."""
     rows = _OVERDUE.run(conn, {"now": now, "before": now - timedelta(seconds=rehint_after)})
     return sorted(id for (id,) in rows)
-
-
-def get(conn: Connection, id: int) -> dict[str, Any] | None:
-    """One replay, without its members."""
-    row = conn.execute(select(_REPLAYS).where(_REPLAYS.c.id == id)).mappings().first()
-    return None if row is None else dict(row)
-
-
-def latest(conn: Connection, *, limit: int = 50, before_id: int | None = None) -> list[dict[str, Any]]:
-    """Replays, newest first; ``before_id`` continues after the last one of the page before."""
-    query = select(_REPLAYS).order_by(_REPLAYS.c.id.desc()).limit(limit)
-    if before_id is not None:
-        query = query.where(_REPLAYS.c.id < before_id)
-    return [dict(row) for row in conn.execute(query).mappings()]
-
-
-def connections(conn: Connection, id: int) -> set[str]:
-    """The connections whose items are members."""
-    query = select(func.distinct(_ITEMS.c.connection)).where(_ITEMS.c.replay_id == id)
-    return {str(found) for (found,) in conn.execute(query)}

@@ -1,0 +1,59 @@
+"""Opens replays with everything that they are to send."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, insert, update
+from sqlmodel import SQLModel
+
+from app.domain import ItemKey, batches
+from app.stores import tables
+from app.stores.statements import Statement
+
+_REPLAYS = SQLModel.metadata.tables[str(tables.Replay.__tablename__)]
+_LETTERS = SQLModel.metadata.tables[str(tables.DeadLetter.__tablename__)]
+_ITEMS = SQLModel.metadata.tables[str(tables.ReplayItem.__tablename__)]
+
+
+def open_(
+    conn: Connection, *, of: str, name: str, filter: str, rate: int, canary: bool, asked_by: str, now: datetime
+) -> int:
+    """A new idle replay without members; returns its number."""
+    row = {"of": of, "name": name, "filter": filter, "rate": rate, "canary": canary, "asked_by": asked_by}
+    more = {"status": "idle", "letters": 0, "items": 0, "asked_at": now}
+    return int(conn.execute(insert(_REPLAYS).values(**row, **more).returning(_REPLAYS.c.id)).scalar_one())
+
+
+# In the order in which they died first; a letter without item is a member by itself.
+_MEMBERS = Statement(
+    """
+    INSERT INTO replay_items (replay_id, connection, kind, external_id, letter_id, state, mark)
+    SELECT :id, coalesce(connection, ''), coalesce(kind, ''), coalesce(external_id, ''),
+           CASE WHEN external_id IS NULL THEN id ELSE 0 END AS letter, 'waiting', 0
+    FROM dead_letters WHERE replay_id = :id AND state = 'queued'
+    GROUP BY 2, 3, 4, 5 ORDER BY min(id)
+    """
+)
+_COUNTED = Statement(
+    "UPDATE replays SET letters = :letters, items = (SELECT count(*) FROM replay_items WHERE replay_id = :id) WHERE id = :id"
+)
+
+
+def add_letters(conn: Connection, id: int, found: Sequence[ColumnElement[bool]]) -> int:
+    """Queue the dead letters that the conditions match; their items become members, each once. Returns how many
+    letters."""
+    queued = update(_LETTERS).where(*found, _LETTERS.c.state == "dead").values(state="queued", replay_id=id)
+    letters = conn.execute(queued).rowcount
+    _MEMBERS.run(conn, {"id": id})
+    _COUNTED.run(conn, {"id": id, "letters": letters})
+    return int(letters)
+
+
+def add_items(conn: Connection, id: int, keys: Sequence[ItemKey]) -> None:
+    """Make these items members, each once, in this order."""
+    for some in batches(list(dict.fromkeys(keys)), 1_000):
+        rows = [{**key._asdict(), "replay_id": id, "letter_id": 0, "state": "waiting", "mark": 0} for key in some]
+        conn.execute(insert(_ITEMS), rows)
+    _COUNTED.run(conn, {"id": id, "letters": 0})
