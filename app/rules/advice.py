@@ -44,4 +44,11 @@ def known_types() -> set[str]:
     leaves = (
         one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, errors.TallyhookError)
     )
-    return {one.__name__ for one in leaves} - {"TallyhookError", "Transient", "Permanent", "Busy", "InvalidRequest"}
+    return {one.__name__ for one in leaves} - {
+        "TallyhookError",
+        "Transient",
+        "Permanent",
+        "Busy",
+        "InvalidRequest",
+        "TakesTooLong",
+    }

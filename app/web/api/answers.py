@@ -15,7 +15,7 @@ class RunLink(msgspec.Struct, frozen=True):
     """A run as it is now, and the address to watch it."""
 
     run: Annotated[Row, Meta(examples=[{"id": 7, "strategy": "smart", "status": "idle"}])]
-    href: Annotated[str, Meta(examples=["/api/sync-shop/runs/7"])]
+    href: Annotated[str, Meta(examples=["/api/sync-acme/runs/7"])]
 
 
 class Owed(msgspec.Struct, frozen=True, rename="camel"):

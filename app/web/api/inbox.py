@@ -21,7 +21,7 @@ Filter = Annotated[
     str,
     Meta(
         max_length=2000,
-        description="terms like connection:shop type:order.* item:A outcome:dead since:2h; all must hold. Without a "
+        description="terms like connection:acme type:order.* item:A outcome:dead since:2h; all must hold. Without a "
         "time, terms about item, kind, type or outcome cover the last 7 days",
         examples=["outcome:dead since:2h"],
     ),

@@ -20,7 +20,7 @@ Filter = Annotated[
     str,
     Meta(
         max_length=2000,
-        description="terms like connection:shop cause:RateLimited item:SKU-1 since:2h state:dead; all must hold",
+        description="terms like connection:acme cause:RateLimited item:SKU-1 since:2h state:dead; all must hold",
         examples=["cause:RateLimited since:2h"],
     ),
 ]
