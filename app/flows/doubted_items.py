@@ -108,13 +108,14 @@ def held_items(
         waiting, otherwise = (
             (set[Key](), set[Key]()) if hold is None else _of_hold(conn, hold["id"], kind, records, gone)
         )
-        first = watermarks.get(conn, connection, kind) is None
     others = [record for record in records if key_of(record) not in waiting]
-    batch = Batch(kind, (others,), [key for key in gone if key not in waiting], first=first, asked=True)
+    batch = Batch(kind, (others,), [key for key in gone if key not in waiting], asked=True)
     keys, reason, rules = waiting, "" if hold is None else hold["reason"], list[str]()
     doubts, trickled = _doubts(deps, connection, batch)
     if len(doubts) + len(trickled) >= FEW:
-        batch = replace(batch, trickled=trickled)
+        with deps.database.read() as conn:
+            first = watermarks.get(conn, connection, kind) is None
+        batch = replace(batch, first=first, trickled=trickled)
         doubt = judged(deps, connection, batch, FIRST_LOAD if first else POLL, foreseen or NOTHING)
         if foreseen is None:
             began = min(read.began for read in reads)
