@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from pathlib import Path
 
 from app import config
@@ -42,6 +44,14 @@ def check_database_here(settings: Settings) -> None:
             f"nothing runs in {folder} or {folder / DEMO}, and there is no database: start `tallyhook demo` or "
             "`tallyhook up`, run this where one was started, or name its folder with TALLYHOOK_DATA_DIR"
         )
+
+
+def typed_here() -> str:
+    """How to type this program in this folder: its name where a shell finds it, else its path."""
+    own, found = Path(sys.executable).with_name("tallyhook"), shutil.which("tallyhook")
+    if not own.exists() or (found is not None and Path(found).absolute() == own):
+        return "tallyhook"
+    return str(own.relative_to(Path.cwd()) if own.is_relative_to(Path.cwd()) else own)
 
 
 def _found(settings: Settings) -> tuple[Path, Running] | None:

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from app import sources, wiring
 from app.channels.queue import DeafQueue
 from app.cli.console import console
+from app.cli.here import typed_here
 from app.cli.narrator import Narrator
 from app.config import Settings
 from app.errors import DatabaseFault, Refused, Unavailable
@@ -30,9 +31,9 @@ BULK_THREADS = 2
 
 
 TRY = (
-    ("tallyhook status", "what is stored, owed and ready"),
-    ("tallyhook history {first}", "its runs, newest first"),
-    ("tallyhook inbox list", "every delivery as it came"),
+    ("status", "what is stored, owed and ready"),
+    ("history {first}", "its runs, newest first"),
+    ("inbox list", "every delivery as it came"),
 )
 """Commands to try in a second terminal, in the same folder."""
 
@@ -108,7 +109,7 @@ def _greet(settings: Settings, environment: Mapping[str, str], *, demo: bool) ->
     if demo:
         _say("try", "in a second terminal, in this folder:")
         for command, what in TRY:
-            _say("", f"[bold]{command.format(first=min(settings.accounts()))}[/]  {what}")
+            _say("", f"[bold]{typed_here()} {command.format(first=min(settings.accounts()))}[/]  {what}")
 
 
 def webhook_addresses(settings: Settings) -> list[str]:
@@ -129,7 +130,7 @@ def _say_token(settings: Settings, database_url: str) -> None:
         token = first_token(Deps(database, DeafQueue(), {}, {}))
     if token is not None:
         _say("admin token", f"[bold green]{token}[/]")
-        _say("", "shown only once; `tallyhook tokens create --name me --role admin` makes another")
+        _say("", f"shown only once; `{typed_here()} tokens create --name me --role admin` makes another")
 
 
 def _running(settings: Settings, environment: Mapping[str, str], *, keep: bool) -> run_file.Running:
