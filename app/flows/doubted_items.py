@@ -55,7 +55,8 @@ class HeldItems:
 def hold_back(deps: Deps, fetched: Sequence[Fetched]) -> list[Fetched]:
     """The answers without what is held of them; what they are asked for says so (``Fetched.held``)."""
     connection, kind, _ = fetched[0].claims[0].key
-    held = held_items(deps, connection, kind, [read_of(one.answer, one.began) for one in fetched])
+    reads = [read_of(one.answer, one.began) for one in fetched]
+    held = held_items(deps, connection, kind, reads, waits=frozenset().union(*(one.held for one in fetched)))
     if held is None:
         return list(fetched)
     return [replace(one, answer=split(one.answer, held)[0], held=one.held | held.items) for one in fetched]
@@ -91,15 +92,17 @@ def held_items(
     *,
     run_id: int | None = None,
     foreseen: Foreseen | None = None,
+    waits: Set[str] = frozenset(),
 ) -> HeldItems | None:
-    """What is held now of items that were read by id; with what is ``foreseen`` it is only said what would be."""
+    """What is held now of items that were read by id; with what is ``foreseen`` it is only said what would be. ``waits``
+    are ids of items that were held of these reads before: what they show no more is not unreadable."""
     if kind not in JUDGED:
         return None
     seen = (record for read in reads for record in read.records if KINDS[type(record)] is kind)
     records, unstorable = parted(seen)  # what no database can hold fails alone, when it is written
     if foreseen is None:
         unread = {failure.shown for failure in unstorable}.union(*(read.failed for read in reads))
-        leave_unread(deps, connection, kind, unread)
+        leave_unread(deps, connection, kind, unread - waits)
     with deps.database.read() as conn:
         hold = holds.open_of(conn, connection, kind)
         if kind is not Kind.PRODUCT and hold is None and _shown(records, reads) < FEW:
