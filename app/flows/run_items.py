@@ -87,7 +87,9 @@ def _judged(course: Course, kind: Kind, answer: Answer, began: datetime) -> tupl
         return answer, None
     so_far = course.foreseen() if course.options.dry_run else None
     reads = [read_of(answer, began)]
-    held = held_items(course.deps, course.connection, kind, reads, run_id=course.id, foreseen=so_far)
+    held = held_items(
+        course.deps, course.connection, kind, reads, run_id=course.id, foreseen=so_far, rehearsed=course.rehearsed
+    )
     if held is None:
         return answer, None
     course.held(kind, len(held.keys), held.reason, held.rules)

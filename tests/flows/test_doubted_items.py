@@ -381,3 +381,9 @@ def test_a_run_writes_nothing_of_what_is_held_though_a_neighbour_cannot_be_store
 ) -> None:
     by_ids(world, strategy, name="cup \ud800")
     assert (prices(world), only(world)["rows"]) == ({1_000}, SIZE - 1)
+
+
+def test_a_dry_run_whose_items_are_asked_for_one_by_one_holds_as_many_as_the_real_one(world: World) -> None:
+    world.source.batch_size = lambda kind: 1  # type: ignore[method-assign]
+    dry, real = (by_ids(world, Strategy.CRITICAL, dry_run=dry)["progress"] for dry in (True, False))
+    assert dry.get("held") == real["held"] == SIZE - 2
