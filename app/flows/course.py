@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from app.domain import Kind, Options, Strategy
 from app.flows import health
 from app.flows.deps import Deps
+from app.flows.doubted_items import Rehearsed
 from app.flows.health import Fault
 from app.flows.leases import LeaseKeeper
 from app.rules.progress import Progress
@@ -119,6 +120,7 @@ class Course:
         self.counts: dict[str, dict[str, Any]] = self.run["counts"]
         self._listings: Sequence[str] | None = None
         self._told: int | None = None
+        self.rehearsed = Rehearsed() if self.options.dry_run else None
         self.guesses: Sequence[int | None] = ()
         self._calls_before = self.run["calls"] - self.source.calls()
 

@@ -7,7 +7,7 @@ rows. What waits for a person already is written by none of them, be it shown al
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import msgspec
 import structlog
@@ -52,10 +52,29 @@ class HeldItems:
     rules: Sequence[str] = ()
 
 
+@dataclass
+class Rehearsed:
+    """What a dry run would have believed by now though a rule may doubt it: it counts beside the next ones."""
+
+    records: list[Record] = field(default_factory=list)
+    vanished: list[Key] = field(default_factory=list)
+
+    def keys(self) -> set[Key]:
+        """Of all of these rows."""
+        return {*map(key_of, self.records), *self.vanished}
+
+    def believe(self, batch: Batch, keys: Set[Key]) -> None:
+        """These rows of a batch too."""
+        keys = keys - self.keys()
+        self.records += [record for record in batch if key_of(record) in keys]
+        self.vanished += [key for key in batch.vanished if key in keys]
+
+
 def hold_back(deps: Deps, fetched: Sequence[Fetched]) -> list[Fetched]:
     """The answers without what is held of them; what they are asked for says so (``Fetched.held``)."""
     connection, kind, _ = fetched[0].claims[0].key
-    held = held_items(deps, connection, kind, [read_of(one.answer, one.began) for one in fetched])
+    reads = [read_of(one.answer, one.began) for one in fetched]
+    held = held_items(deps, connection, kind, reads, waits=frozenset().union(*(one.held for one in fetched)))
     if held is None:
         return list(fetched)
     return [replace(one, answer=split(one.answer, held)[0], held=one.held | held.items) for one in fetched]
@@ -91,15 +110,19 @@ def held_items(
     *,
     run_id: int | None = None,
     foreseen: Foreseen | None = None,
+    waits: Set[str] = frozenset(),
+    rehearsed: Rehearsed | None = None,
 ) -> HeldItems | None:
-    """What is held now of items that were read by id; with what is ``foreseen`` it is only said what would be."""
+    """What is held now of items that were read by id; with what is ``foreseen`` it is only said what would be, and what
+    would be believed is ``rehearsed``. ``waits``
+    are ids of items that were held of these reads before: what they show no more is not unreadable."""
     if kind not in JUDGED:
         return None
     seen = (record for read in reads for record in read.records if KINDS[type(record)] is kind)
     records, unstorable = parted(seen)  # what no database can hold fails alone, when it is written
     if foreseen is None:
         unread = {failure.shown for failure in unstorable}.union(*(read.failed for read in reads))
-        leave_unread(deps, connection, kind, unread)
+        leave_unread(deps, connection, kind, unread - waits)
     with deps.database.read() as conn:
         hold = holds.open_of(conn, connection, kind)
         if kind is not Kind.PRODUCT and hold is None and _shown(records, reads) < FEW:
@@ -112,17 +135,25 @@ def held_items(
     batch = Batch(kind, (others,), [key for key in gone if key not in waiting], asked=True)
     keys, reason, rules = waiting, "" if hold is None else hold["reason"], list[str]()
     doubts, trickled = _doubts(deps, connection, batch)
-    if len(doubts) + len(trickled) >= FEW:
+    own, before = batch, rehearsed if rehearsed is not None and kind is Kind.PRODUCT and doubts else Rehearsed()
+    if len(doubts.keys() | before.keys()) + len(trickled) >= FEW:
         with deps.database.read() as conn:
             first = watermarks.get(conn, connection, kind) is None
-        batch = replace(batch, first=first, trickled=trickled)
+        batch = replace(
+            batch,
+            first=first,
+            trickled=trickled,
+            records=(*batch.records, [one for one in before.records if key_of(one) not in doubts]),
+            vanished=[*batch.vanished, *(key for key in before.vanished if key not in doubts)],
+        )
         doubt = judged(deps, connection, batch, FIRST_LOAD if first else POLL, foreseen or NOTHING)
         if foreseen is None:
             began = min(read.began for read in reads)
             settled(deps, connection, doubt, began, absent=_absent(reads), run_id=run_id)
-        keys, reason, rules = keys | _doubted(doubt), doubt.verdict.reason or reason, doubt.verdict.rules
+        keys, reason, rules = keys | _doubted(doubt, own), doubt.verdict.reason or reason, doubt.verdict.rules
     if foreseen is None:
         _believe(deps, connection, {key: was for key, was in doubts.items() if key not in keys})
+    before.believe(own, doubts.keys() - keys)
     if hold is not None and foreseen is None and otherwise - keys:
         leave_out(deps, hold, otherwise - keys)
     if not keys:
@@ -199,10 +230,9 @@ def _of_hold(
     return same, both - same
 
 
-def _doubted(doubt: Doubt) -> set[Key]:
+def _doubted(doubt: Doubt, batch: Batch) -> set[Key]:
     """The rows of the batch that are not believed."""
-    own = {*map(key_of, doubt.batch), *doubt.batch.vanished}
-    return {row.key for row in doubt.verdict.held()} & own
+    return {row.key for row in doubt.verdict.held()} & {*map(key_of, batch), *batch.vanished}
 
 
 def _absent(reads: Sequence[Read]) -> Absent:

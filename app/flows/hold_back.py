@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -23,6 +23,8 @@ from app.stores.holds import HeldRow, NewRow
 
 TRIES = 50
 """How often a hold that others are in the way of is tried."""
+
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 log = structlog.get_logger()
 
@@ -52,7 +54,7 @@ def keep(
     """Put the rows that a verdict holds in front of a person, and keep them: what is shown is what a release writes. The
     same batch again stays the same hold; another one takes its place once all of its rows are kept. What was held until
     then and was not ``shown`` is asked for anew, but for what is held just as it was (and where a whole kind was read).
-    Rows that waited in the hold ``before`` are no newer than they were there."""
+    Rows that waited in the hold ``before`` are no newer than they were there, and are kept once."""
     reason, digest, keys, carried = verdict.reason or "", 0, set[Key](), dict[Key, int]()
     for row in verdict.held():
         keys.add(row.key)
@@ -86,8 +88,17 @@ def keep(
         return rest
 
     deps.queue.wake(_in_turn(deps, connection, kind, stand))
+    if before is not None:
+        _forget_carried(deps, before["id"], sorted(carried))
     log.error("batch_held", connection=connection, kind=kind, reason=reason, rows=len(keys))
     return Held(keys, reason, verdict.rules)
+
+
+def _forget_carried(deps: Deps, hold_id: int, keys: Sequence[Key]) -> None:
+    """Rows that wait on in another hold are kept there: where rows are doubted one by one, each makes a new hold."""
+    for some in batches(keys, AT_ONCE):
+        with deps.database.begin() as conn:
+            holds.forget_rows(conn, hold_id, some)
 
 
 def give_up(deps: Deps, connection: str, kind: Kind, shown: Set[Key]) -> None:
@@ -137,14 +148,15 @@ def _in_turn(deps: Deps, connection: str, kind: Kind, work: Callable[[Connection
 def _read_before(
     deps: Deps, kind: Kind, some: Sequence[JudgedRow], shown: Set[Key] | None, before: dict[str, Any] | None
 ) -> dict[Key, datetime]:
-    """When the rows were read that this read did not show."""
+    """When the rows were read that this read did not show; long ago, where somebody has taken them out meanwhile: a release
+    asks for these anew."""
     if shown is None or before is None:
         return {}
     waited = [row.key for row in some if row.key not in shown]
     began = before["read_at"] or before["held_at"]
     with deps.database.read() as conn:
         kept = holds.rows_of(conn, before["id"], kind, sorted({key[0] for key in waited}))
-    return dict.fromkeys(waited, began) | {row.key: row.read_at for row in kept if row.read_at is not None}
+    return dict.fromkeys(waited, LONG_AGO) | {row.key: row.read_at or began for row in kept}
 
 
 def _keep_rows(

@@ -69,15 +69,15 @@ def _write_down(course: Course, refs: Sequence[Ref], answer: Answer, began: date
     failures = [unread(bad) for bad in answer.failed]
     sure = msgspec.structs.replace(answer, covers=sure_scopes(answer))
     write = partial(_rehearse if course.options.dry_run else _apply, course, refs[0].kind, began)
+    good, doubtful = _judged(course, refs[0].kind, sure, began)
     try:
-        good, doubtful = _judged(course, refs[0].kind, sure, began)
         write(good)
-        if course.options.dry_run and doubtful is not None:
-            _rehearse(course, refs[0].kind, began, doubtful, held=True)
     except (Stopped, DatabaseFault):
         raise
     except Exception:
-        failures += _one_by_one(sure, write)
+        failures += _one_by_one(good, write)
+    if course.options.dry_run and doubtful is not None:
+        _rehearse(course, refs[0].kind, began, doubtful, held=True)
     _done(course, refs, failures, _readable(refs, answer))
 
 
@@ -87,7 +87,9 @@ def _judged(course: Course, kind: Kind, answer: Answer, began: datetime) -> tupl
         return answer, None
     so_far = course.foreseen() if course.options.dry_run else None
     reads = [read_of(answer, began)]
-    held = held_items(course.deps, course.connection, kind, reads, run_id=course.id, foreseen=so_far)
+    held = held_items(
+        course.deps, course.connection, kind, reads, run_id=course.id, foreseen=so_far, rehearsed=course.rehearsed
+    )
     if held is None:
         return answer, None
     course.held(kind, len(held.keys), held.reason, held.rules)

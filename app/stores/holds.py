@@ -164,6 +164,15 @@ def drop_rows(conn: Connection, hold_id: int, digests: Mapping[int, int]) -> Non
     conn.execute(update(_table).where(_table.c.id == hold_id).values(rows=left, digest=digest, state=state))
 
 
+def forget_rows(conn: Connection, hold_id: int, keys: Sequence[Key]) -> None:
+    """Remove these rows of a hold, if it has expired."""
+    expired = select(_table.c.id).where(_table.c.id == hold_id, _table.c.state == EXPIRED)
+    names = [_JOINT.join(key) for key in keys]
+    items = {key[0] for key in keys}
+    its = (_rows.c.hold_id.in_(expired), _rows.c.item.in_(items), _rows.c.row_key.in_(names))
+    conn.execute(delete(_rows).where(*its))
+
+
 def is_kept(conn: Connection, hold_id: int) -> bool:
     """Whether all rows of a hold are kept: a process may have died while it kept them."""
     count = select(func.count()).where(_rows.c.hold_id == hold_id).scalar_subquery()

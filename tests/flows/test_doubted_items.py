@@ -328,13 +328,15 @@ def test_a_dry_run_by_ids_says_what_would_be_held_and_holds_nothing(world: World
     assert (holds.list_(world.deps), ran["progress"]["held"]) == ([], SIZE)
 
 
-def by_ids(world: World, strategy: Strategy, **options: Any) -> dict[str, Any]:
-    """All products are critical, and of one category; their prices are a hundred times what they were."""
+def by_ids(world: World, strategy: Strategy, *, name: str | None = None, **options: Any) -> dict[str, Any]:
+    """All products are critical, and of one category; their prices are a hundred times what they were. One is named so."""
     with world.database.begin() as conn:
         conn.exec_driver_sql("UPDATE listings SET category = 'All', reorder_point = 100")
     asked = {"category": "All"} if strategy is Strategy.CATEGORY else {}
     for id in ALL:
         world.source.put(listing(id, 9, price_minor=100_000, category="All", reorder_point=Decimal(100)))
+    if name is not None:
+        world.source.put(replace(world.source.listings["P03"], name=name))
     return go(world, strategy, **asked, **options)
 
 
@@ -362,3 +364,26 @@ def test_what_is_shown_unreadably_since_a_hold_is_not_ended_by_its_release(
     with database.read() as conn:
         live = conn.exec_driver_sql("SELECT external_id FROM listings WHERE NOT deleted").scalars().all()
     assert live == ["P00"]
+
+
+def test_what_is_held_goes_on_waiting_though_a_neighbour_in_its_commit_cannot_be_stored(world: World) -> None:
+    world.source.batch_size = lambda kind: 1  # type: ignore[method-assign]
+    price(world)
+    world.source.put(replace(world.source.listings["P03"], name="cup \ud800"))
+    owe(world, Kind.PRODUCT, ALL)
+    sync_item(world.deps, LeaseKeeper(world.database), ItemKey(SHOP, Kind.PRODUCT, ALL[0]), ALL[1:16])
+    assert (prices(world), only(world)["rows"]) == ({1_000}, 15)
+
+
+@pytest.mark.parametrize("strategy", [Strategy.CRITICAL, Strategy.CATEGORY], ids=str)
+def test_a_run_writes_nothing_of_what_is_held_though_a_neighbour_cannot_be_stored(
+    world: World, strategy: Strategy
+) -> None:
+    by_ids(world, strategy, name="cup \ud800")
+    assert (prices(world), only(world)["rows"]) == ({1_000}, SIZE - 1)
+
+
+def test_a_dry_run_whose_items_are_asked_for_one_by_one_holds_as_many_as_the_real_one(world: World) -> None:
+    world.source.batch_size = lambda kind: 1  # type: ignore[method-assign]
+    dry, real = (by_ids(world, Strategy.CRITICAL, dry_run=dry)["progress"] for dry in (True, False))
+    assert dry.get("held") == real["held"] == SIZE - 2

@@ -86,3 +86,11 @@ def test_what_came_hours_ago_is_not_counted(world: World) -> None:
         one_by_one(world, number)
         world.clock.pass_(3_601)
     assert (at(world, 100_000), holds.list_(world.deps)) == (6, [])
+
+
+def test_rows_that_wait_on_in_the_next_hold_are_kept_once(world: World) -> None:
+    price(world)
+    one_by_one(world)
+    with world.database.read() as conn:
+        kept = conn.exec_driver_sql("SELECT count(*) FROM hold_rows").scalar()
+    assert kept == only(world)["rows"] == SIZE - 2
