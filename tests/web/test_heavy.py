@@ -24,6 +24,7 @@ from tests.fakes import EPOCH, SHOP, World
 from tests.stack import eventually
 from tests.web.serving import body_of, deliver, dial, serving
 
+pytestmark = pytest.mark.journey  # it waits more than it works, so it comes first
 PASSWORD = "correct horse battery"
 MANY = 40
 LIMITS = HeavyLimits(wait=30.0, seconds=3_600.0)
