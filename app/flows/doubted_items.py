@@ -113,9 +113,9 @@ def held_items(
     waits: Set[str] = frozenset(),
     rehearsed: Rehearsed | None = None,
 ) -> HeldItems | None:
-    """What is held now of items that were read by id; with what is ``foreseen`` it is only said what would be, and what
-    would be believed is ``rehearsed``. ``waits``
-    are ids of items that were held of these reads before: what they show no more is not unreadable."""
+    """What is held now of items that were read by id. With ``foreseen`` (a dry run) nothing is written: it returns what
+    would be held, and adds what would be believed to ``rehearsed``. ``waits`` are ids of items of these reads that were
+    held before: a row of theirs that is missing now is not unreadable."""
     if kind not in JUDGED:
         return None
     seen = (record for read in reads for record in read.records if KINDS[type(record)] is kind)

@@ -25,6 +25,7 @@ TRIES = 50
 """How often a hold that others are in the way of is tried."""
 
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+"""When a row counts as read that left its hold meanwhile: whatever was written since is newer."""
 
 log = structlog.get_logger()
 
