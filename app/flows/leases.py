@@ -124,7 +124,12 @@ class LeaseKeeper:
             self._thread.start()
 
     def _run(self) -> None:
+        """Rounds until the keeper is stopped, or until a round finds nothing to do: the next hold starts another thread."""
         while not self._stopped.wait(self.every):
+            with self._lock:
+                if not self._held and not self._dropped:
+                    self._thread = None
+                    return
             self.round()
 
     def round(self) -> None:

@@ -228,3 +228,26 @@ class _Failing:
             raise DatabaseFault("the server is restarting")
         with self._database.begin() as conn:
             yield conn
+
+
+def test_a_keeper_that_holds_nothing_any_more_has_no_thread(database: Database, clock: Clock) -> None:
+    keeper = LeaseKeeper(database, clock, every=0.01)
+    with keeper.hold_claims(claim(database, clock, "A")):
+        renewing = keeper._thread
+    assert renewing is not None
+    renewing.join(60)
+    assert not renewing.is_alive()
+
+
+def test_a_keeper_that_held_nothing_for_a_while_renews_what_it_holds_then(database: Database, clock: Clock) -> None:
+    keeper = LeaseKeeper(database, clock, every=0.01)
+    claimed = claim(database, clock, "A")
+    with keeper.hold_claims(claimed):
+        first = keeper._thread
+    assert first is not None
+    first.join(60)
+    with keeper.hold_claims(claimed):
+        second = keeper._thread
+        assert second is not None
+        assert second.is_alive()
+    keeper.stop()
