@@ -18,11 +18,13 @@ from pathlib import Path
 import psycopg
 import pytest
 import redis
+from argon2 import PasswordHasher
 from hypothesis import HealthCheck, settings
 from sqlalchemy import event
 from sqlalchemy.pool import ConnectionPoolEntry, Pool
 from sqlmodel import SQLModel
 
+from app.flows import access, sign_in
 from app.stores.engine import Database, open_database
 
 # How long an example takes says how busy the machine is, not whether the claim holds.
@@ -69,6 +71,17 @@ def _one_connection_a_thread(request: pytest.FixtureRequest, _grasp: Grasp) -> I
     yield
     if request.node.get_closest_marker("nests") is None:
         assert not _grasp.seen, f"a thread took a second connection:\n{_grasp.seen[0]}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_passwords() -> Iterator[None]:
+    """Passwords cost next to nothing here; what they cost elsewhere is held by a test of its own."""
+    quick = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(access, "HASHER", quick)
+        patch.setattr(sign_in, "HASHER", quick)
+        patch.setattr(sign_in, "_NOBODY", quick.hash("of nobody"))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
-from argon2 import PasswordHasher
+from argon2 import PasswordHasher, extract_parameters
 from argon2.exceptions import VerifyMismatchError
+from argon2.profiles import RFC_9106_LOW_MEMORY
 
 from app.domain import Role
 from app.flows import access
@@ -103,3 +106,9 @@ def test_a_flood_of_passwords_is_worked_out_two_at_a_time_and_holds_up_nobody_el
         statuses = sorted(answers)
     assert (seen, most[0]) == (200, AT_ONCE)
     assert statuses == [401] * (AT_ONCE + MOST_WAITING) + [503] * 10
+
+
+def test_a_password_costs_a_thief_what_the_standard_asks() -> None:
+    ask = "from app.flows.access import HASHER; print(HASHER.hash('correct horse'))"
+    told = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True, timeout=120).stdout
+    assert extract_parameters(told.strip()) == RFC_9106_LOW_MEMORY
