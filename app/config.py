@@ -17,7 +17,7 @@ from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, Validation
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from app.errors import BadConfiguration
-from app.rules import schedule
+from app.rules.runs import schedule
 from app.rules.settings import PREFIX, misspelt, proxies_problem, public_url_problem, redis_problem, wrong_value
 
 ENV_FILE = ".env"

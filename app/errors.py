@@ -60,7 +60,7 @@ class ConnectionPaused(Transient):
 class DatabaseFault(Transient):
     """The database is in trouble: restarted, locked, read-only, full, unreachable, or it undid our transaction.
 
-    Nobody's fault: it buries nothing, fails no run and counts as no attempt. ``stores.engine`` raises it instead of the
+    Nobody's fault: it buries nothing, fails no run and counts as no attempt. ``stores.sql.engine`` raises it instead of the
     driver's error, so that nothing above needs to know drivers.
     """
 

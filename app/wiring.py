@@ -17,16 +17,16 @@ from app.channels.mail import mail_sender
 from app.channels.queue import BrokerQueue, DeafQueue, redis_broker
 from app.config import Settings
 from app.flows.deps import Deps, Queue
-from app.rules.guard import Limits
-from app.rules.redaction import redactor
+from app.rules.access.redaction import redactor
+from app.rules.guard.guard import Limits
 from app.rules.terminal import for_terminal
 from app.sources import connect
 from app.sources.base import Context, Source, Unlimited
-from app.stores.budgets import SharedBudget
-from app.stores.clock import DatabaseClock
-from app.stores.engine import Database, open_database
-from app.stores.marks import Witness
-from app.stores.urls import check_folder
+from app.stores.runs.budgets import SharedBudget
+from app.stores.sql.clock import DatabaseClock
+from app.stores.sql.engine import Database, open_database
+from app.stores.sql.urls import check_folder
+from app.stores.upkeep.marks import Witness
 
 LIVE_PATIENCE = 2.0
 

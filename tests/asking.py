@@ -6,7 +6,7 @@ from typing import Any
 
 from app.domain import Options, Strategy
 from app.flows.deps import Deps
-from app.flows.request_run import request_run
+from app.flows.runs.request_run import request_run
 
 
 def request_reconcile(deps: Deps, connection: str, **options: Any) -> int:

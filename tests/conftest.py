@@ -24,8 +24,8 @@ from sqlalchemy import event
 from sqlalchemy.pool import ConnectionPoolEntry, Pool
 from sqlmodel import SQLModel
 
-from app.flows import access, sign_in
-from app.stores.engine import Database, open_database
+from app.flows.access import accounts, sign_in
+from app.stores.sql.engine import Database, open_database
 
 # How long an example takes says how busy the machine is, not whether the claim holds.
 settings.register_profile("tallyhook", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -78,7 +78,7 @@ def _quick_passwords() -> Iterator[None]:
     """Passwords cost next to nothing here; what they cost elsewhere is held by a test of its own."""
     quick = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(access, "HASHER", quick)
+        patch.setattr(accounts, "HASHER", quick)
         patch.setattr(sign_in, "HASHER", quick)
         patch.setattr(sign_in, "_NOBODY", quick.hash("of nobody"))
         yield

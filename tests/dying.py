@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
-from app.stores.engine import Database
+from app.stores.sql.engine import Database
 
 T = TypeVar("T")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from app.stores.engine import Database
+from app.stores.sql.engine import Database
 
 ENDLESS = {
     "sqlite": "(WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 1200000000) SELECT max(x) FROM n)",

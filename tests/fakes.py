@@ -26,7 +26,7 @@ from app.domain import (
 )
 from app.flows.deps import Deps
 from app.sources.base import Limit, PayloadInvalid, Receiver, SignatureInvalid
-from app.stores.engine import Database
+from app.stores.sql.engine import Database
 
 SHOP = "shop"
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)

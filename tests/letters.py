@@ -7,9 +7,10 @@ from typing import Any
 
 from app.domain import Cause, Change, ItemKey, Kind
 from app.errors import Unmappable
-from app.flows.bury import bury
-from app.stores import dead_letters, letter_search, owed
-from app.stores.engine import Database
+from app.flows.letters.bury import bury
+from app.stores import owed
+from app.stores.letters import dead_letters, letter_search
+from app.stores.sql.engine import Database
 from tests.fakes import SHOP, World
 
 

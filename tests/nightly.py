@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from app.flows.leases import LeaseKeeper
-from app.flows.run import run
-from app.stores.engine import Database
+from app.flows.items.leases import LeaseKeeper
+from app.flows.runs.run import run
+from app.stores.sql.engine import Database
 from tests.asking import request_reconcile
 from tests.fakes import EPOCH, SHOP, World, listing
 

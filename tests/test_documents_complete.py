@@ -18,12 +18,15 @@ from app.cli.commands import app
 from app.cli.examples import commands_of
 from app.config import Settings
 from app.domain import ConnectionState, Kind, Options, Role, Status, Strategy, Verdict
-from app.rules.drift import DriftCause
-from app.rules.jobs import JOBS
-from app.rules.lanes import Lane
+from app.rules.calls.lanes import Lane
+from app.rules.drift.drift import DriftCause
+from app.rules.runs.jobs import JOBS
 from app.rules.settings import PREFIX
 from app.rules.spellings import DRIFT_CHANGES
-from app.stores import holds, inbox_search, letter_search, replays
+from app.stores import replays
+from app.stores.guard import holds
+from app.stores.inbox import inbox_search
+from app.stores.letters import letter_search
 from app.web.api import document
 from app.web.api.table import OPERATIONS
 from app.web.prometheus import FAMILIES

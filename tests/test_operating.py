@@ -17,7 +17,7 @@ from sqlalchemy import inspect
 
 from app.domain import Listing, Vendor
 from app.stores import catalog
-from app.stores.engine import Database, open_database
+from app.stores.sql.engine import Database, open_database
 from app.stores.tables import CATALOG
 from tests.stores.filling import NOW, rows_of_every_table
 

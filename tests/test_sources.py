@@ -23,9 +23,10 @@ from app.domain import KINDS, Delivery, Kind, Page, Record, Ref, batches, key_of
 from app.errors import BadConfiguration, TallyhookError
 from app.prove.real import books
 from app.sources.base import Context, ResumeLost, Source, Unlimited
-from app.stores import catalog, inbox, owed
-from app.stores.engine import Database
-from app.stores.inbox import Arrival
+from app.stores import catalog, owed
+from app.stores.inbox import inbox
+from app.stores.inbox.inbox import Arrival
+from app.stores.sql.engine import Database
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 FOLDERS = {name: Path(sources.__file__).parent / name for name in sources.names()}

@@ -10,10 +10,10 @@ from app.channels.queue import BULK, LIVE
 from app.domain import ItemKey, Kind
 from app.errors import DatabaseFault
 from app.flows.deps import Deps
-from app.flows.drive_replay import drive_replay
-from app.flows.leases import LeaseKeeper
-from app.flows.run import run
-from app.flows.sync_item import sync_item
+from app.flows.items.leases import LeaseKeeper
+from app.flows.items.sync_item import sync_item
+from app.flows.letters.drive_replay import drive_replay
+from app.flows.runs.run import run
 
 
 def register(broker: dramatiq.Broker, deps: Deps, keeper: LeaseKeeper) -> None:

@@ -14,10 +14,10 @@ from dramatiq.brokers.stub import StubBroker
 from app import wiring
 from app.channels.queue import BrokerQueue, LocalQueue, redis_broker
 from app.config import Settings
-from app.flows.beat import await_database
 from app.flows.deps import Deps, Queue
-from app.flows.leases import LeaseKeeper
-from app.flows.shares import Shares
+from app.flows.items.leases import LeaseKeeper
+from app.flows.items.shares import Shares
+from app.flows.upkeep.heartbeat import await_database
 from workers.actors import register
 from workers.middleware import DeadLetters, Housekeeping, WarmThreads
 

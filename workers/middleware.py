@@ -12,10 +12,10 @@ import dramatiq
 import structlog
 
 from app.errors import DatabaseFault
-from app.flows.beat import beat, stopped
-from app.flows.bury import bury
 from app.flows.deps import Deps
-from app.flows.sweep import sweep
+from app.flows.items.sweep import sweep
+from app.flows.letters.bury import bury
+from app.flows.upkeep.heartbeat import beat, stopped
 
 MAX_PENDING = 1_000
 """Letters that wait in memory for the database. Beyond that the oldest go: their items stay owed, and die later."""

@@ -14,27 +14,29 @@ import structlog
 from app import wiring
 from app.config import Settings
 from app.errors import DatabaseFault
-from app.flows import alerts, connection_alerts, unheard
-from app.flows.audit_archive import FOLDER
-from app.flows.beat import await_database, beat, stopped
-from app.flows.correct_reasons import correct_reasons
+from app.flows.access.audit_archive import FOLDER
+from app.flows.access.sign_in_places import sum_up
+from app.flows.connections import connection_alerts
+from app.flows.connections.identity import find_accounts
+from app.flows.connections.probes import probe_aside
 from app.flows.deps import Deps
-from app.flows.identity import find_accounts
-from app.flows.probes import probe_aside
-from app.flows.request_run import check_stuck
-from app.flows.retention import Keep, prune
-from app.flows.sign_in_places import sum_up
-from app.flows.spot_checks import spot_check_aside
-from app.flows.sweep import sweep
-from app.flows.tick import first_load, plan, tick
-from app.stores.settled import sum_slots
+from app.flows.inbox import outages
+from app.flows.items.sweep import sweep
+from app.flows.runs.correct_reasons import correct_reasons
+from app.flows.runs.request_run import check_stuck
+from app.flows.runs.spot_checks import spot_check_aside
+from app.flows.upkeep import alerts
+from app.flows.upkeep.heartbeat import await_database, beat, stopped
+from app.flows.upkeep.retention import Keep, prune
+from app.flows.upkeep.tick import first_load, plan, tick
+from app.stores.reports.settled import sum_slots
 
 EVERY = 1.0  # seconds
 
 Round = tuple[float, Callable[[Deps], object]]
 
 ROUNDS: Mapping[str, Round] = {
-    "gaps": (20.0, unheard.watch),
+    "gaps": (20.0, outages.watch),
     "alerts": (30.0, alerts.watch),
     "connections": (5.0, connection_alerts.watch_connections),
     "probes": (1.0, probe_aside),

@@ -17,10 +17,10 @@ from app.cli.tables import print_table
 from app.domain import Role
 from app.domain.nearest import unknown
 from app.errors import Refused
-from app.flows import access
-from app.flows import audit as log
-from app.flows.audit_archive import FOLDER
-from app.stores import audit as entries
+from app.flows.access import accounts
+from app.flows.access import audit as log
+from app.flows.access.audit_archive import FOLDER
+from app.stores.access import audit as entries
 
 tokens = typer.Typer(help="Tokens for programs; `Authorization: Bearer <token>`.", no_args_is_help=True)
 users = typer.Typer(help="People who sign in with a password.", no_args_is_help=True)
@@ -39,12 +39,12 @@ def create(
     name: Annotated[str, typer.Option(help="what it is for")],
     role: Least = Role.VIEWER,
     connection: Scope = None,
-    days: Annotated[int, typer.Option(help="days until it expires", min=1, max=3650)] = access.DAYS,
+    days: Annotated[int, typer.Option(help="days until it expires", min=1, max=3650)] = accounts.DAYS,
     never: Annotated[bool, typer.Option("--never", help="the token does not expire")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Create a token. It is shown once, on standard output; only its hash is kept."""
-    number, secret = access.create_token(
+    number, secret = accounts.create_token(
         open_deps(), name, role, connections=connection, days=None if never else days
     )
     if as_json:
@@ -57,7 +57,7 @@ def create(
 @tokens.command("list")
 def list_tokens(as_json: AsJson = False) -> None:
     """Every token, newest first."""
-    found = access.list_tokens(open_deps())
+    found = accounts.list_tokens(open_deps())
     if as_json:
         print_json(found)
         return
@@ -84,7 +84,7 @@ def revoke(
     as_json: AsJson = False,
 ) -> None:
     """Revoke a token; within two seconds it stops working everywhere."""
-    access.revoke_token(open_deps(), token_id)
+    accounts.revoke_token(open_deps(), token_id)
     done(f"Token {token_id} is revoked.", {"id": token_id, "state": "revoked"}, as_json=as_json)
 
 
@@ -97,7 +97,7 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Add a user; asks for the password twice."""
-    access.add_user(open_deps(), name, _password(from_stdin), role, connections=connection)
+    accounts.add_user(open_deps(), name, _password(from_stdin), role, connections=connection)
     facts = {"name": name, "role": role, "connections": connection, "state": "enabled"}
     done(f"User {name} can sign in.", facts, as_json=as_json)
 
@@ -105,7 +105,7 @@ def add(
 @users.command("list")
 def list_users(as_json: AsJson = False) -> None:
     """Every user, by name."""
-    found = access.list_users(open_deps())
+    found = accounts.list_users(open_deps())
     if as_json:
         print_json(found)
         return
@@ -120,21 +120,21 @@ def list_users(as_json: AsJson = False) -> None:
 @users.command()
 def password(name: Name, from_stdin: FromStdin = False, as_json: AsJson = False) -> None:
     """Set a user's password; all of the user's sessions end."""
-    access.set_password(open_deps(), name, _password(from_stdin))
+    accounts.set_password(open_deps(), name, _password(from_stdin))
     done(f"User {name} has another password.", {"name": name, "password": "changed"}, as_json=as_json)
 
 
 @users.command()
 def disable(name: Name, as_json: AsJson = False) -> None:
     """Disable a user; all of the user's sessions end."""
-    access.disable_user(open_deps(), name)
+    accounts.disable_user(open_deps(), name)
     done(f"User {name} is disabled.", {"name": name, "state": "disabled"}, as_json=as_json)
 
 
 @users.command()
 def enable(name: Name, as_json: AsJson = False) -> None:
     """Enable a user again, also after a lockout."""
-    access.enable_user(open_deps(), name)
+    accounts.enable_user(open_deps(), name)
     done(f"User {name} can sign in.", {"name": name, "state": "enabled"}, as_json=as_json)
 
 

@@ -26,8 +26,8 @@ from app.cli.up import run_stack
 from app.cli.wording import Commands
 from app.domain import Options, Strategy
 from app.errors import BadConfiguration, Refused
-from app.flows.request_run import request_run
-from app.flows.status import overview, readiness
+from app.flows.reports.status import overview, readiness
+from app.flows.runs.request_run import request_run
 from app.local.embedded import check_free
 
 LOOPBACK = "127.0.0.1"

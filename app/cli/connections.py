@@ -12,8 +12,8 @@ from rich.table import Table
 from app.cli.codes import FAILED, WELL
 from app.cli.console import AsJson, Connection, console, moment, open_deps, print_json
 from app.cli.tables import print_table
-from app.flows import connections
-from app.flows.connections import ConnectionView
+from app.flows.connections import connections
+from app.flows.connections.connections import ConnectionView
 
 app = typer.Typer(help="The state of each connection; pause, resume and check it.", no_args_is_help=True)
 

@@ -11,11 +11,11 @@ from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from app.cli.console import AsJson, aside, done
 from app.cli.here import check_database_here, settings_here
 from app.errors import Refused
-from app.flows.move_database import move_database
+from app.flows.upkeep.move_database import move_database
 from app.local.private import close_folder
-from app.stores.clock import DatabaseClock
-from app.stores.engine import Database, open_database
-from app.stores.urls import check_folder
+from app.stores.sql.clock import DatabaseClock
+from app.stores.sql.engine import Database, open_database
+from app.stores.sql.urls import check_folder
 
 
 def migrate(as_json: AsJson = False) -> None:

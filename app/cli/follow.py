@@ -17,14 +17,15 @@ from app.cli.console import aside, open_deps
 from app.cli.outcome import tell
 from app.cli.progress import Bar
 from app.errors import Refused
-from app.flows import health
+from app.flows.connections import health
 from app.flows.deps import Deps
-from app.flows.leases import LeaseKeeper
-from app.flows.request_run import cancel_run
-from app.flows.run import run
-from app.flows.runs_view import run_view
-from app.flows.status import ALIVE
-from app.stores import beats, budgets, runs
+from app.flows.items.leases import LeaseKeeper
+from app.flows.reports.status import ALIVE
+from app.flows.runs.request_run import cancel_run
+from app.flows.runs.run import run
+from app.flows.runs.runs_view import run_view
+from app.stores.runs import budgets, runs
+from app.stores.upkeep import heartbeats
 
 EVERY = 0.5
 """Seconds between two reads of the run's row."""
@@ -159,7 +160,7 @@ def _interrupts(handler: Any = None) -> Iterator[threading.Event]:
 
 def _warn_if_nobody_works(deps: Deps) -> None:
     with deps.database.read() as conn:
-        workers = beats.alive(conn, "worker", deps.now() - ALIVE)
+        workers = heartbeats.alive(conn, "worker", deps.now() - ALIVE)
     if not workers:
         aside.print("No worker is alive: the run waits for one. `tallyhook up` starts workers, --direct needs none.")
 

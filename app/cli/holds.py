@@ -12,7 +12,7 @@ from rich.table import Table
 
 from app.cli.console import LARGEST_ID, AsJson, console, done, moment, open_deps, print_json
 from app.cli.tables import print_table
-from app.flows import holds
+from app.flows.holds import holds
 
 app = typer.Typer(help="Held batches: reads so implausible that a person must decide.", no_args_is_help=True)
 

@@ -29,9 +29,10 @@ from app.cli.console import (
 from app.cli.letters import filter_of
 from app.cli.tables import print_table
 from app.errors import Refused
-from app.flows import alerts as found_alerts
-from app.flows import inbox, replay, unheard
-from app.flows.inbox_import import Imported, export_lines, import_lines
+from app.flows.inbox import inbox, outages
+from app.flows.inbox.inbox_import import Imported, export_lines, import_lines
+from app.flows.letters import replay
+from app.flows.upkeep import alerts as found_alerts
 from app.rules.terminal import json_for_terminal
 
 app = typer.Typer(help="The inbox: every delivery as it was received.", no_args_is_help=True)
@@ -133,7 +134,7 @@ def replay_(
 @app.command()
 def gaps(limit: Limit = 20, before: Before = None, as_json: AsJson = False) -> None:
     """Times in which nothing was heard though something should have been, and what was done about each."""
-    rows = unheard.list_gaps(open_deps(), limit=limit, before_id=before)
+    rows = outages.list_gaps(open_deps(), limit=limit, before_id=before)
     if as_json:
         print_json(page_of(rows, limit))
         return

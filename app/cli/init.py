@@ -21,10 +21,10 @@ from app.config import Settings
 from app.domain import Kind
 from app.domain.nearest import unknown
 from app.errors import BadConfiguration, Refused
-from app.flows.kind_looks import KindLook, State
-from app.flows.set_up import Draft, let_in, look, open_source, prefix_of, register
+from app.flows.connections.kind_looks import KindLook, State
+from app.flows.connections.set_up import Draft, let_in, look, open_source, prefix_of, register
 from app.local import env_file, run_file
-from app.rules.redaction import redactor
+from app.rules.access.redaction import redactor
 from app.rules.settings import public_url_problem, slug_problem
 from app.sources.base import Source
 from app.sources.setup import Question, Registered

@@ -31,10 +31,10 @@ from app.cli.letters import LetterId, Words, filter_of, item_of
 from app.cli.letters import app as dead
 from app.cli.tables import print_table
 from app.errors import Refused
-from app.flows import letter_actions, letters, replay
 from app.flows.deps import Deps
-from app.flows.preview import MOST
-from app.flows.preview import preview as find_preview
+from app.flows.letters import letter_actions, letters, replay
+from app.flows.letters.preview import MOST
+from app.flows.letters.preview import preview as find_preview
 
 __all__ = ["dead"]
 

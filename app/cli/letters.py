@@ -13,7 +13,7 @@ from rich.table import Table
 
 from app.cli.console import LARGEST_ID, AsJson, Before, Limit, console, moment, open_deps, page_of, print_json
 from app.cli.tables import print_table
-from app.flows import letters
+from app.flows.letters import letters
 
 app = typer.Typer(help="Dead letters: messages that will not be retried by themselves.", no_args_is_help=True)
 

@@ -10,9 +10,9 @@ from rich.markup import escape
 from sqlalchemy import Connection
 
 from app.domain import WHOLE, Kind, Verdict
-from app.stores import news
-from app.stores.columns import moment_from
-from app.stores.engine import Database
+from app.stores.reports import activity
+from app.stores.sql.columns import moment_from
+from app.stores.sql.engine import Database
 
 COLOURS = {"applied": "green", "gone": "magenta", "dead": "red", "unchanged": "dim"}
 
@@ -23,13 +23,13 @@ class Narrator:
     def __init__(self, database: Database) -> None:
         self._database = database
         with database.read() as conn:
-            self._since = {table: news.newest(conn, table) for table in news.TABLES}
+            self._since = {table: activity.newest(conn, table) for table in activity.TABLES}
 
     def news(self) -> Iterator[str]:
         """What happened since the last call, as lines with rich markup."""
         with self._database.read() as conn:
-            for table in news.TABLES:
-                for row in news.since(conn, table, self._since[table]):
+            for table in activity.TABLES:
+                for row in activity.since(conn, table, self._since[table]):
                     self._since[table] = row["id"]
                     yield from getattr(self, f"_{table}")(conn, row)
 
@@ -54,7 +54,7 @@ class Narrator:
         if done["external_id"] == WHOLE:
             return f"everything new of kind {done['kind']} ({done['cause']})"
         if done["kind"] in (Kind.PRODUCT, Kind.STOCK):
-            return escape(news.describe_item(conn, done["connection"], done["external_id"]))
+            return escape(activity.describe_item(conn, done["connection"], done["external_id"]))
         return escape(f"{done['kind']} {done['external_id']}")
 
     def _drift(self, conn: Connection, row: dict[str, Any]) -> Iterator[str]:

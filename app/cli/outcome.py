@@ -12,9 +12,9 @@ from app.cli.console import console, moment, print_json
 from app.cli.progress import calls, line, span, title
 from app.cli.tables import print_table
 from app.flows.deps import Deps
-from app.rules.drift_advice import advice_on, since_words
-from app.stores import drift
-from app.stores.drift import Difference, DriftCount
+from app.rules.drift.drift_advice import advice_on, since_words
+from app.stores.runs import drift
+from app.stores.runs.drift import Difference, DriftCount
 
 SHOWN = 20
 """Differences of a dry run that a person sees; a program gets ``MOST``, and the rest page by page."""

@@ -29,13 +29,13 @@ from app.cli.tables import print_table
 from app.domain import Kind
 from app.errors import Refused
 from app.flows.deps import source_of
-from app.flows.gaps import find_gaps
-from app.flows.validate import MOST_SAMPLES
-from app.flows.validate import validate as checked
-from app.rules.drift_advice import advice_on
+from app.flows.inbox.missing_orders import find_gaps
+from app.flows.reports.validate import MOST_SAMPLES
+from app.flows.reports.validate import validate as checked
+from app.rules.drift.drift_advice import advice_on
 from app.rules.spellings import DRIFT_CAUSES, DRIFT_CHANGES
-from app.stores import runs
-from app.stores.history import drift_page, drift_summary
+from app.stores.runs import runs
+from app.stores.runs.history import drift_page, drift_summary
 
 
 def validate(

@@ -27,10 +27,10 @@ from app.cli.tables import print_table
 from app.domain import Options, Status, Strategy, status_of
 from app.errors import Refused
 from app.flows.deps import source_of
-from app.flows.request_run import cancel_run, request_run, resume_run
-from app.flows.runs_view import run_view
-from app.stores import failed_items
-from app.stores.history import runs_page
+from app.flows.runs.request_run import cancel_run, request_run, resume_run
+from app.flows.runs.runs_view import run_view
+from app.stores.runs import failed_items
+from app.stores.runs.history import runs_page
 
 app = typer.Typer(help="Bulk runs: look at one, cancel it, resume it.", no_args_is_help=True)
 

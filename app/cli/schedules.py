@@ -13,9 +13,9 @@ from app.cli.console import AsJson, Connection, aside, console, moment, open_dep
 from app.cli.here import settings_here
 from app.cli.tables import print_table
 from app.flows.deps import Deps
-from app.flows.schedules import save
-from app.flows.schedules import show as schedules_of
-from app.rules.jobs import job_of
+from app.flows.upkeep.schedules import save
+from app.flows.upkeep.schedules import show as schedules_of
+from app.rules.runs.jobs import job_of
 
 app = typer.Typer(help="When jobs run by themselves.", no_args_is_help=True)
 

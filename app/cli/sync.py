@@ -13,7 +13,7 @@ from app.cli.codes import as_typed
 from app.cli.console import AsJson, Connection
 from app.cli.follow import Direct, NoWait, open_for, see_through
 from app.domain import Options, Strategy
-from app.flows.request_run import request_run
+from app.flows.runs.request_run import request_run
 
 
 class DataType(StrEnum):

@@ -18,12 +18,12 @@ from app.cli.here import typed_here
 from app.cli.narrator import Narrator
 from app.config import Settings
 from app.errors import DatabaseFault, Refused, Unavailable
-from app.flows.access import first_token
+from app.flows.access.accounts import first_token
 from app.flows.deps import Deps
 from app.local import run_file
 from app.local.children import Child, Children
 from app.local.embedded import await_port, await_valkey, free_port, is_free, locked, valkey, valkey_binary
-from app.stores.engine import open_database
+from app.stores.sql.engine import open_database
 from app.wiring import pool_size
 
 SIMULATOR_PORT = 8100

@@ -9,10 +9,10 @@ from typing import Protocol
 
 from app.domain import TALLYHOOK, ItemKey, Who
 from app.errors import Refused
-from app.rules.guard import Limits
+from app.rules.guard.guard import Limits
 from app.sources.base import Source
-from app.stores.engine import Database
-from app.stores.marks import Witness
+from app.stores.sql.engine import Database
+from app.stores.upkeep.marks import Witness
 
 
 class Queue(Protocol):

@@ -12,8 +12,8 @@ from app.prove.compare import differences, held_as_it_is, item_of, rows_here, ro
 from app.prove.faults import Dial
 from app.prove.shop import KINDS, Key, Shop
 from app.prove.town import Town
-from app.rules.retry import MAX_KILLS
-from app.stores import failed_items
+from app.rules.letters.retry import MAX_KILLS
+from app.stores.runs import failed_items
 
 
 class Finding(NamedTuple):

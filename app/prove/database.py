@@ -18,8 +18,8 @@ from sqlalchemy import Connection
 from app.prove.faults import Dial, Faults
 from app.prove.stage import Killed, Process, Stage
 from app.prove.standins import MONOTONIC
-from app.stores.engine import Database
-from app.stores.faults import Trouble, fault_of
+from app.stores.sql.engine import Database
+from app.stores.sql.faults import Trouble, fault_of
 
 
 def _locked() -> sqlite3.OperationalError:

@@ -7,7 +7,7 @@ from contextlib import closing
 import psycopg
 
 from app.errors import BadConfiguration
-from app.stores.engine import open_database
+from app.stores.sql.engine import open_database
 from app.stores.tables import CATALOG, InboxEvent
 
 _MARK = "tallyhook_prove"

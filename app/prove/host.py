@@ -20,7 +20,7 @@ import structlog
 from app.prove.emptying import empty
 from app.prove.faults import Dial
 from app.prove.simulate import Outcome, simulate
-from app.stores.engine import open_database
+from app.stores.sql.engine import open_database
 
 PATIENCE = 600
 """Real seconds after which a seed is stuck, and says where."""

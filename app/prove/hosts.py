@@ -18,11 +18,11 @@ import dramatiq
 from dramatiq.brokers.stub import StubBroker
 
 from app.channels.queue import BULK, LIVE
-from app.flows.beat import await_database
 from app.flows.deps import Deps
-from app.flows.leases import LeaseKeeper
-from app.flows.receive import Intake
-from app.flows.shares import Shares
+from app.flows.inbox.receive import Intake
+from app.flows.items.leases import LeaseKeeper
+from app.flows.items.shares import Shares
+from app.flows.upkeep.heartbeat import await_database
 from app.prove.database import Doom, SimDatabase, Weather
 from app.prove.faults import Faults
 from app.prove.loop import Loop
@@ -33,10 +33,10 @@ from app.prove.standins import MONOTONIC
 from app.prove.vendor import Account
 from app.prove.vendor_faults import VendorFaults
 from app.sources.base import Limit
-from app.stores.budgets import SharedBudget
-from app.stores.clock import DatabaseClock
-from app.stores.engine import DATABASE_ERRORS, Database
-from app.stores.inbox import Arrival
+from app.stores.inbox.inbox import Arrival
+from app.stores.runs.budgets import SharedBudget
+from app.stores.sql.clock import DatabaseClock
+from app.stores.sql.engine import DATABASE_ERRORS, Database
 
 LIVE_PATIENCE = 2.0
 BULK_PATIENCE = 30.0
@@ -274,7 +274,7 @@ class Clock(Host):
 
     def _run(self) -> None:
         schedule = importlib.import_module("workers.schedule")
-        tick = importlib.import_module("app.flows.tick")
+        tick = importlib.import_module("app.flows.upkeep.tick")
         while True:
             try:
                 tick.plan(self.deps, poll="* * * * *", reconcile=self.reconcile, timezone="UTC")

@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import text
 
 from app.domain import Kind, Options, Strategy
-from app.flows.request_run import request_run
+from app.flows.runs.request_run import request_run
 from app.prove import standins
 from app.prove.checks import Checks
 from app.prove.compare import Unreadable
@@ -19,8 +19,8 @@ from app.prove.stage import Endless, Stage
 from app.prove.town import Town
 from app.prove.trouble import Trouble
 from app.prove.watch import Watch
-from app.stores import holds
-from app.stores.engine import open_database
+from app.stores.guard import holds
+from app.stores.sql.engine import open_database
 
 LONGEST_QUIET = 3 * 3600.0
 """Virtual seconds in which everything must have come to rest."""

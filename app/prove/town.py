@@ -15,7 +15,7 @@ from app.prove.stage import Stage, Task
 from app.prove.trace import Trace
 from app.prove.vendor_faults import VendorFaults
 from app.sources.base import Limit
-from app.stores.engine import Database
+from app.stores.sql.engine import Database
 
 H = TypeVar("H", bound=Host)
 LARGEST_SKEW = 60.0

@@ -9,8 +9,8 @@ from functools import partial
 
 from app.domain import Change, Kind, Options, Strategy
 from app.errors import TallyhookError
-from app.flows.replay import replay_letters
-from app.flows.request_run import cancel_run, request_item, request_run, resume_run
+from app.flows.letters.replay import replay_letters
+from app.flows.runs.request_run import cancel_run, request_item, request_run, resume_run
 from app.prove import harm
 from app.prove.compare import rows_here
 from app.prove.database import Doom
@@ -18,8 +18,9 @@ from app.prove.faults import Dial
 from app.prove.life import Merchant
 from app.prove.shop import KINDS, Shop
 from app.prove.town import LARGEST_SKEW, Town
-from app.stores import dead_letters, runs
-from app.stores.engine import DATABASE_ERRORS
+from app.stores.letters import dead_letters
+from app.stores.runs import runs
+from app.stores.sql.engine import DATABASE_ERRORS
 
 STRATEGIES = (
     Strategy.FULL,

@@ -17,7 +17,7 @@ from app.prove.compare import item_of
 from app.prove.faults import Dial
 from app.prove.shop import KINDS, Key, Shop
 from app.prove.town import Town
-from app.stores.catalog_sql import shape
+from app.stores.catalog.catalog_sql import shape
 
 FEW = 4
 """With fewer rows than that, all may well go at once."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from app.domain import STATUS_SPELLINGS, Status, status_of
-from app.rules.drift import DriftCause
+from app.rules.drift.drift import DriftCause
 from app.rules.filters import choice_of
 
 

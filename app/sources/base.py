@@ -185,7 +185,7 @@ class Budget(Protocol):
     def take(self, limits: Sequence[Limit]) -> float:
         """Take one call from every limit at once (there may be none), or none: returns 0.0, or the seconds until it could.
 
-        Who goes first when calls are scarce is the caller's lane (``rules.lanes``).
+        Who goes first when calls are scarce is the caller's lane (``rules.calls.lanes``).
         """
 
 

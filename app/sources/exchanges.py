@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 
-from app.rules.redaction import safe_headers
+from app.rules.access.redaction import safe_headers
 
 LONGEST_BODY = 8_192
 """Characters of a body that are kept."""

@@ -15,7 +15,7 @@ import httpx
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, stop_after_delay, wait_random_exponential
 
 from app.errors import AuthRejected, BudgetSpent, Forbidden, RateLimited, Refused, Unavailable, Unmappable
-from app.rules.lanes import current_lane
+from app.rules.calls.lanes import current_lane
 from app.sources import complaint, exchanges, texts
 from app.sources.base import Context, Limit
 
@@ -93,7 +93,7 @@ class Http:
         With ``into`` a 2xx body is streamed there (from its start, again on a retry) instead of into memory;
         a body cut short is ``Unavailable``.
 
-        ``limits`` are taken before every try, in this thread's lane (``rules.lanes``). ``wait_of`` reads the vendor's
+        ``limits`` are taken before every try, in this thread's lane (``rules.calls.lanes``). ``wait_of`` reads the vendor's
         own wish from a 429, in seconds. A short retry (tenacity, at most ``attempts`` tries within 10 s) covers what
         passes by itself; longer waits belong to the owed item. Raises ``Unavailable``, ``RateLimited``,
         ``BudgetSpent``, ``AuthRejected``, ``Forbidden``, ``Refused``, and ``Unmappable`` for one that is too large.

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, cast
 from sqlalchemy import Connection
 
 from app.domain import ConnectionState, Kind
-from app.stores.columns import moment_from
-from app.stores.statements import Statement
+from app.stores.sql.columns import moment_from
+from app.stores.sql.statements import Statement
 
 
 class StateRow(NamedTuple):

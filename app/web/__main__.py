@@ -11,9 +11,9 @@ import uvicorn
 from app import config, wiring
 from app.config import Settings
 from app.errors import BadConfiguration, DatabaseFault, Refused
-from app.flows.access import first_token
-from app.flows.beat import await_database
+from app.flows.access.accounts import first_token
 from app.flows.deps import Deps
+from app.flows.upkeep.heartbeat import await_database
 from app.local.embedded import check_free
 from app.local.private import keep_private
 from app.web.app import create_app

@@ -13,9 +13,9 @@ from starlette.middleware import Middleware
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
-from app.flows.beat import Pulse
 from app.flows.deps import Deps
-from app.flows.receive import Intake
+from app.flows.inbox.receive import Intake
+from app.flows.upkeep.heartbeat import Pulse
 from app.web.api import api_routes
 from app.web.gate import Doors, Gate, OpenGate
 from app.web.heavy import HeavyLimits, HeavyReads

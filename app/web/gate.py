@@ -23,10 +23,10 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.domain import Role, Who
-from app.flows import sign_in
+from app.flows.access import sign_in
+from app.flows.access.sign_in import SignedIn
 from app.flows.deps import Deps
-from app.flows.sign_in import SignedIn
-from app.rules.networks import network_of
+from app.rules.access.networks import network_of
 from app.web.api.reading import body_of
 from app.web.callers import CHALLENGE
 from app.web.problems import Problem, problem_of

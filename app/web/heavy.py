@@ -16,7 +16,7 @@ from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
 
 from app.flows.deps import Deps
-from app.stores.time_limits import TimeLimit
+from app.stores.sql.time_limits import TimeLimit
 from app.web.problems import Problem
 
 T = TypeVar("T")

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from app.errors import DatabaseFault, Permanent, TakesTooLong, TallyhookError, Transient
 from app.rules.filters import FilterError
-from app.stores.engine import DATABASE_ERRORS
+from app.stores.sql.engine import DATABASE_ERRORS
 
 JSON = "application/json"
 

@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from app.domain import Role
 from app.flows.deps import Deps
-from app.flows.samples import Sample, samples
+from app.flows.reports.samples import Sample, samples
 from app.web.callers import allowed
 from app.web.heavy import HeavyReads
 

@@ -10,7 +10,7 @@ from weakref import WeakSet
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from app.rules.networks import network_of
+from app.rules.access.networks import network_of
 
 LONGEST_HEAD = 32_768
 """Bytes of the request line and all headers together."""

@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from app.domain import Role
 from app.flows.deps import Deps
-from app.flows.status import overview, readiness
+from app.flows.reports.status import overview, readiness
 from app.web.callers import allowed, who_of
 from app.web.heavy import HeavyReads
 

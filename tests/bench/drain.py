@@ -23,7 +23,7 @@ import msgspec
 from app.channels.queue import BrokerQueue, redis_broker
 from app.domain import Cause, Change, ItemKey, Kind, batches
 from app.stores import owed
-from app.stores.columns import moment_from
+from app.stores.sql.columns import moment_from
 from tests.bench import installation, servers
 from tests.bench.floor import Fetcher, Rows
 from tests.bench.installation import ACCOUNT, DATABASES, WORKERS, Installation, installed

@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 from sqlalchemy import text
 
-from app.stores import beats
-from app.stores.engine import Database, open_database
+from app.stores.sql.engine import Database, open_database
+from app.stores.upkeep import heartbeats
 from tests.bench import servers
 
 DATABASES = ("sqlite", "postgresql")
@@ -61,7 +61,7 @@ class Installation:
 
     def _alive(self, since: datetime) -> int:
         with self.database.read() as conn:
-            return beats.alive(conn, "worker", since)
+            return heartbeats.alive(conn, "worker", since)
 
     def calls(self) -> int:
         """How many calls the vendor has had."""

@@ -25,8 +25,9 @@ import msgspec
 import uvloop
 
 from app.domain import Kind, Listing
-from app.stores import catalog, watermarks
-from app.stores.columns import moment_from
+from app.stores import catalog
+from app.stores.catalog import watermarks
+from app.stores.sql.columns import moment_from
 from tests.bench import installation, servers
 from tests.bench.floor import Fetcher, Rows
 from tests.bench.installation import ACCOUNT, BEARER, DATABASES, Installation, installed

@@ -15,12 +15,13 @@ from sqlalchemy import insert
 from sqlmodel import SQLModel
 
 from app.domain import Cause, ItemKey, Kind
-from app.flows import letters
 from app.flows.deps import Deps
-from app.flows.drive_replay import drive_replay
-from app.flows.replay import replay_letters, show_replay
-from app.stores import dead_letters, letter_search, owed
-from app.stores.engine import open_database
+from app.flows.letters import letters
+from app.flows.letters.drive_replay import drive_replay
+from app.flows.letters.replay import replay_letters, show_replay
+from app.stores import owed
+from app.stores.letters import dead_letters, letter_search
+from app.stores.sql.engine import open_database
 from tests.bench import servers
 from tests.fakes import SHOP, FakeSource, ListQueue
 

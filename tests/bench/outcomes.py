@@ -13,9 +13,9 @@ import msgspec
 from sqlalchemy import insert
 from sqlmodel import SQLModel
 
-from app.flows import inbox
 from app.flows.deps import Deps
-from app.stores.engine import open_database
+from app.flows.inbox import inbox
+from app.stores.sql.engine import open_database
 from tests.bench import servers
 from tests.bench.letters import p95
 from tests.fakes import SHOP, FakeSource, ListQueue

@@ -20,10 +20,11 @@ from typing import Any
 from sqlalchemy import Connection
 
 from app.domain import Kind
-from app.flows import critical, metrics, validate
 from app.flows.deps import Deps
-from app.stores import drift, history, runs, validation
-from app.stores.engine import open_database
+from app.flows.reports import critical, metrics, validate
+from app.stores import validation
+from app.stores.runs import drift, history, runs
+from app.stores.sql.engine import open_database
 from app.stores.validation import measuring
 from app.web import prometheus
 from tests.bench import servers

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import insert
 
-from app.stores import settled
-from app.stores.engine import Database
-from app.stores.statements import Statement
+from app.stores.reports import settled
+from app.stores.sql.engine import Database
+from app.stores.sql.statements import Statement
 from app.stores.tables import Run
 
 MAIN, OTHER = "finale", "square"

@@ -86,7 +86,7 @@ def session_per_request() -> Starlette:
     from app import config
     from app.channels.queue import redis_broker
     from app.flows.deps import utc_now
-    from app.stores.engine import open_database
+    from app.stores.sql.engine import open_database
     from app.stores.tables import InboxEvent
 
     class Event(pydantic.BaseModel):

@@ -23,9 +23,9 @@ import msgspec
 
 from app.domain import Kind
 from app.sources.base import Context, Source, Unlimited
-from app.stores import bulk
-from app.stores import catalog_sql as sql
-from app.stores.engine import Database, open_database
+from app.stores.catalog import bulk
+from app.stores.catalog import catalog_sql as sql
+from app.stores.sql.engine import Database, open_database
 from tests.bench import reconcile_files, reconcile_floor
 
 CONNECTION = "shop"

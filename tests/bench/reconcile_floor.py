@@ -19,9 +19,9 @@ import msgspec
 import psycopg
 
 from app.domain import Kind, quantity
-from app.stores import catalog_sql as sql
-from app.stores.bulk import _copy_types
-from app.stores.columns import moment_text
+from app.stores.catalog import catalog_sql as sql
+from app.stores.catalog.bulk import _copy_types
+from app.stores.sql.columns import moment_text
 
 EMPTY = {b"null", b"[]", b'""', b"{}"}
 MAPPED = {

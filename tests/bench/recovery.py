@@ -30,8 +30,8 @@ from app.channels.queue import BrokerQueue, redis_broker
 from app.domain import Cause, Change, ItemKey, Kind, batches
 from app.prove.real import databases
 from app.stores import owed
-from app.stores.columns import moment_from
 from app.stores.owed import Claim
+from app.stores.sql.columns import moment_from
 from tests.bench import latency, servers
 from tests.bench.installation import BEARER, DATABASES, Installation, installed
 

@@ -14,8 +14,8 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from app.domain import Role
 from app.errors import RateLimited, Unmappable
-from app.flows import access
-from app.stores.engine import Database
+from app.flows.access import accounts
+from app.stores.sql.engine import Database
 from app.web.gate import Doors
 from tests.fakes import World
 from tests.letters import all_letters, die
@@ -73,7 +73,7 @@ def test_a_support_engineer_finds_understands_and_decides(chromium: webdriver.Ch
     for item in ("A", "B"):
         die(world, item, RateLimited(f"GET /x/{item}1: 429 too many requests"))
     die(world, "C", Unmappable("price: expected a number, got <script>alert(1)</script>"))
-    access.add_user(world.deps, "anna", PASSWORD, Role.OPERATOR)
+    accounts.add_user(world.deps, "anna", PASSWORD, Role.OPERATOR)
     with serving(world.deps, doors=Doors()) as client:
         chromium.get(f"{client.base_url}/dead-letters")
         chromium.find_element(By.NAME, "name").send_keys("anna")

@@ -16,9 +16,9 @@ from dramatiq.brokers.redis import RedisBroker
 from app.channels.queue import BULK, LIVE, MOST_PER_MESSAGE, SPREAD_OVER, BrokerQueue, DeafQueue, redis_broker, shares
 from app.domain import WHOLE, Cause, Change, ItemKey, Kind
 from app.errors import Unavailable
-from app.flows.sweep import QUEUE_FULL, REHINT_AFTER, sweep
+from app.flows.items.sweep import QUEUE_FULL, REHINT_AFTER, sweep
 from app.stores import owed
-from app.stores.engine import Database
+from app.stores.sql.engine import Database
 from tests.fakes import SHOP, World
 
 KEYS = [ItemKey(SHOP, Kind.PRODUCT, item) for item in ("A", "B", "sku:Ü/*")]

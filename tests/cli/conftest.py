@@ -15,11 +15,12 @@ from app import wiring
 from app.cli import main
 from app.domain import Kind, Options, Strategy
 from app.flows.deps import Deps
-from app.flows.leases import LeaseKeeper
-from app.flows.request_run import request_run
-from app.flows.run import run
-from app.stores import runs, watermarks
-from app.stores.engine import Database
+from app.flows.items.leases import LeaseKeeper
+from app.flows.runs.request_run import request_run
+from app.flows.runs.run import run
+from app.stores.catalog import watermarks
+from app.stores.runs import runs
+from app.stores.sql.engine import Database
 from tests.fakes import EPOCH, SHOP, FakeSource, ListQueue, listing
 
 

@@ -13,8 +13,10 @@ from typer.testing import CliRunner
 from app.cli.commands import app
 from app.domain import Cause, Change, ItemKey, Kind
 from app.errors import Refused, Unmappable
-from app.stores import dead_letters, holds, owed
-from app.stores.engine import open_database
+from app.stores import owed
+from app.stores.guard import holds
+from app.stores.letters import dead_letters
+from app.stores.sql.engine import open_database
 
 NOW = datetime(2026, 6, 1, 3, 0, tzinfo=UTC)
 KEY = ItemKey("shop", Kind.PRODUCT, "SKU-1")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.domain import Kind
 from app.errors import AuthRejected, Forbidden
-from app.flows.health import judge, paused
+from app.flows.connections.health import judge, paused
 from tests.cli.conftest import Terminal
 from tests.fakes import SHOP
 

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from sqlmodel import SQLModel
 
 from app.local.embedded import free_port
-from app.stores.engine import open_database
+from app.stores.sql.engine import open_database
 from tests.cli.test_first_hour_own_shop import Vendors, await_first_reads, init, stored, up
 from tests.test_operating import ROOT, SQLITE3, block, programs, tallyhook, type_in
 

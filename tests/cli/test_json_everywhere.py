@@ -14,8 +14,11 @@ import typer
 from app.cli.commands import app
 from app.domain import Cause, Change, Delivery, ItemKey, Kind, Strategy
 from app.errors import Unmappable
-from app.stores import dead_letters, holds, inbox, owed
-from app.stores.inbox import Arrival
+from app.stores import owed
+from app.stores.guard import holds
+from app.stores.inbox import inbox
+from app.stores.inbox.inbox import Arrival
+from app.stores.letters import dead_letters
 from tests.cli.conftest import Terminal
 from tests.fakes import EPOCH, SHOP
 

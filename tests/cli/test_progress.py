@@ -14,7 +14,7 @@ from rich.console import Console
 from app.cli.console import open_deps
 from app.cli.outcome import sentences
 from app.cli.progress import Bar, line, span
-from app.flows.runs_view import run_view
+from app.flows.runs.runs_view import run_view
 from tests.cli.conftest import Terminal
 
 BEGAN = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)

@@ -6,7 +6,7 @@ import pytest
 
 from app.domain import Kind, Ref, Strategy
 from app.errors import Unmappable
-from app.stores import failed_items, runs
+from app.stores.runs import failed_items, runs
 from tests.cli.conftest import Terminal
 from tests.fakes import SHOP, listing
 

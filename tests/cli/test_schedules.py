@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from app.sources.base import Limit
-from app.stores import schedules
+from app.stores.runs import schedules
 from tests.cli.conftest import Terminal
 from tests.fakes import SHOP
 

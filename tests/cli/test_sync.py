@@ -12,7 +12,9 @@ import pytest
 
 from app.domain import Category, Kind, Order
 from app.errors import AuthRejected, Unavailable
-from app.stores import beats, catalog, runs
+from app.stores import catalog
+from app.stores.runs import runs
+from app.stores.upkeep import heartbeats
 from tests.cli.conftest import Terminal
 from tests.fakes import EPOCH, SHOP
 
@@ -70,7 +72,7 @@ def test_a_living_worker_is_not_missed(terminal: Terminal) -> None:
     terminal.when_shown(interrupt)
     now = terminal.deps.now()
     with terminal.deps.database.begin() as conn:
-        beats.beat(conn, "worker@here:1", "worker", now, now)
+        heartbeats.beat(conn, "worker@here:1", "worker", now, now)
     assert "No worker" not in terminal.type("sync", SHOP).err
 
 

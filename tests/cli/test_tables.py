@@ -9,9 +9,10 @@ from rich.table import Table
 from app.cli import tables
 from app.cli.console import console
 from app.domain import Delivery, Verdict
-from app.flows import audit
-from app.stores import catalog, inbox
-from app.stores.inbox import Arrival
+from app.flows.access import audit
+from app.stores import catalog
+from app.stores.inbox import inbox
+from app.stores.inbox.inbox import Arrival
 from tests.cli.conftest import Terminal
 from tests.fakes import EPOCH, SHOP, listing
 

@@ -15,16 +15,16 @@ from sqlalchemy import select
 from app import sources
 from app.domain import Kind, Options, Strategy
 from app.flows.deps import Deps
-from app.flows.leases import LeaseKeeper
-from app.flows.request_run import request_run
-from app.flows.run import run
-from app.flows.sync_item import sync_item
+from app.flows.items.leases import LeaseKeeper
+from app.flows.items.sync_item import sync_item
+from app.flows.runs.request_run import request_run
+from app.flows.runs.run import run
 from app.sources.base import Context, Source
-from app.stores import drift, runs
-from app.stores.budgets import SharedBudget
-from app.stores.catalog_sql import shape
-from app.stores.drift import Difference
-from app.stores.engine import Database
+from app.stores.catalog.catalog_sql import shape
+from app.stores.runs import drift, runs
+from app.stores.runs.budgets import SharedBudget
+from app.stores.runs.drift import Difference
+from app.stores.sql.engine import Database
 from app.stores.tables import CATALOG
 from tests.fakes import ListQueue
 

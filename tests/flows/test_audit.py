@@ -10,9 +10,9 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from app.domain import Role, Who
-from app.flows import audit
-from app.stores import audit as log
-from app.stores.engine import Database
+from app.flows.access import audit
+from app.stores.access import audit as log
+from app.stores.sql.engine import Database
 from tests.fakes import World
 
 ANNA = Who("user anna", Role.OPERATOR, origin="192.0.2.7")

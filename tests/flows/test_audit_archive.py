@@ -12,11 +12,11 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from app.flows import audit
-from app.flows.audit_archive import archive
-from app.stores import archives
-from app.stores import audit as log
-from app.stores.engine import Database
+from app.flows.access import audit
+from app.flows.access.audit_archive import archive
+from app.stores.access import archives
+from app.stores.access import audit as log
+from app.stores.sql.engine import Database
 from tests.dying import Dying, Killed
 from tests.fakes import World
 

@@ -8,7 +8,7 @@ import pytest
 
 from app.domain import Answer, BadRecord, Kind, Record, Scope, StockCount
 from app.errors import DatabaseFault
-from app.flows.bad_records import Healing, isolated, item_of, parted, sure_scopes, unread, unstorable
+from app.flows.items.bad_records import Healing, isolated, item_of, parted, sure_scopes, unread, unstorable
 from tests.fakes import listing
 
 

@@ -9,11 +9,11 @@ import pytest
 
 from app.domain import Cause, Change, ItemKey, Kind
 from app.errors import Unavailable, Unmappable
-from app.flows.bury import bury, item_of
-from app.flows.leases import LeaseKeeper
-from app.flows.sync_item import sync_item
+from app.flows.items.leases import LeaseKeeper
+from app.flows.items.sync_item import sync_item
+from app.flows.letters.bury import bury, item_of
 from app.stores import owed
-from app.stores.engine import Database
+from app.stores.sql.engine import Database
 from tests.fakes import SHOP, World, listing
 from tests.letters import all_letters
 

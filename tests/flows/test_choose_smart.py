@@ -9,13 +9,13 @@ import pytest
 
 from app.domain import Kind, Options, Strategy
 from app.errors import Forbidden
-from app.flows import choose_smart
-from app.flows.health import judge
-from app.flows.leases import LeaseKeeper
-from app.flows.request_run import request_run
-from app.flows.run import run
-from app.stores import runs
-from app.stores.engine import Database
+from app.flows.connections.health import judge
+from app.flows.items.leases import LeaseKeeper
+from app.flows.runs import choose_smart
+from app.flows.runs.request_run import request_run
+from app.flows.runs.run import run
+from app.stores.runs import runs
+from app.stores.sql.engine import Database
 from tests.fakes import SHOP, FakeSource, World, count, listing
 
 

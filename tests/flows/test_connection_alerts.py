@@ -11,14 +11,16 @@ import pytest
 
 from app.domain import Cause, Change, Kind
 from app.errors import AuthRejected, Forbidden, Unavailable
-from app.flows import alerts
-from app.flows import connections as people
-from app.flows.connection_alerts import watch_connections
-from app.flows.health import forbidden, judge
-from app.flows.probes import probe
+from app.flows.connections import connections as people
+from app.flows.connections.connection_alerts import watch_connections
+from app.flows.connections.health import forbidden, judge
+from app.flows.connections.probes import probe
+from app.flows.upkeep import alerts
 from app.sources.base import Subscription
-from app.stores import holds, owed, watermarks
-from app.stores.engine import Database, open_database
+from app.stores import owed
+from app.stores.catalog import watermarks
+from app.stores.guard import holds
+from app.stores.sql.engine import Database, open_database
 from tests.fakes import SHOP, FakeSource, World
 from tests.letters import die
 from tests.stores.racing import at_once

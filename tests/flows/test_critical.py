@@ -8,9 +8,9 @@ import pytest
 
 from app.domain import Record
 from app.errors import Refused
-from app.flows.critical import FRESH, page
+from app.flows.reports.critical import FRESH, page
 from app.stores import catalog
-from app.stores.engine import Database
+from app.stores.sql.engine import Database
 from tests.fakes import SHOP, World, count, listing
 
 

@@ -11,10 +11,10 @@ from sqlalchemy import Connection
 
 from app.domain import Cause, Change, ItemKey, Kind
 from app.errors import DatabaseFault
-from app.flows.leases import LEASE, LeaseKeeper
-from app.flows.sync_item import sync_item
+from app.flows.items.leases import LEASE, LeaseKeeper
+from app.flows.items.sync_item import sync_item
 from app.stores import catalog, owed
-from app.stores.engine import Database
+from app.stores.sql.engine import Database
 from tests.fakes import SHOP, FakeSource, World, listing
 
 KEY = ItemKey(SHOP, Kind.PRODUCT, "A")

@@ -27,15 +27,15 @@ from app.domain import (
     Strategy,
 )
 from app.errors import Permanent
-from app.flows import holds
-from app.flows.doubted import judged, settled
-from app.flows.leases import LeaseKeeper
-from app.flows.sync_item import sync_item
-from app.rules.guard import POLL
+from app.flows.holds import holds
+from app.flows.holds.doubted import judged, settled
+from app.flows.items.leases import LeaseKeeper
+from app.flows.items.sync_item import sync_item
+from app.rules.guard.guard import POLL
 from app.stores import catalog, owed
-from app.stores.engine import Database
+from app.stores.catalog.spool import Spool
 from app.stores.guard import Batch
-from app.stores.spool import Spool
+from app.stores.sql.engine import Database
 from tests.fakes import SHOP, FakeSource, World, count, listing
 from tests.flows.test_holds import SIZE, go, only, price, prices, read_all
 

@@ -11,8 +11,8 @@ import pytest
 from app import sources
 from app.domain import Kind, Ref, Strategy
 from app.errors import Unavailable
-from app.stores import failed_items
-from app.stores.engine import Database
+from app.stores.runs import failed_items
+from app.stores.sql.engine import Database
 from tests.flows.shops import SHOP, Rows, Shop, shop
 
 CASES = [(vendor, strategy) for vendor in sources.names() for strategy in Strategy]

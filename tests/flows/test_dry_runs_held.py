@@ -11,11 +11,13 @@ import pytest
 
 from app.domain import Change, Kind, Options, Page, Strategy, key_of
 from app.errors import Unmappable
-from app.flows.leases import LeaseKeeper
-from app.flows.request_run import request_run
-from app.flows.run import run
-from app.stores import drift, holds, owed, runs
-from app.stores.engine import Database
+from app.flows.items.leases import LeaseKeeper
+from app.flows.runs.request_run import request_run
+from app.flows.runs.run import run
+from app.stores import owed
+from app.stores.guard import holds
+from app.stores.runs import drift, runs
+from app.stores.sql.engine import Database
 from tests.fakes import EPOCH, SHOP, FakeSource, World, count, listing
 
 SIZE = 60

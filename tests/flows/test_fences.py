@@ -11,13 +11,14 @@ from msgspec.structs import replace
 
 from app.domain import WHOLE, Answer, Cause, Change, ItemKey, Kind, Listing, Ref, Scope, StockCount
 from app.errors import Unavailable, Unmappable
-from app.flows.bury import bury
-from app.flows.leases import LEASE, LeaseKeeper
-from app.flows.sync_item import sync_item
-from app.rules.retry import ITEM_ASKS, VERSION_ASKS
-from app.stores import catalog, failed_items, owed, runs
-from app.stores.engine import Database
+from app.flows.items.leases import LEASE, LeaseKeeper
+from app.flows.items.sync_item import sync_item
+from app.flows.letters.bury import bury
+from app.rules.letters.retry import ITEM_ASKS, VERSION_ASKS
+from app.stores import catalog, owed
 from app.stores.owed import Claim
+from app.stores.runs import failed_items, runs
+from app.stores.sql.engine import Database
 from tests.fakes import SHOP, FakeSource, World, count, listing
 from tests.letters import all_letters
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from app.domain import Answer, BadRecord, ItemKey, Kind, Ref
-from app.flows.fetching import Fetched
+from app.flows.items.fetching import Fetched
 from app.stores.owed import Claim
 from tests.fakes import listing
 

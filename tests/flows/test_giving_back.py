@@ -8,10 +8,10 @@ import pytest
 
 from app.domain import Cause, Change, ItemKey, Kind
 from app.errors import BudgetSpent, RateLimited, Unavailable
-from app.flows.leases import LeaseKeeper
-from app.flows.sync_item import sync_item
+from app.flows.items.leases import LeaseKeeper
+from app.flows.items.sync_item import sync_item
 from app.stores import owed
-from app.stores.engine import Database
+from app.stores.sql.engine import Database
 from tests.fakes import SHOP, FakeSource, World, listing
 
 ITEMS = ("A", "B", "C")

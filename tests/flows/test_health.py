@@ -23,14 +23,14 @@ from app.errors import (
     Unavailable,
     Unmappable,
 )
-from app.flows import connections as people
-from app.flows.connections import check
-from app.flows.health import Fault, blocked, doubt, forbidden, judge, paused, readable
-from app.flows.probes import probe
+from app.flows.connections import connections as people
+from app.flows.connections.connections import check
+from app.flows.connections.health import Fault, blocked, doubt, forbidden, judge, paused, readable
+from app.flows.connections.probes import probe
 from app.sources import exchanges
 from app.stores import catalog, connections
 from app.stores.connections import StateRow
-from app.stores.engine import Database, open_database
+from app.stores.sql.engine import Database, open_database
 from tests.fakes import SHOP, FakeSource, World, listing
 from tests.stores.racing import at_once
 

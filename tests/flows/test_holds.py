@@ -10,14 +10,16 @@ import pytest
 
 from app.domain import WHOLE, Cause, Change, ItemKey, Kind, Options, Page, Scope, Strategy
 from app.errors import Refused
-from app.flows import holds
-from app.flows.leases import LeaseKeeper
-from app.flows.request_run import request_run
-from app.flows.run import run
-from app.flows.sync_item import sync_item
-from app.stores import catalog, owed, runs, usual
-from app.stores import holds as stored
-from app.stores.engine import Database
+from app.flows.holds import holds
+from app.flows.items.leases import LeaseKeeper
+from app.flows.items.sync_item import sync_item
+from app.flows.runs.request_run import request_run
+from app.flows.runs.run import run
+from app.stores import catalog, owed
+from app.stores.guard import holds as stored
+from app.stores.guard import usual
+from app.stores.runs import runs
+from app.stores.sql.engine import Database
 from tests.fakes import EPOCH, SHOP, FakeSource, World, count, listing
 
 SIZE = 24

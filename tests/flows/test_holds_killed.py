@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from app.domain import ItemKey, Kind
-from app.flows import holds
-from app.flows.leases import LEASE, LeaseKeeper
-from app.flows.sync_item import sync_item
-from app.stores import holds as stored
+from app.flows.holds import holds
+from app.flows.items.leases import LEASE, LeaseKeeper
+from app.flows.items.sync_item import sync_item
 from app.stores import owed
-from app.stores.engine import Database
+from app.stores.guard import holds as stored
+from app.stores.sql.engine import Database
 from tests.dying import Dying, Killed
 from tests.fakes import SHOP, World, listing
 from tests.flows.test_doubted_items import ALL, NamingSource, drain, owe, told

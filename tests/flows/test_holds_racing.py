@@ -5,15 +5,15 @@ from __future__ import annotations
 from functools import partial
 
 from app.domain import Kind
-from app.flows import hold_back, holds
-from app.flows.doubted import Doubt, judged, settled
-from app.flows.hold_back import Held
-from app.flows.plausible import Verdict, examine
-from app.rules.guard import POLL
-from app.stores import holds as stored
-from app.stores.engine import Database
+from app.flows.holds import hold_back, holds
+from app.flows.holds.doubted import Doubt, judged, settled
+from app.flows.holds.hold_back import Held
+from app.flows.holds.plausible import Verdict, examine
+from app.rules.guard.guard import POLL
+from app.stores.catalog.spool import Spool
 from app.stores.guard import Batch
-from app.stores.spool import Spool
+from app.stores.guard import holds as stored
+from app.stores.sql.engine import Database
 from tests.fakes import EPOCH, SHOP, World, listing
 from tests.flows.test_holds import SIZE, price, read_all
 from tests.stores.racing import at_once

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from app.errors import Unavailable
-from app.flows.identity import find_accounts, learn_accounts
-from app.stores.engine import Database
+from app.flows.connections.identity import find_accounts, learn_accounts
+from app.stores.sql.engine import Database
 from tests.fakes import SHOP, FakeSource, World
 
 

@@ -14,16 +14,18 @@ import pytest
 
 from app.domain import Change, Delivery, ItemKey, Kind, Role, Who
 from app.errors import Refused, Unmappable
-from app.flows.inbox import find, replay_event, replay_events, show
-from app.flows.inbox_import import export_lines, import_lines
-from app.flows.leases import LeaseKeeper
-from app.flows.replay import show_replay
-from app.flows.sync_item import sync_item
+from app.flows.inbox.inbox import find, replay_event, replay_events, show
+from app.flows.inbox.inbox_import import export_lines, import_lines
+from app.flows.items.leases import LeaseKeeper
+from app.flows.items.sync_item import sync_item
+from app.flows.letters.replay import show_replay
 from app.rules.filters import FilterError
 from app.sources.base import SignatureInvalid
-from app.stores import audit, inbox, owed
-from app.stores.engine import Database, open_database
-from app.stores.inbox import Arrival
+from app.stores import owed
+from app.stores.access import audit
+from app.stores.inbox import inbox
+from app.stores.inbox.inbox import Arrival
+from app.stores.sql.engine import Database, open_database
 from tests.fakes import SHOP, PlainReceiver, World, listing
 from tests.letters import die
 

@@ -8,11 +8,11 @@ import pytest
 
 from app.domain import Cause, Change, ItemKey, Kind
 from app.errors import KilledWorker
-from app.flows.leases import LEASE, LeaseKeeper
-from app.flows.sweep import sweep
-from app.flows.sync_item import sync_item
+from app.flows.items.leases import LEASE, LeaseKeeper
+from app.flows.items.sweep import sweep
+from app.flows.items.sync_item import sync_item
 from app.stores import owed
-from app.stores.engine import Database
+from app.stores.sql.engine import Database
 from tests.fakes import SHOP, FakeSource, World, listing
 
 ITEMS = ("A", "B", "C")

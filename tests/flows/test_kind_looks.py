@@ -10,7 +10,7 @@ import pytest
 
 from app.domain import Category, Change, Kind, Location, Order, Page, Record, Scope, StockCount, Vendor
 from app.errors import Forbidden, Unavailable
-from app.flows.kind_looks import MOST_CALLS, KindLook, State, count, may_read
+from app.flows.connections.kind_looks import MOST_CALLS, KindLook, State, count, may_read
 from app.rules.describing import line_of
 from tests.fakes import EPOCH, FakeSource, listing
 

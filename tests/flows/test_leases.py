@@ -13,10 +13,11 @@ from sqlmodel import SQLModel
 
 from app.domain import Cause, Change, ItemKey, Kind, Options, Strategy
 from app.errors import DatabaseFault
-from app.flows.leases import LEASE, LeaseKeeper
-from app.stores import owed, runs
-from app.stores.engine import Database
+from app.flows.items.leases import LEASE, LeaseKeeper
+from app.stores import owed
 from app.stores.owed import Claim
+from app.stores.runs import runs
+from app.stores.sql.engine import Database
 from tests.fakes import SHOP, Clock
 
 

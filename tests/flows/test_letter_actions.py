@@ -8,11 +8,12 @@ import pytest
 
 from app.domain import Kind
 from app.errors import RateLimited, Refused
-from app.flows.letter_actions import discard, edit_args, restore
-from app.flows.preview import preview
-from app.flows.replay import replay_letter
-from app.stores import audit, catalog
-from app.stores.engine import Database
+from app.flows.letters.letter_actions import discard, edit_args, restore
+from app.flows.letters.preview import preview
+from app.flows.letters.replay import replay_letter
+from app.stores import catalog
+from app.stores.access import audit
+from app.stores.sql.engine import Database
 from tests.fakes import SHOP, World, count, listing
 from tests.letters import all_letters, die, die_without_item, letter
 

@@ -10,12 +10,13 @@ import pytest
 
 from app.domain import Cause, Change, ItemKey, Kind, Options, Role, Strategy, Who
 from app.errors import RateLimited, Refused, Unmappable
-from app.flows import letters
-from app.flows.leases import LeaseKeeper
-from app.flows.sync_item import sync_item
+from app.flows.items.leases import LeaseKeeper
+from app.flows.items.sync_item import sync_item
+from app.flows.letters import letters
 from app.rules.filters import FilterError
-from app.stores import catalog, owed, runs
-from app.stores.engine import Database
+from app.stores import catalog, owed
+from app.stores.runs import runs
+from app.stores.sql.engine import Database
 from tests.fakes import SHOP, World, listing
 from tests.letters import die, die_without_item
 

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from app.domain import WHOLE, Cause, Change, ItemKey, Kind, Mentioned, Options, Strategy, micros
-from app.flows.leases import LeaseKeeper
-from app.flows.request_run import request_run
-from app.flows.run import run
-from app.flows.sync_item import sync_item
-from app.stores import catalog, drift, owed
-from app.stores.engine import Database
+from app.flows.items.leases import LeaseKeeper
+from app.flows.items.sync_item import sync_item
+from app.flows.runs.request_run import request_run
+from app.flows.runs.run import run
+from app.stores import catalog, owed
+from app.stores.runs import drift
+from app.stores.sql.engine import Database
 from tests.fakes import SHOP, FakeSource, World, listing
 
 PRODUCT = Kind.PRODUCT

@@ -11,11 +11,11 @@ from sqlmodel import SQLModel
 
 from app.domain import Cause, Change, Kind
 from app.errors import Refused
-from app.flows.metrics import metrics, share
+from app.flows.reports.metrics import metrics, share
 from app.sources.base import Limit
 from app.stores import owed
-from app.stores.budgets import SharedBudget
-from app.stores.engine import Database
+from app.stores.runs.budgets import SharedBudget
+from app.stores.sql.engine import Database
 from tests.fakes import SHOP, World
 from tests.stores.test_metrics import add_run, settle
 

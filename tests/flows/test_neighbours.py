@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import pytest
 
 from app.domain import Answer, Cause, Change, ItemKey, Kind, Ref
-from app.flows.leases import LeaseKeeper
-from app.flows.sync_item import sync_item
-from app.stores import catalog, failed_items, owed
-from app.stores.engine import Database
+from app.flows.items.leases import LeaseKeeper
+from app.flows.items.sync_item import sync_item
+from app.stores import catalog, owed
+from app.stores.runs import failed_items
+from app.stores.sql.engine import Database
 from tests.fakes import SHOP, FakeSource, World, listing
 from tests.letters import all_letters
 

@@ -8,11 +8,11 @@ from decimal import Decimal
 import pytest
 
 from app.domain import WHOLE, Answer, Cause, Change, ItemKey, Kind, Location, Page, Ref, Scope, StockCount
-from app.flows import holds
-from app.flows.leases import LeaseKeeper
-from app.flows.sync_item import sync_item
+from app.flows.holds import holds
+from app.flows.items.leases import LeaseKeeper
+from app.flows.items.sync_item import sync_item
 from app.stores import owed
-from app.stores.engine import Database
+from app.stores.sql.engine import Database
 from tests.fakes import SHOP, FakeSource, World, count, listing
 from tests.flows.test_holds import SIZE, read_all
 

@@ -10,17 +10,19 @@ import pytest
 
 from app.domain import Cause, Change, ItemKey, Kind, Options, Strategy
 from app.errors import AuthRejected, BadAnswer, Forbidden, Refused, Unavailable
-from app.flows import alerts
-from app.flows import connections as people
-from app.flows.leases import LeaseKeeper
-from app.flows.probes import probe
-from app.flows.request_run import request_run
-from app.flows.run import run
-from app.flows.sweep import REHINT_AFTER, sweep
-from app.flows.sync_item import sync_item
-from app.flows.tick import tick
-from app.stores import catalog, letter_search, owed, runs, schedules
-from app.stores.engine import Database
+from app.flows.connections import connections as people
+from app.flows.connections.probes import probe
+from app.flows.items.leases import LeaseKeeper
+from app.flows.items.sweep import REHINT_AFTER, sweep
+from app.flows.items.sync_item import sync_item
+from app.flows.runs.request_run import request_run
+from app.flows.runs.run import run
+from app.flows.upkeep import alerts
+from app.flows.upkeep.tick import tick
+from app.stores import catalog, owed
+from app.stores.letters import letter_search
+from app.stores.runs import runs, schedules
+from app.stores.sql.engine import Database
 from tests.fakes import SHOP, FakeSource, ListQueue, World, count, listing
 
 EXPIRED = AuthRejected("401 ACCESS_TOKEN_EXPIRED")

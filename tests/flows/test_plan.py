@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from app.domain import WHOLE, ItemKey, Kind
-from app.flows.tick import first_load, plan, tick
-from app.rules.jobs import JOBS
-from app.stores import owed, runs, schedules, watermarks
-from app.stores.engine import Database
+from app.flows.upkeep.tick import first_load, plan, tick
+from app.rules.runs.jobs import JOBS
+from app.stores import owed
+from app.stores.catalog import watermarks
+from app.stores.runs import runs, schedules
+from app.stores.sql.engine import Database
 from tests.fakes import SHOP, FakeSource, World
 from tests.stores.racing import at_once
 

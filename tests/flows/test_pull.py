@@ -11,12 +11,15 @@ import pytest
 
 from app.domain import WHOLE, BadRecord, Cause, Change, ItemKey, Kind, Listing, Page, Ref
 from app.errors import BadAnswer, DatabaseFault, Forbidden, Refused, Unavailable, Unmappable
-from app.flows.bury import bury
-from app.flows.leases import LeaseKeeper
-from app.flows.sweep import sweep
-from app.flows.sync_item import sync_item
-from app.stores import catalog, failed_items, holds, owed, watermarks
-from app.stores.engine import Database
+from app.flows.items.leases import LeaseKeeper
+from app.flows.items.sweep import sweep
+from app.flows.items.sync_item import sync_item
+from app.flows.letters.bury import bury
+from app.stores import catalog, owed
+from app.stores.catalog import watermarks
+from app.stores.guard import holds
+from app.stores.runs import failed_items
+from app.stores.sql.engine import Database
 from tests.fakes import SHOP, FakeSource, World, count, listing
 
 PRODUCT, STOCK = Kind.PRODUCT, Kind.STOCK

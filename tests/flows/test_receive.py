@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from app.domain import Change, Delivery, Kind, Verdict
-from app.flows.probes import probe
-from app.flows.receive import Full, Intake
-from app.stores.engine import Database
-from app.stores.inbox import Arrival
+from app.flows.connections.probes import probe
+from app.flows.inbox.receive import Full, Intake
+from app.stores.inbox.inbox import Arrival
+from app.stores.sql.engine import Database
 from tests.fakes import SHOP, World
 from tests.web.serving import inbox_ids
 

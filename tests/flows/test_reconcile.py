@@ -11,14 +11,17 @@ import pytest
 
 from app.domain import Cause, Change, ItemKey, Kind, Page
 from app.errors import KilledWorker, Refused, Unavailable, Unmappable
-from app.flows.bury import bury
-from app.flows.leases import LEASE, LeaseKeeper
-from app.flows.run import LegsFailed
-from app.flows.run import run as reconcile
-from app.flows.sync_item import sync_item
-from app.stores import catalog, drift, holds, owed, runs, watermarks
-from app.stores.drift import Difference
-from app.stores.engine import Database
+from app.flows.items.leases import LEASE, LeaseKeeper
+from app.flows.items.sync_item import sync_item
+from app.flows.letters.bury import bury
+from app.flows.runs.run import LegsFailed
+from app.flows.runs.run import run as reconcile
+from app.stores import catalog, owed
+from app.stores.catalog import watermarks
+from app.stores.guard import holds
+from app.stores.runs import drift, runs
+from app.stores.runs.drift import Difference
+from app.stores.sql.engine import Database
 from tests.asking import request_reconcile
 from tests.fakes import EPOCH, SHOP, FakeSource, World, count, listing
 from tests.nightly import forty_products

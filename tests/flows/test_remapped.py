@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 
 from app.domain import Kind, Options, Strategy
-from app.flows.leases import LeaseKeeper
-from app.flows.request_run import request_run
-from app.flows.run import run
-from app.stores import catalog, drift, holds
-from app.stores.engine import Database
+from app.flows.items.leases import LeaseKeeper
+from app.flows.runs.request_run import request_run
+from app.flows.runs.run import run
+from app.stores import catalog
+from app.stores.guard import holds
+from app.stores.runs import drift
+from app.stores.sql.engine import Database
 from tests.fakes import SHOP, FakeSource, World, listing
 
 PRODUCT = Kind.PRODUCT

@@ -13,12 +13,22 @@ import pytest
 from app.channels.queue import DeafQueue
 from app.domain import Cause, Change, ItemKey, Kind, Role, Who
 from app.errors import Refused, Unavailable, Unmappable
-from app.flows.drive_replay import PATIENCE, drive_replay
-from app.flows.leases import LeaseKeeper
-from app.flows.replay import abort_replay, list_replays, replay_items, replay_letter, replay_letters, show_replay
-from app.flows.sync_item import sync_item
-from app.stores import audit, owed, replays, runs, settled
-from app.stores.engine import Database
+from app.flows.items.leases import LeaseKeeper
+from app.flows.items.sync_item import sync_item
+from app.flows.letters.drive_replay import PATIENCE, drive_replay
+from app.flows.letters.replay import (
+    abort_replay,
+    list_replays,
+    replay_items,
+    replay_letter,
+    replay_letters,
+    show_replay,
+)
+from app.stores import owed, replays
+from app.stores.access import audit
+from app.stores.reports import settled
+from app.stores.runs import runs
+from app.stores.sql.engine import Database
 from tests.asking import request_reconcile
 from tests.fakes import SHOP, World, listing
 from tests.letters import all_letters, die, die_without_item, letter

@@ -11,13 +11,14 @@ import pytest
 
 from app.domain import ItemKey, Kind, Options, Strategy
 from app.errors import Refused
-from app.flows.drive_replay import PATIENCE, drive_replay
-from app.flows.leases import LeaseKeeper
-from app.flows.replay import replay_items, replay_letter, replay_letters, show_replay
-from app.flows.request_run import request_run
-from app.flows.sync_item import sync_item
-from app.stores import audit, replays
-from app.stores.engine import Database
+from app.flows.items.leases import LeaseKeeper
+from app.flows.items.sync_item import sync_item
+from app.flows.letters.drive_replay import PATIENCE, drive_replay
+from app.flows.letters.replay import replay_items, replay_letter, replay_letters, show_replay
+from app.flows.runs.request_run import request_run
+from app.stores import replays
+from app.stores.access import audit
+from app.stores.sql.engine import Database
 from tests.fakes import SHOP, FakeSource, World, listing
 from tests.letters import all_letters, die, die_without_item
 

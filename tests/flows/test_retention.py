@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from app.flows.audit import verify
-from app.flows.letter_actions import discard
-from app.flows.replay import replay_letters
-from app.flows.retention import prune
-from app.stores import audit, settled
-from app.stores.engine import Database
-from app.stores.pruning import AT_ONCE
+from app.flows.access.audit import verify
+from app.flows.letters.letter_actions import discard
+from app.flows.letters.replay import replay_letters
+from app.flows.upkeep.retention import prune
+from app.stores.access import audit
+from app.stores.reports import settled
+from app.stores.sql.engine import Database
+from app.stores.upkeep.pruning import AT_ONCE
 from tests.fakes import SHOP, FakeSource, World
 from tests.letters import all_letters, die
 

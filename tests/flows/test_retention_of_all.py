@@ -14,16 +14,16 @@ from sqlmodel import SQLModel
 
 from app.config import Settings
 from app.domain import Kind, Options, Strategy
-from app.flows.leases import LeaseKeeper
-from app.flows.letter_actions import discard
-from app.flows.replay import replay_letters
-from app.flows.request_run import cancel_run, request_run, resume_run
-from app.flows.retention import Keep, prune
-from app.flows.run import run as carry_out
-from app.stores import beats
-from app.stores.catalog_sql import shape
-from app.stores.engine import Database
-from app.stores.pruning import AT_ONCE
+from app.flows.items.leases import LeaseKeeper
+from app.flows.letters.letter_actions import discard
+from app.flows.letters.replay import replay_letters
+from app.flows.runs.request_run import cancel_run, request_run, resume_run
+from app.flows.runs.run import run as carry_out
+from app.flows.upkeep.retention import Keep, prune
+from app.stores.catalog.catalog_sql import shape
+from app.stores.sql.engine import Database
+from app.stores.upkeep import heartbeats
+from app.stores.upkeep.pruning import AT_ONCE
 from tests.fakes import SHOP, FakeSource, World, listing
 from tests.letters import all_letters, die
 
@@ -250,21 +250,21 @@ def test_a_process_long_gone_goes_once_a_later_one_was_there_for_a_while(world: 
     spans = {"a": (90, 80), "b": (80, 35), "c": (35, 0)}
     for process, (started, seen) in spans.items():
         with world.database.begin() as conn:
-            beats.beat(conn, process, "web", ago(world, started), ago(world, seen))
+            heartbeats.beat(conn, process, "web", ago(world, started), ago(world, seen))
     assert go(world, heartbeats=30) == {"heartbeats": 2}
     assert values(world, "beats.process") == ["c"]
 
 
 def test_the_last_sign_of_life_stays_so_that_a_downtime_is_noticed(world: World) -> None:
     with world.database.begin() as conn:
-        beats.beat(conn, "before", "web", ago(world, 90), ago(world, 40))
+        heartbeats.beat(conn, "before", "web", ago(world, 90), ago(world, 40))
     assert go(world, heartbeats=30) == {}
     with world.database.begin() as conn:
-        beats.beat(conn, "after", "web", world.clock(), world.clock())
-        beats.beat(conn, "clock", "clock", ago(world, 90), world.clock())
+        heartbeats.beat(conn, "after", "web", world.clock(), world.clock())
+        heartbeats.beat(conn, "clock", "clock", ago(world, 90), world.clock())
     assert go(world, heartbeats=30) == {}
     with world.database.read() as conn:
-        down = beats.silences(conn, "web", ago(world, 1), timedelta(minutes=1))
+        down = heartbeats.silences(conn, "web", ago(world, 1), timedelta(minutes=1))
     assert down == [(ago(world, 40), world.clock())]
 
 

@@ -9,12 +9,13 @@ import pytest
 
 from app.domain import Cause, Change, Kind, Options, Page, Ref, Strategy
 from app.errors import Busy, Refused, Unavailable, Unmappable
-from app.flows.leases import LeaseKeeper
-from app.flows.request_run import STUCK_AFTER, cancel_run, check_stuck, request_run, resume_run
-from app.flows.run import MOST_SILENCES, run
-from app.flows.runs_view import run_view
-from app.stores import catalog, drift, failed_items, owed, run_pages, runs
-from app.stores.engine import Database
+from app.flows.items.leases import LeaseKeeper
+from app.flows.runs.request_run import STUCK_AFTER, cancel_run, check_stuck, request_run, resume_run
+from app.flows.runs.run import MOST_SILENCES, run
+from app.flows.runs.runs_view import run_view
+from app.stores import catalog, owed
+from app.stores.runs import drift, failed_items, run_pages, runs
+from app.stores.sql.engine import Database
 from tests.fakes import SHOP, FakeSource, World, count, listing
 from tests.stores.racing import at_once
 

@@ -11,16 +11,17 @@ import pytest
 from app import sources
 from app.domain import Answer, Cause, Change, Kind, Options, Page, Ref, Strategy
 from app.errors import Permanent
-from app.flows.leases import LeaseKeeper
-from app.flows.metrics import metrics
-from app.flows.probes import check_now
-from app.flows.request_run import request_run
-from app.flows.run import run
-from app.flows.samples import samples
-from app.flows.status import overview
+from app.flows.connections.probes import check_now
+from app.flows.items.leases import LeaseKeeper
+from app.flows.reports.metrics import metrics
+from app.flows.reports.samples import samples
+from app.flows.reports.status import overview
+from app.flows.runs.request_run import request_run
+from app.flows.runs.run import run
 from app.sources import exchanges
-from app.stores import calls, owed, runs
-from app.stores.engine import Database
+from app.stores import owed
+from app.stores.runs import calls, runs
+from app.stores.sql.engine import Database
 from tests.fakes import SHOP, FakeSource, World, count, listing
 from tests.flows.shops import Shop, shop
 

@@ -14,16 +14,17 @@ from sqlalchemy import Connection
 
 from app.domain import BadRecord, Kind, Options, Page, Ref, Strategy
 from app.errors import AuthRejected, DatabaseFault, Forbidden, Permanent, RateLimited, Unavailable, Unmappable
-from app.flows.choose_smart import last_reads
-from app.flows.connections import pause, resume
-from app.flows.health import blocked
-from app.flows.leases import LEASE, LeaseKeeper
-from app.flows.request_run import STUCK_AFTER, check_stuck, request_run, resume_run
-from app.flows.run import MOST_SILENCES, run
-from app.flows.states import forget
+from app.flows.connections.connections import pause, resume
+from app.flows.connections.health import blocked
+from app.flows.connections.states import forget
+from app.flows.items.leases import LEASE, LeaseKeeper
+from app.flows.runs.choose_smart import last_reads
+from app.flows.runs.request_run import STUCK_AFTER, check_stuck, request_run, resume_run
+from app.flows.runs.run import MOST_SILENCES, run
 from app.sources.base import ResumeLost
-from app.stores import catalog, drift, failed_items, runs
-from app.stores.engine import Database, open_database
+from app.stores import catalog
+from app.stores.runs import drift, failed_items, runs
+from app.stores.sql.engine import Database, open_database
 from tests.fakes import SHOP, FakeSource, World, count, listing
 
 PRODUCT, STOCK = Kind.PRODUCT, Kind.STOCK

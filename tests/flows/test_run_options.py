@@ -9,12 +9,13 @@ import pytest
 
 from app.domain import Category, Kind, Options, Strategy
 from app.errors import Refused
-from app.flows.leases import LeaseKeeper
-from app.flows.request_run import request_run
-from app.flows.run import run
-from app.rules.strategies import How, legs
-from app.stores import catalog, runs
-from app.stores.engine import Database
+from app.flows.items.leases import LeaseKeeper
+from app.flows.runs.request_run import request_run
+from app.flows.runs.run import run
+from app.rules.runs.strategies import How, legs
+from app.stores import catalog
+from app.stores.runs import runs
+from app.stores.sql.engine import Database
 from tests.fakes import SHOP, World, listing
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)

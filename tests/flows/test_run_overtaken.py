@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from app.domain import WHOLE, ItemKey, Kind
-from app.flows.leases import LeaseKeeper
-from app.flows.request_run import cancel_run, resume_run
-from app.flows.run import run
-from app.flows.sync_item import sync_item
+from app.flows.items.leases import LeaseKeeper
+from app.flows.items.sync_item import sync_item
+from app.flows.runs.request_run import cancel_run, resume_run
+from app.flows.runs.run import run
 from app.stores import catalog
-from app.stores.engine import Database
+from app.stores.sql.engine import Database
 from tests.dying import Dying
 from tests.dying import Killed as Died
 from tests.fakes import SHOP, FakeSource, World, listing

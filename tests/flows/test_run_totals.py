@@ -10,12 +10,12 @@ import msgspec
 import pytest
 
 from app.domain import Kind, Options, Page, Strategy
-from app.flows.leases import LeaseKeeper
-from app.flows.request_run import request_run
-from app.flows.run import run
-from app.flows.runs_view import run_view
-from app.stores import runs
-from app.stores.engine import Database
+from app.flows.items.leases import LeaseKeeper
+from app.flows.runs.request_run import request_run
+from app.flows.runs.run import run
+from app.flows.runs.runs_view import run_view
+from app.stores.runs import runs
+from app.stores.sql.engine import Database
 from tests.fakes import SHOP, FakeSource, World, count, listing
 
 

@@ -11,17 +11,17 @@ import pytest
 
 from app.domain import Kind, Options, Status, Strategy, status_of
 from app.errors import BadConfiguration
-from app.flows.beat import await_database
 from app.flows.deps import Deps
-from app.flows.leases import LeaseKeeper
-from app.flows.request_run import request_run
-from app.flows.retention import Keep, prune
-from app.flows.run import run
-from app.flows.schedules import save
+from app.flows.items.leases import LeaseKeeper
+from app.flows.runs.request_run import request_run
+from app.flows.runs.run import run
+from app.flows.upkeep.heartbeat import await_database
+from app.flows.upkeep.retention import Keep, prune
+from app.flows.upkeep.schedules import save
 from app.rules.filters import FilterError, choice_of
 from app.rules.spellings import DRIFT_CAUSES, DRIFT_CHANGES, RUN_CAUSES, STATUSES, Words
-from app.stores import run_pages, runs
-from app.stores.engine import Database, open_database
+from app.stores.runs import run_pages, runs
+from app.stores.sql.engine import Database, open_database
 from tests.fakes import SHOP, World, listing
 
 

@@ -10,12 +10,12 @@ import pytest
 
 from app.domain import Kind, Options, Strategy
 from app.errors import BadConfiguration, Refused
-from app.flows.schedules import save, show
-from app.flows.tick import plan, tick
-from app.rules.jobs import JOBS
+from app.flows.upkeep.schedules import save, show
+from app.flows.upkeep.tick import plan, tick
+from app.rules.runs.jobs import JOBS
 from app.sources.base import Limit
-from app.stores import runs, schedules
-from app.stores.engine import Database
+from app.stores.runs import runs, schedules
+from app.stores.sql.engine import Database
 from tests.fakes import SHOP, FakeSource, World
 
 

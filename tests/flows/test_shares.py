@@ -11,11 +11,11 @@ import pytest
 from app.domain import Cause, Change, ItemKey, Kind
 from app.errors import Unmappable
 from app.flows.deps import Deps
-from app.flows.leases import LeaseKeeper
-from app.flows.shares import MOST_PARKED, Shares
-from app.flows.sync_item import sync_item
+from app.flows.items.leases import LeaseKeeper
+from app.flows.items.shares import MOST_PARKED, Shares
+from app.flows.items.sync_item import sync_item
 from app.stores import owed
-from app.stores.engine import Database
+from app.stores.sql.engine import Database
 from tests.fakes import Clock, FakeSource, ListQueue, listing
 from tests.letters import all_letters
 

@@ -9,17 +9,18 @@ import pytest
 
 from app.domain import Cause, Change, ConnectionState, Kind, Options, Strategy
 from app.errors import BadAnswer, DatabaseFault, Unavailable, Unmappable
-from app.flows import alerts
-from app.flows.connection_alerts import watch_connections
-from app.flows.connections import show_connection
-from app.flows.health import Fault, blocked, judge
-from app.flows.leases import LeaseKeeper
-from app.flows.request_run import request_run
-from app.flows.run import MOST_SILENCES, run
-from app.stores import alerts as stored_alerts
-from app.stores import catalog, connections, owed, runs
+from app.flows.connections.connection_alerts import watch_connections
+from app.flows.connections.connections import show_connection
+from app.flows.connections.health import Fault, blocked, judge
+from app.flows.items.leases import LeaseKeeper
+from app.flows.runs.request_run import request_run
+from app.flows.runs.run import MOST_SILENCES, run
+from app.flows.upkeep import alerts
+from app.stores import catalog, connections, owed
 from app.stores.connections import StateRow
-from app.stores.engine import Database
+from app.stores.runs import runs
+from app.stores.sql.engine import Database
+from app.stores.upkeep import alerts as stored_alerts
 from tests.fakes import SHOP, FakeSource, World, count, listing
 from tests.flows.test_outages import attempts, change, letters, owes, products, work
 

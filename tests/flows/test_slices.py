@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from app.domain import Kind, Strategy
-from app.rules import slices as rules
-from app.rules.drift import DriftCause
-from app.rules.slices import nights, rows_of_slice
-from app.stores import slices
-from app.stores.engine import Database
+from app.rules.drift.drift import DriftCause
+from app.rules.runs import slices as rules
+from app.rules.runs.slices import nights, rows_of_slice
+from app.stores.runs import slices
+from app.stores.sql.engine import Database
 from tests.flows.shops import SHOP, Shop, shop
 
 MONTH = 3

@@ -9,11 +9,12 @@ import pytest
 from msgspec.structs import replace
 
 from app.domain import ON_HAND, RESERVED, Options, Strategy
-from app.flows.leases import LeaseKeeper
-from app.flows.request_run import request_run
-from app.flows.run import run
-from app.stores import holds, runs
-from app.stores.engine import Database
+from app.flows.items.leases import LeaseKeeper
+from app.flows.runs.request_run import request_run
+from app.flows.runs.run import run
+from app.stores.guard import holds
+from app.stores.runs import runs
+from app.stores.sql.engine import Database
 from tests.fakes import SHOP, FakeSource, World, count, listing
 
 SIZE = 24

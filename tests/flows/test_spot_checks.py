@@ -12,17 +12,19 @@ from app import sources
 from app.config import Settings
 from app.domain import Cause, Change, ItemKey, Kind, Strategy
 from app.errors import BudgetSpent, Forbidden, Unavailable
-from app.flows.checks import record_kind
-from app.flows.connections import pause
-from app.flows.leases import LeaseKeeper
-from app.flows.metrics import metrics
-from app.flows.spot_checks import EVERY, Turn, spot_check, spot_check_aside, take_turn
-from app.flows.status import overview
-from app.flows.sync_item import sync_item
-from app.rules.lanes import Lane, current_lane
-from app.stores import bulk, catalog, drift, owed
-from app.stores.engine import Database
-from app.stores.history import drift_page
+from app.flows.connections.checks import record_kind
+from app.flows.connections.connections import pause
+from app.flows.items.leases import LeaseKeeper
+from app.flows.items.sync_item import sync_item
+from app.flows.reports.metrics import metrics
+from app.flows.reports.status import overview
+from app.flows.runs.spot_checks import EVERY, Turn, spot_check, spot_check_aside, take_turn
+from app.rules.calls.lanes import Lane, current_lane
+from app.stores import catalog, owed
+from app.stores.catalog import bulk
+from app.stores.runs import drift
+from app.stores.runs.history import drift_page
+from app.stores.sql.engine import Database
 from tests.fakes import SHOP, World, count, listing
 from tests.flows.shops import shop
 from tests.nightly import forty_products, night

@@ -12,14 +12,16 @@ import pytest
 
 from app.domain import Cause, Change, Delivery, Kind
 from app.errors import Unmappable
-from app.flows.beat import beat
-from app.flows.bury import bury
-from app.flows.leases import LeaseKeeper
-from app.flows.run import run as reconcile
-from app.flows.status import ALIVE, overview, readiness
-from app.stores import holds, inbox, owed
-from app.stores.engine import Database, open_database
-from app.stores.inbox import Arrival
+from app.flows.items.leases import LeaseKeeper
+from app.flows.letters.bury import bury
+from app.flows.reports.status import ALIVE, overview, readiness
+from app.flows.runs.run import run as reconcile
+from app.flows.upkeep.heartbeat import beat
+from app.stores import owed
+from app.stores.guard import holds
+from app.stores.inbox import inbox
+from app.stores.inbox.inbox import Arrival
+from app.stores.sql.engine import Database, open_database
 from tests.asking import request_reconcile
 from tests.fakes import SHOP, World, listing
 

@@ -9,12 +9,14 @@ import pytest
 
 from app.domain import WHOLE, Cause, Change, ItemKey, Kind, Page
 from app.errors import Unavailable
-from app.flows.leases import LEASE, LeaseKeeper
-from app.flows.run import run as reconcile
-from app.flows.sweep import BATCH, QUEUE_FULL, REHINT_AFTER, STORM_PAUSE, sweep
-from app.flows.sync_item import sync_item
-from app.stores import owed, runs, watermarks
-from app.stores.engine import Database
+from app.flows.items.leases import LEASE, LeaseKeeper
+from app.flows.items.sweep import BATCH, QUEUE_FULL, REHINT_AFTER, STORM_PAUSE, sweep
+from app.flows.items.sync_item import sync_item
+from app.flows.runs.run import run as reconcile
+from app.stores import owed
+from app.stores.catalog import watermarks
+from app.stores.runs import runs
+from app.stores.sql.engine import Database
 from tests.asking import request_reconcile
 from tests.fakes import SHOP, FakeSource, World, listing
 

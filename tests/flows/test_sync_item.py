@@ -8,10 +8,11 @@ import pytest
 
 from app.domain import Cause, Change, ItemKey, Kind
 from app.errors import BadConfiguration, KilledWorker, RateLimited, Unavailable, Unmappable
-from app.flows.leases import LEASE, LeaseKeeper
-from app.flows.sync_item import sync_item
-from app.stores import attempts, catalog, owed
-from app.stores.engine import Database
+from app.flows.items.leases import LEASE, LeaseKeeper
+from app.flows.items.sync_item import sync_item
+from app.stores import catalog, owed
+from app.stores.letters import attempts
+from app.stores.sql.engine import Database
 from tests.fakes import SHOP, FakeSource, World, listing
 
 PRODUCT = Kind.PRODUCT

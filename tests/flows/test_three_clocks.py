@@ -14,10 +14,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from app.flows.deps import Deps
-from app.flows.tick import tick
-from app.rules.schedule import next_slots
-from app.stores import runs, schedules
-from app.stores.engine import Database, open_database
+from app.flows.upkeep.tick import tick
+from app.rules.runs.schedule import next_slots
+from app.stores.runs import runs, schedules
+from app.stores.sql.engine import Database, open_database
 from tests.fakes import FakeSource, World
 
 BERLIN, NEW_YORK, CAIRO, LORD_HOWE = "Europe/Berlin", "America/New_York", "Africa/Cairo", "Australia/Lord_Howe"

@@ -10,12 +10,13 @@ import pytest
 
 from app.domain import WHOLE, ItemKey, Kind
 from app.errors import Forbidden
-from app.flows import connections
-from app.flows.health import judge
-from app.flows.tick import first_load, plan, tick
-from app.rules.jobs import JOBS, Job
-from app.stores import runs, schedules, watermarks
-from app.stores.engine import Database
+from app.flows.connections import connections
+from app.flows.connections.health import judge
+from app.flows.upkeep.tick import first_load, plan, tick
+from app.rules.runs.jobs import JOBS, Job
+from app.stores.catalog import watermarks
+from app.stores.runs import runs, schedules
+from app.stores.sql.engine import Database
 from tests.asking import request_reconcile
 from tests.fakes import SHOP, FakeSource, ListQueue, World
 

@@ -11,16 +11,19 @@ import pytest
 from sqlalchemy import bindparam, text
 
 from app.domain import Cause, Change, ItemKey, Kind, Ref
-from app.flows.correct_reasons import correct_reasons
-from app.flows.leases import LeaseKeeper
-from app.flows.metrics import metrics
-from app.flows.refused import MOST_READ, RefusedDeliveries
-from app.flows.sync_item import sync_item
-from app.stores import drift, marks, owed, refusals
-from app.stores.columns import Moment
-from app.stores.drift import Difference
-from app.stores.engine import Database
-from app.stores.marks import Mark, Witness
+from app.flows.inbox.refused import MOST_READ, RefusedDeliveries
+from app.flows.items.leases import LeaseKeeper
+from app.flows.items.sync_item import sync_item
+from app.flows.reports.metrics import metrics
+from app.flows.runs.correct_reasons import correct_reasons
+from app.stores import owed
+from app.stores.inbox import refusals
+from app.stores.runs import drift
+from app.stores.runs.drift import Difference
+from app.stores.sql.columns import Moment
+from app.stores.sql.engine import Database
+from app.stores.upkeep import marks
+from app.stores.upkeep.marks import Mark, Witness
 from tests.fakes import EPOCH, SHOP, World, listing
 from tests.nightly import forty_products, night
 

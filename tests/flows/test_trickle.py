@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from app.flows import holds
-from app.stores.engine import Database
+from app.flows.holds import holds
+from app.stores.sql.engine import Database
 from tests.fakes import FakeSource, World, listing
 from tests.flows.test_doubted_items import ALL, told
 from tests.flows.test_holds import SIZE, only, price, read_all

@@ -17,15 +17,19 @@ import pytest
 from app.channels.mail import mail_sender
 from app.domain import Change, Delivery, ItemKey, Kind
 from app.errors import Unavailable, Unmappable
-from app.flows import alerts, connections, unheard
-from app.flows.beat import Pulse
-from app.flows.leases import LeaseKeeper
-from app.flows.sync_item import sync_item
-from app.rules.silence import expected, lasting
+from app.flows.connections import connections
+from app.flows.inbox import outages
+from app.flows.items.leases import LeaseKeeper
+from app.flows.items.sync_item import sync_item
+from app.flows.upkeep import alerts
+from app.flows.upkeep.heartbeat import Pulse
+from app.rules.inbox.silence import expected, lasting
 from app.sources.base import LedgerUnavailable, Recorded, Subscription
-from app.stores import beats, inbox, owed
-from app.stores.engine import Database, open_database
-from app.stores.inbox import Arrival
+from app.stores import owed
+from app.stores.inbox import inbox
+from app.stores.inbox.inbox import Arrival
+from app.stores.sql.engine import Database, open_database
+from app.stores.upkeep import heartbeats
 from tests.fakes import SHOP, FakeSource, World
 from tests.letters import die
 
@@ -78,7 +82,7 @@ def world(database: Database, source: Remembering) -> World:
 def sign(world: World, process: str) -> None:
     """A web process of this name, just started, gives a sign of life."""
     with world.database.begin() as conn:
-        beats.beat(conn, process, "web", world.clock(), world.clock())
+        heartbeats.beat(conn, process, "web", world.clock(), world.clock())
 
 
 def down(world: World, seconds: float) -> None:
@@ -88,7 +92,7 @@ def down(world: World, seconds: float) -> None:
 
 
 def told(world: World) -> list[str]:
-    return [gap["sentence"] for gap in unheard.list_gaps(world.deps)]
+    return [gap["sentence"] for gap in outages.list_gaps(world.deps)]
 
 
 def titles(world: World) -> list[str]:
@@ -105,22 +109,22 @@ def work(world: World) -> None:
 
 def test_a_downtime_is_filled_from_the_ledger_with_unseen_events_only(world: World) -> None:
     down(world, 11_400)
-    unheard.watch(world.deps)
+    outages.watch(world.deps)
     work(world)
-    unheard.watch(world.deps)
+    outages.watch(world.deps)
     assert told(world) == ["down 3 h 10 min, missed 2, replayed 2"]
 
 
 def test_what_is_not_settled_yet_is_not_replayed_yet(world: World) -> None:
     down(world, 11_400)
-    unheard.watch(world.deps)
+    outages.watch(world.deps)
     assert told(world) == ["down 3 h 10 min, missed 2, replayed 0"]
 
 
 def test_a_downtime_without_ledger_is_covered_by_a_pull(world: World, source: Remembering) -> None:
     source.ledger_on = False
     down(world, 3600)
-    unheard.watch(world.deps)
+    outages.watch(world.deps)
     assert told(world) == ["down 1 h 0 min, a delta pull covered it: the ledger is not enabled"]
     with world.database.read() as conn:
         assert owed.is_owed(conn, ItemKey(SHOP, Kind.PRODUCT, "*"))
@@ -129,13 +133,13 @@ def test_a_downtime_without_ledger_is_covered_by_a_pull(world: World, source: Re
 def test_a_downtime_in_which_nothing_happened_says_so(world: World, source: Remembering) -> None:
     source.events = ("a",)
     down(world, 3600)
-    unheard.watch(world.deps)
+    outages.watch(world.deps)
     assert told(world) == ["down 1 h 0 min, nothing had happened"]
 
 
 def test_a_restart_within_a_minute_is_no_gap(world: World) -> None:
     down(world, 50)
-    unheard.watch(world.deps)
+    outages.watch(world.deps)
     assert told(world) == []
 
 
@@ -145,31 +149,31 @@ def test_two_webs_of_which_one_went_away_are_no_gap(world: World) -> None:
     sign(world, "web@two")
     world.clock.pass_(3600)
     with world.database.begin() as conn:
-        beats.beat(conn, "web@two", "web", world.clock() - timedelta(seconds=3600), world.clock())
+        heartbeats.beat(conn, "web@two", "web", world.clock() - timedelta(seconds=3600), world.clock())
     sign(world, "web@three")
-    unheard.watch(world.deps)
+    outages.watch(world.deps)
     assert told(world) == []
 
 
 def test_a_gap_is_found_once_by_eight_clocks(world: World) -> None:
     down(world, 3600)
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: unheard.watch(world.deps), range(8)))
+        list(pool.map(lambda _: outages.watch(world.deps), range(8)))
     assert len(told(world)) == 1
 
 
 def test_a_gap_is_closed_once_by_eight_clocks(world: World) -> None:
     down(world, 3600)
-    unheard.watch(world.deps)
+    outages.watch(world.deps)
     work(world)
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: unheard.watch(world.deps), range(8)))
+        list(pool.map(lambda _: outages.watch(world.deps), range(8)))
     assert titles(world) == ["shop: gap closed"]
 
 
 def living_webs(world: World) -> int:
     with world.database.read() as conn:
-        return len(beats.living(conn, world.clock()))
+        return len(heartbeats.living(conn, world.clock()))
 
 
 def test_a_web_process_gives_a_sign_of_life(world: World) -> None:
@@ -202,19 +206,19 @@ def test_a_web_process_was_there_until_it_was_stopped(world: World) -> None:
     world.clock.pass_(50)
     Pulse(world.deps, "web", every=60).once()
     with world.database.read() as conn:
-        assert beats.silences(conn, "web", world.clock() - timedelta(days=1), timedelta(seconds=60)) == []
+        assert heartbeats.silences(conn, "web", world.clock() - timedelta(days=1), timedelta(seconds=60)) == []
 
 
 def test_a_downtime_of_days_is_found(world: World) -> None:
     down(world, 3 * DAY)
-    unheard.watch(world.deps)
+    outages.watch(world.deps)
     assert told(world) == ["down 3 d 0 h, missed 2, replayed 0"]
 
 
 def test_the_first_start_ever_heals_from_the_newest_event(world: World) -> None:
     world.clock.pass_(7200)
     sign(world, "web@one")
-    unheard.watch(world.deps)
+    outages.watch(world.deps)
     assert told(world) == ["down 2 h 0 min, missed 2, replayed 0"]
 
 
@@ -223,7 +227,7 @@ def test_an_event_heard_before_the_first_watch_hides_no_first_start(world: World
     sign(world, "web@one")
     world.clock.pass_(1)
     hear(world, "b")
-    unheard.watch(world.deps)
+    outages.watch(world.deps)
     assert told(world) == ["down 2 h 0 min, missed 1, replayed 0"]
 
 
@@ -231,7 +235,7 @@ def test_an_event_heard_before_the_first_watch_hides_no_downtime(world: World) -
     down(world, 11_400)
     world.clock.pass_(1)
     hear(world, "b")
-    unheard.watch(world.deps)
+    outages.watch(world.deps)
     assert told(world) == ["down 3 h 10 min, missed 1, replayed 0"]
 
 
@@ -239,7 +243,7 @@ def test_what_came_while_a_web_process_was_starting_is_asked_for_too(world: Worl
     down(world, 3600)
     started = world.clock()
     world.clock.pass_(600)
-    unheard.watch(world.deps)
+    outages.watch(world.deps)
     assert world.source.until == started + timedelta(minutes=1)  # type: ignore[attr-defined]
 
 
@@ -249,7 +253,7 @@ def test_a_web_process_that_stood_still_was_not_there(world: World) -> None:
     pulse.once()
     world.clock.pass_(11_400)
     pulse.once()
-    unheard.watch(world.deps)
+    outages.watch(world.deps)
     assert told(world) == ["down 3 h 10 min, missed 2, replayed 0"]
 
 
@@ -258,34 +262,34 @@ def test_a_web_process_that_lives_on_was_there(world: World) -> None:
     for _ in range(4):
         pulse.once()
         world.clock.pass_(50)
-    unheard.watch(world.deps)
+    outages.watch(world.deps)
     assert told(world) == []
 
 
 def test_how_many_were_replayed_is_counted_when_it_is_told(world: World) -> None:
     down(world, 11_400)
-    unheard.watch(world.deps)
+    outages.watch(world.deps)
     work(world)
     assert told(world) == ["down 3 h 10 min, missed 2, replayed 2"]
 
 
 def test_that_a_gap_is_closed_is_told_once_its_events_are_replayed(world: World) -> None:
     down(world, 11_400)
-    unheard.watch(world.deps)
+    outages.watch(world.deps)
     before = titles(world)
     work(world)
-    unheard.watch(world.deps)
-    unheard.watch(world.deps)
+    outages.watch(world.deps)
+    outages.watch(world.deps)
     closed = [alert["detail"] for alert in alerts.list_alerts(world.deps)]
     assert (before, closed) == ([], ["shop: down 3 h 10 min, missed 2, replayed 2."])
 
 
 def test_an_event_that_died_was_not_replayed(world: World) -> None:
     down(world, 11_400)
-    unheard.watch(world.deps)
+    outages.watch(world.deps)
     die(world, "B", Unmappable("no"))
     work(world)
-    unheard.watch(world.deps)
+    outages.watch(world.deps)
     assert told(world) == ["down 3 h 10 min, missed 2, replayed 1, 1 died"]
 
 
@@ -299,7 +303,7 @@ def test_a_source_that_cannot_be_asked_keeps_no_other_from_being_healed(world: W
     with world.database.begin() as conn:
         inbox.accept(conn, [Arrival("broken", delivery("x"), {}, b"{}", world.clock())])
     down(world, 3600)
-    unheard.watch(world.deps)
+    outages.watch(world.deps)
     assert sorted(told(world)) == ["down 1 h 0 min, and still", "down 1 h 0 min, missed 2, replayed 0"]
 
 
@@ -320,27 +324,27 @@ def busy_days(world: World, days: int, each: int = 12) -> None:
 def test_silence_where_many_events_come_is_a_gap(world: World) -> None:
     busy_days(world, 3)
     world.clock.pass_(3600)
-    unheard.watch(world.deps)
+    outages.watch(world.deps)
     assert told(world) == ["silent 1 h 0 min (about 12 events expected), missed 2 so far"]
 
 
 def test_silence_ends_with_the_next_event(world: World) -> None:
     busy_days(world, 3)
     world.clock.pass_(3600)
-    unheard.watch(world.deps)
+    outages.watch(world.deps)
     hear(world, "again")
     world.clock.pass_(700)
-    unheard.watch(world.deps)
+    outages.watch(world.deps)
     assert told(world)[0].startswith("silent 1 h 0 min (about 12 events expected), missed 2")
     work(world)
-    unheard.watch(world.deps)
+    outages.watch(world.deps)
     assert titles(world) == ["shop: no webhooks", "shop: gap closed"]
 
 
 def test_silence_in_a_quiet_shop_is_no_gap(world: World) -> None:
     busy_days(world, 3, each=4)
     world.clock.pass_(3600)
-    unheard.watch(world.deps)
+    outages.watch(world.deps)
     assert told(world) == []
 
 
@@ -374,7 +378,7 @@ def test_a_gap_of_most_of_a_day_is_an_alert(world: World, source: Remembering) -
     busy_days(world, 3)
     source.ledger_on = False
     world.clock.pass_(3600)
-    unheard.watch(world.deps)
+    outages.watch(world.deps)
     world.clock.pass_(16 * 3600)
     alerts.watch(world.deps)
     assert "shop: deliveries are about to be given up" in titles(world)
@@ -438,9 +442,9 @@ def mailing(world: World, mailbox: Mailbox) -> World:
 
 def test_a_gap_is_mailed_with_its_sentence_and_a_link(mailing: World, mailbox: Mailbox) -> None:
     down(mailing, 11_400)
-    unheard.watch(mailing.deps)
+    outages.watch(mailing.deps)
     work(mailing)
-    unheard.watch(mailing.deps)
+    outages.watch(mailing.deps)
     assert alerts.tell(mailing.deps) == 1
     (mail,) = mailbox.mails
     assert mail["subject"] == "[tallyhook] shop: gap closed"
@@ -492,10 +496,10 @@ def test_without_mail_alerts_are_rows_only(world: World) -> None:
 def test_the_gap_of_a_paused_connection_waits_until_it_is_resumed(world: World) -> None:
     connections.pause(world.deps, SHOP)
     down(world, 11_400)
-    unheard.watch(world.deps)
+    outages.watch(world.deps)
     waiting = told(world)
     connections.resume(world.deps, SHOP)
-    unheard.watch(world.deps)
+    outages.watch(world.deps)
     assert [waiting, told(world)] == [
         ["down 3 h 10 min, and still"],
         ["down 3 h 10 min, missed 2, replayed 0"],

@@ -11,10 +11,12 @@ import pytest
 
 from app.domain import Kind, Record
 from app.errors import Refused
-from app.flows.remember import remembered
-from app.flows.validate import FRESH, validate
-from app.stores import answers, catalog, validation, watermarks
-from app.stores.engine import Database
+from app.flows.reports.cache import remembered
+from app.flows.reports.validate import FRESH, validate
+from app.stores import catalog, validation
+from app.stores.catalog import watermarks
+from app.stores.reports import cache
+from app.stores.sql.engine import Database
 from tests.fakes import SHOP, World, count, listing
 
 
@@ -161,7 +163,7 @@ def test_an_answer_found_earlier_does_not_replace_a_later_one(world: World) -> N
 
     def late_search() -> None:
         with world.database.begin() as conn:
-            answers.put(conn, SHOP, "what", answers.Remembered("later", world.clock(), 1))
+            cache.put(conn, SHOP, "what", cache.Remembered("later", world.clock(), 1))
 
     remembered(world.deps, SHOP, "what", overtaken, fresh=FRESH)
     assert remembered(world.deps, SHOP, "what", lambda conn: "never asked", fresh=FRESH).answer == "later"

@@ -8,13 +8,13 @@ from datetime import timedelta
 import pytest
 
 from app.domain import Delivery
-from app.flows import alerts
-from app.flows.kind_looks import State
-from app.flows.webhook_checks import Said, check_webhooks
+from app.flows.connections.kind_looks import State
+from app.flows.connections.webhook_checks import Said, check_webhooks
+from app.flows.upkeep import alerts
 from app.sources.base import Subscription
-from app.stores import inbox, refusals
-from app.stores.engine import Database
-from app.stores.inbox import Arrival
+from app.stores.inbox import inbox, refusals
+from app.stores.inbox.inbox import Arrival
+from app.stores.sql.engine import Database
 from tests.fakes import SHOP, FakeSource, World
 
 PUBLIC = "https://hooks.example.com"

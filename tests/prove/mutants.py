@@ -36,7 +36,7 @@ MUTANTS = [
         6,
         LIFE,
         """
-import app.stores.newer as newer
+import app.stores.catalog.newer as newer
 replace(newer, "NEWER", "true")
 """,
     ),
@@ -45,7 +45,7 @@ replace(newer, "NEWER", "true")
         6,
         LIFE,
         """
-import app.stores.newer as newer
+import app.stores.catalog.newer as newer
 swap(newer, "NEWER", "THEN excluded.read_at >= t.read_at", "THEN true")
 """,
     ),
@@ -54,7 +54,7 @@ swap(newer, "NEWER", "THEN excluded.read_at >= t.read_at", "THEN true")
         0,
         LIFE,
         """
-import app.stores.newer as newer
+import app.stores.catalog.newer as newer
 replace(newer, "UNFENCED", "true")
 """,
     ),
@@ -63,7 +63,7 @@ replace(newer, "UNFENCED", "true")
         0,
         frozenset({*CLOCKS, Dial.FUTURE_RECORDS, Dial.RUNS}),
         """
-import app.stores.catalog.applying as applying, app.stores.differ as differ, app.stores.newer as newer
+import app.stores.catalog.applying as applying, app.stores.catalog.differ as differ, app.stores.catalog.newer as newer
 replace(applying, "settled_version", lambda version, now, began: version)
 replace(differ, "settled_version", lambda version, now, began: version)
 swap(newer, "NEWER", "t.read_at > {horizon} OR t.version > {latest}", "false")
@@ -83,8 +83,8 @@ swap(settling, "_DELETE", "o.rev = :rev", ":rev = :rev")
         0,
         LIFE,
         """
-import app.flows.fetching as fetching, app.flows.item_work as item_work
-from app.flows.fetching import Committed
+import app.flows.items.fetching as fetching, app.flows.items.item_work as item_work
+from app.flows.items.fetching import Committed
 from app.stores import owed
 def settled_first(deps, fetched):
     settled = [outcome for one in fetched for outcome in one.outcomes(set())]
@@ -114,7 +114,7 @@ write = replace(receive.Intake, "_write", first_answered)
         0,
         frozenset({Dial.HOOKS_LOST, Dial.KILLED, Dial.VENDOR_5XX, Dial.VENDOR_HTML}),
         """
-import app.flows.pull as pull
+import app.flows.items.pull as pull
 from app.stores import watermarks
 def early(deps, source, connection, kind, since, told):
     marks = [page.watermark for page in source.delta(kind, since) if page.watermark]
@@ -129,7 +129,7 @@ read = replace(pull, "_read_delta", early)
         10,
         LIFE,
         """
-import app.flows.pull as pull
+import app.flows.items.pull as pull
 from app.stores import owed
 def late(deps, claim, read, noted):
     with deps.database.begin() as conn:
@@ -143,7 +143,7 @@ finish = replace(pull, "_finish", late)
         11,
         LIFE,
         """
-import app.flows.pull as pull
+import app.flows.items.pull as pull
 replace(pull, "_covered", lambda claim, read, noted: [one for one in noted if one.key != claim.key])
 """,
     ),
@@ -162,7 +162,7 @@ put = replace(watermarks, "put", lambda conn, c, k, value, now: put(conn, c, k, 
         0,
         frozenset({Dial.VENDOR_LAGS, Dial.RUNS}),
         """
-from app.flows.fetching import Fetched
+from app.flows.items.fetching import Fetched
 replace(Fetched, "behind", lambda self: [])
 """,
     ),
@@ -200,7 +200,7 @@ write = replace(bulk, "write", dated_late)
         0,
         frozenset({Dial.VENDOR_SLOW, Dial.VENDOR_HANGS, Dial.STORMS, Dial.RUNS}),
         """
-from app.flows.leases import LeaseKeeper
+from app.flows.items.leases import LeaseKeeper
 replace(LeaseKeeper, "round", lambda self: None)
 """,
     ),
@@ -209,7 +209,7 @@ replace(LeaseKeeper, "round", lambda self: None)
         3,
         LIFE,
         """
-import app.flows.sweep as sweep
+import app.flows.items.sweep as sweep
 replace(sweep, "REHINT_AFTER", 1e9)
 """,
     ),
@@ -227,7 +227,7 @@ replace(runs, "overdue", lambda conn, now, rehint_after: [])
         7,
         RESUMED,
         """
-import app.flows.kept_pages as kept_pages
+import app.flows.runs.kept_pages as kept_pages
 from app.domain import Page
 replace(kept_pages, "kept", lambda course, kind: [Page() for _ in range(course.checkpoint.pages)])
 """,
@@ -237,8 +237,8 @@ replace(kept_pages, "kept", lambda course, kind: [Page() for _ in range(course.c
         5,
         frozenset({*LIFE, Dial.BUDGETS}),
         """
-from app.rules.lanes import current_lane
-from app.stores.budgets import SharedBudget, _inside, _wait
+from app.rules.calls.lanes import current_lane
+from app.stores.runs.budgets import SharedBudget, _inside, _wait
 def take(self, limits):
     if not limits:
         return 0.0
@@ -263,7 +263,7 @@ replace(SharedBudget, "take", take)
         frozenset({*CLOCKS, Dial.BUDGETS, Dial.RUNS}),
         """
 from datetime import UTC, datetime
-from app.stores.clock import DatabaseClock
+from app.stores.sql.clock import DatabaseClock
 replace(DatabaseClock, "now", lambda self: datetime.fromtimestamp(self._wall(), UTC))
 """,
     ),
@@ -272,7 +272,7 @@ replace(DatabaseClock, "now", lambda self: datetime.fromtimestamp(self._wall(), 
         2,
         frozenset({Dial.KILLED}),
         """
-import app.flows.item_work as item_work
+import app.flows.items.item_work as item_work
 replace(item_work, "MAX_KILLS", 1)
 """,
     ),
@@ -282,7 +282,7 @@ replace(item_work, "MAX_KILLS", 1)
         frozenset({Dial.DEPLOYED, Dial.RUNS}),
         """
 from app.stores import runs
-import app.flows.run as run
+import app.flows.runs.run as run
 replace(runs, "give_back", lambda conn, run_id, token: True)
 replace(run, "MAX_KILLS", 1)
 """,
@@ -292,7 +292,7 @@ replace(run, "MAX_KILLS", 1)
         1,
         DATABASE,
         """
-import app.flows.item_work as item_work
+import app.flows.items.item_work as item_work
 class Never(Exception):
     pass
 replace(item_work, "DatabaseFault", Never)
@@ -303,7 +303,7 @@ replace(item_work, "DatabaseFault", Never)
         1,
         DATABASE,
         """
-import app.flows.run as run
+import app.flows.runs.run as run
 class Never(Exception):
     pass
 replace(run, "DatabaseFault", Never)
@@ -314,8 +314,8 @@ replace(run, "DatabaseFault", Never)
         0,
         frozenset({Dial.DB_DEADLOCK, Dial.DB_SERIALISATION}),
         """
-import app.stores.faults as faults
-from app.stores.faults import Fault
+import app.stores.sql.faults as faults
+from app.stores.sql.faults import Fault
 def unknown(self):
     return RuntimeError(self.message)
 replace(Fault, "error", unknown)
@@ -353,7 +353,7 @@ replace(schedule, "ROUNDS", {name: one for name, one in schedule.ROUNDS.items() 
         1,
         frozenset({Dial.BAD_RECORDS, Dial.HOOKS_LOST}),
         """
-import app.flows.pull as pull
+import app.flows.items.pull as pull
 replace(pull, "isolated", lambda records, write, fail, passing=(): write(records))
 """,
     ),
@@ -371,7 +371,7 @@ replace(failed_items, "resolve", lambda *args: 0)
         0,
         frozenset({Dial.BAD_RECORDS, Dial.RUNS}),
         """
-from app.stores.differ import Differ
+from app.stores.catalog.differ import Differ
 diff = replace(Differ, "diff", lambda self, scope=None, exempt=(): diff(self, scope))
 """,
     ),
@@ -380,7 +380,7 @@ diff = replace(Differ, "diff", lambda self, scope=None, exempt=(): diff(self, sc
         0,
         frozenset({Dial.BAD_RECORDS, Dial.RUNS}),
         """
-import app.flows.read_full as read_full
+import app.flows.runs.read_full as read_full
 agreed = replace(read_full, "agreed", lambda *args, **named: _all(agreed(*args, **named)))
 def _all(found):
     return found._replace(equal=None if found.equal is None else found.rows)
@@ -391,8 +391,8 @@ def _all(found):
         0,
         frozenset({Dial.VENDOR_EMPTY, Dial.RUNS}),
         """
-import app.flows.absorb as absorb
-from app.flows.plausible import Verdict
+import app.flows.items.bulk_read as absorb
+from app.flows.holds.plausible import Verdict
 replace(absorb, "judge", lambda *args, **named: Verdict())
 """,
     ),
@@ -410,7 +410,7 @@ replace(inbox, "_changes", lambda arrival: arrival.delivery.changes)
         0,
         frozenset({Dial.KILLED, Dial.RUNS, Dial.VENDOR_SLOW}),
         """
-import app.flows.request_run as request_run
+import app.flows.runs.request_run as request_run
 replace(request_run, "STUCK_AFTER", -20.0)
 """,
     ),
@@ -425,7 +425,7 @@ replace(request_run, "STUCK_AFTER", -20.0)
             }
         ),
         """
-import app.flows.read_full as read_full
+import app.flows.runs.read_full as read_full
 replace(read_full, "_forget_overtaken", lambda course, kind: None)
 """,
     ),

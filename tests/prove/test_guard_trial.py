@@ -23,8 +23,8 @@ def test_no_disaster_comes_through_and_no_life_is_held(ground: Ground) -> None:
 
 
 def test_a_guard_that_judges_nothing_lets_disasters_through(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.rules.guard_products.first_of", lambda findings: [])
-    monkeypatch.setattr("app.rules.guard_stock.first_of", lambda findings: [])
+    monkeypatch.setattr("app.rules.guard.products.first_of", lambda findings: [])
+    monkeypatch.setattr("app.rules.guard.stock.first_of", lambda findings: [])
     outcomes = [ground.attempt(trial) for trial in drawn(103, disasters=8, lives=0, sizes=(10,))]
     assert not all(one.is_right for one in outcomes)
 

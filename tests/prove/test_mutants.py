@@ -16,7 +16,7 @@ SEEDS = 300
 TAKING_AWAY = """
 import os, sys
 from tests.prove.mutants import MUTANTS, TAMPER
-import app.flows.read_full, app.prove.simulate
+import app.flows.runs.read_full, app.prove.simulate
 for mutant in MUTANTS:
     pid = os.fork()
     if pid == 0:

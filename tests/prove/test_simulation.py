@@ -45,7 +45,7 @@ def test_nothing_is_found_under_loss_repetition_and_sudden_death(hand_on: Hand, 
 
 
 def test_a_finding_comes_with_its_seed_its_faults_and_the_last_events() -> None:
-    code = "import app.flows.fetching as fetching\nimport app.stores.catalog.applying as applying\n"
+    code = "import app.flows.items.fetching as fetching\nimport app.stores.catalog.applying as applying\n"
     code += 'replace(applying, "closing", lambda *args: {})\n'
     with closing(Hand("", TAMPER + code)) as hand:
         outcomes = (hand.carry_out(seed, BENIGN) for seed in range(100))

@@ -6,7 +6,7 @@ import pytest
 
 from app.prove.truth.__main__ import table
 from app.prove.truth.experiment import experiment
-from app.stores.engine import Database
+from app.stores.sql.engine import Database
 
 
 @pytest.mark.parametrize("seed", range(9000, 9006))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.rules.agreement import wilson
+from app.rules.drift.agreement import wilson
 
 
 @pytest.mark.parametrize(

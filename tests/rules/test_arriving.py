@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.rules.arriving import came_to, differs, is_elsewhere
+from app.rules.inbox.arriving import came_to, differs, is_elsewhere
 
 OURS = "https://hooks.example.com/webhooks/shop"
 

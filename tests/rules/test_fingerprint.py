@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app import errors
-from app.rules.advice import _BY_TYPE, advice, known_types
-from app.rules.fingerprint import fingerprint, normalised, place_of
+from app.rules.letters.advice import _BY_TYPE, advice, known_types
+from app.rules.letters.fingerprint import fingerprint, normalised, place_of
 
 ONE_CAUSE = [
     ("GET /acme/api/product/BP2905: 429 too many", "GET /acme/api/product/RT0117: 429 too many"),
@@ -63,7 +63,7 @@ def test_what_is_normalised_stays_as_it_is(message: str) -> None:
 def test_the_place_is_our_innermost_function() -> None:
     with pytest.raises(AttributeError) as raised:
         normalised(None)  # type: ignore[arg-type]
-    assert place_of(raised.value) == "app/rules/fingerprint.py:normalised"
+    assert place_of(raised.value) == "app/rules/letters/fingerprint.py:normalised"
 
 
 def test_an_error_that_was_never_raised_has_no_place() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.rules.guard import FIRST_LOAD, POLL, RUN, Impact, Limits, implausible
+from app.rules.guard.guard import FIRST_LOAD, POLL, RUN, Impact, Limits, implausible
 
 LIMITS = Limits(share=0.20, rows=25)
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from app.rules.guard_stock import StockEvidence, stock_findings
+from app.rules.guard.stock import StockEvidence, stock_findings
 
 
 def rules(evidence: StockEvidence) -> list[str]:

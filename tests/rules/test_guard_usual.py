@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.rules.guard_findings import Finding, Trait
-from app.rules.guard_usual import unusual, usual_of
+from app.rules.guard.findings import Finding, Trait
+from app.rules.guard.usual import unusual, usual_of
 
 BUSY = {"zeroed": 30, "repriced": 200}
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain import Cause
-from app.rules.lanes import Lane, ceiling, current_lane, free, lane, lane_of, most
+from app.rules.calls.lanes import Lane, ceiling, current_lane, free, lane, lane_of, most
 
 CALLS = st.integers(1, 1_000)
 LANES = st.sampled_from(Lane)

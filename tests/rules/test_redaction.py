@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.rules.redaction import REMOVED, SHORTEST, carries_secret, redactor, safe_headers
+from app.rules.access.redaction import REMOVED, SHORTEST, carries_secret, redactor, safe_headers
 
 SECRET = 's3cr&t/key+with "all" <sorts> of ümlaut='
 

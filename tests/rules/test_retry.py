@@ -16,7 +16,7 @@ from app.errors import (
     Unavailable,
     Unmappable,
 )
-from app.rules.retry import ITEM_REFUSED, RATE_LIMITED, TRANSIENT, UNEXPECTED, wait_before_retry
+from app.rules.letters.retry import ITEM_REFUSED, RATE_LIMITED, TRANSIENT, UNEXPECTED, wait_before_retry
 
 
 @pytest.mark.parametrize("error", [Refused("x"), Unmappable("x"), KilledWorker("x")])

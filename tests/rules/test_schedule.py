@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.errors import BadConfiguration
-from app.rules.schedule import check, latest_slot, next_slots, slots_a_day
+from app.rules.runs.schedule import check, latest_slot, next_slots, slots_a_day
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)  # a Sunday
 

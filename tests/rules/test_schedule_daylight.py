@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from app.rules.schedule import latest_slot, next_slots
+from app.rules.runs.schedule import latest_slot, next_slots
 
 ZONES = ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Africa/Cairo", "Asia/Kathmandu")
 WHOLE_HOURS = tuple(zone for zone in ZONES if zone != "Australia/Lord_Howe")  # there it is half an hour

@@ -8,8 +8,8 @@ import pytest
 
 from app.domain import Kind, Options, Strategy
 from app.errors import BadConfiguration
-from app.rules.jobs import JOBS, defaults, job_of
-from app.rules.schedule import check
+from app.rules.runs.jobs import JOBS, defaults, job_of
+from app.rules.runs.schedule import check
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -7,7 +7,7 @@ from datetime import date
 import pytest
 
 from app.domain import Kind, Options, Strategy
-from app.rules.smart import Facts, choose, is_a_price
+from app.rules.runs.smart import Facts, choose, is_a_price
 
 DAILY = dict.fromkeys(Kind, 1 / 86_400)
 KINDS = tuple(Kind)

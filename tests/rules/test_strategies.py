@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.domain import Kind, Options, Strategy
-from app.rules.strategies import legs
+from app.rules.runs.strategies import legs
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.rules.summing import Row, summed
+from app.rules.letters.summing import Row, summed
 
 NEW: dict[str, Any] = {"deleted": [None, False], "location_id": [None, "LDC2"], "quantity": [None, "4"]}
 

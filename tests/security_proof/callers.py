@@ -48,7 +48,7 @@ MUTATIONS = [
     Mutation(
         "replayed webhook",
         "event ids are unique",
-        "app/stores/inbox.py",
+        "app/stores/inbox/inbox.py",
         "(arrival.connection, storable(arrival.delivery.event_id)): arrival",
         '(arrival.connection, storable(f"{arrival.delivery.event_id}{id(arrival)}")): arrival',
         ("tests/web/test_webhooks_committed.py::test_a_duplicate_changes_nothing",),
@@ -88,7 +88,7 @@ MUTATIONS = [
     Mutation(
         "stranger, wrong role, other connection",
         "the scope of a letter",
-        "app/flows/letters.py",
+        "app/flows/letters/letters.py",
         'if letter is None or not deps.who.sees(letter["connection"]):',
         "if letter is None:",
         ("tests/web/test_access_matrix.py::test_what_is_another_connections_is_not_there",),
@@ -96,7 +96,7 @@ MUTATIONS = [
     Mutation(
         "stranger, wrong role, other connection",
         "the scope of a list",
-        "app/stores/matching.py",
+        "app/stores/sql/matching.py",
         "return true() if connections is None else column.in_(sorted(connections))",
         "return true()",
         ("tests/web/test_access_matrix.py::test_no_list_has_rows_of_another_connection",),
@@ -120,7 +120,7 @@ MUTATIONS = [
     Mutation(
         "stolen or old token",
         "expiry",
-        "app/stores/access.py",
+        "app/stores/access/accounts.py",
         "alive = (_TOKENS.c.revoked_at.is_(None), or_(_TOKENS.c.expires_at.is_(None), _TOKENS.c.expires_at > now))",
         "alive = (_TOKENS.c.revoked_at.is_(None), _TOKENS.c.id > 0)",
         ("tests/web/test_access_matrix.py::test_what_is_over_opens_nothing",),
@@ -128,7 +128,7 @@ MUTATIONS = [
     Mutation(
         "stolen or old token",
         "revocation",
-        "app/stores/access.py",
+        "app/stores/access/accounts.py",
         "alive = (_TOKENS.c.revoked_at.is_(None), or_(",
         "alive = (_TOKENS.c.id > 0, or_(",
         ("tests/web/test_access_matrix.py::test_what_is_over_opens_nothing",),
@@ -144,7 +144,7 @@ MUTATIONS = [
     Mutation(
         "stolen or old token",
         "hashes at rest",
-        "app/flows/access.py",
+        "app/flows/access/accounts.py",
         "return hashlib.sha256(secret.encode()).hexdigest()",
         "return secret",
         ("tests/web/test_access_matrix.py::test_of_a_token_its_hash_alone_is_kept",),
@@ -152,7 +152,7 @@ MUTATIONS = [
     Mutation(
         "stolen or old token",
         "the sessions of a disabled user end",
-        "app/flows/access.py",
+        "app/flows/access/accounts.py",
         '            access.end_sessions_of(conn, user["id"])',
         "            pass",
         ("tests/web/test_access_matrix.py::test_what_is_over_opens_nothing",),
@@ -160,7 +160,7 @@ MUTATIONS = [
     Mutation(
         "guessed password",
         "the lockout",
-        "app/rules/lockout.py",
+        "app/rules/access/lockout.py",
         "FREE = 5\n",
         "FREE = 5_000\n",
         ("tests/web/test_limits.py::test_after_five_wrong_passwords_the_right_one_is_refused",),
@@ -168,7 +168,7 @@ MUTATIONS = [
     Mutation(
         "guessed password",
         "the backoff",
-        "app/rules/lockout.py",
+        "app/rules/access/lockout.py",
         "2 ** min(failures - free, 10)",
         "1",
         ("tests/web/test_limits.py::test_a_sixth_wrong_password_locks_for_longer",),

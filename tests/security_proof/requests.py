@@ -8,7 +8,7 @@ MUTATIONS = [
     Mutation(
         "a person locked out by somebody else's guesses; guesses without a trace",
         "a known browser is counted by itself",
-        "app/flows/sign_in_places.py",
+        "app/flows/access/sign_in_places.py",
         "if browser and sign_ins.is_known(conn, user_id, known):",
         "if False:",
         (
@@ -18,7 +18,7 @@ MUTATIONS = [
     Mutation(
         "a person locked out by somebody else's guesses; guesses without a trace",
         "wrong passwords are counted by place",
-        "app/flows/sign_in_places.py",
+        "app/flows/access/sign_in_places.py",
         'return f"address {network_of(origin)}"',
         'return "address"',
         ("tests/web/test_sign_in_lockout.py::test_who_guesses_from_elsewhere_locks_nobody_out",),
@@ -26,7 +26,7 @@ MUTATIONS = [
     Mutation(
         "a person locked out by somebody else's guesses; guesses without a trace",
         "waits are forgiven with time",
-        "app/rules/lockout.py",
+        "app/rules/access/lockout.py",
         "return max(0, self.failures - int((now - self.failed_at) / FORGIVEN_EVERY))",
         "return self.failures",
         ("tests/web/test_sign_in_lockout.py::test_one_guess_an_hour_keeps_nobody_out",),
@@ -34,7 +34,7 @@ MUTATIONS = [
     Mutation(
         "a person locked out by somebody else's guesses; guesses without a trace",
         "the first wrong password of an hour is noted",
-        "app/flows/sign_in_places.py",
+        "app/flows/access/sign_in_places.py",
         'audit.note(deps, conn, "sign_in.failed", _subject(user), after={"place": row.place})',
         "pass",
         ("tests/web/test_sign_in_lockout.py::test_a_first_wrong_password_is_in_the_audit_log",),
@@ -116,7 +116,7 @@ MUTATIONS = [
     Mutation(
         "flooding, slow or endless requests",
         "one rate of a network of IPv6",
-        "app/rules/networks.py",
+        "app/rules/access/networks.py",
         "str(read.ipv4_mapped or ip_network((read, 64), strict=False))",
         "str(read)",
         ("tests/web/test_limits.py::test_a_stranger_with_a_network_of_addresses_has_one_rate",),
@@ -246,7 +246,7 @@ MUTATIONS = [
     Mutation(
         "many heavy questions at once, also from clients that hang up",
         "PostgreSQL's statement is cancelled",
-        "app/stores/time_limits.py",
+        "app/stores/sql/time_limits.py",
         "session.cancel_safe(timeout=CANCEL_WITHIN)",
         "pass",
         ("tests/stores/test_time_limits.py::test_a_statement_that_runs_is_interrupted_when_its_question_is_ended",),
@@ -254,7 +254,7 @@ MUTATIONS = [
     Mutation(
         "many heavy questions at once, also from clients that hang up",
         "SQLite's deadline",
-        "app/stores/time_limits.py",
+        "app/stores/sql/time_limits.py",
         "        driver.set_progress_handler(lambda: not self.left(), STEPS)\n",
         "",
         ("tests/stores/test_time_limits.py::test_a_question_ends_with_its_limit",),
@@ -262,7 +262,7 @@ MUTATIONS = [
     Mutation(
         "many heavy questions at once, also from clients that hang up",
         "PostgreSQL's deadline",
-        "app/stores/time_limits.py",
+        "app/stores/sql/time_limits.py",
         'f"{max(1, round(self.left() * 1000))}ms"',
         '"0"',
         ("tests/stores/test_time_limits.py::test_a_question_ends_with_its_limit",),
@@ -270,7 +270,7 @@ MUTATIONS = [
     Mutation(
         "many heavy questions at once, also from clients that hang up",
         "the deadline stays in no session",
-        "app/stores/time_limits.py",
+        "app/stores/sql/time_limits.py",
         "SELECT set_config('statement_timeout', %s, true)",
         "SELECT set_config('statement_timeout', %s, false)",
         ("tests/stores/test_time_limits.py::test_who_uses_the_session_next_has_all_the_time",),
@@ -278,7 +278,7 @@ MUTATIONS = [
     Mutation(
         "many heavy questions at once, also from clients that hang up",
         "a question too long is no outage",
-        "app/stores/engine.py",
+        "app/stores/sql/engine.py",
         "if self._limit is not None and is_interruption(error):",
         "if False:",
         ("tests/stores/test_time_limits.py::test_a_question_that_took_too_long_is_no_trouble_of_the_database",),

@@ -72,7 +72,7 @@ MUTATIONS = [
     Mutation(
         "SQL injection",
         "values are bound",
-        "app/stores/matching.py",
+        "app/stores/sql/matching.py",
         "    return lambda value: column == value\n",
         "    return lambda value: __import__('sqlalchemy').text(f\"{column} = '{value}'\")\n",
         ("tests/flows/test_letters.py::test_no_value_of_a_filter_is_ever_sql",),
@@ -80,7 +80,7 @@ MUTATIONS = [
     Mutation(
         "secret in a log, error, letter, page",
         "known values are taken out",
-        "app/rules/redaction.py",
+        "app/rules/access/redaction.py",
         "return lambda text: cut_off(known.sub(REMOVED, text))",
         "return str",
         ("tests/rules/test_redaction.py::test_a_secret_is_taken_out_however_it_is_spelled",),
@@ -88,7 +88,7 @@ MUTATIONS = [
     Mutation(
         "secret in a log, error, letter, page",
         "headers by their names",
-        "app/rules/redaction.py",
+        "app/rules/access/redaction.py",
         "return _SECRET_HEADER.search(header) is not None",
         "return False",
         (
@@ -191,7 +191,7 @@ MUTATIONS = [
     Mutation(
         "tampering with the record",
         "the chain of hashes",
-        "app/flows/audit.py",
+        "app/flows/access/audit.py",
         'entry["hash"] != link(entry, previous)',
         "False",
         ("tests/flows/test_audit.py::test_verifying_finds_an_edit",),
@@ -199,7 +199,7 @@ MUTATIONS = [
     Mutation(
         "tampering with the record",
         "a head kept elsewhere",
-        "app/flows/audit.py",
+        "app/flows/access/audit.py",
         "    if not seen_head:\n",
         "    if False:\n",
         ("tests/flows/test_audit.py::test_a_head_kept_elsewhere_shows_that_the_end_was_cut_off",),

@@ -6,12 +6,12 @@ import httpx
 import pytest
 
 from app.errors import BudgetSpent
-from app.rules.lanes import Lane, lane
+from app.rules.calls.lanes import Lane, lane
 from app.sources import connect
 from app.sources.base import Context, Limit, Unlimited
 from app.sources.http import Http
-from app.stores.budgets import SharedBudget
-from app.stores.engine import Database
+from app.stores.runs.budgets import SharedBudget
+from app.stores.sql.engine import Database
 
 TEN = Limit("calls", 10, 60.0)
 

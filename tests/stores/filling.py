@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import Column, Connection, MetaData, Table, insert, inspect, select
 
-from app.stores.columns import Moment, Quantity
-from app.stores.engine import Database
+from app.stores.sql.columns import Moment, Quantity
+from app.stores.sql.engine import Database
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

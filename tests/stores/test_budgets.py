@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import text
 
-from app.rules.lanes import Lane, lane
-from app.stores.budgets import SharedBudget, usage
-from app.stores.engine import Database, open_database
+from app.rules.calls.lanes import Lane, lane
+from app.stores.runs.budgets import SharedBudget, usage
+from app.stores.sql.engine import Database, open_database
 from tests.stores.racing import at_once
 
 
@@ -113,9 +113,9 @@ def test_threads_with_limits_in_opposite_orders_all_get_through(database: Databa
 
 _PROGRAM = """
 import json, sys, threading, time
-from app.rules.lanes import Lane, lane
-from app.stores.budgets import SharedBudget
-from app.stores.engine import open_database
+from app.rules.calls.lanes import Lane, lane
+from app.stores.runs.budgets import SharedBudget
+from app.stores.sql.engine import open_database
 from tests.stores.test_budgets import Limit
 from tests.stores.racing import at_once
 

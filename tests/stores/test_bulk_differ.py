@@ -16,8 +16,9 @@ from sqlalchemy import Connection, select
 
 from app.domain import Absent, Kind, Listing, Record, Ref, Scope, StockCount, micros
 from app.errors import DatabaseFault
-from app.stores import bulk, catalog
-from app.stores.engine import Database
+from app.stores import catalog
+from app.stores.catalog import bulk
+from app.stores.sql.engine import Database
 from app.stores.tables import CATALOG
 
 T0 = datetime(2026, 11, 20, 12, tzinfo=UTC)

@@ -8,8 +8,8 @@ from decimal import Decimal
 import pytest
 
 from app.domain import Kind, Listing, Record, StockCount, row_hash
-from app.stores import spool
-from app.stores.spool import Spool
+from app.stores.catalog import spool
+from app.stores.catalog.spool import Spool
 
 NEAR, FAR = 0, spool.IN_MEMORY + 1
 

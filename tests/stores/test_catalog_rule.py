@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from app.domain import Category, Kind, Listing, Location, Order, Record, StockCount, Vendor, micros, row_hash
 from app.errors import Unmappable
 from app.stores import catalog
-from app.stores.engine import Database
+from app.stores.sql.engine import Database
 
 T0 = datetime(2026, 11, 20, 12, tzinfo=UTC)
 NOW = datetime(2026, 11, 21, tzinfo=UTC)

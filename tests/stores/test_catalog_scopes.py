@@ -12,7 +12,7 @@ import pytest
 from app.domain import Absent, Kind, Listing, Record, Ref, Scope, StockCount, micros, row_hash
 from app.stores import catalog
 from app.stores.catalog.reading import SAMPLE
-from app.stores.engine import Database
+from app.stores.sql.engine import Database
 
 T0 = datetime(2026, 11, 20, 12, tzinfo=UTC)
 NOW = datetime(2026, 11, 21, tzinfo=UTC)

@@ -8,7 +8,7 @@ import pytest
 
 from app.domain import Category, Listing
 from app.stores import catalog
-from app.stores.engine import Database
+from app.stores.sql.engine import Database
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -6,10 +6,10 @@ import pytest
 from sqlalchemy import text
 
 from app.domain import KINDS, Kind, Listing, Record, StockCount, key_of, quantity
-from app.stores import bulk, catalog
-from app.stores.catalog import Key
-from app.stores.checksums import find_edited, is_edited, mark_edited
-from app.stores.engine import Database
+from app.stores import catalog
+from app.stores.catalog import Key, bulk
+from app.stores.catalog.checksums import find_edited, is_edited, mark_edited
+from app.stores.sql.engine import Database
 from tests.fakes import EPOCH, count, listing
 
 AMOUNTS = ["0", "7", "1.50", "100", "12345.67891", "-3", "999999999999999"]

@@ -13,17 +13,19 @@ from sqlalchemy import Connection
 
 from app.domain import Cause, Change, ItemKey, Kind, Listing, Ref, micros
 from app.errors import DatabaseFault
-from app.flows.beat import beat
-from app.flows.condition import skewed
-from app.flows.leases import LEASE, LeaseKeeper
-from app.flows.request_run import check_stuck
-from app.flows.status import readiness
-from app.flows.sync_item import blameless, sync_item
+from app.flows.connections.condition import skewed
+from app.flows.items.leases import LEASE, LeaseKeeper
+from app.flows.items.sync_item import blameless, sync_item
+from app.flows.reports.status import readiness
+from app.flows.runs.request_run import check_stuck
+from app.flows.upkeep.heartbeat import beat
 from app.sources.base import Limit
-from app.stores import beats, catalog, owed, runs
-from app.stores.budgets import SharedBudget
-from app.stores.clock import DatabaseClock
-from app.stores.engine import Database, open_database
+from app.stores import catalog, owed
+from app.stores.runs import runs
+from app.stores.runs.budgets import SharedBudget
+from app.stores.sql.clock import DatabaseClock
+from app.stores.sql.engine import Database, open_database
+from app.stores.upkeep import heartbeats
 from tests.fakes import SHOP, World, listing
 
 SKEWS = [60.0, -60.0, 400 * 86_400.0]
@@ -281,7 +283,7 @@ def test_a_process_is_known_to_have_begun_by_the_databases_clock(postgres: Datab
     world = world_on(postgres, 400 * 86_400.0)
     beat(world.deps, "web")
     with postgres.read() as conn:
-        began = beats.first_start(conn, "web")
+        began = heartbeats.first_start(conn, "web")
     assert began is not None
     assert timedelta(0) <= datetime.now(UTC) - began < timedelta(hours=3)
 

@@ -6,8 +6,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from app.domain import Kind
-from app.stores import beats, runs, watermarks
-from app.stores.engine import Database
+from app.stores.catalog import watermarks
+from app.stores.runs import runs
+from app.stores.sql.engine import Database
+from app.stores.upkeep import heartbeats
 from tests.stores.racing import at_once
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -216,13 +218,13 @@ def test_the_time_of_a_pull_is_remembered(database: Database) -> None:
 
 def test_a_process_is_alive_by_its_last_beat(database: Database) -> None:
     with database.begin() as conn:
-        beats.beat(conn, "host:1", "worker", NOW, NOW)
-        beats.beat(conn, "host:1", "worker", NOW, _later(30))
-        assert (beats.alive(conn, "worker", _later(30)), beats.alive(conn, "worker", _later(31))) == (1, 0)
+        heartbeats.beat(conn, "host:1", "worker", NOW, NOW)
+        heartbeats.beat(conn, "host:1", "worker", NOW, _later(30))
+        assert (heartbeats.alive(conn, "worker", _later(30)), heartbeats.alive(conn, "worker", _later(31))) == (1, 0)
 
 
 def test_the_living_are_counted_by_role(database: Database) -> None:
     with database.begin() as conn:
-        beats.beat(conn, "host:1", "worker", NOW, NOW)
-        beats.beat(conn, "host:2", "clock", NOW, NOW)
-        assert beats.alive(conn, "worker", NOW) == 1
+        heartbeats.beat(conn, "host:1", "worker", NOW, NOW)
+        heartbeats.beat(conn, "host:2", "clock", NOW, NOW)
+        assert heartbeats.alive(conn, "worker", NOW) == 1

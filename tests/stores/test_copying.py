@@ -14,9 +14,10 @@ from sqlmodel import SQLModel
 
 from app.domain import StockCount, Vendor
 from app.errors import Refused
-from app.flows.move_database import move_database
-from app.stores import beats, catalog
-from app.stores.engine import Database, open_database
+from app.flows.upkeep.move_database import move_database
+from app.stores import catalog
+from app.stores.sql.engine import Database, open_database
+from app.stores.upkeep import heartbeats
 from tests.stores.filling import NOW, values_for
 
 LATER = NOW + timedelta(hours=1)
@@ -96,15 +97,15 @@ def test_a_row_that_arrives_otherwise_takes_the_whole_copy_back(database: Databa
 
 def test_a_database_that_somebody_works_on_is_not_copied(database: Database, target: Database) -> None:
     with database.begin() as conn:
-        beats.beat(conn, "worker-7", "worker", NOW, NOW)
+        heartbeats.beat(conn, "worker-7", "worker", NOW, NOW)
     with pytest.raises(Refused, match="worker-7"):
         move(database, target, NOW + timedelta(seconds=5))
 
 
 def test_a_database_whose_processes_have_all_stopped_is_copied_at_once(database: Database, target: Database) -> None:
     with database.begin() as conn:
-        beats.beat(conn, "worker-7", "worker", NOW, NOW)
-        beats.stop(conn, "worker-7", NOW)
+        heartbeats.beat(conn, "worker-7", "worker", NOW, NOW)
+        heartbeats.stop(conn, "worker-7", NOW)
     assert move(database, target, NOW) >= 1
 
 

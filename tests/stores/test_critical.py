@@ -7,8 +7,9 @@ from decimal import Decimal
 import pytest
 
 from app.domain import Listing, StockCount
-from app.stores import catalog, critical
-from app.stores.engine import Database
+from app.stores import catalog
+from app.stores.catalog import critical
+from app.stores.sql.engine import Database
 from tests.fakes import EPOCH, SHOP, listing
 
 

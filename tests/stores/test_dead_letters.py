@@ -9,8 +9,9 @@ from sqlalchemy import text
 
 from app.domain import Cause, Change, ItemKey, Kind
 from app.errors import Refused
-from app.stores import attempts, dead_letters, owed
-from app.stores.engine import Database
+from app.stores import owed
+from app.stores.letters import attempts, dead_letters
+from app.stores.sql.engine import Database
 from tests.stores.racing import at_once
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

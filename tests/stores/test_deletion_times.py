@@ -10,7 +10,7 @@ import pytest
 from app.domain import Kind, Listing, Ref, Scope
 from app.stores import catalog
 from app.stores.catalog import Read
-from app.stores.engine import Database
+from app.stores.sql.engine import Database
 
 MADE = datetime(2026, 3, 1, tzinfo=UTC)
 DELETED = MADE + timedelta(days=1)

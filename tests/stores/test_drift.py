@@ -8,9 +8,10 @@ from decimal import Decimal
 import pytest
 
 from app.domain import Kind, StockCount
-from app.stores import drift, holds
-from app.stores.drift import DriftRow
-from app.stores.engine import Database
+from app.stores.guard import holds
+from app.stores.runs import drift
+from app.stores.runs.drift import DriftRow
+from app.stores.sql.engine import Database
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 SINCE = datetime(2026, 11, 20, 8, tzinfo=UTC)

@@ -13,9 +13,9 @@ import pytest
 from sqlalchemy import Connection, text
 
 from app.errors import BadConfiguration, DatabaseFault
-from app.stores import beats
-from app.stores.engine import Database, open_database
-from app.stores.sessions import Turn
+from app.stores.sql.engine import Database, open_database
+from app.stores.sql.sessions import Turn
+from app.stores.upkeep import heartbeats
 from tests.stores.racing import at_once
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -23,7 +23,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 def _beat(database: Database, process: str) -> None:
     with database.begin() as conn:
-        beats.beat(conn, process, "worker", NOW, NOW)
+        heartbeats.beat(conn, process, "worker", NOW, NOW)
 
 
 def _beat_often(database: Database, process: str, times: int) -> None:
@@ -33,7 +33,7 @@ def _beat_often(database: Database, process: str, times: int) -> None:
 
 def _alive(database: Database) -> int:
     with database.read() as conn:
-        return beats.alive(conn, "worker", NOW)
+        return heartbeats.alive(conn, "worker", NOW)
 
 
 def test_a_block_that_ends_is_committed(database: Database) -> None:
@@ -44,7 +44,7 @@ def test_a_block_that_ends_is_committed(database: Database) -> None:
 def test_a_block_that_raises_is_rolled_back(database: Database) -> None:
     def fail() -> None:
         with database.begin() as conn:
-            beats.beat(conn, "one", "worker", NOW, NOW)
+            heartbeats.beat(conn, "one", "worker", NOW, NOW)
             raise ValueError
 
     with pytest.raises(ValueError):  # noqa: PT011
@@ -73,9 +73,9 @@ def test_writers_of_two_objects_on_one_file_take_turns(sqlite_url: str) -> None:
 @pytest.mark.nests
 def test_a_read_on_sqlite_sees_one_moment(sqlite_url: str) -> None:
     with closing(open_database(sqlite_url)) as database, database.read() as conn:
-        before = beats.alive(conn, "worker", NOW)
+        before = heartbeats.alive(conn, "worker", NOW)
         _beat(database, "one")
-        assert beats.alive(conn, "worker", NOW) == before
+        assert heartbeats.alive(conn, "worker", NOW) == before
 
 
 def test_a_write_inside_a_write_of_the_same_thread_is_refused(sqlite_url: str) -> None:
@@ -160,19 +160,19 @@ def _take(turn: Turn, order: list[int], number: int) -> None:
 def test_times_come_back_aware_and_equal(database: Database) -> None:
     moment = NOW + timedelta(microseconds=123_456)
     with database.begin() as conn:
-        beats.beat(conn, "one", "worker", moment, moment)
-        alive = [beats.alive(conn, "worker", moment + timedelta(microseconds=more)) for more in (0, 1)]
+        heartbeats.beat(conn, "one", "worker", moment, moment)
+        alive = [heartbeats.alive(conn, "worker", moment + timedelta(microseconds=more)) for more in (0, 1)]
     assert alive == [1, 0]
 
 
 def test_a_statement_outside_a_transaction_is_refused(database: Database) -> None:
     with database.engine.connect() as conn, pytest.raises(RuntimeError, match="needs a transaction"):
-        beats.alive(conn, "worker", NOW)
+        heartbeats.alive(conn, "worker", NOW)
 
 
 def test_one_statement_alone_is_committed(database: Database) -> None:
     with database.once() as conn:
-        beats.beat(conn, "one", "worker", NOW, NOW)
+        heartbeats.beat(conn, "one", "worker", NOW, NOW)
     assert _alive(database) == 1
 
 
@@ -181,11 +181,11 @@ def test_a_transaction_after_a_single_statement_can_still_be_rolled_back(databas
 
     def fail() -> None:
         with database.begin() as conn:
-            beats.beat(conn, "two", "worker", NOW, NOW)
+            heartbeats.beat(conn, "two", "worker", NOW, NOW)
             raise ZeroDivisionError
 
     with database.once() as conn:
-        beats.beat(conn, "one", "worker", NOW, NOW)
+        heartbeats.beat(conn, "one", "worker", NOW, NOW)
     with pytest.raises(ZeroDivisionError):
         fail()
     assert _alive(database) == 1

@@ -14,9 +14,9 @@ import pytest
 from sqlalchemy import event, exc, text
 
 from app.errors import DatabaseFault, Refused
-from app.stores import beats
-from app.stores.engine import Database, open_database
-from app.stores.faults import TransactionUndone, Trouble, fault_of
+from app.stores.sql.engine import Database, open_database
+from app.stores.sql.faults import TransactionUndone, Trouble, fault_of
+from app.stores.upkeep import heartbeats
 from tests.stores.racing import at_once
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -31,12 +31,12 @@ NOT_THE_DATABASES = (
 
 def _beat(database: Database, process: str = "one") -> None:
     with database.begin() as conn:
-        beats.beat(conn, process, "worker", NOW, NOW)
+        heartbeats.beat(conn, process, "worker", NOW, NOW)
 
 
 def _alive(database: Database) -> int:
     with database.read() as conn:
-        return beats.alive(conn, "worker", NOW)
+        return heartbeats.alive(conn, "worker", NOW)
 
 
 def _end_all_sessions(url: str) -> None:
@@ -194,7 +194,7 @@ def test_a_session_that_ends_inside_a_block_is_a_fault(postgres_url: str, way: s
     def run(database: Database) -> None:
         with getattr(database, way)() as conn:
             _end_all_sessions(postgres_url)
-            beats.alive(conn, "worker", NOW)
+            heartbeats.alive(conn, "worker", NOW)
 
     with closing(open_database(postgres_url)) as database, pytest.raises(DatabaseFault):
         run(database)
@@ -203,7 +203,7 @@ def test_a_session_that_ends_inside_a_block_is_a_fault(postgres_url: str, way: s
 def test_a_commit_whose_answer_is_lost_is_a_fault(postgres_url: str) -> None:
     def run(database: Database) -> None:
         with database.begin() as conn:
-            beats.beat(conn, "one", "worker", NOW, NOW)
+            heartbeats.beat(conn, "one", "worker", NOW, NOW)
             _end_all_sessions(postgres_url)
 
     with closing(open_database(postgres_url)) as database, pytest.raises(DatabaseFault):
@@ -305,7 +305,7 @@ def _fill(database: Database) -> None:
     with database.begin() as conn:
         conn.execute(text("PRAGMA max_page_count=1"))  # the fewest it may have: as many as it has
         for number in range(10_000):
-            beats.beat(conn, str(number), "worker", NOW, NOW)
+            heartbeats.beat(conn, str(number), "worker", NOW, NOW)
 
 
 def _become_read_only(connection: Any, record: Any) -> None:

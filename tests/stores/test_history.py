@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import insert
 from sqlmodel import SQLModel
 
-from app.stores import drift, history, runs
-from app.stores.drift import Difference
-from app.stores.engine import Database
+from app.stores.runs import drift, history, runs
+from app.stores.runs.drift import Difference
+from app.stores.sql.engine import Database
 from tests.fakes import SHOP, Clock
 
 NOW = Clock()()

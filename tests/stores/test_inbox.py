@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.domain import Cause, Change, Delivery, ItemKey, Kind, Verdict
-from app.stores import inbox, owed
-from app.stores.engine import Database
+from app.stores import owed
+from app.stores.inbox import inbox
+from app.stores.sql.engine import Database
 from tests.stores.racing import at_once
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

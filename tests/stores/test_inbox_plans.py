@@ -10,8 +10,8 @@ from sqlalchemy import select
 
 from app.domain import Role, Who
 from app.rules.filters import parse
-from app.stores import inbox_search
-from app.stores.engine import open_database
+from app.stores.inbox import inbox_search
+from app.stores.sql.engine import open_database
 from app.stores.tables import InboxEvent
 
 ADMIN = Who("x", Role.ADMIN)

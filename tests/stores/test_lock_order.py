@@ -8,8 +8,9 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 from app.domain import Kind, Listing, Record, Scope
-from app.stores import bulk, catalog
-from app.stores.engine import Database, open_database
+from app.stores import catalog
+from app.stores.catalog import bulk
+from app.stores.sql.engine import Database, open_database
 
 T0 = datetime(2026, 11, 20, 12, tzinfo=UTC)
 ITEMS = [f"i{number:02d}" for number in range(12)]

@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from app.domain import Listing, Mentioned, micros
 from app.stores import catalog
-from app.stores.engine import Database
+from app.stores.sql.engine import Database
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LATER = micros(NOON + timedelta(hours=1))

@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import insert
 from sqlmodel import SQLModel
 
-from app.stores import metrics, settled
-from app.stores.engine import Database
-from app.stores.settled import LATE, SLOT, Settled
+from app.stores.reports import metrics, settled
+from app.stores.reports.settled import LATE, SLOT, Settled
+from app.stores.sql.engine import Database
 from tests.fakes import SHOP, Clock
 
 NOW = Clock()()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import MetaData, Table, insert, text
 
-from app.stores.engine import Database, open_database
+from app.stores.sql.engine import Database, open_database
 from tests.stores.filling import values_for
 
 

@@ -18,9 +18,9 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import MetaData, Table, insert, text
 from sqlmodel import SQLModel
 
-from app.rules.fingerprint import fingerprint
+from app.rules.letters.fingerprint import fingerprint
 from app.stores import migrations, tables
-from app.stores.engine import Database, open_database
+from app.stores.sql.engine import Database, open_database
 from tests.stores.filling import fill, rows_of_every_table, values_for
 
 REVISIONS = sorted((Path(migrations.__file__).parent / "versions").glob("v*.py"))
@@ -84,12 +84,12 @@ def test_letters_get_the_fingerprint_that_they_would_get_today(empty: Database) 
 @pytest.mark.parametrize("file", REVISIONS, ids=lambda file: file.stem)
 def test_a_revision_does_not_depend_on_the_tables_of_today(file: Path) -> None:
     nodes = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.ImportFrom)]
-    assert {node.module for node in nodes if (node.module or "").startswith("app")} <= {"app.stores.columns"}
+    assert {node.module for node in nodes if (node.module or "").startswith("app")} <= {"app.stores.sql.columns"}
 
 
 def test_two_processes_may_migrate_at_once(empty_url: str) -> None:
     program = (
-        f"from app.stores.engine import open_database; d = open_database({empty_url!r}); "
+        f"from app.stores.sql.engine import open_database; d = open_database({empty_url!r}); "
         "input(); d.migrate(); assert d.at_head()"
     )
     processes = [

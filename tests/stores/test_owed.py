@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy import text
 
 from app.domain import WHOLE, Cause, Change, ItemKey, Kind
-from app.stores import attempts, owed
-from app.stores.engine import Database, open_database
+from app.stores import owed
+from app.stores.letters import attempts
+from app.stores.sql.engine import Database, open_database
 from tests.stores.racing import at_once
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

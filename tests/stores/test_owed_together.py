@@ -9,7 +9,7 @@ import pytest
 
 from app.domain import WHOLE, Cause, Change, ItemKey, Kind
 from app.stores import owed
-from app.stores.engine import Database
+from app.stores.sql.engine import Database
 from tests.stores.racing import at_once
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -15,16 +15,19 @@ from sqlmodel import SQLModel
 
 from app.domain import Cause, Change, Delivery, ItemKey, Kind, Options, Strategy
 from app.errors import BadConfiguration, DatabaseFault, TakesTooLong
-from app.flows.leases import LeaseKeeper
-from app.flows.receive import Intake
-from app.flows.request_run import request_run
-from app.flows.run import run
-from app.flows.sync_item import sync_item
-from app.stores import access, beats, owed, runs
-from app.stores.clock import DatabaseClock
-from app.stores.engine import Database, open_database
-from app.stores.inbox import Arrival
-from app.stores.time_limits import TimeLimit
+from app.flows.inbox.receive import Intake
+from app.flows.items.leases import LeaseKeeper
+from app.flows.items.sync_item import sync_item
+from app.flows.runs.request_run import request_run
+from app.flows.runs.run import run
+from app.stores import owed
+from app.stores.access import accounts
+from app.stores.inbox.inbox import Arrival
+from app.stores.runs import runs
+from app.stores.sql.clock import DatabaseClock
+from app.stores.sql.engine import Database, open_database
+from app.stores.sql.time_limits import TimeLimit
+from app.stores.upkeep import heartbeats
 from tests import pgbouncer
 from tests.fakes import EPOCH, SHOP, FakeSource, World, count, listing
 from tests.stack import differences, eventually, running
@@ -80,16 +83,16 @@ def world(pooled: Database) -> World:
 def _beat(database: Database, thread: int) -> None:
     for number in range(12):  # often enough for any threshold
         with database.begin() as conn:
-            beats.beat(conn, f"{thread}-{number}", "worker", EPOCH, EPOCH)
+            heartbeats.beat(conn, f"{thread}-{number}", "worker", EPOCH, EPOCH)
         with database.once() as conn:
-            beats.beat(conn, f"{thread}-{number}-once", "worker", EPOCH, EPOCH)
+            heartbeats.beat(conn, f"{thread}-{number}-once", "worker", EPOCH, EPOCH)
         with database.read() as conn:
-            beats.alive(conn, "worker", EPOCH)
+            heartbeats.alive(conn, "worker", EPOCH)
 
 
 def _alive(database: Database) -> int:
     with database.read() as conn:
-        return beats.alive(conn, "worker", EPOCH)
+        return heartbeats.alive(conn, "worker", EPOCH)
 
 
 def _of_every_session(address: str, url: str, query: str) -> list[object]:
@@ -206,7 +209,7 @@ def test_the_database_clock_is_measured_through_it(pooled: Database) -> None:
 def test_a_lock_ends_with_its_transaction(pooled: Database) -> None:
     def take(number: int) -> None:
         with pooled.begin() as conn:
-            access.anybody(conn)
+            accounts.anybody(conn)
 
     at_once(THREADS, take)
     assert pooled.trouble() is None
@@ -336,10 +339,10 @@ def test_a_session_that_the_server_ends_behind_it_is_a_fault_of_the_database(poo
 
 def _lose_the_session(database: Database, direct: str) -> None:
     with database.begin() as conn:
-        beats.alive(conn, "worker", EPOCH)
+        heartbeats.alive(conn, "worker", EPOCH)
         with psycopg.connect(direct, autocommit=True) as other:
             other.execute(
                 "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity"
                 " WHERE pid <> pg_backend_pid() AND datname = current_database()"
             )
-        beats.beat(conn, "one", "worker", EPOCH, EPOCH)
+        heartbeats.beat(conn, "one", "worker", EPOCH, EPOCH)

@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from app.stores import runs, schedules
-from app.stores.engine import Database
+from app.stores.runs import runs, schedules
+from app.stores.sql.engine import Database
 from tests.stores.racing import at_once
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

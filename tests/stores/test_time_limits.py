@@ -12,9 +12,9 @@ import pytest
 from sqlalchemy import Connection
 
 from app.errors import TakesTooLong
-from app.stores import beats
-from app.stores.engine import Database, open_database
-from app.stores.time_limits import STEPS, TimeLimit
+from app.stores.sql.engine import Database, open_database
+from app.stores.sql.time_limits import STEPS, TimeLimit
+from app.stores.upkeep import heartbeats
 from tests.endless import question
 from tests.stack import eventually
 
@@ -109,7 +109,7 @@ def test_who_uses_the_session_next_has_all_the_time(lone: Database) -> None:
 
 def test_a_change_that_took_too_long_is_undone_whole(database: Database) -> None:
     def change(conn: Connection) -> None:
-        beats.beat(conn, "one", "worker", NOW, NOW)
+        heartbeats.beat(conn, "one", "worker", NOW, NOW)
         conn.exec_driver_sql(question(database))
 
     with pytest.raises(TakesTooLong):

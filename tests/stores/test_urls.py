@@ -10,8 +10,8 @@ from pydantic import SecretStr
 
 from app.config import Settings
 from app.errors import BadConfiguration, DatabaseFault
-from app.stores.engine import Database, open_database
-from app.stores.urls import parse
+from app.stores.sql.engine import Database, open_database
+from app.stores.sql.urls import parse
 
 SERVER = "postgresql://u:secret@h/d"
 

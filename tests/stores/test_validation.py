@@ -23,8 +23,10 @@ from app.domain import (
     micros,
     to_json,
 )
-from app.stores import catalog, failed_items, owed, validation, watermarks
-from app.stores.engine import Database
+from app.stores import catalog, owed, validation
+from app.stores.catalog import watermarks
+from app.stores.runs import failed_items
+from app.stores.sql.engine import Database
 from app.stores.validation import Finding
 from tests.fakes import SHOP
 

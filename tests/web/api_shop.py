@@ -10,11 +10,12 @@ from typing import Any
 import httpx
 
 from app.domain import Kind, Ref, Strategy
-from app.flows import schedules
-from app.flows.beat import beat
-from app.stores import catalog, drift, failed_items, runs
-from app.stores.drift import DriftRow
-from app.stores.engine import Database
+from app.flows.upkeep import schedules
+from app.flows.upkeep.heartbeat import beat
+from app.stores import catalog
+from app.stores.runs import drift, failed_items, runs
+from app.stores.runs.drift import DriftRow
+from app.stores.sql.engine import Database
 from tests.fakes import SHOP, World, count, listing
 
 API = f"/api/sync-{SHOP}"

@@ -13,7 +13,7 @@ import msgspec
 import uvicorn
 
 from app.flows.deps import Deps
-from app.stores.engine import Database
+from app.stores.sql.engine import Database
 from app.web.app import create_app
 from app.web.gate import Doors
 from app.web.heavy import HeavyLimits

@@ -13,9 +13,9 @@ import pytest
 from starlette.routing import Mount, Route
 
 from app.domain import Role
-from app.flows import access, sign_in
-from app.stores import audit
-from app.stores.engine import Database
+from app.flows.access import accounts, sign_in
+from app.stores.access import audit
+from app.stores.sql.engine import Database
 from app.web.api.table import OPERATIONS
 from app.web.app import create_app
 from app.web.gate import Doors
@@ -83,8 +83,8 @@ def everybody(world: World) -> dict[str, Caller]:
     deps = world.deps
     made: dict[str, Caller] = {"nobody": Caller(None, {})}
     for role in Role:
-        made[f"{role} token"] = Caller(role, bearer(access.create_token(deps, role, role)[1]))
-        access.add_user(deps, f"{role} person", PASSWORD, role)
+        made[f"{role} token"] = Caller(role, bearer(accounts.create_token(deps, role, role)[1]))
+        accounts.add_user(deps, f"{role} person", PASSWORD, role)
         session = sign_in.with_password(deps, f"{role} person", PASSWORD, "127.0.0.1")
         assert session is not None
         cookie = {"cookie": f"tallyhook={session.cookie}"}
@@ -94,18 +94,18 @@ def everybody(world: World) -> dict[str, Caller]:
             role, {**cookie, "x-csrf": session.csrf, "sec-fetch-site": "cross-site"}
         )
     elsewhere = replace(deps, sources={**deps.sources, "elsewhere": world.source})
-    narrow = access.create_token(elsewhere, "narrow", Role.ADMIN, connections=["elsewhere"])[1]
+    narrow = accounts.create_token(elsewhere, "narrow", Role.ADMIN, connections=["elsewhere"])[1]
     made["admin of another connection"] = Caller(Role.ADMIN, bearer(narrow), may_see=False)
     old = replace(deps, now=lambda: world.clock() - timedelta(days=2))
-    made["expired token"] = Caller(None, bearer(access.create_token(old, "old", Role.ADMIN, days=1)[1]))
-    number, revoked = access.create_token(deps, "revoked", Role.ADMIN)
-    access.revoke_token(deps, number)
+    made["expired token"] = Caller(None, bearer(accounts.create_token(old, "old", Role.ADMIN, days=1)[1]))
+    number, revoked = accounts.create_token(deps, "revoked", Role.ADMIN)
+    accounts.revoke_token(deps, number)
     made["revoked token"] = Caller(None, bearer(revoked))
     made["made up token"] = Caller(None, bearer("th_" + "x" * 43))
     made["token as a password"] = Caller(None, {"authorization": "Basic dGg6dGg="})
-    access.add_user(deps, "left the company", PASSWORD, Role.ADMIN)
+    accounts.add_user(deps, "left the company", PASSWORD, Role.ADMIN)
     left = sign_in.with_password(deps, "left the company", PASSWORD, "127.0.0.1")
-    access.disable_user(deps, "left the company")
+    accounts.disable_user(deps, "left the company")
     assert left is not None
     made["disabled user's browser"] = Caller(None, {"cookie": f"tallyhook={left.cookie}", "x-csrf": left.csrf})
     return made
@@ -188,13 +188,13 @@ def test_what_is_over_opens_nothing(installation: Installation, name: str) -> No
 
 
 def test_a_token_that_is_revoked_while_it_is_in_use_soon_opens_nothing(installation: Installation) -> None:
-    number, token = access.create_token(installation.world.deps, "in use", Role.VIEWER)
+    number, token = accounts.create_token(installation.world.deps, "in use", Role.VIEWER)
 
     def status() -> int:
         return installation.client.get("/api/alerts", headers=bearer(token)).status_code
 
     assert status() == 200
-    access.revoke_token(installation.world.deps, number)
+    accounts.revoke_token(installation.world.deps, number)
     assert eventually(lambda: status() == 401, within=20)
 
 

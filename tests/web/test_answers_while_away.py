@@ -11,8 +11,8 @@ import pytest
 import structlog
 from structlog.testing import LogCapture
 
-from app.flows import access
-from app.stores.engine import Database, open_database
+from app.flows.access import accounts
+from app.stores.sql.engine import Database, open_database
 from app.web.gate import Doors
 from tests.fakes import SHOP, World
 from tests.stack import eventually
@@ -157,7 +157,7 @@ def limit(database: Database, *, pages: int) -> None:
 
 def test_a_token_is_taken_again_when_the_database_is_back(hasty: Database) -> None:
     world = World(hasty)
-    token = access.first_token(world.deps)
+    token = accounts.first_token(world.deps)
     with serving(world.deps, doors=Doors()) as client:
         headers = {"Authorization": f"Bearer {token}"}
         with closing(locked(hasty)):

@@ -10,9 +10,9 @@ import pytest
 
 from app.domain import Kind
 from app.errors import AuthRejected, Forbidden
-from app.flows.health import judge
-from app.stores import audit
-from app.stores.engine import Database
+from app.flows.connections.health import judge
+from app.stores.access import audit
+from app.stores.sql.engine import Database
 from tests.fakes import SHOP, World
 from tests.web.api_shop import API, error_of, furnished
 from tests.web.serving import serving

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.routing import Route
 
-from app.stores.engine import Database, open_database
+from app.stores.sql.engine import Database, open_database
 from app.web.app import create_app
 from app.web.webhooks import Limits
 from tests.fakes import World

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.stores.engine import Database
+from app.stores.sql.engine import Database
 from tests.fakes import World
 from tests.web.api_shop import error_of, furnished
 from tests.web.serving import FRIEND, body_of, deliver, serving

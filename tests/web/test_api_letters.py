@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from app.errors import RateLimited, Unmappable
-from app.stores.engine import Database
+from app.stores.sql.engine import Database
 from tests.fakes import World, listing
 from tests.letters import all_letters, die
 from tests.web.serving import serving

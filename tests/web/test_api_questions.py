@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from app.domain import Kind, Strategy
-from app.stores import failed_items
-from app.stores.engine import Database
+from app.stores.runs import failed_items
+from app.stores.sql.engine import Database
 from tests.fakes import SHOP, World
 from tests.web.api_shop import API, PAST, finished, furnished, give_a_sign, opened
 from tests.web.serving import serving

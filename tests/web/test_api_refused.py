@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from app.errors import RateLimited
-from app.stores.engine import Database, open_database
+from app.stores.sql.engine import Database, open_database
 from app.web.webhooks import Limits
 from tests.fakes import World
 from tests.web.api_shop import API, error_of, furnished, post

@@ -9,8 +9,9 @@ import httpx
 import pytest
 
 from app.domain import Strategy
-from app.stores import owed, runs
-from app.stores.engine import Database
+from app.stores import owed
+from app.stores.runs import runs
+from app.stores.sql.engine import Database
 from tests.fakes import SHOP, World
 from tests.web.api_shop import API, abandon, error_of, furnished, opened, post
 from tests.web.serving import serving

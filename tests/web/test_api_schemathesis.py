@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from app.domain import Role
-from app.flows.access import create_token
-from app.stores.engine import Database
+from app.flows.access.accounts import create_token
+from app.stores.sql.engine import Database
 from app.web.gate import Doors
 from tests.web.api_shop import furnished
 from tests.web.serving import serving

@@ -16,9 +16,9 @@ import pytest
 
 from app.config import Settings, load, load_behind_router
 from app.errors import BadConfiguration
-from app.flows.access import first_token
+from app.flows.access.accounts import first_token
 from app.local.embedded import await_port, free_port
-from app.stores.engine import Database
+from app.stores.sql.engine import Database
 from tests.fakes import World
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.stores.engine import open_database
+from app.stores.sql.engine import open_database
 from app.web import protocol
 from app.web.gate import Doors
 from tests.fakes import World

@@ -12,10 +12,10 @@ import msgspec
 import pytest
 
 from app.domain import Kind, Role
-from app.flows import access
-from app.stores import drift
-from app.stores.drift import DriftRow
-from app.stores.engine import Database
+from app.flows.access import accounts
+from app.stores.runs import drift
+from app.stores.runs.drift import DriftRow
+from app.stores.sql.engine import Database
 from app.web.api.table import OPERATIONS
 from app.web.gate import Doors
 from app.web.heavy import HeavyLimits
@@ -35,7 +35,7 @@ LIMITS = HeavyLimits(wait=30.0, seconds=3_600.0)
 def world(database: Database) -> Iterator[World]:
     """A shop whose differences take a minute to read."""
     world = World(database)
-    access.add_user(world.deps, "ann", PASSWORD, Role.VIEWER)
+    accounts.add_user(world.deps, "ann", PASSWORD, Role.VIEWER)
     with database.begin() as conn:
         drift.write(conn, None, SHOP, [DriftRow(Kind.PRODUCT, "A", "differs")], now=EPOCH)
     with endless(database, "drift"):
@@ -44,7 +44,7 @@ def world(database: Database) -> Iterator[World]:
 
 def viewer(world: World, name: str = "eve") -> dict[str, str]:
     """The header of a viewer's token."""
-    return {"authorization": f"Bearer {access.create_token(world.deps, name, Role.VIEWER)[1]}"}
+    return {"authorization": f"Bearer {accounts.create_token(world.deps, name, Role.VIEWER)[1]}"}
 
 
 def fire(client: httpx.Client, header: dict[str, str]) -> socket.socket:

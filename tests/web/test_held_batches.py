@@ -12,12 +12,12 @@ import httpx
 import pytest
 
 from app.domain import Options, Role, Strategy
-from app.flows import access
-from app.flows.leases import LeaseKeeper
-from app.flows.request_run import request_run
-from app.flows.run import run
-from app.stores import audit
-from app.stores.engine import Database
+from app.flows.access import accounts
+from app.flows.items.leases import LeaseKeeper
+from app.flows.runs.request_run import request_run
+from app.flows.runs.run import run
+from app.stores.access import audit
+from app.stores.sql.engine import Database
 from app.web.gate import Doors
 from tests.fakes import SHOP, World, listing
 from tests.web.serving import serving
@@ -66,7 +66,7 @@ def held(database: Database) -> Iterator[Held]:
         world.clock.pass_(86_400)
         run_id = request_run(world.deps, SHOP, Strategy.CATALOG, Options(), cause="schedule")
         run(world.deps, LeaseKeeper(database), run_id, patience=0.0)
-    access.add_user(world.deps, "anna", PASSWORD, Role.OPERATOR)
+    accounts.add_user(world.deps, "anna", PASSWORD, Role.OPERATOR)
     with serving(world.deps, doors=Doors()) as client:
         client.post("/login", data={"name": "anna", "password": PASSWORD})
         (hold,) = client.get(API).raise_for_status().json()["holds"]

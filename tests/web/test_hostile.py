@@ -15,7 +15,7 @@ import httpx
 import psycopg
 import pytest
 
-from app.stores.engine import open_database
+from app.stores.sql.engine import open_database
 from tests.stack import eventually
 from tests.web.attacked import HOOK, Attacked, attacked, bearer, signed
 from tests.web.hostile_bytes import ambiguous, mutated, odd, slow

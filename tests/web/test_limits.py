@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from app.domain import Role
-from app.flows import access
-from app.stores.engine import Database, open_database
+from app.flows.access import accounts
+from app.stores.sql.engine import Database, open_database
 from app.web import gate
 from app.web.app import create_app
 from app.web.gate import Doors
@@ -32,7 +32,7 @@ def world(sqlite_url: str) -> Iterator[World]:
 
 
 def token(world: World, name: str = "ci") -> dict[str, str]:
-    return {"authorization": f"Bearer {access.create_token(world.deps, name, Role.ADMIN)[1]}"}
+    return {"authorization": f"Bearer {accounts.create_token(world.deps, name, Role.ADMIN)[1]}"}
 
 
 def statuses(client: httpx.Client, count: int, **more: dict[str, str]) -> list[int]:
@@ -124,7 +124,7 @@ def enter(client: httpx.Client, name: str, password: str) -> httpx.Response:
 
 @pytest.fixture
 def door(world: World) -> Iterator[httpx.Client]:
-    access.add_user(world.deps, "anna", PASSWORD, Role.ADMIN)
+    accounts.add_user(world.deps, "anna", PASSWORD, Role.ADMIN)
     with serving(world.deps, doors=WIDE) as client:
         yield client
 
@@ -184,7 +184,7 @@ def test_a_field_with_nul_is_400_on_either_database(database: Database) -> None:
 
 def signed_in(world: World, doors: Doors = WIDE) -> str:
     """What the cookie's header says after signing in."""
-    access.add_user(world.deps, "anna", PASSWORD, Role.ADMIN)
+    accounts.add_user(world.deps, "anna", PASSWORD, Role.ADMIN)
     with serving(world.deps, doors=doors) as client:
         return enter(client, "anna", PASSWORD).headers["set-cookie"]
 

@@ -11,11 +11,12 @@ import pytest
 
 from app.domain import Change, Delivery, Kind, Role
 from app.errors import Unmappable
-from app.flows import access
-from app.rules.guard_findings import Finding, Trait
-from app.stores import holds, inbox
-from app.stores.engine import Database
-from app.stores.inbox import Arrival
+from app.flows.access import accounts
+from app.rules.guard.findings import Finding, Trait
+from app.stores.guard import holds
+from app.stores.inbox import inbox
+from app.stores.inbox.inbox import Arrival
+from app.stores.sql.engine import Database
 from app.web.gate import Doors
 from tests.fakes import SHOP, World
 from tests.letters import all_letters, die
@@ -55,7 +56,7 @@ def browser(database: Database) -> Iterator[Browser]:
         told = {"reason": EVIL, "summary": {EVIL: EVIL}, "findings": [Finding(EVIL, EVIL, Trait.ANY, {EVIL: 1})]}
         hold = holds.hold(conn, connection=SHOP, kind=Kind.PRODUCT, run_id=None, now=world.clock(), rows=1, **told)
         holds.add_rows(conn, hold, [holds.NewRow((EVIL,), {EVIL: [EVIL, None]}, None)])
-    access.add_user(world.deps, "anna", PASSWORD, Role.ADMIN)
+    accounts.add_user(world.deps, "anna", PASSWORD, Role.ADMIN)
     with serving(world.deps, doors=Doors()) as client:
         came = client.post("/login", data={"name": "anna", "password": PASSWORD})
         assert (came.status_code, came.headers["location"]) == (303, "/dead-letters")

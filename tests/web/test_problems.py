@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from app.errors import AuthRejected, BadAnswer, Refused, TallyhookError, Unavailable
-from app.rules.redaction import redactor
-from app.stores.engine import Database
+from app.rules.access.redaction import redactor
+from app.stores.sql.engine import Database
 from app.web.problems import problem_of
 from tests.fakes import World
 from tests.web.serving import serving

@@ -14,13 +14,15 @@ from starlette.applications import Starlette
 
 from app.domain import Cause, Change, Kind
 from app.errors import Forbidden
-from app.flows import connections
-from app.flows.health import judge
-from app.flows.raise_alert import close_alert, raise_alert
+from app.flows.connections import connections
+from app.flows.connections.health import judge
+from app.flows.upkeep.raise_alert import close_alert, raise_alert
 from app.sources.base import Limit
-from app.stores import beats, holds, owed, replays
-from app.stores.budgets import SharedBudget
-from app.stores.engine import Database
+from app.stores import owed, replays
+from app.stores.guard import holds
+from app.stores.runs.budgets import SharedBudget
+from app.stores.sql.engine import Database
+from app.stores.upkeep import heartbeats
 from app.web.gate import OpenGate
 from app.web.heavy import HeavyReads
 from app.web.prometheus import FAMILIES, exposition, metrics_routes
@@ -118,7 +120,7 @@ def test_a_replay_under_way_is_told(world: World) -> None:
 
 def test_processes_that_gave_no_sign_for_half_a_minute_are_told_no_more(world: World) -> None:
     with world.database.begin() as conn:
-        beats.beat(conn, "host:1", "worker", world.clock(), world.clock())
+        heartbeats.beat(conn, "host:1", "worker", world.clock(), world.clock())
     assert told(world)['tallyhook_processes{role="worker"}'] == 1
     world.clock.pass_(31)
     assert told(world)['tallyhook_processes{role="worker"}'] == 0
@@ -201,7 +203,7 @@ def test_every_sample_follows_its_familys_help_and_type(world: World) -> None:
 
 
 def test_every_family_of_the_samples_is_declared(world: World) -> None:
-    from app.flows.samples import samples
+    from app.flows.reports.samples import samples
 
     busy(world)
     assert {sample.family for sample in samples(world.deps)} <= FAMILIES.keys()

@@ -15,8 +15,8 @@ from argon2.exceptions import VerifyMismatchError
 from argon2.profiles import RFC_9106_LOW_MEMORY
 
 from app.domain import Role
-from app.flows import access
-from app.stores.engine import Database
+from app.flows.access import accounts
+from app.stores.sql.engine import Database
 from app.web.gate import Doors
 from app.web.pages.sign_in import AT_ONCE, MOST_WAITING
 from tests.fakes import World
@@ -29,7 +29,7 @@ FORM = {"name": "anna", "password": PASSWORD}
 @pytest.fixture
 def world(database: Database) -> World:
     world = World(database)
-    access.add_user(world.deps, "anna", PASSWORD, Role.ADMIN)
+    accounts.add_user(world.deps, "anna", PASSWORD, Role.ADMIN)
     return world
 
 
@@ -86,7 +86,7 @@ def test_a_flood_of_passwords_is_worked_out_two_at_a_time_and_holds_up_nobody_el
         raise VerifyMismatchError
 
     monkeypatch.setattr(PasswordHasher, "verify", verify)
-    _, token = access.create_token(world.deps, "root", Role.ADMIN)
+    _, token = accounts.create_token(world.deps, "root", Role.ADMIN)
     attackers = AT_ONCE + MOST_WAITING + 10
     refused = []
 
@@ -109,6 +109,6 @@ def test_a_flood_of_passwords_is_worked_out_two_at_a_time_and_holds_up_nobody_el
 
 
 def test_a_password_costs_a_thief_what_the_standard_asks() -> None:
-    ask = "from app.flows.access import HASHER; print(HASHER.hash('correct horse'))"
+    ask = "from app.flows.access.accounts import HASHER; print(HASHER.hash('correct horse'))"
     told = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True, timeout=120).stdout
     assert extract_parameters(told.strip()) == RFC_9106_LOW_MEMORY

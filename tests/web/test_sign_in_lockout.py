@@ -10,12 +10,12 @@ import httpx
 import pytest
 
 from app.domain import Role
-from app.flows import access, sign_in
-from app.flows.retention import Keep, prune
-from app.flows.sign_in_places import MOST_PLACES, sum_up
-from app.rules.lockout import FREE, FREE_EVERYWHERE
-from app.stores import audit
-from app.stores.engine import Database
+from app.flows.access import accounts, sign_in
+from app.flows.access.sign_in_places import MOST_PLACES, sum_up
+from app.flows.upkeep.retention import Keep, prune
+from app.rules.access.lockout import FREE, FREE_EVERYWHERE
+from app.stores.access import audit
+from app.stores.sql.engine import Database
 from app.web.gate import Doors
 from tests.fakes import World
 from tests.web.serving import serving
@@ -27,7 +27,7 @@ HOUR = 3600.0
 @pytest.fixture
 def world(database: Database) -> World:
     world = World(database)
-    access.add_user(world.deps, "anna", PASSWORD, Role.ADMIN)
+    accounts.add_user(world.deps, "anna", PASSWORD, Role.ADMIN)
     return world
 
 
@@ -82,7 +82,7 @@ def test_guesses_in_a_known_browser_count_too(door: httpx.Client) -> None:
 
 
 def test_the_cookie_of_one_persons_browser_gives_no_tries_at_another_name(world: World, door: httpx.Client) -> None:
-    access.add_user(world.deps, "eve", PASSWORD, Role.VIEWER)
+    accounts.add_user(world.deps, "eve", PASSWORD, Role.VIEWER)
     assert enter(door, name="eve") == 303
     guess(door)
     assert enter(door) == 401
@@ -137,7 +137,7 @@ def test_a_wait_begins_with_an_entry_that_says_for_how_long(world: World, door: 
 
 def test_a_new_password_lets_its_owner_in_at_once(world: World, door: httpx.Client) -> None:
     guess(door)
-    access.set_password(world.deps, "anna", PASSWORD + "!")
+    accounts.set_password(world.deps, "anna", PASSWORD + "!")
     assert enter(door, PASSWORD + "!") == 303
 
 
@@ -183,7 +183,7 @@ def test_a_wait_of_all_places_has_an_entry(world: World) -> None:
 
 
 def test_two_people_may_share_a_browser(world: World, door: httpx.Client) -> None:
-    access.add_user(world.deps, "eve", PASSWORD, Role.VIEWER)
+    accounts.add_user(world.deps, "eve", PASSWORD, Role.VIEWER)
     assert (enter(door), enter(door, name="eve")) == (303, 303)
     with elsewhere(door, "127.0.0.1") as neighbour:
         guess(neighbour)

@@ -9,8 +9,8 @@ from contextlib import closing
 import pytest
 from starlette.types import Message, Scope
 
-from app.flows.receive import Intake
-from app.stores.engine import Database, open_database
+from app.flows.inbox.receive import Intake
+from app.stores.sql.engine import Database, open_database
 from app.web.webhooks import Limits, Webhooks
 from tests.fakes import SHOP, World
 from tests.web.serving import body_of, inbox_ids

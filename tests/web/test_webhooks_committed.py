@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import event
 
 from app.domain import ItemKey, Kind
-from app.stores.engine import Database, open_database
+from app.stores.sql.engine import Database, open_database
 from tests.fakes import SHOP, FakeSource, ListQueue, World
 from tests.web.serving import FRIEND, body_of, deliver, inbox_ids, rows, serving
 

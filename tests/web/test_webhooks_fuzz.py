@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Scope
 
 from app import sources
 from app.sources.base import Context, Unlimited
-from app.stores.engine import Database
+from app.stores.sql.engine import Database
 from app.web.app import create_app
 from app.web.webhooks import Limits
 from tests.fakes import World

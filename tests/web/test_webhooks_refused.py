@@ -15,8 +15,8 @@ import pytest
 
 from app import sources
 from app.sources.base import Context, Source, Unlimited
-from app.stores import refusals
-from app.stores.engine import Database, open_database
+from app.stores.inbox import refusals
+from app.stores.sql.engine import Database, open_database
 from app.web.webhooks import Limits
 from tests.fakes import SHOP, FakeSource, World
 from tests.web.serving import FRIEND, HEAD, body_of, deliver, dial, inbox_ids, serving, status_of

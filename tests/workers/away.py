@@ -17,9 +17,10 @@ from app.channels.queue import BULK, LIVE, LocalQueue
 from app.domain import Cause, Change, Kind
 from app.errors import DatabaseFault
 from app.flows.deps import utc_now
-from app.flows.leases import LeaseKeeper
-from app.stores import owed, runs
-from app.stores.engine import Database
+from app.flows.items.leases import LeaseKeeper
+from app.stores import owed
+from app.stores.runs import runs
+from app.stores.sql.engine import Database
 from tests.asking import request_reconcile
 from tests.fakes import SHOP, FakeSource, World, listing
 from tests.letters import all_letters

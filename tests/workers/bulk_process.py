@@ -6,8 +6,8 @@ import sys
 
 from app import config, wiring
 from app.channels.queue import DeafQueue
-from app.flows.leases import LeaseKeeper
-from app.flows.run import run
+from app.flows.items.leases import LeaseKeeper
+from app.flows.runs.run import run
 
 if __name__ == "__main__":
     deps = wiring.build(config.load(), "cli", queue=DeafQueue())

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from app.channels.queue import BULK, LIVE, BrokerQueue, redis_broker
 from app.domain import Answer, Ref
 from app.flows.deps import Deps
-from app.stores.engine import open_database
+from app.stores.sql.engine import open_database
 from tests.fakes import SHOP, FakeSource, listing
 from workers.main import work
 

@@ -24,9 +24,9 @@ from sqlmodel import SQLModel
 
 from app.domain import Cause, Change, Kind
 from app.local.embedded import await_port, free_port
-from app.rules.redaction import REMOVED
+from app.rules.access.redaction import REMOVED
 from app.stores import owed
-from app.stores.engine import Database, open_database
+from app.stores.sql.engine import Database, open_database
 from app.web.api.table import OPERATIONS
 from app.web.heavy import HeavyReads
 from app.web.pages import page_routes

@@ -13,7 +13,7 @@ from sqlmodel import SQLModel
 
 from app.errors import DatabaseFault, Unmappable
 from app.prove.real.databases import ProvingDatabase, postgresql
-from app.stores.engine import Database, open_database
+from app.stores.sql.engine import Database, open_database
 from tests.letters import all_letters
 from tests.stack import eventually
 from tests.workers.away import WITHIN, Shop, full, locked, on_call, read_only

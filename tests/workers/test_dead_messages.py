@@ -13,10 +13,11 @@ from dramatiq.brokers.redis import RedisBroker
 from app.channels.queue import BULK, LIVE, BrokerQueue, message, redis_broker
 from app.domain import Cause, Change, ItemKey, Kind
 from app.errors import DatabaseFault, Refused, Unavailable, Unmappable
-from app.flows.leases import LeaseKeeper
-from app.flows.replay import replay_letter
-from app.stores import catalog, owed, runs
-from app.stores.engine import Database
+from app.flows.items.leases import LeaseKeeper
+from app.flows.letters.replay import replay_letter
+from app.stores import catalog, owed
+from app.stores.runs import runs
+from app.stores.sql.engine import Database
 from tests.asking import request_reconcile
 from tests.fakes import SHOP, World, listing
 from tests.letters import all_letters

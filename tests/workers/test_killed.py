@@ -16,9 +16,9 @@ from sqlalchemy import select
 
 from app.channels.queue import BrokerQueue, redis_broker
 from app.domain import Cause, Change, ItemKey, Kind
-from app.flows.leases import LEASE
+from app.flows.items.leases import LEASE
 from app.stores import catalog, owed
-from app.stores.engine import Database
+from app.stores.sql.engine import Database
 from app.stores.tables.work import OwedItem
 from tests.fakes import SHOP
 from tests.letters import all_letters

@@ -18,8 +18,8 @@ import pytest
 from sqlalchemy import text
 
 from app.domain import Kind
-from app.flows.replay import replay_letters, show_replay
-from app.stores.engine import Database
+from app.flows.letters.replay import replay_letters, show_replay
+from app.stores.sql.engine import Database
 from tests.fakes import SHOP, World
 from tests.stack import eventually
 from tests.workers.perilous import clock

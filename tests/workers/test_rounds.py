@@ -6,7 +6,7 @@ from sqlalchemy import text
 
 from app.config import Settings
 from app.flows.deps import Deps
-from app.stores.engine import Database
+from app.stores.sql.engine import Database
 from tests.fakes import World
 from tests.letters import all_letters, die
 from workers.schedule import Rounds, rounds_of

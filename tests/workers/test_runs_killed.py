@@ -21,8 +21,8 @@ from app.channels.queue import DeafQueue
 from app.domain import Kind, Options, Strategy
 from app.errors import Refused
 from app.flows.deps import Deps
-from app.flows.request_run import cancel_run, request_run, resume_run
-from app.stores import runs
+from app.flows.runs.request_run import cancel_run, request_run, resume_run
+from app.stores.runs import runs
 from tests.stack import Stack, difference, eventually, simulate
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(600)]
@@ -123,7 +123,7 @@ from app import config, wiring
 from app.channels.queue import DeafQueue
 from app.domain import Options, Strategy
 from app.errors import Busy
-from app.flows.request_run import request_run
+from app.flows.runs.request_run import request_run
 deps = wiring.build(config.load(), "cli", queue=DeafQueue())
 def start(_):
     try:

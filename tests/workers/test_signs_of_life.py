@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from app.stores import beats
-from app.stores.engine import Database
+from app.stores.sql.engine import Database
+from app.stores.upkeep import heartbeats
 from tests.stack import eventually
 from tests.workers.away import WITHIN, Shop
 
 
 def living(shop: Shop) -> int:
     with shop.database.read() as conn:
-        return len(beats.living(conn, shop.deps.now().replace(year=2000)))
+        return len(heartbeats.living(conn, shop.deps.now().replace(year=2000)))
 
 
 def test_a_worker_that_was_stopped_is_not_taken_for_a_living_one(database: Database) -> None:

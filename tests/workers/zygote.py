@@ -13,7 +13,7 @@ import structlog
 
 from app.channels.queue import LIVE, BrokerQueue, redis_broker
 from app.flows.deps import Deps
-from app.stores.engine import open_database
+from app.stores.sql.engine import open_database
 from tests.fakes import SHOP
 from tests.workers.perilous import PerilousShop, clock
 from workers.main import work

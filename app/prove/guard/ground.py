@@ -16,7 +16,7 @@ from psycopg import sql
 from app.prove.emptying import plain
 from app.prove.guard.shop import ShopSource
 from app.prove.guard.trial import Life, Outcome, Trial, opened
-from app.stores.engine import open_database
+from app.stores.sql.engine import open_database
 
 
 class _Databases(Protocol):

@@ -12,15 +12,15 @@ from sqlalchemy import literal, select
 
 from app.domain import RECORDS, WHOLE, Cause, Change, ItemKey, Kind, Options, Strategy, row_hash
 from app.flows.deps import Deps
-from app.flows.leases import LeaseKeeper
-from app.flows.request_run import request_run
-from app.flows.run import run
-from app.flows.sync_item import sync_item
+from app.flows.items.leases import LeaseKeeper
+from app.flows.items.sync_item import sync_item
+from app.flows.runs.request_run import request_run
+from app.flows.runs.run import run
 from app.prove.guard.disasters import DISASTERS
 from app.prove.guard.lives import LIVES
 from app.prove.guard.shop import Shop, ShopSource
 from app.stores import owed
-from app.stores.engine import Database
+from app.stores.sql.engine import Database
 from app.stores.tables import CATALOG, Hold
 
 SHOP = "shop"

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import psycopg
 from psycopg import sql
 
-from app.stores.engine import open_database
+from app.stores.sql.engine import open_database
 
 Harm = Callable[[], AbstractContextManager[None]]
 

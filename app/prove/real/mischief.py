@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from app.domain import Kind
 from app.errors import Unavailable
-from app.flows.leases import LEASE
+from app.flows.items.leases import LEASE
 from app.prove.real.databases import ProvingDatabase
 from app.prove.real.stack import Simulated, Stack
 

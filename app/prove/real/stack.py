@@ -21,8 +21,8 @@ from app.domain import Kind
 from app.errors import Unavailable
 from app.local.children import STOP_WITHIN, Child
 from app.local.embedded import await_port, await_valkey, free_port, valkey, valkey_binary
-from app.stores import holds
-from app.stores.engine import Database, open_database
+from app.stores.guard import holds
+from app.stores.sql.engine import Database, open_database
 
 
 @dataclass

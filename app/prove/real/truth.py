@@ -10,7 +10,7 @@ import msgspec
 from app.domain import Kind
 from app.prove.real import books
 from app.prove.real.stack import Stack
-from app.stores import catalog_sql
+from app.stores.catalog import catalog_sql
 
 Row = Mapping[str, Any]
 

@@ -17,7 +17,7 @@ import structlog
 from app.prove.emptying import empty
 from app.prove.real import databases
 from app.prove.truth.experiment import Outcome, Verdict, experiment
-from app.stores.engine import Database, open_database
+from app.stores.sql.engine import Database, open_database
 
 WANTED, WANTED_EACH = 0.95, 0.85
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from app.domain import Kind
 from app.prove.truth.story import Story, later
-from app.rules.drift import DriftCause
+from app.rules.drift.drift import DriftCause
 
 PRODUCT, STOCK = Kind.PRODUCT, Kind.STOCK
 

@@ -10,16 +10,16 @@ from random import Random
 from typing import Any, NamedTuple
 
 from app.domain import Kind
-from app.flows.correct_reasons import correct_reasons
+from app.flows.runs.correct_reasons import correct_reasons
 from app.prove.truth.disasters import DISASTERS, Day
 from app.prove.truth.injuries import FIRST_OF_ALL, INJURIES, POLLS_MEND, UNHEARD, WHOLE_KIND, WITHOUT_A_TIME, item
 from app.prove.truth.life import OPENED, Life
 from app.prove.truth.measure import measured
 from app.prove.truth.story import Story, Wrong, later
-from app.rules.drift import DriftCause
-from app.stores import drift, runs
-from app.stores.drift import Difference
-from app.stores.engine import Database
+from app.rules.drift.drift import DriftCause
+from app.stores.runs import drift, runs
+from app.stores.runs.drift import Difference
+from app.stores.sql.engine import Database
 
 PRODUCTS = 150
 WITHOUT = 4

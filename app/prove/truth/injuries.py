@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from app.domain import WHOLE, Cause, Kind, Strategy
 from app.errors import Unavailable, Unmappable
-from app.flows.letter_actions import discard
+from app.flows.letters.letter_actions import discard
 from app.prove.truth.shop import PLACE, STATE
 from app.prove.truth.story import Story, later
-from app.rules.drift import DriftCause
+from app.rules.drift.drift import DriftCause
 
 PRODUCT, STOCK = Kind.PRODUCT, Kind.STOCK
 HOUR = timedelta(hours=1)

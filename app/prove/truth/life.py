@@ -12,19 +12,21 @@ from sqlmodel import SQLModel
 
 from app.domain import WHOLE, Cause, Change, Delivery, ItemKey, Kind, Options, Ref, Strategy
 from app.errors import TallyhookError
-from app.flows.bury import ITEM_ACTOR, bury
 from app.flows.deps import Deps
-from app.flows.leases import LeaseKeeper
-from app.flows.request_run import request_run
-from app.flows.run import run
-from app.flows.sync_item import sync_item
+from app.flows.items.leases import LeaseKeeper
+from app.flows.items.sync_item import sync_item
+from app.flows.letters.bury import ITEM_ACTOR, bury
+from app.flows.runs.request_run import request_run
+from app.flows.runs.run import run
 from app.prove.truth.shop import Shop
-from app.rules.jobs import POLL
-from app.stores import beats, inbox, marks, owed, refusals
-from app.stores.engine import Database
-from app.stores.inbox import Arrival
-from app.stores.marks import Mark
+from app.rules.runs.jobs import POLL
+from app.stores import owed
+from app.stores.inbox import inbox, refusals
+from app.stores.inbox.inbox import Arrival
+from app.stores.sql.engine import Database
 from app.stores.tables import Schedule
+from app.stores.upkeep import heartbeats, marks
+from app.stores.upkeep.marks import Mark
 
 SHOP = "shop"
 OPENED = datetime(2026, 3, 2, 3, tzinfo=UTC)
@@ -131,7 +133,7 @@ class Life:
             return
         process, started = self._process
         with self.database.begin() as conn:
-            beats.beat(conn, process, "web", started, self.clock())
+            heartbeats.beat(conn, process, "web", started, self.clock())
             self._seen = marks.rise(conn, self._seen, self.clock())
 
     def restart(self) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from app.domain import KINDS, Kind, Record, check_storable, key_of, micros, row_hash
 from app.errors import Unmappable
 from app.rules.versions import settled_version
-from app.stores import catalog_sql as sql
+from app.stores.catalog import catalog_sql as sql
 from app.stores.catalog.answers import Key, Read
 from app.stores.catalog.closing import Ways, close_rows, closing, fence_items, tombstone
 

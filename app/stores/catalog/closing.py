@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from app.domain import KINDS, SKU_PREFIX, Absent, Kind, Listing, Ref, Scope, key_of
-from app.stores import catalog_sql as sql
+from app.stores.catalog import catalog_sql as sql
 from app.stores.catalog.answers import Key, Read
 
 Ways = dict[tuple[Kind, Absent, datetime | None], list[Key]]

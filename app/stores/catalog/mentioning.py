@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Connection
 
 from app.domain import Mentioned
-from app.stores import catalog_sql as sql
-from app.stores.columns import moment_from
+from app.stores.catalog import catalog_sql as sql
+from app.stores.sql.columns import moment_from
 
 READ_LAG = timedelta(seconds=3)
 """A read that began no later than this after a change may not have seen it: versions may be whole seconds, replicas lag."""

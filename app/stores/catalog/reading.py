@@ -9,9 +9,9 @@ from typing import Any, cast
 from sqlalchemy import Connection, func, select
 
 from app.domain import Kind, batches
-from app.stores import catalog_sql as sql
+from app.stores.catalog import catalog_sql as sql
 from app.stores.catalog.answers import Key
-from app.stores.columns import moment_from
+from app.stores.sql.columns import moment_from
 from app.stores.tables import CATALOG
 
 

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from sqlalchemy import select
 
 from app.domain import Kind, Record, batches
-from app.rules.guard_findings import Finding, Trait
-from app.rules.guard_traits import OldListing
-from app.stores import catalog_sql as sql
+from app.rules.guard.findings import Finding, Trait
+from app.rules.guard.traits import OldListing
 from app.stores.catalog import Key
-from app.stores.engine import Database
+from app.stores.catalog import catalog_sql as sql
+from app.stores.sql.engine import Database
 from app.stores.tables import CATALOG
 
 CHUNK = 500

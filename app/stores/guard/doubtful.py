@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from app.domain import Kind, Listing, key_of, row_hash
-from app.rules.guard_findings import GONE, IDENTITY, MONEY, Trait
-from app.rules.guard_traits import OldListing, Taken, product_traits
+from app.rules.guard.findings import GONE, IDENTITY, MONEY, Trait
+from app.rules.guard.traits import OldListing, Taken, product_traits
 from app.stores.catalog import Key
-from app.stores.engine import Database
 from app.stores.guard.batch import Batch, with_old
 from app.stores.guard.stock import OldCount, is_tenfold
+from app.stores.sql.engine import Database
 
 _NOBODY = Taken()
 

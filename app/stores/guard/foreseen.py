@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import Connection, select
 
 from app.domain import Kind
-from app.stores.drift import DRY_RUN
+from app.stores.runs.drift import DRY_RUN
 from app.stores.tables import Drift
 
 _drift: Any = Drift.__table__  # type: ignore[attr-defined]

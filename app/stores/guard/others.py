@@ -8,11 +8,11 @@ from typing import Any
 from sqlalchemy import func, select
 
 from app.domain import key_of, row_hash
-from app.rules.guard import Impact, Limits, implausible
-from app.rules.guard_findings import Finding, Trait
-from app.rules.guard_usual import unusual
-from app.stores.engine import Database
+from app.rules.guard.findings import Finding, Trait
+from app.rules.guard.guard import Impact, Limits, implausible
+from app.rules.guard.usual import unusual
 from app.stores.guard.batch import Batch, JudgedRow, with_old
+from app.stores.sql.engine import Database
 from app.stores.tables import CATALOG
 
 

@@ -11,13 +11,13 @@ from typing import Any
 from sqlalchemy import func, select
 
 from app.domain import Kind, Listing, key_of, row_hash
-from app.rules.guard_findings import GONE, Finding, Trait
-from app.rules.guard_products import DECAY_DAYS, ProductEvidence, product_findings
-from app.rules.guard_traits import OldListing, Taken, is_taken, product_traits
-from app.stores import catalog_sql as sql
+from app.rules.guard.findings import GONE, Finding, Trait
+from app.rules.guard.products import DECAY_DAYS, ProductEvidence, product_findings
+from app.rules.guard.traits import OldListing, Taken, is_taken, product_traits
 from app.stores.catalog import Key
-from app.stores.engine import Database
+from app.stores.catalog import catalog_sql as sql
 from app.stores.guard.batch import Batch, JudgedRow, with_old
+from app.stores.sql.engine import Database
 from app.stores.tables import ListingRow
 
 _table: Any = ListingRow.__table__  # type: ignore[attr-defined]

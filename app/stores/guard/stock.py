@@ -13,12 +13,12 @@ import msgspec
 from sqlalchemy import func, select
 
 from app.domain import ON_HAND, Kind, StockCount, batches, key_of, row_hash
-from app.rules.guard_findings import Finding, Trait
-from app.rules.guard_stock import FALL_FROM, LEFT_FROM, StockEvidence, stock_findings
+from app.rules.guard.findings import Finding, Trait
+from app.rules.guard.stock import FALL_FROM, LEFT_FROM, StockEvidence, stock_findings
 from app.stores.catalog import Key
-from app.stores.engine import Database
 from app.stores.guard.batch import CHUNK, Batch, JudgedRow, with_old
 from app.stores.guard.foreseen import NOTHING, Foreseen
+from app.stores.sql.engine import Database
 from app.stores.tables import ListingRow, LocationRow, OrderRow, StockRow
 
 ORDERS_WITHIN = timedelta(days=4)

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from sqlmodel import SQLModel
 
 from app.stores import tables
-from app.stores.engine import open_database
+from app.stores.sql.engine import open_database
 
 assert tables.CATALOG  # noqa: S101  # the import is what fills SQLModel.metadata
 

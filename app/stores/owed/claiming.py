@@ -11,8 +11,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 from app.domain import WHOLE, ItemKey, Kind
-from app.stores.columns import moment_from
-from app.stores.statements import Statement, bound_list, key_of
+from app.stores.sql.columns import moment_from
+from app.stores.sql.statements import Statement, bound_list, key_of
 
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 """As ``blameless``: every lease that ran out is its holder's fault."""

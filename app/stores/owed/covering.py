@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 
 from app.domain import ItemKey, Kind
-from app.stores.attempts import message_key
-from app.stores.columns import moment_from
-from app.stores.statements import Statement, bound_list
+from app.stores.letters.attempts import message_key
+from app.stores.sql.columns import moment_from
+from app.stores.sql.statements import Statement, bound_list
 
 
 class Noted(NamedTuple):

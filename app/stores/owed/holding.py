@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from app.domain import ItemKey, Kind
 from app.stores.owed.claiming import Claim
-from app.stores.statements import Statement, bound_list, key_of
+from app.stores.sql.statements import Statement, bound_list, key_of
 
 # By key, so that there is only one plan to choose, and all of a kind in one statement. Where rows are waited for it is
 # in the order of their keys. A token is one claim's own, so it is enough that it is among those given.

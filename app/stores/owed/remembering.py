@@ -10,8 +10,8 @@ import msgspec
 from sqlalchemy import Connection
 
 from app.domain import Cause, Change, ItemKey, Kind
-from app.stores.columns import moment_text
-from app.stores.statements import Statement, is_sqlite, key_arrays, key_of, storable
+from app.stores.sql.columns import moment_text
+from app.stores.sql.statements import Statement, is_sqlite, key_arrays, key_of, storable
 
 SKEW = timedelta(seconds=5)
 """How far the clocks of two machines may differ: what is due at once is due by the slower clock as well."""

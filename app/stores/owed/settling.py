@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from app.domain import ItemKey, Kind
 from app.stores.owed.claiming import Claim
 from app.stores.owed.remembering import SKEW
-from app.stores.statements import Statement, is_sqlite, key_of
+from app.stores.sql.statements import Statement, is_sqlite, key_of
 
 
 def settle(conn: Connection, claims: Sequence[tuple[Claim, str]], now: datetime) -> list[ItemKey]:

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 
 from app.domain import WHOLE, ItemKey, Kind
-from app.stores.columns import moment_from
 from app.stores.owed.claiming import MAY_COME_ALONG, NEVER
-from app.stores.statements import Statement, bound_list, key_of
+from app.stores.sql.columns import moment_from
+from app.stores.sql.statements import Statement, bound_list, key_of
 
 EVER = datetime(1970, 1, 1, tzinfo=UTC)
 """Before anything that we can have seen."""

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from app.domain import Cause, ItemKey, Kind
 from app.stores import owed
 from app.stores.replays.reading import get
-from app.stores.statements import Statement, bound_list
+from app.stores.sql.statements import Statement, bound_list
 
 
 class Member(NamedTuple):

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from app.stores.statements import Statement
+from app.stores.sql.statements import Statement
 
 STATES = ("waiting", "sending", "sent", "done", "failed", "left", "skipped")
 

@@ -10,7 +10,7 @@ from sqlmodel import SQLModel
 
 from app.domain import ItemKey, batches
 from app.stores import tables
-from app.stores.statements import Statement
+from app.stores.sql.statements import Statement
 
 _REPLAYS = SQLModel.metadata.tables[str(tables.Replay.__tablename__)]
 _LETTERS = SQLModel.metadata.tables[str(tables.DeadLetter.__tablename__)]

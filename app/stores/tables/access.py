@@ -37,7 +37,7 @@ class User(SQLModel, table=True):
     """A person with a password, kept as an Argon2 hash. ``connections`` is a JSON list of slugs, NULL for all.
 
     ``failures`` wrong passwords were given for it, the last at ``failed_at``; from places where nobody signed in by it
-    before, nobody is let in until ``locked_until`` (``rules.lockout``).
+    before, nobody is let in until ``locked_until`` (``rules.access.lockout``).
     """
 
     __tablename__ = "users"
@@ -99,7 +99,7 @@ class AuditEntry(SQLModel, table=True):
     """One change that somebody made. The database refuses to change a row, and to delete one that is not archived.
 
     ``number`` counts from 1 without a gap; ``hash`` is over this entry and ``previous``, the hash of the one before
-    (``rules.chain``). ``before`` and ``after`` are JSON text.
+    (``rules.access.chain``). ``before`` and ``after`` are JSON text.
     """
 
     __tablename__ = "audit_log"

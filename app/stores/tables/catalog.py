@@ -14,7 +14,7 @@ from sqlalchemy import BigInteger, Index
 from sqlmodel import Field, SQLModel
 
 from app.domain import Kind
-from app.stores.columns import Quantity
+from app.stores.sql.columns import Quantity
 from app.stores.tables.fields import amount, big, long, moment
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Integer, Text
 from sqlmodel import Field
 
-from app.stores.columns import Moment, Quantity
+from app.stores.sql.columns import Moment, Quantity
 
 AUTO_ID = BigInteger().with_variant(Integer(), "sqlite")  # SQLite numbers only INTEGER keys by itself
 

@@ -42,8 +42,8 @@ class Run(SQLModel, table=True):
 
     ``counts`` is JSON per kind: read, created, updated, unchanged, deleted, held, agreement. The slot makes a
     scheduled run unique however many clocks there are. ``options``, ``progress`` and ``checkpoint`` are JSON objects
-    (``domain.Options``, ``rules.progress.Progress``, ``stores.runs.Checkpoint``); ``reason`` says why a smart run chose
-    what it did. A ``dry`` run writes nothing but its drift rows.
+    (``domain.Options``, ``rules.runs.progress.Progress``, ``stores.runs.runs.Checkpoint``); ``reason`` says why a smart
+    run chose what it did. A ``dry`` run writes nothing but its drift rows.
     """
 
     __tablename__ = "runs"
@@ -130,8 +130,8 @@ class Drift(SQLModel, table=True):
     """One row that a complete read or (then ``run_id`` is null) a spot check found different, with what differed and why.
 
     ``change`` is ``missing`` (we lacked it), ``differs``, or ``vanished``; ``fields`` is JSON
-    ``{field: [old, new]}``; ``cause`` is one of ``rules.drift.DriftCause`` and ``why`` says in a sentence from what it is
-    told. Our copy is wrong since a moment between ``since`` and ``since_latest``. ``corrected_from`` is the cause that
+    ``{field: [old, new]}``; ``cause`` is one of ``rules.drift.drift.DriftCause`` and ``why`` says in a sentence from what it
+    is told. Our copy is wrong since a moment between ``since`` and ``since_latest``. ``corrected_from`` is the cause that
     was told before later evidence came (``corrected_at``).
     """
 

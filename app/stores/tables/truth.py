@@ -148,7 +148,7 @@ class UsualDay(SQLModel, table=True):
 
 class TrickledChange(SQLModel, table=True):
     """A product whose doubtful change was believed, as few came at once; ``before`` is JSON text of
-    ``rules.guard_traits.OldListing``."""
+    ``rules.guard.traits.OldListing``."""
 
     __tablename__ = "trickled_changes"
     __table_args__ = (Index("ix_trickled_changes_at", "connection", "at"),)

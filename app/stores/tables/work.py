@@ -87,7 +87,7 @@ class Settlement(SQLModel, table=True):
 
 
 class SettledSlot(SQLModel, table=True):
-    """What the settlements of ten minutes come to (``stores.settled``), so that a week is summed from few rows.
+    """What the settlements of ten minutes come to (``stores.reports.settled``), so that a week is summed from few rows.
 
     ``items`` are settlements of items, ``looks`` those of a whole kind; ``changes``, ``in_five``, ``in_sixty`` (how many
     were settled so soon after they were first seen) and ``waited_ms`` (in sum) speak of the items alone.
@@ -108,7 +108,7 @@ class SettledSlot(SQLModel, table=True):
 
 
 class CallSlot(SQLModel, table=True):
-    """How many calls to a connection's vendor were made in an hour for one purpose (``rules.calling``)."""
+    """How many calls to a connection's vendor were made in an hour for one purpose (``rules.calls.calling``)."""
 
     __tablename__ = "call_slots"
 
@@ -145,7 +145,7 @@ class DeadLetter(SQLModel, table=True):
     or ``discarded``. ``args`` is the message's arguments as JSON text, ``original_args`` what they were before a person
     edited them. ``attempts`` is a JSON list of every attempt (number, at, worker, error_type, error, traceback,
     exchange). ``fingerprint`` names what went wrong: the exception's type and a digest of that, of the message with
-    its numbers and names taken out, and of the ``place`` it was raised at (``rules.fingerprint``).
+    its numbers and names taken out, and of the ``place`` it was raised at (``rules.letters.fingerprint``).
     """
 
     __tablename__ = "dead_letters"

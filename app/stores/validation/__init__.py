@@ -3,7 +3,7 @@
 ``inside`` has the questions about one connection's own rows, ``prices`` the one about price lists, ``records`` those about
 records as they came, ``between`` those that compare it with the others, ``asking`` how a question is asked. Every question
 looks at whole tables (seconds at 280,000 listings), so that no index on a quantity or a moment makes every write dearer:
-callers remember what was found (``stores.answers``).
+callers remember what was found (``stores.reports.cache``).
 """
 
 from app.stores.validation.asking import Finding, Span, span

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 
 from app.domain import WHOLE, micros, quantity
-from app.stores.columns import moment_from
-from app.stores.statements import Statement
+from app.stores.sql.columns import moment_from
+from app.stores.sql.statements import Statement
 
 LAG = timedelta(minutes=1)
 """How long a change may take to arrive in all connections before a difference counts."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from app.domain import ON_HAND, Kind
-from app.stores import catalog_sql
+from app.stores.catalog import catalog_sql
 from app.stores.validation.asking import Check, Question
 
 ALIKE = "ltrim(replace(lower(sku), ' ', ''), '0')"

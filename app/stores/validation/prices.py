@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
-from app.stores.statements import Statement
+from app.stores.sql.statements import Statement
 from app.stores.validation.asking import Check, Finding, Span
 
 _LIST_FIELDS = ("price_list", "productPriceTypeId")

@@ -10,8 +10,8 @@ from sqlmodel import SQLModel
 from sqlmodel.sql.sqltypes import AutoString
 
 from app.domain import Kind
-from app.stores import catalog_sql
-from app.stores.statements import Statement
+from app.stores.catalog import catalog_sql
+from app.stores.sql.statements import Statement
 from app.stores.tables import CATALOG
 from app.stores.validation.asking import Check, Finding, Question, Span
 

@@ -8,9 +8,9 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from app.domain import Role
-from app.flows import access
+from app.flows.access import accounts
 from app.flows.deps import Deps
-from app.stores import audit
+from app.stores.access import audit
 from app.web.api.answers import Row, Rows
 from app.web.api.asked import Asked, Most, RowId, Text
 from app.web.api.pages import one_more, page
@@ -26,7 +26,7 @@ class NewToken(Asked, frozen=True, kw_only=True):
     name: Label
     role: Role = Role.VIEWER
     connections: Scope | None = None
-    days: Annotated[int, Meta(ge=1, le=3650)] | None = access.DAYS
+    days: Annotated[int, Meta(ge=1, le=3650)] | None = accounts.DAYS
 
 
 class OfToken(Asked, frozen=True, kw_only=True):
@@ -58,24 +58,24 @@ class Listed(msgspec.Struct, frozen=True):
 
 def create_token(deps: Deps, asked: NewToken) -> Issued:
     """Create a token."""
-    made = access.create_token(deps, asked.name, asked.role, connections=asked.connections, days=asked.days)
+    made = accounts.create_token(deps, asked.name, asked.role, connections=asked.connections, days=asked.days)
     return Issued(*made)
 
 
 def list_tokens(deps: Deps, asked: Asked) -> Listed:
     """Every token, without its secret."""
-    return Listed(camel(access.list_tokens(deps)))
+    return Listed(camel(accounts.list_tokens(deps)))
 
 
 def revoke_token(deps: Deps, asked: OfToken) -> Listed:
     """Revoke a token."""
-    access.revoke_token(deps, asked.id)
-    return Listed(camel([one for one in access.list_tokens(deps) if one["id"] == asked.id]))
+    accounts.revoke_token(deps, asked.id)
+    return Listed(camel([one for one in accounts.list_tokens(deps) if one["id"] == asked.id]))
 
 
 def list_users(deps: Deps, asked: Asked) -> Listed:
     """Every user."""
-    return Listed(camel(access.list_users(deps)))
+    return Listed(camel(accounts.list_users(deps)))
 
 
 def list_audit(deps: Deps, asked: AuditPage) -> Rows:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from app.flows import connections
+from app.flows.connections import connections
 from app.flows.deps import Deps
 from app.web.api.asked import Asked, Text
 

@@ -8,8 +8,8 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from app.errors import Refused
-from app.flows import holds
 from app.flows.deps import Deps
+from app.flows.holds import holds
 from app.web.api.asked import Asked, Moment
 from app.web.api.spelling import camel
 from app.web.problems import Problem

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, UnsetType
 
 from app.errors import Refused
-from app.flows import inbox
 from app.flows.deps import Deps
-from app.flows.replay import RATE
+from app.flows.inbox import inbox
+from app.flows.letters.replay import RATE
 from app.web.api.answers import Rows
 from app.web.api.asked import Asked, Most, RowId
 from app.web.api.pages import before_last, one_more, page

@@ -8,8 +8,8 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from app.errors import Refused
-from app.flows import letters
 from app.flows.deps import Deps
+from app.flows.letters import letters
 from app.web.api.answers import Next, Row
 from app.web.api.asked import Asked, Most, RowId
 from app.web.api.pages import before_last, one_more, page

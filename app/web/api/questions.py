@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from app.flows import condition, critical, metrics, schedules, validate
+from app.flows.connections import condition
 from app.flows.deps import Deps
-from app.flows.runs_view import run_view
-from app.rules.drift_advice import advice_on
+from app.flows.reports import critical, metrics, validate
+from app.flows.runs.runs_view import run_view
+from app.flows.upkeep import schedules
+from app.rules.drift.drift_advice import advice_on
 from app.rules.spellings import DRIFT_CAUSES, DRIFT_CHANGES, RUN_CAUSES, STATUSES, Words
-from app.stores import failed_items, history
+from app.stores.runs import failed_items, history
 from app.web.api.answers import CriticalItems, Differences, Jobs, Rows
 from app.web.api.asked import (
     Asked,

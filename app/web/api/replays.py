@@ -8,9 +8,9 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from app.errors import Refused
-from app.flows import letter_actions, replay
 from app.flows.deps import Deps
-from app.flows.preview import MOST, preview
+from app.flows.letters import letter_actions, replay
+from app.flows.letters.preview import MOST, preview
 from app.web.api.answers import Row, Rows
 from app.web.api.asked import Asked, Most, RowId
 from app.web.api.letters import Filter, OfLetter, known

@@ -9,9 +9,9 @@ from urllib.parse import quote
 from app.domain import WHOLE, Cause, Options, Strategy
 from app.errors import Refused
 from app.flows.deps import Deps
-from app.flows.request_run import cancel_run, check_stuck, request_item, request_run, resume_run, stuck_runs
-from app.flows.runs_view import run_view
-from app.stores import runs
+from app.flows.runs.request_run import cancel_run, check_stuck, request_item, request_run, resume_run, stuck_runs
+from app.flows.runs.runs_view import run_view
+from app.stores.runs import runs
 from app.web.api.answers import FailedRuns, Owed, OwedItems, RunLink, StuckRuns
 from app.web.api.asked import Asked, OfItem, OfRun, RunOptions, StartRun, filters
 from app.web.api.spelling import camel

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from msgspec import UNSET, UnsetType
 
-from app.flows import alerts, unheard
 from app.flows.deps import Deps
+from app.flows.inbox import outages
+from app.flows.upkeep import alerts
 from app.web.api.answers import Rows
 from app.web.api.asked import Asked, Most, RowId
 from app.web.api.pages import before_last, one_more, page
@@ -21,7 +22,7 @@ class Watched(Asked, frozen=True, kw_only=True):
 
 def list_gaps(deps: Deps, asked: Watched) -> Rows:
     """Gaps in the deliveries, newest first."""
-    found = unheard.list_gaps(deps, limit=one_more(asked.limit), before_id=_before(asked))
+    found = outages.list_gaps(deps, limit=one_more(asked.limit), before_id=_before(asked))
     rows, following = page("/api/gaps", asked, found, before_last)
     return Rows(camel(rows), following)
 

@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from app.errors import Refused
-from app.flows import holds
 from app.flows.deps import Deps
+from app.flows.holds import holds
 from app.web.pages.shared import acting, id_of, showing
 from app.web.problems import Problem
 

@@ -11,9 +11,9 @@ from starlette.routing import Route
 
 from app.domain import Role
 from app.errors import Refused
-from app.flows import letter_actions, letters, replay
 from app.flows.deps import Deps
-from app.flows.preview import preview
+from app.flows.letters import letter_actions, letters, replay
+from app.flows.letters.preview import preview
 from app.web.heavy import HeavyReads
 from app.web.pages.shared import PAGE, acting, before_of, filter_of, id_of, older, showing
 

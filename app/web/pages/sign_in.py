@@ -12,11 +12,11 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from app.flows import sign_in
-from app.flows.access import PREFIX
+from app.flows.access import sign_in
+from app.flows.access.accounts import PREFIX
+from app.flows.access.sign_in import LONGEST_SESSION, SignedIn
+from app.flows.access.sign_in_places import KNOWN_FOR
 from app.flows.deps import Deps
-from app.flows.sign_in import LONGEST_SESSION, SignedIn
-from app.flows.sign_in_places import KNOWN_FOR
 from app.web.gate import Doors, address_of, cookie_of
 from app.web.problems import Problem
 from app.web.render import render

@@ -8,9 +8,11 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from app.domain import Role
-from app.flows import access, alerts, inbox, unheard
+from app.flows.access import accounts
 from app.flows.deps import Deps
-from app.stores import audit
+from app.flows.inbox import inbox, outages
+from app.flows.upkeep import alerts
+from app.stores.access import audit
 from app.web.heavy import HeavyReads
 from app.web.pages.shared import PAGE, acting, before_of, filter_of, id_of, older, showing
 
@@ -45,7 +47,7 @@ def _replay(deps: Deps, request: Request, form: dict[str, str]) -> str:
 
 
 def _gaps(deps: Deps, request: Request) -> tuple[str, dict[str, Any]]:
-    rows = unheard.list_gaps(deps, limit=PAGE, before_id=before_of(request))
+    rows = outages.list_gaps(deps, limit=PAGE, before_id=before_of(request))
     return "gaps.html", {"rows": rows, "older": older("/gaps", rows)}
 
 
@@ -62,4 +64,4 @@ def _audit(deps: Deps, request: Request) -> tuple[str, dict[str, Any]]:
 
 
 def _access(deps: Deps, request: Request) -> tuple[str, dict[str, Any]]:
-    return "access.html", {"tokens": access.list_tokens(deps), "users": access.list_users(deps)}
+    return "access.html", {"tokens": accounts.list_tokens(deps), "users": accounts.list_users(deps)}

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-from app.stores.columns import Moment, Quantity
+from app.stores.sql.columns import Moment, Quantity
 
 revision = "0001"
 down_revision = None

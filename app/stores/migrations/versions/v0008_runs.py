@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-from app.stores.columns import Moment
+from app.stores.sql.columns import Moment
 
 revision = "0008"
 down_revision = "0007"

@@ -7,7 +7,7 @@ import hashlib
 import sqlalchemy as sa
 from alembic import op
 
-from app.stores.columns import Moment
+from app.stores.sql.columns import Moment
 
 revision = "0009"
 down_revision = "0008"
@@ -63,7 +63,7 @@ def _postgresql_trigger(table: str, events: str) -> None:
 
 
 def _fingerprints() -> None:
-    """What ``rules.fingerprint`` does since: a digest over the fingerprint as it was and the connection."""
+    """What ``rules.letters.fingerprint`` does since: a digest over the fingerprint as it was and the connection."""
     letters = sa.table("dead_letters", *map(sa.column, ("fingerprint", "connection", "error_type")))
     names = (letters.c.fingerprint, letters.c.connection, letters.c.error_type)
     known = sa.select(*names).where(letters.c.connection.is_not(None)).distinct()

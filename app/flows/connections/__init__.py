@@ -1,0 +1,1 @@
+"""Connections: set up, checked, paused and probed; and whose fault a failed call is."""

@@ -1,0 +1,106 @@
+"""Looks at everything that an installation needs, one finding after the other: database, queue, vendors, webhooks, mail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from app.domain import Kind
+from app.errors import Refused, Unavailable
+from app.flows.connections import connections
+from app.flows.connections.checks import one_line
+from app.flows.connections.kind_looks import State, may_read
+from app.flows.connections.set_up import prefix_of
+from app.flows.connections.webhook_checks import check_webhooks
+from app.flows.deps import Deps
+from app.flows.reports.status import MOST_SKEW, readiness
+from app.rules.calls.lanes import Lane, lane
+from app.sources.base import Source
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was looked at, how it is, what was seen, and, where something is wrong, what to do."""
+
+    about: str
+    state: State
+    said: str
+    todo: str = ""
+
+
+def check_all(deps: Deps, connection: str | None = None, *, mail: bool = False) -> Iterator[Finding]:
+    """Everything, or all about one connection; ``mail`` sends a test mail. Findings come as they are made.
+
+    Raises ``Refused`` for an unknown connection.
+    """
+    if connection is not None and connection not in deps.sources:
+        raise Refused(f"no connection {connection!r}; there are {', '.join(sorted(deps.sources)) or 'none'}")
+    if connection is None:
+        yield from _installation(deps)
+        yield _mail(deps, send=mail)
+    for slug in [connection] if connection is not None else sorted(deps.sources):
+        yield from _connection(deps, slug, deps.sources[slug])
+
+
+def _installation(deps: Deps) -> Iterator[Finding]:
+    found = readiness(deps)
+    if not found["database"]:
+        yield Finding("database", State.WRONG, "does not answer", "look at its log, and at TALLYHOOK_DATABASE_URL")
+        return
+    if found["migrations"]:
+        yield Finding("database", State.WELL, f"{deps.database.dialect}, with today's schema")
+    else:
+        yield Finding("database", State.WRONG, "its schema is not this program's", "run `tallyhook migrate`")
+    skew = found["clock_ahead_seconds"]
+    if found["clock"]:
+        yield Finding("clock", State.WELL, f"this host is within {MOST_SKEW:g} s of the database")
+    else:
+        yield Finding("clock", State.WRONG, f"this host is {skew:+} s off the database", "switch its time service on")
+    if found["queue"]:
+        yield Finding("queue", State.WELL, "answers")
+    else:
+        yield Finding(
+            "queue",
+            State.WRONG,
+            "does not answer: items are found by the sweep, some seconds later",
+            "look at TALLYHOOK_REDIS_URL",
+        )
+    if found["workers"] and found["clocks"]:
+        yield Finding("processes", State.WELL, f"workers: {found['workers']}, clocks: {found['clocks']}")
+    else:
+        yield Finding("processes", State.NOTE, "no worker or no clock runs", "start them: `tallyhook up`")
+
+
+def _mail(deps: Deps, *, send: bool) -> Finding:
+    if deps.mail is None:
+        what = "TALLYHOOK_SENDGRID_API_KEY, TALLYHOOK_MAIL_FROM and TALLYHOOK_MAIL_TO"
+        return Finding("mail", State.NOTE, "alerts are not mailed", f"set {what}")
+    if not send:
+        return Finding("mail", State.NOTE, "is set up and was not tried", "`tallyhook check --mail` sends a mail")
+    try:
+        deps.mail("Tallyhook: a test mail", "Somebody ran `tallyhook check --mail`. Alerts arrive here.")
+    except Unavailable as error:
+        return Finding("mail", State.WRONG, one_line(str(error)), "look at the key and the sender's address")
+    return Finding("mail", State.WELL, "the mail service took a test mail")
+
+
+def _connection(deps: Deps, slug: str, source: Source) -> Iterator[Finding]:
+    checked = connections.check(deps, slug)
+    if not checked.answers:
+        todo = f"look at the options {prefix_of(slug)}..., or `tallyhook init {source.name} --name {slug} --replace`"
+        yield Finding(slug, State.WRONG, checked.said, todo)
+        return
+    yield Finding(slug, State.WELL, checked.said)
+    with lane(Lane.PERSON):
+        for kind in source.kinds:
+            yield _kind(deps, slug, source, kind)
+        for said in check_webhooks(deps, slug, source):
+            yield Finding(f"{slug} webhooks", *said)
+    limits = ", ".join(f"{limit.calls} calls in {limit.seconds:g} s" for limit in source.budget())
+    if limits:
+        yield Finding(f"{slug} budget", State.WELL, limits)
+
+
+def _kind(deps: Deps, slug: str, source: Source, kind: Kind) -> Finding:
+    look = may_read(source, kind, deps.now(), deps.redact)
+    return Finding(f"{slug} {kind}", look.state, look.said, look.todo)

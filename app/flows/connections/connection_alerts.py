@@ -1,0 +1,113 @@
+"""Alerts about what is paused, may not be read, or is held: each names its connection and says what is so now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection
+
+from app.domain import ConnectionState
+from app.flows.connections.checks import allow
+from app.flows.connections.states import sentence
+from app.flows.deps import Deps
+from app.flows.upkeep.raise_alert import close_alert, raise_alert
+from app.rules.calls.probing import KIND_LONGEST
+from app.stores import connections, owed
+from app.stores.catalog import watermarks
+from app.stores.connections import StateRow
+from app.stores.guard import holds
+from app.stores.upkeep import alerts
+
+SEVERITIES = {
+    ConnectionState.REFUSED: "critical",
+    ConnectionState.UNANSWERED: "warning",
+    ConnectionState.PAUSED: "info",
+}
+
+KEYS = ("connection:", "forbidden:", "hold:")
+"""How the keys of these alerts begin."""
+
+
+class Alert(NamedTuple):
+    """What should be open now."""
+
+    key: str
+    connection: str
+    severity: str
+    title: str
+    detail: str
+
+
+def watch_connections(deps: Deps) -> None:
+    """Raise, renew and close the alerts about connections, kinds and held batches; any number may do so at once."""
+    _allow_what_was_read(deps)
+    with deps.database.read() as conn:
+        wanted = [*_of_states(deps, conn), *map(_of_hold, holds.open_(conn))]
+        known = [key for beginning in KEYS for key in alerts.open_keys(conn, beginning)]
+    for alert in wanted:
+        raise_alert(deps, alert.key, alert.title, alert.detail, alert.severity, alert.connection)
+    for key in set(known) - {alert.key for alert in wanted}:
+        close_alert(deps, key)
+
+
+def _allow_what_was_read(deps: Deps) -> None:
+    """A kind that was read to its end since it was forbidden may be read again."""
+    with deps.database.read() as conn:
+        read = [
+            (row.connection, row.kind, pulled_at)
+            for row in connections.rows(conn)
+            if row.kind is not None
+            and (pulled_at := watermarks.pulled_at(conn, row.connection, row.kind)) is not None
+            and pulled_at > row.seen_at
+        ]
+    for connection, kind, pulled_at in read:
+        allow(deps, connection, kind, pulled_at)
+
+
+def _of_states(deps: Deps, conn: Connection) -> Iterator[Alert]:
+    for row in connections.rows(conn):
+        if row.connection not in deps.sources:
+            continue
+        if row.kind is None and row.state in SEVERITIES:
+            yield _of_connection(row, owed.count(conn, row.connection))
+        elif row.kind is not None and _is_certain(row):
+            yield _of_kind(row)
+
+
+def _of_connection(row: StateRow, waiting: int) -> Alert:
+    words = {
+        ConnectionState.REFUSED: "refuses our credentials",
+        ConnectionState.UNANSWERED: "does not answer",
+        ConnectionState.PAUSED: "is paused",
+    }
+    again = f"; it is called again at {row.next_probe_at:%H:%M} UTC" if row.next_probe_at is not None else ""
+    waits = f"{waiting:,} {'item waits' if waiting == 1 else 'items wait'}"
+    title = f"{row.connection} {words[row.state]}"
+    severity = SEVERITIES[row.state]
+    return Alert(f"connection:{row.connection}", row.connection, severity, title, f"{sentence(row)}; {waits}{again}.")
+
+
+def _is_certain(row: StateRow) -> bool:
+    """One refusal may be a token that was renewed a moment later; a vendor's 403 or a second refusal is not."""
+    lasts = row.next_probe_at is not None and row.next_probe_at - row.seen_at >= KIND_LONGEST
+    return lasts or row.probes > 0
+
+
+def _of_kind(row: StateRow) -> Alert:
+    if row.state is ConnectionState.UNANSWERED:
+        title, again = f"{row.connection}: {row.kind} is not answered", "every few minutes; what is owed of it waits"
+    else:
+        title, again = f"{row.connection}: {row.kind} may not be read", "each hour, and when credentials change"
+    detail = f"{sentence(row)}; all other kinds are read. It is tried again {again}."
+    return Alert(f"forbidden:{row.connection}:{row.kind}", row.connection, "warning", title, detail)
+
+
+def _of_hold(hold: dict[str, Any]) -> Alert:
+    connection, kind = hold["connection"], hold["kind"]
+    would = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in hold["summary"].items())
+    detail = (
+        f"a read of {kind} of {connection} is implausible and was not applied since {hold['held_at']:%Y-%m-%d %H:%M} UTC: "
+        f"{hold['reason']} ({would}). Look at it (`tallyhook holds show {hold['id']}`), then `release` or `dismiss` it."
+    )
+    return Alert(f"hold:{connection}:{kind}", connection, "warning", f"{connection}: {kind} is held", detail)

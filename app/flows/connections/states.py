@@ -1,0 +1,100 @@
+"""What this process knows of its connections: their states, read about once a second, and in words."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from weakref import WeakKeyDictionary
+
+import structlog
+
+from app.domain import ConnectionState
+from app.errors import DatabaseFault
+from app.flows.deps import Deps
+from app.stores import connections
+from app.stores.connections import StateRow
+from app.stores.sql.engine import DATABASE_ERRORS, Database
+
+KNOWN_FOR = timedelta(seconds=1)
+"""How long a process believes what it has read of the states."""
+
+log = structlog.get_logger()
+
+
+@dataclass(eq=False)
+class _Known:
+    """The rows as they were read, by process and database."""
+
+    rows: Sequence[StateRow] = ()
+    loaded_at: datetime | None = None
+
+
+_all_known: WeakKeyDictionary[Database, _Known] = WeakKeyDictionary()
+_lock = threading.Lock()
+
+
+def known(deps: Deps) -> Sequence[StateRow]:
+    """The rows as of about a second ago; the last known ones while the database is in trouble."""
+    here, now = _known_of(deps), deps.now()
+    if here.loaded_at is None or abs(now - here.loaded_at) >= KNOWN_FOR:
+        here.loaded_at = now  # first: other threads go on with what was known
+        try:
+            with deps.database.read() as conn:
+                here.rows = connections.rows(conn)
+        except DatabaseFault as error:
+            log.debug("states_not_read", error=str(error))
+        except DATABASE_ERRORS as error:
+            log.debug("states_not_read", error=str(error))
+    return here.rows
+
+
+def row_of(deps: Deps, connection: str) -> StateRow | None:
+    """The row of a connection itself; ``None`` for one that never failed."""
+    return next((row for row in known(deps) if row.connection == connection and row.kind is None), None)
+
+
+def forget(deps: Deps) -> None:
+    """Read the states again at the next question."""
+    _known_of(deps).loaded_at = None
+
+
+def blocking(deps: Deps) -> list[StateRow]:
+    """The rows for which something must not be asked now."""
+    now = deps.now()
+    return [row for row in known(deps) if is_blocking(row, deps.credentials.get(row.connection, ""), now)]
+
+
+def is_blocking(row: StateRow, credentials: str, now: datetime) -> bool:
+    """Whether a row keeps us from asking. What was refused with other credentials is tried with these; a kind is tried by
+    whoever asks for it next when its time has come."""
+    rests = row.kind is None or (row.next_probe_at is not None and row.next_probe_at > now)
+    match row.state:
+        case ConnectionState.PAUSED | ConnectionState.UNANSWERED:
+            return rests
+        case ConnectionState.REFUSED | ConnectionState.FORBIDDEN:
+            return rests and row.credentials == credentials
+    return False
+
+
+def sentence(row: StateRow) -> str:
+    """What a state means, in words: the connection, since when (UTC), and why."""
+    since = f"since {row.since:%Y-%m-%d %H:%M} UTC"
+    why = f" ({row.reason})" if row.reason else ""
+    match row.state:
+        case ConnectionState.REFUSED:
+            return f"{row.connection} has refused our credentials {since}{why}"
+        case ConnectionState.UNANSWERED:
+            whom = "" if row.kind is None else f" for {row.kind}"
+            return f"{row.connection} has not answered{whom} {since}{why}"
+        case ConnectionState.PAUSED:
+            return f"{row.connection} has been paused by {row.paused_by} {since}{why}"
+        case ConnectionState.FORBIDDEN:
+            return f"{row.connection} has not let us read {row.kind} {since}{why}"
+    return f"{row.connection} is well {since}"
+
+
+def _known_of(deps: Deps) -> _Known:
+    with _lock:
+        return _all_known.setdefault(deps.database, _Known())

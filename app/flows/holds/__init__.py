@@ -1,0 +1,1 @@
+"""Implausible batches: judged before they are written, held for a person, released or discarded."""

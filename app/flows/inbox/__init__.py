@@ -1,0 +1,1 @@
+"""Deliveries: received, searched, exported and imported; and what never arrived."""

@@ -1,0 +1,165 @@
+"""The receiver's heart: deliveries are written by group commit and acknowledged only after it.
+
+One writer thread takes whatever has gathered while its last commit was under way; there is no wait window, so a
+lone delivery is written at once and a burst shares one commit. The queue is woken after the acknowledgement.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from contextlib import suppress
+
+import structlog
+
+from app.domain import Delivery, ItemKey
+from app.errors import DatabaseFault
+from app.flows.connections.health import doubt
+from app.flows.deps import Deps
+from app.flows.inbox.refused import RefusedDeliveries
+from app.sources.base import PayloadInvalid
+from app.stores.inbox import inbox
+from app.stores.inbox.inbox import Arrival
+from app.stores.sql.engine import DATABASE_ERRORS
+
+LARGEST_GROUP = 512
+
+LONGEST_ID = 500
+
+CHECKPOINT_EVERY = 0.25
+"""Seconds between two checkpoints of SQLite's write-ahead log."""
+
+log = structlog.get_logger()
+
+
+class Full(Exception):
+    """The buffer is full: the database stalls, or more comes in than it can take. The sender must come back."""
+
+
+def check_ids(delivery: Delivery) -> None:
+    """One absurd id must not fail the whole batch that it is committed with: indexes hold only so much.
+
+    Raises ``PayloadInvalid``.
+    """
+    if len(delivery.event_id) > LONGEST_ID or any(len(one.external_id) > LONGEST_ID for one in delivery.changes):
+        raise PayloadInvalid(f"an id has more than {LONGEST_ID} characters")
+
+
+class Intake:
+    """Takes verified deliveries on the event loop and commits them on its own thread.
+
+    ``capacity`` bounds the deliveries waiting for a commit. ``start`` and ``stop`` belong to the web process's
+    life; ``stop`` commits what is waiting.
+    """
+
+    def __init__(self, deps: Deps, *, capacity: int = 4096) -> None:
+        self._deps = deps
+        self._capacity = capacity
+        self._waiting: deque[tuple[Arrival, asyncio.Future[None]]] = deque()
+        self._wakeups: deque[ItemKey] = deque()
+        self._arrived = threading.Event()
+        self._committed = threading.Event()
+        self._stopping = False
+        self._stopped = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self.refused = RefusedDeliveries(deps)
+
+    def start(self) -> None:
+        """Start the writer, the waker and the checkpoints."""
+        for name, work in (
+            ("intake", self._write_groups),
+            ("wakeups", self._send_wakeups),
+            ("checkpoints", self._checkpoint),
+        ):
+            thread = threading.Thread(target=work, name=name, daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def stop(self) -> None:
+        """Commit what is waiting and end the threads."""
+        self._stopping = True
+        self._stopped.set()
+        self._arrived.set()
+        self._committed.set()
+        for thread in self._threads:
+            thread.join(timeout=10)
+
+    def offer(self, arrival: Arrival) -> asyncio.Future[None]:
+        """A future that is done when the delivery is committed, and fails if it could not be.
+
+        Must be called on the event loop. Raises ``Full``.
+        """
+        if len(self._waiting) >= self._capacity:
+            raise Full
+        done = asyncio.get_running_loop().create_future()
+        self._waiting.append((arrival, done))
+        if not self._arrived.is_set():  # setting takes a lock, and most often the writer is awake
+            self._arrived.set()
+        return done
+
+    def _write_groups(self) -> None:
+        while True:
+            self._arrived.wait()
+            self._arrived.clear()
+            while self._waiting:
+                self._write([self._waiting.popleft() for _ in range(min(len(self._waiting), LARGEST_GROUP))])
+            if self._stopping and not self._waiting:
+                return
+
+    def _write(self, group: list[tuple[Arrival, asyncio.Future[None]]]) -> None:
+        loop = group[0][1].get_loop()
+        error: Exception | None = None
+        try:
+            with self._deps.database.once() as conn:
+                accepted = inbox.accept(conn, [arrival for arrival, _ in group])
+            self._wakeups.extend(accepted.owed)
+        except Exception as failure:  # the senders are told, none of these deliveries is acknowledged
+            error = failure
+            if not isinstance(failure, DatabaseFault):  # the database has logged that, once
+                log.error("inbox_commit_failed", deliveries=len(group), error=str(failure))
+        loop.call_soon_threadsafe(_answer, [done for _, done in group], error)
+        self._committed.set()
+        if error is None:
+            self._doubt({one.connection for one, _ in group if one.delivery.alarm and one.delivery.set_aside is None})
+
+    def _doubt(self, connections: set[str]) -> None:
+        """If this is lost, the next call shows the same."""
+        for connection in connections:
+            try:
+                doubt(self._deps, connection)
+            except Exception as failure:  # the thread must live on
+                log.warning("alarm_lost", connection=connection, error=f"{type(failure).__name__}: {failure}")
+
+    def _checkpoint(self) -> None:
+        """Aside, so that no commit has to do it: deliveries would wait for it 20 ms."""
+        while not self._stopped.wait(CHECKPOINT_EVERY):
+            try:
+                self._deps.database.checkpoint()
+                self.refused.write()
+            except DATABASE_ERRORS:  # the next one does it all
+                continue
+        with suppress(*DATABASE_ERRORS):
+            self.refused.write(now=True)
+
+    def _send_wakeups(self) -> None:
+        while not self._stopping:
+            self._committed.wait()
+            self._committed.clear()
+            keys = _drain(self._wakeups)
+            if keys:
+                self._deps.queue.wake(keys)
+
+
+def _answer(waiting: list[asyncio.Future[None]], error: Exception | None) -> None:
+    for done in waiting:
+        if done.done():  # the sender went away meanwhile
+            continue
+        if error is None:
+            done.set_result(None)
+        else:
+            done.set_exception(error)
+
+
+def _drain(keys: deque[ItemKey]) -> list[ItemKey]:
+    return [keys.popleft() for _ in range(len(keys))]

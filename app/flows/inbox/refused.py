@@ -1,0 +1,73 @@
+"""Deliveries whose signature was wrong are noted, a few at a time: they tell later what was not heard because of them."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from app.domain import Ref
+from app.flows.deps import Deps
+from app.sources.base import LONGEST_ID, PayloadInvalid
+from app.stores.inbox import refusals
+
+EVERY = 30.0
+"""Seconds between two writes: strangers must not make us write for each of their requests."""
+
+MOST_READ = 20
+"""Refused deliveries of a connection that are read in one write; the rest is counted."""
+
+_MOST_WAITING = 500
+
+
+class _Refused(NamedTuple):
+    connection: str
+    headers: dict[str, str]
+    body: bytes
+    at: datetime
+    reason: str
+
+
+class RefusedDeliveries:
+    """Takes them on the event loop, writes them on another thread. What is lost in a crash is a trace, no work."""
+
+    def __init__(self, deps: Deps) -> None:
+        self._deps = deps
+        self._waiting: deque[_Refused] = deque(maxlen=_MOST_WAITING)
+        self._due = 0.0
+
+    def add(self, connection: str, headers: dict[str, str], body: bytes, at: datetime, reason: str) -> None:
+        """One was refused."""
+        self._waiting.append(_Refused(connection, headers, body, at, reason))
+
+    def write(self, *, now: bool = False) -> None:
+        """Write what waits, if it is time for it (or ``now``)."""
+        if not self._waiting or not (now or time.monotonic() >= self._due):
+            return
+        self._due = time.monotonic() + EVERY
+        some = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        read: Counter[str] = Counter()
+        unread: Counter[str] = Counter()
+        with self._deps.database.begin() as conn:
+            for one in some:
+                if read[one.connection] < MOST_READ:
+                    read[one.connection] += 1
+                    refusals.note(conn, one.connection, one.at, one.reason, self._claimed(one))
+                else:
+                    unread[one.connection] += 1
+            for connection, count in unread.items():
+                refusals.note(conn, connection, some[-1].at, "more of them", count=count)
+
+    def _claimed(self, refused: _Refused) -> Sequence[Ref]:
+        """What it claims to be about: never followed, only compared with what turns out to be wrong."""
+        source = self._deps.sources.get(refused.connection)
+        if source is None or source.receiver is None:
+            return []
+        try:
+            changes = source.receiver.parse(refused.headers, refused.body).changes
+        except (PayloadInvalid, ValueError):
+            return []
+        named = [Ref(one.kind, one.external_id) for one in changes if len(one.external_id) <= LONGEST_ID]
+        return named[:MOST_READ]

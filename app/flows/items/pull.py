@@ -1,0 +1,281 @@
+"""The delta path: read what changed since the watermark, apply complete records, owe the rest, move the watermark."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import NamedTuple
+
+import structlog
+from sqlalchemy import Connection
+
+from app.domain import KINDS, SKU_PREFIX, Cause, Change, ItemKey, Kind, Listing, Page, Record, batches, key_of
+from app.errors import DatabaseFault, RateLimited
+from app.flows.connections import health
+from app.flows.deps import Deps
+from app.flows.holds.doubted import doubted
+from app.flows.holds.doubted_items import judge_named
+from app.flows.items.bad_records import Failure, healing, isolated, item_of, note, parted, tell, unread, unstorable
+from app.flows.items.bulk_read import absorb
+from app.rules.guard.guard import FIRST_LOAD, POLL
+from app.sources.base import Source
+from app.stores import catalog, owed
+from app.stores.catalog import Applied, bulk, watermarks
+from app.stores.catalog.spool import Spool
+from app.stores.owed import Claim, Noted
+from app.stores.runs import failed_items
+
+BLOCKED_PAUSE = timedelta(seconds=30)
+"""After so long a pull of what cannot be asked now is looked at again."""
+
+Told = Callable[[Connection], None]
+"""Called before each commit of a pull; raises ``_TakenOver`` where it is no longer ours to make."""
+
+AT_ONCE = 500
+"""Items per commit. One long transaction would make the receiver's acknowledgements wait."""
+
+log = structlog.get_logger()
+
+
+class _TakenOver(Exception):
+    """The pull lost its lease: whoever took it over has read later, and what this one read is older than that."""
+
+
+@dataclass
+class _Read:
+    """What a pull has read so far: the items it can vouch for, each with the newest version it showed, the hints it got,
+    and what cannot be read or stored."""
+
+    seen: dict[str, int] = field(default_factory=dict)
+    changes: list[Change] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    healed: list[str] = field(default_factory=list)
+    watermark: str | None = None
+    everything: bool = False
+    outcome: str = "applied"
+
+    def add(self, record: Record) -> None:
+        """Note an item as read, under every name by which it can be owed."""
+        names = [key_of(record)[0]]
+        if isinstance(record, Listing) and record.sku:
+            names.append(SKU_PREFIX + record.sku)
+        for name in names:
+            self.seen[name] = max(self.seen.get(name, 0), record.version)
+
+    def failing(self) -> set[str]:
+        """The external ids of items that the read has shown, but not well."""
+        return {failure.ref.external_id for failure in self.failures}
+
+
+def pull(deps: Deps, claim: Claim) -> list[ItemKey]:
+    """Catch up one kind of one connection; returns the items that now need a message.
+
+    The watermark moves only with the last page, in the transaction that owes what needs a fetch of its own and
+    settles the items that the read has shown. Where the vendor does not answer us, or not for this kind, the pull is
+    put off without a failed attempt. Raises what the source raises otherwise: the items that wait for the pull are then
+    fetched one by one. A pull whose lease was taken over meanwhile writes nothing more.
+    """
+    try:
+        return _pull(deps, claim)
+    except _TakenOver:
+        log.warning("pull_taken_over", connection=claim.key.connection, kind=claim.key.kind)
+        return []
+
+
+def _pull(deps: Deps, claim: Claim) -> list[ItemKey]:
+    connection, kind = claim.key.connection, claim.key.kind
+    source = deps.bulk_sources[connection]
+    if health.blocked(deps, connection, kind):
+        _put_off(deps, claim)
+        return []
+    with deps.database.begin() as conn:
+        since = watermarks.get(conn, connection, kind)
+        pulled_at = watermarks.pulled_at(conn, connection, kind)
+        if pulled_at is not None and (due := pulled_at + timedelta(seconds=source.pace(kind))) > deps.now():
+            owed.postpone(conn, claim, next_at=due)
+            return []
+        noted = owed.noted(conn, connection, kind)
+    read_it = _read_whole if since is None or kind in source.whole_kinds else _read_delta
+    try:
+        read = read_it(deps, source, connection, kind, since, partial(_still_ours, claim))
+    except (DatabaseFault, RateLimited, _TakenOver):
+        raise
+    except Exception as error:
+        if _is_blocked(deps, connection, kind, error):
+            _put_off(deps, claim)
+            return []
+        with deps.database.begin() as conn:  # so that no second storm puts its items off again
+            watermarks.fail(conn, connection, kind, deps.now())
+        raise
+    return _finish(deps, claim, read, noted)
+
+
+def _still_ours(claim: Claim, conn: Connection) -> None:
+    if not owed.still_held(conn, [claim]):
+        raise _TakenOver
+
+
+def _is_blocked(deps: Deps, connection: str, kind: Kind, error: Exception) -> bool:
+    """Whether a failure concerns the whole kind or connection."""
+    if not isinstance(error, health.JUDGED):
+        return False
+    return health.judge(deps, connection, kind, error) is not health.Fault.ITEM
+
+
+def _put_off(deps: Deps, claim: Claim) -> None:
+    with deps.database.begin() as conn:
+        owed.postpone(conn, claim, next_at=deps.now() + BLOCKED_PAUSE)
+
+
+def _read_whole(deps: Deps, source: Source, connection: str, kind: Kind, since: str | None, told: Told) -> _Read:
+    """A first load, or a kind that has no delta."""
+    is_complete = kind in source.whole_kinds
+    absorbed = absorb(
+        deps,
+        connection,
+        kind,
+        lambda: source.full(kind) if is_complete else source.delta(kind, None),
+        deeds=FIRST_LOAD if since is None else POLL,
+        write=partial(bulk.write, told=lambda conn, _: told(conn)),
+    )
+    if absorbed.held:
+        # Not read any further, but looked at: pace and storms count from now.
+        return _Read(outcome="held", watermark=since, failures=absorbed.failures)
+    return _Read(
+        changes=absorbed.changes,
+        failures=absorbed.failures,
+        healed=absorbed.healed,
+        watermark=absorbed.mark(source.whole_kinds),
+        everything=absorbed.complete,
+    )
+
+
+def _read_delta(deps: Deps, source: Source, connection: str, kind: Kind, since: str | None, told: Told) -> _Read:
+    """What changed since the watermark, judged as one batch before any of it is applied."""
+    read = _Read()
+    healer = healing(deps, connection, kind)
+    began = deps.now()
+    spool = Spool(kind)
+    for page in source.delta(kind, since):
+        good, bad = parted(page.records)
+        for record in good:
+            spool.add("", record, 0)
+        healer.see(page.records)
+        read.failures.extend([*map(unread, page.failed), *bad])
+        read.changes.extend([*page.changes, *told_anew(deps, connection, page)])
+        read.watermark = page.watermark or read.watermark
+
+    def apply(records: Sequence[Record]) -> None:
+        def work(conn: Connection) -> None:
+            applied = catalog.apply(conn, connection, records, read_at=began, now=deps.now(), tell_refused=True)
+            owe_refused(deps, conn, connection, records, applied)
+            told(conn)
+
+        deps.database.transact(work)
+        for record in records:
+            read.add(record)
+
+    unread_ids = {failure.shown for failure in read.failures}
+    held = doubted(deps, connection, spool, began, POLL, unread=unread_ids)
+    good_ones = (record for record in spool if held is None or key_of(record) not in held.keys)
+    for records in batches(good_ones, AT_ONCE):
+        isolated(records, apply, lambda record, error: read.failures.append(unstorable(record, error)), (_TakenOver,))
+    read.healed = healer.healed(read.failing(), complete=False)
+    return read
+
+
+def _finish(deps: Deps, claim: Claim, read: _Read, noted: Sequence[Noted]) -> list[ItemKey]:
+    connection, kind = claim.key.connection, claim.key.kind
+    fresh = _owe_named(deps, connection, kind, read.changes)
+    now = deps.now()
+    with deps.database.begin() as conn:
+        _still_ours(claim, conn)
+        if read.watermark is not None:
+            watermarks.put(conn, connection, kind, read.watermark, now)
+        note(deps, conn, connection, read.failures)
+        failed_items.resolve(conn, connection, kind, read.healed, now)
+        again = owed.settle(conn, [(claim, read.outcome)], now)
+    for some in batches(_covered(claim, read, noted), AT_ONCE):
+        with deps.database.begin() as conn:
+            owed.settle_noted(conn, some, "applied", now)
+    tell(connection, read.failures)
+    log.info("pulled", connection=connection, kind=kind, applied=len(read.seen), owed=len(fresh))
+    return fresh + again
+
+
+def _owe_named(deps: Deps, connection: str, kind: Kind, changes: Sequence[Change]) -> list[ItemKey]:
+    """Owe what the list only names, judged as one batch before: of an item of which some is held, the rest is written."""
+    with deps.database.read() as conn:
+        some = [_unknown(conn, connection, kind, few) for few in batches(changes, AT_ONCE)]
+    judge_named(deps, connection, kind, [change.external_id for few in some for change in few])
+    return owe_news(deps, connection, kind, changes, Cause.LOOKUP).fresh
+
+
+def _covered(claim: Claim, read: _Read, noted: Sequence[Noted]) -> list[Noted]:
+    """The items owed before the read that it has shown, or must have shown. Where a hint names a newer version the list
+    lags, and the item is asked for by itself."""
+    hinted = {change.external_id for change in read.changes} | read.failing()
+    owed_before = [item for item in noted if item.key != claim.key and item.key.external_id not in hinted]
+    shown = ((item, read.seen.get(item.key.external_id)) for item in owed_before)
+    return [item for item, version in shown if read.everything or (version is not None and version >= item.version)]
+
+
+def owe_refused(
+    deps: Deps, conn: Connection, connection: str, records: Sequence[Record], applied: Applied
+) -> list[ItemKey]:
+    """Owe a fresh look at what a tombstone or a later read refused: which of the two is the truth, only that tells."""
+    if not applied.refused:
+        return []
+    refused = {key for _, key in applied.refused}
+    changes = {Change(KINDS[type(record)], item_of(record)) for record in records if key_of(record) in refused}
+    ordered = sorted(changes, key=lambda change: (change.kind, change.external_id))
+    return owed.remember(conn, connection, ordered, Cause.LOOKUP, deps.now())
+
+
+class News(NamedTuple):
+    """What hints said that we do not hold: how many items, and those that were not owed before and need a wake-up."""
+
+    unseen: int
+    fresh: list[ItemKey]
+
+
+def told_anew(deps: Deps, connection: str, page: Page) -> list[Change]:
+    """The items that have to be read again because something changed by which their listings are told."""
+    with deps.database.read() as conn:
+        return [Change(Kind.PRODUCT, item) for item in catalog.mentioning(conn, connection, page.mentioned)]
+
+
+def owe_news(deps: Deps, connection: str, kind: Kind, changes: Sequence[Change], cause: Cause) -> News:
+    """Owe what hints say is new, a few per commit.
+
+    An overlapping read names many items that we hold in that very version: those are no news.
+    """
+    news = News(0, [])
+    for some in batches(changes, AT_ONCE):
+        with deps.database.begin() as conn:
+            found = news_of(conn, connection, kind, some, cause, deps.now())
+        news = News(news.unseen + found.unseen, news.fresh + found.fresh)
+    return news
+
+
+def news_of(
+    conn: Connection, connection: str, kind: Kind, changes: Sequence[Change], cause: Cause, now: datetime
+) -> News:
+    """``owe_news`` of some hints, within a transaction."""
+    unknown = _unknown(conn, connection, kind, changes)
+    return News(len(unknown), owed.remember(conn, connection, unknown, cause, now))
+
+
+def _unknown(conn: Connection, connection: str, kind: Kind, changes: Sequence[Change]) -> list[Change]:
+    known = catalog.versions(conn, connection, kind, [change.external_id for change in changes])
+    return [change for change in changes if not _is_known(change, known.get(change.external_id))]
+
+
+def _is_known(change: Change, known: tuple[int, datetime] | None) -> bool:
+    if known is None or change.version == 0:
+        return False
+    version, read_at = known
+    edited = datetime.fromtimestamp(change.version / 1_000_000, UTC)
+    return version >= change.version and read_at >= edited + catalog.READ_LAG

@@ -1,0 +1,95 @@
+"""The sweep: whatever is owed and overdue gets a message again, so that losing the queue loses time, never work."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import structlog
+
+from app.domain import WHOLE, Cause, Change, ItemKey, Kind
+from app.flows.connections import health
+from app.flows.deps import Deps
+from app.flows.items.sync_item import blameless
+from app.stores import owed, replays
+from app.stores.catalog import watermarks
+from app.stores.runs import runs
+
+REHINT_AFTER = 5.0
+"""Seconds after which a message that was sent and not acted upon is taken for lost."""
+
+QUEUE_FULL = 5_000
+"""With this many messages waiting none is lost, only late: the sweep adds no more."""
+
+BATCH = 1_000
+STORM_PAUSE = timedelta(seconds=60)
+
+log = structlog.get_logger()
+
+
+def sweep(deps: Deps) -> int:
+    """Send messages for overdue items, abandoned runs and replays; returns how many. Any number may sweep at once."""
+    calm_storms(deps)
+    resting = _resting(deps)
+    on_their_way = max(0, deps.queue.depth())
+    if on_their_way > QUEUE_FULL:
+        return 0
+    with deps.database.begin() as conn:
+        # A message for every due item is enough: a second one costs nearly as much as the work itself.
+        missing = owed.due(conn, deps.now(), resting=resting) - on_their_way
+        items = owed.overdue(
+            conn,
+            now=deps.now(),
+            rehint_after=REHINT_AFTER,
+            limit=max(0, min(BATCH, missing)),
+            resting=resting,
+            blameless=blameless(deps),
+        )
+        waiting = runs.overdue(conn, deps.now(), REHINT_AFTER)
+        unfinished = replays.overdue(conn, deps.now(), REHINT_AFTER)
+    deps.queue.wake([item.key for item in items if not item.alone])
+    for item in items:
+        if item.alone:
+            deps.queue.wake([item.key])
+    for run_id in waiting:
+        deps.queue.wake_run(run_id)
+    for replay_id in unfinished:
+        deps.queue.wake_replay(replay_id)
+    return len(items) + len(waiting) + len(unfinished)
+
+
+def _resting(deps: Deps) -> set[tuple[str, Kind]]:
+    """The kinds that are not asked for now: of connections that are paused, and those that we may not read. What is owed
+    of them waits without messages."""
+    paused = health.paused(deps)
+    resting = {(connection, kind) for connection in paused for kind in Kind}
+    return resting | {(name, kind) for name in deps.sources for kind in health.forbidden(deps, name)}
+
+
+def calm_storms(deps: Deps) -> None:
+    """Where more items are owed than the budget can fetch one by one, owe one delta pull instead.
+
+    The items wait meanwhile; those the pull has read are settled by it, the rest come due again. Only what was first
+    seen after the last pull counts: what a pull did not show, or could not read, a second one would not show either. A
+    kind whose pull has failed is fetched one by one.
+    """
+    with deps.database.read() as conn:
+        backlog = owed.backlog(conn)
+    for connection, kind, count, _ in backlog:
+        source = deps.sources.get(connection)
+        resting = health.blocked(deps, connection, kind) is not None
+        if source is not None and not resting and count >= source.storm_size(kind):
+            _calm(deps, connection, kind, source.storm_size(kind))
+
+
+def _calm(deps: Deps, connection: str, kind: Kind, storm_size: int) -> None:
+    now = deps.now()
+    with deps.database.begin() as conn:
+        looked_at = watermarks.looked_at(conn, connection, kind) or owed.EVER
+        count = owed.newer(conn, connection, kind, looked_at)
+        if count < storm_size or owed.has_failed(conn, ItemKey(connection, kind, WHOLE)):
+            return
+        if owed.defer(conn, connection, kind, now + STORM_PAUSE, due=now, since=looked_at) == 0:
+            return
+        fresh = owed.remember(conn, connection, [Change(kind, WHOLE)], Cause.STORM, now)
+    log.info("storm", connection=connection, kind=kind, owed=count)
+    deps.queue.wake(fresh)

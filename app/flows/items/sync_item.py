@@ -1,0 +1,128 @@
+"""The item path: lease what is owed, fetch the truth, apply it, settle, all decided by the database.
+
+A message only says hurry. Whoever gets it leases the item, and with it as many other due items of the kind as one
+call can fetch, so a backlog drains in batches by itself. No transaction is open while the vendor is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+import structlog
+
+from app.channels.queue import LIVE
+from app.domain import ItemKey
+from app.errors import BadConfiguration, DatabaseFault
+from app.flows.connections import health
+from app.flows.deps import Deps
+from app.flows.items.item_work import ItemWork
+from app.flows.items.leases import LEASE, LeaseKeeper
+from app.flows.letters.bury import ITEM_ACTOR, bury
+from app.sources.base import Source
+from app.stores import owed
+from app.stores.owed import NEVER
+
+log = structlog.get_logger()
+
+
+def sync_item(deps: Deps, keeper: LeaseKeeper, key: ItemKey, also: Sequence[str] = ()) -> None:
+    """Bring one item up to date, and with it those ``also`` named of its kind; what is no longer owed is left alone.
+
+    Failures that waiting may cure are recorded and postponed here; a fault of the database is none. A failure that is
+    final is raised: the caller's message is then dead, and ``flows.letters.bury`` turns it into a dead letter. Where the
+    connection has its share of this process's threads already, the item is parked, and worked on by the next of them
+    that is free.
+    """
+    if not keeper.shares.enter(key, also):
+        return
+    work: tuple[ItemKey, Sequence[str]] | None = (key, also)
+    stranded: tuple[ItemKey, Sequence[str]] | None = None
+    try:
+        while work is not None:
+            try:
+                _work_off(deps, keeper, *work, is_parked=work[0] != key)
+            except DatabaseFault as error:
+                # nobody's fault: what was leased is given back, and so would be what is parked
+                log.debug("database_away", item="/".join(work[0]), error=str(error))
+                return
+            work = None if keeper.stopping else keeper.shares.next(key.connection)
+    finally:
+        if work is not None or keeper.stopping:
+            stranded = keeper.shares.leave(key.connection)
+        if stranded is not None and not keeper.stopping:  # this message dies, and its thread goes with it
+            first, others = stranded
+            deps.queue.wake([first, *(first._replace(external_id=id) for id in others)])
+
+
+def _work_off(deps: Deps, keeper: LeaseKeeper, key: ItemKey, also: Sequence[str], *, is_parked: bool) -> None:
+    """An item that was parked has no message that could die of its failure, so it is buried here."""
+    try:
+        _sync(deps, keeper, key, also)
+    except DatabaseFault:
+        raise
+    except Exception as error:
+        if not is_parked:
+            raise
+        bury(deps, message_id=uuid4().hex, actor=ITEM_ACTOR, queue=LIVE, args=_args(key), error=error)
+
+
+def _args(key: ItemKey) -> list[str]:
+    return [key.connection, str(key.kind), key.external_id]
+
+
+def _sync(deps: Deps, keeper: LeaseKeeper, key: ItemKey, also: Sequence[str]) -> None:
+    source = deps.sources.get(key.connection)
+    if source is None:
+        raise BadConfiguration(f"item {key} belongs to connection {key.connection!r}, which is not configured")
+    if health.blocked(deps, key.connection, key.kind) is not None:
+        return  # it stays owed, and comes again when the connection is well
+    if _work_on(deps, keeper, source, key, also):
+        return
+    with deps.database.read() as conn:
+        suspect = owed.is_suspect(conn, key, deps.now(), blameless=blameless(deps))
+    if suspect:
+        _work_apart(deps, keeper, source, key)
+
+
+def blameless(deps: Deps) -> datetime:
+    """From when on a lease that ran out says nothing of its holder: nobody could renew one while the database was away."""
+    trouble = deps.database.trouble()
+    if trouble is None or trouble[1] > 2 * LEASE:
+        return NEVER
+    return deps.now() - timedelta(seconds=trouble[0])
+
+
+def _work_apart(deps: Deps, keeper: LeaseKeeper, source: Source, key: ItemKey) -> None:
+    """One suspect at a time in a process: they would all be lost with the one that kills it. The others are sent
+    again by the sweep."""
+    with keeper.apart() as alone:
+        if alone:
+            _work_on(deps, keeper, source, key, (), suspects=True)
+
+
+def _work_on(
+    deps: Deps, keeper: LeaseKeeper, source: Source, key: ItemKey, also: Sequence[str], *, suspects: bool = False
+) -> bool:
+    """Lease and work; ``False`` when there was nothing to lease."""
+    more = source.batch_size(key.kind) - 1
+    with deps.database.begin() as conn:
+        claims = owed.claim(
+            conn,
+            key,
+            also=also,
+            more=more,
+            lease=LEASE,
+            now=deps.now(),
+            suspects=suspects,
+            blameless=blameless(deps),
+        )
+    if claims:
+        with keeper.hold_claims(claims):
+            try:
+                ItemWork(deps, keeper, source, key).do(claims)
+            except DatabaseFault:
+                keeper.give_back_claims(claims)
+                raise
+    return bool(claims)

@@ -1,0 +1,1 @@
+"""Dead letters: written, explained, edited, previewed and replayed."""

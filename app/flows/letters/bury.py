@@ -1,0 +1,62 @@
+"""Turns a message that failed for good into a dead letter; called from the broker's ``after_nack``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import structlog
+
+from app.domain import ItemKey, Kind
+from app.flows.deps import Deps
+from app.stores.letters import dead_letters
+from app.stores.owed import Claim
+
+ITEM_ACTOR = "sync_item"
+
+log = structlog.get_logger()
+
+
+def bury(
+    deps: Deps, *, message_id: str, actor: str, queue: str, args: Sequence[object], error: BaseException
+) -> None:
+    """Record the dead message with every attempt; idempotent by message id.
+
+    What the claim behind it covered is settled, no more: what changed meanwhile stays owed, and an item that somebody
+    else has taken over is his. If this write fails the item stays owed and is tried again after its lease: it dies
+    later, it is not lost.
+    """
+    key = item_of(actor, args)
+    claim = getattr(error, "claim", None)
+    letter = deps.database.transact(
+        lambda conn: dead_letters.bury(
+            conn,
+            message_id=message_id,
+            actor=actor,
+            queue=queue,
+            args=args,
+            key=key,
+            claim=claim if isinstance(claim, Claim) and claim.key == key else None,
+            error=error,
+            worker=deps.worker,
+            now=deps.now(),
+            redact=deps.redact,
+        )
+    )
+    if letter is None:
+        log.info("not_dead", actor=actor, item="/".join(key) if key else None, error=str(error))
+        return
+    log.error("dead_letter", letter=letter, actor=actor, item="/".join(key) if key else None, error=str(error))
+
+
+def died(error: Exception, claim: Claim) -> Exception:
+    """The error that an item died of, with the claim under which it did: its burial covers that and no more."""
+    error.claim = claim  # type: ignore[attr-defined]
+    return error
+
+
+def item_of(actor: str, args: Sequence[object]) -> ItemKey | None:
+    """The item a message is about, ``None`` for any other message, malformed ones included."""
+    if actor != ITEM_ACTOR or len(args) not in (3, 4) or not all(isinstance(arg, str) for arg in args[:3]):
+        return None
+    connection, kind, external_id = map(str, args[:3])  # what came along with it has been seen to
+    return ItemKey(connection, Kind(kind), external_id) if kind in set(Kind) else None

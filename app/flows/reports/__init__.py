@@ -1,0 +1,1 @@
+"""What people and monitoring systems ask: status, metrics, stock that is low, validation."""

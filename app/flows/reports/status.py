@@ -1,0 +1,93 @@
+"""What Tallyhook holds and owes right now, read from the database."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from app.flows.connections.connections import list_connections
+from app.flows.deps import Deps
+from app.flows.runs.true_now import as_json, true_now
+from app.stores import catalog, owed
+from app.stores.catalog import watermarks
+from app.stores.guard import holds
+from app.stores.inbox import inbox
+from app.stores.letters import dead_letters
+from app.stores.runs import calls, runs
+from app.stores.sql.engine import DATABASE_ERRORS
+from app.stores.upkeep import heartbeats
+
+MOST_SKEW = 2.0
+"""Seconds that a host's clock may be off: nothing of ours goes by it, but people read its logs, and who is off by more
+should know it."""
+
+ALIVE = timedelta(seconds=30)
+"""A process that has not given a sign for this long counts as gone."""
+
+
+A_DAY = timedelta(days=1)
+
+
+def overview(deps: Deps) -> dict[str, Any]:
+    """Per connection: its state, rows by kind, owed items, agreement, calls by purpose, last event, last run; and, for
+    who sees all, what waits for a person."""
+    states = {view.connection: view for view in list_connections(deps)}
+    with deps.database.read() as conn:
+        connections = {
+            slug: {
+                "source": source.name,
+                "state": states[slug].state,
+                "reason": states[slug].reason,
+                "forbidden": [one.kind for one in states[slug].forbidden],
+                "webhooks": source.receiver is not None,
+                "rows": {kind: live for kind, (live, _) in catalog.counts(conn, slug).items()},
+                "owed": owed.count(conn, slug),
+                "agreement": as_json(true_now(conn, slug, deps.now())),
+                "calls_of_24_hours": calls.since(conn, slug, deps.now() - A_DAY),
+                "last_event": _iso(inbox.last_received(conn, slug)),
+                "pulled": {kind: _iso(watermarks.pulled_at(conn, slug, kind)) for kind in source.kinds},
+                "last_run": next(iter(_runs(runs.latest(conn, slug, None, 1))), None),
+            }
+            for slug, source in deps.sources.items()
+            if deps.who.sees(slug)
+        }
+        if deps.who.connections is not None:
+            return {"connections": connections}
+        return {
+            "connections": connections,
+            "dead_letters": dead_letters.count(conn),
+            "holds": len(holds.open_(conn)),
+        }
+
+
+def readiness(deps: Deps) -> dict[str, Any]:
+    """Whether this installation can do its work: ``ready`` and each check's finding."""
+    checks: dict[str, Any] = {"queue": deps.queue.depth() >= 0}
+    try:
+        checks["migrations"] = deps.database.at_head()
+        with deps.database.read() as conn:
+            since = deps.now() - ALIVE
+            checks["workers"] = heartbeats.alive(conn, "worker", since)
+            checks["clocks"] = heartbeats.alive(conn, "clock", since)
+            oldest = min((seen for *_, seen in owed.backlog(conn)), default=None)
+        checks["database"] = True
+        checks["oldest_owed_seconds"] = None if oldest is None else round((deps.now() - oldest).total_seconds(), 1)
+    except DATABASE_ERRORS:
+        checks["database"] = False
+    skew = 0.0 if deps.host is None else deps.host.skew()
+    checks["clock"] = abs(skew) <= MOST_SKEW
+    checks["clock_ahead_seconds"] = round(skew, 1)
+    needed = ("database", "queue", "migrations", "workers", "clocks", "clock")
+    return {"ready": all(checks.get(name) for name in needed), **checks}
+
+
+def _iso(moment: Any) -> str | None:
+    return None if moment is None else moment.isoformat()
+
+
+def _runs(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{name: _plain(value) for name, value in run.items() if name not in ("token",)} for run in found]
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if hasattr(value, "isoformat") else value

@@ -1,0 +1,150 @@
+"""Is the data right? Asked of whole tables, so the answer is remembered for a while and told with its age."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from app.domain import Kind
+from app.flows.deps import Deps, source_of
+from app.flows.reports.cache import age_of, remembered
+from app.stores import validation
+from app.stores.reports import metrics
+from app.stores.validation import Finding
+
+MOST_SAMPLES = 100
+
+FRESH = timedelta(minutes=10)
+"""How old a validation may be before the next who asks has it made anew."""
+
+_SAYS: Mapping[str, tuple[str, str, str]] = {
+    "duplicate_skus": (
+        "No SKU is used by two listings.",
+        "One SKU is used by more than one listing.",
+        "{} SKUs are used by more than one listing each.",
+    ),
+    "near_duplicate_skus": (
+        "No SKUs differ only by case, spaces or leading zeros.",
+        "One group of SKUs differs only by case, spaces or leading zeros.",
+        "{} groups of SKUs differ only by case, spaces or leading zeros.",
+    ),
+    "negative_stock": (
+        "Nowhere is less than nothing on hand.",
+        "One stock count is below zero.",
+        "{} stock counts are below zero.",
+    ),
+    "missing_sku": ("Every listing has a SKU.", "One listing has no SKU.", "{} listings have no SKU."),
+    "missing_name": ("Every listing has a name.", "One listing has no name.", "{} listings have no name."),
+    "missing_price": ("Every listing has a price.", "One listing has no price.", "{} listings have no price."),
+    "price_list_not_chosen": (
+        "Every listing with prices has one in the price list that counts.",
+        "One listing has prices, but none in the list that counts: choose one of the lists named here (option price_list).",
+        "{} listings have prices, but none in the list that counts: choose one of the lists named here (option price_list).",
+    ),
+    "stock_without_listing": (
+        "All stock belongs to a listing.",
+        "One stock count belongs to a listing that is unknown or deleted.",
+        "{} stock counts belong to listings that are unknown or deleted.",
+    ),
+    "listing_without_category": (
+        "Every category that a listing names is known.",
+        "One listing names a category that is unknown or deleted.",
+        "{} listings name categories that are unknown or deleted.",
+    ),
+    "order_line_without_listing": (
+        "Every listing in this week's orders is known.",
+        "One line of this week's orders names a listing that was never seen.",
+        "{} lines of this week's orders name listings that were never seen.",
+    ),
+    "order_without_its_sum": (
+        "The lines of every order add up to its total.",
+        "One order's lines do not add up to its total, as the source tells them.",
+        "The lines of {} orders do not add up to their totals, as the source tells them.",
+    ),
+    "owed_too_long": (
+        "Nothing has been owed for over an hour.",
+        "One item has been owed for over an hour.",
+        "{} items have been owed for over an hour.",
+    ),
+    "from_the_future": (
+        "Nothing is dated in the future.",
+        "One row is dated in the future.",
+        "{} rows are dated in the future.",
+    ),
+    "unheld_texts": (
+        "Every text could be stored as it came.",
+        "One row has a text that could not be stored as it came; � stands where characters are missing.",
+        "{} rows have texts that could not be stored as they came; � stands where characters are missing.",
+    ),
+    "unknown_time_zones": (
+        "The time zone of every location is known.",
+        "One location has an unknown time zone; its days are reckoned in UTC.",
+        "{} locations have unknown time zones; their days are reckoned in UTC.",
+    ),
+    "failed_items": (
+        "Every item that failed in a run was synced since.",
+        "One item failed in a run and was not synced since.",
+        "{} items failed in runs and were not synced since.",
+    ),
+    "not_read_lately": (
+        "Every row was read within a week, or a complete read spoke for it.",
+        "One row was not read for a week although its kind was.",
+        "{} rows were not read for a week although their kinds were.",
+    ),
+    "name_mismatches": (
+        "Listings with the same SKU have the same name in all connections.",
+        "One listing has another name in another connection.",
+        "{} listings have other names in other connections.",
+    ),
+    "stock_mismatches": (
+        "Listings with the same SKU have the same stock in all connections.",
+        "One listing has another quantity on hand in another connection.",
+        "{} listings have other quantities on hand in other connections.",
+    ),
+    "price_mismatches": (
+        "Listings with the same SKU have the same price in all connections.",
+        "One listing has another price in another connection.",
+        "{} listings have other prices in other connections.",
+    ),
+}
+"""What a check says of none, one and many."""
+
+
+def validate(deps: Deps, connection: str, *, samples: int = 5, anew: bool = False) -> dict[str, Any]:
+    """What is wrong with a connection's data; JSON-ready.
+
+    ``checks`` are ``{"check", "count", "samples", "says"}`` with at most ``samples`` (0 to 100) each, ``problems`` is
+    the sum of their counts, ``found_at`` when they were made (ISO 8601) and ``took_ms`` how long that took. At most
+    ten minutes old, or with ``anew`` found now: for the end of a run, so that nobody has to wait. Raises
+    ``Refused`` for an unknown connection.
+    """
+    source_of(deps, connection)
+    fresh = timedelta() if anew else FRESH
+    found = remembered(deps, connection, "validate", lambda conn: _measure(deps, conn, connection), fresh=fresh)
+    checks = [_told(*finding, samples=samples) for finding in found.answer]
+    return {
+        "connection": connection,
+        **age_of(deps, found),
+        "problems": sum(check["count"] for check in checks),
+        "checks": checks,
+    }
+
+
+def _measure(deps: Deps, conn: Connection, connection: str) -> list[Finding]:
+    span = validation.span(conn, deps.now())
+    confirmed = _confirmed(conn, connection, span.stale)
+    return validation.measure(conn, connection, span, confirmed=confirmed, samples=MOST_SAMPLES)
+
+
+def _confirmed(conn: Connection, connection: str, since: datetime) -> Collection[Kind]:
+    """Kinds that a run read completely since then: only such a run tells an agreement."""
+    return {Kind(row.kind) for row in metrics.agreement(conn, since) if row.connection == connection}
+
+
+def _told(check: str, count: int, found: list[dict[str, Any]], *, samples: int) -> dict[str, Any]:
+    none, one, many = _SAYS[check]
+    says = none if count == 0 else one if count == 1 else many.format(f"{count:,}")
+    return {"check": check, "count": count, "samples": found[:samples], "says": says}

@@ -1,0 +1,1 @@
+"""Bulk runs: requested, carried out stage by stage, resumed, and what each found different."""

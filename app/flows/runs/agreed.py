@@ -1,0 +1,55 @@
+"""How true the copy is after a complete read: rows equal in content, of all rows that live there or here."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from app.flows.items.bulk_read import Absorbed
+
+
+class Agreed(NamedTuple):
+    """Of ``rows``, the union of those that live there and here, ``equal`` are equal in content after the write;
+    ``differed`` is how many it mended. Where that is not known ``equal`` is ``None`` and ``unknown`` says why."""
+
+    rows: int
+    equal: int | None
+    differed: int
+    unknown: str | None = None
+
+    @property
+    def share(self) -> float | None:
+        """0 to 1, and 1.0 only if every row is equal; ``None`` when it is not known."""
+        return share_of(self.equal, self.rows)
+
+
+def share_of(equal: int | None, rows: int) -> float | None:
+    """A part of the rows, rounded so that only all is 1.0; of none, all."""
+    if equal is None:
+        return None
+    return 1.0 if equal >= rows else min(round(max(0, equal) / rows, 6), 0.999999)
+
+
+def agreed(absorbed: Absorbed, *, unseen: int = 0, written: bool = True) -> Agreed:
+    """What a read says of the copy after its write, or (not ``written``) as it is.
+
+    Unknown when the read was not believed, when we held nothing before it, and when it only named rows that are new to
+    us (``unseen``): they are still to be asked for, and what they say is not known.
+    """
+    diff, wrote = absorbed.diff, absorbed.written
+    found = len(diff.created) + len(diff.changed) + len(diff.vanished)
+    passed_gone = sum(record.deleted for record in diff.passed)
+    only_here = len(diff.unshown) + len(wrote.kept) + passed_gone + (0 if written else len(diff.vanished))
+    rows = diff.read - diff.gone + only_here + len(absorbed.failures) - len(wrote.failed)
+    if (unknown := _unknown(absorbed, unseen)) is not None:
+        return Agreed(rows, None, found, unknown)
+    left = only_here + len(diff.passed) - passed_gone + len(wrote.refused) + len(absorbed.failures)
+    left += 0 if written else len(diff.created) + len(diff.changed)
+    return Agreed(rows, max(0, rows - left), found)
+
+
+def _unknown(absorbed: Absorbed, unseen: int) -> str | None:
+    if absorbed.held:
+        return f"the read was not believed: {absorbed.held}"
+    if unseen:
+        return f"{unseen} rows were only named, and are still to be asked for"
+    return None if absorbed.diff.total_local else "nothing was stored before: there was nothing to compare"

@@ -1,0 +1,61 @@
+"""Gathers what a smart run decides by: ages, misses and prices, all from what earlier runs left in the database."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from statistics import mean
+from typing import Any
+
+import msgspec
+
+from app.domain import Kind, Options, Strategy
+from app.flows.connections.health import readable
+from app.flows.deps import Deps
+from app.rules.runs.smart import Choice, Facts, brings_up_to_date, choose, is_a_price
+from app.stores.runs import drift, runs
+
+LOOKED_BACK = timedelta(days=7)
+LEAST_MISSES = 1 / 86_400
+"""Rows a second that are taken to change unseen where nothing is known: one a day."""
+
+
+def choose_smart(deps: Deps, connection: str) -> Choice:
+    """The strategy for this moment, and why; kinds that may not be read count for nothing."""
+    now = deps.now()
+    with deps.database.read() as conn:
+        earlier = runs.completed(conn, connection)
+        missed = drift.missed(conn, connection, now - LOOKED_BACK)
+    kinds = readable(deps, connection, deps.sources[connection].kinds) or deps.sources[connection].kinds
+    age = {kind: (now - moment).total_seconds() for kind, moment in last_reads(earlier).items()}
+    misses = {kind: max(missed.get(kind, 0) / LOOKED_BACK.total_seconds(), LEAST_MISSES) for kind in Kind}
+    return choose(Facts(age, misses, prices(earlier)), kinds)
+
+
+def last_reads(earlier: Sequence[Mapping[str, Any]]) -> dict[Kind, datetime]:
+    """When each kind was last brought up to date, of completed runs with the newest first."""
+    last: dict[Kind, datetime] = {}
+    for run in earlier:
+        for kind in brings_up_to_date(_strategy(run), _options(run)):
+            counts = run["counts"].get(kind)
+            if counts is not None and not counts.get("forbidden") and not counts.get("error"):
+                last.setdefault(kind, run["finished_at"])
+    return last
+
+
+def prices(earlier: Sequence[Mapping[str, Any]]) -> dict[Strategy, float]:
+    """Upstream calls that a run of each strategy took, on average; those that smart chose included."""
+    calls: defaultdict[Strategy, list[int]] = defaultdict(list)
+    for run in earlier:
+        if is_a_price(_strategy(run), _options(run)):
+            calls[_strategy(run)].append(run["calls"])
+    return {strategy: mean(taken) for strategy, taken in calls.items()}
+
+
+def _strategy(run: Mapping[str, Any]) -> Strategy:
+    return Strategy(run["checkpoint"].get("chosen") or run["strategy"])
+
+
+def _options(run: Mapping[str, Any]) -> Options:
+    return msgspec.convert(run["options"], Options)

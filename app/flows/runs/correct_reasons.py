@@ -1,0 +1,75 @@
+"""Corrects why a row was wrong when later evidence comes: an event hours late turns missed into late."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import structlog
+
+from app.domain import Kind
+from app.flows.deps import Deps
+from app.flows.runs.reasons import names_of_row
+from app.rules.drift.corrections import CORRECTED_BY_AN_EVENT, MOST_LATE, corrected
+from app.rules.drift.drift import Answered, Reason
+from app.rules.drift.reasons import UNDER_WAY
+from app.stores.catalog import bulk
+from app.stores.runs import drift, traces
+from app.stores.runs.drift import Difference
+
+AT_ONCE = 300
+
+log = structlog.get_logger()
+
+
+def correct_reasons(deps: Deps) -> int:
+    """Look again at the differences of the last two days whose reason was that nobody had heard of them; returns how
+    many were corrected. Any number may do it at once."""
+    return sum(_correct(deps, connection) for connection in deps.sources)
+
+
+def _correct(deps: Deps, connection: str) -> int:
+    since, last, count = deps.now() - MOST_LATE - timedelta(hours=1), 0, 0
+    while True:
+        with deps.database.read() as conn:
+            rows = drift.told_since(conn, connection, CORRECTED_BY_AN_EVENT, since, last, AT_ONCE)
+        if not rows:
+            break
+        last = rows[-1].id
+        for kind in sorted({row.kind for row in rows}):
+            count += _correct_kind(deps, connection, Kind(kind), [row for row in rows if row.kind == kind])
+    if count:
+        log.info("reasons_corrected", connection=connection, rows=count)
+    return count
+
+
+def _correct_kind(deps: Deps, connection: str, kind: Kind, rows: Sequence[Difference]) -> int:
+    keys = {row.id: tuple(row.item.split("/")) for row in rows}
+    held = bulk.old_values(deps.database, connection, kind, [key for key in keys.values() if _is_whole(kind, key)])
+    names = {id: names_of_row(kind, key, held.get(key)) for id, key in keys.items()}
+    oldest = min(row.found_at for row in rows) - UNDER_WAY
+    with deps.database.read() as conn:
+        every = sorted({name for some in names.values() for name in some})
+        memory = traces.remembered(conn, connection, kind, every, oldest)
+    found = [(row.id, _corrected(deps, row, names[row.id], memory)) for row in rows]
+    news = [(id, reason) for id, reason in found if reason is not None]
+    if news:
+        with deps.database.begin() as conn:
+            for id, reason in news:
+                drift.correct(conn, id, reason.cause, reason.why, deps.now())
+    return len(news)
+
+
+def _corrected(deps: Deps, row: Difference, names: Sequence[str], memory: traces.Memory) -> Reason | None:
+    events = [
+        Answered(one.outcome, one.cause, one.heard_at, one.at)
+        for name in names
+        for one in memory.settled.get(name, ())
+        if one.heard_at >= row.found_at - UNDER_WAY
+    ]
+    return corrected(row.cause, row.found_at, sorted(events, key=lambda one: one.at), deps.now())
+
+
+def _is_whole(kind: Kind, key: Sequence[str]) -> bool:
+    """Whether a key was split where its parts were joined: an id may have a slash in itself."""
+    return len(key) == (3 if kind is Kind.STOCK else 1)

@@ -1,0 +1,85 @@
+"""Dry runs: the real work is done in a transaction, what it wrote is noted, and the transaction is taken back."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence, Set
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection
+
+from app.domain import KINDS, Kind, Record, Ref, key_of
+from app.flows.deps import Deps
+from app.stores.catalog import Key, bulk
+from app.stores.runs import drift
+from app.stores.runs.drift import DRY_RUN, DriftRow
+
+Rows = Mapping[Key, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Effects:
+    """What work on some records wrote: keys of ``records``, rows it closed, items that are gone altogether."""
+
+    records: Sequence[Record]
+    written: set[Key]
+    closed: Sequence[tuple[Kind, Key]] = ()
+    gone: Sequence[Ref] = field(default=())
+
+    def items(self) -> dict[Kind, list[str]]:
+        """What the written rows' keys begin with, by kind."""
+        items: dict[Kind, set[str]] = defaultdict(set)
+        for record in self.records:
+            if key_of(record) in self.written:
+                items[KINDS[type(record)]].add(key_of(record)[0])
+        for kind, key in self.closed:
+            items[kind].add(key[0])
+        for ref in self.gone:
+            items[ref.kind].add(ref.external_id)
+        return {kind: sorted(ids) for kind, ids in sorted(items.items())}
+
+
+class _TakenBack(Exception):
+    """Ends the transaction of a rehearsal."""
+
+
+def rehearse(deps: Deps, connection: str, work: Callable[[Connection], Effects]) -> list[DriftRow]:
+    """The rows that ``work`` would write, each with what it would change; nothing is written."""
+    after: dict[Kind, Rows] = {}
+    closed: set[tuple[Kind, Key]] = set()
+
+    def noted(conn: Connection) -> None:
+        effects = work(conn)
+        closed.update(effects.closed)
+        for kind, ids in effects.items().items():
+            after[kind] = bulk.rows_of_items(conn, connection, kind, ids)
+
+    taken_back(deps, noted)
+    with deps.database.read() as conn:
+        before = {
+            kind: bulk.rows_of_items(conn, connection, kind, sorted({key[0] for key in rows}))
+            for kind, rows in after.items()
+        }
+    return [row for kind, rows in after.items() for row in _differing(kind, before[kind], rows, closed)]
+
+
+def taken_back(deps: Deps, work: Callable[[Connection], object]) -> None:
+    """Do some work in a transaction that is then taken back."""
+    with suppress(_TakenBack), deps.database.begin() as conn:
+        work(conn)
+        raise _TakenBack
+
+
+def _differing(kind: Kind, before: Rows, after: Rows, closed: Set[tuple[Kind, Key]]) -> list[DriftRow]:
+    """One row for each that is another one afterwards. The tombstone of what we never held is no news."""
+    rows = []
+    for key in sorted(after):
+        old, new = before.get(key), after[key]
+        fields = drift.row_changes(kind, old, new)
+        if fields and (old is not None or new["row_hash"] != 0):
+            ends = new["row_hash"] == 0 or (kind, key) in closed
+            change = "missing" if old is None else "vanished" if ends else "differs"
+            rows.append(DriftRow(kind, "/".join(key), change, fields, DRY_RUN, new["modified_at"]))
+    return rows

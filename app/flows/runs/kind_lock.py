@@ -1,0 +1,56 @@
+"""Whole-kind reads one at a time: a nightly read and a pull of the same kind must not overtake each other.
+
+Where a source has no versions, the moment a read began is the version, and two overlapping reads could leave the
+older one's rows. The lease on the kind's ``*`` item is the lock; pulls hold it anyway.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from app.domain import WHOLE, Cause, ItemKey, Kind
+from app.errors import Unavailable
+from app.flows.deps import Deps
+from app.flows.items.leases import LEASE, LeaseKeeper
+from app.flows.runs.run_state import Interrupted
+from app.stores import owed
+from app.stores.owed import Claim
+
+PATIENCE = 900.0
+LOOK_AGAIN = 0.2
+
+
+@contextmanager
+def alone(deps: Deps, keeper: LeaseKeeper, connection: str, kind: Kind) -> Iterator[None]:
+    """Hold the kind for the block; what was owed of the whole kind is settled by it, or given back if it raises.
+
+    Raises ``Unavailable`` when a pull of the kind does not end within ``PATIENCE`` seconds, ``Interrupted`` when this
+    process is to stop meanwhile.
+    """
+    claim = _claim(deps, keeper, ItemKey(connection, kind, WHOLE))
+    try:
+        with keeper.hold_claims([claim]):
+            yield
+        again = deps.database.transact(lambda conn: owed.settle(conn, [(claim, "applied")], deps.now()))
+    except BaseException:
+        keeper.give_back_claims([claim])
+        raise
+    deps.queue.wake(again)
+
+
+def _claim(deps: Deps, keeper: LeaseKeeper, key: ItemKey) -> Claim:
+    deadline = time.monotonic() + PATIENCE
+    pause = threading.Event()
+    while time.monotonic() < deadline:
+        with deps.database.begin() as conn:
+            owed.revive(conn, key, Cause.RECONCILE, deps.now())
+            claims = owed.claim(conn, key, more=0, lease=LEASE, now=deps.now())
+        if claims:
+            return claims[0]
+        if keeper.stopping:
+            raise Interrupted
+        pause.wait(LOOK_AGAIN)
+    raise Unavailable(f"a pull of {key.connection}/{key.kind} has not ended for {PATIENCE:g} s")

@@ -1,0 +1,156 @@
+"""Asking for bulk work: start a run, cancel it, resume it, or have a single item looked at now."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import msgspec
+from sqlalchemy import Connection
+
+from app.domain import Cause, ConnectionState, ItemKey, Kind, Options, Strategy
+from app.errors import Busy, Refused
+from app.flows.access import audit
+from app.flows.deps import Deps, source_of
+from app.rules.runs.run_options import check_category, check_options
+from app.rules.runs.strategies import legs
+from app.stores import catalog, connections, owed
+from app.stores.runs import runs
+
+STUCK_AFTER = 120.0
+"""Seconds without a sign of life after which a run that nobody took over is failed."""
+
+
+def request_run(
+    deps: Deps,
+    connection: str,
+    strategy: Strategy,
+    options: Options,
+    *,
+    cause: str,
+    slot: datetime | None = None,
+) -> int:
+    """Open a run for a worker to carry out; returns its id. The database lets one run per connection be active.
+
+    Raises ``Busy`` with the active run, ``Refused`` for an unknown connection or category, an option that the
+    strategy would ignore, or a strategy without anything to read.
+    """
+    source = source_of(deps, connection)
+    check_options(strategy, options)
+    if strategy is not Strategy.SMART:
+        legs(strategy, options, source.kinds, deps.now())
+    if options.category:
+        with deps.database.read() as conn:
+            known = catalog.category_names(conn, connection)
+        check_category(options.category, known)
+    with deps.database.begin() as conn:
+        run_id = runs.open_run(
+            conn, connection=connection, strategy=strategy, cause=cause, slot=slot, now=deps.now(), options=options
+        )
+        if run_id is not None and cause == Cause.PERSON:
+            asked = {"strategy": str(strategy), "options": msgspec.to_builtins(options)}
+            audit.note(deps, conn, "runs.start", f"run {run_id}", connection=connection, after=asked)
+    if run_id is None:
+        raise _busy(deps, connection)
+    deps.queue.wake_run(run_id)
+    return run_id
+
+
+def cancel_run(deps: Deps, connection: str, run_id: int) -> bool:
+    """Stop a run within a page; ``False`` when it was over already. Raises ``Refused`` when there is no such run."""
+    _known(deps, connection, run_id)
+    with deps.database.begin() as conn:
+        cancelled = runs.cancel(conn, run_id, deps.now())
+        if cancelled:
+            audit.note(deps, conn, "runs.cancel", f"run {run_id}", connection=connection)
+        return cancelled
+
+
+def resume_run(deps: Deps, connection: str, run_id: int) -> None:
+    """Let a failed or cancelled run go on where it stopped; raises ``Busy`` or ``Refused``."""
+    run = _known(deps, connection, run_id)
+    try:
+        with deps.database.begin() as conn:
+            resumed = runs.resume(conn, run_id)
+            if resumed:
+                before = {"status": run["status"]}
+                audit.note(deps, conn, "runs.resume", f"run {run_id}", connection=connection, before=before)
+    except runs.CLASHES:  # somebody else's run was opened in this very moment
+        resumed = False
+    if not resumed:
+        if run["status"] not in ("failed", "cancelled"):
+            raise Refused(f"run {run_id} is {run['status']}; only a failed or cancelled run can be resumed")
+        raise _busy(deps, connection)
+    deps.queue.wake_run(run_id)
+
+
+def request_item(deps: Deps, connection: str, external_id: str, kind: Kind | None = None) -> list[ItemKey]:
+    """Have an item fetched now, as a product with its stock unless a kind is named; returns what is owed for it."""
+    source = source_of(deps, connection)
+    kinds = [kind] if kind is not None else [one for one in (Kind.PRODUCT, Kind.STOCK) if one in source.kinds]
+    keys = [ItemKey(connection, one, external_id) for one in kinds]
+    with deps.database.begin() as conn:
+        for key in keys:
+            owed.revive(conn, key, Cause.PERSON, deps.now())
+        named = [str(key.kind) for key in keys]
+        audit.note(deps, conn, "items.fetch", external_id, connection=connection, after={"kinds": named})
+    deps.queue.wake(keys)
+    return keys
+
+
+def stuck_runs(deps: Deps, connection: str) -> list[int]:
+    """The runs of a connection that ``check_stuck`` would fail now."""
+    with deps.database.read() as conn:
+        if _just_back(deps, None):
+            return []
+        now = deps.now()
+        return runs.stuck(conn, now, STUCK_AFTER, resting=_resting(conn, now), connection=connection)
+
+
+def check_stuck(deps: Deps, *, connection: str | None = None, alive_since: datetime | None = None) -> list[int]:
+    """Fail the runs (of a connection) whose worker is gone and that nobody took over; returns their ids.
+
+    Nobody can take a run over while its connection is paused, while the database is away, or while nothing of ours runs:
+    after each of these, the last counted from ``alive_since`` (when the asking clock began), workers have ``STUCK_AFTER``
+    seconds to do it.
+    """
+    if _just_back(deps, alive_since):
+        return []
+    with deps.database.begin() as conn:
+        now = deps.now()
+        stuck = runs.fail_stuck(conn, now, STUCK_AFTER, resting=_resting(conn, now), connection=connection)
+        for run_id in stuck:
+            audit.note(deps, conn, "runs.fail_stuck", f"run {run_id}")
+        return stuck
+
+
+def _resting(conn: Connection, now: datetime) -> frozenset[str]:
+    """The connections that are not asked, or were not until a moment ago."""
+    return frozenset(
+        row.connection
+        for row in connections.rows(conn)
+        if row.kind is None
+        and (row.state is not ConnectionState.OK or now - row.since < timedelta(seconds=STUCK_AFTER))
+    )
+
+
+def _just_back(deps: Deps, alive_since: datetime | None) -> bool:
+    trouble = deps.database.trouble()
+    if trouble is not None and trouble[1] < STUCK_AFTER:
+        return True
+    return alive_since is not None and (deps.now() - alive_since).total_seconds() < STUCK_AFTER
+
+
+def _known(deps: Deps, connection: str, run_id: int) -> dict[str, object]:
+    with deps.database.read() as conn:
+        run = runs.get(conn, run_id)
+    if run is None or run["connection"] != connection:
+        raise Refused(f"connection {connection!r} has no run {run_id}")
+    return run
+
+
+def _busy(deps: Deps, connection: str) -> Refused:
+    with deps.database.read() as conn:
+        run = runs.active(conn, connection)
+    if run is None:  # it ended meanwhile
+        return Refused(f"a run of {connection!r} was active a moment ago; try again")
+    return Busy(f"run {run['id']} ({run['strategy']}) of {connection!r} is {run['status']}", run["id"])

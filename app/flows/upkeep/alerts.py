@@ -1,0 +1,186 @@
+"""Raises alerts for what a person should know, and mails each once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import structlog
+
+from app.errors import AuthRejected, TallyhookError, Transient
+from app.flows.connections.connection_alerts import watch_connections
+from app.flows.connections.health import blocked
+from app.flows.connections.webhook_checks import agreed
+from app.flows.deps import Deps
+from app.flows.letters.letters import conditions, terms_of
+from app.flows.upkeep.raise_alert import close_alert, raise_alert
+from app.rules.calls.calling import PROBE, calling_for
+from app.sources.base import Addressed, Source, Subscriptions
+from app.stores.inbox import inbox_search, outages
+from app.stores.letters import letter_search
+from app.stores.runs import runs
+from app.stores.upkeep import alerts
+
+CLAIM = timedelta(minutes=5)
+"""How long one clock has to send a mail before another may: after a crash a mail may come twice, never not at all."""
+
+NEAR_DISCARD = timedelta(hours=16)
+"""Vendors give a delivery up after a day; somebody must still be able to do something."""
+
+MOST_CAUSES = 20
+"""Alerts about letters at a time; the causes with the most letters go first."""
+
+MOST_MAILS = 10
+"""Mails a round."""
+
+log = structlog.get_logger()
+
+
+def watch(deps: Deps) -> None:
+    """Look for what should be known: connections that do not work, dead letters by cause, failed runs, deliveries that
+    are about to be given up."""
+    watch_connections(deps)
+    _letters(deps)
+    for connection in deps.sources:
+        _near_discard(deps, connection)
+        _failed_run(deps, connection)
+
+
+def check_subscriptions(deps: Deps) -> None:
+    """Ask every source that can tell whether it still sends to us, but for those that are not to be asked now."""
+    for connection, source in deps.sources.items():
+        if source.receiver is None or not isinstance(source, Subscriptions) or blocked(deps, connection):
+            continue
+        key = f"subscription:{connection}"
+        try:
+            with calling_for(PROBE):
+                found = source.subscriptions()
+                why_none = "" if found else _why_none(deps, connection, source)
+        except AuthRejected as error:  # the token may not ask; that is no fault of the subscription
+            log.info("subscription_unknown", connection=connection, error=str(error))
+            continue
+        except Transient:
+            continue
+        off = [one.name for one in found if not one.enabled]
+        if off:
+            detail = f"{', '.join(off)} is disabled at the vendor: no webhooks come. Enable it there; polls go on meanwhile."
+            raise_alert(deps, key, f"{connection}: webhook subscription disabled", detail, "critical", connection)
+        elif not found:
+            detail = f"{why_none}; only polls bring changes."
+            raise_alert(deps, key, f"{connection}: no webhook subscription of ours", detail, "warning", connection)
+        else:
+            close_alert(deps, key)
+
+
+def _why_none(deps: Deps, connection: str, source: Source) -> str:
+    """Why no subscription leads here, as exactly as it can be told."""
+    if not isinstance(source, Addressed):
+        return "the vendor has no webhook subscription that leads to our public URL"
+    found = agreed(connection, source.name, source.signed_url, source.registrations(), deps.public_url)
+    return f"{found.said}; {found.todo}"
+
+
+def gap_is_open(deps: Deps, gap: Mapping[str, Any], sentence: str) -> None:
+    """Nothing is heard, and should be."""
+    title = f"{gap['connection']}: no webhooks"
+    raise_alert(deps, f"gap:{gap['id']}", title, f"{gap['connection']}: {sentence}.", "warning", gap["connection"])
+
+
+def gap_is_over(deps: Deps, gap: Mapping[str, Any], sentence: str) -> None:
+    """It is over; this is what it came to."""
+    close_alert(deps, f"gap:{gap['id']}")
+    with deps.database.begin() as conn:
+        alerts.raise_(
+            conn,
+            f"gap:{gap['id']}:over",
+            title=f"{gap['connection']}: gap closed",
+            detail=f"{gap['connection']}: {sentence}.",
+            severity="info",
+            connection=gap["connection"],
+            now=deps.now(),
+            over=True,
+        )
+
+
+def tell(deps: Deps) -> int:
+    """Mail what was not told; returns how many. Without a mail channel alerts are rows only. A failed mail is tried
+    again after ``CLAIM``."""
+    sent = 0
+    while deps.mail is not None and sent < MOST_MAILS:
+        now = deps.now()
+        with deps.database.begin() as conn:
+            alert = alerts.claim(conn, now, now + CLAIM)
+        if alert is None:
+            break
+        try:
+            deps.mail(f"[tallyhook] {alert['title']}", _text(deps, alert))
+        except TallyhookError as error:
+            log.warning("not_mailed", alert=alert["id"], error=str(error))
+            break
+        with deps.database.begin() as conn:
+            alerts.told(conn, alert["id"], deps.now())
+        sent += 1
+    return sent
+
+
+def list_alerts(deps: Deps, *, limit: int = 50, before_id: int | None = None) -> list[dict[str, Any]]:
+    """Alerts, newest first."""
+    with deps.database.read() as conn:
+        return alerts.latest(conn, connections=deps.who.connections, limit=limit, before_id=before_id)
+
+
+def _letters(deps: Deps) -> None:
+    """One alert per connection and cause, as long as there are dead letters of it; it follows their number."""
+    with deps.database.read() as conn:
+        found, reads = conditions(deps, conn, terms_of(""))
+        groups = letter_search.by_connection_and_cause(conn, found, reads, limit=MOST_CAUSES)
+        known = alerts.open_keys(conn, "letters:")
+    keys = {f"letters:{group['connection'] or ''}:{group['cause']}": group for group in groups}
+    for key, group in keys.items():
+        whose, letters, items = group["connection"] or "no connection", group["letters"], group["items"]
+        title = f"{whose}: {letters} dead {'letter' if letters == 1 else 'letters'}: {group['error_type']}"
+        detail = f"{letters} letters of {items} items of {whose} died of {group['cause']}: {group['error']}"
+        raise_alert(deps, key, title, detail, "warning", group["connection"])
+    for key in set(known) - set(keys):
+        if len(keys) < MOST_CAUSES:
+            close_alert(deps, key)
+
+
+def _failed_run(deps: Deps, connection: str) -> None:
+    """The latest run that ended by itself failed."""
+    with deps.database.read() as conn:
+        ended = [run for run in runs.latest(conn, connection, None, 5) if run["status"] in ("completed", "failed")]
+    key = f"run:{connection}"
+    if ended and ended[0]["status"] == "failed":
+        detail = f"run {ended[0]['id']} ({ended[0]['strategy']}) of {connection} failed: {ended[0]['error']}"
+        raise_alert(deps, key, f"{connection}: a run failed", detail, "warning", connection)
+    else:
+        close_alert(deps, key)
+
+
+def _near_discard(deps: Deps, connection: str) -> None:
+    """A delivery that took most of a day to reach us, or a gap that is as long: the next ones may be given up."""
+    key, now = f"discard:{connection}", deps.now()
+    receiver = deps.sources[connection].receiver
+    oldest = timedelta(0)
+    with deps.database.read() as conn:
+        for gap in outages.latest(conn, connections=frozenset({connection}), limit=5):
+            if gap["state"] == "open":
+                oldest = max(oldest, now - gap["began_at"])
+        first_sent = getattr(receiver, "first_sent", None)
+        if first_sent is not None:
+            for headers, received_at in inbox_search.latest_headers(conn, connection, now - timedelta(hours=1), 50):
+                sent = first_sent(headers)
+                oldest = max(oldest, received_at - sent if sent is not None else timedelta(0))
+    if oldest >= NEAR_DISCARD:
+        hours = oldest.total_seconds() / 3600
+        detail = f"deliveries of {connection} are {hours:.0f} h old; the vendor gives them up after 24 h."
+        raise_alert(deps, key, f"{connection}: deliveries are about to be given up", detail, "critical", connection)
+    else:
+        close_alert(deps, key)
+
+
+def _text(deps: Deps, alert: Mapping[str, Any]) -> str:
+    link = f"\n\n{deps.public_url}/alerts" if deps.public_url else ""
+    return f"{alert['detail']}\n\nSince {alert['opened_at']:%Y-%m-%d %H:%M} UTC ({alert['severity']}).{link}\n"

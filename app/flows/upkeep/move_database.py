@@ -1,0 +1,34 @@
+"""Moves an installation to another database: copies everything while nobody works, and checks that it arrived."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from app.errors import Refused
+from app.flows.reports.status import ALIVE
+from app.stores.sql import copying
+from app.stores.sql.copying import Copied
+from app.stores.sql.engine import Database
+from app.stores.upkeep import heartbeats
+
+
+def move_database(
+    source: Database, target: Database, now: datetime, tell: Callable[[str, int], None]
+) -> list[Copied]:
+    """Copy every row of ``source`` into ``target``, whose schema is made where it has none; returns what was copied.
+
+    ``now`` is the source's time. Raises ``Refused``, and leaves both as they were, when the source's schema is not
+    today's, when a process still works on it, when the target has rows, or when a row did not arrive as it was.
+    """
+    if not source.at_head():
+        raise Refused("the database's schema is not this program's; run `tallyhook migrate` first")
+    with source.read() as conn:
+        working = heartbeats.living(conn, now - ALIVE)
+    if working:
+        raise Refused(
+            f"{', '.join(working)} gave a sign of life less than {ALIVE.seconds} s ago: stop web, workers and clock "
+            "first, or what they write meanwhile would be missing in the copy"
+        )
+    target.migrate()
+    return copying.copy(source, target, tell)

@@ -1,0 +1,43 @@
+"""Raises an alert, keeps it current while what it speaks of lasts, and closes it."""
+
+from __future__ import annotations
+
+import structlog
+
+from app.flows.deps import Deps
+from app.stores.upkeep import alerts
+
+log = structlog.get_logger()
+
+
+def raise_alert(deps: Deps, key: str, title: str, detail: str, severity: str, connection: str | None) -> None:
+    """Raise an alert, or bring the open one with this key up to date."""
+    with deps.database.begin() as conn:
+        new = alerts.raise_(
+            conn,
+            key,
+            title=deps.redact(title),
+            detail=deps.redact(detail),
+            severity=severity,
+            connection=connection,
+            now=deps.now(),
+        )
+    if new:
+        log.warning("alert", key=key, title=title)
+
+
+def close_alert(deps: Deps, key: str) -> None:
+    """Close the alert; that it is over is mailed once, too, if its beginning was."""
+    with deps.database.begin() as conn:
+        alert = alerts.close(conn, key, deps.now())
+        if alert is not None and alert["told_at"] is not None and not key.startswith("gap:"):
+            alerts.raise_(
+                conn,
+                f"{key}:over",
+                title=f"over: {alert['title']}",
+                detail=f"It is over since {deps.now():%Y-%m-%d %H:%M} UTC: {alert['detail']}",
+                severity="info",
+                connection=alert["connection"],
+                now=deps.now(),
+                over=True,
+            )

@@ -1,0 +1,168 @@
+"""Retention: what nobody will ask for any more is removed, a little with every call."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from app.domain import Kind
+from app.flows.access.audit import note
+from app.flows.access.audit_archive import archive
+from app.flows.access.sign_in_places import KNOWN_FOR
+from app.flows.deps import Deps
+from app.flows.runs.run_state import Checkpoint
+from app.stores.access import sign_ins
+from app.stores.sql import small_rows
+from app.stores.upkeep import pruning
+from app.stores.upkeep.pruning import AT_ONCE, DONE_LETTERS, EVENTS, LETTERS, SETTLEMENTS, Key, tombstones
+
+PATIENCE = 0.6
+"""Seconds that a call spends on each of letters, events, settlements and differences."""
+
+BRIEF = 0.1
+"""Seconds that a call spends on each other sort of row, of which fewer come."""
+
+PAUSE = 0.02
+"""Seconds between two transactions, for those who wait to write."""
+
+_LARGE = frozenset({LETTERS, EVENTS, SETTLEMENTS, pruning.DRIFT, pruning.DRY_DRIFT})
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Keep:
+    """For how many days each is kept; 0 keeps it for ever.
+
+    ``done_letters`` are letters that were replayed or discarded, or whose item was brought in since. ``runs`` go with
+    their failed items that were synced since, and after their differences (``drift``); ``dry_runs`` go with theirs.
+    ``alerts`` are those that are over, with outages, decided holds and ended replays. ``figures`` are what
+    settlements came to in ten minutes, the calls of each hour and the agreement of each day, ``heartbeats`` signs of life
+    of processes long gone and other traces (refused deliveries, restored backups, rows deleted by others, spot checks),
+    ``tombstones`` the rows that only say that an id we never held is gone, ``answers`` remembered ones and call budgets
+    nobody uses.
+    """
+
+    done_letters: int = 365
+    drift: int = 365
+    runs: int = 365
+    dry_runs: int = 14
+    alerts: int = 365
+    figures: int = 400
+    heartbeats: int = 30
+    tombstones: int = 30
+    answers: int = 30
+    audit: int = 400
+
+    def sorts(self) -> Iterator[tuple[str, int]]:
+        """Each sort of row (``stores.upkeep.pruning``) and its days, differences before their runs."""
+        yield DONE_LETTERS, self.done_letters
+        yield pruning.DRIFT, self.drift
+        yield from ((what, self.dry_runs) for what in (pruning.DRY_DRIFT, pruning.DRY_RUNS))
+        yield from ((what, self.runs) for what in (pruning.FAILED_ITEMS, pruning.RUNS))
+        decided = (
+            pruning.ALERTS,
+            pruning.OUTAGES,
+            pruning.HOLD_ROWS,
+            pruning.HOLDS,
+            pruning.REPLAY_ITEMS,
+            pruning.REPLAYS,
+        )
+        yield from ((what, self.alerts) for what in decided)
+        yield pruning.SLOTS, self.figures
+        yield pruning.CALL_SLOTS, self.figures
+        yield pruning.AGREEMENTS, self.figures
+        traces = (pruning.HEARTBEATS, pruning.REFUSALS, pruning.RESTORES, pruning.REMOVALS, pruning.SPOT_CHECKS)
+        yield from ((what, self.heartbeats) for what in traces)
+        yield from ((what, self.answers) for what in (pruning.ANSWERS, pruning.SESSIONS))
+        yield from ((tombstones(kind), self.tombstones) for kind in Kind)
+
+
+def prune(
+    deps: Deps, *, letters_days: int, inbox_days: int, keep: Keep | None = None, archives: Path | None = None
+) -> dict[str, int]:
+    """Remove dead letters in which nothing happened for ``letters_days``, inbox events and settlements older than
+    ``inbox_days``, and what ``keep`` says of all else; 0 days keep all.
+
+    Returns how many ``letters``, ``events`` and ``settlements`` went, and how many of each other sort that any went of.
+    At most some seconds' worth; the next call goes on. Any number may prune at once. Letters that wait for their turn
+    in a replay stay, and the figures of removed settlements stay in their slots. The audit log is archived into the
+    folder ``archives``; without one it is left alone.
+    """
+    days = {LETTERS: letters_days, EVENTS: inbox_days, SETTLEMENTS: inbox_days}
+    removed = {what: _prune(deps, what, old) for what, old in days.items()}
+    if keep is not None:
+        removed |= {what: count for what, count in _others(deps, keep, archives) if count}
+    if any(removed.values()):
+        log.info("pruned", **removed)
+    return removed
+
+
+def _others(deps: Deps, keep: Keep, archives: Path | None) -> Iterator[tuple[str, int]]:
+    for what, days in keep.sorts():
+        yield what, _prune(deps, what, days)
+    if keep.dry_runs:
+        yield "pages", _drop_pages(deps, deps.now() - timedelta(days=keep.dry_runs))
+    if keep.answers:
+        before = deps.now() - timedelta(days=keep.answers)
+        with deps.database.begin() as conn:
+            yield "budgets", small_rows.remove_unused_budgets(conn, before)
+            yield "sign-ins", sign_ins.remove_old(conn, before, deps.now() - KNOWN_FOR)
+    if keep.audit and archives is not None:
+        yield "audit", archive(deps, archives, keep.audit)
+
+
+def _prune(deps: Deps, what: str, days: int) -> int:
+    """One sort of row, until none is old any more or the time is over."""
+    if days <= 0:
+        return 0
+    before = deps.now() - timedelta(days=days)
+    until = time.monotonic() + (PATIENCE if what in _LARGE else BRIEF)
+    removed = 0
+    while keys := _next(deps, what, before):
+        removed += _remove(deps, what, keys, before, days)
+        if len(keys) < AT_ONCE - len(deps.sources) or time.monotonic() > until:
+            break
+        time.sleep(PAUSE)
+    return removed
+
+
+def _next(deps: Deps, what: str, before: datetime) -> list[Key]:
+    with deps.database.read() as conn:
+        keys = pruning.expired(conn, what, before)
+        kept = pruning.latest_events(conn, deps.sources) if what == EVENTS and keys else set()
+    return [key for key in keys if key not in kept]
+
+
+def _remove(deps: Deps, what: str, keys: list[Key], before: datetime, days: int) -> int:
+    with deps.database.begin() as conn:
+        removed = pruning.remove(conn, what, keys, before)
+        if what in (LETTERS, DONE_LETTERS) and removed:
+            note(
+                deps,
+                conn,
+                "letters.expire",
+                f"{removed} letters",
+                after={"removed": removed, "older_than_days": days},
+            )
+    return removed
+
+
+def _drop_pages(deps: Deps, before: datetime) -> int:
+    """Pages of runs that nobody resumed; one that is resumed after all reads its kind anew."""
+    with deps.database.read() as conn:
+        run_ids = pruning.stale_pages(conn, before)
+    removed = 0
+    for run_id in run_ids:
+        with deps.database.begin() as conn:
+            text = pruning.ended_run(conn, run_id)
+            if text is not None:
+                anew = msgspec.json.decode(text, type=Checkpoint).leg_anew()
+                removed += pruning.drop_pages(conn, run_id, msgspec.json.encode(anew).decode())
+    return removed

@@ -1,0 +1,141 @@
+"""What people see of the clock and change in it: each job's times, and what they cost against the call budget."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection
+
+from app.errors import BadConfiguration
+from app.flows.access import audit
+from app.flows.deps import Deps, source_of
+from app.rules.runs.jobs import JOBS, Job, is_possible, job_of
+from app.rules.runs.schedule import check, next_slots, slots_a_day
+from app.sources.base import Limit, Source
+from app.stores.runs import schedules
+
+SHOWN = 5
+"""How many of the next times people see."""
+
+
+def show(deps: Deps, connection: str) -> list[dict[str, Any]]:
+    """Every schedule of a connection, ready for JSON: job, does, cron, timezone, enabled, last_slot, next, problem.
+
+    ``next`` is ISO 8601 in the schedule's own zone, empty when it is off; ``last_slot`` is the slot that fired last,
+    in UTC. ``problem`` says why a schedule never fires, else ``None``. Raises ``Refused`` for an
+    unknown connection.
+    """
+    source_of(deps, connection)
+    with deps.database.read() as conn:
+        rows = schedules.all_(conn, connection)
+    now = deps.now()
+    return [_shown(row, now) for row in sorted(rows, key=_place)]
+
+
+def save(deps: Deps, connection: str, job: str, cron: str, timezone: str, enabled: bool = True) -> dict[str, Any]:
+    """Set a job's schedule; returns it as ``show`` does, with ``cost`` and ``warning``.
+
+    Slots count from now on: an edit at noon starts nothing for the hours before it. ``cost`` holds ``runs_per_day``,
+    ``calls_per_run``, ``calls_per_day`` (``None`` while no such run was completed), ``budget_per_day`` (``None``
+    without a budget), ``all_jobs_per_day`` and ``unknown`` (enabled jobs nobody has measured yet). ``warning`` is a
+    sentence when all enabled jobs together do not fit the budget, else ``None``.
+
+    Raises ``BadConfiguration`` for a job, cron or time zone that is wrong, ``Refused`` for an unknown connection.
+    """
+    source, now, wanted = source_of(deps, connection), deps.now(), job_of(job)
+    if not cron:
+        raise BadConfiguration(f"job {wanted.name} is not scheduled yet; say when it is to run: give its cron")
+    check(cron, timezone, now)
+    if not is_possible(wanted, source.kinds, now):
+        raise BadConfiguration(f"job {wanted.name!r} has nothing to read in {connection!r}")
+    with deps.database.begin() as conn:
+        edited = {"cron": cron, "timezone": timezone, "enabled": enabled}
+        kept = {row["job"]: row for row in schedules.all_(conn, connection)}.get(wanted.name)
+        if kept is None or any(kept[name] != value for name, value in edited.items()):
+            schedules.put(conn, connection, wanted.name, cron, timezone, enabled, since=now)
+            before = kept and {name: kept[name] for name in edited}
+            audit.note(
+                deps, conn, "schedules.set", f"job {wanted.name}", connection=connection, before=before, after=edited
+            )
+        rows = schedules.all_(conn, connection)
+        cost, warning = _cost(conn, connection, wanted, rows, source, now)
+    (row,) = (row for row in rows if row["job"] == wanted.name)
+    return {**_shown(row, now), "cost": cost, "warning": warning}
+
+
+def _place(row: dict[str, Any]) -> tuple[int, str]:
+    """The jobs in the order of ``JOBS``, what is no job any more last."""
+    names = list(JOBS)
+    return (names.index(row["job"]) if row["job"] in JOBS else len(names), row["job"])
+
+
+def _shown(row: dict[str, Any], now: datetime) -> dict[str, Any]:
+    job, problem = JOBS.get(row["job"]), None
+    slots: list[datetime] = []
+    try:
+        job_of(row["job"])
+        slots = next_slots(row["cron"], row["timezone"], now, SHOWN)
+    except BadConfiguration as error:
+        problem = str(error)
+    return {
+        "job": row["job"],
+        "does": job.does if job is not None else None,
+        "cron": row["cron"],
+        "timezone": row["timezone"],
+        "enabled": row["enabled"],
+        "last_slot": None if row["fired_slot"] is None else row["fired_slot"].isoformat(),
+        "next": [slot.astimezone(ZoneInfo(row["timezone"])).isoformat() for slot in slots] if row["enabled"] else [],
+        "problem": problem,
+    }
+
+
+def _cost(
+    conn: Connection, connection: str, job: Job, rows: Sequence[dict[str, Any]], source: Source, now: datetime
+) -> tuple[dict[str, Any], str | None]:
+    """What a job costs a day and all enabled ones together, and the sentence for those that do not fit."""
+    calls = {name: _calls_per_run(conn, connection, one) for name, one in JOBS.items()}
+    often = {row["job"]: _often(row, now) for row in rows if row["job"] in JOBS}
+    running = [row["job"] for row in rows if row["enabled"] and row["job"] in JOBS]
+    total = sum(often[name] * (calls[name] or 0) for name in running)
+    limit = _tightest(source)
+    mine = calls[job.name]
+    cost = {
+        "runs_per_day": round(often[job.name], 3),
+        "calls_per_run": mine,
+        "calls_per_day": None if mine is None else round(often[job.name] * mine, 1),
+        "budget_per_day": None if limit is None else round(limit.a_day),
+        "all_jobs_per_day": round(total, 1),
+        "unknown": [name for name in running if calls[name] is None],
+    }
+    return cost, _warning(total, limit)
+
+
+def _warning(total: float, limit: Limit | None) -> str | None:
+    if limit is None or total <= limit.a_day:
+        return None
+    return (
+        f"all enabled jobs need about {total:,.0f} calls a day; the budget is {limit.a_day:,.0f} "
+        f"({limit.name}: {limit.calls} in {limit.seconds:g} s), and webhooks and people need some of it too"
+    )
+
+
+def _calls_per_run(conn: Connection, connection: str, job: Job) -> float | None:
+    past = schedules.past_calls(conn, connection, job.strategy, job.options)
+    return round(sum(past) / len(past), 1) if past else None
+
+
+def _often(row: dict[str, Any], now: datetime) -> float:
+    if not row["enabled"]:
+        return 0.0
+    try:
+        return slots_a_day(row["cron"], row["timezone"], now)
+    except BadConfiguration:  # it never fires
+        return 0.0
+
+
+def _tightest(source: Source) -> Limit | None:
+    """The limit with the fewest calls a day. A run's calls are not known by limit, so all count against this one."""
+    return min(source.budget(), key=lambda limit: limit.a_day, default=None)

@@ -1,0 +1,41 @@
+"""What a call is made for, so that it is counted there: live work of a lane, a run, a probe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import NamedTuple
+
+from app.rules.calls.lanes import Lane, current_lane
+
+RUN = "run"
+PROBE = "probe"
+
+PURPOSES = (*(lane.word for lane in Lane), RUN, PROBE)
+"""Items of a lane, bulk runs, and looks at whether an account answers and still sends to us."""
+
+
+class Purpose(NamedTuple):
+    """One of ``PURPOSES``, and the number of the run, if it is one."""
+
+    word: str
+    run_id: int | None = None
+
+
+_now_for: ContextVar[Purpose | None] = ContextVar("purpose", default=None)
+
+
+@contextmanager
+def calling_for(word: str, run_id: int | None = None) -> Iterator[None]:
+    """Count every call of the block for this; the innermost block decides. It is this thread's alone."""
+    token = _now_for.set(Purpose(word, run_id))
+    try:
+        yield
+    finally:
+        _now_for.reset(token)
+
+
+def current_purpose() -> Purpose:
+    """What this thread's calls are made for; live work of its lane, unless a block says otherwise."""
+    return _now_for.get() or Purpose(current_lane().word)

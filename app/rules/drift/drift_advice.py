@@ -1,0 +1,50 @@
+"""What to do about a difference, by the reason why it was there: one sentence, and who of us can do it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from app.rules.drift.drift import DriftCause
+
+_ADVICE: Mapping[str, str] = {
+    DriftCause.MISSED: "The vendor did not tell us: look whether its webhook subscription is on and covers this kind of"
+    " change; deletions that it never announces are found by the nightly run alone.",
+    DriftCause.SILENT: "Nothing can be set to hear of it: the vendor gave the edit no new time of change. The nightly run"
+    " finds such edits, those of older orders within a month.",
+    DriftCause.LATE: "Nothing, if it is rare. If it is not, more workers or a larger call budget shorten the backlog"
+    " (`tallyhook status`).",
+    DriftCause.FAILED: "Look at `tallyhook dead list` and `tallyhook failed`: mend what they name, or the next change of"
+    " the item fails as well.",
+    DriftCause.LOCAL: "Somebody writes into our tables: find out who has the database's password, and give that program"
+    " an account that may only read.",
+    DriftCause.RESTORED: "A backup was put back: look at `tallyhook dead list` and the runs since; the poll and this run"
+    " have brought back what was lost.",
+    DriftCause.MAPPING: "Nothing: a release of ours reads the vendor's data otherwise, and the run has brought the row"
+    " up to date.",
+    DriftCause.STALE: "The vendor answered with an older state: nothing to do if it is rare; if it is not, tell the"
+    " vendor, with the times given.",
+    DriftCause.DOWN: "Nobody was there to hear or to look: keep the processes running, and the polls and the connection"
+    " switched on (`tallyhook schedule show`).",
+    DriftCause.REFUSED: "We refused deliveries: compare the signature key in the settings with the one at the vendor,"
+    " and the public address with the one it signs.",
+    DriftCause.UNKNOWN: "Nothing yet: the sentence beside it says what is not known. It is looked at again every few"
+    " minutes.",
+}
+
+
+def advice_on(cause: str) -> str | None:
+    """What to do about a difference with this cause; ``None`` for one that is no reason (a dry run's)."""
+    return _ADVICE.get(cause)
+
+
+def since_words(since: datetime | None, latest: datetime | None) -> str:
+    """Since when our copy was wrong, in words (UTC), with how exactly that is known."""
+    if latest is None:
+        return "" if since is None else f"since {since:%m-%d %H:%M}"
+    if since is None:
+        return f"at {latest:%m-%d %H:%M} at the latest"
+    if f"{since:%m-%d %H:%M}" == f"{latest:%m-%d %H:%M}":
+        return f"since {since:%m-%d %H:%M}"
+    end = f"{latest:%H:%M}" if since.date() == latest.date() else f"{latest:%m-%d %H:%M}"
+    return f"between {since:%m-%d %H:%M} and {end}"

@@ -1,0 +1,242 @@
+"""Why a read found a difference, and since when it was there: told from what was kept of the row, never guessed at.
+
+Each answer is a cause, the two moments between which our copy became wrong, and a sentence with the trace it is told
+from. What the traces do not tell is unknown, and the sentence says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from app.rules.drift.drift import SLACK, DriftCause, Reason, Restore, Span, Told, Traces
+
+UNDER_WAY = timedelta(minutes=2)
+"""A change so short a time before a read began may have an event that is still on its way."""
+
+DELIVERED = timedelta(minutes=5)
+"""Within so long a vendor sends the delivery of a change, first tries counted."""
+
+
+def reason_of(traces: Traces) -> Reason:
+    """The most specific reason that the traces allow."""
+    for rule in _RULES:
+        found = rule(traces)
+        if found is not None:
+            return found
+    return _missed(traces)
+
+
+def claimed(rows: Sequence[Traces]) -> list[Traces]:
+    """The rows with those refused deliveries that can be theirs. One that names nothing is taken for that of the last
+    change before it that nobody heard of, and of all changes of the minute before that: one may stand for many."""
+    changes = [one.happened for one in rows if one.happened is not None and not _was_heard(one)]
+    stand_for = _stand_for({moment for one in rows for moment in one.refused}, changes)
+    return [replace(one, refused=[at for at in one.refused if _is_of(one, stand_for.get(at))]) for one in rows]
+
+
+def _stand_for(refused: Collection[datetime], changes: Sequence[datetime]) -> dict[datetime, Span]:
+    """Which changes each refused delivery stands for; what one stands for no later one does."""
+    spans: dict[datetime, Span] = {}
+    for moment in sorted(refused):
+        near = [at for at in changes if Span(at, at + DELIVERED).has(moment)]
+        before = [at for at in near if at <= moment] or [min(near)] if near else []
+        if before:
+            spans[moment] = Span(max(before) - SLACK, max(before))
+            changes = [at for at in changes if not spans[moment].has(at, timedelta(0))]
+    return spans
+
+
+def _was_heard(traces: Traces) -> bool:
+    at, answered = traces.happened, traces.answered
+    if traces.waiting is not None or traces.failing is not None:
+        return True
+    return at is not None and answered is not None and answered.heard >= at - SLACK
+
+
+def _is_of(traces: Traces, span: Span | None) -> bool:
+    at = traces.happened
+    return span is not None and at is not None and span.has(at, timedelta(0)) and not _was_heard(traces)
+
+
+def _reason(
+    traces: Traces, cause: DriftCause, why: str, since: datetime | None = None, latest: datetime | None = None
+) -> Reason:
+    """With the widest span that is certain, where a rule knows nothing better."""
+    latest = min(latest or traces.happened or traces.found_at, traces.found_at)
+    since = since or traces.right_at
+    return Reason(cause, None if since is None else min(since, latest), latest, why)
+
+
+def _local(traces: Traces) -> Reason | None:
+    now = traces.found_at
+    if traces.edited:
+        why = "The row's content is not what we wrote: somebody changed it here."
+        return _reason(traces, DriftCause.LOCAL, why, latest=now)
+    if traces.change == "missing" and traces.removed is not None:
+        known = traces.right_at is None or traces.right_at <= traces.removed <= now
+        at = traces.removed if known else None
+        return _reason(traces, DriftCause.LOCAL, "Somebody deleted the row here.", since=at, latest=at or now)
+    return None
+
+
+def _failed(traces: Traces) -> Reason | None:
+    return _told_failing(traces, traces.failing)
+
+
+def _whole_failed(traces: Traces) -> Reason | None:
+    return _told_failing(traces, traces.whole_failing) if traces.shows else None
+
+
+def _told_failing(traces: Traces, told: Told | None) -> Reason | None:
+    if told is None:
+        return None
+    why = f"We heard of a change and could not bring it in: {told.words}."
+    return _reason(traces, DriftCause.FAILED, why, latest=_first(traces.happened, told.since))
+
+
+def _restored(traces: Traces) -> Reason | None:
+    at = traces.happened
+    for one in traces.restores if traces.shows or traces.change == "vanished" else ():
+        if _is_still_owed(traces, one):
+            continue
+        if _is_lost(traces, one) if at is None else _was_brought(traces, one, at):
+            why = f"A backup was restored here; what came after {one.back_to:%Y-%m-%d %H:%M} UTC was lost."
+            return _reason(traces, DriftCause.RESTORED, why, since=max(one.lost, at or one.lost), latest=one.found)
+    return None
+
+
+def _is_still_owed(traces: Traces, restore: Restore) -> bool:
+    """Whether the change is owed all the same: what is owed was not restored, or knew of it already."""
+    return traces.waiting is not None and (not restore.everything or traces.waiting <= restore.lost)
+
+
+def _is_lost(traces: Traces, restore: Restore) -> bool:
+    """Whether a change without a time can have gone with a backup: where only a table was restored, what we did to the
+    row after that is remembered."""
+    answered = traces.answered
+    return restore.everything or (answered is not None and answered.at > restore.back_to)
+
+
+def _was_brought(traces: Traces, restore: Restore, at: datetime) -> bool:
+    """Whether we can have had a change before it was lost. Where only a table was restored, that we had it is remembered:
+    we settled the row's event, or looked at the whole kind."""
+    if not Span(restore.back_to, restore.lost).has(at):
+        return False
+    answered = traces.answered
+    own = answered is not None and answered.outcome == "applied" and answered.at >= at
+    return restore.everything or own or any(at <= look <= restore.lost for look in traces.looks)
+
+
+def went_back(traces: Traces) -> bool:
+    """Whether we remember writing what the source shows, and our row is older: its table was restored."""
+    at, answered = traces.happened, traces.answered
+    if traces.edited or traces.removed is not None:
+        return False
+    if at is None or answered is None or answered.outcome != "applied" or answered.at < at:
+        return False
+    return traces.written_at is None or bool(traces.newer and traces.written_at < answered.at)
+
+
+def _late(traces: Traces) -> Reason | None:
+    since = traces.waiting
+    if since is None:
+        return None
+    why = f"The change was owed since {since:%Y-%m-%d %H:%M} UTC and not done yet."
+    return _reason(traces, DriftCause.LATE, why, latest=_first(traces.happened, since))
+
+
+def _whole_late(traces: Traces) -> Reason | None:
+    since = traces.whole_waiting
+    if since is None or not traces.shows:
+        return None
+    why = f"A look at the whole kind was owed since {since:%Y-%m-%d %H:%M} UTC and not done yet."
+    return _reason(traces, DriftCause.LATE, why)
+
+
+def _mapping(traces: Traces) -> Reason | None:
+    if traces.mapping is None or traces.newer or not traces.content_only or traces.change == "vanished":
+        return None
+    if traces.alone_in_fields:
+        return None
+    if traces.change == "missing" and (traces.changed is None or traces.changed > traces.mapping.began):
+        return None
+    why = "The source shows the same version as before: what changed is how we read it (a new release of ours)."
+    return _reason(traces, DriftCause.MAPPING, why, since=traces.mapping.began, latest=traces.mapping.ended)
+
+
+def _stale(traces: Traces) -> Reason | None:
+    answered, at = traces.answered, traces.happened
+    if answered is None or (traces.change == "vanished" and answered.outcome != "stale"):
+        return None
+    if at is None and not (answered.cause == "webhook" and answered.outcome in ("unchanged", "stale")):
+        return None
+    if at is not None and answered.at < at:
+        return None
+    why = f"We asked at {answered.at:%Y-%m-%d %H:%M} UTC because of an event, and were answered with an older state."
+    return _reason(traces, DriftCause.STALE, why, latest=_first(at, answered.heard))
+
+
+def _refused(traces: Traces) -> Reason | None:
+    at = traces.happened
+    after = at - SLACK if at is not None else traces.right_at
+    named = [moment for moment in traces.refused_by_name if after is None or moment >= after]
+    near = [] if at is None else [one for one in traces.refused if Span(at, at + DELIVERED).has(one)]
+    refused = min([*named, *near], default=None)
+    if refused is None:
+        return None
+    why = f"We refused a delivery at {refused:%Y-%m-%d %H:%M} UTC: its signature was wrong."
+    return _reason(traces, DriftCause.REFUSED, why, latest=_first(at, refused))
+
+
+def _down(traces: Traces) -> Reason | None:
+    at = traces.happened
+    for span in traces.downs if traces.shows or traces.change == "vanished" else ():
+        if span.has(at) if at is not None else traces.right_at is None or span.ended > traces.right_at:
+            why = f"We were down from {span.began:%Y-%m-%d %H:%M} to {span.ended:%Y-%m-%d %H:%M} UTC."
+            return _reason(traces, DriftCause.DOWN, why)
+    looked = traces.not_looked
+    if looked is not None and traces.shows and (at is None or at > looked - SLACK):
+        why = f"Polls are off: nobody looked since {looked:%Y-%m-%d %H:%M} UTC."
+        return _reason(traces, DriftCause.DOWN, why)
+    return None
+
+
+def _too_early(traces: Traces) -> Reason | None:
+    at = traces.happened
+    if at is not None and at >= traces.read_at - UNDER_WAY:
+        why = "It changed while the run read: its event may still be on its way."
+        return _reason(traces, DriftCause.UNKNOWN, why)
+    return None
+
+
+def _silent(traces: Traces) -> Reason | None:
+    if traces.change != "differs" or traces.newer is not False:
+        return None
+    why = "The source shows it with the time of change that we have, and other content: no poll can see such an edit."
+    return _reason(traces, DriftCause.SILENT, why)
+
+
+def _missed(traces: Traces) -> Reason:
+    return _reason(traces, DriftCause.MISSED, "Nothing that we received named it, and we were there to hear it.")
+
+
+def _first(*moments: datetime | None) -> datetime | None:
+    return min((one for one in moments if one is not None), default=None)
+
+
+_RULES = (
+    _local,
+    _failed,
+    _restored,
+    _late,
+    _mapping,
+    _stale,
+    _whole_failed,
+    _whole_late,
+    _refused,
+    _down,
+    _too_early,
+    _silent,
+)

@@ -1,0 +1,1 @@
+"""The plausibility guard: what no merchant does to so many rows at once."""

@@ -1,0 +1,46 @@
+"""What usually happens in a shop: the guard tells it beside a finding, and believes what is not much more than that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from statistics import median_high
+from types import MappingProxyType
+
+from app.rules.guard.findings import Finding
+
+DAYS = 28
+"""So many days are looked back on."""
+
+KNOWN_FROM = 14
+"""From so many days on it is known what is usual: a decay of ten days teaches nothing."""
+
+TIMES = 2
+"""Up to so many times the usual number of rows is believed where a rule only counts."""
+
+COUNTING = frozenset({"zeroed", "zeroed units", "full shelves", "left out", "deactivated"})
+"""The rules that only count. The others know a disaster by what it looks like, however much is usual."""
+
+NOTHING_KNOWN: Mapping[str, int] = MappingProxyType({})
+
+
+def usual_of(days: Sequence[Mapping[str, int]]) -> dict[str, int]:
+    """The median of each number over the days, so that one odd day teaches nothing; nothing while too few are known."""
+    if len(days) < KNOWN_FROM:
+        return {}
+    names = {name for day in days for name in day}
+    return {name: median_high(day.get(name, 0) for day in days) for name in sorted(names)}
+
+
+def unusual(findings: Iterable[Finding | None], usual: Mapping[str, int]) -> Iterator[Finding]:
+    """The findings, each with what is usual, but for those of a rule that only counts and has found about as much as
+    ever."""
+    for finding in findings:
+        if finding is None:
+            continue
+        rows = usual.get(finding.measure)
+        if rows is None:
+            yield finding
+        elif finding.rule not in COUNTING or finding.figures["rows"] > TIMES * rows:
+            figures = {**finding.figures, "usually a day": rows}
+            yield replace(finding, reason=f"{finding.reason}; usually {rows} a day", figures=figures)

@@ -1,0 +1,1 @@
+"""What the headers of a delivery tell, and when silence says something."""

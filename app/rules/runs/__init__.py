@@ -1,0 +1,1 @@
+"""What each strategy reads, when a job is due, and how far a run is."""

@@ -1,0 +1,94 @@
+"""The jobs a clock can run for a connection: what each does, and when unless a person says otherwise.
+
+A connection has one bulk run at a time, so jobs that meet wait for each other (see ``flows.upkeep.tick``): 02:00 and 03:00
+stay what people expect, whoever comes second starts when the first is done. What has no fixed hour keeps off the full
+hour and the quarters, so that in ordinary operation nobody waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from app.domain import Kind, Options, Strategy
+from app.errors import BadConfiguration, Refused
+from app.rules.runs.strategies import legs
+
+
+@dataclass(frozen=True)
+class Job:
+    """Something a schedule can start. Without ``cron`` nobody is given it, a person may schedule it.
+
+    ``owes`` says that it opens no run: it owes every kind from its watermark, on the item path.
+    """
+
+    name: str
+    strategy: Strategy
+    cron: str | None
+    does: str
+    options: Options = Options()  # noqa: RUF009 - frozen
+    owes: bool = False
+
+
+POLL = "poll"
+FULL = "full"
+
+JOBS: Mapping[str, Job] = {
+    job.name: job
+    for job in (
+        Job(POLL, Strategy.INCREMENTAL, "*/5 * * * *", "looks for what changed since the watermark", owes=True),
+        Job("critical", Strategy.CRITICAL, "*/15 * * * *", "reads what is out of stock or low"),
+        Job("inventory", Strategy.INVENTORY, "7 * * * *", "reads all stock levels"),
+        Job("smart", Strategy.SMART, "22 */6 * * *", "reads what has waited longest for its price in calls"),
+        Job(
+            "daily",
+            Strategy.DAILY,
+            "0 2 * * *",
+            "reads orders, catalog, locations, categories and vendors in one run",
+        ),
+        Job(
+            "active", Strategy.ACTIVE, "0 2 * * *", "reads the products that are for sale and were touched in a year"
+        ),
+        # The deep run goes first: where both are due in one slot, it does all that the other would do.
+        Job("deep", Strategy.FULL, "0 3 * * 0", "full, and confirms every deletion one by one", Options(deep=True)),
+        Job(FULL, Strategy.FULL, "0 3 * * 1-6", "reads the whole account and reports what differed"),
+        Job("orders", Strategy.ORDERS, None, "reads the orders of the last seven days"),
+        Job("catalog", Strategy.CATALOG, None, "reads all products"),
+        Job("locations", Strategy.LOCATIONS, None, "reads all locations"),
+        Job("categories", Strategy.CATEGORIES, None, "reads all categories"),
+        Job("vendors", Strategy.VENDORS, None, "reads all vendors"),
+    )
+}
+"""By name; the order says who goes first of those that came due at the same moment."""
+
+OLDER_NAMES: Mapping[str, str] = {"reconcile": FULL}
+"""What jobs were called before; schedules in the database are renamed."""
+
+_ALIASES: Mapping[str, str] = {**OLDER_NAMES, "incremental": POLL}
+
+
+def job_of(name: str) -> Job:
+    """The job a person means; raises ``BadConfiguration`` that names those there are."""
+    spelled = name.strip().lower()
+    job = JOBS.get(_ALIASES.get(spelled, spelled))
+    if job is None:
+        hint = "category runs on demand only; " if spelled == Strategy.CATEGORY else ""
+        raise BadConfiguration(f"no job {name!r}: {hint}there are {', '.join(JOBS)}")
+    return job
+
+
+def is_possible(job: Job, kinds: Sequence[Kind], now: datetime) -> bool:
+    """Whether a source of these kinds has anything that the job would read."""
+    if job.owes or job.strategy is Strategy.SMART:
+        return True
+    try:
+        return bool(legs(job.strategy, job.options, kinds, now))
+    except Refused:
+        return False
+
+
+def defaults(kinds: Sequence[Kind], now: datetime, *, poll: str, full: str) -> dict[str, str]:
+    """Job to cron of every job that a connection is given; ``poll`` and ``full`` are the settings' crons."""
+    crons = {job.name: job.cron for job in JOBS.values() if job.cron and is_possible(job, kinds, now)}
+    return crons | {POLL: poll, FULL: full}

@@ -1,0 +1,1 @@
+"""Tokens, users, sign-ins, and the audit log with its archives."""

@@ -1,0 +1,112 @@
+"""From where people sign in, and how often a password was wrong there."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import Connection, delete, func, or_, select, update
+from sqlmodel import SQLModel
+
+from app.rules.access.lockout import Tries
+from app.stores import tables
+from app.stores.sql.statements import Statement
+
+_PLACES = SQLModel.metadata.tables[str(tables.SignInPlace.__tablename__)]
+
+NOBODY = 0
+"""Stands for the user of a name that there is not."""
+
+
+class Place(NamedTuple):
+    """As ``tables.SignInPlace`` tells."""
+
+    user_id: int
+    place: str
+    tries: Tries = Tries()
+    signed_in_at: datetime | None = None
+    hour: datetime | None = None
+    hour_failures: int = 0
+
+
+_ADD = Statement(
+    """
+    INSERT INTO sign_in_places (user_id, place, failures, hour_failures, seen_at) VALUES (:user_id, :place, 0, 0, :now)
+    ON CONFLICT (user_id, place) DO UPDATE SET seen_at = excluded.seen_at
+    """
+)
+_PUT = Statement(
+    """
+    UPDATE sign_in_places
+    SET failures = :failures, failed_at = :failed_at, locked_until = :locked_until, signed_in_at = :signed_in_at,
+        hour = :hour, hour_failures = :hour_failures, seen_at = :now
+    WHERE user_id = :user_id AND place = :place
+    """
+)
+
+
+def place(conn: Connection, user_id: int, place: str, now: datetime) -> Place:
+    """A place of a user, made where there is none; locked on PostgreSQL, so that guesses are counted one by one."""
+    _ADD.run(conn, {"user_id": user_id, "place": place, "now": now})
+    wanted = select(_PLACES).where(_PLACES.c.user_id == user_id, _PLACES.c.place == place)
+    return _place(conn.execute(wanted.with_for_update()).one())
+
+
+def is_known(conn: Connection, user_id: int, place: str) -> bool:
+    """Whether the user has signed in there before."""
+    wanted = select(_PLACES.c.signed_in_at).where(_PLACES.c.user_id == user_id, _PLACES.c.place == place)
+    return conn.execute(wanted).scalar_one_or_none() is not None
+
+
+def put(conn: Connection, place: Place, now: datetime) -> None:
+    """Change a place that there is, where somebody tried now."""
+    row = place._asdict()
+    _PUT.run(conn, {**row, **row.pop("tries")._asdict(), "now": now})
+
+
+def summed(conn: Connection, place: Place) -> None:
+    """The wrong passwords of a place's hour are noted."""
+    same = (_PLACES.c.user_id == place.user_id, _PLACES.c.place == place.place)
+    conn.execute(update(_PLACES).where(*same).values(hour=None, hour_failures=0))
+
+
+def count_places(conn: Connection, user_id: int, hour: datetime) -> int:
+    """In how many places a password for the user was wrong in an hour."""
+    wanted = select(func.count()).where(_PLACES.c.user_id == user_id, _PLACES.c.hour == hour)
+    return int(conn.execute(wanted).scalar_one())
+
+
+def is_known_anywhere(conn: Connection, place: str) -> bool:
+    """Whether any user has signed in there."""
+    wanted = select(_PLACES.c.user_id).where(_PLACES.c.place == place, _PLACES.c.signed_in_at.is_not(None)).limit(1)
+    return conn.execute(wanted).first() is not None
+
+
+def unsummed(conn: Connection, hour: datetime, limit: int = 500) -> list[Place]:
+    """Places of which several wrong passwords of an hour before ``hour`` are not noted yet; locked on PostgreSQL."""
+    wanted = select(_PLACES).where(_PLACES.c.hour < hour, _PLACES.c.hour_failures > 1)
+    return [_place(row) for row in conn.execute(wanted.limit(limit).with_for_update(skip_locked=True))]
+
+
+def forget(conn: Connection, user_id: int) -> None:
+    """No wrong password of a user counts any more, and no browser is known."""
+    conn.execute(delete(_PLACES).where(_PLACES.c.user_id == user_id))
+
+
+def remove_old(conn: Connection, before: datetime, browsers_before: datetime) -> int:
+    """Remove places where nobody has tried since, browsers that are known later than others; returns how many."""
+    old = or_(_PLACES.c.signed_in_at.is_(None), _PLACES.c.seen_at < browsers_before)
+    return int(conn.execute(delete(_PLACES).where(_PLACES.c.seen_at < before, old)).rowcount)
+
+
+def _place(row: object) -> Place:
+    columns = row._mapping  # type: ignore[attr-defined]
+    tries = Tries(columns["failures"], columns["failed_at"], columns["locked_until"])
+    return Place(
+        columns["user_id"],
+        columns["place"],
+        tries,
+        columns["signed_in_at"],
+        columns["hour"],
+        columns["hour_failures"],
+    )

@@ -1,0 +1,298 @@
+"""The bulk path: ``Differ`` tells what a complete read would change, ``write`` writes only that, in small commits."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from sqlalchemy import BigInteger, Boolean, Connection, Integer, select, tuple_
+from sqlalchemy.types import TypeEngine
+
+from app.domain import Absent, Kind, Record, Scope, batches
+from app.errors import DatabaseFault
+from app.stores.catalog import Key, close_rows
+from app.stores.catalog import catalog_sql as sql
+from app.stores.catalog.diff import Diff, Misfit
+from app.stores.catalog.differ import Differ
+from app.stores.catalog.spool import Spool
+from app.stores.sql.collector import collector_paused
+from app.stores.sql.columns import Moment, Quantity, moment_text
+from app.stores.sql.engine import Database
+from app.stores.tables import CATALOG
+
+__all__ = ["Diff", "Differ", "Misfit", "Written", "collector_paused", "old_values", "rows_of_items", "write"]
+
+# A crash leaves a consistent prefix. SQLite has one writer at a time: short commits with a gap between them keep
+# the receiver's acknowledgements at 2 ms, where one long or gapless series makes them wait half a second.
+ROWS_PER_COMMIT = {"sqlite": 500, "postgresql": 20_000}
+PAUSE = {"sqlite": 0.002, "postgresql": 0.0}  # seconds
+
+
+MOST_UNWRITABLE = 1_000
+"""More records than this cannot be written for their own sake: the trouble is elsewhere."""
+
+
+@dataclass
+class Written:
+    """Rows a diff really wrote. ``refused`` are the keys of rows that differ from the read all the same, ``kept`` those
+    of vanished rows that live on, both because a live writer was newer; ``failed`` are the records that the database
+    cannot hold."""
+
+    created: int = 0
+    updated: int = 0
+    touched: int = 0
+    deleted: int = 0
+    refused: list[Key] = field(default_factory=list)
+    kept: list[Key] = field(default_factory=list)
+    failed: list[Misfit] = field(default_factory=list)
+
+    def any(self) -> bool:
+        """Whether a row was written."""
+        return self.created + self.updated + self.touched + self.deleted > 0
+
+
+def write(
+    database: Database,
+    connection: str,
+    diff: Diff,
+    *,
+    read_at: datetime,
+    now: datetime,
+    scope: Scope | None,
+    told: Callable[[Connection, Written], None] = lambda conn, written: None,
+    clock: Callable[[], datetime] | None = None,
+) -> Written:
+    """Write a diff in commits of a few rows each, newer wins; safe to kill and to run again at any point.
+
+    ``scope`` must be the one the diff was made for; it says what becomes of the vanished rows. ``told`` is called
+    within each commit with the numbers of all that is written with it, again if the commit is repeated; if it raises, that
+    commit and all after it are not made.
+    ``now`` is when the diff was believed, and ``clock`` the one clock, looked at for each commit: a write may last for
+    minutes, and what others write meanwhile does not come from the future. Records that the database refuses are found
+    and left out.
+    """
+    written = Written()
+    writing = _Writing(database, connection, diff.kind, read_at, now, clock or (lambda: now), told, written)
+    with collector_paused():
+        # Touched first: if the read showed such a key again with new content, that later state must win a tie.
+        writing.spool(diff.touched, "touched")
+        writing.spool(diff.changed, "updated")
+        writing.spool(diff.created, "created")
+    if scope is not None:
+        writing.close(diff.vanished, scope.absent)
+    return written
+
+
+class _Writing:
+    """One diff being written: the rows of its spools, then the ends of what vanished."""
+
+    def __init__(
+        self,
+        database: Database,
+        connection: str,
+        kind: Kind,
+        read_at: datetime,
+        now: datetime,
+        clock: Callable[[], datetime],
+        told: Callable[[Connection, Written], None],
+        written: Written,
+    ) -> None:
+        self._database = database
+        self._connection = connection
+        self._kind = kind
+        self._read_at = read_at
+        self._now = now
+        self._clock = clock
+        self._told = told
+        self._written = written
+        self._put = _put_sqlite if database.dialect == "sqlite" else _put_postgresql
+
+    def spool(self, spool: Spool, deed: str) -> None:
+        """Write a spool's rows, in key order: what a later commit needs is near what an earlier one touched, and
+        writers wait in turn. They are counted as ``deed`` of ``Written``."""
+        order = sorted(range(len(spool)), key=spool.keys.__getitem__)
+        for places in _paused(self._database, order):
+            self._places(spool, places, deed)
+
+    def close(self, vanished: Sequence[Key], absent: Absent) -> None:
+        """Tombstone or zero the rows that vanished."""
+        for keys in _paused(self._database, vanished):
+            closed = self._database.transact(partial(self._close, keys, absent))
+            self._count("deleted", len(closed))
+            if len(closed) < len(keys):
+                self._written.kept += self._living(sorted(set(keys) - set(closed)), absent)
+
+    def _places(self, spool: Spool, places: Sequence[int], deed: str) -> None:
+        """Write some places of a spool in one commit; what cannot be written is halved until it stands alone."""
+        try:
+            rows = [(*spool.row(at), spool.hashes[at]) for at in places]
+            count, refused = self._commit(rows, deed)
+        except _NotPut as failure:
+            if len(places) == 1:
+                self._fail(spool[places[0]], failure.error)
+                return
+            half = len(places) // 2
+            self._places(spool, places[:half], deed)
+            self._places(spool, places[half:], deed)
+            return
+        self._written.refused += refused
+        self._count(deed, count)
+
+    def _count(self, deed: str, rows: int) -> None:
+        setattr(self._written, deed, getattr(self._written, deed) + rows)
+
+    def _with(self, deed: str, rows: int) -> Written:
+        """What is written when this commit is made."""
+        return replace(self._written, **{deed: getattr(self._written, deed) + rows})
+
+    def _commit(self, rows: list[tuple[Any, ...]], deed: str) -> tuple[int, list[Key]]:
+        """Rows written, and the keys of those that a newer row refused; raises ``_NotPut`` for bad rows."""
+        is_put = False
+
+        def work(conn: Connection) -> tuple[int, list[Key]]:
+            nonlocal is_put
+            is_put = False
+            count = self._put(conn, self._kind, self._connection, rows, self._read_at, self._clock())
+            is_put = True
+            refused = [] if count == len(rows) else _differing(conn, self._kind, self._connection, rows)
+            self._told(conn, self._with(deed, count))
+            return count, refused
+
+        try:
+            return self._database.transact(work)
+        except DatabaseFault:
+            raise
+        except Exception as error:
+            if is_put:
+                raise
+            raise _NotPut(error) from error
+
+    def _fail(self, record: Record, error: Exception) -> None:
+        if len(self._written.failed) >= MOST_UNWRITABLE:
+            raise error
+        self._written.failed.append(Misfit(record, error))
+
+    def _close(self, keys: Sequence[Key], absent: Absent, conn: Connection) -> list[Key]:
+        closed = close_rows(
+            conn,
+            self._kind,
+            absent,
+            self._connection,
+            keys,
+            read_at=self._read_at,
+            now=self._now,
+            present=self._clock(),
+        )
+        self._told(conn, self._with("deleted", len(closed)))
+        return closed
+
+    def _living(self, keys: Sequence[Key], absent: Absent) -> list[Key]:
+        """Those of the keys whose rows still stand, because somebody read them later."""
+        rows = old_values(self._database, self._connection, self._kind, keys)
+        is_zero = absent is Absent.ZERO
+        return [key for key, row in rows.items() if not row["deleted"] and not (is_zero and row["quantity"] == 0)]
+
+
+class _NotPut(Exception):
+    """Rows could not be written, and not because the database is in trouble."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def old_values(database: Database, connection: str, kind: Kind, keys: Sequence[Key]) -> dict[Key, dict[str, Any]]:
+    """The rows with these keys, all columns, before they are overwritten; for explaining a drift."""
+    shape = sql.shape(kind)
+    table: Any = CATALOG[kind].__table__  # type: ignore[attr-defined]
+    key = tuple_(*(table.c[name] for name in shape.keys))
+    wanted = select(table).where(table.c.connection == connection)
+    found: dict[Key, dict[str, Any]] = {}
+    with database.read() as conn:
+        for some in batches(keys, 500):
+            for row in conn.execute(wanted.where(key.in_(some))).mappings():
+                found[tuple(row[name] for name in shape.keys)] = dict(row)
+    return found
+
+
+def rows_of_items(conn: Connection, connection: str, kind: Kind, ids: Sequence[str]) -> dict[Key, dict[str, Any]]:
+    """All rows whose keys begin with these ids, all columns."""
+    shape = sql.shape(kind)
+    table: Any = CATALOG[kind].__table__  # type: ignore[attr-defined]
+    wanted = select(table).where(table.c.connection == connection)
+    found: dict[Key, dict[str, Any]] = {}
+    for some in batches(ids, 500):
+        for row in conn.execute(wanted.where(table.c[shape.keys[0]].in_(some))).mappings():
+            found[tuple(row[name] for name in shape.keys)] = dict(row)
+    return found
+
+
+def _paused(database: Database, items: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    """The items in commit-sized pieces, with a gap for other writers before every one but the first."""
+    size, pause = ROWS_PER_COMMIT[database.dialect], PAUSE[database.dialect]
+    for start in range(0, len(items), size):
+        if start and pause:
+            time.sleep(pause)
+        yield items[start : start + size]
+
+
+def _differing(conn: Connection, kind: Kind, connection: str, rows: list[tuple[Any, ...]]) -> list[Key]:
+    """The keys of rows (fields, then hash) whose content is another one here."""
+    shape = sql.shape(kind)
+    table: Any = CATALOG[kind].__table__  # type: ignore[attr-defined]
+    width = len(shape.keys)  # the key fields come first
+    expected = {row[:width]: row[-1] for row in rows}
+    key = [table.c[name] for name in shape.keys]
+    wanted = select(*key, table.c.row_hash).where(table.c.connection == connection)
+    held: dict[Key, int] = {}
+    for some in batches(list(expected), 500):
+        for *names, digest in conn.execute(wanted.where(tuple_(*key).in_(some))):
+            held[tuple(names)] = digest
+    return [names for names, digest in expected.items() if held.get(names) != digest]
+
+
+def _put_sqlite(
+    conn: Connection, kind: Kind, connection: str, rows: list[tuple[Any, ...]], read_at: datetime, now: datetime
+) -> int:
+    times = (moment_text(read_at), moment_text(now))  # not row by row in the driver's adapter
+    values = ((connection, *row, *times) for row in rows)
+    written: int = sql.driver(conn).cursor().executemany(sql.row_upsert(kind), values).rowcount
+    return written
+
+
+def _put_postgresql(
+    conn: Connection, kind: Kind, connection: str, rows: list[tuple[Any, ...]], read_at: datetime, now: datetime
+) -> int:
+    shape = sql.shape(kind)
+    stage = f"incoming_{shape.table}"
+    columns = ", ".join((*shape.fields, "row_hash"))
+    cursor = sql.driver(conn).cursor()
+    cursor.execute(f"CREATE TEMP TABLE {stage} ON COMMIT DROP AS SELECT {columns} FROM {shape.table} WITH NO DATA")
+    with cursor.copy(f"COPY {stage} ({columns}) FROM STDIN (FORMAT BINARY)") as copy:
+        copy.set_types(_copy_types(kind))
+        for row in rows:
+            copy.write_row(row)
+    cursor.execute(sql.staged_upsert(kind, stage), (connection, read_at, now))
+    written: int = cursor.rowcount
+    return written
+
+
+def _copy_types(kind: Kind) -> list[str]:
+    """Binary COPY converts nothing: every value must come in its column's very type."""
+    columns = CATALOG[kind].__table__.columns  # type: ignore[attr-defined]
+    return [_copy_type(columns[name].type) for name in (*sql.shape(kind).fields, "row_hash")]
+
+
+def _copy_type(column: TypeEngine[Any]) -> str:
+    names = (
+        (BigInteger, "int8"),
+        (Integer, "int4"),
+        (Boolean, "bool"),
+        (Quantity, "numeric"),
+        (Moment, "timestamptz"),
+    )
+    return next((name for sort, name in names if isinstance(column, sort)), "text")

@@ -1,0 +1,292 @@
+"""The SQL of the six catalog tables, derived from their record structs: one text for all kinds, on both databases."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection
+
+from app.domain import RECORDS, Absent, Kind, micros, row_hash
+from app.rules.versions import AHEAD
+from app.stores.catalog import newer
+from app.stores.tables import CATALOG
+
+# What a row becomes when the source does not show it any more. A version never goes back.
+_CLOSE = {
+    Absent.DELETED: "deleted = true, row_hash = ?, modified_at = ?, read_at = ?, written_at = ?",
+    Absent.ZERO: """quantity = 0, extra = NULL, row_hash = ?, read_at = ?, written_at = ?,
+        version = CASE WHEN version < ? OR version > ? THEN ? ELSE version END""",
+}
+ZERO_FLAG, NEWER_FLAG, SAME_TIME_FLAG, DELETED_FLAG, OWN_TIME_FLAG = 1, 2, 4, 8, 16
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A kind's table and columns. Column order everywhere: connection, fields, row_hash, read_at, written_at."""
+
+    table: str
+    keys: tuple[str, ...]
+    fields: tuple[str, ...]
+    record: type[Any]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All columns of the table."""
+        return ("connection", *self.fields, "row_hash", "read_at", "written_at")
+
+    @property
+    def has_parents(self) -> bool:
+        """Whether rows of this kind are parts of an item that is asked for as a whole."""
+        return self.table == "listings"
+
+    @property
+    def counts_quantity(self) -> bool:
+        """Whether "none left" is a state of its own for this kind."""
+        return "quantity" in self.fields
+
+
+@lru_cache
+def shape(kind: Kind) -> Shape:
+    """The shape of a kind's table."""
+    record = RECORDS[kind]
+    return Shape(str(CATALOG[kind].__tablename__), record.key_fields, record.__struct_fields__, record)
+
+
+def driver(conn: Connection) -> Any:
+    """The driver's own connection, in the same transaction: SQLAlchemy's part would cost more than the statement."""
+    return conn.connection.driver_connection
+
+
+def spelled(dialect: str, sql: str) -> str:
+    """``sql`` with the dialect's placeholders; our own texts hold neither a literal ``?`` nor a ``%``."""
+    return sql if dialect == "sqlite" else sql.replace("?", "%s")
+
+
+def listed(dialect: str, expression: str) -> str:
+    """``expression`` is one of a bound list: a JSON text on SQLite, an array on PostgreSQL."""
+    return f"{expression} IN (SELECT value FROM json_each(?))" if dialect == "sqlite" else f"{expression} = ANY(?)"
+
+
+@lru_cache
+def row_upsert(kind: Kind) -> str:
+    """Guarded upsert of one row on SQLite; binds one value per column."""
+    table = shape(kind)
+    marks = {name: f"?{place}" for place, name in enumerate(table.columns, 1)}
+    given = f"SELECT {', '.join(marks.values())}"
+    guard = " WHERE true"
+    if table.has_parents:
+        guard = " WHERE " + newer.UNFENCED.format(
+            table=table.table,
+            connection=marks["connection"],
+            parent=marks["parent_id"],
+            read_at=marks["read_at"],
+            now=marks["written_at"],
+        )
+    columns = ", ".join(table.columns)
+    return f"INSERT INTO {table.table} AS t ({columns}) {given}{guard} {_on_conflict(table, 'sqlite')}"
+
+
+@lru_cache
+def held_row(kind: Kind) -> str:
+    """Hash and version of one row on SQLite; binds connection and key."""
+    table = shape(kind)
+    return f"SELECT row_hash, version FROM {table.table} WHERE {_is_row(table)}"
+
+
+@lru_cache
+def batch_upsert(kind: Kind) -> str:
+    """Guarded upsert of a JSON list of rows on PostgreSQL, in its order; binds connection, now, JSON text.
+
+    One text whatever the number of rows and whichever fields are null, so it is prepared once. Returns key,
+    created, same content for each row written; the old hash comes from the statement's snapshot.
+    """
+    table = shape(kind)
+    given = f"""(SELECT %s::text AS connection, %s::timestamptz AS now) p,
+        json_populate_recordset(NULL::{table.table}, %s::json) AS i"""
+    same_row = " AND ".join(f"o.{name} = t.{name}" for name in ("connection", *table.keys))
+    return f"""{_insert_from(table, given, read_at="i.read_at")}
+        RETURNING {", ".join(f"t.{key}" for key in table.keys)}, t.xmax = 0,
+            t.row_hash = (SELECT o.row_hash FROM {table.table} AS o WHERE {same_row})"""
+
+
+@lru_cache
+def staged_upsert(kind: Kind, stage: str) -> str:
+    """Guarded upsert of a staging table's rows on PostgreSQL; binds connection, read_at, now."""
+    given = f"(SELECT %s::text AS connection, %s::timestamptz AS read_at, %s::timestamptz AS now) p, {stage} AS i"
+    return _insert_from(shape(kind), given, read_at="p.read_at")
+
+
+@lru_cache
+def close_row(kind: Kind, absent: Absent, dialect: str, *, ties: bool) -> str:
+    """Tombstone or zero one live row; binds ``close_values``. ``ties``: also one read at the very same moment."""
+    table = shape(kind)
+    older = _older(ties)
+    sql = f"UPDATE {table.table} SET {_CLOSE[absent]} WHERE {_is_row(table)} AND NOT deleted AND {older}"
+    return spelled(dialect, sql)
+
+
+@lru_cache
+def live_keys(kind: Kind, field: str | None, absent: Absent, dialect: str, *, ties: bool) -> str:
+    """Keys of live rows read before a moment; binds connection, the moment, ``horizon(now)`` and, with ``field``, values.
+
+    Where absent means zero, rows that are zero already say nothing new and are left out.
+    """
+    table = shape(kind)
+    wanted = ["connection = ?", "NOT deleted", _older(ties)]
+    if absent is Absent.ZERO:
+        wanted.append("quantity <> 0")
+    if field is not None:
+        wanted.append(listed(dialect, _column(table, field)))
+    return spelled(dialect, f"SELECT {', '.join(table.keys)} FROM {table.table} WHERE {' AND '.join(wanted)}")
+
+
+@lru_cache
+def row_states(kind: Kind, dialect: str) -> str:
+    """Joined key, row_hash, version, flags of a connection's rows; binds ``row_states_values``.
+
+    What a wrong clock dated into the future protects no row: such a version counts as 0, such a read as an old one.
+    """
+    table = shape(kind)
+    key = " || chr(31) || ".join(table.keys)
+    zero = f"CASE WHEN quantity = 0 THEN {ZERO_FLAG} ELSE 0 END" if table.counts_quantity else "0"
+    sql = f"""SELECT {key}, row_hash, CASE WHEN version > ? THEN 0 ELSE version END,
+            {zero} + CASE WHEN deleted THEN {DELETED_FLAG} ELSE 0 END
+            + CASE WHEN read_at > ? THEN 0 WHEN read_at > ? THEN {NEWER_FLAG}
+                   WHEN read_at = ? THEN {SAME_TIME_FLAG} ELSE 0 END
+            + CASE WHEN version = {newer.OWN_TIME[dialect].format(row=table.table)} THEN {OWN_TIME_FLAG} ELSE 0 END
+        FROM {table.table} WHERE connection = ?"""
+    return spelled(dialect, sql.replace("chr(", "char(") if dialect == "sqlite" else sql)
+
+
+def row_states_values(connection: str, read_at: datetime, now: datetime) -> tuple[Any, ...]:
+    """What ``row_states`` binds."""
+    return (micros(horizon(now)), horizon(now), read_at, read_at, connection)
+
+
+def _older(ties: bool) -> str:
+    """Read before a moment, or (says the second value) while some clock was ahead."""
+    return f"(read_at {'<=' if ties else '<'} ? OR read_at > ?)"
+
+
+def horizon(now: datetime) -> datetime:
+    """A row that was read later than this was read while some clock was ahead."""
+    return now + timedelta(microseconds=AHEAD)
+
+
+def bound_list(dialect: str, values: Sequence[str]) -> Any:
+    """A list of texts as ``listed`` wants it bound."""
+    return msgspec.json.encode(list(values)).decode() if dialect == "sqlite" else list(values)
+
+
+def close_values(
+    kind: Kind,
+    absent: Absent,
+    connection: str,
+    key: tuple[str, ...],
+    read_at: datetime,
+    now: datetime,
+    present: datetime | None = None,
+    changed: datetime | None = None,
+) -> tuple[Any, ...]:
+    """What ``close_row`` binds; ``present`` is the time if ``now`` lies behind, ``changed`` when a deletion happened, if
+    the source tells it.
+
+    A tombstone's hash is 0, so that any content the source shows later differs; it is as of ``now``, the moment it was
+    concluded, because what a read that began before shows may be older than the deletion.
+    """
+    latest = horizon(present or now)
+    if absent is Absent.DELETED:
+        return (0, changed or now, now, now, connection, *key, read_at, latest)
+    zero = shape(kind).record(*key, quantity=Decimal(0))
+    return (
+        row_hash(zero),
+        read_at,
+        now,
+        micros(read_at),
+        micros(latest),
+        micros(read_at),
+        connection,
+        *key,
+        read_at,
+        latest,
+    )
+
+
+def _column(table: Shape, field: str) -> str:
+    if field not in table.fields:
+        raise ValueError(f"{table.table} has no field {field!r}")
+    return field
+
+
+def _is_row(table: Shape) -> str:
+    return " AND ".join(f"{name} = ?" for name in ("connection", *table.keys))
+
+
+def _insert_from(table: Shape, given: str, *, read_at: str) -> str:
+    """From rows ``i`` and the parameters ``p``."""
+    fields = ", ".join(f"i.{name}" for name in table.fields)
+    guard = ""
+    if table.has_parents:
+        guard = "WHERE " + newer.UNFENCED.format(
+            table=table.table, connection="p.connection", parent="i.parent_id", read_at=read_at, now="p.now"
+        )
+    return f"""INSERT INTO {table.table} AS t ({", ".join(table.columns)})
+        SELECT p.connection, {fields}, i.row_hash, {read_at}, p.now FROM {given} {guard}
+        {_on_conflict(table, "postgresql")}"""
+
+
+def _on_conflict(table: Shape, dialect: str) -> str:
+    kept = ("connection", *table.keys)
+    news = ", ".join(f"{name} = excluded.{name}" for name in table.columns if name not in kept)
+    return f"ON CONFLICT ({', '.join(kept)}) DO UPDATE SET {news} WHERE {newer.is_newer(dialect)}"
+
+
+@lru_cache
+def lock_rows(kind: Kind) -> str:
+    """Locks those of some rows that exist, in the order of their keys, on PostgreSQL; binds connection and one list
+    per key column, aligned."""
+    table = shape(kind)
+    lists = ", ".join("%s::text[]" for _ in table.keys)
+    same = " AND ".join(f"t.{name} = k.{name}" for name in table.keys)
+    order = ", ".join(f't.{name} COLLATE "C"' for name in table.keys)
+    return f"""SELECT 1 FROM unnest({lists}) AS k({", ".join(table.keys)})
+        JOIN {table.table} t ON t.connection = %s AND {same} ORDER BY {order} FOR UPDATE OF t"""
+
+
+@lru_cache
+def held_hashes(kind: Kind, dialect: str) -> str:
+    """Key, hash and whether it is a tombstone of some rows; binds lists of the key columns joined, and the connection."""
+    table = shape(kind)
+    key = " || chr(31) || ".join(table.keys)
+    joined = key.replace("chr(", "char(") if dialect == "sqlite" else key
+    first = listed(dialect, table.keys[0])
+    return spelled(dialect, f"SELECT {joined}, row_hash FROM {table.table} WHERE connection = ? AND {first}")
+
+
+@lru_cache
+def fence_row(kind: Kind, dialect: str) -> str:
+    """A tombstone for an item of which we hold no row; one that is deleted here already is deleted as of then. Binds one
+    value per column, and when the read began that showed it gone: a row read later is left alone."""
+    table = shape(kind)
+    marks = ", ".join("?" * len(table.columns))
+    kept = ", ".join(("connection", *table.keys))
+    return spelled(
+        dialect,
+        f"""INSERT INTO {table.table} AS t ({", ".join(table.columns)}) VALUES ({marks})
+        ON CONFLICT ({kept}) DO UPDATE SET row_hash = 0, read_at = excluded.read_at, written_at = excluded.written_at
+        WHERE t.deleted AND t.read_at <= ? AND t.read_at < excluded.read_at""",
+    )
+
+
+def fence_values(kind: Kind, connection: str, external_id: str, read_at: datetime, now: datetime) -> tuple[Any, ...]:
+    """What ``fence_row`` binds."""
+    table = shape(kind)
+    names = {"external_id": external_id, **({"parent_id": external_id} if table.has_parents else {})}
+    record = table.record(**names, deleted=True)
+    return (connection, *msgspec.structs.astuple(record), 0, now, now, read_at)

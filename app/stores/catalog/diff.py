@@ -1,0 +1,47 @@
+"""What a read says beside what we hold, as ``stores.catalog.differ`` leaves it for who judges and writes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from app.domain import Kind, Record
+from app.stores.catalog import Key
+from app.stores.catalog.spool import Spool
+
+
+class Misfit(NamedTuple):
+    """A record that cannot be compared or written, and what the attempt raised."""
+
+    record: Record
+    error: Exception
+
+
+@dataclass
+class Diff:
+    """What a read says beside what we hold. ``read`` counts distinct keys, ``total_local`` live rows before.
+
+    ``created`` records have no row here, ``changed`` ones differ from their row, ``touched`` ones have its content
+    under a newer version. ``zeroed`` counts quantities that go from something to nothing, vanished rows of a scope
+    where absent means zero included.
+
+    What is not written, though it differs: ``passed`` are records whose row here is newer, or a tombstone concluded
+    after this read began; ``unshown`` are live rows of the scope that the read did not show, but that were read later.
+    ``gone`` counts shown keys that do not live at the source. Of our ``zeros``, rows with nothing in them, the read has
+    shown ``zeros_shown``: a source that lists them does not leave out what sells out.
+    """
+
+    kind: Kind
+    total_local: int
+    read: int
+    unchanged: int
+    created: Spool
+    changed: Spool
+    touched: Spool
+    vanished: list[Key]
+    zeroed: int
+    passed: list[Record] = field(default_factory=list)
+    unshown: list[Key] = field(default_factory=list)
+    gone: int = 0
+    zeros: int = 0
+    zeros_shown: int = 0

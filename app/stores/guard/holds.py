@@ -1,0 +1,264 @@
+"""Implausible batches that wait for a person, each with its rows as they are and as they would become."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from functools import reduce
+from operator import xor
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import Connection, Select, delete, func, insert, select, update
+
+from app.domain import RECORDS, Absent, Kind, Record, batches
+from app.rules.guard.findings import Finding
+from app.stores.catalog import Key
+from app.stores.tables import Hold, HoldRow
+
+KEEPING, HELD, RELEASED, DISMISSED, APPLIED, PASSED, EXPIRED = (
+    "keeping",
+    "held",
+    "released",
+    "dismissed",
+    "applied",
+    "passed",
+    "expired",
+)
+
+_JOINT = "\x1f"
+_table: Any = Hold.__table__  # type: ignore[attr-defined]
+_rows: Any = HoldRow.__table__  # type: ignore[attr-defined]
+
+
+class HeldRow(NamedTuple):
+    """A row of a hold: ``fields`` are ``{field: [before, after]}``, ``record`` is ``None`` where the row ends. ``read_at``
+    is when its read began, ``None`` for the hold's own."""
+
+    id: int
+    key: Key
+    fields: dict[str, list[Any]]
+    record: Record | None
+    read_at: datetime | None
+
+
+class NewRow(NamedTuple):
+    """A row that is to be held; as ``HeldRow``."""
+
+    key: Key
+    fields: Mapping[str, Any]
+    record: Record | None
+    read_at: datetime | None = None
+
+
+def hold(
+    conn: Connection,
+    *,
+    connection: str,
+    kind: Kind,
+    run_id: int | None,
+    reason: str,
+    summary: Mapping[str, Any],
+    now: datetime,
+    findings: Sequence[Finding] = (),
+    rows: int = 0,
+    digest: int = 0,
+    absent: Absent | None = None,
+    read_at: datetime | None = None,
+    waits: bool = True,
+) -> int:
+    """Put a batch in front of a person; returns the hold's id. Another batch of the kind that waits expires, but not
+    before all rows are kept where it ``waits`` not yet (``stand``)."""
+    if waits:
+        expire(conn, connection=connection, kind=kind)
+    values = {
+        "connection": connection,
+        "kind": kind,
+        "run_id": run_id,
+        "reason": reason,
+        "summary": msgspec.json.encode(summary).decode(),
+        "state": HELD if waits else KEEPING,
+        "held_at": now,
+        "findings": msgspec.json.encode([_finding(one) for one in findings]).decode(),
+        "rows": rows,
+        "digest": digest,
+        "absent": absent,
+        "read_at": read_at,
+    }
+    return int(conn.execute(insert(_table).values(values).returning(_table.c.id)).scalar_one())
+
+
+def stand(conn: Connection, hold_id: int, *, connection: str, kind: Kind) -> None:
+    """All rows of a hold are kept: it waits for a person now, and another batch of the kind that waits expires."""
+    expire(conn, connection=connection, kind=kind)
+    conn.execute(update(_table).where(_table.c.id == hold_id, _table.c.state == KEEPING).values(state=HELD))
+
+
+def waiting(conn: Connection, *, connection: str, kind: Kind, digest: int) -> int | None:
+    """The hold that waits with exactly this batch, all of its rows kept; ``None`` if there is none."""
+    count = select(func.count()).where(_rows.c.hold_id == _table.c.id).scalar_subquery()
+    same = (_table.c.state == HELD, _table.c.digest == digest, _table.c.rows == count, _table.c.rows > 0)
+    found = conn.execute(select(_table.c.id).where(*_of(connection, kind), *same)).scalar()
+    return None if found is None else int(found)
+
+
+def add_rows(conn: Connection, hold_id: int, rows: Iterable[NewRow]) -> None:
+    """Keep rows of a hold."""
+    encode = msgspec.json.encode
+    values = [
+        {
+            "hold_id": hold_id,
+            "item": row.key[0],
+            "row_key": _JOINT.join(row.key),
+            "fields": encode(row.fields).decode(),
+            "record": None if row.record is None else encode(row.record).decode(),
+            "read_at": row.read_at,
+        }
+        for row in rows
+    ]
+    if values:
+        conn.execute(insert(_rows), values)
+
+
+def rows(conn: Connection, hold_id: int, kind: Kind, *, after: int = 0, limit: int = 500) -> list[HeldRow]:
+    """Rows of a hold in their order, from behind one on."""
+    wanted = select(_rows).where(_rows.c.hold_id == hold_id, _rows.c.id > after).order_by(_rows.c.id).limit(limit)
+    return _read_rows(conn, wanted, kind)
+
+
+def rows_of(conn: Connection, hold_id: int, kind: Kind, items: Sequence[str]) -> list[HeldRow]:
+    """Rows of a hold that belong to these items."""
+    wanted = select(_rows).where(_rows.c.hold_id == hold_id)
+    return [
+        row for some in batches(items, 500) for row in _read_rows(conn, wanted.where(_rows.c.item.in_(some)), kind)
+    ]
+
+
+def _read_rows(conn: Connection, wanted: Select[Any], kind: Kind) -> list[HeldRow]:
+    found = conn.execute(wanted).mappings()
+    return [
+        HeldRow(
+            row["id"],
+            tuple(row["row_key"].split(_JOINT)),
+            msgspec.json.decode(row["fields"]),
+            None if row["record"] is None else msgspec.json.decode(row["record"], type=RECORDS[kind]),
+            row["read_at"],
+        )
+        for row in found
+    ]
+
+
+def drop_rows(conn: Connection, hold_id: int, digests: Mapping[int, int]) -> None:
+    """Take rows, each (by its id) with what it is to the digest, out of a hold that waits; without any left it expires."""
+    its = select(_table.c.rows, _table.c.digest).where(_table.c.id == hold_id, _table.c.state == HELD)
+    found = conn.execute(its.with_for_update()).one_or_none()
+    if found is None:
+        return
+    gone = [
+        id
+        for some in batches(sorted(digests), 500)
+        for id in conn.execute(delete(_rows).where(_rows.c.id.in_(some)).returning(_rows.c.id)).scalars()
+    ]
+    left, digest = found.rows - len(gone), reduce(xor, (digests[id] for id in gone), found.digest)
+    state = HELD if left > 0 else EXPIRED
+    conn.execute(update(_table).where(_table.c.id == hold_id).values(rows=left, digest=digest, state=state))
+
+
+def forget_rows(conn: Connection, hold_id: int, keys: Sequence[Key]) -> None:
+    """Remove these rows of a hold, if it has expired."""
+    expired = select(_table.c.id).where(_table.c.id == hold_id, _table.c.state == EXPIRED)
+    names = [_JOINT.join(key) for key in keys]
+    items = {key[0] for key in keys}
+    its = (_rows.c.hold_id.in_(expired), _rows.c.item.in_(items), _rows.c.row_key.in_(names))
+    conn.execute(delete(_rows).where(*its))
+
+
+def is_kept(conn: Connection, hold_id: int) -> bool:
+    """Whether all rows of a hold are kept: a process may have died while it kept them."""
+    count = select(func.count()).where(_rows.c.hold_id == hold_id).scalar_subquery()
+    return (
+        conn.execute(select(_table.c.id).where(_table.c.id == hold_id, _table.c.rows == count)).scalar() is not None
+    )
+
+
+def has_items(conn: Connection, hold_id: int, items: Sequence[str]) -> bool:
+    """Whether a hold has rows of one of these items."""
+    wanted = select(_rows.c.id).where(_rows.c.hold_id == hold_id, _rows.c.item.in_(items)).limit(1)
+    return conn.execute(wanted).scalar() is not None
+
+
+def ending_items(conn: Connection, connection: str, kind: Kind) -> set[str]:
+    """The items whose end waits for a person."""
+    ended = _rows.c.record.is_(None) | _rows.c.record.contains('"deleted":true')
+    ends = (_rows.c.hold_id == _table.c.id, ended, _table.c.state == HELD)
+    return set(conn.execute(select(_rows.c.item).where(*_of(connection, kind), *ends)).scalars())
+
+
+def get(conn: Connection, hold_id: int) -> dict[str, Any] | None:
+    """One hold in any state."""
+    row = conn.execute(select(_table).where(_table.c.id == hold_id)).mappings().one_or_none()
+    return None if row is None else _read(row)
+
+
+def open_(conn: Connection, connection: str | None = None) -> list[dict[str, Any]]:
+    """Holds that still wait, oldest first; ``summary`` is what was given to ``hold``."""
+    wanted = select(_table).where(_table.c.state == HELD).order_by(_table.c.id)
+    if connection is not None:
+        wanted = wanted.where(_table.c.connection == connection)
+    return [_read(row) for row in conn.execute(wanted).mappings()]
+
+
+def open_of(conn: Connection, connection: str, kind: Kind) -> dict[str, Any] | None:
+    """The hold of a kind that still waits."""
+    return next((one for one in open_(conn, connection) if one["kind"] == kind), None)
+
+
+def released(conn: Connection, connection: str, kind: Kind) -> int | None:
+    """The hold whose rows are to be written."""
+    wanted = select(_table.c.id).where(*_of(connection, kind), _table.c.state == RELEASED)
+    found = conn.execute(wanted).scalar()
+    return None if found is None else int(found)
+
+
+def applied(conn: Connection, hold_id: int) -> None:
+    """The rows of a released hold are written."""
+    conn.execute(update(_table).where(_table.c.id == hold_id, _table.c.state == RELEASED).values(state=APPLIED))
+
+
+def believed_rules(conn: Connection, connection: str, kind: Kind, now: datetime) -> set[str]:
+    """The rules that a person does not want to hear about this kind for now."""
+    wanted = select(_table.c.findings).where(*_of(connection, kind), _table.c.believed_until > now)
+    return {one["rule"] for text in conn.execute(wanted).scalars() for one in msgspec.json.decode(text)}
+
+
+def pass_(conn: Connection, *, connection: str, kind: Kind, read_at: datetime) -> None:
+    """Close the hold that waits, if there is one: a plausible read came after all. One of what was read since that read
+    began (``read_at``) goes on waiting."""
+    older = _table.c.read_at.is_(None) | (_table.c.read_at <= read_at)
+    conn.execute(update(_table).where(*_of(connection, kind), _table.c.state == HELD, older).values(state=PASSED))
+
+
+def expire(conn: Connection, *, connection: str, kind: Kind) -> None:
+    """Close the hold that waits, if there is one: a later read came to another batch."""
+    conn.execute(update(_table).where(*_of(connection, kind), _table.c.state == HELD).values(state=EXPIRED))
+
+
+def close(conn: Connection, hold_id: int, state: str, *, believed_until: datetime | None = None) -> bool:
+    """Release or dismiss a hold; ``False`` if it does not wait (any more), so that two people cannot both decide."""
+    if state not in (RELEASED, DISMISSED):
+        raise ValueError(f"a hold is closed as {RELEASED!r} or {DISMISSED!r}, not {state!r}")
+    wanted = update(_table).where(_table.c.id == hold_id, _table.c.state == HELD)
+    return conn.execute(wanted.values(state=state, believed_until=believed_until)).rowcount == 1
+
+
+def _of(connection: str, kind: Kind) -> tuple[Any, ...]:
+    return (_table.c.connection == connection, _table.c.kind == kind)
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {"rule": finding.rule, "reason": finding.reason, "figures": finding.figures}
+
+
+def _read(row: Mapping[Any, Any]) -> dict[str, Any]:
+    decode = msgspec.json.decode
+    return {**row, "summary": decode(row["summary"]), "findings": decode(row["findings"])}

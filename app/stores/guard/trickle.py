@@ -1,0 +1,49 @@
+"""Products as they were before doubtful changes that came few at a time and were believed: judged with the next ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+import msgspec
+from sqlalchemy import Connection
+
+from app.rules.guard.traits import OldListing
+from app.stores.sql.statements import Statement
+
+REMEMBERED = timedelta(hours=1)
+"""How long a change that was believed counts beside the next ones."""
+
+MOST = 1_000
+"""Of so many, the newest, each is compared again whenever a doubtful change comes."""
+
+_PUT = Statement(
+    """
+    INSERT INTO trickled_changes (connection, external_id, before, at) VALUES (:connection, :id, :before, :at)
+    ON CONFLICT (connection, external_id) DO NOTHING
+    """
+)
+_SINCE = Statement(
+    """
+    SELECT external_id, before FROM trickled_changes WHERE connection = :connection AND at > :since
+    ORDER BY at DESC LIMIT :most
+    """
+)
+_FORGET = Statement("DELETE FROM trickled_changes WHERE connection = :connection AND at <= :since")
+_before = msgspec.json.Decoder(OldListing)
+
+
+def add(conn: Connection, connection: str, before: Mapping[str, OldListing], now: datetime) -> None:
+    """These products change now: as they were ``before``, by external id. The first state of the hour stands."""
+    _FORGET.run(conn, {"connection": connection, "since": now - REMEMBERED})
+    rows = [
+        {"connection": connection, "id": id, "before": msgspec.json.encode(was).decode(), "at": now}
+        for id, was in sorted(before.items())
+    ]
+    _PUT.run_many(conn, rows)
+
+
+def of(conn: Connection, connection: str, now: datetime) -> dict[str, OldListing]:
+    """What changed within the last hour, as it was before, by external id."""
+    rows = _SINCE.run(conn, {"connection": connection, "since": now - REMEMBERED, "most": MOST})
+    return {id: _before.decode(before) for id, before in rows}

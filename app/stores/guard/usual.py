@@ -1,0 +1,49 @@
+"""What the believed reads of each day did to a kind, for the guard to compare with."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+import msgspec
+from sqlalchemy import Connection
+
+from app.domain import Kind
+from app.stores.runs.agreements import day_of
+from app.stores.sql.statements import Statement
+
+_OF = Statement("SELECT changes FROM usual_days WHERE connection = :connection AND kind = :kind AND day = :day")
+_SINCE = Statement(
+    "SELECT changes FROM usual_days WHERE connection = :connection AND kind = :kind AND day >= :first AND day < :day"
+)
+_PUT = Statement(
+    """
+    INSERT INTO usual_days (connection, kind, day, changes) VALUES (:connection, :kind, :day, :changes)
+    ON CONFLICT (connection, kind, day) DO UPDATE SET changes = excluded.changes
+    """
+)
+_FORGET = Statement("DELETE FROM usual_days WHERE connection = :connection AND kind = :kind AND day < :first")
+_changes = msgspec.json.Decoder(dict[str, int])
+
+
+def add(
+    conn: Connection, connection: str, kind: Kind, changes: Mapping[str, int], *, now: datetime, days: int
+) -> None:
+    """A believed read did this today; what is older than so many days is forgotten."""
+    of = {"connection": connection, "kind": kind.value, "day": day_of(now)}
+    sums = Counter(changes)
+    for (before,) in _OF.run(conn, of):
+        sums.update(_changes.decode(before))
+    _PUT.run(conn, {**of, "changes": msgspec.json.encode(dict(sums)).decode()})
+    _FORGET.run(conn, {"connection": connection, "kind": kind.value, "first": _first(now, days)})
+
+
+def days_before(conn: Connection, connection: str, kind: Kind, *, now: datetime, days: int) -> list[dict[str, int]]:
+    """What was done on each of the days before today that is known of, so many back."""
+    of = {"connection": connection, "kind": kind.value, "day": day_of(now), "first": _first(now, days)}
+    return [_changes.decode(changes) for (changes,) in _SINCE.run(conn, of)]
+
+
+def _first(now: datetime, days: int) -> str:
+    return day_of(now - timedelta(days=days))

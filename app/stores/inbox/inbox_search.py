@@ -1,0 +1,248 @@
+"""Finding deliveries: by filter, by page; the items they name, and what came of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    false,
+    func,
+    literal_column,
+    or_,
+    select,
+    text,
+)
+from sqlmodel import SQLModel
+
+from app.domain import ItemKey, Kind, Verdict, Who
+from app.rules.filters import Term, choice_of
+from app.stores import tables
+from app.stores.sql.columns import moment_from
+from app.stores.sql.matching import (
+    Condition,
+    beginning,
+    conditions,
+    equal_to,
+    from_on,
+    number,
+    one_of,
+    seen_by,
+    up_to,
+)
+from app.stores.sql.statements import Statement, is_sqlite, key_of
+
+VERDICTS = tuple(Verdict)
+OUTCOMES = ("applied", "unchanged", "gone", "stale", "held", "dead", "owed")
+
+KEYS = ("id", "connection", "type", "event", "item", "kind", "verdict", "outcome", "since", "until")
+"""What a filter of deliveries can speak of. ``item`` is an external id and may end in ``*``; ``outcome`` is what came
+of any of its items later, ``owed`` that one is not settled yet; ``since`` and ``until`` are when it was received."""
+
+LATER = timedelta(days=1)
+MOST_LATER = 5
+"""Of the deliveries that came after one and name the same item: how long after, and how many are told."""
+
+_EVENTS = SQLModel.metadata.tables[str(tables.InboxEvent.__tablename__)]
+
+
+def where(
+    conn: Connection, terms: Sequence[Term], who: Who, *, now: datetime, connections: Iterable[str]
+) -> list[ColumnElement[bool]]:
+    """The conditions on ``inbox_events`` that a filter makes; only what ``who`` may see. ``connections`` are those of
+    this installation: the index of event ids begins with them."""
+    event = _EVENTS.c
+    known = sorted(connections)
+    keys: dict[str, Condition] = {
+        "id": number("id", event.id),
+        "connection": equal_to(_of_connection(conn)),
+        "type": beginning(event.type),
+        "event": lambda value: event.connection.in_(known) & (event.event_id == value),
+        "item": _item,
+        "kind": _kind,
+        "verdict": one_of("verdict", event.verdict, VERDICTS),
+        "outcome": lambda value: _outcome(conn, choice_of("outcome", value, OUTCOMES)),
+        "since": from_on(event.received_at, now),
+        "until": up_to(event.received_at, now),
+    }
+    return [seen_by(_of_connection(conn), who.connections), *conditions(terms, keys)]
+
+
+def _of_connection(conn: Connection) -> ColumnElement[str]:
+    """The connection; for SQLite so written that it does not go by the index of event ids, and then has to sort."""
+    column: ColumnElement[str] = _EVENTS.c.connection
+    return column.concat("") if is_sqlite(conn) else column
+
+
+def _item(value: str) -> ColumnElement[bool]:
+    """In the JSON text ``[["product","A"]]`` an id is a string that ends its pair."""
+    open_ended = value.endswith("*") and value != "*"
+    spelled = msgspec.json.encode(value[:-1] if open_ended else value).decode()
+    part = f",{spelled[:-1]}" if open_ended else f",{spelled}]"
+    return _EVENTS.c["items"].contains(part, autoescape=True)
+
+
+def _kind(value: str) -> ColumnElement[bool]:
+    return _EVENTS.c["items"].contains(f'["{choice_of("kind", value, list(Kind))}",', autoescape=True)
+
+
+_EACH = {
+    True: "json_each(inbox_events.items) AS i",
+    False: "json_array_elements(CAST(inbox_events.items AS json)) AS i(value)",
+}
+_NAMED = "o.connection = inbox_events.connection AND o.kind = i.value ->> 0 AND o.external_id = i.value ->> 1"
+
+# Owed since the delivery or before it; one that came from elsewhere may be older than what it is owed since.
+_UNSETTLED = """
+    AND (o.first_seen_at <= inbox_events.received_at OR NOT EXISTS (
+        SELECT 1 FROM settlements s WHERE s.connection = o.connection AND s.kind = o.kind
+        AND s.external_id = o.external_id AND s.settled_at >= inbox_events.received_at))
+"""
+
+
+def _outcome(conn: Connection, value: str) -> ColumnElement[bool]:
+    """``value`` is one of ``OUTCOMES``, so it may stand in the statement as it is."""
+    if not _ever_came(conn, value):
+        return false()
+    came = "owed_items o" if value == "owed" else "settlements o"
+    since = (
+        _UNSETTLED if value == "owed" else f" AND o.settled_at >= inbox_events.received_at AND o.outcome = '{value}'"
+    )
+    # SQLite keeps the order of a CROSS JOIN: the few items of an event first, each looked up by the index.
+    each, join = (_EACH[True], "CROSS JOIN") if is_sqlite(conn) else (_EACH[False], "JOIN")
+    return literal_column(f"EXISTS (SELECT 1 FROM {each} {join} {came} ON {_NAMED}{since})", Boolean)
+
+
+def _ever_came(conn: Connection, value: str) -> bool:
+    """Whether anything at all came to this: else a hundred thousand events need not be looked at."""
+    of_any = "owed_items" if value == "owed" else f"settlements WHERE outcome = '{value}'"
+    return bool(conn.execute(text(f"SELECT EXISTS (SELECT 1 FROM {of_any})")).scalar())
+
+
+def page(
+    conn: Connection, found: Sequence[ColumnElement[bool]], *, limit: int = 50, before_id: int | None = None
+) -> list[dict[str, Any]]:
+    """Deliveries, newest first, without headers and body but with the body's ``size`` in bytes; ``items`` is a list of
+    ``[kind, external_id]``. ``before_id`` continues after the last one of the page before."""
+    shown = [column for column in _EVENTS.c if column.name not in ("headers", "body")]
+    query = select(*shown, func.length(_EVENTS.c.body).label("size")).where(*found)
+    if before_id is not None:
+        query = query.where(_before(conn, before_id))
+    rows = conn.execute(query.order_by(*(column.desc() for column in _ORDER)).limit(limit)).mappings()
+    return [{**row, "items": msgspec.json.decode(row["items"])} for row in rows]
+
+
+_ORDER = (_EVENTS.c.received_at, _EVENTS.c.id)  # what was imported was received long before it got its id
+
+
+def _before(conn: Connection, id: int) -> ColumnElement[bool]:
+    received_at = conn.execute(select(_EVENTS.c.received_at).where(_EVENTS.c.id == id)).scalar()
+    if received_at is None:  # removed meanwhile
+        return _EVENTS.c.id < id
+    at = _EVENTS.c.received_at
+    return and_(at <= received_at, or_(at < received_at, _EVENTS.c.id < id))
+
+
+def whole(conn: Connection, found: Sequence[ColumnElement[bool]], at_once: int = 500) -> Iterator[dict[str, Any]]:
+    """Deliveries with headers and body, oldest first, some at a time."""
+    after = 0
+    while rows := conn.execute(_after(found, after, at_once)).mappings().all():
+        for row in rows:
+            yield {**row, **{name: msgspec.json.decode(row[name]) for name in ("items", "headers")}}
+        after = rows[-1]["id"]
+
+
+def _after(found: Sequence[ColumnElement[bool]], id: int, limit: int) -> Select[Any]:
+    return select(_EVENTS).where(*found, _EVENTS.c.id > id).order_by(_EVENTS.c.id).limit(limit)
+
+
+def keys_of(conn: Connection, found: Sequence[ColumnElement[bool]]) -> list[ItemKey]:
+    """The items that accepted deliveries name, each once."""
+    wanted = select(_EVENTS.c.connection, _EVENTS.c["items"]).where(*found, _EVENTS.c.verdict == "accepted")
+    keys: dict[ItemKey, None] = {}
+    for connection, items in conn.execute(wanted.distinct()):
+        for kind, external_id in msgspec.json.decode(items):
+            keys[ItemKey(connection, Kind(kind), external_id)] = None
+    return list(keys)
+
+
+_CAME = Statement(
+    """
+    SELECT outcome, settled_at, changes, first_seen_at FROM settlements
+    WHERE connection = :connection AND kind = :kind AND external_id = :external_id AND settled_at >= :since
+    ORDER BY settled_at, id LIMIT 2
+    """
+)
+_WAITS = Statement(
+    """
+    SELECT attempts, next_at, cause, first_seen_at FROM owed_items
+    WHERE connection = :connection AND kind = :kind AND external_id = :external_id
+    """
+)
+_DIED = Statement(
+    """
+    SELECT id, state FROM dead_letters
+    WHERE connection = :connection AND kind = :kind AND external_id = :external_id AND died_at >= :since
+    ORDER BY died_at, id LIMIT 1
+    """
+)
+
+
+def came_of(conn: Connection, key: ItemKey, received_at: datetime) -> dict[str, Any]:
+    """What came of one item of a delivery: ``outcome`` and ``settled_at`` of the settlement that covers it (``None``
+    while there is none) and how many ``changes`` that covers, ``waits`` (attempts, next_at, cause) while it is owed
+    (again), and the ``letter`` it died as, if it did."""
+    asked = {**key_of(key), "since": received_at}
+    waits, died = _WAITS.run(conn, key_of(key)), _DIED.run(conn, asked)
+    outcome, settled_at, changes = _covering(_CAME.run(conn, asked), waits, received_at) or (None, None, None)
+    return {
+        "kind": str(key.kind),
+        "external_id": key.external_id,
+        "outcome": outcome,
+        "settled_at": settled_at,
+        "changes": changes,
+        "waits": {"attempts": waits[0][0], "next_at": moment_from(waits[0][1]), "cause": waits[0][2]}
+        if waits
+        else None,
+        "letter": {"id": died[0][0], "state": died[0][1]} if died else None,
+    }
+
+
+def _covering(settled: Sequence[Any], waits: Sequence[Any], received_at: datetime) -> tuple[Any, Any, Any] | None:
+    """A change that came while its item was being fetched is covered by the next settlement, which counts from then."""
+    starts = [moment_from(row[3]) for row in (*settled, *waits)]
+    begun = [place for place, start in enumerate(starts) if start is not None and start <= received_at]
+    place = begun[-1] if begun else 0
+    if place >= len(settled):
+        return None
+    outcome, settled_at, changes, _ = settled[place]
+    return outcome, moment_from(settled_at), changes
+
+
+def later(conn: Connection, key: ItemKey, received_at: datetime) -> list[dict[str, Any]]:
+    """The first deliveries about an item on the day that followed: ``id``, ``event_id``, ``received_at``."""
+    event = _EVENTS.c
+    pair = msgspec.json.encode([key.kind, key.external_id]).decode()
+    query = select(event.id, event.event_id, event.received_at).where(
+        event.received_at > received_at,
+        event.received_at <= received_at + LATER,
+        _of_connection(conn) == key.connection,
+        event["items"].contains(pair, autoescape=True),
+    )
+    return [dict(row) for row in conn.execute(query.order_by(*_ORDER).limit(MOST_LATER)).mappings()]
+
+
+def latest_headers(
+    conn: Connection, connection: str, since: datetime, limit: int
+) -> list[tuple[dict[str, str], datetime]]:
+    """Headers and time of receipt of the latest deliveries of a connection, newest first."""
+    wanted = (_EVENTS.c.connection == connection, _EVENTS.c.received_at >= since)
+    query = select(_EVENTS.c.headers, _EVENTS.c.received_at).where(*wanted).order_by(_EVENTS.c.received_at.desc())
+    return [(msgspec.json.decode(headers), received_at) for headers, received_at in conn.execute(query.limit(limit))]

@@ -1,0 +1,139 @@
+"""Times in which we heard nothing of a connection, and should have; and what was done about each."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, select, update
+from sqlmodel import SQLModel
+
+from app.stores import tables
+from app.stores.sql.columns import moment_from
+from app.stores.sql.statements import Statement
+
+_GAPS = SQLModel.metadata.tables[str(tables.Gap.__tablename__)]
+
+_OPEN = Statement(
+    """
+    INSERT INTO gaps (connection, reason, state, began_at, ended_at, expected, missed, replayed, found_at)
+    SELECT :connection, :reason, 'open', :began_at, :ended_at, :expected, 0, 0, :now
+    WHERE NOT EXISTS (SELECT 1 FROM gaps WHERE connection = :connection AND began_at = :began_at)
+    ON CONFLICT DO NOTHING RETURNING id
+    """,
+    postgresql="""
+    INSERT INTO gaps (connection, reason, state, began_at, ended_at, expected, missed, replayed, found_at)
+    SELECT :connection::text, :reason::text, 'open', :began_at::timestamptz, :ended_at::timestamptz, :expected::int, 0, 0,
+           :now::timestamptz
+    WHERE NOT EXISTS (SELECT 1 FROM gaps WHERE connection = :connection::text AND began_at = :began_at::timestamptz)
+    ON CONFLICT DO NOTHING RETURNING id
+    """,
+)
+_CLAIM = Statement(
+    "UPDATE gaps SET tried_at = :now WHERE id = :id AND state = 'open' AND (tried_at IS NULL OR tried_at <= :before)"
+)
+_COUNT = Statement(
+    """
+    SELECT count(*) FROM inbox_events
+    WHERE connection = :connection AND received_at >= :since AND received_at < :until
+    """
+)
+_FIRST = Statement(
+    "SELECT min(received_at) FROM inbox_events WHERE connection = :connection AND received_at >= :since"
+)
+_MARKED = "received_at >= :since AND headers = :marked"
+_SAME = "o.connection = e.connection AND o.kind = i.value ->> 0 AND o.external_id = i.value ->> 1"
+_NAMING = f"""
+    SELECT count(*) FROM inbox_events e WHERE {_MARKED} AND EXISTS (
+        SELECT 1 FROM {{items}} JOIN {{table}} o ON {_SAME} {{those}})
+"""
+
+
+def _naming(table: str, those: str = "") -> Statement:
+    """How many deliveries name an item that is in a table."""
+    sqlite, postgresql = "json_each(e.items) i", "json_array_elements(e.items::json) AS i(value)"
+    told = {"table": table, "those": those}
+    return Statement(_NAMING.format(items=sqlite, **told), postgresql=_NAMING.format(items=postgresql, **told))
+
+
+_OWED = _naming("owed_items")
+_DIED = _naming("dead_letters", "AND o.state = 'dead' AND o.died_at >= :since")
+_FINISH = Statement(
+    """
+    UPDATE gaps SET replayed = :replayed, note = :note
+    WHERE id = :id AND state = 'filled' AND replayed < missed AND note IS NULL
+    """
+)
+
+
+def open_(
+    conn: Connection,
+    connection: str,
+    reason: str,
+    *,
+    began_at: datetime,
+    ended_at: datetime | None,
+    expected: int,
+    now: datetime,
+) -> int | None:
+    """A new open gap; ``None`` when it is known, or another of the connection is open."""
+    told = {"connection": connection, "reason": reason, "began_at": began_at, "ended_at": ended_at}
+    rows = _OPEN.run(conn, {**told, "expected": expected, "now": now})
+    return int(rows[0][0]) if rows else None
+
+
+def claim(conn: Connection, id: int, now: datetime, before: datetime) -> bool:
+    """Be the one who heals it now: ``False`` when somebody tried after ``before``."""
+    return _CLAIM.count(conn, {"id": id, "now": now, "before": before}) == 1
+
+
+def change(conn: Connection, id: int, **told: Any) -> None:
+    """Change some of its columns."""
+    conn.execute(update(_GAPS).where(_GAPS.c.id == id).values(**told))
+
+
+def latest(
+    conn: Connection, *, connections: frozenset[str] | None = None, limit: int = 50, before_id: int | None = None
+) -> list[dict[str, Any]]:
+    """Gaps, newest first."""
+    query = select(_GAPS).order_by(_GAPS.c.id.desc()).limit(limit)
+    if connections is not None:
+        query = query.where(_GAPS.c.connection.in_(sorted(connections)))
+    if before_id is not None:
+        query = query.where(_GAPS.c.id < before_id)
+    return [dict(row) for row in conn.execute(query).mappings()]
+
+
+def unfinished(conn: Connection) -> list[dict[str, Any]]:
+    """Gaps that are open, or whose events are not all settled or dead."""
+    waits = (_GAPS.c.replayed < _GAPS.c.missed) & _GAPS.c.note.is_(None)
+    wanted = (_GAPS.c.state == "open") | ((_GAPS.c.state == "filled") & waits)
+    return [dict(row) for row in conn.execute(select(_GAPS).where(wanted).order_by(_GAPS.c.id)).mappings()]
+
+
+def heard(conn: Connection, connection: str, since: datetime, until: datetime) -> int:
+    """How many deliveries of a connection came in a span."""
+    return int(_COUNT.run(conn, {"connection": connection, "since": since, "until": until})[0][0])
+
+
+def first_heard(conn: Connection, connection: str, since: datetime) -> datetime | None:
+    """When the first delivery of a connection came since then."""
+    return moment_from(_FIRST.run(conn, {"connection": connection, "since": since})[0][0])
+
+
+class Unsettled(NamedTuple):
+    """How many of the deliveries that filled a gap name an item that is ``owed`` still, or that ``died`` since."""
+
+    owed: int
+    died: int
+
+
+def unsettled(conn: Connection, since: datetime, marked: str) -> Unsettled:
+    """Of the deliveries with these headers (JSON text)."""
+    told = {"since": since, "marked": marked}
+    return Unsettled(int(_OWED.run(conn, told)[0][0]), int(_DIED.run(conn, told)[0][0]))
+
+
+def finish(conn: Connection, id: int, *, replayed: int, note: str | None) -> bool:
+    """Say what became of a filled gap's events; ``True`` for the one that says it first."""
+    return _FINISH.count(conn, {"id": id, "replayed": replayed, "note": note}) == 1

@@ -1,0 +1,1 @@
+"""Dead letters, their attempts, and how to find them."""

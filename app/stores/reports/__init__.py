@@ -1,0 +1,1 @@
+"""Figures for people and monitoring systems, and answers that are cached."""

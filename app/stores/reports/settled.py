@@ -1,0 +1,167 @@
+"""What settlements come to: summed once per ten minutes, so that a week of millions is read from some thousand rows.
+
+A slot is summed when it is over for good; what is younger is summed from the settlements themselves. So the figures
+are the same whether anybody sums slots or not, only later.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection
+
+from app.domain import WHOLE, ItemKey
+from app.stores.sql.columns import moment_from
+from app.stores.sql.engine import Database
+from app.stores.sql.statements import Statement, key_of
+
+SLOT = timedelta(minutes=10)
+
+LATE = timedelta(minutes=2)
+"""A settlement is visible this long after its ``settled_at`` at the latest: commits take time, clocks differ."""
+
+VISIBLE = ("applied", "unchanged", "gone")
+"""The outcomes that leave our rows as the source has them."""
+
+_CHUNK = timedelta(hours=6)
+_NUMBERS = ("items", "looks", "changes", "in_five", "in_sixty", "waited_ms")
+
+
+class Settled(NamedTuple):
+    """What the settlements of a connection and kind with one outcome come to; see ``tables.SettledSlot``."""
+
+    connection: str
+    kind: str
+    outcome: str
+    items: int
+    looks: int
+    changes: int
+    in_five: int
+    in_sixty: int
+    waited_ms: int
+
+
+# Materialized: SQLite would work ``ms`` out again for each figure, which takes twice as long.
+_SETTLED = f"""
+    settled AS MATERIALIZED (
+        SELECT {{slot}} AS slot, connection, kind, outcome, changes, external_id <> '{WHOLE}' AS item, {{ms}} AS ms
+        FROM settlements WHERE settled_at >= :since AND settled_at < :until
+    )
+"""
+_SUMS = """
+    count(*) FILTER (WHERE item) AS items, count(*) FILTER (WHERE NOT item) AS looks,
+    coalesce(sum(changes) FILTER (WHERE item), 0) AS changes, count(*) FILTER (WHERE item AND ms <= 5000) AS in_five,
+    count(*) FILTER (WHERE item AND ms <= 60000) AS in_sixty, coalesce(sum(ms) FILTER (WHERE item), 0) AS waited_ms
+"""
+_ON_SQLITE = {
+    "slot": "substr(settled_at, 1, 15) || '0:00.000000'",
+    "ms": "CAST(round((julianday(settled_at) - julianday(first_seen_at)) * 86400000) AS INTEGER)",
+}
+_ON_POSTGRESQL = {
+    "slot": "to_timestamp(floor(extract(epoch FROM settled_at) / 600) * 600)",
+    "ms": "CAST(round(extract(epoch FROM settled_at - first_seen_at) * 1000) AS bigint)",
+}
+
+
+def _both(sql: str) -> Statement:
+    """A statement for either database's way with moments."""
+    return Statement(sql.format(**_ON_SQLITE), postgresql=sql.format(**_ON_POSTGRESQL))
+
+
+_SLOTS = _both(
+    f"""
+    WITH {_SETTLED} SELECT slot, connection, kind, outcome, {_SUMS} FROM settled GROUP BY slot, connection, kind, outcome
+    """
+)
+_REMEMBER = Statement(
+    """
+    INSERT INTO settled_slots (slot, connection, kind, outcome, items, looks, changes, in_five, in_sixty, waited_ms)
+    VALUES (:slot, :connection, :kind, :outcome, :items, :looks, :changes, :in_five, :in_sixty, :waited_ms)
+    ON CONFLICT DO NOTHING
+    """
+)
+_LAST = Statement("SELECT max(slot) FROM settled_slots")
+_NEXT = Statement("SELECT min(settled_at) FROM settlements WHERE settled_at >= :since")
+_TOTALS = _both(
+    f"""
+    WITH {_SETTLED}
+    SELECT connection, kind, outcome, {", ".join(f"CAST(sum({name}) AS bigint)" for name in _NUMBERS)}
+    FROM (
+        SELECT connection, kind, outcome, {", ".join(_NUMBERS)} FROM settled_slots
+        WHERE slot >= :start AND slot < :since
+        UNION ALL SELECT connection, kind, outcome, {_SUMS} FROM settled GROUP BY connection, kind, outcome
+    ) AS sums
+    GROUP BY connection, kind, outcome ORDER BY connection, kind, outcome
+    """
+)
+
+
+def sum_slots(database: Database, now: datetime) -> int:
+    """Sum the next hours' slots that are over for good; returns how many rows that made, 0 when all are summed.
+
+    A few hours at a time, written in a short transaction, so that after an upgrade nobody waits while a year is
+    summed. Any number may do it at once: a slot that is over comes to the same for all.
+    """
+    closed = slot_of(now - LATE)
+    with database.read() as conn:
+        start = _start(conn, closed)
+        rows = [] if start is None else _slots(conn, start, min(start + _CHUNK, closed))
+    if rows:
+        with database.begin() as conn:
+            _REMEMBER.run_many(conn, rows)
+    return len(rows)
+
+
+def totals(conn: Connection, since: datetime, now: datetime) -> list[Settled]:
+    """What was settled since a moment (taken down to its slot), by connection, kind and outcome."""
+    start = slot_of(since)
+    live = max(start, summed_until(conn))
+    # Bounded by what was summed when we asked: a slot that is summed meanwhile must not count twice.
+    rows = _TOTALS.run(conn, {"start": start, "since": live, "until": now + LATE})
+    return [Settled(*row) for row in rows]
+
+
+_OF_ITEM = Statement(
+    """
+    SELECT cause, outcome, changes, attempts, first_seen_at, settled_at FROM settlements
+    WHERE connection = :connection AND kind = :kind AND external_id = :external_id
+    ORDER BY settled_at DESC, id DESC LIMIT :limit
+    """
+)
+
+
+def latest(conn: Connection, key: ItemKey, limit: int) -> list[dict[str, Any]]:
+    """The latest settlements of an item, newest first: ``cause``, ``outcome``, ``changes``, ``attempts``,
+    ``first_seen_at``, ``settled_at``."""
+    names = ("cause", "outcome", "changes", "attempts")
+    return [
+        {
+            **dict(zip(names, row, strict=False)),
+            "first_seen_at": moment_from(row[4]),
+            "settled_at": moment_from(row[5]),
+        }
+        for row in _OF_ITEM.run(conn, {**key_of(key), "limit": limit})
+    ]
+
+
+def slot_of(moment: datetime) -> datetime:
+    """The beginning of the slot that a moment is in."""
+    return datetime.fromtimestamp(moment.timestamp() // SLOT.total_seconds() * SLOT.total_seconds(), UTC)
+
+
+def summed_until(conn: Connection) -> datetime:
+    """Everything settled before this moment is in its slot."""
+    last = moment_from(_LAST.run(conn, {})[0][0])
+    return datetime(1970, 1, 1, tzinfo=UTC) if last is None else last + SLOT
+
+
+def _start(conn: Connection, closed: datetime) -> datetime | None:
+    """The first slot not summed yet in which anything was settled, if it is over for good."""
+    found = moment_from(_NEXT.run(conn, {"since": summed_until(conn)})[0][0])
+    return slot_of(found) if found is not None and found < closed else None
+
+
+def _slots(conn: Connection, since: datetime, until: datetime) -> list[dict[str, Any]]:
+    rows = _SLOTS.run(conn, {"since": since, "until": until})
+    return [{"slot": moment_from(slot), **Settled(*sums)._asdict()} for slot, *sums in rows]

@@ -1,0 +1,1 @@
+"""Bulk runs and what each left behind: pages, differences, failed items, calls."""

@@ -1,0 +1,105 @@
+"""Items that a run could not sync while their batch went on: why, how often, and whether a later run mended it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+from sqlmodel import SQLModel
+
+from app.domain import Kind, Ref
+from app.stores import tables
+from app.stores.letters.attempts import Redact, described
+from app.stores.sql.statements import Statement, bound_list, storable
+
+_ITEMS = SQLModel.metadata.tables[str(tables.FailedItem.__tablename__)]
+_RECORD = Statement(
+    """
+    INSERT INTO failed_items (run_id, connection, kind, external_id, category, error_type, error, traceback, attempts,
+                              failed_at)
+    VALUES (:run_id, :connection, :kind, :external_id, :category, :error_type, :error, :traceback, 1, :now)
+    ON CONFLICT (connection, kind, external_id) DO UPDATE
+    SET run_id = excluded.run_id, category = excluded.category, error_type = excluded.error_type,
+        error = excluded.error, traceback = excluded.traceback, failed_at = excluded.failed_at, resolved_at = NULL,
+        attempts = CASE WHEN failed_items.resolved_at IS NULL THEN failed_items.attempts + 1 ELSE 1 END
+    """
+)
+_RESOLVE = """
+    UPDATE failed_items SET resolved_at = :now
+    WHERE connection = :connection AND kind = :kind AND resolved_at IS NULL AND external_id {among}
+"""
+_RESOLVED = Statement(
+    _RESOLVE.format(among="IN (SELECT value FROM json_each(:ids))"),
+    postgresql=_RESOLVE.format(among="= ANY(:ids::text[])"),
+)
+
+
+def record(
+    conn: Connection,
+    run_id: int | None,
+    connection: str,
+    ref: Ref,
+    *,
+    category: str,
+    error: BaseException,
+    now: datetime,
+    redact: Redact = str,
+) -> None:
+    """Note that an item failed in a run or (without one) in a poll; again and again it stays one row with its attempts
+    counted."""
+    told = {"run_id": run_id, "connection": connection, "kind": ref.kind.value}
+    told["external_id"] = storable(ref.external_id.encode("utf-8", "replace").decode())
+    _RECORD.run(conn, {**told, **described(error, redact), "category": category, "now": now})
+
+
+def resolve(conn: Connection, connection: str, kind: Kind, ids: Sequence[str], now: datetime) -> int:
+    """Note that these items are synced now; returns how many had failed before."""
+    if not ids:
+        return 0
+    asked = {"connection": connection, "kind": kind.value, "ids": bound_list(conn, list(ids)), "now": now}
+    return _RESOLVED.count(conn, asked)
+
+
+def open_refs(conn: Connection, connection: str) -> list[Ref]:
+    """The items that failed and are not mended yet, by kind and id."""
+    wanted = select(_ITEMS.c.kind, _ITEMS.c.external_id).where(*_open(connection))
+    return [Ref(Kind(kind), id) for kind, id in conn.execute(wanted.order_by(_ITEMS.c.kind, _ITEMS.c.external_id))]
+
+
+def open_ids(conn: Connection, connection: str, kind: Kind) -> set[str]:
+    """The external ids of a kind's items that failed and are not synced yet."""
+    wanted = select(_ITEMS.c.external_id).where(*_open(connection), _ITEMS.c.kind == kind.value)
+    return set(conn.execute(wanted).scalars())
+
+
+def page(
+    conn: Connection,
+    connection: str,
+    *,
+    run_id: int | None = None,
+    category: str | None = None,
+    resolved: bool = False,
+    limit: int = 50,
+    before_id: int | None = None,
+) -> list[dict[str, Any]]:
+    """Failed items, newest first; ``before_id`` continues after the last of the page before."""
+    wanted = select(_ITEMS).where(_ITEMS.c.connection == connection)
+    if not resolved:
+        wanted = wanted.where(_ITEMS.c.resolved_at.is_(None))
+    for column, value in ((_ITEMS.c.run_id, run_id), (_ITEMS.c.category, category)):
+        wanted = wanted if value is None else wanted.where(column == value)
+    if before_id is not None:
+        wanted = wanted.where(_ITEMS.c.id < before_id)
+    return [dict(row) for row in conn.execute(wanted.order_by(_ITEMS.c.id.desc()).limit(limit)).mappings()]
+
+
+def counts(conn: Connection, connection: str) -> Mapping[str, int]:
+    """How many items are failing, by category."""
+    wanted = select(_ITEMS.c.category, func.count()).where(*_open(connection)).group_by(_ITEMS.c.category)
+    return {row[0]: row[1] for row in conn.execute(wanted)}
+
+
+def _open(connection: str) -> tuple[Any, ...]:
+    return (_ITEMS.c.connection == connection, _ITEMS.c.resolved_at.is_(None))

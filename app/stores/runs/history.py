@@ -1,0 +1,82 @@
+"""Runs and differences as pages, newest first: filtered, and each page begun where the one before ended."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Select, select
+from sqlmodel import SQLModel
+
+from app.stores import tables
+from app.stores.runs import drift
+from app.stores.runs.drift import Difference, DriftCount
+
+_RUNS = SQLModel.metadata.tables[str(tables.Run.__tablename__)]
+_DRIFT = SQLModel.metadata.tables[str(tables.Drift.__tablename__)]
+_JSON = ("counts", "options", "progress", "checkpoint")
+
+
+def runs_page(
+    conn: Connection,
+    connection: str,
+    *,
+    status: str | None = None,
+    strategy: str | None = None,
+    cause: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    dry: bool | None = None,
+    limit: int = 50,
+    before_id: int | None = None,
+) -> list[dict[str, Any]]:
+    """A connection's runs as ``runs.get`` gives them, newest first; ``since`` (included) to ``until`` (not) is when
+    they were created. ``before_id`` continues after the last of the page before."""
+    wanted = _equal(select(_RUNS), connection=connection, status=status, strategy=strategy, cause=cause, dry=dry)
+    if since is not None:
+        wanted = wanted.where(_RUNS.c.created_at >= since)
+    if until is not None:
+        wanted = wanted.where(_RUNS.c.created_at < until)
+    rows = conn.execute(_newest(wanted, limit, before_id)).mappings()
+    return [{**row, **{name: msgspec.json.decode(row[name]) for name in _JSON}} for row in rows]
+
+
+def drift_page(
+    conn: Connection,
+    connection: str,
+    *,
+    run_id: int | None = None,
+    kind: str | None = None,
+    cause: str | None = None,
+    change: str | None = None,
+    since: datetime | None = None,
+    limit: int = 50,
+    before_id: int | None = None,
+) -> list[Difference]:
+    """A connection's differences, newest first; ``since`` is when they were found. ``before_id`` continues after the last
+    of the page before."""
+    wanted = _equal(select(_DRIFT), connection=connection, run_id=run_id, kind=kind, cause=cause, change=change)
+    if since is not None:
+        wanted = wanted.where(_DRIFT.c.found_at >= since)
+    return drift.read_back(conn, _newest(wanted, limit, before_id))
+
+
+def drift_summary(conn: Connection, connection: str, run_id: int) -> list[DriftCount]:
+    """A run's differences counted by kind, change and cause; none for a run of another connection."""
+    whose = conn.execute(select(_RUNS.c.connection).where(_RUNS.c.id == run_id)).scalar()
+    return drift.summary(conn, run_id) if whose == connection else []
+
+
+def _equal(query: Select[Any], **values: Any) -> Select[Any]:
+    """Those rows whose columns have the values that are given."""
+    columns = query.selected_columns
+    return query.where(*(columns[name] == value for name, value in values.items() if value is not None))
+
+
+def _newest(query: Select[Any], limit: int, before_id: int | None) -> Select[Any]:
+    """The newest rows of a selection, those before an id only."""
+    id = query.selected_columns["id"]
+    if before_id is not None:
+        query = query.where(id < before_id)
+    return query.order_by(id.desc()).limit(limit)

@@ -1,0 +1,69 @@
+"""The pages that an unfinished complete read has behind it, kept so that it can be resumed after a crash or a cancel."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection
+
+from app.domain import RECORDS, BadRecord, Kind, Page, Record
+from app.stores.catalog.spool import row_type
+from app.stores.sql.statements import Statement
+
+_PUT = Statement(
+    """
+    INSERT INTO run_pages (run_id, number, records, failed) VALUES (:run_id, :number, :records, :failed)
+    ON CONFLICT (run_id, number) DO UPDATE SET records = excluded.records, failed = excluded.failed
+    """
+)
+_OF = Statement("SELECT records, failed FROM run_pages WHERE run_id = :run_id AND number < :count ORDER BY number")
+_ANY = Statement(
+    """
+    SELECT 1 FROM runs r WHERE r.connection = :connection AND EXISTS (SELECT 1 FROM run_pages p WHERE p.run_id = r.id)
+    LIMIT 1
+    """
+)
+_DROP = Statement("DELETE FROM run_pages WHERE run_id = :run_id")
+_pack = msgspec.msgpack.Encoder().encode
+_failed = msgspec.json.Decoder(list[BadRecord])
+
+
+def put(
+    conn: Connection, run_id: int, number: int, records: Sequence[Record], failed: Sequence[BadRecord] = ()
+) -> bool:
+    """Keep the page of this number, counted from 0: its records, and those that could not be read. ``False`` when a
+    record of it has a value that cannot be kept."""
+    try:
+        packed = zlib.compress(_pack([msgspec.structs.astuple(record) for record in records]), 1)
+        unread = msgspec.json.encode(failed).decode()
+    except (OverflowError, UnicodeError, TypeError):
+        return False
+    _PUT.run(conn, {"run_id": run_id, "number": number, "records": packed, "failed": unread})
+    return True
+
+
+def of(conn: Connection, run_id: int, kind: Kind, count: int) -> Iterator[Page]:
+    """The first ``count`` pages, in order."""
+    make: Any = RECORDS[kind]
+    for packed, unread in _OF.run(conn, {"run_id": run_id, "count": count}):
+        records = [make(*fields) for fields in _decoder(kind).decode(zlib.decompress(packed))]
+        yield Page(records=records, failed=_failed.decode(unread))
+
+
+def any_kept(conn: Connection, connection: str) -> bool:
+    """Whether a read of this connection waits to go on from pages that were read earlier."""
+    return bool(_ANY.run(conn, {"connection": connection}))
+
+
+def drop(conn: Connection, run_id: int) -> None:
+    """Forget them: the read is over."""
+    _DROP.run(conn, {"run_id": run_id})
+
+
+@lru_cache
+def _decoder(kind: Kind) -> msgspec.msgpack.Decoder[Any]:
+    return msgspec.msgpack.Decoder(list[row_type(kind)])  # type: ignore[misc]

@@ -1,0 +1,291 @@
+"""Bulk syncs as rows with leases: one per slot, one active per connection, taken over when a worker dies."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+import psycopg
+from sqlalchemy import Connection, select
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import SQLModel
+
+from app.domain import Options
+from app.stores import tables
+from app.stores.owed import NEVER
+from app.stores.sql.statements import Statement, bound_list
+
+_RUNS = SQLModel.metadata.tables[str(tables.Run.__tablename__)]
+_JSON = ("counts", "options", "progress", "checkpoint")
+NO_OPTIONS = Options()
+
+CLASHES: tuple[type[Exception], ...] = (IntegrityError, psycopg.IntegrityError, sqlite3.IntegrityError)
+"""What the database raises at the second of two runs of a connection that become active at once."""
+
+_OPEN = Statement(
+    """
+    INSERT INTO runs (connection, strategy, cause, status, slot, created_at, kills, counts, calls, dry, options,
+                      progress, checkpoint)
+    VALUES (:connection, :strategy, :cause, 'idle', :slot, :now, 0, '{}', 0, :dry, :options, '{}', '{}')
+    ON CONFLICT DO NOTHING RETURNING id
+    """
+)
+
+
+def open_run(
+    conn: Connection,
+    *,
+    connection: str,
+    strategy: str,
+    cause: str,
+    slot: datetime | None,
+    now: datetime,
+    options: Options = NO_OPTIONS,
+) -> int | None:
+    """A new idle run; ``None`` when the connection has an active one already or the slot was used."""
+    asked = {"connection": connection, "strategy": str(strategy), "cause": cause, "slot": slot, "now": now}
+    rows = _OPEN.run(conn, {**asked, "dry": options.dry_run, "options": _json(options)})
+    if not rows:
+        return None
+    _inherit(conn, int(rows[0][0]), {**asked, "options": _json(options)})
+    return int(rows[0][0])
+
+
+_STUCK_ERROR = "stuck: its worker gave no sign of life for {:g} s; the next such run goes on where it stopped"
+_HEIR = Statement(
+    """
+    UPDATE runs SET (checkpoint, progress, counts) = (
+        SELECT checkpoint, progress, counts FROM runs WHERE id = :stuck)
+    WHERE id = :id
+    """
+)
+_HEIR_PAGES = Statement("UPDATE run_pages SET run_id = :id WHERE run_id = :stuck")
+_BEFORE = Statement(
+    """
+    SELECT id, error FROM runs
+    WHERE connection = :connection AND strategy = :strategy AND options = :options AND id < :id AND created_at >= :since
+    ORDER BY id DESC LIMIT 1
+    """
+)
+HEIR_WITHIN = timedelta(days=1)
+"""A run that was asked for longer ago has nothing to leave to its successor."""
+
+
+def _inherit(conn: Connection, run_id: int, asked: Mapping[str, Any]) -> None:
+    """The successor of a run that got stuck goes on where that one stopped."""
+    since = asked["now"] - HEIR_WITHIN
+    before = _BEFORE.run(conn, {**asked, "id": run_id, "since": since})
+    if before and (before[0][1] or "").startswith("stuck:"):
+        heir = {"id": run_id, "stuck": before[0][0]}
+        _HEIR.run(conn, heir)
+        _HEIR_PAGES.run(conn, heir)
+
+
+_START = Statement(
+    """
+    UPDATE runs SET status = 'running', token = :token, lease_until = :until, hinted_at = NULL,
+           started_at = coalesce(started_at, :now), kills = kills + CASE
+               WHEN status = 'running' AND lease_until < :since THEN 1 ELSE 0 END
+    WHERE id = :id AND (status = 'idle' OR (status = 'running' AND lease_until <= :now))
+    RETURNING id
+    """
+)
+_MINE = "id = :id AND token = :token AND status = 'running'"
+_HEARTBEAT = Statement(f"UPDATE runs SET lease_until = :until WHERE {_MINE}")
+_GIVE_BACK = Statement(
+    f"UPDATE runs SET status = 'idle', token = NULL, lease_until = NULL, hinted_at = NULL WHERE {_MINE}"
+)
+_FINISH = Statement(
+    f"""UPDATE runs SET status = :status, finished_at = :now, error = :error, token = NULL, lease_until = NULL
+    WHERE {_MINE}"""
+)
+_SAVE = Statement(
+    f"""
+    UPDATE runs SET checkpoint = :checkpoint, progress = :progress, counts = :counts,
+           calls = CASE WHEN :calls > calls THEN :calls ELSE calls END
+    WHERE {_MINE}
+    """
+)
+_CANCEL = Statement(
+    """
+    UPDATE runs SET status = 'cancelled', finished_at = :now, token = NULL, lease_until = NULL
+    WHERE id = :id AND status IN ('idle', 'running')
+    """
+)
+_RESUME = Statement(
+    """
+    UPDATE runs SET status = 'idle', finished_at = NULL, hinted_at = NULL, error = NULL, kills = 0
+    WHERE id = :id AND status IN ('failed', 'cancelled')
+      AND NOT EXISTS (SELECT 1 FROM runs o WHERE o.connection = runs.connection AND o.status IN ('idle', 'running'))
+    """
+)
+_IS_STUCK = """
+    status = 'running' AND lease_until <= :before AND connection {resting}
+    AND (CAST(:connection AS TEXT) IS NULL OR connection = :connection)
+"""
+_STUCK_ON_SQLITE = _IS_STUCK.format(resting="NOT IN (SELECT value FROM json_each(:resting))")
+_STUCK_ON_POSTGRESQL = _IS_STUCK.format(resting="<> ALL(:resting::text[])")
+_FIND_STUCK = Statement(
+    f"SELECT id FROM runs WHERE {_STUCK_ON_SQLITE} ORDER BY id",
+    postgresql=f"SELECT id FROM runs WHERE {_STUCK_ON_POSTGRESQL} ORDER BY id",
+)
+_FAIL = "UPDATE runs SET status = 'failed', finished_at = :now, error = :error, token = NULL, lease_until = NULL"
+_FAIL_STUCK = Statement(
+    f"{_FAIL} WHERE {_STUCK_ON_SQLITE} RETURNING id",
+    postgresql=f"{_FAIL} WHERE {_STUCK_ON_POSTGRESQL} RETURNING id",
+)
+_REASON = Statement("UPDATE runs SET reason = :reason WHERE id = :id")
+
+
+def start(
+    conn: Connection,
+    run_id: int,
+    token: str,
+    lease: float,
+    now: datetime,
+    blameless: datetime = NEVER,
+) -> dict[str, Any] | None:
+    """Lease an idle run for ``lease`` seconds, or take over one whose lease expired (a ``kill``).
+
+    A lease that ran out since ``blameless``, when the database could not be reached to renew it, is no kill.
+    Returns the run, or ``None`` when it is over or somebody else's.
+    """
+    leased = {"id": run_id, "token": token, "until": now + timedelta(seconds=lease), "now": now}
+    return get(conn, run_id) if _START.run(conn, {**leased, "since": blameless}) else None
+
+
+def heartbeat(conn: Connection, run_id: int, token: str, until: datetime) -> bool:
+    """Keep a run until a later moment; ``False`` when it is ours no longer (cancelled or taken over): stop."""
+    return _HEARTBEAT.count(conn, {"id": run_id, "token": token, "until": until}) == 1
+
+
+def give_back(conn: Connection, run_id: int, token: str) -> bool:
+    """Let another worker go on from the checkpoint at once, without counting a crash; ``False`` when it was not ours."""
+    return _GIVE_BACK.count(conn, {"id": run_id, "token": token}) == 1
+
+
+def save(
+    conn: Connection,
+    run_id: int,
+    token: str,
+    *,
+    checkpoint: Mapping[str, Any],
+    progress: Mapping[str, Any],
+    counts: Mapping[str, Any],
+    calls: int,
+) -> bool:
+    """Remember how far a run is; ``False`` when it is ours no longer: what the transaction did must not stand."""
+    told = {"checkpoint": _json(checkpoint), "progress": _json(progress), "counts": _json(counts)}
+    return _SAVE.count(conn, {**told, "id": run_id, "token": token, "calls": calls}) == 1
+
+
+def finish(conn: Connection, run_id: int, token: str, status: str, error: str | None, now: datetime) -> bool:
+    """Close a run as ``completed``, ``failed`` or ``cancelled``; ``False`` when it was ours no longer."""
+    return _FINISH.count(conn, {"id": run_id, "token": token, "status": status, "error": error, "now": now}) == 1
+
+
+def give_reason(conn: Connection, run_id: int, reason: str) -> None:
+    """Say why the run does what it does."""
+    _REASON.run(conn, {"id": run_id, "reason": reason})
+
+
+def resume(conn: Connection, run_id: int) -> bool:
+    """Make a failed or cancelled run idle again, to go on where it stopped; ``False`` when it is neither, or another
+    run of the connection is active. Of two that race for it the database refuses one (``CLASHES``)."""
+    return _RESUME.count(conn, {"id": run_id}) == 1
+
+
+def stuck(
+    conn: Connection, now: datetime, after: float, *, resting: Collection[str] = (), connection: str | None = None
+) -> list[int]:
+    """The runs (of a connection) whose lease ended over ``after`` seconds ago and that nobody took over. Nobody may take
+    over those of ``resting`` connections."""
+    return [id for (id,) in _FIND_STUCK.run(conn, _whose(conn, now, after, resting, connection))]
+
+
+def fail_stuck(
+    conn: Connection, now: datetime, after: float, *, resting: Collection[str] = (), connection: str | None = None
+) -> list[int]:
+    """Fail the runs that are ``stuck``; returns their ids."""
+    told = {"now": now, "error": _STUCK_ERROR.format(after), **_whose(conn, now, after, resting, connection)}
+    return [id for (id,) in _FAIL_STUCK.run(conn, told)]
+
+
+def _whose(
+    conn: Connection, now: datetime, after: float, resting: Collection[str], connection: str | None
+) -> dict[str, Any]:
+    before = now - timedelta(seconds=after)
+    return {"before": before, "resting": bound_list(conn, sorted(resting)), "connection": connection}
+
+
+def active(conn: Connection, connection: str) -> dict[str, Any] | None:
+    """The connection's run that is idle or running."""
+    wanted = select(_RUNS).where(_RUNS.c.connection == connection, _RUNS.c.status.in_(("idle", "running")))
+    row = conn.execute(wanted).mappings().first()
+    return None if row is None else _decoded(row)
+
+
+_IS_ACTIVE = Statement("SELECT 1 FROM runs WHERE connection = :connection AND status IN ('idle', 'running')")
+
+
+def is_active(conn: Connection, connection: str) -> bool:
+    """Whether a run of the connection is under way, or waits to begin or to go on."""
+    return bool(_IS_ACTIVE.run(conn, {"connection": connection}))
+
+
+def cancel(conn: Connection, run_id: int, now: datetime) -> bool:
+    """Cancel an active run; its worker learns of it at its next heartbeat. ``False`` when it was over."""
+    return _CANCEL.count(conn, {"id": run_id, "now": now}) == 1
+
+
+_LEFT = """
+    (status = 'idle' OR (status = 'running' AND lease_until <= :now)) AND (hinted_at IS NULL OR hinted_at <= :before)
+"""
+_OVERDUE = Statement(
+    f"UPDATE runs SET hinted_at = :now WHERE {_LEFT} RETURNING id",
+    postgresql=f"""
+    WITH waiting AS MATERIALIZED (SELECT id FROM runs WHERE {_LEFT} FOR UPDATE SKIP LOCKED)
+    UPDATE runs SET hinted_at = :now FROM waiting WHERE runs.id = waiting.id RETURNING runs.id
+    """,
+)
+
+
+def overdue(conn: Connection, now: datetime, rehint_after: float) -> list[int]:
+    """Active runs nobody works on, not hinted for ``rehint_after`` seconds; they count as hinted now."""
+    rows = _OVERDUE.run(conn, {"now": now, "before": now - timedelta(seconds=rehint_after)})
+    return sorted(id for (id,) in rows)
+
+
+def get(conn: Connection, run_id: int) -> dict[str, Any] | None:
+    """One run; ``counts``, ``options``, ``progress`` and ``checkpoint`` as mappings."""
+    row = conn.execute(select(_RUNS).where(_RUNS.c.id == run_id)).mappings().first()
+    return None if row is None else _decoded(row)
+
+
+def latest(
+    conn: Connection, connection: str | None = None, strategy: str | None = None, limit: int = 20
+) -> list[dict[str, Any]]:
+    """The newest runs first, of one connection or all, of one strategy or all."""
+    query = select(_RUNS).order_by(_RUNS.c.id.desc()).limit(limit)
+    if connection is not None:
+        query = query.where(_RUNS.c.connection == connection)
+    if strategy is not None:
+        query = query.where(_RUNS.c.strategy == strategy)
+    return [_decoded(row) for row in conn.execute(query).mappings()]
+
+
+def completed(conn: Connection, connection: str) -> list[dict[str, Any]]:
+    """The latest completed runs that wrote, newest first."""
+    wanted = select(_RUNS).where(_RUNS.c.connection == connection, _RUNS.c.status == "completed", ~_RUNS.c.dry)
+    return [_decoded(row) for row in conn.execute(wanted.order_by(_RUNS.c.id.desc()).limit(500)).mappings()]
+
+
+def _decoded(row: Any) -> dict[str, Any]:
+    return {**row, **{name: msgspec.json.decode(row[name]) for name in _JSON}}
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()

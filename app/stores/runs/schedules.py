@@ -1,0 +1,116 @@
+"""When each job runs by itself; each slot goes to exactly one of however many clocks there are."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, select
+from sqlmodel import SQLModel
+
+from app.domain import Options
+from app.stores import tables
+from app.stores.sql.statements import Statement
+
+_SCHEDULES = SQLModel.metadata.tables[str(tables.Schedule.__tablename__)]
+_RUNS = SQLModel.metadata.tables[str(tables.Run.__tablename__)]
+_INSERT = """
+    INSERT INTO schedules (connection, job, cron, timezone, enabled, last_slot)
+    VALUES (:connection, :job, :cron, :timezone, :enabled, :since) ON CONFLICT (connection, job)
+"""
+_ENSURE = Statement(f"{_INSERT} DO NOTHING")
+_PUT = Statement(
+    f"""
+    {_INSERT} DO UPDATE
+    SET cron = excluded.cron, timezone = excluded.timezone, enabled = excluded.enabled,
+        last_slot = coalesce(excluded.last_slot, schedules.last_slot)
+    """
+)
+_RENAME = Statement(
+    """
+    UPDATE schedules SET job = :job WHERE connection = :connection AND job = :older
+      AND NOT EXISTS (SELECT 1 FROM schedules other WHERE other.connection = :connection AND other.job = :job)
+    """
+)
+_COUNT_FROM = Statement(
+    "UPDATE schedules SET last_slot = :since WHERE connection = :connection AND job = :job AND last_slot IS NULL"
+)
+_CLAIM = """
+    UPDATE schedules SET last_slot = :slot, fired_slot = :slot
+    WHERE connection = :connection AND job = :job AND last_slot {same} :previous
+"""
+_CLAIM_SLOT = Statement(_CLAIM.format(same="IS"), postgresql=_CLAIM.format(same="IS NOT DISTINCT FROM"))
+
+
+def ensure(conn: Connection, connection: str, job: str, cron: str, timezone: str) -> None:
+    """Give a job its first schedule; one that exists, perhaps edited by a person, stays as it is."""
+    _ENSURE.run(conn, _row(connection, job, cron, timezone, True, None))
+
+
+def put(
+    conn: Connection,
+    connection: str,
+    job: str,
+    cron: str,
+    timezone: str,
+    enabled: bool = True,
+    since: datetime | None = None,
+) -> None:
+    """Set a job's schedule. Slots count from ``since`` on, or where they did: from the slot that ran last."""
+    _PUT.run(conn, _row(connection, job, cron, timezone, enabled, since))
+
+
+def rename(conn: Connection, connection: str, older: str, job: str) -> None:
+    """Call a job's schedule by its present name, edits and last slot kept."""
+    _RENAME.run(conn, {"connection": connection, "older": older, "job": job})
+
+
+def all_(conn: Connection, connection: str | None = None) -> list[dict[str, Any]]:
+    """Every schedule, of one connection or all, by connection and job."""
+    query = select(_SCHEDULES).order_by(_SCHEDULES.c.connection, _SCHEDULES.c.job)
+    if connection is not None:
+        query = query.where(_SCHEDULES.c.connection == connection)
+    return [dict(row) for row in conn.execute(query).mappings()]
+
+
+def count_from(conn: Connection, connection: str, job: str, since: datetime) -> None:
+    """Let slots count from then on, where they do not count yet."""
+    _COUNT_FROM.run(conn, {"connection": connection, "job": job, "since": since})
+
+
+def claim_slot(conn: Connection, connection: str, job: str, slot: datetime, previous: datetime | None) -> bool:
+    """Take a slot; ``False`` when another clock was faster. ``previous`` is the ``last_slot`` that was read."""
+    asked = {"connection": connection, "job": job, "slot": slot, "previous": previous}
+    return _CLAIM_SLOT.count(conn, asked) == 1
+
+
+def busy(conn: Connection) -> set[str]:
+    """The connections with an active run: a slot that needs one waits (and burns no run ids by trying)."""
+    active = select(_RUNS.c.connection).where(_RUNS.c.status.in_(("idle", "running")))
+    return set(conn.execute(active).scalars())
+
+
+def has_run(conn: Connection, connection: str, strategy: str, slot: datetime) -> bool:
+    """Whether a run of this strategy was opened for this slot."""
+    same = (_RUNS.c.connection == connection, _RUNS.c.strategy == strategy, _RUNS.c.slot == slot)
+    return conn.execute(select(_RUNS.c.id).where(*same)).first() is not None
+
+
+def past_calls(conn: Connection, connection: str, strategy: str, options: Options, newest: int = 10) -> list[int]:
+    """The API calls of the newest completed runs of a strategy with these very options."""
+    query = (
+        select(_RUNS.c.calls)
+        .where(_RUNS.c.connection == connection, _RUNS.c.strategy == strategy, _RUNS.c.status == "completed")
+        .where(_RUNS.c.options == msgspec.json.encode(options).decode())
+        .order_by(_RUNS.c.id.desc())
+        .limit(newest)
+    )
+    return list(conn.execute(query).scalars())
+
+
+def _row(
+    connection: str, job: str, cron: str, timezone: str, enabled: bool, since: datetime | None
+) -> dict[str, Any]:
+    told = {"connection": connection, "job": job, "cron": cron, "timezone": timezone, "enabled": enabled}
+    return {**told, "since": since}

@@ -1,0 +1,93 @@
+"""Spot checks: random rows that are held, whose turn it is to be looked at, and what the looks came to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from app.domain import Kind
+from app.stores.catalog import Key
+from app.stores.catalog import catalog_sql as sql
+from app.stores.sql.columns import moment_from
+from app.stores.sql.statements import Statement
+
+
+class Look(NamedTuple):
+    """A row that was looked at (its key joined by "/"), and whether it was equal there and here."""
+
+    item: str
+    equal: bool
+
+
+class Sums(NamedTuple):
+    """Of ``checked`` rows looked at since the kind's last complete read ended, ``equal`` were."""
+
+    kind: str
+    since: datetime
+    checked: int
+    equal: int
+
+
+_DUE = Statement(
+    """
+    SELECT f.kind FROM full_reads f
+    WHERE f.connection = :connection AND NOT EXISTS (
+        SELECT 1 FROM spot_check_turns t
+        WHERE t.connection = f.connection AND t.kind = f.kind AND t.next_at > :now)
+    ORDER BY f.kind
+    """
+)
+_CLAIM = Statement(
+    """
+    INSERT INTO spot_check_turns (connection, kind, next_at) VALUES (:connection, :kind, :next_at)
+    ON CONFLICT (connection, kind) DO UPDATE SET next_at = excluded.next_at
+    WHERE spot_check_turns.next_at <= :now
+    """
+)
+_PUT = Statement(
+    "INSERT INTO spot_checks (connection, kind, item, at, equal) VALUES (:connection, :kind, :item, :now, :equal)"
+)
+_SUMS = Statement(
+    """
+    SELECT f.kind, f.ended_at, count(s.id), coalesce(sum(CASE WHEN s.equal THEN 1 ELSE 0 END), 0)
+    FROM full_reads f LEFT JOIN spot_checks s
+        ON s.connection = f.connection AND s.kind = f.kind AND s.at > f.ended_at
+    WHERE f.connection = :connection GROUP BY f.kind, f.ended_at ORDER BY f.kind
+    """
+)
+
+
+def due(conn: Connection, connection: str, now: datetime) -> list[Kind]:
+    """The kinds that were read whole once and whose turn has come."""
+    return [Kind(kind) for (kind,) in _DUE.run(conn, {"connection": connection, "now": now})]
+
+
+def claim(conn: Connection, connection: str, kind: Kind, now: datetime, next_at: datetime) -> bool:
+    """Take a kind's turn, if nobody else has; the next one is at ``next_at``."""
+    told = {"connection": connection, "kind": kind.value, "now": now, "next_at": next_at}
+    return _CLAIM.count(conn, told) == 1
+
+
+def random_keys(conn: Connection, connection: str, kind: Kind, most: int) -> list[Key]:
+    """Keys of random rows, tombstones among them: only so the index alone answers, however many rows there are."""
+    table = sql.shape(kind)
+    wanted = f"SELECT {', '.join(table.keys)} FROM {table.table} WHERE connection = ? ORDER BY random() LIMIT ?"
+    cursor = sql.driver(conn).cursor()
+    cursor.execute(sql.spelled(conn.dialect.name, wanted), (connection, most))
+    return [tuple(row) for row in cursor.fetchall()]
+
+
+def put(conn: Connection, connection: str, kind: Kind, looks: Sequence[Look], now: datetime) -> None:
+    """Remember what looks came to."""
+    shared = {"connection": connection, "kind": kind.value, "now": now}
+    if looks:
+        _PUT.run_many(conn, [{**shared, "item": look.item, "equal": look.equal} for look in looks])
+
+
+def sums(conn: Connection, connection: str) -> list[Sums]:
+    """Of every kind that was read whole once, what the looks since then come to."""
+    rows = _SUMS.run(conn, {"connection": connection})
+    return [Sums(kind, moment, checked, equal) for kind, at, checked, equal in rows if (moment := moment_from(at))]

@@ -1,0 +1,1 @@
+"""The database itself: opened, pooled, limited, and its faults told from ours."""

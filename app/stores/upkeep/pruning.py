@@ -1,0 +1,284 @@
+"""What is old enough to go: a few hundred rows at a time, so that nobody waits, and any number may remove at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Table, and_, delete, exists, func, or_, select, tuple_, update
+from sqlmodel import SQLModel
+
+from app.domain import Kind
+from app.stores import tables
+from app.stores.letters import letter_search
+from app.stores.reports import settled
+from app.stores.tables import CATALOG
+
+AT_ONCE = 500
+"""Rows per transaction: on SQLite acknowledgements wait for the writer before them."""
+
+LETTERS, EVENTS, SETTLEMENTS, DONE_LETTERS = "letters", "events", "settlements", "done_letters"
+DRIFT, DRY_DRIFT, RUNS, DRY_RUNS, FAILED_ITEMS = "drift", "dry_drift", "runs", "dry_runs", "failed_items"
+ALERTS, OUTAGES, REPLAY_ITEMS, REPLAYS = "alerts", "outages", "replay_items", "replays"
+HOLD_ROWS, HOLDS, AGREEMENTS, CALL_SLOTS = "hold_rows", "holds", "agreements", "calls"
+REFUSALS, RESTORES, REMOVALS, SPOT_CHECKS = "refusals", "restores", "removals", "spot_checks"
+HEARTBEATS, SLOTS, SESSIONS, ANSWERS = "heartbeats", "slots", "sessions", "answers"
+
+Key = tuple[Any, ...]
+"""The primary key of a row that is to go."""
+
+Conditions = Callable[[Connection, datetime], list[ColumnElement[bool]]]
+"""What makes a row old: ``(conn, before)`` to conditions on its table."""
+
+RESTARTED_WITHIN = timedelta(days=2)
+"""A downtime that ended within so long may not have been noticed yet (``flows.inbox.outages`` looks back a day)."""
+
+
+def _table(model: Any) -> Table:
+    return SQLModel.metadata.tables[str(model.__tablename__)]
+
+
+_LETTERS, _EVENTS, _SETTLED = map(_table, (tables.DeadLetter, tables.InboxEvent, tables.Settlement))
+_RUNS, _PAGES, _DRIFT, _ITEMS = map(_table, (tables.Run, tables.RunPage, tables.Drift, tables.FailedItem))
+_REPLAYS, _REPLAYED = map(_table, (tables.Replay, tables.ReplayItem))
+_ALERTS, _GAPS, _HOLDS, _HELD = map(_table, (tables.Alert, tables.Gap, tables.Hold, tables.HoldRow))
+_BEATS, _SLOTS, _SESSIONS, _ANSWERS = map(_table, (tables.Beat, tables.SettledSlot, tables.Session, tables.Answer))
+_REFUSALS, _RESTORES, _REMOVALS = map(_table, (tables.Refusal, tables.Restore, tables.Removal))
+_AGREEMENTS, _CALL_SLOTS, _CHECKS = map(_table, (tables.AgreementDay, tables.CallSlot, tables.SpotCheck))
+
+
+@dataclass(frozen=True)
+class Expiry:
+    """How the rows of a table grow old; ``first`` is the column whose smallest values go first."""
+
+    table: Table
+    old: Conditions
+    first: ColumnElement[Any] | None = None
+
+
+def expired(conn: Connection, what: str, before: datetime) -> list[Key]:
+    """Keys of the next rows of a sort in which nothing happened since ``before``, at most ``AT_ONCE``.
+
+    Never among them: what somebody still works on or waits for (letters queued for a replay, settlements that are not
+    summed yet or say what became of an item with a letter, open holds and alerts, the last completed run of each
+    strategy); and the newest row of a table that is numbered, whose number SQLite would give away again.
+    """
+    expiry = EXPIRIES[what]
+    query = select(*expiry.table.primary_key).where(*expiry.old(conn, before), *_not_newest(expiry.table))
+    if expiry.first is not None:
+        query = query.order_by(expiry.first)
+    return [tuple(row) for row in conn.execute(query.limit(AT_ONCE))]
+
+
+def latest_events(conn: Connection, connections: Iterable[str]) -> set[Key]:
+    """Keys of each connection's last event: it says since when a silence lasts."""
+    at = (_EVENTS.c.received_at.desc(), _EVENTS.c.id.desc())
+    last = [select(_EVENTS.c.id).where(_EVENTS.c.connection == one).order_by(*at).limit(1) for one in connections]
+    return {(id,) for query in last if (id := conn.execute(query).scalar()) is not None}
+
+
+def remove(conn: Connection, what: str, keys: Sequence[Key], before: datetime) -> int:
+    """Remove those of these that are still old and that nobody else works on; returns how many."""
+    expiry = EXPIRIES[what]
+    columns = list(expiry.table.primary_key)
+    own: Any = columns[0] if len(columns) == 1 else tuple_(*columns)
+    named = [key[0] for key in keys] if len(columns) == 1 else keys
+    free = select(*columns).where(own.in_(named), *expiry.old(conn, before)).with_for_update(skip_locked=True)
+    return int(conn.execute(delete(expiry.table).where(own.in_(free))).rowcount)
+
+
+def stale_pages(conn: Connection, before: datetime) -> list[int]:
+    """Numbers of runs that are over and still have pages, kept in case that they are resumed: those that ended before a
+    moment, and those after which such a run was completed."""
+    later = _RUNS.alias()
+    superseded = exists().where(
+        later.c.connection == _RUNS.c.connection,
+        later.c.strategy == _RUNS.c.strategy,
+        later.c.status == "completed",
+        later.c.id > _RUNS.c.id,
+        ~later.c.dry,
+    )
+    ended = select(_PAGES.c.run_id).distinct().join(_RUNS, _RUNS.c.id == _PAGES.c.run_id)
+    stale = or_(_RUNS.c.finished_at < before, superseded)
+    return [int(id) for id in conn.execute(ended.where(_OVER, stale)).scalars()]
+
+
+def ended_run(conn: Connection, run_id: int) -> str | None:
+    """The checkpoint (JSON text) of a run that is over, locked until this transaction ends; ``None`` if it goes on."""
+    mine = select(_RUNS.c.checkpoint).where(_RUNS.c.id == run_id, _OVER)
+    return conn.execute(mine.with_for_update()).scalar()
+
+
+def drop_pages(conn: Connection, run_id: int, checkpoint: str) -> int:
+    """Forget a run's pages; resumed it goes on from this checkpoint. Returns how many pages."""
+    conn.execute(update(_RUNS).where(_RUNS.c.id == run_id).values(checkpoint=checkpoint))
+    return int(conn.execute(delete(_PAGES).where(_PAGES.c.run_id == run_id)).rowcount)
+
+
+def _not_newest(table: Table) -> list[ColumnElement[bool]]:
+    if "id" not in table.c:
+        return []
+    return [table.c.id < select(func.max(table.c.id)).scalar_subquery()]
+
+
+# --- letters, events, settlements ---
+
+
+def _nothing_happened(before: datetime) -> ColumnElement[bool]:
+    later = (_LETTERS.c[name] for name in ("replayed_at", "discarded_at"))
+    return and_(_LETTERS.c.died_at < before, *(or_(moment.is_(None), moment < before) for moment in later))
+
+
+def _letters(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
+    return [_LETTERS.c.state.in_(("dead", "replayed", "discarded")), _nothing_happened(before)]
+
+
+def _done_letters(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
+    """Letters that nobody has to do anything about."""
+    moot = and_(_LETTERS.c.state == "dead", letter_search.moot(letter_search.full_reads(conn)))
+    return [or_(_LETTERS.c.state.in_(("replayed", "discarded")), moot), _nothing_happened(before)]
+
+
+def _settlements(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
+    names = ("connection", "kind", "external_id")
+    letter = exists().where(*(_LETTERS.c[name] == _SETTLED.c[name] for name in names))
+    return [_SETTLED.c.settled_at < min(before, settled.summed_until(conn)), ~letter]
+
+
+# --- runs and what they found ---
+
+_OVER = _RUNS.c.status.in_(("completed", "failed", "cancelled"))
+_NO_DRIFT = ~exists().where(_DRIFT.c.run_id == _RUNS.c.id)
+
+
+def _drift(*, dry: bool) -> Conditions:
+    """By their run, so that an index finds them; a run goes after its differences. What spot checks found has none."""
+
+    def old(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
+        runs = select(_RUNS.c.id).where(_RUNS.c.dry == dry, _OVER, _RUNS.c.finished_at < before)
+        without = and_(_DRIFT.c.run_id.is_(None), _DRIFT.c.found_at < before)
+        return [_DRIFT.c.run_id.in_(runs) if dry else or_(_DRIFT.c.run_id.in_(runs), without)]
+
+    return old
+
+
+def _runs(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
+    """Not the last completed one of each strategy and options: it says when all was last read."""
+    later = _RUNS.alias()
+    names = ("connection", "strategy", "options", "status", "dry")
+    overtaken = exists().where(*(later.c[name] == _RUNS.c[name] for name in names), later.c.id > _RUNS.c.id)
+    failing = exists().where(_ITEMS.c.run_id == _RUNS.c.id, _ITEMS.c.resolved_at.is_(None))
+    needless = or_(_RUNS.c.status != "completed", overtaken)
+    return [~_RUNS.c.dry, _OVER, _RUNS.c.finished_at < before, needless, ~failing, _NO_DRIFT]
+
+
+def _dry_runs(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
+    return [_RUNS.c.dry, _OVER, _RUNS.c.finished_at < before, _NO_DRIFT]
+
+
+# --- what people were shown and decided ---
+
+
+def _outages(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
+    return [_GAPS.c.state != "open", _GAPS.c.closed_at < before]
+
+
+def _holds(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
+    return [_HOLDS.c.state.not_in(("held", "released")), _HOLDS.c.held_at < before]
+
+
+def _holds_without_rows(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
+    return [*_holds(conn, before), ~exists().where(_HELD.c.hold_id == _HOLDS.c.id)]
+
+
+def _hold_rows(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
+    return [_HELD.c.hold_id.in_(select(_HOLDS.c.id).where(*_holds(conn, before)))]
+
+
+def _replay_items(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
+    ended = select(_REPLAYS.c.id).where(_REPLAYS.c.finished_at < before)
+    return [_REPLAYED.c.replay_id.in_(ended)]
+
+
+def _replays(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
+    """Not those that a letter still names."""
+    named = exists().where(_LETTERS.c.replay_id == _REPLAYS.c.id)
+    members = exists().where(_REPLAYED.c.replay_id == _REPLAYS.c.id)
+    return [_REPLAYS.c.finished_at < before, ~named, ~members]
+
+
+# --- figures and signs of life ---
+
+
+def _heartbeats(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
+    """Of processes long gone, once a later one of their role has been there for a while: until then the last sign of
+    life says when a downtime began."""
+    next_ = _BEATS.alias()
+    known = before - RESTARTED_WITHIN
+    later = exists().where(
+        next_.c.role == _BEATS.c.role, next_.c.seen_at > _BEATS.c.seen_at, next_.c.started_at < known
+    )
+    return [_BEATS.c.seen_at < before, later]
+
+
+def _slots(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
+    """Not the last one: it says what is summed already."""
+    return [_SLOTS.c.slot < before, _SLOTS.c.slot < select(func.max(_SLOTS.c.slot)).scalar_subquery()]
+
+
+def _by(column: ColumnElement[datetime]) -> Conditions:
+    """What is old by its moment alone."""
+    return lambda conn, before: [column < before]
+
+
+# --- tombstones ---
+
+
+def _tombstones(kind: Kind) -> Expiry:
+    """Rows that only say that an id we never held is gone; no read that began before them is under way any more."""
+    row = _table(CATALOG[kind]).c
+    content = [column for column in row if column.nullable and column.name != "modified_at"]
+
+    def old(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
+        fence = (row.deleted, row.row_hash == 0, row.version == 0, row.written_at < before, row.read_at < before)
+        return [*fence, *(column.is_(None) for column in content)]
+
+    return Expiry(_table(CATALOG[kind]), old)
+
+
+def tombstones(kind: Kind) -> str:
+    """The name of the sort of a kind's tombstones."""
+    return f"tombstones_{kind}"
+
+
+EXPIRIES = {
+    LETTERS: Expiry(_LETTERS, _letters, _LETTERS.c.died_at),
+    DONE_LETTERS: Expiry(_LETTERS, _done_letters, _LETTERS.c.died_at),
+    EVENTS: Expiry(_EVENTS, _by(_EVENTS.c.received_at), _EVENTS.c.received_at),
+    SETTLEMENTS: Expiry(_SETTLED, _settlements, _SETTLED.c.settled_at),
+    DRIFT: Expiry(_DRIFT, _drift(dry=False)),
+    DRY_DRIFT: Expiry(_DRIFT, _drift(dry=True)),
+    RUNS: Expiry(_RUNS, _runs, _RUNS.c.id),
+    DRY_RUNS: Expiry(_RUNS, _dry_runs, _RUNS.c.id),
+    FAILED_ITEMS: Expiry(_ITEMS, _by(_ITEMS.c.resolved_at)),
+    ALERTS: Expiry(_ALERTS, _by(_ALERTS.c.closed_at)),
+    OUTAGES: Expiry(_GAPS, _outages),
+    HOLD_ROWS: Expiry(_HELD, _hold_rows),
+    HOLDS: Expiry(_HOLDS, _holds_without_rows),
+    REPLAY_ITEMS: Expiry(_REPLAYED, _replay_items),
+    REPLAYS: Expiry(_REPLAYS, _replays),
+    HEARTBEATS: Expiry(_BEATS, _heartbeats),
+    REFUSALS: Expiry(_REFUSALS, _by(_REFUSALS.c.at), _REFUSALS.c.at),
+    RESTORES: Expiry(_RESTORES, _by(_RESTORES.c.found_at)),
+    REMOVALS: Expiry(_REMOVALS, _by(_REMOVALS.c.at)),
+    AGREEMENTS: Expiry(_AGREEMENTS, _by(_AGREEMENTS.c.at)),
+    SPOT_CHECKS: Expiry(_CHECKS, _by(_CHECKS.c.at)),
+    SLOTS: Expiry(_SLOTS, _slots, _SLOTS.c.slot),
+    CALL_SLOTS: Expiry(_CALL_SLOTS, _by(_CALL_SLOTS.c.slot)),
+    SESSIONS: Expiry(_SESSIONS, _by(_SESSIONS.c.expires_at)),
+    ANSWERS: Expiry(_ANSWERS, _by(_ANSWERS.c.found_at)),
+    **{tombstones(kind): _tombstones(kind) for kind in Kind},
+}
+"""Every sort of row that grows old."""
