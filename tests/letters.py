@@ -7,7 +7,7 @@ from typing import Any
 
 from app.domain import Cause, Change, ItemKey, Kind
 from app.errors import Unmappable
-from app.flows.letters.bury import bury
+from app.flows.items.bury import bury
 from app.stores import owed
 from app.stores.letters import dead_letters, letter_search
 from app.stores.sql.engine import Database

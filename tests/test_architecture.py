@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -129,3 +130,16 @@ def test_every_test_that_the_security_policy_names_exists() -> None:
     named = re.findall(r"`(tests/[\w/]+\.py)`", (ROOT / "SECURITY.md").read_text())
     assert named
     assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize("layer", ["flows", "stores", "rules"])
+def test_the_rooms_of_a_layer_form_no_circle(layer: str) -> None:
+    """Whoever reads one room needs the rooms below it, and never the same room again."""
+    arrows: dict[str, set[str]] = {}
+    for module in MODULES:
+        parts = name_of(module).split(".")
+        if parts[:2] == ["app", layer] and len(parts) > 2:
+            targets = (target.split(".") for target in ours(module))
+            rooms = {target[2] for target in targets if target[:2] == ["app", layer] and len(target) > 2}
+            arrows.setdefault(parts[2], set()).update(rooms - {parts[2]})
+    tuple(TopologicalSorter(arrows).static_order())  # raises CycleError, which names the circle

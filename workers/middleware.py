@@ -13,8 +13,8 @@ import structlog
 
 from app.errors import DatabaseFault
 from app.flows.deps import Deps
+from app.flows.items.bury import bury
 from app.flows.items.sweep import sweep
-from app.flows.letters.bury import bury
 from app.flows.upkeep.heartbeat import beat, stopped
 
 MAX_PENDING = 1_000

@@ -16,7 +16,6 @@ from app.config import Settings
 from app.errors import DatabaseFault
 from app.flows.access.audit_archive import FOLDER
 from app.flows.access.sign_in_places import sum_up
-from app.flows.connections import connection_alerts
 from app.flows.connections.identity import find_accounts
 from app.flows.connections.probes import probe_aside
 from app.flows.deps import Deps
@@ -25,7 +24,7 @@ from app.flows.items.sweep import sweep
 from app.flows.runs.correct_reasons import correct_reasons
 from app.flows.runs.request_run import check_stuck
 from app.flows.runs.spot_checks import spot_check_aside
-from app.flows.upkeep import alerts
+from app.flows.upkeep import alerts, connection_alerts
 from app.flows.upkeep.heartbeat import await_database, beat, stopped
 from app.flows.upkeep.retention import Keep, prune
 from app.flows.upkeep.tick import first_load, plan, tick

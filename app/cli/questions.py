@@ -28,10 +28,10 @@ from app.cli.sync import Last, day
 from app.cli.tables import print_table
 from app.domain import Kind
 from app.errors import Refused
+from app.flows.catalog.validate import MOST_SAMPLES
+from app.flows.catalog.validate import validate as checked
 from app.flows.deps import source_of
 from app.flows.inbox.missing_orders import find_gaps
-from app.flows.reports.validate import MOST_SAMPLES
-from app.flows.reports.validate import validate as checked
 from app.rules.drift.drift_advice import advice_on
 from app.rules.spellings import DRIFT_CAUSES, DRIFT_CHANGES
 from app.stores.runs import runs

@@ -20,8 +20,9 @@ from typing import Any
 from sqlalchemy import Connection
 
 from app.domain import Kind
+from app.flows.catalog import critical, validate
 from app.flows.deps import Deps
-from app.flows.reports import critical, metrics, validate
+from app.flows.reports import metrics
 from app.stores import validation
 from app.stores.runs import drift, history, runs
 from app.stores.sql.engine import open_database

@@ -9,9 +9,9 @@ import pytest
 
 from app.domain import Cause, Change, ItemKey, Kind
 from app.errors import Unavailable, Unmappable
+from app.flows.items.bury import bury, item_of
 from app.flows.items.leases import LeaseKeeper
 from app.flows.items.sync_item import sync_item
-from app.flows.letters.bury import bury, item_of
 from app.stores import owed
 from app.stores.sql.engine import Database
 from tests.fakes import SHOP, World, listing

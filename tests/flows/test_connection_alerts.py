@@ -12,10 +12,10 @@ import pytest
 from app.domain import Cause, Change, Kind
 from app.errors import AuthRejected, Forbidden, Unavailable
 from app.flows.connections import connections as people
-from app.flows.connections.connection_alerts import watch_connections
 from app.flows.connections.health import forbidden, judge
 from app.flows.connections.probes import probe
 from app.flows.upkeep import alerts
+from app.flows.upkeep.connection_alerts import watch_connections
 from app.sources.base import Subscription
 from app.stores import owed
 from app.stores.catalog import watermarks

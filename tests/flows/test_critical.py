@@ -8,7 +8,7 @@ import pytest
 
 from app.domain import Record
 from app.errors import Refused
-from app.flows.reports.critical import FRESH, page
+from app.flows.catalog.critical import FRESH, page
 from app.stores import catalog
 from app.stores.sql.engine import Database
 from tests.fakes import SHOP, World, count, listing

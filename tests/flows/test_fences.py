@@ -11,9 +11,9 @@ from msgspec.structs import replace
 
 from app.domain import WHOLE, Answer, Cause, Change, ItemKey, Kind, Listing, Ref, Scope, StockCount
 from app.errors import Unavailable, Unmappable
+from app.flows.items.bury import bury
 from app.flows.items.leases import LEASE, LeaseKeeper
 from app.flows.items.sync_item import sync_item
-from app.flows.letters.bury import bury
 from app.rules.letters.retry import ITEM_ASKS, VERSION_ASKS
 from app.stores import catalog, owed
 from app.stores.owed import Claim

@@ -11,10 +11,10 @@ import pytest
 
 from app.domain import WHOLE, BadRecord, Cause, Change, ItemKey, Kind, Listing, Page, Ref
 from app.errors import BadAnswer, DatabaseFault, Forbidden, Refused, Unavailable, Unmappable
+from app.flows.items.bury import bury
 from app.flows.items.leases import LeaseKeeper
 from app.flows.items.sweep import sweep
 from app.flows.items.sync_item import sync_item
-from app.flows.letters.bury import bury
 from app.stores import catalog, owed
 from app.stores.catalog import watermarks
 from app.stores.guard import holds

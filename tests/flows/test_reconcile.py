@@ -11,9 +11,9 @@ import pytest
 
 from app.domain import Cause, Change, ItemKey, Kind, Page
 from app.errors import KilledWorker, Refused, Unavailable, Unmappable
+from app.flows.items.bury import bury
 from app.flows.items.leases import LEASE, LeaseKeeper
 from app.flows.items.sync_item import sync_item
-from app.flows.letters.bury import bury
 from app.flows.runs.run import LegsFailed
 from app.flows.runs.run import run as reconcile
 from app.stores import catalog, owed

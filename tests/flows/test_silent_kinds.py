@@ -9,13 +9,13 @@ import pytest
 
 from app.domain import Cause, Change, ConnectionState, Kind, Options, Strategy
 from app.errors import BadAnswer, DatabaseFault, Unavailable, Unmappable
-from app.flows.connections.connection_alerts import watch_connections
 from app.flows.connections.connections import show_connection
 from app.flows.connections.health import Fault, blocked, judge
 from app.flows.items.leases import LeaseKeeper
 from app.flows.runs.request_run import request_run
 from app.flows.runs.run import MOST_SILENCES, run
 from app.flows.upkeep import alerts
+from app.flows.upkeep.connection_alerts import watch_connections
 from app.stores import catalog, connections, owed
 from app.stores.connections import StateRow
 from app.stores.runs import runs

@@ -12,8 +12,8 @@ import pytest
 
 from app.domain import Cause, Change, Delivery, Kind
 from app.errors import Unmappable
+from app.flows.items.bury import bury
 from app.flows.items.leases import LeaseKeeper
-from app.flows.letters.bury import bury
 from app.flows.reports.status import ALIVE, overview, readiness
 from app.flows.runs.run import run as reconcile
 from app.flows.upkeep.heartbeat import beat

@@ -143,7 +143,7 @@ def test_a_failed_attempt_is_recorded_with_its_traceback(world: World) -> None:
     owe(world, "A")
     sync(world, "A")
     with world.database.read() as conn:
-        recorded = attempts.of(conn, attempts.message_key(key("A")))
+        recorded = attempts.of(conn, owed.message_key(key("A")))
     assert [(attempt["number"], attempt["error_type"]) for attempt in recorded] == [(1, "Unavailable")]
     assert "fetch" in recorded[0]["traceback"]
 

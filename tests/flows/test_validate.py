@@ -11,8 +11,8 @@ import pytest
 
 from app.domain import Kind, Record
 from app.errors import Refused
-from app.flows.reports.cache import remembered
-from app.flows.reports.validate import FRESH, validate
+from app.flows.catalog.cache import remembered
+from app.flows.catalog.validate import FRESH, validate
 from app.stores import catalog, validation
 from app.stores.catalog import watermarks
 from app.stores.reports import cache

@@ -92,7 +92,7 @@ def test_an_error_with_odd_characters_can_be_stored(database: Database) -> None:
 
 
 def test_an_item_has_one_name_for_its_attempts() -> None:
-    assert attempts.message_key(KEY) == "shop/product/A"
+    assert owed.message_key(KEY) == "shop/product/A"
 
 
 # --- bury ---

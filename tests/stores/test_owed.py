@@ -312,7 +312,7 @@ def test_a_claim_that_was_taken_over_settles_nothing(database: Database) -> None
 def test_settling_forgets_the_failed_attempts(database: Database) -> None:
     _remember(database, "A")
     (claim,) = _claim(database)
-    name = attempts.message_key(KEY)
+    name = owed.message_key(KEY)
     with database.begin() as conn:
         attempts.record(conn, name, number=1, at=NOW, worker="w", error=ValueError("no"))
         owed.fail(conn, claim, next_at=NOW, now=NOW)

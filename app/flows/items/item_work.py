@@ -23,12 +23,12 @@ from app.errors import (
 from app.flows.connections import health
 from app.flows.connections.health import Fault
 from app.flows.deps import Deps
-from app.flows.holds.doubted_items import hold_back
 from app.flows.items.bad_records import Failure, note
+from app.flows.items.bury import died
+from app.flows.items.doubted_items import hold_back
 from app.flows.items.fetching import Fetched, commit, fetch, write_storable
 from app.flows.items.leases import LeaseKeeper
 from app.flows.items.pull import pull
-from app.flows.letters.bury import died
 from app.rules.calls.lanes import Lane, lane, lane_of
 from app.rules.letters.retry import MAX_KILLS, wait_before_retry
 from app.sources import exchanges
@@ -216,7 +216,7 @@ class ItemWork:
                 return  # somebody else has it: what failed here is not known to be so for him
             attempts.record(
                 conn,
-                attempts.message_key(claim.key),
+                owed.message_key(claim.key),
                 number=claim.attempts + 1,
                 at=now,
                 worker=self._deps.worker,

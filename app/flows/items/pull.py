@@ -16,9 +16,9 @@ from app.errors import DatabaseFault, RateLimited
 from app.flows.connections import health
 from app.flows.deps import Deps
 from app.flows.holds.doubted import doubted
-from app.flows.holds.doubted_items import judge_named
 from app.flows.items.bad_records import Failure, healing, isolated, item_of, note, parted, tell, unread, unstorable
 from app.flows.items.bulk_read import absorb
+from app.flows.items.doubted_items import judge_named
 from app.rules.guard.guard import FIRST_LOAD, POLL
 from app.sources.base import Source
 from app.stores import catalog, owed

@@ -17,9 +17,9 @@ from app.domain import ItemKey
 from app.errors import BadConfiguration, DatabaseFault
 from app.flows.connections import health
 from app.flows.deps import Deps
+from app.flows.items.bury import ITEM_ACTOR, bury
 from app.flows.items.item_work import ItemWork
 from app.flows.items.leases import LEASE, LeaseKeeper
-from app.flows.letters.bury import ITEM_ACTOR, bury
 from app.sources.base import Source
 from app.stores import owed
 from app.stores.owed import NEVER
@@ -31,7 +31,7 @@ def sync_item(deps: Deps, keeper: LeaseKeeper, key: ItemKey, also: Sequence[str]
     """Bring one item up to date, and with it those ``also`` named of its kind; what is no longer owed is left alone.
 
     Failures that waiting may cure are recorded and postponed here; a fault of the database is none. A failure that is
-    final is raised: the caller's message is then dead, and ``flows.letters.bury`` turns it into a dead letter. Where the
+    final is raised: the caller's message is then dead, and ``flows.items.bury`` turns it into a dead letter. Where the
     connection has its share of this process's threads already, the item is parked, and worked on by the next of them
     that is free.
     """

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from app.domain import ItemKey, Kind
 from app.errors import Refused
 from app.flows.deps import Deps
-from app.flows.letters.bury import ITEM_ACTOR, item_of
+from app.flows.items.bury import ITEM_ACTOR, item_of
 from app.stores.runs import runs
 
 RUN_ACTOR = "run"

@@ -1,1 +1,1 @@
-"""What people and monitoring systems ask: status, metrics, stock that is low, validation."""
+"""What people and monitoring systems ask: is all well, how is a connection doing, and the figures."""

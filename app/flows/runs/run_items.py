@@ -11,8 +11,8 @@ from sqlalchemy import Connection
 
 from app.domain import KINDS, Answer, BadRecord, Kind, Ref, batches, key_of
 from app.errors import BadAnswer, DatabaseFault, Permanent, RateLimited, Unavailable
-from app.flows.holds.doubted_items import held_items, split
 from app.flows.items.bad_records import Failure, isolated, note, sure_scopes, tell, unread, unstorable
+from app.flows.items.doubted_items import held_items, split
 from app.flows.items.fetching import bring, owner_of, read_of
 from app.flows.runs.dry_run import Effects, rehearse
 from app.flows.runs.retrying import tried

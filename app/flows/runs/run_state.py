@@ -17,7 +17,7 @@ from app.domain import Kind, Options, Strategy
 from app.flows.connections import health
 from app.flows.connections.health import Fault
 from app.flows.deps import Deps
-from app.flows.holds.doubted_items import Rehearsed
+from app.flows.items.doubted_items import Rehearsed
 from app.flows.items.leases import LeaseKeeper
 from app.rules.runs.progress import Progress
 from app.rules.runs.strategies import Leg

@@ -9,11 +9,11 @@ from typing import Any
 import structlog
 
 from app.errors import AuthRejected, TallyhookError, Transient
-from app.flows.connections.connection_alerts import watch_connections
 from app.flows.connections.health import blocked
 from app.flows.connections.webhook_checks import agreed
 from app.flows.deps import Deps
 from app.flows.letters.letters import conditions, terms_of
+from app.flows.upkeep.connection_alerts import watch_connections
 from app.flows.upkeep.raise_alert import close_alert, raise_alert
 from app.rules.calls.calling import PROBE, calling_for
 from app.sources.base import Addressed, Source, Subscriptions

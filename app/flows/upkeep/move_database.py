@@ -7,10 +7,9 @@ from datetime import datetime
 
 from app.errors import Refused
 from app.flows.reports.status import ALIVE
-from app.stores.sql import copying
-from app.stores.sql.copying import Copied
 from app.stores.sql.engine import Database
-from app.stores.upkeep import heartbeats
+from app.stores.upkeep import copying, heartbeats
+from app.stores.upkeep.copying import Copied
 
 
 def move_database(

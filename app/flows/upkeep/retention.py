@@ -18,8 +18,7 @@ from app.flows.access.sign_in_places import KNOWN_FOR
 from app.flows.deps import Deps
 from app.flows.runs.run_state import Checkpoint
 from app.stores.access import sign_ins
-from app.stores.sql import small_rows
-from app.stores.upkeep import pruning
+from app.stores.upkeep import pruning, small_rows
 from app.stores.upkeep.pruning import AT_ONCE, DONE_LETTERS, EVENTS, LETTERS, SETTLEMENTS, Key, tombstones
 
 PATIENCE = 0.6

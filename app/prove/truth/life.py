@@ -13,9 +13,9 @@ from sqlmodel import SQLModel
 from app.domain import WHOLE, Cause, Change, Delivery, ItemKey, Kind, Options, Ref, Strategy
 from app.errors import TallyhookError
 from app.flows.deps import Deps
+from app.flows.items.bury import ITEM_ACTOR, bury
 from app.flows.items.leases import LeaseKeeper
 from app.flows.items.sync_item import sync_item
-from app.flows.letters.bury import ITEM_ACTOR, bury
 from app.flows.runs.request_run import request_run
 from app.flows.runs.run import run
 from app.prove.truth.shop import Shop

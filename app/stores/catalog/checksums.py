@@ -14,10 +14,10 @@ from app.domain import Kind, quantity
 from app.stores.catalog import Key
 from app.stores.catalog import catalog_sql as sql
 from app.stores.catalog.newer import LOCALLY_EDITED
+from app.stores.catalog.stream import streamed
 from app.stores.sql.collector import collector_paused
 from app.stores.sql.columns import Quantity
 from app.stores.sql.engine import Database
-from app.stores.sql.stream import streamed
 from app.stores.tables import CATALOG
 
 _NOT_CONTENT = ("version", "modified_at")

@@ -66,7 +66,7 @@ def critical_items(conn: Connection, connection: str, *, limit: int, after: str 
     """At most ``limit`` listings in order of their id, beginning behind ``after``.
 
     Stops when the page is full, so it is soon done where many are critical, and slow (seconds at 280,000 listings)
-    where few are: ``flows.reports.critical.page`` is for those who wait.
+    where few are: ``flows.catalog.critical.page`` is for those who wait.
     """
     rows = _PAGE.run(conn, {"connection": connection, "limit": limit, "after": after or ""})
     return [_item(*row) for row in rows]

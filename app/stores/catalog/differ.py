@@ -17,9 +17,9 @@ from app.stores.catalog import catalog_sql as sql
 from app.stores.catalog.diff import Diff, Misfit
 from app.stores.catalog.newer import LOCALLY_EDITED
 from app.stores.catalog.spool import Spool
+from app.stores.catalog.stream import streamed
 from app.stores.sql.collector import collector_paused
 from app.stores.sql.engine import Database
-from app.stores.sql.stream import streamed
 
 JOINT = "\x1f"
 _UNSEEN, _SAME, _CREATED, _CHANGED, _TOUCHED, _PASSED = range(6)

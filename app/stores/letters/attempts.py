@@ -11,7 +11,6 @@ import msgspec
 from sqlalchemy import Connection, delete, insert, select
 from sqlmodel import SQLModel
 
-from app.domain import ItemKey
 from app.stores import tables
 
 Redact = Callable[[str], str]
@@ -20,11 +19,6 @@ Redact = Callable[[str], str]
 _ATTEMPTS = SQLModel.metadata.tables[str(tables.Attempt.__tablename__)]
 _LONGEST_TRACE = 20_000  # characters; of a longer one the end is kept, where the error is
 _LONGEST_ERROR = 4_000
-
-
-def message_key(key: ItemKey) -> str:
-    """What the attempts on an item are filed under."""
-    return f"{key.connection}/{key.kind}/{key.external_id}"
 
 
 def described(error: BaseException, redact: Redact = str) -> dict[str, Any]:

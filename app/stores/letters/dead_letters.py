@@ -14,7 +14,7 @@ from app.domain import ItemKey
 from app.rules.letters.fingerprint import fingerprint, place_of
 from app.stores import owed, tables
 from app.stores.letters import attempts
-from app.stores.owed import Claim
+from app.stores.owed import Claim, message_key
 from app.stores.sql.statements import Statement, key_of
 
 _LETTERS = SQLModel.metadata.tables[str(tables.DeadLetter.__tablename__)]
@@ -84,7 +84,7 @@ def bury(
         return None
     if key is not None and claim is None:
         claim = owed.take(conn, key, now)
-    filed_under = attempts.message_key(key) if key else message_id
+    filed_under = message_key(key) if key else message_id
     tries = _tries(conn, filed_under, error, worker, now, redact)
     letter = {
         **{"message_id": message_id, "actor": actor, "queue": queue, "args": redact(_json(list(args)))},

@@ -18,7 +18,7 @@ from app.stores.owed.holding import (
     still_held,
 )
 from app.stores.owed.remembering import OWE_WANTED, SKEW, Wanted, add, owe, remember, revive, revive_all, wake
-from app.stores.owed.settling import settle
+from app.stores.owed.settling import message_key, settle
 from app.stores.owed.sweeping import EVER, backlog, count, defer, due, has_failed, is_leased, is_owed, newer, overdue
 
 __all__ = [
@@ -43,6 +43,7 @@ __all__ = [
     "is_leased",
     "is_owed",
     "is_suspect",
+    "message_key",
     "newer",
     "noted",
     "overdue",

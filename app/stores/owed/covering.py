@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 
 from app.domain import ItemKey, Kind
-from app.stores.letters.attempts import message_key
+from app.stores.owed.settling import message_key
 from app.stores.sql.columns import moment_from
 from app.stores.sql.statements import Statement, bound_list
 

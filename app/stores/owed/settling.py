@@ -40,6 +40,11 @@ def _settle_on_sqlite(conn: Connection, held: dict[str, Any]) -> list[Any]:
     return [] if _DELETE.count(conn, held) else _KEEP.run(conn, held)
 
 
+def message_key(key: ItemKey) -> str:
+    """What the failed attempts on an item are filed under; ``_MESSAGE`` is the same in SQL."""
+    return f"{key.connection}/{key.kind}/{key.external_id}"
+
+
 _TOLD = "settlements (connection, kind, external_id, cause, outcome, changes, attempts, first_seen_at, settled_at)"
 _KEY = "o.connection = :connection AND o.kind = :kind AND o.external_id = :external_id"
 _HELD = f"{_KEY} AND o.token = :token"

@@ -28,7 +28,7 @@ from app.stores.sql.urls import DatabaseUrl, parse
 
 T = TypeVar("T")
 
-_MIGRATIONS = Path(__file__).parent / "migrations"
+_MIGRATIONS = Path(__file__).parents[1] / "migrations"
 _MIGRATION_LOCK = 7_215_093_321  # any number of our own: PostgreSQL's advisory locks are named by one
 _WRITES = "tallyhook_writes"
 

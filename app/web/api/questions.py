@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from app.flows.connections import condition
+from app.flows.catalog import critical, validate
 from app.flows.deps import Deps
-from app.flows.reports import critical, metrics, validate
+from app.flows.reports import condition, metrics
 from app.flows.runs.runs_view import run_view
 from app.flows.upkeep import schedules
 from app.rules.drift.drift_advice import advice_on

@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 from app.domain import Kind
+from app.flows.catalog.cache import age_of, remembered
 from app.flows.deps import Deps, source_of
-from app.flows.reports.cache import age_of, remembered
 from app.stores import validation
 from app.stores.reports import metrics
 from app.stores.validation import Finding

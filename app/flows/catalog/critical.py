@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 from app.domain import batches
+from app.flows.catalog.cache import age_of, remembered
 from app.flows.deps import Deps, source_of
-from app.flows.reports.cache import age_of, remembered
 from app.stores.catalog import critical
 from app.stores.catalog.critical import LOW, OUT, CriticalItem
 
