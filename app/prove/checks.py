@@ -173,17 +173,17 @@ class Checks:
             )
             for row in letters:
                 shop = self._town.shops.get(row.connection or "")
-                if (
-                    shop is not None
-                    and row.kind
-                    and self._was_bad(shop, Kind(row.kind), (row.external_id,), row.external_id)
-                ):
+                if shop is not None and row.kind and self._is_of_a_bad_record(shop, Kind(row.kind), row.external_id):
                     continue
                 if row.error_type == "KilledWorker" and self._killed_thrice():
                     continue
                 error = f"{row.error_type}: {row.error[:100]}"
                 words = f"dead letter: {row.actor} {row.connection} {row.kind} {row.external_id}: {error}"
                 self.find(words, row.connection or "", str(row.external_id))
+
+    def _is_of_a_bad_record(self, shop: Shop, kind: Kind, id: str) -> bool:
+        """Whether what was asked for by this id was bad at some time, or something that comes with it."""
+        return self._was_bad(shop, kind, (id,), item_of(shop, kind, (id,)))
 
     def _killed_thrice(self) -> bool:
         """Whether so much was killed that a message may be suspected; a stop past its lease looks the same."""
