@@ -1,7 +1,7 @@
 """Who we listen to: one folder per vendor, found by looking, so that a new vendor is one new folder.
 
-A vendor folder is a package with ``connect(context, options) -> Source``. Every package directly below this one
-is a vendor; its folder name is the source's name.
+A vendor folder is a package with ``connect(context, options) -> Source``. Every package directly below this one,
+but ``simulating`` (what all simulators share) is a vendor; its folder name is the source's name.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from app.errors import BadConfiguration
 from app.sources.base import Context, Source
 from app.sources.setup import Setup
 
+_SHARED = "simulating"
+
 
 def names() -> list[str]:
     """The sources this installation knows, in alphabetical order."""
-    return sorted(found.name for found in pkgutil.iter_modules(__path__) if found.ispkg)
+    return sorted(found.name for found in pkgutil.iter_modules(__path__) if found.ispkg and found.name != _SHARED)
 
 
 def connect(source: str, context: Context, options: Mapping[str, str]) -> Source:

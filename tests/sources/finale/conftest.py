@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from finale_account import Account, Servers, open_account
 
-from app.sources.finale.simulator.settings import Value
+from app.sources.simulating.settings import Value
 
 Simulate = Callable[..., Account]
 

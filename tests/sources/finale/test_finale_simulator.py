@@ -198,7 +198,7 @@ def test_a_shop_goes_on_where_it_stopped(servers: Servers, tmp_path: Path) -> No
     account = before.state.account
     for _ in range(30):
         account.happen()
-    account.save()
+    account.keeper.save()
     after = simulator("finale", state).state.account
     assert after.world.products == account.world.products
     assert after.world.stock == account.world.stock

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from square_account import Account, Servers, Simulate, open_account
 
-from app.sources.square.simulator.settings import Value
+from app.sources.simulating.settings import Value
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from square_account import TOKEN, Account, Simulate
 
-from app.sources.shop import ware
+from app.sources.simulating.merchandise import ware
 from app.sources.square.simulator import create
 
 

@@ -10,8 +10,10 @@ from typing import Any
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from app.sources.bad_records import with_bad_cells, with_bad_record
 from app.sources.finale.simulator.settings import Options
+from app.sources.simulating.answers import body_of
+from app.sources.simulating.bad_records import with_bad_cells, with_bad_record
+from app.sources.simulating.settings import is_due
 
 SMALL = 2_000  # rows; a longer list is streamed
 _LOGIN = """<html><head><title>Finale Inventory Login</title></head><body><form action="/login" method="post">
@@ -68,19 +70,11 @@ def login_page() -> Response:
 async def spoiled(answer: Response, options: Options) -> Response:
     """The answer, unless a switch wants the next one wrong; each counts down."""
     for name, wrong in _WRONG.items():
-        if left := getattr(options, name):
-            setattr(options, name, left - 1)
-            return wrong(await _body(answer))
+        if is_due(options, name):
+            return wrong(await body_of(answer))
     if options.bad_records and answer.status_code == 200:
-        return _with_bad_records(await _body(answer), options)
+        return _with_bad_records(await body_of(answer), options)
     return answer
-
-
-async def _body(answer: Response) -> bytes:
-    if isinstance(answer, StreamingResponse):
-        parts = [part if isinstance(part, bytes) else str(part).encode() async for part in answer.body_iterator]
-        return b"".join(parts)
-    return bytes(answer.body)
 
 
 def _with_bad_records(body: bytes, options: Options) -> Response:

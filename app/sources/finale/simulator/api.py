@@ -25,6 +25,7 @@ from app.sources.finale.simulator.strict import (
     only_methods,
     parameters,
 )
+from app.sources.simulating.settings import is_due
 
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 _Handler = Callable[[Request], Awaitable[Response]]
@@ -80,8 +81,7 @@ class Api:
             if options.forbidden and request.url.path.startswith(f"{self._base}/api/{PATHS[options.forbidden]}"):
                 return refused(403, "You do not have permission to do this")
             headers = limits.take(request.method, is_list=self._is_list(request))
-            if headers is None and options.next_429:
-                options.next_429 -= 1
+            if headers is None and is_due(options, "next_429"):
                 headers = limits.refuse()
             if headers is not None:
                 return Response("Too Many Requests", 429, headers)

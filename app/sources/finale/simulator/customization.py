@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.sources.shop import CATEGORIES
+from app.sources.simulating.merchandise import CATEGORIES
 
 USER_CATEGORIES = {name: f"##user{number:02d}" for number, name in enumerate(CATEGORIES)}
 """The ids of categories in the older spelling, by name."""

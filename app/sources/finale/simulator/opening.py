@@ -22,7 +22,7 @@ from app.sources.finale.simulator.records import (
 from app.sources.finale.simulator.settings import Options
 from app.sources.finale.simulator.shipping import outstanding, send
 from app.sources.finale.simulator.world import World
-from app.sources.shop import CATEGORIES, ware
+from app.sources.simulating.merchandise import CATEGORIES, ware
 
 DAY = 86_400
 _PACKING = "36 cs 36/1"

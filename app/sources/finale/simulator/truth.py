@@ -14,7 +14,7 @@ from app.sources.finale.simulator.world import World
 
 def rows(world: World, kind: str) -> list[dict[str, Any]]:
     """All live rows of a kind; raises ``KeyError`` for a kind there is not."""
-    return list(_TELL[kind](world))
+    return list(KINDS[kind](world))
 
 
 def _products(world: World) -> Iterator[dict[str, Any]]:
@@ -111,7 +111,7 @@ def _vendors(world: World) -> Iterator[dict[str, Any]]:
         yield {"external_id": party.id, "name": party.name}
 
 
-_TELL: Mapping[str, Callable[[World], Iterator[dict[str, Any]]]] = {
+KINDS: Mapping[str, Callable[[World], Iterator[dict[str, Any]]]] = {
     "product": _products,
     "stock": _stock,
     "order": _orders,

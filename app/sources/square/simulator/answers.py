@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import Response
 
 from app.sources.square.simulator.cursors import CursorRefused
 from app.sources.square.simulator.world import World
@@ -37,11 +36,6 @@ def invalid(detail: str, code: str = "INVALID_VALUE", field: str | None = None) 
 def not_found(detail: str) -> ApiError:
     """A 404."""
     return ApiError(404, "INVALID_REQUEST_ERROR", "NOT_FOUND", detail)
-
-
-def json_response(body: Any, status: int = 200) -> Response:
-    """A JSON answer."""
-    return Response(msgspec.json.encode(body), status, media_type="application/json")
 
 
 def without_nothing(body: Mapping[str, Any]) -> Json:

@@ -10,16 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.sources.square.simulator.answers import (
-    ApiError,
-    Json,
-    from_place,
-    invalid,
-    json_response,
-    not_found,
-    page,
-    without_nothing,
-)
+from app.sources.simulating.answers import json_response
+from app.sources.square.simulator.answers import ApiError, Json, from_place, invalid, not_found, page, without_nothing
 from app.sources.square.simulator.asked import CatalogBatch, CatalogSearch, ObjectType
 from app.sources.square.simulator.catalog import Position
 from app.sources.square.simulator.catalog_query import Query, in_order, understood

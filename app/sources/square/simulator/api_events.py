@@ -9,15 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.sources.square.simulator.answers import (
-    ApiError,
-    Json,
-    from_place,
-    invalid,
-    json_response,
-    page,
-    without_nothing,
-)
+from app.sources.simulating.answers import json_response
+from app.sources.square.simulator.answers import ApiError, Json, from_place, invalid, page, without_nothing
 from app.sources.square.simulator.asked_orders import EventFilter, EventQuery, EventSearch, TimeRange
 from app.sources.square.simulator.event_types import known_types
 from app.sources.square.simulator.strict import asked, is_version, parameters, stamp

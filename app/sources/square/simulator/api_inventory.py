@@ -11,7 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.sources.square.simulator.answers import Json, invalid, json_response, not_found, page, without_nothing
+from app.sources.simulating.answers import json_response
+from app.sources.square.simulator.answers import Json, invalid, not_found, page, without_nothing
 from app.sources.square.simulator.asked import ChangesAsked, CountsAsked
 from app.sources.square.simulator.changes import TRANSFERS_UNTIL, Change, change_json, reason
 from app.sources.square.simulator.counts import NEWEST, Count, count_json

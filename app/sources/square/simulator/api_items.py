@@ -8,7 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.sources.square.simulator.answers import Json, from_place, invalid, json_response, page, without_nothing
+from app.sources.simulating.answers import json_response
+from app.sources.square.simulator.answers import Json, from_place, invalid, page, without_nothing
 from app.sources.square.simulator.asked import ItemSearch
 from app.sources.square.simulator.catalog import Position
 from app.sources.square.simulator.catalog_query import has_words

@@ -9,7 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.sources.square.simulator.answers import Json, invalid, json_response, not_found, page, without_nothing
+from app.sources.simulating.answers import json_response
+from app.sources.square.simulator.answers import Json, invalid, not_found, page, without_nothing
 from app.sources.square.simulator.asked_orders import OrderBatch, OrderFilter, OrderSearch, OrderSort, TimeRange
 from app.sources.square.simulator.order_things import Order
 from app.sources.square.simulator.orders import entries, fulfillments, payer, source_name

@@ -8,15 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.sources.square.simulator.answers import (
-    Json,
-    from_place,
-    invalid,
-    json_response,
-    not_found,
-    page,
-    without_nothing,
-)
+from app.sources.simulating.answers import json_response
+from app.sources.square.simulator.answers import Json, from_place, invalid, not_found, page, without_nothing
 from app.sources.square.simulator.asked_orders import VendorBatch, VendorFilter, VendorSearch, VendorSort
 from app.sources.square.simulator.places import Vendor
 from app.sources.square.simulator.strict import asked, parameters, whole

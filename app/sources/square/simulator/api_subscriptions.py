@@ -16,16 +16,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.sources.square.simulator.answers import (
-    ApiError,
-    Json,
-    body_of,
-    invalid,
-    json_response,
-    not_found,
-    page,
-    without_nothing,
-)
+from app.sources.simulating.answers import json_response
+from app.sources.square.simulator.answers import ApiError, Json, body_of, invalid, not_found, page, without_nothing
 from app.sources.square.simulator.api_events import types_answer
 from app.sources.square.simulator.clock import trimmed
 from app.sources.square.simulator.event_types import known_types

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from app.sources.shop import CATEGORIES, ware
+from app.sources.simulating.merchandise import CATEGORIES, ware
 from app.sources.square.simulator import catalog_related
 from app.sources.square.simulator.catalog_json import Shower
 from app.sources.square.simulator.catalog_related import SIZES, Thing, Things

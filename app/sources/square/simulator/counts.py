@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from app.sources.shop import ware
+from app.sources.simulating.merchandise import ware
 from app.sources.square.simulator.changes import UNTRACKED, Change, Spot
 from app.sources.square.simulator.clock import GENESIS_MS, Clock, Log, trimmed
 

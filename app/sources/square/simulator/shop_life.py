@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
+from app.sources.simulating.account import Changed
 from app.sources.square.simulator.edits import Edits
 from app.sources.square.simulator.trade import Touched, Trade
 from app.sources.square.simulator.world import World
-
-Json = dict[str, Any]
 
 
 class Happening(NamedTuple):
@@ -57,13 +55,7 @@ class ShopLife:
         self.edits = Edits(world)
         self._crafts = (Trade(world), self.edits)
 
-    async def run(self) -> None:
-        """Live on, at the rate the options say."""
-        while True:
-            await asyncio.sleep(60 / self._world.options.changes_per_minute)
-            self.happen(1)
-
-    def happen(self, count: int, kinds: Sequence[str] = ()) -> list[Json]:
+    def happen(self, count: int, kinds: Sequence[str] = ()) -> list[Changed]:
         """Let so many changes happen, of some kinds of record or of some names only; what they touched.
 
         Raises ``ValueError`` for a kind that is none.
@@ -78,8 +70,8 @@ class ShopLife:
         chosen = self._world.dice.choices(fitting, weights, k=count)
         return [touched for one in chosen for touched in self._one(one.name)]
 
-    def _one(self, name: str) -> Iterable[Json]:
+    def _one(self, name: str) -> list[Changed]:
         action: Callable[[], Touched] = next(getattr(craft, name) for craft in self._crafts if hasattr(craft, name))
         touched = action()
         self._world.on_change()
-        return [{"kind": kind, "external_id": external_id, "what": name} for kind, external_id in touched]
+        return [Changed(kind, external_id, name) for kind, external_id in touched]

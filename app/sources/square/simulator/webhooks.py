@@ -10,15 +10,15 @@ import asyncio
 import hashlib
 import time
 import uuid
-from collections import Counter, deque
-from collections.abc import Callable, Coroutine
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 from typing import Any, NamedTuple
 
-import httpx
 import msgspec
 
+from app.sources.simulating import outbox
 from app.sources.square.simulator.clock import Clock, event_text
 from app.sources.square.simulator.scopes import is_sent
 from app.sources.square.simulator.settings import Options
@@ -64,16 +64,16 @@ class OutboxState(NamedTuple):
     others: list[Subscription] = []  # noqa: RUF012 (a named tuple's default is never shared for writing)
 
 
-class Outbox:
+class Outbox(outbox.Outbox):
     """Makes events, keeps them for the Events API, and sends them to the subscription of the options and to those that were
     made since."""
 
+    counted = ("published", "sent", "acked", "failed", "dropped", "discarded", "delayed", "reordered")
+
     def __init__(self, options: Options, clock: Clock) -> None:
+        super().__init__(options, Random(options.seed * 7 + 3), options.webhook_timeout)
         self._options = options
         self._clock = clock
-        self._dice = Random(options.seed * 7 + 3)
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._client: httpx.AsyncClient | None = None
         self._free = asyncio.Semaphore(options.webhook_parallel)
         self._failing_since: dict[str, float] = {}
         self._under_way: dict[Delivery, None] = {}
@@ -81,9 +81,7 @@ class Outbox:
         name = f"wbhk_{hashlib.sha256(options.webhook_key.encode()).hexdigest()[:32]}"
         self.own = Subscription(name, "Simulated subscription", options.webhook_url, options.webhook_key, [])
         self.others: dict[str, Subscription] = {}
-        self.on_try: Callable[[], None] | None = None  # told after each try
-        self.tally: Counter[str] = Counter()
-        self.acknowledged: set[str] = set()
+        self.on_try: Callable[[], None] = lambda: None  # called after each try
         self.events: deque[Event] = deque(maxlen=100_000)
 
     @property
@@ -122,12 +120,9 @@ class Outbox:
                 self._send_to(one, event)
 
     def _send_to(self, one: Subscription, event: Event) -> None:
-        self.tally["published"] += 1
-        if self._dice.random() < self._options.drop:
-            self.tally["dropped"] += 1
-            return
-        for _ in range(2 if self._dice.random() < self._options.duplicate else 1):
-            delivery = Delivery(event, time.time() + self._head_start(), self._clock.tick_us(), subscription=one.id)
+        delay = self._options.delay_hours * 3600 / self._options.time_scale
+        for wait in self._waits(delay, self._options.reorder_seconds):
+            delivery = Delivery(event, time.time() + wait, self._clock.tick_us(), subscription=one.id)
             self._under_way[delivery] = None
             self._start(self._deliver(delivery))
 
@@ -172,14 +167,6 @@ class Outbox:
         for delivery in self._under_way:
             self._start(self._deliver(delivery))
 
-    async def close(self) -> None:
-        """Stop what is still on its way; ``state`` still has it."""
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._client is not None:
-            await self._client.aclose()
-
     def _event(self, kind: str, data: Json, location_id: str | None, merchant_id: str) -> Event:
         event_id = str(uuid.UUID(int=self._dice.getrandbits(128), version=3))
         created = self._clock.tick_us()
@@ -193,21 +180,6 @@ class Outbox:
         }
         return Event(event_id, kind, created, msgspec.json.encode(envelope), self._options.events_enabled)
 
-    def _head_start(self) -> float:
-        """Seconds an event waits before its first try."""
-        if self._dice.random() < self._options.delay:
-            self.tally["delayed"] += 1
-            return self._options.delay_hours * 3600 / self._options.time_scale
-        if self._dice.random() < self._options.reorder:
-            self.tally["reordered"] += 1
-            return self._dice.uniform(0, self._options.reorder_seconds)
-        return 0.0
-
-    def _start(self, delivery: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(delivery)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
     async def _deliver(self, delivery: Delivery) -> None:
         while True:
             await asyncio.sleep(max(0.0, delivery.due - time.time()))
@@ -216,13 +188,9 @@ class Outbox:
                 break
             delivery.due = time.time() + GAPS[delivery.number] / self._options.time_scale
             delivery.number += 1
-            self._tell()
-        del self._under_way[delivery]
-        self._tell()
-
-    def _tell(self) -> None:
-        if self.on_try is not None:
             self.on_try()
+        del self._under_way[delivery]
+        self.on_try()
 
     def _receiver_of(self, delivery: Delivery) -> Subscription | None:
         if delivery.subscription in ("", self.own.id):
@@ -234,7 +202,7 @@ class Outbox:
         delivery.reason = await self._try(delivery, one)
         self._judge(delivery.reason, one)
         last = delivery.number == len(GAPS)
-        self.tally["discarded"] += last and delivery.reason is not None
+        self.counts["discarded"] += last and delivery.reason is not None
         return last or delivery.reason is None
 
     def _judge(self, reason: str | None, one: Subscription) -> None:
@@ -248,29 +216,14 @@ class Outbox:
     async def _try(self, delivery: Delivery, one: Subscription) -> str | None:
         """Send once; the reason of the failure, or ``None`` when it was acknowledged."""
         async with self._free:
-            self.tally["sent"] += 1
-            failed = await self._send(one.url, delivery.event, self._headers(delivery, one))
-        self.tally["acked" if failed is None else "failed"] += 1
+            self.counts["sent"] += 1
+            is_late = self._dice.random() < self._options.late_ack
+            failed = await self._post(one.url, delivery.event.body, self._headers(delivery, one))
+            failed = "http_timeout" if is_late and failed in (None, "http_error") else failed
+        self.counts["acked" if failed is None else "failed"] += 1
         if failed is None:
             self.acknowledged.add(delivery.event.id)
         return failed
-
-    async def _send(self, url: str, event: Event, headers: dict[str, str]) -> str | None:
-        if self._client is None:
-            self._client = httpx.AsyncClient(follow_redirects=False, timeout=self._options.webhook_timeout)
-        late = self._dice.random() < self._options.late_ack
-        try:
-            async with asyncio.timeout(self._options.webhook_timeout):
-                answer = await self._client.post(url, content=event.body, headers=headers)
-        except (TimeoutError, httpx.TimeoutException):
-            return "http_timeout"
-        except (
-            Exception
-        ):  # also what a transport raises that is closed under it: a delivery never ends without an answer
-            return "other_error"
-        if late:
-            return "http_timeout"
-        return None if answer.is_success else "http_error"
 
     def _headers(self, delivery: Delivery, one: Subscription) -> dict[str, str]:
         number, reason = str(delivery.number), delivery.reason

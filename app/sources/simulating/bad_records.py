@@ -35,7 +35,7 @@ def with_bad_cells(columns: Json, share: float, salt: object) -> Json:
 
 def with_bad_record(record: Json, share: float, salt: object) -> Json:
     """The record as it is, or one field of it wrong."""
-    dice = Random(f"{salt}/{_identity(record)}")  # noqa: S311
+    dice = Random(f"{salt}/{_identity(record)}")
     return _spoiled(record, dice) if record and dice.random() < share else record
 
 
