@@ -6,11 +6,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import httpx
+import msgspec
 
 from app.domain import Answer, Delivery, Kind, Page, Ref
+
+Place = TypeVar("Place")
 
 LONGEST_ID = 400
 """Characters of an item's id in a delivery. A longer one may not fit a key: then anything of its kind may have changed."""
@@ -107,6 +110,14 @@ class Source(Protocol):
 
 class ResumeLost(Exception):
     """A read cannot go on where it stopped (its token is too old, of another read, or refused): begin again."""
+
+
+def place_of(resume: str, shape: type[Place]) -> Place:
+    """The place in a read that a token (``Page.resume``, JSON) stands for; raises ``ResumeLost`` for any other text."""
+    try:
+        return msgspec.json.decode(resume, type=shape)
+    except msgspec.DecodeError as error:
+        raise ResumeLost(f"{resume[:40]!r} is no place in a read: {error}") from error
 
 
 class LedgerUnavailable(Exception):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, runtime_checkable
+
+from app.domain.nearest import unknown
+from app.errors import BadConfiguration
 
 
 class Question(NamedTuple):
@@ -24,6 +27,13 @@ class Setup(NamedTuple):
     questions: tuple[Question, ...]
     hint: str
     options: tuple[str, ...]
+
+
+def given(connection: str, options: Mapping[str, str], known: Collection[str]) -> dict[str, str]:
+    """The options that are not blank, stripped; raises ``BadConfiguration`` for one that is not known."""
+    for name in sorted(options.keys() - set(known)):
+        raise BadConfiguration(f"connection {connection!r}: {unknown('option', name, known)}")
+    return {name: stripped for name, value in options.items() if (stripped := value.strip())}
 
 
 @dataclass(frozen=True)

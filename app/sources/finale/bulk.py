@@ -10,7 +10,7 @@ import msgspec
 from msgspec import structs
 
 from app.domain import Kind, Page
-from app.sources.base import ResumeLost
+from app.sources.base import ResumeLost, place_of
 from app.sources.finale.columnar import Band
 from app.sources.finale.feeds import Orders, Products
 from app.sources.finale.windows import SECOND, Walk
@@ -36,10 +36,7 @@ class Bulk:
 
     def resumed(self, resume: str) -> Iterator[Page]:
         """The months from where a token stands; raises ``ResumeLost`` for one of another read."""
-        try:
-            place = msgspec.json.decode(resume, type=Place)
-        except msgspec.DecodeError as error:
-            raise ResumeLost(f"{resume[:40]!r} is no place in a read: {error}") from error
+        place = place_of(resume, Place)
         if place.read != self._read:
             raise ResumeLost(f"a place in another read than this one of {self.kind}")
         return self.months(place.start)

@@ -14,9 +14,10 @@ from urllib.parse import quote, unquote
 import httpx
 import msgspec
 
-from app.errors import AuthRejected, BadAnswer, BudgetSpent, Forbidden, RateLimited, Refused
+from app.errors import AuthRejected, BadAnswer, Forbidden, Refused
 from app.sources import complaint
 from app.sources.base import Context, Limit
+from app.sources.client import VendorClient, any_answer
 from app.sources.finale.columnar import Band, bands, single
 from app.sources.finale.wire import tail
 from app.sources.http import Http
@@ -65,7 +66,7 @@ def _limit(name: str, calls: int, seconds: float) -> tuple[Limit, ...]:
     return (Limit(name, calls, seconds),) if calls else ()
 
 
-class Client:
+class Client(VendorClient):
     """Reads of one account, with Basic authentication by API key and secret. Safe to share between threads."""
 
     def __init__(
@@ -73,43 +74,26 @@ class Client:
     ) -> None:
         credentials = base64.b64encode(f"{key}:{secret}".encode()).decode()
         headers = {"authorization": f"Basic {credentials}", "accept": "application/json"}
-        self._http = Http(context, base_url, headers, timeout=RECORD_TIMEOUT)
+        super().__init__(Http(context, base_url, headers, timeout=RECORD_TIMEOUT))
         self._wait_of = partial(reset_wait, now=lambda: context.now().timestamp())
         self._account = account
         self._rates = rates or Rates()
-
-    @property
-    def calls(self) -> int:
-        """Requests that this thread has sent so far."""
-        return self._http.calls
 
     @property
     def limits(self) -> tuple[Limit, ...]:
         """Every limit that some call counts against."""
         return self._rates.collection
 
-    def warm(self) -> None:
-        """Build this thread's HTTP client now."""
-        self._http.warm()
-
-    def close(self) -> None:
-        """Give connections back."""
-        self._http.close()
-
     def check(self) -> None:
         """Ask for one record, the company itself; returns when the account answers, also that there is none or that
         this key may not see it."""
         path = self._path("partygroup") + COMPANY
-        try:
+        with any_answer():
             answer = self._http.request(
                 "GET", path, limits=self._rates.record, timeout=CHECK_TIMEOUT, wait_of=self._wait_of, attempts=1
             )
-        except (Forbidden, RateLimited) as error:
-            if isinstance(error, BudgetSpent):
-                raise
-            return
-        if answer.status_code != 404:
-            refuse_page(_type_of(answer), answer.content[:_LOOKED_AT], f"GET {path}")
+            if answer.status_code != 404:
+                refuse_page(_type_of(answer), answer.content[:_LOOKED_AT], f"GET {path}")
 
     def record(self, collection: str, id_: str) -> Band | None:
         """One record by the last segment of its URL, as a band of one row; ``None`` when there is none (404).

@@ -9,6 +9,7 @@ from functools import partial
 from app.domain import WHOLE, Absent, Answer, BadRecord, Kind, Page, Record, Ref, Scope
 from app.errors import Refused
 from app.sources.base import Limit, Receiver, ResumeLost
+from app.sources.client import ClientSource
 from app.sources.finale import bulk, order_days, setup
 from app.sources.finale.bulk import Bulk
 from app.sources.finale.client import KEYS, Client
@@ -33,9 +34,10 @@ _FULL_ORDERS = timedelta(days=7)
 _NEVER = 1_000_000_000  # as a storm size: lists of this kind are no substitute for fetching the items
 
 
-class FinaleSource:
+class FinaleSource(ClientSource):
     """One Finale account (see ``app.sources.base.Source``)."""
 
+    _client: Client
     name = "finale"
     kinds: tuple[Kind, ...] = (Kind.LOCATION, Kind.VENDOR, Kind.PRODUCT, Kind.STOCK, Kind.ORDER)
     whole_kinds: tuple[Kind, ...] = (Kind.LOCATION, Kind.VENDOR, Kind.STOCK)
@@ -66,21 +68,9 @@ class FinaleSource:
         """A product list has whole records; half a minute's single reads cost more than one of it."""
         return 60 if kind is Kind.PRODUCT else _NEVER
 
-    def calls(self) -> int:
-        """Requests that this thread has sent so far."""
-        return self._client.calls
-
     def budget(self) -> Sequence[Limit]:
         """All requests a minute, and lists an hour."""
         return self._client.limits
-
-    def warm(self) -> None:
-        """Build this thread's HTTP client now."""
-        self._client.warm()
-
-    def close(self) -> None:
-        """Give connections back."""
-        self._client.close()
 
     def fetch(self, refs: Sequence[Ref]) -> Answer:
         """The present truth about records by id, or about products by ``sku:X``; of stock, from one read of its list, the

@@ -13,8 +13,9 @@ from datetime import date, datetime
 from functools import partial
 
 from app.domain import WHOLE, Answer, Kind, Page, Ref, Scope, micros
-from app.errors import AuthRejected, BudgetSpent, Forbidden, RateLimited, Refused
+from app.errors import AuthRejected, Refused
 from app.sources.base import LedgerUnavailable, Limit, PayloadInvalid, Receiver, Recorded, ResumeLost, Subscription
+from app.sources.client import ClientSource
 from app.sources.labels import numbered
 from app.sources.period import Period, narrowed
 from app.sources.setup import Registered
@@ -34,9 +35,10 @@ BATCHES = {
 }
 
 
-class SquareSource:
+class SquareSource(ClientSource):
     """Implements ``Source`` and ``EventLedger``."""
 
+    _client: Client
     name = "square"
     whole_kinds: tuple[Kind, ...] = (Kind.LOCATION, Kind.VENDOR)
     listed_kinds: tuple[Kind, ...] = ()
@@ -65,13 +67,8 @@ class SquareSource:
         return 20 * BATCHES[kind]
 
     def check(self) -> None:
-        """List the locations. A token that may not, or may not so often, is answered all the same."""
-        try:
-            self._client.check()
-        except BudgetSpent:
-            raise
-        except (Forbidden, RateLimited):
-            return
+        """List the locations once."""
+        self._client.check()
 
     def account(self) -> str:
         """The merchant's id, empty where no location tells it; raises as every read does."""
@@ -82,21 +79,9 @@ class SquareSource:
         if isinstance(self.receiver, SquareReceiver):
             self.receiver.learn(account)
 
-    def calls(self) -> int:
-        """Upstream calls so far."""
-        return self._client.calls
-
     def budget(self) -> Sequence[Limit]:
         """One pace for all requests, as this process has come to know it."""
         return self._client.pace.limits()
-
-    def warm(self) -> None:
-        """Build this thread's HTTP client now."""
-        self._client.warm()
-
-    def close(self) -> None:
-        """Give connections back."""
-        self._client.close()
 
     def fetch(self, refs: Sequence[Ref]) -> Answer:
         """The present truth about items of one kind.
@@ -202,10 +187,6 @@ class SquareSource:
     def register(self, url: str, options: Mapping[str, str]) -> Registered:
         """Have Square send every event that we follow to this URL."""
         return setup.register(self._client, url, self._client.version)
-
-    def record_events(self) -> None:
-        """Turn the Events API on, so that events from now on can be found again."""
-        self._client.events_enable()
 
     def _orders(self, refs: Sequence[Ref]) -> Answer:
         rows = self._client.orders_retrieve([ref.external_id for ref in refs])

@@ -15,6 +15,7 @@ import msgspec
 
 from app.domain import BadRecord, Change, Kind, Mentioned, Page, Record
 from app.errors import Refused
+from app.sources import base
 from app.sources.base import ResumeLost
 from app.sources.labels import numbered
 from app.sources.square import wire
@@ -43,12 +44,7 @@ class Place(msgspec.Struct, frozen=True, omit_defaults=True):
 
 def place_of(resume: str | None) -> Place | None:
     """The place a token stands for, ``None`` for no token; raises ``ResumeLost`` for one that is none of ours."""
-    if resume is None:
-        return None
-    try:
-        return msgspec.json.decode(resume, type=Place)
-    except msgspec.DecodeError as error:
-        raise ResumeLost(f"{resume[:40]!r} is no place in a read: {error}") from error
+    return None if resume is None else base.place_of(resume, Place)
 
 
 class Walk(Generic[Reply]):

@@ -17,9 +17,9 @@ from typing import Any
 import msgspec
 
 from app.domain import WHOLE, Change, Delivery, Kind, Verdict, micros
-from app.sources.base import LONGEST_ID, PayloadInvalid, SignatureInvalid
+from app.sources.base import SignatureInvalid
+from app.sources.deliveries import bounded, decoded
 from app.sources.square.times import moment_in
-from app.sources.texts import clean_escapes
 
 TEST_EVENT = "webhooks.test_notification"
 SIGNATURE_HEADER = "x-square-hmacsha256-signature"
@@ -90,7 +90,7 @@ class SquareReceiver:
 
     def _delivery(self, event: Event) -> Delivery:
         aside = self._set_aside(event)
-        changes = () if aside else _bounded(changes_of(event))
+        changes = () if aside else tuple(dict.fromkeys(map(bounded, changes_of(event))))
         return Delivery(
             event_id=event.event_id,
             type=event.type,
@@ -109,19 +109,9 @@ class SquareReceiver:
         return Verdict.FOREIGN if foreign else None
 
 
-def _bounded(changes: Sequence[Change]) -> tuple[Change, ...]:
-    """An id that may not fit a key means that anything of its kind may have changed."""
-    short = (one if len(one.external_id) <= LONGEST_ID else Change(one.kind, WHOLE) for one in changes)
-    return tuple(dict.fromkeys(short))
-
-
 def read_event(body: bytes) -> Event:
-    """The envelope; raises ``PayloadInvalid``, also for nesting too deep to be meant."""
-    try:
-        return msgspec.json.decode(clean_escapes(body), type=Event)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        wanted = 'expected a JSON object with "type", "event_id" and "data"'
-        raise PayloadInvalid(f"{wanted}: {error}") from error
+    """The envelope; raises ``PayloadInvalid``."""
+    return decoded(body, Event, 'a JSON object with "type", "event_id" and "data"')
 
 
 def changes_of(event: Event) -> Sequence[Change]:

@@ -113,12 +113,6 @@ class SubscriptionReply(Reply, kw_only=True):
     subscription: Json = msgspec.field(default_factory=dict)
 
 
-class InfoReply(Reply, kw_only=True):
-    """The catalog's live limits."""
-
-    limits: dict[str, int] | None = None
-
-
 def decode(body: bytes, shape: type[Shape]) -> Shape:
     """The body as ``shape``.
 
