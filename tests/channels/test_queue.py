@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from typing import Any
 
 import dramatiq
 import fakeredis
@@ -42,7 +43,7 @@ def broker(valkey: str) -> Iterator[RedisBroker]:
     made.client.close()
 
 
-def fetched(broker: RedisBroker, queue: str) -> list[tuple[str, tuple[object, ...]]]:
+def fetched(broker: RedisBroker, queue: str) -> list[tuple[str, tuple[Any, ...]]]:
     """What a consumer of the queue gets: actor and arguments of each message."""
     broker.declare_queue(queue)
     consumer = broker.consume(queue, prefetch=100, timeout=10)
@@ -65,7 +66,8 @@ def test_many_items_share_messages_and_each_is_in_one(fake: RedisBroker) -> None
     ids = [f"P{number}" for number in range(2 * SPREAD_OVER + 1)]
     BrokerQueue(fake).wake([ItemKey(SHOP, Kind.PRODUCT, id) for id in ids])
     messages = [args for _, args in fetched(fake, LIVE)]
-    assert [id for _, _, first, *also in messages for id in (first, *(also[0] if also else ()))] == ids
+    named = [[first, *(also[0] if also else ())] for _, _, first, *also in messages]
+    assert [id for items in named for id in items] == ids
     assert len(messages) == SPREAD_OVER + 1
 
 

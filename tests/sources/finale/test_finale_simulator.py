@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from finale_account import Account, Servers, api
 
 from app.domain import Kind
 from app.sources import demo, simulator
 from app.sources.finale.simulator import create
-from app.sources.finale.simulator.api import PATHS
+from app.sources.finale.simulator.api_rest import PATHS
+from tests.sources.finale.finale_account import Account, Servers, api
 
 Simulate = Callable[..., Account]
 

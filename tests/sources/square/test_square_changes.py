@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from square_account import Account, Simulate
-from square_asking import CHANGES, COUNTS, Json, every, get, post, told
 
 from app.sources.simulating.settings import read
 from app.sources.square.simulator.keeping import keeper_of, opened
 from app.sources.square.simulator.settings import Options
 from app.sources.square.simulator.shop_life import ShopLife
+from tests.sources.square.square_account import Account, Simulate
+from tests.sources.square.square_asking import CHANGES, COUNTS, Json, every, get, post, told
 
 COUNTED = ("IN_STOCK", "RESERVED_FOR_SALE", "ORDERED_FROM_VENDOR")
 Spot = tuple[str, str, str]

@@ -10,9 +10,6 @@ from random import Random
 from typing import Any
 
 import pytest
-from square_account import Account, Servers, Simulate, open_account
-from square_copy import Copy, flat, ordered
-from square_hook import Hook, acked
 from starlette.applications import Starlette
 from starlette.responses import Response
 
@@ -24,6 +21,9 @@ from app.sources.square.simulator.keeping import keeper_of, opened
 from app.sources.square.simulator.settings import Options
 from app.sources.square.simulator.shop_life import ShopLife
 from app.sources.square.simulator.world import World
+from tests.sources.square.square_account import Account, Servers, Simulate, open_account
+from tests.sources.square.square_copy import Copy, flat, ordered
+from tests.sources.square.square_hook import Hook, acked
 
 CHANGES = 150
 Run = Callable[..., Any]  # a context manager: an account for as long as its process would live
