@@ -27,10 +27,11 @@ RECOVERY = 10.0
 
 @dataclass
 class Scene:
-    """Where mischief happens. ``processes`` are the names of our own processes: web, workers, clock.
+    """The installation that mischief is done to.
 
-    ``down`` are those that mischief has taken down, ``harmed_until`` is when (monotonic) the database was last harmed,
-    ``findings`` is what was seen to be wrong on the way.
+    ``processes`` are the names of our own processes: web, workers, clock. ``down`` are those that mischief has
+    stopped, ``harmed_until`` is until when (monotonic) the database counts as harmed, ``findings`` are the faults
+    seen on the way.
     """
 
     stack: Stack

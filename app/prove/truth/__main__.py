@@ -1,4 +1,4 @@
-"""``python -m app.prove.truth``: seeds of the experiment on truth, and the table of what was told rightly."""
+"""``python -m app.prove.truth``: runs the experiment on truth, and prints how many reasons were right."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WANTED, WANTED_EACH = 0.95, 0.85
 
 
 def main() -> None:
-    """Carry the seeds out and print the table; exit code 1 where a target is missed."""
+    """Run the seeds and print the table; exit code 1 where a target is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=60, help="how many")
     parser.add_argument("--first", type=int, default=0, help="the first one")
@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def table(outcomes: list[Outcome]) -> list[str]:
-    """Right of all, by what was injected; then the sums."""
+    """Right verdicts of all, by what was injected; then the totals."""
     every = [one for outcome in outcomes for one in outcome.verdicts]
     lines = [f"{'what happened':<46} {'should be':<10} {'reason':>9} {'since':>9} {'within':>8}"]
     names = sorted({(one.expected, one.name) for one in every})
@@ -60,7 +60,7 @@ def table(outcomes: list[Outcome]) -> list[str]:
 
 
 def is_good(outcomes: list[Outcome]) -> bool:
-    """Whether the targets are met: of all and of each reason, every agreement, nothing invented."""
+    """Whether all targets are met: the shares of right reasons, every agreement, and nothing invented."""
     every = [one for outcome in outcomes for one in outcome.verdicts]
     each = [_of(every, name) for name in {one.name for one in every}]
     return (
@@ -105,7 +105,7 @@ def _postgresql() -> Iterator[str]:
 
 @contextmanager
 def _database(url: str) -> Iterator[Database]:
-    """Empty and migrated, for one seed."""
+    """An empty, migrated database for one seed."""
     with tempfile.TemporaryDirectory() as folder:
         if url:
             empty(url)
