@@ -30,7 +30,7 @@ class VendorClient:
 
 
 class ClientSource:
-    """The part of ``base.Source`` that a client answers by itself."""
+    """The methods of ``base.Source`` that only pass the question on to the client."""
 
     _client: VendorClient
 
@@ -49,7 +49,7 @@ class ClientSource:
 
 @contextmanager
 def any_answer() -> Iterator[None]:
-    """For a check whether the vendor answers at all: a 403 or a 429 is an answer, our own spent budget is none."""
+    """For a check whether the vendor answers at all: a 403 or a 429 passes, our own spent budget does not."""
     try:
         yield
     except BudgetSpent:

@@ -26,7 +26,7 @@ class Changed(msgspec.Struct, frozen=True):
 
 
 class Account(ABC):
-    """What a vendor's simulator gives to what all simulators share. Changes happen on the event loop only."""
+    """What the kit needs of a vendor's simulator. Changes happen on the event loop only."""
 
     switches: ClassVar[type[Faults]]
     options: Faults
@@ -43,15 +43,15 @@ class Account(ABC):
 
     @abstractmethod
     def happen(self, count: int = 1, kinds: Sequence[str] = ()) -> list[Changed]:
-        """Let so many events of the shop's life happen now; raises ``ValueError`` where none of the kinds can."""
+        """Make ``count`` events of the shop's life happen now; raises ``ValueError`` where none of the kinds can."""
 
     @abstractmethod
     def pause(self) -> float | None:
-        """Seconds until the shop changes by itself, ``None`` for one that never does."""
+        """Seconds until the shop changes by itself, ``None`` for a shop that never does."""
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """The shop lives, sends webhooks and keeps its state for as long as the server runs."""
+        """The shop lives, sends webhooks and saves its state for as long as the server runs."""
         self.keeper.start()
         self.outbox.resume()
         life = asyncio.create_task(self._live())

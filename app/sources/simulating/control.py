@@ -82,7 +82,7 @@ class _Wanted(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def _local(handler: _Handler) -> _Handler:
-    """A handler for loopback only; what it cannot read or do is answered with 400."""
+    """A handler for loopback only; it answers 400 to a request that it cannot read or carry out."""
 
     async def guarded(request: Request) -> Response:
         if request.client is None or not _is_loopback(request.client.host):

@@ -59,7 +59,7 @@ class Keeper:
         self._started = self._path is not None
 
     def changed(self) -> None:
-        """Note a change; it is saved once the event loop has finished what it is doing. A no-op before ``start``."""
+        """Note a change; the save comes after the event loop's present work. A no-op before ``start``."""
         if not self._started:
             return
         is_urgent = self._is_urgent()

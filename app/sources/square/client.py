@@ -46,7 +46,7 @@ class Places(NamedTuple):
 
     @property
     def ids(self) -> list[str]:
-        """The ids of all that have a readable one."""
+        """All readable ids."""
         return list(filter(None, map(id_in, self.locations)))
 
     @property
@@ -106,8 +106,10 @@ class Client(VendorClient):
         return Places(locations, _told_at(response) or self.now())
 
     def check(self) -> None:
-        """List the locations, within ten seconds and once; returns when the account answers, also that this token may
-        not list them, or not so often."""
+        """List the locations, within ten seconds and without a retry.
+
+        Returns when the account answers, even if this token may not list them, or not so often.
+        """
         with any_answer():
             response = self._send("GET", "/v2/locations", None, [], timeout=CHECK_TIMEOUT, attempts=1)
             wire.read(response, wire.LocationsReply)
@@ -142,7 +144,7 @@ class Client(VendorClient):
         return self._post(SUBSCRIPTIONS, body, wire.SubscriptionReply).subscription
 
     def change_subscription(self, id_: str, changes: wire.Json) -> None:
-        """Change what is named of a webhook subscription."""
+        """Change some fields of a webhook subscription."""
         self._call("PUT", f"{SUBSCRIPTIONS}/{quote(id_, safe='')}", {"subscription": changes}, wire.SubscriptionReply)
 
     def _pages(

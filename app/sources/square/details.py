@@ -1,4 +1,4 @@
-"""What an item names by ids, told by names, as the readable columns of its listings."""
+"""Resolves the ids in an item to names, for the readable columns of its listings."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Details(NamedTuple):
 
 
 def details(item: Json, variation: Json, category_id: str | None, known: Known) -> Details:
-    """What a listing tells: from the data of its item and of its variation, and the objects they mention."""
+    """The columns of a listing, from the data of its item and of its variation, and the objects they mention."""
     things = known.things
     path_ids, names = _path(category_id, things)
     unit = _data(things, variation.get("measurement_unit_id"), "measurement_unit_data")
@@ -150,7 +150,7 @@ def _whole(value: Any) -> int | None:
 
 
 def _digits(unit: Json) -> int | None:
-    """How many digits after the point a unit allows: 0 to 5, and 3 where Square does not say (its documented default)."""
+    """The number of decimal places of a unit: 0 to 5, and 3 (Square's documented default) where there is none."""
     if not unit:
         return None
     found = 3 if unit.get("precision") is None else _whole(unit["precision"])

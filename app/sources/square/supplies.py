@@ -1,4 +1,4 @@
-"""Who supplies a variation, and what it costs, in every spelling that Square's versions have for it."""
+"""The suppliers of a variation and its cost, in every spelling of Square's versions."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def cost_of(own: VariationData, main: Supply) -> Money:
 
 
 def supply_json(supply: Supply) -> Json:
-    """One vendor as ``Listing.suppliers`` tells it."""
+    """One vendor as an entry of ``Listing.suppliers``."""
     cost = supply.unit_cost_money or Money()
     return {
         "supplier_id": supply.vendor_id,

@@ -26,14 +26,14 @@ from app.sources.simulating.settings import Value, read
 def create(options: Mapping[str, Value], clock: Callable[[], float] = time) -> Starlette:
     """The simulator as an ASGI application; raises ``ValueError`` for an unknown or wrong option.
 
-    ``clock`` (epoch seconds) is what the account lives by, its request limits included.
+    ``clock`` (epoch seconds) is the account's clock, also for its request limits.
     """
     account = Account(read(options, Options), clock)
     return application(account, Api(account).routes())
 
 
 def hurried() -> tuple[dict[str, str], dict[str, str]]:
-    """Without the vendor's limits, which stretch minutes into hours."""
+    """No request limits, which would turn minutes into hours."""
     simulator = {"rate_get": "0", "rate_lists": "0"}
     return simulator, {"gets_per_minute": "60000", "reads_per_hour": "600000", "stock_pace": "1"}
 

@@ -1,4 +1,4 @@
-"""One simulated account: its world, its limits, its bridge, and what it counts."""
+"""One simulated account: its world, its limits, its bridge, and its counters."""
 
 from __future__ import annotations
 
@@ -47,18 +47,18 @@ class Account(account.Account):
         return changed
 
     def note(self, done: Sequence[Done]) -> None:
-        """Report and keep a change, by the shop's life or by a POST."""
+        """Report and save a change that the shop's life or a POST made."""
         self.changes += 1
         self.outbox.report(done)
         self.keeper.changed()
 
     def pause(self) -> float | None:
-        """Random, as customers come."""
+        """A random time, as customers come."""
         rate = self.options.changes_per_minute
         return self.world.dice.expovariate(rate / 60) if rate > 0 else None
 
     def truths(self) -> Mapping[str, Callable[[], list[Json]]]:
-        """Each is a list, so that no change comes in between."""
+        """Lists rather than iterators, so that no change comes in between."""
         return {kind: partial(truth.rows, self.world, kind) for kind in truth.KINDS}
 
     def status(self) -> Json:

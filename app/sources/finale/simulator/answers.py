@@ -1,4 +1,4 @@
-"""The simulator's answers, the right ones and the wrong ones."""
+"""The simulator's answers, both right and spoiled ones."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ class Dropped(Response):
 
 
 def said(value: Any, status: int = 200) -> Response:
-    """JSON as Finale spells it."""
+    """JSON as Finale writes it."""
     return Response(json.dumps(value, separators=(",", ":")), status, media_type="application/json")
 
 
 def streamed(pieces: Iterator[bytes], rows: int) -> Response:
-    """A list: short ones at once, long ones piece by piece out of a thread."""
+    """A list: short ones at once, long ones in pieces from a thread."""
     if rows <= SMALL:
         return Response(b"".join(pieces), media_type="application/json")
     return StreamingResponse(pieces, media_type="application/json")
 
 
 def not_found(path: str) -> Response:
-    """Finale's 404, every character a reference as in the capture."""
+    """Finale's 404; every character is a reference, as in the capture."""
     spelled = "".join(f"&#{ord(character)};" for character in path)
     page = f"<p>The requested URL {spelled} was not found on the server.</p>"
     return HTMLResponse(f"<html><title> Not Found </title>\n<body><h2> Not Found </h2>\n{page}\n</body></html>", 404)
@@ -56,19 +56,19 @@ def refused(status: int, message: str) -> Response:
 
 
 def wrong_method(allowed: Sequence[str]) -> Response:
-    """A 405 that says what the path has."""
+    """A 405 that names the path's methods."""
     answer = refused(405, "Method Not Allowed")
     answer.headers["Allow"] = ", ".join(allowed)
     return answer
 
 
 def login_page() -> Response:
-    """What an unauthenticated report request gets, with status 200."""
+    """The answer to a report request without credentials, with status 200."""
     return HTMLResponse(_LOGIN)
 
 
 async def spoiled(answer: Response, options: Options) -> Response:
-    """The answer, unless a switch wants the next one wrong; each counts down."""
+    """The answer, or a spoiled one where a switch asks for it; each such switch counts down."""
     for name, wrong in _WRONG.items():
         if is_due(options, name):
             return wrong(await body_of(answer))

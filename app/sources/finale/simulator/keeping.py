@@ -1,4 +1,4 @@
-"""What of a simulated account is kept over a restart: its whole world."""
+"""The part of a simulated account that survives a restart: its whole world."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from app.sources.simulating import state_file
 
 
 class Kept(msgspec.Struct):
-    """A world as it is written down."""
+    """A world as it is saved."""
 
     products: list[Product]
     dropped: list[Product]
@@ -30,7 +30,7 @@ class Kept(msgspec.Struct):
 
 
 def snapshot(world: World) -> Kept:
-    """The state as of now."""
+    """The present state."""
     return Kept(
         products=list(world.products.values()),
         dropped=list(world.dropped.values()),
@@ -47,7 +47,7 @@ def snapshot(world: World) -> Kept:
 
 
 def load(path: str, clock: Callable[[], float]) -> World | None:
-    """The kept world, ``None`` when there is none yet; raises ``ValueError`` for a file that holds none."""
+    """The saved world, ``None`` when there is none yet; raises ``ValueError`` for a file that holds none."""
     kept = state_file.load(path, Kept)
     if kept is None:
         return None

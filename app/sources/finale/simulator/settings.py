@@ -51,7 +51,8 @@ class Faults(settings.Faults):
 
 
 class Options(Faults):
-    """What the account is made of and whom it tells; fixed at the start. Chance goes by ``seed``."""
+    """The size of the account, its credentials and its bridge; fixed at the start. ``seed`` decides every random
+    choice."""
 
     seed: int = 1
     account: str = "demo"

@@ -1,18 +1,18 @@
 """A simulated Square account over real HTTP, with every trap of the real one that we know of.
 
 ``create(options)`` gives a Starlette app; options and fault switches with their defaults are the fields of
-``settings.Options``. The same seed gives the same merchandise (``app.sources.shop``) and the same dice.
+``settings.Options``. The same seed gives the same merchandise (``simulating.merchandise``) and the same dice.
 
     /v2/...    the API: catalog, inventory, orders, locations, vendors, events, subscriptions
     /_sim/...  see ``simulating``; kinds of changes may also be names of ``shop_life.HAPPENINGS``
 
-What Square has and this has not (a call, a field, a parameter) is refused as Square refuses what it does not know (404,
-400): nothing that is asked for is ignored, but where Square is documented to or was seen to.
+A call, a field or a parameter that Square has and this simulator lacks is refused as Square refuses unknown ones
+(404, 400). Nothing in a request is ignored, except where Square is documented or was seen to ignore it.
 
-With ``state_file`` the shop outlives the process: its rows, its clock, its dice and the webhooks that are under way.
-Counters, cursors and fault switches do not: they begin anew.
+With ``state_file`` the shop survives the process: its rows, clock, dice and pending webhooks. Counters, cursors and
+fault switches start anew.
 
-Deleted variations keep their counts, as they keep their place in old orders.
+Deleted variations keep their counts, and their place in old orders.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def create(options: Mapping[str, Value]) -> Starlette:
 
 
 async def _refused(request: Request, error: Exception) -> Response:
-    """An ``ApiError`` as it is; what Starlette refuses, in Square's form."""
+    """An ``ApiError`` as it is; Starlette's own errors in Square's form."""
     if not isinstance(error, ApiError):
         status = error.status_code if isinstance(error, HTTPException) else 500
         code = "NOT_FOUND" if status == 404 else "METHOD_NOT_ALLOWED"
@@ -76,8 +76,10 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 
 def hurried() -> tuple[dict[str, str], dict[str, str]]:
-    """A day of webhook retries in two and a half minutes. Not in less: a receiver with a busy machine needs moments
-    between them, like one with a busy hour."""
+    """A day of webhook retries in two and a half minutes.
+
+    Not in less: on a busy machine a receiver needs some moments between them.
+    """
     return {"time_scale": "600", "delay_hours": "3"}, {}
 
 

@@ -30,16 +30,16 @@ class Account(account.Account):
         world.on_change = world.outbox.on_try = self.keeper.changed
 
     def happen(self, count: int = 1, kinds: Sequence[str] = ()) -> list[Changed]:
-        """Changes of some kinds of record or of some names (``shop_life.HAPPENINGS``)."""
+        """Changes of some kinds of record, or with some names of ``shop_life.HAPPENINGS``."""
         return self.life.happen(count, kinds)
 
     def pause(self) -> float | None:
-        """Always the same, at the rate of the options."""
+        """The same time always, from the rate in the options."""
         rate = self.options.changes_per_minute
         return 60 / rate if rate > 0 else None
 
     def truths(self) -> Mapping[str, Callable[[], Iterable[Json]]]:
-        """Made on the fly, so that 600,000 rows need no memory."""
+        """Iterators, so that 600,000 rows need no memory."""
         return Truth(self.world).kinds
 
     def status(self) -> Json:

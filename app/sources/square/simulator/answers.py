@@ -1,4 +1,4 @@
-"""How the simulated API answers: JSON, Square's error bodies, and pages that may be short, empty or endless."""
+"""The answers of the simulated API: Square's error bodies, and pages that may be short, empty or endless."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def not_found(detail: str) -> ApiError:
 
 
 def without_nothing(body: Mapping[str, Any]) -> Json:
-    """Square leaves null and empty fields out."""
+    """The body without null and empty fields, which Square leaves out."""
     return {name: value for name, value in body.items() if value not in (None, [], {}, "")}
 
 
@@ -53,7 +53,7 @@ async def body_of(request: Request) -> Json:
 
 
 def page(world: World, path: str, body: Json, rows: Rows[Row], limit: int) -> tuple[list[Row], str | None]:
-    """One page of rows, and the cursor of the next if there is one."""
+    """One page of rows, and the cursor of the next page if there is one."""
     position, emptied = _redeemed(world, path, body)
     faults, dice = world.options, world.fault_dice
     if not emptied and dice.random() < faults.empty_pages:
@@ -70,7 +70,7 @@ def page(world: World, path: str, body: Json, rows: Rows[Row], limit: int) -> tu
 
 
 def from_place(rows: list[Row], at: int | None) -> Iterator[tuple[int, Row]]:
-    """Rows from a place on, each with its place."""
+    """The rows from a place on, each with its place."""
     return iter([*enumerate(rows)][at or 0 :])
 
 

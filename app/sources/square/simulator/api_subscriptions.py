@@ -1,8 +1,8 @@
-"""The simulated webhook subscriptions: /v2/webhooks, as strict as Square is.
+"""The simulated webhook subscriptions: /v2/webhooks, as strict as Square.
 
-They belong to the application, so only its personal access token may see them. A notification URL must be https, unless the
-option ``plain_http`` allows for trials on one machine. Lists never show a signature key, and leave disabled ones out unless
-they are asked for.
+They belong to the application, so only its personal access token may see them. A notification URL must be https,
+unless the option ``plain_http`` allows http for trials on one machine. Lists never show a signature key, and show
+disabled subscriptions only on request.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What every simulated call passes first: the token, the rate, the faults; and what every answer carries."""
+"""The first stage of every simulated call: the token, the rate, the faults; it also completes every answer."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MISSING_PERMISSION = "The merchant has not given your application sufficient per
 
 
 class Gate(BaseHTTPMiddleware):
-    """Stands before /v2; the control endpoints below /_sim pass freely."""
+    """Guards /v2; the control endpoints below /_sim pass freely."""
 
     def __init__(self, app: ASGIApp, world: World) -> None:
         super().__init__(app)
@@ -73,7 +73,7 @@ class Gate(BaseHTTPMiddleware):
         return self._limited()
 
     def _limited(self) -> Response | None:
-        """Too many calls in the last second; calls that are refused count too."""
+        """A 429 for too many calls in the last second; refused calls count too."""
         rate, now = self._world.options.rate_per_second, time.monotonic()
         if rate <= 0:
             return None
@@ -117,11 +117,11 @@ def _error(status: int, category: str, code: str, detail: str) -> Response:
 
 
 async def _truncated(response: Response) -> Response:
-    """Half of a body, well announced: a proxy that gave up, with a matching length."""
+    """Half of a body with a matching length, as from a proxy that gave up."""
     body = await body_of(response)
     return Response(body[: len(body) // 2], response.status_code, media_type="application/json")
 
 
 def _name(path: str) -> str:
-    """The path with ids left out."""
+    """The path without ids."""
     return "/".join("{id}" if any(map(str.isdigit, part)) and part != "v2" else part for part in path.split("/"))

@@ -1,4 +1,4 @@
-"""What of a simulated shop is kept over a restart: all that changed since its opening."""
+"""The part of a simulated shop that survives a restart: everything that changed since its opening."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Dice = tuple[int, tuple[int, ...], float | None]
 
 
 class Kept(msgspec.Struct):
-    """A world as it is written down. The merchandise it opened with is not: that comes from seed and size."""
+    """A world as it is saved. Its opening merchandise is not saved, because seed and size determine it."""
 
     format: int
     seed: int
@@ -44,10 +44,10 @@ class Kept(msgspec.Struct):
 
 
 def opened(options: Options) -> World:
-    """The kept world if ``state_file`` has one, else a new one.
+    """The saved world if ``state_file`` has one, else a new one.
 
-    A kept world has the size it was opened with, whatever the options say. Raises ``ValueError`` for a file that
-    keeps another shop or none.
+    A saved world keeps the size of its opening, whatever the options say. Raises ``ValueError`` for a file with
+    another shop or none.
     """
     kept = _load(options)
     if kept is None:
@@ -83,7 +83,7 @@ def _restore(world: World, kept: Kept) -> None:
 
 
 def snapshot(world: World) -> Kept:
-    """The state as of now; shares its rows with the world."""
+    """The present state; it shares its rows with the world."""
     return Kept(
         format=FORMAT,
         seed=world.options.seed,
@@ -102,7 +102,7 @@ def snapshot(world: World) -> Kept:
 
 
 def keeper_of(world: World, shortest_rest: float = SHORTEST_REST) -> Keeper:
-    """Saves a world. Stamps ahead of now do not wait: after a kill the wall clock alone would let them come again."""
+    """Saves a world. Stamps ahead of the present do not wait: after a kill the wall clock alone would repeat them."""
     return Keeper(
         world.options.state_file,
         partial(snapshot, world),

@@ -50,7 +50,7 @@ class Faults(settings.Faults):
 
 
 class Options(Faults):
-    """What the account is made of and where it reports to; fixed at the start."""
+    """The size of the account, its credentials and its webhooks; fixed at the start."""
 
     seed: int = 1
     products: int = 40  # items; every third has two or three variations

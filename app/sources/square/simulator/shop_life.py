@@ -1,4 +1,5 @@
-"""What happens in the simulated shop: sales, receipts, edits, deletions. Each change sends what Square would send."""
+"""The events of the simulated shop's life: sales, receipts, edits, deletions. Each sends the webhooks that Square
+sends."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from app.sources.square.simulator.world import World
 
 
 class Happening(NamedTuple):
-    """A kind of change: how often it happens (0: only when it is named), and the kinds of record it touches."""
+    """A kind of change: its weight (0: only when it is named), and the kinds of record that it touches."""
 
     name: str
     weight: int
@@ -48,7 +49,7 @@ HAPPENINGS = (
 
 
 class ShopLife:
-    """Makes things happen in a world, one at a time."""
+    """Makes changes in a world, one at a time."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -56,9 +57,9 @@ class ShopLife:
         self._crafts = (Trade(world), self.edits)
 
     def happen(self, count: int, kinds: Sequence[str] = ()) -> list[Changed]:
-        """Let so many changes happen, of some kinds of record or of some names only; what they touched.
+        """Make some changes of the given kinds of record or names; returns what they touched.
 
-        Raises ``ValueError`` for a kind that is none.
+        Raises ``ValueError`` for an unknown kind, or in a shop without products or locations.
         """
         usual = [one for one in HAPPENINGS if one.weight and (not kinds or set(one.kinds) & set(kinds))]
         fitting = usual + [one for one in HAPPENINGS if one.name in kinds and one not in usual]

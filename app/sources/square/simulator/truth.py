@@ -1,4 +1,4 @@
-"""What is true in the simulated account, in Tallyhook's words, from the state and not from what the API answers."""
+"""The truth of the simulated account in Tallyhook's words, from its state and not from the API's answers."""
 
 from __future__ import annotations
 

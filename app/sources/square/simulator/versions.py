@@ -1,4 +1,4 @@
-"""Catalog objects as older versions of Square's API tell them."""
+"""Catalog objects in the form of older versions of Square's API."""
 
 from __future__ import annotations
 

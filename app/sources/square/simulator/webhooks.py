@@ -43,7 +43,7 @@ class Event(NamedTuple):
 
 @dataclass(eq=False)
 class Delivery:
-    """An event that is under way: ``due`` is when its next try is (wall clock, seconds)."""
+    """An event that is being delivered: ``due`` is when its next try is (wall clock, seconds)."""
 
     event: Event
     due: float
@@ -54,7 +54,7 @@ class Delivery:
 
 
 class OutboxState(NamedTuple):
-    """What outlives a restart; ``rotated_key`` is empty as long as the key of the options signs."""
+    """The part that survives a restart; ``rotated_key`` is empty as long as the key of the options signs."""
 
     enabled: bool
     events_enabled: bool
@@ -65,8 +65,8 @@ class OutboxState(NamedTuple):
 
 
 class Outbox(outbox.Outbox):
-    """Makes events, keeps them for the Events API, and sends them to the subscription of the options and to those that were
-    made since."""
+    """Makes events, keeps them for the Events API, and sends them to the subscription of the options and to later
+    ones."""
 
     counted = ("published", "sent", "acked", "failed", "dropped", "discarded", "delayed", "reordered")
 
@@ -94,11 +94,11 @@ class Outbox(outbox.Outbox):
         self.own.enabled = enabled
 
     def subscriptions(self) -> list[Subscription]:
-        """All that there are, the oldest first."""
+        """All subscriptions, the oldest first."""
         return [*([self.own] if self.own.url else []), *self.others.values()]
 
     def forget(self, one: Subscription) -> None:
-        """It was deleted."""
+        """Delete a subscription."""
         if one is self.own:
             one.url = ""
         else:
@@ -106,11 +106,11 @@ class Outbox(outbox.Outbox):
 
     @property
     def pending(self) -> int:
-        """Deliveries on their way or waiting for a retry."""
+        """Deliveries being sent or waiting for a retry."""
         return len(self._under_way)
 
     def publish(self, kind: str, data: Json, location_id: str | None = None, merchant_id: str = "") -> None:
-        """An event happened, at our merchant's unless another is named. Must be called on the event loop."""
+        """Publish an event of our merchant, or of another one. Must be called on the event loop."""
         if not is_sent(self._options.scopes, kind):
             return
         event = self._event(kind, data, location_id, merchant_id or self._options.merchant_id)
@@ -127,19 +127,19 @@ class Outbox(outbox.Outbox):
             self._start(self._deliver(delivery))
 
     def recorded(self, start_us: int, end_us: int) -> list[Event]:
-        """What the Events API knows: events that happened while it was enabled, in the last 28 days."""
+        """The events in the Events API: those that happened while it was enabled, in the last 28 days."""
         oldest = self._clock.tick_us() - KEPT_US
         return [one for one in self.events if one.searchable and max(start_us, oldest) <= one.created_us <= end_us]
 
     def rotate_key(self, one: Subscription) -> str:
-        """A new signature key; the old one signs no longer."""
+        """Make a new signature key; the old one is no longer used."""
         one.key = f"rotated-{self._dice.getrandbits(64):016x}"
         if one is self.own:
             self._rotated_key = one.key
         return one.key
 
     def state(self) -> OutboxState:
-        """What outlives a restart."""
+        """The part that survives a restart."""
         events = [event for event in self.events if event.searchable]
         return OutboxState(
             self.enabled,
@@ -151,8 +151,11 @@ class Outbox(outbox.Outbox):
         )
 
     def restore(self, kept: OutboxState) -> None:
-        """Be again what ``state`` told. The dice fall anew: a receiver must never see an event id twice, not even
-        that of an event which was sent but not kept."""
+        """Apply what ``state`` returned.
+
+        The dice start anew: a receiver must never see an event id twice, not even that of an event which was sent but
+        not saved.
+        """
         self._dice.seed(f"{self._options.seed}/{self._clock.tick_us()}")
         self.enabled = kept.enabled
         self._options.events_enabled = self._options.events_enabled or kept.events_enabled
@@ -163,7 +166,7 @@ class Outbox(outbox.Outbox):
         self._under_way = dict.fromkeys(one for one in kept.under_way if self._receiver_of(one) is not None)
 
     def resume(self) -> None:
-        """Go on with the deliveries that a restart interrupted. Must be called on the event loop."""
+        """Continue the deliveries that a restart interrupted. Must be called on the event loop."""
         for delivery in self._under_way:
             self._start(self._deliver(delivery))
 
