@@ -37,8 +37,8 @@ def setup(source: str) -> Setup:
     """The questions for a new connection; raises ``BadConfiguration`` for an unknown source."""
     if source not in names():
         raise BadConfiguration(unknown("source", source, names()))
-    asked: Setup = importlib.import_module(f"{__name__}.{source}.setup").SETUP
-    return asked
+    questions: Setup = importlib.import_module(f"{__name__}.{source}.setup").SETUP
+    return questions
 
 
 def simulator(source: str, options: Mapping[str, str]) -> Any:

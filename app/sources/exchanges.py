@@ -32,17 +32,17 @@ class _Thread(threading.local):
 _thread = _Thread()
 
 
-def asked(request: httpx.Request) -> None:
+def note_request(request: httpx.Request) -> None:
     """Note that a request goes out in this thread."""
     _thread.request, _thread.response, _thread.began, _thread.head = request, None, time.time(), None
 
 
-def answered(response: httpx.Response) -> None:
+def note_response(response: httpx.Response) -> None:
     """Note its answer."""
     _thread.response, _thread.ended = response, time.time()
 
 
-def streamed(chunk: bytes) -> None:
+def note_chunk(chunk: bytes) -> None:
     """Keep the first bytes of an answer that goes to a file: they are all that one can show of a login page."""
     if _thread.head is None:
         _thread.head = chunk[:LONGEST_BODY]
@@ -51,13 +51,13 @@ def streamed(chunk: bytes) -> None:
 @contextmanager
 def watched() -> Iterator[None]:
     """An error raised in the block gets the block's last exchange, if any, as its attribute ``exchange``: a mapping
-    of JSON-ready values (see ``told``). An error that has one already keeps it."""
+    of JSON-ready values (see ``last_exchange``). An error that has one already keeps it."""
     _thread.request = _thread.response = None
     try:
         yield
     except Exception as error:
         if _thread.request is not None and getattr(error, "exchange", None) is None:
-            error.exchange = told()
+            error.exchange = last_exchange()
         raise
 
 
@@ -71,7 +71,7 @@ def unwatched() -> Iterator[None]:
         _thread.head, _thread.request, _thread.response, _thread.began, _thread.ended = kept
 
 
-def told() -> dict[str, Any] | None:
+def last_exchange() -> dict[str, Any] | None:
     """This thread's last exchange: ``method``, ``url``, ``at`` (ISO 8601, UTC), ``ms``, ``request`` and ``response``
     (``headers``, ``body``, and for the response its ``status``; ``None`` when no answer came)."""
     request, response = _thread.request, _thread.response

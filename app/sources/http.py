@@ -164,7 +164,7 @@ class Http:
         into: BinaryIO | None,
     ) -> httpx.Response:
         self._local.calls = self.calls + 1
-        exchanges.asked(request)
+        exchanges.note_request(request)
         try:
             response = self._transport().handle_request(request)
             response.request = request
@@ -174,7 +174,7 @@ class Http:
                     response = _read(response, in_memory)
                 else:
                     _stream(response, into, in_a_file)
-            exchanges.answered(response)
+            exchanges.note_response(response)
             return _readable(check(response, wait_of), into)
         except httpx.HTTPError as error:
             where = f"{request.method} {request.url.path}"
@@ -215,7 +215,7 @@ def _bounded(response: httpx.Response, bound: Bound) -> Iterator[bytes]:
 
 def _watched(chunks: Iterator[bytes]) -> Iterator[bytes]:
     for chunk in chunks:
-        exchanges.streamed(chunk)
+        exchanges.note_chunk(chunk)
         yield chunk
 
 

@@ -66,18 +66,18 @@ def wrong(theirs: Books, ours: Books) -> Iterator[str]:
     yield from _unlike(
         "discount_minor", ours.column("discount_minor"), discounts + sum(line.discount_minor for line in ours.lines)
     )
-    told, held = [line[:5] for line in theirs.lines], [line[:5] for line in ours.lines]
-    if told != held:
-        yield f"lines are {[_shown(line) for line in held]}, the books say {[_shown(line) for line in told]}"
+    true_lines, our_lines = [line[:5] for line in theirs.lines], [line[:5] for line in ours.lines]
+    if true_lines != our_lines:
+        yield f"lines are {list(map(_shown, our_lines))}, the books say {list(map(_shown, true_lines))}"
 
 
-def told(row: Mapping[str, Any]) -> Books:
+def vendor_books(row: Mapping[str, Any]) -> Books:
     """The books in a row of a simulator's truth."""
     columns = {name: row[name] for name in MONEY_COLUMNS if name in row}
     return Books(row.get("currency") or "USD", columns, [_line(*each) for each in row["lines"]])
 
 
-def held(row: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]) -> Books:
+def our_books(row: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]) -> Books:
     """The books in a row of our orders and its lines: rows of ``order_lines``, or the JSON lines, which leave out
     empty fields."""
     names = [name.strip() for name in _LINES.split(",")]

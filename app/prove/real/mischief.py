@@ -104,10 +104,10 @@ def _flushed(scene: Scene) -> Iterator[str]:
 def _reconciled(scene: Scene) -> Iterator[str]:
     try:
         begun = [name for name in scene.stack.simulated if scene.stack.reconcile(name)]
-        told = f"full runs asked for: {', '.join(begun) or 'none, others are active'}"
+        words = f"full runs asked for: {', '.join(begun) or 'none, others are active'}"
     except Unavailable:  # the database is in trouble just now, and says so
-        told = "full runs refused"
-    yield told
+        words = "full runs refused"
+    yield words
 
 
 def _faulty(**switches: Any) -> Callable[[Scene], AbstractContextManager[str]]:
@@ -126,8 +126,8 @@ def _faulty(**switches: Any) -> Callable[[Scene], AbstractContextManager[str]]:
 @contextmanager
 def _forbidden(scene: Scene) -> Iterator[str]:
     kind = scene.dice.choice((Kind.PRODUCT, Kind.STOCK, Kind.ORDER, Kind.LOCATION, Kind.VENDOR))
-    with _faulty(forbidden=str(kind))(scene) as told:
-        yield told
+    with _faulty(forbidden=str(kind))(scene) as words:
+        yield words
 
 
 @contextmanager

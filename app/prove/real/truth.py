@@ -59,7 +59,7 @@ def _of_books(stack: Stack, slug: str, rows: list[dict[str, Any]]) -> list[str]:
         f"order {id_}: {text}"
         for row in rows
         if (id_ := row["external_id"]) in ours
-        for text in books.wrong(books.told(row), books.held(ours[id_], lines.get(id_, [])))
+        for text in books.wrong(books.vendor_books(row), books.our_books(ours[id_], lines.get(id_, [])))
     ]
 
 

@@ -28,16 +28,16 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=60, help="how many")
     parser.add_argument("--first", type=int, default=0, help="the first one")
     parser.add_argument("--database", default="", help="`postgresql`: a server of the development wheel")
-    parser.add_argument("--wrong", action="store_true", help="also print each difference that was told wrongly")
-    asked = parser.parse_args()
+    parser.add_argument("--wrong", action="store_true", help="also print each difference that was reported wrongly")
+    args = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     outcomes = []
     with ExitStack() as stack:
-        url = stack.enter_context(_postgresql()) if asked.database else ""
-        for seed in range(asked.first, asked.first + asked.seeds):
+        url = stack.enter_context(_postgresql()) if args.database else ""
+        for seed in range(args.first, args.first + args.seeds):
             with _database(url) as database:
                 outcomes.append(experiment(seed, database))
-    if asked.wrong:
+    if args.wrong:
         print("\n".join(_wrong(outcomes)))
     print("\n".join(table(outcomes)))
     sys.exit(0 if is_good(outcomes) else 1)
@@ -55,7 +55,7 @@ def table(outcomes: list[Outcome]) -> list[str]:
     lines.append(
         f"agreement equal to the measured one: {sum(one.right for one in agreed)} of {len(agreed)} kinds read"
     )
-    lines.append(f"differences told that nobody made: {invented}")
+    lines.append(f"differences reported that nobody made: {invented}")
     return lines
 
 
@@ -90,7 +90,7 @@ def _wrong(outcomes: list[Outcome]) -> Iterator[str]:
     for outcome in outcomes:
         for one in outcome.verdicts:
             if not (one.right and one.since_right):
-                yield f"seed {outcome.seed}: {one.name}: {one.item}: told {one.told or 'nothing'}, {one.why}"
+                yield f"seed {outcome.seed}: {one.name}: {one.item}: reported {one.reported or 'nothing'}, {one.why}"
         for agreement in outcome.agreements:
             if not agreement.right:
                 yield f"seed {outcome.seed}: {agreement}"

@@ -27,18 +27,18 @@ WITHOUT = 4
 """So many times as likely as any disaster is a life without one."""
 DAY = timedelta(days=1)
 CERTAIN = timedelta(minutes=1)
-"""A moment is told rightly when it lies in the span that was told, give or take a minute."""
+"""A reported span is right when it holds the moment, give or take a minute."""
 
 
 class Verdict(NamedTuple):
-    """What was injected, the reason that we told, and whether the time span that we told holds the real moment.
+    """What was injected, the reason that we reported, and whether the time span that we reported holds the real moment.
 
-    ``told`` is empty where no difference was found at all.
+    ``reported`` is empty where no difference was found at all.
     """
 
     name: str
     expected: str
-    told: str
+    reported: str
     since_right: bool
     span: timedelta | None
     item: str
@@ -47,20 +47,20 @@ class Verdict(NamedTuple):
     @property
     def right(self) -> bool:
         """Whether the reason is the right one."""
-        return self.told == self.expected
+        return self.reported == self.expected
 
 
 class Agreement(NamedTuple):
     """The agreement that a run reported, and the one that was measured after it."""
 
     kind: str
-    told: float | None
+    reported: float | None
     really: float
 
     @property
     def right(self) -> bool:
         """Whether both are equal to six digits."""
-        return self.told is not None and abs(self.told - self.really) < 2e-6
+        return self.reported is not None and abs(self.reported - self.really) < 2e-6
 
 
 class Outcome(NamedTuple):

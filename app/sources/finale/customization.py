@@ -23,11 +23,11 @@ class Customization:
 
     def __init__(self, read: Callable[[], bytes]) -> None:
         self._read = read
-        self._told: dict[str, Any] | None = None
+        self._document: dict[str, Any] | None = None
 
     def forget(self) -> None:
         """Read again when the next name is needed: names change without notice."""
-        self._told = None
+        self._document = None
 
     def price_list(self, wanted: str | None) -> str | None:
         """The id of the wanted list (``LIST_PRICE``, ``##user6``).
@@ -46,13 +46,13 @@ class Customization:
         return dict(_named(self._all().get(_CATEGORIES)))
 
     def _all(self) -> dict[str, Any]:
-        if self._told is None:
+        if self._document is None:
             try:
-                told = msgspec.json.decode(self._read())
+                document = msgspec.json.decode(self._read())
             except msgspec.DecodeError:
-                told = None
-            self._told = told if isinstance(told, dict) else {}
-        return self._told
+                document = None
+            self._document = document if isinstance(document, dict) else {}
+        return self._document
 
 
 def _named(listed: Any) -> list[tuple[str, str]]:

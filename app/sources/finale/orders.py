@@ -41,16 +41,16 @@ def days(band: Band) -> list[tuple[str, date | None]]:
     """Each order's id and business date, the date part as it stands (what ``ordered_on`` is)."""
     urls = band.column("orderUrl", str | None)
     dates = band.column("orderDate", str | None)
-    return [(id_of(url, "orderUrl"), _day(told)) for url, told in zip(urls, dates, strict=True)]
+    return [(id_of(url, "orderUrl"), _day(at)) for url, at in zip(urls, dates, strict=True)]
 
 
-def _day(told: str | None) -> date | None:
-    if not told:
+def _day(at: str | None) -> date | None:
+    if not at:
         return None
     try:
-        return date.fromisoformat(told[:10])
+        return date.fromisoformat(at[:10])
     except ValueError as error:
-        raise Unmappable(f"orderDate is {shown(told)}, expected a day like 2026-04-01T07:00:00") from error
+        raise Unmappable(f"orderDate is {shown(at)}, expected a day like 2026-04-01T07:00:00") from error
 
 
 def _order(row: Mapping[str, Any], extra: str | None, terms: Terms, began: datetime) -> Order:
@@ -98,7 +98,7 @@ def _money(row: Mapping[str, Any], type_: str, currency: str) -> _Money:
     items = [line for line in entries(row, LINES) if line is not None]
     adjustments = [each for each in entries(row, "orderAdjustmentList") if isinstance(each, dict)]
     exact = _total(items, adjustments)
-    sign = -1 if type_ in RETURNS and _is_told_positive(items, exact) else 1
+    sign = -1 if type_ in RETURNS and _is_sent_positive(items, exact) else 1
     total = minor(None if exact is None else sign * exact, currency, "the total")
     lines = [item(line, index, type_, sign, currency) for index, line in enumerate(items)]
     added = [line for each in adjustments if (line := adjustment(each, sign, currency))]
@@ -110,11 +110,11 @@ def _money(row: Mapping[str, Any], type_: str, currency: str) -> _Money:
     return _Money(lines, total - discount - tax - charge, -discount, tax, charge, total)
 
 
-def _is_told_positive(items: Sequence[Any], exact: Decimal | None) -> bool:
+def _is_sent_positive(items: Sequence[Any], exact: Decimal | None) -> bool:
     """Whether the quantities of a return are positive, or its money where it has no quantities."""
     counts = [number(line.get("quantity"), "quantity") for line in items]
-    told = sum((count for count in counts if count is not None), Decimal(0)) or exact
-    return told is None or told > 0
+    total = sum((count for count in counts if count is not None), Decimal(0)) or exact
+    return total is None or total > 0
 
 
 def _sum(lines: Sequence[OrderLine], kind: str) -> int:

@@ -85,7 +85,7 @@ class Tally:
             details = self._details.pop(key, None)
             if self._unknown and key[:2] in self._unknown:
                 continue
-            yield StockCount(*key, amount, extra=_told(details) if details else None, version=version)
+            yield StockCount(*key, amount, extra=_rows_json(details) if details else None, version=version)
 
     def pages(self, began: datetime, size: int) -> Iterator[list[StockCount]]:
         """The sums in lists of at most ``size``."""
@@ -137,8 +137,8 @@ class Tally:
         before = self._sums.get(key)
         self._sums[key] = amount if before is None else _canonical(before + amount, "the sum")
         if any(detail):
-            told = (*(text or "" for text in detail), str(amount))
-            self._details.setdefault(key, []).append(told)
+            row = (*(text or "" for text in detail), str(amount))
+            self._details.setdefault(key, []).append(row)
 
     def _fail(self, listing: str | None, place: str | None, error: Exception) -> None:
         self.failed.append(bad_record(Kind.STOCK, listing or "", error))
@@ -148,7 +148,7 @@ class Tally:
 _DETAILS = {"lot": "lotId", "packing": "normalizedPackingString", "order": "orderUrl"}
 
 
-def _told(details: list[tuple[str, ...]]) -> str | None:
+def _rows_json(details: list[tuple[str, ...]]) -> str | None:
     """The rows behind a sum as JSON, sorted because the source promises no order."""
     keys = (*_DETAILS, "quantity")
     return to_json([{key: value for key, value in zip(keys, row, strict=True) if value} for row in sorted(details)])

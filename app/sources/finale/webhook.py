@@ -144,10 +144,12 @@ def _changes(type_: str, data: _Data | None) -> tuple[Change, ...]:
     return (bounded(Change(Kind.PRODUCT, f"{SKU_PREFIX}{sku}")),)
 
 
-def _occurred_at(told: str | None, sent: str | None) -> datetime | None:
-    if told:
+def _occurred_at(timestamp: str | None, sent: str | None) -> datetime | None:
+    if timestamp:
         try:
-            return moment(told)
+            return moment(timestamp)
         except Unmappable:
-            raise PayloadInvalid(f"timestamp must be ISO 8601 like 2026-04-01T15:06:46Z, not {told[:40]!r}") from None
+            raise PayloadInvalid(
+                f"timestamp must be ISO 8601 like 2026-04-01T15:06:46Z, not {timestamp[:40]!r}"
+            ) from None
     return datetime.fromtimestamp(int(sent), UTC) if sent and _is_epoch(sent) else None

@@ -46,7 +46,7 @@ def touched_items(client: Client, since: str, now: Now) -> Iterator[Page]:
     Deleted items come without their variations, which come as rows of their own; a row that names no item is applied
     as it is. Both types are requested, because either can change alone.
     """
-    told: dict[str, int] = {}
+    reported: dict[str, int] = {}
     watermark: str | None = None
     since = bounded(since, now(), CATALOG_OVERLAP)
     for page in client.catalog_search(_since(since, "ITEM", "ITEM_VARIATION", *mentions.TYPES)):
@@ -54,7 +54,9 @@ def touched_items(client: Client, since: str, now: Now) -> Iterator[Page]:
         rows = page.objects or []
         hints, tombstones = hinted(rows)
         failed = [*hints.failed, *tombstones.failed]
-        yield Page(tombstones.records, _news(hints.records, told), failed=failed, mentioned=mentions.changed(rows))
+        yield Page(
+            tombstones.records, _news(hints.records, reported), failed=failed, mentioned=mentions.changed(rows)
+        )
     yield Page(watermark=watermark or since)
 
 
@@ -101,10 +103,10 @@ def _is_orphan(row: Any) -> bool:
     return row.get("type") != "ITEM" and not (isinstance(data, dict) and data.get("item_id"))
 
 
-def _news(hints: Sequence[Hint], told: dict[str, int]) -> list[Change]:
+def _news(hints: Sequence[Hint], reported: dict[str, int]) -> list[Change]:
     """One change per item, again only for a higher version than the reported one."""
-    newest = {item: version for item, version in newest_of(hints).items() if version > told.get(item, -1)}
-    told.update(newest)
+    newest = {item: version for item, version in newest_of(hints).items() if version > reported.get(item, -1)}
+    reported.update(newest)
     return [Change(Kind.PRODUCT, item, version) for item, version in newest.items()]
 
 

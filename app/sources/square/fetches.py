@@ -31,7 +31,7 @@ def products(client: Client, refs: Sequence[Ref]) -> Answer:
         items, nameless = items | more, nameless + unnamed
     shown = [*(thing for thing in items.values() if thing is not None), *nameless]
     live = isolation.listings(shown, Related(client).to(shown))
-    orphans = [thing for asked, thing in objects.items() if thing and _item_id(asked, thing) is None]
+    orphans = [thing for id_, thing in objects.items() if thing and _item_id(id_, thing) is None]
     tombstones = readable(Kind.PRODUCT, orphans, _tombstone)
     failed = [*live.failed, *tombstones.failed]
     unread = {bad.external_id or bad.item_id for bad in failed}
@@ -89,10 +89,10 @@ def vendors(client: Client, refs: Sequence[Ref]) -> Answer:
     return Answer(found.records, gone, [*not_yet, *later], failed=found.failed)
 
 
-def _item_id(asked: str, thing: Any) -> str | None:
+def _item_id(id_: str, thing: Any) -> str | None:
     """The item an id asks for: itself, unless it is a variation's; ``None`` where that does not name it."""
     if not thing or thing.get("type") != "ITEM_VARIATION":
-        return asked
+        return id_
     data = thing.get("item_variation_data")
     return id_in(data, "item_id") or None
 

@@ -49,7 +49,7 @@ def mentioned(item: Json) -> Iterator[str]:
         yield from _of_variation(data_of(variation, "item_variation_data"))
 
 
-def untold_values(item: Json, things: Mapping[str, Json]) -> Iterator[str]:
+def separate_values(item: Json, things: Mapping[str, Json]) -> Iterator[str]:
     """The ids of an item's option values that its options do not include: they are objects of their own."""
     for variation in objects(data_of(item, "item_data").get("variations")):
         for chosen in objects(data_of(variation, "item_variation_data").get("item_option_values")):
@@ -62,8 +62,8 @@ def value_name(chosen: Json, things: Mapping[str, Json]) -> str | None:
     option_id, value_id = (next(iter(texts([chosen.get(f"item_option_{part}")])), "") for part in ("id", "value_id"))
     option = data_of(things.get(option_id, {}), "item_option_data")
     values = [one for one in objects(option.get("values")) if one.get("id") == value_id]
-    told = [data_of(one, "item_option_value_data").get("name") for one in [*values, things.get(value_id, {})]]
-    return next(iter(texts(told)), None)
+    names = [data_of(one, "item_option_value_data").get("name") for one in [*values, things.get(value_id, {})]]
+    return next(iter(texts(names)), None)
 
 
 def data_of(thing: Json, field: str) -> Json:

@@ -66,9 +66,9 @@ def _tips(part: Return, at: str) -> Iterator[OrderLine]:
     for index, tip in enumerate(part.return_tips or []):
         given = typed(tip, Applied, f"{at}.return_tips[{index}]")
         yield _plain(TIP, given.uid, given.applied_money or _NOTHING, -1)
-    told = part.return_amounts and part.return_amounts.tip_money
-    if told and told.amount and part.return_line_items and not part.return_tips:
-        yield _plain(TIP, None, told, -1)
+    tips = part.return_amounts and part.return_amounts.tip_money
+    if tips and tips.amount and part.return_line_items and not part.return_tips:
+        yield _plain(TIP, None, tips, -1)
 
 
 def _item(data: Any, at: str, kind: str, sign: int) -> Iterator[OrderLine]:

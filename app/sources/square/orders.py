@@ -103,8 +103,8 @@ def _payer(wire: OrderData) -> str | None:
 def _money(wire: OrderData, sold: Sequence[OrderLine], back: Sequence[OrderLine]) -> Money:
     """The order's total less its returns, from Square's own sums where there are any, else from the lines."""
     total = wire.total_money or Money()
-    told = (line.currency for line in (*sold, *back) if line.currency)
-    currency = total.currency or next(told, None) or _refund_currency(wire)
+    currencies = (line.currency for line in (*sold, *back) if line.currency)
+    currency = total.currency or next(currencies, None) or _refund_currency(wire)
     amount = _total(sold) if total.amount is None else total.amount
     if not wire.returns:
         return Money(amount, currency)
@@ -143,9 +143,9 @@ def _sums(wire: OrderData, back: Sequence[OrderLine]) -> Amounts:
     )
     if not wire.returns:
         return sold
-    told = [wire.return_amounts] if wire.return_amounts else [part.return_amounts for part in wire.returns]
-    known = [amounts for amounts in told if amounts]
-    backs = known if len(known) == len(told) else [_reckoned(back)]  # as ``_returned`` does
+    parts = [wire.return_amounts] if wire.return_amounts else [part.return_amounts for part in wire.returns]
+    known = [amounts for amounts in parts if amounts]
+    backs = known if len(known) == len(parts) else [_reckoned(back)]  # as ``_returned`` does
     net = wire.net_amounts or _NO_SUMS
     return Amounts(*(_less(name, net, sold, backs) for name in Amounts.__struct_fields__))
 
@@ -168,9 +168,9 @@ def _taken_back(amounts: Iterable[int | None]) -> Money | None:
 
 def _less(name: str, net: Amounts, sold: Amounts, backs: Sequence[Amounts]) -> Money | None:
     """One of the sums: Square's net sum, else computed."""
-    told: Money | None = getattr(net, name)
-    if told and told.amount is not None:
-        return told
+    own: Money | None = getattr(net, name)
+    if own and own.amount is not None:
+        return own
     parts = [_minor(getattr(sold, name)), *(_minor(getattr(back, name)) for back in backs)]
     known = [amount for amount in parts if amount is not None]
     return Money((parts[0] or 0) - sum(amount or 0 for amount in parts[1:])) if known else None

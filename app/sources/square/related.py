@@ -13,7 +13,7 @@ from app.errors import Forbidden
 from app.sources.square.catalog_wire import Json
 from app.sources.square.client import CATALOG_IDS, Client
 from app.sources.square.isolation import id_in
-from app.sources.square.mentions import Known, mentioned, objects, untold_values
+from app.sources.square.mentions import Known, mentioned, objects, separate_values
 from app.sources.square.objects import is_live_item
 
 
@@ -34,7 +34,7 @@ class Related:
         """
         items = [row for row in rows if is_live_item(row)]
         self._read(one for item in items for one in mentioned(item))
-        self._read(one for item in items for one in untold_values(item, self._things))
+        self._read(one for item in items for one in separate_values(item, self._things))
         if self._places is None and any(_is_not_everywhere(item) for item in items):
             self._places = self._open_places()
         return Known(self._things, self._places or ())

@@ -198,11 +198,11 @@ class SquareSource(ClientSource):
     def _locations(self, refs: Sequence[Ref]) -> Answer:
         (page,) = self._all_locations()
         found = Found(list(page.records), list(page.failed))
-        asked = [ref for ref in refs if ref.external_id != WHOLE]
+        named = [ref for ref in refs if ref.external_id != WHOLE]
         if not found.records and not found.failed:
-            return Answer(not_yet=asked)  # a merchant has a location: without any the answer is not believed
-        gone, not_yet = fetches.absent(asked, found)
-        is_whole = len(asked) < len(refs) and all(bad.external_id for bad in page.failed)
+            return Answer(not_yet=named)  # a merchant has a location: without any the answer is not believed
+        gone, not_yet = fetches.absent(named, found)
+        is_whole = len(named) < len(refs) and all(bad.external_id for bad in page.failed)
         return Answer(page.records, gone, not_yet, [Scope(Kind.LOCATION)] if is_whole else [], page.failed)
 
     def _orders_since(self, since: str | None) -> Iterator[Page]:

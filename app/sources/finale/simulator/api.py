@@ -86,9 +86,9 @@ class Api:
                 headers = limits.refuse()
             if headers is not None:
                 return Response("Too Many Requests", 429, headers)
-            told = await spoiled(await explained(request), options)
-            told.headers.update(limits.usual())
-            return told
+            answer = await spoiled(await explained(request), options)
+            answer.headers.update(limits.usual())
+            return answer
 
         return answer
 
@@ -117,9 +117,9 @@ class Api:
             return refused(401, "Unauthorized")
         await login_in(request)
         spelled = {f"resource{name.title()}{end}": name for name in COLLECTIONS for end in ("", "Url")}
-        told = said({"name": "test", **{key: f"{self._base}/api/{name}/" for key, name in spelled.items()}})
-        told.set_cookie("JSESSIONID", SESSION)
-        return told
+        answer = said({"name": "test", **{key: f"{self._base}/api/{name}/" for key, name in spelled.items()}})
+        answer.set_cookie("JSESSIONID", SESSION)
+        return answer
 
     async def _graphql(self, request: Request) -> Response:
         only_methods(request, "POST")

@@ -174,18 +174,18 @@ def _lines(world: World, is_purchase: bool) -> tuple[Line, ...]:
         Line(
             product.number,
             Decimal(world.dice.randint(5, 60) if is_purchase else world.dice.randint(1, 4)),
-            _unit(product) if is_purchase else asked(world, product),
+            _unit(product) if is_purchase else sale_price(world, product),
         )
         for product in products
     )
     return (*lines, _UNKNOWN) if is_purchase and world.next_order % 5 == 0 else lines
 
 
-def asked(world: World, product: Product) -> Decimal | None:
+def sale_price(world: World, product: Product) -> Decimal | None:
     """The price that a customer of the next order pays for one; a product without a price is free, or has no price."""
     if world.next_order % 13 == 0:
         return None
-    return Decimal(0) if product.asked is None and product.number % 2 else product.asked
+    return Decimal(0) if product.exact_price is None and product.number % 2 else product.exact_price
 
 
 def _unit(product: Product) -> Decimal:

@@ -36,7 +36,7 @@ class Product(msgspec.Struct, frozen=True):
     raw: dict[str, Any] = {}
 
     @property
-    def asked(self) -> Decimal | None:
+    def exact_price(self) -> Decimal | None:
         """The price in cents; for some products with a fraction of a cent."""
         if self.price_minor is None:
             return None

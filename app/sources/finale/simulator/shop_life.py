@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import msgspec
 
-from app.sources.finale.simulator.opening import asked, claim_stock, new_product, place_order
+from app.sources.finale.simulator.opening import claim_stock, new_product, place_order, sale_price
 from app.sources.finale.simulator.records import ON_ITS_WAY, Done, Facility, Line, Order, Party, Place, Product
 from app.sources.finale.simulator.settings import Options
 from app.sources.finale.simulator.shipping import call_off, receive, receive_one, send
@@ -36,8 +36,8 @@ def sell(world: World, options: Options) -> list[Done]:
     if place is None or product is None:
         return []
     count = min(Decimal(world.dice.randint(1, 3)), world.stock[place])
-    order = _sale(world, "ORDER_COMPLETED", (Line(product.number, count, asked(world, product)),))
-    return [_told(order, "sold"), world.move(place, -count)]
+    order = _sale(world, "ORDER_COMPLETED", (Line(product.number, count, sale_price(world, product)),))
+    return [_order_done(order, "sold"), world.move(place, -count)]
 
 
 def reserve(world: World, options: Options) -> list[Done]:
@@ -45,9 +45,9 @@ def reserve(world: World, options: Options) -> list[Done]:
     product = world.some_product(wanted=lambda product: product.active)
     if product is None:
         return []
-    line = Line(product.number, Decimal(world.dice.randint(1, 5)), asked(world, product))
+    line = Line(product.number, Decimal(world.dice.randint(1, 5)), sale_price(world, product))
     order = _sale(world, "ORDER_LOCKED", (line,))
-    return [_told(order, "reserved"), *claim_stock(world, order)]
+    return [_order_done(order, "reserved"), *claim_stock(world, order)]
 
 
 def buy(world: World, options: Options) -> list[Done]:
@@ -56,7 +56,7 @@ def buy(world: World, options: Options) -> list[Done]:
         return []
     order = place_order(world, is_purchase=True, status="ORDER_LOCKED", at=world.now())
     send(world, order)
-    return [_told(order, "bought"), *claim_stock(world, order)]
+    return [_order_done(order, "bought"), *claim_stock(world, order)]
 
 
 def draft(world: World, options: Options) -> list[Done]:
@@ -64,7 +64,7 @@ def draft(world: World, options: Options) -> list[Done]:
     if not (world.products and world.stores() and world.suppliers()):
         return []
     is_purchase = world.dice.random() < 0.5
-    return [_told(place_order(world, is_purchase=is_purchase, status=DRAFT, at=world.now()), "drafted")]
+    return [_order_done(place_order(world, is_purchase=is_purchase, status=DRAFT, at=world.now()), "drafted")]
 
 
 def commit(world: World, options: Options) -> list[Done]:
@@ -77,7 +77,7 @@ def commit(world: World, options: Options) -> list[Done]:
     meant = advance(world, world.orders[order.id], "ORDER_LOCKED")
     if order.is_purchase and not world.shipments_of(order):
         send(world, meant)
-    return [_told(meant, "committed"), *claim_stock(world, meant)]
+    return [_order_done(meant, "committed"), *claim_stock(world, meant)]
 
 
 def unload(world: World, options: Options) -> list[Done]:
@@ -94,11 +94,11 @@ def finish(world: World, options: Options) -> list[Done]:
         return []
     if world.shipments_of(order):
         goods = receive(world, order)
-        return [_told(advance(world, world.orders[order.id], "ORDER_COMPLETED"), "received"), *goods]
+        return [_order_done(advance(world, world.orders[order.id], "ORDER_COMPLETED"), "received"), *goods]
     claims = claim_stock(world, order, -1)
     done = advance(world, order, "ORDER_COMPLETED")
     goods = [moved for line in order.lines for moved in _goods(world, order, line)]
-    return [_told(done, "received" if order.is_purchase else "shipped"), *claims, *goods]
+    return [_order_done(done, "received" if order.is_purchase else "shipped"), *claims, *goods]
 
 
 def cancel(world: World, options: Options) -> list[Done]:
@@ -108,7 +108,7 @@ def cancel(world: World, options: Options) -> list[Done]:
         return []
     claims = claim_stock(world, order, -1)
     call_off(world, order)
-    return [_told(advance(world, order, "ORDER_CANCELLED"), "cancelled"), *claims]
+    return [_order_done(advance(world, order, "ORDER_CANCELLED"), "cancelled"), *claims]
 
 
 def edit_quietly(world: World, options: Options) -> list[Done]:
@@ -119,7 +119,7 @@ def edit_quietly(world: World, options: Options) -> list[Done]:
         return []
     first, *others = order.lines
     dearer = msgspec.structs.replace(first, unit_minor=(first.unit_minor or 0) + 100)
-    return [_told(world.put_order(msgspec.structs.replace(order, lines=(dearer, *others))), "edited quietly")]
+    return [_order_done(world.put_order(msgspec.structs.replace(order, lines=(dearer, *others))), "edited quietly")]
 
 
 def transfer(world: World, options: Options) -> list[Done]:
@@ -163,9 +163,9 @@ def rename(world: World, options: Options) -> list[Done]:
 def add_product(world: World, options: Options) -> list[Done]:
     """Add a product, with its first goods on a shelf."""
     product, shelves = new_product(world, options), world.shelves()
-    told = [Done("product", product.tail, "created", product.sku)]
+    made = [Done("product", product.tail, "created", product.sku)]
     stocked = [world.move(Place(product.number, world.dice.choice(shelves).id), Decimal(10))] if shelves else []
-    return told + stocked
+    return made + stocked
 
 
 def toggle(world: World, options: Options) -> list[Done]:
@@ -253,5 +253,5 @@ def _has(order: Order, product: Product) -> bool:
     return any(line.number == product.number for line in order.lines)
 
 
-def _told(order: Order, what: str) -> Done:
+def _order_done(order: Order, what: str) -> Done:
     return Done("order", order.id, what)

@@ -47,7 +47,7 @@ _COMPLAINTS = (
 """What msgspec says, what Square answers to it, and whether the first word found belongs to the field's path."""
 
 
-async def asked(request: Request, shape: type[Shape]) -> tuple[Json, Shape]:
+async def request_body(request: Request, shape: type[Shape]) -> tuple[Json, Shape]:
     """A request's body as received (a cursor is bound to it), and as ``shape``; raises a 400."""
     _take_no_parameters(request)
     body = await body_of(request)
