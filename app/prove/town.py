@@ -9,7 +9,7 @@ from typing import TypeVar
 from app.prove.database import Weather
 from app.prove.faults import Dial, Faults
 from app.prove.hosts import Clock, Host, Surroundings, Web, Worker
-from app.prove.network import REDELIVERED_AFTER, Hook, Messages, Post
+from app.prove.network import REDELIVERED_AFTER, VENDOR_WAITS, Hook, Messages, Post
 from app.prove.shop import TIMED, VERSIONED, Shop
 from app.prove.stage import Stage, Task
 from app.prove.trace import Trace
@@ -152,7 +152,7 @@ class Town:
             self.stage.wake(waiting)
 
         self.stage.spawn(f"{web.name} request", lambda: web.receive(hook, answered), web, 0.001)
-        self.stage.park(10.0, waiting)
+        self.stage.park(VENDOR_WAITS, waiting)
         good = answers == [True]
         self.note(web.name, f"{hook.delivery.event_id} {'acknowledged' if good else 'not acknowledged'}", ids)
         return good

@@ -19,7 +19,6 @@ from app.sources.square.simulator.world import World
 
 TIME_FIELDS = {"created_at": "created", "updated_at": "updated", "closed_at": "closed"}
 FOR_EVER = 1 << 60
-MOST_LOCATIONS = 10
 
 
 class OrderQuery(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Callable, Hashable, Iterator
 from datetime import UTC, datetime
 from typing import Generic, TypeVar
@@ -98,13 +98,3 @@ class Log(Generic[Key]):
         for at in range(bisect_left(self._stamps, below) - 1, -1, -1):
             if self._at[self._keys[at]] == self._stamps[at]:
                 yield self._stamps[at], self._keys[at]
-
-    def oldest_first(self, start: int) -> Iterator[tuple[int, Key]]:
-        """Keys whose latest stamp is ``start`` or later."""
-        for at in range(bisect_left(self._stamps, start), len(self._stamps)):
-            if self._at[self._keys[at]] == self._stamps[at]:
-                yield self._stamps[at], self._keys[at]
-
-    def count_since(self, stamp: int) -> int:
-        """The number of notes after a stamp."""
-        return len(self._stamps) - bisect_right(self._stamps, stamp)
