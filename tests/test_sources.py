@@ -272,10 +272,10 @@ def test_the_day_of_an_order_id_is_the_one_its_record_has(connected: tuple[Sourc
 
 def test_orders_and_their_lines_are_the_vendors_books_to_the_cent(connected: tuple[Source, httpx.Client]) -> None:
     source, control = connected
-    theirs = {row["external_id"]: books.told(row) for row in control.get("/_sim/truth/order").json()}
+    theirs = {row["external_id"]: books.vendor_books(row) for row in control.get("/_sim/truth/order").json()}
     read = {record.external_id: record for record in _read(source, source.window(Kind.ORDER, None, None))}
     assert read.keys() == theirs.keys()
-    ours = {id_: books.held(_row(order), json.loads(order.lines or "[]")) for id_, order in read.items()}
+    ours = {id_: books.our_books(_row(order), json.loads(order.lines or "[]")) for id_, order in read.items()}
     assert [(id_, text) for id_, order in ours.items() for text in books.wrong(theirs[id_], order)] == []
 
 

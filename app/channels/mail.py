@@ -15,7 +15,7 @@ TIMEOUT = 10  # seconds
 
 
 def mail_sender(key: str, host: str, sender: str, to: Sequence[str]) -> Callable[[str, str], None]:
-    """A function that mails a subject and a plain text to all of ``to``; it raises ``Unavailable`` when that failed."""
+    """A function that mails a subject and a plain text to all of ``to``; it raises ``Unavailable`` where that fails."""
     client = SendGridAPIClient(api_key=key, host=host)
     client.client.timeout = TIMEOUT
 

@@ -1,4 +1,4 @@
-"""The queue to the workers: messages that only say hurry, sent in one round trip however many there are."""
+"""The queue to the workers: messages that only say "hurry", many of them in one round trip."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ LIVE = "live"
 BULK = "bulk"
 
 HEARTBEAT_TIMEOUT = 15_000
-"""Milliseconds after which a silent worker's messages go back to the queue (Dramatiq's default: 60 s)."""
+"""Milliseconds of silence after which a worker's messages go back to the queue (Dramatiq's default: 60 s)."""
 
 MAINTENANCE_CHANCE = 200_000
-"""Of a million commands, how many look for silent workers (the default of 1,000 may take half an hour)."""
+"""How many of a million commands look for silent workers (with the default of 1,000 that may take half an hour)."""
 
-AT_ONCE = 1_000
+BATCH_SIZE = 1_000
 """Messages per round trip."""
 
-MOST_PER_MESSAGE = 16
-"""Items in a message: they are worked on one after the other where the vendor has no batch read."""
+MAX_ITEMS = 16
+"""Items in a message: a worker works on them one after the other where the vendor has no batch read."""
 
 SPREAD_OVER = 32
-"""Items share messages only when there are more of them than this: about as many as there are worker threads."""
+"""Up to this many items each have a message of their own; it is about the number of worker threads."""
 
 log = structlog.get_logger()
 
@@ -59,10 +59,10 @@ def redis_broker(url: str, middleware: Sequence[dramatiq.Middleware] = ()) -> Re
     )
 
 
-class BrokerQueue:
-    """Sends messages through a Redis broker; what cannot be sent is left to the sweep."""
+class LocalQueue:
+    """Sends messages through a broker inside this process (``dramatiq.brokers.stub``), where no Valkey is to be had."""
 
-    def __init__(self, broker: RedisBroker) -> None:
+    def __init__(self, broker: dramatiq.Broker) -> None:
         self._broker = broker
 
     def wake(self, keys: Sequence[ItemKey]) -> None:
@@ -76,6 +76,27 @@ class BrokerQueue:
     def wake_replay(self, replay_id: int) -> None:
         """A message for a replay."""
         self._send([message(LIVE, "replay", (replay_id,))])
+
+    def resend(self, actor: str, queue: str, args: Sequence[object], *, id: str | None = None) -> None:
+        """One message as given, under its id if it has one."""
+        self._send([message(queue, actor, tuple(args), id)])
+
+    def depth(self) -> int:
+        """Zero: the messages live in this process; there are few, or the sweep made them."""
+        return 0
+
+    def _send(self, messages: Sequence[dramatiq.Message[None]]) -> None:
+        for one in messages:
+            self._broker.enqueue(one)
+
+
+class BrokerQueue(LocalQueue):
+    """Sends messages through a Redis broker; the sweep sends again what could not be sent."""
+
+    _broker: RedisBroker
+
+    def __init__(self, broker: RedisBroker) -> None:
+        super().__init__(broker)
 
     def resend(self, actor: str, queue: str, args: Sequence[object], *, id: str | None = None) -> None:
         """One message as given, under its id if it has one; raises ``Unavailable`` when it could not be sent."""
@@ -92,10 +113,10 @@ class BrokerQueue:
             return -1
 
     def _send(self, messages: Sequence[dramatiq.Message[None]]) -> None:
-        """What ``RedisBroker.enqueue`` does (dispatch.lua, "enqueue"), many at a time."""
-        for some in batches(messages, AT_ONCE):
+        """Does what ``RedisBroker.enqueue`` does (dispatch.lua, "enqueue"), for many messages in one round trip."""
+        for batch in batches(messages, BATCH_SIZE):
             pipe = self._broker.client.pipeline(transaction=False)
-            for one in some:
+            for one in batch:
                 name = f"{self._broker.namespace}:{one.queue_name}"
                 redis_id = one.options["redis_message_id"]
                 pipe.hset(f"{name}.msgs", redis_id, one.encode())
@@ -107,71 +128,43 @@ class BrokerQueue:
                 return
 
 
-class DeafQueue:
-    """No broker reachable from this process: everything is left to the workers' own sweep."""
+class NullQueue:
+    """The queue of a process that reaches no broker: it leaves everything to the workers' own sweep."""
 
     def wake(self, keys: Sequence[ItemKey]) -> None:
-        """Nothing: the sweep will see them."""
+        """Does nothing: the sweep finds the items."""
 
     def wake_run(self, run_id: int) -> None:
-        """Nothing: the sweep will see it."""
+        """Does nothing: the sweep finds the run."""
 
     def wake_replay(self, replay_id: int) -> None:
-        """Nothing: the sweep will see it."""
+        """Does nothing: the sweep finds the replay."""
 
     def resend(self, actor: str, queue: str, args: Sequence[object], *, id: str | None = None) -> None:
-        """Raises ``Unavailable``: such a message can only be sent through a broker."""
+        """Raises ``Unavailable``: only a broker can send such a message."""
         raise Unavailable("no broker: this message cannot be sent again")
 
     def depth(self) -> int:
-        """Always full: a sweep from here must not count items as hinted that nobody was told of."""
+        """Always full, so that a sweep in this process marks no item as sent to the workers."""
         return sys.maxsize
 
 
-class LocalQueue(DeafQueue):
-    """Sends through a broker inside this process (``dramatiq.brokers.stub``), where no Valkey is to be had."""
-
-    def __init__(self, broker: dramatiq.Broker) -> None:
-        self._broker = broker
-
-    def depth(self) -> int:
-        """The messages live in this process; they are few, or the sweep is what makes them."""
-        return 0
-
-    def wake(self, keys: Sequence[ItemKey]) -> None:
-        """As ``BrokerQueue`` does."""
-        for args in shares(keys):
-            self._broker.enqueue(message(LIVE, "sync_item", args))
-
-    def wake_run(self, run_id: int) -> None:
-        """A message for a bulk run."""
-        self._broker.enqueue(message(BULK, "run", (run_id,)))
-
-    def wake_replay(self, replay_id: int) -> None:
-        """A message for a replay."""
-        self._broker.enqueue(message(LIVE, "replay", (replay_id,)))
-
-    def resend(self, actor: str, queue: str, args: Sequence[object], *, id: str | None = None) -> None:
-        """One message as given."""
-        self._broker.enqueue(message(queue, actor, tuple(args), id))
-
-
 def shares(keys: Sequence[ItemKey]) -> Iterator[tuple[object, ...]]:
-    """Arguments of ``sync_item`` for these items: connection, kind, id, and the ids that come with it if any do.
+    """Arguments of ``sync_item`` for these items: connection, kind, id, and a list of further ids if there are any.
 
-    A message costs as much as half the work on an item, so of many items several share one; of few each has its own,
-    and a thread of its own.
+    A message costs as much as half the work on an item, so many items share messages; each of a few items has its
+    own, and so a thread of its own.
     """
-    size = max(1, min(MOST_PER_MESSAGE, len(keys) // SPREAD_OVER))
+    size = max(1, min(MAX_ITEMS, len(keys) // SPREAD_OVER))
     by_kind: dict[tuple[str, str], list[str]] = defaultdict(list)
     for connection, kind, external_id in keys:
         if external_id == WHOLE:
             yield (connection, str(kind), external_id)
         else:
             by_kind[connection, str(kind)].append(external_id)
-    for whose, ids in by_kind.items():
+    for (connection, kind_name), ids in by_kind.items():
         for first, *also in batches(ids, size):
-            yield (*whose, first, also) if also else (*whose, first)
+            yield (connection, kind_name, first, also) if also else (connection, kind_name, first)
 
 
 def message(queue: str, actor: str, args: tuple[object, ...], id: str | None = None) -> dramatiq.Message[None]:

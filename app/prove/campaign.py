@@ -1,4 +1,4 @@
-"""Many seeds: carried out by processes of their own, counted, and a failing one made smaller until it is to the point."""
+"""Simulates many seeds in processes of their own, counts the outcomes, and reduces failing seeds to few dials."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MOST_FINDINGS = 5
 
 @dataclass
 class Tally:
-    """What a campaign came to."""
+    """The totals of a campaign."""
 
     runs: int = 0
     seen: Counter[str] = field(default_factory=Counter)
@@ -26,7 +26,7 @@ class Tally:
     failing: list[Outcome] = field(default_factory=list)
 
     def add(self, outcome: Outcome) -> None:
-        """One seed more."""
+        """Count one more seed."""
         self.runs += 1
         self.seen.update(outcome.seen)
         self.counts.update(outcome.counts)
@@ -42,28 +42,29 @@ def campaign(
     *,
     all_on: bool = False,
 ) -> Tally:
-    """Carry out the seeds, as many at a time as there are hands; ``done`` is called with each outcome."""
+    """Simulate the seeds, as many at a time as there are hands; ``done`` is called with each outcome."""
     tally = Tally()
     free: SimpleQueue[Hand] = SimpleQueue()
     for hand in hands:
         free.put(hand)
 
-    def one(seed: int) -> Outcome:
-        hand = free.get()
-        try:
-            return hand.carry_out(seed, dials, all_on=all_on)
-        finally:
-            free.put(hand)
-
     with ThreadPoolExecutor(len(hands)) as pool:
-        for outcome in pool.map(one, seeds):
+        for outcome in pool.map(lambda seed: _by_free_hand(free, seed, dials, all_on=all_on), seeds):
             tally.add(outcome)
             done(outcome)
     return tally
 
 
+def _by_free_hand(free: SimpleQueue[Hand], seed: int, dials: Collection[Dial], *, all_on: bool) -> Outcome:
+    hand = free.get()
+    try:
+        return hand.carry_out(seed, dials, all_on=all_on)
+    finally:
+        free.put(hand)
+
+
 def smaller(outcome: Outcome, hand: Hand) -> Outcome:
-    """The same seed with as few dials as still lead to a finding: one after the other is left out for good if it can."""
+    """The same seed with as few dials as still lead to a finding: dials are left out one after the other."""
     dials = {Dial(name) for name in outcome.on}
     best = outcome
     for dial in sorted(dials):

@@ -1,8 +1,8 @@
-"""What must be true when all is quiet again: every table equals its source, and nothing is lost, doubled or owed."""
+"""The checks of a simulation once all is quiet: every table equals its source, and nothing is lost, doubled or owed."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, text
@@ -17,14 +17,14 @@ from app.stores.runs import failed_items
 
 
 class Finding(NamedTuple):
-    """Something that must not be: in words, and the ids that it concerns."""
+    """Something that must not be: a sentence, and the ids that it is about."""
 
     words: str
     ids: tuple[str, ...] = ()
 
 
 class Checks:
-    """Everything that is looked at, with a count of how much that was."""
+    """All checks of one simulation, their findings, and the number of rows that were compared."""
 
     def __init__(self, town: Town) -> None:
         self._town = town
@@ -32,7 +32,7 @@ class Checks:
         self.compared = 0
 
     def find(self, words: str, connection: str = "", *ids: str) -> None:
-        """Note a finding once, with the ids of a connection that its trace is about."""
+        """Note a finding once; ``ids`` of a connection pick the lines of the trace that belong to it."""
         finding = Finding(words, tuple(f"{connection}/{id}" for id in ids))
         if finding not in self.findings:
             self.findings.append(finding)
@@ -40,38 +40,34 @@ class Checks:
     # before the last complete read
 
     def settled_is_right(self, *, polled: bool = True) -> None:
-        """Whatever was announced, and is owed no longer, is as at the source; no complete read had to repair it.
+        """Every row whose change was announced and is no longer owed equals its source, before any complete read
+        repairs it.
 
-        ``polled``: every kind was polled since the last edit.
+        ``polled`` says that every kind was polled after the last edit.
         """
         with self._town.database.read() as conn:
             for name, shop in self._town.shops.items():
-                has_replicas = not shop.style.seconds and self._town.faults.has(Dial.VENDOR_LAGS)
-                lags = has_replicas and not polled
-                unsure, unread = self._unannounced(shop, polled=polled), _not_read(conn, name)
+                unread = _not_read(conn, name)
                 for kind in KINDS:
-                    if (
-                        self._town.vendors[name].lied[kind]
-                        or kind in unread
-                        or not (polled or kind in shop.style.announced)
-                    ):
-                        continue
-                    for key, how in differences(conn, shop, kind):
-                        item = item_of(shop, kind, key)
-                        if lags and (kind in shop.style.whole or not how.endswith("at the source")):
-                            continue  # a replica did not show it yet, or still did, or has no versions: left to the poll
-                        if has_replicas and (kind, item) in shop.ever_ahead:
-                            continue  # promised of a complete read only
-                        if (kind, item) not in unsure and not self._was_bad(shop, kind, key, item):
-                            self.find(
-                                f"settled, but wrong until the next complete read: {name} {kind} {'/'.join(key)} {how}",
-                                name,
-                                item,
-                                key[0],
-                            )
+                    is_told = polled or kind in shop.style.announced
+                    if is_told and kind not in unread and not self._town.vendors[name].lied[kind]:
+                        self._settled_rows_are_right(conn, shop, kind, polled=polled)
+
+    def _settled_rows_are_right(self, conn: Connection, shop: Shop, kind: Kind, *, polled: bool) -> None:
+        name, unsure = shop.style.name, self._unannounced(shop, polled=polled)
+        has_replicas = not shop.style.seconds and self._town.faults.has(Dial.VENDOR_LAGS)
+        for key, how in differences(conn, shop, kind):
+            item = item_of(shop, kind, key)
+            if has_replicas and not polled and (kind in shop.style.whole or not how.endswith("at the source")):
+                continue  # a replica did not show it yet, or still did, or has no versions: the poll repairs that
+            if has_replicas and (kind, item) in shop.ever_ahead:
+                continue  # only a complete read repairs that
+            if (kind, item) not in unsure and not self._was_bad(shop, kind, key, item):
+                words = f"settled, but wrong until the next complete read: {name} {kind} {'/'.join(key)} {how}"
+                self.find(words, name, item, key[0])
 
     def _unannounced(self, shop: Shop, *, polled: bool) -> set[tuple[Kind, str]]:
-        """Items of which we cannot know yet: their last webhook did not come, and no delta has shown them."""
+        """Items that we cannot know about yet: their last webhook has not arrived, and no delta has shown them."""
         last: dict[tuple[Kind, str], bool] = {}
         for hook in self._town.post.hooks:
             if hook.connection == shop.style.name:
@@ -86,35 +82,35 @@ class Checks:
     # in the end
 
     def all_equal(self) -> None:
-        """Every table equals its source, but for records that are bad and listed: as a failed item or a dead letter."""
+        """Every table equals its source, except for bad records, which must be listed as a failed item or a dead
+        letter."""
         with self._town.database.read() as conn:
             for name, shop in self._town.shops.items():
                 failed = {(ref.kind, ref.external_id) for ref in failed_items.open_refs(conn, name)}
-                lettered = _lettered(conn, name)
+                listed = failed | _lettered(conn, name)
                 for kind in KINDS:
                     self.compared += len(shop.rows[kind])
-                    here, lied = rows_here(conn, name, kind), self._town.vendors[name].lied[kind]
-                    for key, how in differences(conn, shop, kind):
-                        item = item_of(shop, kind, key)
-                        harm = shop.bad.get((kind, key))
-                        listed = not {(kind, key[0]), (kind, item)}.isdisjoint(failed | lettered)
-                        if (kind, key) in shop.held_before and how == "is missing here" and not lied:
-                            self.find(f"deleted though only unreadable: {name} {kind} {'/'.join(key)}", name, item)
-                        elif harm is None:
-                            self.find(f"{name} {kind} {'/'.join(key)} {how}", name, item, key[0])
-                        elif not listed and not held_as_it_is(here.get(key), shop.rows[kind][key], harm):
-                            self.find(
-                                f"bad and not listed: {name} {kind} {'/'.join(key)} ({harm.field})",
-                                name,
-                                item,
-                                key[0],
-                            )
+                    self._rows_equal(conn, shop, kind, listed)
                 for kind, id in sorted(failed):
                     if not any(k is kind and id in (key[0], item_of(shop, k, key)) for k, key in shop.bad):
                         self.find(f"listed as failed though good: {name} {kind} {id}", name, id)
 
+    def _rows_equal(self, conn: Connection, shop: Shop, kind: Kind, listed: set[tuple[Kind, str]]) -> None:
+        name, here = shop.style.name, rows_here(conn, shop.style.name, kind)
+        for key, how in differences(conn, shop, kind):
+            item, harm, words = item_of(shop, kind, key), shop.bad.get((kind, key)), f"{name} {kind} {'/'.join(key)}"
+            was_held = (kind, key) in shop.held_before and not self._town.vendors[name].lied[kind]
+            if was_held and how == "is missing here":
+                self.find(f"deleted though only unreadable: {words}", name, item)
+            elif harm is None:
+                self.find(f"{words} {how}", name, item, key[0])
+            elif listed.isdisjoint({(kind, key[0]), (kind, item)}) and not held_as_it_is(
+                here.get(key), shop.rows[kind][key], harm
+            ):
+                self.find(f"bad and not listed: {words} ({harm.field})", name, item, key[0])
+
     def nothing_owed(self) -> None:
-        """Nothing waits any more."""
+        """No item is owed."""
         with self._town.database.read() as conn:
             question = "SELECT connection, kind, external_id, attempts FROM owed_items WHERE external_id <> '*'"
             for row in list(conn.execute(text(question)))[:5]:
@@ -125,35 +121,24 @@ class Checks:
                 )
 
     def nothing_lost(self) -> None:
-        """Each acknowledged delivery is stored once, and what it named was looked at after it came."""
+        """Each acknowledged delivery is stored, and each item that it named was settled since."""
         with self._town.database.read() as conn:
-            stored = [tuple(row) for row in conn.execute(text("SELECT connection, event_id FROM inbox_events"))]
-            looks: dict[tuple[str, str, str], Any] = {}
-            for row in conn.execute(
-                text("SELECT connection, kind, external_id, max(id) AS id FROM settlements GROUP BY 1, 2, 3")
-            ):
-                looks[row.connection, row.kind, row.external_id] = row.id
-        known = set(stored)
+            stored = {tuple(row) for row in conn.execute(text("SELECT connection, event_id FROM inbox_events"))}
+            question = "SELECT DISTINCT connection, kind, external_id FROM settlements"
+            settled = {tuple(row) for row in conn.execute(text(question))}
         for hook in self._town.post.hooks:
-            id = hook.delivery.event_id
             if hook.acknowledged_at is None:
                 continue
-            if (hook.connection, id) not in known:
-                self.find(
-                    f"acknowledged and not stored: {hook.connection} {id}",
-                    hook.connection,
-                    *(c.external_id for c in hook.delivery.changes),
-                )
-            for change in hook.delivery.changes:
-                if (hook.connection, change.kind, change.external_id) not in looks:
-                    self.find(
-                        f"acknowledged and never looked at: {hook.connection} {change.kind} {change.external_id} ({id})",
-                        hook.connection,
-                        change.external_id,
-                    )
+            id, name, changes = hook.delivery.event_id, hook.connection, hook.delivery.changes
+            if (name, id) not in stored:
+                self.find(f"acknowledged and not stored: {name} {id}", name, *(one.external_id for one in changes))
+            for one in changes:
+                if (name, one.kind, one.external_id) not in settled:
+                    words = f"acknowledged and never looked at: {name} {one.kind} {one.external_id} ({id})"
+                    self.find(words, name, one.external_id)
 
     def nothing_doubled(self) -> None:
-        """No delivery, drift row or scheduled run is there twice."""
+        """No delivery and no drift row exists twice."""
         questions = {
             "stored twice": "SELECT connection, event_id AS id FROM inbox_events GROUP BY 1, 2 HAVING count(*) > 1",
             "drift told twice in one run": """
@@ -166,7 +151,7 @@ class Checks:
                     self.find(f"{what}: {row.connection} {row.id}", row.connection, str(row.id).split()[-1])
 
     def no_letters(self) -> None:
-        """A dead letter is for what a person must see to: never for a database, an outage, a deploy or a kill."""
+        """A dead letter is for what a person must do: no fault of the database, outage, deploy or kill makes one."""
         with self._town.database.read() as conn:
             letters = conn.execute(
                 text("SELECT connection, kind, external_id, actor, error_type, error FROM dead_letters ORDER BY id")
@@ -186,12 +171,14 @@ class Checks:
         return self._was_bad(shop, kind, (id,), item_of(shop, kind, (id,)))
 
     def _killed_thrice(self) -> bool:
-        """Whether so much was killed that a message may be suspected; a stop past its lease looks the same."""
+        """Whether there were enough kills to suspect a message; a process that is stopped past its lease looks killed
+        too."""
         seen = self._town.faults.seen
         return seen[Dial.KILLED] + seen[Dial.STOPPED] >= MAX_KILLS
 
     def no_failed_runs(self) -> None:
-        """A run fails for no fault, outage or deploy; it may if all it was to read is forbidden, or it killed workers."""
+        """No fault, outage or deploy makes a run fail. A run may fail if it may read nothing, or if it killed
+        workers."""
         with self._town.database.read() as conn:
             for row in conn.execute(
                 text("SELECT id, connection, strategy, error FROM runs WHERE status = 'failed' ORDER BY id")
@@ -204,7 +191,7 @@ class Checks:
                     self.find(words, "run", str(row.id))
 
     def nothing_foreign_followed(self) -> None:
-        """A delivery about another account makes us ask for nothing."""
+        """A delivery about another account makes us fetch nothing."""
         question = """
             SELECT connection, external_id FROM settlements WHERE kind = 'order' AND external_id LIKE 'X%'
             UNION SELECT connection, external_id FROM owed_items WHERE kind = 'order' AND external_id LIKE 'X%'"""
@@ -213,24 +200,24 @@ class Checks:
                 self.find(f"a foreign delivery was followed: {row.connection} {row.external_id}", row.connection)
 
     def nobody_died(self) -> None:
-        """No thread ended by an error: what it did would be done no more."""
+        """No thread ended with an error, which would leave its work undone."""
         for words in sorted(set(self._town.stage.died)):
             self.find(f"a thread died: {words}")
 
     def budgets_kept(self) -> None:
-        """No limit was exceeded, by any process, at any time."""
+        """No process exceeded a limit at any time."""
         for name, vendor in self._town.vendors.items():
             for over in vendor.overspent(self._town.around.limits[name]):
                 self.find(f"budget exceeded: {name}: {over}")
 
     def no_call_in_a_transaction(self) -> None:
-        """No vendor is asked while a transaction is open."""
+        """No process calls a vendor while it has a transaction open."""
         for name, vendor in self._town.vendors.items():
             for what in sorted(set(vendor.in_transaction)):
                 self.find(f"{name} was asked ({what}) while a transaction was open")
 
     def agreement_is_true(self, run_id: int) -> None:
-        """What a run says of how far we agree is what a comparison says."""
+        """The agreement that a run reports is the one that a comparison gives."""
         with self._town.database.read() as conn:
             row = conn.execute(text("SELECT connection, counts FROM runs WHERE id = :id"), {"id": run_id}).one()
             shop = self._town.shops[row.connection]
@@ -258,8 +245,8 @@ def _lettered(conn: Connection, connection: str) -> set[tuple[Kind, str]]:
 
 
 def _not_read(conn: Connection, connection: str) -> set[str]:
-    """The kinds that were never read yet, that may not be read now (all of them where the connection does not work), and
-    those that wait for a person to release what is held."""
+    """The kinds that were never read, that may not be read now (all of them where the connection does not work), or
+    of which a held batch waits for a person."""
     question = """
         SELECT kind FROM connection_states WHERE connection = :connection AND state <> 'ok'
         UNION SELECT kind FROM holds WHERE connection = :connection AND state IN ('held', 'released')"""

@@ -1,4 +1,4 @@
-"""Our tables beside the truth: every row that differs, with how."""
+"""Compares our tables with the simulated truth, row by row."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from app.stores.tables import CATALOG
 
 
 class Unreadable(Exception):
-    """A table holds what cannot be read out of it."""
+    """A row of ours cannot be read back."""
 
 
 Row = Mapping[str, Any]
 
 
 def fields_of(kind: Kind) -> list[str]:
-    """What is compared: all content; versions and times are the source's own business."""
+    """The fields that are compared: all content, but no versions and times."""
     return [one for one in RECORDS[kind].__struct_fields__ if one not in ("version", "modified_at", "deleted")]
 
 
@@ -51,7 +51,7 @@ def _content(record: Record) -> Row:
 
 
 def differences(conn: Connection, shop: Shop, kind: Kind) -> Iterator[tuple[Key, str]]:
-    """Every row that differs, with how."""
+    """The key of every row that differs, with a description."""
     here, there = rows_here(conn, shop.style.name, kind), rows_there(shop, kind)
     for key in sorted(here.keys() | there.keys()):
         mine, theirs = here.get(key), there.get(key)
@@ -79,7 +79,8 @@ def item_of(shop: Shop, kind: Kind, key: Key) -> str:
 
 
 def held_as_it_is(row: Row | None, record: Record, harm: Harm) -> bool:
-    """Whether we hold a bad record as it is, its texts with U+FFFD if need be: then it need not be listed as failed."""
+    """Whether we store a bad record as the source has it (its texts with U+FFFD): then it need not be listed as
+    failed."""
     if row is None or harm.unreadable:
         return False
     theirs = _content(harm.on(record))
@@ -91,7 +92,7 @@ def _plain(value: object) -> object:
 
 
 def wrong_rows(conn: Connection, shop: Shop, kind: Kind) -> list[Key]:
-    """The keys of all rows that are not as at the source, bad ones included unless we hold them as they are."""
+    """The keys of all rows that differ from the source, including bad ones unless we store them as they are."""
     here = rows_here(conn, shop.style.name, kind)
     wrong = {key for key, _ in differences(conn, shop, kind)}
     for (of, key), harm in shop.bad.items():

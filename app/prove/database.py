@@ -1,7 +1,8 @@
-"""The database as one simulated process has it: the real one, with others' steps between its transactions, and faults.
+"""The database as one simulated process sees it: the real one, with faults, and with other processes between
+transactions.
 
-While a transaction is open nobody else goes on, so every interleaving is one of whole transactions. Faults come where
-they come in life: before a transaction, at its commit, and after a commit whose answer never arrives.
+While a transaction is open no other thread runs, so every interleaving is one of whole transactions. Faults come
+where they come in life: before a transaction, at its commit, and after a commit whose answer never arrives.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def _locked() -> sqlite3.OperationalError:
 
 
 class Weather:
-    """How the database is just now, for every process; moments on the stage's clock."""
+    """The present state of the database, for every process; times are virtual seconds."""
 
     def __init__(self) -> None:
         self.away_until = 0.0
@@ -38,14 +39,15 @@ class Weather:
 
 
 class Doom:
-    """Where a process will be killed: at a point of its ``where``-th kind, after so many of them."""
+    """The point at which a process will be killed: ``where`` (before, within or after a transaction), ``after`` so
+    many of them."""
 
     def __init__(self, where: str, after: int) -> None:
         self.where = where
         self.after = after
 
     def comes(self, where: str) -> bool:
-        """Whether this is the point."""
+        """Whether the process has reached the point."""
         if where != self.where:
             return False
         self.after -= 1
@@ -90,14 +92,14 @@ class SimDatabase(Database):
             yield conn
 
     def trouble(self) -> tuple[float, float] | None:
-        """As the real one says it, of the simulated trouble."""
+        """Like the real one, but about the simulated trouble."""
         return self._seen.ages()
 
     def checkpoint(self) -> None:
-        """Nothing to gain here."""
+        """Does nothing."""
 
     def close(self) -> None:
-        """The pool is everybody's."""
+        """Does nothing: all processes share the pool."""
 
     @contextmanager
     def _between_others(
@@ -163,7 +165,7 @@ class SimDatabase(Database):
             raise Killed
 
     def _fault(self, error: Exception, *, writes: bool) -> Exception:
-        """What the real ``Database`` makes of a driver's error."""
+        """The error that the real ``Database`` makes of a driver's error."""
         fault = fault_of(error)
         if fault is None:
             raise RuntimeError(f"not taken for a fault of the database: {error!r}")

@@ -1,4 +1,4 @@
-"""A PostgreSQL database that is there for nothing but proofs: made ready once, and emptied before each seed."""
+"""A PostgreSQL database that serves proofs only: prepared once, and emptied before each seed."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ _OTHERS = """
 
 
 def prepare(url: str) -> None:
-    """Migrate an empty database and mark it as one for proofs. Raises ``BadConfiguration`` for one with tables in it that
-    is not marked so: it would be emptied."""
+    """Migrate an empty database and mark it as one for proofs.
+
+    Raises ``BadConfiguration`` for a database that has tables and no mark, because a proof would empty it.
+    """
     with psycopg.connect(plain(url), autocommit=True) as conn:
         marked = conn.execute("SELECT to_regclass(%s)", (_MARK,)).fetchone() != (None,)
         if not marked and conn.execute(_OTHERS).fetchone() != (0,):
@@ -29,7 +31,7 @@ def prepare(url: str) -> None:
 
 
 def empty(url: str) -> None:
-    """Delete every row of every table of ours, and begin to count anew; the audit log's trigger is put aside for that."""
+    """Delete every row of all our tables and restart their sequences; the audit log's trigger is disabled meanwhile."""
     names = InboxEvent.metadata.tables if CATALOG else ()
     with psycopg.connect(plain(url), autocommit=True) as conn:
         conn.execute("SET session_replication_role = replica")

@@ -1,4 +1,4 @@
-"""What may go wrong, each kind with a dial of its own that the seed sets; and a count of what really did."""
+"""The kinds of faults, each with a dial that the seed sets, and a count of the faults that really happened."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from enum import StrEnum
 
 
 class Dial(StrEnum):
-    """A kind of fault. Its value is its name on the command line."""
+    """A kind of fault. The value is its name on the command line."""
 
     HOOKS_LOST = "hooks-lost"
     HOOKS_DOUBLED = "hooks-doubled"
@@ -122,7 +122,7 @@ LIKELY = 0.3
 
 @dataclass
 class Faults:
-    """The dials of one seed: ``on`` has a strength for each that is turned, about once per so many chances."""
+    """The dials of one seed. ``on`` has a strength for each dial that is on."""
 
     on: dict[Dial, float]
     rng: random.Random

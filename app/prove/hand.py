@@ -1,4 +1,4 @@
-"""The other end of ``app.prove.host``: starts it, gives it seeds and takes their outcomes."""
+"""The parent's side of ``app.prove.host``: starts the process, sends it seeds and reads their outcomes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from app.prove.simulate import Outcome
 
 
 class Hand:
-    """One process that carries out seeds. ``before`` is Python that it runs first: a guard can be taken away there."""
+    """One process that simulates seeds. ``before`` is Python that it runs first, for example to remove a guard."""
 
     def __init__(self, url: str = "", before: str = "") -> None:
         self._url = url
@@ -32,7 +32,7 @@ class Hand:
         self._from = cast(IO[str], self._process.stdout)
 
     def carry_out(self, seed: int, dials: Collection[Dial], *, all_on: bool = False, hasty: bool = False) -> Outcome:
-        """One seed with these dials allowed, or all of them on; ``hasty`` to end at a first finding.
+        """Simulate a seed with these dials allowed, or with all of them on; ``hasty`` ends at the first finding.
 
         Raises ``RuntimeError`` when the process is gone.
         """
@@ -44,7 +44,7 @@ class Hand:
         return msgspec.json.decode(answer, type=Outcome)
 
     def close(self) -> None:
-        """End it."""
+        """End the process."""
         self._to.close()
         self._process.wait(150)
         self._from.close()

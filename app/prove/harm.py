@@ -1,4 +1,4 @@
-"""Records that are bad: any field of any kind, with any sort of badness, drawn rather than listed."""
+"""Bad records: any field of any kind with any sort of bad value, chosen by the seed."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ UNTOUCHED = {"parent_id", "version", "modified_at", "deleted", "active", "extra"
 
 @dataclass(frozen=True)
 class Harm:
-    """What is wrong with a record: the source cannot read it, or a field holds what our tables cannot."""
+    """The bad field of a record: the source cannot read it, or our tables cannot hold it."""
 
     field: str
     value: Any
     unreadable: bool
 
     def words(self, kind: Kind, key: Key) -> str:
-        """The sentence that a source would say."""
+        """The sentence that a source would report."""
         return f"{kind} {'/'.join(key)}: {self.field} is {str(self.value)[:40]!r}, which cannot be read"
 
     def on(self, record: Record) -> Record:
-        """The record with it."""
+        """The record with the bad value."""
         return msgspec.structs.replace(record, **{self.field: self.value})
 
 
 def drawn(rng: random.Random, record: Record) -> Harm:
-    """Some badness for some field that is no key and no version of a record; a number as often as a text."""
+    """A bad value for a field of the record that is neither key nor version; numbers as often as texts."""
     by_sort: dict[tuple[Any, ...], list[str]] = {}
     for field in msgspec.structs.fields(type(record)):
         kind = str(field.type)

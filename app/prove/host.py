@@ -1,6 +1,6 @@
-"""A process that carries out seeds, each in a child of its own: ``python -m app.prove.host``, driven by JSON lines.
+"""A process that simulates seeds, each in a child of its own: ``python -m app.prove.host``, driven by JSON lines.
 
-Python's hashing is fixed by whoever starts it (``PYTHONHASHSEED``), so that a seed is repeated exactly.
+The parent sets ``PYTHONHASHSEED``, so that a seed repeats exactly.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ PATIENCE = 600
 
 
 class Task(msgspec.Struct):
-    """One seed to carry out. ``url`` is a migrated PostgreSQL database, empty for a SQLite file; ``dials`` may be on, and
-    with ``all_on`` are. ``hasty``: a first finding is enough."""
+    """One seed. ``url`` is a migrated PostgreSQL database, or empty for a SQLite file. ``dials`` are allowed, with
+    ``all_on`` they are all on. ``hasty`` ends at the first finding."""
 
     seed: int
     url: str = ""
@@ -38,7 +38,7 @@ class Task(msgspec.Struct):
 
 
 def main() -> None:
-    """Read tasks from standard input, one JSON line each, and answer with one line each until it ends."""
+    """Read tasks from standard input, one JSON line each, and answer each with one line."""
     structlog.configure(processors=[_dropped])
     with tempfile.TemporaryDirectory(prefix="tallyhook-prove-") as folder:
         for line in sys.stdin:
@@ -52,7 +52,7 @@ def _dropped(logger: object, name: str, event: object) -> str:
 
 
 def apart(task: Task, folder: Path) -> Outcome:
-    """Carry a seed out in a child process; what it dies of is a finding."""
+    """Simulate a seed in a child process; a crash of the child is a finding."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -74,7 +74,7 @@ def apart(task: Task, folder: Path) -> Outcome:
 
 
 def here(task: Task, folder: Path) -> Outcome:
-    """Carry a seed out in this process, which is good for nothing else afterwards."""
+    """Simulate a seed in this process, which cannot be used for anything else after that."""
     faulthandler.dump_traceback_later(PATIENCE, exit=True)
     url = task.url or _sqlite(folder)
     if task.url:

@@ -1,7 +1,7 @@
-"""Simulated processes: webs, workers and clocks made of the very parts that the real ones are made of.
+"""Simulated processes: web, workers and clocks made of the same parts as the real ones.
 
-Each has a database of its own (``database.SimDatabase``), a host clock, threads, and a death. What ``workers`` adds
-around the flows is loaded by name, as a process manager would start it: ``app`` imports nothing of ``workers``.
+Each has a database of its own (``database.SimDatabase``), a host clock and threads, and can be killed. The parts in
+``workers`` are loaded by name, as a process manager would: ``app`` imports nothing of ``workers``.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Surroundings:
 
 @dataclass(eq=False)
 class Host:
-    """One process on a host of its own. ``skew`` is how far the host's clock is ahead (seconds)."""
+    """One process on a host of its own. ``skew`` is how many seconds the host's clock is ahead."""
 
     name: str
     around: Surroundings
@@ -89,19 +89,19 @@ class Host:
         )
 
     def _wall(self) -> float:
-        """What this host's own clock shows."""
+        """What the host's own clock shows."""
         return EPOCH.timestamp() + self.around.stage.now + self.skew
 
     def boot(self) -> None:
-        """Wait for the database and measure its clock, as every real process but a web one does; then begin."""
+        """Wait for the database and measure its clock, as every real process except a web process does; then start."""
         if await_database(self.deps, threading.Event()):
             self.start()
 
     def start(self) -> None:
-        """Begin to work, in threads of this process."""
+        """Start the work, in threads of this process."""
 
     def stop(self) -> None:
-        """End gracefully, within a while; called in a thread of this process."""
+        """End gracefully; called in a thread of this process."""
 
     def _accounts(self, patience: float) -> dict[str, Account]:
         around = self.around
@@ -121,7 +121,7 @@ class Host:
 
 
 class ServerTime:
-    """The database as ``DatabaseClock`` needs it: one whose server tells the time, the virtual one."""
+    """The database as ``DatabaseClock`` needs it; its server shows virtual time."""
 
     dialect = "postgresql"
 
@@ -131,12 +131,12 @@ class ServerTime:
 
     @contextmanager
     def read(self) -> Iterator[ServerTime]:
-        """As ``Database.read``, faults and all."""
+        """Like ``Database.read``, with its faults."""
         with self._database.read():
             yield self
 
     def exec_driver_sql(self, statement: str) -> ServerTime:
-        """Whatever the statement: it asks for the time."""
+        """Ignores the statement, which asks for the time."""
         return self
 
     def scalar_one(self) -> float:
@@ -145,7 +145,7 @@ class ServerTime:
 
 
 class Counted:
-    """The shared budget, and a note of when each call was really taken."""
+    """The shared budget; also notes when each call was really taken."""
 
     def __init__(self, host: Host, connection: str) -> None:
         self._host = host
@@ -153,7 +153,7 @@ class Counted:
         self._taken = host.around.vendors[connection].taken
 
     def take(self, limits: Sequence[Limit]) -> float:
-        """One call from every limit."""
+        """Take one call from every limit, or return the seconds to wait."""
         wait = self._shared.take(limits)
         if wait == 0.0:
             self._taken.append(self._host.around.stage.current.committed_at)
@@ -164,7 +164,7 @@ class Web(Host):
     """Receives webhooks by the real group commit."""
 
     def start(self) -> None:
-        """The intake's threads but for its checkpoints, which would only cost time."""
+        """Starts the threads of the intake, except for checkpoints, which would only cost time."""
         self.intake = Intake(self.deps)
         for work in (self.intake._write_groups, self.intake._send_wakeups):
             threading.Thread(target=work, name=f"{self.name} {work.__name__}", daemon=True).start()
@@ -175,7 +175,7 @@ class Web(Host):
         return hasattr(self, "intake") and not self.dead and not self.stopping
 
     def stop(self) -> None:
-        """Commit what waits."""
+        """Commits the deliveries that wait."""
         self.stopping = True
         if hasattr(self, "intake"):
             self.intake.stop()
@@ -192,13 +192,13 @@ class Web(Host):
 
 
 class Worker(Host):
-    """Works off messages with the real actors, middleware and housekeeping."""
+    """Processes messages with the real actors, middleware and housekeeping."""
 
     threads: int = 2
     sweep_every: float = 3.0
 
     def start(self) -> None:
-        """Consumers of both queues, and the housekeeping."""
+        """Starts the consumers of both queues, and the housekeeping."""
         middleware = importlib.import_module("workers.middleware")
         shares = Shares(self.threads, len(self.deps.sources))
         self.keeper = LeaseKeeper(self.database, self.deps.now, shares=shares)
@@ -215,7 +215,7 @@ class Worker(Host):
             threading.Thread(target=lambda queue=queue: self._consume(queue), name=f"{self.name} {queue}").start()
 
     def stop(self) -> None:
-        """As ``workers.main.work`` does."""
+        """Like ``workers.main.work``."""
         self.stopping = True
         if not hasattr(self, "_busy"):
             return
@@ -236,7 +236,7 @@ class Worker(Host):
             messages.done()
 
     def _work_off(self, one: dramatiq.Message[None]) -> None:
-        """As a Dramatiq worker does with our middleware."""
+        """Like a Dramatiq worker with our middleware."""
         proxy: Any = dramatiq.broker.MessageProxy(one)
         error: Exception | None = None
         self.around.trace(self.name, f"message {one.actor_name}", _ids(one.args))
@@ -251,7 +251,7 @@ class Worker(Host):
 
 
 def _ids(args: Sequence[object]) -> list[str]:
-    """The items of a message, as traces name them; a run by its number."""
+    """The items of a message as traces name them; of a run its number."""
     if len(args) < 3:
         return [f"run/{arg}" for arg in args]
     also = cast(Sequence[str], args[3]) if len(args) > 3 else ()
@@ -259,17 +259,17 @@ def _ids(args: Sequence[object]) -> list[str]:
 
 
 class Clock(Host):
-    """Ticks as the real clock does, somewhat less often, because virtual seconds cost real time."""
+    """Ticks like the real clock, but less often, because virtual seconds cost real time."""
 
     every: float = 3.0
     reconcile: str = "*/4 * * * *"
 
     def start(self) -> None:
-        """One thread."""
+        """Starts one thread."""
         threading.Thread(target=self._run, name=self.name).start()
 
     def stop(self) -> None:
-        """After this round."""
+        """Stops after this round."""
         self.stopping = True
 
     def _run(self) -> None:

@@ -24,8 +24,8 @@ class Merchant:
         self._removed: list[tuple[Kind, str]] = []
 
     def edit(self) -> list[Change]:
-        """One edit, or some within a second; returns what webhooks would say of it."""
-        deeds: Sequence[tuple[int, Callable[[], list[Change]]]] = (
+        """Make one edit, or some within a second; returns the changes that webhooks would announce."""
+        actions: Sequence[tuple[int, Callable[[], list[Change]]]] = (
             (30, self._rename),
             (30, self._sell),
             (12, self._order),
@@ -35,11 +35,11 @@ class Merchant:
             (4, self._rename_place),
             (3, self._stop_counting),
         )
-        (deed,) = self._rng.choices([deed for _, deed in deeds], [weight for weight, _ in deeds])
-        return deed()
+        (action,) = self._rng.choices([action for _, action in actions], [weight for weight, _ in actions])
+        return action()
 
     def edit_again(self) -> list[Change]:
-        """What was edited last changes once more: with versions that are seconds, often within its version."""
+        """Change the last edited record once more: where versions are seconds, often within the same version."""
         last = self._shop.edits[-1]
         record = self._shop.rows[last.kind].get(last.key)
         if isinstance(record, Listing):
@@ -119,7 +119,7 @@ class Merchant:
         return [self._shop.put(msgspec.structs.replace(place, name=f"Name {self._rng.randint(100, 999)}"))]
 
     def _stop_counting(self) -> list[Change]:
-        """A count vanishes, where that means that there is nothing left."""
+        """Remove a count, where a missing count means zero."""
         if Kind.STOCK not in self._shop.style.whole:
             return []
         key = self._hot(Kind.STOCK)

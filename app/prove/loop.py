@@ -1,4 +1,4 @@
-"""Just enough of an event loop for ``Intake.offer`` in a simulation: nothing runs on it, it only makes futures."""
+"""As much of an event loop as ``Intake.offer`` needs in a simulation: nothing runs on it, it only makes futures."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from app.prove.stage import Stage, Task
 
 
 class Loop:
-    """What the running loop is to a thread that offers a delivery."""
+    """Stands in for the running loop of a thread that offers a delivery."""
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
 
     def create_future(self) -> Answer:
-        """As ``asyncio`` does."""
+        """Like ``asyncio``'s."""
         return Answer(self)
 
     def call_soon_threadsafe(self, work: Callable[..., object], *args: object) -> None:
-        """At once: nobody else runs."""
+        """Calls at once: no other thread runs."""
         work(*args)
 
 
 class Answer:
-    """A future whose waiting lets the others go on."""
+    """A future; while a thread waits for it, other threads run."""
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
@@ -35,7 +35,7 @@ class Answer:
         return self._loop
 
     def done(self) -> bool:
-        """Whether it is known."""
+        """Whether the result is known."""
         return self._good is not None
 
     def set_result(self, result: object) -> None:
@@ -49,7 +49,7 @@ class Answer:
         self._loop.stage.wake(self._waiting, 0.001)
 
     def wait(self) -> bool:
-        """Wait until it is known; whether it was committed."""
+        """Wait for the result; ``True`` when the delivery was committed."""
         if self._good is None:
             self._loop.stage.park(None, self._waiting)
         return bool(self._good)

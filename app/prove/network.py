@@ -1,4 +1,4 @@
-"""What lies between the processes: webhooks on their way to us, and messages in a queue that may lose everything."""
+"""What lies between the processes: webhooks on their way to us, and a queue that may lose its messages."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import dramatiq
 import msgspec
 
-from app.channels.queue import BULK, LIVE, message, shares
-from app.domain import Change, Delivery, ItemKey, Kind, Verdict
+from app.channels.queue import BULK, LIVE, LocalQueue
+from app.domain import Change, Delivery, Kind, Verdict
 from app.prove.faults import Dial, Faults
 from app.prove.shop import Shop
 from app.prove.stage import Killed, Process, Stage, Task
@@ -22,7 +22,7 @@ VENDOR_WAITS = 10.0
 
 
 class Messages:
-    """The broker: it hands messages to whoever takes them, and remembers what is not acknowledged yet."""
+    """The broker: hands messages to idle consumers, and keeps those that are not acknowledged yet."""
 
     def __init__(self, stage: Stage, faults: Faults) -> None:
         self._stage = stage
@@ -32,7 +32,7 @@ class Messages:
         self._idle: dict[str, list[Task]] = {LIVE: [], BULK: []}
 
     def put(self, one: dramatiq.Message[None]) -> None:
-        """A message for whoever is idle."""
+        """Add a message and wake idle consumers."""
         waiting = self._waiting[one.queue_name]
         if self._faults.happens(Dial.QUEUE_FLUSHED, 0.08):
             return
@@ -57,69 +57,53 @@ class Messages:
         return None
 
     def done(self) -> None:
-        """What this thread took is acknowledged."""
+        """Acknowledge the message that this thread took."""
         self._taken.pop(id(self._stage.current), None)
 
     def wake_all(self) -> None:
-        """Let idle consumers look whether they are to stop."""
+        """Let idle consumers check whether they are to stop."""
         for idle in self._idle.values():
             self._stage.wake(idle)
 
     def give_back(self, process: Process) -> None:
-        """A process is gone: what it had taken comes back, if the queue was not emptied meanwhile."""
+        """A process is gone: the messages that it had taken return, unless the queue was flushed meanwhile."""
         for at, (whose, one) in list(self._taken.items()):
             if whose is process:
                 del self._taken[at]
                 self.put(one)
 
     def flush(self) -> None:
-        """Everything is lost."""
+        """Lose every message."""
         self._taken.clear()
         for waiting in self._waiting.values():
             waiting.clear()
 
     def depth(self) -> int:
-        """Live messages that nobody has taken."""
+        """Live messages that no consumer has taken."""
         return len(self._waiting[LIVE])
 
 
-class SimQueue:
-    """The queue as one process has it: what a dead one sends never arrives."""
+class SimQueue(LocalQueue):
+    """The queue of one simulated process. A dead process sends nothing."""
 
     def __init__(self, messages: Messages, process: Process) -> None:
         self._messages = messages
         self._process = process
 
-    def wake(self, keys: Sequence[ItemKey]) -> None:
-        """Messages for these items."""
-        for args in shares(keys):
-            self._send(message(LIVE, "sync_item", args))
-
-    def wake_run(self, run_id: int) -> None:
-        """A message for a run."""
-        self._send(message(BULK, "run", (run_id,)))
-
-    def wake_replay(self, replay_id: int) -> None:
-        """A message for a replay."""
-        self._send(message(LIVE, "replay", (replay_id,)))
-
-    def resend(self, actor: str, queue: str, args: Sequence[object], *, id: str | None = None) -> None:
-        """A message as it was."""
-        self._send(message(queue, actor, tuple(args), id))
-
     def depth(self) -> int:
-        """Messages waiting."""
+        """Live messages that no worker has taken."""
         return self._messages.depth()
 
-    def _send(self, one: dramatiq.Message[None]) -> None:
-        if self._process.dead:
-            raise Killed
-        self._messages.put(one)
+    def _send(self, messages: Sequence[dramatiq.Message[None]]) -> None:
+        for one in messages:
+            if self._process.dead:
+                raise Killed
+            self._messages.put(one)
 
 
 @dataclass(eq=False)
 class Hook:
-    """One webhook; ``acknowledged_at`` is when the vendor read our 202 (seconds), ``lost`` that it was never sent."""
+    """One webhook. ``acknowledged_at`` is when the vendor read our 202 (seconds); a ``lost`` one was never sent."""
 
     connection: str
     delivery: Delivery
@@ -130,7 +114,7 @@ class Hook:
 
     @property
     def body(self) -> bytes:
-        """What goes over the wire."""
+        """The bytes on the wire."""
         return msgspec.json.encode(self.delivery)
 
 
@@ -140,7 +124,7 @@ Receive = Callable[[Hook], bool]
 
 @dataclass
 class Post:
-    """The vendors' side of webhooks: sends each until it is acknowledged, unless it is a lost one."""
+    """The vendors' side of webhooks: sends each one until it is acknowledged, except for lost ones."""
 
     stage: Stage
     faults: Faults
@@ -167,7 +151,7 @@ class Post:
         return hook
 
     def send_foreign(self, shop: Shop) -> None:
-        """One that is about somebody else's account."""
+        """Send a webhook about another account."""
         self._number += 1
         change = Change(Kind.ORDER, f"X{self._number}")
         delivery = Delivery(f"f{self._number}", "order.updated", [change], set_aside=Verdict.FOREIGN)

@@ -65,7 +65,7 @@ UNWANTED = {
 
 
 class Event(NamedTuple):
-    """A mischief of the plan: its name, when it begins and how long it lasts (seconds of the round)."""
+    """A mischief of the plan: its name, when it begins and how many seconds of the round it lasts."""
 
     at: float
     name: str
@@ -73,7 +73,7 @@ class Event(NamedTuple):
 
 
 class Lasting(NamedTuple):
-    """A mischief that goes on until a second of the round."""
+    """A mischief that is active until a second of the round."""
 
     until: float
     end: ExitStack
@@ -82,10 +82,11 @@ class Lasting(NamedTuple):
 def rounds(
     count: int, seed: int, tell: Tell, *, database: str | None = None, without: Collection[str] = ()
 ) -> list[str]:
-    """Go through so many rounds, one seed after the other, and return what was found wrong: nothing, one hopes.
+    """Carry out some rounds, each with the next seed, and return all findings.
 
-    ``database`` is ``sqlite``, ``postgresql`` or the URL of a PostgreSQL database that may be spoiled; without it the rounds
-    take turns, with PostgreSQL where its wheel is installed. ``without`` names mischief (keys of ``MISCHIEF``) to leave out.
+    ``database`` is ``sqlite``, ``postgresql`` or the URL of a PostgreSQL database that may be spoiled; without it the
+    rounds alternate with PostgreSQL where its wheel is installed. ``without`` names mischief (keys of ``MISCHIEF``)
+    to leave out.
     """
     kinds = [database] if database else ["sqlite", "postgresql"] if _has_postgresql() else ["sqlite"]
     return [
@@ -96,7 +97,7 @@ def rounds(
 
 
 def plan(dice: Random, without: Collection[str] = ()) -> list[Event]:
-    """What happens when: every mischief as often as it comes in a round, in the order of time."""
+    """The events of a round in the order of time: every mischief as often as it is to happen."""
     return sorted(
         Event(dice.uniform(0, WILD), name, dice.uniform(*mischief.seconds))
         for name, mischief in MISCHIEF.items()
@@ -145,7 +146,7 @@ def _has_postgresql() -> bool:
 
 @dataclass
 class Round:
-    """One round on a running installation. ``story`` is what happened; the scene has the findings."""
+    """One round on a running installation. ``story`` is the log of what happened; the scene has the findings."""
 
     scene: Scene
     tell: Tell
@@ -190,7 +191,7 @@ class Round:
         return Lasting(time.monotonic() - self.began + event.lasts, end)
 
     def _supervise(self) -> None:
-        """Start again what has ended by itself: that is a fault, unless the database was in trouble at its start."""
+        """Restart each process that ended by itself; that is a finding unless the database was harmed lately."""
         for name in self.scene.ended():
             self._note(f"{name} ended by itself with {self.scene.stack.process(name).returncode}")
             if not self.scene.is_harmed():
@@ -198,7 +199,7 @@ class Round:
             self.scene.stack.restart(name)
 
     def _calm_down(self) -> None:
-        """Wait until all deliveries and items are through, let every connection be read in full, and wait once more."""
+        """Wait until all deliveries and items are through, read every connection in full, and wait once more."""
         self._note("quiet")
         self.scene.stack.let_forbidden_kinds_be_tried()
         if not self._wait("deliveries and owed items", self._is_quiet, self._traffic):
@@ -226,7 +227,7 @@ class Round:
         return not owed and not any(pending)
 
     def _traffic(self) -> tuple[list[dict[str, Any]], list[int]]:
-        """What is owed, and how many deliveries each vendor has under way."""
+        """The owed items, and the number of pending deliveries of each vendor."""
         owed = self.scene.stack.sql(
             "SELECT connection, kind, external_id, attempts, kills, next_at, lease_until FROM owed_items ORDER BY 1, 2, 3"
         )
@@ -238,7 +239,7 @@ class Round:
         )
 
     def _compare(self) -> None:
-        """What must be true in the end."""
+        """Check what must be true in the end."""
         sql, stack = self.scene.stack.sql, self.scene.stack
         self.scene.findings += differences(stack)[:MOST]
         self.scene.findings += lost(stack)[:MOST]

@@ -1,4 +1,4 @@
-"""What a campaign came to, so that a sceptic can read it: what was injected how often, what was checked, what was found."""
+"""The report of a campaign for a sceptic: what was injected and how often, what was checked, and the findings."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def injected(tally: Tally, dials: Collection[Dial]) -> Table:
 
 
 def measured(tally: Tally) -> str:
-    """How much life there was."""
+    """The totals of all seeds."""
     counts = ", ".join(f"{count:,} {what}" for what, count in tally.counts.items())
     return f"{tally.runs:,} seeds: {counts}."
 
@@ -45,7 +45,7 @@ def checked() -> Iterator[str]:
 
 
 def found(outcome: Outcome, *, smallest: bool) -> Iterator[str]:
-    """One failing seed: the findings, how to repeat it, and the last events that concern them."""
+    """One failing seed: the findings, the command that repeats it, and the last events that they are about."""
     yield f"Seed {outcome.seed}: {len(outcome.findings)} finding(s)"
     yield from (f"  ! {words}" for words in outcome.findings[:8])
     dials = ",".join(outcome.on) or "none"

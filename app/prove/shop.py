@@ -1,4 +1,4 @@
-"""What is true at one simulated vendor: its records, every edit of them with its time, and what is wrong with some."""
+"""The truth at one simulated vendor: its records, every edit of them with its time, and which of them are bad."""
 
 from __future__ import annotations
 
@@ -36,8 +36,9 @@ EPOCH = datetime(2026, 6, 1, 11, 58, 30, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Style:
-    """How a vendor tells what it knows. ``named`` kinds have a delta that only names items; ``open`` ones a full read
-    that speaks for no absence; ``seconds`` rounds every version; ``varied`` products are variations of items."""
+    """How a vendor reports what it has. ``named`` kinds have a delta that only names items; ``open`` kinds have a
+    full read that proves no absence; ``seconds`` rounds every version; ``varied`` products are variations of
+    items."""
 
     name: str
     whole: tuple[Kind, ...]
@@ -77,7 +78,7 @@ KINDS = (Kind.LOCATION, Kind.VENDOR, Kind.PRODUCT, Kind.STOCK, Kind.ORDER)
 
 @dataclass(frozen=True)
 class Edit:
-    """One change of the truth: of a row, or of its being there (``record`` is ``None`` when it went)."""
+    """One change of the truth; ``record`` is ``None`` when the row was removed."""
 
     at: float
     kind: Kind
@@ -88,7 +89,7 @@ class Edit:
 
 @dataclass
 class Shop:
-    """The truth. ``changed`` is when each item last changed, those that went included."""
+    """The truth. ``items`` has the version of each item's last change, also of removed items."""
 
     style: Style
     rng: random.Random
@@ -110,16 +111,16 @@ class Shop:
         return EPOCH + timedelta(seconds=self.clock())
 
     def version(self) -> tuple[int, datetime]:
-        """What an edit of this moment is stamped with."""
+        """The version and the time of an edit made now."""
         moment = self.now.replace(microsecond=0) if self.style.seconds else self.now
         return micros(moment), moment
 
     def item_of(self, record: Record) -> str:
-        """The id under which a record is asked for."""
+        """The id under which a record is fetched."""
         return record.parent_id if isinstance(record, Listing) and record.parent_id else key_of(record)[0]
 
     def put(self, record: Record, *, ahead: timedelta = timedelta(0)) -> Change:
-        """The record is so from now on; returns what a webhook says of it. It is dated so far ahead of the truth."""
+        """Set a record, dated ``ahead`` of the present; returns the change that a webhook announces."""
         kind, key = KIND_OF[type(record)], key_of(record)
         version, moment = self.version()
         version, moment = version + round(ahead.total_seconds() * 1_000_000), moment + ahead
@@ -128,7 +129,7 @@ class Shop:
         return self._note(kind, key, self.item_of(record), record, version)
 
     def remove(self, kind: Kind, key: Key) -> Change:
-        """The record is gone."""
+        """Remove a record; returns the change that a webhook announces."""
         record = self.rows[kind].pop(key)
         self.bad.pop((kind, key), None)
         self.held_before.discard((kind, key))
@@ -148,11 +149,11 @@ class Shop:
         return Change(kind, WHOLE if kind is Kind.STOCK else item)
 
     def of_item(self, kind: Kind, item: str) -> list[Record]:
-        """The rows that an item stands for now."""
+        """The present rows of an item."""
         return [record for record in self.rows[kind].values() if self.item_of(record) == item]
 
     def as_of(self, kind: Kind, item: str, at: float) -> list[Record]:
-        """The rows that an item stood for at a moment of the past."""
+        """The rows that an item had at a moment of the past."""
         then: dict[Key, Record | None] = {}
         for edit in self.edits:
             if edit.at <= at and edit.kind is kind and edit.item == item:
@@ -164,18 +165,18 @@ class Shop:
         return max(self.items[kind].values(), default=0)
 
     def absent(self, kind: Kind) -> Absent:
-        """What it means that a complete read does not show a row."""
+        """What it means when a complete read does not show a row."""
         return Absent.ZERO if kind is Kind.STOCK else Absent.DELETED
 
     def fresh_id(self, letter: str) -> str:
-        """An id that was never used."""
+        """An unused id."""
         self._number += 1
         return f"{letter}{self._number:03}"
 
     # opening
 
     def open(self, products: int) -> None:
-        """Fill the shop before anybody looks."""
+        """Fill the shop before the simulation starts."""
         for name in ("L1", "L2"):
             self.put(Location(name, name=f"Place {name}", currency="EUR", timezone="Europe/Berlin"))
         for name in ("V1", "V2", "V3"):
@@ -186,7 +187,7 @@ class Shop:
             self.create_order()
 
     def create_product(self) -> Change:
-        """A new product with its stock."""
+        """Create a product with its stock."""
         id = self.fresh_id("P")
         change = self.put_product(id)
         for listing in self.of_item(Kind.PRODUCT, id):
@@ -194,7 +195,7 @@ class Shop:
         return change
 
     def put_product(self, id: str) -> Change:
-        """A product by this id, as good as new."""
+        """Create a product with this id, or create it again."""
         if not self.style.varied:
             return self.put(self._listing(id, None))
         changes = [self.put(self._listing(f"{id}v{number}", id)) for number in range(1, self.rng.randint(2, 4))]
@@ -207,7 +208,7 @@ class Shop:
         )
 
     def create_order(self) -> Change:
-        """A new sale."""
+        """Create a sale."""
         id = self.fresh_id("O")
         total = self.rng.randint(100, 90_000)
         day = f"{self.now:%F}"

@@ -1,4 +1,4 @@
-"""One seed from its beginning to its verdict: trouble for some virtual minutes, then quiet, then the checks."""
+"""Simulates one seed: some virtual minutes of trouble, then quiet, then the checks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LONGEST_QUIET = 3 * 3600.0
 
 
 class Outcome(msgspec.Struct):
-    """What came of a seed. ``on`` are the dials that were turned, ``seen`` what really happened how often."""
+    """The outcome of a seed. ``on`` are the dials that were on, ``seen`` counts the faults that really happened."""
 
     seed: int
     findings: list[str] = []
@@ -38,14 +38,14 @@ class Outcome(msgspec.Struct):
 
 
 def printable(words: str) -> str:
-    """Without what no terminal and no JSON can hold: bad records are quoted in findings."""
+    """The text without characters that no terminal or JSON can hold: findings quote bad records."""
     return "".join(one if one.isprintable() else "\ufffd" for one in words)
 
 
 def simulate(seed: int, url: str, allowed: Collection[Dial], *, all_on: bool = False, hasty: bool = False) -> Outcome:
-    """Carry out a seed on a migrated and empty database, with faults out of those allowed, or all of them.
+    """Simulate a seed on a migrated and empty database, with faults drawn from the allowed ones, or with all of them.
 
-    Only in a process of its own: the clock is replaced.
+    Only in a process of its own, because the clock is replaced.
     """
     stage = Stage(seed)
     standins.put_up(stage, seed, EPOCH.timestamp())
@@ -60,22 +60,26 @@ def simulate(seed: int, url: str, allowed: Collection[Dial], *, all_on: bool = F
             checks.find(f"it does not come to rest: {end}")
         except Unreadable as error:
             checks.find(str(error))
-        ids = [id for finding in checks.findings[:3] for id in finding.ids]
-        return Outcome(
-            seed,
-            [printable(finding.words) for finding in checks.findings],
-            [printable(line) for line in town.trace.about(ids)] if checks.findings else [],
-            sorted(faults.on),
-            {str(dial): count for dial, count in sorted(faults.seen.items())},
-            {
-                "virtual seconds": int(stage.now),
-                "steps": stage.steps,
-                "edits": sum(len(shop.edits) for shop in town.shops.values()),
-                "webhooks": len(town.post.hooks),
-                "vendor calls": sum(vendor.calls for vendor in town.vendors.values()),
-                "rows compared": checks.compared,
-            },
-        )
+        return _outcome(seed, town, checks)
+
+
+def _outcome(seed: int, town: Town, checks: Checks) -> Outcome:
+    ids = [id for finding in checks.findings[:3] for id in finding.ids]
+    return Outcome(
+        seed,
+        [printable(finding.words) for finding in checks.findings],
+        [printable(line) for line in town.trace.about(ids)] if checks.findings else [],
+        sorted(town.faults.on),
+        {str(dial): count for dial, count in sorted(town.faults.seen.items())},
+        {
+            "virtual seconds": int(town.stage.now),
+            "steps": town.stage.steps,
+            "edits": sum(len(shop.edits) for shop in town.shops.values()),
+            "webhooks": len(town.post.hooks),
+            "vendor calls": sum(vendor.calls for vendor in town.vendors.values()),
+            "rows compared": checks.compared,
+        },
+    )
 
 
 class _Story:
@@ -88,7 +92,7 @@ class _Story:
         self._stage = town.stage
 
     def tell(self) -> None:
-        """All of it."""
+        """Play all acts."""
         town = self._town
         town.populate()
         self._stage.spawn("supervisor", town.look_after, None)
@@ -108,7 +112,7 @@ class _Story:
         self._judge()
 
     def _pause_for_a_look(self) -> None:
-        """Everybody holds still until nothing is owed: then whatever was announced must be right, or the next act begins."""
+        """Pause all faults until nothing is owed or two minutes are over; in the first case check what was announced."""
         faults = self._town.faults
         faults.quiet = True
         end = self._stage.now + 120.0
@@ -120,7 +124,7 @@ class _Story:
         faults.quiet = False
 
     def _calm_down(self) -> None:
-        """The faults end, everybody is deployed anew, and no schedule but the polls starts anything."""
+        """End all faults, deploy every process anew, and disable every schedule except the polls."""
         town = self._town
         town.faults.quiet = town.faults.over = True
         town.weather.away_until = town.weather.read_only_until = town.weather.locked_until = 0.0
@@ -156,7 +160,7 @@ class _Story:
         town.person.skew = 0.0
 
     def _come_to_rest(self) -> None:
-        """Until every webhook is delivered, nothing is owed, no run is active, and a poll has looked since."""
+        """Wait until every webhook is delivered, nothing is owed, no run is active, and a poll has run since."""
         end = self._stage.now + LONGEST_QUIET
         polled_after = None
         while self._stage.now < end:
@@ -172,7 +176,7 @@ class _Story:
         return self._town.post.under_way == 0 and not self._what_waits()
 
     def _what_waits(self, *, looks: bool = False) -> str:
-        """What is owed or active; ``looks``: kinds that are to be looked through count as well, as polls owe them."""
+        """What is owed or active, as text. With ``looks`` also whole kinds that polls owe."""
         condition = "true" if looks else "external_id <> '*' OR lease_until IS NOT NULL"
         with self._town.database.read() as conn:
             owed = conn.execute(text(f"SELECT count(*) FROM owed_items WHERE {condition}")).scalar_one()
@@ -189,7 +193,7 @@ class _Story:
         return ", ".join(f"{count} {what}" for what, count in found.items() if count)
 
     def _release_holds(self) -> None:
-        """A person looks at what is held, and believes it: now it is true. What would end most of a shop is not."""
+        """Act as a person who looks at each held batch: release it, unless it would delete most of a shop."""
         with self._town.database.begin() as conn:
             for hold in holds.open_(conn):
                 kind = Kind(hold["kind"])
@@ -200,7 +204,7 @@ class _Story:
                 self._town.note("person", f"{done} {hold['connection']} {kind}")
 
     def _reconcile(self) -> None:
-        """A full run of everything, once more where a batch was held, and another whose word is checked."""
+        """Run everything in full, again while a batch is held, and check the agreement of the last runs."""
         for _ in range(4):
             if not self._run_all():
                 break
@@ -208,7 +212,7 @@ class _Story:
             self._checks.agreement_is_true(run_id)
 
     def _run_all(self) -> bool:
-        """``True`` when something was held, so that it has to be done again."""
+        """Whether a batch was held, so that the runs must be repeated."""
         self._runs: list[int] = []
         for name in self._town.shops:
             self._runs.append(self._open(name))

@@ -1,7 +1,7 @@
 """The stage of a simulation: threads of which one runs at a time, and a clock that only moves when all of them wait.
 
-Whoever waits says for how long; the one whose time comes first goes on, and its time is the new now. Waits are drawn
-from the seed, so the order in which threads meet is the seed's, and the same seed repeats it exactly.
+A thread says how long it waits; the thread whose time comes first runs next, and its time becomes the present. The
+seed decides how long waits are, so the same seed repeats the same order of threads exactly.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ MOST_STEPS = 400_000
 
 
 class Killed(BaseException):
-    """The process of this thread is dead: nothing that it would still do happens."""
+    """The process of this thread is dead: the thread must do nothing more."""
 
 
 class Endless(BaseException):
-    """Somebody goes round in circles: the simulation took far more steps than any sound one."""
+    """The simulation took far more steps than a sound one: it does not end."""
 
 
 class Process(Protocol):
-    """What a thread belongs to, as far as the stage needs to know."""
+    """What the stage needs to know of the process that a thread belongs to."""
 
     name: str
     dead: bool
@@ -52,12 +52,12 @@ class Task:
 
     @property
     def whose(self) -> str:
-        """The process that it belongs to, by name."""
+        """The name of its process."""
         return self.process.name if self.process is not None else self.name
 
 
 class Stage:
-    """Virtual time and the threads in it. The thread that makes it is its first task."""
+    """Virtual time and the threads in it. The thread that creates the stage is its first task."""
 
     def __init__(self, seed: int) -> None:
         self.now = 0.0
@@ -72,14 +72,14 @@ class Stage:
         self._director = self.current
 
     def spawn(self, name: str, work: Callable[[], None], process: Process | None, delay: float = 0.0) -> Task:
-        """Let ``work`` begin in a thread of its own after a delay (seconds)."""
+        """Start ``work`` in a thread of its own after a delay (seconds)."""
         task = Task(name, work, process)
         task.gate.acquire()
         self._due(task, delay)
         return task
 
     def pause(self, seconds: float) -> None:
-        """Let the others go on for so long. Raises ``Killed`` when this thread's process died meanwhile."""
+        """Let other threads run for some seconds. Raises ``Killed`` when this thread's process died meanwhile."""
         if self.current.inside:  # a transaction that is open does not let others go on; its time passes all the same
             self.now += seconds
             return
@@ -87,7 +87,7 @@ class Stage:
         self._switch()
 
     def park(self, timeout: float | None, waiting: list[Task]) -> None:
-        """Wait in a list until somebody calls ``wake``, at most ``timeout`` seconds."""
+        """Wait in a list until another thread calls ``wake``, at most ``timeout`` seconds."""
         me = self.current
         if me.inside:
             raise RuntimeError(f"{me.name} waits for another thread while it has a transaction open")
@@ -102,19 +102,19 @@ class Stage:
                 waiting.remove(me)
 
     def wake(self, waiting: list[Task], delay: float = 0.0, most: int | None = None) -> None:
-        """Let those who wait in a list go on after a delay."""
+        """Let threads that wait in a list continue after a delay."""
         for task in waiting[:most]:
             waiting.remove(task)
             self._due(task, delay)
 
     def hurry(self, process: Process) -> None:
-        """Let every waiting thread of a process go on now, so that it notices that it is dead."""
+        """Let every waiting thread of a process continue now, so that it notices that it is dead."""
         for _, _, ticket, task in list(self._queue):
             if task.process is process and ticket == task.ticket:
                 self._due(task, 0.0)
 
     def stop(self, process: Process, seconds: float) -> None:
-        """Nothing of a process happens for so long, as after SIGSTOP; what came due meanwhile is then done at once."""
+        """Stop a process for some seconds, as SIGSTOP does; what was due meanwhile then happens at once."""
         process.stopped_until = self.now + seconds
         for at, _, ticket, task in list(self._queue):
             if task.process is process and ticket == task.ticket:

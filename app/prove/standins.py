@@ -1,6 +1,6 @@
-"""What stands in for the machine while a simulation runs: its clocks, its sleep, its threads, its events and locks.
+"""Replaces the machine's clocks, sleep, threads, events and locks while a simulation runs.
 
-Only in a process of the simulation's own, never in one that serves anybody. Our code is left as it is.
+Only in a process that does nothing else. Our own code stays as it is.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MONOTONIC = 10_000.0
 
 
 def put_up(stage: Stage, seed: int, epoch: float) -> None:
-    """Replace them all for the rest of this process. ``epoch`` is the virtual beginning in seconds since 1970."""
+    """Replace them for the rest of this process. ``epoch`` is the virtual beginning in seconds since 1970."""
     random.seed(seed)
     time.sleep = stage.pause  # type: ignore[assignment]
     time.monotonic = time.perf_counter = lambda: MONOTONIC + stage.now
@@ -49,7 +49,7 @@ def _threads(stage: Stage) -> None:
 
 
 def _lived(stage: Stage, thread: threading.Thread) -> None:
-    """Its life; that it died of an error is noted."""
+    """Run a thread; note the error that ends it."""
     try:
         thread.run()
     except Exception as error:
@@ -74,7 +74,7 @@ def _events(stage: Stage) -> None:
 
 
 class SimLock:
-    """A lock whose waiting lets the others go on."""
+    """A lock; while a thread waits for it, other threads run."""
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
@@ -82,7 +82,7 @@ class SimLock:
         self._waiting: list[Task] = []
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-        """As ``threading.Lock`` does."""
+        """Like ``threading.Lock``'s."""
         while self._taken:
             if not blocking:
                 return False
@@ -92,12 +92,12 @@ class SimLock:
         return True
 
     def release(self) -> None:
-        """As ``threading.Lock`` does."""
+        """Like ``threading.Lock``'s."""
         self._taken = False
         self._stage.wake(self._waiting, most=1)
 
     def locked(self) -> bool:
-        """As ``threading.Lock`` does."""
+        """Like ``threading.Lock``'s."""
         return self._taken
 
     def __enter__(self) -> bool:

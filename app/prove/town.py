@@ -1,4 +1,4 @@
-"""One simulated world: the shops, their vendors, our processes, and the machinery that starts what has died."""
+"""One simulated world: the shops, their vendors, our processes, and the supervisor that restarts dead processes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TypeVar
 from app.prove.database import Weather
 from app.prove.faults import Dial, Faults
 from app.prove.hosts import Clock, Host, Surroundings, Web, Worker
-from app.prove.network import REDELIVERED_AFTER, Hook, Messages, Post
+from app.prove.network import REDELIVERED_AFTER, VENDOR_WAITS, Hook, Messages, Post
 from app.prove.shop import TIMED, VERSIONED, Shop
 from app.prove.stage import Stage, Task
 from app.prove.trace import Trace
@@ -52,7 +52,7 @@ class Town:
         return self.stage.now
 
     def note(self, process: str, what: str, ids: Sequence[str] = ()) -> None:
-        """A line for the trace."""
+        """Add a line to the trace."""
         self.trace.add(self.stage.now, process, what, ids)
 
     def _limits(self) -> dict[str, list[Limit]]:
@@ -66,14 +66,14 @@ class Town:
     # processes
 
     def populate(self) -> None:
-        """Start everything, as a deploy does."""
+        """Start every process, as a deploy does."""
         counts = (1, 1, 1) if self.slow else (self.rng.randint(1, 2), self.rng.randint(2, 3), 2)
         for kind, count in zip((Web, Worker, Clock), counts, strict=True):
             for number in range(1, count + 1):
                 self.start(kind, f"{kind.__name__.lower()}-{number}")
 
     def start(self, kind: type[H], name: str) -> H:
-        """One process more, with threads of its own."""
+        """Start a process, with threads of its own."""
         host = self._fresh(kind, name)
         if self.slow:
             if isinstance(host, Worker):
@@ -96,13 +96,13 @@ class Town:
         return host
 
     def end(self, host: Host) -> None:
-        """A process is gone, whatever its threads were at."""
+        """A process is gone at once, whatever its threads were doing."""
         self.note(host.name, "ended")
         host.dead = True
         self.stage.hurry(host)
 
     def bury(self, host: Host, *, gracefully: bool) -> None:
-        """Forget a dead process, give its messages to others in time, and start another in its place."""
+        """Forget a dead process, return its messages to the queue in time, and start another process in its place."""
         self.hosts.remove(host)
         self.stage.spawn(
             "broker", lambda: self.messages.give_back(host), None, 0.0 if gracefully else REDELIVERED_AFTER
@@ -117,7 +117,7 @@ class Town:
     closing = False
 
     def deploy(self, host: Host) -> None:
-        """Stop a process gracefully, and start it anew."""
+        """Stop a process gracefully; the supervisor starts it anew."""
         self.note(host.name, "is to stop")
 
         def stopping() -> None:
@@ -127,7 +127,7 @@ class Town:
         self.stage.spawn(f"{host.name} stops", stopping, host)
 
     def look_after(self) -> None:
-        """The supervisor: what is dead is started again."""
+        """The supervisor: restarts dead processes."""
         while not self.closing:
             for host in [host for host in self.hosts if host.dead]:
                 self.bury(host, gracefully=host.stopping)
@@ -136,7 +136,7 @@ class Town:
     # webhooks
 
     def _receive(self, hook: Hook) -> bool:
-        """Give a hook to some web process and wait for its answer."""
+        """Give a webhook to some web process and wait for its answer."""
         webs = [host for host in self.hosts if isinstance(host, Web) and host.ready]
         if not webs:
             self.stage.pause(1.0)
@@ -152,7 +152,7 @@ class Town:
             self.stage.wake(waiting)
 
         self.stage.spawn(f"{web.name} request", lambda: web.receive(hook, answered), web, 0.001)
-        self.stage.park(10.0, waiting)
+        self.stage.park(VENDOR_WAITS, waiting)
         good = answers == [True]
         self.note(web.name, f"{hook.delivery.event_id} {'acknowledged' if good else 'not acknowledged'}", ids)
         return good

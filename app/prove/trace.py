@@ -1,4 +1,4 @@
-"""What happened in a simulation, in order, and the few lines of it that concern one item."""
+"""The events of a simulation in order, and the few that concern one item."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ SHOWN = 60
 
 
 class Line(NamedTuple):
-    """One event: when (virtual seconds), in which process, what, and the ids that it concerns."""
+    """One event: virtual seconds, process, what happened, and the ids that it concerns."""
 
     at: float
     process: str
@@ -19,17 +19,15 @@ class Line(NamedTuple):
 
 
 class Trace:
-    """Collects events; ``about`` picks."""
-
     def __init__(self) -> None:
         self.lines: list[Line] = []
 
     def add(self, at: float, process: str, what: str, ids: Sequence[str] = ()) -> None:
-        """One more event; one without ids concerns everything."""
+        """Add an event; one without ids concerns everything."""
         self.lines.append(Line(at, process, what, tuple(ids)))
 
     def about(self, words: Sequence[str]) -> list[str]:
-        """The last events that concern any of these ids, and the faults that concern everything."""
+        """The last events that concern any of these ids, and those that concern everything."""
         wanted = set(words)
         chosen = [line for line in self.lines if not line.ids or wanted & set(line.ids) or not wanted]
         return [

@@ -1,4 +1,4 @@
-"""Those who make trouble while a simulation is not quiet yet: each is a thread that waits, and then does its worst."""
+"""The troublemakers of a simulation: each is a thread that waits, then does harm, until all is quiet."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ STRATEGIES = (
 
 
 class Trouble:
-    """Sets everything going that the seed's dials ask for."""
+    """Starts everything that the seed's dials ask for."""
 
     def __init__(self, town: Town) -> None:
         self._town = town
@@ -52,13 +52,13 @@ class Trouble:
         """Start the merchants, and a thread for every dial that needs one."""
         for shop in self._town.shops.values():
             self._stage.spawn(f"merchant {shop.style.name}", partial(self._trade, shop), None)
-        for dial, (mean, deed) in self._deeds().items():
+        for dial, (mean, action) in self._actions().items():
             strength = self._faults.on.get(dial)
             if strength is not None:
-                self._stage.spawn(str(dial), partial(self._again, mean / strength, dial, deed), None)
+                self._stage.spawn(str(dial), partial(self._again, mean / strength, dial, action), None)
 
-    def _deeds(self) -> dict[Dial, tuple[float, Callable[[], bool]]]:
-        """For each dial the mean seconds between two deeds at full strength, and the deed; ``False``: not this time."""
+    def _actions(self) -> dict[Dial, tuple[float, Callable[[], bool]]]:
+        """For each dial the mean seconds between two actions at full strength, and the action; ``False``: not this time."""
         return {
             Dial.HOOKS_FOREIGN: (20.0, self._send_foreign),
             Dial.QUEUE_FLUSHED: (25.0, self._flush),
@@ -84,12 +84,12 @@ class Trouble:
             Dial.REPLAYS: (30.0, self._replay),
         }
 
-    def _again(self, mean: float, dial: Dial, deed: Callable[[], bool]) -> None:
+    def _again(self, mean: float, dial: Dial, action: Callable[[], bool]) -> None:
         while True:
             self._stage.pause(self._rng.expovariate(1 / mean))
             if self._faults.over:
                 return
-            if self._town.hosts and not self._faults.quiet and deed():  # all may be gone for a moment
+            if self._town.hosts and not self._faults.quiet and action():  # all may be gone for a moment
                 self._faults.seen[dial] += 1
 
     # the shop
@@ -104,9 +104,9 @@ class Trouble:
             if not self._faults.quiet:
                 self._edit(shop, merchant.edit_again if again else merchant.edit)
 
-    def _edit(self, shop: Shop, deed: Callable[[], list[Change]]) -> None:
+    def _edit(self, shop: Shop, action: Callable[[], list[Change]]) -> None:
         before = len(shop.edits)
-        hooks = self._town.post.announce(shop, deed())
+        hooks = self._town.post.announce(shop, action())
         for edit in shop.edits[before:]:
             lost = any(hook.lost for hook in hooks)
             ids = [f"{shop.style.name}/{id}" for id in dict.fromkeys((edit.item, edit.key[0]))]
@@ -124,7 +124,7 @@ class Trouble:
         return self._town.shops[self._rng.choice(sorted(self._town.shops))]
 
     def _spoil(self) -> bool:
-        """A record goes bad, and its webhook says only that it changed; or a bad one is good again."""
+        """A record goes bad, and its webhook says only that it changed; or a bad record becomes good again."""
         shop = self._some_shop()
         if shop.bad and self._rng.random() < 0.4:
             kind, key = self._rng.choice(sorted(shop.bad))
@@ -148,7 +148,7 @@ class Trouble:
         return True
 
     def _misdate(self) -> bool:
-        """Somebody's clock is wrong: a record is dated years ahead."""
+        """A wrong clock: a record is dated hours to a year ahead."""
         shop = self._some_shop()
         kind = self._rng.choice([one for one in KINDS if one not in shop.style.whole])
         key = self._rng.choice(sorted(shop.rows[kind]))
@@ -165,7 +165,7 @@ class Trouble:
     # processes
 
     def _kill(self) -> bool:
-        """At a point of its work rather than at a moment; counted when it comes to it."""
+        """Doom a process to die at a point of its work; the fault is counted when it dies."""
         host = self._rng.choice(self._town.hosts)
         host.doom = Doom(self._rng.choice(("before", "within", "after", "after")), self._rng.randint(0, 15))
         self._town.note(host.name, f"doomed: {host.doom.where} transaction {host.doom.after}")
@@ -218,7 +218,7 @@ class Trouble:
         return True
 
     def _change_credentials(self) -> bool:
-        """The old ones are refused from now on; processes get the new ones one after the other."""
+        """The old credentials are refused from now on; processes get the new ones one after the other."""
         name = self._rng.choice(sorted(self._town.vendors))
         self._town.vendors[name].generation += 1
         self._town.note(name, "credentials changed")
@@ -250,15 +250,15 @@ class Trouble:
     def _resume(self) -> bool:
         return self._of_a_run(("failed", "cancelled"), resume_run)
 
-    def _of_a_run(self, states: tuple[str, ...], deed: Callable[..., object]) -> bool:
+    def _of_a_run(self, states: tuple[str, ...], action: Callable[..., object]) -> bool:
         deps = self._town.person.deps
 
         def do() -> None:
             with deps.database.read() as conn:
                 found = [run for run in runs.latest(conn, limit=6) if run["status"] in states]
             if found:
-                deed(deps, found[0]["connection"], found[0]["id"])
-                self._town.note("person", f"{deed.__name__} {found[0]['id']}")
+                action(deps, found[0]["connection"], found[0]["id"])
+                self._town.note("person", f"{action.__name__} {found[0]['id']}")
 
         return self._asked(do)
 
@@ -278,7 +278,7 @@ class Trouble:
         return self._asked(do)
 
     def _asked(self, what: Callable[[], None]) -> bool:
-        """A person's wish may be refused, or meet a database in trouble."""
+        """Do what a person asked for; it may be refused, or meet a database in trouble."""
         with suppress(TallyhookError, *DATABASE_ERRORS):
             what()
             return True

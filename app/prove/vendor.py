@@ -1,4 +1,5 @@
-"""A vendor's account as a process sees it: answers are made at a moment between call and return, so reads race edits."""
+"""A vendor's account as a process sees it: an answer is made at a moment between call and return, so reads race with
+edits."""
 
 from __future__ import annotations
 
@@ -39,13 +40,13 @@ T = TypeVar("T")
 
 
 class PlainReceiver:
-    """Trusts everybody: what verifies a signature is no part of this proof."""
+    """Trusts every delivery: signatures are no part of this proof."""
 
     def verify(self, headers: Mapping[str, str], body: bytes, now: datetime) -> None:
-        """All is well."""
+        """Accepts everything."""
 
     def parse(self, headers: Mapping[str, str], body: bytes) -> Delivery:
-        """A delivery out of the JSON that ``network`` sends."""
+        """Read the JSON delivery that ``network`` sends."""
         try:
             return msgspec.json.decode(body, type=Delivery)
         except msgspec.DecodeError as error:
@@ -54,7 +55,7 @@ class PlainReceiver:
 
 @dataclass
 class Account:
-    """``Source`` of one simulated process. ``patience`` is how long a call waits for the budget (seconds)."""
+    """The ``Source`` of one simulated process. ``patience`` is how many seconds a call waits for the budget."""
 
     stage: Stage
     shop: Shop
@@ -74,19 +75,19 @@ class Account:
         self._calls = 0
 
     def batch_size(self, kind: Kind) -> int:
-        """As the style has it."""
+        """That of the style."""
         return self.shop.style.batch
 
     def pace(self, kind: Kind) -> float:
-        """Whole-kind pulls at most every 20 s."""
+        """Whole kinds are pulled at most every 20 s."""
         return 20.0 if kind in self.whole_kinds else 5.0
 
     def storm_size(self, kind: Kind) -> int:
-        """Small, so that storms are met with few records."""
+        """Small, so that few records make a storm."""
         return 12 if kind is Kind.PRODUCT else 1_000_000
 
     def calls(self) -> int:
-        """How many were made."""
+        """Calls made so far."""
         return self._calls
 
     def budget(self) -> Sequence[Limit]:
@@ -94,17 +95,17 @@ class Account:
         return self.limits
 
     def warm(self) -> None:
-        """Nothing to warm."""
+        """Does nothing."""
 
     def close(self) -> None:
-        """Nothing to close."""
+        """Does nothing."""
 
     def check(self) -> None:
-        """One cheap call."""
+        """Make one cheap call."""
         self._ask(None, "check", lambda: None)
 
     def fetch(self, refs: Sequence[Ref]) -> Answer:
-        """The truth about some items of one kind, of a moment within the call."""
+        """The truth about some items of one kind at a moment within the call."""
         kind, began = refs[0].kind, self.now()
         self.faults.note(f"asked for {kind}", [ref.external_id for ref in refs])
         return self._ask(kind, "fetch", lambda: self._answer(kind, refs, began))
@@ -167,7 +168,7 @@ class Account:
     def window(
         self, kind: Kind, since: datetime | None, until: datetime | None, resume: str | None = None
     ) -> Iterator[Page]:
-        """What was modified in between; whole kinds as a whole."""
+        """Records modified in between; whole kinds in full."""
         began = self.now()
 
         def inside() -> Page:
@@ -190,7 +191,7 @@ class Account:
     # answers
 
     def _ask(self, kind: Kind | None, what: str, made: Callable[[], T]) -> T:
-        """One call: out, answered at some moment, and back."""
+        """One call: a request, an answer made at some moment, and its way back."""
         self._wait_for_budget()
         self._calls += 1
         self.faults.called(what, kind)
@@ -223,7 +224,7 @@ class Account:
         return Page(records=good, failed=failed)
 
     def _readable(self, records: Sequence[Record], began: datetime) -> tuple[list[Record], list[BadRecord]]:
-        """Records as the source's mapping gives them: those it cannot read aside, those without a version stamped."""
+        """Records as the source's mapping gives them; unreadable ones apart, those of whole kinds with a version."""
         good: list[Record] = []
         failed: list[BadRecord] = []
         for record in records:
@@ -238,12 +239,7 @@ class Account:
 
     def _answer(self, kind: Kind, refs: Sequence[Ref], began: datetime) -> Answer:
         ids = [self._asked(ref) for ref in refs]
-        whole = (
-            kind in self.whole_kinds
-            and (kind is not Kind.VENDOR or WHOLE in ids)
-            and (kind is not Kind.LOCATION or self.shop.style.varied or WHOLE in ids)
-        )
-        if whole:
+        if self._answers_whole(kind, ids):
             good, failed = self._readable(self._behind(kind, "", 1_000_000), began)
             return Answer(good, covers=[Scope(kind, absent=self.shop.absent(kind))], failed=failed)
         items = sorted({id for id in ids if id is not None})
@@ -253,17 +249,17 @@ class Account:
         missing = [ref for ref, id in zip(refs, ids, strict=True) if id not in here]
         if kind is Kind.PRODUCT and self.shop.style.varied:
             scopes = [Scope(kind, "parent_id", item) for item in items]
-            return Answer(
-                good,
-                gone=[ref for ref in missing if ref.external_id.startswith(SKU_PREFIX)],
-                covers=scopes,
-                failed=failed,
-            )
+            gone = [ref for ref in missing if ref.external_id.startswith(SKU_PREFIX)]
+            return Answer(good, gone=gone, covers=scopes, failed=failed)
         if self.shop.style.varied and kind is Kind.ORDER:
             return Answer(good, not_yet=missing, failed=failed)
-        if kind is Kind.STOCK:
-            return Answer(good, failed=failed)
-        return Answer(good, gone=missing, failed=failed)
+        return Answer(good, gone=[] if kind is Kind.STOCK else missing, failed=failed)
+
+    def _answers_whole(self, kind: Kind, ids: Sequence[str | None]) -> bool:
+        """Whether a fetch of some items reads the whole kind."""
+        if kind is Kind.VENDOR or (kind is Kind.LOCATION and not self.shop.style.varied):
+            return kind in self.whole_kinds and WHOLE in ids
+        return kind in self.whole_kinds
 
     def _asked(self, ref: Ref) -> str | None:
         """The item that a ref means: a SKU's product, a variation's item."""

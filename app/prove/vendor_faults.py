@@ -1,4 +1,4 @@
-"""What goes wrong at one vendor, the same for every process that calls it; and what was asked there, and when."""
+"""The faults of one vendor, the same for every process that calls it, and a record of its calls."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ class VendorFaults:
         self._bulk_slowness = self._rng.choice((0.0, 0.5, 4.0))
 
     def note(self, what: str, ids: Sequence[str]) -> None:
-        """A line for the trace."""
+        """Add a line to the trace."""
         name = self._shop.style.name
         whose = self._stage.current.whose
         self._trace.add(self._stage.now, whose, f"{what} of {name}", [f"{name}/{id}" for id in ids])
 
     def called(self, what: str, kind: Kind | None) -> None:
-        """A call goes out; with a transaction open that is a finding of its own."""
+        """Count a call; a call with a transaction open is a finding."""
         self.calls += 1
         if self._stage.current.inside:
             self.in_transaction.append(f"{what} {kind or ''}".strip())
@@ -66,7 +66,7 @@ class VendorFaults:
         return 0.0 if self._faults.quiet else self._rng.uniform(0.0, 5.0 * self._bulk_slowness)
 
     def refuse(self, what: str, kind: Kind | None, generation: int) -> None:
-        """Raise what this call fails with, if it does."""
+        """Raise the error that this call fails with, if it fails."""
         now, where = self._stage.now, f"{what} {kind or ''}".strip()
         if now < self.hangs_until or self._faults.happens(Dial.VENDOR_HANGS, 0.02):
             self._stage.pause(TIMEOUT)
@@ -87,11 +87,11 @@ class VendorFaults:
         return self._faults.happens(Dial.VENDOR_TRUNCATED, 0.2)
 
     def cut_off(self) -> None:
-        """The read ends in the middle, noticeably."""
+        """Fail in the middle of a read."""
         raise BadAnswer("the document is cut short")
 
     def lie(self, kind: Kind) -> str | None:
-        """What a whole read wrongly says, unnoticeably: ``empty`` or ``short``."""
+        """How a whole read is silently wrong: ``empty``, ``short`` or not at all."""
         for dial, lie in ((Dial.VENDOR_EMPTY, "empty"), (Dial.VENDOR_SHORT, "short")):
             if self._faults.happens(dial, 0.15):
                 self.lied[kind] += 1
@@ -99,23 +99,23 @@ class VendorFaults:
         return None
 
     def shown(self, lie: str | None, records: Sequence[Record]) -> Sequence[Record]:
-        """A page under a lie."""
+        """The records of a page under a lie."""
         if lie is None:
             return records
         return [] if lie == "empty" else records[: len(records) // 2]
 
     def resume_lost(self) -> bool:
-        """Whether the place to go on from is forgotten."""
+        """Whether the vendor has forgotten a place in a read."""
         return self._faults.happens(Dial.RESUME_LOST, 0.7)
 
     def seen_by_fetch(self, kind: Kind, item: str) -> list[Record]:
-        """An item's rows; of a replica that lags, as they were some seconds ago."""
+        """An item's rows; with a replica that lags, as they were some seconds ago."""
         if not self._shop.style.seconds and self._faults.happens(Dial.VENDOR_LAGS, 0.15):
             return self._shop.as_of(kind, item, self._stage.now - self._rng.uniform(0.5, 6.0))
         return self._shop.of_item(kind, item)
 
     def overspent(self, limits: Sequence[Limit]) -> list[str]:
-        """Every limit that was exceeded, by when its calls were taken."""
+        """One sentence for every limit that was exceeded."""
         found = []
         taken = sorted(self.taken)
         for limit in limits:

@@ -1,7 +1,7 @@
-"""Watches our tables while the trouble lasts: what was right stays right, and nothing goes back.
+"""Watches our tables while the trouble lasts: a right row stays right, and no row goes back to an older state.
 
-A wrong row that the next edit, poll or complete read repairs was still wrong for a while. So each row is compared again
-and again with everything that it ever was at its source.
+A wrong row that the next edit, poll or complete read repairs was still wrong for a while. So each row is compared
+again and again with every state that it ever had at its source.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _OWED = text(
 
 
 class Row(NamedTuple):
-    """Which row of which shop."""
+    """A row of a shop."""
 
     shop: str
     kind: Kind
@@ -43,7 +43,7 @@ class Row(NamedTuple):
 
 
 class Watch:
-    """One thread that looks about twice a second."""
+    """One thread that compares about twice a second."""
 
     def __init__(self, town: Town, checks: Checks) -> None:
         self._town = town
@@ -57,7 +57,7 @@ class Watch:
         self.ended = False
 
     def begin(self) -> None:
-        """Start to look."""
+        """Start the thread."""
         self._town.stage.spawn("watch", self._again, None)
 
     def _again(self) -> None:
@@ -75,7 +75,7 @@ class Watch:
                 self._compare(shop, self._held(conn, name), owed)
 
     def _held(self, conn: Connection, name: str) -> dict[Row, int | None]:
-        """The hashes of our rows, ``None`` for tombstones and for counts of nothing."""
+        """The hashes of our rows; ``None`` for tombstones and for counts of zero."""
         rows = conn.execute(self._rows, {"connection": name})
         return {Row(name, Kind(kind), tuple(key.split("\x1f"))): digest for kind, key, digest in rows}
 
@@ -102,7 +102,7 @@ class Watch:
                     self._goes_on(row, states, state, shop)
 
     def _stays_right(self, shop: Shop, row: Row, state: int | None, owed: set[tuple[str, ...]]) -> None:
-        """A row that was as at the source, and that nobody edited since, is so still, unless it is owed again."""
+        """A row that equalled its source, and that nobody edited since, still equals it, unless it is owed again."""
         states = self._states[row]
         if state == states[-1]:
             self._right[row] = len(states)
@@ -111,7 +111,7 @@ class Watch:
             self._find(f"was right and is wrong again: {row.shop} {row.kind} {'/'.join(row.key)}", shop, row)
 
     def _is_to_come(self, shop: Shop, row: Row, owed: set[tuple[str, ...]]) -> bool:
-        """Whether the item is owed, waits for a person, or its last webhook is still under way, or was lost."""
+        """Whether the item is owed, waits for a person, or its last webhook is pending or lost."""
         item = item_of(shop, row.kind, row.key)
         names = {item, WHOLE, row.key[0]}  # a hold that ends owes its rows by their own ids
         is_owed = any((row.shop, row.kind, name) in owed for name in (item, row.key[0], _HELD))
@@ -124,7 +124,7 @@ class Watch:
         return True
 
     def _goes_on(self, row: Row, states: list[int | None], state: int | None, shop: Shop) -> None:
-        """By the source's own versions, no row goes back to what it was before what we had already seen."""
+        """By the source's versions, no row goes back to a state before one that we already had."""
         before = self._at.get(row, -1)
         later = [at for at in range(max(before, 0), len(states)) if states[at] == state]
         if later:
@@ -149,7 +149,7 @@ class Watch:
         self._checks.find(words, row.shop, *ids)
 
     def _not_emptied(self, shop: Shop, kind: Kind, live: int) -> None:
-        """No kind loses all its rows at once, unless the source did."""
+        """No kind loses all its rows at once, unless it did at the source."""
         name = shop.style.name
         before = self._live.get((name, kind), 0)
         if live == 0 and before >= FEW and len(shop.rows[kind]) > before // 2:
@@ -157,7 +157,7 @@ class Watch:
         self._live[name, kind] = live
 
     def _nothing_blamed(self, conn: Connection) -> None:
-        """A fault of the database is nobody's failed attempt."""
+        """A fault of the database counts as no attempt."""
         for row in conn.execute(_BLAMED):
             connection, _, item = row.message_key.partition("/")
             words = f"a fault of the database counts as an attempt of {row.message_key}: {row.error[:80]}"

@@ -1,7 +1,7 @@
-"""Who we listen to: one folder per vendor, found by looking, so that a new vendor is one new folder.
+"""The vendors: one folder each, found by looking, so that a new vendor is one new folder.
 
-A vendor folder is a package with ``connect(context, options) -> Source``. Every package directly below this one
-is a vendor; its folder name is the source's name.
+A vendor's folder is a package with ``connect(context, options) -> Source``, and its name is the source's name. Every
+package directly below this one is a vendor, except for ``simulating``, which all simulators share.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from app.errors import BadConfiguration
 from app.sources.base import Context, Source
 from app.sources.setup import Setup
 
+_SHARED = "simulating"
+
 
 def names() -> list[str]:
     """The sources this installation knows, in alphabetical order."""
-    return sorted(found.name for found in pkgutil.iter_modules(__path__) if found.ispkg)
+    return sorted(found.name for found in pkgutil.iter_modules(__path__) if found.ispkg and found.name != _SHARED)
 
 
 def connect(source: str, context: Context, options: Mapping[str, str]) -> Source:
@@ -32,11 +34,11 @@ def connect(source: str, context: Context, options: Mapping[str, str]) -> Source
 
 
 def setup(source: str) -> Setup:
-    """What is asked of a new connection; raises ``BadConfiguration`` for an unknown source."""
+    """The questions for a new connection; raises ``BadConfiguration`` for an unknown source."""
     if source not in names():
         raise BadConfiguration(unknown("source", source, names()))
-    asked: Setup = importlib.import_module(f"{__name__}.{source}.setup").SETUP
-    return asked
+    questions: Setup = importlib.import_module(f"{__name__}.{source}.setup").SETUP
+    return questions
 
 
 def simulator(source: str, options: Mapping[str, str]) -> Any:
@@ -47,7 +49,7 @@ def simulator(source: str, options: Mapping[str, str]) -> Any:
 
 
 def demo(source: str, base_url: str, webhook_url: str) -> tuple[dict[str, str], dict[str, str]]:
-    """How to try a source without an account: options for its simulator and for a connection to it."""
+    """The options of a source's simulator, and of a connection to it, for a trial without an account."""
     options: tuple[dict[str, str], dict[str, str]] = importlib.import_module(f"{__name__}.{source}.simulator").demo(
         base_url, webhook_url
     )
@@ -55,7 +57,7 @@ def demo(source: str, base_url: str, webhook_url: str) -> tuple[dict[str, str], 
 
 
 def hurried(source: str) -> tuple[dict[str, str], dict[str, str]]:
-    """Options for a simulator and for a connection to it under which hours take minutes: no limits, a short day."""
+    """Options of a simulator and of a connection to it that turn hours into minutes: no limits, a short day."""
     options: tuple[dict[str, str], dict[str, str]] = importlib.import_module(
         f"{__name__}.{source}.simulator"
     ).hurried()

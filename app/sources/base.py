@@ -6,11 +6,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import httpx
+import msgspec
 
 from app.domain import Answer, Delivery, Kind, Page, Ref
+
+Place = TypeVar("Place")
 
 LONGEST_ID = 400
 """Characters of an item's id in a delivery. A longer one may not fit a key: then anything of its kind may have changed."""
@@ -55,25 +58,26 @@ class Source(Protocol):
     """``None`` when no webhook secret is configured: the endpoint then does not exist."""
 
     def batch_size(self, kind: Kind) -> int:
-        """How many items of a kind one call can fetch (1 where there is no batch read)."""
+        """How many items of a kind one call can fetch (1 where the vendor has no batch read)."""
 
     def pace(self, kind: Kind) -> float:
-        """Seconds that should lie between two whole-kind pulls, so that hints cannot eat the budget."""
+        """Seconds between two whole-kind pulls, so that hints cannot use up the budget."""
 
     def storm_size(self, kind: Kind) -> int:
-        """From this many owed items of a kind on, one delta pull is cheaper than item fetches."""
+        """From how many owed items of a kind on one delta pull is cheaper than item fetches."""
 
     def fetch(self, refs: Sequence[Ref]) -> Answer:
         """The present truth about at most ``batch_size`` items of one kind."""
 
     def delta(self, kind: Kind, since: str | None) -> Iterator[Page]:
-        """What changed since a watermark that an earlier last page gave; ``None``: from the beginning."""
+        """What changed since a watermark that an earlier last page gave; ``None`` reads from the beginning."""
 
     def full(self, kind: Kind, resume: str | None = None) -> Iterator[Page]:
-        """A complete read for reconciliation; the last page says in ``complete`` what it speaks for.
+        """A complete read for reconciliation; the last page says in ``complete`` which rows it covers.
 
-        With ``resume`` it goes on after the page that gave it, and its last page speaks for both parts together.
-        Either every page but the last gives one or none does. Raises ``ResumeLost`` before the first page.
+        With ``resume`` it continues after the page that gave this token, and its last page covers both parts
+        together. Either every page except the last has a token or none has. Raises ``ResumeLost`` before the first
+        page.
         """
 
     def window(
@@ -81,19 +85,19 @@ class Source(Protocol):
     ) -> Iterator[Page]:
         """Records last modified between two moments, both included; ``None`` is an open end.
 
-        It speaks for nothing but what it shows: no page has ``complete`` or a watermark. A kind without times of
-        change is read whole. Some pages give a ``resume``: it stands for all pages up to that one, and only for a
-        read of the same window. Raises ``ResumeLost`` before the first page.
+        The pages prove no absence: none has ``complete`` or a watermark. A kind without times of change is read
+        whole. Some pages have a ``resume`` token, which covers all pages up to that one and is valid for the same
+        window only. Raises ``ResumeLost`` before the first page.
         """
 
     def order_ids(self, first: date, last: date) -> Iterator[tuple[date, str]]:
-        """Day and external id of every order of these days, both included, as cheaply as the vendor allows.
+        """Business day and external id of every order of these days, both included, as cheaply as the vendor allows.
 
-        The day is the order's business day, the same that its record has as ``ordered_on``. Days come in any order.
+        The day is that of the record's ``ordered_on``. Days come in any order.
         """
 
     def calls(self) -> int:
-        """How many upstream calls this object has made in this thread."""
+        """The number of upstream calls that this object has made in this thread."""
 
     def budget(self) -> Sequence[Limit]:
         """Every limit that this account's calls count against, as this process sees them now; empty for none."""
@@ -106,15 +110,24 @@ class Source(Protocol):
 
 
 class ResumeLost(Exception):
-    """A read cannot go on where it stopped (its token is too old, of another read, or refused): begin again."""
+    """A read cannot continue where it stopped: its token is too old, of another read, or refused. Read from the
+    beginning."""
+
+
+def place_of(resume: str, shape: type[Place]) -> Place:
+    """The place in a read that a token (``Page.resume``, JSON) encodes; raises ``ResumeLost`` for any other text."""
+    try:
+        return msgspec.json.decode(resume, type=shape)
+    except msgspec.DecodeError as error:
+        raise ResumeLost(f"{resume[:40]!r} is no place in a read: {error}") from error
 
 
 class LedgerUnavailable(Exception):
-    """The vendor keeps no record of past events for this account; the message says in a plain sentence why."""
+    """The vendor keeps no record of past events for this account; the message is a sentence that says why."""
 
 
 class Recorded(NamedTuple):
-    """One past event: what its webhook would have said, and the bytes it would have carried."""
+    """One past event: the delivery that its webhook would have made, and the bytes that it would have carried."""
 
     delivery: Delivery
     body: bytes
@@ -122,14 +135,14 @@ class Recorded(NamedTuple):
 
 @runtime_checkable
 class EventLedger(Protocol):
-    """What a source can also be: one that keeps past events, so that missed deliveries can be found."""
+    """A source whose vendor keeps past events, so that missed deliveries can be found."""
 
     def missed(self, since: datetime, until: datetime) -> Iterator[Recorded]:
         """Every event recorded in between, delivered or not; raises ``LedgerUnavailable`` before the first one."""
 
 
 class Subscription(NamedTuple):
-    """What a vendor sends webhooks for, and whether it does; ``lacking`` are events that we follow and it does not send."""
+    """A vendor's subscription to send us webhooks. ``lacking`` are event types that we follow and it does not send."""
 
     name: str
     url: str
@@ -139,28 +152,29 @@ class Subscription(NamedTuple):
 
 @runtime_checkable
 class Subscriptions(Protocol):
-    """What a source can also be: one that can tell whether the vendor still sends webhooks to us."""
+    """A source that can tell whether the vendor still sends webhooks to us."""
 
     def subscriptions(self) -> Sequence[Subscription]:
-        """Those that lead to this connection; raises ``AuthRejected`` where the credentials may not ask."""
+        """The subscriptions that lead to this connection; raises ``AuthRejected`` where the credentials may not list
+        them."""
 
 
 @runtime_checkable
 class Addressed(Subscriptions, Protocol):
-    """What a source can also be: one whose deliveries are signed over the very URL that is registered with the vendor."""
+    """A source whose deliveries are signed over the URL that is registered with the vendor."""
 
     @property
     def signed_url(self) -> str:
-        """What we compute signatures over, empty where no webhooks are taken."""
+        """The URL over which we compute signatures; empty where we take no webhooks."""
 
     def registrations(self) -> Sequence[Subscription]:
         """Every subscription of the account, wherever it leads; raises ``AuthRejected`` where the credentials may not
-        ask."""
+        list them."""
 
 
 @runtime_checkable
 class Checkable(Protocol):
-    """What a source can also be: one that can tell cheaply whether the account answers us."""
+    """A source that can check cheaply whether the account answers us."""
 
     def check(self) -> None:
         """One cheap call that every credential may make; raises as every read does (``AuthRejected``, ``Unavailable``,
@@ -169,29 +183,28 @@ class Checkable(Protocol):
 
 @runtime_checkable
 class Identified(Protocol):
-    """What a source can also be: one that can tell whose account it reads, so that events about others are known."""
+    """A source that knows whose account it reads, so that events about other accounts are recognised."""
 
     def account(self) -> str:
-        """The vendor's id of the account, as its deliveries name it, empty where it cannot be told; raises as every read
-        does."""
+        """The vendor's id of the account, as its deliveries name it; empty where unknown. Raises as every read does."""
 
     def learn(self, account: str) -> None:
-        """Take deliveries about any other account for foreign from now on; what is configured wins."""
+        """Treat deliveries about any other account as foreign from now on; a configured account wins."""
 
 
 class Budget(Protocol):
     """A call budget shared by every process that works for one connection."""
 
     def take(self, limits: Sequence[Limit]) -> float:
-        """Take one call from every limit at once (there may be none), or none: returns 0.0, or the seconds until it could.
+        """Take one call from every limit at once, or none: returns 0.0, or the seconds until it could.
 
-        Who goes first when calls are scarce is the caller's lane (``rules.calls.lanes``).
+        The caller's lane (``rules.calls.lanes``) decides who goes first when calls are scarce.
         """
 
 
 @dataclass(frozen=True)
 class Limit:
-    """At most ``calls`` in any ``seconds``: a sliding window, by name shared within a connection."""
+    """At most ``calls`` in any ``seconds``: a sliding window, shared by name within a connection."""
 
     name: str
     calls: int
@@ -199,7 +212,7 @@ class Limit:
 
     @property
     def a_day(self) -> float:
-        """Calls that it allows in a day."""
+        """The number of calls that it allows in a day."""
         return self.calls * 86_400.0 / self.seconds
 
 
@@ -225,5 +238,5 @@ class Unlimited:
     """A budget without limits, for local simulators and tests."""
 
     def take(self, limits: Sequence[Limit]) -> float:
-        """Always at once."""
+        """Always 0.0."""
         return 0.0

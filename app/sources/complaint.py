@@ -1,4 +1,4 @@
-"""What a vendor says for itself in an answer that refuses: its own words, short enough for a message."""
+"""The vendor's own words in an answer that refuses, short enough for a message."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TITLE = re.compile(r"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
 
 
 def words(body: bytes) -> str:
-    """The complaint in a body, JSON, HTML or plain; empty when there is none."""
+    """The complaint in a body, be it JSON, HTML or plain text; empty when there is none."""
     try:
         found = of_document(msgspec.json.decode(body))
     except (ValueError, RecursionError):  # msgspec's errors are ValueErrors

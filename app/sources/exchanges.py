@@ -1,7 +1,7 @@
-"""The HTTP exchange behind a failure: what was asked, what came back, without what opens doors.
+"""The HTTP exchange behind a failure: the request and the answer, without secrets.
 
-Each thread keeps the last exchange it had, as references, so that a success costs next to nothing; only a failure
-has it written out. Secrets in headers are taken out here, those in texts by whoever stores them (``Deps.redact``).
+Each thread keeps references to its last exchange, so that a success costs next to nothing; only a failure makes it a
+text. This module removes secrets in headers; whoever stores the texts removes those in bodies (``Deps.redact``).
 """
 
 from __future__ import annotations
@@ -32,38 +32,38 @@ class _Thread(threading.local):
 _thread = _Thread()
 
 
-def asked(request: httpx.Request) -> None:
-    """A request goes out in this thread."""
+def note_request(request: httpx.Request) -> None:
+    """Note that a request goes out in this thread."""
     _thread.request, _thread.response, _thread.began, _thread.head = request, None, time.time(), None
 
 
-def answered(response: httpx.Response) -> None:
-    """Its answer is here."""
+def note_response(response: httpx.Response) -> None:
+    """Note its answer."""
     _thread.response, _thread.ended = response, time.time()
 
 
-def streamed(chunk: bytes) -> None:
-    """The first bytes of an answer that goes to a file: of a login page they are all there is to see."""
+def note_chunk(chunk: bytes) -> None:
+    """Keep the first bytes of an answer that goes to a file: they are all that one can show of a login page."""
     if _thread.head is None:
         _thread.head = chunk[:LONGEST_BODY]
 
 
 @contextmanager
 def watched() -> Iterator[None]:
-    """An error raised in the block gets the last exchange of the block as its attribute ``exchange``, if there was
-    one: a mapping of JSON-ready values (see ``told``). An error that has one already keeps it."""
+    """An error raised in the block gets the block's last exchange, if any, as its attribute ``exchange``: a mapping
+    of JSON-ready values (see ``last_exchange``). An error that has one already keeps it."""
     _thread.request = _thread.response = None
     try:
         yield
     except Exception as error:
         if _thread.request is not None and getattr(error, "exchange", None) is None:
-            error.exchange = told()
+            error.exchange = last_exchange()
         raise
 
 
 @contextmanager
 def unwatched() -> Iterator[None]:
-    """What is asked in the block is nobody's failure: the exchange before it stays this thread's last one."""
+    """Requests in the block belong to no failure: the exchange before the block stays this thread's last one."""
     kept = (_thread.head, _thread.request, _thread.response, _thread.began, _thread.ended)
     try:
         yield
@@ -71,9 +71,9 @@ def unwatched() -> Iterator[None]:
         _thread.head, _thread.request, _thread.response, _thread.began, _thread.ended = kept
 
 
-def told() -> dict[str, Any] | None:
+def last_exchange() -> dict[str, Any] | None:
     """This thread's last exchange: ``method``, ``url``, ``at`` (ISO 8601, UTC), ``ms``, ``request`` and ``response``
-    (``headers``, ``body``, and for the answer its ``status``; ``None`` when none came)."""
+    (``headers``, ``body``, and for the response its ``status``; ``None`` when no answer came)."""
     request, response = _thread.request, _thread.response
     if request is None:
         return None

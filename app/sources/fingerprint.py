@@ -1,4 +1,4 @@
-"""A name for how a source's records are made, so that a new release of ours can be told from a change of the vendor's."""
+"""Names the code that makes a source's records, to tell a new release of ours from a change at the vendor."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from app.sources.base import Source
 
 
 def mapping_of(source: Source, kind: Kind) -> str:
-    """The fingerprint of the code that makes records of a kind: another one after a release that changed it.
+    """The fingerprint of the code that makes records of a kind; a release that changes the code changes it.
 
-    A source may name its own by an attribute ``mapping``.
+    A source may name its own in an attribute ``mapping``.
     """
     named = getattr(source, "mapping", None)
     code = _code(type(source)) if named is None else str(named)

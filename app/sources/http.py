@@ -23,7 +23,7 @@ LONGEST_WAIT = 900.0  # seconds; a vendor that asks for more is asked again soon
 
 
 class Bound(NamedTuple):
-    """How large an answer may be, decompressed, and how many seconds it may take in all."""
+    """The largest size of an answer, decompressed, and the longest time for all of it."""
 
     bytes: int
     seconds: float
@@ -42,11 +42,11 @@ def _ssl_context() -> ssl.SSLContext:
 
 
 class Http:
-    """Blocking HTTP for one connection. Safe to share between threads; each gets its own client.
+    """Blocking HTTP for one connection. Safe to share between threads; each thread has its own connections.
 
-    ``timeout`` is in seconds and covers each phase (connect, read, write); an answer that drips, or that swells when it is
-    decompressed, ends at a ``Bound``. Redirects are never followed: a redirect to a login page must not look like data, and
-    credentials must not travel to other hosts.
+    ``timeout`` (seconds) covers each phase (connect, read, write); an answer that drips, or that swells when it is
+    decompressed, ends at a ``Bound``. Redirects are never followed: a redirect to a login page must not look like
+    data, and credentials must not travel to other hosts.
     """
 
     def __init__(
@@ -88,15 +88,14 @@ class Http:
     ) -> httpx.Response:
         """Send one request and return its 2xx or 404 answer with the body read.
 
-        Its body holds no character that a database could not hold (see ``texts``).
+        The body holds no character that a database could not hold (see ``texts``). With ``into`` a 2xx body is
+        streamed there (from its start, again on a retry) instead of into memory; a body cut short is ``Unavailable``.
 
-        With ``into`` a 2xx body is streamed there (from its start, again on a retry) instead of into memory;
-        a body cut short is ``Unavailable``.
-
-        ``limits`` are taken before every try, in this thread's lane (``rules.calls.lanes``). ``wait_of`` reads the vendor's
-        own wish from a 429, in seconds. A short retry (tenacity, at most ``attempts`` tries within 10 s) covers what
-        passes by itself; longer waits belong to the owed item. Raises ``Unavailable``, ``RateLimited``,
-        ``BudgetSpent``, ``AuthRejected``, ``Forbidden``, ``Refused``, and ``Unmappable`` for one that is too large.
+        Every try takes ``limits`` first, in this thread's lane (``rules.calls.lanes``). ``wait_of`` reads from a 429
+        how many seconds the vendor wants us to wait. tenacity retries what passes by itself (at most ``attempts``
+        tries within 10 s); the owed item handles longer waits. Raises ``Unavailable``, ``RateLimited``,
+        ``BudgetSpent``, ``AuthRejected``, ``Forbidden``, ``Refused``, and ``Unmappable`` for an answer that is too
+        large.
         """
         retrying = Retrying(
             retry=retry_if_exception(lambda error: isinstance(error, Unavailable)),
@@ -125,8 +124,8 @@ class Http:
         self._transport()
 
     def _transport(self) -> httpx.BaseTransport:
-        """This thread's: ``httpx.Client`` around it would add cookies and redirects that we do not want, and cost as
-        much again as the call."""
+        """This thread's transport. ``httpx.Client`` around it would add cookies and redirects that we do not want,
+        and cost as much again as the call."""
         transport: httpx.BaseTransport | None = getattr(self._local, "transport", None)
         if transport is None:
             transport = self._context.transport() if self._context.transport else _network(self._base_url)
@@ -165,7 +164,7 @@ class Http:
         into: BinaryIO | None,
     ) -> httpx.Response:
         self._local.calls = self.calls + 1
-        exchanges.asked(request)
+        exchanges.note_request(request)
         try:
             response = self._transport().handle_request(request)
             response.request = request
@@ -175,7 +174,7 @@ class Http:
                     response = _read(response, in_memory)
                 else:
                     _stream(response, into, in_a_file)
-            exchanges.answered(response)
+            exchanges.note_response(response)
             return _readable(check(response, wait_of), into)
         except httpx.HTTPError as error:
             where = f"{request.method} {request.url.path}"
@@ -196,8 +195,11 @@ def _stream(response: httpx.Response, into: BinaryIO, bound: Bound) -> None:
 
 
 def _bounded(response: httpx.Response, bound: Bound) -> Iterator[bytes]:
-    """The body as it comes, decompressed; raises ``Unmappable`` where it is too large, for asking again would not help,
-    ``Unavailable`` where it takes too long."""
+    """The decompressed body in chunks.
+
+    Raises ``Unmappable`` where it is too large, because another try would not help, and ``Unavailable`` where it
+    takes too long.
+    """
     where = f"{response.request.method} {response.request.url.path}"
     if "," in (encoding := response.headers.get("content-encoding", "")):  # each would swell what the one before made
         raise Unmappable(f"{where}: the answer is encoded as {encoding!r}; gzip or deflate was asked for")
@@ -213,12 +215,12 @@ def _bounded(response: httpx.Response, bound: Bound) -> Iterator[bytes]:
 
 def _watched(chunks: Iterator[bytes]) -> Iterator[bytes]:
     for chunk in chunks:
-        exchanges.streamed(chunk)
+        exchanges.note_chunk(chunk)
         yield chunk
 
 
 def _readable(response: httpx.Response, into: BinaryIO | None) -> httpx.Response:
-    """The same answer, its body cleaned if that is needed; what was streamed is clean already."""
+    """The same answer with a clean body; a streamed one is clean already."""
     if into is not None and response.is_success:
         return response
     body = texts.clean(response.content)
@@ -244,7 +246,7 @@ def _network(base_url: str) -> httpx.HTTPTransport:
 
 
 def check(response: httpx.Response, wait_of: Callable[[httpx.Response], float | None]) -> httpx.Response:
-    """Turn a status code into an error of the tree, with the vendor's own words; 2xx and 404 pass."""
+    """Raise the error for a status code, with the vendor's own words; 2xx and 404 pass."""
     status = response.status_code
     if 200 <= status < 300 or status == 404:
         return response

@@ -1,4 +1,4 @@
-"""What the pages of a bulk read are called, for a person who watches it."""
+"""The names of a bulk read's pages, for a person who watches it."""
 
 from __future__ import annotations
 

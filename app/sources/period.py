@@ -17,7 +17,7 @@ class Period(NamedTuple):
     until: datetime | None = None
 
     def holds(self, modified: datetime | None) -> bool:
-        """Whether a record last modified then belongs to it; one of an unknown time is older than all others."""
+        """Whether the period includes a record last modified then; an unknown time counts as older than all others."""
         if modified is None:
             return self.since is None
         return (self.since is None or self.since <= modified) and (self.until is None or modified <= self.until)
@@ -27,6 +27,7 @@ EVERYTHING = Period()
 
 
 def narrowed(page: Page, period: Period) -> Page:
-    """A page of a whole read as one of a period: it claims nothing, and lacks what is known to lie outside."""
+    """A page of a whole read as one of a period: without records known to lie outside, and without watermark or
+    claim."""
     inside = [record for record in page.records if record.modified_at is None or period.holds(record.modified_at)]
     return structs.replace(page, records=inside, watermark=None, complete=None)

@@ -27,7 +27,7 @@ _WORDS = {
 
 
 def bad_record(kind: Kind, external_id: str, error: Exception, item_id: str = "") -> BadRecord:
-    """The record as one that could not be read; ``error`` is why."""
+    """The record as one that cannot be read; ``error`` is the reason."""
     name = f"{kind} {external_id[:_LONGEST]}" if external_id else f"a {kind} without a readable id"
     return BadRecord(kind, external_id, f"{name}: {_why(error)}", item_id if item_id != external_id else "")
 
@@ -39,7 +39,7 @@ def _why(error: Exception) -> str:
 
 
 def of_item(bad: BadRecord, item_id: str) -> BadRecord:
-    """The same as part of an answer about an item."""
+    """The same bad record as part of an answer about an item."""
     return msgspec.structs.replace(bad, item_id=item_id if item_id != bad.external_id else "")
 
 

@@ -50,9 +50,9 @@ def _replaced(escape: re.Match[bytes]) -> bytes:
 
 
 def cleaned(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The same for a body that comes in pieces: they are cut anew where no character can be cut in two.
+    """The same for a body that comes in pieces, which are cut where no character is cut in two.
 
-    Behind a quote or a comma neither an escape nor a character of several bytes goes on.
+    No escape and no character of several bytes continues behind a quote or a comma.
     """
     kept = b""
     for chunk in chunks:
@@ -67,9 +67,9 @@ def cleaned(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def repaired(document: bytes) -> bytes:
-    """A document that is no JSON, once more with what some writers leave in it: bare ``NaN`` and ``Infinity``, and
-    numbers of more digits than anybody reads, become texts (so that they concern only their own record), control
-    characters inside of texts U+FFFD."""
+    """A document that is no JSON, with the usual mistakes of writers repaired: bare ``NaN`` and ``Infinity``, and
+    numbers with too many digits, become texts (so that they affect only their own record); control characters in
+    texts become U+FFFD."""
     return _TOKEN.sub(_token, document)
 
 
@@ -79,8 +79,8 @@ def without_blanks(document: bytes) -> bytes:
 
 
 def shallow(document: bytes) -> bytes:
-    """A document in which everything nested deeper than ``DEEPEST`` is a text that says so: no decoder follows it much
-    further, and it concerns only its own record. Others are not copied."""
+    """A document in which everything nested deeper than ``DEEPEST`` is replaced by a text that says so, so that it
+    affects only its own record. Other documents are not copied."""
     kept: list[bytes] = []
     level = start = 0
     for token in _NESTING.finditer(document):

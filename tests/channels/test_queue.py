@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from typing import Any
 
 import dramatiq
 import fakeredis
@@ -13,7 +14,7 @@ import pytest
 import redis
 from dramatiq.brokers.redis import RedisBroker
 
-from app.channels.queue import BULK, LIVE, MOST_PER_MESSAGE, SPREAD_OVER, BrokerQueue, DeafQueue, redis_broker, shares
+from app.channels.queue import BULK, LIVE, MAX_ITEMS, SPREAD_OVER, BrokerQueue, NullQueue, redis_broker, shares
 from app.domain import WHOLE, Cause, Change, ItemKey, Kind
 from app.errors import Unavailable
 from app.flows.items.sweep import QUEUE_FULL, REHINT_AFTER, sweep
@@ -42,7 +43,7 @@ def broker(valkey: str) -> Iterator[RedisBroker]:
     made.client.close()
 
 
-def fetched(broker: RedisBroker, queue: str) -> list[tuple[str, tuple[object, ...]]]:
+def fetched(broker: RedisBroker, queue: str) -> list[tuple[str, tuple[Any, ...]]]:
     """What a consumer of the queue gets: actor and arguments of each message."""
     broker.declare_queue(queue)
     consumer = broker.consume(queue, prefetch=100, timeout=10)
@@ -65,13 +66,14 @@ def test_many_items_share_messages_and_each_is_in_one(fake: RedisBroker) -> None
     ids = [f"P{number}" for number in range(2 * SPREAD_OVER + 1)]
     BrokerQueue(fake).wake([ItemKey(SHOP, Kind.PRODUCT, id) for id in ids])
     messages = [args for _, args in fetched(fake, LIVE)]
-    assert [id for _, _, first, *also in messages for id in (first, *(also[0] if also else ()))] == ids
+    named = [[first, *(also[0] if also else ())] for _, _, first, *also in messages]
+    assert [id for items in named for id in items] == ids
     assert len(messages) == SPREAD_OVER + 1
 
 
 def test_no_message_holds_more_than_a_fixed_number_of_items() -> None:
     shared = shares([ItemKey(SHOP, Kind.PRODUCT, f"P{number}") for number in range(10_000)])
-    assert max(1 + len(args[3]) for args in shared) == MOST_PER_MESSAGE  # type: ignore[arg-type]
+    assert max(1 + len(args[3]) for args in shared) == MAX_ITEMS  # type: ignore[arg-type]
 
 
 def test_items_of_different_kinds_or_connections_share_no_message() -> None:
@@ -80,7 +82,7 @@ def test_items_of_different_kinds_or_connections_share_no_message() -> None:
     ]
     owners = {(connection, kind) for connection, kind, *_ in shares(keys)}
     assert len(owners) == 4
-    assert len(list(shares(keys))) == 4 * -(-99 // min(MOST_PER_MESSAGE, len(keys) // SPREAD_OVER))
+    assert len(list(shares(keys))) == 4 * -(-99 // min(MAX_ITEMS, len(keys) // SPREAD_OVER))
 
 
 def test_a_pull_shares_its_message_with_nobody() -> None:
@@ -256,10 +258,10 @@ def test_a_broker_that_comes_back_is_used_again(valkey: str) -> None:
 
 
 def test_more_items_than_fit_one_round_trip_all_arrive(broker: RedisBroker) -> None:
-    wide = MOST_PER_MESSAGE * 1100
+    wide = MAX_ITEMS * 1100
     BrokerQueue(broker).wake([ItemKey(SHOP, Kind.PRODUCT, f"P{n}") for n in range(wide)])
     assert BrokerQueue(broker).depth() == 1100
 
 
 def test_a_deaf_queue_is_always_full() -> None:
-    assert DeafQueue().depth() > QUEUE_FULL
+    assert NullQueue().depth() > QUEUE_FULL

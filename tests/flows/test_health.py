@@ -193,11 +193,11 @@ def test_a_bug_in_the_check_is_no_items_fault(world: World) -> None:
 
 
 def test_a_check_is_not_taken_for_the_exchange_that_failed(world: World) -> None:
-    world.source.check = lambda: exchanges.asked(httpx.Request("GET", "https://shop.example/check"))  # type: ignore
+    world.source.check = lambda: exchanges.note_request(httpx.Request("GET", "https://shop.example/check"))  # type: ignore
     with exchanges.watched():
-        exchanges.asked(httpx.Request("GET", "https://shop.example/item"))
+        exchanges.note_request(httpx.Request("GET", "https://shop.example/item"))
         judge(world.deps, SHOP, Kind.PRODUCT, DOWN)
-        told = exchanges.told()
+        told = exchanges.last_exchange()
     assert told is not None
     assert told["url"] == "https://shop.example/item"
 

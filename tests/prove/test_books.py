@@ -62,8 +62,8 @@ def test_a_cent_in_a_line_is_found(index: int, cents: int) -> None:
 
 @pytest.mark.parametrize("name", ["quantity", "unit_price", "listing_id", "kind", "tax_minor", "discount_minor"])
 def test_anything_else_in_a_line_is_found(name: str) -> None:
-    other = {"listing_id": "CUP", "kind": "returned"}.get(name, Decimal(7))
-    assert found(lines=[MUG._replace(**{name: other}), *LINES[1:]])
+    other: dict[str, Any] = {name: {"listing_id": "CUP", "kind": "returned"}.get(name, Decimal(7))}
+    assert found(lines=[MUG._replace(**other), *LINES[1:]])
 
 
 def test_a_line_that_is_missing_is_found() -> None:

@@ -10,6 +10,7 @@ import pytest
 from app.prove.campaign import Tally, campaign, smaller
 from app.prove.faults import BENIGN, MEANING, Dial, drawn
 from app.prove.hand import Hand
+from app.prove.simulate import Outcome
 from tests.prove.mutants import LIFE, TAMPER
 
 
@@ -57,7 +58,7 @@ def test_a_finding_comes_with_its_seed_its_faults_and_the_last_events() -> None:
 
 
 def test_a_campaign_counts_every_seed_once() -> None:
-    told = []
+    told: list[Outcome] = []
     with closing(Hand()) as one, closing(Hand()) as other:
         tally = campaign(range(4), [one, other], (), told.append)
     assert (tally.runs, len(told)) == (4, 4)

@@ -48,7 +48,7 @@ MUTATIONS = [
     Mutation(
         "malformed and smuggled requests",
         "nesting too deep is the sender's fault",
-        "app/sources/finale/webhook.py",
+        "app/sources/deliveries.py",
         "except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:",
         "except (msgspec.DecodeError, UnicodeDecodeError) as error:",
         ("tests/web/test_webhooks_refused.py::test_deep_nesting_is_400",),

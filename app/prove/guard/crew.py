@@ -28,7 +28,7 @@ def outcomes(trials: Sequence[Trial], *, hands: int = 1, url: str = "") -> Gener
 
 
 def _begin(url: str) -> None:
-    """Ctrl-C is for the process that shows what came of it; this one ends when it is told to."""
+    """Ctrl-C is for the parent, which shows the outcomes and then ends this process."""
     global _ground
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))

@@ -1,4 +1,4 @@
-"""What goes wrong at vendors: each makes the shop's lists show what is not so. ``night`` counts from 0."""
+"""What goes wrong at vendors: each function makes the shop's lists show something false. ``night`` counts from 0."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.prove.guard.shop import Shop
 
 
 class Case(NamedTuple):
-    """A disaster or a life: what happens each night, for so many nights."""
+    """A disaster or an ordinary event: ``happen`` is called every night."""
 
     name: str
     happen: Callable[[Shop, int], None]
@@ -35,7 +35,7 @@ def _short(shop: Shop, night: int) -> None:
 
 
 def _page_repeated(shop: Shop, night: int) -> None:
-    """One page stands where another should: its products are not shown, nor are their counts."""
+    """One page is shown in place of another, whose products and counts are therefore missing."""
     lost = shop.drawn(shop.products(), shop.rng.uniform(0.05, 0.34), 3)
     _leave_out(shop, [product.external_id for product in lost])
 
@@ -61,7 +61,7 @@ def _add(shop: Shop, product: Listing, **fields: object) -> None:
 
 
 def _decay(shop: Shop, night: int) -> None:
-    """Every night five products of a hundred more are not shown."""
+    """Every night another five percent of the products are missing."""
     if night == 0:
         shop.lie()
     shown = shop.listed[Kind.PRODUCT]
@@ -154,7 +154,7 @@ def _same_step(shop: Shop, night: int) -> None:
 
 
 def _another_account(shop: Shop, night: int) -> None:
-    """The credentials open somebody else's shop."""
+    """The credentials belong to another shop."""
     other = Shop(shop.rng, max(10, len(shop.products()) // 2), shop.now)
     alike = shop.rng.random() < 0.5  # the other account counts its products as ours does
     mark = "" if alike else "Z"
@@ -174,7 +174,7 @@ def _another_account(shop: Shop, night: int) -> None:
 
 
 def _location_lost(shop: Shop, night: int) -> None:
-    """Counts come with a place that means nothing."""
+    """Counts come with a place that does not exist."""
     place = shop.rng.choice(("null", "undefined", "0"))
     shop.lie()
     for count in shop.drawn(shop.counts(), shop.rng.uniform(0.5, 1.0), 5):
@@ -182,7 +182,7 @@ def _location_lost(shop: Shop, night: int) -> None:
 
 
 def _place_missing(shop: Shop, night: int) -> None:
-    """One place is left out of the answer; in the shape of a vendor who names all counts, its counts are zero."""
+    """One place is left out of the answer; in half of the cases its counts are shown as zero."""
     place = shop.rng.choice(shop.places())
     shown = shop.lie()
     is_named = shop.rng.random() < 0.5
@@ -200,7 +200,7 @@ def _half_empty(shop: Shop, night: int) -> None:
 
 
 def _stock_of_others(shop: Shop, night: int) -> None:
-    """Counts under products that nobody knows."""
+    """Counts of products that do not exist."""
     shown = shop.lie()
     for count in shop.drawn(shop.counts(), shop.rng.uniform(0.6, 1.0), 5):
         del shown[Kind.STOCK][(count.listing_id, count.location_id, count.state)]

@@ -1,4 +1,4 @@
-"""Where trials happen: a shop is read into a database once, and each trial gets a copy of both."""
+"""The databases of trials: a shop is read into a database once, and each trial gets a copy of both."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class _Databases(Protocol):
     """Databases by name."""
 
     def copy(self, name: str, to: str) -> None:
-        """One that is as another, which nobody has open; what had its name goes."""
+        """Copy a database that nobody has open; a database with the new name is replaced."""
 
     def url(self, name: str) -> str:
-        """Where it is, or will be."""
+        """The URL of a database, whether it exists or not."""
 
     def close(self) -> None:
-        """Remove all."""
+        """Remove all databases."""
 
 
 class _Opened(NamedTuple):
@@ -40,8 +40,8 @@ class _Opened(NamedTuple):
 
 
 class Ground:
-    """One place for one trial at a time: SQLite files in a folder of its own, or databases of its own at the PostgreSQL
-    server that ``url`` names, whose user may create them."""
+    """Carries out one trial at a time, in SQLite files in a folder of its own or in databases of its own at the
+    PostgreSQL server of ``url``, whose user may create them."""
 
     def __init__(self, url: str = "") -> None:
         self._databases: _Databases = _Server(url) if url else _Folder()

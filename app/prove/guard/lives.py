@@ -1,4 +1,4 @@
-"""What merchants do: each changes what is true in the shop, and none of it may be held."""
+"""What merchants do: each function changes the shop's truth, and the guard must hold none of it."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ def _stock_take(shop: Shop, night: int) -> None:
 
 
 def _move(shop: Shop, night: int) -> None:
-    """Everything at one place goes to a new one, which the vendor knows already."""
+    """Everything at one place goes to a new one, which the vendor has listed already."""
     place = shop.rng.choice(shop.places())
     shop.put(msgspec.structs.replace(shop.truth[Kind.LOCATION][(place,)], external_id="NEW", name="New hall"))
     _carry(shop, place, lambda: "NEW")
 
 
 def _close(shop: Shop, night: int) -> None:
-    """One place is closed; what it had goes to the others."""
+    """One place closes; its goods go to the other places."""
     place = shop.rng.choice(shop.places())
     others = [other for other in shop.places() if other != place]
     shop.put(msgspec.structs.replace(shop.truth[Kind.LOCATION][(place,)], active=False))
@@ -109,14 +109,14 @@ def _good_day(shop: Shop, night: int) -> None:
 
 
 def _sold_out(shop: Shop, night: int) -> None:
-    """One, two or a hundredth of the products sell out, and no order tells of it."""
+    """One, two or a hundredth of the products sell out without an order."""
     taken = {one.external_id for one in shop.drawn(shop.products(), 0.01, shop.rng.randint(1, 2))}
     for count in [count for count in shop.counts() if count.listing_id in taken and count.quantity]:
         _sell(shop, count, int(count.quantity))
 
 
 def _wholesale(shop: Shop, night: int) -> None:
-    """One customer takes all there is of a third of the products, by an order."""
+    """One customer buys the whole stock of a third of the products, with an order."""
     taken = {product.external_id for product in shop.drawn(shop.products(), 0.33, 3)}
     lines: list[dict[str, str]] = []
     for count in [count for count in shop.counts() if count.listing_id in taken and count.quantity]:
@@ -126,13 +126,13 @@ def _wholesale(shop: Shop, night: int) -> None:
 
 
 def _restock(shop: Shop, night: int) -> None:
-    """After the holiday most shelves are filled up."""
+    """After the holiday most counts rise."""
     for count in shop.drawn(shop.counts(), 0.7):
         shop.put(msgspec.structs.replace(count, quantity=count.quantity + shop.rng.randint(5, 60)))
 
 
 def _rename(shop: Shop, night: int) -> None:
-    """The make's name goes in front of every name, or the number behind it goes."""
+    """Every name gets the maker's name in front, or a year behind it."""
     is_longer = shop.rng.random() < 0.5
     for product in shop.drawn(shop.products(), shop.rng.uniform(0.3, 1.0)):
         name = product.name or ""

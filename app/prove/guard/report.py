@@ -1,4 +1,4 @@
-"""What the experiment came to: by disaster and by size, and every trial that went wrong."""
+"""The report of the experiment: results by case and by size, and every trial that went wrong."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from app.prove.guard.trial import Outcome
 
 
 def line(outcomes: Sequence[Outcome]) -> str:
-    """What the trials so far with shops of one size came to."""
+    """The result so far of the trials with shops of one size."""
     disasters = [one for one in outcomes if one.trial.is_disaster]
     lives = [one for one in outcomes if not one.trial.is_disaster]
     through, held = (sum(not one.is_right for one in some) for some in (disasters, lives))

@@ -1,11 +1,11 @@
-"""A shop at a vendor in memory: what is true there, and what its lists show of it."""
+"""A shop at a vendor in memory: the truth, and what the vendor's lists show of it."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
 from copy import copy
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -27,7 +27,7 @@ from app.domain import (
     key_of,
     micros,
 )
-from app.sources.base import Limit, Receiver
+from app.prove.memory import MemorySource
 
 PLACES = ("MAIN", "NORTH", "OUTLET")
 _MAKES = ("Aster", "Birk", "Calder", "Dunes", "Ember", "Fjord", "Gable", "Harrow", "Iris", "Juno", "Kelp", "Lark")
@@ -39,7 +39,8 @@ Rows = dict[Kind, dict[Key, Any]]
 
 
 class Shop:
-    """``truth`` is what is so, ``listed`` what the vendor's lists show, ``answered`` what it says of single items."""
+    """``truth`` is what is true, ``listed`` what the vendor's lists show, ``answered`` what it answers about single
+    items."""
 
     def __init__(self, rng: random.Random, size: int, now: datetime) -> None:
         self.rng = rng
@@ -53,13 +54,13 @@ class Shop:
         self.listed = self.answered = self.truth
 
     def put(self, *records: Record) -> None:
-        """These are so from now on."""
+        """These records are true from now on."""
         for record in records:
             stamped = msgspec.structs.replace(record, version=micros(self.now), modified_at=self.now)
             self.truth[_kind(record)][key_of(record)] = stamped
 
     def add_product(self, **fields: object) -> Listing:
-        """One more product, in stock at some places."""
+        """Add a product, with stock at some places."""
         rng, self.made = self.rng, self.made + 1
         number = self.made
         product = Listing(
@@ -79,40 +80,38 @@ class Shop:
         return product
 
     def count(self, product: str, place: str, quantity: int) -> None:
-        """So many on hand."""
+        """Set the quantity on hand."""
         self.put(StockCount(product, place, ON_HAND, Decimal(quantity)))
 
     def places(self) -> list[str]:
-        """The open places."""
+        """The ids of the open places."""
         return [place.external_id for place in self.truth[Kind.LOCATION].values() if place.active]
 
     def products(self) -> list[Listing]:
-        """All products."""
         return list(self.truth[Kind.PRODUCT].values())
 
     def counts(self) -> list[StockCount]:
-        """All counts."""
         return list(self.truth[Kind.STOCK].values())
 
     def drawn(self, records: Sequence[Any], share: float, least: int = 1) -> list[Any]:
-        """A share of some records, at least a few."""
+        """A random share of some records, at least ``least`` of them."""
         many = min(len(records), max(least, round(share * len(records))))
         return self.rng.sample(list(records), many)
 
     def lie(self) -> Rows:
-        """From now on the lists show something else than what is so; returns that, to be spoiled."""
+        """Let the lists differ from the truth from now on; returns the lists, to be spoiled."""
         self.listed = _copied(self.truth)
         return self.listed
 
     def again(self, rng: random.Random) -> Shop:
-        """The shop as it is, to go another way than this one."""
+        """A copy of the shop with dice of its own."""
         other = copy(self)
         other.rng, other.ending = rng, []
         other.truth = other.listed = other.answered = _copied(self.truth)
         return other
 
     def spoil(self, record: Record, **fields: object) -> None:
-        """The lists show a record like this, as if it was changed now."""
+        """Let the lists show a record with other fields, as if it had changed now."""
         spoiled = msgspec.structs.replace(record, **fields, version=micros(self.now), modified_at=self.now)
         self.listed[_kind(record)].pop(key_of(record), None)
         self.listed[_kind(record)][key_of(spoiled)] = spoiled
@@ -127,40 +126,32 @@ def _kind(record: Record) -> Kind:
     return kinds[type(record)]
 
 
-class ShopSource:
-    """The vendor that the shop is at. With ``stock_is_whole`` stock has no delta, and a count that a complete read does
-    not show is zero; without, stock is read like products, and a count that is not shown says nothing. Without
-    ``shows_zeros`` a complete read of stock leaves out what is sold out."""
+class ShopSource(MemorySource):
+    """The vendor of the shop.
 
-    name = "shop"
+    With ``stock_is_whole`` stock has no delta, and a count that a complete read does not show is zero; otherwise
+    stock is read like products, and a count that is not shown says nothing. Without ``shows_zeros`` a complete read
+    of stock leaves out what is sold out.
+    """
+
     kinds: tuple[Kind, ...] = (Kind.LOCATION, Kind.PRODUCT, Kind.ORDER, Kind.STOCK)
-    receiver: Receiver | None = None
 
     def __init__(self, shop: Shop, *, stock_is_whole: bool, shows_zeros: bool) -> None:
         self.shop = shop
         self.stock_is_whole = stock_is_whole
         self.shows_zeros = shows_zeros
         self.whole_kinds: tuple[Kind, ...] = (Kind.LOCATION, Kind.STOCK) if stock_is_whole else (Kind.LOCATION,)
-        self.listed_kinds: tuple[Kind, ...] = ()
 
     def at(self, shop: Shop) -> ShopSource:
-        """The like, of another shop."""
+        """The same vendor with another shop."""
         return ShopSource(shop, stock_is_whole=self.stock_is_whole, shows_zeros=self.shows_zeros)
 
     def batch_size(self, kind: Kind) -> int:
-        """Many."""
+        """A hundred."""
         return 100
 
-    def pace(self, kind: Kind) -> float:
-        """No pause."""
-        return 0.0
-
-    def storm_size(self, kind: Kind) -> int:
-        """Never."""
-        return 1_000_000
-
     def fetch(self, refs: Sequence[Ref]) -> Answer:
-        """Single items."""
+        """What the vendor answers about single items."""
         kind = refs[0].kind
         wanted = {ref.external_id for ref in refs}
         found = [row for key, row in self.shop.answered[kind].items() if key[0] in wanted]
@@ -168,7 +159,7 @@ class ShopSource:
         return Answer(records=found, gone=[ref for ref in refs if ref.external_id not in known])
 
     def delta(self, kind: Kind, since: str | None) -> Iterator[Page]:
-        """What has a version since the watermark."""
+        """Records with a version above the watermark."""
         shown = self.shop.listed[kind].values()
         newest = [row for row in shown if since is None or row.version > int(since)]
         for at in range(0, len(newest), 100):
@@ -176,7 +167,7 @@ class ShopSource:
         yield Page(watermark=str(max((row.version for row in newest), default=int(since or 0))))
 
     def full(self, kind: Kind, resume: str | None = None) -> Iterator[Page]:
-        """Everything."""
+        """Everything that the lists show."""
         rows = list(self.shop.listed[kind].values())
         if not self.shows_zeros:
             rows = [row for row in rows if getattr(row, "quantity", True)]
@@ -191,23 +182,5 @@ class ShopSource:
     def window(
         self, kind: Kind, since: datetime | None, until: datetime | None, resume: str | None = None
     ) -> Iterator[Page]:
-        """Not asked for here."""
+        """Everything: no test asks for less."""
         yield from self.full(kind)
-
-    def order_ids(self, first: date, last: date) -> Iterator[tuple[date, str]]:
-        """None."""
-        yield from ()
-
-    def calls(self) -> int:
-        """Not counted."""
-        return 0
-
-    def budget(self) -> Sequence[Limit]:
-        """None."""
-        return ()
-
-    def warm(self) -> None:
-        """Nothing to do."""
-
-    def close(self) -> None:
-        """Nothing to do."""

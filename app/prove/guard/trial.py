@@ -1,4 +1,4 @@
-"""One trial: something happens to a shop for some nights, and what the guard made of that is measured."""
+"""One trial: a case happens to a shop for some nights, and the harm and the holds are measured."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import literal, select
 
+from app.channels.queue import NullQueue
 from app.domain import RECORDS, WHOLE, Cause, Change, ItemKey, Kind, Options, Strategy, row_hash
 from app.flows.deps import Deps
 from app.flows.items.leases import LeaseKeeper
@@ -42,8 +43,8 @@ OPENED = datetime(2026, 6, 1, 2, 0, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Trial:
-    """What is tried: ``is_disaster`` or a life, in a shop of some ``size``, at night alone or with a ``poll_first``.
-    ``ground`` is the seed of the shop as it is before."""
+    """A case (a disaster or an ordinary event) in a shop of some ``size``, with a poll before each nightly run or
+    without. ``ground`` is the seed of the shop before the case."""
 
     seed: int
     ground: int
@@ -55,7 +56,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of it: the share of rows that are ``wrong``, and the reasons of all holds, also of those that passed."""
+    """The share of rows that are ``wrong``, and the reasons of all holds, including those that were released."""
 
     trial: Trial
     wrong: float
@@ -63,15 +64,14 @@ class Outcome:
 
     @property
     def is_right(self) -> bool:
-        """A disaster did no harm, or a life was not held."""
+        """A disaster did no harm, or an ordinary event was not held."""
         return self.wrong <= HARMED if self.trial.is_disaster else not self.held
 
 
 def drawn(
     seed: int, *, disasters: int = MANY_DISASTERS, lives: int = MANY_LIVES, sizes: Sequence[int] = SIZES
 ) -> list[Trial]:
-    """So many disasters and lives, every kind in every size as often as it fits; each nightly and polled first. Small
-    shops come first."""
+    """Trials of every case in every size as evenly as possible, each with and without a poll; small shops come first."""
     trials: list[Trial] = []
     for cases, many, is_disaster in ((DISASTERS, disasters, True), (LIVES, lives, False)):
         order = random.Random(seed).sample(  # noqa: S311 (a draw that repeats, no secret)
@@ -87,8 +87,8 @@ def drawn(
 
 
 def opened(seed: int, size: int) -> ShopSource:
-    """A new shop at its vendor. Of five, two are at a vendor whose stock has a delta, and one of the others is at a vendor
-    who lists nothing that is sold out."""
+    """A new shop at its vendor. In two of five seeds the vendor's stock has a delta; one of five vendors lists
+    nothing that is sold out."""
     shop = Shop(random.Random(f"shop {seed}"), size, OPENED)  # noqa: S311 (a draw that repeats, no secret)
     return ShopSource(shop, stock_is_whole=seed % 5 < 3, shows_zeros=seed % 5 > 0)
 
@@ -99,7 +99,7 @@ class Life:
     def __init__(self, database: Database, source: ShopSource) -> None:
         self._database = database
         self._shop = source.shop
-        self._deps = Deps(database, _Silent(), {SHOP: source}, {SHOP: source}, worker="guard", now=self._now)
+        self._deps = Deps(database, NullQueue(), {SHOP: source}, {SHOP: source}, worker="guard", now=self._now)
         self._keeper = LeaseKeeper(database)
 
     def close(self) -> None:
@@ -107,7 +107,7 @@ class Life:
         self._keeper.stop()
 
     def tried(self, trial: Trial) -> Outcome:
-        """Let it happen, and measure."""
+        """Let the case happen, and measure."""
         case = CASES[trial.case]
         for night in range(case.nights):
             self._shop.now += timedelta(hours=20)
@@ -137,11 +137,11 @@ class Life:
             sync_item(self._deps, self._keeper, ItemKey(SHOP, kind, WHOLE))
 
     def _wrong(self) -> float:
-        """The largest share of a kind's rows that are not as they truly are."""
+        """The largest share of wrong rows of any kind."""
         return max(self._wrong_of(kind) for kind in (Kind.PRODUCT, Kind.STOCK))
 
     def _wrong_of(self, kind: Kind) -> float:
-        """Counts of zero are as good as none."""
+        """The share of wrong rows of a kind; a count of zero equals a missing count."""
         rows = {key: hash for key, hash in self._rows(kind) if hash is not None}
         truth = {key: row_hash(one) for key, one in self._shop.truth[kind].items() if getattr(one, "quantity", 1)}
         wrong = sum(rows.get(key) != truth.get(key) for key in rows.keys() | truth.keys())
@@ -154,22 +154,3 @@ class Life:
         with self._database.read() as conn:
             for *key, hash, units in conn.execute(select(*keys, table.c.row_hash, quantity).where(~table.c.deleted)):
                 yield tuple(key), hash if units else None
-
-
-class _Silent:
-    """A queue that nobody listens to."""
-
-    def wake(self, keys: Sequence[ItemKey]) -> None:
-        pass
-
-    def wake_run(self, run_id: int) -> None:
-        pass
-
-    def wake_replay(self, replay_id: int) -> None:
-        pass
-
-    def resend(self, actor: str, queue: str, args: Sequence[object], *, id: str | None = None) -> None:
-        pass
-
-    def depth(self) -> int:
-        return 0

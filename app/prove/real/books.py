@@ -17,7 +17,7 @@ OUR_LINES = f"SELECT order_id, {_LINES} FROM order_lines WHERE connection = :slu
 
 
 class Line(NamedTuple):
-    """One line; quantity and price exact, money in minor units."""
+    """One line of an order; quantity and price are exact, money is in minor units."""
 
     kind: str
     listing_id: str | None
@@ -29,29 +29,29 @@ class Line(NamedTuple):
 
 
 class Books(NamedTuple):
-    """An order as somebody has it written down: the columns that are told, and the lines."""
+    """An order in somebody's books: its columns, and its lines."""
 
     currency: str
     columns: Mapping[str, int | None]
     lines: Sequence[Line]
 
     def sum(self, *kinds: str) -> int:
-        """What the lines of some kinds come to; without any, all of them."""
+        """The sum of the lines of some kinds, or of all lines."""
         return sum(line.total_minor or 0 for line in self.lines if not kinds or line.kind in kinds)
 
     def goods(self) -> int:
-        """What the goods come to before discount and tax, with whatever is neither goods nor charge."""
+        """The sum of the goods before discount and tax, with whatever is neither goods nor charge."""
         return sum(
             _gross(line, self.currency) for line in self.lines if line.kind not in (SERVICE, TIP, TAX, DISCOUNT)
         )
 
     def column(self, name: str) -> int:
-        """One that is not told counts as nothing."""
+        """A column's amount; zero where the books have none."""
         return self.columns.get(name) or 0
 
 
 def wrong(theirs: Books, ours: Books) -> Iterator[str]:
-    """Everything that is not to the cent, in words."""
+    """One sentence for every amount that differs."""
     for name, amount in theirs.columns.items():
         if ours.columns[name] != amount:
             yield f"{name} is {ours.columns[name]}, the books say {amount}"
@@ -66,19 +66,20 @@ def wrong(theirs: Books, ours: Books) -> Iterator[str]:
     yield from _unlike(
         "discount_minor", ours.column("discount_minor"), discounts + sum(line.discount_minor for line in ours.lines)
     )
-    told, held = [line[:5] for line in theirs.lines], [line[:5] for line in ours.lines]
-    if told != held:
-        yield f"lines are {[_shown(line) for line in held]}, the books say {[_shown(line) for line in told]}"
+    true_lines, our_lines = [line[:5] for line in theirs.lines], [line[:5] for line in ours.lines]
+    if true_lines != our_lines:
+        yield f"lines are {list(map(_shown, our_lines))}, the books say {list(map(_shown, true_lines))}"
 
 
-def told(row: Mapping[str, Any]) -> Books:
-    """A row of a simulator's truth."""
+def vendor_books(row: Mapping[str, Any]) -> Books:
+    """The books in a row of a simulator's truth."""
     columns = {name: row[name] for name in MONEY_COLUMNS if name in row}
     return Books(row.get("currency") or "USD", columns, [_line(*each) for each in row["lines"]])
 
 
-def held(row: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]) -> Books:
-    """A row of our orders with its rows of ``order_lines``, or the lines that it keeps, which leave out what they lack."""
+def our_books(row: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]) -> Books:
+    """The books in a row of our orders and its lines: rows of ``order_lines``, or the JSON lines, which leave out
+    empty fields."""
     names = [name.strip() for name in _LINES.split(",")]
     found = [_line(*[line.get(name) for name in names]) for line in lines]
     return Books(row["currency"] or "USD", {name: row[name] for name in MONEY_COLUMNS}, found)
@@ -91,7 +92,7 @@ def _line(
 
 
 def _exact(value: Any) -> Decimal | None:
-    """As both databases and JSON mean it alike."""
+    """A number in the form that both databases and JSON share."""
     return None if value is None else Decimal(str(value)).normalize()
 
 

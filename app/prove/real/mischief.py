@@ -27,10 +27,11 @@ RECOVERY = 10.0
 
 @dataclass
 class Scene:
-    """Where mischief happens. ``processes`` are the names of our own processes: web, workers, clock.
+    """The installation that mischief is done to.
 
-    ``down`` are those that mischief has taken down, ``harmed_until`` is when (monotonic) the database was last harmed,
-    ``findings`` is what was seen to be wrong on the way.
+    ``processes`` are the names of our own processes: web, workers, clock. ``down`` are those that mischief has
+    stopped, ``harmed_until`` is until when (monotonic) the database counts as harmed, ``findings`` are the faults
+    seen on the way.
     """
 
     stack: Stack
@@ -103,10 +104,10 @@ def _flushed(scene: Scene) -> Iterator[str]:
 def _reconciled(scene: Scene) -> Iterator[str]:
     try:
         begun = [name for name in scene.stack.simulated if scene.stack.reconcile(name)]
-        told = f"full runs asked for: {', '.join(begun) or 'none, others are active'}"
+        words = f"full runs asked for: {', '.join(begun) or 'none, others are active'}"
     except Unavailable:  # the database is in trouble just now, and says so
-        told = "full runs refused"
-    yield told
+        words = "full runs refused"
+    yield words
 
 
 def _faulty(**switches: Any) -> Callable[[Scene], AbstractContextManager[str]]:
@@ -125,8 +126,8 @@ def _faulty(**switches: Any) -> Callable[[Scene], AbstractContextManager[str]]:
 @contextmanager
 def _forbidden(scene: Scene) -> Iterator[str]:
     kind = scene.dice.choice((Kind.PRODUCT, Kind.STOCK, Kind.ORDER, Kind.LOCATION, Kind.VENDOR))
-    with _faulty(forbidden=str(kind))(scene) as told:
-        yield told
+    with _faulty(forbidden=str(kind))(scene) as words:
+        yield words
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The real processes of one installation: web, workers, clock, Valkey, and a simulator per source."""
+"""The real processes of one installation: web, workers, clock, Valkey, and a simulator for each source."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ class Simulated:
     control: httpx.Client
 
     def status(self) -> dict[str, Any]:
-        """Sizes, calls, and how the webhooks fare."""
+        """The simulator's counts."""
         return dict(self.control.get("/_sim/status").raise_for_status().json())
 
     def faults(self, **switches: Any) -> None:
-        """Switch faults, by the names of the simulator's own options."""
+        """Switch faults, named as the simulator's options are."""
         self.control.post("/_sim/faults", json=switches).raise_for_status()
 
     def change(self, count: int, **more: Any) -> list[dict[str, Any]]:
-        """Let so many changes happen now; what they touched."""
+        """Make some changes now; returns what changed."""
         return list(self.control.post("/_sim/changes", json={"count": count, **more}).raise_for_status().json())
 
     def truth(self, kind: Kind) -> list[dict[str, Any]]:
-        """Every row that a perfect copy has."""
+        """Every row of a perfect copy."""
         return list(self.control.get(f"/_sim/truth/{kind}").raise_for_status().json())
 
     def acknowledged(self) -> set[str]:
@@ -56,7 +56,7 @@ class Simulated:
 
 @dataclass
 class Stack:
-    """What runs. ``environment`` is what every process was given."""
+    """The running processes. ``environment`` is that of every process."""
 
     folder: Path
     environment: dict[str, str]
@@ -80,7 +80,7 @@ class Stack:
             self.children[name].start()
 
     def signal(self, name: str, number: signal.Signals) -> None:
-        """Send a signal to a process that runs."""
+        """Send a signal to a process if it runs."""
         with suppress(ProcessLookupError):
             self.process(name).send_signal(number)
 
@@ -90,7 +90,8 @@ class Stack:
         self.process(name).wait()
 
     def end(self, *names: str) -> list[str]:
-        """SIGTERM to some processes, then wait; those that had to be killed because they did not end in time."""
+        """Send SIGTERM to some processes and wait; returns those that had to be killed because they did not end in
+        time."""
         for name in names:
             if self.process(name).poll() is None:
                 self.signal(name, signal.SIGTERM)
@@ -178,23 +179,13 @@ def running(
     workers: Mapping[str, Sequence[str]],
     **settings: str,
 ) -> Iterator[Stack]:
-    """Everything started and answering; stopped afterwards. Logs and the queue's file are left in the folder.
+    """Starts every process and stops them at the end. Logs and the queue's file stay in the folder.
 
-    ``shop`` are options that all simulators have; they are in a hurry (``sources.hurried``). ``workers`` names the worker
-    processes and their options; ``settings`` are environment variables. The database must have been migrated.
+    ``shop`` are options of every simulator, beside those of ``sources.hurried``. ``workers`` names the worker processes
+    and their options; ``settings`` are environment variables. The database must have been migrated.
     """
     port = free_port(0)
-    stack = Stack(
-        folder,
-        {
-            "TALLYHOOK_DATABASE_URL": database_url,
-            "TALLYHOOK_PORT": str(port),
-            "TALLYHOOK_PUBLIC_URL": f"http://127.0.0.1:{port}",
-            "TALLYHOOK_AUTH": "off",  # only this machine can connect
-            "TALLYHOOK_LOG_LEVEL": "info",
-            **settings,
-        },
-    )
+    stack = Stack(folder, {**_environment(database_url, port), **settings})
     try:
         _start_queue(stack)
         for name in sources.names():
@@ -208,6 +199,16 @@ def running(
         yield stack
     finally:
         stack.stop()
+
+
+def _environment(database_url: str, port: int) -> dict[str, str]:
+    return {
+        "TALLYHOOK_DATABASE_URL": database_url,
+        "TALLYHOOK_PORT": str(port),
+        "TALLYHOOK_PUBLIC_URL": f"http://127.0.0.1:{port}",
+        "TALLYHOOK_AUTH": "off",  # only this machine can connect
+        "TALLYHOOK_LOG_LEVEL": "info",
+    }
 
 
 def _start_queue(stack: Stack) -> None:
@@ -242,10 +243,10 @@ def _await(stack: Stack, name: str, port: int) -> None:
 def eventually(
     check: Callable[[], Any], *, within: float, every: float = 0.25, progress: Callable[[], object] | None = None
 ) -> Any:
-    """The first truthy result of ``check``; the last one, whatever it is, when the time is over.
+    """The first truthy result of ``check``, or its last result when the time is over.
 
-    With ``progress`` the time (seconds) begins anew whenever that says something new: a machine that has other work to do
-    may take as long as it needs, as long as it goes on.
+    With ``progress`` the time (seconds) starts anew whenever ``progress`` returns something new: a busy machine may
+    take as long as it needs, as long as there is progress.
     """
     seen, deadline = object(), time.monotonic() + within
     while not (result := check()):

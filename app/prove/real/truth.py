@@ -1,4 +1,4 @@
-"""Compares what an installation holds with what its simulated vendors say is true."""
+"""Compares the tables of an installation with the truth of its simulated vendors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Row = Mapping[str, Any]
 
 
 def differences(stack: Stack) -> list[str]:
-    """Every row of every kind that was ever read in which our tables and the vendors' truth differ."""
+    """One line for every row, of every kind that was ever read, in which our tables and the vendors' truth differ."""
     return [
         f"{name}: {line}"
         for name in stack.simulated
@@ -26,8 +26,8 @@ def differences(stack: Stack) -> list[str]:
 
 
 def difference(stack: Stack, slug: str, kind: Kind) -> list[str]:
-    """Every row of a kind in which our table and the vendor's truth differ, in the truth's fields; of orders also every
-    amount that is not to the cent what the vendor's books make it."""
+    """One line for every row of a kind in which our table and the vendor's truth differ, by the fields of the truth.
+    For orders also every amount that differs from the vendor's books."""
     rows = stack.simulated[slug].truth(kind)
     return [*_of_rows(stack, slug, kind, rows), *(_of_books(stack, slug, rows) if kind == Kind.ORDER else [])]
 
@@ -59,7 +59,7 @@ def _of_books(stack: Stack, slug: str, rows: list[dict[str, Any]]) -> list[str]:
         f"order {id_}: {text}"
         for row in rows
         if (id_ := row["external_id"]) in ours
-        for text in books.wrong(books.told(row), books.held(ours[id_], lines.get(id_, [])))
+        for text in books.wrong(books.vendor_books(row), books.our_books(ours[id_], lines.get(id_, [])))
     ]
 
 
@@ -104,7 +104,7 @@ def _by_key(kind: Kind, rows: Iterable[Row]) -> dict[tuple[Any, ...], Row]:
 
 
 def _plain(row: Row) -> dict[str, Any]:
-    """Values as both databases and JSON mean them alike."""
+    """Values in the form that both databases and JSON share."""
     plain = dict(row)
     if "quantity" in plain:
         plain["quantity"] = float(plain["quantity"])

@@ -1,4 +1,4 @@
-"""``python -m app.prove.truth``: seeds of the experiment on truth, and the table of what was told rightly."""
+"""``python -m app.prove.truth``: runs the experiment on truth, and prints how many reasons were right."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ WANTED, WANTED_EACH = 0.95, 0.85
 
 
 def main() -> None:
-    """Carry the seeds out and print the table; exit code 1 where a target is missed."""
+    """Run the seeds and print the table; exit code 1 where a target is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=60, help="how many")
     parser.add_argument("--first", type=int, default=0, help="the first one")
     parser.add_argument("--database", default="", help="`postgresql`: a server of the development wheel")
-    parser.add_argument("--wrong", action="store_true", help="also print each difference that was told wrongly")
-    asked = parser.parse_args()
+    parser.add_argument("--wrong", action="store_true", help="also print each difference that was reported wrongly")
+    args = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     outcomes = []
     with ExitStack() as stack:
-        url = stack.enter_context(_postgresql()) if asked.database else ""
-        for seed in range(asked.first, asked.first + asked.seeds):
+        url = stack.enter_context(_postgresql()) if args.database else ""
+        for seed in range(args.first, args.first + args.seeds):
             with _database(url) as database:
                 outcomes.append(experiment(seed, database))
-    if asked.wrong:
+    if args.wrong:
         print("\n".join(_wrong(outcomes)))
     print("\n".join(table(outcomes)))
     sys.exit(0 if is_good(outcomes) else 1)
 
 
 def table(outcomes: list[Outcome]) -> list[str]:
-    """Right of all, by what was injected; then the sums."""
+    """Right verdicts of all, by what was injected; then the totals."""
     every = [one for outcome in outcomes for one in outcome.verdicts]
     lines = [f"{'what happened':<46} {'should be':<10} {'reason':>9} {'since':>9} {'within':>8}"]
     names = sorted({(one.expected, one.name) for one in every})
@@ -55,12 +55,12 @@ def table(outcomes: list[Outcome]) -> list[str]:
     lines.append(
         f"agreement equal to the measured one: {sum(one.right for one in agreed)} of {len(agreed)} kinds read"
     )
-    lines.append(f"differences told that nobody made: {invented}")
+    lines.append(f"differences reported that nobody made: {invented}")
     return lines
 
 
 def is_good(outcomes: list[Outcome]) -> bool:
-    """Whether the targets are met: of all and of each reason, every agreement, nothing invented."""
+    """Whether all targets are met: the shares of right reasons, every agreement, and nothing invented."""
     every = [one for outcome in outcomes for one in outcome.verdicts]
     each = [_of(every, name) for name in {one.name for one in every}]
     return (
@@ -90,7 +90,7 @@ def _wrong(outcomes: list[Outcome]) -> Iterator[str]:
     for outcome in outcomes:
         for one in outcome.verdicts:
             if not (one.right and one.since_right):
-                yield f"seed {outcome.seed}: {one.name}: {one.item}: told {one.told or 'nothing'}, {one.why}"
+                yield f"seed {outcome.seed}: {one.name}: {one.item}: reported {one.reported or 'nothing'}, {one.why}"
         for agreement in outcome.agreements:
             if not agreement.right:
                 yield f"seed {outcome.seed}: {agreement}"
@@ -105,7 +105,7 @@ def _postgresql() -> Iterator[str]:
 
 @contextmanager
 def _database(url: str) -> Iterator[Database]:
-    """Empty and migrated, for one seed."""
+    """An empty, migrated database for one seed."""
     with tempfile.TemporaryDirectory() as folder:
         if url:
             empty(url)

@@ -1,4 +1,4 @@
-"""What befalls many rows at a time: backups that are restored, a new mapping, downtime, polls off, refused deliveries."""
+"""Disasters, each of which harms many rows: a restored backup, a new mapping, downtime, no polls, refused deliveries."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PRODUCT, STOCK = Kind.PRODUCT, Kind.STOCK
 
 
 class Day(NamedTuple):
-    """From when until when something may happen; ``quiet_from`` is when the last poll is over."""
+    """The time in which something may happen; the last poll is over at ``quiet_from``."""
 
     began: datetime
     quiet_from: datetime
@@ -22,8 +22,8 @@ class Day(NamedTuple):
 
 
 class Disaster(NamedTuple):
-    """``befalls`` plans what happens to some products; returns until when other injuries may happen.
-    ``hides`` says that nobody can tell it from another injury without a time."""
+    """``befalls`` plans what happens to some products, and returns until when other injuries may happen. With
+    ``hides`` it cannot be told from an injury without a time."""
 
     cause: DriftCause
     befalls: Callable[[Story, Sequence[str], Day], datetime]

@@ -1,4 +1,5 @@
-"""One seed of the experiment on truth: a day drawn by it, a night, and what the night says beside what really happened."""
+"""One seed of the experiment on truth: a random day, a nightly run, and the run's reasons beside what really
+happened."""
 
 from __future__ import annotations
 
@@ -26,18 +27,18 @@ WITHOUT = 4
 """So many times as likely as any disaster is a life without one."""
 DAY = timedelta(days=1)
 CERTAIN = timedelta(minutes=1)
-"""A moment is told rightly when it lies in the span that was told, give or take a minute."""
+"""A reported span is right when it holds the moment, give or take a minute."""
 
 
 class Verdict(NamedTuple):
-    """What was injected, what was told of it, and whether the moments told hold the one in which it happened.
+    """What was injected, the reason that we reported, and whether the time span that we reported holds the real moment.
 
-    ``told`` is empty where no difference was found at all.
+    ``reported`` is empty where no difference was found at all.
     """
 
     name: str
     expected: str
-    told: str
+    reported: str
     since_right: bool
     span: timedelta | None
     item: str
@@ -46,24 +47,24 @@ class Verdict(NamedTuple):
     @property
     def right(self) -> bool:
         """Whether the reason is the right one."""
-        return self.told == self.expected
+        return self.reported == self.expected
 
 
 class Agreement(NamedTuple):
-    """A run's agreement beside the one that was measured after it."""
+    """The agreement that a run reported, and the one that was measured after it."""
 
     kind: str
-    told: float | None
+    reported: float | None
     really: float
 
     @property
     def right(self) -> bool:
-        """Whether they are the same, to the last of six digits."""
-        return self.told is not None and abs(self.told - self.really) < 2e-6
+        """Whether both are equal to six digits."""
+        return self.reported is not None and abs(self.reported - self.really) < 2e-6
 
 
 class Outcome(NamedTuple):
-    """All that came of a seed. ``invented`` are differences that were told and never made."""
+    """All verdicts of a seed. ``invented`` are differences that we reported and nobody made."""
 
     seed: int
     verdicts: list[Verdict]
@@ -72,7 +73,7 @@ class Outcome(NamedTuple):
 
 
 def experiment(seed: int, database: Database) -> Outcome:
-    """Carry out a seed on a migrated and empty database."""
+    """Run a seed on a migrated and empty database."""
     with closing(Life(database)) as life:
         return _lived(seed, Story(life, Random(seed)))  # noqa: S311
 
@@ -108,7 +109,7 @@ def _settle_in(story: Story) -> None:
 
 
 def _plan(story: Story, rng: Random) -> datetime:
-    """Draw the day; returns when the night begins."""
+    """Plan a random day; returns when the night begins."""
     night = OPENED + 2 * DAY
     disaster = rng.choice([*[None] * WITHOUT, *DISASTERS])
     whole = rng.choice(WHOLE_KIND) if disaster is None and rng.random() < 0.8 else None
@@ -143,7 +144,7 @@ def _when(rng: Random, name: str, day: Day, *, polled: bool) -> datetime:
 
 
 def _ordinary_life(story: Story, ids: list[str], day: Day, *, polled: bool) -> None:
-    """Edits whose events come and are worked off, signs of life, and polls where there are any."""
+    """Edits whose events arrive and are processed, heartbeats, and polls where there are any."""
     for _ in range(12):
         at = day.began + later(10) + story.rng.random() * (day.ended - day.began - later(20))
         story.at(at, partial(story.edit_with_event, ids.pop()), "life")
@@ -203,8 +204,10 @@ def _verdict(one: Wrong, row: Difference | None) -> Verdict:
 
 
 def _expected(one: Wrong) -> tuple[str, DriftCause]:
-    """The name under which a difference is counted, and the reason that should be told. Whether the event of a change is
-    dropped while nobody is there to hear it makes no difference: we were down."""
+    """The name under which a difference is counted, and the right reason.
+
+    Whether the event of a change is dropped while we are down makes no difference: we were down.
+    """
     if one.name not in INJURIES:
         return one.name, DISASTERS[one.name].cause
     cause = INJURIES[one.name].cause

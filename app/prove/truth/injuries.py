@@ -1,4 +1,4 @@
-"""The ways in which one row comes to be wrong, each with the reason that should be told of it."""
+"""The ways in which one row can become wrong, each with the right reason."""
 
 from __future__ import annotations
 

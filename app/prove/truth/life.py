@@ -1,4 +1,5 @@
-"""One shop's life on the real flows and stores, under a clock that is moved: events, polls, hands, backups, a night."""
+"""One shop's life on the real flows and stores, with a clock that is moved: events, polls, hands, backups, nightly
+runs."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from typing import Any
 from sqlalchemy import delete, insert, select
 from sqlmodel import SQLModel
 
+from app.channels.queue import NullQueue
 from app.domain import WHOLE, Cause, Change, Delivery, ItemKey, Kind, Options, Ref, Strategy
 from app.errors import TallyhookError
 from app.flows.deps import Deps
@@ -35,34 +37,14 @@ Tables = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
 class Clock:
-    """A clock that is moved."""
+    """A clock that is moved by hand."""
 
     def __init__(self) -> None:
         self.moment = OPENED
 
     def __call__(self) -> datetime:
-        """The moment it shows."""
+        """The moment that it shows."""
         return self.moment
-
-
-class Silent:
-    """A queue that nobody listens to: the experiment works off what is owed by itself."""
-
-    def wake(self, keys: Sequence[ItemKey]) -> None:
-        """Nothing."""
-
-    def wake_run(self, run_id: int) -> None:
-        """Nothing."""
-
-    def wake_replay(self, replay_id: int) -> None:
-        """Nothing."""
-
-    def resend(self, actor: str, queue: str, args: Sequence[object], *, id: str | None = None) -> None:
-        """Nothing."""
-
-    def depth(self) -> int:
-        """None waiting."""
-        return 0
 
 
 class Life:
@@ -73,7 +55,7 @@ class Life:
         self.clock = Clock()
         self.database = database
         sources = {SHOP: self.shop}
-        self.deps = Deps(database, Silent(), sources, sources, worker="experiment", now=self.clock)
+        self.deps = Deps(database, NullQueue(), sources, sources, worker="experiment", now=self.clock)
         self.keeper = LeaseKeeper(database)
         self._numbers = count(1)
         self._process = ("web@one", self.clock())
@@ -85,7 +67,7 @@ class Life:
         self.keeper.stop()
 
     def event(self, kind: Kind, id: str, *, work: bool = True) -> None:
-        """A webhook comes in, and (with ``work``) what it owes is worked off."""
+        """A webhook arrives; with ``work`` the item that it owes is processed."""
         delivery = Delivery(f"event {next(self._numbers)}", "changed", [Change(kind, id)])
         with self.database.begin() as conn:
             inbox.accept(conn, [Arrival(SHOP, delivery, {}, b"{}", self.clock())])
@@ -93,7 +75,7 @@ class Life:
             self.work(kind, id)
 
     def work(self, kind: Kind, id: str) -> None:
-        """A worker takes up an owed item; what fails for good becomes a dead letter."""
+        """A worker processes an owed item; a final failure becomes a dead letter."""
         key = ItemKey(SHOP, kind, id)
         try:
             sync_item(self.deps, self.keeper, key)
@@ -103,18 +85,18 @@ class Life:
             bury(self.deps, message_id=name, actor=ITEM_ACTOR, queue="live", args=args, error=error)
 
     def owe_whole(self, kind: Kind, cause: Cause = Cause.POLL) -> None:
-        """A look at the whole kind is owed."""
+        """Owe a look at the whole kind."""
         with self.database.begin() as conn:
             owed.remember(conn, SHOP, [Change(kind, WHOLE)], cause, self.clock())
 
     def poll(self) -> None:
-        """Look at every kind."""
+        """Poll every kind."""
         for kind in self.shop.kinds:
             self.owe_whole(kind)
             self.work(kind, WHOLE)
 
     def schedule_polls(self, *, on: bool) -> None:
-        """The polls' schedule, switched on or off."""
+        """Switch the schedule of the polls on or off."""
         table: Any = Schedule.__table__  # type: ignore[attr-defined]
         with self.database.begin() as conn:
             conn.execute(delete(table).where(table.c.job == POLL))
@@ -122,13 +104,13 @@ class Life:
             conn.execute(insert(table).values(**row))
 
     def refuse(self, kind: Kind, id: str | None) -> None:
-        """A delivery's signature is wrong."""
+        """Refuse a delivery for its signature."""
         items = [] if id is None else [Ref(kind, id)]
         with self.database.begin() as conn:
             refusals.note(conn, SHOP, self.clock(), "bad signature", items)
 
     def beat(self) -> None:
-        """The web process gives a sign of life, if it lives."""
+        """Record a heartbeat of the web process, if it is up."""
         if not self.is_up:
             return
         process, started = self._process
@@ -137,28 +119,28 @@ class Life:
             self._seen = marks.rise(conn, self._seen, self.clock())
 
     def restart(self) -> None:
-        """Another web process begins."""
+        """Start another web process."""
         self.is_up = True
         self._process = (f"web@{next(self._numbers)}", self.clock())
         self.beat()
 
     def by_hand(self, sql: str) -> None:
-        """Somebody else writes into our tables."""
+        """Write into our tables as a stranger would."""
         with self.database.begin() as conn:
             conn.exec_driver_sql(sql)
 
     def nightly(self) -> int:
-        """The complete read of a night; returns the run's number."""
+        """Make the complete read of a night; returns the run's number."""
         return self.read(Strategy.FULL)
 
     def read(self, strategy: Strategy) -> int:
-        """A run from its request to its end; returns its number."""
+        """Request a run and carry it out; returns its number."""
         run_id = request_run(self.deps, SHOP, strategy, Options(), cause="schedule")
         run(self.deps, self.keeper, run_id, patience=0.0)
         return run_id
 
     def backup(self) -> Tables:
-        """Every row of every table but the audit log's."""
+        """Every row of every table except for the audit log."""
         with self.database.read() as conn:
             return {
                 name: [dict(row) for row in conn.execute(select(table)).mappings()]
@@ -167,7 +149,7 @@ class Life:
             }
 
     def restore(self, tables: Tables) -> None:
-        """Put tables back as they were; as with a dump, no trigger sees the rows go and come."""
+        """Put tables back as they were, like a dump: without triggers."""
         with self.database.begin() as conn:
             sqlite = self.database.dialect == "sqlite"
             if sqlite:
@@ -187,5 +169,5 @@ class Life:
                 conn.exec_driver_sql(sql)
 
     def pass_to(self, moment: datetime) -> None:
-        """Time goes by, never back."""
+        """Move the clock forward; it never goes back."""
         self.clock.moment = max(self.clock.moment + timedelta(milliseconds=1), moment)

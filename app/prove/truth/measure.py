@@ -1,4 +1,4 @@
-"""Both sides measured by themselves: what the shop shows and what our tables hold, without any of our flows."""
+"""Compares what the shop shows with what our tables hold, without any of our flows."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ Content = Mapping[str, Mapping[str, Any]]
 
 
 class Measured(NamedTuple):
-    """The union of rows that live there and here, and the items ("/"-joined keys) that differ."""
+    """The number of rows on either side, and the items (keys joined by "/") that differ."""
 
     rows: int
     differing: frozenset[str]
 
     @property
     def share(self) -> float:
-        """The part that is equal."""
+        """The share of rows that are equal."""
         return 1.0 if not self.rows else 1 - len(self.differing) / self.rows
 
 
 def measured(life: Life, kind: Kind) -> Measured:
-    """Compare all content, row by row. None on hand is as good as no row."""
+    """Compare all content, row by row. A quantity of zero equals a missing row."""
     there, here = _there(life, kind), _here(life, kind)
     for one, other in ((there, here), (here, there)):
         for item in [item for item, row in one.items() if item not in other and row.get("quantity") == 0]:

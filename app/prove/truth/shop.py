@@ -1,33 +1,31 @@
-"""A vendor's account in memory for the experiment on truth: it changes, answers late or not at all, and shows it all."""
+"""A vendor's account in memory for the experiment on truth: it changes, answers late or not at all, and shows
+everything."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 
 import msgspec
 
 from app.domain import Absent, Answer, BadRecord, Kind, Listing, Page, Record, Ref, Scope, StockCount, key_of, micros
 from app.errors import TallyhookError
-from app.sources.base import Limit, Receiver
+from app.prove.memory import MemorySource
 
 PLACE, STATE = "L1", "on_hand"
 
 
-class Shop:
+class Shop(MemorySource):
     """``Source`` of products, which have times of change, and of stock, which has none and is read whole.
 
-    ``mapping`` names how records are made: another one shows some names otherwise. ``stale`` are products of which
-    everything but a complete read is shown an older state. ``poison`` fails a fetch, ``unreadable`` a record of a read,
-    ``refuses`` a look at a whole kind. ``at_read`` is called when a complete read begins.
+    ``mapping`` names the version of our mapping: another one reads some names differently. ``stale`` are products
+    that everything except a complete read sees in an older state. ``poison`` makes a fetch fail, ``unreadable`` a
+    record of a read, ``refuses`` the read of a kind. ``at_read`` is called when a complete read begins.
     """
 
-    name = "shop"
     kinds: tuple[Kind, ...] = (Kind.PRODUCT, Kind.STOCK)
     whole_kinds: tuple[Kind, ...] = (Kind.STOCK,)
-    listed_kinds: tuple[Kind, ...] = ()
-    receiver: Receiver | None = None
 
     def __init__(self) -> None:
         self.mapping = "1"
@@ -41,16 +39,16 @@ class Shop:
         self._calls = 0
 
     def put(self, id: str, at: datetime, **fields: object) -> None:
-        """A product is added or changed at a moment."""
+        """Add or change a product at a moment."""
         known = self.products.get(id, Listing(external_id=id, sku=f"SKU-{id}", name=f"Product {id}"))
         self.products[id] = msgspec.structs.replace(known, version=micros(at), modified_at=at, **fields)
 
     def put_silently(self, id: str, **fields: object) -> None:
-        """A product is changed without a trace in its times."""
+        """Change a product without a trace in its times."""
         self.products[id] = msgspec.structs.replace(self.products[id], **fields)
 
     def count(self, id: str, quantity: int) -> None:
-        """So many are on hand."""
+        """Set the quantity on hand."""
         self.counts[id] = StockCount(id, PLACE, STATE, Decimal(quantity), version=1)
 
     def shown(self, kind: Kind) -> list[Record]:
@@ -60,19 +58,11 @@ class Shop:
         return [self._mapped(one) for one in self.products.values()]
 
     def batch_size(self, kind: Kind) -> int:
-        """One call per item."""
+        """One."""
         return 1
 
-    def pace(self, kind: Kind) -> float:
-        """Whole kinds may be read at any time."""
-        return 0.0
-
-    def storm_size(self, kind: Kind) -> int:
-        """No storm is met here."""
-        return 10_000
-
     def fetch(self, refs: Sequence[Ref]) -> Answer:
-        """What the vendor shows of an item."""
+        """What the vendor shows of some items."""
         self._calls += 1
         for ref in refs:
             if ref.external_id in self.poison:
@@ -82,7 +72,7 @@ class Shop:
         return Answer(found, [ref for ref in refs if ref.external_id not in held])
 
     def delta(self, kind: Kind, since: str | None) -> Iterator[Page]:
-        """What changed since a watermark."""
+        """Records with a version since the watermark."""
         if kind in self.refuses:
             raise self.refuses[kind]
         if since is None or kind in self.whole_kinds:
@@ -114,29 +104,15 @@ class Shop:
     def window(
         self, kind: Kind, since: datetime | None, until: datetime | None, resume: str | None = None
     ) -> Iterator[Page]:
-        """Not asked for here."""
+        """Everything: no test asks for less."""
         yield Page(records=self.shown(kind))
 
-    def order_ids(self, first: date, last: date) -> Iterator[tuple[date, str]]:
-        """No orders."""
-        return iter(())
-
     def check(self) -> None:
-        """The account answers."""
+        """Always returns: the account answers."""
 
     def calls(self) -> int:
-        """How many were made."""
+        """Calls made so far."""
         return self._calls
-
-    def budget(self) -> Sequence[Limit]:
-        """No limits."""
-        return ()
-
-    def warm(self) -> None:
-        """Nothing to warm."""
-
-    def close(self) -> None:
-        """Nothing to close."""
 
     def _unreadable(self, kind: Kind) -> list[BadRecord]:
         ids = sorted(self.unreadable) if kind is Kind.PRODUCT else ()

@@ -1,4 +1,4 @@
-"""A day in a shop's life as a list of moments, and what was done to which row in it."""
+"""A day in a shop's life as a list of moments, and which rows it made wrong."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ Step = Callable[[], object]
 
 
 def later(minutes: float) -> timedelta:
-    """So many minutes."""
     return timedelta(minutes=minutes)
 
 
 class Wrong(NamedTuple):
-    """A row of ours that is wrong since a moment, by an injury of this name; ``heard`` says that we were there then."""
+    """A row of ours that is wrong since a moment, by the injury of this name; ``heard`` says that we were up then."""
 
     name: str
     kind: Kind
@@ -29,7 +28,8 @@ class Wrong(NamedTuple):
 
 
 class Story:
-    """What is to happen when. ``in_run`` happens when the run begins to read, ``after_run`` so long after it."""
+    """The plan of what happens when. ``in_run`` happens when the run begins to read, ``after_run`` some time after
+    it."""
 
     def __init__(self, life: Life, rng: Random) -> None:
         self.life = life
@@ -43,19 +43,19 @@ class Story:
 
     @property
     def now(self) -> datetime:
-        """The moment it is."""
+        """The present moment."""
         return self.life.clock()
 
     def at(self, moment: datetime, step: Step, name: str = "") -> None:
-        """Something is to happen at a moment; what it makes wrong goes by that name."""
+        """Plan a step for a moment; rows that it makes wrong are noted under ``name``."""
         self._steps.append((moment, len(self._steps), name or self.telling, step))
 
     def after(self, span: timedelta, step: Step) -> None:
-        """Something is to happen so long from now."""
+        """Plan a step for some time from now."""
         self.at(self.now + span, step)
 
     def tell(self, until: datetime) -> None:
-        """Let everything happen that is to happen until then, in order."""
+        """Carry out all steps that are due until a moment, in order."""
         while due := [one for one in self._steps if one[0] <= until]:
             moment, number, self.telling, step = min(due)
             self._steps.remove((moment, number, self.telling, step))
@@ -65,19 +65,19 @@ class Story:
         self.life.pass_to(until)
 
     def before(self, step: Step) -> None:
-        """Something is to happen just before the run."""
+        """Plan a step for the moment before the run."""
         self.before_run.append(self._named(step))
 
     def during(self, step: Step) -> None:
-        """Something is to happen when the run begins to read."""
+        """Plan a step for the moment when the run begins to read."""
         self.in_run.append(self._named(step))
 
     def afterwards(self, span: timedelta, step: Step) -> None:
-        """Something is to happen so long after the run."""
+        """Plan a step for some time after the run."""
         self.after_run.append((span, self._named(step)))
 
     def _named(self, step: Step) -> Step:
-        """The step, whenever it happens, under the name of what is told now."""
+        """The step, which will note wrong rows under the present name."""
         name = self.telling
 
         def happen() -> object:
@@ -87,20 +87,20 @@ class Story:
         return happen
 
     def edit(self, id: str) -> datetime:
-        """The shop edits a product now; returns when."""
+        """Let the shop edit a product now; returns the moment."""
         self.life.shop.put(id, self.now, name=f"edited {id} {self.now:%d %H:%M:%S}")
         return self.now
 
     def edit_with_event(self, id: str) -> None:
-        """The shop edits a product, says so, and we bring it in."""
+        """Let the shop edit a product, and process its webhook."""
         self.edit(id)
         self.life.event(Kind.PRODUCT, id)
 
     def recount(self, id: str) -> datetime:
-        """The shop counts a product anew now; returns when."""
+        """Let the shop recount a product now; returns the moment."""
         self.life.shop.count(id, int(self.life.shop.counts[id].quantity) + self.rng.randint(1, 9))
         return self.now
 
     def wrong(self, kind: Kind, id: str, since: datetime) -> None:
-        """Our row is wrong since then."""
+        """Note that our row is wrong since a moment."""
         self.found.append(Wrong(self.telling, kind, id, since, self.life.is_up))

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import structs
 
 from app.domain import Kind, Page
-from app.sources.base import ResumeLost
+from app.sources.base import ResumeLost, place_of
 from app.sources.finale.columnar import Band
 from app.sources.finale.feeds import Orders, Products
 from app.sources.finale.windows import SECOND, Walk
@@ -19,7 +19,7 @@ from app.sources.period import Period
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where a read stands: everything last updated before ``start`` lies behind it. ``read`` is which read it is."""
+    """A place in a read: everything last updated before ``start`` has been read. ``read`` names the read."""
 
     read: str
     start: datetime
@@ -35,17 +35,14 @@ class Bulk:
     walk: Walk
 
     def resumed(self, resume: str) -> Iterator[Page]:
-        """The months from where a token stands; raises ``ResumeLost`` for one of another read."""
-        try:
-            place = msgspec.json.decode(resume, type=Place)
-        except msgspec.DecodeError as error:
-            raise ResumeLost(f"{resume[:40]!r} is no place in a read: {error}") from error
+        """The months from a token's place on; raises ``ResumeLost`` for a token of another read."""
+        place = place_of(resume, Place)
         if place.read != self._read:
             raise ResumeLost(f"a place in another read than this one of {self.kind}")
         return self.months(place.start)
 
     def months(self, start: datetime) -> Iterator[Page]:
-        """What was updated from then on. The last page of each window says how to go on after it."""
+        """Everything updated from ``start`` on. The last page of each window has a token that continues after it."""
         until = None if self.period.until is None else self.period.until + SECOND
         for window, reply in self.walk.months(start, until):
             place = Place(self._read, window.upper)
@@ -62,13 +59,13 @@ class Bulk:
 
 
 def pages(kind: Kind, found: Iterable[Page], expected: int | None = None) -> Iterator[Page]:
-    """Pages with a number to tell them by; ``expected`` is how many records the whole read will have."""
+    """The pages with their numbers; ``expected`` is the number of records of the whole read."""
     for number, page in enumerate(found, 1):
         yield structs.replace(page, label=numbered(kind, number), expected=expected)
 
 
 def _closed(found: Iterator[Page], label: str, resume: str) -> Iterator[Page]:
-    """Only the last page of a window closes it; one without any records is a page all the same."""
+    """Only the last page of a window has the token; a window without records has one empty page."""
     held = next(found, Page())
     for page in found:
         yield structs.replace(held, label=label)

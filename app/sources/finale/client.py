@@ -1,4 +1,5 @@
-"""Asks Finale: one record or one list at a time, inside its limits, and never takes an error page for an answer."""
+"""Finale's REST calls, one record or one list at a time, within its limits. An error page is never taken for an
+answer."""
 
 from __future__ import annotations
 
@@ -14,9 +15,10 @@ from urllib.parse import quote, unquote
 import httpx
 import msgspec
 
-from app.errors import AuthRejected, BadAnswer, BudgetSpent, Forbidden, RateLimited, Refused
+from app.errors import AuthRejected, BadAnswer, Forbidden, Refused
 from app.sources import complaint
 from app.sources.base import Context, Limit
+from app.sources.client import VendorClient, any_answer
 from app.sources.finale.columnar import Band, bands, single
 from app.sources.finale.wire import tail
 from app.sources.http import Http
@@ -51,21 +53,21 @@ class Rates:
 
     @property
     def record(self) -> tuple[Limit, ...]:
-        """What a single-record read counts against."""
+        """The limits of a single-record read."""
         return _limit("get", self.gets_per_minute, 60 + MARGIN)
 
     @property
     def collection(self) -> tuple[Limit, ...]:
-        """What a list read counts against."""
+        """The limits of a list read."""
         return (*self.record, *_limit("collection", self.reads_per_hour, 3600 + MARGIN))
 
 
 def _limit(name: str, calls: int, seconds: float) -> tuple[Limit, ...]:
-    """No limit is none to count: a window of a thousand calls a second would cost more than the calls."""
+    """None for zero calls: a window of a thousand calls a second would cost more than the calls."""
     return (Limit(name, calls, seconds),) if calls else ()
 
 
-class Client:
+class Client(VendorClient):
     """Reads of one account, with Basic authentication by API key and secret. Safe to share between threads."""
 
     def __init__(
@@ -73,48 +75,31 @@ class Client:
     ) -> None:
         credentials = base64.b64encode(f"{key}:{secret}".encode()).decode()
         headers = {"authorization": f"Basic {credentials}", "accept": "application/json"}
-        self._http = Http(context, base_url, headers, timeout=RECORD_TIMEOUT)
+        super().__init__(Http(context, base_url, headers, timeout=RECORD_TIMEOUT))
         self._wait_of = partial(reset_wait, now=lambda: context.now().timestamp())
         self._account = account
         self._rates = rates or Rates()
-
-    @property
-    def calls(self) -> int:
-        """Requests that this thread has sent so far."""
-        return self._http.calls
 
     @property
     def limits(self) -> tuple[Limit, ...]:
         """Every limit that some call counts against."""
         return self._rates.collection
 
-    def warm(self) -> None:
-        """Build this thread's HTTP client now."""
-        self._http.warm()
-
-    def close(self) -> None:
-        """Give connections back."""
-        self._http.close()
-
     def check(self) -> None:
-        """Ask for one record, the company itself; returns when the account answers, also that there is none or that
-        this key may not see it."""
+        """Read one record, the company itself. Returns when the account answers, even if there is no such record or
+        this key may not read it."""
         path = self._path("partygroup") + COMPANY
-        try:
+        with any_answer():
             answer = self._http.request(
                 "GET", path, limits=self._rates.record, timeout=CHECK_TIMEOUT, wait_of=self._wait_of, attempts=1
             )
-        except (Forbidden, RateLimited) as error:
-            if isinstance(error, BudgetSpent):
-                raise
-            return
-        if answer.status_code != 404:
-            refuse_page(_type_of(answer), answer.content[:_LOOKED_AT], f"GET {path}")
+            if answer.status_code != 404:
+                refuse_page(_type_of(answer), answer.content[:_LOOKED_AT], f"GET {path}")
 
     def record(self, collection: str, id_: str) -> Band | None:
         """One record by the last segment of its URL, as a band of one row; ``None`` when there is none (404).
 
-        Raises ``BadAnswer`` for a body that is no such record, also when it is another record than the one asked for.
+        Raises ``BadAnswer`` for a body that is no such record, or that is another record than the requested one.
         """
         if not id_:
             return None  # its URL would be the collection's
@@ -132,7 +117,8 @@ class Client:
         return band
 
     def customization(self) -> bytes:
-        """What the account's own fields and lists are called, as it came; empty where it does not tell, or not this key."""
+        """The account's names for its own fields and lists, as received; empty where there are none or this key may
+        not read them."""
         path = self._path("customization")
         try:
             answer = self._http.request("GET", path, limits=self._rates.record, wait_of=self._wait_of)
@@ -146,8 +132,8 @@ class Client:
     def collection(self, collection: str, filter_: Mapping[str, tuple[str, str]] | None = None) -> list[Band]:
         """All records of a collection, or those inside closed ranges of top-level fields.
 
-        The answer is streamed to a temporary file; no matter how large, only the decoded bands are in memory.
-        Raises ``BadAnswer`` for anything but a complete list, ``Refused`` when there is no such collection.
+        The answer is streamed to a temporary file: only the decoded bands are in memory, however large it is. Raises
+        ``BadAnswer`` for anything but a complete list, ``Refused`` when there is no such collection.
         """
         path = self._path(collection)
         with tempfile.TemporaryFile() as file:
@@ -179,7 +165,7 @@ class Client:
 
 
 def as_segment(id_: str) -> str:
-    """An id as one URL segment; what is percent-encoded already stays as it came."""
+    """An id as one URL segment; what is percent-encoded already stays as it is."""
     if id_ in (".", ".."):
         return id_.replace(".", "%2E")  # by itself it would mean another folder
     return quote(id_, safe="%!$&'()*+,;=:@~")

@@ -1,11 +1,11 @@
 """Reads Finale's column-major documents, ``{"a": [1, 2], "b": [3, null]}``, in bands of rows and little memory.
 
-The rules (developer.finaleinventory.com/reference/resource-patterns, live clients): cell i of every column is record
-i; the key column (the record's URL) tells how many records there are; a shorter column is padded with null, a longer
-one is an error; a column that is null everywhere may be absent; ``{}`` and empty columns mean no records.
+The rules (developer.finaleinventory.com/reference/resource-patterns, live clients): cell i of every column belongs to
+record i; the key column (the record's URL) gives the number of records; a shorter column is padded with null, a
+longer one is an error; a column that is null everywhere may be absent; ``{}`` and empty columns mean no records.
 
 A document of 280,000 products is 250 MB. It is read from a memory map, one column at a time, into bands of some
-thousand rows that are still JSON; only the band at hand becomes Python objects.
+thousand rows that are still JSON; only one band at a time becomes Python objects.
 """
 
 from __future__ import annotations
@@ -251,7 +251,7 @@ def _typed(name: str, array: bytes, type_: Any) -> list[Any]:
 
 
 def _typed_without_blanks(name: str, array: bytes, type_: Any) -> list[Any]:
-    """Once more with ``""`` read as null, in the cells and inside of them: nobody has ruled that out for numbers."""
+    """Decode once more with ``""`` read as null, in the cells and inside them: Finale may send it for numbers."""
     try:
         return _decoder(type_).decode(without_blanks(array))
     except msgspec.ValidationError as error:
@@ -269,6 +269,6 @@ def _row(document: bytes) -> dict[str, Any]:
 
 
 def _forget(body: mmap.mmap) -> None:
-    """Pages already read need not stay resident; the kernel brings back what is asked for again."""
+    """Release pages of the map that have been read; the kernel loads them again if needed."""
     if hasattr(mmap, "MADV_DONTNEED"):
         body.madvise(mmap.MADV_DONTNEED)

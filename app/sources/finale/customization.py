@@ -1,7 +1,7 @@
-"""What the account calls its own price lists and categories.
+"""The account's own names for price lists and categories.
 
-Categories are documented there (``productUserCategoryList``). The part for prices is in no document that can be read: any
-list of it that has "price" in its name is looked through.
+Categories are documented (``productUserCategoryList``). No public document describes the price lists: every list with
+"price" in its name is searched.
 """
 
 from __future__ import annotations
@@ -19,19 +19,22 @@ _CATEGORIES = "productUserCategoryList"
 
 
 class Customization:
-    """The account's names, asked for when the first one is needed. ``read`` gives them as they come."""
+    """The account's names, read when the first one is needed by ``read``."""
 
     def __init__(self, read: Callable[[], bytes]) -> None:
         self._read = read
-        self._told: dict[str, Any] | None = None
+        self._document: dict[str, Any] | None = None
 
     def forget(self) -> None:
-        """Ask anew when the next name is needed: names change, and nothing tells of it."""
-        self._told = None
+        """Read again when the next name is needed: names change without notice."""
+        self._document = None
 
     def price_list(self, wanted: str | None) -> str | None:
-        """The id of the wanted list (``LIST_PRICE``, ``##user6``). What is not spelled like an id is looked up as a name, in
-        any case; one that the account does not have stands for itself, and no product has a price in it."""
+        """The id of the wanted list (``LIST_PRICE``, ``##user6``).
+
+        Text that is not spelled like an id is looked up as a name, in any case. An unknown name is returned as it is,
+        and no product has a price in such a list.
+        """
         if wanted is None or _ID.fullmatch(wanted):
             return wanted
         lists = (value for key, value in self._all().items() if "price" in key.lower())
@@ -43,13 +46,13 @@ class Customization:
         return dict(_named(self._all().get(_CATEGORIES)))
 
     def _all(self) -> dict[str, Any]:
-        if self._told is None:
+        if self._document is None:
             try:
-                told = msgspec.json.decode(self._read())
+                document = msgspec.json.decode(self._read())
             except msgspec.DecodeError:
-                told = None
-            self._told = told if isinstance(told, dict) else {}
-        return self._told
+                document = None
+            self._document = document if isinstance(document, dict) else {}
+        return self._document
 
 
 def _named(listed: Any) -> list[tuple[str, str]]:

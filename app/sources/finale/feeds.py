@@ -1,4 +1,4 @@
-"""Makes pages out of replies that overlap: each state of a record once, and the watermark that is reached."""
+"""Makes pages of replies that overlap: each state of a record once, and the watermark that is reached."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ QUIET = timedelta(days=1)
 
 
 class Progress:
-    """Which versions were seen, and how far that brings the watermark.
+    """The versions that were seen, and the watermark that they lead to.
 
-    The watermark is the newest ``lastUpdatedDate`` seen, so the vendor's clock and not ours. Only for an account
-    that was quiet for more than a day it follows a day behind our clock: otherwise each look at an account that
-    rested for a year would walk that year's windows again, and eat the hourly budget.
+    The watermark is the newest ``lastUpdatedDate`` seen, so it follows the vendor's clock and not ours. Only in an
+    account that was quiet for more than a day it follows a day behind our clock: otherwise each poll of an account
+    that rested for a year would walk that year's windows again, and use up the hourly budget.
     """
 
     def __init__(self, began: datetime, since: str | None) -> None:
@@ -43,7 +43,7 @@ class Progress:
         self._newest: datetime | None = None
 
     def is_new(self, external_id: str, version: int, modified: datetime | None) -> bool:
-        """Whether this state was not seen yet; remembers it."""
+        """Whether this state was not seen before; remembers it."""
         seen = self._versions.get(external_id)
         if seen is not None and seen >= version:
             return False
@@ -52,7 +52,7 @@ class Progress:
         return True
 
     def failed(self, bad: Sequence[Bad], period: Period) -> list[BadRecord]:
-        """The records of a period that could not be read, each once; the watermark moves past them."""
+        """The unreadable records of a period, each once; the watermark moves past them."""
         found = []
         for one in bad:
             modified, name = one.modified, one.record.external_id or one.record.error
@@ -63,20 +63,20 @@ class Progress:
         return found
 
     def watermark(self) -> str:
-        """How far everything has been read: never back behind where the reading began, never further than our clock
-        minus the overlap."""
+        """How far everything has been read: never before the start of the read, never later than our clock minus the
+        overlap."""
         latest = self._began - OVERLAP
         times = (moment(self._since), self._newest, self._began - QUIET)
         return timestamp(min(latest, max(time for time in times if time is not None)))
 
     def _saw(self, modified: datetime | None) -> None:
-        """A time to come is somebody's mistake: it must not stand for what was read."""
+        """A time in the future is a mistake and must not move the watermark."""
         if modified and modified <= self._began and (self._newest is None or modified > self._newest):
             self._newest = modified
 
 
 class Products:
-    """Pages of listings, of those that were modified in a period."""
+    """Pages of the listings that were modified in a period."""
 
     def __init__(
         self, terms: TermsOf, began: datetime, since: str | None = None, period: Period = EVERYTHING
@@ -87,7 +87,7 @@ class Products:
         self._progress = Progress(began, since)
 
     def pages(self, reply: list[Band]) -> Iterator[Page]:
-        """The listings of a reply that are news; takes the reply's bands away as it goes."""
+        """The new listings of a reply; empties the reply."""
         for band in taken(reply):
             terms = self._terms(band)
             with paused_gc():
@@ -119,7 +119,7 @@ class Orders:
         self._progress = Progress(began, since)
 
     def pages(self, reply: list[Band]) -> Iterator[Page]:
-        """The orders of a reply that are news; takes the reply's bands away as it goes."""
+        """The new orders of a reply; empties the reply."""
         for band in taken(reply):
             headers = readable(Kind.ORDER, KEYS["order"], band, orders.headers)
             news = {change.external_id: change for change in headers.records if self._is_new(change)}
@@ -135,7 +135,7 @@ class Orders:
         return Page(watermark=self._progress.watermark())
 
     def _whole(self, band: Band) -> Found[Order]:
-        """The orders of a band that has their lines; a list of headers has none."""
+        """The orders of a band that has their lines; nothing for a list of headers."""
         if not band.has_any((LINES,)):
             return Found([], [])
         terms = self._terms(band)
@@ -147,7 +147,7 @@ class Orders:
 
 
 def taken(reply: list[Band]) -> Iterator[Band]:
-    """The bands in order, each released once it is used."""
+    """The bands in order, each released after its use."""
     reply.reverse()
     while reply:
         yield reply.pop()

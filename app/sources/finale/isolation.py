@@ -1,4 +1,4 @@
-"""Reads a band of rows so that one that cannot be read harms only itself: the band is halved until it stands alone."""
+"""Reads a band of rows so that an unreadable row affects only itself: the band is halved until that row stands alone."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ class Bad(NamedTuple):
 
 
 class Found(NamedTuple, Generic[R]):
-    """What a band has, and its rows that could not be read."""
+    """The records of a band, and its unreadable rows."""
 
     records: list[R]
     bad: list[Bad]
 
     @property
     def failed(self) -> list[BadRecord]:
-        """Those rows as records."""
+        """The unreadable rows as bad records."""
         return [bad.record for bad in self.bad]
 
 
 def readable(kind: Kind, key: str, band: Band, read: Callable[[Band], Sequence[R]]) -> Found[R]:
-    """``read`` of a band, or of all its parts that can be read. ``key`` is the column of the record's URL.
+    """``read`` of a band, or of all its readable parts. ``key`` is the column of the record's URL.
 
-    A band without a bad row costs nothing more than its reading.
+    A band without a bad row costs nothing more than reading it.
     """
     found: Found[R] = Found([], [])
     for part, error in _parts(band, read, found.records):
@@ -55,13 +55,13 @@ def readable(kind: Kind, key: str, band: Band, read: Callable[[Band], Sequence[R
 
 
 def text_in(row: Band, name: str) -> str | None:
-    """The text that a band of one row has in a column, ``None`` where there is none."""
+    """The text in a column of a band of one row, ``None`` where there is none."""
     value = row.cell(name)
     return value if isinstance(value, str) else None
 
 
 def _parts(band: Band, read: Callable[[Band], Sequence[R]], records: list[R]) -> Iterator[tuple[Band, Exception]]:
-    """Adds to ``records`` what can be read, in order; gives the single rows that cannot, with why."""
+    """Adds the readable records to ``records`` in order; yields each unreadable row with its error."""
     try:
         records += read(band)
     except MemoryError:

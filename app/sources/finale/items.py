@@ -1,4 +1,4 @@
-"""Reads single records, and makes ours out of whatever was read, in the words of the account."""
+"""Reads single records, and maps whatever was read with the account's own names."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ COLLECTIONS = {
 
 
 class Items:
-    """The records of one account, of all kinds but stock."""
+    """The records of one account, of every kind except stock."""
 
     def __init__(self, client: Client, options: Options, now: Callable[[], datetime]) -> None:
         self._client = client
@@ -34,7 +34,7 @@ class Items:
         self._names = Customization(client.customization)
 
     def one(self, ref: Ref) -> Found[Record]:
-        """What there is of an item, by its id or, of products, by ``sku:X``; nothing where it is gone."""
+        """The records of an item, by its id or, for products, by ``sku:X``; nothing where it is gone."""
         began = self._now()
         if ref.external_id.startswith(SKU_PREFIX):
             sku = ref.external_id.removeprefix(SKU_PREFIX)
@@ -43,24 +43,25 @@ class Items:
         return Found([], []) if band is None else self.records(ref.kind, band, began)
 
     def records(self, kind: Kind, band: Band, began: datetime) -> Found[Record]:
-        """The records of a band, and its rows that cannot be read."""
+        """The records of a band, and its unreadable rows."""
         terms = self.terms(band) if kind is Kind.PRODUCT else Terms(currency=self._options.currency)
         return readable(kind, KEYS[COLLECTIONS[kind]], band, lambda part: _read(kind, part, terms, began))
 
     def terms(self, band: Band) -> Terms:
-        """How to read a band. The account is asked for its names outside of all reading: its trouble is no row's."""
+        """How to read a band. The account's names are read outside the reading of rows, so that an error there blames
+        no row."""
         categories = self._names.categories() if band.has_any((mapping.USER_CATEGORY,)) else {}
         return Terms(self._names.price_list(self._options.price_list), self._options.currency, categories)
 
     def forget_names(self) -> None:
-        """The account may call its lists otherwise by now."""
+        """Read the account's names again when needed, as they may have changed."""
         self._names.forget()
 
     def _by_sku(self, sku: str, began: datetime) -> Found[Record]:
-        """By filter, because for many products the record's URL does not end in the SKU.
+        """Filters by SKU, because the URL of many products does not end in it.
 
-        Where the filter finds nothing the URL is tried all the same: in collections beyond the vendor's cap filters
-        overlook records.
+        Where the filter finds nothing the URL is tried: in collections beyond the vendor's cap filters overlook
+        records.
         """
         bands = self._client.collection("product", {"productId": (sku, sku)})
         if not bands:

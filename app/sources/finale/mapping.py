@@ -1,6 +1,6 @@
-"""Turns decoded Finale rows into our records; pure, and the same for a list row and a single record.
+"""Maps decoded Finale rows to our records; pure, and the same for a list row and a single record.
 
-Everything not mapped ends in ``extra``, so no data is lost. Source of the field names: samples/README.md.
+Everything unmapped goes to ``extra``, so no data is lost. Source of the field names: samples/README.md.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ _VENDOR_SILENT = {"statusId": frozenset((b'"PARTY_ENABLED"', b'"PARTY_DISABLED"'
 
 @dataclass(frozen=True)
 class Terms:
-    """What the account tells: which price counts, the currency where Finale names none, its categories by their ids."""
+    """The account's terms: the price list to use, the currency where Finale names none, its categories by their ids."""
 
     price_list: str | None = None
     currency: str = "USD"
@@ -131,7 +131,7 @@ def _categories(band: Band, terms: Terms) -> list[str | None]:
 
 
 def _cost(own: Decimal | None, main: SupplierEntry, currency: str) -> int | None:
-    """The product's own, else what the main supplier takes."""
+    """The product's own cost, else the main supplier's price."""
     return minor(main.price, currency, "the supplier's price") if own is None else minor(own, currency, "cost")
 
 
@@ -143,8 +143,10 @@ def _lead_times(mains: list[SupplierEntry], band: Band) -> list[int | None]:
 
 
 def _price(prices: list[PriceEntry | None] | None, terms: Terms) -> tuple[int | None, str]:
-    """Minor units and currency of the entry of the wanted list, by default ``LIST_PRICE``. No other list stands in for it:
-    it may be of another kind of customer, or have no prices but 0."""
+    """Minor units and currency of the entry of the wanted list, by default ``LIST_PRICE``.
+
+    No other list stands in for it: it may be for other customers, or have zero prices only.
+    """
     wanted = (terms.price_list or LIST_PRICE).casefold()
     priced = (entry for entry in prices or () if entry is not None and entry.price is not None)
     chosen = next((entry for entry in priced if (entry.productPriceTypeId or "").casefold() == wanted), None)
@@ -158,7 +160,8 @@ def _price(prices: list[PriceEntry | None] | None, terms: Terms) -> tuple[int | 
 
 
 def _main_supplier(suppliers: list[SupplierEntry | None] | None) -> SupplierEntry:
-    """The one marked as main (``10_MAIN_SUPPL``), else the first, else nobody. Blank entries are none."""
+    """The supplier marked as main (``10_MAIN_SUPPL``), else the first one, else an empty entry. Blank entries do not
+    count."""
     first = _NO_SUPPLIER
     for entry in suppliers or ():
         if entry is None or tail(entry.supplierPartyUrl) is None:
@@ -215,7 +218,7 @@ def _location(row: dict[str, Any], extra: str | None, began: datetime) -> Locati
 
 
 def vendors(band: Band, began: datetime) -> list[Vendor]:
-    """The parties of a band that supply something; customers and carriers share the collection."""
+    """The parties of a band that are suppliers; customers and carriers share the collection."""
     extras = band.leftovers(_VENDOR_MAPPED, _VENDOR_SILENT)
     rows = zip(band.records(), extras, strict=True)
     return [_vendor(row, extra, began) for row, extra in rows if "SUPPLIER" in entries(row, "roleTypeIdList")]
@@ -246,7 +249,7 @@ def _contact(contacts: list[Any], type_: str, keys: tuple[str, ...]) -> str | No
 
 
 def id_of(url: Any, field: str) -> str:
-    """The record id in a URL; raises ``BadAnswer`` for a record without one, which cannot be told from others."""
+    """The record id in a URL; raises ``BadAnswer`` for a record without one, which no later record could replace."""
     found = tail(url) if isinstance(url, str) else None
     if found is None:
         raise BadAnswer(f"{field} is {shown(url)}, expected the URL of a record")

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from app.domain.nearest import unknown
 from app.errors import BadConfiguration
 from app.sources.finale.client import Rates
 from app.sources.finale.wire import moment
+from app.sources.setup import given
 
 _T = TypeVar("_T")
 
@@ -48,15 +48,13 @@ class Options:
         return Rates(self.gets_per_minute, self.reads_per_hour)
 
 
-def read(connection: str, given: Mapping[str, str]) -> Options:
+def read(connection: str, options: Mapping[str, str]) -> Options:
     """Check and convert the options; raises ``BadConfiguration`` naming the option and what would be right.
 
     An empty value counts as not given. No message repeats a secret.
     """
-    known = {each.name for each in fields(Options)}
-    for name in sorted(given.keys() - known):
-        raise BadConfiguration(f"connection {connection!r}: {unknown('option', name, known)}")
-    values = {name: _converted(connection, name, text.strip()) for name, text in given.items() if text.strip()}
+    texts = given(connection, options, {each.name for each in fields(Options)})
+    values = {name: _converted(connection, name, text) for name, text in texts.items()}
     for name in ("account", "api_key", "api_secret"):
         if name not in values:
             raise BadConfiguration(f"connection {connection!r}: option {name!r} is missing: {RIGHT[name]}")

@@ -1,4 +1,4 @@
-"""Which orders a business day has, told by ids alone, also where the vendor's filter overlooks some."""
+"""The ids of the orders of business days, including those that the vendor's filter overlooks."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def order_ids(
 ) -> Iterator[tuple[date, str]]:
     """Day and id of every order with an ``orderDate`` of these days.
 
-    In an account with more orders than the vendor's cap a filter by anything but the update time overlooks the
-    newest ones, without a word. So it is tried on the orders updated lately: if it does not show one of those, the
-    days are also told from a walk by update time (which cannot see an order that was last touched more than
-    30 days before its own date).
+    In an account with more orders than the vendor's cap, a filter by anything but the update time silently overlooks
+    the newest ones. So the filter is tested with the orders that were updated lately: if it overlooks one of those,
+    the days are also read by a walk by update time (which cannot see an order last touched more than 30 days before
+    its own date).
     """
     lately = _within(walk().replies(now - RECENT), first, last)
     replies = list(_dated(client, first, last))
@@ -45,9 +45,10 @@ def order_ids(
 
 
 def _dated(client: Client, first: date, last: date) -> Iterator[list[Band]]:
-    """The vendor refuses a wide range of update times; ranges of business dates are kept as narrow.
+    """The orders by narrow ranges of business dates: the vendor refuses a wide range of update times, and may do so
+    here.
 
-    Many such ranges cost more than a single read of all orders.
+    Many ranges cost more than a single read of all orders.
     """
     if last - first > LONG:
         yield client.collection("order")

@@ -1,4 +1,4 @@
-"""The lines of Finale's orders as ours, with their exact prices, and what is added to them; pure."""
+"""Maps the lines and adjustments of Finale's orders to ours, with exact prices; pure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MAPPED = frozenset(("orderItemUrl", "productUrl", "productId", "quantity", "uni
 
 
 def amount(line: Any, at: str) -> Decimal | None:
-    """What a line comes to, exactly; ``None`` where quantity or price is missing."""
+    """The exact amount of a line; ``None`` where quantity or price is missing."""
     if not isinstance(line, dict):
         raise Unmappable(f"{at} is {shown(line)}, expected an object")
     count, price = number(line.get("quantity"), f"{at}.quantity"), number(line.get("unitPrice"), f"{at}.unitPrice")
@@ -34,7 +34,7 @@ def amount(line: Any, at: str) -> Decimal | None:
 
 
 def item(line: Mapping[str, Any], index: int, type_: str, sign: int, currency: str) -> OrderLine:
-    """One line; ``sign`` is -1 where it comes back. Its total is rounded to minor units."""
+    """One line; ``sign`` is -1 for goods that come back. Its total is rounded to minor units."""
     at = f"{LINES}[{index}]"
     count, price = number(line.get("quantity"), f"{at}.quantity"), number(line.get("unitPrice"), f"{at}.unitPrice")
     total = amount(line, at)
@@ -54,7 +54,7 @@ def item(line: Mapping[str, Any], index: int, type_: str, sign: int, currency: s
 
 
 def adjustment(entry: Mapping[str, Any], sign: int, currency: str) -> OrderLine | None:
-    """What is added to an order, or taken off: a tax if it is called one, a discount if it is negative, else a charge."""
+    """A line for an adjustment: a tax by its name or fields, a discount if it is negative, else a service charge."""
     added = number(entry.get("amount"), "an adjustment's amount")
     if added is None:
         return None
@@ -67,7 +67,8 @@ def adjustment(entry: Mapping[str, Any], sign: int, currency: str) -> OrderLine 
 
 
 def rounding(total: int | None, lines: Sequence[OrderLine], currency: str) -> list[OrderLine]:
-    """What the rounded lines lack, or have too much, beside a total that was rounded once."""
+    """A line for the difference between the rounded lines and a total that was rounded once; nothing where there is
+    none."""
     off = (total or 0) - sum(line.total_minor or 0 for line in lines)
     return [OrderLine(kind=ROUNDING, total_minor=off, currency=currency)] if off else []
 

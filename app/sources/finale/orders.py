@@ -41,16 +41,16 @@ def days(band: Band) -> list[tuple[str, date | None]]:
     """Each order's id and business date, the date part as it stands (what ``ordered_on`` is)."""
     urls = band.column("orderUrl", str | None)
     dates = band.column("orderDate", str | None)
-    return [(id_of(url, "orderUrl"), _day(told)) for url, told in zip(urls, dates, strict=True)]
+    return [(id_of(url, "orderUrl"), _day(at)) for url, at in zip(urls, dates, strict=True)]
 
 
-def _day(told: str | None) -> date | None:
-    if not told:
+def _day(at: str | None) -> date | None:
+    if not at:
         return None
     try:
-        return date.fromisoformat(told[:10])
+        return date.fromisoformat(at[:10])
     except ValueError as error:
-        raise Unmappable(f"orderDate is {shown(told)}, expected a day like 2026-04-01T07:00:00") from error
+        raise Unmappable(f"orderDate is {shown(at)}, expected a day like 2026-04-01T07:00:00") from error
 
 
 def _order(row: Mapping[str, Any], extra: str | None, terms: Terms, began: datetime) -> Order:
@@ -93,11 +93,12 @@ class _Money(NamedTuple):
 
 
 def _money(row: Mapping[str, Any], type_: str, currency: str) -> _Money:
-    """Finale tells no total: it is the exact sum of lines and adjustments, rounded once. A return is negative."""
+    """Finale sends no total: it is the exact sum of lines and adjustments, rounded once. The total of a return is
+    negative."""
     items = [line for line in entries(row, LINES) if line is not None]
     adjustments = [each for each in entries(row, "orderAdjustmentList") if isinstance(each, dict)]
     exact = _total(items, adjustments)
-    sign = -1 if type_ in RETURNS and _is_told_positive(items, exact) else 1
+    sign = -1 if type_ in RETURNS and _is_sent_positive(items, exact) else 1
     total = minor(None if exact is None else sign * exact, currency, "the total")
     lines = [item(line, index, type_, sign, currency) for index, line in enumerate(items)]
     added = [line for each in adjustments if (line := adjustment(each, sign, currency))]
@@ -109,11 +110,11 @@ def _money(row: Mapping[str, Any], type_: str, currency: str) -> _Money:
     return _Money(lines, total - discount - tax - charge, -discount, tax, charge, total)
 
 
-def _is_told_positive(items: Sequence[Any], exact: Decimal | None) -> bool:
-    """Whether what comes back has positive quantities; without any, whether its money has."""
+def _is_sent_positive(items: Sequence[Any], exact: Decimal | None) -> bool:
+    """Whether the quantities of a return are positive, or its money where it has no quantities."""
     counts = [number(line.get("quantity"), "quantity") for line in items]
-    told = sum((count for count in counts if count is not None), Decimal(0)) or exact
-    return told is None or told > 0
+    total = sum((count for count in counts if count is not None), Decimal(0)) or exact
+    return total is None or total > 0
 
 
 def _sum(lines: Sequence[OrderLine], kind: str) -> int:
@@ -121,8 +122,8 @@ def _sum(lines: Sequence[OrderLine], kind: str) -> int:
 
 
 def _type(type_id: str | None) -> str:
-    """``RETURN`` wins because a return names the kind of order it returns as well; what goes back to a supplier is no
-    return of a sale."""
+    """The type of order. ``RETURN`` wins because a return also names the kind of order that it returns; a return to a
+    supplier is not a return of a sale."""
     name = (type_id or "").upper()
     if "RETURN" in name and any(word in name for word in _SUPPLIERS):
         return PURCHASE_RETURN
@@ -136,14 +137,14 @@ def _status(status_id: str | None) -> str | None:
 
 
 def _place(row: Mapping[str, Any], type_: str) -> str | None:
-    """Where the goods are for us: purchases and transfers arrive, sales leave; both URLs stay in ``extra``."""
+    """Our location of the goods: purchases and transfers arrive, sales leave; both URLs stay in ``extra``."""
     arriving, leaving = text(row, "destinationFacilityUrl"), text(row, "originFacilityUrl")
     first, second = (arriving, leaving) if type_ in ("purchase", "transfer") else (leaving, arriving)
     return tail(first) or tail(second)
 
 
 def _party(row: Mapping[str, Any], type_: str) -> str | None:
-    """The supplier of a purchase or of what goes back to him, the customer of anything else."""
+    """The supplier of a purchase or of a return to a supplier, else the customer."""
     wanted = "SUPPLIER" if type_ in ("purchase", PURCHASE_RETURN) else "CUSTOMER"
     roles = [role for role in entries(row, "orderRoleList") if isinstance(role, dict) and role.get("partyId")]
     match = next((role for role in roles if role.get("roleTypeId") == wanted), None)

@@ -1,4 +1,4 @@
-"""Lets the garbage collector rest during bulk decoding, where its passes would take most of the time."""
+"""Pauses the garbage collector during bulk decoding, where it would take most of the time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 
 class _Pauses:
-    """Counts who wants the collector to rest, because threads overlap and there is one per process."""
+    """Counts the threads that want a pause, because threads overlap and each process has one collector."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -35,7 +35,7 @@ _pauses = _Pauses()
 
 @contextmanager
 def paused_gc() -> Iterator[None]:
-    """No collections meanwhile, in any thread of this process."""
+    """Pauses garbage collection for the block, in every thread of this process."""
     _pauses.enter()
     try:
         yield

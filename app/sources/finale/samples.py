@@ -1,4 +1,4 @@
-"""Reads a sample file through the real decoding and mapping, as ``samples/manifest.json`` says what it is."""
+"""Reads a sample file through the real decoding and mapping; ``samples/manifest.json`` says what each file is."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LISTS = {"products": "product", "stock": "inventoryitem", "locations": "facilit
 
 
 def read(as_: str, raw: bytes) -> Page:
-    """The records of a reply; raises the error that an ``error`` stands for."""
+    """The records of a reply; raises the error of an ``error`` sample."""
     refuse_page("", raw, "a sample")
     if as_ in ("product", "order"):
         return Page(records=_records(as_, [single(raw)]))

@@ -1,4 +1,4 @@
-"""What is asked of a new Finale connection, and the secret of the bridge that reports its changes."""
+"""The questions for a new Finale connection, and the secret of the bridge that reports its changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Finale source: what to ask Finale for each kind, and what its answer speaks for."""
+"""The Finale source: which calls answer which question, and what the answers cover."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from functools import partial
 from app.domain import WHOLE, Absent, Answer, BadRecord, Kind, Page, Record, Ref, Scope
 from app.errors import Refused
 from app.sources.base import Limit, Receiver, ResumeLost
+from app.sources.client import ClientSource
 from app.sources.finale import bulk, order_days, setup
 from app.sources.finale.bulk import Bulk
 from app.sources.finale.client import KEYS, Client
@@ -33,9 +34,10 @@ _FULL_ORDERS = timedelta(days=7)
 _NEVER = 1_000_000_000  # as a storm size: lists of this kind are no substitute for fetching the items
 
 
-class FinaleSource:
+class FinaleSource(ClientSource):
     """One Finale account (see ``app.sources.base.Source``)."""
 
+    _client: Client
     name = "finale"
     kinds: tuple[Kind, ...] = (Kind.LOCATION, Kind.VENDOR, Kind.PRODUCT, Kind.STOCK, Kind.ORDER)
     whole_kinds: tuple[Kind, ...] = (Kind.LOCATION, Kind.VENDOR, Kind.STOCK)
@@ -55,36 +57,24 @@ class FinaleSource:
         self._now = now
 
     def batch_size(self, kind: Kind) -> int:
-        """Finale reads records one by one, and stock as one list for however many products."""
+        """One, because Finale reads single records; stock is read as one list for many products."""
         return STOCK_AT_ONCE if kind is Kind.STOCK else 1
 
     def pace(self, kind: Kind) -> float:
-        """Stock has no delta, each pull reads all of it."""
+        """Stock has no delta: each pull reads all of it."""
         return self._options.stock_pace if kind is Kind.STOCK else 5.0
 
     def storm_size(self, kind: Kind) -> int:
-        """A product list has whole records; half a minute's single reads cost more than one of it."""
+        """A product list has whole records: it costs less than half a minute's single reads."""
         return 60 if kind is Kind.PRODUCT else _NEVER
 
-    def calls(self) -> int:
-        """Requests that this thread has sent so far."""
-        return self._client.calls
-
     def budget(self) -> Sequence[Limit]:
-        """All requests a minute, and lists an hour."""
+        """All requests per minute, and lists per hour."""
         return self._client.limits
 
-    def warm(self) -> None:
-        """Build this thread's HTTP client now."""
-        self._client.warm()
-
-    def close(self) -> None:
-        """Give connections back."""
-        self._client.close()
-
     def fetch(self, refs: Sequence[Ref]) -> Answer:
-        """The present truth about records by id, or about products by ``sku:X``; of stock, from one read of its list, the
-        rows of the products that are named."""
+        """The present truth about records by id, or about products by ``sku:X``; stock of the named products from one
+        read of the list."""
         kind, ids = refs[0].kind, {ref.external_id for ref in refs}
         if kind is Kind.STOCK or WHOLE in ids:
             whole = _answer(list(self._whole(kind)))
@@ -102,18 +92,18 @@ class FinaleSource:
         return Answer(records, gone=gone, failed=failed)
 
     def check(self) -> None:
-        """One single-record read, which costs nothing of the hourly budget for lists."""
+        """One single-record read, which does not count against the hourly budget for lists."""
         self._client.check()
 
     def register(self, url: str, options: Mapping[str, str]) -> Registered:
-        """A secret for whoever reports changes; Finale itself reports none."""
+        """A secret for a bridge that reports changes; Finale itself reports none."""
         return setup.register(url, options)
 
     def delta(self, kind: Kind, since: str | None) -> Iterator[Page]:
-        """What changed since ``since``: products with their records, orders by name; the other kinds as a whole.
+        """What changed since ``since``: products with their records, orders by name; the other kinds in full.
 
-        A watermark is a ``lastUpdatedDate`` (see ``feeds.Progress``). Kinds without one are read whole, and their
-        watermark only says when that read began.
+        A watermark is a ``lastUpdatedDate`` (see ``feeds.Progress``). The watermark of a kind that is read in full
+        only says when that read began.
         """
         self._check(kind)
         if kind is Kind.PRODUCT:
@@ -125,7 +115,7 @@ class FinaleSource:
     def full(self, kind: Kind, resume: str | None = None) -> Iterator[Page]:
         """Everything of a kind, complete; of orders, which only grow, the last seven days without that claim.
 
-        A kind comes in one call, so there is no place in between to resume at.
+        A kind comes in one call, so a read cannot resume in between.
         """
         self._check(kind)
         if resume is not None:
@@ -139,10 +129,10 @@ class FinaleSource:
     def window(
         self, kind: Kind, since: datetime | None, until: datetime | None, resume: str | None = None
     ) -> Iterator[Page]:
-        """Products (with their records) and orders (by name) last updated in a period; the other kinds whole.
+        """Products (with their records) and orders (by name) last updated in a period; the other kinds in full.
 
-        From a beginning on it is read month by month, without one in a single call for the whole collection:
-        that costs less of the hourly budget than a window for every month of the account's life.
+        With a beginning it is read month by month. Without one it is a single call for the whole collection, which
+        costs less of the hourly budget than a window for every month of the account's life.
         """
         self._check(kind)
         if kind is Kind.PRODUCT or kind is Kind.ORDER:
@@ -155,7 +145,7 @@ class FinaleSource:
         return order_days.order_ids(self._client, self._options, walk, first, last, self._now())
 
     def _start(self, since: str) -> datetime:
-        """Where to read on from a watermark; one in the future, of a time when a clock was wrong, counts as now."""
+        """The time to read on from. A watermark in the future, from a time when a clock was wrong, counts as now."""
         at = moment(since)
         if at is None:
             raise Refused(f"a watermark must be a time, not {since!r}")
@@ -184,7 +174,7 @@ class FinaleSource:
             yield Page(watermark=watermark, complete=Scope(kind))
 
     def _small_pages(self, kind: Kind, reply: list[Band], began: datetime) -> Iterator[Page]:
-        """Vendors share their collection with customers: how many they are is not known beforehand."""
+        """Vendors share their collection with customers, so their number is not known beforehand."""
         expected = _rows(reply) if kind is Kind.LOCATION else None
         found = (self._items.records(kind, band, began) for band in taken(reply))
         return bulk.pages(kind, (Page(each.records, failed=each.failed) for each in found), expected)
@@ -203,7 +193,7 @@ class FinaleSource:
         yield feed.end(Scope(Kind.PRODUCT))
 
     def _cut_from(self, collection: str, reply: list[Band]) -> datetime | None:
-        """From when on a reply that is as long as the vendor's cap must be completed; ``None`` if it is shorter."""
+        """The time from which a reply as long as the vendor's cap must be completed; ``None`` for a shorter reply."""
         if _rows(reply) < self._options.row_cap:
             return None
         covered = span(reply, KEYS[collection])
@@ -251,7 +241,7 @@ class FinaleSource:
 
 
 def _answer(pages: Sequence[Page]) -> Answer:
-    """What a whole read says, as the answer about ``*``."""
+    """The pages of a whole read as the answer about ``*``."""
     return Answer(
         [record for page in pages for record in page.records],
         covers=[page.complete for page in pages if page.complete],

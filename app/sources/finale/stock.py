@@ -1,8 +1,8 @@
 """Adds ``inventoryitem/`` rows up to stock counts: one per product, place and state.
 
 Finale has a row for each (facility, lot, packing, order, product), and exactly one of its three quantities is not
-zero (developer.finaleinventory.com/reference/inventory-item). What is on hand lies in a sublocation, what is on order
-or reserved counts for the facility of its order.
+zero (developer.finaleinventory.com/reference/inventory-item). Stock on hand is in a sublocation; stock on order or
+reserved counts for the facility of its order.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ class _Rows(NamedTuple):
 class Tally:
     """Sums by product, place and state, with the lots, packings and orders behind each sum.
 
-    ``failed`` are the products of rows that could not be counted: a row of no place, or with a quantity that is none.
-    Their sums at other places are right all the same; at the place of such a row there are none.
+    ``failed`` are the products of rows that could not be counted: without a place, or with an unreadable quantity.
+    Their sums at other places are right; at the place of such a row there is no sum.
     """
 
     def __init__(self) -> None:
@@ -74,18 +74,18 @@ class Tally:
             self._fail(self._shown(bad.row), tail(text_in(bad.row, "facilityUrl")), bad.error)
 
     def __len__(self) -> int:
-        """How many sums there are."""
+        """The number of sums."""
         return len(self._sums)
 
     def counts(self, began: datetime) -> Iterator[StockCount]:
-        """The sums, and the memory they take back bit by bit; ``began`` is when the read began, their version."""
+        """The sums, whose memory is released bit by bit; ``began`` (when the read began) is their version."""
         version = micros(began)
         while self._sums:
             key, amount = self._sums.popitem()
             details = self._details.pop(key, None)
             if self._unknown and key[:2] in self._unknown:
                 continue
-            yield StockCount(*key, amount, extra=_told(details) if details else None, version=version)
+            yield StockCount(*key, amount, extra=_rows_json(details) if details else None, version=version)
 
     def pages(self, began: datetime, size: int) -> Iterator[list[StockCount]]:
         """The sums in lists of at most ``size``."""
@@ -110,8 +110,10 @@ class Tally:
         return SKU_PREFIX + sku if sku else None
 
     def _shown(self, row: Band) -> str | None:
-        """The product of a row that cannot be read. A SKU beside a URL that is none tells nothing: what we hold is known
-        by its URL, and would count as not shown."""
+        """The product of an unreadable row.
+
+        A SKU beside an unreadable URL names no product: our rows are known by URL, and would count as not shown.
+        """
         url, sku = row.cell("productUrl"), text_in(row, "productId")
         is_readable = isinstance(url, str) or (url is None and not row.has_any(("productUrl",)))
         return self._listing(url, sku) if is_readable else None
@@ -135,8 +137,8 @@ class Tally:
         before = self._sums.get(key)
         self._sums[key] = amount if before is None else _canonical(before + amount, "the sum")
         if any(detail):
-            told = (*(text or "" for text in detail), str(amount))
-            self._details.setdefault(key, []).append(told)
+            row = (*(text or "" for text in detail), str(amount))
+            self._details.setdefault(key, []).append(row)
 
     def _fail(self, listing: str | None, place: str | None, error: Exception) -> None:
         self.failed.append(bad_record(Kind.STOCK, listing or "", error))
@@ -146,8 +148,8 @@ class Tally:
 _DETAILS = {"lot": "lotId", "packing": "normalizedPackingString", "order": "orderUrl"}
 
 
-def _told(details: list[tuple[str, ...]]) -> str | None:
-    """The rows behind a sum as JSON, in an order of their own because the source promises none."""
+def _rows_json(details: list[tuple[str, ...]]) -> str | None:
+    """The rows behind a sum as JSON, sorted because the source promises no order."""
     keys = (*_DETAILS, "quantity")
     return to_json([{key: value for key, value in zip(keys, row, strict=True) if value} for row in sorted(details)])
 

@@ -23,9 +23,9 @@ import msgspec
 
 from app.domain import SKU_PREFIX, WHOLE, Change, Delivery, Kind
 from app.errors import BadConfiguration, Unmappable
-from app.sources.base import LONGEST_ID, PayloadInvalid, SignatureInvalid
+from app.sources.base import PayloadInvalid, SignatureInvalid
+from app.sources.deliveries import bounded, decoded
 from app.sources.finale.wire import moment
-from app.sources.texts import clean_escapes
 
 TOLERANCE = 300.0  # seconds, both ways
 PRODUCT_EVENTS = frozenset(("product.created", "product.updated", "product.deleted"))
@@ -43,9 +43,6 @@ class _Notice(msgspec.Struct):
     id: str | int | None = None
     timestamp: str | None = None
     data: _Data | None = None
-
-
-_NOTICE = msgspec.json.Decoder(_Notice)
 
 
 class BridgeReceiver:
@@ -72,7 +69,7 @@ class BridgeReceiver:
         The event id is the ``webhook-id`` header, else ``id`` in the body, else one of our own: no-code bridges
         rarely send ids, and two equal notices an hour apart are two changes, so none may pass for a duplicate.
         """
-        notice = _decoded(body)
+        notice = decoded(body, _Notice, f"a notice like {EXAMPLE}")
         type_ = notice.event or notice.type
         if not type_:
             raise PayloadInvalid(f"no event named; a notice looks like {EXAMPLE}")
@@ -136,13 +133,6 @@ def _is_epoch(sent: str) -> bool:
     return sent.isascii() and sent.isdigit() and len(sent) < 12
 
 
-def _decoded(body: bytes) -> _Notice:
-    try:
-        return _NOTICE.decode(clean_escapes(body))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise PayloadInvalid(f"not a notice ({error}); one looks like {EXAMPLE}") from error
-
-
 def _changes(type_: str, data: _Data | None) -> tuple[Change, ...]:
     if type_ == STOCK_EVENT:
         return (Change(Kind.STOCK, WHOLE),)  # stock cannot be read by product
@@ -151,14 +141,15 @@ def _changes(type_: str, data: _Data | None) -> tuple[Change, ...]:
     sku = data.productId if data else None
     if sku is None or sku == "":
         raise PayloadInvalid(f"{type_} without data.productId; a notice looks like {EXAMPLE}")
-    id_ = f"{SKU_PREFIX}{sku}"
-    return (Change(Kind.PRODUCT, id_ if len(id_) <= LONGEST_ID else WHOLE),)
+    return (bounded(Change(Kind.PRODUCT, f"{SKU_PREFIX}{sku}")),)
 
 
-def _occurred_at(told: str | None, sent: str | None) -> datetime | None:
-    if told:
+def _occurred_at(timestamp: str | None, sent: str | None) -> datetime | None:
+    if timestamp:
         try:
-            return moment(told)
+            return moment(timestamp)
         except Unmappable:
-            raise PayloadInvalid(f"timestamp must be ISO 8601 like 2026-04-01T15:06:46Z, not {told[:40]!r}") from None
+            raise PayloadInvalid(
+                f"timestamp must be ISO 8601 like 2026-04-01T15:06:46Z, not {timestamp[:40]!r}"
+            ) from None
     return datetime.fromtimestamp(int(sent), UTC) if sent and _is_epoch(sent) else None

@@ -35,7 +35,7 @@ class Window(NamedTuple):
 
 
 class Span(NamedTuple):
-    """What a reply covers: how many records, the first and last URL, the oldest and newest update time."""
+    """What a reply covers: the number of records, the first and last URL, the oldest and newest update time."""
 
     rows: int
     first: str | None
@@ -46,7 +46,7 @@ class Span(NamedTuple):
 
 
 def span(bands: list[Band], key: str) -> Span:
-    """Describe a reply. ``ascending`` is whether it came in the order of update times."""
+    """The span of a reply. ``ascending`` says that it came in the order of update times."""
     urls: list[str | None] = []
     edges: list[str] = []
     ascending = True
@@ -62,7 +62,7 @@ def span(bands: list[Band], key: str) -> Span:
 
 
 def _times(cells: list[str | None]) -> list[str]:
-    """The cells that are times; the one that is not is left to whoever reads its record."""
+    """The cells that are times; the reader of a record reports a cell that is not."""
     texts = [cell for cell in cells if cell]
     if not texts or (_is_time(min(texts)) and _is_time(max(texts))):
         return texts
@@ -83,9 +83,9 @@ def _month_end(at: datetime) -> datetime:
 
 
 class Walk:
-    """One walk towards now, oldest first; a record updated meanwhile is met again further on.
+    """One walk towards now, oldest first; it meets a record that is updated meanwhile again further on.
 
-    ``read`` asks for one window. A reply of ``row_cap`` records or more may be cut, so its window is halved.
+    ``read`` reads one window. A reply of ``row_cap`` records or more may be cut, so its window is halved.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Walk:
         self._seen: dict[Span, Window] = {}
 
     def replies(self, start: datetime) -> Iterator[list[Band]]:
-        """The replies that were not cut. Raises ``BadAnswer`` when walking cannot get any further."""
+        """The replies that were not cut. Raises ``BadAnswer`` when the walk cannot proceed."""
         lower = start.replace(microsecond=0)
         while True:
             last = self._end()
@@ -110,10 +110,8 @@ class Walk:
             lower = upper
 
     def months(self, start: datetime, end: datetime | None) -> Iterator[tuple[Window, list[Band]]]:
-        """The replies that were not cut, by calendar months up to ``end`` (``None``: now), and what each covers.
-
-        Raises as ``replies`` does.
-        """
+        """The uncut replies with their windows, by calendar months up to ``end`` (``None``: now). Raises as
+        ``replies`` does."""
         lower = start.replace(microsecond=0)
         while lower < (last := self._end(end)):
             upper = min(_month_end(lower), last)
@@ -143,7 +141,7 @@ class Walk:
         yield from self._window(Window(middle, window.upper))
 
     def _refuse_repeat(self, window: Window, covered: Span) -> None:
-        """The same records for two windows that share at most an instant mean that the filter is not applied."""
+        """Refuse the same records for two windows that share at most an instant: the filter is not applied."""
         before = self._seen.setdefault(covered, window)
         if covered.rows == 0 or before == window:
             return

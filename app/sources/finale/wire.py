@@ -1,4 +1,4 @@
-"""How Finale spells what we read: record URLs, zoneless times, money, and the nested lists of a product."""
+"""Finale's spelling of what we read: record URLs, zoneless times, money, and the nested lists of a product."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ class ReorderEntry(msgspec.Struct, gc=False):
 
     @property
     def point(self) -> Decimal | None:
-        """The stock at or below which to reorder."""
+        """The stock level at or below which to reorder."""
         return _first_set(self.reorderPoint, self.reorderPointQuantity, self.minimumQuantity)
 
     @property
     def quantity(self) -> Decimal | None:
-        """How many to reorder."""
+        """The quantity to reorder."""
         return _first_set(self.reorderQuantity, self.reorderToQuantity, self.maximumQuantity)
 
 
@@ -180,5 +180,5 @@ def entries(row: Mapping[str, Any], name: str) -> list[Any]:
 
 
 def short(amount: Decimal) -> str:
-    """A number that may have thousands of digits, so that it can be read."""
+    """A readable text for a number that may have thousands of digits."""
     return f"{amount:f}" if amount.is_finite() and -30 < amount.adjusted() < 30 else str(amount)[:40]

@@ -19,9 +19,9 @@ from collections.abc import Mapping
 from datetime import date
 from urllib.parse import urlsplit
 
-from app.domain.nearest import unknown
 from app.errors import BadConfiguration
 from app.sources.base import Context, Source
+from app.sources.setup import given
 from app.sources.square.client import Client
 from app.sources.square.setup import SETUP
 from app.sources.square.source import SquareSource
@@ -37,23 +37,21 @@ _PRINTABLE = re.compile(r"[!-~]+")
 
 def connect(context: Context, options: Mapping[str, str]) -> Source:
     """Build the source of one connection; opens no connection yet. Raises ``BadConfiguration``."""
-    given = {name: value.strip() for name, value in options.items() if value.strip()}
-    for name in given.keys() - set(SETUP.options):
-        raise BadConfiguration(f"connection {context.connection!r}: {unknown('option', name, SETUP.options)}")
-    if "access_token" not in given:
+    options = given(context.connection, options, SETUP.options)
+    if "access_token" not in options:
         raise _bad(context, "access_token", "is missing; it is under Credentials in Square's developer console")
-    if not _PRINTABLE.fullmatch(given["access_token"]):  # no header could carry it
+    if not _PRINTABLE.fullmatch(options["access_token"]):  # no header could carry it
         raise _bad(
             context, "access_token", "has a character that is in no token; copy it again, without quotes or dots"
         )
     client = Client(
         context,
-        _base_url(context, given),
-        given["access_token"],
-        _version(context, given),
-        _rate(context, given),
+        _base_url(context, options),
+        options["access_token"],
+        _version(context, options),
+        _rate(context, options),
     )
-    return SquareSource(context.connection, client, _receiver(context, given))
+    return SquareSource(context.connection, client, _receiver(context, options))
 
 
 def _base_url(context: Context, options: Mapping[str, str]) -> str:

@@ -1,7 +1,7 @@
-"""Each kind read whole, or as far as it was modified in a period, in pages after which the read can be resumed.
+"""Reads each kind in full, or as far as it was modified in a period, in pages after which the read can be resumed.
 
-Of the whole reads those of stock and orders speak for no absence: a count that is not there means "nothing known",
-and orders only grow. Reads of a period speak for nothing but what they show.
+Full reads of stock and orders prove no absence: a missing count means "nothing known", and orders only grow. Reads of
+a period prove nothing beyond what they show.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def all_vendors(client: Client, resume: str | None) -> Iterator[Page]:
 def orders_of_the_week(
     client: Client, places: Places, zones: Mapping[str, str], resume: str | None
 ) -> Iterator[Page]:
-    """Orders updated in the last 7 days. Neither complete nor a watermark: it begins later than a delta might."""
+    """Orders updated in the last 7 days, neither complete nor with a watermark: a delta might begin earlier."""
     yield from _orders(client, places, zones, Period(places.told_at - RECENT_ORDERS), "week", resume)
     yield Page()
 
@@ -85,9 +85,10 @@ def orders_window(
 
 
 def items_window(client: Client, period: Period, resume: str | None) -> Iterator[Page]:
-    """Listings last modified in a period; deleted items, and items of which only a variation changed, as changes.
+    """Listings last modified in a period; deleted items, and items of which only a variation changed, come as
+    changes.
 
-    Without a beginning all live items are looked through, and deletions are not seen.
+    Without a beginning all live items are read, and deletions are not seen.
     """
     types = ("ITEM",) if period.since is None else ("ITEM", "ITEM_VARIATION", *mentions.TYPES)
     walk = _catalog(client, Kind.PRODUCT, period, resume, *types)
@@ -139,7 +140,7 @@ def _catalog(client: Client, kind: Kind, period: Period, resume: str | None, *ty
 def _orders(
     client: Client, places: Places, zones: Mapping[str, str], period: Period, read: str, resume: str | None
 ) -> Iterator[Page]:
-    """A resumed read asks for the same stretch of time as the part before it, or its cursors would be foreign."""
+    """A resumed read uses the same stretch of time as the part before it, because its cursors belong to that query."""
     place = place_of(resume)
     start, end = span = _span(place, places, period)
     groups = batches(places.ids, ORDER_LOCATIONS)
@@ -171,5 +172,5 @@ def _is_inside(row: Any, period: Period) -> bool:
 
 
 def _changes(hints: Iterable[feeds.Hint]) -> list[Change]:
-    """One change for each item, with the highest version that its rows tell."""
+    """One change for each item, with the highest version of its rows."""
     return [Change(Kind.PRODUCT, item, version) for item, version in feeds.newest_of(hints).items()]

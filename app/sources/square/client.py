@@ -17,6 +17,7 @@ import httpx
 
 from app.errors import BadAnswer, RateLimited, Refused
 from app.sources.base import Context
+from app.sources.client import VendorClient, any_answer
 from app.sources.http import Http
 from app.sources.square import wire
 from app.sources.square.isolation import id_in
@@ -45,7 +46,7 @@ class Places(NamedTuple):
 
     @property
     def ids(self) -> list[str]:
-        """The ids of all that have a readable one."""
+        """All readable ids."""
         return list(filter(None, map(id_in, self.locations)))
 
     @property
@@ -55,37 +56,20 @@ class Places(NamedTuple):
         return {place: zone for place, zone in named.items() if place}
 
 
-class Client:
+class Client(VendorClient):
     """Blocking and thread-safe. Every method raises ``app.errors`` only."""
 
     def __init__(self, context: Context, base_url: str, token: str, version: str, rate: float) -> None:
         headers = {"authorization": f"Bearer {token}", "square-version": version, "accept": "application/json"}
-        self._http = Http(context, base_url, headers)
+        super().__init__(Http(context, base_url, headers))
         self._context = context
         self.version = version
         self.now = context.now
         self.pace = Pace(rate)
 
-    @property
-    def calls(self) -> int:
-        """Requests that this thread has sent so far."""
-        return self._http.calls
-
-    def warm(self) -> None:
-        """Build this thread's HTTP client now."""
-        self._http.warm()
-
-    def close(self) -> None:
-        """Give connections back."""
-        self._http.close()
-
     def catalog_search(self, body: wire.Json, cursor: str | None = None) -> Iterator[wire.CatalogReply]:
         """Pages of POST /v2/catalog/search; ``limit`` is set here. A ``cursor`` of the same body: from there on."""
         return self._pages("/v2/catalog/search", {**body, "limit": CATALOG_ROWS}, wire.CatalogReply, cursor=cursor)
-
-    def catalog_list(self, types: Sequence[str]) -> Iterator[wire.CatalogReply]:
-        """Pages (of 100) of GET /v2/catalog/list: live objects only."""
-        return self._pages("/v2/catalog/list", {"types": ",".join(types)}, wire.CatalogReply, method="GET")
 
     def catalog_retrieve(self, ids: Sequence[str]) -> list[Any]:
         """The objects with these ids (at most 1,000), deleted ones too; unknown ids are left out."""
@@ -97,10 +81,6 @@ class Client:
         excludes asking for deleted ones."""
         body = {"object_ids": list(ids), "include_category_path_to_root": True}
         return self._post("/v2/catalog/batch-retrieve", body, wire.CatalogReply).objects or []
-
-    def catalog_limits(self) -> dict[str, int]:
-        """The live limits of the catalog calls."""
-        return self._call("GET", "/v2/catalog/info", None, wire.InfoReply).limits or {}
 
     def counts(self, body: wire.Json, cursor: str | None = None) -> Iterator[wire.CountsReply]:
         """Pages of POST /v2/inventory/counts/batch-retrieve, newest ``calculated_at`` first."""
@@ -126,9 +106,13 @@ class Client:
         return Places(locations, _told_at(response) or self.now())
 
     def check(self) -> None:
-        """List the locations, within ten seconds and once; raises as every call does."""
-        response = self._send("GET", "/v2/locations", None, [], timeout=CHECK_TIMEOUT, attempts=1)
-        wire.read(response, wire.LocationsReply)
+        """List the locations, within ten seconds and without a retry.
+
+        Returns when the account answers, even if this token may not list them, or not so often.
+        """
+        with any_answer():
+            response = self._send("GET", "/v2/locations", None, [], timeout=CHECK_TIMEOUT, attempts=1)
+            wire.read(response, wire.LocationsReply)
 
     def vendors_search(self, cursor: str | None = None) -> Iterator[wire.VendorsReply]:
         """Pages of POST /v2/vendors/search. The body is flat: Square's own example wraps it wrongly in ``query``."""
@@ -160,12 +144,8 @@ class Client:
         return self._post(SUBSCRIPTIONS, body, wire.SubscriptionReply).subscription
 
     def change_subscription(self, id_: str, changes: wire.Json) -> None:
-        """Change what is named of a webhook subscription."""
+        """Change some fields of a webhook subscription."""
         self._call("PUT", f"{SUBSCRIPTIONS}/{quote(id_, safe='')}", {"subscription": changes}, wire.SubscriptionReply)
-
-    def events_enable(self) -> None:
-        """Make Square record events from now on; needs a personal access token."""
-        self._call("PUT", "/v2/events/enable", {}, wire.Reply)
 
     def _pages(
         self, path: str, body: wire.Json, shape: type[Page], method: str = "POST", cursor: str | None = None

@@ -1,4 +1,4 @@
-"""What an item names by ids, told by names, as the readable columns of its listings."""
+"""Resolves the ids in an item to names, for the readable columns of its listings."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _UNITS = {
     "GENERIC_DAY": "d",
     "UNIT": "unit",
 }
-"""How people write Square's units; any other is told in Square's own words."""
+"""How people write Square's units; any other unit is spelled as Square does."""
 
 
 class Details(NamedTuple):
@@ -60,7 +60,7 @@ class Details(NamedTuple):
 
 
 def details(item: Json, variation: Json, category_id: str | None, known: Known) -> Details:
-    """What a listing tells: from the data of its item and of its variation, and the objects they mention."""
+    """The columns of a listing, from the data of its item and of its variation, and the objects they mention."""
     things = known.things
     path_ids, names = _path(category_id, things)
     unit = _data(things, variation.get("measurement_unit_id"), "measurement_unit_data")
@@ -99,35 +99,35 @@ def _unit(data: Json) -> str | None:
 
 def _images(ids: Iterable[str], things: Things) -> list[Json]:
     data = {one: _data(things, one, "image_data") for one in ids}
-    return [_told({"id": one, "name": _text(own, "name"), "url": _text(own, "url")}) for one, own in data.items()]
+    return [_present({"id": one, "name": _text(own, "name"), "url": _text(own, "url")}) for one, own in data.items()]
 
 
 def _option(chosen: Json, things: Things) -> Json:
     option_id, value_id = _text(chosen, "item_option_id"), _text(chosen, "item_option_value_id")
     name = _text(_data(things, option_id, "item_option_data"), "name")
-    return _told({"id": option_id, "name": name, "value_id": value_id, "value": value_name(chosen, things)})
+    return _present({"id": option_id, "name": name, "value_id": value_id, "value": value_name(chosen, things)})
 
 
 def _modifier_list(info: Json, things: Things) -> Json:
     list_id = _text(info, "modifier_list_id")
     data = _data(things, list_id, "modifier_list_data")
     choices = [_modifier(one) for one in objects(data.get("modifiers")) if one.get("is_deleted") is not True]
-    told = {"id": list_id, "name": _text(data, "name"), "selection": _text(data, "selection_type")}
-    return _told({**told, "modifiers": choices or None})
+    fields = {"id": list_id, "name": _text(data, "name"), "selection": _text(data, "selection_type")}
+    return _present({**fields, "modifiers": choices or None})
 
 
 def _modifier(thing: Json) -> Json:
     data = next(iter(objects([thing.get("modifier_data")])), {})
     price = next(iter(objects([data.get("price_money")])), {})
-    told = {"id": _text(thing, "id"), "name": _text(data, "name")}
-    return _told({**told, "price_minor": _whole(price.get("amount")), "currency": _text(price, "currency")})
+    fields = {"id": _text(thing, "id"), "name": _text(data, "name")}
+    return _present({**fields, "price_minor": _whole(price.get("amount")), "currency": _text(price, "currency")})
 
 
 def _tax(tax_id: str, things: Things) -> Json:
     data = _data(things, tax_id, "tax_data")
-    told = {"id": tax_id, "name": _text(data, "name"), "percentage": _text(data, "percentage")}
+    fields = {"id": tax_id, "name": _text(data, "name"), "percentage": _text(data, "percentage")}
     is_off = True if data.get("enabled") is False else None
-    return _told({**told, "inclusion": _text(data, "inclusion_type"), "off": is_off})
+    return _present({**fields, "inclusion": _text(data, "inclusion_type"), "off": is_off})
 
 
 def _data(things: Things, id_: Any, field: str) -> Json:
@@ -150,12 +150,12 @@ def _whole(value: Any) -> int | None:
 
 
 def _digits(unit: Json) -> int | None:
-    """How many digits after the point a unit allows: 0 to 5, and 3 where Square does not say (its documented default)."""
+    """The number of decimal places of a unit: 0 to 5, and 3 (Square's documented default) where there is none."""
     if not unit:
         return None
     found = 3 if unit.get("precision") is None else _whole(unit["precision"])
     return found if found is not None and 0 <= found <= 5 else None
 
 
-def _told(data: Json) -> Json:
+def _present(data: Json) -> Json:
     return {name: value for name, value in data.items() if value is not None}

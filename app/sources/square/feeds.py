@@ -1,13 +1,13 @@
-"""What changed since a watermark, as a feed of pages, and what the watermark of each kind is.
+"""Deltas: what changed since a watermark, in pages, and what the watermark of each kind is.
 
-Watermarks are Square's own timestamps, verbatim, but never later than our clock minus the overlap, which is taken off
-once more when one is used. They come with the
-last page only, because no feed but the counts is sorted by time of change:
+Watermarks are Square's own timestamps, verbatim, but never later than our clock minus the overlap, which is
+subtracted once more when a watermark is used. Only the last page has one, because no feed except the counts is sorted
+by time of change:
 
-    product, category   ``latest_time`` of the first page: what changes during the walk is found next time
+    product, category   ``latest_time`` of the first page: the next read finds what changes during this one
     stock               ``calculated_at`` of the newest row, which is the first row of the first page
     order               the newest ``updated_at`` over all locations, none of which was read beyond a common end
-    location, vendor    none: there is no filter by time, so every read is the whole
+    location, vendor    none: there is no filter by time, so every read is a full one
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ Now = Callable[[], datetime]
 
 
 def touched_items(client: Client, since: str, now: Now) -> Iterator[Page]:
-    """Every item of which the item itself or a variation was created, changed or deleted, once or more; and every object
-    that items mention.
+    """Every item of which the item itself or a variation was created, changed or deleted, at least once; and every
+    object that items mention.
 
-    Deleted items come without their variations, these come as rows of their own; a row that names no item can only
-    be applied as it is. Both types are asked for, because either can change alone.
+    Deleted items come without their variations, which come as rows of their own; a row that names no item is applied
+    as it is. Both types are requested, because either can change alone.
     """
-    told: dict[str, int] = {}
+    reported: dict[str, int] = {}
     watermark: str | None = None
     since = bounded(since, now(), CATALOG_OVERLAP)
     for page in client.catalog_search(_since(since, "ITEM", "ITEM_VARIATION", *mentions.TYPES)):
@@ -54,7 +54,9 @@ def touched_items(client: Client, since: str, now: Now) -> Iterator[Page]:
         rows = page.objects or []
         hints, tombstones = hinted(rows)
         failed = [*hints.failed, *tombstones.failed]
-        yield Page(tombstones.records, _news(hints.records, told), failed=failed, mentioned=mentions.changed(rows))
+        yield Page(
+            tombstones.records, _news(hints.records, reported), failed=failed, mentioned=mentions.changed(rows)
+        )
     yield Page(watermark=watermark or since)
 
 
@@ -64,13 +66,14 @@ def catalog_mark(page: wire.CatalogReply, now: datetime) -> str | None:
 
 
 def _since(since: str, *types: str) -> wire.Json:
-    """``begin_time`` is exclusive. Deleted objects came even unasked once it is set, so they are always asked for."""
+    """``begin_time`` is exclusive. Square returns deleted objects once it is set, so they are always requested."""
     begin = before(since, CATALOG_OVERLAP)
     return {"object_types": list(types), "begin_time": begin, "include_deleted_objects": True}
 
 
 class Hint(NamedTuple):
-    """What a row of an ITEM or a variation says: which item changed (``None``: it names none), and when (microseconds)."""
+    """What a row of an item or a variation says: which item changed (``None``: it names none), and when
+    (microseconds)."""
 
     item: str | None
     version: int
@@ -78,8 +81,10 @@ class Hint(NamedTuple):
 
 
 def hinted(rows: Sequence[Any]) -> tuple[Found[Hint], Found[Listing]]:
-    """The hints of some catalog rows, and the tombstones of deleted variations that name no item. What items only mention
-    hints at none of them."""
+    """The hints of some catalog rows, and the tombstones of deleted variations that name no item.
+
+    Objects that items only mention give no hints.
+    """
     rows = [row for row in rows if not mentions.is_mentioned(row)]
     hints = readable(Kind.PRODUCT, rows, _hint)
     unnamed = [row for row in rows if _is_orphan(row)]
@@ -98,15 +103,15 @@ def _is_orphan(row: Any) -> bool:
     return row.get("type") != "ITEM" and not (isinstance(data, dict) and data.get("item_id"))
 
 
-def _news(hints: Sequence[Hint], told: dict[str, int]) -> list[Change]:
-    """One change per item, again only for a higher version than the one told before."""
-    newest = {item: version for item, version in newest_of(hints).items() if version > told.get(item, -1)}
-    told.update(newest)
+def _news(hints: Sequence[Hint], reported: dict[str, int]) -> list[Change]:
+    """One change per item, again only for a higher version than the reported one."""
+    newest = {item: version for item, version in newest_of(hints).items() if version > reported.get(item, -1)}
+    reported.update(newest)
     return [Change(Kind.PRODUCT, item, version) for item, version in newest.items()]
 
 
 def newest_of(hints: Iterable[Hint]) -> dict[str, int]:
-    """The highest version that is told of each item."""
+    """The highest version of each item among the hints."""
     newest: dict[str, int] = {}
     for hint in hints:
         if hint.item is not None:
@@ -115,7 +120,7 @@ def newest_of(hints: Iterable[Hint]) -> dict[str, int]:
 
 
 def item_id(row: wire.Json) -> str | None:
-    """The item that an ITEM or ITEM_VARIATION row is about; ``None`` where the row does not name it."""
+    """The item of an ITEM or ITEM_VARIATION row; ``None`` where the row does not name it."""
     return row["id"] if row.get("type") == "ITEM" else mapping.item_of(row)
 
 
@@ -151,14 +156,14 @@ def counts_of(rows: Sequence[Any]) -> Found[StockCount]:
 
 
 def counts_mark(rows: Sequence[Any], now: datetime) -> str | None:
-    """The watermark that the first rows give, which are the newest: the first time that is not to come."""
+    """The watermark of the first rows, which are the newest: the first time that is not in the future."""
     times = (row["calculated_at"] for row in rows if is_past(row, "calculated_at", now))
     newest = next(times, None)
     return bounded(newest, now, STOCK_OVERLAP) if newest else None
 
 
 def is_past(row: Any, name: str, now: datetime) -> bool:
-    """Whether a field of a row names a moment, and not one to come."""
+    """Whether a field of a row names a moment that is not in the future."""
     found = moment_in(row, name)
     return found is not None and found <= now
 
@@ -186,7 +191,7 @@ def orders_since(
 
 
 class Orders(NamedTuple):
-    """Orders as records; those still without their lines only as changes, to be asked for again."""
+    """Orders as records; orders still without their lines only as changes, to be fetched again."""
 
     records: list[Order]
     young: list[Change]
@@ -194,7 +199,7 @@ class Orders(NamedTuple):
 
 
 def orders_of(rows: Sequence[Any], zones: Mapping[str, str], now: datetime) -> Orders:
-    """The orders among some rows; ``now`` tells which are young."""
+    """The orders among some rows; ``now`` decides which are young."""
     found = readable(Kind.ORDER, rows, lambda row: None if orders.is_settling(row, now) else orders.order(row, zones))
     records = [order for order in found.records if order is not None]
     known = {order.external_id for order in records} | {bad.external_id for bad in found.failed}
@@ -222,6 +227,6 @@ def order_query(location_ids: Sequence[str], start: str, end: str) -> wire.Json:
 
 
 def trouble_with(answer: wire.VendorReply) -> TallyhookError | None:
-    """One vendor's own error inside a 200; an unknown id is none, it is an answer."""
+    """One vendor's own error inside a 200; ``None`` for an unknown id, which is an answer."""
     problems = [problem for problem in answer.errors or [] if problem.code not in ("NOT_FOUND", "VENDOR_NOT_FOUND")]
     return wire.problem_error(problems, "bulk-retrieve") if problems else None

@@ -1,4 +1,4 @@
-"""The present truth about items by their ids, of every kind that needs nothing but the answer to one call."""
+"""Fetches items by their ids, for every kind that needs only the answer to one call."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from app.sources.square.times import moment_in
 
 
 def products(client: Client, refs: Sequence[Ref]) -> Answer:
-    """Items by id; a variation's id stands for its item. Every item asked for is covered, known or not, unless it
-    cannot be read.
+    """Items by id; a variation's id means its item. Every requested item is covered, known or not, unless it is
+    unreadable.
 
     A variation that names no item can only be a deleted one.
     """
@@ -31,7 +31,7 @@ def products(client: Client, refs: Sequence[Ref]) -> Answer:
         items, nameless = items | more, nameless + unnamed
     shown = [*(thing for thing in items.values() if thing is not None), *nameless]
     live = isolation.listings(shown, Related(client).to(shown))
-    orphans = [thing for asked, thing in objects.items() if thing and _item_id(asked, thing) is None]
+    orphans = [thing for id_, thing in objects.items() if thing and _item_id(id_, thing) is None]
     tombstones = readable(Kind.PRODUCT, orphans, _tombstone)
     failed = [*live.failed, *tombstones.failed]
     unread = {bad.external_id or bad.item_id for bad in failed}
@@ -72,7 +72,8 @@ def stock(client: Client, refs: Sequence[Ref]) -> Answer:
 
 
 def vendors(client: Client, refs: Sequence[Ref]) -> Answer:
-    """What Square says of one vendor inside a 200 concerns that one, unless it is about our token or our pace."""
+    """An error that Square reports for one vendor inside a 200 concerns that vendor, unless it is about our token or
+    our rate."""
     answers = client.vendors_retrieve([ref.external_id for ref in refs])
     found = readable(Kind.VENDOR, [one.vendor for one in answers.values() if one.vendor], parties.vendor)
     later: list[Ref] = []
@@ -88,10 +89,10 @@ def vendors(client: Client, refs: Sequence[Ref]) -> Answer:
     return Answer(found.records, gone, [*not_yet, *later], failed=found.failed)
 
 
-def _item_id(asked: str, thing: Any) -> str | None:
+def _item_id(id_: str, thing: Any) -> str | None:
     """The item an id asks for: itself, unless it is a variation's; ``None`` where that does not name it."""
     if not thing or thing.get("type") != "ITEM_VARIATION":
-        return asked
+        return id_
     data = thing.get("item_variation_data")
     return id_in(data, "item_id") or None
 
@@ -109,14 +110,16 @@ def _is_of_another_type(thing: Any) -> bool:
 
 
 def absent(refs: Sequence[Ref], found: Found[Any]) -> tuple[list[Ref], list[Ref]]:
-    """What was asked for and not shown, as ``gone`` and ``not_yet``: where something shown has no readable id, it may be
-    any of them, so that none counts as gone."""
+    """The refs that were not shown, as ``gone`` and ``not_yet``.
+
+    Where something shown has no readable id it may be any of them, so none counts as gone.
+    """
     missing = not_shown(refs, found)
     nameless = any(not bad.external_id for bad in found.failed)
     return ([], missing) if nameless else (missing, [])
 
 
 def not_shown(refs: Sequence[Ref], found: Found[Any]) -> list[Ref]:
-    """What was asked for and not shown."""
+    """The refs that were not shown."""
     shown = {key_of(record)[0] for record in found.records} | {bad.external_id for bad in found.failed}
     return [ref for ref in refs if ref.external_id not in shown]

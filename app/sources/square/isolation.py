@@ -1,7 +1,7 @@
-"""Reads the rows of an answer so that one that cannot be read harms only itself.
+"""Reads the rows of an answer so that an unreadable row affects only itself.
 
-A row that fails as it came is read once more without its nulls: Square's specification lets most fields be null, and
-means what it means by leaving them out.
+A row that fails is read once more without its nulls: Square's specification allows null in most fields, with the
+meaning of a missing field.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ R = TypeVar("R")
 
 
 class Found(NamedTuple, Generic[R]):
-    """What some rows are, and those that could not be read."""
+    """The records of some rows, and the unreadable rows."""
 
     records: list[R]
     failed: list[BadRecord]
 
 
 def readable(kind: Kind, rows: Iterable[Any], read: Callable[[Any], R], key: str = "id") -> Found[R]:
-    """``read`` of every row. ``key`` is the field of the id that its record's key begins with."""
+    """``read`` of every row. ``key`` is the field whose id begins the record's key."""
     found: Found[R] = Found([], [])
     for row in rows:
         try:
@@ -63,10 +63,10 @@ def id_in(row: Any, key: str = "id") -> str:
 
 
 def listings(things: Iterable[Any], known: Known = NOTHING_KNOWN) -> Found[Listing]:
-    """The listings of all live items among some catalog objects, each variation apart from its siblings; names come from
-    what is ``known`` beside them.
+    """The listings of all live items among some catalog objects, each variation read apart from its siblings;
+    ``known`` has the names of the objects that items mention.
 
-    A failure of the item itself is one failure, under the item's id: it stands for all its rows.
+    A failure of the item itself is one failure under the item's id, for all its rows.
     """
     found: Found[Listing] = Found([], [])
     for thing in things:

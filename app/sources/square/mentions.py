@@ -1,6 +1,6 @@
-"""Which objects an item only names by an id: its categories, images, unit, options, modifier lists and taxes.
+"""The objects that an item only names by id: its categories, images, unit, options, modifier lists and taxes.
 
-Whatever has not the shape that it should have mentions nothing, so that it harms no item.
+A field of an unexpected shape mentions nothing, so that it does no harm.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _PARTS = {
 
 
 class Known(NamedTuple):
-    """What is known beside the items themselves: objects by id, and the ids of the open locations."""
+    """What is known beside the items: objects by id, and the ids of the open locations."""
 
     things: Mapping[str, Json] = {}
     places: Collection[str] = ()
@@ -41,7 +41,7 @@ NOTHING_KNOWN = Known()
 
 
 def mentioned(item: Json) -> Iterator[str]:
-    """The ids of all objects whose names or values belong into the item's listings."""
+    """The ids of all objects whose names or values belong in the item's listings."""
     own = data_of(item, "item_data")
     yield from category_ids(own)[:1]
     yield from _of_item(own)
@@ -49,8 +49,8 @@ def mentioned(item: Json) -> Iterator[str]:
         yield from _of_variation(data_of(variation, "item_variation_data"))
 
 
-def untold_values(item: Json, things: Mapping[str, Json]) -> Iterator[str]:
-    """The ids of an item's option values that their options do not tell: they are objects of their own."""
+def separate_values(item: Json, things: Mapping[str, Json]) -> Iterator[str]:
+    """The ids of an item's option values that its options do not include: they are objects of their own."""
     for variation in objects(data_of(item, "item_data").get("variations")):
         for chosen in objects(data_of(variation, "item_variation_data").get("item_option_values")):
             if value_name(chosen, things) is None:
@@ -58,12 +58,12 @@ def untold_values(item: Json, things: Mapping[str, Json]) -> Iterator[str]:
 
 
 def value_name(chosen: Json, things: Mapping[str, Json]) -> str | None:
-    """What a chosen option value is called: as its option has it, else as an object of its own."""
+    """The name of a chosen option value: from its option, else from the value's own object."""
     option_id, value_id = (next(iter(texts([chosen.get(f"item_option_{part}")])), "") for part in ("id", "value_id"))
     option = data_of(things.get(option_id, {}), "item_option_data")
     values = [one for one in objects(option.get("values")) if one.get("id") == value_id]
-    told = [data_of(one, "item_option_value_data").get("name") for one in [*values, things.get(value_id, {})]]
-    return next(iter(texts(told)), None)
+    names = [data_of(one, "item_option_value_data").get("name") for one in [*values, things.get(value_id, {})]]
+    return next(iter(texts(names)), None)
 
 
 def data_of(thing: Json, field: str) -> Json:
@@ -80,7 +80,7 @@ def is_mentioned(row: Any) -> bool:
 
 
 def changed(rows: Iterable[Any]) -> list[Mentioned]:
-    """What items mention, among the rows of what changed. A row without a readable id names nothing."""
+    """The mentioned objects among rows that changed. A row without a readable id is left out."""
     found = [(id_, _version(row)) for row in rows if is_mentioned(row) for id_ in texts([_named_by(row)])]
     return [Mentioned(id_, version) for id_, version in found]
 
@@ -97,7 +97,7 @@ def _version(row: Json) -> int:
 
 
 def of_listing(item_data: Json, variation_data: Json) -> set[str]:
-    """The same for one variation of an item, but for its category."""
+    """The same for one variation of an item, without its category."""
     return {*_of_item(item_data), *_of_variation(variation_data)}
 
 

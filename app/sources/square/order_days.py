@@ -1,4 +1,4 @@
-"""Which orders a business day has, told by ids alone: a search for entries carries neither lines nor times."""
+"""The ids of the orders of business days: a search for entries returns neither lines nor times."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lines of Square's orders as ours: what was sold and returned, and what else was paid for; pure."""
+"""Maps the lines of Square's orders to ours: goods sold and returned, and everything else that was paid; pure."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ _REFUSED = frozenset({"REJECTED", "FAILED"})
 
 
 def sold_lines(order: OrderData) -> list[OrderLine]:
-    """What the order sells, in Square's order."""
+    """The lines that the order sells, in Square's order."""
     return list(_sold(order))
 
 
 def returned_lines(order: OrderData) -> list[OrderLine]:
-    """What comes back with it, negative, in Square's order."""
+    """The lines that come back, negative, in Square's order."""
     return [line for number, part in enumerate(order.returns or []) for line in _back(part, number)]
 
 
 def refunded(order: OrderData) -> int:
-    """What was given back in money, minor units; refunds that came to nothing do not count."""
+    """The money given back, in minor units, without refunds that failed."""
     given = (refund for refund in order.refunds or [] if refund.status not in _REFUSED)
     return sum((refund.amount_money or _NOTHING).amount or 0 for refund in given)
 
 
 def refund_line(minor: int, currency: str | None) -> OrderLine:
-    """Money that went back without a thing."""
+    """A line for money given back without goods."""
     return OrderLine(kind=REFUND, total_minor=-minor, currency=currency)
 
 
@@ -48,7 +48,7 @@ def _sold(order: OrderData) -> Iterator[OrderLine]:
 
 
 def _back(part: Return, number: int) -> Iterator[OrderLine]:
-    """What one earlier sale gave back: its lines, or just money."""
+    """The lines of one return, or just its money."""
     at = f"returns[{number}]"
     for index, item in enumerate(part.return_line_items or []):
         yield from _item(item, f"{at}.return_line_items[{index}]", RETURNED, -1)
@@ -62,17 +62,17 @@ def _back(part: Return, number: int) -> Iterator[OrderLine]:
 
 
 def _tips(part: Return, at: str) -> Iterator[OrderLine]:
-    """The tips that go back with things; versions before ``return_tips`` only have their sum."""
+    """The tips of a return; versions before ``return_tips`` only have their sum."""
     for index, tip in enumerate(part.return_tips or []):
         given = typed(tip, Applied, f"{at}.return_tips[{index}]")
         yield _plain(TIP, given.uid, given.applied_money or _NOTHING, -1)
-    told = part.return_amounts and part.return_amounts.tip_money
-    if told and told.amount and part.return_line_items and not part.return_tips:
-        yield _plain(TIP, None, told, -1)
+    tips = part.return_amounts and part.return_amounts.tip_money
+    if tips and tips.amount and part.return_line_items and not part.return_tips:
+        yield _plain(TIP, None, tips, -1)
 
 
 def _item(data: Any, at: str, kind: str, sign: int) -> Iterator[OrderLine]:
-    """A line and its modifiers, whose price is taken out of the line's total, as is a charge that lies in it."""
+    """A line and its modifiers. The line's total excludes the modifiers' prices and any service charge in it."""
     line = typed(data, Line, at)
     modifiers = [
         _modifier(typed(each, Modifier, f"{at}.modifiers[{number}]"), line, at, sign)

@@ -38,7 +38,7 @@ class Line(msgspec.Struct):
 
 
 class Charge(msgspec.Struct):
-    """A service charge; one that is apportioned is in the totals of its lines already."""
+    """A service charge; an apportioned one is part of the totals of its lines."""
 
     uid: str | None = None
     name: str | None = None
@@ -54,7 +54,7 @@ class Applied(msgspec.Struct):
 
 
 class Adjustment(msgspec.Struct):
-    """What cash is rounded by."""
+    """The rounding of cash."""
 
     uid: str | None = None
     name: str | None = None
@@ -62,7 +62,7 @@ class Adjustment(msgspec.Struct):
 
 
 class Amounts(msgspec.Struct):
-    """Sums of an order, or of what it returns."""
+    """The sums of an order or of a return."""
 
     total_money: Money | None = None
     tax_money: Money | None = None
@@ -83,7 +83,7 @@ class Return(msgspec.Struct):
 
 
 class Refund(msgspec.Struct):
-    """Money that was given back."""
+    """Money given back."""
 
     id: str | None = None
     status: str | None = None
@@ -91,13 +91,13 @@ class Refund(msgspec.Struct):
 
 
 class Tender(msgspec.Struct):
-    """How it was paid."""
+    """A means of payment."""
 
     customer_id: str | None = None
 
 
 class Origin(msgspec.Struct):
-    """The application that an order was made with."""
+    """The application that made an order."""
 
     name: str | None = None
 

@@ -32,10 +32,10 @@ _NO_SUMS = Amounts()
 
 
 def order(data: Json, zones: Mapping[str, str]) -> Order:
-    """An order; ``zones`` gives each location's time zone, in which its business date is told (UTC if unknown).
+    """Map an order; ``zones`` has each location's time zone, which decides the business date (UTC if unknown).
 
-    A return is an order of its own at Square: ``total_money`` and the line items are what is sold in it, ``returns``
-    what comes back. Ours is one sum of both.
+    Square records a return as an order of its own: ``total_money`` and the line items are what it sells, ``returns``
+    what comes back. Our record has one sum of both.
     """
     wire = _with_returns(typed(data, OrderData))
     sold, back = sold_lines(wire), returned_lines(wire)
@@ -70,7 +70,7 @@ def order(data: Json, zones: Mapping[str, str]) -> Order:
 
 
 def is_settling(data: Json, now: datetime) -> bool:
-    """Whether the order is so young that its missing line items are a lag of Square's, not the truth."""
+    """Whether the order is so young that Square may not show its line items yet."""
     wire = typed(data, OrderData)
     created = moment(wire.created_at, "created_at")
     has_something = wire.line_items or wire.returns or wire.refunds
@@ -78,7 +78,7 @@ def is_settling(data: Json, now: datetime) -> bool:
 
 
 def _with_returns(wire: OrderData) -> OrderData:
-    """The order with a return for a sum that comes back and that none of its returns explains."""
+    """The order with a return for a returned sum that none of its returns explains."""
     amounts = wire.return_amounts
     if wire.returns or amounts is None or not _minor(amounts.total_money):
         return wire
@@ -101,10 +101,10 @@ def _payer(wire: OrderData) -> str | None:
 
 
 def _money(wire: OrderData, sold: Sequence[OrderLine], back: Sequence[OrderLine]) -> Money:
-    """The order's total less what it returns, by Square's own sums as far as there are any, else by its lines."""
+    """The order's total less its returns, from Square's own sums where there are any, else from the lines."""
     total = wire.total_money or Money()
-    told = (line.currency for line in (*sold, *back) if line.currency)
-    currency = total.currency or next(told, None) or _refund_currency(wire)
+    currencies = (line.currency for line in (*sold, *back) if line.currency)
+    currency = total.currency or next(currencies, None) or _refund_currency(wire)
     amount = _total(sold) if total.amount is None else total.amount
     if not wire.returns:
         return Money(amount, currency)
@@ -115,7 +115,7 @@ def _money(wire: OrderData, sold: Sequence[OrderLine], back: Sequence[OrderLine]
 
 
 def _total(found: Sequence[OrderLine]) -> int | None:
-    """What lines come to, ``None`` where one of them does not say or there are none."""
+    """The sum of the lines, ``None`` where a line has no total or there are no lines."""
     known = [line.total_minor for line in found if line.total_minor is not None]
     return sum(known) if known and len(known) == len(found) else None
 
@@ -125,7 +125,7 @@ def _refund_currency(wire: OrderData) -> str | None:
 
 
 def _returned(wire: OrderData, back: Sequence[OrderLine]) -> int:
-    """What is returned: the order's sum of it, else those of its parts, else that of the lines."""
+    """The returned amount: the order's sum, else those of its parts, else that of the lines."""
     parts = [wire.return_amounts] if wire.return_amounts else [part.return_amounts for part in wire.returns or []]
     known = [_minor(part.total_money) for part in parts if part]
     if len(known) == len(parts) and None not in known:
@@ -134,7 +134,7 @@ def _returned(wire: OrderData, back: Sequence[OrderLine]) -> int:
 
 
 def _sums(wire: OrderData, back: Sequence[OrderLine]) -> Amounts:
-    """Tax, discount, tip and charge: what was sold less what was returned."""
+    """Tax, discount, tip and service charge: sold less returned."""
     sold = Amounts(
         tax_money=wire.total_tax_money,
         discount_money=wire.total_discount_money,
@@ -143,15 +143,15 @@ def _sums(wire: OrderData, back: Sequence[OrderLine]) -> Amounts:
     )
     if not wire.returns:
         return sold
-    told = [wire.return_amounts] if wire.return_amounts else [part.return_amounts for part in wire.returns]
-    known = [amounts for amounts in told if amounts]
-    backs = known if len(known) == len(told) else [_reckoned(back)]  # as ``_returned`` does
+    parts = [wire.return_amounts] if wire.return_amounts else [part.return_amounts for part in wire.returns]
+    known = [amounts for amounts in parts if amounts]
+    backs = known if len(known) == len(parts) else [_reckoned(back)]  # as ``_returned`` does
     net = wire.net_amounts or _NO_SUMS
     return Amounts(*(_less(name, net, sold, backs) for name in Amounts.__struct_fields__))
 
 
 def _reckoned(back: Sequence[OrderLine]) -> Amounts:
-    """The sums of what comes back, where only its lines tell them."""
+    """The returned sums, computed from the lines."""
     charges = [line for line in back if line.kind == SERVICE]
     return Amounts(
         tax_money=_taken_back(line.tax_minor for line in back),
@@ -167,17 +167,17 @@ def _taken_back(amounts: Iterable[int | None]) -> Money | None:
 
 
 def _less(name: str, net: Amounts, sold: Amounts, backs: Sequence[Amounts]) -> Money | None:
-    """One of the sums: the net one as Square tells it, else reckoned."""
-    told: Money | None = getattr(net, name)
-    if told and told.amount is not None:
-        return told
+    """One of the sums: Square's net sum, else computed."""
+    own: Money | None = getattr(net, name)
+    if own and own.amount is not None:
+        return own
     parts = [_minor(getattr(sold, name)), *(_minor(getattr(back, name)) for back in backs)]
     known = [amount for amount in parts if amount is not None]
     return Money((parts[0] or 0) - sum(amount or 0 for amount in parts[1:])) if known else None
 
 
 def _on_top(sums: Amounts) -> int:
-    """What a total has beside the subtotal; cash rounding belongs to the latter."""
+    """What the total has beside the subtotal; cash rounding belongs to the subtotal."""
     added = (sums.tax_money, sums.service_charge_money, sums.tip_money)
     return sum(_minor(money) or 0 for money in added) - (_minor(sums.discount_money) or 0)
 
@@ -203,8 +203,8 @@ def zone_of(name: str) -> tzinfo:
 
 
 def _extra(data: Json) -> Json:
-    """Everything unmapped; of the line items only what ``lines`` does not say, beside their ids. The sums of an order
-    with returns say more than ours do and are kept."""
+    """Everything unmapped; of line items only what ``lines`` lacks, beside their ids. The sums of an order with
+    returns are kept because they say more than ours."""
     extra = rest(data, _ORDER if data.get("returns") else _ORDER | _SUMS)
     further = [
         {"uid": line.get("uid"), **left} for line in data.get("line_items") or [] if (left := rest(line, _LINE))

@@ -1,4 +1,4 @@
-"""How fast we may call: a rate that halves when Square says 429 and recovers slowly (AIMD).
+"""Our rate of calls, which halves when Square answers 429 and recovers slowly (AIMD).
 
 Square publishes no number and documents no Retry-After; 429 was seen at about 6 calls a second on one endpoint.
 """

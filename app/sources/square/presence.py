@@ -1,4 +1,4 @@
-"""Where a listing is sold: at which locations item and variation are both present, and where it is sold out."""
+"""Where a listing is sold: the locations at which both item and variation are present, and where it is sold out."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Reads, with some items, the objects that they only name by an id.
+"""Reads the objects that some items name by id.
 
-Nothing is remembered beyond one read: a name that has changed since would live on.
+Nothing is kept beyond one read, because names change.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from app.errors import Forbidden
 from app.sources.square.catalog_wire import Json
 from app.sources.square.client import CATALOG_IDS, Client
 from app.sources.square.isolation import id_in
-from app.sources.square.mentions import Known, mentioned, objects, untold_values
+from app.sources.square.mentions import Known, mentioned, objects, separate_values
 from app.sources.square.objects import is_live_item
 
 
 class Related:
-    """What the items of one read mention, each object asked for once."""
+    """The objects that the items of one read mention; each is fetched once."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -27,11 +27,14 @@ class Related:
         self._places: Collection[str] | None = None
 
     def to(self, rows: Iterable[Any]) -> Known:
-        """What the live items among these rows mention: one call for each thousand objects not asked for yet, and one
-        for the locations where some item is not at all of them."""
+        """The objects that the live items among these rows mention.
+
+        Costs one call for each thousand objects not fetched yet, and one for the locations where some item is not
+        everywhere.
+        """
         items = [row for row in rows if is_live_item(row)]
         self._read(one for item in items for one in mentioned(item))
-        self._read(one for item in items for one in untold_values(item, self._things))
+        self._read(one for item in items for one in separate_values(item, self._things))
         if self._places is None and any(_is_not_everywhere(item) for item in items):
             self._places = self._open_places()
         return Known(self._things, self._places or ())
@@ -43,7 +46,7 @@ class Related:
         self._asked |= missing
 
     def _open_places(self) -> list[str]:
-        """The ids of the open locations, none where the token may not read them: that is no product's fault."""
+        """The ids of the open locations; none where the token may not read them, which is no product's fault."""
         try:
             return [id_in(place) for place in self._client.locations().locations if _is_open(place)]
         except Forbidden:

@@ -1,4 +1,4 @@
-"""Reads a sample file through the real decoding and mapping, as ``samples/manifest.json`` says what it is."""
+"""Reads a sample file through the real decoding and mapping; ``samples/manifest.json`` says what each file is."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from app.sources.square.webhook import SquareReceiver
 
 
 def read(as_: str, raw: bytes) -> Page | Delivery:
-    """The records of an answer, or the delivery of a webhook; raises the error an ``error`` body stands for."""
+    """The records of an answer, or the delivery of a webhook; raises the error of an ``error`` sample."""
     if as_ == "webhook":
         return SquareReceiver("", ()).parse({}, raw)
     readers: Mapping[str, Callable[[bytes], Sequence[Record]]] = {
@@ -50,7 +50,7 @@ def _locations(body: bytes) -> list[Record]:
 
 
 def _vendors(body: bytes) -> list[Record]:
-    """Both forms of answer: a search's list, and bulk-retrieve's answer for each id."""
+    """Handles both forms of answer: a search's list, and bulk-retrieve's answer for each id."""
     by_id = wire.decode(body, wire.VendorsByIdReply).responses or {}
     listed = wire.decode(body, wire.VendorsReply).vendors or []
     return [parties.vendor(one) for one in [*listed, *(answer.vendor for answer in by_id.values() if answer.vendor)]]

@@ -1,4 +1,4 @@
-"""What is asked of a new Square connection, and its webhook subscription: made, reused, or told how to click it."""
+"""The questions for a new Square connection, and its webhook subscription: made, reused, or explained to a person."""
 
 from __future__ import annotations
 
@@ -57,9 +57,10 @@ NAME = "Tallyhook"
 
 
 def register(client: Client, url: str, version: str) -> Registered:
-    """Have Square send ``EVENTS`` to ``url`` in the shape of the API ``version``; a subscription of the same URL is reused.
+    """Have Square send ``EVENTS`` to ``url`` in the shape of the API ``version``; a subscription of the same URL is
+    reused.
 
-    What Square does not let this token do is told as clicks.
+    The result explains as steps what Square does not let this token do.
     """
     try:
         found = _same([one for one in client.subscriptions() if isinstance(one, dict)], url)
@@ -72,7 +73,7 @@ def register(client: Client, url: str, version: str) -> Registered:
 
 
 def subscription(data: Mapping[str, Any]) -> Subscription:
-    """A subscription as Square tells it."""
+    """A subscription as Square sends it."""
     return Subscription(
         str(data.get("name") or data.get("id", "")),
         str(data.get("notification_url", "")),
@@ -136,6 +137,6 @@ def _complaint(error: Refused) -> str:
 def _registered(one: Mapping[str, Any], said: str, url: str, version: str) -> Registered:
     key = one.get("signature_key")
     if not isinstance(key, str) or not key:
-        told = f"{said}, but Square does not tell its signature key"
-        return Registered(told, {"webhook_url": url}, clicks(url, version)[-1:], KEY)
+        sentence = f"{said}, but Square does not tell its signature key"
+        return Registered(sentence, {"webhook_url": url}, clicks(url, version)[-1:], KEY)
     return Registered(said, {"webhook_keys": key, "webhook_url": url})

@@ -1,9 +1,9 @@
 """One Square account as a ``Source``: which calls answer which question.
 
-``feeds`` reads what changed since a watermark, ``bulk`` what there is, whole or of a period.
+``feeds`` reads what changed since a watermark, ``bulk`` reads in full or a period.
 
-An owed product is an ITEM id; its listings are the item's variations (``parent_id`` is the item). One read of an
-item speaks for all its listings, so a variation that is gone is seen without asking for it.
+An owed product is an ITEM id; its listings are the item's variations (``parent_id`` is the item). One read of an item
+covers all its listings, so it shows that a variation is gone without fetching it.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from datetime import date, datetime
 from functools import partial
 
 from app.domain import WHOLE, Answer, Kind, Page, Ref, Scope, micros
-from app.errors import AuthRejected, BudgetSpent, Forbidden, RateLimited, Refused
+from app.errors import AuthRejected, Refused
 from app.sources.base import LedgerUnavailable, Limit, PayloadInvalid, Receiver, Recorded, ResumeLost, Subscription
+from app.sources.client import ClientSource
 from app.sources.labels import numbered
 from app.sources.period import Period, narrowed
 from app.sources.setup import Registered
@@ -34,9 +35,10 @@ BATCHES = {
 }
 
 
-class SquareSource:
+class SquareSource(ClientSource):
     """Implements ``Source`` and ``EventLedger``."""
 
+    _client: Client
     name = "square"
     whole_kinds: tuple[Kind, ...] = (Kind.LOCATION, Kind.VENDOR)
     listed_kinds: tuple[Kind, ...] = ()
@@ -61,50 +63,33 @@ class SquareSource:
         return 2.0 if kind in (Kind.LOCATION, Kind.VENDOR) else 1.0
 
     def storm_size(self, kind: Kind) -> int:
-        """Batches of a hundred to a thousand cope with nearly any backlog."""
+        """Large: batches of a hundred to a thousand cope with nearly any backlog."""
         return 20 * BATCHES[kind]
 
     def check(self) -> None:
-        """List the locations. A token that may not, or may not so often, is answered all the same."""
-        try:
-            self._client.check()
-        except BudgetSpent:
-            raise
-        except (Forbidden, RateLimited):
-            return
+        """List the locations once."""
+        self._client.check()
 
     def account(self) -> str:
-        """The merchant's id, empty where no location tells it; raises as every read does."""
+        """The merchant's id, empty where no location names it; raises as every read does."""
         return next(filter(None, (id_in(place, "merchant_id") for place in self._places().locations)), "")
 
     def learn(self, account: str) -> None:
-        """From now on events about another merchant are foreign."""
+        """Treat events about another merchant as foreign from now on."""
         if isinstance(self.receiver, SquareReceiver):
             self.receiver.learn(account)
 
-    def calls(self) -> int:
-        """Upstream calls so far."""
-        return self._client.calls
-
     def budget(self) -> Sequence[Limit]:
-        """One pace for all requests, as this process has come to know it."""
+        """One rate for all requests, as this process has found it."""
         return self._client.pace.limits()
-
-    def warm(self) -> None:
-        """Build this thread's HTTP client now."""
-        self._client.warm()
-
-    def close(self) -> None:
-        """Give connections back."""
-        self._client.close()
 
     def fetch(self, refs: Sequence[Ref]) -> Answer:
         """The present truth about items of one kind.
 
-        Stock: the counts Square holds; none for an item is no zero and no deletion, so nothing is covered.
+        Stock: the counts that Square holds; a missing count is neither zero nor a deletion, so nothing is covered.
         Orders: an id that Square does not know (yet), or an order so young that its lines are missing, is
-        ``not_yet``: Square announces orders before it can show them, and never deletes one.
-        Locations: always all of them, but only for ``WHOLE`` does that cover those that were not asked for.
+        ``not_yet``: Square announces orders before it can show them, and never deletes one. Locations: always all of
+        them, but only for ``WHOLE`` does that cover those that were not requested.
         """
         if not refs:
             return Answer()
@@ -119,7 +104,7 @@ class SquareSource:
         return readers[refs[0].kind](refs)
 
     def delta(self, kind: Kind, since: str | None) -> Iterator[Page]:
-        """What changed since a watermark; products come as changes to fetch, all else as records."""
+        """What changed since a watermark; products come as changes to fetch, everything else as records."""
         match kind:
             case Kind.PRODUCT if since is not None:
                 return feeds.touched_items(self._client, since, self._client.now)
@@ -132,7 +117,7 @@ class SquareSource:
         return self.full(kind)
 
     def full(self, kind: Kind, resume: str | None = None) -> Iterator[Page]:
-        """A complete read. Stock and orders speak for no absence: see ``bulk``."""
+        """A complete read. Those of stock and orders prove no absence: see ``bulk``."""
         match kind:
             case Kind.PRODUCT:
                 return bulk.all_items(self._client, resume)
@@ -150,7 +135,7 @@ class SquareSource:
     def window(
         self, kind: Kind, since: datetime | None, until: datetime | None, resume: str | None = None
     ) -> Iterator[Page]:
-        """What was last modified in a period, see ``bulk``; locations, which have no times, whole."""
+        """Records last modified in a period, see ``bulk``; locations, which have no times, in full."""
         period = Period(since, until)
         if kind is Kind.ORDER:
             return self._orders_of(period, resume)
@@ -159,15 +144,15 @@ class SquareSource:
         return (narrowed(page, period) for page in self.full(kind, resume))
 
     def order_ids(self, first: date, last: date) -> Iterator[tuple[date, str]]:
-        """Every order of these days, told by its creation in the time zone of its location, as ``ordered_on`` is."""
+        """Every order created on these days in the time zone of its location, as ``ordered_on`` is."""
         yield from order_days.order_ids(self._client, self._places(), first, last)
 
     def missed(self, since: datetime, until: datetime) -> Iterator[Recorded]:
         """Events of the last 28 days from the Events API (beta).
 
-        It is off by default, records only while it is on, and takes a personal access token only.
-        An event that cannot be read is left out: its webhook could not be read either, and the polls see what it was
-        about. Raises ``LedgerUnavailable`` when Square refuses it.
+        It is off by default, records only while it is on, and takes a personal access token only. An unreadable event
+        is left out: its webhook was unreadable too, and the polls see what it was about. Raises ``LedgerUnavailable``
+        when Square refuses it.
         """
         try:
             for page in self._client.events_search(text_of(since), text_of(until)):
@@ -191,21 +176,17 @@ class SquareSource:
         return self.receiver.url if isinstance(self.receiver, SquareReceiver) else ""
 
     def subscriptions(self) -> Sequence[Subscription]:
-        """Those whose notification URL is ours; all of them when we do not know our own."""
+        """The subscriptions with our notification URL; all of them when we do not know our own."""
         ours = self.signed_url
         return [one for one in self.registrations() if not ours or one.url == ours]
 
     def registrations(self) -> Sequence[Subscription]:
-        """All of the application."""
+        """All subscriptions of the application."""
         return [setup.subscription(data) for data in self._client.subscriptions() if isinstance(data, dict)]
 
     def register(self, url: str, options: Mapping[str, str]) -> Registered:
         """Have Square send every event that we follow to this URL."""
         return setup.register(self._client, url, self._client.version)
-
-    def record_events(self) -> None:
-        """Turn the Events API on, so that events from now on can be found again."""
-        self._client.events_enable()
 
     def _orders(self, refs: Sequence[Ref]) -> Answer:
         rows = self._client.orders_retrieve([ref.external_id for ref in refs])
@@ -217,11 +198,11 @@ class SquareSource:
     def _locations(self, refs: Sequence[Ref]) -> Answer:
         (page,) = self._all_locations()
         found = Found(list(page.records), list(page.failed))
-        asked = [ref for ref in refs if ref.external_id != WHOLE]
+        named = [ref for ref in refs if ref.external_id != WHOLE]
         if not found.records and not found.failed:
-            return Answer(not_yet=asked)  # a merchant has a location: without any the answer is not believed
-        gone, not_yet = fetches.absent(asked, found)
-        is_whole = len(asked) < len(refs) and all(bad.external_id for bad in page.failed)
+            return Answer(not_yet=named)  # a merchant has a location: without any the answer is not believed
+        gone, not_yet = fetches.absent(named, found)
+        is_whole = len(named) < len(refs) and all(bad.external_id for bad in page.failed)
         return Answer(page.records, gone, not_yet, [Scope(Kind.LOCATION)] if is_whole else [], page.failed)
 
     def _orders_since(self, since: str | None) -> Iterator[Page]:
@@ -246,7 +227,7 @@ class SquareSource:
         yield Page(found.records, complete=Scope(Kind.LOCATION), label=label, expected=len(rows), failed=found.failed)
 
     def _places(self) -> Places:
-        """All locations; their time zones are remembered, because orders tell their business date in them."""
+        """All locations. Their time zones are kept, because they decide an order's business date."""
         places = self._client.locations()
         self._zones = {**self._zones, **places.zones}
         return places

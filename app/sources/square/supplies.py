@@ -1,4 +1,4 @@
-"""Who supplies a variation, and what it costs, in every spelling that Square's versions have for it."""
+"""The suppliers of a variation and its cost, in every spelling of Square's versions."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def _filled(one: Supply) -> Supply:
 def _older(own: VariationData) -> list[Supply]:
     """``item_variation_vendor_infos`` in the merchant's order."""
     living = [one for one in own.item_variation_vendor_infos or [] if not one.is_deleted]
-    told = [data for one in living if (data := one.item_variation_vendor_info_data) is not None]
+    supplies = [data for one in living if (data := one.item_variation_vendor_info_data) is not None]
     return [
         Supply(one.vendor_id or None, one.sku or None, one.price_money)
-        for one in sorted(told, key=lambda one: one.ordinal)
+        for one in sorted(supplies, key=lambda one: one.ordinal)
     ]
 
 
@@ -42,7 +42,7 @@ def cost_of(own: VariationData, main: Supply) -> Money:
 
 
 def supply_json(supply: Supply) -> Json:
-    """One vendor as ``Listing.suppliers`` tells it."""
+    """One vendor as an entry of ``Listing.suppliers``."""
     cost = supply.unit_cost_money or Money()
     return {
         "supplier_id": supply.vendor_id,

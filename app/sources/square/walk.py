@@ -15,6 +15,7 @@ import msgspec
 
 from app.domain import BadRecord, Change, Kind, Mentioned, Page, Record
 from app.errors import Refused
+from app.sources import base
 from app.sources.base import ResumeLost
 from app.sources.labels import numbered
 from app.sources.square import wire
@@ -25,11 +26,11 @@ Reply = TypeVar("Reply", bound=wire.Reply)
 
 
 class Place(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Where a read stands: ``page`` pages lie behind it, ``cursor`` leads on in query number ``part``.
+    """A place in a read: ``page`` pages have been read, ``cursor`` continues query number ``part``.
 
-    Without a cursor the part begins; behind the last part only the last page is left. ``given`` is when the cursor
-    came. ``span`` (both ends of an order search) and ``mark`` (the watermark seen) belong to the time the whole
-    read began.
+    Without a cursor the part begins; after the last part only the last page is left. ``given`` is when the cursor
+    came. ``span`` (both ends of an order search) and ``mark`` (the watermark seen) belong to the time the whole read
+    began.
     """
 
     query: str
@@ -42,20 +43,15 @@ class Place(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def place_of(resume: str | None) -> Place | None:
-    """The place a token stands for, ``None`` for no token; raises ``ResumeLost`` for one that is none of ours."""
-    if resume is None:
-        return None
-    try:
-        return msgspec.json.decode(resume, type=Place)
-    except msgspec.DecodeError as error:
-        raise ResumeLost(f"{resume[:40]!r} is no place in a read: {error}") from error
+    """The place that a token encodes, ``None`` for no token; raises ``ResumeLost`` for any other text."""
+    return None if resume is None else base.place_of(resume, Place)
 
 
 class Walk(Generic[Reply]):
     """The replies to some queries, one query after the other, and the pages made of them.
 
-    ``ask`` gives the pages of one query, from a cursor on if there is one; ``read`` says which read it is, so that
-    another read's token is refused. Whoever walks sets ``mark`` before it makes the page.
+    ``ask`` gives the pages of one query, from a cursor on if there is one; ``read`` names the read, so that another
+    read's token is refused. The caller sets ``mark`` before it makes a page.
     """
 
     def __init__(
@@ -130,5 +126,5 @@ class Walk(Generic[Reply]):
 
 
 def _digest(read: str, bodies: Sequence[wire.Json]) -> str:
-    """Another location, another account of time: another read."""
+    """The queries' digest: another location or another period is another read."""
     return blake2b(msgspec.json.encode([read, list(bodies)], order="deterministic"), digest_size=12).hexdigest()

@@ -17,18 +17,18 @@ from typing import Any
 import msgspec
 
 from app.domain import WHOLE, Change, Delivery, Kind, Verdict, micros
-from app.sources.base import LONGEST_ID, PayloadInvalid, SignatureInvalid
+from app.sources.base import SignatureInvalid
+from app.sources.deliveries import bounded, decoded
 from app.sources.square.times import moment_in
-from app.sources.texts import clean_escapes
 
 TEST_EVENT = "webhooks.test_notification"
 SIGNATURE_HEADER = "x-square-hmacsha256-signature"
 
 
 class Event(msgspec.Struct):
-    """The envelope of every event; but for its type and its id it is only a hint, and may be anything.
+    """The envelope of every event; except for its type and its id it is only a hint, and may be anything.
 
-    ``data`` is what the event is about; its ``type`` differs between documentation and production and is never looked at.
+    ``data`` is what the event is about; its ``type`` differs between documentation and production and is ignored.
     """
 
     type: str
@@ -47,9 +47,9 @@ class SquareReceiver:
     """Verifies and reads deliveries to one registered notification URL.
 
     ``url`` is the text registered with Square, byte for byte: behind a proxy the request's own URL differs from it.
-    Several ``keys`` are accepted, for the time of a rotation; empty ones never verify. With ``merchant_id`` set, events
-    of other merchants are set aside as foreign: those of the same application, and Square's samples, which a person can
-    have sent from its console.
+    Several ``keys`` are accepted, for the time of a rotation; empty ones never verify. With ``merchant_id`` set,
+    events of other merchants are set aside as foreign: those of the same application, and Square's samples, which a
+    person can send from its console.
     """
 
     def __init__(self, url: str, keys: Sequence[str], merchant_id: str | None = None) -> None:
@@ -61,7 +61,8 @@ class SquareReceiver:
         return f"SquareReceiver(url={self._url!r}, keys={len(self._keys)})"
 
     def verify(self, headers: Mapping[str, str], body: bytes, now: datetime) -> None:
-        """Compare with the signature of every key, in a time that does not tell which matched or where it differs."""
+        """Compare with the signature of every key, in a time that reveals neither which key matched nor where the
+        texts differ."""
         given = headers.get(SIGNATURE_HEADER)
         if not given:
             raise SignatureInvalid(f"the header {SIGNATURE_HEADER} is missing")
@@ -77,7 +78,7 @@ class SquareReceiver:
         return self._url
 
     def learn(self, merchant_id: str) -> None:
-        """Whose account this is, where no option says it; the option wins."""
+        """Learn whose account this is, where no option says it; the option wins."""
         self._merchant_id = self._merchant_id or merchant_id or None
 
     def first_sent(self, headers: Mapping[str, str]) -> datetime | None:
@@ -85,12 +86,12 @@ class SquareReceiver:
         return moment_in(dict(headers), "square-initial-delivery-timestamp")
 
     def parse(self, headers: Mapping[str, str], body: bytes) -> Delivery:
-        """The delivery; what concerns no item of ours is ignored, never refused."""
+        """The delivery; an event about no item of ours is ignored, never refused."""
         return self._delivery(read_event(body))
 
     def _delivery(self, event: Event) -> Delivery:
         aside = self._set_aside(event)
-        changes = () if aside else _bounded(changes_of(event))
+        changes = () if aside else tuple(dict.fromkeys(map(bounded, changes_of(event))))
         return Delivery(
             event_id=event.event_id,
             type=event.type,
@@ -109,19 +110,9 @@ class SquareReceiver:
         return Verdict.FOREIGN if foreign else None
 
 
-def _bounded(changes: Sequence[Change]) -> tuple[Change, ...]:
-    """An id that may not fit a key means that anything of its kind may have changed."""
-    short = (one if len(one.external_id) <= LONGEST_ID else Change(one.kind, WHOLE) for one in changes)
-    return tuple(dict.fromkeys(short))
-
-
 def read_event(body: bytes) -> Event:
-    """The envelope; raises ``PayloadInvalid``, also for nesting too deep to be meant."""
-    try:
-        return msgspec.json.decode(clean_escapes(body), type=Event)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        wanted = 'expected a JSON object with "type", "event_id" and "data"'
-        raise PayloadInvalid(f"{wanted}: {error}") from error
+    """The envelope; raises ``PayloadInvalid``."""
+    return decoded(body, Event, 'a JSON object with "type", "event_id" and "data"')
 
 
 def changes_of(event: Event) -> Sequence[Change]:
@@ -145,8 +136,8 @@ def changes_of(event: Event) -> Sequence[Change]:
 
 
 def _stock(content: Mapping[str, Any]) -> Sequence[Change]:
-    """One change per variation, as new as its newest count: an event carries two counts for a move between states, up to
-    100 in all."""
+    """One change per variation, as new as its newest count: an event carries two counts for a move between states,
+    and up to 100 in all."""
     counts = content.get("inventory_counts")
     if not isinstance(counts, list):
         return [Change(Kind.STOCK, WHOLE)]
@@ -159,7 +150,7 @@ def _stock(content: Mapping[str, Any]) -> Sequence[Change]:
 
 
 def _order(content: Mapping[str, Any], data_id: str | None) -> Sequence[Change]:
-    """The summary's order: production names the object differently from the documentation, so any name will do."""
+    """Production names the summary's object differently from the documentation, so any name is accepted."""
     for summary in content.values():
         if isinstance(summary, dict) and (found := _text(summary, "order_id")):
             return [Change(Kind.ORDER, found, _version(summary))]
@@ -182,7 +173,7 @@ def _payment(content: Mapping[str, Any]) -> Sequence[Change]:
 
 
 def _version(part: Any) -> int:
-    """When a thing changed, in microseconds; 0 where that cannot be read: its id is the message, the time only a hint."""
+    """When a thing changed, in microseconds; 0 where that is unreadable: the id matters, the time is only a hint."""
     changed_at = moment_in(part, "updated_at") or moment_in(part, "created_at")
     return micros(changed_at) if changed_at else 0
 

@@ -84,7 +84,7 @@ class VendorsReply(Reply, kw_only=True):
 
 
 class VendorReply(Reply, kw_only=True):
-    """One vendor, or why there is none."""
+    """One vendor, or the reason why there is none."""
 
     vendor: Any = None
 
@@ -113,12 +113,6 @@ class SubscriptionReply(Reply, kw_only=True):
     subscription: Json = msgspec.field(default_factory=dict)
 
 
-class InfoReply(Reply, kw_only=True):
-    """The catalog's live limits."""
-
-    limits: dict[str, int] | None = None
-
-
 def decode(body: bytes, shape: type[Shape]) -> Shape:
     """The body as ``shape``.
 
@@ -144,7 +138,7 @@ _DECODERS: dict[Any, msgspec.json.Decoder[Any]] = {}
 
 
 def _decoder(shape: Any) -> msgspec.json.Decoder[Any]:
-    """``float`` as a hook takes what is too large for infinity, where by itself the whole page would be refused."""
+    """``float`` as a hook turns numbers that are too large into infinity; msgspec alone would refuse the whole page."""
     return _DECODERS.get(shape) or _DECODERS.setdefault(shape, msgspec.json.Decoder(shape, float_hook=float))
 
 

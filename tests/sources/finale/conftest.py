@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from finale_account import Account, Servers, open_account
 
-from app.sources.finale.simulator.settings import Value
+from app.sources.simulating.settings import Value
+from tests.sources.finale.finale_account import Account, Servers, open_account
 
 Simulate = Callable[..., Account]
 

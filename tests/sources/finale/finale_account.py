@@ -16,8 +16,8 @@ from starlette.types import ASGIApp
 from app.sources.base import Budget, Context, Unlimited
 from app.sources.finale import connect
 from app.sources.finale.simulator import create
-from app.sources.finale.simulator.settings import Value
 from app.sources.finale.source import FinaleSource
+from app.sources.simulating.settings import Value
 
 CREDENTIALS = {"account": "demo", "api_key": "simulated-key", "api_secret": "simulated-secret"}
 AUTH = ("simulated-key", "simulated-secret")

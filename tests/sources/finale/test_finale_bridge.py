@@ -7,13 +7,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from finale_account import Account, Servers
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from app.sources.finale.webhook import BridgeReceiver
+from tests.sources.finale.finale_account import Account, Servers
 
 Simulate = Callable[..., Account]
 

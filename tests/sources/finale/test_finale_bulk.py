@@ -6,7 +6,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from finale_account import Account
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +13,7 @@ from app.domain import Kind, Page, key_of
 from app.sources.base import ResumeLost
 from app.sources.finale.columnar import Band
 from app.sources.finale.windows import WIDEST, Walk, Window
+from tests.sources.finale.finale_account import Account
 
 Simulate = Callable[..., Account]
 NOW = datetime(2026, 6, 10, 12, 0, tzinfo=UTC)

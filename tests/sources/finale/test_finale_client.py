@@ -9,13 +9,13 @@ from typing import Any
 
 import httpx
 import pytest
-from finale_account import Account, FakeTime
 
 from app.domain import Kind, Ref
 from app.errors import AuthRejected, BadAnswer, RateLimited, Refused, TallyhookError, Unavailable
 from app.sources.base import Context, Limit, Unlimited
 from app.sources.finale import connect
 from app.sources.finale.client import as_segment, reset_wait
+from tests.sources.finale.finale_account import Account, FakeTime
 
 Simulate = Callable[..., Account]
 

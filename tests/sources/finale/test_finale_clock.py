@@ -6,11 +6,23 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from finale_stub import FACILITIES, NOW, ORDERS, PARTIES, PRODUCTS, STOCK, columns, order, product, stock, stub
 
 from app.domain import Kind
 from app.sources.finale.feeds import OVERLAP
 from app.sources.finale.wire import timestamp
+from tests.sources.finale.finale_stub import (
+    FACILITIES,
+    NOW,
+    ORDERS,
+    PARTIES,
+    PRODUCTS,
+    STOCK,
+    columns,
+    order,
+    product,
+    stock,
+    stub,
+)
 
 FUTURE = "2031-01-01T00:00:00"
 
@@ -48,7 +60,7 @@ def test_a_record_of_the_future_is_delivered_and_moves_no_watermark(kind: Kind) 
 def test_a_watermark_of_the_future_is_read_as_now_minus_the_overlap() -> None:
     *pages, last = shop("2026-06-01T11:59:00").delta(Kind.PRODUCT, FUTURE)
     assert last.watermark == timestamp(NOW - OVERLAP)
-    assert "B" in {record.external_id for page in pages for record in page.records}  # type: ignore[union-attr]
+    assert "B" in {record.external_id for page in pages for record in page.records}
 
 
 def test_a_cut_list_that_ends_in_the_future_is_completed_from_the_present() -> None:

@@ -8,7 +8,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from finale_stub import (
+
+from app.domain import BadRecord, Kind, Page, Ref, Scope, key_of
+from app.errors import AuthRejected, Forbidden, Unavailable
+from app.sources.finale import mapping
+from app.sources.finale.columnar import Band, single
+from app.sources.finale.isolation import readable
+from app.sources.finale.mapping import Terms
+from tests.sources.finale.finale_stub import (
     FACILITIES,
     NOW,
     ORDERS,
@@ -22,13 +29,6 @@ from finale_stub import (
     stock,
     stub,
 )
-
-from app.domain import BadRecord, Kind, Page, Ref, Scope, key_of
-from app.errors import AuthRejected, Forbidden, Unavailable
-from app.sources.finale import mapping
-from app.sources.finale.columnar import Band, single
-from app.sources.finale.isolation import readable
-from app.sources.finale.mapping import Terms
 
 HUGE = 99_999_999_999_999_999_999
 REPLACED = "a\N{REPLACEMENT CHARACTER}b"

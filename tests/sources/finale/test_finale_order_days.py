@@ -7,11 +7,11 @@ from datetime import UTC, date, datetime, timedelta
 
 import msgspec
 import pytest
-from finale_account import Account
 
 from app.errors import Unmappable
 from app.sources.finale.columnar import Band
 from app.sources.finale.orders import days
+from tests.sources.finale.finale_account import Account
 
 Simulate = Callable[..., Account]
 TODAY = datetime.now(UTC).date()

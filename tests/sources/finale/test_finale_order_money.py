@@ -49,7 +49,7 @@ def test_what_rounding_the_lines_leaves_over_is_a_line() -> None:
     assert found.total_minor == 1
 
 
-ADDED = [
+ADDED: list[dict[str, Any]] = [
     {"amount": -1.5, "description": "Spring promotion", "productPromoUrl": "/a/api/productpromo/1"},
     {"amount": 2.25, "description": "Sales tax"},
     {"amount": 0.4, "taxAuthorityRateProductUrl": "/a/api/taxauthorityrateproduct/3"},
@@ -166,5 +166,5 @@ def test_a_sale_may_be_called_so(type_id: str) -> None:
 
 
 def test_a_place_whose_url_has_no_id_is_none() -> None:
-    urls = {"originFacilityUrl": "/a/api/facility/", "destinationFacilityUrl": "/a/api/facility/3"}
+    urls: dict[str, Any] = {"originFacilityUrl": "/a/api/facility/", "destinationFacilityUrl": "/a/api/facility/3"}
     assert order(line(1, 2), **urls).location_id == "3"

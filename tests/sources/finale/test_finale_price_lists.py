@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from finale_stub import PRODUCTS, Refusal, columns, product, stub
 
 from app.domain import Kind, Listing, Ref
+from tests.sources.finale.finale_stub import PRODUCTS, Refusal, columns, product, stub
 
 CUSTOMIZATION = "customization/"
 NAMED: dict[str, Any] = {

@@ -7,10 +7,10 @@ from typing import Any
 
 import httpx
 import pytest
-from finale_account import AUTH, Account
-from finale_copy import Copy, in_order
 
 from app.domain import Kind
+from tests.sources.finale.finale_account import AUTH, Account
+from tests.sources.finale.finale_copy import Copy, in_order
 
 Simulate = Callable[..., Account]
 LOGIN = {"username": "u", "password": "p"}

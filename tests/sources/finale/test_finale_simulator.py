@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from finale_account import Account, Servers, api
 
 from app.domain import Kind
 from app.sources import demo, simulator
 from app.sources.finale.simulator import create
-from app.sources.finale.simulator.api import PATHS
+from app.sources.finale.simulator.api_rest import PATHS
+from tests.sources.finale.finale_account import Account, Servers, api
 
 Simulate = Callable[..., Account]
 
@@ -198,7 +198,7 @@ def test_a_shop_goes_on_where_it_stopped(servers: Servers, tmp_path: Path) -> No
     account = before.state.account
     for _ in range(30):
         account.happen()
-    account.save()
+    account.keeper.save()
     after = simulator("finale", state).state.account
     assert after.world.products == account.world.products
     assert after.world.stock == account.world.stock

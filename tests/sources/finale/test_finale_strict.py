@@ -9,7 +9,8 @@ from typing import Any
 
 import httpx
 import pytest
-from finale_account import Account, api
+
+from tests.sources.finale.finale_account import Account, api
 
 Simulate = Callable[..., Account]
 LISTS = ("product/", "inventoryitem/", "order/", "facility/", "partygroup/", "shipment/")

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from finale_account import Account, api
+
+from tests.sources.finale.finale_account import Account, api
 
 Simulate = Callable[..., Account]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from finale_account import Account
-from finale_copy import Copy, in_order
 
 from app.domain import Kind, Listing, Ref
+from tests.sources.finale.finale_account import Account
+from tests.sources.finale.finale_copy import Copy, in_order
 
 Simulate = Callable[..., Account]
 WHOLE_KINDS = (Kind.LOCATION, Kind.VENDOR, Kind.PRODUCT, Kind.STOCK)
@@ -113,7 +113,7 @@ def test_many_refs_to_stock_are_answered_by_one_read_of_the_list(simulate: Simul
     assert source.batch_size(Kind.STOCK) >= len(ids)
     answer = source.fetch([Ref(Kind.STOCK, id) for id in ids])
     assert source.calls() == 1
-    assert {record.listing_id for record in answer.records} == set(ids)  # type: ignore[attr-defined]
+    assert {record.listing_id for record in answer.records} == set(ids)
 
 
 def test_a_ref_to_stock_is_answered_with_all_stock(simulate: Simulate) -> None:

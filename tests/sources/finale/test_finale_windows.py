@@ -9,8 +9,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from finale_account import Account
-from finale_copy import Copy, in_order
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +18,8 @@ from app.sources.finale.columnar import Band
 from app.sources.finale.simulator.lists import decoded
 from app.sources.finale.windows import AHEAD, WIDEST, Walk, Window
 from app.sources.finale.wire import timestamp
+from tests.sources.finale.finale_account import Account
+from tests.sources.finale.finale_copy import Copy, in_order
 
 Simulate = Callable[..., Account]
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)

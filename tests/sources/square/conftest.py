@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from square_account import Account, Servers, Simulate, open_account
 
-from app.sources.square.simulator.settings import Value
+from app.sources.simulating.settings import Value
+from tests.sources.square.square_account import Account, Servers, Simulate, open_account
 
 
 @pytest.fixture(scope="session")

@@ -13,9 +13,9 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from app.sources.base import Context, Unlimited
+from app.sources.simulating.settings import Value
 from app.sources.square import connect
 from app.sources.square.simulator import create
-from app.sources.square.simulator.settings import Value
 from app.sources.square.source import SquareSource
 
 TOKEN = "simulated-token"
@@ -96,4 +96,4 @@ def open_account(servers: Servers, patience: float, options: dict[str, Value]) -
     context = Context("square", Unlimited(), public_url="https://shop.example", patience=patience)
     source = connect(context, {"access_token": TOKEN, "base_url": url, "webhook_keys": "k"})
     assert isinstance(source, SquareSource)
-    return Account(url, httpx.Client(base_url=url, timeout=60), source, app.state.world)
+    return Account(url, httpx.Client(base_url=url, timeout=60), source, app.state.account.world)

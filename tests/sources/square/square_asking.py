@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import httpx
-from square_account import TOKEN, Account
+
+from tests.sources.square.square_account import TOKEN, Account
 
 SEARCH = "/v2/catalog/search"
 ITEMS = "/v2/catalog/search-catalog-items"

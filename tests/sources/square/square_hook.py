@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from square_account import Servers
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,6 +13,7 @@ from starlette.routing import Route
 
 from app.domain import Delivery
 from app.sources.square.webhook import SquareReceiver
+from tests.sources.square.square_account import Servers
 
 KEY = "simulated-signature-key"
 

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import httpx
 import pydantic
 from square import Square
-from square_account import TOKEN
+
+from tests.sources.square.square_account import TOKEN
 
 OLDER = frozenset({"item_variation_vendor_infos", "default_unit_cost"})
 """Spellings of older versions that the SDK has no fields for any more; the merchant's own objects keep them."""

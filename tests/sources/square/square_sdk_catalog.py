@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from square_sdk import dumped, ids
-from square_sdk_reads import Call, item, names_of, query, thing, types_of, variation
+from tests.sources.square.square_sdk import dumped, ids
+from tests.sources.square.square_sdk_reads import Call, item, names_of, query, thing, types_of, variation
 
 CATALOG = [
     Call("list", lambda sdk, _: sdk.catalog.list(), lambda got, _: types_of(got.items) >= {"ITEM"}),

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from square import Square
-from square_account import Account
-from square_sdk import dumped
+
+from tests.sources.square.square_account import Account
+from tests.sources.square.square_sdk import dumped
 
 
 class Call(NamedTuple):
@@ -54,12 +55,12 @@ def places(shop: Account) -> list[str]:
 
 def query(**parts: Any) -> Callable[[Square, Account], Any]:
     """A catalog search for items."""
-    return lambda sdk, shop: sdk.catalog.search(object_types=["ITEM"], query=parts)  # type: ignore[arg-type]
+    return lambda sdk, shop: sdk.catalog.search(object_types=["ITEM"], query=parts)
 
 
 def orders_by(**filters: Any) -> Callable[[Square, Account], Any]:
     """An order search with filters."""
-    return lambda sdk, shop: sdk.orders.search(location_ids=places(shop), query={"filter": filters})  # type: ignore[typeddict-item]
+    return lambda sdk, shop: sdk.orders.search(location_ids=places(shop), query={"filter": filters})
 
 
 def change_ids(sdk: Square, kind: str) -> list[str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from square_sdk import ids
-from square_sdk_reads import Call, orders_by, places
+from tests.sources.square.square_sdk import ids
+from tests.sources.square.square_sdk_reads import Call, orders_by, places
 
 ORDERS = [
     Call(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from square_sdk_reads import Call, change_ids, places, stock, variation
+from tests.sources.square.square_sdk_reads import Call, change_ids, places, stock, variation
 
 INVENTORY = [
     Call(

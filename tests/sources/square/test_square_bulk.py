@@ -9,12 +9,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from square_account import Account, Simulate
 
 from app.domain import Change, Kind, Page, key_of
 from app.sources.base import ResumeLost
 from app.sources.square import client, feeds
 from app.sources.square.walk import CURSOR_LIFE, Place
+from tests.sources.square.square_account import Account, Simulate
 
 Read = Callable[..., Iterator[Page]]
 PAGED = [Kind.PRODUCT, Kind.CATEGORY, Kind.STOCK, Kind.ORDER, Kind.VENDOR]

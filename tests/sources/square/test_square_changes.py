@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from square_account import Account, Simulate
-from square_asking import CHANGES, COUNTS, Json, every, get, post, told
 
-from app.sources.square.simulator.keeping import Keeper, opened
-from app.sources.square.simulator.settings import read
+from app.sources.simulating.settings import read
+from app.sources.square.simulator.keeping import keeper_of, opened
+from app.sources.square.simulator.settings import Options
 from app.sources.square.simulator.shop_life import ShopLife
+from tests.sources.square.square_account import Account, Simulate
+from tests.sources.square.square_asking import CHANGES, COUNTS, Json, every, get, post, told
 
 COUNTED = ("IN_STOCK", "RESERVED_FOR_SALE", "ORDERED_FROM_VENDOR")
 Spot = tuple[str, str, str]
@@ -147,11 +148,11 @@ def test_transfers_are_no_type_of_their_own_any_more(account: Account) -> None:
 
 
 def test_the_log_outlives_a_restart(tmp_path: Path) -> None:
-    options = read({"state_file": str(tmp_path / "shop"), "products": 10})
+    options = read({"state_file": str(tmp_path / "shop"), "products": 10}, Options)
     world = opened(options)
     world.on_change = lambda: None
     ShopLife(world).happen(5, ["receipt"])
-    Keeper(world).save()
+    keeper_of(world).save()
     assert opened(options).counts.moves == world.counts.moves != []
 
 

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 
 import httpx
 import pytest
-from square_account import TOKEN, Account, Simulate
 
 from app.errors import AuthRejected, BadAnswer, RateLimited, Refused, Unavailable, Unmappable
 from app.sources.base import Budget, Context, Limit, Unlimited
 from app.sources.square import wire
 from app.sources.square.client import Client
 from app.sources.square.pace import Pace, backoff
+from tests.sources.square.square_account import TOKEN, Account, Simulate
 
 ClientOf = Callable[..., Client]
 
@@ -137,15 +137,6 @@ def test_short_and_empty_pages_lose_nothing(simulate: Simulate, client_of: Clien
     account = simulate(products=300, short_pages=0.7, empty_pages=0.5)
     pages = client_of(account).catalog_search({"object_types": ["ITEM"]})
     assert len({thing["id"] for page in pages for thing in page.objects or []}) == 300
-
-
-def test_the_list_call_shows_every_live_object(simulate: Simulate, client_of: ClientOf) -> None:
-    account = simulate(products=250)
-    assert sum(len(page.objects or []) for page in client_of(account).catalog_list(["ITEM", "CATEGORY"])) == 256
-
-
-def test_the_live_limits_are_those_we_use(simulate: Simulate, client_of: ClientOf) -> None:
-    assert client_of(simulate()).catalog_limits()["batch_retrieve_max_object_ids"] == 1000
 
 
 def test_a_429_halves_the_rate(simulate: Simulate, client_of: ClientOf) -> None:

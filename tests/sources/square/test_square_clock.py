@@ -6,7 +6,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from square_stub import (
+
+from app.domain import Change, Kind, Ref
+from app.sources.square import feeds
+from app.sources.square.webhook import Event, changes_of
+from tests.sources.square.square_stub import (
     COUNTS,
     LOCATIONS,
     NOW,
@@ -22,10 +26,6 @@ from square_stub import (
     stub,
     variation,
 )
-
-from app.domain import Change, Kind, Ref
-from app.sources.square import feeds
-from app.sources.square.webhook import Event, changes_of
 
 OVERLAPS = {
     Kind.PRODUCT: feeds.CATALOG_OVERLAP,

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from square_stub import LOCATIONS, RETRIEVE, SEARCH, Refusal, by_ids, item, stub, variation
 
 from app.domain import Kind, Listing, Ref
+from tests.sources.square.square_stub import LOCATIONS, RETRIEVE, SEARCH, Refusal, by_ids, item, stub, variation
 
 HOME = {"type": "CATEGORY", "id": "C1", "version": 9, "category_data": {"name": "Home"}}
 BATH = {
@@ -365,7 +365,7 @@ CLOSED = {LOCATIONS: {"locations": [{"id": "L1", "status": "ACTIVE"}, {"id": "L2
 
 @pytest.mark.parametrize(("at", "is_sold"), [("L1", True), ("L2", False), ("L9", False)])
 def test_what_is_present_only_at_a_closed_location_is_sold_nowhere(at: str, is_sold: bool) -> None:
-    only = {"present_at_all_locations": False, "present_at_location_ids": [at]}
+    only: dict[str, Any] = {"present_at_all_locations": False, "present_at_location_ids": [at]}
     assert fetched(item("I1", variation("V1"), **only), **CLOSED).active is is_sold
     assert fetched(item("I1", variation("V1", **only)), **CLOSED).active is is_sold
 
@@ -376,7 +376,7 @@ def test_a_description_that_is_only_told_beside_its_markup_is_read() -> None:
 
 
 def test_a_token_that_may_not_read_locations_reads_products_all_the_same() -> None:
-    only = {"present_at_all_locations": False, "present_at_location_ids": ["L1"]}
+    only: dict[str, Any] = {"present_at_all_locations": False, "present_at_location_ids": ["L1"]}
     refused = {"errors": [{"category": "AUTHENTICATION_ERROR", "code": "INSUFFICIENT_SCOPES", "detail": "No."}]}
     assert fetched(item("I1", variation("V1"), **only), **{LOCATIONS: Refusal(403, refused)}).active
 

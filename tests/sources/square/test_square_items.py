@@ -6,8 +6,9 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from square_account import Account
-from square_asking import COUNTS, ITEMS, SEARCH, Json, every, post, refusal, told
+
+from tests.sources.square.square_account import Account
+from tests.sources.square.square_asking import COUNTS, ITEMS, SEARCH, Json, every, post, refusal, told
 
 
 def items(account: Account, **body: Any) -> list[Json]:

@@ -8,10 +8,10 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from square_account import Account, Simulate
 
 from app.sources.square.client import Places
 from app.sources.square.order_days import _by_midnight
+from tests.sources.square.square_account import Account, Simulate
 
 ZONES = ["Europe/Berlin", "America/New_York", "Africa/Cairo", "America/Havana", "Australia/Lord_Howe", "Asia/Beirut"]
 YEARS = (datetime(2015, 1, 1), datetime(2035, 1, 1))  # noqa: DTZ001 - hypothesis wants them so

@@ -5,8 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from square_account import Account, Simulate
-from square_asking import BATCH, COUNTS, ORDERS, SEARCH, VENDORS, Json, every, get, order_query, post, told
+
+from tests.sources.square.square_account import Account, Simulate
+from tests.sources.square.square_asking import (
+    BATCH,
+    COUNTS,
+    ORDERS,
+    SEARCH,
+    VENDORS,
+    Json,
+    every,
+    get,
+    order_query,
+    post,
+    told,
+)
 
 TYPES = ["ITEM", "ITEM_VARIATION", "CATEGORY", "TAX", "MODIFIER_LIST", "MODIFIER", "ITEM_OPTION", "IMAGE"]
 

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from square_stub import SEARCH, item, stub, variation
 
 from app.domain import Kind, Mentioned, Page
+from tests.sources.square.square_stub import SEARCH, item, stub, variation
 
 SINCE = "2026-05-01T00:00:00Z"
 

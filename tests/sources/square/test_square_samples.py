@@ -21,7 +21,7 @@ def entries(*kinds: str, but: bool = False) -> list[Any]:
 
 
 def raw(entry: dict[str, Any]) -> bytes:
-    return (FOLDER / entry["file"]).read_bytes()
+    return FOLDER.joinpath(entry["file"]).read_bytes()
 
 
 def test_the_manifest_names_every_file() -> None:

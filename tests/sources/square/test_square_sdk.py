@@ -8,8 +8,9 @@ import httpx
 import pytest
 from square import Square
 from square.core.api_error import ApiError
-from square_account import TOKEN, Account, Simulate
-from square_sdk import dumped
+
+from tests.sources.square.square_account import TOKEN, Account, Simulate
+from tests.sources.square.square_sdk import dumped
 
 
 @pytest.fixture

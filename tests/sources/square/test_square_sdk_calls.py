@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from square_account import Account, Servers, open_account
-from square_sdk import Judge, ids
-from square_sdk_catalog import CATALOG
-from square_sdk_reads import Call
-from square_sdk_rest import ORDERS, PLACES
-from square_sdk_stock import INVENTORY
+
+from tests.sources.square.square_account import Account, Servers, open_account
+from tests.sources.square.square_sdk import Judge, ids
+from tests.sources.square.square_sdk_catalog import CATALOG
+from tests.sources.square.square_sdk_reads import Call
+from tests.sources.square.square_sdk_rest import ORDERS, PLACES
+from tests.sources.square.square_sdk_stock import INVENTORY
 
 READS = [*CATALOG, *INVENTORY, *ORDERS, *PLACES]
 ENOUGH = 60
@@ -53,7 +54,7 @@ def test_the_sdk_asks_more_than_sixty_different_things(shop: Account, judge: Jud
 def test_the_sdk_manages_a_subscription(shop: Account, judge: Judge) -> None:
     subscriptions = judge.sdk.webhooks.subscriptions
     wanted = {"name": "Judge", "notification_url": "https://127.0.0.1:9/hook", "event_types": ["vendor.updated"]}
-    made = subscriptions.create(subscription=wanted, idempotency_key="judge")  # type: ignore[arg-type]
+    made = subscriptions.create(subscription=wanted, idempotency_key="judge")
     judge.check(made)
     assert made.subscription
     id_ = str(made.subscription.id)

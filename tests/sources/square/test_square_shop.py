@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import pytest
-from square_account import TOKEN, Account, Servers, Simulate
-from square_asking import ORDERS, SEARCH, VENDORS, Json, every, get, order_query, post, refusal, told
-from square_copy import Copy, flat, ordered
-from square_hook import KEY, Hook, acked
 
 from app.domain import Kind, Verdict
 from app.sources.base import Context, Unlimited
 from app.sources.square import connect
 from app.sources.square.source import SquareSource
 from app.sources.square.webhook import SquareReceiver
+from tests.sources.square.square_account import TOKEN, Account, Servers, Simulate
+from tests.sources.square.square_asking import (
+    ORDERS,
+    SEARCH,
+    VENDORS,
+    Json,
+    every,
+    get,
+    order_query,
+    post,
+    refusal,
+    told,
+)
+from tests.sources.square.square_copy import Copy, flat, ordered
+from tests.sources.square.square_hook import KEY, Hook, acked
 
 
 def variations(account: Account, **headers: str) -> list[Json]:

@@ -6,10 +6,12 @@ from typing import Any
 
 import httpx
 import pytest
-from square_account import TOKEN, Account, Simulate
 
-from app.sources.shop import ware
+from app.sources.simulating.merchandise import ware
+from app.sources.square.client import CATALOG_IDS
 from app.sources.square.simulator import create
+from tests.sources.square.square_account import TOKEN, Account, Simulate
+from tests.sources.square.square_asking import get, told
 
 
 def call(account: Account, path: str, body: dict[str, Any]) -> httpx.Response:
@@ -51,6 +53,21 @@ def test_a_wrong_option_is_refused(options: dict[str, Any]) -> None:
 @pytest.mark.parametrize("faults", [{"colour": 1}, {"products": 5}, {"drop": "often"}])
 def test_a_wrong_fault_is_refused(simulate: Simulate, faults: dict[str, Any]) -> None:
     assert simulate().control.post("/_sim/faults", json=faults).status_code == 400
+
+
+def test_the_list_call_shows_every_live_object(simulate: Simulate) -> None:
+    account, rows = simulate(products=250), 0
+    cursor: str | None = ""
+    while cursor is not None:
+        params = {"types": "ITEM,CATEGORY", **({"cursor": cursor} if cursor else {})}
+        page = told(get(account, "/v2/catalog/list", params))
+        cursor, rows = page.get("cursor"), rows + len(page["objects"])
+    assert rows == 256
+
+
+def test_the_live_limits_are_those_we_use(simulate: Simulate) -> None:
+    limits = told(get(simulate(), "/v2/catalog/info"))["limits"]
+    assert limits["batch_retrieve_max_object_ids"] == CATALOG_IDS
 
 
 def test_an_unknown_kind_of_change_is_refused(simulate: Simulate) -> None:
@@ -171,12 +188,11 @@ def test_a_huge_account_costs_nothing_to_make(simulate: Simulate) -> None:
 
 def kinds_refused(account: Account) -> dict[str, int]:
     """The status of one read of each kind."""
-    token = {"headers": {"authorization": f"Bearer {TOKEN}"}}
     return {
         "product": call(account, "/v2/catalog/search", {}).status_code,
         "stock": call(account, "/v2/inventory/counts/batch-retrieve", {}).status_code,
         "order": call(account, "/v2/orders/search", {"location_ids": ["any"]}).status_code,
-        "location": account.control.get("/v2/locations", **token).status_code,
+        "location": get(account, "/v2/locations").status_code,
         "vendor": call(account, "/v2/vendors/search", {}).status_code,
     }
 

@@ -11,10 +11,10 @@ import httpx
 import pytest
 from square import Square
 from square.core.api_error import ApiError
-from square_account import TOKEN, Account, Servers, Simulate
-from square_hook import Hook, acked
 
 from app.sources.square.webhook import SquareReceiver
+from tests.sources.square.square_account import TOKEN, Account, Servers, Simulate
+from tests.sources.square.square_hook import Hook, acked
 
 URL = "https://shop.example/webhooks/square"
 WANTED = {"name": "ours", "notification_url": URL, "event_types": ["inventory.count.updated"]}

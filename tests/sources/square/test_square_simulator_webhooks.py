@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 
 import msgspec
 import pytest
-from square_account import Account, Servers, Simulate
-from square_hook import KEY, Hook, acked
 from starlette.responses import Response
 
 from app.domain import Kind
 from app.sources.square.simulator.webhooks import GAPS
 from app.sources.square.webhook import SquareReceiver
+from tests.sources.square.square_account import Account, Servers, Simulate
+from tests.sources.square.square_hook import KEY, Hook, acked
 
 
 def test_our_receiver_verifies_what_the_simulator_signs(simulate: Simulate, servers: Servers) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from square_account import Simulate
 
 from app.domain import Change, Kind, Listing, Ref, Scope, micros
 from app.sources.base import LedgerUnavailable
+from tests.sources.square.square_account import TOKEN, Simulate
 
 
 def test_an_item_speaks_for_its_listings(simulate: Simulate) -> None:
@@ -129,7 +129,8 @@ def test_past_events_are_unavailable_until_they_are_enabled(simulate: Simulate) 
 
 def test_past_events_are_found_once_enabled(simulate: Simulate) -> None:
     account = simulate()
-    account.source.record_events()
+    enabled = account.control.put("/v2/events/enable", json={}, headers={"authorization": f"Bearer {TOKEN}"})
+    assert enabled.status_code == 200
     variation = account.change(1, "price_edit")
     now = datetime.now(UTC)
     found = list(account.source.missed(now - timedelta(days=1), now + timedelta(days=1)))

@@ -10,19 +10,20 @@ from random import Random
 from typing import Any
 
 import pytest
-from square_account import Account, Servers, Simulate, open_account
-from square_copy import Copy, flat, ordered
-from square_hook import Hook, acked
 from starlette.applications import Starlette
 from starlette.responses import Response
 
 from app.domain import Kind
+from app.sources.simulating.settings import Value, read
 from app.sources.square.simulator import create
 from app.sources.square.simulator.clock import Clock
-from app.sources.square.simulator.keeping import Keeper, opened
-from app.sources.square.simulator.settings import Value, read
+from app.sources.square.simulator.keeping import keeper_of, opened
+from app.sources.square.simulator.settings import Options
 from app.sources.square.simulator.shop_life import ShopLife
 from app.sources.square.simulator.world import World
+from tests.sources.square.square_account import Account, Servers, Simulate, open_account
+from tests.sources.square.square_copy import Copy, flat, ordered
+from tests.sources.square.square_hook import Hook, acked
 
 CHANGES = 150
 Run = Callable[..., Any]  # a context manager: an account for as long as its process would live
@@ -118,7 +119,7 @@ def test_the_dice_fall_on(tmp_path: Path) -> None:
     async def lived(options: dict[str, Value], turns: int) -> float:
         app = create(options)
         async with app.router.lifespan_context(app):
-            fallen: list[float] = [app.state.world.dice.random() for _ in range(turns)]
+            fallen: list[float] = [app.state.account.world.dice.random() for _ in range(turns)]
             return fallen[-1]
 
     kept: dict[str, Value] = {"state_file": str(tmp_path / "shop.state")}
@@ -135,9 +136,9 @@ def test_no_stamp_comes_again_when_the_wall_clock_was_set_back() -> None:
 
 async def saved_during_the_rest(path: Path, edits: int) -> bool:
     """Whether so many edits at once are saved although there was a save a moment ago."""
-    world = World(read({"state_file": str(path), "catalog_burst": 0}))
-    keeper, life = Keeper(world, shortest_rest=60.0), ShopLife(world)
-    keeper.save()
+    world = World(read({"state_file": str(path), "catalog_burst": 0}, Options))
+    keeper, life = keeper_of(world, shortest_rest=60.0), ShopLife(world)
+    keeper.start()
     opening = path.read_bytes()
     world.on_change = keeper.changed
     life.happen(edits, ["price_edit"])
@@ -201,7 +202,7 @@ def test_an_acknowledged_webhook_is_not_sent_again_after_a_kill(
     account = simulate(state_file=str(file), webhook_url=hook.url)
     account.change(20, "receipt")
     account.wait_for(acked(20))
-    account.wait_for(lambda _: not opened(read({"state_file": str(file)})).outbox.pending, 1.0)
+    account.wait_for(lambda _: not opened(read({"state_file": str(file)}, Options)).outbox.pending, 1.0)
 
 
 def test_a_cursor_of_before_is_refused_after_the_restart(run: Run) -> None:

@@ -5,8 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from square_account import Account
-from square_asking import BATCH, CHANGES, COUNTS, ORDERS, SEARCH, VENDORS, Json, get, order_query, post, refusal, told
+
+from tests.sources.square.square_account import Account
+from tests.sources.square.square_asking import (
+    BATCH,
+    CHANGES,
+    COUNTS,
+    ORDERS,
+    SEARCH,
+    VENDORS,
+    Json,
+    get,
+    order_query,
+    post,
+    refusal,
+    told,
+)
 
 ENUM, UNKNOWN, LOW, HIGH = "INVALID_ENUM_VALUE", "UNKNOWN_BODY_PARAMETER", "VALUE_TOO_LOW", "VALUE_TOO_HIGH"
 

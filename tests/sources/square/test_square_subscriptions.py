@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from square_account import Simulate
 
 from app.sources import square
 from app.sources.base import Subscriptions
 from app.sources.square.setup import EVENTS
 from app.sources.square.webhook import SquareReceiver
+from tests.sources.square.square_account import Simulate
 
 SAMPLES = Path(square.__file__).parent / "samples" / "webhooks_official"
 OURS = "https://shop.example/webhooks/square"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from square_account import Servers, Simulate
-from square_copy import Copy, flat, ordered
-from square_hook import Hook, acked
 
 from app.domain import WHOLE, Kind
+from tests.sources.square.square_account import Servers, Simulate
+from tests.sources.square.square_copy import Copy, flat, ordered
+from tests.sources.square.square_hook import Hook, acked
 
 KINDS = list(Kind)
 

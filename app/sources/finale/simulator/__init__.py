@@ -3,50 +3,37 @@
     app = create({"products": 300, "changes_per_minute": 60, "bridge_url": "http://127.0.0.1:8000/webhooks/finale"})
 
 The options and fault switches are the fields of ``settings.Options`` and ``settings.Faults``, each with its default
-and a comment. Beside the vendor's endpoints there are, without a password and for this machine only:
-
-* ``GET /_sim/truth/{kind}`` (product, stock, order, location, vendor): flat rows in Tallyhook's field names;
-* ``GET /_sim/status``: counts, requests by path, refusals, pings, active faults;
-* ``POST /_sim/faults``: a JSON object of fault switches to merge;
-* ``POST /_sim/changes`` ``{"count": 5, "kinds": ["product", "stock"]}``: that many events of the shop's life now
-  (``kinds`` are what an event is mainly about), returns everything they changed.
+and a comment. ``simulating`` lists the endpoints below ``/_sim``; the kinds are product, stock, order, location and
+vendor.
 
 ``demo`` says how to run it beside a connection to it.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from time import time
 
 from starlette.applications import Starlette
 
-from app.sources.finale.simulator import control, settings
 from app.sources.finale.simulator.account import Account
 from app.sources.finale.simulator.api import Api
-from app.sources.finale.simulator.settings import Options, Value
+from app.sources.finale.simulator.settings import Options
+from app.sources.simulating.control import application
+from app.sources.simulating.settings import Value, read
 
 
 def create(options: Mapping[str, Value], clock: Callable[[], float] = time) -> Starlette:
     """The simulator as an ASGI application; raises ``ValueError`` for an unknown or wrong option.
 
-    ``clock`` (epoch seconds) is what the account lives by, its request limits included.
+    ``clock`` (epoch seconds) is the account's clock, also for its request limits.
     """
-    account = Account(settings.read(options), clock)
-
-    @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with account.running():
-            yield
-
-    app = Starlette(routes=[*control.routes(account), *Api(account).routes()], lifespan=lifespan)
-    app.state.account = account
-    return app
+    account = Account(read(options, Options), clock)
+    return application(account, Api(account).routes())
 
 
 def hurried() -> tuple[dict[str, str], dict[str, str]]:
-    """Without the vendor's limits, which stretch minutes into hours."""
+    """No request limits, which would turn minutes into hours."""
     simulator = {"rate_get": "0", "rate_lists": "0"}
     return simulator, {"gets_per_minute": "60000", "reads_per_hour": "600000", "stock_pace": "1"}
 

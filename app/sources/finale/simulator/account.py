@@ -1,52 +1,67 @@
-"""One simulated account while it runs: its world, what it counts, and the shop that lives in the background."""
+"""One simulated account: its world, its limits, its bridge, and its counters."""
 
 from __future__ import annotations
 
-import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
-from app.sources.finale.simulator import keeping, settings
+from app.sources.finale.simulator import keeping, truth
 from app.sources.finale.simulator.bridge import Bridge
 from app.sources.finale.simulator.limits import Limits
 from app.sources.finale.simulator.opening import opened
 from app.sources.finale.simulator.records import Done
-from app.sources.finale.simulator.settings import Options
+from app.sources.finale.simulator.settings import Faults, Options
 from app.sources.finale.simulator.shop_life import happen
+from app.sources.simulating import account
+from app.sources.simulating.account import Changed, Json
+from app.sources.simulating.settings import active
+from app.sources.simulating.state_file import Keeper
 
-SAVE_EVERY = 5.0  # seconds
 
+class Account(account.Account):
+    """Everything the endpoints share."""
 
-class Account:
-    """Everything the endpoints share. Changes happen on the event loop only."""
+    switches = Faults
+    options: Options
 
     def __init__(self, options: Options, clock: Callable[[], float] = time.time) -> None:
         self.options = options
         self.clock = clock
-        self._file = Path(options.state_file) if options.state_file else None
-        self.world = (keeping.load(self._file, clock) if self._file else None) or opened(options, clock)
+        self.world = keeping.load(options.state_file, clock) or opened(options, clock)
         self.limits = Limits(options, clock)
-        self.bridge = Bridge(options, random.Random(options.seed + 1))
+        self.outbox: Bridge = Bridge(options, random.Random(options.seed + 1))
+        self.keeper = Keeper(options.state_file, partial(keeping.snapshot, self.world))
         self.requests: Counter[str] = Counter()
         self.changes = 0
 
-    def happen(self, kinds: Sequence[str] = ()) -> list[Done]:
-        """One event of the shop's life, told to the bridge; raises ``ValueError`` when none can happen."""
-        done = happen(self.world, self.options, kinds)
-        self.note(done)
-        return done
+    def happen(self, count: int = 1, kinds: Sequence[str] = ()) -> list[Changed]:
+        """Events of the shop's life, reported to the bridge; raises ``ValueError`` where none can happen."""
+        changed: list[Changed] = []
+        for _ in range(count):
+            done = happen(self.world, self.options, kinds)
+            self.note(done)
+            changed += [Changed(one.kind, one.external_id, one.what) for one in done]
+        return changed
 
     def note(self, done: Sequence[Done]) -> None:
-        """Something changed, by the shop's life or by a POST."""
+        """Report and save a change that the shop's life or a POST made."""
         self.changes += 1
-        self.bridge.tell(done)
+        self.outbox.report(done)
+        self.keeper.changed()
 
-    def status(self) -> dict[str, Any]:
+    def pause(self) -> float | None:
+        """A random time, as customers come."""
+        rate = self.options.changes_per_minute
+        return self.world.dice.expovariate(rate / 60) if rate > 0 else None
+
+    def truths(self) -> Mapping[str, Callable[[], list[Json]]]:
+        """Lists rather than iterators, so that no change comes in between."""
+        return {kind: partial(truth.rows, self.world, kind) for kind in truth.KINDS}
+
+    def status(self) -> Json:
         """Counts, requests by path, refusals, and the faults that are switched on."""
         world = self.world
         counts = {
@@ -61,40 +76,6 @@ class Account:
             "changes": self.changes,
             "requests": dict(self.requests),
             "refused_429": self.limits.refused,
-            "webhooks": {**self.bridge.counts, "pending": self.bridge.pending},
-            "faults": settings.active(self.options),
+            "webhooks": self.outbox.status(),
+            "faults": active(self.options, Faults),
         }
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """The shop lives, and its state is kept, for as long as the server runs."""
-        stopping = asyncio.Event()
-        life, keeper = asyncio.create_task(self._live()), asyncio.create_task(self._keep(stopping))
-        try:
-            yield
-        finally:
-            life.cancel()
-            stopping.set()  # the keeper is not cancelled: its thread would go on writing
-            await asyncio.gather(life, keeper, return_exceptions=True)
-            await self.bridge.close()
-            self.save()
-
-    def save(self) -> None:
-        """Keep the state now, if there is a file for it."""
-        if self._file is not None:
-            keeping.save(keeping.snapshot(self.world), self._file)
-
-    async def _live(self) -> None:
-        while self.options.changes_per_minute > 0:
-            await asyncio.sleep(self.world.dice.expovariate(self.options.changes_per_minute / 60))
-            with suppress(ValueError):  # an empty shop has nothing to do
-                self.happen()
-
-    async def _keep(self, stopping: asyncio.Event) -> None:
-        saved = -1
-        while self._file is not None and not stopping.is_set():
-            if self.changes > saved:
-                saved = self.changes
-                await asyncio.to_thread(keeping.save, keeping.snapshot(self.world), self._file)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stopping.wait(), SAVE_EVERY)

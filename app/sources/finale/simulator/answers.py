@@ -1,4 +1,4 @@
-"""The simulator's answers, the right ones and the wrong ones."""
+"""The simulator's answers, both right and spoiled ones."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from typing import Any
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from app.sources.bad_records import with_bad_cells, with_bad_record
 from app.sources.finale.simulator.settings import Options
+from app.sources.simulating.answers import body_of
+from app.sources.simulating.bad_records import with_bad_cells, with_bad_record
+from app.sources.simulating.settings import is_due
 
 SMALL = 2_000  # rows; a longer list is streamed
 _LOGIN = """<html><head><title>Finale Inventory Login</title></head><body><form action="/login" method="post">
@@ -30,19 +32,19 @@ class Dropped(Response):
 
 
 def said(value: Any, status: int = 200) -> Response:
-    """JSON as Finale spells it."""
+    """JSON as Finale writes it."""
     return Response(json.dumps(value, separators=(",", ":")), status, media_type="application/json")
 
 
 def streamed(pieces: Iterator[bytes], rows: int) -> Response:
-    """A list: short ones at once, long ones piece by piece out of a thread."""
+    """A list: short ones at once, long ones in pieces from a thread."""
     if rows <= SMALL:
         return Response(b"".join(pieces), media_type="application/json")
     return StreamingResponse(pieces, media_type="application/json")
 
 
 def not_found(path: str) -> Response:
-    """Finale's 404, every character a reference as in the capture."""
+    """Finale's 404; every character is a reference, as in the capture."""
     spelled = "".join(f"&#{ord(character)};" for character in path)
     page = f"<p>The requested URL {spelled} was not found on the server.</p>"
     return HTMLResponse(f"<html><title> Not Found </title>\n<body><h2> Not Found </h2>\n{page}\n</body></html>", 404)
@@ -54,33 +56,25 @@ def refused(status: int, message: str) -> Response:
 
 
 def wrong_method(allowed: Sequence[str]) -> Response:
-    """A 405 that says what the path has."""
+    """A 405 that names the path's methods."""
     answer = refused(405, "Method Not Allowed")
     answer.headers["Allow"] = ", ".join(allowed)
     return answer
 
 
 def login_page() -> Response:
-    """What an unauthenticated report request gets, with status 200."""
+    """The answer to a report request without credentials, with status 200."""
     return HTMLResponse(_LOGIN)
 
 
 async def spoiled(answer: Response, options: Options) -> Response:
-    """The answer, unless a switch wants the next one wrong; each counts down."""
+    """The answer, or a spoiled one where a switch asks for it; each such switch counts down."""
     for name, wrong in _WRONG.items():
-        if left := getattr(options, name):
-            setattr(options, name, left - 1)
-            return wrong(await _body(answer))
+        if is_due(options, name):
+            return wrong(await body_of(answer))
     if options.bad_records and answer.status_code == 200:
-        return _with_bad_records(await _body(answer), options)
+        return _with_bad_records(await body_of(answer), options)
     return answer
-
-
-async def _body(answer: Response) -> bytes:
-    if isinstance(answer, StreamingResponse):
-        parts = [part if isinstance(part, bytes) else str(part).encode() async for part in answer.body_iterator]
-        return b"".join(parts)
-    return bytes(answer.body)
 
 
 def _with_bad_records(body: bytes, options: Options) -> Response:

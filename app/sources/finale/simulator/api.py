@@ -1,4 +1,5 @@
-"""The account's doors: credentials, limits and faults in front of lists, records, GraphQL, reports and the old login."""
+"""The account's entry points: credentials, limits and faults before lists, records, GraphQL, reports and the old
+login."""
 
 from __future__ import annotations
 
@@ -25,6 +26,7 @@ from app.sources.finale.simulator.strict import (
     only_methods,
     parameters,
 )
+from app.sources.simulating.settings import is_due
 
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 _Handler = Callable[[Request], Awaitable[Response]]
@@ -38,7 +40,7 @@ class Api:
         self._base = f"/{account.options.account}"
 
     def routes(self) -> list[Route]:
-        """Everything below the account's path; the rest is a 404 in Finale's manner."""
+        """Everything below the account's path; any other path is a 404 in Finale's form."""
         rest = Rest(self._account, self._base)
         doors: dict[str, _Handler] = {
             f"{self._base}/api/auth": self._login,
@@ -50,7 +52,7 @@ class Api:
         return [Route(path, self._explained(door), methods=_METHODS) for path, door in doors.items()]
 
     def _explained(self, handler: _Handler) -> _Handler:
-        """What a handler refuses, as Finale's answer."""
+        """A handler whose refusals become Finale's answers."""
 
         async def answer(request: Request) -> Response:
             try:
@@ -67,7 +69,7 @@ class Api:
         return answer
 
     def _guarded(self, handler: _Handler, unknown: Callable[[], Response] | None = None) -> _Handler:
-        """Credentials, limits, slowness and faults around an endpoint; ``unknown`` answers wrong credentials."""
+        """An endpoint behind credentials, limits, latency and faults; ``unknown`` answers wrong credentials."""
         explained = self._explained(handler)
 
         async def answer(request: Request) -> Response:
@@ -80,14 +82,13 @@ class Api:
             if options.forbidden and request.url.path.startswith(f"{self._base}/api/{PATHS[options.forbidden]}"):
                 return refused(403, "You do not have permission to do this")
             headers = limits.take(request.method, is_list=self._is_list(request))
-            if headers is None and options.next_429:
-                options.next_429 -= 1
+            if headers is None and is_due(options, "next_429"):
                 headers = limits.refuse()
             if headers is not None:
                 return Response("Too Many Requests", 429, headers)
-            told = await spoiled(await explained(request), options)
-            told.headers.update(limits.usual())
-            return told
+            answer = await spoiled(await explained(request), options)
+            answer.headers.update(limits.usual())
+            return answer
 
         return answer
 
@@ -108,17 +109,17 @@ class Api:
         return not_found(request.url.path)
 
     async def _login(self, request: Request) -> Response:
-        """The old login: any name and password, a cookie, and the addresses of the collections, which its two documents
-        spell in two ways."""
+        """The old login: accepts any name and password, sets a cookie, and returns the addresses of the collections
+        in the two spellings of its two documents."""
         only_methods(request, "POST")
         parameters(request)
         if not self._account.options.legacy_cookie:
             return refused(401, "Unauthorized")
         await login_in(request)
         spelled = {f"resource{name.title()}{end}": name for name in COLLECTIONS for end in ("", "Url")}
-        told = said({"name": "test", **{key: f"{self._base}/api/{name}/" for key, name in spelled.items()}})
-        told.set_cookie("JSESSIONID", SESSION)
-        return told
+        answer = said({"name": "test", **{key: f"{self._base}/api/{name}/" for key, name in spelled.items()}})
+        answer.set_cookie("JSESSIONID", SESSION)
+        return answer
 
     async def _graphql(self, request: Request) -> Response:
         only_methods(request, "POST")

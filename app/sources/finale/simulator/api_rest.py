@@ -32,14 +32,14 @@ _ACTIONS: Mapping[str, tuple[str, ...]] = {
 
 
 class Rest:
-    """Answers what lies below ``/{account}/api/``."""
+    """Answers everything below ``/{account}/api/``."""
 
     def __init__(self, account: Account, base: str) -> None:
         self._account = account
         self._base = f"{base}/api/"
 
     async def answer(self, request: Request) -> Response:
-        """A list, a record, the customization, or what became of a POST. Raises what ``strict`` refuses with."""
+        """A list, a record, the customization, or the result of a POST. Raises the exceptions of ``strict``."""
         # the raw path, because a tail is percent-encoded and stays so
         path = request.scope["raw_path"].decode().split("?")[0].removeprefix(self._base)
         collection, slash, rest = path.partition("/")

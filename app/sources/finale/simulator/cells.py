@@ -1,4 +1,4 @@
-"""How the simulated account spells times, numbers and money in a cell."""
+"""Spells times, numbers and money as cells of the simulated account."""
 
 from __future__ import annotations
 

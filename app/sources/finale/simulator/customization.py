@@ -1,17 +1,17 @@
-"""What the account calls its own fields and categories."""
+"""The account's names for its own fields and categories."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from app.sources.shop import CATEGORIES
+from app.sources.simulating.merchandise import CATEGORIES
 
 USER_CATEGORIES = {name: f"##user{number:02d}" for number, name in enumerate(CATEGORIES)}
 """The ids of categories in the older spelling, by name."""
 
 
 def customization() -> dict[str, Any]:
-    """The object of that name, as far as it is documented: nothing of price lists."""
+    """The customization object as far as it is documented, without price lists."""
     options = [{"optionName": "category", "optionValue": name} for name in CATEGORIES]
     field = {"attrName": "user_10001", "label": "Weight"}
     return {

@@ -27,83 +27,83 @@ def answer(world: World, options: Options, body: Mapping[str, Any]) -> dict[str,
         for key in body:
             if key not in _KEYS:
                 raise QueryRefused(f"Unknown key {key!r} beside the query")
-        asked = selections(str(body.get("query", "")), body.get("variables") or {})
-        return {"data": {each.alias: _root(world, options, each) for each in asked}}
+        selection = selections(str(body.get("query", "")), body.get("variables") or {})
+        return {"data": {each.alias: _root(world, options, each) for each in selection}}
     except QueryRefused as error:
         return {"data": None, "errors": [{"message": str(error)}]}
 
 
-def _root(world: World, options: Options, asked: Selection) -> dict[str, Any]:
-    if asked.name != "productViewConnection":
-        raise _unknown(asked, "Query")
-    asked.none_but("first", "after", "productId", "formatter", "sort")
+def _root(world: World, options: Options, selection: Selection) -> dict[str, Any]:
+    if selection.name != "productViewConnection":
+        raise _unknown(selection, "Query")
+    selection.none_but("first", "after", "productId", "formatter", "sort")
     fields = _raw_fields(world, options)
     fields.pop(options.graphql_removed_field, None)
-    size = min(_whole(asked.arguments.get("first", 50)), options.graphql_cap)
-    start = _index(asked.arguments.get("after"))
-    products = _sorted(_found(world, asked.arguments.get("productId")), asked.arguments.get("sort"), fields)
+    size = min(_whole(selection.arguments.get("first", 50)), options.graphql_cap)
+    start = _index(selection.arguments.get("after"))
+    products = _sorted(_found(world, selection.arguments.get("productId")), selection.arguments.get("sort"), fields)
     page = products[start : start + size]
     parts: dict[str, Callable[[Selection], Any]] = {
         "edges": lambda of: list(
-            map(_edge(of, fields, _is_raw(asked)), range(start + 1, start + 1 + len(page)), page)
+            map(_edge(of, fields, _is_raw(selection)), range(start + 1, start + 1 + len(page)), page)
         ),
         "pageInfo": lambda of: _page_info(of, start, len(page), len(products)),
     }
-    return {each.alias: _known(each, parts, asked.name)(_parent(each)) for each in _parent(asked).fields}
+    return {each.alias: _known(each, parts, selection.name)(_parent(each)) for each in _parent(selection).fields}
 
 
-def _edge(asked: Selection, fields: _Fields, is_raw: bool) -> _Edge:
+def _edge(selection: Selection, fields: _Fields, is_raw: bool) -> _Edge:
     """How to tell an edge from its place and product; what it asks for is checked also when there are no products."""
     known: dict[str, Callable[[Selection], _Edge]] = {
         "node": lambda of: _node(_parent(of), fields, is_raw),
         "cursor": lambda of: lambda place, product: _cursor(place),
     }
-    parts = {each.alias: _known(each, known, "productViewEdge")(each) for each in asked.fields}
+    parts = {each.alias: _known(each, known, "productViewEdge")(each) for each in selection.fields}
     return lambda place, product: {alias: part(place, product) for alias, part in parts.items()}
 
 
-def _node(asked: Selection, fields: _Fields, is_raw: bool) -> _Edge:
-    cells = {each.alias: _cell(each, _known(each, fields, "productView"), is_raw) for each in asked.fields}
+def _node(selection: Selection, fields: _Fields, is_raw: bool) -> _Edge:
+    cells = {each.alias: _cell(each, _known(each, fields, "productView"), is_raw) for each in selection.fields}
     return lambda place, product: {alias: cell(product) for alias, cell in cells.items()}
 
 
-def _page_info(asked: Selection, start: int, shown: int, all_: int) -> dict[str, Any]:
+def _page_info(selection: Selection, start: int, shown: int, all_: int) -> dict[str, Any]:
     info = {
         "hasNextPage": start + shown < all_,
         "hasPreviousPage": start > 0,
         "startCursor": _cursor(start + 1) if shown else None,
         "endCursor": _cursor(start + shown) if shown else None,
     }
-    return {each.alias: _known(each, info, "pageInfo") for each in asked.fields}
+    return {each.alias: _known(each, info, "pageInfo") for each in selection.fields}
 
 
-def _cell(asked: Selection, field: Callable[[Product], Any], is_raw: bool) -> Callable[[Product], Any]:
-    asked.none_but("formatter")
-    if asked.fields:
-        raise QueryRefused(f'Field "{asked.name}" must not have a selection')
-    return field if _is_raw(asked) or is_raw else lambda product: _display(field(product))
+def _cell(selection: Selection, field: Callable[[Product], Any], is_raw: bool) -> Callable[[Product], Any]:
+    selection.none_but("formatter")
+    if selection.fields:
+        raise QueryRefused(f'Field "{selection.name}" must not have a selection')
+    return field if _is_raw(selection) or is_raw else lambda product: _display(field(product))
 
 
-def _known(asked: Selection, known: Mapping[str, Any], type_: str) -> Any:
-    if asked.name not in known:
-        raise _unknown(asked, type_)
-    return known[asked.name]
+def _known(selection: Selection, known: Mapping[str, Any], type_: str) -> Any:
+    if selection.name not in known:
+        raise _unknown(selection, type_)
+    return known[selection.name]
 
 
-def _parent(asked: Selection) -> Selection:
-    if not asked.fields:
-        raise QueryRefused(f'Field "{asked.name}" must have a selection of subfields')
-    return asked
+def _parent(selection: Selection) -> Selection:
+    if not selection.fields:
+        raise QueryRefused(f'Field "{selection.name}" must have a selection of subfields')
+    return selection
 
 
-def _unknown(asked: Selection, type_: str) -> QueryRefused:
-    return QueryRefused(f'Cannot query field "{asked.name}" on type "{type_}"')
+def _unknown(selection: Selection, type_: str) -> QueryRefused:
+    return QueryRefused(f'Cannot query field "{selection.name}" on type "{type_}"')
 
 
-def _is_raw(asked: Selection) -> bool:
-    if asked.arguments.get("formatter", "none") != "none":
-        raise QueryRefused(f"Unknown formatter {asked.arguments['formatter']!r}")
-    return "formatter" in asked.arguments
+def _is_raw(selection: Selection) -> bool:
+    if selection.arguments.get("formatter", "none") != "none":
+        raise QueryRefused(f"Unknown formatter {selection.arguments['formatter']!r}")
+    return "formatter" in selection.arguments
 
 
 def _whole(value: Any) -> int:

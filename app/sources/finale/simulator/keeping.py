@@ -1,21 +1,20 @@
-"""Keeps a simulated shop over a restart: its whole state in one file, replaced as a whole."""
+"""The part of a simulated account that survives a restart: its whole world."""
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Callable
 from decimal import Decimal
-from pathlib import Path
 
 import msgspec
 
 from app.sources.finale.simulator.records import Facility, Order, Party, Place, Product, Shipment
 from app.sources.finale.simulator.world import World
+from app.sources.simulating import state_file
 
 
 class Kept(msgspec.Struct):
-    """A world as it is written down."""
+    """A world as it is saved."""
 
     products: list[Product]
     dropped: list[Product]
@@ -30,11 +29,8 @@ class Kept(msgspec.Struct):
     shipments: list[Shipment] = []
 
 
-_READER = msgspec.msgpack.Decoder(Kept)
-
-
 def snapshot(world: World) -> Kept:
-    """The state as of now."""
+    """The present state."""
     return Kept(
         products=list(world.products.values()),
         dropped=list(world.dropped.values()),
@@ -50,18 +46,11 @@ def snapshot(world: World) -> Kept:
     )
 
 
-def save(kept: Kept, path: Path) -> None:
-    """Write a snapshot beside the file, then over it; may run in a thread."""
-    beside = path.with_name(path.name + ".new")
-    beside.write_bytes(msgspec.msgpack.encode(kept))
-    os.replace(beside, path)
-
-
-def load(path: Path, clock: Callable[[], float]) -> World | None:
-    """The kept world, or nothing when there is none yet."""
-    if not path.exists():
+def load(path: str, clock: Callable[[], float]) -> World | None:
+    """The saved world, ``None`` when there is none yet; raises ``ValueError`` for a file that holds none."""
+    kept = state_file.load(path, Kept)
+    if kept is None:
         return None
-    kept = _READER.decode(path.read_bytes())
     world = World(random.Random(kept.seed), clock)
     for product in kept.products:
         world.put_product(product)

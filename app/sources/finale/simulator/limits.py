@@ -1,4 +1,4 @@
-"""Counts requests as Finale does and says 429 when there were too many."""
+"""Counts requests as Finale does and answers 429 when there are too many."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Limits:
         self.refused = 0
 
     def take(self, method: str, *, is_list: bool) -> dict[str, str] | None:
-        """Count a request; returns the headers of its refusal, or nothing when it may pass."""
+        """Count a request; returns the headers of its refusal, or ``None`` when it may pass."""
         windows = [self._window("post" if method == "POST" else "get", 60)]
         if is_list:
             windows.append(self._window("list", 3600))
@@ -31,19 +31,19 @@ class Limits:
         return None
 
     def refuse(self) -> dict[str, str]:
-        """The headers of a refusal without a cause."""
+        """The headers of a refusal that a switch asks for."""
         self.refused += 1
         return self.headers(self._options.rate_get, 0, self._clock() + 2)
 
     def usual(self) -> dict[str, str]:
-        """The headers of an answer that is no refusal, where the account sends any."""
+        """The headers of any other answer, where the account sends them."""
         if not self._options.limit_headers_always:
             return {}
         limit, seconds, taken = self._window("get", 60)
         return self.headers(limit, max(limit - len(taken), 0), self._clock() + seconds)
 
     def headers(self, limit: int, remaining: int, reset: float) -> dict[str, str]:
-        """The three headers; the unit of the reset is a switch because sources disagree about it."""
+        """The three headers; a switch selects the unit of the reset because sources disagree about it."""
         unit = 1 if self._options.reset_in_seconds else 1000
         return {
             "X-RateLimit-Limit": str(limit),

@@ -1,4 +1,4 @@
-"""The account as it is when the simulator starts, the same for the same seed."""
+"""The account at the start of the simulator, the same for the same seed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from app.sources.finale.simulator.records import (
 from app.sources.finale.simulator.settings import Options
 from app.sources.finale.simulator.shipping import outstanding, send
 from app.sources.finale.simulator.world import World
-from app.sources.shop import CATEGORIES, ware
+from app.sources.simulating.merchandise import CATEGORIES, ware
 
 DAY = 86_400
 _PACKING = "36 cs 36/1"
@@ -43,13 +43,13 @@ def opened(options: Options, clock: Callable[[], float]) -> World:
 
 
 def new_product(world: World, options: Options) -> Product:
-    """The next product of the range, made now."""
+    """Add the next product of the range now."""
     product = made(options.seed, world.next_number, created=world.now(), updated=world.now())
     return world.put_product(product)
 
 
 def made(seed: int, number: int, *, created: int, updated: int) -> Product:
-    """The product with a number; two of three have a URL that ends in the SKU."""
+    """The product with a number; the URLs of two products in three end in the SKU."""
     thing = ware(seed, number)
     name = f"{thing.name} {thing.size}"
     return Product(
@@ -109,7 +109,7 @@ def _open_parties(world: World, options: Options) -> None:
 
 
 def _stock_up(world: World, options: Options, number: int) -> None:
-    """Some rows on hand for a product: different shelves, now and then lots and packings."""
+    """Some on-hand rows for a product: different shelves, some with lots and packings."""
     dice, shelves = world.dice, world.shelves()
     rows = int(options.stock_rows_each) + (dice.random() < options.stock_rows_each % 1)
     opening = ware(options.seed, number).opening_stock
@@ -135,8 +135,11 @@ def _status(world: World) -> str:
 
 
 def place_order(world: World, *, is_purchase: bool, status: str, at: int, lines: tuple[Line, ...] = ()) -> Order:
-    """A new order, of some random products unless told; see ``claim_stock`` for one that is open. What is said of it goes
-    by its number: a draft may have no place yet, a sale no customer, a purchase something that nobody knows."""
+    """Add an order, of some random products unless ``lines`` are given; see ``claim_stock`` for an open one.
+
+    Its number decides about its fields: a draft may have no place yet, a sale no customer, a purchase an unknown
+    product.
+    """
     dice, number = world.dice, world.next_order
     party = dice.choice(world.suppliers() if is_purchase else _customers(world)).id
     place = dice.choice(world.stores()).id
@@ -157,7 +160,7 @@ def place_order(world: World, *, is_purchase: bool, status: str, at: int, lines:
 
 
 def claim_stock(world: World, order: Order, sign: int = 1) -> list[Done]:
-    """Enter (or with -1 take away) what an open order has on order or reserved."""
+    """Enter (or with -1 remove) the stock rows on order or reserved of an open order."""
     return [
         world.move(Place(number, order.facility_id or "", order_id=order.id), quantity * sign)
         for number, quantity in outstanding(world, order)
@@ -171,22 +174,22 @@ def _lines(world: World, is_purchase: bool) -> tuple[Line, ...]:
         Line(
             product.number,
             Decimal(world.dice.randint(5, 60) if is_purchase else world.dice.randint(1, 4)),
-            _unit(product) if is_purchase else asked(world, product),
+            _unit(product) if is_purchase else sale_price(world, product),
         )
         for product in products
     )
     return (*lines, _UNKNOWN) if is_purchase and world.next_order % 5 == 0 else lines
 
 
-def asked(world: World, product: Product) -> Decimal | None:
-    """What a customer of the next order is asked for one; what has no price is given away, or nobody says one."""
+def sale_price(world: World, product: Product) -> Decimal | None:
+    """The price that a customer of the next order pays for one; a product without a price is free, or has no price."""
     if world.next_order % 13 == 0:
         return None
-    return Decimal(0) if product.asked is None and product.number % 2 else product.asked
+    return Decimal(0) if product.exact_price is None and product.number % 2 else product.exact_price
 
 
 def _unit(product: Product) -> Decimal:
-    """What a supplier asks for one: of cheap things bought by the thousand fractions of a cent."""
+    """A supplier's price for one; cheap things bought by the thousand cost fractions of a cent."""
     cost = Decimal(product.cost_minor or 0)
     return cost / 1000 + Decimal("0.504") if product.number % 4 == 0 else cost
 

@@ -1,4 +1,4 @@
-"""The things a simulated account is made of, as frozen values: a change replaces one, so a snapshot stays true."""
+"""The records of a simulated account, as frozen values: a change replaces one, so a snapshot stays true."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ ON_ITS_WAY, DELIVERED, CALLED_OFF = "SHIPMENT_INPUT", "SHIPMENT_DELIVERED", "SHI
 
 
 class Product(msgspec.Struct, frozen=True):
-    """A product. ``tail`` ends its URL and is for a third of them not the SKU; money is in cents, times in epoch s.
+    """A product. ``tail`` ends its URL; for a third of the products it is not the SKU. Money is in cents, times in
+    epoch seconds.
 
-    ``raw`` holds what a POST set that the shop itself does not know, by wire name.
+    ``raw`` has the fields that a POST set and the shop itself does not use, by wire name.
     """
 
     number: int
@@ -35,8 +36,8 @@ class Product(msgspec.Struct, frozen=True):
     raw: dict[str, Any] = {}
 
     @property
-    def asked(self) -> Decimal | None:
-        """The price in cents; of some things a fraction more than can be paid for one."""
+    def exact_price(self) -> Decimal | None:
+        """The price in cents; for some products with a fraction of a cent."""
         if self.price_minor is None:
             return None
         return self.price_minor + (Decimal("0.4") if self.number % 29 == 0 else Decimal(0))
@@ -60,9 +61,9 @@ class Party(msgspec.Struct, frozen=True):
 
 
 class Line(msgspec.Struct, frozen=True):
-    """One line of an order; ``unit_minor`` in cents and their fractions, unset where nobody said a price.
+    """One line of an order; ``unit_minor`` is in cents with fractions, unset where there is no price.
 
-    ``number`` is unset for a line whose product nobody knows: Finale takes it all the same.
+    ``number`` is unset for a line with an unknown product, which Finale accepts.
     """
 
     number: int | None
@@ -71,12 +72,12 @@ class Line(msgspec.Struct, frozen=True):
 
     @property
     def exact(self) -> Decimal:
-        """What it comes to, in cents."""
+        """The exact total in cents."""
         return self.quantity * (self.unit_minor or Decimal(0))
 
 
 class Order(msgspec.Struct, frozen=True):
-    """A purchase (``facility_id`` is where it goes) or a sale (where it comes from; drafts may not know it yet).
+    """A purchase (``facility_id`` is its destination) or a sale (its origin; drafts may have none yet).
 
     ``has_arrived`` says that its goods were delivered, which by itself does not change the status of a purchase.
     """
@@ -97,12 +98,12 @@ class Order(msgspec.Struct, frozen=True):
 
     @property
     def is_open(self) -> bool:
-        """Whether its goods are still to come or to go."""
+        """Whether its goods have yet to come or go."""
         return self.status == "ORDER_LOCKED" and not self.has_arrived
 
 
 class Shipment(msgspec.Struct, frozen=True):
-    """The goods of a purchase on their way: line by line, each for a shelf. Times in epoch s."""
+    """The goods of a purchase on their way, each line for a shelf. Times in epoch seconds."""
 
     id: str
     order_id: str
@@ -114,7 +115,7 @@ class Shipment(msgspec.Struct, frozen=True):
 
 
 class Place(NamedTuple):
-    """What tells one stock row from another; ``order_id`` decides between on hand, on order and reserved."""
+    """The key of a stock row; ``order_id`` decides between on hand, on order and reserved."""
 
     number: int
     facility_id: str
@@ -124,7 +125,7 @@ class Place(NamedTuple):
 
 
 class Done(msgspec.Struct, frozen=True):
-    """One thing that changed: its kind and external id in Tallyhook's words, and for a bridge the SKU."""
+    """One change: kind and external id in Tallyhook's words, and the SKU for the bridge."""
 
     kind: str
     external_id: str

@@ -40,13 +40,13 @@ _METRICS: Mapping[str | int, _Column] = {
 _USUAL = [column for name, column in _METRICS.items() if isinstance(name, str)]
 
 
-def rows(world: World, asked: Mapping[str, str]) -> list[dict[str, Any]]:
+def rows(world: World, params: Mapping[str, str]) -> list[dict[str, Any]]:
     """The stock of each product, in units, as ``format=jsonObject``; raises ``BadRequest`` for any other report."""
-    if asked.get("format", "jsonObject") != "jsonObject" or asked.get("data", "product") != "product":
+    if params.get("format", "jsonObject") != "jsonObject" or params.get("data", "product") != "product":
         raise BadRequest("The simulated reports are data=product&format=jsonObject")
-    dimensions = _columns(asked.get("rowDimensions"), _DIMENSIONS) or list(_DIMENSIONS.values())
-    metrics = _columns(asked.get("metrics"), _METRICS) or _USUAL
-    wanted = _filters(asked.get("filters"))
+    dimensions = _columns(params.get("rowDimensions"), _DIMENSIONS) or list(_DIMENSIONS.values())
+    metrics = _columns(params.get("metrics"), _METRICS) or _USUAL
+    wanted = _filters(params.get("filters"))
     products = [product for product in world.by_update() if _is_shown(product, wanted)]
     sums = _sums(world, {product.number for product in products})
     none: dict[str, Decimal] = {}
@@ -78,14 +78,14 @@ def _row(
     return {**named, **cells}
 
 
-def _columns(told: str | None, known: Mapping[str | int, _Column]) -> list[_Column]:
+def _columns(text: str | None, known: Mapping[str | int, _Column]) -> list[_Column]:
     """``name_width__title|...`` with the title in base64, or ``~`` and base64 of MessagePack."""
     parts = (
         []
-        if not told
-        else _packed(told[1:])
-        if told.startswith("~")
-        else [_spelled(part) for part in told.split("|")]
+        if not text
+        else _packed(text[1:])
+        if text.startswith("~")
+        else [_spelled(part) for part in text.split("|")]
     )
     found = []
     for name, title in parts:
@@ -96,9 +96,9 @@ def _columns(told: str | None, known: Mapping[str | int, _Column]) -> list[_Colu
 
 
 def _spelled(part: str) -> tuple[str | int, str]:
-    told, _, title = part.partition("__")
+    name, _, title = part.partition("__")
     try:
-        return told.rpartition("_")[0], base64.b64decode(title, validate=True).decode().replace("\\n", "\n")
+        return name.rpartition("_")[0], base64.b64decode(title, validate=True).decode().replace("\\n", "\n")
     except ValueError as error:
         raise BadRequest(f"{part!r} is no report column: {error}") from error
 
@@ -111,10 +111,10 @@ def _packed(text: str) -> list[tuple[str | int, str]]:
         raise BadRequest(f"~{text} are no report columns: {error}") from error
 
 
-def _filters(told: str | None) -> dict[str, list[str]]:
+def _filters(text: str | None) -> dict[str, list[str]]:
     """Base64 of a JSON list of ``[field, values or null]``; without values a field restricts nothing."""
     try:
-        found = msgspec.json.decode(_unpadded(told), type=list[tuple[str, list[str] | None]]) if told else []
+        found = msgspec.json.decode(_unpadded(text), type=list[tuple[str, list[str] | None]]) if text else []
     except (binascii.Error, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadRequest(f"filters are not base64 of [[field, values], ...]: {error}") from error
     for name, values in found:
@@ -124,11 +124,11 @@ def _filters(told: str | None) -> dict[str, list[str]]:
 
 
 def _is_shown(product: Product, wanted: Mapping[str, list[str]]) -> bool:
-    told = {
+    cells = {
         "productStatus": ACTIVE_PRODUCT if product.active else "PRODUCT_INACTIVE",
         "productCategory": product.category,
     }
-    return all(told[name] in values for name, values in wanted.items())
+    return all(cells[name] in values for name, values in wanted.items())
 
 
 def _unpadded(text: str) -> bytes:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
-import msgspec
-
-Value = str | int | float | bool
-
+from app.sources.simulating import settings
 
 Kind = Literal["", "product", "stock", "order", "location", "vendor"]
 
 
-class Faults(msgspec.Struct, forbid_unknown_fields=True):
-    """Switches that POST /_sim/faults can change while the simulator runs; probabilities lie between 0 and 1."""
+class Faults(settings.Faults):
+    """Switches that POST /_sim/faults can change while the simulator runs."""
 
     # lists
     short_column: str = ""  # this column comes as [] beside longer ones
@@ -37,18 +33,12 @@ class Faults(msgspec.Struct, forbid_unknown_fields=True):
     reset_in_seconds: bool = False  # X-RateLimit-Reset in epoch seconds instead of milliseconds
     limit_headers_always: bool = False
     # the next n answers are
-    next_429: int = 0
     next_502: int = 0
-    next_html: int = 0  # 200 with an HTML error page
     next_login: int = 0  # 200 with a login page
-    next_truncated: int = 0  # 200 with half a document
     next_dropped: int = 0  # the connection breaks in the middle of the body
     next_empty: int = 0  # 200 without a body
     next_error_body: int = 0  # 200 with {"success": false, "errorMessage": ...}
-    latency: float = 0.0  # seconds before each answer
-    bad_records: float = 0.0  # share of the records that have one unreadable field, always the same one
     # access
-    expired_token: bool = False  # 401 for every call
     forbidden: Kind = ""  # 403 for reads of this kind of record
     legacy_cookie: bool = False  # Basic is refused, POST /{account}/api/auth gives a session cookie
     # writes
@@ -56,16 +46,13 @@ class Faults(msgspec.Struct, forbid_unknown_fields=True):
     # GraphQL
     graphql_cap: int = 1000
     graphql_removed_field: str = ""  # this field is no longer known
-    # the bridge: shares of pings that are
-    drop: float = 0.0  # never sent
-    duplicate: float = 0.0  # sent twice with the same id
-    delay: float = 0.0  # sent delay_seconds later
-    delay_seconds: float = 5.0
-    reorder: float = 0.0  # held back for up to a second, while later ones go out
+    # the bridge
+    delay_seconds: float = 5.0  # how much later a delayed ping is sent
 
 
 class Options(Faults):
-    """What the account is made of and whom it tells; fixed at the start. Chance goes by ``seed``."""
+    """The size of the account, its credentials and its bridge; fixed at the start. ``seed`` decides every random
+    choice."""
 
     seed: int = 1
     account: str = "demo"
@@ -85,30 +72,3 @@ class Options(Faults):
     bridge_secret: str = "whsec_c2ltdWxhdGVkLWJyaWRnZS1zZWNyZXQ="  # noqa: S105 - a simulator's, public
     bridge_tries: int = 6
     state_file: str = ""  # keeps the shop over a restart
-
-
-def read(options: Mapping[str, Value]) -> Options:
-    """The options as given, checked; text is converted. Raises ``ValueError`` naming what is wrong."""
-    read_: Options = _converted(dict(options), Options)
-    return read_
-
-
-def merge(current: Options, changes: Mapping[str, Any]) -> None:
-    """Switch faults; raises ``ValueError`` for what is no fault switch."""
-    switched = _converted(dict(changes), Faults)
-    for name in changes:
-        setattr(current, name, getattr(switched, name))
-
-
-def active(current: Options) -> dict[str, Any]:
-    """The switches that are not as by default."""
-    defaults = Faults()
-    names = Faults.__struct_fields__
-    return {name: getattr(current, name) for name in names if getattr(current, name) != getattr(defaults, name)}
-
-
-def _converted(values: dict[str, Any], shape: type[Any]) -> Any:
-    try:
-        return msgspec.convert(values, shape, strict=False)
-    except msgspec.ValidationError as error:
-        raise ValueError(f"simulator option: {error}") from error

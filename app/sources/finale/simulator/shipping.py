@@ -54,7 +54,7 @@ def receive_one(world: World, shipment: Shipment) -> list[Done]:
 
 
 def outstanding(world: World, order: Order) -> list[tuple[int, Decimal]]:
-    """What of an open order is still to come or to go, by product; nothing of an order that has no place yet."""
+    """The quantities of an open order that have yet to come or go, by product; none for an order without a place."""
     if not order.is_open or order.facility_id is None:
         return []
     if order.is_purchase and world.shipments_of(order):

@@ -1,4 +1,4 @@
-"""What happens in a shop: each function is one event, and tells everything it changed."""
+"""The events of a shop's life: each function is one event, and returns everything that it changed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import msgspec
 
-from app.sources.finale.simulator.opening import asked, claim_stock, new_product, place_order
+from app.sources.finale.simulator.opening import claim_stock, new_product, place_order, sale_price
 from app.sources.finale.simulator.records import ON_ITS_WAY, Done, Facility, Line, Order, Party, Place, Product
 from app.sources.finale.simulator.settings import Options
 from app.sources.finale.simulator.shipping import call_off, receive, receive_one, send
@@ -17,7 +17,7 @@ Event = Callable[[World, Options], list[Done]]
 
 
 def happen(world: World, options: Options, kinds: Sequence[str] = ()) -> list[Done]:
-    """One random event, of those of the kinds, or of all but the quiet ones; returns what changed, at least one thing.
+    """One random event of the given kinds, or of all except the quiet ones; returns at least one change.
 
     Raises ``ValueError`` when nothing of the kinds can happen in this shop.
     """
@@ -30,24 +30,24 @@ def happen(world: World, options: Options, kinds: Sequence[str] = ()) -> list[Do
 
 
 def sell(world: World, options: Options) -> list[Done]:
-    """Somebody buys what lies on a shelf and takes it along."""
+    """A customer buys something from a shelf."""
     place = world.some_stock()
     product = world.products.get(place.number) if place else None
     if place is None or product is None:
         return []
     count = min(Decimal(world.dice.randint(1, 3)), world.stock[place])
-    order = _sale(world, "ORDER_COMPLETED", (Line(product.number, count, asked(world, product)),))
-    return [_told(order, "sold"), world.move(place, -count)]
+    order = _sale(world, "ORDER_COMPLETED", (Line(product.number, count, sale_price(world, product)),))
+    return [_order_done(order, "sold"), world.move(place, -count)]
 
 
 def reserve(world: World, options: Options) -> list[Done]:
-    """Somebody orders something, to be sent later."""
+    """A customer orders something, to be sent later."""
     product = world.some_product(wanted=lambda product: product.active)
     if product is None:
         return []
-    line = Line(product.number, Decimal(world.dice.randint(1, 5)), asked(world, product))
+    line = Line(product.number, Decimal(world.dice.randint(1, 5)), sale_price(world, product))
     order = _sale(world, "ORDER_LOCKED", (line,))
-    return [_told(order, "reserved"), *claim_stock(world, order)]
+    return [_order_done(order, "reserved"), *claim_stock(world, order)]
 
 
 def buy(world: World, options: Options) -> list[Done]:
@@ -56,19 +56,19 @@ def buy(world: World, options: Options) -> list[Done]:
         return []
     order = place_order(world, is_purchase=True, status="ORDER_LOCKED", at=world.now())
     send(world, order)
-    return [_told(order, "bought"), *claim_stock(world, order)]
+    return [_order_done(order, "bought"), *claim_stock(world, order)]
 
 
 def draft(world: World, options: Options) -> list[Done]:
-    """Somebody begins a purchase or a sale, and leaves it for later."""
+    """Begin a purchase or a sale without committing it."""
     if not (world.products and world.stores() and world.suppliers()):
         return []
     is_purchase = world.dice.random() < 0.5
-    return [_told(place_order(world, is_purchase=is_purchase, status=DRAFT, at=world.now()), "drafted")]
+    return [_order_done(place_order(world, is_purchase=is_purchase, status=DRAFT, at=world.now()), "drafted")]
 
 
 def commit(world: World, options: Options) -> list[Done]:
-    """A draft is meant by now, and has a place at last."""
+    """Commit a draft, which gets a place if it has none."""
     order = world.some_order(order for order in world.orders.values() if order.status == DRAFT)
     if order is None or not world.stores():
         return []
@@ -77,53 +77,53 @@ def commit(world: World, options: Options) -> list[Done]:
     meant = advance(world, world.orders[order.id], "ORDER_LOCKED")
     if order.is_purchase and not world.shipments_of(order):
         send(world, meant)
-    return [_told(meant, "committed"), *claim_stock(world, meant)]
+    return [_order_done(meant, "committed"), *claim_stock(world, meant)]
 
 
 def unload(world: World, options: Options) -> list[Done]:
-    """A shipment of a purchase arrives; the purchase itself stays as it is."""
+    """A shipment of a purchase arrives; the purchase itself does not change."""
     order = world.some_order(order for order in world.orders.values() if order.is_open and world.shipments_of(order))
     coming = [one for one in world.shipments_of(order) if one.status == ON_ITS_WAY] if order else []
     return receive_one(world, coming[0]) if coming else []
 
 
 def finish(world: World, options: Options) -> list[Done]:
-    """Goods of an open order arrive, or leave; or an order is done with whose goods arrived before."""
+    """The goods of an open order arrive or leave; or an order is completed whose goods arrived before."""
     order = world.some_order(order for order in world.orders.values() if order.status == "ORDER_LOCKED")
     if order is None:
         return []
     if world.shipments_of(order):
         goods = receive(world, order)
-        return [_told(advance(world, world.orders[order.id], "ORDER_COMPLETED"), "received"), *goods]
+        return [_order_done(advance(world, world.orders[order.id], "ORDER_COMPLETED"), "received"), *goods]
     claims = claim_stock(world, order, -1)
     done = advance(world, order, "ORDER_COMPLETED")
     goods = [moved for line in order.lines for moved in _goods(world, order, line)]
-    return [_told(done, "received" if order.is_purchase else "shipped"), *claims, *goods]
+    return [_order_done(done, "received" if order.is_purchase else "shipped"), *claims, *goods]
 
 
 def cancel(world: World, options: Options) -> list[Done]:
-    """An open order is called off."""
+    """Cancel an open order."""
     order = world.some_order(order for order in world.orders.values() if order.is_open)
     if order is None:
         return []
     claims = claim_stock(world, order, -1)
     call_off(world, order)
-    return [_told(advance(world, order, "ORDER_CANCELLED"), "cancelled"), *claims]
+    return [_order_done(advance(world, order, "ORDER_CANCELLED"), "cancelled"), *claims]
 
 
 def edit_quietly(world: World, options: Options) -> list[Done]:
-    """A line of an order of the week before last or older gets another price, and nothing tells of it."""
+    """Change the price of a line of an order at least nine days old, without any event."""
     long_ago = world.now() - LONG_AGO
     order = world.some_order(order for order in world.orders.values() if order.updated < long_ago and order.lines)
     if order is None:
         return []
     first, *others = order.lines
     dearer = msgspec.structs.replace(first, unit_minor=(first.unit_minor or 0) + 100)
-    return [_told(world.put_order(msgspec.structs.replace(order, lines=(dearer, *others))), "edited quietly")]
+    return [_order_done(world.put_order(msgspec.structs.replace(order, lines=(dearer, *others))), "edited quietly")]
 
 
 def transfer(world: World, options: Options) -> list[Done]:
-    """Goods are carried to another shelf."""
+    """Move goods to another shelf."""
     place, shelves = world.some_stock(), world.shelves()
     if place is None or len(shelves) < 2:
         return []
@@ -133,7 +133,7 @@ def transfer(world: World, options: Options) -> list[Done]:
 
 
 def recount(world: World, options: Options) -> list[Done]:
-    """Somebody counts a shelf and finds more, or less."""
+    """Correct the count of a shelf."""
     place = world.some_stock()
     if place is None:
         return []
@@ -142,7 +142,7 @@ def recount(world: World, options: Options) -> list[Done]:
 
 
 def reprice(world: World, options: Options) -> list[Done]:
-    """A price changes, sometimes the cost as well."""
+    """Change a price, sometimes the cost as well."""
     product = world.some_product()
     if product is None:
         return []
@@ -153,7 +153,7 @@ def reprice(world: World, options: Options) -> list[Done]:
 
 
 def rename(world: World, options: Options) -> list[Done]:
-    """A product gets another name."""
+    """Rename a product."""
     product = world.some_product()
     return (
         [world.edit(product, name=f"{product.name.split(' #')[0]} #{world.dice.randrange(1000)}")] if product else []
@@ -161,21 +161,21 @@ def rename(world: World, options: Options) -> list[Done]:
 
 
 def add_product(world: World, options: Options) -> list[Done]:
-    """A product is new in the range, and its first goods on a shelf."""
+    """Add a product, with its first goods on a shelf."""
     product, shelves = new_product(world, options), world.shelves()
-    told = [Done("product", product.tail, "created", product.sku)]
+    made = [Done("product", product.tail, "created", product.sku)]
     stocked = [world.move(Place(product.number, world.dice.choice(shelves).id), Decimal(10))] if shelves else []
-    return told + stocked
+    return made + stocked
 
 
 def toggle(world: World, options: Options) -> list[Done]:
-    """A product is taken out of the range, or comes back."""
+    """Deactivate a product, or activate it again."""
     product = world.some_product()
     return [world.edit(product, active=not product.active)] if product else []
 
 
 def delete(world: World, options: Options) -> list[Done]:
-    """A product is deleted for good; only where the switch ``hard_deletes`` is on."""
+    """Delete a product for good; only with the switch ``hard_deletes``."""
     product = world.some_product() if options.hard_deletes else None
     if product is None:
         return []
@@ -185,7 +185,7 @@ def delete(world: World, options: Options) -> list[Done]:
 
 
 def add_shelf(world: World, options: Options) -> list[Done]:
-    """A new sublocation."""
+    """Add a sublocation."""
     stores = world.stores()
     if not stores:
         return []
@@ -196,7 +196,7 @@ def add_shelf(world: World, options: Options) -> list[Done]:
 
 
 def rename_party(world: World, options: Options) -> list[Done]:
-    """A supplier changes its name."""
+    """Rename a supplier."""
     if not world.suppliers():
         return []
     party = world.dice.choice(world.suppliers())
@@ -205,7 +205,7 @@ def rename_party(world: World, options: Options) -> list[Done]:
 
 
 def add_party(world: World, options: Options) -> list[Done]:
-    """A new supplier."""
+    """Add a supplier."""
     id_ = str(10_001 + len(world.parties))
     world.parties[id_] = Party(id_, f"Supplier {id_}", ("SUPPLIER",))
     return [Done("vendor", id_, "created")]
@@ -229,7 +229,7 @@ EVENTS: Mapping[str, Mapping[Event, int]] = {
 
 
 def advance(world: World, order: Order, status: str) -> Order:
-    """Give an order another status, and with it its time."""
+    """Give an order another status and its time."""
     return world.put_order(msgspec.structs.replace(order, status=status, updated=world.now()))
 
 
@@ -238,7 +238,7 @@ def _sale(world: World, status: str, lines: tuple[Line, ...]) -> Order:
 
 
 def _goods(world: World, order: Order, line: Line) -> list[Done]:
-    """The goods themselves: onto some shelf, or from wherever there are enough."""
+    """Move the goods themselves: onto some shelf, or from a shelf that has enough."""
     shelves = world.shelves()
     if line.number is None or line.number not in world.products or not shelves:
         return []
@@ -253,5 +253,5 @@ def _has(order: Order, product: Product) -> bool:
     return any(line.number == product.number for line in order.lines)
 
 
-def _told(order: Order, what: str) -> Done:
+def _order_done(order: Order, what: str) -> Done:
     return Done("order", order.id, what)

@@ -1,4 +1,4 @@
-"""What the account refuses because it has no place for it: methods, query parameters, bodies."""
+"""Refuses requests that the account cannot accept: methods, query parameters, bodies."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 
 class BadRequest(ValueError):
-    """Something that the account does not know or cannot read; answered 400 with this message."""
+    """Something unknown or unreadable; answered 400 with this message."""
 
 
 class NotFound(Exception):
@@ -20,7 +20,7 @@ class NotFound(Exception):
 
 
 class Illegal(Exception):
-    """What the record's state does not allow, or the key may not do; answered 403 with this message."""
+    """Something that the record's state or the key does not allow; answered 403 with this message."""
 
 
 class WrongMethod(Exception):
@@ -38,7 +38,7 @@ def only_methods(request: Request, *allowed: str) -> None:
 
 
 def parameters(request: Request, *known: str) -> dict[str, str]:
-    """The query parameters, each known and given once; raises ``BadRequest`` naming one that is not."""
+    """The query parameters; raises ``BadRequest`` for one that is unknown or given twice."""
     given: dict[str, str] = {}
     for name, value in request.query_params.multi_items():
         if name not in known:
@@ -50,7 +50,7 @@ def parameters(request: Request, *known: str) -> dict[str, str]:
 
 
 def positive(text: str | None, what: str) -> int | None:
-    """A positive whole number, nothing for nothing; raises ``BadRequest`` naming ``what`` it was."""
+    """A positive whole number, ``None`` for ``None``; raises ``BadRequest`` naming ``what`` it is."""
     if text is None:
         return None
     if not (text.isascii() and text.isdigit() and int(text)):
@@ -83,14 +83,14 @@ async def login_in(request: Request) -> tuple[str, str]:
 
 
 def only_fields(what: str, given: Iterable[str], known: Sequence[str]) -> None:
-    """Raises ``BadRequest`` naming a field that is not known."""
+    """Raises ``BadRequest`` for a field that is not known."""
     for name in given:
         if name not in known:
             raise BadRequest(f"{what} has no {name} that can be set")
 
 
 def text_of(body: Mapping[str, Any], name: str, longest: int | None = None) -> str | None:
-    """A text of at most so many characters, nothing for none; raises ``BadRequest``."""
+    """A text of at most ``longest`` characters, ``None`` for none; raises ``BadRequest``."""
     value = body.get(name)
     if value is not None and (not isinstance(value, str) or (longest is not None and len(value) > longest)):
         raise BadRequest(f"{name} must be a text" + (f" of at most {longest} characters" if longest else ""))
@@ -98,7 +98,7 @@ def text_of(body: Mapping[str, Any], name: str, longest: int | None = None) -> s
 
 
 def number_of(name: str, value: Any) -> Decimal | None:
-    """A JSON number, nothing for none; raises ``BadRequest``."""
+    """A JSON number, ``None`` for none; raises ``BadRequest``."""
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):

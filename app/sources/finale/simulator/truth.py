@@ -1,4 +1,4 @@
-"""What is true in the simulated account, in Tallyhook's words, told from the state and not by the wire's detour."""
+"""The truth of the simulated account in Tallyhook's words, from its state and not from the wire."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from app.sources.finale.simulator.world import World
 
 def rows(world: World, kind: str) -> list[dict[str, Any]]:
     """All live rows of a kind; raises ``KeyError`` for a kind there is not."""
-    return list(_TELL[kind](world))
+    return list(KINDS[kind](world))
 
 
 def _products(world: World) -> Iterator[dict[str, Any]]:
@@ -61,7 +61,7 @@ def _orders(world: World) -> Iterator[dict[str, Any]]:
 
 
 def _money(order: Order) -> dict[str, int | None]:
-    """The columns in cents; of an order in which nobody said a price there are none."""
+    """The money columns in cents; all ``None`` for an order without any price."""
     total, added = _total(order), list(_added(order))
     if total is None:
         return dict.fromkeys(MONEY_COLUMNS)
@@ -78,14 +78,14 @@ def _total(order: Order) -> int | None:
 
 
 def _added(order: Order) -> Iterator[tuple[str, int]]:
-    """What an adjustment is, and cents, of those that say how much."""
+    """Kind and cents of each adjustment that has an amount."""
     for name, cents in order.adjustments:
         if cents is not None:
             yield "tax" if "tax" in name else "discount" if cents < 0 else "service", cents
 
 
 def _lines(world: World, order: Order) -> Iterator[list[Any]]:
-    """Kind, listing, quantity, unit price, total; what the rounded lines lack beside the total is a line too."""
+    """Kind, listing, quantity, unit price and total; the difference of the rounded lines to the total is a line too."""
     kind = "bought" if order.is_purchase else "sold"
     left = _total(order) or 0
     for line in order.lines:
@@ -111,7 +111,7 @@ def _vendors(world: World) -> Iterator[dict[str, Any]]:
         yield {"external_id": party.id, "name": party.name}
 
 
-_TELL: Mapping[str, Callable[[World], Iterator[dict[str, Any]]]] = {
+KINDS: Mapping[str, Callable[[World], Iterator[dict[str, Any]]]] = {
     "product": _products,
     "stock": _stock,
     "order": _orders,

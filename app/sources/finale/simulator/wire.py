@@ -99,7 +99,7 @@ def _prices(product: Product) -> list[dict[str, Any]]:
         "currencyUomId": None if product.number % 21 == 0 else "USD",
     }
     if product.price_minor is not None:
-        listed["price"] = money(product.asked)
+        listed["price"] = money(product.exact_price)
     return [other, listed]
 
 

@@ -72,12 +72,12 @@ def _line(world: World, order: Order, index: int, base: str) -> dict[str, Any]:
     line = order.lines[index]
     tail = world.tail_of(line.number)
     price: dict[str, Any] = {"unitPrice": money(line.unit_minor)}
-    told = {"productUrl": tail and f"{base}/product/{tail}", "quantity": plain(line.quantity), **price}
+    cells = {"productUrl": tail and f"{base}/product/{tail}", "quantity": plain(line.quantity), **price}
     if order.is_purchase:
-        return told  # a real purchase names neither the line nor the SKU
+        return cells  # a real purchase names neither the line nor the SKU
     item = f"{base}/order/{order.id}/orderItem/{index + 1:08d}"
     sku = None if line.number is None else world.ever(line.number).sku
-    return {"orderItemUrl": item, "productId": sku, "unitListPrice": price["unitPrice"], **told}
+    return {"orderItemUrl": item, "productId": sku, "unitListPrice": price["unitPrice"], **cells}
 
 
 def shipments(base: str, world: World) -> Columns:

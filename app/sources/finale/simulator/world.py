@@ -12,10 +12,10 @@ from app.sources.finale.simulator.records import Done, Facility, Order, Party, P
 
 
 class World:
-    """Products, places, parties, orders and stock of one account, as of now.
+    """Products, places, parties, orders and stock of one account at present.
 
-    Changes happen on the event loop; whoever reads for longer takes a snapshot, which stays true because the
-    records are frozen.
+    Changes happen on the event loop; a longer reader takes a snapshot, which stays true because the records are
+    frozen.
     """
 
     def __init__(self, dice: random.Random, clock: Callable[[], float]) -> None:
@@ -51,12 +51,12 @@ class World:
         return product
 
     def edit(self, product: Product, what: str = "updated", **fields: object) -> Done:
-        """Change a product, and with it its time."""
+        """Change a product and its time."""
         changed = self.put_product(msgspec.structs.replace(product, updated=self.now(), **fields))
         return Done("product", changed.tail, what, changed.sku)
 
     def drop_product(self, product: Product) -> Done:
-        """Delete a product for good, and its stock with it."""
+        """Delete a product and its stock for good."""
         del self.products[product.number], self._by_tail[product.tail]
         self.dropped[product.number] = product  # orders go on naming it
         for place in self._rows.get(product.number, ()):
@@ -65,16 +65,16 @@ class World:
         return Done("product", product.tail, "deleted", product.sku)
 
     def product_at(self, tail: str) -> Product | None:
-        """The product whose URL ends so."""
+        """The product whose URL ends in ``tail``."""
         number = self._by_tail.get(tail)
         return None if number is None else self.products[number]
 
     def ever(self, number: int) -> Product:
-        """The product with a number, also when it was deleted."""
+        """The product with a number, even if it was deleted."""
         return self.products.get(number) or self.dropped[number]
 
     def tail_of(self, number: int | None) -> str | None:
-        """What the URL of a product ends in, nothing for one that nobody knows."""
+        """The end of a product's URL, ``None`` for an unknown product."""
         return None if number is None else self.ever(number).tail
 
     def by_update(self) -> list[Product]:
@@ -85,7 +85,7 @@ class World:
         return self._sorted[1]
 
     def new_order_id(self, *, is_purchase: bool) -> str:
-        """The next id that no order has: a client may have chosen any."""
+        """The next unused id: a client may have chosen any."""
         while True:
             id_ = f"{'p' if is_purchase else ''}{self.next_order:05d}"
             self.next_order += 1
@@ -122,7 +122,7 @@ class World:
         return Done("stock", key, f"{by:+f}", product.sku)
 
     def enter(self, place: Place, row_id: int) -> None:
-        """Give a stock row its id; it keeps it, also through times without goods."""
+        """Give a stock row its id, which it keeps even while it has no goods."""
         self.row_ids[place] = row_id
         self.places.append(place)
         self._rows.setdefault(place.number, []).append(place)
@@ -142,11 +142,11 @@ class World:
         return [facility for facility in self.facilities.values() if facility.parent_id is not None]
 
     def suppliers(self) -> list[Party]:
-        """The parties one can buy from."""
+        """The parties that are suppliers."""
         return [party for party in self.parties.values() if "SUPPLIER" in party.roles]
 
     def some_product(self, *, wanted: Callable[[Product], bool] = lambda product: True) -> Product | None:
-        """A random product that fits, if one turns up soon."""
+        """A random product that fits, if one is found soon."""
         for _ in range(50):
             number = self.dice.randrange(1, self.next_number)
             product = self.products.get(number)

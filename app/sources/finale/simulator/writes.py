@@ -47,13 +47,13 @@ _KEPT = (
 
 def create_product(world: World, options: Options, body: dict[str, Any]) -> Product:
     """A new product with what the body says; raises ``BadRequest`` as an update does."""
-    told = {name: value for name, value in body.items() if name != "productId"}
-    for name, value in told.items():
+    changes = {name: value for name, value in body.items() if name != "productId"}
+    for name, value in changes.items():
         _check(name, value)
     product = new_product(world, options)
     if sku := body.get("productId"):
         product = msgspec.structs.replace(product, sku=str(sku))
-    return _merged(world, product, told)
+    return _merged(world, product, changes)
 
 
 def update_product(world: World, options: Options, product: Product, body: dict[str, Any]) -> Product:
@@ -79,14 +79,14 @@ def _check(name: str, value: Any) -> None:
         text_of({name: value}, name)
 
 
-def _merged(world: World, product: Product, told: Mapping[str, Any]) -> Product:
-    known = {_KNOWN[name]: value for name, value in told.items() if name in _KNOWN}
-    if "cost" in told:
-        known["cost_minor"] = _cents(told["cost"])
-    if "priceList" in told:
-        listed = (entry for entry in told["priceList"] or () if entry.get("productPriceTypeId") == "LIST_PRICE")
+def _merged(world: World, product: Product, changes: Mapping[str, Any]) -> Product:
+    known = {_KNOWN[name]: value for name, value in changes.items() if name in _KNOWN}
+    if "cost" in changes:
+        known["cost_minor"] = _cents(changes["cost"])
+    if "priceList" in changes:
+        listed = (entry for entry in changes["priceList"] or () if entry.get("productPriceTypeId") == "LIST_PRICE")
         known["price_minor"] = _cents(next((entry.get("price") for entry in listed), None))
-    raw = {name: value for name, value in told.items() if name in (*_KEPT, "priceList")}
+    raw = {name: value for name, value in changes.items() if name in (*_KEPT, "priceList")}
     world.edit(product, raw={**product.raw, **raw}, **known)
     return world.products[product.number]
 

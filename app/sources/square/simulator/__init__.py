@@ -1,29 +1,23 @@
 """A simulated Square account over real HTTP, with every trap of the real one that we know of.
 
 ``create(options)`` gives a Starlette app; options and fault switches with their defaults are the fields of
-``settings.Options``. The same seed gives the same merchandise (``app.sources.shop``) and the same dice.
+``settings.Options``. The same seed gives the same merchandise (``simulating.merchandise``) and the same dice.
 
-    /v2/...                  the API: catalog, inventory, orders, locations, vendors, events, subscriptions
-    GET  /_sim/truth/{kind}  what a perfect copy would hold, told from the simulator's own state
-    GET  /_sim/status        sizes, calls, webhooks
-    GET  /_sim/acknowledged  ids of all events that were acknowledged
-    POST /_sim/faults        switch faults (a JSON object of ``settings.Faults``)
-    POST /_sim/changes       {"count": n, "kinds": [...]} changes now
+    /v2/...    the API: catalog, inventory, orders, locations, vendors, events, subscriptions
+    /_sim/...  see ``simulating``; kinds of changes may also be names of ``shop_life.HAPPENINGS``
 
-What Square has and this has not (a call, a field, a parameter) is refused as Square refuses what it does not know (404,
-400): nothing that is asked for is ignored, but where Square is documented to or was seen to.
+A call, a field or a parameter that Square has and this simulator lacks is refused as Square refuses unknown ones
+(404, 400). Nothing in a request is ignored, except where Square is documented or was seen to ignore it.
 
-With ``state_file`` the shop outlives the process: its rows, its clock, its dice and the webhooks that are under way.
-Counters, cursors and fault switches do not: they begin anew.
+With ``state_file`` the shop survives the process: its rows, clock, dice and pending webhooks. Counters, cursors and
+fault switches start anew.
 
-Deleted variations keep their counts, as they keep their place in old orders.
+Deleted variations keep their counts, and their place in old orders.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -31,7 +25,11 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.sources.square.simulator.answers import ApiError, json_response
+from app.sources.simulating.answers import json_response
+from app.sources.simulating.control import application
+from app.sources.simulating.settings import Value, read
+from app.sources.square.simulator.account import Account
+from app.sources.square.simulator.answers import ApiError
 from app.sources.square.simulator.api_catalog import CatalogApi
 from app.sources.square.simulator.api_events import EventsApi
 from app.sources.square.simulator.api_inventory import InventoryApi
@@ -39,57 +37,37 @@ from app.sources.square.simulator.api_items import ItemsApi
 from app.sources.square.simulator.api_orders import OrdersApi
 from app.sources.square.simulator.api_places import PlacesApi
 from app.sources.square.simulator.api_subscriptions import SubscriptionsApi
-from app.sources.square.simulator.control import Control
 from app.sources.square.simulator.gate import Gate
-from app.sources.square.simulator.keeping import Keeper, opened
-from app.sources.square.simulator.settings import Options, Value, read
-from app.sources.square.simulator.shop_life import ShopLife
+from app.sources.square.simulator.keeping import opened
+from app.sources.square.simulator.settings import Options
 
 
 def create(options: Mapping[str, Value]) -> Starlette:
     """An app that is one account; raises ``ValueError`` for an unknown or unreadable option or state file."""
-    world = opened(read(options))
+    world = opened(read(options, Options))
     if world.options.changes_per_minute > 0 and not (world.options.products and world.options.locations):
         raise ValueError("simulator option: changes_per_minute needs products and locations")
-    life = ShopLife(world)
+    account = Account(world)
     routes = [
-        *CatalogApi(world, life.edits).routes,
+        *CatalogApi(world, account.life.edits).routes,
         *ItemsApi(world).routes,
         *InventoryApi(world).routes,
         *OrdersApi(world).routes,
         *PlacesApi(world).routes,
         *EventsApi(world).routes,
         *SubscriptionsApi(world).routes,
-        *Control(world, life).routes,
     ]
 
-    @contextlib.asynccontextmanager
-    async def living(app: Starlette) -> AsyncIterator[None]:
-        keeper = Keeper(world) if world.options.state_file else None
-        if keeper is not None:
-            keeper.save()  # now, so that a path that cannot be written is noticed at the start
-            world.on_change = world.outbox.on_try = keeper.changed
-        world.outbox.resume()
-        task = asyncio.create_task(life.run()) if world.options.changes_per_minute > 0 else None
-        yield
-        if task is not None:
-            task.cancel()
-        await world.outbox.close()
-        if keeper is not None:
-            keeper.save()
-
-    app = Starlette(
-        routes=routes,
+    return application(
+        account,
+        routes,
         middleware=[Middleware(Gate, world=world)],
         exception_handlers={ApiError: _refused, HTTPException: _refused},
-        lifespan=living,
     )
-    app.state.world = world
-    return app
 
 
 async def _refused(request: Request, error: Exception) -> Response:
-    """An ``ApiError`` as it is; what Starlette refuses, in Square's form."""
+    """An ``ApiError`` as it is; Starlette's own errors in Square's form."""
     if not isinstance(error, ApiError):
         status = error.status_code if isinstance(error, HTTPException) else 500
         code = "NOT_FOUND" if status == 404 else "METHOD_NOT_ALLOWED"
@@ -98,8 +76,10 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 
 def hurried() -> tuple[dict[str, str], dict[str, str]]:
-    """A day of webhook retries in two and a half minutes. Not in less: a receiver with a busy machine needs moments
-    between them, like one with a busy hour."""
+    """A day of webhook retries in two and a half minutes.
+
+    Not in less: on a busy machine a receiver needs some moments between them.
+    """
     return {"time_scale": "600", "delay_hours": "3"}, {}
 
 

@@ -1,4 +1,4 @@
-"""How the simulated API answers: JSON, Square's error bodies, and pages that may be short, empty or endless."""
+"""The answers of the simulated API: Square's error bodies, and pages that may be short, empty or endless."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import Response
 
 from app.sources.square.simulator.cursors import CursorRefused
 from app.sources.square.simulator.world import World
@@ -39,13 +38,8 @@ def not_found(detail: str) -> ApiError:
     return ApiError(404, "INVALID_REQUEST_ERROR", "NOT_FOUND", detail)
 
 
-def json_response(body: Any, status: int = 200) -> Response:
-    """A JSON answer."""
-    return Response(msgspec.json.encode(body), status, media_type="application/json")
-
-
 def without_nothing(body: Mapping[str, Any]) -> Json:
-    """Square leaves null and empty fields out."""
+    """The body without null and empty fields, which Square leaves out."""
     return {name: value for name, value in body.items() if value not in (None, [], {}, "")}
 
 
@@ -59,7 +53,7 @@ async def body_of(request: Request) -> Json:
 
 
 def page(world: World, path: str, body: Json, rows: Rows[Row], limit: int) -> tuple[list[Row], str | None]:
-    """One page of rows, and the cursor of the next if there is one."""
+    """One page of rows, and the cursor of the next page if there is one."""
     position, emptied = _redeemed(world, path, body)
     faults, dice = world.options, world.fault_dice
     if not emptied and dice.random() < faults.empty_pages:
@@ -76,7 +70,7 @@ def page(world: World, path: str, body: Json, rows: Rows[Row], limit: int) -> tu
 
 
 def from_place(rows: list[Row], at: int | None) -> Iterator[tuple[int, Row]]:
-    """Rows from a place on, each with its place."""
+    """The rows from a place on, each with its place."""
     return iter([*enumerate(rows)][at or 0 :])
 
 

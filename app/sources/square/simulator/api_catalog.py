@@ -10,23 +10,24 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.sources.square.simulator.answers import (
-    ApiError,
-    Json,
-    from_place,
-    invalid,
-    json_response,
-    not_found,
-    page,
-    without_nothing,
-)
-from app.sources.square.simulator.asked import CatalogBatch, CatalogSearch, ObjectType
+from app.sources.simulating.answers import json_response
+from app.sources.square.simulator.answers import ApiError, Json, from_place, invalid, not_found, page, without_nothing
 from app.sources.square.simulator.catalog import Position
 from app.sources.square.simulator.catalog_query import Query, in_order, understood
 from app.sources.square.simulator.clock import catalog_text
 from app.sources.square.simulator.edits import Edits
 from app.sources.square.simulator.mentioned import mentioned
-from app.sources.square.simulator.strict import asked, flag, listed, one_of, parameters, stamp, version_of, whole
+from app.sources.square.simulator.request_catalog import CatalogBatch, CatalogSearch, ObjectType
+from app.sources.square.simulator.strict import (
+    flag,
+    listed,
+    one_of,
+    parameters,
+    request_body,
+    stamp,
+    version_of,
+    whole,
+)
 from app.sources.square.simulator.versions import as_of
 from app.sources.square.simulator.world import World
 
@@ -71,12 +72,12 @@ class CatalogApi:
         types = [one.upper() for one in listed(given, "types")] or list(TOP_TYPES)
         one_of(types, get_args(ObjectType), "types")
         objects, cursor = page(self._world, "list", given, lambda at: self._walk(types, -1, False, at), LIST_ROWS)
-        told = as_of(version_of(request), objects)
-        return json_response(without_nothing({"objects": told, "cursor": cursor}))
+        objects = as_of(version_of(request), objects)
+        return json_response(without_nothing({"objects": objects, "cursor": cursor}))
 
     async def search(self, request: Request) -> Response:
         """Changed since ``begin_time`` (exclusive), or all; grouped by type in order of creation, unless sorted."""
-        body, wanted = await asked(request, CatalogSearch)
+        body, wanted = await request_body(request, CatalogSearch)
         with_path = bool(wanted.include_category_path_to_root)
         _refuse_both(bool(wanted.include_deleted_objects), with_path)
         query = understood(wanted.query)
@@ -110,7 +111,7 @@ class CatalogApi:
 
     async def batch_retrieve(self, request: Request) -> Response:
         """By id; unknown ids, and deleted ones unless asked for, are left out."""
-        _, wanted = await asked(request, CatalogBatch)
+        _, wanted = await request_body(request, CatalogBatch)
         deleted, with_path = bool(wanted.include_deleted_objects), bool(wanted.include_category_path_to_root)
         _refuse_both(deleted, with_path)
         self._refuse_the_past(wanted.catalog_version)
@@ -118,8 +119,8 @@ class CatalogApi:
         related = self._related(found, deleted) if wanted.include_related_objects else []
         shown = [self._with_path(one) for one in found] if with_path else found
         version = version_of(request)
-        told = {"objects": as_of(version, shown), "related_objects": as_of(version, related)}
-        return json_response(without_nothing(told))
+        reply = {"objects": as_of(version, shown), "related_objects": as_of(version, related)}
+        return json_response(without_nothing(reply))
 
     def _shown(self, ids: Iterable[str], deleted: bool) -> list[Json]:
         found = (self._object(one) for one in ids)
@@ -162,8 +163,8 @@ class CatalogApi:
         related = self._related(found, deleted=False) if flag(given, "include_related_objects") else []
         shown = self._with_path(found[0]) if flag(given, "include_category_path_to_root") else found[0]
         version = version_of(request)
-        told = {"object": as_of(version, [shown])[0], "related_objects": as_of(version, related)}
-        return json_response(without_nothing(told))
+        reply = {"object": as_of(version, [shown])[0], "related_objects": as_of(version, related)}
+        return json_response(without_nothing(reply))
 
     async def delete(self, request: Request) -> Response:
         """Deletes cascade; a second one at the same time is refused with 429. Only items can be deleted here."""

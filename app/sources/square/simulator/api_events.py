@@ -9,18 +9,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.sources.square.simulator.answers import (
-    ApiError,
-    Json,
-    from_place,
-    invalid,
-    json_response,
-    page,
-    without_nothing,
-)
-from app.sources.square.simulator.asked_orders import EventFilter, EventQuery, EventSearch, TimeRange
+from app.sources.simulating.answers import json_response
+from app.sources.square.simulator.answers import ApiError, Json, from_place, invalid, page, without_nothing
 from app.sources.square.simulator.event_types import known_types
-from app.sources.square.simulator.strict import asked, is_version, parameters, stamp
+from app.sources.square.simulator.request_orders import EventFilter, EventQuery, EventSearch, TimeRange
+from app.sources.square.simulator.strict import is_version, parameters, request_body, stamp
 from app.sources.square.simulator.subscriptions import API_VERSION
 from app.sources.square.simulator.webhooks import Event
 from app.sources.square.simulator.world import World
@@ -46,7 +39,7 @@ class EventsApi:
             raise ApiError(
                 403, "AUTHENTICATION_ERROR", "FORBIDDEN", "Events search is disabled for this application."
             )
-        body, wanted = await asked(request, EventSearch)
+        body, wanted = await request_body(request, EventSearch)
         query = wanted.query or EventQuery()
         filter_ = query.filter or EventFilter()
         times = filter_.created_at or TimeRange()

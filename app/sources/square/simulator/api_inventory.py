@@ -11,11 +11,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.sources.square.simulator.answers import Json, invalid, json_response, not_found, page, without_nothing
-from app.sources.square.simulator.asked import ChangesAsked, CountsAsked
+from app.sources.simulating.answers import json_response
+from app.sources.square.simulator.answers import Json, invalid, not_found, page, without_nothing
 from app.sources.square.simulator.changes import TRANSFERS_UNTIL, Change, change_json, reason
 from app.sources.square.simulator.counts import NEWEST, Count, count_json
-from app.sources.square.simulator.strict import asked, listed, one_of, parameters, stamp, version_of
+from app.sources.square.simulator.request_catalog import ChangesRequest, CountsRequest
+from app.sources.square.simulator.strict import listed, one_of, parameters, request_body, stamp, version_of
 from app.sources.square.simulator.world import World
 
 ROWS = 100
@@ -60,7 +61,7 @@ class InventoryApi:
 
     async def counts(self, request: Request) -> Response:
         """Newest first, 100 a page unless asked for more; absent rows are left out, not zero."""
-        body, wanted = await asked(request, CountsAsked)
+        body, wanted = await request_body(request, CountsRequest)
         counts, cursor = page(self._world, "counts", body, lambda at: self._counts(wanted, at), wanted.limit or ROWS)
         return json_response(without_nothing({"counts": counts, "cursor": cursor}))
 
@@ -68,11 +69,11 @@ class InventoryApi:
         """Counts of one variation."""
         given = parameters(request, "location_ids", "cursor")
         id_ = request.path_params["variation_id"]
-        wanted = CountsAsked(catalog_object_ids=[id_], location_ids=listed(given, "location_ids"))
+        wanted = CountsRequest(catalog_object_ids=[id_], location_ids=listed(given, "location_ids"))
         counts, cursor = page(self._world, f"counts/{id_}", given, lambda at: self._counts(wanted, at), ROWS)
         return json_response(without_nothing({"counts": counts, "cursor": cursor}))
 
-    def _counts(self, wanted: CountsAsked, at: int | None) -> Iterator[tuple[int, Json]]:
+    def _counts(self, wanted: CountsRequest, at: int | None) -> Iterator[tuple[int, Json]]:
         after = stamp(wanted.updated_after, -1)
         states = [state for state in wanted.states or [] if state not in IGNORED]
         for count in self._candidates(wanted.catalog_object_ids, at or NEWEST):
@@ -100,7 +101,7 @@ class InventoryApi:
     async def changes(self, request: Request) -> Response:
         """Oldest first, 100 a page unless asked for more. Versions before 2026-07-15 have transfers as a type of their own,
         which is only told where it is asked for."""
-        body, wanted = await asked(request, ChangesAsked)
+        body, wanted = await request_body(request, ChangesRequest)
         version = version_of(request)
         if wanted.states and wanted.reason_ids:
             raise invalid("states and reason_ids exclude each other.", "CONFLICTING_PARAMETERS", "reason_ids")

@@ -8,13 +8,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.sources.square.simulator.answers import Json, from_place, invalid, json_response, page, without_nothing
-from app.sources.square.simulator.asked import ItemSearch
+from app.sources.simulating.answers import json_response
+from app.sources.square.simulator.answers import Json, from_place, invalid, page, without_nothing
 from app.sources.square.simulator.catalog import Position
 from app.sources.square.simulator.catalog_query import has_words
 from app.sources.square.simulator.counts import IN_STOCK
 from app.sources.square.simulator.mentioned import categories_of
-from app.sources.square.simulator.strict import asked, version_of
+from app.sources.square.simulator.request_catalog import ItemSearch
+from app.sources.square.simulator.strict import request_body, version_of
 from app.sources.square.simulator.versions import as_of
 from app.sources.square.simulator.world import World
 
@@ -31,7 +32,7 @@ class ItemsApi:
 
     async def search(self, request: Request) -> Response:
         """Live items by name. Those that are archived are not found unless asked for."""
-        body, wanted = await asked(request, ItemSearch)
+        body, wanted = await request_body(request, ItemSearch)
         if wanted.custom_attribute_filters:
             raise invalid("No such custom attribute is defined.", "INVALID_VALUE", "custom_attribute_filters")
         found = sorted(self._found(wanted), key=_name, reverse=wanted.sort_order == "DESC")

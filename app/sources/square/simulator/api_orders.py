@@ -9,16 +9,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.sources.square.simulator.answers import Json, invalid, json_response, not_found, page, without_nothing
-from app.sources.square.simulator.asked_orders import OrderBatch, OrderFilter, OrderSearch, OrderSort, TimeRange
+from app.sources.simulating.answers import json_response
+from app.sources.square.simulator.answers import Json, invalid, not_found, page, without_nothing
 from app.sources.square.simulator.order_things import Order
 from app.sources.square.simulator.orders import entries, fulfillments, payer, source_name
-from app.sources.square.simulator.strict import asked, parameters, stamp
+from app.sources.square.simulator.request_orders import OrderBatch, OrderFilter, OrderSearch, OrderSort, TimeRange
+from app.sources.square.simulator.strict import parameters, request_body, stamp
 from app.sources.square.simulator.world import World
 
 TIME_FIELDS = {"created_at": "created", "updated_at": "updated", "closed_at": "closed"}
 FOR_EVER = 1 << 60
-MOST_LOCATIONS = 10
 
 
 class OrderQuery(NamedTuple):
@@ -60,7 +60,7 @@ class OrdersApi:
 
     async def search(self, request: Request) -> Response:
         """By time and location; a missing ``end_at`` is the time of the first request of this cursor."""
-        body, wanted = await asked(request, OrderSearch)
+        body, wanted = await request_body(request, OrderSearch)
         now = self._world.clock.now_ms()
         query = self._query(wanted)
         found, cursor = page(self._world, "orders", body, lambda at: self._rows(query, now, at), wanted.limit or 500)
@@ -109,7 +109,7 @@ class OrdersApi:
 
     async def batch_retrieve(self, request: Request) -> Response:
         """By id; unknown ids, and those that lag behind their webhook, are left out."""
-        _, wanted = await asked(request, OrderBatch)
+        _, wanted = await request_body(request, OrderBatch)
         found = [shown for one in wanted.order_ids if (shown := self._readable(one))]
         here = [one for one in found if wanted.location_id in (None, one["location_id"])]
         return json_response(without_nothing({"orders": here}))

@@ -8,18 +8,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.sources.square.simulator.answers import (
-    Json,
-    from_place,
-    invalid,
-    json_response,
-    not_found,
-    page,
-    without_nothing,
-)
-from app.sources.square.simulator.asked_orders import VendorBatch, VendorFilter, VendorSearch, VendorSort
+from app.sources.simulating.answers import json_response
+from app.sources.square.simulator.answers import Json, from_place, invalid, not_found, page, without_nothing
 from app.sources.square.simulator.places import Vendor
-from app.sources.square.simulator.strict import asked, parameters, whole
+from app.sources.square.simulator.request_orders import VendorBatch, VendorFilter, VendorSearch, VendorSort
+from app.sources.square.simulator.strict import parameters, request_body, whole
 from app.sources.square.simulator.world import World
 
 VENDOR_ROWS = 100
@@ -58,7 +51,7 @@ class PlacesApi:
 
     async def vendors(self, request: Request) -> Response:
         """Filter by name and status, no filter by time; in order of creation unless sorted by name."""
-        body, wanted = await asked(request, VendorSearch)
+        body, wanted = await request_body(request, VendorSearch)
         filter_, sort = wanted.filter or VendorFilter(), wanted.sort or VendorSort()
         key = _by_name if sort.field == "NAME" else _by_creation
         ordered = sorted(self._places.vendors, key=key, reverse=sort.order == "DESC")
@@ -68,7 +61,7 @@ class PlacesApi:
 
     async def bulk_vendors(self, request: Request) -> Response:
         """An answer of its own for each id, inside a 200."""
-        _, wanted = await asked(request, VendorBatch)
+        _, wanted = await request_body(request, VendorBatch)
         return json_response({"responses": {one: self._vendor(one) for one in wanted.vendor_ids or []}})
 
     async def vendor(self, request: Request) -> Response:

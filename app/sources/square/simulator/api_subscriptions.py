@@ -1,8 +1,8 @@
-"""The simulated webhook subscriptions: /v2/webhooks, as strict as Square is.
+"""The simulated webhook subscriptions: /v2/webhooks, as strict as Square.
 
-They belong to the application, so only its personal access token may see them. A notification URL must be https, unless the
-option ``plain_http`` allows for trials on one machine. Lists never show a signature key, and leave disabled ones out unless
-they are asked for.
+They belong to the application, so only its personal access token may see them. A notification URL must be https,
+unless the option ``plain_http`` allows http for trials on one machine. Lists never show a signature key, and show
+disabled subscriptions only on request.
 """
 
 from __future__ import annotations
@@ -16,16 +16,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.sources.square.simulator.answers import (
-    ApiError,
-    Json,
-    body_of,
-    invalid,
-    json_response,
-    not_found,
-    page,
-    without_nothing,
-)
+from app.sources.simulating.answers import json_response
+from app.sources.square.simulator.answers import ApiError, Json, body_of, invalid, not_found, page, without_nothing
 from app.sources.square.simulator.api_events import types_answer
 from app.sources.square.simulator.clock import trimmed
 from app.sources.square.simulator.event_types import known_types
@@ -82,19 +74,19 @@ class SubscriptionsApi:
 
     async def list_(self, request: Request) -> Response:
         """Oldest first, without keys; disabled ones only where they are asked for."""
-        asked = parameters(request, "cursor", "include_disabled", "sort_order", "limit")
-        order = asked.get("sort_order", "ASC")
+        params = parameters(request, "cursor", "include_disabled", "sort_order", "limit")
+        order = params.get("sort_order", "ASC")
         if order not in ("ASC", "DESC"):
             raise invalid(f"`{order}` is not a valid enum value.", field="sort_order")
-        shown = [one for one in self._all() if one.enabled or _flag(asked.get("include_disabled"))]
+        shown = [one for one in self._all() if one.enabled or _flag(params.get("include_disabled"))]
         rows = shown[:: -1 if order == "DESC" else 1]
-        body: Json = {name: value for name, value in asked.items() if name != "limit"}
+        body: Json = {name: value for name, value in params.items() if name != "limit"}
         numbered = list(enumerate(rows))
         found, cursor = page(
-            self._world, "subscriptions", body, lambda at: iter(numbered[at or 0 :]), _limit(asked.get("limit"))
+            self._world, "subscriptions", body, lambda at: iter(numbered[at or 0 :]), _limit(params.get("limit"))
         )
-        told = [_json(one, with_key=False) for one in found]
-        return json_response(without_nothing({"subscriptions": told, "cursor": cursor}))
+        bodies = [_json(one, with_key=False) for one in found]
+        return json_response(without_nothing({"subscriptions": bodies, "cursor": cursor}))
 
     async def create(self, request: Request) -> Response:
         """A new one, with its key. The same idempotency key with the same body gives the same answer."""

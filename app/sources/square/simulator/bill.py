@@ -51,7 +51,7 @@ def contents(order: Order, location_id: str) -> Json:
 
 def sums(order: Order) -> Json:
     """The order's totals; with a return also what comes back, and the difference."""
-    told = {
+    fields = {
         "total_money": usd(order.sold()),
         "total_tax_money": usd(sum(line.tax for line in order.lines)),
         "total_discount_money": usd(sum(line.discount for line in order.lines)),
@@ -59,10 +59,10 @@ def sums(order: Order) -> Json:
         "total_service_charge_money": usd(order.service),
     }
     if not order.returned:
-        return told
+        return fields
     sold, back = _amounts(order.lines, order.service, order.tip), _amounts(order.returned)
     net = {name: usd(sold[name]["amount"] - back[name]["amount"]) for name in sold}
-    return {**told, "return_amounts": back, "net_amounts": net}
+    return {**fields, "return_amounts": back, "net_amounts": net}
 
 
 def true_sums(order: Order) -> dict[str, int]:
@@ -128,7 +128,7 @@ def _lines(order: Order, lines: list[Line], modifiers: str) -> list[Json]:
 
 
 def _line(uid: str, line: Line, modifiers: str) -> Json:
-    told = {
+    fields = {
         "uid": uid,
         **({"catalog_object_id": line.variation_id} if line.is_ware() else {}),
         "name": line.name,
@@ -146,7 +146,7 @@ def _line(uid: str, line: Line, modifiers: str) -> Json:
         "base_price_money": usd(line.modifier),
         "total_price_money": usd(line.modifiers()),
     }
-    return {**told, modifiers: [extra]} if line.modifier else told
+    return {**fields, modifiers: [extra]} if line.modifier else fields
 
 
 def _service(order: Order) -> Json:
@@ -160,8 +160,8 @@ def _service(order: Order) -> Json:
 
 
 def _refund(order: Order, cents: int, location_id: str) -> Json:
-    told = {"id": "f" + order.id[1:], "location_id": location_id, "reason": "Brought back", "status": "COMPLETED"}
-    return {**told, "amount_money": usd(cents)}
+    fields = {"id": "f" + order.id[1:], "location_id": location_id, "reason": "Brought back", "status": "COMPLETED"}
+    return {**fields, "amount_money": usd(cents)}
 
 
 def _tender(order: Order) -> Json:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from app.sources.shop import CATEGORIES, ware
+from app.sources.simulating.merchandise import CATEGORIES, ware
 from app.sources.square.simulator import catalog_related
 from app.sources.square.simulator.catalog_json import Shower
 from app.sources.square.simulator.catalog_related import SIZES, Thing, Things
@@ -155,7 +155,7 @@ class Catalog:
         return self.latest
 
     def changes(self) -> CatalogChanges:
-        """How it differs from the catalog of the opening."""
+        """The difference from the catalog of the opening."""
         return CatalogChanges(
             items=self.items,
             wares=self.wares,
@@ -168,7 +168,7 @@ class Catalog:
         )
 
     def restore(self, kept: CatalogChanges) -> None:
-        """Be again what ``changes`` told."""
+        """Apply what ``changes`` returned."""
         self.items, self.wares, self.deleted_items = kept.items, kept.wares, kept.deleted_items
         self.latest = kept.latest
         self._changed = {item.index: item for item in kept.changed}

@@ -120,7 +120,7 @@ class Shower:
         return None if not self._vendors or variation.ware % 4 == 3 else self._vendors[variation.supplier]
 
     def has_usual_cost(self, variation: Variation) -> bool:
-        """Whether a cost is told without anybody who takes it."""
+        """Whether a variation has a cost without a vendor."""
         return variation.ware % 8 == 3
 
     def _supply(self, variation: Variation) -> Json:
@@ -129,9 +129,9 @@ class Shower:
         if vendor is None:
             return {"default_unit_cost": cost} if self.has_usual_cost(variation) else {}
         if variation.ware % 3 == 0:
-            told = {"vendor_id": vendor, "sku": f"S-{variation.sku}", "price_money": cost, "ordinal": 0}
+            fields = {"vendor_id": vendor, "sku": f"S-{variation.sku}", "price_money": cost, "ordinal": 0}
             old = {"type": "ITEM_VARIATION_VENDOR_INFO", "id": f"{variation.id[:-1]}V", "is_deleted": False}
-            return {"item_variation_vendor_infos": [{**old, "item_variation_vendor_info_data": told}]}
+            return {"item_variation_vendor_infos": [{**old, "item_variation_vendor_info_data": fields}]}
         return {
             "vendor_information": [
                 {"vendor_id": vendor, "vendor_code": f"S-{variation.sku}", "unit_cost_money": cost}

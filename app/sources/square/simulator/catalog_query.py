@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from app.sources.square.simulator.answers import Json, invalid
-from app.sources.square.simulator.asked import CatalogQuery, Exact, Prefix, Range, Sorted, Text
 from app.sources.square.simulator.mentioned import modifier_lists_of, options_of, taxes_of, values_of
+from app.sources.square.simulator.request_catalog import CatalogQuery, Exact, Prefix, Range, Sorted, Text
 
 Fits = Callable[[Json], bool]
 

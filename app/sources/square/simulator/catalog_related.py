@@ -152,8 +152,8 @@ def _data_name(thing: Thing) -> str:
 def _data(thing: Thing) -> Json:
     match thing.type:
         case "TAX":
-            told = {"percentage": "8.5", "inclusion_type": "ADDITIVE", "calculation_phase": "TAX_SUBTOTAL_PHASE"}
-            return {"name": thing.name, **told, "enabled": True}
+            fields = {"percentage": "8.5", "inclusion_type": "ADDITIVE", "calculation_phase": "TAX_SUBTOTAL_PHASE"}
+            return {"name": thing.name, **fields, "enabled": True}
         case "MODIFIER_LIST":
             return {"name": thing.name, "selection_type": "MULTIPLE", "modifiers": _modifiers(thing)}
         case "ITEM_OPTION":
@@ -193,5 +193,5 @@ def _value_id(thing: Thing, size: str) -> str:
 
 
 def _envelope(type_: str, id_: str, version: int) -> Json:
-    told = {"type": type_, "id": id_, "updated_at": catalog_text(version), "version": version}
-    return {**told, "is_deleted": False, "present_at_all_locations": True}
+    fields = {"type": type_, "id": id_, "updated_at": catalog_text(version), "version": version}
+    return {**fields, "is_deleted": False, "present_at_all_locations": True}

@@ -1,4 +1,4 @@
-"""What the simulated catalog is made of."""
+"""The objects of the simulated catalog."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Variation:
 
 @dataclass
 class Item:
-    """What groups variations."""
+    """A group of variations."""
 
     index: int
     id: str
@@ -53,7 +53,7 @@ class CategoryState:
 
 @dataclass
 class CatalogChanges:
-    """How a catalog differs from the one it opened with; ``owners``: the item of each ware that came later."""
+    """The difference of a catalog from its opening; ``owners`` has the item of each later ware."""
 
     items: int
     wares: int

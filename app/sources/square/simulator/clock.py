@@ -1,9 +1,9 @@
-"""The simulated Square's clock: strictly increasing stamps, its ways to write them, and logs in their order."""
+"""The simulated Square's clock with strictly increasing stamps, its spellings of times, and logs in order of time."""
 
 from __future__ import annotations
 
 import time
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Callable, Hashable, Iterator
 from datetime import UTC, datetime
 from typing import Generic, TypeVar
@@ -14,7 +14,7 @@ GENESIS_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z: when the account's first
 
 
 class Clock:
-    """Milliseconds and microseconds since 1970; no two calls get the same stamp."""
+    """Milliseconds and microseconds since 1970; every call gets another stamp."""
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._now = now
@@ -23,20 +23,20 @@ class Clock:
         self._us = 0
 
     def resume(self, latest_us: int) -> None:
-        """Go on where another clock stopped: even if the wall clock was set back, no stamp comes again."""
+        """Continue where another clock stopped: even if the wall clock was set back, no stamp repeats."""
         self._began_us = self._us = latest_us
         self._ms = latest_us // 1000
 
     def latest_us(self) -> int:
-        """No stamp so far, and no ``now``, lies behind this."""
+        """The latest of all stamps so far and the present."""
         return max(self._us, self._ms * 1000, self._now_us())
 
     def lead_us(self) -> int:
-        """How far the stamps are ahead of now, because many were needed at once."""
+        """How far the stamps are ahead of the present, because many were needed at once."""
         return self.latest_us() - self._now_us()
 
     def now_ms(self) -> int:
-        """Now, not unique."""
+        """The present, not unique."""
         return self._now_us() // 1000
 
     def _now_us(self) -> int:
@@ -54,7 +54,7 @@ class Clock:
 
 
 def trimmed(us: int) -> str:
-    """As the catalog and the counts write it: trailing zeros of the fraction cut off."""
+    """The catalog's and the counts' spelling: without trailing zeros of the fraction."""
     seconds, fraction = divmod(us, 1_000_000)
     digits = f"{fraction:06d}".rstrip("0")
     return f"{_whole(seconds)}.{digits}Z" if digits else f"{_whole(seconds)}Z"
@@ -66,12 +66,12 @@ def catalog_text(ms: int) -> str:
 
 
 def order_text(ms: int) -> str:
-    """As orders write it: always three digits."""
+    """The orders' spelling: always three digits."""
     return f"{_whole(ms // 1000)}.{ms % 1000:03d}Z"
 
 
 def event_text(us: int) -> str:
-    """As events write it: nine digits."""
+    """The events' spelling: nine digits."""
     return f"{_whole(us // 1_000_000)}.{us % 1_000_000:06d}803Z"
 
 
@@ -80,7 +80,7 @@ def _whole(seconds: int) -> str:
 
 
 class Log(Generic[Key]):
-    """Keys in the order of their latest stamp. Stamps must come in increasing order."""
+    """Keys in the order of their latest stamp. Stamps must increase."""
 
     def __init__(self) -> None:
         self._stamps: list[int] = []
@@ -88,23 +88,13 @@ class Log(Generic[Key]):
         self._at: dict[Key, int] = {}
 
     def note(self, stamp: int, key: Key) -> None:
-        """The key changed."""
+        """A key changed."""
         self._stamps.append(stamp)
         self._keys.append(key)
         self._at[key] = stamp
 
     def newest_first(self, below: int) -> Iterator[tuple[int, Key]]:
-        """Keys whose latest stamp lies below a stamp."""
+        """Keys whose latest stamp is before ``below``."""
         for at in range(bisect_left(self._stamps, below) - 1, -1, -1):
             if self._at[self._keys[at]] == self._stamps[at]:
                 yield self._stamps[at], self._keys[at]
-
-    def oldest_first(self, start: int) -> Iterator[tuple[int, Key]]:
-        """Keys whose latest stamp is ``start`` or later."""
-        for at in range(bisect_left(self._stamps, start), len(self._stamps)):
-            if self._at[self._keys[at]] == self._stamps[at]:
-                yield self._stamps[at], self._keys[at]
-
-    def count_since(self, stamp: int) -> int:
-        """How many notes came after a stamp."""
-        return len(self._stamps) - bisect_right(self._stamps, stamp)

@@ -1,4 +1,4 @@
-"""The simulated inventory counts: one per variation, location and state, made on the fly, with changes on top."""
+"""The simulated inventory counts: one per variation, location and state, computed on the fly, with changes on top."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from app.sources.shop import ware
+from app.sources.simulating.merchandise import ware
 from app.sources.square.simulator.changes import UNTRACKED, Change, Spot
 from app.sources.square.simulator.clock import GENESIS_MS, Clock, Log, trimmed
 
@@ -19,7 +19,7 @@ NEWEST = 1 << 62
 
 
 class Place(NamedTuple):
-    """What is counted: ware number, place of the location, state."""
+    """The key of a count: ware number, place of the location, state."""
 
     ware: int
     location: int
@@ -35,7 +35,7 @@ class Count(NamedTuple):
 
 
 class Cause(NamedTuple):
-    """The order that moved goods, what it took for them (minor units), and how long after it this became known."""
+    """The order that moved goods, their price (minor units), and how long after the order this became known."""
 
     order_id: str = ""
     money: int = 0
@@ -43,7 +43,7 @@ class Cause(NamedTuple):
 
 
 class Counts:
-    """All counts of one account. A place without a count has never been touched: that is not zero."""
+    """All counts of one account. A place without a count was never touched, which is not zero."""
 
     def __init__(self, seed: int, wares: int, locations: int, clock: Clock) -> None:
         self._seed = seed
@@ -61,13 +61,14 @@ class Counts:
         return base + [self._changed[place] for place in self._by_ware.get(number, [])]
 
     def quantity(self, place: Place) -> Decimal:
-        """How many there are, zero where nothing was ever counted."""
+        """The quantity at a place, zero where nothing was ever counted."""
         return next((count.quantity for count in self.of(place.ware) if count.place == place), Decimal(0))
 
     def adjust(
         self, number: int, origin: Spot, target: Spot, amount: Decimal, order: Cause | None = None
     ) -> list[Count]:
-        """Move some of a ware from one spot to another; the counts of it that are kept, which may become negative."""
+        """Move some of a ware from one spot to another; returns its counts at spots that are tracked, which may be
+        negative."""
         spots = ((origin, -amount), (target, amount))
         kept = [(Place(number, *spot), by) for spot, by in spots if spot[1] not in UNTRACKED]
         counts = [self._set(place, self.quantity(place) + by) for place, by in kept]
@@ -76,7 +77,7 @@ class Counts:
         return counts
 
     def take_stock(self, place: Place, quantity: Decimal) -> Count:
-        """Set a count to what was found."""
+        """Set a count to a quantity that was counted."""
         count = self._set(place, quantity)
         self._note(place.ware, None, (place.location, place.state), quantity, count.stamp, Cause())
         return count
@@ -90,7 +91,7 @@ class Counts:
         self.moves.append(change)
 
     def opening(self, number: int) -> Iterator[Change]:
-        """What made the counts that a ware begins with."""
+        """The changes that made a ware's opening counts."""
         for slot, count in enumerate(self._base(number)):
             spot, quantity = (count.place.location, count.place.state), count.quantity
             origin: Spot | None = None
@@ -101,12 +102,12 @@ class Counts:
             yield Change(OPENED + number * SLOTS + slot, number, origin, spot, quantity, count.stamp, count.stamp)
 
     def opened_with(self, change: int) -> int | None:
-        """The ware whose counts a change of the opening made; ``None`` for the number of a later one."""
+        """The ware of an opening change's number; ``None`` for the number of a later change."""
         return None if change >= 0 else (change - OPENED) // SLOTS
 
     @property
     def base_wares(self) -> int:
-        """How many wares there were at the opening."""
+        """The number of wares at the opening."""
         return self._wares
 
     def _keep(self, count: Count) -> Count:
@@ -117,11 +118,11 @@ class Counts:
         return count
 
     def changes(self) -> list[Count]:
-        """The counts that are not what they were at the opening."""
+        """The counts that differ from the opening."""
         return list(self._changed.values())
 
     def restore(self, kept: list[Count]) -> None:
-        """Be again what ``changes`` told."""
+        """Apply what ``changes`` returned."""
         for count in sorted(kept, key=lambda count: count.stamp):
             self._keep(count)
 
@@ -140,7 +141,7 @@ class Counts:
         return next((count.stamp for count in self.newest_first()), 0)
 
     def _base(self, number: int) -> list[Count]:
-        """How a ware begins: most at one location, a third at two, a tenth on order, some never counted."""
+        """A ware's opening counts: most at one location, a third at two, a tenth on order, some never counted."""
         if number >= self._wares or number % 50 == 7 or not self._locations:
             return []
         stock = ware(self._seed, number).opening_stock
@@ -155,7 +156,7 @@ class Counts:
 
 
 def _opening(number: int, stock: int) -> Decimal:
-    """Some wares are sold by weight, some have been sold that were never received."""
+    """Some wares are sold by weight; some were sold before they were received."""
     if number % 13 == 0:
         return Decimal(stock) + Decimal("0.25")
     return Decimal(-1) if number % 61 == 5 else Decimal(stock)

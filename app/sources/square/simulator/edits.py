@@ -1,4 +1,4 @@
-"""Edits in the simulated shop: catalog, vendors and locations, and the events that tell of them."""
+"""Edits of catalog, vendors and locations in the simulated shop, and their events."""
 
 from __future__ import annotations
 
@@ -11,47 +11,47 @@ OTHER_MERCHANT = "MSIMULATED999"
 
 
 class Edits:
-    """Every method is one change and returns what it touched."""
+    """Each method makes one change and returns what it touched."""
 
     def __init__(self, world: World) -> None:
         self._world = world
         self._dice = world.dice
 
     def price_edit(self) -> Touched:
-        """Only the variation changes, not its item."""
+        """Change a variation's price, without changing its item."""
         variation = self._touched_variation()
         variation.price = max(1, variation.price * self._dice.randrange(90, 115) // 100 + 1)
         variation.version = self._world.catalog.edited()
         return self._edited(variation.id)
 
     def rename_item(self) -> Touched:
-        """Only the item changes, not its variations."""
+        """Rename an item, without changing its variations."""
         item = self._world.catalog.touch(self._any_item())
         item.version = self._world.catalog.edited()
         item.name = f"{item.name.split(' (')[0]} ({item.version % 1000})"
         return self._edited(item.id)
 
     def archive_item(self) -> Touched:
-        """Taken off the shelves, or put back."""
+        """Archive an item, or restore it."""
         item = self._world.catalog.touch(self._any_item())
         item.version = self._world.catalog.edited()
         item.archived = not item.archived
         return self._edited(item.id)
 
     def new_item(self) -> Touched:
-        """A new item with one variation, never counted yet."""
+        """Add an item with one variation that was never counted."""
         item = self._world.catalog.add_item(self._world.catalog.edited())
         return self._edited(item.id)
 
     def new_variation(self) -> Touched:
-        """One more variation of an item."""
+        """Add a variation to an item."""
         item = self._world.catalog.touch(self._any_item())
         item.version = self._world.catalog.edited()
         made = self._world.catalog.add_variation(item, f"Edition {len(item.variations) + 1}", item.version)
         return self._edited(made.id)
 
     def delete_variation(self) -> Touched:
-        """Deleted without a change of the item; an item keeps at least one variation."""
+        """Delete a variation without changing the item, which keeps at least one variation."""
         item = self._world.catalog.touch(self._any_item())
         if len(item.live()) < 2:
             return self.new_variation()
@@ -61,13 +61,13 @@ class Edits:
         return self._edited(variation.id)
 
     def delete_item(self) -> Touched:
-        """An item and all its variations; a small shop gets a new item first, so that it never runs empty."""
+        """Delete an item and all its variations; in a small shop add one instead, so that it never runs empty."""
         if self._world.catalog.items - self._world.catalog.deleted_items < 5:
             return self.new_item()
         return self.delete(self._any_item())
 
     def delete(self, index: int) -> Touched:
-        """Delete the item with this place."""
+        """Delete the item at a place."""
         item = self._world.catalog.touch(index)
         version = self._world.catalog.edited()
         for variation in item.live():
@@ -77,7 +77,7 @@ class Edits:
         return self._edited(item.id)
 
     def _edited(self, object_id: str) -> Touched:
-        """Catalog events name nothing: no ids, no operation, in production an empty ``data.id``."""
+        """Publish catalog events, which name nothing: no ids, no operation, in production an empty ``data.id``."""
         said = {"catalog_version": {"updated_at": catalog_text(self._world.catalog.latest)}}
         for _ in range(self._world.options.catalog_burst):
             data = {"type": "catalog_version", "id": "", "object": said}
@@ -92,14 +92,14 @@ class Edits:
         return self._edited(category.id)
 
     def related_edit(self) -> Touched:
-        """Rename what items mention (a tax, a unit) or put another picture in a picture's place: no row of its own."""
+        """Rename something that items mention (a tax, a unit), or replace a picture: it has no row of its own."""
         thing = self._dice.choice(self._world.catalog.things.all)
         self._world.catalog.rename_thing(thing)
         self._edited(thing.id)
         return []
 
     def new_category(self) -> Touched:
-        """A category without items."""
+        """Add a category without items."""
         made = self._world.catalog.add_category()
         return self._edited(made.id)
 
@@ -127,14 +127,14 @@ class Edits:
         return [("vendor", vendor.id)]
 
     def new_vendor(self) -> Touched:
-        """Somebody else to buy from."""
+        """Add a vendor."""
         vendor = self._world.places.add_vendor()
         data = {"operation": "CREATED", "vendor": self._world.places.vendor_json(vendor)}
         self._world.outbox.publish("vendor.created", {"type": "vendor", "id": self._world.uuid(), "object": data})
         return [("vendor", vendor.id)]
 
     def location_edit(self) -> Touched:
-        """Rename a location; the event says only which."""
+        """Rename a location; the event only names it."""
         location = self._dice.choice(self._world.places.locations)
         location.name = f"{location.name.split(' (')[0]} ({self._dice.randrange(1000)})"
         data = {"type": "location", "id": location.id}
@@ -142,8 +142,10 @@ class Edits:
         return [("location", location.id)]
 
     def foreign_event(self) -> Touched:
-        """Something is counted at another merchant's who uses the same application. (Their orders would be looked for in
-        vain for hours by who does not know yet whose account this is.)"""
+        """A count at another merchant who uses the same application.
+
+        Not an order: somebody who does not know yet whose account this is would look for it for hours in vain.
+        """
         count = {
             "catalog_object_id": f"VAR{self._dice.getrandbits(64):021d}",
             "catalog_object_type": "ITEM_VARIATION",

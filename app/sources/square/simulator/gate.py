@@ -1,4 +1,4 @@
-"""What every simulated call passes first: the token, the rate, the faults; and what every answer carries."""
+"""The first stage of every simulated call: the token, the rate, the faults; it also completes every answer."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from app.sources.bad_records import with_bad_records
-from app.sources.square.simulator.answers import ApiError, json_response
+from app.sources.simulating.answers import body_of, json_response
+from app.sources.simulating.bad_records import with_bad_records
+from app.sources.simulating.settings import is_due
+from app.sources.square.simulator.answers import ApiError
 from app.sources.square.simulator.scopes import is_granted
 from app.sources.square.simulator.strict import LATEST_VERSION, version_of
 from app.sources.square.simulator.world import World
@@ -31,7 +33,7 @@ MISSING_PERMISSION = "The merchant has not given your application sufficient per
 
 
 class Gate(BaseHTTPMiddleware):
-    """Stands before /v2; the control endpoints below /_sim pass freely."""
+    """Guards /v2; the control endpoints below /_sim pass freely."""
 
     def __init__(self, app: ASGIApp, world: World) -> None:
         super().__init__(app)
@@ -50,7 +52,7 @@ class Gate(BaseHTTPMiddleware):
             response = json_response(error.body, error.status)
         if self._world.options.bad_records and response.status_code == 200:
             response = await self._with_bad_records(response)
-        if self._due("next_truncated"):
+        if is_due(self._world.options, "next_truncated"):
             response = await _truncated(response)
         response.headers["square-version"] = request.headers.get("square-version", LATEST_VERSION)
         self._world.answers[response.status_code] += 1
@@ -71,7 +73,7 @@ class Gate(BaseHTTPMiddleware):
         return self._limited()
 
     def _limited(self) -> Response | None:
-        """Too many calls in the last second; calls that are refused count too."""
+        """A 429 for too many calls in the last second; refused calls count too."""
         rate, now = self._world.options.rate_per_second, time.monotonic()
         if rate <= 0:
             return None
@@ -89,31 +91,25 @@ class Gate(BaseHTTPMiddleware):
         return response
 
     def _fault(self) -> Response | None:
-        if self._due("next_429"):
+        if is_due(self._world.options, "next_429"):
             return self._too_many()
-        if self._due("next_500"):
+        if is_due(self._world.options, "next_500"):
             return _error(500, "API_ERROR", "INTERNAL_SERVER_ERROR", "An internal error has occurred.")
-        if self._due("next_503"):
+        if is_due(self._world.options, "next_503"):
             return _error(503, "API_ERROR", "SERVICE_UNAVAILABLE", "The service is unavailable.")
-        if self._due("next_html"):
+        if is_due(self._world.options, "next_html"):
             return Response("<html><body>Sign in to Square</body></html>", 200, media_type="text/html")
-        if self._due("next_errors_in_200"):
+        if is_due(self._world.options, "next_errors_in_200"):
             return _error(200, "API_ERROR", "INTERNAL_SERVER_ERROR", "An internal error has occurred.")
         return None
 
     async def _with_bad_records(self, response: Response) -> Response:
-        options, body = self._world.options, await _body(response)
+        options, body = self._world.options, await body_of(response)
         try:
             document = msgspec.json.decode(body, type=dict[str, Any])
         except msgspec.DecodeError:
             return Response(body, response.status_code, media_type=response.media_type)
         return json_response(with_bad_records(document, options.bad_records, options.seed))
-
-    def _due(self, name: str) -> bool:
-        left: int = getattr(self._world.options, name)
-        if left > 0:
-            setattr(self._world.options, name, left - 1)
-        return left > 0
 
 
 def _error(status: int, category: str, code: str, detail: str) -> Response:
@@ -121,17 +117,11 @@ def _error(status: int, category: str, code: str, detail: str) -> Response:
 
 
 async def _truncated(response: Response) -> Response:
-    """Half of a body, well announced: a proxy that gave up, with a matching length."""
-    body = await _body(response)
+    """Half of a body with a matching length, as from a proxy that gave up."""
+    body = await body_of(response)
     return Response(body[: len(body) // 2], response.status_code, media_type="application/json")
 
 
-async def _body(response: Response) -> bytes:
-    if hasattr(response, "body_iterator"):
-        return b"".join([bytes(chunk) async for chunk in response.body_iterator])
-    return bytes(response.body)
-
-
 def _name(path: str) -> str:
-    """The path with ids left out."""
+    """The path without ids."""
     return "/".join("{id}" if any(map(str.isdigit, part)) and part != "v2" else part for part in path.split("/"))

@@ -26,7 +26,7 @@ class Location:
 
 @dataclass
 class Vendor:
-    """Somebody the merchant buys from; times in milliseconds."""
+    """A supplier of the merchant; times in milliseconds."""
 
     id: str
     name: str
@@ -37,7 +37,7 @@ class Vendor:
 
 
 class Places:
-    """Who and where the account is."""
+    """The merchant, its locations and its vendors."""
 
     def __init__(self, seed: int, locations: int, vendors: int, merchant_id: str, clock: Clock) -> None:
         self._seed = seed
@@ -50,7 +50,7 @@ class Places:
         return blake2b(f"{self._seed}/{what}".encode(), digest_size=size).hexdigest().upper()
 
     def _location(self, index: int) -> Location:
-        """One in twelve is closed and still listed."""
+        """A location; one in twelve is closed and still listed."""
         town = _TOWNS[index % len(_TOWNS)] + (f" {index // len(_TOWNS) + 1}" if index >= len(_TOWNS) else "")
         return Location("L" + self._tag(f"location-{index}", 6), town, _ZONES[index % 3], index % 12 != 11)
 
@@ -86,7 +86,7 @@ class Places:
         }
 
     def location_json(self, location: Location) -> Json:
-        """A location has neither version nor updated_at."""
+        """A location, which has neither version nor ``updated_at``."""
         return {
             "id": location.id,
             "name": location.name,

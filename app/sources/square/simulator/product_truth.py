@@ -1,4 +1,4 @@
-"""What a perfect copy tells of a simulated product, in the copy's own words."""
+"""The row of a simulated product in a perfect copy, in the copy's own words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a token of the simulated account may do: Square's scopes, by call and by event."""
+"""The permissions of the simulated account's token: Square's scopes, by call and by event."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ READS = {
 
 
 def known_scopes() -> set[str]:
-    """Every scope that a call or an event takes."""
+    """Every scope that a call or an event needs."""
     of_events = {scope for one in known_types().values() for scope in one.scopes}
     return {*of_events, *READS.values(), "ITEMS_WRITE"}
 
 
 def is_granted(granted: str, method: str, path: str) -> bool:
-    """Whether a token with these scopes (comma-separated; none: all there are) may make a call."""
+    """Whether a token with these scopes (comma-separated; empty for all) may make a call."""
     needed = next((scope for prefix, scope in READS.items() if path.startswith(prefix)), None)
     if needed and method == "DELETE":
         needed = needed.replace("_READ", "_WRITE")

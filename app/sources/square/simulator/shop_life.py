@@ -1,20 +1,19 @@
-"""What happens in the simulated shop: sales, receipts, edits, deletions. Each change sends what Square would send."""
+"""The events of the simulated shop's life: sales, receipts, edits, deletions. Each sends the webhooks that Square
+sends."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
+from app.sources.simulating.account import Changed
 from app.sources.square.simulator.edits import Edits
 from app.sources.square.simulator.trade import Touched, Trade
 from app.sources.square.simulator.world import World
 
-Json = dict[str, Any]
-
 
 class Happening(NamedTuple):
-    """A kind of change: how often it happens (0: only when it is named), and the kinds of record it touches."""
+    """A kind of change: its weight (0: only when it is named), and the kinds of record that it touches."""
 
     name: str
     weight: int
@@ -50,23 +49,17 @@ HAPPENINGS = (
 
 
 class ShopLife:
-    """Makes things happen in a world, one at a time."""
+    """Makes changes in a world, one at a time."""
 
     def __init__(self, world: World) -> None:
         self._world = world
         self.edits = Edits(world)
         self._crafts = (Trade(world), self.edits)
 
-    async def run(self) -> None:
-        """Live on, at the rate the options say."""
-        while True:
-            await asyncio.sleep(60 / self._world.options.changes_per_minute)
-            self.happen(1)
+    def happen(self, count: int, kinds: Sequence[str] = ()) -> list[Changed]:
+        """Make some changes of the given kinds of record or names; returns what they touched.
 
-    def happen(self, count: int, kinds: Sequence[str] = ()) -> list[Json]:
-        """Let so many changes happen, of some kinds of record or of some names only; what they touched.
-
-        Raises ``ValueError`` for a kind that is none.
+        Raises ``ValueError`` for an unknown kind, or in a shop without products or locations.
         """
         usual = [one for one in HAPPENINGS if one.weight and (not kinds or set(one.kinds) & set(kinds))]
         fitting = usual + [one for one in HAPPENINGS if one.name in kinds and one not in usual]
@@ -78,8 +71,8 @@ class ShopLife:
         chosen = self._world.dice.choices(fitting, weights, k=count)
         return [touched for one in chosen for touched in self._one(one.name)]
 
-    def _one(self, name: str) -> Iterable[Json]:
+    def _one(self, name: str) -> list[Changed]:
         action: Callable[[], Touched] = next(getattr(craft, name) for craft in self._crafts if hasattr(craft, name))
         touched = action()
         self._world.on_change()
-        return [{"kind": kind, "external_id": external_id, "what": name} for kind, external_id in touched]
+        return [Changed(kind, external_id, name) for kind, external_id in touched]

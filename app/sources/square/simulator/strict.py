@@ -1,7 +1,7 @@
-"""Reads what a request asks for as strictly as Square does: what a field cannot hold is a 400 that names the field.
+"""Reads requests as strictly as Square does: a value that does not fit a field is a 400 that names the field.
 
-The codes are those of Square's ``ErrorCode``; the words are as they were seen where that is known ("`ASCS` is not a valid
-enum value for `query.sort.order`.", "Field must not be greater than 50").
+The codes are those of Square's ``ErrorCode``; the words are as they were seen where that is known ("`ASCS` is not a
+valid enum value for `query.sort.order`.", "Field must not be greater than 50").
 """
 
 from __future__ import annotations
@@ -47,15 +47,15 @@ _COMPLAINTS = (
 """What msgspec says, what Square answers to it, and whether the first word found belongs to the field's path."""
 
 
-async def asked(request: Request, shape: type[Shape]) -> tuple[Json, Shape]:
-    """The body of a request as it came (a cursor is bound to it), and as ``shape``; raises a 400."""
+async def request_body(request: Request, shape: type[Shape]) -> tuple[Json, Shape]:
+    """A request's body as received (a cursor is bound to it), and as ``shape``; raises a 400."""
     _take_no_parameters(request)
     body = await body_of(request)
     return body, shaped(body, shape)
 
 
 def shaped(body: Json, shape: type[Shape]) -> Shape:
-    """An object as ``shape``; raises a 400 for what does not fit."""
+    """An object as ``shape``; raises a 400 where it does not fit."""
     try:
         return msgspec.convert(body, shape)
     except msgspec.ValidationError as error:
@@ -108,7 +108,7 @@ def stamp(moment: datetime | None, default: int) -> int:
 
 
 def version_of(request: Request) -> str:
-    """The API version a request is made for; raises a 400 for one that never was."""
+    """The API version of a request; raises a 400 for one that does not exist."""
     version = request.headers.get("square-version", LATEST_VERSION)
     if not is_version(version):
         raise invalid(f"The API version {version!r} is not supported.", "BAD_REQUEST", "Square-Version")
@@ -116,7 +116,7 @@ def version_of(request: Request) -> str:
 
 
 def is_version(text: str) -> bool:
-    """Whether a text may be a version of the API: a date that is not to come."""
+    """Whether a text can be a version of the API: a date that is not in the future."""
     try:
         return date.fromisoformat(text).isoformat() == text <= LATEST_VERSION
     except ValueError:

@@ -1,4 +1,4 @@
-"""A webhook subscription as the simulator keeps it: where events are sent, which, and how they are signed."""
+"""A webhook subscription in the simulator: its URL, its event types and its signature."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TEST = "webhooks.test_notification"
 
 
 class Subscription(msgspec.Struct):
-    """Where events are sent, which, and signed with what."""
+    """One subscription."""
 
     id: str
     name: str
@@ -26,11 +26,11 @@ class Subscription(msgspec.Struct):
     updated_us: int = 0
 
     def takes(self, kind: str) -> bool:
-        """Whether it is sent events of a type; a test is sent to all."""
+        """Whether it receives events of a type; every subscription receives a test."""
         return self.enabled and (not self.event_types or kind in self.event_types or kind == TEST)
 
 
 def signature(one: Subscription, body: bytes, algorithm: str) -> str:
-    """Over the registered URL and the raw body, as Square does it; SHA-1 is the undocumented old one."""
+    """The signature over the registered URL and the raw body; SHA-1 is the undocumented old one."""
     message = one.url.encode() + body
     return base64.b64encode(hmac.digest(one.key.encode(), message, algorithm)).decode()

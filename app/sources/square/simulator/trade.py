@@ -1,4 +1,4 @@
-"""Buying and selling in the simulated shop: what moves counts and makes orders, and the events that tell of it."""
+"""Buying and selling in the simulated shop: the counts and orders, and their events."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ LONG_AGO_MS = 9 * 24 * 3_600_000
 
 
 class Trade:
-    """Every method is one change and returns what it touched."""
+    """Each method makes one change and returns what it touched."""
 
     def __init__(self, world: World) -> None:
         self._world = world
         self._dice = world.dice
 
     def pos_sale(self) -> Touched:
-        """At the till: no order event and no version; sometimes the till was offline for three days."""
+        """A sale at the till: no order event and no version; sometimes the till was offline for three days."""
         faults = self._world.options
         late = LATE_MS if self._dice.random() < faults.offline else 0
         location = self._location()
@@ -39,7 +39,7 @@ class Trade:
         return [("order", order.id), *self._take(order, to=SOLD, late_ms=late)]
 
     def pos_return(self) -> Touched:
-        """Something is brought back to the till; every other time something else is taken for it."""
+        """A return at the till; every other time in exchange for something else."""
         bought = self._world.basket() if self._dice.random() < 0.5 else []
         order = self._world.orders.add(self._location(), bought, api=False)
         order.returned = self._world.basket()
@@ -55,7 +55,7 @@ class Trade:
         return [("order", order.id), *self._take(order, to=SOLD), *self._counted(counts)]
 
     def api_order(self) -> Touched:
-        """In the web shop: order.created and a burst of order.updated; the goods are reserved."""
+        """An order in the web shop: order.created and a burst of order.updated; the goods are reserved."""
         lag = self._world.options.order_lag
         order = self._world.orders.add(self._location(), self._world.basket(), api=True, lag=lag)
         self._order_event("order.created", order)
@@ -65,7 +65,7 @@ class Trade:
         return [("order", order.id), *self._take(order, to=RESERVED)]
 
     def order_completed(self) -> Touched:
-        """An open order is handed over; without one, somebody orders."""
+        """Complete an open order; without one, place an order."""
         waiting = [order for order in self._world.orders.open_ones() if order.version is not None]
         if not waiting:
             return self.api_order()
@@ -76,7 +76,7 @@ class Trade:
         return [("order", order.id)]
 
     def quiet_edit(self) -> Touched:
-        """A line of an order of the week before last or older gets another price, and nothing tells of it."""
+        """Change the price of a line of an order at least nine days old, without any event."""
         long_ago = self._world.orders.now_ms() - LONG_AGO_MS
         old = [one for one in self._world.orders.by_id.values() if one.updated < long_ago and one.lines]
         if not old:
@@ -95,17 +95,17 @@ class Trade:
         return self._counted(counts)
 
     def receipt(self) -> Touched:
-        """Goods that were on order come in."""
+        """Receive goods that were on order."""
         number, location, amount = self._goods()
         return self._move(number, (location, ORDERED), (location, IN_STOCK), amount)
 
     def purchase(self) -> Touched:
-        """Goods are ordered: a count of one state only, which says nothing about the stock on hand."""
+        """Order goods: a count of one state only, which says nothing about the stock on hand."""
         number, location, amount = self._goods()
         return self._move(number, (location, "NONE"), (location, ORDERED), amount)
 
     def transfer(self) -> Touched:
-        """From one location to another; where there is just one, its stock is taken instead."""
+        """Move goods between locations; with just one location, recount instead."""
         places = len(self._world.location_ids)
         if places < 2:
             return self.recount()
@@ -114,7 +114,7 @@ class Trade:
         return self._move(number, (here, IN_STOCK), (there, IN_STOCK), amount)
 
     def recount(self) -> Touched:
-        """A stock take of up to 150 variations at one location: more counts than an event can carry."""
+        """Recount up to 150 variations at one location: more counts than an event can carry."""
         location = self._location()
         numbers = {self._world.something().ware for _ in range(self._dice.randrange(2, 151))}
         amounts = [
@@ -156,7 +156,7 @@ class Trade:
             self._world.outbox.publish(kind, data)
 
     def _refund(self, order: Order) -> None:
-        """A return has no order event: only the refund names it, whichever way the difference goes."""
+        """A return has no order event: only the refund names it, whoever pays the difference."""
         refund = {
             "id": "f" + order.id[1:],
             "order_id": order.id,

@@ -10,15 +10,15 @@ import asyncio
 import hashlib
 import time
 import uuid
-from collections import Counter, deque
-from collections.abc import Callable, Coroutine
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 from typing import Any, NamedTuple
 
-import httpx
 import msgspec
 
+from app.sources.simulating import outbox
 from app.sources.square.simulator.clock import Clock, event_text
 from app.sources.square.simulator.scopes import is_sent
 from app.sources.square.simulator.settings import Options
@@ -43,7 +43,7 @@ class Event(NamedTuple):
 
 @dataclass(eq=False)
 class Delivery:
-    """An event that is under way: ``due`` is when its next try is (wall clock, seconds)."""
+    """An event that is being delivered: ``due`` is when its next try is (wall clock, seconds)."""
 
     event: Event
     due: float
@@ -54,7 +54,7 @@ class Delivery:
 
 
 class OutboxState(NamedTuple):
-    """What outlives a restart; ``rotated_key`` is empty as long as the key of the options signs."""
+    """The part that survives a restart; ``rotated_key`` is empty as long as the key of the options signs."""
 
     enabled: bool
     events_enabled: bool
@@ -64,16 +64,16 @@ class OutboxState(NamedTuple):
     others: list[Subscription] = []  # noqa: RUF012 (a named tuple's default is never shared for writing)
 
 
-class Outbox:
-    """Makes events, keeps them for the Events API, and sends them to the subscription of the options and to those that were
-    made since."""
+class Outbox(outbox.Outbox):
+    """Makes events, keeps them for the Events API, and sends them to the subscription of the options and to later
+    ones."""
+
+    counted = ("published", "sent", "acked", "failed", "dropped", "discarded", "delayed", "reordered")
 
     def __init__(self, options: Options, clock: Clock) -> None:
+        super().__init__(options, Random(options.seed * 7 + 3), options.webhook_timeout)
         self._options = options
         self._clock = clock
-        self._dice = Random(options.seed * 7 + 3)
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._client: httpx.AsyncClient | None = None
         self._free = asyncio.Semaphore(options.webhook_parallel)
         self._failing_since: dict[str, float] = {}
         self._under_way: dict[Delivery, None] = {}
@@ -81,9 +81,7 @@ class Outbox:
         name = f"wbhk_{hashlib.sha256(options.webhook_key.encode()).hexdigest()[:32]}"
         self.own = Subscription(name, "Simulated subscription", options.webhook_url, options.webhook_key, [])
         self.others: dict[str, Subscription] = {}
-        self.on_try: Callable[[], None] | None = None  # told after each try
-        self.tally: Counter[str] = Counter()
-        self.acknowledged: set[str] = set()
+        self.on_try: Callable[[], None] = lambda: None  # called after each try
         self.events: deque[Event] = deque(maxlen=100_000)
 
     @property
@@ -96,11 +94,11 @@ class Outbox:
         self.own.enabled = enabled
 
     def subscriptions(self) -> list[Subscription]:
-        """All that there are, the oldest first."""
+        """All subscriptions, the oldest first."""
         return [*([self.own] if self.own.url else []), *self.others.values()]
 
     def forget(self, one: Subscription) -> None:
-        """It was deleted."""
+        """Delete a subscription."""
         if one is self.own:
             one.url = ""
         else:
@@ -108,11 +106,11 @@ class Outbox:
 
     @property
     def pending(self) -> int:
-        """Deliveries on their way or waiting for a retry."""
+        """Deliveries being sent or waiting for a retry."""
         return len(self._under_way)
 
     def publish(self, kind: str, data: Json, location_id: str | None = None, merchant_id: str = "") -> None:
-        """An event happened, at our merchant's unless another is named. Must be called on the event loop."""
+        """Publish an event of our merchant, or of another one. Must be called on the event loop."""
         if not is_sent(self._options.scopes, kind):
             return
         event = self._event(kind, data, location_id, merchant_id or self._options.merchant_id)
@@ -122,29 +120,26 @@ class Outbox:
                 self._send_to(one, event)
 
     def _send_to(self, one: Subscription, event: Event) -> None:
-        self.tally["published"] += 1
-        if self._dice.random() < self._options.drop:
-            self.tally["dropped"] += 1
-            return
-        for _ in range(2 if self._dice.random() < self._options.duplicate else 1):
-            delivery = Delivery(event, time.time() + self._head_start(), self._clock.tick_us(), subscription=one.id)
+        delay = self._options.delay_hours * 3600 / self._options.time_scale
+        for wait in self._waits(delay, self._options.reorder_seconds):
+            delivery = Delivery(event, time.time() + wait, self._clock.tick_us(), subscription=one.id)
             self._under_way[delivery] = None
             self._start(self._deliver(delivery))
 
     def recorded(self, start_us: int, end_us: int) -> list[Event]:
-        """What the Events API knows: events that happened while it was enabled, in the last 28 days."""
+        """The events in the Events API: those that happened while it was enabled, in the last 28 days."""
         oldest = self._clock.tick_us() - KEPT_US
         return [one for one in self.events if one.searchable and max(start_us, oldest) <= one.created_us <= end_us]
 
     def rotate_key(self, one: Subscription) -> str:
-        """A new signature key; the old one signs no longer."""
+        """Make a new signature key; the old one is no longer used."""
         one.key = f"rotated-{self._dice.getrandbits(64):016x}"
         if one is self.own:
             self._rotated_key = one.key
         return one.key
 
     def state(self) -> OutboxState:
-        """What outlives a restart."""
+        """The part that survives a restart."""
         events = [event for event in self.events if event.searchable]
         return OutboxState(
             self.enabled,
@@ -156,8 +151,11 @@ class Outbox:
         )
 
     def restore(self, kept: OutboxState) -> None:
-        """Be again what ``state`` told. The dice fall anew: a receiver must never see an event id twice, not even
-        that of an event which was sent but not kept."""
+        """Apply what ``state`` returned.
+
+        The dice start anew: a receiver must never see an event id twice, not even that of an event which was sent but
+        not saved.
+        """
         self._dice.seed(f"{self._options.seed}/{self._clock.tick_us()}")
         self.enabled = kept.enabled
         self._options.events_enabled = self._options.events_enabled or kept.events_enabled
@@ -168,17 +166,9 @@ class Outbox:
         self._under_way = dict.fromkeys(one for one in kept.under_way if self._receiver_of(one) is not None)
 
     def resume(self) -> None:
-        """Go on with the deliveries that a restart interrupted. Must be called on the event loop."""
+        """Continue the deliveries that a restart interrupted. Must be called on the event loop."""
         for delivery in self._under_way:
             self._start(self._deliver(delivery))
-
-    async def close(self) -> None:
-        """Stop what is still on its way; ``state`` still has it."""
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._client is not None:
-            await self._client.aclose()
 
     def _event(self, kind: str, data: Json, location_id: str | None, merchant_id: str) -> Event:
         event_id = str(uuid.UUID(int=self._dice.getrandbits(128), version=3))
@@ -193,21 +183,6 @@ class Outbox:
         }
         return Event(event_id, kind, created, msgspec.json.encode(envelope), self._options.events_enabled)
 
-    def _head_start(self) -> float:
-        """Seconds an event waits before its first try."""
-        if self._dice.random() < self._options.delay:
-            self.tally["delayed"] += 1
-            return self._options.delay_hours * 3600 / self._options.time_scale
-        if self._dice.random() < self._options.reorder:
-            self.tally["reordered"] += 1
-            return self._dice.uniform(0, self._options.reorder_seconds)
-        return 0.0
-
-    def _start(self, delivery: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(delivery)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
     async def _deliver(self, delivery: Delivery) -> None:
         while True:
             await asyncio.sleep(max(0.0, delivery.due - time.time()))
@@ -216,13 +191,9 @@ class Outbox:
                 break
             delivery.due = time.time() + GAPS[delivery.number] / self._options.time_scale
             delivery.number += 1
-            self._tell()
-        del self._under_way[delivery]
-        self._tell()
-
-    def _tell(self) -> None:
-        if self.on_try is not None:
             self.on_try()
+        del self._under_way[delivery]
+        self.on_try()
 
     def _receiver_of(self, delivery: Delivery) -> Subscription | None:
         if delivery.subscription in ("", self.own.id):
@@ -234,7 +205,7 @@ class Outbox:
         delivery.reason = await self._try(delivery, one)
         self._judge(delivery.reason, one)
         last = delivery.number == len(GAPS)
-        self.tally["discarded"] += last and delivery.reason is not None
+        self.counts["discarded"] += last and delivery.reason is not None
         return last or delivery.reason is None
 
     def _judge(self, reason: str | None, one: Subscription) -> None:
@@ -248,29 +219,14 @@ class Outbox:
     async def _try(self, delivery: Delivery, one: Subscription) -> str | None:
         """Send once; the reason of the failure, or ``None`` when it was acknowledged."""
         async with self._free:
-            self.tally["sent"] += 1
-            failed = await self._send(one.url, delivery.event, self._headers(delivery, one))
-        self.tally["acked" if failed is None else "failed"] += 1
+            self.counts["sent"] += 1
+            is_late = self._dice.random() < self._options.late_ack
+            failed = await self._post(one.url, delivery.event.body, self._headers(delivery, one))
+            failed = "http_timeout" if is_late and failed in (None, "http_error") else failed
+        self.counts["acked" if failed is None else "failed"] += 1
         if failed is None:
             self.acknowledged.add(delivery.event.id)
         return failed
-
-    async def _send(self, url: str, event: Event, headers: dict[str, str]) -> str | None:
-        if self._client is None:
-            self._client = httpx.AsyncClient(follow_redirects=False, timeout=self._options.webhook_timeout)
-        late = self._dice.random() < self._options.late_ack
-        try:
-            async with asyncio.timeout(self._options.webhook_timeout):
-                answer = await self._client.post(url, content=event.body, headers=headers)
-        except (TimeoutError, httpx.TimeoutException):
-            return "http_timeout"
-        except (
-            Exception
-        ):  # also what a transport raises that is closed under it: a delivery never ends without an answer
-            return "other_error"
-        if late:
-            return "http_timeout"
-        return None if answer.is_success else "http_error"
 
     def _headers(self, delivery: Delivery, one: Subscription) -> dict[str, str]:
         number, reason = str(delivery.number), delivery.reason

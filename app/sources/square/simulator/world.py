@@ -1,4 +1,4 @@
-"""The whole simulated account in one place: what it holds, what its clock says, what it sends."""
+"""The whole simulated account: its records, its clock, its webhooks."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ class World:
             self.orders.add_old(self.dice.randrange(len(self.location_ids)), self.basket(), self.dice)
 
     def basket(self) -> list[Line]:
-        """One to three things somebody buys."""
+        """One to three things that somebody buys."""
         chosen = {one.id: one for one in (self.something() for _ in range(self.dice.randrange(1, 4)))}
         return [self._line(variation) for variation in chosen.values()]
 
     def something(self) -> Variation:
-        """A live variation, any; raises ``ValueError`` when every item has been deleted."""
+        """A random live variation; raises ``ValueError`` when every item has been deleted."""
         if self.catalog.deleted_items >= self.catalog.items:
             raise ValueError("nothing can happen in a shop that has no live item left")
         while True:
@@ -59,7 +59,7 @@ class World:
                 return self.dice.choice(live)
 
     def uuid(self) -> str:
-        """A UUID of version 3, as Square's are."""
+        """A UUID of version 3, like Square's."""
         return str(UUID(int=self.dice.getrandbits(128), version=3))
 
     def _line(self, variation: Variation) -> Line:
@@ -69,4 +69,4 @@ class World:
 
 
 def _nothing() -> None:
-    """Nobody wants to know of changes."""
+    """Ignores changes."""

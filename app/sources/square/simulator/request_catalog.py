@@ -35,32 +35,32 @@ Hundred = Annotated[int, Meta(ge=1, le=100)]
 Thousand = Annotated[int, Meta(ge=1, le=1000)]
 
 
-class Asked(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+class RequestBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """A body, or a part of one."""
 
 
-class Exact(Asked):
+class Exact(RequestBody):
     """Equal but for the case of letters."""
 
     attribute_name: str
     attribute_value: str
 
 
-class AnyOf(Asked):
+class AnyOf(RequestBody):
     """Equal to one of several."""
 
     attribute_name: str
     attribute_values: Annotated[list[str], Meta(max_length=250)]
 
 
-class Prefix(Asked):
+class Prefix(RequestBody):
     """How a value begins."""
 
     attribute_name: str
     attribute_prefix: str
 
 
-class Range(Asked):
+class Range(RequestBody):
     """Numbers between two ends, both inclusive."""
 
     attribute_name: str
@@ -68,13 +68,13 @@ class Range(Asked):
     attribute_max_value: int | None = None
 
 
-class Text(Asked):
+class Text(RequestBody):
     """Words that must all be found."""
 
     keywords: Annotated[list[str], Meta(min_length=1, max_length=3)]
 
 
-class Sorted(Asked):
+class Sorted(RequestBody):
     """The order of the answer."""
 
     attribute_name: str
@@ -82,37 +82,37 @@ class Sorted(Asked):
     sort_order: Direction | None = None
 
 
-class ForTaxes(Asked):
+class ForTaxes(RequestBody):
     """Items with any of these taxes."""
 
     tax_ids: list[str]
 
 
-class ForModifierLists(Asked):
+class ForModifierLists(RequestBody):
     """Items with any of these modifier lists."""
 
     modifier_list_ids: list[str]
 
 
-class ForOptions(Asked):
+class ForOptions(RequestBody):
     """Items with all of these options."""
 
     item_option_ids: list[str] | None = None
 
 
-class ForOptionValues(Asked):
+class ForOptionValues(RequestBody):
     """Variations with all of these values."""
 
     item_option_value_ids: list[str] | None = None
 
 
-class ForChildLists(Asked):
+class ForChildLists(RequestBody):
     """Modifiers that nest any of these lists."""
 
     child_modifier_list_ids: list[str]
 
 
-class CatalogQuery(Asked):
+class CatalogQuery(RequestBody):
     """What a catalog search looks for."""
 
     exact_query: Exact | None = None
@@ -128,13 +128,13 @@ class CatalogQuery(Asked):
     modifiers_for_child_list_query: ForChildLists | None = None
 
 
-class IncludeOptions(Asked):
+class IncludeOptions(RequestBody):
     """What else to tell of modifier lists within modifiers, of which this account has none."""
 
     include: list[Included] | None = None
 
 
-class CatalogSearch(Asked):
+class CatalogSearch(RequestBody):
     """POST /v2/catalog/search; a ``limit`` out of range is documented as ignored."""
 
     cursor: str | None = None
@@ -148,7 +148,7 @@ class CatalogSearch(Asked):
     include_options: IncludeOptions | None = None
 
 
-class CatalogBatch(Asked):
+class CatalogBatch(RequestBody):
     """POST /v2/catalog/batch-retrieve."""
 
     object_ids: Annotated[list[str], Meta(max_length=1000)]
@@ -159,7 +159,7 @@ class CatalogBatch(Asked):
     include_options: IncludeOptions | None = None
 
 
-class ItemSearch(Asked):
+class ItemSearch(RequestBody):
     """POST /v2/catalog/search-catalog-items."""
 
     text_filter: str | None = None
@@ -175,7 +175,7 @@ class ItemSearch(Asked):
     include_options: IncludeOptions | None = None
 
 
-class CountsAsked(Asked):
+class CountsRequest(RequestBody):
     """POST /v2/inventory/counts/batch-retrieve."""
 
     catalog_object_ids: list[str] | None = None
@@ -186,21 +186,21 @@ class CountsAsked(Asked):
     limit: Thousand | None = None
 
 
-class ChangesSort(Asked):
+class ChangesSort(RequestBody):
     """How changes are ordered."""
 
     field: Literal["OCCURRED_AT"] | None = None
     order: Direction | None = None
 
 
-class ReasonId(Asked):
+class ReasonId(RequestBody):
     """Why a quantity was adjusted."""
 
     type: str
     custom_reason_id: str | None = None
 
 
-class ChangesAsked(Asked):
+class ChangesRequest(RequestBody):
     """POST /v2/inventory/changes/batch-retrieve."""
 
     catalog_object_ids: list[str] | None = None

@@ -1,4 +1,4 @@
-"""The merchandise simulated vendors sell: the same seed gives the same wares, whoever sells them."""
+"""The merchandise of simulated vendors: the same seed gives every vendor the same wares."""
 
 from __future__ import annotations
 

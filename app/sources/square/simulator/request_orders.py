@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from app.sources.square.simulator.asked import Asked, Direction, Hundred, Thousand
+from app.sources.square.simulator.request_catalog import Direction, Hundred, RequestBody, Thousand
 
 OrderState = Literal["OPEN", "COMPLETED", "CANCELED", "DRAFT"]
 FulfillmentType = Literal["PICKUP", "SHIPMENT", "DELIVERY", "IN_STORE"]
@@ -20,7 +20,7 @@ FulfillmentState = Literal["PROPOSED", "RESERVED", "PREPARED", "COMPLETED", "CAN
 UpToTen = Annotated[list[str], Meta(max_length=10)]
 
 
-class Lenient(Asked, forbid_unknown_fields=False):
+class Lenient(RequestBody, forbid_unknown_fields=False):
     """A part of an order search."""
 
 
@@ -98,28 +98,28 @@ class OrderSearch(Lenient):
     return_entries: bool | None = None
 
 
-class OrderBatch(Asked):
+class OrderBatch(RequestBody):
     """POST /v2/orders/batch-retrieve."""
 
     order_ids: Annotated[list[str], Meta(max_length=100)]
     location_id: str | None = None
 
 
-class VendorFilter(Asked):
+class VendorFilter(RequestBody):
     """With any of these names, and in any of these states."""
 
     name: list[str] | None = None
     status: list[Literal["ACTIVE", "INACTIVE"]] | None = None
 
 
-class VendorSort(Asked):
+class VendorSort(RequestBody):
     """How vendors are ordered."""
 
     field: Literal["NAME", "CREATED_AT"] | None = None
     order: Direction | None = None
 
 
-class VendorSearch(Asked):
+class VendorSearch(RequestBody):
     """POST /v2/vendors/search. The body is flat: Square's own example wraps it wrongly in ``query``."""
 
     filter: VendorFilter | None = None
@@ -127,13 +127,13 @@ class VendorSearch(Asked):
     cursor: str | None = None
 
 
-class VendorBatch(Asked):
+class VendorBatch(RequestBody):
     """POST /v2/vendors/bulk-retrieve."""
 
     vendor_ids: list[str] | None = None
 
 
-class EventFilter(Asked):
+class EventFilter(RequestBody):
     """All of these."""
 
     event_types: list[str] | None = None
@@ -142,21 +142,21 @@ class EventFilter(Asked):
     created_at: TimeRange | None = None
 
 
-class EventSort(Asked):
+class EventSort(RequestBody):
     """By the time of the event, which is the default."""
 
     field: Literal["DEFAULT"] | None = None
     order: Direction | None = None
 
 
-class EventQuery(Asked):
+class EventQuery(RequestBody):
     """Which events, and in what order."""
 
     filter: EventFilter | None = None
     sort: EventSort | None = None
 
 
-class EventSearch(Asked):
+class EventSearch(RequestBody):
     """POST /v2/events."""
 
     cursor: str | None = None

@@ -1,7 +1,8 @@
-"""Makes some records of a simulated vendor unreadable: which ones, and how, goes by their ids, so it stays the same.
+"""Makes some records of a simulated vendor unreadable; a record's id decides whether and how, so the choice is
+stable.
 
-Any field, also a nested one, can become anything that some vendor was seen to send: null, an empty or a foreign text, a
-text no database holds, a number no column holds, a list or an object where there was a value.
+Any field, also a nested one, can become any value that some vendor was seen to send: null, an empty or a foreign
+text, a text that no database holds, a number that no column holds, a list or an object in place of a value.
 """
 
 from __future__ import annotations
@@ -19,12 +20,13 @@ KEYS = ("id", "url", "state")
 
 
 def with_bad_records(body: Json, share: float, salt: object) -> Json:
-    """A document whose top-level objects, and the objects in its top-level lists, are records: a share of them bad."""
+    """A document in which a share of the records is bad: its top-level objects, and the objects in its top-level
+    lists."""
     return {name: _each(value, share, salt) for name, value in body.items()}
 
 
 def with_bad_cells(columns: Json, share: float, salt: object) -> Json:
-    """A document of equally long columns, a record being what stands in one row of them: a share of the rows bad."""
+    """A document of equally long columns in which a share of the rows is bad."""
     spoiled: Json = {name: list(cells) for name, cells in columns.items()}
     for row in range(min(map(len, spoiled.values()), default=0)):
         record = {name: cells[row] for name, cells in spoiled.items()}
@@ -34,8 +36,8 @@ def with_bad_cells(columns: Json, share: float, salt: object) -> Json:
 
 
 def with_bad_record(record: Json, share: float, salt: object) -> Json:
-    """The record as it is, or one field of it wrong."""
-    dice = Random(f"{salt}/{_identity(record)}")  # noqa: S311
+    """The record, or a copy with one wrong field."""
+    dice = Random(f"{salt}/{_identity(record)}")
     return _spoiled(record, dice) if record and dice.random() < share else record
 
 
@@ -46,7 +48,7 @@ def _each(value: Any, share: float, salt: object) -> Any:
 
 
 def _identity(record: Mapping[str, Any]) -> str:
-    """What tells a record apart and does not change with it."""
+    """What distinguishes a record and does not change with it."""
     names = [name for name in sorted(record) if name.lower().endswith(KEYS)]
     return "/".join(str(record[name]) for name in names if isinstance(record[name], str))
 

@@ -1,0 +1,58 @@
+"""What the clients and the sources of all vendors do alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from app.errors import BudgetSpent, Forbidden, RateLimited
+from app.sources.http import Http
+
+
+class VendorClient:
+    """A vendor's calls as methods, over one ``Http``. Safe to share between threads."""
+
+    def __init__(self, http: Http) -> None:
+        self._http = http
+
+    @property
+    def calls(self) -> int:
+        """Requests that this thread has sent so far."""
+        return self._http.calls
+
+    def warm(self) -> None:
+        """Build this thread's HTTP client now."""
+        self._http.warm()
+
+    def close(self) -> None:
+        """Give connections back."""
+        self._http.close()
+
+
+class ClientSource:
+    """The methods of ``base.Source`` that only pass the question on to the client."""
+
+    _client: VendorClient
+
+    def calls(self) -> int:
+        """Requests that this thread has sent so far."""
+        return self._client.calls
+
+    def warm(self) -> None:
+        """Build this thread's HTTP client now."""
+        self._client.warm()
+
+    def close(self) -> None:
+        """Give connections back."""
+        self._client.close()
+
+
+@contextmanager
+def any_answer() -> Iterator[None]:
+    """For a check whether the vendor answers at all: a 403 or a 429 passes, our own spent budget does not."""
+    try:
+        yield
+    except BudgetSpent:
+        raise
+    except (Forbidden, RateLimited):
+        return
