@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, NoReturn
 
@@ -16,6 +16,7 @@ from app.cli.codes import FAILED, INTERRUPTED, WELL
 from app.cli.console import aside, open_deps
 from app.cli.outcome import tell
 from app.cli.progress import Bar
+from app.domain import Status
 from app.errors import Refused
 from app.flows.connections import health
 from app.flows.deps import Deps
@@ -23,7 +24,7 @@ from app.flows.items.leases import LeaseKeeper
 from app.flows.reports.status import ALIVE
 from app.flows.runs.request_run import cancel_run
 from app.flows.runs.run import run
-from app.flows.runs.runs_view import run_view
+from app.flows.runs.runs_view import RunView, run_view
 from app.stores.runs import budgets, runs
 from app.stores.upkeep import heartbeats
 
@@ -79,7 +80,7 @@ def see_through(deps: Deps, run_id: int, *, direct: bool, no_wait: bool, as_json
     tell(deps, view, as_json=as_json)
     if left:
         raise typer.Exit(INTERRUPTED)
-    raise typer.Exit(WELL if no_wait or view["status"] == "completed" else FAILED)
+    raise typer.Exit(WELL if no_wait or view.status is Status.COMPLETED else FAILED)
 
 
 def watch(deps: Deps, run_id: int, *, direct: bool) -> bool:
@@ -100,7 +101,7 @@ def watch(deps: Deps, run_id: int, *, direct: bool) -> bool:
     return cancelled
 
 
-def look(deps: Deps, run_id: int) -> dict[str, Any]:
+def look(deps: Deps, run_id: int) -> RunView:
     """The run as people and programs see it; raises ``Refused`` when there is none."""
     with deps.database.read() as conn:
         row = runs.get(conn, run_id)
@@ -115,21 +116,21 @@ def _shown_until(deps: Deps, run_id: int, carrier: Carrier | None, interrupted: 
         while not interrupted.is_set():
             ended = carrier is not None and carrier.ended()  # before the read, so that the read sees the last write
             view = look(deps, run_id)
-            if view["status"] not in ("idle", "running"):
+            if not view.is_active:
                 return True
             if ended and carrier is not None:
                 return _given_back(deps, view, carrier)
-            bar.show(view, _calls_left(deps, view["connection"]))
+            bar.show(view, _calls_left(deps, view.connection))
             interrupted.wait(EVERY)
     return False
 
 
-def _given_back(deps: Deps, view: Mapping[str, Any], carrier: Carrier) -> bool:
+def _given_back(deps: Deps, view: RunView, carrier: Carrier) -> bool:
     """Report why the run could not be carried out now; it continues when a worker takes it again."""
     if carrier.error is not None:
         raise carrier.error
-    reason = health.blocked(deps, view["connection"]) or "it continues where it stopped"
-    aside.print(f"Run {view['id']} waits: {reason}", markup=False, soft_wrap=True)
+    reason = health.blocked(deps, view.connection) or "it continues where it stopped"
+    aside.print(f"Run {view.id} waits: {reason}", markup=False, soft_wrap=True)
     return True
 
 
@@ -143,7 +144,7 @@ def _cancelled(deps: Deps, run_id: int, carrier: Carrier | None) -> bool:
         except typer.Abort:  # Ctrl-C again, in the middle of the line
             aside.print()
     if wanted:
-        cancel_run(deps, look(deps, run_id)["connection"], run_id)
+        cancel_run(deps, look(deps, run_id).connection, run_id)
     return wanted
 
 
@@ -173,4 +174,4 @@ def _calls_left(deps: Deps, connection: str) -> int | None:
         return None
     with deps.database.read() as conn:
         used = budgets.usage(conn, connection, limits, deps.now())
-    return min(int(one["free_for"]["bulk"]) for one in used)
+    return min(limit.free_for["bulk"] for limit in used)

@@ -76,7 +76,7 @@ def drift(
     source_of(deps, connection)
     with deps.database.read() as conn:
         run = None if run_id is None else runs.get(conn, run_id)
-        if run_id is not None and (run is None or run["connection"] != connection):
+        if run_id is not None and (run is None or run.connection != connection):
             raise Refused(f"connection {connection!r} has no run {run_id}")
         wanted = {"run_id": run_id, "kind": kind, "cause": cause, "change": change}
         rows = drift_page(conn, connection, **wanted, limit=limit, before_id=before)  # type: ignore[arg-type]

@@ -27,4 +27,4 @@ def keep(course: Course, conn: Connection, page: Page) -> bool:
 def drop(course: Course, conn: Connection) -> None:
     """Kept pages and the place behind them go together: a read resumed without them would miss their rows."""
     run_pages.drop(conn, course.id)
-    course.checkpoint = course.checkpoint.leg_anew()
+    course.checkpoint = course.checkpoint.restart_stage()

@@ -13,6 +13,7 @@ from app.flows.items.pull import AT_ONCE, News, news_of
 from app.flows.runs.dry_run import taken_back
 from app.flows.runs.run_items import fetch_some
 from app.flows.runs.run_state import Course
+from app.rules.runs.kind_counts import KindCounts
 
 
 def named_news(deps: Deps, connection: str, kind: Kind, changes: Sequence[Change]) -> News:
@@ -35,5 +36,7 @@ def rehearse_named(course: Course, kind: Kind, news: News) -> None:
     ids = [id for id in sorted(key.external_id for key in news.fresh) if after is None or id > after]
     for some in batches(ids, course.source.batch_size(kind)):
         course.progress.batch = f"{kind} {some[0]} to {some[-1]}"
-        course.count(kind, processed=-len(some))  # as ones that were named they are counted by who read the page
+        course.count(
+            kind, KindCounts(processed=-len(some))
+        )  # as ones that were named they are counted by who read the page
         fetch_some(course, [Ref(kind, id) for id in some])

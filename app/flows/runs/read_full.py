@@ -29,6 +29,7 @@ from app.flows.runs.resumable import forget, reader
 from app.flows.runs.retrying import tried
 from app.flows.runs.run_state import Course
 from app.rules.guard.guard import FIRST_LOAD, NOTHING, RUN
+from app.rules.runs.kind_counts import KindCounts
 from app.rules.runs.strategies import Leg
 from app.sources.fingerprint import mapping_of
 from app.stores.catalog import bulk, checksums, full_reads, watermarks
@@ -223,21 +224,21 @@ def _count(course: Course, absorbed: Absorbed, owed_now: int, found: Agreed, wri
     diff = absorbed.diff
     course.count(
         diff.kind,
-        created=written.created,
-        updated=written.updated,
-        unchanged=diff.unchanged + len(diff.touched),
-        deleted=written.deleted,
-        owed=owed_now,
-        failed=len(absorbed.failures),
+        KindCounts(
+            created=written.created,
+            updated=written.updated,
+            unchanged=diff.unchanged + len(diff.touched),
+            deleted=written.deleted,
+            owed=owed_now,
+            failed=len(absorbed.failures),
+        ),
     )
     course.progress.held += absorbed.held_rows
-    course.counts[diff.kind] |= {"read": diff.read, "held": absorbed.held, "agreement": found.share}
+    counts = course.counts_of(diff.kind)
+    counts.read, counts.held, counts.agreement = diff.read, absorbed.held, found.share
     if absorbed.held_rules:
-        course.counts[diff.kind] |= {"held_rules": absorbed.held_rules}
+        counts.held_rules = absorbed.held_rules
     if found.unknown is not None:
-        course.counts[diff.kind] |= {"agreement_unknown": found.unknown}
+        counts.agreement_unknown = found.unknown
     if absorbed.nameless:
-        course.mark(
-            diff.kind,
-            incomplete=f"{absorbed.nameless} unreadable records without an id: nothing was taken for deleted",
-        )
+        counts.incomplete = f"{absorbed.nameless} unreadable records without an id: nothing was taken for deleted"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -22,6 +21,7 @@ from app.flows.runs.retrying import pages
 from app.flows.runs.run_items import note_failures
 from app.flows.runs.run_state import Course, Stopped
 from app.rules.guard.guard import FIRST_LOAD, NOTHING, POLL
+from app.rules.runs.kind_counts import KindCounts
 from app.rules.runs.strategies import How, Leg
 from app.stores import catalog
 from app.stores.catalog import Applied, watermarks
@@ -60,7 +60,7 @@ class _Outcome(NamedTuple):
     held: int = 0
     reason: str | None = None
     rules: Sequence[str] = ()
-    counts: Mapping[str, int] = {}
+    counts: KindCounts = KindCounts()
 
 
 def read_pages(course: Course, leg: Leg) -> None:
@@ -74,7 +74,7 @@ def read_pages(course: Course, leg: Leg) -> None:
 
     def finish(conn: Connection) -> None:
         kept_pages.drop(course, conn)
-        course.count(leg.kind, **outcome.counts)
+        course.count(leg.kind, outcome.counts)
         if outcome.reason is not None:
             course.held(leg.kind, outcome.held, outcome.reason, outcome.rules)
         if course.options.dry_run:
@@ -128,7 +128,7 @@ def _forget(course: Course, found: _Found) -> None:
     with course.turn() as conn:
         kept_pages.drop(course, conn)
         course.began()
-        course.count(kind, processed=course.checkpoint.begun - course.progress.processed)
+        course.count(kind, KindCounts(processed=course.checkpoint.begun - course.progress.processed))
 
 
 def _turn(course: Course, leg: Leg, page: Page, found: _Found, *, keep: bool) -> bool:
@@ -152,7 +152,7 @@ def _turn(course: Course, leg: Leg, page: Page, found: _Found, *, keep: bool) ->
     def finish(conn: Connection) -> None:
         nonlocal is_kept
         note_failures(course, conn, failures)
-        course.count(leg.kind, processed=len(good) + len(changes), owed=len(news.fresh))
+        course.count(leg.kind, KindCounts(processed=len(good) + len(changes), owed=len(news.fresh)))
         is_kept = keep and page.resume is not None and kept_pages.keep(course, conn, shown)
         if course.options.dry_run:
             course.checkpoint.after = None  # the items that the next page names begin anew
@@ -193,7 +193,7 @@ def _apply(course: Course, kind: Kind, found: _Found) -> _Outcome:
     if unwritten := found.failures[told:]:
         with course.turn() as conn:
             note_failures(course, conn, unwritten)
-            course.count(kind, processed=-len(unwritten))  # they were counted when they were read
+            course.count(kind, KindCounts(processed=-len(unwritten)))  # they were counted when they were read
     return _Outcome() if held is None else _Outcome(len(held.keys), held.reason, held.rules)
 
 
@@ -210,7 +210,7 @@ def _write(course: Course, kind: Kind, records: Sequence[Record]) -> None:
     def work(conn: Connection) -> None:
         applied = _put(course, conn, records)
         owe_refused(course.deps, conn, course.connection, records, applied)
-        course.count(kind, **_counted(applied))
+        course.count(kind, _counted(applied))
 
     if records:
         course.commit(work)
@@ -222,7 +222,7 @@ def _rehearse(course: Course, kind: Kind, found: _Found) -> _Outcome:
     batch = Batch(kind, (found.records,), first=deeds == FIRST_LOAD)
     verdict = judged(course.deps, course.connection, batch, deeds, course.foreseen()).verdict
     keys = {row.key for row in verdict.held()}
-    counts = Counter[str]()
+    counts = KindCounts()
     for some in batches(found.records, AT_ONCE):
         good = [record for record in some if key_of(record) not in keys]
         doubtful = [record for record in some if key_of(record) in keys]
@@ -232,7 +232,7 @@ def _rehearse(course: Course, kind: Kind, found: _Found) -> _Outcome:
     return _Outcome(len(keys), verdict.reason, verdict.rules, counts)
 
 
-def _rehearse_some(course: Course, kind: Kind, counts: Counter[str] | None, records: Sequence[Record]) -> None:
+def _rehearse_some(course: Course, kind: Kind, counts: KindCounts | None, records: Sequence[Record]) -> None:
     """``counts`` is ``None`` for records that would be held."""
     if not records:
         return
@@ -251,7 +251,7 @@ def _rehearse_some(course: Course, kind: Kind, counts: Counter[str] | None, reco
 
     course.commit(save)
     if counts is not None:
-        counts.update(_counted(applied))
+        counts.add(_counted(applied))
 
 
 def _put(course: Course, conn: Connection, records: Sequence[Record]) -> Applied:
@@ -259,9 +259,9 @@ def _put(course: Course, conn: Connection, records: Sequence[Record]) -> Applied
     return catalog.apply(conn, course.connection, records, read_at=course.began(), now=now, tell_refused=True)
 
 
-def _counted(applied: Applied) -> dict[str, int]:
+def _counted(applied: Applied) -> KindCounts:
     unchanged = applied.unchanged + applied.touched
-    return {"created": applied.created, "updated": applied.updated, "unchanged": unchanged}
+    return KindCounts(created=applied.created, updated=applied.updated, unchanged=unchanged)
 
 
 def _is_active(record: Record) -> bool:

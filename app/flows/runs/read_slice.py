@@ -25,6 +25,7 @@ from app.flows.runs.resumable import forget, reader
 from app.flows.runs.retrying import tried
 from app.flows.runs.run_state import Course
 from app.rules.guard.guard import NOTHING, RUN
+from app.rules.runs.kind_counts import KindCounts
 from app.rules.runs.slices import REACH, nights, rows_of_slice
 from app.rules.runs.strategies import Leg
 from app.stores.catalog import bulk
@@ -78,15 +79,17 @@ def _finish(course: Course, conn: Connection, absorbed: Absorbed, part: _Part) -
     written = absorbed.written if course.options.dry_run else Written()  # it was counted when it was written
     course.count(
         kind,
-        created=written.created,
-        updated=written.updated,
-        unchanged=absorbed.diff.unchanged + len(absorbed.diff.touched),
-        failed=len(absorbed.failures),
-        compared_again=absorbed.diff.read,
+        KindCounts(
+            created=written.created,
+            updated=written.updated,
+            unchanged=absorbed.diff.unchanged + len(absorbed.diff.touched),
+            failed=len(absorbed.failures),
+            compared_again=absorbed.diff.read,
+        ),
     )
     course.progress.held += absorbed.held_rows
     if absorbed.held is not None:
-        course.mark(kind, held=absorbed.held)
+        course.counts_of(kind).held = absorbed.held
     if not course.options.dry_run:
         note(deps, conn, connection, absorbed.failures, course.id)
         failed_items.resolve(conn, connection, kind, absorbed.healed, deps.now())
@@ -99,7 +102,7 @@ def _finish(course: Course, conn: Connection, absorbed: Absorbed, part: _Part) -
 def _part(course: Course, leg: Leg) -> _Part | None:
     """Where the last slice ended, and from there as many rows as a night is to compare; a resumed run has the end that
     it chose. ``None`` where nothing is that old."""
-    began, until = course.run["created_at"], leg.until or course.run["created_at"]
+    began, until = course.run.created_at, leg.until or course.run.created_at
     with course.deps.database.read() as conn:
         last = slices.get(conn, course.connection, leg.kind)
         every = Older(course.connection, leg.kind, began - REACH, until)

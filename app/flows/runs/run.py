@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 from uuid import uuid4
 
 import structlog
+from msgspec import to_builtins
 
 from app.domain import Strategy
 from app.errors import (
@@ -30,13 +30,15 @@ from app.flows.runs.read_full import read_full
 from app.flows.runs.read_items import read_items
 from app.flows.runs.read_pages import read_pages
 from app.flows.runs.read_slice import read_slice
-from app.flows.runs.run_state import Blocked, Checkpoint, Course, FailedLeg, Interrupted, Stopped
+from app.flows.runs.run_state import Blocked, Course, Interrupted, Stopped
 from app.rules.calls.calling import RUN, calling_for
 from app.rules.calls.lanes import Lane, lane
 from app.rules.letters.retry import MAX_KILLS
+from app.rules.runs.checkpoint import Checkpoint, FailedStage
 from app.rules.runs.strategies import How, Leg, legs
 from app.sources import exchanges
 from app.stores.runs import runs
+from app.stores.runs.run_row import Run
 from app.stores.sql.engine import DATABASE_ERRORS
 
 READ: Mapping[How, Callable[[Course, Leg], None]] = {
@@ -81,7 +83,7 @@ def run(deps: Deps, keeper: LeaseKeeper, run_id: int, *, patience: float = 1.0) 
         return
     if row is None:
         return
-    source = deps.bulk_sources.get(row["connection"])
+    source = deps.bulk_sources.get(row.connection)
     if source is None:
         _end_without_source(deps, row, token)
         return
@@ -92,22 +94,22 @@ def run(deps: Deps, keeper: LeaseKeeper, run_id: int, *, patience: float = 1.0) 
                 _carry_out(course)
         except (Interrupted, DatabaseFault, Blocked) as reason:
             keeper.give_back_run(run_id, token)
-            log.info("run_given_back", run=run_id, connection=row["connection"], reason=_reason(reason))
+            log.info("run_given_back", run=run_id, connection=row.connection, reason=_reason(reason))
 
 
-def _start(deps: Deps, run_id: int, token: str) -> dict[str, Any] | None:
+def _start(deps: Deps, run_id: int, token: str) -> Run | None:
     with deps.database.read() as conn:
         found = runs.get(conn, run_id)
-    if found is None or health.blocked(deps, found["connection"]):
+    if found is None or health.blocked(deps, found.connection):
         return None
     return deps.database.transact(lambda conn: runs.start(conn, run_id, token, LEASE, deps.now(), blameless(deps)))
 
 
-def _end_without_source(deps: Deps, row: dict[str, Any], token: str) -> None:
+def _end_without_source(deps: Deps, row: Run, token: str) -> None:
     """Of a connection that was removed nothing can be read; where it comes back the run can be resumed."""
-    told = f"the connection {row['connection']} is not configured any more"
-    deps.database.transact(lambda conn: runs.finish(conn, row["id"], token, "failed", told, deps.now()))
-    log.warning("run_without_connection", run=row["id"], connection=row["connection"])
+    told = f"the connection {row.connection} is not configured any more"
+    deps.database.transact(lambda conn: runs.finish(conn, row.id, token, "failed", told, deps.now()))
+    log.warning("run_without_connection", run=row.id, connection=row.connection)
 
 
 def _reason(error: Exception) -> str:
@@ -117,15 +119,15 @@ def _reason(error: Exception) -> str:
 def _carry_out(course: Course) -> None:
     """Whatever is no ``Exception`` ends the process: the lease then runs out, and another worker goes on."""
     try:
-        if course.run["kills"] >= MAX_KILLS:
-            raise KilledWorker(f"this run took its worker down {course.run['kills']} times")
+        if course.run.kills >= MAX_KILLS:
+            raise KilledWorker(f"this run took its worker down {course.run.kills} times")
         _read(course)
     except (Interrupted, DatabaseFault, Blocked):
         raise
     except Stopped:
         log.info("run_stopped", run=course.id, connection=course.connection)
     except NothingReadable as refusal:
-        if course.run["cause"] == BY_CLOCK:  # nobody waits for it, and the alert about the kind has said so
+        if course.run.cause == BY_CLOCK:  # nobody waits for it, and the alert about the kind has said so
             _finish(course, "completed", None)
         else:
             _finish(course, "failed", str(refusal))
@@ -159,17 +161,19 @@ def _finish(course: Course, status: str, error: str | None) -> None:
     with course.deps.database.begin() as conn:
         told = None if error is None else course.deps.redact(error)
         runs.finish(conn, course.id, course.token, status, told, course.deps.now())
-    log.info("run_finished", run=course.id, connection=course.connection, status=status, counts=course.counts)
+    log.info(
+        "run_finished", run=course.id, connection=course.connection, status=status, counts=to_builtins(course.counts)
+    )
 
 
 def _read(course: Course) -> None:
     if course.strategy is Strategy.SMART:
         _choose(course)
-    began = course.run["created_at"]  # not now: a resumed run has the legs of its beginning
+    began = course.run.created_at  # not now: a resumed run has the legs of its beginning
     plan = legs(course.strategy, course.options, course.source.kinds, began)
     course.guesses = guesses(course, plan)
     failure: Exception | None = None
-    for leg in plan[course.checkpoint.leg :]:
+    for leg in plan[course.checkpoint.stage :]:
         if course.left() == 0:
             break
         failure = _leg(course, leg) or failure
@@ -186,7 +190,8 @@ def _read(course: Course) -> None:
 
 def _refuse_nothing(course: Course, plan: Sequence[Leg]) -> None:
     """A run of which nothing may be read has not completed."""
-    reasons = {leg.kind: course.counts.get(leg.kind, {}).get("forbidden") for leg in plan}
+    forbidden = {kind: counts.forbidden for kind, counts in course.counts.items()}
+    reasons = {leg.kind: forbidden.get(leg.kind) for leg in plan}
     if all(reasons.values()):
         course.checkpoint = Checkpoint(chosen=course.checkpoint.chosen)
         course.saved()
@@ -199,7 +204,8 @@ def _leg(course: Course, leg: Leg) -> Exception | None:
         reason = health.blocked(course.deps, course.connection, leg.kind)
         _leave_out(course, leg, reason or "it may not be read")
         return None
-    course.counts.get(leg.kind, {}).pop("error", None)
+    if leg.kind in course.counts:
+        course.counts[leg.kind].error = None
     try:
         _judged(course, leg)
     except Blocked as blocked:
@@ -225,8 +231,8 @@ def _fail(course: Course, leg: Leg, error: Exception) -> Exception:
     """The leg has failed; the run goes on with the next one."""
     told = course.deps.redact(f"{type(error).__name__}: {error}")
     log.warning("kind_failed", run=course.id, connection=course.connection, kind=leg.kind, error=told)
-    course.mark(leg.kind, error=told)
-    course.checkpoint.failed = [*course.checkpoint.failed, FailedLeg(course.checkpoint.leg, str(leg.kind), told)]
+    course.counts_of(leg.kind).error = told
+    course.checkpoint.failed = [*course.checkpoint.failed, FailedStage(course.checkpoint.stage, str(leg.kind), told)]
     return error
 
 
@@ -234,7 +240,7 @@ def _leave_out(course: Course, leg: Leg, reason: str) -> None:
     """A kind that may not be read is left out at once; one that is not answered only if that stays so."""
     if health.is_silent(course.deps, course.connection, leg.kind):
         _wait_out(course, Unavailable(reason))
-    course.mark(leg.kind, forbidden=reason)
+    course.counts_of(leg.kind).forbidden = reason
 
 
 def _wait_out(course: Course, error: Unavailable | BadAnswer | RateLimited) -> None:

@@ -17,6 +17,7 @@ from app.flows.items.fetching import bring, owner_of, read_of
 from app.flows.runs.dry_run import Effects, rehearse
 from app.flows.runs.retrying import tried
 from app.flows.runs.run_state import Course, Stopped
+from app.rules.runs.kind_counts import KindCounts
 from app.stores.catalog import Applied
 from app.stores.runs import drift, failed_items
 
@@ -119,7 +120,7 @@ def _done(course: Course, refs: Sequence[Ref], failures: Sequence[Failure], read
         if not course.options.dry_run:
             failed_items.resolve(conn, course.connection, refs[0].kind, well, course.deps.now())
         note_failures(course, conn, failures)
-        course.count(refs[0].kind, processed=max(0, len(refs) - len(failures)))
+        course.count(refs[0].kind, KindCounts(processed=max(0, len(refs) - len(failures))))
         course.checkpoint.after = refs[-1].external_id
 
     course.commit(finish)
@@ -158,10 +159,12 @@ def _rehearse(course: Course, kind: Kind, began: datetime, answer: Answer, *, he
 def _count(course: Course, kind: Kind, effects: Effects, applied: Applied) -> None:
     course.count(
         kind,
-        created=applied.created,
-        updated=applied.updated,
-        unchanged=applied.unchanged + applied.touched,
-        deleted=len(effects.closed) + len(effects.gone),
+        KindCounts(
+            created=applied.created,
+            updated=applied.updated,
+            unchanged=applied.unchanged + applied.touched,
+            deleted=len(effects.closed) + len(effects.gone),
+        ),
     )
 
 
@@ -175,4 +178,4 @@ def note_failures(course: Course, conn: Connection, failures: Sequence[Failure])
     if not course.options.dry_run:
         note(course.deps, conn, course.connection, failures, course.id)
     for failure in failures:
-        course.count(failure.ref.kind, processed=1, failed=1)
+        course.count(failure.ref.kind, KindCounts(processed=1, failed=1))

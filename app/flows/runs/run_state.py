@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import copy
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
-import msgspec
 from sqlalchemy import Connection
 
-from app.domain import Kind, Options, Strategy
+from app.domain import Kind, Strategy
 from app.flows.connections import health
 from app.flows.connections.health import Fault
 from app.flows.deps import Deps
 from app.flows.items.doubted_items import Rehearsed
 from app.flows.items.leases import LeaseKeeper
+from app.rules.runs.checkpoint import Checkpoint
+from app.rules.runs.kind_counts import KindCounts
 from app.rules.runs.progress import Progress
 from app.rules.runs.strategies import Leg
 from app.sources.base import Source
 from app.stores.catalog.bulk import Written
 from app.stores.guard.foreseen import Foreseen, foreseen
 from app.stores.runs import runs
+from app.stores.runs.run_row import Run
 
 ANOTHER_ACCOUNT = "account"
 """The guard's rule that takes all products for those of another account."""
@@ -46,55 +46,7 @@ class Blocked(Exception):
         self.fault = fault
 
 
-class FailedLeg(msgspec.Struct, frozen=True):
-    """A leg that failed while the run went on with the next one."""
-
-    leg: int
-    kind: str
-    error: str
-
-
-class Checkpoint(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """Where to go on. ``leg`` counts finished legs, ``chosen`` is what a smart run decided on.
-
-    The rest is about the leg under way: ``resume`` is the source's token, ``pages`` how many pages are kept,
-    ``read_at`` when its read began, ``after`` the last item done, ``begun`` what was processed before it,
-    ``silences`` how often its vendor did not answer although the account did. ``failed`` are the legs that are behind us
-    without success, ``upto`` is where a slice ends.
-    """
-
-    leg: int = 0
-    resume: str | None = None
-    pages: int = 0
-    read_at: datetime | None = None
-    after: str | None = None
-    begun: int = 0
-    chosen: Strategy | None = None
-    failed: list[FailedLeg] = []
-    silences: int = 0
-    upto: datetime | None = None
-
-    def next_leg(self, processed: int) -> Checkpoint:
-        """The one at the beginning of the next leg."""
-        return Checkpoint(leg=self.leg + 1, begun=processed, chosen=self.chosen, failed=self.failed)
-
-    def leg_anew(self) -> Checkpoint:
-        """The one at the beginning of this leg."""
-        return Checkpoint(
-            leg=self.leg,
-            begun=self.begun,
-            chosen=self.chosen,
-            failed=self.failed,
-            silences=self.silences,
-            upto=self.upto,
-        )
-
-    def first_failed(self) -> Checkpoint:
-        """The one at the beginning of the first leg that failed: a resumed run goes on there."""
-        return Checkpoint(leg=min(one.leg for one in self.failed), begun=self.begun, chosen=self.chosen)
-
-
-_Counted = tuple[Checkpoint, Progress, dict[str, dict[str, Any]]]
+_Counted = tuple[Checkpoint, Progress, dict[str, KindCounts]]
 
 
 @dataclass
@@ -104,30 +56,30 @@ class Course:
     deps: Deps
     keeper: LeaseKeeper
     source: Source
-    run: dict[str, Any]
+    run: Run
     token: str
     legs: list[Leg] = field(default_factory=list)
     patience: float = 1.0
     """Seconds before the second try of a batch; before the third it is four times as long."""
 
     def __post_init__(self) -> None:
-        self.id: int = self.run["id"]
-        self.connection: str = self.run["connection"]
-        self.strategy = Strategy(self.run["strategy"])
-        self.options = msgspec.convert(self.run["options"], Options)
-        self.checkpoint = msgspec.convert(self.run["checkpoint"], Checkpoint)
-        self.progress = msgspec.convert(self.run["progress"], Progress)
-        self.counts: dict[str, dict[str, Any]] = self.run["counts"]
+        self.id = self.run.id
+        self.connection = self.run.connection
+        self.strategy = Strategy(self.run.strategy)
+        self.options = self.run.options
+        self.checkpoint = self.run.checkpoint
+        self.progress = self.run.progress
+        self.counts = self.run.counts
         self._listings: Sequence[str] | None = None
         self._told: int | None = None
         self.rehearsed = Rehearsed() if self.options.dry_run else None
         self.guesses: Sequence[int | None] = ()
-        self._calls_before = self.run["calls"] - self.source.calls()
+        self._calls_before = self.run.calls - self.source.calls()
 
     @property
     def calls(self) -> int:
         """Upstream calls of this run, those before a resume included."""
-        return int(self._calls_before + self.source.calls())
+        return self._calls_before + self.source.calls()
 
     def left(self) -> int | None:
         """How many records the limit still allows."""
@@ -146,8 +98,8 @@ class Course:
             conn,
             self.id,
             self.token,
-            checkpoint=msgspec.to_builtins(self.checkpoint),
-            progress=msgspec.to_builtins(self.progress),
+            checkpoint=self.checkpoint,
+            progress=self.progress,
             counts=self.counts,
             calls=self.calls,
         )
@@ -170,7 +122,8 @@ class Course:
             before = before or so_far
             try:
                 self.checkpoint, self.progress, self.counts = copy.deepcopy(before)
-                self.count(kind, created=written.created, updated=written.updated, deleted=written.deleted)
+                more = KindCounts(created=written.created, updated=written.updated, deleted=written.deleted)
+                self.count(kind, more)
                 self.save(conn)
                 self.go_on()
             except BaseException:
@@ -234,34 +187,32 @@ class Course:
 
     def leg_done(self) -> None:
         """The leg under way is finished."""
-        self.checkpoint = self.checkpoint.next_leg(self.progress.processed)
+        self.checkpoint = self.checkpoint.next_stage(self.progress.processed)
         self._told = None
         self.saved()
 
-    def mark(self, kind: Kind, **words: str) -> None:
-        """Say something of a kind beside its counts."""
-        self.counts[kind] = {**self.counts.get(kind, {}), **words}
+    def counts_of(self, kind: Kind) -> KindCounts:
+        """The counts of a kind, to be changed; a kind without any gets empty ones."""
+        return self.counts.setdefault(kind, KindCounts())
 
     def held(self, kind: Kind, rows: int, reason: str, rules: Collection[str]) -> None:
         """So many rows of a kind are held, or would be, by these rules of the guard."""
         self.progress.held += rows
-        spoke = {*self.counts.get(kind, {}).get("held_rules", ()), *rules}
-        self.counts[kind] = {**self.counts.get(kind, {}), "held": reason, "held_rules": sorted(spoke)}
+        counts = self.counts_of(kind)
+        counts.held = reason
+        counts.held_rules = sorted({*counts.held_rules, *rules})
 
     def foreseen(self) -> Foreseen:
         """What a dry run has found by now: what comes after it is judged as if that had been written."""
-        is_other = ANOTHER_ACCOUNT in self.counts.get(Kind.PRODUCT, {}).get("held_rules", ())
+        products = self.counts.get(Kind.PRODUCT)
+        is_other = products is not None and ANOTHER_ACCOUNT in products.held_rules
         with self.deps.database.read() as conn:
             return foreseen(conn, self.id, account_held=is_other)
 
-    def count(self, kind: Kind, **numbers: int) -> None:
-        """Add to the counts of a kind and to the progress."""
-        of_kind = Counter(self.counts.get(kind, {}))
-        of_kind.update(numbers)
-        self.counts[kind] = dict(of_kind)
-        for name, number in numbers.items():
-            if name in Progress.__struct_fields__:
-                setattr(self.progress, name, getattr(self.progress, name) + number)
+    def count(self, kind: Kind, more: KindCounts) -> None:
+        """Add the numbers of ``more`` to those of the kind and to the progress."""
+        self.counts_of(kind).add(more)
+        self.progress.add(more.numbers())
 
     def chosen(self, choose: Callable[[], Sequence[str]]) -> Sequence[str]:
         """The listings that the run is about, chosen once: what its first leg writes does not change its later ones."""
@@ -278,7 +229,7 @@ class Course:
         under way, and never fewer than it has had by now, and what is guessed of the legs to come."""
         if not self.guesses:
             return None
-        now, *later = [*self.guesses[self.checkpoint.leg :], None]
+        now, *later = [*self.guesses[self.checkpoint.stage :], None]
         if (leg := self._told if self._told is not None else now) is None and later:
             return None
         done = self.progress.processed - self.checkpoint.begun
