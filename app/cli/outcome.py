@@ -37,7 +37,7 @@ def tell(deps: Deps, view: RunView, *, as_json: bool) -> None:
     for said in sentences(view):
         console.print(said, markup=False, soft_wrap=True)
     if rows:
-        console.print(summarised(summary), markup=False, soft_wrap=True)
+        console.print(summary_line(summary), markup=False, soft_wrap=True)
         print_table(differences(rows, f"the first {len(rows)}" if len(rows) == SHOWN else "all of them"), "")
         console.print(f"More: tallyhook drift {view.connection} --run {view.id}")
 
@@ -104,13 +104,13 @@ def _cause(row: Difference) -> str:
     return row.cause if row.corrected_from is None else f"{row.cause} (not {row.corrected_from})"
 
 
-def advised(rows: Sequence[Difference]) -> list[str]:
+def advice_lines(rows: Sequence[Difference]) -> list[str]:
     """What to do about these differences, one line per cause."""
     causes = sorted({row.cause for row in rows})
     return [f"{cause}: {advice}" for cause in causes if (advice := advice_on(cause)) is not None]
 
 
-def summarised(summary: Sequence[DriftCount]) -> str:
+def summary_line(summary: Sequence[DriftCount]) -> str:
     """How many rows differ, and in which way, in one line."""
     return "; ".join(f"{one.rows:,} {one.kind} {one.change} ({one.cause})" for one in summary)
 

@@ -22,7 +22,7 @@ from app.cli.console import (
     page_of,
     print_json,
 )
-from app.cli.outcome import advised, differences, summarised
+from app.cli.outcome import advice_lines, differences, summary_line
 from app.cli.progress import span
 from app.cli.sync import Last, day
 from app.cli.tables import print_table
@@ -87,10 +87,10 @@ def drift(
         print_json({"summary": counted, **page_of(told, limit)})
         return
     if summary:
-        console.print(summarised(summary), markup=False, soft_wrap=True)
+        console.print(summary_line(summary), markup=False, soft_wrap=True)
     filtered = any(value is not None for value in wanted.values())
     print_table(differences(rows, "differences, newest first"), _no_difference(filtered=filtered))
-    for line in advised(rows):
+    for line in advice_lines(rows):
         console.print(line, markup=False, soft_wrap=True)
 
 

@@ -14,7 +14,7 @@ from app.errors import KilledWorker, Refused, Unavailable, Unmappable
 from app.flows.items.bury import bury
 from app.flows.items.leases import LEASE, LeaseKeeper
 from app.flows.items.sync_item import sync_item
-from app.flows.runs.run import LegsFailed
+from app.flows.runs.run import StagesFailed
 from app.flows.runs.run import run as reconcile
 from app.rules.runs.kind_counts import KindCounts
 from app.stores import catalog, owed
@@ -388,14 +388,14 @@ def test_a_run_that_killed_three_workers_fails(world: World) -> None:
 def test_a_failed_run_names_its_error(world: World) -> None:
     world.source.failures.append(Refused("no such list"))
     run_id = request_reconcile(world.deps, SHOP)
-    with pytest.raises(LegsFailed):
+    with pytest.raises(StagesFailed):
         reconcile(world.deps, LeaseKeeper(world.database), run_id, patience=0.0)
     assert record_of(world, run_id).error == "product: Refused: no such list"
 
 
 def test_a_failed_run_does_not_bar_the_next(world: World) -> None:
     world.source.failures.append(Refused("no such list"))
-    with pytest.raises(LegsFailed):
+    with pytest.raises(StagesFailed):
         run(world)
     assert record_of(world, run(world)).status == "completed"
 

@@ -12,7 +12,7 @@ from app.errors import Busy, Refused
 from app.flows.access import audit
 from app.flows.deps import Deps, source_of
 from app.rules.runs.run_options import check_category, check_options
-from app.rules.runs.strategies import legs
+from app.rules.runs.strategies import stages
 from app.stores import catalog, connections, owed
 from app.stores.runs import runs
 from app.stores.runs.run_row import Run
@@ -38,7 +38,7 @@ def request_run(
     source = source_of(deps, connection)
     check_options(strategy, options)
     if strategy is not Strategy.SMART:
-        legs(strategy, options, source.kinds, deps.now())
+        stages(strategy, options, source.kinds, deps.now())
     if options.category:
         with deps.database.read() as conn:
             known = catalog.category_names(conn, connection)
