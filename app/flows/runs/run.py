@@ -53,27 +53,27 @@ MOST_SILENCES = 10
 """How often a run is given back in one stage because the vendor did not answer, though its account did."""
 
 BY_CLOCK = "schedule"
-"""The cause of runs that no person has asked for."""
+"""The cause of runs that no person started."""
 
 log = structlog.get_logger()
 
 
 class NothingReadable(Exception):
-    """None of a run's kinds can be read now; a warning per kind was given already, so no letter is."""
+    """None of a run's kinds can be read now. Each kind has had its warning already, so the run leaves no dead letter."""
 
 
 class StagesFailed(Permanent):
-    """Some kinds of a run could not be read, while the others were; the message names each and says why."""
+    """Some kinds of a run could not be read, while the others were; the message names each with its error."""
 
 
 def run(deps: Deps, keeper: LeaseKeeper, run_id: int, *, patience: float = 1.0) -> None:
-    """Carry out an idle or abandoned run from its checkpoint on; a no-op when somebody else has it, or while its
-    connection is not to be asked.
+    """Carry out an idle or abandoned run from its checkpoint on; does nothing when another worker has it, or while its
+    connection is paused.
 
-    A failure is recorded on the run and raised: the message is then dead, and the run can be resumed. What is nobody's
-    fault (the database in trouble, a vendor that refuses or does not answer, this process being stopped) gives the run
-    back: it goes on from its checkpoint when the sweep finds it. ``patience`` is the pause in seconds before a batch is
-    tried again.
+    A failure is recorded on the run and raised: the message becomes a dead letter, and the run can be resumed. A trouble
+    of the database, a vendor that refuses or does not answer, or a stop of this process fails nothing: the run is given
+    back, and continues from its checkpoint when the sweep finds it. ``patience`` is the pause in seconds before the
+    second try of a batch.
     """
     token = uuid4().hex
     try:
@@ -94,30 +94,27 @@ def run(deps: Deps, keeper: LeaseKeeper, run_id: int, *, patience: float = 1.0) 
                 _carry_out(active)
         except (Interrupted, DatabaseFault, Blocked) as reason:
             keeper.give_back_run(run_id, token)
-            log.info("run_given_back", run=run_id, connection=row.connection, reason=_reason(reason))
+            words = str(reason) or type(reason).__name__
+            log.info("run_given_back", run=run_id, connection=row.connection, reason=words)
 
 
 def _start(deps: Deps, run_id: int, token: str) -> Run | None:
     with deps.database.read() as conn:
-        found = runs.get(conn, run_id)
-    if found is None or health.blocked(deps, found.connection):
+        row = runs.get(conn, run_id)
+    if row is None or health.blocked(deps, row.connection):
         return None
     return deps.database.transact(lambda conn: runs.start(conn, run_id, token, LEASE, deps.now(), blameless(deps)))
 
 
 def _end_without_source(deps: Deps, row: Run, token: str) -> None:
-    """Of a connection that was removed nothing can be read; where it comes back the run can be resumed."""
-    told = f"the connection {row.connection} is not configured any more"
-    deps.database.transact(lambda conn: runs.finish(conn, row.id, token, "failed", told, deps.now()))
+    """Fail a run whose connection was removed; if the connection comes back, the run can be resumed."""
+    error = f"the connection {row.connection} is not configured any more"
+    deps.database.transact(lambda conn: runs.finish(conn, row.id, token, "failed", error, deps.now()))
     log.warning("run_without_connection", run=row.id, connection=row.connection)
 
 
-def _reason(error: Exception) -> str:
-    return str(error) or type(error).__name__
-
-
 def _carry_out(run: ActiveRun) -> None:
-    """Whatever is no ``Exception`` ends the process: the lease then runs out, and another worker goes on."""
+    """Anything but an ``Exception`` ends the process: its lease runs out, and another worker continues."""
     try:
         if run.row.kills >= MAX_KILLS:
             raise KilledWorker(f"this run took its worker down {run.row.kills} times")
@@ -132,62 +129,72 @@ def _carry_out(run: ActiveRun) -> None:
         else:
             _finish(run, "failed", str(refusal))
     except Exception as failure:
-        _finish(run, "failed", _told(run, failure))
+        _finish(run, "failed", _error_text(run, failure))
         raise
     else:
         _finish(run, "completed", None)
-        _find_anew(run)
+        _refresh_reports(run)
 
 
-def _told(run: ActiveRun, failure: Exception) -> str:
-    """What a failed run says: its failure, after those of the kinds that failed before it."""
+def _error_text(run: ActiveRun, failure: Exception) -> str:
+    """The failure, after those of the kinds that failed before it."""
     if isinstance(failure, StagesFailed):
         return str(failure)
-    earlier = [f"{one.kind}: {one.error}" for one in run.checkpoint.failed]
+    earlier = [f"{each.kind}: {each.error}" for each in run.checkpoint.failed]
     return "; ".join([*earlier, f"{type(failure).__name__}: {failure}"])
 
 
-def _find_anew(run: ActiveRun) -> None:
-    """The slow questions are answered again while it is quiet, so that nobody who asks has to wait for it."""
-    if not run.options.dry_run:
-        try:
-            validate(run.deps, run.connection, anew=True)
-            critical.page(run.deps, run.connection, limit=1, anew=True)
-        except DATABASE_ERRORS as error:  # the run is done all the same
-            log.warning("not_found_anew", connection=run.connection, error=str(error))
+def _refresh_reports(run: ActiveRun) -> None:
+    """Compute the slow reports again while it is quiet, so that nobody who opens one has to wait."""
+    if run.options.dry_run:
+        return
+    try:
+        validate(run.deps, run.connection, anew=True)
+        critical.page(run.deps, run.connection, limit=1, anew=True)
+    except DATABASE_ERRORS as error:  # the run is done all the same
+        log.warning("not_found_anew", connection=run.connection, error=str(error))
 
 
 def _finish(run: ActiveRun, status: str, error: str | None) -> None:
+    redacted = None if error is None else run.deps.redact(error)
     with run.deps.database.begin() as conn:
-        told = None if error is None else run.deps.redact(error)
-        runs.finish(conn, run.id, run.token, status, told, run.deps.now())
+        runs.finish(conn, run.id, run.token, status, redacted, run.deps.now())
     log.info("run_finished", run=run.id, connection=run.connection, status=status, counts=to_builtins(run.counts))
 
 
 def _read(run: ActiveRun) -> None:
     if run.strategy is Strategy.SMART:
         _choose(run)
-    began = run.row.created_at  # not now: a resumed run has the stages of its beginning
+    began = run.row.created_at  # not now: a resumed run has the stages that it began with
     plan = stages(run.strategy, run.options, run.source.kinds, began)
     run.guesses = guesses(run, plan)
     failure: Exception | None = None
     for stage in plan[run.checkpoint.stage :]:
         if run.remaining() == 0:
             break
-        failure = _leg(run, stage) or failure
+        failure = _read_stage(run, stage) or failure
         run.finish_stage()
-    failed = run.checkpoint.failed
-    if failed:
+    if failed := run.checkpoint.failed:
         run.checkpoint = run.checkpoint.first_failed()
         run.save()
         if failure is not None and len(plan) == 1:
             raise failure
-        raise StagesFailed("; ".join(f"{one.kind}: {one.error}" for one in failed)) from failure
-    _refuse_nothing(run, plan)
+        raise StagesFailed("; ".join(f"{each.kind}: {each.error}" for each in failed)) from failure
+    _check_not_all_forbidden(run, plan)
 
 
-def _refuse_nothing(run: ActiveRun, plan: Sequence[Stage]) -> None:
-    """A run of which nothing may be read has not completed."""
+def _choose(run: ActiveRun) -> None:
+    """Choose the strategy of a smart run; a resumed one keeps its choice."""
+    if run.checkpoint.chosen is None:
+        choice = choose_smart(run.deps, run.connection)
+        run.checkpoint.chosen = choice.strategy
+        with run.transaction() as conn:
+            runs.give_reason(conn, run.id, choice.reason)
+    run.strategy = run.checkpoint.chosen
+
+
+def _check_not_all_forbidden(run: ActiveRun, plan: Sequence[Stage]) -> None:
+    """Raises ``NothingReadable`` if every kind of the plan was left out: such a run has not completed."""
     forbidden = {kind: counts.forbidden for kind, counts in run.counts.items()}
     reasons = {stage.kind: forbidden.get(stage.kind) for stage in plan}
     if all(reasons.values()):
@@ -196,8 +203,8 @@ def _refuse_nothing(run: ActiveRun, plan: Sequence[Stage]) -> None:
         raise NothingReadable("; ".join(f"{kind} was left out: {reason}" for kind, reason in reasons.items()))
 
 
-def _leg(run: ActiveRun, stage: Stage) -> Exception | None:
-    """Read a stage; returns what failed it while the next ones can be read all the same."""
+def _read_stage(run: ActiveRun, stage: Stage) -> Exception | None:
+    """Read a stage; returns the error that failed it, if the next stages can be read all the same."""
     if stage.kind in health.forbidden(run.deps, run.connection):
         reason = health.blocked(run.deps, run.connection, stage.kind)
         _leave_out(run, stage, reason or "it may not be read")
@@ -205,52 +212,25 @@ def _leg(run: ActiveRun, stage: Stage) -> Exception | None:
     if stage.kind in run.counts:
         run.counts[stage.kind].error = None
     try:
-        _judged(run, stage)
+        _read_by_mode(run, stage)
     except Blocked as blocked:
         if blocked.fault is health.Fault.CONNECTION:
             raise
         _leave_out(run, stage, str(blocked))
-    except (Stopped, DatabaseFault):
+    except (Stopped, DatabaseFault, AuthRejected):  # the next kind would fare no better
         raise
     except RateLimited as error:
-        _wait_out(run, error)
+        _retry_later(run, error)
         raise
     except (Unavailable, BadAnswer) as error:
-        _wait_out(run, error)
+        _retry_later(run, error)
         return _fail(run, stage, error)
-    except AuthRejected:  # the vendor, not the kind: the next one would fare no better
-        raise
     except Exception as error:
         return _fail(run, stage, error)
     return None
 
 
-def _fail(run: ActiveRun, stage: Stage, error: Exception) -> Exception:
-    """The stage has failed; the run goes on with the next one."""
-    told = run.deps.redact(f"{type(error).__name__}: {error}")
-    log.warning("kind_failed", run=run.id, connection=run.connection, kind=stage.kind, error=told)
-    run.counts_of(stage.kind).error = told
-    run.checkpoint.failed = [*run.checkpoint.failed, FailedStage(run.checkpoint.stage, str(stage.kind), told)]
-    return error
-
-
-def _leave_out(run: ActiveRun, stage: Stage, reason: str) -> None:
-    """A kind that may not be read is left out at once; one that is not answered only if that stays so."""
-    if health.is_silent(run.deps, run.connection, stage.kind):
-        _wait_out(run, Unavailable(reason))
-    run.counts_of(stage.kind).forbidden = reason
-
-
-def _wait_out(run: ActiveRun, error: Unavailable | BadAnswer | RateLimited) -> None:
-    """A vendor that limits us, or did not answer the kind (or with a page for people) and then answered the account, may be
-    back just now: the run is given back and goes on where it is, some times. Raises ``Blocked``."""
-    if run.checkpoint.silences < MOST_SILENCES:
-        run.checkpoint.silences += 1
-        run.save()
-        raise Blocked(health.Fault.CONNECTION, run.deps.redact(str(error))) from error
-
-
-def _judged(run: ActiveRun, stage: Stage) -> None:
+def _read_by_mode(run: ActiveRun, stage: Stage) -> None:
     try:
         READ[stage.mode](run, stage)
     except health.JUDGED as error:
@@ -258,11 +238,26 @@ def _judged(run: ActiveRun, stage: Stage) -> None:
         raise
 
 
-def _choose(run: ActiveRun) -> None:
-    """What a smart run chose stays its strategy when it is resumed."""
-    if run.checkpoint.chosen is None:
-        choice = choose_smart(run.deps, run.connection)
-        run.checkpoint.chosen = choice.strategy
-        with run.transaction() as conn:
-            runs.give_reason(conn, run.id, choice.reason)
-    run.strategy = run.checkpoint.chosen
+def _fail(run: ActiveRun, stage: Stage, error: Exception) -> Exception:
+    """Record that the stage failed; the run continues with the next one."""
+    words = run.deps.redact(f"{type(error).__name__}: {error}")
+    log.warning("kind_failed", run=run.id, connection=run.connection, kind=stage.kind, error=words)
+    run.counts_of(stage.kind).error = words
+    run.checkpoint.failed = [*run.checkpoint.failed, FailedStage(run.checkpoint.stage, str(stage.kind), words)]
+    return error
+
+
+def _leave_out(run: ActiveRun, stage: Stage, reason: str) -> None:
+    """Leave out a kind that may not be read; one that is not answered only after some retries."""
+    if health.is_silent(run.deps, run.connection, stage.kind):
+        _retry_later(run, Unavailable(reason))
+    run.counts_of(stage.kind).forbidden = reason
+
+
+def _retry_later(run: ActiveRun, error: Unavailable | BadAnswer | RateLimited) -> None:
+    """Raises ``Blocked`` the first ``MOST_SILENCES`` times, which gives the run back at its present place: a vendor that
+    limits us, or answers its account but not this kind, may be back in a moment."""
+    if run.checkpoint.silences < MOST_SILENCES:
+        run.checkpoint.silences += 1
+        run.save()
+        raise Blocked(health.Fault.CONNECTION, run.deps.redact(str(error))) from error
