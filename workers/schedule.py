@@ -23,7 +23,7 @@ from app.flows.inbox import outages
 from app.flows.items.sweep import sweep
 from app.flows.runs.correct_reasons import correct_reasons
 from app.flows.runs.request_run import check_stuck
-from app.flows.runs.spot_checks import spot_check_aside
+from app.flows.runs.spot_checks import spot_check_in_thread
 from app.flows.upkeep import alerts, connection_alerts
 from app.flows.upkeep.heartbeat import await_database, beat, stopped
 from app.flows.upkeep.retention import Keep, prune
@@ -94,7 +94,7 @@ def rounds_of(settings: Settings) -> Mapping[str, Round]:
         keep=keep,
         archives=settings.data_dir / FOLDER,
     )
-    checks = partial(spot_check_aside, rows=settings.spot_checks)
+    checks = partial(spot_check_in_thread, rows=settings.spot_checks)
     return {**ROUNDS, "retention": (600.0, old), "spot checks": (60.0, checks), "sign-ins": (60.0, sum_up)}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, NoReturn
 
@@ -16,6 +16,7 @@ from app.cli.codes import FAILED, INTERRUPTED, WELL
 from app.cli.console import aside, open_deps
 from app.cli.outcome import tell
 from app.cli.progress import Bar
+from app.domain import Status
 from app.errors import Refused
 from app.flows.connections import health
 from app.flows.deps import Deps
@@ -23,7 +24,7 @@ from app.flows.items.leases import LeaseKeeper
 from app.flows.reports.status import ALIVE
 from app.flows.runs.request_run import cancel_run
 from app.flows.runs.run import run
-from app.flows.runs.runs_view import run_view
+from app.flows.runs.runs_view import RunView, run_view
 from app.stores.runs import budgets, runs
 from app.stores.upkeep import heartbeats
 
@@ -36,7 +37,7 @@ Direct = Annotated[
 NoWait = Annotated[bool, typer.Option("--no-wait", help="do not watch it; leave it to the workers")]
 
 
-class Carrier:
+class DirectRun:
     """Carries a run out in a thread of this process, while the main thread shows it."""
 
     def __init__(self, deps: Deps, run_id: int) -> None:
@@ -68,39 +69,39 @@ def open_for(*, direct: bool, no_wait: bool) -> Deps:
     return open_deps(NullQueue() if direct else None)
 
 
-def see_through(deps: Deps, run_id: int, *, direct: bool, no_wait: bool, as_json: bool) -> NoReturn:
+def follow_run(deps: Deps, run_id: int, *, direct: bool, no_wait: bool, as_json: bool) -> NoReturn:
     """Watch a run to its end unless told not to, print its result, and exit with the matching code."""
     left = False
     if not no_wait:
         if not direct:
             _warn_if_nobody_works(deps)
         left = watch(deps, run_id, direct=direct)
-    view = look(deps, run_id)
+    view = show_run(deps, run_id)
     tell(deps, view, as_json=as_json)
     if left:
         raise typer.Exit(INTERRUPTED)
-    raise typer.Exit(WELL if no_wait or view["status"] == "completed" else FAILED)
+    raise typer.Exit(WELL if no_wait or view.status is Status.COMPLETED else FAILED)
 
 
 def watch(deps: Deps, run_id: int, *, direct: bool) -> bool:
     """Show a run until it is over; ``True`` when the person left or cancelled it."""
     cancelled = False
     with _interrupts() as interrupted:
-        carrier = Carrier(deps, run_id) if direct else None
-        while not _shown_until(deps, run_id, carrier, interrupted):
+        direct_run = DirectRun(deps, run_id) if direct else None
+        while not _shown_until(deps, run_id, direct_run, interrupted):
             interrupted.clear()
-            cancelled = _cancelled(deps, run_id, carrier)
-            if not cancelled and carrier is None:
+            cancelled = _cancelled(deps, run_id, direct_run)
+            if not cancelled and direct_run is None:
                 aside.print(f"Run {run_id} continues; see `tallyhook runs show {run_id} --watch`.")
                 return True
-    if carrier is not None:
+    if direct_run is not None:
         if cancelled:
             aside.print(f"Run {run_id} is cancelled; it stops after the current page.")
-        carrier.wait()
+        direct_run.wait()
     return cancelled
 
 
-def look(deps: Deps, run_id: int) -> dict[str, Any]:
+def show_run(deps: Deps, run_id: int) -> RunView:
     """The run as people and programs see it; raises ``Refused`` when there is none."""
     with deps.database.read() as conn:
         row = runs.get(conn, run_id)
@@ -109,33 +110,35 @@ def look(deps: Deps, run_id: int) -> dict[str, Any]:
     return run_view(row, deps.now())
 
 
-def _shown_until(deps: Deps, run_id: int, carrier: Carrier | None, interrupted: threading.Event) -> bool:
+def _shown_until(deps: Deps, run_id: int, direct_run: DirectRun | None, interrupted: threading.Event) -> bool:
     """Draw the run until it is over (``True``) or the person interrupts."""
     with Bar(aside) as bar:
         while not interrupted.is_set():
-            ended = carrier is not None and carrier.ended()  # before the read, so that the read sees the last write
-            view = look(deps, run_id)
-            if view["status"] not in ("idle", "running"):
+            ended = (
+                direct_run is not None and direct_run.ended()
+            )  # before the read, so that the read sees the last write
+            view = show_run(deps, run_id)
+            if not view.is_active:
                 return True
-            if ended and carrier is not None:
-                return _given_back(deps, view, carrier)
-            bar.show(view, _calls_left(deps, view["connection"]))
+            if ended and direct_run is not None:
+                return _given_back(deps, view, direct_run)
+            bar.show(view, _calls_left(deps, view.connection))
             interrupted.wait(EVERY)
     return False
 
 
-def _given_back(deps: Deps, view: Mapping[str, Any], carrier: Carrier) -> bool:
+def _given_back(deps: Deps, view: RunView, direct_run: DirectRun) -> bool:
     """Report why the run could not be carried out now; it continues when a worker takes it again."""
-    if carrier.error is not None:
-        raise carrier.error
-    reason = health.blocked(deps, view["connection"]) or "it continues where it stopped"
-    aside.print(f"Run {view['id']} waits: {reason}", markup=False, soft_wrap=True)
+    if direct_run.error is not None:
+        raise direct_run.error
+    reason = health.blocked(deps, view.connection) or "it continues where it stopped"
+    aside.print(f"Run {view.id} waits: {reason}", markup=False, soft_wrap=True)
     return True
 
 
-def _cancelled(deps: Deps, run_id: int, carrier: Carrier | None) -> bool:
+def _cancelled(deps: Deps, run_id: int, direct_run: DirectRun | None) -> bool:
     """Ask whether to cancel the run. With nobody to ask it continues, unless this process carries it out."""
-    wanted = carrier is not None
+    wanted = direct_run is not None
     if sys.stdin.isatty():
         try:
             with _interrupts(signal.default_int_handler):
@@ -143,7 +146,7 @@ def _cancelled(deps: Deps, run_id: int, carrier: Carrier | None) -> bool:
         except typer.Abort:  # Ctrl-C again, in the middle of the line
             aside.print()
     if wanted:
-        cancel_run(deps, look(deps, run_id)["connection"], run_id)
+        cancel_run(deps, show_run(deps, run_id).connection, run_id)
     return wanted
 
 
@@ -173,4 +176,4 @@ def _calls_left(deps: Deps, connection: str) -> int | None:
         return None
     with deps.database.read() as conn:
         used = budgets.usage(conn, connection, limits, deps.now())
-    return min(int(one["free_for"]["bulk"]) for one in used)
+    return min(limit.free_for["bulk"] for limit in used)

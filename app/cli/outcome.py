@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from msgspec import to_builtins
 from rich.markup import escape
 from rich.table import Table
 
 from app.cli.console import console, moment, print_json
 from app.cli.progress import calls, line, span, title
 from app.cli.tables import print_table
+from app.domain import Status
 from app.flows.deps import Deps
+from app.flows.runs.runs_view import RunView
 from app.rules.drift.drift_advice import advice_on, since_words
 from app.stores.runs import drift
 from app.stores.runs.drift import Difference, DriftCount
@@ -25,58 +28,56 @@ _EFFECTS = ("created", "updated", "unchanged", "deleted")
 _TROUBLES = ("failed", "held")
 
 
-def tell(deps: Deps, view: Mapping[str, Any], *, as_json: bool) -> None:
+def tell(deps: Deps, view: RunView, *, as_json: bool) -> None:
     """Print the state of a run; for a dry run also what it would have written."""
     rows, summary = _would(deps, view, MOST if as_json else SHOWN)
     if as_json:
-        print_json({**view, "diff": _diff(rows, summary)} if view["dryRun"] else view)
+        print_json({**to_builtins(view), "diff": _diff(rows, summary)} if view.dry_run else view)
         return
     for said in sentences(view):
         console.print(said, markup=False, soft_wrap=True)
     if rows:
-        console.print(summarised(summary), markup=False, soft_wrap=True)
+        console.print(summary_line(summary), markup=False, soft_wrap=True)
         print_table(differences(rows, f"the first {len(rows)}" if len(rows) == SHOWN else "all of them"), "")
-        console.print(f"More: tallyhook drift {view['connection']} --run {view['id']}")
+        console.print(f"More: tallyhook drift {view.connection} --run {view.id}")
 
 
-def sentences(view: Mapping[str, Any]) -> list[str]:
+def sentences(view: RunView) -> list[str]:
     """A run in a few lines; while it is running, the line under its bar."""
-    if view["status"] in ("idle", "running"):
+    if view.is_active:
         return [line(view)]
-    progress = view["progress"]
-    numbers = [f"{progress[name]:,} {name}" for name in _EFFECTS]
-    numbers += [f"{progress[name]:,} {name}" for name in _TROUBLES if progress[name]]
-    took = "" if view["seconds"] is None else f" in {span(view['seconds'])}"
-    wrote = "it would be " if view["dryRun"] else ""
+    progress = view.progress
+    numbers = [f"{getattr(progress, name):,} {name}" for name in _EFFECTS]
+    numbers += [f"{getattr(progress, name):,} {name}" for name in _TROUBLES if getattr(progress, name)]
+    took = "" if view.seconds is None else f" in {span(view.seconds)}"
+    wrote = "it would be " if view.dry_run else ""
     said = [
-        f"Run {view['id']} ({title(view)}) {view['status']}{took}: {progress['processed']:,} read; "
+        f"Run {view.id} ({title(view)}) {view.status}{took}: {progress.processed:,} read; "
         f"{wrote}{', '.join(numbers)}; {calls(view)}."
     ]
     return said + _further(view)
 
 
-def _further(view: Mapping[str, Any]) -> list[str]:
-    progress, found = view["progress"], []
-    if view["reason"]:
-        found.append(f"Why {view['reason']}")
-    if view["error"]:
-        found.append(f"Error: {view['error']}")
-    if view["status"] in ("failed", "cancelled"):
-        found.append(f"It can continue where it stopped: tallyhook runs resume {view['id']}")
-    for kind, counts in view["counts"].items():
-        if counts.get("forbidden"):
-            found.append(f"Left out {kind}: {counts['forbidden']}")
-        if counts.get("held"):
-            found.append(f"{'It would hold' if view['dryRun'] else 'Held'} of {kind}: {counts['held']}")
-        if counts.get("incomplete"):
-            found.append(f"Of {kind}: {counts['incomplete']}")
-    if progress["owed"] and not view["dryRun"]:
-        found.append(
-            f"{progress['owed']:,} items were only named: they are owed, and the workers fetch each of them."
-        )
-    if progress["failed"]:
-        found.append(f"Items that failed: tallyhook failed {view['connection']}")
-    if progress["held"] and not view["dryRun"]:
+def _further(view: RunView) -> list[str]:
+    progress, found = view.progress, []
+    if view.reason:
+        found.append(f"Why {view.reason}")
+    if view.error:
+        found.append(f"Error: {view.error}")
+    if view.status in (Status.FAILED, Status.CANCELLED):
+        found.append(f"It can continue where it stopped: tallyhook runs resume {view.id}")
+    for kind, counts in view.counts.items():
+        if counts.forbidden:
+            found.append(f"Left out {kind}: {counts.forbidden}")
+        if counts.held:
+            found.append(f"{'It would hold' if view.dry_run else 'Held'} of {kind}: {counts.held}")
+        if counts.incomplete:
+            found.append(f"Of {kind}: {counts.incomplete}")
+    if progress.owed and not view.dry_run:
+        found.append(f"{progress.owed:,} items were only named: they are owed, and the workers fetch each of them.")
+    if progress.failed:
+        found.append(f"Items that failed: tallyhook failed {view.connection}")
+    if progress.held and not view.dry_run:
         found.append("Batches that wait for a person: tallyhook holds list")
     return found
 
@@ -103,41 +104,41 @@ def _cause(row: Difference) -> str:
     return row.cause if row.corrected_from is None else f"{row.cause} (not {row.corrected_from})"
 
 
-def advised(rows: Sequence[Difference]) -> list[str]:
+def advice_lines(rows: Sequence[Difference]) -> list[str]:
     """What to do about these differences, one line per cause."""
     causes = sorted({row.cause for row in rows})
     return [f"{cause}: {advice}" for cause in causes if (advice := advice_on(cause)) is not None]
 
 
-def summarised(summary: Sequence[DriftCount]) -> str:
+def summary_line(summary: Sequence[DriftCount]) -> str:
     """How many rows differ, and in which way, in one line."""
     return "; ".join(f"{one.rows:,} {one.kind} {one.change} ({one.cause})" for one in summary)
 
 
-def run_table(views: Sequence[Mapping[str, Any]]) -> Table:
+def run_table(views: Sequence[RunView]) -> Table:
     """Runs, one per line."""
     table = Table(
         "id", "asked for", "strategy", "status", "cause", "read", "created", "updated", "failed", "took", "why"
     )
     for view in views:
-        progress = view["progress"]
-        strategy = view["strategy"] + (f": {view['chosen']}" if view["chosen"] else "")
+        progress = view.progress
+        strategy = view.strategy + (f": {view.chosen}" if view.chosen else "")
         table.add_row(
-            str(view["id"]),
-            moment(view["createdAt"]),
-            strategy + (" (dry run)" if view["dryRun"] else ""),
-            view["status"],
-            view["cause"],
-            *(f"{progress[name]:,}" for name in ("processed", "created", "updated", "failed")),
-            "-" if view["seconds"] is None else span(view["seconds"]),
-            escape((view["error"] or view["reason"] or "")[:100]),
+            str(view.id),
+            moment(view.created_at),
+            strategy + (" (dry run)" if view.dry_run else ""),
+            view.status,
+            view.cause,
+            *(f"{getattr(progress, name):,}" for name in ("processed", "created", "updated", "failed")),
+            "-" if view.seconds is None else span(view.seconds),
+            escape((view.error or view.reason or "")[:100]),
         )
     return table
 
 
-def _would(deps: Deps, view: Mapping[str, Any], limit: int) -> tuple[list[Difference], list[DriftCount]]:
+def _would(deps: Deps, view: RunView, limit: int) -> tuple[list[Difference], list[DriftCount]]:
     """The first rows that a dry run would write, and the number of each sort."""
-    if not view["dryRun"]:
+    if not view.dry_run:
         return [], []
     with deps.database.read() as conn:
-        return drift.of_run(conn, view["id"], limit), drift.summary(conn, view["id"])
+        return drift.of_run(conn, view.id, limit), drift.summary(conn, view.id)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from types import TracebackType
-from typing import Any
 
 from rich.console import Console
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
+
+from app.domain import Status
+from app.flows.runs.runs_view import Eta, ProgressView, RunView
 
 TELL_EVERY = 30.0
 """Seconds between two lines where there is no terminal for a bar."""
@@ -25,12 +26,12 @@ class Bar:
         self._live = Live(console=console, transient=True, refresh_per_second=4) if console.is_terminal else None
         self._told_at = time.monotonic()
 
-    def show(self, view: Mapping[str, Any], calls_left: int | None = None) -> None:
+    def show(self, view: RunView, calls_left: int | None = None) -> None:
         """Draw this view."""
         told = line(view, calls_left)
         if self._live is not None:
             drawn = Table.grid()
-            drawn.add_row(_bar(view["progress"]))
+            drawn.add_row(_bar(view.progress))
             drawn.add_row(Text(told, overflow="fold"))
             self._live.update(drawn)
         elif time.monotonic() - self._told_at >= TELL_EVERY:
@@ -49,31 +50,31 @@ class Bar:
             self._live.stop()
 
 
-def line(view: Mapping[str, Any], calls_left: int | None = None) -> str:
+def line(view: RunView, calls_left: int | None = None) -> str:
     """Everything a person wants to know about a running run, in one line."""
-    progress = view["progress"]
+    progress = view.progress
     parts = [
-        f"run {view['id']} {title(view)}",
-        "waits for a worker" if view["status"] == "idle" else "",
+        f"run {view.id} {title(view)}",
+        "waits for a worker" if view.status is Status.IDLE else "",
         _share(progress),
         _amount(progress),
-        "" if progress["itemsPerSecond"] is None else f"{progress['itemsPerSecond']:,.0f}/s",
-        _eta(progress["eta"]),
-        progress["batch"] or "",
+        "" if progress.items_per_second is None else f"{progress.items_per_second:,.0f}/s",
+        _eta(progress.eta),
+        progress.batch or "",
         calls(view) + ("" if calls_left is None else f", {calls_left:,} left now"),
     ]
     return " · ".join(part for part in parts if part)
 
 
-def title(view: Mapping[str, Any]) -> str:
+def title(view: RunView) -> str:
     """``inventory of shop``; for a smart run also what it chose."""
-    chosen = f": {view['chosen']}" if view["chosen"] else ""
-    return f"{view['strategy']}{chosen} of {view['connection']}" + (", dry run" if view["dryRun"] else "")
+    chosen = f": {view.chosen}" if view.chosen else ""
+    return f"{view.strategy}{chosen} of {view.connection}" + (", dry run" if view.dry_run else "")
 
 
-def calls(view: Mapping[str, Any]) -> str:
+def calls(view: RunView) -> str:
     """How many upstream calls the run made."""
-    return f"{view['calls']:,} {'call' if view['calls'] == 1 else 'calls'}"
+    return f"{view.calls:,} {'call' if view.calls == 1 else 'calls'}"
 
 
 def span(seconds: float) -> str:
@@ -84,25 +85,23 @@ def span(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def _bar(progress: Mapping[str, Any]) -> ProgressBar:
-    total = progress["total"]
-    return ProgressBar(
-        total=total or None, completed=min(progress["processed"], total or 0), width=50, pulse=not total
-    )
+def _bar(progress: ProgressView) -> ProgressBar:
+    total = progress.total
+    return ProgressBar(total=total or None, completed=min(progress.processed, total or 0), width=50, pulse=not total)
 
 
-def _share(progress: Mapping[str, Any]) -> str:
-    total = progress["total"]
-    return f"{min(100, 100 * progress['processed'] // total)} %" if total else ""
+def _share(progress: ProgressView) -> str:
+    total = progress.total
+    return f"{min(100, 100 * progress.processed // total)} %" if total else ""
 
 
-def _amount(progress: Mapping[str, Any]) -> str:
-    of = f" of {progress['total']:,}" if progress["total"] is not None else ""
-    return f"{progress['processed']:,}{of}"
+def _amount(progress: ProgressView) -> str:
+    of = f" of {progress.total:,}" if progress.total is not None else ""
+    return f"{progress.processed:,}{of}"
 
 
-def _eta(eta: Mapping[str, float] | None) -> str:
+def _eta(eta: Eta | None) -> str:
     if eta is None:
         return ""
-    earliest, latest = span(eta["earliest"]), span(eta["latest"])
+    earliest, latest = span(eta.earliest), span(eta.latest)
     return f"{earliest} left" if earliest == latest else f"{earliest} to {latest} left"

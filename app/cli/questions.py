@@ -22,7 +22,7 @@ from app.cli.console import (
     page_of,
     print_json,
 )
-from app.cli.outcome import advised, differences, summarised
+from app.cli.outcome import advice_lines, differences, summary_line
 from app.cli.progress import span
 from app.cli.sync import Last, day
 from app.cli.tables import print_table
@@ -76,7 +76,7 @@ def drift(
     source_of(deps, connection)
     with deps.database.read() as conn:
         run = None if run_id is None else runs.get(conn, run_id)
-        if run_id is not None and (run is None or run["connection"] != connection):
+        if run_id is not None and (run is None or run.connection != connection):
             raise Refused(f"connection {connection!r} has no run {run_id}")
         wanted = {"run_id": run_id, "kind": kind, "cause": cause, "change": change}
         rows = drift_page(conn, connection, **wanted, limit=limit, before_id=before)  # type: ignore[arg-type]
@@ -87,10 +87,10 @@ def drift(
         print_json({"summary": counted, **page_of(told, limit)})
         return
     if summary:
-        console.print(summarised(summary), markup=False, soft_wrap=True)
+        console.print(summary_line(summary), markup=False, soft_wrap=True)
     filtered = any(value is not None for value in wanted.values())
     print_table(differences(rows, "differences, newest first"), _no_difference(filtered=filtered))
-    for line in advised(rows):
+    for line in advice_lines(rows):
         console.print(line, markup=False, soft_wrap=True)
 
 

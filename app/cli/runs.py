@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated
 
 import typer
+from msgspec import to_builtins
 from rich.markup import escape
 from rich.table import Table
 
@@ -21,7 +22,7 @@ from app.cli.console import (
     page_of,
     print_json,
 )
-from app.cli.follow import Direct, NoWait, look, open_for, see_through
+from app.cli.follow import Direct, NoWait, follow_run, open_for, show_run
 from app.cli.outcome import run_table, tell
 from app.cli.tables import print_table
 from app.domain import Options, Status, Strategy, status_of
@@ -53,9 +54,9 @@ def show(
 ) -> None:
     """One run: its progress or how it ended, and why it did what it did."""
     deps = open_deps()
-    view = look(deps, run_id)
+    view = show_run(deps, run_id)
     if watch:
-        see_through(deps, run_id, direct=False, no_wait=False, as_json=as_json)
+        follow_run(deps, run_id, direct=False, no_wait=False, as_json=as_json)
     tell(deps, view, as_json=as_json)
 
 
@@ -63,18 +64,18 @@ def show(
 def cancel(run_id: RunId, as_json: AsJson = False) -> None:
     """Stop a run within a page; its writes stay, and it can be resumed."""
     deps = open_deps()
-    before = look(deps, run_id)
-    if not cancel_run(deps, before["connection"], run_id):
-        raise Refused(f"run {run_id} is over already: it is {look(deps, run_id)['status']}")
-    tell(deps, look(deps, run_id), as_json=as_json)
+    before = show_run(deps, run_id)
+    if not cancel_run(deps, before.connection, run_id):
+        raise Refused(f"run {run_id} is over already: it is {show_run(deps, run_id).status}")
+    tell(deps, show_run(deps, run_id), as_json=as_json)
 
 
 @app.command()
 def resume(run_id: RunId, direct: Direct = False, no_wait: NoWait = False, as_json: AsJson = False) -> None:
     """Resume a failed or cancelled run where it stopped."""
     deps = open_for(direct=direct, no_wait=no_wait)
-    resume_run(deps, look(deps, run_id)["connection"], run_id)
-    see_through(deps, run_id, direct=direct, no_wait=no_wait, as_json=as_json)
+    resume_run(deps, show_run(deps, run_id).connection, run_id)
+    follow_run(deps, run_id, direct=direct, no_wait=no_wait, as_json=as_json)
 
 
 def history(
@@ -94,7 +95,7 @@ def history(
         found = runs_page(conn, connection, status=status, strategy=strategy, limit=limit, before_id=before)
     views = [run_view(run, deps.now()) for run in found]
     if as_json:
-        print_json(page_of(views, limit))
+        print_json(page_of(to_builtins(views), limit))
     else:
         print_table(run_table(views), NO_RUN)
 
@@ -118,21 +119,21 @@ def failed(
         rows = failed_items.page(conn, connection, run_id=run_id, category=category, limit=limit, before_id=before)
     if retry and counts:
         run_id = request_run(deps, connection, Strategy.RETRY, Options(), cause="person")
-        see_through(deps, run_id, direct=direct, no_wait=no_wait, as_json=as_json)
+        follow_run(deps, run_id, direct=direct, no_wait=no_wait, as_json=as_json)
     if as_json:
-        print_json({"counts": counts, **page_of(rows, limit)})
+        print_json({"counts": counts, **page_of([row._asdict() for row in rows], limit)})
         return
     table = Table("id", "failed", "item", "category", "tries", "run", "error", title=_counted(counts))
     for row in rows:
-        what = f"{row['kind']} {row['external_id']}"
-        error = f"{row['error_type']}: {row['error']}"[:100]
+        what = f"{row.kind} {row.external_id}"
+        error = f"{row.error_type}: {row.error}"[:100]
         table.add_row(
-            str(row["id"]),
-            moment(row["failed_at"]),
+            str(row.id),
+            moment(row.failed_at),
             escape(what),
-            row["category"],
-            str(row["attempts"]),
-            str(row["run_id"]),
+            row.category,
+            str(row.attempts),
+            str(row.run_id),
             escape(error),
         )
     print_table(table, "No item fails: every record that runs read was written.")

@@ -11,7 +11,7 @@ import typer
 
 from app.cli.codes import as_typed
 from app.cli.console import AsJson, Connection
-from app.cli.follow import Direct, NoWait, open_for, see_through
+from app.cli.follow import Direct, NoWait, follow_run, open_for
 from app.domain import Options, Strategy
 from app.flows.runs.request_run import request_run
 
@@ -111,7 +111,7 @@ def sync(
     deps = open_for(direct=direct, no_wait=no_wait)
     chosen = _strategy(strategy, data_type, options)
     run_id = request_run(deps, connection, chosen, options, cause="person")
-    see_through(deps, run_id, direct=direct, no_wait=no_wait, as_json=as_json)
+    follow_run(deps, run_id, direct=direct, no_wait=no_wait, as_json=as_json)
 
 
 @backfill.command("orders")
@@ -129,7 +129,7 @@ def orders(
     options = _options(dry_run=dry_run, force=force, first=first, last=last)
     deps = open_for(direct=direct, no_wait=no_wait)
     run_id = request_run(deps, connection, Strategy.ORDERS, options, cause="person")
-    see_through(deps, run_id, direct=direct, no_wait=no_wait, as_json=as_json)
+    follow_run(deps, run_id, direct=direct, no_wait=no_wait, as_json=as_json)
 
 
 def _strategy(strategy: Strategy | None, data_type: DataType | None, options: Options) -> Strategy:

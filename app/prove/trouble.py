@@ -255,10 +255,10 @@ class Trouble:
 
         def do() -> None:
             with deps.database.read() as conn:
-                found = [run for run in runs.latest(conn, limit=6) if run["status"] in states]
+                found = [run for run in runs.latest(conn, limit=6) if run.status in states]
             if found:
-                action(deps, found[0]["connection"], found[0]["id"])
-                self._town.note("person", f"{action.__name__} {found[0]['id']}")
+                action(deps, found[0].connection, found[0].id)
+                self._town.note("person", f"{action.__name__} {found[0].id}")
 
         return self._asked(do)
 

@@ -20,6 +20,7 @@ from app.flows.runs.request_run import request_run
 from app.flows.runs.run import run
 from app.stores.catalog import watermarks
 from app.stores.runs import runs
+from app.stores.runs.run_row import Run
 from app.stores.sql.engine import Database
 from tests.fakes import EPOCH, SHOP, FakeSource, ListQueue, listing
 
@@ -46,7 +47,7 @@ class Terminal:
     deps: Deps
     type: Callable[..., Typed]
 
-    def run_row(self, run_id: int) -> dict[str, Any]:
+    def run_row(self, run_id: int) -> Run:
         """A run as the database has it."""
         with self.deps.database.read() as conn:
             row = runs.get(conn, run_id)
@@ -71,7 +72,7 @@ class Terminal:
     def latest(self) -> int:
         """The id of the newest run."""
         with self.deps.database.read() as conn:
-            return int(runs.latest(conn)[0]["id"])
+            return int(runs.latest(conn)[0].id)
 
     def work(self, run_id: int) -> None:
         """What a worker does with a run."""

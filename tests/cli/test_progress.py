@@ -14,35 +14,45 @@ from rich.console import Console
 from app.cli.console import open_deps
 from app.cli.outcome import sentences
 from app.cli.progress import Bar, line, span
-from app.flows.runs.runs_view import run_view
+from app.domain import Options, Status, Strategy
+from app.flows.runs.runs_view import RunView, run_view
+from app.rules.runs.checkpoint import Checkpoint
+from app.rules.runs.kind_counts import KindCounts
+from app.rules.runs.progress import Progress
+from app.stores.runs.run_row import Run
 from tests.cli.conftest import Terminal
 
 BEGAN = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 
 
-def view(**changes: Any) -> dict[str, Any]:
+def view(**changes: Any) -> RunView:
     """A run that has read 1,000 of 5,000 records in 100 s, the last 500 of them in 25 s."""
     at = BEGAN.timestamp()
-    progress = {"total": 5000, "processed": 1000, "batch": "Products page 7"}
-    row = {
-        "id": 7,
-        "connection": "shop",
-        "strategy": "inventory",
-        "checkpoint": {},
-        "reason": None,
-        "status": "running",
-        "cause": "person",
-        "dry": False,
-        "options": {},
-        "created_at": BEGAN,
-        "started_at": BEGAN,
-        "finished_at": None,
-        "progress": {**progress, "marks": [(at + 75, 500), (at + 100, 1000)]},
-        "counts": {},
-        "calls": 12,
-        "error": None,
-    }
-    return run_view({**row, **changes}, BEGAN + timedelta(seconds=100))
+    marks = [(at + 75, 500), (at + 100, 1000)]
+    run = Run(
+        id=7,
+        connection="shop",
+        strategy=Strategy.INVENTORY,
+        cause="person",
+        status=Status.RUNNING,
+        slot=None,
+        created_at=BEGAN,
+        started_at=BEGAN,
+        finished_at=None,
+        hinted_at=None,
+        token=None,
+        lease_until=None,
+        kills=0,
+        counts={},
+        calls=12,
+        error=None,
+        dry=False,
+        options=Options(),
+        reason=None,
+        progress=Progress(total=5000, processed=1000, batch="Products page 7", marks=marks),
+        checkpoint=Checkpoint(),
+    )
+    return run_view(run._replace(**changes), BEGAN + timedelta(seconds=100))
 
 
 def test_a_run_at_work_tells_share_amount_speed_time_batch_and_calls() -> None:
@@ -52,43 +62,52 @@ def test_a_run_at_work_tells_share_amount_speed_time_batch_and_calls() -> None:
     )
 
 
-ENDED = {"status": "completed", "finished_at": BEGAN + timedelta(seconds=100)}
+ENDED: dict[str, Any] = {"status": Status.COMPLETED, "finished_at": BEGAN + timedelta(seconds=100)}
 
 
 def test_a_run_says_how_many_items_it_left_to_the_workers() -> None:
-    told = sentences(view(**ENDED, progress={"processed": 60, "owed": 47}))
+    told = sentences(view(**ENDED, progress=Progress(processed=60, owed=47)))
     assert told[1:] == ["47 items were only named: they are owed, and the workers fetch each of them."]
 
 
 def test_a_dry_run_leaves_nothing_to_the_workers() -> None:
-    assert len(sentences(view(**ENDED, dry=True, progress={"processed": 60, "owed": 47}))) == 1
+    assert len(sentences(view(**ENDED, dry=True, progress=Progress(processed=60, owed=47)))) == 1
 
 
 def test_a_smart_run_says_once_what_it_chose() -> None:
-    told = sentences(view(**ENDED, strategy="smart", checkpoint={"chosen": "full"}, reason="full: no run has read"))
+    told = sentences(
+        view(
+            **ENDED,
+            strategy=Strategy.SMART,
+            checkpoint=Checkpoint(chosen=Strategy.FULL),
+            reason="full: no run has read",
+        )
+    )
     assert told[1:] == ["Why full: no run has read"]
 
 
 def test_a_dry_run_says_what_the_guard_would_hold() -> None:
-    counts = {"product": {"held": "would delete 40 of 60 rows (67%)"}}
-    told = sentences(view(**ENDED, dry=True, progress={"processed": 60, "held": 40}, counts=counts))
+    counts = {"product": KindCounts(held="would delete 40 of 60 rows (67%)")}
+    told = sentences(view(**ENDED, dry=True, progress=Progress(processed=60, held=40), counts=counts))
     assert told[1:] == ["It would hold of product: would delete 40 of 60 rows (67%)"]
 
 
 def test_without_a_total_there_is_no_share_and_no_time() -> None:
-    assert line(view(progress={"processed": 1000})) == "run 7 inventory of shop · 1,000 · 12 calls"
+    assert line(view(progress=Progress(processed=1000))) == "run 7 inventory of shop · 1,000 · 12 calls"
 
 
 def test_more_than_was_expected_is_no_more_than_everything() -> None:
-    assert "· 100 % ·" in line(view(progress={"processed": 1001, "total": 1000}))
+    assert "· 100 % ·" in line(view(progress=Progress(processed=1001, total=1000)))
 
 
 def test_an_idle_run_waits_for_a_worker() -> None:
-    assert "waits for a worker" in line(view(status="idle", started_at=None, progress={}))
+    assert "waits for a worker" in line(view(status=Status.IDLE, started_at=None, progress=Progress()))
 
 
 def test_what_a_smart_run_chose_is_named() -> None:
-    assert "smart: orders of shop" in line(view(strategy="smart", checkpoint={"chosen": "orders"}))
+    assert "smart: orders of shop" in line(
+        view(strategy=Strategy.SMART, checkpoint=Checkpoint(chosen=Strategy.ORDERS))
+    )
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def test_show_tells_how_a_run_ended(terminal: Terminal) -> None:
 
 def test_show_tells_why_a_smart_run_did_what_it_did(terminal: Terminal) -> None:
     run_id = done(terminal, Strategy.SMART)
-    assert str(terminal.run_row(run_id)["reason"]) in terminal.type("runs", "show", str(run_id)).out
+    assert str(terminal.run_row(run_id).reason) in terminal.type("runs", "show", str(run_id)).out
 
 
 def test_show_is_well_although_the_run_failed(terminal: Terminal) -> None:
@@ -61,7 +61,7 @@ def test_a_number_that_no_run_can_have_is_exit_code_2(terminal: Terminal, wrong:
 def test_cancel_stops_an_active_run(terminal: Terminal) -> None:
     run_id = terminal.ask()
     assert terminal.type("runs", "cancel", str(run_id), "--json").json["status"] == "cancelled"
-    assert terminal.run_row(run_id)["status"] == "cancelled"
+    assert terminal.run_row(run_id).status == "cancelled"
 
 
 def test_a_run_that_is_over_cannot_be_cancelled(terminal: Terminal) -> None:

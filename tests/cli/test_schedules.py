@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from app.sources.base import Limit
 from app.stores.runs import schedules
 from tests.cli.conftest import Terminal
 from tests.fakes import SHOP
 
 
-def kept(terminal: Terminal, job: str = "smart") -> dict[str, Any]:
+def kept(terminal: Terminal, job: str = "smart") -> schedules.Schedule:
     """A job's row in the database."""
     with terminal.deps.database.read() as conn:
-        return next(dict(row) for row in schedules.all_(conn, SHOP) if row["job"] == job)
+        return next(row for row in schedules.all_(conn, SHOP) if row.job == job)
 
 
 def test_set_keeps_the_times_and_shows_the_next_five(terminal: Terminal) -> None:
@@ -21,20 +19,20 @@ def test_set_keeps_the_times_and_shows_the_next_five(terminal: Terminal) -> None
     assert typed.code == 0
     assert typed.out.count("T04:00:00+0") == 5
     row = kept(terminal)
-    assert (row["cron"], row["timezone"], bool(row["enabled"])) == ("0 4 * * *", "Europe/Berlin", True)
+    assert (row.cron, row.timezone, bool(row.enabled)) == ("0 4 * * *", "Europe/Berlin", True)
 
 
 def test_off_keeps_the_times_but_runs_nothing(terminal: Terminal) -> None:
     terminal.type("schedule", "set", SHOP, "smart", "0 4 * * *", "--timezone", "Asia/Kathmandu")
     assert terminal.type("schedule", "set", SHOP, "smart", "--off", "--json").json["next"] == []
     row = kept(terminal)
-    assert (row["cron"], row["timezone"], bool(row["enabled"])) == ("0 4 * * *", "Asia/Kathmandu", False)
+    assert (row.cron, row.timezone, bool(row.enabled)) == ("0 4 * * *", "Asia/Kathmandu", False)
 
 
 def test_set_again_switches_it_on_again(terminal: Terminal) -> None:
     terminal.type("schedule", "set", SHOP, "smart", "0 4 * * *", "--off")
     terminal.type("schedule", "set", SHOP, "smart")
-    assert kept(terminal)["enabled"]
+    assert kept(terminal).enabled
 
 
 def test_a_wrong_cron_is_exit_code_2_in_one_line_that_says_what_is_wrong(terminal: Terminal) -> None:
@@ -67,4 +65,4 @@ def test_a_schedule_that_does_not_fit_the_budget_is_kept_with_a_warning(terminal
     typed = terminal.type("schedule", "set", SHOP, "catalog", "* * * * *")
     assert typed.code == 0
     assert "Warning: all enabled jobs need about 1,440 calls a day" in typed.err
-    assert kept(terminal, "catalog")["cron"] == "* * * * *"
+    assert kept(terminal, "catalog").cron == "* * * * *"

@@ -190,21 +190,21 @@ def test_ctrl_c_without_anybody_to_ask_leaves_the_run_to_the_workers(terminal: T
     typed = terminal.type("sync", SHOP)
     assert typed.code == 130
     assert "continues" in typed.err
-    assert terminal.run_row(terminal.latest())["status"] == "idle"
+    assert terminal.run_row(terminal.latest()).status == "idle"
 
 
 def test_ctrl_c_and_yes_cancels_the_run(terminal: Terminal, keyboard: Callable[[str], None]) -> None:
     keyboard("y\n")
     terminal.when_shown(interrupt)
     assert terminal.type("sync", SHOP).code == 130
-    assert terminal.run_row(terminal.latest())["status"] == "cancelled"
+    assert terminal.run_row(terminal.latest()).status == "cancelled"
 
 
 def test_ctrl_c_and_no_leaves_the_run_to_the_workers(terminal: Terminal, keyboard: Callable[[str], None]) -> None:
     keyboard("n\n")
     terminal.when_shown(interrupt)
     assert terminal.type("sync", SHOP).code == 130
-    assert terminal.run_row(terminal.latest())["status"] == "idle"
+    assert terminal.run_row(terminal.latest()).status == "idle"
 
 
 def test_ctrl_c_and_no_goes_on_with_a_direct_run(terminal: Terminal, keyboard: Callable[[str], None]) -> None:
@@ -220,7 +220,7 @@ def test_ctrl_c_without_anybody_to_ask_cancels_a_direct_run_which_can_be_resumed
     def on_page(number: int) -> None:
         if number == 2 and not cancelled.is_set():
             interrupt()
-            while terminal.run_row(terminal.latest())["status"] == "running":
+            while terminal.run_row(terminal.latest()).status == "running":
                 cancelled.wait(0.01)
             cancelled.set()
 

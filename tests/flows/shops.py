@@ -24,6 +24,7 @@ from app.stores.catalog.catalog_sql import shape
 from app.stores.runs import drift, runs
 from app.stores.runs.budgets import SharedBudget
 from app.stores.runs.drift import Difference
+from app.stores.runs.run_row import Run
 from app.stores.sql.engine import Database
 from app.stores.tables import CATALOG
 from tests.fakes import ListQueue
@@ -41,7 +42,7 @@ class Shop:
     source: Source
     control: httpx.Client
 
-    def run(self, strategy: Strategy, **options: Any) -> dict[str, Any]:
+    def run(self, strategy: Strategy, **options: Any) -> Run:
         """Carry out a run; returns it as it ended."""
         run_id = request_run(self.deps, SHOP, strategy, Options(**options), cause="person")
         run(self.deps, LeaseKeeper(self.deps.database), run_id, patience=0.0)

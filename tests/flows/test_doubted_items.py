@@ -316,7 +316,7 @@ def test_nothing_is_asked_for_a_second_time_to_judge_items(world: World) -> None
 @pytest.mark.parametrize("strategy", [Strategy.CRITICAL, Strategy.CATEGORY], ids=str)
 def test_a_run_by_ids_is_judged(world: World, strategy: Strategy) -> None:
     ran = by_ids(world, strategy)
-    assert (prices(world), only(world)["rows"], ran["progress"]["held"]) == ({1_000}, SIZE, SIZE)
+    assert (prices(world), only(world)["rows"], ran.progress.held) == ({1_000}, SIZE, SIZE)
 
 
 @pytest.mark.parametrize("strategy", [Strategy.CRITICAL, Strategy.CATEGORY], ids=str)
@@ -325,7 +325,7 @@ def test_a_dry_run_by_ids_says_what_would_be_held_and_holds_nothing(world: World
     with world.database.read() as conn:
         causes = conn.exec_driver_sql(f"SELECT cause FROM drift WHERE run_id = {ran['id']} AND kind = 'product'")
         assert list(causes.scalars()) == ["held"] * SIZE
-    assert (holds.list_(world.deps), ran["progress"]["held"]) == ([], SIZE)
+    assert (holds.list_(world.deps), ran.progress.held) == ([], SIZE)
 
 
 def by_ids(world: World, strategy: Strategy, *, name: str | None = None, **options: Any) -> dict[str, Any]:
@@ -385,5 +385,5 @@ def test_a_run_writes_nothing_of_what_is_held_though_a_neighbour_cannot_be_store
 
 def test_a_dry_run_whose_items_are_asked_for_one_by_one_holds_as_many_as_the_real_one(world: World) -> None:
     world.source.batch_size = lambda kind: 1  # type: ignore[method-assign]
-    dry, real = (by_ids(world, Strategy.CRITICAL, dry_run=dry)["progress"] for dry in (True, False))
+    dry, real = (by_ids(world, Strategy.CRITICAL, dry_run=dry).progress for dry in (True, False))
     assert dry.get("held") == real["held"] == SIZE - 2

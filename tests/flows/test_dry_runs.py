@@ -7,11 +7,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 import pytest
+from msgspec import to_builtins
 
 from app import sources
 from app.domain import Kind, Ref, Strategy
 from app.errors import Unavailable
 from app.stores.runs import failed_items
+from app.stores.runs.run_row import Run
 from app.stores.sql.engine import Database
 from tests.flows.shops import SHOP, Rows, Shop, shop
 
@@ -70,8 +72,8 @@ def _fail(opened: Shop, conn: Any, ref: Ref) -> None:
 def rehearsed(opened: Shop, strategy: Strategy, **options: Any) -> tuple[Outcome, Strategy]:
     """What a dry run tells, and what it read; a moment later another strategy may be the smart one."""
     ended = opened.run(strategy, dry_run=True, **options)
-    rows = {f"{row.kind} {row.item}": row.fields for row in opened.drift(ended["id"])}
-    return Outcome(rows, _counts(ended), ended["calls"]), Strategy(ended["checkpoint"].get("chosen") or strategy)
+    rows = {f"{row.kind} {row.item}": row.fields for row in opened.drift(ended.id)}
+    return Outcome(rows, _counts(ended), ended.calls), Strategy(ended.checkpoint.chosen or strategy)
 
 
 def done(opened: Shop, strategy: Strategy, **options: Any) -> Outcome:
@@ -82,9 +84,9 @@ def done(opened: Shop, strategy: Strategy, **options: Any) -> Outcome:
     return Outcome(_differences(before, opened.rows()), _counts(ended), opened.requests("") - asked)
 
 
-def _counts(ended: dict[str, Any]) -> dict[str, dict[str, int]]:
+def _counts(ended: Run) -> dict[str, dict[str, int]]:
     """Rows are compared one by one where items are only named: the real run does not know what they will bring."""
-    return {kind: _comparable(counts) for kind, counts in ended["counts"].items()}
+    return {kind: _comparable(to_builtins(counts)) for kind, counts in ended.counts.items()}
 
 
 def _comparable(counts: dict[str, Any]) -> dict[str, int]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec import to_builtins
 
 from app.domain import Change, Kind, Options, Page, Strategy, key_of
 from app.errors import Unmappable
@@ -17,6 +18,7 @@ from app.flows.runs.run import run
 from app.stores import owed
 from app.stores.guard import holds
 from app.stores.runs import drift, runs
+from app.stores.runs.run_row import Run
 from app.stores.sql.engine import Database
 from tests.fakes import EPOCH, SHOP, FakeSource, World, count, listing
 
@@ -33,7 +35,7 @@ def world(database: Database) -> World:
     return world
 
 
-def go(world: World, strategy: Strategy, **options: Any) -> dict[str, Any]:
+def go(world: World, strategy: Strategy, **options: Any) -> Run:
     world.clock.pass_(3600)
     run_id = request_run(world.deps, SHOP, strategy, Options(**options), cause="person")
     run(world.deps, LeaseKeeper(world.database), run_id, patience=0.0)
@@ -43,9 +45,9 @@ def go(world: World, strategy: Strategy, **options: Any) -> dict[str, Any]:
     return ended
 
 
-def told(world: World, run: dict[str, Any], cause: str) -> set[tuple[str, str]]:
+def told(world: World, run: Run, cause: str) -> set[tuple[str, str]]:
     with world.database.read() as conn:
-        return {(row.kind, row.item) for row in drift.of_run(conn, run["id"], 1000) if row.cause == cause}
+        return {(row.kind, row.item) for row in drift.of_run(conn, run.id, 1000) if row.cause == cause}
 
 
 def held(world: World) -> set[tuple[str, str]]:
@@ -85,15 +87,18 @@ def test_a_dry_run_counts_a_held_batch_as_the_real_one_does(world: World, strate
     assert counts[0] == counts[1]
 
 
-def counted(run: dict[str, Any]) -> dict[str, Any]:
+def counted(run: Run) -> dict[str, Any]:
     """Agreement apart, which a dry run tells as it is and a real one as it is after the write."""
     shares = ("agreement", "agreement_unknown")
-    return {kind: {name: n for name, n in of.items() if name not in shares} for kind, of in run["counts"].items()}
+    return {
+        kind: {name: n for name, n in of.items() if name not in shares}
+        for kind, of in to_builtins(run.counts).items()
+    }
 
 
 def test_a_dry_run_pays_for_the_second_look_at_what_is_implausible(world: World) -> None:
     lose(world, 40)
-    calls = [go(world, Strategy.CATALOG, dry_run=dry)["calls"] for dry in (True, False)]
+    calls = [go(world, Strategy.CATALOG, dry_run=dry).calls for dry in (True, False)]
     assert calls[0] == calls[1]
 
 
@@ -163,7 +168,7 @@ def test_a_dry_run_fetches_what_a_page_names_whatever_the_page_before_has_named(
 @pytest.mark.parametrize("dry", [True, False])
 def test_a_limit_counts_what_is_only_named(naming: World, dry: bool) -> None:
     ended = go(naming, Strategy.ACTIVE, dry_run=dry, limit=25)
-    assert (ended["progress"]["processed"], ended["counts"]["product"]["owed"]) == (25, 25)
+    assert (ended.progress.processed, ended.counts["product"].owed) == (25, 25)
 
 
 def test_a_dry_run_owes_nothing(naming: World) -> None:
@@ -175,7 +180,7 @@ def test_a_dry_run_owes_nothing(naming: World) -> None:
 def test_a_named_item_that_fails_alone_is_a_failure_of_the_dry_run(naming: World) -> None:
     naming.source.poison["P03"] = Unmappable("a bad record")
     ended = go(naming, Strategy.ACTIVE, dry_run=True)
-    assert (ended["progress"]["processed"], ended["progress"]["failed"]) == (50, 1)
+    assert (ended.progress.processed, ended.progress.failed) == (50, 1)
 
 
 # --- what is judged after something else of the same run ---

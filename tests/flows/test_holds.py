@@ -19,6 +19,7 @@ from app.stores import catalog, owed
 from app.stores.guard import holds as stored
 from app.stores.guard import usual
 from app.stores.runs import runs
+from app.stores.runs.run_row import Run
 from app.stores.sql.engine import Database
 from tests.fakes import EPOCH, SHOP, FakeSource, World, count, listing
 
@@ -54,13 +55,15 @@ def read_all(world: World) -> None:
     run(world.deps, LeaseKeeper(world.database), run_id, patience=0.0)
 
 
-def go(world: World, strategy: Strategy, **options: Any) -> dict[str, Any]:
+def go(world: World, strategy: Strategy, **options: Any) -> Run:
     """Carry out a run; returns its row."""
     world.clock.pass_(600)
     run_id = request_run(world.deps, SHOP, strategy, Options(**options), cause="person")
     run(world.deps, LeaseKeeper(world.database), run_id, patience=0.0)
     with world.database.read() as conn:
-        return runs.get(conn, run_id) or {}
+        ended = runs.get(conn, run_id)
+    assert ended is not None
+    return ended
 
 
 def poll(world: World) -> None:
@@ -252,8 +255,8 @@ def test_a_forced_run_that_reads_what_changed_is_believed(world: World) -> None:
 
 def test_a_dry_run_that_reads_what_changed_says_what_would_be_held_and_holds_nothing(world: World) -> None:
     price(world)
-    counts = go(world, Strategy.ACTIVE, dry_run=True)["counts"]["product"]
-    assert ("power of ten" in counts["held"], holds.list_(world.deps)) == (True, [])
+    counts = go(world, Strategy.ACTIVE, dry_run=True).counts["product"]
+    assert ("power of ten" in str(counts.held), holds.list_(world.deps)) == (True, [])
 
 
 def test_a_dry_run_that_shows_a_little_of_what_is_held_says_that_it_stays_held(world: World) -> None:

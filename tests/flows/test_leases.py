@@ -17,6 +17,7 @@ from app.flows.items.leases import LEASE, LeaseKeeper
 from app.stores import owed
 from app.stores.owed import Claim
 from app.stores.runs import runs
+from app.stores.runs.run_row import Run
 from app.stores.sql.engine import Database
 from tests.fakes import SHOP, Clock
 
@@ -65,9 +66,11 @@ def run_of(database: Database, clock: Clock) -> tuple[int, str]:
     return run_id, "token"
 
 
-def run_row(database: Database, run_id: int) -> dict[str, object]:
+def run_row(database: Database, run_id: int) -> Run:
     with database.read() as conn:
-        return runs.get(conn, run_id) or {}
+        row = runs.get(conn, run_id)
+    assert row is not None
+    return row
 
 
 # --- renewing ---
@@ -117,7 +120,7 @@ def test_a_held_run_is_renewed(database: Database, clock: Clock, keeper: LeaseKe
     clock.pass_(10)
     with keeper.hold_run(run_id, token):
         keeper.round()
-    assert run_row(database, run_id)["lease_until"] == clock() + timedelta(seconds=LEASE)
+    assert run_row(database, run_id).lease_until == clock() + timedelta(seconds=LEASE)
 
 
 def test_the_thread_renews_by_itself(database: Database, clock: Clock) -> None:
@@ -156,7 +159,7 @@ def test_a_process_that_stops_gives_its_run_back(database: Database, clock: Cloc
     with keeper.hold_run(run_id, token):
         keeper.stop()
     row = run_row(database, run_id)
-    assert (row["status"], row["kills"]) == ("idle", 0)
+    assert (row.status, row.kills) == ("idle", 0)
 
 
 def test_what_the_database_did_not_take_back_is_given_back_later(database: Database, clock: Clock) -> None:
@@ -174,7 +177,7 @@ def test_a_renewal_that_failed_stops_no_other(database: Database, clock: Clock) 
     clock.pass_(10)
     with keeper.hold_claims(claim(database, clock, "A")), keeper.hold_run(run_id, token):
         keeper.round()
-    assert run_row(database, run_id)["lease_until"] == clock() + timedelta(seconds=LEASE)
+    assert run_row(database, run_id).lease_until == clock() + timedelta(seconds=LEASE)
     keeper.stop()
 
 

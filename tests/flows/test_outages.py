@@ -22,6 +22,7 @@ from app.flows.upkeep.tick import tick
 from app.stores import catalog, owed
 from app.stores.letters import letter_search
 from app.stores.runs import runs, schedules
+from app.stores.runs.run_row import Run
 from app.stores.sql.engine import Database
 from tests.fakes import SHOP, FakeSource, ListQueue, World, count, listing
 
@@ -199,21 +200,21 @@ def test_a_run_leaves_out_the_kind_that_may_not_be_read_and_completes(world: Wor
     world.source.refuses[Kind.STOCK] = NO_RIGHT
     world.source.put(listing("A"))
     row = carried_out(world, request_run(world.deps, SHOP, strategy, Options(), cause=Cause.PERSON))
-    assert (row["status"], products(world)) == ("completed", 1)
-    assert "VENDOR_READ" in str(row["counts"]["stock"])
+    assert (row.status, products(world)) == ("completed", 1)
+    assert "VENDOR_READ" in str(row.counts["stock"])
 
 
 def test_a_run_of_a_refused_connection_goes_on_when_it_is_well(world: World) -> None:
     world.source.put(listing("A"))
     world.source.down = EXPIRED
     run_id = request_run(world.deps, SHOP, Strategy.FULL, Options(), cause=Cause.PERSON)
-    assert carried_out(world, run_id)["status"] not in ("failed", "completed")
+    assert carried_out(world, run_id).status not in ("failed", "completed")
     world.source.down = None
     work(world, 10)
-    assert carried_out(world, run_id)["status"] == "completed"
+    assert carried_out(world, run_id).status == "completed"
 
 
-def carried_out(world: World, run_id: int) -> dict[str, Any]:
+def carried_out(world: World, run_id: int) -> Run:
     run(world.deps, LeaseKeeper(world.database, world.clock), run_id, patience=0.0)
     with world.database.read() as conn:
         row = runs.get(conn, run_id)

@@ -20,7 +20,7 @@ EVERYTHING = [ItemKey(SHOP, Kind.PRODUCT, WHOLE), ItemKey(SHOP, Kind.STOCK, WHOL
 def planned(world: World) -> dict[str, str]:
     plan(world.deps, poll="*/5 * * * *", reconcile="0 3 * * 1-6", timezone="UTC")
     with world.database.read() as conn:
-        return {row["job"]: row["cron"] for row in schedules.all_(conn)}
+        return {row.job: row.cron for row in schedules.all_(conn)}
 
 
 def test_every_connection_is_given_every_job_with_a_time(database: Database) -> None:
@@ -57,7 +57,7 @@ def test_a_connection_never_read_gets_a_full_run(database: Database) -> None:
     with database.read() as conn:
         run = runs.active(conn, SHOP)
     assert run is not None
-    assert (run["strategy"], run["cause"], world.queue.runs) == ("full", "first start", [run["id"]])
+    assert (run.strategy, run.cause, world.queue.runs) == ("full", "first start", [run.id])
 
 
 def test_two_clocks_that_start_at_once_open_one_run(database: Database) -> None:

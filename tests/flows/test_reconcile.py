@@ -14,13 +14,15 @@ from app.errors import KilledWorker, Refused, Unavailable, Unmappable
 from app.flows.items.bury import bury
 from app.flows.items.leases import LEASE, LeaseKeeper
 from app.flows.items.sync_item import sync_item
-from app.flows.runs.run import LegsFailed
+from app.flows.runs.run import StagesFailed
 from app.flows.runs.run import run as reconcile
+from app.rules.runs.kind_counts import KindCounts
 from app.stores import catalog, owed
 from app.stores.catalog import watermarks
 from app.stores.guard import holds
 from app.stores.runs import drift, runs
 from app.stores.runs.drift import Difference
+from app.stores.runs.run_row import Run
 from app.stores.sql.engine import Database
 from tests.asking import request_reconcile
 from tests.fakes import EPOCH, SHOP, FakeSource, World, count, listing
@@ -67,16 +69,15 @@ def row(world: World, external_id: str) -> dict[str, Any]:
     return found
 
 
-def record_of(world: World, run_id: int) -> dict[str, Any]:
+def record_of(world: World, run_id: int) -> Run:
     with world.database.read() as conn:
         found = runs.get(conn, run_id)
     assert found is not None
     return found
 
 
-def counts_of(world: World, run_id: int) -> dict[str, Any]:
-    counts: dict[str, Any] = record_of(world, run_id)["counts"][PRODUCT]
-    return counts
+def counts_of(world: World, run_id: int) -> KindCounts:
+    return record_of(world, run_id).counts[PRODUCT]
 
 
 # --- what it finds and why ---
@@ -84,7 +85,7 @@ def counts_of(world: World, run_id: int) -> dict[str, Any]:
 
 def test_a_first_load_is_no_drift(world: World) -> None:
     with world.database.read() as conn:
-        first = runs.latest(conn)[0]["id"]
+        first = runs.latest(conn)[0].id
     assert drift_of(world, first) == []
 
 
@@ -218,11 +219,11 @@ def test_a_read_that_began_before_a_rows_last_write_does_not_overwrite_it(world:
 
 def test_agreement_is_the_share_of_rows_that_are_right_after_the_write(world: World) -> None:
     world.source.put(listing("P01", version=90, name="New"))
-    assert counts_of(world, run(world))["agreement"] == 1.0
+    assert counts_of(world, run(world)).agreement == 1.0
 
 
 def test_agreement_is_one_when_nothing_differs(world: World) -> None:
-    assert counts_of(world, run(world))["agreement"] == 1.0
+    assert counts_of(world, run(world)).agreement == 1.0
 
 
 @pytest.mark.parametrize("dry_run", [False, True])
@@ -236,7 +237,7 @@ def test_agreement_is_unknown_while_rows_that_were_only_named_are_still_to_be_as
         yield from whole(kind, resume)
 
     world.source.full = names_one  # type: ignore[method-assign]
-    assert counts_of(world, run(world, dry_run=dry_run))["agreement"] is None
+    assert counts_of(world, run(world, dry_run=dry_run)).agreement is None
 
 
 def test_a_run_counts_what_it_wrote(world: World) -> None:
@@ -247,7 +248,7 @@ def test_a_run_counts_what_it_wrote(world: World) -> None:
 
 
 def test_a_run_counts_its_calls(world: World) -> None:
-    assert record_of(world, run(world))["calls"] == len(world.source.kinds)
+    assert record_of(world, run(world)).calls == len(world.source.kinds)
 
 
 def test_a_first_run_leaves_a_watermark(world: World) -> None:
@@ -278,7 +279,7 @@ def test_an_implausible_run_keeps_the_rows(world: World) -> None:
 
 
 def test_an_implausible_run_says_that_it_was_held(world: World) -> None:
-    assert counts_of(world, hold_the_shop(world))["held"] == "would delete 30 of 40 rows (75%)"
+    assert counts_of(world, hold_the_shop(world)).held == "would delete 30 of 40 rows (75%)"
 
 
 def test_an_implausible_run_writes_no_drift(world: World) -> None:
@@ -307,7 +308,7 @@ def test_a_release_is_used_up_by_one_run(world: World) -> None:
         world.source.put(*(listing(f"P{n:02}", version=100) for n in range(grown)))
         run(world)
     world.clock.pass_(60)
-    assert counts_of(world, hold_the_shop(world))["held"] is not None
+    assert counts_of(world, hold_the_shop(world)).held is not None
 
 
 def release(world: World) -> None:
@@ -371,7 +372,7 @@ def test_a_run_whose_worker_died_is_taken_over(world: World) -> None:
     start_and_die(world, run_id)
     world.clock.pass_(LEASE + 1)
     reconcile(world.deps, LeaseKeeper(world.database), run_id, patience=0.0)
-    assert record_of(world, run_id)["status"] == "completed"
+    assert record_of(world, run_id).status == "completed"
 
 
 def test_a_run_that_killed_three_workers_fails(world: World) -> None:
@@ -381,22 +382,22 @@ def test_a_run_that_killed_three_workers_fails(world: World) -> None:
         world.clock.pass_(LEASE + 1)
     with pytest.raises(KilledWorker):
         reconcile(world.deps, LeaseKeeper(world.database), run_id, patience=0.0)
-    assert record_of(world, run_id)["status"] == "failed"
+    assert record_of(world, run_id).status == "failed"
 
 
 def test_a_failed_run_names_its_error(world: World) -> None:
     world.source.failures.append(Refused("no such list"))
     run_id = request_reconcile(world.deps, SHOP)
-    with pytest.raises(LegsFailed):
+    with pytest.raises(StagesFailed):
         reconcile(world.deps, LeaseKeeper(world.database), run_id, patience=0.0)
-    assert record_of(world, run_id)["error"] == "product: Refused: no such list"
+    assert record_of(world, run_id).error == "product: Refused: no such list"
 
 
 def test_a_failed_run_does_not_bar_the_next(world: World) -> None:
     world.source.failures.append(Refused("no such list"))
-    with pytest.raises(LegsFailed):
+    with pytest.raises(StagesFailed):
         run(world)
-    assert record_of(world, run(world))["status"] == "completed"
+    assert record_of(world, run(world)).status == "completed"
 
 
 def test_of_twenty_requests_at_once_one_opens_a_run(world: World) -> None:
@@ -422,7 +423,7 @@ def test_a_cancelled_run_stays_cancelled(world: World) -> None:
     with world.database.begin() as conn:
         runs.cancel(conn, run_id, world.clock())
     reconcile(world.deps, LeaseKeeper(world.database), run_id, patience=0.0)
-    assert record_of(world, run_id)["status"] == "cancelled"
+    assert record_of(world, run_id).status == "cancelled"
 
 
 def test_items_a_run_only_heard_of_are_owed(database: Database) -> None:

@@ -13,8 +13,10 @@ from app.flows.items.leases import LeaseKeeper
 from app.flows.runs.request_run import STUCK_AFTER, cancel_run, check_stuck, request_run, resume_run
 from app.flows.runs.run import MOST_SILENCES, run
 from app.flows.runs.runs_view import run_view
+from app.rules.runs.checkpoint import Checkpoint
 from app.stores import catalog, owed
 from app.stores.runs import drift, failed_items, run_pages, runs
+from app.stores.runs.run_row import Run
 from app.stores.sql.engine import Database
 from tests.fakes import SHOP, FakeSource, World, count, listing
 from tests.stores.racing import at_once
@@ -36,12 +38,12 @@ def ask(world: World, strategy: Strategy = Strategy.CATALOG, **options: Any) -> 
     return request_run(world.deps, SHOP, strategy, Options(**options), cause="person")
 
 
-def carry_out(world: World, run_id: int) -> dict[str, Any]:
+def carry_out(world: World, run_id: int) -> Run:
     run(world.deps, LeaseKeeper(world.database), run_id, patience=0.0)
     return found(world, run_id)
 
 
-def found(world: World, run_id: int) -> dict[str, Any]:
+def found(world: World, run_id: int) -> Run:
     with world.database.read() as conn:
         row = runs.get(conn, run_id)
     assert row is not None
@@ -93,7 +95,7 @@ def recover(world: World) -> None:
 def test_a_run_ends_completed_with_its_rows_counted(world: World) -> None:
     fill(world, 25)
     ended = carry_out(world, ask(world))
-    assert (ended["status"], ended["progress"]["processed"], ended["counts"]["product"]["created"]) == (
+    assert (ended.status, ended.progress.processed, ended.counts["product"].created) == (
         "completed",
         25,
         25,
@@ -150,9 +152,9 @@ def test_smart_says_why(world: World) -> None:
     fill(world, 3)
     ended = carry_out(world, ask(world, Strategy.SMART))
     view = run_view(ended, world.clock())
-    assert view["chosen"] is not None
-    assert view["chosen"] in view["reason"]
-    assert "calls" in view["reason"]
+    assert view.chosen is not None
+    assert view.chosen in str(view.reason)
+    assert "calls" in str(view.reason)
 
 
 # --- dry runs ---
@@ -245,7 +247,7 @@ def test_a_killed_run_ends_where_an_undisturbed_one_would_and_reads_one_page_aga
     recover(world)
     asked = len(world.source.pages_read)
     ended = carry_out(world, run_id)
-    assert (ended["status"], len(rows(world))) == ("completed", 45)
+    assert (ended.status, len(rows(world))) == ("completed", 45)
     assert len(world.source.pages_read) - asked <= 5 - page + 1
 
 
@@ -268,7 +270,7 @@ def test_a_cancelled_run_stops_within_a_page(world: World) -> None:
     run_id = ask(world)
     world.source.on_page = lambda number: cancel_run(world.deps, SHOP, run_id) if number == 2 else None
     ended = carry_out(world, run_id)
-    assert ended["status"] == "cancelled"
+    assert ended.status == "cancelled"
     assert len(world.source.pages_read) <= 4
 
 
@@ -279,7 +281,7 @@ def test_a_cancelled_run_can_be_resumed_to_the_same_end(world: World) -> None:
     carry_out(world, run_id)
     world.source.on_page = lambda number: None
     resume_run(world.deps, SHOP, run_id)
-    assert carry_out(world, run_id)["status"] == "completed"
+    assert carry_out(world, run_id).status == "completed"
     assert len(rows(world)) == 45
 
 
@@ -314,7 +316,7 @@ def test_a_run_whose_worker_is_gone_is_failed_after_two_minutes(world: World) ->
     assert check_stuck(world.deps) == []
     world.clock.pass_(2)
     assert check_stuck(world.deps) == [run_id]
-    assert found(world, run_id)["status"] == "failed"
+    assert found(world, run_id).status == "failed"
 
 
 def test_the_successor_of_a_stuck_run_goes_on_where_that_one_stopped(world: World) -> None:
@@ -327,7 +329,7 @@ def test_the_successor_of_a_stuck_run_goes_on_where_that_one_stopped(world: Worl
     world.clock.pass_(STUCK_AFTER + 60)
     check_stuck(world.deps)
     asked = len(world.source.pages_read)
-    assert carry_out(world, ask(world))["status"] == "completed"
+    assert carry_out(world, ask(world)).status == "completed"
     assert len(rows(world)) == 45
     assert len(world.source.pages_read) - asked <= 5 - 3 + 1
 
@@ -339,18 +341,18 @@ def test_a_run_with_other_options_inherits_nothing(world: World) -> None:
         runs.start(conn, run_id, "gone", 15, world.clock())
     world.clock.pass_(STUCK_AFTER + 60)
     check_stuck(world.deps)
-    assert found(world, ask(world, force=True))["checkpoint"] == {}
+    assert found(world, ask(world, force=True)).checkpoint == Checkpoint()
 
 
 def test_a_run_that_is_over_reads_nothing_any_more(world: World) -> None:
     fill(world, 25)
-    assert run_view(carry_out(world, ask(world)), world.clock())["progress"]["batch"] is None
+    assert run_view(carry_out(world, ask(world)), world.clock()).progress.batch is None
 
 
 def test_a_dry_run_names_its_price(world: World) -> None:
     fill(world, 25)
     view = run_view(carry_out(world, ask(world, dry_run=True)), world.clock())
-    assert (view["price"]["calls"], view["calls"] > 0) == (view["calls"], True)
+    assert (view.price and view.price.calls, view.calls > 0) == (view.calls, True)
 
 
 # --- failures ---
@@ -359,26 +361,26 @@ def test_a_dry_run_names_its_price(world: World) -> None:
 def test_a_failure_that_passes_costs_no_run(world: World) -> None:
     fill(world, 25)
     world.source.failures.extend([Unavailable("down"), Unavailable("down")])
-    assert carry_out(world, ask(world))["status"] == "completed"
+    assert carry_out(world, ask(world)).status == "completed"
 
 
 def test_at_the_third_failure_in_a_row_a_run_waits_for_its_vendor(world: World) -> None:
     world.source.failures.extend([Unavailable("down")] * 3)
     run_id = ask(world)
-    assert carry_out(world, run_id)["status"] == "idle"
+    assert carry_out(world, run_id).status == "idle"
     world.clock.pass_(6)
-    assert carry_out(world, run_id)["status"] == "completed"
+    assert carry_out(world, run_id).status == "completed"
 
 
 def test_a_run_whose_only_kind_is_never_answered_though_the_account_is_fails_without_a_letter(world: World) -> None:
     world.source.refuses[Kind.PRODUCT] = Unavailable("500 from its list")
     run_id = ask(world)
     for _ in range(MOST_SILENCES):
-        assert carry_out(world, run_id)["status"] == "idle"
+        assert carry_out(world, run_id).status == "idle"
     ended = carry_out(world, run_id)
-    assert ended["status"] == "failed"
-    assert "has not answered for product" in ended["error"]
-    assert "500 from its list" in ended["error"]
+    assert ended.status == "failed"
+    assert "has not answered for product" in str(ended.error)
+    assert "500 from its list" in str(ended.error)
 
 
 def poisoned(world: World, bad: Sequence[str]) -> int:
@@ -390,25 +392,25 @@ def poisoned(world: World, bad: Sequence[str]) -> int:
 
 def test_an_item_that_fails_alone_does_not_fail_the_run(world: World) -> None:
     ended = carry_out(world, poisoned(world, ["P2", "P4"]))
-    counts = ended["counts"]["product"]
-    assert (ended["status"], counts["failed"], counts["unchanged"]) == ("completed", 2, 4)
+    counts = ended.counts["product"]
+    assert (ended.status, counts.failed, counts.unchanged) == ("completed", 2, 4)
 
 
-def failing(world: World) -> list[dict[str, Any]]:
+def failing(world: World) -> list[failed_items.FailedItem]:
     with world.database.read() as conn:
-        return [item for item in failed_items.page(conn, SHOP) if item["kind"] == PRODUCT]
+        return [item for item in failed_items.page(conn, SHOP) if item.kind == PRODUCT]
 
 
 def test_a_failed_item_tells_why_and_where(world: World) -> None:
     carry_out(world, poisoned(world, ["P2"]))
     (item,) = failing(world)
-    assert (item["external_id"], item["category"], item["error"], item["attempts"]) == (
+    assert (item.external_id, item.category, item.error, item.attempts) == (
         "P2",
         "mapping",
         "P2 has no name",
         1,
     )
-    assert "in fetch" in item["traceback"]
+    assert "in fetch" in item.traceback
 
 
 def test_retry_reads_the_failed_items_and_nothing_else(world: World) -> None:
@@ -423,7 +425,7 @@ def test_retry_reads_the_failed_items_and_nothing_else(world: World) -> None:
 def test_an_item_that_fails_again_counts_its_attempts(world: World) -> None:
     carry_out(world, poisoned(world, ["P2"]))
     carry_out(world, ask(world, Strategy.RETRY))
-    assert [item["attempts"] for item in failing(world)] == [2]
+    assert [item.attempts for item in failing(world)] == [2]
 
 
 # --- deep and forced ---
@@ -463,4 +465,4 @@ def test_a_gone_item_named_in_a_category_becomes_a_tombstone(world: World) -> No
         row = catalog.get(conn, SHOP, PRODUCT, ("P3",))
     assert row is not None
     assert row["deleted"]
-    assert Ref(PRODUCT, "P3") not in [Ref(Kind(item["kind"]), item["external_id"]) for item in failing(world)]
+    assert Ref(PRODUCT, "P3") not in [Ref(Kind(item.kind), item.external_id) for item in failing(world)]

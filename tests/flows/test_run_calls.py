@@ -63,14 +63,14 @@ def test_a_run_tells_as_many_calls_as_the_vendor_saw(finale: Shop) -> None:
     empty_shelves(finale)
     before = finale.requests("")
     ended = finale.run(Strategy.CRITICAL)
-    assert ended["calls"] == finale.requests("") - before
+    assert ended.calls == finale.requests("") - before
 
 
 def test_stock_rows_of_a_category_are_counted_once(finale: Shop) -> None:
     in_one_category(finale)
-    counts = finale.run(Strategy.CATEGORY, category="Bowls")["counts"]["stock"]
+    counts = finale.run(Strategy.CATEGORY, category="Bowls").counts["stock"]
     rows = finale.control.get("/_sim/truth/stock").json()
-    assert counts["unchanged"] + counts["updated"] + counts["created"] <= len(rows)
+    assert sum(number or 0 for number in (counts.unchanged, counts.updated, counts.created)) <= len(rows)
 
 
 def test_the_stock_of_one_product_says_nothing_of_the_stock_of_others(finale: Shop) -> None:
@@ -152,7 +152,7 @@ def test_the_page_that_a_run_was_killed_in_is_counted(counted: Shop, monkeypatch
     with counted.deps.database.read() as conn:
         ended = runs.get(conn, run_id)
     assert ended is not None
-    assert ended["calls"] == counted.requests("") > 1
+    assert ended.calls == counted.requests("") > 1
 
 
 def killed(_: object) -> None:
@@ -174,7 +174,7 @@ def test_calls_that_others_make_meanwhile_are_no_calls_of_a_run(
     counted.run(Strategy.CATALOG)
     monkeypatch.setattr(counted.source, "full", full_while_others_ask)
     before = by_purpose(counted)["run"]
-    assert counted.run(Strategy.CATALOG)["calls"] == by_purpose(counted)["run"] - before > 0
+    assert counted.run(Strategy.CATALOG).calls == by_purpose(counted)["run"] - before > 0
 
 
 def test_calls_of_a_connection_are_shown_in_its_status_by_purpose(counted: Shop) -> None:

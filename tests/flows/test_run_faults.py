@@ -24,6 +24,7 @@ from app.flows.runs.run import MOST_SILENCES, run
 from app.sources.base import ResumeLost
 from app.stores import catalog
 from app.stores.runs import drift, failed_items, runs
+from app.stores.runs.run_row import Run
 from app.stores.sql.engine import Database, open_database
 from tests.fakes import SHOP, FakeSource, World, count, listing
 
@@ -44,17 +45,17 @@ def ask(world: World, strategy: Strategy = Strategy.CATALOG, **options: Any) -> 
     return request_run(world.deps, SHOP, strategy, Options(**options), cause="person")
 
 
-def carry_out(world: World, run_id: int, keeper: LeaseKeeper | None = None) -> dict[str, Any]:
+def carry_out(world: World, run_id: int, keeper: LeaseKeeper | None = None) -> Run:
     run(world.deps, keeper or LeaseKeeper(world.database), run_id, patience=0.0)
     return found(world, run_id)
 
 
-def complete(world: World, strategy: Strategy = Strategy.CATALOG, **options: Any) -> dict[str, Any]:
+def complete(world: World, strategy: Strategy = Strategy.CATALOG, **options: Any) -> Run:
     world.clock.pass_(100)
     return carry_out(world, ask(world, strategy, **options))
 
 
-def found(world: World, run_id: int) -> dict[str, Any]:
+def found(world: World, run_id: int) -> Run:
     with world.database.read() as conn:
         row = runs.get(conn, run_id)
     assert row is not None
@@ -93,7 +94,7 @@ def held_ids(world: World) -> set[str]:
 
 def failing(world: World, kind: Kind = PRODUCT) -> dict[str, str]:
     with world.database.read() as conn:
-        return {item["external_id"]: item["error"] for item in failed_items.page(conn, SHOP) if item["kind"] == kind}
+        return {item.external_id: item.error for item in failed_items.page(conn, SHOP) if item.kind == kind}
 
 
 def drifted(world: World, run_id: int) -> list[tuple[str, str, str]]:
@@ -101,9 +102,8 @@ def drifted(world: World, run_id: int) -> list[tuple[str, str, str]]:
         return [(one.item, one.change, one.cause) for one in drift.of_run(conn, run_id, 1000)]
 
 
-def agreement(ended: dict[str, Any], kind: Kind = PRODUCT) -> float | None:
-    share: float | None = ended["counts"][kind]["agreement"]
-    return share
+def agreement(ended: Run, kind: Kind = PRODUCT) -> object:
+    return ended.counts[kind].agreement
 
 
 def reading(world: World, change: Callable[[Kind, int, Page], Page | None]) -> None:
@@ -408,7 +408,7 @@ def test_a_record_that_cannot_be_read_is_a_failed_item_and_the_run_completes(wor
     world.source.put(listing("P002", 20, name="new"))
     reading(world, with_bad("P003"))
     ended = complete(world, Strategy.FULL)
-    assert (ended["status"], ended["progress"]["failed"], ended["counts"][PRODUCT]["failed"]) == ("completed", 1, 1)
+    assert (ended.status, ended.progress.failed, ended.counts[PRODUCT].failed) == ("completed", 1, 1)
     assert failing(world) == {"P003": "product P003: price is 'x'; a number was expected"}
     assert (row(world, "P002")["name"], row(world, "P001", STOCK)["quantity"]) == ("new", 3)
 
@@ -435,7 +435,7 @@ def test_with_a_bad_record_that_has_no_id_nothing_is_taken_for_deleted(world: Wo
     del world.source.listings["P010"]
     reading(world, with_bad(""))
     ended = complete(world)
-    assert (dead(world), "1 unreadable" in ended["counts"][PRODUCT]["incomplete"]) == ([], True)
+    assert (dead(world), "1 unreadable" in str(ended.counts[PRODUCT].incomplete)) == ([], True)
 
 
 def test_a_resumed_read_still_knows_what_it_could_not_read(world: World) -> None:
@@ -446,7 +446,7 @@ def test_a_resumed_read_still_knows_what_it_could_not_read(world: World) -> None
     killed(world, run_id)
     reading(world, lambda kind, number, one: one)
     ended = carry_out(world, run_id)
-    assert (dead(world), sorted(failing(world)), ended["progress"]["failed"]) == ([], ["P003"], 1)
+    assert (dead(world), sorted(failing(world)), ended.progress.failed) == ([], ["P003"], 1)
 
 
 def test_a_record_that_is_good_again_heals(world: World) -> None:
@@ -472,7 +472,7 @@ def test_a_dry_run_counts_bad_records_and_notes_none(world: World) -> None:
     loaded(world)
     reading(world, with_bad("P003"))
     ended = complete(world, dry_run=True)
-    assert (ended["progress"]["failed"], failing(world)) == (1, {})
+    assert (ended.progress.failed, failing(world)) == (1, {})
 
 
 BAD_VALUES = {
@@ -499,7 +499,7 @@ def test_a_record_that_cannot_be_stored_harms_only_itself(
     with world.database.read() as conn:
         right = conn.exec_driver_sql("SELECT count(*) FROM listings WHERE name = 'new'").scalar()
     name = next(iter(fields))
-    assert (ended["status"], right, list(failing(world))) == ("completed", 44, ["P007"])
+    assert (ended.status, right, list(failing(world))) == ("completed", 44, ["P007"])
     assert f"product P007 cannot be stored: {name} is " in failing(world)["P007"]
 
 
@@ -541,7 +541,7 @@ def test_a_kind_that_fails_as_a_whole_does_not_keep_the_others_from_being_read(w
         carry_out(world, run_id)
     ended = found(world, run_id)
     assert row(world, "P001", STOCK)["quantity"] == 3
-    assert (ended["status"], ended["error"]) == ("failed", "product: Unmappable: the list is no list")
+    assert (ended.status, ended.error) == ("failed", "product: Unmappable: the list is no list")
 
 
 def test_a_run_whose_kind_failed_reads_it_when_it_is_resumed(world: World) -> None:
@@ -553,7 +553,7 @@ def test_a_run_whose_kind_failed_reads_it_when_it_is_resumed(world: World) -> No
     world.source.refuses.clear()
     resume_run(world.deps, SHOP, run_id)
     ended = carry_out(world, run_id)
-    assert (ended["status"], len(held_ids(world)), "error" in ended["counts"][PRODUCT]) == ("completed", 5, False)
+    assert (ended.status, len(held_ids(world)), ended.counts[PRODUCT].error is not None) == ("completed", 5, False)
 
 
 def test_a_failed_kind_is_remembered_through_a_kill(world: World) -> None:
@@ -566,7 +566,7 @@ def test_a_failed_kind_is_remembered_through_a_kill(world: World) -> None:
     reading(world, lambda kind, number, one: one)
     with pytest.raises(Permanent):
         carry_out(world, run_id)
-    assert "the list is no list" in found(world, run_id)["error"]
+    assert "the list is no list" in str(found(world, run_id).error)
 
 
 # --- the database's faults ---
@@ -604,7 +604,7 @@ def test_a_run_goes_on_after_a_fault_of_the_database_at_any_commit(world: World,
     run(replace(world.deps, database=faulty), keeper, run_id, patience=0.0)
     world.clock.pass_(LEASE + 1)
     ended = carry_out(world, run_id)
-    assert (ended["status"], ended["kills"], len(held_ids(world))) == ("completed", 0, 45)
+    assert (ended.status, ended.kills, len(held_ids(world))) == ("completed", 0, 45)
 
 
 def test_a_database_fault_makes_no_failed_item_of_a_batch(world: World) -> None:
@@ -613,7 +613,7 @@ def test_a_database_fault_makes_no_failed_item_of_a_batch(world: World) -> None:
     run_id = ask(world, Strategy.CATEGORY, category="Bowls")
     faulty = Faulty(world.database, lambda number: number >= 1)
     run(replace(world.deps, database=faulty), LeaseKeeper(world.database), run_id, patience=0.0)
-    assert (failing(world), found(world, run_id)["status"]) == ({}, "idle")
+    assert (failing(world), found(world, run_id).status) == ({}, "idle")
 
 
 def test_a_lease_that_ran_out_while_the_database_was_away_is_no_kill(world: World) -> None:
@@ -622,7 +622,7 @@ def test_a_lease_that_ran_out_while_the_database_was_away_is_no_kill(world: Worl
     with world.database.begin() as conn:
         row = runs.start(conn, run_id, "second", LEASE, world.clock(), world.clock() - timedelta(seconds=60))
     assert row is not None
-    assert row["kills"] == 0
+    assert row.kills == 0
 
 
 def start_and_die(world: World, run_id: int) -> None:
@@ -659,8 +659,8 @@ def test_a_kind_that_may_not_be_read_is_left_out_and_the_run_completes(world: Wo
     world.source.put(listing("P001"), count("P001", 3))
     world.source.refuses[PRODUCT] = Forbidden("403 INSUFFICIENT_SCOPES: ITEMS_READ")
     ended = complete(world, Strategy.FULL)
-    assert (ended["status"], row(world, "P001", STOCK)["quantity"]) == ("completed", 3)
-    assert "ITEMS_READ" in ended["counts"][PRODUCT]["forbidden"]
+    assert (ended.status, row(world, "P001", STOCK)["quantity"]) == ("completed", 3)
+    assert "ITEMS_READ" in str(ended.counts[PRODUCT].forbidden)
 
 
 def test_a_forbidden_kind_is_not_asked_for_by_the_next_run(world: World) -> None:
@@ -669,22 +669,22 @@ def test_a_forbidden_kind_is_not_asked_for_by_the_next_run(world: World) -> None
     world.source.asked.clear()
     ended = complete(world, Strategy.FULL)
     assert world.source.asked == [("full stock",)]
-    assert "ITEMS_READ" in ended["counts"][PRODUCT]["forbidden"]
+    assert "ITEMS_READ" in str(ended.counts[PRODUCT].forbidden)
 
 
 def test_a_run_of_which_nothing_may_be_read_fails_without_a_letter(world: World) -> None:
     world.source.refuses[PRODUCT] = Forbidden("403 INSUFFICIENT_SCOPES: ITEMS_READ")
     ended = complete(world)
-    assert ended["status"] == "failed"
-    assert "ITEMS_READ" in ended["error"]
+    assert ended.status == "failed"
+    assert "ITEMS_READ" in str(ended.error)
 
 
 def test_a_scheduled_run_of_which_nothing_may_be_read_completes_with_nothing(world: World) -> None:
     world.source.refuses[PRODUCT] = Forbidden("403 INSUFFICIENT_SCOPES: ITEMS_READ")
     run_id = request_run(world.deps, SHOP, Strategy.CATALOG, Options(), cause="schedule")
     ended = carry_out(world, run_id)
-    assert (ended["status"], ended["error"]) == ("completed", None)
-    assert "ITEMS_READ" in ended["counts"][PRODUCT]["forbidden"]
+    assert (ended.status, ended.error) == ("completed", None)
+    assert "ITEMS_READ" in str(ended.counts[PRODUCT].forbidden)
 
 
 def test_a_kind_that_was_left_out_was_not_read(world: World) -> None:
@@ -707,7 +707,7 @@ def test_a_run_waits_while_the_connection_is_down_and_then_goes_on(
     world.source.down = error
     before = world.source.calls()
     ended = carry_out(world, run_id)
-    assert (ended["status"], failing(world)) == ("idle", {})
+    assert (ended.status, failing(world)) == ("idle", {})
     assert world.source.calls() - before <= 3
 
 
@@ -719,7 +719,7 @@ def test_a_run_by_ids_under_an_outage_keeps_its_place(world: World) -> None:
     world.source.on_call = lambda: fall(world) if len(world.source.asked) > 1 else None
     world.source.asked.clear()
     ended = carry_out(world, run_id)
-    assert (ended["checkpoint"]["after"], ended["progress"]["processed"]) == ("P009", 10)
+    assert (ended.checkpoint.after, ended.progress.processed) == ("P009", 10)
 
 
 def fall(world: World) -> None:
@@ -752,10 +752,10 @@ def test_three_deploys_during_one_run_do_not_fail_it(world: World, strategy: Str
         keeper = LeaseKeeper(world.database)
         world.source.on_page = stopping_at(keeper, at)
         given_back = carry_out(world, run_id, keeper)
-        assert (given_back["status"], given_back["kills"]) == ("idle", 0)
+        assert (given_back.status, given_back.kills) == ("idle", 0)
     world.source.on_page = lambda number: None
     ended = carry_out(world, run_id)
-    assert (ended["status"], ended["kills"], len(held_ids(world))) == ("completed", 0, 95)
+    assert (ended.status, ended.kills, len(held_ids(world))) == ("completed", 0, 95)
 
 
 def test_a_run_by_ids_is_given_back_between_two_batches(world: World) -> None:
@@ -765,7 +765,7 @@ def test_a_run_by_ids_is_given_back_between_two_batches(world: World) -> None:
     run_id = ask(world, Strategy.CATEGORY, category="Bowls")
     world.source.meanwhile = keeper.begin_stopping
     ended = carry_out(world, run_id, keeper)
-    assert (ended["status"], ended["checkpoint"]["after"]) == ("idle", "P0")
+    assert (ended.status, ended.checkpoint.after) == ("idle", "P0")
 
 
 def test_a_stop_leaves_no_kind_locked(world: World) -> None:
@@ -811,7 +811,7 @@ def test_a_run_of_a_paused_connection_is_not_stuck(world: World) -> None:
     start_and_die(world, run_id)
     pause(world.deps, SHOP)
     world.clock.pass_(STUCK_AFTER + 1)
-    assert (check_stuck(world.deps), found(world, run_id)["status"]) == ([], "running")
+    assert (check_stuck(world.deps), found(world, run_id).status) == ([], "running")
 
 
 def test_a_run_is_not_stuck_in_the_moment_in_which_its_connection_is_asked_again(world: World) -> None:
@@ -820,7 +820,7 @@ def test_a_run_is_not_stuck_in_the_moment_in_which_its_connection_is_asked_again
     pause(world.deps, SHOP)
     world.clock.pass_(STUCK_AFTER + LEASE + 1)
     resume(world.deps, SHOP)
-    assert (check_stuck(world.deps), found(world, run_id)["status"]) == ([], "running")
+    assert (check_stuck(world.deps), found(world, run_id).status) == ([], "running")
     world.clock.pass_(STUCK_AFTER + 1)
     assert check_stuck(world.deps) == [run_id]
 
@@ -866,7 +866,7 @@ def test_a_run_under_way_asks_nothing_more_once_a_person_pauses_the_connection(
     before = len(world.source.asked)
     run_row = carry_out(world, run_id)
     asked = world.source.asked[before:]
-    assert (run_row["status"], len(asked) <= 2, len(world.source.pages_read) % 5 <= 1) == ("idle", True, True), asked
+    assert (run_row.status, len(asked) <= 2, len(world.source.pages_read) % 5 <= 1) == ("idle", True, True), asked
 
 
 def test_a_run_by_ids_that_the_vendor_limits_notes_no_failed_item(world: World) -> None:
@@ -875,20 +875,20 @@ def test_a_run_by_ids_that_the_vendor_limits_notes_no_failed_item(world: World) 
     run_id = ask(world, Strategy.ORDERS)
     world.source.refuses[Kind.ORDER] = RateLimited("429")
     run_row = carry_out(world, run_id)
-    assert (run_row["status"], run_row["progress"].get("failed", 0)) == ("idle", 0)
+    assert (run_row.status, run_row.progress.failed) == ("idle", 0)
 
 
 def test_a_run_that_the_vendor_limits_goes_on_later(world: World) -> None:
     fill(world, 5)
     run_id = ask(world)
     world.source.refuses[PRODUCT] = RateLimited("429")
-    assert carry_out(world, run_id)["status"] == "idle"
+    assert carry_out(world, run_id).status == "idle"
     world.source.refuses.clear()
-    assert carry_out(world, run_id)["status"] == "completed"
+    assert carry_out(world, run_id).status == "completed"
 
 
 def test_a_run_of_a_connection_that_was_removed_fails_and_says_so(world: World) -> None:
     run_id = ask(world)
     world.deps = replace(world.deps, sources={}, bulk_sources={})
     ended = carry_out(world, run_id)
-    assert (ended["status"], ended["error"]) == ("failed", f"the connection {SHOP} is not configured any more")
+    assert (ended.status, ended.error) == ("failed", f"the connection {SHOP} is not configured any more")

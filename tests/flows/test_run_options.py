@@ -12,7 +12,7 @@ from app.errors import Refused
 from app.flows.items.leases import LeaseKeeper
 from app.flows.runs.request_run import request_run
 from app.flows.runs.run import run
-from app.rules.runs.strategies import How, legs
+from app.rules.runs.strategies import ReadMode, stages
 from app.stores import catalog
 from app.stores.runs import runs
 from app.stores.sql.engine import Database
@@ -106,12 +106,14 @@ def test_a_moment_after_the_year_asked_for_is_refused(world: World) -> None:
 @pytest.mark.parametrize("strategy", [Strategy.ORDERS, Strategy.ACTIVE])
 def test_modified_since_is_not_cut_short_by_the_strategys_own_span(strategy: Strategy) -> None:
     since = datetime(2024, 1, 1, tzinfo=UTC)
-    (leg,) = legs(strategy, Options(modified_since=since), list(Kind), NOW)
-    assert leg.since == since
+    (stage,) = stages(strategy, Options(modified_since=since), list(Kind), NOW)
+    assert stage.since == since
 
 
 def test_a_limited_delta_does_not_begin_in_the_first_year_of_the_account() -> None:
-    assert {leg.how for leg in legs(Strategy.INCREMENTAL, Options(limit=5), list(Kind), NOW)} == {How.DELTA}
+    assert {stage.mode for stage in stages(Strategy.INCREMENTAL, Options(limit=5), list(Kind), NOW)} == {
+        ReadMode.DELTA
+    }
 
 
 def test_every_strategy_takes_a_dry_run_with_a_limit(world: World) -> None:

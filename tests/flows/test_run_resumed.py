@@ -12,6 +12,7 @@ from app.flows.runs.request_run import request_run
 from app.flows.runs.run import run
 from app.stores.catalog import bulk
 from app.stores.runs import runs
+from app.stores.runs.run_row import Run
 from app.stores.sql.engine import Database
 from tests.fakes import SHOP, FakeSource, World, listing
 
@@ -45,13 +46,13 @@ def world(database: Database) -> World:
     return world
 
 
-def ask(world: World, strategy: Strategy, keeper: LeaseKeeper | None = None, **options: Any) -> dict[str, Any]:
+def ask(world: World, strategy: Strategy, keeper: LeaseKeeper | None = None, **options: Any) -> Run:
     world.clock.pass_(3600)
     run_id = request_run(world.deps, SHOP, strategy, Options(**options), cause="person")
     return go_on(world, run_id, keeper)
 
 
-def go_on(world: World, run_id: int, keeper: LeaseKeeper | None = None) -> dict[str, Any]:
+def go_on(world: World, run_id: int, keeper: LeaseKeeper | None = None) -> Run:
     run(world.deps, keeper or LeaseKeeper(world.database), run_id, patience=0.0)
     with world.database.read() as conn:
         found = runs.get(conn, run_id)
@@ -62,11 +63,11 @@ def go_on(world: World, run_id: int, keeper: LeaseKeeper | None = None) -> dict[
 @pytest.mark.parametrize("dry", [True, False])
 def test_a_run_that_goes_on_while_it_writes_counts_each_row_once(world: World, dry: bool) -> None:
     stopped = ask(world, Strategy.ACTIVE, Stopping(world.database), dry_run=dry)
-    assert stopped["status"] == "idle"
-    ended = go_on(world, stopped["id"])
-    assert ended["status"] == "completed"
+    assert stopped.status == "idle"
+    ended = go_on(world, stopped.id)
+    assert ended.status == "completed"
     counts = ("processed", "updated", "unchanged", "held")
-    assert [ended["progress"].get(name, 0) for name in counts] == [1200, 800, 0, 400]
+    assert [getattr(ended.progress, name) for name in counts] == [1200, 800, 0, 400]
 
 
 def test_a_full_run_that_goes_on_counts_what_it_wrote_before(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,9 +75,9 @@ def test_a_full_run_that_goes_on_counts_what_it_wrote_before(world: World, monke
     keeper = Stopping(world.database)
     keeper.after = 2 * (SIZE // 100 + 2) + 1  # the guard has the list read twice; then the first batch is written
     stopped = ask(world, Strategy.FULL, keeper)
-    assert (stopped["status"], repriced(world.database)) == ("idle", 300)
-    ended = go_on(world, stopped["id"])
-    assert (ended["status"], ended["progress"]["updated"], repriced(world.database)) == ("completed", 800, 800)
+    assert (stopped.status, repriced(world.database)) == ("idle", 300)
+    ended = go_on(world, stopped.id)
+    assert (ended.status, ended.progress.updated, repriced(world.database)) == ("completed", 800, 800)
 
 
 def repriced(database: Database) -> int:

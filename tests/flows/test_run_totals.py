@@ -13,7 +13,7 @@ from app.domain import Kind, Options, Page, Strategy
 from app.flows.items.leases import LeaseKeeper
 from app.flows.runs.request_run import request_run
 from app.flows.runs.run import run
-from app.flows.runs.runs_view import run_view
+from app.flows.runs.runs_view import RunView, run_view
 from app.stores.runs import runs
 from app.stores.sql.engine import Database
 from tests.fakes import SHOP, FakeSource, World, count, listing
@@ -39,11 +39,11 @@ def world(database: Database) -> World:
     return world
 
 
-def watched(world: World, strategy: Strategy, **options: Any) -> list[dict[str, Any]]:
+def watched(world: World, strategy: Strategy, **options: Any) -> list[RunView]:
     """A run as people saw it at every page."""
     world.clock.pass_(3600)
     run_id = request_run(world.deps, SHOP, strategy, Options(**options), cause="person")
-    seen: list[dict[str, Any]] = []
+    seen: list[RunView] = []
 
     def look(_: int = 0) -> None:
         world.clock.pass_(1)
@@ -58,8 +58,8 @@ def watched(world: World, strategy: Strategy, **options: Any) -> list[dict[str, 
     return seen
 
 
-def totals(seen: list[dict[str, Any]]) -> list[int | None]:
-    return [view["progress"]["total"] for view in seen[1:-1]]
+def totals(seen: list[RunView]) -> list[int | None]:
+    return [view.progress.total for view in seen[1:-1]]
 
 
 def test_what_was_never_read_has_no_total(world: World) -> None:
@@ -99,13 +99,13 @@ def test_a_total_grows_with_what_comes_beyond_it(world: World) -> None:
 def test_a_completed_run_had_as_many_records_as_it_read(world: World) -> None:
     watched(world, Strategy.CATALOG)
     del world.source.listings["P01"]
-    ended = watched(world, Strategy.CATALOG)[-1]["progress"]
-    assert (ended["total"], ended["processed"]) == (39, 39)
+    ended = watched(world, Strategy.CATALOG)[-1].progress
+    assert (ended.total, ended.processed) == (39, 39)
 
 
 def test_a_run_whose_total_is_guessed_says_how_long_it_will_take(world: World) -> None:
     watched(world, Strategy.CATALOG)
-    assert watched(world, Strategy.CATALOG)[3]["progress"]["eta"] is not None
+    assert watched(world, Strategy.CATALOG)[3].progress.eta is not None
 
 
 def test_a_limit_is_the_most_that_a_total_says(world: World) -> None:

@@ -19,6 +19,7 @@ from app.flows.upkeep.connection_alerts import watch_connections
 from app.stores import catalog, connections, owed
 from app.stores.connections import StateRow
 from app.stores.runs import runs
+from app.stores.runs.run_row import Run
 from app.stores.sql.engine import Database
 from app.stores.upkeep import alerts as stored_alerts
 from tests.fakes import SHOP, FakeSource, World, count, listing
@@ -55,7 +56,7 @@ def stored_failed(conn: Any) -> list[dict[str, Any]]:
     return [dict(row) for row in rows.mappings()]
 
 
-def carry_out(world: World, run_id: int, *, times: int = 1) -> dict[str, Any]:
+def carry_out(world: World, run_id: int, *, times: int = 1) -> Run:
     keeper = LeaseKeeper(world.database, world.clock)
     for _ in range(times):
         run(world.deps, keeper, run_id, patience=0.0)
@@ -198,17 +199,17 @@ def test_one_item_that_never_answers_is_one_failed_item_of_a_run_by_ids(database
     world.source.poison["P3"] = SILENT
     run_id = request_run(world.deps, SHOP, Strategy.CATEGORY, Options(category="Bowls"), cause="a person")
     ended = carry_out(world, run_id)
-    assert (ended["status"], ended["counts"]["product"]["failed"], failing(world)) == ("completed", 1, ["P3"])
+    assert (ended.status, ended.counts["product"].failed, failing(world)) == ("completed", 1, ["P3"])
 
 
 def test_a_run_waits_for_a_silent_kind_and_goes_on(world: World) -> None:
     world.source.refuses[Kind.PRODUCT] = SILENT
     run_id = request_run(world.deps, SHOP, Strategy.FULL, Options(), cause="a person")
-    assert carry_out(world, run_id)["status"] == "idle"
+    assert carry_out(world, run_id).status == "idle"
     world.source.refuses.clear()
     world.clock.pass_(300)
     ended = carry_out(world, run_id)
-    assert (ended["status"], ended["counts"]["product"]["read"]) == ("completed", 6)
+    assert (ended.status, ended.counts["product"].read) == ("completed", 6)
 
 
 def test_a_run_leaves_a_kind_out_that_stays_silent_and_completes(world: World) -> None:
@@ -216,8 +217,8 @@ def test_a_run_leaves_a_kind_out_that_stays_silent_and_completes(world: World) -
     world.source.refuses[Kind.PRODUCT] = SILENT
     run_id = request_run(world.deps, SHOP, Strategy.FULL, Options(), cause="a person")
     ended = carry_out(world, run_id, times=MOST_SILENCES + 1)
-    assert (ended["status"], ended["counts"]["stock"]["created"]) == ("completed", 1)
-    assert "500 Internal Server Error" in ended["counts"]["product"]["forbidden"]
+    assert (ended.status, ended.counts["stock"].created) == ("completed", 1)
+    assert "500 Internal Server Error" in str(ended.counts["product"].forbidden)
     assert failing(world) == []
 
 
@@ -230,7 +231,7 @@ def test_a_list_that_stays_silent_while_its_items_answer_fails_only_its_kind(wor
     with world.database.read() as conn:
         found = runs.get(conn, run_id)
     assert found is not None
-    assert found["counts"]["stock"]["created"] == 1
+    assert found.counts["stock"].created == 1
 
 
 def _silent_list(world: World) -> None:

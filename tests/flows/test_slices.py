@@ -65,12 +65,12 @@ def test_an_old_order_edited_without_a_trace_is_right_again_within_a_month(read:
 
 def test_drift_of_an_edit_without_a_trace_has_a_reason_of_its_own(read: Shop, vendor: str) -> None:
     id = edit_quietly(read, vendor)
-    found = [row for run in month(read) for row in read.drift(run["id"]) if row.item == id]
+    found = [row for run in month(read) for row in read.drift(run.id) if row.item == id]
     assert [row.cause for row in found] == [DriftCause.SILENT]
 
 
 def test_every_older_order_is_compared_once_a_round(read: Shop) -> None:
-    compared = [run["counts"]["order"].get("compared_again", 0) for run in month(read)]
+    compared = [run.counts["order"].compared_again or 0 for run in month(read)]
     with read.deps.database.read() as conn:
         old = conn.exec_driver_sql("SELECT count(*) FROM orders").scalar_one()
     assert 0 < sum(compared[:MONTH]) <= old
@@ -82,8 +82,8 @@ def test_a_dry_run_names_the_edit_and_leaves_the_slice_to_the_next_night(read: S
     for _ in range(MONTH + 1):
         dry = read.run(Strategy.FULL, dry_run=True)
         real = read.run(Strategy.FULL)
-        named = {row.item for row in read.drift(dry["id"])}
-        assert named == {row.item for row in read.drift(real["id"])}
+        named = {row.item for row in read.drift(dry.id)}
+        assert named == {row.item for row in read.drift(real.id)}
         if id in named:
             return
     raise AssertionError("no slice showed it")
@@ -91,11 +91,12 @@ def test_a_dry_run_names_the_edit_and_leaves_the_slice_to_the_next_night(read: S
 
 def test_a_first_run_compares_nothing_twice(vendor: str, database: Database) -> None:
     with shop(vendor, database, orders="40") as opened:
-        assert "compared_again" not in opened.run(Strategy.FULL)["counts"]["order"]
+        assert opened.run(Strategy.FULL).counts["order"].compared_again is None
 
 
 def test_a_run_that_is_narrowed_compares_no_older_orders(read: Shop) -> None:
-    assert "compared_again" not in read.run(Strategy.FULL, limit=1_000)["counts"].get("order", {})
+    counts = read.run(Strategy.FULL, limit=1_000).counts
+    assert "order" not in counts or counts["order"].compared_again is None
 
 
 def test_the_place_of_a_slice_is_kept_by_connection(read: Shop) -> None:

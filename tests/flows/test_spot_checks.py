@@ -18,7 +18,7 @@ from app.flows.items.leases import LeaseKeeper
 from app.flows.items.sync_item import sync_item
 from app.flows.reports.metrics import metrics
 from app.flows.reports.status import overview
-from app.flows.runs.spot_checks import EVERY, Turn, spot_check, spot_check_aside, take_turn
+from app.flows.runs.spot_checks import EVERY, Turn, spot_check, spot_check_in_thread, take_turn
 from app.rules.calls.lanes import Lane, current_lane
 from app.stores import catalog, owed
 from app.stores.catalog import bulk
@@ -135,7 +135,7 @@ def test_a_reason_is_corrected_like_any_other(world: World) -> None:
     edit(world, "P01")
     check(world)
     with world.database.read() as conn:
-        (row,) = drift.told_since(conn, SHOP, ["missed"], world.clock() - EVERY, 0, 10)
+        (row,) = drift.with_causes_since(conn, SHOP, ["missed"], world.clock() - EVERY, 0, 10)
     assert row.item == "P01"
 
 
@@ -247,7 +247,7 @@ def test_where_no_call_is_left_the_rest_is_left_alone(world: World, error: Excep
 
 
 def test_none_an_hour_takes_no_turn(world: World) -> None:
-    spot_check_aside(world.deps, 0)
+    spot_check_in_thread(world.deps, 0)
     assert take_turn(world.deps) is not None
 
 

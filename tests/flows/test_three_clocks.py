@@ -101,8 +101,8 @@ def test_three_clocks_fire_each_slot_of_a_year_once(world: World) -> None:
         ("c", "full", CAIRO),
         ("l", "full", LORD_HOWE),
     ):
-        mine = [run for run in opened if (run["connection"], run["strategy"]) == (connection, strategy)]
-        days = Counter(run["slot"].astimezone(ZoneInfo(zone)).date() for run in mine)
+        mine = [run for run in opened if (run.connection, run.strategy) == (connection, strategy)]
+        days = Counter(run.slot.astimezone(ZoneInfo(zone)).date() for run in mine)
         assert set(days.values()) == {1}
         assert len(days.keys() & DAYS) >= 364  # a zone's day may begin before or after ours
-    assert sorted(world.queue.runs) == sorted(run["id"] for run in opened)
+    assert sorted(world.queue.runs) == sorted(run.id for run in opened)

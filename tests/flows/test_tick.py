@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.domain import WHOLE, ItemKey, Kind
+from app.domain import WHOLE, ItemKey, Kind, Options
 from app.errors import Forbidden
 from app.flows.connections import connections
 from app.flows.connections.health import judge
@@ -16,6 +16,7 @@ from app.flows.upkeep.tick import first_load, plan, tick
 from app.rules.runs.jobs import JOBS, Job
 from app.stores.catalog import watermarks
 from app.stores.runs import runs, schedules
+from app.stores.runs.run_row import Run
 from app.stores.sql.engine import Database
 from tests.asking import request_reconcile
 from tests.fakes import SHOP, FakeSource, ListQueue, World
@@ -41,7 +42,7 @@ def reschedule(world: World, job: str, cron: str, *, enabled: bool = True, timez
         schedules.put(conn, SHOP, job, cron, timezone, enabled)
 
 
-def scheduled_runs(world: World) -> list[dict[str, Any]]:
+def scheduled_runs(world: World) -> list[Run]:
     with world.database.read() as conn:
         return runs.latest(conn, SHOP)
 
@@ -49,7 +50,7 @@ def scheduled_runs(world: World) -> list[dict[str, Any]]:
 def end_runs(world: World) -> None:
     with world.database.begin() as conn:
         for run in runs.latest(conn):
-            runs.cancel(conn, run["id"], world.clock())
+            runs.cancel(conn, run.id, world.clock())
 
 
 def after_each_run(world: World, ticks: int) -> list[list[tuple[str, str]]]:
@@ -122,21 +123,19 @@ def test_a_poll_that_is_still_owed_is_not_sent_again(world: World) -> None:
 def test_the_nightly_slot_opens_one_full_run(world: World) -> None:
     world.clock.pass_(DAY)
     tick(world.deps)
-    assert [(run["strategy"], run["cause"], run["status"]) for run in scheduled_runs(world)] == [
-        ("full", "schedule", "idle")
-    ]
+    assert [(run.strategy, run.cause, run.status) for run in scheduled_runs(world)] == [("full", "schedule", "idle")]
 
 
 def test_the_nightly_run_is_known_by_its_slot(world: World) -> None:
     world.clock.pass_(DAY)
     tick(world.deps)
-    assert scheduled_runs(world)[0]["slot"] == datetime(2026, 6, 2, 3, tzinfo=UTC)
+    assert scheduled_runs(world)[0].slot == datetime(2026, 6, 2, 3, tzinfo=UTC)
 
 
 def test_the_nightly_run_gets_a_message(world: World) -> None:
     world.clock.pass_(DAY)
     tick(world.deps)
-    assert world.queue.runs == [scheduled_runs(world)[0]["id"]]
+    assert world.queue.runs == [scheduled_runs(world)[0].id]
 
 
 def test_a_night_whose_run_is_still_active_opens_no_second(world: World) -> None:
@@ -162,7 +161,7 @@ def test_a_slot_that_waited_keeps_its_time(world: World) -> None:
     end_runs(world)
     world.clock.pass_(HOUR)
     tick(world.deps)
-    assert scheduled_runs(world)[0]["slot"] == datetime(2026, 6, 2, 3, tzinfo=UTC)
+    assert scheduled_runs(world)[0].slot == datetime(2026, 6, 2, 3, tzinfo=UTC)
 
 
 def test_of_many_slots_of_a_job_that_waited_one_fires(world: World) -> None:
@@ -205,7 +204,7 @@ def test_a_deep_run_stands_for_the_full_one_of_its_slot(world: World) -> None:
     tick(world.deps)
     world.clock.pass_(DAY)
     assert after_each_run(world, 2) == [[(SHOP, "deep")], []]
-    assert [run["options"] for run in scheduled_runs(world)] == [{"deep": True}]
+    assert [run.options for run in scheduled_runs(world)] == [Options(deep=True)]
 
 
 @pytest.mark.parametrize("job", [job for job in JOBS.values() if not job.owes])
@@ -215,7 +214,7 @@ def test_a_job_opens_a_run_of_its_strategy(world: World, job: Job) -> None:
     tick(world.deps)
     world.clock.pass_(DAY)
     tick(world.deps)
-    assert [run["strategy"] for run in scheduled_runs(world)] == [job.strategy]
+    assert [run.strategy for run in scheduled_runs(world)] == [job.strategy]
 
 
 def test_a_slot_is_counted_in_the_schedules_time_zone(world: World) -> None:

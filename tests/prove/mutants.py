@@ -229,7 +229,7 @@ replace(runs, "overdue", lambda conn, now, rehint_after: [])
         """
 import app.flows.runs.kept_pages as kept_pages
 from app.domain import Page
-replace(kept_pages, "kept", lambda course, kind: [Page() for _ in range(course.checkpoint.pages)])
+replace(kept_pages, "kept", lambda run, kind: [Page() for _ in range(run.checkpoint.pages)])
 """,
     ),
     Mutant(
@@ -426,7 +426,7 @@ replace(request_run, "STUCK_AFTER", -20.0)
         ),
         """
 import app.flows.runs.read_full as read_full
-replace(read_full, "_forget_overtaken", lambda course, kind: None)
+replace(read_full, "_forget_overtaken", lambda run, kind: None)
 """,
     ),
 ]

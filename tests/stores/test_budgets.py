@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import text
 
 from app.rules.calls.lanes import Lane, lane
-from app.stores.runs.budgets import SharedBudget, usage
+from app.stores.runs.budgets import LimitUse, SharedBudget, usage
 from app.stores.sql.engine import Database, open_database
 from tests.stores.racing import at_once
 
@@ -238,7 +238,7 @@ def test_a_window_stored_before_there_were_lanes_still_counts(database: Database
     assert take_all(budget, Lane.PERSON) == 2
 
 
-def _usage(database: Database, now: float, *limits: Limit) -> list[dict[str, object]]:
+def _usage(database: Database, now: float, *limits: Limit) -> list[LimitUse]:
     with database.read() as conn:
         return usage(conn, "shop", limits, datetime.fromtimestamp(now, UTC))
 
@@ -249,16 +249,16 @@ def test_usage_counts_what_each_lane_took_and_may_still_take(database: Database)
     clock.now += 4
     budget.take([TWENTY])
     assert _usage(database, clock.now, TWENTY) == [
-        {
-            "name": "reads",
-            "calls": 20,
-            "seconds": 10.0,
-            "used": 13,
-            "left": 7,
-            "used_by": {"person": 1, "webhook": 0, "poll": 0, "bulk": 12, "spare": 0},
-            "free_for": {"person": 7, "webhook": 6, "poll": 5, "bulk": 0, "spare": 0},
-            "fresh_in": 6.0,
-        }
+        LimitUse(
+            name="reads",
+            calls=20,
+            seconds=10.0,
+            used=13,
+            left=7,
+            used_by={"person": 1, "webhook": 0, "poll": 0, "bulk": 12, "spare": 0},
+            free_for={"person": 7, "webhook": 6, "poll": 5, "bulk": 0, "spare": 0},
+            fresh_in=6.0,
+        )
     ]
 
 
@@ -266,11 +266,11 @@ def test_usage_forgets_calls_that_have_left_the_window(database: Database) -> No
     budget, clock = _budget(database)
     take_all(budget, Lane.PERSON)
     (told,) = _usage(database, clock.now + 10, TWENTY)
-    assert (told["used"], told["left"], told["fresh_in"]) == (0, 20, 0.0)
+    assert (told.used, told.left, told.fresh_in) == (0, 20, 0.0)
 
 
 def test_a_limit_nobody_has_used_yet_is_all_left(database: Database) -> None:
-    assert [told["left"] for told in _usage(database, 1000.0, TWENTY, Limit("other", 7, 1.0))] == [20, 7]
+    assert [told.left for told in _usage(database, 1000.0, TWENTY, Limit("other", 7, 1.0))] == [20, 7]
 
 
 def test_usage_agrees_with_what_each_lane_then_gets(database: Database) -> None:
@@ -280,8 +280,7 @@ def test_usage_agrees_with_what_each_lane_then_gets(database: Database) -> None:
             conn.execute(text("DELETE FROM budget_use"))
         take_all(budget, Lane.POLL, Limit("reads", 7, 10.0))
         (told,) = _usage(database, clock.now, TWENTY)
-        promised = told["free_for"]
-        assert isinstance(promised, dict)
+        promised = told.free_for
         assert take_all(budget, each) == promised[each.word]
 
 
@@ -291,4 +290,4 @@ def test_a_window_that_was_stored_before_there_were_spot_checks_still_counts(dat
     with database.begin() as conn:
         conn.execute(text("UPDATE budget_use SET taken = :taken"), {"taken": f"[[],[{clock.now}],[],[]]"})
     (told,) = _usage(database, clock.now, TWENTY)
-    assert (told["used"], told["used_by"]["spare"]) == (1, 0)
+    assert (told.used, told.used_by["spare"]) == (1, 0)

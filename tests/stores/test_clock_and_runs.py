@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from app.domain import Kind
+from app.rules.runs.checkpoint import Checkpoint
+from app.rules.runs.kind_counts import KindCounts
+from app.rules.runs.progress import Progress
 from app.stores.catalog import watermarks
 from app.stores.runs import runs
+from app.stores.runs.run_row import Run
 from app.stores.sql.engine import Database
 from app.stores.upkeep import heartbeats
 from tests.stores.racing import at_once
@@ -34,18 +37,19 @@ def _opened(database: Database, slot: datetime | None = None) -> int:
     return id
 
 
-def _start(database: Database, id: int, token: str = "t1", now: datetime = NOW) -> dict[str, Any] | None:
+def _start(database: Database, id: int, token: str = "t1", now: datetime = NOW) -> Run | None:
     with database.begin() as conn:
         return runs.start(conn, id, token, 60, now)
 
 
 def _finish(database: Database, id: int, token: str = "t1") -> bool:
     with database.begin() as conn:
-        runs.save(conn, id, token, checkpoint={}, progress={}, counts={"product": {"read": 5}}, calls=7)
+        counts = {"product": KindCounts(read=5)}
+        runs.save(conn, id, token, checkpoint=Checkpoint(), progress=Progress(), counts=counts, calls=7)
         return runs.finish(conn, id, token, "completed", None, _later(9))
 
 
-def _get(database: Database, id: int) -> dict[str, Any]:
+def _get(database: Database, id: int) -> Run:
     with database.read() as conn:
         run = runs.get(conn, id)
     assert run is not None
@@ -53,7 +57,7 @@ def _get(database: Database, id: int) -> dict[str, Any]:
 
 
 def test_a_run_is_opened_idle(database: Database) -> None:
-    assert _get(database, _opened(database))["status"] == "idle"
+    assert _get(database, _opened(database)).status == "idle"
 
 
 def test_twenty_that_open_a_run_at_once_get_one(database: Database) -> None:
@@ -81,7 +85,7 @@ def test_a_slot_is_used_once(database: Database) -> None:
 def test_a_started_run_is_running(database: Database) -> None:
     run = _start(database, _opened(database))
     assert run is not None
-    assert (run["status"], run["started_at"], run["token"], run["kills"]) == ("running", NOW, "t1", 0)
+    assert (run.status, run.started_at, run.token, run.kills) == ("running", NOW, "t1", 0)
 
 
 def test_of_eight_that_start_a_run_one_does(database: Database) -> None:
@@ -95,7 +99,7 @@ def test_a_run_whose_worker_died_is_taken_over(database: Database) -> None:
     _start(database, id)
     run = _start(database, id, "t2", _later(61))
     assert run is not None
-    assert (run["kills"], run["token"], run["started_at"]) == (1, "t2", NOW)
+    assert (run.kills, run.token, run.started_at) == (1, "t2", NOW)
 
 
 def test_a_heartbeat_keeps_a_run(database: Database) -> None:
@@ -126,9 +130,9 @@ def test_a_finished_run_tells_what_it_did(database: Database) -> None:
     _start(database, id)
     _finish(database, id)
     run = _get(database, id)
-    assert (run["status"], run["counts"], run["calls"], run["finished_at"]) == (
+    assert (run.status, run.counts, run.calls, run.finished_at) == (
         "completed",
-        {"product": {"read": 5}},
+        {"product": KindCounts(read=5)},
         7,
         _later(9),
     )
@@ -177,7 +181,7 @@ def test_the_latest_runs_come_newest_first(database: Database) -> None:
     _finish(database, first)
     second = _opened(database)
     with database.read() as conn:
-        assert [run["id"] for run in runs.latest(conn, "shop")] == [second, first]
+        assert [run.id for run in runs.latest(conn, "shop")] == [second, first]
 
 
 def test_the_latest_runs_can_be_limited_to_a_strategy(database: Database) -> None:

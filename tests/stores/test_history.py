@@ -41,7 +41,7 @@ def add_drift(database: Database, *rows: dict[str, Any]) -> None:
 
 def run_ids(database: Database, **asked: Any) -> list[int]:
     with database.read() as conn:
-        return [run["id"] for run in history.runs_page(conn, SHOP, **asked)]
+        return [run.id for run in history.runs_page(conn, SHOP, **asked)]
 
 
 def items(database: Database, **asked: Any) -> list[str]:

@@ -188,7 +188,7 @@ def test_a_run_completes(world: World, strategy: Strategy) -> None:
     with world.database.read() as conn:
         ended = runs.get(conn, run_id)
     assert ended is not None
-    assert (ended["status"], _counted(world.database, "listings", "stock")) == ("completed", [35, 35])
+    assert (ended.status, _counted(world.database, "listings", "stock")) == ("completed", [35, 35])
 
 
 def test_a_schema_is_at_head_after_a_migration_through_it(pooled: Database) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -31,7 +30,7 @@ def _ensure(database: Database) -> None:
         schedules.ensure(conn, "shop", "nightly", "0 2 * * *", "UTC")
 
 
-def _schedule(database: Database) -> dict[str, Any]:
+def _schedule(database: Database) -> schedules.Schedule:
     with database.read() as conn:
         (schedule,) = schedules.all_(conn)
     return schedule
@@ -59,7 +58,7 @@ def test_of_two_clocks_one_claims_the_next_slot(database: Database) -> None:
 def test_a_claimed_slot_is_remembered(database: Database) -> None:
     _ensure(database)
     _claim(database, SLOT, None)
-    assert _schedule(database)["last_slot"] == SLOT
+    assert _schedule(database).last_slot == SLOT
 
 
 def test_an_edit_keeps_the_slot_that_ran_last(database: Database) -> None:
@@ -67,7 +66,7 @@ def test_an_edit_keeps_the_slot_that_ran_last(database: Database) -> None:
     _claim(database, SLOT, None)
     with database.begin() as conn:
         schedules.put(conn, "shop", "nightly", "0 5 * * *", "UTC")
-    assert _schedule(database)["last_slot"] == SLOT
+    assert _schedule(database).last_slot == SLOT
 
 
 def test_an_edit_may_say_from_when_slots_count(database: Database) -> None:
@@ -75,7 +74,7 @@ def test_an_edit_may_say_from_when_slots_count(database: Database) -> None:
     _claim(database, SLOT, None)
     with database.begin() as conn:
         schedules.put(conn, "shop", "nightly", "0 5 * * *", "UTC", since=NOW)
-    assert _schedule(database)["last_slot"] == NOW
+    assert _schedule(database).last_slot == NOW
 
 
 def test_a_clock_that_read_a_schedule_before_its_edit_claims_nothing(database: Database) -> None:
@@ -100,7 +99,7 @@ def test_a_schedule_is_not_renamed_over_another(database: Database) -> None:
     with database.begin() as conn:
         schedules.put(conn, "shop", "full", "0 5 * * *", "UTC")
         schedules.rename(conn, "shop", "nightly", "full")
-        assert [(row["job"], row["cron"]) for row in schedules.all_(conn)] == [
+        assert [(row.job, row.cron) for row in schedules.all_(conn)] == [
             ("full", "0 5 * * *"),
             ("nightly", "0 2 * * *"),
         ]

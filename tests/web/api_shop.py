@@ -12,6 +12,9 @@ import httpx
 from app.domain import Kind, Ref, Strategy
 from app.flows.upkeep import schedules
 from app.flows.upkeep.heartbeat import beat
+from app.rules.runs.checkpoint import Checkpoint
+from app.rules.runs.kind_counts import KindCounts
+from app.rules.runs.progress import Progress
 from app.stores import catalog
 from app.stores.runs import drift, failed_items, runs
 from app.stores.runs.drift import DriftRow
@@ -57,8 +60,8 @@ def finished(world: World, strategy: Strategy, failed: bool = False) -> int:
     run_id = opened(world, strategy)
     world.clock.pass_(60)
     with world.database.begin() as conn:
-        counts = {"product": {"read": 10, "agreement": 0.9}}
-        runs.save(conn, run_id, "t", checkpoint={}, progress={"processed": 10}, counts=counts, calls=7)
+        counts = {"product": KindCounts(read=10, agreement=0.9)}
+        runs.save(conn, run_id, "t", checkpoint=Checkpoint(), progress=Progress(processed=10), counts=counts, calls=7)
         status, error = ("failed", "it broke") if failed else ("completed", None)
         assert runs.finish(conn, run_id, "t", status, error, world.clock())
     return run_id

@@ -40,7 +40,7 @@ def test_a_started_run_is_in_the_database(client: httpx.Client, world: World) ->
     with world.database.read() as conn:
         active = runs.active(conn, SHOP)
     assert active is not None
-    assert (active["id"], active["strategy"], active["status"]) == (run_id, "full", "idle")
+    assert (active.id, active.strategy, active.status) == (run_id, "full", "idle")
 
 
 def test_a_started_run_is_told_to_the_workers(client: httpx.Client, world: World) -> None:
@@ -171,7 +171,9 @@ def test_a_stuck_run_of_another_connection_is_left_alone(client: httpx.Client, w
     abandon(world)
     assert client.post(f"{API}/check-stuck").json() == {"failed": []}
     with world.database.read() as conn:
-        assert (runs.get(conn, run_id) or {})["status"] != "failed"
+        run = runs.get(conn, run_id)
+    assert run is not None
+    assert run.status != "failed"
 
 
 # --- items ---

@@ -80,7 +80,7 @@ class Shop(World):
         except DatabaseFault:
             return "unknown"
         assert found is not None
-        return str(found["status"])
+        return str(found.status)
 
     def await_trouble(self) -> None:
         """Until this process has seen the database in trouble, which may be over already."""

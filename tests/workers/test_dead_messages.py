@@ -196,7 +196,7 @@ def test_a_requested_run_is_carried_out(world: World, broker: RedisBroker) -> No
     world.source.put(listing("A"))
     work(broker, lambda: request_reconcile(world.deps, SHOP))
     with world.database.read() as conn:
-        assert runs.latest(conn, SHOP)[0]["status"] == "completed"
+        assert runs.latest(conn, SHOP)[0].status == "completed"
 
 
 def test_a_run_that_failed_is_a_letter(world: World, broker: RedisBroker) -> None:

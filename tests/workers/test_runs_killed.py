@@ -23,6 +23,7 @@ from app.errors import Refused
 from app.flows.deps import Deps
 from app.flows.runs.request_run import cancel_run, request_run, resume_run
 from app.stores.runs import runs
+from app.stores.runs.run_row import Run
 from tests.stack import Stack, difference, eventually, simulate
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(600)]
@@ -59,7 +60,7 @@ class Installation:
             assert process.wait(300) == 0
         return time.monotonic() - began
 
-    def run(self, run_id: int) -> dict[str, Any]:
+    def run(self, run_id: int) -> Run:
         with self.deps.database.read() as conn:
             found = runs.get(conn, run_id)
         assert found is not None
@@ -104,7 +105,7 @@ def test_runs_killed_at_25_random_points_and_resumed_end_equal_to_the_simulator(
             time.sleep(chance.uniform(0.0, 0.35))
             process.kill()
             process.wait()
-        if installation.run(run_id)["status"] == "completed":  # it was done before its worker died
+        if installation.run(run_id).status == "completed":  # it was done before its worker died
             run_id = installation.ask()
         else:
             cancel_run(installation.deps, NAME, run_id)
@@ -112,7 +113,7 @@ def test_runs_killed_at_25_random_points_and_resumed_end_equal_to_the_simulator(
         if number % 5 == 0:
             installation.stack.simulated[NAME].change(3)
     installation.carry_out(run_id)
-    finished = installation.run(run_id)["status"]
+    finished = installation.run(run_id).status
     installation.carry_out(installation.ask())  # what changed behind the reader's back is the next run's
     assert (finished, installation.differences()) == ("completed", [])
 
@@ -159,12 +160,12 @@ def test_twenty_starts_at_once_by_four_processes_make_one_run(installation: Inst
 def test_a_cancelled_run_asks_for_one_more_page_at_most(installation: Installation) -> None:
     run_id = installation.ask()
     with installation.worker(run_id) as process:
-        while installation.run(run_id)["progress"].get("processed", 0) == 0:
+        while installation.run(run_id).progress.processed == 0:
             time.sleep(0.02)
         assert cancel_run(installation.deps, NAME, run_id)
-        before = installation.run(run_id)["progress"]
+        before = installation.run(run_id).progress
         assert process.wait(120) == 0
-    assert installation.run(run_id)["progress"] == before
+    assert installation.run(run_id).progress == before
 
 
 def test_a_dry_run_writes_nothing_and_names_the_rows_that_the_real_one_writes(installation: Installation) -> None:
@@ -199,11 +200,11 @@ def test_three_deploys_during_one_run_do_not_fail_it(installation: Installation)
         eventually(lambda before=before: _processed(installation, run_id) > before, within=60, every=0.02)  # type: ignore[misc]
         assert stack.end(name) == []
         given_back = installation.run(run_id)
-        assert (given_back["status"], given_back["kills"]) == ("idle", 0)
+        assert (given_back.status, given_back.kills) == ("idle", 0)
     installation.carry_out(run_id)
     finished = installation.run(run_id)
-    assert (finished["status"], finished["kills"], installation.differences()) == ("completed", 0, [])
+    assert (finished.status, finished.kills, installation.differences()) == ("completed", 0, [])
 
 
 def _processed(installation: Installation, run_id: int) -> int:
-    return int(installation.run(run_id)["progress"].get("processed", 0))
+    return installation.run(run_id).progress.processed

@@ -13,6 +13,7 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
+from app.domain import Status
 from app.errors import Unavailable
 from app.flows.connections import health
 from app.flows.deps import Deps
@@ -160,9 +161,9 @@ class _Driver:
         run_id = run_of(letter["actor"], letter["args"])
         with self._deps.database.begin() as conn:
             run = None if run_id is None else runs.get(conn, run_id)
-            if run is None or run["connection"] in self._deps.sources:
+            if run is None or run.connection in self._deps.sources:
                 return False
-            why = f"there is no connection {run['connection']!r}"
+            why = f"there is no connection {run.connection!r}"
             replay_skips.skip_member(conn, member.id, why, self._deps.now())
             dead_letters.dead_again(conn, letter["id"])
             return True
@@ -182,13 +183,13 @@ class _Driver:
         try:
             with self._deps.database.begin() as conn:
                 run = None if run_id is None else runs.get(conn, run_id)
-                resumed = run is not None and runs.resume(conn, run["id"])
+                resumed = run is not None and runs.resume(conn, run.id)
         except IntegrityError:  # another run of the connection was opened in this very moment
             resumed = False
         if run is not None and resumed:
-            self._deps.queue.wake_run(run["id"])
+            self._deps.queue.wake_run(run.id)
             return None
-        if run is not None and run["status"] in ("idle", "running", "completed"):
+        if run is not None and (run.is_active or run.status is Status.COMPLETED):
             return None  # somebody resumed it already
         return self._dead_again(letter, f"run {run_id} cannot be resumed: another run of its connection is active")
 

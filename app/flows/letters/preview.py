@@ -13,7 +13,7 @@ from app.errors import TakesTooLong
 from app.flows.deps import Deps
 from app.flows.items.fetching import bring, refs_of
 from app.flows.letters.letters import conditions, key_of, terms_of
-from app.flows.runs.dry_run import Effects, rehearse
+from app.flows.runs.dry_run import Effects, would_write
 from app.rules.calls.lanes import Lane, lane
 from app.rules.letters.summing import Row, summed
 from app.stores.letters import letter_search
@@ -87,7 +87,7 @@ def _rows(deps: Deps, items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             applied, closed = bring(conn, connection, answer, began, deps.now())
             return Effects(answer.records, set(applied.written), closed, answer.gone)
 
-        rows = rehearse(deps, connection, work)
+        rows = would_write(deps, connection, work)
     except TakesTooLong:  # that says nothing of the item
         raise
     except Exception as error:  # that it would fail is an answer

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
-from app.domain import ConnectionState
+from app.domain import ConnectionState, Status
 from app.flows.connections.connections import show_connection
 from app.flows.connections.states import sentence
 from app.flows.deps import Deps
@@ -49,9 +49,11 @@ def condition(deps: Deps, connection: str) -> dict[str, Any]:
             "owed_by_kind": {
                 kind: {"items": count, "oldest_seconds": _age(seen, now)} for kind, count, seen in backlog
             },
-            "active_run": None if active is None else run_view(active, now),
-            "last_run": run_view(last[0], now) if last else None,
-            "budget": budgets.usage(conn, connection, deps.sources[connection].budget(), now),
+            "active_run": None if active is None else msgspec.to_builtins(run_view(active, now)),
+            "last_run": msgspec.to_builtins(run_view(last[0], now)) if last else None,
+            "budget": [
+                use._asdict() for use in budgets.usage(conn, connection, deps.sources[connection].budget(), now)
+            ],
             "failed_items": dict(failed_items.counts(conn, connection)),
         }
 
@@ -89,10 +91,10 @@ def _troubles(conn: Connection, connection: str, now: datetime) -> Iterator[str]
         if whose == connection and _age(seen, now) > LONG_OWED:
             yield f"{kind}: the oldest of {count} owed items waits for {_age(seen, now):.0f} s"
     for run in runs.latest(conn, connection, None, 1):
-        if run["status"] == "failed":
-            yield f"the last run ({run['id']}, {run['strategy']}) failed: {run['error']}"
-        elif run["status"] == "running" and run["lease_until"] <= now:
-            yield f"run {run['id']} ({run['strategy']}) has no worker any more"
+        if run.status is Status.FAILED:
+            yield f"the last run ({run.id}, {run.strategy}) failed: {run.error}"
+        elif run.lease_until is not None and run.lease_until <= now:
+            yield f"run {run.id} ({run.strategy}) has no worker any more"
     for hold in holds.open_(conn, connection):
         yield f"{hold['kind']}: an implausible batch waits for a person (hold {hold['id']}: {hold['reason']})"
     for category, count in failed_items.counts(conn, connection).items():

@@ -66,7 +66,7 @@ def metrics(deps: Deps, connection: str, days: int = 7) -> dict[str, Any]:
         "agreement": as_json(agreed),
         "agreement_days": [_day(row) for row in by_day],
         "failed_items": dict(failing),
-        "budget": budget,
+        "budget": [use._asdict() for use in budget],
     }
 
 

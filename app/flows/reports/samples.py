@@ -23,6 +23,7 @@ from app.stores.reports import settled, waiting
 from app.stores.reports.metrics import RunCount
 from app.stores.reports.settled import VISIBLE, Settled
 from app.stores.runs import budgets, calls
+from app.stores.runs.budgets import LimitUse
 
 RECENT = timedelta(days=7)
 """What the samples named ``recent`` speak of."""
@@ -128,11 +129,11 @@ def _of_recent(connection: str, told: Mapping[str, Any]) -> Iterator[Sample]:
             yield from _named({**labels, "quantile": quantile}, tallyhook_recent_run_seconds=seconds)
 
 
-def _of_budget(connection: str, windows: Iterable[Mapping[str, Any]]) -> Iterator[Sample]:
+def _of_budget(connection: str, windows: Iterable[LimitUse]) -> Iterator[Sample]:
     for window in windows:
-        labels = {"connection": connection, "window": window["name"]}
-        yield from _named(labels, tallyhook_budget_calls=window["calls"], tallyhook_budget_seconds=window["seconds"])
-        for lane, used in window["used_by"].items():
+        labels = {"connection": connection, "window": window.name}
+        yield from _named(labels, tallyhook_budget_calls=window.calls, tallyhook_budget_seconds=window.seconds)
+        for lane, used in window.used_by.items():
             yield from _named({**labels, "lane": lane}, tallyhook_budget_used_calls=used)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
+
+from msgspec import to_builtins
 
 from app.flows.connections.connections import list_connections
 from app.flows.deps import Deps
@@ -14,6 +16,7 @@ from app.stores.guard import holds
 from app.stores.inbox import inbox
 from app.stores.letters import dead_letters
 from app.stores.runs import calls, runs
+from app.stores.runs.run_row import Run
 from app.stores.sql.engine import DATABASE_ERRORS
 from app.stores.upkeep import heartbeats
 
@@ -46,7 +49,7 @@ def overview(deps: Deps) -> dict[str, Any]:
                 "calls_of_24_hours": calls.since(conn, slug, deps.now() - A_DAY),
                 "last_event": _iso(inbox.last_received(conn, slug)),
                 "pulled": {kind: _iso(watermarks.pulled_at(conn, slug, kind)) for kind in source.kinds},
-                "last_run": next(iter(_runs(runs.latest(conn, slug, None, 1))), None),
+                "last_run": next(map(_run_as_json, runs.latest(conn, slug, None, 1)), None),
             }
             for slug, source in deps.sources.items()
             if deps.who.sees(slug)
@@ -85,9 +88,8 @@ def _iso(moment: Any) -> str | None:
     return None if moment is None else moment.isoformat()
 
 
-def _runs(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{name: _plain(value) for name, value in run.items() if name not in ("token",)} for run in found]
-
-
-def _plain(value: Any) -> Any:
-    return value.isoformat() if hasattr(value, "isoformat") else value
+def _run_as_json(run: Run) -> dict[str, Any]:
+    columns = {name: value for name, value in run._asdict().items() if name != "token"}
+    return {
+        name: _iso(value) if isinstance(value, datetime) else to_builtins(value) for name, value in columns.items()
+    }

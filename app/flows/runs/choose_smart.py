@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from statistics import mean
-from typing import Any
 
-import msgspec
-
-from app.domain import Kind, Options, Strategy
+from app.domain import Kind, Strategy
 from app.flows.connections.health import readable
 from app.flows.deps import Deps
 from app.rules.runs.smart import Choice, Facts, brings_up_to_date, choose, is_a_price
 from app.stores.runs import drift, runs
+from app.stores.runs.run_row import Run
 
 LOOKED_BACK = timedelta(days=7)
 LEAST_MISSES = 1 / 86_400
@@ -33,29 +31,21 @@ def choose_smart(deps: Deps, connection: str) -> Choice:
     return choose(Facts(age, misses, prices(earlier)), kinds)
 
 
-def last_reads(earlier: Sequence[Mapping[str, Any]]) -> dict[Kind, datetime]:
+def last_reads(earlier: Sequence[Run]) -> dict[Kind, datetime]:
     """When each kind was last brought up to date, of completed runs with the newest first."""
     last: dict[Kind, datetime] = {}
     for run in earlier:
-        for kind in brings_up_to_date(_strategy(run), _options(run)):
-            counts = run["counts"].get(kind)
-            if counts is not None and not counts.get("forbidden") and not counts.get("error"):
-                last.setdefault(kind, run["finished_at"])
+        for kind in brings_up_to_date(run.chosen_strategy, run.options):
+            counts = run.counts.get(kind)
+            if counts is not None and not counts.forbidden and not counts.error and run.finished_at is not None:
+                last.setdefault(kind, run.finished_at)
     return last
 
 
-def prices(earlier: Sequence[Mapping[str, Any]]) -> dict[Strategy, float]:
+def prices(earlier: Sequence[Run]) -> dict[Strategy, float]:
     """Upstream calls that a run of each strategy took, on average; those that smart chose included."""
     calls: defaultdict[Strategy, list[int]] = defaultdict(list)
     for run in earlier:
-        if is_a_price(_strategy(run), _options(run)):
-            calls[_strategy(run)].append(run["calls"])
+        if is_a_price(run.chosen_strategy, run.options):
+            calls[run.chosen_strategy].append(run.calls)
     return {strategy: mean(taken) for strategy, taken in calls.items()}
-
-
-def _strategy(run: Mapping[str, Any]) -> Strategy:
-    return Strategy(run["checkpoint"].get("chosen") or run["strategy"])
-
-
-def _options(run: Mapping[str, Any]) -> Options:
-    return msgspec.convert(run["options"], Options)

@@ -32,7 +32,7 @@ def _correct(deps: Deps, connection: str) -> int:
     since, last, count = deps.now() - MOST_LATE - timedelta(hours=1), 0, 0
     while True:
         with deps.database.read() as conn:
-            rows = drift.told_since(conn, connection, CORRECTED_BY_AN_EVENT, since, last, AT_ONCE)
+            rows = drift.with_causes_since(conn, connection, CORRECTED_BY_AN_EVENT, since, last, AT_ONCE)
         if not rows:
             break
         last = rows[-1].id

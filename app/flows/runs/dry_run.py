@@ -1,4 +1,4 @@
-"""Dry runs: the real work is done in a transaction, what it wrote is noted, and the transaction is taken back."""
+"""Dry runs: the real work is done in a transaction, what it would write is noted, and the transaction is rolled back."""
 
 from __future__ import annotations
 
@@ -12,21 +12,24 @@ from sqlalchemy import Connection
 
 from app.domain import KINDS, Kind, Record, Ref, key_of
 from app.flows.deps import Deps
+from app.flows.runs.run_state import ActiveRun
+from app.rules.runs.kind_counts import KindCounts
 from app.stores.catalog import Key, bulk
 from app.stores.runs import drift
-from app.stores.runs.drift import DRY_RUN, DriftRow
+from app.stores.runs.drift import DRY_RUN, HELD, DriftRow
 
 Rows = Mapping[Key, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
 class Effects:
-    """What work on some records wrote: keys of ``records``, rows it closed, items that are gone altogether."""
+    """What work on some records wrote: keys of ``records``, rows it closed, items that are gone, and its counts."""
 
     records: Sequence[Record]
     written: set[Key]
     closed: Sequence[tuple[Kind, Key]] = ()
-    gone: Sequence[Ref] = field(default=())
+    gone: Sequence[Ref] = ()
+    counts: KindCounts = field(default_factory=KindCounts)
 
     def items(self) -> dict[Kind, list[str]]:
         """What the written rows' keys begin with, by kind."""
@@ -41,12 +44,40 @@ class Effects:
         return {kind: sorted(ids) for kind, ids in sorted(items.items())}
 
 
-class _TakenBack(Exception):
-    """Ends the transaction of a rehearsal."""
+class _RollBack(Exception):
+    """Ends the transaction of a dry run."""
 
 
-def rehearse(deps: Deps, connection: str, work: Callable[[Connection], Effects]) -> list[DriftRow]:
-    """The rows that ``work`` would write, each with what it would change; nothing is written."""
+def preview(
+    run: ActiveRun, work: Callable[[Connection], Effects], *, held: bool = False, kind: Kind | None = None
+) -> KindCounts:
+    """Write down the drift rows of what ``work`` would write, or (``held``) what the guard would hold; returns its counts.
+
+    With a ``kind`` they are counted to it in the same commit, unless held.
+    """
+    counts = KindCounts()
+
+    def noted(conn: Connection) -> Effects:
+        nonlocal counts
+        effects = work(conn)
+        counts = effects.counts
+        return effects
+
+    rows = would_write(run.deps, run.connection, noted)
+    if held:
+        rows = [row._replace(cause=HELD) for row in rows]
+
+    def save(conn: Connection) -> None:
+        drift.write_anew(conn, run.id, run.connection, rows, now=run.deps.now())
+        if kind is not None and not held:
+            run.count(kind, counts)
+
+    run.commit(save)
+    return counts
+
+
+def would_write(deps: Deps, connection: str, work: Callable[[Connection], Effects]) -> list[DriftRow]:
+    """The rows that ``work`` would write, each with what it would change."""
     after: dict[Kind, Rows] = {}
     closed: set[tuple[Kind, Key]] = set()
 
@@ -56,7 +87,7 @@ def rehearse(deps: Deps, connection: str, work: Callable[[Connection], Effects])
         for kind, ids in effects.items().items():
             after[kind] = bulk.rows_of_items(conn, connection, kind, ids)
 
-    taken_back(deps, noted)
+    rolled_back(deps, noted)
     with deps.database.read() as conn:
         before = {
             kind: bulk.rows_of_items(conn, connection, kind, sorted({key[0] for key in rows}))
@@ -65,11 +96,11 @@ def rehearse(deps: Deps, connection: str, work: Callable[[Connection], Effects])
     return [row for kind, rows in after.items() for row in _differing(kind, before[kind], rows, closed)]
 
 
-def taken_back(deps: Deps, work: Callable[[Connection], object]) -> None:
-    """Do some work in a transaction that is then taken back."""
-    with suppress(_TakenBack), deps.database.begin() as conn:
+def rolled_back(deps: Deps, work: Callable[[Connection], object]) -> None:
+    """Do some work in a transaction that is then rolled back."""
+    with suppress(_RollBack), deps.database.begin() as conn:
         work(conn)
-        raise _TakenBack
+        raise _RollBack
 
 
 def _differing(kind: Kind, before: Rows, after: Rows, closed: Set[tuple[Kind, Key]]) -> list[DriftRow]:

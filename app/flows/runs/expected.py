@@ -3,52 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-import msgspec
+from msgspec.structs import replace
 
-from app.domain import Kind
-from app.flows.runs.run_state import Course
-from app.rules.runs.strategies import How, Leg
+from app.domain import Kind, Options
+from app.flows.runs.run_state import ActiveRun
+from app.rules.runs.strategies import ReadMode, Stage
 from app.stores import catalog
 from app.stores.runs import runs
+from app.stores.runs.run_row import Run
 
 
-def guesses(course: Course, plan: Sequence[Leg]) -> list[int | None]:
-    """Records of each leg: of a whole read what the last one of that kind had (else what is stored of it), of another
+def guesses(run: ActiveRun, plan: Sequence[Stage]) -> list[int | None]:
+    """Records of each stage: of a whole read what the last one of that kind had (else what is stored of it), of another
     what the last run with the same strategy and options had; ``None`` where nothing is known."""
-    with course.deps.database.read() as conn:
-        earlier = runs.completed(conn, course.connection)
-        known = [_whole(leg, earlier) for leg in plan]
-        is_new = any(leg.how is How.FULL and read is None for leg, read in zip(plan, known, strict=True))
-        stored = catalog.counts(conn, course.connection) if is_new else {}
-    asked = {**msgspec.to_builtins(course.options), "dryRun": False}
-    alike = [run for run in earlier if _strategy(run) == course.strategy and _asked(run) == asked]
+    with run.deps.database.read() as conn:
+        earlier = runs.completed(conn, run.connection)
+        known = [_whole(stage, earlier) for stage in plan]
+        is_new = any(stage.mode is ReadMode.FULL and read is None for stage, read in zip(plan, known, strict=True))
+        stored = catalog.counts(conn, run.connection) if is_new else {}
+    options = _of_real_run(run.options)
+    alike = [
+        each for each in earlier if each.chosen_strategy is run.strategy and _of_real_run(each.options) == options
+    ]
     return [
-        _part(leg, alike) if leg.how is not How.FULL else read if read is not None else _live(leg, stored)
-        for leg, read in zip(plan, known, strict=True)
+        _part(stage, alike) if stage.mode is not ReadMode.FULL else read if read is not None else _live(stage, stored)
+        for stage, read in zip(plan, known, strict=True)
     ]
 
 
-def _strategy(run: Mapping[str, Any]) -> str:
-    return str(run["checkpoint"].get("chosen") or run["strategy"])
+def _of_real_run(options: Options) -> Options:
+    return replace(options, dry_run=False)
 
 
-def _live(leg: Leg, stored: Mapping[Kind, tuple[int, int]]) -> int | None:
+def _live(stage: Stage, stored: Mapping[Kind, tuple[int, int]]) -> int | None:
     """The rows that live here, if any: of nothing nothing is known."""
-    return stored.get(leg.kind, (0, 0))[0] or None
+    return stored.get(stage.kind, (0, 0))[0] or None
 
 
-def _asked(run: Mapping[str, Any]) -> dict[str, Any]:
-    return {"dryRun": False, **run["options"]}
+def _whole(stage: Stage, earlier: Sequence[Run]) -> int | None:
+    counts = (run.counts[stage.kind] for run in earlier if stage.kind in run.counts)
+    return next((each.read for each in counts if each.read is not None and not each.held), None)
 
 
-def _whole(leg: Leg, earlier: Sequence[Mapping[str, Any]]) -> int | None:
-    counts = (run["counts"].get(leg.kind, {}) for run in earlier)
-    return next((told["read"] for told in counts if "read" in told and not told.get("held")), None)
-
-
-def _part(leg: Leg, alike: Sequence[Mapping[str, Any]]) -> int | None:
-    counts = (run["counts"].get(leg.kind, {}) for run in alike)
-    name = "compared_again" if leg.how is How.SLICE else "processed"
-    return next((told[name] for told in counts if name in told), None)
+def _part(stage: Stage, alike: Sequence[Run]) -> int | None:
+    counts = (run.counts[stage.kind] for run in alike if stage.kind in run.counts)
+    numbers = (each.compared_again if stage.mode is ReadMode.SLICE else each.processed for each in counts)
+    return next((number for number in numbers if number is not None), None)

@@ -1,30 +1,30 @@
-"""The pages that an unfinished read has behind it, kept until the kind is written, so that it goes on where it stopped."""
+"""The stored pages of an unfinished read: it continues after them, and they are dropped when the kind is written."""
 
 from __future__ import annotations
 
 from sqlalchemy import Connection
 
 from app.domain import Kind, Page
-from app.flows.runs.run_state import Course
+from app.flows.runs.run_state import ActiveRun
 from app.stores.runs import run_pages
 
 
-def kept(course: Course, kind: Kind) -> list[Page]:
-    """Those of the leg under way, in order; fewer than ``course.checkpoint.pages`` when some are gone."""
-    with course.deps.database.read() as conn:
-        return list(run_pages.of(conn, course.id, kind, course.checkpoint.pages))
+def kept(run: ActiveRun, kind: Kind) -> list[Page]:
+    """The stored pages of the current stage, in order; fewer than ``run.checkpoint.pages`` when some are gone."""
+    with run.deps.database.read() as conn:
+        return list(run_pages.of(conn, run.id, kind, run.checkpoint.pages))
 
 
-def keep(course: Course, conn: Connection, page: Page) -> bool:
-    """One more page is behind us: the read can be resumed after it, if this returns ``True``."""
-    if not run_pages.put(conn, course.id, course.checkpoint.pages, page.records, page.failed):
+def store(run: ActiveRun, conn: Connection, page: Page) -> bool:
+    """Store one more page; ``False`` when it has a value that cannot be stored, so the read cannot be resumed after it."""
+    if not run_pages.put(conn, run.id, run.checkpoint.pages, page.records, page.failed):
         return False
-    course.checkpoint.pages += 1
-    course.checkpoint.resume = page.resume
+    run.checkpoint.pages += 1
+    run.checkpoint.resume = page.resume
     return True
 
 
-def drop(course: Course, conn: Connection) -> None:
-    """Kept pages and the place behind them go together: a read resumed without them would miss their rows."""
-    run_pages.drop(conn, course.id)
-    course.checkpoint = course.checkpoint.leg_anew()
+def drop(run: ActiveRun, conn: Connection) -> None:
+    """Drop the pages and the place after them together: a read resumed there without them would miss their rows."""
+    run_pages.drop(conn, run.id)
+    run.checkpoint = run.checkpoint.restart_stage()

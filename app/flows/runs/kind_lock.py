@@ -1,4 +1,4 @@
-"""Whole-kind reads one at a time: a nightly read and a pull of the same kind must not overtake each other.
+"""One read of a whole kind at a time: a nightly read and a pull of the same kind must not overtake each other.
 
 Where a source has no versions, the moment a read began is the version, and two overlapping reads could leave the
 older one's rows. The lease on the kind's ``*`` item is the lock; pulls hold it anyway.
@@ -20,15 +20,16 @@ from app.stores import owed
 from app.stores.owed import Claim
 
 PATIENCE = 900.0
-LOOK_AGAIN = 0.2
+RETRY_AFTER = 0.2
+"""Seconds, both."""
 
 
 @contextmanager
-def alone(deps: Deps, keeper: LeaseKeeper, connection: str, kind: Kind) -> Iterator[None]:
-    """Hold the kind for the block; what was owed of the whole kind is settled by it, or given back if it raises.
+def kind_lock(deps: Deps, keeper: LeaseKeeper, connection: str, kind: Kind) -> Iterator[None]:
+    """Lock the kind for the block. The block settles what was owed of the whole kind, or gives it back if it raises.
 
     Raises ``Unavailable`` when a pull of the kind does not end within ``PATIENCE`` seconds, ``Interrupted`` when this
-    process is to stop meanwhile.
+    process must stop meanwhile.
     """
     claim = _claim(deps, keeper, ItemKey(connection, kind, WHOLE))
     try:
@@ -52,5 +53,5 @@ def _claim(deps: Deps, keeper: LeaseKeeper, key: ItemKey) -> Claim:
             return claims[0]
         if keeper.stopping:
             raise Interrupted
-        pause.wait(LOOK_AGAIN)
+        pause.wait(RETRY_AFTER)
     raise Unavailable(f"a pull of {key.connection}/{key.kind} has not ended for {PATIENCE:g} s")

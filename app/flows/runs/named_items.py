@@ -1,5 +1,5 @@
-"""Items that a dry run's pages only name: a real run owes them, to be fetched right after; here they are fetched now, so
-that the rows they bring and the calls they cost can be told."""
+"""Items that the pages of a dry run only name. A real run owes them to the workers; a dry run fetches them itself, so that
+it knows the rows that they bring and the calls that they cost."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from sqlalchemy import Connection
 from app.domain import Cause, Change, Kind, Ref, batches
 from app.flows.deps import Deps
 from app.flows.items.pull import AT_ONCE, News, news_of
-from app.flows.runs.dry_run import taken_back
+from app.flows.runs.dry_run import rolled_back
 from app.flows.runs.run_items import fetch_some
-from app.flows.runs.run_state import Course
+from app.flows.runs.run_state import ActiveRun
+from app.rules.runs.kind_counts import KindCounts
 
 
 def named_news(deps: Deps, connection: str, kind: Kind, changes: Sequence[Change]) -> News:
-    """What ``owe_news`` would say of these hints; nothing is owed."""
+    """What ``owe_news`` would return for these changes; nothing is owed."""
     news = News(0, [])
 
     def owe(conn: Connection) -> None:
@@ -25,15 +26,15 @@ def named_news(deps: Deps, connection: str, kind: Kind, changes: Sequence[Change
             found = news_of(conn, connection, kind, some, Cause.RECONCILE, deps.now())
             news = News(news.unseen + found.unseen, news.fresh + found.fresh)
 
-    taken_back(deps, owe)
+    rolled_back(deps, owe)
     return news
 
 
-def rehearse_named(course: Course, kind: Kind, news: News) -> None:
-    """Fetch what would be owed, and note what that would write. A run that goes on here begins behind the last one."""
-    after = course.checkpoint.after
+def dry_run_named(run: ActiveRun, kind: Kind, news: News) -> None:
+    """Fetch what would be owed, and write down what that would change. A resumed run begins after the last item."""
+    after = run.checkpoint.after
     ids = [id for id in sorted(key.external_id for key in news.fresh) if after is None or id > after]
-    for some in batches(ids, course.source.batch_size(kind)):
-        course.progress.batch = f"{kind} {some[0]} to {some[-1]}"
-        course.count(kind, processed=-len(some))  # as ones that were named they are counted by who read the page
-        fetch_some(course, [Ref(kind, id) for id in some])
+    for some in batches(ids, run.source.batch_size(kind)):
+        run.progress.batch = f"{kind} {some[0]} to {some[-1]}"
+        run.count(kind, KindCounts(processed=-len(some)))  # the reader of the page counts them as named
+        fetch_some(run, [Ref(kind, id) for id in some])

@@ -1,12 +1,12 @@
-"""A leg that reads a whole kind: finds every difference, says why it was there, and repairs it in small commits.
+"""A stage that reads a whole kind: it finds every difference, says why it was there, and repairs it in small commits.
 
 It is a diff, not a re-download: rows that agree are not written. The kind ends with an agreement, the share of rows
-that are equal after the write. Pages that can be resumed after are kept until the kind is written.
+that are equal after the write.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from functools import partial
 from typing import NamedTuple
@@ -16,228 +16,182 @@ from sqlalchemy import Connection
 
 from app.domain import Cause, Kind, Page, Ref, Strategy, batches
 from app.errors import AuthRejected, Permanent
-from app.flows.items.bad_records import note, tell
-from app.flows.items.bulk_read import Absorbed, absorb
+from app.flows.items.bad_records import tell
+from app.flows.items.bulk_read import Absorbed
 from app.flows.items.pull import owe_news
-from app.flows.runs import kept_pages
 from app.flows.runs.agreed import Agreed, agreed
+from app.flows.runs.compare_kind import compare_kind, finish_comparison
 from app.flows.runs.drift import record_drift, record_left
-from app.flows.runs.kind_lock import alone
-from app.flows.runs.named_items import named_news, rehearse_named
+from app.flows.runs.kind_lock import kind_lock
+from app.flows.runs.named_items import dry_run_named, named_news
 from app.flows.runs.reasons import Background, background
-from app.flows.runs.resumable import forget, reader
-from app.flows.runs.retrying import tried
-from app.flows.runs.run_state import Course
-from app.rules.guard.guard import FIRST_LOAD, NOTHING, RUN
-from app.rules.runs.strategies import Leg
+from app.flows.runs.resumable import restart_read
+from app.flows.runs.retrying import with_retries
+from app.flows.runs.run_state import ActiveRun
+from app.rules.guard.guard import FIRST_LOAD, RUN
+from app.rules.runs.kind_counts import KindCounts
+from app.rules.runs.strategies import Stage
 from app.sources.fingerprint import mapping_of
-from app.stores.catalog import bulk, checksums, full_reads, watermarks
-from app.stores.catalog.bulk import Diff, Written
+from app.stores.catalog import checksums, full_reads, watermarks
+from app.stores.catalog.bulk import Diff
 from app.stores.catalog.checksums import Edited
-from app.stores.runs import agreements, failed_items
-from app.stores.runs.drift import DRY_RUN, HELD
+from app.stores.runs import agreements
 
 log = structlog.get_logger()
 
 
-def read_full(course: Course, leg: Leg) -> None:
+class _Known(NamedTuple):
+    """What is known of a kind before it is read. A ``first`` read has nothing to compare with; ``checked_at`` is when the
+    checksum pass began that found the ``edited`` rows, ``None`` where there was none."""
+
+    first: bool
+    background: Background
+    checked_at: datetime | None = None
+    edited: Sequence[Edited] = ()
+
+
+def read_full(run: ActiveRun, stage: Stage) -> None:
     """Bring a whole kind up to date, or with ``dry_run`` only say what that would change."""
-    kind = leg.kind
-    with course.deps.database.read() as conn:
-        first = watermarks.get(conn, course.connection, kind) is None
-    deeds = NOTHING if course.options.force else FIRST_LOAD if first else RUN
-    known = background(course.deps, course.connection, kind)
-    checked = _check(course, kind, known)
-    if course.options.dry_run:
-        _preview(course, kind, deeds, checked.edited, first=first)
+    kind = stage.kind
+    with run.deps.database.read() as conn:
+        first = watermarks.get(conn, run.connection, kind) is None
+    known = _check(run, kind, _Known(first, background(run.deps, run.connection, kind)))
+    if run.options.dry_run:
+        _preview(run, kind, known)
         return
-    with course.deps.database.begin() as conn:
-        checksums.mark_edited(conn, course.connection, kind, checked.edited)
-    with alone(course.deps, course.keeper, course.connection, kind):
-        _repair(course, kind, deeds, known, checked.began, first=first)
+    with run.deps.database.begin() as conn:
+        checksums.mark_edited(conn, run.connection, kind, known.edited)
+    with kind_lock(run.deps, run.keeper, run.connection, kind):
+        _repair(run, kind, known)
 
 
-def _repair(
-    course: Course,
-    kind: Kind,
-    deeds: Set[str],
-    known: Background,
-    checked_at: datetime | None,
-    *,
-    first: bool,
-) -> None:
-    deps, connection = course.deps, course.connection
-    _forget_overtaken(course, kind)
-    absorbed = absorb(
-        deps,
-        connection,
-        kind,
-        _reader(course, kind, first=first),
-        run_id=course.id,
-        deeds=deeds,
-        before=lambda diff, read_at: _before(course, diff, read_at, known, first=first),
-        began=course.began,
-        anew=partial(forget, course),
-        write=partial(bulk.write, told=course.writing(kind)),
-    )
-    news = owe_news(deps, connection, kind, absorbed.changes, Cause.RECONCILE)
-    if not first and absorbed.held is None:
-        record_left(deps, connection, course.id, absorbed)
+def _check(run: ActiveRun, kind: Kind, known: _Known) -> _Known:
+    """The checksum pass of the nightly run. Rows that were hashed with other fields are left alone: the first complete read
+    after a release that changed the fields hashes them again."""
+    full = known.background.full
+    strategy = run.checkpoint.chosen or run.strategy
+    if strategy is not Strategy.FULL or full is None or full.shape != checksums.shape_of(kind):
+        return known
+    began = run.deps.now()
+    edited = checksums.find_edited(run.deps.database, run.connection, kind)
+    if edited:
+        log.warning("edited_here", run=run.id, connection=run.connection, kind=kind, rows=len(edited))
+    return known._replace(checked_at=began, edited=edited)
+
+
+def _repair(run: ActiveRun, kind: Kind, known: _Known) -> None:
+    deps, connection = run.deps, run.connection
+    _forget_overtaken(run, kind)
+    result = _compare(run, kind, known, lambda diff, read_at: _before_write(run, diff, read_at, known))
+    news = owe_news(deps, connection, kind, result.changes, Cause.RECONCILE)
+    if not known.first and result.held is None:
+        record_left(deps, connection, run.id, result)
+    agreement = agreed(result, unseen=news.unseen)
 
     def finish(conn: Connection) -> None:
-        if first and (mark := absorbed.mark(course.source.whole_kinds)) is not None:
+        if known.first and (mark := result.mark(run.source.whole_kinds)) is not None:
             watermarks.put(conn, connection, kind, mark, deps.now())
-        note(deps, conn, connection, absorbed.failures, course.id)
-        failed_items.resolve(conn, connection, kind, absorbed.healed, deps.now())
-        kept_pages.drop(course, conn)
-        found = agreed(absorbed, unseen=news.unseen)
-        _count(course, absorbed, len(news.fresh), found, Written())
-        agreements.put(conn, connection, kind, found, run_id=course.id, now=deps.now())
-        if absorbed.complete and absorbed.held is None:
+        _finish(run, conn, result, agreement, len(news.fresh))
+        agreements.put(conn, connection, kind, agreement, run_id=run.id, now=deps.now())
+        if result.complete and result.held is None:
             full_reads.put(
                 conn,
                 connection,
                 kind,
-                run_id=course.id,
-                began_at=absorbed.read_at,
-                mapping=mapping_of(course.source, kind),
+                run_id=run.id,
+                began_at=result.read_at,
+                mapping=mapping_of(run.source, kind),
                 now=deps.now(),
-                checked_at=checked_at,
-                wrote=absorbed.written.any(),
+                checked_at=known.checked_at,
+                wrote=result.written.any(),
             )
 
-    course.commit(finish)
-    tell(connection, absorbed.failures, course.id)
+    run.commit(finish)
+    tell(connection, result.failures, run.id)
     deps.queue.wake(news.fresh)
 
 
-def _forget_overtaken(course: Course, kind: Kind) -> None:
-    """While nobody had this run, the kind may have been read as a whole: what the run had shown before is older, and would
-    bring back what is gone since."""
-    with course.deps.database.read() as conn:
-        whole = watermarks.whole_read_at(conn, course.connection, kind)
-    began = course.checkpoint.read_at
-    if began is not None and whole is not None and whole > began:
-        log.info("read_overtaken", run=course.id, connection=course.connection, kind=kind)
-        forget(course)
-
-
-class _Checked(NamedTuple):
-    """What a checksum pass found; ``began`` is ``None`` where there was none."""
-
-    began: datetime | None = None
-    edited: Sequence[Edited] = ()
-
-
-def _check(course: Course, kind: Kind, known: Background) -> _Checked:
-    """The checksum pass of the nightly run. Rows that were hashed as other fields are left alone: the first complete read
-    after a release that changed the fields hashes them anew."""
-    chosen = course.checkpoint.chosen or course.strategy
-    if chosen is not Strategy.FULL or known.full is None or known.full.shape != checksums.shape_of(kind):
-        return _Checked()
-    began = course.deps.now()
-    edited = checksums.find_edited(course.deps.database, course.connection, kind)
-    if edited:
-        log.warning("edited_here", run=course.id, connection=course.connection, kind=kind, rows=len(edited))
-    return _Checked(began, edited)
-
-
-def _preview(course: Course, kind: Kind, deeds: Set[str], edited: Sequence[Edited], *, first: bool) -> None:
+def _preview(run: ActiveRun, kind: Kind, known: _Known) -> None:
     """Read, judge and confirm as ``_repair`` does, but write only drift rows, each with what it would become."""
-    deps, connection = course.deps, course.connection
-    absorbed = absorb(
-        deps,
-        connection,
+    result = _compare(run, kind, known, lambda diff, _: _confirm_deletions(run, diff))
+    news = named_news(run.deps, run.connection, kind, result.changes)
+    dry_run_named(run, kind, news)
+    agreement = agreed(result, unseen=news.unseen, written=False)
+    run.commit(lambda conn: _finish(run, conn, result, agreement, len(news.fresh)))
+
+
+def _compare(run: ActiveRun, kind: Kind, known: _Known, before: Callable[[Diff, datetime], None]) -> Absorbed:
+    """A dry run is told which rows are edited; before the real one they are marked."""
+    return compare_kind(
+        run,
         kind,
-        _reader(course, kind, first=first),
-        deeds=deeds,
-        before=lambda diff, _: _confirm_deep(course, diff),
-        began=course.began,
-        anew=partial(forget, course),
-        foreseen=course.foreseen(),
-        edited=[row.key for row in edited],
+        lambda resume: _pages_from(run, kind, resume, first=known.first),
+        checks=FIRST_LOAD if known.first else RUN,
+        before=before,
+        edited=[row.key for row in known.edited] if run.options.dry_run else (),
     )
-    record_drift(deps, connection, course.id, absorbed.diff, absorbed.read_at, cause=DRY_RUN)
-    if absorbed.doubtful is not None:
-        record_drift(deps, connection, course.id, absorbed.doubtful, absorbed.read_at, cause=HELD)
-    news = named_news(deps, connection, kind, absorbed.changes)
-    rehearse_named(course, kind, news)
-    found = agreed(absorbed, unseen=news.unseen, written=False)
-
-    def finish(conn: Connection) -> None:
-        kept_pages.drop(course, conn)
-        _count(course, absorbed, len(news.fresh), found, absorbed.written)
-
-    course.commit(finish)
 
 
-def _reader(course: Course, kind: Kind, *, first: bool) -> Callable[[], Iterator[Page]]:
-    """What was never read is read from the beginning: a full read may leave out what only grows, old orders."""
-    source = course.source
-
-    def pages_from(resume: str | None) -> Iterator[Page]:
-        if first and resume is None and kind not in source.whole_kinds:
-            return source.delta(kind, None)
-        return source.full(kind, resume)
-
-    return reader(course, kind, pages_from)
+def _pages_from(run: ActiveRun, kind: Kind, resume: str | None, *, first: bool) -> Iterator[Page]:
+    """What was never read is read from the beginning: a full read may leave out old orders, which never change."""
+    if first and resume is None and kind not in run.source.whole_kinds:
+        return run.source.delta(kind, None)
+    return run.source.full(kind, resume)
 
 
-def _before(course: Course, diff: Diff, read_at: datetime, known: Background, *, first: bool) -> None:
-    _confirm_deep(course, diff)
+def _forget_overtaken(run: ActiveRun, kind: Kind) -> None:
+    """While nobody had this run, the kind may have been read as a whole: the pages of this run are older, and would bring
+    back what is gone since."""
+    with run.deps.database.read() as conn:
+        whole = watermarks.whole_read_at(conn, run.connection, kind)
+    began = run.checkpoint.read_at
+    if began is not None and whole is not None and whole > began:
+        log.info("read_overtaken", run=run.id, connection=run.connection, kind=kind)
+        restart_read(run)
+
+
+def _before_write(run: ActiveRun, diff: Diff, read_at: datetime, known: _Known) -> None:
+    _confirm_deletions(run, diff)
     rows = len(diff.created) + len(diff.changed) + len(diff.vanished)
-    course.progress.batch = f"writing {rows} of {diff.read} {diff.kind} rows"
-    course.saved()
-    if not first:
-        record_drift(course.deps, course.connection, course.id, diff, read_at, known)
+    run.progress.batch = f"writing {rows} of {diff.read} {diff.kind} rows"
+    run.save()
+    if not known.first:
+        record_drift(run.deps, run.connection, run.id, diff, read_at, known.background)
 
 
-def _confirm_deep(course: Course, diff: Diff) -> None:
-    """A deep run asks for every vanished row by its id, and leaves alone what the source still has, or cannot be asked
-    for."""
-    if not course.options.deep or diff.kind is Kind.STOCK:  # stock that vanished is zero, not deleted
+def _confirm_deletions(run: ActiveRun, diff: Diff) -> None:
+    """A deep run fetches every vanished row by its id. Rows that the source still has, or whose fetch it refuses, stay."""
+    if not run.options.deep or diff.kind is Kind.STOCK:  # stock that vanished is zero, not deleted
         return
-    size = course.source.batch_size(diff.kind)
     still: set[str] = set()
-    for some in batches(sorted({key[0] for key in diff.vanished}), size):
-        gone = _gone(course, [Ref(diff.kind, id) for id in some])
-        still.update(id for id in some if id not in gone)
-        course.progress.batch = f"confirming {len(diff.vanished)} deletions"
-        course.saved()
+    for ids in batches(sorted({key[0] for key in diff.vanished}), run.source.batch_size(diff.kind)):
+        gone = _gone(run, [Ref(diff.kind, id) for id in ids])
+        still.update(id for id in ids if id not in gone)
+        run.progress.batch = f"confirming {len(diff.vanished)} deletions"
+        run.save()
     diff.vanished = [key for key in diff.vanished if key[0] not in still]
 
 
-def _gone(course: Course, refs: Sequence[Ref]) -> set[str]:
+def _gone(run: ActiveRun, refs: Sequence[Ref]) -> set[str]:
     try:
-        answer = tried(course, partial(course.source.fetch, refs))
+        answer = with_retries(run, partial(run.source.fetch, refs))
     except AuthRejected:
         raise
     except Permanent as error:
-        log.warning("deletions_not_confirmed", run=course.id, items=len(refs), error=str(error))
+        log.warning("deletions_not_confirmed", run=run.id, items=len(refs), error=str(error))
         return set()
     return {ref.external_id for ref in answer.gone}
 
 
-def _count(course: Course, absorbed: Absorbed, owed_now: int, found: Agreed, written: Written) -> None:
-    """``written`` is what was not counted when it was written."""
-    diff = absorbed.diff
-    course.count(
-        diff.kind,
-        created=written.created,
-        updated=written.updated,
-        unchanged=diff.unchanged + len(diff.touched),
-        deleted=written.deleted,
-        owed=owed_now,
-        failed=len(absorbed.failures),
-    )
-    course.progress.held += absorbed.held_rows
-    course.counts[diff.kind] |= {"read": diff.read, "held": absorbed.held, "agreement": found.share}
-    if absorbed.held_rules:
-        course.counts[diff.kind] |= {"held_rules": absorbed.held_rules}
-    if found.unknown is not None:
-        course.counts[diff.kind] |= {"agreement_unknown": found.unknown}
-    if absorbed.nameless:
-        course.mark(
-            diff.kind,
-            incomplete=f"{absorbed.nameless} unreadable records without an id: nothing was taken for deleted",
-        )
+def _finish(run: ActiveRun, conn: Connection, result: Absorbed, agreement: Agreed, owed: int) -> None:
+    finish_comparison(run, conn, result)
+    kind = result.diff.kind
+    run.count(kind, KindCounts(owed=owed))
+    counts = run.counts_of(kind)
+    counts.read, counts.held, counts.agreement = result.diff.read, result.held, agreement.share
+    if result.held_rules:
+        counts.held_rules = result.held_rules
+    if agreement.unknown is not None:
+        counts.agreement_unknown = agreement.unknown
+    if result.nameless:
+        counts.incomplete = f"{result.nameless} unreadable records without an id: nothing was taken for deleted"

@@ -1,47 +1,46 @@
-"""A leg that reads what changed, in a span of time or since the watermark: its pages are judged together, then applied."""
+"""A stage that reads what changed, in a span of time or since the watermark: its pages are judged together, then applied."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
-from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from app.domain import Cause, Kind, Listing, Page, Record, batches, key_of
+from app.domain import Cause, Change, Kind, Listing, Page, Record, batches, key_of
 from app.flows.holds.doubted import doubted, judged
 from app.flows.items.bad_records import Failure, Healing, healing, isolated, parted, tell, unread, unstorable
-from app.flows.items.pull import AT_ONCE, owe_news, owe_refused, told_anew
+from app.flows.items.pull import AT_ONCE, News, owe_news, owe_refused, told_anew
 from app.flows.runs import kept_pages
-from app.flows.runs.dry_run import Effects, rehearse
-from app.flows.runs.named_items import named_news, rehearse_named
-from app.flows.runs.retrying import pages
-from app.flows.runs.run_items import note_failures
-from app.flows.runs.run_state import Course, Stopped
+from app.flows.runs.dry_run import Effects, preview
+from app.flows.runs.named_items import dry_run_named, named_news
+from app.flows.runs.retrying import pages_with_retries
+from app.flows.runs.run_items import counts_of_applied, note_failures
+from app.flows.runs.run_state import ActiveRun, Stopped
 from app.rules.guard.guard import FIRST_LOAD, NOTHING, POLL
-from app.rules.runs.strategies import How, Leg
+from app.rules.runs.kind_counts import KindCounts
+from app.rules.runs.strategies import ReadMode, Stage
 from app.stores import catalog
 from app.stores.catalog import Applied, watermarks
 from app.stores.catalog.spool import Spool
 from app.stores.guard import Batch
-from app.stores.runs import drift, failed_items
+from app.stores.runs import failed_items
 
 
 @dataclass
-class _Found:
-    """What was read: the records, of which ``kept`` were read before the run was resumed."""
+class _Read:
+    """What was read: the records, of which ``stored`` were read before the run was resumed."""
 
     records: Spool
     healer: Healing
-    kept: int = 0
+    stored: int = 0
     failures: list[Failure] = field(default_factory=list)
     watermark: str | None = None
     is_whole: bool = True
 
-    def see(self, page: Page) -> None:
+    def add(self, page: Page) -> None:
         """One more page."""
         for record in page.records:
             self.records.add("", record, 0)
@@ -53,216 +52,203 @@ class _Found:
         self.failures.append(unstorable(record, error))
 
 
-class _Outcome(NamedTuple):
-    """How many rows are held, why and by which rules; what a dry run counts of the others. Counted with the end of the leg:
-    a run that goes on judges its pages once more."""
+@dataclass
+class _Outcome:
+    """How many rows are held, why and by which rules; the counts of the others in a dry run. They are counted at the end of
+    the stage, because a resumed run judges its pages again."""
 
     held: int = 0
     reason: str | None = None
     rules: Sequence[str] = ()
-    counts: Mapping[str, int] = {}
+    counts: KindCounts = field(default_factory=KindCounts)
 
 
-def read_pages(course: Course, leg: Leg) -> None:
-    """Read every page, owe what they hint at, and apply what is believed of them; the watermark of a delta moves after
-    that. A dry run says what would be applied."""
-    course.began()
-    found = _read(course, leg)
-    outcome = (_rehearse if course.options.dry_run else _apply)(course, leg.kind, found)
-    tell(course.connection, found.failures, course.id)
-    healed = found.healer.healed({failure.ref.external_id for failure in found.failures}, complete=False)
+def read_pages(run: ActiveRun, stage: Stage) -> None:
+    """Read every page, owe the items that they name, and apply what is believed of the records; then the watermark of a
+    delta moves. A dry run writes down what would be applied."""
+    run.read_began()
+    read = _read(run, stage)
+    outcome = (_preview if run.options.dry_run else _apply)(run, stage.kind, read)
+    tell(run.connection, read.failures, run.id)
+    healed = read.healer.healed({failure.ref.external_id for failure in read.failures}, complete=False)
 
     def finish(conn: Connection) -> None:
-        kept_pages.drop(course, conn)
-        course.count(leg.kind, **outcome.counts)
+        kept_pages.drop(run, conn)
+        run.count(stage.kind, outcome.counts)
         if outcome.reason is not None:
-            course.held(leg.kind, outcome.held, outcome.reason, outcome.rules)
-        if course.options.dry_run:
+            run.hold(stage.kind, outcome.held, outcome.reason, outcome.rules)
+        if run.options.dry_run:
             return
-        failed_items.resolve(conn, course.connection, leg.kind, healed, course.deps.now())
-        if leg.how is How.DELTA and found.is_whole and found.watermark is not None:
-            watermarks.put(conn, course.connection, leg.kind, found.watermark, course.deps.now())
+        failed_items.resolve(conn, run.connection, stage.kind, healed, run.deps.now())
+        if stage.mode is ReadMode.DELTA and read.is_whole and read.watermark is not None:
+            watermarks.put(conn, run.connection, stage.kind, read.watermark, run.deps.now())
 
-    course.commit(finish)
+    run.commit(finish)
 
 
 # reading
 
 
-def _read(course: Course, leg: Leg) -> _Found:
-    found = _behind(course, leg.kind)
+def _read(run: ActiveRun, stage: Stage) -> _Read:
+    read = _stored(run, stage.kind)
     keep = True
-    for page in pages(course, partial(_open, course, leg), lambda error: _forget(course, found)):
-        keep = _turn(course, leg, page, found, keep=keep)
-        if course.left() == 0:
-            found.is_whole = False  # stopped short: nothing is known of the rest
+    for page in pages_with_retries(run, partial(_pages_from, run, stage), lambda error: _restart(run, read)):
+        keep = _add_page(run, stage, page, read, keep=keep)
+        if run.remaining() == 0:
+            read.is_whole = False  # the limit ended it: nothing is known of the rest
             break
-    return found
+    return read
 
 
-def _behind(course: Course, kind: Kind) -> _Found:
-    """The pages that are behind a resumed run."""
-    found = _Found(Spool(kind), healing(course.deps, course.connection, kind))
-    behind = kept_pages.kept(course, kind)
-    if len(behind) < course.checkpoint.pages or course.checkpoint.resume is None:
-        _forget(course, found)
-        return found
-    for page in behind:
-        found.see(page)
-    found.kept = len(found.records)
-    return found
+def _stored(run: ActiveRun, kind: Kind) -> _Read:
+    """The pages that a resumed run read before."""
+    read = _Read(Spool(kind), healing(run.deps, run.connection, kind))
+    pages = kept_pages.kept(run, kind)
+    if len(pages) < run.checkpoint.pages or run.checkpoint.resume is None:
+        _restart(run, read)
+        return read
+    for page in pages:
+        read.add(page)
+    read.stored = len(read.records)
+    return read
 
 
-def _open(course: Course, leg: Leg, resume: str | None) -> Iterator[Page]:
-    if leg.how is How.WINDOW:
-        return course.source.window(leg.kind, leg.since, leg.until, resume)
-    with course.deps.database.read() as conn:
-        since = watermarks.get(conn, course.connection, leg.kind)
-    return course.source.delta(leg.kind, since)
+def _pages_from(run: ActiveRun, stage: Stage, resume: str | None) -> Iterator[Page]:
+    if stage.mode is ReadMode.WINDOW:
+        return run.source.window(stage.kind, stage.since, stage.until, resume)
+    with run.deps.database.read() as conn:
+        since = watermarks.get(conn, run.connection, stage.kind)
+    return run.source.delta(stage.kind, since)
 
 
-def _forget(course: Course, found: _Found) -> None:
-    """The read begins anew: nothing of it was applied yet."""
-    kind = found.records.kind
-    found.records, found.kept, found.watermark = Spool(kind), 0, None
-    with course.turn() as conn:
-        kept_pages.drop(course, conn)
-        course.began()
-        course.count(kind, processed=course.checkpoint.begun - course.progress.processed)
+def _restart(run: ActiveRun, read: _Read) -> None:
+    """Begin the read again: nothing of it was applied yet."""
+    kind = read.records.kind
+    read.records, read.stored, read.watermark = Spool(kind), 0, None
+    with run.transaction() as conn:
+        kept_pages.drop(run, conn)
+        run.read_began()
+        run.count(kind, KindCounts(processed=run.checkpoint.begun - run.progress.processed))
 
 
-def _turn(course: Course, leg: Leg, page: Page, found: _Found, *, keep: bool) -> bool:
-    """A page is behind us; returns whether the read can be resumed after it."""
-    chosen = [record for record in page.records if not leg.active_only or _is_active(record)][: course.left()]
+def _add_page(run: ActiveRun, stage: Stage, page: Page, read: _Read, *, keep: bool) -> bool:
+    """Count a page and owe the items that it names; returns whether the read can be resumed after it."""
+    chosen = [record for record in page.records if not stage.active_only or _is_active(record)][: run.remaining()]
     good, bad = parted(chosen)
-    course.expect(page.expected)
-    course.progress.batch = page.label or f"{leg.kind}s"
-    named = [*page.changes, *told_anew(course.deps, course.connection, page)]
-    changes = named[: course.left_after(len(good))]
-    if course.options.dry_run:
-        news = named_news(course.deps, course.connection, leg.kind, changes)
-        rehearse_named(course, leg.kind, news)
-    else:
-        news = owe_news(course.deps, course.connection, leg.kind, changes, Cause.RECONCILE)
+    run.expect(page.expected)
+    run.progress.batch = page.label or f"{stage.kind}s"
+    named = [*page.changes, *told_anew(run.deps, run.connection, page)]
+    changes = named[: run.remaining_after(len(good))]
+    news = _owe_named(run, stage.kind, changes)
     failures = [*map(unread, page.failed), *bad]
     shown = Page(records=good, resume=page.resume, watermark=page.watermark)
-
-    is_kept = False
+    is_stored = False
 
     def finish(conn: Connection) -> None:
-        nonlocal is_kept
-        note_failures(course, conn, failures)
-        course.count(leg.kind, processed=len(good) + len(changes), owed=len(news.fresh))
-        is_kept = keep and page.resume is not None and kept_pages.keep(course, conn, shown)
-        if course.options.dry_run:
-            course.checkpoint.after = None  # the items that the next page names begin anew
+        nonlocal is_stored
+        note_failures(run, conn, failures)
+        run.count(stage.kind, KindCounts(processed=len(good) + len(changes), owed=len(news.fresh)))
+        is_stored = keep and page.resume is not None and kept_pages.store(run, conn, shown)
+        if run.options.dry_run:
+            run.checkpoint.after = None  # the items that the next page names begin anew
 
-    course.commit(finish)
-    found.see(shown)
-    found.failures += failures
-    if not course.options.dry_run:
-        course.deps.queue.wake(news.fresh)
-    course.go_on()
-    course.may_ask()
-    return is_kept
+    run.commit(finish)
+    read.add(shown)
+    read.failures += failures
+    if not run.options.dry_run:
+        run.deps.queue.wake(news.fresh)
+    run.check_stopping()
+    run.check_connection()
+    return is_stored
+
+
+def _owe_named(run: ActiveRun, kind: Kind, changes: Sequence[Change]) -> News:
+    """Owe the items that a page only names; a dry run fetches them instead."""
+    if not run.options.dry_run:
+        return owe_news(run.deps, run.connection, kind, changes, Cause.RECONCILE)
+    news = named_news(run.deps, run.connection, kind, changes)
+    dry_run_named(run, kind, news)
+    return news
+
+
+def _is_active(record: Record) -> bool:
+    return not record.deleted and (not isinstance(record, Listing) or record.active)
 
 
 # applying
 
 
-def _apply(course: Course, kind: Kind, found: _Found) -> _Outcome:
-    """Write what is believed, from where a resumed run stopped."""
-    deps = course.deps
-    held = doubted(
-        deps,
-        course.connection,
-        found.records,
-        course.began(),
-        _deeds(course, kind),
-        unread={failure.shown for failure in found.failures},
-        run_id=course.id,
-    )
-    told = len(found.failures)
-    done = min(int(course.checkpoint.after or 0), found.kept)
-    for some in batches(islice(found.records, done, None), AT_ONCE):
-        good = [record for record in some if held is None or key_of(record) not in held.keys]
-        isolated(good, partial(_write, course, kind), found.fail, (Stopped,))
-        done += len(some)
-        with course.turn():
-            course.checkpoint.after = str(done)
-    if unwritten := found.failures[told:]:
-        with course.turn() as conn:
-            note_failures(course, conn, unwritten)
-            course.count(kind, processed=-len(unwritten))  # they were counted when they were read
-    return _Outcome() if held is None else _Outcome(len(held.keys), held.reason, held.rules)
-
-
-def _deeds(course: Course, kind: Kind) -> Set[str]:
+def _checks(run: ActiveRun, kind: Kind) -> Set[str]:
     """What the guard judges."""
-    if course.options.force:
+    if run.options.force:
         return NOTHING
-    with course.deps.database.read() as conn:
-        first = watermarks.get(conn, course.connection, kind) is None
+    with run.deps.database.read() as conn:
+        first = watermarks.get(conn, run.connection, kind) is None
     return FIRST_LOAD if first else POLL
 
 
-def _write(course: Course, kind: Kind, records: Sequence[Record]) -> None:
+def _apply(run: ActiveRun, kind: Kind, read: _Read) -> _Outcome:
+    """Write what is believed, from where a resumed run stopped."""
+    held = doubted(
+        run.deps,
+        run.connection,
+        read.records,
+        run.read_began(),
+        _checks(run, kind),
+        unread={failure.shown for failure in read.failures},
+        run_id=run.id,
+    )
+    known_failures = len(read.failures)
+    done = min(int(run.checkpoint.after or 0), read.stored)
+    for records in batches(islice(read.records, done, None), AT_ONCE):
+        good = [record for record in records if held is None or key_of(record) not in held.keys]
+        isolated(good, partial(_write, run, kind), read.fail, (Stopped,))
+        done += len(records)
+        with run.transaction():
+            run.checkpoint.after = str(done)
+    if unwritten := read.failures[known_failures:]:
+        with run.transaction() as conn:
+            note_failures(run, conn, unwritten)
+            run.count(kind, KindCounts(processed=-len(unwritten)))  # they were counted when they were read
+    return _Outcome() if held is None else _Outcome(len(held.keys), held.reason, held.rules)
+
+
+def _write(run: ActiveRun, kind: Kind, records: Sequence[Record]) -> None:
     def work(conn: Connection) -> None:
-        applied = _put(course, conn, records)
-        owe_refused(course.deps, conn, course.connection, records, applied)
-        course.count(kind, **_counted(applied))
+        applied = _put(run, conn, records)
+        owe_refused(run.deps, conn, run.connection, records, applied)
+        run.count(kind, counts_of_applied(applied))
 
     if records:
-        course.commit(work)
+        run.commit(work)
 
 
-def _rehearse(course: Course, kind: Kind, found: _Found) -> _Outcome:
-    """What would be written, and apart from it what would be held."""
-    deeds = _deeds(course, kind)
-    batch = Batch(kind, (found.records,), first=deeds == FIRST_LOAD)
-    verdict = judged(course.deps, course.connection, batch, deeds, course.foreseen()).verdict
+def _preview(run: ActiveRun, kind: Kind, read: _Read) -> _Outcome:
+    """Write down what would be written, and what would be held."""
+    checks = _checks(run, kind)
+    batch = Batch(kind, (read.records,), first=checks == FIRST_LOAD)
+    verdict = judged(run.deps, run.connection, batch, checks, run.foreseen()).verdict
     keys = {row.key for row in verdict.held()}
-    counts = Counter[str]()
-    for some in batches(found.records, AT_ONCE):
-        good = [record for record in some if key_of(record) not in keys]
-        doubtful = [record for record in some if key_of(record) in keys]
-        isolated(good, partial(_rehearse_some, course, kind, counts), found.fail, (Stopped,))
-        isolated(doubtful, partial(_rehearse_some, course, kind, None), found.fail, (Stopped,))
-        course.go_on()
+    counts = KindCounts()
+
+    def write_down(records: Sequence[Record], *, held: bool) -> None:
+        if records:
+            written = preview(run, lambda conn: _effects(_put(run, conn, records), records), held=held)
+            counts.add(KindCounts() if held else written)
+
+    for records in batches(read.records, AT_ONCE):
+        good = [record for record in records if key_of(record) not in keys]
+        doubtful = [record for record in records if key_of(record) in keys]
+        isolated(good, partial(write_down, held=False), read.fail, (Stopped,))
+        isolated(doubtful, partial(write_down, held=True), read.fail, (Stopped,))
+        run.check_stopping()
     return _Outcome(len(keys), verdict.reason, verdict.rules, counts)
 
 
-def _rehearse_some(course: Course, kind: Kind, counts: Counter[str] | None, records: Sequence[Record]) -> None:
-    """``counts`` is ``None`` for records that would be held."""
-    if not records:
-        return
-    applied = Applied()
-
-    def work(conn: Connection) -> Effects:
-        nonlocal applied
-        applied = _put(course, conn, records)
-        return Effects(records, set(applied.written))
-
-    rows = rehearse(course.deps, course.connection, work)
-
-    def save(conn: Connection) -> None:
-        told = [row._replace(cause=drift.HELD) for row in rows] if counts is None else rows
-        drift.write_anew(conn, course.id, course.connection, told, now=course.deps.now())
-
-    course.commit(save)
-    if counts is not None:
-        counts.update(_counted(applied))
+def _put(run: ActiveRun, conn: Connection, records: Sequence[Record]) -> Applied:
+    now = run.deps.now()
+    return catalog.apply(conn, run.connection, records, read_at=run.read_began(), now=now, tell_refused=True)
 
 
-def _put(course: Course, conn: Connection, records: Sequence[Record]) -> Applied:
-    now = course.deps.now()
-    return catalog.apply(conn, course.connection, records, read_at=course.began(), now=now, tell_refused=True)
-
-
-def _counted(applied: Applied) -> dict[str, int]:
-    unchanged = applied.unchanged + applied.touched
-    return {"created": applied.created, "updated": applied.updated, "unchanged": unchanged}
-
-
-def _is_active(record: Record) -> bool:
-    return not record.deleted and (not isinstance(record, Listing) or record.active)
+def _effects(applied: Applied, records: Sequence[Record]) -> Effects:
+    return Effects(records, set(applied.written), counts=counts_of_applied(applied))

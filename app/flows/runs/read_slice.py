@@ -1,4 +1,4 @@
-"""A leg that compares some older rows again, those of a kind of which full reads show only the newest.
+"""A stage that compares some older rows again, those of a kind of which full reads show only the newest.
 
 Some edits leave no trace in any time of change: no delta shows them. Each night takes the next slice of what was last
 changed in the last two years, so that a month compares all of it.
@@ -16,21 +16,19 @@ from sqlalchemy import Connection
 
 from app.domain import BadRecord, Kind, Page, Record, Ref, batches
 from app.errors import BadAnswer, Permanent
-from app.flows.items.bad_records import note, tell
-from app.flows.items.bulk_read import Absorbed, absorb
+from app.flows.items.bad_records import tell
+from app.flows.items.bulk_read import Absorbed
+from app.flows.runs.compare_kind import compare_kind, finish_comparison
 from app.flows.runs.drift import record_drift, record_left
-from app.flows.runs.kind_lock import alone
+from app.flows.runs.kind_lock import kind_lock
 from app.flows.runs.reasons import background
-from app.flows.runs.resumable import forget, reader
-from app.flows.runs.retrying import tried
-from app.flows.runs.run_state import Course
-from app.rules.guard.guard import NOTHING, RUN
+from app.flows.runs.retrying import with_retries
+from app.flows.runs.run_state import ActiveRun
+from app.rules.guard.guard import RUN
+from app.rules.runs.kind_counts import KindCounts
 from app.rules.runs.slices import REACH, nights, rows_of_slice
-from app.rules.runs.strategies import Leg
-from app.stores.catalog import bulk
-from app.stores.catalog.bulk import Written
-from app.stores.runs import failed_items, slices
-from app.stores.runs.drift import DRY_RUN, HELD
+from app.rules.runs.strategies import Stage
+from app.stores.runs import slices
 from app.stores.runs.slices import Older, Slice
 
 
@@ -42,98 +40,76 @@ class _Part(NamedTuple):
     nights: int
 
 
-def read_slice(course: Course, leg: Leg) -> None:
+def read_slice(run: ActiveRun, stage: Stage) -> None:
     """Compare the next slice, repair what differs, and say why it did; with ``dry_run`` only say so."""
-    part = _part(course, leg)
+    part = _part(run, stage)
     if part is None:
         return
-    kind, deps, connection = leg.kind, course.deps, course.connection
-    look = partial(
-        absorb,
-        deps,
-        connection,
-        kind,
-        reader(course, kind, lambda resume: _whole(course, kind, part, resume)),
-        deeds=NOTHING if course.options.force else RUN,
-        began=course.began,
-        anew=partial(forget, course),
-    )
-    if course.options.dry_run:
-        absorbed = look(foreseen=course.foreseen())
-        record_drift(deps, connection, course.id, absorbed.diff, absorbed.read_at, cause=DRY_RUN)
-        if absorbed.doubtful is not None:
-            record_drift(deps, connection, course.id, absorbed.doubtful, absorbed.read_at, cause=HELD)
+    kind, deps, connection = stage.kind, run.deps, run.connection
+    compare = partial(compare_kind, run, kind, lambda resume: _pages_from(run, kind, part, resume), checks=RUN)
+    if run.options.dry_run:
+        result = compare()
     else:
         known = background(deps, connection, kind)
-        told = partial(record_drift, deps, connection, course.id, known=known)
-        with alone(deps, course.keeper, connection, kind):
-            absorbed = look(run_id=course.id, before=told, write=partial(bulk.write, told=course.writing(kind)))
-            record_left(deps, connection, course.id, absorbed)
-    course.commit(lambda conn: _finish(course, conn, absorbed, part))
-    tell(connection, absorbed.failures, course.id)
+        with kind_lock(deps, run.keeper, connection, kind):
+            result = compare(before=partial(record_drift, deps, connection, run.id, known=known))
+            record_left(deps, connection, run.id, result)
+    run.commit(lambda conn: _finish(run, conn, result, part))
+    tell(connection, result.failures, run.id)
 
 
-def _finish(course: Course, conn: Connection, absorbed: Absorbed, part: _Part) -> None:
-    deps, connection, kind = course.deps, course.connection, absorbed.diff.kind
-    written = absorbed.written if course.options.dry_run else Written()  # it was counted when it was written
-    course.count(
-        kind,
-        created=written.created,
-        updated=written.updated,
-        unchanged=absorbed.diff.unchanged + len(absorbed.diff.touched),
-        failed=len(absorbed.failures),
-        compared_again=absorbed.diff.read,
-    )
-    course.progress.held += absorbed.held_rows
-    if absorbed.held is not None:
-        course.mark(kind, held=absorbed.held)
-    if not course.options.dry_run:
-        note(deps, conn, connection, absorbed.failures, course.id)
-        failed_items.resolve(conn, connection, kind, absorbed.healed, deps.now())
-        slices.put(conn, connection, kind, Slice(part.upto, absorbed.diff.read, part.nights, deps.now()))
+def _finish(run: ActiveRun, conn: Connection, result: Absorbed, part: _Part) -> None:
+    finish_comparison(run, conn, result)
+    kind = result.diff.kind
+    run.count(kind, KindCounts(compared_again=result.diff.read))
+    if result.held is not None:
+        run.counts_of(kind).held = result.held
+    if not run.options.dry_run:
+        done = Slice(part.upto, result.diff.read, part.nights, run.deps.now())
+        slices.put(conn, run.connection, kind, done)
 
 
 # which rows
 
 
-def _part(course: Course, leg: Leg) -> _Part | None:
+def _part(run: ActiveRun, stage: Stage) -> _Part | None:
     """Where the last slice ended, and from there as many rows as a night is to compare; a resumed run has the end that
     it chose. ``None`` where nothing is that old."""
-    began, until = course.run["created_at"], leg.until or course.run["created_at"]
-    with course.deps.database.read() as conn:
-        last = slices.get(conn, course.connection, leg.kind)
-        every = Older(course.connection, leg.kind, began - REACH, until)
+    began, until = run.row.created_at, stage.until or run.row.created_at
+    with run.deps.database.read() as conn:
+        last = slices.get(conn, run.connection, stage.kind)
+        every = Older(run.connection, stage.kind, began - REACH, until)
         rows = slices.count(conn, every)
         if not rows:
             return None
         goes_on = last is not None and every.since < last.upto < until
         since = last.upto if last is not None and goes_on else every.since
-        size = rows_of_slice(rows, _per_call(course, leg.kind), _calls_a_day(course))
-        upto = course.checkpoint.upto or slices.end(conn, every._replace(since=since), size)
-    course.checkpoint.upto = upto
+        size = rows_of_slice(rows, _per_call(run, stage.kind), _calls_a_day(run))
+        upto = run.checkpoint.upto or slices.end(conn, every._replace(since=since), size)
+    run.checkpoint.upto = upto
     return _Part(since, upto, nights(rows, size))
 
 
-def _calls_a_day(course: Course) -> float | None:
+def _calls_a_day(run: ActiveRun) -> float | None:
     """What the loosest limit allows, which every call counts against; the others are about lists, which a slice asks for
     seldom."""
-    return max((limit.a_day for limit in course.source.budget()), default=None)
+    return max((limit.a_day for limit in run.source.budget()), default=None)
 
 
-def _per_call(course: Course, kind: Kind) -> int:
-    return max(1, course.source.batch_size(kind))
+def _per_call(run: ActiveRun, kind: Kind) -> int:
+    return max(1, run.source.batch_size(kind))
 
 
 # what the source shows
 
 
-def _whole(course: Course, kind: Kind, part: _Part, resume: str | None) -> Iterator[Page]:
+def _pages_from(run: ActiveRun, kind: Kind, part: _Part, resume: str | None) -> Iterator[Page]:
     """The pages of the slice, with the records of what they only name."""
-    for page in course.source.window(kind, part.since, part.upto, resume):
+    for page in run.source.window(kind, part.since, part.upto, resume):
         named = [change.external_id for change in page.changes]
         records, failed = [*page.records], [*page.failed]
-        for some in batches(named, _per_call(course, kind)):
-            more = _fetched(course, [Ref(kind, id) for id in some])
+        for some in batches(named, _per_call(run, kind)):
+            more = _fetched(run, [Ref(kind, id) for id in some])
             records += more.records
             failed += more.failed
         yield structs.replace(page, records=records, failed=failed, changes=[], watermark=None, complete=None)
@@ -144,14 +120,14 @@ class _Fetched(NamedTuple):
     failed: Sequence[BadRecord]
 
 
-def _fetched(course: Course, refs: Sequence[Ref]) -> _Fetched:
+def _fetched(run: ActiveRun, refs: Sequence[Ref]) -> _Fetched:
     """Each by itself where they fail together: one that cannot be fetched harms no other."""
     try:
-        answer = tried(course, partial(course.source.fetch, refs))
+        answer = with_retries(run, partial(run.source.fetch, refs))
     except (Permanent, BadAnswer) as error:
-        course.judge(refs[0].kind, error, [ref.external_id for ref in refs])
+        run.check_fault(refs[0].kind, error, [ref.external_id for ref in refs])
         if len(refs) == 1:
             return _Fetched([], [BadRecord(*refs[0], str(error))])
-        alone_ = [_fetched(course, [ref]) for ref in refs]
-        return _Fetched([r for one in alone_ for r in one.records], [b for one in alone_ for b in one.failed])
+        each = [_fetched(run, [ref]) for ref in refs]
+        return _Fetched([r for one in each for r in one.records], [b for one in each for b in one.failed])
     return _Fetched(answer.records, answer.failed)

@@ -7,14 +7,15 @@ from datetime import datetime, timedelta
 import msgspec
 from sqlalchemy import Connection
 
-from app.domain import Cause, ConnectionState, ItemKey, Kind, Options, Strategy
+from app.domain import Cause, ConnectionState, ItemKey, Kind, Options, Status, Strategy
 from app.errors import Busy, Refused
 from app.flows.access import audit
 from app.flows.deps import Deps, source_of
 from app.rules.runs.run_options import check_category, check_options
-from app.rules.runs.strategies import legs
+from app.rules.runs.strategies import stages
 from app.stores import catalog, connections, owed
 from app.stores.runs import runs
+from app.stores.runs.run_row import Run
 
 STUCK_AFTER = 120.0
 """Seconds without a sign of life after which a run that nobody took over is failed."""
@@ -37,7 +38,7 @@ def request_run(
     source = source_of(deps, connection)
     check_options(strategy, options)
     if strategy is not Strategy.SMART:
-        legs(strategy, options, source.kinds, deps.now())
+        stages(strategy, options, source.kinds, deps.now())
     if options.category:
         with deps.database.read() as conn:
             known = catalog.category_names(conn, connection)
@@ -72,13 +73,13 @@ def resume_run(deps: Deps, connection: str, run_id: int) -> None:
         with deps.database.begin() as conn:
             resumed = runs.resume(conn, run_id)
             if resumed:
-                before = {"status": run["status"]}
+                before = {"status": run.status}
                 audit.note(deps, conn, "runs.resume", f"run {run_id}", connection=connection, before=before)
     except runs.CLASHES:  # somebody else's run was opened in this very moment
         resumed = False
     if not resumed:
-        if run["status"] not in ("failed", "cancelled"):
-            raise Refused(f"run {run_id} is {run['status']}; only a failed or cancelled run can be resumed")
+        if run.status not in (Status.FAILED, Status.CANCELLED):
+            raise Refused(f"run {run_id} is {run.status}; only a failed or cancelled run can be resumed")
         raise _busy(deps, connection)
     deps.queue.wake_run(run_id)
 
@@ -140,10 +141,10 @@ def _just_back(deps: Deps, alive_since: datetime | None) -> bool:
     return alive_since is not None and (deps.now() - alive_since).total_seconds() < STUCK_AFTER
 
 
-def _known(deps: Deps, connection: str, run_id: int) -> dict[str, object]:
+def _known(deps: Deps, connection: str, run_id: int) -> Run:
     with deps.database.read() as conn:
         run = runs.get(conn, run_id)
-    if run is None or run["connection"] != connection:
+    if run is None or run.connection != connection:
         raise Refused(f"connection {connection!r} has no run {run_id}")
     return run
 
@@ -153,4 +154,4 @@ def _busy(deps: Deps, connection: str) -> Refused:
         run = runs.active(conn, connection)
     if run is None:  # it ended meanwhile
         return Refused(f"a run of {connection!r} was active a moment ago; try again")
-    return Busy(f"run {run['id']} ({run['strategy']}) of {connection!r} is {run['status']}", run["id"])
+    return Busy(f"run {run.id} ({run.strategy}) of {connection!r} is {run.status}", run.id)

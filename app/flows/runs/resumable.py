@@ -1,4 +1,4 @@
-"""The pages of a look that is judged as a whole: kept as they come, so that a resumed run goes on where it stopped."""
+"""A read whose pages are judged together: each page is stored as it comes, so that a resumed run continues after it."""
 
 from __future__ import annotations
 
@@ -7,47 +7,49 @@ from collections.abc import Callable, Iterator
 from app.domain import Kind, Page
 from app.flows.items.bulk_read import ReadAnew
 from app.flows.runs import kept_pages
-from app.flows.runs.retrying import pages
-from app.flows.runs.run_state import Course
+from app.flows.runs.retrying import pages_with_retries
+from app.flows.runs.run_state import ActiveRun
 from app.sources.base import ResumeLost
 
 
-def reader(
-    course: Course, kind: Kind, pages_from: Callable[[str | None], Iterator[Page]]
+def resumable_pages(
+    run: ActiveRun, kind: Kind, pages_from: Callable[[str | None], Iterator[Page]]
 ) -> Callable[[], Iterator[Page]]:
-    """What ``absorb`` reads of a run: it goes on where the run stopped; after ``forget`` that is the beginning."""
+    """A function that reads the pages from where the run stopped; after ``restart_read`` from the beginning."""
 
     def lost(error: Exception) -> None:
-        forget(course)
+        restart_read(run)
         raise ReadAnew from error
 
     def read() -> Iterator[Page]:
-        kept = kept_pages.kept(course, kind)
-        if len(kept) < course.checkpoint.pages:
+        kept = kept_pages.kept(run, kind)
+        if len(kept) < run.checkpoint.pages:
             lost(ResumeLost("the pages behind the place to go on at are gone"))
-        if course.checkpoint.resume is None:
-            course.progress.processed = course.checkpoint.begun  # nothing of this leg is behind us
+        if run.checkpoint.resume is None:
+            run.progress.processed = run.checkpoint.begun  # no page of this stage is stored
         yield from kept
         keep = True
-        for page in pages(course, pages_from, lost):
+        for page in pages_with_retries(run, pages_from, lost):
             yield page
-            keep = keep and page.resume is not None and not page.changes  # a gap could not be filled on resuming
-            keep = _turn(course, page, keep=keep)
+            keep = (
+                keep and page.resume is not None and not page.changes
+            )  # after a page that cannot be stored, no later one is
+            keep = _add_page(run, page, keep=keep)
 
     return read
 
 
-def _turn(course: Course, page: Page, *, keep: bool) -> bool:
-    """A page is behind us; ``keep`` what it showed, so that the read can be resumed after it. Returns whether it is."""
-    course.expect(page.expected)
-    course.progress.batch = page.label or course.progress.batch
-    course.progress.processed += len(page.records) + len(page.changes) + len(page.failed)
-    with course.turn() as conn:
-        return keep and kept_pages.keep(course, conn, page)
+def _add_page(run: ActiveRun, page: Page, *, keep: bool) -> bool:
+    """Count a page and, with ``keep``, store it; returns whether the read can be resumed after it."""
+    run.expect(page.expected)
+    run.progress.batch = page.label or run.progress.batch
+    run.progress.processed += len(page.records) + len(page.changes) + len(page.failed)
+    with run.transaction() as conn:
+        return keep and kept_pages.store(run, conn, page)
 
 
-def forget(course: Course) -> None:
-    """The read begins anew: nothing of it was shown yet, and it has no beginning."""
-    with course.turn() as conn:
-        kept_pages.drop(course, conn)
-        course.progress.processed = course.checkpoint.begun
+def restart_read(run: ActiveRun) -> None:
+    """Drop the stored pages: the read begins again, with a new moment of beginning."""
+    with run.transaction() as conn:
+        kept_pages.drop(run, conn)
+        run.progress.processed = run.checkpoint.begun

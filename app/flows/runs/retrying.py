@@ -1,4 +1,4 @@
-"""Reading on through failures that pass: a batch is tried three times, with growing pauses, before the run fails."""
+"""Retries of a run's calls after transient failures: three tries with growing pauses, then the run fails."""
 
 from __future__ import annotations
 
@@ -10,27 +10,28 @@ import structlog
 
 from app.domain import Page
 from app.errors import DatabaseFault, Transient
-from app.flows.runs.run_state import Course
+from app.flows.runs.run_state import ActiveRun
 from app.sources.base import ResumeLost
 
 TRIES = 3
 LONGEST_PAUSE = 60.0
+"""Seconds."""
 
 T = TypeVar("T")
 
 log = structlog.get_logger()
 
 
-def pages(
-    course: Course, read: Callable[[str | None], Iterator[Page]], lost: Callable[[Exception], None]
+def pages_with_retries(
+    run: ActiveRun, read: Callable[[str | None], Iterator[Page]], lost: Callable[[Exception], None]
 ) -> Iterator[Page]:
     """The pages of ``read(resume)`` from the run's checkpoint on.
 
-    After a failure it goes on behind the last page that could be resumed after. Where there is none, or the source has
-    forgotten that place, the read begins anew: ``lost`` is called first, and may raise. Raises what the source raised at
-    the third failure in a row.
+    After a failure the read continues after the last page that has a resume token. Where there is none, or the source has
+    forgotten that place, the read begins again: ``lost`` is called first, and may raise. Raises what the source raised
+    at the third failure in a row.
     """
-    resume, failures = course.checkpoint.resume, 0
+    resume, failures = run.checkpoint.resume, 0
     shown = resume is not None
     while True:
         try:
@@ -38,12 +39,12 @@ def pages(
                 resume, failures, shown = page.resume or resume, 0, True
                 yield page
         except ResumeLost as error:
-            log.warning("resume_lost", run=course.id, error=str(error))
+            log.warning("resume_lost", run=run.id, error=str(error))
             resume, shown = None, False
             lost(error)
         except Transient as error:
             failures += 1
-            _pause(course, error, failures)
+            _pause(run, error, failures)
             if shown and resume is None:
                 shown = False
                 lost(error)
@@ -51,23 +52,23 @@ def pages(
             return
 
 
-def tried(course: Course, work: Callable[[], T]) -> T:
-    """``work()``, tried again after failures that pass."""
+def with_retries(run: ActiveRun, work: Callable[[], T]) -> T:
+    """The result of ``work()``; raises its error at the third transient failure in a row, any other at once."""
     failures = 0
     while True:
         try:
             return work()
         except Transient as error:
             failures += 1
-            _pause(course, error, failures)
+            _pause(run, error, failures)
 
 
-def _pause(course: Course, error: Transient, failures: int) -> None:
+def _pause(run: ActiveRun, error: Transient, failures: int) -> None:
     if failures >= TRIES or isinstance(error, DatabaseFault):
         raise error
-    pause = max(course.patience * 4.0 ** (failures - 1), error.retry_after or 0.0)
-    log.warning("batch_tried_again", run=course.id, failures=failures, pause=round(pause, 1), error=str(error))
+    pause = max(run.patience * 4.0 ** (failures - 1), error.retry_after or 0.0)
+    log.warning("batch_tried_again", run=run.id, failures=failures, pause=round(pause, 1), error=str(error))
     end = time.monotonic() + min(pause, LONGEST_PAUSE)
-    while (left := end - time.monotonic()) > 0:
-        time.sleep(min(left, 1.0))
-        course.saved()  # a cancelled run must not sleep on
+    while (remaining := end - time.monotonic()) > 0:
+        time.sleep(min(remaining, 1.0))
+        run.save()  # it raises when the run was cancelled meanwhile

@@ -1,4 +1,4 @@
-"""Some items of a run, asked for by id: each failure is told from its neighbours', and a dry run takes all of it back."""
+"""Fetches some items of a run by id: one that fails does not fail its neighbours, and a dry run writes none of them."""
 
 from __future__ import annotations
 
@@ -14,43 +14,46 @@ from app.errors import BadAnswer, DatabaseFault, Permanent, RateLimited, Unavail
 from app.flows.items.bad_records import Failure, isolated, note, sure_scopes, tell, unread, unstorable
 from app.flows.items.doubted_items import held_items, split
 from app.flows.items.fetching import bring, owner_of, read_of
-from app.flows.runs.dry_run import Effects, rehearse
-from app.flows.runs.retrying import tried
-from app.flows.runs.run_state import Course, Stopped
+from app.flows.runs.dry_run import Effects, preview
+from app.flows.runs.retrying import with_retries
+from app.flows.runs.run_state import ActiveRun, Stopped
+from app.rules.runs.kind_counts import KindCounts
 from app.stores.catalog import Applied
-from app.stores.runs import drift, failed_items
+from app.stores.runs import failed_items
 
 WRITTEN_AT_ONCE = 1_000
 """Items of an answer that are written in one commit."""
 
 
-def fetch_some(course: Course, refs: Sequence[Ref]) -> None:
-    """Fetch items of one kind and apply them, or in a dry run say what that would change. Only a batch that fails for
-    its items' sake is split: while the vendor is down, or the kind is not answered, single calls would fare no better."""
-    began = course.deps.now()
+def fetch_some(run: ActiveRun, refs: Sequence[Ref]) -> None:
+    """Fetch items of one kind and apply them, or in a dry run write down what that would change.
+
+    A batch is split only where its items are at fault: while the vendor is down, single calls would fail as well.
+    """
+    began = run.deps.now()
     try:
-        answer = tried(course, partial(course.source.fetch, refs))
+        answer = with_retries(run, partial(run.source.fetch, refs))
     except (Stopped, DatabaseFault, RateLimited):
         raise
     except Exception as error:
-        listed = refs[0].kind in course.source.listed_kinds  # then it is the list's failure, of whichever items
-        course.judge(refs[0].kind, error, [] if listed else [ref.external_id for ref in refs])
+        listed = refs[0].kind in run.source.listed_kinds  # then it is the list's failure, of whichever items
+        run.check_fault(refs[0].kind, error, [] if listed else [ref.external_id for ref in refs])
         if listed:
             raise
         if len(refs) == 1:
-            _done(course, refs, [Failure(refs[0], error)])
+            _done(run, refs, [Failure(refs[0], error)])
         elif isinstance(error, (Permanent, Unavailable, BadAnswer)):
             for ref in refs:
-                fetch_some(course, [ref])
+                fetch_some(run, [ref])
         else:
             raise
         return
     for part in batches(refs, WRITTEN_AT_ONCE):
-        _write_down(course, part, _about(part, answer, whole=len(part) == len(refs)), began)
+        _write_down(run, part, _about(part, answer, whole=len(part) == len(refs)), began)
 
 
 def _about(refs: Sequence[Ref], answer: Answer, *, whole: bool) -> Answer:
-    """What an answer says of some of the items that it is about."""
+    """The part of an answer that is about some of its items."""
     if whole:
         return answer
     ids = {ref.external_id for ref in refs}
@@ -63,41 +66,39 @@ def _about(refs: Sequence[Ref], answer: Answer, *, whole: bool) -> Answer:
     )
 
 
-def _write_down(course: Course, refs: Sequence[Ref], answer: Answer, began: datetime) -> None:
-    """Bring what is believed of an answer into the catalog; records that cannot be stored are noted, and the others are
-    written."""
+def _write_down(run: ActiveRun, refs: Sequence[Ref], answer: Answer, began: datetime) -> None:
+    """Write the part of an answer that is believed; records that cannot be stored are noted."""
     failures = [unread(bad) for bad in answer.failed]
     sure = msgspec.structs.replace(answer, covers=sure_scopes(answer))
-    write = partial(_rehearse if course.options.dry_run else _apply, course, refs[0].kind, began)
-    good, doubtful = _judged(course, refs[0].kind, sure, began)
+    write = partial(_preview if run.options.dry_run else _apply, run, refs[0].kind, began)
+    good, doubtful = _judged(run, refs[0].kind, sure, began)
     try:
         write(good)
     except (Stopped, DatabaseFault):
         raise
     except Exception:
         failures += _one_by_one(good, write)
-    if course.options.dry_run and doubtful is not None:
-        _rehearse(course, refs[0].kind, began, doubtful, held=True)
-    _done(course, refs, failures, _readable(refs, answer))
+    if run.options.dry_run and doubtful is not None:
+        _preview(run, refs[0].kind, began, doubtful, held=True)
+    late = set(answer.not_yet)
+    _done(run, refs, failures, [ref.external_id for ref in refs if ref not in late])
 
 
-def _judged(course: Course, kind: Kind, answer: Answer, began: datetime) -> tuple[Answer, Answer | None]:
-    """What of an answer is believed, and the rest, which is held now (in a dry run: would be)."""
-    if course.options.force:
+def _judged(run: ActiveRun, kind: Kind, answer: Answer, began: datetime) -> tuple[Answer, Answer | None]:
+    """The part of an answer that is believed, and the part that is held now (in a dry run: would be)."""
+    if run.options.force:
         return answer, None
-    so_far = course.foreseen() if course.options.dry_run else None
+    so_far = run.foreseen() if run.options.dry_run else None
     reads = [read_of(answer, began)]
-    held = held_items(
-        course.deps, course.connection, kind, reads, run_id=course.id, foreseen=so_far, rehearsed=course.rehearsed
-    )
+    held = held_items(run.deps, run.connection, kind, reads, run_id=run.id, foreseen=so_far, rehearsed=run.rehearsed)
     if held is None:
         return answer, None
-    course.held(kind, len(held.keys), held.reason, held.rules)
+    run.hold(kind, len(held.keys), held.reason, held.rules)
     return split(answer, held)
 
 
 def _one_by_one(answer: Answer, write: Callable[[Answer], None]) -> list[Failure]:
-    """Write the records of an answer that can be stored, and then what it says is gone; returns the others."""
+    """Write the records of an answer that can be stored, then delete what it says is gone; returns the failures."""
     failures: list[Failure] = []
     isolated(
         answer.records,
@@ -110,69 +111,48 @@ def _one_by_one(answer: Answer, write: Callable[[Answer], None]) -> list[Failure
     return failures
 
 
-def _done(course: Course, refs: Sequence[Ref], failures: Sequence[Failure], readable: Sequence[str] = ()) -> None:
-    """Note what failed of a batch, and that the others are synced now; the batch is behind us."""
+def _done(run: ActiveRun, refs: Sequence[Ref], failures: Sequence[Failure], readable: Sequence[str] = ()) -> None:
+    """Note which items of a batch failed and which are synced now, and move the checkpoint behind the batch."""
     failing = {failure.ref.external_id for failure in failures}
     well = [id for id in readable if id not in failing]
 
     def finish(conn: Connection) -> None:
-        if not course.options.dry_run:
-            failed_items.resolve(conn, course.connection, refs[0].kind, well, course.deps.now())
-        note_failures(course, conn, failures)
-        course.count(refs[0].kind, processed=max(0, len(refs) - len(failures)))
-        course.checkpoint.after = refs[-1].external_id
+        if not run.options.dry_run:
+            failed_items.resolve(conn, run.connection, refs[0].kind, well, run.deps.now())
+        note_failures(run, conn, failures)
+        run.count(refs[0].kind, KindCounts(processed=max(0, len(refs) - len(failures))))
+        run.checkpoint.after = refs[-1].external_id
 
-    course.commit(finish)
-    tell(course.connection, failures, course.id)
-    course.go_on()
-    course.may_ask()
-
-
-def _apply(course: Course, kind: Kind, began: datetime, answer: Answer) -> None:
-    course.commit(lambda conn: _count(course, kind, *_write(course, conn, answer, began)))
+    run.commit(finish)
+    tell(run.connection, failures, run.id)
+    run.check_stopping()
+    run.check_connection()
 
 
-def _write(course: Course, conn: Connection, answer: Answer, began: datetime) -> tuple[Effects, Applied]:
-    applied, closed = bring(conn, course.connection, answer, began, course.deps.now())
-    return Effects(answer.records, set(applied.written), closed, answer.gone), applied
+def _apply(run: ActiveRun, kind: Kind, began: datetime, answer: Answer) -> None:
+    run.commit(lambda conn: run.count(kind, _write(run, began, answer, conn).counts))
 
 
-def _rehearse(course: Course, kind: Kind, began: datetime, answer: Answer, *, held: bool = False) -> None:
-    done: list[tuple[Effects, Applied]] = []
-
-    def work(conn: Connection) -> Effects:
-        done.append(_write(course, conn, answer, began))
-        return done[-1][0]
-
-    rows = rehearse(course.deps, course.connection, work)
-
-    def save(conn: Connection) -> None:
-        told = [row._replace(cause=drift.HELD) for row in rows] if held else rows
-        drift.write_anew(conn, course.id, course.connection, told, now=course.deps.now())
-        if not held:
-            _count(course, kind, *done[-1])
-
-    course.commit(save)
+def _preview(run: ActiveRun, kind: Kind, began: datetime, answer: Answer, *, held: bool = False) -> None:
+    preview(run, partial(_write, run, began, answer), held=held, kind=kind)
 
 
-def _count(course: Course, kind: Kind, effects: Effects, applied: Applied) -> None:
-    course.count(
-        kind,
-        created=applied.created,
-        updated=applied.updated,
-        unchanged=applied.unchanged + applied.touched,
-        deleted=len(effects.closed) + len(effects.gone),
-    )
+def _write(run: ActiveRun, began: datetime, answer: Answer, conn: Connection) -> Effects:
+    applied, closed = bring(conn, run.connection, answer, began, run.deps.now())
+    counts = counts_of_applied(applied)
+    counts.deleted = len(closed) + len(answer.gone)
+    return Effects(answer.records, set(applied.written), closed, answer.gone, counts)
 
 
-def _readable(refs: Sequence[Ref], answer: Answer) -> list[str]:
-    late = set(answer.not_yet)
-    return [ref.external_id for ref in refs if ref not in late]
+def counts_of_applied(applied: Applied) -> KindCounts:
+    """What became of applied records, as a run counts it."""
+    unchanged = applied.unchanged + applied.touched
+    return KindCounts(created=applied.created, updated=applied.updated, unchanged=unchanged)
 
 
-def note_failures(course: Course, conn: Connection, failures: Sequence[Failure]) -> None:
-    """Items that failed alone: they are noted and counted, and the run goes on. A dry run only counts."""
-    if not course.options.dry_run:
-        note(course.deps, conn, course.connection, failures, course.id)
+def note_failures(run: ActiveRun, conn: Connection, failures: Sequence[Failure]) -> None:
+    """Note and count items that failed while the run goes on; a dry run only counts them."""
+    if not run.options.dry_run:
+        note(run.deps, conn, run.connection, failures, run.id)
     for failure in failures:
-        course.count(failure.ref.kind, processed=1, failed=1)
+        run.count(failure.ref.kind, KindCounts(processed=1, failed=1))

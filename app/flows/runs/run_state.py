@@ -1,292 +1,252 @@
-"""A run under way: where it is, what it has done, and whether it is still ours; saved with every page."""
+"""A run that this worker carries out: where it is, what it has done, and whether it is still ours; saved with every page."""
 
 from __future__ import annotations
 
 import copy
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
-import msgspec
 from sqlalchemy import Connection
 
-from app.domain import Kind, Options, Strategy
+from app.domain import Kind, Strategy
 from app.flows.connections import health
 from app.flows.connections.health import Fault
 from app.flows.deps import Deps
 from app.flows.items.doubted_items import Rehearsed
 from app.flows.items.leases import LeaseKeeper
+from app.rules.runs.checkpoint import Checkpoint
+from app.rules.runs.kind_counts import KindCounts
 from app.rules.runs.progress import Progress
-from app.rules.runs.strategies import Leg
 from app.sources.base import Source
 from app.stores.catalog.bulk import Written
 from app.stores.guard.foreseen import Foreseen, foreseen
 from app.stores.runs import runs
+from app.stores.runs.run_row import Run
 
 ANOTHER_ACCOUNT = "account"
 """The guard's rule that takes all products for those of another account."""
 
 
 class Stopped(Exception):
-    """The run is ours no longer: somebody cancelled it, or it was taken over. Nothing more may be written."""
+    """The run is not ours any more: somebody cancelled it or took it over. Nothing more may be written."""
 
 
 class Interrupted(Stopped):
-    """This process is to stop: the run is given back, and goes on elsewhere from its checkpoint."""
+    """This process must stop: the run is given back, and another worker continues from its checkpoint."""
 
 
 class Blocked(Exception):
-    """The vendor refuses or does not answer: it is the whole connection's fault, or the kind's, not one item's."""
+    """The vendor refuses or does not answer, and the fault is the connection's or the kind's, not one item's."""
 
     def __init__(self, fault: Fault, reason: str) -> None:
         super().__init__(reason)
         self.fault = fault
 
 
-class FailedLeg(msgspec.Struct, frozen=True):
-    """A leg that failed while the run went on with the next one."""
-
-    leg: int
-    kind: str
-    error: str
-
-
-class Checkpoint(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """Where to go on. ``leg`` counts finished legs, ``chosen`` is what a smart run decided on.
-
-    The rest is about the leg under way: ``resume`` is the source's token, ``pages`` how many pages are kept,
-    ``read_at`` when its read began, ``after`` the last item done, ``begun`` what was processed before it,
-    ``silences`` how often its vendor did not answer although the account did. ``failed`` are the legs that are behind us
-    without success, ``upto`` is where a slice ends.
-    """
-
-    leg: int = 0
-    resume: str | None = None
-    pages: int = 0
-    read_at: datetime | None = None
-    after: str | None = None
-    begun: int = 0
-    chosen: Strategy | None = None
-    failed: list[FailedLeg] = []
-    silences: int = 0
-    upto: datetime | None = None
-
-    def next_leg(self, processed: int) -> Checkpoint:
-        """The one at the beginning of the next leg."""
-        return Checkpoint(leg=self.leg + 1, begun=processed, chosen=self.chosen, failed=self.failed)
-
-    def leg_anew(self) -> Checkpoint:
-        """The one at the beginning of this leg."""
-        return Checkpoint(
-            leg=self.leg,
-            begun=self.begun,
-            chosen=self.chosen,
-            failed=self.failed,
-            silences=self.silences,
-            upto=self.upto,
-        )
-
-    def first_failed(self) -> Checkpoint:
-        """The one at the beginning of the first leg that failed: a resumed run goes on there."""
-        return Checkpoint(leg=min(one.leg for one in self.failed), begun=self.begun, chosen=self.chosen)
-
-
-_Counted = tuple[Checkpoint, Progress, dict[str, dict[str, Any]]]
+_State = tuple[Checkpoint, Progress, dict[str, KindCounts]]
 
 
 @dataclass
-class Course:
+class ActiveRun:
     """One worker's hold on a run."""
 
     deps: Deps
     keeper: LeaseKeeper
     source: Source
-    run: dict[str, Any]
+    row: Run
     token: str
-    legs: list[Leg] = field(default_factory=list)
     patience: float = 1.0
     """Seconds before the second try of a batch; before the third it is four times as long."""
+    guesses: Sequence[int | None] = field(default=(), init=False)
+    """How many records each stage is expected to have; empty until that is known."""
 
     def __post_init__(self) -> None:
-        self.id: int = self.run["id"]
-        self.connection: str = self.run["connection"]
-        self.strategy = Strategy(self.run["strategy"])
-        self.options = msgspec.convert(self.run["options"], Options)
-        self.checkpoint = msgspec.convert(self.run["checkpoint"], Checkpoint)
-        self.progress = msgspec.convert(self.run["progress"], Progress)
-        self.counts: dict[str, dict[str, Any]] = self.run["counts"]
-        self._listings: Sequence[str] | None = None
-        self._told: int | None = None
+        self.id = self.row.id
+        self.connection = self.row.connection
+        self.strategy = Strategy(self.row.strategy)
+        self.options = self.row.options
+        self.checkpoint = self.row.checkpoint
+        self.progress = self.row.progress
+        self.counts = self.row.counts
         self.rehearsed = Rehearsed() if self.options.dry_run else None
-        self.guesses: Sequence[int | None] = ()
-        self._calls_before = self.run["calls"] - self.source.calls()
+        self._listings: Sequence[str] | None = None
+        self._expected: int | None = None
+        self._calls_before = self.row.calls - self.source.calls()
+
+    # what is allowed
+
+    def remaining(self) -> int | None:
+        """How many records the limit still allows."""
+        return None if self.options.limit is None else max(0, self.options.limit - self.progress.processed)
+
+    def remaining_after(self, records: int) -> int | None:
+        """How many records the limit still allows beside these."""
+        remaining = self.remaining()
+        return None if remaining is None else max(0, remaining - records)
+
+    def check_stopping(self) -> None:
+        """Raises ``Interrupted`` when this process must stop."""
+        if self.keeper.stopping:
+            raise Interrupted
+
+    def check_connection(self) -> None:
+        """Raises ``Blocked`` where the vendor must not be called now: a person paused it, or other work met a fault.
+
+        Must not be called within a transaction.
+        """
+        if (reason := health.blocked(self.deps, self.connection)) is not None:
+            raise Blocked(Fault.CONNECTION, reason)
+
+    def check_fault(self, kind: Kind, error: Exception, failed: Sequence[str] = ()) -> None:
+        """Raises ``Blocked`` where a failed call concerns more than the items in ``failed`` (none: it asked for a list)."""
+        if isinstance(error, health.JUDGED):
+            fault = health.judge(self.deps, self.connection, kind, error, failed)
+            if fault is not health.Fault.ITEM:
+                raise Blocked(fault, self.deps.redact(str(error))) from error
+
+    # saving
 
     @property
     def calls(self) -> int:
         """Upstream calls of this run, those before a resume included."""
-        return int(self._calls_before + self.source.calls())
+        return self._calls_before + self.source.calls()
 
-    def left(self) -> int | None:
-        """How many records the limit still allows."""
-        return None if self.options.limit is None else max(0, self.options.limit - self.progress.processed)
-
-    def left_after(self, records: int) -> int | None:
-        """How many the limit still allows beside these records."""
-        left = self.left()
-        return None if left is None else max(0, left - records)
-
-    def save(self, conn: Connection) -> None:
-        """Put progress and checkpoint into the transaction of what was done; raises ``Stopped``, which undoes it."""
+    def save_in(self, conn: Connection) -> None:
+        """Save progress and checkpoint in the transaction of what was done; raises ``Stopped``, which undoes it."""
         self.progress.total = self._total()
         self.progress.mark(self.deps.now())
         saved = runs.save(
             conn,
             self.id,
             self.token,
-            checkpoint=msgspec.to_builtins(self.checkpoint),
-            progress=msgspec.to_builtins(self.progress),
+            checkpoint=self.checkpoint,
+            progress=self.progress,
             counts=self.counts,
             calls=self.calls,
         )
         if not saved:
             raise Stopped
 
-    def saved(self) -> None:
-        """Save by itself."""
-        with self.turn():
+    def save(self) -> None:
+        """Save progress and checkpoint in a transaction of their own."""
+        with self.transaction():
             pass
 
-    def writing(self, kind: Kind) -> Callable[[Connection, Written], None]:
-        """For a bulk write (its ``told``): counts what is written, saves in the very commits, and stops where this process
-        is to stop; so a run that goes on has counted what it wrote before."""
-        before: _Counted | None = None
-
-        def told(conn: Connection, written: Written) -> None:
-            nonlocal before
-            so_far = self._counted()
-            before = before or so_far
-            try:
-                self.checkpoint, self.progress, self.counts = copy.deepcopy(before)
-                self.count(kind, created=written.created, updated=written.updated, deleted=written.deleted)
-                self.save(conn)
-                self.go_on()
-            except BaseException:
-                self.checkpoint, self.progress, self.counts = so_far
-                raise
-
-        return told
-
     @contextmanager
-    def turn(self) -> Iterator[Connection]:
-        """A commit of this run. What was counted in the block is forgotten again if the commit fails.
+    def transaction(self) -> Iterator[Connection]:
+        """A commit of this run. If it fails, the counts and the checkpoint are again what they were before the block.
 
-        Raises ``Interrupted`` after the commit when this process is to stop.
+        Raises ``Interrupted`` after the commit when this process must stop, and ``Blocked`` as ``check_connection`` does.
         """
-        before = self._counted()
-        try:
-            with self.deps.database.begin() as conn:
-                yield conn
-                self.save(conn)
-        except BaseException:
-            self.checkpoint, self.progress, self.counts = before
-            raise
-        self.go_on()
-        self.may_ask()
+        with self._restored_on_failure(), self.deps.database.begin() as conn:
+            yield conn
+            self.save_in(conn)
+        self.check_stopping()
+        self.check_connection()
 
     def commit(self, work: Callable[[Connection], object]) -> None:
-        """``work`` in a commit of this run, and once more if the database undid it; to be followed by ``go_on``."""
-        before = self._counted()
+        """``work`` in a commit of this run; done again if the database undid it. Call ``check_stopping`` after it."""
+        before = self._state()
 
-        def anew(conn: Connection) -> None:
-            self.checkpoint, self.progress, self.counts = copy.deepcopy(before)
+        def restart(conn: Connection) -> None:
+            self._restore(copy.deepcopy(before))
             work(conn)
-            self.save(conn)
+            self.save_in(conn)
 
+        with self._restored_on_failure():
+            self.deps.database.transact(restart)
+
+    def on_written(self, kind: Kind) -> Callable[[Connection, Written], None]:
+        """A callback for a bulk write: it counts and saves in each of the write's commits, and stops the write where this
+        process must stop. So a resumed run has counted what it wrote before."""
+        before: _State | None = None
+
+        def count_and_save(conn: Connection, written: Written) -> None:
+            nonlocal before
+            before = before or self._state()
+            with self._restored_on_failure():
+                self._restore(copy.deepcopy(before))
+                counts = KindCounts(created=written.created, updated=written.updated, deleted=written.deleted)
+                self.count(kind, counts)
+                self.save_in(conn)
+                self.check_stopping()
+
+        return count_and_save
+
+    @contextmanager
+    def _restored_on_failure(self) -> Iterator[None]:
+        before = self._state()
         try:
-            self.deps.database.transact(anew)
+            yield
         except BaseException:
-            self.checkpoint, self.progress, self.counts = before
+            self._restore(before)
             raise
 
-    def go_on(self) -> None:
-        """Raises ``Interrupted`` when this process is to stop."""
-        if self.keeper.stopping:
-            raise Interrupted
-
-    def may_ask(self) -> None:
-        """Raises ``Blocked`` where the vendor is not to be asked now, by a person's wish or by what others found out. Not
-        to be called within a transaction."""
-        if (reason := health.blocked(self.deps, self.connection)) is not None:
-            raise Blocked(Fault.CONNECTION, reason)
-
-    def judge(self, kind: Kind, error: Exception, failed: Sequence[str] = ()) -> None:
-        """Raises ``Blocked`` where a failed call concerns more than the items that it was about (none: a list)."""
-        if isinstance(error, health.JUDGED):
-            fault = health.judge(self.deps, self.connection, kind, error, failed)
-            if fault is not health.Fault.ITEM:
-                raise Blocked(fault, self.deps.redact(str(error))) from error
-
-    def _counted(self) -> _Counted:
+    def _state(self) -> _State:
         return copy.deepcopy((self.checkpoint, self.progress, self.counts))
 
-    def leg_done(self) -> None:
-        """The leg under way is finished."""
-        self.checkpoint = self.checkpoint.next_leg(self.progress.processed)
-        self._told = None
-        self.saved()
+    def _restore(self, state: _State) -> None:
+        self.checkpoint, self.progress, self.counts = state
 
-    def mark(self, kind: Kind, **words: str) -> None:
-        """Say something of a kind beside its counts."""
-        self.counts[kind] = {**self.counts.get(kind, {}), **words}
+    # counting
 
-    def held(self, kind: Kind, rows: int, reason: str, rules: Collection[str]) -> None:
-        """So many rows of a kind are held, or would be, by these rules of the guard."""
+    def counts_of(self, kind: Kind) -> KindCounts:
+        """The counts of a kind, to be changed; a kind without any gets empty ones."""
+        return self.counts.setdefault(kind, KindCounts())
+
+    def count(self, kind: Kind, more: KindCounts) -> None:
+        """Add the numbers of ``more`` to those of the kind and to the progress."""
+        self.counts_of(kind).add(more)
+        self.progress.add(more.numbers())
+
+    def hold(self, kind: Kind, rows: int, reason: str, rules: Collection[str]) -> None:
+        """Count rows that these rules of the guard hold, or would hold in a real run."""
         self.progress.held += rows
-        spoke = {*self.counts.get(kind, {}).get("held_rules", ()), *rules}
-        self.counts[kind] = {**self.counts.get(kind, {}), "held": reason, "held_rules": sorted(spoke)}
+        counts = self.counts_of(kind)
+        counts.held = reason
+        counts.held_rules = sorted({*counts.held_rules, *rules})
 
     def foreseen(self) -> Foreseen:
-        """What a dry run has found by now: what comes after it is judged as if that had been written."""
-        is_other = ANOTHER_ACCOUNT in self.counts.get(Kind.PRODUCT, {}).get("held_rules", ())
+        """What a dry run has found so far: the next batch is judged as if that had been written."""
+        products = self.counts.get(Kind.PRODUCT)
+        is_other = products is not None and ANOTHER_ACCOUNT in products.held_rules
         with self.deps.database.read() as conn:
             return foreseen(conn, self.id, account_held=is_other)
 
-    def count(self, kind: Kind, **numbers: int) -> None:
-        """Add to the counts of a kind and to the progress."""
-        of_kind = Counter(self.counts.get(kind, {}))
-        of_kind.update(numbers)
-        self.counts[kind] = dict(of_kind)
-        for name, number in numbers.items():
-            if name in Progress.__struct_fields__:
-                setattr(self.progress, name, getattr(self.progress, name) + number)
+    # the current stage
 
-    def chosen(self, choose: Callable[[], Sequence[str]]) -> Sequence[str]:
-        """The listings that the run is about, chosen once: what its first leg writes does not change its later ones."""
+    def finish_stage(self) -> None:
+        """Move the checkpoint to the next stage."""
+        self.checkpoint = self.checkpoint.next_stage(self.progress.processed)
+        self._expected = None
+        self.save()
+
+    def read_began(self) -> datetime:
+        """When the current read began; a resumed one keeps its beginning."""
+        if self.checkpoint.read_at is None:
+            self.checkpoint.read_at = self.deps.now()
+        return self.checkpoint.read_at
+
+    def listings_once(self, choose: Callable[[], Sequence[str]]) -> Sequence[str]:
+        """The listings that the run is about, chosen once: what its first stage writes does not change its later ones."""
         if self._listings is None:
             self._listings = choose()
         return self._listings
 
     def expect(self, records: int | None) -> None:
-        """The leg under way has so many records, where its source or its list of ids tells."""
-        self._told = self._told if records is None else records
+        """Set how many records the current stage has; ``None`` where its source does not say."""
+        self._expected = self._expected if records is None else records
 
     def _total(self) -> int | None:
-        """How many records the run will have: those behind it, what is told or (from earlier runs) guessed of the leg
-        under way, and never fewer than it has had by now, and what is guessed of the legs to come."""
+        """How many records the run will have: those of finished stages, those of the current one (as its source says or
+        earlier runs had, and at least what it has processed), and what earlier runs had in later stages."""
         if not self.guesses:
             return None
-        now, *later = [*self.guesses[self.checkpoint.leg :], None]
-        if (leg := self._told if self._told is not None else now) is None and later:
+        guess, *later = [*self.guesses[self.checkpoint.stage :], None]
+        if (current := self._expected if self._expected is not None else guess) is None and later:
             return None
         done = self.progress.processed - self.checkpoint.begun
-        total = self.checkpoint.begun + max(leg or 0, done) + sum(each or 0 for each in later)
+        total = self.checkpoint.begun + max(current or 0, done) + sum(each or 0 for each in later)
         return total if self.options.limit is None else min(total, self.options.limit)
-
-    def began(self) -> datetime:
-        """When the read under way began; a resumed one keeps its beginning."""
-        if self.checkpoint.read_at is None:
-            self.checkpoint.read_at = self.deps.now()
-        return self.checkpoint.read_at

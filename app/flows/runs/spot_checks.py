@@ -68,7 +68,7 @@ class _Seen(NamedTuple):
         return self.record is not None and not drift.field_changes(self.held, self.record)
 
 
-def spot_check_aside(deps: Deps, rows: int) -> None:
+def spot_check_in_thread(deps: Deps, rows: int) -> None:
     """``spot_check`` in a thread of its own: a vendor that hangs must not stop the clock."""
     turn = take_turn(deps) if rows else None
     if turn is not None:

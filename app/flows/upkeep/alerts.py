@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 
+from app.domain import Status
 from app.errors import AuthRejected, TallyhookError, Transient
 from app.flows.connections.health import blocked
 from app.flows.connections.webhook_checks import agreed
@@ -150,10 +151,12 @@ def _letters(deps: Deps) -> None:
 def _failed_run(deps: Deps, connection: str) -> None:
     """The latest run that ended by itself failed."""
     with deps.database.read() as conn:
-        ended = [run for run in runs.latest(conn, connection, None, 5) if run["status"] in ("completed", "failed")]
+        ended = [
+            run for run in runs.latest(conn, connection, None, 5) if run.status in (Status.COMPLETED, Status.FAILED)
+        ]
     key = f"run:{connection}"
-    if ended and ended[0]["status"] == "failed":
-        detail = f"run {ended[0]['id']} ({ended[0]['strategy']}) of {connection} failed: {ended[0]['error']}"
+    if ended and ended[0].status is Status.FAILED:
+        detail = f"run {ended[0].id} ({ended[0].strategy}) of {connection} failed: {ended[0].error}"
         raise_alert(deps, key, f"{connection}: a run failed", detail, "warning", connection)
     else:
         close_alert(deps, key)

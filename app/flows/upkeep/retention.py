@@ -16,7 +16,7 @@ from app.flows.access.audit import note
 from app.flows.access.audit_archive import archive
 from app.flows.access.sign_in_places import KNOWN_FOR
 from app.flows.deps import Deps
-from app.flows.runs.run_state import Checkpoint
+from app.rules.runs.checkpoint import Checkpoint
 from app.stores.access import sign_ins
 from app.stores.upkeep import pruning, small_rows
 from app.stores.upkeep.pruning import AT_ONCE, DONE_LETTERS, EVENTS, LETTERS, SETTLEMENTS, Key, tombstones
@@ -162,6 +162,6 @@ def _drop_pages(deps: Deps, before: datetime) -> int:
         with deps.database.begin() as conn:
             text = pruning.ended_run(conn, run_id)
             if text is not None:
-                anew = msgspec.json.decode(text, type=Checkpoint).leg_anew()
+                anew = msgspec.json.decode(text, type=Checkpoint).restart_stage()
                 removed += pruning.drop_pages(conn, run_id, msgspec.json.encode(anew).decode())
     return removed

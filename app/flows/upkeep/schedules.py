@@ -16,6 +16,7 @@ from app.rules.runs.jobs import JOBS, Job, is_possible, job_of
 from app.rules.runs.schedule import check, next_slots, slots_a_day
 from app.sources.base import Limit, Source
 from app.stores.runs import schedules
+from app.stores.runs.schedules import Schedule
 
 SHOWN = 5
 """How many of the next times people see."""
@@ -53,52 +54,52 @@ def save(deps: Deps, connection: str, job: str, cron: str, timezone: str, enable
         raise BadConfiguration(f"job {wanted.name!r} has nothing to read in {connection!r}")
     with deps.database.begin() as conn:
         edited = {"cron": cron, "timezone": timezone, "enabled": enabled}
-        kept = {row["job"]: row for row in schedules.all_(conn, connection)}.get(wanted.name)
-        if kept is None or any(kept[name] != value for name, value in edited.items()):
+        kept = {row.job: row for row in schedules.all_(conn, connection)}.get(wanted.name)
+        if kept is None or any(getattr(kept, name) != value for name, value in edited.items()):
             schedules.put(conn, connection, wanted.name, cron, timezone, enabled, since=now)
-            before = kept and {name: kept[name] for name in edited}
+            before = kept and {name: getattr(kept, name) for name in edited}
             audit.note(
                 deps, conn, "schedules.set", f"job {wanted.name}", connection=connection, before=before, after=edited
             )
         rows = schedules.all_(conn, connection)
         cost, warning = _cost(conn, connection, wanted, rows, source, now)
-    (row,) = (row for row in rows if row["job"] == wanted.name)
+    (row,) = (row for row in rows if row.job == wanted.name)
     return {**_shown(row, now), "cost": cost, "warning": warning}
 
 
-def _place(row: dict[str, Any]) -> tuple[int, str]:
+def _place(row: Schedule) -> tuple[int, str]:
     """The jobs in the order of ``JOBS``, what is no job any more last."""
     names = list(JOBS)
-    return (names.index(row["job"]) if row["job"] in JOBS else len(names), row["job"])
+    return (names.index(row.job) if row.job in JOBS else len(names), row.job)
 
 
-def _shown(row: dict[str, Any], now: datetime) -> dict[str, Any]:
-    job, problem = JOBS.get(row["job"]), None
+def _shown(row: Schedule, now: datetime) -> dict[str, Any]:
+    job, problem = JOBS.get(row.job), None
     slots: list[datetime] = []
     try:
-        job_of(row["job"])
-        slots = next_slots(row["cron"], row["timezone"], now, SHOWN)
+        job_of(row.job)
+        slots = next_slots(row.cron, row.timezone, now, SHOWN)
     except BadConfiguration as error:
         problem = str(error)
     return {
-        "job": row["job"],
+        "job": row.job,
         "does": job.does if job is not None else None,
-        "cron": row["cron"],
-        "timezone": row["timezone"],
-        "enabled": row["enabled"],
-        "last_slot": None if row["fired_slot"] is None else row["fired_slot"].isoformat(),
-        "next": [slot.astimezone(ZoneInfo(row["timezone"])).isoformat() for slot in slots] if row["enabled"] else [],
+        "cron": row.cron,
+        "timezone": row.timezone,
+        "enabled": row.enabled,
+        "last_slot": None if row.fired_slot is None else row.fired_slot.isoformat(),
+        "next": [slot.astimezone(ZoneInfo(row.timezone)).isoformat() for slot in slots] if row.enabled else [],
         "problem": problem,
     }
 
 
 def _cost(
-    conn: Connection, connection: str, job: Job, rows: Sequence[dict[str, Any]], source: Source, now: datetime
+    conn: Connection, connection: str, job: Job, rows: Sequence[Schedule], source: Source, now: datetime
 ) -> tuple[dict[str, Any], str | None]:
     """What a job costs a day and all enabled ones together, and the sentence for those that do not fit."""
     calls = {name: _calls_per_run(conn, connection, one) for name, one in JOBS.items()}
-    often = {row["job"]: _often(row, now) for row in rows if row["job"] in JOBS}
-    running = [row["job"] for row in rows if row["enabled"] and row["job"] in JOBS]
+    often = {row.job: _often(row, now) for row in rows if row.job in JOBS}
+    running = [row.job for row in rows if row.enabled and row.job in JOBS]
     total = sum(often[name] * (calls[name] or 0) for name in running)
     limit = _tightest(source)
     mine = calls[job.name]
@@ -127,11 +128,11 @@ def _calls_per_run(conn: Connection, connection: str, job: Job) -> float | None:
     return round(sum(past) / len(past), 1) if past else None
 
 
-def _often(row: dict[str, Any], now: datetime) -> float:
-    if not row["enabled"]:
+def _often(row: Schedule, now: datetime) -> float:
+    if not row.enabled:
         return 0.0
     try:
-        return slots_a_day(row["cron"], row["timezone"], now)
+        return slots_a_day(row.cron, row.timezone, now)
     except BadConfiguration:  # it never fires
         return 0.0
 

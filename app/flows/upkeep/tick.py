@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import structlog
 from sqlalchemy import Connection
@@ -23,6 +22,7 @@ from app.rules.runs.schedule import latest_slot
 from app.stores import owed
 from app.stores.catalog import watermarks
 from app.stores.runs import runs, schedules
+from app.stores.runs.schedules import Schedule
 
 log = structlog.get_logger()
 
@@ -87,9 +87,9 @@ def tick(deps: Deps) -> list[tuple[str, str]]:
     with deps.database.read() as conn:
         planned = [row for row in schedules.all_(conn) if _is_on(deps, row)]
         busy = schedules.busy(conn)
-    _begin_to_count(deps, [row for row in planned if row["last_slot"] is None], now)
+    _begin_to_count(deps, [row for row in planned if row.last_slot is None], now)
     fired = []
-    for due in _all_due([row for row in planned if row["connection"] not in waiting], now):
+    for due in _all_due([row for row in planned if row.connection not in waiting], now):
         if due.job.owes:
             done = _owe(deps, due)
         else:
@@ -99,31 +99,31 @@ def tick(deps: Deps) -> list[tuple[str, str]]:
     return fired
 
 
-def _is_on(deps: Deps, schedule: dict[str, Any]) -> bool:
-    return schedule["enabled"] and schedule["connection"] in deps.sources and schedule["job"] in JOBS
+def _is_on(deps: Deps, schedule: Schedule) -> bool:
+    return schedule.enabled and schedule.connection in deps.sources and schedule.job in JOBS
 
 
-def _begin_to_count(deps: Deps, fresh: Sequence[dict[str, Any]], now: datetime) -> None:
+def _begin_to_count(deps: Deps, fresh: Sequence[Schedule], now: datetime) -> None:
     """A schedule's first slot only says where counting starts: nothing fires for the time before it was made."""
     if fresh:
         with deps.database.begin() as conn:
             for row in fresh:
-                schedules.count_from(conn, row["connection"], row["job"], now)
+                schedules.count_from(conn, row.connection, row.job, now)
 
 
-def _all_due(planned: Sequence[dict[str, Any]], now: datetime) -> list[_Due]:
+def _all_due(planned: Sequence[Schedule], now: datetime) -> list[_Due]:
     """What is due, who has waited longest first: a job that comes often cannot push a nightly one aside for ever."""
     found = [due for row in planned if (due := _due(row, now)) is not None]
     order = list(JOBS)
     return sorted(found, key=lambda due: (due.slot, order.index(due.job.name)))
 
 
-def _due(row: dict[str, Any], now: datetime) -> _Due | None:
-    connection, job, last = row["connection"], row["job"], row["last_slot"]
+def _due(row: Schedule, now: datetime) -> _Due | None:
+    connection, job, last = row.connection, row.job, row.last_slot
     if last is None:
         return None
     try:
-        slot = latest_slot(row["cron"], row["timezone"], last, now)
+        slot = latest_slot(row.cron, row.timezone, last, now)
     except BadConfiguration as error:
         log.error("schedule_unreadable", connection=connection, job=job, error=str(error))
         return None

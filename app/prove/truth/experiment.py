@@ -3,12 +3,13 @@ happened."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import closing
 from datetime import datetime, timedelta
 from functools import partial
 from random import Random
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from msgspec import UNSET
 
 from app.domain import Kind
 from app.flows.runs.correct_reasons import correct_reasons
@@ -173,9 +174,11 @@ def _night(story: Story) -> int:
 def _agreements(life: Life, run_id: int) -> list[Agreement]:
     with life.database.read() as conn:
         found = runs.get(conn, run_id)
-    counts: Mapping[str, Mapping[str, Any]] = {} if found is None else found["counts"]
+    counts = {} if found is None else found.counts
+    shares = {kind: counts[kind].agreement if kind in counts else None for kind in life.shop.kinds}
     return [
-        Agreement(kind, counts.get(kind, {}).get("agreement"), measured(life, kind).share) for kind in life.shop.kinds
+        Agreement(kind, None if share is UNSET else share, measured(life, kind).share)
+        for kind, share in shares.items()
     ]
 
 

@@ -13,7 +13,7 @@ from datetime import datetime
 
 from app.domain import Kind, Options, Strategy
 from app.errors import BadConfiguration, Refused
-from app.rules.runs.strategies import legs
+from app.rules.runs.strategies import stages
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def is_possible(job: Job, kinds: Sequence[Kind], now: datetime) -> bool:
     if job.owes or job.strategy is Strategy.SMART:
         return True
     try:
-        return bool(legs(job.strategy, job.options, kinds, now))
+        return bool(stages(job.strategy, job.options, kinds, now))
     except Refused:
         return False
 

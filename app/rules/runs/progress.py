@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
@@ -10,11 +11,8 @@ MARKS = 12
 """Points in time kept to tell the present speed from the average one."""
 
 
-class Progress(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """Records of a run so far; ``total`` where the source knows it; ``batch`` is what is being read, for people.
-
-    ``marks`` are the latest (epoch seconds, processed), oldest first.
-    """
+class Totals(msgspec.Struct, kw_only=True):
+    """Records of a run so far; ``total`` where the source knows it; ``batch`` is what is being read, for people."""
 
     total: int | None = None
     processed: int = 0
@@ -26,7 +24,17 @@ class Progress(msgspec.Struct, kw_only=True, omit_defaults=True):
     held: int = 0
     owed: int = 0
     batch: str | None = None
+
+
+class Progress(Totals, kw_only=True, omit_defaults=True):
+    """The totals of a run, with the latest ``marks`` (epoch seconds, processed), oldest first."""
+
     marks: list[tuple[float, int]] = []
+
+    def add(self, numbers: Mapping[str, int]) -> None:
+        """Add those numbers of a kind's counts that are totals as well."""
+        for name in numbers.keys() & set(Totals.__struct_fields__):
+            setattr(self, name, getattr(self, name) + numbers[name])
 
     def mark(self, now: datetime) -> None:
         """Note where the run is at this moment."""

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from itertools import chain
-from typing import Any, Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 import msgspec
 from sqlalchemy import Connection
@@ -92,31 +92,40 @@ class SharedBudget:
         _WRITE.run(conn, {"connection": self._connection, "name": name, "taken": text})
 
 
-def usage(conn: Connection, connection: str, limits: Sequence[Limit], now: datetime) -> list[dict[str, Any]]:
-    """How much of each limit is used now, by lane, and what each lane may still take.
+class LimitUse(NamedTuple):
+    """How much of a limit is used now. ``used`` and ``left`` count calls, ``used_by`` and ``free_for`` count them for
+    each lane by its word. ``fresh_in`` is the seconds until the next used call is free again, 0.0 when none is used."""
 
-    ``name``, ``calls`` and ``seconds`` are the limit's; ``used`` and ``left`` count calls, ``used_by`` and
-    ``free_for`` say so for each lane by its word; ``fresh_in`` is the seconds until the next used call is free
-    again, 0.0 when none is used.
-    """
+    name: str
+    calls: int
+    seconds: float
+    used: int
+    left: int
+    used_by: dict[str, int]
+    free_for: dict[str, int]
+    fresh_in: float
+
+
+def usage(conn: Connection, connection: str, limits: Sequence[Limit], now: datetime) -> list[LimitUse]:
+    """How much of each limit is used now, by lane, and how many calls each lane may still make."""
     rows = dict(_READ.run(conn, {"connection": connection}))
     at = now.timestamp()
-    return [_used(limit, _inside(_decoded(rows.get(limit.name, "[]")), limit, at), at) for limit in limits]
+    return [_use(limit, _inside(_decoded(rows.get(limit.name, "[]")), limit, at), at) for limit in limits]
 
 
-def _used(limit: Limit, inside: Window, now: float) -> dict[str, Any]:
+def _use(limit: Limit, inside: Window, now: float) -> LimitUse:
     counts = [len(taken) for taken in inside]
     oldest = min(chain.from_iterable(inside), default=None)
-    return {
-        "name": limit.name,
-        "calls": limit.calls,
-        "seconds": limit.seconds,
-        "used": sum(counts),
-        "left": max(0, limit.calls - sum(counts)),
-        "used_by": {lane.word: counts[lane] for lane in Lane},
-        "free_for": {lane.word: free(lane, counts, limit.calls) for lane in Lane},
-        "fresh_in": 0.0 if oldest is None else round(oldest + limit.seconds - now, 3),
-    }
+    return LimitUse(
+        limit.name,
+        limit.calls,
+        limit.seconds,
+        used=sum(counts),
+        left=max(0, limit.calls - sum(counts)),
+        used_by={lane.word: counts[lane] for lane in Lane},
+        free_for={lane.word: free(lane, counts, limit.calls) for lane in Lane},
+        fresh_in=0.0 if oldest is None else round(oldest + limit.seconds - now, 3),
+    )
 
 
 def _decoded(text: str) -> Window:

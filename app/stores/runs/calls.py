@@ -6,6 +6,7 @@ A call is counted before it is sent and in a transaction of its own, so that tho
 from __future__ import annotations
 
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
@@ -33,6 +34,14 @@ _EVER = Statement(
 )
 
 
+class CallCount(NamedTuple):
+    """The ``calls`` that a connection made for a purpose."""
+
+    connection: str
+    purpose: str
+    calls: int
+
+
 def count(conn: Connection, connection: str, purpose: Purpose, now: datetime) -> None:
     """One more call."""
     _COUNT.run(conn, {"slot": hour_of(now), "connection": connection, "purpose": purpose.word})
@@ -45,9 +54,9 @@ def since(conn: Connection, connection: str, moment: datetime) -> dict[str, int]
     return dict(_SINCE.run(conn, {"connection": connection, "since": hour_of(moment)}))
 
 
-def ever(conn: Connection) -> list[tuple[str, str, int]]:
-    """All calls that are remembered: connection, purpose, how many."""
-    return [(connection, purpose, calls) for connection, purpose, calls in _EVER.run(conn, {})]
+def ever(conn: Connection) -> list[CallCount]:
+    """The calls of all stored hours."""
+    return [CallCount(*row) for row in _EVER.run(conn, {})]
 
 
 def hour_of(moment: datetime) -> datetime:

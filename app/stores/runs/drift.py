@@ -98,7 +98,7 @@ def of_run(conn: Connection, run_id: int, limit: int = 100, after_id: int = 0) -
     return read_back(conn, wanted.order_by(_table.c.id).limit(limit))
 
 
-def told_since(
+def with_causes_since(
     conn: Connection, connection: str, causes: Collection[str], since: datetime, after_id: int, limit: int
 ) -> list[Difference]:
     """Differences found since a moment with one of these causes, after an id, oldest first."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, select
 from sqlmodel import SQLModel
@@ -15,6 +15,25 @@ from app.stores.letters.attempts import Redact, described
 from app.stores.sql.statements import Statement, bound_list, storable
 
 _ITEMS = SQLModel.metadata.tables[str(tables.FailedItem.__tablename__)]
+
+
+class FailedItem(NamedTuple):
+    """One row, as ``tables.FailedItem`` describes it."""
+
+    id: int
+    run_id: int | None
+    connection: str
+    kind: str
+    external_id: str
+    category: str
+    error_type: str
+    error: str
+    traceback: str
+    attempts: int
+    failed_at: datetime
+    resolved_at: datetime | None
+
+
 _RECORD = Statement(
     """
     INSERT INTO failed_items (run_id, connection, kind, external_id, category, error_type, error, traceback, attempts,
@@ -49,17 +68,17 @@ def record(
 ) -> None:
     """Note that an item failed in a run or (without one) in a poll; again and again it stays one row with its attempts
     counted."""
-    told = {"run_id": run_id, "connection": connection, "kind": ref.kind.value}
-    told["external_id"] = storable(ref.external_id.encode("utf-8", "replace").decode())
-    _RECORD.run(conn, {**told, **described(error, redact), "category": category, "now": now})
+    external_id = storable(ref.external_id.encode("utf-8", "replace").decode())
+    item = {"run_id": run_id, "connection": connection, "kind": ref.kind.value, "external_id": external_id}
+    _RECORD.run(conn, {**item, **described(error, redact), "category": category, "now": now})
 
 
 def resolve(conn: Connection, connection: str, kind: Kind, ids: Sequence[str], now: datetime) -> int:
     """Note that these items are synced now; returns how many had failed before."""
     if not ids:
         return 0
-    asked = {"connection": connection, "kind": kind.value, "ids": bound_list(conn, list(ids)), "now": now}
-    return _RESOLVED.count(conn, asked)
+    params = {"connection": connection, "kind": kind.value, "ids": bound_list(conn, list(ids)), "now": now}
+    return _RESOLVED.count(conn, params)
 
 
 def open_refs(conn: Connection, connection: str) -> list[Ref]:
@@ -83,7 +102,7 @@ def page(
     resolved: bool = False,
     limit: int = 50,
     before_id: int | None = None,
-) -> list[dict[str, Any]]:
+) -> list[FailedItem]:
     """Failed items, newest first; ``before_id`` continues after the last of the page before."""
     wanted = select(_ITEMS).where(_ITEMS.c.connection == connection)
     if not resolved:
@@ -92,7 +111,7 @@ def page(
         wanted = wanted if value is None else wanted.where(column == value)
     if before_id is not None:
         wanted = wanted.where(_ITEMS.c.id < before_id)
-    return [dict(row) for row in conn.execute(wanted.order_by(_ITEMS.c.id.desc()).limit(limit)).mappings()]
+    return [FailedItem(**row) for row in conn.execute(wanted.order_by(_ITEMS.c.id.desc()).limit(limit)).mappings()]
 
 
 def counts(conn: Connection, connection: str) -> Mapping[str, int]:

@@ -5,17 +5,15 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-import msgspec
 from sqlalchemy import Connection, Select, select
 from sqlmodel import SQLModel
 
 from app.stores import tables
 from app.stores.runs import drift
 from app.stores.runs.drift import Difference, DriftCount
+from app.stores.runs.run_row import RUNS, Run, run_of
 
-_RUNS = SQLModel.metadata.tables[str(tables.Run.__tablename__)]
 _DRIFT = SQLModel.metadata.tables[str(tables.Drift.__tablename__)]
-_JSON = ("counts", "options", "progress", "checkpoint")
 
 
 def runs_page(
@@ -30,16 +28,16 @@ def runs_page(
     dry: bool | None = None,
     limit: int = 50,
     before_id: int | None = None,
-) -> list[dict[str, Any]]:
-    """A connection's runs as ``runs.get`` gives them, newest first; ``since`` (included) to ``until`` (not) is when
+) -> list[Run]:
+    """A connection's runs, newest first; ``since`` (included) to ``until`` (not) is when
     they were created. ``before_id`` continues after the last of the page before."""
-    wanted = _equal(select(_RUNS), connection=connection, status=status, strategy=strategy, cause=cause, dry=dry)
+    wanted = _equal(select(RUNS), connection=connection, status=status, strategy=strategy, cause=cause, dry=dry)
     if since is not None:
-        wanted = wanted.where(_RUNS.c.created_at >= since)
+        wanted = wanted.where(RUNS.c.created_at >= since)
     if until is not None:
-        wanted = wanted.where(_RUNS.c.created_at < until)
+        wanted = wanted.where(RUNS.c.created_at < until)
     rows = conn.execute(_newest(wanted, limit, before_id)).mappings()
-    return [{**row, **{name: msgspec.json.decode(row[name]) for name in _JSON}} for row in rows]
+    return [run_of(row) for row in rows]
 
 
 def drift_page(
@@ -64,7 +62,7 @@ def drift_page(
 
 def drift_summary(conn: Connection, connection: str, run_id: int) -> list[DriftCount]:
     """A run's differences counted by kind, change and cause; none for a run of another connection."""
-    whose = conn.execute(select(_RUNS.c.connection).where(_RUNS.c.id == run_id)).scalar()
+    whose = conn.execute(select(RUNS.c.connection).where(RUNS.c.id == run_id)).scalar()
     return drift.summary(conn, run_id) if whose == connection else []
 
 

@@ -11,15 +11,15 @@ import msgspec
 import psycopg
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import SQLModel
 
 from app.domain import Options
-from app.stores import tables
+from app.rules.runs.checkpoint import Checkpoint
+from app.rules.runs.kind_counts import KindCounts
+from app.rules.runs.progress import Progress
 from app.stores.owed import NEVER
+from app.stores.runs.run_row import RUNS, Run, run_of
 from app.stores.sql.statements import Statement, bound_list
 
-_RUNS = SQLModel.metadata.tables[str(tables.Run.__tablename__)]
-_JSON = ("counts", "options", "progress", "checkpoint")
 NO_OPTIONS = Options()
 
 CLASHES: tuple[type[Exception], ...] = (IntegrityError, psycopg.IntegrityError, sqlite3.IntegrityError)
@@ -46,42 +46,53 @@ def open_run(
     options: Options = NO_OPTIONS,
 ) -> int | None:
     """A new idle run; ``None`` when the connection has an active one already or the slot was used."""
-    asked = {"connection": connection, "strategy": str(strategy), "cause": cause, "slot": slot, "now": now}
-    rows = _OPEN.run(conn, {**asked, "dry": options.dry_run, "options": _json(options)})
+    params = {
+        "connection": connection,
+        "strategy": str(strategy),
+        "cause": cause,
+        "slot": slot,
+        "now": now,
+        "dry": options.dry_run,
+        "options": _json(options),
+    }
+    rows = _OPEN.run(conn, params)
     if not rows:
         return None
-    _inherit(conn, int(rows[0][0]), {**asked, "options": _json(options)})
-    return int(rows[0][0])
+    run_id = int(rows[0][0])
+    _inherit(conn, run_id, connection, strategy, options, now - INHERIT_WITHIN)
+    return run_id
 
 
 _STUCK_ERROR = "stuck: its worker gave no sign of life for {:g} s; the next such run goes on where it stopped"
-_HEIR = Statement(
+_INHERIT = Statement(
     """
     UPDATE runs SET (checkpoint, progress, counts) = (
         SELECT checkpoint, progress, counts FROM runs WHERE id = :stuck)
     WHERE id = :id
     """
 )
-_HEIR_PAGES = Statement("UPDATE run_pages SET run_id = :id WHERE run_id = :stuck")
-_BEFORE = Statement(
+_INHERIT_PAGES = Statement("UPDATE run_pages SET run_id = :id WHERE run_id = :stuck")
+_PREDECESSOR = Statement(
     """
     SELECT id, error FROM runs
     WHERE connection = :connection AND strategy = :strategy AND options = :options AND id < :id AND created_at >= :since
     ORDER BY id DESC LIMIT 1
     """
 )
-HEIR_WITHIN = timedelta(days=1)
-"""A run that was asked for longer ago has nothing to leave to its successor."""
+INHERIT_WITHIN = timedelta(days=1)
+"""A run that was requested longer ago leaves nothing to its successor."""
 
 
-def _inherit(conn: Connection, run_id: int, asked: Mapping[str, Any]) -> None:
-    """The successor of a run that got stuck goes on where that one stopped."""
-    since = asked["now"] - HEIR_WITHIN
-    before = _BEFORE.run(conn, {**asked, "id": run_id, "since": since})
-    if before and (before[0][1] or "").startswith("stuck:"):
-        heir = {"id": run_id, "stuck": before[0][0]}
-        _HEIR.run(conn, heir)
-        _HEIR_PAGES.run(conn, heir)
+def _inherit(
+    conn: Connection, run_id: int, connection: str, strategy: str, options: Options, since: datetime
+) -> None:
+    """Let the successor of a stuck run go on where that one stopped."""
+    same = {"connection": connection, "strategy": str(strategy), "options": _json(options)}
+    rows = _PREDECESSOR.run(conn, {**same, "id": run_id, "since": since})
+    if rows and (rows[0][1] or "").startswith("stuck:"):
+        ids = {"id": run_id, "stuck": rows[0][0]}
+        _INHERIT.run(conn, ids)
+        _INHERIT_PAGES.run(conn, ids)
 
 
 _START = Statement(
@@ -147,7 +158,7 @@ def start(
     lease: float,
     now: datetime,
     blameless: datetime = NEVER,
-) -> dict[str, Any] | None:
+) -> Run | None:
     """Lease an idle run for ``lease`` seconds, or take over one whose lease expired (a ``kill``).
 
     A lease that ran out since ``blameless``, when the database could not be reached to renew it, is no kill.
@@ -172,14 +183,14 @@ def save(
     run_id: int,
     token: str,
     *,
-    checkpoint: Mapping[str, Any],
-    progress: Mapping[str, Any],
-    counts: Mapping[str, Any],
+    checkpoint: Checkpoint,
+    progress: Progress,
+    counts: Mapping[str, KindCounts],
     calls: int,
 ) -> bool:
     """Remember how far a run is; ``False`` when it is ours no longer: what the transaction did must not stand."""
-    told = {"checkpoint": _json(checkpoint), "progress": _json(progress), "counts": _json(counts)}
-    return _SAVE.count(conn, {**told, "id": run_id, "token": token, "calls": calls}) == 1
+    columns = {"checkpoint": _json(checkpoint), "progress": _json(progress), "counts": _json(counts)}
+    return _SAVE.count(conn, {**columns, "id": run_id, "token": token, "calls": calls}) == 1
 
 
 def finish(conn: Connection, run_id: int, token: str, status: str, error: str | None, now: datetime) -> bool:
@@ -221,11 +232,11 @@ def _whose(
     return {"before": before, "resting": bound_list(conn, sorted(resting)), "connection": connection}
 
 
-def active(conn: Connection, connection: str) -> dict[str, Any] | None:
+def active(conn: Connection, connection: str) -> Run | None:
     """The connection's run that is idle or running."""
-    wanted = select(_RUNS).where(_RUNS.c.connection == connection, _RUNS.c.status.in_(("idle", "running")))
+    wanted = select(RUNS).where(RUNS.c.connection == connection, RUNS.c.status.in_(("idle", "running")))
     row = conn.execute(wanted).mappings().first()
-    return None if row is None else _decoded(row)
+    return None if row is None else run_of(row)
 
 
 _IS_ACTIVE = Statement("SELECT 1 FROM runs WHERE connection = :connection AND status IN ('idle', 'running')")
@@ -259,32 +270,28 @@ def overdue(conn: Connection, now: datetime, rehint_after: float) -> list[int]:
     return sorted(id for (id,) in rows)
 
 
-def get(conn: Connection, run_id: int) -> dict[str, Any] | None:
-    """One run; ``counts``, ``options``, ``progress`` and ``checkpoint`` as mappings."""
-    row = conn.execute(select(_RUNS).where(_RUNS.c.id == run_id)).mappings().first()
-    return None if row is None else _decoded(row)
+def get(conn: Connection, run_id: int) -> Run | None:
+    """The run of this id, if there is one."""
+    row = conn.execute(select(RUNS).where(RUNS.c.id == run_id)).mappings().first()
+    return None if row is None else run_of(row)
 
 
 def latest(
     conn: Connection, connection: str | None = None, strategy: str | None = None, limit: int = 20
-) -> list[dict[str, Any]]:
+) -> list[Run]:
     """The newest runs first, of one connection or all, of one strategy or all."""
-    query = select(_RUNS).order_by(_RUNS.c.id.desc()).limit(limit)
+    query = select(RUNS).order_by(RUNS.c.id.desc()).limit(limit)
     if connection is not None:
-        query = query.where(_RUNS.c.connection == connection)
+        query = query.where(RUNS.c.connection == connection)
     if strategy is not None:
-        query = query.where(_RUNS.c.strategy == strategy)
-    return [_decoded(row) for row in conn.execute(query).mappings()]
+        query = query.where(RUNS.c.strategy == strategy)
+    return [run_of(row) for row in conn.execute(query).mappings()]
 
 
-def completed(conn: Connection, connection: str) -> list[dict[str, Any]]:
+def completed(conn: Connection, connection: str) -> list[Run]:
     """The latest completed runs that wrote, newest first."""
-    wanted = select(_RUNS).where(_RUNS.c.connection == connection, _RUNS.c.status == "completed", ~_RUNS.c.dry)
-    return [_decoded(row) for row in conn.execute(wanted.order_by(_RUNS.c.id.desc()).limit(500)).mappings()]
-
-
-def _decoded(row: Any) -> dict[str, Any]:
-    return {**row, **{name: msgspec.json.decode(row[name]) for name in _JSON}}
+    wanted = select(RUNS).where(RUNS.c.connection == connection, RUNS.c.status == "completed", ~RUNS.c.dry)
+    return [run_of(row) for row in conn.execute(wanted.order_by(RUNS.c.id.desc()).limit(500)).mappings()]
 
 
 def _json(value: Any) -> str:

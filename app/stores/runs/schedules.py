@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, select
@@ -11,10 +11,24 @@ from sqlmodel import SQLModel
 
 from app.domain import Options
 from app.stores import tables
+from app.stores.runs.run_row import RUNS
 from app.stores.sql.statements import Statement
 
 _SCHEDULES = SQLModel.metadata.tables[str(tables.Schedule.__tablename__)]
-_RUNS = SQLModel.metadata.tables[str(tables.Run.__tablename__)]
+
+
+class Schedule(NamedTuple):
+    """One row, as ``tables.Schedule`` describes it."""
+
+    connection: str
+    job: str
+    cron: str
+    timezone: str
+    enabled: bool
+    last_slot: datetime | None
+    fired_slot: datetime | None
+
+
 _INSERT = """
     INSERT INTO schedules (connection, job, cron, timezone, enabled, last_slot)
     VALUES (:connection, :job, :cron, :timezone, :enabled, :since) ON CONFLICT (connection, job)
@@ -45,7 +59,8 @@ _CLAIM_SLOT = Statement(_CLAIM.format(same="IS"), postgresql=_CLAIM.format(same=
 
 def ensure(conn: Connection, connection: str, job: str, cron: str, timezone: str) -> None:
     """Give a job its first schedule; one that exists, perhaps edited by a person, stays as it is."""
-    _ENSURE.run(conn, _row(connection, job, cron, timezone, True, None))
+    row = {"connection": connection, "job": job, "cron": cron, "timezone": timezone, "enabled": True, "since": None}
+    _ENSURE.run(conn, row)
 
 
 def put(
@@ -58,7 +73,8 @@ def put(
     since: datetime | None = None,
 ) -> None:
     """Set a job's schedule. Slots count from ``since`` on, or where they did: from the slot that ran last."""
-    _PUT.run(conn, _row(connection, job, cron, timezone, enabled, since))
+    row = {"connection": connection, "job": job, "cron": cron, "timezone": timezone, "enabled": enabled}
+    _PUT.run(conn, {**row, "since": since})
 
 
 def rename(conn: Connection, connection: str, older: str, job: str) -> None:
@@ -66,12 +82,12 @@ def rename(conn: Connection, connection: str, older: str, job: str) -> None:
     _RENAME.run(conn, {"connection": connection, "older": older, "job": job})
 
 
-def all_(conn: Connection, connection: str | None = None) -> list[dict[str, Any]]:
+def all_(conn: Connection, connection: str | None = None) -> list[Schedule]:
     """Every schedule, of one connection or all, by connection and job."""
     query = select(_SCHEDULES).order_by(_SCHEDULES.c.connection, _SCHEDULES.c.job)
     if connection is not None:
         query = query.where(_SCHEDULES.c.connection == connection)
-    return [dict(row) for row in conn.execute(query).mappings()]
+    return [Schedule(**row) for row in conn.execute(query).mappings()]
 
 
 def count_from(conn: Connection, connection: str, job: str, since: datetime) -> None:
@@ -81,36 +97,29 @@ def count_from(conn: Connection, connection: str, job: str, since: datetime) -> 
 
 def claim_slot(conn: Connection, connection: str, job: str, slot: datetime, previous: datetime | None) -> bool:
     """Take a slot; ``False`` when another clock was faster. ``previous`` is the ``last_slot`` that was read."""
-    asked = {"connection": connection, "job": job, "slot": slot, "previous": previous}
-    return _CLAIM_SLOT.count(conn, asked) == 1
+    params = {"connection": connection, "job": job, "slot": slot, "previous": previous}
+    return _CLAIM_SLOT.count(conn, params) == 1
 
 
 def busy(conn: Connection) -> set[str]:
     """The connections with an active run: a slot that needs one waits (and burns no run ids by trying)."""
-    active = select(_RUNS.c.connection).where(_RUNS.c.status.in_(("idle", "running")))
+    active = select(RUNS.c.connection).where(RUNS.c.status.in_(("idle", "running")))
     return set(conn.execute(active).scalars())
 
 
 def has_run(conn: Connection, connection: str, strategy: str, slot: datetime) -> bool:
     """Whether a run of this strategy was opened for this slot."""
-    same = (_RUNS.c.connection == connection, _RUNS.c.strategy == strategy, _RUNS.c.slot == slot)
-    return conn.execute(select(_RUNS.c.id).where(*same)).first() is not None
+    same = (RUNS.c.connection == connection, RUNS.c.strategy == strategy, RUNS.c.slot == slot)
+    return conn.execute(select(RUNS.c.id).where(*same)).first() is not None
 
 
 def past_calls(conn: Connection, connection: str, strategy: str, options: Options, newest: int = 10) -> list[int]:
     """The API calls of the newest completed runs of a strategy with these very options."""
     query = (
-        select(_RUNS.c.calls)
-        .where(_RUNS.c.connection == connection, _RUNS.c.strategy == strategy, _RUNS.c.status == "completed")
-        .where(_RUNS.c.options == msgspec.json.encode(options).decode())
-        .order_by(_RUNS.c.id.desc())
+        select(RUNS.c.calls)
+        .where(RUNS.c.connection == connection, RUNS.c.strategy == strategy, RUNS.c.status == "completed")
+        .where(RUNS.c.options == msgspec.json.encode(options).decode())
+        .order_by(RUNS.c.id.desc())
         .limit(newest)
     )
     return list(conn.execute(query).scalars())
-
-
-def _row(
-    connection: str, job: str, cron: str, timezone: str, enabled: bool, since: datetime | None
-) -> dict[str, Any]:
-    told = {"connection": connection, "job": job, "cron": cron, "timezone": timezone, "enabled": enabled}
-    return {**told, "since": since}

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
+import msgspec
+
 from app.flows.catalog import critical, validate
 from app.flows.deps import Deps
 from app.flows.reports import condition, metrics
@@ -55,9 +57,10 @@ def show_history(deps: Deps, connection: str, asked: HistoryPage) -> Rows:
     wanted = filters(asked)
     _understand(wanted, status=STATUSES, cause=RUN_CAUSES)
     with deps.database.read() as conn:
-        found = history.runs_page(conn, connection, **_one_more(wanted))
+        runs = history.runs_page(conn, connection, **_one_more(wanted))
+    found = [camel(msgspec.to_builtins(run_view(run, deps.now()))) for run in runs]
     rows, following = page(f"/api/sync-{quote(connection)}/history", asked, found, before_last)
-    return Rows([camel(run_view(run, deps.now())) for run in rows], following)
+    return Rows(rows, following)
 
 
 def _understand(wanted: dict[str, Any], **words: Words) -> None:
@@ -68,7 +71,7 @@ def _understand(wanted: dict[str, Any], **words: Words) -> None:
 def show_failed_items(deps: Deps, connection: str, asked: FailedItemsPage) -> Rows:
     """Items that runs could not sync, newest first."""
     with deps.database.read() as conn:
-        found = failed_items.page(conn, connection, **_one_more(filters(asked)))
+        found = [row._asdict() for row in failed_items.page(conn, connection, **_one_more(filters(asked)))]
     rows, following = page(f"/api/sync-{quote(connection)}/failed-items", asked, found, before_last)
     return Rows(camel(rows), following)
 

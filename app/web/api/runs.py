@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
+from msgspec import to_builtins
+
 from app.domain import WHOLE, Cause, Options, Strategy
 from app.errors import Refused
 from app.flows.deps import Deps
@@ -77,9 +79,9 @@ def link(deps: Deps, connection: str, run_id: int) -> RunLink:
     """A run of the connection and its address; raises a 404 when there is none."""
     with deps.database.read() as conn:
         run = runs.get(conn, run_id)
-    if run is None or run["connection"] != connection:
+    if run is None or run.connection != connection:
         raise Problem(404, "unknown_run", f"connection {connection!r} has no run {run_id}")
-    return RunLink(camel(run_view(run, deps.now())), f"/api/sync-{quote(connection)}/runs/{run_id}")
+    return RunLink(camel(to_builtins(run_view(run, deps.now()))), f"/api/sync-{quote(connection)}/runs/{run_id}")
 
 
 def _start(deps: Deps, connection: str, strategy: Strategy, options: Options) -> RunLink:

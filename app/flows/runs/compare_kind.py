@@ -1,0 +1,76 @@
+"""Compares a kind with what its source shows: a real run repairs what differs, a dry run only writes it down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Set
+from functools import partial
+
+from sqlalchemy import Connection
+
+from app.domain import Kind, Page
+from app.flows.items.bad_records import note
+from app.flows.items.bulk_read import Absorbed, Before, absorb
+from app.flows.runs import kept_pages
+from app.flows.runs.drift import record_drift
+from app.flows.runs.resumable import restart_read, resumable_pages
+from app.flows.runs.run_state import ActiveRun
+from app.rules.guard.guard import NOTHING
+from app.rules.runs.kind_counts import KindCounts
+from app.stores.catalog import Key, bulk
+from app.stores.catalog.bulk import Written
+from app.stores.runs import failed_items
+from app.stores.runs.drift import DRY_RUN, HELD
+
+
+def compare_kind(
+    run: ActiveRun,
+    kind: Kind,
+    pages_from: Callable[[str | None], Iterator[Page]],
+    *,
+    checks: Set[str],
+    before: Before | None = None,
+    edited: Collection[Key] = (),
+) -> Absorbed:
+    """Read ``pages_from`` the run's place on, judge by the guard's ``checks`` (with ``force`` by none), and write what is
+    believed. ``before`` and ``edited`` are those of ``absorb``."""
+    is_dry = run.options.dry_run
+    result = absorb(
+        run.deps,
+        run.connection,
+        kind,
+        resumable_pages(run, kind, pages_from),
+        run_id=None if is_dry else run.id,
+        deeds=NOTHING if run.options.force else checks,
+        before=before,
+        began=run.read_began,
+        anew=partial(restart_read, run),
+        write=partial(bulk.write, told=run.on_written(kind)),
+        foreseen=run.foreseen() if is_dry else None,
+        edited=edited,
+    )
+    if is_dry:
+        record_drift(run.deps, run.connection, run.id, result.diff, result.read_at, cause=DRY_RUN)
+        if result.doubtful is not None:
+            record_drift(run.deps, run.connection, run.id, result.doubtful, result.read_at, cause=HELD)
+    return result
+
+
+def finish_comparison(run: ActiveRun, conn: Connection, result: Absorbed) -> None:
+    """Drop the stored pages and count; the real run also notes which records failed and which are well again."""
+    kind = result.diff.kind
+    kept_pages.drop(run, conn)
+    if not run.options.dry_run:
+        note(run.deps, conn, run.connection, result.failures, run.id)
+        failed_items.resolve(conn, run.connection, kind, result.healed, run.deps.now())
+    written = result.written if run.options.dry_run else Written()  # a real write was counted when it was written
+    run.count(
+        kind,
+        KindCounts(
+            created=written.created,
+            updated=written.updated,
+            unchanged=result.diff.unchanged + len(result.diff.touched),
+            deleted=written.deleted,
+            failed=len(result.failures),
+        ),
+    )
+    run.progress.held += result.held_rows

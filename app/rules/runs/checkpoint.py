@@ -1,0 +1,57 @@
+"""Where a run goes on after a crash, a cancel or a pause, stage by stage."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from app.domain import Strategy
+
+
+class FailedStage(msgspec.Struct, frozen=True):
+    """A stage that failed while the run went on with the next one; ``stage`` is its place in the plan, from 0."""
+
+    stage: int = msgspec.field(name="leg")
+    kind: str
+    error: str
+
+
+class Checkpoint(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Where to go on. ``stage`` counts finished stages, ``chosen`` is the strategy that a smart run decided on.
+
+    The rest is about the current stage: ``resume`` is the source's token, ``pages`` the number of stored pages,
+    ``read_at`` when its read began, ``after`` the last item done, ``begun`` the records processed before it,
+    ``silences`` how often its vendor did not answer although the account did, ``upto`` where a slice ends.
+    ``failed`` are the earlier stages that failed.
+    """
+
+    stage: int = msgspec.field(default=0, name="leg")
+    resume: str | None = None
+    pages: int = 0
+    read_at: datetime | None = None
+    after: str | None = None
+    begun: int = 0
+    chosen: Strategy | None = None
+    failed: list[FailedStage] = []
+    silences: int = 0
+    upto: datetime | None = None
+
+    def next_stage(self, processed: int) -> Checkpoint:
+        """The beginning of the next stage, after so many processed records."""
+        return Checkpoint(stage=self.stage + 1, begun=processed, chosen=self.chosen, failed=self.failed)
+
+    def restart_stage(self) -> Checkpoint:
+        """The beginning of the current stage."""
+        return Checkpoint(
+            stage=self.stage,
+            begun=self.begun,
+            chosen=self.chosen,
+            failed=self.failed,
+            silences=self.silences,
+            upto=self.upto,
+        )
+
+    def first_failed(self) -> Checkpoint:
+        """The beginning of the first stage that failed: a resumed run goes on there."""
+        return Checkpoint(stage=min(each.stage for each in self.failed), begun=self.begun, chosen=self.chosen)
