@@ -32,12 +32,13 @@ from app.flows.holds.doubted import judged, settled
 from app.flows.items.leases import LeaseKeeper
 from app.flows.items.sync_item import sync_item
 from app.rules.guard.guard import POLL
-from app.stores import catalog, owed
+from app.stores import owed
 from app.stores.catalog.spool import Spool
 from app.stores.guard import Batch
 from app.stores.sql.engine import Database
 from tests.fakes import SHOP, FakeSource, World, count, listing
 from tests.flows.test_holds import SIZE, go, only, price, prices, read_all
+from tests.rows import row_of
 
 ALL = [f"P{number:02}" for number in range(SIZE)]
 
@@ -283,7 +284,7 @@ def test_a_row_that_waited_in_another_hold_is_no_newer_in_this_one(world: World)
     settled(world.deps, SHOP, doubt, world.clock())
     holds.release(world.deps, only(world)["id"])
     with world.database.read() as conn:
-        row = catalog.get(conn, SHOP, Kind.PRODUCT, ("P00",)) or {}
+        row = row_of(conn, SHOP, Kind.PRODUCT, ("P00",)) or {}
     assert (row["name"], row["price_minor"]) == ("right", 1_000)
 
 
