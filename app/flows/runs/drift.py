@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from app.domain import Kind, Record, batches, key_of
 from app.flows.deps import Deps
-from app.flows.items.bad_records import MOST_NOTED
-from app.flows.items.bulk_read import Absorbed
+from app.flows.items.bad_records import MAX_RECORDED
+from app.flows.items.bulk_read import BulkResult
 from app.flows.runs.reasons import Background, Differing, reasons
 from app.rules.drift.drift import DriftCause
 from app.stores.catalog import stored_rows
@@ -120,7 +120,7 @@ def _write_anew(deps: Deps, connection: str, run_id: int, rows: Iterable[DriftRo
             drift.write_anew(conn, run_id, connection, found, now=deps.now())
 
 
-def record_left(deps: Deps, connection: str, run_id: int, absorbed: Absorbed) -> None:
+def record_left(deps: Deps, connection: str, run_id: int, absorbed: BulkResult) -> None:
     """Write the drift rows of what a repaired kind still differs in: rows that are newer than the read, or that a
     newer one refused, and records that could not be read or stored."""
     if absorbed.diff.total_local == 0:
@@ -134,7 +134,7 @@ def record_left(deps: Deps, connection: str, run_id: int, absorbed: Absorbed) ->
         wanted += [_Left(key_of(record), record) for record in changed if key_of(record) in refused]
     for some in batches(wanted, CHUNK):
         _write_anew(deps, connection, run_id, _of_left(deps, connection, kind, some, absorbed.read_at))
-    for failures in batches(absorbed.failures[:MOST_NOTED], CHUNK):
+    for failures in batches(absorbed.failures[:MAX_RECORDED], CHUNK):
         rows = (unreadable(one.ref.kind, one.ref.external_id) for one in failures)
         _write_anew(deps, connection, run_id, rows)
 

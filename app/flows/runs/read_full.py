@@ -16,8 +16,8 @@ from sqlalchemy import Connection
 
 from app.domain import Cause, Kind, Page, Ref, Strategy, batches
 from app.errors import AuthRejected, Permanent
-from app.flows.items.bad_records import note, tell
-from app.flows.items.bulk_read import Absorbed, absorb
+from app.flows.items.bad_records import log_failures, record_failures
+from app.flows.items.bulk_read import BulkResult, reconcile
 from app.flows.items.pull import owe_news
 from app.flows.runs import kept_pages
 from app.flows.runs.agreed import Agreed, agreed
@@ -68,16 +68,16 @@ def _repair(
 ) -> None:
     deps, connection = course.deps, course.connection
     _forget_overtaken(course, kind)
-    absorbed = absorb(
+    absorbed = reconcile(
         deps,
         connection,
         kind,
         _reader(course, kind, first=first),
         run_id=course.id,
-        deeds=deeds,
-        before=lambda diff, read_at: _before(course, diff, read_at, known, first=first),
+        checks=deeds,
+        before_write=lambda diff, read_at: _before(course, diff, read_at, known, first=first),
         began=course.began,
-        anew=partial(forget, course),
+        restart=partial(forget, course),
         write=partial(bulk.write, told=course.writing(kind)),
     )
     news = owe_news(deps, connection, kind, absorbed.changes, Cause.RECONCILE)
@@ -87,7 +87,7 @@ def _repair(
     def finish(conn: Connection) -> None:
         if first and (mark := absorbed.mark(course.source.whole_kinds)) is not None:
             watermarks.put(conn, connection, kind, mark, deps.now())
-        note(deps, conn, connection, absorbed.failures, course.id)
+        record_failures(deps, conn, connection, absorbed.failures, course.id)
         failed_items.resolve(conn, connection, kind, absorbed.healed, deps.now())
         kept_pages.drop(course, conn)
         found = agreed(absorbed, unseen=news.unseen)
@@ -107,7 +107,7 @@ def _repair(
             )
 
     course.commit(finish)
-    tell(connection, absorbed.failures, course.id)
+    log_failures(connection, absorbed.failures, course.id)
     deps.queue.wake(news.fresh)
 
 
@@ -145,15 +145,15 @@ def _check(course: Course, kind: Kind, known: Background) -> _Checked:
 def _preview(course: Course, kind: Kind, deeds: Set[str], edited: Sequence[Edited], *, first: bool) -> None:
     """Read, judge and confirm as ``_repair`` does, but write only drift rows, each with what it would become."""
     deps, connection = course.deps, course.connection
-    absorbed = absorb(
+    absorbed = reconcile(
         deps,
         connection,
         kind,
         _reader(course, kind, first=first),
-        deeds=deeds,
-        before=lambda diff, _: _confirm_deep(course, diff),
+        checks=deeds,
+        before_write=lambda diff, _: _confirm_deep(course, diff),
         began=course.began,
-        anew=partial(forget, course),
+        restart=partial(forget, course),
         foreseen=course.foreseen(),
         edited=[row.key for row in edited],
     )
@@ -218,7 +218,7 @@ def _gone(course: Course, refs: Sequence[Ref]) -> set[str]:
     return {ref.external_id for ref in answer.gone}
 
 
-def _count(course: Course, absorbed: Absorbed, owed_now: int, found: Agreed, written: Written) -> None:
+def _count(course: Course, absorbed: BulkResult, owed_now: int, found: Agreed, written: Written) -> None:
     """``written`` is what was not counted when it was written."""
     diff = absorbed.diff
     course.count(

@@ -13,7 +13,16 @@ from sqlalchemy import Connection
 
 from app.domain import Cause, Kind, Listing, Page, Record, batches, key_of
 from app.flows.holds.doubted import doubted, judged
-from app.flows.items.bad_records import Failure, Healing, healing, isolated, parted, tell, unread, unstorable
+from app.flows.items.bad_records import (
+    Failure,
+    Healing,
+    healing,
+    isolated,
+    log_failures,
+    split_storable,
+    unread,
+    unstorable,
+)
 from app.flows.items.pull import AT_ONCE, owe_news, owe_refused, told_anew
 from app.flows.runs import kept_pages
 from app.flows.runs.dry_run import Effects, rehearse
@@ -45,7 +54,7 @@ class _Found:
         """One more page."""
         for record in page.records:
             self.records.add("", record, 0)
-        self.healer.see(page.records)
+        self.healer.note(page.records)
         self.watermark = page.watermark or self.watermark
 
     def fail(self, record: Record, error: Exception) -> None:
@@ -69,7 +78,7 @@ def read_pages(course: Course, leg: Leg) -> None:
     course.began()
     found = _read(course, leg)
     outcome = (_rehearse if course.options.dry_run else _apply)(course, leg.kind, found)
-    tell(course.connection, found.failures, course.id)
+    log_failures(course.connection, found.failures, course.id)
     healed = found.healer.healed({failure.ref.external_id for failure in found.failures}, complete=False)
 
     def finish(conn: Connection) -> None:
@@ -134,7 +143,7 @@ def _forget(course: Course, found: _Found) -> None:
 def _turn(course: Course, leg: Leg, page: Page, found: _Found, *, keep: bool) -> bool:
     """A page is behind us; returns whether the read can be resumed after it."""
     chosen = [record for record in page.records if not leg.active_only or _is_active(record)][: course.left()]
-    good, bad = parted(chosen)
+    good, bad = split_storable(chosen)
     course.expect(page.expected)
     course.progress.batch = page.label or f"{leg.kind}s"
     named = [*page.changes, *told_anew(course.deps, course.connection, page)]

@@ -16,8 +16,8 @@ from sqlalchemy import Connection
 
 from app.domain import BadRecord, Kind, Page, Record, Ref, batches
 from app.errors import BadAnswer, Permanent
-from app.flows.items.bad_records import note, tell
-from app.flows.items.bulk_read import Absorbed, absorb
+from app.flows.items.bad_records import log_failures, record_failures
+from app.flows.items.bulk_read import BulkResult, reconcile
 from app.flows.runs.drift import record_drift, record_left
 from app.flows.runs.kind_lock import alone
 from app.flows.runs.reasons import background
@@ -49,14 +49,14 @@ def read_slice(course: Course, leg: Leg) -> None:
         return
     kind, deps, connection = leg.kind, course.deps, course.connection
     look = partial(
-        absorb,
+        reconcile,
         deps,
         connection,
         kind,
         reader(course, kind, lambda resume: _whole(course, kind, part, resume)),
-        deeds=NOTHING if course.options.force else RUN,
+        checks=NOTHING if course.options.force else RUN,
         began=course.began,
-        anew=partial(forget, course),
+        restart=partial(forget, course),
     )
     if course.options.dry_run:
         absorbed = look(foreseen=course.foreseen())
@@ -67,13 +67,13 @@ def read_slice(course: Course, leg: Leg) -> None:
         known = background(deps, connection, kind)
         told = partial(record_drift, deps, connection, course.id, known=known)
         with alone(deps, course.keeper, connection, kind):
-            absorbed = look(run_id=course.id, before=told, write=partial(bulk.write, told=course.writing(kind)))
+            absorbed = look(run_id=course.id, before_write=told, write=partial(bulk.write, told=course.writing(kind)))
             record_left(deps, connection, course.id, absorbed)
     course.commit(lambda conn: _finish(course, conn, absorbed, part))
-    tell(connection, absorbed.failures, course.id)
+    log_failures(connection, absorbed.failures, course.id)
 
 
-def _finish(course: Course, conn: Connection, absorbed: Absorbed, part: _Part) -> None:
+def _finish(course: Course, conn: Connection, absorbed: BulkResult, part: _Part) -> None:
     deps, connection, kind = course.deps, course.connection, absorbed.diff.kind
     written = absorbed.written if course.options.dry_run else Written()  # it was counted when it was written
     course.count(
@@ -88,7 +88,7 @@ def _finish(course: Course, conn: Connection, absorbed: Absorbed, part: _Part) -
     if absorbed.held is not None:
         course.mark(kind, held=absorbed.held)
     if not course.options.dry_run:
-        note(deps, conn, connection, absorbed.failures, course.id)
+        record_failures(deps, conn, connection, absorbed.failures, course.id)
         failed_items.resolve(conn, connection, kind, absorbed.healed, deps.now())
         slices.put(conn, connection, kind, Slice(part.upto, absorbed.diff.read, part.nights, deps.now()))
 

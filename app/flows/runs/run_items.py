@@ -11,9 +11,18 @@ from sqlalchemy import Connection
 
 from app.domain import KINDS, Answer, BadRecord, Kind, Ref, batches, key_of
 from app.errors import BadAnswer, DatabaseFault, Permanent, RateLimited, Unavailable
-from app.flows.items.bad_records import Failure, isolated, note, sure_scopes, tell, unread, unstorable
+from app.flows.items.bad_records import (
+    Failure,
+    isolated,
+    item_of,
+    log_failures,
+    record_failures,
+    sure_scopes,
+    unread,
+    unstorable,
+)
 from app.flows.items.doubted_items import held_items, split
-from app.flows.items.fetching import bring, owner_of, read_of
+from app.flows.items.fetching import apply_answer, read_of
 from app.flows.runs.dry_run import Effects, rehearse
 from app.flows.runs.retrying import tried
 from app.flows.runs.run_state import Course, Stopped
@@ -55,7 +64,7 @@ def _about(refs: Sequence[Ref], answer: Answer, *, whole: bool) -> Answer:
         return answer
     ids = {ref.external_id for ref in refs}
     return Answer(
-        [record for record in answer.records if owner_of(record) in ids],
+        [record for record in answer.records if item_of(record) in ids],
         gone=[ref for ref in answer.gone if ref in refs],
         not_yet=[ref for ref in answer.not_yet if ref in refs],
         covers=[scope for scope in answer.covers if scope.value in ids],
@@ -88,7 +97,7 @@ def _judged(course: Course, kind: Kind, answer: Answer, began: datetime) -> tupl
     so_far = course.foreseen() if course.options.dry_run else None
     reads = [read_of(answer, began)]
     held = held_items(
-        course.deps, course.connection, kind, reads, run_id=course.id, foreseen=so_far, rehearsed=course.rehearsed
+        course.deps, course.connection, kind, reads, run_id=course.id, foreseen=so_far, believed=course.rehearsed
     )
     if held is None:
         return answer, None
@@ -123,7 +132,7 @@ def _done(course: Course, refs: Sequence[Ref], failures: Sequence[Failure], read
         course.checkpoint.after = refs[-1].external_id
 
     course.commit(finish)
-    tell(course.connection, failures, course.id)
+    log_failures(course.connection, failures, course.id)
     course.go_on()
     course.may_ask()
 
@@ -133,7 +142,7 @@ def _apply(course: Course, kind: Kind, began: datetime, answer: Answer) -> None:
 
 
 def _write(course: Course, conn: Connection, answer: Answer, began: datetime) -> tuple[Effects, Applied]:
-    applied, closed = bring(conn, course.connection, answer, began, course.deps.now())
+    applied, closed = apply_answer(conn, course.connection, answer, began, course.deps.now())
     return Effects(answer.records, set(applied.written), closed, answer.gone), applied
 
 
@@ -173,6 +182,6 @@ def _readable(refs: Sequence[Ref], answer: Answer) -> list[str]:
 def note_failures(course: Course, conn: Connection, failures: Sequence[Failure]) -> None:
     """Items that failed alone: they are noted and counted, and the run goes on. A dry run only counts."""
     if not course.options.dry_run:
-        note(course.deps, conn, course.connection, failures, course.id)
+        record_failures(course.deps, conn, course.connection, failures, course.id)
     for failure in failures:
         course.count(failure.ref.kind, processed=1, failed=1)

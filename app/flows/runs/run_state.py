@@ -17,7 +17,7 @@ from app.domain import Kind, Options, Strategy
 from app.flows.connections import health
 from app.flows.connections.health import Fault
 from app.flows.deps import Deps
-from app.flows.items.doubted_items import Rehearsed
+from app.flows.items.doubted_items import BelievedRows
 from app.flows.items.leases import LeaseKeeper
 from app.rules.runs.progress import Progress
 from app.rules.runs.strategies import Leg
@@ -120,7 +120,7 @@ class Course:
         self.counts: dict[str, dict[str, Any]] = self.run["counts"]
         self._listings: Sequence[str] | None = None
         self._told: int | None = None
-        self.rehearsed = Rehearsed() if self.options.dry_run else None
+        self.rehearsed = BelievedRows() if self.options.dry_run else None
         self.guesses: Sequence[int | None] = ()
         self._calls_before = self.run["calls"] - self.source.calls()
 
