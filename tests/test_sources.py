@@ -27,6 +27,7 @@ from app.stores import catalog, owed
 from app.stores.inbox import inbox
 from app.stores.inbox.inbox import Arrival
 from app.stores.sql.engine import Database
+from tests.rows import row_of
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 FOLDERS = {name: Path(sources.__file__).parent / name for name in sources.names()}
@@ -98,7 +99,7 @@ def test_a_sample_is_stored_without_loss(sample: Sample, database: Database) -> 
 
 def _read_back(conn: Any, record: Record) -> Record:
     kind = KINDS[type(record)]
-    row = catalog.get(conn, "here", kind, key_of(record))
+    row = row_of(conn, "here", kind, key_of(record))
     assert row is not None
     assert row["row_hash"] == row_hash(record)
     fields = {name: row[name] for name in record.__struct_fields__}

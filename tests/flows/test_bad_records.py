@@ -8,7 +8,7 @@ import pytest
 
 from app.domain import Answer, BadRecord, Kind, Record, Scope, StockCount
 from app.errors import DatabaseFault
-from app.flows.items.bad_records import Healing, isolated, item_of, parted, sure_scopes, unread, unstorable
+from app.flows.items.bad_records import Healing, isolated, item_of, split_storable, sure_scopes, unread, unstorable
 from tests.fakes import listing
 
 
@@ -89,7 +89,7 @@ def test_an_unreadable_record_without_an_id_leaves_every_scope_in_doubt() -> Non
 
 def test_an_item_heals_under_the_name_of_its_variation_too() -> None:
     healing = Healing({"ITEM", "V", "OTHER"})
-    healing.see([listing("V", parent_id="ITEM")])
+    healing.note([listing("V", parent_id="ITEM")])
     assert healing.healed((), complete=False) == ["ITEM", "V"]
 
 
@@ -102,7 +102,7 @@ def test_an_item_heals_under_the_name_of_its_variation_too() -> None:
     ],
 )
 def test_a_record_that_no_database_holds_is_parted_from_its_neighbours(bad: Record) -> None:
-    good, failures = parted([listing("A"), bad, listing("C")])
+    good, failures = split_storable([listing("A"), bad, listing("C")])
     assert ([item_of(record) for record in good], [failure.ref.external_id for failure in failures]) == (
         ["A", "C"],
         ["B"],

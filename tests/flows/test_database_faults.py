@@ -13,9 +13,10 @@ from app.domain import Cause, Change, ItemKey, Kind
 from app.errors import DatabaseFault
 from app.flows.items.leases import LEASE, LeaseKeeper
 from app.flows.items.sync_item import sync_item
-from app.stores import catalog, owed
+from app.stores import owed
 from app.stores.sql.engine import Database
 from tests.fakes import SHOP, FakeSource, World, listing
+from tests.rows import row_of
 
 KEY = ItemKey(SHOP, Kind.PRODUCT, "A")
 
@@ -79,7 +80,7 @@ def test_after_a_fault_of_the_database_everything_is_written_within_a_lease(
     for item in "ABC":
         sync_item(world.deps, LeaseKeeper(world.database, world.clock), ItemKey(SHOP, Kind.PRODUCT, item))
     with world.database.read() as conn:
-        held = [item for item in "ABC" if catalog.get(conn, SHOP, Kind.PRODUCT, (item,))]
+        held = [item for item in "ABC" if row_of(conn, SHOP, Kind.PRODUCT, (item,))]
         assert (held, owed.count(conn)) == (["A", "B", "C"], 0)
 
 

@@ -32,12 +32,13 @@ from app.flows.holds.doubted import judged, settled
 from app.flows.items.leases import LeaseKeeper
 from app.flows.items.sync_item import sync_item
 from app.rules.guard.guard import POLL
-from app.stores import catalog, owed
+from app.stores import owed
 from app.stores.catalog.spool import Spool
 from app.stores.guard import Batch
 from app.stores.sql.engine import Database
 from tests.fakes import SHOP, FakeSource, World, count, listing
 from tests.flows.test_holds import SIZE, go, only, price, prices, read_all
+from tests.rows import row_of
 
 ALL = [f"P{number:02}" for number in range(SIZE)]
 
@@ -283,7 +284,7 @@ def test_a_row_that_waited_in_another_hold_is_no_newer_in_this_one(world: World)
     settled(world.deps, SHOP, doubt, world.clock())
     holds.release(world.deps, only(world)["id"])
     with world.database.read() as conn:
-        row = catalog.get(conn, SHOP, Kind.PRODUCT, ("P00",)) or {}
+        row = row_of(conn, SHOP, Kind.PRODUCT, ("P00",)) or {}
     assert (row["name"], row["price_minor"]) == ("right", 1_000)
 
 
@@ -323,7 +324,7 @@ def test_a_run_by_ids_is_judged(world: World, strategy: Strategy) -> None:
 def test_a_dry_run_by_ids_says_what_would_be_held_and_holds_nothing(world: World, strategy: Strategy) -> None:
     ran = by_ids(world, strategy, dry_run=True)
     with world.database.read() as conn:
-        causes = conn.exec_driver_sql(f"SELECT cause FROM drift WHERE run_id = {ran['id']} AND kind = 'product'")
+        causes = conn.exec_driver_sql(f"SELECT cause FROM drift WHERE run_id = {ran.id} AND kind = 'product'")
         assert list(causes.scalars()) == ["held"] * SIZE
     assert (holds.list_(world.deps), ran.progress.held) == ([], SIZE)
 
@@ -386,4 +387,4 @@ def test_a_run_writes_nothing_of_what_is_held_though_a_neighbour_cannot_be_store
 def test_a_dry_run_whose_items_are_asked_for_one_by_one_holds_as_many_as_the_real_one(world: World) -> None:
     world.source.batch_size = lambda kind: 1  # type: ignore[method-assign]
     dry, real = (by_ids(world, Strategy.CRITICAL, dry_run=dry).progress for dry in (True, False))
-    assert dry.get("held") == real["held"] == SIZE - 2
+    assert dry.held == real.held == SIZE - 2

@@ -21,6 +21,7 @@ from app.stores.runs import failed_items, runs
 from app.stores.sql.engine import Database
 from tests.fakes import SHOP, FakeSource, World, count, listing
 from tests.letters import all_letters
+from tests.rows import row_of
 
 KEY = ItemKey(SHOP, Kind.PRODUCT, "A")
 WRONG = Unmappable("product A: price is 'x', expected a number")
@@ -60,7 +61,7 @@ def take_over(world: World) -> list[Claim]:
 
 def row(world: World, id: str = "A") -> dict[str, Any] | None:
     with world.database.read() as conn:
-        return catalog.get(conn, SHOP, Kind.PRODUCT, (id,))
+        return row_of(conn, SHOP, Kind.PRODUCT, (id,))
 
 
 def is_live(world: World, id: str = "A") -> bool:
@@ -428,7 +429,7 @@ def test_of_an_item_with_a_record_that_cannot_be_stored_the_others_are_written(d
     with pytest.raises(Unmappable, match="stock A/L2/on_hand cannot be stored"):
         sync(world, key)
     with database.read() as conn:
-        assert catalog.get(conn, SHOP, Kind.STOCK, ("A", "L1", "on_hand")) is not None
+        assert row_of(conn, SHOP, Kind.STOCK, ("A", "L1", "on_hand")) is not None
 
 
 # --- parts of an item that are gone while a bulk read is under way ---

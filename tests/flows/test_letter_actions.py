@@ -16,6 +16,7 @@ from app.stores.access import audit
 from app.stores.sql.engine import Database
 from tests.fakes import SHOP, World, count, listing
 from tests.letters import all_letters, die, die_without_item, letter
+from tests.rows import row_of
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def test_a_preview_tells_each_row_field_by_field(world: World) -> None:
 def test_a_preview_writes_nothing(world: World) -> None:
     preview(world.deps, "")
     with world.database.read() as conn:
-        row = catalog.get(conn, SHOP, Kind.STOCK, ("A", "L1", "on_hand"))
+        row = row_of(conn, SHOP, Kind.STOCK, ("A", "L1", "on_hand"))
     assert row is not None
     assert row["quantity"] == 4
     assert [one["state"] for one in all_letters(world.database)] == ["dead"] * 3

@@ -11,10 +11,11 @@ from app.flows.items.leases import LeaseKeeper
 from app.flows.items.sync_item import sync_item
 from app.flows.runs.request_run import request_run
 from app.flows.runs.run import run
-from app.stores import catalog, owed
+from app.stores import owed
 from app.stores.runs import drift
 from app.stores.sql.engine import Database
 from tests.fakes import SHOP, FakeSource, World, listing
+from tests.rows import row_of
 
 PRODUCT = Kind.PRODUCT
 
@@ -49,7 +50,7 @@ def owed_now(world: World) -> list[str]:
 
 def category(world: World, name: str) -> str:
     with world.database.read() as conn:
-        row = catalog.get(conn, SHOP, PRODUCT, (name,))
+        row = row_of(conn, SHOP, PRODUCT, (name,))
     assert row is not None
     return str(row["category"])
 

@@ -9,11 +9,12 @@ import pytest
 from app.domain import Answer, Cause, Change, ItemKey, Kind, Ref
 from app.flows.items.leases import LeaseKeeper
 from app.flows.items.sync_item import sync_item
-from app.stores import catalog, owed
+from app.stores import owed
 from app.stores.runs import failed_items
 from app.stores.sql.engine import Database
 from tests.fakes import SHOP, FakeSource, World, listing
 from tests.letters import all_letters
+from tests.rows import row_of
 
 PRODUCT = Kind.PRODUCT
 
@@ -42,7 +43,7 @@ def sync(world: World, item: str) -> None:
 def test_an_item_settles_though_its_neighbour_in_the_list_cannot_be_stored(world: World) -> None:
     sync(world, "A")
     with world.database.read() as conn:
-        row = catalog.get(conn, SHOP, PRODUCT, ("A",))
+        row = row_of(conn, SHOP, PRODUCT, ("A",))
         assert owed.count(conn) == 0
     assert row is not None
     assert row["name"] == "Bowl"

@@ -21,6 +21,7 @@ from app.stores.guard import holds
 from app.stores.runs import failed_items
 from app.stores.sql.engine import Database
 from tests.fakes import SHOP, FakeSource, World, count, listing
+from tests.rows import row_of
 
 PRODUCT, STOCK = Kind.PRODUCT, Kind.STOCK
 
@@ -168,7 +169,7 @@ def test_stock_that_a_complete_read_no_longer_shows_is_zero(world: World) -> Non
     world.clock.pass_(10)
     pull(world, STOCK)
     with world.database.read() as conn:
-        row = catalog.get(conn, SHOP, STOCK, ("B", "L1", "on_hand"))
+        row = row_of(conn, SHOP, STOCK, ("B", "L1", "on_hand"))
     assert row is not None
     assert row["quantity"] == 0
     assert not row["deleted"]
@@ -184,7 +185,7 @@ def test_a_read_that_would_zero_the_shop_is_held_after_a_second_look(world: Worl
     assert world.source.calls() == before + 2
     with world.database.read() as conn:
         assert [hold["reason"] for hold in holds.open_(conn)] == ["would zero 100 of 100 rows (100%)"]
-        row = catalog.get(conn, SHOP, STOCK, ("P1", "L1", "on_hand"))
+        row = row_of(conn, SHOP, STOCK, ("P1", "L1", "on_hand"))
     assert row is not None
     assert row["quantity"] == 5
 
@@ -214,7 +215,7 @@ def test_a_released_hold_lets_the_next_such_read_pass(world: World) -> None:
     world.clock.pass_(10)
     pull(world, STOCK)
     with world.database.read() as conn:
-        row = catalog.get(conn, SHOP, STOCK, ("P1", "L1", "on_hand"))
+        row = row_of(conn, SHOP, STOCK, ("P1", "L1", "on_hand"))
     assert row is not None
     assert row["quantity"] == 0
 
@@ -385,7 +386,7 @@ def test_what_a_tombstone_kept_out_is_owed_for_a_fresh_look(showing: World) -> N
     showing.source.delta = deleted_meanwhile  # type: ignore[method-assign]
     pull(showing)
     with showing.database.read() as conn:
-        row = catalog.get(conn, SHOP, PRODUCT, ("A",))
+        row = row_of(conn, SHOP, PRODUCT, ("A",))
         is_owed = owed.is_owed(conn, ItemKey(SHOP, PRODUCT, "A"))
     assert row is not None
     assert (row["deleted"], is_owed, showing.clock() > began) == (True, True, True)

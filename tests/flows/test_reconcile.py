@@ -17,7 +17,7 @@ from app.flows.items.sync_item import sync_item
 from app.flows.runs.run import StagesFailed
 from app.flows.runs.run import run as reconcile
 from app.rules.runs.kind_counts import KindCounts
-from app.stores import catalog, owed
+from app.stores import owed
 from app.stores.catalog import watermarks
 from app.stores.guard import holds
 from app.stores.runs import drift, runs
@@ -28,6 +28,7 @@ from tests.asking import request_reconcile
 from tests.fakes import EPOCH, SHOP, FakeSource, World, count, listing
 from tests.nightly import forty_products
 from tests.nightly import night as run
+from tests.rows import row_of
 
 PRODUCT = Kind.PRODUCT
 
@@ -64,7 +65,7 @@ def told(world: World, run_id: int) -> list[tuple[str, str, str]]:
 
 def row(world: World, external_id: str) -> dict[str, Any]:
     with world.database.read() as conn:
-        found = catalog.get(conn, SHOP, PRODUCT, (external_id,))
+        found = row_of(conn, SHOP, PRODUCT, (external_id,))
     assert found is not None
     return found
 

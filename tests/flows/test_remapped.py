@@ -10,11 +10,11 @@ from app.domain import Kind, Options, Strategy
 from app.flows.items.leases import LeaseKeeper
 from app.flows.runs.request_run import request_run
 from app.flows.runs.run import run
-from app.stores import catalog
 from app.stores.guard import holds
 from app.stores.runs import drift
 from app.stores.sql.engine import Database
 from tests.fakes import SHOP, FakeSource, World, listing
+from tests.rows import row_of
 
 PRODUCT = Kind.PRODUCT
 MANY = 60
@@ -48,7 +48,7 @@ def is_held(world: World) -> bool:
 
 def row(world: World, name: str = "P07") -> Any:
     with world.database.read() as conn:
-        return catalog.get(conn, SHOP, PRODUCT, (name,))
+        return row_of(conn, SHOP, PRODUCT, (name,))
 
 
 def test_details_that_a_new_release_fills_in_are_written(world: World) -> None:

@@ -14,11 +14,12 @@ from app.flows.runs.request_run import STUCK_AFTER, cancel_run, check_stuck, req
 from app.flows.runs.run import MOST_SILENCES, run
 from app.flows.runs.runs_view import run_view
 from app.rules.runs.checkpoint import Checkpoint
-from app.stores import catalog, owed
+from app.stores import owed
 from app.stores.runs import drift, failed_items, run_pages, runs
 from app.stores.runs.run_row import Run
 from app.stores.sql.engine import Database
 from tests.fakes import SHOP, FakeSource, World, count, listing
+from tests.rows import row_of
 from tests.stores.racing import at_once
 
 PRODUCT, STOCK = Kind.PRODUCT, Kind.STOCK
@@ -462,7 +463,7 @@ def test_a_gone_item_named_in_a_category_becomes_a_tombstone(world: World) -> No
     world.clock.pass_(10)
     carry_out(world, run_id)
     with world.database.read() as conn:
-        row = catalog.get(conn, SHOP, PRODUCT, ("P3",))
+        row = row_of(conn, SHOP, PRODUCT, ("P3",))
     assert row is not None
     assert row["deleted"]
     assert Ref(PRODUCT, "P3") not in [Ref(Kind(item.kind), item.external_id) for item in failing(world)]

@@ -27,6 +27,7 @@ from app.stores.runs import drift, failed_items, runs
 from app.stores.runs.run_row import Run
 from app.stores.sql.engine import Database, open_database
 from tests.fakes import SHOP, FakeSource, World, count, listing
+from tests.rows import row_of
 
 PRODUCT, STOCK = Kind.PRODUCT, Kind.STOCK
 PAGE = 10
@@ -76,7 +77,7 @@ def loaded(world: World, products: int = 45) -> World:
 def row(world: World, external_id: str, kind: Kind = PRODUCT) -> dict[str, Any]:
     key = (external_id,) if kind is PRODUCT else (external_id, "L1", "on_hand")
     with world.database.read() as conn:
-        held = catalog.get(conn, SHOP, kind, key)
+        held = row_of(conn, SHOP, kind, key)
     assert held is not None, f"no row {external_id}"
     return held
 

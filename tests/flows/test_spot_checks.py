@@ -21,7 +21,7 @@ from app.flows.reports.status import overview
 from app.flows.runs.spot_checks import EVERY, Turn, spot_check, spot_check_in_thread, take_turn
 from app.rules.calls.lanes import Lane, current_lane
 from app.stores import catalog, owed
-from app.stores.catalog import bulk
+from app.stores.catalog import stored_rows
 from app.stores.runs import drift
 from app.stores.runs.history import drift_page
 from app.stores.sql.engine import Database
@@ -67,8 +67,8 @@ def by_hand(world: World, sql: str) -> None:
 
 
 def name_of(world: World, id: str) -> str:
-    (row,) = bulk.old_values(world.database, SHOP, PRODUCT, [(id,)]).values()
-    return str(row["name"])
+    (row,) = stored_rows(world.database, SHOP, PRODUCT, [(id,)]).values()
+    return str(row.record.name)
 
 
 def edit(world: World, id: str) -> None:

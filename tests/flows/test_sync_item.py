@@ -10,10 +10,11 @@ from app.domain import Cause, Change, ItemKey, Kind
 from app.errors import BadConfiguration, KilledWorker, RateLimited, Unavailable, Unmappable
 from app.flows.items.leases import LEASE, LeaseKeeper
 from app.flows.items.sync_item import sync_item
-from app.stores import catalog, owed
+from app.stores import owed
 from app.stores.letters import attempts
 from app.stores.sql.engine import Database
 from tests.fakes import SHOP, FakeSource, World, listing
+from tests.rows import row_of
 
 PRODUCT = Kind.PRODUCT
 
@@ -38,7 +39,7 @@ def is_owed(world: World, external_id: str) -> bool:
 
 def held(world: World, external_id: str) -> dict[str, object] | None:
     with world.database.read() as conn:
-        return catalog.get(conn, SHOP, PRODUCT, (external_id,))
+        return row_of(conn, SHOP, PRODUCT, (external_id,))
 
 
 def outcomes(world: World) -> list[tuple[str, str, int]]:

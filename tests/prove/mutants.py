@@ -92,7 +92,7 @@ def settled_first(deps, fetched):
         again = owed.settle(conn, settled, deps.now())
     with deps.database.begin() as conn:
         for one in fetched:
-            fetching.bring(conn, one.claims[0].key.connection, one.answer, one.began, deps.now())
+            fetching.apply_answer(conn, one.claims[0].key.connection, one.answer, one.began, deps.now())
     return Committed(again)
 replace(item_work, "commit", settled_first)
 """,
@@ -102,7 +102,7 @@ replace(item_work, "commit", settled_first)
         7,
         LIFE,
         """
-from app.flows import receive
+from app.flows.inbox import receive
 def first_answered(self, group):
     group[0][1].get_loop().call_soon_threadsafe(receive._answer, [done for _, done in group], None)
     write(self, group)
@@ -115,7 +115,7 @@ write = replace(receive.Intake, "_write", first_answered)
         frozenset({Dial.HOOKS_LOST, Dial.KILLED, Dial.VENDOR_5XX, Dial.VENDOR_HTML}),
         """
 import app.flows.items.pull as pull
-from app.stores import watermarks
+from app.stores.catalog import watermarks
 def early(deps, source, connection, kind, since, told):
     marks = [page.watermark for page in source.delta(kind, since) if page.watermark]
     with deps.database.begin() as conn:
@@ -153,7 +153,7 @@ replace(pull, "_covered", lambda claim, read, noted: [one for one in noted if on
         frozenset({Dial.HOOKS_LOST, Dial.VENDOR_SLOW}),
         """
 from app.domain import micros
-from app.stores import watermarks
+from app.stores.catalog import watermarks
 put = replace(watermarks, "put", lambda conn, c, k, value, now: put(conn, c, k, str(micros(now)), now))
 """,
     ),
@@ -189,7 +189,7 @@ replace(applying, "tombstone", lambda *args, **named: 0)
         0,
         LIFE,
         """
-from app.stores import bulk
+from app.stores.catalog import bulk
 def dated_late(database, connection, diff, *, read_at, now, scope, **more):
     return write(database, connection, diff, read_at=now, now=now, scope=scope, **more)
 write = replace(bulk, "write", dated_late)
@@ -218,7 +218,7 @@ replace(sweep, "REHINT_AFTER", 1e9)
         0,
         LIFE,
         """
-from app.stores import runs
+from app.stores.runs import runs
 replace(runs, "overdue", lambda conn, now, rehint_after: [])
 """,
     ),
@@ -281,7 +281,7 @@ replace(item_work, "MAX_KILLS", 1)
         0,
         frozenset({Dial.DEPLOYED, Dial.RUNS}),
         """
-from app.stores import runs
+from app.stores.runs import runs
 import app.flows.runs.run as run
 replace(runs, "give_back", lambda conn, run_id, token: True)
 replace(run, "MAX_KILLS", 1)
@@ -326,7 +326,7 @@ replace(Fault, "error", unknown)
         0,
         frozenset({Dial.VENDOR_401, Dial.RUNS}),
         """
-from app.flows import health
+from app.flows.connections import health
 replace(health, "judge", lambda *args: health.Fault.ITEM)
 """,
     ),
@@ -335,7 +335,7 @@ replace(health, "judge", lambda *args: health.Fault.ITEM)
         0,
         frozenset({Dial.VENDOR_403, Dial.RUNS}),
         """
-from app.flows import health
+from app.flows.connections import health
 replace(health, "judge", lambda *args: health.Fault.ITEM)
 """,
     ),
@@ -362,7 +362,7 @@ replace(pull, "isolated", lambda records, write, fail, passing=(): write(records
         0,
         frozenset({Dial.BAD_RECORDS, Dial.RUNS}),
         """
-from app.stores import failed_items
+from app.stores.runs import failed_items
 replace(failed_items, "resolve", lambda *args: 0)
 """,
     ),
@@ -391,9 +391,9 @@ def _all(found):
         0,
         frozenset({Dial.VENDOR_EMPTY, Dial.RUNS}),
         """
-import app.flows.items.bulk_read as absorb
+import app.flows.items.bulk_read as bulk_read
 from app.flows.holds.plausible import Verdict
-replace(absorb, "judge", lambda *args, **named: Verdict())
+replace(bulk_read, "implausibility", lambda *args, **named: Verdict())
 """,
     ),
     Mutant(
@@ -401,7 +401,7 @@ replace(absorb, "judge", lambda *args, **named: Verdict())
         0,
         frozenset({Dial.HOOKS_FOREIGN}),
         """
-from app.stores import inbox
+from app.stores.inbox import inbox
 replace(inbox, "_changes", lambda arrival: arrival.delivery.changes)
 """,
     ),

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, select
 from app.domain import Absent, Kind, Listing, Record, Ref, Scope, StockCount, micros
 from app.errors import DatabaseFault
 from app.stores import catalog
-from app.stores.catalog import bulk
+from app.stores.catalog import bulk, stored_rows
 from app.stores.sql.engine import Database
 from app.stores.tables import CATALOG
 
@@ -272,8 +272,8 @@ def test_the_garbage_collector_runs_again_after_a_failure() -> None:
 
 def test_old_values_are_those_of_the_asked_rows(database: Database) -> None:
     apply(database, [count("a", "1.5"), count("b", "2")])
-    old = bulk.old_values(database, "shop", Kind.STOCK, [("a", "l1", "on_hand"), ("z", "l1", "on_hand")])
-    assert {key: values["quantity"] for key, values in old.items()} == {("a", "l1", "on_hand"): Decimal("1.5")}
+    old = stored_rows(database, "shop", Kind.STOCK, [("a", "l1", "on_hand"), ("z", "l1", "on_hand")])
+    assert {key: row.record.quantity for key, row in old.items()} == {("a", "l1", "on_hand"): Decimal("1.5")}
 
 
 COUNTS = st.lists(

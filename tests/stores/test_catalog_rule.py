@@ -17,6 +17,7 @@ from app.domain import Category, Kind, Listing, Location, Order, Record, StockCo
 from app.errors import Unmappable
 from app.stores import catalog
 from app.stores.sql.engine import Database
+from tests.rows import row_of
 
 T0 = datetime(2026, 11, 20, 12, tzinfo=UTC)
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -37,7 +38,7 @@ def apply(database: Database, *records: Record, read: float = 0, connection: str
 
 def row(database: Database, kind: Kind = Kind.PRODUCT, *key: str) -> dict[str, Any]:
     with database.read() as conn:
-        found = catalog.get(conn, "shop", kind, key or ("p1",))
+        found = row_of(conn, "shop", kind, key or ("p1",))
     assert found is not None
     return found
 
@@ -173,7 +174,7 @@ def test_any_order_and_repetition_of_the_same_states_ends_in_the_same_rows(
 
 
 def _state(conn: Connection, connection: str, key: str) -> tuple[object, ...] | None:
-    held = catalog.get(conn, connection, Kind.PRODUCT, (key,))
+    held = row_of(conn, connection, Kind.PRODUCT, (key,))
     return (held["version"], held["name"], held["row_hash"]) if held else None
 
 

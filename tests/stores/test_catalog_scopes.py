@@ -13,6 +13,7 @@ from app.domain import Absent, Kind, Listing, Record, Ref, Scope, StockCount, mi
 from app.stores import catalog
 from app.stores.catalog.reading import SAMPLE
 from app.stores.sql.engine import Database
+from tests.rows import row_of
 
 T0 = datetime(2026, 11, 20, 12, tzinfo=UTC)
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -52,7 +53,7 @@ def tombstone(database: Database, *refs: Ref, read: float = 10) -> int:
 
 def get(database: Database, kind: Kind, *key: str) -> dict[str, Any]:
     with database.read() as conn:
-        found = catalog.get(conn, "shop", kind, key)
+        found = row_of(conn, "shop", kind, key)
     assert found is not None
     return found
 
@@ -199,7 +200,7 @@ def test_a_products_versions_are_found_by_its_parents_id_too(database: Database)
 
 def test_a_row_we_do_not_hold_is_none(database: Database) -> None:
     with database.read() as conn:
-        assert catalog.get(conn, "shop", Kind.PRODUCT, ("a",)) is None
+        assert row_of(conn, "shop", Kind.PRODUCT, ("a",)) is None
 
 
 def test_live_and_deleted_rows_are_counted_apart(database: Database) -> None:

@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from app.domain import KINDS, Kind, Listing, Record, StockCount, key_of, quantity
 from app.stores import catalog
-from app.stores.catalog import Key, bulk
+from app.stores.catalog import Key, stored_rows
 from app.stores.catalog.checksums import find_edited, is_edited, mark_edited
 from app.stores.sql.engine import Database
 from tests.fakes import EPOCH, count, listing
@@ -96,8 +96,8 @@ def test_a_single_row_is_judged_as_the_pass_over_all_judges_it(held: Database, k
     by_hand(held, "UPDATE listings SET name = 'mine', version = 9 WHERE external_id = 'plain'")
     by_hand(held, "UPDATE stock SET quantity = 5, version = 9 WHERE location_id = 'L2'")
     keys = [tuple(key_of(record)) for record in RECORDS if KINDS[type(record)] is kind]
-    rows = bulk.old_values(held, "shop", kind, keys)
-    assert sorted(key for key, row in rows.items() if is_edited(kind, row)) == sorted(edited(held, kind)) != []
+    rows = stored_rows(held, "shop", kind, keys)
+    assert sorted(key for key, row in rows.items() if is_edited(row)) == sorted(edited(held, kind)) != []
 
 
 def test_a_row_deleted_by_hand_is_noted_by_the_database(held: Database) -> None:

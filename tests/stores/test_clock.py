@@ -27,6 +27,7 @@ from app.stores.sql.clock import DatabaseClock
 from app.stores.sql.engine import Database, open_database
 from app.stores.upkeep import heartbeats
 from tests.fakes import SHOP, World, listing
+from tests.rows import row_of
 
 SKEWS = [60.0, -60.0, 400 * 86_400.0]
 KEY = ItemKey(SHOP, Kind.PRODUCT, "A")
@@ -251,7 +252,7 @@ def test_a_deletion_seen_by_a_right_host_stays_though_a_wrong_one_read_before(
     sync(right)
     with postgres.begin() as conn:
         catalog.apply(conn, SHOP, [listing("A", version=5)], read_at=began, now=wrong.deps.now())
-        row = catalog.get(conn, SHOP, Kind.PRODUCT, ("A",))
+        row = row_of(conn, SHOP, Kind.PRODUCT, ("A",))
     assert row is not None
     assert row["deleted"]
 
@@ -304,7 +305,7 @@ def write(world: World, name: str, *, version: datetime, read_at: datetime, now:
 
 def name_of(world: World) -> object:
     with world.database.read() as conn:
-        return (catalog.get(conn, SHOP, Kind.PRODUCT, ("A",)) or {})["name"]
+        return (row_of(conn, SHOP, Kind.PRODUCT, ("A",)) or {})["name"]
 
 
 def test_a_row_written_while_a_clock_was_ahead_does_not_hold_off_the_truth(world: World) -> None:
@@ -319,7 +320,7 @@ def test_a_row_read_while_a_clock_was_ahead_can_be_deleted(world: World) -> None
     write(world, "frozen", version=ahead, read_at=ahead, now=ahead)
     with world.database.begin() as conn:
         catalog.tombstone(conn, SHOP, [Ref(Kind.PRODUCT, "A")], read_at=now, now=now)
-        row = catalog.get(conn, SHOP, Kind.PRODUCT, ("A",))
+        row = row_of(conn, SHOP, Kind.PRODUCT, ("A",))
     assert row is not None
     assert row["deleted"]
 

@@ -11,6 +11,7 @@ from app.domain import Kind, Listing, Ref, Scope
 from app.stores import catalog
 from app.stores.catalog import Read
 from app.stores.sql.engine import Database
+from tests.rows import row_of
 
 MADE = datetime(2026, 3, 1, tzinfo=UTC)
 DELETED = MADE + timedelta(days=1)
@@ -29,7 +30,7 @@ def shop(database: Database) -> Database:
 
 def told(database: Database, name: str) -> Any:
     with database.read() as conn:
-        row = catalog.get(conn, "shop", Kind.PRODUCT, (name,))
+        row = row_of(conn, "shop", Kind.PRODUCT, (name,))
     assert row is not None
     return row["deleted"], row["modified_at"]
 

@@ -240,29 +240,6 @@ def test_a_worker_that_was_replaced_cannot_fail_the_item(database: Database) -> 
     assert [claim.attempts for claim in _claim(database, now=_later(200))] == [0]
 
 
-def test_a_woken_item_is_due_whatever_it_waited_for(database: Database) -> None:
-    _remember(database, "A")
-    (claim,) = _claim(database)
-    with database.begin() as conn:
-        owed.fail(conn, claim, next_at=_later(900), now=NOW)
-        owed.wake(conn, KEY, _later(1))
-    assert _claim(database, now=_later(1))
-
-
-def test_a_dropped_item_is_owed_no_longer(database: Database) -> None:
-    _remember(database, "A")
-    with database.begin() as conn:
-        owed.drop(conn, KEY)
-        assert not owed.is_owed(conn, KEY)
-
-
-def test_a_claim_that_was_lost_drops_nothing(database: Database) -> None:
-    _remember(database, "A")
-    with database.begin() as conn:
-        owed.drop(conn, KEY, "another token")
-        assert owed.is_owed(conn, KEY)
-
-
 # --- settle ---
 
 

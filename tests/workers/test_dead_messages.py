@@ -15,12 +15,13 @@ from app.domain import Cause, Change, ItemKey, Kind
 from app.errors import DatabaseFault, Refused, Unavailable, Unmappable
 from app.flows.items.leases import LeaseKeeper
 from app.flows.letters.replay import replay_letter
-from app.stores import catalog, owed
+from app.stores import owed
 from app.stores.runs import runs
 from app.stores.sql.engine import Database
 from tests.asking import request_reconcile
 from tests.fakes import SHOP, World, listing
 from tests.letters import all_letters
+from tests.rows import row_of
 from tests.stack import eventually
 from workers.actors import register
 from workers.middleware import DeadLetters
@@ -70,7 +71,7 @@ def letters(world: World) -> list[dict[str, Any]]:
 
 def is_held(world: World) -> bool:
     with world.database.read() as conn:
-        return catalog.get(conn, SHOP, Kind.PRODUCT, ("A",)) is not None
+        return row_of(conn, SHOP, Kind.PRODUCT, ("A",)) is not None
 
 
 def test_a_woken_item_reaches_its_row(world: World, broker: RedisBroker) -> None:

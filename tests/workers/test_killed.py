@@ -17,11 +17,12 @@ from sqlalchemy import select
 from app.channels.queue import BrokerQueue, redis_broker
 from app.domain import Cause, Change, ItemKey, Kind
 from app.flows.items.leases import LEASE
-from app.stores import catalog, owed
+from app.stores import owed
 from app.stores.sql.engine import Database
 from app.stores.tables.work import OwedItem
 from tests.fakes import SHOP
 from tests.letters import all_letters
+from tests.rows import row_of
 from tests.stack import eventually
 from tests.workers.perilous import clock
 
@@ -58,7 +59,7 @@ class Crew:
 
     def is_held(self, external_id: str) -> bool:
         with self._database.read() as conn:
-            return catalog.get(conn, SHOP, Kind.PRODUCT, (external_id,)) is not None
+            return row_of(conn, SHOP, Kind.PRODUCT, (external_id,)) is not None
 
     def is_owed(self, external_id: str) -> bool:
         with self._database.read() as conn:

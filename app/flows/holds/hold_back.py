@@ -17,7 +17,7 @@ from app.flows.deps import Deps
 from app.flows.holds.holds import AT_ONCE, finish_released
 from app.flows.holds.plausible import Verdict
 from app.stores import catalog, owed
-from app.stores.catalog import Key, bulk
+from app.stores.catalog import Key, StoredRow, stored_rows
 from app.stores.guard import JudgedRow, holds
 from app.stores.guard.holds import HeldRow, NewRow
 from app.stores.runs import drift, runs
@@ -164,14 +164,14 @@ def _read_before(
 def _keep_rows(
     deps: Deps, connection: str, kind: Kind, hold_id: int, some: Sequence[JudgedRow], read_at: Mapping[Key, datetime]
 ) -> None:
-    old = bulk.old_values(deps.database, connection, kind, [row.key for row in some])
+    old = stored_rows(deps.database, connection, kind, [row.key for row in some])
     kept = [NewRow(row.key, _fields(old.get(row.key), row.record), row.record, read_at.get(row.key)) for row in some]
     with deps.database.begin() as conn:
         holds.add_rows(conn, hold_id, kept)
 
 
-def _fields(old: Mapping[str, Any] | None, record: Record | None) -> dict[str, Any]:
-    return {} if record is None else drift.field_changes(old or {}, record)
+def _fields(old: StoredRow | None, record: Record | None) -> dict[str, Any]:
+    return {} if record is None else drift.field_changes(old and old.record, record)
 
 
 def _digest(row: JudgedRow | HeldRow) -> int:

@@ -1,4 +1,4 @@
-"""Records that are shown but cannot be read or stored: each is noted by itself, and its neighbours go on."""
+"""Records that are shown but cannot be read or stored: each fails alone, and its neighbours go on."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from app.rules.letters.trouble import category_of
 from app.stores.runs import failed_items
 from app.stores.sql.engine import DATABASE_ERRORS
 
-MOST_NOTED = 1_000
-"""Failed items written down per kind and read; of more the run's counts tell the number."""
+MAX_RECORDED = 1_000
+"""Failed items that are written per kind and read; the run's counts have the number of all."""
 
 _INT64 = 2**63
 _MOST_DIGITS = Decimal(10) ** 15
@@ -27,7 +27,7 @@ log = structlog.get_logger()
 
 
 class Failure(NamedTuple):
-    """An item that failed alone, and why; ``row`` is the external id of the very row, where only that is bad."""
+    """An item that failed alone, and why; ``row`` is a row's external id where only that row is bad."""
 
     ref: Ref
     error: Exception
@@ -35,27 +35,27 @@ class Failure(NamedTuple):
 
     @property
     def shown(self) -> str:
-        """What has not vanished, for it was shown: the row, or all of the item."""
+        """The id that was shown and so has not vanished: the row's, or for all rows the item's."""
         return self.row or self.ref.external_id
 
 
 def unread(bad: BadRecord) -> Failure:
-    """A record that its source could not read; where its own id is unreadable it is a failure of its item."""
+    """The failure of a record that its source could not read; if its own id is unreadable, that of its item."""
     return Failure(Ref(bad.kind, bad.external_id or bad.item_id), Unmappable(bad.error))
 
 
 def unstorable(record: Record, error: Exception) -> Failure:
-    """A record that cannot be compared or stored: the message names it, the field, what stands there and what was
-    expected, or has the database's own words."""
+    """The failure of a record that cannot be compared or stored. Its message names the record, the field, its value and
+    what was expected, or quotes the database."""
     kind = KINDS[type(record)]
-    told = Unmappable(f"{kind} {'/'.join(key_of(record))} cannot be stored: {_misfit(record) or _words(error)}")
-    told.__cause__ = error
-    return Failure(Ref(kind, item_of(record)), told, key_of(record)[0])
+    failure = Unmappable(f"{kind} {'/'.join(key_of(record))} cannot be stored: {_misfit(record) or _message(error)}")
+    failure.__cause__ = error
+    return Failure(Ref(kind, item_of(record)), failure, key_of(record)[0])
 
 
-def parted(records: Iterable[Record]) -> tuple[list[Record], list[Failure]]:
-    """The records that a database can hold, and failures for the others; what must be laid by before it is written cannot
-    wait for the database to say so."""
+def split_storable(records: Iterable[Record]) -> tuple[list[Record], list[Failure]]:
+    """The records that a database can hold, and failures for the others: for records that are spooled before they are
+    written, so that the database cannot tell."""
     good: list[Record] = []
     bad: list[Failure] = []
     for record in records:
@@ -79,18 +79,18 @@ def names_of(record: Record) -> tuple[str, str]:
 
 
 def sure_scopes(answer: Answer) -> list[Scope]:
-    """The scopes of an answer that its unreadable records do not leave in doubt: what is shown has not vanished."""
+    """The scopes of an answer that hold in spite of its unreadable records: these were shown and have not vanished."""
     failed = {bad.external_id for bad in answer.failed}
     if "" in failed:
         return []
     return [scope for scope in answer.covers if not failed or (scope.field and scope.value not in failed)]
 
 
-def note(
+def record_failures(
     deps: Deps, conn: Connection, connection: str, failures: Sequence[Failure], run_id: int | None = None
 ) -> None:
-    """Write failures down as failed items of a run, or (without one) of a poll."""
-    for failure in failures[:MOST_NOTED]:
+    """Write failures as failed items of a run, or (without one) of a poll."""
+    for failure in failures[:MAX_RECORDED]:
         error = failure.error
         cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
         failed_items.record(
@@ -105,12 +105,12 @@ def note(
         )
 
 
-def tell(connection: str, failures: Sequence[Failure], run_id: int | None = None) -> None:
-    """One line in the log for all that failed in a read."""
+def log_failures(connection: str, failures: Sequence[Failure], run_id: int | None = None) -> None:
+    """Log one line for all failures of a read."""
     if failures:
         first = failures[0]
-        counted = {"failed": len(failures), "first": str(first.error)}
-        log.warning("records_failed", connection=connection, kind=first.ref.kind, run=run_id, **counted)
+        counts = {"failed": len(failures), "first": str(first.error)}
+        log.warning("records_failed", connection=connection, kind=first.ref.kind, run=run_id, **counts)
 
 
 def isolated(
@@ -119,9 +119,9 @@ def isolated(
     fail: Callable[[Record, Exception], None],
     passing: tuple[type[Exception], ...] = (),
 ) -> None:
-    """``write`` records in one commit; those that cannot be written are found by halving and given to ``fail``.
+    """``write`` records in one commit; find those that cannot be written by halving, and give them to ``fail``.
 
-    ``DatabaseFault`` and ``passing`` concern no record and are raised.
+    Raises ``DatabaseFault`` and ``passing``, which no record causes.
     """
     try:
         write(records)
@@ -138,24 +138,24 @@ def isolated(
 
 @dataclass
 class Healing:
-    """Which items that failed before are shown well by a read. ``known`` are those that failed, by external id."""
+    """Finds the items that failed before and that a read shows well. ``known`` are their external ids."""
 
     known: Collection[str]
     shown: set[str] = field(default_factory=set)
 
-    def see(self, records: Iterable[Record]) -> None:
-        """Note what a page shows."""
+    def note(self, records: Iterable[Record]) -> None:
+        """Note the items that a page shows."""
         if self.known:
             self.shown.update(name for record in records for name in names_of(record) if name in self.known)
 
     def healed(self, failing: Collection[str], *, complete: bool) -> list[str]:
-        """The items that are well now, or that a complete read shows no more, so that nothing is left to fail."""
+        """The items that are well now, or that a complete read does not show any more."""
         well = set(self.known) if complete else self.shown
         return sorted(well - set(failing))
 
 
 def healing(deps: Deps, connection: str, kind: Kind) -> Healing:
-    """What to look for in a read of a kind."""
+    """The failed items to look for in a read of a kind."""
     with deps.database.read() as conn:
         return Healing(failed_items.open_ids(conn, connection, kind))
 
@@ -177,9 +177,9 @@ def _is_text(value: str) -> bool:
     return "\x00" not in value and not any("\ud800" <= sign <= "\udfff" for sign in value)
 
 
-def _words(error: Exception) -> str:
-    """The driver's own words, and the place that a server names with them."""
+def _message(error: Exception) -> str:
+    """The first line of the driver's message, and the place that a server names with it."""
     diagnosis = getattr(error, "diag", None)
     place = getattr(diagnosis, "context", None) or getattr(diagnosis, "column_name", None)
-    words = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return f"{words} ({place.splitlines()[0]})" if place else words
+    message = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return f"{message} ({place.splitlines()[0]})" if place else message

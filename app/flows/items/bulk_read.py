@@ -23,24 +23,24 @@ from app.stores.guard import holds
 from app.stores.guard.foreseen import NOTHING, Foreseen
 from app.stores.sql.engine import Database
 
-BEGUN_AT_MOST = 4
-"""How often one look may begin anew because its source lost the place."""
+MAX_READS = 4
+"""How often one comparison may start its read again because the source lost the place."""
 
 log = structlog.get_logger()
 
 
-class ReadAnew(Exception):
-    """What a read has shown so far does not count any more: raised by the reader, from what made it lose its place."""
+class ReadAgain(Exception):
+    """What a read has shown so far no longer counts: the reader raises it from the error that made it lose its place."""
 
 
 @dataclass(frozen=True)
-class Absorbed:
-    """What a bulk read came to. ``held`` says why (by which ``held_rules``) ``held_rows`` of its rows were not written,
-    ``None`` when all were;
-    ``diff`` is then what was beyond doubt, and of a look that writes nothing ``doubtful`` the rest.
+class BulkResult:
+    """What a bulk read came to. ``held`` says why (and ``held_rules`` by which rules) ``held_rows`` of its rows were not
+    written; it is ``None`` when all were. ``diff`` then has only the rows beyond doubt, and a dry run has the others in
+    ``doubtful``.
 
-    ``failures`` are records that cannot be read or stored, ``healed`` external ids of items that failed before and are
-    well again. With an unreadable record that has no id (``nameless``) nothing can be said to have vanished.
+    ``failures`` are records that cannot be read or stored, ``healed`` the external ids of items that failed before and
+    are well again. While an unreadable record has no id (``nameless``), no row counts as vanished.
     """
 
     diff: Diff
@@ -58,17 +58,17 @@ class Absorbed:
     doubtful: Diff | None = None
 
     def mark(self, whole_kinds: Collection[Kind]) -> str | None:
-        """How far the kind is read now: the source's watermark; for a kind without delta when the read began."""
+        """How far the kind is read now: the source's watermark, or for a kind without delta when the read began."""
         began = str(micros(self.read_at)) if self.diff.kind in whole_kinds else None
         return None if self.held else self.watermark or began
 
 
-Before = Callable[[Diff, datetime], None]
+BeforeWrite = Callable[[Diff, datetime], None]
 """Called with a believed diff just before it is written, while the old values can still be read."""
 
 
 class Write(Protocol):
-    """What writes a believed diff, as ``bulk.write`` does."""
+    """Writes a believed diff, as ``bulk.write`` does."""
 
     def __call__(
         self,
@@ -81,98 +81,86 @@ class Write(Protocol):
         scope: Scope | None,
         clock: Callable[[], datetime],
     ) -> Written:
-        """Write it; returns the rows that were really written."""
+        """Returns the rows that were really written."""
 
 
-def absorb(
+def reconcile(
     deps: Deps,
     connection: str,
     kind: Kind,
     read: Callable[[], Iterator[Page]],
     *,
     run_id: int | None = None,
-    deeds: Set[str] = RUN,
-    before: Before | None = None,
+    checks: Set[str] = RUN,
+    before_write: BeforeWrite | None = None,
     began: Callable[[], datetime] | None = None,
-    anew: Callable[[], None] = lambda: None,
+    restart: Callable[[], None] = lambda: None,
     write: Write = bulk.write,
     foreseen: Foreseen | None = None,
     edited: Collection[Key] = (),
-) -> Absorbed:
-    """Read everything ``read`` yields and make our rows equal to it, unless that is implausible.
+) -> BulkResult:
+    """Make our rows equal to everything that ``read`` yields, unless that is implausible.
 
-    An implausible read is repeated once, after ``anew()``; if the second look agrees with the first, the batch is held
-    for a person (``stores.guard.holds``) and nothing is written. ``deeds`` is what the guard judges (``rules.guard.guard``),
-    ``began`` says when a read that is resumed began, ``write`` does the writing. With what is ``foreseen`` it is a
-    dry run: nothing is held or written, and the answer says what would be. ``edited`` as for ``look``.
+    An implausible read is repeated once, after ``restart()``. If the second is implausible too, its doubtful rows are
+    held for a person (``stores.guard.holds``) and only the others are written. ``checks`` are those that the guard makes
+    (``rules.guard.guard``). ``began`` tells when a resumed read began. ``edited`` rows count as edited by hand though
+    they are not marked. With ``foreseen`` this is a dry run: it holds and writes nothing, and returns what would be.
     """
     dry = foreseen is not None
     if not dry:
         finish_released(deps, connection, kind)
-    absorbed, scope = look(deps, connection, kind, read, began or deps.now, edited)
-    verdict = judge(deps, connection, absorbed.diff, scope, deeds, foreseen)
+
+    def attempt() -> tuple[BulkResult, Scope | None, Verdict]:
+        result, scope = _compare(deps, connection, kind, read, began or deps.now, edited)
+        return result, scope, implausibility(deps, connection, result.diff, scope, checks, foreseen)
+
+    result, scope, verdict = attempt()
     if verdict.reason is not None:
         log.warning("implausible_read_repeated", connection=connection, kind=kind, reason=verdict.reason)
-        anew()
-        absorbed, scope = look(deps, connection, kind, read, began or deps.now, edited)
-        verdict = judge(deps, connection, absorbed.diff, scope, deeds, foreseen)
+        restart()
+        result, scope, verdict = attempt()
     if verdict.reason is not None:
-        doubted = _doubt(absorbed, verdict) if dry else _hold(deps, connection, absorbed, scope, verdict, run_id)
-        absorbed = replace(doubted, held_rules=verdict.rules)
-    if before is not None:
-        before(absorbed.diff, absorbed.read_at)
-    diff, now = absorbed.diff, deps.now()
+        result = _set_apart(result, verdict) if dry else _hold(deps, connection, result, scope, verdict, run_id)
+    if before_write is not None:
+        before_write(result.diff, result.read_at)
     if dry:
-        return replace(absorbed, written=_would(diff))
-    if absorbed.complete:
-        with deps.database.begin() as conn:
-            watermarks.cover(conn, connection, kind, absorbed.read_at)
-    written = write(deps.database, connection, diff, read_at=absorbed.read_at, now=now, scope=scope, clock=deps.now)
-    if deeds > FIRST_LOAD and (run_id is not None or verdict.judge is not None):
+        return replace(result, written=_expected_writes(result.diff))
+    result = _write(deps, connection, result, scope, write)
+    if checks > FIRST_LOAD and (run_id is not None or verdict.judge is not None):
         learn(deps, connection, kind, verdict)
-    if absorbed.held is None:
+    if result.held is None:
         with deps.database.begin() as conn:
-            holds.pass_(conn, connection=connection, kind=kind, read_at=absorbed.read_at)
-    return _with_unwritten(replace(absorbed, written=written), connection)
+            holds.pass_(conn, connection=connection, kind=kind, read_at=result.read_at)
+    return result
 
 
-def _with_unwritten(absorbed: Absorbed, connection: str) -> Absorbed:
-    """The records that could not be written join those that could not be read."""
-    if not absorbed.written.failed:
-        return absorbed
-    failures = [*absorbed.failures, *(unstorable(one.record, one.error) for one in absorbed.written.failed)]
-    failing = {failure.ref.external_id for failure in failures}
-    return replace(absorbed, failures=failures, healed=[id for id in absorbed.healed if id not in failing])
-
-
-def look(
+def _compare(
     deps: Deps,
     connection: str,
     kind: Kind,
     read: Callable[[], Iterator[Page]],
     began: Callable[[], datetime],
-    edited: Collection[Key] = (),
-) -> tuple[Absorbed, Scope | None]:
-    """What a read comes to, nothing written yet, and what it speaks for. A read that lost its place begins anew, with
-    a beginning of its own: what it showed before is older than what it reports on. ``edited`` rows count as edited by
-    hand though they are not marked."""
-    for _ in range(BEGUN_AT_MOST):
+    edited: Collection[Key],
+) -> tuple[BulkResult, Scope | None]:
+    """What a read would change, and the scope it was complete for. A read that lost its place starts again at a moment
+    of its own: the one before showed older states than it reports on."""
+    for _ in range(MAX_READS):
         try:
-            return _look(deps, connection, kind, read, began(), edited)
-        except ReadAnew as lost:
+            return _compare_once(deps, connection, kind, read, began(), edited)
+        except ReadAgain as lost:
             cause = lost.__cause__
             log.warning("read_anew", connection=connection, kind=kind, error=str(cause))
     raise cause if isinstance(cause, Transient) else Unavailable(f"the read lost its place again and again: {cause}")
 
 
-def _look(
+def _compare_once(
     deps: Deps,
     connection: str,
     kind: Kind,
     read: Callable[[], Iterator[Page]],
     read_at: datetime,
     edited: Collection[Key],
-) -> tuple[Absorbed, Scope | None]:
+) -> tuple[BulkResult, Scope | None]:
     differ = Differ(deps.database, connection, kind, read_at, deps.now(), edited)
     healer = healing(deps, connection, kind)
     failures: dict[tuple[str, str], Failure] = {}
@@ -181,8 +169,8 @@ def _look(
     scope: Scope | None = None
     for page in read():
         misfits = [unstorable(misfit.record, misfit.error) for misfit in differ.feed(page.records, deps.now())]
-        healer.see(page.records)
-        failures |= {_name(failure): failure for failure in [*map(unread, page.failed), *misfits]}
+        healer.note(page.records)
+        failures |= {_identity(failure): failure for failure in [*map(unread, page.failed), *misfits]}
         changes.extend(page.changes)
         watermark = page.watermark or watermark
         scope = page.complete or scope
@@ -190,57 +178,51 @@ def _look(
     nameless = sum(not id for id, _ in failures)
     if nameless:  # it may be any of our rows that is shown unreadably, so none has vanished
         scope = None
-    complete = scope is not None
-    is_whole = scope is not None and scope.field is None
-    absorbed = Absorbed(
+    result = BulkResult(
         differ.diff(scope, {failure.shown for failure in failures.values()}),
         Written(),
         read_at,
         changes,
         watermark,
-        complete,
+        complete=scope is not None,
         failures=list(failures.values()),
-        healed=healer.healed(failing, complete=is_whole),
+        healed=healer.healed(failing, complete=scope is not None and scope.field is None),
         nameless=nameless,
     )
-    return absorbed, scope
+    return result, scope
 
 
-def _name(failure: Failure) -> tuple[str, str]:
-    """A page that is shown twice shows a failure twice; those without an id are told apart by their words."""
+def _identity(failure: Failure) -> tuple[str, str]:
+    """A page shown twice shows a failure twice; failures without an id differ by their message."""
     id = failure.ref.external_id
     return (id, "" if id else str(failure.error))
 
 
-def judge(
+def implausibility(
     deps: Deps,
     connection: str,
     diff: Diff,
     scope: Scope | None,
-    deeds: Set[str],
+    checks: Set[str],
     foreseen: Foreseen | None = None,
 ) -> Verdict:
     """What the guard says of a diff."""
-    return examine(deps, connection, batch_of(diff, scope, first=deeds == FIRST_LOAD), deeds, foreseen or NOTHING)
+    batch = batch_of(diff, scope, first=checks == FIRST_LOAD)
+    return examine(deps, connection, batch, checks, foreseen or NOTHING)
 
 
-def _would(diff: Diff) -> Written:
-    """What writing a diff comes to."""
-    return Written(len(diff.created), len(diff.changed), len(diff.touched), len(diff.vanished))
-
-
-def _doubt(absorbed: Absorbed, verdict: Verdict) -> Absorbed:
-    """What would be put in front of a person, beside what is beyond doubt."""
+def _set_apart(result: BulkResult, verdict: Verdict) -> BulkResult:
+    """A dry run's result, with the rows that would be held apart from the others."""
     keys = {row.key for row in verdict.held()}
-    good, doubtful = without(absorbed.diff, keys), only(absorbed.diff, keys)
-    return replace(absorbed, diff=good, watermark=None, held=verdict.reason, held_rows=len(keys), doubtful=doubtful)
+    doubtful = only(result.diff, keys)
+    return replace(_without(result, keys, verdict.reason, verdict.rules), doubtful=doubtful)
 
 
 def _hold(
-    deps: Deps, connection: str, absorbed: Absorbed, scope: Scope | None, verdict: Verdict, run_id: int | None
-) -> Absorbed:
-    """Put what is implausible in front of a person; what is beyond doubt is left to be written."""
-    diff = absorbed.diff
+    deps: Deps, connection: str, result: BulkResult, scope: Scope | None, verdict: Verdict, run_id: int | None
+) -> BulkResult:
+    """Hold the doubtful rows for a person; the result keeps the others."""
+    diff = result.diff
     summary = {
         "rows_here": diff.total_local,
         "rows_read": diff.read,
@@ -254,10 +236,32 @@ def _hold(
         connection,
         diff.kind,
         verdict,
-        read_at=absorbed.read_at,
+        read_at=result.read_at,
         absent=None if scope is None else scope.absent,
         summary=summary,
         run_id=run_id,
     )
-    good = without(diff, held.keys)
-    return replace(absorbed, diff=good, watermark=None, held=held.reason, held_rows=len(held.keys))
+    return _without(result, held.keys, held.reason, verdict.rules)
+
+
+def _without(result: BulkResult, keys: Set[Key], reason: str | None, rules: list[str]) -> BulkResult:
+    """The result without the rows that are held, and why they are."""
+    diff = without(result.diff, keys)
+    return replace(result, diff=diff, watermark=None, held=reason, held_rows=len(keys), held_rules=rules)
+
+
+def _expected_writes(diff: Diff) -> Written:
+    return Written(len(diff.created), len(diff.changed), len(diff.touched), len(diff.vanished))
+
+
+def _write(deps: Deps, connection: str, result: BulkResult, scope: Scope | None, write: Write) -> BulkResult:
+    """Write the believed diff; records that the database refused join those that could not be read."""
+    diff, now = result.diff, deps.now()
+    if result.complete:
+        with deps.database.begin() as conn:
+            watermarks.cover(conn, connection, diff.kind, result.read_at)
+    written = write(deps.database, connection, diff, read_at=result.read_at, now=now, scope=scope, clock=deps.now)
+    failures = [*result.failures, *(unstorable(one.record, one.error) for one in written.failed)]
+    failing = {failure.ref.external_id for failure in failures}
+    healed = [id for id in result.healed if id not in failing]
+    return replace(result, written=written, failures=failures, healed=healed)

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import msgspec
 from sqlalchemy import Connection
 
-from app.domain import KINDS, SKU_PREFIX, WHOLE, Answer, BadRecord, ItemKey, Kind, Listing, Record, Ref, key_of
+from app.domain import KINDS, SKU_PREFIX, WHOLE, Answer, BadRecord, ItemKey, Kind, Record, Ref, key_of
 from app.flows.deps import Deps
 from app.flows.items.bad_records import Failure, isolated, item_of, unstorable
 from app.rules.letters.retry import wait_for_item, wait_for_version
@@ -55,7 +55,7 @@ class Fetched:
 
     def _told(self) -> set[str]:
         """The external ids of items of which a readable answer was given."""
-        shown = {name for record in self.answer.records for name in (owner_of(record), key_of(record)[0])}
+        shown = {name for record in self.answer.records for name in (item_of(record), key_of(record)[0])}
         return shown | {ref.external_id for ref in (*self.answer.gone, *self.answer.not_yet)}
 
     def not_yet(self) -> list[Claim]:
@@ -81,7 +81,7 @@ class Fetched:
         from a replica that lags."""
         shown: dict[str, int] = defaultdict(int)
         for record in self.answer.records:
-            shown[owner_of(record)] = max(shown[owner_of(record)], record.version)
+            shown[item_of(record)] = max(shown[item_of(record)], record.version)
         known = {ref.external_id for ref in (*self.answer.gone, *self.answer.not_yet)}
         known |= {str(scope.value) for scope in self.answer.covers} - set(shown) | self.held
         unread = {claim.key for claim, _ in self.failed()}
@@ -217,7 +217,7 @@ def _fenced(conn: Connection, fetched: Fetched) -> list[Claim]:
     """Claims of items that the answer shows, but that another read found gone since this one began: which of the two is
     the truth only a later look tells."""
     kind = fetched.claims[0].key.kind
-    living = {key_of(record): owner_of(record) for record in fetched.answer.records if not record.deleted}
+    living = {key_of(record): item_of(record) for record in fetched.answer.records if not record.deleted}
     if not living:
         return []
     gone = catalog.fenced(conn, fetched.claims[0].key.connection, kind, list(living))
@@ -225,7 +225,7 @@ def _fenced(conn: Connection, fetched: Fetched) -> list[Claim]:
     return [claim for claim in fetched.claims if fetched.refs[claim.key.external_id].external_id in owners]
 
 
-def bring(
+def apply_answer(
     conn: Connection, connection: str, answer: Answer, began: datetime, now: datetime
 ) -> tuple[Applied, list[tuple[Kind, Key]]]:
     """Bring an answer into the catalog; returns what that did, and the rows of its scopes that it closed."""
@@ -256,14 +256,7 @@ def read_of(answer: Answer, began: datetime) -> Read:
 
 def _changed(answer: Answer, written: set[Key], closed: Sequence[tuple[Kind, Key]]) -> set[str]:
     """The external ids under which something changed."""
-    changed = {owner_of(record) for record in answer.records if key_of(record) in written}
+    changed = {item_of(record) for record in answer.records if key_of(record) in written}
     changed.update(key[0] for _, key in closed)
     changed.update(scope.value for scope in answer.covers if closed and scope.value)
     return changed
-
-
-def owner_of(record: Record) -> str:
-    """The external id of the item a record was fetched for."""
-    if isinstance(record, Listing) and record.parent_id is not None:
-        return record.parent_id
-    return key_of(record)[0]

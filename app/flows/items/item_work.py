@@ -23,7 +23,7 @@ from app.errors import (
 from app.flows.connections import health
 from app.flows.connections.health import Fault
 from app.flows.deps import Deps
-from app.flows.items.bad_records import Failure, note
+from app.flows.items.bad_records import Failure, record_failures
 from app.flows.items.bury import died
 from app.flows.items.doubted_items import hold_back
 from app.flows.items.fetching import Fetched, commit, fetch, write_storable
@@ -170,7 +170,7 @@ class ItemWork:
             self._failed([claim], own[0] if own else error)
             return
         with self._deps.database.begin() as conn:
-            note(self._deps, conn, claim.key.connection, failures)
+            record_failures(self._deps, conn, claim.key.connection, failures)
         self._commit([fetched.without(failures)])
 
     def _alone(self, claim: Claim) -> None:

@@ -16,8 +16,18 @@ from app.errors import DatabaseFault, RateLimited
 from app.flows.connections import health
 from app.flows.deps import Deps
 from app.flows.holds.doubted import doubted
-from app.flows.items.bad_records import Failure, healing, isolated, item_of, note, parted, tell, unread, unstorable
-from app.flows.items.bulk_read import absorb
+from app.flows.items.bad_records import (
+    Failure,
+    healing,
+    isolated,
+    item_of,
+    log_failures,
+    record_failures,
+    split_storable,
+    unread,
+    unstorable,
+)
+from app.flows.items.bulk_read import reconcile
 from app.flows.items.doubted_items import judge_named
 from app.rules.guard.guard import FIRST_LOAD, POLL
 from app.sources.base import Source
@@ -132,12 +142,12 @@ def _put_off(deps: Deps, claim: Claim) -> None:
 def _read_whole(deps: Deps, source: Source, connection: str, kind: Kind, since: str | None, told: Told) -> _Read:
     """A first load, or a kind that has no delta."""
     is_complete = kind in source.whole_kinds
-    absorbed = absorb(
+    absorbed = reconcile(
         deps,
         connection,
         kind,
         lambda: source.full(kind) if is_complete else source.delta(kind, None),
-        deeds=FIRST_LOAD if since is None else POLL,
+        checks=FIRST_LOAD if since is None else POLL,
         write=partial(bulk.write, told=lambda conn, _: told(conn)),
     )
     if absorbed.held:
@@ -159,10 +169,10 @@ def _read_delta(deps: Deps, source: Source, connection: str, kind: Kind, since: 
     began = deps.now()
     spool = Spool(kind)
     for page in source.delta(kind, since):
-        good, bad = parted(page.records)
+        good, bad = split_storable(page.records)
         for record in good:
             spool.add("", record, 0)
-        healer.see(page.records)
+        healer.note(page.records)
         read.failures.extend([*map(unread, page.failed), *bad])
         read.changes.extend([*page.changes, *told_anew(deps, connection, page)])
         read.watermark = page.watermark or read.watermark
@@ -194,13 +204,13 @@ def _finish(deps: Deps, claim: Claim, read: _Read, noted: Sequence[Noted]) -> li
         _still_ours(claim, conn)
         if read.watermark is not None:
             watermarks.put(conn, connection, kind, read.watermark, now)
-        note(deps, conn, connection, read.failures)
+        record_failures(deps, conn, connection, read.failures)
         failed_items.resolve(conn, connection, kind, read.healed, now)
         again = owed.settle(conn, [(claim, read.outcome)], now)
     for some in batches(_covered(claim, read, noted), AT_ONCE):
         with deps.database.begin() as conn:
             owed.settle_noted(conn, some, "applied", now)
-    tell(connection, read.failures)
+    log_failures(connection, read.failures)
     log.info("pulled", connection=connection, kind=kind, applied=len(read.seen), owed=len(fresh))
     return fresh + again
 

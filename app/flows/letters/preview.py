@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from app.domain import WHOLE, Answer, ItemKey, Kind, Ref, batches
 from app.errors import TakesTooLong
 from app.flows.deps import Deps
-from app.flows.items.fetching import bring, refs_of
+from app.flows.items.fetching import apply_answer, refs_of
 from app.flows.letters.letters import conditions, key_of, terms_of
 from app.flows.runs.dry_run import Effects, would_write
 from app.rules.calls.lanes import Lane, lane
@@ -84,7 +84,7 @@ def _rows(deps: Deps, items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             answer = deps.sources[connection].fetch(list(refs.values()))
 
         def work(conn: Connection) -> Effects:
-            applied, closed = bring(conn, connection, answer, began, deps.now())
+            applied, closed = apply_answer(conn, connection, answer, began, deps.now())
             return Effects(answer.records, set(applied.written), closed, answer.gone)
 
         rows = would_write(deps, connection, work)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from app.flows.items.bulk_read import Absorbed
+from app.flows.items.bulk_read import BulkResult
 
 
 class Agreed(NamedTuple):
@@ -29,7 +29,7 @@ def share_of(equal: int | None, rows: int) -> float | None:
     return 1.0 if equal >= rows else min(round(max(0, equal) / rows, 6), 0.999999)
 
 
-def agreed(absorbed: Absorbed, *, unseen: int = 0, written: bool = True) -> Agreed:
+def agreed(absorbed: BulkResult, *, unseen: int = 0, written: bool = True) -> Agreed:
     """What a read says of the copy after its write, or (not ``written``) as it is.
 
     Unknown when the read was not believed, when we held nothing before it, and when it only named rows that are new to
@@ -47,7 +47,7 @@ def agreed(absorbed: Absorbed, *, unseen: int = 0, written: bool = True) -> Agre
     return Agreed(rows, max(0, rows - left), found)
 
 
-def _unknown(absorbed: Absorbed, unseen: int) -> str | None:
+def _unknown(absorbed: BulkResult, unseen: int) -> str | None:
     if absorbed.held:
         return f"the read was not believed: {absorbed.held}"
     if unseen:

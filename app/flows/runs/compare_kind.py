@@ -8,8 +8,8 @@ from functools import partial
 from sqlalchemy import Connection
 
 from app.domain import Kind, Page
-from app.flows.items.bad_records import note
-from app.flows.items.bulk_read import Absorbed, Before, absorb
+from app.flows.items.bad_records import record_failures
+from app.flows.items.bulk_read import BeforeWrite, BulkResult, reconcile
 from app.flows.runs import kept_pages
 from app.flows.runs.drift import record_drift
 from app.flows.runs.resumable import restart_read, resumable_pages
@@ -28,22 +28,22 @@ def compare_kind(
     pages_from: Callable[[str | None], Iterator[Page]],
     *,
     checks: Set[str],
-    before: Before | None = None,
+    before_write: BeforeWrite | None = None,
     edited: Collection[Key] = (),
-) -> Absorbed:
+) -> BulkResult:
     """Read ``pages_from`` the run's place on, judge by the guard's ``checks`` (with ``force`` by none), and write what is
-    believed. ``before`` and ``edited`` are those of ``absorb``."""
+    believed. ``before_write`` and ``edited`` are those of ``reconcile``."""
     is_dry = run.options.dry_run
-    result = absorb(
+    result = reconcile(
         run.deps,
         run.connection,
         kind,
         resumable_pages(run, kind, pages_from),
         run_id=None if is_dry else run.id,
-        deeds=NOTHING if run.options.force else checks,
-        before=before,
+        checks=NOTHING if run.options.force else checks,
+        before_write=before_write,
         began=run.read_began,
-        anew=partial(restart_read, run),
+        restart=partial(restart_read, run),
         write=partial(bulk.write, told=run.on_written(kind)),
         foreseen=run.foreseen() if is_dry else None,
         edited=edited,
@@ -55,12 +55,12 @@ def compare_kind(
     return result
 
 
-def finish_comparison(run: ActiveRun, conn: Connection, result: Absorbed) -> None:
+def finish_comparison(run: ActiveRun, conn: Connection, result: BulkResult) -> None:
     """Drop the stored pages and count; the real run also notes which records failed and which are well again."""
     kind = result.diff.kind
     kept_pages.drop(run, conn)
     if not run.options.dry_run:
-        note(run.deps, conn, run.connection, result.failures, run.id)
+        record_failures(run.deps, conn, run.connection, result.failures, run.id)
         failed_items.resolve(conn, run.connection, kind, result.healed, run.deps.now())
     written = result.written if run.options.dry_run else Written()  # a real write was counted when it was written
     run.count(

@@ -13,7 +13,7 @@ from app.flows.runs.reasons import names_of_row
 from app.rules.drift.corrections import CORRECTED_BY_AN_EVENT, MOST_LATE, corrected
 from app.rules.drift.drift import Answered, Reason
 from app.rules.drift.reasons import UNDER_WAY
-from app.stores.catalog import bulk
+from app.stores.catalog import stored_rows
 from app.stores.runs import drift, traces
 from app.stores.runs.drift import Difference
 
@@ -45,8 +45,8 @@ def _correct(deps: Deps, connection: str) -> int:
 
 def _correct_kind(deps: Deps, connection: str, kind: Kind, rows: Sequence[Difference]) -> int:
     keys = {row.id: tuple(row.item.split("/")) for row in rows}
-    held = bulk.old_values(deps.database, connection, kind, [key for key in keys.values() if _is_whole(kind, key)])
-    names = {id: names_of_row(kind, key, held.get(key)) for id, key in keys.items()}
+    held = stored_rows(deps.database, connection, kind, [key for key in keys.values() if _is_whole(kind, key)])
+    names = {id: names_of_row(key, held.get(key)) for id, key in keys.items()}
     oldest = min(row.found_at for row in rows) - UNDER_WAY
     with deps.database.read() as conn:
         every = sorted({name for some in names.values() for name in some})

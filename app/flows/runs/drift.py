@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 from app.domain import Kind, Record, batches, key_of
 from app.flows.deps import Deps
-from app.flows.items.bad_records import MOST_NOTED
-from app.flows.items.bulk_read import Absorbed
+from app.flows.items.bad_records import MAX_RECORDED
+from app.flows.items.bulk_read import BulkResult
 from app.flows.runs.reasons import Background, Differing, reasons
 from app.rules.drift.drift import DriftCause
-from app.stores.catalog import bulk
+from app.stores.catalog import stored_rows
 from app.stores.catalog.bulk import Diff
 from app.stores.catalog.catalog_sql import horizon
 from app.stores.runs import drift
@@ -48,7 +48,7 @@ def record_drift(
         found = _of_records(deps, connection, diff.kind, chunk, read_at)
         _write(deps, connection, run_id, diff.kind, _fresh(found, written), read_at, known, cause)
     for keys in batches(diff.vanished, CHUNK):
-        old = bulk.old_values(deps.database, connection, diff.kind, keys)
+        old = stored_rows(deps.database, connection, diff.kind, keys)
         found = (Differing(key, old.get(key), None) for key in keys)
         _write(deps, connection, run_id, diff.kind, _fresh(found, written), read_at, known, cause)
 
@@ -60,11 +60,11 @@ def _fresh(rows: Iterable[Differing], written: set[str]) -> list[Differing]:
 def _of_records(
     deps: Deps, connection: str, kind: Kind, records: Sequence[Record], read_at: datetime
 ) -> Iterator[Differing]:
-    old = bulk.old_values(deps.database, connection, kind, [key_of(record) for record in records])
+    old = stored_rows(deps.database, connection, kind, [key_of(record) for record in records])
     future = horizon(deps.now())  # a row dated beyond it was written by a wrong clock
     for record in records:
         before = old.get(key_of(record))
-        if before is not None and read_at <= before["read_at"] <= future:
+        if before is not None and read_at <= before.read_at <= future:
             continue  # a live sync was faster than this run: not a difference any more
         yield Differing(key_of(record), before, record)
 
@@ -107,8 +107,8 @@ def unreadable(kind: Kind, item: str) -> DriftRow:
 
 
 def _plain(kind: Kind, row: Differing, cause: str) -> DriftRow:
-    before = row.before or {}
-    ended = drift.end_changes(kind, before) if before else {}
+    before = None if row.before is None else row.before.record
+    ended = {} if before is None else drift.end_changes(before)
     fields = ended if row.record is None else drift.field_changes(before, row.record)
     return DriftRow(kind, "/".join(row.key), row.change, fields, cause)
 
@@ -120,7 +120,7 @@ def _write_anew(deps: Deps, connection: str, run_id: int, rows: Iterable[DriftRo
             drift.write_anew(conn, run_id, connection, found, now=deps.now())
 
 
-def record_left(deps: Deps, connection: str, run_id: int, absorbed: Absorbed) -> None:
+def record_left(deps: Deps, connection: str, run_id: int, absorbed: BulkResult) -> None:
     """Write the drift rows of what a repaired kind still differs in: rows that are newer than the read, or that a
     newer one refused, and records that could not be read or stored."""
     if absorbed.diff.total_local == 0:
@@ -134,7 +134,7 @@ def record_left(deps: Deps, connection: str, run_id: int, absorbed: Absorbed) ->
         wanted += [_Left(key_of(record), record) for record in changed if key_of(record) in refused]
     for some in batches(wanted, CHUNK):
         _write_anew(deps, connection, run_id, _of_left(deps, connection, kind, some, absorbed.read_at))
-    for failures in batches(absorbed.failures[:MOST_NOTED], CHUNK):
+    for failures in batches(absorbed.failures[:MAX_RECORDED], CHUNK):
         rows = (unreadable(one.ref.kind, one.ref.external_id) for one in failures)
         _write_anew(deps, connection, run_id, rows)
 
@@ -151,15 +151,15 @@ class _Left(NamedTuple):
 
 
 def _of_left(deps: Deps, connection: str, kind: Kind, rows: Sequence[_Left], read_at: datetime) -> Iterator[DriftRow]:
-    old = bulk.old_values(deps.database, connection, kind, [row.key for row in rows])
+    old = stored_rows(deps.database, connection, kind, [row.key for row in rows])
     for key, record in rows:
         before = old.get(key)
-        late = before is not None and before["read_at"] > read_at
+        late = before is not None and before.read_at > read_at
         yield DriftRow(
             kind=kind,
             item="/".join(key),
             change="missing" if before is None else "vanished" if record is None else "differs",
-            fields={} if record is None else drift.field_changes(before or {}, record),
+            fields={} if record is None else drift.field_changes(before and before.record, record),
             cause=DriftCause.LATE if late else DriftCause.UNKNOWN,
             since=None if record is None else record.modified_at,
             since_latest=deps.now(),

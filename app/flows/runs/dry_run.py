@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -14,11 +13,11 @@ from app.domain import KINDS, Kind, Record, Ref, key_of
 from app.flows.deps import Deps
 from app.flows.runs.run_state import ActiveRun
 from app.rules.runs.kind_counts import KindCounts
-from app.stores.catalog import Key, bulk
+from app.stores.catalog import Key, StoredRow, rows_of_items
 from app.stores.runs import drift
 from app.stores.runs.drift import DRY_RUN, HELD, DriftRow
 
-Rows = Mapping[Key, Mapping[str, Any]]
+Rows = Mapping[Key, StoredRow]
 
 
 @dataclass(frozen=True)
@@ -85,12 +84,12 @@ def would_write(deps: Deps, connection: str, work: Callable[[Connection], Effect
         effects = work(conn)
         closed.update(effects.closed)
         for kind, ids in effects.items().items():
-            after[kind] = bulk.rows_of_items(conn, connection, kind, ids)
+            after[kind] = rows_of_items(conn, connection, kind, ids)
 
     rolled_back(deps, noted)
     with deps.database.read() as conn:
         before = {
-            kind: bulk.rows_of_items(conn, connection, kind, sorted({key[0] for key in rows}))
+            kind: rows_of_items(conn, connection, kind, sorted({key[0] for key in rows}))
             for kind, rows in after.items()
         }
     return [row for kind, rows in after.items() for row in _differing(kind, before[kind], rows, closed)]
@@ -108,9 +107,9 @@ def _differing(kind: Kind, before: Rows, after: Rows, closed: Set[tuple[Kind, Ke
     rows = []
     for key in sorted(after):
         old, new = before.get(key), after[key]
-        fields = drift.row_changes(kind, old, new)
-        if fields and (old is not None or new["row_hash"] != 0):
-            ends = new["row_hash"] == 0 or (kind, key) in closed
+        fields = drift.field_changes(old and old.record, new.record)
+        if fields and (old is not None or new.row_hash != 0):
+            ends = new.row_hash == 0 or (kind, key) in closed
             change = "missing" if old is None else "vanished" if ends else "differs"
-            rows.append(DriftRow(kind, "/".join(key), change, fields, DRY_RUN, new["modified_at"]))
+            rows.append(DriftRow(kind, "/".join(key), change, fields, DRY_RUN, new.record.modified_at))
     return rows

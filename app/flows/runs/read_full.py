@@ -16,8 +16,8 @@ from sqlalchemy import Connection
 
 from app.domain import Cause, Kind, Page, Ref, Strategy, batches
 from app.errors import AuthRejected, Permanent
-from app.flows.items.bad_records import tell
-from app.flows.items.bulk_read import Absorbed
+from app.flows.items.bad_records import log_failures
+from app.flows.items.bulk_read import BulkResult
 from app.flows.items.pull import owe_news
 from app.flows.runs.agreed import Agreed, agreed
 from app.flows.runs.compare_kind import compare_kind, finish_comparison
@@ -107,7 +107,7 @@ def _repair(run: ActiveRun, kind: Kind, known: _Known) -> None:
             )
 
     run.commit(finish)
-    tell(connection, result.failures, run.id)
+    log_failures(connection, result.failures, run.id)
     deps.queue.wake(news.fresh)
 
 
@@ -120,14 +120,14 @@ def _preview(run: ActiveRun, kind: Kind, known: _Known) -> None:
     run.commit(lambda conn: _finish(run, conn, result, agreement, len(news.fresh)))
 
 
-def _compare(run: ActiveRun, kind: Kind, known: _Known, before: Callable[[Diff, datetime], None]) -> Absorbed:
+def _compare(run: ActiveRun, kind: Kind, known: _Known, before: Callable[[Diff, datetime], None]) -> BulkResult:
     """A dry run is told which rows are edited; before the real one they are marked."""
     return compare_kind(
         run,
         kind,
         lambda resume: _pages_from(run, kind, resume, first=known.first),
         checks=FIRST_LOAD if known.first else RUN,
-        before=before,
+        before_write=before,
         edited=[row.key for row in known.edited] if run.options.dry_run else (),
     )
 
@@ -183,7 +183,7 @@ def _gone(run: ActiveRun, refs: Sequence[Ref]) -> set[str]:
     return {ref.external_id for ref in answer.gone}
 
 
-def _finish(run: ActiveRun, conn: Connection, result: Absorbed, agreement: Agreed, owed: int) -> None:
+def _finish(run: ActiveRun, conn: Connection, result: BulkResult, agreement: Agreed, owed: int) -> None:
     finish_comparison(run, conn, result)
     kind = result.diff.kind
     run.count(kind, KindCounts(owed=owed))

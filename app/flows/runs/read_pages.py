@@ -11,7 +11,16 @@ from sqlalchemy import Connection
 
 from app.domain import Cause, Change, Kind, Listing, Page, Record, batches, key_of
 from app.flows.holds.doubted import doubted, judged
-from app.flows.items.bad_records import Failure, Healing, healing, isolated, parted, tell, unread, unstorable
+from app.flows.items.bad_records import (
+    Failure,
+    Healing,
+    healing,
+    isolated,
+    log_failures,
+    split_storable,
+    unread,
+    unstorable,
+)
 from app.flows.items.pull import AT_ONCE, News, owe_news, owe_refused, told_anew
 from app.flows.runs import kept_pages
 from app.flows.runs.dry_run import Effects, preview
@@ -44,7 +53,7 @@ class _Read:
         """One more page."""
         for record in page.records:
             self.records.add("", record, 0)
-        self.healer.see(page.records)
+        self.healer.note(page.records)
         self.watermark = page.watermark or self.watermark
 
     def fail(self, record: Record, error: Exception) -> None:
@@ -69,7 +78,7 @@ def read_pages(run: ActiveRun, stage: Stage) -> None:
     run.read_began()
     read = _read(run, stage)
     outcome = (_preview if run.options.dry_run else _apply)(run, stage.kind, read)
-    tell(run.connection, read.failures, run.id)
+    log_failures(run.connection, read.failures, run.id)
     healed = read.healer.healed({failure.ref.external_id for failure in read.failures}, complete=False)
 
     def finish(conn: Connection) -> None:
@@ -134,7 +143,7 @@ def _restart(run: ActiveRun, read: _Read) -> None:
 def _add_page(run: ActiveRun, stage: Stage, page: Page, read: _Read, *, keep: bool) -> bool:
     """Count a page and owe the items that it names; returns whether the read can be resumed after it."""
     chosen = [record for record in page.records if not stage.active_only or _is_active(record)][: run.remaining()]
-    good, bad = parted(chosen)
+    good, bad = split_storable(chosen)
     run.expect(page.expected)
     run.progress.batch = page.label or f"{stage.kind}s"
     named = [*page.changes, *told_anew(run.deps, run.connection, page)]

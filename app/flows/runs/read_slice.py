@@ -16,8 +16,8 @@ from sqlalchemy import Connection
 
 from app.domain import BadRecord, Kind, Page, Record, Ref, batches
 from app.errors import BadAnswer, Permanent
-from app.flows.items.bad_records import tell
-from app.flows.items.bulk_read import Absorbed
+from app.flows.items.bad_records import log_failures
+from app.flows.items.bulk_read import BulkResult
 from app.flows.runs.compare_kind import compare_kind, finish_comparison
 from app.flows.runs.drift import record_drift, record_left
 from app.flows.runs.kind_lock import kind_lock
@@ -52,13 +52,13 @@ def read_slice(run: ActiveRun, stage: Stage) -> None:
     else:
         known = background(deps, connection, kind)
         with kind_lock(deps, run.keeper, connection, kind):
-            result = compare(before=partial(record_drift, deps, connection, run.id, known=known))
+            result = compare(before_write=partial(record_drift, deps, connection, run.id, known=known))
             record_left(deps, connection, run.id, result)
     run.commit(lambda conn: _finish(run, conn, result, part))
-    tell(connection, result.failures, run.id)
+    log_failures(connection, result.failures, run.id)
 
 
-def _finish(run: ActiveRun, conn: Connection, result: Absorbed, part: _Part) -> None:
+def _finish(run: ActiveRun, conn: Connection, result: BulkResult, part: _Part) -> None:
     finish_comparison(run, conn, result)
     kind = result.diff.kind
     run.count(kind, KindCounts(compared_again=result.diff.read))

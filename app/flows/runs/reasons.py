@@ -6,18 +6,18 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from app.domain import SKU_PREFIX, WHOLE, Kind, Listing, Record, Ref, key_of
+from app.domain import SKU_PREFIX, WHOLE, Kind, Listing, Record, Ref, StockCount, key_of
 from app.flows.deps import Deps
 from app.rules.drift.drift import Answered, Reason, Restore, Span, Told, Traces
 from app.rules.drift.reasons import claimed, reason_of, went_back
 from app.rules.inbox.silence import DOWN_AFTER
 from app.rules.runs.jobs import POLL
 from app.sources.fingerprint import mapping_of
-from app.stores.catalog import full_reads, watermarks
+from app.stores.catalog import StoredRow, full_reads, watermarks
 from app.stores.catalog.full_reads import FullRead
 from app.stores.catalog.newer import LOCALLY_EDITED
 from app.stores.inbox import refusals
@@ -31,8 +31,6 @@ FIRST_LOOK_BACK = timedelta(days=2)
 """How far back is looked where no complete read was noted yet."""
 
 _BAD_ENDS = ("dead", "held")
-
-Row = Mapping[str, Any]
 
 
 class Background(NamedTuple):
@@ -48,10 +46,10 @@ class Background(NamedTuple):
 
 
 class Differing(NamedTuple):
-    """A row that differs: its key, our row before (with all columns), and what the source shows of it."""
+    """A row that differs: its key, our row before, and what the source shows of it."""
 
     key: tuple[str, ...]
-    before: Row | None
+    before: StoredRow | None
     record: Record | None
 
     @property
@@ -106,7 +104,7 @@ def reasons(
     deps: Deps, connection: str, kind: Kind, rows: Sequence[Differing], read_at: datetime, known: Background
 ) -> list[Reason]:
     """Why each of some hundred rows differs, in their order."""
-    names = [_names(kind, row) for row in rows]
+    names = [_names(row) for row in rows]
     lacking = ["/".join(row.key) for row in rows if row.before is None]
     since = None if known.full is None else known.full.began_at
     with deps.database.read() as conn:
@@ -138,7 +136,7 @@ def _traces(
     read_at: datetime,
     now: datetime,
 ) -> Traces:
-    edited = row.before is not None and row.before["row_hash"] == LOCALLY_EDITED
+    edited = row.before is not None and row.before.row_hash == LOCALLY_EDITED
     owed = [memory.waiting[name] for name in names if name in memory.waiting]
     whole = known.whole.waiting.get(WHOLE)
     return Traces(
@@ -148,7 +146,7 @@ def _traces(
         changed=None if row.record is None else row.record.modified_at,
         newer=_is_newer(row),
         right_at=_right_at(row, known, now, edited=edited),
-        written_at=None if row.before is None else row.before["written_at"],
+        written_at=None if row.before is None else row.before.written_at,
         edited=edited,
         removed=removed.get("/".join(row.key)),
         failing=_failing(memory, names),
@@ -158,7 +156,7 @@ def _traces(
         answered=_answered(memory, names),
         restores=known.restores,
         mapping=known.mapping,
-        content_only=_is_content_only(kind, row),
+        content_only=_is_content_only(row),
         downs=known.downs,
         looks=[one.heard_at for one in known.whole.settled.get(WHOLE, ()) if one.outcome == "applied"],
         not_looked=known.not_looked,
@@ -181,16 +179,16 @@ def _alone_in_fields(rows: Sequence[Differing]) -> list[bool]:
 
 def _fields_of_equals(row: Differing) -> frozenset[str] | None:
     """In which fields a row of the source's own version differs; ``None`` for any other row."""
-    if row.before is None or row.record is None or row.before["row_hash"] == LOCALLY_EDITED or _is_newer(row):
+    if row.before is None or row.record is None or row.before.row_hash == LOCALLY_EDITED or _is_newer(row):
         return None
-    return frozenset(field_changes(row.before, row.record))
+    return frozenset(field_changes(row.before.record, row.record))
 
 
 def _is_newer(row: Differing) -> bool | None:
     """Whether the source's version is ahead of ours; ``None`` where it has none but the time of the read."""
     if row.before is None or row.record is None:
         return None
-    return None if row.record.modified_at is None else row.record.version > row.before["version"]
+    return None if row.record.modified_at is None else row.record.version > row.before.record.version
 
 
 def _right_at(row: Differing, known: Background, now: datetime, *, edited: bool) -> datetime | None:
@@ -198,7 +196,7 @@ def _right_at(row: Differing, known: Background, now: datetime, *, edited: bool)
     kind that would have shown a change, began then."""
     full = known.full
     whole = None if full is None else full.checked_at if edited else full.began_at
-    own = None if row.before is None else row.before["read_at"]
+    own = None if row.before is None else row.before.read_at
     looked = None if edited else _looked_at(row, known, now)
     return max((one for one in (whole, own, looked) if one is not None and one <= now), default=None)
 
@@ -215,11 +213,12 @@ def _looked_at(row: Differing, known: Background, now: datetime) -> datetime | N
     return max((one.heard_at for one in looks if one.outcome == "applied" and one.at < until), default=None)
 
 
-def _is_content_only(kind: Kind, row: Differing) -> bool:
+def _is_content_only(row: Differing) -> bool:
     """Whether what differs can come from how it is read: counts are no matter of reading."""
-    if kind is not Kind.STOCK or row.before is None or row.record is None:
+    before = None if row.before is None else row.before.record
+    if not isinstance(before, StockCount) or not isinstance(row.record, StockCount):
         return True
-    return bool(row.before["quantity"] == getattr(row.record, "quantity", None))
+    return before.quantity == row.record.quantity
 
 
 def _failing(memory: Memory, names: Sequence[str]) -> Told | None:
@@ -250,20 +249,16 @@ def _is_named(kind: Kind, names: Sequence[str], items: Sequence[Ref]) -> bool:
     return any(item.kind is kind and item.external_id in names for item in items)
 
 
-def _names(kind: Kind, row: Differing) -> list[str]:
+def _names(row: Differing) -> list[str]:
     """The external ids under which the row's item can have been owed."""
     if row.record is not None:
         return names_of(row.record)
-    return names_of_row(kind, row.key, row.before)
+    return names_of_row(row.key, row.before)
 
 
-def names_of_row(kind: Kind, key: Sequence[str], row: Row | None) -> list[str]:
+def names_of_row(key: Sequence[str], row: StoredRow | None) -> list[str]:
     """The external ids under which the item of one of our rows can be owed."""
-    names = [key[0]]
-    if kind is Kind.PRODUCT and row is not None:
-        names += [row["parent_id"]] if row["parent_id"] else []
-        names += [SKU_PREFIX + row["sku"]] if row["sku"] else []
-    return names
+    return [key[0]] if row is None else names_of(row.record)
 
 
 def names_of(record: Record) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from app.domain import Kind, Page
-from app.flows.items.bulk_read import ReadAnew
+from app.flows.items.bulk_read import ReadAgain
 from app.flows.runs import kept_pages
 from app.flows.runs.retrying import pages_with_retries
 from app.flows.runs.run_state import ActiveRun
@@ -19,7 +19,7 @@ def resumable_pages(
 
     def lost(error: Exception) -> None:
         restart_read(run)
-        raise ReadAnew from error
+        raise ReadAgain from error
 
     def read() -> Iterator[Page]:
         kept = kept_pages.kept(run, kind)

@@ -11,9 +11,18 @@ from sqlalchemy import Connection
 
 from app.domain import KINDS, Answer, BadRecord, Kind, Ref, batches, key_of
 from app.errors import BadAnswer, DatabaseFault, Permanent, RateLimited, Unavailable
-from app.flows.items.bad_records import Failure, isolated, note, sure_scopes, tell, unread, unstorable
+from app.flows.items.bad_records import (
+    Failure,
+    isolated,
+    item_of,
+    log_failures,
+    record_failures,
+    sure_scopes,
+    unread,
+    unstorable,
+)
 from app.flows.items.doubted_items import held_items, split
-from app.flows.items.fetching import bring, owner_of, read_of
+from app.flows.items.fetching import apply_answer, read_of
 from app.flows.runs.dry_run import Effects, preview
 from app.flows.runs.retrying import with_retries
 from app.flows.runs.run_state import ActiveRun, Stopped
@@ -58,7 +67,7 @@ def _about(refs: Sequence[Ref], answer: Answer, *, whole: bool) -> Answer:
         return answer
     ids = {ref.external_id for ref in refs}
     return Answer(
-        [record for record in answer.records if owner_of(record) in ids],
+        [record for record in answer.records if item_of(record) in ids],
         gone=[ref for ref in answer.gone if ref in refs],
         not_yet=[ref for ref in answer.not_yet if ref in refs],
         covers=[scope for scope in answer.covers if scope.value in ids],
@@ -90,7 +99,7 @@ def _judged(run: ActiveRun, kind: Kind, answer: Answer, began: datetime) -> tupl
         return answer, None
     so_far = run.foreseen() if run.options.dry_run else None
     reads = [read_of(answer, began)]
-    held = held_items(run.deps, run.connection, kind, reads, run_id=run.id, foreseen=so_far, rehearsed=run.rehearsed)
+    held = held_items(run.deps, run.connection, kind, reads, run_id=run.id, foreseen=so_far, believed=run.rehearsed)
     if held is None:
         return answer, None
     run.hold(kind, len(held.keys), held.reason, held.rules)
@@ -124,7 +133,7 @@ def _done(run: ActiveRun, refs: Sequence[Ref], failures: Sequence[Failure], read
         run.checkpoint.after = refs[-1].external_id
 
     run.commit(finish)
-    tell(run.connection, failures, run.id)
+    log_failures(run.connection, failures, run.id)
     run.check_stopping()
     run.check_connection()
 
@@ -138,7 +147,7 @@ def _preview(run: ActiveRun, kind: Kind, began: datetime, answer: Answer, *, hel
 
 
 def _write(run: ActiveRun, began: datetime, answer: Answer, conn: Connection) -> Effects:
-    applied, closed = bring(conn, run.connection, answer, began, run.deps.now())
+    applied, closed = apply_answer(conn, run.connection, answer, began, run.deps.now())
     counts = counts_of_applied(applied)
     counts.deleted = len(closed) + len(answer.gone)
     return Effects(answer.records, set(applied.written), closed, answer.gone, counts)
@@ -153,6 +162,6 @@ def counts_of_applied(applied: Applied) -> KindCounts:
 def note_failures(run: ActiveRun, conn: Connection, failures: Sequence[Failure]) -> None:
     """Note and count items that failed while the run goes on; a dry run only counts them."""
     if not run.options.dry_run:
-        note(run.deps, conn, run.connection, failures, run.id)
+        record_failures(run.deps, conn, run.connection, failures, run.id)
     for failure in failures:
         run.count(failure.ref.kind, KindCounts(processed=1, failed=1))

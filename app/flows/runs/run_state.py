@@ -14,7 +14,7 @@ from app.domain import Kind, Strategy
 from app.flows.connections import health
 from app.flows.connections.health import Fault
 from app.flows.deps import Deps
-from app.flows.items.doubted_items import Rehearsed
+from app.flows.items.doubted_items import BelievedRows
 from app.flows.items.leases import LeaseKeeper
 from app.rules.runs.checkpoint import Checkpoint
 from app.rules.runs.kind_counts import KindCounts
@@ -70,7 +70,7 @@ class ActiveRun:
         self.checkpoint = self.row.checkpoint
         self.progress = self.row.progress
         self.counts = self.row.counts
-        self.rehearsed = Rehearsed() if self.options.dry_run else None
+        self.rehearsed = BelievedRows() if self.options.dry_run else None
         self._listings: Sequence[str] | None = None
         self._expected: int | None = None
         self._calls_before = self.row.calls - self.source.calls()

@@ -13,15 +13,15 @@ from typing import NamedTuple
 
 import structlog
 
-from app.domain import KINDS, Answer, Cause, Change, Kind, Record, Ref, batches, key_of
+from app.domain import KINDS, Answer, Cause, Change, Kind, Listing, Record, Ref, StockCount, batches, key_of
 from app.errors import DatabaseFault, TallyhookError
 from app.flows.connections.health import paused, readable
 from app.flows.deps import Deps
 from app.flows.runs.drift import explained, unreadable
-from app.flows.runs.reasons import Differing, Row, background
+from app.flows.runs.reasons import Differing, background
 from app.rules.calls.lanes import Lane, lane
 from app.stores import owed
-from app.stores.catalog import Key, bulk, checksums, full_reads
+from app.stores.catalog import Key, StoredRow, checksums, full_reads, stored_rows
 from app.stores.catalog.checksums import Edited
 from app.stores.catalog.newer import LOCALLY_EDITED
 from app.stores.guard import holds
@@ -57,7 +57,7 @@ class _Seen(NamedTuple):
     content is not what we wrote."""
 
     row: _Row
-    held: Row
+    held: StoredRow
     record: Record | None = None
     readable: bool = True
     edited: Edited | None = None
@@ -65,7 +65,7 @@ class _Seen(NamedTuple):
     @property
     def equal(self) -> bool:
         """Whether both have the same content."""
-        return self.record is not None and not drift.field_changes(self.held, self.record)
+        return self.record is not None and not drift.field_changes(self.held.record, self.record)
 
 
 def spot_check_in_thread(deps: Deps, rows: int) -> None:
@@ -132,32 +132,30 @@ def _draw(deps: Deps, turn: Turn, rows: int) -> list[_Row]:
         keys = spot_checks.random_keys(conn, *turn, SPARE_KEYS * rows)
         hold = holds.open_of(conn, *turn)
         held = {key[0] for key in keys if hold is not None and holds.has_items(conn, hold["id"], [key[0]])}
-    found = bulk.old_values(deps.database, *turn, [key for key in keys if key[0] not in held])
-    live = [
-        _Row(key, Ref(turn.kind, _asked(turn.kind, key, row))) for key, row in found.items() if not row["deleted"]
-    ]
+    found = stored_rows(deps.database, *turn, [key for key in keys if key[0] not in held])
+    live = [_Row(key, Ref(turn.kind, _asked(key, row))) for key, row in found.items() if not row.record.deleted]
     return live[:rows]
 
 
-def _asked(kind: Kind, key: Key, row: Row) -> str:
-    parent: str | None = row["parent_id"] if kind is Kind.PRODUCT else None
+def _asked(key: Key, row: StoredRow) -> str:
+    parent = row.record.parent_id if isinstance(row.record, Listing) else None
     return parent or key[0]
 
 
 def _compare(deps: Deps, turn: Turn, rows: Sequence[_Row], answer: Answer, began: datetime) -> list[_Seen]:
     """The rows of which the answer says something new."""
-    found = bulk.old_values(deps.database, *turn, [row.key for row in rows])
+    found = stored_rows(deps.database, *turn, [row.key for row in rows])
     with deps.database.read() as conn:
         full = full_reads.get(conn, *turn)
     by_shape = full is not None and full.shape == checksums.shape_of(turn.kind)
     seen = [_seen(row, found[row.key], answer, began) for row in rows if row.key in found]
-    told = [_checked(turn.kind, one) if by_shape and not one.equal else one for one in seen if one is not None]
+    told = [_checked(one) if by_shape and not one.equal else one for one in seen if one is not None]
     return [one for one in told if one.equal or not _is_older(one)]
 
 
-def _seen(row: _Row, held: Row, answer: Answer, began: datetime) -> _Seen | None:
+def _seen(row: _Row, held: StoredRow, answer: Answer, began: datetime) -> _Seen | None:
     """``None`` where the answer does not tell: somebody wrote the row meanwhile, or it says nothing of the row."""
-    if held["deleted"] or held["read_at"] > began:
+    if held.record.deleted or held.read_at > began:
         return None
     if any({bad.owner, bad.external_id} & {row.ref.external_id, row.key[0]} for bad in answer.failed):
         return _Seen(row, held, readable=False)
@@ -168,29 +166,29 @@ def _seen(row: _Row, held: Row, answer: Answer, began: datetime) -> _Seen | None
     return _Seen(row, held, record)
 
 
-def _is_absent(row: _Row, held: Row, answer: Answer) -> bool:
+def _is_absent(row: _Row, held: StoredRow, answer: Answer) -> bool:
     """Whether the source lives without the row. None on hand is as good as no row."""
-    if row.ref.kind is Kind.STOCK and held["quantity"] == 0:
+    if isinstance(held.record, StockCount) and held.record.quantity == 0:
         return False
     if any(not bad.owner for bad in answer.failed) or row.ref in answer.not_yet:
         return False
     covers = (scope for scope in answer.covers if scope.kind is row.ref.kind)
-    covered = any(scope.field is None or held[scope.field] == scope.value for scope in covers)
+    covered = any(scope.field is None or getattr(held.record, scope.field) == scope.value for scope in covers)
     return covered or row.ref in answer.gone
 
 
-def _checked(kind: Kind, seen: _Seen) -> _Seen:
+def _checked(seen: _Seen) -> _Seen:
     """A row that differs, as the checksum pass would leave it where somebody edited it here."""
-    if not checksums.is_edited(kind, seen.held):
+    if not checksums.is_edited(seen.held):
         return seen
-    edited = Edited(seen.row.key, seen.held["row_hash"])
-    return seen._replace(held={**seen.held, "row_hash": LOCALLY_EDITED}, edited=edited)
+    edited = Edited(seen.row.key, seen.held.row_hash)
+    return seen._replace(held=seen.held._replace(row_hash=LOCALLY_EDITED), edited=edited)
 
 
 def _is_older(seen: _Seen) -> bool:
     """Whether the source shows an older state than the one we have from it: the answer came from a copy that lags."""
     own, shown = seen.held, seen.record
-    return shown is not None and own["row_hash"] != LOCALLY_EDITED and shown.version < own["version"]
+    return shown is not None and own.row_hash != LOCALLY_EDITED and shown.version < own.record.version
 
 
 def _write(deps: Deps, turn: Turn, seen: Sequence[_Seen], began: datetime) -> None:

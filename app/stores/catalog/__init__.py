@@ -6,13 +6,15 @@ from app.stores.catalog.categories import category_names, of_category
 from app.stores.catalog.closing import close_rows, ending, tombstone
 from app.stores.catalog.mentioning import READ_LAG, mentioning
 from app.stores.catalog.reading import (
+    StoredRow,
     counts,
     fenced,
-    get,
     items_of,
     lately_read,
     resolve_sku,
     row_ids,
+    rows_of_items,
+    stored_rows,
     versions,
 )
 
@@ -21,6 +23,7 @@ __all__ = [
     "Applied",
     "Key",
     "Read",
+    "StoredRow",
     "apply",
     "apply_reads",
     "category_names",
@@ -28,13 +31,14 @@ __all__ = [
     "counts",
     "ending",
     "fenced",
-    "get",
     "items_of",
     "lately_read",
     "mentioning",
     "of_category",
     "resolve_sku",
     "row_ids",
+    "rows_of_items",
+    "stored_rows",
     "tombstone",
     "versions",
 ]

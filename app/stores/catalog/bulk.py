@@ -14,7 +14,7 @@ from sqlalchemy.types import TypeEngine
 
 from app.domain import Absent, Kind, Record, Scope, batches
 from app.errors import DatabaseFault
-from app.stores.catalog import Key, close_rows
+from app.stores.catalog import Key, close_rows, stored_rows
 from app.stores.catalog import catalog_sql as sql
 from app.stores.catalog.diff import Diff, Misfit
 from app.stores.catalog.differ import Differ
@@ -24,7 +24,7 @@ from app.stores.sql.columns import Moment, Quantity, moment_text
 from app.stores.sql.engine import Database
 from app.stores.tables import CATALOG
 
-__all__ = ["Diff", "Differ", "Misfit", "Written", "collector_paused", "old_values", "rows_of_items", "write"]
+__all__ = ["Diff", "Differ", "Misfit", "Written", "collector_paused", "write"]
 
 # A crash leaves a consistent prefix. SQLite has one writer at a time: short commits with a gap between them keep
 # the receiver's acknowledgements at 2 ms, where one long or gapless series makes them wait half a second.
@@ -192,9 +192,10 @@ class _Writing:
 
     def _living(self, keys: Sequence[Key], absent: Absent) -> list[Key]:
         """Those of the keys whose rows still stand, because somebody read them later."""
-        rows = old_values(self._database, self._connection, self._kind, keys)
+        rows = stored_rows(self._database, self._connection, self._kind, keys)
         is_zero = absent is Absent.ZERO
-        return [key for key, row in rows.items() if not row["deleted"] and not (is_zero and row["quantity"] == 0)]
+        records = ((key, row.record) for key, row in rows.items() if not row.record.deleted)
+        return [key for key, record in records if not (is_zero and getattr(record, "quantity", None) == 0)]
 
 
 class _NotPut(Exception):
@@ -203,32 +204,6 @@ class _NotPut(Exception):
     def __init__(self, error: Exception) -> None:
         super().__init__(str(error))
         self.error = error
-
-
-def old_values(database: Database, connection: str, kind: Kind, keys: Sequence[Key]) -> dict[Key, dict[str, Any]]:
-    """The rows with these keys, all columns, before they are overwritten; for explaining a drift."""
-    shape = sql.shape(kind)
-    table: Any = CATALOG[kind].__table__  # type: ignore[attr-defined]
-    key = tuple_(*(table.c[name] for name in shape.keys))
-    wanted = select(table).where(table.c.connection == connection)
-    found: dict[Key, dict[str, Any]] = {}
-    with database.read() as conn:
-        for some in batches(keys, 500):
-            for row in conn.execute(wanted.where(key.in_(some))).mappings():
-                found[tuple(row[name] for name in shape.keys)] = dict(row)
-    return found
-
-
-def rows_of_items(conn: Connection, connection: str, kind: Kind, ids: Sequence[str]) -> dict[Key, dict[str, Any]]:
-    """All rows whose keys begin with these ids, all columns."""
-    shape = sql.shape(kind)
-    table: Any = CATALOG[kind].__table__  # type: ignore[attr-defined]
-    wanted = select(table).where(table.c.connection == connection)
-    found: dict[Key, dict[str, Any]] = {}
-    for some in batches(ids, 500):
-        for row in conn.execute(wanted.where(table.c[shape.keys[0]].in_(some))).mappings():
-            found[tuple(row[name] for name in shape.keys)] = dict(row)
-    return found
 
 
 def _paused(database: Database, items: Sequence[Any]) -> Iterator[Sequence[Any]]:

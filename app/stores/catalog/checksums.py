@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Boolean, Connection
 from sqlalchemy.types import TypeEngine
 
-from app.domain import Kind, quantity
-from app.stores.catalog import Key
+from app.domain import Kind, quantity, row_hash
+from app.stores.catalog import Key, StoredRow
 from app.stores.catalog import catalog_sql as sql
 from app.stores.catalog.newer import LOCALLY_EDITED
 from app.stores.catalog.stream import streamed
@@ -50,12 +50,10 @@ def mark_edited(conn: Connection, connection: str, kind: Kind, rows: Sequence[Ed
         sql.driver(conn).cursor().executemany(sql.spelled(conn.dialect.name, statement), values)
 
 
-def is_edited(kind: Kind, row: Mapping[str, Any]) -> bool:
-    """Whether a row (all its columns) was edited by hand, marked already or not; under the same condition."""
-    if row["row_hash"] == LOCALLY_EDITED:
-        return True
-    ours = row["deleted"] and row["row_hash"] == 0
-    return not ours and any(True for _ in _edited(kind, [(*(row[name] for name in _content(kind)), row["row_hash"])]))
+def is_edited(row: StoredRow) -> bool:
+    """Whether a row was edited by hand, marked already or not; under the same condition."""
+    is_our_tombstone = row.record.deleted and row.row_hash == 0
+    return not is_our_tombstone and row.row_hash != row_hash(row.record)
 
 
 def shape_of(kind: Kind) -> str:

@@ -35,19 +35,18 @@ _CRITICAL = "(on_hand <= 0 OR on_hand <= reorder_point)"
 _STATE = f"CASE WHEN on_hand <= 0 THEN '{OUT}' ELSE '{LOW}' END"
 _SUM = "round(sum(quantity), 5)"  # SQLite adds fractions as floats; five decimals are all that a quantity has
 
-_LISTINGS = f"""
+_AMONG = f"""
     SELECT external_id, sku, name, on_hand, reorder_point, {_STATE}
     FROM (SELECT external_id, sku, name, reorder_point,
                  (SELECT {_SUM} FROM stock
                   WHERE connection = :connection AND listing_id = external_id AND {_COUNTED}) AS on_hand
           FROM listings
-          WHERE connection = :connection AND active AND NOT deleted AND WANTED) counted
+          WHERE connection = :connection AND active AND NOT deleted AND external_id {{among}}) counted
     WHERE {_CRITICAL} ORDER BY external_id
 """
-_PAGE = Statement(_LISTINGS.replace("WANTED", "external_id > :after") + "LIMIT :limit")
-_AMONG = Statement(
-    _LISTINGS.replace("WANTED", "external_id IN (SELECT value FROM json_each(:ids))"),
-    postgresql=_LISTINGS.replace("WANTED", "external_id = ANY(:ids::text[])"),
+_AMONG_THESE = Statement(
+    _AMONG.format(among="IN (SELECT value FROM json_each(:ids))"),
+    postgresql=_AMONG.format(among="= ANY(:ids::text[])"),
 )
 # The whole is summed in one go: half the time of listing by listing.
 _ALL = f"""
@@ -57,35 +56,19 @@ _ALL = f"""
     WHERE active AND NOT deleted AND {_CRITICAL}
 """
 _STATES = Statement(f"SELECT external_id, {_STATE} {_ALL}")
-_COUNTS = Statement(f"SELECT {_STATE}, count(*) {_ALL} GROUP BY 1")
 _IDS = Statement(f"SELECT external_id {_ALL} ORDER BY external_id")
 _SOME_IDS = Statement(f"SELECT external_id {_ALL} ORDER BY external_id LIMIT :limit")
 
 
-def critical_items(conn: Connection, connection: str, *, limit: int, after: str | None = None) -> list[CriticalItem]:
-    """At most ``limit`` listings in order of their id, beginning behind ``after``.
-
-    Stops when the page is full, so it is soon done where many are critical, and slow (seconds at 280,000 listings)
-    where few are: ``flows.catalog.critical.page`` is for those who wait.
-    """
-    rows = _PAGE.run(conn, {"connection": connection, "limit": limit, "after": after or ""})
-    return [_item(*row) for row in rows]
-
-
 def among(conn: Connection, connection: str, listings: Sequence[str]) -> list[CriticalItem]:
     """Those of these listings that are critical now, in order of their id."""
-    rows = _AMONG.run(conn, {"connection": connection, "ids": bound_list(conn, listings)})
+    rows = _AMONG_THESE.run(conn, {"connection": connection, "ids": bound_list(conn, listings)})
     return [_item(*row) for row in rows]
 
 
 def states(conn: Connection, connection: str) -> list[tuple[str, str]]:
     """Every critical listing's external id and state, in no order."""
     return [(id, state) for id, state in _STATES.run(conn, {"connection": connection})]
-
-
-def counts(conn: Connection, connection: str) -> dict[str, int]:
-    """How many listings are ``out`` and how many ``low``; looks at every stock row (a second or two)."""
-    return {OUT: 0, LOW: 0, **dict(_COUNTS.run(conn, {"connection": connection}))}
 
 
 def ids(conn: Connection, connection: str, limit: int | None) -> list[str]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, select, tuple_
 
-from app.domain import Kind, batches
+from app.domain import Kind, Record, batches, key_of
 from app.stores.catalog import catalog_sql as sql
 from app.stores.catalog.answers import Key
 from app.stores.sql.columns import moment_from
+from app.stores.sql.engine import Database
 from app.stores.tables import CATALOG
 
 
@@ -100,13 +101,39 @@ def _versions(
     return {row[0]: (row[1], _moment(row[2])) for row in cursor.fetchall()}
 
 
-def get(conn: Connection, connection: str, kind: Kind, key: Key) -> dict[str, Any] | None:
-    """One row with all its columns, or ``None``; tombstones are rows too."""
-    table = _table(kind)
-    names = sql.shape(kind).keys
-    wanted = [table.c[name] == value for name, value in zip(names, key, strict=True)]
-    row = conn.execute(select(table).where(table.c.connection == connection, *wanted)).mappings().first()
-    return dict(row) if row else None
+class StoredRow(NamedTuple):
+    """A row of ours: its record, and how it came to be (``tables.SyncColumns``). Tombstones are rows too."""
+
+    record: Record
+    row_hash: int
+    read_at: datetime
+    written_at: datetime
+
+
+def stored_rows(database: Database, connection: str, kind: Kind, keys: Sequence[Key]) -> dict[Key, StoredRow]:
+    """The rows with these keys, as they are now."""
+    columns = _table(kind).c
+    key = tuple_(*(columns[name] for name in sql.shape(kind).keys))
+    with database.read() as conn:
+        return _stored(conn, connection, kind, key, keys)
+
+
+def rows_of_items(conn: Connection, connection: str, kind: Kind, ids: Sequence[str]) -> dict[Key, StoredRow]:
+    """All rows whose keys begin with these ids."""
+    return _stored(conn, connection, kind, _table(kind).c[_first_key(kind)], ids)
+
+
+def _stored(
+    conn: Connection, connection: str, kind: Kind, column: ColumnElement[Any], values: Sequence[Any]
+) -> dict[Key, StoredRow]:
+    columns, shape = _table(kind).c, sql.shape(kind)
+    query = select(*(columns[name] for name in shape.columns)).where(columns.connection == connection)
+    rows: dict[Key, StoredRow] = {}
+    for some in batches(values, 500):
+        for _, *fields, row_hash, read_at, written_at in conn.execute(query.where(column.in_(some))):
+            record = shape.record(*fields)
+            rows[key_of(record)] = StoredRow(record, row_hash, read_at, written_at)
+    return rows
 
 
 def fenced(conn: Connection, connection: str, kind: Kind, keys: Sequence[Key]) -> set[Key]:

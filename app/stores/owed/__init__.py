@@ -9,7 +9,6 @@ from app.stores.owed.claiming import NEVER, Claim, claim, is_suspect, take
 from app.stores.owed.covering import Noted, noted, settle_noted
 from app.stores.owed.holding import (
     ask_again,
-    drop,
     extend,
     fail,
     postpone,
@@ -17,7 +16,7 @@ from app.stores.owed.holding import (
     release,
     still_held,
 )
-from app.stores.owed.remembering import OWE_WANTED, SKEW, Wanted, add, owe, remember, revive, revive_all, wake
+from app.stores.owed.remembering import OWE_WANTED, SKEW, Wanted, add, owe, remember, revive, revive_all
 from app.stores.owed.settling import message_key, settle
 from app.stores.owed.sweeping import EVER, backlog, count, defer, due, has_failed, is_leased, is_owed, newer, overdue
 
@@ -35,7 +34,6 @@ __all__ = [
     "claim",
     "count",
     "defer",
-    "drop",
     "due",
     "extend",
     "fail",
@@ -58,5 +56,4 @@ __all__ = [
     "settle_noted",
     "still_held",
     "take",
-    "wake",
 ]

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from app.domain import ItemKey, Kind
 from app.stores.owed.claiming import Claim
-from app.stores.sql.statements import Statement, bound_list, key_of
+from app.stores.sql.statements import Statement, bound_list
 
 # By key, so that there is only one plan to choose, and all of a kind in one statement. Where rows are waited for it is
 # in the order of their keys. A token is one claim's own, so it is enough that it is among those given.
@@ -47,12 +47,6 @@ _RELEASE = _update("token = NULL, lease_until = NULL")
 _POSTPONE = _update("token = NULL, lease_until = NULL, hinted_at = NULL, next_at = :next_at")
 _ASK_AGAIN = _update("token = NULL, lease_until = NULL, hinted_at = NULL, next_at = :next_at, asks = asks + 1")
 _FAIL = _update("attempts = attempts + 1, token = NULL, lease_until = NULL, hinted_at = NULL, next_at = :next_at")
-_DROP = Statement(
-    """
-    DELETE FROM owed_items WHERE connection = :connection AND kind = :kind AND external_id = :external_id
-                           AND (CAST(:token AS TEXT) IS NULL OR token = :token)
-    """
-)
 
 
 def still_held(conn: Connection, claims: Sequence[Claim]) -> set[ItemKey]:
@@ -94,11 +88,6 @@ def fail(conn: Connection, claim: Claim, *, next_at: datetime, now: datetime) ->
     """Count one failed attempt and give the claim back, to be tried again from ``next_at`` on; ``False`` when it was
     not ours any more."""
     return _change(conn, _FAIL, [claim], next_at=next_at) == 1
-
-
-def drop(conn: Connection, key: ItemKey, token: str | None = None) -> None:
-    """Owe the item no longer, without settling it; with a token only if that claim still holds it."""
-    _DROP.run(conn, {**key_of(key), "token": token})
 
 
 def _change(conn: Connection, statement: Statement, claims: Sequence[Claim], **values: Any) -> int:

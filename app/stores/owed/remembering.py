@@ -123,18 +123,12 @@ def _owe_postgresql(conn: Connection, rows: list[tuple[ItemKey, Wanted]], cause:
 
 
 _KEY = "connection = :connection AND kind = :kind AND external_id = :external_id"
-_WAKE = Statement(f"UPDATE owed_items SET next_at = :due, hinted_at = NULL WHERE {_KEY}")
 _REVIVE = Statement(
     f"""
     UPDATE owed_items SET next_at = :due, hinted_at = NULL, cause = :cause, attempts = 0, kills = 0, asks = 0
     WHERE {_KEY}
     """
 )
-
-
-def wake(conn: Connection, key: ItemKey, now: datetime) -> None:
-    """Make an owed item due now, whatever it was waiting for."""
-    _WAKE.run(conn, {**key_of(key), "due": now - SKEW})
 
 
 def revive(conn: Connection, key: ItemKey, cause: Cause, now: datetime) -> None:

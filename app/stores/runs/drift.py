@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import Connection, Select, delete, func, insert, select, update
 
-from app.domain import RECORDS, Kind, Record
+from app.domain import Kind, Record, StockCount
 from app.stores.tables import Drift, Run
 
 DRY_RUN = "dry_run"
@@ -138,24 +138,17 @@ def missed(conn: Connection, connection: str, since: datetime) -> dict[Kind, int
     return {Kind(kind): count for kind, count in found}
 
 
-def field_changes(old: Mapping[str, Any], new: Record) -> dict[str, list[Any]]:
+def field_changes(old: Record | None, new: Record) -> dict[str, list[Any]]:
     """``{field: [old, new]}`` of the fields whose content differs; all that are set, where there is no old row."""
     names = (name for name in new.__struct_fields__ if name not in _NOT_CONTENT)
-    pairs = ((name, old.get(name), getattr(new, name)) for name in names)
+    pairs = ((name, None if old is None else getattr(old, name), getattr(new, name)) for name in names)
     return {name: [before, after] for name, before, after in pairs if before != after}
 
 
-def row_changes(kind: Kind, old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """As ``field_changes``, of two rows."""
-    names = (name for name in RECORDS[kind].__struct_fields__ if name not in _NOT_CONTENT)
-    pairs = ((name, None if old is None else old[name], new[name]) for name in names)
-    return {name: [before, after] for name, before, after in pairs if before != after}
-
-
-def end_changes(kind: Kind, old: Mapping[str, Any]) -> dict[str, list[Any]]:
+def end_changes(old: Record) -> dict[str, list[Any]]:
     """What a row that vanished becomes: stock is zero, anything else a tombstone."""
-    end = {"quantity": Decimal(0), "extra": None} if kind is Kind.STOCK else {"deleted": True}
-    return row_changes(kind, old, {**old, **end})
+    end = {"quantity": Decimal(0), "extra": None} if isinstance(old, StockCount) else {"deleted": True}
+    return field_changes(old, msgspec.structs.replace(old, **end))
 
 
 def _columns(row: DriftRow) -> dict[str, Any]:
