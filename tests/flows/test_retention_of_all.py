@@ -268,6 +268,19 @@ def test_the_last_sign_of_life_stays_so_that_a_downtime_is_noticed(world: World)
     assert down == [(ago(world, 40), world.clock())]
 
 
+def test_products_as_they_were_before_doubtful_changes_go_once_no_new_change_is_judged_with_them(
+    world: World,
+) -> None:
+    for days in (31, 1):
+        add(
+            world,
+            "trickled_changes",
+            {"connection": SHOP, "external_id": f"{days}", "before": "{}", "at": ago(world, days)},
+        )
+    assert go(world, heartbeats=30) == {"trickled": 1}
+    assert values(world, "trickled_changes.external_id") == ["1"]
+
+
 def test_sessions_that_are_over_and_old_answers_go(world: World) -> None:
     base = {"csrf": "x", "created_at": ago(world, 90), "seen_at": ago(world, 90), "origin": "x"}
     add(world, "sessions", *({**base, "digest": f"{days}", "expires_at": ago(world, days)} for days in (31, -1)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 import structlog
@@ -22,9 +23,6 @@ LONGEST_SESSION = timedelta(hours=12)
 IDLE = timedelta(hours=2)
 NOTED_EVERY = timedelta(minutes=1)
 """Uses are noted at most this often, so that a busy token costs no write per request."""
-
-_NOBODY = HASHER.hash(secrets.token_urlsafe())
-"""Verified against for names that do not exist, so that they take as long as those that do."""
 
 log = structlog.get_logger()
 
@@ -75,7 +73,8 @@ def with_password(deps: Deps, name: str, password: str, origin: str, browser: st
     """
     with deps.database.begin() as conn:
         user = accounts.user(conn, name[:200])
-    known = user["password_hash"] if user else _NOBODY
+    nobody = _hash_of_nobody()  # for names that exist too, so a slow first attempt reveals nothing
+    known = user["password_hash"] if user else nobody
     right = _verified(known, password) and user is not None
     if user is None:
         _refuse(deps, origin)
@@ -117,9 +116,15 @@ def sign_out(deps: Deps, cookie: str) -> None:
         accounts.end_session(conn, digest_of(cookie))
 
 
+@cache
+def _hash_of_nobody() -> str:
+    """Verified against for names that do not exist, so that they take as long as those that do."""
+    return HASHER.hash(secrets.token_urlsafe())
+
+
 def _verified(known: str, password: str) -> bool:
     if len(password) > LONGEST_PASSWORD:  # as slow as any other wrong one
-        known, password = _NOBODY, password[:LONGEST_PASSWORD]
+        known, password = _hash_of_nobody(), password[:LONGEST_PASSWORD]
     try:
         return HASHER.verify(known, password)
     except (VerificationError, InvalidHashError):
