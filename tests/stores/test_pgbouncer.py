@@ -209,7 +209,7 @@ def test_the_database_clock_is_measured_through_it(pooled: Database) -> None:
 def test_a_lock_ends_with_its_transaction(pooled: Database) -> None:
     def take(number: int) -> None:
         with pooled.begin() as conn:
-            accounts.anybody(conn)
+            accounts.has_any(conn)
 
     at_once(THREADS, take)
     assert pooled.trouble() is None
