@@ -192,12 +192,12 @@ class _Story:
         """A person looks at what is held, and believes it: now it is true. What would end most of a shop is not."""
         with self._town.database.begin() as conn:
             for hold in holds.open_(conn):
-                kind = Kind(hold["kind"])
-                there = self._town.shops[hold["connection"]].rows[kind].keys()
-                ended = {row.key for row in holds.rows(conn, hold["id"], kind, limit=10_000) if row.record is None}
+                kind = Kind(hold.kind)
+                there = self._town.shops[hold.connection].rows[kind].keys()
+                ended = {row.key for row in holds.rows(conn, hold.id, kind, limit=10_000) if row.record is None}
                 done = holds.DISMISSED if len(there & ended) > len(there) / 2 else holds.RELEASED
-                holds.close(conn, hold["id"], done)
-                self._town.note("person", f"{done} {hold['connection']} {kind}")
+                holds.close(conn, hold.id, done)
+                self._town.note("person", f"{done} {hold.connection} {kind}")
 
     def _reconcile(self) -> None:
         """A full run of everything, once more where a batch was held, and another whose word is checked."""
@@ -214,7 +214,7 @@ class _Story:
             self._runs.append(self._open(name))
         self._come_to_rest()
         with self._town.database.begin() as conn:
-            held = [hold["id"] for hold in holds.open_(conn)]
+            held = [hold.id for hold in holds.open_(conn)]
             released = conn.execute(text("SELECT count(*) FROM holds WHERE state = 'released'")).scalar_one()
         return bool(held or released)
 

@@ -83,9 +83,9 @@ def world(pooled: Database) -> World:
 def _beat(database: Database, thread: int) -> None:
     for number in range(12):  # often enough for any threshold
         with database.begin() as conn:
-            heartbeats.beat(conn, f"{thread}-{number}", "worker", EPOCH, EPOCH)
+            heartbeats.record(conn, f"{thread}-{number}", "worker", EPOCH, EPOCH)
         with database.once() as conn:
-            heartbeats.beat(conn, f"{thread}-{number}-once", "worker", EPOCH, EPOCH)
+            heartbeats.record(conn, f"{thread}-{number}-once", "worker", EPOCH, EPOCH)
         with database.read() as conn:
             heartbeats.alive(conn, "worker", EPOCH)
 
@@ -345,4 +345,4 @@ def _lose_the_session(database: Database, direct: str) -> None:
                 "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity"
                 " WHERE pid <> pg_backend_pid() AND datname = current_database()"
             )
-        heartbeats.beat(conn, "one", "worker", EPOCH, EPOCH)
+        heartbeats.record(conn, "one", "worker", EPOCH, EPOCH)

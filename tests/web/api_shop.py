@@ -11,7 +11,7 @@ import httpx
 
 from app.domain import Kind, Ref, Strategy
 from app.flows.upkeep import schedules
-from app.flows.upkeep.heartbeat import beat
+from app.flows.upkeep.heartbeat import record_heartbeat
 from app.stores import catalog
 from app.stores.runs import drift, failed_items, runs
 from app.stores.runs.drift import DriftRow
@@ -49,7 +49,7 @@ def furnished(database: Database) -> World:
 def give_a_sign(world: World) -> None:
     """A worker and a clock are alive."""
     for role in ("worker", "clock"):
-        beat(replace(world.deps, worker=f"{role}@here:1"), role)
+        record_heartbeat(replace(world.deps, worker=f"{role}@here:1"), role)
 
 
 def finished(world: World, strategy: Strategy, failed: bool = False) -> int:

@@ -129,11 +129,11 @@ def held_items(
             return None
         gone = sorted({key for read in reads for key in catalog.ending(conn, connection, kind, read, deps.now())})
         waiting, otherwise = (
-            (set[Key](), set[Key]()) if hold is None else _of_hold(conn, hold["id"], kind, records, gone)
+            (set[Key](), set[Key]()) if hold is None else _of_hold(conn, hold.id, kind, records, gone)
         )
     others = [record for record in records if key_of(record) not in waiting]
     batch = Batch(kind, (others,), [key for key in gone if key not in waiting], asked=True)
-    keys, reason, rules = waiting, "" if hold is None else hold["reason"], list[str]()
+    keys, reason, rules = waiting, "" if hold is None else hold.reason, list[str]()
     doubts, trickled = _doubts(deps, connection, batch)
     own, before = batch, rehearsed if rehearsed is not None and kind is Kind.PRODUCT and doubts else Rehearsed()
     if len(doubts.keys() | before.keys()) + len(trickled) >= FEW:

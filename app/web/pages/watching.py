@@ -53,7 +53,7 @@ def _gaps(deps: Deps, request: Request) -> tuple[str, dict[str, Any]]:
 
 
 def _alerts(deps: Deps, request: Request) -> tuple[str, dict[str, Any]]:
-    rows = alerts.list_alerts(deps, limit=PAGE, before_id=before_of(request))
+    rows = [asdict(alert) for alert in alerts.list_alerts(deps, limit=PAGE, before_id=before_of(request))]
     return "alerts.html", {"rows": rows, "older": older("/alerts", rows)}
 
 
