@@ -15,7 +15,7 @@ from app.errors import DatabaseFault
 from app.flows.deps import Deps
 from app.flows.items.bury import bury
 from app.flows.items.sweep import sweep
-from app.flows.upkeep.heartbeat import beat, stopped
+from app.flows.upkeep.heartbeat import record_heartbeat, record_stop
 
 MAX_PENDING = 1_000
 """Letters that wait in memory for the database. Beyond that the oldest go: their items stay owed, and die later."""
@@ -102,8 +102,8 @@ class Housekeeping(dramatiq.Middleware):
 
     def __init__(self, deps: Deps, *, role: str, every: float, also: Callable[[], object] = bool) -> None:
         self._every = every
-        self._steps: list[Callable[[], object]] = [partial(beat, deps, role), also, partial(sweep, deps)]
-        self._say_stopped = partial(stopped, deps)
+        self._steps: list[Callable[[], object]] = [partial(record_heartbeat, deps, role), also, partial(sweep, deps)]
+        self._say_stopped = partial(record_stop, deps)
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
 

@@ -25,7 +25,7 @@ from app.flows.runs.correct_reasons import correct_reasons
 from app.flows.runs.request_run import check_stuck
 from app.flows.runs.spot_checks import spot_check_in_thread
 from app.flows.upkeep import alerts, connection_alerts
-from app.flows.upkeep.heartbeat import await_database, beat, stopped
+from app.flows.upkeep.heartbeat import await_database, record_heartbeat, record_stop
 from app.flows.upkeep.retention import Keep, prune
 from app.flows.upkeep.tick import first_load, plan, tick
 from app.stores.reports.settled import sum_slots
@@ -41,7 +41,7 @@ ROUNDS: Mapping[str, Round] = {
     "probes": (1.0, probe_aside),
     "subscriptions": (900.0, alerts.check_subscriptions),
     "accounts": (900.0, find_accounts),
-    "mail": (5.0, alerts.tell),
+    "mail": (5.0, alerts.notify),
     "reasons": (300.0, correct_reasons),
 }
 """What is looked at every so many seconds in every installation."""
@@ -61,7 +61,7 @@ def run_clock(settings: Settings) -> None:
         while not stopping.wait(EVERY):
             _tick(deps)
             rounds.go()
-        stopped(deps)
+        record_stop(deps)
     deps.database.close()
 
 
@@ -121,7 +121,7 @@ class Rounds:
 
 def _tick(deps: Deps) -> None:
     try:
-        beat(deps, "clock")
+        record_heartbeat(deps, "clock")
         tick(deps)
         sweep(deps)
         check_stuck(deps)

@@ -63,17 +63,17 @@ def list_tokens(as_json: AsJson = False) -> None:
         return
     table = Table("id", "name", "begins", "role", "connections", "created", "expires", "last used", "from", "revoked")
     for one in found:
-        scope = ", ".join(one["connections"]) if one["connections"] is not None else "all"
-        times = (moment(one["created_at"]), moment(one["expires_at"]), moment(one["last_used_at"]))
+        scope = ", ".join(one.connections) if one.connections is not None else "all"
+        times = (moment(one.created_at), moment(one.expires_at), moment(one.last_used_at))
         table.add_row(
-            str(one["id"]),
-            escape(one["name"]),
-            one["hint"],
-            one["role"],
+            str(one.id),
+            escape(one.name),
+            one.hint,
+            one.role,
             scope,
             *times,
-            one["last_used_from"] or "-",
-            moment(one["revoked_at"]),
+            one.last_used_from or "-",
+            moment(one.revoked_at),
         )
     print_table(table, "There are no tokens.")
 
@@ -111,9 +111,9 @@ def list_users(as_json: AsJson = False) -> None:
         return
     table = Table("name", "role", "connections", "created", "last signed in", "disabled", "locked until")
     for one in found:
-        scope = ", ".join(one["connections"]) if one["connections"] is not None else "all"
-        times = (moment(one[key]) for key in ("created_at", "last_seen_at", "disabled_at", "locked_until"))
-        table.add_row(escape(one["name"]), one["role"], scope, *times)
+        scope = ", ".join(one.connections) if one.connections is not None else "all"
+        times = map(moment, (one.created_at, one.last_seen_at, one.disabled_at, one.locked_until))
+        table.add_row(escape(one.name), one.role, scope, *times)
     print_table(table, "There are no users.")
 
 
@@ -152,12 +152,12 @@ def list_entries(
     with deps.database.read() as conn:
         found = entries.entries(conn, limit=limit, before_number=before, action=action)
     if as_json:
-        print_json({"rows": found, "next": found[-1]["number"] if len(found) == limit else None})
+        print_json({"rows": found, "next": found[-1].number if len(found) == limit else None})
         return
     table = Table("number", "at", "who", "from", "action", "subject", "why", "after")
     for one in found:
-        texts = (one["who"], one["origin"], one["action"], one["subject"], one["why"] or "", _facts(one["after"]))
-        table.add_row(str(one["number"]), moment(one["at"]), *(escape(text[:80]) for text in texts))
+        texts = (one.who, one.origin, one.action, one.subject, one.why or "", _facts(one.after))
+        table.add_row(str(one.number), moment(one.at), *(escape(text[:80]) for text in texts))
     print_table(table, "Nobody has changed anything yet." if action is None else f"Nobody has done {action} yet.")
 
 

@@ -28,15 +28,15 @@ def list_(as_json: AsJson = False) -> None:
         return
     table = Table("id", "held", "connection", "kind", "rows", "reason", "what was read")
     for hold in found:
-        held_at = f"{hold['held_at']:%F %T}"
+        held_at = f"{hold.held_at:%F %T}"
         table.add_row(
-            str(hold["id"]),
+            str(hold.id),
             held_at,
-            hold["connection"],
-            hold["kind"],
-            str(hold["rows"]),
-            hold["reason"],
-            _told(hold["summary"]),
+            hold.connection,
+            hold.kind,
+            str(hold.rows),
+            hold.reason,
+            _told(hold.summary),
         )
     more = "Its rows, and how to decide: tallyhook holds show <id>" if found else None
     print_table(table, "Nothing is held.", more=more)
@@ -49,22 +49,22 @@ def show(hold_id: HoldId, as_json: AsJson = False) -> None:
     if as_json:
         print_json(hold)
         return
-    by = f" by run {hold['run_id']}" if hold["run_id"] else ""
-    told = f"Hold {hold_id}: {hold['connection']} {hold['kind']}, {hold['rows']} rows, {hold['state']}; found"
-    console.print(f"{told} {moment(hold['held_at'])} UTC{by}", soft_wrap=True)
-    for finding in hold["findings"]:
-        figures = f"({_told(finding['figures'])})" if finding["figures"] else ""
-        console.print(f"  {finding['rule']}: {finding['reason']} {figures}", markup=False, soft_wrap=True)
+    by = f" by run {hold.run_id}" if hold.run_id else ""
+    told = f"Hold {hold_id}: {hold.connection} {hold.kind}, {hold.rows} rows, {hold.state}; found"
+    console.print(f"{told} {moment(hold.held_at)} UTC{by}", soft_wrap=True)
+    for finding in hold.findings:
+        figures = f"({_told(finding.figures)})" if finding.figures else ""
+        console.print(f"  {finding.rule}: {finding.reason} {figures}", markup=False, soft_wrap=True)
     table = Table("row", "field", "before", "after")
-    for row in hold["sample"]:
-        key = escape(row["key"])
-        if row["ends"] or row["new"]:
-            table.add_row(key, "", *(("there", "gone") if row["ends"] else ("", "new")))
-        for name, (before, after) in row["fields"].items():
+    for row in hold.sample:
+        key = escape(row.key)
+        if row.ends or row.new:
+            table.add_row(key, "", *(("there", "gone") if row.ends else ("", "new")))
+        for name, (before, after) in row.fields.items():
             table.add_row(key, name, *("-" if side is None else escape(str(side)) for side in (before, after)))
     print_table(table, "")
-    console.print(f"{len(hold['sample'])} of {hold['rows']} rows are shown.")
-    if hold["state"] == "held":
+    console.print(f"{len(hold.sample)} of {hold.rows} rows are shown.")
+    if hold.state == "held":
         console.print(
             f"Write them: tallyhook holds release {hold_id}. Keep ours: tallyhook holds dismiss {hold_id}.",
             soft_wrap=True,

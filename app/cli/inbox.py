@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from msgspec.structs import asdict
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn
 from rich.table import Table
@@ -151,12 +152,12 @@ def alerts(limit: Limit = 20, before: Before = None, as_json: AsJson = False) ->
     """What a person should know: open alerts, past alerts, and which were mailed."""
     rows = found_alerts.list_alerts(open_deps(), limit=limit, before_id=before)
     if as_json:
-        print_json(page_of(rows, limit))
+        print_json(page_of([asdict(row) for row in rows], limit))
         return
     table = Table("opened", "closed", "mailed", "severity", "alert", "detail")
     for row in rows:
-        times = (moment(row[name]) for name in ("opened_at", "closed_at", "told_at"))
-        table.add_row(*times, row["severity"], escape(row["title"]), escape(row["detail"]))
+        times = (moment(row.opened_at), moment(row.closed_at), moment(row.told_at))
+        table.add_row(*times, row.severity, escape(row.title), escape(row.detail))
     print_table(table, "There were no alerts: nothing was wrong for long enough to alert a person.")
 
 

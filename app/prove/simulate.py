@@ -196,12 +196,12 @@ class _Story:
         """Act as a person who looks at each held batch: release it, unless it would delete most of a shop."""
         with self._town.database.begin() as conn:
             for hold in holds.open_(conn):
-                kind = Kind(hold["kind"])
-                there = self._town.shops[hold["connection"]].rows[kind].keys()
-                ended = {row.key for row in holds.rows(conn, hold["id"], kind, limit=10_000) if row.record is None}
+                kind = Kind(hold.kind)
+                there = self._town.shops[hold.connection].rows[kind].keys()
+                ended = {row.key for row in holds.rows(conn, hold.id, kind, limit=10_000) if row.record is None}
                 done = holds.DISMISSED if len(there & ended) > len(there) / 2 else holds.RELEASED
-                holds.close(conn, hold["id"], done)
-                self._town.note("person", f"{done} {hold['connection']} {kind}")
+                holds.close(conn, hold.id, done)
+                self._town.note("person", f"{done} {hold.connection} {kind}")
 
     def _reconcile(self) -> None:
         """Run everything in full, again while a batch is held, and check the agreement of the last runs."""
@@ -218,7 +218,7 @@ class _Story:
             self._runs.append(self._open(name))
         self._come_to_rest()
         with self._town.database.begin() as conn:
-            held = [hold["id"] for hold in holds.open_(conn)]
+            held = [hold.id for hold in holds.open_(conn)]
             released = conn.execute(text("SELECT count(*) FROM holds WHERE state = 'released'")).scalar_one()
         return bool(held or released)
 

@@ -15,7 +15,7 @@ from starlette.staticfiles import StaticFiles
 
 from app.flows.deps import Deps
 from app.flows.inbox.receive import Intake
-from app.flows.upkeep.heartbeat import Pulse
+from app.flows.upkeep.heartbeat import HeartbeatThread
 from app.web.api import api_routes
 from app.web.gate import Doors, Gate, OpenGate
 from app.web.heavy import HeavyLimits, HeavyReads
@@ -44,13 +44,13 @@ def create_app(
     heavy_limits: HeavyLimits = HeavyLimits(),  # noqa: B008 - a frozen value
 ) -> Starlette:
     """The ASGI application of one web process. Without ``doors`` it lets in everybody who reaches it."""
-    intake, pulse = Intake(deps), Pulse(deps, "web")
+    intake, heartbeat = Intake(deps), HeartbeatThread(deps, "web")
     webhooks, heavy = Webhooks(deps, intake, limits), HeavyReads(heavy_limits)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         intake.start()
-        pulse.start()
+        heartbeat.start()
         gc.collect()
         gc.freeze()  # a full collection over 300,000 imported objects costs 20 to 40 ms of tail latency
         gc.set_threshold(50_000, 20, 20)
@@ -61,7 +61,7 @@ def create_app(
             yield
         finally:
             intake.stop()
-            pulse.stop()  # last: it records that nothing more is written
+            heartbeat.stop()  # last: it records that nothing more is written
 
     gate = Middleware(OpenGate) if doors is None else Middleware(Gate, deps=deps, doors=doors)
     app = Starlette(

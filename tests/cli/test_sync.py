@@ -72,7 +72,7 @@ def test_a_living_worker_is_not_missed(terminal: Terminal) -> None:
     terminal.when_shown(interrupt)
     now = terminal.deps.now()
     with terminal.deps.database.begin() as conn:
-        heartbeats.beat(conn, "worker@here:1", "worker", now, now)
+        heartbeats.record(conn, "worker@here:1", "worker", now, now)
     assert "No worker" not in terminal.type("sync", SHOP).err
 
 

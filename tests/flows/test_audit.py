@@ -42,7 +42,10 @@ def test_an_entry_says_who_did_what_why_and_from_where(database: Database) -> No
     world = noted(World(database), 1)
     with database.read() as conn:
         (entry,) = log.entries(conn)
-    told = {name: entry[name] for name in ("number", "who", "role", "origin", "action", "subject", "before", "at")}
+    told = {
+        name: getattr(entry, name)
+        for name in ("number", "who", "role", "origin", "action", "subject", "before", "at")
+    }
     assert told == {
         **{"number": 1, "who": "user anna", "role": "operator", "origin": "192.0.2.7", "action": "letters.discard"},
         **{"subject": "letter 0", "before": {"state": "dead"}, "at": world.clock()},
@@ -52,7 +55,7 @@ def test_an_entry_says_who_did_what_why_and_from_where(database: Database) -> No
 def test_a_secret_is_not_written_into_the_log(database: Database) -> None:
     noted(World(database), 1)
     with database.read() as conn:
-        assert log.entries(conn)[0]["why"] == "(removed) leaked"
+        assert log.entries(conn)[0].why == "(removed) leaked"
 
 
 def test_an_untouched_chain_is_whole(database: Database) -> None:

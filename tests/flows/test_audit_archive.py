@@ -48,7 +48,7 @@ def note(world: World, count: int) -> None:
 
 def numbers(world: World) -> list[int]:
     with world.database.read() as conn:
-        return [entry["number"] for entry in log.chain(conn)]
+        return [entry.number for entry in log.chain(conn)]
 
 
 def files(folder: Path) -> list[str]:
@@ -75,7 +75,7 @@ def test_a_log_that_goes_on_has_one_chain_through_its_archives(world: World, fol
 
 def test_a_head_noted_before_is_found_in_the_archive(world: World, folder: Path) -> None:
     with world.database.read() as conn:
-        head = next(entry["hash"] for entry in log.chain(conn) if entry["number"] == 7)
+        head = next(entry.hash for entry in log.chain(conn) if entry.number == 7)
     archive(world.deps, folder, 80)
     assert audit.verify(world.deps, head, archive=folder).problem is None
 
@@ -84,7 +84,7 @@ def test_archiving_is_an_entry_itself(world: World, folder: Path) -> None:
     archive(world.deps, folder, 80)
     with world.database.read() as conn:
         (newest,) = log.entries(conn, limit=1)
-    assert (newest["action"], newest["after"]["file"]) == ("audit.archive", "audit-1-10.jsonl")
+    assert (newest.action, newest.after["file"]) == ("audit.archive", "audit-1-10.jsonl")
 
 
 def test_the_newest_entry_never_goes(world: World, folder: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -21,6 +20,7 @@ from app.stores import owed
 from app.stores.catalog import watermarks
 from app.stores.guard import holds
 from app.stores.sql.engine import Database, open_database
+from app.stores.upkeep.alerts import Alert
 from tests.fakes import SHOP, FakeSource, World
 from tests.letters import die
 from tests.stores.racing import at_once
@@ -34,13 +34,13 @@ def world(database: Database) -> World:
     return World(database)
 
 
-def open_alerts(world: World) -> list[dict[str, Any]]:
+def open_alerts(world: World) -> list[Alert]:
     """Those that are open, after the watch has had its round."""
     alerts.watch(world.deps)
-    return [alert for alert in alerts.list_alerts(world.deps) if alert["closed_at"] is None]
+    return [alert for alert in alerts.list_alerts(world.deps) if alert.closed_at is None]
 
 
-def the_alert(world: World) -> dict[str, Any]:
+def the_alert(world: World) -> Alert:
     (alert,) = open_alerts(world)
     return alert
 
@@ -68,8 +68,8 @@ def test_a_refused_connection_is_named_with_the_vendors_words_and_what_waits(wor
     refuse(world)
     owe(world, "A", "B")
     alert = the_alert(world)
-    assert (alert["key"], alert["connection"], alert["severity"]) == (f"connection:{SHOP}", SHOP, "critical")
-    assert alert["detail"] == (
+    assert (alert.key, alert.connection, alert.severity) == (f"connection:{SHOP}", SHOP, "critical")
+    assert alert.detail == (
         f"{SHOP} has refused our credentials since 2026-06-01 12:00 UTC (401 ACCESS_TOKEN_EXPIRED); 2 items wait; "
         "it is called again at 12:00 UTC."
     )
@@ -105,11 +105,11 @@ def test_beginning_and_end_are_mailed_once_each(world: World) -> None:
     for _ in range(3):
         owe(world, f"A{len(mails)}")
         open_alerts(world)
-        alerts.tell(world.deps)
+        alerts.notify(world.deps)
     answer(world)
     for _ in range(3):
         open_alerts(world)
-        alerts.tell(world.deps)
+        alerts.notify(world.deps)
     title = f"{SHOP} refuses our credentials"
     assert mails == [f"[tallyhook] {title}", f"[tallyhook] over: {title}"]
 
@@ -125,8 +125,8 @@ def test_two_clocks_raise_one_alert(world: World, database_url: str) -> None:
 def test_a_persons_pause_is_no_warning_but_known(world: World) -> None:
     people.pause(world.deps, SHOP, "the vendor migrates us")
     alert = the_alert(world)
-    assert alert["severity"] == "info"
-    assert "the vendor migrates us" in alert["detail"]
+    assert alert.severity == "info"
+    assert "the vendor migrates us" in alert.detail
 
 
 # --- a kind ---
@@ -135,8 +135,8 @@ def test_a_persons_pause_is_no_warning_but_known(world: World) -> None:
 def test_a_forbidden_kind_is_a_warning_with_the_vendors_detail(world: World) -> None:
     judge(world.deps, SHOP, Kind.STOCK, NO_RIGHT)
     alert = the_alert(world)
-    assert (alert["key"], alert["severity"]) == (f"forbidden:{SHOP}:stock", "warning")
-    assert "VENDOR_READ" in alert["detail"]
+    assert (alert.key, alert.severity) == (f"forbidden:{SHOP}:stock", "warning")
+    assert "VENDOR_READ" in alert.detail
 
 
 def test_a_kind_that_was_refused_once_while_the_account_answers_is_no_alert_yet(world: World) -> None:
@@ -181,8 +181,8 @@ def hold(world: World) -> int:
 def test_a_held_batch_is_a_warning_that_says_what_it_would_do(world: World) -> None:
     hold(world)
     alert = the_alert(world)
-    assert (alert["key"], alert["connection"]) == (f"hold:{SHOP}:stock", SHOP)
-    assert "24 of 24 rows would become zero (zeroed 24)" in alert["detail"]
+    assert (alert.key, alert.connection) == (f"hold:{SHOP}:stock", SHOP)
+    assert "24 of 24 rows would become zero (zeroed 24)" in alert.detail
 
 
 @pytest.mark.parametrize("state", [holds.RELEASED, holds.DISMISSED])
@@ -200,8 +200,8 @@ def test_the_alert_of_a_hold_closes_with_it(world: World, state: str) -> None:
 def test_letters_are_told_by_connection(world: World) -> None:
     die(world, "A")
     alert = the_alert(world)
-    assert alert["title"].startswith(f"{SHOP}: 1 dead letter: ")
-    assert alert["connection"] == SHOP
+    assert alert.title.startswith(f"{SHOP}: 1 dead letter: ")
+    assert alert.connection == SHOP
 
 
 def test_the_alert_about_letters_follows_their_number(world: World) -> None:
@@ -215,7 +215,7 @@ def test_letters_of_two_connections_by_one_cause_are_two_alerts(world: World) ->
     die(world, "A")
     world.deps = replace(world.deps, sources={**world.deps.sources, "elsewhere": world.source})
     die(world, "A", connection="elsewhere")
-    assert {alert["connection"] for alert in open_alerts(world)} == {SHOP, "elsewhere"}
+    assert {alert.connection for alert in open_alerts(world)} == {SHOP, "elsewhere"}
 
 
 # --- subscriptions ---

@@ -129,14 +129,14 @@ def on_hand(world: World) -> set[int]:
 def test_products_that_a_poll_only_names_are_judged_together(world: World) -> None:
     price(world)
     poll(world)
-    assert (prices(world), only(world)["rows"], outcomes(world)) == ({1_000}, SIZE, {"held"})
+    assert (prices(world), only(world).rows, outcomes(world)) == ({1_000}, SIZE, {"held"})
 
 
 def test_more_named_products_than_a_call_fetches_are_judged_together(world: World) -> None:
     world.source.batch_size = lambda kind: 4  # type: ignore[method-assign]
     price(world, times=3)
     poll(world)
-    assert (prices(world), only(world)["rows"]) == ({1_000}, SIZE)
+    assert (prices(world), only(world).rows) == ({1_000}, SIZE)
 
 
 def test_of_a_named_item_that_is_held_in_part_the_rest_is_written(world: World) -> None:
@@ -150,7 +150,7 @@ def test_of_a_named_item_that_is_held_in_part_the_rest_is_written(world: World) 
     poll(world)
     with world.database.read() as conn:
         names = conn.exec_driver_sql("SELECT name FROM listings WHERE external_id = 'V1'").scalars().all()
-    assert (only(world)["rows"], names) == (SIZE, ["new"])
+    assert (only(world).rows, names) == (SIZE, ["new"])
 
 
 @pytest.mark.parametrize("by", [poll, told], ids=["named by a poll", "by webhooks"])
@@ -161,7 +161,7 @@ def test_a_record_that_no_database_can_hold_keeps_its_neighbours_from_nothing(
     world.source.put(replace(world.source.listings["P03"], name="cup \ud800"))
     with suppress(Permanent):  # it becomes a letter
         by(world)
-    assert (prices(world), only(world)["rows"]) == ({1_000}, SIZE - 1)
+    assert (prices(world), only(world).rows) == ({1_000}, SIZE - 1)
 
 
 @pytest.mark.parametrize("batch", [1, 3, 100])
@@ -169,15 +169,15 @@ def test_a_poll_that_only_names_what_is_held_writes_none_of_it(world: World, bat
     price(world)
     read_all(world)
     world.source.batch_size = lambda kind: batch  # type: ignore[method-assign]
-    before = only(world)["id"]
+    before = only(world).id
     poll(world)
-    assert (prices(world), only(world)["id"]) == ({1_000}, before)
+    assert (prices(world), only(world).id) == ({1_000}, before)
 
 
 def test_a_storm_of_webhooks_is_judged_as_one_batch(world: World) -> None:
     price(world)
     told(world)
-    assert (prices(world), only(world)["rows"]) == ({1_000}, SIZE)
+    assert (prices(world), only(world).rows) == ({1_000}, SIZE)
 
 
 def test_items_of_one_message_that_are_read_one_by_one_are_judged_together(world: World) -> None:
@@ -185,14 +185,14 @@ def test_items_of_one_message_that_are_read_one_by_one_are_judged_together(world
     price(world)
     owe(world, Kind.PRODUCT, ALL)
     sync_item(world.deps, LeaseKeeper(world.database), ItemKey(SHOP, Kind.PRODUCT, ALL[0]), ALL[1:16])
-    assert (prices(world), only(world)["rows"]) == ({1_000}, 16)
+    assert (prices(world), only(world).rows) == ({1_000}, 16)
 
 
 def test_products_that_are_gone_by_their_ids_are_judged(world: World) -> None:
     world.source.listings.clear()
     told(world)
-    assert only(world)["reason"] == f"would delete {SIZE} of {SIZE} rows (100%)"
-    holds.release(world.deps, only(world)["id"])
+    assert only(world).reason == f"would delete {SIZE} of {SIZE} rows (100%)"
+    holds.release(world.deps, only(world).id)
     with world.database.read() as conn:
         assert conn.exec_driver_sql("SELECT count(*) FROM listings WHERE NOT deleted").scalar() == 0
 
@@ -200,8 +200,8 @@ def test_products_that_are_gone_by_their_ids_are_judged(world: World) -> None:
 def test_counts_that_are_left_out_by_id_are_judged(world: World) -> None:
     world.source.put(*(count(id, 0, version=5) for id in ALL))
     told(world, Kind.STOCK)
-    assert (on_hand(world), only(world)["kind"], only(world)["absent"]) == ({9}, "stock", "zero")
-    holds.release(world.deps, only(world)["id"])
+    assert (on_hand(world), only(world).kind, only(world).absent) == ({9}, "stock", "zero")
+    holds.release(world.deps, only(world).id)
     assert on_hand(world) == {0}
 
 
@@ -255,7 +255,7 @@ def test_a_read_that_began_before_items_were_held_does_not_let_them_pass(world: 
     listed = [listing(id, price_minor=1_000) for id in ALL]
     world.source.full = partial(earlier, world, listed, change_meanwhile)  # type: ignore[method-assign]
     read_all(world)
-    assert (only(world)["rows"], prices(world)) == (SIZE, {1_000})
+    assert (only(world).rows, prices(world)) == (SIZE, {1_000})
 
 
 def earlier(
@@ -282,7 +282,7 @@ def test_a_row_that_waited_in_another_hold_is_no_newer_in_this_one(world: World)
     told(world, ids=["P00"])
     world.clock.pass_(60)
     settled(world.deps, SHOP, doubt, world.clock())
-    holds.release(world.deps, only(world)["id"])
+    holds.release(world.deps, only(world).id)
     with world.database.read() as conn:
         row = row_of(conn, SHOP, Kind.PRODUCT, ("P00",)) or {}
     assert (row["name"], row["price_minor"]) == ("right", 1_000)
@@ -293,8 +293,8 @@ def test_a_row_that_a_later_answer_shows_otherwise_is_released_no_more(world: Wo
     told(world)
     world.source.put(gone["P00"])
     told(world, ids=["P00"])
-    assert only(world)["rows"] == SIZE - 1
-    holds.release(world.deps, only(world)["id"])
+    assert only(world).rows == SIZE - 1
+    holds.release(world.deps, only(world).id)
     with world.database.read() as conn:
         assert list(conn.exec_driver_sql("SELECT external_id FROM listings WHERE NOT deleted").scalars()) == ["P00"]
 
@@ -317,7 +317,7 @@ def test_nothing_is_asked_for_a_second_time_to_judge_items(world: World) -> None
 @pytest.mark.parametrize("strategy", [Strategy.CRITICAL, Strategy.CATEGORY], ids=str)
 def test_a_run_by_ids_is_judged(world: World, strategy: Strategy) -> None:
     ran = by_ids(world, strategy)
-    assert (prices(world), only(world)["rows"], ran.progress.held) == ({1_000}, SIZE, SIZE)
+    assert (prices(world), only(world).rows, ran.progress.held) == ({1_000}, SIZE, SIZE)
 
 
 @pytest.mark.parametrize("strategy", [Strategy.CRITICAL, Strategy.CATEGORY], ids=str)
@@ -361,7 +361,7 @@ def test_what_is_shown_unreadably_since_a_hold_is_not_ended_by_its_release(
     world.source.unreadable["P00"] = "product P00: price is 'x', expected a number"
     with suppress(Permanent):
         way(world)
-    holds.release(world.deps, only(world)["id"])
+    holds.release(world.deps, only(world).id)
     with database.read() as conn:
         live = conn.exec_driver_sql("SELECT external_id FROM listings WHERE NOT deleted").scalars().all()
     assert live == ["P00"]
@@ -373,7 +373,7 @@ def test_what_is_held_goes_on_waiting_though_a_neighbour_in_its_commit_cannot_be
     world.source.put(replace(world.source.listings["P03"], name="cup \ud800"))
     owe(world, Kind.PRODUCT, ALL)
     sync_item(world.deps, LeaseKeeper(world.database), ItemKey(SHOP, Kind.PRODUCT, ALL[0]), ALL[1:16])
-    assert (prices(world), only(world)["rows"]) == ({1_000}, 15)
+    assert (prices(world), only(world).rows) == ({1_000}, 15)
 
 
 @pytest.mark.parametrize("strategy", [Strategy.CRITICAL, Strategy.CATEGORY], ids=str)
@@ -381,7 +381,7 @@ def test_a_run_writes_nothing_of_what_is_held_though_a_neighbour_cannot_be_store
     world: World, strategy: Strategy
 ) -> None:
     by_ids(world, strategy, name="cup \ud800")
-    assert (prices(world), only(world)["rows"]) == ({1_000}, SIZE - 1)
+    assert (prices(world), only(world).rows) == ({1_000}, SIZE - 1)
 
 
 def test_a_dry_run_whose_items_are_asked_for_one_by_one_holds_as_many_as_the_real_one(world: World) -> None:

@@ -53,9 +53,9 @@ def told(world: World, run: Run, cause: str) -> set[tuple[str, str]]:
 def held(world: World) -> set[tuple[str, str]]:
     with world.database.read() as conn:
         return {
-            (hold["kind"], "/".join(row.key))
+            (hold.kind, "/".join(row.key))
             for hold in holds.open_(conn)
-            for row in holds.rows(conn, hold["id"], Kind(hold["kind"]), limit=1000)
+            for row in holds.rows(conn, hold.id, Kind(hold.kind), limit=1000)
         }
 
 

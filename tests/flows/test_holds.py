@@ -11,6 +11,7 @@ import pytest
 from app.domain import WHOLE, Cause, Change, ItemKey, Kind, Options, Page, Scope, Strategy
 from app.errors import Refused
 from app.flows.holds import holds
+from app.flows.holds.holds import HoldView, SampleRow
 from app.flows.items.leases import LeaseKeeper
 from app.flows.items.sync_item import sync_item
 from app.flows.runs.request_run import request_run
@@ -80,9 +81,9 @@ def price(world: World, *numbers: int, times: int = 100, version: int = 9, name:
         world.source.put(listing(f"P{number:02}", version, **fields))
 
 
-def only(world: World) -> dict[str, Any]:
+def only(world: World) -> HoldView:
     (hold,) = holds.list_(world.deps)
-    return holds.show(world.deps, hold["id"])
+    return holds.show(world.deps, hold.id)
 
 
 def prices(world: World) -> set[int]:
@@ -99,36 +100,31 @@ def test_a_hold_shows_its_rows_before_and_after(world: World) -> None:
     price(world)
     read_all(world)
     shown = only(world)
-    assert shown["rows"] == SIZE
-    assert shown["sample"][0] == {
-        "key": "P00",
-        "new": False,
-        "ends": False,
-        "fields": {"price_minor": [1_000, 100_000]},
-    }
+    assert shown.rows == SIZE
+    assert shown.sample[0] == SampleRow(key="P00", new=False, ends=False, fields={"price_minor": [1_000, 100_000]})
 
 
 def test_a_hold_names_the_rule_that_spoke_and_its_figures(world: World) -> None:
     price(world)
     read_all(world)
-    assert [(one["rule"], one["figures"]) for one in only(world)["findings"]] == [("powers of ten", {"rows": SIZE})]
+    assert [(one.rule, one.figures) for one in only(world).findings] == [("powers of ten", {"rows": SIZE})]
 
 
 def test_a_release_writes_what_was_shown_although_the_source_is_empty_by_now(world: World) -> None:
     price(world)
     read_all(world)
     world.source.listings.clear()
-    holds.release(world.deps, only(world)["id"])
+    holds.release(world.deps, only(world).id)
     assert (live(world), prices(world)) == (SIZE, {100_000})
 
 
 def test_after_a_release_the_next_disaster_is_held_anew(world: World) -> None:
     price(world)
     read_all(world)
-    holds.release(world.deps, only(world)["id"])
+    holds.release(world.deps, only(world).id)
     world.source.listings.clear()
     read_all(world)
-    assert (live(world), only(world)["reason"]) == (SIZE, f"would delete {SIZE} of {SIZE} rows (100%)")
+    assert (live(world), only(world).reason) == (SIZE, f"would delete {SIZE} of {SIZE} rows (100%)")
 
 
 def test_a_release_leaves_alone_what_somebody_wrote_since(world: World) -> None:
@@ -138,7 +134,7 @@ def test_a_release_leaves_alone_what_somebody_wrote_since(world: World) -> None:
     with world.database.begin() as conn:
         owed.remember(conn, SHOP, [Change(Kind.PRODUCT, "P00")], Cause.WEBHOOK, world.clock())
     sync_item(world.deps, LeaseKeeper(world.database), ItemKey(SHOP, Kind.PRODUCT, "P00"))
-    holds.release(world.deps, only(world)["id"])
+    holds.release(world.deps, only(world).id)
     assert prices(world) == {1_234, 100_000}
 
 
@@ -168,25 +164,25 @@ def test_held_deletions_are_released_as_they_were_shown(world: World) -> None:
 
 
 def only_of(world: World, kind: Kind) -> int:
-    return next(int(hold["id"]) for hold in holds.list_(world.deps) if hold["kind"] == kind)
+    return next(int(hold.id) for hold in holds.list_(world.deps) if hold.kind == kind)
 
 
 def test_the_same_batch_again_stays_the_same_hold(world: World) -> None:
     price(world)
     read_all(world)
-    before = only(world)["id"]
+    before = only(world).id
     read_all(world)
-    assert only(world)["id"] == before
+    assert only(world).id == before
 
 
 def test_another_batch_takes_the_place_of_a_hold(world: World) -> None:
     price(world)
     read_all(world)
-    before = only(world)["id"]
+    before = only(world).id
     price(world, times=10, version=10)
     read_all(world)
-    assert only(world)["id"] != before
-    assert holds.show(world.deps, before)["state"] == "expired"
+    assert only(world).id != before
+    assert holds.show(world.deps, before).state == "expired"
 
 
 def test_good_changes_of_the_same_batch_are_applied(world: World) -> None:
@@ -201,7 +197,7 @@ def test_good_changes_of_the_same_batch_are_applied(world: World) -> None:
 def test_a_poll_holds_what_is_implausible(world: World) -> None:
     price(world)
     poll(world)
-    assert (prices(world), only(world)["rows"]) == ({1_000}, SIZE)
+    assert (prices(world), only(world).rows) == ({1_000}, SIZE)
 
 
 def test_a_poll_that_shows_a_little_of_what_is_held_writes_none_of_it(world: World) -> None:
@@ -209,17 +205,17 @@ def test_a_poll_that_shows_a_little_of_what_is_held_writes_none_of_it(world: Wor
     read_all(world)
     price(world, 1, 2, version=11)
     poll(world)
-    assert (prices(world), only(world)["rows"]) == ({1_000}, SIZE)
+    assert (prices(world), only(world).rows) == ({1_000}, SIZE)
 
 
 def test_a_poll_of_other_rows_leaves_a_hold_as_it_is(world: World) -> None:
     price(world)
     read_all(world)
-    before = only(world)["id"]
+    before = only(world).id
     world.source.put(listing("NEW", 12, price_minor=500))
     world.source.listings = {"NEW": world.source.listings["NEW"]}
     poll(world)
-    assert (only(world)["id"], prices(world)) == (before, {1_000, 500})
+    assert (only(world).id, prices(world)) == (before, {1_000, 500})
 
 
 @pytest.mark.parametrize(
@@ -237,7 +233,7 @@ def test_a_run_that_reads_what_changed_is_judged_as_one_batch(
     world.source.page_size = 5
     price(world)
     go(world, strategy, **options)
-    assert (prices(world), only(world)["rows"]) == ({1_000}, SIZE)
+    assert (prices(world), only(world).rows) == ({1_000}, SIZE)
 
 
 def test_a_run_that_reads_what_changed_writes_what_is_beyond_doubt(world: World) -> None:
@@ -274,7 +270,7 @@ def test_what_a_person_releases_is_part_of_what_is_usual(world: World) -> None:
         read_all(world)
     price(world)
     read_all(world)
-    holds.release(world.deps, only(world)["id"])
+    holds.release(world.deps, only(world).id)
     with world.database.read() as conn:
         (today,) = usual.days_before(conn, SHOP, Kind.PRODUCT, now=world.clock() + timedelta(days=1), days=1)
     assert today["repriced"] == SIZE
@@ -286,8 +282,8 @@ def test_a_hold_tells_what_usually_happens_in_this_shop(world: World) -> None:
         read_all(world)
     price(world, version=99, times=1_000)
     read_all(world)
-    (finding,) = only(world)["findings"]
-    assert (finding["rule"], finding["figures"]["usually a day"]) == ("price jump", 2)
+    (finding,) = only(world).findings
+    assert (finding.rule, finding.figures["usually a day"]) == ("price jump", 2)
 
 
 def test_what_is_usual_in_this_shop_is_not_held(world: World) -> None:
@@ -298,7 +294,7 @@ def test_what_is_usual_in_this_shop_is_not_held(world: World) -> None:
     with world.database.begin() as conn:
         conn.exec_driver_sql("DELETE FROM usual_days")
     sell_out(world, 21, 8)
-    assert [hold["kind"] for hold in holds.list_(world.deps)] == ["stock"]
+    assert [hold.kind for hold in holds.list_(world.deps)] == ["stock"]
 
 
 def sell_out(world: World, night: int, many: int) -> None:
@@ -312,7 +308,7 @@ def sell_out(world: World, night: int, many: int) -> None:
 def test_what_was_meant_is_believed_until_its_day(world: World) -> None:
     price(world)
     read_all(world)
-    holds.release(world.deps, only(world)["id"], believed_until=world.clock() + timedelta(days=3))
+    holds.release(world.deps, only(world).id, believed_until=world.clock() + timedelta(days=3))
     price(world, times=1, version=12)
     read_all(world)
     assert (prices(world), holds.list_(world.deps)) == ({1_000}, [])
@@ -321,7 +317,7 @@ def test_what_was_meant_is_believed_until_its_day(world: World) -> None:
 def test_a_belief_ends_with_its_day(world: World) -> None:
     price(world)
     read_all(world)
-    holds.release(world.deps, only(world)["id"], believed_until=world.clock() + timedelta(hours=3))
+    holds.release(world.deps, only(world).id, believed_until=world.clock() + timedelta(hours=3))
     price(world, times=1, version=12)
     read_all(world)
     assert prices(world) == {100_000}
@@ -331,20 +327,20 @@ def test_a_belief_of_a_year_is_refused(world: World) -> None:
     price(world)
     read_all(world)
     with pytest.raises(Refused, match="90 days"):
-        holds.release(world.deps, only(world)["id"], believed_until=world.clock() + timedelta(days=365))
+        holds.release(world.deps, only(world).id, believed_until=world.clock() + timedelta(days=365))
 
 
 def test_a_dismissed_hold_keeps_our_rows(world: World) -> None:
     price(world)
     read_all(world)
-    holds.dismiss(world.deps, only(world)["id"])
+    holds.dismiss(world.deps, only(world).id)
     assert (prices(world), holds.list_(world.deps)) == ({1_000}, [])
 
 
 def test_only_one_decision_counts(world: World) -> None:
     price(world)
     read_all(world)
-    number = only(world)["id"]
+    number = only(world).id
     holds.dismiss(world.deps, number)
     with pytest.raises(Refused, match="it is dismissed"):
         holds.release(world.deps, number)
@@ -353,7 +349,7 @@ def test_only_one_decision_counts(world: World) -> None:
 def test_a_release_whose_process_died_is_finished_by_the_next_read(world: World) -> None:
     price(world)
     read_all(world)
-    number = only(world)["id"]
+    number = only(world).id
     with world.database.begin() as conn:
         stored.close(conn, number, stored.RELEASED)
     read_all(world)
@@ -366,13 +362,13 @@ def test_a_hold_whose_rows_are_not_all_kept_cannot_be_released(world: World) -> 
     with world.database.begin() as conn:
         conn.exec_driver_sql("DELETE FROM hold_rows WHERE item = 'P03'")
     with pytest.raises(Refused, match="not all of its rows"):
-        holds.release(world.deps, only(world)["id"])
+        holds.release(world.deps, only(world).id)
 
 
 def test_decisions_are_audited(world: World) -> None:
     price(world)
     read_all(world)
-    holds.release(world.deps, only(world)["id"])
+    holds.release(world.deps, only(world).id)
     with world.database.read() as conn:
         actions = list(conn.exec_driver_sql("SELECT action FROM audit_log").scalars())
     assert actions[-1] == "holds.released"
@@ -383,4 +379,4 @@ def test_a_list_that_leaves_out_what_is_still_there_deletes_nothing(world: World
     world.source.hidden = frozenset({"P07"})
     read_all(world)
     assert live(world) == SIZE
-    assert only(world)["reason"].startswith("the list is incomplete: 1 of 1")
+    assert only(world).reason.startswith("the list is incomplete: 1 of 1")

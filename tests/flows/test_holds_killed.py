@@ -65,7 +65,7 @@ def test_what_waited_waits_still_where_another_batch_is_held(world: World, at: i
     show(world, 10_000_000, dies_at=at)
     hold = only(world)
     with world.database.read() as conn:
-        rows = stored.rows(conn, hold["id"], Kind.PRODUCT)
+        rows = stored.rows(conn, hold.id, Kind.PRODUCT)
     assert (sorted(row.key[0] for row in rows), prices(world)) == (ALL, {1_000})
 
 

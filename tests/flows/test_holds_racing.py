@@ -58,7 +58,7 @@ def test_readers_of_the_same_batch_leave_one_hold_with_all_of_its_rows(database:
     at_once(RACERS, lambda _: keep(world, verdict(world, 0)))
     (hold,) = holds.list_(world.deps)
     with database.read() as conn:
-        assert stored.is_kept(conn, hold["id"])
+        assert stored.is_kept(conn, hold.id)
 
 
 def test_a_hold_beside_a_release_that_is_being_written_waits_for_it(database: Database) -> None:
@@ -67,7 +67,7 @@ def test_a_hold_beside_a_release_that_is_being_written_waits_for_it(database: Da
     (hold,) = holds.list_(world.deps)
     other = verdict(world, 3)
     with database.begin() as conn:
-        stored.close(conn, hold["id"], stored.RELEASED)  # and its process dies, or is not yet done
+        stored.close(conn, hold.id, stored.RELEASED)  # and its process dies, or is not yet done
     keep(world, other)
     assert states(world) == ["applied", "held"]
 
@@ -78,7 +78,7 @@ def test_a_release_that_races_with_another_batch_is_refused_or_written_whole(dat
     read_all(world)
     (hold,) = holds.list_(world.deps)
     other = verdict(world, 3)
-    deeds = [partial(holds.release, world.deps, hold["id"]), partial(keep, world, other)]
+    deeds = [partial(holds.release, world.deps, hold.id), partial(keep, world, other)]
 
     def do(number: int) -> str:
         try:

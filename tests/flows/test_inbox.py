@@ -147,7 +147,7 @@ def test_events_of_a_time_are_replayed_once_per_item(world: World) -> None:
 def test_a_replay_of_events_is_in_the_audit_log(world: World) -> None:
     replay_events(world.deps, "since:30m", "lost half an hour")
     with world.database.read() as conn:
-        assert audit.entries(conn)[0]["action"] == "events.replay"
+        assert audit.entries(conn)[0].action == "events.replay"
 
 
 # --- export and import ---
@@ -208,7 +208,7 @@ def test_trust_leaves_out_verification_and_the_audit_log_says_so(world: World) -
     done = import_lines(world.deps, [line(headers={"authorization": "Bearer hunter2"})], trust=True)
     assert done.new == 1
     with world.database.read() as conn:
-        assert audit.entries(conn)[0]["after"]["verified"] is False
+        assert audit.entries(conn)[0].after["verified"] is False
     assert "hunter2" not in str(show(world.deps, find(world.deps, "event:n1")[0]["id"]))
 
 
@@ -361,4 +361,4 @@ def test_an_import_that_is_interrupted_is_in_the_audit_log(world: World) -> None
     with pytest.raises(KeyboardInterrupt):
         import_lines(world.deps, [line()], told=interrupt)
     with world.database.read() as conn:
-        assert audit.entries(conn)[0]["after"] == {"new": 1, "duplicates": 0, "bad": 0, "verified": True}
+        assert audit.entries(conn)[0].after == {"new": 1, "duplicates": 0, "bad": 0, "verified": True}

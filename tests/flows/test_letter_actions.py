@@ -35,7 +35,7 @@ def world(database: Database) -> World:
 
 def actions(world: World) -> list[str]:
     with world.database.read() as conn:
-        return [entry["action"] for entry in audit.entries(conn)]
+        return [entry.action for entry in audit.entries(conn)]
 
 
 # --- preview ---

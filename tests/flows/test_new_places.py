@@ -65,7 +65,7 @@ def poll_stock(world: World) -> list[str]:
     with world.database.begin() as conn:
         owed.remember(conn, SHOP, [Change(Kind.STOCK, WHOLE)], Cause.POLL, world.clock())
     sync_item(world.deps, LeaseKeeper(world.database), ItemKey(SHOP, Kind.STOCK, WHOLE))
-    return [hold["reason"] for hold in holds.list_(world.deps)]
+    return [hold.reason for hold in holds.list_(world.deps)]
 
 
 def test_counts_at_a_place_that_opened_since_are_written(world: World, source: PlacedSource) -> None:
@@ -80,5 +80,5 @@ def test_counts_at_a_place_that_the_source_does_not_know_are_held(world: World) 
 def test_of_a_row_that_is_new_a_hold_shows_what_it_says_beside_its_key(world: World) -> None:
     poll_stock(world)
     (hold,) = holds.list_(world.deps)
-    row = holds.show(world.deps, hold["id"])["sample"][0]
-    assert (row["key"], row["new"], row["fields"]) == ("P00/L2/on_hand", True, {"quantity": [None, "3"]})
+    row = holds.show(world.deps, hold.id).sample[0]
+    assert (row.key, row.new, row.fields) == ("P00/L2/on_hand", True, {"quantity": [None, "3"]})

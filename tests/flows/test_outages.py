@@ -111,11 +111,11 @@ def test_an_outage_is_mailed_once_with_its_end(world: World) -> None:
         change(world, f"A{number}")
         work(world, 30)
         alerts.watch(world.deps)
-        alerts.tell(world.deps)
+        alerts.notify(world.deps)
     world.source.down = None
     work(world, 300)
     alerts.watch(world.deps)
-    alerts.tell(world.deps)
+    alerts.notify(world.deps)
     assert mails == [
         f"[tallyhook] {SHOP} refuses our credentials",
         f"[tallyhook] over: {SHOP} refuses our credentials",

@@ -184,7 +184,7 @@ def test_a_read_that_would_zero_the_shop_is_held_after_a_second_look(world: Worl
     pull(world, STOCK)
     assert world.source.calls() == before + 2
     with world.database.read() as conn:
-        assert [hold["reason"] for hold in holds.open_(conn)] == ["would zero 100 of 100 rows (100%)"]
+        assert [hold.reason for hold in holds.open_(conn)] == ["would zero 100 of 100 rows (100%)"]
         row = row_of(conn, SHOP, STOCK, ("P1", "L1", "on_hand"))
     assert row is not None
     assert row["quantity"] == 5
@@ -197,7 +197,7 @@ def hold_everything(world: World) -> int:
     world.clock.pass_(10)
     pull(world, STOCK)
     with world.database.read() as conn:
-        return int(holds.open_(conn)[0]["id"])
+        return int(holds.open_(conn)[0].id)
 
 
 def test_a_hold_that_repeats_is_still_one_hold(world: World) -> None:

@@ -314,7 +314,7 @@ def test_a_release_is_used_up_by_one_run(world: World) -> None:
 
 def release(world: World) -> None:
     with world.database.begin() as conn:
-        holds.close(conn, holds.open_(conn)[0]["id"], holds.RELEASED)
+        holds.close(conn, holds.open_(conn)[0].id, holds.RELEASED)
     world.clock.pass_(60)
 
 

@@ -140,7 +140,7 @@ def test_a_replay_is_in_the_audit_log(world: World) -> None:
     replay_letters(replace(world.deps, who=Who("user anna", Role.OPERATOR)), "", "outage")
     with world.database.read() as conn:
         (entry,) = audit.entries(conn)
-    assert (entry["who"], entry["action"], entry["after"]["letters"], entry["why"]) == (
+    assert (entry.who, entry.action, entry.after["letters"], entry.why) == (
         "user anna",
         "letters.replay",
         1,

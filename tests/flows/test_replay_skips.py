@@ -115,7 +115,7 @@ def test_the_audit_log_has_how_many_were_skipped(world: World) -> None:
     without(world, TILL)
     replay_letters(world.deps, "", "outage")
     with world.database.read() as conn:
-        assert audit.entries(conn, limit=1)[0]["after"]["skipped"] == 2
+        assert audit.entries(conn, limit=1)[0].after["skipped"] == 2
 
 
 def test_one_letter_of_a_connection_that_is_gone_is_refused(world: World) -> None:

@@ -250,22 +250,35 @@ def test_a_process_long_gone_goes_once_a_later_one_was_there_for_a_while(world: 
     spans = {"a": (90, 80), "b": (80, 35), "c": (35, 0)}
     for process, (started, seen) in spans.items():
         with world.database.begin() as conn:
-            heartbeats.beat(conn, process, "web", ago(world, started), ago(world, seen))
+            heartbeats.record(conn, process, "web", ago(world, started), ago(world, seen))
     assert go(world, heartbeats=30) == {"heartbeats": 2}
     assert values(world, "beats.process") == ["c"]
 
 
 def test_the_last_sign_of_life_stays_so_that_a_downtime_is_noticed(world: World) -> None:
     with world.database.begin() as conn:
-        heartbeats.beat(conn, "before", "web", ago(world, 90), ago(world, 40))
+        heartbeats.record(conn, "before", "web", ago(world, 90), ago(world, 40))
     assert go(world, heartbeats=30) == {}
     with world.database.begin() as conn:
-        heartbeats.beat(conn, "after", "web", world.clock(), world.clock())
-        heartbeats.beat(conn, "clock", "clock", ago(world, 90), world.clock())
+        heartbeats.record(conn, "after", "web", world.clock(), world.clock())
+        heartbeats.record(conn, "clock", "clock", ago(world, 90), world.clock())
     assert go(world, heartbeats=30) == {}
     with world.database.read() as conn:
         down = heartbeats.silences(conn, "web", ago(world, 1), timedelta(minutes=1))
     assert down == [(ago(world, 40), world.clock())]
+
+
+def test_products_as_they_were_before_doubtful_changes_go_once_no_new_change_is_judged_with_them(
+    world: World,
+) -> None:
+    for days in (31, 1):
+        add(
+            world,
+            "trickled_changes",
+            {"connection": SHOP, "external_id": f"{days}", "before": "{}", "at": ago(world, days)},
+        )
+    assert go(world, heartbeats=30) == {"trickled": 1}
+    assert values(world, "trickled_changes.external_id") == ["1"]
 
 
 def test_sessions_that_are_over_and_old_answers_go(world: World) -> None:

@@ -142,11 +142,11 @@ def test_a_silent_kind_is_one_alert_that_ends_when_an_item_of_it_is_read(world: 
         change(world, f"A{number}")
         work(world, 60, step=5)
         alerts.watch(world.deps)
-        alerts.tell(world.deps)
+        alerts.notify(world.deps)
     world.source.refuses.clear()
     work(world, 310, step=5)
     alerts.watch(world.deps)
-    alerts.tell(world.deps)
+    alerts.notify(world.deps)
     title = f"{SHOP}: {Kind.PRODUCT} is not answered"
     assert mails == [f"[tallyhook] {title}", f"[tallyhook] over: {title}"]
 

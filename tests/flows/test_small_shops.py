@@ -42,7 +42,7 @@ def read_all(world: World) -> dict[str, Any]:
 
 def held(world: World) -> dict[str, str]:
     with world.database.read() as conn:
-        return {hold["kind"]: hold["reason"] for hold in holds.open_(conn)}
+        return {hold.kind: hold.reason for hold in holds.open_(conn)}
 
 
 def live(world: World) -> tuple[int, int]:

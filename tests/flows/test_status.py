@@ -16,7 +16,7 @@ from app.flows.items.bury import bury
 from app.flows.items.leases import LeaseKeeper
 from app.flows.reports.status import ALIVE, overview, readiness
 from app.flows.runs.run import run as reconcile
-from app.flows.upkeep.heartbeat import beat
+from app.flows.upkeep.heartbeat import record_heartbeat
 from app.stores import owed
 from app.stores.guard import holds
 from app.stores.inbox import inbox
@@ -30,8 +30,8 @@ from tests.fakes import SHOP, World, listing
 def world(database: Database) -> World:
     """A shop that can do its work: a worker and a clock have just given a sign of life."""
     world = World(database)
-    beat(replace(world.deps, worker="worker@here:1"), "worker")
-    beat(replace(world.deps, worker="clock@here:2"), "clock")
+    record_heartbeat(replace(world.deps, worker="worker@here:1"), "worker")
+    record_heartbeat(replace(world.deps, worker="clock@here:2"), "clock")
     return world
 
 

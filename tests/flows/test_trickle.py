@@ -43,7 +43,7 @@ def names(world: World) -> list[str]:
 def test_from_the_third_on_prices_in_another_unit_are_held_though_they_come_one_by_one(world: World) -> None:
     price(world)
     one_by_one(world)
-    assert (at(world, 100_000), at(world, 1_000), only(world)["rows"]) == (2, SIZE - 2, SIZE - 2)
+    assert (at(world, 100_000), at(world, 1_000), only(world).rows) == (2, SIZE - 2, SIZE - 2)
 
 
 def test_deletions_that_come_one_by_one_are_held_beyond_a_fifth_of_the_shop(world: World) -> None:
@@ -93,4 +93,4 @@ def test_rows_that_wait_on_in_the_next_hold_are_kept_once(world: World) -> None:
     one_by_one(world)
     with world.database.read() as conn:
         kept = conn.exec_driver_sql("SELECT count(*) FROM hold_rows").scalar()
-    assert kept == only(world)["rows"] == SIZE - 2
+    assert kept == only(world).rows == SIZE - 2

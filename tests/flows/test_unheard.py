@@ -22,7 +22,7 @@ from app.flows.inbox import outages
 from app.flows.items.leases import LeaseKeeper
 from app.flows.items.sync_item import sync_item
 from app.flows.upkeep import alerts
-from app.flows.upkeep.heartbeat import Pulse
+from app.flows.upkeep.heartbeat import HeartbeatThread
 from app.rules.inbox.silence import expected, lasting
 from app.sources.base import LedgerUnavailable, Recorded, Subscription
 from app.stores import owed
@@ -82,7 +82,7 @@ def world(database: Database, source: Remembering) -> World:
 def sign(world: World, process: str) -> None:
     """A web process of this name, just started, gives a sign of life."""
     with world.database.begin() as conn:
-        heartbeats.beat(conn, process, "web", world.clock(), world.clock())
+        heartbeats.record(conn, process, "web", world.clock(), world.clock())
 
 
 def down(world: World, seconds: float) -> None:
@@ -96,7 +96,7 @@ def told(world: World) -> list[str]:
 
 
 def titles(world: World) -> list[str]:
-    return [alert["title"] for alert in reversed(alerts.list_alerts(world.deps))]
+    return [alert.title for alert in reversed(alerts.list_alerts(world.deps))]
 
 
 def work(world: World) -> None:
@@ -149,7 +149,7 @@ def test_two_webs_of_which_one_went_away_are_no_gap(world: World) -> None:
     sign(world, "web@two")
     world.clock.pass_(3600)
     with world.database.begin() as conn:
-        heartbeats.beat(conn, "web@two", "web", world.clock() - timedelta(seconds=3600), world.clock())
+        heartbeats.record(conn, "web@two", "web", world.clock() - timedelta(seconds=3600), world.clock())
     sign(world, "web@three")
     outages.watch(world.deps)
     assert told(world) == []
@@ -177,14 +177,14 @@ def living_webs(world: World) -> int:
 
 
 def test_a_web_process_gives_a_sign_of_life(world: World) -> None:
-    Pulse(world.deps, "web", every=60).once()
+    HeartbeatThread(world.deps, "web", every=60).send()
     assert living_webs(world) == 1
 
 
 def test_a_web_process_that_was_stopped_is_not_taken_for_a_living_one(world: World) -> None:
-    pulse = Pulse(world.deps, "web", every=60)
-    pulse.start()
-    pulse.stop()
+    heartbeat = HeartbeatThread(world.deps, "web", every=60)
+    heartbeat.start()
+    heartbeat.stop()
     assert living_webs(world) == 0
 
 
@@ -192,19 +192,19 @@ def test_a_schema_that_is_not_ours_keeps_nothing_from_stopping(sqlite_url: str) 
     with closing(open_database(sqlite_url)) as database:
         with database.begin() as conn:
             conn.exec_driver_sql("DROP TABLE beats")
-        pulse = Pulse(World(database).deps, "web", every=60)
-        pulse.start()
-        pulse.stop()
+        heartbeat = HeartbeatThread(World(database).deps, "web", every=60)
+        heartbeat.start()
+        heartbeat.stop()
 
 
 def test_a_web_process_was_there_until_it_was_stopped(world: World) -> None:
-    pulse = Pulse(world.deps, "web", every=60)
-    pulse.once()
+    heartbeat = HeartbeatThread(world.deps, "web", every=60)
+    heartbeat.send()
     world.clock.pass_(50)
-    pulse.start()
-    pulse.stop()
+    heartbeat.start()
+    heartbeat.stop()
     world.clock.pass_(50)
-    Pulse(world.deps, "web", every=60).once()
+    HeartbeatThread(world.deps, "web", every=60).send()
     with world.database.read() as conn:
         assert heartbeats.silences(conn, "web", world.clock() - timedelta(days=1), timedelta(seconds=60)) == []
 
@@ -249,18 +249,18 @@ def test_what_came_while_a_web_process_was_starting_is_asked_for_too(world: Worl
 
 def test_a_web_process_that_stood_still_was_not_there(world: World) -> None:
     """Its host slept, or it was stopped: the same process goes on."""
-    pulse = Pulse(world.deps, "web", every=60)
-    pulse.once()
+    heartbeat = HeartbeatThread(world.deps, "web", every=60)
+    heartbeat.send()
     world.clock.pass_(11_400)
-    pulse.once()
+    heartbeat.send()
     outages.watch(world.deps)
     assert told(world) == ["down 3 h 10 min, missed 2, replayed 0"]
 
 
 def test_a_web_process_that_lives_on_was_there(world: World) -> None:
-    pulse = Pulse(world.deps, "web", every=60)
+    heartbeat = HeartbeatThread(world.deps, "web", every=60)
     for _ in range(4):
-        pulse.once()
+        heartbeat.send()
         world.clock.pass_(50)
     outages.watch(world.deps)
     assert told(world) == []
@@ -280,7 +280,7 @@ def test_that_a_gap_is_closed_is_told_once_its_events_are_replayed(world: World)
     work(world)
     outages.watch(world.deps)
     outages.watch(world.deps)
-    closed = [alert["detail"] for alert in alerts.list_alerts(world.deps)]
+    closed = [alert.detail for alert in alerts.list_alerts(world.deps)]
     assert (before, closed) == ([], ["shop: down 3 h 10 min, missed 2, replayed 2."])
 
 
@@ -371,7 +371,7 @@ def test_a_disabled_subscription_is_an_alert_until_it_is_enabled(world: World, s
     assert titles(world) == ["shop: webhook subscription disabled"]
     source.subscribed = True
     alerts.check_subscriptions(world.deps)
-    assert alerts.list_alerts(world.deps)[0]["closed_at"] == world.clock()
+    assert alerts.list_alerts(world.deps)[0].closed_at == world.clock()
 
 
 def test_a_gap_of_most_of_a_day_is_an_alert(world: World, source: Remembering) -> None:
@@ -445,7 +445,7 @@ def test_a_gap_is_mailed_with_its_sentence_and_a_link(mailing: World, mailbox: M
     outages.watch(mailing.deps)
     work(mailing)
     outages.watch(mailing.deps)
-    assert alerts.tell(mailing.deps) == 1
+    assert alerts.notify(mailing.deps) == 1
     (mail,) = mailbox.mails
     assert mail["subject"] == "[tallyhook] shop: gap closed"
     text = mail["content"][0]["value"]
@@ -457,7 +457,7 @@ def test_an_alert_is_mailed_once_by_four_clocks(mailing: World, mailbox: Mailbox
     die(mailing, "X", Unmappable("no"))
     alerts.watch(mailing.deps)
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: alerts.tell(mailing.deps), range(4)))
+        list(pool.map(lambda _: alerts.notify(mailing.deps), range(4)))
     assert len(mailbox.mails) == 1
 
 
@@ -465,11 +465,11 @@ def test_a_mail_that_failed_is_sent_later(mailing: World, mailbox: Mailbox) -> N
     die(mailing, "X", Unmappable("no"))
     alerts.watch(mailing.deps)
     mailbox.status = 500
-    assert alerts.tell(mailing.deps) == 0
+    assert alerts.notify(mailing.deps) == 0
     mailbox.status = 202
-    assert alerts.tell(mailing.deps) == 0  # not at once
+    assert alerts.notify(mailing.deps) == 0  # not at once
     mailing.clock.pass_(301)
-    assert alerts.tell(mailing.deps) == 1
+    assert alerts.notify(mailing.deps) == 1
 
 
 def test_a_mail_service_that_is_not_there_is_unavailable() -> None:
@@ -480,7 +480,7 @@ def test_a_mail_service_that_is_not_there_is_unavailable() -> None:
 def test_that_an_alert_is_over_is_mailed_too(mailing: World, mailbox: Mailbox, source: Remembering) -> None:
     for source.subscribed in (False, True):
         alerts.check_subscriptions(mailing.deps)
-        alerts.tell(mailing.deps)
+        alerts.notify(mailing.deps)
     assert [mail["subject"] for mail in mailbox.mails] == [
         "[tallyhook] shop: webhook subscription disabled",
         "[tallyhook] over: shop: webhook subscription disabled",
@@ -490,7 +490,7 @@ def test_that_an_alert_is_over_is_mailed_too(mailing: World, mailbox: Mailbox, s
 def test_without_mail_alerts_are_rows_only(world: World) -> None:
     die(world, "X", Unmappable("no"))
     alerts.watch(world.deps)
-    assert (alerts.tell(world.deps), len(titles(world))) == (0, 1)
+    assert (alerts.notify(world.deps), len(titles(world))) == (0, 1)
 
 
 def test_the_gap_of_a_paused_connection_waits_until_it_is_resumed(world: World) -> None:

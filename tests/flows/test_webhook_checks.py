@@ -140,4 +140,4 @@ def test_an_alert_names_what_differs(world: World) -> None:
     deps = replace(world.deps, sources={SHOP: source}, public_url=PUBLIC)
     alerts.check_subscriptions(deps)
     (one,) = alerts.list_alerts(deps)
-    assert "slash at the end differs" in one["detail"]
+    assert "slash at the end differs" in one.detail

@@ -153,7 +153,7 @@ MUTATIONS = [
         "stolen or old token",
         "the sessions of a disabled user end",
         "app/flows/access/accounts.py",
-        '            access.end_sessions_of(conn, user["id"])',
+        "            accounts.end_sessions_of(conn, user.id)",
         "            pass",
         ("tests/web/test_access_matrix.py::test_what_is_over_opens_nothing",),
     ),

@@ -192,7 +192,7 @@ MUTATIONS = [
         "tampering with the record",
         "the chain of hashes",
         "app/flows/access/audit.py",
-        'entry["hash"] != link(entry, previous)',
+        "entry.hash != link(entry, previous)",
         "False",
         ("tests/flows/test_audit.py::test_verifying_finds_an_edit",),
     ),

@@ -18,7 +18,7 @@ from app.flows.items.sync_item import blameless, sync_item
 from app.flows.reports.condition import skewed
 from app.flows.reports.status import readiness
 from app.flows.runs.request_run import check_stuck
-from app.flows.upkeep.heartbeat import beat
+from app.flows.upkeep.heartbeat import record_heartbeat
 from app.sources.base import Limit
 from app.stores import catalog, owed
 from app.stores.runs import runs
@@ -270,7 +270,7 @@ def test_a_budget_is_one_window_for_all_hosts(postgres: Database, ahead: float) 
 def test_a_host_that_is_off_is_not_ready_and_says_by_how_much(postgres: Database, ahead: float, ready: bool) -> None:
     world = world_on(postgres, ahead)
     for role in ("worker", "clock"):
-        beat(replace(world.deps, worker=f"{role}@here"), role)
+        record_heartbeat(replace(world.deps, worker=f"{role}@here"), role)
     report = readiness(world.deps)
     assert report["ready"] is ready
     assert abs(report["clock_ahead_seconds"] - ahead) < 2
@@ -282,7 +282,7 @@ def test_how_far_a_host_is_off_is_said_in_words() -> None:
 
 def test_a_process_is_known_to_have_begun_by_the_databases_clock(postgres: Database) -> None:
     world = world_on(postgres, 400 * 86_400.0)
-    beat(world.deps, "web")
+    record_heartbeat(world.deps, "web")
     with postgres.read() as conn:
         began = heartbeats.first_start(conn, "web")
     assert began is not None

@@ -222,13 +222,13 @@ def test_the_time_of_a_pull_is_remembered(database: Database) -> None:
 
 def test_a_process_is_alive_by_its_last_beat(database: Database) -> None:
     with database.begin() as conn:
-        heartbeats.beat(conn, "host:1", "worker", NOW, NOW)
-        heartbeats.beat(conn, "host:1", "worker", NOW, _later(30))
+        heartbeats.record(conn, "host:1", "worker", NOW, NOW)
+        heartbeats.record(conn, "host:1", "worker", NOW, _later(30))
         assert (heartbeats.alive(conn, "worker", _later(30)), heartbeats.alive(conn, "worker", _later(31))) == (1, 0)
 
 
 def test_the_living_are_counted_by_role(database: Database) -> None:
     with database.begin() as conn:
-        heartbeats.beat(conn, "host:1", "worker", NOW, NOW)
-        heartbeats.beat(conn, "host:2", "clock", NOW, NOW)
+        heartbeats.record(conn, "host:1", "worker", NOW, NOW)
+        heartbeats.record(conn, "host:2", "clock", NOW, NOW)
         assert heartbeats.alive(conn, "worker", NOW) == 1

@@ -97,14 +97,14 @@ def test_a_row_that_arrives_otherwise_takes_the_whole_copy_back(database: Databa
 
 def test_a_database_that_somebody_works_on_is_not_copied(database: Database, target: Database) -> None:
     with database.begin() as conn:
-        heartbeats.beat(conn, "worker-7", "worker", NOW, NOW)
+        heartbeats.record(conn, "worker-7", "worker", NOW, NOW)
     with pytest.raises(Refused, match="worker-7"):
         move(database, target, NOW + timedelta(seconds=5))
 
 
 def test_a_database_whose_processes_have_all_stopped_is_copied_at_once(database: Database, target: Database) -> None:
     with database.begin() as conn:
-        heartbeats.beat(conn, "worker-7", "worker", NOW, NOW)
+        heartbeats.record(conn, "worker-7", "worker", NOW, NOW)
         heartbeats.stop(conn, "worker-7", NOW)
     assert move(database, target, NOW) >= 1
 

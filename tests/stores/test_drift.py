@@ -104,9 +104,7 @@ def hold(database: Database, connection: str = "shop") -> int:
 def test_a_hold_waits_with_its_summary(database: Database) -> None:
     held = hold(database)
     with database.read() as conn:
-        assert [(row["id"], row["summary"], row["held_at"]) for row in holds.open_(conn)] == [
-            (held, {"zeroed": 900}, NOW)
-        ]
+        assert [(row.id, row.summary, row.held_at) for row in holds.open_(conn)] == [(held, {"zeroed": 900}, NOW)]
 
 
 def test_holds_can_be_asked_for_by_connection(database: Database) -> None:
@@ -138,4 +136,4 @@ def test_a_plausible_read_closes_the_hold_of_its_connection_only(database: Datab
     hold(database, "other")
     with database.begin() as conn:
         holds.pass_(conn, connection="shop", kind=Kind.STOCK, read_at=NOW)
-        assert [row["connection"] for row in holds.open_(conn)] == ["other"]
+        assert [row.connection for row in holds.open_(conn)] == ["other"]

@@ -23,7 +23,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 def _beat(database: Database, process: str) -> None:
     with database.begin() as conn:
-        heartbeats.beat(conn, process, "worker", NOW, NOW)
+        heartbeats.record(conn, process, "worker", NOW, NOW)
 
 
 def _beat_often(database: Database, process: str, times: int) -> None:
@@ -44,7 +44,7 @@ def test_a_block_that_ends_is_committed(database: Database) -> None:
 def test_a_block_that_raises_is_rolled_back(database: Database) -> None:
     def fail() -> None:
         with database.begin() as conn:
-            heartbeats.beat(conn, "one", "worker", NOW, NOW)
+            heartbeats.record(conn, "one", "worker", NOW, NOW)
             raise ValueError
 
     with pytest.raises(ValueError):  # noqa: PT011
@@ -160,7 +160,7 @@ def _take(turn: Turn, order: list[int], number: int) -> None:
 def test_times_come_back_aware_and_equal(database: Database) -> None:
     moment = NOW + timedelta(microseconds=123_456)
     with database.begin() as conn:
-        heartbeats.beat(conn, "one", "worker", moment, moment)
+        heartbeats.record(conn, "one", "worker", moment, moment)
         alive = [heartbeats.alive(conn, "worker", moment + timedelta(microseconds=more)) for more in (0, 1)]
     assert alive == [1, 0]
 
@@ -172,7 +172,7 @@ def test_a_statement_outside_a_transaction_is_refused(database: Database) -> Non
 
 def test_one_statement_alone_is_committed(database: Database) -> None:
     with database.once() as conn:
-        heartbeats.beat(conn, "one", "worker", NOW, NOW)
+        heartbeats.record(conn, "one", "worker", NOW, NOW)
     assert _alive(database) == 1
 
 
@@ -181,11 +181,11 @@ def test_a_transaction_after_a_single_statement_can_still_be_rolled_back(databas
 
     def fail() -> None:
         with database.begin() as conn:
-            heartbeats.beat(conn, "two", "worker", NOW, NOW)
+            heartbeats.record(conn, "two", "worker", NOW, NOW)
             raise ZeroDivisionError
 
     with database.once() as conn:
-        heartbeats.beat(conn, "one", "worker", NOW, NOW)
+        heartbeats.record(conn, "one", "worker", NOW, NOW)
     with pytest.raises(ZeroDivisionError):
         fail()
     assert _alive(database) == 1

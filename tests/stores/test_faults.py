@@ -31,7 +31,7 @@ NOT_THE_DATABASES = (
 
 def _beat(database: Database, process: str = "one") -> None:
     with database.begin() as conn:
-        heartbeats.beat(conn, process, "worker", NOW, NOW)
+        heartbeats.record(conn, process, "worker", NOW, NOW)
 
 
 def _alive(database: Database) -> int:
@@ -203,7 +203,7 @@ def test_a_session_that_ends_inside_a_block_is_a_fault(postgres_url: str, way: s
 def test_a_commit_whose_answer_is_lost_is_a_fault(postgres_url: str) -> None:
     def run(database: Database) -> None:
         with database.begin() as conn:
-            heartbeats.beat(conn, "one", "worker", NOW, NOW)
+            heartbeats.record(conn, "one", "worker", NOW, NOW)
             _end_all_sessions(postgres_url)
 
     with closing(open_database(postgres_url)) as database, pytest.raises(DatabaseFault):
@@ -305,7 +305,7 @@ def _fill(database: Database) -> None:
     with database.begin() as conn:
         conn.execute(text("PRAGMA max_page_count=1"))  # the fewest it may have: as many as it has
         for number in range(10_000):
-            heartbeats.beat(conn, str(number), "worker", NOW, NOW)
+            heartbeats.record(conn, str(number), "worker", NOW, NOW)
 
 
 def _become_read_only(connection: Any, record: Any) -> None:

@@ -83,9 +83,9 @@ def world(pooled: Database) -> World:
 def _beat(database: Database, thread: int) -> None:
     for number in range(12):  # often enough for any threshold
         with database.begin() as conn:
-            heartbeats.beat(conn, f"{thread}-{number}", "worker", EPOCH, EPOCH)
+            heartbeats.record(conn, f"{thread}-{number}", "worker", EPOCH, EPOCH)
         with database.once() as conn:
-            heartbeats.beat(conn, f"{thread}-{number}-once", "worker", EPOCH, EPOCH)
+            heartbeats.record(conn, f"{thread}-{number}-once", "worker", EPOCH, EPOCH)
         with database.read() as conn:
             heartbeats.alive(conn, "worker", EPOCH)
 
@@ -209,7 +209,7 @@ def test_the_database_clock_is_measured_through_it(pooled: Database) -> None:
 def test_a_lock_ends_with_its_transaction(pooled: Database) -> None:
     def take(number: int) -> None:
         with pooled.begin() as conn:
-            accounts.anybody(conn)
+            accounts.has_any(conn)
 
     at_once(THREADS, take)
     assert pooled.trouble() is None
@@ -345,4 +345,4 @@ def _lose_the_session(database: Database, direct: str) -> None:
                 "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity"
                 " WHERE pid <> pg_backend_pid() AND datname = current_database()"
             )
-        heartbeats.beat(conn, "one", "worker", EPOCH, EPOCH)
+        heartbeats.record(conn, "one", "worker", EPOCH, EPOCH)

@@ -109,7 +109,7 @@ def test_who_uses_the_session_next_has_all_the_time(lone: Database) -> None:
 
 def test_a_change_that_took_too_long_is_undone_whole(database: Database) -> None:
     def change(conn: Connection) -> None:
-        heartbeats.beat(conn, "one", "worker", NOW, NOW)
+        heartbeats.record(conn, "one", "worker", NOW, NOW)
         conn.exec_driver_sql(question(database))
 
     with pytest.raises(TakesTooLong):

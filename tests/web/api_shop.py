@@ -11,7 +11,6 @@ import httpx
 
 from app.domain import Kind, Ref, Strategy
 from app.flows.upkeep import schedules
-from app.flows.upkeep.heartbeat import beat
 from app.rules.runs.checkpoint import Checkpoint
 from app.rules.runs.kind_counts import KindCounts
 from app.rules.runs.progress import Progress
@@ -52,7 +51,7 @@ def furnished(database: Database) -> World:
 def give_a_sign(world: World) -> None:
     """A worker and a clock are alive."""
     for role in ("worker", "clock"):
-        beat(replace(world.deps, worker=f"{role}@here:1"), role)
+        record_heartbeat(replace(world.deps, worker=f"{role}@here:1"), role)
 
 
 def finished(world: World, strategy: Strategy, failed: bool = False) -> int:

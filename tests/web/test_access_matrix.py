@@ -241,7 +241,7 @@ def test_every_change_of_the_api_is_refused_or_leaves_an_audit_entry(installatio
 
     def entries() -> int:
         with installation.world.database.read() as conn:
-            return audit.count(conn)
+            return audit.head(conn).number
 
     quiet = []
     for method, path, body in (

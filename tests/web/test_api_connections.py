@@ -82,7 +82,7 @@ def test_a_pause_is_audited(client: httpx.Client, world: World) -> None:
     client.post(f"{BASE}/{SHOP}/pause", json={"reason": "they migrate us"})
     with world.database.read() as conn:
         entry = list(audit.chain(conn))[-1]
-    assert (entry["action"], entry["connection"], entry["why"]) == ("connections.pause", SHOP, "they migrate us")
+    assert (entry.action, entry.connection, entry.why) == ("connections.pause", SHOP, "they migrate us")
 
 
 def test_the_status_of_a_connection_shows_its_state(client: httpx.Client, world: World) -> None:

@@ -55,7 +55,7 @@ class Held:
     def audited(self) -> list[str]:
         with self.world.database.read() as conn:
             rows = audit.entries(conn, limit=50, before_number=None, connections=None)
-        return [f"{row['who']} {row['action']}" for row in rows if row["action"].startswith("holds.")]
+        return [f"{row.who} {row.action}" for row in rows if row.action.startswith("holds.")]
 
 
 @pytest.fixture

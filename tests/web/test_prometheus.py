@@ -120,7 +120,7 @@ def test_a_replay_under_way_is_told(world: World) -> None:
 
 def test_processes_that_gave_no_sign_for_half_a_minute_are_told_no_more(world: World) -> None:
     with world.database.begin() as conn:
-        heartbeats.beat(conn, "host:1", "worker", world.clock(), world.clock())
+        heartbeats.record(conn, "host:1", "worker", world.clock(), world.clock())
     assert told(world)['tallyhook_processes{role="worker"}'] == 1
     world.clock.pass_(31)
     assert told(world)['tallyhook_processes{role="worker"}'] == 0

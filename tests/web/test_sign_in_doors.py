@@ -108,6 +108,11 @@ def test_a_flood_of_passwords_is_worked_out_two_at_a_time_and_holds_up_nobody_el
     assert statuses == [401] * (AT_ONCE + MOST_WAITING) + [503] * 10
 
 
+def test_no_password_is_hashed_before_somebody_signs_in() -> None:
+    unhashed = "import argon2; argon2.PasswordHasher.hash = None; import app.flows.access.sign_in"
+    subprocess.run([sys.executable, "-c", unhashed], check=True, timeout=120)
+
+
 def test_a_password_costs_a_thief_what_the_standard_asks() -> None:
     ask = "from app.flows.access.accounts import HASHER; print(HASHER.hash('correct horse'))"
     told = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True, timeout=120).stdout

@@ -56,8 +56,8 @@ def guess(client: httpx.Client, times: int = FREE) -> None:
 
 def entries(world: World, action: str) -> list[Any]:
     with world.database.read() as conn:
-        found = [entry for entry in audit.entries(conn) if entry["action"] == action]
-    return [(one["subject"], one["after"]) for one in reversed(found)]
+        found = [entry for entry in audit.entries(conn) if entry.action == action]
+    return [(one.subject, one.after) for one in reversed(found)]
 
 
 def test_who_guesses_from_elsewhere_locks_nobody_out(door: httpx.Client) -> None:

@@ -1,4 +1,4 @@
-"""The audit log as flows use it: every change that somebody makes is noted in the transaction that makes it."""
+"""The audit log as flows use it: every change that a person or program makes is noted in the same transaction."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from app.flows.deps import Deps
-from app.rules.access.chain import BEGINNING, HASHED, link
+from app.rules.access.chain import BEGINNING, Entry, link
 from app.stores.access import archives, audit
 from app.stores.access.audit import Archive
 
@@ -27,7 +27,7 @@ ACTIONS = (
 
 @dataclass(frozen=True)
 class Verdict:
-    """What reading the whole chain found. ``broken`` is the number of the first entry that does not fit, if any;
+    """The result of reading the whole chain. ``broken`` is the number of the first entry that does not fit, if any;
     ``head`` is the newest entry's hash: kept elsewhere, it also shows that entries were cut off the end. ``archived``
     of the entries are in files."""
 
@@ -49,9 +49,9 @@ def note(
     after: Any = None,
     why: str | None = None,
 ) -> None:
-    """Append what ``deps.who`` does to the audit log, in the transaction ``conn`` that does it. Call it last in it.
+    """Append what ``deps.who`` does to the audit log, as the last step of the transaction ``conn`` that does it.
 
-    Secrets we know are taken out. ``before`` and ``after`` are JSON-ready values.
+    Secrets that we know are removed. ``before`` and ``after`` are JSON-ready values.
     """
     audit.record(
         conn,
@@ -67,8 +67,8 @@ def note(
 
 
 def verify(deps: Deps, expected_head: str | None = None, *, archive: Path | None = None) -> Verdict:
-    """Read the whole chain and say whether anything was changed, taken out, put in or (with a head kept elsewhere)
-    cut off.
+    """Read the whole chain and say whether an entry was changed, removed, inserted or (with a head kept elsewhere) cut
+    off the end.
 
     ``archive`` is the folder with the files of archived entries: a missing file is a problem. Without a folder the
     files are not read, and the chain begins where the last of them ended.
@@ -99,8 +99,8 @@ def _verify(conn: Connection, known: list[Archive], expected_head: str | None, a
             number += 1
             problem = problem_of(entry, number, previous)
             if problem:
-                return Verdict(number, previous, entry.get("number", number), problem, archived)
-            previous = entry["hash"]
+                return Verdict(number, previous, entry.number or number, problem, archived)
+            previous = entry.hash
             seen_head = seen_head or previous == expected_head
     except _Broken as error:
         return Verdict(number, previous, number + 1, str(error), archived)
@@ -110,7 +110,7 @@ def _verify(conn: Connection, known: list[Archive], expected_head: str | None, a
     return Verdict(number, previous, archived=archived)
 
 
-def _entries(conn: Connection, known: list[Archive], archive: Path | None) -> Iterator[dict[str, Any]]:
+def _entries(conn: Connection, known: list[Archive], archive: Path | None) -> Iterator[Entry]:
     """Every entry, archived ones first if there is a folder to read them from."""
     if archive is not None:
         for one in known:
@@ -118,11 +118,11 @@ def _entries(conn: Connection, known: list[Archive], archive: Path | None) -> It
     yield from audit.chain(conn, known[-1].last if known else 0)
 
 
-def _archived(archive: Path, one: Archive) -> Iterator[dict[str, Any]]:
-    end: tuple[Any, Any] = ("", 0)
+def _archived(archive: Path, one: Archive) -> Iterator[Entry]:
+    end = ("", 0)
     try:
         for entry in archives.read(archive, one.file):
-            end = (entry.get("hash"), entry.get("number"))
+            end = (entry.hash, entry.number)
             yield entry
     except OSError as error:
         raise _Broken(f"the archive {one.file} cannot be read: {error.strerror}") from None
@@ -132,13 +132,13 @@ def _archived(archive: Path, one: Archive) -> Iterator[dict[str, Any]]:
         raise _Broken(f"the archive {one.file} does not end with entry {one.last} as it was archived")
 
 
-def problem_of(entry: dict[str, Any], number: int, previous: str) -> str | None:
-    """Why an entry does not follow, with this number, the one whose hash is ``previous``; ``None`` when it does."""
-    if entry.get("number") != number:
+def problem_of(entry: Entry, number: int, previous: str) -> str | None:
+    """Why an entry does not follow, as this number, the one whose hash is ``previous``; ``None`` if it does."""
+    if entry.number != number:
         return f"entry {number} is missing"
-    if entry.get("previous") != previous:
+    if entry.previous != previous:
         return f"entry {number} does not follow the one before it"
-    if not {"hash", *HASHED} <= entry.keys() or entry["hash"] != link(entry, previous):
+    if entry.hash != link(entry, previous):
         return f"entry {number} was changed"
     return None
 

@@ -1,4 +1,4 @@
-"""The oldest entries of the audit log go from the database into files that still prove themselves."""
+"""Moves the oldest entries of the audit log from the database into files that are part of the chain."""
 
 from __future__ import annotations
 
@@ -14,24 +14,23 @@ from app.stores.access import archives, audit
 from app.stores.access.audit import Archive
 
 FOLDER = "archive"
-"""Where in the data folder the files are."""
+"""The name of the folder in the data folder."""
 
-LARGEST = 5_000
+FILE_SIZE = 5_000
 """Entries of a file."""
 
-AT_ONCE = 500
+BATCH_SIZE = 500
 """Entries removed in one transaction."""
 
 log = structlog.get_logger()
 
 
 def archive(deps: Deps, folder: Path, days: int) -> int:
-    """Bring entries older than ``days`` into files of ``folder``, whole months at a time, and remove what is archived.
+    """Move entries older than ``days`` into files of ``folder``, whole months at a time; returns how many were removed.
 
-    Returns how many were removed. Any number may archive at once. Killed at any line it loses nothing and goes on: a
-    file is on the disk before the database is told of it, and only then may its entries be removed. A chain that is
-    broken stays where it is. So does everything where earlier files are missing: another host has them, or its disk
-    did not last. Raises ``OSError``.
+    Any number of processes may archive at once. One that is killed at any line loses nothing: a file is on the disk
+    before the database knows of it, and only then may its entries be removed. A broken chain stays where it is. So does
+    everything if earlier files are missing: another host has them, or its disk was lost. Raises ``OSError``.
     """
     with deps.database.read() as conn:
         known = audit.archives(conn)
@@ -49,38 +48,38 @@ def archive(deps: Deps, folder: Path, days: int) -> int:
 
 
 def _archive(deps: Deps, folder: Path, known: list[Archive], before: datetime) -> bool:
-    """One more file; whether there is more to archive."""
+    """Write one more file; returns whether there is more to archive."""
     last, head = (known[-1].last, known[-1].head) if known else (0, BEGINNING)
     with deps.database.read() as conn:
-        entries = audit.archivable(conn, last, before, LARGEST)
+        entries = audit.archivable(conn, last, before, FILE_SIZE)
     previous = head
     for number, entry in enumerate(entries, last + 1):
         problem = problem_of(entry, number, previous)
         if problem is not None:
             log.error("audit_not_archived", problem=problem)
             return False
-        previous = entry["hash"]
+        previous = entry.hash
     if not entries:
         return False
-    made = Archive(last + 1, entries[-1]["number"], previous, archives.write(folder, entries))
+    made = Archive(last + 1, entries[-1].number, previous, archives.write(folder, entries))
     with deps.database.begin() as conn:
         audit.lock(conn)
         if audit.archives(conn) == known:  # else another clock was faster
             audit.add_archive(conn, made, deps.now())
             note(deps, conn, "audit.archive", f"entries {made.first} to {made.last}", after=made._asdict())
-    return len(entries) == LARGEST
+    return len(entries) == FILE_SIZE
 
 
 def _remove(deps: Deps, until: int) -> int:
     removed = 0
     while True:
         with deps.database.begin() as conn:
-            some = audit.remove_archived(conn, until, AT_ONCE)
+            some = audit.remove_archived(conn, until, BATCH_SIZE)
         removed += some
-        if some < AT_ONCE:
+        if some < BATCH_SIZE:
             return removed
 
 
 def _month(moment: datetime) -> datetime:
-    """When its month began: all clocks of a month then cut at the same entry."""
+    """When its month began: all clocks of a month thus cut at the same entry."""
     return moment.replace(day=1, hour=0, minute=0, second=0, microsecond=0)

@@ -1,38 +1,37 @@
-"""Recognising who comes: by token, by password, by the session of a browser."""
+"""Recognises callers: by token, by password, by the session of a browser."""
 
 from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
+from functools import cache
 
 import structlog
 from argon2.exceptions import InvalidHashError, VerificationError
+from sqlalchemy import Connection
 
-from app.domain import Role, Who
+from app.domain import Who
 from app.flows.access import audit
 from app.flows.access import sign_in_places as places
 from app.flows.access.accounts import HASHER, LONGEST_PASSWORD, PREFIX, digest_of
 from app.flows.deps import Deps
 from app.stores.access import accounts
+from app.stores.access.accounts import Session, Token, User, UserColumns
 from app.stores.access.sign_ins import NOBODY
 
 LONGEST_SESSION = timedelta(hours=12)
 IDLE = timedelta(hours=2)
 NOTED_EVERY = timedelta(minutes=1)
-"""Uses are noted at most this often, so that a busy token costs no write per request."""
-
-_NOBODY = HASHER.hash(secrets.token_urlsafe())
-"""Verified against for names that do not exist, so that they take as long as those that do."""
+"""Uses are recorded at most this often, so that a busy token costs no write per request."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
 class SignedIn:
-    """A browser that came in: ``cookie`` is told to it alone, ``csrf`` must come with its every change. By ``browser`` it
-    is known again when it comes with a password."""
+    """A browser that signed in. Only it knows the ``cookie``; it must send ``csrf`` with every change, and ``browser`` with
+    its next password to be recognised."""
 
     who: Who
     csrf: str
@@ -41,7 +40,7 @@ class SignedIn:
 
 
 def by_token(deps: Deps, secret: str, origin: str) -> Who | None:
-    """The caller with this token; ``None`` if it is not known, revoked or expired."""
+    """The caller with this token; ``None`` if it is unknown, revoked or expired."""
     if not secret.startswith(PREFIX) or len(secret) > 200:
         return None
     now = deps.now()
@@ -49,66 +48,67 @@ def by_token(deps: Deps, secret: str, origin: str) -> Who | None:
         token = accounts.token_of(conn, digest_of(secret), now)
     if token is None:
         return None
-    if token["last_used_at"] is None or now - token["last_used_at"] > NOTED_EVERY:
+    if token.last_used_at is None or now - token.last_used_at > NOTED_EVERY:
         with deps.database.begin() as conn:
-            accounts.token_used(conn, token["id"], origin, now)
-    return _who("token", token, origin)
+            accounts.record_use(conn, token.id, origin, now)
+    return _who(token, origin)
 
 
 def with_token(deps: Deps, secret: str, origin: str) -> SignedIn | None:
-    """A session that begins with a token."""
+    """A session that begins with a token; ``None`` if it is unknown, revoked or expired."""
     if by_token(deps, secret, origin) is None:
         _refuse(deps, origin)
         return None
     with deps.database.begin() as conn:
         token = accounts.token_of(conn, digest_of(secret), deps.now())
-        return None if token is None else _begin(deps, conn, "token", token, origin)
+        return None if token is None else _begin(deps, conn, token, origin)
 
 
 def with_password(deps: Deps, name: str, password: str, origin: str, browser: str = "") -> SignedIn | None:
-    """A session that begins with a password; ``None`` for a wrong one, for an unknown or disabled name, and where one has
-    to wait.
+    """A session that begins with a password; ``None`` for a wrong password, for an unknown or disabled name, and while
+    the caller must wait.
 
-    They all look the same from outside. After ``FREE`` wrong passwords the name must wait at that address, longer each time
-    (``rules.access.lockout``); the ``browser`` of an earlier sign-in is counted by itself. The hash is worked out before
-    the row is locked: guesses must not hold up others.
+    From outside they all look the same. After ``FREE`` wrong passwords the name must wait at that address, longer each
+    time (``rules.access.lockout``); the ``browser`` of an earlier sign-in is counted by itself. The hash is computed
+    before the row is locked, so that guesses do not hold up others.
     """
     with deps.database.begin() as conn:
         user = accounts.user(conn, name[:200])
-    known = user["password_hash"] if user else _NOBODY
-    right = _verified(known, password) and user is not None
+    nobody = _hash_of_nobody()  # for names that exist too, so that a slow first attempt reveals nothing
+    known_hash = user.password_hash if user else nobody
+    is_right = _verified(known_hash, password) and user is not None
     if user is None:
         _refuse(deps, origin)
         return None
     with deps.database.begin() as conn:
-        user = accounts.user(conn, user["name"])
-        place = places.place_of(conn, NOBODY if user is None else user["id"], origin, browser)
-        shut = user is None or user["disabled_at"] is not None or places.is_held_off(conn, user, place, deps.now())
-        if user is None or shut or not right or user["password_hash"] != known:
+        user = accounts.user(conn, user.name)
+        place = places.place_of(conn, NOBODY if user is None else user.id, origin, browser)
+        shut = user is None or user.disabled_at is not None or places.is_held_off(conn, user, place, deps.now())
+        if user is None or shut or not is_right or user.password_hash != known_hash:
             places.count_wrong(deps, conn, user, place, origin)
             return None
-        fresh: dict[str, Any] = {"last_seen_at": deps.now()}
-        if HASHER.check_needs_rehash(known):
-            fresh["password_hash"] = HASHER.hash(password)
-        accounts.change_user(conn, user["id"], **fresh)
+        columns: UserColumns = {"last_seen_at": deps.now()}
+        if HASHER.check_needs_rehash(known_hash):
+            columns["password_hash"] = HASHER.hash(password)
+        accounts.change_user(conn, user.id, **columns)
         browser = browser if places.known_browser(conn, browser) else secrets.token_urlsafe(32)
-        places.let_in(deps, conn, user["id"], place, browser)
-        return replace(_begin(deps, conn, "user", user, origin), browser=browser)
+        places.let_in(deps, conn, user.id, place, browser)
+        return replace(_begin(deps, conn, user, origin), browser=browser)
 
 
 def by_session(deps: Deps, cookie: str, origin: str) -> SignedIn | None:
-    """The caller whose browser has this cookie; ``None`` when the session is over."""
+    """The caller whose browser has this cookie; ``None`` if the session is over."""
     if not cookie or len(cookie) > 200:
         return None
     now = deps.now()
     with deps.database.read() as conn:
-        found = accounts.session(conn, digest_of(cookie), now, now - IDLE)
-    if found is None:
+        session = accounts.session(conn, digest_of(cookie), now, now - IDLE)
+    if session is None:
         return None
-    if now - found["seen_at"] > NOTED_EVERY:
+    if now - session.seen_at > NOTED_EVERY:
         with deps.database.begin() as conn:
-            accounts.session_seen(conn, found["digest"], now)
-    return SignedIn(_who(found["kind"], found["owner"], origin), found["csrf"])
+            accounts.record_session_use(conn, session.digest, now)
+    return SignedIn(_who(session.owner, origin), session.csrf)
 
 
 def sign_out(deps: Deps, cookie: str) -> None:
@@ -117,11 +117,17 @@ def sign_out(deps: Deps, cookie: str) -> None:
         accounts.end_session(conn, digest_of(cookie))
 
 
-def _verified(known: str, password: str) -> bool:
+@cache
+def _hash_of_nobody() -> str:
+    """Verified against for names that do not exist, so that they take as long as those that do."""
+    return HASHER.hash(secrets.token_urlsafe())
+
+
+def _verified(known_hash: str, password: str) -> bool:
     if len(password) > LONGEST_PASSWORD:  # as slow as any other wrong one
-        known, password = _NOBODY, password[:LONGEST_PASSWORD]
+        known_hash, password = _hash_of_nobody(), password[:LONGEST_PASSWORD]
     try:
-        return HASHER.verify(known, password)
+        return HASHER.verify(known_hash, password)
     except (VerificationError, InvalidHashError):
         return False
 
@@ -132,17 +138,18 @@ def _refuse(deps: Deps, origin: str) -> None:
         places.count_wrong(deps, conn, None, places.place_of(conn, NOBODY, origin, ""), origin)
 
 
-def _begin(deps: Deps, conn: Any, kind: str, owner: dict[str, Any], origin: str) -> SignedIn:
+def _begin(deps: Deps, conn: Connection, owner: User | Token, origin: str) -> SignedIn:
     now = deps.now()
     cookie, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
-    accounts.forget_old_sessions(conn, now)
-    whose = {"user_id": owner["id"] if kind == "user" else None, "token_id": owner["id"] if kind == "token" else None}
-    times = {"created_at": now, "seen_at": now, "expires_at": now + LONGEST_SESSION}
-    accounts.add_session(conn, digest=digest_of(cookie), csrf=csrf, origin=origin, **whose, **times)
-    who = _who(kind, owner, origin)
+    accounts.remove_expired_sessions(conn, now)
+    session = Session(digest_of(cookie), csrf, now, owner)
+    accounts.add_session(conn, session, expires_at=now + LONGEST_SESSION, origin=origin)
+    who = _who(owner, origin)
     audit.note(replace(deps, who=who), conn, "sign_in", who.name)
     return SignedIn(who, csrf, cookie)
 
 
-def _who(kind: str, owner: dict[str, Any], origin: str) -> Who:
-    return Who(f"{kind} {owner['name']}", Role(owner["role"]), owner["connections"], origin)
+def _who(owner: User | Token, origin: str) -> Who:
+    kind = "user" if isinstance(owner, User) else "token"
+    scope = None if owner.connections is None else frozenset(owner.connections)
+    return Who(f"{kind} {owner.name}", owner.role, scope, origin)

@@ -1,10 +1,9 @@
-"""Counts wrong passwords by name and place: who guesses from elsewhere locks nobody out. Notes them by the hour."""
+"""Counts wrong passwords by name and place, so that guesses from elsewhere lock nobody out; notes them by the hour."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -15,23 +14,24 @@ from app.flows.deps import Deps
 from app.rules.access.lockout import FREE, FREE_EVERYWHERE, LONGEST_EVERYWHERE, Tries
 from app.rules.access.networks import network_of
 from app.stores.access import accounts, sign_ins
+from app.stores.access.accounts import User
 from app.stores.access.sign_ins import NOBODY, Place
 
 KNOWN_FOR = timedelta(days=180)
-"""How long a browser is known again after its last sign-in."""
+"""How long a browser is recognised after its last sign-in."""
 
 SOMEBODY = "somebody not signed in"
 
 EVERYWHERE = "everywhere"
-"""The place of all wrong passwords for a name together; also of those for names that there are not, so that a stranger with
-many addresses fills no log."""
+"""The place of all wrong passwords for a name together, and of those for all names that do not exist, so that a stranger
+with many addresses fills no log."""
 
 MOST_PLACES = 20
-"""Places an hour of which a wrong password for a name is noted at once; of further ones only the sum is."""
+"""From so many places an hour a wrong password for a name is noted at once; from further ones only the sum is."""
 
 
 def place_of(conn: Connection, user_id: int, origin: str, browser: str) -> str:
-    """The browser, if the user has signed in with it before; else the address, of IPv6 the network."""
+    """The browser, if the user has signed in with it before; else the address, or the network of an IPv6 address."""
     known = f"browser {digest_of(browser)[:32]}"
     if browser and sign_ins.is_known(conn, user_id, known):
         return known
@@ -39,25 +39,25 @@ def place_of(conn: Connection, user_id: int, origin: str, browser: str) -> str:
 
 
 def known_browser(conn: Connection, browser: str) -> bool:
-    """Whether somebody has signed in with a browser: it keeps its cookie when another person signs in with it."""
+    """Whether anybody has signed in with a browser: it keeps its cookie when another person signs in with it."""
     return bool(browser) and sign_ins.is_known_anywhere(conn, f"browser {digest_of(browser)[:32]}")
 
 
 def is_browser(place: str) -> bool:
-    """Whether a place is a browser that is known, not an address."""
+    """Whether a place is a known browser, not an address."""
     return place.startswith("browser ")
 
 
-def is_held_off(conn: Connection, user: dict[str, Any], place: str, now: datetime) -> bool:
-    """Whether a sign-in from there must wait, be the password right or wrong."""
-    everywhere = not is_browser(place) and _everywhere(user).holds_off(now)
-    return everywhere or sign_ins.place(conn, user["id"], place, now).tries.holds_off(now)
+def is_held_off(conn: Connection, user: User, place: str, now: datetime) -> bool:
+    """Whether a sign-in from there must wait, whether the password is right or wrong."""
+    everywhere = not is_browser(place) and user.tries.holds_off(now)
+    return everywhere or sign_ins.place(conn, user.id, place, now).tries.holds_off(now)
 
 
-def count_wrong(deps: Deps, conn: Connection, user: dict[str, Any] | None, place: str, origin: str) -> None:
-    """One more wrong password; what comes while one has to wait is noted, but makes the wait no longer."""
+def count_wrong(deps: Deps, conn: Connection, user: User | None, place: str, origin: str) -> None:
+    """Count one more wrong password. One that comes during a wait is noted, but makes the wait no longer."""
     now = deps.now()
-    row = sign_ins.place(conn, NOBODY if user is None else user["id"], EVERYWHERE if user is None else place, now)
+    row = sign_ins.place(conn, NOBODY if user is None else user.id, EVERYWHERE if user is None else place, now)
     counts = user is not None and not is_held_off(conn, user, place, now)
     if counts:
         row = row._replace(tries=row.tries.and_another(now, FREE))
@@ -66,8 +66,8 @@ def count_wrong(deps: Deps, conn: Connection, user: dict[str, Any] | None, place
     sign_ins.put(conn, noted, now)
     waits = [(place, row.tries)] if counts else []
     if counts and user is not None and not is_browser(place):
-        tries = _everywhere(user).and_another(now, FREE_EVERYWHERE, LONGEST_EVERYWHERE)
-        accounts.change_user(conn, user["id"], **tries._asdict())
+        tries = user.tries.and_another(now, FREE_EVERYWHERE, LONGEST_EVERYWHERE)
+        accounts.set_tries(conn, user.id, tries)
         waits.append((EVERYWHERE, tries))
     for where, held in waits:
         if held.locked_until is not None:
@@ -76,7 +76,7 @@ def count_wrong(deps: Deps, conn: Connection, user: dict[str, Any] | None, place
 
 
 def let_in(deps: Deps, conn: Connection, user_id: int, place: str, browser: str) -> None:
-    """The password was right: the place starts anew, and the browser is known from now on."""
+    """After a right password: reset the place, and recognise the browser from now on."""
     now = deps.now()
     for one in {place, f"browser {digest_of(browser)[:32]}"}:
         row = sign_ins.place(conn, user_id, one, now)
@@ -85,19 +85,19 @@ def let_in(deps: Deps, conn: Connection, user_id: int, place: str, browser: str)
 
 
 def sum_up(deps: Deps) -> int:
-    """Note how many wrong passwords came in hours that are over, one entry for each hour and place; returns how many."""
+    """Note how many wrong passwords came in past hours, one entry for each hour and place; returns how many entries."""
     now = deps.now()
     with deps.database.begin() as conn:
-        rows = sign_ins.unsummed(conn, _hour(now))
-        names = {user["id"]: user for user in accounts.users(conn)} if rows else {}
+        rows = sign_ins.places_to_sum_up(conn, _hour(now))
+        users = {user.id: user for user in accounts.users(conn)} if rows else {}
         for row in rows:
-            _note_hour(_somebody(deps, row.place), conn, row, names.get(row.user_id))
-            sign_ins.summed(conn, row)
+            _note_hour(_somebody(deps, row.place), conn, row, users.get(row.user_id))
+            sign_ins.close_hour(conn, row)
     return len(rows)
 
 
-def _noted(deps: Deps, conn: Connection, row: Place, user: dict[str, Any] | None, now: datetime) -> Place:
-    """The first of an hour is noted at once, the others with their number when the hour is over."""
+def _noted(deps: Deps, conn: Connection, row: Place, user: User | None, now: datetime) -> Place:
+    """Note the first of an hour at once; the others are counted, and noted when the hour is over."""
     hour = _hour(now)
     if row.hour == hour:
         return row._replace(hour_failures=row.hour_failures + 1)
@@ -108,21 +108,17 @@ def _noted(deps: Deps, conn: Connection, row: Place, user: dict[str, Any] | None
     return row._replace(hour=hour, hour_failures=1)
 
 
-def _note_hour(deps: Deps, conn: Connection, row: Place, user: dict[str, Any] | None) -> None:
-    summed = {"place": row.place, "times": row.hour_failures, "hour": row.hour.isoformat() if row.hour else None}
-    audit.note(deps, conn, "sign_in.failed", _subject(user), after=summed)
+def _note_hour(deps: Deps, conn: Connection, row: Place, user: User | None) -> None:
+    after = {"place": row.place, "times": row.hour_failures, "hour": row.hour.isoformat() if row.hour else None}
+    audit.note(deps, conn, "sign_in.failed", _subject(user), after=after)
 
 
-def _subject(user: dict[str, Any] | None) -> str:
-    return "an unknown name" if user is None else f"user {user['name']}"
+def _subject(user: User | None) -> str:
+    return "an unknown name" if user is None else f"user {user.name}"
 
 
 def _somebody(deps: Deps, origin: str) -> Deps:
     return replace(deps, who=Who(SOMEBODY, Role.VIEWER, origin=origin))
-
-
-def _everywhere(user: dict[str, Any]) -> Tries:
-    return Tries(user["failures"], user["failed_at"], user["locked_until"])
 
 
 def _hour(now: datetime) -> datetime:

@@ -1,4 +1,4 @@
-"""Puts implausible batches in front of a person, one hold for each kind, and ends a hold that a later answer overtook."""
+"""Holds implausible batches for a person, one hold for each kind, and ends a hold that a later answer has superseded."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
 from app.domain import Absent, Cause, Change, ItemKey, Kind, Record, batches, row_hash
 from app.flows.deps import Deps
-from app.flows.holds.holds import AT_ONCE, finish_released
+from app.flows.holds.holds import BATCH_SIZE, finish_released
 from app.flows.holds.plausible import Verdict
 from app.stores import catalog, owed
 from app.stores.catalog import Key, StoredRow, stored_rows
 from app.stores.guard import JudgedRow, holds
-from app.stores.guard.holds import HeldRow, NewRow
+from app.stores.guard.holds import HeldRow, Hold, NewRow
 from app.stores.runs import drift, runs
 
 TRIES = 50
-"""How often a hold that others are in the way of is tried."""
+"""How often we try to store a hold while other transactions are in the way."""
 
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
-"""When a row counts as read that left its hold meanwhile: whatever was written since is newer."""
+"""When a row that left its hold meanwhile counts as read: whatever was written since is newer."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
 class Held:
-    """What is held now: the keys of the rows, and why, by which rules."""
+    """What is held now: the keys of the rows, the reason, and the rules that spoke."""
 
     keys: set[Key]
     reason: str
@@ -51,12 +51,14 @@ def keep(
     summary: dict[str, Any],
     run_id: int | None = None,
     shown: Set[Key] | None = None,
-    before: dict[str, Any] | None = None,
+    before: Hold | None = None,
 ) -> Held:
-    """Put the rows that a verdict holds in front of a person, and keep them: what is shown is what a release writes. The
-    same batch again stays the same hold; another one takes its place once all of its rows are kept. What was held until
-    then and was not ``shown`` is asked for anew, but for what is held just as it was (and where a whole kind was read).
-    Rows that waited in the hold ``before`` are no newer than they were there, and are kept once."""
+    """Store the rows that a verdict holds and let them wait for a person: a release writes exactly what is shown.
+
+    The same batch again stays the same hold; another batch takes its place once all of its rows are stored. Items that
+    were held until then and were not ``shown`` are fetched again, except rows that are held as before; ``shown`` is
+    ``None`` if the whole kind was read. Rows that waited in the hold ``before`` keep the time of their read, and are
+    stored once."""
     reason, digest, keys, carried = verdict.reason or "", 0, set[Key](), dict[Key, int]()
     for row in verdict.held():
         keys.add(row.key)
@@ -81,30 +83,30 @@ def keep(
             read_at=read_at,
             waits=False,
         )
-    for some in batches(verdict.held(), AT_ONCE):
+    for some in batches(verdict.held(), BATCH_SIZE):
         _keep_rows(deps, connection, kind, hold_id, some, _read_before(deps, kind, some, shown, before))
 
-    def stand(conn: Connection) -> list[ItemKey]:
+    def start_waiting(conn: Connection) -> list[ItemKey]:
         rest = [] if shown is None else _owe_rest(deps, conn, connection, kind, shown, carried)
-        holds.stand(conn, hold_id, connection=connection, kind=kind)
+        holds.mark_waiting(conn, hold_id, connection=connection, kind=kind)
         return rest
 
-    deps.queue.wake(_in_turn(deps, connection, kind, stand))
+    deps.queue.wake(_in_turn(deps, connection, kind, start_waiting))
     if before is not None:
-        _forget_carried(deps, before["id"], sorted(carried))
+        _forget_carried(deps, before.id, sorted(carried))
     log.error("batch_held", connection=connection, kind=kind, reason=reason, rows=len(keys))
     return Held(keys, reason, verdict.rules)
 
 
 def _forget_carried(deps: Deps, hold_id: int, keys: Sequence[Key]) -> None:
-    """Rows that wait on in another hold are kept there: where rows are doubted one by one, each makes a new hold."""
-    for some in batches(keys, AT_ONCE):
+    """Remove the rows that the new hold has too: where rows are doubted one by one, each makes a new hold."""
+    for some in batches(keys, BATCH_SIZE):
         with deps.database.begin() as conn:
             holds.forget_rows(conn, hold_id, some)
 
 
 def give_up(deps: Deps, connection: str, kind: Kind, shown: Set[Key]) -> None:
-    """End the hold that waits, as it is plausible with what was ``shown`` now; ask anew for the rest of it."""
+    """End the hold that waits, because it is plausible with what was ``shown`` now; owe the rest of its items."""
 
     def end(conn: Connection) -> list[ItemKey]:
         rest = _owe_rest(deps, conn, connection, kind, shown, {})
@@ -117,23 +119,23 @@ def give_up(deps: Deps, connection: str, kind: Kind, shown: Set[Key]) -> None:
 def _owe_rest(
     deps: Deps, conn: Connection, connection: str, kind: Kind, shown: Set[Key], carried: Mapping[Key, int]
 ) -> list[ItemKey]:
-    """Owe the items of the hold that waits, but for rows that were ``shown``: what brought them was settled as held, so in
-    the very transaction that ends the hold. Rows that are ``carried`` into another hold (their digests by key) are owed
-    where they wait otherwise by now: somebody has read them since."""
+    """Owe the items of the hold that waits, except rows that were ``shown``. Their changes were settled as held, so this
+    must be in the transaction that ends the hold. Rows that are ``carried`` into another hold (their digests by key) are
+    owed only if they differ by now: somebody has read them since."""
     hold = holds.open_of(conn, connection, kind)
-    waiting = {} if hold is None else {row.key: _digest(row) for row in _rows_of(conn, hold["id"], kind)}
+    waiting = {} if hold is None else {row.key: _digest(row) for row in _rows_of(conn, hold.id, kind)}
     ids = {key[0] for key, _ in waiting.items() ^ carried.items() if key not in shown}
     changes = [Change(kind, id) for id in sorted(ids)]
     return [
         key
-        for some in batches(changes, AT_ONCE)
+        for some in batches(changes, BATCH_SIZE)
         for key in owed.remember(conn, connection, some, Cause.LOOKUP, deps.now())
     ]
 
 
 def _in_turn(deps: Deps, connection: str, kind: Kind, work: Callable[[Connection], list[ItemKey]]) -> list[ItemKey]:
-    """``work`` in a transaction, once more where the database refuses it because another read holds the kind in this very
-    moment, or because a release is being written."""
+    """Do ``work`` in a transaction; retry if the database refuses it because another read holds the kind at this moment, or
+    because a release is being written."""
 
     def attempt() -> list[ItemKey]:
         with deps.database.begin() as conn:
@@ -148,17 +150,16 @@ def _in_turn(deps: Deps, connection: str, kind: Kind, work: Callable[[Connection
 
 
 def _read_before(
-    deps: Deps, kind: Kind, some: Sequence[JudgedRow], shown: Set[Key] | None, before: dict[str, Any] | None
+    deps: Deps, kind: Kind, some: Sequence[JudgedRow], shown: Set[Key] | None, before: Hold | None
 ) -> dict[Key, datetime]:
-    """When the rows were read that this read did not show; long ago, where somebody has taken them out meanwhile: a release
-    asks for these anew."""
+    """When the rows that this read did not show were read; long ago for those that left the hold meanwhile, so that a
+    release fetches them again."""
     if shown is None or before is None:
         return {}
     waited = [row.key for row in some if row.key not in shown]
-    began = before["read_at"] or before["held_at"]
     with deps.database.read() as conn:
-        kept = holds.rows_of(conn, before["id"], kind, sorted({key[0] for key in waited}))
-    return dict.fromkeys(waited, LONG_AGO) | {row.key: row.read_at or began for row in kept}
+        kept = holds.rows_of(conn, before.id, kind, sorted({key[0] for key in waited}))
+    return dict.fromkeys(waited, LONG_AGO) | {row.key: row.read_at or before.began_at for row in kept}
 
 
 def _keep_rows(
@@ -184,28 +185,28 @@ def _digest(row: JudgedRow | HeldRow) -> int:
 
 def _rows_of(conn: Connection, hold_id: int, kind: Kind) -> Iterator[HeldRow]:
     """All rows of a hold, within a transaction."""
-    some: list[HeldRow] = []
-    while some := holds.rows(conn, hold_id, kind, after=some[-1].id if some else 0, limit=AT_ONCE):
-        yield from some
+    after = 0
+    while rows := holds.rows(conn, hold_id, kind, after=after, limit=BATCH_SIZE):
+        yield from rows
+        after = rows[-1].id
 
 
 def leave_unread(deps: Deps, connection: str, kind: Kind, ids: Set[str]) -> None:
-    """What is shown by now, but unreadably, is not ended or changed by a release any more: ``ids`` are of rows, or of items
-    for all of their rows."""
+    """Take rows that the source shows again, but that could not be read, out of the hold that waits, so that a release does
+    not end or change them. ``ids`` are of rows, or of items for all of their rows."""
     with deps.database.read() as conn:
         hold = holds.open_of(conn, connection, kind) if ids else None
         if hold is None:
             return
         names = catalog.row_ids(conn, connection, kind, ids)
-        keys = {row.key for row in holds.rows_of(conn, hold["id"], kind, sorted(names))}
+        keys = {row.key for row in holds.rows_of(conn, hold.id, kind, sorted(names))}
     if keys:
         leave_out(deps, hold, keys)
 
 
-def leave_out(deps: Deps, hold: dict[str, Any], keys: Set[Key]) -> None:
-    """Rows of a hold that a later answer has shown otherwise are not to be released any more."""
-    kind = Kind(hold["kind"])
+def leave_out(deps: Deps, hold: Hold, keys: Set[Key]) -> None:
+    """Take rows that a later answer has shown otherwise out of a hold, so that a release does not write them."""
     with deps.database.begin() as conn:
-        held = holds.rows_of(conn, hold["id"], kind, sorted({key[0] for key in keys}))
-        out = {row.id: _digest(row) for row in held if row.key in keys}
-        holds.drop_rows(conn, hold["id"], out)
+        held = holds.rows_of(conn, hold.id, hold.kind, sorted({key[0] for key in keys}))
+        digests = {row.id: _digest(row) for row in held if row.key in keys}
+        holds.drop_rows(conn, hold.id, digests)

@@ -1,12 +1,14 @@
-"""Holds: keep an implausible batch as it is, and do with it what a person decides."""
+"""Holds: shows the batches that wait for a person, and does with them what the person decides."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence, Set
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import chain
 from typing import Any
 
+import msgspec
 import structlog
 from sqlalchemy import Connection
 
@@ -20,24 +22,40 @@ from app.stores.catalog import Key
 from app.stores.catalog import catalog_sql as sql
 from app.stores.catalog.spool import Spool
 from app.stores.guard import Batch, holds
-from app.stores.guard.holds import HeldRow
+from app.stores.guard.holds import HeldRow, Hold
 
-AT_ONCE = 500
+BATCH_SIZE = 500
 """Rows per commit: acknowledgements wait for the writer before them."""
 
-SHOWN = 20
-"""Sample rows that are shown of a hold."""
+SAMPLE_SIZE = 20
+"""Rows of a hold that people see."""
 
 LONGEST_BELIEF = timedelta(days=90)
 
 log = structlog.get_logger()
 
 
-def release(deps: Deps, hold_id: int, *, believed_until: datetime | None = None) -> dict[str, Any]:
-    """Write exactly the rows of a hold, but for those that somebody newer wrote since; returns the hold.
+class SampleRow(msgspec.Struct, frozen=True):
+    """A row of a hold for people: ``fields`` are ``{field: [before, after]}``, of a ``new`` row only what it says beside its
+    key; ``ends`` says that the row would go."""
 
-    With ``believed_until`` the rules that spoke do not hold this kind until then. Raises ``Refused`` for a hold that does
-    not wait, whose rows are not all kept yet, and for a belief of more than 90 days or into the past.
+    key: str
+    new: bool
+    ends: bool
+    fields: dict[str, list[Any]]
+
+
+class HoldView(Hold, frozen=True, kw_only=True):
+    """A hold with some of its rows."""
+
+    sample: list[SampleRow]
+
+
+def release(deps: Deps, hold_id: int, *, believed_until: datetime | None = None) -> HoldView:
+    """Write exactly the rows of a hold, except those for which something newer was written since; returns the hold.
+
+    Until ``believed_until`` the rules that spoke do not hold this kind again. Raises ``Refused`` for a hold that does
+    not wait or whose rows are not all stored yet, and for a moment that has passed or is more than 90 days away.
     """
     now = deps.now()
     if believed_until is not None and not now < believed_until <= now + LONGEST_BELIEF:
@@ -49,36 +67,36 @@ def release(deps: Deps, hold_id: int, *, believed_until: datetime | None = None)
         _decide(deps, conn, hold_id, holds.RELEASED, believed_until)
         hold = holds.get(conn, hold_id)
     assert hold is not None  # noqa: S101 (it was just decided)
-    learn_released(deps, hold["connection"], held_batch(deps, hold))
+    learn_released(deps, hold.connection, held_batch(deps, hold))
     _write(deps, hold)
     return show(deps, hold_id)
 
 
-def dismiss(deps: Deps, hold_id: int) -> dict[str, Any]:
+def dismiss(deps: Deps, hold_id: int) -> HoldView:
     """Keep our rows; a later implausible read is held again. Raises ``Refused`` for a hold that does not wait."""
     with deps.database.begin() as conn:
         _decide(deps, conn, hold_id, holds.DISMISSED, None)
     return show(deps, hold_id)
 
 
-def show(deps: Deps, hold_id: int) -> dict[str, Any]:
+def show(deps: Deps, hold_id: int) -> HoldView:
     """A hold with some of its rows, before and after. Raises ``Refused`` if there is none that the caller may see."""
     with deps.database.read() as conn:
         hold = holds.get(conn, hold_id)
-        if hold is None or not deps.who.sees(hold["connection"]):
+        if hold is None or not deps.who.sees(hold.connection):
             raise Refused(f"there is no hold {hold_id}")
-        sample = holds.rows(conn, hold_id, Kind(hold["kind"]), limit=SHOWN)
-    return {**hold, "sample": [_shown(Kind(hold["kind"]), row) for row in sample]}
+        rows = holds.rows(conn, hold_id, hold.kind, limit=SAMPLE_SIZE)
+    return HoldView(**msgspec.structs.asdict(hold), sample=[_sample_row(hold.kind, row) for row in rows])
 
 
-def list_(deps: Deps, connection: str | None = None) -> list[dict[str, Any]]:
-    """The holds that wait, oldest first, of what the caller may see."""
+def list_(deps: Deps, connection: str | None = None) -> list[Hold]:
+    """The holds that wait and that the caller may see, oldest first."""
     with deps.database.read() as conn:
-        return [hold for hold in holds.open_(conn, connection) if deps.who.sees(hold["connection"])]
+        return [hold for hold in holds.open_(conn, connection) if deps.who.sees(hold.connection)]
 
 
 def finish_released(deps: Deps, connection: str, kind: Kind) -> None:
-    """Go on with a release whose process died: before the kind is read anew."""
+    """Complete a release whose process died; to be called before the kind is read again."""
     with deps.database.read() as conn:
         hold_id = holds.released(conn, connection, kind)
         hold = None if hold_id is None else holds.get(conn, hold_id)
@@ -88,10 +106,10 @@ def finish_released(deps: Deps, connection: str, kind: Kind) -> None:
 
 def _decide(deps: Deps, conn: Connection, hold_id: int, state: str, believed_until: datetime | None) -> None:
     hold = holds.get(conn, hold_id)
-    if hold is None or not deps.who.sees(hold["connection"]):
+    if hold is None or not deps.who.sees(hold.connection):
         raise Refused(f"there is no open hold {hold_id}")
     if not holds.close(conn, hold_id, state, believed_until=believed_until):
-        raise Refused(f"there is no open hold {hold_id}; it is {hold['state']}")
+        raise Refused(f"there is no open hold {hold_id}; it is {hold.state}")
     after: dict[str, Any] = {"state": state}
     if believed_until is not None:
         after["believed_until"] = believed_until.isoformat()
@@ -100,28 +118,25 @@ def _decide(deps: Deps, conn: Connection, hold_id: int, state: str, believed_unt
         conn,
         f"holds.{state}",
         f"hold {hold_id}",
-        connection=hold["connection"],
-        before={"state": holds.HELD, "rows": hold["rows"], "reason": hold["reason"]},
+        connection=hold.connection,
+        before={"state": holds.HELD, "rows": hold.rows, "reason": hold.reason},
         after=after,
     )
 
 
-def _write(deps: Deps, hold: dict[str, Any]) -> None:
-    kind = Kind(hold["kind"])
-    for some in _all_rows(deps, hold["id"], kind):
-        deps.queue.wake(deps.database.transact(partial(_write_some, deps, hold, kind, some)))
+def _write(deps: Deps, hold: Hold) -> None:
+    for rows in _all_rows(deps, hold):
+        deps.queue.wake(deps.database.transact(partial(_write_rows, deps, hold, rows)))
     with deps.database.begin() as conn:
-        holds.applied(conn, hold["id"])
+        holds.mark_applied(conn, hold.id)
 
 
-def _write_some(
-    deps: Deps, hold: dict[str, Any], kind: Kind, some: Sequence[HeldRow], conn: Connection
-) -> list[ItemKey]:
-    """Write rows as of when they were read; what somebody newer wrote since is owed a fresh look."""
-    connection, now, own = hold["connection"], deps.now(), hold["read_at"] or hold["held_at"]
-    absent, left = Absent(hold["absent"] or Absent.DELETED), set[Key]()
-    for read_at in sorted({row.read_at or own for row in some}):
-        rows = [row for row in some if (row.read_at or own) == read_at]
+def _write_rows(deps: Deps, hold: Hold, batch: Sequence[HeldRow], conn: Connection) -> list[ItemKey]:
+    """Write rows as of when they were read. Owe the items of those for which something newer was written since."""
+    connection, kind, now = hold.connection, hold.kind, deps.now()
+    absent, left = hold.absent or Absent.DELETED, set[Key]()
+    for read_at in sorted({row.read_at or hold.began_at for row in batch}):
+        rows = [row for row in batch if (row.read_at or hold.began_at) == read_at]
         records = [row.record for row in rows if row.record is not None]
         if records:
             applied = catalog.apply(conn, connection, records, read_at=read_at, now=now, tell_refused=True)
@@ -133,33 +148,31 @@ def _write_some(
     return owed.remember(conn, connection, changes, Cause.LOOKUP, now)
 
 
-def _all_rows(deps: Deps, hold_id: int, kind: Kind) -> Iterator[list[HeldRow]]:
+def _all_rows(deps: Deps, hold: Hold) -> Iterator[list[HeldRow]]:
     after = 0
     while True:
         with deps.database.read() as conn:
-            some = holds.rows(conn, hold_id, kind, after=after, limit=AT_ONCE)
-        if not some:
+            rows = holds.rows(conn, hold.id, hold.kind, after=after, limit=BATCH_SIZE)
+        if not rows:
             return
-        yield some
-        after = some[-1].id
+        yield rows
+        after = rows[-1].id
 
 
-def held_batch(deps: Deps, hold: dict[str, Any], but: Set[Key] = frozenset()) -> Batch:
-    """The rows of a hold as the guard sees them, without some."""
-    kind = Kind(hold["kind"])
-    records, ends = Spool(kind), list[Key]()
-    for row in (row for some in _all_rows(deps, hold["id"], kind) for row in some):
-        if row.key in but:
+def held_batch(deps: Deps, hold: Hold, without: Set[Key] = frozenset()) -> Batch:
+    """The rows of a hold as the guard sees them, ``without`` some."""
+    records, ends = Spool(hold.kind), list[Key]()
+    for row in chain.from_iterable(_all_rows(deps, hold)):
+        if row.key in without:
             continue
         if row.record is None:
             ends.append(row.key)
         else:
             records.add("", row.record, 0)
-    return Batch(kind, (records,), ends, zero=hold["absent"] == Absent.ZERO, asked=True)
+    return Batch(hold.kind, (records,), ends, zero=hold.absent is Absent.ZERO, asked=True)
 
 
-def _shown(kind: Kind, row: HeldRow) -> dict[str, Any]:
-    """Of a row that is new only what it says beside its key."""
+def _sample_row(kind: Kind, row: HeldRow) -> SampleRow:
     names = sql.shape(kind).keys
     is_new = names[0] in row.fields
     fields = {
@@ -167,4 +180,4 @@ def _shown(kind: Kind, row: HeldRow) -> dict[str, Any]:
         for name, (before, after) in row.fields.items()
         if not is_new or (name not in names and after not in (None, False))
     }
-    return {"key": "/".join(row.key), "new": is_new, "ends": row.record is None, "fields": fields}
+    return SampleRow("/".join(row.key), is_new, row.record is None, fields)

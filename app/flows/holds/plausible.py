@@ -1,4 +1,4 @@
-"""Judges a batch before it is written: gathers the evidence, asks the source where it can prove something, and parts
+"""Judges a batch before it is written: gathers the evidence, asks the source where it can prove something, and separates
 what is beyond doubt from what is held."""
 
 from __future__ import annotations
@@ -23,66 +23,66 @@ from app.stores.guard import Batch, CountJudge, Judge, JudgedRow, ProductJudge, 
 from app.stores.guard.foreseen import NOTHING, Foreseen
 from app.stores.guard.products import live_ids
 
-ASKED = 200
-"""Of what vanished, so many are asked for by id."""
+MAX_ASKED = 200
+"""Of the rows that vanished, at most this many are fetched by id."""
 
-CALLS = 40
-"""Where a call fetches one item only, fewer are asked: proof must not eat the budget."""
+MAX_CALLS = 40
+"""Calls that a proof may cost: where a call fetches only one item, fewer items are fetched."""
 
-PROBED = 20
-"""Of our products, so many are asked for when a batch without an end brings many new ones."""
+MAX_PROBED = 20
+"""Of our products, at most this many are fetched when a batch brings many new ones."""
 
 FEW_PLACES = 3
-"""From so many counts at places that we do not hold, it is asked whether these are there."""
+"""From this many counts at unknown places on, we ask the source whether the places exist."""
 
 NEW_SHARE = 0.05
-"""From so many new rows on, of all, it is asked whether they are ours."""
+"""From this share of new rows on, we ask the source whether it knows our own."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the guard says of a batch, and how it comes to a row's."""
+    """What the guard says of a batch; ``judge`` tells which rows the findings hold."""
 
     findings: Sequence[Finding] = ()
     judge: Judge | None = None
 
     @property
     def reason(self) -> str | None:
-        """Why it is not to be believed, ``None`` when it is."""
+        """Why the batch is implausible; ``None`` if it is plausible."""
         return reason_of(self.findings)
 
     @property
     def rules(self) -> list[str]:
-        """The names of the rules that do not believe it."""
+        """The names of the rules that spoke."""
         return [finding.rule for finding in self.findings]
 
     def held(self) -> Iterator[JudgedRow]:
-        """The rows that are not to be written."""
+        """The rows that must not be written."""
         traits = held_traits(self.findings)
         if self.judge is not None and traits:
             yield from (row for row in self.judge.rows() if row.traits & traits)
 
 
 def learn(deps: Deps, connection: str, kind: Kind, verdict: Verdict) -> None:
-    """Remember what a believed batch did as part of what is usual; what a person has to decide is not, until then."""
+    """Count what a plausible batch did as usual; what a person has to decide counts only when it is released."""
     if verdict.reason is None:
-        _remember(deps, connection, kind, {} if verdict.judge is None else verdict.judge.changes())
+        _add_usual(deps, connection, kind, {} if verdict.judge is None else verdict.judge.changes())
 
 
 def learn_released(deps: Deps, connection: str, batch: Batch) -> None:
-    """What a person releases is part of what is usual too; to be told before it is written."""
-    _remember(deps, connection, batch.kind, _unproven(deps, connection, batch, RUN, NOTHING).changes())
+    """Count what a person releases as usual; to be called before it is written."""
+    _add_usual(deps, connection, batch.kind, _unproven(deps, connection, batch, RUN, NOTHING).changes())
 
 
-def _remember(deps: Deps, connection: str, kind: Kind, changes: Mapping[str, int]) -> None:
+def _add_usual(deps: Deps, connection: str, kind: Kind, changes: Mapping[str, int]) -> None:
     with deps.database.begin() as conn:
         usual.add(conn, connection, kind, changes, now=deps.now(), days=DAYS)
 
 
 def batch_of(diff: Diff, scope: Scope | None, *, first: bool) -> Batch:
-    """A diff as the guard sees it; ``scope`` is what the read was complete for."""
+    """A diff as the guard sees it; ``scope`` is what the read was complete for, ``None`` if it was incomplete."""
     zero = scope is not None and scope.absent is Absent.ZERO
     return Batch(
         diff.kind,
@@ -96,18 +96,18 @@ def batch_of(diff: Diff, scope: Scope | None, *, first: bool) -> Batch:
 
 
 def examine(
-    deps: Deps, connection: str, batch: Batch, deeds: Collection[str], foreseen: Foreseen = NOTHING
+    deps: Deps, connection: str, batch: Batch, checks: Collection[str], foreseen: Foreseen = NOTHING
 ) -> Verdict:
-    """Judge a batch by its content. Without ``deeds`` nothing is judged; what a person said to believe for now is. What is
-    ``foreseen`` counts as if it were written."""
-    if not deeds or not (any(map(len, batch.records)) or batch.vanished):
+    """Judge a batch by its content, by these ``checks`` (``rules.guard.guard``). Rules that a person has told us to believe
+    for now do not speak. What is ``foreseen`` counts as if it were written."""
+    if not checks or not (any(map(len, batch.records)) or batch.vanished):
         return Verdict()
     with deps.database.read() as conn:
         known = usual.days_before(conn, connection, batch.kind, now=deps.now(), days=DAYS)
         last = full_reads.get(conn, connection, batch.kind)
     remapped = last is not None and last.mapping != mapping_of(deps.bulk_sources[connection], batch.kind)
-    told = replace(batch, usual=usual_of(known), remapped=remapped)
-    judge = _judge(deps, connection, told, deeds, foreseen)
+    batch = replace(batch, usual=usual_of(known), remapped=remapped)
+    judge = _judge(deps, connection, batch, checks, foreseen)
     findings = judge.findings()
     if findings:
         now = deps.now()
@@ -117,26 +117,26 @@ def examine(
     return Verdict(findings, judge)
 
 
-def _judge(deps: Deps, connection: str, batch: Batch, deeds: Collection[str], foreseen: Foreseen) -> Judge:
-    judge = _unproven(deps, connection, batch, deeds, foreseen)
+def _judge(deps: Deps, connection: str, batch: Batch, checks: Collection[str], foreseen: Foreseen) -> Judge:
+    judge = _unproven(deps, connection, batch, checks, foreseen)
     if isinstance(judge, ProductJudge) and not batch.asked:
         _prove(deps, connection, batch, judge)
     if isinstance(judge, StockJudge) and judge.evidence.unknown_places >= FEW_PLACES:
-        judge.opened(_ask(deps, connection, Kind.LOCATION, judge.new_places(PROBED)).living)
+        judge.opened(_ask(deps, connection, Kind.LOCATION, judge.new_places(MAX_PROBED)).living)
     if isinstance(judge, StockJudge) and not batch.asked:
         _prove_stock(deps, connection, batch, judge)
     return judge
 
 
-def _unproven(deps: Deps, connection: str, batch: Batch, deeds: Collection[str], foreseen: Foreseen) -> Judge:
+def _unproven(deps: Deps, connection: str, batch: Batch, checks: Collection[str], foreseen: Foreseen) -> Judge:
     if batch.kind is Kind.PRODUCT:
         return ProductJudge(deps.database, connection, batch, deps.now())
     if batch.kind is not Kind.STOCK:
-        return CountJudge(deps.database, connection, batch, deps.limits, frozenset(deeds))
+        return CountJudge(deps.database, connection, batch, deps.limits, frozenset(checks))
     with deps.database.read() as conn:
         hold = holds.open_of(conn, connection, Kind.PRODUCT)
         ending = holds.ending_items(conn, connection, Kind.PRODUCT) if hold else set()
-    is_other = hold is not None and any(finding["rule"] == "account" for finding in hold["findings"])
+    is_other = hold is not None and any(finding.rule == "account" for finding in hold.findings)
     return StockJudge(
         deps.database,
         connection,
@@ -149,34 +149,34 @@ def _unproven(deps: Deps, connection: str, batch: Batch, deeds: Collection[str],
 
 
 def _prove(deps: Deps, connection: str, batch: Batch, judge: ProductJudge) -> None:
-    """Ask for some of what vanished; where much is new, for some of what we hold: an account that does not know it is
+    """Fetch some of what vanished; where much is new, also some of what we hold: an account that does not know it is
     another one."""
     seen = judge.evidence
     if batch.vanished and not held_traits(judge.findings()) & (Trait.VANISHED | Trait.ANY):
-        answered = _ask(deps, connection, Kind.PRODUCT, _spread([key[0] for key in batch.vanished], ASKED))
+        answered = _ask(deps, connection, Kind.PRODUCT, _spread([key[0] for key in batch.vanished], MAX_ASKED))
         seen.asked, seen.living = len(answered.living | answered.gone), len(answered.living)
     if seen.created >= 3 and seen.created > NEW_SHARE * seen.total:
         shown = {key_of(record)[0] for record in batch} if batch.read is None else set()
         answered = _ask(
-            deps, connection, Kind.PRODUCT, live_ids(deps.database, connection, PROBED, sorted(shown)[:500])
+            deps, connection, Kind.PRODUCT, live_ids(deps.database, connection, MAX_PROBED, sorted(shown)[:500])
         )
         seen.probed, seen.strange = len(answered.living | answered.gone), len(answered.gone)
 
 
 def _prove_stock(deps: Deps, connection: str, batch: Batch, judge: StockJudge) -> None:
-    """Ask for the products whose counts are left out: they may have ended. And for those that we do not hold: they may
-    be new."""
+    """Fetch the products whose counts are left out, which may have ended, and those that we do not hold, which may be
+    new."""
     seen = judge.evidence
     if batch.read != 0 and seen.omitted and judge.findings():
-        judge.explain(_ask(deps, connection, Kind.PRODUCT, _spread(judge.omitted(), ASKED)).gone)
+        judge.explain(_ask(deps, connection, Kind.PRODUCT, _spread(judge.omitted(), MAX_ASKED)).gone)
         seen = judge.evidence
     if seen.unknown_products >= 3 and seen.unknown_products > NEW_SHARE * seen.total:
-        answered = _ask(deps, connection, Kind.PRODUCT, judge.strangers(PROBED))
+        answered = _ask(deps, connection, Kind.PRODUCT, judge.strangers(MAX_PROBED))
         seen.strangers_asked, seen.strangers = len(answered.living | answered.gone), len(answered.gone)
 
 
 class _Answered(NamedTuple):
-    """Ids that the source says live, and that it says do not."""
+    """Ids that live according to the source, and ids that do not."""
 
     living: set[str]
     gone: set[str]
@@ -186,7 +186,7 @@ def _ask(deps: Deps, connection: str, kind: Kind, ids: Sequence[str]) -> _Answer
     source = deps.bulk_sources[connection]
     size = source.batch_size(kind)
     answered = _Answered(set(), set())
-    for some in batches(_spread(ids, CALLS * size), size):
+    for some in batches(_spread(ids, MAX_CALLS * size), size):
         try:
             answer = source.fetch([Ref(kind, id) for id in some])
         except AuthRejected:
@@ -194,7 +194,7 @@ def _ask(deps: Deps, connection: str, kind: Kind, ids: Sequence[str]) -> _Answer
         except (Permanent, Transient) as error:
             log.warning("not_proven", connection=connection, items=len(some), error=str(error))
             continue
-        # Of a variation that is gone an answer about its item says nothing but to show the others.
+        # An answer about an item shows its other variations and says nothing of one that is gone.
         living = {key_of(record)[0] for record in answer.records if not record.deleted} & set(some)
         unknown = {ref.external_id for ref in answer.not_yet}
         unknown |= {name for bad in answer.failed for name in (bad.external_id, bad.owner)}
@@ -203,22 +203,23 @@ def _ask(deps: Deps, connection: str, kind: Kind, ids: Sequence[str]) -> _Answer
     return answered
 
 
-def _spread(ids: Sequence[str], most: int) -> list[str]:
-    step = max(1, len(ids) // most)
-    return list(ids[::step][:most])
+def _spread(ids: Sequence[str], limit: int) -> list[str]:
+    """At most ``limit`` of the ids, evenly spread."""
+    step = max(1, len(ids) // limit)
+    return list(ids[::step][:limit])
 
 
 def without(diff: Diff, keys: Set[Key]) -> Diff:
     """A diff without the rows that are held."""
-    return _those(diff, lambda key: key not in keys)
+    return _filtered(diff, lambda key: key not in keys)
 
 
 def only(diff: Diff, keys: Set[Key]) -> Diff:
     """The rows of a diff that are held."""
-    return _those(diff, lambda key: key in keys)
+    return _filtered(diff, lambda key: key in keys)
 
 
-def _those(diff: Diff, wanted: Callable[[Key], bool]) -> Diff:
+def _filtered(diff: Diff, wanted: Callable[[Key], bool]) -> Diff:
     return replace(
         diff,
         created=_of_spool(diff.kind, diff.created, wanted),

@@ -87,7 +87,7 @@ def _find_downtime(deps: Deps, connection: str) -> None:
         first = heartbeats.first_start(conn, "web")
         heard = None if first is None else inbox.last_received(conn, connection, first)
     if first is not None and heard is not None and heard < first - DOWN_AFTER and first > deps.now() - DAY:
-        down.append((heard, first))
+        down.append(heartbeats.Silence(heard, first))
     for began_at, ended_at in down:
         _open(deps, connection, "downtime", began_at, ended_at, 0)
 

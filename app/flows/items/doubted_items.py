@@ -129,7 +129,7 @@ def held_items(
         gone = sorted({key for read in reads for key in catalog.ending(conn, connection, kind, read, deps.now())})
         waiting, changed = (set[Key](), set[Key]())
         if hold is not None:
-            waiting, changed = _compare_with_hold(conn, hold["id"], kind, records, gone)
+            waiting, changed = _compare_with_hold(conn, hold.id, kind, records, gone)
     others = [record for record in records if key_of(record) not in waiting]
     batch = Batch(kind, (others,), [key for key in gone if key not in waiting], asked=True)
     doubt, keys = _judge(deps, connection, batch, reads, foreseen, believed, run_id)
@@ -139,7 +139,7 @@ def held_items(
     if not keys:
         return None
     verdict = Verdict() if doubt is None else doubt.verdict
-    reason = verdict.reason or ("" if hold is None else hold["reason"])
+    reason = verdict.reason or ("" if hold is None else hold.reason)
     return _named(deps, connection, kind, keys, records, gone, reason, verdict.rules)
 
 

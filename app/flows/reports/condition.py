@@ -96,7 +96,7 @@ def _troubles(conn: Connection, connection: str, now: datetime) -> Iterator[str]
         elif run.lease_until is not None and run.lease_until <= now:
             yield f"run {run.id} ({run.strategy}) has no worker any more"
     for hold in holds.open_(conn, connection):
-        yield f"{hold['kind']}: an implausible batch waits for a person (hold {hold['id']}: {hold['reason']})"
+        yield f"{hold.kind}: an implausible batch waits for a person (hold {hold.id}: {hold.reason})"
     for category, count in failed_items.counts(conn, connection).items():
         yield f"{count} item(s) could not be synced ({category}); retry-failed reads them again"
     letters = metrics.dead_letters(conn).get(connection, 0)

@@ -22,25 +22,26 @@ from app.stores.inbox import inbox_search, outages
 from app.stores.letters import letter_search
 from app.stores.runs import runs
 from app.stores.upkeep import alerts
+from app.stores.upkeep.alerts import Alert
 
 CLAIM = timedelta(minutes=5)
-"""How long one clock has to send a mail before another may: after a crash a mail may come twice, never not at all."""
+"""How long one clock has to send a mail before another may: after a crash a mail may come twice, but never gets lost."""
 
 NEAR_DISCARD = timedelta(hours=16)
-"""Vendors give a delivery up after a day; somebody must still be able to do something."""
+"""Vendors give up a delivery after a day; a person must know in time to act."""
 
-MOST_CAUSES = 20
-"""Alerts about letters at a time; the causes with the most letters go first."""
+MAX_CAUSES = 20
+"""Open alerts about letters; causes with the most letters go first."""
 
-MOST_MAILS = 10
+MAX_MAILS = 10
 """Mails a round."""
 
 log = structlog.get_logger()
 
 
 def watch(deps: Deps) -> None:
-    """Look for what should be known: connections that do not work, dead letters by cause, failed runs, deliveries that
-    are about to be given up."""
+    """Raise and close alerts about connections that do not work, dead letters by cause, failed runs, and deliveries that
+    vendors are about to give up."""
     watch_connections(deps)
     _letters(deps)
     for connection in deps.sources:
@@ -49,25 +50,25 @@ def watch(deps: Deps) -> None:
 
 
 def check_subscriptions(deps: Deps) -> None:
-    """Ask every source that can tell whether it still sends to us, but for those that are not to be asked now."""
+    """Ask every vendor that can tell whether it still sends webhooks to us, except those that must not be called now."""
     for connection, source in deps.sources.items():
         if source.receiver is None or not isinstance(source, Subscriptions) or blocked(deps, connection):
             continue
         key = f"subscription:{connection}"
         try:
             with calling_for(PROBE):
-                found = source.subscriptions()
-                why_none = "" if found else _why_none(deps, connection, source)
+                subscriptions = source.subscriptions()
+                why_none = "" if subscriptions else _why_none(deps, connection, source)
         except AuthRejected as error:  # the token may not ask; that is no fault of the subscription
             log.info("subscription_unknown", connection=connection, error=str(error))
             continue
         except Transient:
             continue
-        off = [one.name for one in found if not one.enabled]
+        off = [one.name for one in subscriptions if not one.enabled]
         if off:
             detail = f"{', '.join(off)} is disabled at the vendor: no webhooks come. Enable it there; polls go on meanwhile."
             raise_alert(deps, key, f"{connection}: webhook subscription disabled", detail, "critical", connection)
-        elif not found:
+        elif not subscriptions:
             detail = f"{why_none}; only polls bring changes."
             raise_alert(deps, key, f"{connection}: no webhook subscription of ours", detail, "warning", connection)
         else:
@@ -75,21 +76,21 @@ def check_subscriptions(deps: Deps) -> None:
 
 
 def _why_none(deps: Deps, connection: str, source: Source) -> str:
-    """Why no subscription leads here, as exactly as it can be told."""
+    """Why no subscription leads here, as exactly as we know."""
     if not isinstance(source, Addressed):
         return "the vendor has no webhook subscription that leads to our public URL"
-    found = agreed(connection, source.name, source.signed_url, source.registrations(), deps.public_url)
-    return f"{found.said}; {found.todo}"
+    finding = agreed(connection, source.name, source.signed_url, source.registrations(), deps.public_url)
+    return f"{finding.said}; {finding.todo}"
 
 
 def gap_is_open(deps: Deps, gap: Mapping[str, Any], sentence: str) -> None:
-    """Nothing is heard, and should be."""
+    """Raise or update the alert about an open outage."""
     title = f"{gap['connection']}: no webhooks"
     raise_alert(deps, f"gap:{gap['id']}", title, f"{gap['connection']}: {sentence}.", "warning", gap["connection"])
 
 
 def gap_is_over(deps: Deps, gap: Mapping[str, Any], sentence: str) -> None:
-    """It is over; this is what it came to."""
+    """Close the alert about an outage, and say what the outage came to."""
     close_alert(deps, f"gap:{gap['id']}")
     with deps.database.begin() as conn:
         alerts.raise_(
@@ -104,38 +105,38 @@ def gap_is_over(deps: Deps, gap: Mapping[str, Any], sentence: str) -> None:
         )
 
 
-def tell(deps: Deps) -> int:
-    """Mail what was not told; returns how many. Without a mail channel alerts are rows only. A failed mail is tried
-    again after ``CLAIM``."""
+def notify(deps: Deps) -> int:
+    """Mail alerts that nobody was notified of; returns how many. Without a mail channel alerts are rows only. A failed
+    mail is retried after ``CLAIM``."""
     sent = 0
-    while deps.mail is not None and sent < MOST_MAILS:
+    while deps.mail is not None and sent < MAX_MAILS:
         now = deps.now()
         with deps.database.begin() as conn:
             alert = alerts.claim(conn, now, now + CLAIM)
         if alert is None:
             break
         try:
-            deps.mail(f"[tallyhook] {alert['title']}", _text(deps, alert))
+            deps.mail(f"[tallyhook] {alert.title}", _text(deps, alert))
         except TallyhookError as error:
-            log.warning("not_mailed", alert=alert["id"], error=str(error))
+            log.warning("not_mailed", alert=alert.id, error=str(error))
             break
         with deps.database.begin() as conn:
-            alerts.told(conn, alert["id"], deps.now())
+            alerts.mark_notified(conn, alert.id, deps.now())
         sent += 1
     return sent
 
 
-def list_alerts(deps: Deps, *, limit: int = 50, before_id: int | None = None) -> list[dict[str, Any]]:
-    """Alerts, newest first."""
+def list_alerts(deps: Deps, *, limit: int = 50, before_id: int | None = None) -> list[Alert]:
+    """The alerts that the caller may see, newest first."""
     with deps.database.read() as conn:
         return alerts.latest(conn, connections=deps.who.connections, limit=limit, before_id=before_id)
 
 
 def _letters(deps: Deps) -> None:
-    """One alert per connection and cause, as long as there are dead letters of it; it follows their number."""
+    """One alert per connection and cause while there are dead letters of it, with their present number."""
     with deps.database.read() as conn:
-        found, reads = conditions(deps, conn, terms_of(""))
-        groups = letter_search.by_connection_and_cause(conn, found, reads, limit=MOST_CAUSES)
+        where, reads = conditions(deps, conn, terms_of(""))
+        groups = letter_search.by_connection_and_cause(conn, where, reads, limit=MAX_CAUSES)
         known = alerts.open_keys(conn, "letters:")
     keys = {f"letters:{group['connection'] or ''}:{group['cause']}": group for group in groups}
     for key, group in keys.items():
@@ -144,12 +145,12 @@ def _letters(deps: Deps) -> None:
         detail = f"{letters} letters of {items} items of {whose} died of {group['cause']}: {group['error']}"
         raise_alert(deps, key, title, detail, "warning", group["connection"])
     for key in set(known) - set(keys):
-        if len(keys) < MOST_CAUSES:
+        if len(keys) < MAX_CAUSES:
             close_alert(deps, key)
 
 
 def _failed_run(deps: Deps, connection: str) -> None:
-    """The latest run that ended by itself failed."""
+    """Alert if the latest run that was not cancelled failed."""
     with deps.database.read() as conn:
         ended = [
             run for run in runs.latest(conn, connection, None, 5) if run.status in (Status.COMPLETED, Status.FAILED)
@@ -163,7 +164,8 @@ def _failed_run(deps: Deps, connection: str) -> None:
 
 
 def _near_discard(deps: Deps, connection: str) -> None:
-    """A delivery that took most of a day to reach us, or a gap that is as long: the next ones may be given up."""
+    """Alert if a delivery took most of a day to reach us, or an outage lasts as long: the vendor may give up the next
+    ones."""
     key, now = f"discard:{connection}", deps.now()
     receiver = deps.sources[connection].receiver
     oldest = timedelta(0)
@@ -184,6 +186,6 @@ def _near_discard(deps: Deps, connection: str) -> None:
         close_alert(deps, key)
 
 
-def _text(deps: Deps, alert: Mapping[str, Any]) -> str:
+def _text(deps: Deps, alert: Alert) -> str:
     link = f"\n\n{deps.public_url}/alerts" if deps.public_url else ""
-    return f"{alert['detail']}\n\nSince {alert['opened_at']:%Y-%m-%d %H:%M} UTC ({alert['severity']}).{link}\n"
+    return f"{alert.detail}\n\nSince {alert.opened_at:%Y-%m-%d %H:%M} UTC ({alert.severity}).{link}\n"

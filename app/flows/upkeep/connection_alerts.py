@@ -1,9 +1,9 @@
-"""Alerts about what is paused, may not be read, or is held: each names its connection and says what is so now."""
+"""Alerts about connections that are paused or do not work, kinds that may not be read, and held batches."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
@@ -17,6 +17,7 @@ from app.stores import connections, owed
 from app.stores.catalog import watermarks
 from app.stores.connections import StateRow
 from app.stores.guard import holds
+from app.stores.guard.holds import Hold
 from app.stores.upkeep import alerts
 
 SEVERITIES = {
@@ -26,11 +27,11 @@ SEVERITIES = {
 }
 
 KEYS = ("connection:", "forbidden:", "hold:")
-"""How the keys of these alerts begin."""
+"""The prefixes of these alerts' keys."""
 
 
-class Alert(NamedTuple):
-    """What should be open now."""
+class DueAlert(NamedTuple):
+    """An alert that should be open now."""
 
     key: str
     connection: str
@@ -40,19 +41,19 @@ class Alert(NamedTuple):
 
 
 def watch_connections(deps: Deps) -> None:
-    """Raise, renew and close the alerts about connections, kinds and held batches; any number may do so at once."""
-    _allow_what_was_read(deps)
+    """Raise, update and close these alerts; any number of processes may do so at once."""
+    _allow_read_kinds(deps)
     with deps.database.read() as conn:
-        wanted = [*_of_states(deps, conn), *map(_of_hold, holds.open_(conn))]
-        known = [key for beginning in KEYS for key in alerts.open_keys(conn, beginning)]
-    for alert in wanted:
+        due = [*_of_states(deps, conn), *map(_of_hold, holds.open_(conn))]
+        known = [key for prefix in KEYS for key in alerts.open_keys(conn, prefix)]
+    for alert in due:
         raise_alert(deps, alert.key, alert.title, alert.detail, alert.severity, alert.connection)
-    for key in set(known) - {alert.key for alert in wanted}:
+    for key in set(known) - {alert.key for alert in due}:
         close_alert(deps, key)
 
 
-def _allow_what_was_read(deps: Deps) -> None:
-    """A kind that was read to its end since it was forbidden may be read again."""
+def _allow_read_kinds(deps: Deps) -> None:
+    """Allow the kinds that were read completely since they were forbidden."""
     with deps.database.read() as conn:
         read = [
             (row.connection, row.kind, pulled_at)
@@ -65,7 +66,7 @@ def _allow_what_was_read(deps: Deps) -> None:
         allow(deps, connection, kind, pulled_at)
 
 
-def _of_states(deps: Deps, conn: Connection) -> Iterator[Alert]:
+def _of_states(deps: Deps, conn: Connection) -> Iterator[DueAlert]:
     for row in connections.rows(conn):
         if row.connection not in deps.sources:
             continue
@@ -75,7 +76,7 @@ def _of_states(deps: Deps, conn: Connection) -> Iterator[Alert]:
             yield _of_kind(row)
 
 
-def _of_connection(row: StateRow, waiting: int) -> Alert:
+def _of_connection(row: StateRow, waiting: int) -> DueAlert:
     words = {
         ConnectionState.REFUSED: "refuses our credentials",
         ConnectionState.UNANSWERED: "does not answer",
@@ -85,7 +86,9 @@ def _of_connection(row: StateRow, waiting: int) -> Alert:
     waits = f"{waiting:,} {'item waits' if waiting == 1 else 'items wait'}"
     title = f"{row.connection} {words[row.state]}"
     severity = SEVERITIES[row.state]
-    return Alert(f"connection:{row.connection}", row.connection, severity, title, f"{sentence(row)}; {waits}{again}.")
+    return DueAlert(
+        f"connection:{row.connection}", row.connection, severity, title, f"{sentence(row)}; {waits}{again}."
+    )
 
 
 def _is_certain(row: StateRow) -> bool:
@@ -94,20 +97,20 @@ def _is_certain(row: StateRow) -> bool:
     return lasts or row.probes > 0
 
 
-def _of_kind(row: StateRow) -> Alert:
+def _of_kind(row: StateRow) -> DueAlert:
     if row.state is ConnectionState.UNANSWERED:
         title, again = f"{row.connection}: {row.kind} is not answered", "every few minutes; what is owed of it waits"
     else:
         title, again = f"{row.connection}: {row.kind} may not be read", "each hour, and when credentials change"
     detail = f"{sentence(row)}; all other kinds are read. It is tried again {again}."
-    return Alert(f"forbidden:{row.connection}:{row.kind}", row.connection, "warning", title, detail)
+    return DueAlert(f"forbidden:{row.connection}:{row.kind}", row.connection, "warning", title, detail)
 
 
-def _of_hold(hold: dict[str, Any]) -> Alert:
-    connection, kind = hold["connection"], hold["kind"]
-    would = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in hold["summary"].items())
+def _of_hold(hold: Hold) -> DueAlert:
+    connection, kind = hold.connection, hold.kind
+    would = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in hold.summary.items())
     detail = (
-        f"a read of {kind} of {connection} is implausible and was not applied since {hold['held_at']:%Y-%m-%d %H:%M} UTC: "
-        f"{hold['reason']} ({would}). Look at it (`tallyhook holds show {hold['id']}`), then `release` or `dismiss` it."
+        f"a read of {kind} of {connection} is implausible and was not applied since {hold.held_at:%Y-%m-%d %H:%M} UTC: "
+        f"{hold.reason} ({would}). Look at it (`tallyhook holds show {hold.id}`), then `release` or `dismiss` it."
     )
-    return Alert(f"hold:{connection}:{kind}", connection, "warning", f"{connection}: {kind} is held", detail)
+    return DueAlert(f"hold:{connection}:{kind}", connection, "warning", f"{connection}: {kind} is held", detail)

@@ -1,4 +1,4 @@
-"""A sign of life of this process, for readiness, for people, and to tell later when nobody was there."""
+"""Sends this process's heartbeats: for readiness, for people, and to know later when no process was running."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from app.stores.sql.engine import DATABASE_ERRORS
 from app.stores.upkeep import heartbeats, marks
 
 AWAIT_EVERY = 0.5
-"""Seconds between two looks at a database that does not answer."""
+"""Seconds between two attempts to reach a database that does not answer."""
 
 _STARTED = time.monotonic()
 
 log = structlog.get_logger()
 
 
-def beat(deps: Deps, role: str, started_at: datetime | None = None) -> None:
-    """Say that this process is alive (since it was started, or since then), compare its host's clock with the database's,
-    and notice a restored backup."""
+def record_heartbeat(deps: Deps, role: str, started_at: datetime | None = None) -> None:
+    """Record that this process is alive (since its start, or since ``started_at``), compare its host's clock with the
+    database's, and notice a restored backup."""
     if deps.host is not None:
         deps.host.measure()
     with deps.database.begin() as conn:
-        heartbeats.beat(conn, deps.worker, role, started_at or _started_at(deps), deps.now())
+        heartbeats.record(conn, deps.worker, role, started_at or _started_at(deps), deps.now())
         mark = marks.rise(conn, deps.witness.last, deps.now())
     before = deps.witness.last
     deps.witness.keep(mark)
@@ -38,30 +38,30 @@ def beat(deps: Deps, role: str, started_at: datetime | None = None) -> None:
         log.warning("database_went_back", since=before.at.isoformat())
 
 
-def stopped(deps: Deps) -> None:
-    """Say that this process ends as it should; where the database is away, its last sign of life has to do."""
+def record_stop(deps: Deps) -> None:
+    """Record that this process ends regularly; if the database is away, its last heartbeat has to do."""
     try:
         with deps.database.begin() as conn:
             heartbeats.stop(conn, deps.worker, deps.now())
     except DatabaseFault:  # logged once, by the database
         pass
-    except DATABASE_ERRORS as error:  # as of a schema that is not ours: what else is to be stopped must not suffer
-        log.warning("not_told_that_it_stopped", error=f"{type(error).__name__}: {error}")
+    except DATABASE_ERRORS as error:  # such as an unknown schema: the rest of the shutdown must not suffer
+        log.warning("stop_not_recorded", error=f"{type(error).__name__}: {error}")
 
 
 def _started_at(deps: Deps) -> datetime:
-    """When this process began, by the database's clock, however wrong the host's was then."""
+    """When this process began, by the database's clock, whatever the host's clock said then."""
     return deps.now() - timedelta(seconds=time.monotonic() - _STARTED)
 
 
 def await_database(deps: Deps, stopping: threading.Event) -> bool:
-    """Wait until the database answers and has this program's schema, then measure its clock; ``False`` when the process
-    is to stop before."""
-    told = False
+    """Wait until the database answers and has this program's schema, then measure its clock; ``False`` if the process
+    must stop before."""
+    is_logged = False
     while not (_answers(deps) and _has_schema(deps)):
-        if _answers(deps) and not told:
+        if _answers(deps) and not is_logged:
             log.warning("waits_for_schema", role=deps.worker)
-            told = True
+            is_logged = True
         if stopping.wait(AWAIT_EVERY):
             return False
     if deps.host is not None:
@@ -85,11 +85,11 @@ def _has_schema(deps: Deps) -> bool:
         return False
 
 
-class Pulse:
-    """Says so every few seconds, on a thread of its own, until ``stop``.
+class HeartbeatThread:
+    """Sends a heartbeat every few seconds, on a thread of its own, until ``stop``.
 
-    A process that could not say so for a while, because its host slept or the database was away, was not there: it begins
-    anew, under another name, so that the silence is seen."""
+    A process that could not send one for a while, because its host slept or the database was away, counts as down: it
+    starts again under another name, so that the silence is seen."""
 
     def __init__(self, deps: Deps, role: str, *, every: float = 5.0) -> None:
         self._deps = deps
@@ -99,36 +99,36 @@ class Pulse:
         self._started_at: datetime | None = None
         self._last: datetime | None = None
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End, and say so."""
+        """Stop the thread, and record the stop."""
         self._stopped.set()
         self._thread.join(timeout=10)
-        stopped(self._deps)
+        record_stop(self._deps)
 
-    def once(self) -> None:
-        """One sign; raises ``DatabaseFault`` where nobody takes it."""
+    def send(self) -> None:
+        """Send one heartbeat. Raises ``DatabaseFault`` if the database is away."""
         now = self._deps.now()
         if self._last is None or now - self._last > DOWN_AFTER:
             self._started_at = _started_at(self._deps) if self._last is None else now
-            # A container may come back with its old host name and process number: the name must not hide that it was away.
+            # A container may come back with its old host name and process number: a new name shows that it was away.
             self._deps = replace(self._deps, worker=f"{self._named}/{self._started_at:%Y%m%dT%H%M%S.%f}")
-        beat(self._deps, self._role, self._started_at)
+        record_heartbeat(self._deps, self._role, self._started_at)
         self._last = self._deps.now()
 
     def _run(self) -> None:
         while True:
             try:
-                self.once()
+                self.send()
                 learn_accounts(self._deps)
             except DatabaseFault:  # logged once, by the database; the next one will do
                 pass
             except DATABASE_ERRORS as error:
-                log.warning("no_beat", error=f"{type(error).__name__}: {error}")
+                log.warning("heartbeat_failed", error=f"{type(error).__name__}: {error}")
             if self._stopped.wait(self._every):
                 return

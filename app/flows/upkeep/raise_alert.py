@@ -1,4 +1,4 @@
-"""Raises an alert, keeps it current while what it speaks of lasts, and closes it."""
+"""Raises an alert, keeps it up to date while the trouble lasts, and closes it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ log = structlog.get_logger()
 
 
 def raise_alert(deps: Deps, key: str, title: str, detail: str, severity: str, connection: str | None) -> None:
-    """Raise an alert, or bring the open one with this key up to date."""
+    """Raise an alert, or update the open one with this key."""
     with deps.database.begin() as conn:
         new = alerts.raise_(
             conn,
@@ -27,17 +27,17 @@ def raise_alert(deps: Deps, key: str, title: str, detail: str, severity: str, co
 
 
 def close_alert(deps: Deps, key: str) -> None:
-    """Close the alert; that it is over is mailed once, too, if its beginning was."""
+    """Close the open alert with this key, if there is one; if it was mailed, its end is mailed too."""
     with deps.database.begin() as conn:
         alert = alerts.close(conn, key, deps.now())
-        if alert is not None and alert["told_at"] is not None and not key.startswith("gap:"):
+        if alert is not None and alert.told_at is not None and not key.startswith("gap:"):
             alerts.raise_(
                 conn,
                 f"{key}:over",
-                title=f"over: {alert['title']}",
-                detail=f"It is over since {deps.now():%Y-%m-%d %H:%M} UTC: {alert['detail']}",
+                title=f"over: {alert.title}",
+                detail=f"It is over since {deps.now():%Y-%m-%d %H:%M} UTC: {alert.detail}",
                 severity="info",
-                connection=alert["connection"],
+                connection=alert.connection,
                 now=deps.now(),
                 over=True,
             )

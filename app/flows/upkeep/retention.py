@@ -43,7 +43,8 @@ class Keep:
     their failed items that were synced since, and after their differences (``drift``); ``dry_runs`` go with theirs.
     ``alerts`` are those that are over, with outages, decided holds and ended replays. ``figures`` are what
     settlements came to in ten minutes, the calls of each hour and the agreement of each day, ``heartbeats`` signs of life
-    of processes long gone and other traces (refused deliveries, restored backups, rows deleted by others, spot checks),
+    of processes long gone and other traces (refused deliveries, restored backups, rows deleted by others, spot checks,
+    products before doubtful changes),
     ``tombstones`` the rows that only say that an id we never held is gone, ``answers`` remembered ones and call budgets
     nobody uses.
     """
@@ -77,8 +78,8 @@ class Keep:
         yield pruning.SLOTS, self.figures
         yield pruning.CALL_SLOTS, self.figures
         yield pruning.AGREEMENTS, self.figures
-        traces = (pruning.HEARTBEATS, pruning.REFUSALS, pruning.RESTORES, pruning.REMOVALS, pruning.SPOT_CHECKS)
-        yield from ((what, self.heartbeats) for what in traces)
+        traces = (pruning.REFUSALS, pruning.RESTORES, pruning.REMOVALS, pruning.SPOT_CHECKS, pruning.TRICKLED)
+        yield from ((what, self.heartbeats) for what in (pruning.HEARTBEATS, *traces))
         yield from ((what, self.answers) for what in (pruning.ANSWERS, pruning.SESSIONS))
         yield from ((tombstones(kind), self.tombstones) for kind in Kind)
 

@@ -144,7 +144,7 @@ class Stack:
         with closing(self.database()) as db, db.begin() as conn:
             found = holds.open_(conn)
             for hold in found:
-                holds.close(conn, hold["id"], "released")
+                holds.close(conn, hold.id, "released")
         return len(found)
 
     def let_forbidden_kinds_be_tried(self) -> None:

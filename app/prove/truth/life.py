@@ -115,7 +115,7 @@ class Life:
             return
         process, started = self._process
         with self.database.begin() as conn:
-            heartbeats.beat(conn, process, "web", started, self.clock())
+            heartbeats.record(conn, process, "web", started, self.clock())
             self._seen = marks.rise(conn, self._seen, self.clock())
 
     def restart(self) -> None:

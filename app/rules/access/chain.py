@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from typing import Any
+from datetime import datetime
 
 import msgspec
 
@@ -14,10 +13,28 @@ BEGINNING = "0" * 64
 HASHED = ("number", "at", "who", "role", "origin", "action", "subject", "connection", "before", "after", "why")
 
 
-def link(entry: Mapping[str, Any], previous: str) -> str:
-    """The hash of an entry (SHA-256, hex): over ``previous`` and the ``HASHED`` fields as a JSON list.
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry as it is stored and archived: ``at`` is in UTC, ``before`` and ``after`` are JSON text. ``number`` is 0
+    where an archived entry has lost it."""
 
-    ``at`` is an aware UTC datetime; ``before``, ``after`` and ``why`` are text or ``None``.
-    """
-    told = [entry[name].isoformat(timespec="microseconds") if name == "at" else entry[name] for name in HASHED]
-    return hashlib.sha256(msgspec.json.encode([previous, *told])).hexdigest()
+    number: int = 0
+    at: datetime
+    who: str
+    role: str
+    origin: str
+    action: str
+    subject: str
+    connection: str | None
+    before: str | None
+    after: str | None
+    why: str | None
+    previous: str
+    hash: str = ""
+
+
+def link(entry: Entry, previous: str) -> str:
+    """The hash of an entry (SHA-256, hex): over ``previous`` and the ``HASHED`` fields as a JSON list."""
+    values = [
+        entry.at.isoformat(timespec="microseconds") if name == "at" else getattr(entry, name) for name in HASHED
+    ]
+    return hashlib.sha256(msgspec.json.encode([previous, *values])).hexdigest()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import msgspec
 from sqlalchemy import Connection, delete, func, insert, or_, select, text, update
 from sqlmodel import SQLModel
 
+from app.domain import Role
+from app.rules.access.lockout import Tries
 from app.stores import tables
 from app.stores.sql.statements import is_sqlite
 
@@ -18,9 +21,93 @@ _SESSIONS = SQLModel.metadata.tables[str(tables.Session.__tablename__)]
 _LOCK = 7_215_093_323  # any number of our own, beside the audit log's
 
 
-def anybody(conn: Connection) -> bool:
-    """Whether there is any token or user; on PostgreSQL others who ask wait until this transaction ends, so that of two
-    first starts one is the first."""
+class _Account(msgspec.Struct, frozen=True, kw_only=True):
+    """What tokens and users have in common; ``connections`` is ``None`` for all, else sorted."""
+
+    id: int
+    name: str
+    role: Role
+    connections: tuple[str, ...] | None
+    created_at: datetime
+    created_by: str
+
+
+class Token(_Account, frozen=True, kw_only=True):
+    """A key for programs, without its digest; ``hint`` is how it begins."""
+
+    hint: str
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    last_used_from: str | None
+    revoked_at: datetime | None
+    revoked_by: str | None
+
+
+class User(_Account, frozen=True, kw_only=True):
+    """A person with a password, without its hash."""
+
+    disabled_at: datetime | None
+    failures: int
+    failed_at: datetime | None
+    locked_until: datetime | None
+    last_seen_at: datetime | None
+
+    @property
+    def tries(self) -> Tries:
+        """Wrong passwords for the name, from all places together."""
+        return Tries(self.failures, self.failed_at, self.locked_until)
+
+
+class UserWithHash(User, frozen=True, kw_only=True):
+    """A user with the Argon2 hash of the password; never to be shown."""
+
+    password_hash: str
+
+
+class Session(msgspec.Struct, frozen=True):
+    """A browser that signed in, and with what."""
+
+    digest: str
+    csrf: str
+    seen_at: datetime
+    owner: User | Token
+
+
+class NewAccount(TypedDict):
+    """What a new token and a new user have in common."""
+
+    name: str
+    role: Role
+    connections: Iterable[str] | None
+    created_at: datetime
+    created_by: str
+
+
+class NewToken(NewAccount):
+    """The columns of a new token."""
+
+    digest: str
+    hint: str
+    expires_at: datetime | None
+
+
+class NewUser(NewAccount):
+    """The columns of a new user."""
+
+    password_hash: str
+
+
+class UserColumns(TypedDict, total=False):
+    """The columns of a user that may change."""
+
+    password_hash: str
+    disabled_at: datetime | None
+    last_seen_at: datetime
+
+
+def has_any(conn: Connection) -> bool:
+    """Whether there is any token or user. Takes an advisory lock on PostgreSQL until the transaction ends, so that two
+    processes starting together create one token."""
     if not is_sqlite(conn):
         conn.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
     return any(conn.execute(select(func.count()).select_from(table)).scalar_one() for table in (_TOKENS, _USERS))
@@ -29,36 +116,40 @@ def anybody(conn: Connection) -> bool:
 # --- tokens ---
 
 
-def add_token(conn: Connection, **told: Any) -> int:
-    """A new token (the columns of ``tables.AccessToken``); returns its number."""
-    return int(conn.execute(insert(_TOKENS).values(**_packed(told)).returning(_TOKENS.c.id)).scalar_one())
+def add_token(conn: Connection, **columns: Unpack[NewToken]) -> int:
+    """Add a token; returns its id."""
+    return int(conn.execute(insert(_TOKENS).values(_packed(columns)).returning(_TOKENS.c.id)).scalar_one())
 
 
-def tokens(conn: Connection) -> list[dict[str, Any]]:
-    """Every token, newest first, without its digest."""
-    shown = [column for column in _TOKENS.c if column.name != "digest"]
-    return [_unpacked(row) for row in conn.execute(select(*shown).order_by(_TOKENS.c.id.desc())).mappings()]
+def tokens(conn: Connection) -> list[Token]:
+    """Every token, newest first."""
+    return [_token(row) for row in conn.execute(select(_TOKENS).order_by(_TOKENS.c.id.desc())).mappings()]
 
 
-def token(conn: Connection, id: int) -> dict[str, Any] | None:
-    """One token, without its digest."""
-    return next((one for one in tokens(conn) if one["id"] == id), None)
+def token(conn: Connection, id: int) -> Token | None:
+    """The token with this id, whether it is still valid or not."""
+    row = conn.execute(select(_TOKENS).where(_TOKENS.c.id == id)).mappings().first()
+    return None if row is None else _token(row)
 
 
-def token_of(conn: Connection, digest: str, now: datetime) -> dict[str, Any] | None:
+def token_of(conn: Connection, digest: str, now: datetime) -> Token | None:
     """The token with this digest, unless it is revoked or expired."""
+    return _valid_token(conn, _TOKENS.c.digest == digest, now)
+
+
+def _valid_token(conn: Connection, which: Any, now: datetime) -> Token | None:
     alive = (_TOKENS.c.revoked_at.is_(None), or_(_TOKENS.c.expires_at.is_(None), _TOKENS.c.expires_at > now))
-    row = conn.execute(select(_TOKENS).where(_TOKENS.c.digest == digest, *alive)).mappings().first()
-    return None if row is None else _unpacked(row)
+    row = conn.execute(select(_TOKENS).where(which, *alive)).mappings().first()
+    return None if row is None else _token(row)
 
 
-def token_used(conn: Connection, id: int, origin: str, now: datetime) -> None:
-    """Note when and from where a token was used last."""
-    conn.execute(update(_TOKENS).where(_TOKENS.c.id == id).values(last_used_at=now, last_used_from=origin))
+def record_use(conn: Connection, token_id: int, origin: str, now: datetime) -> None:
+    """Record when and from where a token was last used."""
+    conn.execute(update(_TOKENS).where(_TOKENS.c.id == token_id).values(last_used_at=now, last_used_from=origin))
 
 
 def revoke_token(conn: Connection, id: int, who: str, now: datetime) -> bool:
-    """Let a token, and the sessions that began with it, open nothing any more; ``False`` when it was so already."""
+    """Revoke a token and end its sessions; ``False`` if it was revoked already."""
     conn.execute(delete(_SESSIONS).where(_SESSIONS.c.token_id == id))
     alive = update(_TOKENS).where(_TOKENS.c.id == id, _TOKENS.c.revoked_at.is_(None))
     return bool(conn.execute(alive.values(revoked_at=now, revoked_by=who)).rowcount)
@@ -67,59 +158,67 @@ def revoke_token(conn: Connection, id: int, who: str, now: datetime) -> bool:
 # --- users ---
 
 
-def add_user(conn: Connection, **told: Any) -> int:
-    """A new user (the columns of ``tables.User``); returns its number. A taken name is an ``IntegrityError``."""
-    return int(conn.execute(insert(_USERS).values(**_packed(told)).returning(_USERS.c.id)).scalar_one())
+def add_user(conn: Connection, **columns: Unpack[NewUser]) -> int:
+    """Add a user; returns the id. Raises ``IntegrityError`` for a name that is taken."""
+    values = {**_packed(columns), "failures": 0}
+    return int(conn.execute(insert(_USERS).values(values).returning(_USERS.c.id)).scalar_one())
 
 
-def users(conn: Connection) -> list[dict[str, Any]]:
-    """Every user by name, without the password's hash."""
-    shown = [column for column in _USERS.c if column.name != "password_hash"]
-    return [_unpacked(row) for row in conn.execute(select(*shown).order_by(_USERS.c.name)).mappings()]
+def users(conn: Connection) -> list[User]:
+    """Every user, by name."""
+    rows = conn.execute(select(_USERS).order_by(_USERS.c.name)).mappings()
+    return [msgspec.convert(_unpacked(row), User) for row in rows]
 
 
-def user(conn: Connection, name: str) -> dict[str, Any] | None:
-    """One user whole; on PostgreSQL its row is locked, so that guesses are counted one by one."""
+def user(conn: Connection, name: str) -> UserWithHash | None:
+    """The user with this name. On PostgreSQL the row is locked, so that guesses are counted one by one."""
     row = conn.execute(select(_USERS).where(_USERS.c.name == name).with_for_update()).mappings().first()
-    return None if row is None else _unpacked(row)
+    return None if row is None else msgspec.convert(_unpacked(row), UserWithHash)
 
 
-def change_user(conn: Connection, id: int, **told: Any) -> None:
+def change_user(conn: Connection, id: int, **columns: Unpack[UserColumns]) -> None:
     """Change some of a user's columns."""
-    conn.execute(update(_USERS).where(_USERS.c.id == id).values(**_packed(told)))
+    conn.execute(update(_USERS).where(_USERS.c.id == id).values(**columns))
+
+
+def set_tries(conn: Connection, user_id: int, tries: Tries) -> None:
+    """Store the wrong passwords for a user, from all places together."""
+    conn.execute(update(_USERS).where(_USERS.c.id == user_id).values(tries._asdict()))
 
 
 # --- sessions ---
 
 
-def add_session(conn: Connection, **told: Any) -> None:
-    """A browser that signed in (the columns of ``tables.Session``)."""
-    conn.execute(insert(_SESSIONS).values(**told))
+def add_session(conn: Connection, session: Session, *, expires_at: datetime, origin: str) -> None:
+    """Add a session that begins at its ``seen_at``."""
+    owner = {"user_id" if isinstance(session.owner, User) else "token_id": session.owner.id}
+    times = {"created_at": session.seen_at, "seen_at": session.seen_at, "expires_at": expires_at}
+    values = {"digest": session.digest, "csrf": session.csrf, "origin": origin, **owner, **times}
+    conn.execute(insert(_SESSIONS).values(**values))
 
 
-def session(conn: Connection, digest: str, now: datetime, idle_since: datetime) -> dict[str, Any] | None:
-    """A session that is not over, with its ``user`` or ``token``; ``None`` also if that one may come in no longer."""
+def session(conn: Connection, digest: str, now: datetime, idle_since: datetime) -> Session | None:
+    """The session with this digest; ``None`` if it is over, or its user is disabled, or its token not valid any more."""
     alive = (_SESSIONS.c.digest == digest, _SESSIONS.c.expires_at > now, _SESSIONS.c.seen_at > idle_since)
-    row = conn.execute(select(_SESSIONS).where(*alive)).mappings().first()
+    row = conn.execute(select(_SESSIONS).where(*alive)).first()
     if row is None:
         return None
-    if row["user_id"] is not None:
-        mine = select(_USERS).where(_USERS.c.id == row["user_id"], _USERS.c.disabled_at.is_(None))
+    if row.user_id is None:
+        owner: User | Token | None = _valid_token(conn, _TOKENS.c.id == row.token_id, now)
     else:
-        still = or_(_TOKENS.c.expires_at.is_(None), _TOKENS.c.expires_at > now)
-        mine = select(_TOKENS).where(_TOKENS.c.id == row["token_id"], _TOKENS.c.revoked_at.is_(None), still)
-    owner = conn.execute(mine).mappings().first()
-    kind = "user" if row["user_id"] is not None else "token"
-    return None if owner is None else {**row, "kind": kind, "owner": _unpacked(owner)}
+        enabled = select(_USERS).where(_USERS.c.id == row.user_id, _USERS.c.disabled_at.is_(None))
+        found = conn.execute(enabled).mappings().first()
+        owner = None if found is None else msgspec.convert(_unpacked(found), User)
+    return None if owner is None else Session(row.digest, row.csrf, row.seen_at, owner)
 
 
-def session_seen(conn: Connection, digest: str, now: datetime) -> None:
-    """Note that a session is in use."""
+def record_session_use(conn: Connection, digest: str, now: datetime) -> None:
+    """Record when a session was last used."""
     conn.execute(update(_SESSIONS).where(_SESSIONS.c.digest == digest).values(seen_at=now))
 
 
 def end_session(conn: Connection, digest: str) -> None:
-    """End a session."""
+    """End a session, if there is one with this digest."""
     conn.execute(delete(_SESSIONS).where(_SESSIONS.c.digest == digest))
 
 
@@ -128,17 +227,21 @@ def end_sessions_of(conn: Connection, user_id: int) -> None:
     conn.execute(delete(_SESSIONS).where(_SESSIONS.c.user_id == user_id))
 
 
-def forget_old_sessions(conn: Connection, now: datetime) -> None:
+def remove_expired_sessions(conn: Connection, now: datetime) -> None:
     """Remove sessions that are over."""
     conn.execute(delete(_SESSIONS).where(_SESSIONS.c.expires_at <= now))
 
 
-def _packed(told: dict[str, Any]) -> dict[str, Any]:
-    if told.get("connections") is None:
-        return told
-    return {**told, "connections": msgspec.json.encode(sorted(told["connections"])).decode()}
+def _token(row: Any) -> Token:
+    return msgspec.convert(_unpacked(row), Token)
+
+
+def _packed(columns: NewToken | NewUser) -> dict[str, Any]:
+    """The columns with ``connections`` as a JSON list."""
+    scope = columns["connections"]
+    return {**columns, "connections": None if scope is None else msgspec.json.encode(sorted(scope)).decode()}
 
 
 def _unpacked(row: Any) -> dict[str, Any]:
-    listed = row["connections"]
-    return {**row, "connections": None if listed is None else frozenset(msgspec.json.decode(listed))}
+    scope = row["connections"]
+    return {**row, "connections": None if scope is None else msgspec.json.decode(scope)}

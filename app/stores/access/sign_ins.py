@@ -1,9 +1,9 @@
-"""From where people sign in, and how often a password was wrong there."""
+"""Where people sign in from, and how often a password was wrong there."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, delete, func, or_, select, update
 from sqlmodel import SQLModel
@@ -15,11 +15,11 @@ from app.stores.sql.statements import Statement
 _PLACES = SQLModel.metadata.tables[str(tables.SignInPlace.__tablename__)]
 
 NOBODY = 0
-"""Stands for the user of a name that there is not."""
+"""The user id of names that do not exist."""
 
 
 class Place(NamedTuple):
-    """As ``tables.SignInPlace`` tells."""
+    """A row of ``tables.SignInPlace``, which explains the columns."""
 
     user_id: int
     place: str
@@ -46,67 +46,62 @@ _PUT = Statement(
 
 
 def place(conn: Connection, user_id: int, place: str, now: datetime) -> Place:
-    """A place of a user, made where there is none; locked on PostgreSQL, so that guesses are counted one by one."""
+    """A place of a user; a new row if there is none. On PostgreSQL it is locked, so that guesses are counted one by
+    one."""
     _ADD.run(conn, {"user_id": user_id, "place": place, "now": now})
-    wanted = select(_PLACES).where(_PLACES.c.user_id == user_id, _PLACES.c.place == place)
-    return _place(conn.execute(wanted.with_for_update()).one())
+    query = select(_PLACES).where(_PLACES.c.user_id == user_id, _PLACES.c.place == place)
+    return _place(conn.execute(query.with_for_update()).one())
 
 
 def is_known(conn: Connection, user_id: int, place: str) -> bool:
     """Whether the user has signed in there before."""
-    wanted = select(_PLACES.c.signed_in_at).where(_PLACES.c.user_id == user_id, _PLACES.c.place == place)
-    return conn.execute(wanted).scalar_one_or_none() is not None
+    query = select(_PLACES.c.signed_in_at).where(_PLACES.c.user_id == user_id, _PLACES.c.place == place)
+    return conn.execute(query).scalar_one_or_none() is not None
 
 
 def put(conn: Connection, place: Place, now: datetime) -> None:
-    """Change a place that there is, where somebody tried now."""
+    """Store a changed place, where somebody tried to sign in now."""
     row = place._asdict()
     _PUT.run(conn, {**row, **row.pop("tries")._asdict(), "now": now})
 
 
-def summed(conn: Connection, place: Place) -> None:
-    """The wrong passwords of a place's hour are noted."""
+def close_hour(conn: Connection, place: Place) -> None:
+    """Reset a place's hour, whose wrong passwords are in the audit log now."""
     same = (_PLACES.c.user_id == place.user_id, _PLACES.c.place == place.place)
     conn.execute(update(_PLACES).where(*same).values(hour=None, hour_failures=0))
 
 
 def count_places(conn: Connection, user_id: int, hour: datetime) -> int:
-    """In how many places a password for the user was wrong in an hour."""
-    wanted = select(func.count()).where(_PLACES.c.user_id == user_id, _PLACES.c.hour == hour)
-    return int(conn.execute(wanted).scalar_one())
+    """From how many places a wrong password for the user came in an hour."""
+    query = select(func.count()).where(_PLACES.c.user_id == user_id, _PLACES.c.hour == hour)
+    return int(conn.execute(query).scalar_one())
 
 
 def is_known_anywhere(conn: Connection, place: str) -> bool:
     """Whether any user has signed in there."""
-    wanted = select(_PLACES.c.user_id).where(_PLACES.c.place == place, _PLACES.c.signed_in_at.is_not(None)).limit(1)
-    return conn.execute(wanted).first() is not None
+    query = select(_PLACES.c.user_id).where(_PLACES.c.place == place, _PLACES.c.signed_in_at.is_not(None)).limit(1)
+    return conn.execute(query).first() is not None
 
 
-def unsummed(conn: Connection, hour: datetime, limit: int = 500) -> list[Place]:
-    """Places of which several wrong passwords of an hour before ``hour`` are not noted yet; locked on PostgreSQL."""
-    wanted = select(_PLACES).where(_PLACES.c.hour < hour, _PLACES.c.hour_failures > 1)
-    return [_place(row) for row in conn.execute(wanted.limit(limit).with_for_update(skip_locked=True))]
+def places_to_sum_up(conn: Connection, hour: datetime, limit: int = 500) -> list[Place]:
+    """Places with several wrong passwords in an hour before ``hour`` that are not in the audit log yet; locked on
+    PostgreSQL."""
+    query = select(_PLACES).where(_PLACES.c.hour < hour, _PLACES.c.hour_failures > 1)
+    return [_place(row) for row in conn.execute(query.limit(limit).with_for_update(skip_locked=True))]
 
 
 def forget(conn: Connection, user_id: int) -> None:
-    """No wrong password of a user counts any more, and no browser is known."""
+    """Remove a user's places: no wrong password counts any more, and no browser is known."""
     conn.execute(delete(_PLACES).where(_PLACES.c.user_id == user_id))
 
 
 def remove_old(conn: Connection, before: datetime, browsers_before: datetime) -> int:
-    """Remove places where nobody has tried since, browsers that are known later than others; returns how many."""
+    """Remove places that nobody has tried from since ``before``, known browsers only since ``browsers_before``; returns
+    how many."""
     old = or_(_PLACES.c.signed_in_at.is_(None), _PLACES.c.seen_at < browsers_before)
     return int(conn.execute(delete(_PLACES).where(_PLACES.c.seen_at < before, old)).rowcount)
 
 
-def _place(row: object) -> Place:
-    columns = row._mapping  # type: ignore[attr-defined]
-    tries = Tries(columns["failures"], columns["failed_at"], columns["locked_until"])
-    return Place(
-        columns["user_id"],
-        columns["place"],
-        tries,
-        columns["signed_in_at"],
-        columns["hour"],
-        columns["hour_failures"],
-    )
+def _place(row: Any) -> Place:
+    tries = Tries(row.failures, row.failed_at, row.locked_until)
+    return Place(row.user_id, row.place, tries, row.signed_in_at, row.hour, row.hour_failures)

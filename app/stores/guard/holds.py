@@ -13,27 +13,52 @@ from sqlalchemy import Connection, Select, delete, func, insert, select, update
 
 from app.domain import RECORDS, Absent, Kind, Record, batches
 from app.rules.guard.findings import Finding
+from app.stores import tables
 from app.stores.catalog import Key
-from app.stores.tables import Hold, HoldRow
 
-KEEPING, HELD, RELEASED, DISMISSED, APPLIED, PASSED, EXPIRED = (
-    "keeping",
-    "held",
-    "released",
-    "dismissed",
-    "applied",
-    "passed",
-    "expired",
-)
+KEEPING, HELD, RELEASED, DISMISSED = "keeping", "held", "released", "dismissed"
+APPLIED, PASSED, EXPIRED = "applied", "passed", "expired"
 
 _JOINT = "\x1f"
-_table: Any = Hold.__table__  # type: ignore[attr-defined]
-_rows: Any = HoldRow.__table__  # type: ignore[attr-defined]
+_table: Any = tables.Hold.__table__  # type: ignore[attr-defined]
+_rows: Any = tables.HoldRow.__table__  # type: ignore[attr-defined]
+
+
+class HeldFinding(msgspec.Struct, frozen=True):
+    """A rule that held a batch: why, and what it measured."""
+
+    rule: str
+    reason: str
+    figures: Mapping[str, int | float]
+
+
+class Hold(msgspec.Struct, frozen=True, kw_only=True):
+    """A batch that is or was held (``tables.Hold`` explains the columns)."""
+
+    id: int
+    connection: str
+    kind: Kind
+    run_id: int | None
+    reason: str
+    summary: dict[str, Any]
+    state: str
+    held_at: datetime
+    findings: list[HeldFinding]
+    digest: int
+    rows: int
+    absent: Absent | None
+    read_at: datetime | None
+    believed_until: datetime | None
+
+    @property
+    def began_at(self) -> datetime:
+        """When the read began that was held."""
+        return self.read_at or self.held_at
 
 
 class HeldRow(NamedTuple):
-    """A row of a hold: ``fields`` are ``{field: [before, after]}``, ``record`` is ``None`` where the row ends. ``read_at``
-    is when its read began, ``None`` for the hold's own."""
+    """A row of a hold: ``fields`` are ``{field: [before, after]}``, ``record`` is ``None`` if the row ends. ``read_at`` is
+    when its read began, ``None`` if with the hold's."""
 
     id: int
     key: Key
@@ -43,7 +68,7 @@ class HeldRow(NamedTuple):
 
 
 class NewRow(NamedTuple):
-    """A row that is to be held; as ``HeldRow``."""
+    """A row to hold; the fields are those of ``HeldRow``."""
 
     key: Key
     fields: Mapping[str, Any]
@@ -67,8 +92,8 @@ def hold(
     read_at: datetime | None = None,
     waits: bool = True,
 ) -> int:
-    """Put a batch in front of a person; returns the hold's id. Another batch of the kind that waits expires, but not
-    before all rows are kept where it ``waits`` not yet (``stand``)."""
+    """Add a hold; returns its id. Another hold of the kind that waits expires: now, or, unless it ``waits`` already, when
+    all of its rows are stored (``mark_waiting``)."""
     if waits:
         expire(conn, connection=connection, kind=kind)
     values = {
@@ -79,7 +104,9 @@ def hold(
         "summary": msgspec.json.encode(summary).decode(),
         "state": HELD if waits else KEEPING,
         "held_at": now,
-        "findings": msgspec.json.encode([_finding(one) for one in findings]).decode(),
+        "findings": msgspec.json.encode(
+            [HeldFinding(one.rule, one.reason, one.figures) for one in findings]
+        ).decode(),
         "rows": rows,
         "digest": digest,
         "absent": absent,
@@ -88,14 +115,14 @@ def hold(
     return int(conn.execute(insert(_table).values(values).returning(_table.c.id)).scalar_one())
 
 
-def stand(conn: Connection, hold_id: int, *, connection: str, kind: Kind) -> None:
-    """All rows of a hold are kept: it waits for a person now, and another batch of the kind that waits expires."""
+def mark_waiting(conn: Connection, hold_id: int, *, connection: str, kind: Kind) -> None:
+    """All rows of the hold are stored: let it wait for a person. Another hold of the kind that waits expires."""
     expire(conn, connection=connection, kind=kind)
     conn.execute(update(_table).where(_table.c.id == hold_id, _table.c.state == KEEPING).values(state=HELD))
 
 
 def waiting(conn: Connection, *, connection: str, kind: Kind, digest: int) -> int | None:
-    """The hold that waits with exactly this batch, all of its rows kept; ``None`` if there is none."""
+    """The id of the hold that waits with exactly this batch and all of its rows; ``None`` if there is none."""
     count = select(func.count()).where(_rows.c.hold_id == _table.c.id).scalar_subquery()
     same = (_table.c.state == HELD, _table.c.digest == digest, _table.c.rows == count, _table.c.rows > 0)
     found = conn.execute(select(_table.c.id).where(*_of(connection, kind), *same)).scalar()
@@ -103,7 +130,7 @@ def waiting(conn: Connection, *, connection: str, kind: Kind, digest: int) -> in
 
 
 def add_rows(conn: Connection, hold_id: int, rows: Iterable[NewRow]) -> None:
-    """Keep rows of a hold."""
+    """Store rows of a hold."""
     encode = msgspec.json.encode
     values = [
         {
@@ -121,21 +148,21 @@ def add_rows(conn: Connection, hold_id: int, rows: Iterable[NewRow]) -> None:
 
 
 def rows(conn: Connection, hold_id: int, kind: Kind, *, after: int = 0, limit: int = 500) -> list[HeldRow]:
-    """Rows of a hold in their order, from behind one on."""
-    wanted = select(_rows).where(_rows.c.hold_id == hold_id, _rows.c.id > after).order_by(_rows.c.id).limit(limit)
-    return _read_rows(conn, wanted, kind)
+    """Rows of a hold in their order, those after an id."""
+    query = select(_rows).where(_rows.c.hold_id == hold_id, _rows.c.id > after).order_by(_rows.c.id).limit(limit)
+    return _read_rows(conn, query, kind)
 
 
 def rows_of(conn: Connection, hold_id: int, kind: Kind, items: Sequence[str]) -> list[HeldRow]:
     """Rows of a hold that belong to these items."""
-    wanted = select(_rows).where(_rows.c.hold_id == hold_id)
+    query = select(_rows).where(_rows.c.hold_id == hold_id)
     return [
-        row for some in batches(items, 500) for row in _read_rows(conn, wanted.where(_rows.c.item.in_(some)), kind)
+        row for some in batches(items, 500) for row in _read_rows(conn, query.where(_rows.c.item.in_(some)), kind)
     ]
 
 
-def _read_rows(conn: Connection, wanted: Select[Any], kind: Kind) -> list[HeldRow]:
-    found = conn.execute(wanted).mappings()
+def _read_rows(conn: Connection, query: Select[Any], kind: Kind) -> list[HeldRow]:
+    found = conn.execute(query).mappings()
     return [
         HeldRow(
             row["id"],
@@ -149,7 +176,8 @@ def _read_rows(conn: Connection, wanted: Select[Any], kind: Kind) -> list[HeldRo
 
 
 def drop_rows(conn: Connection, hold_id: int, digests: Mapping[int, int]) -> None:
-    """Take rows, each (by its id) with what it is to the digest, out of a hold that waits; without any left it expires."""
+    """Remove rows from a hold that waits; ``digests`` are their parts of its digest, by id. A hold without rows
+    expires."""
     its = select(_table.c.rows, _table.c.digest).where(_table.c.id == hold_id, _table.c.state == HELD)
     found = conn.execute(its.with_for_update()).one_or_none()
     if found is None:
@@ -174,7 +202,7 @@ def forget_rows(conn: Connection, hold_id: int, keys: Sequence[Key]) -> None:
 
 
 def is_kept(conn: Connection, hold_id: int) -> bool:
-    """Whether all rows of a hold are kept: a process may have died while it kept them."""
+    """Whether all rows of a hold are stored: a process may have died while it stored them."""
     count = select(func.count()).where(_rows.c.hold_id == hold_id).scalar_subquery()
     return (
         conn.execute(select(_table.c.id).where(_table.c.id == hold_id, _table.c.rows == count)).scalar() is not None
@@ -183,8 +211,8 @@ def is_kept(conn: Connection, hold_id: int) -> bool:
 
 def has_items(conn: Connection, hold_id: int, items: Sequence[str]) -> bool:
     """Whether a hold has rows of one of these items."""
-    wanted = select(_rows.c.id).where(_rows.c.hold_id == hold_id, _rows.c.item.in_(items)).limit(1)
-    return conn.execute(wanted).scalar() is not None
+    query = select(_rows.c.id).where(_rows.c.hold_id == hold_id, _rows.c.item.in_(items)).limit(1)
+    return conn.execute(query).scalar() is not None
 
 
 def ending_items(conn: Connection, connection: str, kind: Kind) -> set[str]:
@@ -194,71 +222,68 @@ def ending_items(conn: Connection, connection: str, kind: Kind) -> set[str]:
     return set(conn.execute(select(_rows.c.item).where(*_of(connection, kind), *ends)).scalars())
 
 
-def get(conn: Connection, hold_id: int) -> dict[str, Any] | None:
-    """One hold in any state."""
+def get(conn: Connection, hold_id: int) -> Hold | None:
+    """The hold with this id, in any state."""
     row = conn.execute(select(_table).where(_table.c.id == hold_id)).mappings().one_or_none()
-    return None if row is None else _read(row)
+    return None if row is None else _hold(row)
 
 
-def open_(conn: Connection, connection: str | None = None) -> list[dict[str, Any]]:
-    """Holds that still wait, oldest first; ``summary`` is what was given to ``hold``."""
-    wanted = select(_table).where(_table.c.state == HELD).order_by(_table.c.id)
+def open_(conn: Connection, connection: str | None = None) -> list[Hold]:
+    """Holds that still wait, oldest first."""
+    query = select(_table).where(_table.c.state == HELD).order_by(_table.c.id)
     if connection is not None:
-        wanted = wanted.where(_table.c.connection == connection)
-    return [_read(row) for row in conn.execute(wanted).mappings()]
+        query = query.where(_table.c.connection == connection)
+    return [_hold(row) for row in conn.execute(query).mappings()]
 
 
-def open_of(conn: Connection, connection: str, kind: Kind) -> dict[str, Any] | None:
+def open_of(conn: Connection, connection: str, kind: Kind) -> Hold | None:
     """The hold of a kind that still waits."""
-    return next((one for one in open_(conn, connection) if one["kind"] == kind), None)
+    return next((hold for hold in open_(conn, connection) if hold.kind == kind), None)
 
 
 def released(conn: Connection, connection: str, kind: Kind) -> int | None:
-    """The hold whose rows are to be written."""
-    wanted = select(_table.c.id).where(*_of(connection, kind), _table.c.state == RELEASED)
-    found = conn.execute(wanted).scalar()
+    """The id of the hold whose rows are to be written."""
+    query = select(_table.c.id).where(*_of(connection, kind), _table.c.state == RELEASED)
+    found = conn.execute(query).scalar()
     return None if found is None else int(found)
 
 
-def applied(conn: Connection, hold_id: int) -> None:
-    """The rows of a released hold are written."""
+def mark_applied(conn: Connection, hold_id: int) -> None:
+    """Record that the rows of a released hold are written."""
     conn.execute(update(_table).where(_table.c.id == hold_id, _table.c.state == RELEASED).values(state=APPLIED))
 
 
 def believed_rules(conn: Connection, connection: str, kind: Kind, now: datetime) -> set[str]:
-    """The rules that a person does not want to hear about this kind for now."""
-    wanted = select(_table.c.findings).where(*_of(connection, kind), _table.c.believed_until > now)
-    return {one["rule"] for text in conn.execute(wanted).scalars() for one in msgspec.json.decode(text)}
+    """The rules that a person has told us to believe for this kind, for now."""
+    query = select(_table.c.findings).where(*_of(connection, kind), _table.c.believed_until > now)
+    findings = (msgspec.json.decode(text, type=list[HeldFinding]) for text in conn.execute(query).scalars())
+    return {finding.rule for some in findings for finding in some}
 
 
 def pass_(conn: Connection, *, connection: str, kind: Kind, read_at: datetime) -> None:
-    """Close the hold that waits, if there is one: a plausible read came after all. One of what was read since that read
-    began (``read_at``) goes on waiting."""
+    """Close the hold that waits, if there is one: a plausible read came after all. A hold of a read that began later
+    than that read (``read_at``) goes on waiting."""
     older = _table.c.read_at.is_(None) | (_table.c.read_at <= read_at)
     conn.execute(update(_table).where(*_of(connection, kind), _table.c.state == HELD, older).values(state=PASSED))
 
 
 def expire(conn: Connection, *, connection: str, kind: Kind) -> None:
-    """Close the hold that waits, if there is one: a later read came to another batch."""
+    """Close the hold that waits, if there is one: a later read gave another batch."""
     conn.execute(update(_table).where(*_of(connection, kind), _table.c.state == HELD).values(state=EXPIRED))
 
 
 def close(conn: Connection, hold_id: int, state: str, *, believed_until: datetime | None = None) -> bool:
-    """Release or dismiss a hold; ``False`` if it does not wait (any more), so that two people cannot both decide."""
+    """Release or dismiss a hold; ``False`` if it no longer waits, so that two people cannot both decide."""
     if state not in (RELEASED, DISMISSED):
         raise ValueError(f"a hold is closed as {RELEASED!r} or {DISMISSED!r}, not {state!r}")
-    wanted = update(_table).where(_table.c.id == hold_id, _table.c.state == HELD)
-    return conn.execute(wanted.values(state=state, believed_until=believed_until)).rowcount == 1
+    query = update(_table).where(_table.c.id == hold_id, _table.c.state == HELD)
+    return conn.execute(query.values(state=state, believed_until=believed_until)).rowcount == 1
 
 
 def _of(connection: str, kind: Kind) -> tuple[Any, ...]:
     return (_table.c.connection == connection, _table.c.kind == kind)
 
 
-def _finding(finding: Finding) -> dict[str, Any]:
-    return {"rule": finding.rule, "reason": finding.reason, "figures": finding.figures}
-
-
-def _read(row: Mapping[Any, Any]) -> dict[str, Any]:
+def _hold(row: Any) -> Hold:
     decode = msgspec.json.decode
-    return {**row, "summary": decode(row["summary"]), "findings": decode(row["findings"])}
+    return msgspec.convert({**row, "summary": decode(row["summary"]), "findings": decode(row["findings"])}, Hold)

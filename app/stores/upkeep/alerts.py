@@ -1,10 +1,10 @@
-"""What a person should know, once: alerts, open until what they speak of is over, and whether they were told."""
+"""Alerts: what a person should know, whether it is over, and whether somebody was notified."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, select
 from sqlmodel import SQLModel
 
@@ -13,6 +13,22 @@ from app.stores.sql.statements import Statement
 
 _ALERTS = SQLModel.metadata.tables[str(tables.Alert.__tablename__)]
 
+
+class Alert(msgspec.Struct, frozen=True, kw_only=True):
+    """An alert (``tables.Alert`` explains the columns); ``told_at`` is when somebody was notified."""
+
+    id: int
+    key: str
+    connection: str | None
+    severity: str
+    title: str
+    detail: str
+    opened_at: datetime
+    closed_at: datetime | None
+    told_at: datetime | None
+    claimed_until: datetime | None
+
+
 _RAISE = Statement(
     """
     INSERT INTO alerts (key, connection, severity, title, detail, opened_at, closed_at)
@@ -20,7 +36,7 @@ _RAISE = Statement(
     ON CONFLICT DO NOTHING RETURNING id
     """
 )
-_RENEW = Statement(
+_UPDATE = Statement(
     """
     UPDATE alerts SET title = :title, detail = :detail, severity = :severity
     WHERE key = :key AND closed_at IS NULL AND (title <> :title OR detail <> :detail OR severity <> :severity)
@@ -34,7 +50,7 @@ _CLAIM = Statement(
     RETURNING id
     """
 )
-_TOLD = Statement("UPDATE alerts SET told_at = :now WHERE id = :id")
+_NOTIFIED = Statement("UPDATE alerts SET told_at = :now WHERE id = :id")
 
 
 def raise_(
@@ -48,52 +64,51 @@ def raise_(
     connection: str | None = None,
     over: bool = False,
 ) -> bool:
-    """Raise an alert; ``False`` while one with this key is open, which then says what is so now. One that is ``over``
-    is closed at once."""
+    """Raise an alert; if one with this key is open, update its texts and return ``False``. An alert that is ``over`` is
+    closed at once."""
     texts = {"key": key, "severity": severity, "title": title, "detail": detail}
-    raised = {**texts, "connection": connection, "now": now, "closed_at": now if over else None}
-    if _RAISE.run(conn, raised):
+    if _RAISE.run(conn, {**texts, "connection": connection, "now": now, "closed_at": now if over else None}):
         return True
-    _RENEW.run(conn, texts)
+    _UPDATE.run(conn, texts)
     return False
 
 
-def close(conn: Connection, key: str, now: datetime) -> dict[str, Any] | None:
-    """Close the open alert with this key and return it; ``None`` when there is none."""
+def close(conn: Connection, key: str, now: datetime) -> Alert | None:
+    """Close the open alert with this key and return it; ``None`` if there is none."""
     rows = _CLOSE.run(conn, {"key": key, "now": now})
     return get(conn, rows[0][0]) if rows else None
 
 
-def claim(conn: Connection, now: datetime, until: datetime) -> dict[str, Any] | None:
-    """The next alert that was not told, ours to tell until then; after that somebody else may."""
+def claim(conn: Connection, now: datetime, until: datetime) -> Alert | None:
+    """Claim the next alert that nobody was notified of; after ``until`` another process may claim it."""
     rows = _CLAIM.run(conn, {"now": now, "until": until})
     return None if not rows else get(conn, rows[0][0])
 
 
-def told(conn: Connection, id: int, now: datetime) -> None:
-    """It was told."""
-    _TOLD.run(conn, {"id": id, "now": now})
+def mark_notified(conn: Connection, id: int, now: datetime) -> None:
+    """Record that somebody was notified of an alert."""
+    _NOTIFIED.run(conn, {"id": id, "now": now})
 
 
-def get(conn: Connection, id: int) -> dict[str, Any] | None:
-    """One alert."""
+def get(conn: Connection, id: int) -> Alert | None:
+    """The alert with this id."""
     row = conn.execute(select(_ALERTS).where(_ALERTS.c.id == id)).mappings().first()
-    return None if row is None else dict(row)
+    return None if row is None else Alert(**row)
 
 
-def open_keys(conn: Connection, beginning: str) -> list[str]:
-    """The keys of open alerts that begin so."""
-    wanted = (_ALERTS.c.closed_at.is_(None), _ALERTS.c.key.startswith(beginning, autoescape=True))
-    return [str(key) for (key,) in conn.execute(select(_ALERTS.c.key).where(*wanted))]
+def open_keys(conn: Connection, prefix: str) -> list[str]:
+    """The keys of open alerts that begin with a prefix."""
+    conditions = (_ALERTS.c.closed_at.is_(None), _ALERTS.c.key.startswith(prefix, autoescape=True))
+    return list(conn.execute(select(_ALERTS.c.key).where(*conditions)).scalars())
 
 
 def latest(
     conn: Connection, *, connections: frozenset[str] | None = None, limit: int = 50, before_id: int | None = None
-) -> list[dict[str, Any]]:
+) -> list[Alert]:
     """Alerts, newest first."""
     query = select(_ALERTS).order_by(_ALERTS.c.id.desc()).limit(limit)
     if connections is not None:
         query = query.where(_ALERTS.c.connection.in_(sorted(connections)))
     if before_id is not None:
         query = query.where(_ALERTS.c.id < before_id)
-    return [dict(row) for row in conn.execute(query).mappings()]
+    return [Alert(**row) for row in conn.execute(query).mappings()]

@@ -25,6 +25,7 @@ ALERTS, OUTAGES, REPLAY_ITEMS, REPLAYS = "alerts", "outages", "replay_items", "r
 HOLD_ROWS, HOLDS, AGREEMENTS, CALL_SLOTS = "hold_rows", "holds", "agreements", "calls"
 REFUSALS, RESTORES, REMOVALS, SPOT_CHECKS = "refusals", "restores", "removals", "spot_checks"
 HEARTBEATS, SLOTS, SESSIONS, ANSWERS = "heartbeats", "slots", "sessions", "answers"
+TRICKLED = "trickled"
 
 Key = tuple[Any, ...]
 """The primary key of a row that is to go."""
@@ -47,6 +48,7 @@ _ALERTS, _GAPS, _HOLDS, _HELD = map(_table, (tables.Alert, tables.Gap, tables.Ho
 _BEATS, _SLOTS, _SESSIONS, _ANSWERS = map(_table, (tables.Beat, tables.SettledSlot, tables.Session, tables.Answer))
 _REFUSALS, _RESTORES, _REMOVALS = map(_table, (tables.Refusal, tables.Restore, tables.Removal))
 _AGREEMENTS, _CALL_SLOTS, _CHECKS = map(_table, (tables.AgreementDay, tables.CallSlot, tables.SpotCheck))
+_TRICKLED = _table(tables.TrickledChange)
 
 
 @dataclass(frozen=True)
@@ -275,6 +277,7 @@ EXPIRIES = {
     REMOVALS: Expiry(_REMOVALS, _by(_REMOVALS.c.at)),
     AGREEMENTS: Expiry(_AGREEMENTS, _by(_AGREEMENTS.c.at)),
     SPOT_CHECKS: Expiry(_CHECKS, _by(_CHECKS.c.at)),
+    TRICKLED: Expiry(_TRICKLED, _by(_TRICKLED.c.at)),
     SLOTS: Expiry(_SLOTS, _slots, _SLOTS.c.slot),
     CALL_SLOTS: Expiry(_CALL_SLOTS, _by(_CALL_SLOTS.c.slot)),
     SESSIONS: Expiry(_SESSIONS, _by(_SESSIONS.c.expires_at)),

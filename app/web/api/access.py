@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
+from msgspec.structs import asdict
 
 from app.domain import Role
 from app.flows.access import accounts
@@ -64,18 +65,18 @@ def create_token(deps: Deps, asked: NewToken) -> Issued:
 
 def list_tokens(deps: Deps, asked: Asked) -> Listed:
     """Every token, without its secret."""
-    return Listed(camel(accounts.list_tokens(deps)))
+    return Listed([camel(asdict(token)) for token in accounts.list_tokens(deps)])
 
 
 def revoke_token(deps: Deps, asked: OfToken) -> Listed:
     """Revoke a token."""
     accounts.revoke_token(deps, asked.id)
-    return Listed(camel([one for one in accounts.list_tokens(deps) if one["id"] == asked.id]))
+    return Listed([camel(asdict(token)) for token in accounts.list_tokens(deps) if token.id == asked.id])
 
 
 def list_users(deps: Deps, asked: Asked) -> Listed:
     """Every user."""
-    return Listed(camel(accounts.list_users(deps)))
+    return Listed([camel(asdict(user)) for user in accounts.list_users(deps)])
 
 
 def list_audit(deps: Deps, asked: AuditPage) -> Rows:
@@ -84,8 +85,8 @@ def list_audit(deps: Deps, asked: AuditPage) -> Rows:
     action = None if asked.action is UNSET else asked.action
     about: dict[str, Any] = {"before_number": before, "action": action, "connections": deps.who.connections}
     with deps.database.read() as conn:
-        found = audit.entries(conn, limit=one_more(asked.limit), **about)
-    rows, following = page("/api/audit", asked, found, _before_last)
+        entries = audit.entries(conn, limit=one_more(asked.limit), **about)
+    rows, following = page("/api/audit", asked, [asdict(entry) for entry in entries], _before_last)
     return Rows(camel(rows), following)
 
 

@@ -10,6 +10,8 @@ from msgspec import UNSET, Meta, UnsetType
 from app.errors import Refused
 from app.flows.deps import Deps
 from app.flows.holds import holds
+from app.flows.holds.holds import HoldView
+from app.stores.guard.holds import Hold
 from app.web.api.asked import Asked, Moment
 from app.web.api.spelling import camel
 from app.web.problems import Problem
@@ -37,7 +39,7 @@ class Holds(msgspec.Struct, frozen=True):
 
 def list_holds(deps: Deps, connection: str, asked: Asked) -> Holds:
     """The batches that wait for a person."""
-    return Holds([camel(hold) for hold in holds.list_(deps, connection)])
+    return Holds([_camel(hold) for hold in holds.list_(deps, connection)])
 
 
 def show_hold(deps: Deps, connection: str, asked: OfHold) -> dict[str, Any]:
@@ -58,17 +60,17 @@ def dismiss_hold(deps: Deps, connection: str, asked: OfHold) -> dict[str, Any]:
     return _camel(holds.dismiss(deps, asked.id))
 
 
-def _of(deps: Deps, connection: str, asked: OfHold) -> dict[str, Any]:
+def _of(deps: Deps, connection: str, asked: OfHold) -> HoldView:
     """The hold; a 404 when the connection has no hold of this number."""
     try:
         hold = holds.show(deps, asked.id)
     except Refused as error:
         raise Problem(404, "unknown_hold", str(error)) from None
-    if hold["connection"] != connection:
+    if hold.connection != connection:
         raise Problem(404, "unknown_hold", f"{connection} has no hold {asked.id}")
     return hold
 
 
-def _camel(hold: dict[str, Any]) -> dict[str, Any]:
-    spelled: dict[str, Any] = camel(hold)
+def _camel(hold: Hold) -> dict[str, Any]:
+    spelled: dict[str, Any] = camel(msgspec.to_builtins(hold))
     return spelled

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from msgspec import UNSET, UnsetType
 
 from app.flows.deps import Deps
@@ -29,7 +30,7 @@ def list_gaps(deps: Deps, asked: Watched) -> Rows:
 
 def list_alerts(deps: Deps, asked: Watched) -> Rows:
     """Alerts, newest first."""
-    found = alerts.list_alerts(deps, limit=one_more(asked.limit), before_id=_before(asked))
+    found = msgspec.to_builtins(alerts.list_alerts(deps, limit=one_more(asked.limit), before_id=_before(asked)))
     rows, following = page("/api/alerts", asked, found, before_last)
     return Rows(camel(rows), following)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import asdict
 from starlette.requests import Request
 from starlette.routing import Route
 
@@ -52,14 +53,14 @@ def _gaps(deps: Deps, request: Request) -> tuple[str, dict[str, Any]]:
 
 
 def _alerts(deps: Deps, request: Request) -> tuple[str, dict[str, Any]]:
-    rows = alerts.list_alerts(deps, limit=PAGE, before_id=before_of(request))
+    rows = [asdict(alert) for alert in alerts.list_alerts(deps, limit=PAGE, before_id=before_of(request))]
     return "alerts.html", {"rows": rows, "older": older("/alerts", rows)}
 
 
 def _audit(deps: Deps, request: Request) -> tuple[str, dict[str, Any]]:
     with deps.database.read() as conn:
         rows = audit.entries(conn, limit=PAGE, before_number=before_of(request), connections=deps.who.connections)
-    numbered = [{**row, "id": row["number"]} for row in rows]
+    numbered = [{**asdict(row), "id": row.number} for row in rows]
     return "audit.html", {"rows": numbered, "older": older("/audit", numbered)}
 
 
