@@ -16,7 +16,7 @@ from app.cli.here import settings_here
 from app.cli.tables import print_table
 from app.domain import Role
 from app.domain.nearest import unknown
-from app.errors import Refused
+from app.errors import InvalidRequest
 from app.flows.access import accounts
 from app.flows.access import audit as log
 from app.flows.access.audit_archive import FOLDER
@@ -192,5 +192,5 @@ def _password(from_stdin: bool) -> str:
     if from_stdin:
         return sys.stdin.readline().rstrip("\n")
     if not sys.stdin.isatty():
-        raise Refused("no terminal to ask for the password; use --password-stdin")
+        raise InvalidRequest("no terminal to ask for the password; use --password-stdin")
     return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))

@@ -25,7 +25,7 @@ from app.cli.prove import prove
 from app.cli.up import run_stack
 from app.cli.wording import Commands
 from app.domain import Options, Strategy
-from app.errors import BadConfiguration, Refused
+from app.errors import BadConfiguration, NotFound
 from app.flows.reports.status import overview, readiness
 from app.flows.runs.request_run import request_run
 from app.local.embedded import check_free
@@ -89,7 +89,7 @@ def up() -> None:
     """Start everything for the configured connections: queue, web, workers and clock."""
     settings = config.load()
     if not settings.accounts():
-        raise Refused(
+        raise NotFound(
             "no connection is configured: `tallyhook init` connects an account (or set "
             "TALLYHOOK_CONNECTIONS__<SLUG>__<OPTION>, see README.md); `tallyhook demo` needs none"
         )

@@ -27,7 +27,7 @@ from app.cli.progress import span
 from app.cli.sync import Last, day
 from app.cli.tables import print_table
 from app.domain import Kind
-from app.errors import Refused
+from app.errors import NotFound
 from app.flows.catalog.validate import MOST_SAMPLES
 from app.flows.catalog.validate import validate as checked
 from app.flows.deps import source_of
@@ -77,7 +77,7 @@ def drift(
     with deps.database.read() as conn:
         run = None if run_id is None else runs.get(conn, run_id)
         if run_id is not None and (run is None or run["connection"] != connection):
-            raise Refused(f"connection {connection!r} has no run {run_id}")
+            raise NotFound(f"connection {connection!r} has no run {run_id}", "run")
         wanted = {"run_id": run_id, "kind": kind, "cause": cause, "change": change}
         rows = drift_page(conn, connection, **wanted, limit=limit, before_id=before)  # type: ignore[arg-type]
         summary = None if run_id is None else drift_summary(conn, connection, run_id)

@@ -17,7 +17,7 @@ from app.cli.console import console
 from app.cli.here import typed_here
 from app.cli.narrator import Narrator
 from app.config import Settings
-from app.errors import DatabaseFault, Refused, Unavailable
+from app.errors import Conflict, DatabaseFault, Unavailable
 from app.flows.access.accounts import first_token
 from app.flows.deps import Deps
 from app.local import run_file
@@ -41,7 +41,7 @@ TRY = (
 def run_stack(settings: Settings, *, data_dir: Path, demo: Mapping[str, int] | None = None) -> None:
     """Start everything, print what happens, and stop it all on Ctrl-C or SIGTERM.
 
-    Starts and creates nothing when a setting is wrong (``BadConfiguration``) or the port is taken (``Refused``). Raises
+    Starts and creates nothing when a setting is wrong (``BadConfiguration``) or the port is taken (``Conflict``). Raises
     ``Unavailable`` with a process's last lines when it dies at its start."""
     wiring.check(settings)
     with locked(data_dir):
@@ -65,7 +65,7 @@ def at_a_free_port(settings: Settings, *, moves_on: bool) -> Settings:
     if settings.port != 0 and is_free(settings.port, settings.host):
         return settings
     if settings.port != 0 and not moves_on:
-        raise Refused(
+        raise Conflict(
             f"port {settings.port} is taken, and programs that post to {settings.address()} would not find another port; "
             "stop what listens there, or set TALLYHOOK_PORT (and TALLYHOOK_PUBLIC_URL to match)"
         )

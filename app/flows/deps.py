@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from app.domain import TALLYHOOK, ItemKey, Who
-from app.errors import Refused
+from app.errors import NotFound
 from app.rules.guard.guard import Limits
 from app.sources.base import Source
 from app.stores.sql.engine import Database
@@ -80,8 +80,10 @@ class Deps:
 
 
 def source_of(deps: Deps, connection: str) -> Source:
-    """The connection's source; raises ``Refused`` naming those there are."""
+    """The connection's source; raises ``NotFound`` naming those there are."""
     source = deps.sources.get(connection)
     if source is None:
-        raise Refused(f"no connection {connection!r}; there are {', '.join(sorted(deps.sources)) or 'none'}")
+        raise NotFound(
+            f"no connection {connection!r}; there are {', '.join(sorted(deps.sources)) or 'none'}", "connection"
+        )
     return source

@@ -14,7 +14,7 @@ from urllib.request import getproxies, proxy_bypass
 import httpx
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, stop_after_delay, wait_random_exponential
 
-from app.errors import AuthRejected, BudgetSpent, Forbidden, RateLimited, Refused, Unavailable, Unmappable
+from app.errors import AuthRejected, BudgetSpent, RateLimited, Unavailable, Unmappable, VendorForbidden, VendorRefused
 from app.rules.calls.lanes import current_lane
 from app.sources import complaint, exchanges, texts
 from app.sources.base import Context, Limit
@@ -96,7 +96,8 @@ class Http:
         ``limits`` are taken before every try, in this thread's lane (``rules.calls.lanes``). ``wait_of`` reads the vendor's
         own wish from a 429, in seconds. A short retry (tenacity, at most ``attempts`` tries within 10 s) covers what
         passes by itself; longer waits belong to the owed item. Raises ``Unavailable``, ``RateLimited``,
-        ``BudgetSpent``, ``AuthRejected``, ``Forbidden``, ``Refused``, and ``Unmappable`` for one that is too large.
+        ``BudgetSpent``, ``AuthRejected``, ``VendorForbidden``, ``VendorRefused``, and ``Unmappable`` for one that is too
+        large.
         """
         retrying = Retrying(
             retry=retry_if_exception(lambda error: isinstance(error, Unavailable)),
@@ -256,12 +257,12 @@ def check(response: httpx.Response, wait_of: Callable[[httpx.Response], float | 
     if status == 401:
         raise AuthRejected(f"{where}, the credentials were refused{_quoted(said)}")
     if status == 403:
-        raise Forbidden(f"{where}, the credentials may not do this{_quoted(said)}")
+        raise VendorForbidden(f"{where}, the credentials may not do this{_quoted(said)}")
     if status in (408, 425) or status >= 500:
         raise Unavailable(f"{where} {response.reason_phrase}")
     if 300 <= status < 400:
         raise AuthRejected(f"{where}, a redirect (to a login page?) instead of data")
-    raise Refused(f"{where} {texts.clean(response.content).decode(errors='replace')[:300]!r}")
+    raise VendorRefused(f"{where} {texts.clean(response.content).decode(errors='replace')[:300]!r}")
 
 
 def _quoted(said: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from app.domain import Cause, Change, Kind
-from app.errors import AuthRejected, Forbidden, Unavailable
+from app.errors import AuthRejected, Unavailable, VendorForbidden
 from app.flows.connections import connections as people
 from app.flows.connections.health import forbidden, judge
 from app.flows.connections.probes import probe
@@ -26,7 +26,7 @@ from tests.letters import die
 from tests.stores.racing import at_once
 
 EXPIRED = AuthRejected("401 ACCESS_TOKEN_EXPIRED")
-NO_RIGHT = Forbidden("403 INSUFFICIENT_SCOPES: the access token lacks VENDOR_READ")
+NO_RIGHT = VendorForbidden("403 INSUFFICIENT_SCOPES: the access token lacks VENDOR_READ")
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from app.domain import Cause, Change, ItemKey, Kind, Page
-from app.errors import KilledWorker, Refused, Unavailable, Unmappable
+from app.errors import KilledWorker, Unavailable, Unmappable, VendorRefused
 from app.flows.items.bury import bury
 from app.flows.items.leases import LEASE, LeaseKeeper
 from app.flows.items.sync_item import sync_item
@@ -385,15 +385,15 @@ def test_a_run_that_killed_three_workers_fails(world: World) -> None:
 
 
 def test_a_failed_run_names_its_error(world: World) -> None:
-    world.source.failures.append(Refused("no such list"))
+    world.source.failures.append(VendorRefused("no such list"))
     run_id = request_reconcile(world.deps, SHOP)
     with pytest.raises(LegsFailed):
         reconcile(world.deps, LeaseKeeper(world.database), run_id, patience=0.0)
-    assert record_of(world, run_id)["error"] == "product: Refused: no such list"
+    assert record_of(world, run_id)["error"] == "product: VendorRefused: no such list"
 
 
 def test_a_failed_run_does_not_bar_the_next(world: World) -> None:
-    world.source.failures.append(Refused("no such list"))
+    world.source.failures.append(VendorRefused("no such list"))
     with pytest.raises(LegsFailed):
         run(world)
     assert record_of(world, run(world))["status"] == "completed"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from app.domain import Kind
-from app.errors import Refused, Unavailable
+from app.errors import NotFound, Unavailable
 from app.flows.connections import connections
 from app.flows.connections.checks import one_line
 from app.flows.connections.kind_looks import State, may_read
@@ -31,10 +31,12 @@ class Finding:
 def check_all(deps: Deps, connection: str | None = None, *, mail: bool = False) -> Iterator[Finding]:
     """Everything, or all about one connection; ``mail`` sends a test mail. Findings come as they are made.
 
-    Raises ``Refused`` for an unknown connection.
+    Raises ``NotFound`` for an unknown connection.
     """
     if connection is not None and connection not in deps.sources:
-        raise Refused(f"no connection {connection!r}; there are {', '.join(sorted(deps.sources)) or 'none'}")
+        raise NotFound(
+            f"no connection {connection!r}; there are {', '.join(sorted(deps.sources)) or 'none'}", "connection"
+        )
     if connection is None:
         yield from _installation(deps)
         yield _mail(deps, send=mail)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from app.domain import Kind, Options, Strategy
-from app.errors import Refused
+from app.errors import InvalidRequest
 
 UNTOUCHED = timedelta(days=365)
 """A product that nobody edited for so long is left out by ``active``."""
@@ -42,11 +42,11 @@ Make = Callable[[Options, datetime], list[Leg]]
 
 
 def legs(strategy: Strategy, options: Options, kinds: Sequence[Kind], now: datetime) -> list[Leg]:
-    """The legs of a run, in the order of ``kinds`` (parents first); raises ``Refused`` where there would be none."""
+    """The legs of a run, in the order of ``kinds`` (parents first); raises ``InvalidRequest`` where there would be none."""
     told = [leg for leg in _LEGS[strategy](options, now) if leg.kind in kinds]
     wanted = [narrowed(leg, options) for leg in told if leg.how is not How.SLICE or not options.partial]
     if not wanted:
-        raise Refused(f"strategy {strategy} reads nothing that this source has ({', '.join(kinds)})")
+        raise InvalidRequest(f"strategy {strategy} reads nothing that this source has ({', '.join(kinds)})")
     return sorted(wanted, key=lambda leg: list(kinds).index(leg.kind))
 
 

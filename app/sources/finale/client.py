@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote
 import httpx
 import msgspec
 
-from app.errors import AuthRejected, BadAnswer, BudgetSpent, Forbidden, RateLimited, Refused
+from app.errors import AuthRejected, BadAnswer, BudgetSpent, RateLimited, VendorForbidden, VendorRefused
 from app.sources import complaint
 from app.sources.base import Context, Limit
 from app.sources.finale.columnar import Band, bands, single
@@ -104,7 +104,7 @@ class Client:
             answer = self._http.request(
                 "GET", path, limits=self._rates.record, timeout=CHECK_TIMEOUT, wait_of=self._wait_of, attempts=1
             )
-        except (Forbidden, RateLimited) as error:
+        except (VendorForbidden, RateLimited) as error:
             if isinstance(error, BudgetSpent):
                 raise
             return
@@ -136,7 +136,7 @@ class Client:
         path = self._path("customization")
         try:
             answer = self._http.request("GET", path, limits=self._rates.record, wait_of=self._wait_of)
-        except Forbidden:
+        except VendorForbidden:
             return b""
         if answer.status_code == 404:
             return b""
@@ -147,7 +147,7 @@ class Client:
         """All records of a collection, or those inside closed ranges of top-level fields.
 
         The answer is streamed to a temporary file; no matter how large, only the decoded bands are in memory.
-        Raises ``BadAnswer`` for anything but a complete list, ``Refused`` when there is no such collection.
+        Raises ``BadAnswer`` for anything but a complete list, ``VendorRefused`` when there is no such collection.
         """
         path = self._path(collection)
         with tempfile.TemporaryFile() as file:
@@ -161,7 +161,9 @@ class Client:
                 into=file,
             )
             if answer.status_code == 404:
-                raise Refused(f"GET {path}: 404; is {self._account!r} the account's name in Finale's addresses?")
+                raise VendorRefused(
+                    f"GET {path}: 404; is {self._account!r} the account's name in Finale's addresses?"
+                )
             return self._decoded(answer, file, collection, path)
 
     def _decoded(self, answer: httpx.Response, file: BinaryIO, collection: str, path: str) -> list[Band]:

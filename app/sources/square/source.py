@@ -13,7 +13,7 @@ from datetime import date, datetime
 from functools import partial
 
 from app.domain import WHOLE, Answer, Kind, Page, Ref, Scope, micros
-from app.errors import AuthRejected, BudgetSpent, Forbidden, RateLimited, Refused
+from app.errors import AuthRejected, BudgetSpent, RateLimited, VendorForbidden, VendorRefused
 from app.sources.base import LedgerUnavailable, Limit, PayloadInvalid, Receiver, Recorded, ResumeLost, Subscription
 from app.sources.labels import numbered
 from app.sources.period import Period, narrowed
@@ -70,7 +70,7 @@ class SquareSource:
             self._client.check()
         except BudgetSpent:
             raise
-        except (Forbidden, RateLimited):
+        except (VendorForbidden, RateLimited):
             return
 
     def account(self) -> str:
@@ -172,7 +172,7 @@ class SquareSource:
         try:
             for page in self._client.events_search(text_of(since), text_of(until)):
                 yield from filter(None, (self._recorded(bytes(event)) for event in page.events or []))
-        except Refused as error:
+        except VendorRefused as error:
             raise LedgerUnavailable(f"Square's Events API is not enabled for this application ({error})") from error
         except AuthRejected as error:
             raise LedgerUnavailable(

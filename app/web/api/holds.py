@@ -7,12 +7,11 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from app.errors import Refused
+from app.errors import NotFound
 from app.flows.deps import Deps
 from app.flows.holds import holds
 from app.web.api.asked import Asked, Moment
 from app.web.api.spelling import camel
-from app.web.problems import Problem
 
 HoldId = Annotated[int, Meta(ge=1, le=2**63 - 1, description="a hold's number")]
 
@@ -59,13 +58,10 @@ def dismiss_hold(deps: Deps, connection: str, asked: OfHold) -> dict[str, Any]:
 
 
 def _of(deps: Deps, connection: str, asked: OfHold) -> dict[str, Any]:
-    """The hold; a 404 when the connection has no hold of this number."""
-    try:
-        hold = holds.show(deps, asked.id)
-    except Refused as error:
-        raise Problem(404, "unknown_hold", str(error)) from None
+    """The hold; raises ``NotFound`` when the connection has no hold of this number."""
+    hold = holds.show(deps, asked.id)
     if hold["connection"] != connection:
-        raise Problem(404, "unknown_hold", f"{connection} has no hold {asked.id}")
+        raise NotFound(f"{connection} has no hold {asked.id}", "hold")
     return hold
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from app.domain import WHOLE, Cause, Options, Strategy
-from app.errors import Refused
+from app.errors import Conflict, InvalidRequest
 from app.flows.deps import Deps
 from app.flows.runs.request_run import cancel_run, check_stuck, request_item, request_run, resume_run, stuck_runs
 from app.flows.runs.runs_view import run_view
@@ -43,7 +43,7 @@ def cancel(deps: Deps, connection: str, asked: OfRun) -> RunLink:
     status = link(deps, connection, asked.id).run["status"]
     if not cancel_run(deps, connection, asked.id) and status != "cancelled":
         now = link(deps, connection, asked.id).run["status"]
-        raise Refused(f"run {asked.id} is {now}; only an active run can be cancelled")
+        raise Conflict(f"run {asked.id} is {now}; only an active run can be cancelled")
     return link(deps, connection, asked.id)
 
 
@@ -57,7 +57,7 @@ def resume(deps: Deps, connection: str, asked: OfRun) -> RunLink:
 def sync_item(deps: Deps, connection: str, asked: OfItem) -> OwedItems:
     """Fetch one item now."""
     if asked.external_id == WHOLE:
-        raise Refused(f"{WHOLE!r} is no item's id; a run reads a whole kind")
+        raise InvalidRequest(f"{WHOLE!r} is no item's id; a run reads a whole kind")
     named = filters(asked)
     keys = request_item(deps, connection, named["external_id"], named.get("kind"))
     return OwedItems([Owed(*key) for key in keys])

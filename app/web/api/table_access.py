@@ -39,7 +39,7 @@ OPERATIONS: tuple[Operation, ...] = (
         access.Listed,
         "it stops working within two seconds",
         asks=access.OfToken,
-        errors=(422,),
+        errors=(409, 422),
     ),
     _admin("GET", "/api/access/users", "Every user", access.list_users, access.Listed, "by name", asks=Asked),
     _admin(

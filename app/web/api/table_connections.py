@@ -25,7 +25,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "it is paused; webhooks are still accepted",
         connections.Pause,
         in_body=True,
-        errors=(408, 413, 422),
+        errors=(408, 409, 413, 422),
     ),
     Operation(
         "POST",
@@ -34,7 +34,7 @@ OPERATIONS: tuple[Operation, ...] = (
         connections.resume_connection,
         connections.ConnectionState,
         "workers fetch what is owed",
-        errors=(422,),
+        errors=(409, 422),
     ),
     Operation(
         "POST",

@@ -42,7 +42,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "the replay waits for a worker, or is under way",
         inbox.OfEvent,
         status=202,
-        errors=(422,),
+        errors=(409, 422),
     ),
     Operation(
         "POST",

@@ -17,7 +17,7 @@ LETTER = LETTERS + "/{id:int}"
 REPLAYS = LETTERS + "/replays"
 
 _OBJECT = dict[str, Any]
-_DELIVERED = (408, 413, 422)
+_DELIVERED = (408, 409, 413, 422)
 
 
 def _changes(
@@ -34,7 +34,7 @@ def _changes(
     of: type[Asked] | None = None,
     heavy: bool = False,
 ) -> Operation:
-    errors = _DELIVERED if in_body else (422,)
+    errors = _DELIVERED if in_body else (409, 422)
     least = Role.OPERATOR
     return Operation(method, path, summary, call, answers, says, asks, in_body, status, errors, least, of, heavy)
 

@@ -80,7 +80,7 @@ OPERATIONS: tuple[Operation, ...] = (
         answers=RunLink,
         says="it is cancelled; its worker stops within a page",
         status=202,
-        errors=(422,),
+        errors=(409, 422),
     ),
     Operation(
         method="POST",
@@ -151,7 +151,7 @@ OPERATIONS: tuple[Operation, ...] = (
         in_body=True,
         answers=_OBJECT,
         says="exactly its rows are written, except those for which something newer was written since",
-        errors=(408, 413, 422),
+        errors=(408, 409, 413, 422),
     ),
     Operation(
         method="POST",
@@ -161,7 +161,7 @@ OPERATIONS: tuple[Operation, ...] = (
         asks=holds.OfHold,
         answers=_OBJECT,
         says="our rows stay; a later implausible read is held again",
-        errors=(422,),
+        errors=(409, 422),
     ),
     _asks("/schedule", "When jobs run", questions.show_schedule, Jobs, "every job and its next times"),
     Operation(
