@@ -16,16 +16,13 @@ from app.cli.codes import FAILED, INTERRUPTED, WELL
 from app.cli.console import aside, open_deps
 from app.cli.outcome import tell
 from app.cli.progress import Bar
-from app.errors import Refused
 from app.flows.connections import health
 from app.flows.deps import Deps
 from app.flows.items.leases import LeaseKeeper
-from app.flows.reports.status import ALIVE
+from app.flows.reports.status import is_a_worker_alive
+from app.flows.runs.history import bulk_calls_left, show_run
 from app.flows.runs.request_run import cancel_run
 from app.flows.runs.run import run
-from app.flows.runs.runs_view import run_view
-from app.stores.runs import budgets, runs
-from app.stores.upkeep import heartbeats
 
 EVERY = 0.5
 """Seconds between two reads of the run's row."""
@@ -101,12 +98,8 @@ def watch(deps: Deps, run_id: int, *, direct: bool) -> bool:
 
 
 def look(deps: Deps, run_id: int) -> dict[str, Any]:
-    """The run as people and programs see it; raises ``Refused`` when there is none."""
-    with deps.database.read() as conn:
-        row = runs.get(conn, run_id)
-    if row is None:
-        raise Refused(f"there is no run {run_id}")
-    return run_view(row, deps.now())
+    """The run as people and programs see it; raises ``NotFound`` when there is none."""
+    return show_run(deps, run_id)
 
 
 def _shown_until(deps: Deps, run_id: int, carrier: Carrier | None, interrupted: threading.Event) -> bool:
@@ -119,7 +112,7 @@ def _shown_until(deps: Deps, run_id: int, carrier: Carrier | None, interrupted: 
                 return True
             if ended and carrier is not None:
                 return _given_back(deps, view, carrier)
-            bar.show(view, _calls_left(deps, view["connection"]))
+            bar.show(view, bulk_calls_left(deps, view["connection"]))
             interrupted.wait(EVERY)
     return False
 
@@ -159,18 +152,5 @@ def _interrupts(handler: Any = None) -> Iterator[threading.Event]:
 
 
 def _warn_if_nobody_works(deps: Deps) -> None:
-    with deps.database.read() as conn:
-        workers = heartbeats.alive(conn, "worker", deps.now() - ALIVE)
-    if not workers:
+    if not is_a_worker_alive(deps):
         aside.print("No worker is alive: the run waits for one. `tallyhook up` starts workers, --direct needs none.")
-
-
-def _calls_left(deps: Deps, connection: str) -> int | None:
-    """Upstream calls that bulk work may make now; ``None`` without a budget, or when the connection no longer exists."""
-    source = deps.bulk_sources.get(connection)
-    limits = [] if source is None else source.budget()
-    if not limits:
-        return None
-    with deps.database.read() as conn:
-        used = budgets.usage(conn, connection, limits, deps.now())
-    return min(int(one["free_for"]["bulk"]) for one in used)

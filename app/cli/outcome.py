@@ -12,9 +12,8 @@ from app.cli.console import console, moment, print_json
 from app.cli.progress import calls, line, span, title
 from app.cli.tables import print_table
 from app.flows.deps import Deps
+from app.flows.runs.history import Difference, DriftCount, differences_of
 from app.rules.drift.drift_advice import advice_on, since_words
-from app.stores.runs import drift
-from app.stores.runs.drift import Difference, DriftCount
 
 SHOWN = 20
 """Differences of a dry run that a person sees; a program gets ``MOST``, and the rest page by page."""
@@ -139,5 +138,4 @@ def _would(deps: Deps, view: Mapping[str, Any], limit: int) -> tuple[list[Differ
     """The first rows that a dry run would write, and the number of each sort."""
     if not view["dryRun"]:
         return [], []
-    with deps.database.read() as conn:
-        return drift.of_run(conn, view["id"], limit), drift.summary(conn, view["id"])
+    return differences_of(deps, view["id"], limit)

@@ -21,8 +21,8 @@ from app.errors import (
     TallyhookError,
     Transient,
 )
+from app.flows.deps import DATABASE_ERRORS
 from app.rules.filters import FilterError
-from app.stores.sql.engine import DATABASE_ERRORS
 
 JSON = "application/json"
 

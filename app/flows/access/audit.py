@@ -66,6 +66,16 @@ def note(
     )
 
 
+def list_entries(
+    deps: Deps, *, limit: int = 50, before_number: int | None = None, action: str | None = None
+) -> list[dict[str, Any]]:
+    """Entries about what the caller may see, newest first; ``action`` is one, or how several begin ("letters")."""
+    with deps.database.read() as conn:
+        return audit.entries(
+            conn, limit=limit, before_number=before_number, action=action, connections=deps.who.connections
+        )
+
+
 def verify(deps: Deps, expected_head: str | None = None, *, archive: Path | None = None) -> Verdict:
     """Read the whole chain and say whether anything was changed, taken out, put in or (with a head kept elsewhere)
     cut off.

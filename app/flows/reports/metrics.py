@@ -25,6 +25,11 @@ LONGEST = 366
 """Days."""
 
 
+def sum_settled(deps: Deps) -> None:
+    """Sum the settlements of every slot of ten minutes that is over."""
+    settled.sum_slots(deps.database, deps.now())
+
+
 def metrics(deps: Deps, connection: str, days: int = 7) -> dict[str, Any]:
     """Runs, items, calls, freshness, agreement, failures of the last days (1 to 366); JSON-ready.
 

@@ -8,9 +8,8 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from app.domain import Role
-from app.flows.access import accounts
+from app.flows.access import accounts, audit
 from app.flows.deps import Deps
-from app.stores.access import audit
 from app.web.api.answers import Row, Rows
 from app.web.api.asked import Asked, Most, RowId, Text
 from app.web.api.pages import one_more, page
@@ -82,9 +81,7 @@ def list_audit(deps: Deps, asked: AuditPage) -> Rows:
     """The audit log, newest first."""
     before = None if asked.before_number is UNSET else asked.before_number
     action = None if asked.action is UNSET else asked.action
-    about: dict[str, Any] = {"before_number": before, "action": action, "connections": deps.who.connections}
-    with deps.database.read() as conn:
-        found = audit.entries(conn, limit=one_more(asked.limit), **about)
+    found = audit.list_entries(deps, limit=one_more(asked.limit), before_number=before, action=action)
     rows, following = page("/api/audit", asked, found, _before_last)
     return Rows(camel(rows), following)
 

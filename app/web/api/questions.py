@@ -9,11 +9,10 @@ from urllib.parse import quote
 from app.flows.catalog import critical, validate
 from app.flows.deps import Deps
 from app.flows.reports import condition, metrics
-from app.flows.runs.runs_view import run_view
+from app.flows.runs import history
 from app.flows.upkeep import schedules
 from app.rules.drift.drift_advice import advice_on
 from app.rules.spellings import DRIFT_CAUSES, DRIFT_CHANGES, RUN_CAUSES, STATUSES, Words
-from app.stores.runs import failed_items, history
 from app.web.api.answers import CriticalItems, Differences, Jobs, Rows
 from app.web.api.asked import (
     Asked,
@@ -54,10 +53,9 @@ def show_history(deps: Deps, connection: str, asked: HistoryPage) -> Rows:
     """Runs, newest first."""
     wanted = filters(asked)
     _understand(wanted, status=STATUSES, cause=RUN_CAUSES)
-    with deps.database.read() as conn:
-        found = history.runs_page(conn, connection, **_one_more(wanted))
+    found = history.list_runs(deps, connection, **_one_more(wanted))
     rows, following = page(f"/api/sync-{quote(connection)}/history", asked, found, before_last)
-    return Rows([camel(run_view(run, deps.now())) for run in rows], following)
+    return Rows(camel(rows), following)
 
 
 def _understand(wanted: dict[str, Any], **words: Words) -> None:
@@ -67,8 +65,7 @@ def _understand(wanted: dict[str, Any], **words: Words) -> None:
 
 def show_failed_items(deps: Deps, connection: str, asked: FailedItemsPage) -> Rows:
     """Items that runs could not sync, newest first."""
-    with deps.database.read() as conn:
-        found = failed_items.page(conn, connection, **_one_more(filters(asked)))
+    found = history.list_failed_items(deps, connection, **_one_more(filters(asked)))
     rows, following = page(f"/api/sync-{quote(connection)}/failed-items", asked, found, before_last)
     return Rows(camel(rows), following)
 
@@ -77,9 +74,8 @@ def show_drift(deps: Deps, connection: str, asked: DriftPage) -> Differences:
     """Differences that runs found, newest first; the rows a dry run would write are such differences."""
     wanted = filters(asked)
     _understand(wanted, cause=DRIFT_CAUSES, change=DRIFT_CHANGES)
-    with deps.database.read() as conn:
-        found = [row._asdict() for row in history.drift_page(conn, connection, **_one_more(wanted))]
-        summary = history.drift_summary(conn, connection, wanted["run_id"]) if "run_id" in wanted else None
+    differences, summary = history.list_differences(deps, connection, **_one_more(wanted))
+    found = [row._asdict() for row in differences]
     rows, following = page(f"/api/sync-{quote(connection)}/drift", asked, found, before_last)
     advised = [{**row, "advice": advice_on(row["cause"])} for row in rows]
     return Differences(

@@ -9,13 +9,11 @@ from urllib.parse import quote
 from app.domain import WHOLE, Cause, Options, Strategy
 from app.errors import Conflict, InvalidRequest
 from app.flows.deps import Deps
+from app.flows.runs.history import show_run as seen
 from app.flows.runs.request_run import cancel_run, check_stuck, request_item, request_run, resume_run, stuck_runs
-from app.flows.runs.runs_view import run_view
-from app.stores.runs import runs
 from app.web.api.answers import FailedRuns, Owed, OwedItems, RunLink, StuckRuns
 from app.web.api.asked import Asked, OfItem, OfRun, RunOptions, StartRun, filters
 from app.web.api.spelling import camel
-from app.web.problems import Problem
 
 
 def start_run(deps: Deps, connection: str, asked: StartRun) -> RunLink:
@@ -74,12 +72,8 @@ def fail_stuck(deps: Deps, connection: str, asked: Asked) -> FailedRuns:
 
 
 def link(deps: Deps, connection: str, run_id: int) -> RunLink:
-    """A run of the connection and its address; raises a 404 when there is none."""
-    with deps.database.read() as conn:
-        run = runs.get(conn, run_id)
-    if run is None or run["connection"] != connection:
-        raise Problem(404, "unknown_run", f"connection {connection!r} has no run {run_id}")
-    return RunLink(camel(run_view(run, deps.now())), f"/api/sync-{quote(connection)}/runs/{run_id}")
+    """A run of the connection and its address; raises ``NotFound`` when there is none."""
+    return RunLink(camel(seen(deps, run_id, connection)), f"/api/sync-{quote(connection)}/runs/{run_id}")
 
 
 def _start(deps: Deps, connection: str, strategy: Strategy, options: Options) -> RunLink:
