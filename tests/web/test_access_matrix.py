@@ -16,7 +16,7 @@ from app.domain import Role
 from app.flows.access import accounts, sign_in
 from app.stores.access import audit
 from app.stores.sql.engine import Database
-from app.web.api.table import OPERATIONS
+from app.web.api.operations import OPERATIONS
 from app.web.app import create_app
 from app.web.gate import Doors
 from app.web.webhooks import Limits

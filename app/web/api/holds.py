@@ -11,6 +11,7 @@ from app.errors import NotFound
 from app.flows.deps import Deps
 from app.flows.holds import holds
 from app.web.api.asked import Asked, Moment
+from app.web.api.operation import SYNC, Operation
 from app.web.api.spelling import camel
 
 HoldId = Annotated[int, Meta(ge=1, le=2**63 - 1, description="a hold's number")]
@@ -68,3 +69,29 @@ def _of(deps: Deps, connection: str, asked: OfHold) -> dict[str, Any]:
 def _camel(hold: dict[str, Any]) -> dict[str, Any]:
     spelled: dict[str, Any] = camel(hold)
     return spelled
+
+
+HOLD = SYNC + "/holds/{id}"
+
+OPERATIONS = (
+    Operation(
+        "GET", SYNC + "/holds", list_holds, "Batches that wait for a person", "each with the rules that held it"
+    ),
+    Operation("GET", HOLD, show_hold, "Show a held batch", "rules, figures and sample rows"),
+    Operation(
+        "POST",
+        HOLD + "/release",
+        release_hold,
+        "Write the rows of a held batch",
+        "exactly its rows are written, except those for which something newer was written since",
+        errors=(409,),
+    ),
+    Operation(
+        "POST",
+        HOLD + "/dismiss",
+        dismiss_hold,
+        "Dismiss a held batch",
+        "our rows stay; a later implausible read is held again",
+        errors=(409, 422),
+    ),
+)

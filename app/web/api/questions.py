@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -25,6 +25,7 @@ from app.web.api.asked import (
     Samples,
     filters,
 )
+from app.web.api.operation import SYNC, Operation
 from app.web.api.pages import before_last, one_more, page
 from app.web.api.spelling import camel
 
@@ -113,3 +114,27 @@ def _object(told: Mapping[str, Any]) -> dict[str, Any]:
 
 def _one_more(wanted: Mapping[str, Any]) -> dict[str, Any]:
     return {**wanted, "limit": one_more(wanted["limit"])}
+
+
+def _reads_much(path: str, call: Callable[..., Any], summary: str, description: str) -> Operation:
+    return Operation("GET", SYNC + path, call, summary, description, heavy=True)
+
+
+OPERATIONS = (
+    _reads_much("/status", status, "What a connection stores, owes and does now", "the connection's state"),
+    _reads_much("/health", health, "What is wrong, in words", "healthy when problems is empty"),
+    _reads_much("/metrics", show_metrics, "The figures of the last days", "figures; null means unknown"),
+    _reads_much("/history", show_history, "Past and present runs", "a page of runs"),
+    _reads_much("/critical", show_critical, "What is out of stock or low", "a page"),
+    _reads_much("/validate", show_validation, "Is the data right?", "each check's finding"),
+    _reads_much("/failed-items", show_failed_items, "Items that failed", "a page"),
+    _reads_much("/drift", show_drift, "Differences that runs found", "a page"),
+    Operation("GET", SYNC + "/schedule", show_schedule, "When jobs run", "every job and its next times"),
+    Operation(
+        "PUT",
+        SYNC + "/schedule",
+        edit_schedule,
+        "Set when a job runs",
+        "the job with its next times, what it costs, and a warning when the call budget is too small for all",
+    ),
+)

@@ -19,9 +19,9 @@ from app.errors import Busy, NotFound
 from app.flows.deps import Deps, can_see, visible_connections
 from app.web.api import document
 from app.web.api.operation import Operation
+from app.web.api.operations import OPERATIONS
 from app.web.api.reading import asked_by
 from app.web.api.runs import link
-from app.web.api.table import OPERATIONS
 from app.web.callers import allowed
 from app.web.heavy import HeavyReads
 from app.web.problems import JSON, Problem, problem_of
@@ -80,7 +80,7 @@ def _carry_out(operation: Operation, about: tuple[str, ...], asked: tuple[Any, .
 
 
 def api_routes(deps: Deps, limits: Limits, heavy: HeavyReads) -> list[Route]:
-    """Every operation of the table, and ``/openapi.json``, which shows callers what they may use."""
+    """Every operation, and ``/openapi.json``, which shows callers what they may use."""
     by_path = groupby(sorted(OPERATIONS, key=_order), key=_path)
 
     @lru_cache(maxsize=32)

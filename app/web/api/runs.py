@@ -13,6 +13,7 @@ from app.flows.runs.history import show_run as seen
 from app.flows.runs.request_run import cancel_run, check_stuck, request_item, request_run, resume_run, stuck_runs
 from app.web.api.answers import FailedRuns, Owed, OwedItems, RunLink, StuckRuns
 from app.web.api.asked import Asked, OfItem, OfRun, RunOptions, StartRun, filters
+from app.web.api.operation import SYNC, Operation
 from app.web.api.spelling import camel
 
 
@@ -78,3 +79,55 @@ def link(deps: Deps, connection: str, run_id: int) -> RunLink:
 
 def _start(deps: Deps, connection: str, strategy: Strategy, options: Options) -> RunLink:
     return link(deps, connection, request_run(deps, connection, strategy, options, cause=Cause.PERSON))
+
+
+_WAITS = "the run waits for a worker, or is running already"
+
+
+def _starts(path: str, strategy: Strategy, summary: str) -> Operation:
+    return Operation("POST", SYNC + path, starting(strategy), summary, _WAITS, status=202, errors=(409,))
+
+
+OPERATIONS = (
+    Operation("POST", SYNC, start_run, "Start a run", _WAITS, status=202, errors=(409,)),
+    _starts("/inventory", Strategy.INVENTORY, "Start a run that reads stock levels"),
+    _starts("/critical", Strategy.CRITICAL, "Start a run that reads what is out of stock or low"),
+    _starts("/vendors", Strategy.VENDORS, "Start a run that reads vendors"),
+    _starts("/retry-failed", Strategy.RETRY, "Start a run that reads only the items that failed"),
+    Operation("GET", SYNC + "/runs/{id}", show_run, "Show a run", "the run as it is now"),
+    Operation(
+        "POST",
+        SYNC + "/runs/{id}/cancel",
+        cancel,
+        "Cancel a run",
+        "it is cancelled; its worker stops within a page",
+        status=202,
+        errors=(409, 422),
+    ),
+    Operation(
+        "POST",
+        SYNC + "/runs/{id}/resume",
+        resume,
+        "Resume a failed or cancelled run",
+        "it continues where it stopped",
+        status=202,
+        errors=(409, 422),
+    ),
+    Operation(
+        "POST",
+        SYNC + "/items/{externalId:path}",
+        sync_item,
+        "Fetch one item now",
+        "the item is owed and will be fetched at once",
+        status=202,
+        errors=(422,),
+    ),
+    Operation("GET", SYNC + "/check-stuck", show_stuck, "Runs whose worker is gone", "those of this connection"),
+    Operation(
+        "POST",
+        SYNC + "/check-stuck",
+        fail_stuck,
+        "Fail runs whose worker is gone",
+        "the runs that were failed just now",
+    ),
+)
