@@ -10,10 +10,14 @@
      │  └ DatabaseFault       the database's own trouble: buries nothing, fails no run, counts as no attempt
      └ Permanent            waiting does not help: a dead letter, for a person
         ├ AuthRejected        the credentials are refused
-        │  └ Forbidden          the credentials are good, but may not do this (403)
-        ├ Refused             the vendor refuses the request itself (4xx), or we a person's wish
-        │  ├ InvalidRequest     what is asked for contradicts itself
-        │  └ Busy               a bulk run of the connection is active already
+        │  └ VendorForbidden    the credentials are good, but may not do this (403)
+        ├ Refused             this request cannot be carried out as it is; the edges have a status for each sort
+        │  ├ VendorRefused      the vendor refuses it (any other 4xx)
+        │  ├ NotFound           there is no such thing, or the caller may not see it
+        │  ├ Conflict           the state of the thing does not allow it
+        │  │  └ Busy              a bulk run of the connection is active already
+        │  ├ InvalidRequest     a value is wrong, or contradicts another
+        │  └ Forbidden          the caller may not do it
         ├ TakesTooLong        a question reads more than one may: it has to be narrowed
         ├ Unmappable          the payload does not have the shape we know
         ├ KilledWorker        the message took its worker process down, several times
@@ -73,25 +77,45 @@ class AuthRejected(Permanent):
     """The vendor refuses the credentials (401, 403 or a login page)."""
 
 
-class Forbidden(AuthRejected):
+class VendorForbidden(AuthRejected):
     """The vendor knows us but does not let us do this (403); the message has the vendor's own words."""
 
 
 class Refused(Permanent):
-    """The vendor refuses this very request (any other 4xx)."""
+    """This very request cannot be carried out: the base of what the edges answer with a status or an exit code."""
 
 
-class InvalidRequest(Refused):
-    """What somebody asks for contradicts itself, or would ignore a part of it; the message quotes options as the API spells
-    them."""
+class VendorRefused(Refused):
+    """The vendor refuses this very request (any 4xx that says nothing of the credentials)."""
 
 
-class Busy(Refused):
+class NotFound(Refused):
+    """There is no such thing, or the caller may not see it; ``what`` names the sort of thing for programs."""
+
+    def __init__(self, message: str, what: str = "") -> None:
+        super().__init__(message)
+        self.what = what
+
+
+class Conflict(Refused):
+    """The state of the thing does not allow it."""
+
+
+class Busy(Conflict):
     """The connection has an active bulk run; ``run_id`` is that one's."""
 
     def __init__(self, message: str, run_id: int) -> None:
         super().__init__(message)
         self.run_id = run_id
+
+
+class InvalidRequest(Refused):
+    """A value is wrong or contradicts another, or a part of the request would be ignored; the message quotes options in
+    double quotes, as the API spells them."""
+
+
+class Forbidden(Refused):
+    """The caller may not do it."""
 
 
 class TakesTooLong(Permanent):

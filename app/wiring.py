@@ -24,7 +24,8 @@ from app.sources import connect
 from app.sources.base import Context, Source, Unlimited
 from app.stores.runs.budgets import SharedBudget
 from app.stores.sql.clock import DatabaseClock
-from app.stores.sql.engine import Database, open_database
+from app.stores.sql.engine import Database
+from app.stores.sql.engine import open_database as open_database
 from app.stores.sql.urls import check_folder
 from app.stores.upkeep.marks import Witness
 

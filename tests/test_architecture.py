@@ -33,6 +33,10 @@ LAYERS = {
     "app.cli": 5,
     "workers": 5,
 }
+EDGES = ("app.cli", "app.web", "app.local", "workers")
+OPENS_THE_DATABASE = {"app.cli.database"}
+"""Its commands are about the database itself: they open one, or two, before there are any parts to hand to a flow."""
+
 LONGEST_FILE = 320
 HTTPX_CALLS = {f"httpx.{name}" for name in ("Client", "AsyncClient", "get", "post", "put", "delete", "request")}
 
@@ -68,6 +72,13 @@ def test_a_module_imports_only_from_a_lower_layer_or_its_own_room(module: Path) 
         there = room_of(target)
         assert there is not None
         assert there == here or LAYERS[there] < LAYERS[here], f"{name_of(module)} may not import {target}"
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if name_of(m).startswith(EDGES)], ids=name_of)
+def test_an_edge_reads_and_writes_only_through_flows(module: Path) -> None:
+    """So that one rule, in flows, says who may see what."""
+    stores = [name for name in ours(module) if room_of(name) == "app.stores"]
+    assert stores == [] or name_of(module) in OPENS_THE_DATABASE
 
 
 @pytest.mark.parametrize("module", sorted(ROOT.glob("app/sources/*/**/*.py")), ids=name_of)

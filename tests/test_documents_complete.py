@@ -28,7 +28,7 @@ from app.stores.guard import holds
 from app.stores.inbox import inbox_search
 from app.stores.letters import letter_search
 from app.web.api import document
-from app.web.api.table import OPERATIONS
+from app.web.api.operations import OPERATIONS
 from app.web.prometheus import FAMILIES
 from tests.documents import DOCUMENTS, first_words, lines_with_code, read, rows, section, spans
 

@@ -21,6 +21,7 @@ from app.flows.connections.probes import probe_aside
 from app.flows.deps import Deps
 from app.flows.inbox import outages
 from app.flows.items.sweep import sweep
+from app.flows.reports.metrics import sum_settled
 from app.flows.runs.correct_reasons import correct_reasons
 from app.flows.runs.request_run import check_stuck
 from app.flows.runs.spot_checks import spot_check_in_thread
@@ -28,7 +29,6 @@ from app.flows.upkeep import alerts, connection_alerts
 from app.flows.upkeep.heartbeat import await_database, record_heartbeat, record_stop
 from app.flows.upkeep.retention import Keep, prune
 from app.flows.upkeep.tick import first_load, plan, tick
-from app.stores.reports.settled import sum_slots
 
 EVERY = 1.0  # seconds
 
@@ -125,7 +125,7 @@ def _tick(deps: Deps) -> None:
         tick(deps)
         sweep(deps)
         check_stuck(deps)
-        sum_slots(deps.database, deps.now())
+        sum_settled(deps)
     except DatabaseFault:  # logged once, by the database
         return
     except Exception as error:  # see run_clock

@@ -11,11 +11,11 @@ from app.cli.codes import FAILED, code_of, told
 from app.cli.commands import app
 from app.cli.here import settings_here
 from app.errors import BadConfiguration, TallyhookError
+from app.flows.deps import DATABASE_ERRORS
 from app.local.private import keep_private
 from app.rules.access.redaction import redactor
 from app.rules.filters import FilterError
 from app.rules.terminal import for_terminal
-from app.stores.sql.engine import DATABASE_ERRORS
 
 
 def main() -> None:

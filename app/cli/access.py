@@ -16,11 +16,10 @@ from app.cli.here import settings_here
 from app.cli.tables import print_table
 from app.domain import Role
 from app.domain.nearest import unknown
-from app.errors import Refused
+from app.errors import InvalidRequest
 from app.flows.access import accounts
 from app.flows.access import audit as log
 from app.flows.access.audit_archive import FOLDER
-from app.stores.access import audit as entries
 
 tokens = typer.Typer(help="Tokens for programs; `Authorization: Bearer <token>`.", no_args_is_help=True)
 users = typer.Typer(help="People who sign in with a password.", no_args_is_help=True)
@@ -148,9 +147,7 @@ def list_entries(
     """Entries, newest first."""
     if action is not None and not any(known.startswith(action) for known in log.ACTIONS):
         raise typer.BadParameter(unknown("action", action, log.ACTIONS), param_hint="--action")
-    deps = open_deps()
-    with deps.database.read() as conn:
-        found = entries.entries(conn, limit=limit, before_number=before, action=action)
+    found = log.list_entries(open_deps(), limit=limit, before_number=before, action=action)
     if as_json:
         print_json({"rows": found, "next": found[-1].number if len(found) == limit else None})
         return
@@ -192,5 +189,5 @@ def _password(from_stdin: bool) -> str:
     if from_stdin:
         return sys.stdin.readline().rstrip("\n")
     if not sys.stdin.isatty():
-        raise Refused("no terminal to ask for the password; use --password-stdin")
+        raise InvalidRequest("no terminal to ask for the password; use --password-stdin")
     return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from app.errors import BadConfiguration, Refused
+from app.errors import BadConfiguration, InvalidRequest
 from app.sources.setup import Question
 
 KEEP = "as it is"
@@ -75,4 +75,6 @@ def _of_file(path: Path) -> str:
     try:
         return path.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise Refused(f"{path} cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}") from error
+        raise InvalidRequest(
+            f"{path} cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}"
+        ) from error

@@ -18,15 +18,15 @@ from app.cli import guard as guard_commands
 from app.cli import holds as holds_commands
 from app.cli.codes import EXPLAINED
 from app.cli.console import AsJson, Connection, console, open_deps, print_json
-from app.cli.follow import show_run
 from app.cli.init import init
 from app.cli.outcome import tell
 from app.cli.prove import prove
 from app.cli.up import run_stack
 from app.cli.wording import Commands
 from app.domain import Options, Strategy
-from app.errors import BadConfiguration, Refused
+from app.errors import BadConfiguration, NotFound
 from app.flows.reports.status import overview, readiness
+from app.flows.runs.history import show_run
 from app.flows.runs.request_run import request_run
 from app.local.embedded import check_free
 
@@ -89,7 +89,7 @@ def up() -> None:
     """Start everything for the configured connections: queue, web, workers and clock."""
     settings = config.load()
     if not settings.accounts():
-        raise Refused(
+        raise NotFound(
             "no connection is configured: `tallyhook init` connects an account (or set "
             "TALLYHOOK_CONNECTIONS__<SLUG>__<OPTION>, see README.md); `tallyhook demo` needs none"
         )

@@ -10,7 +10,7 @@ from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
 from app.cli.console import AsJson, aside, done
 from app.cli.here import check_database_here, settings_here
-from app.errors import Refused
+from app.errors import Conflict
 from app.flows.upkeep.move_database import move_database
 from app.local.private import close_folder
 from app.stores.sql.clock import DatabaseClock
@@ -44,7 +44,7 @@ def copy_database(
     check_folder(url)
     with closing(open_database(settings.database())) as source, closing(open_database(url)) as target:
         if source.engine.url == target.engine.url:
-            raise Refused("this database is in use; name another, empty one")
+            raise Conflict("this database is in use; name another, empty one")
         rows = _copy(source, target)
     sentence = (
         f"Copied {rows:,} rows; every one arrived unchanged. "

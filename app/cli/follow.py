@@ -17,16 +17,14 @@ from app.cli.console import aside, open_deps
 from app.cli.outcome import tell
 from app.cli.progress import Bar
 from app.domain import Status
-from app.errors import Refused
 from app.flows.connections import health
 from app.flows.deps import Deps
 from app.flows.items.leases import LeaseKeeper
-from app.flows.reports.status import ALIVE
+from app.flows.reports.status import is_a_worker_alive
+from app.flows.runs.history import bulk_calls_left, show_run
 from app.flows.runs.request_run import cancel_run
 from app.flows.runs.run import run
-from app.flows.runs.runs_view import RunView, run_view
-from app.stores.runs import budgets, runs
-from app.stores.upkeep import heartbeats
+from app.flows.runs.runs_view import RunView
 
 EVERY = 0.5
 """Seconds between two reads of the run's row."""
@@ -101,15 +99,6 @@ def watch(deps: Deps, run_id: int, *, direct: bool) -> bool:
     return cancelled
 
 
-def show_run(deps: Deps, run_id: int) -> RunView:
-    """The run as people and programs see it; raises ``Refused`` when there is none."""
-    with deps.database.read() as conn:
-        row = runs.get(conn, run_id)
-    if row is None:
-        raise Refused(f"there is no run {run_id}")
-    return run_view(row, deps.now())
-
-
 def _shown_until(deps: Deps, run_id: int, direct_run: DirectRun | None, interrupted: threading.Event) -> bool:
     """Draw the run until it is over (``True``) or the person interrupts."""
     with Bar(aside) as bar:
@@ -122,7 +111,7 @@ def _shown_until(deps: Deps, run_id: int, direct_run: DirectRun | None, interrup
                 return True
             if ended and direct_run is not None:
                 return _given_back(deps, view, direct_run)
-            bar.show(view, _calls_left(deps, view.connection))
+            bar.show(view, bulk_calls_left(deps, view.connection))
             interrupted.wait(EVERY)
     return False
 
@@ -162,18 +151,5 @@ def _interrupts(handler: Any = None) -> Iterator[threading.Event]:
 
 
 def _warn_if_nobody_works(deps: Deps) -> None:
-    with deps.database.read() as conn:
-        workers = heartbeats.alive(conn, "worker", deps.now() - ALIVE)
-    if not workers:
+    if not is_a_worker_alive(deps):
         aside.print("No worker is alive: the run waits for one. `tallyhook up` starts workers, --direct needs none.")
-
-
-def _calls_left(deps: Deps, connection: str) -> int | None:
-    """Upstream calls that bulk work may make now; ``None`` without a budget, or when the connection no longer exists."""
-    source = deps.bulk_sources.get(connection)
-    limits = [] if source is None else source.budget()
-    if not limits:
-        return None
-    with deps.database.read() as conn:
-        used = budgets.usage(conn, connection, limits, deps.now())
-    return min(limit.free_for["bulk"] for limit in used)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from app import config
 from app.config import Settings
-from app.errors import Refused
+from app.errors import NotFound
 from app.local.run_file import Running, find
 
 DEMO = "demo"
@@ -36,11 +36,11 @@ def settings_here() -> Settings:
 
 
 def check_database_here(settings: Settings) -> None:
-    """Raise ``Refused`` that names the folder when the file of an embedded database does not exist."""
+    """Raise ``NotFound`` that names the folder when the file of an embedded database does not exist."""
     file = settings.embedded_database()
     if settings.database_url is None and not file.exists():
         folder = settings.data_dir.absolute()
-        raise Refused(
+        raise NotFound(
             f"nothing runs in {folder} or {folder / DEMO}, and there is no database: start `tallyhook demo` or "
             "`tallyhook up`, run this where one was started, or name its folder with TALLYHOOK_DATA_DIR"
         )

@@ -20,7 +20,7 @@ from app.cli.tables import print_table
 from app.config import Settings
 from app.domain import Kind
 from app.domain.nearest import unknown
-from app.errors import BadConfiguration, Refused
+from app.errors import BadConfiguration, Conflict, VendorRefused
 from app.flows.connections.kind_looks import KindLook, State
 from app.flows.connections.set_up import Draft, let_in, look, open_source, prefix_of, register
 from app.local import env_file, run_file
@@ -102,7 +102,7 @@ def init(
 def _draft(
     settings: Settings, source: str | None, name: str | None, known: Mapping[str, str], *, replace: bool, ask: bool
 ) -> Draft:
-    """The system, the name and the options that are known; raises ``Refused`` for a name that is taken."""
+    """The system, the name and the options that are known; raises ``Conflict`` for a name that is taken."""
     if source is None and not ask:
         raise BadConfiguration(f"name the system: tallyhook init {' | '.join(sources.names())}")
     system = source or asked(Question("source", "Which system", choices=tuple(sources.names())))
@@ -118,7 +118,7 @@ def _draft(
         return Draft(slug, system, known)
     _check_replaceable(slug, replace=replace)
     if before[0] != system:
-        raise Refused(f"the connection {slug!r} is one of {before[0]}: take another --name")
+        raise Conflict(f"the connection {slug!r} is one of {before[0]}: take another --name")
     return Draft(slug, system, {**before[1], **known})
 
 
@@ -137,9 +137,9 @@ def _asked_name(settings: Settings, system: str) -> str:
 def _check_replaceable(slug: str, *, replace: bool) -> None:
     file = _file()
     if not any(name.startswith(prefix_of(slug)) for name in env_file.names_in(file)):
-        raise Refused(f"the environment has a connection {slug!r}, and goes before {file}: take another --name")
+        raise Conflict(f"the environment has a connection {slug!r}, and goes before {file}: take another --name")
     if not replace:
-        raise Refused(
+        raise Conflict(
             f"{file} has a connection {slug!r} already: take another --name, or overwrite it with --replace"
         )
 
@@ -152,7 +152,7 @@ def _public_url(settings: Settings, given: str | None, *, replace: bool) -> str 
     if problem is not None:
         raise BadConfiguration(problem)
     if settings.public_url not in (None, given.rstrip("/")) and not replace:
-        raise Refused(f"{PUBLIC_URL} is {settings.public_url} already, for every connection; --replace changes it")
+        raise Conflict(f"{PUBLIC_URL} is {settings.public_url} already, for every connection; --replace changes it")
     return given.rstrip("/")
 
 
@@ -191,11 +191,11 @@ def _let_in(draft: Draft, *, ask: bool, again: bool) -> tuple[Draft, Source]:
         draft = draft._replace(options=answers(questions, draft.options, ask=ask, again=again or tried > 1))
         try:
             source = let_in(draft, _redactor(draft))
-        except (BadConfiguration, Refused) as error:
+        except (BadConfiguration, VendorRefused) as error:
             if not ask or tried == TRIES:
                 raise
             aside.print(str(error), markup=False, soft_wrap=True, style="red")
-            refused = {one.option for one in questions if one.is_secret and isinstance(error, Refused)}
+            refused = {one.option for one in questions if one.is_secret and isinstance(error, VendorRefused)}
             draft = draft._replace(options={name: draft.options[name] for name in draft.options.keys() - refused})
         else:
             return draft, source

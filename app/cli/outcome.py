@@ -14,10 +14,9 @@ from app.cli.progress import calls, line, span, title
 from app.cli.tables import print_table
 from app.domain import Status
 from app.flows.deps import Deps
+from app.flows.runs.history import Difference, DriftCount, differences_of
 from app.flows.runs.runs_view import RunView
 from app.rules.drift.drift_advice import advice_on, since_words
-from app.stores.runs import drift
-from app.stores.runs.drift import Difference, DriftCount
 
 SHOWN = 20
 """Differences of a dry run that a person sees; a program gets ``MOST``, and the rest page by page."""
@@ -140,5 +139,4 @@ def _would(deps: Deps, view: RunView, limit: int) -> tuple[list[Difference], lis
     """The first rows that a dry run would write, and the number of each sort."""
     if not view.dry_run:
         return [], []
-    with deps.database.read() as conn:
-        return drift.of_run(conn, view.id, limit), drift.summary(conn, view.id)
+    return differences_of(deps, view.id, limit)

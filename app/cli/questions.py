@@ -27,15 +27,12 @@ from app.cli.progress import span
 from app.cli.sync import Last, day
 from app.cli.tables import print_table
 from app.domain import Kind
-from app.errors import Refused
 from app.flows.catalog.validate import MOST_SAMPLES
 from app.flows.catalog.validate import validate as checked
-from app.flows.deps import source_of
 from app.flows.inbox.missing_orders import find_gaps
+from app.flows.runs.history import list_differences, show_run
 from app.rules.drift.drift_advice import advice_on
 from app.rules.spellings import DRIFT_CAUSES, DRIFT_CHANGES
-from app.stores.runs import runs
-from app.stores.runs.history import drift_page, drift_summary
 
 
 def validate(
@@ -73,14 +70,10 @@ def drift(
     cause = None if cause is None else DRIFT_CAUSES.read(cause)
     change = None if change is None else DRIFT_CHANGES.read(change)
     deps = open_deps()
-    source_of(deps, connection)
-    with deps.database.read() as conn:
-        run = None if run_id is None else runs.get(conn, run_id)
-        if run_id is not None and (run is None or run.connection != connection):
-            raise Refused(f"connection {connection!r} has no run {run_id}")
-        wanted = {"run_id": run_id, "kind": kind, "cause": cause, "change": change}
-        rows = drift_page(conn, connection, **wanted, limit=limit, before_id=before)  # type: ignore[arg-type]
-        summary = None if run_id is None else drift_summary(conn, connection, run_id)
+    if run_id is not None:
+        show_run(deps, run_id, connection)
+    wanted: dict[str, Any] = {"run_id": run_id, "kind": kind, "cause": cause, "change": change}
+    rows, summary = list_differences(deps, connection, **wanted, limit=limit, before_id=before)
     if as_json:
         counted = None if summary is None else [one._asdict() for one in summary]
         told = [{**row._asdict(), "advice": advice_on(row.cause)} for row in rows]

@@ -22,16 +22,13 @@ from app.cli.console import (
     page_of,
     print_json,
 )
-from app.cli.follow import Direct, NoWait, follow_run, open_for, show_run
+from app.cli.follow import Direct, NoWait, follow_run, open_for
 from app.cli.outcome import run_table, tell
 from app.cli.tables import print_table
 from app.domain import Options, Status, Strategy, status_of
 from app.errors import Refused
-from app.flows.deps import source_of
+from app.flows.runs.history import count_failed_items, list_failed_items, list_runs, show_run
 from app.flows.runs.request_run import cancel_run, request_run, resume_run
-from app.flows.runs.runs_view import run_view
-from app.stores.runs import failed_items
-from app.stores.runs.history import runs_page
 
 app = typer.Typer(help="Bulk runs: look at one, cancel it, resume it.", no_args_is_help=True)
 
@@ -90,10 +87,7 @@ def history(
 ) -> None:
     """A connection's runs, newest first."""
     deps = open_deps()
-    source_of(deps, connection)
-    with deps.database.read() as conn:
-        found = runs_page(conn, connection, status=status, strategy=strategy, limit=limit, before_id=before)
-    views = [run_view(run, deps.now()) for run in found]
+    views = list_runs(deps, connection, status=status, strategy=strategy, limit=limit, before_id=before)
     if as_json:
         print_json(page_of(to_builtins(views), limit))
     else:
@@ -113,10 +107,8 @@ def failed(
 ) -> None:
     """Items that runs could not sync and no later run could; with --retry they are read again."""
     deps = open_for(direct=direct, no_wait=no_wait)
-    source_of(deps, connection)
-    with deps.database.read() as conn:
-        counts = failed_items.counts(conn, connection)
-        rows = failed_items.page(conn, connection, run_id=run_id, category=category, limit=limit, before_id=before)
+    counts = count_failed_items(deps, connection)
+    rows = list_failed_items(deps, connection, run_id=run_id, category=category, limit=limit, before_id=before)
     if retry and counts:
         run_id = request_run(deps, connection, Strategy.RETRY, Options(), cause="person")
         follow_run(deps, run_id, direct=direct, no_wait=no_wait, as_json=as_json)

@@ -13,18 +13,17 @@ from pydantic import SecretStr
 
 from app import sources, wiring
 from app.channels.queue import NullQueue
+from app.cli.activity_log import lines_of
 from app.cli.console import console
 from app.cli.here import typed_here
-from app.cli.narrator import Narrator
 from app.config import Settings
-from app.errors import DatabaseFault, Refused, Unavailable
+from app.errors import Conflict, DatabaseFault, Unavailable
 from app.flows.access.accounts import first_token
 from app.flows.deps import Deps
+from app.flows.reports.activity import ActivityReader
 from app.local import run_file
 from app.local.children import Child, Children
 from app.local.embedded import await_port, await_valkey, free_port, is_free, locked, valkey, valkey_binary
-from app.stores.sql.engine import open_database
-from app.wiring import pool_size
 
 SIMULATOR_PORT = 8100
 BULK_THREADS = 2
@@ -41,7 +40,7 @@ TRY = (
 def run_stack(settings: Settings, *, data_dir: Path, demo: Mapping[str, int] | None = None) -> None:
     """Start everything, print what happens, and stop it all on Ctrl-C or SIGTERM.
 
-    Starts and creates nothing when a setting is wrong (``BadConfiguration``) or the port is taken (``Refused``). Raises
+    Starts and creates nothing when a setting is wrong (``BadConfiguration``) or the port is taken (``Conflict``). Raises
     ``Unavailable`` with a process's last lines when it dies at its start."""
     wiring.check(settings)
     with locked(data_dir):
@@ -65,7 +64,7 @@ def at_a_free_port(settings: Settings, *, moves_on: bool) -> Settings:
     if settings.port != 0 and is_free(settings.port, settings.host):
         return settings
     if settings.port != 0 and not moves_on:
-        raise Refused(
+        raise Conflict(
             f"port {settings.port} is taken, and programs that post to {settings.address()} would not find another port; "
             "stop what listens there, or set TALLYHOOK_PORT (and TALLYHOOK_PUBLIC_URL to match)"
         )
@@ -85,7 +84,7 @@ def _start(settings: Settings, data_dir: Path, children: Children, demo: Mapping
         "TALLYHOOK_PUBLIC_URL": settings.address(),
     }
     _start_queue(settings, data_dir, logs, children, environment)
-    with closing(open_database(environment["TALLYHOOK_DATABASE_URL"])) as database:
+    with closing(wiring.open_database(environment["TALLYHOOK_DATABASE_URL"])) as database:
         database.migrate()
     _say("database", environment["TALLYHOOK_DATABASE_URL"].split("@")[-1])
     accounts: dict[str, dict[str, str]] = {}
@@ -126,7 +125,7 @@ def _say_token(settings: Settings, database_url: str) -> None:
     """Print the first token, now that the processes run that accept it."""
     if settings.auth != "on":
         return
-    with closing(open_database(database_url)) as database:
+    with closing(wiring.open_database(database_url)) as database:
         token = first_token(Deps(database, NullQueue(), {}, {}))
     if token is not None:
         _say("admin token", f"[bold green]{token}[/]")
@@ -225,12 +224,12 @@ def _start_processes(settings: Settings, logs: Path, children: Children, environ
 
 
 def _tell_until(stopping: threading.Event, children: Children, database_url: str) -> None:
-    with closing(open_database(database_url, pool=pool_size("narrator"))) as database:
-        narrator = Narrator(database)
+    with closing(wiring.open_database(database_url, pool=wiring.pool_size("narrator"))) as database:
+        happening = ActivityReader(database)
         while not stopping.wait(0.5):
             children.mend()
             with suppress(DatabaseFault):  # what happened meanwhile is said when the database is back
-                for line in narrator.news():
+                for line in lines_of(happening.read()):
                     console.print(line, soft_wrap=True)
 
 

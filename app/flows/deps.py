@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
 from app.domain import TALLYHOOK, ItemKey, Who
-from app.errors import Refused
+from app.errors import NotFound
 from app.rules.guard.guard import Limits
 from app.sources.base import Source
-from app.stores.sql.engine import Database
+from app.stores.sql.engine import DATABASE_ERRORS, Database
+from app.stores.sql.time_limits import TimeLimit
 from app.stores.upkeep.marks import Witness
+
+__all__ = [
+    "DATABASE_ERRORS",
+    "Database",
+    "Deps",
+    "HostClock",
+    "Queue",
+    "TimeLimit",
+    "can_see",
+    "check_visible",
+    "source_of",
+    "utc_now",
+    "visible_connections",
+    "with_time_limit",
+]
 
 
 class Queue(Protocol):
@@ -79,9 +95,31 @@ class Deps:
     witness: Witness = field(default_factory=Witness)
 
 
+def can_see(deps: Deps, connection: str) -> bool:
+    """Whether a connection is configured and the caller may see it: the one rule of all edges."""
+    return connection in deps.sources and deps.who.sees(connection)
+
+
+def visible_connections(deps: Deps) -> list[str]:
+    """The slugs of the connections that the caller can see, in order."""
+    return sorted(slug for slug in deps.sources if can_see(deps, slug))
+
+
+def check_visible(deps: Deps, connection: str) -> None:
+    """Raise ``NotFound``, naming those there are, for a connection that the caller cannot see."""
+    if not can_see(deps, connection):
+        there = ", ".join(visible_connections(deps)) or "none"
+        raise NotFound(f"no connection {connection!r}; there are {there}", "connection")
+
+
 def source_of(deps: Deps, connection: str) -> Source:
-    """The connection's source; raises ``Refused`` naming those there are."""
-    source = deps.sources.get(connection)
-    if source is None:
-        raise Refused(f"no connection {connection!r}; there are {', '.join(sorted(deps.sources)) or 'none'}")
-    return source
+    """The connection's source; raises ``NotFound`` naming the connections that the caller can see."""
+    check_visible(deps, connection)
+    return deps.sources[connection]
+
+
+def with_time_limit(deps: Deps, seconds: float) -> tuple[Deps, TimeLimit]:
+    """The same parts with a database whose statements end after ``seconds`` altogether (``TakesTooLong``), and the limit,
+    which can be ended before."""
+    limit = TimeLimit(seconds)
+    return replace(deps, database=deps.database.limited(limit)), limit

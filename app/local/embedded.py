@@ -13,7 +13,7 @@ from secrets import token_urlsafe
 
 import redis
 
-from app.errors import Refused, Unavailable
+from app.errors import Conflict, Unavailable
 from app.local.children import Child
 from app.local.private import close_folder
 from app.local.run_file import LOCK
@@ -21,13 +21,13 @@ from app.local.run_file import LOCK
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the data folder; raises ``Refused`` when another process runs in it."""
+    """Hold the data folder; raises ``Conflict`` when another process runs in it."""
     close_folder(folder)
     with (folder / LOCK).open("w") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Refused(f"another Tallyhook runs in {folder}; stop it or choose another folder") from None
+            raise Conflict(f"another Tallyhook runs in {folder}; stop it or choose another folder") from None
         yield
 
 
@@ -43,7 +43,7 @@ def free_port(wanted: int, host: str = "127.0.0.1") -> int:
                 continue
             found: int = probe.getsockname()[1]
             return found
-    raise Refused(f"ports {wanted} to {last} are all taken; set TALLYHOOK_PORT")
+    raise Conflict(f"ports {wanted} to {last} are all taken; set TALLYHOOK_PORT")
 
 
 def valkey_binary() -> Path | None:
@@ -98,9 +98,9 @@ def await_port(port: int, seconds: float = 120.0, *, alive: Callable[[], bool] =
 
 
 def check_free(port: int, host: str) -> None:
-    """Raise ``Refused`` where another program listens already."""
+    """Raise ``Conflict`` where another program listens already."""
     if port and not is_free(port, host):
-        raise Refused(f"port {port} is taken; stop what listens there")
+        raise Conflict(f"port {port} is taken; stop what listens there")
 
 
 def is_free(port: int, host: str) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
-from app.errors import Refused
+from app.errors import Conflict, InvalidRequest
 
 
 def names_in(path: Path) -> set[str]:
@@ -20,8 +20,8 @@ def names_in(path: Path) -> set[str]:
 def write(path: Path, settings: Mapping[str, str], *, drop: Iterable[str] = (), title: str = "") -> None:
     """Set these settings below a comment, and leave out those that ``drop`` names; every other line stays.
 
-    The file has mode 0600 afterwards. Raises ``Refused`` for a value that no such file can hold, and where the file
-    cannot be written; then it is as it was.
+    The file has mode 0600 afterwards. Raises ``InvalidRequest`` for a value that no such file can hold, and ``Conflict``
+    where the file cannot be written; then it is as it was.
     """
     gone = {name.upper() for name in (*drop, *settings)}
     kept = [line for line in _lines(path) if _name_of(line) not in gone]
@@ -31,7 +31,7 @@ def write(path: Path, settings: Mapping[str, str], *, drop: Iterable[str] = (), 
     try:
         _replace(path.resolve(), text)
     except OSError as error:
-        raise Refused(f"{path} cannot be written: {error.strerror}; nothing was changed") from error
+        raise Conflict(f"{path} cannot be written: {error.strerror}; nothing was changed") from error
 
 
 def _lines(path: Path) -> list[str]:
@@ -74,7 +74,9 @@ def _check(text: str, settings: Mapping[str, str]) -> None:
     read = dotenv_values(stream=StringIO(text))
     for name, value in settings.items():
         if read.get(name) != value:
-            raise Refused(f"the value of {name} cannot be kept in a settings file; set it in the environment instead")
+            raise InvalidRequest(
+                f"the value of {name} cannot be kept in a settings file; set it in the environment instead"
+            )
 
 
 def _replace(path: Path, text: str) -> None:

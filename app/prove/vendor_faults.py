@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from app.domain import Kind, Record
-from app.errors import AuthRejected, BadAnswer, Forbidden, RateLimited, Unavailable
+from app.errors import AuthRejected, BadAnswer, RateLimited, Unavailable, VendorForbidden
 from app.prove.faults import Dial, Faults
 from app.prove.shop import Shop
 from app.prove.stage import Stage
@@ -76,7 +76,7 @@ class VendorFaults:
         if now < self.refuses_until or generation < self.generation:
             raise AuthRejected(f"{where}: 401 ACCESS_TOKEN_EXPIRED")
         if kind is not None and now < self.forbidden.get(kind, 0.0):
-            raise Forbidden(f"{where}: 403 INSUFFICIENT_SCOPES, {str(kind).upper()}_READ is missing")
+            raise VendorForbidden(f"{where}: 403 INSUFFICIENT_SCOPES, {str(kind).upper()}_READ is missing")
         if self._faults.happens(Dial.VENDOR_429, 0.04):
             raise RateLimited(f"{where}: 429 too many requests", retry_after=self._rng.choice((None, 2.0, 7.0)))
         if self._faults.happens(Dial.VENDOR_HTML, 0.03):

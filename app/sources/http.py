@@ -14,7 +14,7 @@ from urllib.request import getproxies, proxy_bypass
 import httpx
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, stop_after_delay, wait_random_exponential
 
-from app.errors import AuthRejected, BudgetSpent, Forbidden, RateLimited, Refused, Unavailable, Unmappable
+from app.errors import AuthRejected, BudgetSpent, RateLimited, Unavailable, Unmappable, VendorForbidden, VendorRefused
 from app.rules.calls.lanes import current_lane
 from app.sources import complaint, exchanges, texts
 from app.sources.base import Context, Limit
@@ -94,7 +94,7 @@ class Http:
         Every try takes ``limits`` first, in this thread's lane (``rules.calls.lanes``). ``wait_of`` reads from a 429
         how many seconds the vendor wants us to wait. tenacity retries what passes by itself (at most ``attempts``
         tries within 10 s); the owed item handles longer waits. Raises ``Unavailable``, ``RateLimited``,
-        ``BudgetSpent``, ``AuthRejected``, ``Forbidden``, ``Refused``, and ``Unmappable`` for an answer that is too
+        ``BudgetSpent``, ``AuthRejected``, ``Forbidden``, ``VendorForbidden``, and ``Unmappable`` for an answer that is too
         large.
         """
         retrying = Retrying(
@@ -258,12 +258,12 @@ def check(response: httpx.Response, wait_of: Callable[[httpx.Response], float | 
     if status == 401:
         raise AuthRejected(f"{where}, the credentials were refused{_quoted(said)}")
     if status == 403:
-        raise Forbidden(f"{where}, the credentials may not do this{_quoted(said)}")
+        raise VendorForbidden(f"{where}, the credentials may not do this{_quoted(said)}")
     if status in (408, 425) or status >= 500:
         raise Unavailable(f"{where} {response.reason_phrase}")
     if 300 <= status < 400:
         raise AuthRejected(f"{where}, a redirect (to a login page?) instead of data")
-    raise Refused(f"{where} {texts.clean(response.content).decode(errors='replace')[:300]!r}")
+    raise VendorRefused(f"{where} {texts.clean(response.content).decode(errors='replace')[:300]!r}")
 
 
 def _quoted(said: str) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 from weakref import WeakValueDictionary
@@ -15,8 +15,7 @@ from weakref import WeakValueDictionary
 from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
 
-from app.flows.deps import Deps
-from app.stores.sql.time_limits import TimeLimit
+from app.flows.deps import Deps, TimeLimit, with_time_limit
 from app.web.problems import Problem
 
 T = TypeVar("T")
@@ -60,8 +59,7 @@ class HeavyReads:
         """The answer to what only looks. Raises ``Problem`` 503 when others are before it for too long, and
         ``TakesTooLong``."""
         async with self._turn(deps.who.name):
-            limit = TimeLimit(self._limits.seconds)
-            limited = replace(deps, database=deps.database.limited(limit))
+            limited, limit = with_time_limit(deps, self._limits.seconds)
             watching = asyncio.create_task(self._end(request, limit))
             try:
                 return await to_thread.run_sync(partial(question, limited), limiter=self._threads)

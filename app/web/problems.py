@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -11,13 +11,32 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.errors import DatabaseFault, Permanent, TakesTooLong, TallyhookError, Transient
+from app.errors import (
+    Conflict,
+    DatabaseFault,
+    Forbidden,
+    NotFound,
+    Permanent,
+    TakesTooLong,
+    TallyhookError,
+    Transient,
+)
+from app.flows.deps import DATABASE_ERRORS
 from app.rules.filters import FilterError
-from app.stores.sql.engine import DATABASE_ERRORS
 
 JSON = "application/json"
 
 CODES: Mapping[int, str] = {404: "not_found", 405: "method_not_allowed"}
+
+STATUSES: Sequence[tuple[type[Exception], int, str]] = (
+    (FilterError, 422, "bad_filter"),
+    (TakesTooLong, 422, "takes_too_long"),  # no 503: asked again as it is, it only burdens the database again
+    (NotFound, 404, "not_found"),
+    (Conflict, 409, "conflict"),
+    (Forbidden, 403, "forbidden"),
+    (Permanent, 422, "refused"),
+)
+"""The status and code of each sort of error that repeating the request does not end; the first that fits holds."""
 
 log = structlog.get_logger()
 
@@ -60,12 +79,9 @@ def problem_of(error: Exception, redact: Callable[[str], str] = str) -> Problem:
     """
     if isinstance(error, Problem):
         return error
-    if isinstance(error, FilterError):
-        return Problem(422, "bad_filter", str(error))
-    if isinstance(error, TakesTooLong):  # no 503: who repeats the question as it is only burdens the database again
-        return Problem(422, "takes_too_long", str(error))
-    if isinstance(error, Permanent):
-        return Problem(422, "refused", redact(str(error)))
+    for sort, status, code in STATUSES:
+        if isinstance(error, sort):
+            return Problem(status, _code(error, code), redact(str(error)))
     if isinstance(error, DatabaseFault):  # the log has the database's own message
         return unavailable("the database did not answer; try again")
     if isinstance(error, Transient):
@@ -75,6 +91,10 @@ def problem_of(error: Exception, redact: Callable[[str], str] = str) -> Problem:
         return unavailable("the database did not answer; try again")
     log.error("api_failed", exc_info=error)
     return Problem(500, "internal", "this is our fault; the log says more")
+
+
+def _code(error: Exception, code: str) -> str:
+    return f"unknown_{error.what}" if isinstance(error, NotFound) and error.what else code
 
 
 def unavailable(message: str, retry_after: float | None = None) -> Problem:

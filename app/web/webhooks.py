@@ -14,11 +14,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.errors import DatabaseFault
 from app.flows.deps import Deps
-from app.flows.inbox.receive import Full, Intake, check_ids
+from app.flows.inbox.receive import Arrival, Full, Intake, check_ids
 from app.rules.access.redaction import REMOVED, carries_secret
 from app.rules.inbox.arriving import came_to
 from app.sources.base import PayloadInvalid, SignatureInvalid
-from app.stores.inbox.inbox import Arrival
 from app.web.watch import Watch
 
 COMMIT_TIMEOUT = 8.0

@@ -17,11 +17,12 @@ from app.errors import (
     BadAnswer,
     BudgetSpent,
     DatabaseFault,
-    Forbidden,
     RateLimited,
     Refused,
     Unavailable,
     Unmappable,
+    VendorForbidden,
+    VendorRefused,
 )
 from app.flows.connections import connections as people
 from app.flows.connections.connections import check
@@ -35,7 +36,7 @@ from tests.fakes import SHOP, FakeSource, World, listing
 from tests.stores.racing import at_once
 
 EXPIRED = AuthRejected("401 ACCESS_TOKEN_EXPIRED")
-NO_RIGHT = Forbidden("403 INSUFFICIENT_SCOPES: the access token lacks VENDOR_READ")
+NO_RIGHT = VendorForbidden("403 INSUFFICIENT_SCOPES: the access token lacks VENDOR_READ")
 DOWN = Unavailable("connect timeout")
 
 
@@ -139,12 +140,12 @@ def test_what_says_nothing_of_the_connection_is_the_items_without_a_call(world: 
 
 
 def test_a_refused_request_is_the_items_when_the_check_is_answered(world: World) -> None:
-    assert judge(world.deps, SHOP, Kind.PRODUCT, Refused("400 no such filter"), ["P1"]) is Fault.ITEM
+    assert judge(world.deps, SHOP, Kind.PRODUCT, VendorRefused("400 no such filter"), ["P1"]) is Fault.ITEM
     assert rows(world) == []
 
 
 def test_a_refused_request_is_the_connections_when_the_check_is_refused_too(world: World) -> None:
-    world.source.down = Refused("402 payment required")
+    world.source.down = VendorRefused("402 payment required")
     assert judge(world.deps, SHOP, Kind.PRODUCT, world.source.down, ["P1"]) is Fault.CONNECTION
     assert state(world) == "refused"
 
@@ -537,7 +538,7 @@ def test_what_is_paused_cannot_be_paused_again(world: World) -> None:
 
 
 def test_a_check_that_is_answered_has_forbidden_kinds_tried_again_at_once(world: World) -> None:
-    judge(world.deps, SHOP, Kind.STOCK, Forbidden("403: no INVENTORY_READ"))
+    judge(world.deps, SHOP, Kind.STOCK, VendorForbidden("403: no INVENTORY_READ"))
     assert forbidden(world.deps, SHOP) == {Kind.STOCK}
     check(world.deps, SHOP)
     assert forbidden(world.deps, SHOP) == frozenset()

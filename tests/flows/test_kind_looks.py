@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from app.domain import Category, Change, Kind, Location, Order, Page, Record, Scope, StockCount, Vendor
-from app.errors import Forbidden, Unavailable
+from app.errors import Unavailable, VendorForbidden
 from app.flows.connections.kind_looks import MOST_CALLS, KindLook, State, count, may_read
 from app.rules.describing import line_of
 from tests.fakes import EPOCH, FakeSource, listing
@@ -80,7 +80,7 @@ def test_nothing_is_no_fault() -> None:
 @pytest.mark.parametrize("look", [looked, lambda source: may_read(source, Kind.PRODUCT, EPOCH, str)])
 def test_a_kind_that_may_not_be_read_is_told_with_the_vendors_words(look: object) -> None:
     source = FakeSource()
-    source.refuses[Kind.PRODUCT] = Forbidden("403 ITEMS_READ is missing")
+    source.refuses[Kind.PRODUCT] = VendorForbidden("403 ITEMS_READ is missing")
     found = look(source)  # type: ignore[operator]
     assert (found.state, "may not be read: 403 ITEMS_READ is missing" in found.said) == (State.WRONG, True)
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from app.domain import Cause, Change, ItemKey, Kind, Options, Strategy
-from app.errors import AuthRejected, BadAnswer, Forbidden, Refused, Unavailable
+from app.errors import AuthRejected, BadAnswer, Unavailable, VendorForbidden, VendorRefused
 from app.flows.connections import connections as people
 from app.flows.connections.probes import probe
 from app.flows.items.leases import LeaseKeeper
@@ -27,7 +27,7 @@ from app.stores.sql.engine import Database
 from tests.fakes import SHOP, FakeSource, ListQueue, World, count, listing
 
 EXPIRED = AuthRejected("401 ACCESS_TOKEN_EXPIRED")
-NO_RIGHT = Forbidden("403 INSUFFICIENT_SCOPES: the access token lacks VENDOR_READ")
+NO_RIGHT = VendorForbidden("403 INSUFFICIENT_SCOPES: the access token lacks VENDOR_READ")
 
 
 @pytest.fixture
@@ -83,7 +83,9 @@ def letters(world: World) -> list[dict[str, Any]]:
         return letter_search.page(conn, [], {})
 
 
-@pytest.mark.parametrize("error", [EXPIRED, Unavailable("no"), BadAnswer("HTML"), Refused("402 payment required")])
+@pytest.mark.parametrize(
+    "error", [EXPIRED, Unavailable("no"), BadAnswer("HTML"), VendorRefused("402 payment required")]
+)
 def test_an_outage_of_ten_minutes_counts_no_attempt_and_drains(world: World, error: Exception) -> None:
     world.source.down = error
     for number in range(10):
@@ -149,7 +151,7 @@ def test_an_item_that_may_not_be_read_leaves_its_kind_alone(world: World) -> Non
     world.source.poison["A"] = NO_RIGHT
     change(world, "A", "B", "C")
     for _ in range(5):
-        with suppress(Forbidden):  # it becomes a letter
+        with suppress(VendorForbidden):  # it becomes a letter
             work(world, 10)
     assert products(world) == 3
 

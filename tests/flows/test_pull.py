@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from app.domain import WHOLE, BadRecord, Cause, Change, ItemKey, Kind, Listing, Page, Ref
-from app.errors import BadAnswer, DatabaseFault, Forbidden, Refused, Unavailable, Unmappable
+from app.errors import BadAnswer, DatabaseFault, Unavailable, Unmappable, VendorForbidden, VendorRefused
 from app.flows.items.bury import bury
 from app.flows.items.leases import LeaseKeeper
 from app.flows.items.sweep import sweep
@@ -397,7 +397,7 @@ def test_what_a_tombstone_kept_out_is_owed_for_a_fresh_look(showing: World) -> N
 
 @pytest.mark.parametrize(
     "error",
-    [Unmappable("row 7 of the list is no row"), BadAnswer("no list"), Refused("400")],
+    [Unmappable("row 7 of the list is no row"), BadAnswer("no list"), VendorRefused("400")],
     ids=lambda e: type(e).__name__,
 )
 def test_items_of_a_storm_whose_list_fails_are_fetched_one_by_one(showing: World, error: Exception) -> None:
@@ -454,7 +454,7 @@ def test_a_pull_of_a_connection_that_is_down_counts_no_attempt(showing: World) -
 
 
 def test_a_pull_of_a_kind_that_may_not_be_read_counts_no_attempt(showing: World) -> None:
-    showing.source.refuses[PRODUCT] = Forbidden("403: ITEMS_READ")
+    showing.source.refuses[PRODUCT] = VendorForbidden("403: ITEMS_READ")
     pull(showing)
     assert claim_of(showing) == (0, 0)
 

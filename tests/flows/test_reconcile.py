@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from app.domain import Cause, Change, ItemKey, Kind, Page
-from app.errors import KilledWorker, Refused, Unavailable, Unmappable
+from app.errors import KilledWorker, Unavailable, Unmappable, VendorRefused
 from app.flows.items.bury import bury
 from app.flows.items.leases import LEASE, LeaseKeeper
 from app.flows.items.sync_item import sync_item
@@ -245,7 +245,7 @@ def test_a_run_counts_what_it_wrote(world: World) -> None:
     world.source.put(listing("P01", version=90, name="New"), listing("Q", version=90))
     del world.source.listings["P02"]
     counts = counts_of(world, run(world))
-    assert [counts[name] for name in ("read", "created", "updated", "unchanged", "deleted")] == [40, 1, 1, 38, 1]
+    assert (counts.read, counts.created, counts.updated, counts.unchanged, counts.deleted) == (40, 1, 1, 38, 1)
 
 
 def test_a_run_counts_its_calls(world: World) -> None:
@@ -387,7 +387,7 @@ def test_a_run_that_killed_three_workers_fails(world: World) -> None:
 
 
 def test_a_failed_run_names_its_error(world: World) -> None:
-    world.source.failures.append(Refused("no such list"))
+    world.source.failures.append(VendorRefused("no such list"))
     run_id = request_reconcile(world.deps, SHOP)
     with pytest.raises(StagesFailed):
         reconcile(world.deps, LeaseKeeper(world.database), run_id, patience=0.0)
@@ -395,7 +395,7 @@ def test_a_failed_run_names_its_error(world: World) -> None:
 
 
 def test_a_failed_run_does_not_bar_the_next(world: World) -> None:
-    world.source.failures.append(Refused("no such list"))
+    world.source.failures.append(VendorRefused("no such list"))
     with pytest.raises(StagesFailed):
         run(world)
     assert record_of(world, run(world)).status == "completed"

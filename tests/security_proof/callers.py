@@ -80,9 +80,9 @@ MUTATIONS = [
     Mutation(
         "stranger, wrong role, other connection",
         "the scope of an operation",
-        "app/web/api/routes.py",
-        "if connection not in seen:",
-        "if connection not in deps.sources:",
+        "app/flows/deps.py",
+        "return connection in deps.sources and deps.who.sees(connection)",
+        "return connection in deps.sources",
         ("tests/web/test_access_matrix.py::test_what_is_another_connections_is_not_there",),
     ),
     Mutation(
@@ -105,8 +105,8 @@ MUTATIONS = [
         "stranger, wrong role, other connection",
         "the scope of the document",
         "app/web/api/routes.py",
-        "written(tuple(sorted(filter(who.sees, deps.sources))), who.role)",
-        "written(tuple(sorted(deps.sources)), who.role)",
+        "visible_connections(replace(deps, who=who))",
+        "sorted(deps.sources)",
         ("tests/web/test_access_matrix.py::test_the_document_names_no_connection_that_its_reader_may_not_see",),
     ),
     Mutation(

@@ -11,6 +11,7 @@ import httpx
 
 from app.domain import Kind, Ref, Strategy
 from app.flows.upkeep import schedules
+from app.flows.upkeep.heartbeat import record_heartbeat
 from app.rules.runs.checkpoint import Checkpoint
 from app.rules.runs.kind_counts import KindCounts
 from app.rules.runs.progress import Progress

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from app.domain import Kind
-from app.errors import AuthRejected, Forbidden
+from app.errors import AuthRejected, VendorForbidden
 from app.flows.connections.health import judge
 from app.stores.access import audit
 from app.stores.sql.engine import Database
@@ -60,7 +60,7 @@ def test_a_pause_has_its_reason_and_its_author(client: httpx.Client) -> None:
 def test_a_second_pause_is_refused(client: httpx.Client) -> None:
     client.post(f"{BASE}/{SHOP}/pause", json={})
     answer = client.post(f"{BASE}/{SHOP}/pause", json={})
-    assert (answer.status_code, error_of(answer)["code"]) == (422, "refused")
+    assert (answer.status_code, error_of(answer)["code"]) == (409, "conflict")
 
 
 def test_resume_ends_a_pause(client: httpx.Client) -> None:
@@ -99,6 +99,6 @@ def test_a_refused_connection_is_not_healthy(client: httpx.Client, world: World)
 
 
 def test_a_forbidden_kind_is_in_status_and_health(client: httpx.Client, world: World) -> None:
-    judge(world.deps, SHOP, Kind.VENDOR, Forbidden("403: VENDOR_READ"))
+    judge(world.deps, SHOP, Kind.VENDOR, VendorForbidden("403: VENDOR_READ"))
     assert [one["kind"] for one in client.get(f"{API}/status").json()["forbidden"]] == ["vendor"]
     assert any("VENDOR_READ" in problem for problem in client.get(f"{API}/health").json()["problems"])

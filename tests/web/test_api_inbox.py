@@ -82,7 +82,7 @@ def test_a_replay_without_filter_is_refused(client: httpx.Client) -> None:
 
 def test_a_replay_of_an_ignored_delivery_is_refused_with_the_reason(client: httpx.Client) -> None:
     response = client.post(f"{INBOX}/{number(client, 'e3')}/replay")
-    assert (response.status_code, "was ignored" in error_of(response)["message"]) == (422, True)
+    assert (response.status_code, "was ignored" in error_of(response)["message"]) == (409, True)
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])

@@ -98,13 +98,13 @@ def test_a_replay_is_accepted_and_can_be_watched(shop: Shop) -> None:
 def test_a_replay_is_aborted(shop: Shop) -> None:
     href = shop.post("/replay", filter="", name="all").json()["href"]
     assert shop.client.post(f"{href}/abort").json()["replay"]["status"] == "aborted"
-    assert shop.client.post(f"{href}/abort").status_code == 422
+    assert shop.client.post(f"{href}/abort").status_code == 409
 
 
 def test_one_letter_is_replayed(shop: Shop) -> None:
     answer = shop.client.post(f"{API}/{shop.first()}/replay")
     assert (answer.status_code, answer.json()["replay"]["items"]) == (202, 1)
-    assert shop.client.post(f"{API}/{shop.first()}/replay").status_code == 422
+    assert shop.client.post(f"{API}/{shop.first()}/replay").status_code == 409
 
 
 def test_letters_are_discarded_and_restored(shop: Shop) -> None:

@@ -109,9 +109,9 @@ def test_cancelling_again_is_202(client: httpx.Client, world: World) -> None:
     assert post(client, f"/runs/{run_id}/cancel").status_code == 202
 
 
-def test_cancelling_a_completed_run_is_422(client: httpx.Client) -> None:
+def test_cancelling_a_completed_run_is_409(client: httpx.Client) -> None:
     done = client.get(f"{API}/history?status=completed").json()["rows"][0]["id"]
-    assert error_of(post(client, f"/runs/{done}/cancel"))["code"] == "refused"
+    assert error_of(post(client, f"/runs/{done}/cancel"))["code"] == "conflict"
 
 
 def test_a_resumed_run_waits_for_a_worker(client: httpx.Client) -> None:
@@ -119,9 +119,9 @@ def test_a_resumed_run_waits_for_a_worker(client: httpx.Client) -> None:
     assert post(client, f"/runs/{failed}/resume").json()["run"]["status"] == "idle"
 
 
-def test_resuming_a_completed_run_is_422(client: httpx.Client) -> None:
+def test_resuming_a_completed_run_is_409(client: httpx.Client) -> None:
     done = client.get(f"{API}/history?status=completed").json()["rows"][0]["id"]
-    assert post(client, f"/runs/{done}/resume").status_code == 422
+    assert post(client, f"/runs/{done}/resume").status_code == 409
 
 
 def test_resuming_beside_an_active_run_is_409(client: httpx.Client, world: World) -> None:

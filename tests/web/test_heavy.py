@@ -16,7 +16,7 @@ from app.flows.access import accounts
 from app.stores.runs import drift
 from app.stores.runs.drift import DriftRow
 from app.stores.sql.engine import Database
-from app.web.api.table import OPERATIONS
+from app.web.api.operations import OPERATIONS
 from app.web.gate import Doors
 from app.web.heavy import HeavyLimits
 from tests.endless import endless
@@ -145,6 +145,6 @@ def test_a_heavy_question_that_takes_too_long_is_no_outage(world: World) -> None
 
 
 def test_every_operation_with_a_filter_waits_for_a_turn() -> None:
-    filtered = [one for one in OPERATIONS if "filter" in {field.name for field in msgspec.structs.fields(one.asks)}]
+    filtered = [one for one in OPERATIONS if "filter" in {field.name for field in msgspec.structs.fields(one.params)}]
     assert len(filtered) > 4
     assert [one.url for one in filtered if not one.heavy] == []

@@ -106,7 +106,7 @@ def test_a_belief_of_a_year_is_422_and_nothing_is_written(held: Held) -> None:
 
 def test_a_hold_that_was_decided_is_decided(held: Held) -> None:
     held.post("dismiss")
-    assert held.post("release").status_code == 422
+    assert held.post("release").status_code == 409
 
 
 def test_a_hold_of_another_number_is_404(held: Held) -> None:

@@ -123,6 +123,16 @@ def test_a_replay_of_many_needs_the_incidents_name(browser: Browser) -> None:
     assert browser.post("/dead-letters/replay", filter="", name="outage", rate="5").status_code == 303
 
 
+@pytest.mark.parametrize("path", ["/dead-letters/987654", "/replays/987654", "/inbox/987654", "/holds/987654"])
+def test_a_page_about_what_is_not_there_is_404(browser: Browser, path: str) -> None:
+    assert browser.client.get(path, headers={"accept": "text/html"}).status_code == 404
+
+
+def test_a_replay_that_is_over_cannot_be_aborted_again(browser: Browser) -> None:
+    replay = browser.post(f"/dead-letters/{letter(browser)}/replay").headers["location"]
+    assert [browser.post(f"{replay}/abort").status_code for _ in range(2)] == [303, 409]
+
+
 def test_a_letter_is_discarded_and_restored_by_its_forms(browser: Browser) -> None:
     browser.post(f"/dead-letters/{letter(browser)}/discard", why="sold out")
     assert "sold out" in browser.get(f"/dead-letters/{letter(browser)}")

@@ -13,7 +13,7 @@ import pytest
 from starlette.applications import Starlette
 
 from app.domain import Cause, Change, Kind
-from app.errors import Forbidden
+from app.errors import VendorForbidden
 from app.flows.connections import connections
 from app.flows.connections.health import judge
 from app.flows.upkeep.raise_alert import close_alert, raise_alert
@@ -84,7 +84,7 @@ def test_the_state_of_a_connection_is_one_among_all_states(world: World) -> None
 
 
 def test_a_kind_that_may_not_be_read_is_named(world: World) -> None:
-    judge(world.deps, SHOP, Kind.STOCK, Forbidden("403"))
+    judge(world.deps, SHOP, Kind.STOCK, VendorForbidden("403"))
     assert told(world)[f'tallyhook_forbidden_kinds{{connection="{SHOP}",kind="stock"}}'] == 1
 
 

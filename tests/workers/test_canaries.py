@@ -27,7 +27,7 @@ from app.local.embedded import await_port, free_port
 from app.rules.access.redaction import REMOVED
 from app.stores import owed
 from app.stores.sql.engine import Database, open_database
-from app.web.api.table import OPERATIONS
+from app.web.api.operations import OPERATIONS
 from app.web.heavy import HeavyReads
 from app.web.pages import page_routes
 from tests.fakes import World

@@ -12,7 +12,7 @@ from dramatiq.brokers.redis import RedisBroker
 
 from app.channels.queue import BULK, LIVE, BrokerQueue, message, redis_broker
 from app.domain import Cause, Change, ItemKey, Kind
-from app.errors import DatabaseFault, Refused, Unavailable, Unmappable
+from app.errors import DatabaseFault, Unavailable, Unmappable, VendorRefused
 from app.flows.items.leases import LeaseKeeper
 from app.flows.letters.replay import replay_letter
 from app.stores import owed
@@ -201,6 +201,8 @@ def test_a_requested_run_is_carried_out(world: World, broker: RedisBroker) -> No
 
 
 def test_a_run_that_failed_is_a_letter(world: World, broker: RedisBroker) -> None:
-    world.source.failures.append(Refused("refused"))
+    world.source.failures.append(VendorRefused("refused"))
     work(broker, lambda: request_reconcile(world.deps, SHOP))
-    assert [(letter["actor"], letter["error"]) for letter in letters(world)] == [("run", "product: Refused: refused")]
+    assert [(letter["actor"], letter["error"]) for letter in letters(world)] == [
+        ("run", "product: VendorRefused: refused")
+    ]

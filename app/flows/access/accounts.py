@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from app.domain import Role
-from app.errors import Refused
+from app.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from app.flows.access import audit
 from app.flows.deps import Deps
 from app.rules.access.lockout import Tries
@@ -50,7 +50,7 @@ def create_token(
     _for_all(deps)
     scope = _scope(deps, connections)
     if days is not None and not 1 <= days <= 3650:
-        raise Refused("a token lives 1 to 3650 days, or for ever")
+        raise InvalidRequest("a token lives 1 to 3650 days, or for ever")
     with deps.database.begin() as conn:
         return _create(deps, conn, _valid_name(name), role, scope, days)
 
@@ -64,14 +64,14 @@ def first_token(deps: Deps) -> str | None:
 
 
 def revoke_token(deps: Deps, token_id: int) -> None:
-    """Revoke a token. Raises ``Refused`` if there is none, or it is revoked already."""
+    """Revoke a token. Raises ``NotFound`` if there is none, or it is revoked already."""
     _for_all(deps)
     with deps.database.begin() as conn:
         token = accounts.token(conn, token_id)
         if token is None:
-            raise Refused(f"there is no token {token_id}")
+            raise NotFound(f"there is no token {token_id}", "token")
         if not accounts.revoke_token(conn, token_id, deps.who.name, deps.now()):
-            raise Refused(f"token {token_id} is revoked already")
+            raise Conflict(f"token {token_id} is revoked already")
         audit.note(deps, conn, "tokens.revoke", f"token {token_id}", before={"name": token.name})
 
 
@@ -83,7 +83,7 @@ def list_tokens(deps: Deps) -> list[Token]:
 
 
 def add_user(deps: Deps, name: str, password: str, role: Role, *, connections: Iterable[str] | None = None) -> int:
-    """Add a user; returns the id. Raises ``Refused`` for a taken name or a password that is too short or too long."""
+    """Add a user; returns the id. Raises ``Conflict`` for a taken name or a password that is too short or too long."""
     _for_all(deps)
     scope = _scope(deps, connections)
     valid_name, password_hash = _valid_name(name), _hashed(password)
@@ -101,7 +101,7 @@ def add_user(deps: Deps, name: str, password: str, role: Role, *, connections: I
             after = {"role": str(role), "connections": None if scope is None else sorted(scope)}
             audit.note(deps, conn, "users.add", f"user {valid_name}", after=after)
     except IntegrityError:
-        raise Refused(f"there is a user {name!r} already") from None
+        raise Conflict(f"there is a user {name!r} already") from None
     return user_id
 
 
@@ -161,7 +161,7 @@ def _change(
     with deps.database.begin() as conn:
         user = accounts.user(conn, name)
         if user is None:
-            raise Refused(f"there is no user {name!r}")
+            raise NotFound(f"there is no user {name!r}", "user")
         accounts.change_user(conn, user.id, **columns)
         if unlock:
             accounts.set_tries(conn, user.id, Tries())
@@ -174,18 +174,20 @@ def _change(
 def _for_all(deps: Deps) -> None:
     """Raise ``Refused`` unless the caller sees all connections: otherwise a narrow admin could create a wide one."""
     if deps.who.connections is not None:
-        raise Refused("only an admin who sees all connections may look at access or change it")
+        raise Forbidden("only an admin who sees all connections may look at access or change it")
 
 
 def _hashed(password: str) -> str:
     if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
-        raise Refused(f"a password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters")
+        raise InvalidRequest(f"a password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters")
     return HASHER.hash(password)
 
 
 def _valid_name(name: str) -> str:
     if not _NAME.fullmatch(name):
-        raise Refused("a name has 1 to 100 letters, digits, blanks and . _ @ + -, and begins with a letter or digit")
+        raise InvalidRequest(
+            "a name has 1 to 100 letters, digits, blanks and . _ @ + -, and begins with a letter or digit"
+        )
     return name
 
 
@@ -195,5 +197,7 @@ def _scope(deps: Deps, connections: Iterable[str] | None) -> frozenset[str] | No
     scope = frozenset(connections)
     unknown = sorted(scope - set(deps.sources))
     if unknown or not scope:
-        raise Refused(f"no connection {', '.join(unknown) or 'named'}; there are {', '.join(sorted(deps.sources))}")
+        raise InvalidRequest(
+            f"no connection {', '.join(unknown) or 'named'}; there are {', '.join(sorted(deps.sources))}"
+        )
     return scope

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from app.flows.deps import Deps
 from app.rules.access.chain import BEGINNING, Entry, link
 from app.stores.access import archives, audit
-from app.stores.access.audit import Archive
+from app.stores.access.audit import Archive, ReadableEntry
 
 ACTIONS = (
     *("audit.archive", "connections.check", "connections.pause", "connections.resume", "events.replay"),
@@ -64,6 +64,16 @@ def note(
         after=_clean(deps, after),
         why=_clean(deps, why),
     )
+
+
+def list_entries(
+    deps: Deps, *, limit: int = 50, before_number: int | None = None, action: str | None = None
+) -> list[ReadableEntry]:
+    """Entries about what the caller may see, newest first; ``action`` is one, or how several begin ("letters")."""
+    with deps.database.read() as conn:
+        return audit.entries(
+            conn, limit=limit, before_number=before_number, action=action, connections=deps.who.connections
+        )
 
 
 def verify(deps: Deps, expected_head: str | None = None, *, archive: Path | None = None) -> Verdict:

@@ -26,7 +26,7 @@ def page(
 
     The first is ``{"counts": {"out", "low"}, "found_at", "age_seconds", "took_ms"}``. What is critical no more is left
     out of the listings at once; what became so is among them within a minute, or now with ``anew``. Raises
-    ``Refused`` for an unknown connection.
+    ``NotFound`` for an unknown connection.
     """
     source_of(deps, connection)
     fresh = timedelta() if anew else FRESH

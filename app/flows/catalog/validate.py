@@ -119,7 +119,7 @@ def validate(deps: Deps, connection: str, *, samples: int = 5, anew: bool = Fals
     ``checks`` are ``{"check", "count", "samples", "says"}`` with at most ``samples`` (0 to 100) each, ``problems`` is
     the sum of their counts, ``found_at`` when they were made (ISO 8601) and ``took_ms`` how long that took. At most
     ten minutes old, or with ``anew`` found now: for the end of a run, so that nobody has to wait. Raises
-    ``Refused`` for an unknown connection.
+    ``NotFound`` for an unknown connection.
     """
     source_of(deps, connection)
     fresh = timedelta() if anew else FRESH

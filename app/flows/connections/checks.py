@@ -12,7 +12,16 @@ import structlog
 from sqlalchemy import Connection
 
 from app.domain import ConnectionState, Kind
-from app.errors import AuthRejected, BudgetSpent, DatabaseFault, Forbidden, Permanent, RateLimited, Refused, Transient
+from app.errors import (
+    AuthRejected,
+    BudgetSpent,
+    DatabaseFault,
+    Permanent,
+    RateLimited,
+    Transient,
+    VendorForbidden,
+    VendorRefused,
+)
 from app.flows.connections.states import forget, row_of
 from app.flows.deps import Deps
 from app.rules.calls.calling import PROBE, calling_for
@@ -93,9 +102,9 @@ def _check(source: Source) -> tuple[ConnectionState | None, str]:
         raise
     except BudgetSpent as error:
         return None, str(error)
-    except (RateLimited, Forbidden):
+    except (RateLimited, VendorForbidden):
         return ConnectionState.OK, ""
-    except (AuthRejected, Refused) as error:
+    except (AuthRejected, VendorRefused) as error:
         return ConnectionState.REFUSED, str(error)
     except Permanent:
         return ConnectionState.OK, ""
@@ -124,7 +133,9 @@ def record_kind(deps: Deps, connection: str, kind: Kind, error: Exception) -> No
     def work(conn: Connection) -> bool:
         tries = connections.tries(conn, connection, kind)
         wait = (
-            wait_before_reading(tries, certain=isinstance(error, Forbidden)) if refused else wait_before_probe(tries)
+            wait_before_reading(tries, certain=isinstance(error, VendorForbidden))
+            if refused
+            else wait_before_probe(tries)
         )
         return connections.record_kind(conn, evidence, kind, next_probe_at=evidence.at + wait)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from app.domain import ConnectionState
-from app.errors import Refused
+from app.errors import Conflict
 from app.flows.access import audit
 from app.flows.connections.checks import one_line
 from app.flows.connections.probes import check_now
@@ -65,7 +65,7 @@ def list_connections(deps: Deps) -> list[ConnectionView]:
 
 
 def show_connection(deps: Deps, connection: str) -> ConnectionView:
-    """One of them; raises ``Refused`` for an unknown one."""
+    """One of them; raises ``NotFound`` for an unknown one."""
     source_of(deps, connection)
     with deps.database.read() as conn:
         return _view(deps, connection, connections.rows(conn), owed.count(conn, connection))
@@ -74,13 +74,13 @@ def show_connection(deps: Deps, connection: str) -> ConnectionView:
 def pause(deps: Deps, connection: str, reason: str | None = None) -> ConnectionView:
     """Ask nothing of the vendor until somebody resumes it; webhooks are still taken, and items stay owed.
 
-    Raises ``Refused`` for an unknown connection, and for one that is paused already.
+    Raises ``NotFound`` for an unknown connection, and for one that is paused already.
     """
     before = show_connection(deps, connection)
     why = None if reason is None else one_line(deps.redact(reason))
     with deps.database.begin() as conn:
         if not connections.pause(conn, connection, deps.who.name, why, deps.now()):
-            raise Refused(f"connection {connection!r} is paused already")
+            raise Conflict(f"connection {connection!r} is paused already")
         after = {"state": ConnectionState.PAUSED.value}
         audit.note(
             deps,
@@ -99,12 +99,12 @@ def pause(deps: Deps, connection: str, reason: str | None = None) -> ConnectionV
 def resume(deps: Deps, connection: str) -> ConnectionView:
     """End a pause; the vendor is called within seconds, and what is owed is worked off.
 
-    Raises ``Refused`` for an unknown connection, and for one that nobody paused.
+    Raises ``NotFound`` for an unknown connection, and for one that nobody paused.
     """
     source_of(deps, connection)
     with deps.database.begin() as conn:
         if not connections.resume(conn, connection, deps.now()):
-            raise Refused(f"connection {connection!r} is not paused by a person")
+            raise Conflict(f"connection {connection!r} is not paused by a person")
         before, after = {"state": ConnectionState.PAUSED.value}, {"state": ConnectionState.OK.value}
         audit.note(
             deps,
@@ -123,7 +123,7 @@ def check(deps: Deps, connection: str) -> Checked:
     """Call the vendor now and say what came back; the state follows, but a person's pause stays. Where it answers, kinds
     that may not be read are tried again at once.
 
-    Raises ``Refused`` for an unknown connection.
+    Raises ``NotFound`` for an unknown connection.
     """
     source_of(deps, connection)
     forget(deps)

@@ -18,9 +18,9 @@ from app.errors import (
     BadAnswer,
     ConnectionPaused,
     DatabaseFault,
-    Forbidden,
-    Refused,
     Unavailable,
+    VendorForbidden,
+    VendorRefused,
 )
 from app.flows.connections.checks import Verdict, allow, record_answer, record_failure, record_kind, verdict_on
 from app.flows.connections.controls import Asking, is_answered
@@ -28,7 +28,7 @@ from app.flows.connections.states import blocking, forget, known, sentence
 from app.flows.deps import Deps
 from app.stores import connections
 
-JUDGED = (Unavailable, BadAnswer, AuthRejected, Refused)
+JUDGED = (Unavailable, BadAnswer, AuthRejected, VendorRefused)
 """What may concern more than the item that it was about: even the account's cheapest call may end so."""
 
 
@@ -67,7 +67,7 @@ def judge(deps: Deps, connection: str, kind: Kind, error: Exception, failed: Seq
         record_answer(deps, connection, verdict)
     if isinstance(error, AuthRejected):
         return _refused(deps, connection, kind, error, failed, verdict)
-    if isinstance(error, Refused) or verdict.state is None:
+    if isinstance(error, VendorRefused) or verdict.state is None:
         return Fault.ITEM
     return _of_kind_or_item(deps, connection, kind, error, failed)
 
@@ -123,7 +123,7 @@ def _refused(
     """A list that we may not read is the kind's; an item, only where others of the kind fare no better."""
     if verdict.state is ConnectionState.OK and failed:
         return _of_kind_or_item(deps, connection, kind, error, failed)
-    if verdict.state is ConnectionState.OK or isinstance(error, Forbidden):
+    if verdict.state is ConnectionState.OK or isinstance(error, VendorForbidden):
         record_kind(deps, connection, kind, error)
         return Fault.KIND
     record_failure(deps, connection, Verdict(verdict.began, ConnectionState.REFUSED, str(error)))

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from app import sources
-from app.errors import AuthRejected, BadAnswer, Forbidden, RateLimited, Refused, TallyhookError
+from app.errors import AuthRejected, BadAnswer, RateLimited, TallyhookError, VendorForbidden, VendorRefused
 from app.flows.connections.checks import one_line
 from app.flows.connections.kind_looks import KindLook, State, count
 from app.sources.base import Checkable, Context, Source, Unlimited
@@ -60,7 +60,7 @@ def let_in(draft: Draft, redact: Callable[[str], str]) -> Source:
     source = open_source(draft)
     try:
         _check(draft, source, redact)
-    except Refused:
+    except VendorRefused:
         source.close()
         raise
     return source
@@ -70,12 +70,12 @@ def _check(draft: Draft, source: Source, redact: Callable[[str], str]) -> None:
     if not isinstance(source, Checkable):
         return
     try:
-        with suppress(Forbidden, RateLimited):  # it knows us
+        with suppress(VendorForbidden, RateLimited):  # it knows us
             source.check()
-    except (AuthRejected, Refused, BadAnswer) as error:
-        raise Refused(_refused(draft, error, redact)) from None
+    except (AuthRejected, VendorRefused, BadAnswer) as error:
+        raise VendorRefused(_refused(draft, error, redact)) from None
     except TallyhookError as error:
-        raise Refused(f"{draft.source} does not answer: {one_line(redact(str(error)))}; try again") from None
+        raise VendorRefused(f"{draft.source} does not answer: {one_line(redact(str(error)))}; try again") from None
 
 
 def look(
@@ -85,14 +85,16 @@ def look(
     redact: Callable[[str], str],
     seen: Callable[[KindLook], None],
 ) -> list[KindLook]:
-    """Count every kind, each told to ``seen`` at once. Raises ``Refused`` where none may be read."""
+    """Count every kind, each told to ``seen`` at once. Raises ``VendorRefused`` where none may be read."""
     found: list[KindLook] = []
     for kind in source.kinds:
         found.append(count(source, kind, now(), redact))
         seen(found[-1])
     if all(one.state is State.WRONG for one in found):
         why = f"{found[0].kind}: {found[0].said}"
-        raise Refused(f"{draft.source} shows nothing of this account ({why}): {sources.setup(draft.source).hint}")
+        raise VendorRefused(
+            f"{draft.source} shows nothing of this account ({why}): {sources.setup(draft.source).hint}"
+        )
     return found
 
 

@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy import Connection
 
 from app.domain import Absent, Cause, Change, ItemKey, Kind
-from app.errors import Refused
+from app.errors import Conflict, InvalidRequest, NotFound
 from app.flows.access import audit
 from app.flows.deps import Deps
 from app.flows.holds.plausible import learn_released
@@ -59,11 +59,11 @@ def release(deps: Deps, hold_id: int, *, believed_until: datetime | None = None)
     """
     now = deps.now()
     if believed_until is not None and not now < believed_until <= now + LONGEST_BELIEF:
-        raise Refused(f"it can be believed until a day to come, at most {LONGEST_BELIEF.days} days from now")
+        raise InvalidRequest(f"it can be believed until a day to come, at most {LONGEST_BELIEF.days} days from now")
     show(deps, hold_id)
     with deps.database.begin() as conn:
         if not holds.is_kept(conn, hold_id):
-            raise Refused(f"hold {hold_id} has not all of its rows yet")
+            raise Conflict(f"hold {hold_id} has not all of its rows yet")
         _decide(deps, conn, hold_id, holds.RELEASED, believed_until)
         hold = holds.get(conn, hold_id)
     assert hold is not None  # noqa: S101 (it was just decided)
@@ -73,18 +73,18 @@ def release(deps: Deps, hold_id: int, *, believed_until: datetime | None = None)
 
 
 def dismiss(deps: Deps, hold_id: int) -> HoldView:
-    """Keep our rows; a later implausible read is held again. Raises ``Refused`` for a hold that does not wait."""
+    """Keep our rows; a later implausible read is held again. Raises ``Conflict`` for a hold that does not wait."""
     with deps.database.begin() as conn:
         _decide(deps, conn, hold_id, holds.DISMISSED, None)
     return show(deps, hold_id)
 
 
 def show(deps: Deps, hold_id: int) -> HoldView:
-    """A hold with some of its rows, before and after. Raises ``Refused`` if there is none that the caller may see."""
+    """A hold with some of its rows, before and after. Raises ``NotFound`` if there is none that the caller may see."""
     with deps.database.read() as conn:
         hold = holds.get(conn, hold_id)
         if hold is None or not deps.who.sees(hold.connection):
-            raise Refused(f"there is no hold {hold_id}")
+            raise NotFound(f"there is no hold {hold_id}", "hold")
         rows = holds.rows(conn, hold_id, hold.kind, limit=SAMPLE_SIZE)
     return HoldView(**msgspec.structs.asdict(hold), sample=[_sample_row(hold.kind, row) for row in rows])
 
@@ -107,9 +107,9 @@ def finish_released(deps: Deps, connection: str, kind: Kind) -> None:
 def _decide(deps: Deps, conn: Connection, hold_id: int, state: str, believed_until: datetime | None) -> None:
     hold = holds.get(conn, hold_id)
     if hold is None or not deps.who.sees(hold.connection):
-        raise Refused(f"there is no open hold {hold_id}")
+        raise NotFound(f"there is no open hold {hold_id}", "hold")
     if not holds.close(conn, hold_id, state, believed_until=believed_until):
-        raise Refused(f"there is no open hold {hold_id}; it is {hold.state}")
+        raise Conflict(f"there is no open hold {hold_id}; it is {hold.state}")
     after: dict[str, Any] = {"state": state}
     if believed_until is not None:
         after["believed_until"] = believed_until.isoformat()

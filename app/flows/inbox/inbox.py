@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection
 
 from app.domain import ItemKey, Kind
-from app.errors import Refused
+from app.errors import Conflict, InvalidRequest, NotFound
 from app.flows.deps import Deps
 from app.flows.letters.replay import RATE, replay_items
 from app.rules.filters import Term, parse, spelled
@@ -46,7 +46,7 @@ def show(deps: Deps, event_id: int) -> dict[str, Any]:
     where it is JSON), and ``came_of``: per item what became of it, ``ms`` after receipt, and for the first
     few the ``later`` deliveries about them.
 
-    Raises ``Refused`` when there is none.
+    Raises ``NotFound`` when there is none.
     """
     with deps.database.read() as conn:
         event = _seen(deps, conn, event_id)
@@ -65,7 +65,7 @@ def replay_event(deps: Deps, event_id: int) -> int:
     with deps.database.read() as conn:
         event = _seen(deps, conn, event_id)
     if event["verdict"] != "accepted" or not event["items"]:
-        raise Refused(f"event {event_id} ({event['type']}) was {event['verdict']}: it names nothing to fetch")
+        raise Conflict(f"event {event_id} ({event['type']}) was {event['verdict']}: it names nothing to fetch")
     keys = [ItemKey(event["connection"], Kind(kind), external_id) for kind, external_id in event["items"]]
     return replay_items(deps, keys, f"event {event_id}", filter=f"id:{event_id}", canary=False)
 
@@ -74,7 +74,7 @@ def replay_events(deps: Deps, text: str, name: str, *, rate: int = RATE, canary:
     """Have the items of all deliveries that a filter matches fetched again, each once; returns the replay's number."""
     terms = terms_of(text)
     if not terms:
-        raise Refused("say which events: a filter such as since:2h")
+        raise InvalidRequest("say which events: a filter such as since:2h")
     with deps.database.read() as conn:
         keys = inbox_search.keys_of(conn, conditions(deps, conn, terms))
     return replay_items(deps, keys, name, filter=spelled(terms), rate=rate, canary=canary)
@@ -105,5 +105,5 @@ def _pretty(body: bytes) -> str | None:
 def _seen(deps: Deps, conn: Connection, event_id: int) -> dict[str, Any]:
     event = inbox.get(conn, event_id)
     if event is None or not deps.who.sees(event["connection"]):
-        raise Refused(f"there is no event {event_id}")
+        raise NotFound(f"there is no event {event_id}", "event")
     return event

@@ -20,7 +20,7 @@ from app.flows.deps import Deps
 from app.flows.inbox.refused import RefusedDeliveries
 from app.sources.base import PayloadInvalid
 from app.stores.inbox import inbox
-from app.stores.inbox.inbox import Arrival
+from app.stores.inbox.inbox import Arrival as Arrival
 from app.stores.sql.engine import DATABASE_ERRORS
 
 LARGEST_GROUP = 512

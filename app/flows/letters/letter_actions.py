@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from app.domain import ItemKey
-from app.errors import Refused
+from app.errors import Conflict, InvalidRequest, NotFound
 from app.flows.access import audit
 from app.flows.deps import Deps
 from app.flows.letters.letters import conditions, dead_terms, seen
@@ -28,7 +28,7 @@ def discard(deps: Deps, text: str, why: str) -> int:
         found, _ = conditions(deps, conn, terms)
         count = letter_states.discard(conn, found, deps.who.name, deps.redact(reason), deps.now())
         if count == 0:
-            raise Refused(f"no dead letter matches {spelled(terms)!r}")
+            raise NotFound(f"no dead letter matches {spelled(terms)!r}")
         after = {"filter": spelled(terms), "letters": count, "state": "discarded"}
         audit.note(deps, conn, "letters.discard", f"{count} letters", after=after, why=reason)
     return count
@@ -39,9 +39,9 @@ def restore(deps: Deps, letter_id: int) -> None:
     with deps.database.begin() as conn:
         letter = seen(deps, conn, letter_id, lock=True)
         if letter["state"] != "discarded":
-            raise Refused(f"dead letter {letter_id} is {letter['state']}, not discarded")
+            raise Conflict(f"dead letter {letter_id} is {letter['state']}, not discarded")
         if not letter_states.restore(conn, letter_id, deps.now() - UNDO_WITHIN):
-            raise Refused(f"dead letter {letter_id} was discarded more than a day ago; that stays")
+            raise Conflict(f"dead letter {letter_id} was discarded more than a day ago; that stays")
         before = {"state": "discarded", "reason": letter["discard_reason"], "by": letter["discarded_by"]}
         about = {"connection": letter["connection"], "before": before, "after": {"state": "dead"}}
         audit.note(deps, conn, "letters.restore", f"letter {letter_id}", **about)
@@ -53,7 +53,7 @@ def edit_args(deps: Deps, letter_id: int, args: Sequence[Any], why: str) -> None
     with deps.database.begin() as conn:
         letter = seen(deps, conn, letter_id, lock=True)
         if letter["state"] != "dead":
-            raise Refused(f"dead letter {letter_id} is {letter['state']}, only a dead one can be edited")
+            raise Conflict(f"dead letter {letter_id} is {letter['state']}, only a dead one can be edited")
         key = check_args(deps, conn, letter["actor"], args)
         letter_states.edit(conn, letter_id, args, key, _fingerprint(letter, key))
         about = {
@@ -75,5 +75,5 @@ def _fingerprint(letter: Mapping[str, Any], key: ItemKey | None) -> str:
 def _reason(why: str) -> str:
     reason = why.strip()
     if not reason or len(reason) > LONGEST_REASON:
-        raise Refused(f"say why, in at most {LONGEST_REASON} characters")
+        raise InvalidRequest(f"say why, in at most {LONGEST_REASON} characters")
     return reason

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection
 
 from app.domain import ItemKey, Kind
-from app.errors import Refused
+from app.errors import InvalidRequest, NotFound
 from app.flows.deps import Deps
 from app.rules.filters import Term, parse, spelled
 from app.rules.letters.advice import advice
@@ -35,7 +35,7 @@ def dead_terms(text: str) -> tuple[Term, ...]:
     terms = terms_of(text)
     others = {value for term in terms if term.key == "state" for value in term.values} - set(DEFAULT.values)
     if others or any(term.negated for term in terms if term.key == "state"):
-        raise Refused(f"only dead letters can be replayed or discarded, not {spelled(terms)!r}")
+        raise InvalidRequest(f"only dead letters can be replayed or discarded, not {spelled(terms)!r}")
     return (*(term for term in terms if term.key != "state"), DEFAULT)
 
 
@@ -64,7 +64,7 @@ def conditions(deps: Deps, conn: Connection, terms: Sequence[Term]) -> tuple[lis
 
 def show(deps: Deps, letter_id: int) -> dict[str, Any]:
     """One letter with all attempts; ``moot``, ``advice``, and ``since`` (what came of its item lately): ``owed``,
-    ``settled`` (newest first) and ``letters`` (others of the item). Raises ``Refused`` when there is none."""
+    ``settled`` (newest first) and ``letters`` (others of the item). Raises ``NotFound`` when there is none."""
     with deps.database.read() as conn:
         letter = seen(deps, conn, letter_id)
         reads = letter_search.full_reads(conn)
@@ -78,10 +78,10 @@ def show(deps: Deps, letter_id: int) -> dict[str, Any]:
 
 
 def seen(deps: Deps, conn: Connection, letter_id: int, *, lock: bool = False) -> dict[str, Any]:
-    """A letter that the caller may see; raises ``Refused`` when there is none."""
+    """A letter that the caller may see; raises ``NotFound`` when there is none."""
     letter = dead_letters.get(conn, letter_id, lock=lock)
     if letter is None or not deps.who.sees(letter["connection"]):
-        raise Refused(f"there is no dead letter {letter_id}")
+        raise NotFound(f"there is no dead letter {letter_id}", "letter")
     return letter
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from app.domain import ItemKey, Kind
-from app.errors import Refused
+from app.errors import Conflict, InvalidRequest
 from app.flows.deps import Deps
 from app.flows.items.bury import ITEM_ACTOR, item_of
 from app.stores.runs import runs
@@ -18,29 +18,31 @@ LONGEST_ID = 500
 
 
 def check_args(deps: Deps, conn: Connection, actor: str, args: Sequence[Any]) -> ItemKey | None:
-    """The item that such a message would be about; raises ``Refused`` saying what would be right."""
+    """The item that such a message would be about; raises ``InvalidRequest`` saying what would be right."""
     if actor == RUN_ACTOR:
         if run_of(actor, args) is None or runs.get(conn, args[0]) is None:
-            raise Refused('the arguments of "run" are [<number of a run that exists>]')
+            raise InvalidRequest("the arguments of 'run' are [<number of a run that exists>]")
         return None
     if actor != ITEM_ACTOR:
-        raise Refused(f"nobody here knows what arguments {actor!r} takes; it can be replayed as it is, or discarded")
+        raise InvalidRequest(
+            f"nobody here knows what arguments {actor!r} takes; it can be replayed as it is, or discarded"
+        )
     key = item_of(actor, args)
     if key is None or not 0 < len(key.external_id) <= LONGEST_ID or not _texts(args[3:]):
         kinds = ", ".join(Kind)
-        raise Refused(
+        raise InvalidRequest(
             f'the arguments of "{ITEM_ACTOR}" are ["<connection>", "<kind>", "<external id>"], kinds: {kinds}'
         )
     if key.connection not in deps.sources or not deps.who.sees(key.connection):
         there = ", ".join(sorted(filter(deps.who.sees, deps.sources))) or "none"
-        raise Refused(f"no connection {key.connection!r}; there are {there}")
+        raise InvalidRequest(f"no connection {key.connection!r}; there are {there}")
     return key
 
 
 def check_replayable(letter: Mapping[str, Any]) -> None:
-    """Raise ``Refused`` for a message about an item that names none: it would only die again."""
+    """Raise ``Conflict`` for a message about an item that names none: it would only die again."""
     if letter["actor"] == ITEM_ACTOR and letter["external_id"] is None:
-        raise Refused(
+        raise Conflict(
             f"letter {letter['id']} names no item, so it would only die again; edit its arguments, or discard it"
         )
 

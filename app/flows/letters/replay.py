@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from app.domain import ItemKey
-from app.errors import Refused
+from app.errors import Conflict, InvalidRequest, NotFound
 from app.flows.access import audit
 from app.flows.connections.health import paused
 from app.flows.deps import Deps
@@ -31,10 +31,10 @@ def replay_letter(deps: Deps, letter_id: int, *, name: str | None = None) -> int
     with deps.database.read() as conn:
         letter = seen(deps, conn, letter_id)
         if letter["state"] != "dead":
-            raise Refused(f"dead letter {letter_id} is {letter['state']}, only a dead one can be replayed")
+            raise Conflict(f"dead letter {letter_id} is {letter['state']}, only a dead one can be replayed")
         check_replayable(letter)
         if letter["connection"] not in (None, *deps.sources):
-            raise Refused(
+            raise Conflict(
                 f"letter {letter_id} is of {letter['connection']!r}, and there is no such connection any more"
             )
     return replay_letters(deps, f"id:{letter_id}", name or f"letter {letter_id}", canary=False)
@@ -56,7 +56,7 @@ def replay_letters(deps: Deps, text: str, name: str, *, rate: int = RATE, canary
         id = replays.open_(conn, of="letters", name=named, asked_by=deps.who.name, now=deps.now(), **asked)
         letters = replays.add_letters(conn, id, found)
         if letters == 0:
-            raise Refused(f"no dead letter matches {spelled(terms)!r}")
+            raise NotFound(f"no dead letter matches {spelled(terms)!r}")
         skipped = replay_skips.skip(conn, id, deps.sources, deps.now())
         told = {**asked, "letters": letters, "name": named, **({"skipped": skipped} if skipped else {})}
         audit.note(deps, conn, "letters.replay", f"replay {id}", after=told, why=named)
@@ -70,7 +70,7 @@ def replay_items(
     """Have items tried again because events about them are replayed; returns the replay's number."""
     named = _named(name, rate)
     if not keys:
-        raise Refused(f"nothing to replay: no event that matches {filter!r} names an item")
+        raise NotFound(f"nothing to replay: no event that matches {filter!r} names an item")
     with deps.database.begin() as conn:
         asked: dict[str, Any] = {"filter": filter, "rate": rate, "canary": canary}
         id = replays.open_(conn, of="events", name=named, asked_by=deps.who.name, now=deps.now(), **asked)
@@ -83,11 +83,11 @@ def replay_items(
 
 
 def abort_replay(deps: Deps, replay_id: int) -> None:
-    """Stop a replay; what it had not come to waits for a person again. Raises ``Refused`` when it is over."""
+    """Stop a replay; what it had not come to waits for a person again. Raises ``Conflict`` when it is over."""
     with deps.database.begin() as conn:
         status = _seen(deps, conn, replay_id)["status"]
         if not replays.end(conn, replay_id, "aborted", f"by {deps.who.name}", deps.now()):
-            raise Refused(f"replay {replay_id} is {status} already")
+            raise Conflict(f"replay {replay_id} is {status} already")
         after = {"status": "aborted", **replays.counts(conn, replay_id)}
         audit.note(deps, conn, "replay.abort", f"replay {replay_id}", before={"status": status}, after=after)
 
@@ -134,7 +134,7 @@ def _view(deps: Deps, conn: Connection, row: dict[str, Any], resting: frozenset[
 def _seen(deps: Deps, conn: Connection, replay_id: int) -> dict[str, Any]:
     row = replays.get(conn, replay_id)
     if row is None or not _may_see(deps, conn, replay_id):
-        raise Refused(f"there is no replay {replay_id}")
+        raise NotFound(f"there is no replay {replay_id}", "replay")
     return row
 
 
@@ -146,7 +146,9 @@ def _may_see(deps: Deps, conn: Connection, replay_id: int) -> bool:
 def _named(name: str, rate: int) -> str:
     named = " ".join(name.split())
     if not named or len(named) > LONGEST_NAME:
-        raise Refused(f"a replay needs a name of at most {LONGEST_NAME} characters: the incident that it is to end")
+        raise InvalidRequest(
+            f"a replay needs a name of at most {LONGEST_NAME} characters: the incident that it is to end"
+        )
     if not 0 <= rate <= FASTEST:
-        raise Refused(f"a rate is 0 (no limit) to {FASTEST} items per second")
+        raise InvalidRequest(f"a rate is 0 (no limit) to {FASTEST} items per second")
     return named

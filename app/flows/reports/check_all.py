@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from app.domain import Kind
-from app.errors import Refused, Unavailable
+from app.errors import Unavailable
 from app.flows.connections import connections
 from app.flows.connections.checks import one_line
 from app.flows.connections.kind_looks import State, may_read
 from app.flows.connections.set_up import prefix_of
 from app.flows.connections.webhook_checks import check_webhooks
-from app.flows.deps import Deps
+from app.flows.deps import Deps, check_visible
 from app.flows.reports.status import MOST_SKEW, readiness
 from app.rules.calls.lanes import Lane, lane
 from app.sources.base import Source
@@ -31,10 +31,10 @@ class Finding:
 def check_all(deps: Deps, connection: str | None = None, *, mail: bool = False) -> Iterator[Finding]:
     """Everything, or all about one connection; ``mail`` sends a test mail. Findings come as they are made.
 
-    Raises ``Refused`` for an unknown connection.
+    Raises ``NotFound`` for an unknown connection.
     """
-    if connection is not None and connection not in deps.sources:
-        raise Refused(f"no connection {connection!r}; there are {', '.join(sorted(deps.sources)) or 'none'}")
+    if connection is not None:
+        check_visible(deps, connection)
     if connection is None:
         yield from _installation(deps)
         yield _mail(deps, send=mail)

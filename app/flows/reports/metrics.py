@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from app.errors import Refused
+from app.errors import InvalidRequest
 from app.flows.deps import Deps, source_of
 from app.flows.runs.agreed import share_of
 from app.flows.runs.true_now import as_json, true_now
@@ -25,16 +25,21 @@ LONGEST = 366
 """Days."""
 
 
+def sum_settled(deps: Deps) -> None:
+    """Sum the settlements of every slot of ten minutes that is over."""
+    settled.sum_slots(deps.database, deps.now())
+
+
 def metrics(deps: Deps, connection: str, days: int = 7) -> dict[str, Any]:
     """Runs, items, calls, freshness, agreement, failures of the last days (1 to 366); JSON-ready.
 
     Shares are 0 to 1. A run counts by when it was created, rehearsals do not count. A change is fresh when its item
     was settled so soon after the change was first seen, with our row as the source has it; what died was not.
-    Raises ``Refused`` for an unknown connection or another number of days.
+    Raises ``NotFound`` for an unknown connection or another number of days.
     """
     source_of(deps, connection)
     if not 1 <= days <= LONGEST:
-        raise Refused(f"days must be 1 to {LONGEST}")
+        raise InvalidRequest(f"days must be 1 to {LONGEST}")
     now = deps.now()
     since = now - timedelta(days=days)
     with deps.database.read() as conn:

@@ -31,6 +31,12 @@ ALIVE = timedelta(seconds=30)
 A_DAY = timedelta(days=1)
 
 
+def is_a_worker_alive(deps: Deps) -> bool:
+    """Whether a worker gave a sign of life within ``ALIVE``."""
+    with deps.database.read() as conn:
+        return bool(heartbeats.alive(conn, "worker", deps.now() - ALIVE))
+
+
 def overview(deps: Deps) -> dict[str, Any]:
     """Per connection: its state, rows by kind, owed items, agreement, calls by purpose, last event, last run; and, for
     who sees all, what waits for a person."""

@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from app.domain import Cause, ConnectionState, ItemKey, Kind, Options, Status, Strategy
-from app.errors import Busy, Refused
+from app.errors import Busy, Conflict, NotFound, Refused
 from app.flows.access import audit
 from app.flows.deps import Deps, source_of
 from app.rules.runs.run_options import check_category, check_options
@@ -32,7 +32,7 @@ def request_run(
 ) -> int:
     """Open a run for a worker to carry out; returns its id. The database lets one run per connection be active.
 
-    Raises ``Busy`` with the active run, ``Refused`` for an unknown connection or category, an option that the
+    Raises ``Busy`` with the active run, ``NotFound`` for an unknown connection or category, an option that the
     strategy would ignore, or a strategy without anything to read.
     """
     source = source_of(deps, connection)
@@ -57,7 +57,7 @@ def request_run(
 
 
 def cancel_run(deps: Deps, connection: str, run_id: int) -> bool:
-    """Stop a run within a page; ``False`` when it was over already. Raises ``Refused`` when there is no such run."""
+    """Stop a run within a page; ``False`` when it was over already. Raises ``NotFound`` when there is no such run."""
     _known(deps, connection, run_id)
     with deps.database.begin() as conn:
         cancelled = runs.cancel(conn, run_id, deps.now())
@@ -67,7 +67,7 @@ def cancel_run(deps: Deps, connection: str, run_id: int) -> bool:
 
 
 def resume_run(deps: Deps, connection: str, run_id: int) -> None:
-    """Let a failed or cancelled run go on where it stopped; raises ``Busy`` or ``Refused``."""
+    """Let a failed or cancelled run go on where it stopped; raises ``Busy`` or ``Conflict``."""
     run = _known(deps, connection, run_id)
     try:
         with deps.database.begin() as conn:
@@ -79,7 +79,7 @@ def resume_run(deps: Deps, connection: str, run_id: int) -> None:
         resumed = False
     if not resumed:
         if run.status not in (Status.FAILED, Status.CANCELLED):
-            raise Refused(f"run {run_id} is {run.status}; only a failed or cancelled run can be resumed")
+            raise Conflict(f"run {run_id} is {run.status}; only a failed or cancelled run can be resumed")
         raise _busy(deps, connection)
     deps.queue.wake_run(run_id)
 
@@ -145,7 +145,7 @@ def _known(deps: Deps, connection: str, run_id: int) -> Run:
     with deps.database.read() as conn:
         run = runs.get(conn, run_id)
     if run is None or run.connection != connection:
-        raise Refused(f"connection {connection!r} has no run {run_id}")
+        raise NotFound(f"connection {connection!r} has no run {run_id}", "run")
     return run
 
 
@@ -153,5 +153,5 @@ def _busy(deps: Deps, connection: str) -> Refused:
     with deps.database.read() as conn:
         run = runs.active(conn, connection)
     if run is None:  # it ended meanwhile
-        return Refused(f"a run of {connection!r} was active a moment ago; try again")
+        return Conflict(f"a run of {connection!r} was active a moment ago; try again")
     return Busy(f"run {run.id} ({run.strategy}) of {connection!r} is {run.status}", run.id)

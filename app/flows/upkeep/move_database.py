@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from app.errors import Refused
+from app.errors import Conflict
 from app.flows.reports.status import ALIVE
 from app.stores.sql.engine import Database
 from app.stores.upkeep import copying, heartbeats
@@ -17,15 +17,15 @@ def move_database(
 ) -> list[Copied]:
     """Copy every row of ``source`` into ``target``, whose schema is made where it has none; returns what was copied.
 
-    ``now`` is the source's time. Raises ``Refused``, and leaves both as they were, when the source's schema is not
+    ``now`` is the source's time. Raises ``Conflict``, and leaves both as they were, when the source's schema is not
     today's, when a process still works on it, when the target has rows, or when a row did not arrive as it was.
     """
     if not source.at_head():
-        raise Refused("the database's schema is not this program's; run `tallyhook migrate` first")
+        raise Conflict("the database's schema is not this program's; run `tallyhook migrate` first")
     with source.read() as conn:
         working = heartbeats.living(conn, now - ALIVE)
     if working:
-        raise Refused(
+        raise Conflict(
             f"{', '.join(working)} gave a sign of life less than {ALIVE.seconds} s ago: stop web, workers and clock "
             "first, or what they write meanwhile would be missing in the copy"
         )

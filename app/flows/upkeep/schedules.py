@@ -44,7 +44,7 @@ def save(deps: Deps, connection: str, job: str, cron: str, timezone: str, enable
     without a budget), ``all_jobs_per_day`` and ``unknown`` (enabled jobs nobody has measured yet). ``warning`` is a
     sentence when all enabled jobs together do not fit the budget, else ``None``.
 
-    Raises ``BadConfiguration`` for a job, cron or time zone that is wrong, ``Refused`` for an unknown connection.
+    Raises ``BadConfiguration`` for a job, cron or time zone that is wrong, ``NotFound`` for an unknown connection.
     """
     source, now, wanted = source_of(deps, connection), deps.now(), job_of(job)
     if not cron:

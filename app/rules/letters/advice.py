@@ -6,10 +6,15 @@ from collections.abc import Mapping
 
 from app import errors
 
+_FORBIDDEN = (
+    "The vendor knows us but does not let us do this: grant the permission that the message names, then replay."
+)
+_REFUSED = "The vendor refuses this very request: look at the exchange; if the item is gone for good, discard."
+
 _BY_TYPE: Mapping[str, str] = {
     "AuthRejected": "The vendor refuses our credentials: renew them in the settings, restart, then replay.",
-    "Forbidden": "The vendor knows us but does not let us do this: grant the permission that the message names, then"
-    " replay.",
+    "VendorForbidden": _FORBIDDEN,
+    "Forbidden": _FORBIDDEN,  # so are older letters stored
     "ConnectionPaused": "The connection is paused: see `tallyhook connections list` for the reason; replay once it is"
     " active.",
     "DatabaseFault": "The database failed, which should never become a letter: report it, and replay.",
@@ -17,7 +22,9 @@ _BY_TYPE: Mapping[str, str] = {
     "BudgetSpent": "Our own call budget was used up: replay when less is going on.",
     "Unavailable": "The vendor did not answer for hours: look at its status page, and replay once it is back.",
     "BadAnswer": "The vendor's answer could not be true: look at the exchange, and replay when it answers properly.",
-    "Refused": "The vendor refuses this very request: look at the exchange; if the item is gone for good, discard.",
+    "VendorRefused": _REFUSED,
+    "Refused": _REFUSED,  # likewise
+    "NotFound": "What the message names is not here any more: look whether its connection is still configured, or discard.",
     "Unmappable": "The payload has a shape we do not know: report the field that the message names; replay after an"
     " update.",
     "KilledWorker": "Working on this killed the process, several times: look at memory and the worker's log before you"
@@ -49,6 +56,7 @@ def known_types() -> set[str]:
         "Transient",
         "Permanent",
         "Busy",
+        "Conflict",
         "InvalidRequest",
         "TakesTooLong",
     }

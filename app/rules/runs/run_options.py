@@ -8,7 +8,7 @@ from difflib import get_close_matches
 import msgspec
 
 from app.domain import Options, Strategy
-from app.errors import InvalidRequest, Refused
+from app.errors import InvalidRequest
 
 ALWAYS = ("dryRun", "limit")
 """What every strategy heeds."""
@@ -58,14 +58,14 @@ def check_options(strategy: Strategy, options: Options) -> None:
 
 
 def check_category(asked: str, known: Collection[str]) -> None:
-    """Raises ``Refused`` with the nearest names for a category that is not among the known ids and names."""
+    """Raises ``InvalidRequest`` with the nearest names for a category that is not among the known ids and names."""
     if asked in known:
         return
     if not known:
-        raise Refused(f"no category {asked!r}; none is known yet")
+        raise InvalidRequest(f"no category {asked!r}; none is known yet")
     if near := _near(asked.strip().casefold(), known):
-        raise Refused(f"no category {asked!r}; did you mean {' or '.join(map(repr, near))}?")
-    raise Refused(f"no category {asked!r}; none of the {len(known)} names and ids known is near it")
+        raise InvalidRequest(f"no category {asked!r}; did you mean {' or '.join(map(repr, near))}?")
+    raise InvalidRequest(f"no category {asked!r}; none of the {len(known)} names and ids known is near it")
 
 
 def _near(asked: str, known: Collection[str]) -> list[str]:

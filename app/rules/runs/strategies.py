@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from app.domain import Kind, Options, Strategy
-from app.errors import Refused
+from app.errors import InvalidRequest
 
 UNTOUCHED = timedelta(days=365)
 """``active`` leaves out products that nobody edited for this long."""
@@ -46,11 +46,11 @@ Make = Callable[[Options, datetime], list[Stage]]
 
 
 def stages(strategy: Strategy, options: Options, kinds: Sequence[Kind], now: datetime) -> list[Stage]:
-    """The stages of a run, in the order of ``kinds`` (parents first); raises ``Refused`` if there are none."""
+    """The stages of a run, in the order of ``kinds`` (parents first); raises ``InvalidRequest`` if there are none."""
     planned = [stage for stage in _STAGES[strategy](options, now) if stage.kind in kinds]
     wanted = [narrow(stage, options) for stage in planned if stage.mode is not ReadMode.SLICE or not options.partial]
     if not wanted:
-        raise Refused(f"strategy {strategy} reads nothing that this source has ({', '.join(kinds)})")
+        raise InvalidRequest(f"strategy {strategy} reads nothing that this source has ({', '.join(kinds)})")
     return sorted(wanted, key=lambda stage: list(kinds).index(stage.kind))
 
 

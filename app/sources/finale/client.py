@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote
 import httpx
 import msgspec
 
-from app.errors import AuthRejected, BadAnswer, Forbidden, Refused
+from app.errors import AuthRejected, BadAnswer, VendorForbidden, VendorRefused
 from app.sources import complaint
 from app.sources.base import Context, Limit
 from app.sources.client import VendorClient, any_answer
@@ -122,7 +122,7 @@ class Client(VendorClient):
         path = self._path("customization")
         try:
             answer = self._http.request("GET", path, limits=self._rates.record, wait_of=self._wait_of)
-        except Forbidden:
+        except VendorForbidden:
             return b""
         if answer.status_code == 404:
             return b""
@@ -133,7 +133,7 @@ class Client(VendorClient):
         """All records of a collection, or those inside closed ranges of top-level fields.
 
         The answer is streamed to a temporary file: only the decoded bands are in memory, however large it is. Raises
-        ``BadAnswer`` for anything but a complete list, ``Refused`` when there is no such collection.
+        ``BadAnswer`` for anything but a complete list, ``VendorRefused`` when there is no such collection.
         """
         path = self._path(collection)
         with tempfile.TemporaryFile() as file:
@@ -147,7 +147,9 @@ class Client(VendorClient):
                 into=file,
             )
             if answer.status_code == 404:
-                raise Refused(f"GET {path}: 404; is {self._account!r} the account's name in Finale's addresses?")
+                raise VendorRefused(
+                    f"GET {path}: 404; is {self._account!r} the account's name in Finale's addresses?"
+                )
             return self._decoded(answer, file, collection, path)
 
     def _decoded(self, answer: httpx.Response, file: BinaryIO, collection: str, path: str) -> list[Band]:

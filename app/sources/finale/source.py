@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from functools import partial
 
 from app.domain import WHOLE, Absent, Answer, BadRecord, Kind, Page, Record, Ref, Scope
-from app.errors import Refused
+from app.errors import InvalidRequest
 from app.sources.base import Limit, Receiver, ResumeLost
 from app.sources.client import ClientSource
 from app.sources.finale import bulk, order_days, setup
@@ -148,12 +148,12 @@ class FinaleSource(ClientSource):
         """The time to read on from. A watermark in the future, from a time when a clock was wrong, counts as now."""
         at = moment(since)
         if at is None:
-            raise Refused(f"a watermark must be a time, not {since!r}")
+            raise InvalidRequest(f"a watermark must be a time, not {since!r}")
         return min(at, self._now() - OVERLAP) - OVERLAP
 
     def _check(self, kind: Kind) -> None:
         if kind not in self.kinds:
-            raise Refused(f"Finale has no {kind.value} to read; it has {', '.join(self.kinds)}")
+            raise InvalidRequest(f"Finale has no {kind.value} to read; it has {', '.join(self.kinds)}")
 
     # whole collections
 

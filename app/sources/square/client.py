@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import httpx
 
-from app.errors import BadAnswer, RateLimited, Refused
+from app.errors import BadAnswer, RateLimited, VendorRefused
 from app.sources.base import Context
 from app.sources.client import VendorClient, any_answer
 from app.sources.http import Http
@@ -164,7 +164,7 @@ class Client(VendorClient):
     def _one_page(self, method: str, path: str, body: wire.Json, shape: type[Page]) -> Page:
         try:
             return self._call(method, path, body, shape)
-        except Refused as error:
+        except VendorRefused as error:
             if "cursor" in body and wire.EXPIRED_CURSOR in str(error):
                 raise wire.CursorRefused(f"{path}: the cursor has expired, the read must begin again") from error
             raise

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from app.domain import SKU_PREFIX, Answer, Kind, Record, Ref, Scope, key_of
-from app.errors import BadAnswer, Refused, Unavailable, Unmappable
+from app.errors import BadAnswer, Unavailable, Unmappable, VendorRefused
 from app.sources.shapes import bad_record
 from app.sources.square import feeds, isolation, mapping, parties, wire
 from app.sources.square.client import Client
@@ -79,7 +79,7 @@ def vendors(client: Client, refs: Sequence[Ref]) -> Answer:
     later: list[Ref] = []
     for vendor_id, answer in answers.items():
         error = feeds.trouble_with(answer)
-        if isinstance(error, Refused | Unmappable):
+        if isinstance(error, VendorRefused | Unmappable):
             found.failed.append(bad_record(Kind.VENDOR, vendor_id, error))
         elif isinstance(error, Unavailable | BadAnswer):
             later.append(Ref(Kind.VENDOR, vendor_id))

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from app.domain import batches
-from app.errors import Forbidden
+from app.errors import VendorForbidden
 from app.sources.square.catalog_wire import Json
 from app.sources.square.client import CATALOG_IDS, Client
 from app.sources.square.isolation import id_in
@@ -49,7 +49,7 @@ class Related:
         """The ids of the open locations; none where the token may not read them, which is no product's fault."""
         try:
             return [id_in(place) for place in self._client.locations().locations if _is_open(place)]
-        except Forbidden:
+        except VendorForbidden:
             return []
 
 

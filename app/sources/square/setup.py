@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from app.errors import AuthRejected, Refused
+from app.errors import AuthRejected, VendorRefused
 from app.sources import complaint
 from app.sources.base import Subscription
 from app.sources.setup import Question, Registered, Setup
@@ -67,7 +67,7 @@ def register(client: Client, url: str, version: str) -> Registered:
         return _reused(client, found, version) if found else _made(client, url, version)
     except AuthRejected:
         said = "this token may not register webhooks (only the application's own access token may)"
-    except Refused as error:
+    except VendorRefused as error:
         said = f"Square did not take the webhook subscription ({_complaint(error)})"
     return Registered(said, {"webhook_url": url}, clicks(url, version), KEY)
 
@@ -127,7 +127,7 @@ def _reused(client: Client, found: Mapping[str, Any], version: str) -> Registere
     return _registered(client.subscription(id_), said, url, version)
 
 
-def _complaint(error: Refused) -> str:
+def _complaint(error: VendorRefused) -> str:
     """Square's own words in an error that quotes its answer."""
     quoted = str(error)
     body = quoted[quoted.find("{") : quoted.rfind("}") + 1]

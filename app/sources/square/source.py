@@ -13,7 +13,7 @@ from datetime import date, datetime
 from functools import partial
 
 from app.domain import WHOLE, Answer, Kind, Page, Ref, Scope, micros
-from app.errors import AuthRejected, Refused
+from app.errors import AuthRejected, VendorRefused
 from app.sources.base import LedgerUnavailable, Limit, PayloadInvalid, Receiver, Recorded, ResumeLost, Subscription
 from app.sources.client import ClientSource
 from app.sources.labels import numbered
@@ -157,7 +157,7 @@ class SquareSource(ClientSource):
         try:
             for page in self._client.events_search(text_of(since), text_of(until)):
                 yield from filter(None, (self._recorded(bytes(event)) for event in page.events or []))
-        except Refused as error:
+        except VendorRefused as error:
             raise LedgerUnavailable(f"Square's Events API is not enabled for this application ({error})") from error
         except AuthRejected as error:
             raise LedgerUnavailable(

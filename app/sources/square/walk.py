@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from app.domain import BadRecord, Change, Kind, Mentioned, Page, Record
-from app.errors import Refused
+from app.errors import VendorRefused
 from app.sources import base
 from app.sources.base import ResumeLost
 from app.sources.labels import numbered
@@ -110,7 +110,7 @@ class Walk(Generic[Reply]):
         if cursor is not None:
             try:
                 yield next(replies)
-            except (wire.CursorRefused, Refused) as error:
+            except (wire.CursorRefused, VendorRefused) as error:
                 raise ResumeLost(f"Square does not take the cursor any more ({error})") from error
         yield from replies
 

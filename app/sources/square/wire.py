@@ -15,12 +15,12 @@ import msgspec
 from app.errors import (
     AuthRejected,
     BadAnswer,
-    Forbidden,
     RateLimited,
-    Refused,
     TallyhookError,
     Unavailable,
     Unmappable,
+    VendorForbidden,
+    VendorRefused,
 )
 from app.sources.texts import repaired, shallow
 
@@ -152,14 +152,14 @@ def read(response: httpx.Response, shape: type[Shape]) -> Shape:
     if problems:
         raise problem_error(problems, where)
     if response.status_code == 404:
-        raise Refused(f"{where}: 404, there is no such thing")
+        raise VendorRefused(f"{where}: 404, there is no such thing")
     return answer
 
 
 _BY_CATEGORY: dict[str, type[TallyhookError]] = {
     "AUTHENTICATION_ERROR": AuthRejected,
     "RATE_LIMIT_ERROR": RateLimited,
-    "INVALID_REQUEST_ERROR": Refused,
+    "INVALID_REQUEST_ERROR": VendorRefused,
     "API_ERROR": Unavailable,
 }
 EXPIRED_CURSOR = "INVALID_CURSOR"
@@ -176,7 +176,7 @@ def problem_error(problems: list[Problem], where: str) -> TallyhookError:
     first = problems[0]
     text = f"{where}: {first.category} {first.code}: {first.detail or 'no detail'} {first.field or ''}".rstrip()
     if first.category == "AUTHENTICATION_ERROR" and first.code in NO_SCOPE:
-        return Forbidden(text)
+        return VendorForbidden(text)
     if first.code == EXPIRED_CURSOR:
         return CursorRefused(f"{text}; the read must begin again")
     return _BY_CATEGORY.get(first.category or "", BadAnswer)(text)

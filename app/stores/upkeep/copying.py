@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy import Connection, Table, func, insert, select, text
 from sqlmodel import SQLModel
 
-from app.errors import Refused
+from app.errors import Conflict
 from app.stores import tables as _declared  # noqa: F401  (declares every table)
 from app.stores.sql.engine import Database
 
@@ -39,13 +39,13 @@ class _Content(NamedTuple):
 def copy(source: Database, target: Database, tell: Callable[[str, int], None] = lambda *_: None) -> list[Copied]:
     """Every row of ``source`` into ``target``, in one transaction there; ``tell`` hears of every chunk (table, rows so far).
 
-    Both have today's schema. Raises ``Refused`` when the target holds rows already, or when a table did not arrive as it
+    Both have today's schema. Raises ``Conflict`` when the target holds rows already, or when a table did not arrive as it
     was; nothing of the copy is kept then.
     """
     with source.read() as there, target.begin() as here:
         taken = next((table.name for table in _tables() if _any(here, table)), None)
         if taken is not None:
-            raise Refused(f"the target is not empty: its table {taken} has rows; name an empty database")
+            raise Conflict(f"the target is not empty: its table {taken} has rows; name an empty database")
         copied = [_copy_table(there, here, table, tell) for table in _tables()]
         if target.dialect == "postgresql":
             _go_on_counting(here)
@@ -69,7 +69,7 @@ def _copy_table(there: Connection, here: Connection, table: Table, tell: Callabl
     for rows in _chunks(here, table):
         arrived = _with(arrived, rows)
     if given != arrived:
-        raise Refused(f"not every row of {table.name} arrived as it was ({given.rows} rows); nothing was copied")
+        raise Conflict(f"not every row of {table.name} arrived as it was ({given.rows} rows); nothing was copied")
     return Copied(table.name, given.rows)
 
 

@@ -1,4 +1,5 @@
-"""The HTTP API: every operation is declared once, in ``table``; its route and its documentation both come from there.
+"""The HTTP API: every operation is declared once, at the end of the module that has its function; its route and its
+documentation both come from there.
 
 ``asked`` and ``answers`` hold the types of requests and answers, ``runs`` and ``questions`` carry the operations out,
 ``reading`` parses a request, and ``app.web.problems`` turns an error into an answer.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import msgspec
@@ -9,11 +10,11 @@ from msgspec import UNSET, Meta, UnsetType
 from msgspec.structs import asdict
 
 from app.domain import Role
-from app.flows.access import accounts
+from app.flows.access import accounts, audit
 from app.flows.deps import Deps
-from app.stores.access import audit
 from app.web.api.answers import Row, Rows
 from app.web.api.asked import Asked, Most, RowId, Text
+from app.web.api.operation import Operation
 from app.web.api.pages import one_more, page
 from app.web.api.spelling import camel
 
@@ -83,12 +84,37 @@ def list_audit(deps: Deps, asked: AuditPage) -> Rows:
     """The audit log, newest first."""
     before = None if asked.before_number is UNSET else asked.before_number
     action = None if asked.action is UNSET else asked.action
-    about: dict[str, Any] = {"before_number": before, "action": action, "connections": deps.who.connections}
-    with deps.database.read() as conn:
-        entries = audit.entries(conn, limit=one_more(asked.limit), **about)
+    entries = audit.list_entries(deps, limit=one_more(asked.limit), before_number=before, action=action)
     rows, following = page("/api/audit", asked, [asdict(entry) for entry in entries], _before_last)
     return Rows(camel(rows), following)
 
 
 def _before_last(rows: Any) -> dict[str, Any]:
     return {"beforeNumber": rows[-1]["number"]}
+
+
+TOKENS = "/api/access/tokens"
+
+
+def _for_admins(
+    method: str, path: str, call: Callable[..., Any], summary: str, description: str, **more: Any
+) -> Operation:
+    return Operation(method, path, call, summary, description, role=Role.ADMIN, **more)
+
+
+OPERATIONS = (
+    _for_admins("GET", TOKENS, list_tokens, "Every token", "without their secrets"),
+    _for_admins(
+        "POST", TOKENS, create_token, "Create a token", "the token; its secret is shown only here", status=201
+    ),
+    _for_admins(
+        "POST",
+        TOKENS + "/{id:int}/revoke",
+        revoke_token,
+        "Revoke a token",
+        "it stops working within two seconds",
+        errors=(409, 422),
+    ),
+    _for_admins("GET", "/api/access/users", list_users, "Every user", "by name"),
+    _for_admins("GET", "/api/audit", list_audit, "The audit log", "newest first", heavy=True),
+)

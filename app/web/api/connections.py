@@ -10,6 +10,7 @@ from msgspec import UNSET, UnsetType
 from app.flows.connections import connections
 from app.flows.deps import Deps
 from app.web.api.asked import Asked, Text
+from app.web.api.operation import Operation
 
 
 class ForbiddenKind(msgspec.Struct, frozen=True, rename="camel"):
@@ -79,3 +80,40 @@ def check_connection(deps: Deps, connection: str, asked: Asked) -> CheckedConnec
 
 def _state(view: connections.ConnectionView) -> ConnectionState:
     return msgspec.convert(view, ConnectionState, from_attributes=True)
+
+
+CONNECTION = "/api/connections/{connection}"
+
+OPERATIONS = (
+    Operation(
+        "GET",
+        "/api/connections",
+        list_connections,
+        "The state of each connection",
+        "state, since when and why, and the kinds that may not be read",
+    ),
+    Operation(
+        "POST",
+        CONNECTION + "/pause",
+        pause_connection,
+        "Stop calling a connection's vendor until it is resumed",
+        "it is paused; webhooks are still accepted",
+        errors=(409,),
+    ),
+    Operation(
+        "POST",
+        CONNECTION + "/resume",
+        resume_connection,
+        "End a person's pause",
+        "workers fetch what is owed",
+        errors=(409, 422),
+    ),
+    Operation(
+        "POST",
+        CONNECTION + "/check",
+        check_connection,
+        "Call a connection's vendor now",
+        "the vendor's answer, and the connection's state after it",
+        errors=(422,),
+    ),
+)

@@ -1,4 +1,4 @@
-"""Writes the OpenAPI 3.1 document from the table of operations."""
+"""Writes the OpenAPI 3.1 document from the operations."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import msgspec
 
 from app.domain import Role
 from app.web.api.operation import Operation
-from app.web.api.table import OPERATIONS
+from app.web.api.operations import OPERATIONS
 from app.web.problems import JSON, Failure
 
 _REF = "#/components/schemas/{name}"
 
 ERRORS: Mapping[int, str] = {
     401: "no caller was named, or the token is unknown, expired or revoked",
-    403: "the caller's role does not suffice",
+    403: "the caller's role or connections do not suffice",
     400: "the request is not readable, or a value or name is wrong; the message says what would be right",
-    404: "there is no such connection or run",
+    404: "there is no such thing, or the caller may not see it",
     408: "the body did not arrive in time",
-    409: "another run of the connection is active; details say which",
+    409: "the state of the thing does not allow it; where another run is active, details say which",
     413: "the body is too large",
     422: "the request was understood, and cannot be carried out",
     429: "too many requests; try again after Retry-After seconds",
@@ -44,9 +44,9 @@ _TEXT = {"text/plain": {"schema": {"type": "string"}}}
 def document(connections: Sequence[str], role: Role) -> dict[str, Any]:
     """What a caller with this role may request about these connections, as JSON-ready values."""
     operations = [one for one in OPERATIONS if role.includes(one.least)]
-    answers = [one.answers for one in operations]
-    bodies = [one.asks for one in operations if one.in_body]
-    types = list(dict.fromkeys([*answers, *bodies, Failure]))
+    responses = [one.response for one in operations]
+    bodies = [one.params for one in operations if one.in_body]
+    types = list(dict.fromkeys([*responses, *bodies, Failure]))
     shapes, components = msgspec.json.schema_components(types, ref_template=_REF)
     schema_of = dict(zip(types, shapes, strict=True))
     paths: dict[str, dict[str, Any]] = {path: {"get": _plain(*told)} for path, told in _PLAIN.items()}
@@ -79,19 +79,18 @@ def _operation(
         "responses": _responses(operation, schema_of),
     }
     if operation.in_body:
-        needed = any(field.required for field in msgspec.structs.fields(operation.asks))
-        told["requestBody"] = {"required": needed, "content": _json(schema_of[operation.asks])}
+        needed = any(field.required for field in msgspec.structs.fields(operation.params))
+        told["requestBody"] = {"required": needed, "content": _json(schema_of[operation.params])}
     return told
 
 
 def _responses(operation: Operation, schema_of: Mapping[Any, Any]) -> dict[str, Any]:
     failure = _json(schema_of[Failure])
-    good = {"description": operation.says, "content": _json(schema_of[operation.answers])}
-    if operation.status == 202 and "run" in getattr(operation.answers, "__struct_fields__", ()):
+    good = {"description": operation.description, "content": _json(schema_of[operation.response])}
+    if operation.status == 202 and "run" in getattr(operation.response, "__struct_fields__", ()):
         good["headers"] = {"Location": {"description": "where to watch the run", "schema": {"type": "string"}}}
     bad = {
-        str(status): {"description": ERRORS[status], "content": failure}
-        for status in (*ALWAYS, *operation.errors, *((422,) if operation.heavy else ()))
+        str(status): {"description": ERRORS[status], "content": failure} for status in {*ALWAYS, *operation.statuses}
     }
     other = {"description": "any other error", "content": failure}
     return {str(operation.status): good, **dict(sorted(bad.items())), "default": other}

@@ -7,14 +7,14 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from app.errors import Refused
+from app.errors import NotFound
 from app.flows.deps import Deps
 from app.flows.holds import holds
 from app.flows.holds.holds import HoldView
 from app.stores.guard.holds import Hold
 from app.web.api.asked import Asked, Moment
+from app.web.api.operation import SYNC, Operation
 from app.web.api.spelling import camel
-from app.web.problems import Problem
 
 HoldId = Annotated[int, Meta(ge=1, le=2**63 - 1, description="a hold's number")]
 
@@ -61,16 +61,39 @@ def dismiss_hold(deps: Deps, connection: str, asked: OfHold) -> dict[str, Any]:
 
 
 def _of(deps: Deps, connection: str, asked: OfHold) -> HoldView:
-    """The hold; a 404 when the connection has no hold of this number."""
-    try:
-        hold = holds.show(deps, asked.id)
-    except Refused as error:
-        raise Problem(404, "unknown_hold", str(error)) from None
+    """The hold; raises ``NotFound`` when the connection has no hold of this number."""
+    hold = holds.show(deps, asked.id)
     if hold.connection != connection:
-        raise Problem(404, "unknown_hold", f"{connection} has no hold {asked.id}")
+        raise NotFound(f"{connection} has no hold {asked.id}", "hold")
     return hold
 
 
 def _camel(hold: Hold) -> dict[str, Any]:
     spelled: dict[str, Any] = camel(msgspec.to_builtins(hold))
     return spelled
+
+
+HOLD = SYNC + "/holds/{id}"
+
+OPERATIONS = (
+    Operation(
+        "GET", SYNC + "/holds", list_holds, "Batches that wait for a person", "each with the rules that held it"
+    ),
+    Operation("GET", HOLD, show_hold, "Show a held batch", "rules, figures and sample rows"),
+    Operation(
+        "POST",
+        HOLD + "/release",
+        release_hold,
+        "Write the rows of a held batch",
+        "exactly its rows are written, except those for which something newer was written since",
+        errors=(409,),
+    ),
+    Operation(
+        "POST",
+        HOLD + "/dismiss",
+        dismiss_hold,
+        "Dismiss a held batch",
+        "our rows stay; a later implausible read is held again",
+        errors=(409, 422),
+    ),
+)

@@ -12,6 +12,7 @@ from app.flows.inbox import inbox
 from app.flows.letters.replay import RATE
 from app.web.api.answers import Rows
 from app.web.api.asked import Asked, Most, RowId
+from app.web.api.operation import Operation
 from app.web.api.pages import before_last, one_more, page
 from app.web.api.replays import Name, Rate, ReplayLink, link
 from app.web.api.spelling import camel
@@ -82,3 +83,38 @@ def _known(deps: Deps, event_id: int) -> dict[str, Any]:
         return inbox.show(deps, event_id)
     except Refused as error:
         raise Problem(404, "unknown_event", str(error)) from None
+
+
+INBOX = "/api/inbox"
+
+_WAITS = "the replay waits for a worker, or is under way"
+
+OPERATIONS = (
+    Operation("GET", INBOX, list_events, "Deliveries that a filter matches", "a page, newest first", heavy=True),
+    Operation(
+        "GET",
+        INBOX + "/{id:int}",
+        show_event,
+        "One delivery as received, and its outcome",
+        "headers, body, verdict, and the outcome of each item",
+        heavy=True,
+    ),
+    Operation(
+        "POST",
+        INBOX + "/{id:int}/replay",
+        replay_event,
+        "Fetch the items of one delivery again",
+        _WAITS,
+        status=202,
+        errors=(409, 422),
+    ),
+    Operation(
+        "POST",
+        INBOX + "/replay",
+        replay_events,
+        "Fetch the items of all deliveries that a filter matches again",
+        _WAITS,
+        status=202,
+        heavy=True,
+    ),
+)

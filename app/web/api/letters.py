@@ -12,6 +12,7 @@ from app.flows.deps import Deps
 from app.flows.letters import letters
 from app.web.api.answers import Next, Row
 from app.web.api.asked import Asked, Most, RowId
+from app.web.api.operation import Operation
 from app.web.api.pages import before_last, one_more, page
 from app.web.api.spelling import camel
 from app.web.problems import Problem
@@ -99,3 +100,26 @@ def known(deps: Deps, letter_id: int) -> dict[str, Any]:
         return letters.show(deps, letter_id)
     except Refused as error:
         raise Problem(404, "unknown_letter", str(error)) from None
+
+
+LETTERS = "/api/dead-letters"
+LETTER = LETTERS + "/{id:int}"
+
+OPERATIONS = (
+    Operation("GET", LETTERS, list_letters, "Dead letters that a filter matches", "a page, and totals", heavy=True),
+    Operation(
+        "GET",
+        LETTERS + "/groups",
+        group_letters,
+        "Dead letters by cause or by item",
+        "groups, the largest first",
+        heavy=True,
+    ),
+    Operation(
+        "GET",
+        LETTER,
+        show_letter,
+        "Everything about one dead letter",
+        "the letter with its attempts, and the outcomes of its item since",
+    ),
+)

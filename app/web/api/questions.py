@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -11,11 +11,10 @@ import msgspec
 from app.flows.catalog import critical, validate
 from app.flows.deps import Deps
 from app.flows.reports import condition, metrics
-from app.flows.runs.runs_view import run_view
+from app.flows.runs import history
 from app.flows.upkeep import schedules
 from app.rules.drift.drift_advice import advice_on
 from app.rules.spellings import DRIFT_CAUSES, DRIFT_CHANGES, RUN_CAUSES, STATUSES, Words
-from app.stores.runs import failed_items, history
 from app.web.api.answers import CriticalItems, Differences, Jobs, Rows
 from app.web.api.asked import (
     Asked,
@@ -28,6 +27,7 @@ from app.web.api.asked import (
     Samples,
     filters,
 )
+from app.web.api.operation import SYNC, Operation
 from app.web.api.pages import before_last, one_more, page
 from app.web.api.spelling import camel
 
@@ -56,9 +56,8 @@ def show_history(deps: Deps, connection: str, asked: HistoryPage) -> Rows:
     """Runs, newest first."""
     wanted = filters(asked)
     _understand(wanted, status=STATUSES, cause=RUN_CAUSES)
-    with deps.database.read() as conn:
-        runs = history.runs_page(conn, connection, **_one_more(wanted))
-    found = [camel(msgspec.to_builtins(run_view(run, deps.now()))) for run in runs]
+    runs = history.list_runs(deps, connection, **_one_more(wanted))
+    found = [camel(msgspec.to_builtins(run)) for run in runs]
     rows, following = page(f"/api/sync-{quote(connection)}/history", asked, found, before_last)
     return Rows(rows, following)
 
@@ -70,8 +69,8 @@ def _understand(wanted: dict[str, Any], **words: Words) -> None:
 
 def show_failed_items(deps: Deps, connection: str, asked: FailedItemsPage) -> Rows:
     """Items that runs could not sync, newest first."""
-    with deps.database.read() as conn:
-        found = [row._asdict() for row in failed_items.page(conn, connection, **_one_more(filters(asked)))]
+    failed = history.list_failed_items(deps, connection, **_one_more(filters(asked)))
+    found = [row._asdict() for row in failed]
     rows, following = page(f"/api/sync-{quote(connection)}/failed-items", asked, found, before_last)
     return Rows(camel(rows), following)
 
@@ -80,9 +79,8 @@ def show_drift(deps: Deps, connection: str, asked: DriftPage) -> Differences:
     """Differences that runs found, newest first; the rows a dry run would write are such differences."""
     wanted = filters(asked)
     _understand(wanted, cause=DRIFT_CAUSES, change=DRIFT_CHANGES)
-    with deps.database.read() as conn:
-        found = [row._asdict() for row in history.drift_page(conn, connection, **_one_more(wanted))]
-        summary = history.drift_summary(conn, connection, wanted["run_id"]) if "run_id" in wanted else None
+    differences, summary = history.list_differences(deps, connection, **_one_more(wanted))
+    found = [row._asdict() for row in differences]
     rows, following = page(f"/api/sync-{quote(connection)}/drift", asked, found, before_last)
     advised = [{**row, "advice": advice_on(row["cause"])} for row in rows]
     return Differences(
@@ -120,3 +118,27 @@ def _object(told: Mapping[str, Any]) -> dict[str, Any]:
 
 def _one_more(wanted: Mapping[str, Any]) -> dict[str, Any]:
     return {**wanted, "limit": one_more(wanted["limit"])}
+
+
+def _reads_much(path: str, call: Callable[..., Any], summary: str, description: str) -> Operation:
+    return Operation("GET", SYNC + path, call, summary, description, heavy=True)
+
+
+OPERATIONS = (
+    _reads_much("/status", status, "What a connection stores, owes and does now", "the connection's state"),
+    _reads_much("/health", health, "What is wrong, in words", "healthy when problems is empty"),
+    _reads_much("/metrics", show_metrics, "The figures of the last days", "figures; null means unknown"),
+    _reads_much("/history", show_history, "Past and present runs", "a page of runs"),
+    _reads_much("/critical", show_critical, "What is out of stock or low", "a page"),
+    _reads_much("/validate", show_validation, "Is the data right?", "each check's finding"),
+    _reads_much("/failed-items", show_failed_items, "Items that failed", "a page"),
+    _reads_much("/drift", show_drift, "Differences that runs found", "a page"),
+    Operation("GET", SYNC + "/schedule", show_schedule, "When jobs run", "every job and its next times"),
+    Operation(
+        "PUT",
+        SYNC + "/schedule",
+        edit_schedule,
+        "Set when a job runs",
+        "the job with its next times, what it costs, and a warning when the call budget is too small for all",
+    ),
+)

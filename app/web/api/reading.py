@@ -27,10 +27,10 @@ async def asked_by(request: Request, operation: Operation, limits: Limits) -> tu
     """The arguments that ``Operation.call`` takes; raises ``Problem``."""
     _check_path(request)
     if not operation.in_body:
-        return (_of_parameters(operation, operation.asks, request),)
-    of = () if operation.of is None else (_of_parameters(operation, operation.of, request),)
+        return (_of_parameters(operation, operation.params, request),)
+    named = () if operation.path_params is None else (_of_parameters(operation, operation.path_params, request),)
     _query(request, {})
-    return *of, _decoded(operation, await body_of(request, limits))
+    return *named, _decoded(operation, await body_of(request, limits))
 
 
 def _check_path(request: Request) -> None:
@@ -41,12 +41,12 @@ def _check_path(request: Request) -> None:
         raise _bad("the path is not UTF-8") from None
 
 
-def _of_parameters(operation: Operation, asks: type[msgspec.Struct], request: Request) -> Any:
+def _of_parameters(operation: Operation, type_: type[msgspec.Struct], request: Request) -> Any:
     fields = {name: field for name, _, field in operation.parameters()}
     in_path = {name: str(request.path_params[name]) for name in operation.in_path() & fields.keys()}
     given = {**_query(request, fields.keys() - in_path.keys()), **in_path}
     read = {fields[name].name: _value(operation, name, fields[name].type, text) for name, text in given.items()}
-    return _checked(asks(**read))
+    return _checked(type_(**read))
 
 
 def _query(request: Request, names: Any) -> dict[str, str]:
@@ -102,7 +102,7 @@ async def body_of(request: Request, limits: Limits) -> bytes:
 
 def _decoded(operation: Operation, body: bytes) -> Any:
     try:
-        return _checked(msgspec.convert(_read(body.strip() or b"{}"), operation.asks))
+        return _checked(msgspec.convert(_read(body.strip() or b"{}"), operation.params))
     except msgspec.ValidationError as error:
         if isinstance(error.__cause__, ValueError):  # each value is right, but not together with the others
             raise Problem(422, "refused", str(error)) from None
@@ -129,7 +129,7 @@ def _choices(operation: Operation, name: str | None) -> str:
     """What would be right: the values of an enumeration, or the names of the fields."""
     if name is None:
         return f"; there are {_names(operation)}"
-    types = {field.encode_name: field.type for field in msgspec.structs.fields(operation.asks)}
+    types = {field.encode_name: field.type for field in msgspec.structs.fields(operation.params)}
     enums = list(_enums(msgspec.json.schema(types[name]))) if name in types else []
     return f"; there are {', '.join(map(str, enums))}" if enums else ""
 
@@ -145,7 +145,7 @@ def _enums(schema: Any) -> Any:
 
 
 def _names(operation: Operation) -> str:
-    return ", ".join(field.encode_name for field in msgspec.structs.fields(operation.asks))
+    return ", ".join(field.encode_name for field in msgspec.structs.fields(operation.params))
 
 
 def _bad(message: str) -> Problem:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import msgspec
@@ -13,7 +14,8 @@ from app.flows.letters import letter_actions, replay
 from app.flows.letters.preview import MOST, preview
 from app.web.api.answers import Row, Rows
 from app.web.api.asked import Asked, Most, RowId
-from app.web.api.letters import Filter, OfLetter, known
+from app.web.api.letters import LETTER, LETTERS, Filter, OfLetter, known
+from app.web.api.operation import Operation
 from app.web.api.pages import before_last, one_more, page
 from app.web.api.spelling import camel
 from app.web.problems import Problem
@@ -174,3 +176,55 @@ def _known_replay(deps: Deps, replay_id: int) -> dict[str, Any]:
 def _object(told: dict[str, Any]) -> dict[str, Any]:
     renamed: dict[str, Any] = camel(told)
     return renamed
+
+
+REPLAYS = LETTERS + "/replays"
+
+_WAITS = "the replay waits for a worker, or is under way"
+_PREVIEW = "what would change, field by field; nothing is written"
+_UNDO = "it can be undone for a day"
+
+
+def _changes(
+    path: str, call: Callable[..., Any], summary: str, description: str, *, method: str = "POST", **more: Any
+) -> Operation:
+    return Operation(method, path, call, summary, description, errors=(409, 422), **more)
+
+
+OPERATIONS = (
+    _changes(
+        LETTERS + "/replay",
+        replay_many,
+        "Replay the dead letters that a filter matches",
+        _WAITS,
+        status=202,
+        heavy=True,
+    ),
+    _changes(LETTERS + "/preview", preview_many, "What a replay would change", _PREVIEW, heavy=True),
+    _changes(
+        LETTERS + "/discard",
+        discard_many,
+        "Discard the dead letters that a filter matches",
+        f"the number of letters; {_UNDO}",
+        heavy=True,
+    ),
+    _changes(LETTER + "/replay", replay_one, "Replay one dead letter", _WAITS, status=202),
+    _changes(LETTER + "/preview", preview_one, "What replaying one dead letter would change", _PREVIEW, heavy=True),
+    _changes(LETTER + "/discard", discard_one, "Discard one dead letter", f"the letter; {_UNDO}"),
+    _changes(LETTER + "/restore", restore, "Undo the discarding of a letter", "the letter, dead again"),
+    _changes(
+        LETTER + "/args",
+        edit_args,
+        "Edit the arguments of a dead letter's message",
+        "the letter; its original arguments are kept",
+        method="PUT",
+    ),
+    Operation("GET", REPLAYS, list_replays, "Replays", "a page, newest first", heavy=True),
+    Operation("GET", REPLAYS + "/{id:int}", show_replay, "A replay", "as it is now"),
+    _changes(
+        REPLAYS + "/{id:int}/abort",
+        abort_replay,
+        "Abort a replay",
+        "letters that it had not reached wait for a person again",
+    ),
+)

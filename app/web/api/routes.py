@@ -15,13 +15,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.domain import Role
-from app.errors import Busy
-from app.flows.deps import Deps
+from app.errors import Busy, NotFound
+from app.flows.deps import Deps, can_see, visible_connections
 from app.web.api import document
 from app.web.api.operation import Operation
+from app.web.api.operations import OPERATIONS
 from app.web.api.reading import asked_by
 from app.web.api.runs import link
-from app.web.api.table import OPERATIONS
 from app.web.callers import allowed
 from app.web.heavy import HeavyReads
 from app.web.problems import JSON, Problem, problem_of
@@ -63,9 +63,9 @@ class Endpoint:
 
 def _connection(deps: Deps, request: Request) -> str:
     connection: str = request.path_params["connection"]
-    seen = sorted(filter(deps.who.sees, deps.sources))
-    if connection not in seen:
-        raise Problem(404, "unknown_connection", f"no connection of this name; there are {', '.join(seen) or 'none'}")
+    if not can_see(deps, connection):
+        there = ", ".join(visible_connections(deps)) or "none"
+        raise NotFound(f"no connection of this name; there are {there}", "connection")
     return connection
 
 
@@ -80,7 +80,7 @@ def _carry_out(operation: Operation, about: tuple[str, ...], asked: tuple[Any, .
 
 
 def api_routes(deps: Deps, limits: Limits, heavy: HeavyReads) -> list[Route]:
-    """Every operation of the table, and ``/openapi.json``, which shows callers what they may use."""
+    """Every operation, and ``/openapi.json``, which shows callers what they may use."""
     by_path = groupby(sorted(OPERATIONS, key=_order), key=_path)
 
     @lru_cache(maxsize=32)
@@ -89,7 +89,7 @@ def api_routes(deps: Deps, limits: Limits, heavy: HeavyReads) -> list[Route]:
 
     async def openapi(request: Request) -> Response:
         who = allowed(request, Role.VIEWER)
-        return Response(written(tuple(sorted(filter(who.sees, deps.sources))), who.role), media_type=JSON)
+        return Response(written(tuple(visible_connections(replace(deps, who=who))), who.role), media_type=JSON)
 
     return [
         Route("/openapi.json", openapi),

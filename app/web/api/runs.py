@@ -9,15 +9,14 @@ from urllib.parse import quote
 from msgspec import to_builtins
 
 from app.domain import WHOLE, Cause, Options, Strategy
-from app.errors import Refused
+from app.errors import Conflict, InvalidRequest
 from app.flows.deps import Deps
+from app.flows.runs import history
 from app.flows.runs.request_run import cancel_run, check_stuck, request_item, request_run, resume_run, stuck_runs
-from app.flows.runs.runs_view import run_view
-from app.stores.runs import runs
 from app.web.api.answers import FailedRuns, Owed, OwedItems, RunLink, StuckRuns
 from app.web.api.asked import Asked, OfItem, OfRun, RunOptions, StartRun, filters
+from app.web.api.operation import SYNC, Operation
 from app.web.api.spelling import camel
-from app.web.problems import Problem
 
 
 def start_run(deps: Deps, connection: str, asked: StartRun) -> RunLink:
@@ -45,7 +44,7 @@ def cancel(deps: Deps, connection: str, asked: OfRun) -> RunLink:
     status = link(deps, connection, asked.id).run["status"]
     if not cancel_run(deps, connection, asked.id) and status != "cancelled":
         now = link(deps, connection, asked.id).run["status"]
-        raise Refused(f"run {asked.id} is {now}; only an active run can be cancelled")
+        raise Conflict(f"run {asked.id} is {now}; only an active run can be cancelled")
     return link(deps, connection, asked.id)
 
 
@@ -59,7 +58,7 @@ def resume(deps: Deps, connection: str, asked: OfRun) -> RunLink:
 def sync_item(deps: Deps, connection: str, asked: OfItem) -> OwedItems:
     """Fetch one item now."""
     if asked.external_id == WHOLE:
-        raise Refused(f"{WHOLE!r} is no item's id; a run reads a whole kind")
+        raise InvalidRequest(f"{WHOLE!r} is no item's id; a run reads a whole kind")
     named = filters(asked)
     keys = request_item(deps, connection, named["external_id"], named.get("kind"))
     return OwedItems([Owed(*key) for key in keys])
@@ -76,13 +75,62 @@ def fail_stuck(deps: Deps, connection: str, asked: Asked) -> FailedRuns:
 
 
 def link(deps: Deps, connection: str, run_id: int) -> RunLink:
-    """A run of the connection and its address; raises a 404 when there is none."""
-    with deps.database.read() as conn:
-        run = runs.get(conn, run_id)
-    if run is None or run.connection != connection:
-        raise Problem(404, "unknown_run", f"connection {connection!r} has no run {run_id}")
-    return RunLink(camel(to_builtins(run_view(run, deps.now()))), f"/api/sync-{quote(connection)}/runs/{run_id}")
+    """A run of the connection and its address; raises ``NotFound`` when there is none."""
+    run = history.show_run(deps, run_id, connection)
+    return RunLink(camel(to_builtins(run)), f"/api/sync-{quote(connection)}/runs/{run_id}")
 
 
 def _start(deps: Deps, connection: str, strategy: Strategy, options: Options) -> RunLink:
     return link(deps, connection, request_run(deps, connection, strategy, options, cause=Cause.PERSON))
+
+
+_WAITS = "the run waits for a worker, or is running already"
+
+
+def _starts(path: str, strategy: Strategy, summary: str) -> Operation:
+    return Operation("POST", SYNC + path, starting(strategy), summary, _WAITS, status=202, errors=(409,))
+
+
+OPERATIONS = (
+    Operation("POST", SYNC, start_run, "Start a run", _WAITS, status=202, errors=(409,)),
+    _starts("/inventory", Strategy.INVENTORY, "Start a run that reads stock levels"),
+    _starts("/critical", Strategy.CRITICAL, "Start a run that reads what is out of stock or low"),
+    _starts("/vendors", Strategy.VENDORS, "Start a run that reads vendors"),
+    _starts("/retry-failed", Strategy.RETRY, "Start a run that reads only the items that failed"),
+    Operation("GET", SYNC + "/runs/{id}", show_run, "Show a run", "the run as it is now"),
+    Operation(
+        "POST",
+        SYNC + "/runs/{id}/cancel",
+        cancel,
+        "Cancel a run",
+        "it is cancelled; its worker stops within a page",
+        status=202,
+        errors=(409, 422),
+    ),
+    Operation(
+        "POST",
+        SYNC + "/runs/{id}/resume",
+        resume,
+        "Resume a failed or cancelled run",
+        "it continues where it stopped",
+        status=202,
+        errors=(409, 422),
+    ),
+    Operation(
+        "POST",
+        SYNC + "/items/{externalId:path}",
+        sync_item,
+        "Fetch one item now",
+        "the item is owed and will be fetched at once",
+        status=202,
+        errors=(422,),
+    ),
+    Operation("GET", SYNC + "/check-stuck", show_stuck, "Runs whose worker is gone", "those of this connection"),
+    Operation(
+        "POST",
+        SYNC + "/check-stuck",
+        fail_stuck,
+        "Fail runs whose worker is gone",
+        "the runs that were failed just now",
+    ),
+)

@@ -10,6 +10,7 @@ from app.flows.inbox import outages
 from app.flows.upkeep import alerts
 from app.web.api.answers import Rows
 from app.web.api.asked import Asked, Most, RowId
+from app.web.api.operation import Operation
 from app.web.api.pages import before_last, one_more, page
 from app.web.api.spelling import camel
 
@@ -37,3 +38,15 @@ def list_alerts(deps: Deps, asked: Watched) -> Rows:
 
 def _before(asked: Watched) -> int | None:
     return None if asked.before_id is UNSET else asked.before_id
+
+
+OPERATIONS = (
+    Operation(
+        "GET",
+        "/api/gaps",
+        list_gaps,
+        "Times in which nothing was heard, and what was done about each",
+        "a page, newest first; each with a sentence",
+    ),
+    Operation("GET", "/api/alerts", list_alerts, "What a person should know", "a page, newest first"),
+)

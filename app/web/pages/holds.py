@@ -8,11 +8,10 @@ from typing import Any
 from starlette.requests import Request
 from starlette.routing import Route
 
-from app.errors import Refused
+from app.errors import InvalidRequest
 from app.flows.deps import Deps
 from app.flows.holds import holds
 from app.web.pages.shared import acting, id_of, showing
-from app.web.problems import Problem
 
 HOLDS = "/holds"
 
@@ -33,12 +32,8 @@ def _list(deps: Deps, request: Request) -> tuple[str, dict[str, Any]]:
 
 
 def _show(deps: Deps, request: Request) -> tuple[str, dict[str, Any]]:
-    try:
-        hold = holds.show(deps, id_of(request))
-    except Refused as error:
-        raise Problem(404, "unknown_hold", str(error)) from None
     tomorrow = (deps.now() + timedelta(days=1)).date()
-    return "hold.html", {"hold": hold, "tomorrow": tomorrow.isoformat()}
+    return "hold.html", {"hold": holds.show(deps, id_of(request)), "tomorrow": tomorrow.isoformat()}
 
 
 def _release(deps: Deps, request: Request, form: dict[str, str]) -> str:
@@ -50,7 +45,7 @@ def _meant(deps: Deps, request: Request, form: dict[str, str]) -> str:
     try:
         until = datetime.strptime(form.get("until", ""), "%Y-%m-%d").replace(tzinfo=UTC)
     except ValueError:
-        raise Refused("the day until which similar batches are believed must be like 2026-11-28") from None
+        raise InvalidRequest("the day until which similar batches are believed must be like 2026-11-28") from None
     holds.release(deps, id_of(request), believed_until=until)
     return f"{HOLDS}/{id_of(request)}"
 

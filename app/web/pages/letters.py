@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from app.domain import Role
-from app.errors import Refused
+from app.errors import InvalidRequest
 from app.flows.deps import Deps
 from app.flows.letters import letter_actions, letters, replay
 from app.flows.letters.preview import preview
@@ -62,7 +62,7 @@ def _show(deps: Deps, request: Request) -> tuple[str, dict[str, Any]]:
 def _replay_many(deps: Deps, request: Request, form: dict[str, str]) -> str:
     rate = form.get("rate", "")
     if not (rate.isascii() and rate.isdigit() and len(rate) < 7):
-        raise Refused("the rate must be a number of items per second")
+        raise InvalidRequest("the rate must be a number of items per second")
     text, name = form.get("filter", ""), form.get("name", "")
     return f"{REPLAYS}/{replay.replay_letters(deps, text, name, rate=int(rate), canary='canary' in form)}"
 
@@ -90,7 +90,7 @@ def _edit(deps: Deps, request: Request, form: dict[str, str]) -> str:
     try:
         args = msgspec.json.decode(form.get("args", ""), type=list[Any])
     except (msgspec.DecodeError, RecursionError):
-        raise Refused('the arguments must be a JSON list: ["<connection>", "product", "A"]') from None
+        raise InvalidRequest('the arguments must be a JSON list: ["<connection>", "product", "A"]') from None
     letter_actions.edit_args(deps, id_of(request), args, form.get("why", ""))
     return f"{LETTERS}/{id_of(request)}"
 

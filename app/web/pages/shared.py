@@ -12,12 +12,12 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from app.domain import Role
-from app.errors import TallyhookError
+from app.errors import NotFound
 from app.flows.deps import Deps
 from app.rules.filters import FilterError
 from app.web.callers import allowed
 from app.web.heavy import HeavyReads
-from app.web.problems import Problem, problem_of
+from app.web.problems import problem_of
 from app.web.render import render
 
 PAGE = 50
@@ -77,10 +77,10 @@ def before_of(request: Request) -> int | None:
 
 
 def id_of(request: Request) -> int:
-    """The number in the path; raises ``Problem`` for a number that no row can have."""
+    """The number in the path; raises ``NotFound`` for a number that no row can have."""
     number = int(request.path_params["id"])
     if not 0 < number <= LARGEST_ID:
-        raise Problem(404, "not_found", "there is nothing with this number")
+        raise NotFound("there is nothing with this number")
     return number
 
 
@@ -93,8 +93,7 @@ def older(path: str, rows: list[dict[str, Any]], text: str = "") -> str | None:
 
 def _wrong(request: Request, error: Exception) -> Response:
     problem = problem_of(error)
-    if isinstance(error, (TallyhookError, FilterError)) and problem.status == 422:
-        problem.status = 400 if isinstance(error, FilterError) else 422
-    response = render(request, "wrong.html", problem.status, message=problem.error.message)
+    status = 400 if isinstance(error, FilterError) else problem.status
+    response = render(request, "wrong.html", status, message=problem.error.message)
     response.headers.update(problem.headers or {})
     return response

@@ -9,11 +9,10 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from app.domain import Role
-from app.flows.access import accounts
+from app.flows.access import accounts, audit
 from app.flows.deps import Deps
 from app.flows.inbox import inbox, outages
 from app.flows.upkeep import alerts
-from app.stores.access import audit
 from app.web.heavy import HeavyReads
 from app.web.pages.shared import PAGE, acting, before_of, filter_of, id_of, older, showing
 
@@ -58,8 +57,7 @@ def _alerts(deps: Deps, request: Request) -> tuple[str, dict[str, Any]]:
 
 
 def _audit(deps: Deps, request: Request) -> tuple[str, dict[str, Any]]:
-    with deps.database.read() as conn:
-        rows = audit.entries(conn, limit=PAGE, before_number=before_of(request), connections=deps.who.connections)
+    rows = audit.list_entries(deps, limit=PAGE, before_number=before_of(request))
     numbered = [{**asdict(row), "id": row.number} for row in rows]
     return "audit.html", {"rows": numbered, "older": older("/audit", numbered)}
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from app.domain import Kind, Ref
-from app.errors import AuthRejected, BadAnswer, RateLimited, Refused, TallyhookError, Unavailable
+from app.errors import AuthRejected, BadAnswer, RateLimited, TallyhookError, Unavailable, VendorRefused
 from app.sources.base import Context, Limit, Unlimited
 from app.sources.finale import connect
 from app.sources.finale.client import as_segment, reset_wait
@@ -91,7 +91,7 @@ def test_no_error_message_holds_the_secret(simulate: Simulate) -> None:
 
 
 def test_a_wrong_account_name_is_no_empty_account(simulate: Simulate) -> None:
-    with pytest.raises(Refused, match="account's name"):
+    with pytest.raises(VendorRefused, match="account's name"):
         read_list(simulate().source(account="elsewhere"))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import httpx
 import pytest
 
-from app.errors import AuthRejected, BadAnswer, RateLimited, Refused, Unavailable, Unmappable
+from app.errors import AuthRejected, BadAnswer, RateLimited, Unavailable, Unmappable, VendorRefused
 from app.sources.base import Budget, Context, Limit, Unlimited
 from app.sources.square import wire
 from app.sources.square.client import Client
@@ -80,7 +80,7 @@ def test_errors_inside_a_200_are_errors(simulate: Simulate, client_of: ClientOf)
 
 
 def test_eleven_locations_are_refused_by_square(simulate: Simulate, client_of: ClientOf) -> None:
-    with pytest.raises(Refused, match="more than 10"):
+    with pytest.raises(VendorRefused, match="more than 10"):
         list(client_of(simulate()).orders_search({"location_ids": ["x"] * 11}))
 
 
@@ -107,7 +107,7 @@ def test_a_record_of_another_shape_is_unmappable() -> None:
     [
         ("AUTHENTICATION_ERROR", AuthRejected),
         ("RATE_LIMIT_ERROR", RateLimited),
-        ("INVALID_REQUEST_ERROR", Refused),
+        ("INVALID_REQUEST_ERROR", VendorRefused),
         ("API_ERROR", Unavailable),
         ("NEWS_TO_US", BadAnswer),
     ],

@@ -1,0 +1,116 @@
+"""What happens now, for somebody who watches: read from what all processes wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection
+
+from app.domain import WHOLE, Kind
+from app.stores.reports import activity
+from app.stores.sql.columns import moment_from
+from app.stores.sql.engine import Database
+
+
+class Delivered(NamedTuple):
+    """A delivery was received."""
+
+    at: datetime
+    connection: str
+    type: str
+    verdict: str
+
+
+class Settled(NamedTuple):
+    """An owed item was settled; ``item`` describes it, ``seconds`` is the time since it became owed."""
+
+    at: datetime
+    connection: str
+    item: str
+    outcome: str
+    changes: int
+    seconds: float
+
+
+class Drifted(NamedTuple):
+    """A run found a difference."""
+
+    at: datetime
+    connection: str
+    kind: str
+    item: str
+    change: str
+    cause: str
+
+
+class Died(NamedTuple):
+    """A message became a dead letter."""
+
+    at: datetime
+    connection: str | None
+    letter_id: int
+    error: str
+
+
+class Held(NamedTuple):
+    """A batch waits for a person."""
+
+    at: datetime
+    connection: str
+    kind: str
+    reason: str
+
+
+Activity = Delivered | Settled | Drifted | Died | Held
+
+
+class ActivityReader:
+    """Remembers what it has read; begins with what happens after its creation."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        with database.read() as conn:
+            self._since = {table: activity.newest(conn, table) for table in activity.TABLES}
+
+    def read(self) -> Iterator[Activity]:
+        """What happened since the last call, but for items that were looked at and unchanged."""
+        with self._database.read() as conn:
+            for table in activity.TABLES:
+                for row in activity.since(conn, table, self._since[table]):
+                    self._since[table] = row["id"]
+                    if row.get("outcome") != "unchanged":
+                        yield _activity(conn, table, row)
+
+
+def _activity(conn: Connection, table: str, row: dict[str, Any]) -> Activity:
+    connection = row["connection"]
+    match table:
+        case "inbox_events":
+            return Delivered(_moment(row["received_at"]), connection, row["type"], row["verdict"])
+        case "settlements":
+            first, at = moment_from(row["first_seen_at"]), _moment(row["settled_at"])
+            seconds = 0.0 if first is None else (at - first).total_seconds()
+            return Settled(at, connection, _described(conn, row), row["outcome"], row["changes"], seconds)
+        case "drift":
+            at = _moment(row["found_at"])
+            return Drifted(at, connection, row["kind"], row["item"], row["change"], row["cause"])
+        case "dead_letters":
+            return Died(_moment(row["died_at"]), connection, row["id"], row["error"])
+        case _:
+            return Held(_moment(row["held_at"]), connection, row["kind"], row["reason"])
+
+
+def _described(conn: Connection, row: dict[str, Any]) -> str:
+    if row["external_id"] == WHOLE:
+        return f"everything new of kind {row['kind']} ({row['cause']})"
+    if row["kind"] in (Kind.PRODUCT, Kind.STOCK):
+        return activity.describe_item(conn, row["connection"], row["external_id"])
+    return f"{row['kind']} {row['external_id']}"
+
+
+def _moment(stored: Any) -> datetime:
+    moment = moment_from(stored)
+    assert moment is not None  # noqa: S101 (the column is never null)
+    return moment

@@ -1,0 +1,18 @@
+"""Every operation of the API, room by room."""
+
+from __future__ import annotations
+
+from app.web.api import access, connections, holds, inbox, letters, questions, replays, runs, watching
+from app.web.api.operation import Operation
+
+OPERATIONS: tuple[Operation, ...] = (
+    *runs.OPERATIONS,
+    *questions.OPERATIONS,
+    *holds.OPERATIONS,
+    *connections.OPERATIONS,
+    *letters.OPERATIONS,
+    *replays.OPERATIONS,
+    *inbox.OPERATIONS,
+    *watching.OPERATIONS,
+    *access.OPERATIONS,
+)
