@@ -132,17 +132,20 @@ def _write(deps: Deps, hold: Hold) -> None:
 
 
 def _write_rows(deps: Deps, hold: Hold, batch: Sequence[HeldRow], conn: Connection) -> list[ItemKey]:
-    """Write rows as of when they were read. Owe the items of those for which something newer was written since."""
+    """Write rows as of when they were read: deletions as concluded when they were held, so that what a read has shown since
+    then lives. Owe the items of those for which something newer was written since."""
     connection, kind, now = hold.connection, hold.kind, deps.now()
     absent, left = hold.absent or Absent.DELETED, set[Key]()
-    for read_at in sorted({row.read_at or hold.began_at for row in batch}):
-        rows = [row for row in batch if (row.read_at or hold.began_at) == read_at]
+    for read_at in sorted({hold.began_at_of(row) for row in batch}):
+        rows = [row for row in batch if hold.began_at_of(row) == read_at]
         records = [row.record for row in rows if row.record is not None]
         if records:
             applied = catalog.apply(conn, connection, records, read_at=read_at, now=now, tell_refused=True)
             left.update(key for _, key in applied.refused)
         ended = sorted(row.key for row in rows if row.record is None)
-        closed = catalog.close_rows(conn, kind, absent, connection, ended, read_at=read_at, now=now)
+        closed = catalog.close_rows(
+            conn, kind, absent, connection, ended, read_at=read_at, now=hold.held_at, present=now
+        )
         left.update(set(ended) - set(closed) - catalog.fenced(conn, connection, kind, ended))
     changes = [Change(kind, id) for id in sorted({key[0] for key in left})]
     return owed.remember(conn, connection, changes, Cause.LOOKUP, now)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 import msgspec
 import structlog
@@ -27,6 +28,7 @@ from app.stores import catalog
 from app.stores.catalog import Key, Read, watermarks
 from app.stores.guard import Batch, doubtful_counts, doubtful_products, holds, trickle
 from app.stores.guard.foreseen import NOTHING, Foreseen
+from app.stores.guard.holds import HeldRow, Hold
 
 JUDGED = (Kind.PRODUCT, Kind.STOCK)
 """The rules for the other kinds judge only numbers of rows, and somebody asked for so many by id."""
@@ -126,10 +128,14 @@ def held_items(
         hold = holds.open_of(conn, connection, kind)
         if kind is not Kind.PRODUCT and hold is None and _size(records, reads) < MIN_ROWS:
             return None
-        gone = sorted({key for read in reads for key in catalog.ending(conn, connection, kind, read, deps.now())})
+        ends = [
+            (key, read.began) for read in reads for key in catalog.ending(conn, connection, kind, read, deps.now())
+        ]
+        gone = sorted({key for key, _ in ends})
         waiting, changed = (set[Key](), set[Key]())
         if hold is not None:
-            waiting, changed = _compare_with_hold(conn, hold.id, kind, records, gone)
+            shown = [(key_of(one), read.began) for read in reads for one in read.records if KINDS[type(one)] is kind]
+            waiting, changed = _compare_with_hold(conn, hold, records, gone, dict(sorted([*shown, *ends])))
     others = [record for record in records if key_of(record) not in waiting]
     batch = Batch(kind, (others,), [key for key in gone if key not in waiting], asked=True)
     doubt, keys = _judge(deps, connection, batch, reads, foreseen, believed, run_id)
@@ -260,17 +266,22 @@ def _waiting_rows(kind: Kind, ids: Set[str]) -> list[BadRecord]:
 
 
 def _compare_with_hold(
-    conn: Connection, hold_id: int, kind: Kind, records: Sequence[Record], gone: Sequence[Key]
+    conn: Connection, hold: Hold, records: Sequence[Record], gone: Sequence[Key], began: Mapping[Key, datetime]
 ) -> tuple[set[Key], set[Key]]:
-    """The rows of a hold that are shown just as they wait, and those that are shown with other content."""
+    """The rows of a hold that wait on, as they are shown again or a later read showed them, and those that are shown with
+    other content. ``began`` tells when the reads began that show rows now."""
     items = sorted({*(key_of(record)[0] for record in records), *(key[0] for key in gone)})
-    held = holds.rows_of(conn, hold_id, kind, items)
-    waiting = {row.key: None if row.record is None else row_hash(row.record) for row in held}
+    held = {row.key: row for row in holds.rows_of(conn, hold.id, hold.kind, items)}
     shown: dict[Key, int | None] = {key_of(record): row_hash(record) for record in records}
     shown |= dict.fromkeys(gone)
-    both = waiting.keys() & shown.keys()
-    same = {key for key in both if waiting[key] == shown[key]}
-    return same, both - same
+    both = held.keys() & shown.keys()
+    waiting = {key for key in both if shown[key] == _content(held[key]) or hold.began_at_of(held[key]) > began[key]}
+    return waiting, both - waiting
+
+
+def _content(row: HeldRow) -> int | None:
+    """The hash of a held row, ``None`` if it ends."""
+    return None if row.record is None else row_hash(row.record)
 
 
 def _held_rows(doubt: Doubt, batch: Batch) -> set[Key]:

@@ -55,6 +55,10 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
         """When the read began that was held."""
         return self.read_at or self.held_at
 
+    def began_at_of(self, row: HeldRow) -> datetime:
+        """When the read began that showed one of its rows."""
+        return row.read_at or self.began_at
+
 
 class HeldRow(NamedTuple):
     """A row of a hold: ``fields`` are ``{field: [before, after]}``, ``record`` is ``None`` if the row ends. ``read_at`` is

@@ -1,0 +1,62 @@
+"""Reads that are older or newer than what waits in a hold: the later look counts, whichever is judged or written first."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from app.domain import Kind
+from app.flows.holds import holds
+from app.flows.holds.doubted import doubted
+from app.flows.items.doubted_items import held_items
+from app.rules.guard.guard import POLL
+from app.stores import catalog
+from app.stores.catalog import Read
+from app.stores.catalog.spool import Spool
+from app.stores.sql.engine import Database
+from tests.fakes import SHOP, World, listing
+from tests.flows.test_holds import SIZE, live, only, read_all
+from tests.flows.test_holds_racing import owed, racing
+
+LIVING = listing("P00", price_minor=1_000)
+
+
+def emptied(database: Database) -> World:
+    """A shop whose products were all gone when it was read a second time: that waits for a person."""
+    world = racing(database)
+    world.source.listings.clear()
+    read_all(world)
+    return world
+
+
+def test_a_poll_that_began_before_a_hold_takes_nothing_out_of_it_unasked(database: Database) -> None:
+    world = emptied(database)
+    spool = Spool(Kind.PRODUCT)
+    spool.add("", LIVING, 0)
+    doubted(world.deps, SHOP, spool, world.clock() - timedelta(hours=1), POLL, unread=set())
+    assert owed(world) == ["P00"]
+
+
+def test_an_answer_about_an_item_that_began_before_a_hold_takes_nothing_out_of_it(database: Database) -> None:
+    world = emptied(database)
+    answer = Read([LIVING], world.clock() - timedelta(hours=1))
+    held = held_items(world.deps, SHOP, Kind.PRODUCT, [answer])
+    assert held is not None
+    assert (held.keys, only(world).rows) == ({("P00",)}, SIZE)
+
+
+def test_an_answer_about_an_item_that_began_after_a_hold_takes_its_row_out(database: Database) -> None:
+    world = emptied(database)
+    world.clock.pass_(60)
+    assert held_items(world.deps, SHOP, Kind.PRODUCT, [Read([LIVING], world.clock())]) is None
+    assert only(world).rows == SIZE - 1
+
+
+def test_what_a_read_showed_between_a_hold_and_its_release_lives(database: Database) -> None:
+    world = emptied(database)
+    world.clock.pass_(60)
+    began = world.clock()
+    world.clock.pass_(60)
+    holds.release(world.deps, only(world).id)
+    with database.begin() as conn:
+        catalog.apply_reads(conn, SHOP, [Read([LIVING], began)], now=world.clock())
+    assert live(world) == 1
