@@ -184,13 +184,13 @@ class _Story:
             replays = conn.execute(text("SELECT count(*) FROM replays WHERE status = 'running'")).scalar_one()
             question = "SELECT count(*) FROM connection_states WHERE state IN ('refused', 'unanswered')"
             refused = conn.execute(text(question)).scalar_one()
-        found = {
+        counts = {
             "items owed": owed,
             "runs active": active,
             "replays running": replays,
             "connections not asked": refused,
         }
-        return ", ".join(f"{count} {what}" for what, count in found.items() if count)
+        return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
 
     def _release_holds(self) -> None:
         """Act as a person who looks at each held batch: release it, unless it would delete most of a shop."""

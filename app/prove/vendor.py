@@ -243,9 +243,9 @@ class Account:
             good, failed = self._readable(self._behind(kind, "", 1_000_000), began)
             return Answer(good, covers=[Scope(kind, absent=self.shop.absent(kind))], failed=failed)
         items = sorted({id for id in ids if id is not None})
-        found = [record for item in items for record in self.faults.seen_by_fetch(kind, item)]
-        good, failed = self._readable(found, began)
-        here = {self.shop.item_of(record) for record in found}
+        records = [record for item in items for record in self.faults.seen_by_fetch(kind, item)]
+        good, failed = self._readable(records, began)
+        here = {self.shop.item_of(record) for record in records}
         missing = [ref for ref, id in zip(refs, ids, strict=True) if id not in here]
         if kind is Kind.PRODUCT and self.shop.style.varied:
             scopes = [Scope(kind, "parent_id", item) for item in items]

@@ -21,7 +21,7 @@ _SHARED = "simulating"
 
 def names() -> list[str]:
     """The sources this installation knows, in alphabetical order."""
-    return sorted(found.name for found in pkgutil.iter_modules(__path__) if found.ispkg and found.name != _SHARED)
+    return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.ispkg and module.name != _SHARED)
 
 
 def connect(source: str, context: Context, options: Mapping[str, str]) -> Source:

@@ -109,11 +109,11 @@ class Client(VendorClient):
             return None
         refuse_page(_type_of(answer), answer.content[:_LOOKED_AT], f"GET {path}")
         band = single(answer.content)
-        found = tail(_only(band, KEYS[collection]))
-        if found is None:
+        received = tail(_only(band, KEYS[collection]))
+        if received is None:
             raise BadAnswer(f"GET {path}: no {KEYS[collection]} in the answer{_complaint(answer.content)}")
-        if unquote(found) != unquote(id_):
-            raise BadAnswer(f"GET {path}: asked for {id_!r}, got {found!r}")
+        if unquote(received) != unquote(id_):
+            raise BadAnswer(f"GET {path}: asked for {id_!r}, got {received!r}")
         return band
 
     def customization(self) -> bytes:
@@ -200,8 +200,8 @@ def refuse_page(content_type: str, opening: bytes, where: str) -> None:
 
 
 def _type_of(answer: httpx.Response) -> str:
-    found: str = answer.headers.get("content-type", "")
-    return found
+    content_type: str = answer.headers.get("content-type", "")
+    return content_type
 
 
 def _only(band: Band, name: str) -> str | None:

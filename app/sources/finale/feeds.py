@@ -10,7 +10,7 @@ from app.domain import BadRecord, Change, Kind, Listing, Order, Page, Scope
 from app.sources.finale import mapping, orders
 from app.sources.finale.client import KEYS
 from app.sources.finale.columnar import Band
-from app.sources.finale.isolation import Bad, Found, readable
+from app.sources.finale.isolation import Bad, ReadRows, readable
 from app.sources.finale.mapping import Terms
 from app.sources.finale.order_lines import LINES
 from app.sources.finale.pauses import paused_gc
@@ -53,14 +53,14 @@ class Progress:
 
     def failed(self, bad: Sequence[Bad], period: Period) -> list[BadRecord]:
         """The unreadable records of a period, each once; the watermark moves past them."""
-        found = []
+        records = []
         for one in bad:
             modified, name = one.modified, one.record.external_id or one.record.error
             if name not in self._failed and (modified is None or period.holds(modified)):
                 self._failed.add(name)
                 self._saw(modified)
-                found.append(one.record)
-        return found
+                records.append(one.record)
+        return records
 
     def watermark(self) -> str:
         """How far everything has been read: never before the start of the read, never later than our clock minus the
@@ -91,9 +91,9 @@ class Products:
         for band in taken(reply):
             terms = self._terms(band)
             with paused_gc():
-                found = readable(Kind.PRODUCT, KEYS["product"], band, partial(self._read, terms))
-            listings = [listing for listing in found.records if self._is_new(listing)]
-            yield Page(listings, failed=self._progress.failed(found.bad, self._period))
+                result = readable(Kind.PRODUCT, KEYS["product"], band, partial(self._read, terms))
+            listings = [listing for listing in result.records if self._is_new(listing)]
+            yield Page(listings, failed=self._progress.failed(result.bad, self._period))
 
     def end(self, complete: Scope | None = None) -> Page:
         """The last page."""
@@ -134,10 +134,10 @@ class Orders:
         """The last page."""
         return Page(watermark=self._progress.watermark())
 
-    def _whole(self, band: Band) -> Found[Order]:
+    def _whole(self, band: Band) -> ReadRows[Order]:
         """The orders of a band that has their lines; nothing for a list of headers."""
         if not band.has_any((LINES,)):
-            return Found([], [])
+            return ReadRows([], [])
         terms = self._terms(band)
         return readable(Kind.ORDER, KEYS["order"], band, lambda part: orders.orders(part, terms, self._began))
 

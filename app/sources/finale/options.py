@@ -71,8 +71,8 @@ def _converted(connection: str, name: str, text: str) -> Any:
 
 def _account(text: str) -> str:
     """The account's name, also out of an address of it as a browser shows it."""
-    found = re.fullmatch(r"(?:.*finaleinventory\.com/([A-Za-z0-9_-]+)(?:/.*)?)|([A-Za-z0-9_-]+)", text)
-    return _if(found, found[1] or found[2] if found else "")
+    match = re.fullmatch(r"(?:.*finaleinventory\.com/([A-Za-z0-9_-]+)(?:/.*)?)|([A-Za-z0-9_-]+)", text)
+    return _if(match, match[1] or match[2] if match else "")
 
 
 def _address(text: str) -> str:

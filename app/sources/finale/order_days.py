@@ -61,6 +61,6 @@ def _dated(client: Client, first: date, last: date) -> Iterator[list[Band]]:
 
 
 def _within(replies: Iterable[list[Band]], first: date, last: date) -> _Days:
-    found = (readable(Kind.ORDER, KEYS["order"], band, orders.days) for reply in replies for band in reply)
-    dated = (pair for part in found for pair in part.records)  # an order without a readable day is of none
+    results = (readable(Kind.ORDER, KEYS["order"], band, orders.days) for reply in replies for band in reply)
+    dated = (pair for part in results for pair in part.records)  # an order without a readable day is of none
     return {id_: day for id_, day in dated if day is not None and first <= day <= last}

@@ -44,11 +44,11 @@ def order(data: Json, zones: Mapping[str, str]) -> Order:
     if given and not _sells(wire):
         back = [*back, refund_line(given, money.currency)]
         money, given = Money((money.amount or 0) - given, money.currency), 0
-    found, sums = [*sold, *back], _sums(wire, back)
+    lines, sums = [*sold, *back], _sums(wire, back)
     return Order(
         external_id=wire.id,
         number=wire.reference_id or None,
-        type=_type(wire, found),
+        type=_type(wire, lines),
         status=wire.state,
         location_id=wire.location_id,
         party_id=wire.customer_id or _payer(wire),
@@ -62,7 +62,7 @@ def order(data: Json, zones: Mapping[str, str]) -> Order:
         total_minor=money.amount,
         net_minor=None if money.amount is None else money.amount - given,
         currency=money.currency,
-        lines=to_json(found),
+        lines=to_json(lines),
         extra=to_json(_extra(data)),
         version=version_of(wire.updated_at, wire.created_at),
         modified_at=last_change(wire.updated_at, wire.created_at),
@@ -89,8 +89,8 @@ def _sells(wire: OrderData) -> bool:
     return bool(wire.line_items or wire.service_charges)
 
 
-def _type(wire: OrderData, found: Sequence[OrderLine]) -> str:
-    if any(line.kind == RETURNED for line in found):
+def _type(wire: OrderData, lines: Sequence[OrderLine]) -> str:
+    if any(line.kind == RETURNED for line in lines):
         return "exchange" if wire.line_items else "return"
     return "refund" if not _sells(wire) and (wire.returns or refunded(wire)) else "sale"
 
@@ -114,10 +114,10 @@ def _money(wire: OrderData, sold: Sequence[OrderLine], back: Sequence[OrderLine]
     return Money((amount or 0) - _returned(wire, back), currency)
 
 
-def _total(found: Sequence[OrderLine]) -> int | None:
+def _total(lines: Sequence[OrderLine]) -> int | None:
     """The sum of the lines, ``None`` where a line has no total or there are no lines."""
-    known = [line.total_minor for line in found if line.total_minor is not None]
-    return sum(known) if known and len(known) == len(found) else None
+    known = [line.total_minor for line in lines if line.total_minor is not None]
+    return sum(known) if known and len(known) == len(lines) else None
 
 
 def _refund_currency(wire: OrderData) -> str | None:

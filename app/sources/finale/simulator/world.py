@@ -168,5 +168,5 @@ class World:
 
     def some_order(self, orders: Iterable[Order]) -> Order | None:
         """A random one of some orders."""
-        found = list(orders)
-        return self.dice.choice(found) if found else None
+        candidates = list(orders)
+        return self.dice.choice(candidates) if candidates else None

@@ -123,5 +123,5 @@ def receive(world: World, shipment: Shipment) -> list[Done]:
 
 
 def _cents(amount: Any) -> int | None:
-    found = number_of("price", amount)
-    return None if found is None else round(found * 100)
+    price = number_of("price", amount)
+    return None if price is None else round(price * 100)

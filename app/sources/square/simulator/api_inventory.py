@@ -139,7 +139,7 @@ class InventoryApi:
         parameters(request)
         id_, version = request.path_params["change_id"], version_of(request)
         kind = "adjustment" if "/adjustment" in request.url.path else "physical_count"
-        found = next(
+        change = next(
             (
                 one
                 for one in self._in_order(ChangeQuery(), None)
@@ -147,14 +147,14 @@ class InventoryApi:
             ),
             None,
         )
-        if found is None:
+        if change is None:
             raise not_found(f"Could not find {kind.replace('_', ' ')} with id {id_}.")
-        shown = self._change_json(found, version)
+        shown = self._change_json(change, version)
         return json_response({"count" if kind == "physical_count" else kind: shown[kind]})
 
     def _page(self, path: str, body: Json, query: ChangeQuery, limit: int) -> Response:
-        found, cursor = page(self._world, path, body, lambda at: self._changes(query, at), limit)
-        return json_response(without_nothing({"changes": found, "cursor": cursor}))
+        changes, cursor = page(self._world, path, body, lambda at: self._changes(query, at), limit)
+        return json_response(without_nothing({"changes": changes, "cursor": cursor}))
 
     def _changes(self, query: ChangeQuery, at: Key | None) -> Iterator[tuple[Any, Json]]:
         """Those that fit, in their order, from a key on."""

@@ -67,8 +67,8 @@ class PlacesApi:
     async def vendor(self, request: Request) -> Response:
         """One vendor."""
         parameters(request)
-        found = self._vendor(request.path_params["vendor_id"])
-        return json_response(found, 404 if "errors" in found else 200)
+        body = self._vendor(request.path_params["vendor_id"])
+        return json_response(body, 404 if "errors" in body else 200)
 
     def _vendor(self, vendor_id: str) -> Json:
         for vendor in self._places.vendors:

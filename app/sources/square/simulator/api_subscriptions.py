@@ -82,10 +82,10 @@ class SubscriptionsApi:
         rows = shown[:: -1 if order == "DESC" else 1]
         body: Json = {name: value for name, value in params.items() if name != "limit"}
         numbered = list(enumerate(rows))
-        found, cursor = page(
+        selected, cursor = page(
             self._world, "subscriptions", body, lambda at: iter(numbered[at or 0 :]), _limit(params.get("limit"))
         )
-        bodies = [_json(one, with_key=False) for one in found]
+        bodies = [_json(one, with_key=False) for one in selected]
         return json_response(without_nothing({"subscriptions": bodies, "cursor": cursor}))
 
     async def create(self, request: Request) -> Response:

@@ -28,11 +28,11 @@ class Shower:
         self._locations = locations
         self._vendors = vendors
 
-    def object_json(self, found: Found) -> Json:
+    def object_json(self, thing: Found) -> Json:
         """An object as the API shows it."""
-        if isinstance(found, CategoryState):
-            return self.category_json(found)
-        item, variation = found
+        if isinstance(thing, CategoryState):
+            return self.category_json(thing)
+        item, variation = thing
         return self.item_json(item) if variation is None else self.variation_json(item, variation)
 
     def item_json(self, item: Item) -> Json:
@@ -87,12 +87,12 @@ class Shower:
         return {**_envelope("CATEGORY", category), "present_at_all_locations": True, "category_data": data}
 
     def _above(self, place: int | None) -> list[Json]:
-        found: list[Json] = []
+        path: list[Json] = []
         while place is not None:
             category = self.categories[place]
-            found.append({"category_id": category.id, "category_name": category.name})
+            path.append({"category_id": category.id, "category_name": category.name})
             place = category.parent
-        return found
+        return path
 
     def _presence(self, item: Item) -> Json:
         """An item that is sold nowhere says so in one of two ways."""

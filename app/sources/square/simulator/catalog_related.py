@@ -71,13 +71,13 @@ class Things:
 
     def of_item(self, item: Item) -> Json:
         """The fields by which an item mentions them."""
-        found: Json = {
+        fields: Json = {
             "image_ids": [one.id for one in self.images(item)],
             "tax_ids": [one.id for one in self.taxes(item)],
             "modifier_list_info": [{"modifier_list_id": one.id, "enabled": True} for one in self.modifiers(item)],
             "item_options": [{"item_option_id": one.id} for one in self._options(item)],
         }
-        return {name: value for name, value in found.items() if value}
+        return {name: value for name, value in fields.items() if value}
 
     def of_variation(self, item: Item, variation: Variation) -> Json:
         """The fields by which a variation mentions them."""

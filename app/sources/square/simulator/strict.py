@@ -131,8 +131,8 @@ def _refusal(message: str) -> ApiError:
     match = _SAID.fullmatch(message)
     said, path = (match[1], (match[2] or "").lstrip(".")) if match else (message, "")
     for pattern, code, detail, is_named in _COMPLAINTS:
-        if found := re.fullmatch(pattern, said):
-            words = found.groups() or ("",)
+        if match_ := re.fullmatch(pattern, said):
+            words = match_.groups() or ("",)
             field = ".".join(filter(None, (path, words[0]))) if is_named else path
             return invalid(detail.format(words[0], field), code, field)
     expected = re.match(r"Expected `(\w+)", said)
