@@ -17,7 +17,7 @@ MONOTONIC = 10_000.0
 """What the monotonic clock shows at the beginning (seconds)."""
 
 
-def put_up(stage: Stage, seed: int, epoch: float) -> None:
+def install(stage: Stage, seed: int, epoch: float) -> None:
     """Replace them for the rest of this process. ``epoch`` is the virtual beginning in seconds since 1970."""
     random.seed(seed)
     time.sleep = stage.pause  # type: ignore[assignment]

@@ -63,9 +63,9 @@ class Watch:
     def _again(self) -> None:
         while not self.ended:
             self._town.stage.pause(self._town.stage.rng.uniform(0.2, 1.0))
-            self.look()
+            self.compare()
 
-    def look(self) -> None:
+    def compare(self) -> None:
         """Compare every row with what it was at its source, and at the last look here."""
         with self._town.database.read() as conn:
             self._nothing_blamed(conn)

@@ -56,9 +56,9 @@ def demo(source: str, base_url: str, webhook_url: str) -> tuple[dict[str, str], 
     return options
 
 
-def hurried(source: str) -> tuple[dict[str, str], dict[str, str]]:
+def fast_options(source: str) -> tuple[dict[str, str], dict[str, str]]:
     """Options of a simulator and of a connection to it that turn hours into minutes: no limits, a short day."""
     options: tuple[dict[str, str], dict[str, str]] = importlib.import_module(
         f"{__name__}.{source}.simulator"
-    ).hurried()
+    ).fast_options()
     return options

@@ -131,7 +131,7 @@ class CatalogApi:
         if (thing := catalog.things.json_of(object_id)) is not None:
             return thing
         place = catalog.find(object_id)
-        return None if place is None else catalog.show.object_json(place)
+        return None if place is None else catalog.json.object_json(place)
 
     def _with_path(self, thing: Json) -> Json:
         """A category with those above it, anything else as it is."""
@@ -139,7 +139,7 @@ class CatalogApi:
             return thing
         categories = self._world.catalog.categories
         state = next(one for one in categories if one.id == thing["id"])
-        return self._world.catalog.show.category_json(state, with_path=True)
+        return self._world.catalog.json.category_json(state, with_path=True)
 
     def _related(self, objects: Sequence[Json], deleted: bool) -> list[Json]:
         """What these objects name and is not among them; one level deep."""

@@ -17,7 +17,7 @@ NULLABLE_CATEGORY = ("image_ids", "parent_category")
 """What may be null by Square's specification, and is now and then where there is nothing to tell."""
 
 
-class Shower:
+class CatalogJson:
     """Writes objects of one account; ``categories`` is the account's own, growing list."""
 
     def __init__(
