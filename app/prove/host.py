@@ -23,7 +23,7 @@ from app.prove.simulate import Outcome, simulate
 from app.stores.sql.engine import open_database
 
 PATIENCE = 600
-"""Real seconds after which a seed is stuck, and says where."""
+"""Real seconds after which a seed counts as stuck; the process then prints where."""
 
 
 class Task(msgspec.Struct):

@@ -23,7 +23,7 @@ from app.stores.guard import holds
 from app.stores.sql.engine import open_database
 
 LONGEST_QUIET = 3 * 3600.0
-"""Virtual seconds in which everything must have come to rest."""
+"""Virtual seconds within which everything must come to rest."""
 
 
 class Outcome(msgspec.Struct):

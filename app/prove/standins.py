@@ -14,7 +14,7 @@ from typing import Any
 from app.prove.stage import Stage, Task
 
 MONOTONIC = 10_000.0
-"""What the monotonic clock shows at the beginning (seconds)."""
+"""The monotonic clock at the beginning (seconds)."""
 
 
 def install(stage: Stage, seed: int, epoch: float) -> None:

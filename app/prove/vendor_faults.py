@@ -15,7 +15,7 @@ from app.prove.trace import Trace
 from app.sources.base import Limit
 
 TIMEOUT = 10.0
-"""Seconds after which a call gives up."""
+"""Seconds after which a call times out."""
 
 
 class VendorFaults:

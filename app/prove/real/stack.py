@@ -250,7 +250,7 @@ def eventually(
     """
     seen, deadline = object(), time.monotonic() + within
     while not (result := check()):
-        if progress is not None and (now := progress()) != seen:  # looked at first: a slow check is no standstill
+        if progress is not None and (now := progress()) != seen:  # checked first: a slow check is no standstill
             seen, deadline = now, time.monotonic() + within
         elif time.monotonic() >= deadline:
             return result

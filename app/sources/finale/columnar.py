@@ -151,7 +151,7 @@ def bands(document: BinaryIO, key: str, rows: int = BAND_ROWS) -> list[Band]:
     """
     if document.seek(0, 2) == 0:
         raise BadAnswer("an empty body where a list of records was expected")
-    # never closed by hand: the traceback of an error may still hold cells, and the map goes with the last of them
+    # not closed by hand: the traceback of an error may still hold cells, and the last of them frees the map
     body = mmap.mmap(document.fileno(), 0, access=mmap.ACCESS_READ)
     with paused_gc():
         return _split(body, key, rows)

@@ -21,7 +21,7 @@ TermsOf = Callable[[Band], Terms]
 """How to read a band."""
 
 OVERLAP = timedelta(minutes=2)
-"""Read again before a watermark: a change may become visible after a later one did."""
+"""How far before a watermark to read again: a change may become visible after a later one."""
 
 QUIET = timedelta(days=1)
 """How far behind our clock a watermark is when the vendor has nothing newer: no clock is wrong by more."""

@@ -36,7 +36,7 @@ from app.sources.shapes import shown
 
 LIST_PRICE = "LIST_PRICE"
 USER_CATEGORY = "userCategory"
-"""The category in the older spelling: an id that only the account's customization has a name for."""
+"""The category in the older spelling: an id, whose name only the account's customization has."""
 
 _R = TypeVar("_R", bound=msgspec.Struct)
 _NO_SUPPLIER = SupplierEntry()

@@ -134,4 +134,4 @@ RIGHT: Mapping[str, str] = {
     "reads_per_hour": "a positive whole number, or 0 for no limit",
     "currency": "an ISO 4217 code like USD",
 }
-"""What each option should be, in words for people."""
+"""The right form of each option, for a person."""

@@ -19,7 +19,7 @@ READ_AT = datetime(2026, 1, 1, tzinfo=UTC)
 """When the samples count as read: the version of records without a time of their own."""
 
 _NAMES = Customization((Path(__file__).parent / "samples" / "12_customization.OFFICIAL_DOC.json").read_bytes)
-"""What the account of the samples calls its categories."""
+"""The names of the categories in the samples' account."""
 
 _LISTS = {"products": "product", "stock": "inventoryitem", "locations": "facility", "vendors": "partygroup"}
 

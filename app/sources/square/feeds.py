@@ -30,9 +30,9 @@ CATALOG_OVERLAP = timedelta(seconds=2)
 STOCK_OVERLAP = timedelta(seconds=30)
 ORDER_OVERLAP = timedelta(minutes=2)
 END_SLACK = timedelta(seconds=5)
-"""A Date header is cut to the second and may be a second old. Must stay below ``ORDER_OVERLAP``, which repairs it."""
+"""A Date header is truncated to the second and may be a second old. Must stay below ``ORDER_OVERLAP``, which repairs it."""
 BEGINNING = "1970-01-01T01:00:00Z"
-"""The watermark of a feed that has shown nothing yet."""
+"""The watermark of a feed without any rows yet."""
 FIRST_ORDERS = timedelta(days=90)
 
 

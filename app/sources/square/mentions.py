@@ -21,7 +21,7 @@ TYPES = (
     "MODIFIER",
     "TAX",
 )
-"""The types of these objects, and of their parts that change by themselves."""
+"""The types of these objects, and of those parts of them that are objects of their own."""
 
 _PARTS = {
     "ITEM_OPTION_VAL": ("item_option_value_data", "item_option_id"),

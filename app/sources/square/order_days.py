@@ -13,7 +13,7 @@ from app.sources.square.orders import zone_of
 from app.sources.square.times import text_of
 
 SHORT = 14
-"""Days from which on it is worth a call to ask whether there is any order at all."""
+"""For more days than this it is worth a call to check whether there is any order at all."""
 
 _DAY = timedelta(days=1)
 _TICK = timedelta(microseconds=1)

@@ -51,7 +51,7 @@ EVENTS = (
     "vendor.updated",
     "oauth.authorization.revoked",
 )
-"""Every event type that says something to us."""
+"""Every event type that we follow."""
 
 NAME = "Tallyhook"
 

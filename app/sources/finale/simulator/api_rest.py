@@ -22,7 +22,7 @@ PATHS = dict(zip(("product", "stock", "order", "location", "vendor"), COLLECTION
 """Where each kind of record is read."""
 
 SESSION = "simulated-session"
-"""What the old login gives; each POST must name it once more, in its body."""
+"""The session of the old login; each POST must repeat it in its body."""
 
 _ACTIONS: Mapping[str, tuple[str, ...]] = {
     "product": ("activate", "deactivate"),

@@ -24,7 +24,7 @@ _HIDDEN: Mapping[str, frozenset[str]] = {
     "order": frozenset(("orderItemList",)),
     "shipment": frozenset(("trackingCode", "carrierPartyUrl")),
 }
-"""What single records have and lists do not."""
+"""Fields of single records that lists lack."""
 
 
 class Found(NamedTuple):

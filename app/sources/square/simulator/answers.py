@@ -15,7 +15,7 @@ from app.sources.square.simulator.world import World
 Json = dict[str, Any]
 Row = TypeVar("Row")
 Rows = Callable[[Any], Iterator[tuple[Any, Row]]]
-"""From a position (``None``: the beginning) on: each row with the position that leads to it."""
+"""A function from a position (``None``: the beginning) to the rows from there on, each with its own position."""
 
 
 class ApiError(Exception):

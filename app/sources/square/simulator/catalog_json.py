@@ -14,7 +14,7 @@ Json = dict[str, Any]
 NULLABLE_ITEM = ("abbreviation", "is_archived", "image_ids", "tax_ids", "modifier_list_info", "item_options")
 NULLABLE_VARIATION = ("upc", "location_overrides", "measurement_unit_id", "item_option_values", "user_data")
 NULLABLE_CATEGORY = ("image_ids", "parent_category")
-"""What may be null by Square's specification, and is now and then where there is nothing to tell."""
+"""Fields that Square's specification allows to be null; now and then they are null where they are empty."""
 
 
 class CatalogJson:

@@ -24,7 +24,7 @@ SEARCHABLE = {
     "caption": ("IMAGE",),
     "display_name": ("ITEM_OPTION",),
 }  # fmt: skip
-"""The attributes that can be searched by, and the types that have them, as documented at ``CatalogQuery``."""
+"""The attributes that a search accepts, and the types that have them, as documented at ``CatalogQuery``."""
 
 COMBINABLE = {"exact_query", "prefix_query", "range_query", "text_query", "sorted_attribute_query"}
 DATA = {"ITEM_OPTION_VAL": "item_option_value_data"}

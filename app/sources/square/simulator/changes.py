@@ -13,7 +13,7 @@ Spot = tuple[int, str]
 """Place of a location, and a state."""
 
 UNTRACKED = frozenset({"NONE", "SOLD", "UNLINKED_RETURN", "WASTE"})
-"""States that no count is kept of: goods come from there, or go there."""
+"""States without counts, from which or to which goods go."""
 
 TRANSFERS_UNTIL = "2026-07-15"
 """From this version on a transfer is an adjustment, and an adjustment names two locations."""

@@ -44,7 +44,7 @@ _COMPLAINTS = (
     (r"Expected `array` of length <= (\d+)", "ARRAY_LENGTH_TOO_LONG", "Cannot provide more than {0} {1}.", False),
     (r"Expected `array` of length >= 1", "ARRAY_EMPTY", "Field must not be empty", False),
 )
-"""What msgspec says, what Square answers to it, and whether the first word found belongs to the field's path."""
+"""msgspec's message, Square's code and detail, and whether the first match belongs to the field's path."""
 
 
 async def request_body(request: Request, shape: type[Shape]) -> tuple[Json, Shape]:
