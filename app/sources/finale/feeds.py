@@ -75,8 +75,8 @@ class Progress:
             self._newest = modified
 
 
-class Products:
-    """Pages of the listings that were modified in a period."""
+class Feed:
+    """Pages of records that were modified in a period."""
 
     def __init__(
         self, terms: TermsOf, began: datetime, since: str | None = None, period: Period = EVERYTHING
@@ -85,6 +85,14 @@ class Products:
         self._began = began
         self._period = period
         self._progress = Progress(began, since)
+
+    def end(self, complete: Scope | None = None) -> Page:
+        """The last page."""
+        return Page(watermark=self._progress.watermark(), complete=complete)
+
+
+class Products(Feed):
+    """Pages of the listings that were modified in a period."""
 
     def pages(self, reply: list[Band]) -> Iterator[Page]:
         """The new listings of a reply; empties the reply."""
@@ -95,10 +103,6 @@ class Products:
             listings = [listing for listing in result.records if self._is_new(listing)]
             yield Page(listings, failed=self._progress.failed(result.bad, self._period))
 
-    def end(self, complete: Scope | None = None) -> Page:
-        """The last page."""
-        return Page(watermark=self._progress.watermark(), complete=complete)
-
     def _read(self, terms: Terms, band: Band) -> list[Listing]:
         return mapping.products(band, terms, self._began)
 
@@ -107,16 +111,8 @@ class Products:
         return self._period.holds(at) and self._progress.is_new(listing.external_id, listing.version, at)
 
 
-class Orders:
+class Orders(Feed):
     """Pages of orders modified in a period: with lines as records, headers as changes to be fetched."""
-
-    def __init__(
-        self, terms: TermsOf, began: datetime, since: str | None = None, period: Period = EVERYTHING
-    ) -> None:
-        self._terms = terms
-        self._began = began
-        self._period = period
-        self._progress = Progress(began, since)
 
     def pages(self, reply: list[Band]) -> Iterator[Page]:
         """The new orders of a reply; empties the reply."""
@@ -129,10 +125,6 @@ class Orders:
             unreadable = {bad.external_id for bad in whole.failed}
             changes = [change for change in news.values() if change.external_id not in unreadable]
             yield Page(records, changes=changes, failed=failed)
-
-    def end(self) -> Page:
-        """The last page."""
-        return Page(watermark=self._progress.watermark())
 
     def _whole(self, band: Band) -> ReadRows[Order]:
         """The orders of a band that has their lines; nothing for a list of headers."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
+from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -38,17 +39,12 @@ def order(data: Json, zones: Mapping[str, str]) -> Order:
     what comes back. Our record has one sum of both.
     """
     wire = _with_returns(typed(data, OrderData))
-    sold, back = sold_lines(wire), returned_lines(wire)
-    given = 0 if wire.returns else refunded(wire)
-    money = _money(wire, sold, back)
-    if given and not _sells(wire):
-        back = [*back, refund_line(given, money.currency)]
-        money, given = Money((money.amount or 0) - given, money.currency), 0
-    lines, sums = [*sold, *back], _sums(wire, back)
+    bill = _bill(wire)
+    money, sums = bill.money, bill.sums
     return Order(
         external_id=wire.id,
         number=wire.reference_id or None,
-        type=_type(wire, lines),
+        type=_type(wire, bill.lines),
         status=wire.state,
         location_id=wire.location_id,
         party_id=wire.customer_id or _payer(wire),
@@ -60,13 +56,33 @@ def order(data: Json, zones: Mapping[str, str]) -> Order:
         service_charge_minor=_minor(sums.service_charge_money),
         tip_minor=_minor(sums.tip_money),
         total_minor=money.amount,
-        net_minor=None if money.amount is None else money.amount - given,
+        net_minor=None if money.amount is None else money.amount - bill.refunded,
         currency=money.currency,
-        lines=to_json(lines),
+        lines=to_json(bill.lines),
         extra=to_json(_extra(data)),
         version=version_of(wire.updated_at, wire.created_at),
         modified_at=last_change(wire.updated_at, wire.created_at),
     )
+
+
+class _Bill(NamedTuple):
+    """An order's lines, its total, what was ``refunded`` of it in money (minor units), and its sums."""
+
+    lines: list[OrderLine]
+    money: Money
+    refunded: int
+    sums: Amounts
+
+
+def _bill(wire: OrderData) -> _Bill:
+    """A refund of an order that sells nothing is a line of its own and lowers the total."""
+    sold, back = sold_lines(wire), returned_lines(wire)
+    given = 0 if wire.returns else refunded(wire)
+    money = _money(wire, sold, back)
+    if given and not _sells(wire):
+        back = [*back, refund_line(given, money.currency)]
+        money, given = Money((money.amount or 0) - given, money.currency), 0
+    return _Bill([*sold, *back], money, given, _sums(wire, back))
 
 
 def is_settling(data: Json, now: datetime) -> bool:
