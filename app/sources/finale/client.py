@@ -86,8 +86,10 @@ class Client(VendorClient):
         return self._rates.collection
 
     def check(self) -> None:
-        """Read one record, the company itself. Returns when the account answers, even if there is no such record or
-        this key may not read it."""
+        """Read one record, the company itself.
+
+        Returns when the account answers, even if there is no such record or this key may not read it.
+        """
         path = self._path("partygroup") + COMPANY
         with any_answer():
             answer = self._http.request(

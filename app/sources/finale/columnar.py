@@ -72,8 +72,10 @@ class Band:
         return _typed(name, cells, type_)
 
     def words(self, name: str) -> list[str | None]:
-        """The cells of one column of texts, a number among them as it is spelled. Raises ``Unmappable`` for anything
-        else."""
+        """The cells of one column of texts; a number among them becomes the text of its digits.
+
+        Raises ``Unmappable`` for anything else.
+        """
         try:
             return self.column(name, str | None)
         except Unmappable:

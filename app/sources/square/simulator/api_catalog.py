@@ -110,7 +110,7 @@ class CatalogApi:
         return self._world.catalog.walk(types, begin, deleted, at or Position())
 
     async def batch_retrieve(self, request: Request) -> Response:
-        """By id; unknown ids, and deleted ones unless asked for, are left out."""
+        """Objects by id, without unknown ids, and without deleted objects unless requested."""
         _, wanted = await request_body(request, CatalogBatch)
         deleted, with_path = bool(wanted.include_deleted_objects), bool(wanted.include_category_path_to_root)
         _refuse_both(deleted, with_path)

@@ -75,7 +75,7 @@ class EventsApi:
 
 
 def types_answer(given: Mapping[str, str]) -> Json:
-    """The types there are in the version of the API that is asked for, else in the newest."""
+    """The event types of the requested version of the API, else of the newest one."""
     version = given.get("api_version")
     if version is not None and not is_version(version):
         raise invalid("The API version is not valid.", "INVALID_VALUE", "api_version")

@@ -28,7 +28,8 @@ Key = tuple[int, int]
 
 
 class ChangeQuery(NamedTuple):
-    """A search for changes, understood; times in microseconds, both exclusive. No ids or locations: all."""
+    """A search for changes in an evaluated form; times in microseconds, both exclusive. No ids or locations means
+    all."""
 
     wares: Sequence[int] | None = None
     locations: frozenset[str] = frozenset()
@@ -60,7 +61,7 @@ class InventoryApi:
         ]
 
     async def counts(self, request: Request) -> Response:
-        """Newest first, 100 a page unless asked for more; absent rows are left out, not zero."""
+        """The newest first, 100 a page unless requested otherwise; absent counts are left out, not zero."""
         body, wanted = await request_body(request, CountsRequest)
         counts, cursor = page(self._world, "counts", body, lambda at: self._counts(wanted, at), wanted.limit or ROWS)
         return json_response(without_nothing({"counts": counts, "cursor": cursor}))
@@ -99,8 +100,10 @@ class InventoryApi:
         return count_json(count, self._world.catalog.variation_id(count.place.ware), location)
 
     async def changes(self, request: Request) -> Response:
-        """Oldest first, 100 a page unless asked for more. Versions before 2026-07-15 have transfers as a type of their own,
-        which is only told where it is asked for."""
+        """The oldest first, 100 a page unless requested otherwise.
+
+        Versions before 2026-07-15 have transfers as a type of their own, shown only on request.
+        """
         body, wanted = await request_body(request, ChangesRequest)
         version = version_of(request)
         if wanted.states and wanted.reason_ids:
@@ -157,7 +160,7 @@ class InventoryApi:
         return json_response(without_nothing({"changes": changes, "cursor": cursor}))
 
     def _changes(self, query: ChangeQuery, at: Key | None) -> Iterator[tuple[Any, Json]]:
-        """Those that fit, in their order, from a key on."""
+        """The fitting changes in their order, from a key on."""
         for one in self._in_order(query, at):
             key = _key(one)
             behind = at is not None and (key > at if query.newest_first else key < at)

@@ -59,7 +59,7 @@ class OrdersApi:
         ]
 
     async def search(self, request: Request) -> Response:
-        """By time and location; a missing ``end_at`` is the time of the first request of this cursor."""
+        """Orders by time and location; a missing ``end_at`` is the time of the first request of this cursor."""
         body, wanted = await request_body(request, OrderSearch)
         now = self._world.clock.now_ms()
         query = self._query(wanted)
@@ -108,7 +108,7 @@ class OrdersApi:
         return [place for place, known in enumerate(self._world.location_ids) if known in ids]
 
     async def batch_retrieve(self, request: Request) -> Response:
-        """By id; unknown ids, and those that lag behind their webhook, are left out."""
+        """Orders by id, without unknown ids and those that lag behind their webhook."""
         _, wanted = await request_body(request, OrderBatch)
         orders = [shown for one in wanted.order_ids if (shown := self._readable(one))]
         here = [one for one in orders if wanted.location_id in (None, one["location_id"])]
