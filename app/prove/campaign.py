@@ -13,7 +13,7 @@ from app.prove.hand import Hand
 from app.prove.simulate import Outcome
 
 MOST_FINDINGS = 5
-"""Failing seeds that are made smaller; of the others only the findings are shown."""
+"""How many failing seeds are reduced; of the others only the findings are shown."""
 
 
 @dataclass

@@ -64,7 +64,7 @@ class SimDatabase(Database):
     """``Database`` for one simulated process."""
 
     def __init__(self, real: Database, stage: Stage, process: Perishable, faults: Faults, weather: Weather) -> None:
-        # Not the parent's: it would open pools. All that is used is passed on to the real one.
+        # Does not call the parent, which would open pools: everything in use is passed on to the real database.
         self.url, self.engine, self.dialect = real.url, real.engine, real.dialect
         self._real = real
         self._stage = stage

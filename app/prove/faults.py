@@ -100,7 +100,7 @@ MEANING: dict[Dial, str] = {
     Dial.REPLAYS: "dead letters and deliveries replayed",
     Dial.CREDENTIALS_CHANGED: "credentials changed, and every process deployed anew with them",
 }
-"""What each is, for people."""
+"""The meaning of each dial, for people."""
 
 BENIGN = frozenset(
     {
@@ -114,10 +114,10 @@ BENIGN = frozenset(
         Dial.KILLED,
     }
 )
-"""Loss, repetition and sudden death, which the engine was built for first."""
+"""Loss, repetition and sudden death: the faults that the engine was first built for."""
 
 LIKELY = 0.3
-"""How likely a dial is on in a seed: few at once, so that one does not hide another, but any pair meets now and then."""
+"""The probability that a dial is on: few at once, so that one does not hide another, but every pair meets now and then."""
 
 
 @dataclass

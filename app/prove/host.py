@@ -23,7 +23,7 @@ from app.prove.simulate import Outcome, simulate
 from app.stores.sql.engine import open_database
 
 PATIENCE = 600
-"""Real seconds after which a seed is stuck, and says where."""
+"""Real seconds after which a seed counts as stuck; the process then prints where."""
 
 
 class Task(msgspec.Struct):
@@ -42,7 +42,7 @@ def main() -> None:
     structlog.configure(processors=[_dropped])
     with tempfile.TemporaryDirectory(prefix="tallyhook-prove-") as folder:
         for line in sys.stdin:
-            answer = apart(msgspec.json.decode(line, type=Task), Path(folder))
+            answer = simulate_in_child(msgspec.json.decode(line, type=Task), Path(folder))
             sys.stdout.write(msgspec.json.encode(answer).decode() + "\n")
             sys.stdout.flush()
 
@@ -51,7 +51,7 @@ def _dropped(logger: object, name: str, event: object) -> str:
     raise structlog.DropEvent
 
 
-def apart(task: Task, folder: Path) -> Outcome:
+def simulate_in_child(task: Task, folder: Path) -> Outcome:
     """Simulate a seed in a child process; a crash of the child is a finding."""
     reader, writer = os.pipe()
     child = os.fork()
@@ -59,7 +59,7 @@ def apart(task: Task, folder: Path) -> Outcome:
         try:
             os.close(reader)
             with os.fdopen(writer, "wb") as out:
-                out.write(msgspec.json.encode(here(task, folder)))
+                out.write(msgspec.json.encode(simulate_here(task, folder)))
         except BaseException:
             traceback.print_exc()
         finally:
@@ -73,7 +73,7 @@ def apart(task: Task, folder: Path) -> Outcome:
     return msgspec.json.decode(answer, type=Outcome)
 
 
-def here(task: Task, folder: Path) -> Outcome:
+def simulate_here(task: Task, folder: Path) -> Outcome:
     """Simulate a seed in this process, which cannot be used for anything else after that."""
     faulthandler.dump_traceback_later(PATIENCE, exit=True)
     url = task.url or _sqlite(folder)

@@ -12,7 +12,7 @@ from app.domain import Change, Kind, Listing, Order, StockCount, key_of
 from app.prove.shop import Key, Shop
 
 HOT = 4
-"""Most edits are of so many items: races need two that meet."""
+"""Most edits concern this many items: a race needs two edits of one item."""
 
 
 class Merchant:

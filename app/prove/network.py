@@ -119,7 +119,7 @@ class Hook:
 
 
 Receive = Callable[[Hook], bool]
-"""Gives a hook to a web process, if there is one; ``True`` when that acknowledged it."""
+"""Gives a hook to a web process, if there is one; ``True`` when the process acknowledged it."""
 
 
 @dataclass

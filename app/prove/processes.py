@@ -35,12 +35,12 @@ WORKERS = {
 PROCESSES = ("web", *WORKERS, "clock")
 PRODUCTS = 80
 WILD = 40.0
-"""Seconds in which mischief begins."""
+"""The seconds of a round during which mischief may begin."""
 
 CHANGES_EVERY = 0.5
 CHANGES = 4
 PATIENCE = 120.0
-"""Seconds without any progress after which a round is given up."""
+"""Seconds without progress after which a round gives up."""
 
 SETTINGS = {
     "TALLYHOOK_POLL_CRON": "* * * * *",
@@ -49,10 +49,10 @@ SETTINGS = {
 
 
 LONGEST = 600
-"""Characters of what did not go on."""
+"""Characters of a message about missing progress."""
 
 MOST = 5
-"""Findings of one sort that are told."""
+"""Findings of one sort that are reported."""
 
 UNWANTED = {
     "a dead letter": "SELECT connection, kind, external_id, error_type, error, state FROM dead_letters"
@@ -61,7 +61,7 @@ UNWANTED = {
     "still owed": "SELECT connection, kind, external_id, attempts, kills FROM owed_items",
     "a held batch": "SELECT connection, kind, reason, state FROM holds WHERE state IN ('held', 'released')",
 }
-"""Rows that must not be there when it is quiet again."""
+"""Rows that must not exist when all is quiet again."""
 
 
 class Event(NamedTuple):

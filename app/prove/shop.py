@@ -100,9 +100,9 @@ class Shop:
     bad: dict[tuple[Kind, Key], Harm] = field(default_factory=dict)
     ever_bad: set[tuple[Kind, str]] = field(default_factory=set)
     ever_ahead: set[tuple[Kind, str]] = field(default_factory=set)
-    """Items that were dated in the future once: that is no order, so what a replica still shows of it counts as news."""
+    """Items once dated in the future: their versions are in no order, so an old state from a replica counts as news."""
     held_before: set[tuple[Kind, Key]] = field(default_factory=set)
-    """Rows that lived here when they went bad, unreadable ones: shown, they have not vanished."""
+    """Unreadable rows that we had when they went bad: the vendor still shows them, so they have not vanished."""
     _number: int = 0
 
     @property
@@ -136,7 +136,7 @@ class Shop:
         version, _ = self.version()
         item = self.item_of(record)
         change = self._note(kind, key, item, None, version)
-        if kind is Kind.PRODUCT and self.style.varied:  # what is left of the item is a new version of it
+        if kind is Kind.PRODUCT and self.style.varied:  # the rest of the item gets a new version
             for sibling in self.of_item(kind, item):
                 self.put(sibling)
         return change

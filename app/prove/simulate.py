@@ -23,7 +23,7 @@ from app.stores.guard import holds
 from app.stores.sql.engine import open_database
 
 LONGEST_QUIET = 3 * 3600.0
-"""Virtual seconds in which everything must have come to rest."""
+"""Virtual seconds within which everything must come to rest."""
 
 
 class Outcome(msgspec.Struct):
@@ -48,7 +48,7 @@ def simulate(seed: int, url: str, allowed: Collection[Dial], *, all_on: bool = F
     Only in a process of its own, because the clock is replaced.
     """
     stage = Stage(seed)
-    standins.put_up(stage, seed, EPOCH.timestamp())
+    standins.install(stage, seed, EPOCH.timestamp())
     faults = drawn(seed, allowed, all_on=all_on)
     with closing(open_database(url, pool=8)) as database:
         town = Town(seed, database, stage, faults)
@@ -95,13 +95,13 @@ class _Story:
         """Play all acts."""
         town = self._town
         town.populate()
-        self._stage.spawn("supervisor", town.look_after, None)
+        self._stage.spawn("supervisor", town.supervise, None)
         Trouble(town).begin()
         watch = Watch(town, self._checks)
         watch.begin()
         for _ in range(town.rng.randint(2, 4)):
             self._stage.pause(town.rng.uniform(30.0, 90.0))
-            self._pause_for_a_look()
+            self._pause_and_check()
             if self._hasty and self._checks.findings:
                 return
         self._calm_down()
@@ -111,14 +111,14 @@ class _Story:
         self._reconcile()
         self._judge()
 
-    def _pause_for_a_look(self) -> None:
+    def _pause_and_check(self) -> None:
         """Pause all faults until nothing is owed or two minutes are over; in the first case check what was announced."""
         faults = self._town.faults
         faults.quiet = True
         end = self._stage.now + 120.0
         while self._stage.now < end:
             self._stage.pause(2.0)
-            if not self._what_waits(looks=True):
+            if not self._what_waits(with_whole_kinds=True):
                 self._checks.settled_is_right(polled=False)
                 break
         faults.quiet = False
@@ -156,7 +156,7 @@ class _Story:
         self._stage.pause(9.0)
         town.closing, town.slow = False, True
         town.populate()
-        self._stage.spawn("supervisor", town.look_after, None)
+        self._stage.spawn("supervisor", town.supervise, None)
         town.person.skew = 0.0
 
     def _come_to_rest(self) -> None:
@@ -175,22 +175,22 @@ class _Story:
     def _at_rest(self) -> bool:
         return self._town.post.under_way == 0 and not self._what_waits()
 
-    def _what_waits(self, *, looks: bool = False) -> str:
-        """What is owed or active, as text. With ``looks`` also whole kinds that polls owe."""
-        condition = "true" if looks else "external_id <> '*' OR lease_until IS NOT NULL"
+    def _what_waits(self, *, with_whole_kinds: bool = False) -> str:
+        """What is owed or active, as text. With ``with_whole_kinds`` also whole kinds that polls owe."""
+        condition = "true" if with_whole_kinds else "external_id <> '*' OR lease_until IS NOT NULL"
         with self._town.database.read() as conn:
             owed = conn.execute(text(f"SELECT count(*) FROM owed_items WHERE {condition}")).scalar_one()
             active = conn.execute(text("SELECT count(*) FROM runs WHERE status IN ('idle', 'running')")).scalar_one()
             replays = conn.execute(text("SELECT count(*) FROM replays WHERE status = 'running'")).scalar_one()
             question = "SELECT count(*) FROM connection_states WHERE state IN ('refused', 'unanswered')"
             refused = conn.execute(text(question)).scalar_one()
-        found = {
+        counts = {
             "items owed": owed,
             "runs active": active,
             "replays running": replays,
             "connections not asked": refused,
         }
-        return ", ".join(f"{count} {what}" for what, count in found.items() if count)
+        return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
 
     def _release_holds(self) -> None:
         """Act as a person who looks at each held batch: release it, unless it would delete most of a shop."""

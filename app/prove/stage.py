@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 MOST_STEPS = 400_000
-"""Switches after which a simulation counts as one that does not come to an end."""
+"""Switches between threads after which a simulation counts as endless."""
 
 
 class Killed(BaseException):
@@ -45,7 +45,7 @@ class Task:
     started: bool = False
     done: bool = False
     inside: int = 0
-    """How many database transactions are open in it: while one is, it does not let others go on."""
+    """The number of open database transactions; while there is one, no other thread runs."""
     committed_at: float = 0.0
     """When its last transaction was committed."""
     waiters: list[Task] = field(default_factory=list)
@@ -80,7 +80,7 @@ class Stage:
 
     def pause(self, seconds: float) -> None:
         """Let other threads run for some seconds. Raises ``Killed`` when this thread's process died meanwhile."""
-        if self.current.inside:  # a transaction that is open does not let others go on; its time passes all the same
+        if self.current.inside:  # during a transaction no other thread runs, but time passes
             self.now += seconds
             return
         self._due(self.current, max(seconds, 0.0))
@@ -134,7 +134,7 @@ class Stage:
         if self.failure is not None:
             if me is self._director:
                 raise self.failure
-            me.gate.acquire()  # the end is the director's to tell; this thread is over
+            me.gate.acquire()  # only the director reports the end; this thread stops here
         if me.process is not None and me.process.dead:
             raise Killed
 

@@ -14,10 +14,10 @@ from typing import Any
 from app.prove.stage import Stage, Task
 
 MONOTONIC = 10_000.0
-"""What the monotonic clock shows at the beginning (seconds)."""
+"""The monotonic clock at the beginning (seconds)."""
 
 
-def put_up(stage: Stage, seed: int, epoch: float) -> None:
+def install(stage: Stage, seed: int, epoch: float) -> None:
     """Replace them for the rest of this process. ``epoch`` is the virtual beginning in seconds since 1970."""
     random.seed(seed)
     time.sleep = stage.pause  # type: ignore[assignment]

@@ -126,7 +126,7 @@ class Town:
 
         self.stage.spawn(f"{host.name} stops", stopping, host)
 
-    def look_after(self) -> None:
+    def supervise(self) -> None:
         """The supervisor: restarts dead processes."""
         while not self.closing:
             for host in [host for host in self.hosts if host.dead]:

@@ -127,7 +127,7 @@ class Account:
 
     def full(self, kind: Kind, resume: str | None = None) -> Iterator[Page]:
         """All of a kind, in pages where the style has pages."""
-        began, mark = self.now(), min(self.shop.newest(kind), micros(self.shop.now))  # none from the future
+        began, mark = self.now(), min(self.shop.newest(kind), micros(self.shop.now))  # no watermark in the future
         if resume is None:
             after = ""
         elif self.shop.style.page is None or self.faults.resume_lost():
@@ -135,7 +135,9 @@ class Account:
         else:
             mark_text, _, after = resume.partition("/")
             mark = int(mark_text)
-        if kind in self.shop.style.named and kind in self.shop.style.open:  # what only grows is named, not shown
+        if (
+            kind in self.shop.style.named and kind in self.shop.style.open
+        ):  # a kind that only grows is named, not shown
             changed = self._ask(kind, "full", lambda: self._changed(kind, 0))
             yield Page(changes=[Change(kind, item, version) for item, version in changed])
         else:
@@ -199,7 +201,7 @@ class Account:
         self.faults.refuse(what, kind, self.generation)
         answer = made()
         self.stage.pause(self.faults.latency(what))
-        if what == "full" and self.shop.style.page is None:  # one answer with everything in it takes long to arrive
+        if what == "full" and self.shop.style.page is None:  # one large answer takes long to arrive
             self.stage.pause(self.faults.download())
         return answer
 
@@ -243,9 +245,9 @@ class Account:
             good, failed = self._readable(self._behind(kind, "", 1_000_000), began)
             return Answer(good, covers=[Scope(kind, absent=self.shop.absent(kind))], failed=failed)
         items = sorted({id for id in ids if id is not None})
-        found = [record for item in items for record in self.faults.seen_by_fetch(kind, item)]
-        good, failed = self._readable(found, began)
-        here = {self.shop.item_of(record) for record in found}
+        records = [record for item in items for record in self.faults.seen_by_fetch(kind, item)]
+        good, failed = self._readable(records, began)
+        here = {self.shop.item_of(record) for record in records}
         missing = [ref for ref, id in zip(refs, ids, strict=True) if id not in here]
         if kind is Kind.PRODUCT and self.shop.style.varied:
             scopes = [Scope(kind, "parent_id", item) for item in items]

@@ -15,7 +15,7 @@ from app.prove.trace import Trace
 from app.sources.base import Limit
 
 TIMEOUT = 10.0
-"""Seconds after which a call gives up."""
+"""Seconds after which a call times out."""
 
 
 class VendorFaults:
@@ -116,11 +116,13 @@ class VendorFaults:
 
     def overspent(self, limits: Sequence[Limit]) -> list[str]:
         """One sentence for every limit that was exceeded."""
-        found = []
+        sentences = []
         taken = sorted(self.taken)
         for limit in limits:
             for at in range(len(taken) - limit.calls):
                 if taken[at + limit.calls] - taken[at] < limit.seconds - 0.01:
-                    found.append(f"more than {limit.calls} calls within {limit.seconds:g} s, at {taken[at]:.1f} s")
+                    sentences.append(
+                        f"more than {limit.calls} calls within {limit.seconds:g} s, at {taken[at]:.1f} s"
+                    )
                     break
-        return found
+        return sentences

@@ -20,13 +20,13 @@ from app.prove.town import Town
 from app.stores.catalog.catalog_sql import shape
 
 FEW = 4
-"""With fewer rows than that, all may well go at once."""
+"""A kind with fewer rows may lose all of them at once."""
 
 _BLAMED = text(
     "SELECT message_key, error FROM attempts WHERE error_type IN ('DatabaseFault', 'TransactionUndone') ORDER BY 1"
 )
 _HELD = "held"
-"""Stands among what is owed for all of a kind of which a batch waits for a person."""
+"""Marks, among the owed items, a kind of which a held batch waits for a person."""
 
 _OWED = text(
     f"""SELECT connection, kind, external_id FROM owed_items
@@ -63,9 +63,9 @@ class Watch:
     def _again(self) -> None:
         while not self.ended:
             self._town.stage.pause(self._town.stage.rng.uniform(0.2, 1.0))
-            self.look()
+            self.compare()
 
-    def look(self) -> None:
+    def compare(self) -> None:
         """Compare every row with what it was at its source, and at the last look here."""
         with self._town.database.read() as conn:
             self._nothing_blamed(conn)

@@ -21,7 +21,7 @@ _SHARED = "simulating"
 
 def names() -> list[str]:
     """The sources this installation knows, in alphabetical order."""
-    return sorted(found.name for found in pkgutil.iter_modules(__path__) if found.ispkg and found.name != _SHARED)
+    return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.ispkg and module.name != _SHARED)
 
 
 def connect(source: str, context: Context, options: Mapping[str, str]) -> Source:
@@ -56,9 +56,9 @@ def demo(source: str, base_url: str, webhook_url: str) -> tuple[dict[str, str], 
     return options
 
 
-def hurried(source: str) -> tuple[dict[str, str], dict[str, str]]:
+def fast_options(source: str) -> tuple[dict[str, str], dict[str, str]]:
     """Options of a simulator and of a connection to it that turn hours into minutes: no limits, a short day."""
     options: tuple[dict[str, str], dict[str, str]] = importlib.import_module(
         f"{__name__}.{source}.simulator"
-    ).hurried()
+    ).fast_options()
     return options

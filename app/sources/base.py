@@ -16,7 +16,7 @@ from app.domain import Answer, Delivery, Kind, Page, Ref
 Place = TypeVar("Place")
 
 LONGEST_ID = 400
-"""Characters of an item's id in a delivery. A longer one may not fit a key: then anything of its kind may have changed."""
+"""The longest id in a delivery, in characters. A longer one may not fit a key, so it stands for its whole kind."""
 
 
 class SignatureInvalid(Exception):
@@ -48,7 +48,7 @@ class Source(Protocol):
     """The kinds this source can read, in the order a bulk run should read them (parents first)."""
 
     whole_kinds: tuple[Kind, ...]
-    """The kinds without a delta: every read of them is a complete one, so only ``full`` is asked."""
+    """The kinds without a delta: every read of them is a complete one, so nobody calls ``delta``."""
 
     listed_kinds: tuple[Kind, ...]
     """The kinds of which no single item can be read: each ``fetch`` of them, of however many items, is one read of the

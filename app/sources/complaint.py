@@ -18,10 +18,10 @@ _TITLE = re.compile(r"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
 def words(body: bytes) -> str:
     """The complaint in a body, be it JSON, HTML or plain text; empty when there is none."""
     try:
-        found = of_document(msgspec.json.decode(body))
+        text = of_document(msgspec.json.decode(body))
     except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
-        found = _of_page(body.decode(errors="replace"))
-    return " ".join(found.split())[:LONGEST]
+        text = _of_page(body.decode(errors="replace"))
+    return " ".join(text.split())[:LONGEST]
 
 
 def of_document(document: Any) -> str:
@@ -29,18 +29,18 @@ def of_document(document: Any) -> str:
     if isinstance(document, str):
         return document
     if isinstance(document, list):
-        return next((found for found in map(of_document, document) if found), "")
+        return next(filter(None, map(of_document, document)), "")
     if not isinstance(document, Mapping):
         return ""
     code, detail = document.get("code"), document.get("detail") or document.get("message")
     if isinstance(code, str) and code:
         return f"{code}: {detail}" if isinstance(detail, str) and detail else code
-    return next((found for key in _KEYS if (found := of_document(document.get(key)))), "")
+    return next(filter(None, (of_document(document.get(key)) for key in _KEYS)), "")
 
 
 def _of_page(text: str) -> str:
     if "<" not in text:
         return text
-    found, shown = _TITLE.search(text), " ".join(_NOT_SHOWN.sub(" ", text).split())
-    title = " ".join(found[1].split()) if found else ""
+    title_tag, shown = _TITLE.search(text), " ".join(_NOT_SHOWN.sub(" ", text).split())
+    title = " ".join(title_tag[1].split()) if title_tag else ""
     return unescape(shown if shown.startswith(title) else f"{title} {shown}")

@@ -19,7 +19,7 @@ from app.rules.calls.lanes import current_lane
 from app.sources import complaint, exchanges, texts
 from app.sources.base import Context, Limit
 
-LONGEST_WAIT = 900.0  # seconds; a vendor that asks for more is asked again sooner
+LONGEST_WAIT = 900.0  # seconds; we wait no longer, whatever the vendor says
 
 
 class Bound(NamedTuple):
@@ -201,7 +201,9 @@ def _bounded(response: httpx.Response, bound: Bound) -> Iterator[bytes]:
     takes too long.
     """
     where = f"{response.request.method} {response.request.url.path}"
-    if "," in (encoding := response.headers.get("content-encoding", "")):  # each would swell what the one before made
+    if "," in (
+        encoding := response.headers.get("content-encoding", "")
+    ):  # each would expand the output of the one before
         raise Unmappable(f"{where}: the answer is encoded as {encoding!r}; gzip or deflate was asked for")
     size, end = 0, time.monotonic() + bound.seconds
     for chunk in response.iter_bytes():

@@ -22,7 +22,7 @@ _CONTROLS = re.compile(rb"[\x00-\x1f]")
 _NESTING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
 DEEPEST = 100
 TOO_DEEP = f"(nested more than {DEEPEST} deep)"
-_LONGEST_TEXT = 1 << 22  # bytes without any comma or quote that are kept back to be looked at in one piece
+_LONGEST_TEXT = 1 << 22  # bytes without a comma or quote that are kept back to be cleaned in one piece
 
 
 def clean(body: bytes) -> bytes:

@@ -89,7 +89,7 @@ class Shop:
 def shop(vendor: str, database: Database, **options: str) -> Iterator[Shop]:
     """An account of a vendor with 60 products, and nothing read of it yet."""
     given, credentials = sources.demo(vendor, "http://127.0.0.1:1", "http://127.0.0.1:1/webhooks/here")
-    unhurried, connection = sources.hurried(vendor)
+    unhurried, connection = sources.fast_options(vendor)
     given = {name: value for name, value in given.items() if "url" not in name}
     given |= {"products": "60", "seed": "3", **unhurried, **options}
     server = uvicorn.Server(

@@ -154,9 +154,9 @@ class ShopSource(MemorySource):
         """What the vendor answers about single items."""
         kind = refs[0].kind
         wanted = {ref.external_id for ref in refs}
-        found = [row for key, row in self.shop.answered[kind].items() if key[0] in wanted]
-        known = {key_of(row)[0] for row in found}
-        return Answer(records=found, gone=[ref for ref in refs if ref.external_id not in known])
+        records = [row for key, row in self.shop.answered[kind].items() if key[0] in wanted]
+        known = {key_of(row)[0] for row in records}
+        return Answer(records=records, gone=[ref for ref in refs if ref.external_id not in known])
 
     def delta(self, kind: Kind, since: str | None) -> Iterator[Page]:
         """Records with a version above the watermark."""

@@ -31,10 +31,10 @@ MANY_DISASTERS, MANY_LIVES = 240, 312
 CASES = {case.name: case for case in DISASTERS + LIVES}
 
 SHOPS, LARGE_SHOPS, LARGE = 20, 5, 500
-"""Things happen to copies of so many shops of each size, opened once; those of 500 products and more take long."""
+"""The number of shops of each size, whose copies the trials use; those of 500 products and more take long to open."""
 
 HARMED = 0.01
-"""A disaster came through when more than this share of a kind's rows is wrong afterwards."""
+"""A disaster got through when it leaves more than this share of a kind's rows wrong."""
 
 _holds: Any = Hold.__table__  # type: ignore[attr-defined]
 

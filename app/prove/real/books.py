@@ -81,8 +81,8 @@ def our_books(row: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]) -> Boo
     """The books in a row of our orders and its lines: rows of ``order_lines``, or the JSON lines, which leave out
     empty fields."""
     names = [name.strip() for name in _LINES.split(",")]
-    found = [_line(*[line.get(name) for name in names]) for line in lines]
-    return Books(row["currency"] or "USD", {name: row[name] for name in MONEY_COLUMNS}, found)
+    books_lines = [_line(*[line.get(name) for name in names]) for line in lines]
+    return Books(row["currency"] or "USD", {name: row[name] for name in MONEY_COLUMNS}, books_lines)
 
 
 def _line(

@@ -22,7 +22,7 @@ HANGS = 45.0
 
 
 RECOVERY = 10.0
-"""Seconds after a harm in which a process that starts may still find the database unwilling."""
+"""Seconds after harm to the database in which a starting process may still fail."""
 
 
 @dataclass
@@ -87,7 +87,7 @@ def _paused(scene: Scene) -> Iterator[str]:
 @contextmanager
 def _deployed(scene: Scene) -> Iterator[str]:
     killed = scene.stack.end(*scene.processes)
-    if not scene.is_harmed():  # whoever waits for a database that is locked may have to be killed
+    if not scene.is_harmed():  # a process that waits for a locked database may have to be killed
         scene.findings += [f"{name} had to be killed: it did not end after SIGTERM" for name in killed]
     for name in scene.processes:
         scene.stack.restart(name)
@@ -160,4 +160,4 @@ MISCHIEF: Mapping[str, Mischief] = {
 """Every mischief by name."""
 
 WEBHOOKS: Mapping[str, float] = {"drop": 0.05, "duplicate": 0.15, "reorder": 0.15, "delay": 0.05}
-"""What happens to webhooks all the time while a round is wild."""
+"""Faults of webhooks during the whole wild part of a round."""

@@ -181,7 +181,7 @@ def running(
 ) -> Iterator[Stack]:
     """Starts every process and stops them at the end. Logs and the queue's file stay in the folder.
 
-    ``shop`` are options of every simulator, beside those of ``sources.hurried``. ``workers`` names the worker processes
+    ``shop`` are options of every simulator, beside those of ``sources.fast_options``. ``workers`` names the worker processes
     and their options; ``settings`` are environment variables. The database must have been migrated.
     """
     port = free_port(0)
@@ -189,7 +189,7 @@ def running(
     try:
         _start_queue(stack)
         for name in sources.names():
-            simulator, connection = sources.hurried(name)
+            simulator, connection = sources.fast_options(name)
             simulate(stack, name, {**simulator, **shop}, connection)
         stack.start("web", "app.web")
         for name, options in workers.items():
@@ -250,7 +250,7 @@ def eventually(
     """
     seen, deadline = object(), time.monotonic() + within
     while not (result := check()):
-        if progress is not None and (now := progress()) != seen:  # looked at first: a slow check is no standstill
+        if progress is not None and (now := progress()) != seen:  # checked first: a slow check is no standstill
             seen, deadline = now, time.monotonic() + within
         elif time.monotonic() >= deadline:
             return result

@@ -40,14 +40,14 @@ def _of_rows(stack: Stack, slug: str, kind: Kind, rows: list[dict[str, Any]]) ->
     ):  # a vendor that shows no empty stock: none and zero are the same
         held = [row for row in held if not _is_empty_stock(row)]
     truth, ours = _by_key(kind, rows), _by_key(kind, held)
-    found = [f"{kind} {key}: we lack it" for key in sorted(truth.keys() - ours.keys())]
-    found += [f"{kind} {key}: the vendor lacks it: {ours[key]}" for key in sorted(ours.keys() - truth.keys())]
-    found += [
+    sentences = [f"{kind} {key}: we lack it" for key in sorted(truth.keys() - ours.keys())]
+    sentences += [f"{kind} {key}: the vendor lacks it: {ours[key]}" for key in sorted(ours.keys() - truth.keys())]
+    sentences += [
         f"{kind} {key}: ours {ours[key]}, theirs {truth[key]}"
         for key in sorted(truth.keys() & ours.keys())
         if _plain(ours[key]) != _plain(truth[key])
     ]
-    return found
+    return sentences
 
 
 def _of_books(stack: Stack, slug: str, rows: list[dict[str, Any]]) -> list[str]:
@@ -65,15 +65,15 @@ def _of_books(stack: Stack, slug: str, rows: list[dict[str, Any]]) -> list[str]:
 
 def lost(stack: Stack) -> list[str]:
     """Every event that was acknowledged and is not in the inbox."""
-    found = []
+    sentences = []
     for name, simulated in stack.simulated.items():
         kept = {
             row["event_id"] for row in stack.sql("SELECT event_id FROM inbox_events WHERE connection = :c", c=name)
         }
-        found += [
+        sentences += [
             f"{name}: event {event_id} was acknowledged and is lost" for event_id in simulated.acknowledged() - kept
         ]
-    return sorted(found)
+    return sorted(sentences)
 
 
 def _ours(stack: Stack, slug: str, kind: Kind, fields: list[str]) -> list[Row]:

@@ -25,7 +25,7 @@ from app.stores.sql.engine import Database
 
 PRODUCTS = 150
 WITHOUT = 4
-"""So many times as likely as any disaster is a life without one."""
+"""A day without a disaster is this many times as likely as any one disaster."""
 DAY = timedelta(days=1)
 CERTAIN = timedelta(minutes=1)
 """A reported span is right when it holds the moment, give or take a minute."""

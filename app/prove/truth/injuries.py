@@ -250,7 +250,7 @@ INJURIES: Mapping[str, Injury] = {
     "count inserted by hand": Injury(DriftCause.LOCAL, _hand_insert_count),
     "vendor answered stale": Injury(DriftCause.STALE, _stale),
 }
-"""By name. What concerns many rows at a time is in ``disasters``."""
+"""The injuries by name. ``disasters`` has those that harm many rows."""
 
 POLLS_MEND = frozenset(name for name, one in INJURIES.items() if one.cause is not DriftCause.LOCAL) - {
     "silent edit",
@@ -261,19 +261,19 @@ POLLS_MEND = frozenset(name for name, one in INJURIES.items() if one.cause is no
     "failed in a read",
     "failed in a run",
 }
-"""Where polls run, these are differences only until the next one."""
+"""The next poll repairs these, where polls run."""
 
 WHOLE_KIND = ("whole kind owed", "whole stock owed", "poll failing")
-"""What is so of a whole kind is so of every other change of it that nobody heard of: a life has one at most, and no
-other of those."""
+"""An injury of a whole kind also explains every other missed change of that kind: a day has at most one, and then none of
+those."""
 
 UNHEARD = frozenset(
     name for name, one in INJURIES.items() if one.cause is DriftCause.MISSED and name in POLLS_MEND
 ) | {"event hours after the run", "changed during the run", "owed during the run"}
 
 FIRST_OF_ALL = ("failed in a read", "failed in a run")
-"""They take a read, which mends what was wrong before."""
+"""These need a read, which repairs whatever was wrong before."""
 
 WITHOUT_A_TIME = frozenset({"deletion without an event", "webhook of a count dropped"})
-"""Nobody can tell when these happened, so in a life with a downtime or a restored backup nobody can tell whether they
-were part of it: they are not drawn there."""
+"""Injuries without a time: on a day with a downtime or a restored backup nobody could tell them apart, so they are left out
+there."""

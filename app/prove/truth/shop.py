@@ -68,8 +68,8 @@ class Shop(MemorySource):
             if ref.external_id in self.poison:
                 raise self.poison[ref.external_id]
         held: Mapping[str, Record] = self._seen() if refs[0].kind is Kind.PRODUCT else self.counts
-        found = [held[ref.external_id] for ref in refs if ref.external_id in held]
-        return Answer(found, [ref for ref in refs if ref.external_id not in held])
+        records = [held[ref.external_id] for ref in refs if ref.external_id in held]
+        return Answer(records, [ref for ref in refs if ref.external_id not in held])
 
     def delta(self, kind: Kind, since: str | None) -> Iterator[Page]:
         """Records with a version since the watermark."""

@@ -58,16 +58,16 @@ class Bulk:
         return f"{self.kind} {self.period.since} {self.period.until}"
 
 
-def pages(kind: Kind, found: Iterable[Page], expected: int | None = None) -> Iterator[Page]:
+def pages(kind: Kind, unnumbered: Iterable[Page], expected: int | None = None) -> Iterator[Page]:
     """The pages with their numbers; ``expected`` is the number of records of the whole read."""
-    for number, page in enumerate(found, 1):
+    for number, page in enumerate(unnumbered, 1):
         yield structs.replace(page, label=numbered(kind, number), expected=expected)
 
 
-def _closed(found: Iterator[Page], label: str, resume: str) -> Iterator[Page]:
+def _closed(window_pages: Iterator[Page], label: str, resume: str) -> Iterator[Page]:
     """Only the last page of a window has the token; a window without records has one empty page."""
-    held = next(found, Page())
-    for page in found:
+    held = next(window_pages, Page())
+    for page in window_pages:
         yield structs.replace(held, label=label)
         held = page
     yield structs.replace(held, label=label, resume=resume)

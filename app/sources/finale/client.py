@@ -86,8 +86,10 @@ class Client(VendorClient):
         return self._rates.collection
 
     def check(self) -> None:
-        """Read one record, the company itself. Returns when the account answers, even if there is no such record or
-        this key may not read it."""
+        """Read one record, the company itself.
+
+        Returns when the account answers, even if there is no such record or this key may not read it.
+        """
         path = self._path("partygroup") + COMPANY
         with any_answer():
             answer = self._http.request(
@@ -109,11 +111,11 @@ class Client(VendorClient):
             return None
         refuse_page(_type_of(answer), answer.content[:_LOOKED_AT], f"GET {path}")
         band = single(answer.content)
-        found = tail(_only(band, KEYS[collection]))
-        if found is None:
+        received = tail(_only(band, KEYS[collection]))
+        if received is None:
             raise BadAnswer(f"GET {path}: no {KEYS[collection]} in the answer{_complaint(answer.content)}")
-        if unquote(found) != unquote(id_):
-            raise BadAnswer(f"GET {path}: asked for {id_!r}, got {found!r}")
+        if unquote(received) != unquote(id_):
+            raise BadAnswer(f"GET {path}: asked for {id_!r}, got {received!r}")
         return band
 
     def customization(self) -> bytes:
@@ -202,8 +204,8 @@ def refuse_page(content_type: str, opening: bytes, where: str) -> None:
 
 
 def _type_of(answer: httpx.Response) -> str:
-    found: str = answer.headers.get("content-type", "")
-    return found
+    content_type: str = answer.headers.get("content-type", "")
+    return content_type
 
 
 def _only(band: Band, name: str) -> str | None:

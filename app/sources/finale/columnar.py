@@ -72,8 +72,10 @@ class Band:
         return _typed(name, cells, type_)
 
     def words(self, name: str) -> list[str | None]:
-        """The cells of one column of texts, a number among them as it is spelled. Raises ``Unmappable`` for anything
-        else."""
+        """The cells of one column of texts; a number among them becomes the text of its digits.
+
+        Raises ``Unmappable`` for anything else.
+        """
         try:
             return self.column(name, str | None)
         except Unmappable:
@@ -151,7 +153,7 @@ def bands(document: BinaryIO, key: str, rows: int = BAND_ROWS) -> list[Band]:
     """
     if document.seek(0, 2) == 0:
         raise BadAnswer("an empty body where a list of records was expected")
-    # never closed by hand: the traceback of an error may still hold cells, and the map goes with the last of them
+    # not closed by hand: the traceback of an error may still hold cells, and the last of them frees the map
     body = mmap.mmap(document.fileno(), 0, access=mmap.ACCESS_READ)
     with paused_gc():
         return _split(body, key, rows)

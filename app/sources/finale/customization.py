@@ -57,8 +57,8 @@ class Customization:
 
 def _named(listed: Any) -> list[tuple[str, str]]:
     entries = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
-    found = [(_first(one, _ID_FIELDS), _first(one, _NAME_FIELDS)) for one in entries]
-    return [(id_, name) for id_, name in found if id_ and name]
+    names = [(_first(one, _ID_FIELDS), _first(one, _NAME_FIELDS)) for one in entries]
+    return [(id_, name) for id_, name in names if id_ and name]
 
 
 def _first(entry: dict[str, Any], fields: tuple[str, ...]) -> str | None:

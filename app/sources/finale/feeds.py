@@ -10,7 +10,7 @@ from app.domain import BadRecord, Change, Kind, Listing, Order, Page, Scope
 from app.sources.finale import mapping, orders
 from app.sources.finale.client import KEYS
 from app.sources.finale.columnar import Band
-from app.sources.finale.isolation import Bad, Found, readable
+from app.sources.finale.isolation import Bad, ReadRows, readable
 from app.sources.finale.mapping import Terms
 from app.sources.finale.order_lines import LINES
 from app.sources.finale.pauses import paused_gc
@@ -21,7 +21,7 @@ TermsOf = Callable[[Band], Terms]
 """How to read a band."""
 
 OVERLAP = timedelta(minutes=2)
-"""Read again before a watermark: a change may become visible after a later one did."""
+"""How far before a watermark to read again: a change may become visible after a later one."""
 
 QUIET = timedelta(days=1)
 """How far behind our clock a watermark is when the vendor has nothing newer: no clock is wrong by more."""
@@ -53,14 +53,14 @@ class Progress:
 
     def failed(self, bad: Sequence[Bad], period: Period) -> list[BadRecord]:
         """The unreadable records of a period, each once; the watermark moves past them."""
-        found = []
+        records = []
         for one in bad:
             modified, name = one.modified, one.record.external_id or one.record.error
             if name not in self._failed and (modified is None or period.holds(modified)):
                 self._failed.add(name)
                 self._saw(modified)
-                found.append(one.record)
-        return found
+                records.append(one.record)
+        return records
 
     def watermark(self) -> str:
         """How far everything has been read: never before the start of the read, never later than our clock minus the
@@ -75,8 +75,8 @@ class Progress:
             self._newest = modified
 
 
-class Products:
-    """Pages of the listings that were modified in a period."""
+class Feed:
+    """Pages of records that were modified in a period."""
 
     def __init__(
         self, terms: TermsOf, began: datetime, since: str | None = None, period: Period = EVERYTHING
@@ -86,18 +86,22 @@ class Products:
         self._period = period
         self._progress = Progress(began, since)
 
+    def end(self, complete: Scope | None = None) -> Page:
+        """The last page."""
+        return Page(watermark=self._progress.watermark(), complete=complete)
+
+
+class Products(Feed):
+    """Pages of the listings that were modified in a period."""
+
     def pages(self, reply: list[Band]) -> Iterator[Page]:
         """The new listings of a reply; empties the reply."""
         for band in taken(reply):
             terms = self._terms(band)
             with paused_gc():
-                found = readable(Kind.PRODUCT, KEYS["product"], band, partial(self._read, terms))
-            listings = [listing for listing in found.records if self._is_new(listing)]
-            yield Page(listings, failed=self._progress.failed(found.bad, self._period))
-
-    def end(self, complete: Scope | None = None) -> Page:
-        """The last page."""
-        return Page(watermark=self._progress.watermark(), complete=complete)
+                result = readable(Kind.PRODUCT, KEYS["product"], band, partial(self._read, terms))
+            listings = [listing for listing in result.records if self._is_new(listing)]
+            yield Page(listings, failed=self._progress.failed(result.bad, self._period))
 
     def _read(self, terms: Terms, band: Band) -> list[Listing]:
         return mapping.products(band, terms, self._began)
@@ -107,16 +111,8 @@ class Products:
         return self._period.holds(at) and self._progress.is_new(listing.external_id, listing.version, at)
 
 
-class Orders:
+class Orders(Feed):
     """Pages of orders modified in a period: with lines as records, headers as changes to be fetched."""
-
-    def __init__(
-        self, terms: TermsOf, began: datetime, since: str | None = None, period: Period = EVERYTHING
-    ) -> None:
-        self._terms = terms
-        self._began = began
-        self._period = period
-        self._progress = Progress(began, since)
 
     def pages(self, reply: list[Band]) -> Iterator[Page]:
         """The new orders of a reply; empties the reply."""
@@ -130,14 +126,10 @@ class Orders:
             changes = [change for change in news.values() if change.external_id not in unreadable]
             yield Page(records, changes=changes, failed=failed)
 
-    def end(self) -> Page:
-        """The last page."""
-        return Page(watermark=self._progress.watermark())
-
-    def _whole(self, band: Band) -> Found[Order]:
+    def _whole(self, band: Band) -> ReadRows[Order]:
         """The orders of a band that has their lines; nothing for a list of headers."""
         if not band.has_any((LINES,)):
-            return Found([], [])
+            return ReadRows([], [])
         terms = self._terms(band)
         return readable(Kind.ORDER, KEYS["order"], band, lambda part: orders.orders(part, terms, self._began))
 

@@ -31,7 +31,7 @@ class Bad(NamedTuple):
             return None
 
 
-class Found(NamedTuple, Generic[R]):
+class ReadRows(NamedTuple, Generic[R]):
     """The records of a band, and its unreadable rows."""
 
     records: list[R]
@@ -43,15 +43,15 @@ class Found(NamedTuple, Generic[R]):
         return [bad.record for bad in self.bad]
 
 
-def readable(kind: Kind, key: str, band: Band, read: Callable[[Band], Sequence[R]]) -> Found[R]:
+def readable(kind: Kind, key: str, band: Band, read: Callable[[Band], Sequence[R]]) -> ReadRows[R]:
     """``read`` of a band, or of all its readable parts. ``key`` is the column of the record's URL.
 
     A band without a bad row costs nothing more than reading it.
     """
-    found: Found[R] = Found([], [])
-    for part, error in _parts(band, read, found.records):
-        found.bad.append(Bad(bad_record(kind, tail(text_in(part, key)) or "", error), part, error))
-    return found
+    result: ReadRows[R] = ReadRows([], [])
+    for part, error in _parts(band, read, result.records):
+        result.bad.append(Bad(bad_record(kind, tail(text_in(part, key)) or "", error), part, error))
+    return result
 
 
 def text_in(row: Band, name: str) -> str | None:

@@ -11,7 +11,7 @@ from app.sources.finale import mapping, orders
 from app.sources.finale.client import KEYS, Client
 from app.sources.finale.columnar import Band
 from app.sources.finale.customization import Customization
-from app.sources.finale.isolation import Found, readable
+from app.sources.finale.isolation import ReadRows, readable
 from app.sources.finale.mapping import Terms
 from app.sources.finale.options import Options
 
@@ -33,16 +33,16 @@ class Items:
         self._now = now
         self._names = Customization(client.customization)
 
-    def one(self, ref: Ref) -> Found[Record]:
+    def one(self, ref: Ref) -> ReadRows[Record]:
         """The records of an item, by its id or, for products, by ``sku:X``; nothing where it is gone."""
         began = self._now()
         if ref.external_id.startswith(SKU_PREFIX):
             sku = ref.external_id.removeprefix(SKU_PREFIX)
-            return self._by_sku(sku, began) if ref.kind is Kind.PRODUCT else Found([], [])
+            return self._by_sku(sku, began) if ref.kind is Kind.PRODUCT else ReadRows([], [])
         band = self._client.record(COLLECTIONS[ref.kind], ref.external_id)
-        return Found([], []) if band is None else self.records(ref.kind, band, began)
+        return ReadRows([], []) if band is None else self.records(ref.kind, band, began)
 
-    def records(self, kind: Kind, band: Band, began: datetime) -> Found[Record]:
+    def records(self, kind: Kind, band: Band, began: datetime) -> ReadRows[Record]:
         """The records of a band, and its unreadable rows."""
         terms = self.terms(band) if kind is Kind.PRODUCT else Terms(currency=self._options.currency)
         return readable(kind, KEYS[COLLECTIONS[kind]], band, lambda part: _read(kind, part, terms, began))
@@ -57,7 +57,7 @@ class Items:
         """Read the account's names again when needed, as they may have changed."""
         self._names.forget()
 
-    def _by_sku(self, sku: str, began: datetime) -> Found[Record]:
+    def _by_sku(self, sku: str, began: datetime) -> ReadRows[Record]:
         """Filters by SKU, because the URL of many products does not end in it.
 
         Where the filter finds nothing the URL is tried: in collections beyond the vendor's cap filters overlook
@@ -67,9 +67,9 @@ class Items:
         if not bands:
             band = self._client.record("product", quote(sku, safe=""))
             bands = [] if band is None else [band]
-        found = [self.records(Kind.PRODUCT, band, began) for band in bands]
-        listings = [listing for each in found for listing in each.records if getattr(listing, "sku", None) == sku]
-        return Found(listings, [bad for each in found for bad in each.bad])
+        results = [self.records(Kind.PRODUCT, band, began) for band in bands]
+        listings = [listing for each in results for listing in each.records if getattr(listing, "sku", None) == sku]
+        return ReadRows(listings, [bad for each in results for bad in each.bad])
 
 
 def _read(kind: Kind, band: Band, terms: Terms, began: datetime) -> Sequence[Record]:

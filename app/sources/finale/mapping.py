@@ -36,7 +36,7 @@ from app.sources.shapes import shown
 
 LIST_PRICE = "LIST_PRICE"
 USER_CATEGORY = "userCategory"
-"""The category in the older spelling: an id that only the account's customization has a name for."""
+"""The category in the older spelling: an id, whose name only the account's customization has."""
 
 _R = TypeVar("_R", bound=msgspec.Struct)
 _NO_SUPPLIER = SupplierEntry()
@@ -179,8 +179,8 @@ def _reorder_points(band: Band) -> list[ReorderPoint]:
         return list(guidelines)
     top_level = zip(*(band.column(name, Decimal | None) for name in REORDER_FIELDS), strict=True)
     return [
-        found if found != (None, None) else _numbers(ReorderEntry(*fields))
-        for found, fields in zip(guidelines, top_level, strict=True)
+        guideline if guideline != (None, None) else _numbers(ReorderEntry(*fields))
+        for guideline, fields in zip(guidelines, top_level, strict=True)
     ]
 
 
@@ -250,7 +250,7 @@ def _contact(contacts: list[Any], type_: str, keys: tuple[str, ...]) -> str | No
 
 def id_of(url: Any, field: str) -> str:
     """The record id in a URL; raises ``BadAnswer`` for a record without one, which no later record could replace."""
-    found = tail(url) if isinstance(url, str) else None
-    if found is None:
+    id_ = tail(url) if isinstance(url, str) else None
+    if id_ is None:
         raise BadAnswer(f"{field} is {shown(url)}, expected the URL of a record")
-    return found
+    return id_

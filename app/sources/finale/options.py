@@ -71,8 +71,8 @@ def _converted(connection: str, name: str, text: str) -> Any:
 
 def _account(text: str) -> str:
     """The account's name, also out of an address of it as a browser shows it."""
-    found = re.fullmatch(r"(?:.*finaleinventory\.com/([A-Za-z0-9_-]+)(?:/.*)?)|([A-Za-z0-9_-]+)", text)
-    return _if(found, found[1] or found[2] if found else "")
+    match = re.fullmatch(r"(?:.*finaleinventory\.com/([A-Za-z0-9_-]+)(?:/.*)?)|([A-Za-z0-9_-]+)", text)
+    return _if(match, match[1] or match[2] if match else "")
 
 
 def _address(text: str) -> str:
@@ -134,4 +134,4 @@ RIGHT: Mapping[str, str] = {
     "reads_per_hour": "a positive whole number, or 0 for no limit",
     "currency": "an ISO 4217 code like USD",
 }
-"""What each option should be, in words for people."""
+"""The right form of each option, for a person."""

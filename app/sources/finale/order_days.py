@@ -16,10 +16,10 @@ from app.sources.finale.windows import WIDEST, Walk
 _DAY = timedelta(days=1)
 _STRIDE = WIDEST - _DAY
 RECENT = WIDEST - _DAY
-"""How far back we look for orders by which to tell whether the filter sees all: still one window."""
+"""How old orders may be that we test the filter with: still one window."""
 LONG = 3 * WIDEST
 DATED_AHEAD = WIDEST
-"""How long before its business date an order may have been touched last."""
+"""How long before its business date the last update of an order may lie."""
 
 _Days = dict[str, date]
 
@@ -61,6 +61,6 @@ def _dated(client: Client, first: date, last: date) -> Iterator[list[Band]]:
 
 
 def _within(replies: Iterable[list[Band]], first: date, last: date) -> _Days:
-    found = (readable(Kind.ORDER, KEYS["order"], band, orders.days) for reply in replies for band in reply)
-    dated = (pair for part in found for pair in part.records)  # an order without a readable day is of none
+    results = (readable(Kind.ORDER, KEYS["order"], band, orders.days) for reply in replies for band in reply)
+    dated = (pair for part in results for pair in part.records)  # without orders whose day is unreadable
     return {id_: day for id_, day in dated if day is not None and first <= day <= last}

@@ -78,5 +78,5 @@ def _signed(amount_minor: int | None, sign: int) -> int | None:
 
 
 def _plain(value: Any) -> Any:
-    """A number stays a number in JSON text."""
+    """A decimal as a float, so that it is a number in JSON."""
     return float(value) if isinstance(value, Decimal) else value

@@ -127,8 +127,8 @@ def _type(type_id: str | None) -> str:
     name = (type_id or "").upper()
     if "RETURN" in name and any(word in name for word in _SUPPLIERS):
         return PURCHASE_RETURN
-    found = (type_ for word, type_ in _TYPES.items() if word in name)
-    return next(found, name.removesuffix("_ORDER").lower() or "sale")
+    types = (type_ for word, type_ in _TYPES.items() if word in name)
+    return next(types, name.removesuffix("_ORDER").lower() or "sale")
 
 
 def _status(status_id: str | None) -> str | None:

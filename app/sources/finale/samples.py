@@ -19,7 +19,7 @@ READ_AT = datetime(2026, 1, 1, tzinfo=UTC)
 """When the samples count as read: the version of records without a time of their own."""
 
 _NAMES = Customization((Path(__file__).parent / "samples" / "12_customization.OFFICIAL_DOC.json").read_bytes)
-"""What the account of the samples calls its categories."""
+"""The names of the categories in the samples' account."""
 
 _LISTS = {"products": "product", "stock": "inventoryitem", "locations": "facility", "vendors": "partygroup"}
 
@@ -36,10 +36,10 @@ def read(as_: str, raw: bytes) -> Page:
         return Page(records=_records(as_, bands(file, KEYS[collection])))
 
 
-def _records(as_: str, found: list[Band]) -> Sequence[Record]:
+def _records(as_: str, rows: list[Band]) -> Sequence[Record]:
     if as_ == "stock":
-        return _stock(found)
-    return [record for band in found for record in _of_band(as_, band)]
+        return _stock(rows)
+    return [record for band in rows for record in _of_band(as_, band)]
 
 
 def _of_band(as_: str, band: Band) -> Sequence[Record]:
@@ -52,8 +52,8 @@ def _of_band(as_: str, band: Band) -> Sequence[Record]:
     return mapping.products(band, Terms(categories=_NAMES.categories()), READ_AT)
 
 
-def _stock(found: list[Band]) -> Sequence[Record]:
+def _stock(rows: list[Band]) -> Sequence[Record]:
     tally = Tally()
-    for band in found:
+    for band in rows:
         tally.add(band)
     return sorted(tally.counts(READ_AT), key=lambda count: (count.listing_id, count.location_id, count.state))

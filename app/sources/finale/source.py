@@ -84,10 +84,10 @@ class FinaleSource(ClientSource):
         gone: list[Ref] = []
         for ref in refs:
             self._check(ref.kind)
-            found = self._items.one(ref)
-            records += found.records
-            failed += [of_item(bad, ref.external_id) for bad in found.failed]
-            if not found.records and not found.bad:
+            result = self._items.one(ref)
+            records += result.records
+            failed += [of_item(bad, ref.external_id) for bad in result.failed]
+            if not result.records and not result.bad:
                 gone.append(ref)
         return Answer(records, gone=gone, failed=failed)
 
@@ -176,8 +176,8 @@ class FinaleSource(ClientSource):
     def _small_pages(self, kind: Kind, reply: list[Band], began: datetime) -> Iterator[Page]:
         """Vendors share their collection with customers, so their number is not known beforehand."""
         expected = _rows(reply) if kind is Kind.LOCATION else None
-        found = (self._items.records(kind, band, began) for band in taken(reply))
-        return bulk.pages(kind, (Page(each.records, failed=each.failed) for each in found), expected)
+        results = (self._items.records(kind, band, began) for band in taken(reply))
+        return bulk.pages(kind, (Page(each.records, failed=each.failed) for each in results), expected)
 
     # products
 

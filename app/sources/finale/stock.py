@@ -67,10 +67,10 @@ class Tally:
 
     def add(self, band: Band) -> None:
         """Count a band of rows; rows without any quantity contribute nothing."""
-        found = readable(Kind.STOCK, _URL, band, lambda part: [self._rows(part)])
-        for rows in found.records:
+        result = readable(Kind.STOCK, _URL, band, lambda part: [self._rows(part)])
+        for rows in result.records:
             self._count_all(rows)
-        for bad in found.bad:
+        for bad in result.bad:
             self._fail(self._shown(bad.row), tail(text_in(bad.row, "facilityUrl")), bad.error)
 
     def __len__(self) -> int:

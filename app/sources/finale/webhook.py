@@ -39,7 +39,7 @@ class _Data(msgspec.Struct):
 
 class _Notice(msgspec.Struct):
     event: str | None = None
-    type: str | None = None  # what Standard Webhooks senders call it
+    type: str | None = None  # the name in Standard Webhooks
     id: str | int | None = None
     timestamp: str | None = None
     data: _Data | None = None

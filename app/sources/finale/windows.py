@@ -118,7 +118,7 @@ class Walk:
             if upper - lower > WIDEST:
                 upper = lower.replace(day=1, hour=0, minute=0, second=0) + HALF_MONTH
             yield from self._window(Window(lower, upper))
-            if upper == last:  # not again for the seconds that went by meanwhile
+            if upper == last:  # no further window for the seconds that passed meanwhile
                 return
             lower = upper
 

@@ -73,8 +73,8 @@ def reorder_entries(text: str | None) -> list[ReorderEntry]:
     try:
         return list(filter(None, _REORDERS.decode(without_blanks(text.encode())))) if text else []
     except msgspec.ValidationError as error:
-        found = msgspec.json.Decoder(float_hook=Decimal).decode(text or "")
-        raise Unmappable(explained(error, found, "reorderGuidelineList")) from error
+        value = msgspec.json.Decoder(float_hook=Decimal).decode(text or "")
+        raise Unmappable(explained(error, value, "reorderGuidelineList")) from error
 
 
 def _first_set(*values: Decimal | None) -> Decimal | None:
@@ -135,9 +135,9 @@ def number(value: Any, what: str) -> Decimal | None:
     if value is None or value == "":
         return None
     try:
-        found = Decimal(value)
-        if found.is_finite() and found.adjusted() < _LONGEST:
-            return found
+        number_ = Decimal(value)
+        if number_.is_finite() and number_.adjusted() < _LONGEST:
+            return number_
     except (ArithmeticError, TypeError, ValueError) as error:
         raise Unmappable(f"{what} is {shown(value)}, expected a number") from error
     raise Unmappable(f"{what} is {shown(value)}, expected a number")

@@ -1,11 +1,18 @@
-"""Bodies of a simulator's answers."""
+"""What simulators answer with: JSON, its numbers, and the bodies of other answers."""
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 from starlette.responses import Response
+
+
+def decimal_text(amount: Decimal) -> str:
+    """A number as text without trailing zeros: ``12``, ``0.5``, never ``1E+1``."""
+    text = f"{amount:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def json_response(body: Any, status: int = 200) -> Response:

@@ -16,7 +16,7 @@ Json = dict[str, Any]
 NO_ID: tuple[Any, ...] = (None, "", 99_999_999_999_999_999_999, -7.5, True, [], {})
 WRONG: tuple[Any, ...] = (*NO_ID, "nonsense", "nul \x00 inside")
 KEYS = ("id", "url", "state")
-"""Names that end so belong to what a record is about. Another text there would be another record, not a bad one."""
+"""Endings of names that identify a record: another text there would make another record, not a bad one."""
 
 
 def with_bad_records(body: Json, share: float, salt: object) -> Json:

@@ -85,6 +85,6 @@ class Outbox:
                 answer = await self._client.post(url, content=body, headers=headers)
         except (TimeoutError, httpx.TimeoutException):
             return "http_timeout"
-        except Exception:  # also what a transport raises that is closed under it: every delivery gets an answer
+        except Exception:  # also the errors of a transport that was closed meanwhile: every delivery needs a result
             return "other_error"
         return None if answer.is_success else "http_error"

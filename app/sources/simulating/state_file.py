@@ -14,7 +14,7 @@ import msgspec
 State = TypeVar("State")
 
 SHORTEST_REST, LONGEST_REST = 0.05, 5.0  # seconds between two saves
-REST = 20  # a rest is so many times as long as the save before it: saving takes at most a twentieth of the time
+REST = 20  # a rest is this many times as long as the save before it, so saving takes at most a twentieth of the time
 
 
 def load(path: str, shape: type[State]) -> State | None:

@@ -33,8 +33,8 @@ def all_items(client: Client, resume: str | None) -> Iterator[Page]:
     for reply in walk.replies():
         walk.mark = walk.mark or feeds.catalog_mark(reply, client.now())
         rows = reply.objects or []
-        found = isolation.listings(rows, related.to(rows))
-        yield walk.page(found.records, failed=found.failed)
+        result = isolation.listings(rows, related.to(rows))
+        yield walk.page(result.records, failed=result.failed)
     yield Page(watermark=walk.mark or feeds.BEGINNING, complete=Scope(Kind.PRODUCT))
 
 
@@ -43,8 +43,8 @@ def all_categories(client: Client, resume: str | None) -> Iterator[Page]:
     walk = _catalog(client, Kind.CATEGORY, EVERYTHING, resume, "CATEGORY")
     for reply in walk.replies():
         walk.mark = walk.mark or feeds.catalog_mark(reply, client.now())
-        found = readable(Kind.CATEGORY, reply.objects or [], mapping.category)
-        yield walk.page(found.records, failed=found.failed)
+        result = readable(Kind.CATEGORY, reply.objects or [], mapping.category)
+        yield walk.page(result.records, failed=result.failed)
     yield Page(watermark=walk.mark or feeds.BEGINNING, complete=Scope(Kind.CATEGORY))
 
 
@@ -54,8 +54,8 @@ def all_counts(client: Client, resume: str | None) -> Iterator[Page]:
     for reply in walk.replies():
         rows = reply.counts or []
         walk.mark = walk.mark or feeds.counts_mark(rows, client.now())
-        found = feeds.counts_of(rows)
-        yield walk.page(found.records, failed=found.failed)
+        result = feeds.counts_of(rows)
+        yield walk.page(result.records, failed=result.failed)
     yield Page(watermark=walk.mark or feeds.BEGINNING)
 
 
@@ -64,8 +64,8 @@ def all_vendors(client: Client, resume: str | None) -> Iterator[Page]:
     place = place_of(resume)
     walk = Walk(Kind.VENDOR, "all", lambda body, cursor: client.vendors_search(cursor), [{}], place, client.now)
     for reply in walk.replies():
-        found = readable(Kind.VENDOR, reply.vendors or [], parties.vendor)
-        yield walk.page(found.records, failed=found.failed)
+        result = readable(Kind.VENDOR, reply.vendors or [], parties.vendor)
+        yield walk.page(result.records, failed=result.failed)
     yield Page(complete=Scope(Kind.VENDOR))
 
 
@@ -97,12 +97,12 @@ def items_window(client: Client, period: Period, resume: str | None) -> Iterator
     for reply in walk.replies():
         rows = reply.objects or []
         shown |= {id_in(row) for row in rows if is_live_item(row)}
-        found = isolation.listings(rows, related.to(rows))
+        result = isolation.listings(rows, related.to(rows))
         others = [row for row in rows if is_other(row) and _is_inside(row, period)]
         hints, tombstones = feeds.hinted(others)
         changes = _changes(hint for hint in hints.records if hint.deleted or hint.item not in shown)
-        records = _inside([*found.records, *tombstones.records], period)
-        failed = [*found.failed, *hints.failed, *tombstones.failed]
+        records = _inside([*result.records, *tombstones.records], period)
+        failed = [*result.failed, *hints.failed, *tombstones.failed]
         yield walk.page(records, changes, failed, mentions.changed(others))
 
 
@@ -110,8 +110,8 @@ def categories_window(client: Client, period: Period, resume: str | None) -> Ite
     """Categories last modified in a period, deleted ones too if it has a beginning."""
     walk = _catalog(client, Kind.CATEGORY, period, resume, "CATEGORY")
     for reply in walk.replies():
-        found = readable(Kind.CATEGORY, reply.objects or [], mapping.category)
-        yield walk.page(_inside(found.records, period), failed=found.failed)
+        result = readable(Kind.CATEGORY, reply.objects or [], mapping.category)
+        yield walk.page(_inside(result.records, period), failed=result.failed)
 
 
 def counts_window(client: Client, period: Period, resume: str | None) -> Iterator[Page]:
@@ -119,8 +119,8 @@ def counts_window(client: Client, period: Period, resume: str | None) -> Iterato
     body = {"updated_after": text_of(period.since - _EXCLUSIVE)} if period.since else {}
     walk = Walk(Kind.STOCK, _name(period), client.counts, [body], place_of(resume), client.now)
     for reply in walk.replies():
-        found = feeds.counts_of(reply.counts or [])
-        yield walk.page(_inside(found.records, period), failed=found.failed)
+        result = feeds.counts_of(reply.counts or [])
+        yield walk.page(_inside(result.records, period), failed=result.failed)
 
 
 WINDOWS: Mapping[Kind, Callable[[Client, Period, str | None], Iterator[Page]]] = {
@@ -147,8 +147,8 @@ def _orders(
     bodies = [feeds.order_query(ids, start, end) for ids in groups]
     walk = Walk(Kind.ORDER, read, client.orders_search, bodies, place, client.now, span)
     for reply in walk.replies():
-        found = feeds.orders_of(reply.orders or [], zones, client.now())
-        yield walk.page(found.records, found.young, found.failed)
+        result = feeds.orders_of(reply.orders or [], zones, client.now())
+        yield walk.page(result.records, result.young, result.failed)
 
 
 def _span(place: Place | None, places: Places, period: Period) -> tuple[str, str]:

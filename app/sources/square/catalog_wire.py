@@ -15,13 +15,13 @@ Json = dict[str, Any]
 Shape = TypeVar("Shape")
 
 MICROS = 1000
-"""Times a catalog version gives microseconds since 1970, the shape of every version of ours."""
+"""A catalog version times this is microseconds since 1970, the form of all our versions."""
 
 Whole = Annotated[int, msgspec.Meta(ge=-INT64, le=INT64 - 1)]
-"""What fits a column of 64 bits."""
+"""A number that fits a column of 64 bits."""
 
 Id = Annotated[str, msgspec.Meta(min_length=1)]
-"""What a record is known by. An empty one would make a row that no later record replaces."""
+"""The id of a record. An empty one would make a row that no later record replaces."""
 
 
 class Money(msgspec.Struct):

@@ -21,7 +21,7 @@ from app.sources.client import VendorClient, any_answer
 from app.sources.http import Http
 from app.sources.square import wire
 from app.sources.square.isolation import id_in
-from app.sources.square.pace import Pace, backoff, wish
+from app.sources.square.pace import Pace, backoff, retry_after
 
 Page = TypeVar("Page", bound=wire.Reply)
 Shape = TypeVar("Shape")
@@ -179,13 +179,13 @@ class Client(VendorClient):
         """One request; a 429 slows us down and is tried again as long as the context's patience lasts."""
         waited = 0.0
         for attempt in itertools.count():
-            wishes: list[float | None] = []
+            waits: list[float | None] = []
             try:
-                response = self._send(method, path, body, wishes)
+                response = self._send(method, path, body, waits)
             except RateLimited:
-                if not wishes:
+                if not waits:
                     raise  # our own budget, which has been waited for already
-                wait = wishes[-1] if wishes[-1] is not None else backoff(attempt)
+                wait = waits[-1] if waits[-1] is not None else backoff(attempt)
                 if waited + wait > self._context.patience:
                     raise
             else:
@@ -200,14 +200,14 @@ class Client(VendorClient):
         method: str,
         path: str,
         body: wire.Json | None,
-        wishes: list[float | None],
+        waits: list[float | None],
         timeout: float | None = None,
         attempts: int = 3,
     ) -> httpx.Response:
         def note(response: httpx.Response) -> float | None:
             self.pace.was_refused()
-            wishes.append(wish(response))
-            return wishes[-1]
+            waits.append(retry_after(response))
+            return waits[-1]
 
         content: dict[str, Any] = {"params": body} if method == "GET" else {"json": body}
         limits = self.pace.limits()

@@ -141,8 +141,8 @@ def _is_object(data: Json, field: str) -> bool:
 
 
 def _text(data: Json, field: str) -> str | None:
-    found = data.get(field)
-    return found if isinstance(found, str) and found else None
+    value = data.get(field)
+    return value if isinstance(value, str) and value else None
 
 
 def _whole(value: Any) -> int | None:
@@ -153,8 +153,8 @@ def _digits(unit: Json) -> int | None:
     """The number of decimal places of a unit: 0 to 5, and 3 (Square's documented default) where there is none."""
     if not unit:
         return None
-    found = 3 if unit.get("precision") is None else _whole(unit["precision"])
-    return found if found is not None and 0 <= found <= 5 else None
+    digits = 3 if unit.get("precision") is None else _whole(unit["precision"])
+    return digits if digits is not None and 0 <= digits <= 5 else None
 
 
 def _present(data: Json) -> Json:

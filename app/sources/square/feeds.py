@@ -22,7 +22,7 @@ from app.sources.square import mapping, mentions, orders, wire
 from app.sources.square.catalog_wire import MICROS, CatalogObject, typed
 from app.sources.square.client import ORDER_LOCATIONS, Client, Places
 from app.sources.square.counts import count
-from app.sources.square.isolation import Found, id_in, readable
+from app.sources.square.isolation import ReadRows, id_in, readable
 from app.sources.square.objects import says_deleted
 from app.sources.square.times import before, bounded, later, moment_in, text_of
 
@@ -30,9 +30,9 @@ CATALOG_OVERLAP = timedelta(seconds=2)
 STOCK_OVERLAP = timedelta(seconds=30)
 ORDER_OVERLAP = timedelta(minutes=2)
 END_SLACK = timedelta(seconds=5)
-"""A Date header is cut to the second and may be a second old. Must stay below ``ORDER_OVERLAP``, which repairs it."""
+"""A Date header is truncated to the second and may be a second old. Must stay below ``ORDER_OVERLAP``, which repairs it."""
 BEGINNING = "1970-01-01T01:00:00Z"
-"""The watermark of a feed that has shown nothing yet."""
+"""The watermark of a feed without any rows yet."""
 FIRST_ORDERS = timedelta(days=90)
 
 
@@ -80,7 +80,7 @@ class Hint(NamedTuple):
     deleted: bool
 
 
-def hinted(rows: Sequence[Any]) -> tuple[Found[Hint], Found[Listing]]:
+def hinted(rows: Sequence[Any]) -> tuple[ReadRows[Hint], ReadRows[Listing]]:
     """The hints of some catalog rows, and the tombstones of deleted variations that name no item.
 
     Objects that items only mention give no hints.
@@ -130,8 +130,8 @@ def touched_categories(client: Client, since: str, now: Now) -> Iterator[Page]:
     since = bounded(since, now(), CATALOG_OVERLAP)
     for page in client.catalog_search(_since(since, "CATEGORY")):
         watermark = watermark or catalog_mark(page, now())
-        found = readable(Kind.CATEGORY, page.objects or [], mapping.category)
-        yield Page(found.records, failed=found.failed)
+        result = readable(Kind.CATEGORY, page.objects or [], mapping.category)
+        yield Page(result.records, failed=result.failed)
     yield Page(watermark=watermark or since)
 
 
@@ -145,12 +145,12 @@ def counts(client: Client, since: str, now: Now) -> Iterator[Page]:
     for page in client.counts({"updated_after": before(since, STOCK_OVERLAP)}):
         rows = page.counts or []
         watermark = watermark or counts_mark(rows, now())
-        found = counts_of(rows)
-        yield Page(found.records, failed=found.failed)
+        result = counts_of(rows)
+        yield Page(result.records, failed=result.failed)
     yield Page(watermark=watermark or since)
 
 
-def counts_of(rows: Sequence[Any]) -> Found[StockCount]:
+def counts_of(rows: Sequence[Any]) -> ReadRows[StockCount]:
     """The counts among some rows."""
     return readable(Kind.STOCK, rows, count, "catalog_object_id")
 
@@ -164,8 +164,8 @@ def counts_mark(rows: Sequence[Any], now: datetime) -> str | None:
 
 def is_past(row: Any, name: str, now: datetime) -> bool:
     """Whether a field of a row names a moment that is not in the future."""
-    found = moment_in(row, name)
-    return found is not None and found <= now
+    at = moment_in(row, name)
+    return at is not None and at <= now
 
 
 def orders_since(
@@ -185,8 +185,8 @@ def orders_since(
         for row in rows:
             if is_past(row, "updated_at", now()):
                 newest = later(newest, row["updated_at"])
-        found = orders_of(rows, zones, now())
-        yield Page(found.records, found.young, failed=found.failed)
+        result = orders_of(rows, zones, now())
+        yield Page(result.records, result.young, failed=result.failed)
     yield Page(watermark=bounded(newest or start, now(), ORDER_OVERLAP))
 
 
@@ -200,11 +200,13 @@ class Orders(NamedTuple):
 
 def orders_of(rows: Sequence[Any], zones: Mapping[str, str], now: datetime) -> Orders:
     """The orders among some rows; ``now`` decides which are young."""
-    found = readable(Kind.ORDER, rows, lambda row: None if orders.is_settling(row, now) else orders.order(row, zones))
-    records = [order for order in found.records if order is not None]
-    known = {order.external_id for order in records} | {bad.external_id for bad in found.failed}
+    result = readable(
+        Kind.ORDER, rows, lambda row: None if orders.is_settling(row, now) else orders.order(row, zones)
+    )
+    records = [order for order in result.records if order is not None]
+    known = {order.external_id for order in records} | {bad.external_id for bad in result.failed}
     young = [Change(Kind.ORDER, row_id) for row in rows if (row_id := id_in(row)) and row_id not in known]
-    return Orders(records, young, found.failed)
+    return Orders(records, young, result.failed)
 
 
 def _order_pages(client: Client, places: Places, start: str) -> Iterator[list[wire.Json]]:

@@ -11,7 +11,7 @@ from app.errors import BadAnswer, Unavailable, Unmappable, VendorRefused
 from app.sources.shapes import bad_record
 from app.sources.square import feeds, isolation, mapping, parties, wire
 from app.sources.square.client import Client
-from app.sources.square.isolation import Found, id_in, readable
+from app.sources.square.isolation import ReadRows, id_in, readable
 from app.sources.square.objects import says_deleted
 from app.sources.square.related import Related
 from app.sources.square.times import moment_in
@@ -26,7 +26,7 @@ def products(client: Client, refs: Sequence[Ref]) -> Answer:
     by_sku = [ref for ref in refs if ref.external_id.startswith(SKU_PREFIX)]
     objects, nameless = _retrieve(client, [ref.external_id for ref in refs if ref not in by_sku])
     items = {item: objects.get(item) for item in map(_item_id, objects.keys(), objects.values()) if item}
-    if parents := [item for item, found in items.items() if found is None and item not in objects]:
+    if parents := [item for item, thing in items.items() if thing is None and item not in objects]:
         more, unnamed = _retrieve(client, parents)
         items, nameless = items | more, nameless + unnamed
     shown = [*(thing for thing in items.values() if thing is not None), *nameless]
@@ -52,41 +52,41 @@ def _deleted_at(thing: Any) -> datetime | None:
 def _retrieve(client: Client, ids: Sequence[str]) -> tuple[dict[str, Any], list[Any]]:
     """The catalog objects by id, ``None`` for an unknown one, and those without a readable id."""
     things = client.catalog_retrieve(ids) if ids else []
-    found = {id_in(thing): thing for thing in things}
-    return {one: found.get(one) for one in ids}, [thing for thing in things if not id_in(thing)]
+    by_id = {id_in(thing): thing for thing in things}
+    return {one: by_id.get(one) for one in ids}, [thing for thing in things if not id_in(thing)]
 
 
 def categories(client: Client, refs: Sequence[Ref]) -> Answer:
     """Categories by id."""
     things = client.catalog_retrieve([ref.external_id for ref in refs])
-    found = readable(Kind.CATEGORY, [one for one in things if not _is_of_another_type(one)], mapping.category)
-    gone, not_yet = absent(refs, found)
-    return Answer(found.records, gone, not_yet, failed=found.failed)
+    result = readable(Kind.CATEGORY, [one for one in things if not _is_of_another_type(one)], mapping.category)
+    gone, not_yet = absent(refs, result)
+    return Answer(result.records, gone, not_yet, failed=result.failed)
 
 
 def stock(client: Client, refs: Sequence[Ref]) -> Answer:
     """The counts of listings."""
     body = {"catalog_object_ids": [ref.external_id for ref in refs]}
-    found = feeds.counts_of([row for page in client.counts(body) for row in page.counts or []])
-    return Answer(found.records, failed=found.failed)
+    result = feeds.counts_of([row for page in client.counts(body) for row in page.counts or []])
+    return Answer(result.records, failed=result.failed)
 
 
 def vendors(client: Client, refs: Sequence[Ref]) -> Answer:
     """An error that Square reports for one vendor inside a 200 concerns that vendor, unless it is about our token or
     our rate."""
     answers = client.vendors_retrieve([ref.external_id for ref in refs])
-    found = readable(Kind.VENDOR, [one.vendor for one in answers.values() if one.vendor], parties.vendor)
+    result = readable(Kind.VENDOR, [one.vendor for one in answers.values() if one.vendor], parties.vendor)
     later: list[Ref] = []
     for vendor_id, answer in answers.items():
         error = feeds.trouble_with(answer)
         if isinstance(error, VendorRefused | Unmappable):
-            found.failed.append(bad_record(Kind.VENDOR, vendor_id, error))
+            result.failed.append(bad_record(Kind.VENDOR, vendor_id, error))
         elif isinstance(error, Unavailable | BadAnswer):
             later.append(Ref(Kind.VENDOR, vendor_id))
         elif error is not None:
             raise error
-    gone, not_yet = absent([ref for ref in refs if ref not in later], found)
-    return Answer(found.records, gone, [*not_yet, *later], failed=found.failed)
+    gone, not_yet = absent([ref for ref in refs if ref not in later], result)
+    return Answer(result.records, gone, [*not_yet, *later], failed=result.failed)
 
 
 def _item_id(id_: str, thing: Any) -> str | None:
@@ -109,17 +109,17 @@ def _is_of_another_type(thing: Any) -> bool:
     return bool(type_) and type_ != "CATEGORY"
 
 
-def absent(refs: Sequence[Ref], found: Found[Any]) -> tuple[list[Ref], list[Ref]]:
+def absent(refs: Sequence[Ref], result: ReadRows[Any]) -> tuple[list[Ref], list[Ref]]:
     """The refs that were not shown, as ``gone`` and ``not_yet``.
 
     Where something shown has no readable id it may be any of them, so none counts as gone.
     """
-    missing = not_shown(refs, found)
-    nameless = any(not bad.external_id for bad in found.failed)
+    missing = not_shown(refs, result)
+    nameless = any(not bad.external_id for bad in result.failed)
     return ([], missing) if nameless else (missing, [])
 
 
-def not_shown(refs: Sequence[Ref], found: Found[Any]) -> list[Ref]:
+def not_shown(refs: Sequence[Ref], result: ReadRows[Any]) -> list[Ref]:
     """The refs that were not shown."""
-    shown = {key_of(record)[0] for record in found.records} | {bad.external_id for bad in found.failed}
+    shown = {key_of(record)[0] for record in result.records} | {bad.external_id for bad in result.failed}
     return [ref for ref in refs if ref.external_id not in shown]

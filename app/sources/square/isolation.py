@@ -19,22 +19,22 @@ from app.sources.square.objects import is_other
 R = TypeVar("R")
 
 
-class Found(NamedTuple, Generic[R]):
+class ReadRows(NamedTuple, Generic[R]):
     """The records of some rows, and the unreadable rows."""
 
     records: list[R]
     failed: list[BadRecord]
 
 
-def readable(kind: Kind, rows: Iterable[Any], read: Callable[[Any], R], key: str = "id") -> Found[R]:
+def readable(kind: Kind, rows: Iterable[Any], read: Callable[[Any], R], key: str = "id") -> ReadRows[R]:
     """``read`` of every row. ``key`` is the field whose id begins the record's key."""
-    found: Found[R] = Found([], [])
+    result: ReadRows[R] = ReadRows([], [])
     for row in rows:
         try:
-            found.records.append(lenient(row, read))
+            result.records.append(lenient(row, read))
         except Exception as error:  # whatever a row makes of our code, it is that row's
-            found.failed.append(bad_record(kind, id_in(row, key), error))
-    return found
+            result.failed.append(bad_record(kind, id_in(row, key), error))
+    return result
 
 
 def lenient(row: Any, read: Callable[[Any], R]) -> R:
@@ -58,28 +58,28 @@ def without_nulls(value: Any) -> Any:
 
 def id_in(row: Any, key: str = "id") -> str:
     """The id of a row, empty where it is unreadable."""
-    found = row.get(key) if isinstance(row, dict) else None
-    return found if isinstance(found, str) else ""
+    value = row.get(key) if isinstance(row, dict) else None
+    return value if isinstance(value, str) else ""
 
 
-def listings(things: Iterable[Any], known: Known = NOTHING_KNOWN) -> Found[Listing]:
+def listings(things: Iterable[Any], known: Known = NOTHING_KNOWN) -> ReadRows[Listing]:
     """The listings of all live items among some catalog objects, each variation read apart from its siblings;
     ``known`` has the names of the objects that items mention.
 
     A failure of the item itself is one failure under the item's id, for all its rows.
     """
-    found: Found[Listing] = Found([], [])
+    result: ReadRows[Listing] = ReadRows([], [])
     for thing in things:
         if is_other(thing):
             continue
         try:
             variations, listing = lenient(thing, lambda row: mapping.variations_of(row, known))
         except Exception as error:
-            found.failed.append(bad_record(Kind.PRODUCT, id_in(thing), error))
+            result.failed.append(bad_record(Kind.PRODUCT, id_in(thing), error))
             continue
         for variation in variations:
             try:
-                found.records.append(lenient(variation, listing))
+                result.records.append(lenient(variation, listing))
             except Exception as error:
-                found.failed.append(bad_record(Kind.PRODUCT, id_in(variation), error, id_in(thing)))
-    return found
+                result.failed.append(bad_record(Kind.PRODUCT, id_in(variation), error, id_in(thing)))
+    return result

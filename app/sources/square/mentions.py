@@ -21,7 +21,7 @@ TYPES = (
     "MODIFIER",
     "TAX",
 )
-"""The types of these objects, and of their parts that change by themselves."""
+"""The types of these objects, and of those parts of them that are objects of their own."""
 
 _PARTS = {
     "ITEM_OPTION_VAL": ("item_option_value_data", "item_option_id"),
@@ -81,8 +81,8 @@ def is_mentioned(row: Any) -> bool:
 
 def changed(rows: Iterable[Any]) -> list[Mentioned]:
     """The mentioned objects among rows that changed. A row without a readable id is left out."""
-    found = [(id_, _version(row)) for row in rows if is_mentioned(row) for id_ in texts([_named_by(row)])]
-    return [Mentioned(id_, version) for id_, version in found]
+    versions = [(id_, _version(row)) for row in rows if is_mentioned(row) for id_ in texts([_named_by(row)])]
+    return [Mentioned(id_, version) for id_, version in versions]
 
 
 def _named_by(row: Json) -> Any:
@@ -92,8 +92,8 @@ def _named_by(row: Json) -> Any:
 
 
 def _version(row: Json) -> int:
-    found = row.get("version")
-    return found * MICROS if isinstance(found, int) and 0 <= found <= INT64 // MICROS - 1 else 0
+    version = row.get("version")
+    return version * MICROS if isinstance(version, int) and 0 <= version <= INT64 // MICROS - 1 else 0
 
 
 def of_listing(item_data: Json, variation_data: Json) -> set[str]:

@@ -13,7 +13,7 @@ from app.sources.square.orders import zone_of
 from app.sources.square.times import text_of
 
 SHORT = 14
-"""Days from which on it is worth a call to ask whether there is any order at all."""
+"""For more days than this it is worth a call to check whether there is any order at all."""
 
 _DAY = timedelta(days=1)
 _TICK = timedelta(microseconds=1)
@@ -42,12 +42,12 @@ def _ids(client: Client, places: Places, first: date, last: date) -> Iterator[st
 
 
 def _by_midnight(places: Places, first: date, last: date) -> dict[tuple[datetime, datetime], list[str]]:
-    found: dict[tuple[datetime, datetime], list[str]] = {}
+    by_midnight: dict[tuple[datetime, datetime], list[str]] = {}
     for place, zone in places.zones.items():
         # both ends of a search are inclusive
         bounds = (_midnight(first, zone), _midnight(last + _DAY, zone) - _TICK)
-        found.setdefault(bounds, []).append(place)
-    return found
+        by_midnight.setdefault(bounds, []).append(place)
+    return by_midnight
 
 
 def _midnight(day: date, zone: str) -> datetime:

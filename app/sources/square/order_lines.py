@@ -128,9 +128,9 @@ def _service(data: Any, at: str, sign: int) -> OrderLine:
     )
 
 
-def _rounding(found: Adjustment | None, sign: int) -> Iterator[OrderLine]:
-    if found and found.amount_money and found.amount_money.amount:
-        yield _plain(ROUNDING, found.uid, found.amount_money, sign, found.name)
+def _rounding(adjustment: Adjustment | None, sign: int) -> Iterator[OrderLine]:
+    if adjustment and adjustment.amount_money and adjustment.amount_money.amount:
+        yield _plain(ROUNDING, adjustment.uid, adjustment.amount_money, sign, adjustment.name)
 
 
 def _plain(kind: str, line_id: str | None, money: Money, sign: int, name: str | None = None) -> OrderLine:

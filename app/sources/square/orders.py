@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
+from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -38,17 +39,12 @@ def order(data: Json, zones: Mapping[str, str]) -> Order:
     what comes back. Our record has one sum of both.
     """
     wire = _with_returns(typed(data, OrderData))
-    sold, back = sold_lines(wire), returned_lines(wire)
-    given = 0 if wire.returns else refunded(wire)
-    money = _money(wire, sold, back)
-    if given and not _sells(wire):
-        back = [*back, refund_line(given, money.currency)]
-        money, given = Money((money.amount or 0) - given, money.currency), 0
-    found, sums = [*sold, *back], _sums(wire, back)
+    bill = _bill(wire)
+    money, sums = bill.money, bill.sums
     return Order(
         external_id=wire.id,
         number=wire.reference_id or None,
-        type=_type(wire, found),
+        type=_type(wire, bill.lines),
         status=wire.state,
         location_id=wire.location_id,
         party_id=wire.customer_id or _payer(wire),
@@ -60,13 +56,33 @@ def order(data: Json, zones: Mapping[str, str]) -> Order:
         service_charge_minor=_minor(sums.service_charge_money),
         tip_minor=_minor(sums.tip_money),
         total_minor=money.amount,
-        net_minor=None if money.amount is None else money.amount - given,
+        net_minor=None if money.amount is None else money.amount - bill.refunded,
         currency=money.currency,
-        lines=to_json(found),
+        lines=to_json(bill.lines),
         extra=to_json(_extra(data)),
         version=version_of(wire.updated_at, wire.created_at),
         modified_at=last_change(wire.updated_at, wire.created_at),
     )
+
+
+class _Bill(NamedTuple):
+    """An order's lines, its total, what was ``refunded`` of it in money (minor units), and its sums."""
+
+    lines: list[OrderLine]
+    money: Money
+    refunded: int
+    sums: Amounts
+
+
+def _bill(wire: OrderData) -> _Bill:
+    """A refund of an order that sells nothing is a line of its own and lowers the total."""
+    sold, back = sold_lines(wire), returned_lines(wire)
+    given = 0 if wire.returns else refunded(wire)
+    money = _money(wire, sold, back)
+    if given and not _sells(wire):
+        back = [*back, refund_line(given, money.currency)]
+        money, given = Money((money.amount or 0) - given, money.currency), 0
+    return _Bill([*sold, *back], money, given, _sums(wire, back))
 
 
 def is_settling(data: Json, now: datetime) -> bool:
@@ -89,8 +105,8 @@ def _sells(wire: OrderData) -> bool:
     return bool(wire.line_items or wire.service_charges)
 
 
-def _type(wire: OrderData, found: Sequence[OrderLine]) -> str:
-    if any(line.kind == RETURNED for line in found):
+def _type(wire: OrderData, lines: Sequence[OrderLine]) -> str:
+    if any(line.kind == RETURNED for line in lines):
         return "exchange" if wire.line_items else "return"
     return "refund" if not _sells(wire) and (wire.returns or refunded(wire)) else "sale"
 
@@ -114,10 +130,10 @@ def _money(wire: OrderData, sold: Sequence[OrderLine], back: Sequence[OrderLine]
     return Money((amount or 0) - _returned(wire, back), currency)
 
 
-def _total(found: Sequence[OrderLine]) -> int | None:
+def _total(lines: Sequence[OrderLine]) -> int | None:
     """The sum of the lines, ``None`` where a line has no total or there are no lines."""
-    known = [line.total_minor for line in found if line.total_minor is not None]
-    return sum(known) if known and len(known) == len(found) else None
+    known = [line.total_minor for line in lines if line.total_minor is not None]
+    return sum(known) if known and len(known) == len(lines) else None
 
 
 def _refund_currency(wire: OrderData) -> str | None:

@@ -53,7 +53,7 @@ class Pace:
                 self._rate = max(SLOWEST, self._rate / 2)
 
 
-def wish(response: httpx.Response) -> float | None:
+def retry_after(response: httpx.Response) -> float | None:
     """Seconds of a Retry-After header, undocumented but honoured if it is there; ``None`` for any other text."""
     text = response.headers.get("retry-after", "")
     return float(text) if text.isascii() and text.isdigit() else None

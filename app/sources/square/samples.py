@@ -41,8 +41,8 @@ def _catalog(body: bytes) -> list[Record]:
 
 
 def _order(body: bytes) -> list[Record]:
-    found = wire.decode(body, wire.OrderReply).order
-    return [orders.order(found, {})] if found else []
+    order = wire.decode(body, wire.OrderReply).order
+    return [orders.order(order, {})] if order else []
 
 
 def _locations(body: bytes) -> list[Record]:

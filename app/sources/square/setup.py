@@ -51,7 +51,7 @@ EVENTS = (
     "vendor.updated",
     "oauth.authorization.revoked",
 )
-"""Every event type that says something to us."""
+"""Every event type that we follow."""
 
 NAME = "Tallyhook"
 
@@ -63,8 +63,8 @@ def register(client: Client, url: str, version: str) -> Registered:
     The result explains as steps what Square does not let this token do.
     """
     try:
-        found = _same([one for one in client.subscriptions() if isinstance(one, dict)], url)
-        return _reused(client, found, version) if found else _made(client, url, version)
+        existing = _same([one for one in client.subscriptions() if isinstance(one, dict)], url)
+        return _reused(client, existing, version) if existing else _made(client, url, version)
     except AuthRejected:
         said = "this token may not register webhooks (only the application's own access token may)"
     except VendorRefused as error:
@@ -97,10 +97,10 @@ def clicks(url: str, version: str) -> tuple[str, ...]:
     )
 
 
-def _same(found: list[dict[str, Any]], url: str) -> dict[str, Any] | None:
+def _same(subscriptions: list[dict[str, Any]], url: str) -> dict[str, Any] | None:
     """The subscription that leads to us (a slash at the end makes no difference for arriving), rather one that is spelled
     just so, rather one that is enabled."""
-    ours = [one for one in found if str(one.get("notification_url", "")).rstrip("/") == url.rstrip("/")]
+    ours = [one for one in subscriptions if str(one.get("notification_url", "")).rstrip("/") == url.rstrip("/")]
     return max(ours, key=lambda one: (one["notification_url"] == url, one.get("enabled") is not False), default=None)
 
 
@@ -110,15 +110,15 @@ def _made(client: Client, url: str, version: str) -> Registered:
     return _registered(made, f"registered with Square for {len(EVENTS)} event types", url, version)
 
 
-def _reused(client: Client, found: Mapping[str, Any], version: str) -> Registered:
-    id_, name, url = str(found["id"]), found.get("name") or found["id"], str(found["notification_url"])
-    lacking = lacking_of(found)
+def _reused(client: Client, existing: Mapping[str, Any], version: str) -> Registered:
+    id_, name, url = str(existing["id"]), existing.get("name") or existing["id"], str(existing["notification_url"])
+    lacking = lacking_of(existing)
     changes: dict[str, Any] = {}
     if lacking:
-        changes["event_types"] = [*(found.get("event_types") or []), *lacking]
-    if found.get("enabled") is False:
+        changes["event_types"] = [*(existing.get("event_types") or []), *lacking]
+    if existing.get("enabled") is False:
         changes["enabled"] = True
-    if found.get("api_version") != version:
+    if existing.get("api_version") != version:
         changes["api_version"] = version
     if changes:
         client.change_subscription(id_, changes)

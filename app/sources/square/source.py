@@ -21,7 +21,7 @@ from app.sources.period import Period, narrowed
 from app.sources.setup import Registered
 from app.sources.square import bulk, feeds, fetches, order_days, parties, setup
 from app.sources.square.client import CATALOG_IDS, ORDER_IDS, VENDOR_IDS, Client, Places
-from app.sources.square.isolation import Found, id_in, readable
+from app.sources.square.isolation import ReadRows, id_in, readable
 from app.sources.square.times import text_of
 from app.sources.square.webhook import SquareReceiver
 
@@ -80,7 +80,7 @@ class SquareSource(ClientSource):
             self.receiver.learn(account)
 
     def budget(self) -> Sequence[Limit]:
-        """One rate for all requests, as this process has found it."""
+        """One rate for all requests, as this process has observed it."""
         return self._client.pace.limits()
 
     def fetch(self, refs: Sequence[Ref]) -> Answer:
@@ -193,15 +193,15 @@ class SquareSource(ClientSource):
         if any(id_in(row, "location_id") not in self._zones for row in rows):
             self._places()
         orders, _, failed = feeds.orders_of(rows, self._zones, self._client.now())
-        return Answer(orders, not_yet=fetches.not_shown(refs, Found(orders, failed)), failed=failed)
+        return Answer(orders, not_yet=fetches.not_shown(refs, ReadRows(orders, failed)), failed=failed)
 
     def _locations(self, refs: Sequence[Ref]) -> Answer:
         (page,) = self._all_locations()
-        found = Found(list(page.records), list(page.failed))
+        result = ReadRows(list(page.records), list(page.failed))
         named = [ref for ref in refs if ref.external_id != WHOLE]
-        if not found.records and not found.failed:
+        if not result.records and not result.failed:
             return Answer(not_yet=named)  # a merchant has a location: without any the answer is not believed
-        gone, not_yet = fetches.absent(named, found)
+        gone, not_yet = fetches.absent(named, result)
         is_whole = len(named) < len(refs) and all(bad.external_id for bad in page.failed)
         return Answer(page.records, gone, not_yet, [Scope(Kind.LOCATION)] if is_whole else [], page.failed)
 
@@ -222,9 +222,11 @@ class SquareSource(ClientSource):
             raise ResumeLost("locations come in one call, there is no place in between")
         began = micros(self._client.now())
         rows = self._places().locations
-        found = readable(Kind.LOCATION, rows, lambda data: parties.location(data, began))
+        result = readable(Kind.LOCATION, rows, lambda data: parties.location(data, began))
         label = numbered(Kind.LOCATION, 1)
-        yield Page(found.records, complete=Scope(Kind.LOCATION), label=label, expected=len(rows), failed=found.failed)
+        yield Page(
+            result.records, complete=Scope(Kind.LOCATION), label=label, expected=len(rows), failed=result.failed
+        )
 
     def _places(self) -> Places:
         """All locations. Their time zones are kept, because they decide an order's business date."""

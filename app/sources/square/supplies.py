@@ -36,7 +36,7 @@ def _older(own: VariationData) -> list[Supply]:
 
 
 def cost_of(own: VariationData, main: Supply) -> Money:
-    """What the main vendor takes, else the usual cost."""
+    """The main vendor's price, else the usual cost."""
     costs = (main.unit_cost_money, own.default_unit_cost)
     return next((cost for cost in costs if cost is not None and cost.amount is not None), Money())
 

@@ -38,14 +38,14 @@ def moment_in(row: Any, name: str) -> datetime | None:
 
 def bounded(text: str, now: datetime, overlap: timedelta) -> str:
     """A watermark as it may be kept or used: never later than our clock minus the overlap."""
-    latest, found = now - overlap, moment(text)
-    return text if found is not None and found <= latest else text_of(latest)
+    latest, at = now - overlap, moment(text)
+    return text if at is not None and at <= latest else text_of(latest)
 
 
 def version_of(updated_at: str | None, created_at: str | None) -> int:
     """Microseconds since 1970 of the first timestamp that is there, 0 without one."""
-    found = last_change(updated_at, created_at)
-    return micros(found) if found is not None else 0
+    at = last_change(updated_at, created_at)
+    return micros(at) if at is not None else 0
 
 
 def last_change(updated_at: str | None, created_at: str | None) -> datetime | None:
@@ -68,7 +68,7 @@ def text_of(when: datetime) -> str:
 
 def before(text: str, overlap: timedelta) -> str:
     """A timestamp moved back by an overlap."""
-    found = moment(text)
-    if found is None:
+    at = moment(text)
+    if at is None:
         raise Unmappable("expected an RFC 3339 timestamp, not an empty one")
-    return text_of(found - overlap)
+    return text_of(at - overlap)

@@ -143,33 +143,33 @@ def _stock(content: Mapping[str, Any]) -> Sequence[Change]:
         return [Change(Kind.STOCK, WHOLE)]
     newest: dict[str, int] = {}
     for count in counts:
-        if isinstance(count, dict) and (found := _text(count, "catalog_object_id")):
+        if isinstance(count, dict) and (listing_id := _text(count, "catalog_object_id")):
             calculated_at = moment_in(count, "calculated_at")
-            newest[found] = max(newest.get(found, 0), micros(calculated_at) if calculated_at else 0)
-    return [Change(Kind.STOCK, found, version) for found, version in newest.items()]
+            newest[listing_id] = max(newest.get(listing_id, 0), micros(calculated_at) if calculated_at else 0)
+    return [Change(Kind.STOCK, listing_id, version) for listing_id, version in newest.items()]
 
 
 def _order(content: Mapping[str, Any], data_id: str | None) -> Sequence[Change]:
     """Production names the summary's object differently from the documentation, so any name is accepted."""
     for summary in content.values():
-        if isinstance(summary, dict) and (found := _text(summary, "order_id")):
-            return [Change(Kind.ORDER, found, _version(summary))]
+        if isinstance(summary, dict) and (order_id := _text(summary, "order_id")):
+            return [Change(Kind.ORDER, order_id, _version(summary))]
     return [Change(Kind.ORDER, data_id)] if data_id else [Change(Kind.ORDER, WHOLE)]
 
 
 def _vendor(content: Mapping[str, Any]) -> Sequence[Change]:
     """``data.id`` is a UUID, not the vendor's: only the object names it."""
     vendor = content.get("vendor")
-    found = _text(vendor, "id") if isinstance(vendor, dict) else None
-    if found is None:
+    vendor_id = _text(vendor, "id") if isinstance(vendor, dict) else None
+    if vendor_id is None:
         return [Change(Kind.VENDOR, WHOLE)]
-    return [Change(Kind.VENDOR, found, _version(vendor))]
+    return [Change(Kind.VENDOR, vendor_id, _version(vendor))]
 
 
 def _payment(content: Mapping[str, Any]) -> Sequence[Change]:
     """Point-of-sale orders raise no order event; their payments and refunds name them."""
     named = (_text(part, "order_id") for part in content.values() if isinstance(part, dict))
-    return [Change(Kind.ORDER, found) for found in named if found]
+    return [Change(Kind.ORDER, order_id) for order_id in named if order_id]
 
 
 def _version(part: Any) -> int:

@@ -164,7 +164,7 @@ _BY_CATEGORY: dict[str, type[TallyhookError]] = {
 }
 EXPIRED_CURSOR = "INVALID_CURSOR"
 NO_SCOPE = frozenset(("FORBIDDEN", "INSUFFICIENT_SCOPES"))
-"""The token is good, but may not do this."""
+"""Codes of a valid token that lacks a permission."""
 
 
 class CursorRefused(BadAnswer):

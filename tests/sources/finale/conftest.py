@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from app.sources.simulating.settings import Value
-from tests.sources.finale.finale_account import Account, Servers, open_account
+from tests.sources.finale.finale_account import Account, open_account
+from tests.sources.simulated import Servers
 
 Simulate = Callable[..., Account]
 

@@ -10,14 +10,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import httpx
-import uvicorn
-from starlette.types import ASGIApp
 
 from app.sources.base import Budget, Context, Unlimited
 from app.sources.finale import connect
 from app.sources.finale.simulator import create
 from app.sources.finale.source import FinaleSource
 from app.sources.simulating.settings import Value
+from tests.sources.simulated import Servers, Simulated
 
 CREDENTIALS = {"account": "demo", "api_key": "simulated-key", "api_secret": "simulated-secret"}
 AUTH = ("simulated-key", "simulated-secret")
@@ -25,7 +24,7 @@ NO_LIMITS: Mapping[str, Value] = {"rate_get": 0, "rate_lists": 0}
 
 
 @dataclass
-class Account:
+class Account(Simulated):
     """A running simulator and the means to talk to it."""
 
     url: str
@@ -47,76 +46,16 @@ class Account:
         self.sources.append(connect(context, given))  # type: ignore[arg-type]
         return self.sources[-1]
 
-    def truth(self, kind: str) -> list[dict[str, Any]]:
-        """What a perfect copy holds."""
-        rows: list[dict[str, Any]] = self.control.get(f"/_sim/truth/{kind}").json()
-        return rows
-
-    def change(self, count: int, *kinds: str) -> list[dict[str, str]]:
-        """Let things happen in the shop."""
-        answer = self.control.post("/_sim/changes", json={"count": count, "kinds": kinds})
-        assert answer.status_code == 200, answer.text
-        done: list[dict[str, str]] = answer.json()
-        return done
-
-    def faults(self, **switches: Value) -> None:
-        """Switch faults."""
-        answer = self.control.post("/_sim/faults", json=switches)
-        assert answer.status_code == 200, answer.text
-
-    def status(self) -> dict[str, Any]:
-        """The simulator's status."""
-        found: dict[str, Any] = self.control.get("/_sim/status").json()
-        return found
-
     def reads(self, collection: str) -> int:
         """How many list reads of a collection there were."""
         found: int = self.status()["requests"].get(f"GET /demo/api/{collection}/", 0)
         return found
-
-    def wait_for(self, ready: Callable[[dict[str, Any]], bool], seconds: float = 60.0) -> dict[str, Any]:
-        """The status as soon as it is as wanted."""
-        deadline = time.monotonic() + seconds
-        while not ready(status := self.status()):
-            assert time.monotonic() < deadline, status
-        return status
 
     def close(self) -> None:
         """Close our side."""
         for source in self.sources:
             source.close()
         self.control.close()
-
-
-class Servers:
-    """Starts apps on ports the system picks, and stops them."""
-
-    def __init__(self) -> None:
-        self._running: list[tuple[uvicorn.Server, threading.Thread]] = []
-
-    def start(self, app: ASGIApp) -> str:
-        """Serve an app; its base URL."""
-        server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical", lifespan="on"))
-        thread = threading.Thread(target=server.run, daemon=True)
-        thread.start()
-        deadline = time.monotonic() + 60
-        while not server.started:
-            assert time.monotonic() < deadline, "the server did not start"
-            time.sleep(0.005)  # uvicorn offers nothing to wait for
-        self._running.append((server, thread))
-        return f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-
-    def stop(self) -> None:
-        """Ask all to stop; they need a moment."""
-        for server, _ in self._running:
-            server.should_exit = True
-
-    def wait(self) -> None:
-        """Wait until all have stopped."""
-        self.stop()
-        for _, thread in self._running:
-            thread.join(60)
-        self._running.clear()
 
 
 class FakeTime:

@@ -13,7 +13,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.sources.finale.webhook import BridgeReceiver
-from tests.sources.finale.finale_account import Account, Servers
+from tests.sources.finale.finale_account import Account
+from tests.sources.simulated import Servers
 
 Simulate = Callable[..., Account]
 

@@ -14,7 +14,8 @@ from app.domain import Kind
 from app.sources import demo, simulator
 from app.sources.finale.simulator import create
 from app.sources.finale.simulator.api_rest import PATHS
-from tests.sources.finale.finale_account import Account, Servers, api
+from tests.sources.finale.finale_account import Account, api
+from tests.sources.simulated import Servers
 
 Simulate = Callable[..., Account]
 

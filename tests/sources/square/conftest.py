@@ -7,14 +7,15 @@ from collections.abc import Iterator
 import pytest
 
 from app.sources.simulating.settings import Value
-from tests.sources.square.square_account import Account, Servers, Simulate, open_account
+from tests.sources.simulated import Servers
+from tests.sources.square.square_account import Account, Simulate, open_account
 
 
 @pytest.fixture(scope="session")
 def _all_servers() -> Iterator[Servers]:
     running = Servers()
     yield running
-    running.join()
+    running.wait()
 
 
 @pytest.fixture
@@ -32,8 +33,7 @@ def still() -> Iterator[Account]:
     yield account
     account.source.close()
     account.control.close()
-    running.stop()
-    running.join()
+    running.wait()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from app.domain import Delivery
 from app.sources.square.webhook import SquareReceiver
-from tests.sources.square.square_account import Servers
+from tests.sources.simulated import Servers
 
 KEY = "simulated-signature-key"
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.sources.square.square_account import Account, Servers, open_account
+from tests.sources.simulated import Servers
+from tests.sources.square.square_account import Account, open_account
 from tests.sources.square.square_sdk import Judge, ids
 from tests.sources.square.square_sdk_catalog import CATALOG
 from tests.sources.square.square_sdk_reads import Call
@@ -27,8 +28,7 @@ def shop() -> Iterator[Account]:
     yield shop
     shop.source.close()
     shop.control.close()
-    running.stop()
-    running.join()
+    running.wait()
 
 
 @pytest.fixture

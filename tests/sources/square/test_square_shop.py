@@ -9,7 +9,8 @@ from app.sources.base import Context, Unlimited
 from app.sources.square import connect
 from app.sources.square.source import SquareSource
 from app.sources.square.webhook import SquareReceiver
-from tests.sources.square.square_account import TOKEN, Account, Servers, Simulate
+from tests.sources.simulated import Servers
+from tests.sources.square.square_account import TOKEN, Account, Simulate
 from tests.sources.square.square_asking import (
     ORDERS,
     SEARCH,

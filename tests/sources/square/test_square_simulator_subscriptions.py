@@ -13,7 +13,8 @@ from square import Square
 from square.core.api_error import ApiError
 
 from app.sources.square.webhook import SquareReceiver
-from tests.sources.square.square_account import TOKEN, Account, Servers, Simulate
+from tests.sources.simulated import Servers
+from tests.sources.square.square_account import TOKEN, Account, Simulate
 from tests.sources.square.square_hook import Hook, acked
 
 URL = "https://shop.example/webhooks/square"

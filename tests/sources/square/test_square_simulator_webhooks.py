@@ -11,7 +11,8 @@ from starlette.responses import Response
 from app.domain import Kind
 from app.sources.square.simulator.webhooks import GAPS
 from app.sources.square.webhook import SquareReceiver
-from tests.sources.square.square_account import Account, Servers, Simulate
+from tests.sources.simulated import Servers
+from tests.sources.square.square_account import Account, Simulate
 from tests.sources.square.square_hook import KEY, Hook, acked
 
 

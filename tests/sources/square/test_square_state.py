@@ -21,7 +21,8 @@ from app.sources.square.simulator.keeping import keeper_of, opened
 from app.sources.square.simulator.settings import Options
 from app.sources.square.simulator.shop_life import ShopLife
 from app.sources.square.simulator.world import World
-from tests.sources.square.square_account import Account, Servers, Simulate, open_account
+from tests.sources.simulated import Servers
+from tests.sources.square.square_account import Account, Simulate, open_account
 from tests.sources.square.square_copy import Copy, flat, ordered
 from tests.sources.square.square_hook import Hook, acked
 
@@ -42,8 +43,7 @@ def run(tmp_path: Path) -> Run:
         finally:
             account.source.close()
             account.control.close()
-            servers.stop()
-            servers.join()
+            servers.wait()
 
     return running
 

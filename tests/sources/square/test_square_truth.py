@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from app.domain import WHOLE, Kind
-from tests.sources.square.square_account import Servers, Simulate
+from tests.sources.simulated import Servers
+from tests.sources.square.square_account import Simulate
 from tests.sources.square.square_copy import Copy, flat, ordered
 from tests.sources.square.square_hook import Hook, acked
 

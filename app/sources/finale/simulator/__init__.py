@@ -32,7 +32,7 @@ def create(options: Mapping[str, Value], clock: Callable[[], float] = time) -> S
     return application(account, Api(account).routes())
 
 
-def hurried() -> tuple[dict[str, str], dict[str, str]]:
+def fast_options() -> tuple[dict[str, str], dict[str, str]]:
     """No request limits, which would turn minutes into hours."""
     simulator = {"rate_get": "0", "rate_lists": "0"}
     return simulator, {"gets_per_minute": "60000", "reads_per_hour": "600000", "stock_pace": "1"}

@@ -22,7 +22,7 @@ PATHS = dict(zip(("product", "stock", "order", "location", "vendor"), COLLECTION
 """Where each kind of record is read."""
 
 SESSION = "simulated-session"
-"""What the old login gives; each POST must name it once more, in its body."""
+"""The session of the old login; each POST must repeat it in its body."""
 
 _ACTIONS: Mapping[str, tuple[str, ...]] = {
     "product": ("activate", "deactivate"),
@@ -68,8 +68,8 @@ class Rest:
         given = parameters(request, "filter", "limit", "offset")  # offset is known, and ignored
         limit = positive(given.get("limit"), "limit")
         now = datetime.fromtimestamp(self._account.clock(), UTC)
-        found = lists.find(world, options, collection, given.get("filter"), limit, now)
-        return streamed(lists.document(found, options), len(found.records))
+        listed = lists.find(world, options, collection, given.get("filter"), limit, now)
+        return streamed(lists.document(listed, options), len(listed.records))
 
     async def _one(self, request: Request, collection: str, rest: str) -> Response:
         tail, _, action = rest.rstrip("/").partition("/")
@@ -90,14 +90,14 @@ class Rest:
 
     def _record(self, collection: str, tail: str) -> Any:
         world = self._account.world
-        found: dict[str, Callable[[], Any]] = {
+        finders: dict[str, Callable[[], Any]] = {
             "product": lambda: world.product_at(tail),
             "order": lambda: world.orders.get(unquote(tail)),
             "facility": lambda: world.facilities.get(unquote(tail)),
             "partygroup": lambda: world.parties.get(unquote(tail)),
             "shipment": lambda: world.shipments.get(unquote(tail)),
         }
-        return found.get(collection, lambda: None)()
+        return finders.get(collection, lambda: None)()
 
     def _told(self, collection: str, record: Any) -> Response:
         return said(wire.document(record, wire.columns(collection, self._account.world, self._account.options)))

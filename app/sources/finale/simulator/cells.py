@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 Columns = Mapping[str, Callable[[Any], Any]]
-"""For each column of a collection how to get its cell from a record."""
+"""For each column of a collection a function from a record to its cell."""
 
 
 @lru_cache(maxsize=65_536)

@@ -38,12 +38,12 @@ def selections(query: str, variables: Mapping[str, Any]) -> list[Selection]:
 def _tokens(query: str) -> list[str]:
     tokens, at = [], 0
     while at < len(query):
-        found = _TOKEN.match(query, at)
-        if found is None:
+        match = _TOKEN.match(query, at)
+        if match is None:
             raise QueryRefused(f"Syntax Error: Unexpected character {query[at]!r}")
-        at = found.end()
-        if found["token"]:
-            tokens.append(found["token"])
+        at = match.end()
+        if match["token"]:
+            tokens.append(match["token"])
     return tokens
 
 
@@ -57,10 +57,10 @@ class _Reader:
     def document(self) -> list[Selection]:
         if self._next() != "{":
             self._operation()
-        found = self._selections()
+        selections = self._selections()
         if self._tokens:
             raise QueryRefused(f"Syntax Error: Unexpected {self._next()!r}, expected one query")
-        return found
+        return selections
 
     def _operation(self) -> None:
         """``query Name($first: Int!)``: names and types are not looked at."""
@@ -74,13 +74,13 @@ class _Reader:
 
     def _selections(self) -> list[Selection]:
         self._expect("{")
-        found = []
+        selections = []
         while self._next() != "}":
-            found.append(self._selection())
+            selections.append(self._selection())
         self._take()
-        if not found:
+        if not selections:
             raise QueryRefused("Syntax Error: Expected a field, found '}'")
-        return found
+        return selections
 
     def _selection(self) -> Selection:
         alias = name = self._name()
@@ -92,13 +92,13 @@ class _Reader:
 
     def _pairs(self, opening: str, closing: str) -> dict[str, Any]:
         self._expect(opening)
-        found: dict[str, Any] = {}
+        arguments: dict[str, Any] = {}
         while self._next() != closing:
             name = self._name()
             self._expect(":")
-            found[name] = self._value()
+            arguments[name] = self._value()
         self._take()
-        return found
+        return arguments
 
     def _value(self) -> Any:
         if self._next() == "{":
@@ -131,8 +131,8 @@ class _Reader:
         return token
 
     def _expect(self, token: str) -> None:
-        if (found := self._take()) != token:
-            raise QueryRefused(f"Syntax Error: Expected {token!r}, found {found!r}")
+        if (actual := self._take()) != token:
+            raise QueryRefused(f"Syntax Error: Expected {token!r}, found {actual!r}")
 
     def _next(self) -> str:
         return self._tokens[-1] if self._tokens else ""

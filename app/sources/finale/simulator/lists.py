@@ -24,7 +24,7 @@ _HIDDEN: Mapping[str, frozenset[str]] = {
     "order": frozenset(("orderItemList",)),
     "shipment": frozenset(("trackingCode", "carrierPartyUrl")),
 }
-"""What single records have and lists do not."""
+"""Fields of single records that lists lack."""
 
 
 class Found(NamedTuple):
@@ -60,13 +60,13 @@ def decoded(filter_: str) -> dict[str, Any]:
     """The JSON in a ``filter``: base64 with or without padding, url-safe or not, also with line breaks."""
     text = "".join(filter_.split()).replace("-", "+").replace("_", "/").rstrip("=")
     try:
-        found = msgspec.json.decode(base64.b64decode(text + "=" * (-len(text) % 4)), type=dict[str, list[Any]])
+        ranges = msgspec.json.decode(base64.b64decode(text + "=" * (-len(text) % 4)), type=dict[str, list[Any]])
     except (binascii.Error, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadRequest(f"filter is not base64 of a JSON object: {error}") from error
-    for name, bounds in found.items():
+    for name, bounds in ranges.items():
         if len(bounds) != 2 or not all(_is_bound(bound) for bound in bounds):
             raise BadRequest(f"The filter's {name} must be [lower, upper], texts or numbers or null")
-    return found
+    return ranges
 
 
 def _is_bound(value: Any) -> bool:
@@ -74,7 +74,7 @@ def _is_bound(value: Any) -> bool:
 
 
 def _all(world: World, options: Options, collection: str) -> list[Any]:
-    found: dict[str, Callable[[], Sequence[Any]]] = {
+    collections: dict[str, Callable[[], Sequence[Any]]] = {
         "product": world.by_update,
         "inventoryitem": lambda: [*world.stock.items(), *_unplaced(world, options)],
         "order": lambda: sorted(world.orders.values(), key=lambda order: (order.updated, order.id)),
@@ -82,7 +82,7 @@ def _all(world: World, options: Options, collection: str) -> list[Any]:
         "partygroup": lambda: list(world.parties.values()),
         "shipment": lambda: list(world.shipments.values()),
     }
-    records = list(found[collection]())
+    records = list(collections[collection]())
     if options.random_order:
         world.dice.shuffle(records)
     return records
@@ -121,10 +121,10 @@ def _range(bounds: Sequence[Any], options: Options, now: datetime) -> tuple[floa
 
 def _time(text: Any) -> datetime | None:
     try:
-        found = datetime.fromisoformat(text)
+        at = datetime.fromisoformat(text)
     except (TypeError, ValueError):
         return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def _inside(name: str, value: Any, low: Any, high: Any) -> bool:
@@ -136,18 +136,18 @@ def _inside(name: str, value: Any, low: Any, high: Any) -> bool:
         raise BadRequest(f"The filter's {name} cannot be compared with {value!r}") from error
 
 
-def document(found: Found, options: Options) -> Iterator[bytes]:
+def document(listed: Found, options: Options) -> Iterator[bytes]:
     """The list's JSON in pieces; may run in a thread, everything it reads is its own."""
-    if not found.records:
-        yield _empty(found.shape, options)
+    if not listed.records:
+        yield _empty(listed.shape, options)
         return
     separator = b"{"
-    for name, cell in found.shape.items():
+    for name, cell in listed.shape.items():
         if options.short_column == name:
             yield separator + msgspec.json.encode(name) + b":[]"
-        elif any(cell(record) is not None for record in found.records):
+        elif any(cell(record) is not None for record in listed.records):
             yield separator + msgspec.json.encode(name) + b":["
-            yield from _cells(found.records, cell, options, extra=options.extra_column == name)
+            yield from _cells(listed.records, cell, options, extra=options.extra_column == name)
         else:
             continue  # a column without any value is left out
         separator = b","

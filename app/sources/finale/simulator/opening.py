@@ -195,7 +195,7 @@ def _unit(product: Product) -> Decimal:
 
 
 _UNKNOWN = Line(None, Decimal(3), Decimal("1.5"))
-"""A line whose product does not exist is taken without a word, and has none."""
+"""A line with an unknown product: Finale accepts it and keeps no product."""
 
 _ADDED: tuple[tuple[tuple[str, int | None], ...], ...] = (
     (("Freight", 1250), ("Sales tax", 317)),

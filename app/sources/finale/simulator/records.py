@@ -91,7 +91,7 @@ class Order(msgspec.Struct, frozen=True):
     created: int
     updated: int
     adjustments: tuple[tuple[str, int | None], ...] = ()
-    """What is added, in cents, and what it is called, or the path of the tax or promotion it is."""
+    """The name of each adjustment, or the path of its tax or promotion, and its cents."""
     reference: str | None = None
     channel: str | None = None
     has_arrived: bool = False

@@ -50,11 +50,11 @@ def rows(world: World, params: Mapping[str, str]) -> list[dict[str, Any]]:
     products = [product for product in world.by_update() if _is_shown(product, wanted)]
     sums = _sums(world, {product.number for product in products})
     none: dict[str, Decimal] = {}
-    found = [_row(product, sums.get(product.number, none), dimensions, metrics) for product in products]
+    lines = [_row(product, sums.get(product.number, none), dimensions, metrics) for product in products]
     totals = {
         each.state: sum((one.get(each.state, Decimal(0)) for one in sums.values()), Decimal(0)) for each in metrics
     }
-    return [*found, _row(None, totals, dimensions, metrics)]
+    return [*lines, _row(None, totals, dimensions, metrics)]
 
 
 def _sums(world: World, numbers: set[int]) -> dict[int, dict[str, Decimal]]:
@@ -87,12 +87,12 @@ def _columns(text: str | None, known: Mapping[str | int, _Column]) -> list[_Colu
         if text.startswith("~")
         else [_spelled(part) for part in text.split("|")]
     )
-    found = []
+    columns = []
     for name, title in parts:
         if name not in known:
             raise BadRequest(f"There is no report column {name!r}")
-        found.append(known[name]._replace(title=title or known[name].title))
-    return found
+        columns.append(known[name]._replace(title=title or known[name].title))
+    return columns
 
 
 def _spelled(part: str) -> tuple[str | int, str]:
@@ -105,8 +105,8 @@ def _spelled(part: str) -> tuple[str | int, str]:
 
 def _packed(text: str) -> list[tuple[str | int, str]]:
     try:
-        found = msgspec.msgpack.decode(_unpadded(text), type=list[list[Any]])
-        return [(entry[0], str(entry[1] or "")) for entry in found]
+        entries = msgspec.msgpack.decode(_unpadded(text), type=list[list[Any]])
+        return [(entry[0], str(entry[1] or "")) for entry in entries]
     except (binascii.Error, msgspec.DecodeError, IndexError, UnicodeDecodeError) as error:
         raise BadRequest(f"~{text} are no report columns: {error}") from error
 
@@ -114,13 +114,13 @@ def _packed(text: str) -> list[tuple[str | int, str]]:
 def _filters(text: str | None) -> dict[str, list[str]]:
     """Base64 of a JSON list of ``[field, values or null]``; without values a field restricts nothing."""
     try:
-        found = msgspec.json.decode(_unpadded(text), type=list[tuple[str, list[str] | None]]) if text else []
+        filters = msgspec.json.decode(_unpadded(text), type=list[tuple[str, list[str] | None]]) if text else []
     except (binascii.Error, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadRequest(f"filters are not base64 of [[field, values], ...]: {error}") from error
-    for name, values in found:
+    for name, values in filters:
         if name not in _FILTERS or (values is not None and name not in ("productStatus", "productCategory")):
             raise BadRequest(f"The simulated reports are not filtered by {name!r}")
-    return {name: values for name, values in found if values is not None}
+    return {name: values for name, values in filters if values is not None}
 
 
 def _is_shown(product: Product, wanted: Mapping[str, list[str]]) -> bool:

@@ -212,7 +212,7 @@ def add_party(world: World, options: Options) -> list[Done]:
 
 
 QUIET = "quiet"
-"""Happens only when it is named."""
+"""The kind of events that happen only when it is named."""
 
 LONG_AGO = 9 * 86_400
 DRAFT = "ORDER_CREATED"

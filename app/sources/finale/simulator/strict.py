@@ -62,12 +62,12 @@ async def object_in(request: Request) -> dict[str, Any]:
     """The JSON object in a body, an empty one in an empty body; raises ``BadRequest`` for anything else."""
     body = await request.body()
     try:
-        found = json.loads(body) if body else {}
+        document = json.loads(body) if body else {}
     except ValueError as error:
         raise BadRequest(f"The body is no JSON: {error}") from error
-    if not isinstance(found, dict):
+    if not isinstance(document, dict):
         raise BadRequest("The body must be a JSON object")
-    return found
+    return document
 
 
 async def login_in(request: Request) -> tuple[str, str]:
@@ -108,7 +108,7 @@ def number_of(name: str, value: Any) -> Decimal | None:
 
 def objects_of(body: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     """A list of objects, an empty one for none; raises ``BadRequest``."""
-    found = body.get(name) or []
-    if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
+    entries = body.get(name) or []
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise BadRequest(f"{name} must be a list of objects")
-    return found
+    return entries

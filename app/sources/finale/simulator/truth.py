@@ -10,6 +10,7 @@ from typing import Any
 from app.domain.order_lines import MONEY_COLUMNS
 from app.sources.finale.simulator.records import Order
 from app.sources.finale.simulator.world import World
+from app.sources.simulating.answers import decimal_text
 
 
 def rows(world: World, kind: str) -> list[dict[str, Any]]:
@@ -42,7 +43,7 @@ def _stock(world: World) -> Iterator[dict[str, Any]]:
         sums[key] = sums.get(key, Decimal(0)) + amount
     for (listing, location, state), amount in sums.items():
         if amount:
-            yield {"listing_id": listing, "location_id": location, "state": state, "quantity": spelled(amount)}
+            yield {"listing_id": listing, "location_id": location, "state": state, "quantity": decimal_text(amount)}
 
 
 def _orders(world: World) -> Iterator[dict[str, Any]]:
@@ -91,9 +92,9 @@ def _lines(world: World, order: Order) -> Iterator[list[Any]]:
     for line in order.lines:
         total, price = None, None
         if line.unit_minor is not None:
-            total, price = round(line.exact), spelled(line.unit_minor / 100)
+            total, price = round(line.exact), decimal_text(line.unit_minor / 100)
             left -= total
-        yield [kind, world.tail_of(line.number), spelled(line.quantity), price, total]
+        yield [kind, world.tail_of(line.number), decimal_text(line.quantity), price, total]
     for kind, cents in _added(order):
         left -= cents
         yield [kind, None, None, None, cents]
@@ -118,9 +119,3 @@ KINDS: Mapping[str, Callable[[World], Iterator[dict[str, Any]]]] = {
     "location": _locations,
     "vendor": _vendors,
 }
-
-
-def spelled(amount: Decimal) -> str:
-    """A quantity as text: ``12``, ``0.5``, never ``1E+1``."""
-    text = f"{amount:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -57,8 +57,8 @@ def _roles(order: Order) -> list[dict[str, Any]] | None:
 
 def _adjustments(order: Order, base: str) -> list[dict[str, Any]] | None:
     """Named, or by the URL of the tax or promotion that they are; a list of none may be null."""
-    found = [{"amount": money(cents), **_named(name, base)} for name, cents in order.adjustments]
-    return found or (None if order.reference else [])
+    adjustments = [{"amount": money(cents), **_named(name, base)} for name, cents in order.adjustments]
+    return adjustments or (None if order.reference else [])
 
 
 def _named(name: str, base: str) -> dict[str, str]:

@@ -167,6 +167,6 @@ class World:
         return [place for place in self._rows.get(number, ()) if place in self.stock and not place.order_id]
 
     def some_order(self, orders: Iterable[Order]) -> Order | None:
-        """A random one of some orders."""
-        found = list(orders)
-        return self.dice.choice(found) if found else None
+        """A random order among some."""
+        candidates = list(orders)
+        return self.dice.choice(candidates) if candidates else None

@@ -22,7 +22,7 @@ ORDER_ACTIONS: Mapping[str, tuple[tuple[str, ...], str]] = {
     "cancel": (("ORDER_CREATED", "ORDER_LOCKED"), "ORDER_CANCELLED"),
     "edit": (("ORDER_LOCKED", "ORDER_COMPLETED"), "ORDER_CREATED"),
 }
-"""From which statuses to which."""
+"""The statuses before and after each action."""
 
 _KNOWN = {
     "internalName": "name",
@@ -42,7 +42,7 @@ _KEPT = (
     "userFieldDataList",
     "productAssocList",
 )
-"""What is shown again as it was sent."""
+"""Fields that are shown as they were sent."""
 
 
 def create_product(world: World, options: Options, body: dict[str, Any]) -> Product:
@@ -123,5 +123,5 @@ def receive(world: World, shipment: Shipment) -> list[Done]:
 
 
 def _cents(amount: Any) -> int | None:
-    found = number_of("price", amount)
-    return None if found is None else round(found * 100)
+    price = number_of("price", amount)
+    return None if price is None else round(price * 100)

@@ -77,13 +77,13 @@ def _place(world: World, body: Mapping[str, Any], is_purchase: bool) -> str | No
 
 
 def _party(world: World, body: Mapping[str, Any], is_purchase: bool) -> str | None:
-    wanted, found = "SUPPLIER" if is_purchase else "CUSTOMER", None
+    wanted, party_id = "SUPPLIER" if is_purchase else "CUSTOMER", None
     for role in objects_of(body, "orderRoleList"):
         only_fields("A role", role, ("roleTypeId", "partyId"))
         if role.get("roleTypeId") != wanted or role.get("partyId") not in world.parties:
             raise BadRequest(f"orderRoleList has {role}, expected a {wanted} that there is")
-        found = str(role["partyId"])
-    return found
+        party_id = str(role["partyId"])
+    return party_id
 
 
 def _line(world: World, entry: Mapping[str, Any]) -> Line:

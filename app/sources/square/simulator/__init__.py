@@ -75,7 +75,7 @@ async def _refused(request: Request, error: Exception) -> Response:
     return json_response(error.body, error.status)
 
 
-def hurried() -> tuple[dict[str, str], dict[str, str]]:
+def fast_options() -> tuple[dict[str, str], dict[str, str]]:
     """A day of webhook retries in two and a half minutes.
 
     Not in less: on a busy machine a receiver needs some moments between them.

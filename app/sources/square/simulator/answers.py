@@ -15,7 +15,7 @@ from app.sources.square.simulator.world import World
 Json = dict[str, Any]
 Row = TypeVar("Row")
 Rows = Callable[[Any], Iterator[tuple[Any, Row]]]
-"""From a position (``None``: the beginning) on: each row with the position that leads to it."""
+"""A function from a position (``None``: the beginning) to the rows from there on, each with its own position."""
 
 
 class ApiError(Exception):
@@ -60,13 +60,13 @@ def page(world: World, path: str, body: Json, rows: Rows[Row], limit: int) -> tu
         return [], world.cursors.issue(path, body, (position, True), faults.cursor_seconds)
     if dice.random() < faults.short_pages:
         limit = dice.randint(1, limit)
-    found = list(islice(rows(position), limit + 1))
-    shown = [row for _, row in found[:limit]]
+    placed = list(islice(rows(position), limit + 1))
+    shown = [row for _, row in placed[:limit]]
     if faults.repeat_cursor and body.get("cursor"):
         return shown, body["cursor"]
-    if len(found) <= limit:
+    if len(placed) <= limit:
         return shown, None
-    return shown, world.cursors.issue(path, body, (found[limit][0], False), faults.cursor_seconds)
+    return shown, world.cursors.issue(path, body, (placed[limit][0], False), faults.cursor_seconds)
 
 
 def from_place(rows: list[Row], at: int | None) -> Iterator[tuple[int, Row]]:
@@ -76,7 +76,7 @@ def from_place(rows: list[Row], at: int | None) -> Iterator[tuple[int, Row]]:
 
 def _redeemed(world: World, path: str, body: Json) -> tuple[Any, bool]:
     try:
-        found: tuple[Any, bool] = world.cursors.redeem(path, body) or (None, False)
+        position: tuple[Any, bool] = world.cursors.redeem(path, body) or (None, False)
     except CursorRefused as error:
         raise invalid(str(error), "INVALID_CURSOR", "cursor") from error
-    return found
+    return position

@@ -86,15 +86,15 @@ class CatalogApi:
         # With begin_time deleted objects were seen even without asking for them.
         deleted = bool(wanted.include_deleted_objects) or begin >= 0
         limit = wanted.limit if wanted.limit is not None and 1 <= wanted.limit <= 1000 else 100
-        found, cursor = page(
+        objects, cursor = page(
             self._world, "search", body, lambda at: self._found(types, begin, deleted, query, at), limit
         )
         latest = catalog_text(self._world.catalog.latest)
-        related = self._related(found, deleted) if wanted.include_related_objects else []
-        shown = [self._with_path(one) for one in found] if with_path else found
+        related = self._related(objects, deleted) if wanted.include_related_objects else []
+        shown = [self._with_path(one) for one in objects] if with_path else objects
         version = version_of(request)
-        objects = {"objects": as_of(version, shown), "related_objects": as_of(version, related)}
-        return json_response(without_nothing({**objects, "cursor": cursor, "latest_time": latest}))
+        reply = {"objects": as_of(version, shown), "related_objects": as_of(version, related)}
+        return json_response(without_nothing({**reply, "cursor": cursor, "latest_time": latest}))
 
     def _found(
         self, types: Sequence[str], begin: int, deleted: bool, query: Query, at: Any
@@ -110,28 +110,28 @@ class CatalogApi:
         return self._world.catalog.walk(types, begin, deleted, at or Position())
 
     async def batch_retrieve(self, request: Request) -> Response:
-        """By id; unknown ids, and deleted ones unless asked for, are left out."""
+        """Objects by id, without unknown ids, and without deleted objects unless requested."""
         _, wanted = await request_body(request, CatalogBatch)
         deleted, with_path = bool(wanted.include_deleted_objects), bool(wanted.include_category_path_to_root)
         _refuse_both(deleted, with_path)
         self._refuse_the_past(wanted.catalog_version)
-        found = self._shown(dict.fromkeys(wanted.object_ids), deleted)
-        related = self._related(found, deleted) if wanted.include_related_objects else []
-        shown = [self._with_path(one) for one in found] if with_path else found
+        objects = self._shown(dict.fromkeys(wanted.object_ids), deleted)
+        related = self._related(objects, deleted) if wanted.include_related_objects else []
+        shown = [self._with_path(one) for one in objects] if with_path else objects
         version = version_of(request)
         reply = {"objects": as_of(version, shown), "related_objects": as_of(version, related)}
         return json_response(without_nothing(reply))
 
     def _shown(self, ids: Iterable[str], deleted: bool) -> list[Json]:
-        found = (self._object(one) for one in ids)
-        return [one for one in found if one is not None and (deleted or not one["is_deleted"])]
+        objects = (self._object(one) for one in ids)
+        return [one for one in objects if one is not None and (deleted or not one["is_deleted"])]
 
     def _object(self, object_id: str) -> Json | None:
         catalog = self._world.catalog
         if (thing := catalog.things.json_of(object_id)) is not None:
             return thing
-        found = catalog.find(object_id)
-        return None if found is None else catalog.show.object_json(found)
+        place = catalog.find(object_id)
+        return None if place is None else catalog.json.object_json(place)
 
     def _with_path(self, thing: Json) -> Json:
         """A category with those above it, anything else as it is."""
@@ -139,12 +139,12 @@ class CatalogApi:
             return thing
         categories = self._world.catalog.categories
         state = next(one for one in categories if one.id == thing["id"])
-        return self._world.catalog.show.category_json(state, with_path=True)
+        return self._world.catalog.json.category_json(state, with_path=True)
 
-    def _related(self, found: Sequence[Json], deleted: bool) -> list[Json]:
+    def _related(self, objects: Sequence[Json], deleted: bool) -> list[Json]:
         """What these objects name and is not among them; one level deep."""
-        here = {one["id"] for one in found}
-        named = dict.fromkeys(id_ for one in found for id_ in mentioned(one))
+        here = {one["id"] for one in objects}
+        named = dict.fromkeys(id_ for one in objects for id_ in mentioned(one))
         return self._shown((id_ for id_ in named if id_ not in here), deleted)
 
     def _refuse_the_past(self, version: int | None) -> None:
@@ -157,11 +157,11 @@ class CatalogApi:
         names = ("include_related_objects", "include_category_path_to_root", "catalog_version")
         given = parameters(request, *names)
         self._refuse_the_past(whole(given, "catalog_version"))
-        found = self._shown([request.path_params["object_id"]], deleted=False)
-        if not found:
+        objects = self._shown([request.path_params["object_id"]], deleted=False)
+        if not objects:
             raise not_found(f"Catalog object with ID {request.path_params['object_id']} not found.")
-        related = self._related(found, deleted=False) if flag(given, "include_related_objects") else []
-        shown = self._with_path(found[0]) if flag(given, "include_category_path_to_root") else found[0]
+        related = self._related(objects, deleted=False) if flag(given, "include_related_objects") else []
+        shown = self._with_path(objects[0]) if flag(given, "include_category_path_to_root") else objects[0]
         version = version_of(request)
         reply = {"object": as_of(version, [shown])[0], "related_objects": as_of(version, related)}
         return json_response(without_nothing(reply))

@@ -48,9 +48,9 @@ class EventsApi:
         if filter_.merchant_ids or filter_.location_ids:
             events = [one for one in events if _is_at(one, filter_)]
         rows = events[:: -1 if query.sort and query.sort.order == "DESC" else 1]
-        found, cursor = page(self._world, "events", body, lambda at: from_place(rows, at), wanted.limit or MOST_ROWS)
-        metadata = [{"event_id": one.id, "api_version": API_VERSION} for one in found]
-        shown = [msgspec.Raw(one.body) for one in found]
+        events, cursor = page(self._world, "events", body, lambda at: from_place(rows, at), wanted.limit or MOST_ROWS)
+        metadata = [{"event_id": one.id, "api_version": API_VERSION} for one in events]
+        shown = [msgspec.Raw(one.body) for one in events]
         return json_response(without_nothing({"events": shown, "metadata": metadata, "cursor": cursor}))
 
     async def types(self, request: Request) -> Response:
@@ -75,16 +75,16 @@ class EventsApi:
 
 
 def types_answer(given: Mapping[str, str]) -> Json:
-    """The types there are in the version of the API that is asked for, else in the newest."""
+    """The event types of the requested version of the API, else of the newest one."""
     version = given.get("api_version")
     if version is not None and not is_version(version):
         raise invalid("The API version is not valid.", "INVALID_VALUE", "api_version")
-    found = {name: one for name, one in known_types().items() if version is None or one.since <= version}
+    types = {name: one for name, one in known_types().items() if version is None or one.since <= version}
     rows = [
         {"event_type": name, "api_version_introduced": one.since, "release_status": one.release}
-        for name, one in found.items()
+        for name, one in types.items()
     ]
-    return {"event_types": list(found), "metadata": rows}
+    return {"event_types": list(types), "metadata": rows}
 
 
 def _is_at(event: Event, filter_: EventFilter) -> bool:

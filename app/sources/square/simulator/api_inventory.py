@@ -28,7 +28,8 @@ Key = tuple[int, int]
 
 
 class ChangeQuery(NamedTuple):
-    """A search for changes, understood; times in microseconds, both exclusive. No ids or locations: all."""
+    """A search for changes in an evaluated form; times in microseconds, both exclusive. No ids or locations means
+    all."""
 
     wares: Sequence[int] | None = None
     locations: frozenset[str] = frozenset()
@@ -60,7 +61,7 @@ class InventoryApi:
         ]
 
     async def counts(self, request: Request) -> Response:
-        """Newest first, 100 a page unless asked for more; absent rows are left out, not zero."""
+        """The newest first, 100 a page unless requested otherwise; absent counts are left out, not zero."""
         body, wanted = await request_body(request, CountsRequest)
         counts, cursor = page(self._world, "counts", body, lambda at: self._counts(wanted, at), wanted.limit or ROWS)
         return json_response(without_nothing({"counts": counts, "cursor": cursor}))
@@ -99,8 +100,10 @@ class InventoryApi:
         return count_json(count, self._world.catalog.variation_id(count.place.ware), location)
 
     async def changes(self, request: Request) -> Response:
-        """Oldest first, 100 a page unless asked for more. Versions before 2026-07-15 have transfers as a type of their own,
-        which is only told where it is asked for."""
+        """The oldest first, 100 a page unless requested otherwise.
+
+        Versions before 2026-07-15 have transfers as a type of their own, shown only on request.
+        """
         body, wanted = await request_body(request, ChangesRequest)
         version = version_of(request)
         if wanted.states and wanted.reason_ids:
@@ -139,7 +142,7 @@ class InventoryApi:
         parameters(request)
         id_, version = request.path_params["change_id"], version_of(request)
         kind = "adjustment" if "/adjustment" in request.url.path else "physical_count"
-        found = next(
+        change = next(
             (
                 one
                 for one in self._in_order(ChangeQuery(), None)
@@ -147,17 +150,17 @@ class InventoryApi:
             ),
             None,
         )
-        if found is None:
+        if change is None:
             raise not_found(f"Could not find {kind.replace('_', ' ')} with id {id_}.")
-        shown = self._change_json(found, version)
+        shown = self._change_json(change, version)
         return json_response({"count" if kind == "physical_count" else kind: shown[kind]})
 
     def _page(self, path: str, body: Json, query: ChangeQuery, limit: int) -> Response:
-        found, cursor = page(self._world, path, body, lambda at: self._changes(query, at), limit)
-        return json_response(without_nothing({"changes": found, "cursor": cursor}))
+        changes, cursor = page(self._world, path, body, lambda at: self._changes(query, at), limit)
+        return json_response(without_nothing({"changes": changes, "cursor": cursor}))
 
     def _changes(self, query: ChangeQuery, at: Key | None) -> Iterator[tuple[Any, Json]]:
-        """Those that fit, in their order, from a key on."""
+        """The fitting changes in their order, from a key on."""
         for one in self._in_order(query, at):
             key = _key(one)
             behind = at is not None and (key > at if query.newest_first else key < at)

@@ -35,9 +35,9 @@ class ItemsApi:
         body, wanted = await request_body(request, ItemSearch)
         if wanted.custom_attribute_filters:
             raise invalid("No such custom attribute is defined.", "INVALID_VALUE", "custom_attribute_filters")
-        found = sorted(self._found(wanted), key=_name, reverse=wanted.sort_order == "DESC")
+        fitting = sorted(self._found(wanted), key=_name, reverse=wanted.sort_order == "DESC")
         limit = wanted.limit or ROWS
-        rows, cursor = page(self._world, "items", body, lambda at: from_place(found, at), limit)
+        rows, cursor = page(self._world, "items", body, lambda at: from_place(fitting, at), limit)
         matched = [one["id"] for row in rows for one in self._matched(row, wanted)]
         items = as_of(version_of(request), rows)
         return json_response(without_nothing({"items": items, "matched_variation_ids": matched, "cursor": cursor}))

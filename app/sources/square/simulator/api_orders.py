@@ -59,20 +59,20 @@ class OrdersApi:
         ]
 
     async def search(self, request: Request) -> Response:
-        """By time and location; a missing ``end_at`` is the time of the first request of this cursor."""
+        """Orders by time and location; a missing ``end_at`` is the time of the first request of this cursor."""
         body, wanted = await request_body(request, OrderSearch)
         now = self._world.clock.now_ms()
         query = self._query(wanted)
-        found, cursor = page(self._world, "orders", body, lambda at: self._rows(query, now, at), wanted.limit or 500)
+        orders, cursor = page(self._world, "orders", body, lambda at: self._rows(query, now, at), wanted.limit or 500)
         if wanted.return_entries:
-            shown = list(entries(found, self._world.location_ids))
+            shown = list(entries(orders, self._world.location_ids))
             return json_response(without_nothing({"order_entries": shown, "cursor": cursor}))
-        return json_response(without_nothing({"orders": [self._json(one) for one in found], "cursor": cursor}))
+        return json_response(without_nothing({"orders": [self._json(one) for one in orders], "cursor": cursor}))
 
     def _rows(self, query: OrderQuery, now: int, at: Any) -> Iterator[tuple[Any, Order]]:
         place, frozen = at or (None, min(query.end, now) if query.end >= FOR_EVER else query.end)
-        found = self._world.orders.search(query.locations, query.field, query.start, frozen, query.descending)
-        for order in found:
+        orders = self._world.orders.search(query.locations, query.field, query.start, frozen, query.descending)
+        for order in orders:
             key = (getattr(order, query.field), order.id)
             passed = place is not None and (key > place if query.descending else key < place)
             hidden = self._world.orders.readable(order.id, self._world.options.order_lag_empty) is None
@@ -108,10 +108,10 @@ class OrdersApi:
         return [place for place, known in enumerate(self._world.location_ids) if known in ids]
 
     async def batch_retrieve(self, request: Request) -> Response:
-        """By id; unknown ids, and those that lag behind their webhook, are left out."""
+        """Orders by id, without unknown ids and those that lag behind their webhook."""
         _, wanted = await request_body(request, OrderBatch)
-        found = [shown for one in wanted.order_ids if (shown := self._readable(one))]
-        here = [one for one in found if wanted.location_id in (None, one["location_id"])]
+        orders = [shown for one in wanted.order_ids if (shown := self._readable(one))]
+        here = [one for one in orders if wanted.location_id in (None, one["location_id"])]
         return json_response(without_nothing({"orders": here}))
 
     async def one(self, request: Request) -> Response:

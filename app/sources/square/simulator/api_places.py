@@ -35,7 +35,7 @@ class PlacesApi:
         ]
 
     async def locations(self, request: Request) -> Response:
-        """All, by name, inactive ones too; no pages."""
+        """All locations by name, including inactive ones, without pages."""
         parameters(request)
         ordered = sorted(self._places.locations, key=lambda one: one.name)
         return json_response(without_nothing({"locations": [self._places.location_json(one) for one in ordered]}))
@@ -50,7 +50,7 @@ class PlacesApi:
         raise not_found(f"Could not find location with id {wanted}")
 
     async def vendors(self, request: Request) -> Response:
-        """Filter by name and status, no filter by time; in order of creation unless sorted by name."""
+        """Vendors, filtered by name and status only; in order of creation unless sorted by name."""
         body, wanted = await request_body(request, VendorSearch)
         filter_, sort = wanted.filter or VendorFilter(), wanted.sort or VendorSort()
         key = _by_name if sort.field == "NAME" else _by_creation
@@ -60,15 +60,15 @@ class PlacesApi:
         return json_response(without_nothing({"vendors": rows, "cursor": cursor}))
 
     async def bulk_vendors(self, request: Request) -> Response:
-        """An answer of its own for each id, inside a 200."""
+        """An own answer for each id, inside a 200."""
         _, wanted = await request_body(request, VendorBatch)
         return json_response({"responses": {one: self._vendor(one) for one in wanted.vendor_ids or []}})
 
     async def vendor(self, request: Request) -> Response:
         """One vendor."""
         parameters(request)
-        found = self._vendor(request.path_params["vendor_id"])
-        return json_response(found, 404 if "errors" in found else 200)
+        body = self._vendor(request.path_params["vendor_id"])
+        return json_response(body, 404 if "errors" in body else 200)
 
     def _vendor(self, vendor_id: str) -> Json:
         for vendor in self._places.vendors:
@@ -77,7 +77,7 @@ class PlacesApi:
         return not_found(f"Vendor with id {vendor_id} not found.").body
 
     async def merchants(self, request: Request) -> Response:
-        """One merchant per token, so that no cursor leads further."""
+        """The one merchant of the token, so that no cursor leads further."""
         if whole(parameters(request, "cursor"), "cursor"):
             raise invalid("The cursor is unknown or has expired.", "INVALID_CURSOR", "cursor")
         return json_response({"merchant": [self._places.merchant_json()]})

@@ -32,7 +32,7 @@ OAUTH = "Webhook subscriptions are owned by the application: use its personal ac
 
 
 class Wanted(NamedTuple):
-    """What a request says of a subscription, checked; ``None`` where it says nothing."""
+    """The fields of a subscription in a request, checked; ``None`` where there is none."""
 
     name: str | None
     enabled: bool | None
@@ -73,7 +73,7 @@ class SubscriptionsApi:
         return json_response(types_answer(parameters(request, "api_version")))
 
     async def list_(self, request: Request) -> Response:
-        """Oldest first, without keys; disabled ones only where they are asked for."""
+        """The oldest first, without keys; disabled ones only on request."""
         params = parameters(request, "cursor", "include_disabled", "sort_order", "limit")
         order = params.get("sort_order", "ASC")
         if order not in ("ASC", "DESC"):
@@ -82,14 +82,14 @@ class SubscriptionsApi:
         rows = shown[:: -1 if order == "DESC" else 1]
         body: Json = {name: value for name, value in params.items() if name != "limit"}
         numbered = list(enumerate(rows))
-        found, cursor = page(
+        selected, cursor = page(
             self._world, "subscriptions", body, lambda at: iter(numbered[at or 0 :]), _limit(params.get("limit"))
         )
-        bodies = [_json(one, with_key=False) for one in found]
+        bodies = [_json(one, with_key=False) for one in selected]
         return json_response(without_nothing({"subscriptions": bodies, "cursor": cursor}))
 
     async def create(self, request: Request) -> Response:
-        """A new one, with its key. The same idempotency key with the same body gives the same answer."""
+        """Make a subscription with its key. The same idempotency key with the same body gives the same answer."""
         body = await _body(request, "idempotency_key", "subscription")
         idempotency_key = _idempotency_key(body)
         if idempotency_key in self._made:
@@ -125,7 +125,7 @@ class SubscriptionsApi:
         return made
 
     async def get(self, request: Request) -> Response:
-        """One, with its key."""
+        """One subscription, with its key."""
         return json_response({"subscription": _json(self._one(request), with_key=True)})
 
     async def update(self, request: Request) -> Response:
@@ -140,12 +140,12 @@ class SubscriptionsApi:
         return self._changed({"subscription": _json(one, with_key=False)})
 
     async def delete(self, request: Request) -> Response:
-        """It sends no more."""
+        """Delete a subscription."""
         self._world.outbox.forget(self._one(request))
         return self._changed({})
 
     async def test(self, request: Request) -> Response:
-        """Send a test event; a type that is named must be one of the subscription's."""
+        """Send a test event; a requested type must be one of the subscription's."""
         one, kind = self._one(request), (await _body(request, "event_type")).get("event_type")
         if kind is not None and kind not in one.event_types:
             raise invalid("The event type is not one of the subscription's.", "INVALID_VALUE", "event_type")
@@ -153,7 +153,7 @@ class SubscriptionsApi:
         return self._changed({"subscription_test_result": {"id": "simulated", "status_code": 200}})
 
     async def rotate(self, request: Request) -> Response:
-        """A new signature key."""
+        """Make a new signature key."""
         one = self._one(request)
         _idempotency_key(await _body(request, "idempotency_key"))
         return self._changed({"signature_key": self._world.outbox.rotate_key(one)})

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
+from app.sources.simulating.answers import decimal_text
 from app.sources.square.simulator.order_things import Line, Order
 
 Json = dict[str, Any]
@@ -91,12 +92,12 @@ def true_lines(order: Order) -> Iterator[list[Any]]:
             yield [
                 kind,
                 line.variation_id or None,
-                _text(count),
+                decimal_text(count),
                 dollars(line.price),
                 sign * (line.total() - line.modifiers()),
             ]
             if line.modifier:
-                yield ["modifier", None, _text(count), dollars(line.modifier), sign * line.modifiers()]
+                yield ["modifier", None, decimal_text(count), dollars(line.modifier), sign * line.modifiers()]
     if order.refund:
         yield ["refund", None, None, None, -order.refund]
 
@@ -115,12 +116,7 @@ def usd(cents: int) -> Json:
 
 def dollars(cents: int) -> str:
     """A price as text: ``16.5``."""
-    return _text(Decimal(cents) / 100)
-
-
-def _text(amount: Decimal) -> str:
-    text = f"{amount:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    return decimal_text(Decimal(cents) / 100)
 
 
 def _lines(order: Order, lines: list[Line], modifiers: str) -> list[Json]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from app.sources.simulating.merchandise import CATEGORIES, ware
 from app.sources.square.simulator import catalog_related
-from app.sources.square.simulator.catalog_json import Shower
+from app.sources.square.simulator.catalog_json import CatalogJson
 from app.sources.square.simulator.catalog_related import SIZES, Thing, Things
 from app.sources.square.simulator.catalog_things import CatalogChanges, CategoryState, Found, Item, Variation
 from app.sources.square.simulator.clock import GENESIS_MS, Clock
@@ -44,7 +44,7 @@ class Catalog:
         self.categories = [self._category(index, name) for index, name in enumerate(CATEGORIES)]
         self.things = Things(self._tag)
         self._renamed: set[str] = set()
-        self.show = Shower(self.categories, self.things, location_ids, vendor_ids)
+        self.json = CatalogJson(self.categories, self.things, location_ids, vendor_ids)
         self.latest = self._base_version(max(items - 1, 0)) if items else GENESIS_MS
 
     def _category(self, index: int, name: str) -> CategoryState:
@@ -215,7 +215,7 @@ class Catalog:
         for index in self._indexes(start.place, begin):
             item = self.item(index)
             if item.version > begin and (deleted or not item.deleted):
-                yield Position(start.type, index), self.show.item_json(item)
+                yield Position(start.type, index), self.json.item_json(item)
 
     def _walk_variations(self, start: Position, begin: int, deleted: bool) -> Iterator[tuple[Position, Json]]:
         for index in self._indexes(start.place, begin):
@@ -223,13 +223,13 @@ class Catalog:
             for place, variation in enumerate(item.variations):
                 behind = index == start.place and place < start.variation
                 if not behind and variation.version > begin and (deleted or not variation.deleted):
-                    yield Position(start.type, index, place), self.show.variation_json(item, variation)
+                    yield Position(start.type, index, place), self.json.variation_json(item, variation)
 
     def _walk_categories(self, start: Position, begin: int, deleted: bool) -> Iterator[tuple[Position, Json]]:
         for index in range(start.place, len(self.categories)):
             category = self.categories[index]
             if category.version > begin and (deleted or not category.deleted):
-                yield Position(start.type, index), self.show.category_json(category)
+                yield Position(start.type, index), self.json.category_json(category)
 
 
 def first_ware(index: int) -> int:

@@ -14,10 +14,10 @@ Json = dict[str, Any]
 NULLABLE_ITEM = ("abbreviation", "is_archived", "image_ids", "tax_ids", "modifier_list_info", "item_options")
 NULLABLE_VARIATION = ("upc", "location_overrides", "measurement_unit_id", "item_option_values", "user_data")
 NULLABLE_CATEGORY = ("image_ids", "parent_category")
-"""What may be null by Square's specification, and is now and then where there is nothing to tell."""
+"""Fields that Square's specification allows to be null; now and then they are null where they are empty."""
 
 
-class Shower:
+class CatalogJson:
     """Writes objects of one account; ``categories`` is the account's own, growing list."""
 
     def __init__(
@@ -28,11 +28,11 @@ class Shower:
         self._locations = locations
         self._vendors = vendors
 
-    def object_json(self, found: Found) -> Json:
+    def object_json(self, thing: Found) -> Json:
         """An object as the API shows it."""
-        if isinstance(found, CategoryState):
-            return self.category_json(found)
-        item, variation = found
+        if isinstance(thing, CategoryState):
+            return self.category_json(thing)
+        item, variation = thing
         return self.item_json(item) if variation is None else self.variation_json(item, variation)
 
     def item_json(self, item: Item) -> Json:
@@ -87,12 +87,12 @@ class Shower:
         return {**_envelope("CATEGORY", category), "present_at_all_locations": True, "category_data": data}
 
     def _above(self, place: int | None) -> list[Json]:
-        found: list[Json] = []
+        path: list[Json] = []
         while place is not None:
             category = self.categories[place]
-            found.append({"category_id": category.id, "category_name": category.name})
+            path.append({"category_id": category.id, "category_name": category.name})
             place = category.parent
-        return found
+        return path
 
     def _presence(self, item: Item) -> Json:
         """An item that is sold nowhere says so in one of two ways."""

@@ -1,4 +1,4 @@
-"""What a simulated catalog search looks for: which objects fit a query, and in what order they come."""
+"""Catalog searches of the simulator: which objects fit a query, and in what order they come."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SEARCHABLE = {
     "caption": ("IMAGE",),
     "display_name": ("ITEM_OPTION",),
 }  # fmt: skip
-"""The attributes that can be searched by, and the types that have them, as documented at ``CatalogQuery``."""
+"""The attributes that a search accepts, and the types that have them, as documented at ``CatalogQuery``."""
 
 COMBINABLE = {"exact_query", "prefix_query", "range_query", "text_query", "sorted_attribute_query"}
 DATA = {"ITEM_OPTION_VAL": "item_option_value_data"}
@@ -32,14 +32,14 @@ SHORTEST_WORD = 3  # alphanumeric characters; shorter keywords are ignored
 
 
 class Query(NamedTuple):
-    """A query, understood: what an object must fulfil, how the answer is ordered, and the type that it is about."""
+    """A query in an evaluated form: the condition on objects, their order, and the type that it is about."""
 
     fits: tuple[Fits, ...] = ()
     order: Sorted | None = None
     about: str | None = None
 
     def matches(self, thing: Json) -> bool:
-        """Whether an object is looked for."""
+        """Whether an object fits."""
         return (self.about in (None, thing["type"])) and all(fits(thing) for fits in self.fits)
 
 
@@ -58,7 +58,7 @@ def understood(query: CatalogQuery | None) -> Query:
 
 
 def in_order(things: Iterable[Json], by: Sorted) -> list[Json]:
-    """Objects in the order asked for, from the first value asked for on; those without the attribute are left out."""
+    """The objects in the requested order, from the first requested value on, without those that lack the attribute."""
     rows = [(value.casefold(), one) for one in things if (value := value_of(one, by.attribute_name)) is not None]
     down, first = by.sort_order == "DESC", by.initial_attribute_value
     if first is not None:
@@ -84,7 +84,7 @@ def _check_attribute(part: Any, field: str) -> None:
 
 
 def _exact(part: Exact | None) -> Fits | None:
-    """Documented as partial in one place; a test on the real thing found it is not (forum 8820)."""
+    """Documented as partial in one place; a test on the real API showed that it is not (forum 8820)."""
     if part is None:
         return None
     return lambda thing: _folded(thing, part.attribute_name) == part.attribute_value.casefold()
@@ -120,7 +120,7 @@ def has_words(thing: Json, words: Iterable[str]) -> bool:
 
 
 def _relation(query: CatalogQuery) -> tuple[str | None, Fits | None]:
-    """What an object must mention, and the type that can."""
+    """The ids that an object must mention, and the type that can mention them."""
     if taxes := query.items_for_tax_query:
         return "ITEM", _any_id(taxes.tax_ids, taxes_of)
     if lists := query.items_for_modifier_list_query:

@@ -1,6 +1,6 @@
-"""What simulated items mention: images, taxes, modifier lists, item options and units of measure.
+"""The objects that simulated items mention: images, taxes, modifier lists, item options and units of measure.
 
-A few of each, shared among the items: which item mentions which follows from its place.
+There are a few of each, shared among the items; an item's place decides which it mentions.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Thing:
 
 
 class Things:
-    """All of them, in order of creation."""
+    """All of these objects, in order of creation."""
 
     def __init__(self, tag: str) -> None:
         self.all = [
@@ -61,7 +61,7 @@ class Things:
         return next((row for row in rows if row["id"] == object_id), None)
 
     def rows(self, type_: str, begin: int) -> list[Json]:
-        """Those of a type that changed after ``begin`` (ms); parts come with what they belong to."""
+        """The things of a type that changed after ``begin`` (ms); parts come with their wholes."""
         changed = [one for one in self.all if one.type == _PARTS.get(type_, type_) and one.version > begin]
         if type_ == "MODIFIER":
             return [row for one in changed for row in _modifiers(one)]
@@ -71,13 +71,13 @@ class Things:
 
     def of_item(self, item: Item) -> Json:
         """The fields by which an item mentions them."""
-        found: Json = {
+        fields: Json = {
             "image_ids": [one.id for one in self.images(item)],
             "tax_ids": [one.id for one in self.taxes(item)],
             "modifier_list_info": [{"modifier_list_id": one.id, "enabled": True} for one in self.modifiers(item)],
             "item_options": [{"item_option_id": one.id} for one in self._options(item)],
         }
-        return {name: value for name, value in found.items() if value}
+        return {name: value for name, value in fields.items() if value}
 
     def of_variation(self, item: Item, variation: Variation) -> Json:
         """The fields by which a variation mentions them."""
@@ -104,11 +104,11 @@ class Things:
         return self._of("MODIFIER_LIST") if item.index % 8 == 1 else []
 
     def unit(self, variation: Variation) -> Thing | None:
-        """What a variation is weighed in."""
+        """The unit that a variation is sold by."""
         return self._of("MEASUREMENT_UNIT")[0] if variation.ware % 5 == 2 else None
 
     def options(self, item: Item, variation: Variation) -> list[Thing]:
-        """The options of which a variation has a value."""
+        """The options that a variation has a value of."""
         return self._options(item) if variation.name in SIZES else []
 
     def _options(self, item: Item) -> list[Thing]:
@@ -124,13 +124,13 @@ def thing_json(thing: Thing) -> Json:
 
 
 def _parts(thing: Thing) -> list[Json]:
-    """What is nested in a thing and has an id of its own."""
+    """The parts of a thing that have ids of their own."""
     parts = {"MODIFIER_LIST": _modifiers, "ITEM_OPTION": _values}.get(thing.type)
     return parts(thing) if parts else []
 
 
 def image_url(thing: Thing) -> str:
-    """Where the picture is; another file has another address."""
+    """The picture's address; another file has another address."""
     return f"https://images.example/{thing.id}/{thing.version}.jpeg"
 
 

@@ -1,4 +1,4 @@
-"""The simulated log of inventory changes: whatever moved a count. The changes of a count add up to it."""
+"""The simulated log of inventory changes: everything that moved a count. The changes of a count add up to it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Spot = tuple[int, str]
 """Place of a location, and a state."""
 
 UNTRACKED = frozenset({"NONE", "SOLD", "UNLINKED_RETURN", "WASTE"})
-"""States that no count is kept of: goods come from there, or go there."""
+"""States without counts, from which or to which goods go."""
 
 TRANSFERS_UNTIL = "2026-07-15"
 """From this version on a transfer is an adjustment, and an adjustment names two locations."""
@@ -34,18 +34,18 @@ class Change(NamedTuple):
 
     @property
     def id(self) -> str:
-        """Those of the opening have numbers below zero."""
+        """The change's id; numbers of the opening are below zero."""
         return f"INVCHG{self.number + 10**12:013d}"
 
     def type_at(self, version: str) -> str:
-        """How a version of the API calls it."""
+        """The type in a version of the API."""
         if self.origin is None:
             return "PHYSICAL_COUNT"
         moved = self.origin[0] != self.target[0]
         return "TRANSFER" if moved and version < TRANSFERS_UNTIL else "ADJUSTMENT"
 
     def spots(self) -> Iterator[Spot]:
-        """Where it happened."""
+        """The spots that it concerns."""
         yield from [self.target] if self.origin is None else [self.origin, self.target]
 
 
@@ -83,7 +83,7 @@ def _where(change: Change, kind: str, location_ids: list[str], version: str) -> 
 
 
 def reason(change: Change) -> str:
-    """Why a quantity was adjusted, in Square's words; of a stock take RECOUNT."""
+    """The reason of a change in Square's words; RECOUNT for a stock take."""
     if change.origin is None:
         return "RECOUNT"
     (here, before), (there, _) = change.origin, change.target

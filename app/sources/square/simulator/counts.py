@@ -12,7 +12,7 @@ from app.sources.square.simulator.clock import GENESIS_MS, Clock, Log, trimmed
 
 Json = dict[str, Any]
 IN_STOCK, RESERVED, ORDERED = "IN_STOCK", "RESERVED_FOR_SALE", "ORDERED_FROM_VENDOR"
-SLOTS = 3  # a ware has at most so many counts to begin with
+SLOTS = 3  # the most opening counts of a ware
 STEP_US = 1_009
 OPENED = -(10**11)  # the number of the opening's first change
 NEWEST = 1 << 62

@@ -1,4 +1,4 @@
-"""Which other objects a simulated catalog object names by their ids: one level, as ``include_related_objects`` has it."""
+"""The ids of other objects in a simulated catalog object, one level deep, as ``include_related_objects`` needs them."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ Json = dict[str, Any]
 
 def true_product(catalog: Catalog, item: Item, variation: Variation) -> Json:
     """The row of a live variation."""
-    price = None if catalog.show.is_variable(variation) else variation.price
+    price = None if catalog.json.is_variable(variation) else variation.price
     supply = _supply(catalog, variation)
     named = len(item.live()) > 1 or variation.name != "Regular"
     return {
@@ -43,11 +43,11 @@ def _category(catalog: Catalog, place: int | None) -> Json:
 
 
 def _supply(catalog: Catalog, variation: Variation) -> Json:
-    vendor = catalog.show.vendor_of(variation)
+    vendor = catalog.json.vendor_of(variation)
     return {
         "supplier_id": vendor,
         "supplier_sku": None if vendor is None else f"S-{variation.sku}",
-        "cost_minor": variation.cost if vendor is not None or catalog.show.has_usual_cost(variation) else None,
+        "cost_minor": variation.cost if vendor is not None or catalog.json.has_usual_cost(variation) else None,
     }
 
 
@@ -65,7 +65,7 @@ def _related(catalog: Catalog, item: Item, variation: Variation) -> Json:
         "options": to_json([_option(one, variation) for one in things.options(item, variation)]),
         "modifiers": to_json([_modifier_list(one) for one in things.modifiers(item)]),
         "taxes": to_json(taxes),
-        "sold_out": to_json([{"location_id": place} for place in catalog.show.sold_out_at(variation)]),
+        "sold_out": to_json([{"location_id": place} for place in catalog.json.sold_out_at(variation)]),
     }
 
 

@@ -1,6 +1,6 @@
-"""The bodies of the simulated calls for catalog and inventory, with every field that Square's SDK 46.0.0 knows of them.
+"""The request bodies of the simulated catalog and inventory calls, with every field in Square's SDK 46.0.0.
 
-A null is a field that is not set. What is none of these fields is refused.
+A null means that a field is not set. Any other field is refused.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class RequestBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class Exact(RequestBody):
-    """Equal but for the case of letters."""
+    """Equal, ignoring case."""
 
     attribute_name: str
     attribute_value: str
@@ -54,7 +54,7 @@ class AnyOf(RequestBody):
 
 
 class Prefix(RequestBody):
-    """How a value begins."""
+    """The beginning of a value."""
 
     attribute_name: str
     attribute_prefix: str
@@ -69,7 +69,7 @@ class Range(RequestBody):
 
 
 class Text(RequestBody):
-    """Words that must all be found."""
+    """Words, all of which must occur."""
 
     keywords: Annotated[list[str], Meta(min_length=1, max_length=3)]
 
@@ -113,7 +113,7 @@ class ForChildLists(RequestBody):
 
 
 class CatalogQuery(RequestBody):
-    """What a catalog search looks for."""
+    """The query of a catalog search."""
 
     exact_query: Exact | None = None
     prefix_query: Prefix | None = None
@@ -129,7 +129,7 @@ class CatalogQuery(RequestBody):
 
 
 class IncludeOptions(RequestBody):
-    """What else to tell of modifier lists within modifiers, of which this account has none."""
+    """More details of modifier lists within modifiers, which this account does not have."""
 
     include: list[Included] | None = None
 
@@ -187,14 +187,14 @@ class CountsRequest(RequestBody):
 
 
 class ChangesSort(RequestBody):
-    """How changes are ordered."""
+    """The order of changes."""
 
     field: Literal["OCCURRED_AT"] | None = None
     order: Direction | None = None
 
 
 class ReasonId(RequestBody):
-    """Why a quantity was adjusted."""
+    """The reason of an adjustment."""
 
     type: str
     custom_reason_id: str | None = None

@@ -1,6 +1,6 @@
-"""The bodies of the simulated calls for orders, vendors and events, with every field that Square's SDK 46.0.0 knows of them.
+"""The request bodies of the simulated calls for orders, vendors and events, with every field in Square's SDK 46.0.0.
 
-A null is a field that is not set. What is none of these fields is refused, but in an order search: there Square was seen to
+A null means that a field is not set. Any other field is refused, except in an order search, where Square was seen to
 ignore it.
 """
 
@@ -25,20 +25,20 @@ class Lenient(RequestBody, forbid_unknown_fields=False):
 
 
 class TimeRange(Lenient):
-    """Both ends inclusive."""
+    """A range of time; both ends are inclusive."""
 
     start_at: datetime | None = None
     end_at: datetime | None = None
 
 
 class StateFilter(Lenient):
-    """In any of these states."""
+    """Orders in any of these states."""
 
     states: list[OrderState]
 
 
 class DateTimeFilter(Lenient):
-    """One of these times."""
+    """Orders by one of these times."""
 
     created_at: TimeRange | None = None
     updated_at: TimeRange | None = None
@@ -46,26 +46,26 @@ class DateTimeFilter(Lenient):
 
 
 class FulfillmentFilter(Lenient):
-    """With a fulfillment of any of these types, and one in any of these states."""
+    """Orders with a fulfillment of any of these types, and with one in any of these states."""
 
     fulfillment_types: list[FulfillmentType] | None = None
     fulfillment_states: list[FulfillmentState] | None = None
 
 
 class SourceFilter(Lenient):
-    """From any of these applications."""
+    """Orders from any of these applications."""
 
     source_names: UpToTen | None = None
 
 
 class CustomerFilter(Lenient):
-    """Of any of these customers, also by a tender."""
+    """Orders of any of these customers, also by a tender."""
 
     customer_ids: UpToTen | None = None
 
 
 class OrderFilter(Lenient):
-    """All of these."""
+    """All conditions together."""
 
     state_filter: StateFilter | None = None
     date_time_filter: DateTimeFilter | None = None
@@ -75,14 +75,14 @@ class OrderFilter(Lenient):
 
 
 class OrderSort(Lenient):
-    """By a time."""
+    """The time to sort by."""
 
     sort_field: Literal["CREATED_AT", "UPDATED_AT", "CLOSED_AT"] | None = None
     sort_order: Direction | None = None
 
 
 class OrdersQuery(Lenient):
-    """Which orders, and in what order."""
+    """The filter and the order of orders."""
 
     filter: OrderFilter | None = None
     sort: OrderSort | None = None
@@ -106,14 +106,14 @@ class OrderBatch(RequestBody):
 
 
 class VendorFilter(RequestBody):
-    """With any of these names, and in any of these states."""
+    """Vendors with any of these names and in any of these states."""
 
     name: list[str] | None = None
     status: list[Literal["ACTIVE", "INACTIVE"]] | None = None
 
 
 class VendorSort(RequestBody):
-    """How vendors are ordered."""
+    """The order of vendors."""
 
     field: Literal["NAME", "CREATED_AT"] | None = None
     order: Direction | None = None
@@ -134,7 +134,7 @@ class VendorBatch(RequestBody):
 
 
 class EventFilter(RequestBody):
-    """All of these."""
+    """All conditions together."""
 
     event_types: list[str] | None = None
     merchant_ids: list[str] | None = None
@@ -143,14 +143,14 @@ class EventFilter(RequestBody):
 
 
 class EventSort(RequestBody):
-    """By the time of the event, which is the default."""
+    """The order of events, by time unless given."""
 
     field: Literal["DEFAULT"] | None = None
     order: Direction | None = None
 
 
 class EventQuery(RequestBody):
-    """Which events, and in what order."""
+    """The filter and the order of events."""
 
     filter: EventFilter | None = None
     sort: EventSort | None = None

@@ -12,7 +12,7 @@ READS = {
     "/v2/locations": "MERCHANT_PROFILE_READ",
     "/v2/merchants": "MERCHANT_PROFILE_READ",
 }
-"""What a read takes; a delete takes the write."""
+"""The scope of a read; a delete needs the write scope."""
 
 
 def known_scopes() -> set[str]:

@@ -44,7 +44,7 @@ _COMPLAINTS = (
     (r"Expected `array` of length <= (\d+)", "ARRAY_LENGTH_TOO_LONG", "Cannot provide more than {0} {1}.", False),
     (r"Expected `array` of length >= 1", "ARRAY_EMPTY", "Field must not be empty", False),
 )
-"""What msgspec says, what Square answers to it, and whether the first word found belongs to the field's path."""
+"""msgspec's message, Square's code and detail, and whether the first match belongs to the field's path."""
 
 
 async def request_body(request: Request, shape: type[Shape]) -> tuple[Json, Shape]:
@@ -131,8 +131,8 @@ def _refusal(message: str) -> ApiError:
     match = _SAID.fullmatch(message)
     said, path = (match[1], (match[2] or "").lstrip(".")) if match else (message, "")
     for pattern, code, detail, is_named in _COMPLAINTS:
-        if found := re.fullmatch(pattern, said):
-            words = found.groups() or ("",)
+        if match_ := re.fullmatch(pattern, said):
+            words = match_.groups() or ("",)
             field = ".".join(filter(None, (path, words[0]))) if is_named else path
             return invalid(detail.format(words[0], field), code, field)
     expected = re.match(r"Expected `(\w+)", said)

@@ -8,7 +8,7 @@ import hmac
 import msgspec
 
 API_VERSION = "2026-07-15"
-"""What the application uses where a subscription names none."""
+"""The application's version, for subscriptions that name none."""
 TEST = "webhooks.test_notification"
 
 
@@ -19,7 +19,7 @@ class Subscription(msgspec.Struct):
     name: str
     url: str
     key: str
-    event_types: list[str]  # none: every type
+    event_types: list[str]  # empty: every type
     api_version: str = API_VERSION
     enabled: bool = True
     created_us: int = 0

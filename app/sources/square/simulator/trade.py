@@ -13,7 +13,7 @@ from app.sources.square.simulator.world import World
 
 Json = dict[str, Any]
 Touched = list[tuple[str, str]]
-"""Kind and external id of what a change touched."""
+"""Kind and external id of each record that a change touched."""
 
 SOLD, RETURN = "SOLD", "UNLINKED_RETURN"  # goods that go there, or come from there, are not counted
 COUNTS_PER_EVENT = 100

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from app.sources.simulating.answers import decimal_text
 from app.sources.square.simulator.bill import true_lines, true_sums
 from app.sources.square.simulator.order_things import Order
 from app.sources.square.simulator.orders import payer, source_name
@@ -43,7 +44,7 @@ class Truth:
                 "listing_id": self._world.catalog.variation_id(count.place.ware),
                 "location_id": self._world.location_ids[count.place.location],
                 "state": STATES.get(count.place.state, count.place.state.lower()),
-                "quantity": _plain(format(count.quantity, "f")),
+                "quantity": decimal_text(count.quantity),
             }
 
     def _orders(self) -> Iterator[Json]:
@@ -79,8 +80,3 @@ def _type(order: Order) -> str:
     if order.refund:
         return "refund"
     return "sale" if not order.returned else "exchange" if order.lines else "return"
-
-
-def _plain(text: str) -> str:
-    """A decimal without trailing zeros."""
-    return text.rstrip("0").rstrip(".") if "." in text else text
