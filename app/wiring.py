@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 import structlog
 
 from app.channels.mail import mail_sender
-from app.channels.queue import BrokerQueue, DeafQueue, redis_broker
+from app.channels.queue import BrokerQueue, NullQueue, redis_broker
 from app.config import Settings
 from app.flows.deps import Deps, Queue
 from app.rules.access.redaction import redactor
@@ -177,7 +177,7 @@ def build(settings: Settings, role: str, *, queue: Queue | None = None, threads:
 
 def _queue(settings: Settings) -> Queue:
     url = settings.redis()
-    return BrokerQueue(redis_broker(url)) if url else DeafQueue()
+    return BrokerQueue(redis_broker(url)) if url else NullQueue()
 
 
 def _mail(settings: Settings) -> Callable[[str, str], None] | None:

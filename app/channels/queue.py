@@ -65,15 +65,15 @@ class BrokerQueue:
     def __init__(self, broker: RedisBroker) -> None:
         self._broker = broker
 
-    def wake(self, keys: Sequence[ItemKey]) -> None:
+    def enqueue(self, keys: Sequence[ItemKey]) -> None:
         """``sync_item`` messages for these items, each for one or, when there are many, for some of a kind."""
         self._send([message(LIVE, "sync_item", args) for args in shares(keys)])
 
-    def wake_run(self, run_id: int) -> None:
+    def enqueue_run(self, run_id: int) -> None:
         """A message for a bulk run."""
         self._send([message(BULK, "run", (run_id,))])
 
-    def wake_replay(self, replay_id: int) -> None:
+    def enqueue_replay(self, replay_id: int) -> None:
         """A message for a replay."""
         self._send([message(LIVE, "replay", (replay_id,))])
 
@@ -107,16 +107,16 @@ class BrokerQueue:
                 return
 
 
-class DeafQueue:
+class NullQueue:
     """No broker reachable from this process: everything is left to the workers' own sweep."""
 
-    def wake(self, keys: Sequence[ItemKey]) -> None:
+    def enqueue(self, keys: Sequence[ItemKey]) -> None:
         """Nothing: the sweep will see them."""
 
-    def wake_run(self, run_id: int) -> None:
+    def enqueue_run(self, run_id: int) -> None:
         """Nothing: the sweep will see it."""
 
-    def wake_replay(self, replay_id: int) -> None:
+    def enqueue_replay(self, replay_id: int) -> None:
         """Nothing: the sweep will see it."""
 
     def resend(self, actor: str, queue: str, args: Sequence[object], *, id: str | None = None) -> None:
@@ -128,7 +128,7 @@ class DeafQueue:
         return sys.maxsize
 
 
-class LocalQueue(DeafQueue):
+class LocalQueue(NullQueue):
     """Sends through a broker inside this process (``dramatiq.brokers.stub``), where no Valkey is to be had."""
 
     def __init__(self, broker: dramatiq.Broker) -> None:
@@ -138,16 +138,16 @@ class LocalQueue(DeafQueue):
         """The messages live in this process; they are few, or the sweep is what makes them."""
         return 0
 
-    def wake(self, keys: Sequence[ItemKey]) -> None:
+    def enqueue(self, keys: Sequence[ItemKey]) -> None:
         """As ``BrokerQueue`` does."""
         for args in shares(keys):
             self._broker.enqueue(message(LIVE, "sync_item", args))
 
-    def wake_run(self, run_id: int) -> None:
+    def enqueue_run(self, run_id: int) -> None:
         """A message for a bulk run."""
         self._broker.enqueue(message(BULK, "run", (run_id,)))
 
-    def wake_replay(self, replay_id: int) -> None:
+    def enqueue_replay(self, replay_id: int) -> None:
         """A message for a replay."""
         self._broker.enqueue(message(LIVE, "replay", (replay_id,)))
 

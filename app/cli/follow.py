@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from app.channels.queue import DeafQueue
+from app.channels.queue import NullQueue
 from app.cli.codes import FAILED, INTERRUPTED, WELL
 from app.cli.console import aside, open_deps
 from app.cli.outcome import tell
@@ -65,7 +65,7 @@ def open_for(*, direct: bool, no_wait: bool) -> Deps:
     """The parts for a command that starts a run; a run that is carried out here sends no message to the workers."""
     if direct and no_wait:
         raise typer.BadParameter("--direct carries the run out in this process and cannot go with --no-wait")
-    return open_deps(DeafQueue() if direct else None)
+    return open_deps(NullQueue() if direct else None)
 
 
 def see_through(deps: Deps, run_id: int, *, direct: bool, no_wait: bool, as_json: bool) -> NoReturn:

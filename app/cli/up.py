@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from app import sources, wiring
-from app.channels.queue import DeafQueue
+from app.channels.queue import NullQueue
 from app.cli.console import console
 from app.cli.here import typed_here
 from app.cli.narrator import Narrator
@@ -127,7 +127,7 @@ def _say_token(settings: Settings, database_url: str) -> None:
     if settings.auth != "on":
         return
     with closing(open_database(database_url)) as database:
-        token = first_token(Deps(database, DeafQueue(), {}, {}))
+        token = first_token(Deps(database, NullQueue(), {}, {}))
     if token is not None:
         _say("admin token", f"[bold green]{token}[/]")
         _say("", f"shown only once; `{typed_here()} tokens create --name me --role admin` makes another")

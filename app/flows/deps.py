@@ -18,13 +18,13 @@ from app.stores.upkeep.marks import Witness
 class Queue(Protocol):
     """The way to tell workers to hurry. It may lose everything: the database knows what is owed."""
 
-    def wake(self, keys: Sequence[ItemKey]) -> None:
+    def enqueue(self, keys: Sequence[ItemKey]) -> None:
         """One message per item; never raises and never blocks for long."""
 
-    def wake_run(self, run_id: int) -> None:
+    def enqueue_run(self, run_id: int) -> None:
         """A message for a bulk run."""
 
-    def wake_replay(self, replay_id: int) -> None:
+    def enqueue_replay(self, replay_id: int) -> None:
         """A message for a replay."""
 
     def resend(self, actor: str, queue: str, args: Sequence[object], *, id: str | None = None) -> None:

@@ -90,16 +90,16 @@ class SimQueue:
         self._messages = messages
         self._process = process
 
-    def wake(self, keys: Sequence[ItemKey]) -> None:
+    def enqueue(self, keys: Sequence[ItemKey]) -> None:
         """Messages for these items."""
         for args in shares(keys):
             self._send(message(LIVE, "sync_item", args))
 
-    def wake_run(self, run_id: int) -> None:
+    def enqueue_run(self, run_id: int) -> None:
         """A message for a run."""
         self._send(message(BULK, "run", (run_id,)))
 
-    def wake_replay(self, replay_id: int) -> None:
+    def enqueue_replay(self, replay_id: int) -> None:
         """A message for a replay."""
         self._send(message(LIVE, "replay", (replay_id,)))
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from app.channels.queue import DeafQueue
+from app.channels.queue import NullQueue
 from app.domain import Cause, Change, ItemKey, Kind, Role, Who
 from app.errors import Refused, Unavailable, Unmappable
 from app.flows.items.leases import LeaseKeeper
@@ -285,7 +285,7 @@ def test_an_item_that_changed_meanwhile_is_done_when_it_is_owed_no_longer(world:
 
     def change() -> None:
         with world.database.begin() as conn:
-            owed.remember(conn, SHOP, [Change(Kind.PRODUCT, "P0")], Cause.WEBHOOK, world.clock())
+            owed.owe(conn, SHOP, [Change(Kind.PRODUCT, "P0")], Cause.WEBHOOK, world.clock())
 
     step(world, replay_id)
     world.source.meanwhile = change
@@ -354,14 +354,14 @@ def test_a_letter_without_an_item_is_sent_again_as_it_was(world: World) -> None:
 def test_a_letter_that_could_not_be_sent_again_is_dead_still(world: World) -> None:
     id = die_without_item(world)
     replay_id = replay_letter(world.deps, id)
-    drive_replay(replace(world.deps, queue=DeafQueue()), replay_id, slice_=5)
+    drive_replay(replace(world.deps, queue=NullQueue()), replay_id, slice_=5)
     assert (letter(world, id)["state"], show_replay(world.deps, replay_id)["status"]) == ("dead", "stopped")
 
 
 def test_a_message_whose_sender_died_over_it_is_sent_by_the_next_driver(world: World) -> None:
     replay_id = replay_letter(world.deps, die_without_item(world))
 
-    class Dying(DeafQueue):
+    class Dying(NullQueue):
         def resend(self, *args: Any, **more: Any) -> None:
             raise KeyboardInterrupt  # as good as kill -9: nothing after it runs
 

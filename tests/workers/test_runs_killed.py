@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from app import config, wiring
-from app.channels.queue import DeafQueue
+from app.channels.queue import NullQueue
 from app.domain import Kind, Options, Strategy
 from app.errors import Refused
 from app.flows.deps import Deps
@@ -87,7 +87,7 @@ def installation(database_url: str, monkeypatch: pytest.MonkeyPatch, latency: fl
     simulate(stack, NAME, {"products": 300, "orders": 60, "seed": 5, "short_pages": 1, "latency": latency}, {})
     for name, value in stack.environment.items():
         monkeypatch.setenv(name, value)
-    deps = wiring.build(config.load(), "cli", queue=DeafQueue())
+    deps = wiring.build(config.load(), "cli", queue=NullQueue())
     try:
         with closing(deps.database):
             yield Installation(stack, deps)
@@ -120,11 +120,11 @@ def test_runs_killed_at_25_random_points_and_resumed_end_equal_to_the_simulator(
 STARTER = """
 from concurrent.futures import ThreadPoolExecutor
 from app import config, wiring
-from app.channels.queue import DeafQueue
+from app.channels.queue import NullQueue
 from app.domain import Options, Strategy
 from app.errors import Busy
 from app.flows.runs.request_run import request_run
-deps = wiring.build(config.load(), "cli", queue=DeafQueue())
+deps = wiring.build(config.load(), "cli", queue=NullQueue())
 def start(_):
     try:
         return f"run {request_run(deps, 'square', Strategy.FULL, Options(), cause='person')}"

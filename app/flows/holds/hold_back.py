@@ -89,7 +89,7 @@ def keep(
         holds.stand(conn, hold_id, connection=connection, kind=kind)
         return rest
 
-    deps.queue.wake(_in_turn(deps, connection, kind, stand))
+    deps.queue.enqueue(_in_turn(deps, connection, kind, stand))
     if before is not None:
         _forget_carried(deps, before["id"], sorted(carried))
     log.error("batch_held", connection=connection, kind=kind, reason=reason, rows=len(keys))
@@ -111,7 +111,7 @@ def give_up(deps: Deps, connection: str, kind: Kind, shown: Set[Key]) -> None:
         holds.expire(conn, connection=connection, kind=kind)
         return rest
 
-    deps.queue.wake(_in_turn(deps, connection, kind, end))
+    deps.queue.enqueue(_in_turn(deps, connection, kind, end))
 
 
 def _owe_rest(
@@ -127,7 +127,7 @@ def _owe_rest(
     return [
         key
         for some in batches(changes, AT_ONCE)
-        for key in owed.remember(conn, connection, some, Cause.LOOKUP, deps.now())
+        for key in owed.owe(conn, connection, some, Cause.LOOKUP, deps.now())
     ]
 
 

@@ -109,7 +109,7 @@ def _decide(deps: Deps, conn: Connection, hold_id: int, state: str, believed_unt
 def _write(deps: Deps, hold: dict[str, Any]) -> None:
     kind = Kind(hold["kind"])
     for some in _all_rows(deps, hold["id"], kind):
-        deps.queue.wake(deps.database.transact(partial(_write_some, deps, hold, kind, some)))
+        deps.queue.enqueue(deps.database.transact(partial(_write_some, deps, hold, kind, some)))
     with deps.database.begin() as conn:
         holds.applied(conn, hold["id"])
 
@@ -124,13 +124,13 @@ def _write_some(
         rows = [row for row in some if (row.read_at or own) == read_at]
         records = [row.record for row in rows if row.record is not None]
         if records:
-            applied = catalog.apply(conn, connection, records, read_at=read_at, now=now, tell_refused=True)
+            applied = catalog.apply(conn, connection, records, read_at=read_at, now=now, report_refused=True)
             left.update(key for _, key in applied.refused)
         ended = sorted(row.key for row in rows if row.record is None)
         closed = catalog.close_rows(conn, kind, absent, connection, ended, read_at=read_at, now=now)
         left.update(set(ended) - set(closed) - catalog.fenced(conn, connection, kind, ended))
     changes = [Change(kind, id) for id in sorted({key[0] for key in left})]
-    return owed.remember(conn, connection, changes, Cause.LOOKUP, now)
+    return owed.owe(conn, connection, changes, Cause.LOOKUP, now)
 
 
 def _all_rows(deps: Deps, hold_id: int, kind: Kind) -> Iterator[list[HeldRow]]:

@@ -24,7 +24,7 @@ from app.flows.connections import health
 from app.flows.connections.health import Fault
 from app.flows.deps import Deps
 from app.flows.items.bad_records import Failure, record_failures
-from app.flows.items.bury import died
+from app.flows.items.dead_letter import with_claim
 from app.flows.items.doubted_items import hold_back
 from app.flows.items.fetching import Fetched, commit, fetch, write_storable
 from app.flows.items.leases import LeaseKeeper
@@ -37,7 +37,7 @@ from app.stores import owed
 from app.stores.letters import attempts
 from app.stores.owed import Claim
 
-HOLD_BACK = 0.2
+COMMIT_DELAY = 0.2
 """Seconds that an answer may wait for the next ones of its message, to share a commit with them."""
 
 log = structlog.get_logger()
@@ -56,8 +56,10 @@ class ItemWork:
     def do(self, claims: Sequence[Claim]) -> None:
         """Work on leased items of one kind; raises what killed the message's own item, after all else is done, and
         ``DatabaseFault`` at once."""
-        if len(claims) == 1 and claims[0].kills >= MAX_KILLS:
-            raise died(KilledWorker(f"processing this item took its worker down {claims[0].kills} times"), claims[0])
+        if len(claims) == 1 and claims[0].crashes >= MAX_KILLS:
+            raise with_claim(
+                KilledWorker(f"processing this item took its worker down {claims[0].crashes} times"), claims[0]
+            )
         with lane(min(map(_lane, claims))):
             if claims[0].key.external_id == WHOLE:
                 self._pull(claims[0])
@@ -69,7 +71,7 @@ class ItemWork:
     def _pull(self, claim: Claim) -> None:
         try:
             with exchanges.watched():
-                self._wake(pull(self._deps, claim))
+                self._enqueue(pull(self._deps, claim))
         except DatabaseFault:
             raise
         except Exception as error:
@@ -100,7 +102,7 @@ class ItemWork:
                     waiting = []
                 else:
                     self._one_by_one(some, error)
-            if fetched and (not waiting or time.monotonic() - since >= HOLD_BACK):
+            if fetched and (not waiting or time.monotonic() - since >= COMMIT_DELAY):
                 self._commit(fetched)
                 fetched, since = [], time.monotonic()
             if self._keeper.stopping:
@@ -144,7 +146,7 @@ class ItemWork:
         except Exception as error:
             self._not_committed(fetched, error)
             return
-        self._wake(done.again)
+        self._enqueue(done.again)
         health.answered(self._deps, self._own.connection, self._own.kind, min(one.began for one in fetched))
         for claim, error_text in done.failed:
             self._failed([claim], Unmappable(error_text))
@@ -193,10 +195,10 @@ class ItemWork:
             if wait is not None:
                 self._postpone(claim, error, wait)
             elif claim.key == self._own:
-                self._final = died(error, claim)
+                self._final = with_claim(error, claim)
             else:
                 self._postpone(claim, error, 0.0)
-                self._wake([claim.key])
+                self._enqueue([claim.key])
 
     def _give_back(self, claims: Sequence[Claim], error: Exception) -> None:
         """Postpone without counting a failure: what failed is fetched alone from then on, and a storm of items that
@@ -232,9 +234,9 @@ class ItemWork:
             with self._deps.database.begin() as conn:
                 owed.release(conn, claims, now=self._deps.now())
 
-    def _wake(self, keys: Sequence[ItemKey]) -> None:
+    def _enqueue(self, keys: Sequence[ItemKey]) -> None:
         if keys:
-            self._deps.queue.wake(keys)
+            self._deps.queue.enqueue(keys)
 
 
 def _lane(claim: Claim) -> Lane:

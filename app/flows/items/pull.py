@@ -174,12 +174,12 @@ def _read_delta(deps: Deps, source: Source, connection: str, kind: Kind, since: 
             spool.add("", record, 0)
         healer.note(page.records)
         read.failures.extend([*map(unread, page.failed), *bad])
-        read.changes.extend([*page.changes, *told_anew(deps, connection, page)])
+        read.changes.extend([*page.changes, *changes_by_mention(deps, connection, page)])
         read.watermark = page.watermark or read.watermark
 
     def apply(records: Sequence[Record]) -> None:
         def work(conn: Connection) -> None:
-            applied = catalog.apply(conn, connection, records, read_at=began, now=deps.now(), tell_refused=True)
+            applied = catalog.apply(conn, connection, records, read_at=began, now=deps.now(), report_refused=True)
             owe_refused(deps, conn, connection, records, applied)
             told(conn)
 
@@ -220,7 +220,7 @@ def _owe_named(deps: Deps, connection: str, kind: Kind, changes: Sequence[Change
     with deps.database.read() as conn:
         some = [_unknown(conn, connection, kind, few) for few in batches(changes, AT_ONCE)]
     judge_named(deps, connection, kind, [change.external_id for few in some for change in few])
-    return owe_news(deps, connection, kind, changes, Cause.LOOKUP).fresh
+    return owe_unknown(deps, connection, kind, changes, Cause.LOOKUP).fresh
 
 
 def _covered(claim: Claim, read: _Read, noted: Sequence[Noted]) -> list[Noted]:
@@ -241,41 +241,41 @@ def owe_refused(
     refused = {key for _, key in applied.refused}
     changes = {Change(KINDS[type(record)], item_of(record)) for record in records if key_of(record) in refused}
     ordered = sorted(changes, key=lambda change: (change.kind, change.external_id))
-    return owed.remember(conn, connection, ordered, Cause.LOOKUP, deps.now())
+    return owed.owe(conn, connection, ordered, Cause.LOOKUP, deps.now())
 
 
-class News(NamedTuple):
+class NewlyOwed(NamedTuple):
     """What hints said that we do not hold: how many items, and those that were not owed before and need a wake-up."""
 
     unseen: int
     fresh: list[ItemKey]
 
 
-def told_anew(deps: Deps, connection: str, page: Page) -> list[Change]:
+def changes_by_mention(deps: Deps, connection: str, page: Page) -> list[Change]:
     """The items that have to be read again because something changed by which their listings are told."""
     with deps.database.read() as conn:
         return [Change(Kind.PRODUCT, item) for item in catalog.mentioning(conn, connection, page.mentioned)]
 
 
-def owe_news(deps: Deps, connection: str, kind: Kind, changes: Sequence[Change], cause: Cause) -> News:
+def owe_unknown(deps: Deps, connection: str, kind: Kind, changes: Sequence[Change], cause: Cause) -> NewlyOwed:
     """Owe what hints say is new, a few per commit.
 
     An overlapping read names many items that we hold in that very version: those are no news.
     """
-    news = News(0, [])
+    news = NewlyOwed(0, [])
     for some in batches(changes, AT_ONCE):
         with deps.database.begin() as conn:
-            found = news_of(conn, connection, kind, some, cause, deps.now())
-        news = News(news.unseen + found.unseen, news.fresh + found.fresh)
+            found = owe_unknown_in(conn, connection, kind, some, cause, deps.now())
+        news = NewlyOwed(news.unseen + found.unseen, news.fresh + found.fresh)
     return news
 
 
-def news_of(
+def owe_unknown_in(
     conn: Connection, connection: str, kind: Kind, changes: Sequence[Change], cause: Cause, now: datetime
-) -> News:
-    """``owe_news`` of some hints, within a transaction."""
+) -> NewlyOwed:
+    """``owe_unknown`` of some hints, within a transaction."""
     unknown = _unknown(conn, connection, kind, changes)
-    return News(len(unknown), owed.remember(conn, connection, unknown, cause, now))
+    return NewlyOwed(len(unknown), owed.owe(conn, connection, unknown, cause, now))
 
 
 def _unknown(conn: Connection, connection: str, kind: Kind, changes: Sequence[Change]) -> list[Change]:

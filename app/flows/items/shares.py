@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from app.domain import ItemKey
 
-MOST_PARKED = 2_000
+MAX_PARKED = 2_000
 """Hints that are kept for a connection; what comes beyond that is left to the sweep."""
 
 
@@ -45,7 +45,7 @@ class Shares:
                 self._held[key.connection] += 1
                 return True
             parked = self._parked[key.connection]
-            if len(parked) < MOST_PARKED:
+            if len(parked) < MAX_PARKED:
                 parked[key] = also
             return False
 

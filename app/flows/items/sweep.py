@@ -14,7 +14,7 @@ from app.stores import owed, replays
 from app.stores.catalog import watermarks
 from app.stores.runs import runs
 
-REHINT_AFTER = 5.0
+REQUEUE_AFTER = 5.0
 """Seconds after which a message that was sent and not acted upon is taken for lost."""
 
 QUEUE_FULL = 5_000
@@ -28,7 +28,7 @@ log = structlog.get_logger()
 
 def sweep(deps: Deps) -> int:
     """Send messages for overdue items, abandoned runs and replays; returns how many. Any number may sweep at once."""
-    calm_storms(deps)
+    defer_storms(deps)
     resting = _resting(deps)
     on_their_way = max(0, deps.queue.depth())
     if on_their_way > QUEUE_FULL:
@@ -39,21 +39,21 @@ def sweep(deps: Deps) -> int:
         items = owed.overdue(
             conn,
             now=deps.now(),
-            rehint_after=REHINT_AFTER,
+            requeue_after=REQUEUE_AFTER,
             limit=max(0, min(BATCH, missing)),
             resting=resting,
             blameless=blameless(deps),
         )
-        waiting = runs.overdue(conn, deps.now(), REHINT_AFTER)
-        unfinished = replays.overdue(conn, deps.now(), REHINT_AFTER)
-    deps.queue.wake([item.key for item in items if not item.alone])
+        waiting = runs.overdue(conn, deps.now(), REQUEUE_AFTER)
+        unfinished = replays.overdue(conn, deps.now(), REQUEUE_AFTER)
+    deps.queue.enqueue([item.key for item in items if not item.alone])
     for item in items:
         if item.alone:
-            deps.queue.wake([item.key])
+            deps.queue.enqueue([item.key])
     for run_id in waiting:
-        deps.queue.wake_run(run_id)
+        deps.queue.enqueue_run(run_id)
     for replay_id in unfinished:
-        deps.queue.wake_replay(replay_id)
+        deps.queue.enqueue_replay(replay_id)
     return len(items) + len(waiting) + len(unfinished)
 
 
@@ -65,7 +65,7 @@ def _resting(deps: Deps) -> set[tuple[str, Kind]]:
     return resting | {(name, kind) for name in deps.sources for kind in health.forbidden(deps, name)}
 
 
-def calm_storms(deps: Deps) -> None:
+def defer_storms(deps: Deps) -> None:
     """Where more items are owed than the budget can fetch one by one, owe one delta pull instead.
 
     The items wait meanwhile; those the pull has read are settled by it, the rest come due again. Only what was first
@@ -90,6 +90,6 @@ def _calm(deps: Deps, connection: str, kind: Kind, storm_size: int) -> None:
             return
         if owed.defer(conn, connection, kind, now + STORM_PAUSE, due=now, since=looked_at) == 0:
             return
-        fresh = owed.remember(conn, connection, [Change(kind, WHOLE)], Cause.STORM, now)
+        fresh = owed.owe(conn, connection, [Change(kind, WHOLE)], Cause.STORM, now)
     log.info("storm", connection=connection, kind=kind, owed=count)
-    deps.queue.wake(fresh)
+    deps.queue.enqueue(fresh)

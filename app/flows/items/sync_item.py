@@ -17,7 +17,7 @@ from app.domain import ItemKey
 from app.errors import BadConfiguration, DatabaseFault
 from app.flows.connections import health
 from app.flows.deps import Deps
-from app.flows.items.bury import ITEM_ACTOR, bury
+from app.flows.items.dead_letter import ITEM_ACTOR, record_dead_letter
 from app.flows.items.item_work import ItemWork
 from app.flows.items.leases import LEASE, LeaseKeeper
 from app.sources.base import Source
@@ -30,10 +30,9 @@ log = structlog.get_logger()
 def sync_item(deps: Deps, keeper: LeaseKeeper, key: ItemKey, also: Sequence[str] = ()) -> None:
     """Bring one item up to date, and with it those ``also`` named of its kind; what is no longer owed is left alone.
 
-    Failures that waiting may cure are recorded and postponed here; a fault of the database is none. A failure that is
-    final is raised: the caller's message is then dead, and ``flows.items.bury`` turns it into a dead letter. Where the
-    connection has its share of this process's threads already, the item is parked, and worked on by the next of them
-    that is free.
+    Failures that waiting may cure are recorded and postponed here; a fault of the database is none. A final failure is
+    raised: the message is then dead, and ``flows.items.dead_letter`` records it. If the connection already holds its
+    share of this process's threads, the item is parked, and the next free one of them works on it.
     """
     if not keeper.shares.enter(key, also):
         return
@@ -53,7 +52,7 @@ def sync_item(deps: Deps, keeper: LeaseKeeper, key: ItemKey, also: Sequence[str]
             stranded = keeper.shares.leave(key.connection)
         if stranded is not None and not keeper.stopping:  # this message dies, and its thread goes with it
             first, others = stranded
-            deps.queue.wake([first, *(first._replace(external_id=id) for id in others)])
+            deps.queue.enqueue([first, *(first._replace(external_id=id) for id in others)])
 
 
 def _work_off(deps: Deps, keeper: LeaseKeeper, key: ItemKey, also: Sequence[str], *, is_parked: bool) -> None:
@@ -65,7 +64,7 @@ def _work_off(deps: Deps, keeper: LeaseKeeper, key: ItemKey, also: Sequence[str]
     except Exception as error:
         if not is_parked:
             raise
-        bury(deps, message_id=uuid4().hex, actor=ITEM_ACTOR, queue=LIVE, args=_args(key), error=error)
+        record_dead_letter(deps, message_id=uuid4().hex, actor=ITEM_ACTOR, queue=LIVE, args=_args(key), error=error)
 
 
 def _args(key: ItemKey) -> list[str]:
@@ -81,9 +80,9 @@ def _sync(deps: Deps, keeper: LeaseKeeper, key: ItemKey, also: Sequence[str]) ->
     if _work_on(deps, keeper, source, key, also):
         return
     with deps.database.read() as conn:
-        suspect = owed.is_suspect(conn, key, deps.now(), blameless=blameless(deps))
-    if suspect:
-        _work_apart(deps, keeper, source, key)
+        is_candidate = owed.is_poison_candidate(conn, key, deps.now(), blameless=blameless(deps))
+    if is_candidate:
+        _work_isolated(deps, keeper, source, key)
 
 
 def blameless(deps: Deps) -> datetime:
@@ -94,16 +93,22 @@ def blameless(deps: Deps) -> datetime:
     return deps.now() - timedelta(seconds=trouble[0])
 
 
-def _work_apart(deps: Deps, keeper: LeaseKeeper, source: Source, key: ItemKey) -> None:
-    """One suspect at a time in a process: they would all be lost with the one that kills it. The others are sent
-    again by the sweep."""
-    with keeper.apart() as alone:
-        if alone:
-            _work_on(deps, keeper, source, key, (), suspects=True)
+def _work_isolated(deps: Deps, keeper: LeaseKeeper, source: Source, key: ItemKey) -> None:
+    """Work on one poison candidate at a time in this process: all would be lost with the one that kills it. The sweep
+    sends the others again."""
+    with keeper.isolated() as is_alone:
+        if is_alone:
+            _work_on(deps, keeper, source, key, (), poison_candidates=True)
 
 
 def _work_on(
-    deps: Deps, keeper: LeaseKeeper, source: Source, key: ItemKey, also: Sequence[str], *, suspects: bool = False
+    deps: Deps,
+    keeper: LeaseKeeper,
+    source: Source,
+    key: ItemKey,
+    also: Sequence[str],
+    *,
+    poison_candidates: bool = False,
 ) -> bool:
     """Lease and work; ``False`` when there was nothing to lease."""
     more = source.batch_size(key.kind) - 1
@@ -115,7 +120,7 @@ def _work_on(
             more=more,
             lease=LEASE,
             now=deps.now(),
-            suspects=suspects,
+            poison_candidates=poison_candidates,
             blameless=blameless(deps),
         )
     if claims:
@@ -123,6 +128,6 @@ def _work_on(
             try:
                 ItemWork(deps, keeper, source, key).do(claims)
             except DatabaseFault:
-                keeper.give_back_claims(claims)
+                keeper.release_claims(claims)
                 raise
     return bool(claims)

@@ -9,27 +9,27 @@ from sqlalchemy import Connection
 
 from app.domain import Cause, Change, Kind, Ref, batches
 from app.flows.deps import Deps
-from app.flows.items.pull import AT_ONCE, News, news_of
+from app.flows.items.pull import AT_ONCE, NewlyOwed, owe_unknown_in
 from app.flows.runs.dry_run import taken_back
 from app.flows.runs.run_items import fetch_some
 from app.flows.runs.run_state import Course
 
 
-def named_news(deps: Deps, connection: str, kind: Kind, changes: Sequence[Change]) -> News:
-    """What ``owe_news`` would say of these hints; nothing is owed."""
-    news = News(0, [])
+def named_news(deps: Deps, connection: str, kind: Kind, changes: Sequence[Change]) -> NewlyOwed:
+    """What ``owe_unknown`` would say of these hints; nothing is owed."""
+    news = NewlyOwed(0, [])
 
     def owe(conn: Connection) -> None:
         nonlocal news
         for some in batches(changes, AT_ONCE):
-            found = news_of(conn, connection, kind, some, Cause.RECONCILE, deps.now())
-            news = News(news.unseen + found.unseen, news.fresh + found.fresh)
+            found = owe_unknown_in(conn, connection, kind, some, Cause.RECONCILE, deps.now())
+            news = NewlyOwed(news.unseen + found.unseen, news.fresh + found.fresh)
 
     taken_back(deps, owe)
     return news
 
 
-def rehearse_named(course: Course, kind: Kind, news: News) -> None:
+def rehearse_named(course: Course, kind: Kind, news: NewlyOwed) -> None:
     """Fetch what would be owed, and note what that would write. A run that goes on here begins behind the last one."""
     after = course.checkpoint.after
     ids = [id for id in sorted(key.external_id for key in news.fresh) if after is None or id > after]

@@ -18,7 +18,7 @@ from app.domain import Cause, Kind, Page, Ref, Strategy, batches
 from app.errors import AuthRejected, Permanent
 from app.flows.items.bad_records import log_failures, record_failures
 from app.flows.items.bulk_read import BulkResult, reconcile
-from app.flows.items.pull import owe_news
+from app.flows.items.pull import owe_unknown
 from app.flows.runs import kept_pages
 from app.flows.runs.agreed import Agreed, agreed
 from app.flows.runs.drift import record_drift, record_left
@@ -80,7 +80,7 @@ def _repair(
         restart=partial(forget, course),
         write=partial(bulk.write, told=course.writing(kind)),
     )
-    news = owe_news(deps, connection, kind, absorbed.changes, Cause.RECONCILE)
+    news = owe_unknown(deps, connection, kind, absorbed.changes, Cause.RECONCILE)
     if not first and absorbed.held is None:
         record_left(deps, connection, course.id, absorbed)
 
@@ -108,7 +108,7 @@ def _repair(
 
     course.commit(finish)
     log_failures(connection, absorbed.failures, course.id)
-    deps.queue.wake(news.fresh)
+    deps.queue.enqueue(news.fresh)
 
 
 def _forget_overtaken(course: Course, kind: Kind) -> None:

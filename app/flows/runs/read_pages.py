@@ -23,7 +23,7 @@ from app.flows.items.bad_records import (
     unread,
     unstorable,
 )
-from app.flows.items.pull import AT_ONCE, owe_news, owe_refused, told_anew
+from app.flows.items.pull import AT_ONCE, changes_by_mention, owe_refused, owe_unknown
 from app.flows.runs import kept_pages
 from app.flows.runs.dry_run import Effects, rehearse
 from app.flows.runs.named_items import named_news, rehearse_named
@@ -146,13 +146,13 @@ def _turn(course: Course, leg: Leg, page: Page, found: _Found, *, keep: bool) ->
     good, bad = split_storable(chosen)
     course.expect(page.expected)
     course.progress.batch = page.label or f"{leg.kind}s"
-    named = [*page.changes, *told_anew(course.deps, course.connection, page)]
+    named = [*page.changes, *changes_by_mention(course.deps, course.connection, page)]
     changes = named[: course.left_after(len(good))]
     if course.options.dry_run:
         news = named_news(course.deps, course.connection, leg.kind, changes)
         rehearse_named(course, leg.kind, news)
     else:
-        news = owe_news(course.deps, course.connection, leg.kind, changes, Cause.RECONCILE)
+        news = owe_unknown(course.deps, course.connection, leg.kind, changes, Cause.RECONCILE)
     failures = [*map(unread, page.failed), *bad]
     shown = Page(records=good, resume=page.resume, watermark=page.watermark)
 
@@ -170,7 +170,7 @@ def _turn(course: Course, leg: Leg, page: Page, found: _Found, *, keep: bool) ->
     found.see(shown)
     found.failures += failures
     if not course.options.dry_run:
-        course.deps.queue.wake(news.fresh)
+        course.deps.queue.enqueue(news.fresh)
     course.go_on()
     course.may_ask()
     return is_kept
@@ -265,7 +265,7 @@ def _rehearse_some(course: Course, kind: Kind, counts: Counter[str] | None, reco
 
 def _put(course: Course, conn: Connection, records: Sequence[Record]) -> Applied:
     now = course.deps.now()
-    return catalog.apply(conn, course.connection, records, read_at=course.began(), now=now, tell_refused=True)
+    return catalog.apply(conn, course.connection, records, read_at=course.began(), now=now, report_refused=True)
 
 
 def _counted(applied: Applied) -> dict[str, int]:

@@ -133,7 +133,7 @@ class Life:
         for kind in ShopSource.kinds:
             with self._database.begin() as conn:
                 change = Change(kind, WHOLE)
-                owed.remember(conn, SHOP, [change], Cause.POLL, self._now())
+                owed.owe(conn, SHOP, [change], Cause.POLL, self._now())
             sync_item(self._deps, self._keeper, ItemKey(SHOP, kind, WHOLE))
 
     def _wrong(self) -> float:
@@ -159,13 +159,13 @@ class Life:
 class _Silent:
     """A queue that nobody listens to."""
 
-    def wake(self, keys: Sequence[ItemKey]) -> None:
+    def enqueue(self, keys: Sequence[ItemKey]) -> None:
         pass
 
-    def wake_run(self, run_id: int) -> None:
+    def enqueue_run(self, run_id: int) -> None:
         pass
 
-    def wake_replay(self, replay_id: int) -> None:
+    def enqueue_replay(self, replay_id: int) -> None:
         pass
 
     def resend(self, actor: str, queue: str, args: Sequence[object], *, id: str | None = None) -> None:

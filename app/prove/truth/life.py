@@ -13,7 +13,7 @@ from sqlmodel import SQLModel
 from app.domain import WHOLE, Cause, Change, Delivery, ItemKey, Kind, Options, Ref, Strategy
 from app.errors import TallyhookError
 from app.flows.deps import Deps
-from app.flows.items.bury import ITEM_ACTOR, bury
+from app.flows.items.dead_letter import ITEM_ACTOR, record_dead_letter
 from app.flows.items.leases import LeaseKeeper
 from app.flows.items.sync_item import sync_item
 from app.flows.runs.request_run import request_run
@@ -48,13 +48,13 @@ class Clock:
 class Silent:
     """A queue that nobody listens to: the experiment works off what is owed by itself."""
 
-    def wake(self, keys: Sequence[ItemKey]) -> None:
+    def enqueue(self, keys: Sequence[ItemKey]) -> None:
         """Nothing."""
 
-    def wake_run(self, run_id: int) -> None:
+    def enqueue_run(self, run_id: int) -> None:
         """Nothing."""
 
-    def wake_replay(self, replay_id: int) -> None:
+    def enqueue_replay(self, replay_id: int) -> None:
         """Nothing."""
 
     def resend(self, actor: str, queue: str, args: Sequence[object], *, id: str | None = None) -> None:
@@ -100,12 +100,12 @@ class Life:
         except TallyhookError as error:
             args = [SHOP, str(kind), id]
             name = f"message {next(self._numbers)}"
-            bury(self.deps, message_id=name, actor=ITEM_ACTOR, queue="live", args=args, error=error)
+            record_dead_letter(self.deps, message_id=name, actor=ITEM_ACTOR, queue="live", args=args, error=error)
 
     def owe_whole(self, kind: Kind, cause: Cause = Cause.POLL) -> None:
         """A look at the whole kind is owed."""
         with self.database.begin() as conn:
-            owed.remember(conn, SHOP, [Change(kind, WHOLE)], cause, self.clock())
+            owed.owe(conn, SHOP, [Change(kind, WHOLE)], cause, self.clock())
 
     def poll(self) -> None:
         """Look at every kind."""

@@ -1,6 +1,5 @@
 """The merchant's own rows: what reads say is brought in, newer wins, what is gone is a tombstone; and read back."""
 
-from app.stores.catalog.answers import Key, Read
 from app.stores.catalog.applying import Applied, apply, apply_reads
 from app.stores.catalog.categories import category_names, of_category
 from app.stores.catalog.closing import close_rows, ending, tombstone
@@ -17,6 +16,7 @@ from app.stores.catalog.reading import (
     stored_rows,
     versions,
 )
+from app.stores.catalog.reads import Key, Read
 
 __all__ = [
     "READ_LAG",

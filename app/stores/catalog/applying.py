@@ -15,8 +15,8 @@ from app.domain import KINDS, Kind, Record, check_storable, key_of, micros, row_
 from app.errors import Unmappable
 from app.rules.versions import settled_version
 from app.stores.catalog import catalog_sql as sql
-from app.stores.catalog.answers import Key, Read
-from app.stores.catalog.closing import Ways, close_rows, closing, fence_items, tombstone
+from app.stores.catalog.closing import Closings, close_rows, closing, fence_items, tombstone
+from app.stores.catalog.reads import Key, Read
 
 _as_json = msgspec.json.Encoder().encode
 
@@ -45,17 +45,17 @@ def apply(
     *,
     read_at: datetime,
     now: datetime,
-    tell_refused: bool = False,
+    report_refused: bool = False,
 ) -> Applied:
     """Write what is newer than what we hold; the upsert itself decides, so concurrent writers need no lock.
 
-    ``read_at`` is when the read of the records began; with ``tell_refused`` the answer has what was kept out.
+    ``read_at`` is when the read of the records began; with ``report_refused`` the answer has what was kept out.
     Records may be of several kinds and show a key twice (the
     newest counts once). Rows are written in key order, so that two writers wait for, but never deadlock, each other.
     """
     newest = list(_by_kind([Read(records, read_at)], now))
     applied = _write(conn, connection, newest, now)
-    if tell_refused:
+    if report_refused:
         for kind, rows in newest:
             applied.refused += _refused(conn, connection, kind, rows)
     return applied
@@ -89,7 +89,7 @@ def apply_reads(
 
 
 def _lock(
-    conn: Connection, connection: str, newest: Sequence[tuple[Kind, list[_Row]]], closed: Sequence[Ways]
+    conn: Connection, connection: str, newest: Sequence[tuple[Kind, list[_Row]]], closed: Sequence[Closings]
 ) -> None:
     if conn.dialect.name == "sqlite":
         return  # the one write lock is ours

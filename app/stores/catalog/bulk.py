@@ -32,7 +32,7 @@ ROWS_PER_COMMIT = {"sqlite": 500, "postgresql": 20_000}
 PAUSE = {"sqlite": 0.002, "postgresql": 0.0}  # seconds
 
 
-MOST_UNWRITABLE = 1_000
+MAX_UNWRITABLE = 1_000
 """More records than this cannot be written for their own sake: the trouble is elsewhere."""
 
 
@@ -172,7 +172,7 @@ class _Writing:
             raise _NotPut(error) from error
 
     def _fail(self, record: Record, error: Exception) -> None:
-        if len(self._written.failed) >= MOST_UNWRITABLE:
+        if len(self._written.failed) >= MAX_UNWRITABLE:
             raise error
         self._written.failed.append(Misfit(record, error))
 

@@ -14,17 +14,17 @@ from sqlalchemy import Connection
 
 from app.domain import KINDS, SKU_PREFIX, Absent, Kind, Listing, Ref, Scope, key_of
 from app.stores.catalog import catalog_sql as sql
-from app.stores.catalog.answers import Key, Read
+from app.stores.catalog.reads import Key, Read
 
-Ways = dict[tuple[Kind, Absent, datetime | None], list[Key]]
+Closings = dict[tuple[Kind, Absent, datetime | None], list[Key]]
 """Keys to close, by kind, by what absent means and by when that came to be."""
 
 
-def closing(conn: Connection, connection: str, read: Read, now: datetime) -> Ways:
+def closing(conn: Connection, connection: str, read: Read, now: datetime) -> Closings:
     """Live rows inside completely read scopes that the read did not show. Rows of a read that began at the same moment or
     later are left alone."""
     shown = {(KINDS[type(record)], key_of(record)) for record in read.records}
-    ways: Ways = {}
+    ways: Closings = {}
     for (kind, name, absent, changed), values in _by_question(read.covers).items():
         rows = _live_keys(conn, connection, kind, name, values, absent, read.began, now, ties=False)
         gone = [key for key in rows if (kind, key) not in shown and key[0] not in read.failed]

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, func, select, tuple_
 
 from app.domain import Kind, Record, batches, key_of
 from app.stores.catalog import catalog_sql as sql
-from app.stores.catalog.answers import Key
+from app.stores.catalog.reads import Key
 from app.stores.sql.columns import moment_from
 from app.stores.sql.engine import Database
 from app.stores.tables import CATALOG

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from app.domain import ItemKey, Kind
 from app.stores.owed.claiming import Claim
-from app.stores.owed.remembering import SKEW
+from app.stores.owed.owing import SKEW
 from app.stores.sql.statements import Statement, is_sqlite, key_of
 
 

@@ -19,7 +19,7 @@ from typing import NamedTuple
 from app.errors import DatabaseFault
 from app.stores.sql.engine import Database
 
-LONGEST_ANSWER = 1.0
+MAX_ANSWER_TIME = 1.0
 """Seconds that a measurement may take: of a slower one it is not known when the server looked at its clock."""
 
 TRIES = 3
@@ -79,16 +79,16 @@ class DatabaseClock:
         except DatabaseFault:
             return
         before = self._measured
-        if before is None or found.took <= LONGEST_ANSWER:
+        if before is None or found.took <= MAX_ANSWER_TIME:
             self._measured = found
-            if before is not None and before.took <= LONGEST_ANSWER:
+            if before is not None and before.took <= MAX_ANSWER_TIME:
                 self._stepped(found.ahead - before.ahead)
 
     def _quickest(self) -> _Measured:
         """The first measurement that is exact enough, else the best of a few: this process may be paused in one."""
         found = self._measurement()
         for _ in range(TRIES - 1):
-            if found.took > LONGEST_ANSWER:
+            if found.took > MAX_ANSWER_TIME:
                 found = min(found, self._measurement(), key=lambda one: one.took)
         return found
 

@@ -52,17 +52,17 @@ def overdue(
     conn: Connection,
     *,
     now: datetime,
-    rehint_after: float,
+    requeue_after: float,
     limit: int,
     resting: Collection[tuple[str, Kind]] = (),
     blameless: datetime = NEVER,
 ) -> list[Overdue]:
-    """Due items nobody works on that lack a hint, or had their last one over ``rehint_after`` seconds ago.
+    """Due items nobody works on that lack a hint, or had their last one over ``requeue_after`` seconds ago.
 
     At most ``limit``, longest due first; they count as hinted now, so that two sweeps do not send the same. Those of
     ``resting`` connections and kinds, which may not be asked now, are left out. ``blameless`` as in ``claim``.
     """
-    before = now - timedelta(seconds=rehint_after)
+    before = now - timedelta(seconds=requeue_after)
     asked = {"now": now, "before": before, "limit": limit, "blameless": blameless}
     if resting:
         rows = _OVERDUE_AWAKE.run(conn, {**asked, "resting": _spelled(conn, resting)})

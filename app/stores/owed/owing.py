@@ -17,7 +17,7 @@ SKEW = timedelta(seconds=5)
 """How far the clocks of two machines may differ: what is due at once is due by the slower clock as well."""
 
 
-class Wanted(NamedTuple):
+class PendingChanges(NamedTuple):
     """What is to be remembered of one item: how many changes, the newest version hint, since when."""
 
     changes: int
@@ -25,28 +25,26 @@ class Wanted(NamedTuple):
     seen_at: datetime
 
 
-def remember(
-    conn: Connection, connection: str, changes: Sequence[Change], cause: Cause, now: datetime
-) -> list[ItemKey]:
+def owe(conn: Connection, connection: str, changes: Sequence[Change], cause: Cause, now: datetime) -> list[ItemKey]:
     """Owe the items of ``changes``. Returns those that were not owed before: they need a wake-up.
 
     What is owed already keeps its cause, its age and its time of the next try; its ``rev`` rises.
     """
-    wanted: dict[ItemKey, Wanted] = {}
+    wanted: dict[ItemKey, PendingChanges] = {}
     for change in changes:
-        add(wanted, connection, change, now)
-    return owe(conn, wanted, cause)
+        count_change(wanted, connection, change, now)
+    return owe_pending(conn, wanted, cause)
 
 
-def add(wanted: dict[ItemKey, Wanted], connection: str, change: Change, seen_at: datetime) -> None:
+def count_change(wanted: dict[ItemKey, PendingChanges], connection: str, change: Change, seen_at: datetime) -> None:
     """Count one more change into ``wanted``."""
     key = ItemKey(connection, change.kind, storable(change.external_id))
     before = wanted.get(key)
     if before is None:
-        wanted[key] = Wanted(1, change.version, seen_at)
+        wanted[key] = PendingChanges(1, change.version, seen_at)
     else:
         newest = max(before.version, change.version)
-        wanted[key] = Wanted(before.changes + 1, newest, min(before.seen_at, seen_at))
+        wanted[key] = PendingChanges(before.changes + 1, newest, min(before.seen_at, seen_at))
 
 
 _COLUMNS = "(connection, kind, external_id, rev, version, cause, first_seen_at, next_at, attempts, kills, asks)"
@@ -74,7 +72,7 @@ _NEW_SQLITE = Statement(
     """
 )
 # ``wanted`` has the first six columns. Sorted as Python would, so that everyone locks in the same order.
-OWE_WANTED = f"""
+OWE_PENDING = f"""
     INSERT INTO owed_items {_COLUMNS}
     SELECT connection, kind, external_id, rev, version, :cause, seen_at, seen_at - :skew::interval, 0, 0, 0 FROM wanted
     ORDER BY connection COLLATE "C", kind COLLATE "C", external_id COLLATE "C"
@@ -88,13 +86,13 @@ _UPSERT_POSTGRESQL = Statement(
         SELECT * FROM unnest(:connections::text[], :kinds::text[], :ids::text[], :changes::bigint[],
                              :versions::bigint[], :seen::timestamptz[])
                       AS w(connection, kind, external_id, rev, version, seen_at)
-    ), rose AS ({OWE_WANTED})
+    ), rose AS ({OWE_PENDING})
     SELECT connection, kind, external_id FROM rose WHERE is_new
     """,
 )
 
 
-def owe(conn: Connection, wanted: dict[ItemKey, Wanted], cause: Cause) -> list[ItemKey]:
+def owe_pending(conn: Connection, wanted: dict[ItemKey, PendingChanges], cause: Cause) -> list[ItemKey]:
     """Owe the items of ``wanted`` in one statement; returns those that were not owed before."""
     if not wanted:
         return []
@@ -102,7 +100,7 @@ def owe(conn: Connection, wanted: dict[ItemKey, Wanted], cause: Cause) -> list[I
     return _owe_sqlite(conn, rows, cause) if is_sqlite(conn) else _owe_postgresql(conn, rows, cause)
 
 
-def _owe_sqlite(conn: Connection, rows: list[tuple[ItemKey, Wanted]], cause: Cause) -> list[ItemKey]:
+def _owe_sqlite(conn: Connection, rows: list[tuple[ItemKey, PendingChanges]], cause: Cause) -> list[ItemKey]:
     lines = [(*k, w.changes, w.version, moment_text(w.seen_at), moment_text(w.seen_at - SKEW)) for k, w in rows]
     given = {"wanted": msgspec.json.encode(lines).decode()}
     _UPSERT_SQLITE.run(conn, {**given, "cause": cause.value})
@@ -110,7 +108,7 @@ def _owe_sqlite(conn: Connection, rows: list[tuple[ItemKey, Wanted]], cause: Cau
     return [rows[place][0] for place in sorted(msgspec.json.decode(new))]
 
 
-def _owe_postgresql(conn: Connection, rows: list[tuple[ItemKey, Wanted]], cause: Cause) -> list[ItemKey]:
+def _owe_postgresql(conn: Connection, rows: list[tuple[ItemKey, PendingChanges]], cause: Cause) -> list[ItemKey]:
     given = {
         **key_arrays([key for key, _ in rows]),
         "changes": [want.changes for _, want in rows],
@@ -133,7 +131,7 @@ _REVIVE = Statement(
 
 def revive(conn: Connection, key: ItemKey, cause: Cause, now: datetime) -> None:
     """Owe an item anew because somebody wants it: due now, with that cause and no failures behind it."""
-    remember(conn, key.connection, [Change(key.kind, key.external_id)], cause, now)
+    owe(conn, key.connection, [Change(key.kind, key.external_id)], cause, now)
     _REVIVE.run(conn, {**key_of(key), "due": now - SKEW, "cause": cause.value})
 
 
@@ -153,7 +151,7 @@ _REVIVE_ALL = Statement(
 
 def revive_all(conn: Connection, keys: Sequence[ItemKey], cause: Cause, now: datetime) -> None:
     """``revive`` for many items, of any connections, in two statements."""
-    owe(conn, {key: Wanted(1, 0, now) for key in keys}, cause)
+    owe_pending(conn, {key: PendingChanges(1, 0, now) for key in keys}, cause)
     told = {"due": now - SKEW, "cause": cause.value}
     given = {"keys": msgspec.json.encode(keys).decode()} if is_sqlite(conn) else key_arrays(keys)
     _REVIVE_ALL.run(conn, {**told, **given})

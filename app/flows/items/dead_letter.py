@@ -16,7 +16,7 @@ ITEM_ACTOR = "sync_item"
 log = structlog.get_logger()
 
 
-def bury(
+def record_dead_letter(
     deps: Deps, *, message_id: str, actor: str, queue: str, args: Sequence[object], error: BaseException
 ) -> None:
     """Record the dead message with every attempt; idempotent by message id.
@@ -25,7 +25,7 @@ def bury(
     else has taken over is his. If this write fails the item stays owed and is tried again after its lease: it dies
     later, it is not lost.
     """
-    key = item_of(actor, args)
+    key = item_of_message(actor, args)
     claim = getattr(error, "claim", None)
     letter = deps.database.transact(
         lambda conn: dead_letters.bury(
@@ -48,13 +48,13 @@ def bury(
     log.error("dead_letter", letter=letter, actor=actor, item="/".join(key) if key else None, error=str(error))
 
 
-def died(error: Exception, claim: Claim) -> Exception:
+def with_claim(error: Exception, claim: Claim) -> Exception:
     """The error that an item died of, with the claim under which it did: its burial covers that and no more."""
     error.claim = claim  # type: ignore[attr-defined]
     return error
 
 
-def item_of(actor: str, args: Sequence[object]) -> ItemKey | None:
+def item_of_message(actor: str, args: Sequence[object]) -> ItemKey | None:
     """The item a message is about, ``None`` for any other message, malformed ones included."""
     if actor != ITEM_ACTOR or len(args) not in (3, 4) or not all(isinstance(arg, str) for arg in args[:3]):
         return None
