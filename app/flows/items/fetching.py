@@ -210,7 +210,9 @@ def _really_behind(conn: Connection, fetched: Fetched) -> list[Claim]:
     key = behind[0].key
     ids = {claim.key: fetched.refs[claim.key.external_id].external_id for claim in behind}
     held = catalog.versions(conn, key.connection, key.kind, sorted(set(ids.values())))
-    return [claim for claim in behind if held.get(ids[claim.key], (0,))[0] < claim.version]
+    return [
+        claim for claim in behind if (held[ids[claim.key]].version if ids[claim.key] in held else 0) < claim.version
+    ]
 
 
 def _fenced(conn: Connection, fetched: Fetched) -> list[Claim]:

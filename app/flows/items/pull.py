@@ -32,7 +32,7 @@ from app.flows.items.doubted_items import judge_named
 from app.rules.guard.guard import FIRST_LOAD, POLL
 from app.sources.base import Source
 from app.stores import catalog, owed
-from app.stores.catalog import Applied, bulk, watermarks
+from app.stores.catalog import Applied, HeldVersion, bulk, watermarks
 from app.stores.catalog.spool import Spool
 from app.stores.owed import Claim, Noted
 from app.stores.runs import failed_items
@@ -279,13 +279,12 @@ def owe_unknown_in(
 
 
 def _unknown(conn: Connection, connection: str, kind: Kind, changes: Sequence[Change]) -> list[Change]:
-    known = catalog.versions(conn, connection, kind, [change.external_id for change in changes])
-    return [change for change in changes if not _is_known(change, known.get(change.external_id))]
+    held = catalog.versions(conn, connection, kind, [change.external_id for change in changes])
+    return [change for change in changes if not _is_known(change, held.get(change.external_id))]
 
 
-def _is_known(change: Change, known: tuple[int, datetime] | None) -> bool:
-    if known is None or change.version == 0:
+def _is_known(change: Change, held: HeldVersion | None) -> bool:
+    if held is None or change.version == 0:
         return False
-    version, read_at = known
     edited = datetime.fromtimestamp(change.version / 1_000_000, UTC)
-    return version >= change.version and read_at >= edited + catalog.READ_LAG
+    return held.version >= change.version and held.read_at >= edited + catalog.READ_LAG

@@ -74,14 +74,14 @@ def defer_storms(deps: Deps) -> None:
     """
     with deps.database.read() as conn:
         backlog = owed.backlog(conn)
-    for connection, kind, count, _ in backlog:
+    for connection, kind, items, _ in backlog:
         source = deps.sources.get(connection)
         resting = health.blocked(deps, connection, kind) is not None
-        if source is not None and not resting and count >= source.storm_size(kind):
-            _calm(deps, connection, kind, source.storm_size(kind))
+        if source is not None and not resting and items >= source.storm_size(kind):
+            _defer_storm(deps, connection, kind, source.storm_size(kind))
 
 
-def _calm(deps: Deps, connection: str, kind: Kind, storm_size: int) -> None:
+def _defer_storm(deps: Deps, connection: str, kind: Kind, storm_size: int) -> None:
     now = deps.now()
     with deps.database.begin() as conn:
         looked_at = watermarks.looked_at(conn, connection, kind) or owed.EVER

@@ -5,6 +5,7 @@ from app.stores.catalog.categories import category_names, of_category
 from app.stores.catalog.closing import close_rows, ending, tombstone
 from app.stores.catalog.mentioning import READ_LAG, mentioning
 from app.stores.catalog.reading import (
+    HeldVersion,
     StoredRow,
     counts,
     fenced,
@@ -21,6 +22,7 @@ from app.stores.catalog.reads import Key, Read
 __all__ = [
     "READ_LAG",
     "Applied",
+    "HeldVersion",
     "Key",
     "Read",
     "StoredRow",

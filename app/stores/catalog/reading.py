@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, func, select, tuple_
 
 from app.domain import Kind, Record, batches, key_of
 from app.stores.catalog import catalog_sql as sql
 from app.stores.catalog.reads import Key
-from app.stores.sql.columns import moment_from
+from app.stores.sql.columns import some_moment
 from app.stores.sql.engine import Database
 from app.stores.tables import CATALOG
 
@@ -73,10 +73,15 @@ def _first_key(kind: Kind) -> str:
     return sql.shape(kind).keys[0]
 
 
-def versions(
-    conn: Connection, connection: str, kind: Kind, external_ids: Sequence[str]
-) -> dict[str, tuple[int, datetime]]:
-    """Newest version and read time we hold per item, tombstones included.
+class HeldVersion(NamedTuple):
+    """The newest version that we hold of an item, and when its latest read began."""
+
+    version: int
+    read_at: datetime
+
+
+def versions(conn: Connection, connection: str, kind: Kind, external_ids: Sequence[str]) -> dict[str, HeldVersion]:
+    """What we hold of each item, tombstones included.
 
     An item is its row, or rows, by the first key field; a product that has variations is named by their parent too.
     """
@@ -88,7 +93,7 @@ def versions(
 
 def _versions(
     conn: Connection, connection: str, kind: Kind, name: str, external_ids: Sequence[str]
-) -> dict[str, tuple[int, datetime]]:
+) -> dict[str, HeldVersion]:
     table = sql.shape(kind)
     wanted = sql.listed(conn.dialect.name, name)
     statement = sql.spelled(
@@ -98,7 +103,7 @@ def _versions(
     )
     cursor = sql.driver(conn).cursor()
     cursor.execute(statement, (connection, sql.bound_list(conn.dialect.name, external_ids)))
-    return {row[0]: (row[1], _moment(row[2])) for row in cursor.fetchall()}
+    return {id: HeldVersion(version, some_moment(read_at)) for id, version, read_at in cursor.fetchall()}
 
 
 class StoredRow(NamedTuple):
@@ -145,8 +150,15 @@ def fenced(conn: Connection, connection: str, kind: Kind, keys: Sequence[Key]) -
     return {key for key in keys if held.get("\x1f".join(key)) == 0}
 
 
-def counts(conn: Connection, connection: str) -> dict[Kind, tuple[int, int]]:
-    """Live and deleted rows per kind."""
+class RowCount(NamedTuple):
+    """How many rows of a kind live here, and how many are tombstones."""
+
+    live: int
+    deleted: int
+
+
+def counts(conn: Connection, connection: str) -> dict[Kind, RowCount]:
+    """Our rows per kind."""
     parts = [
         f"SELECT '{kind}', count(*), coalesce(sum(CASE WHEN deleted THEN 1 ELSE 0 END), 0)"
         f" FROM {sql.shape(kind).table} WHERE connection = ?"
@@ -154,12 +166,8 @@ def counts(conn: Connection, connection: str) -> dict[Kind, tuple[int, int]]:
     ]
     cursor = sql.driver(conn).cursor()
     cursor.execute(sql.spelled(conn.dialect.name, " UNION ALL ".join(parts)), (connection,) * len(parts))
-    return {Kind(kind): (total - deleted, deleted) for kind, total, deleted in cursor.fetchall()}
+    return {Kind(kind): RowCount(total - deleted, deleted) for kind, total, deleted in cursor.fetchall()}
 
 
 def _table(kind: Kind) -> Any:
     return CATALOG[kind].__table__  # type: ignore[attr-defined]
-
-
-def _moment(stored: Any) -> datetime:
-    return cast(datetime, moment_from(stored))  # read_at is never null

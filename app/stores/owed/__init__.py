@@ -27,13 +27,26 @@ from app.stores.owed.owing import (
     revive_all,
 )
 from app.stores.owed.settling import message_key, settle
-from app.stores.owed.waiting import EVER, backlog, count, defer, due, has_failed, is_leased, is_owed, newer, overdue
+from app.stores.owed.waiting import (
+    EVER,
+    Backlog,
+    backlog,
+    count,
+    defer,
+    due,
+    has_failed,
+    is_leased,
+    is_owed,
+    newer,
+    overdue,
+)
 
 __all__ = [
     "EVER",
     "NEVER",
     "OWE_PENDING",
     "SKEW",
+    "Backlog",
     "Claim",
     "Noted",
     "PendingChanges",

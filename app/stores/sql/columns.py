@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import DateTime, Dialect, Numeric, Text
 from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
@@ -29,6 +29,11 @@ def moment_from(stored: Any) -> datetime | None:
     if isinstance(stored, datetime):
         return stored.replace(tzinfo=UTC) if stored.tzinfo is None else stored.astimezone(UTC)
     return datetime.fromisoformat(stored).replace(tzinfo=UTC)
+
+
+def some_moment(stored: Any) -> datetime:
+    """``moment_from`` of a column that is never null."""
+    return cast(datetime, moment_from(stored))
 
 
 # Plain driver calls (the hot and bulk paths) bind datetimes and Decimals exactly as the types below do.
