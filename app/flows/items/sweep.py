@@ -1,4 +1,4 @@
-"""The sweep: whatever is owed and overdue gets a message again, so that losing the queue loses time, never work."""
+"""The sweep: every overdue item gets a message again, so that losing the queue loses time, never work."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from app.stores.catalog import watermarks
 from app.stores.runs import runs
 
 REQUEUE_AFTER = 5.0
-"""Seconds after which a message that was sent and not acted upon is taken for lost."""
+"""Seconds after which a message that nobody acted on counts as lost."""
 
 QUEUE_FULL = 5_000
-"""With this many messages waiting none is lost, only late: the sweep adds no more."""
+"""While this many messages wait, none is lost, only late: the sweep sends no more."""
 
 BATCH = 1_000
 STORM_PAUSE = timedelta(seconds=60)
@@ -30,12 +30,12 @@ def sweep(deps: Deps) -> int:
     """Send messages for overdue items, abandoned runs and replays; returns how many. Any number may sweep at once."""
     defer_storms(deps)
     resting = _resting(deps)
-    on_their_way = max(0, deps.queue.depth())
-    if on_their_way > QUEUE_FULL:
+    waiting_messages = max(0, deps.queue.depth())
+    if waiting_messages > QUEUE_FULL:
         return 0
     with deps.database.begin() as conn:
-        # A message for every due item is enough: a second one costs nearly as much as the work itself.
-        missing = owed.due(conn, deps.now(), resting=resting) - on_their_way
+        # One message per due item is enough: a second one costs nearly as much as the work itself.
+        missing = owed.due(conn, deps.now(), resting=resting) - waiting_messages
         items = owed.overdue(
             conn,
             now=deps.now(),
@@ -44,33 +44,32 @@ def sweep(deps: Deps) -> int:
             resting=resting,
             blameless=blameless(deps),
         )
-        waiting = runs.overdue(conn, deps.now(), REQUEUE_AFTER)
-        unfinished = replays.overdue(conn, deps.now(), REQUEUE_AFTER)
+        overdue_runs = runs.overdue(conn, deps.now(), REQUEUE_AFTER)
+        overdue_replays = replays.overdue(conn, deps.now(), REQUEUE_AFTER)
     deps.queue.enqueue([item.key for item in items if not item.alone])
     for item in items:
         if item.alone:
             deps.queue.enqueue([item.key])
-    for run_id in waiting:
+    for run_id in overdue_runs:
         deps.queue.enqueue_run(run_id)
-    for replay_id in unfinished:
+    for replay_id in overdue_replays:
         deps.queue.enqueue_replay(replay_id)
-    return len(items) + len(waiting) + len(unfinished)
+    return len(items) + len(overdue_runs) + len(overdue_replays)
 
 
 def _resting(deps: Deps) -> set[tuple[str, Kind]]:
-    """The kinds that are not asked for now: of connections that are paused, and those that we may not read. What is owed
-    of them waits without messages."""
+    """The kinds of paused connections, and those that we may not read: their items wait without messages."""
     paused = health.paused(deps)
     resting = {(connection, kind) for connection in paused for kind in Kind}
     return resting | {(name, kind) for name in deps.sources for kind in health.forbidden(deps, name)}
 
 
 def defer_storms(deps: Deps) -> None:
-    """Where more items are owed than the budget can fetch one by one, owe one delta pull instead.
+    """If more items are owed than the budget can fetch one by one, owe one delta pull instead.
 
-    The items wait meanwhile; those the pull has read are settled by it, the rest come due again. Only what was first
-    seen after the last pull counts: what a pull did not show, or could not read, a second one would not show either. A
-    kind whose pull has failed is fetched one by one.
+    The items wait meanwhile; the pull settles those that it has read, the others come due again. Only items first seen
+    after the last pull count: a second pull would not show the others either. If the pull of a kind has failed, its items
+    are fetched one by one.
     """
     with deps.database.read() as conn:
         backlog = owed.backlog(conn)

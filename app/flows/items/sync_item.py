@@ -1,7 +1,7 @@
-"""The item path: lease what is owed, fetch the truth, apply it, settle, all decided by the database.
+"""The item path: lease what is owed, fetch the truth, apply it, settle.
 
-A message only says hurry. Whoever gets it leases the item, and with it as many other due items of the kind as one
-call can fetch, so a backlog drains in batches by itself. No transaction is open while the vendor is asked.
+A message is only a hint. Whoever gets it leases the item, and as many other due items of the kind as one call can fetch,
+so a backlog drains in batches. No transaction is open while the vendor is called.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ log = structlog.get_logger()
 
 
 def sync_item(deps: Deps, keeper: LeaseKeeper, key: ItemKey, also: Sequence[str] = ()) -> None:
-    """Bring one item up to date, and with it those ``also`` named of its kind; what is no longer owed is left alone.
+    """Bring an item up to date, and with it those ``also`` named of its kind, unless they are no longer owed.
 
     Failures that waiting may cure are recorded and postponed here; a fault of the database is none. A final failure is
     raised: the message is then dead, and ``flows.items.dead_letter`` records it. If the connection already holds its
@@ -43,20 +43,20 @@ def sync_item(deps: Deps, keeper: LeaseKeeper, key: ItemKey, also: Sequence[str]
             try:
                 _work_off(deps, keeper, *work, is_parked=work[0] != key)
             except DatabaseFault as error:
-                # nobody's fault: what was leased is given back, and so would be what is parked
+                # no item's fault: the leases were released, and the sweep sends what is parked
                 log.debug("database_away", item="/".join(work[0]), error=str(error))
                 return
             work = None if keeper.stopping else keeper.shares.next(key.connection)
     finally:
         if work is not None or keeper.stopping:
             stranded = keeper.shares.leave(key.connection)
-        if stranded is not None and not keeper.stopping:  # this message dies, and its thread goes with it
+        if stranded is not None and not keeper.stopping:  # this message ends, and its thread with it
             first, others = stranded
             deps.queue.enqueue([first, *(first._replace(external_id=id) for id in others)])
 
 
 def _work_off(deps: Deps, keeper: LeaseKeeper, key: ItemKey, also: Sequence[str], *, is_parked: bool) -> None:
-    """An item that was parked has no message that could die of its failure, so it is buried here."""
+    """A parked item has no message that its failure could kill, so its dead letter is recorded here."""
     try:
         _sync(deps, keeper, key, also)
     except DatabaseFault:
@@ -86,7 +86,7 @@ def _sync(deps: Deps, keeper: LeaseKeeper, key: ItemKey, also: Sequence[str]) ->
 
 
 def blameless(deps: Deps) -> datetime:
-    """From when on a lease that ran out says nothing of its holder: nobody could renew one while the database was away."""
+    """From when on an expired lease is no crash: nobody could renew leases while the database was away."""
     trouble = deps.database.trouble()
     if trouble is None or trouble[1] > 2 * LEASE:
         return NEVER
@@ -110,7 +110,7 @@ def _work_on(
     *,
     poison_candidates: bool = False,
 ) -> bool:
-    """Lease and work; ``False`` when there was nothing to lease."""
+    """Lease and process; ``False`` if there was nothing to lease."""
     more = source.batch_size(key.kind) - 1
     with deps.database.begin() as conn:
         claims = owed.claim(

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from app.domain import Cause, Change, Kind, Ref, batches
 from app.flows.deps import Deps
-from app.flows.items.pull import AT_ONCE, NewlyOwed, owe_unknown_in
+from app.flows.items.pull import BATCH_SIZE, NewlyOwed, owe_unknown_in
 from app.flows.runs.dry_run import taken_back
 from app.flows.runs.run_items import fetch_some
 from app.flows.runs.run_state import Course
@@ -21,7 +21,7 @@ def named_news(deps: Deps, connection: str, kind: Kind, changes: Sequence[Change
 
     def owe(conn: Connection) -> None:
         nonlocal news
-        for some in batches(changes, AT_ONCE):
+        for some in batches(changes, BATCH_SIZE):
             found = owe_unknown_in(conn, connection, kind, some, Cause.RECONCILE, deps.now())
             news = NewlyOwed(news.unseen + found.unseen, news.fresh + found.fresh)
 

@@ -23,7 +23,7 @@ from app.flows.items.bad_records import (
     unread,
     unstorable,
 )
-from app.flows.items.pull import AT_ONCE, changes_by_mention, owe_refused, owe_unknown
+from app.flows.items.pull import BATCH_SIZE, changes_by_mention, owe_refused, owe_unknown
 from app.flows.runs import kept_pages
 from app.flows.runs.dry_run import Effects, rehearse
 from app.flows.runs.named_items import named_news, rehearse_named
@@ -193,7 +193,7 @@ def _apply(course: Course, kind: Kind, found: _Found) -> _Outcome:
     )
     told = len(found.failures)
     done = min(int(course.checkpoint.after or 0), found.kept)
-    for some in batches(islice(found.records, done, None), AT_ONCE):
+    for some in batches(islice(found.records, done, None), BATCH_SIZE):
         good = [record for record in some if held is None or key_of(record) not in held.keys]
         isolated(good, partial(_write, course, kind), found.fail, (Stopped,))
         done += len(some)
@@ -232,7 +232,7 @@ def _rehearse(course: Course, kind: Kind, found: _Found) -> _Outcome:
     verdict = judged(course.deps, course.connection, batch, deeds, course.foreseen()).verdict
     keys = {row.key for row in verdict.held()}
     counts = Counter[str]()
-    for some in batches(found.records, AT_ONCE):
+    for some in batches(found.records, BATCH_SIZE):
         good = [record for record in some if key_of(record) not in keys]
         doubtful = [record for record in some if key_of(record) in keys]
         isolated(good, partial(_rehearse_some, course, kind, counts), found.fail, (Stopped,))
