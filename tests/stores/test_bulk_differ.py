@@ -328,7 +328,7 @@ def test_what_a_commit_is_told_of_is_no_bad_record(database: Database) -> None:
 
     diff = differ(database, [listing("a"), listing("b")]).diff(ALL)
     with pytest.raises(ValueError, match="cancelled"):
-        bulk.write(database, "shop", diff, read_at=at(10), now=NOW, scope=ALL, told=told)
+        bulk.write(database, "shop", diff, read_at=at(10), now=NOW, scope=ALL, on_commit=told)
 
 
 class _Troubled(_Dying):

@@ -149,7 +149,7 @@ def _read_whole(
         kind,
         lambda: source.full(kind) if is_complete else source.delta(kind, None),
         checks=FIRST_LOAD if since is None else POLL,
-        write=partial(bulk.write, told=lambda conn, _: check_lease(conn)),
+        write=partial(bulk.write, on_commit=lambda conn, _: check_lease(conn)),
     )
     if absorbed.held:
         # The watermark stays, but pace and storms count from now.

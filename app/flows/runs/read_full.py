@@ -78,7 +78,7 @@ def _repair(
         before_write=lambda diff, read_at: _before(course, diff, read_at, known, first=first),
         began=course.began,
         restart=partial(forget, course),
-        write=partial(bulk.write, told=course.writing(kind)),
+        write=partial(bulk.write, on_commit=course.writing(kind)),
     )
     news = owe_unknown(deps, connection, kind, absorbed.changes, Cause.RECONCILE)
     if not first and absorbed.held is None:

@@ -67,7 +67,9 @@ def read_slice(course: Course, leg: Leg) -> None:
         known = background(deps, connection, kind)
         told = partial(record_drift, deps, connection, course.id, known=known)
         with alone(deps, course.keeper, connection, kind):
-            absorbed = look(run_id=course.id, before_write=told, write=partial(bulk.write, told=course.writing(kind)))
+            absorbed = look(
+                run_id=course.id, before_write=told, write=partial(bulk.write, on_commit=course.writing(kind))
+            )
             record_left(deps, connection, course.id, absorbed)
     course.commit(lambda conn: _finish(course, conn, absorbed, part))
     log_failures(connection, absorbed.failures, course.id)

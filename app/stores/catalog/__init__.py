@@ -1,4 +1,4 @@
-"""The merchant's own rows: what reads say is brought in, newer wins, what is gone is a tombstone; and read back."""
+"""The merchant's own rows: records are applied, newer wins, what is gone becomes a tombstone; and rows are read back."""
 
 from app.stores.catalog.applying import Applied, apply, apply_reads
 from app.stores.catalog.categories import category_names, of_category
