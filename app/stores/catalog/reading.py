@@ -20,22 +20,19 @@ def resolve_sku(conn: Connection, connection: str, sku: str) -> str | None:
     """External id of the live listing with this SKU, the newest if there are several; ``None`` if there is none."""
     table = _table(Kind.PRODUCT)
     wanted = (table.c.connection == connection) & (table.c.sku == sku) & ~table.c.deleted
-    found = conn.execute(select(table.c.external_id).where(wanted).order_by(table.c.version.desc()).limit(1))
-    return found.scalar()
+    query = select(table.c.external_id).where(wanted).order_by(table.c.version.desc()).limit(1)
+    return conn.execute(query).scalar()
 
 
 def items_of(conn: Connection, connection: str, listings: Sequence[str]) -> list[str]:
-    """The items that the source would be asked for to read these listings: their parents, where they have any."""
+    """The items to fetch in order to read these listings: their parents, if they have any."""
     table = _table(Kind.PRODUCT)
     item = func.coalesce(table.c.parent_id, table.c.external_id)
-    found: set[str] = set()
+    items: set[str] = set()
     for some in batches(listings, 500):
-        found.update(
-            conn.execute(
-                select(item).where(table.c.connection == connection, table.c.external_id.in_(some))
-            ).scalars()
-        )
-    return sorted(found)
+        query = select(item).where(table.c.connection == connection, table.c.external_id.in_(some))
+        items.update(conn.execute(query).scalars())
+    return sorted(items)
 
 
 def row_ids(conn: Connection, connection: str, kind: Kind, ids: Collection[str]) -> set[str]:
@@ -43,22 +40,22 @@ def row_ids(conn: Connection, connection: str, kind: Kind, ids: Collection[str])
     if kind is not Kind.PRODUCT:
         return set(ids)
     table = _table(Kind.PRODUCT)
-    found = set(ids)
+    rows = set(ids)
     for some in batches(sorted(ids), 500):
-        wanted = select(table.c.external_id).where(table.c.connection == connection, table.c.parent_id.in_(some))
-        found.update(conn.execute(wanted).scalars())
-    return found
+        query = select(table.c.external_id).where(table.c.connection == connection, table.c.parent_id.in_(some))
+        rows.update(conn.execute(query).scalars())
+    return rows
 
 
 SAMPLE = 200
-"""Rows among which those read last are looked for: of a large shop not all can be sorted for that."""
+"""``lately_read`` sorts only this many rows: a large shop has too many to sort."""
 
 
 def lately_read(
     conn: Connection, connection: str, kind: Kind, limit: int, *, without: Collection[str] = ()
 ) -> list[str]:
-    """External ids of some live items of a kind by which the source can be asked for them, those read last first, none of
-    ``without``. Looks at the first ``SAMPLE`` such rows by key."""
+    """External ids of some live items of a kind, read last first, none of ``without``; taken from the first ``SAMPLE``
+    such rows by key."""
     table = _table(kind)
     item = (
         func.coalesce(table.c.parent_id, table.c.external_id) if kind is Kind.PRODUCT else table.c[_first_key(kind)]
@@ -83,12 +80,12 @@ class HeldVersion(NamedTuple):
 def versions(conn: Connection, connection: str, kind: Kind, external_ids: Sequence[str]) -> dict[str, HeldVersion]:
     """What we hold of each item, tombstones included.
 
-    An item is its row, or rows, by the first key field; a product that has variations is named by their parent too.
+    An item's id is the first key field of its rows; a product with variations also goes by their parent's id.
     """
-    found = _versions(conn, connection, kind, _first_key(kind), external_ids)
+    held = _versions(conn, connection, kind, _first_key(kind), external_ids)
     if kind is Kind.PRODUCT:
-        found = _versions(conn, connection, kind, "parent_id", external_ids) | found
-    return found
+        held = _versions(conn, connection, kind, "parent_id", external_ids) | held
+    return held
 
 
 def _versions(
