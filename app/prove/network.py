@@ -17,9 +17,6 @@ from app.prove.stage import Killed, Process, Stage, Task
 REDELIVERED_AFTER = 16.0
 """Seconds until the broker gives a dead worker's messages to others."""
 
-VENDOR_WAITS = 10.0
-"""Seconds that a vendor waits for an answer to its webhook."""
-
 
 class Messages:
     """The broker: it hands messages to whoever takes them, and remembers what is not acknowledged yet."""
