@@ -221,13 +221,13 @@ class ListQueue:
         self.replays: list[int] = []
         self.resent: list[tuple[str, str, Sequence[object]]] = []
 
-    def wake(self, keys: Sequence[ItemKey]) -> None:
+    def enqueue(self, keys: Sequence[ItemKey]) -> None:
         self.woken.extend(keys)
 
-    def wake_run(self, run_id: int) -> None:
+    def enqueue_run(self, run_id: int) -> None:
         self.runs.append(run_id)
 
-    def wake_replay(self, replay_id: int) -> None:
+    def enqueue_replay(self, replay_id: int) -> None:
         self.replays.append(replay_id)
 
     def resend(self, actor: str, queue: str, args: Sequence[object], *, id: str | None = None) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from app.domain import Cause, Change, ItemKey, Kind
 from app.errors import Unmappable
-from app.flows.items.bury import bury
+from app.flows.items.dead_letter import record_dead_letter
 from app.stores import owed
 from app.stores.letters import dead_letters, letter_search
 from app.stores.sql.engine import Database
@@ -26,10 +26,10 @@ def die(
     """An item that was owed dies of an error; returns its letter's number."""
     key = ItemKey(connection, kind, item)
     with world.database.begin() as conn:
-        owed.remember(conn, connection, [Change(kind, item)], Cause.WEBHOOK, world.clock())
+        owed.owe(conn, connection, [Change(kind, item)], Cause.WEBHOOK, world.clock())
     name = message_id or f"{'/'.join(key)}@{world.clock()}"
     died = error or Unmappable("price: expected a number")
-    bury(world.deps, message_id=name, actor="sync_item", queue="live", args=list(key), error=died)
+    record_dead_letter(world.deps, message_id=name, actor="sync_item", queue="live", args=list(key), error=died)
     return max(letter["id"] for letter in all_letters(world.database))
 
 
@@ -37,7 +37,7 @@ def die_without_item(
     world: World, actor: str = "mystery", args: Sequence[Any] = (1,), message_id: str = "odd"
 ) -> int:
     """A message that is about no item dies; returns its letter's number."""
-    bury(
+    record_dead_letter(
         world.deps,
         message_id=message_id,
         actor=actor,

@@ -13,7 +13,7 @@ import structlog
 
 from app.errors import DatabaseFault
 from app.flows.deps import Deps
-from app.flows.items.bury import bury
+from app.flows.items.dead_letter import record_dead_letter
 from app.flows.items.sweep import sweep
 from app.flows.upkeep.heartbeat import record_heartbeat, record_stop
 
@@ -51,7 +51,7 @@ class DeadLetters(dramatiq.Middleware):
         """Write the dead letter."""
         self._pending.append(
             partial(
-                bury,
+                record_dead_letter,
                 self._deps,
                 message_id=message.message_id,
                 actor=message.actor_name,

@@ -65,15 +65,15 @@ class LocalQueue:
     def __init__(self, broker: dramatiq.Broker) -> None:
         self._broker = broker
 
-    def wake(self, keys: Sequence[ItemKey]) -> None:
+    def enqueue(self, keys: Sequence[ItemKey]) -> None:
         """``sync_item`` messages for these items, each for one or, when there are many, for some of a kind."""
         self._send([message(LIVE, "sync_item", args) for args in shares(keys)])
 
-    def wake_run(self, run_id: int) -> None:
+    def enqueue_run(self, run_id: int) -> None:
         """A message for a bulk run."""
         self._send([message(BULK, "run", (run_id,))])
 
-    def wake_replay(self, replay_id: int) -> None:
+    def enqueue_replay(self, replay_id: int) -> None:
         """A message for a replay."""
         self._send([message(LIVE, "replay", (replay_id,))])
 
@@ -131,13 +131,13 @@ class BrokerQueue(LocalQueue):
 class NullQueue:
     """The queue of a process that reaches no broker: it leaves everything to the workers' own sweep."""
 
-    def wake(self, keys: Sequence[ItemKey]) -> None:
+    def enqueue(self, keys: Sequence[ItemKey]) -> None:
         """Does nothing: the sweep finds the items."""
 
-    def wake_run(self, run_id: int) -> None:
+    def enqueue_run(self, run_id: int) -> None:
         """Does nothing: the sweep finds the run."""
 
-    def wake_replay(self, replay_id: int) -> None:
+    def enqueue_replay(self, replay_id: int) -> None:
         """Does nothing: the sweep finds the replay."""
 
     def resend(self, actor: str, queue: str, args: Sequence[object], *, id: str | None = None) -> None:

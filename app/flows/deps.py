@@ -1,4 +1,4 @@
-"""What every flow is given: the parts, chosen once by ``wiring``."""
+"""The parts that every flow works with, chosen once by ``wiring``."""
 
 from __future__ import annotations
 
@@ -32,51 +32,51 @@ __all__ = [
 
 
 class Queue(Protocol):
-    """The way to tell workers to hurry. It may lose everything: the database knows what is owed."""
+    """Sends messages to workers. It may lose all of them: the database knows what is owed."""
 
-    def wake(self, keys: Sequence[ItemKey]) -> None:
-        """One message per item; never raises and never blocks for long."""
+    def enqueue(self, keys: Sequence[ItemKey]) -> None:
+        """Send messages for items; never raises and never blocks for long."""
 
-    def wake_run(self, run_id: int) -> None:
-        """A message for a bulk run."""
+    def enqueue_run(self, run_id: int) -> None:
+        """Send a message for a bulk run."""
 
-    def wake_replay(self, replay_id: int) -> None:
-        """A message for a replay."""
+    def enqueue_replay(self, replay_id: int) -> None:
+        """Send a message for a replay."""
 
     def resend(self, actor: str, queue: str, args: Sequence[object], *, id: str | None = None) -> None:
-        """A message as it was, for the replay of a dead letter that is no item; raises ``Unavailable``.
+        """Send a dead letter's message again, if it is about no item; raises ``Unavailable``.
 
-        Under one ``id`` it becomes one dead letter at most, however often it is sent."""
+        However often a message is sent under one ``id``, it becomes one dead letter at most."""
 
     def depth(self) -> int:
-        """Messages waiting; -1 when the broker cannot be asked."""
+        """How many messages wait; -1 if the broker does not answer."""
 
 
 class HostClock(Protocol):
-    """How this host's clock compares with the one clock, the database's."""
+    """Compares this host's clock with the database's, which is the one clock."""
 
     def measure(self) -> None:
-        """Compare them; in no transaction, and never raising."""
+        """Measure the difference, outside of a transaction; never raises."""
 
     def skew(self) -> float:
         """Seconds by which the host is ahead of the database, negative when it is behind."""
 
 
 def utc_now() -> datetime:
-    """The host's clock, for where there is no database to ask."""
+    """The host's clock, for use without a database."""
     return datetime.now(UTC)
 
 
 @dataclass(frozen=True)
 class Deps:
-    """The parts a flow works with. ``sources`` serve live items, ``bulk_sources`` have patience for budgets.
+    """The parts a flow works with. ``sources`` serve live items, ``bulk_sources`` wait for budgets.
 
-    ``who`` is on whose behalf they are used: the audit log names it, and answers are limited to what it may see.
-    ``mail`` sends a subject and a plain text to the people in charge (raises ``Unavailable``), ``public_url`` is where
-    they find the pages. ``now`` is the database's clock, and ``host`` tells how far this machine is from it. ``redact``
-    takes every secret we know out of a text before it is stored, logged or shown. ``credentials`` has a one-way digest
-    of each connection's options: another digest means that somebody changed them. ``witness`` remembers how far
-    the database had come, to notice a restored backup.
+    ``who`` is the person or program on whose behalf they are used: the audit log names it, and it limits what is shown.
+    ``mail`` sends a subject and a plain text to the people in charge (raises ``Unavailable``), who find the pages at
+    ``public_url``. ``now`` is the database's clock, and ``host`` measures how far this machine is from it. ``redact``
+    removes every known secret from a text before it is stored, logged or shown. ``credentials`` has a one-way digest of
+    each connection's options: a new digest means that somebody changed them. ``witness`` remembers how far the database
+    had come, to notice a restored backup.
     """
 
     database: Database

@@ -71,7 +71,7 @@ def _ours(place: Installation, items: int) -> float:
     """Items per second."""
     queue = BrokerQueue(redis_broker(place.environment["TALLYHOOK_REDIS_URL"]))
     for keys in _owe(place, [f"{number:06d}" for number in range(items)]):
-        queue.wake(keys)
+        queue.enqueue(keys)
     with place.workers():
         place.await_settled(60 + items / 100)
     ((count, first, last),) = place.rows(
@@ -91,7 +91,7 @@ def _owe(place: Installation, ids: Sequence[str]) -> list[list[ItemKey]]:
     for some in batches(ids, 500):
         changes = [Change(Kind.ORDER, id_) for id_ in some]
         with place.database.begin() as conn:
-            fresh.append(owed.remember(conn, FINALE, changes, Cause.WEBHOOK, datetime.now(UTC)))
+            fresh.append(owed.owe(conn, FINALE, changes, Cause.WEBHOOK, datetime.now(UTC)))
     return fresh
 
 

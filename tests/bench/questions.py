@@ -116,7 +116,7 @@ def _bench(deps: Deps, rounds: int) -> None:
 def _print_anew(deps: Deps) -> None:
     print(f"\n{'found anew, once':56}{'ms':>9}")
     with deps.database.read() as conn:
-        span = validation.span(conn, deps.now())
+        span = validation.cutoffs(conn, deps.now())
         for question in measuring.questions(tuple(Kind)):
             names = ", ".join(check.name for check in question.checks)
             took = _milliseconds(lambda question=question: question.ask(conn, MAIN, span, 100))  # type: ignore[misc]

@@ -184,8 +184,8 @@ def _silence() -> Iterator[str]:
 def _owe_hanging(place: Installation) -> None:
     changes = [Change(Kind.ORDER, f"hangs-{number}") for number in range(HANGING_ITEMS)]
     with place.database.begin() as conn:
-        fresh = owed.remember(conn, HANGING, changes, Cause.WEBHOOK, datetime.now(UTC))
-    BrokerQueue(redis_broker(place.environment["TALLYHOOK_REDIS_URL"])).wake(fresh)
+        fresh = owed.owe(conn, HANGING, changes, Cause.WEBHOOK, datetime.now(UTC))
+    BrokerQueue(redis_broker(place.environment["TALLYHOOK_REDIS_URL"])).enqueue(fresh)
     time.sleep(2)  # until every thread that is given to it hangs
 
 
@@ -208,7 +208,7 @@ def _claimed(place: Installation) -> list[Claim]:
     now, claims = datetime.now(UTC), list[Claim]()
     for ids in batches([f"{number:06d}" for number in range(LEASES)], 500):
         with place.database.begin() as conn:
-            owed.remember(conn, "finale", [Change(Kind.ORDER, id_) for id_ in ids], Cause.WEBHOOK, now)
+            owed.owe(conn, "finale", [Change(Kind.ORDER, id_) for id_ in ids], Cause.WEBHOOK, now)
             key = ItemKey("finale", Kind.ORDER, ids[0])
             claims += owed.claim(conn, key, also=ids[1:], more=0, lease=3600, now=now)
     if len(claims) != LEASES:

@@ -17,7 +17,7 @@ from dramatiq.brokers.redis import RedisBroker
 from app.channels.queue import BULK, LIVE, MAX_ITEMS, SPREAD_OVER, BrokerQueue, NullQueue, redis_broker, shares
 from app.domain import WHOLE, Cause, Change, ItemKey, Kind
 from app.errors import Unavailable
-from app.flows.items.sweep import QUEUE_FULL, REHINT_AFTER, sweep
+from app.flows.items.sweep import QUEUE_FULL, REQUEUE_AFTER, sweep
 from app.stores import owed
 from app.stores.sql.engine import Database
 from tests.fakes import SHOP, World
@@ -58,13 +58,13 @@ def fetched(broker: RedisBroker, queue: str) -> list[tuple[str, tuple[Any, ...]]
 
 
 def test_each_item_is_one_message(fake: RedisBroker) -> None:
-    BrokerQueue(fake).wake(KEYS)
+    BrokerQueue(fake).enqueue(KEYS)
     assert fetched(fake, LIVE) == [("sync_item", tuple(map(str, key))) for key in KEYS]
 
 
 def test_many_items_share_messages_and_each_is_in_one(fake: RedisBroker) -> None:
     ids = [f"P{number}" for number in range(2 * SPREAD_OVER + 1)]
-    BrokerQueue(fake).wake([ItemKey(SHOP, Kind.PRODUCT, id) for id in ids])
+    BrokerQueue(fake).enqueue([ItemKey(SHOP, Kind.PRODUCT, id) for id in ids])
     messages = [args for _, args in fetched(fake, LIVE)]
     named = [[first, *(also[0] if also else ())] for _, _, first, *also in messages]
     assert [id for items in named for id in items] == ids
@@ -91,12 +91,12 @@ def test_a_pull_shares_its_message_with_nobody() -> None:
 
 
 def test_nobody_to_wake_is_no_message(fake: RedisBroker) -> None:
-    BrokerQueue(fake).wake([])
+    BrokerQueue(fake).enqueue([])
     assert fetched(fake, LIVE) == []
 
 
 def test_a_run_has_a_queue_of_its_own(fake: RedisBroker) -> None:
-    BrokerQueue(fake).wake_run(7)
+    BrokerQueue(fake).enqueue_run(7)
     assert fetched(fake, BULK) == [("run", (7,))]
 
 
@@ -116,19 +116,19 @@ def test_an_empty_queue_has_no_depth(fake: RedisBroker) -> None:
 
 
 def test_depth_counts_waiting_items(fake: RedisBroker) -> None:
-    BrokerQueue(fake).wake(KEYS)
+    BrokerQueue(fake).enqueue(KEYS)
     assert BrokerQueue(fake).depth() == 3
 
 
 def test_depth_does_not_count_runs(fake: RedisBroker) -> None:
-    BrokerQueue(fake).wake_run(7)
+    BrokerQueue(fake).enqueue_run(7)
     assert BrokerQueue(fake).depth() == 0
 
 
 def test_messages_that_a_consumer_lost_hold_of_are_not_waiting(fake: RedisBroker) -> None:
     """A consumer that lost its connection keeps what it had fetched, while its worker lives: nobody works on it."""
     queue = BrokerQueue(fake)
-    queue.wake(KEYS)
+    queue.enqueue(KEYS)
     fake.declare_queue(LIVE)
     next(fake.consume(LIVE, prefetch=100, timeout=10))
     assert queue.depth() == 0
@@ -163,24 +163,24 @@ def worked(broker: RedisBroker, send: Callable[[], object]) -> list[tuple[object
 
 
 def test_a_real_worker_gets_one_message_per_item(broker: RedisBroker) -> None:
-    heard = worked(broker, lambda: BrokerQueue(broker).wake(KEYS))
+    heard = worked(broker, lambda: BrokerQueue(broker).enqueue(KEYS))
     assert heard == sorted((tuple(map(str, key)) for key in KEYS), key=str)
 
 
 def test_a_worked_message_is_gone(broker: RedisBroker) -> None:
-    worked(broker, lambda: BrokerQueue(broker).wake(KEYS))
+    worked(broker, lambda: BrokerQueue(broker).enqueue(KEYS))
     assert BrokerQueue(broker).depth() == 0
 
 
 def test_what_the_queue_forgot_the_sweep_sends_again(broker: RedisBroker, database: Database) -> None:
     world = World(database)
     with database.begin() as conn:
-        owed.remember(conn, SHOP, [Change(Kind.PRODUCT, "A")], Cause.WEBHOOK, world.clock())
+        owed.owe(conn, SHOP, [Change(Kind.PRODUCT, "A")], Cause.WEBHOOK, world.clock())
     queue = BrokerQueue(broker)
-    world.queue.wake = queue.wake  # type: ignore[method-assign]
+    world.queue.enqueue = queue.enqueue  # type: ignore[method-assign]
     sweep(world.deps)
     broker.client.flushall()
-    world.clock.pass_(REHINT_AFTER + 1)
+    world.clock.pass_(REQUEUE_AFTER + 1)
     sweep(world.deps)
     assert fetched(broker, LIVE) == [("sync_item", (SHOP, "product", "A"))]
 
@@ -194,7 +194,7 @@ def lost() -> BrokerQueue:
 
 
 def test_waking_without_a_broker_raises_nothing(lost: BrokerQueue) -> None:
-    lost.wake(KEYS)
+    lost.enqueue(KEYS)
 
 
 def test_waking_a_broker_that_hangs_up_is_tried_once() -> None:
@@ -211,14 +211,14 @@ def test_waking_a_broker_that_hangs_up_is_tried_once() -> None:
 
         answering = threading.Thread(target=hang_up)
         answering.start()
-        BrokerQueue(redis_broker(f"redis://127.0.0.1:{server.getsockname()[1]}/0")).wake(KEYS)
+        BrokerQueue(redis_broker(f"redis://127.0.0.1:{server.getsockname()[1]}/0")).enqueue(KEYS)
         server.shutdown(socket.SHUT_RDWR)
         answering.join()
     assert len(calls) == 1
 
 
 def test_waking_a_run_without_a_broker_raises_nothing(lost: BrokerQueue) -> None:
-    lost.wake_run(7)
+    lost.enqueue_run(7)
 
 
 def test_a_broker_that_is_gone_has_no_depth(lost: BrokerQueue) -> None:
@@ -240,7 +240,7 @@ def test_an_error_does_not_tell_the_brokers_password() -> None:
 def test_a_broker_that_refuses_writes_raises_nothing(broker: RedisBroker) -> None:
     broker.client.config_set("maxmemory", "1")
     try:
-        BrokerQueue(broker).wake(KEYS)
+        BrokerQueue(broker).enqueue(KEYS)
         assert BrokerQueue(broker).depth() == 0
     finally:
         broker.client.config_set("maxmemory", "0")
@@ -248,18 +248,18 @@ def test_a_broker_that_refuses_writes_raises_nothing(broker: RedisBroker) -> Non
 
 def test_a_broker_that_comes_back_is_used_again(valkey: str) -> None:
     queue = BrokerQueue(made := redis_broker(valkey))
-    queue.wake(KEYS[:1])
+    queue.enqueue(KEYS[:1])
     with closing(redis.Redis.from_url(valkey)) as admin:
         admin.client_kill_filter(_type="normal", skipme=True)
-    queue.wake(KEYS[1:2])
-    queue.wake(KEYS[2:])
+    queue.enqueue(KEYS[1:2])
+    queue.enqueue(KEYS[2:])
     assert queue.depth() >= 2
     made.client.close()
 
 
 def test_more_items_than_fit_one_round_trip_all_arrive(broker: RedisBroker) -> None:
     wide = MAX_ITEMS * 1100
-    BrokerQueue(broker).wake([ItemKey(SHOP, Kind.PRODUCT, f"P{n}") for n in range(wide)])
+    BrokerQueue(broker).enqueue([ItemKey(SHOP, Kind.PRODUCT, f"P{n}") for n in range(wide)])
     assert BrokerQueue(broker).depth() == 1100
 
 

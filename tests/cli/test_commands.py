@@ -33,7 +33,7 @@ def installation(sqlite_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: obj
     for option, value in CONNECTION.items():
         monkeypatch.setenv(f"TALLYHOOK_CONNECTIONS__SHOP__{option}", value)
     with closing(open_database(sqlite_url)) as database, database.begin() as conn:
-        owed.remember(conn, "shop", [Change(Kind.PRODUCT, "SKU-1")], Cause.WEBHOOK, NOW)
+        owed.owe(conn, "shop", [Change(Kind.PRODUCT, "SKU-1")], Cause.WEBHOOK, NOW)
         try:
             raise Unmappable("price: expected a number, got 'free'")
         except Unmappable as error:

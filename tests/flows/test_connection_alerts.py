@@ -47,7 +47,7 @@ def the_alert(world: World) -> Alert:
 
 def owe(world: World, *ids: str) -> None:
     with world.database.begin() as conn:
-        owed.remember(conn, SHOP, [Change(Kind.PRODUCT, id) for id in ids], Cause.WEBHOOK, world.clock())
+        owed.owe(conn, SHOP, [Change(Kind.PRODUCT, id) for id in ids], Cause.WEBHOOK, world.clock())
 
 
 def refuse(world: World) -> None:

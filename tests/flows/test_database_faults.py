@@ -45,7 +45,7 @@ def world(database: Database) -> World:
     world = World(database, FakeSource(batch=10))
     world.source.put(*(listing(item) for item in "ABC"))
     with database.begin() as conn:
-        owed.remember(conn, SHOP, [Change(Kind.PRODUCT, item) for item in "ABC"], Cause.WEBHOOK, world.clock())
+        owed.owe(conn, SHOP, [Change(Kind.PRODUCT, item) for item in "ABC"], Cause.WEBHOOK, world.clock())
     return world
 
 

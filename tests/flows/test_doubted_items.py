@@ -89,7 +89,7 @@ def world(database: Database) -> World:
 
 def owe(world: World, kind: Kind, ids: Sequence[str], cause: Cause = Cause.WEBHOOK) -> None:
     with world.database.begin() as conn:
-        owed.remember(conn, SHOP, [Change(kind, id) for id in ids], cause, world.clock())
+        owed.owe(conn, SHOP, [Change(kind, id) for id in ids], cause, world.clock())
 
 
 def drain(world: World) -> None:

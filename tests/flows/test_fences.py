@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from app.domain import WHOLE, Answer, Cause, Change, ItemKey, Kind, Listing, Ref, Scope, StockCount
 from app.errors import Unavailable, Unmappable
-from app.flows.items.bury import bury
+from app.flows.items.dead_letter import record_dead_letter
 from app.flows.items.leases import LEASE, LeaseKeeper
 from app.flows.items.sync_item import sync_item
 from app.rules.letters.retry import ITEM_ASKS, VERSION_ASKS
@@ -35,7 +35,7 @@ def world(database: Database) -> World:
 def owe(world: World, *ids: str, version: int = 0) -> None:
     changes = [Change(Kind.PRODUCT, id, version) for id in ids or ("A",)]
     with world.database.begin() as conn:
-        owed.remember(conn, SHOP, changes, Cause.WEBHOOK, world.clock())
+        owed.owe(conn, SHOP, changes, Cause.WEBHOOK, world.clock())
 
 
 def sync(world: World, key: ItemKey = KEY) -> None:
@@ -47,7 +47,7 @@ def sync_and_bury(world: World, message_id: str = "m1") -> None:
     try:
         sync(world)
     except Unmappable as error:
-        bury(world.deps, message_id=message_id, actor="sync_item", queue="live", args=KEY, error=error)
+        record_dead_letter(world.deps, message_id=message_id, actor="sync_item", queue="live", args=KEY, error=error)
 
 
 def take_over(world: World) -> list[Claim]:
@@ -200,7 +200,7 @@ def paused_read(world: World, records: list[Listing], *, meanwhile: Callable[[],
     meanwhile()
     world.clock.pass_(1)
     with world.database.begin() as conn:
-        return catalog.apply(conn, SHOP, records, read_at=began, now=world.clock(), tell_refused=True)
+        return catalog.apply(conn, SHOP, records, read_at=began, now=world.clock(), report_refused=True)
 
 
 def test_an_older_read_with_a_higher_version_does_not_lift_a_tombstone(world: World) -> None:
@@ -412,7 +412,7 @@ def test_an_item_is_asked_for_again_where_the_source_says_nothing_of_it(
     source.covers = covers
     world = World(database, source)
     with database.begin() as conn:
-        owed.remember(conn, SHOP, [Change(Kind.STOCK, "A", hinted(9))], Cause.WEBHOOK, world.clock())
+        owed.owe(conn, SHOP, [Change(Kind.STOCK, "A", hinted(9))], Cause.WEBHOOK, world.clock())
     sync(world, KEY._replace(kind=Kind.STOCK))
     with database.read() as conn:
         assert bool(owed.count(conn, SHOP)) == asked_again
@@ -425,7 +425,7 @@ def test_of_an_item_with_a_record_that_cannot_be_stored_the_others_are_written(d
     source.places = (good, replace(good, location_id="L2", quantity=Decimal(10) ** 20))
     key = KEY._replace(kind=Kind.STOCK)
     with database.begin() as conn:
-        owed.remember(conn, SHOP, [Change(Kind.STOCK, "A")], Cause.WEBHOOK, world.clock())
+        owed.owe(conn, SHOP, [Change(Kind.STOCK, "A")], Cause.WEBHOOK, world.clock())
     with pytest.raises(Unmappable, match="stock A/L2/on_hand cannot be stored"):
         sync(world, key)
     with database.read() as conn:
@@ -467,7 +467,7 @@ def test_items_read_while_their_kind_is_read_in_bulk_are_fenced(database: Databa
     world.source.put(listing("A-2", parent_id="A"))
     whole = ItemKey(SHOP, Kind.PRODUCT, WHOLE)
     with database.begin() as conn:
-        owed.remember(conn, SHOP, [Change(Kind.PRODUCT, WHOLE)], Cause.POLL, world.clock())
+        owed.owe(conn, SHOP, [Change(Kind.PRODUCT, WHOLE)], Cause.POLL, world.clock())
         if whole_kind_leased:
             assert owed.claim(conn, whole, more=0, lease=LEASE, now=world.clock())
 

@@ -24,7 +24,7 @@ def world(database: Database) -> World:
     world.source.put(*map(listing, ITEMS))
     with database.begin() as conn:
         changes = [Change(Kind.PRODUCT, item) for item in ITEMS]
-        owed.remember(conn, SHOP, changes, Cause.WEBHOOK, world.clock())
+        owed.owe(conn, SHOP, changes, Cause.WEBHOOK, world.clock())
     return world
 
 

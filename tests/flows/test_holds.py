@@ -70,7 +70,7 @@ def go(world: World, strategy: Strategy, **options: Any) -> Run:
 def poll(world: World) -> None:
     world.clock.pass_(600)
     with world.database.begin() as conn:
-        owed.remember(conn, SHOP, [Change(Kind.PRODUCT, WHOLE)], Cause.POLL, world.clock())
+        owed.owe(conn, SHOP, [Change(Kind.PRODUCT, WHOLE)], Cause.POLL, world.clock())
     sync_item(world.deps, LeaseKeeper(world.database), ItemKey(SHOP, Kind.PRODUCT, WHOLE))
 
 
@@ -132,7 +132,7 @@ def test_a_release_leaves_alone_what_somebody_wrote_since(world: World) -> None:
     read_all(world)
     world.source.put(listing("P00", 12, price_minor=1_234))
     with world.database.begin() as conn:
-        owed.remember(conn, SHOP, [Change(Kind.PRODUCT, "P00")], Cause.WEBHOOK, world.clock())
+        owed.owe(conn, SHOP, [Change(Kind.PRODUCT, "P00")], Cause.WEBHOOK, world.clock())
     sync_item(world.deps, LeaseKeeper(world.database), ItemKey(SHOP, Kind.PRODUCT, "P00"))
     holds.release(world.deps, only(world).id)
     assert prices(world) == {1_234, 100_000}

@@ -28,7 +28,7 @@ def world(database: Database) -> World:
     world = World(database, FakeSource(batch=100))
     world.source.put(*(listing(item) for item in ITEMS))
     with database.begin() as conn:
-        owed.remember(conn, SHOP, [Change(Kind.PRODUCT, item) for item in ITEMS], Cause.WEBHOOK, world.clock())
+        owed.owe(conn, SHOP, [Change(Kind.PRODUCT, item) for item in ITEMS], Cause.WEBHOOK, world.clock())
     return world
 
 
@@ -126,7 +126,7 @@ def test_a_fresh_item_is_not_kept_waiting_by_a_suspect(world: World, keeper: Lea
     die_working_on_all(world, 2)
     world.source.put(listing("fresh"))
     with world.database.begin() as conn:
-        owed.remember(conn, SHOP, [Change(Kind.PRODUCT, "fresh")], Cause.WEBHOOK, world.clock())
+        owed.owe(conn, SHOP, [Change(Kind.PRODUCT, "fresh")], Cause.WEBHOOK, world.clock())
     nested: list[str] = []
 
     def once() -> None:
@@ -151,7 +151,7 @@ def test_a_settled_item_is_no_suspect_any_more(world: World, keeper: LeaseKeeper
     for item in ITEMS:
         sync_item(world.deps, keeper, key(item))
     with world.database.begin() as conn:
-        owed.remember(conn, SHOP, [Change(Kind.PRODUCT, item) for item in ITEMS], Cause.WEBHOOK, world.clock())
+        owed.owe(conn, SHOP, [Change(Kind.PRODUCT, item) for item in ITEMS], Cause.WEBHOOK, world.clock())
     world.source.asked.clear()
     sync_item(world.deps, keeper, key("A"))
     assert [sorted(asked) for asked in world.source.asked] == [["A", "B", "C"]]

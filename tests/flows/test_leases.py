@@ -40,7 +40,7 @@ def key(item: str, kind: Kind = Kind.PRODUCT) -> ItemKey:
 
 def claim(database: Database, clock: Clock, *items: str, kind: Kind = Kind.PRODUCT) -> list[Claim]:
     with database.begin() as conn:
-        owed.remember(conn, SHOP, [Change(kind, item) for item in items], Cause.WEBHOOK, clock())
+        owed.owe(conn, SHOP, [Change(kind, item) for item in items], Cause.WEBHOOK, clock())
         return [one for item in items for one in owed.claim(conn, key(item, kind), more=0, lease=LEASE, now=clock())]
 
 
@@ -80,7 +80,7 @@ def test_held_leases_are_renewed(database: Database, clock: Clock, keeper: Lease
     claims = claim(database, clock, "A", "B")
     clock.pass_(10)
     with keeper.hold_claims(claims):
-        keeper.round()
+        keeper.renew()
     assert set(leased_until(database).values()) == {clock() + timedelta(seconds=LEASE)}
 
 
@@ -88,7 +88,7 @@ def test_leases_of_several_kinds_are_renewed(database: Database, clock: Clock, k
     claims = claim(database, clock, "A") + claim(database, clock, "S", kind=Kind.STOCK)
     clock.pass_(10)
     with keeper.hold_claims(claims):
-        keeper.round()
+        keeper.renew()
     assert set(leased_until(database).values()) == {clock() + timedelta(seconds=LEASE)}
 
 
@@ -98,7 +98,7 @@ def test_a_lease_is_not_renewed_after_its_work(database: Database, clock: Clock,
     with keeper.hold_claims(claims):
         pass
     clock.pass_(10)
-    keeper.round()
+    keeper.renew()
     assert leased_until(database) == before
 
 
@@ -111,7 +111,7 @@ def test_a_lease_that_somebody_took_over_is_not_renewed(
     before = leased_until(database)
     clock.pass_(1)
     with keeper.hold_claims(lost):
-        keeper.round()
+        keeper.renew()
     assert leased_until(database) == before
 
 
@@ -119,7 +119,7 @@ def test_a_held_run_is_renewed(database: Database, clock: Clock, keeper: LeaseKe
     run_id, token = run_of(database, clock)
     clock.pass_(10)
     with keeper.hold_run(run_id, token):
-        keeper.round()
+        keeper.renew()
     assert run_row(database, run_id).lease_until == clock() + timedelta(seconds=LEASE)
 
 
@@ -135,15 +135,15 @@ def test_the_thread_renews_by_itself(database: Database, clock: Clock) -> None:
 
 
 def test_what_is_given_back_can_be_claimed_at_once(database: Database, clock: Clock, keeper: LeaseKeeper) -> None:
-    keeper.give_back_claims(claim(database, clock, "A"))
+    keeper.release_claims(claim(database, clock, "A"))
     assert claim(database, clock, "A")
 
 
 def test_giving_back_counts_no_kill(database: Database, clock: Clock, keeper: LeaseKeeper) -> None:
-    keeper.give_back_claims(claim(database, clock, "A"))
+    keeper.release_claims(claim(database, clock, "A"))
     clock.pass_(LEASE + 1)
     (again,) = claim(database, clock, "A")
-    assert again.kills == 0
+    assert again.crashes == 0
 
 
 def test_a_process_that_stops_gives_back_what_it_still_holds(database: Database, clock: Clock) -> None:
@@ -164,9 +164,9 @@ def test_a_process_that_stops_gives_its_run_back(database: Database, clock: Cloc
 
 def test_what_the_database_did_not_take_back_is_given_back_later(database: Database, clock: Clock) -> None:
     keeper = LeaseKeeper(_Failing(database, times=1), clock)  # type: ignore[arg-type]
-    keeper.give_back_claims(claim(database, clock, "A"))
+    keeper.release_claims(claim(database, clock, "A"))
     assert leased_until(database)["A"] is not None
-    keeper.round()
+    keeper.renew()
     assert leased_until(database)["A"] is None
     keeper.stop()
 
@@ -176,7 +176,7 @@ def test_a_renewal_that_failed_stops_no_other(database: Database, clock: Clock) 
     keeper = LeaseKeeper(_Failing(database, times=1), clock)  # type: ignore[arg-type]
     clock.pass_(10)
     with keeper.hold_claims(claim(database, clock, "A")), keeper.hold_run(run_id, token):
-        keeper.round()
+        keeper.renew()
     assert run_row(database, run_id).lease_until == clock() + timedelta(seconds=LEASE)
     keeper.stop()
 
@@ -190,7 +190,7 @@ def test_a_lease_that_ran_out_while_the_database_was_away_is_no_kill(database: D
     clock.pass_(60)
     with database.begin() as conn:
         (again,) = owed.claim(conn, key("A"), more=0, lease=LEASE, now=clock(), blameless=away_since)
-    assert again.kills == 0
+    assert again.crashes == 0
 
 
 def test_a_lease_that_ran_out_before_the_database_went_away_is_a_kill(database: Database, clock: Clock) -> None:
@@ -198,7 +198,7 @@ def test_a_lease_that_ran_out_before_the_database_went_away_is_a_kill(database: 
     clock.pass_(60)
     with database.begin() as conn:
         (again,) = owed.claim(conn, key("A"), more=0, lease=LEASE, now=clock(), blameless=clock())
-    assert again.kills == 1
+    assert again.crashes == 1
 
 
 class _Watched:

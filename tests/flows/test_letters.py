@@ -144,7 +144,7 @@ def settle(world: World, item: str) -> None:
     """The item changed again, and this time all went well."""
     world.source.put(listing(item, version=9, reorder_point=Decimal(1)))
     with world.database.begin() as conn:
-        owed.remember(conn, SHOP, [Change(Kind.PRODUCT, item)], Cause.WEBHOOK, world.clock())
+        owed.owe(conn, SHOP, [Change(Kind.PRODUCT, item)], Cause.WEBHOOK, world.clock())
     sync_item(world.deps, LeaseKeeper(world.database), ItemKey(SHOP, Kind.PRODUCT, item))
 
 

@@ -39,7 +39,7 @@ def bath(name: str, category: str) -> Any:
 
 def pull(world: World) -> None:
     with world.database.begin() as conn:
-        owed.remember(conn, SHOP, [Change(PRODUCT, WHOLE)], Cause.POLL, world.clock())
+        owed.owe(conn, SHOP, [Change(PRODUCT, WHOLE)], Cause.POLL, world.clock())
     sync_item(world.deps, LeaseKeeper(world.database), ItemKey(SHOP, PRODUCT, WHOLE))
 
 

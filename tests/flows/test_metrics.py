@@ -88,7 +88,7 @@ def test_items_succeed_or_die(world: World) -> None:
 def test_the_worst_now_is_the_oldest_owed_items_age(world: World) -> None:
     with world.database.begin() as conn:
         for item in ("A", "B"):
-            owed.remember(conn, SHOP, [Change(Kind.STOCK, item)], Cause.POLL, world.clock())
+            owed.owe(conn, SHOP, [Change(Kind.STOCK, item)], Cause.POLL, world.clock())
             world.clock.pass_(40)
     told = metrics(world.deps, SHOP)["freshness"]["stock"]
     assert (told["owed"], told["oldest_owed_seconds"]) == (2, 80.0)
@@ -123,7 +123,7 @@ def test_what_others_did_does_not_count(world: World) -> None:
     settle(world.database, 60, connection="other")
     add_run(world.database, connection="other", counts='{"product":{"agreement":0.5}}')
     with world.database.begin() as conn:
-        owed.remember(conn, "other", [Change(Kind.STOCK, "A")], Cause.POLL, world.clock())
+        owed.owe(conn, "other", [Change(Kind.STOCK, "A")], Cause.POLL, world.clock())
     assert metrics(world.deps, SHOP) == before
 
 

@@ -36,7 +36,7 @@ def world(database: Database) -> World:
 
 def sync(world: World, item: str) -> None:
     with world.database.begin() as conn:
-        owed.remember(conn, SHOP, [Change(PRODUCT, item)], Cause.WEBHOOK, world.clock())
+        owed.owe(conn, SHOP, [Change(PRODUCT, item)], Cause.WEBHOOK, world.clock())
     sync_item(world.deps, LeaseKeeper(world.database), ItemKey(SHOP, PRODUCT, item))
 
 

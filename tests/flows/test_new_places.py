@@ -63,7 +63,7 @@ def poll_stock(world: World) -> list[str]:
     """The reasons of what is held."""
     world.clock.pass_(600)
     with world.database.begin() as conn:
-        owed.remember(conn, SHOP, [Change(Kind.STOCK, WHOLE)], Cause.POLL, world.clock())
+        owed.owe(conn, SHOP, [Change(Kind.STOCK, WHOLE)], Cause.POLL, world.clock())
     sync_item(world.deps, LeaseKeeper(world.database), ItemKey(SHOP, Kind.STOCK, WHOLE))
     return [hold.reason for hold in holds.list_(world.deps)]
 

@@ -13,7 +13,7 @@ from app.errors import AuthRejected, BadAnswer, Unavailable, VendorForbidden, Ve
 from app.flows.connections import connections as people
 from app.flows.connections.probes import probe
 from app.flows.items.leases import LeaseKeeper
-from app.flows.items.sweep import REHINT_AFTER, sweep
+from app.flows.items.sweep import REQUEUE_AFTER, sweep
 from app.flows.items.sync_item import sync_item
 from app.flows.runs.request_run import request_run
 from app.flows.runs.run import run
@@ -43,7 +43,7 @@ def change(world: World, *ids: str) -> None:
     """The shop changes these products, and says so."""
     world.source.put(*(listing(id) for id in ids))
     with world.database.begin() as conn:
-        owed.remember(conn, SHOP, [Change(Kind.PRODUCT, id) for id in ids], Cause.WEBHOOK, world.clock())
+        owed.owe(conn, SHOP, [Change(Kind.PRODUCT, id) for id in ids], Cause.WEBHOOK, world.clock())
 
 
 def work(world: World, seconds: int, *, step: int = 1) -> None:
@@ -132,8 +132,8 @@ def test_the_outage_of_one_connection_leaves_another_alone(world: World) -> None
     change(world, "A")
     work(world, 10)
     with world.database.begin() as conn:
-        owed.remember(conn, "elsewhere", [Change(Kind.PRODUCT, "E")], Cause.WEBHOOK, world.clock())
-    work(world, int(REHINT_AFTER) + 1)
+        owed.owe(conn, "elsewhere", [Change(Kind.PRODUCT, "E")], Cause.WEBHOOK, world.clock())
+    work(world, int(REQUEUE_AFTER) + 1)
     with world.database.read() as conn:
         assert catalog.counts(conn, "elsewhere")[Kind.PRODUCT][0] == 1
 

@@ -11,7 +11,7 @@ import pytest
 
 from app.domain import WHOLE, BadRecord, Cause, Change, ItemKey, Kind, Listing, Page, Ref
 from app.errors import BadAnswer, DatabaseFault, Unavailable, Unmappable, VendorForbidden, VendorRefused
-from app.flows.items.bury import bury
+from app.flows.items.dead_letter import record_dead_letter
 from app.flows.items.leases import LeaseKeeper
 from app.flows.items.sweep import sweep
 from app.flows.items.sync_item import sync_item
@@ -33,7 +33,7 @@ def world(database: Database) -> World:
 
 def owe(world: World, *external_ids: str, kind: Kind = PRODUCT) -> None:
     with world.database.begin() as conn:
-        owed.remember(conn, SHOP, [Change(kind, item) for item in external_ids], Cause.POLL, world.clock())
+        owed.owe(conn, SHOP, [Change(kind, item) for item in external_ids], Cause.POLL, world.clock())
 
 
 def pull(world: World, kind: Kind = PRODUCT) -> None:
@@ -124,7 +124,7 @@ def test_a_pull_leaves_an_item_owed_of_which_a_hint_named_a_newer_version(
     world.source.put(listing("B", version=6))
     with world.database.begin() as conn:
         change = Change(PRODUCT, "B", hinted * 1_000_000)
-        owed.remember(conn, SHOP, [change], Cause.WEBHOOK, world.clock())
+        owed.owe(conn, SHOP, [change], Cause.WEBHOOK, world.clock())
     pull(world)
     assert owed_now(world) == left
 
@@ -413,7 +413,7 @@ def test_items_of_a_storm_whose_list_fails_are_fetched_one_by_one(showing: World
                 sync_item(showing.deps, LeaseKeeper(showing.database), key)
             except Exception as failure:
                 args = (key.connection, str(key.kind), key.external_id)
-                bury(
+                record_dead_letter(
                     showing.deps,
                     message_id=f"{key} {showing.clock()}",
                     actor="sync_item",

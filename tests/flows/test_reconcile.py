@@ -11,7 +11,7 @@ import pytest
 
 from app.domain import Cause, Change, ItemKey, Kind, Page
 from app.errors import KilledWorker, Unavailable, Unmappable, VendorRefused
-from app.flows.items.bury import bury
+from app.flows.items.dead_letter import record_dead_letter
 from app.flows.items.leases import LEASE, LeaseKeeper
 from app.flows.items.sync_item import sync_item
 from app.flows.runs.run import StagesFailed
@@ -41,7 +41,7 @@ def world(database: Database) -> World:
 
 def owe(world: World, *external_ids: str) -> None:
     with world.database.begin() as conn:
-        owed.remember(conn, SHOP, [Change(PRODUCT, item) for item in external_ids], Cause.WEBHOOK, world.clock())
+        owed.owe(conn, SHOP, [Change(PRODUCT, item) for item in external_ids], Cause.WEBHOOK, world.clock())
 
 
 def sync(world: World, external_id: str) -> None:
@@ -128,7 +128,7 @@ def test_a_change_that_lies_in_a_dead_letter_has_failed(world: World) -> None:
     world.source.put(listing("P01", version=90, name="New"))
     owe(world, "P01")
     args = (SHOP, "product", "P01")
-    bury(world.deps, message_id="m", actor="sync_item", queue="live", args=args, error=Unmappable("no"))
+    record_dead_letter(world.deps, message_id="m", actor="sync_item", queue="live", args=args, error=Unmappable("no"))
     assert told(world, run(world)) == [("P01", "differs", "failed")]
 
 

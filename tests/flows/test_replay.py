@@ -285,7 +285,7 @@ def test_an_item_that_changed_meanwhile_is_done_when_it_is_owed_no_longer(world:
 
     def change() -> None:
         with world.database.begin() as conn:
-            owed.remember(conn, SHOP, [Change(Kind.PRODUCT, "P0")], Cause.WEBHOOK, world.clock())
+            owed.owe(conn, SHOP, [Change(Kind.PRODUCT, "P0")], Cause.WEBHOOK, world.clock())
 
     step(world, replay_id)
     world.source.meanwhile = change

@@ -193,7 +193,7 @@ def changed(before: dict[str, Any], after: dict[str, Any]) -> set[tuple[str, str
 def test_a_dry_run_settles_nothing_that_is_owed(world: World) -> None:
     fill(world, 3)
     with world.database.begin() as conn:
-        owed.remember(conn, SHOP, [Change(PRODUCT, "*")], Cause.POLL, world.clock())
+        owed.owe(conn, SHOP, [Change(PRODUCT, "*")], Cause.POLL, world.clock())
     carry_out(world, ask(world, dry_run=True))
     with world.database.read() as conn:
         assert owed.count(conn) == 1

@@ -126,8 +126,8 @@ def test_an_item_that_a_webhook_named_is_counted_as_live_work(counted: Shop) -> 
     counted.settle()
     with counted.deps.database.begin() as conn:
         item = conn.exec_driver_sql("SELECT min(coalesce(parent_id, external_id)) FROM listings").scalar()
-        counted.deps.queue.wake(
-            owed.remember(conn, SHOP, [Change(Kind.PRODUCT, str(item))], Cause.WEBHOOK, counted.deps.now())
+        counted.deps.queue.enqueue(
+            owed.owe(conn, SHOP, [Change(Kind.PRODUCT, str(item))], Cause.WEBHOOK, counted.deps.now())
         )
     before = counted.requests("")
     counted.settle()

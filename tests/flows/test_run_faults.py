@@ -243,13 +243,13 @@ def test_a_source_that_loses_its_place_for_ever_fails_the_run(world: World) -> N
 def test_a_run_killed_after_a_kind_was_written_tombstones_nothing(world: World) -> None:
     loaded(world)
     run_id = ask(world)
-    wake = world.queue.wake
+    enqueue = world.queue.enqueue
 
     def die(keys: Sequence[Any]) -> None:
-        world.queue.wake = wake  # type: ignore[method-assign]
+        world.queue.enqueue = enqueue  # type: ignore[method-assign]
         raise Killed
 
-    world.queue.wake = die  # type: ignore[method-assign]
+    world.queue.enqueue = die  # type: ignore[method-assign]
     killed(world, run_id)
     carry_out(world, run_id)
     assert dead(world) == []

@@ -12,7 +12,7 @@ from app.domain import Cause, Change, ItemKey, Kind
 from app.errors import Unmappable
 from app.flows.deps import Deps
 from app.flows.items.leases import LeaseKeeper
-from app.flows.items.shares import MOST_PARKED, Shares
+from app.flows.items.shares import MAX_PARKED, Shares
 from app.flows.items.sync_item import sync_item
 from app.stores import owed
 from app.stores.sql.engine import Database
@@ -81,11 +81,11 @@ def test_an_item_is_parked_once_however_often_it_comes() -> None:
 def test_only_so_much_is_parked() -> None:
     shares = Shares(1)
     shares.enter(key("slow", "first"), ())
-    entered(shares, "slow", MOST_PARKED + 500)
+    entered(shares, "slow", MAX_PARKED + 500)
     taken = 0
     while shares.next("slow") is not None:
         taken += 1
-    assert taken == MOST_PARKED
+    assert taken == MAX_PARKED
 
 
 class Town:
@@ -108,7 +108,7 @@ class Town:
         source.put(*(listing(item) for item in items))
         with self.database.begin() as conn:
             changes = [Change(Kind.PRODUCT, item) for item in items]
-            owed.remember(conn, connection, changes, Cause.WEBHOOK, self.clock())
+            owed.owe(conn, connection, changes, Cause.WEBHOOK, self.clock())
 
     def send(self, connection: str, *items: str) -> list:  # type: ignore[type-arg]
         """Messages, worked on by the threads in their order."""

@@ -128,7 +128,7 @@ def test_a_silent_kind_leaves_the_others_alone(world: World) -> None:
     work(world, 20)
     world.source.put(count("P1", 7))
     with world.database.begin() as conn:
-        owed.remember(conn, SHOP, [Change(Kind.STOCK, "P1")], Cause.WEBHOOK, world.clock())
+        owed.owe(conn, SHOP, [Change(Kind.STOCK, "P1")], Cause.WEBHOOK, world.clock())
     work(world, 10)
     with world.database.read() as conn:
         assert catalog.counts(conn, SHOP)[Kind.STOCK][0] == 1

@@ -109,7 +109,7 @@ def test_a_row_that_vanished_is_told_as_vanished(world: World) -> None:
 def test_a_row_whose_event_is_still_owed_is_late(world: World) -> None:
     edit(world, "P01")
     with world.database.begin() as conn:
-        owed.remember(conn, SHOP, [Change(PRODUCT, "P01")], Cause.WEBHOOK, world.clock())
+        owed.owe(conn, SHOP, [Change(PRODUCT, "P01")], Cause.WEBHOOK, world.clock())
     check(world)
     assert [row[2] for row in found(world)] == ["late"]
 
@@ -156,7 +156,7 @@ def test_the_interval_is_part_of_a_connections_figures(world: World) -> None:
 def test_a_row_that_was_written_meanwhile_is_not_counted(world: World) -> None:
     edit(world, "P01")
     with world.database.begin() as conn:
-        owed.remember(conn, SHOP, [Change(PRODUCT, "P01")], Cause.WEBHOOK, world.clock())
+        owed.owe(conn, SHOP, [Change(PRODUCT, "P01")], Cause.WEBHOOK, world.clock())
 
     def live() -> None:
         world.source.meanwhile = lambda: None

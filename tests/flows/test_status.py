@@ -12,7 +12,7 @@ import pytest
 
 from app.domain import Cause, Change, Delivery, Kind
 from app.errors import Unmappable
-from app.flows.items.bury import bury
+from app.flows.items.dead_letter import record_dead_letter
 from app.flows.items.leases import LeaseKeeper
 from app.flows.reports.status import ALIVE, overview, readiness
 from app.flows.runs.run import run as reconcile
@@ -47,7 +47,7 @@ def load(world: World) -> None:
 
 def owe(world: World, *external_ids: str) -> None:
     with world.database.begin() as conn:
-        owed.remember(conn, SHOP, [Change(Kind.PRODUCT, item) for item in external_ids], Cause.POLL, world.clock())
+        owed.owe(conn, SHOP, [Change(Kind.PRODUCT, item) for item in external_ids], Cause.POLL, world.clock())
 
 
 # --- overview ---
@@ -103,7 +103,7 @@ def test_a_connection_without_a_receiver_says_so(world: World) -> None:
 
 def test_dead_letters_are_counted(world: World) -> None:
     args = (SHOP, "product", "A")
-    bury(world.deps, message_id="m", actor="sync_item", queue="live", args=args, error=Unmappable("no"))
+    record_dead_letter(world.deps, message_id="m", actor="sync_item", queue="live", args=args, error=Unmappable("no"))
     assert overview(world.deps)["dead_letters"] == 1
 
 

@@ -10,7 +10,7 @@ import pytest
 from app.domain import WHOLE, Cause, Change, ItemKey, Kind, Page
 from app.errors import Unavailable
 from app.flows.items.leases import LEASE, LeaseKeeper
-from app.flows.items.sweep import BATCH, QUEUE_FULL, REHINT_AFTER, STORM_PAUSE, sweep
+from app.flows.items.sweep import BATCH, QUEUE_FULL, REQUEUE_AFTER, STORM_PAUSE, sweep
 from app.flows.items.sync_item import sync_item
 from app.flows.runs.run import run as reconcile
 from app.stores import owed
@@ -30,7 +30,7 @@ def key(external_id: str) -> ItemKey:
 
 def owe(world: World, *external_ids: str) -> None:
     with world.database.begin() as conn:
-        owed.remember(conn, SHOP, [Change(PRODUCT, item) for item in external_ids], Cause.WEBHOOK, world.clock())
+        owed.owe(conn, SHOP, [Change(PRODUCT, item) for item in external_ids], Cause.WEBHOOK, world.clock())
 
 
 def sync(world: World, external_id: str) -> None:
@@ -59,7 +59,7 @@ def test_an_owed_item_without_a_message_gets_one(world: World) -> None:
 def test_a_message_not_acted_upon_for_a_while_is_sent_again(world: World) -> None:
     owe(world, "A")
     sweep(world.deps)
-    world.clock.pass_(REHINT_AFTER + 1)
+    world.clock.pass_(REQUEUE_AFTER + 1)
     sweep(world.deps)
     assert world.queue.woken == [key("A")] * 2
 
@@ -79,7 +79,7 @@ def test_what_failed_before_gets_a_message_of_its_own(world: World) -> None:
     owe(world, "B", "C")
     world.clock.pass_(60)
     woken: list[list[ItemKey]] = []
-    world.queue.wake = lambda keys: woken.append(list(keys))  # type: ignore[method-assign]
+    world.queue.enqueue = lambda keys: woken.append(list(keys))  # type: ignore[method-assign]
     sweep(world.deps)
     assert [sorted(keys) for keys in woken] == [[key("B"), key("C")], [key("A")]]
 
@@ -256,7 +256,7 @@ def test_a_storm_of_a_connection_that_is_gone_is_left_alone(storm: World) -> Non
 
 def test_the_items_of_a_storm_wait_for_its_pull(storm: World) -> None:
     sweep(storm.deps)
-    storm.clock.pass_(REHINT_AFTER + 1)
+    storm.clock.pass_(REQUEUE_AFTER + 1)
     sweep(storm.deps)
     assert set(storm.queue.woken) == {key(WHOLE)}
 
@@ -293,6 +293,6 @@ def test_one_storm_costs_one_pull(database: Database) -> None:
     world = _stormy(World(database, Shop(storm=STORM)))
     for _ in range(10):
         sweep(world.deps)
-        world.clock.pass_(REHINT_AFTER + 1)
+        world.clock.pass_(REQUEUE_AFTER + 1)
         sync(world, WHOLE)
     assert len([asked for asked in world.source.asked if asked[0].startswith("delta")]) == 1

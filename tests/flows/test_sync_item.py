@@ -25,7 +25,7 @@ def key(external_id: str, kind: Kind = PRODUCT) -> ItemKey:
 
 def owe(world: World, *external_ids: str) -> None:
     with world.database.begin() as conn:
-        owed.remember(conn, SHOP, [Change(PRODUCT, item) for item in external_ids], Cause.WEBHOOK, world.clock())
+        owed.owe(conn, SHOP, [Change(PRODUCT, item) for item in external_ids], Cause.WEBHOOK, world.clock())
 
 
 def sync(world: World, external_id: str) -> None:

@@ -259,7 +259,7 @@ def test_one_unreadable_schedule_does_not_stop_the_others(world: World, cron: st
 
 def test_a_slot_is_recorded_with_its_work_even_if_the_queue_is_dead(world: World) -> None:
     class Dead(ListQueue):
-        def wake(self, keys: Any) -> None:
+        def enqueue(self, keys: Any) -> None:
             raise RuntimeError("killed between commit and message")
 
     world.clock.pass_(FIVE_MINUTES)

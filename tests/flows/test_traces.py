@@ -41,7 +41,7 @@ def changed(world: World, id: str) -> None:
 
 def event(world: World, id: str) -> None:
     with world.database.begin() as conn:
-        owed.remember(conn, SHOP, [Change(PRODUCT, id)], Cause.WEBHOOK, world.clock())
+        owed.owe(conn, SHOP, [Change(PRODUCT, id)], Cause.WEBHOOK, world.clock())
     sync_item(world.deps, LeaseKeeper(world.database), ItemKey(SHOP, PRODUCT, id))
 
 

@@ -201,7 +201,7 @@ write = replace(bulk, "write", dated_late)
         frozenset({Dial.VENDOR_SLOW, Dial.VENDOR_HANGS, Dial.STORMS, Dial.RUNS}),
         """
 from app.flows.items.leases import LeaseKeeper
-replace(LeaseKeeper, "round", lambda self: None)
+replace(LeaseKeeper, "renew", lambda self: None)
 """,
     ),
     Mutant(
@@ -210,7 +210,7 @@ replace(LeaseKeeper, "round", lambda self: None)
         LIFE,
         """
 import app.flows.items.sweep as sweep
-replace(sweep, "REHINT_AFTER", 1e9)
+replace(sweep, "REQUEUE_AFTER", 1e9)
 """,
     ),
     Mutant(

@@ -247,7 +247,7 @@ MUTATIONS = [
         "many heavy questions at once, also from clients that hang up",
         "PostgreSQL's statement is cancelled",
         "app/stores/sql/time_limits.py",
-        "session.cancel_safe(timeout=CANCEL_WITHIN)",
+        "session.cancel_safe(timeout=CANCEL_TIMEOUT)",
         "pass",
         ("tests/stores/test_time_limits.py::test_a_statement_that_runs_is_interrupted_when_its_question_is_ended",),
     ),

@@ -316,7 +316,7 @@ def test_a_batch_that_cannot_be_written_is_bisected_down_to_its_bad_records(
 
 
 def test_a_write_of_bad_records_only_is_not_taken_for_bad_records(database: Database) -> None:
-    shown = [listing(f"p{number:04d}", price_minor=TOO_MUCH) for number in range(bulk.MOST_UNWRITABLE + 1)]
+    shown = [listing(f"p{number:04d}", price_minor=TOO_MUCH) for number in range(bulk.MAX_UNWRITABLE + 1)]
     diff = differ(database, shown).diff(ALL)
     with pytest.raises(Exception, match=r"int|out of range|too large"):
         bulk.write(database, "shop", diff, read_at=at(10), now=NOW, scope=ALL)
@@ -328,7 +328,7 @@ def test_what_a_commit_is_told_of_is_no_bad_record(database: Database) -> None:
 
     diff = differ(database, [listing("a"), listing("b")]).diff(ALL)
     with pytest.raises(ValueError, match="cancelled"):
-        bulk.write(database, "shop", diff, read_at=at(10), now=NOW, scope=ALL, told=told)
+        bulk.write(database, "shop", diff, read_at=at(10), now=NOW, scope=ALL, on_commit=told)
 
 
 class _Troubled(_Dying):

@@ -224,7 +224,7 @@ def world_on(database: Database, ahead: float) -> World:
 
 def owe(world: World) -> None:
     with world.database.begin() as conn:
-        owed.remember(conn, SHOP, [Change(Kind.PRODUCT, "A")], Cause.WEBHOOK, world.deps.now())
+        owed.owe(conn, SHOP, [Change(Kind.PRODUCT, "A")], Cause.WEBHOOK, world.deps.now())
 
 
 def sync(world: World) -> None:

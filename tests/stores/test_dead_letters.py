@@ -42,7 +42,7 @@ def _bury(database: Database, key: ItemKey | None = KEY, message_id: str = "m1",
 
 def _owe(database: Database) -> None:
     with database.begin() as conn:
-        owed.remember(conn, "shop", [Change(Kind.PRODUCT, "A")], Cause.WEBHOOK, NOW)
+        owed.owe(conn, "shop", [Change(Kind.PRODUCT, "A")], Cause.WEBHOOK, NOW)
 
 
 def _try(database: Database, number: int, name: str = "shop/product/A") -> None:

@@ -190,7 +190,7 @@ def test_an_item_settled_before_was_not_seen_since(database: Database) -> None:
 
 def test_what_only_a_reconciliation_found_was_not_seen(database: Database) -> None:
     with database.begin() as conn:
-        owed.remember(conn, "shop", [Change(Kind.PRODUCT, "A")], Cause.RECONCILE, NOW)
+        owed.owe(conn, "shop", [Change(Kind.PRODUCT, "A")], Cause.RECONCILE, NOW)
         (claim,) = owed.claim(conn, KEY, more=0, lease=60, now=NOW)
         owed.settle(conn, [(claim, "applied")], NOW)
         assert inbox.seen_item(conn, *KEY, since=NOW) is None

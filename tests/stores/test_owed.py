@@ -25,7 +25,7 @@ def _later(seconds: float) -> datetime:
 def _remember(database: Database, *ids: str, version: int = 0, now: datetime = NOW) -> list[ItemKey]:
     with database.begin() as conn:
         changes = [Change(Kind.PRODUCT, id, version) for id in ids]
-        return owed.remember(conn, "shop", changes, Cause.WEBHOOK, now)
+        return owed.owe(conn, "shop", changes, Cause.WEBHOOK, now)
 
 
 def _claim(database: Database, key: ItemKey = KEY, *, more: int = 0, now: datetime = NOW) -> list[owed.Claim]:
@@ -51,7 +51,7 @@ def _settlements(database: Database) -> list[tuple[str, str, int]]:
 
 def _overdue(database: Database, now: datetime, limit: int = 100) -> list[ItemKey]:
     with database.begin() as conn:
-        return [item.key for item in owed.overdue(conn, now=now, rehint_after=60, limit=limit)]
+        return [item.key for item in owed.overdue(conn, now=now, requeue_after=60, limit=limit)]
 
 
 # --- remember ---
@@ -128,7 +128,7 @@ def test_an_item_nobody_owes_cannot_be_claimed(database: Database) -> None:
 def test_an_expired_lease_is_taken_over_as_a_kill(database: Database) -> None:
     _remember(database, "A")
     _claim(database)
-    assert [claim.kills for claim in _claim(database, now=_later(61))] == [1]
+    assert [claim.crashes for claim in _claim(database, now=_later(61))] == [1]
 
 
 def test_an_item_that_waits_for_its_next_try_cannot_be_claimed(database: Database) -> None:
@@ -176,14 +176,14 @@ def test_a_claim_takes_nothing_along_when_the_item_itself_is_taken(database: Dat
 def test_a_claim_takes_no_other_kind_along(database: Database) -> None:
     _remember(database, "A")
     with database.begin() as conn:
-        owed.remember(conn, "shop", [Change(Kind.ORDER, "B")], Cause.POLL, NOW)
+        owed.owe(conn, "shop", [Change(Kind.ORDER, "B")], Cause.POLL, NOW)
     assert len(_claim(database, more=5)) == 1
 
 
 def test_a_claim_takes_no_other_connection_along(database: Database) -> None:
     _remember(database, "A")
     with database.begin() as conn:
-        owed.remember(conn, "other", [Change(Kind.PRODUCT, "B")], Cause.POLL, NOW)
+        owed.owe(conn, "other", [Change(Kind.PRODUCT, "B")], Cause.POLL, NOW)
     assert len(_claim(database, more=5)) == 1
 
 
@@ -220,7 +220,7 @@ def test_a_released_claim_can_be_claimed_again_without_a_kill(database: Database
     claims = _claim(database)
     with database.begin() as conn:
         owed.release(conn, claims, now=NOW)
-    assert [claim.kills for claim in _claim(database)] == [0]
+    assert [claim.crashes for claim in _claim(database)] == [0]
 
 
 def test_a_failed_claim_counts_an_attempt(database: Database) -> None:
@@ -267,7 +267,7 @@ def test_an_item_kept_is_due_at_once(database: Database) -> None:
     claims = _claim(database)
     _remember(database, "A")
     _settle(database, *claims, now=_later(5))
-    assert [claim.kills for claim in _claim(database, now=_later(5))] == [0]
+    assert [claim.crashes for claim in _claim(database, now=_later(5))] == [0]
 
 
 def test_an_item_kept_counts_its_age_from_the_claim(database: Database) -> None:

@@ -18,15 +18,20 @@ KEY = ItemKey("shop", Kind.PRODUCT, "B")
 
 def _remember(database: Database, *ids: str) -> None:
     with database.begin() as conn:
-        owed.remember(conn, "shop", [Change(Kind.PRODUCT, id) for id in ids], Cause.WEBHOOK, NOW)
+        owed.owe(conn, "shop", [Change(Kind.PRODUCT, id) for id in ids], Cause.WEBHOOK, NOW)
 
 
 def _claim(
-    database: Database, *also: str, key: ItemKey = KEY, more: int = 0, suspects: bool = True, after: float = 0
+    database: Database,
+    *also: str,
+    key: ItemKey = KEY,
+    more: int = 0,
+    poison_candidates: bool = True,
+    after: float = 0,
 ) -> list[owed.Claim]:
     now = NOW + timedelta(seconds=after)
     with database.begin() as conn:
-        return owed.claim(conn, key, also=also, more=more, lease=60, now=now, suspects=suspects)
+        return owed.claim(conn, key, also=also, more=more, lease=60, now=now, poison_candidates=poison_candidates)
 
 
 def _ids(claims: Sequence[owed.Claim]) -> list[str]:
@@ -78,7 +83,7 @@ def test_a_suspect_does_not_come_where_suspects_are_not_wanted(database: Databas
     _remember(database, "A", "B")
     _claim(database)
     _claim(database, after=61)
-    assert _ids(_claim(database, "A", suspects=False, after=122)) == ["A"]
+    assert _ids(_claim(database, "A", poison_candidates=False, after=122)) == ["A"]
 
 
 def test_two_messages_that_name_the_same_items_share_them_out(database: Database) -> None:

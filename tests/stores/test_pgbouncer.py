@@ -163,7 +163,7 @@ def test_owed_items_are_synced_by_many_threads(world: World) -> None:
     names = [f"P{number:03}" for number in range(THREADS * 12)]
     world.source.put(*(listing(name) for name in names))
     with world.database.begin() as conn:
-        owed.remember(conn, SHOP, [Change(Kind.PRODUCT, name) for name in names], Cause.WEBHOOK, world.clock())
+        owed.owe(conn, SHOP, [Change(Kind.PRODUCT, name) for name in names], Cause.WEBHOOK, world.clock())
     keeper = LeaseKeeper(world.database)
 
     def work(thread: int) -> None:

@@ -57,12 +57,12 @@ AHEAD = NOW + 400 * 24 * HOUR
 
 def owe(database: Database, kind: Kind, external_id: str, *, connection: str = SHOP, at: datetime = NOW) -> None:
     with database.begin() as conn:
-        owed.remember(conn, connection, [Change(kind, external_id)], Cause.POLL, at)
+        owed.owe(conn, connection, [Change(kind, external_id)], Cause.POLL, at)
 
 
 def findings(database: Database, connection: str = SHOP, **options: Any) -> dict[str, Finding]:
     with database.read() as conn:
-        found = validation.measure(conn, connection, validation.span(conn, NOW), **options)
+        found = validation.measure(conn, connection, validation.cutoffs(conn, NOW), **options)
     return {finding.check: finding for finding in found}
 
 

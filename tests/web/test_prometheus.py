@@ -61,7 +61,7 @@ def busy(world: World) -> None:
     settle(world.database, 60, 30, changes=3)
     settle(world.database, 60, outcome="dead")
     with world.database.begin() as conn:
-        owed.remember(conn, SHOP, [Change(Kind.STOCK, "A")], Cause.POLL, world.clock())
+        owed.owe(conn, SHOP, [Change(Kind.STOCK, "A")], Cause.POLL, world.clock())
     world.clock.pass_(12.5)
 
 
@@ -107,7 +107,7 @@ def test_open_alerts_are_told_by_severity_and_closed_ones_not_at_all(world: Worl
 
 def test_failed_tries_of_what_is_owed_are_told(world: World) -> None:
     with world.database.begin() as conn:
-        owed.remember(conn, SHOP, [Change(Kind.STOCK, "A"), Change(Kind.STOCK, "B")], Cause.POLL, world.clock())
+        owed.owe(conn, SHOP, [Change(Kind.STOCK, "A"), Change(Kind.STOCK, "B")], Cause.POLL, world.clock())
         conn.exec_driver_sql("UPDATE owed_items SET attempts = 2")
     assert told(world)[f'tallyhook_failed_tries{{connection="{SHOP}"}}'] == 4
 

@@ -130,8 +130,8 @@ class HeardQueue(ListQueue):
         super().__init__()
         self.heard = threading.Event()
 
-    def wake(self, keys: Sequence[ItemKey]) -> None:
-        super().wake(keys)
+    def enqueue(self, keys: Sequence[ItemKey]) -> None:
+        super().enqueue(keys)
         self.heard.set()
 
 
@@ -150,7 +150,7 @@ class StuckQueue(ListQueue):
         super().__init__()
         self.freed = threading.Event()
 
-    def wake(self, keys: Sequence[ItemKey]) -> None:
+    def enqueue(self, keys: Sequence[ItemKey]) -> None:
         self.freed.wait(60)
 
 

@@ -49,7 +49,7 @@ class Shop(World):
         """Every product has changed."""
         changes = [Change(Kind.PRODUCT, item) for item in self.source.listings]
         with self.database.begin() as conn:
-            owed.remember(conn, SHOP, changes, Cause.WEBHOOK, utc_now())
+            owed.owe(conn, SHOP, changes, Cause.WEBHOOK, utc_now())
 
     def request_run(self) -> int:
         return request_reconcile(self.deps, SHOP)

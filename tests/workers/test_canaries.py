@@ -194,7 +194,7 @@ def let_everything_die(installation: Installation) -> None:
     with closing(installation.database) as database, database.begin() as conn:
         for connection, kind in (("finale", Kind.PRODUCT), ("square", Kind.ORDER)):
             changes = [Change(kind, f"{word}-{connection}") for word in (*ANSWERS, "young-AS500")]
-            owed.remember(conn, connection, changes, Cause.WEBHOOK, datetime.now(UTC))
+            owed.owe(conn, connection, changes, Cause.WEBHOOK, datetime.now(UTC))
         conn.execute(text("UPDATE owed_items SET attempts = 59 WHERE external_id LIKE 'AS%'"))
 
     def are_dead() -> bool:

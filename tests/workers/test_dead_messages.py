@@ -61,8 +61,8 @@ def work(broker: RedisBroker, send: Callable[[], object]) -> None:
 
 def owe(world: World) -> None:
     with world.database.begin() as conn:
-        fresh = owed.remember(conn, SHOP, [Change(Kind.PRODUCT, "A")], Cause.WEBHOOK, world.clock())
-    world.deps.queue.wake(fresh)
+        fresh = owed.owe(conn, SHOP, [Change(Kind.PRODUCT, "A")], Cause.WEBHOOK, world.clock())
+    world.deps.queue.enqueue(fresh)
 
 
 def letters(world: World) -> list[dict[str, Any]]:
@@ -90,7 +90,7 @@ def test_a_letter_has_every_attempts_traceback(world: World, broker: RedisBroker
     world.source.failures.extend([Unavailable("down"), Unmappable("price: expected a number")])
     work(broker, lambda: owe(world))
     world.clock.pass_(60)
-    work(broker, lambda: world.deps.queue.wake([KEY]))
+    work(broker, lambda: world.deps.queue.enqueue([KEY]))
     attempts = letters(world)[0]["attempts"]
     assert [attempt["error_type"] for attempt in attempts] == ["Unavailable", "Unmappable"]
     assert all("in fetch" in attempt["traceback"] for attempt in attempts)
@@ -138,7 +138,7 @@ def test_a_message_with_malformed_arguments_is_a_letter(
 
 
 def test_a_message_for_an_unknown_connection_is_a_letter(world: World, broker: RedisBroker) -> None:
-    work(broker, lambda: world.deps.queue.wake([ItemKey("elsewhere", Kind.PRODUCT, "A")]))
+    work(broker, lambda: world.deps.queue.enqueue([ItemKey("elsewhere", Kind.PRODUCT, "A")]))
     assert [letter["error_type"] for letter in letters(world)] == ["BadConfiguration"]
 
 
@@ -172,7 +172,7 @@ def test_a_message_that_cannot_be_read_leaves_the_worker_working(world: World, b
 
 def _eventually_held(world: World) -> bool:
     def woken() -> bool:
-        world.deps.queue.wake([KEY])  # as the sweep does
+        world.deps.queue.enqueue([KEY])  # as the sweep does
         return is_held(world)
 
     return bool(eventually(woken, within=60, every=0.1))

@@ -54,8 +54,8 @@ class Crew:
         """Owe products and wake the workers, as the receiver does."""
         changes = [Change(Kind.PRODUCT, item) for item in external_ids]
         with self._database.begin() as conn:
-            fresh = owed.remember(conn, SHOP, changes, Cause.WEBHOOK, self._now())
-        BrokerQueue(self._broker).wake(fresh)
+            fresh = owed.owe(conn, SHOP, changes, Cause.WEBHOOK, self._now())
+        BrokerQueue(self._broker).enqueue(fresh)
 
     def is_held(self, external_id: str) -> bool:
         with self._database.read() as conn:

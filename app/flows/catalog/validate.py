@@ -134,7 +134,7 @@ def validate(deps: Deps, connection: str, *, samples: int = 5, anew: bool = Fals
 
 
 def _measure(deps: Deps, conn: Connection, connection: str) -> list[Finding]:
-    span = validation.span(conn, deps.now())
+    span = validation.cutoffs(conn, deps.now())
     confirmed = _confirmed(conn, connection, span.stale)
     return validation.measure(conn, connection, span, confirmed=confirmed, samples=MOST_SAMPLES)
 

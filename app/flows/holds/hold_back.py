@@ -91,7 +91,7 @@ def keep(
         holds.mark_waiting(conn, hold_id, connection=connection, kind=kind)
         return rest
 
-    deps.queue.wake(_in_turn(deps, connection, kind, start_waiting))
+    deps.queue.enqueue(_in_turn(deps, connection, kind, start_waiting))
     if before is not None:
         _forget_carried(deps, before.id, sorted(carried))
     log.error("batch_held", connection=connection, kind=kind, reason=reason, rows=len(keys))
@@ -113,7 +113,7 @@ def give_up(deps: Deps, connection: str, kind: Kind, shown: Set[Key]) -> None:
         holds.expire(conn, connection=connection, kind=kind)
         return rest
 
-    deps.queue.wake(_in_turn(deps, connection, kind, end))
+    deps.queue.enqueue(_in_turn(deps, connection, kind, end))
 
 
 def _owe_rest(
@@ -129,7 +129,7 @@ def _owe_rest(
     return [
         key
         for some in batches(changes, BATCH_SIZE)
-        for key in owed.remember(conn, connection, some, Cause.LOOKUP, deps.now())
+        for key in owed.owe(conn, connection, some, Cause.LOOKUP, deps.now())
     ]
 
 

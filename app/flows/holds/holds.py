@@ -126,7 +126,7 @@ def _decide(deps: Deps, conn: Connection, hold_id: int, state: str, believed_unt
 
 def _write(deps: Deps, hold: Hold) -> None:
     for rows in _all_rows(deps, hold):
-        deps.queue.wake(deps.database.transact(partial(_write_rows, deps, hold, rows)))
+        deps.queue.enqueue(deps.database.transact(partial(_write_rows, deps, hold, rows)))
     with deps.database.begin() as conn:
         holds.mark_applied(conn, hold.id)
 
@@ -140,7 +140,7 @@ def _write_rows(deps: Deps, hold: Hold, batch: Sequence[HeldRow], conn: Connecti
         rows = [row for row in batch if hold.began_at_of(row) == read_at]
         records = [row.record for row in rows if row.record is not None]
         if records:
-            applied = catalog.apply(conn, connection, records, read_at=read_at, now=now, tell_refused=True)
+            applied = catalog.apply(conn, connection, records, read_at=read_at, now=now, report_refused=True)
             left.update(key for _, key in applied.refused)
         ended = sorted(row.key for row in rows if row.record is None)
         closed = catalog.close_rows(
@@ -148,7 +148,7 @@ def _write_rows(deps: Deps, hold: Hold, batch: Sequence[HeldRow], conn: Connecti
         )
         left.update(set(ended) - set(closed) - catalog.fenced(conn, connection, kind, ended))
     changes = [Change(kind, id) for id in sorted({key[0] for key in left})]
-    return owed.remember(conn, connection, changes, Cause.LOOKUP, now)
+    return owed.owe(conn, connection, changes, Cause.LOOKUP, now)
 
 
 def _all_rows(deps: Deps, hold: Hold) -> Iterator[list[HeldRow]]:

@@ -78,7 +78,7 @@ def _import(deps: Deps, lines: Iterable[str], trust: bool, told: Callable[[int],
         arrivals = [one for number, line in some if (one := _taken(deps, number, line, trust, result)) is not None]
         with deps.database.begin() as conn:
             accepted = inbox.accept(conn, arrivals)
-        deps.queue.wake(accepted.owed)
+        deps.queue.enqueue(accepted.owed)
         result.new += accepted.new
         result.duplicates += accepted.duplicates
         told(some[-1][0])

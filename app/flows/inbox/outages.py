@@ -171,7 +171,7 @@ def _fetch(deps: Deps, gap: Mapping[str, Any], ledger: EventLedger) -> int:
         with deps.database.begin() as conn:
             accepted = inbox.accept(conn, arrivals)
         new += accepted.new
-        deps.queue.wake(accepted.owed)
+        deps.queue.enqueue(accepted.owed)
     log.info("gap_healed", connection=gap["connection"], events=new)
     return new
 
@@ -180,8 +180,8 @@ def _pull(deps: Deps, connection: str, source: Source) -> None:
     kinds = readable(deps, connection, source.kinds)
     with deps.database.begin() as conn:
         changes = [Change(kind, WHOLE) for kind in kinds]
-        fresh = owed.remember(conn, connection, changes, Cause.POLL, deps.now())
-    deps.queue.wake(fresh)
+        fresh = owed.owe(conn, connection, changes, Cause.POLL, deps.now())
+    deps.queue.enqueue(fresh)
 
 
 def _finish(deps: Deps, gap: Mapping[str, Any]) -> None:

@@ -148,7 +148,7 @@ class Intake:
             self._committed.clear()
             keys = _drain(self._wakeups)
             if keys:
-                self._deps.queue.wake(keys)
+                self._deps.queue.enqueue(keys)
 
 
 def _answer(waiting: list[asyncio.Future[None]], error: Exception | None) -> None:

@@ -1,4 +1,4 @@
-"""Works off the items of one message: batch by batch, sharing commits, each failure told from its neighbours'."""
+"""Processes the items of one message in batches that share commits; a failing item does not fail its neighbours."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from app.flows.connections import health
 from app.flows.connections.health import Fault
 from app.flows.deps import Deps
 from app.flows.items.bad_records import Failure, record_failures
-from app.flows.items.bury import died
+from app.flows.items.dead_letter import with_claim
 from app.flows.items.doubted_items import hold_back
 from app.flows.items.fetching import Fetched, commit, fetch, write_storable
 from app.flows.items.leases import LeaseKeeper
@@ -37,27 +37,29 @@ from app.stores import owed
 from app.stores.letters import attempts
 from app.stores.owed import Claim
 
-HOLD_BACK = 0.2
-"""Seconds that an answer may wait for the next ones of its message, to share a commit with them."""
+COMMIT_DELAY = 0.2
+"""Seconds that an answer may wait for the next ones of its message, so that they share a commit."""
 
 log = structlog.get_logger()
 
 
 class ItemWork:
-    """One message's work. ``own`` is the item that its message is named after: only that one's failure is raised."""
+    """The work of one message. ``named`` is the item that the message names: only its failure is raised."""
 
-    def __init__(self, deps: Deps, keeper: LeaseKeeper, source: Source, own: ItemKey) -> None:
+    def __init__(self, deps: Deps, keeper: LeaseKeeper, source: Source, named: ItemKey) -> None:
         self._deps = deps
         self._keeper = keeper
         self._source = source
-        self._own = own
+        self._named = named
         self._final: Exception | None = None
 
     def do(self, claims: Sequence[Claim]) -> None:
-        """Work on leased items of one kind; raises what killed the message's own item, after all else is done, and
-        ``DatabaseFault`` at once."""
-        if len(claims) == 1 and claims[0].kills >= MAX_KILLS:
-            raise died(KilledWorker(f"processing this item took its worker down {claims[0].kills} times"), claims[0])
+        """Process leased items of one kind. Raises the final error of the item that the message names, after all else is
+        done, and ``DatabaseFault`` at once."""
+        if len(claims) == 1 and claims[0].crashes >= MAX_KILLS:
+            raise with_claim(
+                KilledWorker(f"processing this item took its worker down {claims[0].crashes} times"), claims[0]
+            )
         with lane(min(map(_lane, claims))):
             if claims[0].key.external_id == WHOLE:
                 self._pull(claims[0])
@@ -69,16 +71,16 @@ class ItemWork:
     def _pull(self, claim: Claim) -> None:
         try:
             with exchanges.watched():
-                self._wake(pull(self._deps, claim))
+                self._enqueue(pull(self._deps, claim))
         except DatabaseFault:
             raise
         except Exception as error:
-            if not self._is_not_theirs([claim], error, []):
-                self._failed([claim], error)
+            if not self._is_shared([claim], error, []):
+                self._fail([claim], error)
 
     def _sync(self, waiting: list[Claim]) -> None:
-        """In the order of their keys, so that commits of several answers lock their rows in the order of a pull."""
-        size = self._source.batch_size(self._own.kind)
+        """Fetch in the order of keys, so that a commit of several answers locks its rows in the order of a pull."""
+        size = self._source.batch_size(self._named.kind)
         fetched: list[Fetched] = []
         since = time.monotonic()
         while waiting:
@@ -88,19 +90,19 @@ class ItemWork:
             except DatabaseFault:
                 raise
             except Exception as error:
-                size = self._source.batch_size(self._own.kind)
-                if self._is_not_theirs([*some, *waiting], error, some):
+                size = self._source.batch_size(self._named.kind)
+                if self._is_shared([*some, *waiting], error, some):
                     waiting = []
                 elif isinstance(error, Unavailable | BadAnswer) and len(some) > 1:
-                    waiting, size = [*some, *waiting], (len(some) + 1) // 2  # one of them is not answered: which?
+                    waiting, size = [*some, *waiting], (len(some) + 1) // 2  # find the one that is not answered
                 elif isinstance(error, RateLimited | Unavailable | BadAnswer):
-                    # this tells nothing about the others, but they fare no better
-                    self._give_back([*some[1:], *waiting], error)
-                    self._failed(some[:1], error)
+                    # the others are not to blame, but would fail as well
+                    self._postpone_blameless([*some[1:], *waiting], error)
+                    self._fail(some[:1], error)
                     waiting = []
                 else:
                     self._one_by_one(some, error)
-            if fetched and (not waiting or time.monotonic() - since >= HOLD_BACK):
+            if fetched and (not waiting or time.monotonic() - since >= COMMIT_DELAY):
                 self._commit(fetched)
                 fetched, since = [], time.monotonic()
             if self._keeper.stopping:
@@ -109,21 +111,21 @@ class ItemWork:
         if fetched:
             self._commit(fetched)
 
-    def _is_not_theirs(self, claims: Sequence[Claim], error: Exception, asked: Sequence[Claim]) -> bool:
-        """Whether the failure of what was ``asked`` together (nothing: of a list) is that of their kind or their
-        connection: then they stay owed as they were, and are asked for again when that is well."""
-        key, failed = claims[0].key, [claim.key.external_id for claim in asked]
+    def _is_shared(self, claims: Sequence[Claim], error: Exception, fetched: Sequence[Claim]) -> bool:
+        """Whether a failure of what was ``fetched`` together (nothing, for a list) concerns the whole kind or connection.
+        Then all claims are released, and their items are fetched again when the connection is well."""
+        key, failed = claims[0].key, [claim.key.external_id for claim in fetched]
         if health.judge(self._deps, key.connection, key.kind, error, failed) is Fault.ITEM:
             return False
         self._release(claims)
         return True
 
     def _one_by_one(self, claims: Sequence[Claim], error: Exception) -> None:
-        """A batch was refused as a whole: one bad item must not take its neighbours with it, unless it was a list that was
-        refused: then none fares better alone."""
-        is_list = self._own.kind in self._source.listed_kinds
+        """Fetch the items of a refused batch one by one, so that a bad item does not fail its neighbours. If the source
+        refused a list, none would fare better alone."""
+        is_list = self._named.kind in self._source.listed_kinds
         if len(claims) == 1 or is_list or not isinstance(error, Permanent):
-            self._failed(claims, error)
+            self._fail(claims, error)
             return
         for place, claim in enumerate(claims):
             try:
@@ -131,9 +133,9 @@ class ItemWork:
             except DatabaseFault:
                 raise
             except Exception as failure:
-                if self._is_not_theirs(claims[place:], failure, [claim]):
+                if self._is_shared(claims[place:], failure, [claim]):
                     return
-                self._failed([claim], failure)
+                self._fail([claim], failure)
 
     def _commit(self, fetched: Sequence[Fetched]) -> None:
         try:
@@ -144,63 +146,63 @@ class ItemWork:
         except Exception as error:
             self._not_committed(fetched, error)
             return
-        self._wake(done.again)
-        health.answered(self._deps, self._own.connection, self._own.kind, min(one.began for one in fetched))
+        self._enqueue(done.again)
+        health.answered(self._deps, self._named.connection, self._named.kind, min(one.began for one in fetched))
         for claim, error_text in done.failed:
-            self._failed([claim], Unmappable(error_text))
+            self._fail([claim], Unmappable(error_text))
 
     def _not_committed(self, fetched: Sequence[Fetched], error: Exception) -> None:
-        """One answer that cannot be written must not take the others with it."""
+        """Commit the answers one by one: one that cannot be written must not fail the others."""
         if len(fetched) > 1:
             for one in fetched:
                 self._commit([one])
         elif len(fetched[0].claims) > 1:
             for claim in fetched[0].claims:
-                self._alone(claim)
+                self._fetch_alone(claim)
         else:
             self._not_stored(fetched[0], write_storable(self._deps, fetched[0]), error)
 
     def _not_stored(self, fetched: Fetched, failures: Sequence[Failure], error: Exception) -> None:
-        """The item fails, though what can be stored of it is. Where only its neighbours in a list cannot be stored, these
-        are noted, and it is as well as ever."""
+        """Fail the item; its storable records are written. If only its neighbours in a list cannot be stored, record
+        their failures and commit the item."""
         claim = fetched.claims[0]
         id = fetched.refs[claim.key.external_id].external_id
-        own = [failure.error for failure in failures if failure.ref.external_id == id]
-        if own or not failures:
-            self._failed([claim], own[0] if own else error)
+        errors = [failure.error for failure in failures if failure.ref.external_id == id]
+        if errors or not failures:
+            self._fail([claim], errors[0] if errors else error)
             return
         with self._deps.database.begin() as conn:
             record_failures(self._deps, conn, claim.key.connection, failures)
         self._commit([fetched.without(failures)])
 
-    def _alone(self, claim: Claim) -> None:
+    def _fetch_alone(self, claim: Claim) -> None:
         try:
             self._commit([fetch(self._deps, self._source, [claim])])
         except DatabaseFault:
             raise
         except Exception as error:
-            if not self._is_not_theirs([claim], error, [claim]):
-                self._failed([claim], error)
+            if not self._is_shared([claim], error, [claim]):
+                self._fail([claim], error)
 
-    def _failed(self, claims: Sequence[Claim], error: Exception) -> None:
-        """Postpone what waiting may cure. The rest is final if it is this message's own item;
-        another's failure waits for a message of its own, which then raises it."""
+    def _fail(self, claims: Sequence[Claim], error: Exception) -> None:
+        """Postpone what waiting may cure. Any other failure is final for the item that the message names; another item
+        gets a message of its own, which then raises it."""
         if isinstance(error, BudgetSpent):
-            self._give_back(claims, error)
+            self._postpone_blameless(claims, error)
             return
         for claim in claims:
             wait = wait_before_retry(error, claim.attempts + 1, random.random())  # noqa: S311
             if wait is not None:
                 self._postpone(claim, error, wait)
-            elif claim.key == self._own:
-                self._final = died(error, claim)
+            elif claim.key == self._named:
+                self._final = with_claim(error, claim)
             else:
                 self._postpone(claim, error, 0.0)
-                self._wake([claim.key])
+                self._enqueue([claim.key])
 
-    def _give_back(self, claims: Sequence[Claim], error: Exception) -> None:
-        """Postpone without counting a failure: what failed is fetched alone from then on, and a storm of items that
-        were only unlucky would become a storm of calls."""
+    def _postpone_blameless(self, claims: Sequence[Claim], error: Exception) -> None:
+        """Postpone without counting a failure: an item that failed is fetched alone from then on, and a storm of merely
+        unlucky items would become a storm of calls."""
         if not claims:
             return
         wait = wait_before_retry(error, 1, random.random()) or 0.0  # noqa: S311
@@ -213,7 +215,7 @@ class ItemWork:
         now = self._deps.now()
         with self._deps.database.begin() as conn:
             if not owed.fail(conn, claim, next_at=now + timedelta(seconds=wait), now=now):
-                return  # somebody else has it: what failed here is not known to be so for him
+                return  # another worker has it now, and may succeed
             attempts.record(
                 conn,
                 owed.message_key(claim.key),
@@ -232,12 +234,12 @@ class ItemWork:
             with self._deps.database.begin() as conn:
                 owed.release(conn, claims, now=self._deps.now())
 
-    def _wake(self, keys: Sequence[ItemKey]) -> None:
+    def _enqueue(self, keys: Sequence[ItemKey]) -> None:
         if keys:
-            self._deps.queue.wake(keys)
+            self._deps.queue.enqueue(keys)
 
 
 def _lane(claim: Claim) -> Lane:
-    """An item that changed again since it was owed was told of by a webhook, as far as we know."""
+    """The lane of a claim's cause; an item that changed again since was most likely named by a webhook."""
     first = lane_of(claim.cause)
     return min(first, Lane.WEBHOOK) if claim.rev > 1 and claim.key.external_id != WHOLE else first

@@ -1,7 +1,7 @@
-"""Keeping leases alive: one thread per process renews whatever its workers hold, so slow work is not taken twice.
+"""Keeps leases alive: one thread per process renews what its workers hold, so that nobody else takes slow work.
 
-What a process cannot go on with, because it is told to stop or because the database was in trouble, it gives back: a
-lease given back is nobody's crash.
+Work that a process cannot finish, because it must stop or the database was in trouble, is released: a released lease
+counts as no crash.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ log = structlog.get_logger()
 
 @dataclass(eq=False)
 class _Held:
-    """Leases that one piece of work holds: those of items, or that of a run (its number and its token)."""
+    """The leases of one piece of work: of items, or of a run (its id and token)."""
 
     claims: Sequence[Claim] = ()
     run: tuple[int, str] | None = None
@@ -41,23 +41,23 @@ class _Held:
 
 @dataclass
 class LeaseKeeper:
-    """What the workers of one process hold: leases, which it renews every few seconds until ``stop``, and their
-    connections' ``shares`` of its threads. Thread-safe."""
+    """The leases of one process's workers, renewed every few seconds until ``stop``, and each connection's share of its
+    threads (``shares``). Thread-safe."""
 
     database: Database
     now: Callable[[], datetime] = utc_now
     every: float = RENEW_EVERY
     shares: Shares = field(default_factory=Shares)
     _held: list[_Held] = field(default_factory=list)
-    _dropped: list[_Held] = field(default_factory=list)
+    _unreleased: list[_Held] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _suspect: threading.Lock = field(default_factory=threading.Lock)
+    _isolation: threading.Lock = field(default_factory=threading.Lock)
     _stopped: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
     @property
     def stopping(self) -> bool:
-        """Whether this process was told to stop: long work gives back what it holds and ends."""
+        """Whether this process must stop: long work then releases its leases and ends."""
         return self._stopped.is_set()
 
     @contextmanager
@@ -72,40 +72,40 @@ class LeaseKeeper:
         with self._hold(_Held(run=(run_id, token))):
             yield
 
-    def give_back_claims(self, claims: Sequence[Claim]) -> None:
-        """Give leases back as soon as the database takes it, at once if it can: due as before, and no crash."""
-        self._give_back(_Held(claims=claims))
+    def release_claims(self, claims: Sequence[Claim]) -> None:
+        """Release leases of items as soon as the database can: they stay due, and no crash counts."""
+        self._release(_Held(claims=claims))
 
-    def give_back_run(self, run_id: int, token: str) -> None:
-        """Give a run back as soon as the database takes it: it goes on from its checkpoint, and no crash is counted."""
-        self._give_back(_Held(run=(run_id, token)))
+    def release_run(self, run_id: int, token: str) -> None:
+        """Release a run as soon as the database can: it goes on from its checkpoint, and no crash counts."""
+        self._release(_Held(run=(run_id, token)))
 
     @contextmanager
-    def apart(self) -> Iterator[bool]:
-        """``True`` while no other suspect is worked on in this process: one of them may be what kills it."""
-        free = self._suspect.acquire(blocking=False)
+    def isolated(self) -> Iterator[bool]:
+        """``True`` if no other poison candidate is worked on in this process: any of them may be what kills it."""
+        free = self._isolation.acquire(blocking=False)
         try:
             yield free
         finally:
             if free:
-                self._suspect.release()
+                self._isolation.release()
 
     def begin_stopping(self) -> None:
         """Tell long work to end; leases are still renewed until ``stop``."""
         self._stopped.set()
 
     def stop(self) -> None:
-        """Stop renewing, and give back what is still held: whoever has it has not ended in time."""
+        """Stop renewing, and release what is still held: that work has not ended in time."""
         self._stopped.set()
         with self._lock:
             thread, self._thread = self._thread, None
             left, self._held = self._held, []
-            left += self._dropped
-            self._dropped = []
+            left += self._unreleased
+            self._unreleased = []
         if thread is not None:
             thread.join(timeout=10)
         for held in left:
-            self._try_to_give_back(held)
+            self._try_to_release(held)
 
     @contextmanager
     def _hold(self, held: _Held) -> Iterator[None]:
@@ -125,35 +125,35 @@ class LeaseKeeper:
             self._thread.start()
 
     def _run(self) -> None:
-        """Rounds until the keeper is stopped, or until a round finds nothing to do: the next hold starts another thread."""
+        """Renew until the keeper stops or nothing is held any more: the next hold starts another thread."""
         while not self._stopped.wait(self.every):
             with self._lock:
-                if not self._held and not self._dropped:
+                if not self._held and not self._unreleased:
                     self._thread = None
                     return
-            self.round()
+            self.renew()
 
-    def round(self) -> None:
-        """Renew what is held, and give back what could not be given back before."""
+    def renew(self) -> None:
+        """Renew what is held, and release what could not be released before."""
         with self._lock:
             claims = [claim for held in self._held for claim in held.claims]
             held_runs = [held.run for held in self._held if held.run is not None]
-            dropped, self._dropped = self._dropped, []
+            unreleased, self._unreleased = self._unreleased, []
         until = self.now() + timedelta(seconds=LEASE)
         if claims:
             self._try(lambda conn: owed.extend(conn, claims, until=until))
         for run_id, token in held_runs:
             self._try(lambda conn, run_id=run_id, token=token: runs.heartbeat(conn, run_id, token, until))  # type: ignore[misc]
-        for held in dropped:
-            self._give_back(held)
+        for held in unreleased:
+            self._release(held)
 
-    def _give_back(self, held: _Held) -> None:
-        if not self._try_to_give_back(held):
+    def _release(self, held: _Held) -> None:
+        if not self._try_to_release(held):
             with self._lock:
-                self._dropped.append(held)
+                self._unreleased.append(held)
                 self._start()
 
-    def _try_to_give_back(self, held: _Held) -> bool:
+    def _try_to_release(self, held: _Held) -> bool:
         def work(conn: Connection) -> None:
             if held.claims:
                 owed.release(conn, held.claims, now=self.now())

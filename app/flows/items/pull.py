@@ -1,4 +1,4 @@
-"""The delta path: read what changed since the watermark, apply complete records, owe the rest, move the watermark."""
+"""The delta path: reads changes since the watermark, applies complete records, owes the rest, moves the watermark."""
 
 from __future__ import annotations
 
@@ -32,31 +32,31 @@ from app.flows.items.doubted_items import judge_named
 from app.rules.guard.guard import FIRST_LOAD, POLL
 from app.sources.base import Source
 from app.stores import catalog, owed
-from app.stores.catalog import Applied, bulk, watermarks
+from app.stores.catalog import Applied, HeldVersion, bulk, watermarks
 from app.stores.catalog.spool import Spool
 from app.stores.owed import Claim, Noted
 from app.stores.runs import failed_items
 
 BLOCKED_PAUSE = timedelta(seconds=30)
-"""After so long a pull of what cannot be asked now is looked at again."""
+"""After this time a pull of a blocked kind or connection is tried again."""
 
-Told = Callable[[Connection], None]
-"""Called before each commit of a pull; raises ``_TakenOver`` where it is no longer ours to make."""
+CheckLease = Callable[[Connection], None]
+"""Called before each commit of a pull; raises ``_TakenOver`` if the pull has lost its lease."""
 
-AT_ONCE = 500
+BATCH_SIZE = 500
 """Items per commit. One long transaction would make the receiver's acknowledgements wait."""
 
 log = structlog.get_logger()
 
 
 class _TakenOver(Exception):
-    """The pull lost its lease: whoever took it over has read later, and what this one read is older than that."""
+    """The pull lost its lease: whoever took it over reads later, so this pull must write nothing more."""
 
 
 @dataclass
-class _Read:
-    """What a pull has read so far: the items it can vouch for, each with the newest version it showed, the hints it got,
-    and what cannot be read or stored."""
+class _Pulled:
+    """What a pull has read so far: items (``seen``) with the newest version shown of each, hints (``changes``), and
+    failures."""
 
     seen: dict[str, int] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
@@ -67,7 +67,7 @@ class _Read:
     outcome: str = "applied"
 
     def add(self, record: Record) -> None:
-        """Note an item as read, under every name by which it can be owed."""
+        """Note an item as read, under every external id by which it can be owed."""
         names = [key_of(record)[0]]
         if isinstance(record, Listing) and record.sku:
             names.append(SKU_PREFIX + record.sku)
@@ -75,17 +75,16 @@ class _Read:
             self.seen[name] = max(self.seen.get(name, 0), record.version)
 
     def failing(self) -> set[str]:
-        """The external ids of items that the read has shown, but not well."""
+        """The external ids of items that failed."""
         return {failure.ref.external_id for failure in self.failures}
 
 
 def pull(deps: Deps, claim: Claim) -> list[ItemKey]:
     """Catch up one kind of one connection; returns the items that now need a message.
 
-    The watermark moves only with the last page, in the transaction that owes what needs a fetch of its own and
-    settles the items that the read has shown. Where the vendor does not answer us, or not for this kind, the pull is
-    put off without a failed attempt. Raises what the source raises otherwise: the items that wait for the pull are then
-    fetched one by one. A pull whose lease was taken over meanwhile writes nothing more.
+    The watermark moves only after the last page, when the items that need a fetch of their own are owed. If the vendor
+    does not answer us, or not for this kind, the pull is postponed without a failed attempt. Raises what else the source
+    raises: the items that wait for the pull are then fetched one by one. A pull that lost its lease writes nothing more.
     """
     try:
         return _pull(deps, claim)
@@ -98,7 +97,7 @@ def _pull(deps: Deps, claim: Claim) -> list[ItemKey]:
     connection, kind = claim.key.connection, claim.key.kind
     source = deps.bulk_sources[connection]
     if health.blocked(deps, connection, kind):
-        _put_off(deps, claim)
+        _postpone(deps, claim)
         return []
     with deps.database.begin() as conn:
         since = watermarks.get(conn, connection, kind)
@@ -114,9 +113,9 @@ def _pull(deps: Deps, claim: Claim) -> list[ItemKey]:
         raise
     except Exception as error:
         if _is_blocked(deps, connection, kind, error):
-            _put_off(deps, claim)
+            _postpone(deps, claim)
             return []
-        with deps.database.begin() as conn:  # so that no second storm puts its items off again
+        with deps.database.begin() as conn:  # so that no second storm defers its items again
             watermarks.fail(conn, connection, kind, deps.now())
         raise
     return _finish(deps, claim, read, noted)
@@ -134,13 +133,15 @@ def _is_blocked(deps: Deps, connection: str, kind: Kind, error: Exception) -> bo
     return health.judge(deps, connection, kind, error) is not health.Fault.ITEM
 
 
-def _put_off(deps: Deps, claim: Claim) -> None:
+def _postpone(deps: Deps, claim: Claim) -> None:
     with deps.database.begin() as conn:
         owed.postpone(conn, claim, next_at=deps.now() + BLOCKED_PAUSE)
 
 
-def _read_whole(deps: Deps, source: Source, connection: str, kind: Kind, since: str | None, told: Told) -> _Read:
-    """A first load, or a kind that has no delta."""
+def _read_whole(
+    deps: Deps, source: Source, connection: str, kind: Kind, since: str | None, check_lease: CheckLease
+) -> _Pulled:
+    """Read a first load, or a kind that has no delta, as a whole."""
     is_complete = kind in source.whole_kinds
     absorbed = reconcile(
         deps,
@@ -148,12 +149,12 @@ def _read_whole(deps: Deps, source: Source, connection: str, kind: Kind, since: 
         kind,
         lambda: source.full(kind) if is_complete else source.delta(kind, None),
         checks=FIRST_LOAD if since is None else POLL,
-        write=partial(bulk.write, told=lambda conn, _: told(conn)),
+        write=partial(bulk.write, on_commit=lambda conn, _: check_lease(conn)),
     )
     if absorbed.held:
-        # Not read any further, but looked at: pace and storms count from now.
-        return _Read(outcome="held", watermark=since, failures=absorbed.failures)
-    return _Read(
+        # The watermark stays, but pace and storms count from now.
+        return _Pulled(outcome="held", watermark=since, failures=absorbed.failures)
+    return _Pulled(
         changes=absorbed.changes,
         failures=absorbed.failures,
         healed=absorbed.healed,
@@ -162,9 +163,11 @@ def _read_whole(deps: Deps, source: Source, connection: str, kind: Kind, since: 
     )
 
 
-def _read_delta(deps: Deps, source: Source, connection: str, kind: Kind, since: str | None, told: Told) -> _Read:
-    """What changed since the watermark, judged as one batch before any of it is applied."""
-    read = _Read()
+def _read_delta(
+    deps: Deps, source: Source, connection: str, kind: Kind, since: str | None, check_lease: CheckLease
+) -> _Pulled:
+    """Read what changed since the watermark; the guard judges it as one batch before any of it is applied."""
+    read = _Pulled()
     healer = healing(deps, connection, kind)
     began = deps.now()
     spool = Spool(kind)
@@ -174,14 +177,14 @@ def _read_delta(deps: Deps, source: Source, connection: str, kind: Kind, since: 
             spool.add("", record, 0)
         healer.note(page.records)
         read.failures.extend([*map(unread, page.failed), *bad])
-        read.changes.extend([*page.changes, *told_anew(deps, connection, page)])
+        read.changes.extend([*page.changes, *changes_by_mention(deps, connection, page)])
         read.watermark = page.watermark or read.watermark
 
     def apply(records: Sequence[Record]) -> None:
         def work(conn: Connection) -> None:
-            applied = catalog.apply(conn, connection, records, read_at=began, now=deps.now(), tell_refused=True)
+            applied = catalog.apply(conn, connection, records, read_at=began, now=deps.now(), report_refused=True)
             owe_refused(deps, conn, connection, records, applied)
-            told(conn)
+            check_lease(conn)
 
         deps.database.transact(work)
         for record in records:
@@ -190,13 +193,13 @@ def _read_delta(deps: Deps, source: Source, connection: str, kind: Kind, since: 
     unread_ids = {failure.shown for failure in read.failures}
     held = doubted(deps, connection, spool, began, POLL, unread=unread_ids)
     good_ones = (record for record in spool if held is None or key_of(record) not in held.keys)
-    for records in batches(good_ones, AT_ONCE):
+    for records in batches(good_ones, BATCH_SIZE):
         isolated(records, apply, lambda record, error: read.failures.append(unstorable(record, error)), (_TakenOver,))
     read.healed = healer.healed(read.failing(), complete=False)
     return read
 
 
-def _finish(deps: Deps, claim: Claim, read: _Read, noted: Sequence[Noted]) -> list[ItemKey]:
+def _finish(deps: Deps, claim: Claim, read: _Pulled, noted: Sequence[Noted]) -> list[ItemKey]:
     connection, kind = claim.key.connection, claim.key.kind
     fresh = _owe_named(deps, connection, kind, read.changes)
     now = deps.now()
@@ -207,7 +210,7 @@ def _finish(deps: Deps, claim: Claim, read: _Read, noted: Sequence[Noted]) -> li
         record_failures(deps, conn, connection, read.failures)
         failed_items.resolve(conn, connection, kind, read.healed, now)
         again = owed.settle(conn, [(claim, read.outcome)], now)
-    for some in batches(_covered(claim, read, noted), AT_ONCE):
+    for some in batches(_covered(claim, read, noted), BATCH_SIZE):
         with deps.database.begin() as conn:
             owed.settle_noted(conn, some, "applied", now)
     log_failures(connection, read.failures)
@@ -216,16 +219,16 @@ def _finish(deps: Deps, claim: Claim, read: _Read, noted: Sequence[Noted]) -> li
 
 
 def _owe_named(deps: Deps, connection: str, kind: Kind, changes: Sequence[Change]) -> list[ItemKey]:
-    """Owe what the list only names, judged as one batch before: of an item of which some is held, the rest is written."""
+    """Owe the items that the list only names, after the guard has judged them as one batch."""
     with deps.database.read() as conn:
-        some = [_unknown(conn, connection, kind, few) for few in batches(changes, AT_ONCE)]
+        some = [_unknown(conn, connection, kind, few) for few in batches(changes, BATCH_SIZE)]
     judge_named(deps, connection, kind, [change.external_id for few in some for change in few])
-    return owe_news(deps, connection, kind, changes, Cause.LOOKUP).fresh
+    return owe_unknown(deps, connection, kind, changes, Cause.LOOKUP).fresh
 
 
-def _covered(claim: Claim, read: _Read, noted: Sequence[Noted]) -> list[Noted]:
-    """The items owed before the read that it has shown, or must have shown. Where a hint names a newer version the list
-    lags, and the item is asked for by itself."""
+def _covered(claim: Claim, read: _Pulled, noted: Sequence[Noted]) -> list[Noted]:
+    """The items owed before the read that it has shown, or must have shown. If a hint names a newer version, the list
+    lags, and the item is fetched by itself."""
     hinted = {change.external_id for change in read.changes} | read.failing()
     owed_before = [item for item in noted if item.key != claim.key and item.key.external_id not in hinted]
     shown = ((item, read.seen.get(item.key.external_id)) for item in owed_before)
@@ -235,57 +238,56 @@ def _covered(claim: Claim, read: _Read, noted: Sequence[Noted]) -> list[Noted]:
 def owe_refused(
     deps: Deps, conn: Connection, connection: str, records: Sequence[Record], applied: Applied
 ) -> list[ItemKey]:
-    """Owe a fresh look at what a tombstone or a later read refused: which of the two is the truth, only that tells."""
+    """Owe the items of records that a tombstone or a later read refused: only a new fetch tells which is true."""
     if not applied.refused:
         return []
     refused = {key for _, key in applied.refused}
     changes = {Change(KINDS[type(record)], item_of(record)) for record in records if key_of(record) in refused}
     ordered = sorted(changes, key=lambda change: (change.kind, change.external_id))
-    return owed.remember(conn, connection, ordered, Cause.LOOKUP, deps.now())
+    return owed.owe(conn, connection, ordered, Cause.LOOKUP, deps.now())
 
 
-class News(NamedTuple):
-    """What hints said that we do not hold: how many items, and those that were not owed before and need a wake-up."""
+class NewlyOwed(NamedTuple):
+    """How many of the hinted items we do not hold, and those that were not owed before and need a message (``fresh``)."""
 
     unseen: int
     fresh: list[ItemKey]
 
 
-def told_anew(deps: Deps, connection: str, page: Page) -> list[Change]:
-    """The items that have to be read again because something changed by which their listings are told."""
+def changes_by_mention(deps: Deps, connection: str, page: Page) -> list[Change]:
+    """The items to read again because an object that their listings mention has changed."""
     with deps.database.read() as conn:
         return [Change(Kind.PRODUCT, item) for item in catalog.mentioning(conn, connection, page.mentioned)]
 
 
-def owe_news(deps: Deps, connection: str, kind: Kind, changes: Sequence[Change], cause: Cause) -> News:
-    """Owe what hints say is new, a few per commit.
+def owe_unknown(deps: Deps, connection: str, kind: Kind, changes: Sequence[Change], cause: Cause) -> NewlyOwed:
+    """Owe the hinted items that we do not hold, a few per commit.
 
-    An overlapping read names many items that we hold in that very version: those are no news.
+    An overlapping read names many items that we hold in that very version.
     """
-    news = News(0, [])
-    for some in batches(changes, AT_ONCE):
+    owed_now = NewlyOwed(0, [])
+    for some in batches(changes, BATCH_SIZE):
         with deps.database.begin() as conn:
-            found = news_of(conn, connection, kind, some, cause, deps.now())
-        news = News(news.unseen + found.unseen, news.fresh + found.fresh)
-    return news
+            more = owe_unknown_in(conn, connection, kind, some, cause, deps.now())
+        owed_now = NewlyOwed(owed_now.unseen + more.unseen, owed_now.fresh + more.fresh)
+    return owed_now
 
 
-def news_of(
+def owe_unknown_in(
     conn: Connection, connection: str, kind: Kind, changes: Sequence[Change], cause: Cause, now: datetime
-) -> News:
-    """``owe_news`` of some hints, within a transaction."""
+) -> NewlyOwed:
+    """``owe_unknown`` of a few hints, within a transaction."""
     unknown = _unknown(conn, connection, kind, changes)
-    return News(len(unknown), owed.remember(conn, connection, unknown, cause, now))
+    return NewlyOwed(len(unknown), owed.owe(conn, connection, unknown, cause, now))
 
 
 def _unknown(conn: Connection, connection: str, kind: Kind, changes: Sequence[Change]) -> list[Change]:
-    known = catalog.versions(conn, connection, kind, [change.external_id for change in changes])
-    return [change for change in changes if not _is_known(change, known.get(change.external_id))]
+    held = catalog.versions(conn, connection, kind, [change.external_id for change in changes])
+    return [change for change in changes if not _is_known(change, held.get(change.external_id))]
 
 
-def _is_known(change: Change, known: tuple[int, datetime] | None) -> bool:
-    if known is None or change.version == 0:
+def _is_known(change: Change, held: HeldVersion | None) -> bool:
+    if held is None or change.version == 0:
         return False
-    version, read_at = known
     edited = datetime.fromtimestamp(change.version / 1_000_000, UTC)
-    return version >= change.version and read_at >= edited + catalog.READ_LAG
+    return held.version >= change.version and held.read_at >= edited + catalog.READ_LAG

@@ -1,10 +1,9 @@
-"""Fair shares of a process's threads: a connection whose calls hang must not hold those that others need.
+"""Fair shares of a process's threads: a connection whose calls hang must not hold the threads that others need.
 
-A connection may hold three quarters of the threads that the others leave, and never those that the connections without
-one need: there is always a thread for whoever comes next. A process has a third more threads than one connection may
-hold, so that being fair slows nobody. What finds no thread is parked here, and taken up by the thread that its own
-connection's work frees: nothing waits for the queue to say it again. Parked work is only a hint; if the process dies, the
-sweep sends it anew.
+A connection may hold three quarters of the threads that the others leave free, and always leaves one for each connection
+that holds none. A process has a third more threads than one connection may hold, so that fairness slows nobody. Work that
+finds no thread is parked here until work of the same connection ends. Parked work is only a hint: if the process dies,
+the sweep sends it again.
 """
 
 from __future__ import annotations
@@ -17,13 +16,13 @@ from dataclasses import dataclass, field
 
 from app.domain import ItemKey
 
-MOST_PARKED = 2_000
-"""Hints that are kept for a connection; what comes beyond that is left to the sweep."""
+MAX_PARKED = 2_000
+"""Items parked per connection; the sweep sends the others again."""
 
 
 @dataclass
 class Shares:
-    """Who holds how many threads. One of ``connections`` may hold ``threads`` at most; ``None`` when nobody has to be fair.
+    """Counts the threads that each connection holds: at most ``threads`` (``None``: no limit) of ``connections`` in all.
     Thread-safe."""
 
     threads: int | None = None
@@ -34,23 +33,23 @@ class Shares:
 
     @property
     def all_threads(self) -> int:
-        """How many threads the process needs, so that one connection can hold its ``threads`` beside all the others."""
+        """How many threads the process needs, so that one connection can hold ``threads`` beside all the others."""
         threads = self.threads or 1
         return threads if self.connections < 2 else math.ceil(threads * 4 / 3) + self.connections - 2
 
     def enter(self, key: ItemKey, also: Sequence[str]) -> bool:
-        """Take a thread for a connection's item; ``False`` when it has its share already, and the item was parked."""
+        """Take a thread for an item; ``False`` if its connection has its share already, and the item was parked."""
         with self._lock:
             if self._held[key.connection] < self._share(key.connection):
                 self._held[key.connection] += 1
                 return True
             parked = self._parked[key.connection]
-            if len(parked) < MOST_PARKED:
+            if len(parked) < MAX_PARKED:
                 parked[key] = also
             return False
 
     def next(self, connection: str) -> tuple[ItemKey, Sequence[str]] | None:
-        """What this thread works on now for the same connection, longest parked first; ``None``: the thread is free."""
+        """The next parked work of this thread's connection, oldest first; ``None`` frees the thread."""
         with self._lock:
             parked = self._parked[connection]
             if parked and self._held[connection] <= self._share(connection):
@@ -59,8 +58,8 @@ class Shares:
             return None
 
     def leave(self, connection: str) -> tuple[ItemKey, Sequence[str]] | None:
-        """Give the thread back at once. If it was the connection's last one, returns what is parked longest: it needs a
-        message, whose thread takes up the rest."""
+        """Free the thread at once. If it was the connection's last one, returns the oldest parked work: it needs a message,
+        whose thread then works on the rest."""
         with self._lock:
             self._held[connection] -= 1
             parked = self._parked[connection]

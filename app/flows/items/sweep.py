@@ -1,4 +1,4 @@
-"""The sweep: whatever is owed and overdue gets a message again, so that losing the queue loses time, never work."""
+"""The sweep: every overdue item gets a message again, so that losing the queue loses time, never work."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from app.stores import owed, replays
 from app.stores.catalog import watermarks
 from app.stores.runs import runs
 
-REHINT_AFTER = 5.0
-"""Seconds after which a message that was sent and not acted upon is taken for lost."""
+REQUEUE_AFTER = 5.0
+"""Seconds after which a message that nobody acted on counts as lost."""
 
 QUEUE_FULL = 5_000
-"""With this many messages waiting none is lost, only late: the sweep adds no more."""
+"""While this many messages wait, none is lost, only late: the sweep sends no more."""
 
 BATCH = 1_000
 STORM_PAUSE = timedelta(seconds=60)
@@ -28,60 +28,59 @@ log = structlog.get_logger()
 
 def sweep(deps: Deps) -> int:
     """Send messages for overdue items, abandoned runs and replays; returns how many. Any number may sweep at once."""
-    calm_storms(deps)
+    defer_storms(deps)
     resting = _resting(deps)
-    on_their_way = max(0, deps.queue.depth())
-    if on_their_way > QUEUE_FULL:
+    waiting_messages = max(0, deps.queue.depth())
+    if waiting_messages > QUEUE_FULL:
         return 0
     with deps.database.begin() as conn:
-        # A message for every due item is enough: a second one costs nearly as much as the work itself.
-        missing = owed.due(conn, deps.now(), resting=resting) - on_their_way
+        # One message per due item is enough: a second one costs nearly as much as the work itself.
+        missing = owed.due(conn, deps.now(), resting=resting) - waiting_messages
         items = owed.overdue(
             conn,
             now=deps.now(),
-            rehint_after=REHINT_AFTER,
+            requeue_after=REQUEUE_AFTER,
             limit=max(0, min(BATCH, missing)),
             resting=resting,
             blameless=blameless(deps),
         )
-        waiting = runs.overdue(conn, deps.now(), REHINT_AFTER)
-        unfinished = replays.overdue(conn, deps.now(), REHINT_AFTER)
-    deps.queue.wake([item.key for item in items if not item.alone])
+        overdue_runs = runs.overdue(conn, deps.now(), REQUEUE_AFTER)
+        overdue_replays = replays.overdue(conn, deps.now(), REQUEUE_AFTER)
+    deps.queue.enqueue([item.key for item in items if not item.alone])
     for item in items:
         if item.alone:
-            deps.queue.wake([item.key])
-    for run_id in waiting:
-        deps.queue.wake_run(run_id)
-    for replay_id in unfinished:
-        deps.queue.wake_replay(replay_id)
-    return len(items) + len(waiting) + len(unfinished)
+            deps.queue.enqueue([item.key])
+    for run_id in overdue_runs:
+        deps.queue.enqueue_run(run_id)
+    for replay_id in overdue_replays:
+        deps.queue.enqueue_replay(replay_id)
+    return len(items) + len(overdue_runs) + len(overdue_replays)
 
 
 def _resting(deps: Deps) -> set[tuple[str, Kind]]:
-    """The kinds that are not asked for now: of connections that are paused, and those that we may not read. What is owed
-    of them waits without messages."""
+    """The kinds of paused connections, and those that we may not read: their items wait without messages."""
     paused = health.paused(deps)
     resting = {(connection, kind) for connection in paused for kind in Kind}
     return resting | {(name, kind) for name in deps.sources for kind in health.forbidden(deps, name)}
 
 
-def calm_storms(deps: Deps) -> None:
-    """Where more items are owed than the budget can fetch one by one, owe one delta pull instead.
+def defer_storms(deps: Deps) -> None:
+    """If more items are owed than the budget can fetch one by one, owe one delta pull instead.
 
-    The items wait meanwhile; those the pull has read are settled by it, the rest come due again. Only what was first
-    seen after the last pull counts: what a pull did not show, or could not read, a second one would not show either. A
-    kind whose pull has failed is fetched one by one.
+    The items wait meanwhile; the pull settles those that it has read, the others come due again. Only items first seen
+    after the last pull count: a second pull would not show the others either. If the pull of a kind has failed, its items
+    are fetched one by one.
     """
     with deps.database.read() as conn:
         backlog = owed.backlog(conn)
-    for connection, kind, count, _ in backlog:
+    for connection, kind, items, _ in backlog:
         source = deps.sources.get(connection)
         resting = health.blocked(deps, connection, kind) is not None
-        if source is not None and not resting and count >= source.storm_size(kind):
-            _calm(deps, connection, kind, source.storm_size(kind))
+        if source is not None and not resting and items >= source.storm_size(kind):
+            _defer_storm(deps, connection, kind, source.storm_size(kind))
 
 
-def _calm(deps: Deps, connection: str, kind: Kind, storm_size: int) -> None:
+def _defer_storm(deps: Deps, connection: str, kind: Kind, storm_size: int) -> None:
     now = deps.now()
     with deps.database.begin() as conn:
         looked_at = watermarks.looked_at(conn, connection, kind) or owed.EVER
@@ -90,6 +89,6 @@ def _calm(deps: Deps, connection: str, kind: Kind, storm_size: int) -> None:
             return
         if owed.defer(conn, connection, kind, now + STORM_PAUSE, due=now, since=looked_at) == 0:
             return
-        fresh = owed.remember(conn, connection, [Change(kind, WHOLE)], Cause.STORM, now)
+        fresh = owed.owe(conn, connection, [Change(kind, WHOLE)], Cause.STORM, now)
     log.info("storm", connection=connection, kind=kind, owed=count)
-    deps.queue.wake(fresh)
+    deps.queue.enqueue(fresh)

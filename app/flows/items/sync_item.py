@@ -1,7 +1,7 @@
-"""The item path: lease what is owed, fetch the truth, apply it, settle, all decided by the database.
+"""The item path: lease what is owed, fetch the truth, apply it, settle.
 
-A message only says hurry. Whoever gets it leases the item, and with it as many other due items of the kind as one
-call can fetch, so a backlog drains in batches by itself. No transaction is open while the vendor is asked.
+A message is only a hint. Whoever gets it leases the item, and as many other due items of the kind as one call can fetch,
+so a backlog drains in batches. No transaction is open while the vendor is called.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from app.domain import ItemKey
 from app.errors import BadConfiguration, DatabaseFault
 from app.flows.connections import health
 from app.flows.deps import Deps
-from app.flows.items.bury import ITEM_ACTOR, bury
+from app.flows.items.dead_letter import ITEM_ACTOR, record_dead_letter
 from app.flows.items.item_work import ItemWork
 from app.flows.items.leases import LEASE, LeaseKeeper
 from app.sources.base import Source
@@ -28,12 +28,11 @@ log = structlog.get_logger()
 
 
 def sync_item(deps: Deps, keeper: LeaseKeeper, key: ItemKey, also: Sequence[str] = ()) -> None:
-    """Bring one item up to date, and with it those ``also`` named of its kind; what is no longer owed is left alone.
+    """Bring an item up to date, and with it those ``also`` named of its kind, unless they are no longer owed.
 
-    Failures that waiting may cure are recorded and postponed here; a fault of the database is none. A failure that is
-    final is raised: the caller's message is then dead, and ``flows.items.bury`` turns it into a dead letter. Where the
-    connection has its share of this process's threads already, the item is parked, and worked on by the next of them
-    that is free.
+    Failures that waiting may cure are recorded and postponed here; a fault of the database is none. A final failure is
+    raised: the message is then dead, and ``flows.items.dead_letter`` records it. If the connection already holds its
+    share of this process's threads, the item is parked, and the next free one of them works on it.
     """
     if not keeper.shares.enter(key, also):
         return
@@ -44,20 +43,20 @@ def sync_item(deps: Deps, keeper: LeaseKeeper, key: ItemKey, also: Sequence[str]
             try:
                 _work_off(deps, keeper, *work, is_parked=work[0] != key)
             except DatabaseFault as error:
-                # nobody's fault: what was leased is given back, and so would be what is parked
+                # no item's fault: the leases were released, and the sweep sends what is parked
                 log.debug("database_away", item="/".join(work[0]), error=str(error))
                 return
             work = None if keeper.stopping else keeper.shares.next(key.connection)
     finally:
         if work is not None or keeper.stopping:
             stranded = keeper.shares.leave(key.connection)
-        if stranded is not None and not keeper.stopping:  # this message dies, and its thread goes with it
+        if stranded is not None and not keeper.stopping:  # this message ends, and its thread with it
             first, others = stranded
-            deps.queue.wake([first, *(first._replace(external_id=id) for id in others)])
+            deps.queue.enqueue([first, *(first._replace(external_id=id) for id in others)])
 
 
 def _work_off(deps: Deps, keeper: LeaseKeeper, key: ItemKey, also: Sequence[str], *, is_parked: bool) -> None:
-    """An item that was parked has no message that could die of its failure, so it is buried here."""
+    """A parked item has no message that its failure could kill, so its dead letter is recorded here."""
     try:
         _sync(deps, keeper, key, also)
     except DatabaseFault:
@@ -65,7 +64,7 @@ def _work_off(deps: Deps, keeper: LeaseKeeper, key: ItemKey, also: Sequence[str]
     except Exception as error:
         if not is_parked:
             raise
-        bury(deps, message_id=uuid4().hex, actor=ITEM_ACTOR, queue=LIVE, args=_args(key), error=error)
+        record_dead_letter(deps, message_id=uuid4().hex, actor=ITEM_ACTOR, queue=LIVE, args=_args(key), error=error)
 
 
 def _args(key: ItemKey) -> list[str]:
@@ -81,31 +80,37 @@ def _sync(deps: Deps, keeper: LeaseKeeper, key: ItemKey, also: Sequence[str]) ->
     if _work_on(deps, keeper, source, key, also):
         return
     with deps.database.read() as conn:
-        suspect = owed.is_suspect(conn, key, deps.now(), blameless=blameless(deps))
-    if suspect:
-        _work_apart(deps, keeper, source, key)
+        is_candidate = owed.is_poison_candidate(conn, key, deps.now(), blameless=blameless(deps))
+    if is_candidate:
+        _work_isolated(deps, keeper, source, key)
 
 
 def blameless(deps: Deps) -> datetime:
-    """From when on a lease that ran out says nothing of its holder: nobody could renew one while the database was away."""
+    """From when on an expired lease is no crash: nobody could renew leases while the database was away."""
     trouble = deps.database.trouble()
     if trouble is None or trouble[1] > 2 * LEASE:
         return NEVER
     return deps.now() - timedelta(seconds=trouble[0])
 
 
-def _work_apart(deps: Deps, keeper: LeaseKeeper, source: Source, key: ItemKey) -> None:
-    """One suspect at a time in a process: they would all be lost with the one that kills it. The others are sent
-    again by the sweep."""
-    with keeper.apart() as alone:
-        if alone:
-            _work_on(deps, keeper, source, key, (), suspects=True)
+def _work_isolated(deps: Deps, keeper: LeaseKeeper, source: Source, key: ItemKey) -> None:
+    """Work on one poison candidate at a time in this process: all would be lost with the one that kills it. The sweep
+    sends the others again."""
+    with keeper.isolated() as is_alone:
+        if is_alone:
+            _work_on(deps, keeper, source, key, (), poison_candidates=True)
 
 
 def _work_on(
-    deps: Deps, keeper: LeaseKeeper, source: Source, key: ItemKey, also: Sequence[str], *, suspects: bool = False
+    deps: Deps,
+    keeper: LeaseKeeper,
+    source: Source,
+    key: ItemKey,
+    also: Sequence[str],
+    *,
+    poison_candidates: bool = False,
 ) -> bool:
-    """Lease and work; ``False`` when there was nothing to lease."""
+    """Lease and process; ``False`` if there was nothing to lease."""
     more = source.batch_size(key.kind) - 1
     with deps.database.begin() as conn:
         claims = owed.claim(
@@ -115,7 +120,7 @@ def _work_on(
             more=more,
             lease=LEASE,
             now=deps.now(),
-            suspects=suspects,
+            poison_candidates=poison_candidates,
             blameless=blameless(deps),
         )
     if claims:
@@ -123,6 +128,6 @@ def _work_on(
             try:
                 ItemWork(deps, keeper, source, key).do(claims)
             except DatabaseFault:
-                keeper.give_back_claims(claims)
+                keeper.release_claims(claims)
                 raise
     return bool(claims)

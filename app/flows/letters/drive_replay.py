@@ -65,7 +65,7 @@ def drive_replay(
             with deps.database.begin() as conn:
                 replays.give_way(conn, replay_id, token, deps.now())
             if not driver.all_paused:
-                deps.queue.wake_replay(replay_id)
+                deps.queue.enqueue_replay(replay_id)
             return
         if driver.idle:
             pause.wait(LOOK_AGAIN)
@@ -107,7 +107,7 @@ class _Driver:
             alone = alone or replays.unfinished(conn, self._id)
             self.all_paused = bool(unfinished) and unfinished <= paused
         self._pace.sent(len(keys))
-        self._deps.queue.wake(keys)
+        self._deps.queue.enqueue(keys)
         if alone is not None:
             self._send_alone(alone)
         self.idle = not keys and alone is None
@@ -187,7 +187,7 @@ class _Driver:
         except IntegrityError:  # another run of the connection was opened in this very moment
             resumed = False
         if run is not None and resumed:
-            self._deps.queue.wake_run(run.id)
+            self._deps.queue.enqueue_run(run.id)
             return None
         if run is not None and (run.is_active or run.status is Status.COMPLETED):
             return None  # somebody resumed it already

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from app.domain import ItemKey, Kind
 from app.errors import Conflict, InvalidRequest
 from app.flows.deps import Deps
-from app.flows.items.bury import ITEM_ACTOR, item_of
+from app.flows.items.dead_letter import ITEM_ACTOR, item_of_message
 from app.stores.runs import runs
 
 RUN_ACTOR = "run"
@@ -27,7 +27,7 @@ def check_args(deps: Deps, conn: Connection, actor: str, args: Sequence[Any]) ->
         raise InvalidRequest(
             f"nobody here knows what arguments {actor!r} takes; it can be replayed as it is, or discarded"
         )
-    key = item_of(actor, args)
+    key = item_of_message(actor, args)
     if key is None or not 0 < len(key.external_id) <= LONGEST_ID or not _texts(args[3:]):
         kinds = ", ".join(Kind)
         raise InvalidRequest(

@@ -60,7 +60,7 @@ def replay_letters(deps: Deps, text: str, name: str, *, rate: int = RATE, canary
         skipped = replay_skips.skip(conn, id, deps.sources, deps.now())
         told = {**asked, "letters": letters, "name": named, **({"skipped": skipped} if skipped else {})}
         audit.note(deps, conn, "letters.replay", f"replay {id}", after=told, why=named)
-    deps.queue.wake_replay(id)
+    deps.queue.enqueue_replay(id)
     return id
 
 
@@ -78,7 +78,7 @@ def replay_items(
         skipped = replay_skips.skip(conn, id, deps.sources, deps.now())
         told = {**asked, "items": len(set(keys)), "name": named, **({"skipped": skipped} if skipped else {})}
         audit.note(deps, conn, "events.replay", f"replay {id}", after=told, why=named)
-    deps.queue.wake_replay(id)
+    deps.queue.enqueue_replay(id)
     return id
 
 

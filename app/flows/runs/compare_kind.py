@@ -44,7 +44,7 @@ def compare_kind(
         before_write=before_write,
         began=run.read_began,
         restart=partial(restart_read, run),
-        write=partial(bulk.write, told=run.on_written(kind)),
+        write=partial(bulk.write, on_commit=run.on_written(kind)),
         foreseen=run.foreseen() if is_dry else None,
         edited=edited,
     )

@@ -37,9 +37,9 @@ def kind_lock(deps: Deps, keeper: LeaseKeeper, connection: str, kind: Kind) -> I
             yield
         again = deps.database.transact(lambda conn: owed.settle(conn, [(claim, "applied")], deps.now()))
     except BaseException:
-        keeper.give_back_claims([claim])
+        keeper.release_claims([claim])
         raise
-    deps.queue.wake(again)
+    deps.queue.enqueue(again)
 
 
 def _claim(deps: Deps, keeper: LeaseKeeper, key: ItemKey) -> Claim:

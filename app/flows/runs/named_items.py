@@ -9,28 +9,28 @@ from sqlalchemy import Connection
 
 from app.domain import Cause, Change, Kind, Ref, batches
 from app.flows.deps import Deps
-from app.flows.items.pull import AT_ONCE, News, news_of
+from app.flows.items.pull import BATCH_SIZE, NewlyOwed, owe_unknown_in
 from app.flows.runs.dry_run import rolled_back
 from app.flows.runs.run_items import fetch_some
 from app.flows.runs.run_state import ActiveRun
 from app.rules.runs.kind_counts import KindCounts
 
 
-def named_news(deps: Deps, connection: str, kind: Kind, changes: Sequence[Change]) -> News:
-    """What ``owe_news`` would return for these changes; nothing is owed."""
-    news = News(0, [])
+def named_news(deps: Deps, connection: str, kind: Kind, changes: Sequence[Change]) -> NewlyOwed:
+    """What ``owe_unknown`` would return for these changes; nothing is owed."""
+    news = NewlyOwed(0, [])
 
     def owe(conn: Connection) -> None:
         nonlocal news
-        for some in batches(changes, AT_ONCE):
-            found = news_of(conn, connection, kind, some, Cause.RECONCILE, deps.now())
-            news = News(news.unseen + found.unseen, news.fresh + found.fresh)
+        for some in batches(changes, BATCH_SIZE):
+            found = owe_unknown_in(conn, connection, kind, some, Cause.RECONCILE, deps.now())
+            news = NewlyOwed(news.unseen + found.unseen, news.fresh + found.fresh)
 
     rolled_back(deps, owe)
     return news
 
 
-def dry_run_named(run: ActiveRun, kind: Kind, news: News) -> None:
+def dry_run_named(run: ActiveRun, kind: Kind, news: NewlyOwed) -> None:
     """Fetch what would be owed, and write down what that would change. A resumed run begins after the last item."""
     after = run.checkpoint.after
     ids = [id for id in sorted(key.external_id for key in news.fresh) if after is None or id > after]

@@ -18,7 +18,7 @@ from app.domain import Cause, Kind, Page, Ref, Strategy, batches
 from app.errors import AuthRejected, Permanent
 from app.flows.items.bad_records import log_failures
 from app.flows.items.bulk_read import BulkResult
-from app.flows.items.pull import owe_news
+from app.flows.items.pull import owe_unknown
 from app.flows.runs.agreed import Agreed, agreed
 from app.flows.runs.compare_kind import compare_kind, finish_comparison
 from app.flows.runs.drift import record_drift, record_left
@@ -83,7 +83,7 @@ def _repair(run: ActiveRun, kind: Kind, known: _Known) -> None:
     deps, connection = run.deps, run.connection
     _forget_overtaken(run, kind)
     result = _compare(run, kind, known, lambda diff, read_at: _before_write(run, diff, read_at, known))
-    news = owe_news(deps, connection, kind, result.changes, Cause.RECONCILE)
+    news = owe_unknown(deps, connection, kind, result.changes, Cause.RECONCILE)
     if not known.first and result.held is None:
         record_left(deps, connection, run.id, result)
     agreement = agreed(result, unseen=news.unseen)
@@ -108,7 +108,7 @@ def _repair(run: ActiveRun, kind: Kind, known: _Known) -> None:
 
     run.commit(finish)
     log_failures(connection, result.failures, run.id)
-    deps.queue.wake(news.fresh)
+    deps.queue.enqueue(news.fresh)
 
 
 def _preview(run: ActiveRun, kind: Kind, known: _Known) -> None:

@@ -21,7 +21,7 @@ from app.flows.items.bad_records import (
     unread,
     unstorable,
 )
-from app.flows.items.pull import AT_ONCE, News, owe_news, owe_refused, told_anew
+from app.flows.items.pull import BATCH_SIZE, NewlyOwed, changes_by_mention, owe_refused, owe_unknown
 from app.flows.runs import kept_pages
 from app.flows.runs.dry_run import Effects, preview
 from app.flows.runs.named_items import dry_run_named, named_news
@@ -146,7 +146,7 @@ def _add_page(run: ActiveRun, stage: Stage, page: Page, read: _Read, *, keep: bo
     good, bad = split_storable(chosen)
     run.expect(page.expected)
     run.progress.batch = page.label or f"{stage.kind}s"
-    named = [*page.changes, *told_anew(run.deps, run.connection, page)]
+    named = [*page.changes, *changes_by_mention(run.deps, run.connection, page)]
     changes = named[: run.remaining_after(len(good))]
     news = _owe_named(run, stage.kind, changes)
     failures = [*map(unread, page.failed), *bad]
@@ -165,16 +165,16 @@ def _add_page(run: ActiveRun, stage: Stage, page: Page, read: _Read, *, keep: bo
     read.add(shown)
     read.failures += failures
     if not run.options.dry_run:
-        run.deps.queue.wake(news.fresh)
+        run.deps.queue.enqueue(news.fresh)
     run.check_stopping()
     run.check_connection()
     return is_stored
 
 
-def _owe_named(run: ActiveRun, kind: Kind, changes: Sequence[Change]) -> News:
+def _owe_named(run: ActiveRun, kind: Kind, changes: Sequence[Change]) -> NewlyOwed:
     """Owe the items that a page only names; a dry run fetches them instead."""
     if not run.options.dry_run:
-        return owe_news(run.deps, run.connection, kind, changes, Cause.RECONCILE)
+        return owe_unknown(run.deps, run.connection, kind, changes, Cause.RECONCILE)
     news = named_news(run.deps, run.connection, kind, changes)
     dry_run_named(run, kind, news)
     return news
@@ -209,7 +209,7 @@ def _apply(run: ActiveRun, kind: Kind, read: _Read) -> _Outcome:
     )
     known_failures = len(read.failures)
     done = min(int(run.checkpoint.after or 0), read.stored)
-    for records in batches(islice(read.records, done, None), AT_ONCE):
+    for records in batches(islice(read.records, done, None), BATCH_SIZE):
         good = [record for record in records if held is None or key_of(record) not in held.keys]
         isolated(good, partial(_write, run, kind), read.fail, (Stopped,))
         done += len(records)
@@ -245,7 +245,7 @@ def _preview(run: ActiveRun, kind: Kind, read: _Read) -> _Outcome:
             written = preview(run, lambda conn: _effects(_put(run, conn, records), records), held=held)
             counts.add(KindCounts() if held else written)
 
-    for records in batches(read.records, AT_ONCE):
+    for records in batches(read.records, BATCH_SIZE):
         good = [record for record in records if key_of(record) not in keys]
         doubtful = [record for record in records if key_of(record) in keys]
         isolated(good, partial(write_down, held=False), read.fail, (Stopped,))
@@ -256,7 +256,7 @@ def _preview(run: ActiveRun, kind: Kind, read: _Read) -> _Outcome:
 
 def _put(run: ActiveRun, conn: Connection, records: Sequence[Record]) -> Applied:
     now = run.deps.now()
-    return catalog.apply(conn, run.connection, records, read_at=run.read_began(), now=now, tell_refused=True)
+    return catalog.apply(conn, run.connection, records, read_at=run.read_began(), now=now, report_refused=True)
 
 
 def _effects(applied: Applied, records: Sequence[Record]) -> Effects:

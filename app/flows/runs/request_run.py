@@ -52,7 +52,7 @@ def request_run(
             audit.note(deps, conn, "runs.start", f"run {run_id}", connection=connection, after=asked)
     if run_id is None:
         raise _busy(deps, connection)
-    deps.queue.wake_run(run_id)
+    deps.queue.enqueue_run(run_id)
     return run_id
 
 
@@ -81,7 +81,7 @@ def resume_run(deps: Deps, connection: str, run_id: int) -> None:
         if run.status not in (Status.FAILED, Status.CANCELLED):
             raise Conflict(f"run {run_id} is {run.status}; only a failed or cancelled run can be resumed")
         raise _busy(deps, connection)
-    deps.queue.wake_run(run_id)
+    deps.queue.enqueue_run(run_id)
 
 
 def request_item(deps: Deps, connection: str, external_id: str, kind: Kind | None = None) -> list[ItemKey]:
@@ -94,7 +94,7 @@ def request_item(deps: Deps, connection: str, external_id: str, kind: Kind | Non
             owed.revive(conn, key, Cause.PERSON, deps.now())
         named = [str(key.kind) for key in keys]
         audit.note(deps, conn, "items.fetch", external_id, connection=connection, after={"kinds": named})
-    deps.queue.wake(keys)
+    deps.queue.enqueue(keys)
     return keys
 
 

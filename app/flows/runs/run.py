@@ -93,7 +93,7 @@ def run(deps: Deps, keeper: LeaseKeeper, run_id: int, *, patience: float = 1.0) 
             with lane(Lane.BULK), calling_for(RUN, run_id), exchanges.watched():
                 _carry_out(active)
         except (Interrupted, DatabaseFault, Blocked) as reason:
-            keeper.give_back_run(run_id, token)
+            keeper.release_run(run_id, token)
             words = str(reason) or type(reason).__name__
             log.info("run_given_back", run=run_id, connection=row.connection, reason=words)
 

@@ -201,8 +201,8 @@ def _write(deps: Deps, turn: Turn, seen: Sequence[_Seen], began: datetime) -> No
         drift.write(conn, None, turn.connection, told, now=now)
         checksums.mark_edited(conn, *turn, [one.edited for one in wrong if one.edited is not None])
         changes = [Change(*ref) for ref in sorted({one.row.ref for one in wrong})]
-        fresh = owed.remember(conn, turn.connection, changes, Cause.RECONCILE, now)
-    deps.queue.wake(fresh)
+        fresh = owed.owe(conn, turn.connection, changes, Cause.RECONCILE, now)
+    deps.queue.enqueue(fresh)
 
 
 def _told(deps: Deps, turn: Turn, wrong: Sequence[_Seen], began: datetime) -> list[DriftRow]:

@@ -64,10 +64,10 @@ def first_load(deps: Deps) -> None:
             run_id = _first_run(conn, connection, deps.now()) if len(unread) == len(source.kinds) else None
             begun = run_id is not None or bool(runs.active(conn, connection))
             changes = [] if begun else [Change(kind, WHOLE) for kind in unread if kind in may_read]
-            fresh = owed.remember(conn, connection, changes, Cause.POLL, deps.now())
+            fresh = owed.owe(conn, connection, changes, Cause.POLL, deps.now())
         if run_id is not None:
-            deps.queue.wake_run(run_id)
-        deps.queue.wake(fresh)
+            deps.queue.enqueue_run(run_id)
+        deps.queue.enqueue(fresh)
 
 
 def _first_run(conn: Connection, connection: str, now: datetime) -> int | None:
@@ -137,8 +137,8 @@ def _owe(deps: Deps, due: _Due) -> bool:
         if not _claim(conn, due):
             return False
         changes = [Change(kind, WHOLE) for kind in kinds]
-        fresh: list[ItemKey] = owed.remember(conn, due.connection, changes, Cause.POLL, deps.now())
-    deps.queue.wake(fresh)
+        fresh: list[ItemKey] = owed.owe(conn, due.connection, changes, Cause.POLL, deps.now())
+    deps.queue.enqueue(fresh)
     log.info("fired", connection=due.connection, job=due.job.name, slot=due.slot.isoformat())
     return True
 
@@ -155,7 +155,7 @@ def _open_run(deps: Deps, due: _Due) -> bool:
     if run_id is None:
         log.info("slot_covered", connection=due.connection, job=due.job.name, slot=due.slot.isoformat())
         return False
-    deps.queue.wake_run(run_id)
+    deps.queue.enqueue_run(run_id)
     log.info("fired", connection=due.connection, job=due.job.name, slot=due.slot.isoformat(), run=run_id)
     return True
 

@@ -133,7 +133,7 @@ class Life:
         for kind in ShopSource.kinds:
             with self._database.begin() as conn:
                 change = Change(kind, WHOLE)
-                owed.remember(conn, SHOP, [change], Cause.POLL, self._now())
+                owed.owe(conn, SHOP, [change], Cause.POLL, self._now())
             sync_item(self._deps, self._keeper, ItemKey(SHOP, kind, WHOLE))
 
     def _wrong(self) -> float:

@@ -15,7 +15,7 @@ from app.channels.queue import NullQueue
 from app.domain import WHOLE, Cause, Change, Delivery, ItemKey, Kind, Options, Ref, Strategy
 from app.errors import TallyhookError
 from app.flows.deps import Deps
-from app.flows.items.bury import ITEM_ACTOR, bury
+from app.flows.items.dead_letter import ITEM_ACTOR, record_dead_letter
 from app.flows.items.leases import LeaseKeeper
 from app.flows.items.sync_item import sync_item
 from app.flows.runs.request_run import request_run
@@ -82,12 +82,12 @@ class Life:
         except TallyhookError as error:
             args = [SHOP, str(kind), id]
             name = f"message {next(self._numbers)}"
-            bury(self.deps, message_id=name, actor=ITEM_ACTOR, queue="live", args=args, error=error)
+            record_dead_letter(self.deps, message_id=name, actor=ITEM_ACTOR, queue="live", args=args, error=error)
 
     def owe_whole(self, kind: Kind, cause: Cause = Cause.POLL) -> None:
         """Owe a look at the whole kind."""
         with self.database.begin() as conn:
-            owed.remember(conn, SHOP, [Change(kind, WHOLE)], cause, self.clock())
+            owed.owe(conn, SHOP, [Change(kind, WHOLE)], cause, self.clock())
 
     def poll(self) -> None:
         """Poll every kind."""

@@ -7,17 +7,14 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import NamedTuple
 
-from app.rules.calls.lanes import Lane, current_lane
+from app.rules.calls.lanes import current_lane
 
 RUN = "run"
 PROBE = "probe"
 
-PURPOSES = (*(lane.word for lane in Lane), RUN, PROBE)
-"""Items of a lane, bulk runs, and looks at whether an account answers and still sends to us."""
-
 
 class Purpose(NamedTuple):
-    """One of ``PURPOSES``, and the number of the run, if it is one."""
+    """What a call is for: the word of a lane, ``RUN`` (with its number), or ``PROBE`` (does the account still answer)."""
 
     word: str
     run_id: int | None = None

@@ -1,11 +1,11 @@
-"""The merchant's own rows: what reads say is brought in, newer wins, what is gone is a tombstone; and read back."""
+"""The merchant's own rows: records are applied, newer wins, what is gone becomes a tombstone; and rows are read back."""
 
-from app.stores.catalog.answers import Key, Read
 from app.stores.catalog.applying import Applied, apply, apply_reads
 from app.stores.catalog.categories import category_names, of_category
 from app.stores.catalog.closing import close_rows, ending, tombstone
 from app.stores.catalog.mentioning import READ_LAG, mentioning
 from app.stores.catalog.reading import (
+    HeldVersion,
     StoredRow,
     counts,
     fenced,
@@ -17,10 +17,12 @@ from app.stores.catalog.reading import (
     stored_rows,
     versions,
 )
+from app.stores.catalog.reads import Key, Read
 
 __all__ = [
     "READ_LAG",
     "Applied",
+    "HeldVersion",
     "Key",
     "Read",
     "StoredRow",

@@ -1,4 +1,4 @@
-"""The last step of every flow: brings records into the catalog tables; newer wins, as the database decides."""
+"""The last step of every flow: applies records to the catalog tables; newer wins, decided by the database."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from app.domain import KINDS, Kind, Record, check_storable, key_of, micros, row_
 from app.errors import Unmappable
 from app.rules.versions import settled_version
 from app.stores.catalog import catalog_sql as sql
-from app.stores.catalog.answers import Key, Read
-from app.stores.catalog.closing import Ways, close_rows, closing, fence_items, tombstone
+from app.stores.catalog.closing import Closings, close_rows, closing, fence_items, tombstone
+from app.stores.catalog.reads import Key, Read
 
 _as_json = msgspec.json.Encoder().encode
 
@@ -26,9 +26,9 @@ _Row = tuple[Key, Record, datetime]
 
 @dataclass
 class Applied:
-    """What a batch did. ``touched`` rows had the same content under a newer version; ``unchanged`` records were
-    the same or older. ``written`` are the keys whose content changed; ``refused`` those of which we hold another content
-    than the record has, because a fence or a newer version kept it out (only where that was asked for)."""
+    """The effect of a batch. ``touched`` rows got a newer version with the same content; ``unchanged`` records were the
+    same or older. ``written`` are the keys whose content changed, ``refused`` (with ``report_refused``) those whose
+    record a fence or a newer version kept out."""
 
     created: int = 0
     updated: int = 0
@@ -45,17 +45,16 @@ def apply(
     *,
     read_at: datetime,
     now: datetime,
-    tell_refused: bool = False,
+    report_refused: bool = False,
 ) -> Applied:
-    """Write what is newer than what we hold; the upsert itself decides, so concurrent writers need no lock.
+    """Write the records that are newer than our rows; the upsert itself decides, so concurrent writers need no lock.
 
-    ``read_at`` is when the read of the records began; with ``tell_refused`` the answer has what was kept out.
-    Records may be of several kinds and show a key twice (the
-    newest counts once). Rows are written in key order, so that two writers wait for, but never deadlock, each other.
+    ``read_at`` is when the read of the records began. Records may be of several kinds and may show a key twice (the
+    newest counts). Rows are written in key order, so that two writers never deadlock.
     """
     newest = list(_by_kind([Read(records, read_at)], now))
     applied = _write(conn, connection, newest, now)
-    if tell_refused:
+    if report_refused:
         for kind, rows in newest:
             applied.refused += _refused(conn, connection, kind, rows)
     return applied
@@ -64,40 +63,40 @@ def apply(
 def apply_reads(
     conn: Connection, connection: str, reads: Sequence[Read], *, now: datetime, beside_bulk: bool = False
 ) -> tuple[Applied, list[list[tuple[Kind, Key]]]]:
-    """Everything that several reads said: their records applied, what they show gone tombstoned. Returns what that did,
-    and for each read the rows that its scopes closed.
+    """Apply the records of several reads, and write tombstones for what they show gone. Returns the effect, and for each
+    read the rows that its scopes closed.
 
-    All rows are locked in one order before any is written: kind by kind, key by key. Whoever writes to the catalog does
-    it in that order, so that nobody waits for somebody who waits for him. ``beside_bulk`` says that a bulk read is under
-    way, which may show parts of an item that are gone since: every item read as a whole is fenced, not only what is gone.
+    All rows are locked before any is written, kind by kind and key by key: every writer of the catalog uses this order,
+    so that none deadlock. ``beside_bulk`` says that a bulk read is under way, which may still show parts of an item that
+    are gone: then every item read as a whole is fenced, not only what is gone.
     """
     newest = list(_by_kind(reads, now))
-    ways = [closing(conn, connection, read, now) for read in reads]
-    if any(ways):
-        _lock(conn, connection, newest, ways)
+    closings = [closing(conn, connection, read, now) for read in reads]
+    if any(closings):
+        _lock(conn, connection, newest, closings)
     applied = _write(conn, connection, newest, now)
     closed = []
-    for read, keys_by_way in zip(reads, ways, strict=True):
+    for read, keys_by_closing in zip(reads, closings, strict=True):
         done = []
-        for (kind, absent, changed), keys in keys_by_way.items():
+        for (kind, absent, changed), keys in keys_by_closing.items():
             rows = close_rows(conn, kind, absent, connection, keys, read_at=read.began, now=now, changed=changed)
             done += [(kind, key) for key in rows]
         tombstone(conn, connection, read.gone, read_at=read.began, now=now)
-        fence_items(conn, connection, read, now, all_of_them=beside_bulk)
+        fence_items(conn, connection, read, now, living_too=beside_bulk)
         closed.append(done)
     return applied, closed
 
 
 def _lock(
-    conn: Connection, connection: str, newest: Sequence[tuple[Kind, list[_Row]]], closed: Sequence[Ways]
+    conn: Connection, connection: str, newest: Sequence[tuple[Kind, list[_Row]]], closings: Sequence[Closings]
 ) -> None:
     if conn.dialect.name == "sqlite":
         return  # the one write lock is ours
     keys: dict[Kind, set[Key]] = defaultdict(set)
     for kind, rows in newest:
         keys[kind].update(key for key, _, _ in rows)
-    for ways in closed:
-        for (kind, _, _), gone in ways.items():
+    for one in closings:
+        for (kind, _, _), gone in one.items():
             keys[kind].update(gone)
     for kind in sorted(keys):
         columns = [list(column) for column in zip(*sorted(keys[kind]), strict=True)]
@@ -112,16 +111,17 @@ def _check(record: Record) -> None:
 
 
 def _by_kind(reads: Sequence[Read], now: datetime) -> Iterator[tuple[Kind, list[_Row]]]:
-    """The newest record of every key, sorted, kind by kind in the same order for everyone. What is dated in the future
-    is as of now: it must not hold off what comes after it."""
+    """The newest record of every key, sorted by kind and key. A record dated in the future counts as of now: it must not
+    keep out later ones."""
     newest: dict[Kind, dict[Key, _Row]] = defaultdict(dict)
     latest = micros(now)
     for read in reads:
         began = micros(read.began)
-        for shown in read.records:
-            _check(shown)
-            version = settled_version(shown.version, latest, began)
-            record = shown if version == shown.version else msgspec.structs.replace(shown, version=version)
+        for record in read.records:
+            _check(record)
+            version = settled_version(record.version, latest, began)
+            if version != record.version:
+                record = msgspec.structs.replace(record, version=version)
             of_kind = newest[KINDS[type(record)]]
             key = key_of(record)
             if key not in of_kind or (version, read.began) >= (of_kind[key][1].version, of_kind[key][2]):
@@ -142,7 +142,7 @@ def _write(conn: Connection, connection: str, newest: Sequence[tuple[Kind, list[
 
 
 def _refused(conn: Connection, connection: str, kind: Kind, rows: Sequence[_Row]) -> list[tuple[Kind, Key]]:
-    """Which of these records are not what we hold now."""
+    """Which of these records differ from our rows."""
     dialect = conn.dialect.name
     cursor = sql.driver(conn).cursor()
     ids = sql.bound_list(dialect, sorted({key[0] for key, _, _ in rows}))
@@ -154,12 +154,12 @@ def _refused(conn: Connection, connection: str, kind: Kind, rows: Sequence[_Row]
 def _write_sqlite(
     driver: Any, kind: Kind, connection: str, newest: list[_Row], now: datetime
 ) -> Iterator[tuple[Key, bool, bool]]:
-    """Yields key, created, same content of every row written; we are the only writer, so look first."""
+    """Yields key, created, same content of every row written. We are the only writer, so reading first is safe."""
     cursor = driver.cursor()
-    look, upsert = sql.held_row(kind), sql.row_upsert(kind)
+    select, upsert = sql.held_row(kind), sql.row_upsert(kind)
     for key, record, read_at in newest:
         digest = row_hash(record)
-        held = cursor.execute(look, (connection, *key)).fetchone()
+        held = cursor.execute(select, (connection, *key)).fetchone()
         row = (connection, *msgspec.structs.astuple(record), digest, read_at, now)
         if cursor.execute(upsert, row).rowcount:
             yield key, held is None, held is not None and held[0] == digest

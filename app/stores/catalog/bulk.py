@@ -1,4 +1,4 @@
-"""The bulk path: ``Differ`` tells what a complete read would change, ``write`` writes only that, in small commits."""
+"""The bulk path: ``Differ`` compares a complete read with our rows, ``write`` writes only the changes, in small commits."""
 
 from __future__ import annotations
 
@@ -26,21 +26,20 @@ from app.stores.tables import CATALOG
 
 __all__ = ["Diff", "Differ", "Misfit", "Written", "collector_paused", "write"]
 
-# A crash leaves a consistent prefix. SQLite has one writer at a time: short commits with a gap between them keep
-# the receiver's acknowledgements at 2 ms, where one long or gapless series makes them wait half a second.
+# A crash leaves a consistent prefix. SQLite has one writer at a time: short commits with gaps keep the receiver's
+# acknowledgements at 2 ms; one long commit, or many without a gap, make them wait half a second.
 ROWS_PER_COMMIT = {"sqlite": 500, "postgresql": 20_000}
 PAUSE = {"sqlite": 0.002, "postgresql": 0.0}  # seconds
 
 
-MOST_UNWRITABLE = 1_000
-"""More records than this cannot be written for their own sake: the trouble is elsewhere."""
+MAX_UNWRITABLE = 1_000
+"""If more records than this cannot be written, the records are not the cause."""
 
 
 @dataclass
 class Written:
-    """Rows a diff really wrote. ``refused`` are the keys of rows that differ from the read all the same, ``kept`` those
-    of vanished rows that live on, both because a live writer was newer; ``failed`` are the records that the database
-    cannot hold."""
+    """The rows that writing a diff really changed. Because a live writer was newer, rows in ``refused`` still differ from
+    the read, and vanished rows in ``kept`` live on. ``failed`` are the records that the database cannot hold."""
 
     created: int = 0
     updated: int = 0
@@ -63,20 +62,18 @@ def write(
     read_at: datetime,
     now: datetime,
     scope: Scope | None,
-    told: Callable[[Connection, Written], None] = lambda conn, written: None,
+    on_commit: Callable[[Connection, Written], None] = lambda conn, written: None,
     clock: Callable[[], datetime] | None = None,
 ) -> Written:
     """Write a diff in commits of a few rows each, newer wins; safe to kill and to run again at any point.
 
-    ``scope`` must be the one the diff was made for; it says what becomes of the vanished rows. ``told`` is called
-    within each commit with the numbers of all that is written with it, again if the commit is repeated; if it raises, that
-    commit and all after it are not made.
-    ``now`` is when the diff was believed, and ``clock`` the one clock, looked at for each commit: a write may last for
-    minutes, and what others write meanwhile does not come from the future. Records that the database refuses are found
-    and left out.
+    ``scope`` must be the diff's own; it says what becomes of vanished rows. ``on_commit`` is called within each commit
+    (again if the commit is repeated) with all that is written so far; if it raises, that commit and the later ones are
+    not made. ``now`` is when the diff was believed. ``clock`` is read for each commit: a write may last minutes, and what
+    others write meanwhile does not come from the future. Records that the database refuses are found and left out.
     """
     written = Written()
-    writing = _Writing(database, connection, diff.kind, read_at, now, clock or (lambda: now), told, written)
+    writing = _Writing(database, connection, diff.kind, read_at, now, clock or (lambda: now), on_commit, written)
     with collector_paused():
         # Touched first: if the read showed such a key again with new content, that later state must win a tie.
         writing.spool(diff.touched, "touched")
@@ -88,7 +85,7 @@ def write(
 
 
 class _Writing:
-    """One diff being written: the rows of its spools, then the ends of what vanished."""
+    """Writes one diff: the rows of its spools, then the tombstones of what vanished."""
 
     def __init__(
         self,
@@ -98,7 +95,7 @@ class _Writing:
         read_at: datetime,
         now: datetime,
         clock: Callable[[], datetime],
-        told: Callable[[Connection, Written], None],
+        on_commit: Callable[[Connection, Written], None],
         written: Written,
     ) -> None:
         self._database = database
@@ -107,16 +104,16 @@ class _Writing:
         self._read_at = read_at
         self._now = now
         self._clock = clock
-        self._told = told
+        self._on_commit = on_commit
         self._written = written
         self._put = _put_sqlite if database.dialect == "sqlite" else _put_postgresql
 
-    def spool(self, spool: Spool, deed: str) -> None:
-        """Write a spool's rows, in key order: what a later commit needs is near what an earlier one touched, and
-        writers wait in turn. They are counted as ``deed`` of ``Written``."""
+    def spool(self, spool: Spool, counter: str) -> None:
+        """Write a spool's rows in key order: commits touch neighbouring rows, and writers do not deadlock. They count in
+        the field ``counter`` of ``Written``."""
         order = sorted(range(len(spool)), key=spool.keys.__getitem__)
         for places in _paused(self._database, order):
-            self._places(spool, places, deed)
+            self._write_places(spool, places, counter)
 
     def close(self, vanished: Sequence[Key], absent: Absent) -> None:
         """Tombstone or zero the rows that vanished."""
@@ -126,31 +123,31 @@ class _Writing:
             if len(closed) < len(keys):
                 self._written.kept += self._living(sorted(set(keys) - set(closed)), absent)
 
-    def _places(self, spool: Spool, places: Sequence[int], deed: str) -> None:
-        """Write some places of a spool in one commit; what cannot be written is halved until it stands alone."""
+    def _write_places(self, spool: Spool, places: Sequence[int], counter: str) -> None:
+        """Write some places of a spool in one commit; find what cannot be written by halving."""
         try:
             rows = [(*spool.row(at), spool.hashes[at]) for at in places]
-            count, refused = self._commit(rows, deed)
+            count, refused = self._commit(rows, counter)
         except _NotPut as failure:
             if len(places) == 1:
                 self._fail(spool[places[0]], failure.error)
                 return
             half = len(places) // 2
-            self._places(spool, places[:half], deed)
-            self._places(spool, places[half:], deed)
+            self._write_places(spool, places[:half], counter)
+            self._write_places(spool, places[half:], counter)
             return
         self._written.refused += refused
-        self._count(deed, count)
+        self._count(counter, count)
 
-    def _count(self, deed: str, rows: int) -> None:
-        setattr(self._written, deed, getattr(self._written, deed) + rows)
+    def _count(self, counter: str, rows: int) -> None:
+        setattr(self._written, counter, getattr(self._written, counter) + rows)
 
-    def _with(self, deed: str, rows: int) -> Written:
-        """What is written when this commit is made."""
-        return replace(self._written, **{deed: getattr(self._written, deed) + rows})
+    def _with(self, counter: str, rows: int) -> Written:
+        """All that is written once this commit is made."""
+        return replace(self._written, **{counter: getattr(self._written, counter) + rows})
 
-    def _commit(self, rows: list[tuple[Any, ...]], deed: str) -> tuple[int, list[Key]]:
-        """Rows written, and the keys of those that a newer row refused; raises ``_NotPut`` for bad rows."""
+    def _commit(self, rows: list[tuple[Any, ...]], counter: str) -> tuple[int, list[Key]]:
+        """How many rows were written, and the keys that a newer row refused; raises ``_NotPut`` for bad rows."""
         is_put = False
 
         def work(conn: Connection) -> tuple[int, list[Key]]:
@@ -159,7 +156,7 @@ class _Writing:
             count = self._put(conn, self._kind, self._connection, rows, self._read_at, self._clock())
             is_put = True
             refused = [] if count == len(rows) else _differing(conn, self._kind, self._connection, rows)
-            self._told(conn, self._with(deed, count))
+            self._on_commit(conn, self._with(counter, count))
             return count, refused
 
         try:
@@ -172,7 +169,7 @@ class _Writing:
             raise _NotPut(error) from error
 
     def _fail(self, record: Record, error: Exception) -> None:
-        if len(self._written.failed) >= MOST_UNWRITABLE:
+        if len(self._written.failed) >= MAX_UNWRITABLE:
             raise error
         self._written.failed.append(Misfit(record, error))
 
@@ -187,11 +184,11 @@ class _Writing:
             now=self._now,
             present=self._clock(),
         )
-        self._told(conn, self._with("deleted", len(closed)))
+        self._on_commit(conn, self._with("deleted", len(closed)))
         return closed
 
     def _living(self, keys: Sequence[Key], absent: Absent) -> list[Key]:
-        """Those of the keys whose rows still stand, because somebody read them later."""
+        """The keys whose rows are still alive, because somebody read them later."""
         rows = stored_rows(self._database, self._connection, self._kind, keys)
         is_zero = absent is Absent.ZERO
         records = ((key, row.record) for key, row in rows.items() if not row.record.deleted)
@@ -199,7 +196,7 @@ class _Writing:
 
 
 class _NotPut(Exception):
-    """Rows could not be written, and not because the database is in trouble."""
+    """Rows could not be written, though the database is well."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__(str(error))
@@ -216,7 +213,7 @@ def _paused(database: Database, items: Sequence[Any]) -> Iterator[Sequence[Any]]
 
 
 def _differing(conn: Connection, kind: Kind, connection: str, rows: list[tuple[Any, ...]]) -> list[Key]:
-    """The keys of rows (fields, then hash) whose content is another one here."""
+    """The keys of rows (fields, then hash) whose content here differs."""
     shape = sql.shape(kind)
     table: Any = CATALOG[kind].__table__  # type: ignore[attr-defined]
     width = len(shape.keys)  # the key fields come first

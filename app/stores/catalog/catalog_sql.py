@@ -17,7 +17,7 @@ from app.rules.versions import AHEAD
 from app.stores.catalog import newer
 from app.stores.tables import CATALOG
 
-# What a row becomes when the source does not show it any more. A version never goes back.
+# How a row changes when the source does not show it any more. A version never goes back.
 _CLOSE = {
     Absent.DELETED: "deleted = true, row_hash = ?, modified_at = ?, read_at = ?, written_at = ?",
     Absent.ZERO: """quantity = 0, extra = NULL, row_hash = ?, read_at = ?, written_at = ?,
@@ -42,7 +42,7 @@ class Shape:
 
     @property
     def has_parents(self) -> bool:
-        """Whether rows of this kind are parts of an item that is asked for as a whole."""
+        """Whether rows of this kind are parts of an item that is fetched as a whole."""
         return self.table == "listings"
 
     @property
@@ -59,17 +59,17 @@ def shape(kind: Kind) -> Shape:
 
 
 def driver(conn: Connection) -> Any:
-    """The driver's own connection, in the same transaction: SQLAlchemy's part would cost more than the statement."""
+    """The driver's own connection, in the same transaction: SQLAlchemy would cost more than the statement."""
     return conn.connection.driver_connection
 
 
 def spelled(dialect: str, sql: str) -> str:
-    """``sql`` with the dialect's placeholders; our own texts hold neither a literal ``?`` nor a ``%``."""
+    """``sql`` with the dialect's placeholders; our statements contain no literal ``?`` and no ``%``."""
     return sql if dialect == "sqlite" else sql.replace("?", "%s")
 
 
 def listed(dialect: str, expression: str) -> str:
-    """``expression`` is one of a bound list: a JSON text on SQLite, an array on PostgreSQL."""
+    """The condition that ``expression`` is in a bound list: JSON text on SQLite, an array on PostgreSQL."""
     return f"{expression} IN (SELECT value FROM json_each(?))" if dialect == "sqlite" else f"{expression} = ANY(?)"
 
 
@@ -103,8 +103,8 @@ def held_row(kind: Kind) -> str:
 def batch_upsert(kind: Kind) -> str:
     """Guarded upsert of a JSON list of rows on PostgreSQL, in its order; binds connection, now, JSON text.
 
-    One text whatever the number of rows and whichever fields are null, so it is prepared once. Returns key,
-    created, same content for each row written; the old hash comes from the statement's snapshot.
+    The text depends on neither the number of rows nor on nulls, so it is prepared once. Returns key, created, same
+    content for each row written; the old hash comes from the statement's snapshot.
     """
     table = shape(kind)
     given = f"""(SELECT %s::text AS connection, %s::timestamptz AS now) p,
@@ -124,7 +124,7 @@ def staged_upsert(kind: Kind, stage: str) -> str:
 
 @lru_cache
 def close_row(kind: Kind, absent: Absent, dialect: str, *, ties: bool) -> str:
-    """Tombstone or zero one live row; binds ``close_values``. ``ties``: also one read at the very same moment."""
+    """Tombstone or zero one live row; binds ``close_values``. With ``ties`` also a row read at the very same moment."""
     table = shape(kind)
     older = _older(ties)
     sql = f"UPDATE {table.table} SET {_CLOSE[absent]} WHERE {_is_row(table)} AND NOT deleted AND {older}"
@@ -135,7 +135,7 @@ def close_row(kind: Kind, absent: Absent, dialect: str, *, ties: bool) -> str:
 def live_keys(kind: Kind, field: str | None, absent: Absent, dialect: str, *, ties: bool) -> str:
     """Keys of live rows read before a moment; binds connection, the moment, ``horizon(now)`` and, with ``field``, values.
 
-    Where absent means zero, rows that are zero already say nothing new and are left out.
+    If absence means zero, rows that are zero already are left out.
     """
     table = shape(kind)
     wanted = ["connection = ?", "NOT deleted", _older(ties)]
@@ -150,7 +150,7 @@ def live_keys(kind: Kind, field: str | None, absent: Absent, dialect: str, *, ti
 def row_states(kind: Kind, dialect: str) -> str:
     """Joined key, row_hash, version, flags of a connection's rows; binds ``row_states_values``.
 
-    What a wrong clock dated into the future protects no row: such a version counts as 0, such a read as an old one.
+    Dates in the future come from a wrong clock and protect no row: such a version counts as 0, such a read as old.
     """
     table = shape(kind)
     key = " || chr(31) || ".join(table.keys)
@@ -170,17 +170,17 @@ def row_states_values(connection: str, read_at: datetime, now: datetime) -> tupl
 
 
 def _older(ties: bool) -> str:
-    """Read before a moment, or (says the second value) while some clock was ahead."""
+    """The condition that a row was read before a moment, or (second parameter) while some clock was ahead."""
     return f"(read_at {'<=' if ties else '<'} ? OR read_at > ?)"
 
 
 def horizon(now: datetime) -> datetime:
-    """A row that was read later than this was read while some clock was ahead."""
+    """Rows read later than this were read while some clock was ahead."""
     return now + timedelta(microseconds=AHEAD)
 
 
 def bound_list(dialect: str, values: Sequence[str]) -> Any:
-    """A list of texts as ``listed`` wants it bound."""
+    """A list of texts as the parameter of ``listed``."""
     return msgspec.json.encode(list(values)).decode() if dialect == "sqlite" else list(values)
 
 
@@ -194,11 +194,11 @@ def close_values(
     present: datetime | None = None,
     changed: datetime | None = None,
 ) -> tuple[Any, ...]:
-    """What ``close_row`` binds; ``present`` is the time if ``now`` lies behind, ``changed`` when a deletion happened, if
-    the source tells it.
+    """What ``close_row`` binds; ``present`` is the time of writing if later than ``now``, ``changed`` when the source says
+    that a deletion happened.
 
-    A tombstone's hash is 0, so that any content the source shows later differs; it is as of ``now``, the moment it was
-    concluded, because what a read that began before shows may be older than the deletion.
+    A tombstone's hash is 0, so that any content shown later differs. It dates from ``now``, when it was concluded,
+    because what an earlier read shows may be older than the deletion.
     """
     latest = horizon(present or now)
     if absent is Absent.DELETED:
@@ -229,7 +229,7 @@ def _is_row(table: Shape) -> str:
 
 
 def _insert_from(table: Shape, given: str, *, read_at: str) -> str:
-    """From rows ``i`` and the parameters ``p``."""
+    """Guarded upsert from rows ``i`` and parameters ``p``."""
     fields = ", ".join(f"i.{name}" for name in table.fields)
     guard = ""
     if table.has_parents:
@@ -249,8 +249,7 @@ def _on_conflict(table: Shape, dialect: str) -> str:
 
 @lru_cache
 def lock_rows(kind: Kind) -> str:
-    """Locks those of some rows that exist, in the order of their keys, on PostgreSQL; binds connection and one list
-    per key column, aligned."""
+    """Lock rows in the order of their keys, on PostgreSQL; binds one list per key column, aligned, then the connection."""
     table = shape(kind)
     lists = ", ".join("%s::text[]" for _ in table.keys)
     same = " AND ".join(f"t.{name} = k.{name}" for name in table.keys)
@@ -261,7 +260,7 @@ def lock_rows(kind: Kind) -> str:
 
 @lru_cache
 def held_hashes(kind: Kind, dialect: str) -> str:
-    """Key, hash and whether it is a tombstone of some rows; binds lists of the key columns joined, and the connection."""
+    """Joined key and hash of rows; binds the connection and a list of first key fields."""
     table = shape(kind)
     key = " || chr(31) || ".join(table.keys)
     joined = key.replace("chr(", "char(") if dialect == "sqlite" else key
@@ -271,8 +270,8 @@ def held_hashes(kind: Kind, dialect: str) -> str:
 
 @lru_cache
 def fence_row(kind: Kind, dialect: str) -> str:
-    """A tombstone for an item of which we hold no row; one that is deleted here already is deleted as of then. Binds one
-    value per column, and when the read began that showed it gone: a row read later is left alone."""
+    """Write a tombstone for an item that we hold no row of, or move the date of its tombstone. Binds one value per column,
+    and when the read began that showed it gone: a row read later stays as it is."""
     table = shape(kind)
     marks = ", ".join("?" * len(table.columns))
     kept = ", ".join(("connection", *table.keys))

@@ -1,4 +1,4 @@
-"""Categories as people name them: by an id, a name or a path, of the source's own list or of what listings say."""
+"""Finds categories by id, name or path, in the source's own list and in the listings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.domain import CATEGORY_JOINT, Kind
 from app.stores.tables import CATALOG
 
 _DEEPEST = 20
-"""Categories above one another; more would be a circle."""
+"""Levels of categories; more than this is a circle."""
 
 
 class _Category(NamedTuple):
@@ -33,13 +33,13 @@ def of_category(conn: Connection, connection: str, category: str) -> list[str]:
 
 
 def category_names(conn: Connection, connection: str) -> list[str]:
-    """Every id, name and path that a category goes by."""
+    """Every id, name and path of a category."""
     listings = _table(Kind.PRODUCT)
-    found = {name for id, names in _named(conn, connection) for name in (id, *names)}
+    all_names = {name for id, names in _named(conn, connection) for name in (id, *names)}
     for column in (listings.c.category, listings.c.category_path, listings.c.category_id):
         alive = (listings.c.connection == connection, ~listings.c.deleted, column.is_not(None))
-        found.update(conn.execute(select(column).where(*alive).distinct()).scalars())
-    return sorted(found)
+        all_names.update(conn.execute(select(column).where(*alive).distinct()).scalars())
+    return sorted(all_names)
 
 
 def _named(conn: Connection, connection: str) -> Iterator[tuple[str, set[str]]]:

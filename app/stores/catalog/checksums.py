@@ -1,4 +1,4 @@
-"""The checksum pass: every row's content is hashed anew, so that an edit by hand is found whatever columns it moved."""
+"""The checksum pass: hashes every row's content again, and so finds an edit by hand in any column."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ class Edited(NamedTuple):
 def find_edited(database: Database, connection: str, kind: Kind) -> list[Edited]:
     """Every row that was edited by hand and is not marked yet.
 
-    Only where rows were hashed with the fields that records have now: another shape makes other hashes.
+    Valid only if the rows were hashed with the fields that records have now (``shape_of``).
     """
     with collector_paused():
         return [one for rows in _rows(database, connection, kind) for one in _edited(kind, rows)]
 
 
 def mark_edited(conn: Connection, connection: str, kind: Kind, rows: Sequence[Edited]) -> None:
-    """Mark rows so that the next read of them finds them different. A row that somebody wrote meanwhile is left alone."""
+    """Mark rows so that the next read finds them different, unless somebody has written them meanwhile."""
     table = sql.shape(kind)
     same = " AND ".join(f"{name} = ?" for name in ("connection", *table.keys))
     statement = f"UPDATE {table.table} SET row_hash = {LOCALLY_EDITED} WHERE {same} AND row_hash = ?"
@@ -62,7 +62,7 @@ def shape_of(kind: Kind) -> str:
 
 
 def _rows(database: Database, connection: str, kind: Kind) -> Iterator[list[tuple[Any, ...]]]:
-    """Content and hash of all rows but those marked already and tombstones of ours, whose hash is 0."""
+    """Content and hash of all rows, except marked ones and our own tombstones, whose hash is 0."""
     table = sql.shape(kind)
     columns = ", ".join((*_content(kind), "row_hash"))
     wanted = f"""SELECT {columns} FROM {table.table}
@@ -71,7 +71,7 @@ def _rows(database: Database, connection: str, kind: Kind) -> Iterator[list[tupl
 
 
 def _edited(kind: Kind, rows: Sequence[tuple[Any, ...]]) -> Iterator[Edited]:
-    """The rows (content, then the stored hash) whose content hashes to something else."""
+    """The rows (content, then the stored hash) whose content has another hash."""
     flags, amounts = _places(kind, Boolean), _places(kind, Quantity)
     width = len(sql.shape(kind).keys)  # the key fields come first
     for row in rows:

@@ -1,6 +1,6 @@
-"""What a read showed to be gone becomes a tombstone, or zero; of an item that we never held as well.
+"""Turns rows that a read showed to be gone into tombstones, or zero; items that we never held get a tombstone too.
 
-A tombstone is as of the moment it was concluded: what a read that began before that shows may be older than the deletion.
+A tombstone dates from the moment it was concluded: what an earlier read shows may be older than the deletion.
 """
 
 from __future__ import annotations
@@ -14,29 +14,28 @@ from sqlalchemy import Connection
 
 from app.domain import KINDS, SKU_PREFIX, Absent, Kind, Listing, Ref, Scope, key_of
 from app.stores.catalog import catalog_sql as sql
-from app.stores.catalog.answers import Key, Read
+from app.stores.catalog.reads import Key, Read
 
-Ways = dict[tuple[Kind, Absent, datetime | None], list[Key]]
-"""Keys to close, by kind, by what absent means and by when that came to be."""
+Closings = dict[tuple[Kind, Absent, datetime | None], list[Key]]
+"""Keys to close, by kind, by what absence means, and by when the source deleted them."""
 
 
-def closing(conn: Connection, connection: str, read: Read, now: datetime) -> Ways:
-    """Live rows inside completely read scopes that the read did not show. Rows of a read that began at the same moment or
-    later are left alone."""
+def closing(conn: Connection, connection: str, read: Read, now: datetime) -> Closings:
+    """Live rows inside completely read scopes that the read did not show, except rows read at the same moment or later."""
     shown = {(KINDS[type(record)], key_of(record)) for record in read.records}
-    ways: Ways = {}
-    for (kind, name, absent, changed), values in _by_question(read.covers).items():
+    closings: Closings = {}
+    for (kind, name, absent, changed), values in _by_query(read.covers).items():
         rows = _live_keys(conn, connection, kind, name, values, absent, read.began, now, ties=False)
         gone = [key for key in rows if (kind, key) not in shown and key[0] not in read.failed]
         if gone:
-            ways[kind, absent, changed] = sorted({*ways.get((kind, absent, changed), ()), *gone})
-    return dict(sorted(ways.items(), key=lambda way: (*way[0][:2], str(way[0][2] or ""))))
+            closings[kind, absent, changed] = sorted({*closings.get((kind, absent, changed), ()), *gone})
+    return dict(sorted(closings.items(), key=lambda one: (*one[0][:2], str(one[0][2] or ""))))
 
 
 def ending(conn: Connection, connection: str, kind: Kind, read: Read, now: datetime) -> list[Key]:
-    """Live rows of a kind that a read shows to be gone, by its scopes or by name."""
-    ways = closing(conn, connection, read, now)
-    keys = {key for (of, _, _), some in ways.items() if of is kind for key in some}
+    """Live rows of a kind that a read shows to be gone, by its scopes or by id."""
+    closings = closing(conn, connection, read, now)
+    keys = {key for (of, _, _), some in closings.items() if of is kind for key in some}
     if ids := [ref.external_id for ref in read.gone if ref.kind is kind]:
         name = sql.shape(kind).keys[0]
         keys.update(_live_keys(conn, connection, kind, name, ids, Absent.DELETED, read.began, now, ties=True))
@@ -44,11 +43,11 @@ def ending(conn: Connection, connection: str, kind: Kind, read: Read, now: datet
 
 
 def tombstone(conn: Connection, connection: str, refs: Sequence[Ref], *, read_at: datetime, now: datetime) -> int:
-    """Mark as deleted what the source says does not exist; returns how many live rows that were. Of an item that we hold
-    no row of, the deletion becomes a row: what a read that began before ``now`` shows of it will not live again.
+    """Mark as deleted what the source says does not exist; returns how many live rows these were. An item that we hold no
+    row of gets a tombstone, so that reads that began before ``now`` cannot bring it back.
 
     A ref names the first key field: a stock ref stands for every count of its listing. Refs by SKU match nothing,
-    because "no such SKU" may as well be a renamed product: ask for the product by its id.
+    because an unknown SKU may also be a renamed product: fetch the product by its id.
     """
     by_kind: dict[Kind, list[str]] = defaultdict(list)
     for ref in refs:
@@ -65,23 +64,23 @@ def tombstone(conn: Connection, connection: str, refs: Sequence[Ref], *, read_at
     return total
 
 
-def fence_items(conn: Connection, connection: str, read: Read, now: datetime, *, all_of_them: bool) -> None:
-    """Items that a read covers as a whole and shows no part of are gone, with parts that we may never have seen. With
-    ``all_of_them`` those that live are fenced too, as of when their read began: any part of theirs that an older read
-    shows, and this one did not, is gone."""
+def fence_items(conn: Connection, connection: str, read: Read, now: datetime, *, living_too: bool) -> None:
+    """Fence items that a read covers as a whole and shows no part of: they are gone, with parts that we may never have
+    seen. With ``living_too`` fence living items as of when their read began: a part that only an older read shows is gone.
+    """
     if read.failed:
         return
     shown = {record.parent_id for record in read.records if isinstance(record, Listing)}
     items = {scope.value for scope in read.covers if scope.field == "parent_id" and scope.value is not None}
     _fence(conn, connection, Kind.PRODUCT, sorted(items - shown), read.began, now)
-    if all_of_them:
+    if living_too:
         _fence(conn, connection, Kind.PRODUCT, sorted(items & shown), read.began, read.began)
 
 
 def _fence(
     conn: Connection, connection: str, kind: Kind, ids: Sequence[str], read_at: datetime, now: datetime
 ) -> None:
-    if not ids or len(sql.shape(kind).keys) > 1:  # of stock, the listing's own tombstone tells it
+    if not ids or len(sql.shape(kind).keys) > 1:  # the listing's own tombstone fences its stock
         return
     rows = [sql.fence_values(kind, connection, id, read_at, now) for id in sorted(set(ids))]
     sql.driver(conn).cursor().executemany(sql.fence_row(kind, conn.dialect.name), rows)
@@ -102,8 +101,8 @@ def close_rows(
 ) -> list[Key]:
     """Tombstone or zero these rows, given in order, unless they were read later; returns the keys that changed.
 
-    ``now`` is when that was concluded, ``present`` (if it is later) when it is written, ``changed`` when the source says
-    that it came to that: a tombstone's ``modified_at``, else when it was concluded.
+    ``now`` is when the deletion was concluded, ``present`` (if later) when it is written, ``changed`` when the source says
+    that it happened: a tombstone's ``modified_at``, else ``now``.
     """
     keys = list(keys)
     if not keys:
@@ -118,14 +117,14 @@ def close_rows(
     return [key for key, result in zip(keys, cursor.results(), strict=True) if result.rowcount]
 
 
-def _by_question(scopes: Sequence[Scope]) -> dict[tuple[Kind, str | None, Absent, datetime | None], list[str]]:
-    """Scopes that differ only in the value make one question to the database."""
-    questions: dict[tuple[Kind, str | None, Absent, datetime | None], list[str]] = defaultdict(list)
+def _by_query(scopes: Sequence[Scope]) -> dict[tuple[Kind, str | None, Absent, datetime | None], list[str]]:
+    """Scopes that differ only in their value, for one query."""
+    queries: dict[tuple[Kind, str | None, Absent, datetime | None], list[str]] = defaultdict(list)
     for scope in scopes:
-        values = questions[scope.kind, scope.field, scope.absent, scope.changed]
+        values = queries[scope.kind, scope.field, scope.absent, scope.changed]
         if scope.field is not None:
             values.append(str(scope.value))
-    return questions
+    return queries
 
 
 def _live_keys(
@@ -141,9 +140,9 @@ def _live_keys(
     ties: bool,
 ) -> list[Key]:
     dialect = conn.dialect.name
-    bound: list[Any] = [connection, read_at, sql.horizon(now)]
+    parameters: list[Any] = [connection, read_at, sql.horizon(now)]
     if name is not None:
-        bound.append(sql.bound_list(dialect, values))
+        parameters.append(sql.bound_list(dialect, values))
     cursor = sql.driver(conn).cursor()
-    cursor.execute(sql.live_keys(kind, name, absent, dialect, ties=ties), bound)
+    cursor.execute(sql.live_keys(kind, name, absent, dialect, ties=ties), parameters)
     return list(cursor.fetchall())

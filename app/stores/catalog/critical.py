@@ -1,7 +1,7 @@
-"""Which listings are out of stock or low: computed from the stock rows whenever somebody asks.
+"""Which listings are out of stock or low: computed from the stock rows at each query.
 
-A listing's on hand is the sum over its locations. It is *out* at zero or less and *low* at its reorder point or less;
-a listing without any stock row is neither, because nothing is known of it. Only live, active listings count.
+On hand is the sum over a listing's locations: *out* at zero or less, *low* at the reorder point or less. A listing
+without any stock row is neither, because its stock is unknown. Only live, active listings count.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _AMONG_THESE = Statement(
     _AMONG.format(among="IN (SELECT value FROM json_each(:ids))"),
     postgresql=_AMONG.format(among="= ANY(:ids::text[])"),
 )
-# The whole is summed in one go: half the time of listing by listing.
+# One sum over all stock takes half the time of one per listing.
 _ALL = f"""
     FROM (SELECT listing_id, {_SUM} AS on_hand FROM stock
           WHERE connection = :connection AND {_COUNTED} GROUP BY listing_id) counted
@@ -61,7 +61,7 @@ _SOME_IDS = Statement(f"SELECT external_id {_ALL} ORDER BY external_id LIMIT :li
 
 
 def among(conn: Connection, connection: str, listings: Sequence[str]) -> list[CriticalItem]:
-    """Those of these listings that are critical now, in order of their id."""
+    """The given listings that are critical now, in order of their id."""
     rows = _AMONG_THESE.run(conn, {"connection": connection, "ids": bound_list(conn, listings)})
     return [_item(*row) for row in rows]
 
@@ -74,10 +74,11 @@ def states(conn: Connection, connection: str) -> list[tuple[str, str]]:
 def ids(conn: Connection, connection: str, limit: int | None) -> list[str]:
     """The external ids of the critical listings, in their order; all without a limit.
 
-    Where a source is asked for parents, ``catalog.items_of`` has them.
+    ``catalog.items_of`` has their parents, for sources that are asked for these.
     """
-    asked = {"connection": connection} if limit is None else {"connection": connection, "limit": limit}
-    return [id for (id,) in (_IDS if limit is None else _SOME_IDS).run(conn, asked)]
+    statement = _IDS if limit is None else _SOME_IDS
+    values = {"connection": connection} if limit is None else {"connection": connection, "limit": limit}
+    return [id for (id,) in statement.run(conn, values)]
 
 
 def _item(

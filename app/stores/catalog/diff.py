@@ -1,4 +1,4 @@
-"""What a read says beside what we hold, as ``stores.catalog.differ`` leaves it for who judges and writes."""
+"""The differences between a read and our rows, as ``stores.catalog.differ`` finds them."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ class Misfit(NamedTuple):
 
 @dataclass
 class Diff:
-    """What a read says beside what we hold. ``read`` counts distinct keys, ``total_local`` live rows before.
+    """How a read differs from our rows. ``read`` counts distinct keys, ``total_local`` our live rows before.
 
     ``created`` records have no row here, ``changed`` ones differ from their row, ``touched`` ones have its content
     under a newer version. ``zeroed`` counts quantities that go from something to nothing, vanished rows of a scope
     where absent means zero included.
 
-    What is not written, though it differs: ``passed`` are records whose row here is newer, or a tombstone concluded
-    after this read began; ``unshown`` are live rows of the scope that the read did not show, but that were read later.
-    ``gone`` counts shown keys that do not live at the source. Of our ``zeros``, rows with nothing in them, the read has
-    shown ``zeros_shown``: a source that lists them does not leave out what sells out.
+    Some differences are not written: ``passed`` are records whose row here is newer, or a tombstone concluded after this
+    read began; ``unshown`` are live rows of the scope that the read did not show, but that were read later. ``gone``
+    counts shown keys that are deleted at the source. The read showed ``zeros_shown`` of our ``zeros`` (rows of quantity
+    zero): a source that lists them does not leave out what sells out.
     """
 
     kind: Kind

@@ -1,4 +1,4 @@
-"""What a complete read would change: compares it, page by page, with the rows we hold, and writes nothing."""
+"""Compares a complete read, page by page, with our rows; writes nothing."""
 
 from __future__ import annotations
 
@@ -28,14 +28,13 @@ _NO_CLOCK = datetime(9990, 1, 1, tzinfo=UTC)
 
 
 class Differ:
-    """Compares a complete read, page by page, with a connection's rows of one kind as they were when it was made.
+    """Compares a read with a connection's rows of one kind, as they were when this object was made.
 
-    Holds a key, a hash and a version per row (about 150 bytes) and of the read only the records that differ, on
-    disk when they are many.
-    ``read_at`` is when the read began. A version that is no older than ``read_at`` is not a source's clock but the
-    read's own time: under it, equal content is simply unchanged, or every read would rewrite every row.
-    ``now`` is the one clock's: rows and records dated beyond it come from a wrong clock (``rules.versions``). ``edited``
-    are rows that are compared as if they were marked as edited by hand.
+    Holds a key, a hash and a version per row (about 150 bytes), and only those records of the read that differ, on disk
+    if they are many. ``read_at`` is when the read began. A version no older than that is the read's own time and not the
+    source's: with it, equal content counts as unchanged, or every read would rewrite every row. Rows and records dated
+    later than ``now`` come from a wrong clock (``rules.versions``). ``edited`` rows are compared as if they were marked
+    as edited by hand.
     """
 
     def __init__(
@@ -72,10 +71,10 @@ class Differ:
         self._gone: set[str] = set()
 
     def feed(self, records: Sequence[Record], now: datetime | None = None) -> list[Misfit]:
-        """Compare records of this kind; a key may be shown again, its newest state counts.
+        """Compare records of this kind; if a key is shown again, its newest state counts.
 
-        ``now`` is when they are compared: a read may last for hours, and what is edited meanwhile is not dated in the
-        future. Returns the records that could not be compared; the others are.
+        ``now`` is the time of comparing: a read may last hours, and what is edited meanwhile is not dated in the future.
+        Returns the records that could not be compared.
         """
         if now is not None:
             self._now_micros = micros(now)
@@ -109,14 +108,13 @@ class Differ:
     def vanished(self, scope: Scope, exempt: Collection[str] = ()) -> list[Key]:
         """Keys of live rows inside the scope, read before this read, that it did not show.
 
-        Where absent means zero, rows that are zero already are no news. ``exempt`` are external ids of items that the
-        read did show, though nobody could read them.
+        If absence means zero, rows that are zero already are left out. ``exempt`` are external ids of items that the read
+        showed unreadably.
         """
         return self._not_shown(scope, exempt)[0]
 
     def diff(self, scope: Scope | None = None, exempt: Collection[str] = ()) -> Diff:
-        """The whole comparison; ``scope`` is what the read was complete for, ``None`` if it was not complete;
-        ``exempt`` as for ``vanished``."""
+        """The result; ``scope`` is what the read was complete for, if it was; ``exempt`` as for ``vanished``."""
         vanished, unshown = ([], []) if scope is None else self._not_shown(scope, exempt)
         zeros = [seen for flag, seen in zip(self._flags, self._seen, strict=True) if flag & _EMPTY == sql.ZERO_FLAG]
         zeroed = len(vanished) if scope is not None and scope.absent is Absent.ZERO else 0
@@ -192,18 +190,17 @@ class Differ:
         self._note_gone(key, record)
 
     def _is_newer(self, at: int, ahead: int) -> bool:
-        """Whether a record goes over our row. A tombstone that we concluded ourselves (its hash is 0) gives way to every
-        read that began no earlier, whatever its version, and to no other; so does a row that somebody else edited. One
-        that has but its own read's time for a version gives way to such a read too."""
+        """Whether a record replaces our row. Our own tombstone (its hash is 0) and a row that somebody else edited are
+        replaced by every read that began no earlier, whatever its version, and by no other. So is a row whose only
+        version is the time of its read."""
         read_later = bool(self._flags[at] & sql.NEWER_FLAG)
-        if self._flags[at] & sql.DELETED_FLAG and self._hashes[at] == 0:
-            return not read_later
-        if self._hashes[at] == LOCALLY_EDITED:
+        is_our_tombstone = self._flags[at] & sql.DELETED_FLAG and self._hashes[at] == 0
+        if is_our_tombstone or self._hashes[at] == LOCALLY_EDITED:
             return not read_later
         return ahead > 0 or (not read_later and (ahead == 0 or bool(self._flags[at] & sql.OWN_TIME_FLAG)))
 
     def _see_again(self, at: int, key: str, record: Record, digest: int) -> None:
-        """A key for the second time, as a page that shifted under the read shows it."""
+        """Compare a key that was shown before: pages can shift during a read."""
         ahead = record.version - self._versions[at]
         spool = self._seen[at]
         if spool == _PASSED:
@@ -230,29 +227,23 @@ class Differ:
         if spool != _SAME:
             self._places[at] = self._spools[spool].add(key, record, digest)
             self._hashes[at], self._versions[at] = digest, record.version
-            self._flags[at] &= ~(
-                sql.NEWER_FLAG | sql.OWN_TIME_FLAG
-            )  # what counts from here on is this read's state, not the row's
+            self._flags[at] &= ~(sql.NEWER_FLAG | sql.OWN_TIME_FLAG)  # from here on the read's state counts
         self._seen[at] = spool
 
     def _going_to_zero(self) -> int:
         if not self._shape.counts_quantity:
             return 0
-        nothing_yet = sql.ZERO_FLAG | sql.DELETED_FLAG
         changed = zip(self._spools[_CHANGED].keys, self._spools[_CHANGED], strict=True)
         return sum(
-            getattr(record, "quantity", None) == 0 and not self._flags[self._index[key]] & nothing_yet
+            getattr(record, "quantity", None) == 0 and not self._flags[self._index[key]] & _EMPTY
             for key, record in changed
         )
 
     def _inside(self, scope: Scope) -> set[Key]:
         dialect = self._database.dialect
         statement = sql.live_keys(self._kind, scope.field, scope.absent, dialect, ties=False)
-        # Of any time: which of them were read later the flags say already.
+        # Read at any time: the flags tell which of them were read later.
         values = (self._connection, _NO_CLOCK, _NO_CLOCK, sql.bound_list(dialect, [str(scope.value)]))
-        return self._keys(statement, values)
-
-    def _keys(self, statement: str, values: Sequence[Any]) -> set[Key]:
         with self._database.read() as conn:
             cursor = sql.driver(conn).cursor()
             cursor.execute(statement, values)
@@ -260,7 +251,7 @@ class Differ:
 
 
 def key_text(names: Sequence[str]) -> Callable[[Any], str]:
-    """A record's key as one text: a fifth of the memory of a tuple of texts."""
+    """Returns a record's key as one text, which takes a fifth of the memory of a tuple."""
     fields: Callable[[Any], Any] = attrgetter(*names)
     return fields if len(names) == 1 else lambda record: JOINT.join(fields(record))
 

@@ -1,21 +1,21 @@
-"""The last complete and believed read of each kind: until when our copy is known to have been right, and made how."""
+"""The last complete and believed read of each kind: when our copy was known to be right, and which mapping made it."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
 from app.domain import Kind
 from app.stores.catalog import catalog_sql as sql
 from app.stores.catalog.checksums import shape_of
-from app.stores.sql.columns import moment_from
+from app.stores.sql.columns import moment_from, some_moment
 from app.stores.sql.statements import Statement
 
 
 class FullRead(NamedTuple):
-    """As ``tables.FullRead`` tells."""
+    """A row of ``tables.FullRead``."""
 
     run_id: int
     began_at: datetime
@@ -58,10 +58,18 @@ def get(conn: Connection, connection: str, kind: Kind) -> FullRead | None:
     rows = _GET.run(conn, {"connection": connection, "kind": kind.value})
     if not rows:
         return None
-    run_id, began, ended, shape, mapping, at, after, checked, wrote = rows[0]
-    times = [moment_from(one) for one in (began, ended, at)]
-    seldom = [moment_from(one) for one in (after, checked, wrote)]
-    return FullRead(run_id, times[0], times[1], shape, mapping, times[2], *seldom)  # type: ignore[arg-type]
+    run_id, began, ended, shape, mapping, since, after, checked, wrote = rows[0]
+    return FullRead(
+        run_id,
+        some_moment(began),
+        some_moment(ended),
+        shape,
+        mapping,
+        some_moment(since),
+        moment_from(after),
+        moment_from(checked),
+        moment_from(wrote),
+    )
 
 
 def put(
@@ -76,13 +84,15 @@ def put(
     checked_at: datetime | None = None,
     wrote: bool = False,
 ) -> None:
-    """Note that a complete read is written: what it showed is right here as of ``began_at``. ``checked_at`` is when its
-    checksum pass began, if it had one; ``wrote`` says that it wrote rows."""
-    told: dict[str, Any] = {"connection": connection, "kind": kind.value, "run_id": run_id, "began_at": began_at}
+    """Note that a complete read was written: our rows are right as of ``began_at``. ``checked_at`` is when its checksum
+    pass began, if it had one; ``wrote`` says that it wrote rows."""
     _PUT.run(
         conn,
         {
-            **told,
+            "connection": connection,
+            "kind": kind.value,
+            "run_id": run_id,
+            "began_at": began_at,
             "shape": shape_of(kind),
             "mapping": mapping,
             "now": now,
@@ -93,7 +103,7 @@ def put(
 
 
 def last_written(conn: Connection, connection: str, kind: Kind) -> datetime | None:
-    """When a row of the kind was last written, as its rows tell."""
+    """The latest ``written_at`` of the kind's rows."""
     (newest,) = conn.exec_driver_sql(_LAST[conn.dialect.name].format(sql.shape(kind).table), (connection,)).one()
     return moment_from(newest)
 

@@ -1,25 +1,24 @@
-"""Which of two states of a row stays, as SQL: the conditions of every guarded write, on both databases."""
+"""The SQL conditions of every guarded write: which of two states of a row stays."""
 
 from __future__ import annotations
 
 from app.rules.versions import AHEAD
 
 LOCALLY_EDITED = -1
-"""The ``row_hash`` of a row that was changed here by anybody but us: written by the database (migration 0002), or by the
-checksum pass (``stores.catalog.checksums``) where the database could not see it. None of its columns is believed."""
+"""The ``row_hash`` of a row that somebody else changed here: set by a trigger (migration 0002), or by the checksum pass
+(``stores.catalog.checksums``) if the trigger could not see it. None of its columns can be trusted."""
 
 OWN_TIME = {  # the text of a moment has six digits after the point, or none
     "sqlite": """CAST(strftime('%s', {row}.read_at) AS INTEGER) * 1000000
         + CAST(substr({row}.read_at, 21, 6) AS INTEGER)""",
     "postgresql": "CAST(extract(epoch FROM {row}.read_at) * 1000000 AS bigint)",
 }
-"""The version of a row that has none but the time of its read: the source gave none, or one in the future."""
+"""The version of a row whose source gave none, or one in the future: the time of its read."""
 
-# Newer wins: by the source's version; between equal versions by content, if the read began no earlier. So does the later
-# read where our row has but its own read's time (``OWN_TIME``): that says nothing of when the source changed it. A
-# tombstone that we concluded ourselves (its hash is 0) is lifted by every read that began after it was concluded, and by
-# no other. A row from the future was written while some clock was ahead: it protects nothing. ``written_at`` is the
-# database's now.
+# Newer wins: by the source's version; with equal versions by content, if the read began no earlier. A later read also
+# wins over a row whose only version is the time of its read (``OWN_TIME``), which says nothing of when the source changed
+# it. Our own tombstone (its hash is 0) is replaced by every read that began after it was concluded, and by no other. A
+# row from the future was written while some clock was ahead, and is not protected. ``written_at`` is the database's now.
 NEWER = """CASE
     WHEN t.read_at > {horizon} OR t.version > {latest} THEN true
     WHEN t.row_hash = -1 THEN excluded.read_at >= t.read_at
@@ -37,16 +36,16 @@ _LATEST = {
     "postgresql": f"CAST(extract(epoch FROM excluded.written_at) * 1000000 AS bigint) + {AHEAD}",
 }
 
-# An item that is gone may have had rows that we never saw, so a deletion is a row of its own under the item's id
-# (``fence_row``). What a read shows of such an item, if it began before that, is old. A row by row look-up: joined, the
-# two would be planned as if all rows were wanted.
+# An item that is gone may have had rows that we never saw, so its deletion is a row under the item's id (``fence_row``).
+# What an earlier read shows of such an item is old. This is a look-up per row, because a join would be planned as if all
+# rows were needed.
 UNFENCED = """CASE WHEN {parent} IS NULL THEN true ELSE NOT EXISTS (
     SELECT 1 FROM {table} f WHERE f.connection = {connection} AND f.external_id = {parent} AND f.deleted
         AND f.row_hash = 0 AND f.read_at > {read_at} AND f.read_at <= {now}) END"""
 
 
 def is_newer(dialect: str) -> str:
-    """Whether the offered row (``excluded``) goes over ours (``t``)."""
+    """The condition that the offered row (``excluded``) replaces ours (``t``)."""
     return NEWER.format(
         horizon=_HORIZON[dialect], latest=_LATEST[dialect], own_time=OWN_TIME[dialect].format(row="t")
     )

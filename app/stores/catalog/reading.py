@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, func, select, tuple_
 
 from app.domain import Kind, Record, batches, key_of
 from app.stores.catalog import catalog_sql as sql
-from app.stores.catalog.answers import Key
-from app.stores.sql.columns import moment_from
+from app.stores.catalog.reads import Key
+from app.stores.sql.columns import some_moment
 from app.stores.sql.engine import Database
 from app.stores.tables import CATALOG
 
@@ -20,22 +20,19 @@ def resolve_sku(conn: Connection, connection: str, sku: str) -> str | None:
     """External id of the live listing with this SKU, the newest if there are several; ``None`` if there is none."""
     table = _table(Kind.PRODUCT)
     wanted = (table.c.connection == connection) & (table.c.sku == sku) & ~table.c.deleted
-    found = conn.execute(select(table.c.external_id).where(wanted).order_by(table.c.version.desc()).limit(1))
-    return found.scalar()
+    query = select(table.c.external_id).where(wanted).order_by(table.c.version.desc()).limit(1)
+    return conn.execute(query).scalar()
 
 
 def items_of(conn: Connection, connection: str, listings: Sequence[str]) -> list[str]:
-    """The items that the source would be asked for to read these listings: their parents, where they have any."""
+    """The items to fetch in order to read these listings: their parents, if they have any."""
     table = _table(Kind.PRODUCT)
     item = func.coalesce(table.c.parent_id, table.c.external_id)
-    found: set[str] = set()
+    items: set[str] = set()
     for some in batches(listings, 500):
-        found.update(
-            conn.execute(
-                select(item).where(table.c.connection == connection, table.c.external_id.in_(some))
-            ).scalars()
-        )
-    return sorted(found)
+        query = select(item).where(table.c.connection == connection, table.c.external_id.in_(some))
+        items.update(conn.execute(query).scalars())
+    return sorted(items)
 
 
 def row_ids(conn: Connection, connection: str, kind: Kind, ids: Collection[str]) -> set[str]:
@@ -43,22 +40,22 @@ def row_ids(conn: Connection, connection: str, kind: Kind, ids: Collection[str])
     if kind is not Kind.PRODUCT:
         return set(ids)
     table = _table(Kind.PRODUCT)
-    found = set(ids)
+    rows = set(ids)
     for some in batches(sorted(ids), 500):
-        wanted = select(table.c.external_id).where(table.c.connection == connection, table.c.parent_id.in_(some))
-        found.update(conn.execute(wanted).scalars())
-    return found
+        query = select(table.c.external_id).where(table.c.connection == connection, table.c.parent_id.in_(some))
+        rows.update(conn.execute(query).scalars())
+    return rows
 
 
 SAMPLE = 200
-"""Rows among which those read last are looked for: of a large shop not all can be sorted for that."""
+"""``lately_read`` sorts only this many rows: a large shop has too many to sort."""
 
 
 def lately_read(
     conn: Connection, connection: str, kind: Kind, limit: int, *, without: Collection[str] = ()
 ) -> list[str]:
-    """External ids of some live items of a kind by which the source can be asked for them, those read last first, none of
-    ``without``. Looks at the first ``SAMPLE`` such rows by key."""
+    """External ids of some live items of a kind, read last first, none of ``without``; taken from the first ``SAMPLE``
+    such rows by key."""
     table = _table(kind)
     item = (
         func.coalesce(table.c.parent_id, table.c.external_id) if kind is Kind.PRODUCT else table.c[_first_key(kind)]
@@ -73,22 +70,27 @@ def _first_key(kind: Kind) -> str:
     return sql.shape(kind).keys[0]
 
 
-def versions(
-    conn: Connection, connection: str, kind: Kind, external_ids: Sequence[str]
-) -> dict[str, tuple[int, datetime]]:
-    """Newest version and read time we hold per item, tombstones included.
+class HeldVersion(NamedTuple):
+    """The newest version that we hold of an item, and when its latest read began."""
 
-    An item is its row, or rows, by the first key field; a product that has variations is named by their parent too.
+    version: int
+    read_at: datetime
+
+
+def versions(conn: Connection, connection: str, kind: Kind, external_ids: Sequence[str]) -> dict[str, HeldVersion]:
+    """What we hold of each item, tombstones included.
+
+    An item's id is the first key field of its rows; a product with variations also goes by their parent's id.
     """
-    found = _versions(conn, connection, kind, _first_key(kind), external_ids)
+    held = _versions(conn, connection, kind, _first_key(kind), external_ids)
     if kind is Kind.PRODUCT:
-        found = _versions(conn, connection, kind, "parent_id", external_ids) | found
-    return found
+        held = _versions(conn, connection, kind, "parent_id", external_ids) | held
+    return held
 
 
 def _versions(
     conn: Connection, connection: str, kind: Kind, name: str, external_ids: Sequence[str]
-) -> dict[str, tuple[int, datetime]]:
+) -> dict[str, HeldVersion]:
     table = sql.shape(kind)
     wanted = sql.listed(conn.dialect.name, name)
     statement = sql.spelled(
@@ -98,7 +100,7 @@ def _versions(
     )
     cursor = sql.driver(conn).cursor()
     cursor.execute(statement, (connection, sql.bound_list(conn.dialect.name, external_ids)))
-    return {row[0]: (row[1], _moment(row[2])) for row in cursor.fetchall()}
+    return {id: HeldVersion(version, some_moment(read_at)) for id, version, read_at in cursor.fetchall()}
 
 
 class StoredRow(NamedTuple):
@@ -145,8 +147,15 @@ def fenced(conn: Connection, connection: str, kind: Kind, keys: Sequence[Key]) -
     return {key for key in keys if held.get("\x1f".join(key)) == 0}
 
 
-def counts(conn: Connection, connection: str) -> dict[Kind, tuple[int, int]]:
-    """Live and deleted rows per kind."""
+class RowCount(NamedTuple):
+    """How many rows of a kind live here, and how many are tombstones."""
+
+    live: int
+    deleted: int
+
+
+def counts(conn: Connection, connection: str) -> dict[Kind, RowCount]:
+    """Our rows per kind."""
     parts = [
         f"SELECT '{kind}', count(*), coalesce(sum(CASE WHEN deleted THEN 1 ELSE 0 END), 0)"
         f" FROM {sql.shape(kind).table} WHERE connection = ?"
@@ -154,12 +163,8 @@ def counts(conn: Connection, connection: str) -> dict[Kind, tuple[int, int]]:
     ]
     cursor = sql.driver(conn).cursor()
     cursor.execute(sql.spelled(conn.dialect.name, " UNION ALL ".join(parts)), (connection,) * len(parts))
-    return {Kind(kind): (total - deleted, deleted) for kind, total, deleted in cursor.fetchall()}
+    return {Kind(kind): RowCount(total - deleted, deleted) for kind, total, deleted in cursor.fetchall()}
 
 
 def _table(kind: Kind) -> Any:
     return CATALOG[kind].__table__  # type: ignore[attr-defined]
-
-
-def _moment(stored: Any) -> datetime:
-    return cast(datetime, moment_from(stored))  # read_at is never null

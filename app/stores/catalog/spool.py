@@ -1,4 +1,4 @@
-"""Keeps the differing records of a bulk read: few in memory, many in a temporary file, so that memory stays flat."""
+"""Keeps the differing records of a bulk read: the first ones in memory, the others in a temporary file."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _pack = msgspec.msgpack.Encoder().encode
 
 
 class Spool(Sequence[Record]):
-    """Records of one kind in the order they were added, each beside its key text and its hash.
+    """Records of one kind in the order they were added, each with its key text and its hash.
 
-    The file has no name and is gone with the spool or the process. Not safe to share between threads.
+    The file has no name, and disappears with the spool or the process. Not thread-safe.
     """
 
     def __init__(self, kind: Kind) -> None:
@@ -51,7 +51,7 @@ class Spool(Sequence[Record]):
         return len(self.keys) - 1
 
     def replace(self, place: int, record: Record, digest: int) -> None:
-        """Put a newer state of the record into its place."""
+        """Replace a record by a newer state of it."""
         self.hashes[place] = digest
         if place < IN_MEMORY:
             self._near[place] = record
@@ -60,7 +60,7 @@ class Spool(Sequence[Record]):
             self._offsets[far], self._sizes[far] = self._store(record)
 
     def row(self, place: int) -> tuple[Any, ...]:
-        """The fields of a record, in order: cheaper than the record where only they are wanted."""
+        """The fields of a record, in order: cheaper than the record itself."""
         if place < IN_MEMORY:
             return msgspec.structs.astuple(self._near[place])
         far = place - IN_MEMORY

@@ -1,4 +1,4 @@
-"""Many rows of the catalog, read in lists of some thousand, never all at once."""
+"""Reads many rows in lists of some thousand, never all at once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _AT_ONCE = 20_000
 
 
 def streamed(database: Database, statement: str, values: Sequence[Any]) -> Iterator[list[tuple[Any, ...]]]:
-    """What a statement in the driver's own spelling gives; a read transaction is open meanwhile."""
+    """The rows of a statement in the driver's own syntax; a read transaction stays open meanwhile."""
     with database.read() as conn:
         driver = sql.driver(conn)
         on_server = database.dialect == "postgresql"

@@ -50,29 +50,29 @@ def pulled_at(conn: Connection, connection: str, kind: Kind) -> datetime | None:
 
 
 def put(conn: Connection, connection: str, kind: Kind, value: str, now: datetime) -> None:
-    """Move the watermark; to be done in the transaction that applies the last page."""
+    """Move the watermark; call it in the transaction that applies the last page."""
     _PUT.run(conn, {"connection": connection, "kind": kind.value, "value": value, "now": now})
 
 
 def fail(conn: Connection, connection: str, kind: Kind, now: datetime) -> None:
-    """Note that a pull failed that its source could not answer; how far the kind is read stays."""
+    """Note that a pull failed because its source could not answer; the watermark stays."""
     _FAIL.run(conn, {"connection": connection, "kind": kind.value, "now": now})
 
 
 def cover(conn: Connection, connection: str, kind: Kind, began: datetime) -> None:
-    """Note that the whole kind was read, before any of it is written: what is gone is not brought back by an older read,
-    even if this one dies in the middle."""
+    """Note that the whole kind was read, before any of it is written: even if this read dies in the middle, an older one
+    does not bring back what is gone."""
     _WHOLE.run(conn, {"connection": connection, "kind": kind.value, "began": began})
 
 
 def whole_read_at(conn: Connection, connection: str, kind: Kind) -> datetime | None:
-    """When the last read of the whole kind began that was written, by a pull or by a run."""
+    """When the last written read of the whole kind began, by a pull or by a run."""
     row = _row(conn, connection, kind)
     return moment_from(row[3]) if row else None
 
 
 def looked_at(conn: Connection, connection: str, kind: Kind) -> datetime | None:
-    """When a pull last ended, well or not. What was owed before is not waiting for another one."""
+    """When the last pull ended, well or not: items owed before do not wait for another one."""
     row = _row(conn, connection, kind)
     ends = [moment_from(row[1]), moment_from(row[2])] if row else []
     return max((end for end in ends if end is not None), default=None)

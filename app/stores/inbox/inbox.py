@@ -79,11 +79,11 @@ def _accept_sqlite(conn: Connection, batch: _Batch) -> tuple[int, list[ItemKey]]
     """How many deliveries are new, and the items newly owed."""
     count = _INSERT.count(conn, {**_bodies(batch), "rows": _encode(list(_rows(batch, moment_text))).decode()})
     fresh = list(batch.values()) if count == len(batch) else _newest(conn, batch, count)
-    wanted: dict[ItemKey, owed.Wanted] = {}
+    wanted: dict[ItemKey, owed.PendingChanges] = {}
     for arrival in fresh:
         for change in _changes(arrival):
-            owed.add(wanted, arrival.connection, change, arrival.received_at)
-    return count, owed.owe(conn, wanted, Cause.WEBHOOK)
+            owed.count_change(wanted, arrival.connection, change, arrival.received_at)
+    return count, owed.owe_pending(conn, wanted, Cause.WEBHOOK)
 
 
 def _newest(conn: Connection, batch: _Batch, count: int) -> list[Arrival]:
@@ -111,7 +111,7 @@ _ACCEPT = Statement(
         FROM given g CROSS JOIN json_array_elements(g.changes) AS c
         WHERE (g.connection, g.event_id) IN (SELECT connection, event_id FROM fresh)
         GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
-    ), rose AS ({owed.OWE_WANTED})
+    ), rose AS ({owed.OWE_PENDING})
     SELECT (SELECT count(*) FROM fresh), (SELECT json_agg(json_build_array(connection, kind, external_id))
                                           FROM rose WHERE is_new)
     """,

@@ -12,7 +12,7 @@ from app.stores import tables
 from app.stores.sql.columns import moment_from
 from app.stores.sql.statements import Statement
 
-_GAPS = SQLModel.metadata.tables[str(tables.Gap.__tablename__)]
+_GAPS = SQLModel.metadata.tables[str(tables.Outage.__tablename__)]
 
 _OPEN = Statement(
     """

@@ -5,9 +5,9 @@ Where a statement must wait for rows it locks them in the order of their keys, a
 them, so that receivers, workers and sweeps never deadlock.
 """
 
-from app.stores.owed.claiming import NEVER, Claim, claim, is_suspect, take
+from app.stores.owed.claiming import NEVER, Claim, claim, is_poison_candidate, take
 from app.stores.owed.covering import Noted, noted, settle_noted
-from app.stores.owed.holding import (
+from app.stores.owed.leases import (
     ask_again,
     extend,
     fail,
@@ -16,23 +16,45 @@ from app.stores.owed.holding import (
     release,
     still_held,
 )
-from app.stores.owed.remembering import OWE_WANTED, SKEW, Wanted, add, owe, remember, revive, revive_all
+from app.stores.owed.owing import (
+    OWE_PENDING,
+    SKEW,
+    PendingChanges,
+    count_change,
+    owe,
+    owe_pending,
+    revive,
+    revive_all,
+)
 from app.stores.owed.settling import message_key, settle
-from app.stores.owed.sweeping import EVER, backlog, count, defer, due, has_failed, is_leased, is_owed, newer, overdue
+from app.stores.owed.waiting import (
+    EVER,
+    Backlog,
+    backlog,
+    count,
+    defer,
+    due,
+    has_failed,
+    is_leased,
+    is_owed,
+    newer,
+    overdue,
+)
 
 __all__ = [
     "EVER",
     "NEVER",
-    "OWE_WANTED",
+    "OWE_PENDING",
     "SKEW",
+    "Backlog",
     "Claim",
     "Noted",
-    "Wanted",
-    "add",
+    "PendingChanges",
     "ask_again",
     "backlog",
     "claim",
     "count",
+    "count_change",
     "defer",
     "due",
     "extend",
@@ -40,16 +62,16 @@ __all__ = [
     "has_failed",
     "is_leased",
     "is_owed",
-    "is_suspect",
+    "is_poison_candidate",
     "message_key",
     "newer",
     "noted",
     "overdue",
     "owe",
+    "owe_pending",
     "postpone",
     "postpone_all",
     "release",
-    "remember",
     "revive",
     "revive_all",
     "settle",

@@ -1,4 +1,4 @@
-"""Who works on an owed item: leases, and what a worker does with one short of settling it."""
+"""Claims owed items for a worker: an item, those named with it, and due neighbours."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from app.stores.sql.columns import moment_from
 from app.stores.sql.statements import Statement, bound_list, key_of
 
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
-"""As ``blameless``: every lease that ran out is its holder's fault."""
+"""For ``blameless``: every lease that ran out is its holder's fault."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One item leased to one worker. ``rev`` is what a settlement will cover; ``kills`` counts expired leases; ``asks``
-    how often the source was asked without showing the version that a hint named."""
+    """One item leased to one worker. A settlement will cover it up to ``rev``. ``crashes`` counts leases that ran out,
+    ``asks`` how often the source did not show the version that a hint named."""
 
     key: ItemKey
     rev: int
     token: str
     attempts: int
-    kills: int
+    crashes: int
     version: int
     cause: str
     first_seen_at: datetime
@@ -37,23 +37,25 @@ class Claim:
 
 _KEY = "connection = :connection AND kind = :kind AND external_id = :external_id"
 _FREE = "next_at <= :now AND (lease_until IS NULL OR lease_until <= :now)"
-# What failed, or took a worker down twice, is fetched alone: it must not take its neighbours with it again. A lease
-# that ended is one of those times, though it is counted only when the item is claimed. Leases that ran out since
-# ``blameless`` did so while nobody could renew them: the database was away.
-_SUSPECT_FROM = 2
+# An item that failed, or took a worker down twice (a poison candidate), is fetched alone: it must not take its
+# neighbours with it again. A lease that ran out is one such crash, though it is counted only by the next claim. Leases
+# that ran out since ``blameless`` do not count: the database was away, and nobody could renew them.
+_POISON_CRASHES = 2
 _KILLS = """owed_items.kills + CASE WHEN owed_items.lease_until IS NULL OR owed_items.lease_until >= :blameless
     THEN 0 ELSE 1 END"""
 
-# Claiming also clears hinted_at, the hint is used up: when the lease expires, the sweep sends the next one at once.
+# Claiming also clears hinted_at, for the message is used up: when the lease runs out, the sweep sends the next at once.
 _LEASE = f"token = :token, lease_until = :until, hinted_at = NULL, kills = {_KILLS}"
 _CLAIMED = "kind, owed_items.external_id, rev, attempts, kills, version, cause, first_seen_at, asks"
-MAY_COME_ALONG = f"{_FREE} AND external_id <> '{WHOLE}' AND attempts = 0 AND {_KILLS} < {_SUSPECT_FROM}"
+MAY_COME_ALONG = f"{_FREE} AND external_id <> '{WHOLE}' AND attempts = 0 AND {_KILLS} < {_POISON_CRASHES}"
 
-# No SKIP LOCKED for the item itself: a receiver just adding a change to it must not make its only hint a no-op.
+# No SKIP LOCKED for the item itself: a receiver that just adds a change to it must not make its only message a no-op.
 _CLAIM_ITEM = Statement(
     f"UPDATE owed_items SET {_LEASE} WHERE {_KEY} AND {_FREE} AND {_KILLS} < :kills RETURNING {_CLAIMED}"
 )
-_IS_SUSPECT = Statement(f"SELECT 1 FROM owed_items WHERE {_KEY} AND {_FREE} AND {_KILLS} >= {_SUSPECT_FROM}")
+_IS_POISON_CANDIDATE = Statement(
+    f"SELECT 1 FROM owed_items WHERE {_KEY} AND {_FREE} AND {_KILLS} >= {_POISON_CRASHES}"
+)
 # Looking only at the nearest by key bounds the work, however many items are leased or not due. Each step can only
 # be a short walk along the key's index: PostgreSQL plans a join here that takes seconds while its statistics are old.
 _NEIGHBOURS = """
@@ -113,34 +115,37 @@ def claim(
     more: int,
     lease: float,
     now: datetime,
-    suspects: bool = True,
+    poison_candidates: bool = True,
     blameless: datetime = NEVER,
 ) -> list[Claim]:
-    """Lease an item for ``lease`` seconds, those ``also`` named of its connection and kind, and so many due
-    neighbours of it that up to ``more`` come with it.
+    """Lease an item for ``lease`` seconds, with it the items ``also`` named of its connection and kind, and as many of its
+    due neighbours as make up to ``more`` others.
 
-    The item comes first. What is not owed, not due yet, or leased to somebody else does not come. A lease that expired
-    is taken over and counts as one of the item's ``kills``, unless it did so at or after ``blameless``. ``WHOLE`` is
-    claimed alone and never as another, so are suspects, and those only with ``suspects``; what failed before never comes
-    along.
+    The item comes first. Items that are not owed, not due yet, or leased to somebody else are left out. A lease that ran
+    out is taken over and counts as a crash, unless it ran out at or after ``blameless``. ``WHOLE`` and poison candidates
+    are only claimed alone, and the latter only with ``poison_candidates``; items that failed before never come along.
     """
     token = uuid.uuid4().hex
-    asked = {
+    values = {
         **key_of(key),
         "token": token,
         "until": now + timedelta(seconds=lease),
         "now": now,
         "blameless": blameless,
     }
-    mine = {**asked, "kills": _MANY if suspects else _SUSPECT_FROM}
+    mine = {**values, "kills": _MANY if poison_candidates else _POISON_CRASHES}
     if also:
         rows = _CLAIM_THESE.run(conn, {**mine, "ids": bound_list(conn, [key.external_id, *also])})
     else:
         rows = _CLAIM_ITEM.run(conn, mine)
     claims = [_claim(key.connection, token, now, row) for row in rows]
     left = more + 1 - len(claims)
-    if claims and left > 0 and not any(claim.key.external_id == WHOLE or _suspect(claim) for claim in claims):
-        others = _CLAIM_OTHERS.run(conn, {**asked, "more": left, "near": _NEAR * left})
+    if (
+        claims
+        and left > 0
+        and not any(claim.key.external_id == WHOLE or claim.crashes >= _POISON_CRASHES for claim in claims)
+    ):
+        others = _CLAIM_OTHERS.run(conn, {**values, "more": left, "near": _NEAR * left})
         claims += [_claim(key.connection, token, now, row) for row in others]
     return sorted(claims, key=lambda claim: claim.key != key)
 
@@ -154,20 +159,15 @@ _TAKE = Statement(
 
 
 def take(conn: Connection, key: ItemKey, now: datetime) -> Claim | None:
-    """Claim an item that nobody works on within this transaction, due or not, to settle it; ``None`` when it is not owed or
-    somebody has it."""
+    """Claim an item, due or not, to settle it within this transaction; ``None`` when it is not owed or leased."""
     token = uuid.uuid4().hex
     rows = _TAKE.run(conn, {**key_of(key), "token": token, "now": now})
     return _claim(key.connection, token, now, rows[0]) if rows else None
 
 
-def is_suspect(conn: Connection, key: ItemKey, now: datetime, *, blameless: datetime = NEVER) -> bool:
-    """Whether an item that is due was being worked on twice or more when a worker died: it may be what kills them."""
-    return bool(_IS_SUSPECT.run(conn, {**key_of(key), "now": now, "blameless": blameless}))
-
-
-def _suspect(claim: Claim) -> bool:
-    return claim.kills >= _SUSPECT_FROM
+def is_poison_candidate(conn: Connection, key: ItemKey, now: datetime, *, blameless: datetime = NEVER) -> bool:
+    """Whether a due item was being worked on twice or more when a worker died: it may be what kills them."""
+    return bool(_IS_POISON_CANDIDATE.run(conn, {**key_of(key), "now": now, "blameless": blameless}))
 
 
 def _claim(connection: str, token: str, now: datetime, row: Sequence[Any]) -> Claim:

@@ -1,17 +1,17 @@
-"""How one pull settles many owed items at once: noted before it, settled after it where nothing changed meanwhile."""
+"""Settles the many owed items that one pull covered: noted before it, settled after it unless they changed meanwhile."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
 from app.domain import ItemKey, Kind
 from app.stores.owed.settling import message_key
-from app.stores.sql.columns import moment_from
+from app.stores.sql.columns import some_moment
 from app.stores.sql.statements import Statement, bound_list
 
 
@@ -34,32 +34,32 @@ _NOTED = Statement(
 
 
 def noted(conn: Connection, connection: str, kind: Kind) -> list[Noted]:
-    """What is owed of a kind, to be noted before a pull that will cover it."""
+    """The owed items of a kind; to be noted before a pull that will cover them."""
     rows = _NOTED.run(conn, {"connection": connection, "kind": kind.value})
-    found = ((ItemKey(connection, kind, id), rev, moment_from(seen), version) for id, rev, seen, version in rows)
-    return [Noted(key, rev, seen, version) for key, rev, seen, version in found if seen is not None]
+    return [Noted(ItemKey(connection, kind, id), rev, some_moment(seen), version) for id, rev, seen, version in rows]
 
 
 def settle_noted(conn: Connection, noted: Sequence[Noted], outcome: str, now: datetime) -> int:
-    """Settle what a pull covered, unless it changed since or a worker has it; returns how many were settled.
+    """Settle what a pull covered, unless it changed since or a worker has it; returns how many items were settled.
 
-    On SQLite some hundreds at a time are better than all in one transaction: receivers wait meanwhile.
+    On SQLite settle some hundreds per transaction: receivers wait meanwhile.
     """
     by_kind: dict[tuple[str, Kind], dict[str, Noted]] = defaultdict(dict)
     for item in noted:
         by_kind[item.key.connection, item.key.kind][item.key.external_id] = item
-    told = {"outcome": outcome, "now": now}
-    return sum(_cover(conn, *whose, items, told) for whose, items in sorted(by_kind.items()))
+    return sum(_cover(conn, *of, items, outcome, now) for of, items in sorted(by_kind.items()))
 
 
-def _cover(conn: Connection, connection: str, kind: Kind, items: dict[str, Noted], told: dict[str, Any]) -> int:
-    whose = {"connection": connection, "kind": kind.value}
-    found = _UNLEASED.run(conn, {**whose, "ids": bound_list(conn, list(items))})
-    same = [(items[id], attempts) for id, rev, seen, attempts in found if (rev, moment_from(seen)) == items[id][1:3]]
+def _cover(
+    conn: Connection, connection: str, kind: Kind, items: dict[str, Noted], outcome: str, now: datetime
+) -> int:
+    of = {"connection": connection, "kind": kind.value}
+    rows = _UNLEASED.run(conn, {**of, "ids": bound_list(conn, list(items))})
+    same = [(items[id], attempts) for id, rev, seen, attempts in rows if (rev, some_moment(seen)) == items[id][1:3]]
     ids = bound_list(conn, [item.key.external_id for item, _ in same])
-    _TELL.run(conn, {**whose, **told, "ids": ids})
+    _RECORD.run(conn, {**of, "outcome": outcome, "now": now, "ids": ids})
     _FORGET.run(conn, {"ids": bound_list(conn, [message_key(item.key) for item, attempts in same if attempts])})
-    return _DELETE.count(conn, {**whose, "ids": ids})
+    return _DELETE.count(conn, {**of, "ids": ids})
 
 
 def _among(sql: str) -> Statement:
@@ -76,7 +76,7 @@ _UNLEASED = _among(
     SELECT external_id, rev, first_seen_at, attempts FROM owed_items WHERE {_THOSE} AND lease_until IS NULL LOCK
     """
 )
-_TELL = _among(
+_RECORD = _among(
     f"""
     INSERT INTO settlements
            (connection, kind, external_id, cause, outcome, changes, attempts, first_seen_at, settled_at)

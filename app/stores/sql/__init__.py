@@ -1,1 +1,1 @@
-"""The database itself: opened, pooled, limited, and its faults told from ours."""
+"""The database itself: opening, pooling, time limits, faults, and how statements are run."""

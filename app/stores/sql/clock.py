@@ -1,11 +1,10 @@
-"""The one clock, the database's: every process measures how far it is from it, so that no host's clock matters.
+"""The one clock, the database's: every process measures its distance from it, so that no host's clock matters.
 
-On PostgreSQL ``now`` is the server's time when it was last measured plus what this host's monotonic clock has counted
-since: a host that is off, or whose clock jumps, makes no difference. On SQLite all processes are on one machine, and its
-clock is the database's.
+On PostgreSQL ``now`` is the server's time at the last measurement plus the time since on this host's monotonic clock: a
+host whose clock is wrong or jumps makes no difference. On SQLite all processes share one machine, and its clock is used.
 
-A clock that jumps ahead (a machine that slept, a clock that was set) lets every lease run out at once. That is trouble
-of the database's, not of those who hold the leases: ``Database.trouble`` tells of it.
+When the clock jumps ahead (a machine slept, a clock was set), every lease runs out at once. This counts as trouble of the
+database (``Database.trouble``), not as crashes of those who hold the leases.
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ from typing import NamedTuple
 from app.errors import DatabaseFault
 from app.stores.sql.engine import Database
 
-LONGEST_ANSWER = 1.0
-"""Seconds that a measurement may take: of a slower one it is not known when the server looked at its clock."""
+MAX_ANSWER_TIME = 1.0
+"""Seconds that a measurement may take: in a slower one the moment when the server read its clock is too uncertain."""
 
 TRIES = 3
-"""How often a measurement is made again because it was too slow."""
+"""How often a measurement is tried because the ones before were too slow."""
 
 STEP = 5.0
 """Seconds by which a clock must jump ahead for leases to run out early; a third of what a lease lasts."""
@@ -56,45 +55,45 @@ class DatabaseClock:
         self._lock = threading.Lock()
 
     def now(self) -> datetime:
-        """The database's time; as long as it could not be measured this host's.
+        """The database's time, or this host's until it has been measured.
 
-        Within a process it does not go back, unless a measurement shows that it was ahead by more than a second.
+        Within a process it never goes back, unless a measurement shows that it was ahead by more than a second.
         """
         if self._measured is None:  # the database was away when this process began
             self.measure()
-        found = datetime.fromtimestamp(self._seconds(), UTC)
+        now = datetime.fromtimestamp(self._seconds(), UTC)
         with self._lock:
-            if found < self._latest < found + timedelta(seconds=1):
+            if now < self._latest < now + timedelta(seconds=1):
                 return self._latest
-            self._latest = found
-            return found
+            self._latest = now
+            return now
 
     def measure(self) -> None:
-        """Compare with the server's clock; to be done at start and about every minute, in no transaction. A database
-        that does not answer leaves the last measurement in force."""
+        """Compare with the server's clock; call it at start and about every minute, outside of a transaction. If the
+        database does not answer, the last measurement stays in force."""
         if self._database.dialect == "sqlite":
             return
         try:
-            found = self._quickest()
+            measured = self._quickest()
         except DatabaseFault:
             return
         before = self._measured
-        if before is None or found.took <= LONGEST_ANSWER:
-            self._measured = found
-            if before is not None and before.took <= LONGEST_ANSWER:
-                self._stepped(found.ahead - before.ahead)
+        if before is None or measured.took <= MAX_ANSWER_TIME:
+            self._measured = measured
+            if before is not None and before.took <= MAX_ANSWER_TIME:
+                self._stepped(measured.ahead - before.ahead)
 
     def _quickest(self) -> _Measured:
-        """The first measurement that is exact enough, else the best of a few: this process may be paused in one."""
-        found = self._measurement()
+        """The first measurement that is exact enough, else the best of a few: the process may be paused during one."""
+        best = self._measurement()
         for _ in range(TRIES - 1):
-            if found.took > LONGEST_ANSWER:
-                found = min(found, self._measurement(), key=lambda one: one.took)
-        return found
+            if best.took > MAX_ANSWER_TIME:
+                best = min(best, self._measurement(), key=lambda one: one.took)
+        return best
 
     def _measurement(self) -> _Measured:
         with self._database.read() as conn:
-            began = self._monotonic()  # only now: waiting for a connection says nothing of the server's clock
+            began = self._monotonic()  # only now: the wait for a connection does not count
             server = conn.exec_driver_sql("SELECT extract(epoch FROM clock_timestamp())").scalar_one()
             took = self._monotonic() - began
         return _Measured(float(server) - began - took / 2, took)

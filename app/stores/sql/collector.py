@@ -1,4 +1,4 @@
-"""The garbage collector, kept out of the way of bulk work."""
+"""Pauses the garbage collector during bulk work."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """No garbage collection meanwhile: walking a million fresh objects again and again takes longer than the work."""
+    """Pause garbage collection: scanning a million new objects again and again takes longer than the work itself."""
     was_on = gc.isenabled()
     gc.disable()
     try:

@@ -1,12 +1,13 @@
-"""Column types that mean the same on SQLite and PostgreSQL: UTC moments, exact quantities."""
+"""Column types that mean the same on SQLite and PostgreSQL: UTC moments, exact quantities, typed JSON."""
 
 from __future__ import annotations
 
 import sqlite3
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
+import msgspec
 from sqlalchemy import DateTime, Dialect, Numeric, Text
 from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
 
@@ -16,19 +17,24 @@ _SQLITE_WIDTH = len("2026-11-22 12:00:00.000000")  # without the offset, which i
 
 
 def moment_text(moment: datetime) -> str:
-    """A UTC moment as SQLite keeps it: fixed width, so that text order is time order."""
+    """A UTC moment as SQLite keeps it: of fixed width, so that text order is time order; raises ``ValueError`` if naive."""
     if moment.tzinfo is None:
         raise ValueError("only aware datetimes are stored; got a naive one")
     return moment.astimezone(UTC).isoformat(" ", "microseconds")[:_SQLITE_WIDTH]  # five times as fast as strftime
 
 
 def moment_from(stored: Any) -> datetime | None:
-    """The aware UTC datetime behind a stored moment, whichever database gave it."""
+    """The aware UTC datetime of a stored moment, from either database."""
     if stored is None:
         return None
     if isinstance(stored, datetime):
         return stored.replace(tzinfo=UTC) if stored.tzinfo is None else stored.astimezone(UTC)
     return datetime.fromisoformat(stored).replace(tzinfo=UTC)
+
+
+def some_moment(stored: Any) -> datetime:
+    """``moment_from`` of a column that is never null."""
+    return cast(datetime, moment_from(stored))
 
 
 # Plain driver calls (the hot and bulk paths) bind datetimes and Decimals exactly as the types below do.
@@ -52,6 +58,27 @@ class Moment(TypeDecorator[datetime]):
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         return moment_from(value)
+
+
+class Json(TypeDecorator[Any]):
+    """A value kept as JSON text and read as ``shape``, any type that msgspec can decode; ``None`` is NULL.
+
+    Reading raises ``msgspec.DecodeError`` (``ValidationError``) for a text that is not of this shape.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, shape: Any = Any) -> None:
+        super().__init__()
+        self.shape = shape
+        self._decoder = msgspec.json.Decoder(shape)
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        return None if value is None else msgspec.json.encode(value).decode()
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        return None if value is None else self._decoder.decode(value)
 
 
 class _AnyNumeric(UserDefinedType[Any]):

@@ -32,7 +32,7 @@ _MIGRATIONS = Path(__file__).parents[1] / "migrations"
 _MIGRATION_LOCK = 7_215_093_321  # any number of our own: PostgreSQL's advisory locks are named by one
 _WRITES = "tallyhook_writes"
 
-LONGEST_WAL = 16_000
+MAX_WAL_PAGES = 16_000
 """Pages (of 4 KiB) of SQLite's write-ahead log from which on a commit does the checkpoint itself."""
 
 PATIENCE = 10.0
@@ -41,7 +41,7 @@ PATIENCE = 10.0
 SQLITE_OVERFLOW = 32
 """Connections to SQLite, which cost next to nothing, that may be open beyond those that are kept."""
 
-UNDONE_TRIES = 6
+MAX_TRIES = 6
 """How often ``transact`` tries a transaction that the database undoes in favour of others."""
 
 DATABASE_ERRORS: tuple[type[Exception], ...] = (DatabaseFault, SQLAlchemyError, sqlite3.Error, psycopg.Error)
@@ -116,7 +116,7 @@ class Database:
 
         return Retrying(
             retry=retry_if_exception_type(TransactionUndone),
-            stop=stop_after_attempt(UNDONE_TRIES),
+            stop=stop_after_attempt(MAX_TRIES),
             wait=wait_random_exponential(multiplier=0.01, max=1.0),
             reraise=True,
         )(attempt)
@@ -215,7 +215,7 @@ def _sqlite_engine(parsed: DatabaseUrl, *, durable: bool, pool: int, patience: f
             "journal_mode=WAL",
             f"synchronous={synchronous}",
             "foreign_keys=ON",
-            f"wal_autocheckpoint={LONGEST_WAL}",
+            f"wal_autocheckpoint={MAX_WAL_PAGES}",
         ):
             connection.execute(f"PRAGMA {pragma}").close()
 

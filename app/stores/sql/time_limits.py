@@ -17,7 +17,7 @@ from app.errors import TakesTooLong
 STEPS = 100_000
 """Instructions of SQLite's machine, a few milliseconds, between two looks whether a question may go on."""
 
-CANCEL_WITHIN = 5.0
+CANCEL_TIMEOUT = 5.0
 """Seconds that PostgreSQL may take to be told that a statement is to end; it has the deadline besides."""
 
 _STATEMENT_TIMEOUT = "SELECT set_config('statement_timeout', %s, true)"
@@ -48,7 +48,7 @@ class TimeLimit:
             self._ended = True
             for session in self._sessions:
                 with suppress(psycopg.Error):
-                    session.cancel_safe(timeout=CANCEL_WITHIN)
+                    session.cancel_safe(timeout=CANCEL_TIMEOUT)
 
     def error(self) -> TakesTooLong:
         """What is told to who asked."""

@@ -21,7 +21,7 @@ from app.errors import BadConfiguration
 PREPARE_THRESHOLD = 5
 """So often a statement runs on a PostgreSQL session before the server keeps its plan."""
 
-LONGEST_LOCK_WAIT = 3600.0
+MAX_LOCK_WAIT = 3600.0
 """Seconds that SQLite may be let wait while another program writes."""
 
 _OURS = ("pgbouncer", "prepare_threshold")
@@ -134,8 +134,8 @@ def _lock_wait(text: str) -> float:
         seconds = float(text)
     except ValueError:
         seconds = -1.0
-    if not 0 <= seconds <= LONGEST_LOCK_WAIT:
-        raise _bad_value("timeout", f"a number of seconds from 0 to {LONGEST_LOCK_WAIT:.0f}")
+    if not 0 <= seconds <= MAX_LOCK_WAIT:
+        raise _bad_value("timeout", f"a number of seconds from 0 to {MAX_LOCK_WAIT:.0f}")
     return seconds
 
 

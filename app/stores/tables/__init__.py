@@ -1,24 +1,24 @@
 """Every table, as SQLModel classes: six of the merchant's own data, the rest of what Tallyhook must remember."""
 
 from app.stores.tables.access import AccessToken, AuditArchive, AuditEntry, Session, SignInPlace, User
-from app.stores.tables.answers import Answer
+from app.stores.tables.answers import CachedAnswer
 from app.stores.tables.catalog import (
     CATALOG,
     CategoryRow,
-    Kept,
     ListingRow,
     LocationRow,
     OrderRow,
     StockRow,
+    SyncColumns,
     VendorRow,
 )
 from app.stores.tables.connections import ConnectionRow
 from app.stores.tables.replays import Replay, ReplayItem
 from app.stores.tables.runs import (
-    Beat,
     BudgetUse,
     Drift,
     FailedItem,
+    Heartbeat,
     Hold,
     HoldRow,
     Run,
@@ -39,7 +39,7 @@ from app.stores.tables.truth import (
     TrickledChange,
     UsualDay,
 )
-from app.stores.tables.watch import Alert, Gap
+from app.stores.tables.watch import Alert, Outage
 from app.stores.tables.work import Attempt, CallSlot, DeadLetter, InboxEvent, OwedItem, SettledSlot, Settlement
 
 __all__ = [
@@ -47,12 +47,11 @@ __all__ = [
     "AccessToken",
     "AgreementDay",
     "Alert",
-    "Answer",
     "Attempt",
     "AuditArchive",
     "AuditEntry",
-    "Beat",
     "BudgetUse",
+    "CachedAnswer",
     "CallSlot",
     "CategoryRow",
     "ConnectionRow",
@@ -60,15 +59,15 @@ __all__ = [
     "Drift",
     "FailedItem",
     "FullRead",
-    "Gap",
+    "Heartbeat",
     "Hold",
     "HoldRow",
     "InboxEvent",
-    "Kept",
     "ListingRow",
     "LocationRow",
     "Mark",
     "OrderRow",
+    "Outage",
     "OwedItem",
     "Refusal",
     "Removal",
@@ -86,6 +85,7 @@ __all__ = [
     "SpotCheck",
     "SpotCheckTurn",
     "StockRow",
+    "SyncColumns",
     "TrickledChange",
     "User",
     "UsualDay",

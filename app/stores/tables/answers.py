@@ -10,7 +10,7 @@ from sqlmodel import Field, SQLModel
 from app.stores.tables.fields import moment
 
 
-class Answer(SQLModel, table=True):
+class CachedAnswer(SQLModel, table=True):
     """The last answer to a question about a connection: JSON text, and when it was found in how many milliseconds."""
 
     __tablename__ = "answers"

@@ -1,7 +1,7 @@
 """The merchant's own data: six tables of one shape.
 
 ``connection`` and the record's key fields are the primary key, then come the record's fields in the record's order,
-then how the row came to be (``Kept``). ``CATALOG`` maps a kind to its table.
+then how the row came to be (``SyncColumns``). ``CATALOG`` maps a kind to its table.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from app.stores.sql.columns import Quantity
 from app.stores.tables.fields import amount, big, long, moment
 
 
-class Kept(SQLModel):
+class SyncColumns(SQLModel):
     """How a catalog row came to be.
 
     ``version`` orders states by the source's clock; ``read_at`` is when the read that brought the row *began* and
@@ -34,7 +34,7 @@ class Kept(SQLModel):
     written_at: datetime = moment()
 
 
-class ListingRow(Kept, table=True):
+class ListingRow(SyncColumns, table=True):
     """One product as one connection sees it; money in minor units of ``currency``."""
 
     __tablename__ = "listings"
@@ -77,7 +77,7 @@ class ListingRow(Kept, table=True):
     extra: str | None = long()
 
 
-class StockRow(Kept, table=True):
+class StockRow(SyncColumns, table=True):
     """How many of a listing are in one state at one location."""
 
     __tablename__ = "stock"
@@ -90,7 +90,7 @@ class StockRow(Kept, table=True):
     extra: str | None = long()
 
 
-class OrderRow(Kept, table=True):
+class OrderRow(SyncColumns, table=True):
     """What changed hands; money in minor units, ``lines`` is JSON text (see ``domain.Order``)."""
 
     __tablename__ = "orders"
@@ -117,7 +117,7 @@ class OrderRow(Kept, table=True):
     extra: str | None = long()
 
 
-class LocationRow(Kept, table=True):
+class LocationRow(SyncColumns, table=True):
     """A place that holds stock."""
 
     __tablename__ = "locations"
@@ -132,7 +132,7 @@ class LocationRow(Kept, table=True):
     extra: str | None = long()
 
 
-class VendorRow(Kept, table=True):
+class VendorRow(SyncColumns, table=True):
     """Somebody the merchant buys from."""
 
     __tablename__ = "vendors"
@@ -147,7 +147,7 @@ class VendorRow(Kept, table=True):
     extra: str | None = long()
 
 
-class CategoryRow(Kept, table=True):
+class CategoryRow(SyncColumns, table=True):
     """A product category."""
 
     __tablename__ = "categories"

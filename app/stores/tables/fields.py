@@ -1,4 +1,4 @@
-"""How columns are declared: the few kinds of field that tables are made of."""
+"""The kinds of column that tables are declared with."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Integer, Text
 from sqlmodel import Field
 
-from app.stores.sql.columns import Moment, Quantity
+from app.stores.sql.columns import Json, Moment, Quantity
 
 AUTO_ID = BigInteger().with_variant(Integer(), "sqlite")  # SQLite numbers only INTEGER keys by itself
 
@@ -25,6 +25,11 @@ def big(default: int = 0) -> Any:
 def amount() -> Any:
     """An exact quantity that may be unknown."""
     return Field(default=None, sa_type=Quantity)
+
+
+def json(shape: Any = Any, **options: Any) -> Any:
+    """A value of this shape, kept as JSON text (``stores.sql.columns.Json``)."""
+    return Field(sa_type=Json(shape), **options)
 
 
 def long() -> Any:

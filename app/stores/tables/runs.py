@@ -232,7 +232,7 @@ class Schedule(SQLModel, table=True):
     fired_slot: datetime | None = moment(default=None)
 
 
-class Beat(SQLModel, table=True):
+class Heartbeat(SQLModel, table=True):
     """The last sign of life of each process, and when it stopped, where it could say so."""
 
     __tablename__ = "beats"

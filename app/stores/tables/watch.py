@@ -10,7 +10,7 @@ from sqlmodel import Field, SQLModel
 from app.stores.tables.fields import AUTO_ID, long, moment
 
 
-class Gap(SQLModel, table=True):
+class Outage(SQLModel, table=True):
     """A time in which we heard nothing of a connection, and should have.
 
     ``reason`` is ``silence`` (``expected`` events did not come) or ``downtime`` (we were not there). ``state`` is

@@ -44,8 +44,10 @@ def _table(model: Any) -> Table:
 _LETTERS, _EVENTS, _SETTLED = map(_table, (tables.DeadLetter, tables.InboxEvent, tables.Settlement))
 _RUNS, _PAGES, _DRIFT, _ITEMS = map(_table, (tables.Run, tables.RunPage, tables.Drift, tables.FailedItem))
 _REPLAYS, _REPLAYED = map(_table, (tables.Replay, tables.ReplayItem))
-_ALERTS, _GAPS, _HOLDS, _HELD = map(_table, (tables.Alert, tables.Gap, tables.Hold, tables.HoldRow))
-_BEATS, _SLOTS, _SESSIONS, _ANSWERS = map(_table, (tables.Beat, tables.SettledSlot, tables.Session, tables.Answer))
+_ALERTS, _GAPS, _HOLDS, _HELD = map(_table, (tables.Alert, tables.Outage, tables.Hold, tables.HoldRow))
+_BEATS, _SLOTS, _SESSIONS, _ANSWERS = map(
+    _table, (tables.Heartbeat, tables.SettledSlot, tables.Session, tables.CachedAnswer)
+)
 _REFUSALS, _RESTORES, _REMOVALS = map(_table, (tables.Refusal, tables.Restore, tables.Removal))
 _AGREEMENTS, _CALL_SLOTS, _CHECKS = map(_table, (tables.AgreementDay, tables.CallSlot, tables.SpotCheck))
 _TRICKLED = _table(tables.TrickledChange)

@@ -6,7 +6,7 @@ looks at whole tables (seconds at 280,000 listings), so that no index on a quant
 callers remember what was found (``stores.reports.cache``).
 """
 
-from app.stores.validation.asking import Finding, Span, span
+from app.stores.validation.asking import Cutoffs, Finding, cutoffs
 from app.stores.validation.measuring import CHECKS, measure
 
-__all__ = ["CHECKS", "Finding", "Span", "measure", "span"]
+__all__ = ["CHECKS", "Cutoffs", "Finding", "cutoffs", "measure"]

@@ -33,7 +33,7 @@ class Finding(NamedTuple):
     samples: list[dict[str, Any]]
 
 
-class Span(NamedTuple):
+class Cutoffs(NamedTuple):
     """The moments that the questions ask about.
 
     What was written before ``quiet`` has had the time to arrive everywhere; ``stale`` is how far back a row must have
@@ -65,7 +65,7 @@ class Check:
 class Question:
     """Common table expressions, the last named ``found``, and the checks that count and sample it.
 
-    Parameters are ``:connection``, ``:samples`` and the fields of ``Span``. Columns whose name ends in ``on_hand`` or
+    Parameters are ``:connection``, ``:samples`` and the fields of ``Cutoffs``. Columns whose name ends in ``on_hand`` or
     ``quantity`` are exact amounts, those that end in ``_at`` moments.
     """
 
@@ -75,9 +75,9 @@ class Question:
         sql = f"WITH {tables} {parts}"
         self._statement = Statement(sql, postgresql=sql.replace("instr(", "strpos("))  # one function, two names
 
-    def ask(self, conn: Connection, connection: str, span: Span, samples: int) -> list[Finding]:
+    def ask(self, conn: Connection, connection: str, cutoffs: Cutoffs, samples: int) -> list[Finding]:
         """What each check finds, with at most so many samples."""
-        asked = {"connection": connection, "samples": max(samples, 1), **span._asdict()}
+        asked = {"connection": connection, "samples": max(samples, 1), **cutoffs._asdict()}
         rows = self._statement.run(conn, asked)
         return [_finding(check, number, rows, self._columns(), samples) for number, check in enumerate(self.checks)]
 
@@ -92,7 +92,7 @@ _OLDEST_LOOK = Statement(
 )
 
 
-def span(conn: Connection, now: datetime) -> Span:
+def cutoffs(conn: Connection, now: datetime) -> Cutoffs:
     """The moments as of ``now``.
 
     While some connection is still to be looked at as a whole, nothing later than what announced that look counts as
@@ -101,7 +101,7 @@ def span(conn: Connection, now: datetime) -> Span:
     look = moment_from(_OLDEST_LOOK.run(conn, {})[0][0])
     arrived = now if look is None else min(look, now)
     ahead = now + AHEAD
-    return Span(arrived - LAG, now - STALE_AFTER, now - LONG_OWED, now - RECENT_ORDERS, ahead, micros(ahead))
+    return Cutoffs(arrived - LAG, now - STALE_AFTER, now - LONG_OWED, now - RECENT_ORDERS, ahead, micros(ahead))
 
 
 def _part(number: int, check: Check, columns: Sequence[str]) -> str:

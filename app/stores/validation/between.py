@@ -1,7 +1,7 @@
 """What differs between connections: listings that share a SKU, but not their name, their price or what is on hand.
 
 Known lag is left out: a pair does not count while an item of either side is owed, nor when either side was written
-within the last minute (``Span.quiet``). A SKU that a connection uses twice says nothing about which listing is meant,
+within the last minute (``Cutoffs.quiet``). A SKU that a connection uses twice says nothing about which listing is meant,
 so it makes no pair; the duplicates have a check of their own.
 """
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from app.domain import Kind
 from app.stores.validation import between, inside, prices, records
-from app.stores.validation.asking import Check, Finding, Span
+from app.stores.validation.asking import Check, Cutoffs, Finding
 
 _QUESTIONS = (
     inside.DUPLICATES,
@@ -29,18 +29,18 @@ _QUESTIONS = (
 )
 
 
-class Asked(Protocol):
+class DataQuestion(Protocol):
     """What can be asked: ``asking.Question`` by SQL, and what needs more than that."""
 
     @property
     def checks(self) -> Sequence[Check]:
         """What it looks for."""
 
-    def ask(self, conn: Connection, connection: str, span: Span, samples: int) -> list[Finding]:
+    def ask(self, conn: Connection, connection: str, cutoffs: Cutoffs, samples: int) -> list[Finding]:
         """What each check finds, with at most so many samples."""
 
 
-def questions(confirmed: Collection[Kind]) -> tuple[Asked, ...]:
+def questions(confirmed: Collection[Kind]) -> tuple[DataQuestion, ...]:
     """Every question; rows of ``confirmed`` kinds are as fresh as the complete read that confirmed them."""
     unconfirmed = [kind for kind in Kind if kind not in confirmed]
     return (*_QUESTIONS, inside.not_read(unconfirmed), between.MISMATCHES)
@@ -51,11 +51,13 @@ CHECKS = tuple(check.name for question in questions(()) for check in question.ch
 
 
 def measure(
-    conn: Connection, connection: str, span: Span, *, confirmed: Collection[Kind] = (), samples: int = 5
+    conn: Connection, connection: str, cutoffs: Cutoffs, *, confirmed: Collection[Kind] = (), samples: int = 5
 ) -> list[Finding]:
     """What every check finds now, with at most ``samples`` each.
 
-    ``confirmed`` are the kinds that were read completely since ``span.stale``: such a read rewrites only what
+    ``confirmed`` are the kinds that were read completely since ``cutoffs.stale``: such a read rewrites only what
     differs, and yet speaks for every row.
     """
-    return [finding for question in questions(confirmed) for finding in question.ask(conn, connection, span, samples)]
+    return [
+        finding for question in questions(confirmed) for finding in question.ask(conn, connection, cutoffs, samples)
+    ]

@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from app.stores.sql.statements import Statement
-from app.stores.validation.asking import Check, Finding, Span
+from app.stores.validation.asking import Check, Cutoffs, Finding
 
 _LIST_FIELDS = ("price_list", "productPriceTypeId")
 """What an entry of ``Listing.prices`` calls its list."""
@@ -21,7 +21,7 @@ class _NoneChosen:
 
     checks = (Check("price_list_not_chosen", ("price_list", "listings", "item")),)
 
-    def ask(self, conn: Connection, connection: str, span: Span, samples: int) -> list[Finding]:
+    def ask(self, conn: Connection, connection: str, cutoffs: Cutoffs, samples: int) -> list[Finding]:
         """What the check finds; a sample is a price list, those with the most prices first."""
         found = [(item, _lists(prices)) for item, prices in _UNPRICED.run(conn, {"connection": connection})]
         unchosen = [(item, lists) for item, lists in found if lists]

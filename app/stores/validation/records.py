@@ -13,7 +13,7 @@ from app.domain import Kind
 from app.stores.catalog import catalog_sql
 from app.stores.sql.statements import Statement
 from app.stores.tables import CATALOG
-from app.stores.validation.asking import Check, Finding, Question, Span
+from app.stores.validation.asking import Check, Cutoffs, Finding, Question
 
 _MINE = "connection = :connection"
 _UNHELD = "\N{REPLACEMENT CHARACTER}"
@@ -65,7 +65,7 @@ class _UnknownZones:
 
     checks = (Check("unknown_time_zones", ("location", "name", "timezone")),)
 
-    def ask(self, conn: Connection, connection: str, span: Span, samples: int) -> list[Finding]:
+    def ask(self, conn: Connection, connection: str, cutoffs: Cutoffs, samples: int) -> list[Finding]:
         """What the check finds, with at most so many samples."""
         rows = [row for row in _ZONES.run(conn, {"connection": connection}) if not _is_zone(row[2])]
         shown = [dict(zip(self.checks[0].shows, row, strict=True)) for row in rows[:samples]]

@@ -1,4 +1,4 @@
-"""How an item comes to be owed: by a change, by a replay, by somebody who wants it tried now."""
+"""Owes items: those that changed, and those that a person wants tried again now."""
 
 from __future__ import annotations
 
@@ -17,36 +17,34 @@ SKEW = timedelta(seconds=5)
 """How far the clocks of two machines may differ: what is due at once is due by the slower clock as well."""
 
 
-class Wanted(NamedTuple):
-    """What is to be remembered of one item: how many changes, the newest version hint, since when."""
+class PendingChanges(NamedTuple):
+    """Changes of one item that are not owed yet: how many, the newest version hint, and when the first was seen."""
 
     changes: int
     version: int
     seen_at: datetime
 
 
-def remember(
-    conn: Connection, connection: str, changes: Sequence[Change], cause: Cause, now: datetime
-) -> list[ItemKey]:
-    """Owe the items of ``changes``. Returns those that were not owed before: they need a wake-up.
+def owe(conn: Connection, connection: str, changes: Sequence[Change], cause: Cause, now: datetime) -> list[ItemKey]:
+    """Owe the items of ``changes``; returns those that were not owed before and need a message.
 
-    What is owed already keeps its cause, its age and its time of the next try; its ``rev`` rises.
+    An item that is owed already keeps its cause, its age and the time of its next try; its ``rev`` rises.
     """
-    wanted: dict[ItemKey, Wanted] = {}
+    pending: dict[ItemKey, PendingChanges] = {}
     for change in changes:
-        add(wanted, connection, change, now)
-    return owe(conn, wanted, cause)
+        count_change(pending, connection, change, now)
+    return owe_pending(conn, pending, cause)
 
 
-def add(wanted: dict[ItemKey, Wanted], connection: str, change: Change, seen_at: datetime) -> None:
-    """Count one more change into ``wanted``."""
+def count_change(pending: dict[ItemKey, PendingChanges], connection: str, change: Change, seen_at: datetime) -> None:
+    """Count one more change."""
     key = ItemKey(connection, change.kind, storable(change.external_id))
-    before = wanted.get(key)
+    before = pending.get(key)
     if before is None:
-        wanted[key] = Wanted(1, change.version, seen_at)
+        pending[key] = PendingChanges(1, change.version, seen_at)
     else:
         newest = max(before.version, change.version)
-        wanted[key] = Wanted(before.changes + 1, newest, min(before.seen_at, seen_at))
+        pending[key] = PendingChanges(before.changes + 1, newest, min(before.seen_at, seen_at))
 
 
 _COLUMNS = "(connection, kind, external_id, rev, version, cause, first_seen_at, next_at, attempts, kills, asks)"
@@ -74,7 +72,7 @@ _NEW_SQLITE = Statement(
     """
 )
 # ``wanted`` has the first six columns. Sorted as Python would, so that everyone locks in the same order.
-OWE_WANTED = f"""
+OWE_PENDING = f"""
     INSERT INTO owed_items {_COLUMNS}
     SELECT connection, kind, external_id, rev, version, :cause, seen_at, seen_at - :skew::interval, 0, 0, 0 FROM wanted
     ORDER BY connection COLLATE "C", kind COLLATE "C", external_id COLLATE "C"
@@ -88,56 +86,51 @@ _UPSERT_POSTGRESQL = Statement(
         SELECT * FROM unnest(:connections::text[], :kinds::text[], :ids::text[], :changes::bigint[],
                              :versions::bigint[], :seen::timestamptz[])
                       AS w(connection, kind, external_id, rev, version, seen_at)
-    ), rose AS ({OWE_WANTED})
+    ), rose AS ({OWE_PENDING})
     SELECT connection, kind, external_id FROM rose WHERE is_new
     """,
 )
 
 
-def owe(conn: Connection, wanted: dict[ItemKey, Wanted], cause: Cause) -> list[ItemKey]:
-    """Owe the items of ``wanted`` in one statement; returns those that were not owed before."""
-    if not wanted:
+def owe_pending(conn: Connection, pending: dict[ItemKey, PendingChanges], cause: Cause) -> list[ItemKey]:
+    """Owe all counted changes in one statement; returns the items that were not owed before."""
+    if not pending:
         return []
-    rows = sorted(wanted.items())
+    rows = sorted(pending.items())
     return _owe_sqlite(conn, rows, cause) if is_sqlite(conn) else _owe_postgresql(conn, rows, cause)
 
 
-def _owe_sqlite(conn: Connection, rows: list[tuple[ItemKey, Wanted]], cause: Cause) -> list[ItemKey]:
+def _owe_sqlite(conn: Connection, rows: list[tuple[ItemKey, PendingChanges]], cause: Cause) -> list[ItemKey]:
     lines = [(*k, w.changes, w.version, moment_text(w.seen_at), moment_text(w.seen_at - SKEW)) for k, w in rows]
-    given = {"wanted": msgspec.json.encode(lines).decode()}
-    _UPSERT_SQLITE.run(conn, {**given, "cause": cause.value})
-    ((new,),) = _NEW_SQLITE.run(conn, given)
+    wanted = msgspec.json.encode(lines).decode()
+    _UPSERT_SQLITE.run(conn, {"wanted": wanted, "cause": cause.value})
+    ((new,),) = _NEW_SQLITE.run(conn, {"wanted": wanted})
     return [rows[place][0] for place in sorted(msgspec.json.decode(new))]
 
 
-def _owe_postgresql(conn: Connection, rows: list[tuple[ItemKey, Wanted]], cause: Cause) -> list[ItemKey]:
-    given = {
+def _owe_postgresql(conn: Connection, rows: list[tuple[ItemKey, PendingChanges]], cause: Cause) -> list[ItemKey]:
+    values = {
         **key_arrays([key for key, _ in rows]),
-        "changes": [want.changes for _, want in rows],
-        "versions": [want.version for _, want in rows],
-        "seen": [want.seen_at for _, want in rows],
+        "changes": [changes.changes for _, changes in rows],
+        "versions": [changes.version for _, changes in rows],
+        "seen": [changes.seen_at for _, changes in rows],
         "cause": cause.value,
         "skew": SKEW,
     }
-    return [ItemKey(connection, Kind(kind), id) for connection, kind, id in _UPSERT_POSTGRESQL.run(conn, given)]
+    return [ItemKey(connection, Kind(kind), id) for connection, kind, id in _UPSERT_POSTGRESQL.run(conn, values)]
 
 
 _KEY = "connection = :connection AND kind = :kind AND external_id = :external_id"
-_REVIVE = Statement(
-    f"""
-    UPDATE owed_items SET next_at = :due, hinted_at = NULL, cause = :cause, attempts = 0, kills = 0, asks = 0
-    WHERE {_KEY}
-    """
-)
+_REVIVE_SET = "next_at = :due, hinted_at = NULL, cause = :cause, attempts = 0, kills = 0, asks = 0"
+_REVIVE = Statement(f"UPDATE owed_items SET {_REVIVE_SET} WHERE {_KEY}")
 
 
 def revive(conn: Connection, key: ItemKey, cause: Cause, now: datetime) -> None:
-    """Owe an item anew because somebody wants it: due now, with that cause and no failures behind it."""
-    remember(conn, key.connection, [Change(key.kind, key.external_id)], cause, now)
+    """Owe an item because somebody wants it tried now: due, with that cause, its failures forgotten."""
+    owe(conn, key.connection, [Change(key.kind, key.external_id)], cause, now)
     _REVIVE.run(conn, {**key_of(key), "due": now - SKEW, "cause": cause.value})
 
 
-_REVIVE_SET = "next_at = :due, hinted_at = NULL, cause = :cause, attempts = 0, kills = 0, asks = 0"
 _REVIVE_ALL = Statement(
     f"""
     UPDATE owed_items SET {_REVIVE_SET}
@@ -153,7 +146,6 @@ _REVIVE_ALL = Statement(
 
 def revive_all(conn: Connection, keys: Sequence[ItemKey], cause: Cause, now: datetime) -> None:
     """``revive`` for many items, of any connections, in two statements."""
-    owe(conn, {key: Wanted(1, 0, now) for key in keys}, cause)
-    told = {"due": now - SKEW, "cause": cause.value}
-    given = {"keys": msgspec.json.encode(keys).decode()} if is_sqlite(conn) else key_arrays(keys)
-    _REVIVE_ALL.run(conn, {**told, **given})
+    owe_pending(conn, {key: PendingChanges(1, 0, now) for key in keys}, cause)
+    bound = {"keys": msgspec.json.encode(keys).decode()} if is_sqlite(conn) else key_arrays(keys)
+    _REVIVE_ALL.run(conn, {**bound, "due": now - SKEW, "cause": cause.value})

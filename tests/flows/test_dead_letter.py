@@ -9,7 +9,7 @@ import pytest
 
 from app.domain import Cause, Change, ItemKey, Kind
 from app.errors import Unavailable, Unmappable
-from app.flows.items.bury import bury, item_of
+from app.flows.items.dead_letter import item_of_message, record_dead_letter
 from app.flows.items.leases import LeaseKeeper
 from app.flows.items.sync_item import sync_item
 from app.stores import owed
@@ -28,7 +28,7 @@ def world(database: Database) -> World:
 
 def owe(world: World) -> None:
     with world.database.begin() as conn:
-        owed.remember(conn, SHOP, [Change(PRODUCT, "A")], Cause.WEBHOOK, world.clock())
+        owed.owe(conn, SHOP, [Change(PRODUCT, "A")], Cause.WEBHOOK, world.clock())
 
 
 def is_owed(world: World) -> bool:
@@ -41,7 +41,7 @@ def sync(world: World) -> None:
 
 
 def die(world: World, error: BaseException, *, message_id: str = "m1", args: Sequence[object] = KEY) -> None:
-    bury(world.deps, message_id=message_id, actor="sync_item", queue="live", args=args, error=error)
+    record_dead_letter(world.deps, message_id=message_id, actor="sync_item", queue="live", args=args, error=error)
 
 
 def die_of_fetching(world: World) -> None:
@@ -104,15 +104,15 @@ def test_a_message_buried_twice_is_one_letter(world: World) -> None:
     [(), ("shop",), ("shop", "product", 5), ("shop", "no such kind", "A"), ("shop", "product", "A", ["B"], "C")],
 )
 def test_malformed_arguments_name_no_item(args: Sequence[object]) -> None:
-    assert item_of("sync_item", args) is None
+    assert item_of_message("sync_item", args) is None
 
 
 def test_a_message_for_several_items_dies_of_its_first() -> None:
-    assert item_of("sync_item", ("shop", "product", "A", ["B", "C"])) == ItemKey("shop", Kind.PRODUCT, "A")
+    assert item_of_message("sync_item", ("shop", "product", "A", ["B", "C"])) == ItemKey("shop", Kind.PRODUCT, "A")
 
 
 def test_another_actors_message_names_no_item() -> None:
-    assert item_of("run", KEY) is None
+    assert item_of_message("run", KEY) is None
 
 
 def test_a_malformed_message_becomes_a_letter(world: World) -> None:

@@ -1,4 +1,4 @@
-"""Turns a message that failed for good into a dead letter; called from the broker's ``after_nack``."""
+"""Records a message that failed for good as a dead letter; called from the broker's ``after_nack``."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ ITEM_ACTOR = "sync_item"
 log = structlog.get_logger()
 
 
-def bury(
+def record_dead_letter(
     deps: Deps, *, message_id: str, actor: str, queue: str, args: Sequence[object], error: BaseException
 ) -> None:
-    """Record the dead message with every attempt; idempotent by message id.
+    """Record the message with every attempt; idempotent by message id.
 
-    What the claim behind it covered is settled, no more: what changed meanwhile stays owed, and an item that somebody
-    else has taken over is his. If this write fails the item stays owed and is tried again after its lease: it dies
-    later, it is not lost.
+    Only what the claim covered is settled: later changes stay owed, and an item that somebody else has taken over is
+    left to him. If this write fails, the item stays owed and is tried again after its lease: it dies later, and is not
+    lost.
     """
-    key = item_of(actor, args)
+    key = item_of_message(actor, args)
     claim = getattr(error, "claim", None)
     letter = deps.database.transact(
         lambda conn: dead_letters.bury(
@@ -48,15 +48,15 @@ def bury(
     log.error("dead_letter", letter=letter, actor=actor, item="/".join(key) if key else None, error=str(error))
 
 
-def died(error: Exception, claim: Claim) -> Exception:
-    """The error that an item died of, with the claim under which it did: its burial covers that and no more."""
+def with_claim(error: Exception, claim: Claim) -> Exception:
+    """The final error of an item, with the claim that its dead letter settles."""
     error.claim = claim  # type: ignore[attr-defined]
     return error
 
 
-def item_of(actor: str, args: Sequence[object]) -> ItemKey | None:
-    """The item a message is about, ``None`` for any other message, malformed ones included."""
+def item_of_message(actor: str, args: Sequence[object]) -> ItemKey | None:
+    """The item that a message names, ``None`` for a malformed or any other message."""
     if actor != ITEM_ACTOR or len(args) not in (3, 4) or not all(isinstance(arg, str) for arg in args[:3]):
         return None
-    connection, kind, external_id = map(str, args[:3])  # what came along with it has been seen to
+    connection, kind, external_id = map(str, args[:3])
     return ItemKey(connection, Kind(kind), external_id) if kind in set(Kind) else None

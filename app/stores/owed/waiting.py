@@ -1,4 +1,4 @@
-"""The owed items as a whole: what was forgotten by the queue, how much waits, and putting a backlog off."""
+"""The owed items as a whole: those that lack a message, how many wait, and deferring those that a pull will cover."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from sqlalchemy import Connection
 
 from app.domain import WHOLE, ItemKey, Kind
 from app.stores.owed.claiming import MAY_COME_ALONG, NEVER
-from app.stores.sql.columns import moment_from
+from app.stores.sql.columns import some_moment
 from app.stores.sql.statements import Statement, bound_list, key_of
 
 EVER = datetime(1970, 1, 1, tzinfo=UTC)
-"""Before anything that we can have seen."""
+"""Earlier than anything that was ever seen."""
 
 _DUE = "next_at <= :now AND (lease_until IS NULL OR lease_until <= :now)"
-_UNHINTED = "(hinted_at IS NULL OR hinted_at <= :before)"
+_NOT_ENQUEUED = "(hinted_at IS NULL OR hinted_at <= :before)"
 _AWAKE = "connection || '/' || kind"
 _RESTING_SQLITE = f"{_AWAKE} NOT IN (SELECT value FROM json_each(:resting))"
 _RESTING_POSTGRESQL = f"{_AWAKE} <> ALL(:resting::text[])"
 _OVERDUE_SQL = f"""
     SELECT connection, kind, external_id, {MAY_COME_ALONG} FROM owed_items
-    WHERE {_DUE} AND {_UNHINTED} AND {{resting}} ORDER BY next_at, external_id LIMIT :limit
+    WHERE {_DUE} AND {_NOT_ENQUEUED} AND {{resting}} ORDER BY next_at, external_id LIMIT :limit
 """
 _OVERDUE_AWAKE = Statement(
     _OVERDUE_SQL.format(resting=_RESTING_SQLITE),
     postgresql=f"{_OVERDUE_SQL.format(resting=_RESTING_POSTGRESQL)} FOR UPDATE SKIP LOCKED",
 )
-# Most often nobody rests, and looking at the kind of each of 100,000 items would be for nothing.
+# Most often no kind rests, and then comparing the kind of each of 100,000 items is wasted.
 _OVERDUE = Statement(
     _OVERDUE_SQL.format(resting="true"), postgresql=f"{_OVERDUE_SQL.format(resting='true')} FOR UPDATE SKIP LOCKED"
 )
-_HINT = Statement(
+_MARK_ENQUEUED = Statement(
     """
     UPDATE owed_items SET hinted_at = :now
     WHERE connection = :connection AND kind = :kind AND external_id = :external_id
@@ -42,7 +42,7 @@ _HINT = Statement(
 
 
 class Overdue(NamedTuple):
-    """An item that needs a message; ``alone`` if it must not share one, because it failed or took workers down."""
+    """An item that needs a message; ``alone`` if it must not share one, because it failed or crashed workers."""
 
     key: ItemKey
     alone: bool
@@ -52,25 +52,25 @@ def overdue(
     conn: Connection,
     *,
     now: datetime,
-    rehint_after: float,
+    requeue_after: float,
     limit: int,
     resting: Collection[tuple[str, Kind]] = (),
     blameless: datetime = NEVER,
 ) -> list[Overdue]:
-    """Due items nobody works on that lack a hint, or had their last one over ``rehint_after`` seconds ago.
+    """Due items nobody works on that have no message, or whose last one was sent over ``requeue_after`` seconds ago.
 
-    At most ``limit``, longest due first; they count as hinted now, so that two sweeps do not send the same. Those of
-    ``resting`` connections and kinds, which may not be asked now, are left out. ``blameless`` as in ``claim``.
+    At most ``limit``, longest due first; they count as enqueued now, so that two sweeps do not send the same. Items of
+    ``resting`` connections and kinds, which may not be asked now, are left out. ``blameless`` is as for ``claim``.
     """
-    before = now - timedelta(seconds=rehint_after)
-    asked = {"now": now, "before": before, "limit": limit, "blameless": blameless}
+    before = now - timedelta(seconds=requeue_after)
+    values = {"now": now, "before": before, "limit": limit, "blameless": blameless}
     if resting:
-        rows = _OVERDUE_AWAKE.run(conn, {**asked, "resting": _spelled(conn, resting)})
+        rows = _OVERDUE_AWAKE.run(conn, {**values, "resting": _names(conn, resting)})
     else:
-        rows = _OVERDUE.run(conn, asked)
-    found = [Overdue(ItemKey(one, Kind(kind), id), not together) for one, kind, id, together in rows]
-    _HINT.run_many(conn, [{**key_of(item.key), "now": now} for item in found])
-    return found
+        rows = _OVERDUE.run(conn, values)
+    items = [Overdue(ItemKey(one, Kind(kind), id), not together) for one, kind, id, together in rows]
+    _MARK_ENQUEUED.run_many(conn, [{**key_of(item.key), "now": now} for item in items])
+    return items
 
 
 _COUNT_DUE = Statement(f"SELECT count(*) FROM owed_items WHERE {_DUE}")
@@ -81,13 +81,13 @@ _COUNT_AWAKE = Statement(
 
 
 def due(conn: Connection, now: datetime, *, resting: Collection[tuple[str, Kind]] = ()) -> int:
-    """How many items are due that nobody works on, hinted or not; those of ``resting`` kinds left out."""
+    """How many items are due that nobody works on, enqueued or not; without those of ``resting`` kinds."""
     if not resting:
         return int(_COUNT_DUE.run(conn, {"now": now})[0][0])
-    return int(_COUNT_AWAKE.run(conn, {"now": now, "resting": _spelled(conn, resting)})[0][0])
+    return int(_COUNT_AWAKE.run(conn, {"now": now, "resting": _names(conn, resting)})[0][0])
 
 
-def _spelled(conn: Connection, resting: Collection[tuple[str, Kind]]) -> Any:
+def _names(conn: Connection, resting: Collection[tuple[str, Kind]]) -> Any:
     return bound_list(conn, sorted(f"{connection}/{kind}" for connection, kind in resting))
 
 
@@ -99,12 +99,19 @@ _BACKLOG = Statement(
 )
 
 
-def backlog(conn: Connection) -> list[tuple[str, Kind, int, datetime]]:
-    """Per connection and kind: how many items are owed, and since when the oldest."""
-    rows = (
-        (connection, kind, owed, moment_from(oldest)) for connection, kind, owed, oldest in _BACKLOG.run(conn, {})
-    )
-    return [(connection, Kind(kind), owed, oldest) for connection, kind, owed, oldest in rows if oldest is not None]
+class Backlog(NamedTuple):
+    """How many items of a kind are owed, and since when the oldest is."""
+
+    connection: str
+    kind: Kind
+    items: int
+    oldest: datetime
+
+
+def backlog(conn: Connection) -> list[Backlog]:
+    """What is owed, per connection and kind."""
+    rows = _BACKLOG.run(conn, {})
+    return [Backlog(connection, Kind(kind), items, some_moment(seen)) for connection, kind, items, seen in rows]
 
 
 _WAITING = f"""
@@ -130,12 +137,13 @@ def defer(
     due: datetime | None = None,
     since: datetime = EVER,
 ) -> int:
-    """Put the items of a kind off because a pull will cover them; all but ``WHOLE`` and those being worked on.
+    """Defer the items of a kind because a pull will cover them: all but ``WHOLE`` and those being worked on.
 
-    ``due`` leaves alone what is put off already, ``since`` what was first seen earlier. Returns how many it put off.
+    With ``due``, items that are due later stay as they are; with ``since``, items first seen earlier. Returns how many
+    were deferred.
     """
-    asked = {"connection": connection, "kind": kind.value, "until": until, "due": due or until, "since": since}
-    return _DEFER.count(conn, asked)
+    values = {"connection": connection, "kind": kind.value, "until": until, "due": due or until, "since": since}
+    return _DEFER.count(conn, values)
 
 
 _NEWER = Statement(
@@ -147,7 +155,7 @@ _NEWER = Statement(
 
 
 def newer(conn: Connection, connection: str, kind: Kind, since: datetime) -> int:
-    """How many items of a kind are owed that were first seen since then."""
+    """How many owed items of a kind were first seen since then."""
     return int(_NEWER.run(conn, {"connection": connection, "kind": kind.value, "since": since})[0][0])
 
 
@@ -168,7 +176,7 @@ _HAS_FAILED = Statement(
 
 
 def has_failed(conn: Connection, key: ItemKey) -> bool:
-    """Whether the item is owed and its last try failed."""
+    """Whether the item is owed and was tried in vain."""
     return bool(_HAS_FAILED.run(conn, key_of(key)))
 
 
@@ -181,7 +189,7 @@ _IS_LEASED = Statement(
 
 
 def is_leased(conn: Connection, key: ItemKey) -> bool:
-    """Whether somebody works on the item, or died over it."""
+    """Whether a worker has the item, or crashed with it."""
     return bool(_IS_LEASED.run(conn, key_of(key)))
 
 

@@ -1,4 +1,4 @@
-"""What a read said, as the catalog takes it."""
+"""The result of one read, in the shape that the catalog applies."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ Key = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Read:
-    """What one read said: records, scopes that it ``covers`` completely, refs that are ``gone``, and the ids of records
-    that it showed but that could not be read. ``began`` is when it began."""
+    """The records of one read, the scopes that it ``covers`` completely, the refs that are ``gone``, and the ids of records
+    that it showed unreadably (``failed``). ``began`` is when it began."""
 
     records: Sequence[Record]
     began: datetime
