@@ -28,7 +28,7 @@ from app.cli.sync import Last, day
 from app.cli.tables import print_table
 from app.domain import Kind
 from app.errors import Refused
-from app.flows.catalog.validate import MOST_SAMPLES
+from app.flows.catalog.validate import MAX_SAMPLES
 from app.flows.catalog.validate import validate as checked
 from app.flows.deps import source_of
 from app.flows.inbox.missing_orders import find_gaps
@@ -41,7 +41,7 @@ from app.stores.runs.history import drift_page, drift_summary
 def validate(
     connection: Connection,
     samples: Annotated[
-        int, typer.Option(help="at most this many samples of each finding", min=0, max=MOST_SAMPLES)
+        int, typer.Option(help="at most this many samples of each finding", min=0, max=MAX_SAMPLES)
     ] = 5,
     anew: Annotated[
         bool, typer.Option("--anew", help="compute it now; otherwise the answer may be ten minutes old")

@@ -9,7 +9,7 @@ from app.domain import Kind
 from app.errors import Refused, Unavailable
 from app.flows.connections import connections
 from app.flows.connections.checks import one_line
-from app.flows.connections.kind_looks import State, may_read
+from app.flows.connections.kind_checks import State, may_read
 from app.flows.connections.set_up import prefix_of
 from app.flows.connections.webhook_checks import check_webhooks
 from app.flows.deps import Deps
