@@ -1,4 +1,4 @@
-"""What a call is made for, so that it is counted there: live work of a lane, a run, a probe."""
+"""The purpose by which a call is counted: live work of a lane, a run, or a probe."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ RUN = "run"
 PROBE = "probe"
 
 PURPOSES = (*(lane.word for lane in Lane), RUN, PROBE)
-"""Items of a lane, bulk runs, and looks at whether an account answers and still sends to us."""
+"""Items of a lane, bulk runs, and probes of whether an account answers and still sends webhooks to us."""
 
 
 class Purpose(NamedTuple):
-    """One of ``PURPOSES``, and the number of the run, if it is one."""
+    """One of ``PURPOSES``, and the id of the run, if it is one."""
 
     word: str
     run_id: int | None = None
@@ -28,7 +28,7 @@ _now_for: ContextVar[Purpose | None] = ContextVar("purpose", default=None)
 
 @contextmanager
 def calling_for(word: str, run_id: int | None = None) -> Iterator[None]:
-    """Count every call of the block for this; the innermost block decides. It is this thread's alone."""
+    """Count every call of the block by this purpose; the innermost block decides. Applies to this thread only."""
     token = _now_for.set(Purpose(word, run_id))
     try:
         yield
@@ -37,5 +37,5 @@ def calling_for(word: str, run_id: int | None = None) -> Iterator[None]:
 
 
 def current_purpose() -> Purpose:
-    """What this thread's calls are made for; live work of its lane, unless a block says otherwise."""
+    """The purpose of this thread's calls: live work of its lane, unless a block says otherwise."""
     return _now_for.get() or Purpose(current_lane().word)
