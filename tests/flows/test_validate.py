@@ -163,7 +163,7 @@ def test_an_answer_found_earlier_does_not_replace_a_later_one(world: World) -> N
 
     def late_search() -> None:
         with world.database.begin() as conn:
-            cache.put(conn, SHOP, "what", cache.Remembered("later", world.clock(), 1))
+            cache.put(conn, SHOP, "what", cache.CachedAnswer("later", world.clock(), 1))
 
     cached(world.deps, SHOP, "what", overtaken, fresh=FRESH)
     assert cached(world.deps, SHOP, "what", lambda conn: "never asked", fresh=FRESH).answer == "later"
