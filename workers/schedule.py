@@ -17,7 +17,7 @@ from app.errors import DatabaseFault
 from app.flows.access.audit_archive import FOLDER
 from app.flows.access.sign_in_places import sum_up
 from app.flows.connections.identity import find_accounts
-from app.flows.connections.probes import probe_aside
+from app.flows.connections.probes import probe_in_background
 from app.flows.deps import Deps
 from app.flows.inbox import outages
 from app.flows.items.sweep import sweep
@@ -38,7 +38,7 @@ ROUNDS: Mapping[str, Round] = {
     "gaps": (20.0, outages.watch),
     "alerts": (30.0, alerts.watch),
     "connections": (5.0, connection_alerts.watch_connections),
-    "probes": (1.0, probe_aside),
+    "probes": (1.0, probe_in_background),
     "subscriptions": (900.0, alerts.check_subscriptions),
     "accounts": (900.0, find_accounts),
     "mail": (5.0, alerts.notify),

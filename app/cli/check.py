@@ -9,7 +9,7 @@ import typer
 
 from app.cli.codes import FAILED, WELL
 from app.cli.console import AsJson, console, open_deps, print_json
-from app.flows.connections.kind_looks import State
+from app.flows.connections.kind_checks import State
 from app.flows.reports.check_all import Finding, check_all
 
 _SIGNS = {State.WELL: "[green]well [/green]", State.NOTE: "note ", State.WRONG: "[red]wrong[/red]"}

@@ -21,8 +21,8 @@ from app.config import Settings
 from app.domain import Kind
 from app.domain.nearest import unknown
 from app.errors import BadConfiguration, Conflict, VendorRefused
-from app.flows.connections.kind_looks import KindLook, State
-from app.flows.connections.set_up import Draft, let_in, look, open_source, prefix_of, register
+from app.flows.connections.kind_checks import KindCheck, State
+from app.flows.connections.set_up import Draft, count_kinds, let_in, open_source, prefix_of, register
 from app.local import env_file, run_file
 from app.rules.access.redaction import redactor
 from app.rules.settings import public_url_problem, slug_problem
@@ -44,7 +44,7 @@ class Connected:
 
     connection: str
     source: str
-    kinds: Sequence[KindLook]
+    kinds: Sequence[KindCheck]
     webhooks: str
     todo: Sequence[str]
     file: str
@@ -160,7 +160,7 @@ def _connect(
     settings: Settings,
     draft: Draft,
     public: str | None,
-    tell_kinds: Callable[[Sequence[KindLook]], None],
+    tell_kinds: Callable[[Sequence[KindCheck]], None],
     *,
     ask: bool,
     webhooks: bool,
@@ -202,13 +202,13 @@ def _let_in(draft: Draft, *, ask: bool, again: bool) -> tuple[Draft, Source]:
     raise AssertionError("unreachable: the loop has no end")
 
 
-def _looked_at(draft: Draft, source: Source) -> list[KindLook]:
+def _looked_at(draft: Draft, source: Source) -> list[KindCheck]:
     with aside.status(f"{draft.source} answers; looking at what there is...") as status:
 
-        def seen(one: KindLook) -> None:
+        def seen(one: KindCheck) -> None:
             status.update(f"{one.kind}: {one.found:,}; looking on...")
 
-        return look(draft, source, lambda: datetime.now(UTC), _redactor(draft), seen)
+        return count_kinds(draft, source, lambda: datetime.now(UTC), _redactor(draft), seen)
 
 
 def _asked_where() -> str | None:
@@ -251,7 +251,7 @@ def _none_said(draft: Draft, *, webhooks: bool) -> str:
     return "none: this system has no such thing, changes come by polls"
 
 
-def _tell_kinds(kinds: Sequence[KindLook]) -> None:
+def _tell_kinds(kinds: Sequence[KindCheck]) -> None:
     table = Table("kind", "rows", "the first of them")
     for one in kinds:
         kind = f"{one.kind}, 7 days" if one.kind is Kind.ORDER else str(one.kind)
@@ -264,7 +264,7 @@ def _tell_kinds(kinds: Sequence[KindLook]) -> None:
             console.print(f"{one.kind}: {one.said}; {one.todo}".rstrip("; "), markup=False, soft_wrap=True)
 
 
-def _no_kinds(_: Sequence[KindLook]) -> None:
+def _no_kinds(_: Sequence[KindCheck]) -> None:
     """Programs find them in the document."""
 
 

@@ -27,7 +27,7 @@ from app.cli.progress import span
 from app.cli.sync import Last, day
 from app.cli.tables import print_table
 from app.domain import Kind
-from app.flows.catalog.validate import MOST_SAMPLES
+from app.flows.catalog.validate import MAX_SAMPLES
 from app.flows.catalog.validate import validate as checked
 from app.flows.inbox.missing_orders import find_gaps
 from app.flows.runs.history import list_differences, show_run
@@ -38,7 +38,7 @@ from app.rules.spellings import DRIFT_CAUSES, DRIFT_CHANGES
 def validate(
     connection: Connection,
     samples: Annotated[
-        int, typer.Option(help="at most this many samples of each finding", min=0, max=MOST_SAMPLES)
+        int, typer.Option(help="at most this many samples of each finding", min=0, max=MAX_SAMPLES)
     ] = 5,
     anew: Annotated[
         bool, typer.Option("--anew", help="compute it now; otherwise the answer may be ten minutes old")

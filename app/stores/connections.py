@@ -1,7 +1,8 @@
-"""How each connection is and which kinds of it cannot be read: one row each, and every change has one winner."""
+"""The state of each connection, and of its kinds that cannot be read: one row each; of callers at once, one changes it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, cast
 
@@ -13,7 +14,7 @@ from app.stores.sql.statements import Statement
 
 
 class StateRow(NamedTuple):
-    """A row: of a connection where ``kind`` is ``None``, else of a kind that may not be read or is not answered."""
+    """The state of a connection (``kind`` is ``None``), or of a kind that may not be read or is not answered."""
 
     connection: str
     kind: Kind | None
@@ -28,7 +29,7 @@ class StateRow(NamedTuple):
 
 
 class Evidence(NamedTuple):
-    """What a call that failed says of a connection, at the moment ``at``, with these ``credentials``."""
+    """What a failed call says of a connection, at the moment ``at``, with these ``credentials``."""
 
     connection: str
     state: ConnectionState
@@ -60,11 +61,11 @@ _SEEN = Statement(
 
 
 def record_fault(conn: Connection, evidence: Evidence, *, next_probe_at: datetime) -> bool:
-    """Say that a connection refuses us or does not answer; ``True`` for the one who changes its state.
+    """Record that a connection refuses us or does not answer; ``True`` if this call changed its state.
 
-    Evidence that is older than the present state changes nothing, nor does any while a person has paused it. Later
-    evidence of the same state keeps ``since`` and when the vendor is called again; other credentials that are refused as
-    well are not tried any more.
+    Evidence older than the present state changes nothing, nor does any evidence while a person has paused the connection.
+    Later evidence of the same state keeps ``since`` and the time of the next probe; it stores the credentials that were
+    refused, so that they are not tried again.
     """
     values = {**evidence._asdict(), "state": evidence.state.value}
     if _FAULT.run(conn, {**values, "next_probe_at": next_probe_at}):
@@ -73,14 +74,14 @@ def record_fault(conn: Connection, evidence: Evidence, *, next_probe_at: datetim
     return False
 
 
-_SAY = Statement(
+_ADD_KIND = Statement(
     """
     INSERT INTO connection_states (connection, kind, state, since, seen_at, reason, next_probe_at, probes, credentials)
     VALUES (:connection, :kind, :state, :at, :at, :reason, :next_probe_at, 0, :credentials)
     ON CONFLICT DO NOTHING RETURNING connection
     """
 )
-_SAY_AGAIN = Statement(
+_UPDATE_KIND = Statement(
     """
     UPDATE connection_states
     SET seen_at = :at, reason = :reason, next_probe_at = :next_probe_at, probes = probes + 1, credentials = :credentials,
@@ -93,17 +94,17 @@ _TRIES = Statement("SELECT probes FROM connection_states WHERE connection = :con
 
 
 def record_kind(conn: Connection, evidence: Evidence, kind: Kind, *, next_probe_at: datetime) -> bool:
-    """Say that a kind is not to be asked for until ``next_probe_at``; ``True`` for the one who says so first."""
+    """Record that a kind must not be read until ``next_probe_at``; ``True`` if this was not known before."""
     state = evidence.state.value
     values = {**evidence._asdict(), "state": state, "kind": kind.value, "next_probe_at": next_probe_at}
-    if _SAY.run(conn, values):
+    if _ADD_KIND.run(conn, values):
         return True
-    _SAY_AGAIN.run(conn, values)
+    _UPDATE_KIND.run(conn, values)
     return False
 
 
 def tries(conn: Connection, connection: str, kind: Kind) -> int:
-    """How often a kind was read again in vain; 0 for one of which nothing was said yet."""
+    """How many reads of a kind have failed since it could not be read; 0 if none has."""
     rows = _TRIES.run(conn, {"connection": connection, "kind": kind.value})
     return rows[0][0] + 1 if rows else 0
 
@@ -115,7 +116,7 @@ _ALLOW = Statement(
 
 
 def allow(conn: Connection, connection: str, kind: Kind, read_at: datetime) -> bool:
-    """A kind was read at that moment, so it can be; ``True`` for the one who says so."""
+    """Record that a kind was read at that moment; ``True`` if it could not be read before."""
     return bool(_ALLOW.run(conn, {"connection": connection, "kind": kind.value, "read_at": read_at}))
 
 
@@ -130,7 +131,7 @@ _CLAIM = Statement(
 
 
 class Probe(NamedTuple):
-    """A right to call a connection that does not work: which state of it (``since``), and how often it was called."""
+    """A claim to call a connection that does not work: in which state (``since``), and the number of probes so far."""
 
     connection: str
     since: datetime
@@ -140,9 +141,9 @@ class Probe(NamedTuple):
 def claim_probe(
     conn: Connection, connection: str, credentials: str, *, now: datetime, until: datetime, settled: datetime
 ) -> Probe | None:
-    """The right to call the connection, ours until ``until``; ``None`` when it is not due or somebody else has it.
+    """Claim the probe of a connection until ``until``; ``None`` if it is not due or another process has it.
 
-    It is due at ``next_probe_at``, or at once when it was last refused (before ``settled``) with other credentials.
+    It is due at ``next_probe_at``, or at once if it was last refused (before ``settled``) with other credentials.
     """
     values = {"connection": connection, "credentials": credentials, "now": now, "until": until, "settled": settled}
     rows = _CLAIM.run(conn, values)
@@ -166,7 +167,7 @@ _CALM = Statement(
 
 
 def recover(conn: Connection, connection: str, *, began: datetime, now: datetime) -> bool:
-    """A call that began then was answered: the connection is well; ``True`` for the one who ends its fault."""
+    """Record that a call that began then was answered; ``True`` if this ended a fault."""
     if _RECOVER.run(conn, {"connection": connection, "began": began, "now": now}):
         return True
     _CALM.run(conn, {"connection": connection, "now": now})
@@ -182,10 +183,10 @@ _FAILED = Statement(
 
 
 def probe_failed(conn: Connection, probe: Probe, evidence: Evidence, *, next_probe_at: datetime) -> bool:
-    """A probe was in vain; ``True`` when the connection is now in another state than before."""
+    """Record that a probe failed; ``True`` if the connection is now in another state."""
     values = {"at": evidence.at, "reason": evidence.reason, "next_probe_at": next_probe_at}
-    whose = {"connection": evidence.connection, "state": evidence.state.value, "since": probe.since}
-    if _FAILED.count(conn, {**values, **whose}) == 1:
+    key = {"connection": evidence.connection, "state": evidence.state.value, "since": probe.since}
+    if _FAILED.count(conn, {**values, **key}) == 1:
         return False
     return record_fault(conn, evidence, next_probe_at=next_probe_at)
 
@@ -196,7 +197,7 @@ _POSTPONE = Statement(
 
 
 def postpone_probe(conn: Connection, connection: str, at: datetime) -> None:
-    """A probe could not be made (no budget); it is due again then."""
+    """Have a probe that could not be made (no budget left) made at ``at``."""
     _POSTPONE.run(conn, {"connection": connection, "at": at})
 
 
@@ -211,7 +212,7 @@ _DOUBT = Statement(
 
 
 def doubt(conn: Connection, connection: str, now: datetime) -> None:
-    """Have the connection called by the next probe, whatever its state is."""
+    """Have the next probe call the connection, whatever its state is."""
     _DOUBT.run(conn, {"connection": connection, "now": now})
 
 
@@ -244,38 +245,33 @@ _TRY_KINDS = Statement(
 
 
 def try_kinds(conn: Connection, connection: str, now: datetime) -> None:
-    """Have the kinds that could not be read tried again at once: somebody says that this may have changed."""
+    """Have the kinds that could not be read tried again at once."""
     _TRY_KINDS.run(conn, {"connection": connection, "now": now})
 
 
 def pause(conn: Connection, connection: str, by: str, reason: str | None, now: datetime) -> bool:
-    """A person pauses the connection; ``False`` if it is paused already."""
+    """Pause a connection for a person; ``False`` if it is paused already."""
     return bool(_PAUSE.run(conn, {"connection": connection, "by": by, "reason": reason, "now": now}))
 
 
 def resume(conn: Connection, connection: str, now: datetime) -> bool:
-    """End a person's pause, and have the vendor called by the next probe; ``False`` if nobody had paused it."""
+    """End a person's pause, and have the next probe call the vendor; ``False`` if the connection is not paused."""
     return bool(_RESUME.run(conn, {"connection": connection, "now": now}))
 
 
 def rows(conn: Connection) -> list[StateRow]:
-    """Every row there is; a connection that never failed has none."""
+    """All states; a connection that never failed has none."""
     return [_row(one) for one in _ALL.run(conn, {})]
 
 
-def _row(stored: Any) -> StateRow:
-    connection, kind, state, since, seen_at, reason, next_probe_at, probes, paused_by, credentials = stored
-    return StateRow(
-        connection,
-        Kind(kind) if kind else None,
-        ConnectionState(state),
-        _moment(since),
-        _moment(seen_at),
-        reason,
-        moment_from(next_probe_at),
-        probes,
-        paused_by,
-        credentials,
+def _row(stored: Sequence[Any]) -> StateRow:
+    row = StateRow(*stored)
+    return row._replace(
+        kind=Kind(row.kind) if row.kind else None,
+        state=ConnectionState(row.state),
+        since=_moment(row.since),
+        seen_at=_moment(row.seen_at),
+        next_probe_at=moment_from(row.next_probe_at),
     )
 
 

@@ -16,7 +16,7 @@ from app.flows.upkeep.retention import prune
 from app.stores.access import audit
 from app.stores.reports import settled
 from app.stores.sql.engine import Database
-from app.stores.upkeep.pruning import AT_ONCE
+from app.stores.upkeep.pruning import BATCH_SIZE
 from tests.fakes import SHOP, FakeSource, World
 from tests.letters import all_letters, die
 
@@ -191,7 +191,7 @@ def test_nothing_removed_leaves_no_entry(world: World) -> None:
 
 
 def test_more_than_a_transaction_takes_goes_in_one_call(world: World) -> None:
-    many = 2 * AT_ONCE + 7
+    many = 2 * BATCH_SIZE + 7
     heard(world, *(f"e{number}" for number in range(many)), ago=100)
     heard(world, "young")
     assert go(world, inbox=90)["events"] == many
@@ -199,7 +199,7 @@ def test_more_than_a_transaction_takes_goes_in_one_call(world: World) -> None:
 
 
 def test_two_clocks_that_prune_at_once_remove_each_row_once(world: World) -> None:
-    many = 3 * AT_ONCE
+    many = 3 * BATCH_SIZE
     heard(world, *(f"e{number}" for number in range(many)), ago=100)
     settle(world, *(f"P{number}" for number in range(many)), ago=100)
     heard(world, "young")

@@ -23,7 +23,7 @@ from app.flows.upkeep.retention import Keep, prune
 from app.stores.catalog.catalog_sql import shape
 from app.stores.sql.engine import Database
 from app.stores.upkeep import heartbeats
-from app.stores.upkeep.pruning import AT_ONCE
+from app.stores.upkeep.pruning import BATCH_SIZE
 from tests.fakes import SHOP, FakeSource, World, listing
 from tests.letters import all_letters, die
 
@@ -166,7 +166,7 @@ def interrupted(world: World) -> int:
 
 
 def test_more_than_one_transaction_goes_in_one_call_and_clocks_at_once_remove_each_row_once(world: World) -> None:
-    many = 2 * AT_ONCE + 7
+    many = 2 * BATCH_SIZE + 7
     add(world, "runs", run(world, 20, id=1, dry=True), run(world, 1, id=2))
     add(world, "drift", *(difference(world, 1, f"{number}") for number in range(many)), difference(world, 2, "last"))
     with ThreadPoolExecutor(2) as clocks:

@@ -11,7 +11,7 @@ import pytest
 
 from app.domain import Kind, Record
 from app.errors import Refused
-from app.flows.catalog.cache import remembered
+from app.flows.catalog.cache import cached
 from app.flows.catalog.validate import FRESH, validate
 from app.stores import catalog, validation
 from app.stores.catalog import watermarks
@@ -130,7 +130,7 @@ def test_who_wants_it_anew_gets_it_anew(world: World) -> None:
     assert check(world, "missing_price", anew=True)["count"] == 1
 
 
-def test_what_was_found_anew_is_remembered(world: World) -> None:
+def test_what_was_found_anew_is_cached(world: World) -> None:
     validate(world.deps, SHOP)
     hold(world, listing("A"))
     validate(world.deps, SHOP, anew=True)
@@ -138,8 +138,8 @@ def test_what_was_found_anew_is_remembered(world: World) -> None:
 
 
 def test_connections_have_answers_of_their_own(world: World) -> None:
-    remembered(world.deps, "one", "what", lambda conn: 1, fresh=FRESH)
-    assert remembered(world.deps, "two", "what", lambda conn: 2, fresh=FRESH).answer == 2
+    cached(world.deps, "one", "what", lambda conn: 1, fresh=FRESH)
+    assert cached(world.deps, "two", "what", lambda conn: 2, fresh=FRESH).answer == 2
 
 
 def test_who_asks_at_the_same_time_shares_one_search(world: World) -> None:
@@ -150,7 +150,7 @@ def test_who_asks_at_the_same_time_shares_one_search(world: World) -> None:
         return len(searches)
 
     with ThreadPoolExecutor(8) as threads:
-        futures = [threads.submit(remembered, world.deps, SHOP, "what", search, fresh=FRESH) for _ in range(8)]
+        futures = [threads.submit(cached, world.deps, SHOP, "what", search, fresh=FRESH) for _ in range(8)]
     assert [future.result().answer for future in futures] == [1] * 8
 
 
@@ -163,7 +163,7 @@ def test_an_answer_found_earlier_does_not_replace_a_later_one(world: World) -> N
 
     def late_search() -> None:
         with world.database.begin() as conn:
-            cache.put(conn, SHOP, "what", cache.Remembered("later", world.clock(), 1))
+            cache.put(conn, SHOP, "what", cache.CachedAnswer("later", world.clock(), 1))
 
-    remembered(world.deps, SHOP, "what", overtaken, fresh=FRESH)
-    assert remembered(world.deps, SHOP, "what", lambda conn: "never asked", fresh=FRESH).answer == "later"
+    cached(world.deps, SHOP, "what", overtaken, fresh=FRESH)
+    assert cached(world.deps, SHOP, "what", lambda conn: "never asked", fresh=FRESH).answer == "later"

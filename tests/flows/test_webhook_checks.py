@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 
 from app.domain import Delivery
-from app.flows.connections.kind_looks import State
-from app.flows.connections.webhook_checks import Said, check_webhooks
+from app.flows.connections.kind_checks import State
+from app.flows.connections.webhook_checks import WebhookCheck, check_webhooks
 from app.flows.upkeep import alerts
 from app.sources.base import Subscription
 from app.stores.inbox import inbox, refusals
@@ -39,7 +39,9 @@ def world(database: Database) -> World:
     return World(database)
 
 
-def said(world: World, *urls: str, signed: str = OURS, public: str | None = PUBLIC, **more: object) -> list[Said]:
+def said(
+    world: World, *urls: str, signed: str = OURS, public: str | None = PUBLIC, **more: object
+) -> list[WebhookCheck]:
     source = Selling()
     source.signed_url = signed
     source.found = tuple(Subscription("ours", url, True)._replace(**more) for url in urls)  # type: ignore[arg-type]

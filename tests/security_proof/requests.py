@@ -117,8 +117,8 @@ MUTATIONS = [
         "flooding, slow or endless requests",
         "one rate of a network of IPv6",
         "app/rules/access/networks.py",
-        "str(read.ipv4_mapped or ip_network((read, 64), strict=False))",
-        "str(read)",
+        "str(parsed.ipv4_mapped or ip_network((parsed, 64), strict=False))",
+        "str(parsed)",
         ("tests/web/test_limits.py::test_a_stranger_with_a_network_of_addresses_has_one_rate",),
     ),
     Mutation(

@@ -1,4 +1,4 @@
-"""Answers that take seconds to find: found at most once in a while, and told with their age."""
+"""Caches answers that take seconds to find, and gives them with their age."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from sqlalchemy import Connection
 
 from app.flows.deps import Deps
 from app.stores.reports import cache
-from app.stores.reports.cache import Remembered
+from app.stores.reports.cache import CachedAnswer
 
 _searching: dict[tuple[str, str], threading.Lock] = {}
 
 
-def remembered(
+def cached(
     deps: Deps, connection: str, question: str, find: Callable[[Connection], Any], *, fresh: timedelta
-) -> Remembered:
-    """The last answer if it is younger than ``fresh``, else what ``find`` says now.
+) -> CachedAnswer:
+    """The last answer if it is younger than ``fresh``, else what ``find`` returns now.
 
-    ``find`` gets a connection for reading and returns a JSON-ready value. Of those in one process who ask the same at
-    the same time one searches, and the others take its answer.
+    ``find`` gets a connection for reading and returns a JSON-ready value. If several threads of a process ask the same
+    question at the same time, one of them finds the answer for all.
     """
     last = _younger(deps, connection, question, fresh)
     if last is not None:
@@ -32,23 +32,27 @@ def remembered(
         return _younger(deps, connection, question, fresh) or _find(deps, connection, question, find)
 
 
-def age_of(deps: Deps, found: Remembered) -> dict[str, Any]:
-    """``found_at`` (ISO 8601), ``age_seconds`` and ``took_ms`` of an answer, to be told with it."""
-    age = (deps.now() - found.found_at).total_seconds()
-    return {"found_at": found.found_at.isoformat(), "age_seconds": round(max(age, 0.0), 1), "took_ms": found.took_ms}
+def age_of(deps: Deps, answer: CachedAnswer) -> dict[str, Any]:
+    """``found_at`` (ISO 8601), ``age_seconds`` and ``took_ms`` of an answer, for JSON."""
+    age = (deps.now() - answer.found_at).total_seconds()
+    return {
+        "found_at": answer.found_at.isoformat(),
+        "age_seconds": round(max(age, 0.0), 1),
+        "took_ms": answer.took_ms,
+    }
 
 
-def _younger(deps: Deps, connection: str, question: str, fresh: timedelta) -> Remembered | None:
+def _younger(deps: Deps, connection: str, question: str, fresh: timedelta) -> CachedAnswer | None:
     with deps.database.read() as conn:
         last = cache.get(conn, connection, question)
     return last if last is not None and deps.now() - last.found_at < fresh else None
 
 
-def _find(deps: Deps, connection: str, question: str, find: Callable[[Connection], Any]) -> Remembered:
-    asked_at, began = deps.now(), time.perf_counter()
+def _find(deps: Deps, connection: str, question: str, find: Callable[[Connection], Any]) -> CachedAnswer:
+    found_at, began = deps.now(), time.perf_counter()
     with deps.database.read() as conn:
         answer = find(conn)
-    found = Remembered(answer, asked_at, round((time.perf_counter() - began) * 1000))
+    found = CachedAnswer(answer, found_at, round((time.perf_counter() - began) * 1000))
     with deps.database.begin() as conn:
         cache.put(conn, connection, question, found)
     return found

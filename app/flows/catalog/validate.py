@@ -1,4 +1,4 @@
-"""Is the data right? Asked of whole tables, so the answer is remembered for a while and told with its age."""
+"""Checks whether the data is right; this reads whole tables, so the result is cached for a while and has its age."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any
 from sqlalchemy import Connection
 
 from app.domain import Kind
-from app.flows.catalog.cache import age_of, remembered
+from app.flows.catalog.cache import age_of, cached
 from app.flows.deps import Deps, source_of
 from app.stores import validation
 from app.stores.reports import metrics
 from app.stores.validation import Finding
 
-MOST_SAMPLES = 100
+MAX_SAMPLES = 100
 
 FRESH = timedelta(minutes=10)
-"""How old a validation may be before the next who asks has it made anew."""
+"""How old a cached validation may be."""
 
-_SAYS: Mapping[str, tuple[str, str, str]] = {
+_SENTENCES: Mapping[str, tuple[str, str, str]] = {
     "duplicate_skus": (
         "No SKU is used by two listings.",
         "One SKU is used by more than one listing.",
@@ -32,9 +32,9 @@ _SAYS: Mapping[str, tuple[str, str, str]] = {
         "{} groups of SKUs differ only by case, spaces or leading zeros.",
     ),
     "negative_stock": (
-        "Nowhere is less than nothing on hand.",
-        "One stock count is below zero.",
-        "{} stock counts are below zero.",
+        "No stock count is negative.",
+        "One stock count is negative.",
+        "{} stock counts are negative.",
     ),
     "missing_sku": ("Every listing has a SKU.", "One listing has no SKU.", "{} listings have no SKU."),
     "missing_name": ("Every listing has a name.", "One listing has no name.", "{} listings have no name."),
@@ -110,24 +110,24 @@ _SAYS: Mapping[str, tuple[str, str, str]] = {
         "{} listings have other prices in other connections.",
     ),
 }
-"""What a check says of none, one and many."""
+"""A check's sentences for none, one and many."""
 
 
 def validate(deps: Deps, connection: str, *, samples: int = 5, anew: bool = False) -> dict[str, Any]:
     """What is wrong with a connection's data; JSON-ready.
 
     ``checks`` are ``{"check", "count", "samples", "says"}`` with at most ``samples`` (0 to 100) each, ``problems`` is
-    the sum of their counts, ``found_at`` when they were made (ISO 8601) and ``took_ms`` how long that took. At most
-    ten minutes old, or with ``anew`` found now: for the end of a run, so that nobody has to wait. Raises
+    the sum of their counts, ``found_at`` when they were made (ISO 8601) and ``took_ms`` how long that took. The result is
+    at most ten minutes old, or with ``anew`` made now, as at the end of a run, so that nobody has to wait later. Raises
     ``NotFound`` for an unknown connection.
     """
     source_of(deps, connection)
     fresh = timedelta() if anew else FRESH
-    found = remembered(deps, connection, "validate", lambda conn: _measure(deps, conn, connection), fresh=fresh)
-    checks = [_told(*finding, samples=samples) for finding in found.answer]
+    answer = cached(deps, connection, "validate", lambda conn: _measure(deps, conn, connection), fresh=fresh)
+    checks = [_check(*finding, samples=samples) for finding in answer.answer]
     return {
         "connection": connection,
-        **age_of(deps, found),
+        **age_of(deps, answer),
         "problems": sum(check["count"] for check in checks),
         "checks": checks,
     }
@@ -136,15 +136,15 @@ def validate(deps: Deps, connection: str, *, samples: int = 5, anew: bool = Fals
 def _measure(deps: Deps, conn: Connection, connection: str) -> list[Finding]:
     span = validation.cutoffs(conn, deps.now())
     confirmed = _confirmed(conn, connection, span.stale)
-    return validation.measure(conn, connection, span, confirmed=confirmed, samples=MOST_SAMPLES)
+    return validation.measure(conn, connection, span, confirmed=confirmed, samples=MAX_SAMPLES)
 
 
 def _confirmed(conn: Connection, connection: str, since: datetime) -> Collection[Kind]:
-    """Kinds that a run read completely since then: only such a run tells an agreement."""
+    """Kinds that a run read completely since then: only such a run has an agreement."""
     return {Kind(row.kind) for row in metrics.agreement(conn, since) if row.connection == connection}
 
 
-def _told(check: str, count: int, found: list[dict[str, Any]], *, samples: int) -> dict[str, Any]:
-    none, one, many = _SAYS[check]
+def _check(name: str, count: int, examples: list[dict[str, Any]], *, samples: int) -> dict[str, Any]:
+    none, one, many = _SENTENCES[name]
     says = none if count == 0 else one if count == 1 else many.format(f"{count:,}")
-    return {"check": check, "count": count, "samples": found[:samples], "says": says}
+    return {"check": name, "count": count, "samples": examples[:samples], "says": says}

@@ -1,4 +1,4 @@
-"""Calls a source to find out whether the account answers us, and records what came back, with one winner."""
+"""Calls a source to find out whether the account answers us, and records the result."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from app.stores.connections import Evidence
 from app.stores.sql.engine import Database
 
 VERDICT_FOR = timedelta(seconds=5)
-"""How long the answer to a check stands for other failures of the same process: many threads fail together."""
+"""How long the result of a check counts for other failures in the same process: many threads fail together."""
 
 LONGEST_REASON = 500
 
@@ -41,7 +41,7 @@ log = structlog.get_logger()
 
 
 class Verdict(NamedTuple):
-    """What a check that began then found; ``state`` is ``None`` where nothing could be found out."""
+    """The result of a check that began then; ``state`` is ``None`` if the check could not be made."""
 
     began: datetime
     state: ConnectionState | None
@@ -50,7 +50,7 @@ class Verdict(NamedTuple):
 
 @dataclass(eq=False)
 class _Seen:
-    """The latest verdicts of this process by connection; ``calling`` are the connections being checked now."""
+    """This process's latest verdicts by connection; ``calling`` are the connections that it is checking now."""
 
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     calling: set[str] = field(default_factory=set)
@@ -62,11 +62,11 @@ _lock = threading.Lock()
 
 
 def verdict_on(deps: Deps, connection: str, error: Exception) -> Verdict | None:
-    """A recent verdict or one of this moment; ``None`` while another thread is calling."""
+    """A recent verdict, or a new one; ``None`` while another thread is calling."""
     seen, now = _seen_of(deps.database), deps.now()
     with seen.lock:
         recent = seen.verdicts.get(connection)
-        if recent is not None and now - recent.began < VERDICT_FOR and _speaks_of(recent, error):
+        if recent is not None and now - recent.began < VERDICT_FOR and _explains(recent, error):
             return recent
         if connection in seen.calling:
             return None
@@ -77,13 +77,14 @@ def verdict_on(deps: Deps, connection: str, error: Exception) -> Verdict | None:
         seen.calling.discard(connection)
 
 
-def _speaks_of(recent: Verdict, error: Exception) -> bool:
-    """That the account answered before says nothing of a refusal: the credentials may have expired since."""
+def _explains(recent: Verdict, error: Exception) -> bool:
+    """Whether a verdict explains an error. That the account answered earlier says nothing about a refusal: the credentials
+    may have expired since."""
     return recent.state is not ConnectionState.OK or not isinstance(error, AuthRejected)
 
 
 def call(deps: Deps, connection: str) -> Verdict:
-    """Call the vendor now and keep the verdict; raises ``DatabaseFault`` where the budget could not be asked."""
+    """Call the vendor now and keep the verdict. Raises ``DatabaseFault`` if the call budget could not be read."""
     began = deps.now()
     verdict = Verdict(began, *_check(deps.sources[connection]))
     _seen_of(deps.database).verdicts[connection] = verdict
@@ -91,8 +92,8 @@ def call(deps: Deps, connection: str) -> Verdict:
 
 
 def _check(source: Source) -> tuple[ConnectionState | None, str]:
-    """A vendor that limits us, or lets us see everything but this, has answered. One that refuses even its cheapest call
-    refuses all: the account is not paid for, or its interface is not what it was."""
+    """The state and the reason. A vendor that limits us, or forbids only this call, has answered. One that refuses even its
+    cheapest call refuses everything: the account is not paid for, or its API has changed."""
     if not isinstance(source, Checkable):
         return None, "this source cannot be checked"
     try:
@@ -110,14 +111,14 @@ def _check(source: Source) -> tuple[ConnectionState | None, str]:
         return ConnectionState.OK, ""
     except Transient as error:
         return ConnectionState.UNANSWERED, str(error)
-    except Exception as error:  # a bug of ours says nothing of the vendor, and is no item's fault
+    except Exception as error:  # a bug of ours says nothing about the vendor, and is no item's fault
         log.exception("check_failed", source=source.name)
         return None, f"{type(error).__name__}: {error}"
     return ConnectionState.OK, ""
 
 
 def record_failure(deps: Deps, connection: str, verdict: Verdict) -> None:
-    """The connection refuses us or does not answer; only the first to say so changes its state."""
+    """Record that the connection refuses us or does not answer; only the first report changes its state."""
     evidence, next_probe_at = evidence_of(deps, connection, verdict), deps.now() + FIRST
     if deps.database.transact(lambda conn: connections.record_fault(conn, evidence, next_probe_at=next_probe_at)):
         log_change(evidence)
@@ -125,12 +126,13 @@ def record_failure(deps: Deps, connection: str, verdict: Verdict) -> None:
 
 
 def record_kind(deps: Deps, connection: str, kind: Kind, error: Exception) -> None:
-    """The kind may not be read, or the vendor does not answer for it; only the first to say so changes its state."""
+    """Record that the kind may not be read, or that the vendor does not answer for it; only the first report changes its
+    state."""
     refused = isinstance(error, AuthRejected)
     state = ConnectionState.FORBIDDEN if refused else ConnectionState.UNANSWERED
     evidence = evidence_of(deps, connection, Verdict(deps.now(), state, str(error)))
 
-    def work(conn: Connection) -> bool:
+    def store(conn: Connection) -> bool:
         tries = connections.tries(conn, connection, kind)
         wait = (
             wait_before_reading(tries, certain=isinstance(error, VendorForbidden))
@@ -139,20 +141,20 @@ def record_kind(deps: Deps, connection: str, kind: Kind, error: Exception) -> No
         )
         return connections.record_kind(conn, evidence, kind, next_probe_at=evidence.at + wait)
 
-    if deps.database.transact(work):
+    if deps.database.transact(store):
         log.warning(f"kind_{state}", connection=connection, kind=kind, reason=evidence.reason)
     forget(deps)
 
 
 def allow(deps: Deps, connection: str, kind: Kind, read_at: datetime) -> None:
-    """A kind was read at that moment: what was said of it before is over."""
+    """Record that a kind was read at that moment: older evidence against it no longer counts."""
     if deps.database.transact(lambda conn: connections.allow(conn, connection, kind, read_at)):
         log.info("kind_readable", connection=connection, kind=kind)
     forget(deps)
 
 
 def record_answer(deps: Deps, connection: str, verdict: Verdict) -> None:
-    """The account answers us: a fault that began before is over."""
+    """Record that the account answers us: a fault that began before is over."""
     row = row_of(deps, connection)
     if row is None or (row.state is ConnectionState.OK and row.next_probe_at is None):
         return
@@ -164,20 +166,20 @@ def record_answer(deps: Deps, connection: str, verdict: Verdict) -> None:
 
 
 def evidence_of(deps: Deps, connection: str, verdict: Verdict) -> Evidence:
-    """A verdict as it is stored: one line without secrets, with the digest of the credentials it is about."""
+    """A verdict as it is stored: the reason as one line without secrets, and the digest of the credentials."""
     state = verdict.state or ConnectionState.UNANSWERED
     reason = one_line(deps.redact(verdict.reason))
     return Evidence(connection, state, reason, verdict.began, deps.credentials.get(connection, ""))
 
 
 def one_line(text: str) -> str:
-    """A text of others as one printable line that either database holds, at most ``LONGEST_REASON`` characters."""
+    """A foreign text as one printable line that either database can store, at most ``LONGEST_REASON`` characters."""
     line = " ".join(text.split())[:LONGEST_REASON]
-    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in line)
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in line)
 
 
 def log_change(evidence: Evidence) -> None:
-    """One line per change of state."""
+    """Log a change of state."""
     log.warning(f"connection_{evidence.state}", connection=evidence.connection, reason=evidence.reason)
 
 

@@ -1,10 +1,12 @@
-"""What people see of their connections and do to them: list, pause, resume, check."""
+"""What people see of connections and do with them: list, pause, resume, check."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
+from sqlalchemy import Connection
 
 from app.domain import ConnectionState
 from app.errors import Conflict
@@ -19,8 +21,8 @@ from app.stores.connections import StateRow
 
 
 class ForbiddenKind(msgspec.Struct, frozen=True):
-    """A kind that is left out until it was read again: it may not be read (``forbidden``), or the vendor does not answer
-    for it (``unanswered``); moments are ISO 8601 in UTC."""
+    """A kind that is left out for now: it may not be read (``forbidden``), or the vendor does not answer for it
+    (``unanswered``). Times are ISO 8601 in UTC."""
 
     kind: str
     since: str
@@ -30,8 +32,8 @@ class ForbiddenKind(msgspec.Struct, frozen=True):
 
 
 class ConnectionView(msgspec.Struct, frozen=True):
-    """How a connection is. ``state`` is ``ok``, ``refused``, ``unanswered`` or ``paused``; ``since`` is ``None`` for one
-    that never failed, ``next_probe_at`` when nobody calls the vendor by itself; moments are ISO 8601 in UTC."""
+    """A connection: ``state`` is ``ok``, ``refused``, ``unanswered`` or ``paused``; ``since`` is ``None`` if it never
+    failed, ``next_probe_at`` if no probe is planned. Times are ISO 8601 in UTC."""
 
     connection: str
     source: str
@@ -46,8 +48,7 @@ class ConnectionView(msgspec.Struct, frozen=True):
 
 
 class Checked(msgspec.Struct, frozen=True):
-    """What a call of this moment found: ``answers`` is ``None`` when it could not be made; and how the connection is
-    now."""
+    """The result of a check (``answers`` is ``None`` if it could not be made), and the connection as it is ``now``."""
 
     connection: str
     answers: bool | None
@@ -65,14 +66,14 @@ def list_connections(deps: Deps) -> list[ConnectionView]:
 
 
 def show_connection(deps: Deps, connection: str) -> ConnectionView:
-    """One of them; raises ``NotFound`` for an unknown one."""
+    """One connection. Raises ``NotFound`` for an unknown one."""
     source_of(deps, connection)
     with deps.database.read() as conn:
         return _view(deps, connection, connections.rows(conn), owed.count(conn, connection))
 
 
 def pause(deps: Deps, connection: str, reason: str | None = None) -> ConnectionView:
-    """Ask nothing of the vendor until somebody resumes it; webhooks are still taken, and items stay owed.
+    """Make no calls to the vendor until somebody resumes the connection; webhooks are still accepted, and items stay owed.
 
     Raises ``NotFound`` for an unknown connection, and for one that is paused already.
     """
@@ -81,23 +82,14 @@ def pause(deps: Deps, connection: str, reason: str | None = None) -> ConnectionV
     with deps.database.begin() as conn:
         if not connections.pause(conn, connection, deps.who.name, why, deps.now()):
             raise Conflict(f"connection {connection!r} is paused already")
-        after = {"state": ConnectionState.PAUSED.value}
-        audit.note(
-            deps,
-            conn,
-            "connections.pause",
-            f"connection {connection}",
-            connection=connection,
-            before={"state": before.state},
-            after=after,
-            why=why,
-        )
+        states = {"before": {"state": before.state}, "after": {"state": ConnectionState.PAUSED.value}}
+        _note(deps, conn, connection, "pause", why=why, **states)
     forget(deps)
     return show_connection(deps, connection)
 
 
 def resume(deps: Deps, connection: str) -> ConnectionView:
-    """End a pause; the vendor is called within seconds, and what is owed is worked off.
+    """End a pause; within seconds the vendor is called and the owed items are synced.
 
     Raises ``NotFound`` for an unknown connection, and for one that nobody paused.
     """
@@ -105,23 +97,15 @@ def resume(deps: Deps, connection: str) -> ConnectionView:
     with deps.database.begin() as conn:
         if not connections.resume(conn, connection, deps.now()):
             raise Conflict(f"connection {connection!r} is not paused by a person")
-        before, after = {"state": ConnectionState.PAUSED.value}, {"state": ConnectionState.OK.value}
-        audit.note(
-            deps,
-            conn,
-            "connections.resume",
-            f"connection {connection}",
-            connection=connection,
-            before=before,
-            after=after,
-        )
+        states = {"before": {"state": ConnectionState.PAUSED.value}, "after": {"state": ConnectionState.OK.value}}
+        _note(deps, conn, connection, "resume", **states)
     forget(deps)
     return show_connection(deps, connection)
 
 
 def check(deps: Deps, connection: str) -> Checked:
-    """Call the vendor now and say what came back; the state follows, but a person's pause stays. Where it answers, kinds
-    that may not be read are tried again at once.
+    """Call the vendor now, and update the state (a person's pause stays). If it answers, kinds that could not be read are
+    tried again at once.
 
     Raises ``NotFound`` for an unknown connection.
     """
@@ -134,11 +118,13 @@ def check(deps: Deps, connection: str) -> Checked:
     with deps.database.begin() as conn:
         if answers:
             connections.try_kinds(conn, connection, deps.now())
-        audit.note(
-            deps, conn, "connections.check", f"connection {connection}", connection=connection, after={"said": said}
-        )
+        _note(deps, conn, connection, "check", after={"said": said})
     forget(deps)
     return Checked(connection, answers, said, show_connection(deps, connection))
+
+
+def _note(deps: Deps, conn: Connection, connection: str, verb: str, **details: Any) -> None:
+    audit.note(deps, conn, f"connections.{verb}", f"connection {connection}", connection=connection, **details)
 
 
 def _view(deps: Deps, connection: str, rows: Sequence[StateRow], waiting: int) -> ConnectionView:

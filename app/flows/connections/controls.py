@@ -1,4 +1,4 @@
-"""Finds out whether a kind of a connection answers at all: other items of it are asked for, one at a time."""
+"""Finds out whether the vendor answers for a kind at all, by fetching other items of it, one at a time."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from app.stores import catalog
 from app.stores.sql.engine import Database
 
 CONTROLS = 2
-"""How many other items are asked for before a kind is said not to answer."""
+"""How many other items are fetched before we conclude that the vendor does not answer for the kind."""
 
 KNOWN_FOR = timedelta(seconds=5)
-"""How long what was found stands for other failures of the same process: many threads fail together."""
+"""How long a result counts for other failures in the same process: many threads fail together."""
 
-Whose = tuple[str, Kind]
+ConnectionKind = tuple[str, Kind]
 
 
-class Asking(Exception):
-    """Another thread is finding it out just now."""
+class InProgress(Exception):
+    """Another thread is finding it out right now."""
 
 
 @dataclass(eq=False)
 class _Seen:
-    """What this process found out lately, and what it is finding out now."""
+    """What this process found out recently, and what it is finding out now."""
 
-    found: dict[Whose, tuple[datetime, bool | None]] = field(default_factory=dict)
-    asking: set[Whose] = field(default_factory=set)
+    results: dict[ConnectionKind, tuple[datetime, bool | None]] = field(default_factory=dict)
+    in_progress: set[ConnectionKind] = field(default_factory=set)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -43,28 +43,28 @@ _lock = threading.Lock()
 
 
 def is_answered(deps: Deps, connection: str, kind: Kind, failed: Sequence[str]) -> bool | None:
-    """Whether the vendor answers for another item of the kind than those that ``failed`` together (empty where a list of
-    the kind did); ``None`` where that cannot be found out.
+    """Whether the vendor answers for items of the kind other than those that ``failed`` together (empty if a list of the
+    kind failed); ``None`` if that cannot be found out.
 
-    Calls the vendor up to ``CONTROLS`` times. Raises ``Asking`` while another thread does, and ``DatabaseFault``.
+    Calls the vendor up to ``CONTROLS`` times. Raises ``InProgress`` while another thread does, and ``DatabaseFault``.
     """
-    seen, whose, now = _seen_of(deps.database), (connection, kind), deps.now()
+    seen, key, now = _seen_of(deps.database), (connection, kind), deps.now()
     with seen.lock:
-        at, answered = seen.found.get(whose, (None, None))
+        at, answered = seen.results.get(key, (None, None))
         if at is not None and now - at < KNOWN_FOR:
             return answered
-        if whose in seen.asking:
-            raise Asking
-        seen.asking.add(whose)
+        if key in seen.in_progress:
+            raise InProgress
+        seen.in_progress.add(key)
     try:
-        answered = _ask(deps, connection, kind, failed)
-        seen.found[whose] = (now, answered)
+        answered = _answers_for_others(deps, connection, kind, failed)
+        seen.results[key] = (now, answered)
         return answered
     finally:
-        seen.asking.discard(whose)
+        seen.in_progress.discard(key)
 
 
-def _ask(deps: Deps, connection: str, kind: Kind, failed: Sequence[str]) -> bool | None:
+def _answers_for_others(deps: Deps, connection: str, kind: Kind, failed: Sequence[str]) -> bool | None:
     others = _others(deps, connection, kind, failed)
     if not others:
         return None if failed else False  # a list of a kind of which we hold nothing is all there is to ask for
@@ -73,7 +73,7 @@ def _ask(deps: Deps, connection: str, kind: Kind, failed: Sequence[str]) -> bool
 
 
 def _others(deps: Deps, connection: str, kind: Kind, failed: Sequence[str]) -> list[str]:
-    """Items that we hold; where these are too few, some that failed only together with others."""
+    """Items that we hold; if these are too few, also some that failed only together with others."""
     with deps.database.read() as conn:
         held = catalog.lately_read(conn, connection, kind, CONTROLS, without=failed)
     return [*held, *failed[1:]][:CONTROLS]
@@ -88,7 +88,7 @@ def _answers(source: Source, kind: Kind, ids: Sequence[str]) -> Iterator[bool | 
 
 
 def _answer(source: Source, ref: Ref) -> bool | None:
-    """A vendor that has something against this very item has answered; one that limits us said nothing about it."""
+    """Whether the vendor answers for an item, be it with an error about this item; ``None`` if it limits us."""
     try:
         with exchanges.unwatched():
             source.fetch([ref])

@@ -1,9 +1,9 @@
-"""Whose fault a failed call is: the item's, its kind's, or the whole connection's; and what may be asked at all now.
+"""Decides whether a failed call is the fault of the item, its kind or the whole connection; and what may be read now.
 
-A fault harms only what it touches. Where a call fails, the source is asked one cheap thing (``Checkable``): if even that
-fails the connection refuses us or does not answer, and pauses; if it is answered, a refused list is the kind's. Where items
-were refused or not answered, others of the kind are asked for: if these fare no better the kind pauses, else it is the
-item's own fault. Nothing here may be called inside a transaction.
+A fault harms only what it touches. After a failed call we make one cheap call (``Checkable``): if that fails too, the
+connection refuses us or does not answer, and pauses; if it succeeds, a refused list is the kind's fault. If items were
+refused or not answered, we fetch others of the kind: if these fail too, the kind pauses, else it is the item's own fault.
+Nothing here may be called inside a transaction.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from app.errors import (
     VendorRefused,
 )
 from app.flows.connections.checks import Verdict, allow, record_answer, record_failure, record_kind, verdict_on
-from app.flows.connections.controls import Asking, is_answered
+from app.flows.connections.controls import InProgress, is_answered
 from app.flows.connections.states import blocking, forget, known, sentence
 from app.flows.deps import Deps
 from app.stores import connections
 
 JUDGED = (Unavailable, BadAnswer, AuthRejected, VendorRefused)
-"""What may concern more than the item that it was about: even the account's cheapest call may end so."""
+"""Errors that may concern more than one item: even the account's cheapest call may end with them."""
 
 
 class Fault(StrEnum):
-    """Whom a failure concerns."""
+    """What a failure concerns."""
 
     ITEM = "item"
     KIND = "kind"
@@ -41,11 +41,11 @@ class Fault(StrEnum):
 
 
 def judge(deps: Deps, connection: str, kind: Kind, error: Exception, failed: Sequence[str] = ()) -> Fault:
-    """Whom an error of a vendor's call concerns. If it is the kind or the connection, that is recorded, logged once,
+    """What an error of a vendor's call concerns. If it is the kind or the connection, this is recorded and logged once,
     and ``blocked`` says so from now on: the caller gives its work back without counting an attempt.
 
-    ``failed`` are the items that were asked for together, empty for a list of the kind. May call the vendor a few times
-    (``Checkable``, ``controls``). A ``DatabaseFault`` is raised again.
+    ``failed`` are the items that were fetched together, empty for a list of the kind. May call the vendor a few times
+    (``Checkable``, ``controls``). Raises a ``DatabaseFault`` again.
     """
     if isinstance(error, DatabaseFault):
         raise error
@@ -73,8 +73,8 @@ def judge(deps: Deps, connection: str, kind: Kind, error: Exception, failed: Seq
 
 
 def blocked(deps: Deps, connection: str, kind: Kind | None = None) -> str | None:
-    """Why nothing of the connection (or of this kind of it) is to be asked now, ``None`` when all is well. Cheap: known
-    for about a second."""
+    """Why nothing of the connection (or of this kind) may be read now; ``None`` if all is well. Cheap: cached for about a
+    second."""
     for row in blocking(deps):
         if row.connection == connection and row.kind in (None, kind):
             return sentence(row)
@@ -82,13 +82,13 @@ def blocked(deps: Deps, connection: str, kind: Kind | None = None) -> str | None
 
 
 def paused(deps: Deps) -> frozenset[str]:
-    """The connections that are not to be asked now; known for about a second."""
+    """The connections that must not be called now; cached for about a second."""
     return frozenset(row.connection for row in blocking(deps) if row.kind is None)
 
 
 def forbidden(deps: Deps, connection: str) -> frozenset[Kind]:
-    """The kinds of a connection that are not to be asked for now: those that we may not read, and those for which the
-    vendor does not answer; known for about a second."""
+    """The kinds of a connection that must not be read now: those that we may not read, and those for which the vendor does
+    not answer; cached for about a second."""
     return frozenset(row.kind for row in blocking(deps) if row.kind is not None and row.connection == connection)
 
 
@@ -99,20 +99,19 @@ def is_silent(deps: Deps, connection: str, kind: Kind) -> bool:
 
 
 def answered(deps: Deps, connection: str, kind: Kind, began: datetime) -> None:
-    """Items of a kind were read by a call that began then: whatever was said of the kind before is over."""
-    said = [row for row in known(deps) if (row.connection, row.kind) == (connection, kind) and row.seen_at < began]
-    if said:
+    """Record that a call that began then read items of a kind: older evidence against the kind no longer counts."""
+    if any((row.connection, row.kind) == (connection, kind) and row.seen_at < began for row in known(deps)):
         allow(deps, connection, kind, began)
 
 
 def readable(deps: Deps, connection: str, kinds: Sequence[Kind]) -> tuple[Kind, ...]:
-    """Those of the kinds that we may read now, in their order."""
+    """The kinds that we may read now, in their order."""
     left_out = forbidden(deps, connection)
     return tuple(kind for kind in kinds if kind not in left_out)
 
 
 def doubt(deps: Deps, connection: str) -> None:
-    """Have the connection checked by the next probe: something says that it may not work any more."""
+    """Have the next probe check the connection, because it may not work any more."""
     deps.database.transact(lambda conn: connections.doubt(conn, connection, deps.now()))
     forget(deps)
 
@@ -120,7 +119,7 @@ def doubt(deps: Deps, connection: str) -> None:
 def _refused(
     deps: Deps, connection: str, kind: Kind, error: AuthRejected, failed: Sequence[str], verdict: Verdict
 ) -> Fault:
-    """A list that we may not read is the kind's; an item, only where others of the kind fare no better."""
+    """A refused list is the kind's fault; a refused item is, only if others of the kind are refused too."""
     if verdict.state is ConnectionState.OK and failed:
         return _of_kind_or_item(deps, connection, kind, error, failed)
     if verdict.state is ConnectionState.OK or isinstance(error, VendorForbidden):
@@ -131,10 +130,10 @@ def _refused(
 
 
 def _of_kind_or_item(deps: Deps, connection: str, kind: Kind, error: Exception, failed: Sequence[str]) -> Fault:
-    """Where no other item can be asked for, silence is the item's and a refusal the kind's."""
+    """If no other item can be fetched, silence is the item's fault and a refusal the kind's."""
     try:
         answers = is_answered(deps, connection, kind, failed)
-    except Asking:  # this one comes back when the answer is known
+    except InProgress:  # this one comes back when the answer is known
         return Fault.CONNECTION
     if answers or (answers is None and not isinstance(error, AuthRejected)):
         return Fault.ITEM

@@ -1,7 +1,7 @@
-"""Whose account a connection reads: asked by the clock, kept in the database, and known to whoever takes deliveries.
+"""Which account a connection reads: the clock asks the vendor, the database keeps the answer, receivers compare with it.
 
-A vendor's application may send events of several accounts to one address. Without knowing our own we would fetch
-another merchant's orders, and be told again and again that there are none.
+A vendor's application may send events of several accounts to one address. Without knowing our own account we would try
+to fetch another merchant's orders again and again.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from app.flows.deps import Deps
 from app.rules.calls.calling import PROBE, calling_for
 from app.sources.base import Identified
 from app.stores.reports import cache
-from app.stores.reports.cache import Remembered
+from app.stores.reports.cache import CachedAnswer
 
 QUESTION = "account"
 
@@ -22,7 +22,7 @@ log = structlog.get_logger()
 
 
 def find_accounts(deps: Deps) -> None:
-    """Ask every source that can tell; what cannot be asked now is asked at the next round."""
+    """Ask every source that knows its account; those that cannot be called now are asked in the next round."""
     for connection, source in deps.sources.items():
         if not isinstance(source, Identified) or connection in health.paused(deps):
             continue
@@ -34,16 +34,16 @@ def find_accounts(deps: Deps) -> None:
             continue
         if account:
             with deps.database.begin() as conn:
-                cache.put(conn, connection, QUESTION, Remembered(account, deps.now(), 0))
+                cache.put(conn, connection, QUESTION, CachedAnswer(account, deps.now(), 0))
 
 
 def learn_accounts(deps: Deps) -> None:
-    """Tell this process's receivers what the clock has found, so that they know foreign deliveries."""
-    known = {name: source for name, source in deps.sources.items() if isinstance(source, Identified)}
-    if not known:
+    """Tell this process's receivers their accounts, so that they recognise foreign deliveries."""
+    sources = {name: source for name, source in deps.sources.items() if isinstance(source, Identified)}
+    if not sources:
         return
     with deps.database.read() as conn:
-        found = {name: cache.get(conn, name, QUESTION) for name in known}
-    for name, answer in found.items():
-        if answer is not None:
-            known[name].learn(str(answer.answer))
+        accounts = {name: cache.get(conn, name, QUESTION) for name in sources}
+    for name, account in accounts.items():
+        if account is not None:
+            sources[name].learn(str(account.answer))

@@ -1,4 +1,4 @@
-"""Probes: connections that do not work are called again, later and later, by one process among all."""
+"""Probes: connections that do not work are called again at growing intervals, each by one process at a time."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ log = structlog.get_logger()
 
 
 def probe(deps: Deps) -> int:
-    """Call every connection that does not work and whose time has come; returns how many were called.
+    """Call every connection that does not work and is due; returns how many were called.
 
     Any number of processes may do this; the database gives each probe to one of them.
     """
@@ -34,14 +34,14 @@ def probe(deps: Deps) -> int:
     return len(due)
 
 
-def probe_aside(deps: Deps) -> None:
-    """``probe`` in threads of its own: a vendor that hangs must not stop the clock."""
+def probe_in_background(deps: Deps) -> None:
+    """``probe``, but each call in a thread of its own: a vendor that hangs must not stop the clock."""
     for one in _claimed(deps):
         threading.Thread(target=_probe_logged, args=(deps, one), name=f"probe-{one.connection}", daemon=True).start()
 
 
 def make_probe(deps: Deps, claimed: Probe) -> Verdict:
-    """Call the vendor, no transaction open, and record what came back; returns it."""
+    """Call the vendor with no transaction open, and record the verdict; returns it."""
     connection = claimed.connection
     verdict = call(deps, connection)
     now = deps.now()
@@ -60,9 +60,9 @@ def make_probe(deps: Deps, claimed: Probe) -> Verdict:
 
 
 def check_now(deps: Deps, connection: str) -> Verdict:
-    """Call the vendor at once, whatever the state, and record what came back (nothing while a person has paused it).
+    """Call the vendor at once, whatever the state, and record the verdict (a person's pause stays).
 
-    Returns it; ``state`` is ``None`` when our own budget has no call left or the source cannot be checked.
+    Returns the verdict; its ``state`` is ``None`` if our call budget is spent or the source cannot be checked.
     """
     verdict = call(deps, connection)
     if verdict.state is ConnectionState.OK:

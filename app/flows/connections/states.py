@@ -1,4 +1,4 @@
-"""What this process knows of its connections: their states, read about once a second, and in words."""
+"""The states of connections as this process knows them: read about once a second, and put into words."""
 
 from __future__ import annotations
 
@@ -11,21 +11,20 @@ from weakref import WeakKeyDictionary
 import structlog
 
 from app.domain import ConnectionState
-from app.errors import DatabaseFault
 from app.flows.deps import Deps
 from app.stores import connections
 from app.stores.connections import StateRow
 from app.stores.sql.engine import DATABASE_ERRORS, Database
 
 KNOWN_FOR = timedelta(seconds=1)
-"""How long a process believes what it has read of the states."""
+"""How long a process caches the states."""
 
 log = structlog.get_logger()
 
 
 @dataclass(eq=False)
 class _Known:
-    """The rows as they were read, by process and database."""
+    """The rows as this process has read them from one database."""
 
     rows: Sequence[StateRow] = ()
     loaded_at: datetime | None = None
@@ -36,39 +35,37 @@ _lock = threading.Lock()
 
 
 def known(deps: Deps) -> Sequence[StateRow]:
-    """The rows as of about a second ago; the last known ones while the database is in trouble."""
+    """The states as of about a second ago; the last known ones while the database is in trouble."""
     here, now = _known_of(deps), deps.now()
     if here.loaded_at is None or abs(now - here.loaded_at) >= KNOWN_FOR:
-        here.loaded_at = now  # first: other threads go on with what was known
+        here.loaded_at = now  # first, so that other threads go on with the known rows
         try:
             with deps.database.read() as conn:
                 here.rows = connections.rows(conn)
-        except DatabaseFault as error:
-            log.debug("states_not_read", error=str(error))
         except DATABASE_ERRORS as error:
             log.debug("states_not_read", error=str(error))
     return here.rows
 
 
 def row_of(deps: Deps, connection: str) -> StateRow | None:
-    """The row of a connection itself; ``None`` for one that never failed."""
+    """The state of a connection itself; ``None`` if it never failed."""
     return next((row for row in known(deps) if row.connection == connection and row.kind is None), None)
 
 
 def forget(deps: Deps) -> None:
-    """Read the states again at the next question."""
+    """Have the states read again at the next question."""
     _known_of(deps).loaded_at = None
 
 
 def blocking(deps: Deps) -> list[StateRow]:
-    """The rows for which something must not be asked now."""
+    """The states because of which something must not be read now."""
     now = deps.now()
     return [row for row in known(deps) if is_blocking(row, deps.credentials.get(row.connection, ""), now)]
 
 
 def is_blocking(row: StateRow, credentials: str, now: datetime) -> bool:
-    """Whether a row keeps us from asking. What was refused with other credentials is tried with these; a kind is tried by
-    whoever asks for it next when its time has come."""
+    """Whether a state keeps us from reading. What was refused with other credentials is tried with the present ones; a kind
+    is tried by whoever reads it next when its time has come."""
     rests = row.kind is None or (row.next_probe_at is not None and row.next_probe_at > now)
     match row.state:
         case ConnectionState.PAUSED | ConnectionState.UNANSWERED:
@@ -79,7 +76,7 @@ def is_blocking(row: StateRow, credentials: str, now: datetime) -> bool:
 
 
 def sentence(row: StateRow) -> str:
-    """What a state means, in words: the connection, since when (UTC), and why."""
+    """A state in words: the connection, since when (UTC), and why."""
     since = f"since {row.since:%Y-%m-%d %H:%M} UTC"
     why = f" ({row.reason})" if row.reason else ""
     match row.state:

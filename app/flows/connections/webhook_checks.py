@@ -1,5 +1,5 @@
-"""Do webhooks come? What is registered at the vendor, what our signatures are computed over, the public URL, and where
-deliveries really arrived: where these differ, which does, and what to do."""
+"""Checks whether webhooks arrive: compares what is registered at the vendor, the URL that signatures are computed over,
+the public URL, and where deliveries really arrived; says which differs, and what to do."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from app.errors import AuthRejected, TallyhookError
 from app.flows.connections.checks import one_line
-from app.flows.connections.kind_looks import State
+from app.flows.connections.kind_checks import State
 from app.flows.connections.set_up import prefix_of
 from app.flows.deps import Deps
 from app.rules.inbox.arriving import differs, host_in, is_elsewhere
@@ -19,19 +19,19 @@ from app.stores.inbox import inbox, refusals
 RECENT = timedelta(days=1)
 
 
-class Said(NamedTuple):
-    """How it is, what was seen, and what to do."""
+class WebhookCheck(NamedTuple):
+    """The result of a check: the state, what was seen, and what to do."""
 
     state: State
     said: str
     todo: str = ""
 
 
-def check_webhooks(deps: Deps, slug: str, source: Source) -> Iterator[Said]:
-    """What can be told of a connection's webhooks; asks the vendor, where it has something to tell."""
+def check_webhooks(deps: Deps, slug: str, source: Source) -> Iterator[WebhookCheck]:
+    """What we know of a connection's webhooks; calls the vendor if it can list its subscriptions."""
     if source.receiver is None:
         todo = f"`tallyhook init {source.name} --name {slug} --replace` sees to them"
-        yield Said(State.NOTE, "no secret is set: none are taken, changes come by polls", todo)
+        yield WebhookCheck(State.NOTE, "no secret is set: none are taken, changes come by polls", todo)
         return
     yield _sent(deps, slug, source)
     arrived = _arrived(deps, slug, source)
@@ -39,30 +39,32 @@ def check_webhooks(deps: Deps, slug: str, source: Source) -> Iterator[Said]:
         yield arrived
 
 
-def _sent(deps: Deps, slug: str, source: Source) -> Said:
+def _sent(deps: Deps, slug: str, source: Source) -> WebhookCheck:
     if not isinstance(source, Subscriptions):
-        return Said(State.WELL, "are taken; whether anybody sends them only `tallyhook inbox list` can show")
+        return WebhookCheck(State.WELL, "are taken; whether anybody sends them only `tallyhook inbox list` can show")
     try:
         if isinstance(source, Addressed):
             return agreed(slug, source.name, source.signed_url, source.registrations(), deps.public_url)
         return _enabled(source.subscriptions())
     except AuthRejected:
-        return Said(State.NOTE, "are taken; these credentials may not ask whether the vendor sends any")
+        return WebhookCheck(State.NOTE, "are taken; these credentials may not ask whether the vendor sends any")
     except TallyhookError as error:
-        return Said(State.WRONG, one_line(deps.redact(str(error))))
+        return WebhookCheck(State.WRONG, one_line(deps.redact(str(error))))
 
 
-def _enabled(found: Sequence[Subscription]) -> Said:
-    enabled = [one.name for one in found if one.enabled]
+def _enabled(subscriptions: Sequence[Subscription]) -> WebhookCheck:
+    enabled = [one.name for one in subscriptions if one.enabled]
     if enabled:
-        return Said(State.WELL, f"the vendor sends them for {', '.join(enabled)}")
-    if found:
-        return Said(State.WRONG, f"{found[0].name} is disabled at the vendor", "enable it there")
-    return Said(State.WRONG, "the vendor has no subscription that leads here", "register the URL that `up` prints")
+        return WebhookCheck(State.WELL, f"the vendor sends them for {', '.join(enabled)}")
+    if subscriptions:
+        return WebhookCheck(State.WRONG, f"{subscriptions[0].name} is disabled at the vendor", "enable it there")
+    return WebhookCheck(
+        State.WRONG, "the vendor has no subscription that leads here", "register the URL that `up` prints"
+    )
 
 
-def agreed(slug: str, name: str, signed: str, registered: Sequence[Subscription], public: str | None) -> Said:
-    """Whether the URL that is registered is the one we expect, byte for byte: it is part of what is signed."""
+def agreed(slug: str, name: str, signed: str, registered: Sequence[Subscription], public: str | None) -> WebhookCheck:
+    """Whether the registered URL is the one we expect, byte for byte, because it is part of what is signed."""
     exact = [one for one in registered if one.url == signed]
     if exact:
         return _exact(slug, name, exact, signed, public)
@@ -70,34 +72,38 @@ def agreed(slug: str, name: str, signed: str, registered: Sequence[Subscription]
     here = [one for one in registered if one.url.rstrip("/").endswith(f"/webhooks/{slug}")]
     if not here:
         there = f" (there are {', '.join(one.url for one in registered[:3])})" if registered else ""
-        return Said(State.WRONG, f"the vendor has no subscription that leads to {signed}{there}", again)
+        return WebhookCheck(State.WRONG, f"the vendor has no subscription that leads to {signed}{there}", again)
     other = min(here, key=lambda one: (one.url.rstrip("/") != signed.rstrip("/"), not one.enabled))
     said = (
         f"{other.url} is registered at the vendor, but signatures are expected over {signed}: the "
         f"{differs(other.url, signed)} differs, so every delivery is refused"
     )
     if public is None:
-        return Said(State.WRONG, said, f"set TALLYHOOK_PUBLIC_URL to how the outside reaches us, or {again}")
-    return Said(State.WRONG, said, f"set {prefix_of(slug)}WEBHOOK_URL={other.url}, or {again}")
+        return WebhookCheck(State.WRONG, said, f"set TALLYHOOK_PUBLIC_URL to how the outside reaches us, or {again}")
+    return WebhookCheck(State.WRONG, said, f"set {prefix_of(slug)}WEBHOOK_URL={other.url}, or {again}")
 
 
-def _exact(slug: str, name: str, exact: Sequence[Subscription], signed: str, public: str | None) -> Said:
+def _exact(slug: str, name: str, exact: Sequence[Subscription], signed: str, public: str | None) -> WebhookCheck:
     on = [one for one in exact if one.enabled]
     again = f"`tallyhook init {name} --name {slug} --replace`"
     if not on:
-        return Said(State.WRONG, f"{exact[0].name} is disabled at the vendor", f"enable it there, or by {again}")
+        return WebhookCheck(
+            State.WRONG, f"{exact[0].name} is disabled at the vendor", f"enable it there, or by {again}"
+        )
     lacking = on[0].lacking
     if lacking:
-        return Said(State.WRONG, f"{on[0].name} does not send {', '.join(lacking)}", f"{again} adds them")
+        return WebhookCheck(State.WRONG, f"{on[0].name} does not send {', '.join(lacking)}", f"{again} adds them")
     ours = None if public is None else f"{public.rstrip('/')}/webhooks/{slug}"
     if ours is not None and (parts := differs(signed, ours)) not in ("", "slash at the end"):
         said = f"{signed} is registered and signed over, while the public URL makes it {ours}: the {parts} differs"
-        return Said(State.NOTE, said, "that is well as long as both lead here; else set TALLYHOOK_PUBLIC_URL anew")
-    return Said(State.WELL, f"the vendor sends them to {signed} for {', '.join(one.name for one in on)}")
+        return WebhookCheck(
+            State.NOTE, said, "that is well as long as both lead here; else set TALLYHOOK_PUBLIC_URL anew"
+        )
+    return WebhookCheck(State.WELL, f"the vendor sends them to {signed} for {', '.join(one.name for one in on)}")
 
 
-def _arrived(deps: Deps, slug: str, source: Source) -> Said | None:
-    """Where the last deliveries came to; ``None`` where none did."""
+def _arrived(deps: Deps, slug: str, source: Source) -> WebhookCheck | None:
+    """Where the last deliveries arrived; ``None`` if none did."""
     signed = source.signed_url if isinstance(source, Addressed) else deps.public_url
     now = deps.now()
     with deps.database.read() as conn:
@@ -107,11 +113,11 @@ def _arrived(deps: Deps, slug: str, source: Source) -> Said | None:
         heard = last is not None and last.received_at > now - RECENT
         said = f"the last delivery was refused at {refused.at:%F %T}: {one_line(deps.redact(refused.reason))}"
         todo = "is the secret the one of this subscription, and the registered URL the one that is expected?"
-        return Said(State.NOTE if heard else State.WRONG, said, todo)
+        return WebhookCheck(State.NOTE if heard else State.WRONG, said, todo)
     if last is None:
         return None
     said, host = f"the last delivery came at {last.received_at:%F %T}", host_in(last.headers)
     if signed is not None and is_elsewhere(host, signed):
-        told = f"{said} to {host}, though {signed} is expected; its signature was right, so that is well"
-        return Said(State.NOTE, told, "where a proxy does not rename it, somebody still uses an old address")
-    return Said(State.WELL, said)
+        said = f"{said} to {host}, though {signed} is expected; its signature was right, so that is well"
+        return WebhookCheck(State.NOTE, said, "where a proxy does not rename it, somebody still uses an old address")
+    return WebhookCheck(State.WELL, said)

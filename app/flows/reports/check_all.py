@@ -1,4 +1,4 @@
-"""Looks at everything that an installation needs, one finding after the other: database, queue, vendors, webhooks, mail."""
+"""Checks everything that an installation needs, one finding after the other: database, queue, vendors, webhooks, mail."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from app.domain import Kind
 from app.errors import Unavailable
 from app.flows.connections import connections
 from app.flows.connections.checks import one_line
-from app.flows.connections.kind_looks import State, may_read
+from app.flows.connections.kind_checks import State, may_read
 from app.flows.connections.set_up import prefix_of
 from app.flows.connections.webhook_checks import check_webhooks
 from app.flows.deps import Deps, check_visible
-from app.flows.reports.status import MOST_SKEW, readiness
+from app.flows.reports.status import MAX_SKEW, readiness
 from app.rules.calls.lanes import Lane, lane
 from app.sources.base import Source
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What was looked at, how it is, what was seen, and, where something is wrong, what to do."""
+    """The result of a check: what it is about, the state, what was seen, and, if something is wrong, what to do."""
 
     about: str
     state: State
@@ -29,7 +29,7 @@ class Finding:
 
 
 def check_all(deps: Deps, connection: str | None = None, *, mail: bool = False) -> Iterator[Finding]:
-    """Everything, or all about one connection; ``mail`` sends a test mail. Findings come as they are made.
+    """Check everything, or one connection; ``mail`` sends a test mail. Each finding is yielded as soon as it is made.
 
     Raises ``NotFound`` for an unknown connection.
     """
@@ -43,20 +43,20 @@ def check_all(deps: Deps, connection: str | None = None, *, mail: bool = False) 
 
 
 def _installation(deps: Deps) -> Iterator[Finding]:
-    found = readiness(deps)
-    if not found["database"]:
+    checks = readiness(deps)
+    if not checks["database"]:
         yield Finding("database", State.WRONG, "does not answer", "look at its log, and at TALLYHOOK_DATABASE_URL")
         return
-    if found["migrations"]:
+    if checks["migrations"]:
         yield Finding("database", State.WELL, f"{deps.database.dialect}, with today's schema")
     else:
         yield Finding("database", State.WRONG, "its schema is not this program's", "run `tallyhook migrate`")
-    skew = found["clock_ahead_seconds"]
-    if found["clock"]:
-        yield Finding("clock", State.WELL, f"this host is within {MOST_SKEW:g} s of the database")
+    skew = checks["clock_ahead_seconds"]
+    if checks["clock"]:
+        yield Finding("clock", State.WELL, f"this host is within {MAX_SKEW:g} s of the database")
     else:
         yield Finding("clock", State.WRONG, f"this host is {skew:+} s off the database", "switch its time service on")
-    if found["queue"]:
+    if checks["queue"]:
         yield Finding("queue", State.WELL, "answers")
     else:
         yield Finding(
@@ -65,8 +65,8 @@ def _installation(deps: Deps) -> Iterator[Finding]:
             "does not answer: items are found by the sweep, some seconds later",
             "look at TALLYHOOK_REDIS_URL",
         )
-    if found["workers"] and found["clocks"]:
-        yield Finding("processes", State.WELL, f"workers: {found['workers']}, clocks: {found['clocks']}")
+    if checks["workers"] and checks["clocks"]:
+        yield Finding("processes", State.WELL, f"workers: {checks['workers']}, clocks: {checks['clocks']}")
     else:
         yield Finding("processes", State.NOTE, "no worker or no clock runs", "start them: `tallyhook up`")
 
@@ -94,13 +94,13 @@ def _connection(deps: Deps, slug: str, source: Source) -> Iterator[Finding]:
     with lane(Lane.PERSON):
         for kind in source.kinds:
             yield _kind(deps, slug, source, kind)
-        for said in check_webhooks(deps, slug, source):
-            yield Finding(f"{slug} webhooks", *said)
+        for check in check_webhooks(deps, slug, source):
+            yield Finding(f"{slug} webhooks", *check)
     limits = ", ".join(f"{limit.calls} calls in {limit.seconds:g} s" for limit in source.budget())
     if limits:
         yield Finding(f"{slug} budget", State.WELL, limits)
 
 
 def _kind(deps: Deps, slug: str, source: Source, kind: Kind) -> Finding:
-    look = may_read(source, kind, deps.now(), deps.redact)
-    return Finding(f"{slug} {kind}", look.state, look.said, look.todo)
+    check = may_read(source, kind, deps.now(), deps.redact)
+    return Finding(f"{slug} {kind}", check.state, check.said, check.todo)

@@ -1,4 +1,4 @@
-"""How one connection is doing: what it holds, owes and does now; and, in words, what is wrong."""
+"""The health of one connection: what it holds, owes and does now; and, in words, what is wrong."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from app.stores.reports import metrics
 from app.stores.runs import budgets, failed_items, runs
 
 LONG_OWED = 300.0
-"""Seconds after which an item that is still owed is worth a word."""
+"""Seconds after which an item that is still owed counts as a problem."""
 
 _NEEDED = {
     "queue": "the queue cannot be reached; work is done only by sweeps until it is back",
@@ -34,14 +34,14 @@ _NEEDED = {
 def condition(deps: Deps, connection: str) -> dict[str, Any]:
     """A connection's overview with its active and its last run, what it owes by kind and its budget's use."""
     now = deps.now()
-    told: dict[str, Any] = overview(deps)["connections"][connection]
+    summary: dict[str, Any] = overview(deps)["connections"][connection]
     view = show_connection(deps, connection)
     with deps.database.read() as conn:
         active = runs.active(conn, connection)
         last = runs.latest(conn, connection, None, 1)
-        backlog = [(kind, count, seen) for whose, kind, count, seen in owed.backlog(conn) if whose == connection]
+        backlog = [(kind, count, seen) for slug, kind, count, seen in owed.backlog(conn) if slug == connection]
         return {
-            **told,
+            **summary,
             "since": view.since,
             "next_probe_at": view.next_probe_at,
             "paused_by": view.paused_by,
@@ -59,7 +59,7 @@ def condition(deps: Deps, connection: str) -> dict[str, Any]:
 
 
 def health(deps: Deps, connection: str) -> dict[str, Any]:
-    """The installation's readiness and the connection's troubles: ``healthy`` when ``problems`` is empty."""
+    """The installation's readiness and the connection's ``problems``; ``healthy`` if there are none."""
     checks = readiness(deps)
     if not checks["database"]:
         return {"healthy": False, "problems": ["the database does not answer"], **checks}
@@ -73,7 +73,7 @@ def health(deps: Deps, connection: str) -> dict[str, Any]:
 
 
 def skewed(ahead: float) -> str:
-    """That a host's clock is off, in words; ``ahead`` in seconds."""
+    """A sentence about a host's clock that is off by ``ahead`` seconds."""
     way = "ahead of" if ahead > 0 else "behind"
     return f"this host's clock is {abs(ahead):g} s {way} the database's; nothing here goes by it, but set it right"
 
@@ -87,8 +87,8 @@ def _states(deps: Deps, connection: str) -> Iterator[str]:
 
 
 def _troubles(conn: Connection, connection: str, now: datetime) -> Iterator[str]:
-    for whose, kind, count, seen in owed.backlog(conn):
-        if whose == connection and _age(seen, now) > LONG_OWED:
+    for slug, kind, count, seen in owed.backlog(conn):
+        if slug == connection and _age(seen, now) > LONG_OWED:
             yield f"{kind}: the oldest of {count} owed items waits for {_age(seen, now):.0f} s"
     for run in runs.latest(conn, connection, None, 1):
         if run.status is Status.FAILED:

@@ -1,4 +1,4 @@
-"""What a connection's last days come to, every figure from the database; ``None`` where there is nothing to tell."""
+"""The figures of a connection's last days, all from the database; ``None`` if there is nothing to measure."""
 
 from __future__ import annotations
 
@@ -21,8 +21,7 @@ from app.stores.reports.settled import VISIBLE, Settled
 from app.stores.runs import agreements, budgets, calls, failed_items
 from app.stores.runs.agreements import Day
 
-LONGEST = 366
-"""Days."""
+MAX_DAYS = 366
 
 
 def sum_settled(deps: Deps) -> None:
@@ -31,22 +30,22 @@ def sum_settled(deps: Deps) -> None:
 
 
 def metrics(deps: Deps, connection: str, days: int = 7) -> dict[str, Any]:
-    """Runs, items, calls, freshness, agreement, failures of the last days (1 to 366); JSON-ready.
+    """Runs, items, calls, freshness, agreement and failures of the last days (1 to 366); JSON-ready.
 
-    Shares are 0 to 1. A run counts by when it was created, rehearsals do not count. A change is fresh when its item
-    was settled so soon after the change was first seen, with our row as the source has it; what died was not.
+    Shares are 0 to 1. A run counts by when it was created; dry runs do not count. Freshness is the share of changes whose
+    item was settled within 5 or 60 seconds, with our row as the source has it; dead letters count as late.
     Raises ``NotFound`` for an unknown connection or another number of days.
     """
     source_of(deps, connection)
-    if not 1 <= days <= LONGEST:
-        raise InvalidRequest(f"days must be 1 to {LONGEST}")
+    if not 1 <= days <= MAX_DAYS:
+        raise InvalidRequest(f"days must be 1 to {MAX_DAYS}")
     now = deps.now()
     since = now - timedelta(days=days)
     with deps.database.read() as conn:
         runs = recent_runs(conn, since, connection)
         called = calls.since(conn, connection, since)
         done = [row for row in settled.totals(conn, since, now) if row.connection == connection]
-        waiting = {kind: (count, seen) for whose, kind, count, seen in owed.backlog(conn) if whose == connection}
+        waiting = {kind: (count, seen) for slug, kind, count, seen in owed.backlog(conn) if slug == connection}
         agreed = true_now(conn, connection, now)
         by_day = agreements.days(conn, connection, since)
         letters = figures.dead_letters(conn).get(connection, 0)
@@ -76,18 +75,18 @@ def metrics(deps: Deps, connection: str, days: int = 7) -> dict[str, Any]:
 
 
 def _day(row: Day) -> dict[str, Any]:
-    """How true a kind was on a day, of how many rows; or why that is not known."""
-    told = {"kind": row.kind, "day": row.day, "share": share_of(row.equal, row.rows), "rows": row.rows}
-    return {**told, "differed": row.differed, "run": row.run_id, "at": _iso(row.at), "unknown": row.unknown}
+    """A kind's agreement on a day, of how many rows; or why that is unknown."""
+    shares = {"kind": row.kind, "day": row.day, "share": share_of(row.equal, row.rows), "rows": row.rows}
+    return {**shares, "differed": row.differed, "run": row.run_id, "at": _iso(row.at), "unknown": row.unknown}
 
 
 def share(part: int, whole: int) -> float | None:
-    """A part of a whole, 0 to 1, rounded down so that only all is 1.0; ``None`` of nothing."""
+    """A part of a whole, 0 to 1, rounded down so that only the whole is 1.0; ``None`` if the whole is 0."""
     return part * 1_000_000 // whole / 1_000_000 if whole else None
 
 
 def recent_runs(conn: Connection, since: datetime, connection: str) -> dict[str, Any]:
-    """What the runs created since a moment come to, all together and ``by_strategy``."""
+    """The figures of runs created since a moment, all together and ``by_strategy``."""
     sums = figures.run_sums(conn, since, connection)
     spans = {row.strategy: row for row in figures.durations(conn, since, connection)}
     by_strategy = {name: [row for row in sums if row.strategy == name] for name in sorted({s.strategy for s in sums})}

@@ -1,4 +1,4 @@
-"""What all connections come to, as single numbers with a name and labels, for a monitoring system to read."""
+"""The figures of all connections as samples (numbers with a name and labels) for a monitoring system."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from app.stores.runs import budgets, calls
 from app.stores.runs.budgets import LimitUse
 
 RECENT = timedelta(days=7)
-"""What the samples named ``recent`` speak of."""
+"""The time that samples named ``recent`` cover."""
 
 
 class Sample(NamedTuple):
@@ -39,7 +39,7 @@ class Sample(NamedTuple):
 
 
 def samples(deps: Deps) -> list[Sample]:
-    """Every sample as of now. Counters count from the installation's beginning; rehearsals never count."""
+    """Every sample as of now. Counters count from the installation's beginning; dry runs never count."""
     now = deps.now()
     states = list_connections(replace(deps, who=TALLYHOOK))
     with deps.database.read() as conn:
@@ -60,7 +60,7 @@ def samples(deps: Deps) -> list[Sample]:
             Sample("tallyhook_api_calls_total", {"connection": slug, "purpose": purpose}, number)
             for slug, purpose, number in called
         ),
-        *(sample for slug, told in recent.items() for sample in _of_recent(slug, told)),
+        *(sample for slug, figures_of in recent.items() for sample in _of_recent(slug, figures_of)),
         *_of_items(done),
         *_of_waiting((slug, kind, items, (now - seen).total_seconds()) for slug, kind, items, seen in backlog),
         *_of_agreement(agreed),
@@ -78,7 +78,7 @@ def samples(deps: Deps) -> list[Sample]:
 
 
 ROLES = ("worker", "clock")
-"""Each is told, also where nobody does it: an alarm needs the nought."""
+"""Roles that have a sample even if no process has them: an alarm needs the 0."""
 
 
 def _of_people(conn: Connection) -> Iterator[Sample]:
@@ -86,8 +86,8 @@ def _of_people(conn: Connection) -> Iterator[Sample]:
     for connection, kind, holds in waiting.holds(conn):
         yield Sample("tallyhook_open_holds", {"connection": connection, "kind": kind}, holds)
     for connection, severity, alerts in waiting.alerts(conn):
-        whose = {"connection": connection} if connection else {}
-        yield Sample("tallyhook_open_alerts", {**whose, "severity": severity}, alerts)
+        labels = {"connection": connection} if connection else {}
+        yield Sample("tallyhook_open_alerts", {**labels, "severity": severity}, alerts)
     for connection, tries in waiting.failed_tries(conn).items():
         yield Sample("tallyhook_failed_tries", {"connection": connection}, tries)
     yield Sample("tallyhook_active_replays", {}, waiting.replays(conn))
@@ -100,7 +100,7 @@ def _of_processes(conn: Connection, now: datetime) -> Iterator[Sample]:
 
 
 def _of_states(states: Iterable[ConnectionView]) -> Iterator[Sample]:
-    """One gauge per possible state, 1 for the present one; and one per kind that may not be read."""
+    """One gauge per possible state, 1 for the present one; and one per kind that may not be read now."""
     for view in states:
         for state in (one.value for one in ConnectionState if one is not ConnectionState.FORBIDDEN):
             labels = {"connection": view.connection, "state": state}
@@ -115,8 +115,8 @@ def _of_runs(ever: Iterable[RunCount]) -> Iterator[Sample]:
         yield from _named(labels, tallyhook_runs_total=row.runs, tallyhook_run_api_calls_total=row.calls)
 
 
-def _of_recent(connection: str, told: Mapping[str, Any]) -> Iterator[Sample]:
-    for strategy, runs in told["by_strategy"].items():
+def _of_recent(connection: str, recent: Mapping[str, Any]) -> Iterator[Sample]:
+    for strategy, runs in recent["by_strategy"].items():
         labels = {"connection": connection, "strategy": strategy}
         yield from _named(
             labels,
@@ -139,12 +139,13 @@ def _of_budget(connection: str, windows: Iterable[LimitUse]) -> Iterator[Sample]
 
 def _of_agreement(agreed: Iterable[TrueNow]) -> Iterator[Sample]:
     for row in agreed:
-        told, checks = row.agreement, row.checks
+        agreement, checks = row.agreement, row.checks
+        at = None if agreement is None else agreement.at
         low, high = row.interval or (None, None)
         yield from _named(
             {"connection": row.connection, "kind": row.kind},
-            tallyhook_agreement_ratio=None if told is None else told.share,
-            tallyhook_agreement_timestamp_seconds=None if told is None or told.at is None else told.at.timestamp(),
+            tallyhook_agreement_ratio=None if agreement is None else agreement.share,
+            tallyhook_agreement_timestamp_seconds=None if at is None else at.timestamp(),
             tallyhook_agreement_low_ratio=low,
             tallyhook_agreement_high_ratio=high,
             tallyhook_spot_checks=None if checks is None else checks.checked,
@@ -152,28 +153,28 @@ def _of_agreement(agreed: Iterable[TrueNow]) -> Iterator[Sample]:
 
 
 def _of_items(done: Iterable[Settled]) -> Iterator[Sample]:
-    for (connection, kind), found in groupby(done, key=attrgetter("connection", "kind")):
-        rows = list(found)
-        whose = {"connection": connection, "kind": kind}
+    for (connection, kind), group in groupby(done, key=attrgetter("connection", "kind")):
+        rows = list(group)
+        labels = {"connection": connection, "kind": kind}
         for row in rows:
-            told = {"tallyhook_items_settled_total": row.items, "tallyhook_changes_settled_total": row.changes}
-            yield from _named({**whose, "outcome": row.outcome}, **told)
-        yield from _visible(whose, [row for row in rows if row.outcome in VISIBLE])
+            values = {"tallyhook_items_settled_total": row.items, "tallyhook_changes_settled_total": row.changes}
+            yield from _named({**labels, "outcome": row.outcome}, **values)
+        yield from _visible(labels, [row for row in rows if row.outcome in VISIBLE])
 
 
-def _visible(whose: Mapping[str, str], rows: list[Settled]) -> Iterator[Sample]:
+def _visible(labels: Mapping[str, str], rows: list[Settled]) -> Iterator[Sample]:
     items = sum(row.items for row in rows)
     buckets = {"5": sum(row.in_five for row in rows), "60": sum(row.in_sixty for row in rows), "+Inf": items}
     for bound, count in buckets.items():
-        yield Sample("tallyhook_visible_seconds", {**whose, "le": bound}, count, "_bucket")
-    yield Sample("tallyhook_visible_seconds", whose, sum(row.waited_ms for row in rows) / 1000, "_sum")
-    yield Sample("tallyhook_visible_seconds", whose, items, "_count")
+        yield Sample("tallyhook_visible_seconds", {**labels, "le": bound}, count, "_bucket")
+    yield Sample("tallyhook_visible_seconds", labels, sum(row.waited_ms for row in rows) / 1000, "_sum")
+    yield Sample("tallyhook_visible_seconds", labels, items, "_count")
 
 
 def _of_waiting(backlog: Iterable[tuple[str, str, int, float]]) -> Iterator[Sample]:
     for connection, kind, items, age in backlog:
-        told = {"tallyhook_owed_items": float(items), "tallyhook_oldest_owed_seconds": max(0.0, age)}
-        yield from _named({"connection": connection, "kind": kind}, **told)
+        values = {"tallyhook_owed_items": float(items), "tallyhook_oldest_owed_seconds": max(0.0, age)}
+        yield from _named({"connection": connection, "kind": kind}, **values)
 
 
 def _named(labels: Mapping[str, str], **values: float | None) -> Iterator[Sample]:

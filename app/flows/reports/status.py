@@ -20,13 +20,11 @@ from app.stores.runs.run_row import Run
 from app.stores.sql.engine import DATABASE_ERRORS
 from app.stores.upkeep import heartbeats
 
-MOST_SKEW = 2.0
-"""Seconds that a host's clock may be off: nothing of ours goes by it, but people read its logs, and who is off by more
-should know it."""
+MAX_SKEW = 2.0
+"""Seconds that a host's clock may be off. Nothing of ours depends on it, but people read its logs."""
 
 ALIVE = timedelta(seconds=30)
-"""A process that has not given a sign for this long counts as gone."""
-
+"""How long after its last sign of life a process counts as alive."""
 
 A_DAY = timedelta(days=1)
 
@@ -38,8 +36,8 @@ def is_a_worker_alive(deps: Deps) -> bool:
 
 
 def overview(deps: Deps) -> dict[str, Any]:
-    """Per connection: its state, rows by kind, owed items, agreement, calls by purpose, last event, last run; and, for
-    who sees all, what waits for a person."""
+    """For each connection: state, rows by kind, owed items, agreement, calls by purpose, last event and last run. Callers
+    who see all connections also get what waits for a person."""
     states = {view.connection: view for view in list_connections(deps)}
     with deps.database.read() as conn:
         connections = {
@@ -70,7 +68,7 @@ def overview(deps: Deps) -> dict[str, Any]:
 
 
 def readiness(deps: Deps) -> dict[str, Any]:
-    """Whether this installation can do its work: ``ready`` and each check's finding."""
+    """Whether this installation can do its work: ``ready``, and the result of each check."""
     checks: dict[str, Any] = {"queue": deps.queue.depth() >= 0}
     try:
         checks["migrations"] = deps.database.at_head()
@@ -84,7 +82,7 @@ def readiness(deps: Deps) -> dict[str, Any]:
     except DATABASE_ERRORS:
         checks["database"] = False
     skew = 0.0 if deps.host is None else deps.host.skew()
-    checks["clock"] = abs(skew) <= MOST_SKEW
+    checks["clock"] = abs(skew) <= MAX_SKEW
     checks["clock_ahead_seconds"] = round(skew, 1)
     needed = ("database", "queue", "migrations", "workers", "clocks", "clock")
     return {"ready": all(checks.get(name) for name in needed), **checks}

@@ -1,4 +1,4 @@
-"""Moves an installation to another database: copies everything while nobody works, and checks that it arrived."""
+"""Moves an installation to another database: copies everything while no process runs, and verifies the copy."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from app.stores.upkeep.copying import Copied
 
 
 def move_database(
-    source: Database, target: Database, now: datetime, tell: Callable[[str, int], None]
+    source: Database, target: Database, now: datetime, on_progress: Callable[[str, int], None]
 ) -> list[Copied]:
-    """Copy every row of ``source`` into ``target``, whose schema is made where it has none; returns what was copied.
+    """Copy every row of ``source`` into ``target``, and create its schema if it has none; returns what was copied.
 
-    ``now`` is the source's time. Raises ``Conflict``, and leaves both as they were, when the source's schema is not
-    today's, when a process still works on it, when the target has rows, or when a row did not arrive as it was.
+    ``now`` is the source's time. Raises ``Conflict``, and leaves both as they were, if the source's schema is not the
+    present one, a process still works on it, the target has rows, or a row did not arrive unchanged.
     """
     if not source.at_head():
         raise Conflict("the database's schema is not this program's; run `tallyhook migrate` first")
@@ -30,4 +30,4 @@ def move_database(
             "first, or what they write meanwhile would be missing in the copy"
         )
     target.migrate()
-    return copying.copy(source, target, tell)
+    return copying.copy(source, target, on_progress)

@@ -1,4 +1,4 @@
-"""Retention: what nobody will ask for any more is removed, a little with every call."""
+"""Retention: removes what nobody will ask for any more, a little with every call."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from app.flows.deps import Deps
 from app.rules.runs.checkpoint import Checkpoint
 from app.stores.access import sign_ins
 from app.stores.upkeep import pruning, small_rows
-from app.stores.upkeep.pruning import AT_ONCE, DONE_LETTERS, EVENTS, LETTERS, SETTLEMENTS, Key, tombstones
+from app.stores.upkeep.pruning import BATCH_SIZE, DONE_LETTERS, EVENTS, LETTERS, SETTLEMENTS, Key, tombstones
 
 PATIENCE = 0.6
-"""Seconds that a call spends on each of letters, events, settlements and differences."""
+"""Seconds that a call spends on each of the large tables: letters, events, settlements, differences."""
 
 BRIEF = 0.1
-"""Seconds that a call spends on each other sort of row, of which fewer come."""
+"""Seconds that a call spends on each other sort of row."""
 
 PAUSE = 0.02
-"""Seconds between two transactions, for those who wait to write."""
+"""Seconds between two transactions, so that others can write."""
 
 _LARGE = frozenset({LETTERS, EVENTS, SETTLEMENTS, pruning.DRIFT, pruning.DRY_DRIFT})
 
@@ -37,15 +37,14 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Keep:
-    """For how many days each is kept; 0 keeps it for ever.
+    """For how many days each sort of row is kept; 0 keeps it for ever.
 
-    ``done_letters`` are letters that were replayed or discarded, or whose item was brought in since. ``runs`` go with
-    their failed items that were synced since, and after their differences (``drift``); ``dry_runs`` go with theirs.
-    ``alerts`` are those that are over, with outages, decided holds and ended replays. ``figures`` are what
-    settlements came to in ten minutes, the calls of each hour and the agreement of each day, ``heartbeats`` signs of life
-    of processes long gone and other traces (refused deliveries, restored backups, rows deleted by others, spot checks,
-    products before doubtful changes),
-    ``tombstones`` the rows that only say that an id we never held is gone, ``answers`` remembered ones and call budgets
+    ``done_letters`` are letters that were replayed or discarded, or whose item was synced since. ``runs`` go with their
+    failed items that were synced since, and after their differences (``drift``); ``dry_runs`` go with theirs. ``alerts``
+    are closed ones, with outages, decided holds and ended replays. ``figures`` are the sums of settlements by ten minutes,
+    the calls of each hour and the agreement of each day, ``heartbeats`` those of processes long gone and other traces
+    (refused deliveries, restored backups, rows deleted by others, spot checks, products before doubtful changes),
+    ``tombstones`` the rows that only say that an id we never held is gone, ``answers`` cached ones and call budgets that
     nobody uses.
     """
 
@@ -66,18 +65,11 @@ class Keep:
         yield pruning.DRIFT, self.drift
         yield from ((what, self.dry_runs) for what in (pruning.DRY_DRIFT, pruning.DRY_RUNS))
         yield from ((what, self.runs) for what in (pruning.FAILED_ITEMS, pruning.RUNS))
-        decided = (
-            pruning.ALERTS,
-            pruning.OUTAGES,
-            pruning.HOLD_ROWS,
-            pruning.HOLDS,
-            pruning.REPLAY_ITEMS,
-            pruning.REPLAYS,
+        yield from (
+            (what, self.alerts) for what in (pruning.ALERTS, pruning.OUTAGES, pruning.HOLD_ROWS, pruning.HOLDS)
         )
-        yield from ((what, self.alerts) for what in decided)
-        yield pruning.SLOTS, self.figures
-        yield pruning.CALL_SLOTS, self.figures
-        yield pruning.AGREEMENTS, self.figures
+        yield from ((what, self.alerts) for what in (pruning.REPLAY_ITEMS, pruning.REPLAYS))
+        yield from ((what, self.figures) for what in (pruning.SLOTS, pruning.CALL_SLOTS, pruning.AGREEMENTS))
         traces = (pruning.REFUSALS, pruning.RESTORES, pruning.REMOVALS, pruning.SPOT_CHECKS, pruning.TRICKLED)
         yield from ((what, self.heartbeats) for what in (pruning.HEARTBEATS, *traces))
         yield from ((what, self.answers) for what in (pruning.ANSWERS, pruning.SESSIONS))
@@ -87,24 +79,24 @@ class Keep:
 def prune(
     deps: Deps, *, letters_days: int, inbox_days: int, keep: Keep | None = None, archives: Path | None = None
 ) -> dict[str, int]:
-    """Remove dead letters in which nothing happened for ``letters_days``, inbox events and settlements older than
-    ``inbox_days``, and what ``keep`` says of all else; 0 days keep all.
+    """Remove dead letters that nobody touched for ``letters_days``, inbox events and settlements older than
+    ``inbox_days``, and everything else as ``keep`` says; 0 days keep all.
 
-    Returns how many ``letters``, ``events`` and ``settlements`` went, and how many of each other sort that any went of.
-    At most some seconds' worth; the next call goes on. Any number may prune at once. Letters that wait for their turn
-    in a replay stay, and the figures of removed settlements stay in their slots. The audit log is archived into the
-    folder ``archives``; without one it is left alone.
+    Returns how many ``letters``, ``events`` and ``settlements`` were removed, and the number of every other sort that is
+    not 0. Takes some seconds at most; the next call goes on. Any number of processes may prune at once. Letters that wait
+    for a replay stay, and so do the sums of removed settlements. The audit log is archived into the folder ``archives``;
+    without one it is left alone.
     """
     days = {LETTERS: letters_days, EVENTS: inbox_days, SETTLEMENTS: inbox_days}
     removed = {what: _prune(deps, what, old) for what, old in days.items()}
     if keep is not None:
-        removed |= {what: count for what, count in _others(deps, keep, archives) if count}
+        removed |= {what: count for what, count in _prune_others(deps, keep, archives) if count}
     if any(removed.values()):
         log.info("pruned", **removed)
     return removed
 
 
-def _others(deps: Deps, keep: Keep, archives: Path | None) -> Iterator[tuple[str, int]]:
+def _prune_others(deps: Deps, keep: Keep, archives: Path | None) -> Iterator[tuple[str, int]]:
     for what, days in keep.sorts():
         yield what, _prune(deps, what, days)
     if keep.dry_runs:
@@ -119,7 +111,7 @@ def _others(deps: Deps, keep: Keep, archives: Path | None) -> Iterator[tuple[str
 
 
 def _prune(deps: Deps, what: str, days: int) -> int:
-    """One sort of row, until none is old any more or the time is over."""
+    """Remove one sort of row, until no old row is left or the time is up."""
     if days <= 0:
         return 0
     before = deps.now() - timedelta(days=days)
@@ -127,7 +119,7 @@ def _prune(deps: Deps, what: str, days: int) -> int:
     removed = 0
     while keys := _next(deps, what, before):
         removed += _remove(deps, what, keys, before, days)
-        if len(keys) < AT_ONCE - len(deps.sources) or time.monotonic() > until:
+        if len(keys) < BATCH_SIZE - len(deps.sources) or time.monotonic() > until:
             break
         time.sleep(PAUSE)
     return removed
@@ -144,18 +136,13 @@ def _remove(deps: Deps, what: str, keys: list[Key], before: datetime, days: int)
     with deps.database.begin() as conn:
         removed = pruning.remove(conn, what, keys, before)
         if what in (LETTERS, DONE_LETTERS) and removed:
-            note(
-                deps,
-                conn,
-                "letters.expire",
-                f"{removed} letters",
-                after={"removed": removed, "older_than_days": days},
-            )
+            after = {"removed": removed, "older_than_days": days}
+            note(deps, conn, "letters.expire", f"{removed} letters", after=after)
     return removed
 
 
 def _drop_pages(deps: Deps, before: datetime) -> int:
-    """Pages of runs that nobody resumed; one that is resumed after all reads its kind anew."""
+    """Remove pages of runs that nobody resumed; a run that is resumed after all reads its kind again."""
     with deps.database.read() as conn:
         run_ids = pruning.stale_pages(conn, before)
     removed = 0

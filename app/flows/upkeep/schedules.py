@@ -1,4 +1,4 @@
-"""What people see of the clock and change in it: each job's times, and what they cost against the call budget."""
+"""Schedules as people see and edit them: each job's times, and what they cost against the call budget."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from app.sources.base import Limit, Source
 from app.stores.runs import schedules
 from app.stores.runs.schedules import Schedule
 
-SHOWN = 5
+NEXT_SLOTS = 5
 """How many of the next times people see."""
 
 
@@ -26,8 +26,7 @@ def show(deps: Deps, connection: str) -> list[dict[str, Any]]:
     """Every schedule of a connection, ready for JSON: job, does, cron, timezone, enabled, last_slot, next, problem.
 
     ``next`` is ISO 8601 in the schedule's own zone, empty when it is off; ``last_slot`` is the slot that fired last,
-    in UTC. ``problem`` says why a schedule never fires, else ``None``. Raises ``Refused`` for an
-    unknown connection.
+    in UTC. ``problem`` says why a schedule never fires, else ``None``. Raises ``Refused`` for an unknown connection.
     """
     source_of(deps, connection)
     with deps.database.read() as conn:
@@ -68,7 +67,7 @@ def save(deps: Deps, connection: str, job: str, cron: str, timezone: str, enable
 
 
 def _place(row: Schedule) -> tuple[int, str]:
-    """The jobs in the order of ``JOBS``, what is no job any more last."""
+    """Sorts jobs in the order of ``JOBS``, former jobs last."""
     names = list(JOBS)
     return (names.index(row.job) if row.job in JOBS else len(names), row.job)
 
@@ -78,7 +77,7 @@ def _shown(row: Schedule, now: datetime) -> dict[str, Any]:
     slots: list[datetime] = []
     try:
         job_of(row.job)
-        slots = next_slots(row.cron, row.timezone, now, SHOWN)
+        slots = next_slots(row.cron, row.timezone, now, NEXT_SLOTS)
     except BadConfiguration as error:
         problem = str(error)
     return {
@@ -96,7 +95,7 @@ def _shown(row: Schedule, now: datetime) -> dict[str, Any]:
 def _cost(
     conn: Connection, connection: str, job: Job, rows: Sequence[Schedule], source: Source, now: datetime
 ) -> tuple[dict[str, Any], str | None]:
-    """What a job costs a day and all enabled ones together, and the sentence for those that do not fit."""
+    """What a job and all enabled jobs cost a day, and a warning if they do not fit the budget."""
     calls = {name: _calls_per_run(conn, connection, one) for name, one in JOBS.items()}
     often = {row.job: _often(row, now) for row in rows if row.job in JOBS}
     running = [row.job for row in rows if row.enabled and row.job in JOBS]
@@ -138,5 +137,5 @@ def _often(row: Schedule, now: datetime) -> float:
 
 
 def _tightest(source: Source) -> Limit | None:
-    """The limit with the fewest calls a day. A run's calls are not known by limit, so all count against this one."""
+    """The limit with the fewest calls a day. We do not know which limits a run's calls count against, so all count here."""
     return min(source.budget(), key=lambda limit: limit.a_day, default=None)

@@ -1,7 +1,7 @@
-"""The clock's tick: every job that is due, each slot once however many clocks there are.
+"""The clock's tick: fires every job that is due, each slot once however many clocks there are.
 
-A connection has one bulk run at a time. A slot that finds one active is not claimed: it stays due, and the tick after
-the run's end fires it. Of a job that waits so, only the latest slot is left, like of one that was missed.
+A connection has one bulk run at a time. While one is active, a due slot is not claimed: the first tick after the run
+fires it. If several slots of a job pile up, only the latest fires; missed slots likewise.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class _Due:
-    """A job whose slot has come; ``last`` is the slot it fired before, as it was read."""
+    """A job that is due; ``last`` is the slot it fired before, as it was read."""
 
     connection: str
     job: Job
@@ -38,13 +38,13 @@ class _Due:
 
 
 class _Waits(Exception):
-    """The connection has an active run, so the slot must not count as used."""
+    """The connection has an active run, so the slot must stay due."""
 
 
 def plan(deps: Deps, *, poll: str, reconcile: str, timezone: str) -> None:
-    """Give every connection the jobs its source can do, leaving edited schedules alone.
+    """Give every connection schedules for the jobs that its source can do; edited schedules stay.
 
-    ``poll`` and ``reconcile`` are the crons of the jobs ``poll`` and ``full`` where a connection has none yet.
+    ``poll`` and ``reconcile`` are the crons of new schedules of the jobs ``poll`` and ``full``.
     """
     with deps.database.begin() as conn:
         for connection, source in deps.sources.items():
@@ -55,8 +55,8 @@ def plan(deps: Deps, *, poll: str, reconcile: str, timezone: str) -> None:
 
 
 def first_load(deps: Deps) -> None:
-    """Fill a new installation at once: a full run for a connection of which nothing was ever read, else a pull of
-    each kind that was not."""
+    """Fill a new installation at once: a full run for a connection of which nothing was ever read, else a pull of each
+    kind that was never read."""
     for connection, source in deps.sources.items():
         may_read = readable(deps, connection, source.kinds)
         with deps.database.begin() as conn:
@@ -71,7 +71,7 @@ def first_load(deps: Deps) -> None:
 
 
 def _first_run(conn: Connection, connection: str, now: datetime) -> int | None:
-    """A full run, unless there was one already."""
+    """Open a full run, unless the connection has had a run already."""
     if runs.latest(conn, connection, limit=1):
         return None
     return runs.open_run(conn, connection=connection, strategy=Strategy.FULL, cause="first start", slot=None, now=now)
@@ -80,16 +80,16 @@ def _first_run(conn: Connection, connection: str, now: datetime) -> int | None:
 def tick(deps: Deps) -> list[tuple[str, str]]:
     """Fire every schedule whose slot has come since it last fired; returns (connection, job) of those fired.
 
-    Missed slots fire once. The slot is claimed and its work recorded in one commit. A schedule that cannot be read
-    (somebody edited it) is logged and stops no other. The slots of a connection that is not to be asked wait until it is.
+    Missed slots fire once. The slot is claimed and its work recorded in one commit. A schedule that cannot be parsed
+    (somebody edited it) is logged and stops no other. The slots of a paused connection wait until it resumes.
     """
-    now, waiting = deps.now(), paused(deps)
+    now, paused_connections = deps.now(), paused(deps)
     with deps.database.read() as conn:
         planned = [row for row in schedules.all_(conn) if _is_on(deps, row)]
         busy = schedules.busy(conn)
-    _begin_to_count(deps, [row for row in planned if row.last_slot is None], now)
+    _start_counting(deps, [row for row in planned if row.last_slot is None], now)
     fired = []
-    for due in _all_due([row for row in planned if row.connection not in waiting], now):
+    for due in _all_due([row for row in planned if row.connection not in paused_connections], now):
         if due.job.owes:
             done = _owe(deps, due)
         else:
@@ -103,8 +103,8 @@ def _is_on(deps: Deps, schedule: Schedule) -> bool:
     return schedule.enabled and schedule.connection in deps.sources and schedule.job in JOBS
 
 
-def _begin_to_count(deps: Deps, fresh: Sequence[Schedule], now: datetime) -> None:
-    """A schedule's first slot only says where counting starts: nothing fires for the time before it was made."""
+def _start_counting(deps: Deps, fresh: Sequence[Schedule], now: datetime) -> None:
+    """Count the slots of new schedules from now on: nothing fires for the time before they existed."""
     if fresh:
         with deps.database.begin() as conn:
             for row in fresh:
@@ -112,10 +112,10 @@ def _begin_to_count(deps: Deps, fresh: Sequence[Schedule], now: datetime) -> Non
 
 
 def _all_due(planned: Sequence[Schedule], now: datetime) -> list[_Due]:
-    """What is due, who has waited longest first: a job that comes often cannot push a nightly one aside for ever."""
-    found = [due for row in planned if (due := _due(row, now)) is not None]
+    """What is due, longest wait first: a frequent job cannot keep a nightly one waiting for ever."""
+    due_jobs = [due for row in planned if (due := _due(row, now)) is not None]
     order = list(JOBS)
-    return sorted(found, key=lambda due: (due.slot, order.index(due.job.name)))
+    return sorted(due_jobs, key=lambda due: (due.slot, order.index(due.job.name)))
 
 
 def _due(row: Schedule, now: datetime) -> _Due | None:
@@ -131,7 +131,7 @@ def _due(row: Schedule, now: datetime) -> _Due | None:
 
 
 def _owe(deps: Deps, due: _Due) -> bool:
-    """Claim the slot and owe every kind that may be read; ``False`` when another clock was faster."""
+    """Claim the slot and owe every kind that may be read; ``False`` if another clock was faster."""
     kinds = readable(deps, due.connection, deps.sources[due.connection].kinds)
     with deps.database.begin() as conn:
         if not _claim(conn, due):
@@ -144,7 +144,7 @@ def _owe(deps: Deps, due: _Due) -> bool:
 
 
 def _open_run(deps: Deps, due: _Due) -> bool:
-    """Claim the slot and open its run; ``False`` when another clock was faster or the slot has to wait."""
+    """Claim the slot and open its run; ``False`` if another clock was faster or the slot must wait."""
     try:
         with deps.database.begin() as conn:
             if not _claim(conn, due):
@@ -165,7 +165,7 @@ def _claim(conn: Connection, due: _Due) -> bool:
 
 
 def _opened(conn: Connection, due: _Due, now: datetime) -> int | None:
-    """The slot's run, ``None`` when the same strategy had one for this very slot (the deep run stands for the full)."""
+    """The slot's run; ``None`` if the same strategy has one for this slot already (a deep run stands for a full run)."""
     strategy = due.job.strategy
     run_id = runs.open_run(
         conn,

@@ -1,4 +1,4 @@
-"""How long a sign-in must wait after wrong passwords: nothing after a few, then longer and longer, forgiven with time."""
+"""How long a sign-in must wait after wrong passwords: not at all after a few, then ever longer; forgiven with time."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 FREE = 5
-"""Wrong passwords for a name from one place that cost nothing."""
+"""Wrong passwords for a name from one place before a wait begins."""
 
 FREE_EVERYWHERE = 50
-"""Wrong passwords for a name from all places together that cost nothing. Browsers that the person signed in with before
-are neither counted nor held off: who guesses cannot lock that person out."""
+"""Wrong passwords for a name from all places together before a wait begins. Browsers that the person has signed in with are
+neither counted nor held off, so that guesses cannot lock that person out."""
 
 LONGEST = timedelta(hours=1)
 LONGEST_EVERYWHERE = timedelta(minutes=2)
-"""Each place has a longer wait of its own: this one only slows down who has many."""
+"""Each place has a longer wait of its own: this one only slows down attackers with many places."""
 
 FORGIVEN_EVERY = timedelta(minutes=30)
-"""After so long one wrong password is forgotten, after twice as long two."""
+"""After this time one wrong password is forgotten, after twice the time two."""
 
 
 class Tries(NamedTuple):
@@ -28,7 +28,7 @@ class Tries(NamedTuple):
     locked_until: datetime | None = None
 
     def holds_off(self, now: datetime) -> bool:
-        """Whether whoever comes now must wait."""
+        """Whether a sign-in must wait now."""
         return self.locked_until is not None and self.locked_until > now
 
     def and_another(self, now: datetime, free: int, longest: timedelta = LONGEST) -> Tries:

@@ -1,4 +1,4 @@
-"""Takes secrets out of texts: the values we know, and headers whose names say what they carry."""
+"""Removes secrets from texts: known values, and headers whose names suggest a secret."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from urllib.parse import quote, quote_plus
 REMOVED = "(removed)"
 
 SHORTEST = 6
-"""Characters: a shorter secret would take ordinary words out of every text."""
+"""Characters: removing a shorter secret would remove ordinary words from every text."""
 
 HEAD = 8
-"""Characters of a secret by which it is recognised where a quotation ends within it."""
+"""Characters that identify a secret if a quotation ends within it."""
 
 LONG_HEAD = 12
-"""Characters of a secret by which it is recognised wherever it breaks off."""
+"""Characters that identify a secret that is cut off anywhere."""
 
 QUOTATION_ENDS = "'\"\\\u2026<"
 
@@ -27,9 +27,9 @@ _SECRET_HEADER = re.compile("auth|key|token|secret|jwt|session|passw|bearer|cook
 
 
 def redactor(secrets: Iterable[str]) -> Callable[[str], str]:
-    """A function that replaces every one of ``secrets`` in a text: as it is, escaped for a URL, JSON or HTML, or in
-    base64, alone or in the middle of more (``Authorization: Basic`` holds a user and a password). Of one that is cut
-    off ``LONG_HEAD`` characters are enough, at the end of a quotation ``HEAD``.
+    """A function that removes every one of ``secrets`` from a text: as it is, escaped for a URL, JSON or HTML, or in
+    base64, alone or inside a longer value (``Authorization: Basic`` holds a user and a password). A secret that is cut
+    off is recognised by ``LONG_HEAD`` characters, at the end of a quotation by ``HEAD``.
 
     Secrets of fewer than ``SHORTEST`` characters are left alone.
     """
@@ -43,9 +43,9 @@ def redactor(secrets: Iterable[str]) -> Callable[[str], str]:
 
 
 def safe_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """The headers by lower-case name, those that carry a secret with ``REMOVED`` as their value.
+    """The headers by lower-case name; the value of those that may carry a secret is ``REMOVED``.
 
-    Signatures stay: they prove one body, which is stored beside them, and open nothing.
+    Signatures stay: each proves one body, which is stored with it, and gives no access.
     """
     return {name.lower(): REMOVED if carries_secret(name) else value for name, value in headers.items()}
 
@@ -60,7 +60,7 @@ def _any_of(texts: Iterable[str]) -> str:
 
 
 def _in_an_address(secret: str) -> str:
-    """A pattern for it URL-encoded as often as one likes: addresses hold addresses, and encoders differ."""
+    """A pattern for a secret that is URL-encoded any number of times: URLs contain URLs, and encoders differ."""
     return "".join(char if char.isalnum() and char.isascii() else _encoded(char) for char in secret)
 
 
@@ -70,7 +70,7 @@ def _encoded(char: str) -> str:
 
 
 def _cut_off(spellings: Iterable[str]) -> Callable[[str], str]:
-    """Vendors' words are quoted up to some length, which may be in the middle of a secret."""
+    """A function that removes secrets that are cut off: we quote vendors up to some length, maybe to the middle of one."""
     heads: dict[str, list[str]] = {}
     for spelling in spellings:
         if len(spelling) > HEAD:
@@ -91,7 +91,7 @@ def _cut_off(spellings: Iterable[str]) -> Callable[[str], str]:
 
 
 def _agrees(text: str, start: int, spelling: str) -> int:
-    """Where the text stops to be as the spelling."""
+    """Where the text stops matching the spelling."""
     pairs = zip(spelling, text[start : start + len(spelling)], strict=False)
     return start + sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
@@ -107,7 +107,7 @@ def _escaped(secret: str) -> Iterator[str]:
 
 
 def _in_base64(secret: str) -> Iterator[str]:
-    """Whole, and what of it does not depend on its neighbours when it begins at any of three places in a text."""
+    """The whole secret, and for each of three offsets in a text the characters that do not depend on its neighbours."""
     raw = secret.encode()
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         whole = encode(raw).decode()

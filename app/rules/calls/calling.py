@@ -1,4 +1,4 @@
-"""What a call is made for, so that it is counted there: live work of a lane, a run, a probe."""
+"""The purpose by which a call is counted: live work of a lane, a run, or a probe."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PROBE = "probe"
 
 
 class Purpose(NamedTuple):
-    """What a call is for: the word of a lane, ``RUN`` (with its number), or ``PROBE`` (does the account still answer)."""
+    """The word of a lane, ``RUN`` with the id of the run, or ``PROBE``: does the account still answer?"""
 
     word: str
     run_id: int | None = None
@@ -25,7 +25,7 @@ _now_for: ContextVar[Purpose | None] = ContextVar("purpose", default=None)
 
 @contextmanager
 def calling_for(word: str, run_id: int | None = None) -> Iterator[None]:
-    """Count every call of the block for this; the innermost block decides. It is this thread's alone."""
+    """Count every call of the block by this purpose; the innermost block decides. Applies to this thread only."""
     token = _now_for.set(Purpose(word, run_id))
     try:
         yield
@@ -34,5 +34,5 @@ def calling_for(word: str, run_id: int | None = None) -> Iterator[None]:
 
 
 def current_purpose() -> Purpose:
-    """What this thread's calls are made for; live work of its lane, unless a block says otherwise."""
+    """The purpose of this thread's calls: live work of its lane, unless a block says otherwise."""
     return _now_for.get() or Purpose(current_lane().word)

@@ -1,9 +1,9 @@
-"""Who goes first when a connection's calls are scarce: a person, then webhooks, polls, bulk runs, and spot checks last.
+"""Who goes first when a connection's calls are scarce: people, then webhooks, polls, bulk runs, and spot checks last.
 
-Every lane may fill a window up to a ceiling of its own, whoever made the calls in it. The last calls of a window are
-thus left for the higher lanes, and in a full one the lowest gives way first. Bulk runs also have a share: what they
-took in a quiet hour must not be missing when the shop gets busy. A share alone would let them compete with webhooks
-for every call that becomes free; a ceiling as low as the share would stop them for good in a busy shop.
+Every lane may fill a window up to a ceiling of its own, whoever made the calls in it. This leaves the last calls of a
+window for the higher lanes, and in a full window the lowest lane gives way first. Bulk runs also have a share, so that
+the calls they took in a quiet hour are not missing when the shop gets busy. A share alone would let them compete with
+webhooks for every call that becomes free; a ceiling as low as the share would stop them for good in a busy shop.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _now_in: ContextVar[Lane] = ContextVar("lane", default=Lane.WEBHOOK)
 def lane(lane: Lane) -> Iterator[None]:
     """Make every call of the block in this lane; the innermost block decides.
 
-    It is this thread's alone: threads started inside begin in the default lane. Not for use around a ``yield``.
+    Applies to this thread only: threads started inside begin in the default lane. Do not use it around a ``yield``.
     """
     token = _now_in.set(lane)
     try:
@@ -66,12 +66,12 @@ def current_lane() -> Lane:
 
 
 def lane_of(cause: str) -> Lane:
-    """The lane in which an item is fetched that is owed for this cause (a ``Cause``, or its text)."""
+    """The lane for fetching an item that is owed for this cause (a ``Cause``, or its text)."""
     return _LANES[Cause(cause)]
 
 
 def ceiling(lane: Lane, calls: int) -> int:
-    """Up to how many calls of all lanes in a window of ``calls`` this lane may take one more.
+    """The number of calls of all lanes in a window of ``calls`` below which this lane may make another call.
 
     A person may take the last one. However small the window, each lane leaves one call more than the lane above it,
     as long as there is one to leave; with none left to tell them apart, all may take the first.
@@ -80,10 +80,10 @@ def ceiling(lane: Lane, calls: int) -> int:
 
 
 def most(lane: Lane, calls: int) -> int:
-    """The most calls that this lane can have in one window of ``calls``, when nobody else makes any."""
+    """The most calls that this lane may make in one window of ``calls`` if no other lane makes any."""
     return ceiling(lane, calls) if lane is not Lane.BULK else max(1, min(calls * _BULK_SHARE // 100, calls - lane))
 
 
 def free(lane: Lane, used: Sequence[int], calls: int) -> int:
-    """How many calls the lane may take now in a window of ``calls``; ``used`` are those in it, for each lane."""
+    """How many calls the lane may make now in a window of ``calls``; ``used`` are those already made, by lane."""
     return max(0, min(ceiling(lane, calls) - sum(used), most(lane, calls) - used[lane]))

@@ -12,13 +12,13 @@ KIND_LONGEST = timedelta(hours=1)
 
 
 def wait_before_probe(probes: int) -> timedelta:
-    """How long to wait after this many probes in vain: 5 s, doubling to 5 min."""
+    """How long to wait after this many failed probes: 5 s, doubling to 5 min."""
     return _doubled(FIRST, LONGEST, probes)
 
 
 def wait_before_reading(tries: int, *, certain: bool) -> timedelta:
-    """How long a kind is left alone after this many reads in vain: an hour where the vendor said that we lack the
-    right (``certain``); else 30 s, doubling to an hour."""
+    """How long a kind is left alone after this many failed reads: an hour if the vendor said that we lack the right
+    (``certain``), else 30 s, doubling to an hour."""
     return KIND_LONGEST if certain else _doubled(KIND_FIRST, KIND_LONGEST, tries)
 
 

@@ -1,4 +1,4 @@
-"""What the guard says of a batch: the rules that spoke, their figures, and which traits of a row each of them holds."""
+"""The guard's findings: the rules that hold a batch implausible, their figures, and the traits of the rows they hold."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import IntFlag
 
 
 class Trait(IntFlag):
-    """What happens to one row, as far as a rule may doubt it. A row has any number of them."""
+    """A change of one row that a rule may doubt; a row has any number of traits."""
 
     NONE = 0
     VANISHED = 1
@@ -36,9 +36,9 @@ MONEY = Trait.PRICED | Trait.CURRENCY
 
 @dataclass(frozen=True)
 class Finding:
-    """One rule that does not believe a batch: ``reason`` is for people, ``figures`` are what it measured, and rows with
-    one of the traits ``holds`` are not to be written. ``measure`` names what its ``rows`` count, to be compared with what
-    is usual."""
+    """A rule that holds a batch implausible: ``reason`` is for people, ``figures`` are what it measured, and rows with one
+    of the traits ``holds`` must not be written. ``measure`` names what ``figures["rows"]`` counts, to be compared with
+    what is usual."""
 
     rule: str
     reason: str
@@ -48,23 +48,23 @@ class Finding:
 
 
 def first_of(findings: Iterable[Finding]) -> list[Finding]:
-    """Those that hold something that the ones before them do not."""
-    told: list[Finding] = []
+    """The findings that hold something that the ones before them do not."""
+    first: list[Finding] = []
     held = Trait.NONE
     for finding in findings:
         if Trait.ANY not in held and finding.holds & ~held:
-            told.append(finding)
+            first.append(finding)
             held |= finding.holds
-    return told
+    return first
 
 
 def reason_of(findings: Iterable[Finding]) -> str | None:
-    """All findings as one text, ``None`` when there are none."""
+    """All findings as one text, ``None`` if there are none."""
     return "; ".join(finding.reason for finding in findings) or None
 
 
 def held_traits(findings: Iterable[Finding]) -> Trait:
-    """Rows with one of these traits are held."""
+    """The traits of rows that the findings hold."""
     traits = Trait.NONE
     for finding in findings:
         traits |= finding.holds
@@ -72,5 +72,5 @@ def held_traits(findings: Iterable[Finding]) -> Trait:
 
 
 def is_many(rows: int, total: int, share: float, few: int = 3) -> bool:
-    """At least ``few`` rows and more than a share of all."""
+    """Whether these are at least ``few`` rows and more than a share of the total."""
     return rows >= few and rows > share * total

@@ -1,4 +1,4 @@
-"""The plausibility guard: a batch that would zero, delete or change too much is not believed at once."""
+"""The plausibility guard: a batch that would zero, delete or change too much is implausible."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from dataclasses import dataclass
 from math import sqrt
 
 NOTHING: frozenset[str] = frozenset()
-"""Nothing is judged: a person forces the run."""
+"""No checks: a person forces the run."""
 
 FIRST_LOAD = frozenset({"delete", "zero"})
-"""What is judged when a kind was never read before: webhooks may have brought some rows, so adding many is right."""
+"""The checks when a kind was never read before: webhooks may have brought some rows, so adding many is right."""
 
 POLL = FIRST_LOAD | {"add"}
-"""What is judged between polls: a busy shop may well change a fifth of its rows, but it does not lose them."""
+"""The checks of a poll: a busy shop may well change a fifth of its rows, but it does not lose them."""
 
 RUN = POLL | {"change"}
-"""What is judged in a nightly run, when hardly anything should still differ."""
+"""The checks of a nightly run, when hardly anything should still differ."""
 
 
 @dataclass(frozen=True)
 class Limits:
     """A batch is implausible when it touches more than ``share`` of the rows and at least ``rows`` of them.
 
-    Of a small shop ``few`` rows are enough: to delete them if that is more than the share, to zero them if it is more
-    than the share and what chance may add to it among so few.
+    In a small shop ``few`` rows are enough if they are more than the share; for zeros the share is larger, because among
+    few rows chance adds to it.
     """
 
     share: float = 0.20
@@ -47,29 +47,29 @@ class Impact:
     deleted: int = 0
 
 
-def implausible(impact: Impact, limits: Limits, deeds: Collection[str] = RUN) -> str | None:
-    """Why the batch is not to be believed, or ``None``; judged by ``deeds`` (``FIRST_LOAD``, ``POLL`` or ``RUN``).
+def implausible(impact: Impact, limits: Limits, checks: Collection[str] = RUN) -> str | None:
+    """Why the batch is implausible by these ``checks`` (``FIRST_LOAD``, ``POLL`` or ``RUN``), else ``None``.
 
     A batch for a kind without any row is always plausible. Adding is suspicious from twice the rows on. An answer with
-    nothing in it that would delete or zero anything is not believed, however little we hold.
+    nothing in it that would delete or zero anything is implausible, however little we hold.
     """
     if impact.total == 0:
         return None
     added = impact.created if impact.created > impact.total else 0
-    done = {"delete": impact.deleted, "zero": impact.zeroed, "change": impact.changed, "add": added}
-    for deed, rows in done.items():
-        if deed in deeds and _is_too_much(deed, rows, impact, limits):
-            return f"would {deed} {rows} of {impact.total} rows ({rows / impact.total:.0%})"
+    numbers = {"delete": impact.deleted, "zero": impact.zeroed, "change": impact.changed, "add": added}
+    for check, rows in numbers.items():
+        if check in checks and _is_too_much(check, rows, impact, limits):
+            return f"would {check} {rows} of {impact.total} rows ({rows / impact.total:.0%})"
     return None
 
 
-def _is_too_much(deed: str, rows: int, impact: Impact, limits: Limits) -> bool:
+def _is_too_much(check: str, rows: int, impact: Impact, limits: Limits) -> bool:
     share = limits.share * impact.total
     if rows >= limits.rows and rows > share:
         return True
-    if deed not in FIRST_LOAD:
+    if check not in FIRST_LOAD:
         return False
     if impact.read == 0:
         return rows > 0
-    chance = 0.6 * sqrt(impact.total) if deed == "zero" else 0.0
+    chance = 0.6 * sqrt(impact.total) if check == "zero" else 0.0
     return rows >= limits.few and rows > share + chance

@@ -1,4 +1,4 @@
-"""The guard's rules for products: each says in one function what no merchant does to so many products at once."""
+"""The guard's rules for products: each function describes what no merchant does to so many products at once."""
 
 from __future__ import annotations
 
@@ -10,41 +10,41 @@ from app.rules.guard.findings import GONE, IDENTITY, MONEY, Finding, Trait, firs
 from app.rules.guard.usual import NOTHING_KNOWN, unusual
 
 ENDED_SHARE = 0.20
-"""Deleted or deactivated at once: a merchant who clears out does it in parts; tried with 312 lives."""
+"""Share deleted or deactivated at once: a merchant who clears out does it in parts; tested with 312 simulated shops."""
 
 DECAY_SHARE = 0.25
-"""Deleted within ``DECAY_DAYS``, this batch included: so much is a decay, even if every night takes little."""
+"""Share deleted within ``DECAY_DAYS``, this batch included: a decay, even if every night takes little."""
 
 DECAY_DAYS = 14
 
 IDENTITY_SHARE = 0.20
-"""Names, SKUs and barcodes that become another product's, nothing, or quite different."""
+"""Share of products whose name, SKU or barcode becomes another product's, empty, or quite different."""
 
 TAKEN_SHARE = 0.01
-"""Of SKUs and barcodes that another product had: hardly any merchant swaps even one."""
+"""Share of products that get another's SKU or barcode: hardly any merchant swaps even one."""
 
 EMPTIED_SHARE = 0.10
-"""Fields that had a value and have none now."""
+"""Share of products with a field that had a value and has none now."""
 
 TWIN_SHARE = 0.05
-"""New products under the SKU of one that lives."""
+"""New products under the SKU of a live one, as a share of all."""
 
 PRICE_SHARE = 0.20
 PRICE_FACTOR = 2.5
-"""Prices that change by more than this on the median are in another unit, unless it is a sale in round percents."""
+"""If the median price changes by more than this, prices are in another unit, unless it is a sale by round percentages."""
 
 TENS_SHARE = 0.60
-"""Of the changed prices, those that moved by an exact power of ten."""
+"""The share of changed prices that moved by an exact power of ten."""
 
 SAME_FACTOR_SHARE = 0.80
-"""Of the changed prices, those that moved by one and the same factor: a rate of exchange, if it is no round percent."""
+"""The share of changed prices that moved by the same factor: an exchange rate, unless it is a round percentage."""
 
 
 @dataclass
 class ProductEvidence:
     """What a batch would do to the ``total`` live products (``active`` of them active). ``read`` is how many a complete
-    read showed, ``None`` if it was not complete. ``asked`` of the vanished were asked for by id, and ``living`` still
-    live; ``probed`` of ours were asked for, and ``strange`` are unknown there."""
+    read showed, ``None`` for an incomplete one. We fetched ``asked`` of the vanished products, and ``living`` still live;
+    we fetched ``probed`` of ours, and ``strange`` are unknown at the source."""
 
     total: int
     active: int = 0
@@ -72,8 +72,8 @@ class ProductEvidence:
 def product_findings(
     evidence: ProductEvidence, *, first: bool = False, usual: Mapping[str, int] = NOTHING_KNOWN
 ) -> list[Finding]:
-    """Every rule that does not believe the batch; ``first``: the kind was never read before, so only losses count.
-    ``usual`` is how many rows a day usually brings, by measure."""
+    """The findings of a batch; ``first``: the kind was never read before, so only losses count. ``usual`` is how many rows a
+    day usually brings, by measure."""
     if not evidence.total:
         return []
     rules = _LOSSES if first else _LOSSES + _CHANGES
@@ -88,7 +88,7 @@ def nothing_read(seen: ProductEvidence) -> Finding | None:
 
 
 def incomplete(seen: ProductEvidence) -> Finding | None:
-    """A product that a complete read does not show, but that is there when asked for by its id."""
+    """A product that a complete read does not show still exists when fetched by its id."""
     if not seen.living:
         return None
     reason = f"the list is incomplete: {seen.living} of {seen.asked} products that it does not show are still there"
@@ -96,7 +96,7 @@ def incomplete(seen: ProductEvidence) -> Finding | None:
 
 
 def too_many_ended(seen: ProductEvidence) -> Finding | None:
-    """Deletions and deactivations beyond a share of what lives."""
+    """Too large a share of live products is deleted or deactivated."""
     deleted = seen.vanished + seen.deleted
     if is_many(deleted, seen.total, ENDED_SHARE):
         return Finding("deleted", _would("delete", deleted, seen.total), GONE, {"rows": deleted}, "ended")
@@ -117,7 +117,7 @@ def decay(seen: ProductEvidence) -> Finding | None:
 
 
 def another_account(seen: ProductEvidence) -> Finding | None:
-    """Nothing of ours is known there any more, or everything is another product."""
+    """The source knows none of our products any more, or every product is another one."""
     if seen.probed >= 3 and seen.strange > 0.8 * seen.probed:
         reason = f"looks like another account: {seen.strange} of {seen.probed} of our products are unknown there"
         return Finding("account", reason, Trait.ANY, {"probed": seen.probed, "unknown": seen.strange})
@@ -140,7 +140,7 @@ def other_identity(seen: ProductEvidence) -> Finding | None:
 
 
 def shifted(seen: ProductEvidence) -> Finding | None:
-    """Names that are what another column held."""
+    """Names are what another column held."""
     if seen.shifted < 3 or (
         seen.shifted <= 0.5 * seen.changed and not is_many(seen.shifted, seen.total, TAKEN_SHARE)
     ):
@@ -150,7 +150,7 @@ def shifted(seen: ProductEvidence) -> Finding | None:
 
 
 def emptied(seen: ProductEvidence) -> Finding | None:
-    """Names, SKUs, barcodes, categories or prices that are lost."""
+    """Names, SKUs, barcodes, categories or prices are lost."""
     if not is_many(seen.emptied, seen.total, EMPTIED_SHARE):
         return None
     reason = f"would empty a field of {seen.emptied} of {seen.total} products"
@@ -158,7 +158,7 @@ def emptied(seen: ProductEvidence) -> Finding | None:
 
 
 def twins(seen: ProductEvidence) -> Finding | None:
-    """New products under the SKUs of living ones."""
+    """Many new products have SKUs of live ones."""
     if not (is_many(seen.twins, seen.total, TWIN_SHARE) and seen.twins > 0.5 * seen.created):
         return None
     reason = f"would add {seen.twins} products under SKUs that others have"
@@ -174,7 +174,7 @@ def other_currency(seen: ProductEvidence) -> Finding | None:
 
 
 def powers_of_ten(seen: ProductEvidence) -> Finding | None:
-    """Prices whose point moved."""
+    """Many decimal points of prices moved."""
     rows = sum(
         abs(factor - ten) <= ten * near for factor, near, ten in _near(seen, (100, 10, 1000, 0.1, 0.01, 0.001))
     )
@@ -185,7 +185,7 @@ def powers_of_ten(seen: ProductEvidence) -> Finding | None:
 
 
 def price_jump(seen: ProductEvidence) -> Finding | None:
-    """Prices that move by more than prices do."""
+    """Prices move by more than prices usually do."""
     factor = _median(seen.factors)
     if not is_many(len(seen.factors), seen.total, PRICE_SHARE) or 1 / PRICE_FACTOR <= factor <= PRICE_FACTOR:
         return None
@@ -197,7 +197,7 @@ def price_jump(seen: ProductEvidence) -> Finding | None:
 
 
 def rate_of_exchange(seen: ProductEvidence) -> Finding | None:
-    """Prices that all move by one factor that is no round percentage."""
+    """All prices move by one factor that is no round percentage."""
     rows, factor = _most_alike(seen.factors), _median(seen.factors)
     if not is_many(len(seen.factors), seen.total, PRICE_SHARE) or rows <= SAME_FACTOR_SHARE * len(seen.factors):
         return None
@@ -208,19 +208,19 @@ def rate_of_exchange(seen: ProductEvidence) -> Finding | None:
 
 
 def _near(seen: ProductEvidence, tens: Sequence[float]) -> Iterator[tuple[float, float, float]]:
-    """Each factor with how exact it can be, given whole cents, and the power of ten that it is nearest to."""
+    """Each factor, its tolerance (prices are whole cents), and the nearest power of ten."""
     for factor, cents in zip(seen.factors, seen.cents, strict=True):
         yield factor, max(0.002, 1 / cents), min(tens, key=lambda ten: abs(factor / ten - 1))
 
 
 def _most_alike(factors: Sequence[float], width: float = 0.004) -> int:
-    """How many lie within 0.4 % of the median: cents are rounded."""
+    """How many factors lie within 0.4 % of the median: cents are rounded."""
     middle = _median(factors)
     return sum(abs(factor / middle - 1) <= width for factor in factors)
 
 
 def _is_sale(factors: Sequence[float]) -> bool:
-    """Whether nearly all prices fall, by round steps of 5 %, or to prices that end alike (so within 4 % of a step)."""
+    """Whether nearly all prices fall by a multiple of 5 %, or nearly so (within 1 %), as when prices end alike."""
     falls = sum(factor < 1 for factor in factors)
     middle = _median(factors)
     return falls > 0.95 * len(factors) and middle > 0.12 and abs(middle * 20 - round(middle * 20)) <= 0.2
@@ -234,8 +234,8 @@ def _median(values: Sequence[float]) -> float:
     return sorted(values)[len(values) // 2] if values else 1.0
 
 
-def _would(deed: str, rows: int, total: int) -> str:
-    return f"would {deed} {rows} of {total} rows ({rows / max(1, total):.0%})"
+def _would(verb: str, rows: int, total: int) -> str:
+    return f"would {verb} {rows} of {total} rows ({rows / max(1, total):.0%})"
 
 
 _Rule = Callable[[ProductEvidence], Finding | None]

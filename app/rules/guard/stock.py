@@ -1,4 +1,4 @@
-"""The guard's rules for stock: units do not vanish without an order, a move or an end of the product."""
+"""The guard's rules for stock: units do not vanish unless an order, a move or the end of a product explains it."""
 
 from __future__ import annotations
 
@@ -11,42 +11,41 @@ from app.rules.guard.findings import Finding, Trait, first_of, is_many
 from app.rules.guard.usual import NOTHING_KNOWN, unusual
 
 ZERO_SHARE, ZERO_CHANCE = 0.20, 0.6
-"""Rows that fall to zero unexplained: more than 0.2 + 0.6/sqrt(N) of N rows; chance is larger in a small shop."""
+"""Too many rows fall to zero unexplained: more than 0.2 + 0.6/sqrt(N) of N rows; chance is larger in a small shop."""
 
 UNITS_SHARE, UNITS_CHANCE = 0.20, 0.3
-"""Units that fall to zero unexplained, of all units: more than 0.2 + 0.3/sqrt(N) of those in N rows."""
+"""Too many units fall to zero unexplained: more than 0.2 + 0.3/sqrt(N) of those in N rows."""
 
 FALL_FROM, FALL_SHARE, FALL_CHANCE = 8, 0.10, 0.6
 """Full shelves (at least 8) do not sell out over night in more than 0.1 + 0.6/sqrt(N) of N rows."""
 
 LEFT_FROM, LEFT_SHARE = 5, 0.01
-"""Products of which a complete read leaves out so many units: from 3 and a hundredth of the rows on the list is short. What
-sells out without an order is mostly the last few units."""
+"""A complete read is short if it leaves out this many units of at least 3 products and a hundredth of the rows. What sells
+out without an order is mostly the last few units."""
 
 PLACE_SHARE, PLACE_CHANCE = 0.40, 0.6
-"""Counts of what is on hand at one place that fall to zero unexplained."""
+"""Too many counts on hand at one place fall to zero unexplained: more than 0.4 + 0.6/sqrt(N) of N counts."""
 
 TENS_SHARE, TENS_OF_ALL = 0.60, 0.05
-"""Of the changed counts, those that moved by an exact power of ten; and of all counts."""
+"""The share of changed counts that moved by an exact power of ten; and their share of all counts."""
 
 STEP_SHARE = 0.85
-"""Of all counts, those that move by one and the same number."""
+"""The share of all counts that move by the same number."""
 
 UNKNOWN_SHARE = 0.20
-"""Counts of products that we do not hold, while ours fall to zero."""
-
+"""The share of counts of unknown products, while ours fall to zero."""
 
 ZEROS_SHOWN = 0.8
-"""A source that shows so many of our zeros shows all: what is left out is not sold out."""
+"""A source that shows this share of our zeros shows all of them: what it leaves out is not sold out."""
 
 
 @dataclass
 class StockEvidence:
-    """What a batch would do to the ``total`` counts above zero (``units`` on them). What falls to zero is counted only
-    where nothing explains it: not the same product's units elsewhere, an order, an end of the product or the place.
-    Of these, ``omitted`` are not shown at all, with ``omitted_units`` on them, ``omitted_falls`` full; of
-    ``omitted_products`` at least ``LEFT_FROM`` units. Of our ``zeros`` the read has shown ``zeros_shown``.
-    Of products that we do not hold ``strangers_asked`` were asked for, and ``strangers`` do not exist there either."""
+    """What a batch would do to the ``total`` counts above zero with their ``units``. A count that falls to zero is counted
+    only if nothing explains it: no units of the product elsewhere, no order, no end of the product or the place.
+    Of these counts the read leaves out ``omitted`` with ``omitted_units`` (``omitted_falls`` were full); of
+    ``omitted_products`` at least ``LEFT_FROM`` units each. The read has shown ``zeros_shown`` of our ``zeros``. We fetched
+    ``strangers_asked`` of the products that we do not hold; ``strangers`` do not exist at the source either."""
 
     total: int
     units: float = 0.0
@@ -78,8 +77,8 @@ class StockEvidence:
 def stock_findings(
     evidence: StockEvidence, *, first: bool = False, usual: Mapping[str, int] = NOTHING_KNOWN
 ) -> list[Finding]:
-    """Every rule that does not believe the batch; ``first``: the kind was never read before, so only losses count.
-    ``usual`` is how many rows a day usually brings, by measure."""
+    """The findings of a batch; ``first``: the kind was never read before, so only losses count. ``usual`` is how many rows a
+    day usually brings, by measure."""
     if not evidence.total:
         return []
     rules = _LOSSES if first else _LOSSES + _CHANGES
@@ -127,7 +126,7 @@ def empty_place(seen: StockEvidence) -> Finding | None:
 
 
 def powers_of_ten(seen: StockEvidence) -> Finding | None:
-    """Counts whose point moved."""
+    """Many decimal points moved."""
     if not (is_many(seen.tens, seen.changed, TENS_SHARE) and seen.tens > TENS_OF_ALL * seen.total):
         return None
     reason = f"would multiply or divide {seen.tens} of {seen.total} counts by a power of ten"

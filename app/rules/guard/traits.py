@@ -1,4 +1,4 @@
-"""What a batch does to one product, as far as the guard may doubt it."""
+"""The traits of a product in a batch: changes that the guard may doubt."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from app.rules.guard.findings import Trait
 
 
 class OldListing(NamedTuple):
-    """What we hold of a product, as far as the guard looks at it."""
+    """What the guard reads of a product that we hold."""
 
     sku: str | None
     name: str | None
@@ -26,7 +26,7 @@ class OldListing(NamedTuple):
 
 
 class Taken(NamedTuple):
-    """Names, SKUs and barcodes of a batch that other live products have here."""
+    """Names, SKUs and barcodes of a batch that other live products have."""
 
     names: frozenset[str] = frozenset()
     skus: frozenset[str] = frozenset()
@@ -34,7 +34,7 @@ class Taken(NamedTuple):
 
 
 def product_traits(new: Listing | OldListing, old: OldListing | None, taken: Taken) -> Trait:
-    """What a batch does to one product, or did."""
+    """What a batch does (or did) to one product."""
     if old is None or old.deleted:
         twin = Trait.TWIN if new.sku in taken.skus and not new.deleted else Trait.NONE
         return (Trait.NEW if old is None else Trait.NONE) | twin
@@ -57,7 +57,7 @@ def product_traits(new: Listing | OldListing, old: OldListing | None, taken: Tak
 
 
 def is_taken(new: Listing | OldListing, old: OldListing, taken: Taken) -> bool:
-    """Whether a product gets the SKU or barcode that another one has."""
+    """Whether a product gets the SKU or barcode of another one."""
     return (new.sku != old.sku and new.sku in taken.skus) or (
         new.barcode != old.barcode and new.barcode in taken.barcodes
     )
@@ -72,7 +72,7 @@ def _identity(new: Listing | OldListing) -> tuple[object, ...]:
 
 
 def _is_unlike(old: str | None, new: str | None) -> bool:
-    """Whether a text is replaced by one that has nothing of it: no word in common, neither within the other."""
+    """Whether two texts have nothing in common: no word, and neither contains the other."""
     if not old or not new or old == new or old in new or new in old:
         return False
     return not _words(old) & _words(new)

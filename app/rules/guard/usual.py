@@ -1,4 +1,4 @@
-"""What usually happens in a shop: the guard tells it beside a finding, and believes what is not much more than that."""
+"""What usually happens in a shop: the guard shows it beside a finding, and believes what is not much more."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from types import MappingProxyType
 from app.rules.guard.findings import Finding
 
 DAYS = 28
-"""So many days are looked back on."""
+"""How many days we look back."""
 
 KNOWN_FROM = 14
-"""From so many days on it is known what is usual: a decay of ten days teaches nothing."""
+"""Known days from which on we know what is usual: a decay of ten days must teach nothing."""
 
 TIMES = 2
-"""Up to so many times the usual number of rows is believed where a rule only counts."""
+"""Rules that only count believe up to this many times the usual number of rows."""
 
 COUNTING = frozenset({"zeroed", "zeroed units", "full shelves", "left out", "deactivated"})
-"""The rules that only count. The others know a disaster by what it looks like, however much is usual."""
+"""The rules that only count. The others recognise a disaster by its looks, however much is usual."""
 
 NOTHING_KNOWN: Mapping[str, int] = MappingProxyType({})
 
 
 def usual_of(days: Sequence[Mapping[str, int]]) -> dict[str, int]:
-    """The median of each number over the days, so that one odd day teaches nothing; nothing while too few are known."""
+    """The median of each number over the days, so that one odd day teaches nothing; empty while too few are known."""
     if len(days) < KNOWN_FROM:
         return {}
     names = {name for day in days for name in day}
@@ -33,8 +33,7 @@ def usual_of(days: Sequence[Mapping[str, int]]) -> dict[str, int]:
 
 
 def unusual(findings: Iterable[Finding | None], usual: Mapping[str, int]) -> Iterator[Finding]:
-    """The findings, each with what is usual, but for those of a rule that only counts and has found about as much as
-    ever."""
+    """The findings, each with what is usual; without those of counting rules that found about as much as ever."""
     for finding in findings:
         if finding is None:
             continue

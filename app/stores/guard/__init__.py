@@ -1,4 +1,4 @@
-"""Gathers what the guard judges a batch by: from the rows that differ and SQL aggregates, never from all rows at once."""
+"""Gathers the guard's evidence: from the rows that differ and SQL aggregates, never from all rows at once."""
 
 from __future__ import annotations
 

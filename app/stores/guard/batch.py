@@ -1,4 +1,4 @@
-"""A batch as the guard sees it, and the old rows of it, read some hundred at a time."""
+"""A batch as the guard sees it; its old rows are read some hundred at a time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Old = TypeVar("Old")
 
 
 class Zeros(NamedTuple):
-    """Of our rows at zero, those that a read has shown: whether its source lists what is zero."""
+    """Our rows at zero, and those of them that a read has shown: this tells whether the source lists zeros."""
 
     here: int = 0
     shown: int = 0
@@ -34,13 +34,13 @@ NO_ZEROS = Zeros()
 
 @dataclass(frozen=True)
 class Batch:
-    """Records of one kind that a way in brings, and keys of rows that vanish by it (to zero, with ``zero``).
+    """Records of one kind to write, and keys of rows that vanish (with ``zero``: become zero).
 
-    ``read`` is how many records a complete read showed, ``None`` if it was not complete; ``first``: the kind was never
-    read before. ``usual`` is how many rows a day usually brings, by measure. ``asked``: it is what the source said of
-    items by id, so that nothing is to be proven by asking for some. ``remapped``: a release of ours reads the kind
-    otherwise than the rows we hold were read. ``trickled`` are other products as they were before they changed lately,
-    by external id: they are judged as if they changed now.
+    ``read`` is how many records a complete read showed, ``None`` for an incomplete one; ``first``: the kind was never read
+    before. ``usual`` is how many rows a day usually brings, by measure. ``asked``: the items were fetched by id, so that
+    fetching some of them proves nothing. ``remapped``: this release maps the kind differently than the one that read our
+    rows. ``trickled`` are other products as they were before recent changes, by external id: they are judged as if they
+    changed now.
     """
 
     kind: Kind
@@ -60,7 +60,7 @@ class Batch:
 
 
 class JudgedRow(NamedTuple):
-    """A record, or the key of a vanished row, and what the batch does to the row."""
+    """A record, or the key of a row that vanishes, and what the batch does to the row."""
 
     key: Key
     record: Record | None
@@ -71,13 +71,13 @@ class Judge(Protocol):
     """Judges the batches of one kind."""
 
     def findings(self) -> list[Finding]:
-        """The rules that do not believe the batch."""
+        """The findings of rules that hold the batch implausible."""
 
     def changes(self) -> dict[str, int]:
-        """How many rows the batch would touch, by measure."""
+        """How many rows the batch would change, by measure."""
 
     def rows(self) -> Iterator[JudgedRow]:
-        """Every row that the batch would write, in its order, those that vanish last."""
+        """Every row that the batch would write, in its order; vanishing rows come last."""
 
 
 def with_old(
@@ -89,10 +89,10 @@ def with_old(
     make: Callable[..., Old],
     item_key: Callable[[Any], Key],
 ) -> Iterator[tuple[Any, Old | None]]:
-    """The items, each with some columns of its row, ``None`` where there is none."""
-    for some in batches(items, CHUNK):
-        old = _old_rows(database, connection, kind, [item_key(item) for item in some], columns)
-        for item in some:
+    """Each item with some columns of its row, ``None`` if there is no row."""
+    for chunk in batches(items, CHUNK):
+        old = _old_rows(database, connection, kind, [item_key(item) for item in chunk], columns)
+        for item in chunk:
             row = old.get(item_key(item))
             yield item, None if row is None else make(*row)
 
@@ -100,11 +100,11 @@ def with_old(
 def _old_rows(
     database: Database, connection: str, kind: Kind, keys: Sequence[Key], columns: Sequence[str]
 ) -> dict[Key, tuple[Any, ...]]:
-    """Found by the first part of their keys, so that one index serves every kind."""
+    """Selects by the first part of the keys, so that one index serves every kind."""
     table: Any = CATALOG[kind].__table__  # type: ignore[attr-defined]
     names = sql.shape(kind).keys
-    wanted = select(*(table.c[name] for name in (*names, *columns))).where(
+    query = select(*(table.c[name] for name in (*names, *columns))).where(
         table.c.connection == connection, table.c[names[0]].in_({key[0] for key in keys})
     )
     with database.read() as conn:
-        return {tuple(row[: len(names)]): tuple(row[len(names) :]) for row in conn.execute(wanted)}
+        return {tuple(row[: len(names)]): tuple(row[len(names) :]) for row in conn.execute(query)}

@@ -1,4 +1,4 @@
-"""Which rows of a batch do what a rule may doubt: asked first, because to judge a batch is to count the whole shop."""
+"""Selects the rows of a batch that a rule may doubt. This comes first, because judging a batch counts the whole shop."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from app.stores.guard.batch import Batch, with_old
 from app.stores.guard.stock import OldCount, is_tenfold
 from app.stores.sql.engine import Database
 
-_NOBODY = Taken()
+_NOT_TAKEN = Taken()
 
 
 def doubtful_products(database: Database, connection: str, batch: Batch) -> dict[Key, OldListing]:
-    """Products that end, or change their names, codes, prices or currencies: each as it was before."""
+    """Products that end, or whose names, codes, prices or currencies change: each as it was before."""
     columns, read = OldListing._fields, with_old
     shown = read(database, connection, Kind.PRODUCT, batch, columns, OldListing, key_of)
     ending = read(database, connection, Kind.PRODUCT, batch.vanished, columns, OldListing, tuple)
-    found = {key_of(new): old for new, old in shown if old is not None and _is_doubtful(new, old)}
-    return found | {key: old for key, old in ending if old is not None}
+    changed = {key_of(new): old for new, old in shown if old is not None and _is_doubtful(new, old)}
+    return changed | {key: old for key, old in ending if old is not None}
 
 
 def doubtful_counts(database: Database, connection: str, batch: Batch) -> set[Key]:
@@ -39,7 +39,7 @@ def _is_doubtful(new: Listing, old: OldListing) -> bool:
     if old.deleted or new.version < old.version or row_hash(new) == old.row_hash:
         return False
     codes = (new.sku, new.barcode) != (old.sku, old.barcode)
-    return codes or product_traits(new, old, _NOBODY) & (GONE | IDENTITY | MONEY) != Trait.NONE
+    return codes or product_traits(new, old, _NOT_TAKEN) & (GONE | IDENTITY | MONEY) != Trait.NONE
 
 
 def _falls_or_jumps(before: float, after: float) -> bool:

@@ -1,4 +1,4 @@
-"""What a dry run has found so far, for judging what comes after it as if that had been written."""
+"""What a dry run would have written so far: its later batches are judged as if it had been written."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _drift: Any = Drift.__table__  # type: ignore[attr-defined]
 
 @dataclass(frozen=True)
 class Foreseen:
-    """Ids of products that would be ``created``, or would have ``ended``, and of those whose end would be ``held``;
-    places that would be there, and whether they are open. ``account_held``: the products look like another account's."""
+    """Ids of products that would be ``created``, would have ``ended``, or whose end would be ``held``; places that would
+    exist, and whether they are open. ``account_held``: the products look like those of another account."""
 
     created: Collection[str] = ()
     ended: Collection[str] = ()
@@ -32,13 +32,13 @@ NOTHING = Foreseen()
 
 
 def foreseen(conn: Connection, run_id: int, *, account_held: bool) -> Foreseen:
-    """What the differences say that a dry run has written down by now."""
+    """What follows from the differences that a dry run has recorded so far."""
     columns = (_drift.c.kind, _drift.c["item"], _drift.c.change, _drift.c.cause, _drift.c.fields)
-    wanted = select(*columns).where(_drift.c.run_id == run_id, _drift.c.kind.in_((Kind.PRODUCT, Kind.LOCATION)))
+    query = select(*columns).where(_drift.c.run_id == run_id, _drift.c.kind.in_((Kind.PRODUCT, Kind.LOCATION)))
     created, ended, held = set[str](), set[str](), set[str]()
     places: dict[str, bool] = {}
-    for kind, item, change, cause, told in conn.execute(wanted):
-        fields = msgspec.json.decode(told)
+    for kind, item, change, cause, fields_json in conn.execute(query):
+        fields = msgspec.json.decode(fields_json)
         ends = change == "vanished" or _becomes(fields, "deleted", default=False)
         if kind == Kind.LOCATION and cause == DRY_RUN:
             if ends or "active" in fields:

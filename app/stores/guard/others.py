@@ -1,4 +1,4 @@
-"""What a batch would do to kinds of which only numbers of rows are judged: places, vendors, categories, orders."""
+"""Judges batches of kinds of which only numbers of rows matter: places, vendors, categories, orders."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ class CountJudge:
     """Judges by how many rows are added, changed and deleted."""
 
     def __init__(
-        self, database: Database, connection: str, batch: Batch, limits: Limits, deeds: frozenset[str]
+        self, database: Database, connection: str, batch: Batch, limits: Limits, checks: frozenset[str]
     ) -> None:
         self._database = database
         self._connection = connection
         self._batch = batch
         self._limits = limits
-        self._deeds = deeds
+        self._checks = checks
 
     def findings(self) -> list[Finding]:
-        """The rules that do not believe the batch."""
+        """The findings of rules that hold the batch implausible."""
         table: Any = CATALOG[self._batch.kind].__table__  # type: ignore[attr-defined]
         ours = select(func.count()).where(table.c.connection == self._connection, ~table.c.deleted)
         with self._database.read() as conn:
@@ -38,14 +38,14 @@ class CountJudge:
         created = sum(Trait.NEW in one for one in traits)
         deleted = sum(bool(one & (Trait.VANISHED | Trait.DELETED)) for one in traits)
         impact = Impact(total, self._batch.read, created, len(traits) - created - deleted, deleted=deleted)
-        reason = implausible(impact, self._limits, self._deeds)
+        reason = implausible(impact, self._limits, self._checks)
         found = (
             [] if reason is None else [Finding("number of rows", reason, Trait.ANY, {"rows": len(traits)}, "changed")]
         )
         return list(unusual(found, self._batch.usual))
 
     def changes(self) -> dict[str, int]:
-        """How many rows the batch would touch, by measure."""
+        """How many rows the batch would change, by measure."""
         return {"changed": sum(1 for _ in self.rows())}
 
     def rows(self) -> Iterator[JudgedRow]:

@@ -1,4 +1,4 @@
-"""What a batch would do to the products: compared with the rows it would overwrite."""
+"""Judges a batch of products by comparing it with the rows that it would overwrite."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _table: Any = ListingRow.__table__  # type: ignore[attr-defined]
 
 
 class ProductJudge:
-    """Judges a batch of products. ``asked`` and ``living``, ``probed`` and ``strange`` are as in ``ProductEvidence``."""
+    """Judges a batch of products; ``evidence`` can be completed by what the source says (``flows.holds.plausible``)."""
 
     def __init__(self, database: Database, connection: str, batch: Batch, now: datetime) -> None:
         self._database = database
@@ -35,11 +35,11 @@ class ProductJudge:
         self.evidence = self._gather()
 
     def findings(self) -> list[Finding]:
-        """The rules that do not believe the batch."""
+        """The findings of rules that hold the batch implausible."""
         return product_findings(self.evidence, first=self._batch.first, usual=self._batch.usual)
 
     def changes(self) -> dict[str, int]:
-        """How many rows the batch would touch, by measure."""
+        """How many rows the batch would change, by measure."""
         seen = self.evidence
         ended = seen.vanished + seen.deleted + seen.inactive
         return {"ended": ended, "renamed": seen.unlike, "repriced": len(seen.factors), "added": seen.created}
@@ -52,14 +52,14 @@ class ProductJudge:
             yield JudgedRow(key, None, Trait.VANISHED | Trait.ANY)
 
     def _pairs(self) -> Iterator[tuple[Listing, OldListing | None]]:
-        """Each record that says something new, with what we hold."""
+        """Each record that is new or differs, with the row that we hold."""
         read = partial(with_old, self._database, self._connection, Kind.PRODUCT)
         for new, old in read(self._batch, OldListing._fields, OldListing, key_of):
             if old is None or (new.version >= old.version and row_hash(new) != old.row_hash):
                 yield new, old
 
     def _trickled(self) -> Iterator[tuple[OldListing, OldListing]]:
-        """Each product that changed lately, as it is now and as it was before."""
+        """Each product that changed recently, as it is now and as it was before."""
         read = partial(with_old, self._database, self._connection, Kind.PRODUCT)
         for (_, before), now in read(self._batch.trickled.items(), OldListing._fields, OldListing, _key_of_item):
             if now is not None and now.row_hash != before.row_hash:
@@ -101,31 +101,30 @@ class ProductJudge:
                 seen.cents.append(min(was, now))
 
     def _traits(self, new: Listing | OldListing, old: OldListing | None) -> Trait:
-        """What the batch does to a product. Under a version that we hold, a new release of ours is what changed it: then
-        only an end is doubted."""
+        """What the batch does to a product. If its version is the one we hold, a new release of ours has changed the record:
+        then only an end is doubted."""
         traits = product_traits(new, old, self._taken)
         is_ours = self._batch.remapped and old is not None and old.version == new.version
         return traits & GONE if is_ours else traits
 
     def _find_taken(self) -> Taken:
-        """Which of the batch's new names, SKUs and barcodes other products have that live, or lived before the changes
-        that trickled in; three statements for all."""
+        """The batch's new names, SKUs and barcodes that other products have which live, or lived before the recent changes;
+        takes three statements."""
         names, skus, barcodes = set[str](), set[str](), set[str]()
         for new, old in chain[tuple[Listing | OldListing, OldListing | None]](self._pairs(), self._trickled()):
             was = (None, None, None) if old is None else (old.name, old.sku, old.barcode)
-            for found, before, now in zip(
-                (names, skus, barcodes), was, (new.name, new.sku, new.barcode), strict=True
-            ):
-                if now and now != before:
-                    found.add(now)
+            now = (new.name, new.sku, new.barcode)
+            for values, before, after in zip((names, skus, barcodes), was, now, strict=True):
+                if after and after != before:
+                    values.add(after)
         return Taken(self._live("name", names), self._live("sku", skus), self._live("barcode", barcodes))
 
     def _live(self, column: str, values: set[str]) -> frozenset[str]:
         if not values:
             return frozenset()
         dialect, trickled = self._database.dialect, self._batch.trickled
-        wanted = f"SELECT {column}, external_id FROM listings WHERE connection = ? AND NOT deleted AND "
-        statement = sql.spelled(dialect, wanted + sql.listed(dialect, column))
+        query = f"SELECT {column}, external_id FROM listings WHERE connection = ? AND NOT deleted AND "
+        statement = sql.spelled(dialect, query + sql.listed(dialect, column))
         with self._database.read() as conn:
             cursor = sql.driver(conn).cursor()
             cursor.execute(statement, (self._connection, sql.bound_list(dialect, sorted(values))))
@@ -134,11 +133,11 @@ class ProductJudge:
 
     def _recently_deleted(self) -> int:
         since = self._now - timedelta(days=DECAY_DAYS)
-        wanted = select(func.count()).where(
+        query = select(func.count()).where(
             _table.c.connection == self._connection, _table.c.deleted, _table.c.written_at > since
         )
         with self._database.read() as conn:
-            recent = int(conn.execute(wanted).scalar_one())
+            recent = int(conn.execute(query).scalar_one())
         return recent - sum(now.deleted for now, _ in self._trickled())
 
 
@@ -146,10 +145,10 @@ def _key_of_item(item: tuple[str, OldListing]) -> Key:
     return (item[0],)
 
 
-def live_ids(database: Database, connection: str, most: int, beside: Sequence[str] = ()) -> list[str]:
-    """External ids of some live products, spread by their hashes, those of ``beside`` left out."""
-    wanted = select(_table.c.external_id).where(
-        _table.c.connection == connection, ~_table.c.deleted, _table.c.external_id.not_in(beside)
+def live_ids(database: Database, connection: str, limit: int, without: Sequence[str] = ()) -> list[str]:
+    """External ids of some live products, spread by their hashes, those ``without`` left out."""
+    query = select(_table.c.external_id).where(
+        _table.c.connection == connection, ~_table.c.deleted, _table.c.external_id.not_in(without)
     )
     with database.read() as conn:
-        return list(conn.execute(wanted.order_by(_table.c.row_hash).limit(most)).scalars())
+        return list(conn.execute(query.order_by(_table.c.row_hash).limit(limit)).scalars())

@@ -1,4 +1,4 @@
-"""What a batch would do to the stock: which counts fall to zero, and what explains it."""
+"""Judges a batch of stock counts: which counts fall to zero, and what explains it."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from app.stores.sql.engine import Database
 from app.stores.tables import ListingRow, LocationRow, OrderRow, StockRow
 
 ORDERS_WITHIN = timedelta(days=4)
-"""Orders written in these days explain what left."""
+"""Orders written in these days explain stock that left."""
 
-MOST_ORDERS = 20_000
+MAX_ORDERS = 20_000
 
 ORDERED_SHARE = 0.5
-"""Of what left, so much ordered explains it: orders are partly shipped, and counts are corrected."""
+"""If this share of what left was ordered, orders explain it: they are partly shipped, and counts are corrected."""
 
 MOVED_SHARE = 0.75
-"""Of what left a place, so much of it elsewhere explains it."""
+"""If this share of what left a place is elsewhere, a move explains it."""
 
 TENS = (0.001, 0.01, 0.1, 10.0, 100.0, 1000.0)
 
@@ -50,7 +50,7 @@ class OldCount(NamedTuple):
 
 
 class _Move(NamedTuple):
-    """One row's way from a number to another; ``record`` is ``None`` where it vanishes."""
+    """A row whose count changes; ``record`` is ``None`` if it vanishes."""
 
     key: Key
     record: StockCount | None
@@ -60,7 +60,7 @@ class _Move(NamedTuple):
 
 
 class _Line(msgspec.Struct):
-    """What is asked of an order's line."""
+    """What we read of an order's line."""
 
     listing_id: str | None = None
     quantity: float | None = None
@@ -70,12 +70,12 @@ _read_lines = msgspec.json.Decoder(list[_Line], strict=False).decode
 
 
 def is_tenfold(before: float, after: float) -> bool:
-    """Whether a count's point moved."""
+    """Whether a count's decimal point moved."""
     return any(abs(after / before / ten - 1) < 0.001 for ten in TENS)
 
 
 def _lines_of(text: str | None) -> list[_Line]:
-    """The lines of an order; none where somebody wrote there what cannot be read: that explains no sale."""
+    """The lines of an order; none if they cannot be decoded: such an order explains nothing."""
     try:
         return _read_lines(text or "[]")
     except msgspec.DecodeError:
@@ -83,8 +83,8 @@ def _lines_of(text: str | None) -> list[_Line]:
 
 
 class StockJudge:
-    """Judges a batch of counts. ``held_products`` are ids of products whose end is held, ``account_held`` that all
-    products are, as another account's; ``foreseen`` is what would be written before the batch is."""
+    """Judges a batch of counts. ``held_products`` are ids of products whose end is held; ``account_held``: all products are
+    held as another account's; ``foreseen`` is what would be written before the batch."""
 
     def __init__(
         self,
@@ -113,11 +113,11 @@ class StockJudge:
         self.evidence = self._gather()
 
     def findings(self) -> list[Finding]:
-        """The rules that do not believe the batch."""
+        """The findings of rules that hold the batch implausible."""
         return stock_findings(self.evidence, first=self._batch.first, usual=self._batch.usual)
 
     def changes(self) -> dict[str, int]:
-        """How many rows the batch would touch, by measure."""
+        """How many rows the batch would change, by measure."""
         seen = self.evidence
         zeroed = {"zeroed": seen.zeroed, "full shelves": seen.falls, "left out": seen.omitted}
         return {**zeroed, "changed": seen.changed}
@@ -128,26 +128,26 @@ class StockJudge:
             yield JudgedRow(move.key, move.record, self._traits(move) | Trait.ANY)
 
     def omitted(self) -> list[str]:
-        """The products whose counts the read leaves out, and nothing that we hold explains it."""
+        """The products whose counts the read leaves out without an explanation."""
         traits = ((move.key[0], self._traits(move)) for move in self._moves() if move.record is None)
         return sorted({product for product, trait in traits if Trait.ZEROED in trait and product in self._known})
 
-    def strangers(self, most: int) -> list[str]:
-        """Some of the products that are counted, and that we do not hold."""
-        return sorted(product for product in self._net if product not in self._known)[:most]
+    def strangers(self, limit: int) -> list[str]:
+        """Some of the counted products that we do not hold."""
+        return sorted(product for product in self._net if product not in self._known)[:limit]
 
-    def new_places(self, most: int) -> list[str]:
-        """Some of the places that are counted at, and that we do not hold."""
+    def new_places(self, limit: int) -> list[str]:
+        """Some of the places with counts that we do not hold."""
         places = {move.key[1] for move in self._moves() if Trait.UNKNOWN_PLACE in self._traits(move)}
-        return sorted(places)[:most]
+        return sorted(places)[:limit]
 
     def opened(self, places: Collection[str]) -> None:
-        """These places are there at the source: judge anew."""
+        """Judge again, now that these places are known to exist."""
         self._places.update(places)
         self.evidence = self._gather()
 
     def explain(self, ended: Collection[str]) -> None:
-        """These products have ended at the source: judge anew."""
+        """Judge again, now that these products are known to have ended."""
         self._ended.update(ended)
         self.evidence = self._gather()
 
@@ -168,7 +168,7 @@ class StockJudge:
             seen.touched += 1
             net[move.key[0]] += move.after - move.before if move.key[2] == ON_HAND else 0.0
         self._net = net
-        self._know(net)
+        self._look_up(net)
         left: Counter[str] = Counter()
         for move in self._moves():
             self._count(seen, move, left)
@@ -178,9 +178,9 @@ class StockJudge:
     def _totals(self) -> StockEvidence:
         ours = (_stock.c.connection == self._connection, ~_stock.c.deleted, _stock.c.quantity > 0)
         on_hand = func.count().filter(_stock.c.state == ON_HAND)
-        wanted = select(_stock.c.location_id, func.count(), func.sum(_stock.c.quantity), on_hand).where(*ours)
+        query = select(_stock.c.location_id, func.count(), func.sum(_stock.c.quantity), on_hand).where(*ours)
         with self._database.read() as conn:
-            rows = conn.execute(wanted.group_by(_stock.c.location_id)).all()
+            rows = conn.execute(query.group_by(_stock.c.location_id)).all()
         seen = StockEvidence(sum(count for _, count, _, _ in rows), float(sum(units for _, _, units, _ in rows)))
         seen.places = Counter({place: count for place, _, _, count in rows})
         seen.read = self._batch.read
@@ -195,9 +195,7 @@ class StockJudge:
             seen.zeroed += 1
             seen.zeroed_units += move.before
             seen.falls += move.before >= FALL_FROM
-            seen.zeroed_at[move.key[1]] += (
-                move.key[2] == ON_HAND
-            )  # shipping a day's orders empties what they reserved
+            seen.zeroed_at[move.key[1]] += move.key[2] == ON_HAND  # shipping orders empties what they had reserved
         if move.before > 0 and move.after > 0:
             seen.changed += 1
             seen.tens += is_tenfold(move.before, move.after)
@@ -240,8 +238,8 @@ class StockJudge:
         return self._ordered.get(product, 0.0) >= ORDERED_SHARE * move.before
 
     def _recent_orders(self) -> dict[str, float]:
-        """Units by product in the sales written lately."""
-        wanted = select(_orders.c.lines).where(
+        """Units by product in recent sales."""
+        query = select(_orders.c.lines).where(
             _orders.c.connection == self._connection,
             ~_orders.c.deleted,
             _orders.c.type == "sale",
@@ -249,21 +247,19 @@ class StockJudge:
         )
         units: dict[str, float] = defaultdict(float)
         with self._database.read() as conn:
-            for (lines,) in conn.execute(wanted.limit(MOST_ORDERS)):
+            for (lines,) in conn.execute(query.limit(MAX_ORDERS)):
                 for line in _lines_of(lines):
                     units[line.listing_id or ""] += float(line.quantity or 0)
         return units
 
-    def _know(self, products: Iterable[str]) -> None:
-        """Which of these products we hold, and which of them have ended."""
-        wanted = select(_listings.c.external_id, _listings.c.deleted).where(
-            _listings.c.connection == self._connection
-        )
+    def _look_up(self, products: Iterable[str]) -> None:
+        """Find which of these products we hold, and which of them have ended."""
+        query = select(_listings.c.external_id, _listings.c.deleted).where(_listings.c.connection == self._connection)
         with self._database.read() as conn:
-            found = conn.execute(wanted.limit(1)).first() is not None
-            self._has_products = found or bool(self._foreseen.created)
-            for some in batches(products, CHUNK):
-                for id, deleted in conn.execute(wanted.where(_listings.c.external_id.in_(some))):
+            has_any = conn.execute(query.limit(1)).first() is not None
+            self._has_products = has_any or bool(self._foreseen.created)
+            for chunk in batches(products, CHUNK):
+                for id, deleted in conn.execute(query.where(_listings.c.external_id.in_(chunk))):
                     self._known.add(id)
                     if deleted:
                         self._ended.add(id)
@@ -271,9 +267,9 @@ class StockJudge:
         self._ended.update(self._foreseen.ended)
 
     def _locations(self) -> tuple[set[str], set[str]]:
-        """The places that we hold, and those of them that are closed."""
-        wanted = select(_locations.c.external_id, _locations.c.active & ~_locations.c.deleted)
+        """The places that we know, and those of them that are closed."""
+        query = select(_locations.c.external_id, _locations.c.active & ~_locations.c.deleted)
         with self._database.read() as conn:
-            rows = conn.execute(wanted.where(_locations.c.connection == self._connection)).all()
+            rows = conn.execute(query.where(_locations.c.connection == self._connection)).all()
         places: dict[str, bool] = {**dict(rows), **self._foreseen.places}
         return set(places), {id for id, is_open in places.items() if not is_open}

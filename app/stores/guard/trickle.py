@@ -1,4 +1,4 @@
-"""Products as they were before doubtful changes that came few at a time and were believed: judged with the next ones."""
+"""Products as they were before doubtful changes that were believed because few came at a time: judged with the next."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from app.rules.guard.traits import OldListing
 from app.stores.sql.statements import Statement
 
 REMEMBERED = timedelta(hours=1)
-"""How long a change that was believed counts beside the next ones."""
+"""How long a believed change counts together with the next ones."""
 
-MOST = 1_000
-"""Of so many, the newest, each is compared again whenever a doubtful change comes."""
+MAX_CHANGES = 1_000
+"""At most this many, the newest, are compared again whenever a doubtful change comes."""
 
 _PUT = Statement(
     """
@@ -34,7 +34,7 @@ _before = msgspec.json.Decoder(OldListing)
 
 
 def add(conn: Connection, connection: str, before: Mapping[str, OldListing], now: datetime) -> None:
-    """These products change now: as they were ``before``, by external id. The first state of the hour stands."""
+    """Store products that change now, as they were ``before``, by external id; the first state of an hour stays."""
     _FORGET.run(conn, {"connection": connection, "since": now - REMEMBERED})
     rows = [
         {"connection": connection, "id": id, "before": msgspec.json.encode(was).decode(), "at": now}
@@ -44,6 +44,6 @@ def add(conn: Connection, connection: str, before: Mapping[str, OldListing], now
 
 
 def of(conn: Connection, connection: str, now: datetime) -> dict[str, OldListing]:
-    """What changed within the last hour, as it was before, by external id."""
-    rows = _SINCE.run(conn, {"connection": connection, "since": now - REMEMBERED, "most": MOST})
+    """The products that changed within the last hour, as they were before, by external id."""
+    rows = _SINCE.run(conn, {"connection": connection, "since": now - REMEMBERED, "most": MAX_CHANGES})
     return {id: _before.decode(before) for id, before in rows}

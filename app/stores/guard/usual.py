@@ -1,4 +1,4 @@
-"""What the believed reads of each day did to a kind, for the guard to compare with."""
+"""What the believed reads of each day changed, for the guard to compare with."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ _changes = msgspec.json.Decoder(dict[str, int])
 def add(
     conn: Connection, connection: str, kind: Kind, changes: Mapping[str, int], *, now: datetime, days: int
 ) -> None:
-    """A believed read did this today; what is older than so many days is forgotten."""
-    of = {"connection": connection, "kind": kind.value, "day": day_of(now)}
+    """Add what a believed read changed today; remove what is older than ``days``."""
+    key = {"connection": connection, "kind": kind.value, "day": day_of(now)}
     sums = Counter(changes)
-    for (before,) in _OF.run(conn, of):
+    for (before,) in _OF.run(conn, key):
         sums.update(_changes.decode(before))
-    _PUT.run(conn, {**of, "changes": msgspec.json.encode(dict(sums)).decode()})
+    _PUT.run(conn, {**key, "changes": msgspec.json.encode(dict(sums)).decode()})
     _FORGET.run(conn, {"connection": connection, "kind": kind.value, "first": _first(now, days)})
 
 
 def days_before(conn: Connection, connection: str, kind: Kind, *, now: datetime, days: int) -> list[dict[str, int]]:
-    """What was done on each of the days before today that is known of, so many back."""
-    of = {"connection": connection, "kind": kind.value, "day": day_of(now), "first": _first(now, days)}
-    return [_changes.decode(changes) for (changes,) in _SINCE.run(conn, of)]
+    """The changes of each known day of the last ``days`` before today."""
+    values = {"connection": connection, "kind": kind.value, "day": day_of(now), "first": _first(now, days)}
+    return [_changes.decode(changes) for (changes,) in _SINCE.run(conn, values)]
 
 
 def _first(now: datetime, days: int) -> str:

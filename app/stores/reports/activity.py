@@ -1,4 +1,4 @@
-"""What was written lately, for whoever tells people about it."""
+"""Rows that were written recently, for the activity log."""
 
 from __future__ import annotations
 
@@ -9,29 +9,28 @@ from sqlalchemy import Connection, text
 from app.domain import ON_HAND
 
 TABLES = ("inbox_events", "settlements", "drift", "dead_letters", "holds")
-"""The tables that only grow, in the order in which things happen."""
+"""The tables that only grow, in the order of events."""
 
 _COLUMNS = {"inbox_events": "id, connection, type, received_at, verdict"}
 
-AT_ONCE = 200
+BATCH_SIZE = 200
 
 
 def newest(conn: Connection, table: str) -> int:
-    """The highest id of one of ``TABLES``, 0 when it is empty."""
-    found: int = conn.execute(text(f"SELECT coalesce(max(id), 0) FROM {table}")).scalar_one()
-    return found
+    """The highest id of one of ``TABLES``, 0 if it is empty."""
+    return int(conn.execute(text(f"SELECT coalesce(max(id), 0) FROM {table}")).scalar_one())
 
 
 def since(conn: Connection, table: str, after_id: int) -> list[dict[str, Any]]:
-    """Rows of one of ``TABLES`` after an id, oldest first, at most ``AT_ONCE``."""
+    """Rows of one of ``TABLES`` after an id, oldest first, at most ``BATCH_SIZE``."""
     columns = _COLUMNS.get(table, "*")
-    query = text(f"SELECT {columns} FROM {table} WHERE id > :after ORDER BY id LIMIT {AT_ONCE}")
+    query = text(f"SELECT {columns} FROM {table} WHERE id > :after ORDER BY id LIMIT {BATCH_SIZE}")
     return [dict(row) for row in conn.execute(query, {"after": after_id}).mappings()]
 
 
 def describe_item(conn: Connection, connection: str, external_id: str) -> str:
     """A product or variation in a merchant's words: name, SKU and what is on hand; else its id."""
-    named = conn.execute(
+    listing = conn.execute(
         text(
             """SELECT l.name, l.sku, (SELECT sum(s.quantity) FROM stock s WHERE s.connection = l.connection
                      AND s.listing_id = l.external_id AND s.state = :state AND NOT s.deleted) AS on_hand
@@ -41,7 +40,7 @@ def describe_item(conn: Connection, connection: str, external_id: str) -> str:
         ),
         {"connection": connection, "item": external_id, "state": ON_HAND},
     ).first()
-    if named is None:
+    if listing is None:
         return external_id
-    on_hand = "" if named.on_hand is None else f", {float(named.on_hand):g} on hand"
-    return f"{named.name} ({named.sku or external_id}){on_hand}"
+    on_hand = "" if listing.on_hand is None else f", {float(listing.on_hand):g} on hand"
+    return f"{listing.name} ({listing.sku or external_id}){on_hand}"

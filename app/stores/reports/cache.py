@@ -1,4 +1,4 @@
-"""Remembers answers that take seconds to find, with the moment they were found."""
+"""Caches answers that take seconds to find."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from app.stores.sql.columns import moment_from
 from app.stores.sql.statements import Statement
 
 
-class Remembered(NamedTuple):
-    """An answer as it was found then; ``took_ms`` is what finding it cost."""
+class CachedAnswer(NamedTuple):
+    """An answer, when it was found, and how many milliseconds that took."""
 
     answer: Any
     found_at: datetime
@@ -34,16 +34,16 @@ _PUT = Statement(
 )
 
 
-def get(conn: Connection, connection: str, question: str) -> Remembered | None:
+def get(conn: Connection, connection: str, question: str) -> CachedAnswer | None:
     """The last answer, however old."""
     rows = _GET.run(conn, {"connection": connection, "question": question})
     if not rows:
         return None
     answer, found_at, took_ms = rows[0]
-    return Remembered(msgspec.json.decode(answer), cast(datetime, moment_from(found_at)), took_ms)
+    return CachedAnswer(msgspec.json.decode(answer), cast(datetime, moment_from(found_at)), took_ms)
 
 
-def put(conn: Connection, connection: str, question: str, found: Remembered) -> None:
-    """Remember a JSON-ready answer, unless a later one is there already."""
-    answer = msgspec.json.encode(found.answer).decode()
-    _PUT.run(conn, {**found._asdict(), "connection": connection, "question": question, "answer": answer})
+def put(conn: Connection, connection: str, question: str, cached: CachedAnswer) -> None:
+    """Cache a JSON-ready answer, unless a later one is there already."""
+    answer = msgspec.json.encode(cached.answer).decode()
+    _PUT.run(conn, {**cached._asdict(), "connection": connection, "question": question, "answer": answer})

@@ -1,4 +1,4 @@
-"""What runs came to, by strategy: how many, how long, how fast, how true; and what fails now."""
+"""Figures of runs by strategy (how many, how long, how fast, how true), and of what fails now."""
 
 from __future__ import annotations
 
@@ -12,10 +12,8 @@ from app.stores.sql.statements import Statement
 
 
 class RunSums(NamedTuple):
-    """Runs of a connection with one strategy and status.
-
-    ``items``, ``failed`` and ``seconds`` are those of finished runs that told how far they came.
-    """
+    """Runs of a connection with one strategy and status; ``items``, ``failed`` and ``seconds`` are those of finished runs
+    with known progress."""
 
     connection: str
     strategy: str
@@ -38,12 +36,20 @@ class RunCount(NamedTuple):
 
 
 class Durations(NamedTuple):
-    """How many seconds completed runs took, by nearest rank; ``strategy`` is "" for all together."""
+    """How many seconds completed runs took, by nearest rank; ``strategy`` is empty for all together."""
 
     strategy: str
     runs: int
     p50: float
     p95: float
+
+
+class FailedItems(NamedTuple):
+    """How many items of a connection failed for reasons of one category."""
+
+    connection: str
+    category: str
+    items: int
 
 
 class Agreement(NamedTuple):
@@ -58,39 +64,39 @@ class Agreement(NamedTuple):
 
 _ON_SQLITE = {
     "seconds": "(julianday(finished_at) - julianday(started_at)) * 86400.0",
-    "told": "json_extract(progress, '$.{name}')",
+    "progress": "json_extract(progress, '$.{name}')",
     "kinds": "json_each(r.counts) AS j",
     "share": "json_extract(j.value, '$.agreement')",
 }
 _ON_POSTGRESQL = {
     "seconds": "CAST(extract(epoch FROM finished_at - started_at) AS double precision)",
-    "told": "CAST(CAST(progress AS json) ->> '{name}' AS bigint)",
+    "progress": "CAST(CAST(progress AS json) ->> '{name}' AS bigint)",
     "kinds": "json_each(CAST(r.counts AS json)) AS j",
     "share": "CAST(j.value ->> 'agreement' AS double precision)",
 }
 
 
 def _both(sql: str) -> Statement:
-    """A statement for either database's way with moments and JSON."""
+    """A statement in each database's dialect of times and JSON."""
     return Statement(_spelled(sql, _ON_SQLITE), postgresql=_spelled(sql, _ON_POSTGRESQL))
 
 
 def _spelled(sql: str, words: dict[str, str]) -> str:
-    told = {name: words["told"].format(name=name) for name in ("processed", "failed")}
-    return sql.format(**words, **told)
+    numbers = {name: words["progress"].format(name=name) for name in ("processed", "failed")}
+    return sql.format(**words, **numbers)
 
 
 _REAL = "created_at >= :since AND NOT dry"
 _RUNS = _both(
     f"""
     SELECT connection, strategy, status, count(*), CAST(coalesce(sum(calls), 0) AS bigint),
-           CAST(coalesce(sum(items) FILTER (WHERE told), 0) AS bigint),
-           CAST(coalesce(sum(failed) FILTER (WHERE told), 0) AS bigint), coalesce(sum(seconds) FILTER (WHERE told), 0)
+           CAST(coalesce(sum(items) FILTER (WHERE known), 0) AS bigint),
+           CAST(coalesce(sum(failed) FILTER (WHERE known), 0) AS bigint), coalesce(sum(seconds) FILTER (WHERE known), 0)
     FROM (
         SELECT connection, strategy, status, calls, coalesce({{processed}}, 0) AS items, coalesce({{failed}}, 0) AS failed,
-               {{seconds}} AS seconds, progress <> '{{{{}}}}' AND finished_at IS NOT NULL AND started_at IS NOT NULL AS told
+               {{seconds}} AS seconds, progress <> '{{{{}}}}' AND finished_at IS NOT NULL AND started_at IS NOT NULL AS known
         FROM runs WHERE connection = :connection AND {_REAL}
-    ) AS told
+    ) AS recent
     GROUP BY connection, strategy, status ORDER BY connection, strategy, status
     """
 )
@@ -121,7 +127,7 @@ _AGREEMENT = _both(
         SELECT r.connection, j.key AS kind, {{share}} AS share, r.id, coalesce(r.finished_at, r.started_at) AS at,
                row_number() OVER (PARTITION BY r.connection, j.key ORDER BY r.id DESC) AS place
         FROM runs r, {{kinds}} WHERE {_REAL} AND {{share}} IS NOT NULL
-    ) AS found
+    ) AS ranked
     WHERE place = 1 ORDER BY connection, kind
     """
 )
@@ -139,25 +145,25 @@ _FAILED = Statement(
 
 
 def run_sums(conn: Connection, since: datetime, connection: str) -> list[RunSums]:
-    """A connection's runs created since a moment; rehearsals (``dry``) left out."""
+    """A connection's runs created since a moment, without dry runs."""
     return [RunSums(*row) for row in _RUNS.run(conn, {"since": since, "connection": connection})]
 
 
 def runs_ever(conn: Connection) -> list[RunCount]:
-    """Every run of every connection counted; rehearsals left out."""
+    """All runs ever of all connections, without dry runs."""
     return [RunCount(*row) for row in _EVER.run(conn, {})]
 
 
 def durations(conn: Connection, since: datetime, connection: str) -> list[Durations]:
     """How long a connection's completed runs took that were created since a moment: all together first, then by
-    strategy; empty when there are none."""
+    strategy; empty if there are none."""
     return [Durations(*row) for row in _DURATIONS.run(conn, {"since": since, "connection": connection})]
 
 
 def agreement(conn: Connection, since: datetime) -> list[Agreement]:
-    """The newest agreement of every connection and kind, as far as a run since then found one."""
+    """The newest agreement of every connection and kind that a run since then has measured."""
     rows = _AGREEMENT.run(conn, {"since": since})
-    return [Agreement(whose, kind, share, run_id, moment_from(at)) for whose, kind, share, run_id, at in rows]
+    return [Agreement(slug, kind, share, run_id, moment_from(at)) for slug, kind, share, run_id, at in rows]
 
 
 def dead_letters(conn: Connection) -> dict[str, int]:
@@ -165,6 +171,6 @@ def dead_letters(conn: Connection) -> dict[str, int]:
     return {row[0]: row[1] for row in _LETTERS.run(conn, {})}
 
 
-def failed_items(conn: Connection) -> list[tuple[str, str, int]]:
-    """How many items runs could not sync that are not mended yet, by connection and category."""
-    return [(connection, category, items) for connection, category, items in _FAILED.run(conn, {})]
+def failed_items(conn: Connection) -> list[FailedItems]:
+    """The items that runs could not sync, and that were not synced since."""
+    return [FailedItems(*row) for row in _FAILED.run(conn, {})]

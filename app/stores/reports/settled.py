@@ -1,7 +1,7 @@
-"""What settlements come to: summed once per ten minutes, so that a week of millions is read from some thousand rows.
+"""Sums of settlements by ten minutes, so that a week of millions is read from some thousand rows.
 
-A slot is summed when it is over for good; what is younger is summed from the settlements themselves. So the figures
-are the same whether anybody sums slots or not, only later.
+A slot is summed when no settlement of it can come any more; younger settlements are summed when somebody asks. So the
+figures do not depend on whether slots are summed, only the time to find them does.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from app.stores.sql.statements import Statement, key_of
 SLOT = timedelta(minutes=10)
 
 LATE = timedelta(minutes=2)
-"""A settlement is visible this long after its ``settled_at`` at the latest: commits take time, clocks differ."""
+"""How long after its ``settled_at`` a settlement becomes visible at the latest: commits take time, clocks differ."""
 
 VISIBLE = ("applied", "unchanged", "gone")
-"""The outcomes that leave our rows as the source has them."""
+"""The outcomes after which our rows are as the source has them."""
 
 _CHUNK = timedelta(hours=6)
 _NUMBERS = ("items", "looks", "changes", "in_five", "in_sixty", "waited_ms")
 
 
 class Settled(NamedTuple):
-    """What the settlements of a connection and kind with one outcome come to; see ``tables.SettledSlot``."""
+    """The sums of a connection's settlements of one kind and outcome; see ``tables.SettledSlot``."""
 
     connection: str
     kind: str
@@ -42,7 +42,7 @@ class Settled(NamedTuple):
     waited_ms: int
 
 
-# Materialized: SQLite would work ``ms`` out again for each figure, which takes twice as long.
+# Materialized: SQLite would compute ``ms`` again for each figure, which takes twice as long.
 _SETTLED = f"""
     settled AS MATERIALIZED (
         SELECT {{slot}} AS slot, connection, kind, outcome, changes, external_id <> '{WHOLE}' AS item, {{ms}} AS ms
@@ -65,7 +65,7 @@ _ON_POSTGRESQL = {
 
 
 def _both(sql: str) -> Statement:
-    """A statement for either database's way with moments."""
+    """A statement in each database's dialect of times."""
     return Statement(sql.format(**_ON_SQLITE), postgresql=sql.format(**_ON_POSTGRESQL))
 
 
@@ -74,7 +74,7 @@ _SLOTS = _both(
     WITH {_SETTLED} SELECT slot, connection, kind, outcome, {_SUMS} FROM settled GROUP BY slot, connection, kind, outcome
     """
 )
-_REMEMBER = Statement(
+_INSERT = Statement(
     """
     INSERT INTO settled_slots (slot, connection, kind, outcome, items, looks, changes, in_five, in_sixty, waited_ms)
     VALUES (:slot, :connection, :kind, :outcome, :items, :looks, :changes, :in_five, :in_sixty, :waited_ms)
@@ -98,10 +98,10 @@ _TOTALS = _both(
 
 
 def sum_slots(database: Database, now: datetime) -> int:
-    """Sum the next hours' slots that are over for good; returns how many rows that made, 0 when all are summed.
+    """Sum the next hours' complete slots; returns how many rows that made, 0 if all are summed.
 
-    A few hours at a time, written in a short transaction, so that after an upgrade nobody waits while a year is
-    summed. Any number may do it at once: a slot that is over comes to the same for all.
+    It sums a few hours at a time, in a short transaction, so that after an upgrade nobody waits while a year is summed.
+    Any number of processes may do it at once: for a complete slot, all get the same sums.
     """
     closed = slot_of(now - LATE)
     with database.read() as conn:
@@ -109,15 +109,15 @@ def sum_slots(database: Database, now: datetime) -> int:
         rows = [] if start is None else _slots(conn, start, min(start + _CHUNK, closed))
     if rows:
         with database.begin() as conn:
-            _REMEMBER.run_many(conn, rows)
+            _INSERT.run_many(conn, rows)
     return len(rows)
 
 
 def totals(conn: Connection, since: datetime, now: datetime) -> list[Settled]:
-    """What was settled since a moment (taken down to its slot), by connection, kind and outcome."""
+    """What was settled since the beginning of a moment's slot, by connection, kind and outcome."""
     start = slot_of(since)
     live = max(start, summed_until(conn))
-    # Bounded by what was summed when we asked: a slot that is summed meanwhile must not count twice.
+    # Bounded by what was summed before: a slot that is summed meanwhile must not count twice.
     rows = _TOTALS.run(conn, {"start": start, "since": live, "until": now + LATE})
     return [Settled(*row) for row in rows]
 
@@ -146,20 +146,20 @@ def latest(conn: Connection, key: ItemKey, limit: int) -> list[dict[str, Any]]:
 
 
 def slot_of(moment: datetime) -> datetime:
-    """The beginning of the slot that a moment is in."""
+    """The beginning of the slot of a moment."""
     return datetime.fromtimestamp(moment.timestamp() // SLOT.total_seconds() * SLOT.total_seconds(), UTC)
 
 
 def summed_until(conn: Connection) -> datetime:
-    """Everything settled before this moment is in its slot."""
+    """Everything that was settled before this moment is summed."""
     last = moment_from(_LAST.run(conn, {})[0][0])
     return datetime(1970, 1, 1, tzinfo=UTC) if last is None else last + SLOT
 
 
 def _start(conn: Connection, closed: datetime) -> datetime | None:
-    """The first slot not summed yet in which anything was settled, if it is over for good."""
-    found = moment_from(_NEXT.run(conn, {"since": summed_until(conn)})[0][0])
-    return slot_of(found) if found is not None and found < closed else None
+    """The first slot with settlements that is not summed yet, if it is complete."""
+    first = moment_from(_NEXT.run(conn, {"since": summed_until(conn)})[0][0])
+    return slot_of(first) if first is not None and first < closed else None
 
 
 def _slots(conn: Connection, since: datetime, until: datetime) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""What waits for a person, and who works: counts for a monitoring system."""
+"""Counts of what waits for a person, and of processes, for a monitoring system."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class OpenHolds(NamedTuple):
 
 
 class OpenAlerts(NamedTuple):
-    """How many alerts are open; ``connection`` is empty for those of the whole installation."""
+    """How many alerts are open; ``connection`` is empty for alerts about the whole installation."""
 
     connection: str
     severity: str
@@ -45,25 +45,25 @@ _PROCESSES = Statement(
 
 
 def holds(conn: Connection) -> list[OpenHolds]:
-    """Batches that the guard holds."""
+    """Held batches that wait for a person."""
     return [OpenHolds(*row) for row in _HOLDS.run(conn, {})]
 
 
 def alerts(conn: Connection) -> list[OpenAlerts]:
-    """Alerts of which what they speak of is not over."""
+    """Alerts whose trouble is not over."""
     return [OpenAlerts(*row) for row in _ALERTS.run(conn, {})]
 
 
 def failed_tries(conn: Connection) -> dict[str, int]:
-    """By connection: how often the items that are owed now have failed."""
+    """How often the items that are owed now have failed, by connection."""
     return {connection: int(tries) for connection, tries in _TRIES.run(conn, {})}
 
 
 def replays(conn: Connection) -> int:
-    """Replays that are not at their end."""
+    """How many replays have not ended."""
     return int(_REPLAYS.run(conn, {})[0][0])
 
 
 def processes(conn: Connection, since: datetime) -> dict[str, int]:
-    """By role: how many processes gave a sign of life since then."""
+    """How many processes gave a sign of life since then, by role."""
     return {role: int(number) for role, number in _PROCESSES.run(conn, {"since": since})}

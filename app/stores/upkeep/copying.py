@@ -1,4 +1,4 @@
-"""Copies a database into an empty one of either kind, and proves that every row arrived as it was."""
+"""Copies a database into an empty one of either kind, and verifies that every row arrived unchanged."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, Table, func, insert, select, text
+from sqlalchemy import Connection, Table, func, insert, select
 from sqlmodel import SQLModel
 
 from app.errors import Conflict
@@ -17,38 +17,41 @@ from app.stores import tables as _declared  # noqa: F401  (declares every table)
 from app.stores.sql.engine import Database
 
 CHUNK = 5_000
-"""Rows that are held in memory at a time."""
+"""Rows in memory at a time."""
 
 _pack = msgspec.msgpack.Encoder(decimal_format="string").encode
 
 
 class Copied(NamedTuple):
-    """A table that was copied, and how many rows it has."""
+    """A copied table and its number of rows."""
 
     table: str
     rows: int
 
 
 class _Content(NamedTuple):
-    """What a table holds, whatever its order: how many rows, and the sum of their hashes."""
+    """The content of a table in any order: the number of rows, and the sum of their hashes."""
 
     rows: int
     sum: int
 
 
-def copy(source: Database, target: Database, tell: Callable[[str, int], None] = lambda *_: None) -> list[Copied]:
-    """Every row of ``source`` into ``target``, in one transaction there; ``tell`` hears of every chunk (table, rows so far).
+def copy(
+    source: Database, target: Database, on_progress: Callable[[str, int], None] = lambda *_: None
+) -> list[Copied]:
+    """Copy every row of ``source`` into ``target``, in one transaction there; ``on_progress`` is called with the table and
+    its rows so far.
 
-    Both have today's schema. Raises ``Conflict`` when the target holds rows already, or when a table did not arrive as it
-    was; nothing of the copy is kept then.
+    Both have the present schema. Raises ``Conflict``, and copies nothing, if the target has rows already or a table did not
+    arrive unchanged.
     """
     with source.read() as there, target.begin() as here:
-        taken = next((table.name for table in _tables() if _any(here, table)), None)
-        if taken is not None:
-            raise Conflict(f"the target is not empty: its table {taken} has rows; name an empty database")
-        copied = [_copy_table(there, here, table, tell) for table in _tables()]
+        filled = next((table.name for table in _tables() if _any(here, table)), None)
+        if filled is not None:
+            raise Conflict(f"the target is not empty: its table {filled} has rows; name an empty database")
+        copied = [_copy_table(there, here, table, on_progress) for table in _tables()]
         if target.dialect == "postgresql":
-            _go_on_counting(here)
+            _continue_ids(here)
     return copied
 
 
@@ -60,12 +63,12 @@ def _any(conn: Connection, table: Table) -> bool:
     return conn.execute(select(table).limit(1)).first() is not None
 
 
-def _copy_table(there: Connection, here: Connection, table: Table, tell: Callable[[str, int], None]) -> Copied:
+def _copy_table(there: Connection, here: Connection, table: Table, on_progress: Callable[[str, int], None]) -> Copied:
     given, arrived = _Content(0, 0), _Content(0, 0)
     for rows in _chunks(there, table):
         here.execute(insert(table), [dict(zip(table.columns.keys(), row, strict=True)) for row in rows])
         given = _with(given, rows)
-        tell(table.name, given.rows)
+        on_progress(table.name, given.rows)
     for rows in _chunks(here, table):
         arrived = _with(arrived, rows)
     if given != arrived:
@@ -74,7 +77,7 @@ def _copy_table(there: Connection, here: Connection, table: Table, tell: Callabl
 
 
 def _chunks(conn: Connection, table: Table) -> Iterator[Sequence[Sequence[Any]]]:
-    """All rows of a table, never all of them in memory."""
+    """All rows of a table, a chunk at a time."""
     options = {"stream_results": True, "max_row_buffer": CHUNK}
     with conn.execute(select(table), execution_options=options) as result:
         yield from result.partitions(CHUNK)
@@ -86,7 +89,7 @@ def _with(content: _Content, rows: Iterable[Sequence[Any]]) -> _Content:
 
 
 def _hash(row: Sequence[Any]) -> int:
-    """The same for the same values on both databases: an amount does not depend on how many zeros it is told with."""
+    """The same for the same values on both databases, however many zeros an amount ends with."""
     values = [_plain(value) for value in row]
     return int.from_bytes(hashlib.blake2b(_pack(values), digest_size=8).digest())
 
@@ -97,17 +100,12 @@ def _plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime) else value
 
 
-def _go_on_counting(conn: Connection) -> None:
-    """The next id of every table follows its last one."""
+def _continue_ids(conn: Connection) -> None:
+    """Have the next id of every table follow its last one."""
     for table in _tables():
         key = table.autoincrement_column
-        if (
-            key is not None
-            and conn.execute(select(func.pg_get_serial_sequence(table.name, key.name))).scalar_one_or_none()
-        ):
-            conn.execute(
-                text(
-                    f"SELECT setval(pg_get_serial_sequence('{table.name}', '{key.name}'), "
-                    f"coalesce(max({key.name}), 0) + 1, false) FROM {table.name}"
-                )
-            )
+        if key is None:
+            continue
+        sequence = func.pg_get_serial_sequence(table.name, key.name)
+        if conn.execute(select(sequence)).scalar_one_or_none():
+            conn.execute(select(func.setval(sequence, func.coalesce(func.max(key), 0) + 1, False)))

@@ -1,4 +1,4 @@
-"""How far the database has come, and when it was found to have gone back: a backup was restored under us."""
+"""Notices that a backup was restored while we run: a number that only rises has fallen."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 from uuid import uuid4
 
 import msgspec
@@ -19,7 +19,7 @@ _NAME = "database"
 
 
 class Mark(NamedTuple):
-    """A number that only rises, in a lineage that begins anew with every restored backup."""
+    """A number that only rises; every restored backup begins a new ``lineage``."""
 
     lineage: str
     number: int
@@ -27,7 +27,7 @@ class Mark(NamedTuple):
 
 
 class Restored(NamedTuple):
-    """The state of ``back_to`` came back between ``lost_at`` and ``found_at``."""
+    """A restored backup: the state of ``back_to`` came back between ``lost_at`` and ``found_at``."""
 
     back_to: datetime
     lost_at: datetime
@@ -35,22 +35,22 @@ class Restored(NamedTuple):
 
 
 class Witness:
-    """What a process, or every process of a role on this machine (with a ``file``), remembers of the mark: outside the
-    database, so that it outlives a restored backup."""
+    """The last mark that a process has seen (with a ``file``: every process of a role on this machine), kept outside the
+    database, so that it survives a restore."""
 
     def __init__(self, file: Path | None = None) -> None:
         self._file = file
         self.last: Mark | None = self._read()
 
     def keep(self, mark: Mark) -> None:
-        """Remember it, to be called when the transaction that raised it is committed. A file that cannot be written is
-        a worse memory, no error."""
+        """Keep a mark; to be called when the transaction that raised it is committed. A file that cannot be written is no
+        error: this process still knows the mark."""
         self.last = mark
         if self._file is not None:
             with suppress(OSError):
-                beside = self._file.with_suffix(f".{os.getpid()}")
-                beside.write_bytes(msgspec.json.encode(mark))
-                beside.replace(self._file)
+                part = self._file.with_suffix(f".{os.getpid()}")
+                part.write_bytes(msgspec.json.encode(mark))
+                part.replace(self._file)
 
     def _read(self) -> Mark | None:
         try:
@@ -72,9 +72,9 @@ _RESTORES = Statement("SELECT back_to, lost_at, found_at FROM restores WHERE fou
 
 
 def rise(conn: Connection, seen: Mark | None, now: datetime) -> Mark:
-    """Raise the number and return the mark; ``seen`` is the last one that this process remembers.
+    """Raise the number and return the mark; ``seen`` is the last one that this process has seen.
 
-    Where the database has less of the same lineage, or nothing, a restore is noted and a new lineage begins.
+    If the database has a smaller number of the same lineage, a restore is recorded and a new lineage begins.
     """
     rows = _GET.run(conn, {"name": _NAME})
     here = Mark(rows[0][0], rows[0][1], moment_from(rows[0][2]) or now) if rows else None
@@ -92,5 +92,4 @@ def rise(conn: Connection, seen: Mark | None, now: datetime) -> Mark:
 def restores(conn: Connection, since: datetime) -> list[Restored]:
     """Restores that were noticed since a moment, oldest first."""
     rows = _RESTORES.run(conn, {"since": since})
-    spans = ([moment_from(one) for one in row] for row in rows)
-    return [Restored(back, lost, found) for back, lost, found in spans if back and lost and found]
+    return [Restored(*(cast(datetime, moment_from(at)) for at in row)) for row in rows]

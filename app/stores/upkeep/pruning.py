@@ -1,4 +1,4 @@
-"""What is old enough to go: a few hundred rows at a time, so that nobody waits, and any number may remove at once."""
+"""Removes old rows, a few hundred at a time so that nobody waits; any number of processes may remove at once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from app.stores.letters import letter_search
 from app.stores.reports import settled
 from app.stores.tables import CATALOG
 
-AT_ONCE = 500
+BATCH_SIZE = 500
 """Rows per transaction: on SQLite acknowledgements wait for the writer before them."""
 
 LETTERS, EVENTS, SETTLEMENTS, DONE_LETTERS = "letters", "events", "settlements", "done_letters"
@@ -28,13 +28,13 @@ HEARTBEATS, SLOTS, SESSIONS, ANSWERS = "heartbeats", "slots", "sessions", "answe
 TRICKLED = "trickled"
 
 Key = tuple[Any, ...]
-"""The primary key of a row that is to go."""
+"""The primary key of an old row."""
 
 Conditions = Callable[[Connection, datetime], list[ColumnElement[bool]]]
-"""What makes a row old: ``(conn, before)`` to conditions on its table."""
+"""Maps ``(conn, before)`` to the conditions under which a row of a table is old."""
 
 RESTARTED_WITHIN = timedelta(days=2)
-"""A downtime that ended within so long may not have been noticed yet (``flows.inbox.outages`` looks back a day)."""
+"""A downtime that ended less than this ago may not have been noticed yet (``flows.inbox.outages`` looks back a day)."""
 
 
 def _table(model: Any) -> Table:
@@ -55,7 +55,7 @@ _TRICKLED = _table(tables.TrickledChange)
 
 @dataclass(frozen=True)
 class Expiry:
-    """How the rows of a table grow old; ``first`` is the column whose smallest values go first."""
+    """When rows of a table are old; ``first`` is the column whose smallest values go first."""
 
     table: Table
     old: Conditions
@@ -63,28 +63,28 @@ class Expiry:
 
 
 def expired(conn: Connection, what: str, before: datetime) -> list[Key]:
-    """Keys of the next rows of a sort in which nothing happened since ``before``, at most ``AT_ONCE``.
+    """Keys of the next rows of a sort that have been old since ``before``, at most ``BATCH_SIZE``.
 
-    Never among them: what somebody still works on or waits for (letters queued for a replay, settlements that are not
-    summed yet or say what became of an item with a letter, open holds and alerts, the last completed run of each
-    strategy); and the newest row of a table that is numbered, whose number SQLite would give away again.
+    Never among them are rows that somebody still needs (letters queued for a replay, settlements that are not summed yet
+    or belong to an item with a letter, open holds and alerts, the last completed run of each strategy), and the newest
+    row of a table with ids, because SQLite would use its id again.
     """
     expiry = EXPIRIES[what]
     query = select(*expiry.table.primary_key).where(*expiry.old(conn, before), *_not_newest(expiry.table))
     if expiry.first is not None:
         query = query.order_by(expiry.first)
-    return [tuple(row) for row in conn.execute(query.limit(AT_ONCE))]
+    return [tuple(row) for row in conn.execute(query.limit(BATCH_SIZE))]
 
 
 def latest_events(conn: Connection, connections: Iterable[str]) -> set[Key]:
-    """Keys of each connection's last event: it says since when a silence lasts."""
-    at = (_EVENTS.c.received_at.desc(), _EVENTS.c.id.desc())
-    last = [select(_EVENTS.c.id).where(_EVENTS.c.connection == one).order_by(*at).limit(1) for one in connections]
-    return {(id,) for query in last if (id := conn.execute(query).scalar()) is not None}
+    """Keys of each connection's last event, which says how long a silence has lasted."""
+    newest = select(_EVENTS.c.id).order_by(_EVENTS.c.received_at.desc(), _EVENTS.c.id.desc()).limit(1)
+    queries = [newest.where(_EVENTS.c.connection == connection) for connection in connections]
+    return {(id,) for query in queries if (id := conn.execute(query).scalar()) is not None}
 
 
 def remove(conn: Connection, what: str, keys: Sequence[Key], before: datetime) -> int:
-    """Remove those of these that are still old and that nobody else works on; returns how many."""
+    """Remove those of these rows that are still old and that nobody else has locked; returns how many."""
     expiry = EXPIRIES[what]
     columns = list(expiry.table.primary_key)
     own: Any = columns[0] if len(columns) == 1 else tuple_(*columns)
@@ -94,8 +94,8 @@ def remove(conn: Connection, what: str, keys: Sequence[Key], before: datetime) -
 
 
 def stale_pages(conn: Connection, before: datetime) -> list[int]:
-    """Numbers of runs that are over and still have pages, kept in case that they are resumed: those that ended before a
-    moment, and those after which such a run was completed."""
+    """Ids of ended runs whose pages, kept in case they are resumed, are of no use: those that ended before a moment, and
+    those after which a run of the same strategy was completed."""
     later = _RUNS.alias()
     superseded = exists().where(
         later.c.connection == _RUNS.c.connection,
@@ -110,13 +110,13 @@ def stale_pages(conn: Connection, before: datetime) -> list[int]:
 
 
 def ended_run(conn: Connection, run_id: int) -> str | None:
-    """The checkpoint (JSON text) of a run that is over, locked until this transaction ends; ``None`` if it goes on."""
-    mine = select(_RUNS.c.checkpoint).where(_RUNS.c.id == run_id, _OVER)
-    return conn.execute(mine.with_for_update()).scalar()
+    """The checkpoint (JSON text) of an ended run, locked until this transaction ends; ``None`` if it has not ended."""
+    query = select(_RUNS.c.checkpoint).where(_RUNS.c.id == run_id, _OVER)
+    return conn.execute(query.with_for_update()).scalar()
 
 
 def drop_pages(conn: Connection, run_id: int, checkpoint: str) -> int:
-    """Forget a run's pages; resumed it goes on from this checkpoint. Returns how many pages."""
+    """Remove a run's pages and store the checkpoint to resume it from; returns how many pages."""
     conn.execute(update(_RUNS).where(_RUNS.c.id == run_id).values(checkpoint=checkpoint))
     return int(conn.execute(delete(_PAGES).where(_PAGES.c.run_id == run_id)).rowcount)
 
@@ -140,9 +140,9 @@ def _letters(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
 
 
 def _done_letters(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
-    """Letters that nobody has to do anything about."""
-    moot = and_(_LETTERS.c.state == "dead", letter_search.moot(letter_search.full_reads(conn)))
-    return [or_(_LETTERS.c.state.in_(("replayed", "discarded")), moot), _nothing_happened(before)]
+    """Letters that need nobody's attention any more."""
+    superseded = and_(_LETTERS.c.state == "dead", letter_search.moot(letter_search.full_reads(conn)))
+    return [or_(_LETTERS.c.state.in_(("replayed", "discarded")), superseded), _nothing_happened(before)]
 
 
 def _settlements(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
@@ -158,7 +158,7 @@ _NO_DRIFT = ~exists().where(_DRIFT.c.run_id == _RUNS.c.id)
 
 
 def _drift(*, dry: bool) -> Conditions:
-    """By their run, so that an index finds them; a run goes after its differences. What spot checks found has none."""
+    """Old by their run, so that an index finds them; a run goes after its differences. Those of spot checks have no run."""
 
     def old(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
         runs = select(_RUNS.c.id).where(_RUNS.c.dry == dry, _OVER, _RUNS.c.finished_at < before)
@@ -169,7 +169,7 @@ def _drift(*, dry: bool) -> Conditions:
 
 
 def _runs(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
-    """Not the last completed one of each strategy and options: it says when all was last read."""
+    """Not the last completed run of each strategy and options: it says when everything was last read."""
     later = _RUNS.alias()
     names = ("connection", "strategy", "options", "status", "dry")
     overtaken = exists().where(*(later.c[name] == _RUNS.c[name] for name in names), later.c.id > _RUNS.c.id)
@@ -207,7 +207,7 @@ def _replay_items(conn: Connection, before: datetime) -> list[ColumnElement[bool
 
 
 def _replays(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
-    """Not those that a letter still names."""
+    """Not those that a letter still refers to."""
     named = exists().where(_LETTERS.c.replay_id == _REPLAYS.c.id)
     members = exists().where(_REPLAYED.c.replay_id == _REPLAYS.c.id)
     return [_REPLAYS.c.finished_at < before, ~named, ~members]
@@ -217,23 +217,21 @@ def _replays(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
 
 
 def _heartbeats(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
-    """Of processes long gone, once a later one of their role has been there for a while: until then the last sign of
+    """Those of processes long gone, once a later process of their role has run for a while: until then the last sign of
     life says when a downtime began."""
     next_ = _BEATS.alias()
-    known = before - RESTARTED_WITHIN
-    later = exists().where(
-        next_.c.role == _BEATS.c.role, next_.c.seen_at > _BEATS.c.seen_at, next_.c.started_at < known
-    )
+    is_later = (next_.c.role == _BEATS.c.role, next_.c.seen_at > _BEATS.c.seen_at)
+    later = exists().where(*is_later, next_.c.started_at < before - RESTARTED_WITHIN)
     return [_BEATS.c.seen_at < before, later]
 
 
 def _slots(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
-    """Not the last one: it says what is summed already."""
+    """Not the last slot: it says how far settlements are summed."""
     return [_SLOTS.c.slot < before, _SLOTS.c.slot < select(func.max(_SLOTS.c.slot)).scalar_subquery()]
 
 
 def _by(column: ColumnElement[datetime]) -> Conditions:
-    """What is old by its moment alone."""
+    """Rows that are old by the time in one column."""
     return lambda conn, before: [column < before]
 
 
@@ -241,7 +239,7 @@ def _by(column: ColumnElement[datetime]) -> Conditions:
 
 
 def _tombstones(kind: Kind) -> Expiry:
-    """Rows that only say that an id we never held is gone; no read that began before them is under way any more."""
+    """Rows that only say that an id we never held is gone, when no read that began before them is running any more."""
     row = _table(CATALOG[kind]).c
     content = [column for column in row if column.nullable and column.name != "modified_at"]
 
@@ -253,7 +251,7 @@ def _tombstones(kind: Kind) -> Expiry:
 
 
 def tombstones(kind: Kind) -> str:
-    """The name of the sort of a kind's tombstones."""
+    """The name of the sort of row that a kind's tombstones are."""
     return f"tombstones_{kind}"
 
 
@@ -286,4 +284,4 @@ EXPIRIES = {
     ANSWERS: Expiry(_ANSWERS, _by(_ANSWERS.c.found_at)),
     **{tombstones(kind): _tombstones(kind) for kind in Kind},
 }
-"""Every sort of row that grows old."""
+"""Every sort of row that is removed when it is old."""

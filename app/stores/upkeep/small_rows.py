@@ -1,4 +1,4 @@
-"""Rows that are few, and are removed by looking into each."""
+"""Removes old rows of small tables, where each row must be decoded to tell its age."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _BUDGETS = SQLModel.metadata.tables[str(tables.BudgetUse.__tablename__)]
 
 
 def remove_unused_budgets(conn: Connection, before: datetime) -> int:
-    """Remove the windows of call budgets from which nobody took a call since ``before``; returns how many."""
+    """Remove the windows of call budgets that nobody has used since ``before``; returns how many."""
     removed = 0
     for row in conn.execute(select(_BUDGETS)).all():
         if _last_call(row.taken) < before.timestamp():
@@ -25,6 +25,6 @@ def remove_unused_budgets(conn: Connection, before: datetime) -> int:
 
 
 def _last_call(taken: str) -> float:
-    """Epoch seconds; 0 for a window in which there is none."""
+    """Epoch seconds; 0 for an empty window."""
     stored = msgspec.json.decode(taken, type=list[list[float] | float])
     return max(chain.from_iterable(one if isinstance(one, list) else [one] for one in stored), default=0.0)

@@ -10,12 +10,12 @@ import pytest
 
 from app.domain import Category, Change, Kind, Location, Order, Page, Record, Scope, StockCount, Vendor
 from app.errors import Unavailable, VendorForbidden
-from app.flows.connections.kind_looks import MOST_CALLS, KindLook, State, count, may_read
+from app.flows.connections.kind_checks import MAX_CALLS, KindCheck, State, count, may_read
 from app.rules.describing import line_of
 from tests.fakes import EPOCH, FakeSource, listing
 
 
-def looked(source: FakeSource, kind: Kind = Kind.PRODUCT) -> KindLook:
+def looked(source: FakeSource, kind: Kind = Kind.PRODUCT) -> KindCheck:
     return count(source, kind, EPOCH, lambda text: text.replace("s3cret", "(removed)"))
 
 
@@ -57,7 +57,7 @@ def test_what_takes_many_calls_is_counted_as_at_least_so_many() -> None:
 def test_counting_ends_after_a_few_calls() -> None:
     source = filled(Paged(page_size=2))
     looked(source)
-    assert source.calls() == MOST_CALLS
+    assert source.calls() == MAX_CALLS
 
 
 def test_a_source_that_tells_how_many_there_are_is_believed() -> None:
