@@ -1,7 +1,7 @@
-"""Spot checks: between complete reads a few random rows an hour are compared with the source, from calls that nobody needs.
+"""Spot checks: between complete reads a few random rows an hour are compared with the source, using spare calls.
 
-What differs is told like what a complete read finds, with its reason, and owed: the item path repairs it. Rows that only
-the source has are for complete reads to find, a random row is one that we hold.
+A row that differs gets a drift row with its reason, as in a complete read, and is owed: the item path repairs it. Rows that
+only the source has are found by complete reads alone, because the random rows are ours.
 """
 
 from __future__ import annotations
@@ -27,34 +27,34 @@ from app.stores.catalog.newer import LOCALLY_EDITED
 from app.stores.guard import holds
 from app.stores.runs import drift, spot_checks
 from app.stores.runs.drift import DriftRow
-from app.stores.runs.spot_checks import Look
+from app.stores.runs.spot_checks import Check
 
 EVERY = timedelta(hours=1)
-"""Between two turns of a kind."""
+"""Between two checks of a kind."""
 
 SPARE_KEYS = 4
-"""So many times the rows that are wanted are drawn: tombstones and rows that wait for a person are not looked at."""
+"""For each wanted row so many are drawn, because tombstones and rows that wait for a person are not checked."""
 
 log = structlog.get_logger()
 
 
 class Turn(NamedTuple):
-    """A kind of a connection whose rows are to be looked at now."""
+    """A kind of a connection whose rows are checked now."""
 
     connection: str
     kind: Kind
 
 
 class _Row(NamedTuple):
-    """A row that is to be looked at, and the item to ask for."""
+    """A row to be checked, and the item to fetch for it."""
 
     key: Key
     ref: Ref
 
 
 class _Seen(NamedTuple):
-    """A row of ours beside what the source showed of it: nothing, or what is not ``readable``. ``edited`` says that its
-    content is not what we wrote."""
+    """Our row (``held``) beside the source's ``record`` of it, if there is one that is ``readable``. ``edited`` is set when
+    somebody changed our row here."""
 
     row: _Row
     held: Row
@@ -69,7 +69,7 @@ class _Seen(NamedTuple):
 
 
 def spot_check_in_thread(deps: Deps, rows: int) -> None:
-    """``spot_check`` in a thread of its own: a vendor that hangs must not stop the clock."""
+    """Run ``spot_check`` in a thread of its own, so that a vendor that hangs does not stop the clock."""
     turn = take_turn(deps) if rows else None
     if turn is not None:
         name = f"spot-check-{turn.connection}-{turn.kind}"
@@ -77,9 +77,9 @@ def spot_check_in_thread(deps: Deps, rows: int) -> None:
 
 
 def take_turn(deps: Deps) -> Turn | None:
-    """A kind that is to be looked at now, the next time in an hour; any number of processes may ask.
+    """Claim a kind that is due; any number of processes may call this.
 
-    Paused connections are left out, kinds that may not be read, and kinds that were never read whole.
+    Paused connections are left out, kinds that may not be read, and kinds that were never read completely.
     """
     now, waiting = deps.now(), paused(deps)
     for connection, source in deps.sources.items():
@@ -96,9 +96,9 @@ def take_turn(deps: Deps) -> Turn | None:
 
 
 def spot_check(deps: Deps, turn: Turn, rows: int) -> int:
-    """Look at so many random rows of a kind; returns how many could be compared. Where calls are scarce or the source does
-    not answer, the rest is left for another hour: live work meets the same trouble, and tells of it."""
-    source, kind, looked = deps.sources[turn.connection], turn.kind, 0
+    """Check so many random rows of a kind; returns how many could be compared. Where calls are scarce or the source does not
+    answer, the rest waits for another hour: live work meets the same trouble, and reports it."""
+    source, kind, checked = deps.sources[turn.connection], turn.kind, 0
     drawn = _draw(deps, turn, rows)
     for some in batches(drawn, source.batch_size(kind)):
         began = deps.now()
@@ -112,8 +112,8 @@ def spot_check(deps: Deps, turn: Turn, rows: int) -> int:
             break
         seen = _compare(deps, turn, some, answer, began)
         _write(deps, turn, seen, began)
-        looked += len(seen)
-    return looked
+        checked += len(seen)
+    return checked
 
 
 def _logged(deps: Deps, turn: Turn, rows: int) -> None:
@@ -127,36 +127,36 @@ def _logged(deps: Deps, turn: Turn, rows: int) -> None:
 
 
 def _draw(deps: Deps, turn: Turn, rows: int) -> list[_Row]:
-    """Random live rows; what a person is to decide on is none of them, for what differs would be repaired."""
+    """Random live rows. Items that wait for a person's decision are left out, because a check would repair them."""
     with deps.database.read() as conn:
         keys = spot_checks.random_keys(conn, *turn, SPARE_KEYS * rows)
         hold = holds.open_of(conn, *turn)
         held = {key[0] for key in keys if hold is not None and holds.has_items(conn, hold["id"], [key[0]])}
     found = bulk.old_values(deps.database, *turn, [key for key in keys if key[0] not in held])
     live = [
-        _Row(key, Ref(turn.kind, _asked(turn.kind, key, row))) for key, row in found.items() if not row["deleted"]
+        _Row(key, Ref(turn.kind, _item_id(turn.kind, key, row))) for key, row in found.items() if not row["deleted"]
     ]
     return live[:rows]
 
 
-def _asked(kind: Kind, key: Key, row: Row) -> str:
+def _item_id(kind: Kind, key: Key, row: Row) -> str:
     parent: str | None = row["parent_id"] if kind is Kind.PRODUCT else None
     return parent or key[0]
 
 
 def _compare(deps: Deps, turn: Turn, rows: Sequence[_Row], answer: Answer, began: datetime) -> list[_Seen]:
-    """The rows of which the answer says something new."""
+    """The rows that the answer is about and that are not newer here."""
     found = bulk.old_values(deps.database, *turn, [row.key for row in rows])
     with deps.database.read() as conn:
         full = full_reads.get(conn, *turn)
     by_shape = full is not None and full.shape == checksums.shape_of(turn.kind)
     seen = [_seen(row, found[row.key], answer, began) for row in rows if row.key in found]
-    told = [_checked(turn.kind, one) if by_shape and not one.equal else one for one in seen if one is not None]
-    return [one for one in told if one.equal or not _is_older(one)]
+    checked = [_checked(turn.kind, one) if by_shape and not one.equal else one for one in seen if one is not None]
+    return [one for one in checked if one.equal or not _is_older(one)]
 
 
 def _seen(row: _Row, held: Row, answer: Answer, began: datetime) -> _Seen | None:
-    """``None`` where the answer does not tell: somebody wrote the row meanwhile, or it says nothing of the row."""
+    """``None`` where the answer does not count: somebody wrote the row meanwhile, or it says nothing about the row."""
     if held["deleted"] or held["read_at"] > began:
         return None
     if any({bad.owner, bad.external_id} & {row.ref.external_id, row.key[0]} for bad in answer.failed):
@@ -169,7 +169,7 @@ def _seen(row: _Row, held: Row, answer: Answer, began: datetime) -> _Seen | None
 
 
 def _is_absent(row: _Row, held: Row, answer: Answer) -> bool:
-    """Whether the source lives without the row. None on hand is as good as no row."""
+    """Whether the source has no such row. A stock row of zero is as good as none."""
     if row.ref.kind is Kind.STOCK and held["quantity"] == 0:
         return False
     if any(not bad.owner for bad in answer.failed) or row.ref in answer.not_yet:
@@ -180,7 +180,7 @@ def _is_absent(row: _Row, held: Row, answer: Answer) -> bool:
 
 
 def _checked(kind: Kind, seen: _Seen) -> _Seen:
-    """A row that differs, as the checksum pass would leave it where somebody edited it here."""
+    """A row that differs; if somebody edited it here, marked as the checksum pass marks it."""
     if not checksums.is_edited(kind, seen.held):
         return seen
     edited = Edited(seen.row.key, seen.held["row_hash"])
@@ -188,26 +188,26 @@ def _checked(kind: Kind, seen: _Seen) -> _Seen:
 
 
 def _is_older(seen: _Seen) -> bool:
-    """Whether the source shows an older state than the one we have from it: the answer came from a copy that lags."""
+    """Whether the source shows an older version than ours: the answer came from a replica that lags."""
     own, shown = seen.held, seen.record
     return shown is not None and own["row_hash"] != LOCALLY_EDITED and shown.version < own["version"]
 
 
 def _write(deps: Deps, turn: Turn, seen: Sequence[_Seen], began: datetime) -> None:
-    """What was looked at, what differed and why; and owe that."""
+    """Save the checks and the drift rows of what differed, and owe those items."""
     wrong = [one for one in seen if not one.equal]
-    told = _told(deps, turn, wrong, began)
+    differences = _differences(deps, turn, wrong, began)
     with deps.database.begin() as conn:
         now = deps.now()
-        spot_checks.put(conn, *turn, [Look("/".join(one.row.key), one.equal) for one in seen], now)
-        drift.write(conn, None, turn.connection, told, now=now)
+        spot_checks.put(conn, *turn, [Check("/".join(one.row.key), one.equal) for one in seen], now)
+        drift.write(conn, None, turn.connection, differences, now=now)
         checksums.mark_edited(conn, *turn, [one.edited for one in wrong if one.edited is not None])
         changes = [Change(*ref) for ref in sorted({one.row.ref for one in wrong})]
         fresh = owed.remember(conn, turn.connection, changes, Cause.RECONCILE, now)
     deps.queue.wake(fresh)
 
 
-def _told(deps: Deps, turn: Turn, wrong: Sequence[_Seen], began: datetime) -> list[DriftRow]:
+def _differences(deps: Deps, turn: Turn, wrong: Sequence[_Seen], began: datetime) -> list[DriftRow]:
     rows = [Differing(one.row.key, one.held, one.record) for one in wrong if one.readable]
-    told = explained(deps, *turn, rows, began, background(deps, *turn)) if rows else []
-    return told + [unreadable(turn.kind, "/".join(one.row.key)) for one in wrong if not one.readable]
+    readable_rows = explained(deps, *turn, rows, began, background(deps, *turn)) if rows else []
+    return readable_rows + [unreadable(turn.kind, "/".join(one.row.key)) for one in wrong if not one.readable]

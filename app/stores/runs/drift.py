@@ -1,4 +1,4 @@
-"""What nightly runs found different, row by row, with what differed and why."""
+"""Rows that runs and spot checks found different, with what differed and why."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ DRY_RUN = "dry_run"
 """The cause in the rows of a dry run: they say what a real one would write."""
 
 HELD = "held"
-"""The cause in the rows of a dry run that a real one would not write, because the guard would hold them."""
+"""The cause in the rows of a dry run that the guard would hold in a real one."""
 
 _NOT_CONTENT = frozenset({"version", "modified_at"})
 LONGEST_RUN = timedelta(days=2)
-"""A run that was asked for longer ago than this has found nothing just now."""
+"""A run that was requested longer ago than this has ended."""
 
 _runs: Any = Run.__table__  # type: ignore[attr-defined]
 _table: Any = Drift.__table__  # type: ignore[attr-defined]
 
 
 class DriftRow(NamedTuple):
-    """One difference; ``item`` is the record's key joined by "/", the rest as ``tables.Drift`` tells."""
+    """One difference; ``item`` is the record's key joined by "/", the rest as ``tables.Drift`` describes it."""
 
     kind: Kind
     item: str
@@ -42,7 +42,7 @@ class DriftRow(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """A difference that was written down; all as ``tables.Drift`` tells, ``fields`` ``{field: [old, new]}``."""
+    """One row, as ``tables.Drift`` describes it; ``fields`` is ``{field: [old, new]}``."""
 
     id: int
     run_id: int | None
@@ -70,15 +70,15 @@ class DriftCount(NamedTuple):
 
 
 def write(conn: Connection, run_id: int | None, connection: str, rows: Sequence[DriftRow], *, now: datetime) -> None:
-    """Remember what a run found, or (``None``) a spot check; ``now`` is when it was found."""
+    """Insert the differences that a run, or (``None``) a spot check, found at ``now``."""
     shared = {"run_id": run_id, "connection": connection, "found_at": now}
     if rows:
         conn.execute(insert(_table), [{**shared, **_columns(row)} for row in rows])
 
 
 def write_anew(conn: Connection, run_id: int, connection: str, rows: Sequence[DriftRow], *, now: datetime) -> None:
-    """Remember what a run found of these items in place of what it wrote of them before: it may do this part of its work
-    for the second time, after a crash."""
+    """Insert what a run found of these items, in place of what it wrote of them before: after a crash it may do this part of
+    its work a second time."""
     for kind in sorted({row.kind for row in rows}):
         of_kind = (_table.c.run_id == run_id) & (_table.c.kind == kind)
         same = _table.c["item"].in_([row.item for row in rows if row.kind == kind])
@@ -87,7 +87,7 @@ def write_anew(conn: Connection, run_id: int, connection: str, rows: Sequence[Dr
 
 
 def items(conn: Connection, run_id: int, kind: Kind) -> set[str]:
-    """The items of a kind that a run has written differences of: of a run that goes on after a crash not empty."""
+    """The items of a kind that a run has differences of already, because it continues after a crash."""
     wanted = select(_table.c["item"]).where(_table.c.run_id == run_id, _table.c.kind == kind)
     return set(conn.execute(wanted).scalars())
 
@@ -113,15 +113,15 @@ def with_causes_since(
 
 
 def read_back(conn: Connection, wanted: Select[Any]) -> list[Difference]:
-    """The rows of a selection of all columns."""
+    """The rows that a selection of all columns finds."""
     rows = conn.execute(wanted).mappings()
     return [Difference(**{**row, "fields": msgspec.json.decode(row["fields"])}) for row in rows]
 
 
 def correct(conn: Connection, row_id: int, cause: str, why: str, now: datetime) -> None:
-    """Put another cause in the place of the one that was told; that one is kept beside it."""
-    news = {"cause": cause, "why": why, "corrected_from": _table.c.cause, "corrected_at": now}
-    conn.execute(update(_table).where(_table.c.id == row_id).values(news))
+    """Replace the cause of a difference; the old one is kept as ``corrected_from``."""
+    values = {"cause": cause, "why": why, "corrected_from": _table.c.cause, "corrected_at": now}
+    conn.execute(update(_table).where(_table.c.id == row_id).values(values))
 
 
 def summary(conn: Connection, run_id: int) -> list[DriftCount]:
@@ -132,14 +132,14 @@ def summary(conn: Connection, run_id: int) -> list[DriftCount]:
 
 
 def missed(conn: Connection, connection: str, since: datetime) -> dict[Kind, int]:
-    """Rows per kind that were found different since a moment: what events and polls had missed."""
+    """Rows per kind that were found different since a moment, dry runs left out: what events and polls had missed."""
     recent = (_table.c.connection == connection, _table.c.found_at >= since, _table.c.cause.not_in((DRY_RUN, HELD)))
-    found = conn.execute(select(_table.c.kind, func.count()).where(*recent).group_by(_table.c.kind))
-    return {Kind(kind): count for kind, count in found}
+    rows = conn.execute(select(_table.c.kind, func.count()).where(*recent).group_by(_table.c.kind))
+    return {Kind(kind): count for kind, count in rows}
 
 
 def field_changes(old: Mapping[str, Any], new: Record) -> dict[str, list[Any]]:
-    """``{field: [old, new]}`` of the fields whose content differs; all that are set, where there is no old row."""
+    """``{field: [old, new]}`` of the fields whose content differs; of all set fields where ``old`` is empty."""
     names = (name for name in new.__struct_fields__ if name not in _NOT_CONTENT)
     pairs = ((name, old.get(name), getattr(new, name)) for name in names)
     return {name: [before, after] for name, before, after in pairs if before != after}
@@ -153,7 +153,7 @@ def row_changes(kind: Kind, old: Mapping[str, Any] | None, new: Mapping[str, Any
 
 
 def end_changes(kind: Kind, old: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """What a row that vanished becomes: stock is zero, anything else a tombstone."""
+    """The changes of a row that vanished: stock becomes zero, anything else a tombstone."""
     end = {"quantity": Decimal(0), "extra": None} if kind is Kind.STOCK else {"deleted": True}
     return row_changes(kind, old, {**old, **end})
 
