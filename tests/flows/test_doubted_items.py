@@ -35,6 +35,7 @@ from app.rules.guard.guard import POLL
 from app.stores import catalog, owed
 from app.stores.catalog.spool import Spool
 from app.stores.guard import Batch
+from app.stores.runs.run_row import Run
 from app.stores.sql.engine import Database
 from tests.fakes import SHOP, FakeSource, World, count, listing
 from tests.flows.test_holds import SIZE, go, only, price, prices, read_all
@@ -328,7 +329,7 @@ def test_a_dry_run_by_ids_says_what_would_be_held_and_holds_nothing(world: World
     assert (holds.list_(world.deps), ran.progress.held) == ([], SIZE)
 
 
-def by_ids(world: World, strategy: Strategy, *, name: str | None = None, **options: Any) -> dict[str, Any]:
+def by_ids(world: World, strategy: Strategy, *, name: str | None = None, **options: Any) -> Run:
     """All products are critical, and of one category; their prices are a hundred times what they were. One is named so."""
     with world.database.begin() as conn:
         conn.exec_driver_sql("UPDATE listings SET category = 'All', reorder_point = 100")

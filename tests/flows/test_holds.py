@@ -265,7 +265,7 @@ def test_a_dry_run_that_shows_a_little_of_what_is_held_says_that_it_stays_held(w
     world.source.listings = {name: world.source.listings[name] for name in ("P01", "P02")}
     ran = go(world, Strategy.INCREMENTAL, dry_run=True)
     with world.database.read() as conn:
-        causes = conn.exec_driver_sql(f"SELECT cause FROM drift WHERE run_id = {ran['id']}").scalars()
+        causes = conn.exec_driver_sql(f"SELECT cause FROM drift WHERE run_id = {ran.id}").scalars()
         assert list(causes) == ["held", "held"]
 
 

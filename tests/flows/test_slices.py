@@ -12,6 +12,7 @@ from app.rules.drift.drift import DriftCause
 from app.rules.runs import slices as rules
 from app.rules.runs.slices import nights, rows_of_slice
 from app.stores.runs import slices
+from app.stores.runs.run_row import Run
 from app.stores.sql.engine import Database
 from tests.flows.shops import SHOP, Shop, shop
 
@@ -43,7 +44,7 @@ def edit_quietly(read: Shop, vendor: str) -> str:
     return str(told["external_id"])
 
 
-def month(read: Shop) -> list[dict[str, Any]]:
+def month(read: Shop) -> list[Run]:
     return [read.run(Strategy.FULL) for _ in range(MONTH + 1)]
 
 
