@@ -1,8 +1,8 @@
-"""Writes down what a complete read found different, field by field, and why: one drift row per differing row."""
+"""Writes a drift row for each row that a complete read found different: field by field, and why."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import chain
 from typing import NamedTuple
@@ -34,27 +34,35 @@ def record_drift(
     *,
     cause: str | None = None,
 ) -> None:
-    """Write the drift rows of a believed diff, each with the reason that its traces and what is ``known`` of the kind
-    tell, or the given cause.
+    """Write a drift row for each row of a believed diff: with the given cause, else with the reason that follows from its
+    traces and from what is ``known`` of the kind.
 
-    A first load is no drift: there was nothing to be wrong; a given cause is told even then. A run that goes on after a
-    crash writes no item twice.
+    A first load writes no drift rows, unless a cause is given. A run that continues after a crash writes no item twice.
     """
     if diff.total_local == 0 and cause is None:
         return
+    kind = diff.kind
     with deps.database.read() as conn:
-        written = drift.items(conn, run_id, diff.kind)
-    for chunk in batches(chain(diff.created, diff.changed), CHUNK):
-        found = _of_records(deps, connection, diff.kind, chunk, read_at)
-        _write(deps, connection, run_id, diff.kind, _fresh(found, written), read_at, known, cause)
+        written = drift.items(conn, run_id, kind)
+    for rows in _differing(deps, connection, diff, read_at):
+        fresh = [row for row in rows if "/".join(row.key) not in written]
+        if not fresh:
+            continue
+        if known is None:
+            differences = [_plain(kind, row, cause or DriftCause.UNKNOWN) for row in fresh]
+        else:
+            differences = explained(deps, connection, kind, fresh, read_at, known)
+        with deps.database.begin() as conn:
+            drift.write(conn, run_id, connection, differences, now=deps.now())
+
+
+def _differing(deps: Deps, connection: str, diff: Diff, read_at: datetime) -> Iterator[list[Differing]]:
+    """The rows of a diff with what we hold, some hundred at a time."""
+    for records in batches(chain(diff.created, diff.changed), CHUNK):
+        yield list(_of_records(deps, connection, diff.kind, records, read_at))
     for keys in batches(diff.vanished, CHUNK):
         old = bulk.old_values(deps.database, connection, diff.kind, keys)
-        found = (Differing(key, old.get(key), None) for key in keys)
-        _write(deps, connection, run_id, diff.kind, _fresh(found, written), read_at, known, cause)
-
-
-def _fresh(rows: Iterable[Differing], written: set[str]) -> list[Differing]:
-    return [row for row in rows if "/".join(row.key) not in written]
+        yield [Differing(key, old.get(key), None) for key in keys]
 
 
 def _of_records(
@@ -65,43 +73,23 @@ def _of_records(
     for record in records:
         before = old.get(key_of(record))
         if before is not None and read_at <= before["read_at"] <= future:
-            continue  # a live sync was faster than this run: not a difference any more
+            continue  # the item path was faster than this run: the row does not differ any more
         yield Differing(key_of(record), before, record)
-
-
-def _write(
-    deps: Deps,
-    connection: str,
-    run_id: int,
-    kind: Kind,
-    rows: Sequence[Differing],
-    read_at: datetime,
-    known: Background | None,
-    cause: str | None,
-) -> None:
-    if not rows:
-        return
-    if known is None:
-        found = [_plain(kind, row, cause or DriftCause.UNKNOWN) for row in rows]
-    else:
-        found = explained(deps, connection, kind, rows, read_at, known)
-    with deps.database.begin() as conn:
-        drift.write(conn, run_id, connection, found, now=deps.now())
 
 
 def explained(
     deps: Deps, connection: str, kind: Kind, rows: Sequence[Differing], read_at: datetime, known: Background
 ) -> list[DriftRow]:
-    """The drift rows of some hundred differing rows, each with its reason; ``read_at`` is when they were asked for."""
-    told = reasons(deps, connection, kind, rows, read_at, known)
+    """The drift rows of some hundred differing rows, each with its reason; ``read_at`` is when their read began."""
+    found = reasons(deps, connection, kind, rows, read_at, known)
     return [
         _plain(kind, row, why.cause)._replace(since=why.since, since_latest=why.latest, why=why.why)
-        for row, why in zip(rows, told, strict=True)
+        for row, why in zip(rows, found, strict=True)
     ]
 
 
 def unreadable(kind: Kind, item: str) -> DriftRow:
-    """The drift row of an item that the source shows, and that cannot be read or stored."""
+    """The drift row of an item that the source has, but that cannot be read or stored."""
     why = "The source shows it, and it could not be read or stored."
     return DriftRow(kind, item, "differs", cause=DriftCause.FAILED, why=why)
 
@@ -113,16 +101,9 @@ def _plain(kind: Kind, row: Differing, cause: str) -> DriftRow:
     return DriftRow(kind, "/".join(row.key), row.change, fields, cause)
 
 
-def _write_anew(deps: Deps, connection: str, run_id: int, rows: Iterable[DriftRow]) -> None:
-    found = list(rows)
-    if found:
-        with deps.database.begin() as conn:
-            drift.write_anew(conn, run_id, connection, found, now=deps.now())
-
-
 def record_left(deps: Deps, connection: str, run_id: int, absorbed: Absorbed) -> None:
-    """Write the drift rows of what a repaired kind still differs in: rows that are newer than the read, or that a
-    newer one refused, and records that could not be read or stored."""
+    """Write a drift row for each row that still differs after a repair: our row is newer than the read or than the source's
+    record, or the record could not be read or stored."""
     if absorbed.diff.total_local == 0:
         return
     kind = absorbed.diff.kind
@@ -132,11 +113,13 @@ def record_left(deps: Deps, connection: str, run_id: int, absorbed: Absorbed) ->
     if refused:
         changed = chain(absorbed.diff.created, absorbed.diff.changed, absorbed.diff.touched)
         wanted += [_Left(key_of(record), record) for record in changed if key_of(record) in refused]
-    for some in batches(wanted, CHUNK):
-        _write_anew(deps, connection, run_id, _of_left(deps, connection, kind, some, absorbed.read_at))
-    for failures in batches(absorbed.failures[:MOST_NOTED], CHUNK):
-        rows = (unreadable(one.ref.kind, one.ref.external_id) for one in failures)
-        _write_anew(deps, connection, run_id, rows)
+    rows = chain.from_iterable(
+        _of_left(deps, connection, kind, some, absorbed.read_at) for some in batches(wanted, CHUNK)
+    )
+    bad = (unreadable(each.ref.kind, each.ref.external_id) for each in absorbed.failures[:MOST_NOTED])
+    for some_rows in batches(chain(rows, bad), CHUNK):
+        with deps.database.begin() as conn:
+            drift.write_anew(conn, run_id, connection, some_rows, now=deps.now())
 
 
 _NEWER_HERE = "Our row was written while the run read, and is newer than what the run was shown."
@@ -144,7 +127,7 @@ _OLDER_THERE = "The source shows an older version than we hold, and does not say
 
 
 class _Left(NamedTuple):
-    """A row that stays as it is, and what the read showed of it, if it did."""
+    """A row that stays as it is, and the source's record of it, if the read had one."""
 
     key: Key
     record: Record | None = None
