@@ -1,4 +1,4 @@
-"""How true the copy is after a complete read: rows equal in content, of all rows that live there or here."""
+"""The agreement of a kind after a complete read: the share of rows with equal content, of all live rows there or here."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from app.flows.items.bulk_read import Absorbed
 
 
 class Agreed(NamedTuple):
-    """Of ``rows``, the union of those that live there and here, ``equal`` are equal in content after the write;
-    ``differed`` is how many it mended. Where that is not known ``equal`` is ``None`` and ``unknown`` says why."""
+    """Of ``rows``, those that live there, here or in both, ``equal`` have equal content after the write, which changed
+    ``differed`` rows. Where ``equal`` is not known it is ``None``, and ``unknown`` says why."""
 
     rows: int
     equal: int | None
@@ -18,22 +18,22 @@ class Agreed(NamedTuple):
 
     @property
     def share(self) -> float | None:
-        """0 to 1, and 1.0 only if every row is equal; ``None`` when it is not known."""
+        """0 to 1; 1.0 only if every row is equal, ``None`` when it is not known."""
         return share_of(self.equal, self.rows)
 
 
 def share_of(equal: int | None, rows: int) -> float | None:
-    """A part of the rows, rounded so that only all is 1.0; of none, all."""
+    """``equal / rows`` in six digits; 1.0 only if all rows are equal, or there are none."""
     if equal is None:
         return None
     return 1.0 if equal >= rows else min(round(max(0, equal) / rows, 6), 0.999999)
 
 
 def agreed(absorbed: Absorbed, *, unseen: int = 0, written: bool = True) -> Agreed:
-    """What a read says of the copy after its write, or (not ``written``) as it is.
+    """The agreement after a read's write, or (not ``written``) without it.
 
-    Unknown when the read was not believed, when we held nothing before it, and when it only named rows that are new to
-    us (``unseen``): they are still to be asked for, and what they say is not known.
+    It is unknown when the guard held the read, when we had no rows before, and when the read only named rows that are new
+    to us (``unseen``), because their content is still to be fetched.
     """
     diff, wrote = absorbed.diff, absorbed.written
     found = len(diff.created) + len(diff.changed) + len(diff.vanished)
