@@ -92,8 +92,8 @@ def history(
     deps = open_deps()
     source_of(deps, connection)
     with deps.database.read() as conn:
-        found = runs_page(conn, connection, status=status, strategy=strategy, limit=limit, before_id=before)
-    views = [run_view(run, deps.now()) for run in found]
+        rows = runs_page(conn, connection, status=status, strategy=strategy, limit=limit, before_id=before)
+    views = [run_view(run, deps.now()) for run in rows]
     if as_json:
         print_json(page_of(to_builtins(views), limit))
     else:

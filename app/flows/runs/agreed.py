@@ -36,15 +36,15 @@ def agreed(absorbed: Absorbed, *, unseen: int = 0, written: bool = True) -> Agre
     to us (``unseen``), because their content is still to be fetched.
     """
     diff, wrote = absorbed.diff, absorbed.written
-    found = len(diff.created) + len(diff.changed) + len(diff.vanished)
+    differed = len(diff.created) + len(diff.changed) + len(diff.vanished)
     passed_gone = sum(record.deleted for record in diff.passed)
     only_here = len(diff.unshown) + len(wrote.kept) + passed_gone + (0 if written else len(diff.vanished))
     rows = diff.read - diff.gone + only_here + len(absorbed.failures) - len(wrote.failed)
     if (unknown := _unknown(absorbed, unseen)) is not None:
-        return Agreed(rows, None, found, unknown)
+        return Agreed(rows, None, differed, unknown)
     left = only_here + len(diff.passed) - passed_gone + len(wrote.refused) + len(absorbed.failures)
     left += 0 if written else len(diff.created) + len(diff.changed)
-    return Agreed(rows, max(0, rows - left), found)
+    return Agreed(rows, max(0, rows - left), differed)
 
 
 def _unknown(absorbed: Absorbed, unseen: int) -> str | None:

@@ -81,10 +81,10 @@ def explained(
     deps: Deps, connection: str, kind: Kind, rows: Sequence[Differing], read_at: datetime, known: Background
 ) -> list[DriftRow]:
     """The drift rows of some hundred differing rows, each with its reason; ``read_at`` is when their read began."""
-    found = reasons(deps, connection, kind, rows, read_at, known)
+    whys = reasons(deps, connection, kind, rows, read_at, known)
     return [
         _plain(kind, row, why.cause)._replace(since=why.since, since_latest=why.latest, why=why.why)
-        for row, why in zip(rows, found, strict=True)
+        for row, why in zip(rows, whys, strict=True)
     ]
 
 

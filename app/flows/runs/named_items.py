@@ -23,8 +23,8 @@ def named_news(deps: Deps, connection: str, kind: Kind, changes: Sequence[Change
     def owe(conn: Connection) -> None:
         nonlocal news
         for some in batches(changes, AT_ONCE):
-            found = news_of(conn, connection, kind, some, Cause.RECONCILE, deps.now())
-            news = News(news.unseen + found.unseen, news.fresh + found.fresh)
+            more = news_of(conn, connection, kind, some, Cause.RECONCILE, deps.now())
+            news = News(news.unseen + more.unseen, news.fresh + more.fresh)
 
     rolled_back(deps, owe)
     return news

@@ -113,19 +113,19 @@ def reasons(
         every = sorted({name for some in names for name in some})
         signals = item_signals.signals_of(conn, connection, kind, every, since)
         removed = item_signals.removed(conn, connection, kind, lacking) if lacking else {}
-    found = [
+    traces = [
         _traces(kind, row, own, signals, known, removed, read_at, deps.now())
         for row, own in zip(rows, names, strict=True)
     ]
     if known.mapping is not None:
         lonely = _alone_in_fields(rows)
-        found = [replace(one, alone_in_fields=is_alone) for one, is_alone in zip(found, lonely, strict=True)]
-    lost = [one.settled.at for one in found if went_back(one) and one.settled is not None]
+        traces = [replace(one, alone_in_fields=is_alone) for one, is_alone in zip(traces, lonely, strict=True)]
+    lost = [one.settled.at for one in traces if went_back(one) and one.settled is not None]
     if lost and not known.restores:
         with deps.database.read() as conn:
             last = full_reads.last_written(conn, connection, kind)
         known.restores.append(Restore(last or min(lost), max(lost), deps.now(), everything=False))
-    return [reason_of(one) for one in claimed(found)]
+    return [reason_of(one) for one in claimed(traces)]
 
 
 def _traces(

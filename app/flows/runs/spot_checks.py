@@ -132,9 +132,11 @@ def _draw(deps: Deps, turn: Turn, rows: int) -> list[_Row]:
         keys = spot_checks.random_keys(conn, *turn, SPARE_KEYS * rows)
         hold = holds.open_of(conn, *turn)
         held = {key[0] for key in keys if hold is not None and holds.has_items(conn, hold["id"], [key[0]])}
-    found = bulk.old_values(deps.database, *turn, [key for key in keys if key[0] not in held])
+    held_rows = bulk.old_values(deps.database, *turn, [key for key in keys if key[0] not in held])
     live = [
-        _Row(key, Ref(turn.kind, _item_id(turn.kind, key, row))) for key, row in found.items() if not row["deleted"]
+        _Row(key, Ref(turn.kind, _item_id(turn.kind, key, row)))
+        for key, row in held_rows.items()
+        if not row["deleted"]
     ]
     return live[:rows]
 
@@ -146,11 +148,11 @@ def _item_id(kind: Kind, key: Key, row: Row) -> str:
 
 def _compare(deps: Deps, turn: Turn, rows: Sequence[_Row], answer: Answer, began: datetime) -> list[_Seen]:
     """The rows that the answer is about and that are not newer here."""
-    found = bulk.old_values(deps.database, *turn, [row.key for row in rows])
+    held_rows = bulk.old_values(deps.database, *turn, [row.key for row in rows])
     with deps.database.read() as conn:
         full = full_reads.get(conn, *turn)
     by_shape = full is not None and full.shape == checksums.shape_of(turn.kind)
-    seen = [_seen(row, found[row.key], answer, began) for row in rows if row.key in found]
+    seen = [_seen(row, held_rows[row.key], answer, began) for row in rows if row.key in held_rows]
     checked = [_checked(turn.kind, one) if by_shape and not one.equal else one for one in seen if one is not None]
     return [one for one in checked if one.equal or not _is_older(one)]
 

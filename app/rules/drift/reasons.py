@@ -22,9 +22,9 @@ DELIVERED = timedelta(minutes=5)
 def reason_of(traces: Traces) -> Reason:
     """The most specific reason that the traces allow."""
     for rule in _RULES:
-        found = rule(traces)
-        if found is not None:
-            return found
+        reason = rule(traces)
+        if reason is not None:
+            return reason
     return _missed(traces)
 
 

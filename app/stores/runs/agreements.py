@@ -63,18 +63,18 @@ _DAYS = Statement(
 )
 
 
-def put(conn: Connection, connection: str, kind: Kind, found: Agreement, *, run_id: int, now: datetime) -> None:
+def put(conn: Connection, connection: str, kind: Kind, agreement: Agreement, *, run_id: int, now: datetime) -> None:
     """Save an agreement as that of its day."""
     params = {
         "connection": connection,
         "kind": kind.value,
         "day": day_of(now),
-        "equal": found.equal,
-        "differed": found.differed,
-        "rows": found.rows,
+        "equal": agreement.equal,
+        "differed": agreement.differed,
+        "rows": agreement.rows,
         "run_id": run_id,
         "now": now,
-        "unknown": found.unknown,
+        "unknown": agreement.unknown,
     }
     _PUT.run(conn, params)
 
