@@ -7,7 +7,7 @@ The flow, left to right; every arrow is a function you can open:
      sweep    │   (one transaction,   (one     (no transaction   (pure) (newer  (same
      replay   ┘    then acknowledge)  message   open meanwhile)         wins)   commit)
                                       per item)
-     bulk run: legs, one per kind, each checkpointed by page (flows/run.py):
+     bulk run: stages, one per kind, each checkpointed by page (flows/runs/run.py):
        read_full: stream everything ▶ diff by row hash ▶ guard ▶ apply what differs ▶ drift, tombstones
        read_pages: what changed in a span of time     read_items: what is named by id
 

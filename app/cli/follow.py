@@ -45,7 +45,7 @@ class DirectRun:
         self._thread.start()
 
     def ended(self) -> bool:
-        """Whether it has ended."""
+        """Whether the run has ended, or was given back."""
         return not self._thread.is_alive()
 
     def wait(self) -> None:
@@ -61,7 +61,7 @@ class DirectRun:
 
 
 def open_for(*, direct: bool, no_wait: bool) -> Deps:
-    """The parts for a command that starts a run; a run that is carried out here sends no message to the workers."""
+    """The deps of a command that starts a run; with ``--direct`` no message goes to the workers."""
     if direct and no_wait:
         raise typer.BadParameter("--direct carries the run out in this process and cannot go with --no-wait")
     return open_deps(NullQueue() if direct else None)

@@ -19,7 +19,7 @@ from app.flows.runs.runs_view import RunView
 from app.rules.drift.drift_advice import advice_on, since_words
 
 SHOWN = 20
-"""Differences of a dry run that a person sees; a program gets ``MOST``, and the rest page by page."""
+"""Differences of a dry run that a person sees; a program gets ``MOST``, and reads more with ``tallyhook drift``."""
 
 MOST = 500
 
@@ -29,12 +29,12 @@ _TROUBLES = ("failed", "held")
 
 def tell(deps: Deps, view: RunView, *, as_json: bool) -> None:
     """Print the state of a run; for a dry run also what it would have written."""
-    rows, summary = _would(deps, view, MOST if as_json else SHOWN)
+    rows, summary = _dry_run_rows(deps, view, MOST if as_json else SHOWN)
     if as_json:
         print_json({**to_builtins(view), "diff": _diff(rows, summary)} if view.dry_run else view)
         return
-    for said in sentences(view):
-        console.print(said, markup=False, soft_wrap=True)
+    for sentence in sentences(view):
+        console.print(sentence, markup=False, soft_wrap=True)
     if rows:
         console.print(summary_line(summary), markup=False, soft_wrap=True)
         print_table(differences(rows, f"the first {len(rows)}" if len(rows) == SHOWN else "all of them"), "")
@@ -58,27 +58,27 @@ def sentences(view: RunView) -> list[str]:
 
 
 def _further(view: RunView) -> list[str]:
-    progress, found = view.progress, []
+    progress, lines = view.progress, []
     if view.reason:
-        found.append(f"Why {view.reason}")
+        lines.append(f"Why {view.reason}")
     if view.error:
-        found.append(f"Error: {view.error}")
+        lines.append(f"Error: {view.error}")
     if view.status in (Status.FAILED, Status.CANCELLED):
-        found.append(f"It can continue where it stopped: tallyhook runs resume {view.id}")
+        lines.append(f"It can continue where it stopped: tallyhook runs resume {view.id}")
     for kind, counts in view.counts.items():
         if counts.forbidden:
-            found.append(f"Left out {kind}: {counts.forbidden}")
+            lines.append(f"Left out {kind}: {counts.forbidden}")
         if counts.held:
-            found.append(f"{'It would hold' if view.dry_run else 'Held'} of {kind}: {counts.held}")
+            lines.append(f"{'It would hold' if view.dry_run else 'Held'} of {kind}: {counts.held}")
         if counts.incomplete:
-            found.append(f"Of {kind}: {counts.incomplete}")
+            lines.append(f"Of {kind}: {counts.incomplete}")
     if progress.owed and not view.dry_run:
-        found.append(f"{progress.owed:,} items were only named: they are owed, and the workers fetch each of them.")
+        lines.append(f"{progress.owed:,} items were only named: they are owed, and the workers fetch each of them.")
     if progress.failed:
-        found.append(f"Items that failed: tallyhook failed {view.connection}")
+        lines.append(f"Items that failed: tallyhook failed {view.connection}")
     if progress.held and not view.dry_run:
-        found.append("Batches that wait for a person: tallyhook holds list")
-    return found
+        lines.append("Batches that wait for a person: tallyhook holds list")
+    return lines
 
 
 def _diff(rows: Sequence[Difference], summary: Sequence[DriftCount]) -> dict[str, Any]:
@@ -93,9 +93,9 @@ def differences(rows: Sequence[Difference], heading: str) -> Table:
     for row in rows:
         fields = ", ".join(f"{name}: {old} → {new}" for name, (old, new) in row.fields.items())[:200]
         since = "" if row.why is None else since_words(row.since, row.since_latest)
-        told = (row.kind, row.item, row.change, _cause(row), since, fields, row.why or "")
+        texts = (row.kind, row.item, row.change, _cause(row), since, fields, row.why or "")
         run = "-" if row.run_id is None else str(row.run_id)  # a spot check is no run
-        table.add_row(str(row.id), run, *map(escape, told))
+        table.add_row(str(row.id), run, *map(escape, texts))
     return table
 
 
@@ -135,7 +135,7 @@ def run_table(views: Sequence[RunView]) -> Table:
     return table
 
 
-def _would(deps: Deps, view: RunView, limit: int) -> tuple[list[Difference], list[DriftCount]]:
+def _dry_run_rows(deps: Deps, view: RunView, limit: int) -> tuple[list[Difference], list[DriftCount]]:
     """The first rows that a dry run would write, and the number of each sort."""
     if not view.dry_run:
         return [], []

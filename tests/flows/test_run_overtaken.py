@@ -99,4 +99,4 @@ def test_a_pull_of_a_whole_kind_counts_as_a_read_of_it(world: World) -> None:
     del world.source.listings["P001"]
     pull(world)
     ended = carry_out(world, run_id)
-    assert (ended["status"], live(world)) == ("completed", PRODUCTS - 1)
+    assert (ended.status, live(world)) == ("completed", PRODUCTS - 1)

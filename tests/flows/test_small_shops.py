@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -14,6 +13,7 @@ from app.flows.runs.request_run import request_run
 from app.flows.runs.run import run
 from app.stores.guard import holds
 from app.stores.runs import runs
+from app.stores.runs.run_row import Run
 from app.stores.sql.engine import Database
 from tests.fakes import SHOP, FakeSource, World, count, listing
 
@@ -30,7 +30,7 @@ def world(database: Database) -> World:
     return world
 
 
-def read_all(world: World) -> dict[str, Any]:
+def read_all(world: World) -> Run:
     world.clock.pass_(86_400)
     run_id = request_run(world.deps, SHOP, Strategy.FULL, Options(), cause="schedule")
     run(world.deps, LeaseKeeper(world.database), run_id, patience=0.0)

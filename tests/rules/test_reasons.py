@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.rules.drift.corrections import corrected
-from app.rules.drift.drift import Answered, DriftCause, Restore, Span, Told, Traces
+from app.rules.drift.drift import DriftCause, Evidence, Restore, SettledChange, Span, Traces
 from app.rules.drift.drift_advice import advice_on, since_words
 from app.rules.drift.reasons import claimed, reason_of, went_back
 
@@ -22,8 +22,8 @@ NEW = replace(EDIT, change="missing", written_at=None, newer=None)
 HOUR, MINUTE, SECOND = timedelta(hours=1), timedelta(minutes=1), timedelta(seconds=1)
 AT_NOON = Span(NOON - HOUR, NOON + HOUR)
 STOCK_ONLY = Restore(NOON - HOUR, NIGHT - HOUR, NIGHT, everything=False)
-BROUGHT = Answered("applied", "webhook", NOON, NOON + MINUTE)
-TOLD = Told(NOON, "a dead letter (Unmappable)")
+BROUGHT = SettledChange("applied", "webhook", NOON, NOON + MINUTE)
+TOLD = Evidence(NOON, "a dead letter (Unmappable)")
 
 
 @pytest.mark.parametrize(
@@ -50,15 +50,15 @@ TOLD = Told(NOON, "a dead letter (Unmappable)")
         (replace(EDIT, restores=[STOCK_ONLY]), DriftCause.MISSED),
         (replace(EDIT, restores=[STOCK_ONLY], looks=[NOON + MINUTE]), DriftCause.RESTORED),
         (replace(EDIT, restores=[STOCK_ONLY], looks=[NOON - MINUTE, NIGHT]), DriftCause.MISSED),
-        (replace(EDIT, restores=[STOCK_ONLY], answered=BROUGHT), DriftCause.RESTORED),
-        (replace(EDIT, restores=[STOCK_ONLY], answered=BROUGHT._replace(outcome="unchanged")), DriftCause.STALE),
+        (replace(EDIT, restores=[STOCK_ONLY], settled=BROUGHT), DriftCause.RESTORED),
+        (replace(EDIT, restores=[STOCK_ONLY], settled=BROUGHT._replace(outcome="unchanged")), DriftCause.STALE),
         (replace(EDIT, whole_failing=TOLD, waiting=NOON), DriftCause.LATE),
-        (replace(EDIT, whole_failing=TOLD, answered=BROUGHT._replace(outcome="unchanged")), DriftCause.STALE),
+        (replace(EDIT, whole_failing=TOLD, settled=BROUGHT._replace(outcome="unchanged")), DriftCause.STALE),
         (replace(SILENT, mapping=Span(LAST_NIGHT, NIGHT)), DriftCause.MAPPING),
         (replace(SILENT, mapping=Span(LAST_NIGHT, NIGHT), alone_in_fields=True), DriftCause.SILENT),
         (replace(EDIT, mapping=Span(LAST_NIGHT, NIGHT)), DriftCause.MISSED),
-        (replace(EDIT, answered=Answered("unchanged", "webhook", NOON, NOON + MINUTE)), DriftCause.STALE),
-        (replace(EDIT, answered=Answered("applied", "webhook", NOON - HOUR, NOON - HOUR)), DriftCause.MISSED),
+        (replace(EDIT, settled=SettledChange("unchanged", "webhook", NOON, NOON + MINUTE)), DriftCause.STALE),
+        (replace(EDIT, settled=SettledChange("applied", "webhook", NOON - HOUR, NOON - HOUR)), DriftCause.MISSED),
         (replace(EDIT, refused=[NOON + MINUTE]), DriftCause.REFUSED),
         (replace(EDIT, refused=[NOON + HOUR]), DriftCause.MISSED),
         (replace(GONE, refused=[NOON]), DriftCause.MISSED),
@@ -96,15 +96,15 @@ def test_a_span_never_ends_before_it_begins() -> None:
 
 
 def test_a_row_that_is_older_than_our_memory_of_writing_it_went_back() -> None:
-    applied = Answered("applied", "webhook", NOON, NOON + MINUTE)
-    assert went_back(replace(EDIT, answered=applied))
-    assert not went_back(replace(EDIT, answered=applied, written_at=NOON + MINUTE))
-    assert not went_back(replace(NEW, answered=applied, removed=NOON + HOUR))
+    applied = SettledChange("applied", "webhook", NOON, NOON + MINUTE)
+    assert went_back(replace(EDIT, settled=applied))
+    assert not went_back(replace(EDIT, settled=applied, written_at=NOON + MINUTE))
+    assert not went_back(replace(NEW, settled=applied, removed=NOON + HOUR))
 
 
-def heard(minutes: float, outcome: str = "unchanged", cause: str = "webhook") -> list[Answered]:
+def heard(minutes: float, outcome: str = "unchanged", cause: str = "webhook") -> list[SettledChange]:
     moment = NIGHT + timedelta(minutes=minutes)
-    return [Answered(outcome, cause, moment, moment)]
+    return [SettledChange(outcome, cause, moment, moment)]
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def heard(minutes: float, outcome: str = "unchanged", cause: str = "webhook") ->
     ],
 )
 def test_later_evidence_corrects_a_reason(
-    cause: str, events: list[Answered], hours: float, after: str | None
+    cause: str, events: list[SettledChange], hours: float, after: str | None
 ) -> None:
     found = corrected(cause, NIGHT, events, NIGHT + timedelta(hours=hours))
     assert (None if found is None else found.cause) == after

@@ -41,7 +41,7 @@ def test_a_schedule_is_made_once_and_then_left_to_people(database: Database) -> 
         schedules.put(conn, "shop", "nightly", "0 5 * * *", "Europe/Berlin", False)
     _ensure(database)
     schedule = _schedule(database)
-    assert (schedule["cron"], schedule["timezone"], schedule["enabled"]) == ("0 5 * * *", "Europe/Berlin", False)
+    assert (schedule.cron, schedule.timezone, schedule.enabled) == ("0 5 * * *", "Europe/Berlin", False)
 
 
 def test_of_eight_clocks_one_claims_the_first_slot(database: Database) -> None:
@@ -91,7 +91,7 @@ def test_a_renamed_schedule_keeps_its_edits_and_its_slot(database: Database) -> 
     before = _schedule(database)
     with database.begin() as conn:
         schedules.rename(conn, "shop", "nightly", "full")
-    assert _schedule(database) == {**before, "job": "full"}
+    assert _schedule(database) == before._replace(job="full")
 
 
 def test_a_schedule_is_not_renamed_over_another(database: Database) -> None:

@@ -1,4 +1,4 @@
-"""Gathers what a smart run decides by: ages, misses and prices, all from what earlier runs left in the database."""
+"""Chooses the strategy of a smart run by the ages, misses and prices that earlier runs left in the database."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from app.stores.runs.run_row import Run
 
 LOOKED_BACK = timedelta(days=7)
 LEAST_MISSES = 1 / 86_400
-"""Rows a second that are taken to change unseen where nothing is known: one a day."""
+"""Rows a second that we assume to change unseen where nothing is known: one a day."""
 
 
 def choose_smart(deps: Deps, connection: str) -> Choice:
-    """The strategy for this moment, and why; kinds that may not be read count for nothing."""
+    """The strategy that is worth most now, and why; kinds that may not be read are left out."""
     now = deps.now()
     with deps.database.read() as conn:
         earlier = runs.completed(conn, connection)
@@ -32,7 +32,7 @@ def choose_smart(deps: Deps, connection: str) -> Choice:
 
 
 def last_reads(earlier: Sequence[Run]) -> dict[Kind, datetime]:
-    """When each kind was last brought up to date, of completed runs with the newest first."""
+    """When completed runs (newest first) last brought each kind up to date."""
     last: dict[Kind, datetime] = {}
     for run in earlier:
         for kind in brings_up_to_date(run.chosen_strategy, run.options):
@@ -43,7 +43,7 @@ def last_reads(earlier: Sequence[Run]) -> dict[Kind, datetime]:
 
 
 def prices(earlier: Sequence[Run]) -> dict[Strategy, float]:
-    """Upstream calls that a run of each strategy took, on average; those that smart chose included."""
+    """The average number of upstream calls of each strategy, runs for which smart chose it included."""
     calls: defaultdict[Strategy, list[int]] = defaultdict(list)
     for run in earlier:
         if is_a_price(run.chosen_strategy, run.options):

@@ -11,10 +11,10 @@ from app.domain import Kind
 from app.flows.deps import Deps
 from app.flows.runs.reasons import names_of_row
 from app.rules.drift.corrections import CORRECTED_BY_AN_EVENT, MOST_LATE, corrected
-from app.rules.drift.drift import Answered, Reason
+from app.rules.drift.drift import Reason, SettledChange
 from app.rules.drift.reasons import UNDER_WAY
 from app.stores.catalog import stored_rows
-from app.stores.runs import drift, traces
+from app.stores.runs import drift, item_signals
 from app.stores.runs.drift import Difference
 
 AT_ONCE = 300
@@ -50,8 +50,8 @@ def _correct_kind(deps: Deps, connection: str, kind: Kind, rows: Sequence[Differ
     oldest = min(row.found_at for row in rows) - UNDER_WAY
     with deps.database.read() as conn:
         every = sorted({name for some in names.values() for name in some})
-        memory = traces.remembered(conn, connection, kind, every, oldest)
-    found = [(row.id, _corrected(deps, row, names[row.id], memory)) for row in rows]
+        signals = item_signals.signals_of(conn, connection, kind, every, oldest)
+    found = [(row.id, _corrected(deps, row, names[row.id], signals)) for row in rows]
     news = [(id, reason) for id, reason in found if reason is not None]
     if news:
         with deps.database.begin() as conn:
@@ -60,11 +60,11 @@ def _correct_kind(deps: Deps, connection: str, kind: Kind, rows: Sequence[Differ
     return len(news)
 
 
-def _corrected(deps: Deps, row: Difference, names: Sequence[str], memory: traces.Memory) -> Reason | None:
+def _corrected(deps: Deps, row: Difference, names: Sequence[str], signals: item_signals.ItemSignals) -> Reason | None:
     events = [
-        Answered(one.outcome, one.cause, one.heard_at, one.at)
+        SettledChange(one.outcome, one.cause, one.heard_at, one.at)
         for name in names
-        for one in memory.settled.get(name, ())
+        for one in signals.settled.get(name, ())
         if one.heard_at >= row.found_at - UNDER_WAY
     ]
     return corrected(row.cause, row.found_at, sorted(events, key=lambda one: one.at), deps.now())

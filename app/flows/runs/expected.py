@@ -1,4 +1,4 @@
-"""How many records a run will have, guessed from what earlier runs of the same sort had."""
+"""Guesses how many records a run will have from the numbers of earlier runs."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from app.stores.runs.run_row import Run
 
 
 def guesses(run: ActiveRun, plan: Sequence[Stage]) -> list[int | None]:
-    """Records of each stage: of a whole read what the last one of that kind had (else what is stored of it), of another
-    what the last run with the same strategy and options had; ``None`` where nothing is known."""
+    """Records of each stage, ``None`` where nothing is known. A whole read will have as many as the last one of its kind, or
+    as there are rows; any other stage as many as in the last run with the same strategy and options."""
     with run.deps.database.read() as conn:
         earlier = runs.completed(conn, run.connection)
         known = [_whole(stage, earlier) for stage in plan]
@@ -37,7 +37,7 @@ def _of_real_run(options: Options) -> Options:
 
 
 def _live(stage: Stage, stored: Mapping[Kind, tuple[int, int]]) -> int | None:
-    """The rows that live here, if any: of nothing nothing is known."""
+    """Our live rows of the kind; ``None`` without any, because then nothing is known."""
     return stored.get(stage.kind, (0, 0))[0] or None
 
 

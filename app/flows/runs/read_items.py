@@ -1,4 +1,4 @@
-"""A stage that reads items by id: those out of stock, those of a category, orders of some days, those that failed."""
+"""A stage that reads items by id: items out of stock or of a category, orders of some days, items that failed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from app.stores.runs import failed_items
 
 
 def read_items(run: ActiveRun, stage: Stage) -> None:
-    """Fetch the items batch by batch; one that fails alone is noted, and the others go on."""
+    """Fetch the items batch by batch; an item that fails by itself is noted, and the others are synced."""
     after = run.checkpoint.after
     ids = [id for id in sorted(_wanted(run, stage.kind)) if after is None or id > after][: run.remaining()]
     run.expect(run.progress.processed - run.checkpoint.begun + len(ids))
@@ -29,12 +29,12 @@ def read_items(run: ActiveRun, stage: Stage) -> None:
 
 
 def _at_once(run: ActiveRun, kind: Kind, ids: int) -> int:
-    """How many items to ask for in one call: all of them, where any call reads the vendor's whole list."""
+    """Items to fetch in one call: all of them, where any call reads the vendor's whole list."""
     return max(1, ids) if kind in run.source.listed_kinds else run.source.batch_size(kind)
 
 
 def _wanted(run: ActiveRun, kind: Kind) -> Sequence[str]:
-    """The ids that the run's strategy means, of one kind."""
+    """The ids of a kind that the run's strategy selects."""
     return _IDS[run.strategy](run, kind)
 
 
@@ -51,12 +51,12 @@ def _of_category(run: ActiveRun, kind: Kind) -> Sequence[str]:
 
 
 def _of_listings(conn: Connection, run: ActiveRun, kind: Kind, listings: Sequence[str]) -> Sequence[str]:
-    """Stock is asked for by listing, products by what the source calls an item: the parent where there is one."""
+    """Stock is fetched by listing, a product by its parent where it has one."""
     return listings if kind is Kind.STOCK else catalog.items_of(conn, run.connection, listings)
 
 
 def _orders_of_days(run: ActiveRun, kind: Kind) -> Sequence[str]:
-    """Orders of the days asked for that we lack; all of them with ``force``."""
+    """Orders of the requested days that we lack; with ``force`` all of them."""
     last = run.options.last or run.deps.now().date()
     first = run.options.first or last - RECENT_ORDERS
     named = [id for _, id in with_retries(run, lambda: list(run.source.order_ids(first, last)))]

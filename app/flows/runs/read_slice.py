@@ -1,7 +1,7 @@
-"""A stage that compares some older rows again, those of a kind of which full reads show only the newest.
+"""A stage that compares some older rows again, where full reads show only the newest rows of a kind.
 
-Some edits leave no trace in any time of change: no delta shows them. Each night takes the next slice of what was last
-changed in the last two years, so that a month compares all of it.
+Some edits leave the time of change as it was, so no delta shows them. Each night compares the next slice of the rows that
+changed in the last two years, so that a month compares all of them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from app.stores.runs.slices import Older, Slice
 
 
 class _Part(NamedTuple):
-    """What is compared tonight: all last changed from ``since`` to ``upto``, the ``nights`` a whole round takes."""
+    """Tonight's slice: the rows last changed from ``since`` to ``upto``; ``nights`` is how long a whole round takes."""
 
     since: datetime
     upto: datetime
@@ -73,8 +73,8 @@ def _finish(run: ActiveRun, conn: Connection, result: BulkResult, part: _Part) -
 
 
 def _part(run: ActiveRun, stage: Stage) -> _Part | None:
-    """Where the last slice ended, and from there as many rows as a night is to compare; a resumed run has the end that
-    it chose. ``None`` where nothing is that old."""
+    """The slice that begins where the last one ended and has as many rows as a night compares; a resumed run keeps its end.
+    ``None`` where no row is that old."""
     began, until = run.row.created_at, stage.until or run.row.created_at
     with run.deps.database.read() as conn:
         last = slices.get(conn, run.connection, stage.kind)
@@ -91,8 +91,8 @@ def _part(run: ActiveRun, stage: Stage) -> _Part | None:
 
 
 def _calls_a_day(run: ActiveRun) -> float | None:
-    """What the loosest limit allows, which every call counts against; the others are about lists, which a slice asks for
-    seldom."""
+    """Calls that the loosest limit allows, because every call counts against it; the others are about lists, which a slice
+    rarely reads."""
     return max((limit.a_day for limit in run.source.budget()), default=None)
 
 
@@ -104,7 +104,7 @@ def _per_call(run: ActiveRun, kind: Kind) -> int:
 
 
 def _pages_from(run: ActiveRun, kind: Kind, part: _Part, resume: str | None) -> Iterator[Page]:
-    """The pages of the slice, with the records of what they only name."""
+    """The pages of the slice; items that they only name are fetched."""
     for page in run.source.window(kind, part.since, part.upto, resume):
         named = [change.external_id for change in page.changes]
         records, failed = [*page.records], [*page.failed]
@@ -121,7 +121,7 @@ class _Fetched(NamedTuple):
 
 
 def _fetched(run: ActiveRun, refs: Sequence[Ref]) -> _Fetched:
-    """Each by itself where they fail together: one that cannot be fetched harms no other."""
+    """Fetch items; where they fail together, each by itself, so that one bad item does not harm the others."""
     try:
         answer = with_retries(run, partial(run.source.fetch, refs))
     except (Permanent, BadAnswer) as error:

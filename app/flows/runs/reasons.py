@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from app.domain import SKU_PREFIX, WHOLE, Kind, Listing, Record, Ref, StockCount, key_of
 from app.flows.deps import Deps
-from app.rules.drift.drift import Answered, Reason, Restore, Span, Told, Traces
+from app.rules.drift.drift import Evidence, Reason, Restore, SettledChange, Span, Traces
 from app.rules.drift.reasons import claimed, reason_of, went_back
 from app.rules.inbox.silence import DOWN_AFTER
 from app.rules.runs.jobs import POLL
@@ -22,9 +22,9 @@ from app.stores.catalog.full_reads import FullRead
 from app.stores.catalog.newer import LOCALLY_EDITED
 from app.stores.inbox import refusals
 from app.stores.inbox.refusals import Refused
-from app.stores.runs import traces
+from app.stores.runs import item_signals
 from app.stores.runs.drift import field_changes
-from app.stores.runs.traces import Failing, Memory, Settled
+from app.stores.runs.item_signals import Failing, ItemSignals, Settled
 from app.stores.upkeep import heartbeats, marks
 
 FIRST_LOOK_BACK = timedelta(days=2)
@@ -37,7 +37,7 @@ class Background(NamedTuple):
     """What is known of a kind as a whole while a run compares it."""
 
     full: FullRead | None
-    whole: Memory
+    whole: ItemSignals
     restores: list[Restore]
     downs: list[Span]
     not_looked: datetime | None
@@ -68,7 +68,7 @@ def background(deps: Deps, connection: str, kind: Kind) -> Background:
         since = now - FIRST_LOOK_BACK if full is None else full.began_at
         return Background(
             full,
-            traces.remembered(conn, connection, kind, [WHOLE], since),
+            item_signals.signals_of(conn, connection, kind, [WHOLE], since),
             [Restore(*one) for one in marks.restores(conn, since)] + _set_back(conn, connection, kind, full, now),
             [Span(*one) for one in heartbeats.silences(conn, "web", since, DOWN_AFTER)],
             _not_looked(conn, connection, kind, full),
@@ -81,14 +81,14 @@ def _set_back(conn: Connection, connection: str, kind: Kind, full: FullRead | No
     """A table that ends before the last complete read wrote into it was restored by itself."""
     wrote = None if full is None else full.wrote_at
     last = full_reads.last_written(conn, connection, kind)
-    if wrote is None or last is None or last >= wrote or traces.any_removed(conn, connection, kind, wrote):
+    if wrote is None or last is None or last >= wrote or item_signals.any_removed(conn, connection, kind, wrote):
         return []
     return [Restore(last, wrote, now, everything=False)]
 
 
 def _not_looked(conn: Connection, connection: str, kind: Kind, full: FullRead | None) -> datetime | None:
     """Since when nobody looked for changes, where that is because the polls are off."""
-    if traces.is_polled(conn, connection, POLL) is not False:
+    if item_signals.is_polled(conn, connection, POLL) is not False:
         return None
     looks = [watermarks.pulled_at(conn, connection, kind), None if full is None else full.began_at]
     return max((one for one in looks if one is not None), default=None)
@@ -109,16 +109,16 @@ def reasons(
     since = None if known.full is None else known.full.began_at
     with deps.database.read() as conn:
         every = sorted({name for some in names for name in some})
-        memory = traces.remembered(conn, connection, kind, every, since)
-        removed = traces.removed(conn, connection, kind, lacking) if lacking else {}
+        signals = item_signals.signals_of(conn, connection, kind, every, since)
+        removed = item_signals.removed(conn, connection, kind, lacking) if lacking else {}
     found = [
-        _traces(kind, row, own, memory, known, removed, read_at, deps.now())
+        _traces(kind, row, own, signals, known, removed, read_at, deps.now())
         for row, own in zip(rows, names, strict=True)
     ]
     if known.mapping is not None:
         lonely = _alone_in_fields(rows)
         found = [replace(one, alone_in_fields=is_alone) for one, is_alone in zip(found, lonely, strict=True)]
-    lost = [one.answered.at for one in found if went_back(one) and one.answered is not None]
+    lost = [one.settled.at for one in found if went_back(one) and one.settled is not None]
     if lost and not known.restores:
         with deps.database.read() as conn:
             last = full_reads.last_written(conn, connection, kind)
@@ -130,14 +130,14 @@ def _traces(
     kind: Kind,
     row: Differing,
     names: Sequence[str],
-    memory: Memory,
+    signals: ItemSignals,
     known: Background,
     removed: Mapping[str, datetime],
     read_at: datetime,
     now: datetime,
 ) -> Traces:
     edited = row.before is not None and row.before.row_hash == LOCALLY_EDITED
-    owed = [memory.waiting[name] for name in names if name in memory.waiting]
+    owed = [signals.waiting[name] for name in names if name in signals.waiting]
     whole = known.whole.waiting.get(WHOLE)
     return Traces(
         change=row.change,
@@ -149,11 +149,11 @@ def _traces(
         written_at=None if row.before is None else row.before.written_at,
         edited=edited,
         removed=removed.get("/".join(row.key)),
-        failing=_failing(memory, names),
+        failing=_failing(signals, names),
         waiting=min((one.since for one in owed), default=None),
         whole_failing=_failing(known.whole, [WHOLE]),
         whole_waiting=None if whole is None else whole.since,
-        answered=_answered(memory, names),
+        settled=_settled(signals, names),
         restores=known.restores,
         mapping=known.mapping,
         content_only=_is_content_only(row),
@@ -221,28 +221,28 @@ def _is_content_only(row: Differing) -> bool:
     return before.quantity == row.record.quantity
 
 
-def _failing(memory: Memory, names: Sequence[str]) -> Told | None:
+def _failing(signals: ItemSignals, names: Sequence[str]) -> Evidence | None:
     """What failed of an item and was not made good since."""
     for name in names:
-        waits = memory.waiting.get(name)
+        waits = signals.waiting.get(name)
         if waits is not None and waits.failing:
-            return Told(waits.since, "it is being tried again and again")
-    ends = [one.at for one in _settled(memory, names)]
-    open_ = [one for name in names for one in memory.failing.get(name, ()) if not _is_made_good(one, ends)]
-    return min((Told(one.since, one.words) for one in open_), default=None)
+            return Evidence(waits.since, "it is being tried again and again")
+    ends = [one.at for one in _settled(signals, names)]
+    open_ = [one for name in names for one in signals.failing.get(name, ()) if not _is_made_good(one, ends)]
+    return min((Evidence(one.since, one.words) for one in open_), default=None)
 
 
 def _is_made_good(failing: Failing, ends: Iterable[datetime]) -> bool:
     return any(at > failing.at for at in ends)
 
 
-def _answered(memory: Memory, names: Sequence[str]) -> Answered | None:
-    last = max(_settled(memory, names), key=lambda one: one.at, default=None)
-    return None if last is None else Answered(last.outcome, last.cause, last.heard_at, last.at)
+def _settled(signals: ItemSignals, names: Sequence[str]) -> SettledChange | None:
+    last = max(_settled(signals, names), key=lambda one: one.at, default=None)
+    return None if last is None else SettledChange(last.outcome, last.cause, last.heard_at, last.at)
 
 
-def _settled(memory: Memory, names: Sequence[str]) -> list[Settled]:
-    return [one for name in names for one in memory.settled.get(name, ()) if one.outcome not in _BAD_ENDS]
+def _settled(signals: ItemSignals, names: Sequence[str]) -> list[Settled]:
+    return [one for name in names for one in signals.settled.get(name, ()) if one.outcome not in _BAD_ENDS]
 
 
 def _is_named(kind: Kind, names: Sequence[str], items: Sequence[Ref]) -> bool:

@@ -1,4 +1,4 @@
-"""Asking for bulk work: start a run, cancel it, resume it, or have a single item looked at now."""
+"""Requests for bulk work: start a run, cancel it, resume it, fetch one item now."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from app.stores.runs import runs
 from app.stores.runs.run_row import Run
 
 STUCK_AFTER = 120.0
-"""Seconds without a sign of life after which a run that nobody took over is failed."""
+"""A run without a worker fails after so many seconds."""
 
 
 def request_run(
@@ -30,7 +30,7 @@ def request_run(
     cause: str,
     slot: datetime | None = None,
 ) -> int:
-    """Open a run for a worker to carry out; returns its id. The database lets one run per connection be active.
+    """Open a run for a worker to carry out; returns its id. A connection has at most one active run.
 
     Raises ``Busy`` with the active run, ``NotFound`` for an unknown connection or category, an option that the
     strategy would ignore, or a strategy without anything to read.
@@ -48,8 +48,8 @@ def request_run(
             conn, connection=connection, strategy=strategy, cause=cause, slot=slot, now=deps.now(), options=options
         )
         if run_id is not None and cause == Cause.PERSON:
-            asked = {"strategy": str(strategy), "options": msgspec.to_builtins(options)}
-            audit.note(deps, conn, "runs.start", f"run {run_id}", connection=connection, after=asked)
+            after = {"strategy": str(strategy), "options": msgspec.to_builtins(options)}
+            audit.note(deps, conn, "runs.start", f"run {run_id}", connection=connection, after=after)
     if run_id is None:
         raise _busy(deps, connection)
     deps.queue.enqueue_run(run_id)
@@ -57,7 +57,7 @@ def request_run(
 
 
 def cancel_run(deps: Deps, connection: str, run_id: int) -> bool:
-    """Stop a run within a page; ``False`` when it was over already. Raises ``NotFound`` when there is no such run."""
+    """Cancel a run, which stops after its current page; ``False`` if it was over. Raises ``NotFound`` for an unknown run."""
     _known(deps, connection, run_id)
     with deps.database.begin() as conn:
         cancelled = runs.cancel(conn, run_id, deps.now())
@@ -67,7 +67,7 @@ def cancel_run(deps: Deps, connection: str, run_id: int) -> bool:
 
 
 def resume_run(deps: Deps, connection: str, run_id: int) -> None:
-    """Let a failed or cancelled run go on where it stopped; raises ``Busy`` or ``Conflict``."""
+    """Let a failed or cancelled run continue where it stopped; raises ``Busy`` or ``Busy``."""
     run = _known(deps, connection, run_id)
     try:
         with deps.database.begin() as conn:
@@ -85,7 +85,7 @@ def resume_run(deps: Deps, connection: str, run_id: int) -> None:
 
 
 def request_item(deps: Deps, connection: str, external_id: str, kind: Kind | None = None) -> list[ItemKey]:
-    """Have an item fetched now, as a product with its stock unless a kind is named; returns what is owed for it."""
+    """Owe an item, so that a worker fetches it now: as a product with its stock, unless a kind is given; returns keys."""
     source = source_of(deps, connection)
     kinds = [kind] if kind is not None else [one for one in (Kind.PRODUCT, Kind.STOCK) if one in source.kinds]
     keys = [ItemKey(connection, one, external_id) for one in kinds]
@@ -108,11 +108,10 @@ def stuck_runs(deps: Deps, connection: str) -> list[int]:
 
 
 def check_stuck(deps: Deps, *, connection: str | None = None, alive_since: datetime | None = None) -> list[int]:
-    """Fail the runs (of a connection) whose worker is gone and that nobody took over; returns their ids.
+    """Fail the runs (of a connection) whose worker is gone and that no other worker took over; returns their ids.
 
-    Nobody can take a run over while its connection is paused, while the database is away, or while nothing of ours runs:
-    after each of these, the last counted from ``alive_since`` (when the asking clock began), workers have ``STUCK_AFTER``
-    seconds to do it.
+    No worker can take over a run while its connection is paused, while the database is away, or while none of our processes
+    runs. After each of these workers have ``STUCK_AFTER`` seconds to do it; ``alive_since`` is when the calling clock began.
     """
     if _just_back(deps, alive_since):
         return []
@@ -125,7 +124,7 @@ def check_stuck(deps: Deps, *, connection: str | None = None, alive_since: datet
 
 
 def _resting(conn: Connection, now: datetime) -> frozenset[str]:
-    """The connections that are not asked, or were not until a moment ago."""
+    """The connections that are paused, or were until a moment ago."""
     return frozenset(
         row.connection
         for row in connections.rows(conn)

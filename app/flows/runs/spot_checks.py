@@ -27,7 +27,7 @@ from app.stores.catalog.newer import LOCALLY_EDITED
 from app.stores.guard import holds
 from app.stores.runs import drift, spot_checks
 from app.stores.runs.drift import DriftRow
-from app.stores.runs.spot_checks import Look
+from app.stores.runs.spot_checks import Check
 
 EVERY = timedelta(hours=1)
 """Between two turns of a kind."""
@@ -197,7 +197,7 @@ def _write(deps: Deps, turn: Turn, seen: Sequence[_Seen], began: datetime) -> No
     told = _told(deps, turn, wrong, began)
     with deps.database.begin() as conn:
         now = deps.now()
-        spot_checks.put(conn, *turn, [Look("/".join(one.row.key), one.equal) for one in seen], now)
+        spot_checks.put(conn, *turn, [Check("/".join(one.row.key), one.equal) for one in seen], now)
         drift.write(conn, None, turn.connection, told, now=now)
         checksums.mark_edited(conn, *turn, [one.edited for one in wrong if one.edited is not None])
         changes = [Change(*ref) for ref in sorted({one.row.ref for one in wrong})]

@@ -1,4 +1,4 @@
-"""How true a connection's copy is now: what the last complete read found, and the spot checks since then."""
+"""How true a connection's copy is now: the agreement of the last complete read, and the spot checks since then."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from app.stores.runs import spot_checks
 from app.stores.runs.spot_checks import Sums
 
 TRUTH = timedelta(days=35)
-"""An agreement found longer ago says nothing about today."""
+"""An older agreement says nothing about today."""
 
 
 class TrueNow(NamedTuple):
@@ -28,20 +28,22 @@ class TrueNow(NamedTuple):
 
     @property
     def interval(self) -> Interval | None:
-        """Where the share of equal rows lies since then, with 95 % certainty; ``None`` while no row was looked at."""
+        """The interval of the share of equal rows, with 95 % certainty; ``None`` while no row was checked."""
         return None if self.checks is None else wilson(self.checks.equal, self.checks.checked)
 
 
 def true_now(conn: Connection, connection: str, now: datetime) -> list[TrueNow]:
-    """Of every kind of which anything is known, by kind."""
-    found = {row.kind: row for row in figures.agreement(conn, now - TRUTH) if row.connection == connection}
+    """Every kind with an agreement or spot checks, by kind."""
+    agreements = {row.kind: row for row in figures.agreement(conn, now - TRUTH) if row.connection == connection}
     checks = {row.kind: row for row in spot_checks.sums(conn, connection)}
-    return [TrueNow(connection, kind, found.get(kind), checks.get(kind)) for kind in sorted({*found, *checks})]
+    return [
+        TrueNow(connection, kind, agreements.get(kind), checks.get(kind)) for kind in sorted({*agreements, *checks})
+    ]
 
 
 def as_json(rows: list[TrueNow]) -> dict[str, dict[str, Any]]:
-    """By kind: ``share``, ``at`` and ``run`` of the last complete read that told it, ``checked`` rows since the last one
-    (``since``) with how many were ``equal``, and the interval ``low`` to ``high``; ``None`` where it is not known."""
+    """By kind: ``share``, ``at`` and ``run`` of the last known agreement; the rows ``checked`` since the last complete read
+    (``since``), how many were ``equal``, and the interval ``low`` to ``high``. ``None`` is not known."""
     return {row.kind: _of_kind(row) for row in rows}
 
 

@@ -1,1 +1,1 @@
-"""Why a row was different, what to do about it, and how sure a sample makes us."""
+"""Why a row was different, what to do about it, and what a sample says about all rows."""

@@ -1,4 +1,4 @@
-"""How sure one can be of a share of which only a sample was looked at."""
+"""The interval in which a share lies, when only a sample was checked."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from math import ceil, floor, sqrt
 from typing import NamedTuple
 
 SURE = 1.959964
-"""So many standard deviations on both sides hold 95 % of a normal distribution."""
+"""Standard deviations around the mean that hold 95 % of a normal distribution."""
 
 _DIGITS = 1_000_000
 
 
 class Interval(NamedTuple):
-    """Between which shares, 0 to 1, the true one lies."""
+    """The lowest and the highest likely share, 0 to 1."""
 
     low: float
     high: float
 
 
 def wilson(equal: int, checked: int) -> Interval | None:
-    """Between which shares the true one lies with 95 % certainty, when ``equal`` of ``checked`` random rows were equal;
+    """The interval in which the true share lies with 95 % certainty, when ``equal`` of ``checked`` random rows were equal;
     ``None`` when none was checked. Rounded outwards to six digits.
 
     The score interval of E. B. Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", Journal of

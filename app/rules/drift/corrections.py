@@ -1,27 +1,27 @@
-"""What later evidence makes of a reason that was told."""
+"""How later evidence corrects a reason."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from app.rules.drift.drift import Answered, DriftCause, Reason
+from app.rules.drift.drift import DriftCause, Reason, SettledChange
 
 CORRECTED_BY_AN_EVENT = frozenset(
     {DriftCause.MISSED, DriftCause.SILENT, DriftCause.UNKNOWN, DriftCause.DOWN, DriftCause.REFUSED}
 )
-"""What was said of a difference of which nobody had heard; an event that comes later shows that it was late."""
+"""Causes of a difference that no event had announced; an event that comes later shows that it was late."""
 
 PATIENCE = timedelta(hours=1)
-"""So long an event of a change during a run may take; what is not heard of by then was missed."""
+"""How long an event of a change during a run may take; a change without one by then was missed."""
 
 MOST_LATE = timedelta(hours=48)
-"""A vendor has given up on a delivery by then."""
+"""After this long a vendor has given up on a delivery."""
 
 
-def corrected(cause: str, found: datetime, events: Sequence[Answered], now: datetime) -> Reason | None:
-    """What later evidence makes of a reason: ``events`` are those of the row's item, heard since a little before it was
-    ``found``, oldest first. ``None`` where nothing changes."""
+def corrected(cause: str, found: datetime, events: Sequence[SettledChange], now: datetime) -> Reason | None:
+    """The corrected reason, ``None`` where the old one stands. ``events`` are settled changes of the row's item that we
+    heard of since shortly before it was ``found``, oldest first."""
     if cause not in CORRECTED_BY_AN_EVENT:
         return None
     first = next((one for one in events if one.cause == "webhook"), None)

@@ -1,4 +1,4 @@
-"""The causes of a difference, the traces that are kept of a row, and the reason that is told from them."""
+"""The causes of a difference, the traces of a row, and the reason that follows from them."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ SLACK = timedelta(seconds=60)
 
 
 class Span(NamedTuple):
-    """From one moment to another."""
+    """The time from one moment to another."""
 
     began: datetime
     ended: datetime
 
     def has(self, moment: datetime, slack: timedelta = SLACK) -> bool:
-        """Whether a moment lies in it."""
+        """Whether a moment lies in it, or at most ``slack`` outside."""
         return self.began - slack <= moment <= self.ended + slack
 
 
-class Told(NamedTuple):
-    """What is known of a trace: since when (never before), and what it is in words."""
+class Evidence(NamedTuple):
+    """A trace that something failed: the earliest moment of it, and a description."""
 
     since: datetime
     words: str
@@ -56,8 +56,8 @@ class Restore(NamedTuple):
     everything: bool = True
 
 
-class Answered(NamedTuple):
-    """What came of the last change that we heard of: ``heard`` when it was heard of, ``at`` when it was settled."""
+class SettledChange(NamedTuple):
+    """A change that we heard of at ``heard`` and settled at ``at``, with its outcome."""
 
     outcome: str
     cause: str
@@ -67,14 +67,14 @@ class Answered(NamedTuple):
 
 @dataclass(frozen=True)
 class Traces:
-    """What is known of a differing row.
+    """The traces of a differing row.
 
     ``change`` is ``missing``, ``differs`` or ``vanished``; ``read_at`` is when the read that found it began,
     ``found_at`` when the difference was written down. ``changed`` is when the source says that it last changed the
     row, ``newer`` whether its version is ahead of ours (``None`` where versions do not tell). ``right_at`` is when
-    our copy was last known to be right, ``written_at`` when our row was last written. ``content_only`` says that what
-    differs can come from how a record is read, ``alone_in_fields`` that none of several others differs in these fields.
-    ``looks`` is when looks at the whole kind began that brought what they showed. The others are the traces themselves.
+    our copy was last known to be right, ``written_at`` when our row was last written. ``content_only`` says that the
+    difference can come from how we map a record, ``alone_in_fields`` that none of several others differs in these fields.
+    ``looks`` is when reads of the whole kind began that were applied. The other fields are the traces themselves.
     """
 
     change: str
@@ -86,11 +86,11 @@ class Traces:
     written_at: datetime | None = None
     edited: bool = False
     removed: datetime | None = None
-    failing: Told | None = None
+    failing: Evidence | None = None
     waiting: datetime | None = None
-    whole_failing: Told | None = None
+    whole_failing: Evidence | None = None
     whole_waiting: datetime | None = None
-    answered: Answered | None = None
+    settled: SettledChange | None = None
     restores: Sequence[Restore] = ()
     mapping: Span | None = None
     content_only: bool = True
@@ -103,13 +103,13 @@ class Traces:
 
     @property
     def shows(self) -> bool:
-        """Whether a delta would have shown it: a silent edit and a deletion leave no trace there."""
+        """Whether a delta would have shown the change: it shows no silent edit and no deletion."""
         return self.newer is not False and self.change != "vanished"
 
     @property
     def happened(self) -> datetime | None:
-        """When the source changed, where that can be the change that our copy lacks: what was last changed before our
-        copy was right is another one, and the one we lack left no trace in the source's times."""
+        """When the source changed the row, if that can be the change that our copy lacks: a silent edit or a deletion leaves
+        no trace in the source's times."""
         if self.changed is None or self.change == "vanished":
             return None
         if self.change == "differs" and self.newer is False:
@@ -118,7 +118,7 @@ class Traces:
 
 
 class Reason(NamedTuple):
-    """Why our copy was wrong, since a moment between ``since`` and ``latest``, told from the trace in ``why``."""
+    """Why our copy was wrong, since a moment between ``since`` and ``latest``; ``why`` is a sentence with the trace."""
 
     cause: DriftCause
     since: datetime | None

@@ -1,4 +1,4 @@
-"""What to do about a difference, by the reason why it was there: one sentence, and who of us can do it."""
+"""What to do about a difference, by its cause."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def advice_on(cause: str) -> str | None:
 
 
 def since_words(since: datetime | None, latest: datetime | None) -> str:
-    """Since when our copy was wrong, in words (UTC), with how exactly that is known."""
+    """Since when our copy was wrong, in words (UTC): a moment, or the two between which it was."""
     if latest is None:
         return "" if since is None else f"since {since:%m-%d %H:%M}"
     if since is None:

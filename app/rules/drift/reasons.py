@@ -1,7 +1,7 @@
-"""Why a read found a difference, and since when it was there: told from what was kept of the row, never guessed at.
+"""Why a read found a difference, and since when it was there: concluded from the traces of the row, never guessed.
 
-Each answer is a cause, the two moments between which our copy became wrong, and a sentence with the trace it is told
-from. What the traces do not tell is unknown, and the sentence says why.
+Each answer is a cause, the two moments between which our copy became wrong, and a sentence with the trace that shows it.
+Where the traces do not show the cause, it is unknown, and the sentence says why.
 """
 
 from __future__ import annotations
@@ -10,34 +10,34 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from app.rules.drift.drift import SLACK, DriftCause, Reason, Restore, Span, Told, Traces
+from app.rules.drift.drift import SLACK, DriftCause, Evidence, Reason, Restore, Span, Traces
 
 UNDER_WAY = timedelta(minutes=2)
-"""A change so short a time before a read began may have an event that is still on its way."""
+"""The event of a change this short before a read began may still be on its way."""
 
 DELIVERED = timedelta(minutes=5)
-"""Within so long a vendor sends the delivery of a change, first tries counted."""
+"""How long after a change a vendor makes its first try to deliver the event."""
 
 
 def reason_of(traces: Traces) -> Reason:
     """The most specific reason that the traces allow."""
     for rule in _RULES:
-        found = rule(traces)
-        if found is not None:
-            return found
+        reason = rule(traces)
+        if reason is not None:
+            return reason
     return _missed(traces)
 
 
 def claimed(rows: Sequence[Traces]) -> list[Traces]:
-    """The rows with those refused deliveries that can be theirs. One that names nothing is taken for that of the last
-    change before it that nobody heard of, and of all changes of the minute before that: one may stand for many."""
+    """The rows, each with only those refused deliveries that can be about it. A delivery that names no item is attributed to
+    the last unannounced change before it, and to all changes of the minute before that, because one may be about many."""
     changes = [one.happened for one in rows if one.happened is not None and not _was_heard(one)]
     stand_for = _stand_for({moment for one in rows for moment in one.refused}, changes)
     return [replace(one, refused=[at for at in one.refused if _is_of(one, stand_for.get(at))]) for one in rows]
 
 
 def _stand_for(refused: Collection[datetime], changes: Sequence[datetime]) -> dict[datetime, Span]:
-    """Which changes each refused delivery stands for; what one stands for no later one does."""
+    """The changes that each refused delivery is attributed to; a change has at most one delivery."""
     spans: dict[datetime, Span] = {}
     for moment in sorted(refused):
         near = [at for at in changes if Span(at, at + DELIVERED).has(moment)]
@@ -49,10 +49,10 @@ def _stand_for(refused: Collection[datetime], changes: Sequence[datetime]) -> di
 
 
 def _was_heard(traces: Traces) -> bool:
-    at, answered = traces.happened, traces.answered
+    at, settled = traces.happened, traces.settled
     if traces.waiting is not None or traces.failing is not None:
         return True
-    return at is not None and answered is not None and answered.heard >= at - SLACK
+    return at is not None and settled is not None and settled.heard >= at - SLACK
 
 
 def _is_of(traces: Traces, span: Span | None) -> bool:
@@ -63,7 +63,7 @@ def _is_of(traces: Traces, span: Span | None) -> bool:
 def _reason(
     traces: Traces, cause: DriftCause, why: str, since: datetime | None = None, latest: datetime | None = None
 ) -> Reason:
-    """With the widest span that is certain, where a rule knows nothing better."""
+    """A reason; its span is the widest that is certain, unless a rule knows better."""
     latest = min(latest or traces.happened or traces.found_at, traces.found_at)
     since = since or traces.right_at
     return Reason(cause, None if since is None else min(since, latest), latest, why)
@@ -82,18 +82,18 @@ def _local(traces: Traces) -> Reason | None:
 
 
 def _failed(traces: Traces) -> Reason | None:
-    return _told_failing(traces, traces.failing)
+    return _from_failure(traces, traces.failing)
 
 
 def _whole_failed(traces: Traces) -> Reason | None:
-    return _told_failing(traces, traces.whole_failing) if traces.shows else None
+    return _from_failure(traces, traces.whole_failing) if traces.shows else None
 
 
-def _told_failing(traces: Traces, told: Told | None) -> Reason | None:
-    if told is None:
+def _from_failure(traces: Traces, failure: Evidence | None) -> Reason | None:
+    if failure is None:
         return None
-    why = f"We heard of a change and could not bring it in: {told.words}."
-    return _reason(traces, DriftCause.FAILED, why, latest=_first(traces.happened, told.since))
+    why = f"We heard of a change and could not bring it in: {failure.words}."
+    return _reason(traces, DriftCause.FAILED, why, latest=_first(traces.happened, failure.since))
 
 
 def _restored(traces: Traces) -> Reason | None:
@@ -108,35 +108,35 @@ def _restored(traces: Traces) -> Reason | None:
 
 
 def _is_still_owed(traces: Traces, restore: Restore) -> bool:
-    """Whether the change is owed all the same: what is owed was not restored, or knew of it already."""
+    """Whether the change is still owed, in spite of the restore."""
     return traces.waiting is not None and (not restore.everything or traces.waiting <= restore.lost)
 
 
 def _is_lost(traces: Traces, restore: Restore) -> bool:
-    """Whether a change without a time can have gone with a backup: where only a table was restored, what we did to the
-    row after that is remembered."""
-    answered = traces.answered
-    return restore.everything or (answered is not None and answered.at > restore.back_to)
+    """Whether a restore can have undone a change without a time. Where only one table was restored, the record of what we
+    settled after that still exists."""
+    settled = traces.settled
+    return restore.everything or (settled is not None and settled.at > restore.back_to)
 
 
 def _was_brought(traces: Traces, restore: Restore, at: datetime) -> bool:
-    """Whether we can have had a change before it was lost. Where only a table was restored, that we had it is remembered:
-    we settled the row's event, or looked at the whole kind."""
+    """Whether we can have had a change before a restore lost it. Where only one table was restored, the record of it still
+    exists: we settled the row's event, or looked at the whole kind."""
     if not Span(restore.back_to, restore.lost).has(at):
         return False
-    answered = traces.answered
-    own = answered is not None and answered.outcome == "applied" and answered.at >= at
+    settled = traces.settled
+    own = settled is not None and settled.outcome == "applied" and settled.at >= at
     return restore.everything or own or any(at <= look <= restore.lost for look in traces.looks)
 
 
 def went_back(traces: Traces) -> bool:
-    """Whether we remember writing what the source shows, and our row is older: its table was restored."""
-    at, answered = traces.happened, traces.answered
+    """Whether we settled the change, but our row is older: its table was restored."""
+    at, settled = traces.happened, traces.settled
     if traces.edited or traces.removed is not None:
         return False
-    if at is None or answered is None or answered.outcome != "applied" or answered.at < at:
+    if at is None or settled is None or settled.outcome != "applied" or settled.at < at:
         return False
-    return traces.written_at is None or bool(traces.newer and traces.written_at < answered.at)
+    return traces.written_at is None or bool(traces.newer and traces.written_at < settled.at)
 
 
 def _late(traces: Traces) -> Reason | None:
@@ -167,15 +167,15 @@ def _mapping(traces: Traces) -> Reason | None:
 
 
 def _stale(traces: Traces) -> Reason | None:
-    answered, at = traces.answered, traces.happened
-    if answered is None or (traces.change == "vanished" and answered.outcome != "stale"):
+    settled, at = traces.settled, traces.happened
+    if settled is None or (traces.change == "vanished" and settled.outcome != "stale"):
         return None
-    if at is None and not (answered.cause == "webhook" and answered.outcome in ("unchanged", "stale")):
+    if at is None and not (settled.cause == "webhook" and settled.outcome in ("unchanged", "stale")):
         return None
-    if at is not None and answered.at < at:
+    if at is not None and settled.at < at:
         return None
-    why = f"We asked at {answered.at:%Y-%m-%d %H:%M} UTC because of an event, and were answered with an older state."
-    return _reason(traces, DriftCause.STALE, why, latest=_first(at, answered.heard))
+    why = f"We asked at {settled.at:%Y-%m-%d %H:%M} UTC because of an event, and were answered with an older state."
+    return _reason(traces, DriftCause.STALE, why, latest=_first(at, settled.heard))
 
 
 def _refused(traces: Traces) -> Reason | None:

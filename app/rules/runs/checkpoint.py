@@ -43,14 +43,7 @@ class Checkpoint(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     def restart_stage(self) -> Checkpoint:
         """The beginning of the current stage."""
-        return Checkpoint(
-            stage=self.stage,
-            begun=self.begun,
-            chosen=self.chosen,
-            failed=self.failed,
-            silences=self.silences,
-            upto=self.upto,
-        )
+        return msgspec.structs.replace(self, resume=None, pages=0, read_at=None, after=None)
 
     def first_failed(self) -> Checkpoint:
         """The beginning of the first stage that failed: a resumed run goes on there."""

@@ -1,8 +1,8 @@
 """The jobs a clock can run for a connection: what each does, and when unless a person says otherwise.
 
-A connection has one bulk run at a time, so jobs that meet wait for each other (see ``flows.upkeep.tick``): 02:00 and 03:00
-stay what people expect, whoever comes second starts when the first is done. What has no fixed hour keeps off the full
-hour and the quarters, so that in ordinary operation nobody waits.
+A connection has one bulk run at a time, so jobs that are due together wait for each other (see ``flows.upkeep.tick``): at
+02:00 and 03:00, where people expect them, the second starts when the first is done. Jobs without a fixed hour avoid the
+full hour and the quarters, so that they rarely wait.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from app.rules.runs.strategies import stages
 
 @dataclass(frozen=True)
 class Job:
-    """Something a schedule can start. Without ``cron`` nobody is given it, a person may schedule it.
+    """Something that a schedule can start. A job without ``cron`` runs only if a person schedules it.
 
-    ``owes`` says that it opens no run: it owes every kind from its watermark, on the item path.
+    ``owes`` says that it opens no run, but owes every kind from its watermark, on the item path.
     """
 
     name: str
@@ -60,16 +60,16 @@ JOBS: Mapping[str, Job] = {
         Job("vendors", Strategy.VENDORS, None, "reads all vendors"),
     )
 }
-"""By name; the order says who goes first of those that came due at the same moment."""
+"""By name; jobs that are due at the same moment start in this order."""
 
 OLDER_NAMES: Mapping[str, str] = {"reconcile": FULL}
-"""What jobs were called before; schedules in the database are renamed."""
+"""Former names of jobs; their schedules in the database are renamed."""
 
 _ALIASES: Mapping[str, str] = {**OLDER_NAMES, "incremental": POLL}
 
 
 def job_of(name: str) -> Job:
-    """The job a person means; raises ``BadConfiguration`` that names those there are."""
+    """The job of a name or an alias; raises ``BadConfiguration`` with the names of all jobs."""
     spelled = name.strip().lower()
     job = JOBS.get(_ALIASES.get(spelled, spelled))
     if job is None:
@@ -79,7 +79,7 @@ def job_of(name: str) -> Job:
 
 
 def is_possible(job: Job, kinds: Sequence[Kind], now: datetime) -> bool:
-    """Whether a source of these kinds has anything that the job would read."""
+    """Whether the job has anything to read from a source of these kinds."""
     if job.owes or job.strategy is Strategy.SMART:
         return True
     try:

@@ -8,7 +8,7 @@ from datetime import datetime
 import msgspec
 
 MARKS = 12
-"""Points in time kept to tell the present speed from the average one."""
+"""Moments that are kept to measure the present speed."""
 
 
 class Totals(msgspec.Struct, kw_only=True):
@@ -37,7 +37,7 @@ class Progress(Totals, kw_only=True, omit_defaults=True):
             setattr(self, name, getattr(self, name) + numbers[name])
 
     def mark(self, now: datetime) -> None:
-        """Note where the run is at this moment."""
+        """Add a mark for this moment."""
         self.marks = [*self.marks[1 - MARKS :], (now.timestamp(), self.processed)]
 
 
@@ -49,7 +49,7 @@ def per_second(marks: list[tuple[float, int]]) -> float | None:
 
 
 def eta(progress: Progress, started_at: datetime | None) -> tuple[float, float] | None:
-    """Seconds still to go, at the faster and at the slower of present and average speed; ``None`` if unknown."""
+    """Seconds to go, at the faster and at the slower of the present and the average speed; ``None`` if unknown."""
     recent = per_second(progress.marks)
     if progress.total is None or recent is None or started_at is None:
         return None

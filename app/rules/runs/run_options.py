@@ -1,4 +1,4 @@
-"""Which options each strategy heeds: one that it would ignore is refused, because whoever gave it means something else."""
+"""Which options each strategy accepts: an option that it would ignore is refused, for its caller meant something else."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from app.domain import Options, Strategy
 from app.errors import InvalidRequest
 
 ALWAYS = ("dryRun", "limit")
-"""What every strategy heeds."""
+"""Accepted by every strategy."""
 
 _TIMES = ("filterYear", "modifiedSince")
 _DAYS = ("from", "to")
 
-HEEDED: Mapping[Strategy, Collection[str]] = {
+ACCEPTED: Mapping[Strategy, Collection[str]] = {
     Strategy.CRITICAL: ("force",),
     Strategy.INVENTORY: ("force",),
     Strategy.INCREMENTAL: ("force", *_TIMES),
@@ -32,16 +32,16 @@ HEEDED: Mapping[Strategy, Collection[str]] = {
     Strategy.RETRY: ("force",),
     Strategy.SMART: ("force",),
 }
-"""Beside those. Smart heeds what all that it chooses among heed."""
+"""Accepted beside those. Smart accepts what all strategies accept among which it chooses."""
 
 
 def check_options(strategy: Strategy, options: Options) -> None:
     """Raises ``InvalidRequest`` for an option that the strategy, or another option, would make meaningless."""
     given = _given(options)
     for name in given:
-        if name not in ALWAYS and name not in HEEDED[strategy]:
-            heeding = [str(one) for one in Strategy if name in HEEDED[one]]
-            strategies = f"strategy {heeding[0]}" if len(heeding) == 1 else f"strategies {_listed(heeding)}"
+        if name not in ALWAYS and name not in ACCEPTED[strategy]:
+            accepting = [str(one) for one in Strategy if name in ACCEPTED[one]]
+            strategies = f"strategy {accepting[0]}" if len(accepting) == 1 else f"strategies {_listed(accepting)}"
             raise InvalidRequest(f'"{name}" is for {strategies}, not for {strategy}')
     if strategy is Strategy.CATEGORY and not options.category:
         raise InvalidRequest('strategy category needs "category", an id, a name or a path')
@@ -68,17 +68,17 @@ def check_category(asked: str, known: Collection[str]) -> None:
     raise InvalidRequest(f"no category {asked!r}; none of the {len(known)} names and ids known is near it")
 
 
-def _near(asked: str, known: Collection[str]) -> list[str]:
-    """At most three names: those spelled nearly so, then those of which it is a part, the shortest first."""
+def _near(text: str, known: Collection[str]) -> list[str]:
+    """At most three names: those with a similar spelling, then those that contain the text, the shortest first."""
     folded = {name: name.casefold() for name in sorted(known, key=lambda name: (len(name), name))}
-    close = get_close_matches(asked, set(folded.values()), n=3, cutoff=0.5)
+    close = get_close_matches(text, set(folded.values()), n=3, cutoff=0.5)
     alike = [name for one in close for name, spelled in folded.items() if spelled == one]
-    longer = [name for name, spelled in folded.items() if asked and asked in spelled and name not in alike]
+    longer = [name for name, spelled in folded.items() if text and text in spelled and name not in alike]
     return [*alike, *longer][:3]
 
 
 def _given(options: Options) -> list[str]:
-    """The names of the options that say something, as people write them."""
+    """The names of the options that are set, as people write them."""
     fields = msgspec.structs.fields(Options)
     return [field.encode_name for field in fields if getattr(options, field.name) not in (None, False)]
 

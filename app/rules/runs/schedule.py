@@ -57,9 +57,9 @@ def latest_slot(cron: str, timezone: str, after: datetime, now: datetime) -> dat
     rule = _rule(cron, timezone)
     for reach in _LOOK_BACK:  # a clock that stood still for a year has 100,000 slots of a poll behind it
         since = max(after, now - reach)
-        found = _last(rule, since, now)
-        if found is not None or since == after:
-            return found
+        last = _last(rule, since, now)
+        if last is not None or since == after:
+            return last
     return _last(rule, after, now)
 
 
@@ -87,10 +87,10 @@ def _count(rule: _Rule, now: datetime, span: timedelta) -> int:
 
 
 def _last(rule: _Rule, after: datetime, now: datetime) -> datetime | None:
-    found = None
+    last = None
     for slot in takewhile(lambda slot: slot <= now, _slots(rule, after)):
-        found = slot
-    return found
+        last = slot
+    return last
 
 
 def _slots(rule: _Rule, after: datetime) -> Iterator[datetime]:
@@ -114,17 +114,17 @@ def _rhythm(rule: _Rule, after: datetime) -> datetime | None:
     start = after + timedelta(microseconds=1)
     while (wall := _matching(rule, _wall(start, rule.zone))) is not None:
         offset = _offset(start, rule.zone)
-        found = (wall - offset).replace(tzinfo=UTC)
-        if _offset(found, rule.zone) == offset:
-            return found
-        start = _change(rule.zone, start, found)
+        moment = (wall - offset).replace(tzinfo=UTC)
+        if _offset(moment, rule.zone) == offset:
+            return moment
+        start = _change(rule.zone, start, moment)
     return None
 
 
 def _matching(rule: _Rule, wall: datetime) -> datetime | None:
     """The first matching wall time (naive) from ``wall`` on."""
-    found = [one.get_next_fire_time(None, wall.replace(tzinfo=UTC)) for one in rule.walls]
-    return min((moment.replace(tzinfo=None) for moment in found if moment is not None), default=None)
+    times = [one.get_next_fire_time(None, wall.replace(tzinfo=UTC)) for one in rule.walls]
+    return min((moment.replace(tzinfo=None) for moment in times if moment is not None), default=None)
 
 
 def _moment(wall: datetime, zone: ZoneInfo) -> datetime:

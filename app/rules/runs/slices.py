@@ -1,4 +1,4 @@
-"""How much of what only deltas show is compared again each night, so that a month compares all of it."""
+"""How many older rows are compared again each night, so that a month compares all of them."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from datetime import timedelta
 from math import ceil
 
 REACH = timedelta(days=730)
-"""What was last changed longer ago is compared no more."""
+"""Rows that changed longer ago are not compared any more."""
 
 NIGHTS = 28
-"""In so many nights all of it is compared, where the budget allows."""
+"""All rows are compared in so many nights, if the budget allows."""
 
 SHARE = 0.05
-"""Of the calls of a day, what a slice may cost."""
+"""The share of a day's calls that a slice may cost."""
 
 
 def rows_of_slice(rows: int, per_call: int, calls_a_day: float | None) -> int:
-    """How many of so many rows are compared tonight, where a call shows ``per_call`` of them; ``calls_a_day`` are all
-    that the vendor allows, ``None`` where it has no limit. At least one: what is slow ends all the same."""
+    """How many of ``rows`` are compared tonight, at ``per_call`` rows a call; at least one, so that even a slow round ends.
+    ``calls_a_day`` is the vendor's limit, ``None`` without one."""
     wanted = ceil(rows / NIGHTS)
     return wanted if calls_a_day is None else max(1, min(wanted, int(calls_a_day * SHARE) * per_call))
 
 
 def nights(rows: int, of_slice: int) -> int:
-    """In how many nights all rows are compared."""
+    """The number of nights in which all rows are compared."""
     return ceil(rows / of_slice) if of_slice else 0

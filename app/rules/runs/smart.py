@@ -19,9 +19,9 @@ COVERS: Mapping[Strategy, tuple[Kind, ...]] = {
     Strategy.INCREMENTAL: tuple(Kind),
     Strategy.FULL: tuple(Kind),
 }
-"""What smart chooses among, and the kinds that each brings up to date."""
+"""The strategies among which smart chooses, and the kinds that each brings up to date."""
 
-_MENDS: Mapping[Strategy, tuple[Kind, ...]] = {
+_REFRESHES: Mapping[Strategy, tuple[Kind, ...]] = {
     **COVERS,
     Strategy.DAILY: tuple(kind for kind in Kind if kind is not Kind.STOCK),
 }
@@ -31,16 +31,16 @@ NEVER = 30 * 86_400.0
 
 
 AS_MUCH = 0.01
-"""Strategies whose worth differs by less than this part are worth the same: a run reads its kinds one after the other."""
+"""Strategies whose worth differs by less than this share are worth the same: a run reads its kinds one after the other."""
 
 
 def brings_up_to_date(strategy: Strategy, options: Options) -> tuple[Kind, ...]:
-    """The kinds that such a run has read when it is done: none where its strategy or an option picks some of their rows."""
-    return () if options.partial or options.first or options.last else _MENDS.get(strategy, ())
+    """The kinds that such a run has read completely at its end: none where its strategy or an option selects some rows."""
+    return () if options.partial or options.first or options.last else _REFRESHES.get(strategy, ())
 
 
 def is_a_price(strategy: Strategy, options: Options) -> bool:
-    """Whether what such a run took is what the strategy costs by itself."""
+    """Whether the calls of such a run are the price of its strategy."""
     return bool(brings_up_to_date(strategy, options)) and not options.deep
 
 
@@ -56,14 +56,14 @@ class Facts:
 
 @dataclass(frozen=True)
 class Choice:
-    """The strategy, and why in words."""
+    """The strategy, and a sentence that says why."""
 
     strategy: Strategy
     reason: str
 
 
 def choose(facts: Facts, kinds: Sequence[Kind]) -> Choice:
-    """The strategy with the most rows expected to be stale that it would mend per call.
+    """The strategy that would refresh the most expected stale rows per call.
 
     A row that changed unseen at a steady rate since the last read is stale by now with expectation rate times age.
     Ties (``AS_MUCH``) go to the cheapest strategy.
@@ -86,7 +86,7 @@ def choose(facts: Facts, kinds: Sequence[Kind]) -> Choice:
 
 
 class _Score(NamedTuple):
-    """What a strategy is ``worth``, rows a call."""
+    """A strategy; ``worth`` is in rows per call."""
 
     strategy: Strategy
     worth: float
@@ -104,7 +104,7 @@ def _reason(best: _Score, equal: Sequence[Strategy], facts: Facts, kinds: Sequen
 
 
 def _calls(best: _Score, facts: Facts) -> str:
-    """What never ran has no known price."""
+    """The price of a strategy that never ran is not known."""
     about = "about" if best.strategy in facts.calls else "at least"
     return f"{about} {best.calls:.0f} {'call' if round(best.calls) == 1 else 'calls'}"
 

@@ -1,9 +1,9 @@
-"""How true the copy was, a row per day and kind: the last answer of the day, with the number of rows it speaks of."""
+"""How true the copy was: a row per day and kind, with the day's last agreement and the number of rows that it is about."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from sqlalchemy import Connection
 
@@ -12,28 +12,28 @@ from app.stores.sql.columns import moment_from
 from app.stores.sql.statements import Statement
 
 
-class Found(Protocol):
-    """An answer to "how many of the rows are equal?"."""
+class Agreement(Protocol):
+    """How many of a kind's rows are equal there and here."""
 
     @property
     def rows(self) -> int:
-        """The union of those that live there and here."""
+        """The rows that live there, here or in both."""
 
     @property
     def equal(self) -> int | None:
-        """Those that were equal after the write; ``None`` when that is not known."""
+        """The rows that are equal after the write; ``None`` when that is not known."""
 
     @property
     def differed(self) -> int:
-        """Those that the write mended."""
+        """The rows that the write changed."""
 
     @property
     def unknown(self) -> str | None:
-        """Why it is not known."""
+        """Why ``equal`` is not known."""
 
 
 class Day(NamedTuple):
-    """As ``tables.AgreementDay`` tells."""
+    """One row, as ``tables.AgreementDay`` describes it."""
 
     connection: str
     kind: str
@@ -63,17 +63,26 @@ _DAYS = Statement(
 )
 
 
-def put(conn: Connection, connection: str, kind: Kind, found: Found, *, run_id: int, now: datetime) -> None:
-    """Remember an answer as that of its day."""
-    told: dict[str, Any] = {"connection": connection, "kind": kind.value, "day": day_of(now), "run_id": run_id}
-    numbers = {"equal": found.equal, "differed": found.differed, "rows": found.rows, "unknown": found.unknown}
-    _PUT.run(conn, {**told, **numbers, "now": now})
+def put(conn: Connection, connection: str, kind: Kind, agreement: Agreement, *, run_id: int, now: datetime) -> None:
+    """Save an agreement as that of its day."""
+    params = {
+        "connection": connection,
+        "kind": kind.value,
+        "day": day_of(now),
+        "equal": agreement.equal,
+        "differed": agreement.differed,
+        "rows": agreement.rows,
+        "run_id": run_id,
+        "now": now,
+        "unknown": agreement.unknown,
+    }
+    _PUT.run(conn, params)
 
 
 def days(conn: Connection, connection: str, since: datetime) -> list[Day]:
-    """The answers of the days since a moment, newest first."""
+    """The agreements of the days since a moment, newest first."""
     rows = _DAYS.run(conn, {"connection": connection, "first": day_of(since)})
-    return [Day._make((*told, moment_from(at), unknown)) for *told, at, unknown in rows]
+    return [Day._make((*values, moment_from(at), unknown)) for *values, at, unknown in rows]
 
 
 def day_of(moment: datetime) -> str:

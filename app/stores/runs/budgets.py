@@ -1,4 +1,4 @@
-"""Call budgets that every process working for a connection shares: exact sliding windows, with lanes; each call counted."""
+"""Call budgets that all processes of a connection share: exact sliding windows with lanes; every call is counted."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ class Limit(Protocol):
 
     @property
     def name(self) -> str:
-        """What it is shared by, within a connection."""
+        """Calls of a connection that name the same limit share it."""
 
     @property
     def calls(self) -> int:
-        """How many calls the window holds."""
+        """Calls that the window holds."""
 
     @property
     def seconds(self) -> float:
-        """How long the window is."""
+        """Length of the window."""
 
 
 _IN_ORDER = "SELECT name, taken FROM budget_use WHERE connection = :connection ORDER BY name"
@@ -60,8 +60,8 @@ class SharedBudget:
     def take(self, limits: Sequence[Limit]) -> float:
         """Take one call from every limit at once, or none: returns 0.0, or the seconds until it could.
 
-        The call is made in this thread's lane (``rules.calls.lanes``), which may have to leave the last ones to others. It
-        is counted for what this thread works for (``rules.calls.calling``), also where nothing limits it.
+        The call is made in this thread's lane (``rules.calls.lanes``), which may have to leave the last calls to others. It
+        is counted for this thread's purpose (``rules.calls.calling``), even without any limit.
         """
         lane = current_lane()
         with self._database.begin() as conn:
@@ -78,13 +78,13 @@ class SharedBudget:
 
     def _locked(self, conn: Connection, limits: Sequence[Limit]) -> dict[str, Window]:
         """The windows of this connection, locked until the end of the transaction."""
-        mine = {"connection": self._connection}
-        rows = dict(_LOCK.run(conn, mine))
+        params = {"connection": self._connection}
+        rows = dict(_LOCK.run(conn, params))
         missing = sorted({limit.name for limit in limits} - rows.keys())
         if missing:
             for name in missing:
-                _OPEN.run(conn, {**mine, "name": name})
-            rows = dict(_LOCK.run(conn, mine))
+                _OPEN.run(conn, {**params, "name": name})
+            rows = dict(_LOCK.run(conn, params))
         return {name: _decoded(rows[name]) for name in {limit.name for limit in limits}}
 
     def _write(self, conn: Connection, name: str, taken: Window) -> None:
@@ -129,8 +129,7 @@ def _use(limit: Limit, inside: Window, now: float) -> LimitUse:
 
 
 def _decoded(text: str) -> Window:
-    """A stored window. Moments beside the lists were stored before there were lanes, by live work most likely; lanes that
-    came later are missing at its end."""
+    """A stored window. Older versions stored moments without lanes, mostly of live work, and had fewer lanes."""
     stored = msgspec.json.decode(text, type=list[list[float] | float])
     window: Window = [each for each in stored if isinstance(each, list)]
     window += [[] for _ in range(len(window), len(Lane))]
@@ -156,6 +155,6 @@ def _wait(inside: Window, limit: Limit, lane: Lane, now: float) -> float:
 
 
 def _leaves(taken: Sequence[float], room: int, limit: Limit) -> float:
-    """When (epoch seconds) so many have left the window that fewer than ``room`` are in it."""
+    """When (epoch seconds) so many calls have left the window that fewer than ``room`` are in it."""
     surplus = len(taken) - room
     return 0.0 if surplus < 0 else taken[surplus] + limit.seconds

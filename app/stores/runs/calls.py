@@ -1,6 +1,6 @@
-"""Calls to the vendors, counted as they are made: by hour and purpose, and on the run that makes them.
+"""Calls to the vendors, counted by hour and purpose, and on the run that makes them.
 
-A call is counted before it is sent and in a transaction of its own, so that those of a process that is killed count too.
+A call is counted before it is sent and in a transaction of its own, so that the calls of a killed process count too.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ class CallCount(NamedTuple):
 
 
 def count(conn: Connection, connection: str, purpose: Purpose, now: datetime) -> None:
-    """One more call."""
+    """Count one more call."""
     _COUNT.run(conn, {"slot": hour_of(now), "connection": connection, "purpose": purpose.word})
     if purpose.run_id is not None:
         _COUNT_RUN.run(conn, {"run_id": purpose.run_id})
 
 
 def since(conn: Connection, connection: str, moment: datetime) -> dict[str, int]:
-    """Calls of a connection by purpose since a moment, taken down to its hour."""
+    """Calls of a connection by purpose since the beginning of a moment's hour."""
     return dict(_SINCE.run(conn, {"connection": connection, "since": hour_of(moment)}))
 
 

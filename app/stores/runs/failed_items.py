@@ -1,4 +1,4 @@
-"""Items that a run could not sync while their batch went on: why, how often, and whether a later run mended it."""
+"""Items that a run could not sync while their batch went on: why, how often, and whether a later run synced them."""
 
 from __future__ import annotations
 
@@ -66,15 +66,14 @@ def record(
     now: datetime,
     redact: Redact = str,
 ) -> None:
-    """Note that an item failed in a run or (without one) in a poll; again and again it stays one row with its attempts
-    counted."""
+    """Record that an item failed in a run or (without one) in a poll. Each item has one row, which counts its attempts."""
     external_id = storable(ref.external_id.encode("utf-8", "replace").decode())
     item = {"run_id": run_id, "connection": connection, "kind": ref.kind.value, "external_id": external_id}
     _RECORD.run(conn, {**item, **described(error, redact), "category": category, "now": now})
 
 
 def resolve(conn: Connection, connection: str, kind: Kind, ids: Sequence[str], now: datetime) -> int:
-    """Note that these items are synced now; returns how many had failed before."""
+    """Record that these items are synced now; returns how many had failed before."""
     if not ids:
         return 0
     params = {"connection": connection, "kind": kind.value, "ids": bound_list(conn, list(ids)), "now": now}
@@ -82,7 +81,7 @@ def resolve(conn: Connection, connection: str, kind: Kind, ids: Sequence[str], n
 
 
 def open_refs(conn: Connection, connection: str) -> list[Ref]:
-    """The items that failed and are not mended yet, by kind and id."""
+    """The items that failed and are not synced yet, by kind and id."""
     wanted = select(_ITEMS.c.kind, _ITEMS.c.external_id).where(*_open(connection))
     return [Ref(Kind(kind), id) for kind, id in conn.execute(wanted.order_by(_ITEMS.c.kind, _ITEMS.c.external_id))]
 

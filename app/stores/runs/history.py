@@ -1,4 +1,4 @@
-"""Runs and differences as pages, newest first: filtered, and each page begun where the one before ended."""
+"""Runs and differences as filtered pages, newest first."""
 
 from __future__ import annotations
 
@@ -62,18 +62,18 @@ def drift_page(
 
 def drift_summary(conn: Connection, connection: str, run_id: int) -> list[DriftCount]:
     """A run's differences counted by kind, change and cause; none for a run of another connection."""
-    whose = conn.execute(select(RUNS.c.connection).where(RUNS.c.id == run_id)).scalar()
-    return drift.summary(conn, run_id) if whose == connection else []
+    owner = conn.execute(select(RUNS.c.connection).where(RUNS.c.id == run_id)).scalar()
+    return drift.summary(conn, run_id) if owner == connection else []
 
 
 def _equal(query: Select[Any], **values: Any) -> Select[Any]:
-    """Those rows whose columns have the values that are given."""
+    """The rows whose columns have the given values; ``None`` filters nothing."""
     columns = query.selected_columns
     return query.where(*(columns[name] == value for name, value in values.items() if value is not None))
 
 
 def _newest(query: Select[Any], limit: int, before_id: int | None) -> Select[Any]:
-    """The newest rows of a selection, those before an id only."""
+    """The newest rows of a selection, before an id if one is given."""
     id = query.selected_columns["id"]
     if before_id is not None:
         query = query.where(id < before_id)

@@ -1,4 +1,4 @@
-"""The pages that an unfinished complete read has behind it, kept so that it can be resumed after a crash or a cancel."""
+"""The stored pages of an unfinished read, so that it can be resumed after a crash or a cancel."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ _failed = msgspec.json.Decoder(list[BadRecord])
 def put(
     conn: Connection, run_id: int, number: int, records: Sequence[Record], failed: Sequence[BadRecord] = ()
 ) -> bool:
-    """Keep the page of this number, counted from 0: its records, and those that could not be read. ``False`` when a
-    record of it has a value that cannot be kept."""
+    """Store a page by its number, from 0: its records, and those that could not be read. ``False`` when a record has a value
+    that cannot be stored."""
     try:
         packed = zlib.compress(_pack([msgspec.structs.astuple(record) for record in records]), 1)
         unread = msgspec.json.encode(failed).decode()
@@ -55,12 +55,12 @@ def of(conn: Connection, run_id: int, kind: Kind, count: int) -> Iterator[Page]:
 
 
 def any_kept(conn: Connection, connection: str) -> bool:
-    """Whether a read of this connection waits to go on from pages that were read earlier."""
+    """Whether an unfinished read of this connection has stored pages."""
     return bool(_ANY.run(conn, {"connection": connection}))
 
 
 def drop(conn: Connection, run_id: int) -> None:
-    """Forget them: the read is over."""
+    """Delete the pages of a run, because its read is over."""
     _DROP.run(conn, {"run_id": run_id})
 
 

@@ -23,7 +23,7 @@ from app.stores.sql.statements import Statement, bound_list
 NO_OPTIONS = Options()
 
 CLASHES: tuple[type[Exception], ...] = (IntegrityError, psycopg.IntegrityError, sqlite3.IntegrityError)
-"""What the database raises at the second of two runs of a connection that become active at once."""
+"""What the database raises when two runs of a connection become active at once: at the second of them."""
 
 _OPEN = Statement(
     """
@@ -159,22 +159,22 @@ def start(
     now: datetime,
     blameless: datetime = NEVER,
 ) -> Run | None:
-    """Lease an idle run for ``lease`` seconds, or take over one whose lease expired (a ``kill``).
+    """Lease an idle run for ``lease`` seconds, or take over one whose lease expired, which counts as a kill.
 
-    A lease that ran out since ``blameless``, when the database could not be reached to renew it, is no kill.
-    Returns the run, or ``None`` when it is over or somebody else's.
+    A lease that expired since ``blameless``, while the database could not be reached to renew it, counts as none.
+    Returns ``None`` when the run is over or leased to another worker.
     """
     leased = {"id": run_id, "token": token, "until": now + timedelta(seconds=lease), "now": now}
     return get(conn, run_id) if _START.run(conn, {**leased, "since": blameless}) else None
 
 
 def heartbeat(conn: Connection, run_id: int, token: str, until: datetime) -> bool:
-    """Keep a run until a later moment; ``False`` when it is ours no longer (cancelled or taken over): stop."""
+    """Extend a lease; ``False`` when the run is not ours any more (cancelled or taken over): stop."""
     return _HEARTBEAT.count(conn, {"id": run_id, "token": token, "until": until}) == 1
 
 
 def give_back(conn: Connection, run_id: int, token: str) -> bool:
-    """Let another worker go on from the checkpoint at once, without counting a crash; ``False`` when it was not ours."""
+    """Let another worker continue from the checkpoint at once, without counting a kill; ``False`` when it was not ours."""
     return _GIVE_BACK.count(conn, {"id": run_id, "token": token}) == 1
 
 
@@ -188,44 +188,46 @@ def save(
     counts: Mapping[str, KindCounts],
     calls: int,
 ) -> bool:
-    """Remember how far a run is; ``False`` when it is ours no longer: what the transaction did must not stand."""
+    """Save how far a run is; ``False`` when it is not ours any more: the transaction must then be rolled back."""
     columns = {"checkpoint": _json(checkpoint), "progress": _json(progress), "counts": _json(counts)}
     return _SAVE.count(conn, {**columns, "id": run_id, "token": token, "calls": calls}) == 1
 
 
 def finish(conn: Connection, run_id: int, token: str, status: str, error: str | None, now: datetime) -> bool:
-    """Close a run as ``completed``, ``failed`` or ``cancelled``; ``False`` when it was ours no longer."""
+    """Close a run as ``completed``, ``failed`` or ``cancelled``; ``False`` when it was not ours any more."""
     return _FINISH.count(conn, {"id": run_id, "token": token, "status": status, "error": error, "now": now}) == 1
 
 
 def give_reason(conn: Connection, run_id: int, reason: str) -> None:
-    """Say why the run does what it does."""
+    """Save why a smart run chose its strategy."""
     _REASON.run(conn, {"id": run_id, "reason": reason})
 
 
 def resume(conn: Connection, run_id: int) -> bool:
-    """Make a failed or cancelled run idle again, to go on where it stopped; ``False`` when it is neither, or another
-    run of the connection is active. Of two that race for it the database refuses one (``CLASHES``)."""
+    """Make a failed or cancelled run idle again, so that it continues where it stopped; ``False`` when it is neither, or
+    another run of the connection is active. Raises one of ``CLASHES`` when another run becomes active in this moment."""
     return _RESUME.count(conn, {"id": run_id}) == 1
 
 
 def stuck(
     conn: Connection, now: datetime, after: float, *, resting: Collection[str] = (), connection: str | None = None
 ) -> list[int]:
-    """The runs (of a connection) whose lease ended over ``after`` seconds ago and that nobody took over. Nobody may take
-    over those of ``resting`` connections."""
-    return [id for (id,) in _FIND_STUCK.run(conn, _whose(conn, now, after, resting, connection))]
+    """The runs (of a connection) whose lease expired over ``after`` seconds ago and that no worker took over, but for those
+    of ``resting`` connections, which no worker may take over."""
+    return [id for (id,) in _FIND_STUCK.run(conn, _stuck_params(conn, now, after, resting, connection))]
 
 
 def fail_stuck(
     conn: Connection, now: datetime, after: float, *, resting: Collection[str] = (), connection: str | None = None
 ) -> list[int]:
     """Fail the runs that are ``stuck``; returns their ids."""
-    told = {"now": now, "error": _STUCK_ERROR.format(after), **_whose(conn, now, after, resting, connection)}
-    return [id for (id,) in _FAIL_STUCK.run(conn, told)]
+    columns = {"now": now, "error": _STUCK_ERROR.format(after)}
+    return [
+        id for (id,) in _FAIL_STUCK.run(conn, {**columns, **_stuck_params(conn, now, after, resting, connection)})
+    ]
 
 
-def _whose(
+def _stuck_params(
     conn: Connection, now: datetime, after: float, resting: Collection[str], connection: str | None
 ) -> dict[str, Any]:
     before = now - timedelta(seconds=after)
@@ -243,7 +245,7 @@ _IS_ACTIVE = Statement("SELECT 1 FROM runs WHERE connection = :connection AND st
 
 
 def is_active(conn: Connection, connection: str) -> bool:
-    """Whether a run of the connection is under way, or waits to begin or to go on."""
+    """Whether a run of the connection is at work, or waits to begin or to continue."""
     return bool(_IS_ACTIVE.run(conn, {"connection": connection}))
 
 
@@ -252,20 +254,20 @@ def cancel(conn: Connection, run_id: int, now: datetime) -> bool:
     return _CANCEL.count(conn, {"id": run_id, "now": now}) == 1
 
 
-_LEFT = """
+_ABANDONED = """
     (status = 'idle' OR (status = 'running' AND lease_until <= :now)) AND (hinted_at IS NULL OR hinted_at <= :before)
 """
 _OVERDUE = Statement(
-    f"UPDATE runs SET hinted_at = :now WHERE {_LEFT} RETURNING id",
+    f"UPDATE runs SET hinted_at = :now WHERE {_ABANDONED} RETURNING id",
     postgresql=f"""
-    WITH waiting AS MATERIALIZED (SELECT id FROM runs WHERE {_LEFT} FOR UPDATE SKIP LOCKED)
+    WITH waiting AS MATERIALIZED (SELECT id FROM runs WHERE {_ABANDONED} FOR UPDATE SKIP LOCKED)
     UPDATE runs SET hinted_at = :now FROM waiting WHERE runs.id = waiting.id RETURNING runs.id
     """,
 )
 
 
 def overdue(conn: Connection, now: datetime, rehint_after: float) -> list[int]:
-    """Active runs nobody works on, not hinted for ``rehint_after`` seconds; they count as hinted now."""
+    """Active runs without a worker that had no message for ``rehint_after`` seconds; they count as hinted from now on."""
     rows = _OVERDUE.run(conn, {"now": now, "before": now - timedelta(seconds=rehint_after)})
     return sorted(id for (id,) in rows)
 
@@ -279,7 +281,7 @@ def get(conn: Connection, run_id: int) -> Run | None:
 def latest(
     conn: Connection, connection: str | None = None, strategy: str | None = None, limit: int = 20
 ) -> list[Run]:
-    """The newest runs first, of one connection or all, of one strategy or all."""
+    """Runs of one connection or all, of one strategy or all, newest first."""
     query = select(RUNS).order_by(RUNS.c.id.desc()).limit(limit)
     if connection is not None:
         query = query.where(RUNS.c.connection == connection)
@@ -289,7 +291,7 @@ def latest(
 
 
 def completed(conn: Connection, connection: str) -> list[Run]:
-    """The latest completed runs that wrote, newest first."""
+    """The newest 500 completed runs that were no dry runs, newest first."""
     wanted = select(RUNS).where(RUNS.c.connection == connection, RUNS.c.status == "completed", ~RUNS.c.dry)
     return [run_of(row) for row in conn.execute(wanted.order_by(RUNS.c.id.desc()).limit(500)).mappings()]
 

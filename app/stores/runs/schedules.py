@@ -1,4 +1,4 @@
-"""When each job runs by itself; each slot goes to exactly one of however many clocks there are."""
+"""When each job runs by itself; each slot goes to exactly one clock, however many there are."""
 
 from __future__ import annotations
 
@@ -72,13 +72,13 @@ def put(
     enabled: bool = True,
     since: datetime | None = None,
 ) -> None:
-    """Set a job's schedule. Slots count from ``since`` on, or where they did: from the slot that ran last."""
+    """Set a job's schedule. Slots count from ``since`` on; without it, from the slot that ran last, as before."""
     row = {"connection": connection, "job": job, "cron": cron, "timezone": timezone, "enabled": enabled}
     _PUT.run(conn, {**row, "since": since})
 
 
 def rename(conn: Connection, connection: str, older: str, job: str) -> None:
-    """Call a job's schedule by its present name, edits and last slot kept."""
+    """Rename a job's schedule, unless the new name has one; its edits and its last slot stay."""
     _RENAME.run(conn, {"connection": connection, "older": older, "job": job})
 
 
@@ -91,7 +91,7 @@ def all_(conn: Connection, connection: str | None = None) -> list[Schedule]:
 
 
 def count_from(conn: Connection, connection: str, job: str, since: datetime) -> None:
-    """Let slots count from then on, where they do not count yet."""
+    """Let the slots of a schedule count from ``since`` on, unless they count already."""
     _COUNT_FROM.run(conn, {"connection": connection, "job": job, "since": since})
 
 
@@ -102,7 +102,7 @@ def claim_slot(conn: Connection, connection: str, job: str, slot: datetime, prev
 
 
 def busy(conn: Connection) -> set[str]:
-    """The connections with an active run: a slot that needs one waits (and burns no run ids by trying)."""
+    """The connections with an active run. A slot that needs a run waits for its end, rather than use up run ids."""
     active = select(RUNS.c.connection).where(RUNS.c.status.in_(("idle", "running")))
     return set(conn.execute(active).scalars())
 

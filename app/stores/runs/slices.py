@@ -1,4 +1,4 @@
-"""How far the comparison of older rows has come: a slice of them a night, by when the source last changed them."""
+"""How far the nightly comparison of older rows has come: a slice a night, in order of the source's last change."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from app.stores.sql.statements import Statement
 
 
 class Slice(NamedTuple):
-    """As ``tables.Slice`` tells."""
+    """One row, as ``tables.Slice`` describes it."""
 
     upto: datetime
     compared: int
@@ -23,7 +23,7 @@ class Slice(NamedTuple):
 
 
 class Older(NamedTuple):
-    """Which rows are meant: those of a kind last changed from ``since`` on and before ``until``."""
+    """The rows of a kind that were last changed from ``since`` on and before ``until``."""
 
     connection: str
     kind: Kind
@@ -49,7 +49,7 @@ _OLDER = """
 
 
 def get(conn: Connection, connection: str, kind: Kind) -> Slice | None:
-    """The last slice that was compared, ``None`` before the first."""
+    """The last compared slice, ``None`` before the first."""
     rows = _GET.run(conn, {"connection": connection, "kind": kind.value})
     if not rows:
         return None
@@ -58,30 +58,30 @@ def get(conn: Connection, connection: str, kind: Kind) -> Slice | None:
 
 
 def put(conn: Connection, connection: str, kind: Kind, done: Slice) -> None:
-    """A slice was compared: all that was last changed before its ``upto`` is behind this round."""
+    """Save a compared slice: this round has compared all rows last changed before its ``upto``."""
     _PUT.run(conn, {"connection": connection, "kind": kind.value, **done._asdict()})
 
 
 def count(conn: Connection, older: Older) -> int:
-    """How many rows there are."""
+    """Number of these rows."""
     statement = Statement("SELECT count(*)" + _from(older))
-    return int(statement.run(conn, _bound(older))[0][0])
+    return int(statement.run(conn, _params(older))[0][0])
 
 
 def end(conn: Connection, older: Older, rows: int) -> datetime:
-    """Where so many rows end: the first moment of change that is not theirs. Rows of one moment are not parted."""
+    """The moment of change of the first row after so many rows. Rows of one moment stay together."""
     statement = Statement("SELECT modified_at" + _from(older) + "ORDER BY modified_at LIMIT 1 OFFSET :rows")
-    found = statement.run(conn, {**_bound(older), "rows": rows})
-    at = moment_from(found[0][0]) if found else None
+    row = statement.run(conn, {**_params(older), "rows": rows})
+    at = moment_from(row[0][0]) if row else None
     if at is None or at > older.since:
         return at or older.until
     statement = Statement("SELECT min(modified_at)" + _from(older) + " AND modified_at > :since")
-    return moment_from(statement.run(conn, _bound(older))[0][0]) or older.until
+    return moment_from(statement.run(conn, _params(older))[0][0]) or older.until
 
 
 def _from(older: Older) -> str:
     return _OLDER.format(table=sql.shape(older.kind).table)
 
 
-def _bound(older: Older) -> dict[str, object]:
+def _params(older: Older) -> dict[str, object]:
     return {**older._asdict(), "kind": older.kind.value}

@@ -1,4 +1,4 @@
-"""Spot checks: random rows that are held, whose turn it is to be looked at, and what the looks came to."""
+"""Spot checks: which kind is checked next, random rows of it, and what the checks found."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from app.stores.sql.columns import moment_from
 from app.stores.sql.statements import Statement
 
 
-class Look(NamedTuple):
-    """A row that was looked at (its key joined by "/"), and whether it was equal there and here."""
+class Check(NamedTuple):
+    """A checked row (its key joined by "/"), and whether it was equal there and here."""
 
     item: str
     equal: bool
 
 
 class Sums(NamedTuple):
-    """Of ``checked`` rows looked at since the kind's last complete read ended, ``equal`` were."""
+    """Of the rows that were ``checked`` since the kind's last complete read ended, so many were ``equal``."""
 
     kind: str
     since: datetime
@@ -61,18 +61,18 @@ _SUMS = Statement(
 
 
 def due(conn: Connection, connection: str, now: datetime) -> list[Kind]:
-    """The kinds that were read whole once and whose turn has come."""
+    """The kinds that were read completely once and are due for a check."""
     return [Kind(kind) for (kind,) in _DUE.run(conn, {"connection": connection, "now": now})]
 
 
 def claim(conn: Connection, connection: str, kind: Kind, now: datetime, next_at: datetime) -> bool:
-    """Take a kind's turn, if nobody else has; the next one is at ``next_at``."""
-    told = {"connection": connection, "kind": kind.value, "now": now, "next_at": next_at}
-    return _CLAIM.count(conn, told) == 1
+    """Claim the check of a kind; ``False`` when another process was faster. The next one is due at ``next_at``."""
+    params = {"connection": connection, "kind": kind.value, "now": now, "next_at": next_at}
+    return _CLAIM.count(conn, params) == 1
 
 
 def random_keys(conn: Connection, connection: str, kind: Kind, most: int) -> list[Key]:
-    """Keys of random rows, tombstones among them: only so the index alone answers, however many rows there are."""
+    """Keys of at most ``most`` random rows, tombstones included: so the index alone answers, however many rows there are."""
     table = sql.shape(kind)
     wanted = f"SELECT {', '.join(table.keys)} FROM {table.table} WHERE connection = ? ORDER BY random() LIMIT ?"
     cursor = sql.driver(conn).cursor()
@@ -80,14 +80,14 @@ def random_keys(conn: Connection, connection: str, kind: Kind, most: int) -> lis
     return [tuple(row) for row in cursor.fetchall()]
 
 
-def put(conn: Connection, connection: str, kind: Kind, looks: Sequence[Look], now: datetime) -> None:
-    """Remember what looks came to."""
+def put(conn: Connection, connection: str, kind: Kind, checks: Sequence[Check], now: datetime) -> None:
+    """Insert the results of checks."""
     shared = {"connection": connection, "kind": kind.value, "now": now}
-    if looks:
-        _PUT.run_many(conn, [{**shared, "item": look.item, "equal": look.equal} for look in looks])
+    if checks:
+        _PUT.run_many(conn, [{**shared, "item": check.item, "equal": check.equal} for check in checks])
 
 
 def sums(conn: Connection, connection: str) -> list[Sums]:
-    """Of every kind that was read whole once, what the looks since then come to."""
+    """The checks since its last complete read, summed for every kind that had one."""
     rows = _SUMS.run(conn, {"connection": connection})
     return [Sums(kind, moment, checked, equal) for kind, at, checked, equal in rows if (moment := moment_from(at))]

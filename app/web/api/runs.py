@@ -19,57 +19,57 @@ from app.web.api.operation import SYNC, Operation
 from app.web.api.spelling import camel
 
 
-def start_run(deps: Deps, connection: str, asked: StartRun) -> RunLink:
+def start_run(deps: Deps, connection: str, params: StartRun) -> RunLink:
     """Start a run by its strategy."""
-    return _start(deps, connection, asked.strategy, asked.options())
+    return _start(deps, connection, params.strategy, params.options())
 
 
 def starting(strategy: Strategy) -> Callable[[Deps, str, RunOptions], RunLink]:
     """A function that starts a run of one strategy."""
 
-    def start(deps: Deps, connection: str, asked: RunOptions) -> RunLink:
-        return _start(deps, connection, strategy, asked.options())
+    def start(deps: Deps, connection: str, params: RunOptions) -> RunLink:
+        return _start(deps, connection, strategy, params.options())
 
     start.__name__ = f"start_{strategy}_run"
     return start
 
 
-def show_run(deps: Deps, connection: str, asked: OfRun) -> dict[str, Any]:
+def show_run(deps: Deps, connection: str, params: OfRun) -> dict[str, Any]:
     """A run as it is now."""
-    return link(deps, connection, asked.id).run
+    return link(deps, connection, params.id).run
 
 
-def cancel(deps: Deps, connection: str, asked: OfRun) -> RunLink:
+def cancel(deps: Deps, connection: str, params: OfRun) -> RunLink:
     """Cancel an active run; a cancelled one stays cancelled."""
-    status = link(deps, connection, asked.id).run["status"]
-    if not cancel_run(deps, connection, asked.id) and status != "cancelled":
-        now = link(deps, connection, asked.id).run["status"]
-        raise Conflict(f"run {asked.id} is {now}; only an active run can be cancelled")
-    return link(deps, connection, asked.id)
+    status = link(deps, connection, params.id).run["status"]
+    if not cancel_run(deps, connection, params.id) and status != "cancelled":
+        now = link(deps, connection, params.id).run["status"]
+        raise Conflict(f"run {params.id} is {now}; only an active run can be cancelled")
+    return link(deps, connection, params.id)
 
 
-def resume(deps: Deps, connection: str, asked: OfRun) -> RunLink:
+def resume(deps: Deps, connection: str, params: OfRun) -> RunLink:
     """Resume a failed or cancelled run where it stopped."""
-    link(deps, connection, asked.id)
-    resume_run(deps, connection, asked.id)
-    return link(deps, connection, asked.id)
+    link(deps, connection, params.id)
+    resume_run(deps, connection, params.id)
+    return link(deps, connection, params.id)
 
 
-def sync_item(deps: Deps, connection: str, asked: OfItem) -> OwedItems:
+def sync_item(deps: Deps, connection: str, params: OfItem) -> OwedItems:
     """Fetch one item now."""
-    if asked.external_id == WHOLE:
+    if params.external_id == WHOLE:
         raise InvalidRequest(f"{WHOLE!r} is no item's id; a run reads a whole kind")
-    named = filters(asked)
+    named = filters(params)
     keys = request_item(deps, connection, named["external_id"], named.get("kind"))
     return OwedItems([Owed(*key) for key in keys])
 
 
-def show_stuck(deps: Deps, connection: str, asked: Asked) -> StuckRuns:
+def show_stuck(deps: Deps, connection: str, params: Asked) -> StuckRuns:
     """The runs whose worker is gone; changes nothing."""
     return StuckRuns([link(deps, connection, run_id) for run_id in stuck_runs(deps, connection)])
 
 
-def fail_stuck(deps: Deps, connection: str, asked: Asked) -> FailedRuns:
+def fail_stuck(deps: Deps, connection: str, params: Asked) -> FailedRuns:
     """Fail the runs of this connection whose worker is gone."""
     return FailedRuns([link(deps, connection, run_id) for run_id in check_stuck(deps, connection=connection)])
 

@@ -1,4 +1,4 @@
-"""What the database remembers of an item's changes: is it failing, is it waiting, what came of what was heard of it?"""
+"""What the database knows about changes of an item: is it owed, is it failing, how were its changes settled?"""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, bindparam, text
 
 from app.domain import WHOLE, Cause, Kind
+from app.rules.drift.drift import SettledChange
 from app.stores.sql.columns import Moment, moment_from
 
 _BEFORE_ALL = datetime(1970, 1, 1, tzinfo=UTC)
@@ -38,72 +39,65 @@ _POLL = text("SELECT enabled FROM schedules WHERE connection = :connection AND j
 
 
 class Waiting(NamedTuple):
-    """An owed item: since when, and whether it failed already."""
+    """An owed item: since when it is owed, and whether it failed already."""
 
     since: datetime
     failing: bool
 
 
 class Failing(NamedTuple):
-    """What failed for good: since when, last when, and in which words."""
+    """A failure that is not resolved: when it began, when it failed last, and a description."""
 
     since: datetime
     at: datetime
     words: str
 
 
-class Settled(NamedTuple):
-    """What came of an item's changes."""
-
-    outcome: str
-    cause: str
-    heard_at: datetime
-    at: datetime
-
-
-class Memory(NamedTuple):
-    """All that is remembered of some items, by the names under which they can be owed; settlements oldest first."""
+class ItemSignals(NamedTuple):
+    """The signals of some items, by the names under which they can be owed; settled changes oldest first."""
 
     waiting: dict[str, Waiting]
     failing: dict[str, list[Failing]]
-    settled: dict[str, list[Settled]]
+    settled: dict[str, list[SettledChange]]
 
 
-def remembered(conn: Connection, connection: str, kind: Kind, names: Sequence[str], since: datetime | None) -> Memory:
-    """What happened to the items named since a moment (``None``: ever), and what is open; at most some hundred names."""
+def signals_of(
+    conn: Connection, connection: str, kind: Kind, names: Sequence[str], since: datetime | None
+) -> ItemSignals:
+    """What is open of the named items, and what happened to them since a moment (``None``: ever); for some hundred names."""
     bound = {"connection": connection, "kind": kind.value, "names": list(names)}
     since = since or _BEFORE_ALL
-    memory = Memory({}, {}, {})
+    signals = ItemSignals({}, {}, {})
     for name, seen, failed, cause in conn.execute(_OWED, bound):
         if name != WHOLE or cause != Cause.RECONCILE:  # a run holds the whole kind for itself
-            memory.waiting[name] = Waiting(_moment(seen), bool(failed))
+            signals.waiting[name] = Waiting(_moment(seen), bool(failed))
     for name, first, died, state, error in conn.execute(_LETTERS, {**bound, "since": since}):
         words = f"a dead letter ({error})" if state != "discarded" else f"a discarded letter ({error})"
-        memory.failing.setdefault(name, []).append(Failing(_moment(first), _moment(died), words))
+        signals.failing.setdefault(name, []).append(Failing(_moment(first), _moment(died), words))
     for name, at, error in conn.execute(_FAILED, bound):
         failed_at = _moment(at)
-        memory.failing.setdefault(name, []).append(Failing(failed_at, failed_at, f"it failed in a read ({error})"))
+        signals.failing.setdefault(name, []).append(Failing(failed_at, failed_at, f"it failed in a read ({error})"))
     for name, outcome, cause, heard, at in conn.execute(_SETTLED, {**bound, "since": since}):
-        memory.settled.setdefault(name, []).append(Settled(outcome, cause, _moment(heard), _moment(at)))
-    return memory
+        signals.settled.setdefault(name, []).append(SettledChange(outcome, cause, _moment(heard), _moment(at)))
+    return signals
 
 
 def removed(conn: Connection, connection: str, kind: Kind, items: Sequence[str]) -> dict[str, datetime]:
-    """When somebody else deleted the rows of these items ("/"-joined keys), for those that were."""
+    """When another program deleted rows of these items ("/"-joined keys); items without such a deletion are left out."""
     bound = {"connection": connection, "kind": kind.value, "names": list(items)}
     return {item: _moment(at) for item, at in conn.execute(_REMOVED, bound)}
 
 
 def any_removed(conn: Connection, connection: str, kind: Kind, since: datetime) -> bool:
-    """Whether somebody else deleted a row of the kind since then."""
+    """Whether another program deleted a row of the kind since then."""
     bound = {"connection": connection, "kind": kind.value, "since": since}
     return conn.execute(_ANY_REMOVED, bound).first() is not None
 
 
 def is_polled(conn: Connection, connection: str, job: str) -> bool | None:
-    """Whether a job that looks for changes is on; ``None`` where there is no such schedule."""
-    found = conn.execute(_POLL, {"connection": connection, "job": job}).scalar()
-    return None if found is None else bool(found)
+    """Whether a job is enabled; ``None`` where it has no schedule."""
+    enabled = conn.execute(_POLL, {"connection": connection, "job": job}).scalar()
+    return None if enabled is None else bool(enabled)
 
 
 def _moment(stored: Any) -> datetime:
