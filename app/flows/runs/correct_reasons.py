@@ -1,4 +1,4 @@
-"""Corrects why a row was wrong when later evidence comes: an event hours late turns missed into late."""
+"""Corrects the cause of a difference when later evidence comes: an event hours late turns ``missed`` into ``late``."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from app.domain import Kind
 from app.flows.deps import Deps
 from app.flows.runs.reasons import names_of_row
 from app.rules.drift.corrections import CORRECTED_BY_AN_EVENT, MOST_LATE, corrected
-from app.rules.drift.drift import Reason, SettledChange
+from app.rules.drift.drift import Reason
 from app.rules.drift.reasons import UNDER_WAY
 from app.stores.catalog import stored_rows
 from app.stores.runs import drift, item_signals
 from app.stores.runs.drift import Difference
 
-AT_ONCE = 300
+BATCH_SIZE = 300
 
 log = structlog.get_logger()
 
 
 def correct_reasons(deps: Deps) -> int:
-    """Look again at the differences of the last two days whose reason was that nobody had heard of them; returns how
-    many were corrected. Any number may do it at once."""
+    """Judge again the differences of the last two days that no event had announced; returns how many were corrected. Any
+    number of processes may do it at once."""
     return sum(_correct(deps, connection) for connection in deps.sources)
 
 
@@ -32,7 +32,7 @@ def _correct(deps: Deps, connection: str) -> int:
     since, last, count = deps.now() - MOST_LATE - timedelta(hours=1), 0, 0
     while True:
         with deps.database.read() as conn:
-            rows = drift.with_causes_since(conn, connection, CORRECTED_BY_AN_EVENT, since, last, AT_ONCE)
+            rows = drift.with_causes_since(conn, connection, CORRECTED_BY_AN_EVENT, since, last, BATCH_SIZE)
         if not rows:
             break
         last = rows[-1].id
@@ -51,25 +51,25 @@ def _correct_kind(deps: Deps, connection: str, kind: Kind, rows: Sequence[Differ
     with deps.database.read() as conn:
         every = sorted({name for some in names.values() for name in some})
         signals = item_signals.signals_of(conn, connection, kind, every, oldest)
-    found = [(row.id, _corrected(deps, row, names[row.id], signals)) for row in rows]
-    news = [(id, reason) for id, reason in found if reason is not None]
-    if news:
+    judged = [(row.id, _corrected(deps, row, names[row.id], signals)) for row in rows]
+    corrections = [(id, reason) for id, reason in judged if reason is not None]
+    if corrections:
         with deps.database.begin() as conn:
-            for id, reason in news:
+            for id, reason in corrections:
                 drift.correct(conn, id, reason.cause, reason.why, deps.now())
-    return len(news)
+    return len(corrections)
 
 
 def _corrected(deps: Deps, row: Difference, names: Sequence[str], signals: item_signals.ItemSignals) -> Reason | None:
     events = [
-        SettledChange(one.outcome, one.cause, one.heard_at, one.at)
+        change
         for name in names
-        for one in signals.settled.get(name, ())
-        if one.heard_at >= row.found_at - UNDER_WAY
+        for change in signals.settled.get(name, ())
+        if change.heard >= row.found_at - UNDER_WAY
     ]
-    return corrected(row.cause, row.found_at, sorted(events, key=lambda one: one.at), deps.now())
+    return corrected(row.cause, row.found_at, sorted(events, key=lambda change: change.at), deps.now())
 
 
 def _is_whole(kind: Kind, key: Sequence[str]) -> bool:
-    """Whether a key was split where its parts were joined: an id may have a slash in itself."""
+    """Whether a key was split where its parts were joined, because an id may contain a slash."""
     return len(key) == (3 if kind is Kind.STOCK else 1)
