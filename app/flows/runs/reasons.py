@@ -258,3 +258,12 @@ def _names(row: Differing) -> list[str]:
 def names_of_row(key: Sequence[str], row: StoredRow | None) -> list[str]:
     """The external ids under which the item of one of our rows can be owed."""
     return [key[0]] if row is None else names_of(row.record)
+
+
+def names_of(record: Record) -> list[str]:
+    """The external ids under which a record's item can be owed."""
+    names = [key_of(record)[0]]
+    if isinstance(record, Listing):
+        names += [record.parent_id] if record.parent_id else []
+        names += [SKU_PREFIX + record.sku] if record.sku else []
+    return names
