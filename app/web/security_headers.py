@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.web.gate import STATIC
+from app.web.auth import STATIC
 
 
 class SecurityHeadersMiddleware:
@@ -32,7 +32,7 @@ def _headers(https: bool) -> list[tuple[bytes, bytes]]:
         "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
         "frame-ancestors 'none'"
     )
-    told = {
+    headers = {
         "content-security-policy": policy,
         "x-content-type-options": "nosniff",
         "x-frame-options": "DENY",
@@ -42,5 +42,5 @@ def _headers(https: bool) -> list[tuple[bytes, bytes]]:
         "cross-origin-resource-policy": "same-origin",
     }
     if https:
-        told["strict-transport-security"] = "max-age=31536000"
-    return [(name.encode(), value.encode()) for name, value in told.items()]
+        headers["strict-transport-security"] = "max-age=31536000"
+    return [(name.encode(), value.encode()) for name, value in headers.items()]

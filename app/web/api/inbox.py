@@ -10,11 +10,11 @@ from app.errors import Refused
 from app.flows.deps import Deps
 from app.flows.inbox import inbox
 from app.flows.letters.replay import RATE
-from app.web.api.answers import Rows
-from app.web.api.asked import Asked, Most, RowId
 from app.web.api.operation import Operation
 from app.web.api.pages import before_last, one_more, page
+from app.web.api.params import Most, Params, RowId
 from app.web.api.replays import Name, Rate, ReplayLink, link
+from app.web.api.responses import Rows
 from app.web.api.spelling import camel
 from app.web.problems import Problem
 
@@ -29,7 +29,7 @@ Filter = Annotated[
 ]
 
 
-class EventPage(Asked, frozen=True, kw_only=True):
+class EventPage(Params, frozen=True, kw_only=True):
     """A page of deliveries."""
 
     filter: Filter = ""
@@ -37,13 +37,13 @@ class EventPage(Asked, frozen=True, kw_only=True):
     before_id: RowId | UnsetType = UNSET
 
 
-class OfEvent(Asked, frozen=True, kw_only=True):
+class OfEvent(Params, frozen=True, kw_only=True):
     """One delivery."""
 
     id: Annotated[int, Meta(ge=1, le=2**63 - 1, description="an event's number")]
 
 
-class ReplayEvents(Asked, frozen=True, kw_only=True):
+class ReplayEvents(Params, frozen=True, kw_only=True):
     """The items of all deliveries that a filter matches, each once."""
 
     filter: Filter

@@ -10,10 +10,10 @@ from msgspec import UNSET, Meta, UnsetType
 from app.errors import Refused
 from app.flows.deps import Deps
 from app.flows.letters import letters
-from app.web.api.answers import Next, Row
-from app.web.api.asked import Asked, Most, RowId
 from app.web.api.operation import Operation
 from app.web.api.pages import before_last, one_more, page
+from app.web.api.params import Most, Params, RowId
+from app.web.api.responses import Next, Row
 from app.web.api.spelling import camel
 from app.web.problems import Problem
 
@@ -28,7 +28,7 @@ Filter = Annotated[
 LetterId = Annotated[int, Meta(ge=1, le=2**63 - 1, description="a letter's number")]
 
 
-class LetterPage(Asked, frozen=True, kw_only=True):
+class LetterPage(Params, frozen=True, kw_only=True):
     """A page of letters; a filter without a state means those that wait for a person."""
 
     filter: Filter = ""
@@ -36,7 +36,7 @@ class LetterPage(Asked, frozen=True, kw_only=True):
     before_id: RowId | UnsetType = UNSET
 
 
-class LetterGroups(Asked, frozen=True, kw_only=True):
+class LetterGroups(Params, frozen=True, kw_only=True):
     """Groups of letters."""
 
     by: Annotated[str, Meta(pattern="^(cause|item)$")] = "cause"
@@ -44,7 +44,7 @@ class LetterGroups(Asked, frozen=True, kw_only=True):
     limit: Most = 50
 
 
-class OfLetter(Asked, frozen=True, kw_only=True):
+class OfLetter(Params, frozen=True, kw_only=True):
     """One letter."""
 
     id: LetterId

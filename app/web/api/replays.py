@@ -12,11 +12,11 @@ from app.errors import Refused
 from app.flows.deps import Deps
 from app.flows.letters import letter_actions, replay
 from app.flows.letters.preview import MOST, preview
-from app.web.api.answers import Row, Rows
-from app.web.api.asked import Asked, Most, RowId
 from app.web.api.letters import LETTER, LETTERS, Filter, OfLetter, known
 from app.web.api.operation import Operation
 from app.web.api.pages import before_last, one_more, page
+from app.web.api.params import Most, Params, RowId
+from app.web.api.responses import Row, Rows
 from app.web.api.spelling import camel
 from app.web.problems import Problem
 
@@ -31,20 +31,20 @@ Why = Annotated[
 Rate = Annotated[int, Meta(ge=0, le=100_000, description="items per second; 0: as fast as it goes")]
 
 
-class OfReplay(Asked, frozen=True, kw_only=True):
+class OfReplay(Params, frozen=True, kw_only=True):
     """One replay."""
 
     id: ReplayId
 
 
-class ReplayPage(Asked, frozen=True, kw_only=True):
+class ReplayPage(Params, frozen=True, kw_only=True):
     """A page of replays."""
 
     limit: Most = 50
     before_id: RowId | UnsetType = UNSET
 
 
-class ReplayMany(Asked, frozen=True, kw_only=True):
+class ReplayMany(Params, frozen=True, kw_only=True):
     """All dead letters that a filter matches; with a canary 1 item goes first, then 10, then the rest."""
 
     filter: Filter
@@ -53,27 +53,27 @@ class ReplayMany(Asked, frozen=True, kw_only=True):
     canary: bool = True
 
 
-class PreviewMany(Asked, frozen=True, kw_only=True):
+class PreviewMany(Params, frozen=True, kw_only=True):
     """The items of a filter's letters, at most ``limit``: each may cost a call."""
 
     filter: Filter
     limit: Annotated[int, Meta(ge=1, le=100)] = MOST
 
 
-class DiscardMany(Asked, frozen=True, kw_only=True):
+class DiscardMany(Params, frozen=True, kw_only=True):
     """All dead letters that a filter matches."""
 
     filter: Filter
     why: Why
 
 
-class Reason(Asked, frozen=True, kw_only=True):
+class Reason(Params, frozen=True, kw_only=True):
     """Why."""
 
     why: Why
 
 
-class Edit(Asked, frozen=True, kw_only=True):
+class Edit(Params, frozen=True, kw_only=True):
     """Other arguments for one letter's message."""
 
     args: Annotated[list[Any], Meta(max_length=10)]
