@@ -140,12 +140,12 @@ class Settings(BaseSettings):
         """Every secret value of these settings, for taking them out of texts: credentials, and passwords in URLs."""
         urls = [url.get_secret_value() for url in (self.database_url, self.redis_url) if url is not None]
         keys = [self.sendgrid_api_key.get_secret_value()] if self.sendgrid_api_key is not None else []
-        found = {*keys} | {password for url in urls for password in _passwords(url)}
+        values = {*keys} | {password for url in urls for password in _passwords(url)}
         for _, options in self.accounts().values():
             for name, value in options.items():
                 if any(word in name for word in ("key", "secret", "token", "password")):
-                    found |= {part.strip() for part in value.split(",")} | {value}
-        return found
+                    values |= {part.strip() for part in value.split(",")} | {value}
+        return values
 
     def credentials(self) -> dict[str, str]:
         """Slug to a one-way digest of the connection's options, 16 hexadecimal digits: it changes with any of them."""
@@ -182,7 +182,7 @@ def load(**instead: Any) -> Settings:
         wrong.append(wrong_value(f"{PREFIX}CONNECTIONS", "dict_type", {}, ""))
         raise BadConfiguration(_settings(wrong)) from None
     except ValidationError as error:
-        wrong += (_told(item) for item in error.errors())
+        wrong += (_problem(item) for item in error.errors())
         raise BadConfiguration(_settings(wrong)) from None
     wrong += _mistaken(settings)
     if wrong:
@@ -220,7 +220,7 @@ def _names() -> set[str]:
     return spelled | {f"{PREFIX}{name}".upper() for name in Settings.model_fields}
 
 
-def _told(item: Mapping[str, Any]) -> str:
+def _problem(item: Mapping[str, Any]) -> str:
     first, *path = (str(part) for part in item["loc"])
     name = first if first.startswith(PREFIX) else f"{PREFIX}{first}"
     return wrong_value("__".join([name, *path]).upper(), item["type"], item.get("ctx", {}), item["msg"])
@@ -245,13 +245,13 @@ def _mistaken(settings: Settings) -> Iterator[str]:
 def _passwords(url: str) -> set[str]:
     """The passwords in a URL: that of its user, and those among its parameters."""
     parts = urlsplit(url)
-    found = {value for name, value in parse_qsl(parts.query) if "password" in name or "secret" in name}
-    return found | ({unquote(parts.password)} if parts.password else set())
+    passwords = {value for name, value in parse_qsl(parts.query) if "password" in name or "secret" in name}
+    return passwords | ({unquote(parts.password)} if parts.password else set())
 
 
 def _digest(slug: str, source: str, options: dict[str, str]) -> str:
-    told = json.dumps([source, sorted(options.items())]).encode()
-    return hashlib.blake2b(told, digest_size=8, key=slug.encode()[:64], person=b"tallyhook").hexdigest()
+    payload = json.dumps([source, sorted(options.items())]).encode()
+    return hashlib.blake2b(payload, digest_size=8, key=slug.encode()[:64], person=b"tallyhook").hexdigest()
 
 
 def _is_loopback(host: str) -> bool:

@@ -82,15 +82,15 @@ class _Redacting(logging.Formatter):
 
 
 def _as_json(record: logging.LogRecord, formatter: logging.Formatter) -> str:
-    told = {
+    fields = {
         "event": record.getMessage(),
         "logger": record.name,
         "level": record.levelname.lower(),
         "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat().replace("+00:00", "Z"),
     }
     if record.exc_info:
-        told["exception"] = formatter.formatException(record.exc_info)
-    return json.dumps(told)
+        fields["exception"] = formatter.formatException(record.exc_info)
+    return json.dumps(fields)
 
 
 def pool_size(role: str, threads: int = 0) -> int:

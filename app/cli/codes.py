@@ -32,7 +32,7 @@ def code_of(error: TallyhookError | FilterError) -> int:
     return REFUSED if isinstance(error, Refused) else FAILED
 
 
-def told(error: TallyhookError | FilterError) -> str:
+def message_of(error: TallyhookError | FilterError) -> str:
     """The error in one line, with the next step where it is known."""
     line = " ".join(str(error).split())
     if isinstance(error, DatabaseFault):

@@ -22,12 +22,12 @@ HoldId = Annotated[int, typer.Argument(help="number of the hold", min=1, max=LAR
 @app.command("list")
 def list_(as_json: AsJson = False) -> None:
     """Batches that wait."""
-    found = holds.list_(open_deps())
+    waiting = holds.list_(open_deps())
     if as_json:
-        print_json(found)
+        print_json(waiting)
         return
     table = Table("id", "held", "connection", "kind", "rows", "reason", "what was read")
-    for hold in found:
+    for hold in waiting:
         held_at = f"{hold['held_at']:%F %T}"
         table.add_row(
             str(hold["id"]),
@@ -38,7 +38,7 @@ def list_(as_json: AsJson = False) -> None:
             hold["reason"],
             _told(hold["summary"]),
         )
-    more = "Its rows, and how to decide: tallyhook holds show <id>" if found else None
+    more = "Its rows, and how to decide: tallyhook holds show <id>" if waiting else None
     print_table(table, "Nothing is held.", more=more)
 
 
@@ -50,8 +50,8 @@ def show(hold_id: HoldId, as_json: AsJson = False) -> None:
         print_json(hold)
         return
     by = f" by run {hold['run_id']}" if hold["run_id"] else ""
-    told = f"Hold {hold_id}: {hold['connection']} {hold['kind']}, {hold['rows']} rows, {hold['state']}; found"
-    console.print(f"{told} {moment(hold['held_at'])} UTC{by}", soft_wrap=True)
+    sentence = f"Hold {hold_id}: {hold['connection']} {hold['kind']}, {hold['rows']} rows, {hold['state']}; found"
+    console.print(f"{sentence} {moment(hold['held_at'])} UTC{by}", soft_wrap=True)
     for finding in hold["findings"]:
         figures = f"({_told(finding['figures'])})" if finding["figures"] else ""
         console.print(f"  {finding['rule']}: {finding['reason']} {figures}", markup=False, soft_wrap=True)

@@ -227,7 +227,7 @@ def _tell_until(stopping: threading.Event, children: Children, database_url: str
     with closing(wiring.open_database(database_url, pool=wiring.pool_size("narrator"))) as database:
         happening = ActivityReader(database)
         while not stopping.wait(0.5):
-            children.mend()
+            children.restart_ended()
             with suppress(DatabaseFault):  # what happened meanwhile is said when the database is back
                 for line in lines_of(happening.read()):
                     console.print(line, soft_wrap=True)

@@ -67,7 +67,7 @@ class Children:
         child.start()
         self.members.append(child)
 
-    def mend(self) -> None:
+    def restart_ended(self) -> None:
         """Start what has died again, a little later each time; and keep the log files small."""
         for child in self.members:
             rotate(child.log)

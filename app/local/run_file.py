@@ -35,19 +35,19 @@ def write(folder: Path, running: Running) -> None:
 
 def clear(folder: Path) -> None:
     """It runs no more: what is kept knows no queue."""
-    told = _read(folder)
-    if told is not None and told.keep:
-        write(folder, msgspec.structs.replace(told, redis_url=None))
+    running = _read(folder)
+    if running is not None and running.keep:
+        write(folder, msgspec.structs.replace(running, redis_url=None))
     else:
         (folder / NAME).unlink(missing_ok=True)
 
 
 def find(folder: Path) -> Running | None:
     """What runs in a folder, or was kept of what ran there; ``None`` where there is neither."""
-    told = _read(folder)
-    if told is None or is_held(folder):
-        return told
-    return msgspec.structs.replace(told, redis_url=None) if told.keep else None
+    running = _read(folder)
+    if running is None or is_held(folder):
+        return running
+    return msgspec.structs.replace(running, redis_url=None) if running.keep else None
 
 
 def is_held(folder: Path) -> bool:
