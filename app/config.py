@@ -24,11 +24,11 @@ ENV_FILE = ".env"
 """In the working folder; what the environment says goes before it."""
 
 ROUTERS_PORT = "PORT"
-EVERY_ADDRESS = "0.0.0.0"  # noqa: S104 (behind a platform's router; the doors are on)
+EVERY_ADDRESS = "0.0.0.0"  # noqa: S104 (behind a platform's router; authentication is on)
 
 
 def _days(default: int, what: str) -> Any:
-    """How long something is kept."""
+    """A setting in days, with its description."""
     return Field(default=default, ge=0, le=36_500, description=f"days until these are removed: {what}; 0 keeps all")
 
 
@@ -151,8 +151,8 @@ class Settings(BaseSettings):
         """Slug to a one-way digest of the connection's options, 16 hexadecimal digits: it changes with any of them."""
         return {slug: _digest(slug, source, options) for slug, (source, options) in self.accounts().items()}
 
-    def check_doors(self) -> None:
-        """Raise ``BadConfiguration`` when the web process would let in everybody who can reach it over a network."""
+    def check_auth(self) -> None:
+        """Raise ``BadConfiguration`` when everybody who reaches the web process over a network would be let in."""
         if self.auth == "off" and not _is_loopback(self.host):
             raise BadConfiguration(
                 f"auth is off and host is {self.host}: everybody who can reach this machine could do everything; "
@@ -227,7 +227,7 @@ def _problem(item: Mapping[str, Any]) -> str:
 
 
 def _mistaken(settings: Settings) -> Iterator[str]:
-    """What each value alone does not show."""
+    """Problems that no single value shows to pydantic."""
     for name, cron in (("POLL_CRON", settings.poll_cron), ("RECONCILE_CRON", settings.reconcile_cron)):
         try:
             schedule.check(cron, settings.timezone, datetime.now(UTC))
@@ -255,7 +255,7 @@ def _digest(slug: str, source: str, options: dict[str, str]) -> str:
 
 
 def _is_loopback(host: str) -> bool:
-    """Whether only this machine can connect to it; a name that could be anything is not."""
+    """Whether only this machine can connect to that host; a name that is not ``localhost`` could be any address."""
     try:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:

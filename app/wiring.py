@@ -132,7 +132,7 @@ def check(settings: Settings) -> dict[str, bool]:
 
     Returns of each connection whether it takes webhooks.
     """
-    settings.check_doors()
+    settings.check_auth()
     if settings.database_url is not None:
         check_folder(settings.database())
     open_database(settings.database()).close()

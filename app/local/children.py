@@ -68,7 +68,7 @@ class Children:
         self.members.append(child)
 
     def restart_ended(self) -> None:
-        """Start what has died again, a little later each time; and keep the log files small."""
+        """Restart children that have ended, each time a little later, and keep the log files small."""
         for child in self.members:
             rotate(child.log)
             if child.process is None or child.process.poll() is None:

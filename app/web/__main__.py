@@ -30,7 +30,7 @@ def main() -> None:
     keep_private()
     try:
         settings = config.load_behind_router()
-        settings.check_doors()
+        settings.check_auth()
         wiring.configure_logging(settings)
         deps = wiring.build(settings, "web")
         _check_schema(deps)

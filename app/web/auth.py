@@ -84,7 +84,7 @@ class NoAuthMiddleware:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Name the caller, whoever it is."""
+        """Name the caller an admin."""
         if scope["type"] == "http":
             scope["who"] = Who("anyone here", Role.ADMIN, origin=address_of(scope))
             scope["csrf"] = ""
@@ -107,7 +107,7 @@ class AuthMiddleware:
         self._rates = MovingWindowRateLimiter(MemoryStorage())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
+        """Let the request in, or refuse it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -206,7 +206,7 @@ class AuthMiddleware:
         return Problem(401, "unauthenticated", message, headers=CHALLENGE).response()
 
     async def _within(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer in time, or answer 503."""
+        """Answer within ``ANSWER_TIMEOUT``, or with 503."""
         began = False
 
         async def noting(message: Message) -> None:

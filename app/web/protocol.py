@@ -30,7 +30,8 @@ stranger's bytes may hold thousands."""
 UNREAD_TIMEOUT = 40.0
 """Seconds that an unread answer may stay in our memory; more than any answer may take (``auth.ANSWER_TIMEOUT``)."""
 
-LOOK_EVERY = 2.5
+CHECK_INTERVAL = 2.5
+"""Seconds."""
 
 TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 """RFC 6585, section 5."""
@@ -49,7 +50,7 @@ class LimitedProtocol(HttpToolsProtocol):
     _since: float | None = None
     _unread_since: float | None = None
     _network = ""
-    _looking: ClassVar[WeakSet[asyncio.AbstractEventLoop]] = WeakSet()
+    _checked_loops: ClassVar[WeakSet[asyncio.AbstractEventLoop]] = WeakSet()
     _open: ClassVar[Counter[str]] = Counter()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -60,9 +61,9 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._open[self._network] > MAX_PER_NETWORK:
             transport.abort()
         self._since = self.loop.time()
-        if self.loop not in self._looking:
-            self._looking.add(self.loop)
-            self.loop.call_later(LOOK_EVERY, self._look)
+        if self.loop not in self._checked_loops:
+            self._checked_loops.add(self.loop)
+            self.loop.call_later(CHECK_INTERVAL, self._check_all)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """A connection is closed."""
@@ -108,14 +109,14 @@ class LimitedProtocol(HttpToolsProtocol):
         return end >= 0 and self._head - len(data) + end <= MAX_HEAD_BYTES
 
     def _lies_unread(self, now: float) -> bool:
-        """Whether our data has waited too long, at every look, for the other side to read."""
+        """Whether the other side has left our data unread for too long, at each check."""
         if not self.transport.get_write_buffer_size():
             self._unread_since = None
             return False
         self._unread_since = self._unread_since or now
         return now - self._unread_since > UNREAD_TIMEOUT
 
-    def _look(self) -> None:
+    def _check_all(self) -> None:
         now = self.loop.time()
         for one in list(self.connections):
             if not isinstance(one, LimitedProtocol):
@@ -125,6 +126,6 @@ class LimitedProtocol(HttpToolsProtocol):
             elif one._since is not None and now - one._since > HEAD_TIMEOUT:
                 one.transport.close()
         if self.connections:
-            self.loop.call_later(LOOK_EVERY, self._look)
+            self.loop.call_later(CHECK_INTERVAL, self._check_all)
         else:
-            self._looking.discard(self.loop)
+            self._checked_loops.discard(self.loop)

@@ -15,16 +15,16 @@ class SecurityHeadersMiddleware:
         self._headers = _headers(https)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One answer."""
+        """Answer with these headers."""
         fresh = scope["type"] == "http" and scope["path"].startswith(STATIC)
 
-        async def sealing(message: Message) -> None:
+        async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 cache = (b"cache-control", b"public, max-age=3600" if fresh else b"no-store")
                 message["headers"] = [*message["headers"], *self._headers, cache]
             await send(message)
 
-        await self._app(scope, receive, sealing)
+        await self._app(scope, receive, with_headers)
 
 
 def _headers(https: bool) -> list[tuple[bytes, bytes]]:

@@ -1,4 +1,4 @@
-"""A time limit for many short waits at once: one timer for all, because a timer each costs a tenth of a request."""
+"""A time limit for many short waits, with one timer for all: a timer for each would cost a tenth of a request."""
 
 from __future__ import annotations
 

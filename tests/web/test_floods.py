@@ -92,7 +92,7 @@ def is_served(client: httpx.Client) -> bool:
 
 def test_an_answer_that_nobody_reads_is_given_up(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "UNREAD_TIMEOUT", 0.1)
-    monkeypatch.setattr(protocol, "LOOK_EVERY", 0.05)
+    monkeypatch.setattr(protocol, "CHECK_INTERVAL", 0.05)
     with closing(socket.socket()) as line:
         line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
         line.settimeout(60)
@@ -126,7 +126,7 @@ def test_an_unread_answer_is_given_up_after_its_time_and_not_before() -> None:
     line.transport, line.loop, line.connections = unread, unread, {line}  # type: ignore[assignment]
     for now in (1.0, protocol.UNREAD_TIMEOUT, protocol.UNREAD_TIMEOUT + 2.0):
         unread.now = now
-        line._look()
+        line._check_all()
     assert unread.aborted_at == [protocol.UNREAD_TIMEOUT + 2.0]
 
 

@@ -254,7 +254,7 @@ def test_a_body_of_the_api_that_does_not_come_is_408(world: World) -> None:
 
 def test_a_line_that_trickles_on_after_its_408_is_closed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.web.protocol.HEAD_TIMEOUT", 0.2)
-    monkeypatch.setattr("app.web.protocol.LOOK_EVERY", 0.1)
+    monkeypatch.setattr("app.web.protocol.CHECK_INTERVAL", 0.1)
     with serving(world.deps, Limits(seconds=0.2)) as client, dial(client) as line:
         line.sendall(b"POST /webhooks/shop HTTP/1.1\r\nHost: here\r\nContent-Length: 100\r\n\r\n{")
         assert status_of(line) == 408
