@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from dotenv import dotenv_values
@@ -30,6 +30,13 @@ EVERY_ADDRESS = "0.0.0.0"  # noqa: S104 (behind a platform's router; authenticat
 def _days(default: int, what: str) -> Any:
     """A setting in days, with its description."""
     return Field(default=default, ge=0, le=36_500, description=f"days until these are removed: {what}; 0 keeps all")
+
+
+class Account(NamedTuple):
+    """One configured account of a vendor; the secrets among its ``options`` are revealed."""
+
+    source: str
+    options: dict[str, str]
 
 
 class Settings(BaseSettings):
@@ -141,15 +148,15 @@ class Settings(BaseSettings):
         urls = [url.get_secret_value() for url in (self.database_url, self.redis_url) if url is not None]
         keys = [self.sendgrid_api_key.get_secret_value()] if self.sendgrid_api_key is not None else []
         values = {*keys} | {password for url in urls for password in _passwords(url)}
-        for _, options in self.accounts().values():
-            for name, value in options.items():
+        for account in self.accounts().values():
+            for name, value in account.options.items():
                 if any(word in name for word in ("key", "secret", "token", "password")):
                     values |= {part.strip() for part in value.split(",")} | {value}
         return values
 
     def credentials(self) -> dict[str, str]:
         """Slug to a one-way digest of the connection's options, 16 hexadecimal digits: it changes with any of them."""
-        return {slug: _digest(slug, source, options) for slug, (source, options) in self.accounts().items()}
+        return {slug: _digest(slug, account) for slug, account in self.accounts().items()}
 
     def check_auth(self) -> None:
         """Raise ``BadConfiguration`` when everybody who reaches the web process over a network would be let in."""
@@ -159,14 +166,14 @@ class Settings(BaseSettings):
                 "set TALLYHOOK_AUTH=on, or TALLYHOOK_HOST=127.0.0.1"
             )
 
-    def accounts(self) -> dict[str, tuple[str, dict[str, str]]]:
-        """Slug to (source, options with secrets revealed). Underscores in a slug become hyphens."""
-        accounts: dict[str, tuple[str, dict[str, str]]] = {}
+    def accounts(self) -> dict[str, Account]:
+        """The configured accounts by slug. Underscores in a slug become hyphens."""
+        accounts: dict[str, Account] = {}
         for name, options in self.connections.items():
             slug = name.lower().replace("_", "-")
             plain = {option.lower(): value.get_secret_value() for option, value in options.items()}
             source = plain.pop("source", slug.split("-")[0])
-            accounts[slug] = (source, plain)
+            accounts[slug] = Account(source, plain)
         return accounts
 
 
@@ -249,8 +256,8 @@ def _passwords(url: str) -> set[str]:
     return passwords | ({unquote(parts.password)} if parts.password else set())
 
 
-def _digest(slug: str, source: str, options: dict[str, str]) -> str:
-    payload = json.dumps([source, sorted(options.items())]).encode()
+def _digest(slug: str, account: Account) -> str:
+    payload = json.dumps([account.source, sorted(account.options.items())]).encode()
     return hashlib.blake2b(payload, digest_size=8, key=slug.encode()[:64], person=b"tallyhook").hexdigest()
 
 

@@ -117,9 +117,9 @@ def _draft(
     if before is None:
         return Draft(slug, system, known)
     _check_replaceable(slug, replace=replace)
-    if before[0] != system:
-        raise Conflict(f"the connection {slug!r} is one of {before[0]}: take another --name")
-    return Draft(slug, system, {**before[1], **known})
+    if before.source != system:
+        raise Conflict(f"the connection {slug!r} is one of {before.source}: take another --name")
+    return Draft(slug, system, {**before.options, **known})
 
 
 def _asked_name(settings: Settings, system: str) -> str:
