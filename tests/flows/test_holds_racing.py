@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from app.domain import Kind
+from app.errors import Refused
 from app.flows.holds import hold_back, holds
 from app.flows.holds.doubted import Doubt, judged, settled
 from app.flows.holds.hold_back import Held
@@ -83,7 +84,7 @@ def test_a_release_that_races_with_another_batch_is_refused_or_written_whole(dat
     def do(number: int) -> str:
         try:
             deeds[number]()
-        except holds.Refused:
+        except Refused:
             return "refused"
         return "done"
 

@@ -12,7 +12,7 @@ import pytest
 from app.domain import Role
 from app.flows.access import accounts
 from app.stores.sql.engine import Database, open_database
-from app.web import gate
+from app.web import auth
 from app.web.app import create_app
 from app.web.auth import AuthSettings
 from app.web.webhooks import Limits
@@ -236,7 +236,7 @@ def test_a_page_form_of_less_than_64_kb_is_read(door: httpx.Client) -> None:
 
 
 def test_a_page_form_that_does_not_come_is_408(door: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gate, "FORM", Limits(body=65_536, seconds=0.2))
+    monkeypatch.setattr(auth, "FORM", Limits(body=65_536, seconds=0.2))
     with dial(door) as line:
         line.sendall(b"POST /login HTTP/1.1\r\nHost: here\r\nContent-Length: 100\r\n\r\nname=")
         assert status_of(line) == 408

@@ -37,25 +37,25 @@ class Holds(msgspec.Struct, frozen=True):
 
 def list_holds(deps: Deps, connection: str, params: Params) -> Holds:
     """The batches that wait for a person."""
-    return Holds([camel(hold) for hold in holds.list_(deps, connection)])
+    return Holds(camel(holds.list_(deps, connection)))
 
 
 def show_hold(deps: Deps, connection: str, params: OfHold) -> dict[str, Any]:
     """The rules that held it, and some of its rows, before and after."""
-    return _camel(_of(deps, connection, params))
+    return camel(_of(deps, connection, params))
 
 
 def release_hold(deps: Deps, connection: str, path_params: OfHold, params: Release) -> dict[str, Any]:
     """Write exactly the rows of the hold."""
     _of(deps, connection, path_params)
     until = None if params.believe_until is UNSET else params.believe_until
-    return _camel(holds.release(deps, path_params.id, believed_until=until))
+    return camel(holds.release(deps, path_params.id, believed_until=until))
 
 
 def dismiss_hold(deps: Deps, connection: str, params: OfHold) -> dict[str, Any]:
     """Keep our rows."""
     _of(deps, connection, params)
-    return _camel(holds.dismiss(deps, params.id))
+    return camel(holds.dismiss(deps, params.id))
 
 
 def _of(deps: Deps, connection: str, params: OfHold) -> dict[str, Any]:
@@ -64,11 +64,6 @@ def _of(deps: Deps, connection: str, params: OfHold) -> dict[str, Any]:
     if hold["connection"] != connection:
         raise NotFound(f"{connection} has no hold {params.id}", "hold")
     return hold
-
-
-def _camel(hold: dict[str, Any]) -> dict[str, Any]:
-    spelled: dict[str, Any] = camel(hold)
-    return spelled
 
 
 HOLD = SYNC + "/holds/{id}"

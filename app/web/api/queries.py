@@ -32,22 +32,22 @@ from app.web.api.spelling import camel
 
 def status(deps: Deps, connection: str, params: Params) -> dict[str, Any]:
     """What the connection holds, owes and does now."""
-    return _object(condition.condition(deps, connection))
+    return camel(condition.condition(deps, connection))
 
 
 def health(deps: Deps, connection: str, params: Params) -> dict[str, Any]:
     """Whether all is well; if not, what is wrong, in words."""
-    return _object(condition.health(deps, connection))
+    return camel(condition.health(deps, connection))
 
 
 def show_metrics(deps: Deps, connection: str, params: Days) -> dict[str, Any]:
     """The figures of the last days."""
-    return _object(metrics.metrics(deps, connection, params.days))
+    return camel(metrics.metrics(deps, connection, params.days))
 
 
 def show_validation(deps: Deps, connection: str, params: Samples) -> dict[str, Any]:
     """Whether the data is right."""
-    return _object(validate.validate(deps, connection, samples=params.samples, anew=params.anew))
+    return camel(validate.validate(deps, connection, samples=params.samples, anew=params.anew))
 
 
 def show_history(deps: Deps, connection: str, params: HistoryPage) -> Rows:
@@ -104,12 +104,7 @@ def edit_schedule(deps: Deps, connection: str, params: EditSchedule) -> dict[str
     kept = {row["job"]: row for row in schedules.show(deps, connection)}.get(params.job, {})
     wanted = {"cron": "", "timezone": "UTC", "enabled": True, **kept, **filters(params)}
     edited = (wanted["cron"], wanted["timezone"], wanted["enabled"])
-    return _object(schedules.save(deps, connection, params.job, *edited))
-
-
-def _object(value: Mapping[str, Any]) -> dict[str, Any]:
-    renamed: dict[str, Any] = camel(value)
-    return renamed
+    return camel(schedules.save(deps, connection, params.job, *edited))
 
 
 def _one_more(wanted: Mapping[str, Any]) -> dict[str, Any]:
