@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from dotenv import dotenv_values
@@ -24,12 +24,19 @@ ENV_FILE = ".env"
 """In the working folder; what the environment says goes before it."""
 
 ROUTERS_PORT = "PORT"
-EVERY_ADDRESS = "0.0.0.0"  # noqa: S104 (behind a platform's router; the doors are on)
+EVERY_ADDRESS = "0.0.0.0"  # noqa: S104 (behind a platform's router; authentication is on)
 
 
 def _days(default: int, what: str) -> Any:
-    """How long something is kept."""
+    """A setting in days, with its description."""
     return Field(default=default, ge=0, le=36_500, description=f"days until these are removed: {what}; 0 keeps all")
+
+
+class Account(NamedTuple):
+    """One configured account of a vendor; the secrets among its ``options`` are revealed."""
+
+    source: str
+    options: dict[str, str]
 
 
 class Settings(BaseSettings):
@@ -140,33 +147,33 @@ class Settings(BaseSettings):
         """Every secret value of these settings, for taking them out of texts: credentials, and passwords in URLs."""
         urls = [url.get_secret_value() for url in (self.database_url, self.redis_url) if url is not None]
         keys = [self.sendgrid_api_key.get_secret_value()] if self.sendgrid_api_key is not None else []
-        found = {*keys} | {password for url in urls for password in _passwords(url)}
-        for _, options in self.accounts().values():
-            for name, value in options.items():
+        values = {*keys} | {password for url in urls for password in _passwords(url)}
+        for account in self.accounts().values():
+            for name, value in account.options.items():
                 if any(word in name for word in ("key", "secret", "token", "password")):
-                    found |= {part.strip() for part in value.split(",")} | {value}
-        return found
+                    values |= {part.strip() for part in value.split(",")} | {value}
+        return values
 
     def credentials(self) -> dict[str, str]:
         """Slug to a one-way digest of the connection's options, 16 hexadecimal digits: it changes with any of them."""
-        return {slug: _digest(slug, source, options) for slug, (source, options) in self.accounts().items()}
+        return {slug: _digest(slug, account) for slug, account in self.accounts().items()}
 
-    def check_doors(self) -> None:
-        """Raise ``BadConfiguration`` when the web process would let in everybody who can reach it over a network."""
+    def check_auth(self) -> None:
+        """Raise ``BadConfiguration`` when everybody who reaches the web process over a network would be let in."""
         if self.auth == "off" and not _is_loopback(self.host):
             raise BadConfiguration(
                 f"auth is off and host is {self.host}: everybody who can reach this machine could do everything; "
                 "set TALLYHOOK_AUTH=on, or TALLYHOOK_HOST=127.0.0.1"
             )
 
-    def accounts(self) -> dict[str, tuple[str, dict[str, str]]]:
-        """Slug to (source, options with secrets revealed). Underscores in a slug become hyphens."""
-        accounts: dict[str, tuple[str, dict[str, str]]] = {}
+    def accounts(self) -> dict[str, Account]:
+        """The configured accounts by slug. Underscores in a slug become hyphens."""
+        accounts: dict[str, Account] = {}
         for name, options in self.connections.items():
             slug = name.lower().replace("_", "-")
             plain = {option.lower(): value.get_secret_value() for option, value in options.items()}
             source = plain.pop("source", slug.split("-")[0])
-            accounts[slug] = (source, plain)
+            accounts[slug] = Account(source, plain)
         return accounts
 
 
@@ -182,7 +189,7 @@ def load(**instead: Any) -> Settings:
         wrong.append(wrong_value(f"{PREFIX}CONNECTIONS", "dict_type", {}, ""))
         raise BadConfiguration(_settings(wrong)) from None
     except ValidationError as error:
-        wrong += (_told(item) for item in error.errors())
+        wrong += (_problem(item) for item in error.errors())
         raise BadConfiguration(_settings(wrong)) from None
     wrong += _mistaken(settings)
     if wrong:
@@ -220,14 +227,14 @@ def _names() -> set[str]:
     return spelled | {f"{PREFIX}{name}".upper() for name in Settings.model_fields}
 
 
-def _told(item: Mapping[str, Any]) -> str:
+def _problem(item: Mapping[str, Any]) -> str:
     first, *path = (str(part) for part in item["loc"])
     name = first if first.startswith(PREFIX) else f"{PREFIX}{first}"
     return wrong_value("__".join([name, *path]).upper(), item["type"], item.get("ctx", {}), item["msg"])
 
 
 def _mistaken(settings: Settings) -> Iterator[str]:
-    """What each value alone does not show."""
+    """Problems that no single value shows to pydantic."""
     for name, cron in (("POLL_CRON", settings.poll_cron), ("RECONCILE_CRON", settings.reconcile_cron)):
         try:
             schedule.check(cron, settings.timezone, datetime.now(UTC))
@@ -245,17 +252,17 @@ def _mistaken(settings: Settings) -> Iterator[str]:
 def _passwords(url: str) -> set[str]:
     """The passwords in a URL: that of its user, and those among its parameters."""
     parts = urlsplit(url)
-    found = {value for name, value in parse_qsl(parts.query) if "password" in name or "secret" in name}
-    return found | ({unquote(parts.password)} if parts.password else set())
+    passwords = {value for name, value in parse_qsl(parts.query) if "password" in name or "secret" in name}
+    return passwords | ({unquote(parts.password)} if parts.password else set())
 
 
-def _digest(slug: str, source: str, options: dict[str, str]) -> str:
-    told = json.dumps([source, sorted(options.items())]).encode()
-    return hashlib.blake2b(told, digest_size=8, key=slug.encode()[:64], person=b"tallyhook").hexdigest()
+def _digest(slug: str, account: Account) -> str:
+    payload = json.dumps([account.source, sorted(account.options.items())]).encode()
+    return hashlib.blake2b(payload, digest_size=8, key=slug.encode()[:64], person=b"tallyhook").hexdigest()
 
 
 def _is_loopback(host: str) -> bool:
-    """Whether only this machine can connect to it; a name that could be anything is not."""
+    """Whether only this machine can connect to that host; a name that is not ``localhost`` could be any address."""
     try:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:

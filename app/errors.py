@@ -16,7 +16,8 @@
         │  ├ NotFound           there is no such thing, or the caller may not see it
         │  ├ Conflict           the state of the thing does not allow it
         │  │  └ Busy              a bulk run of the connection is active already
-        │  ├ InvalidRequest     a value is wrong, or contradicts another
+        │  ├ InvalidRequest     a value is wrong
+        │  │  └ InvalidOptions    the options of a run contradict each other
         │  └ Forbidden          the caller may not do it
         ├ TakesTooLong        a question reads more than one may: it has to be narrowed
         ├ Unmappable          the payload does not have the shape we know
@@ -110,8 +111,12 @@ class Busy(Conflict):
 
 
 class InvalidRequest(Refused):
-    """A value is wrong or contradicts another, or a part of the request would be ignored; the message quotes options in
-    double quotes, as the API spells them."""
+    """A value is wrong; the message says what would be right."""
+
+
+class InvalidOptions(InvalidRequest):
+    """The options of a run contradict each other, or one would be ignored; the message quotes them as the API spells
+    them."""
 
 
 class Forbidden(Refused):

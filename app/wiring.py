@@ -82,15 +82,15 @@ class _Redacting(logging.Formatter):
 
 
 def _as_json(record: logging.LogRecord, formatter: logging.Formatter) -> str:
-    told = {
+    fields = {
         "event": record.getMessage(),
         "logger": record.name,
         "level": record.levelname.lower(),
         "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat().replace("+00:00", "Z"),
     }
     if record.exc_info:
-        told["exception"] = formatter.formatException(record.exc_info)
-    return json.dumps(told)
+        fields["exception"] = formatter.formatException(record.exc_info)
+    return json.dumps(fields)
 
 
 def pool_size(role: str, threads: int = 0) -> int:
@@ -115,7 +115,7 @@ def connect_sources(
 
     Without a ``public_url`` a connection that verifies signatures over one raises ``BadConfiguration``."""
     sources: dict[str, Source] = {}
-    for slug, (source, options) in settings.accounts().items():
+    for slug, account in settings.accounts().items():
         context = Context(
             connection=slug,
             budget=SharedBudget(database, slug, lambda: clock.now().timestamp()),
@@ -123,22 +123,21 @@ def connect_sources(
             patience=patience,
             now=clock.now,
         )
-        sources[slug] = connect(source, context, options)
+        sources[slug] = connect(account.source, context, account.options)
     return sources
 
 
 def check(settings: Settings) -> dict[str, bool]:
-    """Raise ``BadConfiguration`` where a connection's options or an address are wrong; asks nobody.
-
-    Returns of each connection whether it takes webhooks.
-    """
-    settings.check_doors()
+    """Whether each connection takes webhooks, by slug. Raises ``BadConfiguration`` where an option or an address is wrong;
+    no vendor is called."""
+    settings.check_auth()
     if settings.database_url is not None:
         check_folder(settings.database())
     open_database(settings.database()).close()
     takes: dict[str, bool] = {}
-    for slug, (name, options) in settings.accounts().items():
-        source = connect(name, Context(connection=slug, budget=Unlimited(), public_url=settings.address()), options)
+    for slug, account in settings.accounts().items():
+        context = Context(connection=slug, budget=Unlimited(), public_url=settings.address())
+        source = connect(account.source, context, account.options)
         takes[slug] = source.receiver is not None
         source.close()
     return takes

@@ -13,7 +13,7 @@ from workers.schedule import run_clock
 
 
 def main() -> None:
-    """Parse the command line and work until told to stop."""
+    """Parse the command line and work until a signal stops it."""
     parser = argparse.ArgumentParser(prog="workers")
     commands = parser.add_subparsers(dest="role", required=True)
     worker = commands.add_parser("worker")

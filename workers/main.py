@@ -27,12 +27,13 @@ IDLE_POLL_MS = 20
 PREFETCH = 64
 """Messages fetched ahead: with Dramatiq's default the consumer sleeps while its threads are idle."""
 
-LOOK_EVERY = 0.5
-"""Seconds between looks for a signal: one that another thread got (as after SIGCONT) does not wake the main thread."""
+CHECK_INTERVAL = 0.5
+"""Seconds between two checks for a signal: one that another thread received (as after SIGCONT) does not wake the main
+thread."""
 
 STOP_WITHIN_MS = 12_000
-"""How long items may take to end when the process is told to: a supervisor kills it after 25 s, and giving leases back
-may take 10 s of them."""
+"""How long running items may take to end after a signal: a supervisor kills the process after 25 s, and giving leases back
+may take 10 s of these."""
 
 log = structlog.get_logger()
 
@@ -49,7 +50,7 @@ def run_worker(settings: Settings, *, queues: Sequence[str], threads: int) -> No
 def work(broker: dramatiq.Broker, deps: Deps, *, queues: Sequence[str], threads: int, sweep_every: float) -> None:
     """Work with these parts until SIGTERM or SIGINT, then close the database. Begins when the database answers.
 
-    ``threads`` is how many a connection may hold at once."""
+    One connection may hold at most ``threads`` threads at once."""
     shares = Shares(threads, len(deps.sources))
     keeper = LeaseKeeper(deps.database, deps.now, shares=shares)
     letters = DeadLetters(deps)
@@ -71,7 +72,7 @@ def work(broker: dramatiq.Broker, deps: Deps, *, queues: Sequence[str], threads:
     gc.freeze()  # as in the web process: a full collection over all that was imported stops every thread for 150 ms
     gc.set_threshold(50_000, 20, 20)
     log.info("worker_started", queues=list(queues), threads=threads)
-    while not stopping.wait(LOOK_EVERY):
+    while not stopping.wait(CHECK_INTERVAL):
         pass
     keeper.begin_stopping()
     worker.stop(timeout=STOP_WITHIN_MS)

@@ -1,4 +1,4 @@
-"""What happens around every message: dead letters, warm threads, a watch over lost messages, signs of life."""
+"""Dramatiq middleware: dead letters, warm threads, recovery of lost messages, signs of life."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from app.flows.items.sweep import sweep
 from app.flows.upkeep.heartbeat import record_heartbeat, record_stop
 
 MAX_PENDING = 1_000
-"""Letters that wait in memory for the database. Beyond that the oldest go: their items stay owed, and die later."""
+"""Letters that wait in memory for the database. Beyond that the oldest are dropped: their items stay owed and fail again."""
 
 log = structlog.get_logger()
 
@@ -26,9 +26,9 @@ log = structlog.get_logger()
 class DeadLetters(dramatiq.Middleware):
     """A message whose actor raises is dead at once: waiting is done by owed items, not by the broker.
 
-    ``after_nack`` is the only hook that sees every dead message, unknown actors included. A message that the database's
-    trouble ended is done with: what it was about stays owed, and the sweep sends another. A letter that cannot be
-    written for such trouble is written later (``write_pending``).
+    ``after_nack`` is the only hook that sees every dead message, unknown actors included. A message that ended by a
+    ``DatabaseFault`` becomes no letter: its item stays owed, and the sweep sends another. A letter that such a fault keeps
+    from being written is written later (``write_pending``).
     """
 
     actor_options = {"throws"}  # noqa: RUF012
@@ -63,7 +63,7 @@ class DeadLetters(dramatiq.Middleware):
         self.write_pending()
 
     def after_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
-        """The last chance."""
+        """Try once more to write the letters that could not be written."""
         self.write_pending()
 
     def write_pending(self) -> None:
@@ -87,7 +87,7 @@ class WarmThreads(dramatiq.Middleware):
         self._deps = deps
 
     def after_worker_thread_boot(self, broker: dramatiq.Broker, thread: Any) -> None:
-        """Runs in the new thread."""
+        """Open the clients; Dramatiq calls this in the new thread."""
         for source in (*self._deps.sources.values(), *self._deps.bulk_sources.values()):
             source.warm()
 
@@ -97,7 +97,7 @@ class Housekeeping(dramatiq.Middleware):
 
     ``every`` is the seconds between sweeps. Asking Redis for a queue's size keeps this process's heartbeat fresh
     while all its threads are busy, and with the maintenance chance turns recovery from a lottery into seconds.
-    ``also`` is done every round as well. While the database is away the rest goes on.
+    ``also`` is called in every round as well. While the database does not answer, the other steps go on.
     """
 
     def __init__(self, deps: Deps, *, role: str, every: float, also: Callable[[], object] = bool) -> None:
@@ -117,13 +117,13 @@ class Housekeeping(dramatiq.Middleware):
         self._stopped.set()
 
     def after_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
-        """Say that this process has ended, once nothing can give a sign of life after it."""
+        """Record that this process has ended, after its last sign of life."""
         if self._thread is not None:
             self._thread.join(timeout=10)
         self._say_stopped()
 
     def _run(self, broker: dramatiq.Broker) -> None:
-        steps: list[Callable[[], object]] = [*self._steps, partial(_look_after, broker)]
+        steps: list[Callable[[], object]] = [*self._steps, partial(_keep_alive, broker)]
         while not self._stopped.wait(self._every):
             for step in steps:
                 try:
@@ -134,7 +134,7 @@ class Housekeeping(dramatiq.Middleware):
                     log.warning("housekeeping_failed", error=f"{type(error).__name__}: {error}")
 
 
-def _look_after(broker: dramatiq.Broker) -> None:
+def _keep_alive(broker: dramatiq.Broker) -> None:
     if hasattr(broker, "do_qsize"):
         for queue in broker.get_declared_queues():
             broker.do_qsize(queue)

@@ -44,7 +44,7 @@ ROUNDS: Mapping[str, Round] = {
     "mail": (5.0, alerts.notify),
     "reasons": (300.0, correct_reasons),
 }
-"""What is looked at every so many seconds in every installation."""
+"""What every clock does, each after so many seconds."""
 
 log = structlog.get_logger()
 
@@ -66,7 +66,7 @@ def run_clock(settings: Settings) -> None:
 
 
 def _await_begin(deps: Deps, settings: Settings, stopping: threading.Event) -> bool:
-    """Wait until there is something to tick over; ``False`` when told to stop before."""
+    """Wait until the database answers and the jobs are planned; ``False`` when a signal came before."""
     while await_database(deps, stopping):
         if _begun(deps, settings):
             return True
@@ -75,7 +75,7 @@ def _await_begin(deps: Deps, settings: Settings, stopping: threading.Event) -> b
 
 
 def _begun(deps: Deps, settings: Settings) -> bool:
-    """Plan and fill a new installation; ``False`` when the database was in trouble meanwhile."""
+    """Plan the jobs and start the first load of a new installation; ``False`` when the database failed meanwhile."""
     try:
         plan(deps, poll=settings.poll_cron, reconcile=settings.reconcile_cron, timezone=settings.timezone)
         first_load(deps)
@@ -85,7 +85,7 @@ def _begun(deps: Deps, settings: Settings) -> bool:
 
 
 def rounds_of(settings: Settings) -> Mapping[str, Round]:
-    """What is looked at every so many seconds in this installation."""
+    """What the clock of this installation does, each after so many seconds."""
     keep = Keep(**{field.name: getattr(settings, f"keep_{field.name}_days") for field in fields(Keep)})
     old = partial(
         prune,
@@ -99,7 +99,7 @@ def rounds_of(settings: Settings) -> Mapping[str, Round]:
 
 
 class Rounds:
-    """What a clock looks at now and then; a round that fails is logged and comes again."""
+    """Calls each round when it is due; one that fails is logged and comes again."""
 
     def __init__(self, deps: Deps, rounds: Mapping[str, Round]) -> None:
         self._deps = deps
@@ -107,7 +107,7 @@ class Rounds:
         self._due = dict.fromkeys(rounds, 0.0)
 
     def go(self) -> None:
-        """Do what is due."""
+        """Call the rounds that are due."""
         for name, (every, work) in self._rounds.items():
             if time.monotonic() >= self._due[name]:
                 self._due[name] = time.monotonic() + every

@@ -7,7 +7,7 @@ import sys
 
 import structlog
 
-from app.cli.codes import FAILED, code_of, told
+from app.cli.codes import FAILED, code_of, message_of
 from app.cli.commands import app
 from app.cli.here import settings_here
 from app.errors import BadConfiguration, TallyhookError
@@ -29,7 +29,7 @@ def main() -> None:
     try:
         app()
     except (TallyhookError, FilterError) as error:
-        print(f"tallyhook: {_redacted(told(error))}", file=sys.stderr)
+        print(f"tallyhook: {_redacted(message_of(error))}", file=sys.stderr)
         raise SystemExit(code_of(error)) from None
     except DATABASE_ERRORS as error:
         line = str(getattr(error, "orig", error)).strip().splitlines()[0]

@@ -56,12 +56,12 @@ def create(
 @tokens.command("list")
 def list_tokens(as_json: AsJson = False) -> None:
     """Every token, newest first."""
-    found = accounts.list_tokens(open_deps())
+    rows = accounts.list_tokens(open_deps())
     if as_json:
-        print_json(found)
+        print_json(rows)
         return
     table = Table("id", "name", "begins", "role", "connections", "created", "expires", "last used", "from", "revoked")
-    for one in found:
+    for one in rows:
         scope = ", ".join(one.connections) if one.connections is not None else "all"
         times = (moment(one.created_at), moment(one.expires_at), moment(one.last_used_at))
         table.add_row(
@@ -104,12 +104,12 @@ def add(
 @users.command("list")
 def list_users(as_json: AsJson = False) -> None:
     """Every user, by name."""
-    found = accounts.list_users(open_deps())
+    rows = accounts.list_users(open_deps())
     if as_json:
-        print_json(found)
+        print_json(rows)
         return
     table = Table("name", "role", "connections", "created", "last signed in", "disabled", "locked until")
-    for one in found:
+    for one in rows:
         scope = ", ".join(one.connections) if one.connections is not None else "all"
         times = map(moment, (one.created_at, one.last_seen_at, one.disabled_at, one.locked_until))
         table.add_row(escape(one.name), one.role, scope, *times)
@@ -147,12 +147,12 @@ def list_entries(
     """Entries, newest first."""
     if action is not None and not any(known.startswith(action) for known in log.ACTIONS):
         raise typer.BadParameter(unknown("action", action, log.ACTIONS), param_hint="--action")
-    found = log.list_entries(open_deps(), limit=limit, before_number=before, action=action)
+    entries = log.list_entries(open_deps(), limit=limit, before_number=before, action=action)
     if as_json:
-        print_json({"rows": found, "next": found[-1].number if len(found) == limit else None})
+        print_json({"rows": entries, "next": entries[-1].number if len(entries) == limit else None})
         return
     table = Table("number", "at", "who", "from", "action", "subject", "why", "after")
-    for one in found:
+    for one in entries:
         texts = (one.who, one.origin, one.action, one.subject, one.why or "", _facts(one.after))
         table.add_row(str(one.number), moment(one.at), *(escape(text[:80]) for text in texts))
     print_table(table, "Nobody has changed anything yet." if action is None else f"Nobody has done {action} yet.")

@@ -21,13 +21,13 @@ def can_ask(*, never: bool) -> bool:
 
 def pairs(given: Sequence[str]) -> dict[str, str]:
     """``NAME=VALUE`` from the command line; ``NAME=@FILE`` reads it from a file, so that no secret is typed."""
-    found: dict[str, str] = {}
+    options: dict[str, str] = {}
     for text in given:
         name, equals, value = text.partition("=")
         if not equals or not name.strip():
             raise typer.BadParameter(f"{name.strip() or text!r} has no value; write --set NAME=VALUE or NAME=@FILE")
-        found[name.strip().lower()] = _of_file(Path(value[1:])) if value.startswith("@") else value.strip()
-    return found
+        options[name.strip().lower()] = _of_file(Path(value[1:])) if value.startswith("@") else value.strip()
+    return options
 
 
 def answers(
@@ -37,20 +37,20 @@ def answers(
 
     With ``again`` a person is also asked for known answers; an empty answer keeps the known one. Raises
     ``BadConfiguration`` that names every missing option."""
-    found = {name: value for name, value in known.items() if value}
+    options = {name: value for name, value in known.items() if value}
     for one in questions:
-        if ask and (again or one.option not in found):
-            found[one.option] = asked(one, found.get(one.option))
-        elif one.default and one.option not in found:
-            found[one.option] = one.default
-    lacking = [one for one in questions if one.default is None and not found.get(one.option)]
+        if ask and (again or one.option not in options):
+            options[one.option] = ask_person(one, options.get(one.option))
+        elif one.default and one.option not in options:
+            options[one.option] = one.default
+    lacking = [one for one in questions if one.default is None and not options.get(one.option)]
     if lacking:
-        told = ", ".join(f"--set {one.option}=..." for one in lacking)
-        raise BadConfiguration(f"missing: {told} (=@FILE reads it from a file)")
-    return {name: value for name, value in found.items() if value}
+        missing = ", ".join(f"--set {one.option}=..." for one in lacking)
+        raise BadConfiguration(f"missing: {missing} (=@FILE reads it from a file)")
+    return {name: value for name, value in options.items() if value}
 
 
-def asked(one: Question, before: str | None = None) -> str:
+def ask_person(one: Question, before: str | None = None) -> str:
     """A person's answer; an empty one keeps the value from ``before``."""
     words = f"{one.words} ({', '.join(one.choices)})" if one.choices else one.words
     while True:

@@ -24,14 +24,14 @@ def check(
 
     Examples: `tallyhook check`; `tallyhook check <connection> --json`; `tallyhook check --mail`.
     """
-    found = []
+    findings = []
     for finding in check_all(open_deps(log_level=logging.ERROR), connection, mail=mail):  # what is wrong is said
-        found.append(finding)
+        findings.append(finding)
         if not as_json:
             _tell(finding)
     if as_json:
-        print_json(found)
-    raise typer.Exit(FAILED if any(one.state is State.WRONG for one in found) else WELL)
+        print_json(findings)
+    raise typer.Exit(FAILED if any(one.state is State.WRONG for one in findings) else WELL)
 
 
 def _tell(finding: Finding) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from app.errors import BadConfiguration, Busy, DatabaseFault, InvalidRequest, Refused, TallyhookError
+from app.errors import BadConfiguration, Busy, DatabaseFault, InvalidOptions, Refused, TallyhookError
 from app.rules.filters import FilterError
 
 WELL = 0
@@ -27,18 +27,18 @@ def code_of(error: TallyhookError | FilterError) -> int:
     """The exit code for an error that ended a command."""
     if isinstance(error, Busy):
         return BUSY
-    if isinstance(error, (BadConfiguration, FilterError, InvalidRequest)):
+    if isinstance(error, (BadConfiguration, FilterError, InvalidOptions)):
         return USAGE
     return REFUSED if isinstance(error, Refused) else FAILED
 
 
-def told(error: TallyhookError | FilterError) -> str:
+def message_of(error: TallyhookError | FilterError) -> str:
     """The error in one line, with the next step where it is known."""
     line = " ".join(str(error).split())
     if isinstance(error, DatabaseFault):
         said = _DRIVERS_NAME.sub("", line)
         line = f"the database does not serve: {said} (which one it is says TALLYHOOK_DATABASE_URL)"
-    if isinstance(error, InvalidRequest):
+    if isinstance(error, InvalidOptions):
         line = as_typed(line)
     return f"{line}; see `tallyhook runs show {error.run_id}`" if isinstance(error, Busy) else line
 

@@ -21,7 +21,7 @@ from app.cli.console import AsJson, Connection, console, open_deps, print_json
 from app.cli.init import init
 from app.cli.outcome import tell
 from app.cli.prove import prove
-from app.cli.up import run_stack
+from app.cli.up import Demo, run_stack
 from app.cli.wording import Commands
 from app.domain import Options, Strategy
 from app.errors import BadConfiguration, NotFound
@@ -81,7 +81,7 @@ def demo(
     products: Annotated[int, typer.Option(help="products of each simulated vendor at the first start", min=1)] = 300,
 ) -> None:
     """Start everything with two simulated vendors and a living shop; Ctrl-C stops it, the next start continues."""
-    run_stack(config.load(), data_dir=data, demo={"changes_per_minute": changes, "products": products})
+    run_stack(config.load(), data_dir=data, demo=Demo(changes, products))
 
 
 @app.command()

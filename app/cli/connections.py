@@ -21,15 +21,15 @@ app = typer.Typer(help="The state of each connection; pause, resume and check it
 @app.command("list")
 def list_(as_json: AsJson = False) -> None:
     """Every connection: its state, since when and why, how much it owes, and which kinds may not be read."""
-    found = connections.list_connections(open_deps())
+    views = connections.list_connections(open_deps())
     if as_json:
-        print_json(found)
+        print_json(views)
         return
     table = Table("connection", "state", "since (UTC)", "owed")
-    for view in found:
+    for view in views:
         table.add_row(escape(view.connection), view.state, moment(view.since), f"{view.owed:,}")
     print_table(table, "No connection is configured.")
-    for view in found:
+    for view in views:
         for line in _lines(view):
             console.print(line, markup=False, soft_wrap=True)
 

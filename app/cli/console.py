@@ -42,7 +42,7 @@ class Terminal(Console):
 console = Terminal(highlight=False, width=None if sys.stdout.isatty() else 240)
 """Where commands print answers; wide where it is not a terminal, so that a pipe gets whole lines."""
 
-aside = Terminal(stderr=True, highlight=False)
+stderr = Terminal(stderr=True, highlight=False)
 
 LARGEST_ID = 2**63 - 1
 

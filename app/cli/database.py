@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
-from app.cli.console import AsJson, aside, done
+from app.cli.console import AsJson, done, stderr
 from app.cli.here import check_database_here, settings_here
 from app.errors import Conflict
 from app.flows.upkeep.move_database import move_database
@@ -55,7 +55,7 @@ def copy_database(
 
 def _copy(source: Database, target: Database) -> int:
     columns = (TextColumn("copying {task.description}"), TextColumn("{task.completed:,} rows"), TimeElapsedColumn())
-    with Progress(*columns, console=aside, transient=True) as progress:
+    with Progress(*columns, console=stderr, transient=True) as progress:
         bar = progress.add_task("")
 
         def tell(table: str, rows: int) -> None:

@@ -13,7 +13,7 @@ import typer
 
 from app.channels.queue import NullQueue
 from app.cli.codes import FAILED, INTERRUPTED, WELL
-from app.cli.console import aside, open_deps
+from app.cli.console import open_deps, stderr
 from app.cli.outcome import tell
 from app.cli.progress import Bar
 from app.domain import Status
@@ -90,18 +90,18 @@ def watch(deps: Deps, run_id: int, *, direct: bool) -> bool:
             interrupted.clear()
             cancelled = _cancelled(deps, run_id, direct_run)
             if not cancelled and direct_run is None:
-                aside.print(f"Run {run_id} continues; see `tallyhook runs show {run_id} --watch`.")
+                stderr.print(f"Run {run_id} continues; see `tallyhook runs show {run_id} --watch`.")
                 return True
     if direct_run is not None:
         if cancelled:
-            aside.print(f"Run {run_id} is cancelled; it stops after the current page.")
+            stderr.print(f"Run {run_id} is cancelled; it stops after the current page.")
         direct_run.wait()
     return cancelled
 
 
 def _shown_until(deps: Deps, run_id: int, direct_run: DirectRun | None, interrupted: threading.Event) -> bool:
     """Draw the run until it is over (``True``) or the person interrupts."""
-    with Bar(aside) as bar:
+    with Bar(stderr) as bar:
         while not interrupted.is_set():
             ended = (
                 direct_run is not None and direct_run.ended()
@@ -121,7 +121,7 @@ def _given_back(deps: Deps, view: RunView, direct_run: DirectRun) -> bool:
     if direct_run.error is not None:
         raise direct_run.error
     reason = health.blocked(deps, view.connection) or "it continues where it stopped"
-    aside.print(f"Run {view.id} waits: {reason}", markup=False, soft_wrap=True)
+    stderr.print(f"Run {view.id} waits: {reason}", markup=False, soft_wrap=True)
     return True
 
 
@@ -133,7 +133,7 @@ def _cancelled(deps: Deps, run_id: int, direct_run: DirectRun | None) -> bool:
             with _interrupts(signal.default_int_handler):
                 wanted = typer.confirm(f"Cancel run {run_id}?", default=False, err=True)
         except typer.Abort:  # Ctrl-C again, in the middle of the line
-            aside.print()
+            stderr.print()
     if wanted:
         cancel_run(deps, show_run(deps, run_id).connection, run_id)
     return wanted
@@ -152,4 +152,4 @@ def _interrupts(handler: Any = None) -> Iterator[threading.Event]:
 
 def _warn_if_nobody_works(deps: Deps) -> None:
     if not is_a_worker_alive(deps):
-        aside.print("No worker is alive: the run waits for one. `tallyhook up` starts workers, --direct needs none.")
+        stderr.print("No worker is alive: the run waits for one. `tallyhook up` starts workers, --direct needs none.")

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from app.cli.console import AsJson, aside, console, print_json
+from app.cli.console import AsJson, console, print_json, stderr
 from app.cli.prove import server
 from app.prove.guard.crew import outcomes
 from app.prove.guard.report import line, tables, worst
@@ -43,45 +43,45 @@ def try_(
     """Try disasters and ordinary lives on the real flows; exit code 1 when a target is missed."""
     trials = drawn(seed, disasters=disasters, lives=lives, sizes=[size for size in SIZES if size <= largest])
     with server(database) as url, closing(outcomes(trials, hands=hands, url=url)) as coming:
-        told, is_whole = _followed(coming, len(trials))
+        finished, is_whole = _followed(coming, len(trials))
     if as_json:
-        print_json({"trials": told, "is_whole": is_whole})
+        print_json({"trials": finished, "is_whole": is_whole})
     else:
-        _tell(told)
+        _print_outcomes(finished)
     if not is_whole:
-        (aside if as_json else console).print(f"Interrupted after {len(told):,} of {len(trials):,} trials.")
+        (stderr if as_json else console).print(f"Interrupted after {len(finished):,} of {len(trials):,} trials.")
         raise typer.Exit(INTERRUPTED)
-    let_through = any(not one.is_right for one in told if one.trial.is_disaster)
-    held = sum(not one.is_right for one in told if not one.trial.is_disaster)
+    let_through = any(not one.is_right for one in finished if one.trial.is_disaster)
+    held = sum(not one.is_right for one in finished if not one.trial.is_disaster)
     raise typer.Exit(1 if let_through or held > 0.01 * 2 * lives else 0)
 
 
 def _followed(coming: Iterable[Outcome], many: int) -> tuple[list[Outcome], bool]:
     """The outcomes, shown as they come, and whether all trials were made."""
-    told: list[Outcome] = []
+    outcomes: list[Outcome] = []
     try:
-        with _bar(many) if aside.is_terminal else _lines() as show:
+        with _bar(many) if stderr.is_terminal else _lines() as show:
             for outcome in coming:
-                told.append(outcome)
+                outcomes.append(outcome)
                 show(outcome)
     except KeyboardInterrupt:
-        return told, False
-    return told, True
+        return outcomes, False
+    return outcomes, True
 
 
 @contextmanager
 def _bar(many: int) -> Iterator[Callable[[Outcome], None]]:
     """A bar that moves with each outcome."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=aside) as progress:
+    with Progress(*columns, TimeRemainingColumn(), console=stderr) as progress:
         bar = progress.add_task("trying", total=many)
         wrong = 0
 
         def show(outcome: Outcome) -> None:
             nonlocal wrong
             wrong += not outcome.is_right
-            told = f"{outcome.trial.size:,} products" + (f", {wrong} wrong" if wrong else "")
-            progress.update(bar, advance=1, description=told)
+            described = f"{outcome.trial.size:,} products" + (f", {wrong} wrong" if wrong else "")
+            progress.update(bar, advance=1, description=described)
 
         yield show
 
@@ -89,24 +89,24 @@ def _bar(many: int) -> Iterator[Callable[[Outcome], None]]:
 @contextmanager
 def _lines() -> Iterator[Callable[[Outcome], None]]:
     """Prints a line for each size of shop when the next size begins."""
-    told: list[Outcome] = []
+    outcomes: list[Outcome] = []
 
     def tell() -> None:
-        if told:
-            aside.print(line(told), markup=False)
-            told.clear()
+        if outcomes:
+            stderr.print(line(outcomes), markup=False)
+            outcomes.clear()
 
     def show(outcome: Outcome) -> None:
-        if told and told[0].trial.size != outcome.trial.size:
+        if outcomes and outcomes[0].trial.size != outcome.trial.size:
             tell()
-        told.append(outcome)
+        outcomes.append(outcome)
 
     yield show
     tell()
 
 
-def _tell(told: Sequence[Outcome]) -> None:
-    for table in tables(told):
+def _print_outcomes(outcomes: Sequence[Outcome]) -> None:
+    for table in tables(outcomes):
         console.print(table)
-    for words in worst(told):
+    for words in worst(outcomes):
         console.print(words, markup=False)

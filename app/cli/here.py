@@ -20,10 +20,10 @@ def settings_here() -> Settings:
     settings = config.load()
     if settings.database_url is not None:
         return settings
-    found = _found(settings)
-    if found is None:
+    running_here = _running_here(settings)
+    if running_here is None:
         return settings
-    folder, running = found
+    folder, running = running_here
     return config.load(
         data_dir=folder,
         database_url=running.database_url,
@@ -48,13 +48,13 @@ def check_database_here(settings: Settings) -> None:
 
 def typed_here() -> str:
     """How to type this program in this folder: its name where a shell finds it, else its path."""
-    own, found = Path(sys.executable).with_name("tallyhook"), shutil.which("tallyhook")
-    if not own.exists() or (found is not None and Path(found).absolute() == own):
+    own, on_path = Path(sys.executable).with_name("tallyhook"), shutil.which("tallyhook")
+    if not own.exists() or (on_path is not None and Path(on_path).absolute() == own):
         return "tallyhook"
     return str(own.relative_to(Path.cwd()) if own.is_relative_to(Path.cwd()) else own)
 
 
-def _found(settings: Settings) -> tuple[Path, Running] | None:
+def _running_here(settings: Settings) -> tuple[Path, Running] | None:
     folders = [settings.data_dir]
     if not settings.embedded_database().exists():
         folders.append(settings.data_dir / DEMO)

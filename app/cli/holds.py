@@ -22,12 +22,12 @@ HoldId = Annotated[int, typer.Argument(help="number of the hold", min=1, max=LAR
 @app.command("list")
 def list_(as_json: AsJson = False) -> None:
     """Batches that wait."""
-    found = holds.list_(open_deps())
+    waiting = holds.list_(open_deps())
     if as_json:
-        print_json(found)
+        print_json(waiting)
         return
     table = Table("id", "held", "connection", "kind", "rows", "reason", "what was read")
-    for hold in found:
+    for hold in waiting:
         held_at = f"{hold.held_at:%F %T}"
         table.add_row(
             str(hold.id),
@@ -38,7 +38,7 @@ def list_(as_json: AsJson = False) -> None:
             hold.reason,
             _told(hold.summary),
         )
-    more = "Its rows, and how to decide: tallyhook holds show <id>" if found else None
+    more = "Its rows, and how to decide: tallyhook holds show <id>" if waiting else None
     print_table(table, "Nothing is held.", more=more)
 
 

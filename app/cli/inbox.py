@@ -19,13 +19,13 @@ from app.cli.console import (
     AsJson,
     Before,
     Limit,
-    aside,
     console,
     done,
     moment,
     open_deps,
     page_of,
     print_json,
+    stderr,
 )
 from app.cli.letters import filter_of
 from app.cli.tables import print_table
@@ -174,7 +174,7 @@ def import_(
     as_json: AsJson = False,
 ) -> None:
     """Import deliveries that were saved elsewhere; those that are here already change nothing."""
-    with Progress(SpinnerColumn(), TextColumn("{task.completed} lines"), console=aside, transient=True) as bar:
+    with Progress(SpinnerColumn(), TextColumn("{task.completed} lines"), console=stderr, transient=True) as bar:
         task = bar.add_task("importing")
         came = import_lines(open_deps(), file, trust=trust, told=lambda count: bar.update(task, completed=count))
     if rejects is not None:
@@ -204,9 +204,9 @@ def _tell(came: Imported, as_json: bool) -> None:
     sentence = f"{came.new:,} new deliveries, {came.duplicates:,} here already, {len(bad):,} bad lines."
     done(sentence, {"new": came.new, "duplicates": came.duplicates, "bad": bad}, as_json=as_json)
     for one in bad[: 0 if as_json else TOLD]:
-        aside.print(f"line {one['line']}: {one['why']}", markup=False, soft_wrap=True)
+        stderr.print(f"line {one['line']}: {one['why']}", markup=False, soft_wrap=True)
     if len(bad) > TOLD and not as_json:
-        aside.print(f"and {len(bad) - TOLD} more; --rejects FILE keeps them")
+        stderr.print(f"and {len(bad) - TOLD} more; --rejects FILE keeps them")
     if bad:
         raise typer.Exit(FAILED)
 

@@ -14,8 +14,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from app import config, sources
-from app.cli.asking import answers, asked, can_ask, pairs
-from app.cli.console import AsJson, aside, console, print_json
+from app.cli.asking import answers, ask_person, can_ask, pairs
+from app.cli.console import AsJson, console, print_json, stderr
 from app.cli.tables import print_table
 from app.config import Settings
 from app.domain import Kind
@@ -105,7 +105,7 @@ def _draft(
     """The system, the name and the options that are known; raises ``Conflict`` for a name that is taken."""
     if source is None and not ask:
         raise BadConfiguration(f"name the system: tallyhook init {' | '.join(sources.names())}")
-    system = source or asked(Question("source", "Which system", choices=tuple(sources.names())))
+    system = source or ask_person(Question("source", "Which system", choices=tuple(sources.names())))
     options = sources.setup(system).options  # raises where there is no such system
     for option in known.keys() - set(options):
         raise BadConfiguration(unknown("option", option, options))
@@ -117,9 +117,9 @@ def _draft(
     if before is None:
         return Draft(slug, system, known)
     _check_replaceable(slug, replace=replace)
-    if before[0] != system:
-        raise Conflict(f"the connection {slug!r} is one of {before[0]}: take another --name")
-    return Draft(slug, system, {**before[1], **known})
+    if before.source != system:
+        raise Conflict(f"the connection {slug!r} is one of {before.source}: take another --name")
+    return Draft(slug, system, {**before.options, **known})
 
 
 def _asked_name(settings: Settings, system: str) -> str:
@@ -127,11 +127,11 @@ def _asked_name(settings: Settings, system: str) -> str:
     taken = settings.accounts().keys()
     free = next(name for number in count(1) if (name := system if number == 1 else f"{system}-{number}") not in taken)
     while True:
-        slug = asked(Question("name", "Name of this connection", default=free))
+        slug = ask_person(Question("name", "Name of this connection", default=free))
         problem = f"there is a connection {slug!r} already" if slug in taken else slug_problem(slug)
         if problem is None:
             return slug
-        aside.print(problem, markup=False, soft_wrap=True, style="red")
+        stderr.print(problem, markup=False, soft_wrap=True, style="red")
 
 
 def _check_replaceable(slug: str, *, replace: bool) -> None:
@@ -194,7 +194,7 @@ def _let_in(draft: Draft, *, ask: bool, again: bool) -> tuple[Draft, Source]:
         except (BadConfiguration, VendorRefused) as error:
             if not ask or tried == TRIES:
                 raise
-            aside.print(str(error), markup=False, soft_wrap=True, style="red")
+            stderr.print(str(error), markup=False, soft_wrap=True, style="red")
             refused = {one.option for one in questions if one.is_secret and isinstance(error, VendorRefused)}
             draft = draft._replace(options={name: draft.options[name] for name in draft.options.keys() - refused})
         else:
@@ -203,7 +203,7 @@ def _let_in(draft: Draft, *, ask: bool, again: bool) -> tuple[Draft, Source]:
 
 
 def _looked_at(draft: Draft, source: Source) -> list[KindCheck]:
-    with aside.status(f"{draft.source} answers; looking at what there is...") as status:
+    with stderr.status(f"{draft.source} answers; looking at what there is...") as status:
 
         def seen(one: KindCheck) -> None:
             status.update(f"{one.kind}: {one.found:,}; looking on...")
@@ -213,11 +213,11 @@ def _looked_at(draft: Draft, source: Source) -> list[KindCheck]:
 
 def _asked_where() -> str | None:
     words = "Address by which the outside reaches this machine, like https://hooks.example.com (empty: none)"
-    while url := asked(Question("public_url", words, default="")).rstrip("/"):
+    while url := ask_person(Question("public_url", words, default="")).rstrip("/"):
         problem = public_url_problem(url)
         if problem is None:
             return url
-        aside.print(problem, markup=False, soft_wrap=True, style="red")
+        stderr.print(problem, markup=False, soft_wrap=True, style="red")
     return None
 
 
@@ -225,12 +225,12 @@ def _with_webhooks(draft: Draft, registered: Registered | None, *, ask: bool) ->
     """The draft with what its webhooks need, from the vendor or else from a person."""
     if registered is None:
         return draft
-    told = dict(registered.options)
+    options = dict(registered.options)
     if registered.question is not None and ask:
         for step in registered.todo:
-            aside.print(f"- {step}", markup=False, soft_wrap=True)
-        told[registered.question.option] = asked(registered.question)
-    return draft._replace(options={**draft.options, **told})
+            stderr.print(f"- {step}", markup=False, soft_wrap=True)
+        options[registered.question.option] = ask_person(registered.question)
+    return draft._replace(options={**draft.options, **options})
 
 
 def _written(draft: Draft, more: Mapping[str, str]) -> list[str]:

@@ -19,13 +19,13 @@ from app.cli.console import (
     AsJson,
     Before,
     Limit,
-    aside,
     console,
     done,
     moment,
     open_deps,
     page_of,
     print_json,
+    stderr,
 )
 from app.cli.letters import LetterId, Words, filter_of, item_of
 from app.cli.letters import app as dead
@@ -181,7 +181,9 @@ def _ask(deps: Deps, text: str, verb: str, yes: bool) -> None:
 
 def _follow(deps: Deps, replay_id: int) -> dict[str, Any]:
     """Watch a replay until it is over; Ctrl-C asks whether to abort it."""
-    bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=aside, transient=True)
+    bar = Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=stderr, transient=True
+    )
     try:
         with bar:
             task = bar.add_task("replaying")
@@ -194,7 +196,7 @@ def _follow(deps: Deps, replay_id: int) -> dict[str, Any]:
         if sys.stdin.isatty() and typer.confirm(f"Abort replay {replay_id}?", err=True):
             replay.abort_replay(deps, replay_id)
         else:
-            aside.print(f"Replay {replay_id} continues; `tallyhook dead replays` shows it.")
+            stderr.print(f"Replay {replay_id} continues; `tallyhook dead replays` shows it.")
             raise typer.Exit(INTERRUPTED) from None
     return replay.show_replay(deps, replay_id)
 

@@ -28,15 +28,15 @@ class Bar:
 
     def show(self, view: RunView, calls_left: int | None = None) -> None:
         """Draw this view."""
-        told = line(view, calls_left)
+        described = line(view, calls_left)
         if self._live is not None:
             drawn = Table.grid()
             drawn.add_row(_bar(view.progress))
-            drawn.add_row(Text(told, overflow="fold"))
+            drawn.add_row(Text(described, overflow="fold"))
             self._live.update(drawn)
         elif time.monotonic() - self._told_at >= TELL_EVERY:
             self._told_at = time.monotonic()
-            self._console.print(told, markup=False, soft_wrap=True)
+            self._console.print(described, markup=False, soft_wrap=True)
 
     def __enter__(self) -> Bar:
         if self._live is not None:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from app.cli.console import AsJson, aside, console, print_json
+from app.cli.console import AsJson, console, print_json, stderr
 from app.errors import BadConfiguration
 from app.prove import report
 from app.prove.campaign import MOST_FINDINGS, Tally, campaign, smaller
@@ -109,7 +109,7 @@ def _simulate(seeds: list[int], crew: list[Hand], dials: set[Dial], *, all_on: b
     if not seeds:
         return Tally()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=aside) as progress:
+    with Progress(*columns, console=stderr) as progress:
         bar = progress.add_task("simulating", total=len(seeds))
         done_already = failing = 0
 
@@ -118,9 +118,9 @@ def _simulate(seeds: list[int], crew: list[Hand], dials: set[Dial], *, all_on: b
             done_already += 1
             failing += bool(outcome.findings)
             for finding in outcome.findings[:1]:
-                aside.print(f"Seed {outcome.seed}: {finding}", markup=False)
-            if not aside.is_terminal and done_already % TOLD_EVERY == 0:  # no bar is seen in a log file
-                aside.print(f"{done_already} of {len(seeds)} seeds, {failing} failing")
+                stderr.print(f"Seed {outcome.seed}: {finding}", markup=False)
+            if not stderr.is_terminal and done_already % TOLD_EVERY == 0:  # no bar is seen in a log file
+                stderr.print(f"{done_already} of {len(seeds)} seeds, {failing} failing")
             progress.update(bar, advance=1, description=f"simulating, {failing} failing" if failing else "simulating")
 
         return campaign(seeds, crew, dials, done, all_on=all_on)
@@ -130,7 +130,7 @@ def _rounds(count: int, seed: int, database: str) -> list[str]:
     """The rounds of real processes."""
     if not count:
         return []
-    return rounds(count, seed, lambda words: aside.print(words, markup=False), database=database or None)
+    return rounds(count, seed, lambda words: stderr.print(words, markup=False), database=database or None)
 
 
 def _tell(tally: Tally, dials: set[Dial], rounds: int, broken: list[str]) -> None:

@@ -76,8 +76,8 @@ def drift(
     rows, summary = list_differences(deps, connection, **wanted, limit=limit, before_id=before)
     if as_json:
         counted = None if summary is None else [one._asdict() for one in summary]
-        told = [{**row._asdict(), "advice": advice_on(row.cause)} for row in rows]
-        print_json({"summary": counted, **page_of(told, limit)})
+        advised_rows = [{**row._asdict(), "advice": advice_on(row.cause)} for row in rows]
+        print_json({"summary": counted, **page_of(advised_rows, limit)})
         return
     if summary:
         console.print(summary_line(summary), markup=False, soft_wrap=True)

@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from app.cli.console import AsJson, Connection, aside, console, moment, open_deps, print_json
+from app.cli.console import AsJson, Connection, console, moment, open_deps, print_json, stderr
 from app.cli.here import settings_here
 from app.cli.tables import print_table
 from app.flows.deps import Deps
@@ -23,15 +23,15 @@ app = typer.Typer(help="When jobs run by themselves.", no_args_is_help=True)
 @app.command()
 def show(connection: Connection, as_json: AsJson = False) -> None:
     """Every job of a connection: its cron, whether it is on, and when it runs next."""
-    found = schedules_of(open_deps(), connection)
+    rows = schedules_of(open_deps(), connection)
     if as_json:
-        print_json(found)
+        print_json(rows)
         return
     table = Table("job", "cron", "time zone", "on", "last", "next", "does")
-    for row in found:
+    for row in rows:
         upcoming = row["problem"] or (moment(row["next"][0]) if row["next"] else "-")
-        told = (row["job"], row["cron"], row["timezone"], "yes" if row["enabled"] else "no")
-        table.add_row(*map(escape, told), moment(row["last_slot"]), escape(upcoming), row["does"] or "")
+        cells = (row["job"], row["cron"], row["timezone"], "yes" if row["enabled"] else "no")
+        table.add_row(*map(escape, cells), moment(row["last_slot"]), escape(upcoming), row["does"] or "")
     print_table(table, "No job is scheduled yet; the clock gives a connection its defaults.")
 
 
@@ -58,7 +58,7 @@ def set_(
     for said in _sentences(saved):
         console.print(said, markup=False, soft_wrap=True)
     if saved["warning"]:
-        aside.print(f"Warning: {saved['warning']}", style="yellow", markup=False, soft_wrap=True)
+        stderr.print(f"Warning: {saved['warning']}", style="yellow", markup=False, soft_wrap=True)
 
 
 def _kept(deps: Deps, connection: str, job: str) -> Mapping[str, Any]:

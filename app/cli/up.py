@@ -8,6 +8,7 @@ import threading
 from collections.abc import Mapping
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import SecretStr
 
@@ -29,6 +30,13 @@ SIMULATOR_PORT = 8100
 BULK_THREADS = 2
 
 
+class Demo(NamedTuple):
+    """The size of each simulated vendor; the names are those of the simulators' options."""
+
+    changes_per_minute: int
+    products: int
+
+
 TRY = (
     ("status", "what is stored, owed and ready"),
     ("history {first}", "its runs, newest first"),
@@ -37,7 +45,7 @@ TRY = (
 """Commands to try in a second terminal, in the same folder."""
 
 
-def run_stack(settings: Settings, *, data_dir: Path, demo: Mapping[str, int] | None = None) -> None:
+def run_stack(settings: Settings, *, data_dir: Path, demo: Demo | None = None) -> None:
     """Start everything, print what happens, and stop it all on Ctrl-C or SIGTERM.
 
     Starts and creates nothing when a setting is wrong (``BadConfiguration``) or the port is taken (``Conflict``). Raises
@@ -74,7 +82,7 @@ def at_a_free_port(settings: Settings, *, moves_on: bool) -> Settings:
     return settings.model_copy(update={"port": port})
 
 
-def _start(settings: Settings, data_dir: Path, children: Children, demo: Mapping[str, int] | None) -> dict[str, str]:
+def _start(settings: Settings, data_dir: Path, children: Children, demo: Demo | None) -> dict[str, str]:
     logs = data_dir / "logs"
     logs.mkdir(exist_ok=True)
     environment = {
@@ -138,7 +146,9 @@ def _running(settings: Settings, environment: Mapping[str, str], *, keep: bool) 
         host=settings.host,
         port=settings.port,
         public_url=settings.address(),
-        connections={slug: {"source": name, **options} for slug, (name, options) in settings.accounts().items()},
+        connections={
+            slug: {"source": account.source, **account.options} for slug, account in settings.accounts().items()
+        },
         redis_url=environment.get("TALLYHOOK_REDIS_URL"),
         keep=keep,
     )
@@ -179,7 +189,7 @@ def _start_queue(
 
 
 def _start_simulators(
-    data_dir: Path, logs: Path, children: Children, environment: dict[str, str], demo: Mapping[str, int]
+    data_dir: Path, logs: Path, children: Children, environment: dict[str, str], demo: Demo
 ) -> dict[str, dict[str, str]]:
     """Returns the credentials of the simulated accounts by slug; the environment has them as well."""
     wanted = SIMULATOR_PORT
@@ -189,7 +199,7 @@ def _start_simulators(
         wanted = port + 1
         webhook_url = f"{environment['TALLYHOOK_PUBLIC_URL']}/webhooks/{name}"
         options, credentials = sources.demo(name, f"http://127.0.0.1:{port}", webhook_url)
-        options |= {key: str(value) for key, value in demo.items()}
+        options |= {key: str(value) for key, value in demo._asdict().items()}
         options["state_file"] = str((data_dir / f"{name}.state").absolute())
         pairs = [part for key, value in options.items() for part in ("--set", f"{key}={value}")]
         command = [*_python("app.cli"), "simulate", name, "--port", str(port), *pairs]
@@ -199,7 +209,7 @@ def _start_simulators(
         for key, value in credentials.items():
             environment[f"TALLYHOOK_CONNECTIONS__{name.upper()}__{key.upper()}"] = value
         _await(child, port)
-        _say("simulated", f"{name} on http://127.0.0.1:{port}, {demo['changes_per_minute']} changes a minute")
+        _say("simulated", f"{name} on http://127.0.0.1:{port}, {demo.changes_per_minute} changes a minute")
     return accounts
 
 
@@ -227,7 +237,7 @@ def _tell_until(stopping: threading.Event, children: Children, database_url: str
     with closing(wiring.open_database(database_url, pool=wiring.pool_size("narrator"))) as database:
         happening = ActivityReader(database)
         while not stopping.wait(0.5):
-            children.mend()
+            children.restart_ended()
             with suppress(DatabaseFault):  # what happened meanwhile is said when the database is back
                 for line in lines_of(happening.read()):
                     console.print(line, soft_wrap=True)

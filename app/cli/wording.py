@@ -36,9 +36,9 @@ def _said(error: typer.BadParameter) -> str:
     details = getattr(error.__cause__, "errors", None)
     if details is None:
         return error.message
-    found: Mapping[str, Any] = details()[0]
-    value, limits = found.get("input"), found.get("ctx") or {}
-    match found.get("type"):
+    detail: Mapping[str, Any] = details()[0]
+    value, limits = detail.get("input"), detail.get("ctx") or {}
+    match detail.get("type"):
         case "int_parsing" | "int_from_float" | "int_type":
             return f"{value!r} is no whole number"
         case "float_parsing" | "float_type":

@@ -67,8 +67,8 @@ class Children:
         child.start()
         self.members.append(child)
 
-    def mend(self) -> None:
-        """Start what has died again, a little later each time; and keep the log files small."""
+    def restart_ended(self) -> None:
+        """Restart children that have ended, each time a little later, and keep the log files small."""
         for child in self.members:
             rotate(child.log)
             if child.process is None or child.process.poll() is None:

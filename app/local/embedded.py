@@ -41,8 +41,8 @@ def free_port(wanted: int, host: str = "127.0.0.1") -> int:
                 probe.bind((host, port))
             except OSError:
                 continue
-            found: int = probe.getsockname()[1]
-            return found
+            bound: int = probe.getsockname()[1]
+            return bound
     raise Conflict(f"ports {wanted} to {last} are all taken; set TALLYHOOK_PORT")
 
 

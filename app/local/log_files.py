@@ -1,7 +1,7 @@
-"""Log files that children write to and we keep small: the oldest part is copied away, and the file begins anew.
+"""Keeps the log files of child processes small: copies a large one away and truncates it.
 
-A child keeps the file open and appends to it, whatever happens to us: logging never makes it wait. Only what it writes
-in the very moment between the last copy and the truncation can be lost.
+A child keeps its file open and appends to it, so logging never makes it wait. Only lines that it writes between the last
+copy and the truncation can be lost.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 LARGEST = 10 * 1024 * 1024
-"""Bytes from which on a file begins anew."""
+"""Bytes; a larger file is truncated."""
 
 KEEP = 4
 """Older parts that are kept: ``web.log.1`` is the latest."""
@@ -20,9 +20,9 @@ _TAIL = 64 * 1024
 
 
 def rotate(log: Path, *, largest: int = LARGEST, keep: int = KEEP) -> bool:
-    """Begin a file anew if it is too large, also while it is written to; returns whether it was done.
+    """Truncate a file that is too large, also while it is written to; returns whether it did.
 
-    Where the disk has no room for the copy the file stays as it is.
+    When the disk has no room for the copy, the file stays as it is.
     """
     try:
         if log.stat().st_size <= largest:
@@ -35,7 +35,7 @@ def rotate(log: Path, *, largest: int = LARGEST, keep: int = KEEP) -> bool:
 
 
 def last_lines(log: Path, lines: int) -> str:
-    """The end of what was written, also if the file was begun anew a moment ago; "" where there is none."""
+    """The last lines that were written, also if the file was truncated a moment ago; "" without a file."""
     text = _tail(log)
     if text.count(b"\n") < lines:
         text = _tail(_older(log, 1)) + text

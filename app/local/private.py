@@ -1,4 +1,4 @@
-"""What Tallyhook writes is its own user's: databases hold password hashes, deliveries bodies, logs what vendors said."""
+"""Makes files and folders that only their owner can read: they hold password hashes, payloads and logs."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from app.errors import BadConfiguration
 
 
 def keep_private() -> None:
-    """From now on this process, and those it starts, make files that only their user may read (0600, folders 0700)."""
+    """Let this process and its children create files that only their owner can read (0600, folders 0700)."""
     os.umask(0o077)
 
 
 def close_folder(folder: Path) -> None:
-    """Make a folder, or close one that is there: an older version left it open to all (0755). Somebody else's, as a
-    mounted volume is, stays as it is. Raises ``BadConfiguration`` where there can be none."""
+    """Create a folder that only its owner can read, or restrict one that an older version left readable (0755). A folder of
+    another user, such as a mounted volume, stays as it is. Raises ``BadConfiguration`` when it cannot be created."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if folder.stat().st_uid == os.geteuid():

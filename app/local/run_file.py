@@ -25,7 +25,7 @@ class Running(msgspec.Struct, omit_defaults=True):
 
 
 def write(folder: Path, running: Running) -> None:
-    """Leave word; only this user can read it, for it holds the credentials."""
+    """Write the file; only this user can read it, because it holds credentials."""
     part = folder / f"{NAME}.part"
     part.unlink(missing_ok=True)
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
@@ -34,24 +34,24 @@ def write(folder: Path, running: Running) -> None:
 
 
 def clear(folder: Path) -> None:
-    """It runs no more: what is kept knows no queue."""
-    told = _read(folder)
-    if told is not None and told.keep:
-        write(folder, msgspec.structs.replace(told, redis_url=None))
+    """Remove the file when the stack has stopped; one that is kept loses the URL of the queue."""
+    running = _read(folder)
+    if running is not None and running.keep:
+        write(folder, msgspec.structs.replace(running, redis_url=None))
     else:
         (folder / NAME).unlink(missing_ok=True)
 
 
 def find(folder: Path) -> Running | None:
-    """What runs in a folder, or was kept of what ran there; ``None`` where there is neither."""
-    told = _read(folder)
-    if told is None or is_held(folder):
-        return told
-    return msgspec.structs.replace(told, redis_url=None) if told.keep else None
+    """How to reach what runs in a folder, or where the data of what ran there is; ``None`` for neither."""
+    running = _read(folder)
+    if running is None or is_held(folder):
+        return running
+    return msgspec.structs.replace(running, redis_url=None) if running.keep else None
 
 
 def is_held(folder: Path) -> bool:
-    """Whether a process runs in a folder: it holds the lock as long as it lives, however it ends."""
+    """Whether a process runs in a folder: it holds a lock that ends with it, however it ends."""
     try:
         with (folder / LOCK).open("r") as handle:
             fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -17,7 +17,7 @@ from app.flows.upkeep.heartbeat import await_database
 from app.local.embedded import check_free
 from app.local.private import keep_private
 from app.web.app import create_app
-from app.web.gate import Doors
+from app.web.auth import AuthSettings
 from app.web.protocol import LimitedProtocol
 from app.web.webhooks import Limits
 
@@ -30,7 +30,7 @@ def main() -> None:
     keep_private()
     try:
         settings = config.load_behind_router()
-        settings.check_doors()
+        settings.check_auth()
         wiring.configure_logging(settings)
         deps = wiring.build(settings, "web")
         _check_schema(deps)
@@ -39,7 +39,7 @@ def main() -> None:
         raise SystemExit(f"tallyhook: {error}") from None
     if settings.auth == "on" and WITHOUT_TOKEN not in sys.argv[1:] and not _first_start(deps):
         threading.Thread(target=_await_first_start, args=(deps,), name="first-start", daemon=True).start()
-    app = create_app(deps, Limits(settings.body_limit, settings.body_timeout), doors_of(settings))
+    app = create_app(deps, Limits(settings.body_limit, settings.body_timeout), auth_of(settings))
     uvicorn.run(
         app,
         host=settings.host,
@@ -57,11 +57,11 @@ def main() -> None:
     )
 
 
-def doors_of(settings: Settings) -> Doors | None:
-    """How the gate is set up; ``None`` where everybody is let in."""
+def auth_of(settings: Settings) -> AuthSettings | None:
+    """How callers are authenticated; ``None`` where everybody is let in."""
     if settings.auth == "off":
         return None
-    return Doors(
+    return AuthSettings(
         per_token=settings.rate_per_token,
         per_address=settings.rate_per_address,
         https=(settings.public_url or "").startswith("https://"),

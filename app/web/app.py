@@ -1,4 +1,4 @@
-"""Composes the web process: routes, the gate in front of them, the start and stop of the intake."""
+"""Composes the web process: routes, authentication in front of them, the start and stop of the intake."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from app.flows.deps import Deps
 from app.flows.inbox.receive import Intake
 from app.flows.upkeep.heartbeat import HeartbeatThread
 from app.web.api import api_routes
-from app.web.gate import Doors, Gate, OpenGate
+from app.web.auth import AuthMiddleware, AuthSettings, NoAuthMiddleware
 from app.web.heavy import HeavyLimits, HeavyReads
 from app.web.pages import page_routes
 from app.web.problems import problem_handlers
@@ -25,7 +25,7 @@ from app.web.prometheus import metrics_routes
 from app.web.render import STATIC
 from app.web.security_headers import SecurityHeadersMiddleware
 from app.web.status import health_routes
-from app.web.webhooks import Door, Limits, Webhooks
+from app.web.webhooks import Limits, WebhookMiddleware, Webhooks
 
 
 class Number(IntegerConvertor):
@@ -40,7 +40,7 @@ register_url_convertor("int", Number())
 def create_app(
     deps: Deps,
     limits: Limits,
-    doors: Doors | None = None,
+    auth: AuthSettings | None = None,
     heavy_limits: HeavyLimits = HeavyLimits(),  # noqa: B008 - a frozen value
 ) -> Starlette:
     """The ASGI application of one web process. Without ``doors`` it lets in everybody who reaches it."""
@@ -63,19 +63,21 @@ def create_app(
             intake.stop()
             heartbeat.stop()  # last: it records that nothing more is written
 
-    gate = Middleware(OpenGate) if doors is None else Middleware(Gate, deps=deps, doors=doors)
+    authentication = (
+        Middleware(NoAuthMiddleware) if auth is None else Middleware(AuthMiddleware, deps=deps, settings=auth)
+    )
     app = Starlette(
         routes=[
             *health_routes(deps, heavy),
             *metrics_routes(deps, heavy),
             *api_routes(deps, limits, heavy),
-            *page_routes(deps, doors, heavy),
+            *page_routes(deps, auth, heavy),
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
         middleware=[
-            Middleware(Door, webhooks=webhooks),
-            Middleware(SecurityHeadersMiddleware, https=doors is not None and doors.https),
-            gate,
+            Middleware(WebhookMiddleware, webhooks=webhooks),
+            Middleware(SecurityHeadersMiddleware, https=auth is not None and auth.https),
+            authentication,
         ],
         exception_handlers=problem_handlers(),
         lifespan=lifespan,

@@ -10,15 +10,15 @@ from app.web.problems import Problem
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="tallyhook"'}
 
 
-def who_of(request: Request) -> Who | None:
-    """The caller that the gate recognised; ``None`` for an unknown one."""
+def principal_of(request: Request) -> Who | None:
+    """The caller that was recognised; ``None`` for an unknown one."""
     who: Who | None = request.scope.get("who")
     return who
 
 
-def allowed(request: Request, role: Role) -> Who:
+def require_role(request: Request, role: Role) -> Who:
     """The caller, if it has the role; raises ``Problem`` 401 (unknown) or 403 (known, without the role)."""
-    who = who_of(request)
+    who = principal_of(request)
     if who is None:
         message = "sign in, or send Authorization: Bearer <token>; `tallyhook tokens create` makes one"
         raise Problem(401, "unauthenticated", message, headers=CHALLENGE)

@@ -1,5 +1,5 @@
-"""Questions that may read much: few at a time, in threads of their own, so that they never take what sign-in, ``/readyz``,
-webhooks and light pages need. Each ends by its deadline, or when nobody waits for its answer any more.
+"""Limits reads that may take long: a few at a time, in threads of their own, so that sign-in, ``/readyz``, webhooks and
+light pages always find a thread. Each ends at its deadline, or when its client has hung up.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class HeavyLimits:
 
 
 class _Caller:
-    """What one caller has going on."""
+    """The heavy reads of one caller: those that run or wait."""
 
     def __init__(self, at_once: int) -> None:
         self.turns = asyncio.Semaphore(at_once)
@@ -46,7 +46,7 @@ class _Caller:
 
 
 class HeavyReads:
-    """The turns of one web process."""
+    """The heavy reads of one web process."""
 
     def __init__(self, limits: HeavyLimits = HeavyLimits()) -> None:
         self._limits = limits
@@ -56,7 +56,7 @@ class HeavyReads:
         self._callers: WeakValueDictionary[str, _Caller] = WeakValueDictionary()
 
     async def ask(self, request: Request, deps: Deps, question: Callable[[Deps], T]) -> T:
-        """The answer to what only looks. Raises ``Problem`` 503 when others are before it for too long, and
+        """The answer to a question that changes nothing. Raises ``Problem`` 503 when it waits too long for its turn, and
         ``TakesTooLong``."""
         async with self._turn(deps.who.name):
             limited, limit = with_time_limit(deps, self._limits.seconds)
@@ -67,7 +67,7 @@ class HeavyReads:
                 watching.cancel()
 
     async def change(self, deps: Deps, work: Callable[[Deps], T]) -> T:
-        """The same turns for a change that reads much: it is done whole, whoever waits for it. Raises ``Problem`` 503."""
+        """The result of a change that reads much: it is completed even when its client hangs up. Raises ``Problem`` 503."""
         async with self._turn(deps.who.name):
             return await to_thread.run_sync(partial(work, deps), limiter=self._threads)
 
@@ -106,7 +106,7 @@ async def _in_turn(turns: asyncio.Semaphore, until: float) -> AsyncIterator[None
 
 
 async def _hung_up(request: Request) -> None:
-    """Returns when nobody is there any more to read the answer."""
+    """Return when the client has hung up."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
 

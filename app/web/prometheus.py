@@ -13,7 +13,7 @@ from starlette.routing import Route
 from app.domain import Role
 from app.flows.deps import Deps
 from app.flows.reports.samples import Sample, samples
-from app.web.callers import allowed
+from app.web.callers import require_role
 from app.web.heavy import HeavyReads
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -80,7 +80,7 @@ def metrics_routes(deps: Deps, heavy: HeavyReads) -> list[Route]:
     """``/metrics``, all connections."""
 
     async def metrics(request: Request) -> Response:
-        who = allowed(request, Role.VIEWER)
+        who = require_role(request, Role.VIEWER)
         return Response(await heavy.ask(request, replace(deps, who=who), exposition), media_type=CONTENT_TYPE)
 
     return [Route("/metrics", metrics)]

@@ -12,25 +12,26 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.rules.access.networks import network_of
 
-LONGEST_HEAD = 32_768
+MAX_HEAD_BYTES = 32_768
 """Bytes of the request line and all headers together."""
 
-HEAD_WITHIN = 10.0
+HEAD_TIMEOUT = 10.0
 """Seconds that a head may take to arrive, from the opening of the connection or its first byte; the same for the rest of a
 body that is answered already."""
 
-MOST_OF_NETWORK = 500
+MAX_PER_NETWORK = 500
 """Connections of one address (of IPv6: network) at once, which may be a proxy's: each is a file, and a process often has
 1,024."""
 
-MOST_QUEUED = 8
+MAX_QUEUED = 8
 """Requests that may wait behind the one being answered (RFC 9112, 9.3.2). Each is kept in memory, and one chunk of a
 stranger's bytes may hold thousands."""
 
-UNREAD_FOR = 40.0
-"""Seconds that an unread answer may stay in our memory; more than any answer may take (``gate.WITHIN``)."""
+UNREAD_TIMEOUT = 40.0
+"""Seconds that an unread answer may stay in our memory; more than any answer may take (``auth.ANSWER_TIMEOUT``)."""
 
-LOOK_EVERY = 2.5
+CHECK_INTERVAL = 2.5
+"""Seconds."""
 
 TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 """RFC 6585, section 5."""
@@ -49,7 +50,7 @@ class LimitedProtocol(HttpToolsProtocol):
     _since: float | None = None
     _unread_since: float | None = None
     _network = ""
-    _looking: ClassVar[WeakSet[asyncio.AbstractEventLoop]] = WeakSet()
+    _checked_loops: ClassVar[WeakSet[asyncio.AbstractEventLoop]] = WeakSet()
     _open: ClassVar[Counter[str]] = Counter()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -57,12 +58,12 @@ class LimitedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self._network = network_of(self.client[0] if self.client else "")
         self._open[self._network] += 1
-        if self._open[self._network] > MOST_OF_NETWORK:
+        if self._open[self._network] > MAX_PER_NETWORK:
             transport.abort()
         self._since = self.loop.time()
-        if self.loop not in self._looking:
-            self._looking.add(self.loop)
-            self.loop.call_later(LOOK_EVERY, self._look)
+        if self.loop not in self._checked_loops:
+            self._checked_loops.add(self.loop)
+            self.loop.call_later(CHECK_INTERVAL, self._check_all)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """A connection is closed."""
@@ -77,7 +78,7 @@ class LimitedProtocol(HttpToolsProtocol):
             if self._since is None:
                 self._since = self.loop.time()
             self._head += len(data)
-            if self._head > LONGEST_HEAD and not self._ends_in_time(data):
+            if self._head > MAX_HEAD_BYTES and not self._ends_in_time(data):
                 self.transport.write(TOO_LARGE)
                 self.transport.close()
                 return
@@ -85,7 +86,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head is complete; drop a request beyond the limit of this connection."""
-        if len(self.pipeline) >= MOST_QUEUED:
+        if len(self.pipeline) >= MAX_QUEUED:
             raise TooManyQueued
         self._reading_head, self._since, self._head = False, None, 0
         super().on_headers_complete()
@@ -105,26 +106,26 @@ class LimitedProtocol(HttpToolsProtocol):
     def _ends_in_time(self, data: bytes) -> bool:
         """Whether the head ends within the limit although more bytes came with it, the beginning of a body."""
         end = data.find(b"\r\n\r\n")
-        return end >= 0 and self._head - len(data) + end <= LONGEST_HEAD
+        return end >= 0 and self._head - len(data) + end <= MAX_HEAD_BYTES
 
     def _lies_unread(self, now: float) -> bool:
-        """Whether our data has waited too long, at every look, for the other side to read."""
+        """Whether the other side has left our data unread for too long, at each check."""
         if not self.transport.get_write_buffer_size():
             self._unread_since = None
             return False
         self._unread_since = self._unread_since or now
-        return now - self._unread_since > UNREAD_FOR
+        return now - self._unread_since > UNREAD_TIMEOUT
 
-    def _look(self) -> None:
+    def _check_all(self) -> None:
         now = self.loop.time()
         for one in list(self.connections):
             if not isinstance(one, LimitedProtocol):
                 continue
             if one._lies_unread(now):
                 one.transport.abort()
-            elif one._since is not None and now - one._since > HEAD_WITHIN:
+            elif one._since is not None and now - one._since > HEAD_TIMEOUT:
                 one.transport.close()
         if self.connections:
-            self.loop.call_later(LOOK_EVERY, self._look)
+            self.loop.call_later(CHECK_INTERVAL, self._check_all)
         else:
-            self._looking.discard(self.loop)
+            self._checked_loops.discard(self.loop)

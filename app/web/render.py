@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from app.web.callers import who_of
+from app.web.callers import principal_of
 
 _HERE = Path(__file__).parent
 _TEMPLATES = Environment(
@@ -19,10 +19,10 @@ _TEMPLATES = Environment(
 STATIC = _HERE / "static"
 
 
-def render(request: Request, template: str, status: int = 200, **told: Any) -> HTMLResponse:
+def render(request: Request, template: str, status: int = 200, **context: Any) -> HTMLResponse:
     """A page. Templates also see ``who`` (the caller, or ``None``) and ``csrf``, which every form must send along."""
-    known = {"who": who_of(request), "csrf": request.scope.get("csrf", ""), "path": request.scope["path"]}
-    return HTMLResponse(_TEMPLATES.get_template(template).render(**known, **told), status)
+    known = {"who": principal_of(request), "csrf": request.scope.get("csrf", ""), "path": request.scope["path"]}
+    return HTMLResponse(_TEMPLATES.get_template(template).render(**known, **context), status)
 
 
 def _moment(value: datetime | str | None) -> str:

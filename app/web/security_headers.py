@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.web.gate import STATIC
+from app.web.auth import STATIC
 
 
 class SecurityHeadersMiddleware:
@@ -15,16 +15,16 @@ class SecurityHeadersMiddleware:
         self._headers = _headers(https)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One answer."""
+        """Answer with these headers."""
         fresh = scope["type"] == "http" and scope["path"].startswith(STATIC)
 
-        async def sealing(message: Message) -> None:
+        async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 cache = (b"cache-control", b"public, max-age=3600" if fresh else b"no-store")
                 message["headers"] = [*message["headers"], *self._headers, cache]
             await send(message)
 
-        await self._app(scope, receive, sealing)
+        await self._app(scope, receive, with_headers)
 
 
 def _headers(https: bool) -> list[tuple[bytes, bytes]]:
@@ -32,7 +32,7 @@ def _headers(https: bool) -> list[tuple[bytes, bytes]]:
         "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
         "frame-ancestors 'none'"
     )
-    told = {
+    headers = {
         "content-security-policy": policy,
         "x-content-type-options": "nosniff",
         "x-frame-options": "DENY",
@@ -42,5 +42,5 @@ def _headers(https: bool) -> list[tuple[bytes, bytes]]:
         "cross-origin-resource-policy": "same-origin",
     }
     if https:
-        told["strict-transport-security"] = "max-age=31536000"
-    return [(name.encode(), value.encode()) for name, value in told.items()]
+        headers["strict-transport-security"] = "max-age=31536000"
+    return [(name.encode(), value.encode()) for name, value in headers.items()]

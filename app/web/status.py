@@ -13,7 +13,7 @@ from starlette.routing import Route
 from app.domain import Role
 from app.flows.deps import Deps
 from app.flows.reports.status import overview, readiness
-from app.web.callers import allowed, who_of
+from app.web.callers import principal_of, require_role
 from app.web.heavy import HeavyReads
 
 
@@ -28,13 +28,13 @@ def health_routes(deps: Deps, heavy: HeavyReads) -> list[Route]:
 
     async def readyz(request: Request) -> Response:
         report: dict[str, Any] = await run_in_threadpool(readiness, deps)
-        told = report if who_of(request) else {"ready": report["ready"]}
+        shown = report if principal_of(request) else {"ready": report["ready"]}
         if report["ready"]:
-            return JSONResponse(told)
-        return JSONResponse(told, 503, {"Retry-After": "5"})
+            return JSONResponse(shown)
+        return JSONResponse(shown, 503, {"Retry-After": "5"})
 
     async def index(request: Request) -> Response:
-        who = allowed(request, Role.VIEWER)
+        who = require_role(request, Role.VIEWER)
         if "text/html" in request.headers.get("accept", ""):
             return RedirectResponse("/dead-letters", 303)
         return JSONResponse(await heavy.ask(request, replace(deps, who=who), overview))

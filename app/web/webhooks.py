@@ -18,7 +18,7 @@ from app.flows.inbox.receive import Arrival, Full, Intake, check_ids
 from app.rules.access.redaction import REMOVED, carries_secret
 from app.rules.inbox.arriving import came_to
 from app.sources.base import PayloadInvalid, SignatureInvalid
-from app.web.watch import Watch
+from app.web.timeout_group import TimeoutGroup
 
 COMMIT_TIMEOUT = 8.0
 """Seconds until a delivery that could not be committed is answered 503; vendors give up after 10."""
@@ -66,8 +66,8 @@ class Webhooks:
         self._deps = deps
         self._intake = intake
         self._limits = limits
-        self._reads = Watch(limits.seconds)
-        self._commits = Watch(COMMIT_TIMEOUT)
+        self._reads = TimeoutGroup(limits.seconds)
+        self._commits = TimeoutGroup(COMMIT_TIMEOUT)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One delivery."""
@@ -135,7 +135,7 @@ class Webhooks:
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-class Door:
+class WebhookMiddleware:
     """Middleware that takes deliveries before the router, because routing them would cost as much as verifying them."""
 
     def __init__(self, app: ASGIApp, webhooks: Webhooks) -> None:

@@ -16,7 +16,7 @@ from app.domain import Role
 from app.errors import RateLimited, Unmappable
 from app.flows.access import accounts
 from app.stores.sql.engine import Database
-from app.web.gate import Doors
+from app.web.auth import AuthSettings
 from tests.fakes import World
 from tests.letters import all_letters, die
 from tests.web.serving import serving
@@ -74,7 +74,7 @@ def test_a_support_engineer_finds_understands_and_decides(chromium: webdriver.Ch
         die(world, item, RateLimited(f"GET /x/{item}1: 429 too many requests"))
     die(world, "C", Unmappable("price: expected a number, got <script>alert(1)</script>"))
     accounts.add_user(world.deps, "anna", PASSWORD, Role.OPERATOR)
-    with serving(world.deps, doors=Doors()) as client:
+    with serving(world.deps, doors=AuthSettings()) as client:
         chromium.get(f"{client.base_url}/dead-letters")
         chromium.find_element(By.NAME, "name").send_keys("anna")
         chromium.find_element(By.NAME, "password").send_keys(PASSWORD)

@@ -117,7 +117,7 @@ def test_children_have_their_logs_kept_small(log: Path) -> None:
     with log.open("ab") as file:
         file.truncate(11 * 1024 * 1024)
     try:
-        children.mend()
+        children.restart_ended()
         assert log.stat().st_size < 1024 * 1024
     finally:
         children.stop()

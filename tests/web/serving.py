@@ -15,7 +15,7 @@ import uvicorn
 from app.flows.deps import Deps
 from app.stores.sql.engine import Database
 from app.web.app import create_app
-from app.web.gate import Doors
+from app.web.auth import AuthSettings
 from app.web.heavy import HeavyLimits
 from app.web.protocol import LimitedProtocol
 from app.web.webhooks import Limits
@@ -32,7 +32,7 @@ HEAD = f"POST /webhooks/{SHOP} HTTP/1.1\r\nHost: here\r\nx-word: friend\r\n".enc
 def serving(
     deps: Deps,
     limits: Limits = Limits(),  # noqa: B008 - a frozen value
-    doors: Doors | None = None,
+    doors: AuthSettings | None = None,
     heavy: HeavyLimits = HeavyLimits(),  # noqa: B008 - a frozen value
 ) -> Iterator[httpx.Client]:
     """A client of the application, which runs with its lifespan in a thread of its own."""

@@ -18,7 +18,7 @@ from app.stores.access import audit
 from app.stores.sql.engine import Database
 from app.web.api.operations import OPERATIONS
 from app.web.app import create_app
-from app.web.gate import Doors
+from app.web.auth import AuthSettings
 from app.web.webhooks import Limits
 from tests.fakes import SHOP, World
 from tests.letters import all_letters, die
@@ -46,7 +46,7 @@ FILLED = {"{connection}": SHOP, "{externalId:path}": "A", "{id}": "1", "{id:int}
 
 def routes(world: World) -> list[tuple[str, str]]:
     """Method and path of every route of the real application; HEAD goes with GET."""
-    app = create_app(world.deps, Limits(), Doors())
+    app = create_app(world.deps, Limits(), AuthSettings())
     found = []
     for route in app.routes:
         if isinstance(route, Mount):
@@ -116,7 +116,7 @@ def installation(database: Database) -> Iterator[Installation]:
     world = furnished(database)
     die(world, "A")
     callers = everybody(world)
-    doors = Doors(per_token=100_000, per_address=100_000, unknown_per_address=100_000)
+    doors = AuthSettings(per_token=100_000, per_address=100_000, unknown_per_address=100_000)
     with serving(world.deps, doors=doors) as client:
         yield Installation(world, client, callers)
 

@@ -13,7 +13,7 @@ from structlog.testing import LogCapture
 
 from app.flows.access import accounts
 from app.stores.sql.engine import Database, open_database
-from app.web.gate import Doors
+from app.web.auth import AuthSettings
 from tests.fakes import SHOP, World
 from tests.stack import eventually
 from tests.web.serving import body_of, deliver, inbox_ids, serving
@@ -73,17 +73,17 @@ def test_every_route_that_reads_says_when_to_come_back(away: Database) -> None:
 
 
 def test_a_caller_with_a_token_is_told_to_come_back(away: Database) -> None:
-    with serving(World(away).deps, doors=Doors()) as client:
+    with serving(World(away).deps, doors=AuthSettings()) as client:
         assert is_busy(client.get(f"/api/sync/status/{SHOP}", headers={"Authorization": "Bearer th_x"}))
 
 
 def test_a_caller_with_a_session_is_told_to_come_back(away: Database) -> None:
-    with serving(World(away).deps, doors=Doors()) as client:
-        assert is_busy(client.get("/dead-letters", headers={"Cookie": f"{Doors().cookie}=a-session"}))
+    with serving(World(away).deps, doors=AuthSettings()) as client:
+        assert is_busy(client.get("/dead-letters", headers={"Cookie": f"{AuthSettings().cookie}=a-session"}))
 
 
 def test_signing_in_is_told_to_come_back(away: Database) -> None:
-    with serving(World(away).deps, doors=Doors()) as client:
+    with serving(World(away).deps, doors=AuthSettings()) as client:
         assert is_busy(client.post("/login", data={"token": "th_x"}))
 
 
@@ -158,7 +158,7 @@ def limit(database: Database, *, pages: int) -> None:
 def test_a_token_is_taken_again_when_the_database_is_back(hasty: Database) -> None:
     world = World(hasty)
     token = accounts.first_token(world.deps)
-    with serving(world.deps, doors=Doors()) as client:
+    with serving(world.deps, doors=AuthSettings()) as client:
         headers = {"Authorization": f"Bearer {token}"}
         with closing(locked(hasty)):
             client.post(f"/api/reconcile/{SHOP}", headers=headers)

@@ -13,7 +13,7 @@ import pytest
 from app.domain import Role
 from app.flows.access.accounts import create_token
 from app.stores.sql.engine import Database
-from app.web.gate import Doors
+from app.web.auth import AuthSettings
 from tests.web.api_shop import furnished
 from tests.web.serving import serving
 
@@ -30,7 +30,7 @@ def test_schemathesis_finds_nothing(database: Database, tmp_path: Path) -> None:
     for _ in range(40):  # it revokes tokens by their number, beginning with small ones
         token = create_token(deps, "judge", Role.ADMIN)[1]
     (tmp_path / "settings.toml").write_text(SETTINGS)
-    doors = Doors(per_token=100_000, per_address=100_000, unknown_per_address=100_000)
+    doors = AuthSettings(per_token=100_000, per_address=100_000, unknown_per_address=100_000)
     with serving(deps, doors=doors) as client:
         document = client.get("/openapi.json", headers={"authorization": f"Bearer {token}"}).raise_for_status()
         told = document.json()  # who may do what is judged by test_access_matrix.py; here an admin asks

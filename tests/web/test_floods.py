@@ -14,7 +14,7 @@ import pytest
 
 from app.stores.sql.engine import open_database
 from app.web import protocol
-from app.web.gate import Doors
+from app.web.auth import AuthSettings
 from tests.fakes import World
 from tests.stack import eventually
 from tests.web.attacked import Attacked, attacked
@@ -27,7 +27,7 @@ GROWTH = 60_000
 
 @pytest.fixture
 def client(database: object) -> Iterator[httpx.Client]:
-    with serving(World(database).deps, doors=Doors()) as client:  # type: ignore[arg-type]
+    with serving(World(database).deps, doors=AuthSettings()) as client:  # type: ignore[arg-type]
         yield client
 
 
@@ -55,13 +55,13 @@ def ask_for_ever(line: socket.socket) -> None:
 def test_as_many_requests_as_may_wait_are_answered_in_their_order(client: httpx.Client) -> None:
     with closing(dialled(client)) as line:
         last = ASK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
-        line.sendall(ASK * protocol.MOST_QUEUED + last)
-        assert said(line).count(b"HTTP/1.1 200") == protocol.MOST_QUEUED + 1
+        line.sendall(ASK * protocol.MAX_QUEUED + last)
+        assert said(line).count(b"HTTP/1.1 200") == protocol.MAX_QUEUED + 1
 
 
 def test_a_connection_with_more_is_closed_and_others_are_served(client: httpx.Client) -> None:
     with closing(dialled(client)) as line:
-        line.sendall(ASK * (protocol.MOST_QUEUED + 2))
+        line.sendall(ASK * (protocol.MAX_QUEUED + 2))
         assert b"HTTP/1.1 400" in said(line)
     assert client.get("/healthz").status_code == 200
 
@@ -69,8 +69,8 @@ def test_a_connection_with_more_is_closed_and_others_are_served(client: httpx.Cl
 def test_an_address_has_only_so_many_connections_and_gets_another_for_one_that_ends(
     client: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(protocol, "MOST_OF_NETWORK", 3)
-    monkeypatch.setattr(protocol, "HEAD_WITHIN", 3_600.0)
+    monkeypatch.setattr(protocol, "MAX_PER_NETWORK", 3)
+    monkeypatch.setattr(protocol, "HEAD_TIMEOUT", 3_600.0)
     with ExitStack() as lines:
         held = [lines.enter_context(closing(dialled(client))) for _ in range(3)]
         for line in held:
@@ -91,8 +91,8 @@ def is_served(client: httpx.Client) -> bool:
 
 
 def test_an_answer_that_nobody_reads_is_given_up(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "UNREAD_FOR", 0.1)
-    monkeypatch.setattr(protocol, "LOOK_EVERY", 0.05)
+    monkeypatch.setattr(protocol, "UNREAD_TIMEOUT", 0.1)
+    monkeypatch.setattr(protocol, "CHECK_INTERVAL", 0.05)
     with closing(socket.socket()) as line:
         line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
         line.settimeout(60)
@@ -124,10 +124,10 @@ class Unread:
 def test_an_unread_answer_is_given_up_after_its_time_and_not_before() -> None:
     unread, line = Unread(), protocol.LimitedProtocol.__new__(protocol.LimitedProtocol)
     line.transport, line.loop, line.connections = unread, unread, {line}  # type: ignore[assignment]
-    for now in (1.0, protocol.UNREAD_FOR, protocol.UNREAD_FOR + 2.0):
+    for now in (1.0, protocol.UNREAD_TIMEOUT, protocol.UNREAD_TIMEOUT + 2.0):
         unread.now = now
-        line._look()
-    assert unread.aborted_at == [protocol.UNREAD_FOR + 2.0]
+        line._check_all()
+    assert unread.aborted_at == [protocol.UNREAD_TIMEOUT + 2.0]
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from app.stores.runs import drift
 from app.stores.runs.drift import DriftRow
 from app.stores.sql.engine import Database
 from app.web.api.operations import OPERATIONS
-from app.web.gate import Doors
+from app.web.auth import AuthSettings
 from app.web.heavy import HeavyLimits
 from tests.endless import endless
 from tests.fakes import EPOCH, SHOP, World
@@ -83,7 +83,7 @@ def refusal(waiting: set[socket.socket]) -> bytes:
 
 
 def test_signing_in_readiness_and_webhooks_are_answered_beside_a_flood_of_heavy_questions(world: World) -> None:
-    with serving(world.deps, doors=Doors(), heavy=LIMITS) as client, flooded(client, viewer(world)):
+    with serving(world.deps, doors=AuthSettings(), heavy=LIMITS) as client, flooded(client, viewer(world)):
         ready = client.get("/readyz", timeout=20)
         signed_in = client.post("/login", data={"name": "ann", "password": PASSWORD}, timeout=20)
         delivered = deliver(client, body_of("e1", "A"))
@@ -92,13 +92,13 @@ def test_signing_in_readiness_and_webhooks_are_answered_beside_a_flood_of_heavy_
 
 def test_light_pages_are_answered_beside_a_flood_of_heavy_questions(world: World) -> None:
     header = viewer(world)
-    with serving(world.deps, doors=Doors(), heavy=LIMITS) as client, flooded(client, header):
+    with serving(world.deps, doors=AuthSettings(), heavy=LIMITS) as client, flooded(client, header):
         assert client.get(f"/api/sync-{SHOP}/schedule", headers=header, timeout=20).status_code == 200
 
 
 def test_who_asks_too_much_at_once_is_told_when_to_come_back(world: World) -> None:
     with (
-        serving(world.deps, doors=Doors(), heavy=LIMITS) as client,
+        serving(world.deps, doors=AuthSettings(), heavy=LIMITS) as client,
         flooded(client, viewer(world)) as refusals,
     ):
         told = {answer.partition(b" ")[2][:3] for answer in refusals}
@@ -108,13 +108,13 @@ def test_who_asks_too_much_at_once_is_told_when_to_come_back(world: World) -> No
 
 
 def test_one_callers_heavy_questions_leave_a_turn_to_the_others(world: World) -> None:
-    with serving(world.deps, doors=Doors(), heavy=LIMITS) as client, flooded(client, viewer(world)):
+    with serving(world.deps, doors=AuthSettings(), heavy=LIMITS) as client, flooded(client, viewer(world)):
         assert client.get("/api/inbox", headers=viewer(world, "ben")).status_code == 200
 
 
 def test_heavy_questions_end_when_their_client_hangs_up(world: World) -> None:
     header = viewer(world)
-    with serving(world.deps, doors=Doors(), heavy=LIMITS) as client:
+    with serving(world.deps, doors=AuthSettings(), heavy=LIMITS) as client:
         with flooded(client, header):
             pass
         assert eventually(lambda: client.get("/api/inbox", headers=header).status_code == 200, within=30)
@@ -124,7 +124,7 @@ def test_who_waits_too_long_for_a_turn_is_told_when_to_come_back(world: World) -
     limits = HeavyLimits(of_one_caller=1, wait=0.1, seconds=3_600.0)
     header = viewer(world)
     with (
-        serving(world.deps, doors=Doors(), heavy=limits) as client,
+        serving(world.deps, doors=AuthSettings(), heavy=limits) as client,
         fire(client, header),
         fire(client, header) as line,
     ):

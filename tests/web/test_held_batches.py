@@ -18,7 +18,7 @@ from app.flows.runs.request_run import request_run
 from app.flows.runs.run import run
 from app.stores.access import audit
 from app.stores.sql.engine import Database
-from app.web.gate import Doors
+from app.web.auth import AuthSettings
 from tests.fakes import SHOP, World, listing
 from tests.web.serving import serving
 
@@ -67,7 +67,7 @@ def held(database: Database) -> Iterator[Held]:
         run_id = request_run(world.deps, SHOP, Strategy.CATALOG, Options(), cause="schedule")
         run(world.deps, LeaseKeeper(database), run_id, patience=0.0)
     accounts.add_user(world.deps, "anna", PASSWORD, Role.OPERATOR)
-    with serving(world.deps, doors=Doors()) as client:
+    with serving(world.deps, doors=AuthSettings()) as client:
         client.post("/login", data={"name": "anna", "password": PASSWORD})
         (hold,) = client.get(API).raise_for_status().json()["holds"]
         yield Held(world, client, hold["id"])

@@ -12,15 +12,15 @@ import pytest
 from app.domain import Role
 from app.flows.access import accounts
 from app.stores.sql.engine import Database, open_database
-from app.web import gate
+from app.web import auth
 from app.web.app import create_app
-from app.web.gate import Doors
+from app.web.auth import AuthSettings
 from app.web.webhooks import Limits
 from tests.fakes import World
 from tests.web.serving import dial, serving, status_of
 
 PASSWORD = "correct horse battery"
-WIDE = Doors(per_token=100_000, per_address=100_000, unknown_per_address=100_000)
+WIDE = AuthSettings(per_token=100_000, per_address=100_000, unknown_per_address=100_000)
 
 
 @pytest.fixture
@@ -43,48 +43,48 @@ def statuses(client: httpx.Client, count: int, **more: dict[str, str]) -> list[i
 
 
 def test_a_token_over_its_rate_is_429(world: World) -> None:
-    with serving(world.deps, doors=Doors(per_token=3)) as client:
+    with serving(world.deps, doors=AuthSettings(per_token=3)) as client:
         assert statuses(client, 4, headers=token(world)) == [200, 200, 200, 429]
 
 
 def test_too_many_are_told_when_to_come_back(world: World) -> None:
-    with serving(world.deps, doors=Doors(per_token=1)) as client:
+    with serving(world.deps, doors=AuthSettings(per_token=1)) as client:
         headers = token(world)
         client.get("/api/alerts", headers=headers)
         assert 1 <= int(client.get("/api/alerts", headers=headers).headers["retry-after"]) <= 60
 
 
 def test_a_token_over_its_rate_does_not_slow_another(world: World) -> None:
-    with serving(world.deps, doors=Doors(per_token=1)) as client:
+    with serving(world.deps, doors=AuthSettings(per_token=1)) as client:
         statuses(client, 2, headers=token(world))
         assert statuses(client, 1, headers=token(world, "other")) == [200]
 
 
 def test_an_address_over_its_rate_is_429_whatever_its_tokens(world: World) -> None:
-    with serving(world.deps, doors=Doors(per_address=3)) as client:
+    with serving(world.deps, doors=AuthSettings(per_address=3)) as client:
         assert statuses(client, 2, headers=token(world)) == [200, 200]
         assert statuses(client, 2, headers=token(world, "other")) == [200, 429]
 
 
 def test_a_stranger_over_the_rate_of_strangers_is_429(world: World) -> None:
-    with serving(world.deps, doors=Doors(unknown_per_address=2)) as client:
+    with serving(world.deps, doors=AuthSettings(unknown_per_address=2)) as client:
         assert statuses(client, 3) == [401, 401, 429]
 
 
 def test_guessing_tokens_is_held_to_the_rate_of_strangers(world: World) -> None:
-    with serving(world.deps, doors=Doors(unknown_per_address=2)) as client:
+    with serving(world.deps, doors=AuthSettings(unknown_per_address=2)) as client:
         assert statuses(client, 3, headers={"authorization": "Bearer th_guess"}) == [401, 401, 429]
 
 
 def test_strangers_do_not_use_up_the_rate_of_those_we_know(world: World) -> None:
-    with serving(world.deps, doors=Doors(unknown_per_address=1)) as client:
+    with serving(world.deps, doors=AuthSettings(unknown_per_address=1)) as client:
         assert statuses(client, 2) == [401, 429]
         assert statuses(client, 1, headers=token(world)) == [200]
 
 
 def from_addresses(world: World, *addresses: str) -> list[int]:
     """How a stranger's requests are answered that come from these, one after the other, where one a minute may."""
-    app = create_app(world.deps, Limits(), Doors(unknown_per_address=1))
+    app = create_app(world.deps, Limits(), AuthSettings(unknown_per_address=1))
 
     async def ask(address: str) -> int:
         transport = httpx.ASGITransport(app, client=(address, 5_000))
@@ -104,12 +104,12 @@ def test_an_address_that_is_spelled_in_two_ways_has_one_rate(world: World) -> No
 
 @pytest.mark.parametrize("path", ["/healthz", "/static/tallyhook.css"])
 def test_what_is_open_to_all_is_counted_too(world: World, path: str) -> None:
-    with serving(world.deps, doors=Doors(per_address=2)) as client:
+    with serving(world.deps, doors=AuthSettings(per_address=2)) as client:
         assert [client.get(path).status_code for _ in range(3)] == [200, 200, 429]
 
 
 def test_what_is_open_to_all_uses_up_no_other_rate(world: World) -> None:
-    with serving(world.deps, doors=Doors(per_address=1, unknown_per_address=1)) as client:
+    with serving(world.deps, doors=AuthSettings(per_address=1, unknown_per_address=1)) as client:
         assert [client.get("/healthz").status_code for _ in range(2)] == [200, 429]
         assert statuses(client, 1) == [401]
         assert statuses(client, 1, headers=token(world)) == [200]
@@ -182,7 +182,7 @@ def test_a_field_with_nul_is_400_on_either_database(database: Database) -> None:
 # --- sessions ---
 
 
-def signed_in(world: World, doors: Doors = WIDE) -> str:
+def signed_in(world: World, doors: AuthSettings = WIDE) -> str:
     """What the cookie's header says after signing in."""
     accounts.add_user(world.deps, "anna", PASSWORD, Role.ADMIN)
     with serving(world.deps, doors=doors) as client:
@@ -195,7 +195,7 @@ def test_a_session_cookie_is_for_this_site_and_no_script(world: World) -> None:
 
 
 def test_behind_https_a_session_cookie_is_for_https_and_this_host_alone(world: World) -> None:
-    cookie = signed_in(world, Doors(https=True))
+    cookie = signed_in(world, AuthSettings(https=True))
     assert cookie.startswith("__Host-tallyhook=")
     assert "secure" in cookie.lower()
     assert "domain" not in cookie.lower()
@@ -236,7 +236,7 @@ def test_a_page_form_of_less_than_64_kb_is_read(door: httpx.Client) -> None:
 
 
 def test_a_page_form_that_does_not_come_is_408(door: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gate, "FORM", Limits(body=65_536, seconds=0.2))
+    monkeypatch.setattr(auth, "FORM", Limits(body=65_536, seconds=0.2))
     with dial(door) as line:
         line.sendall(b"POST /login HTTP/1.1\r\nHost: here\r\nContent-Length: 100\r\n\r\nname=")
         assert status_of(line) == 408
@@ -253,8 +253,8 @@ def test_a_body_of_the_api_that_does_not_come_is_408(world: World) -> None:
 
 
 def test_a_line_that_trickles_on_after_its_408_is_closed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.web.protocol.HEAD_WITHIN", 0.2)
-    monkeypatch.setattr("app.web.protocol.LOOK_EVERY", 0.1)
+    monkeypatch.setattr("app.web.protocol.HEAD_TIMEOUT", 0.2)
+    monkeypatch.setattr("app.web.protocol.CHECK_INTERVAL", 0.1)
     with serving(world.deps, Limits(seconds=0.2)) as client, dial(client) as line:
         line.sendall(b"POST /webhooks/shop HTTP/1.1\r\nHost: here\r\nContent-Length: 100\r\n\r\n{")
         assert status_of(line) == 408

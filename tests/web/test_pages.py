@@ -17,7 +17,7 @@ from app.stores.guard import holds
 from app.stores.inbox import inbox
 from app.stores.inbox.inbox import Arrival
 from app.stores.sql.engine import Database
-from app.web.gate import Doors
+from app.web.auth import AuthSettings
 from tests.fakes import SHOP, World
 from tests.letters import all_letters, die
 from tests.web.page_roles import PAGES
@@ -57,7 +57,7 @@ def browser(database: Database) -> Iterator[Browser]:
         hold = holds.hold(conn, connection=SHOP, kind=Kind.PRODUCT, run_id=None, now=world.clock(), rows=1, **told)
         holds.add_rows(conn, hold, [holds.NewRow((EVIL,), {EVIL: [EVIL, None]}, None)])
     accounts.add_user(world.deps, "anna", PASSWORD, Role.ADMIN)
-    with serving(world.deps, doors=Doors()) as client:
+    with serving(world.deps, doors=AuthSettings()) as client:
         came = client.post("/login", data={"name": "anna", "password": PASSWORD})
         assert (came.status_code, came.headers["location"]) == (303, "/dead-letters")
         yield Browser(world, client)

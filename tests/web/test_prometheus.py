@@ -23,7 +23,7 @@ from app.stores.guard import holds
 from app.stores.runs.budgets import SharedBudget
 from app.stores.sql.engine import Database
 from app.stores.upkeep import heartbeats
-from app.web.gate import OpenGate
+from app.web.auth import NoAuthMiddleware
 from app.web.heavy import HeavyReads
 from app.web.prometheus import FAMILIES, exposition, metrics_routes
 from tests.fakes import SHOP, World
@@ -217,7 +217,7 @@ def test_the_page_says_its_format(world: World) -> None:
 
 
 async def _page(world: World) -> httpx.Response:
-    transport = httpx.ASGITransport(OpenGate(Starlette(routes=metrics_routes(world.deps, HeavyReads()))))
+    transport = httpx.ASGITransport(NoAuthMiddleware(Starlette(routes=metrics_routes(world.deps, HeavyReads()))))
     async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
         return await client.get("/metrics")
 

@@ -17,8 +17,8 @@ from argon2.profiles import RFC_9106_LOW_MEMORY
 from app.domain import Role
 from app.flows.access import accounts
 from app.stores.sql.engine import Database
-from app.web.gate import Doors
-from app.web.pages.sign_in import AT_ONCE, MOST_WAITING
+from app.web.auth import AuthSettings
+from app.web.pages.sign_in import MAX_CONCURRENT, MAX_WAITING
 from tests.fakes import World
 from tests.web.serving import serving
 
@@ -35,7 +35,7 @@ def world(database: Database) -> World:
 
 @pytest.fixture
 def client(world: World) -> Iterator[httpx.Client]:
-    with serving(world.deps, doors=Doors(unknown_per_address=10_000)) as client:
+    with serving(world.deps, doors=AuthSettings(unknown_per_address=10_000)) as client:
         yield client
 
 
@@ -87,7 +87,7 @@ def test_a_flood_of_passwords_is_worked_out_two_at_a_time_and_holds_up_nobody_el
 
     monkeypatch.setattr(PasswordHasher, "verify", verify)
     _, token = accounts.create_token(world.deps, "root", Role.ADMIN)
-    attackers = AT_ONCE + MOST_WAITING + 10
+    attackers = MAX_CONCURRENT + MAX_WAITING + 10
     refused = []
 
     def attack(number: int) -> int:
@@ -104,8 +104,8 @@ def test_a_flood_of_passwords_is_worked_out_two_at_a_time_and_holds_up_nobody_el
         seen = client.get("/api/dead-letters", headers={"authorization": f"Bearer {token}"}).status_code
         go.set()
         statuses = sorted(answers)
-    assert (seen, most[0]) == (200, AT_ONCE)
-    assert statuses == [401] * (AT_ONCE + MOST_WAITING) + [503] * 10
+    assert (seen, most[0]) == (200, MAX_CONCURRENT)
+    assert statuses == [401] * (MAX_CONCURRENT + MAX_WAITING) + [503] * 10
 
 
 def test_no_password_is_hashed_before_somebody_signs_in() -> None:

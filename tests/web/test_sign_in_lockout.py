@@ -16,7 +16,7 @@ from app.flows.upkeep.retention import Keep, prune
 from app.rules.access.lockout import FREE, FREE_EVERYWHERE
 from app.stores.access import audit
 from app.stores.sql.engine import Database
-from app.web.gate import Doors
+from app.web.auth import AuthSettings
 from tests.fakes import World
 from tests.web.serving import serving
 
@@ -33,7 +33,7 @@ def world(database: Database) -> World:
 
 @pytest.fixture
 def door(world: World) -> Iterator[httpx.Client]:
-    with serving(world.deps, doors=Doors(unknown_per_address=100_000)) as client:
+    with serving(world.deps, doors=AuthSettings(unknown_per_address=100_000)) as client:
         yield client
 
 

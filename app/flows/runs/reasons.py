@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from app.domain import WHOLE, Kind, Record, Ref, StockCount
+from app.domain import SKU_PREFIX, WHOLE, Kind, Listing, Record, Ref, StockCount, key_of
 from app.flows.deps import Deps
 from app.rules.drift.drift import Evidence, Reason, Restore, SettledChange, Span, Traces
 from app.rules.drift.reasons import claimed, reason_of, went_back

@@ -58,5 +58,6 @@ def known_types() -> set[str]:
         "Busy",
         "Conflict",
         "InvalidRequest",
+        "InvalidOptions",
         "TakesTooLong",
     }

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 import msgspec
 
 from app.domain import Options, Strategy
-from app.errors import InvalidRequest
+from app.errors import InvalidOptions, InvalidRequest
 
 ALWAYS = ("dryRun", "limit")
 """Accepted by every strategy."""
@@ -36,25 +36,25 @@ ACCEPTED: Mapping[Strategy, Collection[str]] = {
 
 
 def check_options(strategy: Strategy, options: Options) -> None:
-    """Raises ``InvalidRequest`` for an option that the strategy, or another option, would make meaningless."""
+    """Raises ``InvalidOptions`` for an option that the strategy, or another option, would make meaningless."""
     given = _given(options)
     for name in given:
         if name not in ALWAYS and name not in ACCEPTED[strategy]:
             accepting = [str(one) for one in Strategy if name in ACCEPTED[one]]
             strategies = f"strategy {accepting[0]}" if len(accepting) == 1 else f"strategies {_listed(accepting)}"
-            raise InvalidRequest(f'"{name}" is for {strategies}, not for {strategy}')
+            raise InvalidOptions(f'"{name}" is for {strategies}, not for {strategy}')
     if strategy is Strategy.CATEGORY and not options.category:
-        raise InvalidRequest('strategy category needs "category", an id, a name or a path')
+        raise InvalidOptions('strategy category needs "category", an id, a name or a path')
     if options.deep and options.partial:
-        raise InvalidRequest(
+        raise InvalidOptions(
             f'"deep" confirms deletions, which a read narrowed by {_quoted(given, "deep")} never finds'
         )
     if (options.first or options.last) and options.since is not None:
-        raise InvalidRequest(
+        raise InvalidOptions(
             '"from" and "to" are business days; they cannot be narrowed by "filterYear" or "modifiedSince"'
         )
     if options.since is not None and options.until is not None and options.since > options.until:
-        raise InvalidRequest(f'"modifiedSince" is after "filterYear" {options.filter_year}: nothing would be read')
+        raise InvalidOptions(f'"modifiedSince" is after "filterYear" {options.filter_year}: nothing would be read')
 
 
 def check_category(asked: str, known: Collection[str]) -> None:

@@ -1,7 +1,7 @@
 """The HTTP API: every operation is declared once, at the end of the module that has its function; its route and its
 documentation both come from there.
 
-``asked`` and ``answers`` hold the types of requests and answers, ``runs`` and ``questions`` carry the operations out,
+``params`` and ``responses`` hold the types of requests and answers, ``runs`` and ``queries`` carry operations out,
 ``reading`` parses a request, and ``app.web.problems`` turns an error into an answer.
 """
 

@@ -12,17 +12,17 @@ from msgspec.structs import asdict
 from app.domain import Role
 from app.flows.access import accounts, audit
 from app.flows.deps import Deps
-from app.web.api.answers import Row, Rows
-from app.web.api.asked import Asked, Most, RowId, Text
 from app.web.api.operation import Operation
 from app.web.api.pages import one_more, page
+from app.web.api.params import Most, Params, RowId, Text
+from app.web.api.responses import Row, Rows
 from app.web.api.spelling import camel
 
 Label = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._@+-]*$")]
 Scope = Annotated[list[Text], Meta(description="only these connections; null means all", max_length=100)]
 
 
-class NewToken(Asked, frozen=True, kw_only=True):
+class NewToken(Params, frozen=True, kw_only=True):
     """A new token; ``days`` until it expires, null for never."""
 
     name: Label
@@ -31,13 +31,13 @@ class NewToken(Asked, frozen=True, kw_only=True):
     days: Annotated[int, Meta(ge=1, le=3650)] | None = accounts.DAYS
 
 
-class OfToken(Asked, frozen=True, kw_only=True):
+class OfToken(Params, frozen=True, kw_only=True):
     """One token."""
 
     id: Annotated[int, Meta(ge=1, le=2**63 - 1, description="a token's number")]
 
 
-class AuditPage(Asked, frozen=True, kw_only=True):
+class AuditPage(Params, frozen=True, kw_only=True):
     """A page of entries; ``action`` is an action, or how several begin."""
 
     action: Text | UnsetType = UNSET
@@ -58,34 +58,34 @@ class Listed(msgspec.Struct, frozen=True):
     rows: list[Row]
 
 
-def create_token(deps: Deps, asked: NewToken) -> Issued:
+def create_token(deps: Deps, params: NewToken) -> Issued:
     """Create a token."""
-    made = accounts.create_token(deps, asked.name, asked.role, connections=asked.connections, days=asked.days)
+    made = accounts.create_token(deps, params.name, params.role, connections=params.connections, days=params.days)
     return Issued(*made)
 
 
-def list_tokens(deps: Deps, asked: Asked) -> Listed:
+def list_tokens(deps: Deps, params: Params) -> Listed:
     """Every token, without its secret."""
     return Listed([camel(asdict(token)) for token in accounts.list_tokens(deps)])
 
 
-def revoke_token(deps: Deps, asked: OfToken) -> Listed:
+def revoke_token(deps: Deps, params: OfToken) -> Listed:
     """Revoke a token."""
-    accounts.revoke_token(deps, asked.id)
-    return Listed([camel(asdict(token)) for token in accounts.list_tokens(deps) if token.id == asked.id])
+    accounts.revoke_token(deps, params.id)
+    return Listed([camel(asdict(token)) for token in accounts.list_tokens(deps) if token.id == params.id])
 
 
-def list_users(deps: Deps, asked: Asked) -> Listed:
+def list_users(deps: Deps, params: Params) -> Listed:
     """Every user."""
     return Listed([camel(asdict(user)) for user in accounts.list_users(deps)])
 
 
-def list_audit(deps: Deps, asked: AuditPage) -> Rows:
+def list_audit(deps: Deps, params: AuditPage) -> Rows:
     """The audit log, newest first."""
-    before = None if asked.before_number is UNSET else asked.before_number
-    action = None if asked.action is UNSET else asked.action
-    entries = audit.list_entries(deps, limit=one_more(asked.limit), before_number=before, action=action)
-    rows, following = page("/api/audit", asked, [asdict(entry) for entry in entries], _before_last)
+    before = None if params.before_number is UNSET else params.before_number
+    action = None if params.action is UNSET else params.action
+    entries = audit.list_entries(deps, limit=one_more(params.limit), before_number=before, action=action)
+    rows, following = page("/api/audit", params, [asdict(entry) for entry in entries], _before_last)
     return Rows(camel(rows), following)
 
 

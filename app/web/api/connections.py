@@ -9,8 +9,8 @@ from msgspec import UNSET, UnsetType
 
 from app.flows.connections import connections
 from app.flows.deps import Deps
-from app.web.api.asked import Asked, Text
 from app.web.api.operation import Operation
+from app.web.api.params import Params, Text
 
 
 class ForbiddenKind(msgspec.Struct, frozen=True, rename="camel"):
@@ -51,28 +51,28 @@ class CheckedConnection(msgspec.Struct, frozen=True):
     connection: ConnectionState
 
 
-class Pause(Asked, frozen=True, kw_only=True):
+class Pause(Params, frozen=True, kw_only=True):
     """Why it is paused, for colleagues and the audit log."""
 
     reason: Text | UnsetType = UNSET
 
 
-def list_connections(deps: Deps, asked: Asked) -> Connections:
+def list_connections(deps: Deps, params: Params) -> Connections:
     """The state of every connection."""
     return Connections([_state(view) for view in connections.list_connections(deps)])
 
 
-def pause_connection(deps: Deps, connection: str, asked: Pause) -> ConnectionState:
+def pause_connection(deps: Deps, connection: str, params: Pause) -> ConnectionState:
     """Stop calling the vendor until the connection is resumed."""
-    return _state(connections.pause(deps, connection, None if asked.reason is UNSET else asked.reason))
+    return _state(connections.pause(deps, connection, None if params.reason is UNSET else params.reason))
 
 
-def resume_connection(deps: Deps, connection: str, asked: Asked) -> ConnectionState:
+def resume_connection(deps: Deps, connection: str, params: Params) -> ConnectionState:
     """End a person's pause."""
     return _state(connections.resume(deps, connection))
 
 
-def check_connection(deps: Deps, connection: str, asked: Asked) -> CheckedConnection:
+def check_connection(deps: Deps, connection: str, params: Params) -> CheckedConnection:
     """Call the vendor now."""
     checked = connections.check(deps, connection)
     return CheckedConnection(checked.answers, checked.said, _state(checked.now))

@@ -49,12 +49,12 @@ def document(connections: Sequence[str], role: Role) -> dict[str, Any]:
     types = list(dict.fromkeys([*responses, *bodies, Failure]))
     shapes, components = msgspec.json.schema_components(types, ref_template=_REF)
     schema_of = dict(zip(types, shapes, strict=True))
-    paths: dict[str, dict[str, Any]] = {path: {"get": _plain(*told)} for path, told in _PLAIN.items()}
+    paths: dict[str, dict[str, Any]] = {path: {"get": _plain(*one)} for path, one in _PLAIN.items()}
     paths["/readyz"] = {"get": _readiness()}
     paths["/metrics"] = {"get": _plain("prometheus", "All figures for Prometheus", "its text format", _TEXT)}
     for one in operations:
-        told = _operation(one, schema_of, _parameters(one, connections, components))
-        paths.setdefault(one.url, {})[one.method.lower()] = told
+        described = _operation(one, schema_of, _parameters(one, connections, components))
+        paths.setdefault(one.url, {})[one.method.lower()] = described
     return {
         "openapi": "3.1.0",
         "info": {
@@ -71,7 +71,7 @@ def document(connections: Sequence[str], role: Role) -> dict[str, Any]:
 def _operation(
     operation: Operation, schema_of: Mapping[Any, Any], parameters: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    told: dict[str, Any] = {
+    described: dict[str, Any] = {
         "operationId": operation.name,
         "summary": operation.summary,
         "description": f"Needs the role {operation.least}.",
@@ -80,8 +80,8 @@ def _operation(
     }
     if operation.in_body:
         needed = any(field.required for field in msgspec.structs.fields(operation.params))
-        told["requestBody"] = {"required": needed, "content": _json(schema_of[operation.params])}
-    return told
+        described["requestBody"] = {"required": needed, "content": _json(schema_of[operation.params])}
+    return described
 
 
 def _responses(operation: Operation, schema_of: Mapping[Any, Any]) -> dict[str, Any]:
@@ -101,18 +101,20 @@ def _parameters(operation: Operation, connections: Sequence[str], components: di
     listed = list(operation.parameters())
     shapes, used = msgspec.json.schema_components([field.type for *_, field in listed], ref_template=_REF)
     components.update(used)
-    told = [_parameter(name, place, shape, field) for (name, place, field), shape in zip(listed, shapes, strict=True)]
-    return [_connection(connections), *told] if operation.of_connection else told
+    parameters = [
+        _parameter(name, place, shape, field) for (name, place, field), shape in zip(listed, shapes, strict=True)
+    ]
+    return [_connection(connections), *parameters] if operation.of_connection else parameters
 
 
 def _parameter(name: str, place: str, shape: dict[str, Any], field: msgspec.structs.FieldInfo) -> dict[str, Any]:
     schema = dict(shape)
-    told = {"name": name, "in": place, "required": place == "path"}
+    parameter = {"name": name, "in": place, "required": place == "path"}
     if "description" in schema:
-        told["description"] = schema.pop("description")
+        parameter["description"] = schema.pop("description")
     if field.default not in (msgspec.NODEFAULT, msgspec.UNSET):
         schema["default"] = field.default
-    return {**told, "schema": schema}
+    return {**parameter, "schema": schema}
 
 
 def _connection(connections: Iterable[str]) -> dict[str, Any]:
@@ -122,19 +124,22 @@ def _connection(connections: Iterable[str]) -> dict[str, Any]:
     return {"name": "connection", "in": "path", "required": True, "description": described, "schema": schema}
 
 
-def _plain(name: str, summary: str, says: str, content: Any = None) -> dict[str, Any]:
-    answer = {"description": says, "content": content or _json({"type": "object"})}
-    told: dict[str, Any] = {"operationId": name, "summary": summary, "responses": {"200": answer}}
+def _plain(name: str, summary: str, description: str, content: Any = None) -> dict[str, Any]:
+    answer = {"description": description, "content": content or _json({"type": "object"})}
+    described: dict[str, Any] = {"operationId": name, "summary": summary, "responses": {"200": answer}}
     if name in _OPEN:
-        return {**told, "security": []}
+        return {**described, "security": []}
     refused = {str(status): {"description": ERRORS[status]} for status in (401, 403, 429)}
-    return {**told, "responses": {**told["responses"], **refused}}
+    return {**described, "responses": {**described["responses"], **refused}}
 
 
 def _readiness() -> dict[str, Any]:
-    told = _plain("ready", "Can it do its work?", "it can; each check's finding")
-    told["responses"]["503"] = {**told["responses"]["200"], "description": "it cannot; each check's finding"}
-    return told
+    described = _plain("ready", "Can it do its work?", "it can; each check's finding")
+    described["responses"]["503"] = {
+        **described["responses"]["200"],
+        "description": "it cannot; each check's finding",
+    }
+    return described
 
 
 def _json(schema: Any) -> dict[str, Any]:

@@ -12,20 +12,20 @@ from app.flows.deps import Deps
 from app.flows.holds import holds
 from app.flows.holds.holds import HoldView
 from app.stores.guard.holds import Hold
-from app.web.api.asked import Asked, Moment
 from app.web.api.operation import SYNC, Operation
+from app.web.api.params import Moment, Params
 from app.web.api.spelling import camel
 
 HoldId = Annotated[int, Meta(ge=1, le=2**63 - 1, description="a hold's number")]
 
 
-class OfHold(Asked, frozen=True, kw_only=True):
+class OfHold(Params, frozen=True, kw_only=True):
     """One hold."""
 
     id: HoldId
 
 
-class Release(Asked, frozen=True, kw_only=True):
+class Release(Params, frozen=True, kw_only=True):
     """Until when similar batches are believed; without it only this one."""
 
     believe_until: Moment | UnsetType = UNSET
@@ -37,34 +37,34 @@ class Holds(msgspec.Struct, frozen=True):
     holds: list[dict[str, Any]]
 
 
-def list_holds(deps: Deps, connection: str, asked: Asked) -> Holds:
+def list_holds(deps: Deps, connection: str, params: Params) -> Holds:
     """The batches that wait for a person."""
     return Holds([_camel(hold) for hold in holds.list_(deps, connection)])
 
 
-def show_hold(deps: Deps, connection: str, asked: OfHold) -> dict[str, Any]:
+def show_hold(deps: Deps, connection: str, params: OfHold) -> dict[str, Any]:
     """The rules that held it, and some of its rows, before and after."""
-    return _camel(_of(deps, connection, asked))
+    return _camel(_of(deps, connection, params))
 
 
-def release_hold(deps: Deps, connection: str, of: OfHold, asked: Release) -> dict[str, Any]:
+def release_hold(deps: Deps, connection: str, path_params: OfHold, params: Release) -> dict[str, Any]:
     """Write exactly the rows of the hold."""
-    _of(deps, connection, of)
-    until = None if asked.believe_until is UNSET else asked.believe_until
-    return _camel(holds.release(deps, of.id, believed_until=until))
+    _of(deps, connection, path_params)
+    until = None if params.believe_until is UNSET else params.believe_until
+    return _camel(holds.release(deps, path_params.id, believed_until=until))
 
 
-def dismiss_hold(deps: Deps, connection: str, asked: OfHold) -> dict[str, Any]:
+def dismiss_hold(deps: Deps, connection: str, params: OfHold) -> dict[str, Any]:
     """Keep our rows."""
-    _of(deps, connection, asked)
-    return _camel(holds.dismiss(deps, asked.id))
+    _of(deps, connection, params)
+    return _camel(holds.dismiss(deps, params.id))
 
 
-def _of(deps: Deps, connection: str, asked: OfHold) -> HoldView:
+def _of(deps: Deps, connection: str, params: OfHold) -> HoldView:
     """The hold; raises ``NotFound`` when the connection has no hold of this number."""
-    hold = holds.show(deps, asked.id)
+    hold = holds.show(deps, params.id)
     if hold.connection != connection:
-        raise NotFound(f"{connection} has no hold {asked.id}", "hold")
+        raise NotFound(f"{connection} has no hold {params.id}", "hold")
     return hold
 
 

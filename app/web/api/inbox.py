@@ -10,11 +10,11 @@ from app.errors import Refused
 from app.flows.deps import Deps
 from app.flows.inbox import inbox
 from app.flows.letters.replay import RATE
-from app.web.api.answers import Rows
-from app.web.api.asked import Asked, Most, RowId
 from app.web.api.operation import Operation
 from app.web.api.pages import before_last, one_more, page
+from app.web.api.params import Most, Params, RowId
 from app.web.api.replays import Name, Rate, ReplayLink, link
+from app.web.api.responses import Rows
 from app.web.api.spelling import camel
 from app.web.problems import Problem
 
@@ -29,7 +29,7 @@ Filter = Annotated[
 ]
 
 
-class EventPage(Asked, frozen=True, kw_only=True):
+class EventPage(Params, frozen=True, kw_only=True):
     """A page of deliveries."""
 
     filter: Filter = ""
@@ -37,13 +37,13 @@ class EventPage(Asked, frozen=True, kw_only=True):
     before_id: RowId | UnsetType = UNSET
 
 
-class OfEvent(Asked, frozen=True, kw_only=True):
+class OfEvent(Params, frozen=True, kw_only=True):
     """One delivery."""
 
     id: Annotated[int, Meta(ge=1, le=2**63 - 1, description="an event's number")]
 
 
-class ReplayEvents(Asked, frozen=True, kw_only=True):
+class ReplayEvents(Params, frozen=True, kw_only=True):
     """The items of all deliveries that a filter matches, each once."""
 
     filter: Filter
@@ -52,30 +52,30 @@ class ReplayEvents(Asked, frozen=True, kw_only=True):
     canary: bool = True
 
 
-def list_events(deps: Deps, asked: EventPage) -> Rows:
+def list_events(deps: Deps, params: EventPage) -> Rows:
     """Deliveries, newest first."""
-    before = None if asked.before_id is UNSET else asked.before_id
-    found = inbox.find(deps, asked.filter, limit=one_more(asked.limit), before_id=before)
-    rows, following = page("/api/inbox", asked, found, before_last)
+    before = None if params.before_id is UNSET else params.before_id
+    found = inbox.find(deps, params.filter, limit=one_more(params.limit), before_id=before)
+    rows, following = page("/api/inbox", params, found, before_last)
     return Rows(camel(rows), following)
 
 
-def show_event(deps: Deps, asked: OfEvent) -> dict[str, Any]:
+def show_event(deps: Deps, params: OfEvent) -> dict[str, Any]:
     """One delivery and its outcome."""
-    event = _known(deps, asked.id)
+    event = _known(deps, params.id)
     headers = event.pop("headers")
     return {**camel(event), "headers": headers}
 
 
-def replay_event(deps: Deps, asked: OfEvent) -> ReplayLink:
+def replay_event(deps: Deps, params: OfEvent) -> ReplayLink:
     """Fetch the items of one delivery again."""
-    _known(deps, asked.id)
-    return link(deps, inbox.replay_event(deps, asked.id))
+    _known(deps, params.id)
+    return link(deps, inbox.replay_event(deps, params.id))
 
 
-def replay_events(deps: Deps, asked: ReplayEvents) -> ReplayLink:
+def replay_events(deps: Deps, params: ReplayEvents) -> ReplayLink:
     """Fetch the items of many deliveries again."""
-    return link(deps, inbox.replay_events(deps, asked.filter, asked.name, rate=asked.rate, canary=asked.canary))
+    return link(deps, inbox.replay_events(deps, params.filter, params.name, rate=params.rate, canary=params.canary))
 
 
 def _known(deps: Deps, event_id: int) -> dict[str, Any]:

@@ -10,10 +10,10 @@ from msgspec import UNSET, Meta, UnsetType
 from app.errors import Refused
 from app.flows.deps import Deps
 from app.flows.letters import letters
-from app.web.api.answers import Next, Row
-from app.web.api.asked import Asked, Most, RowId
 from app.web.api.operation import Operation
 from app.web.api.pages import before_last, one_more, page
+from app.web.api.params import Most, Params, RowId
+from app.web.api.responses import Next, Row
 from app.web.api.spelling import camel
 from app.web.problems import Problem
 
@@ -28,7 +28,7 @@ Filter = Annotated[
 LetterId = Annotated[int, Meta(ge=1, le=2**63 - 1, description="a letter's number")]
 
 
-class LetterPage(Asked, frozen=True, kw_only=True):
+class LetterPage(Params, frozen=True, kw_only=True):
     """A page of letters; a filter without a state means those that wait for a person."""
 
     filter: Filter = ""
@@ -36,7 +36,7 @@ class LetterPage(Asked, frozen=True, kw_only=True):
     before_id: RowId | UnsetType = UNSET
 
 
-class LetterGroups(Asked, frozen=True, kw_only=True):
+class LetterGroups(Params, frozen=True, kw_only=True):
     """Groups of letters."""
 
     by: Annotated[str, Meta(pattern="^(cause|item)$")] = "cause"
@@ -44,7 +44,7 @@ class LetterGroups(Asked, frozen=True, kw_only=True):
     limit: Most = 50
 
 
-class OfLetter(Asked, frozen=True, kw_only=True):
+class OfLetter(Params, frozen=True, kw_only=True):
     """One letter."""
 
     id: LetterId
@@ -74,23 +74,23 @@ class Groups(msgspec.Struct, frozen=True):
     rows: list[Row]
 
 
-def list_letters(deps: Deps, asked: LetterPage) -> Letters:
+def list_letters(deps: Deps, params: LetterPage) -> Letters:
     """Dead letters, the latest first."""
-    before = None if asked.before_id is UNSET else asked.before_id
-    found = letters.find(deps, asked.filter, limit=one_more(asked.limit), before_id=before)
-    rows, following = page("/api/dead-letters", asked, found["rows"], before_last)
+    before = None if params.before_id is UNSET else params.before_id
+    found = letters.find(deps, params.filter, limit=one_more(params.limit), before_id=before)
+    rows, following = page("/api/dead-letters", params, found["rows"], before_last)
     return Letters(Totals(**found["totals"]), camel(rows), following)
 
 
-def group_letters(deps: Deps, asked: LetterGroups) -> Groups:
+def group_letters(deps: Deps, params: LetterGroups) -> Groups:
     """Dead letters by cause or by item."""
-    found = letters.groups(deps, asked.filter, asked.by, limit=asked.limit)
+    found = letters.groups(deps, params.filter, params.by, limit=params.limit)
     return Groups(Totals(**found["totals"]), camel(found["rows"]))
 
 
-def show_letter(deps: Deps, asked: OfLetter) -> dict[str, Any]:
+def show_letter(deps: Deps, params: OfLetter) -> dict[str, Any]:
     """Everything about one letter."""
-    told: dict[str, Any] = camel(known(deps, asked.id))
+    told: dict[str, Any] = camel(known(deps, params.id))
     return told
 
 

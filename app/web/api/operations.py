@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from app.web.api import access, connections, holds, inbox, letters, questions, replays, runs, watching
+from app.web.api import access, connections, holds, inbox, letters, queries, replays, runs, watching
 from app.web.api.operation import Operation
 
 OPERATIONS: tuple[Operation, ...] = (
     *runs.OPERATIONS,
-    *questions.OPERATIONS,
+    *queries.OPERATIONS,
     *holds.OPERATIONS,
     *connections.OPERATIONS,
     *letters.OPERATIONS,

@@ -16,15 +16,15 @@ def one_more(limit: int) -> int:
 
 def page(
     path: str,
-    asked: Any,
+    params: Any,
     found: Sequence[dict[str, Any]],
     after: Callable[[Sequence[dict[str, Any]]], dict[str, Any]],
 ) -> tuple[list[dict[str, Any]], str | None]:
     """The rows of a page, and the address of the next one."""
-    rows = list(found[: asked.limit])
-    if len(found) <= asked.limit:
+    rows = list(found[: params.limit])
+    if len(found) <= params.limit:
         return rows, None
-    query = {**msgspec.to_builtins(asked), **after(rows)}
+    query = {**msgspec.to_builtins(params), **after(rows)}
     spelled = {name: str(value).lower() if isinstance(value, bool) else value for name, value in query.items()}
     return rows, f"{path}?{urlencode(spelled)}"
 

@@ -11,8 +11,8 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 import msgspec
 from starlette.requests import ClientDisconnect, Request
 
-from app.web.api.asked import check
 from app.web.api.operation import Operation
+from app.web.api.params import check
 from app.web.problems import Problem
 from app.web.webhooks import Limits
 
@@ -23,7 +23,7 @@ _NUMBER = re.compile(r"-?[0-9]{1,19}")
 _PLACE = re.compile(r"at `\$\.(\w+)")
 
 
-async def asked_by(request: Request, operation: Operation, limits: Limits) -> tuple[Any, ...]:
+async def arguments_of(request: Request, operation: Operation, limits: Limits) -> tuple[Any, ...]:
     """The arguments that ``Operation.call`` takes; raises ``Problem``."""
     _check_path(request)
     if not operation.in_body:
@@ -117,12 +117,12 @@ def _whole(number: float) -> float | int:
     return int(number) if number.is_integer() else number
 
 
-def _checked(asked: Any) -> Any:
+def _checked(params: Any) -> Any:
     try:
-        check(asked)
+        check(params)
     except ValueError as error:
         raise _bad(str(error)) from None
-    return asked
+    return params
 
 
 def _choices(operation: Operation, name: str | None) -> str:

@@ -12,11 +12,11 @@ from app.errors import Refused
 from app.flows.deps import Deps
 from app.flows.letters import letter_actions, replay
 from app.flows.letters.preview import MOST, preview
-from app.web.api.answers import Row, Rows
-from app.web.api.asked import Asked, Most, RowId
 from app.web.api.letters import LETTER, LETTERS, Filter, OfLetter, known
 from app.web.api.operation import Operation
 from app.web.api.pages import before_last, one_more, page
+from app.web.api.params import Most, Params, RowId
+from app.web.api.responses import Row, Rows
 from app.web.api.spelling import camel
 from app.web.problems import Problem
 
@@ -31,20 +31,20 @@ Why = Annotated[
 Rate = Annotated[int, Meta(ge=0, le=100_000, description="items per second; 0: as fast as it goes")]
 
 
-class OfReplay(Asked, frozen=True, kw_only=True):
+class OfReplay(Params, frozen=True, kw_only=True):
     """One replay."""
 
     id: ReplayId
 
 
-class ReplayPage(Asked, frozen=True, kw_only=True):
+class ReplayPage(Params, frozen=True, kw_only=True):
     """A page of replays."""
 
     limit: Most = 50
     before_id: RowId | UnsetType = UNSET
 
 
-class ReplayMany(Asked, frozen=True, kw_only=True):
+class ReplayMany(Params, frozen=True, kw_only=True):
     """All dead letters that a filter matches; with a canary 1 item goes first, then 10, then the rest."""
 
     filter: Filter
@@ -53,27 +53,27 @@ class ReplayMany(Asked, frozen=True, kw_only=True):
     canary: bool = True
 
 
-class PreviewMany(Asked, frozen=True, kw_only=True):
+class PreviewMany(Params, frozen=True, kw_only=True):
     """The items of a filter's letters, at most ``limit``: each may cost a call."""
 
     filter: Filter
     limit: Annotated[int, Meta(ge=1, le=100)] = MOST
 
 
-class DiscardMany(Asked, frozen=True, kw_only=True):
+class DiscardMany(Params, frozen=True, kw_only=True):
     """All dead letters that a filter matches."""
 
     filter: Filter
     why: Why
 
 
-class Reason(Asked, frozen=True, kw_only=True):
+class Reason(Params, frozen=True, kw_only=True):
     """Why."""
 
     why: Why
 
 
-class Edit(Asked, frozen=True, kw_only=True):
+class Edit(Params, frozen=True, kw_only=True):
     """Other arguments for one letter's message."""
 
     args: Annotated[list[Any], Meta(max_length=10)]
@@ -93,72 +93,72 @@ class Discarded(msgspec.Struct, frozen=True):
     discarded: int
 
 
-def replay_many(deps: Deps, asked: ReplayMany) -> ReplayLink:
+def replay_many(deps: Deps, params: ReplayMany) -> ReplayLink:
     """Replay the letters that a filter matches."""
-    return link(deps, replay.replay_letters(deps, asked.filter, asked.name, rate=asked.rate, canary=asked.canary))
+    return link(deps, replay.replay_letters(deps, params.filter, params.name, rate=params.rate, canary=params.canary))
 
 
-def replay_one(deps: Deps, asked: OfLetter) -> ReplayLink:
+def replay_one(deps: Deps, params: OfLetter) -> ReplayLink:
     """Replay one letter."""
-    known(deps, asked.id)
-    return link(deps, replay.replay_letter(deps, asked.id))
+    known(deps, params.id)
+    return link(deps, replay.replay_letter(deps, params.id))
 
 
-def preview_many(deps: Deps, asked: PreviewMany) -> dict[str, Any]:
+def preview_many(deps: Deps, params: PreviewMany) -> dict[str, Any]:
     """What a replay would change."""
-    return _object(preview(deps, asked.filter, limit=asked.limit))
+    return _object(preview(deps, params.filter, limit=params.limit))
 
 
-def preview_one(deps: Deps, asked: OfLetter) -> dict[str, Any]:
+def preview_one(deps: Deps, params: OfLetter) -> dict[str, Any]:
     """What replaying one letter would change."""
-    known(deps, asked.id)
-    return _object(preview(deps, f"id:{asked.id}"))
+    known(deps, params.id)
+    return _object(preview(deps, f"id:{params.id}"))
 
 
-def discard_many(deps: Deps, asked: DiscardMany) -> Discarded:
+def discard_many(deps: Deps, params: DiscardMany) -> Discarded:
     """Discard the letters that a filter matches."""
-    return Discarded(letter_actions.discard(deps, asked.filter, asked.why))
+    return Discarded(letter_actions.discard(deps, params.filter, params.why))
 
 
-def discard_one(deps: Deps, of: OfLetter, asked: Reason) -> dict[str, Any]:
+def discard_one(deps: Deps, of: OfLetter, params: Reason) -> dict[str, Any]:
     """Discard one letter."""
     known(deps, of.id)
-    letter_actions.discard(deps, f"id:{of.id}", asked.why)
+    letter_actions.discard(deps, f"id:{of.id}", params.why)
     return _object(known(deps, of.id))
 
 
-def restore(deps: Deps, asked: OfLetter) -> dict[str, Any]:
+def restore(deps: Deps, params: OfLetter) -> dict[str, Any]:
     """Undo the discarding of a letter."""
-    known(deps, asked.id)
-    letter_actions.restore(deps, asked.id)
-    return _object(known(deps, asked.id))
+    known(deps, params.id)
+    letter_actions.restore(deps, params.id)
+    return _object(known(deps, params.id))
 
 
-def edit_args(deps: Deps, of: OfLetter, asked: Edit) -> dict[str, Any]:
+def edit_args(deps: Deps, of: OfLetter, params: Edit) -> dict[str, Any]:
     """Edit a letter's arguments."""
     known(deps, of.id)
-    letter_actions.edit_args(deps, of.id, asked.args, asked.why)
+    letter_actions.edit_args(deps, of.id, params.args, params.why)
     return _object(known(deps, of.id))
 
 
-def list_replays(deps: Deps, asked: ReplayPage) -> Rows:
+def list_replays(deps: Deps, params: ReplayPage) -> Rows:
     """Replays, newest first."""
-    before = None if asked.before_id is UNSET else asked.before_id
-    found = replay.list_replays(deps, limit=one_more(asked.limit), before_id=before)
-    rows, following = page("/api/dead-letters/replays", asked, found, before_last)
+    before = None if params.before_id is UNSET else params.before_id
+    found = replay.list_replays(deps, limit=one_more(params.limit), before_id=before)
+    rows, following = page("/api/dead-letters/replays", params, found, before_last)
     return Rows(camel(rows), following)
 
 
-def show_replay(deps: Deps, asked: OfReplay) -> dict[str, Any]:
+def show_replay(deps: Deps, params: OfReplay) -> dict[str, Any]:
     """A replay as it is now."""
-    return _object(_known_replay(deps, asked.id))
+    return _object(_known_replay(deps, params.id))
 
 
-def abort_replay(deps: Deps, asked: OfReplay) -> ReplayLink:
+def abort_replay(deps: Deps, params: OfReplay) -> ReplayLink:
     """Abort a replay."""
-    _known_replay(deps, asked.id)
-    replay.abort_replay(deps, asked.id)
-    return link(deps, asked.id)
+    _known_replay(deps, params.id)
+    replay.abort_replay(deps, params.id)
+    return link(deps, params.id)
 
 
 def link(deps: Deps, replay_id: int) -> ReplayLink:

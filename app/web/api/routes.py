@@ -20,9 +20,9 @@ from app.flows.deps import Deps, can_see, visible_connections
 from app.web.api import document
 from app.web.api.operation import Operation
 from app.web.api.operations import OPERATIONS
-from app.web.api.reading import asked_by
+from app.web.api.reading import arguments_of
 from app.web.api.runs import link
-from app.web.callers import allowed
+from app.web.callers import require_role
 from app.web.heavy import HeavyReads
 from app.web.problems import JSON, Problem, problem_of
 from app.web.webhooks import Limits
@@ -48,10 +48,10 @@ class Endpoint:
         """One request."""
         operation = self._operations["GET" if request.method == "HEAD" else request.method]
         try:
-            deps = replace(self._deps, who=allowed(request, operation.least))
+            deps = replace(self._deps, who=require_role(request, operation.least))
             about = (_connection(deps, request),) if operation.of_connection else ()
-            asked = await asked_by(request, operation, self._limits)
-            work = partial(_carry_out, operation, about, asked)
+            arguments = await arguments_of(request, operation, self._limits)
+            work = partial(_carry_out, operation, about, arguments)
             if not operation.heavy:
                 return await run_in_threadpool(work, deps)
             return await (
@@ -69,9 +69,9 @@ def _connection(deps: Deps, request: Request) -> str:
     return connection
 
 
-def _carry_out(operation: Operation, about: tuple[str, ...], asked: tuple[Any, ...], deps: Deps) -> Response:
+def _carry_out(operation: Operation, about: tuple[str, ...], arguments: tuple[Any, ...], deps: Deps) -> Response:
     try:
-        answer = operation.call(deps, *about, *asked)
+        answer = operation.call(deps, *about, *arguments)
     except Busy as error:  # only operations of a connection start runs
         active = link(deps, about[0], error.run_id)
         raise Problem(409, "busy", str(error), active, {"Location": active.href}) from None
@@ -88,7 +88,7 @@ def api_routes(deps: Deps, limits: Limits, heavy: HeavyReads) -> list[Route]:
         return _encode(document.document(connections, role))
 
     async def openapi(request: Request) -> Response:
-        who = allowed(request, Role.VIEWER)
+        who = require_role(request, Role.VIEWER)
         return Response(written(tuple(visible_connections(replace(deps, who=who))), who.role), media_type=JSON)
 
     return [

@@ -13,9 +13,9 @@ from app.errors import Conflict, InvalidRequest
 from app.flows.deps import Deps
 from app.flows.runs import history
 from app.flows.runs.request_run import cancel_run, check_stuck, request_item, request_run, resume_run, stuck_runs
-from app.web.api.answers import FailedRuns, Owed, OwedItems, RunLink, StuckRuns
-from app.web.api.asked import Asked, OfItem, OfRun, RunOptions, StartRun, filters
 from app.web.api.operation import SYNC, Operation
+from app.web.api.params import OfItem, OfRun, Params, RunOptions, StartRun, filters
+from app.web.api.responses import FailedRuns, Owed, OwedItems, RunLink, StuckRuns
 from app.web.api.spelling import camel
 
 
@@ -64,12 +64,12 @@ def sync_item(deps: Deps, connection: str, params: OfItem) -> OwedItems:
     return OwedItems([Owed(*key) for key in keys])
 
 
-def show_stuck(deps: Deps, connection: str, params: Asked) -> StuckRuns:
+def show_stuck(deps: Deps, connection: str, params: Params) -> StuckRuns:
     """The runs whose worker is gone; changes nothing."""
     return StuckRuns([link(deps, connection, run_id) for run_id in stuck_runs(deps, connection)])
 
 
-def fail_stuck(deps: Deps, connection: str, params: Asked) -> FailedRuns:
+def fail_stuck(deps: Deps, connection: str, params: Params) -> FailedRuns:
     """Fail the runs of this connection whose worker is gone."""
     return FailedRuns([link(deps, connection, run_id) for run_id in check_stuck(deps, connection=connection)])
 

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 THEIRS = frozenset({"fields", "failed_items", "options"})
 """Objects whose keys are data (columns, categories), not names of ours."""
 
 
-def camel(value: Any) -> Any:
+T = TypeVar("T")
+
+
+def camel(value: T) -> T:
     """The value with its objects' keys in camel case, at any depth."""
+    spelled: T = _spelled(value)
+    return spelled
+
+
+def _spelled(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {_word(name): part if name in THEIRS else camel(part) for name, part in value.items()}
+        return {_word(name): part if name in THEIRS else _spelled(part) for name, part in value.items()}
     if isinstance(value, list):
-        return [camel(part) for part in value]
+        return [_spelled(part) for part in value]
     return value
 
 

@@ -15,7 +15,7 @@ from app.domain import Role
 from app.errors import NotFound
 from app.flows.deps import Deps
 from app.rules.filters import FilterError
-from app.web.callers import allowed
+from app.web.callers import require_role
 from app.web.heavy import HeavyReads
 from app.web.problems import problem_of
 from app.web.render import render
@@ -37,13 +37,13 @@ def showing(deps: Deps, show: Show, role: Role = Role.VIEWER, *, heavy: HeavyRea
             return show(given, request)
 
         try:
-            mine = replace(deps, who=allowed(request, role))
-            template, told = await (
+            mine = replace(deps, who=require_role(request, role))
+            template, context = await (
                 run_in_threadpool(work, mine) if heavy is None else heavy.ask(request, mine, work)
             )
         except Exception as error:  # each has a page
             return _wrong(request, error)
-        return render(request, template, **told)
+        return render(request, template, **context)
 
     return page
 
@@ -56,7 +56,7 @@ def acting(deps: Deps, act: Act, role: Role = Role.OPERATOR, *, heavy: HeavyRead
             return act(given, request, request.scope.get("form", {}))
 
         try:
-            mine = replace(deps, who=allowed(request, role))
+            mine = replace(deps, who=require_role(request, role))
             onward = await (run_in_threadpool(work, mine) if heavy is None else heavy.change(mine, work))
         except Exception as error:  # each has a page
             return _wrong(request, error)

@@ -17,18 +17,18 @@ from app.flows.access.accounts import PREFIX
 from app.flows.access.sign_in import LONGEST_SESSION, SignedIn
 from app.flows.access.sign_in_places import KNOWN_FOR
 from app.flows.deps import Deps
-from app.web.gate import Doors, address_of, cookie_of
+from app.web.auth import AuthSettings, address_of, cookie_of
 from app.web.problems import Problem
 from app.web.render import render
 
 FIRST = "/dead-letters"
-"""The path of the sign-in page."""
+"""The page that people see first."""
 
-AT_ONCE = 2
+MAX_CONCURRENT = 2
 """How many sign-ins are worked on at the same time: a password costs 64 MiB and a tenth of a second of a core, and a
 stranger may send many."""
 
-MOST_WAITING = 20
+MAX_WAITING = 20
 
 
 REFUSED = (
@@ -37,10 +37,10 @@ REFUSED = (
 )
 
 
-def sign_in_routes(deps: Deps, doors: Doors | None) -> list[Route]:
-    """The routes of both; without ``doors`` everybody is signed in already."""
+def sign_in_routes(deps: Deps, auth: AuthSettings | None) -> list[Route]:
+    """The routes of both; without ``auth`` everybody is signed in already."""
 
-    turns = CapacityLimiter(AT_ONCE)
+    turns = CapacityLimiter(MAX_CONCURRENT)
 
     async def form(request: Request) -> Response:
         return render(request, "sign_in.html", next=_local(request.query_params.get("next", "")), refused=None)
@@ -48,30 +48,30 @@ def sign_in_routes(deps: Deps, doors: Doors | None) -> list[Route]:
     async def enter(request: Request) -> Response:
         given = request.scope.get("form", {})
         back = _local(given.get("next", ""))
-        browser = "" if doors is None else cookie_of(request, doors.browser_cookie)
+        browser = "" if auth is None else cookie_of(request, auth.browser_cookie)
         session = await _in_turn(partial(_sign_in, deps, given, address_of(request.scope), browser))
         if session is None:
             return render(request, "sign_in.html", 401, next=back, refused=REFUSED)
         response = RedirectResponse(back or FIRST, 303)
-        if doors is not None:
+        if auth is not None:
             if before := request.scope.get("cookie"):
                 await run_in_threadpool(sign_in.sign_out, deps, before)
-            _set(response, doors, doors.cookie, session.cookie, LONGEST_SESSION)
+            _set(response, auth, auth.cookie, session.cookie, LONGEST_SESSION)
             if session.browser:
-                _set(response, doors, doors.browser_cookie, session.browser, KNOWN_FOR)
+                _set(response, auth, auth.browser_cookie, session.browser, KNOWN_FOR)
         return response
 
     async def _in_turn(work: Callable[[], SignedIn | None]) -> SignedIn | None:
-        if turns.statistics().tasks_waiting >= MOST_WAITING:
+        if turns.statistics().tasks_waiting >= MAX_WAITING:
             raise Problem(503, "busy", "too many are signing in; try again shortly", headers={"Retry-After": "5"})
         return await to_thread.run_sync(work, limiter=turns)
 
     async def leave(request: Request) -> Response:
         cookie = request.scope.get("cookie")
         response = RedirectResponse("/login", 303)
-        if cookie and doors is not None:
+        if cookie and auth is not None:
             await run_in_threadpool(sign_in.sign_out, deps, cookie)
-            response.delete_cookie(doors.cookie, path="/", secure=doors.https, httponly=True, samesite="strict")
+            response.delete_cookie(auth.cookie, path="/", secure=auth.https, httponly=True, samesite="strict")
         return response
 
     return [
@@ -81,13 +81,13 @@ def sign_in_routes(deps: Deps, doors: Doors | None) -> list[Route]:
     ]
 
 
-def _set(response: Response, doors: Doors, name: str, value: str, lasts: timedelta) -> None:
+def _set(response: Response, auth: AuthSettings, name: str, value: str, lasts: timedelta) -> None:
     response.set_cookie(
         name,
         value,
         max_age=int(lasts.total_seconds()),
         path="/",
-        secure=doors.https,
+        secure=auth.https,
         httponly=True,
         samesite="strict",
     )

@@ -22,8 +22,8 @@ Moment = Annotated[datetime, Meta(tz=True, description="a moment with its time z
 
 def _spelled(words: Words) -> Any:
     """A text in any case, also in an older spelling."""
-    told = f"(?i)^({'|'.join(words.spellings)})$"  # the error message quotes it; the schema has no flag for case
-    return Meta(pattern=told, extra_json_schema={"pattern": words.pattern})
+    pattern = f"(?i)^({'|'.join(words.spellings)})$"  # the error message quotes it; the schema has no flag for case
+    return Meta(pattern=pattern, extra_json_schema={"pattern": words.pattern})
 
 
 Spelling = Annotated[str, _spelled(STATUSES)]
@@ -34,7 +34,7 @@ Year = Annotated[int, Meta(ge=1990, le=2100, description="only records last modi
 Records = Annotated[int, Meta(ge=1, le=1_000_000_000, description="stop after this many records")]
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     """Nothing but the connection."""
 
 
@@ -59,33 +59,33 @@ class StartRun(RunOptions, frozen=True, kw_only=True, omit_defaults=True, forbid
     strategy: Strategy = Strategy.SMART
 
 
-class OfRun(Asked, frozen=True, kw_only=True):
+class OfRun(Params, frozen=True, kw_only=True):
     """One run."""
 
     id: RunId
 
 
-class OfItem(Asked, frozen=True, kw_only=True):
+class OfItem(Params, frozen=True, kw_only=True):
     """One item, by its id at the source; without a kind, a product with its stock."""
 
     external_id: Text
     kind: Kind | UnsetType = UNSET
 
 
-class Days(Asked, frozen=True, kw_only=True):
+class Days(Params, frozen=True, kw_only=True):
     """The span of the figures."""
 
     days: Annotated[int, Meta(ge=1, le=366, description="this many days back")] = 7
 
 
-class Samples(Asked, frozen=True, kw_only=True):
+class Samples(Params, frozen=True, kw_only=True):
     """How many samples to show, and whether to compute them now although an answer is cached."""
 
     samples: Annotated[int, Meta(ge=0, le=100, description="at most this many samples of each finding")] = 5
     anew: bool = False
 
 
-class CriticalPage(Asked, frozen=True, kw_only=True):
+class CriticalPage(Params, frozen=True, kw_only=True):
     """A page of listings that are out of stock or low; ``anew`` counts now although a count is cached."""
 
     limit: Most = 50
@@ -93,7 +93,7 @@ class CriticalPage(Asked, frozen=True, kw_only=True):
     anew: bool = False
 
 
-class HistoryPage(Asked, frozen=True, kw_only=True):
+class HistoryPage(Params, frozen=True, kw_only=True):
     """A page of runs; ``status`` and ``cause`` in any case, and also in older spellings."""
 
     status: Spelling | UnsetType = UNSET
@@ -106,7 +106,7 @@ class HistoryPage(Asked, frozen=True, kw_only=True):
     before_id: RowId | UnsetType = UNSET
 
 
-class FailedItemsPage(Asked, frozen=True, kw_only=True):
+class FailedItemsPage(Params, frozen=True, kw_only=True):
     """A page of items that runs could not sync; with ``resolved`` also those that were synced since."""
 
     run_id: RunId | UnsetType = UNSET
@@ -116,7 +116,7 @@ class FailedItemsPage(Asked, frozen=True, kw_only=True):
     before_id: RowId | UnsetType = UNSET
 
 
-class DriftPage(Asked, frozen=True, kw_only=True):
+class DriftPage(Params, frozen=True, kw_only=True):
     """A page of differences that runs found; ``cause`` and ``change`` in any case, and also in older spellings."""
 
     run_id: RunId | UnsetType = UNSET
@@ -128,7 +128,7 @@ class DriftPage(Asked, frozen=True, kw_only=True):
     before_id: RowId | UnsetType = UNSET
 
 
-class EditSchedule(Asked, frozen=True, kw_only=True):
+class EditSchedule(Params, frozen=True, kw_only=True):
     """When a job runs by itself; fields that are not given stay unchanged."""
 
     job: Text
@@ -137,15 +137,15 @@ class EditSchedule(Asked, frozen=True, kw_only=True):
     enabled: bool | UnsetType = UNSET
 
 
-def filters(asked: Asked) -> dict[str, Any]:
+def filters(params: Params) -> dict[str, Any]:
     """The fields that were set, by the names the stores know."""
-    return {name: value for name, value in msgspec.structs.asdict(asked).items() if value is not UNSET}
+    return {name: value for name, value in msgspec.structs.asdict(params).items() if value is not UNSET}
 
 
-def check(asked: msgspec.Struct) -> None:
+def check(params: msgspec.Struct) -> None:
     """Raise ``ValueError`` for a moment that UTC cannot express (year 1 or 9999, far from Greenwich)."""
-    for field in msgspec.structs.fields(asked):
-        value = getattr(asked, field.name)
+    for field in msgspec.structs.fields(params):
+        value = getattr(params, field.name)
         if isinstance(value, datetime):
             try:
                 value.astimezone(UTC)

@@ -1,7 +1,7 @@
-"""The gate: it names the caller of every request except deliveries, and applies the limits.
+"""Authentication: names the caller of every request except deliveries, and applies the limits.
 
-Each operation decides what a caller may do (``callers.allowed``). The gate decides that no unknown caller gets in: a path
-that is not in ``OPEN`` answers 401, whoever added it.
+Each operation decides what a caller may do (``callers.require_role``). The middleware decides that no unknown caller gets
+in: a path that is not in ``PUBLIC_PATHS`` answers 401, whoever added it.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ from app.web.problems import Problem, problem_of
 from app.web.webhooks import Limits
 
 SIGN_IN = "/login"
-OPEN = frozenset({"/healthz", "/readyz", SIGN_IN})
+PUBLIC_PATHS = frozenset({"/healthz", "/readyz", SIGN_IN})
 """Paths that answer unknown callers; so does everything below ``/static/``."""
 
 STATIC = "/static/"
-LONGEST_URL = 8_192
-WITHIN = 30.0
+MAX_URL_BYTES = 8_192
+ANSWER_TIMEOUT = 30.0
 """Seconds that an answer may take."""
 
-RECALL = 2.0
+TOKEN_CACHE_SECONDS = 2.0
 """Seconds that a token check is cached; a revoked token works at most this much longer."""
 
 FORGED = "this did not come from a page of ours; load the page again and retry"
@@ -51,9 +51,9 @@ FORM = Limits(body=65_536, seconds=8.0)
 
 
 @dataclass(frozen=True)
-class Doors:
-    """How the gate is set up. Rates are requests per minute and per web process; ``https`` says whether the outside
-    reaches us by https."""
+class AuthSettings:
+    """How callers are authenticated and counted. Rates are requests per minute and per web process; ``https`` says whether
+    the outside reaches us by https."""
 
     per_token: int = 600
     per_address: int = 1_200
@@ -77,14 +77,14 @@ def address_of(scope: Scope) -> str:
     return client[0] if client else "unknown"
 
 
-class OpenGate:
+class NoAuthMiddleware:
     """Lets everybody in as an admin, if the owner wishes so: for an installation that only this machine can reach."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Name the caller, whoever it is."""
+        """Name the caller an admin."""
         if scope["type"] == "http":
             scope["who"] = Who("anyone here", Role.ADMIN, origin=address_of(scope))
             scope["csrf"] = ""
@@ -96,18 +96,18 @@ class OpenGate:
         await self._app(scope, receive, send)
 
 
-class Gate:
+class AuthMiddleware:
     """Recognises callers by token or session; refuses unknown callers, too many requests, and forged forms."""
 
-    def __init__(self, app: ASGIApp, deps: Deps, doors: Doors) -> None:
+    def __init__(self, app: ASGIApp, deps: Deps, settings: AuthSettings) -> None:
         self._app = app
         self._deps = deps
-        self._doors = doors
+        self._settings = settings
         self._tokens: dict[str, tuple[float, Who | None]] = {}
         self._rates = MovingWindowRateLimiter(MemoryStorage())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
+        """Let the request in, or refuse it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -122,10 +122,10 @@ class Gate:
         """Name the caller; returns a refusal, or raises it."""
         scope = request.scope
         scope["who"], scope["csrf"] = None, ""
-        if len(scope["raw_path"]) + len(scope["query_string"]) > LONGEST_URL:
-            raise Problem(414, "too_long", f"path and query may have at most {LONGEST_URL} bytes")
+        if len(scope["raw_path"]) + len(scope["query_string"]) > MAX_URL_BYTES:
+            raise Problem(414, "too_long", f"path and query may have at most {MAX_URL_BYTES} bytes")
         if scope["path"] == "/healthz" or scope["path"].startswith(STATIC):
-            self._hit(self._doors.per_address, f"open {network_of(address_of(scope))}")
+            self._hit(self._settings.per_address, f"open {network_of(address_of(scope))}")
             return None
         session = await self._recognise(request)
         self._count(scope)
@@ -134,7 +134,7 @@ class Gate:
             _check_site(request)
             if session is not None and scope["path"] != SIGN_IN:
                 _check_forgery(request, session)
-        if scope["who"] is None and scope["path"] not in OPEN:
+        if scope["who"] is None and scope["path"] not in PUBLIC_PATHS:
             return self._refusal(request)
         return None
 
@@ -152,7 +152,7 @@ class Gate:
                 raise Problem(401, "bad_token", "the token is not known, expired or revoked", headers=CHALLENGE)
             scope["who"] = who
             return None
-        cookie = cookie_of(request, self._doors.cookie)
+        cookie = cookie_of(request, self._settings.cookie)
         if not cookie:
             return None
         session = await run_in_threadpool(sign_in.by_session, self._deps, cookie, origin)
@@ -163,7 +163,12 @@ class Gate:
     async def _by_token(self, secret: str, origin: str) -> Who | None:
         now = time.monotonic()
         known = self._tokens.get(secret)
-        if known is not None and now - known[0] < RECALL and known[1] is not None and known[1].origin == origin:
+        if (
+            known is not None
+            and now - known[0] < TOKEN_CACHE_SECONDS
+            and known[1] is not None
+            and known[1].origin == origin
+        ):
             return known[1]
         who = await run_in_threadpool(sign_in.by_token, self._deps, secret, origin)
         if len(self._tokens) > 1_000:
@@ -176,10 +181,10 @@ class Gate:
         """Count a request of this token or session, and of this address; raises ``Problem`` 429 for too many."""
         who, address = scope["who"], network_of(address_of(scope))
         if who is None:
-            self._hit(self._doors.unknown_per_address, f"unknown {address}")
+            self._hit(self._settings.unknown_per_address, f"unknown {address}")
         else:
-            self._hit(self._doors.per_token, f"caller {who.name}")
-            self._hit(self._doors.per_address, f"address {address}")
+            self._hit(self._settings.per_token, f"caller {who.name}")
+            self._hit(self._settings.per_address, f"address {address}")
 
     def _hit(self, rate: int, key: str) -> None:
         window = RateLimitItemPerMinute(rate)
@@ -201,7 +206,7 @@ class Gate:
         return Problem(401, "unauthenticated", message, headers=CHALLENGE).response()
 
     async def _within(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer in time, or answer 503."""
+        """Answer within ``ANSWER_TIMEOUT``, or with 503."""
         began = False
 
         async def noting(message: Message) -> None:
@@ -210,11 +215,13 @@ class Gate:
             await send(message)
 
         try:
-            async with asyncio.timeout(WITHIN):
+            async with asyncio.timeout(ANSWER_TIMEOUT):
                 await self._app(scope, receive, noting)
         except TimeoutError:
             if not began:
-                problem = Problem(503, "too_slow", f"no answer within {WITHIN:g} s", headers={"Retry-After": "10"})
+                problem = Problem(
+                    503, "too_slow", f"no answer within {ANSWER_TIMEOUT:g} s", headers={"Retry-After": "10"}
+                )
                 await problem.response()(scope, receive, send)
 
 

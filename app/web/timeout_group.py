@@ -1,4 +1,4 @@
-"""A time limit for many short waits at once: one timer for all, because a timer each costs a tenth of a request."""
+"""A time limit for many short waits, with one timer for all: a timer for each would cost a tenth of a request."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import asyncio
 from types import TracebackType
 
 PRECISION = 4
-"""How often the watch looks in the time of its limit; so a wait may last a quarter longer than allowed."""
+"""How many times per limit the group checks for waits that are over; so one may last a quarter longer than allowed."""
 
 
-class Watch:
-    """``with watch:`` around an await; raises ``TimeoutError`` in it when it takes longer than ``seconds``."""
+class TimeoutGroup:
+    """``with group:`` around an await; raises ``TimeoutError`` in it when it takes longer than ``seconds``."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -24,7 +24,7 @@ class Watch:
             self._loop = asyncio.get_running_loop()
         task = asyncio.current_task(self._loop)
         if task is None:
-            raise RuntimeError("a watch needs a task to watch")
+            raise RuntimeError("a timeout group needs a task to cancel")
         if not self._armed:
             self._arm(self._loop)
         self._waiting[task] = self._loop.time() + self._seconds
@@ -41,7 +41,7 @@ class Watch:
             if task.uncancel() == 0 and kind is asyncio.CancelledError:
                 raise TimeoutError from error
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         if self._loop is None:
             return
         now = self._loop.time()
@@ -55,4 +55,4 @@ class Watch:
 
     def _arm(self, loop: asyncio.AbstractEventLoop) -> None:
         self._armed = True
-        loop.call_later(self._seconds / PRECISION, self._look)
+        loop.call_later(self._seconds / PRECISION, self._check)

@@ -15,50 +15,50 @@ from app.flows.runs import history
 from app.flows.upkeep import schedules
 from app.rules.drift.drift_advice import advice_on
 from app.rules.spellings import DRIFT_CAUSES, DRIFT_CHANGES, RUN_CAUSES, STATUSES, Words
-from app.web.api.answers import CriticalItems, Differences, Jobs, Rows
-from app.web.api.asked import (
-    Asked,
+from app.web.api.operation import SYNC, Operation
+from app.web.api.pages import before_last, one_more, page
+from app.web.api.params import (
     CriticalPage,
     Days,
     DriftPage,
     EditSchedule,
     FailedItemsPage,
     HistoryPage,
+    Params,
     Samples,
     filters,
 )
-from app.web.api.operation import SYNC, Operation
-from app.web.api.pages import before_last, one_more, page
+from app.web.api.responses import CriticalItems, Differences, Jobs, Rows
 from app.web.api.spelling import camel
 
 
-def status(deps: Deps, connection: str, asked: Asked) -> dict[str, Any]:
+def status(deps: Deps, connection: str, params: Params) -> dict[str, Any]:
     """What the connection holds, owes and does now."""
-    return _object(condition.condition(deps, connection))
+    return camel(condition.condition(deps, connection))
 
 
-def health(deps: Deps, connection: str, asked: Asked) -> dict[str, Any]:
+def health(deps: Deps, connection: str, params: Params) -> dict[str, Any]:
     """Whether all is well; if not, what is wrong, in words."""
-    return _object(condition.health(deps, connection))
+    return camel(condition.health(deps, connection))
 
 
-def show_metrics(deps: Deps, connection: str, asked: Days) -> dict[str, Any]:
+def show_metrics(deps: Deps, connection: str, params: Days) -> dict[str, Any]:
     """The figures of the last days."""
-    return _object(metrics.metrics(deps, connection, asked.days))
+    return camel(metrics.metrics(deps, connection, params.days))
 
 
-def show_validation(deps: Deps, connection: str, asked: Samples) -> dict[str, Any]:
+def show_validation(deps: Deps, connection: str, params: Samples) -> dict[str, Any]:
     """Whether the data is right."""
-    return _object(validate.validate(deps, connection, samples=asked.samples, anew=asked.anew))
+    return camel(validate.validate(deps, connection, samples=params.samples, anew=params.anew))
 
 
-def show_history(deps: Deps, connection: str, asked: HistoryPage) -> Rows:
+def show_history(deps: Deps, connection: str, params: HistoryPage) -> Rows:
     """Runs, newest first."""
-    wanted = filters(asked)
+    wanted = filters(params)
     _understand(wanted, status=STATUSES, cause=RUN_CAUSES)
     runs = history.list_runs(deps, connection, **_one_more(wanted))
     found = [camel(msgspec.to_builtins(run)) for run in runs]
-    rows, following = page(f"/api/sync-{quote(connection)}/history", asked, found, before_last)
+    rows, following = page(f"/api/sync-{quote(connection)}/history", params, found, before_last)
     return Rows(rows, following)
 
 
@@ -67,53 +67,48 @@ def _understand(wanted: dict[str, Any], **words: Words) -> None:
     wanted.update({name: known.read(wanted[name]) for name, known in words.items() if name in wanted})
 
 
-def show_failed_items(deps: Deps, connection: str, asked: FailedItemsPage) -> Rows:
+def show_failed_items(deps: Deps, connection: str, params: FailedItemsPage) -> Rows:
     """Items that runs could not sync, newest first."""
-    failed = history.list_failed_items(deps, connection, **_one_more(filters(asked)))
+    failed = history.list_failed_items(deps, connection, **_one_more(filters(params)))
     found = [row._asdict() for row in failed]
-    rows, following = page(f"/api/sync-{quote(connection)}/failed-items", asked, found, before_last)
+    rows, following = page(f"/api/sync-{quote(connection)}/failed-items", params, found, before_last)
     return Rows(camel(rows), following)
 
 
-def show_drift(deps: Deps, connection: str, asked: DriftPage) -> Differences:
+def show_drift(deps: Deps, connection: str, params: DriftPage) -> Differences:
     """Differences that runs found, newest first; the rows a dry run would write are such differences."""
-    wanted = filters(asked)
+    wanted = filters(params)
     _understand(wanted, cause=DRIFT_CAUSES, change=DRIFT_CHANGES)
     differences, summary = history.list_differences(deps, connection, **_one_more(wanted))
     found = [row._asdict() for row in differences]
-    rows, following = page(f"/api/sync-{quote(connection)}/drift", asked, found, before_last)
+    rows, following = page(f"/api/sync-{quote(connection)}/drift", params, found, before_last)
     advised = [{**row, "advice": advice_on(row["cause"])} for row in rows]
     return Differences(
         camel(advised), None if summary is None else camel([one._asdict() for one in summary]), following
     )
 
 
-def show_critical(deps: Deps, connection: str, asked: CriticalPage) -> CriticalItems:
+def show_critical(deps: Deps, connection: str, params: CriticalPage) -> CriticalItems:
     """Listings that are out of stock or low, by their id."""
-    told, items = critical.page(deps, connection, **_one_more(filters(asked)))
+    counts, items = critical.page(deps, connection, **_one_more(filters(params)))
     after = lambda rows: {"after": rows[-1]["external_id"]}  # noqa: E731 - named like its neighbour below
     rows, following = page(
-        f"/api/sync-{quote(connection)}/critical", asked, [item._asdict() for item in items], after
+        f"/api/sync-{quote(connection)}/critical", params, [item._asdict() for item in items], after
     )
-    return CriticalItems(rows=camel(rows), next=following, **told)
+    return CriticalItems(rows=camel(rows), next=following, **counts)
 
 
-def show_schedule(deps: Deps, connection: str, asked: Asked) -> Jobs:
+def show_schedule(deps: Deps, connection: str, params: Params) -> Jobs:
     """Every job and its next times."""
     return Jobs(camel(schedules.show(deps, connection)))
 
 
-def edit_schedule(deps: Deps, connection: str, asked: EditSchedule) -> dict[str, Any]:
+def edit_schedule(deps: Deps, connection: str, params: EditSchedule) -> dict[str, Any]:
     """Set when a job runs; fields that are not given stay."""
-    kept = {row["job"]: row for row in schedules.show(deps, connection)}.get(asked.job, {})
-    wanted = {"cron": "", "timezone": "UTC", "enabled": True, **kept, **filters(asked)}
+    kept = {row["job"]: row for row in schedules.show(deps, connection)}.get(params.job, {})
+    wanted = {"cron": "", "timezone": "UTC", "enabled": True, **kept, **filters(params)}
     edited = (wanted["cron"], wanted["timezone"], wanted["enabled"])
-    return _object(schedules.save(deps, connection, asked.job, *edited))
-
-
-def _object(told: Mapping[str, Any]) -> dict[str, Any]:
-    renamed: dict[str, Any] = camel(told)
-    return renamed
+    return camel(schedules.save(deps, connection, params.job, *edited))
 
 
 def _one_more(wanted: Mapping[str, Any]) -> dict[str, Any]:
