@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,13 +11,13 @@ from sqlalchemy import Boolean, ColumnElement, Connection, and_, case, false, li
 from sqlmodel import SQLModel
 
 from app.stores import tables
-from app.stores.sql.columns import moment_from
-from app.stores.sql.statements import Statement, bound_list, is_sqlite
+from app.stores.sql.columns import moment_from, moment_text
+from app.stores.sql.statements import Statement, is_sqlite
 
 OWED = "owed"
 """The outcome of what is not settled yet; every other one is a settlement's."""
 
-MOST = 500
+MOST, MOST_NAMED = 100, 2_000
 """Settlements, and deliveries that name their items, that are looked at together. A filter by what comes more often
 finds enough of it among the deliveries before those, one by one."""
 
@@ -38,12 +38,19 @@ def came_to(conn: Connection, outcome: str, since: datetime | None) -> ColumnEle
         return false()
     exact, full = _looked_up(conn, outcome), len(came) == MOST
     if outcome == OWED:
-        return exact if full else and_(_naming(conn, came, start, NEVER), exact)
-    newest, oldest = (moment_from(row[2]) or start for row in (came[0], came[-1]))
-    return and_(_naming(conn, came, oldest if full else start, newest, all_=not full), exact)
+        return exact if full else and_(_naming(conn, came, max(start, min(_owed_since(row) for row in came))), exact)
+    oldest = (moment_from(came[-1][2]) or start) if full else start
+    return and_(_naming(conn, came, oldest, all_=not full), exact)
 
 
-_OWED = Statement("SELECT kind, external_id FROM owed_items LIMIT :most")
+_OWED = Statement(
+    """
+    SELECT kind, external_id, NULL, first_seen_at, (
+        SELECT max(settled_at) FROM settlements s
+        WHERE s.connection = o.connection AND s.kind = o.kind AND s.external_id = o.external_id)
+    FROM owed_items o LIMIT :most
+    """
+)
 _SETTLED = Statement(
     """
     SELECT kind, external_id, settled_at FROM settlements WHERE outcome = :outcome AND settled_at >= :since
@@ -57,36 +64,50 @@ def _settled(conn: Connection, outcome: str, since: datetime) -> Sequence[Any]:
     return _SETTLED.run(conn, {"outcome": outcome, "since": since, "most": MOST})
 
 
+def _owed_since(row: Any) -> datetime:
+    """What was received before is settled."""
+    first_seen_at, settled_at = moment_from(row[3]), moment_from(row[4])
+    return min(first_seen_at or EVER, settled_at or EVER)
+
+
 # An item is compared as the inbox spells it. PostgreSQL must not take the items apart once for each that is wanted:
 # from within SELECT it does so once, whatever it thinks of their number.
 _NAMING = Statement(
     """
+    WITH came (item, last) AS MATERIALIZED (SELECT value ->> 0, value ->> 1 FROM json_each(:came))
     SELECT e.id, e.received_at FROM inbox_events e CROSS JOIN json_each(e.items) i
-    WHERE e.received_at >= :since AND e.received_at <= :until AND i.value IN (SELECT value FROM json_each(:items))
-    ORDER BY e.received_at DESC LIMIT :most
+    CROSS JOIN came c ON c.item = i.value AND c.last >= e.received_at
+    WHERE e.received_at >= :since AND e.received_at <= :until ORDER BY e.received_at DESC LIMIT :most
     """,
     postgresql="""
     SELECT id, received_at FROM (
         SELECT id, received_at, json_array_elements_text(items::json) AS item FROM inbox_events
         WHERE received_at >= :since AND received_at <= :until
-    ) AS named WHERE item IN (SELECT unnest(:items::text[])) ORDER BY received_at DESC LIMIT :most
+    ) AS named JOIN unnest(:items::text[], :lasts::timestamptz[]) AS c(item, last) USING (item)
+    WHERE last >= received_at ORDER BY received_at DESC LIMIT :most
     """,
 )
 
 
-def _naming(
-    conn: Connection, came: Iterable[Any], since: datetime, until: datetime, *, all_: bool = True
-) -> ColumnElement[bool]:
-    """Deliveries that name an item of ``came``, of those received between two moments; before them none are asked for
-    (``all_``), or every one may be meant."""
-    items = {msgspec.json.encode(row[:2]).decode() for row in came}
-    asked = {"items": bound_list(conn, sorted(items)), "since": since, "until": until, "most": MOST}
-    named = _NAMING.run(conn, asked)
+def _naming(conn: Connection, came: Sequence[Any], since: datetime, *, all_: bool = True) -> ColumnElement[bool]:
+    """Deliveries since a moment that name an item of ``came`` (newest first) and are no newer than that; before the moment
+    none are asked for (``all_``), or every one may be meant."""
+    last: dict[str, datetime] = {}
+    for kind, external_id, at, *_ in came:
+        last.setdefault(msgspec.json.encode((kind, external_id)).decode(), moment_from(at) or NEVER)
+    asked = {"since": since, "until": max(last.values()), "most": MOST_NAMED}
+    named = _NAMING.run(conn, {**_given(conn, last), **asked})
     ids = _EVENTS.c.id.in_({row[0] for row in named})
-    if len(named) == MOST:
+    if len(named) == MOST_NAMED:
         since, all_ = moment_from(named[-1][1]) or since, False
     # No OR: SQLite would look both halves up and sort them, where the newest fifty are enough.
     return ids if all_ else case((_EVENTS.c.received_at > since, ids), else_=true())
+
+
+def _given(conn: Connection, last: dict[str, datetime]) -> dict[str, Any]:
+    if is_sqlite(conn):
+        return {"came": msgspec.json.encode([(item, moment_text(at)) for item, at in last.items()]).decode()}
+    return {"items": list(last), "lasts": list(last.values())}
 
 
 _EACH = {
