@@ -7,9 +7,8 @@ replay is a transaction per letter, as one person's clicks would be.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
+from functools import partial
 
 from sqlalchemy import insert
 from sqlmodel import SQLModel
@@ -21,13 +20,11 @@ from app.flows.letters.drive_replay import drive_replay
 from app.flows.letters.replay import replay_letters, show_replay
 from app.stores import owed
 from app.stores.letters import dead_letters, letter_search
-from app.stores.sql.engine import open_database
-from tests.bench import servers
-from tests.fakes import SHOP, FakeSource, ListQueue
+from tests.bench import filtering
+from tests.fakes import SHOP
 
 LETTERS = 10_000
 SETTLEMENTS = 200_000
-ROUNDS = 30
 TARGET_MS = 100.0
 CAUSES = ("RateLimited", "Unmappable", "Unavailable", "Refused")
 
@@ -84,19 +81,6 @@ def fill(deps: Deps) -> None:
         for at in range(0, len(rows), 5_000):
             with deps.database.begin() as conn:
                 conn.execute(insert(tables[name]), rows[at : at + 5_000])
-    if deps.database.dialect == "postgresql":
-        with deps.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
-            conn.exec_driver_sql("ANALYZE")
-
-
-def p95(ask: Callable[[], object], rounds: int = ROUNDS) -> float:
-    """Milliseconds, at the 95th percentile."""
-    took = []
-    for _ in range(rounds):
-        began = time.perf_counter()
-        ask()
-        took.append((time.perf_counter() - began) * 1000)
-    return sorted(took)[int(len(took) * 0.95) - 1]
 
 
 def by_hand(deps: Deps) -> float:
@@ -107,7 +91,7 @@ def by_hand(deps: Deps) -> float:
             rows = letter_search.page(conn, [], {}, limit=LETTERS)
         return len([row for row in rows if row["error_type"] == "RateLimited"])
 
-    return p95(ask, 5)
+    return filtering.p95(ask, 5)
 
 
 def one_by_one(deps: Deps, count: int = 500) -> float:
@@ -126,25 +110,15 @@ def one_by_one(deps: Deps, count: int = 500) -> float:
 
 def measure(kind: str) -> None:
     """Both, on one database."""
-    with (
-        servers.scratch() as folder,
-        servers.database_url(kind, folder) as url,
-        closing(open_database(url)) as database,
-    ):
-        database.migrate()
-        source = {SHOP: FakeSource()}
-        deps = Deps(database, ListQueue(), source, source, now=lambda: datetime.now(UTC))
-        fill(deps)
+    with filtering.filled(kind, fill) as deps:
         floor = by_hand(deps)
         print(f"\n{kind}: {LETTERS:,} letters, {SETTLEMENTS:,} settlements; p95 in ms (target {TARGET_MS:g})")
         print(f"  {'baseline: filtered in Python':62}{floor:8.1f}")
-        for text in QUESTIONS:
-            took = p95(lambda text=text: letters.find(deps, text))  # type: ignore[misc]
-            late = "" if took < TARGET_MS else "  MISSED"
-            print(f"  {'list ' + (text or '(everything)'):62}{took:8.1f}{took / floor:8.2f} of baseline{late}")
-        for by in ("cause", "item"):
-            took = p95(lambda by=by: letters.groups(deps, "", by))  # type: ignore[misc]
-            print(f"  {'groups by ' + by:62}{took:8.1f}{took / floor:8.2f} of baseline")
+        lists = {f"list {text or '(everything)'}": partial(letters.find, deps, text) for text in QUESTIONS}
+        filtering.measure(floor, lists, TARGET_MS)
+        filtering.measure(
+            floor, {f"groups by {by}": partial(letters.groups, deps, "", by) for by in ("cause", "item")}
+        )
         single = one_by_one(deps)
         began = time.perf_counter()
         replay_id = replay_letters(deps, "", "bench", rate=0, canary=False)

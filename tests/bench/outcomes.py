@@ -1,13 +1,15 @@
 """100,000 deliveries of a week: how fast those are found of which something came, such as ``outcome:dead``.
 
 ``python -m tests.bench.outcomes``. The baseline reads every delivery and every death, and looks in Python. One delivery
-in twenty died; nothing is ``gone`` or ``owed``; and three were ``held``, so that every delivery is looked at for three.
+in twenty died, and one in four names three items. Rare are three that were ``held`` and twenty items that are ``owed``;
+``stale`` were thousands on the first day and one lately; nothing is ``gone`` or ``unchanged``.
 """
 
 from __future__ import annotations
 
-from contextlib import closing
-from datetime import UTC, datetime, timedelta
+import argparse
+from datetime import datetime, timedelta
+from functools import partial
 
 import msgspec
 from sqlalchemy import insert
@@ -15,10 +17,8 @@ from sqlmodel import SQLModel
 
 from app.flows.deps import Deps
 from app.flows.inbox import inbox
-from app.stores.sql.engine import open_database
-from tests.bench import servers
-from tests.bench.letters import p95
-from tests.fakes import SHOP, FakeSource, ListQueue
+from tests.bench import filtering, servers
+from tests.fakes import SHOP
 
 EVENTS = 100_000
 ITEMS = 20_000
@@ -28,13 +28,19 @@ QUESTIONS = (
     "outcome:dead since:8d",
     "outcome:dead since:2h",
     "outcome:dead connection:shop since:8d",
-    "outcome:gone since:8d",
     "outcome:applied since:8d",
-    "outcome:owed since:8d",
+    "-outcome:applied since:8d",
     "outcome:held since:8d",
+    "outcome:stale since:8d",
+    "outcome:stale since:1h",
+    "outcome:owed since:8d",
+    "outcome:unchanged since:8d",
+    "outcome:gone,unchanged since:8d",
 )
 
 HELD = frozenset({7, 50_007, 90_007})
+STALE = frozenset({*range(1, 6_000, 2), 98_001})
+OWED = range(20_001, 20_021)
 
 
 def fill(deps: Deps) -> None:
@@ -46,25 +52,44 @@ def fill(deps: Deps) -> None:
         with deps.database.begin() as conn:
             conn.execute(insert(tables["inbox_events"]), [_event(*one) for one in some])
             conn.execute(insert(tables["settlements"]), [_settled(*one) for one in some])
-    if deps.database.dialect == "postgresql":
-        with deps.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
-            conn.exec_driver_sql("ANALYZE")
+    with deps.database.begin() as conn:
+        conn.execute(insert(tables["owed_items"]), [_owed(number, now) for number in OWED])
 
 
 def _event(number: int, at: datetime) -> dict[str, object]:
     return {
         **{"connection": SHOP, "event_id": f"e{number}", "type": "product.updated", "received_at": at},
-        **{"occurred_at": at, "verdict": "accepted", "items": f'[["product","I{number % ITEMS}"]]'},
+        **{"occurred_at": at, "verdict": "accepted", "items": _items(number)},
         **{"headers": '{"content-type":"application/json"}', "body": b'{"id":"' + b"x" * 300 + b'"}'},
     }
 
 
+def _items(number: int) -> str:
+    """One item, or three in every fourth delivery."""
+    more = f',["stock","I{number % ITEMS}"],["product","I{(number * 7) % ITEMS}"]' if number % 4 == 0 else ""
+    return f'[["product","I{number % ITEMS}"]{more}]'
+
+
 def _settled(number: int, at: datetime) -> dict[str, object]:
-    outcome = "held" if number in HELD else "dead" if number % 20 == 0 else "applied"
     return {
         **{"connection": SHOP, "kind": "product", "external_id": f"I{number % ITEMS}", "cause": "webhook"},
-        **{"outcome": outcome, "changes": 1, "attempts": 0},
+        **{"outcome": _outcome(number), "changes": 1, "attempts": 0},
         **{"first_seen_at": at, "settled_at": at + timedelta(minutes=1)},
+    }
+
+
+def _outcome(number: int) -> str:
+    if number in HELD:
+        return "held"
+    if number in STALE:
+        return "stale"
+    return "dead" if number % 20 == 0 else "applied"
+
+
+def _owed(number: int, now: datetime) -> dict[str, object]:
+    return {
+        **{"connection": SHOP, "kind": "product", "external_id": f"I{number % ITEMS}", "cause": "webhook"},
+        **{"first_seen_at": now - timedelta(hours=1), "next_at": now, "rev": 1, "version": 0},
     }
 
 
@@ -80,7 +105,7 @@ def by_hand(deps: Deps) -> float:
             events = conn.exec_driver_sql("SELECT connection, items, received_at FROM inbox_events").all()
         return len([1 for connection, items, at in events if _died(deaths, connection, items, at)])
 
-    return p95(ask, 5)
+    return filtering.p95(ask, 5)
 
 
 def _died(deaths: dict[tuple[str, str, str], list[object]], connection: str, items: str, at: object) -> bool:
@@ -88,27 +113,20 @@ def _died(deaths: dict[tuple[str, str, str], list[object]], connection: str, ite
     return any(died >= at for kind, id in named for died in deaths.get((connection, kind, id), ()))  # type: ignore[operator]
 
 
-def measure(kind: str) -> None:
+def measure(kind: str, rounds: int) -> None:
     """Every question, on one database."""
-    with (
-        servers.scratch() as folder,
-        servers.database_url(kind, folder) as url,
-        closing(open_database(url)) as database,
-    ):
-        database.migrate()
-        source = {SHOP: FakeSource()}
-        deps = Deps(database, ListQueue(), source, source, now=lambda: datetime.now(UTC))
-        fill(deps)
+    with filtering.filled(kind, fill) as deps:
         floor = by_hand(deps)
         print(f"\n{kind}: {EVENTS:,} deliveries and settlements; p95 in ms of a page of 50 (target {TARGET_MS:g})")
         print(f"  {'baseline: looked up in Python':62}{floor:8.1f}")
-        for text in QUESTIONS:
-            took = p95(lambda text=text: inbox.find(deps, text))  # type: ignore[misc]
-            late = "" if took < TARGET_MS else "  MISSED"
-            print(f"  {text:62}{took:8.1f}{took / floor:8.2f} of baseline{late}", flush=True)
+        questions = {text: partial(inbox.find, deps, text) for text in QUESTIONS}
+        filtering.measure(floor, questions, TARGET_MS, rounds)
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=filtering.ROUNDS)
+    chosen = parser.parse_args()
     print(f"outcomes; {servers.machine()}")
     for one in ("sqlite", "postgresql"):
-        measure(one)
+        measure(one, chosen.rounds)

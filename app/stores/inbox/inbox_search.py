@@ -8,23 +8,20 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import (
-    Boolean,
     ColumnElement,
     Connection,
     Select,
     and_,
-    false,
     func,
-    literal_column,
     or_,
     select,
-    text,
 )
 from sqlmodel import SQLModel
 
 from app.domain import ItemKey, Kind, Verdict, Who
-from app.rules.filters import Term, choice_of
+from app.rules.filters import Term, choice_of, moment_of
 from app.stores import tables
+from app.stores.inbox import outcomes
 from app.stores.sql.columns import moment_from
 from app.stores.sql.matching import (
     Condition,
@@ -59,7 +56,7 @@ def where(
     """The conditions on ``inbox_events`` that a filter makes; only what ``who`` may see. ``connections`` are those of
     this installation: the index of event ids begins with them."""
     event = _EVENTS.c
-    known = sorted(connections)
+    known, since = sorted(connections), _since(terms, now)
     keys: dict[str, Condition] = {
         "id": number("id", event.id),
         "connection": equal_to(_of_connection(conn)),
@@ -68,7 +65,7 @@ def where(
         "item": _item,
         "kind": _kind,
         "verdict": one_of("verdict", event.verdict, VERDICTS),
-        "outcome": lambda value: _outcome(conn, choice_of("outcome", value, OUTCOMES)),
+        "outcome": lambda value: outcomes.came_to(conn, choice_of("outcome", value, OUTCOMES), since),
         "since": from_on(event.received_at, now),
         "until": up_to(event.received_at, now),
     }
@@ -93,37 +90,10 @@ def _kind(value: str) -> ColumnElement[bool]:
     return _EVENTS.c["items"].contains(f'["{choice_of("kind", value, list(Kind))}",', autoescape=True)
 
 
-_EACH = {
-    True: "json_each(inbox_events.items) AS i",
-    False: "json_array_elements(CAST(inbox_events.items AS json)) AS i(value)",
-}
-_NAMED = "o.connection = inbox_events.connection AND o.kind = i.value ->> 0 AND o.external_id = i.value ->> 1"
-
-# Owed since the delivery or before it; one that came from elsewhere may be older than what it is owed since.
-_UNSETTLED = """
-    AND (o.first_seen_at <= inbox_events.received_at OR NOT EXISTS (
-        SELECT 1 FROM settlements s WHERE s.connection = o.connection AND s.kind = o.kind
-        AND s.external_id = o.external_id AND s.settled_at >= inbox_events.received_at))
-"""
-
-
-def _outcome(conn: Connection, value: str) -> ColumnElement[bool]:
-    """``value`` is one of ``OUTCOMES``, so it may stand in the statement as it is."""
-    if not _ever_came(conn, value):
-        return false()
-    came = "owed_items o" if value == "owed" else "settlements o"
-    since = (
-        _UNSETTLED if value == "owed" else f" AND o.settled_at >= inbox_events.received_at AND o.outcome = '{value}'"
-    )
-    # SQLite keeps the order of a CROSS JOIN: the few items of an event first, each looked up by the index.
-    each, join = (_EACH[True], "CROSS JOIN") if is_sqlite(conn) else (_EACH[False], "JOIN")
-    return literal_column(f"EXISTS (SELECT 1 FROM {each} {join} {came} ON {_NAMED}{since})", Boolean)
-
-
-def _ever_came(conn: Connection, value: str) -> bool:
-    """Whether anything at all came to this: else a hundred thousand events need not be looked at."""
-    of_any = "owed_items" if value == "owed" else f"settlements WHERE outcome = '{value}'"
-    return bool(conn.execute(text(f"SELECT EXISTS (SELECT 1 FROM {of_any})")).scalar())
+def _since(terms: Sequence[Term], now: datetime) -> datetime | None:
+    """What is found was received then or later, by the terms that say so."""
+    told = [term for term in terms if term.key == "since" and not term.negated]
+    return max((min(moment_of(value, now) for value in term.values) for term in told), default=None)
 
 
 def page(

@@ -72,6 +72,7 @@ class Settlement(SQLModel, table=True):
     __table_args__ = (
         Index("ix_settlements_item", "connection", "kind", "external_id", "settled_at"),
         Index("ix_settlements_at", "settled_at"),
+        Index("ix_settlements_outcome", "outcome", "settled_at"),
     )
 
     id: int | None = Field(default=None, sa_type=AUTO_ID, primary_key=True)
