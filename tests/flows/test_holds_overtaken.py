@@ -5,25 +5,26 @@ from __future__ import annotations
 from datetime import timedelta
 
 from app.domain import Kind
-from app.flows.holds import holds
-from app.flows.holds.doubted import doubted
+from app.flows.holds import hold_back, holds
+from app.flows.holds.doubted import doubted, judged, settled
 from app.flows.items.doubted_items import held_items
 from app.rules.guard.guard import POLL
 from app.stores import catalog
 from app.stores.catalog import Read
 from app.stores.catalog.spool import Spool
+from app.stores.guard import Batch
 from app.stores.sql.engine import Database
 from tests.fakes import SHOP, World, listing
 from tests.flows.test_holds import SIZE, live, only, read_all
-from tests.flows.test_holds_racing import owed, racing
+from tests.flows.test_holds_racing import gone, owed, racing, verdict
 
 LIVING = listing("P00", price_minor=1_000)
 
 
-def emptied(database: Database) -> World:
-    """A shop whose products were all gone when it was read a second time: that waits for a person."""
+def emptied(database: Database, *left: str) -> World:
+    """A shop of whose products only those were ``left`` when it was read a second time: that waits for a person."""
     world = racing(database)
-    world.source.listings.clear()
+    world.source.listings = {id: world.source.listings[id] for id in left}
     read_all(world)
     return world
 
@@ -60,3 +61,25 @@ def test_what_a_read_showed_between_a_hold_and_its_release_lives(database: Datab
     with database.begin() as conn:
         catalog.apply_reads(conn, SHOP, [Read([LIVING], began)], now=world.clock())
     assert live(world) == 1
+
+
+def test_a_poll_that_was_judged_before_a_later_row_waited_has_it_asked_for_again(database: Database) -> None:
+    world = emptied(database, "P00")
+    spool = Spool(Kind.PRODUCT)
+    for number in range(SIZE):
+        spool.add("", listing(f"P{number:02}", price_minor=1_000), 0)
+    began = world.clock()
+    doubt = judged(world.deps, SHOP, Batch(Kind.PRODUCT, (spool,)), POLL)  # all are there again; but meanwhile:
+    world.clock.pass_(60)
+    settled(world.deps, SHOP, gone(world, "P00"), world.clock())
+    settled(world.deps, SHOP, doubt, began)
+    assert (holds.list_(world.deps), owed(world)) == ([], ["P00"])
+
+
+def test_a_complete_read_that_is_held_has_what_a_later_read_showed_asked_for_again(database: Database) -> None:
+    world = emptied(database, "P00")
+    began = world.clock()
+    world.clock.pass_(60)
+    settled(world.deps, SHOP, gone(world, "P00"), world.clock())
+    hold_back.keep(world.deps, SHOP, Kind.PRODUCT, verdict(world, 1), read_at=began, absent=None, summary={})
+    assert owed(world) == ["P00"]

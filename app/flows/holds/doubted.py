@@ -16,7 +16,6 @@ from app.flows.holds.hold_back import Held, give_up, keep, leave_unread
 from app.flows.holds.holds import finish_released, held_batch
 from app.flows.holds.plausible import Verdict, examine, learn
 from app.rules.guard.guard import FIRST_LOAD
-from app.stores.catalog import Key
 from app.stores.catalog.spool import Spool
 from app.stores.guard import Batch, holds
 from app.stores.guard.foreseen import NOTHING, Foreseen
@@ -76,11 +75,9 @@ def settled(
     run_id: int | None = None,
 ) -> Held | None:
     """Hold what is doubted, or end the hold that the batch has made plausible. ``absent`` says what becomes of rows without
-    a record, unless the hold that waits says so. Rows that wait as a later read showed them wait on, or are asked for."""
+    a record, unless the hold that waits says so. What a later read showed is asked for again."""
     kind, hold = doubt.batch.kind, doubt.hold
     shown = {*map(key_of, doubt.batch), *doubt.batch.vanished}
-    if hold is not None:
-        shown -= _read_later(deps, hold, shown, read_at)
     if doubt.verdict.reason is not None:
         absent_now = hold.absent if hold is not None and hold.absent else absent
         summary = {"rows_read": sum(map(len, doubt.batch.records))}
@@ -97,15 +94,8 @@ def settled(
             before=hold,
         )
     if doubt.touches:
-        give_up(deps, connection, kind, shown)
+        give_up(deps, connection, kind, shown, read_at)
     return None
-
-
-def _read_later(deps: Deps, hold: Hold, keys: Set[Key], read_at: datetime) -> set[Key]:
-    """Those of the rows that wait in a hold as a read showed them that began after ``read_at``."""
-    with deps.database.read() as conn:
-        rows = holds.rows_of(conn, hold.id, hold.kind, sorted({key[0] for key in keys}))
-    return {row.key for row in rows if hold.began_at_of(row) > read_at}
 
 
 def _touches(conn: Connection, hold_id: int, batch: Batch) -> bool:

@@ -87,7 +87,7 @@ def keep(
         _keep_rows(deps, connection, kind, hold_id, some, _read_before(deps, kind, some, shown, before))
 
     def start_waiting(conn: Connection) -> list[ItemKey]:
-        rest = [] if shown is None else _owe_rest(deps, conn, connection, kind, shown, carried)
+        rest = _owe_rest(deps, conn, connection, kind, shown, read_at, carried)
         holds.mark_waiting(conn, hold_id, connection=connection, kind=kind)
         return rest
 
@@ -105,11 +105,12 @@ def _forget_carried(deps: Deps, hold_id: int, keys: Sequence[Key]) -> None:
             holds.forget_rows(conn, hold_id, some)
 
 
-def give_up(deps: Deps, connection: str, kind: Kind, shown: Set[Key]) -> None:
-    """End the hold that waits, because it is plausible with what was ``shown`` now; owe the rest of its items."""
+def give_up(deps: Deps, connection: str, kind: Kind, shown: Set[Key], read_at: datetime) -> None:
+    """End the hold that waits, because it is plausible with what a read from ``read_at`` on has ``shown``; owe the rest of
+    its items."""
 
     def end(conn: Connection) -> list[ItemKey]:
-        rest = _owe_rest(deps, conn, connection, kind, shown, {})
+        rest = _owe_rest(deps, conn, connection, kind, shown, read_at, {})
         holds.expire(conn, connection=connection, kind=kind)
         return rest
 
@@ -117,14 +118,23 @@ def give_up(deps: Deps, connection: str, kind: Kind, shown: Set[Key]) -> None:
 
 
 def _owe_rest(
-    deps: Deps, conn: Connection, connection: str, kind: Kind, shown: Set[Key], carried: Mapping[Key, int]
+    deps: Deps,
+    conn: Connection,
+    connection: str,
+    kind: Kind,
+    shown: Set[Key] | None,
+    read_at: datetime,
+    carried: Mapping[Key, int],
 ) -> list[ItemKey]:
-    """Owe the items of the hold that waits, except rows that were ``shown``. Their changes were settled as held, so this
-    must be in the transaction that ends the hold. Rows that are ``carried`` into another hold (their digests by key) are
-    owed only if they differ by now: somebody has read them since."""
+    """Owe the items of the hold that waits, except rows that a read from ``read_at`` on has ``shown`` (``None``: the whole
+    kind); but rows that wait as a later read showed them are owed. Their changes were settled as held, so this must be in
+    the transaction that ends the hold. Rows that are ``carried`` into another hold (their digests by key) are owed only
+    if they differ by now: somebody has read them since."""
     hold = holds.open_of(conn, connection, kind)
-    waiting = {} if hold is None else {row.key: _digest(row) for row in _rows_of(conn, hold.id, kind)}
-    ids = {key[0] for key, _ in waiting.items() ^ carried.items() if key not in shown}
+    rows = {} if hold is None else {row.key: row for row in _rows_of(conn, hold.id, kind)}
+    later = {key for key, row in rows.items() if hold is not None and hold.began_at_of(row) > read_at}
+    differing = {key for key, _ in {key: _digest(row) for key, row in rows.items()}.items() ^ carried.items()}
+    ids = {key[0] for key in differing if key in later or (shown is not None and key not in shown)}
     changes = [Change(kind, id) for id in sorted(ids)]
     return [
         key
