@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from app.domain import Kind
+from app.domain import Kind, Ref
 from app.flows.holds import hold_back, holds
 from app.flows.holds.doubted import doubted, judged, settled
 from app.flows.items.doubted_items import held_items
@@ -16,15 +16,16 @@ from app.stores.guard import Batch
 from app.stores.sql.engine import Database
 from tests.fakes import SHOP, World, listing
 from tests.flows.test_holds import SIZE, live, only, read_all
-from tests.flows.test_holds_racing import gone, owed, racing, verdict
+from tests.flows.test_holds_racing import owed, racing, verdict
 
+ALL = [f"P{number:02}" for number in range(SIZE)]
 LIVING = listing("P00", price_minor=1_000)
 
 
-def emptied(database: Database, *left: str) -> World:
-    """A shop of whose products only those were ``left`` when it was read a second time: that waits for a person."""
+def emptied(database: Database) -> World:
+    """A shop whose products were all gone when it was read a second time: that waits for a person."""
     world = racing(database)
-    world.source.listings = {id: world.source.listings[id] for id in left}
+    world.source.listings.clear()
     read_all(world)
     return world
 
@@ -63,23 +64,39 @@ def test_what_a_read_showed_between_a_hold_and_its_release_lives(database: Datab
     assert live(world) == 1
 
 
-def test_a_poll_that_was_judged_before_a_later_row_waited_has_it_asked_for_again(database: Database) -> None:
-    world = emptied(database, "P00")
+def empty_again(world: World) -> None:
+    """Somebody asks for every product by its id, a minute later: all are gone."""
+    world.clock.pass_(60)
+    batch = Batch(Kind.PRODUCT, ([],), [(id,) for id in ALL], asked=True)
+    settled(world.deps, SHOP, judged(world.deps, SHOP, batch, POLL), world.clock())
+
+
+def test_a_poll_that_was_judged_before_later_rows_waited_has_them_asked_for_again(database: Database) -> None:
+    world = emptied(database)
     spool = Spool(Kind.PRODUCT)
-    for number in range(SIZE):
-        spool.add("", listing(f"P{number:02}", price_minor=1_000), 0)
+    for id in ALL:
+        spool.add("", listing(id, price_minor=1_000), 0)
     began = world.clock()
     doubt = judged(world.deps, SHOP, Batch(Kind.PRODUCT, (spool,)), POLL)  # all are there again; but meanwhile:
-    world.clock.pass_(60)
-    settled(world.deps, SHOP, gone(world, "P00"), world.clock())
+    empty_again(world)
     settled(world.deps, SHOP, doubt, began)
-    assert (holds.list_(world.deps), owed(world)) == ([], ["P00"])
+    assert (holds.list_(world.deps), owed(world)) == ([], ALL)
 
 
 def test_a_complete_read_that_is_held_has_what_a_later_read_showed_asked_for_again(database: Database) -> None:
-    world = emptied(database, "P00")
+    world = racing(database)
     began = world.clock()
-    world.clock.pass_(60)
-    settled(world.deps, SHOP, gone(world, "P00"), world.clock())
+    empty_again(world)
     hold_back.keep(world.deps, SHOP, Kind.PRODUCT, verdict(world, 1), read_at=began, absent=None, summary={})
+    assert owed(world) == ALL
+
+
+def test_a_row_that_an_answer_shows_just_as_it_waits_is_as_late_as_that_answer(database: Database) -> None:
+    world = emptied(database)
+    began = world.clock() + timedelta(seconds=30)
+    world.clock.pass_(60)
+    held_items(world.deps, SHOP, Kind.PRODUCT, [Read([], world.clock(), gone=[Ref(Kind.PRODUCT, "P00")])])
+    spool = Spool(Kind.PRODUCT)
+    spool.add("", LIVING, 0)
+    doubted(world.deps, SHOP, spool, began, POLL, unread=set())
     assert owed(world) == ["P00"]

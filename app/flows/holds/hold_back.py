@@ -66,7 +66,9 @@ def keep(
         if shown is not None and row.key not in shown:
             carried[row.key] = _digest(row)
     with deps.database.begin() as conn:
-        if holds.waiting(conn, connection=connection, kind=kind, digest=digest) is not None:
+        waiting = holds.waiting(conn, connection=connection, kind=kind, digest=digest)
+        if waiting is not None:
+            holds.confirm(conn, waiting, None if shown is None else keys & shown, read_at)
             return Held(keys, reason, verdict.rules)
         hold_id = holds.hold(
             conn,
@@ -216,6 +218,8 @@ def leave_unread(deps: Deps, connection: str, kind: Kind, ids: Set[str]) -> None
 
 def leave_out(deps: Deps, hold: Hold, keys: Set[Key]) -> None:
     """Take rows that a later answer has shown otherwise out of a hold, so that a release does not write them."""
+    if not keys:
+        return
     with deps.database.begin() as conn:
         held = holds.rows_of(conn, hold.id, hold.kind, sorted({key[0] for key in keys}))
         digests = {row.id: _digest(row) for row in held if row.key in keys}

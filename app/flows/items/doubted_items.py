@@ -132,15 +132,17 @@ def held_items(
             (key, read.began) for read in reads for key in catalog.ending(conn, connection, kind, read, deps.now())
         ]
         gone = sorted({key for key, _ in ends})
+        shown = [(key_of(one), read.began) for read in reads for one in read.records if KINDS[type(one)] is kind]
+        began = dict(sorted([*shown, *ends]))
         waiting, changed = (set[Key](), set[Key]())
         if hold is not None:
-            shown = [(key_of(one), read.began) for read in reads for one in read.records if KINDS[type(one)] is kind]
-            waiting, changed = _compare_with_hold(conn, hold, records, gone, dict(sorted([*shown, *ends])))
+            waiting, changed = _compare_with_hold(conn, hold, records, gone, began)
     others = [record for record in records if key_of(record) not in waiting]
     batch = Batch(kind, (others,), [key for key in gone if key not in waiting], asked=True)
     doubt, keys = _judge(deps, connection, batch, reads, foreseen, believed, run_id)
     keys |= waiting
-    if hold is not None and not dry and changed - keys:
+    if hold is not None and not dry:
+        _confirm(deps, hold, {key: began[key] for key in waiting})
         leave_out(deps, hold, changed - keys)
     if not keys:
         return None
@@ -277,6 +279,14 @@ def _compare_with_hold(
     both = held.keys() & shown.keys()
     waiting = {key for key in both if shown[key] == _content(held[key]) or hold.began_at_of(held[key]) > began[key]}
     return waiting, both - waiting
+
+
+def _confirm(deps: Deps, hold: Hold, waiting: Mapping[Key, datetime]) -> None:
+    """Note when the rows that wait on were read last."""
+    if waiting:
+        with deps.database.begin() as conn:
+            for began in sorted({*waiting.values()}):
+                holds.confirm(conn, hold.id, [key for key, at in waiting.items() if at == began], began)
 
 
 def _content(row: HeldRow) -> int | None:

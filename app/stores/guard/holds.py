@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import reduce
 from operator import xor
@@ -262,6 +262,20 @@ def believed_rules(conn: Connection, connection: str, kind: Kind, now: datetime)
     query = select(_table.c.findings).where(*_of(connection, kind), _table.c.believed_until > now)
     findings = (msgspec.json.decode(text, type=list[HeldFinding]) for text in conn.execute(query).scalars())
     return {finding.rule for some in findings for finding in some}
+
+
+def confirm(conn: Connection, hold_id: int, keys: Collection[Key] | None, read_at: datetime) -> None:
+    """A read that began at ``read_at`` showed rows of a hold (``None``: all of them) just as they wait."""
+    began = func.coalesce(_table.c.read_at, _table.c.held_at)
+    if keys is None:
+        conn.execute(update(_table).where(_table.c.id == hold_id, began < read_at).values(read_at=read_at))
+        conn.execute(update(_rows).where(_rows.c.hold_id == hold_id, _rows.c.read_at < read_at).values(read_at=None))
+        return
+    its = select(began).where(_table.c.id == hold_id).scalar_subquery()
+    older = update(_rows).where(_rows.c.hold_id == hold_id, func.coalesce(_rows.c.read_at, its) < read_at)
+    for some in batches(sorted(keys), 500):
+        names, items = [_JOINT.join(key) for key in some], {key[0] for key in some}
+        conn.execute(older.where(_rows.c.item.in_(items), _rows.c.row_key.in_(names)).values(read_at=read_at))
 
 
 def pass_(conn: Connection, *, connection: str, kind: Kind, read_at: datetime) -> None:
