@@ -31,7 +31,7 @@ from app.errors import Refused
 from app.flows.catalog.validate import MOST_SAMPLES
 from app.flows.catalog.validate import validate as checked
 from app.flows.deps import source_of
-from app.flows.inbox.missing_orders import find_gaps
+from app.flows.inbox.missing_orders import find_missing_orders
 from app.rules.drift.drift_advice import advice_on
 from app.rules.spellings import DRIFT_CAUSES, DRIFT_CHANGES
 from app.stores.runs import runs
@@ -105,7 +105,7 @@ def gaps(
     until = last or deps.now().date()
     if first > until:
         raise typer.BadParameter("--from must not be after --to")
-    days = find_gaps(deps, connection, first, until)
+    days = find_missing_orders(deps, connection, first, until)
     lacking = [one for one in days if one.missing]
     if as_json:
         print_json([msgspec.to_builtins(one) for one in days])

@@ -105,7 +105,7 @@ def by_hand(deps: Deps) -> float:
     def ask() -> int:
         with deps.database.read() as conn:
             rows = letter_search.page(conn, [], {}, limit=LETTERS)
-        return len([row for row in rows if row["error_type"] == "RateLimited"])
+        return len([row for row in rows if row.error_type == "RateLimited"])
 
     return p95(ask, 5)
 
@@ -119,7 +119,7 @@ def one_by_one(deps: Deps, count: int = 500) -> float:
             id = conn.execute(table.select().where(table.c.message_id == f"m{number}")).mappings().one()["id"]
             letter = dead_letters.get(conn, id, lock=True)
             assert letter is not None
-            owed.revive(conn, ItemKey(SHOP, Kind.PRODUCT, letter["external_id"]), Cause.REPLAY, deps.now())
+            owed.revive(conn, ItemKey(SHOP, Kind.PRODUCT, letter.external_id), Cause.REPLAY, deps.now())
             conn.execute(table.update().where(table.c.id == id).values(state="replayed"))
     return count / (time.perf_counter() - began)
 
@@ -142,15 +142,15 @@ def measure(kind: str) -> None:
             took = p95(lambda text=text: letters.find(deps, text))  # type: ignore[misc]
             late = "" if took < TARGET_MS else "  MISSED"
             print(f"  {'list ' + (text or '(everything)'):62}{took:8.1f}{took / floor:8.2f} of baseline{late}")
-        for by in ("cause", "item"):
-            took = p95(lambda by=by: letters.groups(deps, "", by))  # type: ignore[misc]
+        for by, groups in (("cause", letters.groups_by_cause), ("item", letters.groups_by_item)):
+            took = p95(lambda groups=groups: groups(deps, ""))  # type: ignore[misc]
             print(f"  {'groups by ' + by:62}{took:8.1f}{took / floor:8.2f} of baseline")
         single = one_by_one(deps)
         began = time.perf_counter()
         replay_id = replay_letters(deps, "", "bench", rate=0, canary=False)
         opened = time.perf_counter() - began
         drive_replay(deps, replay_id, slice_=0.0)
-        while show_replay(deps, replay_id)["progress"]["waiting"]:
+        while show_replay(deps, replay_id).progress.waiting:
             drive_replay(deps, replay_id, slice_=0.0)
         took = time.perf_counter() - began
         sent = LETTERS - 500

@@ -51,7 +51,7 @@ def record(
     counted."""
     told = {"run_id": run_id, "connection": connection, "kind": ref.kind.value}
     told["external_id"] = storable(ref.external_id.encode("utf-8", "replace").decode())
-    _RECORD.run(conn, {**told, **described(error, redact), "category": category, "now": now})
+    _RECORD.run(conn, {**told, **described(error, redact)._asdict(), "category": category, "now": now})
 
 
 def resolve(conn: Connection, connection: str, kind: Kind, ids: Sequence[str], now: datetime) -> int:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from app.errors import Refused
 from app.flows.deps import Deps
 from app.flows.inbox import inbox
+from app.flows.inbox.inbox import DeliveryView
 from app.flows.letters.replay import RATE
 from app.web.api.answers import Rows
 from app.web.api.asked import Asked, Most, RowId
@@ -51,33 +53,32 @@ class ReplayEvents(Asked, frozen=True, kw_only=True):
     canary: bool = True
 
 
-def list_events(deps: Deps, asked: EventPage) -> Rows:
+def list_events(deps: Deps, params: EventPage) -> Rows:
     """Deliveries, newest first."""
-    before = None if asked.before_id is UNSET else asked.before_id
-    found = inbox.find(deps, asked.filter, limit=one_more(asked.limit), before_id=before)
-    rows, following = page("/api/inbox", asked, found, before_last)
+    before = None if params.before_id is UNSET else params.before_id
+    found = inbox.find(deps, params.filter, limit=one_more(params.limit), before_id=before)
+    rows, following = page("/api/inbox", params, msgspec.to_builtins(found), before_last)
     return Rows(camel(rows), following)
 
 
-def show_event(deps: Deps, asked: OfEvent) -> dict[str, Any]:
+def show_event(deps: Deps, params: OfEvent) -> dict[str, Any]:
     """One delivery and its outcome."""
-    event = _known(deps, asked.id)
-    headers = event.pop("headers")
-    return {**camel(event), "headers": headers}
+    event = _known(deps, params.id)
+    return {**camel(msgspec.to_builtins(event)), "headers": event.headers}
 
 
-def replay_event(deps: Deps, asked: OfEvent) -> ReplayLink:
+def replay_event(deps: Deps, params: OfEvent) -> ReplayLink:
     """Fetch the items of one delivery again."""
-    _known(deps, asked.id)
-    return link(deps, inbox.replay_event(deps, asked.id))
+    _known(deps, params.id)
+    return link(deps, inbox.replay_event(deps, params.id))
 
 
-def replay_events(deps: Deps, asked: ReplayEvents) -> ReplayLink:
+def replay_events(deps: Deps, params: ReplayEvents) -> ReplayLink:
     """Fetch the items of many deliveries again."""
-    return link(deps, inbox.replay_events(deps, asked.filter, asked.name, rate=asked.rate, canary=asked.canary))
+    return link(deps, inbox.replay_events(deps, params.filter, params.name, rate=params.rate, canary=params.canary))
 
 
-def _known(deps: Deps, event_id: int) -> dict[str, Any]:
+def _known(deps: Deps, event_id: int) -> DeliveryView:
     try:
         return inbox.show(deps, event_id)
     except Refused as error:

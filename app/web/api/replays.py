@@ -10,7 +10,8 @@ from msgspec import UNSET, Meta, UnsetType
 from app.errors import Refused
 from app.flows.deps import Deps
 from app.flows.letters import letter_actions, replay
-from app.flows.letters.preview import MOST, preview
+from app.flows.letters.preview import MAX_ITEMS, preview
+from app.flows.letters.replay import ReplayView
 from app.web.api.answers import Row, Rows
 from app.web.api.asked import Asked, Most, RowId
 from app.web.api.letters import Filter, OfLetter, known
@@ -55,7 +56,7 @@ class PreviewMany(Asked, frozen=True, kw_only=True):
     """The items of a filter's letters, at most ``limit``: each may cost a call."""
 
     filter: Filter
-    limit: Annotated[int, Meta(ge=1, le=100)] = MOST
+    limit: Annotated[int, Meta(ge=1, le=100)] = MAX_ITEMS
 
 
 class DiscardMany(Asked, frozen=True, kw_only=True):
@@ -91,72 +92,72 @@ class Discarded(msgspec.Struct, frozen=True):
     discarded: int
 
 
-def replay_many(deps: Deps, asked: ReplayMany) -> ReplayLink:
+def replay_many(deps: Deps, params: ReplayMany) -> ReplayLink:
     """Replay the letters that a filter matches."""
-    return link(deps, replay.replay_letters(deps, asked.filter, asked.name, rate=asked.rate, canary=asked.canary))
+    return link(deps, replay.replay_letters(deps, params.filter, params.name, rate=params.rate, canary=params.canary))
 
 
-def replay_one(deps: Deps, asked: OfLetter) -> ReplayLink:
+def replay_one(deps: Deps, params: OfLetter) -> ReplayLink:
     """Replay one letter."""
-    known(deps, asked.id)
-    return link(deps, replay.replay_letter(deps, asked.id))
+    known(deps, params.id)
+    return link(deps, replay.replay_letter(deps, params.id))
 
 
-def preview_many(deps: Deps, asked: PreviewMany) -> dict[str, Any]:
+def preview_many(deps: Deps, params: PreviewMany) -> dict[str, Any]:
     """What a replay would change."""
-    return _object(preview(deps, asked.filter, limit=asked.limit))
+    return _object(preview(deps, params.filter, limit=params.limit))
 
 
-def preview_one(deps: Deps, asked: OfLetter) -> dict[str, Any]:
+def preview_one(deps: Deps, params: OfLetter) -> dict[str, Any]:
     """What replaying one letter would change."""
-    known(deps, asked.id)
-    return _object(preview(deps, f"id:{asked.id}"))
+    known(deps, params.id)
+    return _object(preview(deps, f"id:{params.id}"))
 
 
-def discard_many(deps: Deps, asked: DiscardMany) -> Discarded:
+def discard_many(deps: Deps, params: DiscardMany) -> Discarded:
     """Discard the letters that a filter matches."""
-    return Discarded(letter_actions.discard(deps, asked.filter, asked.why))
+    return Discarded(letter_actions.discard(deps, params.filter, params.why))
 
 
-def discard_one(deps: Deps, of: OfLetter, asked: Reason) -> dict[str, Any]:
+def discard_one(deps: Deps, of: OfLetter, body: Reason) -> dict[str, Any]:
     """Discard one letter."""
     known(deps, of.id)
-    letter_actions.discard(deps, f"id:{of.id}", asked.why)
+    letter_actions.discard(deps, f"id:{of.id}", body.why)
     return _object(known(deps, of.id))
 
 
-def restore(deps: Deps, asked: OfLetter) -> dict[str, Any]:
+def restore(deps: Deps, params: OfLetter) -> dict[str, Any]:
     """Undo the discarding of a letter."""
-    known(deps, asked.id)
-    letter_actions.restore(deps, asked.id)
-    return _object(known(deps, asked.id))
+    known(deps, params.id)
+    letter_actions.restore(deps, params.id)
+    return _object(known(deps, params.id))
 
 
-def edit_args(deps: Deps, of: OfLetter, asked: Edit) -> dict[str, Any]:
+def edit_args(deps: Deps, of: OfLetter, body: Edit) -> dict[str, Any]:
     """Edit a letter's arguments."""
     known(deps, of.id)
-    letter_actions.edit_args(deps, of.id, asked.args, asked.why)
+    letter_actions.edit_args(deps, of.id, body.args, body.why)
     return _object(known(deps, of.id))
 
 
-def list_replays(deps: Deps, asked: ReplayPage) -> Rows:
+def list_replays(deps: Deps, params: ReplayPage) -> Rows:
     """Replays, newest first."""
-    before = None if asked.before_id is UNSET else asked.before_id
-    found = replay.list_replays(deps, limit=one_more(asked.limit), before_id=before)
-    rows, following = page("/api/dead-letters/replays", asked, found, before_last)
+    before = None if params.before_id is UNSET else params.before_id
+    replays = replay.list_replays(deps, limit=one_more(params.limit), before_id=before)
+    rows, following = page("/api/dead-letters/replays", params, msgspec.to_builtins(replays), before_last)
     return Rows(camel(rows), following)
 
 
-def show_replay(deps: Deps, asked: OfReplay) -> dict[str, Any]:
+def show_replay(deps: Deps, params: OfReplay) -> dict[str, Any]:
     """A replay as it is now."""
-    return _object(_known_replay(deps, asked.id))
+    return _object(_known_replay(deps, params.id))
 
 
-def abort_replay(deps: Deps, asked: OfReplay) -> ReplayLink:
+def abort_replay(deps: Deps, params: OfReplay) -> ReplayLink:
     """Abort a replay."""
-    _known_replay(deps, asked.id)
-    replay.abort_replay(deps, asked.id)
-    return link(deps, asked.id)
+    _known_replay(deps, params.id)
+    replay.abort_replay(deps, params.id)
+    return link(deps, params.id)
 
 
 def link(deps: Deps, replay_id: int) -> ReplayLink:
@@ -164,13 +165,13 @@ def link(deps: Deps, replay_id: int) -> ReplayLink:
     return ReplayLink(_object(replay.show_replay(deps, replay_id)), f"/api/dead-letters/replays/{replay_id}")
 
 
-def _known_replay(deps: Deps, replay_id: int) -> dict[str, Any]:
+def _known_replay(deps: Deps, replay_id: int) -> ReplayView:
     try:
         return replay.show_replay(deps, replay_id)
     except Refused as error:
         raise Problem(404, "unknown_replay", str(error)) from None
 
 
-def _object(told: dict[str, Any]) -> dict[str, Any]:
-    renamed: dict[str, Any] = camel(told)
+def _object(value: msgspec.Struct) -> dict[str, Any]:
+    renamed: dict[str, Any] = camel(msgspec.to_builtins(value))
     return renamed

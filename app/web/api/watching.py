@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from msgspec import UNSET, UnsetType
 
 from app.flows.deps import Deps
@@ -22,8 +23,8 @@ class Watched(Asked, frozen=True, kw_only=True):
 
 def list_gaps(deps: Deps, asked: Watched) -> Rows:
     """Gaps in the deliveries, newest first."""
-    found = outages.list_gaps(deps, limit=one_more(asked.limit), before_id=_before(asked))
-    rows, following = page("/api/gaps", asked, found, before_last)
+    found = outages.list_outages(deps, limit=one_more(asked.limit), before_id=_before(asked))
+    rows, following = page("/api/gaps", asked, msgspec.to_builtins(found), before_last)
     return Rows(camel(rows), following)
 
 
