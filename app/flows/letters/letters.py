@@ -31,15 +31,8 @@ from app.stores.letters.rows import (
 )
 from app.stores.reports import settled
 
-__all__ = [
-    "Attempt",
-    "CauseGroup",
-    "Exchange",
-    "ItemGroup",
-    "LetterRow",
-    "Message",
-    "Totals",
-]  # rows that the edges show
+# The rows that the edges show.
+__all__ = ["Attempt", "CauseGroup", "Exchange", "ItemGroup", "LetterRow", "Message", "Totals"]
 
 Row = TypeVar("Row")
 

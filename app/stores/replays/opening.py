@@ -53,7 +53,7 @@ def add_letters(conn: Connection, id: int, where: Conditions) -> int:
 
 def add_items(conn: Connection, id: int, keys: Sequence[ItemKey]) -> None:
     """Make these items members, each once, in this order."""
-    for some in batches(list(dict.fromkeys(keys)), 1_000):
-        rows = [{**key._asdict(), "replay_id": id, "letter_id": 0, "state": "waiting", "mark": 0} for key in some]
+    for batch in batches(list(dict.fromkeys(keys)), 1_000):
+        rows = [{**key._asdict(), "replay_id": id, "letter_id": 0, "state": "waiting", "mark": 0} for key in batch]
         conn.execute(insert(_ITEMS), rows)
     _COUNTED.run(conn, {"id": id, "letters": 0})
