@@ -55,19 +55,19 @@ def preview(
     as_json: AsJson = False,
 ) -> None:
     """What replaying the letters of a filter (or a number) would change; writes nothing."""
-    found = find_preview(open_deps(), _numbers_or_filter(words), limit=limit)
+    result = find_preview(open_deps(), _numbers_or_filter(words), limit=limit)
     if as_json:
-        print_json(found)
+        print_json(result)
         return
-    console.print(found.summary, markup=False, soft_wrap=True)
-    for item in found.items:
+    console.print(result.summary, markup=False, soft_wrap=True)
+    for item in result.items:
         moot = " (moot)" if item.moot else ""
         error = f": {item.error}" if item.error else ""
         console.print(f"  {item_of(item)}{moot}: {item.outcome}{error}", markup=False, soft_wrap=True)
-    for row in found.rows:
+    for row in result.rows:
         console.print(f"    {_would(row)}", markup=False, soft_wrap=True)
-    if found.left_out:
-        console.print(f"{found.left_out} more items were not previewed; --limit previews more.")
+    if result.left_out:
+        console.print(f"{result.left_out} more items were not previewed; --limit previews more.")
 
 
 @dead.command("replay")

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, select
@@ -56,6 +56,23 @@ def accept(conn: Connection, arrivals: Sequence[Arrival]) -> Accepted:
 
 
 _Batch = dict[tuple[str, str], Arrival]
+
+
+class _Columns(NamedTuple):
+    """The columns of a new delivery; instead of the body its position among ``_bodies`` and its length."""
+
+    connection: str
+    event_id: str
+    type: str
+    received_at: str
+    occurred_at: str | None
+    verdict: str
+    items: list[tuple[str, str]]
+    headers: dict[str, str]
+    start: int
+    size: int
+
+
 _COLUMNS = "inbox_events (connection, event_id, type, received_at, occurred_at, verdict, items, headers, body)"
 _encode = msgspec.json.Encoder().encode
 
@@ -121,26 +138,11 @@ _ACCEPT = Statement(
 )
 
 
-_NAMES = (
-    "connection",
-    "event_id",
-    "type",
-    "received_at",
-    "occurred_at",
-    "verdict",
-    "items",
-    "headers",
-    "start",
-    "size",
-    "changes",
-)
-
-
 def _accept_postgresql(conn: Connection, batch: _Batch) -> tuple[int, list[ItemKey]]:
     """How many deliveries are new, and the items newly owed."""
     rows = [
-        dict(zip(_NAMES, (*row, _wanted(one)), strict=True))
-        for row, one in zip(_rows(batch, datetime.isoformat), batch.values(), strict=True)
+        {**row._asdict(), "changes": _wanted(arrival)}
+        for row, arrival in zip(_rows(batch, datetime.isoformat), batch.values(), strict=True)
     ]
     params = {"rows": _encode(rows).decode(), "cause": Cause.WEBHOOK.value, "skew": owed.SKEW}
     ((count, fresh),) = _ACCEPT.run(conn, {**_bodies(batch), **params})
@@ -155,12 +157,11 @@ def _changes(arrival: Arrival) -> Sequence[Change]:
     return arrival.delivery.changes if arrival.delivery.verdict is Verdict.ACCEPTED else ()
 
 
-def _rows(batch: _Batch, spelled: Callable[[datetime], str]) -> Iterator[tuple[Any, ...]]:
-    """The columns of each delivery; instead of the body its position among ``_bodies`` and its length."""
+def _rows(batch: _Batch, spelled: Callable[[datetime], str]) -> Iterator[_Columns]:
     start = 1  # SQL counts from one
     for (connection, event_id), arrival in batch.items():
         delivery = arrival.delivery
-        yield (
+        yield _Columns(
             connection,
             event_id,
             storable(delivery.type),

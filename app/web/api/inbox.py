@@ -56,8 +56,8 @@ class ReplayEvents(Asked, frozen=True, kw_only=True):
 def list_events(deps: Deps, params: EventPage) -> Rows:
     """Deliveries, newest first."""
     before = None if params.before_id is UNSET else params.before_id
-    found = inbox.find(deps, params.filter, limit=one_more(params.limit), before_id=before)
-    rows, following = page("/api/inbox", params, msgspec.to_builtins(found), before_last)
+    events = inbox.find(deps, params.filter, limit=one_more(params.limit), before_id=before)
+    rows, following = page("/api/inbox", params, msgspec.to_builtins(events), before_last)
     return Rows(camel(rows), following)
 
 

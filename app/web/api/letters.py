@@ -68,9 +68,9 @@ class Groups(msgspec.Struct, frozen=True):
 def list_letters(deps: Deps, params: LetterPage) -> Letters:
     """Dead letters, the latest first."""
     before = None if params.before_id is UNSET else params.before_id
-    found = letters.find(deps, params.filter, limit=one_more(params.limit), before_id=before)
-    rows, following = page("/api/dead-letters", params, msgspec.to_builtins(found.rows), before_last)
-    return Letters(found.totals, camel(rows), following)
+    matches = letters.find(deps, params.filter, limit=one_more(params.limit), before_id=before)
+    rows, following = page("/api/dead-letters", params, msgspec.to_builtins(matches.rows), before_last)
+    return Letters(matches.totals, camel(rows), following)
 
 
 def group_letters(deps: Deps, params: LetterGroups) -> Groups:
