@@ -46,7 +46,7 @@ def accept(conn: Connection, arrivals: Sequence[Arrival]) -> Accepted:
 
     On PostgreSQL this is one statement, so ``Database.once()`` is enough.
     """
-    # In the order of their ids: two receivers handed the same deliveries must not wait for each other crosswise.
+    # Sorted by id: two receivers of the same deliveries must not deadlock.
     distinct = {(arrival.connection, storable(arrival.delivery.event_id)): arrival for arrival in reversed(arrivals)}
     batch = dict(sorted(distinct.items()))
     if not batch:

@@ -163,7 +163,7 @@ _OVERDUE = Statement(
 )
 
 
-def overdue(conn: Connection, now: datetime, rehint_after: float) -> list[int]:
-    """Replays that no worker drives and that were not enqueued for ``rehint_after`` seconds; they count as enqueued now."""
-    rows = _OVERDUE.run(conn, {"now": now, "before": now - timedelta(seconds=rehint_after)})
+def overdue(conn: Connection, now: datetime, requeue_after: float) -> list[int]:
+    """Replays that no worker drives and that were not enqueued for ``requeue_after`` seconds; they count as enqueued now."""
+    rows = _OVERDUE.run(conn, {"now": now, "before": now - timedelta(seconds=requeue_after)})
     return sorted(id for (id,) in rows)
