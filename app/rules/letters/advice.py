@@ -18,7 +18,8 @@ _BY_TYPE: Mapping[str, str] = {
     "Unavailable": "The vendor did not answer for hours: look at its status page, and replay once it is back.",
     "BadAnswer": "The vendor's answer was not plausible: look at the exchange, and replay when it answers properly.",
     "Refused": "The vendor refuses this request: look at the exchange; if the item was deleted, discard.",
-    "Unmappable": "The payload has an unknown shape: report the field that the message names; replay after an update.",
+    "Unmappable": "The payload has a shape we do not know: report the field that the message names; replay after an"
+    " update.",
     "KilledWorker": "Processing this crashed the worker several times: look at memory and the worker's log, then replay"
     " only this letter.",
     "BadConfiguration": "A setting is missing or wrong; the message names it. Correct it, restart, then replay.",
