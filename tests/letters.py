@@ -10,6 +10,7 @@ from app.errors import Unmappable
 from app.flows.items.dead_letter import record_dead_letter
 from app.stores import owed
 from app.stores.letters import dead_letters, letter_search
+from app.stores.letters.rows import Letter
 from app.stores.sql.engine import Database
 from tests.fakes import SHOP, World
 
@@ -30,7 +31,7 @@ def die(
     name = message_id or f"{'/'.join(key)}@{world.clock()}"
     died = error or Unmappable("price: expected a number")
     record_dead_letter(world.deps, message_id=name, actor="sync_item", queue="live", args=list(key), error=died)
-    return max(letter["id"] for letter in all_letters(world.database))
+    return max(letter.id for letter in all_letters(world.database))
 
 
 def die_without_item(
@@ -45,18 +46,18 @@ def die_without_item(
         args=args,
         error=LookupError(f"no actor {actor}"),
     )
-    return max(letter["id"] for letter in all_letters(world.database))
+    return max(letter.id for letter in all_letters(world.database))
 
 
-def all_letters(database: Database) -> list[dict[str, Any]]:
+def all_letters(database: Database) -> list[Letter]:
     """Every letter whole, oldest first."""
     with database.read() as conn:
         found = letter_search.page(conn, [], {}, limit=100_000)
-        whole = [dead_letters.get(conn, letter["id"]) for letter in found]
-    return sorted((letter for letter in whole if letter is not None), key=lambda letter: letter["id"])
+        whole = [dead_letters.get(conn, letter.id) for letter in found]
+    return sorted((letter for letter in whole if letter is not None), key=lambda letter: letter.id)
 
 
-def letter(world: World, id: int) -> dict[str, Any]:
+def letter(world: World, id: int) -> Letter:
     """One letter whole."""
     with world.database.read() as conn:
         found = dead_letters.get(conn, id)

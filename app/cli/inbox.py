@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
+import msgspec
 import typer
 from msgspec.structs import asdict
 from rich.markup import escape
@@ -31,6 +32,7 @@ from app.cli.letters import filter_of
 from app.cli.tables import print_table
 from app.errors import Refused
 from app.flows.inbox import inbox, outages
+from app.flows.inbox.inbox import ItemOutcome
 from app.flows.inbox.inbox_import import Imported, export_lines, import_lines
 from app.flows.letters import replay
 from app.flows.upkeep import alerts as found_alerts
@@ -48,7 +50,7 @@ SET_ASIDE: Mapping[str, str] = {
 }
 """The outcome of deliveries that name nothing to fetch, by verdict."""
 
-TOLD = 20
+MAX_BAD_LINES = 20
 """Bad lines that are listed one by one."""
 
 EventId = Annotated[int, typer.Argument(help="number of the event", min=1, max=LARGEST_ID)]
@@ -66,24 +68,15 @@ def list_(words: Words = None, limit: Limit = 50, before: Before = None, as_json
     text = filter_of(words)
     rows = inbox.find(open_deps(), text, limit=limit, before_id=before)
     if as_json:
-        print_json(page_of(rows, limit))
+        print_json(page_of(msgspec.to_builtins(rows), limit))
         return
     table = Table("id", "received", "connection", "type", "verdict", "items", "bytes", "event")
     for row in rows:
-        items = ", ".join(f"{kind}/{external_id}" for kind, external_id in row["items"][:3])
-        more = f" and {len(row['items']) - 3} more" if len(row["items"]) > 3 else ""
-        texts = (row["connection"], row["type"], row["verdict"], items + more)
-        table.add_row(
-            str(row["id"]),
-            moment(row["received_at"]),
-            *map(escape, texts),
-            f"{row['size']:,}",
-            escape(row["event_id"]),
-        )
-    print_table(
-        table,
-        NOTHING_MATCHES,
-    )
+        items = ", ".join(f"{kind}/{external_id}" for kind, external_id in row.items[:3])
+        more = f" and {len(row.items) - 3} more" if len(row.items) > 3 else ""
+        texts = map(escape, (row.connection, row.type, row.verdict, items + more))
+        table.add_row(str(row.id), moment(row.received_at), *texts, f"{row.size:,}", escape(row.event_id))
+    print_table(table, NOTHING_MATCHES)
     if inbox.DEFAULT in inbox.terms_of(text):
         console.print("These are of the last 7 days; since: changes that.")
 
@@ -95,18 +88,18 @@ def show(event_id: EventId, as_json: AsJson = False) -> None:
     if as_json:
         print_json(event)
         return
-    said = [
-        f"Event {event['id']} ({event['type']}) of {event['connection']}, {event['verdict']}",
-        f"received  {moment(event['received_at'])} UTC; it happened {moment(event['occurred_at'])}",
-        f"event id  {event['event_id']}",
-        *(f"outcome   {_came(one)}" for one in event["came_of"]),
-        *([f"outcome   {SET_ASIDE[event['verdict']]}"] if event["verdict"] in SET_ASIDE else []),
-        *(f"< {name}: {value}" for name, value in event["headers"].items()),
+    lines = [
+        f"Event {event.id} ({event.type}) of {event.connection}, {event.verdict}",
+        f"received  {moment(event.received_at)} UTC; it happened {moment(event.occurred_at)}",
+        f"event id  {event.event_id}",
+        *(f"outcome   {_outcome(item)}" for item in event.came_of),
+        *([f"outcome   {SET_ASIDE[event.verdict]}"] if event.verdict in SET_ASIDE else []),
+        *(f"< {name}: {value}" for name, value in event.headers.items()),
         "",
-        event["body"] if event["encoding"] == "utf-8" else f"(base64) {event['body']}",
-        *(("", event["pretty"]) if event["pretty"] not in (None, event["body"]) else ()),
+        event.body if event.encoding == "utf-8" else f"(base64) {event.body}",
+        *(("", event.pretty) if event.pretty is not None and event.pretty != event.body else ()),
     ]
-    for line in said:
+    for line in lines:
         console.print(line, markup=False, soft_wrap=True)
 
 
@@ -127,22 +120,20 @@ def replay_(
         number = inbox.replay_event(deps, int(text))
     else:
         number = inbox.replay_events(deps, text, name, rate=rate, canary=canary)
-    told = replay.show_replay(deps, number)
-    sentence = f"Replay {number} of {told['items']:,} items waits for a worker; `tallyhook dead replays` shows it."
-    done(sentence, told, as_json=as_json)
+    view = replay.show_replay(deps, number)
+    sentence = f"Replay {number} of {view.items:,} items waits for a worker; `tallyhook dead replays` shows it."
+    done(sentence, view, as_json=as_json)
 
 
 @app.command()
 def gaps(limit: Limit = 20, before: Before = None, as_json: AsJson = False) -> None:
     """Times in which nothing was heard though something should have been, and what was done about each."""
-    rows = outages.list_gaps(open_deps(), limit=limit, before_id=before)
+    rows = outages.list_outages(open_deps(), limit=limit, before_id=before)
     if as_json:
-        print_json(page_of(rows, limit))
+        print_json(page_of(msgspec.to_builtins(rows), limit))
         return
     for row in rows:
-        console.print(
-            f"{moment(row['began_at'])}  {row['connection']}: {row['sentence']}", markup=False, soft_wrap=True
-        )
+        console.print(f"{moment(row.began_at)}  {row.connection}: {row.sentence}", markup=False, soft_wrap=True)
     if not rows:
         console.print("As far as is known, nothing was ever missed.")
 
@@ -176,11 +167,13 @@ def import_(
     """Import deliveries that were saved elsewhere; those that are here already change nothing."""
     with Progress(SpinnerColumn(), TextColumn("{task.completed} lines"), console=stderr, transient=True) as bar:
         task = bar.add_task("importing")
-        came = import_lines(open_deps(), file, trust=trust, told=lambda count: bar.update(task, completed=count))
+        result = import_lines(
+            open_deps(), file, trust=trust, on_progress=lambda count: bar.update(task, completed=count)
+        )
     if rejects is not None:
-        bad = "".join(f"{line}\n" for _, line, _ in came.bad)
+        bad = "".join(f"{one.line}\n" for one in result.bad)
         rejects.write_text(bad, encoding="utf-8", errors="surrogateescape")
-    _tell(came, as_json)
+    _print_imported(result, as_json)
 
 
 @app.command("export")
@@ -199,26 +192,27 @@ def export(words: Words = None, as_json: AsJson = False) -> None:
         sys.stdout.write(json_for_terminal(line) + "\n")
 
 
-def _tell(came: Imported, as_json: bool) -> None:
-    bad = [{"line": number, "why": why} for number, _, why in came.bad]
-    sentence = f"{came.new:,} new deliveries, {came.duplicates:,} here already, {len(bad):,} bad lines."
-    done(sentence, {"new": came.new, "duplicates": came.duplicates, "bad": bad}, as_json=as_json)
-    for one in bad[: 0 if as_json else TOLD]:
-        stderr.print(f"line {one['line']}: {one['why']}", markup=False, soft_wrap=True)
-    if len(bad) > TOLD and not as_json:
-        stderr.print(f"and {len(bad) - TOLD} more; --rejects FILE keeps them")
+def _print_imported(result: Imported, as_json: bool) -> None:
+    bad = [{"line": one.number, "why": one.why} for one in result.bad]
+    sentence = f"{result.new:,} new deliveries, {result.duplicates:,} here already, {len(bad):,} bad lines."
+    done(sentence, {"new": result.new, "duplicates": result.duplicates, "bad": bad}, as_json=as_json)
+    for one in result.bad[: 0 if as_json else MAX_BAD_LINES]:
+        stderr.print(f"line {one.number}: {one.why}", markup=False, soft_wrap=True)
+    if len(bad) > MAX_BAD_LINES and not as_json:
+        stderr.print(f"and {len(bad) - MAX_BAD_LINES} more; --rejects FILE keeps them")
     if bad:
         raise typer.Exit(FAILED)
 
 
-def _came(one: Mapping[str, Any]) -> str:
-    item = f"{one['kind']}/{one['external_id']}"
-    others = f" with {one['changes'] - 1} other changes" if (one["changes"] or 0) > 1 else ""
-    told = [] if one["outcome"] is None else [f"{one['outcome']} after {one['ms']:,} ms{others}"]
-    if one["letter"]:
-        told.append(f"died as letter {one['letter']['id']} ({one['letter']['state']})")
-    if one["waits"]:
-        told.append(f"owed, {one['waits']['attempts']} failed tries, next {moment(one['waits']['next_at'])}")
-    if one.get("later"):
-        told.append(f"later events {', '.join(str(other['id']) for other in one['later'])}")
-    return f"{item}: {'; '.join(told) or 'nothing yet'}"
+def _outcome(item: ItemOutcome) -> str:
+    parts = []
+    if item.outcome is not None:
+        others = f" with {item.changes - 1} other changes" if item.changes is not None and item.changes > 1 else ""
+        parts.append(f"{item.outcome} after {item.ms:,} ms{others}")
+    if item.letter is not None:
+        parts.append(f"died as letter {item.letter.id} ({item.letter.state})")
+    if item.waits is not None:
+        parts.append(f"owed, {item.waits.attempts} failed tries, next {moment(item.waits.next_at)}")
+    if item.later:
+        parts.append(f"later events {', '.join(str(event.id) for event in item.later)}")
+    return f"{item.kind}/{item.external_id}: {'; '.join(parts) or 'nothing yet'}"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated
 
 import msgspec
 import typer
@@ -33,12 +33,13 @@ from app.cli.tables import print_table
 from app.errors import Refused
 from app.flows.deps import Deps
 from app.flows.letters import letter_actions, letters, replay
-from app.flows.letters.preview import MOST
+from app.flows.letters.preview import MAX_ITEMS, PreviewedChange
 from app.flows.letters.preview import preview as find_preview
+from app.flows.letters.replay import ReplayView
 
 __all__ = ["dead"]
 
-LOOK_EVERY = 0.3  # seconds
+POLL_SECONDS = 0.3
 
 ReplayId = Annotated[int, typer.Argument(help="number of the replay", min=1, max=LARGEST_ID)]
 Why = Annotated[str, typer.Option("--why", help="the reason, for the record")]
@@ -48,23 +49,25 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="do not ask")]
 @dead.command()
 def preview(
     words: Words = None,
-    limit: Annotated[int, typer.Option(help="at most this many items: each may cost a call", min=1, max=100)] = MOST,
+    limit: Annotated[
+        int, typer.Option(help="at most this many items: each may cost a call", min=1, max=100)
+    ] = MAX_ITEMS,
     as_json: AsJson = False,
 ) -> None:
     """What replaying the letters of a filter (or a number) would change; writes nothing."""
-    found = find_preview(open_deps(), _numbers_or_filter(words), limit=limit)
+    result = find_preview(open_deps(), _numbers_or_filter(words), limit=limit)
     if as_json:
-        print_json(found)
+        print_json(result)
         return
-    console.print(found["summary"], markup=False, soft_wrap=True)
-    for item in found["items"]:
-        moot = " (moot)" if item["moot"] else ""
-        error = f": {item['error']}" if item["error"] else ""
-        console.print(f"  {item_of(item)}{moot}: {item['outcome']}{error}", markup=False, soft_wrap=True)
-    for row in found["rows"]:
+    console.print(result.summary, markup=False, soft_wrap=True)
+    for item in result.items:
+        moot = " (moot)" if item.moot else ""
+        error = f": {item.error}" if item.error else ""
+        console.print(f"  {item_of(item)}{moot}: {item.outcome}{error}", markup=False, soft_wrap=True)
+    for row in result.rows:
         console.print(f"    {_would(row)}", markup=False, soft_wrap=True)
-    if found["left_out"]:
-        console.print(f"{found['left_out']} more items were not previewed; --limit previews more.")
+    if result.left_out:
+        console.print(f"{result.left_out} more items were not previewed; --limit previews more.")
 
 
 @dead.command("replay")
@@ -92,9 +95,9 @@ def replay_(
         _ask(deps, text, "Replay", yes)
         replay_id = replay.replay_letters(deps, text, name, rate=rate, canary=canary)
     watch = sys.stderr.isatty() if wait is None else wait
-    told = _follow(deps, replay_id) if watch else replay.show_replay(deps, replay_id)
-    _tell(told, as_json)
-    if told["status"] in ("stopped", "aborted"):
+    view = _follow(deps, replay_id) if watch else replay.show_replay(deps, replay_id)
+    _print_replay(view, as_json)
+    if view.status in ("stopped", "aborted"):
         raise typer.Exit(FAILED)
 
 
@@ -127,29 +130,28 @@ def edit(
 ) -> None:
     """Edit the arguments of a dead letter's message before a replay; the original ones are kept."""
     try:
-        read = msgspec.json.decode(args)
+        decoded = msgspec.json.decode(args)
     except msgspec.DecodeError as error:
         raise typer.BadParameter(f"not JSON: {error}", param_hint="--args") from None
-    if not isinstance(read, list):
+    if not isinstance(decoded, list):
         raise typer.BadParameter("right would be a JSON list", param_hint="--args")
     deps = open_deps()
-    letter_actions.edit_args(deps, letter_id, read, why)
+    letter_actions.edit_args(deps, letter_id, decoded, why)
     done(f"Letter {letter_id} has new arguments.", letters.show(deps, letter_id), as_json=as_json)
 
 
 @dead.command()
 def replays(limit: Limit = 20, before: Before = None, as_json: AsJson = False) -> None:
     """Replays, newest first, with the progress of each."""
-    found = replay.list_replays(open_deps(), limit=limit, before_id=before)
+    rows = replay.list_replays(open_deps(), limit=limit, before_id=before)
     if as_json:
-        print_json(page_of(found, limit))
+        print_json(page_of(msgspec.to_builtins(rows), limit))
         return
     table = Table("id", "name", "status", "letters", "items", "done", "failed", "waiting", "asked", "by", "why")
-    for row in found:
-        done, failed, waiting = (f"{row['progress'][name]:,}" for name in ("done", "failed", "waiting"))
-        about = (str(row["id"]), escape(row["name"]), row["status"], f"{row['letters']:,}", f"{row['items']:,}")
-        by = (moment(row["asked_at"]), escape(row["asked_by"]), escape((row["reason"] or "")[:100]))
-        table.add_row(*about, done, failed, waiting, *by)
+    for row in rows:
+        numbers = (row.letters, row.items, row.progress.done, row.progress.failed, row.progress.waiting)
+        asked = (moment(row.asked_at), escape(row.asked_by), escape((row.reason or "")[:100]))
+        table.add_row(str(row.id), escape(row.name), row.status, *(f"{number:,}" for number in numbers), *asked)
     print_table(table, "Nothing was ever replayed.")
 
 
@@ -158,7 +160,7 @@ def abort(replay_id: ReplayId, as_json: AsJson = False) -> None:
     """Stop a replay; letters that it had not reached are dead as before."""
     deps = open_deps()
     replay.abort_replay(deps, replay_id)
-    _tell(replay.show_replay(deps, replay_id), as_json=as_json)
+    _print_replay(replay.show_replay(deps, replay_id), as_json)
 
 
 def _numbers_or_filter(words: Sequence[str] | None) -> str:
@@ -169,9 +171,9 @@ def _numbers_or_filter(words: Sequence[str] | None) -> str:
 
 
 def _ask(deps: Deps, text: str, verb: str, yes: bool) -> None:
-    """Show what the action is about, and ask; without a terminal nobody can answer."""
-    totals = letters.find(deps, text, limit=1)["totals"]
-    if yes or totals["letters"] <= 1:
+    """Ask before several letters are changed; raises ``Refused`` where there is no terminal to ask at."""
+    totals = letters.find(deps, text, limit=1).totals
+    if yes or totals.letters <= 1:
         return
     if not sys.stdin.isatty():
         raise Refused(f"{verb.lower()} {letters.sentence(totals)}? Give --yes where nobody can be asked")
@@ -179,7 +181,7 @@ def _ask(deps: Deps, text: str, verb: str, yes: bool) -> None:
         raise typer.Exit(INTERRUPTED)
 
 
-def _follow(deps: Deps, replay_id: int) -> dict[str, Any]:
+def _follow(deps: Deps, replay_id: int) -> ReplayView:
     """Watch a replay until it is over; Ctrl-C asks whether to abort it."""
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=stderr, transient=True
@@ -187,11 +189,11 @@ def _follow(deps: Deps, replay_id: int) -> dict[str, Any]:
     try:
         with bar:
             task = bar.add_task("replaying")
-            while (told := replay.show_replay(deps, replay_id))["status"] in ("idle", "running"):
-                done = sum(told["progress"][name] for name in ("done", "failed", "skipped"))
-                state = "waits for a worker" if told["status"] == "idle" else f"replaying {told['name']}"
-                bar.update(task, total=told["items"], completed=done, description=state)
-                time.sleep(LOOK_EVERY)
+            while (view := replay.show_replay(deps, replay_id)).status in ("idle", "running"):
+                over = view.progress.done + view.progress.failed + view.progress.skipped
+                state = "waits for a worker" if view.status == "idle" else f"replaying {view.name}"
+                bar.update(task, total=view.items, completed=over, description=state)
+                time.sleep(POLL_SECONDS)
     except KeyboardInterrupt:
         if sys.stdin.isatty() and typer.confirm(f"Abort replay {replay_id}?", err=True):
             replay.abort_replay(deps, replay_id)
@@ -201,26 +203,18 @@ def _follow(deps: Deps, replay_id: int) -> dict[str, Any]:
     return replay.show_replay(deps, replay_id)
 
 
-def _tell(told: Mapping[str, Any], as_json: bool) -> None:
-    if as_json:
-        print_json(told)
-        return
-    progress = told["progress"]
-    numbers = ", ".join(f"{progress[name]:,} {name}" for name in progress if progress[name])
-    reason = f": {told['reason']}" if told["reason"] else ""
-    waits = f" Waits for {', '.join(told['paused'])}, paused now." if told["paused"] else ""
-    console.print(
-        f"Replay {told['id']} ({told['name']}) {told['status']}{reason}. "
-        f"{told['items']:,} items: {numbers or 'none yet'}.{waits}",
-        markup=False,
-        soft_wrap=True,
-    )
+def _print_replay(view: ReplayView, as_json: bool) -> None:
+    counts = ", ".join(f"{count:,} {state}" for state, count in view.progress.nonzero().items())
+    reason = f": {view.reason}" if view.reason else ""
+    waits = f" Waits for {', '.join(view.paused)}, paused now." if view.paused else ""
+    sentence = f"Replay {view.id} ({view.name}) {view.status}{reason}. {view.items:,} items: {counts or 'none yet'}."
+    done(sentence + waits, view, as_json=as_json)
 
 
-def _would(row: Mapping[str, Any]) -> str:
+def _would(row: PreviewedChange) -> str:
     """What would be written to one row; a new row has no old values."""
-    if row["change"] == "missing":
-        values = ", ".join(f"{name} {new}" for name, (_, new) in row["fields"].items() if new not in (None, False))
-        return f"new {row['kind']} {row['item']}: {values}"
-    changes = ", ".join(f"{name} {old} → {new}" for name, (old, new) in row["fields"].items())
-    return f"{row['kind']} {row['item']} {row['change']}: {changes}"
+    if row.change == "missing":
+        values = ", ".join(f"{name} {new}" for name, (_, new) in row.fields.items() if new not in (None, False))
+        return f"new {row.kind} {row.item}: {values}"
+    changes = ", ".join(f"{name} {old} → {new}" for name, (old, new) in row.fields.items())
+    return f"{row.kind} {row.item} {row.change}: {changes}"

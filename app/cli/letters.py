@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import typer
@@ -14,6 +14,17 @@ from rich.table import Table
 from app.cli.console import LARGEST_ID, AsJson, Before, Limit, console, moment, open_deps, page_of, print_json
 from app.cli.tables import print_table
 from app.flows.letters import letters
+from app.flows.letters.letters import (
+    Attempt,
+    CauseGroup,
+    Exchange,
+    ItemGroup,
+    ItemNow,
+    LetterRow,
+    LetterView,
+    Message,
+)
+from app.flows.letters.preview import PreviewedItem
 
 app = typer.Typer(help="Dead letters: messages that will not be retried by themselves.", no_args_is_help=True)
 
@@ -32,21 +43,16 @@ Words = Annotated[
 @app.command("list")
 def list_(words: Words = None, limit: Limit = 50, before: Before = None, as_json: AsJson = False) -> None:
     """Dead letters that a filter matches, the latest first; without a state, those that wait for a person."""
-    found = letters.find(open_deps(), filter_of(words), limit=limit, before_id=before)
+    page = letters.find(open_deps(), filter_of(words), limit=limit, before_id=before)
     if as_json:
-        print_json({"totals": found["totals"], **page_of(found["rows"], limit)})
+        print_json({"totals": page.totals, **page_of(msgspec.to_builtins(page.rows), limit)})
         return
-    table = Table("id", "died", "item", "tries", "cause", "error", title=letters.sentence(found["totals"]))
-    for letter in found["rows"]:
-        cause = escape(letter["fingerprint"]) + (" [green](moot)[/]" if letter["moot"] else "")
-        error = escape(letter["error"][:100])
-        table.add_row(
-            str(letter["id"]), moment(letter["died_at"]), escape(item_of(letter)), str(letter["tries"]), cause, error
-        )
-    print_table(
-        table,
-        NOTHING_MATCHES,
-    )
+    table = Table("id", "died", "item", "tries", "cause", "error", title=letters.sentence(page.totals))
+    for letter in page.rows:
+        cause = escape(letter.fingerprint) + (" [green](moot)[/]" if letter.moot else "")
+        about = (str(letter.id), moment(letter.died_at), escape(item_of(letter)), str(letter.tries))
+        table.add_row(*about, cause, escape(letter.error[:100]))
+    print_table(table, NOTHING_MATCHES)
 
 
 @app.command()
@@ -59,22 +65,22 @@ def groups(
     """How many letters share a cause, or are about the same item."""
     if by not in ("cause", "item"):
         raise typer.BadParameter(f"{by!r}; there are cause and item", param_hint="--by")
-    found = letters.groups(open_deps(), filter_of(words), by, limit=limit)
+    groups = (letters.groups_by_cause if by == "cause" else letters.groups_by_item)(
+        open_deps(), filter_of(words), limit=limit
+    )
     if as_json:
-        print_json(found)
+        print_json(groups)
         return
     table = Table(by, "letters", "items" if by == "cause" else "causes", "moot", "first", "last", "error")
-    table.title = letters.sentence(found["totals"])
-    for row in found["rows"]:
-        what = f"{row['cause']} ({row['connection'] or '-'})" if by == "cause" else item_of(row)
-        numbers = (f"{row[name]:,}" for name in ("letters", "items" if by == "cause" else "causes", "moot"))
-        table.add_row(
-            escape(what), *numbers, moment(row["first"]), moment(row["last"]), escape((row["error"] or "")[:100])
-        )
-    print_table(
-        table,
-        NOTHING_MATCHES,
-    )
+    table.title = letters.sentence(groups.totals)
+    for group in groups.rows:
+        if isinstance(group, CauseGroup):
+            name, number = f"{group.cause} ({group.connection or '-'})", group.items
+        else:
+            name, number = item_of(group), group.causes
+        numbers = (f"{group.letters:,}", f"{number:,}", f"{group.moot:,}")
+        table.add_row(escape(name), *numbers, moment(group.first), moment(group.last), escape(group.error[:100]))
+    print_table(table, NOTHING_MATCHES)
 
 
 @app.command()
@@ -88,15 +94,13 @@ def show(
     if as_json:
         print_json(letter)
         return
-    for line in _head(letter):
+    for line in (*_head(letter), *_attempts(letter.attempts)):
         console.print(line, markup=False, soft_wrap=True)
-    for line in _attempts(letter["attempts"]):
-        console.print(line, markup=False, soft_wrap=True)
-    for attempt in letter["attempts"] if whole else letter["attempts"][-1:]:
-        console.rule(f"attempt {attempt['number']} at {moment(attempt['at'])} by {attempt['worker']}", align="left")
-        for line in _exchange(attempt.get("exchange")):
+    for attempt in letter.attempts if whole else letter.attempts[-1:]:
+        console.rule(f"attempt {attempt.number} at {moment(attempt.at)} by {attempt.worker}", align="left")
+        for line in _exchange(attempt.exchange):
             console.print(line, markup=False, soft_wrap=True)
-        console.print(attempt["traceback"], markup=False, style="dim")
+        console.print(attempt.traceback, markup=False, style="dim")
 
 
 def filter_of(words: Sequence[str] | None) -> str:
@@ -104,65 +108,63 @@ def filter_of(words: Sequence[str] | None) -> str:
     return " ".join(words or ())
 
 
-def item_of(letter: Mapping[str, Any]) -> str:
-    """The item of a letter for people; "-" if it is about none."""
-    if letter["external_id"] is None:
-        return "-"
-    return f"{letter['connection']}/{letter['kind']}/{letter['external_id']}"
+def item_of(row: LetterRow | ItemGroup | PreviewedItem) -> str:
+    """The item that a row is about, for people; "-" if it is about none."""
+    return "-" if row.external_id is None else f"{row.connection}/{row.kind}/{row.external_id}"
 
 
-def _head(letter: Mapping[str, Any]) -> Iterator[str]:
-    yield f"Letter {letter['id']} is {letter['state']}: {letter['error_type']}: {letter['error']}"
-    yield f"What to do: {letter['advice']}"
-    yield f"cause      {letter['fingerprint']} at {letter['place'] or 'an unknown place'}"
-    yield f"message    {letter['actor']} {msgspec.json.encode(letter['args']).decode()} ({letter['queue']})"
-    if letter["original_args"] is not None:
-        yield f"           edited; it was {msgspec.json.encode(letter['original_args']).decode()}"
-    yield f"item       {item_of(letter)}, owed because of a {letter['cause'] or 'message'}"
-    yield f"failed     first {moment(letter['first_failed_at'])}, died {moment(letter['died_at'])} UTC"
-    if letter["replays"]:
-        yield f"replayed   {letter['replays']} times, last {moment(letter['replayed_at'])} UTC"
-    if letter["discarded_at"] is not None:
-        who, why = letter["discarded_by"], letter["discard_reason"]
-        yield f"discarded  {moment(letter['discarded_at'])} UTC by {who}: {why}"
-    if letter["moot"]:
+def _head(letter: LetterView) -> Iterator[str]:
+    yield f"Letter {letter.id} is {letter.state}: {letter.error_type}: {letter.error}"
+    yield f"What to do: {letter.advice}"
+    yield f"cause      {letter.fingerprint} at {letter.place or 'an unknown place'}"
+    yield f"message    {letter.actor} {msgspec.json.encode(letter.args).decode()} ({letter.queue})"
+    if letter.original_args is not None:
+        yield f"           edited; it was {msgspec.json.encode(letter.original_args).decode()}"
+    yield f"item       {item_of(letter)}, owed because of a {letter.cause or 'message'}"
+    yield f"failed     first {moment(letter.first_failed_at)}, died {moment(letter.died_at)} UTC"
+    if letter.replays:
+        yield f"replayed   {letter.replays} times, last {moment(letter.replayed_at)} UTC"
+    if letter.discarded_at is not None:
+        yield f"discarded  {moment(letter.discarded_at)} UTC by {letter.discarded_by}: {letter.discard_reason}"
+    if letter.moot:
         yield "moot       a newer version of the item was applied since: a replay would change nothing"
-    yield from _since(letter["since"])
+    if letter.since is not None:
+        yield from _item_now(letter.since)
 
 
-def _since(since: Mapping[str, Any] | None) -> Iterator[str]:
-    if since is None:
-        return
-    if since["owed"]:
+def _item_now(item: ItemNow) -> Iterator[str]:
+    if item.owed:
         yield "now        the item is owed: a worker will try it"
-    for settled in since["settled"]:
-        yield f"settled    {moment(settled['settled_at'])} UTC: {settled['outcome']} ({settled['cause']})"
-    for other in since["letters"]:
-        yield f"also       letter {other['id']} ({other['state']}, {moment(other['died_at'])}): {other['fingerprint']}"
+    for settled in item.settled:
+        yield f"settled    {moment(settled.settled_at)} UTC: {settled.outcome} ({settled.cause})"
+    for other in item.letters:
+        yield f"also       letter {other.id} ({other.state}, {moment(other.died_at)}): {other.fingerprint}"
 
 
-def _attempts(attempts: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """The same error in a row is shown once."""
-    for (kind, error), some in groupby(attempts, key=lambda one: (one["error_type"], one["error"])):
-        tries = list(some)
-        first, last = tries[0], tries[-1]
-        times = moment(first["at"]) + (f" to {moment(last['at'])}" if len(tries) > 1 else "")
-        numbers = f"{first['number']}-{last['number']}" if len(tries) > 1 else str(first["number"])
-        yield f"attempt {numbers}  {times}  {kind}: {error}"
+def _attempts(attempts: Sequence[Attempt]) -> Iterator[str]:
+    """Attempts that failed with the same error in a row are one line."""
+    for (error_type, error), group in groupby(attempts, key=lambda one: (one.error_type, one.error)):
+        first, *more = group
+        last = more[-1] if more else None
+        times = moment(first.at) + (f" to {moment(last.at)}" if last else "")
+        numbers = f"{first.number}-{last.number}" if last else str(first.number)
+        yield f"attempt {numbers}  {times}  {error_type}: {error}"
 
 
-def _exchange(exchange: Mapping[str, Any] | None) -> Iterator[str]:
+def _exchange(exchange: Exchange | None) -> Iterator[str]:
     if exchange is None:
         yield "No request was under way."
         return
-    yield f"> {exchange['method']} {exchange['url']} ({moment(exchange['at'])} UTC, {exchange['ms']} ms)"
-    yield from _message(">", exchange["request"])
-    answer = exchange["response"]
-    yield "< no answer" if answer is None else f"< {answer['status']}"
-    yield from _message("<", answer or {"headers": {}, "body": ""})
+    yield f"> {exchange.method} {exchange.url} ({moment(exchange.at)} UTC, {exchange.ms} ms)"
+    yield from _message(">", exchange.request)
+    if exchange.response is None:
+        yield "< no answer"
+    else:
+        yield f"< {exchange.response.status}"
+        yield from _message("<", exchange.response)
 
 
-def _message(mark: str, message: Mapping[str, Any]) -> Iterator[str]:
-    yield from (f"{mark} {name}: {value}" for name, value in message["headers"].items())
-    if message["body"]:
-        yield message["body"]
+def _message(mark: str, message: Message) -> Iterator[str]:
+    yield from (f"{mark} {name}: {value}" for name, value in message.headers.items())
+    if message.body:
+        yield message.body

@@ -29,7 +29,7 @@ from app.cli.tables import print_table
 from app.domain import Kind
 from app.flows.catalog.validate import MAX_SAMPLES
 from app.flows.catalog.validate import validate as checked
-from app.flows.inbox.missing_orders import find_gaps
+from app.flows.inbox.missing_orders import find_missing_orders
 from app.flows.runs.history import list_differences, show_run
 from app.rules.drift.drift_advice import advice_on
 from app.rules.spellings import DRIFT_CAUSES, DRIFT_CHANGES
@@ -98,7 +98,7 @@ def gaps(
     until = last or deps.now().date()
     if first > until:
         raise typer.BadParameter("--from must not be after --to")
-    days = find_gaps(deps, connection, first, until)
+    days = find_missing_orders(deps, connection, first, until)
     lacking = [one for one in days if one.missing]
     if as_json:
         print_json([msgspec.to_builtins(one) for one in days])

@@ -1,9 +1,9 @@
 """The one filter grammar of API, terminal and pages: ``connection:shop cause:RateLimited item:SKU-1 since:2h``.
 
-A filter is terms with blanks between them, all of which must hold. A term is ``key:value``; ``-key:value`` means that
-it must not hold; ``key:one,two`` means one or the other; a value with blanks, commas or colons goes into double
-quotes, where ``\\"`` is a quote; ``item:SKU-*`` matches what begins so. Moments are ``2h`` ago (``s``, ``m``, ``h``,
-``d``, ``w``) or ISO 8601, in UTC unless they say otherwise.
+A filter is a list of terms separated by blanks, all of which must hold. A term is ``key:value``; ``-key:value`` negates
+it; ``key:one,two`` means one or the other. A value with blanks, commas or colons goes into double quotes, where ``\\"``
+is a quote; ``item:SKU-*`` matches a prefix. Moments are ``2h`` ago (``s``, ``m``, ``h``, ``d``, ``w``) or ISO 8601, in
+UTC unless they name an offset.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 
-LONGEST = 2_000
+MAX_LENGTH = 2_000
 """Characters of a filter."""
 
-MOST_TERMS = 20
-MOST_VALUES = 100
-"""Of a term. A database plans a condition for each value of each term: 331 of them were one statement of 95 KB."""
+MAX_TERMS = 20
+MAX_VALUES = 100
+"""Values of a term. A database plans a condition for each: with 331 of them a statement had 95 KB."""
 
 _TERM = re.compile(r'\s*(?P<no>-?)(?P<key>[A-Za-z_]+):(?P<values>(?:"(?:\\.|[^"\\])*"|[^\s"])+)(?=\s|$)')
 _VALUE = re.compile(r'"((?:\\.|[^"\\])*)"|([^,"]+)|(,)')
@@ -28,7 +28,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
 class FilterError(ValueError):
-    """A filter that cannot be read; the message says what would be right."""
+    """A filter that is not valid; the message says what would be right."""
 
 
 @dataclass(frozen=True)
@@ -41,31 +41,32 @@ class Term:
 
 
 def parse(text: str, keys: Sequence[str]) -> tuple[Term, ...]:
-    """The terms of a filter over these keys; no terms for a blank one. Raises ``FilterError``."""
-    if len(text) > LONGEST:
-        raise FilterError(f"a filter may have at most {LONGEST} characters")
+    """The terms of a filter with these keys; a blank filter has none. Raises ``FilterError``."""
+    if len(text) > MAX_LENGTH:
+        raise FilterError(f"a filter may have at most {MAX_LENGTH} characters")
     terms: list[Term] = []
     at = 0
     while text[at:].strip():
-        found = _TERM.match(text, at)
-        if found is None:
-            raise FilterError(f"cannot read {text[at:].strip()[:40]!r}; right would be key:value with {_there(keys)}")
-        if len(terms) == MOST_TERMS:
+        match = _TERM.match(text, at)
+        if match is None:
+            known = ", ".join(keys)
+            raise FilterError(f"cannot read {text[at:].strip()[:40]!r}; right would be key:value with {known}")
+        if len(terms) == MAX_TERMS:
             raise FilterError(
-                f"a filter may have at most {MOST_TERMS} terms; several values of one key are key:one,two"
+                f"a filter may have at most {MAX_TERMS} terms; several values of one key are key:one,two"
             )
-        terms.append(Term(_key(found["key"], keys), _values(found["key"], found["values"]), bool(found["no"])))
-        at = found.end()
+        terms.append(Term(_key(match["key"], keys), _values(match["key"], match["values"]), bool(match["no"])))
+        at = match.end()
     return tuple(terms)
 
 
 def spelled(terms: Iterable[Term]) -> str:
-    """The terms as text again: what ``parse`` reads back as the same terms."""
+    """The terms as text, from which ``parse`` makes the same terms."""
     return " ".join(f"{'-' if one.negated else ''}{one.key}:{','.join(map(_quoted, one.values))}" for one in terms)
 
 
 def moment_of(value: str, now: datetime) -> datetime:
-    """A moment from ``2h`` (ago) or ISO 8601 text, as aware UTC. Raises ``FilterError``."""
+    """The aware UTC moment that ``2h`` (ago) or ISO 8601 text means. Raises ``FilterError``."""
     ago = _AGO.fullmatch(value.strip())
     try:
         if ago:
@@ -77,7 +78,7 @@ def moment_of(value: str, now: datetime) -> datetime:
 
 
 def choice_of(key: str, value: str, choices: Sequence[str]) -> str:
-    """The choice that the value spells, in any case. Raises ``FilterError`` with the nearest one."""
+    """The choice that equals the value, upper or lower case. Raises ``FilterError``, which suggests the nearest one."""
     folded = {choice.casefold(): choice for choice in choices}
     if value in choices or value.casefold() in folded:
         return value if value in choices else folded[value.casefold()]
@@ -98,19 +99,19 @@ def _nearest(word: str, words: Sequence[str]) -> str:
 
 def _values(key: str, text: str) -> tuple[str, ...]:
     values: list[str] = []
-    apart = True  # whether a comma, or the beginning, is before this part
+    value_expected = True
     for quoted, plain, comma in _VALUE.findall(text):
         if comma:
-            apart = True
+            value_expected = True
             continue
-        if not apart:
+        if not value_expected:
             raise FilterError(f"{key}: a comma is missing between values, or a closing quote")
         values.append(plain or re.sub(r"\\(.)", r"\1", quoted))
-        apart = False
-    if not values or apart:
+        value_expected = False
+    if not values or value_expected:
         raise FilterError(f"{key}: a value is missing; right would be {key}:value or {key}:one,two")
-    if len(values) > MOST_VALUES:
-        raise FilterError(f"{key}: at most {MOST_VALUES} values; here are {len(values)}")
+    if len(values) > MAX_VALUES:
+        raise FilterError(f"{key}: at most {MAX_VALUES} values; here are {len(values)}")
     return tuple(values)
 
 
@@ -119,7 +120,3 @@ def _quoted(value: str) -> str:
         return value
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
-
-
-def _there(keys: Sequence[str]) -> str:
-    return ", ".join(keys)

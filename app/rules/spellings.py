@@ -1,4 +1,4 @@
-"""Words that filters know, understood in any case and in the spellings that people used before."""
+"""The words that filters accept, in upper or lower case and in older spellings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.rules.filters import choice_of
 
 @dataclass(frozen=True)
 class Words:
-    """The words of one filter ``key``; ``older`` are spellings of them."""
+    """The words of one filter ``key``; ``older`` maps other spellings to them."""
 
     key: str
     words: Sequence[str]
@@ -20,16 +20,16 @@ class Words:
 
     @property
     def spellings(self) -> tuple[str, ...]:
-        """All that is understood."""
+        """Everything that ``read`` accepts, in lower case."""
         return (*self.words, *self.older)
 
     @property
     def pattern(self) -> str:
-        """A regular expression for any of them, in any case, without a flag for it."""
+        """A regular expression for any of them in upper or lower case that needs no flag."""
         return f"^({'|'.join(map(''.join, map(_any_case, self.spellings)))})$"
 
     def read(self, text: str) -> str:
-        """The word that is meant; raises ``FilterError`` with the nearest one."""
+        """The word that a text means; raises ``FilterError``, which suggests the nearest one."""
         spelled = text.strip()
         older = {spelling.casefold(): word for spelling, word in self.older.items()}
         return older.get(spelled.casefold()) or choice_of(self.key, spelled, self.words)

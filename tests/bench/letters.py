@@ -89,7 +89,7 @@ def by_hand(deps: Deps) -> float:
     def ask() -> int:
         with deps.database.read() as conn:
             rows = letter_search.page(conn, [], {}, limit=LETTERS)
-        return len([row for row in rows if row["error_type"] == "RateLimited"])
+        return len([row for row in rows if row.error_type == "RateLimited"])
 
     return filtering.p95(ask, 5)
 
@@ -103,7 +103,7 @@ def one_by_one(deps: Deps, count: int = 500) -> float:
             id = conn.execute(table.select().where(table.c.message_id == f"m{number}")).mappings().one()["id"]
             letter = dead_letters.get(conn, id, lock=True)
             assert letter is not None
-            owed.revive(conn, ItemKey(SHOP, Kind.PRODUCT, letter["external_id"]), Cause.REPLAY, deps.now())
+            owed.revive(conn, ItemKey(SHOP, Kind.PRODUCT, letter.external_id), Cause.REPLAY, deps.now())
             conn.execute(table.update().where(table.c.id == id).values(state="replayed"))
     return count / (time.perf_counter() - began)
 
@@ -116,15 +116,14 @@ def measure(kind: str) -> None:
         print(f"  {'baseline: filtered in Python':62}{floor:8.1f}")
         lists = {f"list {text or '(everything)'}": partial(letters.find, deps, text) for text in QUESTIONS}
         filtering.measure(floor, lists, TARGET_MS)
-        filtering.measure(
-            floor, {f"groups by {by}": partial(letters.groups, deps, "", by) for by in ("cause", "item")}
-        )
+        groups = {"cause": letters.groups_by_cause, "item": letters.groups_by_item}
+        filtering.measure(floor, {f"groups by {by}": partial(ask, deps, "") for by, ask in groups.items()})
         single = one_by_one(deps)
         began = time.perf_counter()
         replay_id = replay_letters(deps, "", "bench", rate=0, canary=False)
         opened = time.perf_counter() - began
         drive_replay(deps, replay_id, slice_=0.0)
-        while show_replay(deps, replay_id)["progress"]["waiting"]:
+        while show_replay(deps, replay_id).progress.waiting:
             drive_replay(deps, replay_id, slice_=0.0)
         took = time.perf_counter() - began
         sent = LETTERS - 500

@@ -95,7 +95,7 @@ def test_a_support_engineer_finds_understands_and_decides(chromium: webdriver.Ch
         assert heading(chromium).startswith("letter ")
         press(chromium, "Abort")
         assert "Aborted: by user anna" in chromium.find_element(By.CSS_SELECTOR, ".note").text
-        assert [letter["state"] for letter in all_letters(database)] == ["dead"] * 3
+        assert [letter.state for letter in all_letters(database)] == ["dead"] * 3
 
         press(chromium, "Sign out")
         chromium.get(f"{client.base_url}/dead-letters")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import pytest
 
@@ -13,6 +12,7 @@ from app.flows.items.dead_letter import item_of_message, record_dead_letter
 from app.flows.items.leases import LeaseKeeper
 from app.flows.items.sync_item import sync_item
 from app.stores import owed
+from app.stores.letters.rows import Letter
 from app.stores.sql.engine import Database
 from tests.fakes import SHOP, World, listing
 from tests.letters import all_letters
@@ -55,7 +55,7 @@ def die_of_fetching(world: World) -> None:
     world.source.put(listing("A"))
 
 
-def letters(world: World) -> list[dict[str, Any]]:
+def letters(world: World) -> list[Letter]:
     return all_letters(world.database)
 
 
@@ -70,7 +70,7 @@ def test_a_dead_item_is_owed_no_longer(world: World) -> None:
 def test_a_letter_tells_its_item(world: World) -> None:
     die_of_fetching(world)
     letter = letters(world)[0]
-    assert (letter["connection"], letter["kind"], letter["external_id"]) == KEY
+    assert (letter.connection, letter.kind, letter.external_id) == KEY
 
 
 def test_a_letter_holds_every_attempt(world: World) -> None:
@@ -80,7 +80,7 @@ def test_a_letter_holds_every_attempt(world: World) -> None:
         sync(world)
         world.clock.pass_(60)
     die_of_fetching(world)
-    attempts = [(attempt["number"], attempt["error_type"]) for attempt in letters(world)[0]["attempts"]]
+    attempts = [(attempt.number, attempt.error_type) for attempt in letters(world)[0].attempts]
     assert attempts == [(1, "Unavailable"), (2, "Unavailable"), (3, "Unmappable")]
 
 
@@ -90,7 +90,7 @@ def test_every_attempt_has_its_traceback(world: World) -> None:
     sync(world)
     world.clock.pass_(60)
     die_of_fetching(world)
-    assert all("in fetch" in attempt["traceback"] for attempt in letters(world)[0]["attempts"])
+    assert all("in fetch" in attempt.traceback for attempt in letters(world)[0].attempts)
 
 
 def test_a_message_buried_twice_is_one_letter(world: World) -> None:
@@ -117,4 +117,4 @@ def test_another_actors_message_names_no_item() -> None:
 
 def test_a_malformed_message_becomes_a_letter(world: World) -> None:
     die(world, TypeError("missing argument"), args=("shop", {"odd": [1]}))
-    assert letters(world)[0]["args"] == ["shop", {"odd": [1]}]
+    assert letters(world)[0].args == ["shop", {"odd": [1]}]

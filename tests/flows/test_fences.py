@@ -142,7 +142,7 @@ def test_the_same_failure_of_an_item_is_the_same_letter(world: World) -> None:
         sync_and_bury(world, f"m{number}")
         world.clock.pass_(60)
     (letter,) = all_letters(world.database)
-    assert len(letter["attempts"]) == 3
+    assert len(letter.attempts) == 3
 
 
 def test_another_failure_of_an_item_is_another_letter(world: World) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from app.domain import Change, Delivery, ItemKey, Kind, Role, Who
 from app.errors import Refused, Unmappable
-from app.flows.inbox.inbox import find, replay_event, replay_events, show
+from app.flows.inbox.inbox import ItemOutcome, find, replay_event, replay_events, show
 from app.flows.inbox.inbox_import import export_lines, import_lines
 from app.flows.items.leases import LeaseKeeper
 from app.flows.items.sync_item import sync_item
@@ -57,7 +57,7 @@ def world(database: Database) -> World:
 
 
 def found(world: World, text: str) -> list[str]:
-    return [row["event_id"] for row in reversed(find(world.deps, text))]
+    return [row.event_id for row in reversed(find(world.deps, text))]
 
 
 @pytest.mark.parametrize(
@@ -94,8 +94,8 @@ def test_a_wrong_filter_is_refused(world: World, text: str) -> None:
 
 
 def test_a_delivery_is_shown_as_received(world: World) -> None:
-    event = show(world.deps, find(world.deps, "event:e2")[0]["id"])
-    assert (event["headers"], event["body"], event["encoding"]) == (
+    event = show(world.deps, find(world.deps, "event:e2")[0].id)
+    assert (event.headers, event.body, event.encoding) == (
         FRIEND,
         '{"id":"e2","type":"order.updated","items":[["product","B"]]}',
         "utf-8",
@@ -103,45 +103,42 @@ def test_a_delivery_is_shown_as_received(world: World) -> None:
 
 
 def test_a_delivery_tells_what_came_of_each_item(world: World) -> None:
-    came = {
-        event: show(world.deps, find(world.deps, f"event:{event}")[0]["id"])["came_of"]
-        for event in ("e1", "e2", "e3")
-    }
-    assert (came["e1"][0]["outcome"], came["e1"][0]["ms"]) == ("applied", 0)
-    assert (came["e2"][0]["outcome"], came["e2"][0]["waits"]["attempts"]) == (None, 0)
-    assert (came["e3"][0]["outcome"], came["e3"][0]["letter"]["state"]) == ("dead", "dead")
+    came = {event: show(world.deps, find(world.deps, f"event:{event}")[0].id).came_of for event in ("e1", "e2", "e3")}
+    assert (came["e1"][0].outcome, came["e1"][0].ms) == ("applied", 0)
+    assert (came["e2"][0].outcome, came["e2"][0].waits.attempts) == (None, 0)
+    assert (came["e3"][0].outcome, came["e3"][0].letter.state) == ("dead", "dead")
 
 
 def test_who_does_not_see_the_connection_sees_no_delivery(world: World) -> None:
     narrow = replace(world.deps, who=Who("token x", Role.VIEWER, frozenset({"elsewhere"})))
     assert find(narrow, "") == []
     with pytest.raises(Refused, match="there is no event"):
-        show(narrow, find(world.deps, "")[0]["id"])
+        show(narrow, find(world.deps, "")[0].id)
 
 
 def test_pages_follow_each_other_without_gap(world: World) -> None:
     first = find(world.deps, "", limit=3)
-    rest = find(world.deps, "", limit=3, before_id=first[-1]["id"])
-    assert [row["event_id"] for row in (*first, *rest)] == ["e4", "e3", "e2", "e1"]
+    rest = find(world.deps, "", limit=3, before_id=first[-1].id)
+    assert [row.event_id for row in (*first, *rest)] == ["e4", "e3", "e2", "e1"]
 
 
 # --- replay ---
 
 
 def test_a_replayed_event_has_its_items_fetched_again(world: World) -> None:
-    told = show_replay(world.deps, replay_event(world.deps, find(world.deps, "event:e3")[0]["id"]))
-    assert (told["of"], told["items"], world.queue.replays) == ("events", 2, [told["id"]])
+    told = show_replay(world.deps, replay_event(world.deps, find(world.deps, "event:e3")[0].id))
+    assert (told.of, told.items, world.queue.replays) == ("events", 2, [told.id])
 
 
 def test_an_ignored_event_has_nothing_to_replay(world: World) -> None:
     with pytest.raises(Refused, match="it names nothing to fetch"):
-        replay_event(world.deps, find(world.deps, "event:e4")[0]["id"])
+        replay_event(world.deps, find(world.deps, "event:e4")[0].id)
 
 
 def test_events_of_a_time_are_replayed_once_per_item(world: World) -> None:
     receive(world, "e5", "B")
     told = show_replay(world.deps, replay_events(world.deps, "since:30m", "lost half an hour"))
-    assert told["items"] == 3
+    assert told.items == 3
 
 
 def test_a_replay_of_events_is_in_the_audit_log(world: World) -> None:
@@ -208,8 +205,8 @@ def test_trust_leaves_out_verification_and_the_audit_log_says_so(world: World) -
     done = import_lines(world.deps, [line(headers={"authorization": "Bearer hunter2"})], trust=True)
     assert done.new == 1
     with world.database.read() as conn:
-        assert audit.entries(conn)[0].after["verified"] is False
-    assert "hunter2" not in str(show(world.deps, find(world.deps, "event:n1")[0]["id"]))
+        assert audit.entries(conn)[0].after.verified is False
+    assert "hunter2" not in str(show(world.deps, find(world.deps, "event:n1")[0].id))
 
 
 def test_an_imported_delivery_wakes_the_workers(world: World) -> None:
@@ -223,15 +220,15 @@ def test_a_body_that_is_no_text_is_told_in_base64(world: World) -> None:
         inbox.accept(conn, [Arrival(SHOP, delivery, FRIEND, b"\xff\x00", world.clock() + timedelta(seconds=1))])
     (exported,) = export_lines(world.deps, "event:raw")
     assert msgspec.json.decode(exported)["body_base64"] == "/wA="
-    assert show(world.deps, find(world.deps, "event:raw")[0]["id"])["encoding"] == "base64"
+    assert show(world.deps, find(world.deps, "event:raw")[0].id).encoding == "base64"
 
 
 # --- what came of it, exactly ---
 
 
-def came(world: World, event: str) -> dict[str, Any]:
-    (one,) = show(world.deps, find(world.deps, f"event:{event}")[0]["id"])["came_of"]
-    return dict(one)
+def came(world: World, event: str) -> ItemOutcome:
+    (one,) = show(world.deps, find(world.deps, f"event:{event}")[0].id).came_of
+    return one
 
 
 def sync(world: World, item: str) -> None:
@@ -250,22 +247,22 @@ def test_a_change_that_comes_during_a_fetch_is_covered_by_the_next_settlement(wo
     world.source.meanwhile = meanwhile
     sync(world, "A")
     world.clock.pass_(1)
-    assert (came(world, "before")["ms"], came(world, "during")["outcome"]) == (3000, None)
+    assert (came(world, "before").ms, came(world, "during").outcome) == (3000, None)
     sync(world, "A")
-    assert (came(world, "before")["ms"], came(world, "during")["ms"]) == (3000, 2000)
+    assert (came(world, "before").ms, came(world, "during").ms) == (3000, 2000)
 
 
 def test_a_delivery_tells_how_many_changes_were_settled_with_its_own(world: World) -> None:
     receive(world, "e5", "A")
     receive(world, "e6", "A")
     sync(world, "A")
-    assert came(world, "e5")["changes"] == 2
+    assert came(world, "e5").changes == 2
 
 
 def test_a_delivery_tells_which_later_ones_name_the_same_item(world: World) -> None:
     receive(world, "e5", "B", "BB")
     receive(world, "e6", "BB")
-    assert [one["event_id"] for one in came(world, "e2")["later"]] == ["e5"]
+    assert [one.event_id for one in came(world, "e2").later] == ["e5"]
 
 
 def test_a_delivery_settled_long_ago_is_not_owed_because_a_newer_one_is(world: World) -> None:
@@ -282,7 +279,7 @@ def test_a_delivery_is_found_by_how_its_item_was_settled(world: World, outcome: 
 
 
 def test_a_body_of_json_is_shown_with_line_breaks_too(world: World) -> None:
-    assert show(world.deps, find(world.deps, "event:e2")[0]["id"])["pretty"].startswith('{\n  "id": "e2"')
+    assert show(world.deps, find(world.deps, "event:e2")[0].id).pretty.startswith('{\n  "id": "e2"')
 
 
 def test_a_filter_by_item_speaks_of_seven_days_unless_it_says_otherwise(world: World) -> None:
@@ -298,7 +295,7 @@ def test_a_delivery_imported_late_is_listed_by_when_it_was_received(world: World
     import_lines(world.deps, [line(received_at=world.clock() - timedelta(minutes=30))])
     assert found(world, "") == ["e1", "n1", "e2", "e3", "e4"]
     first = find(world.deps, "", limit=4)
-    assert [row["event_id"] for row in find(world.deps, "", before_id=first[-1]["id"])] == ["e1"]
+    assert [row.event_id for row in find(world.deps, "", before_id=first[-1].id)] == ["e1"]
 
 
 def test_a_replay_of_events_needs_a_filter(world: World) -> None:
@@ -359,6 +356,6 @@ def test_an_import_that_is_interrupted_is_in_the_audit_log(world: World) -> None
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        import_lines(world.deps, [line()], told=interrupt)
+        import_lines(world.deps, [line()], on_progress=interrupt)
     with world.database.read() as conn:
         assert audit.entries(conn)[0].after == {"new": 1, "duplicates": 0, "bad": 0, "verified": True}

@@ -42,12 +42,12 @@ def actions(world: World) -> list[str]:
 
 
 def test_a_preview_says_what_would_change_in_a_sentence(world: World) -> None:
-    assert preview(world.deps, "")["summary"] == "quantity 4 to 0 on 3 items"
+    assert preview(world.deps, "").summary == "quantity 4 to 0 on 3 items"
 
 
 def test_a_preview_tells_each_row_field_by_field(world: World) -> None:
-    row = preview(world.deps, "item:A")["rows"][0]
-    assert (row["item"], row["fields"]["quantity"]) == ("A/L1/on_hand", [Decimal(4), Decimal(0)])
+    row = preview(world.deps, "item:A").rows[0]
+    assert (row.item, row.fields["quantity"]) == ("A/L1/on_hand", [Decimal(4), Decimal(0)])
 
 
 def test_a_preview_writes_nothing(world: World) -> None:
@@ -56,34 +56,34 @@ def test_a_preview_writes_nothing(world: World) -> None:
         row = row_of(conn, SHOP, Kind.STOCK, ("A", "L1", "on_hand"))
     assert row is not None
     assert row["quantity"] == 4
-    assert [one["state"] for one in all_letters(world.database)] == ["dead"] * 3
+    assert [one.state for one in all_letters(world.database)] == ["dead"] * 3
 
 
 def test_an_item_that_would_fail_is_told_so(world: World) -> None:
     world.source.poison["B"] = RateLimited("not now")
     found = preview(world.deps, "")
-    assert found["summary"] == "quantity 4 to 0 on 2 items; 1 would fail: RateLimited"
-    assert [item["outcome"] for item in found["items"]] == ["changes", "fails: RateLimited", "changes"]
+    assert found.summary == "quantity 4 to 0 on 2 items; 1 would fail: RateLimited"
+    assert [item.outcome for item in found.items] == ["changes", "fails: RateLimited", "changes"]
 
 
 def test_an_item_that_would_not_change_is_told_so(world: World) -> None:
     world.source.put(count("A", 4))
-    assert preview(world.deps, "item:A")["summary"] == "1 would not change"
+    assert preview(world.deps, "item:A").summary == "1 would not change"
 
 
 def test_an_item_that_is_gone_is_told_so(world: World) -> None:
     die(world, "gone")
-    assert preview(world.deps, "item:gone")["summary"] == "1 gone at the source"
+    assert preview(world.deps, "item:gone").summary == "1 gone at the source"
 
 
 def test_a_message_without_item_cannot_be_previewed(world: World) -> None:
     id = die_without_item(world)
-    assert preview(world.deps, f"id:{id}")["summary"] == "1 cannot be previewed"
+    assert preview(world.deps, f"id:{id}").summary == "1 cannot be previewed"
 
 
 def test_a_preview_says_how_many_items_it_left_out(world: World) -> None:
     found = preview(world.deps, "", limit=1)
-    assert (len(found["items"]), found["left_out"]) == (1, 2)
+    assert (len(found.items), found.left_out) == (1, 2)
 
 
 # --- discard and restore ---
@@ -92,17 +92,17 @@ def test_a_preview_says_how_many_items_it_left_out(world: World) -> None:
 def test_a_discarded_letter_says_who_and_why(world: World) -> None:
     assert discard(world.deps, "item:A", "sold out for good") == 1
     told = all_letters(world.database)[0]
-    assert [told[name] for name in ("state", "discarded_by", "discard_reason")] == [
+    assert (told.state, told.discarded_by, told.discard_reason) == (
         "discarded",
         "tallyhook",
         "sold out for good",
-    ]
+    )
 
 
 def test_a_discarded_letter_cannot_be_replayed(world: World) -> None:
     discard(world.deps, "item:A", "why not")
     with pytest.raises(Refused, match="is discarded"):
-        replay_letter(world.deps, all_letters(world.database)[0]["id"])
+        replay_letter(world.deps, all_letters(world.database)[0].id)
 
 
 @pytest.mark.parametrize("why", ["", "  \n", "x" * 3000])
@@ -123,22 +123,22 @@ def test_letters_in_another_state_are_not_discarded_by_mistake(world: World) -> 
 
 def test_discarding_is_undone_within_a_day(world: World) -> None:
     discard(world.deps, "item:A", "oops")
-    id = all_letters(world.database)[0]["id"]
+    id = all_letters(world.database)[0].id
     world.clock.pass_(86_000)
     restore(world.deps, id)
-    assert (letter(world, id)["state"], letter(world, id)["discard_reason"]) == ("dead", None)
+    assert (letter(world, id).state, letter(world, id).discard_reason) == ("dead", None)
 
 
 def test_discarding_is_not_undone_after_a_day(world: World) -> None:
     discard(world.deps, "item:A", "oops")
     world.clock.pass_(86_401)
     with pytest.raises(Refused, match="more than a day ago"):
-        restore(world.deps, all_letters(world.database)[0]["id"])
+        restore(world.deps, all_letters(world.database)[0].id)
 
 
 def test_a_dead_letter_cannot_be_restored(world: World) -> None:
     with pytest.raises(Refused, match="is dead, not discarded"):
-        restore(world.deps, all_letters(world.database)[0]["id"])
+        restore(world.deps, all_letters(world.database)[0].id)
 
 
 # --- edit ---
@@ -149,7 +149,7 @@ def test_edited_arguments_name_another_item_and_the_original_is_kept(world: Worl
     edit_args(world.deps, id, ["shop", "product", "A"], "misspelt")
     edit_args(world.deps, id, ["shop", "product", "B"], "wrong one")
     told = letter(world, id)
-    assert (told["args"], told["original_args"], told["external_id"]) == (
+    assert (told.args, told.original_args, told.external_id) == (
         ["shop", "product", "B"],
         ["shop", "produkt", "A"],
         "B",
@@ -162,7 +162,7 @@ def test_a_letter_that_is_edited_to_be_about_an_item_has_the_cause_that_others_o
     odd = die_without_item(world, "sync_item", ["shop", "produkt", "A"])
     edit_args(world.deps, odd, ["shop", "product", "A"], "misspelt")
     other = die(world, "B", LookupError("no actor sync_item"))
-    assert letter(world, odd)["fingerprint"] == letter(world, other)["fingerprint"]
+    assert letter(world, odd).fingerprint == letter(world, other).fingerprint
 
 
 @pytest.mark.parametrize(
@@ -192,6 +192,6 @@ def test_arguments_of_a_run_must_name_one_that_exists(world: World) -> None:
 
 def test_every_decision_is_in_the_audit_log(world: World) -> None:
     discard(world.deps, "item:A", "oops")
-    restore(world.deps, all_letters(world.database)[0]["id"])
-    edit_args(world.deps, all_letters(world.database)[0]["id"], ["shop", "stock", "B"], "moved")
+    restore(world.deps, all_letters(world.database)[0].id)
+    edit_args(world.deps, all_letters(world.database)[0].id, ["shop", "stock", "B"], "moved")
     assert actions(world) == ["letters.edit", "letters.restore", "letters.discard"]

@@ -13,6 +13,7 @@ from app.errors import RateLimited, Refused, Unmappable
 from app.flows.items.leases import LeaseKeeper
 from app.flows.items.sync_item import sync_item
 from app.flows.letters import letters
+from app.flows.letters.letters import Totals
 from app.rules.filters import FilterError
 from app.stores import catalog, owed
 from app.stores.runs import runs
@@ -37,7 +38,7 @@ def world(database: Database) -> World:
 
 
 def found(world: World, text: str) -> list[str | None]:
-    return [row["external_id"] for row in reversed(letters.find(world.deps, text)["rows"])]
+    return [row.external_id for row in reversed(letters.find(world.deps, text).rows)]
 
 
 @pytest.mark.parametrize(
@@ -79,7 +80,7 @@ def test_no_value_of_a_filter_is_ever_sql(world: World, key: str) -> None:
 
 def first(world: World) -> int:
     """The number of A's letter."""
-    return min(row["id"] for row in letters.find(world.deps, "item:A")["rows"])
+    return min(row.id for row in letters.find(world.deps, "item:A").rows)
 
 
 def test_a_letter_is_found_by_its_number(world: World) -> None:
@@ -87,7 +88,7 @@ def test_a_letter_is_found_by_its_number(world: World) -> None:
 
 
 def test_a_fingerprint_is_a_cause(world: World) -> None:
-    cause = letters.find(world.deps, "item:A")["rows"][0]["fingerprint"]
+    cause = letters.find(world.deps, "item:A").rows[0].fingerprint
     assert found(world, f"cause:{cause}") == ["A", "B"]
 
 
@@ -108,18 +109,18 @@ def test_a_wrong_filter_is_refused_with_what_would_be_right(world: World, text: 
 
 
 def test_totals_count_letters_causes_and_items(world: World) -> None:
-    assert letters.find(world.deps, "")["totals"] == {"letters": 4, "causes": 3, "items": 3, "moot": 0}
+    assert letters.find(world.deps, "").totals == Totals(letters=4, causes=3, items=3, moot=0)
 
 
 def test_totals_are_told_in_a_sentence() -> None:
-    assert letters.sentence({"letters": 412, "causes": 3, "items": 37, "moot": 5}) == (
+    assert letters.sentence(Totals(letters=412, causes=3, items=37, moot=5)) == (
         "412 letters, 3 causes, 37 items; 5 moot"
     )
 
 
 def test_letters_of_one_cause_are_one_group(world: World) -> None:
-    groups = letters.groups(world.deps, "", "cause")["rows"]
-    assert [groups[0][name] for name in ("error_type", "letters", "items")] == ["RateLimited", 2, 2]
+    groups = letters.groups_by_cause(world.deps, "").rows
+    assert (groups[0].error_type, groups[0].letters, groups[0].items) == ("RateLimited", 2, 2)
 
 
 def test_the_same_error_in_two_connections_is_two_groups_that_name_them(database: Database) -> None:
@@ -127,14 +128,14 @@ def test_the_same_error_in_two_connections_is_two_groups_that_name_them(database
     for connection in (SHOP, "till"):
         for item in ("A", "B"):
             die(world, item, RateLimited("GET /x: 429 slow down"), connection=connection)
-    rows = letters.groups(world.deps, "", "cause")["rows"]
-    assert {(row["connection"], row["letters"]) for row in rows} == {(SHOP, 2), ("till", 2)}
+    rows = letters.groups_by_cause(world.deps, "").rows
+    assert {(row.connection, row.letters) for row in rows} == {(SHOP, 2), ("till", 2)}
 
 
 def test_letters_of_one_item_are_one_group(world: World) -> None:
     die(world, "A", Unmappable("again"))
-    groups = letters.groups(world.deps, "kind:product", "item")["rows"]
-    assert [(group["external_id"], group["letters"], group["causes"]) for group in groups] == [
+    groups = letters.groups_by_item(world.deps, "kind:product").rows
+    assert [(group.external_id, group.letters, group.causes) for group in groups] == [
         ("A", 2, 2),
         ("B", 1, 1),
     ]
@@ -187,7 +188,7 @@ def test_a_full_run_since_makes_letters_moot_if_it_read_everything(
 
 def test_a_caller_sees_the_letters_of_its_connections_only(world: World) -> None:
     elsewhere = replace(world.deps, who=Who("token x", Role.VIEWER, frozenset({"elsewhere"})))
-    assert letters.find(elsewhere, "")["totals"]["letters"] == 0
+    assert letters.find(elsewhere, "").totals.letters == 0
     with pytest.raises(Refused, match="there is no dead letter"):
         letters.show(elsewhere, first(world))
 
@@ -197,8 +198,8 @@ def test_pages_have_no_gaps_and_no_doubles_while_letters_arrive(world: World) ->
         die(world, f"X{number}")  # all at one moment
     seen: list[int] = []
     before = None
-    while rows := letters.find(world.deps, "item:X*", limit=3, before_id=before)["rows"]:
-        seen += [row["id"] for row in rows]
+    while rows := letters.find(world.deps, "item:X*", limit=3, before_id=before).rows:
+        seen += [row.id for row in rows]
         before = seen[-1]
         world.clock.pass_(1)
         die(world, f"X-late-{before}")
@@ -209,8 +210,8 @@ def test_pages_have_no_gaps_and_no_doubles_while_letters_arrive(world: World) ->
 def test_a_letter_tells_what_came_of_its_item(world: World) -> None:
     settle(world, "A")
     die(world, "A", Unmappable("again"))
-    told = letters.show(world.deps, first(world))["since"]
-    assert (told["owed"], [one["outcome"] for one in told["settled"]], len(told["letters"])) == (
+    told = letters.show(world.deps, first(world)).since
+    assert (told.owed, [one.outcome for one in told.settled], len(told.letters)) == (
         False,
         ["dead", "applied", "dead"],
         1,
@@ -218,10 +219,10 @@ def test_a_letter_tells_what_came_of_its_item(world: World) -> None:
 
 
 def test_a_letter_says_what_to_do(world: World) -> None:
-    assert "fewer calls" in letters.show(world.deps, first(world))["advice"]
+    assert "fewer calls" in letters.show(world.deps, first(world)).advice
 
 
 def test_the_latest_dead_come_first(world: World) -> None:
-    newest = letters.find(world.deps, "kind:product,stock", limit=1)["rows"][0]
-    assert newest["external_id"] == "C"
-    assert world.clock() - newest["died_at"] == timedelta(seconds=60)
+    newest = letters.find(world.deps, "kind:product,stock", limit=1).rows[0]
+    assert newest.external_id == "C"
+    assert world.clock() - newest.died_at == timedelta(seconds=60)

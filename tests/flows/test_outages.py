@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -21,6 +20,7 @@ from app.flows.upkeep import alerts
 from app.flows.upkeep.tick import tick
 from app.stores import catalog, owed
 from app.stores.letters import letter_search
+from app.stores.letters.rows import ListedLetter
 from app.stores.runs import runs, schedules
 from app.stores.runs.run_row import Run
 from app.stores.sql.engine import Database
@@ -78,7 +78,7 @@ def products(world: World) -> int:
         return catalog.counts(conn, SHOP)[Kind.PRODUCT][0]
 
 
-def letters(world: World) -> list[dict[str, Any]]:
+def letters(world: World) -> list[ListedLetter]:
     with world.database.read() as conn:
         return letter_search.page(conn, [], {})
 

@@ -17,6 +17,7 @@ from app.flows.items.leases import LeaseKeeper
 from app.flows.items.sync_item import sync_item
 from app.flows.letters.drive_replay import PATIENCE, drive_replay
 from app.flows.letters.replay import (
+    ReplayView,
     abort_replay,
     list_replays,
     replay_items,
@@ -66,7 +67,7 @@ def work(world: World) -> None:
             die(world, key.external_id, error, message_id=f"again {key} {world.clock()}")
 
 
-def finish(world: World, replay_id: int, after_step: Callable[[], None] = lambda: None) -> dict[str, Any]:
+def finish(world: World, replay_id: int, after_step: Callable[[], None] = lambda: None) -> ReplayView:
     """Step and work until the replay is over."""
     for _ in range(200):
         step(world, replay_id)
@@ -74,13 +75,13 @@ def finish(world: World, replay_id: int, after_step: Callable[[], None] = lambda
         world.clock.pass_(1)
         after_step()
         told = show_replay(world.deps, replay_id)
-        if told["status"] not in ("idle", "running"):
+        if told.status not in ("idle", "running"):
             return told
     raise AssertionError(f"not over: {told}")
 
 
 def states(world: World) -> list[str]:
-    return [one["state"] for one in all_letters(world.database)]
+    return [one.state for one in all_letters(world.database)]
 
 
 # --- opening ---
@@ -96,7 +97,7 @@ def test_letters_of_one_item_are_one_member(world: World) -> None:
     dead(world, 2)
     die(world, "P0", Unmappable("name: expected a text"), message_id="a second one")
     told = show_replay(world.deps, replay_letters(world.deps, "", "outage"))
-    assert (told["letters"], told["items"]) == (3, 2)
+    assert (told.letters, told.items) == (3, 2)
 
 
 def test_a_filter_without_match_is_refused(world: World) -> None:
@@ -161,13 +162,13 @@ def test_who_sees_one_connection_replays_its_letters_only(world: World) -> None:
 def test_a_replayed_item_reaches_its_row(world: World) -> None:
     dead(world, 1)
     told = finish(world, replay_letters(world.deps, "", "outage"))
-    assert (told["status"], told["progress"]["done"], states(world)) == ("completed", 1, ["replayed"])
+    assert (told.status, told.progress.done, states(world)) == ("completed", 1, ["replayed"])
 
 
 def test_a_letter_counts_its_replays(world: World) -> None:
     dead(world, 1)
     finish(world, replay_letters(world.deps, "", "outage"))
-    assert all_letters(world.database)[0]["replays"] == 1
+    assert all_letters(world.database)[0].replays == 1
 
 
 def test_a_canary_goes_first_then_ten_then_the_rest(world: World) -> None:
@@ -187,8 +188,8 @@ def test_a_replay_stops_at_the_first_new_failure(world: World) -> None:
     dead(world, 20)
     world.source.poison["P0"] = Unmappable("still odd")
     told = finish(world, replay_letters(world.deps, "", "outage", rate=0))
-    assert (told["status"], told["progress"]["failed"], told["progress"]["left"]) == ("stopped", 1, 19)
-    assert "P0 failed: Unmappable: still odd" in told["reason"]
+    assert (told.status, told.progress.failed, told.progress.left) == ("stopped", 1, 19)
+    assert "P0 failed: Unmappable: still odd" in told.reason
     assert states(world) == ["dead"] * 20
 
 
@@ -196,7 +197,7 @@ def test_a_failure_that_waiting_may_cure_stops_it_too(world: World) -> None:
     dead(world, 20)
     world.source.failures.append(Unavailable("down"))
     told = finish(world, replay_letters(world.deps, "", "outage", rate=0))
-    assert (told["status"], told["reason"]) == ("stopped", "shop/product/P0 failed: Unavailable: down")
+    assert (told.status, told.reason) == ("stopped", "shop/product/P0 failed: Unavailable: down")
 
 
 def test_an_item_that_dies_again_is_the_same_letter(world: World) -> None:
@@ -204,7 +205,7 @@ def test_an_item_that_dies_again_is_the_same_letter(world: World) -> None:
     world.source.poison["P0"] = Unmappable("still odd")
     finish(world, replay_letters(world.deps, "", "outage"))
     (again,) = all_letters(world.database)
-    assert (again["state"], again["replays"], again["error"], len(again["attempts"])) == ("dead", 1, "still odd", 2)
+    assert (again.state, again.replays, again.error, len(again.attempts)) == ("dead", 1, "still odd", 2)
 
 
 def test_an_item_that_dies_after_it_went_well_is_another_letter(world: World) -> None:
@@ -220,7 +221,7 @@ def test_a_replay_that_failed_can_be_asked_for_again(world: World) -> None:
     finish(world, replay_letters(world.deps, "", "first try", rate=0))
     world.source.poison.clear()
     told = finish(world, replay_letters(world.deps, "", "second try", rate=0))
-    assert (told["status"], sorted(one["replays"] for one in all_letters(world.database))) == (
+    assert (told.status, sorted(one.replays for one in all_letters(world.database))) == (
         "completed",
         [1, 1, 1, 1, 2],
     )
@@ -276,7 +277,7 @@ def test_a_replay_stops_when_nothing_is_settled_for_long(world: World) -> None:
 
     step(world, replay_id)
     drive_replay(replace(world.deps, now=now), replay_id, lease=10**6, slice_=60)
-    assert "nothing was settled for 10 minutes" in show_replay(world.deps, replay_id)["reason"]
+    assert "nothing was settled for 10 minutes" in show_replay(world.deps, replay_id).reason
 
 
 def test_an_item_that_changed_meanwhile_is_done_when_it_is_owed_no_longer(world: World) -> None:
@@ -291,12 +292,12 @@ def test_an_item_that_changed_meanwhile_is_done_when_it_is_owed_no_longer(world:
     world.source.meanwhile = change
     work(world)
     step(world, replay_id)
-    assert show_replay(world.deps, replay_id)["progress"]["sent"] == 1
+    assert show_replay(world.deps, replay_id).progress.sent == 1
     world.source.meanwhile = lambda: None
     world.queue.woken.append(ItemKey(SHOP, Kind.PRODUCT, "P0"))
     work(world)
     step(world, replay_id)
-    assert show_replay(world.deps, replay_id)["status"] == "completed"
+    assert show_replay(world.deps, replay_id).status == "completed"
 
 
 def test_the_settlement_of_a_replayed_item_says_so(world: World) -> None:
@@ -309,14 +310,14 @@ def test_the_settlement_of_a_replayed_item_says_so(world: World) -> None:
 def test_items_of_events_are_replayed_the_same_way(world: World) -> None:
     keys = [ItemKey(SHOP, Kind.PRODUCT, "P1"), ItemKey(SHOP, Kind.PRODUCT, "P2")]
     told = finish(world, replay_items(world.deps, [*keys, keys[0]], "lost night", filter="since:8h"))
-    assert (told["status"], told["of"], told["items"], told["progress"]["done"]) == ("completed", "events", 2, 2)
+    assert (told.status, told.of, told.items, told.progress.done) == ("completed", "events", 2, 2)
 
 
 def test_replays_are_listed_newest_first(world: World) -> None:
     dead(world, 2)
     for name in ("P0", "P1"):
         replay_letters(world.deps, f"item:{name}", name)
-    assert [one["name"] for one in list_replays(world.deps)] == ["P1", "P0"]
+    assert [one.name for one in list_replays(world.deps)] == ["P1", "P0"]
 
 
 # --- one letter ---
@@ -324,7 +325,7 @@ def test_replays_are_listed_newest_first(world: World) -> None:
 
 def test_one_letter_is_replayed_by_its_number(world: World) -> None:
     dead(world, 2)
-    last = all_letters(world.database)[-1]["id"]
+    last = all_letters(world.database)[-1].id
     finish(world, replay_letter(world.deps, last))
     assert states(world) == ["dead", "replayed"]
 
@@ -336,7 +337,7 @@ def test_a_letter_that_never_was_is_refused(world: World) -> None:
 
 def test_a_replayed_letter_is_refused(world: World) -> None:
     dead(world, 1)
-    id = all_letters(world.database)[0]["id"]
+    id = all_letters(world.database)[0].id
     finish(world, replay_letter(world.deps, id))
     with pytest.raises(Refused, match="is replayed"):
         replay_letter(world.deps, id)
@@ -348,14 +349,14 @@ def test_a_replayed_letter_is_refused(world: World) -> None:
 def test_a_letter_without_an_item_is_sent_again_as_it_was(world: World) -> None:
     id = die_without_item(world, "mystery", ["x"])
     told = finish(world, replay_letter(world.deps, id))
-    assert (told["status"], list(world.queue.resent[0])) == ("completed", ["mystery", "live", ["x"]])
+    assert (told.status, list(world.queue.resent[0])) == ("completed", ["mystery", "live", ["x"]])
 
 
 def test_a_letter_that_could_not_be_sent_again_is_dead_still(world: World) -> None:
     id = die_without_item(world)
     replay_id = replay_letter(world.deps, id)
     drive_replay(replace(world.deps, queue=NullQueue()), replay_id, slice_=5)
-    assert (letter(world, id)["state"], show_replay(world.deps, replay_id)["status"]) == ("dead", "stopped")
+    assert (letter(world, id).state, show_replay(world.deps, replay_id).status) == ("dead", "stopped")
 
 
 def test_a_message_whose_sender_died_over_it_is_sent_by_the_next_driver(world: World) -> None:
@@ -369,7 +370,7 @@ def test_a_message_whose_sender_died_over_it_is_sent_by_the_next_driver(world: W
         drive_replay(replace(world.deps, queue=Dying()), replay_id, slice_=5)
     world.clock.pass_(60)
     told = finish(world, replay_id)
-    assert (told["status"], len(world.queue.resent)) == ("completed", 1)
+    assert (told.status, len(world.queue.resent)) == ("completed", 1)
 
 
 def test_a_message_that_names_no_item_though_it_should_is_refused(world: World) -> None:
@@ -397,8 +398,8 @@ def test_the_letter_of_a_run_that_cannot_go_on_now_is_dead_still(world: World) -
     id = die_without_item(world, "run", [failed_run(world)])
     request_reconcile(world.deps, SHOP)
     told = finish(world, replay_letter(world.deps, id))
-    assert (told["status"], letter(world, id)["state"]) == ("stopped", "dead")
-    assert "another run of its connection is active" in told["reason"]
+    assert (told.status, letter(world, id).state) == ("stopped", "dead")
+    assert "another run of its connection is active" in told.reason
 
 
 def test_a_replays_age_and_pace_are_told(world: World) -> None:
@@ -410,4 +411,4 @@ def test_a_replays_age_and_pace_are_told(world: World) -> None:
         world.clock.pass_(timedelta(seconds=10).total_seconds())
     step(world, replay_id)
     told = show_replay(world.deps, replay_id)
-    assert (told["per_second"], told["seconds_left"]) == (0.6, 2)
+    assert (told.per_second, told.seconds_left) == (0.6, 2)

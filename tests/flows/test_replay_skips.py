@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 import pytest
 
@@ -14,10 +13,11 @@ from app.errors import Refused
 from app.flows.items.leases import LeaseKeeper
 from app.flows.items.sync_item import sync_item
 from app.flows.letters.drive_replay import PATIENCE, drive_replay
-from app.flows.letters.replay import replay_items, replay_letter, replay_letters, show_replay
+from app.flows.letters.replay import ReplayView, replay_items, replay_letter, replay_letters, show_replay
 from app.flows.runs.request_run import request_run
 from app.stores import replays
 from app.stores.access import audit
+from app.stores.replays import Skipped
 from app.stores.sql.engine import Database
 from tests.fakes import SHOP, FakeSource, World, listing
 from tests.letters import all_letters, die, die_without_item
@@ -50,7 +50,7 @@ def dead(world: World, **counts: int) -> None:
     world.clock.pass_(60)
 
 
-def go_on(world: World, replay_id: int, *, paused: frozenset[str] = frozenset(), rounds: int = 30) -> dict[str, Any]:
+def go_on(world: World, replay_id: int, *, paused: frozenset[str] = frozenset(), rounds: int = 30) -> ReplayView:
     """Step and work off what was woken; items of paused connections stay owed."""
     for _ in range(rounds):
         drive_replay(world.deps, replay_id, slice_=0.0, paused=lambda deps: paused)
@@ -65,7 +65,7 @@ def go_on(world: World, replay_id: int, *, paused: frozenset[str] = frozenset(),
 def states(world: World) -> Mapping[str, list[str]]:
     """The letters' states by connection."""
     letters = all_letters(world.database)
-    return {name: [one["state"] for one in letters if one["connection"] == name] for name in (SHOP, TILL)}
+    return {name: [one.state for one in letters if one.connection == name] for name in (SHOP, TILL)}
 
 
 # --- gone ---
@@ -75,7 +75,7 @@ def test_letters_of_a_connection_that_is_gone_are_skipped_and_the_others_replaye
     dead(world, till=1, shop=3)
     without(world, TILL)
     told = go_on(world, replay_letters(world.deps, "", "outage", canary=False))
-    assert (told["status"], told["progress"]["done"], told["progress"]["skipped"]) == ("completed", 3, 1)
+    assert (told.status, told.progress.done, told.progress.skipped) == ("completed", 3, 1)
     assert states(world) == {SHOP: ["replayed"] * 3, TILL: ["dead"]}
 
 
@@ -84,15 +84,15 @@ def test_a_replay_says_what_it_skipped_and_why(world: World) -> None:
     without(world, TILL)
     replay_id = replay_letters(world.deps, "", "outage")
     why = "there is no connection 'till'"
-    assert show_replay(world.deps, replay_id)["skipped"] == [{"connection": TILL, "items": 2, "why": why}]
-    assert go_on(world, replay_id)["reason"] == f"2 skipped: {why}"
+    assert show_replay(world.deps, replay_id).skipped == [Skipped(connection=TILL, items=2, why=why)]
+    assert go_on(world, replay_id).reason == f"2 skipped: {why}"
 
 
 def test_a_connection_that_goes_while_a_replay_waits_is_skipped_too(world: World) -> None:
     dead(world, till=1, shop=2)
     replay_id = replay_letters(world.deps, "", "outage")
     told = go_on(without(world, TILL), replay_id)
-    assert (told["status"], told["progress"]["done"], told["progress"]["skipped"]) == ("completed", 2, 1)
+    assert (told.status, told.progress.done, told.progress.skipped) == ("completed", 2, 1)
     assert states(world)[TILL] == ["dead"]
 
 
@@ -100,14 +100,14 @@ def test_a_replay_of_nothing_but_skipped_letters_is_over_at_once(world: World) -
     dead(world, till=2)
     without(world, TILL)
     told = go_on(world, replay_letters(world.deps, "", "outage"), rounds=1)
-    assert (told["status"], told["progress"]["skipped"], told["still_dead"]) == ("completed", 2, 2)
+    assert (told.status, told.progress.skipped, told.still_dead) == ("completed", 2, 2)
 
 
 def test_events_about_a_connection_that_is_gone_are_skipped(world: World) -> None:
     without(world, TILL)
     keys = [ItemKey(connection, Kind.PRODUCT, "P1") for connection in (TILL, SHOP)]
     told = go_on(world, replay_items(world.deps, keys, "again", filter="", canary=False))
-    assert (told["status"], told["progress"]["done"], told["progress"]["skipped"]) == ("completed", 1, 1)
+    assert (told.status, told.progress.done, told.progress.skipped) == ("completed", 1, 1)
 
 
 def test_the_audit_log_has_how_many_were_skipped(world: World) -> None:
@@ -122,7 +122,7 @@ def test_one_letter_of_a_connection_that_is_gone_is_refused(world: World) -> Non
     dead(world, till=1)
     without(world, TILL)
     with pytest.raises(Refused, match="of 'till', and there is no such connection"):
-        replay_letter(world.deps, all_letters(world.database)[0]["id"])
+        replay_letter(world.deps, all_letters(world.database)[0].id)
 
 
 def test_the_letter_of_a_run_of_a_connection_that_is_gone_is_skipped(world: World) -> None:
@@ -131,8 +131,8 @@ def test_the_letter_of_a_run_of_a_connection_that_is_gone_is_skipped(world: Worl
     dead(world, shop=1)
     without(world, TILL)
     told = go_on(world, replay_letters(world.deps, "", "outage", canary=False))
-    assert (told["status"], told["reason"]) == ("completed", "1 skipped: there is no connection 'till'")
-    assert [one["state"] for one in all_letters(world.database)] == ["dead", "replayed"]
+    assert (told.status, told.reason) == ("completed", "1 skipped: there is no connection 'till'")
+    assert [one.state for one in all_letters(world.database)] == ["dead", "replayed"]
 
 
 # --- paused ---
@@ -142,7 +142,7 @@ def test_items_of_a_paused_connection_wait_while_the_others_are_replayed(world: 
     dead(world, till=2, shop=3)
     replay_id = replay_letters(world.deps, "", "outage")
     told = go_on(world, replay_id, paused=frozenset({TILL}))
-    assert (told["status"], told["progress"]["done"], told["progress"]["waiting"]) == ("running", 3, 2)
+    assert (told.status, told.progress.done, told.progress.waiting) == ("running", 3, 2)
     assert states(world) == {SHOP: ["replayed"] * 3, TILL: ["queued"] * 2}
 
 
@@ -151,7 +151,7 @@ def test_a_replay_goes_on_when_a_paused_connection_answers_again(world: World) -
     replay_id = replay_letters(world.deps, "", "outage")
     go_on(world, replay_id, paused=frozenset({TILL}))
     told = go_on(world, replay_id)
-    assert (told["status"], told["progress"]["done"]) == ("completed", 5)
+    assert (told.status, told.progress.done) == ("completed", 5)
 
 
 def test_a_replay_whose_canary_waits_for_a_paused_connection_does_not_stop(world: World) -> None:
@@ -164,7 +164,7 @@ def test_a_replay_whose_canary_waits_for_a_paused_connection_does_not_stop(world
         return world.clock()
 
     drive_replay(replace(world.deps, now=now), replay_id, slice_=0.5, paused=lambda deps: {TILL})
-    assert show_replay(world.deps, replay_id)["status"] == "running"
+    assert show_replay(world.deps, replay_id).status == "running"
 
 
 def test_a_replay_that_only_waits_holds_no_thread_and_is_looked_at_again(world: World) -> None:

@@ -158,7 +158,7 @@ def test_a_letter_goes_when_nothing_happened_in_it_for_so_long(world: World) -> 
     discard(world.deps, f"id:{second}", "a typing error")
     world.clock.pass_(11 * DAY)
     assert go(world, letters=30)["letters"] == 1
-    assert [letter["id"] for letter in all_letters(world.database)] == [second, newest]
+    assert [letter.id for letter in all_letters(world.database)] == [second, newest]
     assert first not in (second, newest)
 
 
@@ -168,7 +168,7 @@ def test_a_letter_whose_replay_has_not_come_to_it_yet_stays(world: World) -> Non
     replay_letters(world.deps, f"id:{queued}", "incident", rate=1, canary=False)
     world.clock.pass_(1_000 * DAY)
     assert go(world, letters=30)["letters"] == 0
-    assert all_letters(world.database)[0]["state"] == "queued"
+    assert all_letters(world.database)[0].state == "queued"
 
 
 def test_removed_letters_are_an_entry_of_the_audit_log_by_tallyhook_itself(world: World) -> None:

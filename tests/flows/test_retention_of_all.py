@@ -184,7 +184,7 @@ def test_a_letter_that_waits_for_a_person_stays_and_a_discarded_one_goes(world: 
     discard(world.deps, f"id:{discarded}", "a typing error")
     world.clock.pass_(400 * DAY)
     assert go(world, done_letters=365) == {"done_letters": 1}
-    assert [letter["id"] for letter in all_letters(world.database)] == [waits, newest]
+    assert [letter.id for letter in all_letters(world.database)] == [waits, newest]
 
 
 def test_a_letter_whose_item_was_brought_in_since_goes(world: World) -> None:
@@ -196,7 +196,7 @@ def test_a_letter_whose_item_was_brought_in_since_goes(world: World) -> None:
     add(world, "settlements", {**key, **then, "settled_at": world.clock()})
     world.clock.pass_(400 * DAY)
     assert go(world, done_letters=365) == {"done_letters": 1}
-    assert [letter["id"] for letter in all_letters(world.database)] == [newest]
+    assert [letter.id for letter in all_letters(world.database)] == [newest]
 
 
 def test_alerts_that_are_over_go_and_open_ones_stay(world: World) -> None:

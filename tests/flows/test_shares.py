@@ -158,7 +158,7 @@ def one_thread(town: Town) -> LeaseKeeper:
 
 
 def letters(town: Town) -> list[tuple[str, str]]:
-    return [(letter["external_id"], letter["error_type"]) for letter in all_letters(town.database)]
+    return [(letter.external_id, letter.error_type) for letter in all_letters(town.database)]
 
 
 def test_a_parked_item_that_fails_for_good_becomes_a_letter_at_once(town: Town) -> None:

@@ -145,8 +145,8 @@ def test_a_failed_attempt_is_recorded_with_its_traceback(world: World) -> None:
     sync(world, "A")
     with world.database.read() as conn:
         recorded = attempts.of(conn, owed.message_key(key("A")))
-    assert [(attempt["number"], attempt["error_type"]) for attempt in recorded] == [(1, "Unavailable")]
-    assert "fetch" in recorded[0]["traceback"]
+    assert [(attempt.number, attempt.error_type) for attempt in recorded] == [(1, "Unavailable")]
+    assert "fetch" in recorded[0].traceback
 
 
 def test_a_vendors_wish_to_wait_is_respected(world: World) -> None:

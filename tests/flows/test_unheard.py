@@ -92,7 +92,7 @@ def down(world: World, seconds: float) -> None:
 
 
 def told(world: World) -> list[str]:
-    return [gap["sentence"] for gap in outages.list_gaps(world.deps)]
+    return [outage.sentence for outage in outages.list_outages(world.deps)]
 
 
 def titles(world: World) -> list[str]:

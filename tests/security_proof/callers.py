@@ -89,7 +89,7 @@ MUTATIONS = [
         "stranger, wrong role, other connection",
         "the scope of a letter",
         "app/flows/letters/letters.py",
-        'if letter is None or not deps.who.sees(letter["connection"]):',
+        "if letter is None or not deps.who.sees(letter.connection):",
         "if letter is None:",
         ("tests/web/test_access_matrix.py::test_what_is_another_connections_is_not_there",),
     ),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from sqlalchemy import text
 
@@ -11,6 +10,7 @@ from app.domain import Cause, Change, ItemKey, Kind
 from app.errors import Refused
 from app.stores import owed
 from app.stores.letters import attempts, dead_letters
+from app.stores.letters.rows import Letter
 from app.stores.sql.engine import Database
 from tests.stores.racing import at_once
 
@@ -51,7 +51,7 @@ def _try(database: Database, number: int, name: str = "shop/product/A") -> None:
         attempts.record(conn, name, number=number, at=at, worker="w0", error=_error())
 
 
-def _get(database: Database, id: int) -> dict[str, Any]:
+def _get(database: Database, id: int) -> Letter:
     with database.read() as conn:
         letter = dead_letters.get(conn, id)
     assert letter is not None
@@ -65,13 +65,13 @@ def test_attempts_are_told_in_order(database: Database) -> None:
     _try(database, 1)
     _try(database, 2)
     with database.read() as conn:
-        assert [row["number"] for row in attempts.of(conn, "shop/product/A")] == [1, 2]
+        assert [row.number for row in attempts.of(conn, "shop/product/A")] == [1, 2]
 
 
 def test_an_attempt_keeps_the_traceback(database: Database) -> None:
     _try(database, 1)
     with database.read() as conn:
-        assert "raise Refused(words)" in attempts.of(conn, "shop/product/A")[0]["traceback"]
+        assert "raise Refused(words)" in attempts.of(conn, "shop/product/A")[0].traceback
 
 
 def test_a_cleared_message_has_no_attempts(database: Database) -> None:
@@ -82,13 +82,13 @@ def test_a_cleared_message_has_no_attempts(database: Database) -> None:
 
 
 def test_a_long_traceback_keeps_its_end() -> None:
-    trace = attempts.described(_error("x" * 30_000 + "the end"))["traceback"]
+    trace = attempts.described(_error("x" * 30_000 + "the end")).traceback
     assert (len(trace), trace.rstrip().endswith("the end")) == (20_000, True)
 
 
 def test_an_error_with_odd_characters_can_be_stored(database: Database) -> None:
     id = _bury(database, words="nul \x00 surrogate \udc80")
-    assert _get(database, id)["error"] == "nul \\x00 surrogate \\udc80"
+    assert _get(database, id).error == "nul \\x00 surrogate \\udc80"
 
 
 def test_an_item_has_one_name_for_its_attempts() -> None:
@@ -102,7 +102,7 @@ def test_a_letter_holds_every_attempt_and_the_last(database: Database) -> None:
     _try(database, 1)
     _try(database, 2)
     letter = _get(database, _bury(database))
-    assert [(one["number"], one["error_type"], one["worker"]) for one in letter["attempts"]] == [
+    assert [(one.number, one.error_type, one.worker) for one in letter.attempts] == [
         (1, "Refused", "w0"),
         (2, "Refused", "w0"),
         (3, "Refused", "w1"),
@@ -111,12 +111,12 @@ def test_a_letter_holds_every_attempt_and_the_last(database: Database) -> None:
 
 def test_a_letter_tells_when_it_failed_first(database: Database) -> None:
     _try(database, 1)
-    assert _get(database, _bury(database))["first_failed_at"] == NOW - timedelta(minutes=9)
+    assert _get(database, _bury(database)).first_failed_at == NOW - timedelta(minutes=9)
 
 
 def test_a_letter_keeps_what_is_needed_to_send_it_again(database: Database) -> None:
     letter = _get(database, _bury(database))
-    assert (letter["actor"], letter["queue"], letter["args"]) == ("sync_item", "live", ["shop", "product", "A"])
+    assert (letter.actor, letter.queue, letter.args) == ("sync_item", "live", ["shop", "product", "A"])
 
 
 def test_a_buried_item_is_owed_no_longer(database: Database) -> None:
@@ -158,7 +158,7 @@ def test_eight_threads_that_bury_a_message_write_one_letter(database: Database) 
 
 def test_the_attempts_of_a_message_without_item_go_by_its_id(database: Database) -> None:
     _try(database, 1, "m1")
-    assert len(_get(database, _bury(database, key=None))["attempts"]) == 2
+    assert len(_get(database, _bury(database, key=None)).attempts) == 2
 
 
 # --- look ---
@@ -177,12 +177,12 @@ def test_letters_are_counted_by_state(database: Database) -> None:
 
 def test_a_letter_tells_why_its_item_was_owed(database: Database) -> None:
     _owe(database)
-    assert _get(database, _bury(database))["cause"] == "webhook"
+    assert _get(database, _bury(database)).cause == "webhook"
 
 
 def test_a_letter_tells_where_it_was_raised_and_which_cause_it_has(database: Database) -> None:
     letter = _get(database, _bury(database))
-    assert letter["fingerprint"].startswith("Refused-")
+    assert letter.fingerprint.startswith("Refused-")
 
 
 def test_a_secret_does_not_get_into_a_letter(database: Database) -> None:

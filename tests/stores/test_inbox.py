@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import text
 
-from app.domain import Cause, Change, Delivery, ItemKey, Kind, Verdict
+from app.domain import Change, Delivery, ItemKey, Kind, Verdict
 from app.stores import owed
 from app.stores.inbox import inbox
+from app.stores.inbox.rows import StoredDelivery
 from app.stores.sql.engine import Database
 from tests.stores.racing import at_once
 
@@ -28,9 +30,12 @@ def _accept(database: Database, *arrivals: inbox.Arrival) -> inbox.Accepted:
         return inbox.accept(conn, arrivals)
 
 
-def _events(database: Database, **options: object) -> list[str]:
+def _stored(database: Database) -> list[StoredDelivery]:
+    """Every delivery, oldest first."""
     with database.read() as conn:
-        return [event["event_id"] for event in inbox.events(conn, **options)]  # type: ignore[arg-type]
+        ids = conn.execute(text("SELECT id FROM inbox_events ORDER BY id")).scalars().all()
+        rows = [inbox.get(conn, id) for id in ids]
+    return [row for row in rows if row is not None]
 
 
 def test_a_new_delivery_owes_its_items(database: Database) -> None:
@@ -79,7 +84,7 @@ def test_an_empty_batch_is_nothing(database: Database) -> None:
 def test_an_item_is_as_old_as_its_first_delivery(database: Database) -> None:
     _accept(database, _arrival("1", "A", at=5), _arrival("2", "A", at=2))
     with database.read() as conn:
-        assert inbox.seen_item(conn, *KEY, since=NOW) == NOW + timedelta(seconds=2)
+        assert [first_seen_at for *_, first_seen_at in owed.backlog(conn)] == [NOW + timedelta(seconds=2)]
 
 
 def test_odd_characters_do_not_fail_the_batch(database: Database) -> None:
@@ -95,7 +100,7 @@ def test_a_delivery_with_odd_characters_is_known_when_it_comes_again(database: D
 def test_sixteen_threads_that_accept_the_same_deliveries_store_each_once(database: Database) -> None:
     batch = [_arrival(str(number), f"item {number % 7}") for number in range(100)]
     accepted = at_once(16, lambda number: _accept(database, *batch[:: 1 if number % 2 else -1]))
-    assert (sum(one.new for one in accepted), len(_events(database, limit=1000))) == (100, 100)
+    assert (sum(one.new for one in accepted), len(_stored(database))) == (100, 100)
 
 
 def test_sixteen_threads_that_accept_the_same_deliveries_wake_each_item_once(database: Database) -> None:
@@ -115,45 +120,22 @@ def test_a_batch_that_is_rolled_back_leaves_nothing(database: Database) -> None:
     assert _accept(database, _arrival("1", "A")).new == 1
 
 
-def test_the_newest_events_are_listed_first(database: Database) -> None:
-    for number in range(3):
-        _accept(database, _arrival(str(number)))
-    assert _events(database) == ["2", "1", "0"]
-
-
-def test_a_list_of_events_continues_after_its_last_one(database: Database) -> None:
-    for number in range(3):
-        _accept(database, _arrival(str(number)))
-    with database.read() as conn:
-        last = inbox.events(conn, limit=1)[0]
-    assert _events(database, before_id=last["id"]) == ["1", "0"]
-
-
-def test_events_can_be_listed_for_one_connection(database: Database) -> None:
-    _accept(database, _arrival("1"), _arrival("2", connection="other"))
-    assert _events(database, connection="other") == ["2"]
-
-
-def test_a_listed_event_tells_its_items_and_size(database: Database) -> None:
+def test_a_stored_delivery_tells_its_items_and_verdict(database: Database) -> None:
     _accept(database, _arrival("1", "A"))
-    with database.read() as conn:
-        (event,) = inbox.events(conn)
-    assert (event["items"], event["size"], event["verdict"]) == ([["product", "A"]], len(BODY), "accepted")
+    (event,) = _stored(database)
+    assert (event.items, len(event.body), event.verdict) == ([("product", "A")], len(BODY), "accepted")
 
 
 def test_an_event_keeps_headers_and_raw_body(database: Database) -> None:
     _accept(database, _arrival("1", "A"))
-    with database.read() as conn:
-        event = inbox.get(conn, inbox.events(conn)[0]["id"])
-    assert event is not None
-    assert (event["headers"], event["body"]) == ({"x-sign": "abc"}, BODY)
+    (event,) = _stored(database)
+    assert (event.headers, event.body) == ({"x-sign": "abc"}, BODY)
 
 
 def test_an_event_keeps_its_times(database: Database) -> None:
     _accept(database, _arrival("1", "A"))
-    with database.read() as conn:
-        (event,) = inbox.events(conn)
-    assert (event["received_at"], event["occurred_at"]) == (NOW, NOW - timedelta(seconds=1))
+    (event,) = _stored(database)
+    assert (event.received_at, event.occurred_at) == (NOW, NOW - timedelta(seconds=1))
 
 
 def test_an_unknown_event_is_none(database: Database) -> None:
@@ -172,34 +154,9 @@ def test_a_connection_without_deliveries_has_no_last_one(database: Database) -> 
         assert inbox.last_received(conn, "shop") is None
 
 
-def test_an_item_settled_since_was_seen(database: Database) -> None:
-    _accept(database, _arrival("1", "A"))
-    with database.begin() as conn:
-        (claim,) = owed.claim(conn, KEY, more=0, lease=60, now=NOW)
-        owed.settle(conn, [(claim, "applied")], NOW)
-        assert inbox.seen_item(conn, *KEY, since=NOW) == NOW
-
-
-def test_an_item_settled_before_was_not_seen_since(database: Database) -> None:
-    _accept(database, _arrival("1", "A"))
-    with database.begin() as conn:
-        (claim,) = owed.claim(conn, KEY, more=0, lease=60, now=NOW)
-        owed.settle(conn, [(claim, "applied")], NOW)
-        assert inbox.seen_item(conn, *KEY, since=NOW + timedelta(seconds=1)) is None
-
-
-def test_what_only_a_reconciliation_found_was_not_seen(database: Database) -> None:
-    with database.begin() as conn:
-        owed.owe(conn, "shop", [Change(Kind.PRODUCT, "A")], Cause.RECONCILE, NOW)
-        (claim,) = owed.claim(conn, KEY, more=0, lease=60, now=NOW)
-        owed.settle(conn, [(claim, "applied")], NOW)
-        assert inbox.seen_item(conn, *KEY, since=NOW) is None
-
-
 @pytest.mark.parametrize("verdict", [Verdict.FOREIGN, Verdict.TEST])
 def test_a_delivery_that_is_not_ours_is_recorded_and_owes_nothing(database: Database, verdict: Verdict) -> None:
     delivery = Delivery("1", "product.changed", [Change(Kind.PRODUCT, "A")], set_aside=verdict)
     accepted = _accept(database, inbox.Arrival("shop", delivery, {}, BODY, NOW))
-    with database.read() as conn:
-        kept = [event["verdict"] for event in inbox.events(conn)]
+    kept = [event.verdict for event in _stored(database)]
     assert (accepted.owed, kept) == ([], [verdict.value])

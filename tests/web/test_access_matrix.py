@@ -156,7 +156,7 @@ def test_nothing_answers_that_should_not(installation: Installation) -> None:
 
 @pytest.mark.parametrize("path", ["/api/dead-letters/{letter}", "/dead-letters/{letter}", "/api/sync-{shop}/status"])
 def test_what_is_another_connections_is_not_there(installation: Installation, path: str) -> None:
-    letter = all_letters(installation.world.database)[0]["id"]
+    letter = all_letters(installation.world.database)[0].id
     url = path.format(letter=letter, shop=SHOP)
     own, others = installation.callers["admin token"], installation.callers["admin of another connection"]
     assert installation.client.get(url, headers=own.headers).status_code == 200

@@ -32,7 +32,7 @@ class Shop:
         return self.client.post(API + path, json=body)
 
     def first(self) -> int:
-        return int(all_letters(self.world.database)[0]["id"])
+        return int(all_letters(self.world.database)[0].id)
 
 
 @pytest.fixture

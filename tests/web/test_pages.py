@@ -77,7 +77,7 @@ def filled(browser: Browser) -> list[str]:
 
 
 def letter(browser: Browser) -> int:
-    return int(all_letters(browser.world.database)[0]["id"])
+    return int(all_letters(browser.world.database)[0].id)
 
 
 def test_every_page_is_shown_and_text_stays_text(browser: Browser) -> None:
@@ -115,7 +115,7 @@ def test_the_list_says_what_there_is(browser: Browser) -> None:
 def test_a_letter_is_replayed_by_its_button(browser: Browser) -> None:
     answer = browser.post(f"/dead-letters/{letter(browser)}/replay")
     assert answer.headers["location"].startswith("/replays/")
-    assert all_letters(browser.world.database)[0]["state"] == "queued"
+    assert all_letters(browser.world.database)[0].state == "queued"
 
 
 def test_a_replay_of_many_needs_the_incidents_name(browser: Browser) -> None:
@@ -137,12 +137,12 @@ def test_a_letter_is_discarded_and_restored_by_its_forms(browser: Browser) -> No
     browser.post(f"/dead-letters/{letter(browser)}/discard", why="sold out")
     assert "sold out" in browser.get(f"/dead-letters/{letter(browser)}")
     browser.post(f"/dead-letters/{letter(browser)}/restore")
-    assert all_letters(browser.world.database)[0]["state"] == "dead"
+    assert all_letters(browser.world.database)[0].state == "dead"
 
 
 def test_arguments_are_edited_by_a_form(browser: Browser) -> None:
     browser.post(f"/dead-letters/{letter(browser)}/args", args='["shop", "product", "B"]', why="moved")
-    assert all_letters(browser.world.database)[0]["external_id"] == "B"
+    assert all_letters(browser.world.database)[0].external_id == "B"
 
 
 def test_an_event_is_replayed_by_its_button(browser: Browser) -> None:
@@ -164,7 +164,7 @@ def test_a_wrong_filter_is_told_on_a_page(browser: Browser) -> None:
 
 def test_a_form_without_its_word_changes_nothing(browser: Browser) -> None:
     answer = browser.client.post(f"/dead-letters/{letter(browser)}/replay", data={"csrf": "guessed"})
-    assert (answer.status_code, all_letters(browser.world.database)[0]["state"]) == (403, "dead")
+    assert (answer.status_code, all_letters(browser.world.database)[0].state) == (403, "dead")
 
 
 def test_signing_out_ends_the_session_for_good(browser: Browser) -> None:

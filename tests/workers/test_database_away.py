@@ -167,7 +167,7 @@ def test_a_letter_that_cannot_be_written_is_written_later(sqlite: Database) -> N
         letters.after_nack(shop.broker, message)
     before = all_letters(sqlite)
     letters.write_pending()
-    assert (before, [letter["error_type"] for letter in all_letters(sqlite)]) == ([], ["Unmappable"])
+    assert (before, [letter.error_type for letter in all_letters(sqlite)]) == ([], ["Unmappable"])
 
 
 class _Dead:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
 
 import dramatiq
 import pytest
@@ -16,6 +15,7 @@ from app.errors import DatabaseFault, Unavailable, Unmappable, VendorRefused
 from app.flows.items.leases import LeaseKeeper
 from app.flows.letters.replay import replay_letter
 from app.stores import owed
+from app.stores.letters.rows import Letter
 from app.stores.runs import runs
 from app.stores.sql.engine import Database
 from tests.asking import request_reconcile
@@ -65,7 +65,7 @@ def owe(world: World) -> None:
     world.deps.queue.enqueue(fresh)
 
 
-def letters(world: World) -> list[dict[str, Any]]:
+def letters(world: World) -> list[Letter]:
     return all_letters(world.database)
 
 
@@ -83,7 +83,7 @@ def test_a_woken_item_reaches_its_row(world: World, broker: RedisBroker) -> None
 def test_an_item_that_fails_for_good_is_a_letter(world: World, broker: RedisBroker) -> None:
     world.source.poison["A"] = Unmappable("price: expected a number")
     work(broker, lambda: owe(world))
-    assert [(letter["actor"], letter["external_id"]) for letter in letters(world)] == [("sync_item", "A")]
+    assert [(letter.actor, letter.external_id) for letter in letters(world)] == [("sync_item", "A")]
 
 
 def test_a_letter_has_every_attempts_traceback(world: World, broker: RedisBroker) -> None:
@@ -91,9 +91,9 @@ def test_a_letter_has_every_attempts_traceback(world: World, broker: RedisBroker
     work(broker, lambda: owe(world))
     world.clock.pass_(60)
     work(broker, lambda: world.deps.queue.enqueue([KEY]))
-    attempts = letters(world)[0]["attempts"]
-    assert [attempt["error_type"] for attempt in attempts] == ["Unavailable", "Unmappable"]
-    assert all("in fetch" in attempt["traceback"] for attempt in attempts)
+    attempts = letters(world)[0].attempts
+    assert [attempt.error_type for attempt in attempts] == ["Unavailable", "Unmappable"]
+    assert all("in fetch" in attempt.traceback for attempt in attempts)
 
 
 def test_an_outage_is_no_letter(world: World, broker: RedisBroker) -> None:
@@ -120,7 +120,7 @@ def test_what_a_fault_of_the_database_interrupted_is_owed_and_counts_no_attempt(
 
 def test_a_message_for_an_unknown_actor_is_a_letter(world: World, broker: RedisBroker) -> None:
     work(broker, lambda: BrokerQueue(broker).resend("no_such_actor", LIVE, ["x"]))
-    assert [(letter["actor"], letter["args"], letter["error_type"]) for letter in letters(world)] == [
+    assert [(letter.actor, letter.args, letter.error_type) for letter in letters(world)] == [
         ("no_such_actor", ["x"], "LookupError")
     ]
 
@@ -134,12 +134,12 @@ def test_a_message_with_malformed_arguments_is_a_letter(
     world: World, broker: RedisBroker, args: tuple[object, ...]
 ) -> None:
     work(broker, lambda: BrokerQueue(broker).resend("sync_item", LIVE, args))
-    assert [letter["args"] for letter in letters(world)] == [list(args)]
+    assert [letter.args for letter in letters(world)] == [list(args)]
 
 
 def test_a_message_for_an_unknown_connection_is_a_letter(world: World, broker: RedisBroker) -> None:
     work(broker, lambda: world.deps.queue.enqueue([ItemKey("elsewhere", Kind.PRODUCT, "A")]))
-    assert [letter["error_type"] for letter in letters(world)] == ["BadConfiguration"]
+    assert [letter.error_type for letter in letters(world)] == ["BadConfiguration"]
 
 
 def test_a_dead_message_leaves_the_worker_working(world: World, broker: RedisBroker) -> None:
@@ -183,14 +183,14 @@ def test_a_replayed_letter_reaches_its_row(world: World, broker: RedisBroker) ->
     work(broker, lambda: owe(world))
     world.source.poison.clear()
     world.source.put(listing("A"))
-    work(broker, lambda: replay_letter(world.deps, letters(world)[0]["id"]))
+    work(broker, lambda: replay_letter(world.deps, letters(world)[0].id))
     assert is_held(world)
 
 
 def test_a_letter_of_an_unknown_actor_can_be_sent_again(world: World, broker: RedisBroker) -> None:
     work(broker, lambda: BrokerQueue(broker).resend("no_such_actor", LIVE, ["x"]))
-    work(broker, lambda: replay_letter(world.deps, letters(world)[0]["id"]))
-    assert [letter["state"] for letter in letters(world)] == ["replayed", "dead"]
+    work(broker, lambda: replay_letter(world.deps, letters(world)[0].id))
+    assert [letter.state for letter in letters(world)] == ["replayed", "dead"]
 
 
 def test_a_requested_run_is_carried_out(world: World, broker: RedisBroker) -> None:
@@ -203,6 +203,4 @@ def test_a_requested_run_is_carried_out(world: World, broker: RedisBroker) -> No
 def test_a_run_that_failed_is_a_letter(world: World, broker: RedisBroker) -> None:
     world.source.failures.append(VendorRefused("refused"))
     work(broker, lambda: request_reconcile(world.deps, SHOP))
-    assert [(letter["actor"], letter["error"]) for letter in letters(world)] == [
-        ("run", "product: VendorRefused: refused")
-    ]
+    assert [(letter.actor, letter.error) for letter in letters(world)] == [("run", "product: Refused: refused")]

@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -18,6 +17,7 @@ from app.channels.queue import BrokerQueue, redis_broker
 from app.domain import Cause, Change, ItemKey, Kind
 from app.flows.items.leases import LEASE
 from app.stores import owed
+from app.stores.letters.rows import Letter
 from app.stores.sql.engine import Database
 from app.stores.tables.work import OwedItem
 from tests.fakes import SHOP
@@ -71,14 +71,14 @@ class Crew:
         assert found is not None
         return found
 
-    def letters(self) -> list[dict[str, Any]]:
+    def letters(self) -> list[Letter]:
         return all_letters(self._database)
 
-    def until_buried(self, letters: int) -> list[dict[str, Any]]:
+    def until_buried(self, letters: int) -> list[Letter]:
         """Replace every worker that dies, as a supervisor does, until so many letters are there."""
         worker = self.hire()
 
-        def buried() -> list[dict[str, Any]]:
+        def buried() -> list[Letter]:
             nonlocal worker
             if worker.poll() is not None:
                 worker = self.hire()
@@ -121,7 +121,7 @@ def test_an_item_that_kills_its_worker_dies_and_its_neighbours_live(hasty: Crew)
     neighbours = [f"good-{n}" for n in range(5)]
     hasty.owe("deadly", *neighbours)
     letters = hasty.until_buried(1)
-    assert [(letter["external_id"], letter["error_type"]) for letter in letters] == [("deadly", "KilledWorker")]
+    assert [(letter.external_id, letter.error_type) for letter in letters] == [("deadly", "KilledWorker")]
     assert not hasty.is_owed("deadly")
     assert eventually(lambda: all(hasty.is_held(item) for item in neighbours), within=120)
     assert hasty.hired() == 4, [worker.poll() for worker in hasty._crew]

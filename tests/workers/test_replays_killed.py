@@ -18,7 +18,7 @@ import pytest
 from sqlalchemy import text
 
 from app.domain import Kind
-from app.flows.letters.replay import replay_letters, show_replay
+from app.flows.letters.replay import ReplayView, replay_letters, show_replay
 from app.stores.sql.engine import Database
 from tests.fakes import SHOP, World
 from tests.stack import eventually
@@ -89,10 +89,10 @@ def sent(world: World) -> int:
     return int(rows(world, "SELECT count(*) FROM replay_items WHERE state <> 'waiting'")[0][0])
 
 
-def stopped(world: World, replay: dict[str, Any]) -> str:
+def stopped(world: World, replay: ReplayView) -> str:
     """Why a replay does not go on."""
     letters = rows(world, "SELECT error, count(*) FROM dead_letters WHERE state = 'dead' GROUP BY error")
-    return f"{replay['status']}: {replay['reason']}, {replay['progress']}; dead: {letters}"
+    return f"{replay.status}: {replay.reason}, {replay.progress}; dead: {letters}"
 
 
 def test_a_replay_whose_workers_are_killed_25_times_replays_each_letter_once(world: World, zygote: Zygote) -> None:
@@ -106,13 +106,13 @@ def test_a_replay_whose_workers_are_killed_25_times_replays_each_letter_once(wor
         going_on = eventually(lambda before=before: sent(world) > before, within=120, every=0.01)  # type: ignore[misc]
         assert going_on, stopped(world, show_replay(deps, replay_id))
         time.sleep(dice.random() * 0.3)
-        kills += show_replay(deps, replay_id)["status"] == "running"
+        kills += show_replay(deps, replay_id).status == "running"
         os.kill(worker, signal.SIGKILL)
     assert kills == KILLS, "the replay was over before the last kill"
     zygote.worker()
-    assert eventually(lambda: show_replay(deps, replay_id)["status"] != "running", within=300, every=0.1)
+    assert eventually(lambda: show_replay(deps, replay_id).status != "running", within=300, every=0.1)
     told = show_replay(deps, replay_id)
-    assert (told["status"], told["reason"], told["progress"]["done"]) == ("completed", None, LETTERS)
+    assert (told.status, told.reason, told.progress.done) == ("completed", None, LETTERS)
     letters = rows(world, "SELECT state, replays, count(*) FROM dead_letters GROUP BY state, replays")
     assert [tuple(row) for row in letters] == [("replayed", 1, LETTERS)]
     settled = rows(world, "SELECT external_id, cause, outcome FROM settlements")

@@ -36,7 +36,7 @@ def test_the_clock_removes_what_the_settings_no_longer_keep(database: Database) 
     assert len(all_letters(database)) == 2
     world.clock.pass_(2 * DAY)
     work(world.deps)
-    assert [letter["id"] for letter in all_letters(database)] == [last] != [first]
+    assert [letter.id for letter in all_letters(database)] == [last] != [first]
     assert every == 600
 
 

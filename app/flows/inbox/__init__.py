@@ -1,1 +1,1 @@
-"""Deliveries: received, searched, exported and imported; and what never arrived."""
+"""Deliveries: received, searched, exported and imported; and those that never arrived."""

@@ -1,29 +1,82 @@
-"""What people ask of the inbox: which deliveries there are, what came of each, and to have them worked on again."""
+"""What people ask about the inbox: which deliveries there are, the outcome of each, and to replay them."""
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from typing import Any
+from datetime import datetime
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection
 
-from app.domain import ItemKey, Kind
+from app.domain import ItemKey
 from app.errors import Conflict, InvalidRequest, NotFound
 from app.flows.deps import Deps
 from app.flows.letters.replay import RATE, replay_items
 from app.rules.filters import Term, parse, spelled
 from app.stores.inbox import inbox, inbox_search
 from app.stores.inbox.inbox_search import KEYS
+from app.stores.inbox.rows import DeliveryRow, ListedDelivery, StoredDelivery
 
 DEFAULT = Term("since", ("7d",))
-"""What a filter means that says nothing about times, but asks for what no index knows (``SLOW``)."""
+"""The time that a filter means if it names none, but a key that no index knows (``SLOW``)."""
 
 SLOW = ("item", "kind", "type", "outcome")
 
-LOOKED_AFTER = 10
-"""Items of a delivery that later ones are looked for of: that reads a day of the inbox each."""
+MAX_ITEMS_WITH_LATER = 10
+"""For at most this many items of a delivery we list later deliveries: each costs a scan of one day of the inbox."""
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """An item that is owed: failed attempts so far, and when the next one is due."""
+
+    attempts: int
+    next_at: datetime
+    cause: str
+
+
+class DiedAs(msgspec.Struct, frozen=True):
+    """The letter that an item died as."""
+
+    id: int
+    state: str
+
+
+class LaterDelivery(msgspec.Struct, frozen=True):
+    """A later delivery that names the same item."""
+
+    id: int
+    event_id: str
+    received_at: datetime
+
+
+class ItemOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one item of a delivery.
+
+    ``outcome``, ``settled_at`` and ``changes`` are those of the settlement that covers it, ``None`` while there is none;
+    ``ms`` is the time from receipt to settlement. ``later`` is empty for items beyond ``MAX_ITEMS_WITH_LATER``.
+    """
+
+    kind: str
+    external_id: str
+    outcome: str | None
+    settled_at: datetime | None
+    changes: int | None
+    waits: Waiting | None
+    letter: DiedAs | None
+    ms: int | None
+    later: list[LaterDelivery] = []
+
+
+class DeliveryView(DeliveryRow, frozen=True, kw_only=True):
+    """One delivery: ``body`` is text or base64, as ``encoding`` ("utf-8" or "base64") says; ``pretty`` is JSON with line
+    breaks. ``came_of`` has the outcome of each item, if the delivery was accepted."""
+
+    headers: dict[str, str]
+    body: str
+    encoding: str
+    pretty: str | None
+    came_of: list[ItemOutcome]
 
 
 def terms_of(text: str) -> tuple[Term, ...]:
@@ -34,44 +87,47 @@ def terms_of(text: str) -> tuple[Term, ...]:
     return (*terms, DEFAULT) if keys & set(SLOW) and not bounded else terms
 
 
-def find(deps: Deps, text: str, *, limit: int = 50, before_id: int | None = None) -> list[dict[str, Any]]:
+def find(deps: Deps, text: str, *, limit: int = 50, before_id: int | None = None) -> list[ListedDelivery]:
     """A page of the deliveries that a filter matches, newest first; raises ``FilterError``."""
     terms = terms_of(text)
     with deps.database.read() as conn:
-        return inbox_search.page(conn, conditions(deps, conn, terms), limit=limit, before_id=before_id)
+        rows = inbox_search.page(conn, conditions(deps, conn, terms), limit=limit, before_id=before_id)
+    return msgspec.convert(rows, list[ListedDelivery])
 
 
-def show(deps: Deps, event_id: int) -> dict[str, Any]:
-    """One delivery as received: ``headers`` (secrets taken out), ``body`` (text, or base64 with ``encoding``; ``pretty``
-    where it is JSON), and ``came_of``: per item what became of it, ``ms`` after receipt, and for the first
-    few the ``later`` deliveries about them.
-
-    Raises ``NotFound`` when there is none.
-    """
+def show(deps: Deps, event_id: int) -> DeliveryView:
+    """One delivery; raises ``NotFound`` when the caller can see no such delivery."""
     with deps.database.read() as conn:
-        event = _seen(deps, conn, event_id)
-        keys = [ItemKey(event["connection"], Kind(kind), external_id) for kind, external_id in event["items"]]
-        came = [inbox_search.came_of(conn, key, event["received_at"]) for key in keys]
-        for key, one in zip(keys[:LOOKED_AFTER], came, strict=False):
-            one["later"] = inbox_search.later(conn, key, event["received_at"])
-    for one in came:
-        after = one["settled_at"] and (one["settled_at"] - event["received_at"]).total_seconds() * 1000
-        one["ms"] = None if after is None else round(after)
-    return {**event, **readable(event["body"]), "came_of": came if event["verdict"] == "accepted" else []}
+        event = _visible_event(deps, conn, event_id)
+        keys = event.keys if event.verdict == "accepted" else []
+        outcomes = [
+            _outcome(conn, key, event.received_at, with_later=number < MAX_ITEMS_WITH_LATER)
+            for number, key in enumerate(keys)
+        ]
+    body, encoding = _as_text(event.body)
+    columns = {**msgspec.structs.asdict(event), "body": body, "encoding": encoding}
+    return DeliveryView(**columns, pretty=_pretty(body) if encoding == "utf-8" else None, came_of=outcomes)
+
+
+def _outcome(conn: Connection, key: ItemKey, received_at: datetime, *, with_later: bool) -> ItemOutcome:
+    outcome = inbox_search.came_of(conn, key, received_at)
+    settled_at = outcome["settled_at"]
+    ms = None if settled_at is None else round((settled_at - received_at).total_seconds() * 1000)
+    later = inbox_search.later(conn, key, received_at) if with_later else []
+    return msgspec.convert({**outcome, "ms": ms, "later": later}, ItemOutcome)
 
 
 def replay_event(deps: Deps, event_id: int) -> int:
-    """Have the items of one delivery fetched again; returns the replay's number. Raises ``Refused``."""
+    """Fetch the items of one delivery again; returns the replay's number. Raises ``Refused``."""
     with deps.database.read() as conn:
-        event = _seen(deps, conn, event_id)
-    if event["verdict"] != "accepted" or not event["items"]:
-        raise Conflict(f"event {event_id} ({event['type']}) was {event['verdict']}: it names nothing to fetch")
-    keys = [ItemKey(event["connection"], Kind(kind), external_id) for kind, external_id in event["items"]]
-    return replay_items(deps, keys, f"event {event_id}", filter=f"id:{event_id}", canary=False)
+        event = _visible_event(deps, conn, event_id)
+    if event.verdict != "accepted" or not event.items:
+        raise Conflict(f"event {event_id} ({event.type}) was {event.verdict}: it names nothing to fetch")
+    return replay_items(deps, event.keys, f"event {event_id}", filter=f"id:{event_id}", canary=False)
 
 
 def replay_events(deps: Deps, text: str, name: str, *, rate: int = RATE, canary: bool = True) -> int:
-    """Have the items of all deliveries that a filter matches fetched again, each once; returns the replay's number."""
+    """Fetch the items of all deliveries that a filter matches again, each once; returns the replay's number."""
     terms = terms_of(text)
     if not terms:
         raise InvalidRequest("say which events: a filter such as since:2h")
@@ -81,29 +137,28 @@ def replay_events(deps: Deps, text: str, name: str, *, rate: int = RATE, canary:
 
 
 def conditions(deps: Deps, conn: Connection, terms: Sequence[Term]) -> list[ColumnElement[bool]]:
-    """A filter's conditions as the stores take them, for the one who asks."""
+    """The conditions of a filter for the caller."""
     return inbox_search.where(conn, terms, deps.who, now=deps.now(), connections=deps.sources)
 
 
-def readable(body: bytes) -> dict[str, str | None]:
-    """A body as text where it is text, else as base64: ``body`` and ``encoding`` ("utf-8" or "base64"); and
-    ``pretty``, the same with line breaks where it is JSON."""
+def _as_text(body: bytes) -> tuple[str, str]:
+    """A body as text, and its encoding."""
     try:
-        return {"body": body.decode(), "encoding": "utf-8", "pretty": _pretty(body)}
+        return body.decode(), "utf-8"
     except UnicodeDecodeError:
-        return {"body": base64.b64encode(body).decode(), "encoding": "base64", "pretty": None}
+        return base64.b64encode(body).decode(), "base64"
 
 
-def _pretty(body: bytes) -> str | None:
+def _pretty(body: str) -> str | None:
     try:
         msgspec.json.decode(body)
-        return msgspec.json.format(body, indent=2).decode()
+        return msgspec.json.format(body, indent=2)
     except (msgspec.DecodeError, RecursionError):
         return None
 
 
-def _seen(deps: Deps, conn: Connection, event_id: int) -> dict[str, Any]:
+def _visible_event(deps: Deps, conn: Connection, event_id: int) -> StoredDelivery:
     event = inbox.get(conn, event_id)
-    if event is None or not deps.who.sees(event["connection"]):
+    if event is None or not deps.who.sees(event.connection):
         raise NotFound(f"there is no event {event_id}", "event")
     return event

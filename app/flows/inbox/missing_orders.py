@@ -1,4 +1,4 @@
-"""Orders that never arrived: per day, how many the source has against how many we hold, and which are missing."""
+"""Orders that never arrived: per day, how many the source has, how many we hold, and which are missing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from app.stores import catalog
 
 @dataclass(frozen=True)
 class Day:
-    """One business day: orders there, orders here, and the ids of those that are only there."""
+    """One business day: the number of orders at the source and here, and the ids of those that are ``missing`` here."""
 
     day: date
     there: int
@@ -22,8 +22,8 @@ class Day:
     missing: list[str] = field(default_factory=list)
 
 
-def find_gaps(deps: Deps, connection: str, first: date, last: date) -> list[Day]:
-    """Every day between (both included) on which the source has orders, oldest first; ``missing`` names the gaps.
+def find_missing_orders(deps: Deps, connection: str, first: date, last: date) -> list[Day]:
+    """Every day from ``first`` to ``last`` on which the source has orders, oldest first.
 
     Costs the source's cheapest listing of these days; raises what the source raises.
     """
@@ -39,8 +39,8 @@ def find_gaps(deps: Deps, connection: str, first: date, last: date) -> list[Day]
 def _held(deps: Deps, connection: str, ids: list[str]) -> set[str]:
     held: set[str] = set()
     with deps.database.read() as conn:
-        for some in batches(ids, 5_000):
-            held.update(catalog.versions(conn, connection, Kind.ORDER, some))
+        for batch in batches(ids, 5_000):
+            held.update(catalog.versions(conn, connection, Kind.ORDER, batch))
     return held
 
 

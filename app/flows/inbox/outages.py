@@ -1,10 +1,8 @@
-"""Gaps in what we heard: found by silence or after a downtime, filled from the source's ledger or by a delta pull."""
+"""Outages: found by silence or after a downtime, and filled from the source's ledger of events or by a delta pull."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
 
 import msgspec
 import structlog
@@ -21,24 +19,31 @@ from app.sources.base import EventLedger, LedgerUnavailable, Source
 from app.stores import owed
 from app.stores.inbox import inbox, outages
 from app.stores.inbox.inbox import Arrival
+from app.stores.inbox.rows import Outage
 from app.stores.upkeep import heartbeats
 
-TRY_AGAIN = timedelta(minutes=10)
+RETRY_AFTER = timedelta(minutes=10)
 OVERLAP = timedelta(minutes=1)
-AT_ONCE = 200
-GAP_HEADER = "tallyhook-gap"
-"""What a delivery that was fetched from a ledger has as its header: the number of the gap it fills."""
+BATCH_SIZE = 200
+OUTAGE_HEADER = "tallyhook-gap"
+"""The header of a delivery that was fetched from a ledger: the number of the outage it fills."""
 
 DAY = timedelta(days=1)
 
 log = structlog.get_logger()
 
 
-def watch(deps: Deps) -> None:
-    """Find gaps, heal those there are, and tell; any number may watch at once.
+class OutageView(Outage, frozen=True, kw_only=True):
+    """An outage with a ``sentence`` for people."""
 
-    A source that cannot be asked now keeps nobody else's gaps from being healed; its own are tried again. Those of a
-    connection that is not to be asked wait.
+    sentence: str
+
+
+def watch(deps: Deps) -> None:
+    """Find outages, heal them, and raise alerts; any number of processes may do so at once.
+
+    If a source cannot be asked now, its outages are tried again later, and those of other sources are healed. Outages
+    of a connection that must not be called wait.
     """
     for connection, source in deps.sources.items():
         if source.receiver is not None:
@@ -46,42 +51,41 @@ def watch(deps: Deps) -> None:
             _find_silence(deps, connection)
     with deps.database.read() as conn:
         unfinished = outages.unfinished(conn)
-    for gap in unfinished:
-        if gap["connection"] in deps.sources and blocked(deps, gap["connection"]) is None:
+    for outage in unfinished:
+        if outage.connection in deps.sources and blocked(deps, outage.connection) is None:
             try:
-                _look_after(deps, gap)
+                _advance(deps, outage)
             except TallyhookError as error:
-                log.warning("gap_not_healed", gap=gap["id"], connection=gap["connection"], error=str(error))
+                log.warning("gap_not_healed", gap=outage.id, connection=outage.connection, error=str(error))
 
 
-def list_gaps(deps: Deps, *, limit: int = 50, before_id: int | None = None) -> list[dict[str, Any]]:
-    """Gaps, newest first, each with its ``sentence``."""
+def list_outages(deps: Deps, *, limit: int = 50, before_id: int | None = None) -> list[OutageView]:
+    """Outages that the caller may see, newest first."""
     with deps.database.read() as conn:
-        found = outages.latest(conn, connections=deps.who.connections, limit=limit, before_id=before_id)
-        counted = [{**gap, **_replayed(conn, gap)} if _waits(gap) else gap for gap in found]
-    return [{**gap, "sentence": sentence(gap, deps.now())} for gap in counted]
+        rows = outages.latest(conn, connections=deps.who.connections, limit=limit, before_id=before_id)
+        counted = [_settled_so_far(conn, row)[0] if _is_filling(row) else row for row in rows]
+    return [OutageView(**msgspec.structs.asdict(row), sentence=sentence(row, deps.now())) for row in counted]
 
 
-def sentence(gap: Mapping[str, Any], now: datetime) -> str:
-    """ "down 3 h 10 min, missed 412, replayed 412", or what else is to be said of a gap."""
-    span = lasting((gap["ended_at"] or now) - gap["began_at"])
-    began = (
-        f"down {span}" if gap["reason"] == "downtime" else f"silent {span} (about {gap['expected']} events expected)"
-    )
-    match gap["state"]:
+def sentence(outage: Outage, now: datetime) -> str:
+    """An outage in words: "down 3 h 10 min, missed 412, replayed 412"."""
+    length = lasting((outage.ended_at or now) - outage.began_at)
+    silence = f"silent {length} (about {outage.expected} events expected)"
+    began = f"down {length}" if outage.reason == "downtime" else silence
+    match outage.state:
         case "filled":
-            died = f", {gap['note']}" if gap["note"] else ""
-            return f"{began}, missed {gap['missed']}, replayed {gap['replayed']}{died}"
+            died = f", {outage.note}" if outage.note else ""
+            return f"{began}, missed {outage.missed}, replayed {outage.replayed}{died}"
         case "covered":
-            return f"{began}, a delta pull covered it: {gap['note']}"
+            return f"{began}, a delta pull covered it: {outage.note}"
         case "quiet":
             return f"{began}, nothing had happened"
-    return f"{began}, missed {gap['missed']} so far" if gap["missed"] else f"{began}, and still"
+    return f"{began}, missed {outage.missed} so far" if outage.missed else f"{began}, and still"
 
 
 def _find_downtime(deps: Deps, connection: str) -> None:
-    """A web process that began long after the last sign of any other; where there is none, as after an upgrade, after
-    the newest event before it began."""
+    """A downtime is the time before a web process that started long after the last heartbeat of any other; if there is no
+    heartbeat, as after an upgrade, long after the newest delivery before its start."""
     with deps.database.read() as conn:
         down = heartbeats.silences(conn, "web", deps.now() - DAY, DOWN_AFTER)
         first = heartbeats.first_start(conn, "web")
@@ -102,105 +106,106 @@ def _find_silence(deps: Deps, connection: str) -> None:
         spans = [(last - DAY * day, now - DAY * day) for day in range(1, DAYS + 1)]
         known = [span for span in spans if first is not None and first <= span[0]]
         counts = [outages.heard(conn, connection, *span) for span in known]
-    should = expected(counts, now - last)
-    if should is not None:
-        _open(deps, connection, "silence", last, None, should)
+    usual = expected(counts, now - last)
+    if usual is not None:
+        _open(deps, connection, "silence", last, None, usual)
 
 
 def _open(
-    deps: Deps, connection: str, reason: str, began_at: datetime, ended_at: datetime | None, should: int
+    deps: Deps, connection: str, reason: str, began_at: datetime, ended_at: datetime | None, usual: int
 ) -> None:
     with deps.database.begin() as conn:
-        gap_id = outages.open_(
-            conn, connection, reason, began_at=began_at, ended_at=ended_at, expected=should, now=deps.now()
+        outage_id = outages.open_(
+            conn, connection, reason, began_at=began_at, ended_at=ended_at, expected=usual, now=deps.now()
         )
-    if gap_id is not None:
+    if outage_id is not None:
         log.warning("gap", connection=connection, reason=reason, since=began_at.isoformat())
 
 
-def _look_after(deps: Deps, gap: dict[str, Any]) -> None:
-    if gap["state"] == "filled":
-        _finish(deps, gap)
+def _advance(deps: Deps, outage: Outage) -> None:
+    """Heal an open outage, or close one whose deliveries are settled."""
+    if outage.state == "filled":
+        _finish(deps, outage)
         return
     now = deps.now()
     with deps.database.begin() as conn:
-        if gap["ended_at"] is None:
-            gap["ended_at"] = outages.first_heard(
-                conn, gap["connection"], gap["began_at"] + timedelta(microseconds=1)
-            )
-        if not outages.claim(conn, gap["id"], now, now - TRY_AGAIN):
+        if outage.ended_at is None:
+            next_moment = outage.began_at + timedelta(microseconds=1)
+            ended_at = outages.first_heard(conn, outage.connection, next_moment)
+            outage = msgspec.structs.replace(outage, ended_at=ended_at)
+        if not outages.claim(conn, outage.id, now, now - RETRY_AFTER):
             return
     try:
-        told = _heal(deps, gap, deps.sources[gap["connection"]])
+        healed = _heal(deps, outage, deps.sources[outage.connection])
     except TallyhookError:
-        alerts.gap_is_open(deps, gap, sentence(gap, now))
+        alerts.gap_is_open(deps, outage, sentence(outage, now))
         raise
-    if told["state"] == "open":
-        alerts.gap_is_open(deps, gap, sentence({**gap, **told}, now))
+    if healed.state == "open":
+        alerts.gap_is_open(deps, healed, sentence(healed, now))
     with deps.database.begin() as conn:
-        outages.change(conn, gap["id"], **told)
-    if told["state"] == "filled":
-        close_alert(deps, f"gap:{gap['id']}")
-        _finish(deps, {**gap, **told})
-    elif told["state"] != "open":
-        alerts.gap_is_over(deps, gap, sentence({**gap, **told}, now))
+        outages.save(conn, healed)
+    if healed.state == "filled":
+        close_alert(deps, f"gap:{healed.id}")
+        _finish(deps, healed)
+    elif healed.state != "open":
+        alerts.gap_is_over(deps, healed, sentence(healed, now))
 
 
-def _heal(deps: Deps, gap: Mapping[str, Any], source: Source) -> dict[str, Any]:
-    """What the gap is now; events heard already are recognised by their id and change nothing."""
-    over = gap["ended_at"] is not None
-    told = {"ended_at": gap["ended_at"], "closed_at": deps.now() if over else None}
+def _heal(deps: Deps, outage: Outage, source: Source) -> Outage:
+    """The outage after healing. Events that we have already are recognised by their id and change nothing."""
+    over = outage.ended_at is not None
+    outage = msgspec.structs.replace(outage, closed_at=deps.now() if over else None)
     try:
         if not isinstance(source, EventLedger):
             raise LedgerUnavailable("this source keeps no record of past events")
-        missed = gap["missed"] + _fetch(deps, gap, source)
+        missed = outage.missed + _fetch(deps, outage, source)
     except LedgerUnavailable as reason:
-        _pull(deps, gap["connection"], source)
-        state = "covered" if over else "open"
-        return {**told, "state": state, "note": str(reason)}
+        _pull(deps, outage.connection, source)
+        return msgspec.structs.replace(outage, state="covered" if over else "open", note=str(reason))
     state = ("filled" if missed else "quiet") if over else "open"
-    return {**told, "state": state, "missed": missed}
+    return msgspec.structs.replace(outage, state=state, missed=missed)
 
 
-def _fetch(deps: Deps, gap: Mapping[str, Any], ledger: EventLedger) -> int:
+def _fetch(deps: Deps, outage: Outage, ledger: EventLedger) -> int:
+    """Store the events of the outage that the ledger has; returns how many are new."""
     new = 0
-    marked = {GAP_HEADER: str(gap["id"])}
-    until = deps.now() if gap["ended_at"] is None else min(gap["ended_at"] + OVERLAP, deps.now())
-    for some in batches(ledger.missed(gap["began_at"] - OVERLAP, until), AT_ONCE):
-        arrivals = [Arrival(gap["connection"], one.delivery, marked, one.body, deps.now()) for one in some]
+    headers = {OUTAGE_HEADER: str(outage.id)}
+    until = deps.now() if outage.ended_at is None else min(outage.ended_at + OVERLAP, deps.now())
+    for batch in batches(ledger.missed(outage.began_at - OVERLAP, until), BATCH_SIZE):
+        arrivals = [Arrival(outage.connection, event.delivery, headers, event.body, deps.now()) for event in batch]
         with deps.database.begin() as conn:
             accepted = inbox.accept(conn, arrivals)
         new += accepted.new
         deps.queue.enqueue(accepted.owed)
-    log.info("gap_healed", connection=gap["connection"], events=new)
+    log.info("gap_healed", connection=outage.connection, events=new)
     return new
 
 
 def _pull(deps: Deps, connection: str, source: Source) -> None:
-    kinds = readable(deps, connection, source.kinds)
+    """Owe a delta pull of every kind that may be read."""
+    changes = [Change(kind, WHOLE) for kind in readable(deps, connection, source.kinds)]
     with deps.database.begin() as conn:
-        changes = [Change(kind, WHOLE) for kind in kinds]
-        fresh = owed.owe(conn, connection, changes, Cause.POLL, deps.now())
-    deps.queue.enqueue(fresh)
+        newly_owed = owed.owe(conn, connection, changes, Cause.POLL, deps.now())
+    deps.queue.enqueue(newly_owed)
 
 
-def _finish(deps: Deps, gap: Mapping[str, Any]) -> None:
-    """Say that a filled gap is over once none of its events is owed any more: only then is it known how many were
-    replayed."""
+def _finish(deps: Deps, outage: Outage) -> None:
+    """Close a filled outage once none of its deliveries is owed: only then is it known how many were replayed."""
     with deps.database.begin() as conn:
-        told = _replayed(conn, gap)
-        if told["owed"] or not outages.finish(conn, gap["id"], replayed=told["replayed"], note=told["note"]):
+        settled, owed_now = _settled_so_far(conn, outage)
+        if owed_now or not outages.finish(conn, settled.id, replayed=settled.replayed, note=settled.note):
             return
-    alerts.gap_is_over(deps, gap, sentence({**gap, **told}, deps.now()))
+    alerts.gap_is_over(deps, settled, sentence(settled, deps.now()))
 
 
-def _waits(gap: Mapping[str, Any]) -> bool:
-    return gap["state"] == "filled" and gap["replayed"] < gap["missed"] and gap["note"] is None
+def _is_filling(outage: Outage) -> bool:
+    return outage.state == "filled" and outage.replayed < outage.missed and outage.note is None
 
 
-def _replayed(conn: Connection, gap: Mapping[str, Any]) -> dict[str, Any]:
-    """How many of the events it was filled with are settled by now."""
-    marked = msgspec.json.encode({GAP_HEADER: str(gap["id"])}).decode()
-    owed_now, died = outages.unsettled(conn, gap["found_at"], marked)
-    replayed = max(0, gap["missed"] - owed_now - died)
-    return {"replayed": replayed, "note": f"{died} died" if died else None, "owed": owed_now}
+def _settled_so_far(conn: Connection, outage: Outage) -> tuple[Outage, int]:
+    """The outage with the number of its deliveries that are replayed by now, and how many are still owed."""
+    headers = msgspec.json.encode({OUTAGE_HEADER: str(outage.id)}).decode()
+    owed_now, died = outages.unsettled(conn, outage.found_at, headers)
+    replayed = max(0, outage.missed - owed_now - died)
+    note = f"{died} died" if died else None
+    return msgspec.structs.replace(outage, replayed=replayed, note=note), owed_now

@@ -1,7 +1,7 @@
-"""The receiver's heart: deliveries are written by group commit and acknowledged only after it.
+"""Receives deliveries: they are written by group commit and acknowledged only after it.
 
-One writer thread takes whatever has gathered while its last commit was under way; there is no wait window, so a
-lone delivery is written at once and a burst shares one commit. The queue is woken after the acknowledgement.
+One writer thread takes all deliveries that came during its last commit. There is no wait window: a lone delivery is
+written at once, and a burst shares one commit. Items are enqueued after the acknowledgement.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from app.stores.inbox import inbox
 from app.stores.inbox.inbox import Arrival as Arrival
 from app.stores.sql.engine import DATABASE_ERRORS
 
-LARGEST_GROUP = 512
+MAX_GROUP = 512
 
-LONGEST_ID = 500
+MAX_ID_LENGTH = 500
 
 CHECKPOINT_EVERY = 0.25
 """Seconds between two checkpoints of SQLite's write-ahead log."""
@@ -34,23 +34,21 @@ log = structlog.get_logger()
 
 
 class Full(Exception):
-    """The buffer is full: the database stalls, or more comes in than it can take. The sender must come back."""
+    """The buffer is full: the database stalls, or cannot keep up. The sender must retry."""
 
 
 def check_ids(delivery: Delivery) -> None:
-    """One absurd id must not fail the whole batch that it is committed with: indexes hold only so much.
-
-    Raises ``PayloadInvalid``.
-    """
-    if len(delivery.event_id) > LONGEST_ID or any(len(one.external_id) > LONGEST_ID for one in delivery.changes):
-        raise PayloadInvalid(f"an id has more than {LONGEST_ID} characters")
+    """Raise ``PayloadInvalid`` for an id that an index cannot hold: it would fail the whole batch it is committed with."""
+    if len(delivery.event_id) > MAX_ID_LENGTH or any(
+        len(one.external_id) > MAX_ID_LENGTH for one in delivery.changes
+    ):
+        raise PayloadInvalid(f"an id has more than {MAX_ID_LENGTH} characters")
 
 
 class Intake:
     """Takes verified deliveries on the event loop and commits them on its own thread.
 
-    ``capacity`` bounds the deliveries waiting for a commit. ``start`` and ``stop`` belong to the web process's
-    life; ``stop`` commits what is waiting.
+    ``capacity`` bounds the deliveries waiting for a commit. The web process calls ``start`` and ``stop``.
     """
 
     def __init__(self, deps: Deps, *, capacity: int = 4096) -> None:
@@ -77,7 +75,7 @@ class Intake:
             self._threads.append(thread)
 
     def stop(self) -> None:
-        """Commit what is waiting and end the threads."""
+        """Commit the waiting deliveries and end the threads."""
         self._stopping = True
         self._stopped.set()
         self._arrived.set()
@@ -86,7 +84,7 @@ class Intake:
             thread.join(timeout=10)
 
     def offer(self, arrival: Arrival) -> asyncio.Future[None]:
-        """A future that is done when the delivery is committed, and fails if it could not be.
+        """A future that is done when the delivery is committed, and fails if the commit fails.
 
         Must be called on the event loop. Raises ``Full``.
         """
@@ -94,7 +92,7 @@ class Intake:
             raise Full
         done = asyncio.get_running_loop().create_future()
         self._waiting.append((arrival, done))
-        if not self._arrived.is_set():  # setting takes a lock, and most often the writer is awake
+        if not self._arrived.is_set():  # setting takes a lock, and the writer is usually awake
             self._arrived.set()
         return done
 
@@ -103,7 +101,7 @@ class Intake:
             self._arrived.wait()
             self._arrived.clear()
             while self._waiting:
-                self._write([self._waiting.popleft() for _ in range(min(len(self._waiting), LARGEST_GROUP))])
+                self._write([self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_GROUP))])
             if self._stopping and not self._waiting:
                 return
 
@@ -114,9 +112,9 @@ class Intake:
             with self._deps.database.once() as conn:
                 accepted = inbox.accept(conn, [arrival for arrival, _ in group])
             self._wakeups.extend(accepted.owed)
-        except Exception as failure:  # the senders are told, none of these deliveries is acknowledged
+        except Exception as failure:  # none of these deliveries is acknowledged
             error = failure
-            if not isinstance(failure, DatabaseFault):  # the database has logged that, once
+            if not isinstance(failure, DatabaseFault):  # the database has logged that
                 log.error("inbox_commit_failed", deliveries=len(group), error=str(failure))
         loop.call_soon_threadsafe(_answer, [done for _, done in group], error)
         self._committed.set()
@@ -124,7 +122,7 @@ class Intake:
             self._doubt({one.connection for one, _ in group if one.delivery.alarm and one.delivery.set_aside is None})
 
     def _doubt(self, connections: set[str]) -> None:
-        """If this is lost, the next call shows the same."""
+        """Have the connections of alarming deliveries checked; if a crash loses this, the next call shows the same."""
         for connection in connections:
             try:
                 doubt(self._deps, connection)
@@ -132,12 +130,12 @@ class Intake:
                 log.warning("alarm_lost", connection=connection, error=f"{type(failure).__name__}: {failure}")
 
     def _checkpoint(self) -> None:
-        """Aside, so that no commit has to do it: deliveries would wait for it 20 ms."""
+        """Checkpoint on a thread of its own: in a commit, deliveries would wait 20 ms for it."""
         while not self._stopped.wait(CHECKPOINT_EVERY):
             try:
                 self._deps.database.checkpoint()
                 self.refused.write()
-            except DATABASE_ERRORS:  # the next one does it all
+            except DATABASE_ERRORS:  # the next checkpoint makes up for it
                 continue
         with suppress(*DATABASE_ERRORS):
             self.refused.write(now=True)

@@ -1,4 +1,4 @@
-"""Deliveries whose signature was wrong are noted, a few at a time: they tell later what was not heard because of them."""
+"""Notes deliveries whose signature was wrong, a few at a time: they explain later which changes were missed."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from app.flows.deps import Deps
 from app.sources.base import LONGEST_ID, PayloadInvalid
 from app.stores.inbox import refusals
 
-EVERY = 30.0
-"""Seconds between two writes: strangers must not make us write for each of their requests."""
+WRITE_INTERVAL = 30.0
+"""Seconds between two writes: a stranger must not make us write for each request."""
 
 MOST_READ = 20
-"""Refused deliveries of a connection that are read in one write; the rest is counted."""
+"""Refused deliveries of a connection that are parsed in one write; the others are only counted."""
 
-_MOST_WAITING = 500
+_MAX_WAITING = 500
 
 
 class _Refused(NamedTuple):
@@ -31,37 +31,37 @@ class _Refused(NamedTuple):
 
 
 class RefusedDeliveries:
-    """Takes them on the event loop, writes them on another thread. What is lost in a crash is a trace, no work."""
+    """Takes refused deliveries on the event loop and writes them on another thread. A crash loses notes, but no work."""
 
     def __init__(self, deps: Deps) -> None:
         self._deps = deps
-        self._waiting: deque[_Refused] = deque(maxlen=_MOST_WAITING)
+        self._waiting: deque[_Refused] = deque(maxlen=_MAX_WAITING)
         self._due = 0.0
 
     def add(self, connection: str, headers: dict[str, str], body: bytes, at: datetime, reason: str) -> None:
-        """One was refused."""
+        """Note a delivery; must be called on the event loop."""
         self._waiting.append(_Refused(connection, headers, body, at, reason))
 
     def write(self, *, now: bool = False) -> None:
-        """Write what waits, if it is time for it (or ``now``)."""
+        """Write the waiting notes if ``WRITE_INTERVAL`` is over, or ``now``."""
         if not self._waiting or not (now or time.monotonic() >= self._due):
             return
-        self._due = time.monotonic() + EVERY
-        some = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        self._due = time.monotonic() + WRITE_INTERVAL
+        batch = [self._waiting.popleft() for _ in range(len(self._waiting))]
         read: Counter[str] = Counter()
         unread: Counter[str] = Counter()
         with self._deps.database.begin() as conn:
-            for one in some:
+            for one in batch:
                 if read[one.connection] < MOST_READ:
                     read[one.connection] += 1
                     refusals.note(conn, one.connection, one.at, one.reason, self._claimed(one))
                 else:
                     unread[one.connection] += 1
             for connection, count in unread.items():
-                refusals.note(conn, connection, some[-1].at, "more of them", count=count)
+                refusals.note(conn, connection, batch[-1].at, "more of them", count=count)
 
     def _claimed(self, refused: _Refused) -> Sequence[Ref]:
-        """What it claims to be about: never followed, only compared with what turns out to be wrong."""
+        """The items that it claims to be about: never fetched, only compared with rows that turn out to be wrong."""
         source = self._deps.sources.get(refused.connection)
         if source is None or source.receiver is None:
             return []

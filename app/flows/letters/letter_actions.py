@@ -1,8 +1,8 @@
-"""What people decide about dead letters: discard (and take it back for a day), edit the arguments."""
+"""What people decide about dead letters: discard (and undo that for a day), edit the arguments."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -10,14 +10,15 @@ from app.domain import ItemKey
 from app.errors import Conflict, InvalidRequest, NotFound
 from app.flows.access import audit
 from app.flows.deps import Deps
-from app.flows.letters.letters import conditions, dead_terms, seen
+from app.flows.letters.letters import conditions, dead_terms, visible_letter
 from app.flows.letters.messages import check_args
 from app.rules.filters import spelled
 from app.rules.letters.fingerprint import fingerprint
 from app.stores.letters import letter_states
+from app.stores.letters.rows import Letter
 
 UNDO_WITHIN = timedelta(days=1)
-LONGEST_REASON = 2_000
+MAX_REASON_LENGTH = 2_000
 
 
 def discard(deps: Deps, text: str, why: str) -> int:
@@ -25,8 +26,8 @@ def discard(deps: Deps, text: str, why: str) -> int:
     reason = _reason(why)
     terms = dead_terms(text)
     with deps.database.begin() as conn:
-        found, _ = conditions(deps, conn, terms)
-        count = letter_states.discard(conn, found, deps.who.name, deps.redact(reason), deps.now())
+        where, _ = conditions(deps, conn, terms)
+        count = letter_states.discard(conn, where, deps.who.name, deps.redact(reason), deps.now())
         if count == 0:
             raise NotFound(f"no dead letter matches {spelled(terms)!r}")
         after = {"filter": spelled(terms), "letters": count, "state": "discarded"}
@@ -35,45 +36,43 @@ def discard(deps: Deps, text: str, why: str) -> int:
 
 
 def restore(deps: Deps, letter_id: int) -> None:
-    """Take back that a letter was discarded, within ``UNDO_WITHIN``. Raises ``Refused``."""
+    """Undo the discarding of a letter, within ``UNDO_WITHIN``. Raises ``Refused``."""
     with deps.database.begin() as conn:
-        letter = seen(deps, conn, letter_id, lock=True)
-        if letter["state"] != "discarded":
-            raise Conflict(f"dead letter {letter_id} is {letter['state']}, not discarded")
+        letter = visible_letter(deps, conn, letter_id, lock=True)
+        if letter.state != "discarded":
+            raise Conflict(f"dead letter {letter_id} is {letter.state}, not discarded")
         if not letter_states.restore(conn, letter_id, deps.now() - UNDO_WITHIN):
             raise Conflict(f"dead letter {letter_id} was discarded more than a day ago; that stays")
-        before = {"state": "discarded", "reason": letter["discard_reason"], "by": letter["discarded_by"]}
-        about = {"connection": letter["connection"], "before": before, "after": {"state": "dead"}}
-        audit.note(deps, conn, "letters.restore", f"letter {letter_id}", **about)
+        before = {"state": "discarded", "reason": letter.discard_reason, "by": letter.discarded_by}
+        after = {"state": "dead"}
+        subject, connection = f"letter {letter_id}", letter.connection
+        audit.note(deps, conn, "letters.restore", subject, connection=connection, before=before, after=after)
 
 
 def edit_args(deps: Deps, letter_id: int, args: Sequence[Any], why: str) -> None:
-    """Give a dead letter other arguments, checked as its actor would; the original ones are kept. Raises ``Refused``."""
+    """Give a dead letter other arguments, valid for its actor; the original ones are kept. Raises ``Refused``."""
     reason = _reason(why)
     with deps.database.begin() as conn:
-        letter = seen(deps, conn, letter_id, lock=True)
-        if letter["state"] != "dead":
-            raise Conflict(f"dead letter {letter_id} is {letter['state']}, only a dead one can be edited")
-        key = check_args(deps, conn, letter["actor"], args)
+        letter = visible_letter(deps, conn, letter_id, lock=True)
+        if letter.state != "dead":
+            raise Conflict(f"dead letter {letter_id} is {letter.state}, only a dead one can be edited")
+        key = check_args(deps, conn, letter.actor, args)
         letter_states.edit(conn, letter_id, args, key, _fingerprint(letter, key))
-        about = {
-            "connection": letter["connection"],
-            "before": {"args": letter["args"]},
-            "after": {"args": list(args)},
-        }
-        audit.note(deps, conn, "letters.edit", f"letter {letter_id}", why=reason, **about)
+        before, after = {"args": letter.args}, {"args": list(args)}
+        subject, connection = f"letter {letter_id}", letter.connection
+        audit.note(deps, conn, "letters.edit", subject, connection=connection, before=before, after=after, why=reason)
 
 
-def _fingerprint(letter: Mapping[str, Any], key: ItemKey | None) -> str:
-    """That of the letter, had it been about this item."""
-    if letter["connection"] == (key.connection if key else None):
-        return str(letter["fingerprint"])
+def _fingerprint(letter: Letter, key: ItemKey | None) -> str:
+    """The fingerprint that the letter would have if it had been about this item."""
     connection = key.connection if key else None
-    return fingerprint(letter["error_type"], letter["error"], letter["place"], connection)
+    if letter.connection == connection:
+        return letter.fingerprint
+    return fingerprint(letter.error_type, letter.error, letter.place, connection)
 
 
 def _reason(why: str) -> str:
     reason = why.strip()
-    if not reason or len(reason) > LONGEST_REASON:
-        raise InvalidRequest(f"say why, in at most {LONGEST_REASON} characters")
+    if not reason or len(reason) > MAX_REASON_LENGTH:
+        raise InvalidRequest(f"say why, in at most {MAX_REASON_LENGTH} characters")
     return reason

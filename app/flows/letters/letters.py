@@ -1,36 +1,100 @@
-"""What people ask about dead letters: which there are, of how many causes, and everything about one."""
+"""What people ask about dead letters: which there are, how many causes they have, and everything about one."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Generic, TypeVar
 
-from sqlalchemy import ColumnElement, Connection
+import msgspec
+from sqlalchemy import Connection
 
-from app.domain import ItemKey, Kind
+from app.domain import ItemKey
 from app.errors import InvalidRequest, NotFound
 from app.flows.deps import Deps
 from app.rules.filters import Term, parse, spelled
 from app.rules.letters.advice import advice
 from app.stores import owed
 from app.stores.letters import dead_letters, letter_search
-from app.stores.letters.letter_search import KEYS, Reads
+from app.stores.letters.letter_search import KEYS, Conditions, FullReads
+from app.stores.letters.rows import (
+    Attempt,
+    CauseGroup,
+    Exchange,
+    ItemGroup,
+    Letter,
+    LetterRow,
+    ListedLetter,
+    Message,
+    Totals,
+)
 from app.stores.reports import settled
 
+# The rows that the edges show.
+__all__ = ["Attempt", "CauseGroup", "Exchange", "ItemGroup", "LetterRow", "Message", "Totals"]
+
+Row = TypeVar("Row")
+
 DEFAULT = Term("state", ("dead",))
-"""What a filter means that says nothing about states: those that wait for a person."""
+"""The state that a filter means if it names none: letters that wait for a person."""
+
+
+class Matches(msgspec.Struct, Generic[Row], frozen=True):
+    """A page of letters or groups of a filter, and the totals of all that it matches."""
+
+    totals: Totals
+    rows: list[Row]
+
+
+class OtherLetter(msgspec.Struct, frozen=True):
+    """Another letter of the same item."""
+
+    id: int
+    state: str
+    died_at: datetime
+    fingerprint: str
+    error: str
+
+
+class ItemSettlement(msgspec.Struct, frozen=True):
+    """One outcome of an item's changes."""
+
+    cause: str
+    outcome: str
+    changes: int
+    attempts: int
+    first_seen_at: datetime
+    settled_at: datetime
+
+
+class ItemNow(msgspec.Struct, frozen=True):
+    """What happened to a letter's item lately: whether it is ``owed``, its latest settlements (newest first), and its
+    other letters."""
+
+    owed: bool
+    settled: list[ItemSettlement]
+    letters: list[OtherLetter]
+
+
+class LetterView(Letter, frozen=True, kw_only=True):
+    """A letter with ``advice``; if it is ``moot``, a replay would change nothing; ``since`` is ``None`` without item."""
+
+    moot: bool
+    advice: str
+    since: ItemNow | None
 
 
 def terms_of(text: str) -> tuple[Term, ...]:
     """The terms of a filter of letters, with ``DEFAULT`` unless it names a state or a letter; raises ``FilterError``."""
     terms = parse(text, KEYS)
-    return terms if any(one.key in ("state", "id") for one in terms) else (*terms, DEFAULT)
+    return terms if any(term.key in ("state", "id") for term in terms) else (*terms, DEFAULT)
 
 
 def dead_terms(text: str) -> tuple[Term, ...]:
-    """The terms of a filter for those who want to do something about letters: dead ones, and no others.
+    """The terms of a filter that selects letters for an action: dead ones only.
 
-    Raises ``FilterError``, and ``Refused`` for a filter that asks for letters in another state.
+    Raises ``FilterError``, and ``Refused`` for a filter that names another state.
     """
     terms = terms_of(text)
     others = {value for term in terms if term.key == "state" for value in term.values} - set(DEFAULT.values)
@@ -39,72 +103,70 @@ def dead_terms(text: str) -> tuple[Term, ...]:
     return (*(term for term in terms if term.key != "state"), DEFAULT)
 
 
-def find(deps: Deps, text: str, *, limit: int = 50, before_id: int | None = None) -> dict[str, Any]:
-    """``totals`` (letters, causes, items, moot) of a filter, and a page of ``rows``, the latest dead first."""
+def find(deps: Deps, text: str, *, limit: int = 50, before_id: int | None = None) -> Matches[ListedLetter]:
+    """A page of the letters that a filter matches, the latest dead first; raises ``FilterError``."""
+    return _matches(deps, text, partial(letter_search.page, limit=limit, before_id=before_id))
+
+
+def groups_by_cause(deps: Deps, text: str, *, limit: int = 50) -> Matches[CauseGroup]:
+    """The letters that a filter matches by cause, the largest group first; raises ``FilterError``."""
+    return _matches(deps, text, partial(letter_search.by_cause, limit=limit))
+
+
+def groups_by_item(deps: Deps, text: str, *, limit: int = 50) -> Matches[ItemGroup]:
+    """The letters that a filter matches by item, the largest group first; raises ``FilterError``."""
+    return _matches(deps, text, partial(letter_search.by_item, limit=limit))
+
+
+def _matches(deps: Deps, text: str, read: Callable[[Connection, Conditions, FullReads], list[Row]]) -> Matches[Row]:
     with deps.database.read() as conn:
-        found, reads = conditions(deps, conn, terms_of(text))
-        rows = letter_search.page(conn, found, reads, limit=limit, before_id=before_id)
-        return {"totals": letter_search.totals(conn, found, reads), "rows": rows}
+        where, reads = conditions(deps, conn, terms_of(text))
+        return Matches(letter_search.totals(conn, where, reads), read(conn, where, reads))
 
 
-def groups(deps: Deps, text: str, by: str, *, limit: int = 50) -> dict[str, Any]:
-    """``totals`` of a filter, and its letters grouped ``by`` cause or item, the largest group first."""
-    group = letter_search.by_cause if by == "cause" else letter_search.by_item
-    with deps.database.read() as conn:
-        found, reads = conditions(deps, conn, terms_of(text))
-        rows = group(conn, found, reads, limit=limit)
-        return {"totals": letter_search.totals(conn, found, reads), "rows": rows}
-
-
-def conditions(deps: Deps, conn: Connection, terms: Sequence[Term]) -> tuple[list[ColumnElement[bool]], Reads]:
-    """A filter's conditions as the stores take them, for the one who asks."""
+def conditions(deps: Deps, conn: Connection, terms: Sequence[Term]) -> tuple[Conditions, FullReads]:
+    """The conditions of a filter for the caller, and the full reads that supersede letters."""
     reads = letter_search.full_reads(conn)
     return letter_search.where(terms, deps.who, now=deps.now(), reads=reads), reads
 
 
-def show(deps: Deps, letter_id: int) -> dict[str, Any]:
-    """One letter with all attempts; ``moot``, ``advice``, and ``since`` (what came of its item lately): ``owed``,
-    ``settled`` (newest first) and ``letters`` (others of the item). Raises ``NotFound`` when there is none."""
+def show(deps: Deps, letter_id: int) -> LetterView:
+    """One letter with all attempts; raises ``NotFound`` when the caller can see no such letter."""
     with deps.database.read() as conn:
-        letter = seen(deps, conn, letter_id)
-        reads = letter_search.full_reads(conn)
-        key = key_of(letter)
-        return {
-            **letter,
-            "moot": letter_search.is_moot(conn, letter_id, reads),
-            "advice": advice(letter["error_type"]),
-            "since": None if key is None else _since(deps, conn, key, letter_id),
-        }
+        letter = visible_letter(deps, conn, letter_id)
+        return LetterView(
+            **msgspec.structs.asdict(letter),
+            moot=letter_search.is_superseded(conn, letter_id, letter_search.full_reads(conn)),
+            advice=advice(letter.error_type),
+            since=None if letter.key is None else _item_now(deps, conn, letter.key, letter_id),
+        )
 
 
-def seen(deps: Deps, conn: Connection, letter_id: int, *, lock: bool = False) -> dict[str, Any]:
+def visible_letter(deps: Deps, conn: Connection, letter_id: int, *, lock: bool = False) -> Letter:
     """A letter that the caller may see; raises ``NotFound`` when there is none."""
     letter = dead_letters.get(conn, letter_id, lock=lock)
-    if letter is None or not deps.who.sees(letter["connection"]):
+    if letter is None or not deps.who.sees(letter.connection):
         raise NotFound(f"there is no dead letter {letter_id}", "letter")
     return letter
 
 
-def key_of(letter: dict[str, Any]) -> ItemKey | None:
-    """The item that a letter is about, if any."""
-    if letter["external_id"] is None:
-        return None
-    return ItemKey(letter["connection"], Kind(letter["kind"]), letter["external_id"])
-
-
-def sentence(totals: dict[str, int]) -> str:
+def sentence(totals: Totals) -> str:
     """ "412 letters, 3 causes, 37 items; 5 moot"."""
-    told = [f"{totals[name]:,} {name if totals[name] != 1 else name[:-1]}" for name in ("letters", "causes", "items")]
-    return ", ".join(told) + (f"; {totals['moot']:,} moot" if totals["moot"] else "")
+    numbers = {"letter": totals.letters, "cause": totals.causes, "item": totals.items}
+    counted = ", ".join(f"{number:,} {noun}{'' if number == 1 else 's'}" for noun, number in numbers.items())
+    return counted + (f"; {totals.moot:,} moot" if totals.moot else "")
 
 
-def _since(deps: Deps, conn: Connection, key: ItemKey, letter_id: int) -> dict[str, Any]:
+def _item_now(deps: Deps, conn: Connection, key: ItemKey, letter_id: int) -> ItemNow:
     terms = [Term("connection", (key.connection,)), Term("kind", (str(key.kind),)), Term("item", (key.external_id,))]
-    found, reads = conditions(deps, conn, terms)
-    others = letter_search.page(conn, found, reads, limit=11)
-    shown = ("id", "state", "died_at", "fingerprint", "error")
-    return {
-        "owed": owed.is_owed(conn, key),
-        "settled": settled.latest(conn, key, 5),
-        "letters": [{name: one[name] for name in shown} for one in others if one["id"] != letter_id],
-    }
+    where, reads = conditions(deps, conn, terms)
+    others = letter_search.page(conn, where, reads, limit=11)
+    return ItemNow(
+        owed.is_owed(conn, key),
+        msgspec.convert(settled.latest(conn, key, 5), list[ItemSettlement], from_attributes=True),
+        [
+            OtherLetter(one.id, one.state, one.died_at, one.fingerprint, one.error)
+            for one in others
+            if one.id != letter_id
+        ],
+    )

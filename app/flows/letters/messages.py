@@ -1,8 +1,8 @@
-"""Which messages there are and what their arguments must be, for those who edit or replay a dead one."""
+"""The arguments that each kind of message takes, checked before a dead one is edited or replayed."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection
@@ -11,14 +11,15 @@ from app.domain import ItemKey, Kind
 from app.errors import Conflict, InvalidRequest
 from app.flows.deps import Deps
 from app.flows.items.dead_letter import ITEM_ACTOR, item_of_message
+from app.stores.letters.rows import Letter
 from app.stores.runs import runs
 
 RUN_ACTOR = "run"
-LONGEST_ID = 500
+MAX_ID_LENGTH = 500
 
 
 def check_args(deps: Deps, conn: Connection, actor: str, args: Sequence[Any]) -> ItemKey | None:
-    """The item that such a message would be about; raises ``InvalidRequest`` saying what would be right."""
+    """The item that a message with these arguments is about, if any; raises ``InvalidRequest`` if they are not valid."""
     if actor == RUN_ACTOR:
         if run_of(actor, args) is None or runs.get(conn, args[0]) is None:
             raise InvalidRequest("the arguments of 'run' are [<number of a run that exists>]")
@@ -28,22 +29,22 @@ def check_args(deps: Deps, conn: Connection, actor: str, args: Sequence[Any]) ->
             f"nobody here knows what arguments {actor!r} takes; it can be replayed as it is, or discarded"
         )
     key = item_of_message(actor, args)
-    if key is None or not 0 < len(key.external_id) <= LONGEST_ID or not _texts(args[3:]):
+    if key is None or not 0 < len(key.external_id) <= MAX_ID_LENGTH or not _lists_of_texts(args[3:]):
         kinds = ", ".join(Kind)
         raise InvalidRequest(
             f'the arguments of "{ITEM_ACTOR}" are ["<connection>", "<kind>", "<external id>"], kinds: {kinds}'
         )
     if key.connection not in deps.sources or not deps.who.sees(key.connection):
-        there = ", ".join(sorted(filter(deps.who.sees, deps.sources))) or "none"
-        raise InvalidRequest(f"no connection {key.connection!r}; there are {there}")
+        known = ", ".join(sorted(filter(deps.who.sees, deps.sources))) or "none"
+        raise InvalidRequest(f"no connection {key.connection!r}; there are {known}")
     return key
 
 
-def check_replayable(letter: Mapping[str, Any]) -> None:
-    """Raise ``Conflict`` for a message about an item that names none: it would only die again."""
-    if letter["actor"] == ITEM_ACTOR and letter["external_id"] is None:
+def check_replayable(letter: Letter) -> None:
+    """Raise ``Conflict`` for a message that should be about an item but names none: it would only die again."""
+    if letter.actor == ITEM_ACTOR and letter.external_id is None:
         raise Conflict(
-            f"letter {letter['id']} names no item, so it would only die again; edit its arguments, or discard it"
+            f"letter {letter.id} names no item, so it would only die again; edit its arguments, or discard it"
         )
 
 
@@ -54,5 +55,5 @@ def run_of(actor: str, args: Sequence[Any]) -> int | None:
     return int(args[0])
 
 
-def _texts(also: Sequence[Any]) -> bool:
-    return all(isinstance(one, list) and all(isinstance(id, str) for id in one) for one in also)
+def _lists_of_texts(args: Sequence[Any]) -> bool:
+    return all(isinstance(arg, list) and all(isinstance(id, str) for id in arg) for arg in args)

@@ -1,4 +1,4 @@
-"""What a replay would change: fetched, mapped and applied as it would be, and taken back."""
+"""What a replay would change: items are fetched, mapped and applied in a transaction that is rolled back."""
 
 from __future__ import annotations
 
@@ -6,78 +6,108 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection
 
 from app.domain import WHOLE, Answer, ItemKey, Kind, Ref, batches
 from app.errors import TakesTooLong
 from app.flows.deps import Deps
 from app.flows.items.fetching import apply_answer, refs_of
-from app.flows.letters.letters import conditions, key_of, terms_of
+from app.flows.letters.letters import conditions, terms_of
 from app.flows.runs.dry_run import Effects, would_write
 from app.rules.calls.lanes import Lane, lane
 from app.rules.letters.summing import Row, summed
 from app.stores.letters import letter_search
+from app.stores.letters.rows import ListedLetter, Totals
 from app.stores.runs.drift import DriftRow
 
-MOST = 25
+MAX_ITEMS = 25
 """Items of a preview: each costs a call where the vendor has no batch read."""
 
 
-def preview(deps: Deps, text: str, *, limit: int = MOST) -> dict[str, Any]:
-    """What replaying the letters of a filter would change, without writing anything.
+class PreviewedItem(msgspec.Struct):
+    """An item of a preview: ``letters`` are the numbers of its letters.
 
-    ``items`` (the first ``limit``) have ``connection``, ``kind``, ``external_id``, ``letters`` (their numbers),
-    ``moot``, ``outcome`` ("changes", "nothing", "gone", "late", "cannot say", "fails: <error>") and ``error``;
-    ``rows`` what would change: ``connection``, ``kind``, ``item``, ``change`` and ``fields`` ({field: [before,
-    after]}); ``summary`` is a sentence, and ``totals`` and ``left_out`` say how much there is beyond.
+    ``outcome`` is "changes", "nothing", "gone", "late", "cannot say" or "fails: <error type>".
     """
+
+    connection: str | None
+    kind: str | None
+    external_id: str | None
+    letters: list[int]
+    moot: bool
+    outcome: str = "cannot say"
+    error: str | None = None
+
+    @property
+    def key(self) -> ItemKey | None:
+        """The item, if it can be fetched by its id."""
+        if self.connection is None or self.kind is None or self.external_id in (None, WHOLE):
+            return None
+        return ItemKey(self.connection, Kind(self.kind), str(self.external_id))
+
+
+class PreviewedChange(msgspec.Struct, frozen=True):
+    """A row that would be written; ``fields`` is ``{field: [before, after]}``."""
+
+    connection: str
+    kind: str
+    item: str
+    change: str
+    fields: Mapping[str, Sequence[Any]]
+
+
+class Preview(msgspec.Struct, frozen=True):
+    """What a replay would change; ``left_out`` is how many items of the ``totals`` were not previewed."""
+
+    summary: str
+    totals: Totals
+    left_out: int
+    items: list[PreviewedItem]
+    rows: list[PreviewedChange]
+
+
+def preview(deps: Deps, text: str, *, limit: int = MAX_ITEMS) -> Preview:
+    """What replaying the letters of a filter would change, of at most ``limit`` items; writes nothing."""
     with deps.database.read() as conn:
-        found, reads = conditions(deps, conn, terms_of(text))
-        letters = letter_search.page(conn, found, reads, limit=500)
-        totals = letter_search.totals(conn, found, reads)
-    items = _items(letters)
-    shown = items[:limit]
-    rows = [row for some in _batched(deps, shown) for row in _rows(deps, some)]
-    outcomes = [item["outcome"] for item in shown]
-    return {
-        "summary": summed([Row(row["kind"], row["change"], row["fields"]) for row in rows], outcomes),
-        "totals": totals,
-        "left_out": max(0, totals["items"] - len(shown)),
-        "items": shown,
-        "rows": rows,
-    }
+        where, reads = conditions(deps, conn, terms_of(text))
+        letters = letter_search.page(conn, where, reads, limit=500)
+        totals = letter_search.totals(conn, where, reads)
+    items = _items(letters)[:limit]
+    rows = [row for batch in _batched(deps, items) for row in _preview_batch(deps, batch)]
+    summary = summed([Row(row.kind, row.change, row.fields) for row in rows], [item.outcome for item in items])
+    return Preview(summary, totals, max(0, totals.items - len(items)), items, rows)
 
 
-def _items(letters: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One entry per item, however many letters name it; those without item each by themselves."""
-    items: dict[Any, dict[str, Any]] = {}
+def _items(letters: Sequence[ListedLetter]) -> list[PreviewedItem]:
+    """One entry per item, however many letters name it, and one for each letter without item."""
+    items: dict[ItemKey | int, PreviewedItem] = {}
     for letter in letters:
-        key = key_of(letter)
-        told = {"connection": letter["connection"], "kind": letter["kind"], "external_id": letter["external_id"]}
-        entry = {**told, "letters": [], "moot": True, "outcome": "cannot say", "error": None}
-        item = items.setdefault(key or letter["id"], entry)
-        item["letters"].append(letter["id"])
-        item["moot"] = item["moot"] and letter["moot"]
+        entry = PreviewedItem(letter.connection, letter.kind, letter.external_id, [], moot=True)
+        item = items.setdefault(letter.key or letter.id, entry)
+        item.letters.append(letter.id)
+        item.moot = item.moot and letter.moot
     return list(items.values())
 
 
-def _batched(deps: Deps, items: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    """Items that one call can fetch; those that cannot be fetched one by one are left as they are."""
-    by_kind: dict[tuple[str, Kind], list[dict[str, Any]]] = defaultdict(list)
+def _batched(deps: Deps, items: Sequence[PreviewedItem]) -> list[list[PreviewedItem]]:
+    """The items that one call can fetch together, without those that cannot be fetched by their id."""
+    by_kind: dict[tuple[str, Kind], list[PreviewedItem]] = defaultdict(list)
     for item in items:
-        if item["external_id"] not in (None, WHOLE) and item["connection"] in deps.sources:
-            by_kind[item["connection"], Kind(item["kind"])].append(item)
+        if item.key is not None and item.connection in deps.sources:
+            by_kind[item.key.connection, item.key.kind].append(item)
     return [
-        some
+        batch
         for (connection, kind), of_kind in by_kind.items()
-        for some in batches(of_kind, deps.sources[connection].batch_size(kind))
+        for batch in batches(of_kind, deps.sources[connection].batch_size(kind))
     ]
 
 
-def _rows(deps: Deps, items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Fetch some items and see what would be written; an item that fails is told so, and its neighbours tried alone."""
-    connection, kind = items[0]["connection"], Kind(items[0]["kind"])
-    refs = refs_of(deps, [ItemKey(connection, kind, item["external_id"]) for item in items])
+def _preview_batch(deps: Deps, items: Sequence[PreviewedItem]) -> list[PreviewedChange]:
+    """Fetch items of one kind and return what would be written; notes the outcome of each. If this fails, each item is
+    tried by itself."""
+    keys = [item.key for item in items if item.key is not None]
+    connection, refs = keys[0].connection, refs_of(deps, keys)
     began = deps.now()
     try:
         with lane(Lane.PERSON):
@@ -88,16 +118,16 @@ def _rows(deps: Deps, items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             return Effects(answer.records, set(applied.written), closed, answer.gone)
 
         rows = would_write(deps, connection, work)
-    except TakesTooLong:  # that says nothing of the item
+    except TakesTooLong:  # the caller's time is over, which says nothing about the item
         raise
-    except Exception as error:  # that it would fail is an answer
+    except Exception as error:  # that an item would fail is an outcome
         if len(items) > 1:
-            return [row for item in items for row in _rows(deps, [item])]
-        items[0] |= {"outcome": f"fails: {type(error).__name__}", "error": deps.redact(str(error))}
+            return [row for item in items for row in _preview_batch(deps, [item])]
+        items[0].outcome, items[0].error = f"fails: {type(error).__name__}", deps.redact(str(error))
         return []
-    for item in items:
-        item["outcome"] = _outcome(refs[item["external_id"]], answer, rows)
-    return [_told(connection, row) for row in rows]
+    for item, key in zip(items, keys, strict=True):
+        item.outcome = _outcome(refs[key.external_id], answer, rows)
+    return [PreviewedChange(connection, str(row.kind), row.item, row.change, dict(row.fields)) for row in rows]
 
 
 def _outcome(ref: Ref, answer: Answer, rows: Sequence[DriftRow]) -> str:
@@ -105,21 +135,10 @@ def _outcome(ref: Ref, answer: Answer, rows: Sequence[DriftRow]) -> str:
         return "late"
     if ref in answer.gone:
         return "gone"
-    keys = {row.item.split("/", 1)[0] for row in rows}
-    parents = {getattr(one, "external_id", None) for one in answer.records if _parent(one) == ref.external_id}
-    return "changes" if keys & {ref.external_id, *parents} else "nothing"
-
-
-def _parent(record: Any) -> str | None:
-    return getattr(record, "parent_id", None)
-
-
-def _told(connection: str, row: DriftRow) -> dict[str, Any]:
-    fields: Mapping[str, Any] = row.fields
-    return {
-        "connection": connection,
-        "kind": str(row.kind),
-        "item": row.item,
-        "change": row.change,
-        "fields": dict(fields),
+    written = {row.item.split("/", 1)[0] for row in rows}
+    children = {
+        getattr(record, "external_id", None)
+        for record in answer.records
+        if getattr(record, "parent_id", None) == ref.external_id
     }
+    return "changes" if written & {ref.external_id, *children} else "nothing"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
 
 import structlog
 
@@ -19,6 +17,7 @@ from app.flows.upkeep.raise_alert import close_alert, raise_alert
 from app.rules.calls.calling import PROBE, calling_for
 from app.sources.base import Addressed, Source, Subscriptions
 from app.stores.inbox import inbox_search, outages
+from app.stores.inbox.rows import Outage
 from app.stores.letters import letter_search
 from app.stores.runs import runs
 from app.stores.upkeep import alerts
@@ -83,23 +82,24 @@ def _why_none(deps: Deps, connection: str, source: Source) -> str:
     return f"{finding.said}; {finding.todo}"
 
 
-def gap_is_open(deps: Deps, gap: Mapping[str, Any], sentence: str) -> None:
-    """Raise or update the alert about an open outage."""
-    title = f"{gap['connection']}: no webhooks"
-    raise_alert(deps, f"gap:{gap['id']}", title, f"{gap['connection']}: {sentence}.", "warning", gap["connection"])
+def gap_is_open(deps: Deps, outage: Outage, sentence: str) -> None:
+    """Nothing is heard, and should be."""
+    connection = outage.connection
+    title = f"{connection}: no webhooks"
+    raise_alert(deps, f"gap:{outage.id}", title, f"{connection}: {sentence}.", "warning", connection)
 
 
-def gap_is_over(deps: Deps, gap: Mapping[str, Any], sentence: str) -> None:
-    """Close the alert about an outage, and say what the outage came to."""
-    close_alert(deps, f"gap:{gap['id']}")
+def gap_is_over(deps: Deps, outage: Outage, sentence: str) -> None:
+    """It is over; this is what it came to."""
+    close_alert(deps, f"gap:{outage.id}")
     with deps.database.begin() as conn:
         alerts.raise_(
             conn,
-            f"gap:{gap['id']}:over",
-            title=f"{gap['connection']}: gap closed",
-            detail=f"{gap['connection']}: {sentence}.",
+            f"gap:{outage.id}:over",
+            title=f"{outage.connection}: gap closed",
+            detail=f"{outage.connection}: {sentence}.",
             severity="info",
-            connection=gap["connection"],
+            connection=outage.connection,
             now=deps.now(),
             over=True,
         )
@@ -136,14 +136,14 @@ def _letters(deps: Deps) -> None:
     """One alert per connection and cause while there are dead letters of it, with their present number."""
     with deps.database.read() as conn:
         where, reads = conditions(deps, conn, terms_of(""))
-        groups = letter_search.by_connection_and_cause(conn, where, reads, limit=MAX_CAUSES)
+        groups = letter_search.by_cause(conn, where, reads, limit=MAX_CAUSES)
         known = alerts.open_keys(conn, "letters:")
-    keys = {f"letters:{group['connection'] or ''}:{group['cause']}": group for group in groups}
+    keys = {f"letters:{group.connection or ''}:{group.cause}": group for group in groups}
     for key, group in keys.items():
-        whose, letters, items = group["connection"] or "no connection", group["letters"], group["items"]
-        title = f"{whose}: {letters} dead {'letter' if letters == 1 else 'letters'}: {group['error_type']}"
-        detail = f"{letters} letters of {items} items of {whose} died of {group['cause']}: {group['error']}"
-        raise_alert(deps, key, title, detail, "warning", group["connection"])
+        whose, letters, items = group.connection or "no connection", group.letters, group.items
+        title = f"{whose}: {letters} dead {'letter' if letters == 1 else 'letters'}: {group.error_type}"
+        detail = f"{letters} letters of {items} items of {whose} died of {group.cause}: {group.error}"
+        raise_alert(deps, key, title, detail, "warning", group.connection)
     for key in set(known) - set(keys):
         if len(keys) < MAX_CAUSES:
             close_alert(deps, key)
@@ -170,9 +170,9 @@ def _near_discard(deps: Deps, connection: str) -> None:
     receiver = deps.sources[connection].receiver
     oldest = timedelta(0)
     with deps.database.read() as conn:
-        for gap in outages.latest(conn, connections=frozenset({connection}), limit=5):
-            if gap["state"] == "open":
-                oldest = max(oldest, now - gap["began_at"])
+        for outage in outages.latest(conn, connections=frozenset({connection}), limit=5):
+            if outage.state == "open":
+                oldest = max(oldest, now - outage.began_at)
         first_sent = getattr(receiver, "first_sent", None)
         if first_sent is not None:
             for headers, received_at in inbox_search.latest_headers(conn, connection, now - timedelta(hours=1), 50):

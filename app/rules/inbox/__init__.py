@@ -1,1 +1,1 @@
-"""What the headers of a delivery tell, and when silence says something."""
+"""Where a delivery was sent to, by its headers; and when silence means an outage."""

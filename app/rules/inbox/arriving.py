@@ -1,4 +1,4 @@
-"""Under which address a delivery came in, as far as its headers tell, and whether that is the one we expect."""
+"""The address that a delivery was sent to, by its headers, and whether that is the expected one."""
 
 from __future__ import annotations
 
@@ -6,31 +6,30 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-LONGEST = 200
-"""Characters of an address that a stranger may have us write down."""
+MAX_LENGTH = 200
+"""Characters of an address that we store: a stranger chooses it."""
 
 
 def came_to(headers: Mapping[str, str], path: str, scheme: str) -> str:
-    """The address that a request was sent to; what a proxy says of it goes before what we see. Header names are lower
-    case."""
-    seen_scheme = _first(headers.get("x-forwarded-proto", "")) or scheme
-    return f"{seen_scheme}://{host_in(headers) or 'nowhere'}{path}"[:LONGEST]
+    """The address that a request was sent to; a proxy's headers take precedence. Header names are in lower case."""
+    sent_scheme = _first(headers.get("x-forwarded-proto", "")) or scheme
+    return f"{sent_scheme}://{host_in(headers) or 'nowhere'}{path}"[:MAX_LENGTH]
 
 
 def host_in(headers: Mapping[str, str]) -> str:
-    """The host that the sender named, empty where nobody tells."""
+    """The host that the sender named, or an empty text."""
     return _first(headers.get("x-forwarded-host", "")) or headers.get("host", "")
 
 
 def is_elsewhere(host: str, url: str) -> bool:
-    """Whether a host is surely not that of a URL; names of this machine or its network tell nothing: a proxy may put
-    them there."""
+    """Whether a host certainly differs from that of a URL. Names of this machine or its network prove nothing: a proxy may
+    have set them."""
     name = _name_of(host)
     return bool(name) and not _is_local(name) and name != (urlsplit(url).hostname or "")
 
 
 def differs(one: str, other: str) -> str:
-    """In what two URLs differ, in words; empty for equal ones."""
+    """The parts in which two URLs differ, in words; empty for equal ones."""
     first, second = urlsplit(one), urlsplit(other)
     parts = {
         "scheme": first.scheme != second.scheme,
@@ -39,10 +38,10 @@ def differs(one: str, other: str) -> str:
         "path": first.path.rstrip("/") != second.path.rstrip("/"),
         "query": first.query != second.query,
     }
-    found = [name for name, differs_there in parts.items() if differs_there]
-    if not found and one != other:
+    differing = [name for name, differ in parts.items() if differ]
+    if not differing and one != other:
         return "slash at the end" if one.rstrip("/") == other.rstrip("/") else "spelling"
-    return " and ".join(found)
+    return " and ".join(differing)
 
 
 def _first(text: str) -> str:

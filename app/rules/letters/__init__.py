@@ -1,1 +1,1 @@
-"""Whether a failure is retried, which failures are the same, and what to do about them."""
+"""Whether a failure is retried, which failures are equal, and what to do about them."""

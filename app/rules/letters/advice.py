@@ -1,4 +1,4 @@
-"""What to do about a dead letter, by the sort of error: one sentence for somebody who was woken up by it."""
+"""What to do about a dead letter, by the type of its error: one sentence for the person on call."""
 
 from __future__ import annotations
 
@@ -18,22 +18,21 @@ _BY_TYPE: Mapping[str, str] = {
     "ConnectionPaused": "The connection is paused: see `tallyhook connections list` for the reason; replay once it is"
     " active.",
     "DatabaseFault": "The database failed, which should never become a letter: report it, and replay.",
-    "RateLimited": "The vendor wanted fewer calls: wait until it is quiet, then replay with a low rate.",
-    "BudgetSpent": "Our own call budget was used up: replay when less is going on.",
+    "RateLimited": "The vendor asked for fewer calls: wait a while, then replay with a low rate.",
+    "BudgetSpent": "Our own call budget was used up: replay when there is less to do.",
     "Unavailable": "The vendor did not answer for hours: look at its status page, and replay once it is back.",
-    "BadAnswer": "The vendor's answer could not be true: look at the exchange, and replay when it answers properly.",
-    "VendorRefused": _REFUSED,
-    "Refused": _REFUSED,  # likewise
-    "NotFound": "What the message names is not here any more: look whether its connection is still configured, or discard.",
+    "BadAnswer": "The vendor's answer was not plausible: look at the exchange, and replay when it answers properly.",
+    "Refused": "The vendor refuses this request: look at the exchange; if the item was deleted, discard.",
     "Unmappable": "The payload has a shape we do not know: report the field that the message names; replay after an"
     " update.",
-    "KilledWorker": "Working on this killed the process, several times: look at memory and the worker's log before you"
-    " replay, one letter alone.",
-    "BadConfiguration": "A setting is missing or wrong; the message says which. Mend it, restart, then replay.",
+    "KilledWorker": "Processing this crashed the worker several times: look at memory and the worker's log, then replay"
+    " only this letter.",
+    "BadConfiguration": "A setting is missing or wrong; the message names it. Correct it, restart, then replay.",
     "LookupError": "No worker knows this message: an older or newer version sent it. Edit its arguments, or discard.",
 }
-_OTHERWISE = "A fault of ours, most likely: the traceback says where. Replay one letter after an update."
-_DATABASE = "The database failed: look at its log; when it is well, replay."
+_DATABASE_TYPES = frozenset({"OperationalError", "DBAPIError", "InterfaceError", "IntegrityError", "DataError"})
+_OTHERWISE = "Most likely a bug of Tallyhook: the traceback shows where. Replay one letter after an update."
+_DATABASE = "The database failed: look at its log; replay once it works."
 
 
 def advice(error_type: str) -> str:
@@ -41,9 +40,6 @@ def advice(error_type: str) -> str:
     if error_type in _BY_TYPE:
         return _BY_TYPE[error_type]
     return _DATABASE if error_type in _DATABASE_TYPES else _OTHERWISE
-
-
-_DATABASE_TYPES = frozenset({"OperationalError", "DBAPIError", "InterfaceError", "IntegrityError", "DataError"})
 
 
 def known_types() -> set[str]:

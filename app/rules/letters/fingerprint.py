@@ -1,5 +1,5 @@
-"""Which failures are one and the same: the exception's type, its message without what varies, where it was raised, and
-the connection: two accounts that refuse us are two causes, and each is mended by itself.
+"""Names failures so that equal ones have the same name. It is made of the exception's type, its message without the parts
+that vary, where it was raised, and the connection: two accounts that refuse us are two causes.
 
 RateLimited: GET /acme/api/product/BP2905: 429 too many requests   app/sources/http.py:check
 RateLimited: GET /acme/api/product/RT0117: 429 too many requests   app/sources/http.py:check
@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from types import TracebackType
+import traceback
 
 _OURS = re.compile(r"(?:^|[/\\])((?:app|workers)[/\\].+\.py)$")
-_PATH = re.compile(r"(?<=\b(?:GET|PUT) )/[^\s:]*|(?<=\bPOST )/[^\s:]*")  # of whatever kind: the place tells who asked
+_PATH = re.compile(
+    r"(?<=\b(?:GET|PUT) )/[^\s:]*|(?<=\bPOST )/[^\s:]*"
+)  # whatever was requested: the place tells which code did
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _ID = re.compile(r"[A-Za-z_]*\d[\w.:+-]*")  # a word with a digit in it: numbers, dates, most ids
 _STATUS = re.compile(r"(?<=: )[1-5]\d\d(?=[ ,])")  # ": 429 too many requests" is not ": 404 not found"
@@ -22,11 +24,10 @@ _KEPT = "\ue000"
 
 
 def fingerprint(error_type: str, message: str, place: str, connection: str | None = None) -> str:
-    """A name for what went wrong, the same however often and for whichever item of the connection:
-    ``<type>-<8 hex digits>``. A message that is about no connection has ``None``.
+    """The name of a failure, the same for every item of the connection: ``<type>-<8 hex digits>``. ``connection`` is
+    ``None`` for a message that is about no connection.
 
-    The connection is digested over the name without it, so that names given before could be brought up to date
-    (migration 0009).
+    The digest with the connection is made of the name without it, so that migration 0009 could update older names.
     """
     name = _named(error_type, f"{error_type}\n{normalised(message)}\n{place}")
     return name if connection is None else _named(error_type, f"{name}\n{connection}")
@@ -41,26 +42,23 @@ def normalised(message: str) -> str:
     """The message with ids, numbers, moments and quoted texts replaced by ``#``; HTTP statuses stay."""
     statuses: list[str] = []
 
-    def keep(found: re.Match[str]) -> str:
-        statuses.append(found[0])
+    def keep(match: re.Match[str]) -> str:
+        statuses.append(match[0])
         return _KEPT
 
     text = _STATUS.sub(keep, message.replace(_KEPT, " "))
-    for varies in (_PATH, _QUOTED, _OPAQUE, _ID):
-        text = varies.sub("#", text)
+    for pattern in (_PATH, _QUOTED, _OPAQUE, _ID):
+        text = pattern.sub("#", text)
     for status in statuses:
         text = text.replace(_KEPT, status, 1)
     return " ".join(text.split())
 
 
 def place_of(error: BaseException) -> str:
-    """Where an error was raised: the innermost of our own functions, as ``app/sources/http.py:check``; "" if none."""
+    """The innermost of our own functions that an error was raised in, as ``app/sources/http.py:check``; "" if none."""
     place = ""
-    step: TracebackType | None = error.__traceback__
-    while step is not None:
-        code = step.tb_frame.f_code
-        ours = _OURS.search(code.co_filename)
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        ours = _OURS.search(frame.f_code.co_filename)
         if ours:
-            place = f"{ours[1]}:{code.co_name}".replace("\\", "/")
-        step = step.tb_next
+            place = f"{ours[1]}:{frame.f_code.co_name}".replace("\\", "/")
     return place

@@ -1,16 +1,16 @@
-"""How fast a replay may go: a canary first, then at its rate."""
+"""How fast a replay may send its items: a canary first, then at its rate."""
 
 from __future__ import annotations
 
 CANARY = (1, 10)
-"""Items of the first stages; the rest is the last one."""
+"""Items of the first stages; the last stage is the rest."""
 
 
 def allowed(*, canary: bool, sent: int, settled: int) -> int | None:
     """How many items may be sent now; ``None`` for as many as the rate allows.
 
-    ``sent`` counts all that were sent so far, ``settled`` those of them that went well. With a canary the next stage
-    begins when all before it went well.
+    ``sent`` counts all items sent so far, ``settled`` those of them that succeeded. With a canary, a stage begins when
+    all items before it succeeded.
     """
     if not canary:
         return None
@@ -23,23 +23,23 @@ def allowed(*, canary: bool, sent: int, settled: int) -> int | None:
     return None if settled >= end else 0
 
 
-class Pace:
-    """Spreads items over time: at most ``rate`` a second (0: no limit), and never more than ``most`` at once."""
+class SendRate:
+    """Spreads items over time: at most ``rate`` a second (0: no limit), and at most ``batch`` at once."""
 
-    def __init__(self, rate: int, now: float, *, most: int = 500) -> None:
+    def __init__(self, rate: int, now: float, *, batch: int = 500) -> None:
         self._rate = rate
-        self._most = most
+        self._batch = batch
         self._last = now
         self._due = 1.0
 
     def due(self, now: float) -> int:
-        """How many may go at this moment (seconds on any steady clock)."""
+        """How many items may be sent at ``now`` (seconds on a monotonic clock)."""
         if self._rate <= 0:
-            return self._most
+            return self._batch
         self._due = min(self._due + (now - self._last) * self._rate, float(max(1, self._rate)))
         self._last = now
-        return min(int(self._due), self._most)
+        return min(int(self._due), self._batch)
 
     def sent(self, count: int) -> None:
-        """So many went."""
+        """Note that ``count`` items were sent."""
         self._due -= count

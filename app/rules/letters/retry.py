@@ -1,4 +1,4 @@
-"""Whether, and when, a failed message is tried again: one question per error class, "will waiting help?"."""
+"""Whether, and when, a failed message is tried again: that depends on whether waiting can help."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from app.errors import AuthRejected, Permanent, RateLimited, Transient
 
 MAX_KILLS = 3
-"""A message that took its worker process down this often is dead."""
+"""A message that crashed its worker process this often is dead."""
 
 
 @dataclass(frozen=True)
@@ -20,15 +20,14 @@ class Policy:
 
 
 TRANSIENT = Policy(first=1.0, longest=900.0, attempts=12)  # about 2 h 20 min in all
-RATE_LIMITED = Policy(first=2.0, longest=300.0, attempts=60)  # the vendor is well, only busy: about 4 h 40 min
-UNEXPECTED = Policy(first=1.0, longest=60.0, attempts=4)  # a bug of ours: perhaps a race, hardly ever more
-ITEM_REFUSED = (
-    UNEXPECTED  # the account and its other items are answered: perhaps credentials or a right were just given
-)
+RATE_LIMITED = Policy(first=2.0, longest=300.0, attempts=60)  # the vendor works, but is busy: about 4 h 40 min
+UNEXPECTED = Policy(first=1.0, longest=60.0, attempts=4)  # a bug of ours, at best a race
+ITEM_REFUSED = UNEXPECTED
+"""Other items of the account are answered: perhaps credentials or a permission were granted only now."""
 
 
 def policy_for(error: BaseException) -> Policy | None:
-    """The backoff for an error, ``None`` when waiting cannot help."""
+    """The backoff for an error, ``None`` if waiting cannot help."""
     if isinstance(error, AuthRejected):
         return ITEM_REFUSED
     if isinstance(error, Permanent):
@@ -41,32 +40,32 @@ def policy_for(error: BaseException) -> Policy | None:
 
 
 def wait_before_retry(error: BaseException, failures: int, jitter: float) -> float | None:
-    """Seconds until the next try after this many failures (this one included), ``None`` for "it is dead".
+    """Seconds until the next attempt after this many failures (this one included), ``None`` if the message is dead.
 
-    ``jitter`` in [0, 1) spreads retries over the upper half of the backoff, so that a herd does not return at
-    once. A wish of the vendor (``retry_after``) is the least we wait.
+    ``jitter`` in [0, 1) spreads retries over the upper half of the backoff, so that many items do not return at once.
+    We wait at least as long as the vendor asks for (``retry_after``).
     """
     policy = policy_for(error)
     if policy is None or failures >= policy.attempts:
         return None
     backoff = min(policy.longest, policy.first * 2.0 ** min(failures - 1, 30))
-    wish = (error.retry_after or 0.0) if isinstance(error, Transient) else 0.0
-    return max(backoff * (0.5 + jitter / 2), wish)
+    minimum = (error.retry_after or 0.0) if isinstance(error, Transient) else 0.0
+    return max(backoff * (0.5 + jitter / 2), minimum)
 
 
 VERSION_ASKS = 5
-"""How often an item is asked for again whose hinted version the source does not show: within about half a minute."""
+"""How often an item is fetched again while the source does not show the version of a hint: within half a minute."""
 
 ITEM_ASKS = 8
-"""How often an item is asked for again that the source announced and does not know: within about eight minutes."""
+"""How often an item is fetched again that the source announced but does not show: within about eight minutes."""
 
 
 def wait_for_version(asks: int, jitter: float) -> float | None:
-    """Seconds until an item is asked for again of which a hint named a newer version than the source shows; ``None`` when
-    it was asked often enough. ``jitter`` in [0, 1)."""
+    """Seconds until an item is fetched again after the source showed an older version than a hint named; ``None`` after
+    ``VERSION_ASKS`` fetches. ``jitter`` in [0, 1)."""
     return None if asks >= VERSION_ASKS else 2.0**asks * (0.5 + jitter / 2)
 
 
 def wait_for_item(asks: int, jitter: float) -> float | None:
-    """The same for an item that the source announced but does not know (yet)."""
+    """Seconds until an item is fetched again that the source announced but does not show; ``None`` after ``ITEM_ASKS``."""
     return None if asks >= ITEM_ASKS else 2.0 ** (asks + 1) * (0.5 + jitter / 2)

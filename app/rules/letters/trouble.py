@@ -1,4 +1,4 @@
-"""What kind of trouble an item has, in the words that failed items are filtered by."""
+"""The category of an error, as failed items are filtered by it."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _CONFLICTS = ("IntegrityError", "UniqueViolation", "SerializationFailure", "Dead
 
 
 def category_of(error: BaseException, database_errors: tuple[type[BaseException], ...]) -> str:
-    """One of ``CATEGORIES``; an error of ours that fits nowhere is one of mapping."""
-    for sort, category in _BY_ERROR:
-        if isinstance(error, sort):
+    """One of ``CATEGORIES``; "mapping" for an error that fits no other."""
+    for error_type, category in _BY_ERROR:
+        if isinstance(error, error_type):
             return category
     if isinstance(error, database_errors):
         return "conflict" if type(error).__name__ in _CONFLICTS else "database"

@@ -1,1 +1,1 @@
-"""Deliveries as they came, how to find them, and the times in which none came."""
+"""Deliveries as they were received, how to find them, and the outages in which none came."""

@@ -1,22 +1,25 @@
-"""Every delivery as it came: stored once, together with what it makes us owe, before it is acknowledged."""
+"""Every delivery as it was received: stored once, together with the items that it makes us owe, before it is
+acknowledged."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 from sqlmodel import SQLModel
 
 from app.domain import Cause, Change, Delivery, ItemKey, Kind, Verdict
 from app.stores import owed, tables
-from app.stores.sql.columns import moment_from, moment_text
+from app.stores.inbox.rows import StoredDelivery
+from app.stores.sql.columns import moment_text
 from app.stores.sql.statements import Statement, is_sqlite, storable
 
 _EVENTS = SQLModel.metadata.tables[str(tables.InboxEvent.__tablename__)]
+_READ = [_EVENTS.c[name] for name in StoredDelivery.__struct_fields__]
 
 
 class Arrival(msgspec.Struct, frozen=True):
@@ -31,7 +34,7 @@ class Arrival(msgspec.Struct, frozen=True):
 
 @dataclass
 class Accepted:
-    """What became of a batch. ``owed`` are the items that were not owed before: they need a wake-up."""
+    """The result of a batch. ``owed`` are the items that were not owed before: they must be enqueued."""
 
     new: int
     duplicates: int
@@ -39,11 +42,11 @@ class Accepted:
 
 
 def accept(conn: Connection, arrivals: Sequence[Arrival]) -> Accepted:
-    """Store a batch of deliveries and owe what the new ones changed; a delivery seen before changes nothing.
+    """Store a batch of deliveries and owe the items that the new ones name; a delivery seen before changes nothing.
 
-    On PostgreSQL this is one statement, so ``Database.once()`` will do.
+    On PostgreSQL this is one statement, so ``Database.once()`` is enough.
     """
-    # In the order of their ids: two receivers handed the same deliveries must not wait for each other crosswise.
+    # Sorted by id: two receivers of the same deliveries must not deadlock.
     distinct = {(arrival.connection, storable(arrival.delivery.event_id)): arrival for arrival in reversed(arrivals)}
     batch = dict(sorted(distinct.items()))
     if not batch:
@@ -53,11 +56,28 @@ def accept(conn: Connection, arrivals: Sequence[Arrival]) -> Accepted:
 
 
 _Batch = dict[tuple[str, str], Arrival]
+
+
+class _Columns(NamedTuple):
+    """The columns of a new delivery; instead of the body its position among ``_bodies`` and its length."""
+
+    connection: str
+    event_id: str
+    type: str
+    received_at: str
+    occurred_at: str | None
+    verdict: str
+    items: list[tuple[str, str]]
+    headers: dict[str, str]
+    start: int
+    size: int
+
+
 _COLUMNS = "inbox_events (connection, event_id, type, received_at, occurred_at, verdict, items, headers, body)"
 _encode = msgspec.json.Encoder().encode
 
-# A statement, and a row of an answer, per batch instead of per event: SQLite's driver gives Python's lock away with
-# each, and gets it back from a busy event loop only milliseconds later. Bodies travel as one blob: they are bytes.
+# One statement and one result row per batch instead of per event: SQLite's driver releases Python's lock with each, and
+# gets it back from a busy event loop only milliseconds later. The bodies are one blob, because JSON cannot hold bytes.
 _INSERT = Statement(
     f"""
     INSERT INTO {_COLUMNS}
@@ -87,9 +107,9 @@ def _accept_sqlite(conn: Connection, batch: _Batch) -> tuple[int, list[ItemKey]]
 
 
 def _newest(conn: Connection, batch: _Batch, count: int) -> list[Arrival]:
-    """The deliveries just inserted: ours alone, for we hold the write lock."""
-    ((found,),) = _NEWEST.run(conn, {"count": count})
-    return [batch[connection, event_id] for connection, event_id in msgspec.json.decode(found)]
+    """The deliveries just inserted. They are all ours, because we hold the write lock."""
+    ((ids,),) = _NEWEST.run(conn, {"count": count})
+    return [batch[connection, event_id] for connection, event_id in msgspec.json.decode(ids)]
 
 
 _ACCEPT = Statement(
@@ -118,29 +138,14 @@ _ACCEPT = Statement(
 )
 
 
-_NAMES = (
-    "connection",
-    "event_id",
-    "type",
-    "received_at",
-    "occurred_at",
-    "verdict",
-    "items",
-    "headers",
-    "start",
-    "size",
-    "changes",
-)
-
-
 def _accept_postgresql(conn: Connection, batch: _Batch) -> tuple[int, list[ItemKey]]:
     """How many deliveries are new, and the items newly owed."""
     rows = [
-        dict(zip(_NAMES, (*row, _wanted(one)), strict=True))
-        for row, one in zip(_rows(batch, datetime.isoformat), batch.values(), strict=True)
+        {**row._asdict(), "changes": _wanted(arrival)}
+        for row, arrival in zip(_rows(batch, datetime.isoformat), batch.values(), strict=True)
     ]
-    told = {"rows": _encode(rows).decode(), "cause": Cause.WEBHOOK.value, "skew": owed.SKEW}
-    ((count, fresh),) = _ACCEPT.run(conn, {**_bodies(batch), **told})
+    params = {"rows": _encode(rows).decode(), "cause": Cause.WEBHOOK.value, "skew": owed.SKEW}
+    ((count, fresh),) = _ACCEPT.run(conn, {**_bodies(batch), **params})
     return count, [ItemKey(connection, Kind(kind), external_id) for connection, kind, external_id in fresh or ()]
 
 
@@ -152,12 +157,11 @@ def _changes(arrival: Arrival) -> Sequence[Change]:
     return arrival.delivery.changes if arrival.delivery.verdict is Verdict.ACCEPTED else ()
 
 
-def _rows(batch: _Batch, spelled: Callable[[datetime], str]) -> Iterator[tuple[Any, ...]]:
-    """The columns of each; instead of the body where it starts among ``_bodies``, and its length."""
+def _rows(batch: _Batch, spelled: Callable[[datetime], str]) -> Iterator[_Columns]:
     start = 1  # SQL counts from one
     for (connection, event_id), arrival in batch.items():
         delivery = arrival.delivery
-        yield (
+        yield _Columns(
             connection,
             event_id,
             storable(delivery.type),
@@ -179,29 +183,13 @@ def _bodies(batch: _Batch) -> dict[str, bytes]:
 # --- reading ---
 
 
-def events(
-    conn: Connection, *, connection: str | None = None, limit: int = 50, before_id: int | None = None
-) -> list[dict[str, Any]]:
-    """The latest deliveries, newest first, without headers and body but with the body's ``size`` in bytes.
-
-    ``before_id`` continues after the last one of the page before; ``items`` is a list of ``[kind, external_id]``.
-    """
-    shown = [column for column in _EVENTS.c if column.name not in ("headers", "body")]
-    query = select(*shown, func.length(_EVENTS.c.body).label("size")).order_by(_EVENTS.c.id.desc()).limit(limit)
-    if connection is not None:
-        query = query.where(_EVENTS.c.connection == connection)
-    if before_id is not None:
-        query = query.where(_EVENTS.c.id < before_id)
-    return [{**row, "items": msgspec.json.decode(row["items"])} for row in conn.execute(query).mappings()]
-
-
-def get(conn: Connection, id: int) -> dict[str, Any] | None:
-    """One delivery whole, ``headers`` as a mapping and ``body`` as bytes."""
-    row = conn.execute(select(_EVENTS).where(_EVENTS.c.id == id)).mappings().first()
+def get(conn: Connection, id: int) -> StoredDelivery | None:
+    """One delivery."""
+    row = conn.execute(select(*_READ).where(_EVENTS.c.id == id)).mappings().first()
     if row is None:
         return None
-    decoded = {name: msgspec.json.decode(row[name]) for name in ("items", "headers")}
-    return {**row, **decoded}
+    items = msgspec.json.decode(row["items"], type=list[tuple[str, str]])
+    return StoredDelivery(**{**row, "items": items, "headers": msgspec.json.decode(row["headers"])})
 
 
 class Latest(NamedTuple):
@@ -224,23 +212,3 @@ def last_received(conn: Connection, connection: str, before: datetime | None = N
     if before is not None:
         newest = newest.where(_EVENTS.c.received_at < before)
     return conn.execute(newest.order_by(_EVENTS.c.received_at.desc()).limit(1)).scalar()
-
-
-_SEEN = Statement(
-    f"""
-    SELECT max(seen_at) FROM (
-        SELECT first_seen_at AS seen_at FROM owed_items
-        WHERE connection = :connection AND kind = :kind AND external_id = :external_id
-        UNION ALL
-        SELECT first_seen_at FROM settlements
-        WHERE connection = :connection AND kind = :kind AND external_id = :external_id AND settled_at >= :since
-          AND cause <> '{Cause.RECONCILE}'
-    ) AS seen
-    """
-)
-
-
-def seen_item(conn: Connection, connection: str, kind: Kind, external_id: str, since: datetime) -> datetime | None:
-    """When a change of the item was last noticed, if any is owed still or was settled since then."""
-    asked = {"connection": connection, "kind": kind.value, "external_id": external_id, "since": since}
-    return moment_from(_SEEN.run(conn, asked)[0][0])

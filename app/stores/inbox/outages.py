@@ -1,18 +1,20 @@
-"""Times in which we heard nothing of a connection, and should have; and what was done about each."""
+"""Outages: times in which no delivery of a connection came though some should have, and what was done about each."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import Connection, select, update
 from sqlmodel import SQLModel
 
 from app.stores import tables
+from app.stores.inbox.rows import Outage
 from app.stores.sql.columns import moment_from
 from app.stores.sql.statements import Statement
 
 _GAPS = SQLModel.metadata.tables[str(tables.Outage.__tablename__)]
+_SELECT = select(*(_GAPS.c[name] for name in Outage.__struct_fields__))
 
 _OPEN = Statement(
     """
@@ -45,15 +47,17 @@ _MARKED = "received_at >= :since AND headers = :marked"
 _SAME = "o.connection = e.connection AND o.kind = i.value ->> 0 AND o.external_id = i.value ->> 1"
 _NAMING = f"""
     SELECT count(*) FROM inbox_events e WHERE {_MARKED} AND EXISTS (
-        SELECT 1 FROM {{items}} JOIN {{table}} o ON {_SAME} {{those}})
+        SELECT 1 FROM {{items}} JOIN {{table}} o ON {_SAME} {{condition}})
 """
 
 
-def _naming(table: str, those: str = "") -> Statement:
+def _naming(table: str, condition: str = "") -> Statement:
     """How many deliveries name an item that is in a table."""
-    sqlite, postgresql = "json_each(e.items) i", "json_array_elements(e.items::json) AS i(value)"
-    told = {"table": table, "those": those}
-    return Statement(_NAMING.format(items=sqlite, **told), postgresql=_NAMING.format(items=postgresql, **told))
+    sqlite, postgresql = (
+        _NAMING.format(items=items, table=table, condition=condition)
+        for items in ("json_each(e.items) i", "json_array_elements(e.items::json) AS i(value)")
+    )
+    return Statement(sqlite, postgresql=postgresql)
 
 
 _OWED = _naming("owed_items")
@@ -76,43 +80,44 @@ def open_(
     expected: int,
     now: datetime,
 ) -> int | None:
-    """A new open gap; ``None`` when it is known, or another of the connection is open."""
-    told = {"connection": connection, "reason": reason, "began_at": began_at, "ended_at": ended_at}
-    rows = _OPEN.run(conn, {**told, "expected": expected, "now": now})
+    """A new open outage; ``None`` if it is known, or another one of the connection is open."""
+    values = {"connection": connection, "reason": reason, "began_at": began_at, "ended_at": ended_at}
+    rows = _OPEN.run(conn, {**values, "expected": expected, "now": now})
     return int(rows[0][0]) if rows else None
 
 
 def claim(conn: Connection, id: int, now: datetime, before: datetime) -> bool:
-    """Be the one who heals it now: ``False`` when somebody tried after ``before``."""
+    """Claim an outage to heal it now; ``False`` if somebody tried after ``before``."""
     return _CLAIM.count(conn, {"id": id, "now": now, "before": before}) == 1
 
 
-def change(conn: Connection, id: int, **told: Any) -> None:
-    """Change some of its columns."""
-    conn.execute(update(_GAPS).where(_GAPS.c.id == id).values(**told))
+def save(conn: Connection, outage: Outage) -> None:
+    """Write what healing changes: state, end, number of missed deliveries, and note."""
+    values = {name: getattr(outage, name) for name in ("state", "ended_at", "closed_at", "missed", "note")}
+    conn.execute(update(_GAPS).where(_GAPS.c.id == outage.id).values(values))
 
 
 def latest(
     conn: Connection, *, connections: frozenset[str] | None = None, limit: int = 50, before_id: int | None = None
-) -> list[dict[str, Any]]:
-    """Gaps, newest first."""
-    query = select(_GAPS).order_by(_GAPS.c.id.desc()).limit(limit)
+) -> list[Outage]:
+    """Outages, newest first; ``before_id`` continues after the last one of the previous page."""
+    query = _SELECT.order_by(_GAPS.c.id.desc()).limit(limit)
     if connections is not None:
         query = query.where(_GAPS.c.connection.in_(sorted(connections)))
     if before_id is not None:
         query = query.where(_GAPS.c.id < before_id)
-    return [dict(row) for row in conn.execute(query).mappings()]
+    return [Outage(**row) for row in conn.execute(query).mappings()]
 
 
-def unfinished(conn: Connection) -> list[dict[str, Any]]:
-    """Gaps that are open, or whose events are not all settled or dead."""
-    waits = (_GAPS.c.replayed < _GAPS.c.missed) & _GAPS.c.note.is_(None)
-    wanted = (_GAPS.c.state == "open") | ((_GAPS.c.state == "filled") & waits)
-    return [dict(row) for row in conn.execute(select(_GAPS).where(wanted).order_by(_GAPS.c.id)).mappings()]
+def unfinished(conn: Connection) -> list[Outage]:
+    """Outages that are open, or whose deliveries are not all settled or dead."""
+    waiting = (_GAPS.c.replayed < _GAPS.c.missed) & _GAPS.c.note.is_(None)
+    query = _SELECT.where((_GAPS.c.state == "open") | ((_GAPS.c.state == "filled") & waiting)).order_by(_GAPS.c.id)
+    return [Outage(**row) for row in conn.execute(query).mappings()]
 
 
 def heard(conn: Connection, connection: str, since: datetime, until: datetime) -> int:
-    """How many deliveries of a connection came in a span."""
+    """How many deliveries of a connection came between two moments."""
     return int(_COUNT.run(conn, {"connection": connection, "since": since, "until": until})[0][0])
 
 
@@ -122,18 +127,18 @@ def first_heard(conn: Connection, connection: str, since: datetime) -> datetime 
 
 
 class Unsettled(NamedTuple):
-    """How many of the deliveries that filled a gap name an item that is ``owed`` still, or that ``died`` since."""
+    """How many of the deliveries that filled an outage name an item that is still ``owed``, or that ``died`` since."""
 
     owed: int
     died: int
 
 
 def unsettled(conn: Connection, since: datetime, marked: str) -> Unsettled:
-    """Of the deliveries with these headers (JSON text)."""
-    told = {"since": since, "marked": marked}
-    return Unsettled(int(_OWED.run(conn, told)[0][0]), int(_DIED.run(conn, told)[0][0]))
+    """Counts among the deliveries since then that have exactly these headers (JSON text)."""
+    params = {"since": since, "marked": marked}
+    return Unsettled(int(_OWED.run(conn, params)[0][0]), int(_DIED.run(conn, params)[0][0]))
 
 
 def finish(conn: Connection, id: int, *, replayed: int, note: str | None) -> bool:
-    """Say what became of a filled gap's events; ``True`` for the one that says it first."""
+    """Write how many deliveries of a filled outage were replayed; ``True`` for the caller that is first."""
     return _FINISH.count(conn, {"id": id, "replayed": replayed, "note": note}) == 1

@@ -1,4 +1,4 @@
-"""Deliveries that were refused: kept with their moment, to tell later what was not heard because of it."""
+"""Refused deliveries, kept with their times to explain later which changes were missed."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from app.domain import Kind, Ref
 from app.stores.sql.columns import moment_from
 from app.stores.sql.statements import Statement, storable
 
-MOST = 5_000
-"""Refusals that an answer has at most, the newest."""
+MAX_ROWS = 5_000
+"""Refusals that ``since`` returns at most, the newest."""
 
 _NOTE = Statement(
     """
@@ -23,7 +23,7 @@ _NOTE = Statement(
 )
 _SINCE = Statement(
     """
-    SELECT at, items, count FROM refusals WHERE connection = :connection AND at >= :since ORDER BY at DESC LIMIT :most
+    SELECT at, items, count FROM refusals WHERE connection = :connection AND at >= :since ORDER BY at DESC LIMIT :limit
     """
 )
 
@@ -36,14 +36,14 @@ _LATEST = Statement(
 
 
 class Latest(NamedTuple):
-    """The refusal of the last delivery that was refused, and why."""
+    """When the latest refused delivery came, and why it was refused."""
 
     at: datetime
     reason: str
 
 
 class Refused(NamedTuple):
-    """Deliveries refused at a moment; ``items`` is what the one that was read claimed to be about."""
+    """Deliveries refused at a moment; ``items`` are those that the parsed one named."""
 
     at: datetime
     items: tuple[Ref, ...]
@@ -53,24 +53,24 @@ class Refused(NamedTuple):
 def note(
     conn: Connection, connection: str, at: datetime, reason: str, items: Sequence[Ref] = (), *, count: int = 1
 ) -> None:
-    """Remember that ``count`` deliveries were refused."""
+    """Store that ``count`` deliveries were refused."""
     named = msgspec.json.encode([[item.kind, storable(item.external_id)] for item in items]).decode()
     _NOTE.run(conn, {"connection": connection, "at": at, "reason": reason[:500], "items": named, "count": count})
 
 
 def since(conn: Connection, connection: str, moment: datetime) -> list[Refused]:
-    """What was refused since a moment, newest first, at most ``MOST``."""
-    found = []
-    for at, items, count in _SINCE.run(conn, {"connection": connection, "since": moment, "most": MOST}):
+    """The refusals since a moment, newest first, at most ``MAX_ROWS``."""
+    refusals = []
+    for at, items, count in _SINCE.run(conn, {"connection": connection, "since": moment, "limit": MAX_ROWS}):
         refs = tuple(Ref(Kind(kind), external_id) for kind, external_id in msgspec.json.decode(items))
         seen = moment_from(at)
         if seen is not None:
-            found.append(Refused(seen, refs, count))
-    return found
+            refusals.append(Refused(seen, refs, count))
+    return refusals
 
 
 def latest(conn: Connection, connection: str) -> Latest | None:
-    """The last one of a connection."""
+    """The latest refusal of a connection."""
     for at, reason in _LATEST.run(conn, {"connection": connection}):
         seen = moment_from(at)
         if seen is not None:

@@ -1,36 +1,46 @@
-"""Every failed try of a message with its traceback, kept until the message succeeds or is buried."""
+"""Every failed attempt at a message with its traceback, kept until the message succeeds or becomes a dead letter."""
 
 from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, delete, insert, select
 from sqlmodel import SQLModel
 
 from app.stores import tables
+from app.stores.letters.rows import Attempt, Exchange
 
 Redact = Callable[[str], str]
 """Takes secrets out of a text."""
 
 _ATTEMPTS = SQLModel.metadata.tables[str(tables.Attempt.__tablename__)]
-_LONGEST_TRACE = 20_000  # characters; of a longer one the end is kept, where the error is
-_LONGEST_ERROR = 4_000
+_COLUMNS = [_ATTEMPTS.c[name] for name in Attempt.__struct_fields__]
+_MAX_TRACEBACK = 20_000  # characters; a longer one keeps its end, where the error is
+_MAX_ERROR = 4_000
 
 
-def described(error: BaseException, redact: Redact = str) -> dict[str, Any]:
-    """An exception as text: ``error_type``, ``error``, ``traceback``, and ``exchange`` (JSON text, or ``None``) if it
-    carries one; fit for either database, and without what ``redact`` takes out."""
+class Failure(NamedTuple):
+    """An exception in words that either database can store."""
+
+    error_type: str
+    error: str
+    traceback: str
+    exchange: Exchange | None
+
+
+def described(error: BaseException, redact: Redact = str) -> Failure:
+    """The exception, and the HTTP exchange that it carries, without the secrets that ``redact`` takes out."""
     exchange = getattr(error, "exchange", None)
-    return {
-        "error_type": type(error).__name__,
-        "error": redact(_printable(str(error)))[:_LONGEST_ERROR],
-        "traceback": redact(_printable("".join(traceback.format_exception(error))))[-_LONGEST_TRACE:],
-        "exchange": None if exchange is None else msgspec.json.encode(_clean(exchange, redact)).decode(),
-    }
+    return Failure(
+        type(error).__name__,
+        redact(_printable(str(error)))[:_MAX_ERROR],
+        redact(_printable("".join(traceback.format_exception(error))))[-_MAX_TRACEBACK:],
+        None if exchange is None else msgspec.convert(_clean(msgspec.to_builtins(exchange), redact), Exchange),
+    )
 
 
 def record(
@@ -43,20 +53,27 @@ def record(
     error: BaseException,
     redact: Redact = str,
 ) -> None:
-    """File one failed try."""
-    row = {"message_key": message_key, "number": number, "at": at, "worker": worker, **described(error, redact)}
-    conn.execute(insert(_ATTEMPTS), row)
+    """Store one failed attempt."""
+    failure = described(error, redact)
+    exchange = None if failure.exchange is None else msgspec.json.encode(failure.exchange).decode()
+    values = {"message_key": message_key, "number": number, "at": at, "worker": worker}
+    conn.execute(insert(_ATTEMPTS), {**values, **failure._asdict(), "exchange": exchange})
 
 
-def of(conn: Connection, message_key: str) -> list[dict[str, Any]]:
-    """The failed tries of a message, oldest first."""
-    query = select(_ATTEMPTS).where(_ATTEMPTS.c.message_key == message_key).order_by(_ATTEMPTS.c.id)
-    return [dict(row) for row in conn.execute(query).mappings()]
+def of(conn: Connection, message_key: str) -> list[Attempt]:
+    """The failed attempts at a message, oldest first."""
+    query = select(*_COLUMNS).where(_ATTEMPTS.c.message_key == message_key).order_by(_ATTEMPTS.c.id)
+    rows = conn.execute(query).mappings()
+    return [Attempt(**{**row, "exchange": _exchange(row["exchange"])}) for row in rows]
 
 
 def clear(conn: Connection, message_key: str) -> None:
-    """Forget the tries of a message."""
+    """Delete the attempts at a message."""
     conn.execute(delete(_ATTEMPTS).where(_ATTEMPTS.c.message_key == message_key))
+
+
+def _exchange(stored: str | None) -> Exchange | None:
+    return None if stored is None else msgspec.json.decode(stored, type=Exchange)
 
 
 def _clean(value: Any, redact: Redact) -> Any:
@@ -66,5 +83,5 @@ def _clean(value: Any, redact: Redact) -> Any:
 
 
 def _printable(text: str) -> str:
-    """Text without what one of the databases refuses to store: lone surrogates and NUL."""
+    """The text without lone surrogates and NUL, which one of the databases refuses."""
     return text.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")

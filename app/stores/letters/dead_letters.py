@@ -1,10 +1,10 @@
-"""Messages that will not be retried by themselves, written down with all that is known of them."""
+"""Messages that will not be retried by themselves, stored with everything that is known of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, func, select, update
@@ -14,12 +14,14 @@ from app.domain import ItemKey
 from app.rules.letters.fingerprint import fingerprint, place_of
 from app.stores import owed, tables
 from app.stores.letters import attempts
+from app.stores.letters.rows import Attempt, Letter
 from app.stores.owed import Claim, message_key
 from app.stores.sql.statements import Statement, key_of
 
 _LETTERS = SQLModel.metadata.tables[str(tables.DeadLetter.__tablename__)]
+_COLUMNS = [_LETTERS.c[name] for name in Letter.__struct_fields__]
 
-MOST_ATTEMPTS = 100
+MAX_ATTEMPTS = 100
 """Attempts that a letter keeps, the newest ones: it may be replayed and die again for years."""
 
 _INSERT = Statement(
@@ -55,6 +57,25 @@ _REOPEN = Statement(
 )
 
 
+class _Death(NamedTuple):
+    """The columns of a letter that are written anew whenever its message dies."""
+
+    message_id: str
+    actor: str
+    queue: str
+    args: str
+    connection: str | None
+    kind: str | None
+    external_id: str | None
+    cause: str | None
+    error_type: str
+    error: str
+    fingerprint: str
+    place: str
+    first_failed_at: datetime
+    died_at: datetime
+
+
 def bury(
     conn: Connection,
     *,
@@ -71,97 +92,109 @@ def bury(
 ) -> int | None:
     """Write a dead letter with every recorded attempt and this last one; returns its id.
 
-    ``key`` is the item that the message was about, if any, and ``claim`` the lease under which it died: what that
-    covered is settled as ``dead``, and what changed since stays owed. ``None``, and nothing is written, when the lease
-    is somebody else's by now. Without a claim (the message died before it had one) the item is settled unless somebody
-    works on it. If the item has a letter of the same fingerprint, or one was replayed and nothing good came of it since,
-    that letter is dead again instead of a second one written. A message that was buried before is left as it is.
+    ``key`` is the item that the message was about, if any. ``claim`` is the lease under which it died: the changes that
+    it covers are settled as ``dead``; later changes stay owed. If somebody else holds the lease by now, nothing is
+    written and ``None`` is returned. Without a claim (the message died before it had one) the item is settled unless
+    somebody works on it. If the item has a dead letter of the same fingerprint, or a replayed one without a good
+    outcome since, that letter becomes dead again instead of a second one being written. A message that has a letter
+    already is left as it is.
     """
-    buried = _id_of(conn, message_id)
-    if buried is not None:
-        return buried
+    known = _id_of(conn, message_id)
+    if known is not None:
+        return known
     if claim is not None and not owed.still_held(conn, [claim]):
         return None
     if key is not None and claim is None:
         claim = owed.take(conn, key, now)
-    filed_under = message_key(key) if key else message_id
-    tries = _tries(conn, filed_under, error, worker, now, redact)
-    letter = {
-        **{"message_id": message_id, "actor": actor, "queue": queue, "args": redact(_json(list(args)))},
-        **(key_of(key) if key else {"connection": None, "kind": None, "external_id": None}),
-        **{"cause": claim and claim.cause, "died_at": now, "first_failed_at": tries[0]["at"]},
-        **_what_went_wrong(tries[-1], error, key and key.connection),
-    }
-    again = _OPEN.run(conn, {**key_of(key), "fingerprint": letter["fingerprint"]}) if key else []
-    id = _reopened(conn, again[0], letter, tries) if again else None
-    if id is None:
-        written = _INSERT.run(conn, {**letter, "attempts": _json(tries[-MOST_ATTEMPTS:])})
-        if not written:  # another process buried it in this very moment
-            return _id_of(conn, message_id) or 0
-        id = int(written[0][0])
-    attempts.clear(conn, filed_under)
+    attempts_key = message_key(key) if key else message_id
+    tries = _tries(conn, attempts_key, error, worker, now, redact)
+    last, place = tries[-1], place_of(error)
+    death = _Death(
+        message_id=message_id,
+        actor=actor,
+        queue=queue,
+        args=redact(_json(list(args))),
+        connection=key.connection if key else None,
+        kind=str(key.kind) if key else None,
+        external_id=key.external_id if key else None,
+        cause=claim.cause if claim else None,
+        error_type=last.error_type,
+        error=last.error,
+        fingerprint=fingerprint(last.error_type, last.error, place, key.connection if key else None),
+        place=place,
+        first_failed_at=tries[0].at,
+        died_at=now,
+    )
+    id = _reopened(conn, key, death, tries) or _inserted(conn, death, tries)
+    if id is None:  # another process has just buried this message
+        return _id_of(conn, message_id) or 0
+    attempts.clear(conn, attempts_key)
     if claim is not None:
         owed.settle(conn, [(claim, "dead")], now)
     return id
 
 
-def _reopened(conn: Connection, replayed: Any, letter: dict[str, Any], tries: list[dict[str, Any]]) -> int | None:
-    """The letter there is, dead again; ``None`` when somebody else was faster."""
-    id, before = replayed
-    kept = _appended(msgspec.json.decode(before), tries)
-    return int(id) if _REOPEN.count(conn, {**letter, "id": id, "attempts": _json(kept)}) else None
+def _reopened(conn: Connection, key: ItemKey | None, death: _Death, tries: Sequence[Attempt]) -> int | None:
+    """The id of the letter that is dead again; ``None`` if there is none, or somebody else changed it first."""
+    rows = _OPEN.run(conn, {**key_of(key), "fingerprint": death.fingerprint}) if key else []
+    if not rows:
+        return None
+    id, stored = rows[0]
+    kept = _appended(msgspec.json.decode(stored, type=list[Attempt]), tries)
+    return int(id) if _REOPEN.count(conn, {**death._asdict(), "id": id, "attempts": _json(kept)}) else None
+
+
+def _inserted(conn: Connection, death: _Death, tries: Sequence[Attempt]) -> int | None:
+    rows = _INSERT.run(conn, {**death._asdict(), "attempts": _json(tries[-MAX_ATTEMPTS:])})
+    return int(rows[0][0]) if rows else None
 
 
 def dead_again(conn: Connection, id: int) -> None:
-    """A letter whose message could not be sent again waits for a person as before."""
+    """Undo the marking of a letter as replayed, because its message could not be sent."""
     conn.execute(update(_LETTERS).where(_LETTERS.c.id == id, _LETTERS.c.state == "replayed").values(state="dead"))
 
 
 def _id_of(conn: Connection, message_id: str) -> int | None:
-    found = conn.execute(select(_LETTERS.c.id).where(_LETTERS.c.message_id == message_id)).scalar()
-    return None if found is None else int(found)
-
-
-def _what_went_wrong(last: dict[str, Any], error: BaseException, connection: str | None) -> dict[str, str]:
-    told = {"error_type": last["error_type"], "error": last["error"], "place": place_of(error)}
-    return {**told, "fingerprint": fingerprint(last["error_type"], last["error"], told["place"], connection)}
+    id = conn.execute(select(_LETTERS.c.id).where(_LETTERS.c.message_id == message_id)).scalar()
+    return None if id is None else int(id)
 
 
 def _tries(
-    conn: Connection, filed_under: str, error: BaseException, worker: str, now: datetime, redact: attempts.Redact
-) -> list[dict[str, Any]]:
-    kept = ("number", "at", "worker", "error_type", "error", "traceback", "exchange")
-    tries = [{name: row[name] for name in kept} for row in attempts.of(conn, filed_under)]
-    number = tries[-1]["number"] + 1 if tries else 1
-    tries.append({"number": number, "at": now, "worker": worker, **attempts.described(error, redact)})
-    return [{**one, "exchange": one["exchange"] and msgspec.json.decode(one["exchange"])} for one in tries]
+    conn: Connection, attempts_key: str, error: BaseException, worker: str, now: datetime, redact: attempts.Redact
+) -> list[Attempt]:
+    """The recorded attempts and this last one."""
+    tries = attempts.of(conn, attempts_key)
+    number = tries[-1].number + 1 if tries else 1
+    return [*tries, Attempt(number, now, worker, *attempts.described(error, redact))]
 
 
-def _appended(before: list[dict[str, Any]], tries: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Those before and these, numbered on, as many as are kept."""
-    last = before[-1]["number"] if before else 0
-    return [*before, *({**one, "number": last + place} for place, one in enumerate(tries, 1))][-MOST_ATTEMPTS:]
+def _appended(before: Sequence[Attempt], tries: Sequence[Attempt]) -> list[Attempt]:
+    """Earlier attempts and new ones, numbered on; the newest ``MAX_ATTEMPTS``."""
+    last = before[-1].number if before else 0
+    numbered = (msgspec.structs.replace(one, number=number) for number, one in enumerate(tries, last + 1))
+    return [*before, *numbered][-MAX_ATTEMPTS:]
 
 
 def _json(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def get(conn: Connection, id: int, *, lock: bool = False) -> dict[str, Any] | None:
-    """One letter whole; ``attempts`` is a list of mappings whose ``at`` is ISO 8601 text.
-
-    ``lock`` keeps others from changing it until this transaction ends, so that two people cannot both decide.
-    """
-    query = select(_LETTERS).where(_LETTERS.c.id == id)
+def get(conn: Connection, id: int, *, lock: bool = False) -> Letter | None:
+    """One letter; ``lock`` keeps others from changing it until this transaction ends, so that two people cannot both
+    decide about it."""
+    query = select(*_COLUMNS).where(_LETTERS.c.id == id)
     row = conn.execute(query.with_for_update() if lock else query).mappings().first()
-    return None if row is None else _decoded(row)
+    if row is None:
+        return None
+    original = row["original_args"]
+    decoded = {
+        "args": msgspec.json.decode(row["args"]),
+        "original_args": None if original is None else msgspec.json.decode(original),
+        "attempts": msgspec.json.decode(row["attempts"], type=list[Attempt]),
+    }
+    return Letter(**{**row, **decoded})
 
 
 def count(conn: Connection, *, state: str = "dead") -> int:
     """How many letters are in a state."""
     return int(conn.execute(select(func.count()).where(_LETTERS.c.state == state)).scalar_one())
-
-
-def _decoded(row: Any) -> dict[str, Any]:
-    names = ("args", "attempts", "original_args")
-    return {**row, **{name: msgspec.json.decode(row[name]) for name in names if row[name] is not None}}

@@ -1,4 +1,4 @@
-"""Finding dead letters: by filter, by page, in groups by cause or by item; and which of them are moot."""
+"""Finds dead letters by filter, page by page or in groups, and tells which of them are superseded."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, and_, case, cast, distinct, false, func, or_, select
+from sqlalchemy import ColumnElement, Connection, MappingResult, and_, case, cast, distinct, false, func, or_, select
 from sqlalchemy.dialects.postgresql import JSON
 from sqlmodel import SQLModel
 
 from app.domain import SKU_PREFIX, Kind, Strategy, Who
 from app.rules.filters import Term
 from app.stores import tables
+from app.stores.letters.rows import CauseGroup, ItemGroup, LetterRow, ListedLetter, Totals
 from app.stores.reports.settled import VISIBLE
 from app.stores.sql.matching import (
     Condition,
@@ -46,8 +47,9 @@ KEYS = (
     "actor",
     "replay",
 )
-"""What a filter of letters can speak of. ``item`` is the external id or the SKU, ``cause`` the exception's type or a
-fingerprint (each may end in ``*``), ``since`` and ``until`` when it died, ``replay`` a replay's number or name."""
+"""The keys of a filter of letters. ``item`` is the external id or the SKU, ``cause`` the exception's type or a fingerprint
+(each may end in ``*``), ``since`` and ``until`` limit the time of death, ``replay`` is a replay's number or name, and
+``moot`` tells whether the letter is superseded."""
 
 _LETTERS = SQLModel.metadata.tables[str(tables.DeadLetter.__tablename__)]
 _SETTLED = SQLModel.metadata.tables[str(tables.Settlement.__tablename__)]
@@ -55,13 +57,16 @@ _LISTINGS = SQLModel.metadata.tables[str(tables.ListingRow.__tablename__)]
 _REPLAYS = SQLModel.metadata.tables[str(tables.Replay.__tablename__)]
 _RUNS = SQLModel.metadata.tables[str(tables.Run.__tablename__)]
 
-Reads = Mapping[str, datetime]
-"""By connection, when the latest complete read of everything began."""
+Conditions = Sequence[ColumnElement[bool]]
+"""Conditions on ``dead_letters``, all of which must hold."""
+
+FullReads = Mapping[str, datetime]
+"""When the latest complete read of each connection began."""
 
 _WHOLE_READS = ("{}", '{"deep":true}')  # other options leave things out
 
 
-def full_reads(conn: Connection) -> dict[str, datetime]:
+def full_reads(conn: Connection) -> FullReads:
     """When the latest completed full run of each connection began."""
     whole = (
         _RUNS.c.strategy == Strategy.FULL.value,
@@ -74,10 +79,10 @@ def full_reads(conn: Connection) -> dict[str, datetime]:
     return {row[0]: row[1] for row in conn.execute(query)}
 
 
-def moot(reads: Reads) -> ColumnElement[bool]:
-    """A newer version of the item was brought in since: it was settled well, or a full run read it.
+def superseded(reads: FullReads) -> ColumnElement[bool]:
+    """A newer version of the item was applied since: it was settled with a good outcome, or a full run read it.
 
-    Orders are left to their settlements: a full run reads only the latest ones.
+    For orders only settlements count: a full run reads only the latest ones.
     """
     settled = select(_SETTLED.c.id).where(
         *(_SETTLED.c[name] == _LETTERS.c[name] for name in ("connection", "kind", "external_id")),
@@ -91,12 +96,12 @@ def moot(reads: Reads) -> ColumnElement[bool]:
     return or_(false(), settled.correlate(_LETTERS).exists(), *read)
 
 
-def where(terms: Sequence[Term], who: Who, *, now: datetime, reads: Reads) -> list[ColumnElement[bool]]:
-    """The conditions on ``dead_letters`` that a filter makes, for any statement; only what ``who`` may see."""
+def where(terms: Sequence[Term], who: Who, *, now: datetime, reads: FullReads) -> Conditions:
+    """The conditions of a filter, for any statement; ``who`` limits them to what that person may see."""
     return [seen_by(_LETTERS.c.connection, who.connections), *conditions(terms, _keys(now, reads))]
 
 
-def _keys(now: datetime, reads: Reads) -> dict[str, Condition]:
+def _keys(now: datetime, reads: FullReads) -> dict[str, Condition]:
     letter = _LETTERS.c
     return {
         "id": number("id", letter.id),
@@ -107,7 +112,7 @@ def _keys(now: datetime, reads: Reads) -> dict[str, Condition]:
         "state": one_of("state", letter.state, STATES),
         "since": from_on(letter.died_at, now),
         "until": up_to(letter.died_at, now),
-        "moot": yes_or_no("moot", moot(reads)),
+        "moot": yes_or_no("moot", superseded(reads)),
         "error": containing(letter.error),
         "actor": equal_to(letter.actor),
         "replay": _replay,
@@ -136,66 +141,56 @@ def _replay(value: str) -> ColumnElement[bool]:
 
 # --- answers ---
 
-_IN_A_LIST = tuple(c for c in _LETTERS.c if c.name not in ("attempts", "original_args"))
+_COLUMNS = [_LETTERS.c[name] for name in LetterRow.__struct_fields__]
 _ITEM = func.coalesce(_LETTERS.c.connection + "/" + _LETTERS.c.kind + "/" + _LETTERS.c.external_id, "")
 
 
 def page(
-    conn: Connection,
-    found: Sequence[ColumnElement[bool]],
-    reads: Reads,
-    *,
-    limit: int = 50,
-    before_id: int | None = None,
-) -> list[dict[str, Any]]:
-    """Letters, the latest dead first, with the number of ``tries`` for their texts, and whether they are ``moot``.
-
-    ``before_id`` continues after the last one of the page before.
-    """
-    stored = _LETTERS.c.attempts if is_sqlite(conn) else cast(_LETTERS.c.attempts, JSON)
-    tries = func.json_array_length(stored).label("tries")
+    conn: Connection, where: Conditions, reads: FullReads, *, limit: int = 50, before_id: int | None = None
+) -> list[ListedLetter]:
+    """Letters, the latest dead first; ``before_id`` continues after the last one of the previous page."""
+    attempts = _LETTERS.c.attempts if is_sqlite(conn) else cast(_LETTERS.c.attempts, JSON)
+    tries = func.json_array_length(attempts).label("tries")
     order = (_LETTERS.c.died_at, _LETTERS.c.id)
-    query = select(*_IN_A_LIST, tries, moot(reads).label("moot")).where(*found)
+    query = select(*_COLUMNS, tries, superseded(reads).label("moot")).where(*where)
     if before_id is not None:
         query = query.where(_before(conn, before_id))
     rows = conn.execute(query.order_by(*(column.desc() for column in order)).limit(limit)).mappings()
-    return [{**row, "args": msgspec.json.decode(row["args"]), "moot": bool(row["moot"])} for row in rows]
+    return [
+        ListedLetter(**{**row, "args": msgspec.json.decode(row["args"]), "moot": bool(row["moot"])}) for row in rows
+    ]
 
 
 def _before(conn: Connection, id: int) -> ColumnElement[bool]:
     died_at = conn.execute(select(_LETTERS.c.died_at).where(_LETTERS.c.id == id)).scalar()
-    if died_at is None:  # removed meanwhile
+    if died_at is None:  # it was deleted meanwhile
         return _LETTERS.c.id < id
     return or_(_LETTERS.c.died_at < died_at, and_(_LETTERS.c.died_at == died_at, _LETTERS.c.id < id))
 
 
-def is_moot(conn: Connection, id: int, reads: Reads) -> bool:
-    """Whether a letter is moot."""
-    return bool(conn.execute(select(moot(reads)).where(_LETTERS.c.id == id)).scalar())
+def is_superseded(conn: Connection, id: int, reads: FullReads) -> bool:
+    """Whether a newer version of a letter's item was applied since it died."""
+    return bool(conn.execute(select(superseded(reads)).where(_LETTERS.c.id == id)).scalar())
 
 
-def totals(conn: Connection, found: Sequence[ColumnElement[bool]], reads: Reads) -> dict[str, int]:
-    """How many ``letters``, ``causes`` and ``items`` there are, and how many letters are ``moot``."""
+def totals(conn: Connection, where: Conditions, reads: FullReads) -> Totals:
+    """What matches, in numbers."""
     numbers = (
         func.count(),
         func.count(distinct(_LETTERS.c.fingerprint)),
         func.count(distinct(case((_ITEM != "", _ITEM)))),
-        func.coalesce(func.sum(case((moot(reads), 1), else_=0)), 0),
+        _superseded_letters(reads),
     )
-    row = conn.execute(select(*numbers).where(*found)).one()
-    return dict(zip(("letters", "causes", "items", "moot"), map(int, row), strict=True))
+    return Totals(*map(int, conn.execute(select(*numbers).where(*where)).one()))
 
 
-def count(conn: Connection, found: Sequence[ColumnElement[bool]]) -> int:
+def count(conn: Connection, where: Conditions) -> int:
     """How many letters match."""
-    return int(conn.execute(select(func.count()).select_from(_LETTERS).where(*found)).scalar_one())
+    return int(conn.execute(select(func.count()).select_from(_LETTERS).where(*where)).scalar_one())
 
 
-def by_cause(
-    conn: Connection, found: Sequence[ColumnElement[bool]], reads: Reads, *, limit: int = 50
-) -> list[dict[str, Any]]:
-    """Groups by fingerprint, the largest first: ``cause``, its ``connection`` (null for messages about none),
-    ``error_type``, ``place``, a sample ``error``, ``letters``, ``items``, ``moot``, ``first`` and ``last``."""
+def by_cause(conn: Connection, where: Conditions, reads: FullReads, *, limit: int = 50) -> list[CauseGroup]:
+    """Groups by fingerprint, the largest first. A fingerprint belongs to one connection, or to none."""
     columns = (
         _LETTERS.c.fingerprint.label("cause"),
         func.max(_LETTERS.c.connection).label("connection"),
@@ -204,52 +199,38 @@ def by_cause(
         func.max(_LETTERS.c.error).label("error"),
         func.count(distinct(_ITEM)).label("items"),
     )
-    return _groups(conn, columns, (_LETTERS.c.fingerprint,), found, reads, limit)
+    return [CauseGroup(**row) for row in _groups(conn, columns, (_LETTERS.c.fingerprint,), where, reads, limit)]
 
 
-def by_connection_and_cause(
-    conn: Connection, found: Sequence[ColumnElement[bool]], reads: Reads, *, limit: int = 50
-) -> list[dict[str, Any]]:
-    """Groups by connection (``None`` for what is about no item) and fingerprint, the largest first: as ``by_cause``."""
-    key = (_LETTERS.c.connection, _LETTERS.c.fingerprint)
-    columns = (
-        _LETTERS.c.connection,
-        _LETTERS.c.fingerprint.label("cause"),
-        func.max(_LETTERS.c.error_type).label("error_type"),
-        func.max(_LETTERS.c.error).label("error"),
-        func.count(distinct(_ITEM)).label("items"),
-    )
-    return _groups(conn, columns, key, found, reads, limit)
-
-
-def by_item(
-    conn: Connection, found: Sequence[ColumnElement[bool]], reads: Reads, *, limit: int = 50
-) -> list[dict[str, Any]]:
-    """Groups by item, the largest first: its key, ``causes`` (how many), a sample ``error``, ``letters``, ``moot``,
-    ``first`` and ``last``."""
+def by_item(conn: Connection, where: Conditions, reads: FullReads, *, limit: int = 50) -> list[ItemGroup]:
+    """Groups by item, the largest first."""
     key = (_LETTERS.c.connection, _LETTERS.c.kind, _LETTERS.c.external_id)
     columns = (
         *key,
         func.count(distinct(_LETTERS.c.fingerprint)).label("causes"),
         func.max(_LETTERS.c.error).label("error"),
     )
-    return _groups(conn, columns, key, found, reads, limit)
+    return [ItemGroup(**row) for row in _groups(conn, columns, key, where, reads, limit)]
 
 
 def _groups(
     conn: Connection,
     columns: Sequence[ColumnElement[Any]],
     key: Sequence[ColumnElement[Any]],
-    found: Sequence[ColumnElement[bool]],
-    reads: Reads,
+    where: Conditions,
+    reads: FullReads,
     limit: int,
-) -> list[dict[str, Any]]:
+) -> MappingResult:
     letters = func.count().label("letters")
     numbers = (
         letters,
-        func.coalesce(func.sum(case((moot(reads), 1), else_=0)), 0).label("moot"),
+        _superseded_letters(reads).label("moot"),
         func.min(_LETTERS.c.first_failed_at).label("first"),
         func.max(_LETTERS.c.died_at).label("last"),
     )
-    query = select(*columns, *numbers).where(*found).group_by(*key).order_by(letters.desc(), *key).limit(limit)
-    return [dict(row) for row in conn.execute(query).mappings()]
+    query = select(*columns, *numbers).where(*where).group_by(*key).order_by(letters.desc(), *key).limit(limit)
+    return conn.execute(query).mappings()
+
+
+def _superseded_letters(reads: FullReads) -> ColumnElement[int]:
+    return func.coalesce(func.sum(case((superseded(reads), 1), else_=0)), 0)

@@ -1,4 +1,4 @@
-"""What people do to dead letters besides replaying them: discard, take that back, edit the arguments."""
+"""What people do to dead letters besides replaying them: discard, restore, edit the arguments."""
 
 from __future__ import annotations
 
@@ -7,37 +7,38 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, func, update
+from sqlalchemy import Connection, func, update
 from sqlmodel import SQLModel
 
 from app.domain import ItemKey
 from app.stores import tables
+from app.stores.letters.letter_search import Conditions
 
 _LETTERS = SQLModel.metadata.tables[str(tables.DeadLetter.__tablename__)]
 
 
-def discard(conn: Connection, found: Sequence[ColumnElement[bool]], who: str, why: str, now: datetime) -> int:
-    """Discard the dead letters that the conditions match; returns how many."""
-    told = {"state": "discarded", "discarded_at": now, "discarded_by": who, "discard_reason": why}
-    return int(conn.execute(update(_LETTERS).where(*found, _LETTERS.c.state == "dead").values(told)).rowcount)
+def discard(conn: Connection, where: Conditions, who: str, why: str, now: datetime) -> int:
+    """Discard the dead letters that match; returns how many."""
+    values = {"state": "discarded", "discarded_at": now, "discarded_by": who, "discard_reason": why}
+    return int(conn.execute(update(_LETTERS).where(*where, _LETTERS.c.state == "dead").values(values)).rowcount)
 
 
 def restore(conn: Connection, id: int, since: datetime) -> bool:
-    """Make a letter dead again that was discarded after ``since``; ``False`` when it was not."""
-    told = {"state": "dead", "discarded_at": None, "discarded_by": None, "discard_reason": None}
-    mine = (_LETTERS.c.id == id, _LETTERS.c.state == "discarded", _LETTERS.c.discarded_at > since)
-    return bool(conn.execute(update(_LETTERS).where(*mine).values(told)).rowcount)
+    """Make a letter that was discarded after ``since`` dead again; ``False`` if it was not discarded after that."""
+    values = {"state": "dead", "discarded_at": None, "discarded_by": None, "discard_reason": None}
+    conditions = (_LETTERS.c.id == id, _LETTERS.c.state == "discarded", _LETTERS.c.discarded_at > since)
+    return bool(conn.execute(update(_LETTERS).where(*conditions).values(values)).rowcount)
 
 
 def edit(conn: Connection, id: int, args: Sequence[Any], key: ItemKey | None, fingerprint: str) -> bool:
-    """Give a dead letter other arguments, the item they name and the fingerprint that it has with that; the first
-    arguments are kept. ``False`` if it is not dead."""
+    """Give a dead letter other arguments, the item that they name and its fingerprint; the original arguments are kept.
+    ``False`` if it is not dead."""
     names = ("connection", "kind", "external_id")
-    told = {
+    values = {
         "args": msgspec.json.encode(list(args)).decode(),
         "original_args": func.coalesce(_LETTERS.c.original_args, _LETTERS.c.args),
         "fingerprint": fingerprint,
         **dict(zip(names, key or (None, None, None), strict=True)),
     }
-    mine = (_LETTERS.c.id == id, _LETTERS.c.state == "dead")
-    return bool(conn.execute(update(_LETTERS).where(*mine).values(told)).rowcount)
+    conditions = (_LETTERS.c.id == id, _LETTERS.c.state == "dead")
+    return bool(conn.execute(update(_LETTERS).where(*conditions).values(values)).rowcount)

@@ -1,10 +1,9 @@
-"""Replays as rows: opened with everything they are to send, leased by whoever drives them, judged by what came of it.
+"""Replays as rows: opened with all their members, leased by the worker that drives them, judged by the outcome.
 
 Each step is one transaction, so a crash between any two lines neither loses nor doubles a letter.
 """
 
 from app.stores.replays.driving import (
-    Member,
     end,
     end_member,
     give_way,
@@ -15,17 +14,20 @@ from app.stores.replays.driving import (
     start,
     unfinished,
 )
-from app.stores.replays.judging import STATES, counts, first_failure, judge
+from app.stores.replays.judging import first_failure, judge, progress
 from app.stores.replays.opening import add_items, add_letters, open_
 from app.stores.replays.reading import connections, get, latest
+from app.stores.replays.rows import STATES, Member, Progress, ReplayRow, Skipped
 
 __all__ = [
     "STATES",
     "Member",
+    "Progress",
+    "ReplayRow",
+    "Skipped",
     "add_items",
     "add_letters",
     "connections",
-    "counts",
     "end",
     "end_member",
     "first_failure",
@@ -36,6 +38,7 @@ __all__ = [
     "latest",
     "open_",
     "overdue",
+    "progress",
     "send",
     "sending",
     "start",

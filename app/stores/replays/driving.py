@@ -1,25 +1,18 @@
-"""Replays under way: leased by whoever drives them, and sent member by member."""
+"""Replays under way: leased by the worker that drives them, and sent member by member."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from itertools import takewhile
 
 from sqlalchemy import Connection
 
-from app.domain import Cause, ItemKey, Kind
+from app.domain import Cause, ItemKey
 from app.stores import owed
 from app.stores.replays.reading import get
+from app.stores.replays.rows import Member, ReplayRow
 from app.stores.sql.statements import Statement, bound_list
-
-
-class Member(NamedTuple):
-    """A member of a replay that is about no item: which letter, and the message it came from."""
-
-    id: int
-    letter_id: int
-
 
 _START = Statement(
     """
@@ -43,26 +36,26 @@ _LEAVE = Statement(
 _UNQUEUE = Statement("UPDATE dead_letters SET state = 'dead' WHERE replay_id = :id AND state = 'queued'")
 
 
-def start(conn: Connection, id: int, token: str, lease: float, now: datetime) -> dict[str, Any] | None:
-    """Lease an idle replay, or one whose driver is gone, for ``lease`` seconds; ``None`` when there is nothing to do."""
+def start(conn: Connection, id: int, token: str, lease: float, now: datetime) -> ReplayRow | None:
+    """Lease an idle replay, or one whose driver is gone, for ``lease`` seconds; ``None`` if it is neither."""
     leased = {"id": id, "token": token, "until": now + timedelta(seconds=lease), "now": now}
     return get(conn, id) if _START.run(conn, leased) else None
 
 
 def hold(conn: Connection, id: int, token: str, until: datetime) -> bool:
-    """Keep the lease; ``False`` when the replay is ours no longer: the transaction must do nothing more."""
+    """Extend the lease; ``False`` if another worker has the replay now: the transaction must do nothing more."""
     return _HOLD.count(conn, {"id": id, "token": token, "until": until}) == 1
 
 
 def give_way(conn: Connection, id: int, token: str, now: datetime) -> None:
-    """Let somebody else go on with it at once."""
+    """Give the lease back: another worker may continue at once."""
     _YIELD.run(conn, {"id": id, "token": token, "now": now})
 
 
 def end(conn: Connection, id: int, status: str, reason: str | None, now: datetime) -> bool:
-    """Close a replay as ``completed``, ``stopped`` or ``aborted``; what it had not come to waits for a person again.
+    """Close a replay as ``completed``, ``stopped`` or ``aborted``; letters that it had not reached are dead again.
 
-    ``False`` when it was over.
+    ``False`` if it was over already.
     """
     if _END.count(conn, {"id": id, "status": status, "reason": reason, "now": now}) == 0:
         return False
@@ -103,25 +96,21 @@ _REPLAYED = Statement(
 def send(
     conn: Connection, id: int, count: int, now: datetime, paused: Collection[str] = ()
 ) -> tuple[list[ItemKey], Member | None]:
-    """Owe the next items again, in one transaction with their letters' mark; returns them, to be woken.
+    """Owe the next items again and mark their letters as replayed; returns the items, to be enqueued.
 
-    Items of ``paused`` connections wait. The others end before the first member that is about no item; if that is the
-    very next one it is returned instead.
+    Members of ``paused`` connections wait. The items end before the first member that is about no item; if that is the
+    very next member, it is returned instead.
     """
-    without = bound_list(conn, sorted(paused))
-    ready = _NEXT.run(conn, {"id": id, "count": count, "paused": without})
-    items = []
-    for row in ready:
-        if row[4]:
-            break
-        items.append(row)
+    excluded = bound_list(conn, sorted(paused))
+    ready = [Member(*row) for row in _NEXT.run(conn, {"id": id, "count": count, "paused": excluded})]
+    items = list(takewhile(lambda member: not member.letter_id, ready))
     if not items:
-        return [], Member(ready[0][0], ready[0][4]) if ready else None
+        return [], ready[0] if ready else None
     ((mark,),) = _NEWEST.run(conn, {})
-    keys = [ItemKey(connection, Kind(kind), external_id) for _, connection, kind, external_id, _ in items]
-    told = {"id": id, "first": items[0][0], "last": items[-1][0], "now": now, "mark": mark}
-    _MARK.run(conn, {**told, "paused": without})
-    _REPLAYED.run(conn, told)
+    params = {"id": id, "first": items[0].id, "last": items[-1].id, "now": now}
+    _MARK.run(conn, {**params, "mark": mark, "paused": excluded})
+    _REPLAYED.run(conn, params)
+    keys = [member.key for member in items]
     owed.revive_all(conn, keys, Cause.REPLAY, now)
     return keys, None
 
@@ -139,24 +128,27 @@ _LETTER_SENT = Statement(
 )
 _END_MEMBER = Statement("UPDATE replay_items SET state = :state, error = :error, ended_at = :now WHERE id = :member")
 _UNFINISHED = Statement(
-    "SELECT id, letter_id FROM replay_items WHERE replay_id = :id AND state = 'sending' ORDER BY id LIMIT 1"
+    """
+    SELECT id, connection, kind, external_id, letter_id FROM replay_items
+    WHERE replay_id = :id AND state = 'sending' ORDER BY id LIMIT 1
+    """
 )
 
 
 def sending(conn: Connection, member: Member, now: datetime) -> None:
-    """Mark a message without item as on its way, and its letter as replayed: after a crash it is found here again."""
+    """Mark a message without item as on its way, and its letter as replayed; after a crash ``unfinished`` finds it."""
     _SENDING.run(conn, {"member": member.id, "now": now})
     _LETTER_SENT.run(conn, {"letter": member.letter_id, "now": now})
 
 
 def unfinished(conn: Connection, id: int) -> Member | None:
-    """A message without item whose sender may have died over it."""
+    """A message without item that is on its way: its sender may have crashed."""
     rows = _UNFINISHED.run(conn, {"id": id})
     return Member(*rows[0]) if rows else None
 
 
 def end_member(conn: Connection, member_id: int, error: str | None, now: datetime) -> None:
-    """A member is done, or failed with an error."""
+    """Mark a member as done, or as failed if there is an ``error``."""
     state = "done" if error is None else "failed"
     _END_MEMBER.run(conn, {"member": member_id, "state": state, "error": error, "now": now})
 
@@ -171,7 +163,7 @@ _OVERDUE = Statement(
 )
 
 
-def overdue(conn: Connection, now: datetime, rehint_after: float) -> list[int]:
-    """Replays that nobody drives, not hinted for ``rehint_after`` seconds; they count as hinted now."""
-    rows = _OVERDUE.run(conn, {"now": now, "before": now - timedelta(seconds=rehint_after)})
+def overdue(conn: Connection, now: datetime, requeue_after: float) -> list[int]:
+    """Replays that no worker drives and that were not enqueued for ``requeue_after`` seconds; they count as enqueued now."""
+    rows = _OVERDUE.run(conn, {"now": now, "before": now - timedelta(seconds=requeue_after)})
     return sorted(id for (id,) in rows)

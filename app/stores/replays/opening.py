@@ -1,15 +1,16 @@
-"""Opens replays with everything that they are to send."""
+"""Opens replays with all their members."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, insert, update
+from sqlalchemy import Connection, insert, update
 from sqlmodel import SQLModel
 
 from app.domain import ItemKey, batches
 from app.stores import tables
+from app.stores.letters.letter_search import Conditions
 from app.stores.sql.statements import Statement
 
 _REPLAYS = SQLModel.metadata.tables[str(tables.Replay.__tablename__)]
@@ -21,9 +22,9 @@ def open_(
     conn: Connection, *, of: str, name: str, filter: str, rate: int, canary: bool, asked_by: str, now: datetime
 ) -> int:
     """A new idle replay without members; returns its number."""
-    row = {"of": of, "name": name, "filter": filter, "rate": rate, "canary": canary, "asked_by": asked_by}
-    more = {"status": "idle", "letters": 0, "items": 0, "asked_at": now}
-    return int(conn.execute(insert(_REPLAYS).values(**row, **more).returning(_REPLAYS.c.id)).scalar_one())
+    values = {"of": of, "name": name, "filter": filter, "rate": rate, "canary": canary, "asked_by": asked_by}
+    initial = {"status": "idle", "letters": 0, "items": 0, "asked_at": now}
+    return int(conn.execute(insert(_REPLAYS).values(**values, **initial).returning(_REPLAYS.c.id)).scalar_one())
 
 
 # In the order in which they died first; a letter without item is a member by itself.
@@ -41,10 +42,9 @@ _COUNTED = Statement(
 )
 
 
-def add_letters(conn: Connection, id: int, found: Sequence[ColumnElement[bool]]) -> int:
-    """Queue the dead letters that the conditions match; their items become members, each once. Returns how many
-    letters."""
-    queued = update(_LETTERS).where(*found, _LETTERS.c.state == "dead").values(state="queued", replay_id=id)
+def add_letters(conn: Connection, id: int, where: Conditions) -> int:
+    """Queue the dead letters that match; their items become members, each once. Returns how many letters."""
+    queued = update(_LETTERS).where(*where, _LETTERS.c.state == "dead").values(state="queued", replay_id=id)
     letters = conn.execute(queued).rowcount
     _MEMBERS.run(conn, {"id": id})
     _COUNTED.run(conn, {"id": id, "letters": letters})
@@ -53,7 +53,7 @@ def add_letters(conn: Connection, id: int, found: Sequence[ColumnElement[bool]])
 
 def add_items(conn: Connection, id: int, keys: Sequence[ItemKey]) -> None:
     """Make these items members, each once, in this order."""
-    for some in batches(list(dict.fromkeys(keys)), 1_000):
-        rows = [{**key._asdict(), "replay_id": id, "letter_id": 0, "state": "waiting", "mark": 0} for key in some]
+    for batch in batches(list(dict.fromkeys(keys)), 1_000):
+        rows = [{**key._asdict(), "replay_id": id, "letter_id": 0, "state": "waiting", "mark": 0} for key in batch]
         conn.execute(insert(_ITEMS), rows)
     _COUNTED.run(conn, {"id": id, "letters": 0})

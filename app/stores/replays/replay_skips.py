@@ -1,15 +1,15 @@
-"""Members of a replay that cannot be tried: their connection is gone for good, or paused for now."""
+"""Members of a replay that cannot be sent: their connection was removed, or is paused."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import NamedTuple
 
 from sqlalchemy import Connection, func, literal, select, update
 from sqlmodel import SQLModel
 
 from app.stores import tables
+from app.stores.replays.rows import Skipped
 from app.stores.sql.statements import Statement
 
 _LETTERS = SQLModel.metadata.tables[str(tables.DeadLetter.__tablename__)]
@@ -18,24 +18,15 @@ _ITEMS = SQLModel.metadata.tables[str(tables.ReplayItem.__tablename__)]
 SKIPPED = "skipped"
 
 
-class Skipped(NamedTuple):
-    """How many members of a connection were skipped, and why."""
-
-    connection: str
-    items: int
-    why: str
-
-
 def skip(conn: Connection, id: int, connections: Collection[str], now: datetime) -> int:
-    """Skip the items that wait for their turn and belong to none of these connections; returns how many.
-
-    Their letters are dead as before.
-    """
+    """Skip the waiting items that belong to none of these connections; returns how many. Their letters are dead again."""
     known = sorted(connections)
     why = literal("there is no connection '") + _ITEMS.c.connection + "'"
-    waits = (_ITEMS.c.replay_id == id, _ITEMS.c.state == "waiting")
+    waiting = (_ITEMS.c.replay_id == id, _ITEMS.c.state == "waiting")
     gone = _ITEMS.c.connection.not_in([*known, ""])  # a message about no item has no connection
-    skipped = conn.execute(update(_ITEMS).where(*waits, gone).values(state=SKIPPED, ended_at=now, error=why)).rowcount
+    skipped = conn.execute(
+        update(_ITEMS).where(*waiting, gone).values(state=SKIPPED, ended_at=now, error=why)
+    ).rowcount
     if skipped:
         queued = (_LETTERS.c.replay_id == id, _LETTERS.c.state == "queued", _LETTERS.c.external_id.is_not(None))
         conn.execute(update(_LETTERS).where(*queued, _LETTERS.c.connection.not_in(known)).values(state="dead"))
@@ -53,14 +44,14 @@ def skip_member(conn: Connection, member_id: int, why: str, now: datetime) -> No
 
 
 def skipped(conn: Connection, id: int) -> list[Skipped]:
-    """What was skipped, by connection and reason."""
+    """The skipped members, by connection and reason."""
     by = (_ITEMS.c.connection, _ITEMS.c.error)
-    mine = (_ITEMS.c.replay_id == id, _ITEMS.c.state == SKIPPED)
-    query = select(_ITEMS.c.connection, func.count(), _ITEMS.c.error).where(*mine).group_by(*by).order_by(*by)
+    of_replay = (_ITEMS.c.replay_id == id, _ITEMS.c.state == SKIPPED)
+    query = select(_ITEMS.c.connection, func.count(), _ITEMS.c.error).where(*of_replay).group_by(*by).order_by(*by)
     return [Skipped(*row) for row in conn.execute(query)]
 
 
 def unfinished_connections(conn: Connection, id: int) -> set[str]:
     """The connections of members that wait for their turn or are on their way; "" for messages about no item."""
-    mine = (_ITEMS.c.replay_id == id, _ITEMS.c.state.in_(("waiting", "sending", "sent")))
-    return {str(found) for (found,) in conn.execute(select(_ITEMS.c.connection).where(*mine).distinct())}
+    unfinished = (_ITEMS.c.replay_id == id, _ITEMS.c.state.in_(("waiting", "sending", "sent")))
+    return set(conn.execute(select(_ITEMS.c.connection).where(*unfinished).distinct()).scalars())

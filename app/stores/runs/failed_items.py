@@ -66,10 +66,11 @@ def record(
     now: datetime,
     redact: Redact = str,
 ) -> None:
-    """Record that an item failed in a run or (without one) in a poll. Each item has one row, which counts its attempts."""
-    external_id = storable(ref.external_id.encode("utf-8", "replace").decode())
-    item = {"run_id": run_id, "connection": connection, "kind": ref.kind.value, "external_id": external_id}
-    _RECORD.run(conn, {**item, **described(error, redact), "category": category, "now": now})
+    """Note that an item failed in a run or (without one) in a poll; again and again it stays one row with its attempts
+    counted."""
+    told = {"run_id": run_id, "connection": connection, "kind": ref.kind.value}
+    told["external_id"] = storable(ref.external_id.encode("utf-8", "replace").decode())
+    _RECORD.run(conn, {**told, **described(error, redact)._asdict(), "category": category, "now": now})
 
 
 def resolve(conn: Connection, connection: str, kind: Kind, ids: Sequence[str], now: datetime) -> int:

@@ -140,9 +140,10 @@ def _letters(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
 
 
 def _done_letters(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
-    """Letters that need nobody's attention any more."""
-    superseded = and_(_LETTERS.c.state == "dead", letter_search.moot(letter_search.full_reads(conn)))
-    return [or_(_LETTERS.c.state.in_(("replayed", "discarded")), superseded), _nothing_happened(before)]
+    """Letters that nobody has to do anything about."""
+    superseded = letter_search.superseded(letter_search.full_reads(conn))
+    dead = and_(_LETTERS.c.state == "dead", superseded)
+    return [or_(_LETTERS.c.state.in_(("replayed", "discarded")), dead), _nothing_happened(before)]
 
 
 def _settlements(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:

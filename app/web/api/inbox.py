@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from app.errors import Refused
 from app.flows.deps import Deps
 from app.flows.inbox import inbox
+from app.flows.inbox.inbox import DeliveryView
 from app.flows.letters.replay import RATE
 from app.web.api.operation import Operation
 from app.web.api.pages import before_last, one_more, page
@@ -55,16 +57,15 @@ class ReplayEvents(Params, frozen=True, kw_only=True):
 def list_events(deps: Deps, params: EventPage) -> Rows:
     """Deliveries, newest first."""
     before = None if params.before_id is UNSET else params.before_id
-    found = inbox.find(deps, params.filter, limit=one_more(params.limit), before_id=before)
-    rows, following = page("/api/inbox", params, found, before_last)
+    events = inbox.find(deps, params.filter, limit=one_more(params.limit), before_id=before)
+    rows, following = page("/api/inbox", params, msgspec.to_builtins(events), before_last)
     return Rows(camel(rows), following)
 
 
 def show_event(deps: Deps, params: OfEvent) -> dict[str, Any]:
     """One delivery and its outcome."""
     event = _known(deps, params.id)
-    headers = event.pop("headers")
-    return {**camel(event), "headers": headers}
+    return {**camel(msgspec.to_builtins(event)), "headers": event.headers}
 
 
 def replay_event(deps: Deps, params: OfEvent) -> ReplayLink:
@@ -78,7 +79,7 @@ def replay_events(deps: Deps, params: ReplayEvents) -> ReplayLink:
     return link(deps, inbox.replay_events(deps, params.filter, params.name, rate=params.rate, canary=params.canary))
 
 
-def _known(deps: Deps, event_id: int) -> dict[str, Any]:
+def _known(deps: Deps, event_id: int) -> DeliveryView:
     try:
         return inbox.show(deps, event_id)
     except Refused as error:

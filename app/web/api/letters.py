@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 from app.errors import Refused
 from app.flows.deps import Deps
 from app.flows.letters import letters
+from app.flows.letters.letters import LetterView, Totals
 from app.web.api.operation import Operation
 from app.web.api.pages import before_last, one_more, page
 from app.web.api.params import Most, Params, RowId
@@ -50,15 +51,6 @@ class OfLetter(Params, frozen=True, kw_only=True):
     id: LetterId
 
 
-class Totals(msgspec.Struct, frozen=True):
-    """The numbers that a filter matches."""
-
-    letters: int
-    causes: int
-    items: int
-    moot: int
-
-
 class Letters(msgspec.Struct, frozen=True):
     """A page of letters, the latest dead first."""
 
@@ -77,25 +69,26 @@ class Groups(msgspec.Struct, frozen=True):
 def list_letters(deps: Deps, params: LetterPage) -> Letters:
     """Dead letters, the latest first."""
     before = None if params.before_id is UNSET else params.before_id
-    found = letters.find(deps, params.filter, limit=one_more(params.limit), before_id=before)
-    rows, following = page("/api/dead-letters", params, found["rows"], before_last)
-    return Letters(Totals(**found["totals"]), camel(rows), following)
+    matches = letters.find(deps, params.filter, limit=one_more(params.limit), before_id=before)
+    rows, following = page("/api/dead-letters", params, msgspec.to_builtins(matches.rows), before_last)
+    return Letters(matches.totals, camel(rows), following)
 
 
 def group_letters(deps: Deps, params: LetterGroups) -> Groups:
     """Dead letters by cause or by item."""
-    found = letters.groups(deps, params.filter, params.by, limit=params.limit)
-    return Groups(Totals(**found["totals"]), camel(found["rows"]))
+    group = letters.groups_by_cause if params.by == "cause" else letters.groups_by_item
+    groups = group(deps, params.filter, limit=params.limit)
+    return Groups(groups.totals, camel(msgspec.to_builtins(groups.rows)))
 
 
 def show_letter(deps: Deps, params: OfLetter) -> dict[str, Any]:
     """Everything about one letter."""
-    told: dict[str, Any] = camel(known(deps, params.id))
-    return told
+    letter: dict[str, Any] = camel(msgspec.to_builtins(known(deps, params.id)))
+    return letter
 
 
-def known(deps: Deps, letter_id: int) -> dict[str, Any]:
-    """The letter; a 404 when the caller may see no such letter."""
+def known(deps: Deps, letter_id: int) -> LetterView:
+    """The letter; raises a 404 when the caller can see no such letter."""
     try:
         return letters.show(deps, letter_id)
     except Refused as error:

@@ -11,7 +11,8 @@ from msgspec import UNSET, Meta, UnsetType
 from app.errors import Refused
 from app.flows.deps import Deps
 from app.flows.letters import letter_actions, replay
-from app.flows.letters.preview import MOST, preview
+from app.flows.letters.preview import MAX_ITEMS, preview
+from app.flows.letters.replay import ReplayView
 from app.web.api.letters import LETTER, LETTERS, Filter, OfLetter, known
 from app.web.api.operation import Operation
 from app.web.api.pages import before_last, one_more, page
@@ -57,7 +58,7 @@ class PreviewMany(Params, frozen=True, kw_only=True):
     """The items of a filter's letters, at most ``limit``: each may cost a call."""
 
     filter: Filter
-    limit: Annotated[int, Meta(ge=1, le=100)] = MOST
+    limit: Annotated[int, Meta(ge=1, le=100)] = MAX_ITEMS
 
 
 class DiscardMany(Params, frozen=True, kw_only=True):
@@ -120,10 +121,10 @@ def discard_many(deps: Deps, params: DiscardMany) -> Discarded:
     return Discarded(letter_actions.discard(deps, params.filter, params.why))
 
 
-def discard_one(deps: Deps, of: OfLetter, params: Reason) -> dict[str, Any]:
+def discard_one(deps: Deps, of: OfLetter, body: Reason) -> dict[str, Any]:
     """Discard one letter."""
     known(deps, of.id)
-    letter_actions.discard(deps, f"id:{of.id}", params.why)
+    letter_actions.discard(deps, f"id:{of.id}", body.why)
     return _object(known(deps, of.id))
 
 
@@ -134,18 +135,18 @@ def restore(deps: Deps, params: OfLetter) -> dict[str, Any]:
     return _object(known(deps, params.id))
 
 
-def edit_args(deps: Deps, of: OfLetter, params: Edit) -> dict[str, Any]:
+def edit_args(deps: Deps, of: OfLetter, body: Edit) -> dict[str, Any]:
     """Edit a letter's arguments."""
     known(deps, of.id)
-    letter_actions.edit_args(deps, of.id, params.args, params.why)
+    letter_actions.edit_args(deps, of.id, body.args, body.why)
     return _object(known(deps, of.id))
 
 
 def list_replays(deps: Deps, params: ReplayPage) -> Rows:
     """Replays, newest first."""
     before = None if params.before_id is UNSET else params.before_id
-    found = replay.list_replays(deps, limit=one_more(params.limit), before_id=before)
-    rows, following = page("/api/dead-letters/replays", params, found, before_last)
+    replays = replay.list_replays(deps, limit=one_more(params.limit), before_id=before)
+    rows, following = page("/api/dead-letters/replays", params, msgspec.to_builtins(replays), before_last)
     return Rows(camel(rows), following)
 
 
@@ -166,15 +167,15 @@ def link(deps: Deps, replay_id: int) -> ReplayLink:
     return ReplayLink(_object(replay.show_replay(deps, replay_id)), f"/api/dead-letters/replays/{replay_id}")
 
 
-def _known_replay(deps: Deps, replay_id: int) -> dict[str, Any]:
+def _known_replay(deps: Deps, replay_id: int) -> ReplayView:
     try:
         return replay.show_replay(deps, replay_id)
     except Refused as error:
         raise Problem(404, "unknown_replay", str(error)) from None
 
 
-def _object(told: dict[str, Any]) -> dict[str, Any]:
-    renamed: dict[str, Any] = camel(told)
+def _object(value: msgspec.Struct) -> dict[str, Any]:
+    renamed: dict[str, Any] = camel(msgspec.to_builtins(value))
     return renamed
 
 

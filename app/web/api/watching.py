@@ -24,8 +24,8 @@ class Watched(Params, frozen=True, kw_only=True):
 
 def list_gaps(deps: Deps, params: Watched) -> Rows:
     """Gaps in the deliveries, newest first."""
-    found = outages.list_gaps(deps, limit=one_more(params.limit), before_id=_before(params))
-    rows, following = page("/api/gaps", params, found, before_last)
+    found = outages.list_outages(deps, limit=one_more(params.limit), before_id=_before(params))
+    rows, following = page("/api/gaps", params, msgspec.to_builtins(found), before_last)
     return Rows(camel(rows), following)
 
 

@@ -41,12 +41,18 @@ def letter_routes(deps: Deps, heavy: HeavyReads) -> list[Route]:
 
 def _list(deps: Deps, request: Request) -> tuple[str, dict[str, Any]]:
     text = filter_of(request)
-    found = letters.find(deps, text, limit=PAGE, before_id=before_of(request))
-    causes = letters.groups(deps, text, "cause", limit=10)["rows"]
-    items = letters.groups(deps, text, "item", limit=10)["rows"]
-    told = {"filter": text, "totals": found["totals"], "sentence": letters.sentence(found["totals"])}
-    more = {"rows": found["rows"], "causes": causes, "items": items, "older": older(LETTERS, found["rows"], text)}
-    return "letters.html", {**told, **more, "rate": replay.RATE}
+    page = letters.find(deps, text, limit=PAGE, before_id=before_of(request))
+    context = {
+        "filter": text,
+        "totals": page.totals,
+        "sentence": letters.sentence(page.totals),
+        "rows": page.rows,
+        "causes": letters.groups_by_cause(deps, text, limit=10).rows,
+        "items": letters.groups_by_item(deps, text, limit=10).rows,
+        "older": older(LETTERS, msgspec.to_builtins(page.rows), text),
+        "rate": replay.RATE,
+    }
+    return "letters.html", context
 
 
 def _preview(deps: Deps, request: Request) -> tuple[str, dict[str, Any]]:
@@ -56,7 +62,7 @@ def _preview(deps: Deps, request: Request) -> tuple[str, dict[str, Any]]:
 
 def _show(deps: Deps, request: Request) -> tuple[str, dict[str, Any]]:
     letter = letters.show(deps, id_of(request))
-    return "letter.html", {"letter": letter, "args": msgspec.json.encode(letter["args"]).decode()}
+    return "letter.html", {"letter": letter, "args": msgspec.json.encode(letter.args).decode()}
 
 
 def _replay_many(deps: Deps, request: Request, form: dict[str, str]) -> str:
@@ -97,7 +103,7 @@ def _edit(deps: Deps, request: Request, form: dict[str, str]) -> str:
 
 def _replays(deps: Deps, request: Request) -> tuple[str, dict[str, Any]]:
     rows = replay.list_replays(deps, limit=PAGE, before_id=before_of(request))
-    return "replays.html", {"rows": rows, "older": older(REPLAYS, rows)}
+    return "replays.html", {"rows": rows, "older": older(REPLAYS, msgspec.to_builtins(rows))}
 
 
 def _show_replay(deps: Deps, request: Request) -> tuple[str, dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from msgspec.structs import asdict
 from starlette.requests import Request
 from starlette.routing import Route
@@ -35,7 +36,7 @@ def watching_routes(deps: Deps, heavy: HeavyReads) -> list[Route]:
 def _inbox(deps: Deps, request: Request) -> tuple[str, dict[str, Any]]:
     text = filter_of(request)
     rows = inbox.find(deps, text, limit=PAGE, before_id=before_of(request))
-    return "inbox.html", {"filter": text, "rows": rows, "older": older(INBOX, rows, text)}
+    return "inbox.html", {"filter": text, "rows": rows, "older": older(INBOX, msgspec.to_builtins(rows), text)}
 
 
 def _event(deps: Deps, request: Request) -> tuple[str, dict[str, Any]]:
@@ -47,8 +48,8 @@ def _replay(deps: Deps, request: Request, form: dict[str, str]) -> str:
 
 
 def _gaps(deps: Deps, request: Request) -> tuple[str, dict[str, Any]]:
-    rows = outages.list_gaps(deps, limit=PAGE, before_id=before_of(request))
-    return "gaps.html", {"rows": rows, "older": older("/gaps", rows)}
+    rows = outages.list_outages(deps, limit=PAGE, before_id=before_of(request))
+    return "gaps.html", {"rows": rows, "older": older("/gaps", msgspec.to_builtins(rows))}
 
 
 def _alerts(deps: Deps, request: Request) -> tuple[str, dict[str, Any]]:

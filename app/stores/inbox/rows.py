@@ -1,0 +1,58 @@
+"""Stored deliveries and outages as typed rows."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from app.domain import ItemKey, Kind
+
+
+class DeliveryRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What lists and single deliveries have in common; the columns are explained at ``tables.InboxEvent``."""
+
+    id: int
+    connection: str
+    event_id: str
+    type: str
+    received_at: datetime
+    occurred_at: datetime | None
+    verdict: str
+    items: list[tuple[str, str]]
+
+    @property
+    def keys(self) -> list[ItemKey]:
+        """The items that the delivery names."""
+        return [ItemKey(self.connection, Kind(kind), external_id) for kind, external_id in self.items]
+
+
+class ListedDelivery(DeliveryRow, frozen=True, kw_only=True):
+    """A delivery in a list; ``size`` is that of its body in bytes."""
+
+    size: int
+
+
+class StoredDelivery(DeliveryRow, frozen=True, kw_only=True):
+    """A delivery as it was received."""
+
+    headers: dict[str, str]
+    body: bytes
+
+
+class Outage(msgspec.Struct, frozen=True, kw_only=True):
+    """A time in which nothing was received though something should have been; the columns are those of ``tables.Gap``."""
+
+    id: int
+    connection: str
+    reason: str
+    state: str
+    began_at: datetime
+    ended_at: datetime | None
+    expected: int
+    missed: int
+    replayed: int
+    note: str | None
+    found_at: datetime
+    tried_at: datetime | None
+    closed_at: datetime | None
