@@ -1,4 +1,4 @@
-"""Every table, as SQLModel classes: six of the merchant's own data, the rest of what Tallyhook must remember."""
+"""Every table as a SQLModel class: six of the merchant's own data, the others Tallyhook's own."""
 
 from app.stores.tables.access import AccessToken, AuditArchive, AuditEntry, Session, SignInPlace, User
 from app.stores.tables.answers import CachedAnswer

@@ -1,5 +1,5 @@
-"""What can be wrong with records as they came: dated in the future, texts nobody could hold, unknown time zones, and
-those that could not be read at all."""
+"""What can be wrong with records as the source sent them: future dates, unstorable texts, unknown time zones, and
+records that could not be read."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _future_rows(kind: Kind) -> str:
     """
 
 
-# Deleted rows too: nothing older than that date brings them back.
+# Deleted rows too: no read before that date brings them back.
 FROM_THE_FUTURE = Question(
     f"found AS MATERIALIZED ({' UNION ALL '.join(map(_future_rows, Kind))})",
     [Check("from_the_future", ("kind", "item", "modified_at"))],
@@ -61,12 +61,12 @@ FAILED_ITEMS = Question(
 
 
 class _UnknownZones:
-    """Locations whose time zone this machine does not know: their days are reckoned in UTC."""
+    """Finds locations whose time zone this machine does not know: their days are computed in UTC."""
 
     checks = (Check("unknown_time_zones", ("location", "name", "timezone")),)
 
     def ask(self, conn: Connection, connection: str, cutoffs: Cutoffs, samples: int) -> list[Finding]:
-        """What the check finds, with at most so many samples."""
+        """The finding, with at most so many samples."""
         rows = [row for row in _ZONES.run(conn, {"connection": connection}) if not _is_zone(row[2])]
         shown = [dict(zip(self.checks[0].shows, row, strict=True)) for row in rows[:samples]]
         return [Finding(self.checks[0].name, len(rows), shown)]
