@@ -214,7 +214,7 @@ class ItemWork:
     def _postpone(self, claim: Claim, error: Exception, wait: float) -> None:
         now = self._deps.now()
         with self._deps.database.begin() as conn:
-            if not owed.fail(conn, claim, next_at=now + timedelta(seconds=wait), now=now):
+            if not owed.fail(conn, claim, next_at=now + timedelta(seconds=wait)):
                 return  # another worker has it now, and may succeed
             attempts.record(
                 conn,
@@ -232,7 +232,7 @@ class ItemWork:
     def _release(self, claims: Sequence[Claim]) -> None:
         if claims:
             with self._deps.database.begin() as conn:
-                owed.release(conn, claims, now=self._deps.now())
+                owed.release(conn, claims)
 
     def _enqueue(self, keys: Sequence[ItemKey]) -> None:
         if keys:
