@@ -11,6 +11,7 @@ from app.stores.tables.catalog import (
     StockRow,
     SyncColumns,
     VendorRow,
+    catalog_table,
 )
 from app.stores.tables.connections import ConnectionRow
 from app.stores.tables.replays import Replay, ReplayItem
@@ -91,4 +92,5 @@ __all__ = [
     "UsualDay",
     "VendorRow",
     "Watermark",
+    "catalog_table",
 ]

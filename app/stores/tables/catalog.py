@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from sqlalchemy import BigInteger, Index
 from sqlmodel import Field, SQLModel
@@ -167,3 +168,8 @@ CATALOG: Mapping[Kind, type[SQLModel]] = {
     Kind.VENDOR: VendorRow,
     Kind.CATEGORY: CategoryRow,
 }
+
+
+def catalog_table(kind: Kind) -> Any:
+    """The kind's table, for SQLAlchemy Core."""
+    return CATALOG[kind].__table__  # type: ignore[attr-defined]

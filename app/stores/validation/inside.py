@@ -135,10 +135,8 @@ _NO_ROWS = "SELECT NULL AS read_at, NULL AS kind, NULL AS item WHERE 1 = 0"
 
 
 def _old_rows(kind: Kind) -> str:
-    shape = catalog_sql.shape(kind)
-    item = " || '/' || ".join(shape.keys)
     return f"""
-        SELECT read_at, '{kind}' AS kind, {item} AS item FROM {shape.table}
+        SELECT read_at, '{kind}' AS kind, {catalog_sql.item_text(kind)} AS item FROM {catalog_sql.shape(kind).table}
         WHERE {_MINE} AND NOT deleted AND read_at < :stale
               AND EXISTS (SELECT 1 FROM watermarks
                           WHERE {_MINE} AND kind = '{kind}' AND pulled_at >= :stale)

@@ -6,26 +6,21 @@ from __future__ import annotations
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, String
-from sqlmodel import SQLModel
 from sqlmodel.sql.sqltypes import AutoString
 
 from app.domain import Kind
 from app.stores.catalog import catalog_sql
 from app.stores.sql.statements import Statement
-from app.stores.tables import CATALOG
+from app.stores.tables import catalog_table
 from app.stores.validation.asking import Check, Cutoffs, Finding, Question
 
 _MINE = "connection = :connection"
 _UNHELD = "\N{REPLACEMENT CHARACTER}"
 
 
-def _item(kind: Kind) -> str:
-    return " || '/' || ".join(catalog_sql.shape(kind).keys)
-
-
 def _future_rows(kind: Kind) -> str:
     return f"""
-        SELECT '{kind}' AS kind, {_item(kind)} AS item, modified_at FROM {catalog_sql.shape(kind).table}
+        SELECT '{kind}' AS kind, {catalog_sql.item_text(kind)} AS item, modified_at FROM {catalog_sql.shape(kind).table}
         WHERE {_MINE} AND (modified_at > :ahead OR version > :ahead_version)
     """
 
@@ -38,11 +33,12 @@ FROM_THE_FUTURE = Question(
 
 
 def _unheld_rows(kind: Kind) -> str:
-    table = SQLModel.metadata.tables[str(CATALOG[kind].__tablename__)]
+    table = catalog_table(kind)
     texts = [column.name for column in table.c if isinstance(column.type, (String, AutoString))]
     holes = " OR ".join(f"instr({name}, '{_UNHELD}') > 0" for name in texts)
     return f"""
-        SELECT '{kind}' AS kind, {_item(kind)} AS item FROM {table.name} WHERE {_MINE} AND NOT deleted AND ({holes})
+        SELECT '{kind}' AS kind, {catalog_sql.item_text(kind)} AS item FROM {table.name}
+        WHERE {_MINE} AND NOT deleted AND ({holes})
     """
 
 
