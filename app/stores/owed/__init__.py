@@ -30,6 +30,7 @@ from app.stores.owed.settling import message_key, settle
 from app.stores.owed.waiting import (
     EVER,
     Backlog,
+    Overdue,
     backlog,
     count,
     defer,
@@ -49,6 +50,7 @@ __all__ = [
     "Backlog",
     "Claim",
     "Noted",
+    "Overdue",
     "PendingChanges",
     "ask_again",
     "backlog",
