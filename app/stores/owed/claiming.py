@@ -104,7 +104,7 @@ _CLAIM_THESE = Statement(
     """,
 )
 _MANY = 1_000_000_000
-_NEAR = 4  # how many times ``more`` neighbours are looked at on either side
+_NEAR = 4  # on either side, at most this many times ``more`` neighbours are read
 
 
 def claim(

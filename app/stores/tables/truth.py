@@ -137,7 +137,7 @@ class SpotCheckTurn(SQLModel, table=True):
 
 
 class UsualDay(SQLModel, table=True):
-    """What the believed reads of a day (UTC) did to a kind: ``changes`` is JSON ``{what: rows}``, as the guard counts."""
+    """The changes of a kind by the believed reads of a day (UTC): ``changes`` is JSON ``{change: rows}``, for the guard."""
 
     __tablename__ = "usual_days"
 

@@ -1,4 +1,4 @@
-"""What is watched for people: outages and alerts."""
+"""Outages and alerts, which people are told about."""
 
 from __future__ import annotations
 
