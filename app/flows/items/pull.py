@@ -144,7 +144,7 @@ def _read_whole(
 ) -> _Pulled:
     """Read a first load, or a kind that has no delta, as a whole."""
     is_complete = kind in source.whole_kinds
-    absorbed = reconcile(
+    result = reconcile(
         deps,
         connection,
         kind,
@@ -152,15 +152,15 @@ def _read_whole(
         checks=FIRST_LOAD if since is None else POLL,
         write=partial(bulk.write, on_commit=lambda conn, _: check_lease(conn)),
     )
-    if absorbed.held:
+    if result.held:
         # The watermark stays, but pace and storms count from now.
-        return _Pulled(outcome="held", watermark=since, failures=absorbed.failures)
+        return _Pulled(outcome="held", watermark=since, failures=result.failures)
     return _Pulled(
-        changes=absorbed.changes,
-        failures=absorbed.failures,
-        healed=absorbed.healed,
-        watermark=absorbed.mark(source.whole_kinds),
-        everything=absorbed.complete,
+        changes=result.changes,
+        failures=result.failures,
+        healed=result.healed,
+        watermark=result.mark(source.whole_kinds),
+        everything=result.complete,
     )
 
 
