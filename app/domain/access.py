@@ -1,4 +1,4 @@
-"""Who acts: a role, the connections it reaches, and where it acts from."""
+"""Who acts: name, role, the connections within reach, and the place."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    """What somebody may do. Each role may do all that the ones before it may."""
+    """What somebody may do; each role includes the ones before it."""
 
     VIEWER = "viewer"
     """Look at everything of its connections."""
@@ -38,9 +38,9 @@ class Who:
     origin: str = ""
 
     def sees(self, connection: str | None) -> bool:
-        """Whether a connection's things are within reach; what belongs to none is for those who see all."""
+        """Whether a connection is within reach; ``None`` is only within reach of those who see all."""
         return self.connections is None or connection in self.connections
 
 
 TALLYHOOK = Who("tallyhook", Role.ADMIN)
-"""Tallyhook itself: workers, clock, and whatever nobody asked for."""
+"""Tallyhook itself: workers, the clock, and everything that no person or program requested."""

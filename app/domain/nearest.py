@@ -1,4 +1,4 @@
-"""What somebody may have meant by a word that does not exist."""
+"""Suggests the known word that somebody may have meant by an unknown one."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from difflib import get_close_matches
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that this one is most like; ``None`` where none is like it."""
-    spelled = {one.lower(): one for one in known}
-    found = get_close_matches(word.lower(), spelled, n=1, cutoff=0.6)
-    return spelled[found[0]] if found else None
+    """The known word most similar to this one; ``None`` if none is similar."""
+    by_lower = {one.lower(): one for one in known}
+    matches = get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
+    return by_lower[matches[0]] if matches else None
 
 
 def unknown(what: str, word: str, known: Iterable[str]) -> str:
-    """A sentence for people: there is no such word, what was meant, and what there is."""
+    """A message for people: the word is unknown, which one was probably meant, and which ones exist."""
     known = sorted(known)
     meant = nearest(word, known)
     guess = f"did you mean {meant}? " if meant is not None else ""

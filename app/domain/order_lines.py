@@ -1,4 +1,4 @@
-"""What an order is made of: lines whose totals add up to the order's total."""
+"""The lines of an order; their totals add up to the order's total."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ MONEY_COLUMNS = (
     "total_minor",
     "net_minor",
 )
-"""What an order comes to, in minor units."""
+"""An order's amounts, in minor units."""
 
 
 class OrderLine(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One line. What comes back or is taken off is negative: quantity, discount, tax and total alike.
+    """One line. Quantities and amounts that are returned or deducted are negative.
 
-    ``kind`` is one of the words above (``other``: of an order whose type we have no word for). ``quantity`` and
-    ``unit_price`` are exact decimals as text, the price in units of the currency before discount and tax.
-    ``total_minor`` is in minor units, discount off and tax on; the sum over all lines is the order's total. A modifier
-    is ``part_of`` a line and its price is not in that line's total, its share of discount and tax is.
+    ``kind`` is one of the words above (``other`` for an order of an unknown type). ``quantity`` and ``unit_price`` are
+    exact decimals as text, the price in units of the currency before discount and tax. ``total_minor`` is in minor units,
+    less discount, plus tax; the sum over all lines is the order's total. A modifier is ``part_of`` a line: that line's
+    total has the modifier's share of discount and tax, but not its price.
     """
 
     line_id: str | None = None

@@ -1,4 +1,4 @@
-"""What a source gives back: pages of a read, answers about items, and webhook deliveries."""
+"""What a source returns: pages of a read, answers about items, and webhook deliveries."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from app.domain.words import Change, Kind, Mentioned, Ref, Scope, Verdict
 
 
 class BadRecord(msgspec.Struct, frozen=True):
-    """A record that the source shows but that we cannot read; its neighbours are not concerned.
+    """A record that the source shows but that we cannot read; its neighbours are not affected.
 
-    ``external_id`` is what its row's key begins with, so that rows of it can be told from vanished ones; for an item that
-    cannot be read at all it is the item's, and stands for all rows of it. It is empty where not even that is readable.
-    ``item_id`` is the id of the item that has to be fetched for it (what a ``Ref`` would name),
-    empty where that is the same. ``error`` is one sentence that names the object, the field, what stands there and what
-    was expected.
+    ``external_id`` is the first part of its row's key, so that the row does not count as vanished. For an item that cannot
+    be read at all it is the item's id, and stands for all of its rows. It is empty if not even the id is readable.
+    ``item_id`` is the id of the item to fetch for it (as in a ``Ref``), empty if that is the same. ``error`` is one
+    sentence with the object, the field, its value and what was expected.
     """
 
     kind: Kind
@@ -28,22 +27,20 @@ class BadRecord(msgspec.Struct, frozen=True):
 
     @property
     def owner(self) -> str:
-        """The id of the item that it belongs to: what an owed item of it is called."""
+        """The id of the item that it belongs to, as in owed items."""
         return self.item_id or self.external_id
 
 
 class Page(msgspec.Struct, frozen=True):
     """One page of a read.
 
-    ``failed`` are the records of the page that could not be read: shown, so not vanished, but not known either.
+    ``records`` are complete and versioned, and may be applied as they are; ``changes`` only name items that need a fetch
+    of their own. ``failed`` are records that could not be read: they were shown, and so have not vanished. ``mentioned``
+    are changed objects that listings mention: these listings must be read again, though they have not changed
+    themselves. Only the last page has ``watermark`` (the source's clock, opaque to everyone else) and ``complete``.
 
-    ``records`` are complete and versioned and may be applied as they are; ``changes`` only name items
-    that need a fetch of their own. ``mentioned`` are objects by which listings are told and that changed: those listings
-    have to be read again, though they themselves have not changed. ``watermark`` (the source's clock, opaque to everyone
-    else) and ``complete`` come with the last page only: the whole feed is behind us.
-
-    ``label`` is what a person who watches reads ("Products updated 2021-03"), ``expected`` the number of records in
-    the whole read where the source knows it. ``resume`` is opaque: a read that is given it goes on after this page.
+    ``label`` describes the page to a person ("Products updated 2021-03"). ``expected`` is the number of records in the
+    whole read, if the source knows it. ``resume`` is opaque: a read that gets it goes on after this page.
     """
 
     records: Sequence[Record] = ()
@@ -58,11 +55,11 @@ class Page(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What a source said about the items it was asked for.
+    """A source's answer about the items that were fetched.
 
-    ``gone`` items do not exist there (any more); ``not_yet`` ones are known but not readable yet
-    (read-after-webhook lag) and must be asked for again; ``covers`` are the scopes read completely. ``failed`` are the
-    records that could not be read.
+    ``gone`` items do not exist there (any more). ``not_yet`` items are known but not readable yet (read-after-webhook
+    lag), and must be fetched again. ``covers`` are the scopes read completely, ``failed`` the records that could not be
+    read.
     """
 
     records: Sequence[Record] = ()
@@ -73,12 +70,11 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """One verified and parsed webhook delivery. An unknown type has ``ignored`` set and no changes.
+    """One verified and parsed webhook delivery. One of an unknown type is ``ignored`` and has no changes.
 
-    ``set_aside`` says that an authentic delivery is not ours to follow: it is about another merchant's account
-    (``FOREIGN``) or a vendor's test event (``TEST``). Like an ignored one it is recorded and never owed.
-
-    ``alarm`` says that the connection may not work any more (the vendor took our access away): it is checked at once.
+    ``set_aside`` marks an authentic delivery that is not for us: about another merchant's account (``FOREIGN``) or a
+    vendor's test event (``TEST``). Like an ignored one it is recorded and never owed. ``alarm`` says that the connection
+    may be broken (the vendor has revoked our access): it is checked at once.
     """
 
     event_id: str
@@ -91,5 +87,5 @@ class Delivery(msgspec.Struct, frozen=True):
 
     @property
     def verdict(self) -> Verdict:
-        """What the delivery was taken for."""
+        """How the delivery was classified."""
         return self.set_aside or (Verdict.IGNORED if self.ignored else Verdict.ACCEPTED)

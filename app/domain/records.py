@@ -22,14 +22,14 @@ CATEGORY_JOINT = " / "
 class Listing(msgspec.Struct, frozen=True, gc=False):
     """One product (for item-and-variation sources: one variation) as one connection sees it.
 
-    ``category_path`` has the names from the root down to ``category``, joined by ``CATEGORY_JOINT``. ``unit`` is what it
-    is counted or weighed in, to ``unit_precision`` digits after the point. ``archived`` was put away by the merchant;
-    ``active`` says that it is sold somewhere.
+    ``category_path`` has the names from the root down to ``category``, joined by ``CATEGORY_JOINT``. It is counted or
+    weighed in ``unit``, to ``unit_precision`` digits after the point. The merchant has ``archived`` it or not; ``active``
+    says that it is sold somewhere.
 
     JSON text, keys in the source's order: ``prices``, ``suppliers`` and ``reorders`` (every price list entry, supplier and
-    reorder guideline), ``sold_out`` (the locations), ``images`` (URLs), ``options`` (names and values), ``modifiers`` (its
-    lists with what can be chosen), ``taxes``; ``extra`` has all fields not mapped. ``mentions`` is the list of ids of the
-    objects whose names stand here: when one of them changes, the listing has to be read again.
+    reorder guideline), ``sold_out`` (locations), ``images`` (URLs), ``options`` (names and values), ``modifiers`` (lists
+    with their choices), ``taxes``; ``extra`` has all fields that are not mapped. ``mentions`` lists the ids of the objects
+    whose names this record contains: when one of them changes, the listing must be read again.
     """
 
     key_fields: ClassVar[tuple[str, ...]] = ("external_id",)
@@ -79,7 +79,7 @@ class StockCount(msgspec.Struct, frozen=True, gc=False):
     """How many of a listing are in one state at one location.
 
     ``state`` is ``on_hand``, ``on_order`` or ``reserved``, or a source's further state in lower case.
-    A missing row means "nothing known", never zero.
+    A missing row means that nothing is known, never zero.
     """
 
     key_fields: ClassVar[tuple[str, ...]] = ("listing_id", "location_id", "state")
@@ -95,12 +95,12 @@ class StockCount(msgspec.Struct, frozen=True, gc=False):
 
 
 class Order(msgspec.Struct, frozen=True, gc=False):
-    """What changed hands: ``type`` is sale, return, exchange, refund (money without lines), purchase or transfer.
+    """An order; ``type`` is sale, return, exchange, refund (money without lines), purchase or transfer.
 
-    Amounts are minor units of ``currency``; what comes back is negative, so that sums fall when something is returned.
-    ``total_minor`` is subtotal, less discount, plus tax, service charge and tip; it is what the ``lines`` (a JSON list of
-    ``order_lines.OrderLine``) add up to. ``net_minor`` is that less the refunds that no line stands for. ``ordered_on``
-    is the business date at the location, YYYY-MM-DD; ``channel`` where it was sold.
+    Amounts are minor units of ``currency``; returned amounts are negative, so that sums fall with a return.
+    ``total_minor`` is subtotal, less discount, plus tax, service charge and tip; the ``lines`` (a JSON list of
+    ``order_lines.OrderLine``) add up to it. ``net_minor`` is that less the refunds that have no line. ``ordered_on`` is
+    the business date at the location, YYYY-MM-DD; ``channel`` is where it was sold.
     """
 
     key_fields: ClassVar[tuple[str, ...]] = ("external_id",)
@@ -211,12 +211,11 @@ _LARGEST = Decimal(10) ** 15
 
 
 def check_storable(record: Record) -> None:
-    """Raises ``ValueError`` for a record without its whole key, and for a number that no column holds: a version below 64
-    bits (one above is of the future, and is settled), an amount that is not finite or has more than 15 digits before the
-    point.
+    """Raise ``ValueError`` for a record without its whole key, and for a number that no column holds: a version below 64
+    bits (``rules.versions`` handles one above), an amount that is not finite or has more than 15 digits before the point.
 
-    The first would be a row that no later record replaces; the second SQLite would store, and fail to read the whole
-    table ever after.
+    Without its key, no later record would replace the row. SQLite would store such a number, and then fail to read the
+    table.
     """
     if record.version < -INT64:
         raise ValueError(f"version is {record.version}; a whole number of at most 64 bits was expected")

@@ -1,4 +1,4 @@
-"""What a bulk run is: its strategy, its options as people write them, its status."""
+"""A bulk run: its strategy, its options as people write them, its status."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Strategy(StrEnum):
 
 
 class Status(StrEnum):
-    """Where a run is: waiting for a worker, at work, or how it ended."""
+    """The state of a run: ``idle`` while it waits for a worker, ``running``, or how it ended."""
 
     IDLE = "idle"
     RUNNING = "running"
@@ -51,12 +51,11 @@ _OLDER: Mapping[str, Status] = {
 
 
 STATUS_SPELLINGS = (*Status, *_OLDER)
-"""Every spelling of a status that is understood."""
+"""Every accepted spelling of a status."""
 
 
 def status_of(text: str) -> Status:
-    """The status meant by a spelling in any case, also an older one (``in_progress``, ``Complete``); raises
-    ``ValueError``."""
+    """The status for a spelling in any case, also an older one (``in_progress``, ``Complete``); raises ``ValueError``."""
     spelled = text.strip().lower()
     return _OLDER[spelled] if spelled in _OLDER else Status(spelled)
 
@@ -64,11 +63,11 @@ def status_of(text: str) -> Status:
 class Options(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, rename="camel"
 ):
-    """What narrows a run, spelled in camel case where people write it (``dryRun``).
+    """The options of a run; people write them in camel case (``dryRun``).
 
-    ``filter_year`` and ``modified_since`` read only records last modified then; ``first`` and ``last`` (``from`` and
-    ``to``) are business days, both included. ``limit`` ends the run after so many records. ``force`` writes although
-    the guard would hold the batch. ``deep`` confirms every deletion one by one. ``category`` is an id, a name or a path.
+    ``filter_year`` and ``modified_since`` select records by their last modification; ``first`` and ``last`` (``from`` and
+    ``to``) are business days, both included. ``limit`` ends the run after so many records. ``force`` writes even what the
+    guard would hold. ``deep`` confirms every deletion one by one. ``category`` is an id, a name or a path.
     """
 
     dry_run: bool = False
@@ -94,18 +93,18 @@ class Options(
 
     @property
     def since(self) -> datetime | None:
-        """From when on records count, the later of what year and ``modified_since`` say."""
+        """Records modified before this are left out: the later of the year's begin and ``modified_since``."""
         year = datetime(self.filter_year, 1, 1, tzinfo=UTC) if self.filter_year is not None else None
         return max((moment for moment in (year, self.modified_since) if moment is not None), default=None)
 
     @property
     def until(self) -> datetime | None:
-        """Until when records count."""
+        """Records modified after this are left out."""
         if self.filter_year is None:
             return None
         return datetime(self.filter_year, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
 
     @property
     def partial(self) -> bool:
-        """Whether they leave out a part of what the strategy would read."""
+        """Whether the options leave out a part of what the strategy reads."""
         return self.since is not None or self.active_only or self.limit is not None

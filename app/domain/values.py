@@ -14,7 +14,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 INT32 = 2**31
 INT64 = 2**63
-"""Whole numbers of a column lie in between minus this and this, without this itself."""
+"""A whole number in a column is at least minus this and less than this."""
 
 _LARGEST = 10**15
 _DECIMALS = Decimal("0.00001")
@@ -37,12 +37,12 @@ def quantity(value: int | float | str | Decimal) -> Decimal:
 
 
 def micros(moment: datetime) -> int:
-    """Microseconds since 1970 of an aware datetime: the shape of every time-based version."""
+    """Microseconds since 1970 of an aware datetime: the unit of every time-based version."""
     return (moment - _EPOCH) // _MICROSECOND
 
 
 def to_json(value: Any) -> str | None:
-    """Compact JSON text of a value for one of the JSON fields; ``None`` for nothing to say."""
+    """Compact JSON text of a value for a JSON field; ``None`` for an empty value."""
     if value is None or value == [] or value == {}:
         return None
     return msgspec.json.encode(value).decode()

@@ -1,4 +1,4 @@
-"""The words for what may change: kinds, items, changes and their causes, and what a complete read speaks for."""
+"""Kinds, items, changes and their causes, and the scopes of complete reads."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Kind(StrEnum):
 
 
 WHOLE = "*"
-"""External id that means "something of this kind may have changed: look from the watermark"."""
+"""External id that means "anything of this kind may have changed: read from the watermark on"."""
 
 SKU_PREFIX = "sku:"
 """External ids that begin so name a product by its public SKU, not by the source's record id."""
@@ -40,7 +40,7 @@ class Cause(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What an authentic delivery was taken for. Only an accepted one makes us owe anything."""
+    """How an authentic delivery is classified; only an accepted one owes items."""
 
     ACCEPTED = "accepted"
     IGNORED = "ignored"
@@ -49,9 +49,9 @@ class Verdict(StrEnum):
 
 
 class ConnectionState(StrEnum):
-    """How a connection is: ``refused`` (the vendor does not accept our credentials), ``unanswered`` (it does not
-    answer) or ``paused`` (by a person); ``forbidden`` is a kind of it that the credentials may not read (a kind
-    can be ``unanswered`` too)."""
+    """The health of a connection: ``ok``, ``refused`` (the vendor does not accept our credentials), ``unanswered`` (it does
+    not answer) or ``paused`` (by a person). A kind of it can be ``forbidden`` (the credentials may not read it) or
+    ``unanswered``."""
 
     OK = "ok"
     REFUSED = "refused"
@@ -84,24 +84,24 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class Mentioned(NamedTuple):
-    """An object by which listings are told (``Listing.mentions``) has changed; ``version`` is its own, 0 when unknown."""
+    """An object that listings mention (``Listing.mentions``) has changed; ``version`` is its own, 0 when unknown."""
 
     external_id: str
     version: int = 0
 
 
 class Absent(StrEnum):
-    """What it means when a complete read does not show a row that we hold."""
+    """What happens to a row that a complete read does not show."""
 
     DELETED = "deleted"
     ZERO = "zero"
 
 
 class Scope(NamedTuple):
-    """What a complete read speaks for: live rows of ``kind``, all of them or those where field = value.
+    """The live rows that a complete read covers: all of ``kind``, or those where field = value.
 
-    ``absent`` says what becomes of a row inside the scope that the read did not show, ``changed`` when the source says
-    that it came to that.
+    ``absent`` says what happens to a row inside the scope that the read did not show, ``changed`` when the source says
+    that this happened.
     """
 
     kind: Kind

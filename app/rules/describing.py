@@ -9,7 +9,7 @@ from app.domain.money import exponent
 
 
 def line_of(record: Record) -> str:
-    """What a merchant knows it by: SKU, name, price; a count and where; a number, day and total."""
+    """A listing's SKU, name and price; a count and its place; an order's day, type, total and number; and so on."""
     match record:
         case Listing():
             return _joined(record.sku or record.external_id, record.name, _money(record.price_minor, record.currency))

@@ -1,4 +1,4 @@
-"""What is wrong with settings as they are written: names that do not exist, values that are no such thing."""
+"""Finds mistakes in settings: unknown names, and values of the wrong kind."""
 
 from __future__ import annotations
 
@@ -26,29 +26,29 @@ _RIGHT: Mapping[str, str] = {
 _SLUG = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _REDIS = ("redis", "rediss", "unix")
 _WIDEST = {4: 8, 6: 7}
-"""Bits that the widest network of somebody's own has (RFC 1918, RFC 4193)."""
+"""Prefix length of the largest private networks (RFC 1918, RFC 4193)."""
 
 
 def misspelt(written: Iterable[str], known: Iterable[str]) -> Iterator[str]:
-    """A sentence for each name that is meant for us and is no setting. ``known`` are full names."""
+    """A message for each name that is meant for us but is no setting; ``known`` are full names."""
     settings = {name.upper() for name in known}
     for name in sorted(written):
         setting, *path = name.upper().split("__")
         if setting in settings or not _ours(name.upper()):
             continue
         meant = nearest(setting, settings)
-        told = (
+        advice = (
             "; see docs/operating.md for all settings"
             if meant is None
             else f"; did you mean {'__'.join([meant, *path])}?"
         )
-        yield f"there is no setting {name}{told}"
+        yield f"there is no setting {name}{advice}"
 
 
 def wrong_value(name: str, problem: str, bounds: Mapping[str, object], said: str) -> str:
-    """What is right instead of a value that cannot be; the value itself may be a secret and is not told.
+    """A message that says which values are right; it never shows the wrong one, which may be a secret.
 
-    ``problem`` is the checker's name for it, ``said`` its words where we have none.
+    ``problem`` is the validator's name for the mistake, ``said`` its message, for mistakes that we have no words for.
     """
     right = _RIGHT.get(problem)
     if right is None:
@@ -57,7 +57,7 @@ def wrong_value(name: str, problem: str, bounds: Mapping[str, object], said: str
 
 
 def proxies_problem(proxies: str) -> str | None:
-    """What is wrong with the addresses whose word about callers is believed: whoever is among them can be anybody."""
+    """What is wrong with the addresses of trusted proxies: a caller with such an address can claim any other."""
     named = [one.strip() for one in proxies.split(",") if one.strip()]
     wrong = next((one for one in named if not _is_literal(one) and _network(one) is None), None)
     if wrong is not None:
@@ -79,7 +79,7 @@ def _is_everybody(proxy: str) -> bool:
 
 
 def _is_literal(proxy: str) -> bool:
-    """Whether the server compares it as it is written: a socket of this machine, or everybody."""
+    """Whether the server compares it literally: a socket of this machine, or everybody."""
     return proxy.startswith("unix:") or proxy == "*"
 
 
@@ -91,7 +91,7 @@ def _network(proxy: str) -> IPv4Network | IPv6Network | None:
 
 
 def redis_problem(url: str) -> str | None:
-    """What is wrong with a queue's URL, without a piece of it: it has a password."""
+    """What is wrong with a queue's URL; never shows a part of it, because it has a password."""
     parts = urlsplit(url)
     if parts.scheme not in _REDIS:
         return "must be like redis://:password@host:6379/0 (or rediss://, unix://)"
@@ -105,20 +105,20 @@ def redis_problem(url: str) -> str | None:
 
 
 def _ours(name: str) -> bool:
-    """Whether a name is meant for us: it begins as ours do, or nearly so."""
+    """Whether a name is meant for us: its prefix is ours, or similar."""
     first = name.split("_")[0]
     return name.startswith(PREFIX) or (first != name and nearest(first, ["TALLYHOOK"]) is not None and len(first) > 6)
 
 
 def slug_problem(slug: str) -> str | None:
-    """What is wrong with the name of a connection: it stands in settings, addresses and rows."""
+    """What is wrong with a connection's name, which is part of settings, URLs and rows."""
     if _SLUG.fullmatch(slug):
         return None
     return f"a connection's name is of small letters, digits and single hyphens, like shop-2, not {slug!r}"
 
 
 def public_url_problem(url: str) -> str | None:
-    """What is wrong with the address under which the outside reaches us."""
+    """What is wrong with the URL at which others reach us."""
     try:
         parts = urlsplit(url)
         readable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0

@@ -135,7 +135,7 @@ def test_an_item_that_waits_for_its_next_try_cannot_be_claimed(database: Databas
     _remember(database, "A")
     (claim,) = _claim(database)
     with database.begin() as conn:
-        owed.fail(conn, claim, next_at=_later(300), now=NOW)
+        owed.fail(conn, claim, next_at=_later(300))
     assert _claim(database, now=_later(299)) == []
 
 
@@ -155,7 +155,7 @@ def test_an_item_that_failed_is_not_taken_along(database: Database) -> None:
     _remember(database, "A", "B")
     (claim,) = _claim(database)
     with database.begin() as conn:
-        owed.fail(conn, claim, next_at=NOW, now=NOW)
+        owed.fail(conn, claim, next_at=NOW)
     assert [claim.key.external_id for claim in _claim(database, ItemKey("shop", Kind.PRODUCT, "B"), more=9)] == ["B"]
 
 
@@ -219,7 +219,7 @@ def test_a_released_claim_can_be_claimed_again_without_a_kill(database: Database
     _remember(database, "A")
     claims = _claim(database)
     with database.begin() as conn:
-        owed.release(conn, claims, now=NOW)
+        owed.release(conn, claims)
     assert [claim.crashes for claim in _claim(database)] == [0]
 
 
@@ -227,7 +227,7 @@ def test_a_failed_claim_counts_an_attempt(database: Database) -> None:
     _remember(database, "A")
     (claim,) = _claim(database)
     with database.begin() as conn:
-        owed.fail(conn, claim, next_at=_later(30), now=NOW)
+        owed.fail(conn, claim, next_at=_later(30))
     assert [again.attempts for again in _claim(database, now=_later(30))] == [1]
 
 
@@ -236,7 +236,7 @@ def test_a_worker_that_was_replaced_cannot_fail_the_item(database: Database) -> 
     (lost,) = _claim(database)
     _claim(database, now=_later(61))
     with database.begin() as conn:
-        owed.fail(conn, lost, next_at=_later(900), now=_later(62))
+        owed.fail(conn, lost, next_at=_later(900))
     assert [claim.attempts for claim in _claim(database, now=_later(200))] == [0]
 
 
@@ -292,7 +292,7 @@ def test_settling_forgets_the_failed_attempts(database: Database) -> None:
     name = owed.message_key(KEY)
     with database.begin() as conn:
         attempts.record(conn, name, number=1, at=NOW, worker="w", error=ValueError("no"))
-        owed.fail(conn, claim, next_at=NOW, now=NOW)
+        owed.fail(conn, claim, next_at=NOW)
     _settle(database, *_claim(database))
     with database.read() as conn:
         assert attempts.of(conn, name) == []
@@ -445,7 +445,7 @@ def test_an_item_that_failed_is_overdue_as_soon_as_its_next_try_is_due(database:
     _overdue(database, NOW)
     (claim,) = _claim(database)
     with database.begin() as conn:
-        owed.fail(conn, claim, next_at=_later(5), now=NOW)
+        owed.fail(conn, claim, next_at=_later(5))
     assert (_overdue(database, _later(4)), _overdue(database, _later(5))) == ([], [KEY])
 
 

@@ -64,7 +64,7 @@ def test_what_failed_before_comes_only_alone(database: Database) -> None:
     _remember(database, "A", "B")
     (claim,) = _claim(database, key=ItemKey("shop", Kind.PRODUCT, "A"))
     with database.begin() as conn:
-        owed.fail(conn, claim, next_at=NOW, now=NOW)
+        owed.fail(conn, claim, next_at=NOW)
     assert _ids(_claim(database, "A")) == ["B"]
 
 

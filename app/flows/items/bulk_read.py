@@ -30,14 +30,13 @@ log = structlog.get_logger()
 
 
 class ReadAgain(Exception):
-    """What a read has shown so far no longer counts: the reader raises it from the error that made it lose its place."""
+    """Raised by a reader that lost its place, from the error that says so: all that it has shown no longer counts."""
 
 
 @dataclass(frozen=True)
 class BulkResult:
-    """What a bulk read came to. ``held`` says why (and ``held_rules`` by which rules) ``held_rows`` of its rows were not
-    written; it is ``None`` when all were. ``diff`` then has only the rows beyond doubt, and a dry run has the others in
-    ``doubtful``.
+    """The result of a bulk read. If ``held_rows`` of its rows are held, ``held`` says why, ``held_rules`` by which rules,
+    and ``diff`` has only the other rows; a dry run has the held ones in ``doubtful``.
 
     ``failures`` are records that cannot be read or stored, ``healed`` the external ids of items that failed before and
     are well again. While an unreadable record has no id (``nameless``), no row counts as vanished.
@@ -142,8 +141,8 @@ def _compare(
     began: Callable[[], datetime],
     edited: Collection[Key],
 ) -> tuple[BulkResult, Scope | None]:
-    """What a read would change, and the scope it was complete for. A read that lost its place starts again at a moment
-    of its own: the one before showed older states than it reports on."""
+    """What a read would change, and the scope that it was complete for. A read that lost its place starts again, and then
+    counts from its new beginning."""
     for _ in range(MAX_READS):
         try:
             return _compare_once(deps, connection, kind, read, began(), edited)
@@ -206,7 +205,7 @@ def implausibility(
     checks: Set[str],
     foreseen: Foreseen | None = None,
 ) -> Verdict:
-    """What the guard says of a diff."""
+    """The guard's verdict on a diff."""
     batch = batch_of(diff, scope, first=checks == FIRST_LOAD)
     return examine(deps, connection, batch, checks, foreseen or NOTHING)
 

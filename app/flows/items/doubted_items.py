@@ -117,9 +117,9 @@ def held_items(
     held_ids: Set[str] = frozenset(),
     believed: BelievedRows | None = None,
 ) -> HeldItems | None:
-    """What is held now of items that were read by id. With ``foreseen`` (a dry run) it writes nothing, returns what
-    would be held, and adds to ``believed`` what would be. ``held_ids`` are items of these reads that were held before: a
-    row of theirs that is missing now is not unreadable."""
+    """Judge items that were read by id; returns what is held of them now. With ``foreseen`` (a dry run) this writes
+    nothing, returns what would be held, and adds the rows that would be believed to ``believed``. ``held_ids`` are items
+    of these reads that were held before: a row of theirs that is missing now is not unreadable."""
     if kind not in JUDGED:
         return None
     dry = foreseen is not None
@@ -154,8 +154,8 @@ def held_items(
 def _storable(
     deps: Deps, connection: str, kind: Kind, reads: Sequence[Read], held_ids: Set[str], *, dry: bool
 ) -> list[Record]:
-    """The shown records of a kind that a database can hold: the others fail alone, when they are written. What is shown
-    unreadably leaves the hold of its kind."""
+    """The shown records of a kind that a database can hold; the others fail alone, when they are written. Rows that are
+    shown unreadably leave the hold of their kind."""
     shown = (record for read in reads for record in read.records if KINDS[type(record)] is kind)
     records, failures = split_storable(shown)
     if not dry:
@@ -173,8 +173,8 @@ def _judge(
     believed: BelievedRows | None,
     run_id: int | None,
 ) -> tuple[Doubt | None, set[Key]]:
-    """What the guard says of a batch (``None`` if too few of its rows are doubtful), and the rows that it doubts; what it
-    believes counts from now on."""
+    """The guard's verdict on a batch (``None`` if too few rows are doubtful), and the rows that it holds. The doubtful
+    rows that it believes are noted, to be judged together with later ones."""
     doubts, trickled = _doubts(deps, connection, batch)
     earlier = believed if believed is not None and batch.kind is Kind.PRODUCT and doubts else BelievedRows()
     doubt, keys = None, set[Key]()

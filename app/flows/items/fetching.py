@@ -152,14 +152,14 @@ def _commit(deps: Deps, conn: Connection, fetched: Sequence[Fetched]) -> Committ
     held = owed.still_held(conn, [claim for one in fetched for claim in one.claims])
     valid = [one for one in fetched if all(claim.key in held for claim in one.claims)]
     lost = [one for one in fetched if one not in valid]
-    owed.release(conn, [claim for one in lost for claim in one.claims if claim.key in held], now=now)
+    owed.release(conn, [claim for one in lost for claim in one.claims if claim.key in held])
     reads = [read_of(one.answer, one.began) for one in valid]
     beside = _is_beside_bulk(conn, fetched[0].claims[0].key, reads)
     applied, closed = catalog.apply_reads(conn, connection, reads, now=now, beside_bulk=beside)
     written = set(applied.written)
     outcomes: list[Outcome] = []
     for one, gone in zip(valid, closed, strict=True):
-        waiting = _ask_again(deps, conn, one, now, fenced=_fenced(conn, one) if applied.unchanged else [])
+        waiting = _ask_again(conn, one, now, fenced=_fenced(conn, one) if applied.unchanged else [])
         read = one.outcomes(_changed(one.answer, written, gone))
         outcomes += [(claim, waiting.pop(claim.key, outcome)) for claim, outcome in read]
         outcomes += [(claim, waiting[claim.key]) for claim in one.not_yet() if claim.key in waiting]
@@ -183,9 +183,7 @@ _WAITS = ""
 """In place of an outcome: the claim was released, and its item is fetched again soon."""
 
 
-def _ask_again(
-    deps: Deps, conn: Connection, fetched: Fetched, now: datetime, *, fenced: Sequence[Claim]
-) -> dict[ItemKey, str]:
+def _ask_again(conn: Connection, fetched: Fetched, now: datetime, *, fenced: Sequence[Claim]) -> dict[ItemKey, str]:
     """Release, for a while, claims of items that the source could not show yet; after that they are settled, and polls
     find the rest.
 

@@ -90,18 +90,7 @@ class ItemWork:
             except DatabaseFault:
                 raise
             except Exception as error:
-                size = self._source.batch_size(self._named.kind)
-                if self._is_shared([*some, *waiting], error, some):
-                    waiting = []
-                elif isinstance(error, Unavailable | BadAnswer) and len(some) > 1:
-                    waiting, size = [*some, *waiting], (len(some) + 1) // 2  # find the one that is not answered
-                elif isinstance(error, RateLimited | Unavailable | BadAnswer):
-                    # the others are not to blame, but would fail as well
-                    self._postpone_blameless([*some[1:], *waiting], error)
-                    self._fail(some[:1], error)
-                    waiting = []
-                else:
-                    self._one_by_one(some, error)
+                waiting, size = self._not_fetched(some, waiting, error)
             if fetched and (not waiting or time.monotonic() - since >= COMMIT_DELAY):
                 self._commit(fetched)
                 fetched, since = [], time.monotonic()
@@ -110,6 +99,21 @@ class ItemWork:
                 waiting = []
         if fetched:
             self._commit(fetched)
+
+    def _not_fetched(self, some: list[Claim], waiting: list[Claim], error: Exception) -> tuple[list[Claim], int]:
+        """Handle a failed fetch of ``some``; returns what is left to fetch, and in batches of which size."""
+        size = self._source.batch_size(self._named.kind)
+        if self._is_shared([*some, *waiting], error, some):
+            return [], size
+        if isinstance(error, Unavailable | BadAnswer) and len(some) > 1:
+            return [*some, *waiting], (len(some) + 1) // 2  # find the one that is not answered
+        if isinstance(error, RateLimited | Unavailable | BadAnswer):
+            # the others are not to blame, but would fail as well
+            self._postpone_blameless([*some[1:], *waiting], error)
+            self._fail(some[:1], error)
+            return [], size
+        self._one_by_one(some, error)
+        return waiting, size
 
     def _is_shared(self, claims: Sequence[Claim], error: Exception, fetched: Sequence[Claim]) -> bool:
         """Whether a failure of what was ``fetched`` together (nothing, for a list) concerns the whole kind or connection.
@@ -214,7 +218,7 @@ class ItemWork:
     def _postpone(self, claim: Claim, error: Exception, wait: float) -> None:
         now = self._deps.now()
         with self._deps.database.begin() as conn:
-            if not owed.fail(conn, claim, next_at=now + timedelta(seconds=wait), now=now):
+            if not owed.fail(conn, claim, next_at=now + timedelta(seconds=wait)):
                 return  # another worker has it now, and may succeed
             attempts.record(
                 conn,
@@ -232,7 +236,7 @@ class ItemWork:
     def _release(self, claims: Sequence[Claim]) -> None:
         if claims:
             with self._deps.database.begin() as conn:
-                owed.release(conn, claims, now=self._deps.now())
+                owed.release(conn, claims)
 
     def _enqueue(self, keys: Sequence[ItemKey]) -> None:
         if keys:

@@ -156,7 +156,7 @@ class LeaseKeeper:
     def _try_to_release(self, held: _Held) -> bool:
         def work(conn: Connection) -> None:
             if held.claims:
-                owed.release(conn, held.claims, now=self.now())
+                owed.release(conn, held.claims)
             if held.run is not None:
                 runs.give_back(conn, *held.run)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -18,6 +18,7 @@ from app.flows.deps import Deps
 from app.flows.holds.doubted import doubted
 from app.flows.items.bad_records import (
     Failure,
+    Healing,
     healing,
     isolated,
     item_of,
@@ -143,7 +144,7 @@ def _read_whole(
 ) -> _Pulled:
     """Read a first load, or a kind that has no delta, as a whole."""
     is_complete = kind in source.whole_kinds
-    absorbed = reconcile(
+    result = reconcile(
         deps,
         connection,
         kind,
@@ -151,15 +152,15 @@ def _read_whole(
         checks=FIRST_LOAD if since is None else POLL,
         write=partial(bulk.write, on_commit=lambda conn, _: check_lease(conn)),
     )
-    if absorbed.held:
+    if result.held:
         # The watermark stays, but pace and storms count from now.
-        return _Pulled(outcome="held", watermark=since, failures=absorbed.failures)
+        return _Pulled(outcome="held", watermark=since, failures=result.failures)
     return _Pulled(
-        changes=absorbed.changes,
-        failures=absorbed.failures,
-        healed=absorbed.healed,
-        watermark=absorbed.mark(source.whole_kinds),
-        everything=absorbed.complete,
+        changes=result.changes,
+        failures=result.failures,
+        healed=result.healed,
+        watermark=result.mark(source.whole_kinds),
+        everything=result.complete,
     )
 
 
@@ -167,18 +168,8 @@ def _read_delta(
     deps: Deps, source: Source, connection: str, kind: Kind, since: str | None, check_lease: CheckLease
 ) -> _Pulled:
     """Read what changed since the watermark; the guard judges it as one batch before any of it is applied."""
-    read = _Pulled()
-    healer = healing(deps, connection, kind)
-    began = deps.now()
-    spool = Spool(kind)
-    for page in source.delta(kind, since):
-        good, bad = split_storable(page.records)
-        for record in good:
-            spool.add("", record, 0)
-        healer.note(page.records)
-        read.failures.extend([*map(unread, page.failed), *bad])
-        read.changes.extend([*page.changes, *changes_by_mention(deps, connection, page)])
-        read.watermark = page.watermark or read.watermark
+    read, healer, began = _Pulled(), healing(deps, connection, kind), deps.now()
+    spool = _spool(deps, connection, source.delta(kind, since), read, healer, Spool(kind))
 
     def apply(records: Sequence[Record]) -> None:
         def work(conn: Connection) -> None:
@@ -197,6 +188,19 @@ def _read_delta(
         isolated(records, apply, lambda record, error: read.failures.append(unstorable(record, error)), (_TakenOver,))
     read.healed = healer.healed(read.failing(), complete=False)
     return read
+
+
+def _spool(deps: Deps, connection: str, pages: Iterable[Page], read: _Pulled, healer: Healing, spool: Spool) -> Spool:
+    """Read all pages: the storable records into the spool, everything else into ``read`` and ``healer``."""
+    for page in pages:
+        good, bad = split_storable(page.records)
+        for record in good:
+            spool.add("", record, 0)
+        healer.note(page.records)
+        read.failures.extend([*map(unread, page.failed), *bad])
+        read.changes.extend([*page.changes, *changes_by_mention(deps, connection, page)])
+        read.watermark = page.watermark or read.watermark
+    return spool
 
 
 def _finish(deps: Deps, claim: Claim, read: _Pulled, noted: Sequence[Noted]) -> list[ItemKey]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 import structlog
@@ -12,6 +13,7 @@ from app.flows.deps import Deps
 from app.flows.items.sync_item import blameless
 from app.stores import owed, replays
 from app.stores.catalog import watermarks
+from app.stores.owed import Overdue
 from app.stores.runs import runs
 
 REQUEUE_AFTER = 5.0
@@ -46,15 +48,19 @@ def sweep(deps: Deps) -> int:
         )
         overdue_runs = runs.overdue(conn, deps.now(), REQUEUE_AFTER)
         overdue_replays = replays.overdue(conn, deps.now(), REQUEUE_AFTER)
-    deps.queue.enqueue([item.key for item in items if not item.alone])
-    for item in items:
-        if item.alone:
-            deps.queue.enqueue([item.key])
+    _enqueue(deps, items)
     for run_id in overdue_runs:
         deps.queue.enqueue_run(run_id)
     for replay_id in overdue_replays:
         deps.queue.enqueue_replay(replay_id)
     return len(items) + len(overdue_runs) + len(overdue_replays)
+
+
+def _enqueue(deps: Deps, items: Sequence[Overdue]) -> None:
+    deps.queue.enqueue([item.key for item in items if not item.alone])
+    for item in items:
+        if item.alone:
+            deps.queue.enqueue([item.key])
 
 
 def _resting(deps: Deps) -> set[tuple[str, Kind]]:

@@ -16,6 +16,7 @@ from app.errors import Unmappable
 from app.rules.versions import settled_version
 from app.stores.catalog import catalog_sql as sql
 from app.stores.catalog.closing import Closings, close_rows, closing, fence_items, tombstone
+from app.stores.catalog.reading import held_hashes
 from app.stores.catalog.reads import Key, Read
 
 _as_json = msgspec.json.Encoder().encode
@@ -143,11 +144,7 @@ def _write(conn: Connection, connection: str, newest: Sequence[tuple[Kind, list[
 
 def _refused(conn: Connection, connection: str, kind: Kind, rows: Sequence[_Row]) -> list[tuple[Kind, Key]]:
     """Which of these records differ from our rows."""
-    dialect = conn.dialect.name
-    cursor = sql.driver(conn).cursor()
-    ids = sql.bound_list(dialect, sorted({key[0] for key, _, _ in rows}))
-    cursor.execute(sql.held_hashes(kind, dialect), (connection, ids))
-    held = dict(cursor.fetchall())
+    held = held_hashes(conn, connection, kind, [key for key, _, _ in rows])
     return [(kind, key) for key, record, _ in rows if held.get("\x1f".join(key)) != row_hash(record)]
 
 

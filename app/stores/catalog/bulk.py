@@ -22,7 +22,7 @@ from app.stores.catalog.spool import Spool
 from app.stores.sql.collector import collector_paused
 from app.stores.sql.columns import Moment, Quantity, moment_text
 from app.stores.sql.engine import Database
-from app.stores.tables import CATALOG
+from app.stores.tables import catalog_table
 
 __all__ = ["Diff", "Differ", "Misfit", "Written", "collector_paused", "write"]
 
@@ -84,44 +84,33 @@ def write(
     return written
 
 
+@dataclass
 class _Writing:
     """Writes one diff: the rows of its spools, then the tombstones of what vanished."""
 
-    def __init__(
-        self,
-        database: Database,
-        connection: str,
-        kind: Kind,
-        read_at: datetime,
-        now: datetime,
-        clock: Callable[[], datetime],
-        on_commit: Callable[[Connection, Written], None],
-        written: Written,
-    ) -> None:
-        self._database = database
-        self._connection = connection
-        self._kind = kind
-        self._read_at = read_at
-        self._now = now
-        self._clock = clock
-        self._on_commit = on_commit
-        self._written = written
-        self._put = _put_sqlite if database.dialect == "sqlite" else _put_postgresql
+    database: Database
+    connection: str
+    kind: Kind
+    read_at: datetime
+    now: datetime
+    clock: Callable[[], datetime]
+    on_commit: Callable[[Connection, Written], None]
+    written: Written
 
     def spool(self, spool: Spool, counter: str) -> None:
         """Write a spool's rows in key order: commits touch neighbouring rows, and writers do not deadlock. They count in
         the field ``counter`` of ``Written``."""
         order = sorted(range(len(spool)), key=spool.keys.__getitem__)
-        for places in _paused(self._database, order):
+        for places in _paused(self.database, order):
             self._write_places(spool, places, counter)
 
     def close(self, vanished: Sequence[Key], absent: Absent) -> None:
         """Tombstone or zero the rows that vanished."""
-        for keys in _paused(self._database, vanished):
-            closed = self._database.transact(partial(self._close, keys, absent))
+        for keys in _paused(self.database, vanished):
+            closed = self.database.transact(partial(self._close, keys, absent))
             self._count("deleted", len(closed))
             if len(closed) < len(keys):
-                self._written.kept += self._living(sorted(set(keys) - set(closed)), absent)
+                self.written.kept += self._living(sorted(set(keys) - set(closed)), absent)
 
     def _write_places(self, spool: Spool, places: Sequence[int], counter: str) -> None:
         """Write some places of a spool in one commit; find what cannot be written by halving."""
@@ -136,31 +125,32 @@ class _Writing:
             self._write_places(spool, places[:half], counter)
             self._write_places(spool, places[half:], counter)
             return
-        self._written.refused += refused
+        self.written.refused += refused
         self._count(counter, count)
 
     def _count(self, counter: str, rows: int) -> None:
-        setattr(self._written, counter, getattr(self._written, counter) + rows)
+        setattr(self.written, counter, getattr(self.written, counter) + rows)
 
     def _with(self, counter: str, rows: int) -> Written:
         """All that is written once this commit is made."""
-        return replace(self._written, **{counter: getattr(self._written, counter) + rows})
+        return replace(self.written, **{counter: getattr(self.written, counter) + rows})
 
     def _commit(self, rows: list[tuple[Any, ...]], counter: str) -> tuple[int, list[Key]]:
         """How many rows were written, and the keys that a newer row refused; raises ``_NotPut`` for bad rows."""
         is_put = False
+        put = _put_sqlite if self.database.dialect == "sqlite" else _put_postgresql
 
         def work(conn: Connection) -> tuple[int, list[Key]]:
             nonlocal is_put
             is_put = False
-            count = self._put(conn, self._kind, self._connection, rows, self._read_at, self._clock())
+            count = put(conn, self.kind, self.connection, rows, self.read_at, self.clock())
             is_put = True
-            refused = [] if count == len(rows) else _differing(conn, self._kind, self._connection, rows)
-            self._on_commit(conn, self._with(counter, count))
+            refused = [] if count == len(rows) else _differing(conn, self.kind, self.connection, rows)
+            self.on_commit(conn, self._with(counter, count))
             return count, refused
 
         try:
-            return self._database.transact(work)
+            return self.database.transact(work)
         except DatabaseFault:
             raise
         except Exception as error:
@@ -169,27 +159,27 @@ class _Writing:
             raise _NotPut(error) from error
 
     def _fail(self, record: Record, error: Exception) -> None:
-        if len(self._written.failed) >= MAX_UNWRITABLE:
+        if len(self.written.failed) >= MAX_UNWRITABLE:
             raise error
-        self._written.failed.append(Misfit(record, error))
+        self.written.failed.append(Misfit(record, error))
 
     def _close(self, keys: Sequence[Key], absent: Absent, conn: Connection) -> list[Key]:
         closed = close_rows(
             conn,
-            self._kind,
+            self.kind,
             absent,
-            self._connection,
+            self.connection,
             keys,
-            read_at=self._read_at,
-            now=self._now,
-            present=self._clock(),
+            read_at=self.read_at,
+            now=self.now,
+            present=self.clock(),
         )
-        self._on_commit(conn, self._with("deleted", len(closed)))
+        self.on_commit(conn, self._with("deleted", len(closed)))
         return closed
 
     def _living(self, keys: Sequence[Key], absent: Absent) -> list[Key]:
         """The keys whose rows are still alive, because somebody read them later."""
-        rows = stored_rows(self._database, self._connection, self._kind, keys)
+        rows = stored_rows(self.database, self.connection, self.kind, keys)
         is_zero = absent is Absent.ZERO
         records = ((key, row.record) for key, row in rows.items() if not row.record.deleted)
         return [key for key, record in records if not (is_zero and getattr(record, "quantity", None) == 0)]
@@ -215,7 +205,7 @@ def _paused(database: Database, items: Sequence[Any]) -> Iterator[Sequence[Any]]
 def _differing(conn: Connection, kind: Kind, connection: str, rows: list[tuple[Any, ...]]) -> list[Key]:
     """The keys of rows (fields, then hash) whose content here differs."""
     shape = sql.shape(kind)
-    table: Any = CATALOG[kind].__table__  # type: ignore[attr-defined]
+    table = catalog_table(kind)
     width = len(shape.keys)  # the key fields come first
     expected = {row[:width]: row[-1] for row in rows}
     key = [table.c[name] for name in shape.keys]
@@ -255,7 +245,7 @@ def _put_postgresql(
 
 def _copy_types(kind: Kind) -> list[str]:
     """Binary COPY converts nothing: every value must come in its column's very type."""
-    columns = CATALOG[kind].__table__.columns  # type: ignore[attr-defined]
+    columns = catalog_table(kind).columns
     return [_copy_type(columns[name].type) for name in (*sql.shape(kind).fields, "row_hash")]
 
 

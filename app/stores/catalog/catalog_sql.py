@@ -153,15 +153,14 @@ def row_states(kind: Kind, dialect: str) -> str:
     Dates in the future come from a wrong clock and protect no row: such a version counts as 0, such a read as old.
     """
     table = shape(kind)
-    key = " || chr(31) || ".join(table.keys)
     zero = f"CASE WHEN quantity = 0 THEN {ZERO_FLAG} ELSE 0 END" if table.counts_quantity else "0"
-    sql = f"""SELECT {key}, row_hash, CASE WHEN version > ? THEN 0 ELSE version END,
+    sql = f"""SELECT {_joined_key(table, dialect)}, row_hash, CASE WHEN version > ? THEN 0 ELSE version END,
             {zero} + CASE WHEN deleted THEN {DELETED_FLAG} ELSE 0 END
             + CASE WHEN read_at > ? THEN 0 WHEN read_at > ? THEN {NEWER_FLAG}
                    WHEN read_at = ? THEN {SAME_TIME_FLAG} ELSE 0 END
             + CASE WHEN version = {newer.OWN_TIME[dialect].format(row=table.table)} THEN {OWN_TIME_FLAG} ELSE 0 END
         FROM {table.table} WHERE connection = ?"""
-    return spelled(dialect, sql.replace("chr(", "char(") if dialect == "sqlite" else sql)
+    return spelled(dialect, sql)
 
 
 def row_states_values(connection: str, read_at: datetime, now: datetime) -> tuple[Any, ...]:
@@ -224,6 +223,15 @@ def _column(table: Shape, field: str) -> str:
     return field
 
 
+def item_text(kind: Kind) -> str:
+    """A row's key as one text for people, parts joined by "/"."""
+    return " || '/' || ".join(shape(kind).keys)
+
+
+def _joined_key(table: Shape, dialect: str) -> str:
+    return (" || char(31) || " if dialect == "sqlite" else " || chr(31) || ").join(table.keys)
+
+
 def _is_row(table: Shape) -> str:
     return " AND ".join(f"{name} = ?" for name in ("connection", *table.keys))
 
@@ -262,10 +270,8 @@ def lock_rows(kind: Kind) -> str:
 def held_hashes(kind: Kind, dialect: str) -> str:
     """Joined key and hash of rows; binds the connection and a list of first key fields."""
     table = shape(kind)
-    key = " || chr(31) || ".join(table.keys)
-    joined = key.replace("chr(", "char(") if dialect == "sqlite" else key
-    first = listed(dialect, table.keys[0])
-    return spelled(dialect, f"SELECT {joined}, row_hash FROM {table.table} WHERE connection = ? AND {first}")
+    key, first = _joined_key(table, dialect), listed(dialect, table.keys[0])
+    return spelled(dialect, f"SELECT {key}, row_hash FROM {table.table} WHERE connection = ? AND {first}")
 
 
 @lru_cache

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple
 
 from sqlalchemy import Connection, or_, select
 
 from app.domain import CATEGORY_JOINT, Kind
-from app.stores.tables import CATALOG
+from app.stores.tables import catalog_table
 
 _DEEPEST = 20
 """Levels of categories; more than this is a circle."""
@@ -21,7 +21,7 @@ class _Category(NamedTuple):
 
 def of_category(conn: Connection, connection: str, category: str) -> list[str]:
     """External ids of the live listings in a category, named by its id, its name or its path."""
-    listings = _table(Kind.PRODUCT)
+    listings = catalog_table(Kind.PRODUCT)
     ids = [id for id, names in _named(conn, connection) if category in names]
     named = or_(
         listings.c.category == category,
@@ -34,7 +34,7 @@ def of_category(conn: Connection, connection: str, category: str) -> list[str]:
 
 def category_names(conn: Connection, connection: str) -> list[str]:
     """Every id, name and path of a category."""
-    listings = _table(Kind.PRODUCT)
+    listings = catalog_table(Kind.PRODUCT)
     all_names = {name for id, names in _named(conn, connection) for name in (id, *names)}
     for column in (listings.c.category, listings.c.category_path, listings.c.category_id):
         alive = (listings.c.connection == connection, ~listings.c.deleted, column.is_not(None))
@@ -44,7 +44,7 @@ def category_names(conn: Connection, connection: str) -> list[str]:
 
 def _named(conn: Connection, connection: str) -> Iterator[tuple[str, set[str]]]:
     """Each live category of the source's list with its name and its path."""
-    categories = _table(Kind.CATEGORY)
+    categories = catalog_table(Kind.CATEGORY)
     columns = (categories.c.external_id, categories.c.name, categories.c.parent_id)
     wanted = select(*columns).where(categories.c.connection == connection, ~categories.c.deleted)
     held = {id: _Category(name, parent_id) for id, name, parent_id in conn.execute(wanted)}
@@ -60,7 +60,3 @@ def _path(id: str, held: Mapping[str, _Category]) -> str:
         name, at = held[at]
         names.insert(0, name or "")
     return CATEGORY_JOINT.join(names)
-
-
-def _table(kind: Kind) -> Any:
-    return cast(Any, CATALOG[kind]).__table__

@@ -13,12 +13,12 @@ from app.stores.catalog import catalog_sql as sql
 from app.stores.catalog.reads import Key
 from app.stores.sql.columns import some_moment
 from app.stores.sql.engine import Database
-from app.stores.tables import CATALOG
+from app.stores.tables import catalog_table
 
 
 def resolve_sku(conn: Connection, connection: str, sku: str) -> str | None:
     """External id of the live listing with this SKU, the newest if there are several; ``None`` if there is none."""
-    table = _table(Kind.PRODUCT)
+    table = catalog_table(Kind.PRODUCT)
     wanted = (table.c.connection == connection) & (table.c.sku == sku) & ~table.c.deleted
     query = select(table.c.external_id).where(wanted).order_by(table.c.version.desc()).limit(1)
     return conn.execute(query).scalar()
@@ -26,7 +26,7 @@ def resolve_sku(conn: Connection, connection: str, sku: str) -> str | None:
 
 def items_of(conn: Connection, connection: str, listings: Sequence[str]) -> list[str]:
     """The items to fetch in order to read these listings: their parents, if they have any."""
-    table = _table(Kind.PRODUCT)
+    table = catalog_table(Kind.PRODUCT)
     item = func.coalesce(table.c.parent_id, table.c.external_id)
     items: set[str] = set()
     for some in batches(listings, 500):
@@ -39,7 +39,7 @@ def row_ids(conn: Connection, connection: str, kind: Kind, ids: Collection[str])
     """The first key fields of the rows that belong to these items: their own, and for products their variations'."""
     if kind is not Kind.PRODUCT:
         return set(ids)
-    table = _table(Kind.PRODUCT)
+    table = catalog_table(Kind.PRODUCT)
     rows = set(ids)
     for some in batches(sorted(ids), 500):
         query = select(table.c.external_id).where(table.c.connection == connection, table.c.parent_id.in_(some))
@@ -56,7 +56,7 @@ def lately_read(
 ) -> list[str]:
     """External ids of some live items of a kind, read last first, none of ``without``; taken from the first ``SAMPLE``
     such rows by key."""
-    table = _table(kind)
+    table = catalog_table(kind)
     item = (
         func.coalesce(table.c.parent_id, table.c.external_id) if kind is Kind.PRODUCT else table.c[_first_key(kind)]
     )
@@ -114,7 +114,7 @@ class StoredRow(NamedTuple):
 
 def stored_rows(database: Database, connection: str, kind: Kind, keys: Sequence[Key]) -> dict[Key, StoredRow]:
     """The rows with these keys, as they are now."""
-    columns = _table(kind).c
+    columns = catalog_table(kind).c
     key = tuple_(*(columns[name] for name in sql.shape(kind).keys))
     with database.read() as conn:
         return _stored(conn, connection, kind, key, keys)
@@ -122,13 +122,13 @@ def stored_rows(database: Database, connection: str, kind: Kind, keys: Sequence[
 
 def rows_of_items(conn: Connection, connection: str, kind: Kind, ids: Sequence[str]) -> dict[Key, StoredRow]:
     """All rows whose keys begin with these ids."""
-    return _stored(conn, connection, kind, _table(kind).c[_first_key(kind)], ids)
+    return _stored(conn, connection, kind, catalog_table(kind).c[_first_key(kind)], ids)
 
 
 def _stored(
     conn: Connection, connection: str, kind: Kind, column: ColumnElement[Any], values: Sequence[Any]
 ) -> dict[Key, StoredRow]:
-    columns, shape = _table(kind).c, sql.shape(kind)
+    columns, shape = catalog_table(kind).c, sql.shape(kind)
     query = select(*(columns[name] for name in shape.columns)).where(columns.connection == connection)
     rows: dict[Key, StoredRow] = {}
     for some in batches(values, 500):
@@ -140,11 +140,17 @@ def _stored(
 
 def fenced(conn: Connection, connection: str, kind: Kind, keys: Sequence[Key]) -> set[Key]:
     """Those of the keys whose rows are tombstones that we concluded ourselves."""
-    cursor = sql.driver(conn).cursor()
-    ids = sql.bound_list(conn.dialect.name, sorted({key[0] for key in keys}))
-    cursor.execute(sql.held_hashes(kind, conn.dialect.name), (connection, ids))
-    held = dict(cursor.fetchall())
+    held = held_hashes(conn, connection, kind, keys)
     return {key for key in keys if held.get("\x1f".join(key)) == 0}
+
+
+def held_hashes(conn: Connection, connection: str, kind: Kind, keys: Sequence[Key]) -> dict[str, int]:
+    """The hashes of our rows that begin with the same ids as these keys, by their keys joined with U+001F."""
+    dialect = conn.dialect.name
+    cursor = sql.driver(conn).cursor()
+    ids = sql.bound_list(dialect, sorted({key[0] for key in keys}))
+    cursor.execute(sql.held_hashes(kind, dialect), (connection, ids))
+    return dict(cursor.fetchall())
 
 
 class RowCount(NamedTuple):
@@ -164,7 +170,3 @@ def counts(conn: Connection, connection: str) -> dict[Kind, RowCount]:
     cursor = sql.driver(conn).cursor()
     cursor.execute(sql.spelled(conn.dialect.name, " UNION ALL ".join(parts)), (connection,) * len(parts))
     return {Kind(kind): RowCount(total - deleted, deleted) for kind, total, deleted in cursor.fetchall()}
-
-
-def _table(kind: Kind) -> Any:
-    return CATALOG[kind].__table__  # type: ignore[attr-defined]

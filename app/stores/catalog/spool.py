@@ -78,8 +78,8 @@ class Spool(Sequence[Record]):
         if isinstance(place, slice):
             return [self[at] for at in range(*place.indices(len(self)))]
         at = range(len(self))[place]
-        found: Record = self._near[at] if at < IN_MEMORY else self._record(*self.row(at))
-        return found
+        record: Record = self._near[at] if at < IN_MEMORY else self._record(*self.row(at))
+        return record
 
     def _store(self, record: Record) -> tuple[int, int]:
         if self._far is None:

@@ -1,8 +1,8 @@
-"""The dirty set: which items have changes not yet settled, who works on each, and when it may be tried (again).
+"""The owed items: which items have changes not yet settled, who works on each, and when it may be tried next.
 
-An item comes in by ``remember``, is leased by ``claim``, and leaves by ``settle`` (or ``fail``, to come back later).
-Where a statement must wait for rows it locks them in the order of their keys, and where it need not wait it skips
-them, so that receivers, workers and sweeps never deadlock.
+An item comes in by ``owe``, is leased by ``claim``, and leaves by ``settle``, or comes back later by ``fail``. A statement
+that must wait for rows locks them in the order of their keys, and any other skips locked rows, so that receivers, workers
+and sweeps never deadlock.
 """
 
 from app.stores.owed.claiming import NEVER, Claim, claim, is_poison_candidate, take
@@ -30,6 +30,7 @@ from app.stores.owed.settling import message_key, settle
 from app.stores.owed.waiting import (
     EVER,
     Backlog,
+    Overdue,
     backlog,
     count,
     defer,
@@ -49,6 +50,7 @@ __all__ = [
     "Backlog",
     "Claim",
     "Noted",
+    "Overdue",
     "PendingChanges",
     "ask_again",
     "backlog",

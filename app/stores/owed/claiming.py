@@ -35,7 +35,7 @@ class Claim:
     asks: int = 0
 
 
-_KEY = "connection = :connection AND kind = :kind AND external_id = :external_id"
+BY_KEY = "connection = :connection AND kind = :kind AND external_id = :external_id"
 _FREE = "next_at <= :now AND (lease_until IS NULL OR lease_until <= :now)"
 # An item that failed, or took a worker down twice (a poison candidate), is fetched alone: it must not take its
 # neighbours with it again. A lease that ran out is one such crash, though it is counted only by the next claim. Leases
@@ -51,10 +51,10 @@ MAY_COME_ALONG = f"{_FREE} AND external_id <> '{WHOLE}' AND attempts = 0 AND {_K
 
 # No SKIP LOCKED for the item itself: a receiver that just adds a change to it must not make its only message a no-op.
 _CLAIM_ITEM = Statement(
-    f"UPDATE owed_items SET {_LEASE} WHERE {_KEY} AND {_FREE} AND {_KILLS} < :kills RETURNING {_CLAIMED}"
+    f"UPDATE owed_items SET {_LEASE} WHERE {BY_KEY} AND {_FREE} AND {_KILLS} < :kills RETURNING {_CLAIMED}"
 )
 _IS_POISON_CANDIDATE = Statement(
-    f"SELECT 1 FROM owed_items WHERE {_KEY} AND {_FREE} AND {_KILLS} >= {_POISON_CRASHES}"
+    f"SELECT 1 FROM owed_items WHERE {BY_KEY} AND {_FREE} AND {_KILLS} >= {_POISON_CRASHES}"
 )
 # Looking only at the nearest by key bounds the work, however many items are leased or not due. Each step can only
 # be a short walk along the key's index: PostgreSQL plans a join here that takes seconds while its statistics are old.
@@ -104,7 +104,7 @@ _CLAIM_THESE = Statement(
     """,
 )
 _MANY = 1_000_000_000
-_NEAR = 4  # how many times ``more`` neighbours are looked at on either side
+_NEAR = 4  # on either side, at most this many times ``more`` neighbours are read
 
 
 def claim(
@@ -152,7 +152,7 @@ def claim(
 
 _TAKE = Statement(
     f"""
-    UPDATE owed_items SET token = :token, lease_until = :now WHERE {_KEY} AND (lease_until IS NULL OR lease_until <= :now)
+    UPDATE owed_items SET token = :token, lease_until = :now WHERE {BY_KEY} AND (lease_until IS NULL OR lease_until <= :now)
     RETURNING {_CLAIMED}
     """
 )

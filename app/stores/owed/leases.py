@@ -1,7 +1,7 @@
-"""What a worker does with the items it has leased, short of settling them: keep them, give them back, try them later.
+"""Extends, releases and postpones the claims of a worker.
 
-Every statement here changes only what the worker still holds. A token that is not the row's own any more belongs to
-somebody who lost the lease.
+Every statement changes only what the worker still holds: a token that the row does not have any more is that of a lost
+lease.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from app.domain import ItemKey, Kind
 from app.stores.owed.claiming import Claim
 from app.stores.sql.statements import Statement, bound_list
 
-# By key, so that there is only one plan to choose, and all of a kind in one statement. Where rows are waited for it is
-# in the order of their keys. A token is one claim's own, so it is enough that it is among those given.
+# By key, so that only one plan is possible, and all of a kind in one statement. Rows are locked in the order of their
+# keys. Tokens are unique to a claim, so it is enough that a row's token is among those given.
 _THOSE = "connection = :connection AND kind = :kind AND external_id {ids} AND token {tokens}"
 _ON_SQLITE = _THOSE.format(
     ids="IN (SELECT value FROM json_each(:ids))", tokens="IN (SELECT value FROM json_each(:tokens))"
@@ -30,7 +30,7 @@ _LOCK = f"""
 
 
 def _update(assignments: str) -> Statement:
-    """A statement that changes the rows of claims which are still their holders'."""
+    """A statement that changes the rows of those claims that still hold them."""
     return Statement(
         f"UPDATE owed_items SET {assignments} WHERE {_ON_SQLITE}",
         postgresql=f"""
@@ -50,27 +50,27 @@ _FAIL = _update("attempts = attempts + 1, token = NULL, lease_until = NULL, hint
 
 
 def still_held(conn: Connection, claims: Sequence[Claim]) -> set[ItemKey]:
-    """The items of these claims whose lease is still the claim's own; nobody else can take them before this
-    transaction ends. To be asked first, before anything of theirs is written."""
-    found: set[ItemKey] = set()
-    for whose in _by_kind(conn, claims):
-        rows = _STILL_HELD.run(conn, whose)
-        found.update(ItemKey(whose["connection"], Kind(whose["kind"]), id) for (id,) in rows)
-    return found
+    """The items whose claims still hold them; nobody else can take them before this transaction ends. Call it before
+    anything of theirs is written."""
+    held: set[ItemKey] = set()
+    for of in _by_kind(conn, claims):
+        rows = _STILL_HELD.run(conn, of)
+        held.update(ItemKey(of["connection"], Kind(of["kind"]), id) for (id,) in rows)
+    return held
 
 
 def extend(conn: Connection, claims: Sequence[Claim], *, until: datetime) -> int:
-    """Keep the claims that are still ours until a later moment; returns how many these are."""
+    """Extend the leases that still hold; returns how many these are."""
     return _change(conn, _EXTEND, claims, until=until)
 
 
-def release(conn: Connection, claims: Sequence[Claim], *, now: datetime) -> None:
-    """Give claims back untouched: due as before, and no kill is counted."""
+def release(conn: Connection, claims: Sequence[Claim]) -> None:
+    """Release claims unworked: their items stay due, and no crash is counted."""
     _change(conn, _RELEASE, claims)
 
 
 def postpone(conn: Connection, claim: Claim, *, next_at: datetime) -> None:
-    """Give a claim back unworked, to be tried from ``next_at`` on; no failed attempt is counted."""
+    """Release a claim unworked; its item is due at ``next_at``, and no failed attempt is counted."""
     postpone_all(conn, [claim], next_at=next_at)
 
 
@@ -80,22 +80,21 @@ def postpone_all(conn: Connection, claims: Sequence[Claim], *, next_at: datetime
 
 
 def ask_again(conn: Connection, claims: Sequence[Claim], *, next_at: datetime) -> None:
-    """Give claims back whose source did not show the version that a hint named; counted in ``asks``."""
+    """Release claims whose source did not show the version that a hint named; counts in ``asks``."""
     _change(conn, _ASK_AGAIN, claims, next_at=next_at)
 
 
-def fail(conn: Connection, claim: Claim, *, next_at: datetime, now: datetime) -> bool:
-    """Count one failed attempt and give the claim back, to be tried again from ``next_at`` on; ``False`` when it was
-    not ours any more."""
+def fail(conn: Connection, claim: Claim, *, next_at: datetime) -> bool:
+    """Count a failed attempt and release the claim; its item is due at ``next_at``. ``False`` if the lease was lost."""
     return _change(conn, _FAIL, [claim], next_at=next_at) == 1
 
 
 def _change(conn: Connection, statement: Statement, claims: Sequence[Claim], **values: Any) -> int:
-    return sum(statement.count(conn, {**whose, **values}) for whose in _by_kind(conn, claims))
+    return sum(statement.count(conn, {**of, **values}) for of in _by_kind(conn, claims))
 
 
 def _by_kind(conn: Connection, claims: Sequence[Claim]) -> Iterator[dict[str, Any]]:
-    """The claims of each connection and kind as parameters, always in the same order."""
+    """The SQL parameters for the claims of each connection and kind, always in the same order."""
     groups: dict[tuple[str, Kind], list[Claim]] = defaultdict(list)
     for claim in claims:
         groups[claim.key.connection, claim.key.kind].append(claim)

@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from app.domain import Cause, Change, ItemKey, Kind
+from app.stores.owed.claiming import BY_KEY
 from app.stores.sql.columns import moment_text
 from app.stores.sql.statements import Statement, is_sqlite, key_arrays, key_of, storable
 
@@ -120,9 +121,8 @@ def _owe_postgresql(conn: Connection, rows: list[tuple[ItemKey, PendingChanges]]
     return [ItemKey(connection, Kind(kind), id) for connection, kind, id in _UPSERT_POSTGRESQL.run(conn, values)]
 
 
-_KEY = "connection = :connection AND kind = :kind AND external_id = :external_id"
 _REVIVE_SET = "next_at = :due, hinted_at = NULL, cause = :cause, attempts = 0, kills = 0, asks = 0"
-_REVIVE = Statement(f"UPDATE owed_items SET {_REVIVE_SET} WHERE {_KEY}")
+_REVIVE = Statement(f"UPDATE owed_items SET {_REVIVE_SET} WHERE {BY_KEY}")
 
 
 def revive(conn: Connection, key: ItemKey, cause: Cause, now: datetime) -> None:

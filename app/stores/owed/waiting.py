@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 
 from app.domain import WHOLE, ItemKey, Kind
-from app.stores.owed.claiming import MAY_COME_ALONG, NEVER
+from app.stores.owed.claiming import BY_KEY, MAY_COME_ALONG, NEVER
 from app.stores.sql.columns import some_moment
 from app.stores.sql.statements import Statement, bound_list, key_of
 
@@ -33,12 +33,7 @@ _OVERDUE_AWAKE = Statement(
 _OVERDUE = Statement(
     _OVERDUE_SQL.format(resting="true"), postgresql=f"{_OVERDUE_SQL.format(resting='true')} FOR UPDATE SKIP LOCKED"
 )
-_MARK_ENQUEUED = Statement(
-    """
-    UPDATE owed_items SET hinted_at = :now
-    WHERE connection = :connection AND kind = :kind AND external_id = :external_id
-    """
-)
+_MARK_ENQUEUED = Statement(f"UPDATE owed_items SET hinted_at = :now WHERE {BY_KEY}")
 
 
 class Overdue(NamedTuple):
@@ -159,33 +154,17 @@ def newer(conn: Connection, connection: str, kind: Kind, since: datetime) -> int
     return int(_NEWER.run(conn, {"connection": connection, "kind": kind.value, "since": since})[0][0])
 
 
-_IS_OWED = Statement(
-    "SELECT 1 FROM owed_items WHERE connection = :connection AND kind = :kind AND external_id = :external_id"
-)
+_IS_OWED = Statement(f"SELECT 1 FROM owed_items WHERE {BY_KEY}")
+_HAS_FAILED = Statement(f"SELECT 1 FROM owed_items WHERE {BY_KEY} AND attempts > 0")
+_IS_LEASED = Statement(f"SELECT 1 FROM owed_items WHERE {BY_KEY} AND token IS NOT NULL")
 _COUNT = Statement(
     "SELECT count(*) FROM owed_items WHERE CAST(:connection AS TEXT) IS NULL OR connection = :connection"
-)
-
-
-_HAS_FAILED = Statement(
-    """
-    SELECT 1 FROM owed_items
-    WHERE connection = :connection AND kind = :kind AND external_id = :external_id AND attempts > 0
-    """
 )
 
 
 def has_failed(conn: Connection, key: ItemKey) -> bool:
     """Whether the item is owed and was tried in vain."""
     return bool(_HAS_FAILED.run(conn, key_of(key)))
-
-
-_IS_LEASED = Statement(
-    """
-    SELECT 1 FROM owed_items
-    WHERE connection = :connection AND kind = :kind AND external_id = :external_id AND token IS NOT NULL
-    """
-)
 
 
 def is_leased(conn: Connection, key: ItemKey) -> bool:

@@ -1,4 +1,4 @@
-"""Opens the database, SQLite or PostgreSQL, so that a transaction means the same on both; and migrates it."""
+"""Opens and migrates the database, SQLite or PostgreSQL; a transaction means the same on both."""
 
 from __future__ import annotations
 
@@ -33,30 +33,30 @@ _MIGRATION_LOCK = 7_215_093_321  # any number of our own: PostgreSQL's advisory 
 _WRITES = "tallyhook_writes"
 
 MAX_WAL_PAGES = 16_000
-"""Pages (of 4 KiB) of SQLite's write-ahead log from which on a commit does the checkpoint itself."""
+"""When SQLite's write-ahead log has this many pages (of 4 KiB), a commit checkpoints it."""
 
 PATIENCE = 10.0
-"""Seconds that a thread waits for a connection when all are in use, and for SQLite's file when it is locked."""
+"""Seconds that a thread waits for a connection while all are in use, or for SQLite's file while it is locked."""
 
 SQLITE_OVERFLOW = 32
-"""Connections to SQLite, which cost next to nothing, that may be open beyond those that are kept."""
+"""Connections to SQLite that may be open beyond the pool; they cost next to nothing."""
 
 MAX_TRIES = 6
-"""How often ``transact`` tries a transaction that the database undoes in favour of others."""
+"""How often ``transact`` tries a transaction that the database undoes in favour of another."""
 
 DATABASE_ERRORS: tuple[type[Exception], ...] = (DatabaseFault, SQLAlchemyError, sqlite3.Error, psycopg.Error)
-"""What comes out of a transaction because of the database: its own trouble (``DatabaseFault``), or what it says to a
-statement or a value; ``stores.sql.statements`` runs on the driver, past SQLAlchemy's own errors."""
+"""The errors that a database raises in a transaction: its own trouble (``DatabaseFault``), or its refusal of a statement
+or value. The drivers' are among them, because ``stores.sql.statements`` bypasses SQLAlchemy."""
 
 
 class Database:
     """One database and its pool of connections; safe to share between threads.
 
-    Every write happens in ``begin()``, every consistent read in ``read()``. On SQLite, writers of one process
-    take turns in the order they came; writers of other processes wait up to 10 s for the file.
+    Every write happens in ``begin()``, every consistent read in ``read()``. On SQLite, the writers of one process take
+    turns in the order they came; writers of other processes wait up to 10 s for the file.
 
-    Whatever fails because the database is in trouble raises ``DatabaseFault``. When that leaves the other sessions of
-    the pool useless too (a restart, a failover), all of them are replaced: one failure heals the process.
+    Raises ``DatabaseFault`` for every trouble of the database. If the trouble makes the other sessions of the pool useless
+    too (a restart, a failover), all of them are replaced: one failure heals the process.
     """
 
     def __init__(self, url: str, engine: Engine, pooler: Pooler, *, readers: int, patience: float) -> None:
@@ -75,8 +75,8 @@ class Database:
         self._limit: TimeLimit | None = None
 
     def limited(self, limit: TimeLimit) -> Database:
-        """The same database, pool and all, for one question: whatever it is asked ends with the limit, and then raises
-        ``TakesTooLong``. That is no trouble of the database."""
+        """The same database and pool with a time limit for one question: its statements end with the limit and raise
+        ``TakesTooLong``, which is no trouble of the database."""
         limited = copy.copy(self)
         limited._limit = limit
         return limited
@@ -89,15 +89,15 @@ class Database:
 
     @contextmanager
     def once(self) -> Iterator[Connection]:
-        """``begin()`` for work that is a single statement on PostgreSQL, which then needs no round trips for the
-        transaction around it. Of several statements each would be a transaction there."""
+        """``begin()`` for a single statement: on PostgreSQL it needs no round trips for a transaction around it. There,
+        each of several statements would be a transaction of its own."""
         with self._turn, self._transaction(self._single, writing=True) as conn:
             yield conn
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A transaction for reading only; on SQLite all its reads see the same moment. However many read at once, they
-        leave a connection to those who write."""
+        """A transaction for reading only; on SQLite all its reads see the same moment. However many readers there are,
+        they leave one connection to writers."""
         if not self._readers.acquire(timeout=self._patience):
             raise DatabaseFault("every database connection of this process that reads may use is in use")
         try:
@@ -107,8 +107,8 @@ class Database:
             self._readers.release()
 
     def transact(self, work: Callable[[Connection], T]) -> T:
-        """``work`` in a write transaction of its own, again when the database undid it (a deadlock, a serialisation
-        failure): so it must be fit to be run twice. Raises what ``begin`` raises."""
+        """Run ``work`` in a write transaction, and again if the database undid it (a deadlock, a serialisation failure):
+        so ``work`` must be repeatable. Raises what ``begin`` raises."""
 
         def attempt() -> T:
             with self.begin() as conn:
@@ -122,15 +122,15 @@ class Database:
         )(attempt)
 
     def trouble(self) -> tuple[float, float] | None:
-        """How many seconds ago this process last saw the database get into trouble, and out of it (0.0 if it is in trouble
-        now); ``None`` if never.
+        """How many seconds ago the database last got into trouble, and out of it (0.0 if it is in trouble now), as this
+        process saw it; ``None`` if never.
 
-        Leases that ran out in between, or within their own length after it, say nothing of their holders.
+        Leases that ran out in between, or within their own length after it, are no crashes.
         """
         return self._trouble.ages()
 
     def clock_stepped(self, seconds: float) -> None:
-        """The database's clock jumped ahead by so much: trouble, for leases ran out that could not be renewed."""
+        """The database's clock jumped ahead: this counts as trouble, because leases ran out too early."""
         self._trouble.clock_stepped(seconds)
 
     @contextmanager
@@ -146,7 +146,7 @@ class Database:
             if fault is None:
                 raise
             if fault.stale:
-                self._pooler.suspect(error)
+                self._pooler.note_error(error)
                 self._sessions.replace(generation)
             if not fault.undone:
                 self._trouble.began(fault, writing=writing)
@@ -169,13 +169,13 @@ class Database:
         return set(applied) == set(ScriptDirectory.from_config(_alembic_config()).get_heads())
 
     def checkpoint(self) -> None:
-        """Bring SQLite's write-ahead log into its file as far as nobody is in the way; on PostgreSQL nothing to do."""
+        """Copy SQLite's write-ahead log into its file, as far as no reader blocks it; does nothing on PostgreSQL."""
         if self.dialect == "sqlite":
             with _translated(), closing(self.engine.raw_connection()) as connection:
                 connection.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)").close()
 
     def close(self) -> None:
-        """Close all connections: the idle at once, those in use when they come back."""
+        """Close idle connections at once, and the others when they are returned."""
         self._sessions.replace(self._sessions.generation)
         self.engine.dispose()
 
@@ -183,11 +183,10 @@ class Database:
 def open_database(url: str, *, durable: bool = False, pool: int = 20, patience: float = PATIENCE) -> Database:
     """A database by its URL, as ``stores.sql.urls.parse`` reads it.
 
-    Connects to nothing yet. ``pool`` is the number of connections it opens at most (SQLite: keeps open); who finds none
-    free for ``patience`` seconds, or SQLite's file locked for so long (unless the URL says for how long), gets a
-    ``DatabaseFault``. ``durable`` makes SQLite flush every commit to the disk (for the receiver, which acknowledges);
-    without it a power cut may take back the last commits, whole and in order. Raises ``BadConfiguration`` for any other
-    URL; its message never shows the URL, which may hold a password.
+    Does not connect yet. ``pool`` is the maximum of open connections (SQLite: of idle ones). A caller who finds none free
+    for ``patience`` seconds, or SQLite's file locked that long (the URL may say otherwise), gets a ``DatabaseFault``.
+    ``durable`` makes SQLite flush every commit to the disk (for the receiver, which acknowledges); without it a power cut
+    may undo the last commits. Raises ``BadConfiguration`` for any other URL, never showing it: it may hold a password.
     """
     parsed = parse(url)
     pooler = Pooler(parsed.pooled, parsed.prepare_threshold)

@@ -1,7 +1,7 @@
-"""Tells the database's own trouble from everything else, and keeps when this process saw it in trouble.
+"""Tells the database's own trouble from other errors, and records when this process saw it in trouble.
 
-A fault of the database is nobody's fault: the same work may succeed a moment later. What the data or the statement is
-to blame for (a constraint, a value that does not fit, a misspelt column) is none and stays the driver's error.
+After a fault of the database the same work may succeed a moment later. An error that the data or the statement causes
+(a constraint, a value that does not fit, a misspelt column) is no fault, and stays the driver's error.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ log = structlog.get_logger()
 
 
 class TransactionUndone(DatabaseFault):
-    """The database undid this transaction in favour of another one; the same work may be tried again at once."""
+    """The database undid this transaction in favour of another; the same work may be tried again at once."""
 
 
 class Fault(NamedTuple):
@@ -40,7 +40,7 @@ class Fault(NamedTuple):
     stale: bool = False
 
     def error(self) -> DatabaseFault:
-        """It as the error to raise."""
+        """The error to raise for it."""
         return (TransactionUndone if self.undone else DatabaseFault)(self.message)
 
 
@@ -90,7 +90,7 @@ _SQLITE_OTHER = frozenset(
     {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_FULL, sqlite3.SQLITE_PROTOCOL}
 )
 
-_REFUSED = re.compile(  # a server that will not have us is none that will come back by itself
+_REFUSED = re.compile(  # waiting does not help when the server refuses us
     r"(?P<said>(?:\w+ )?authentication failed for user .*|(?:fe_sendauth: )?no password supplied|no pg_hba\.conf entry .*"
     r"|(?:role|database) \".*\" (?:does not exist|is not permitted .*)|permission denied for database .*)",
     re.IGNORECASE,
@@ -104,7 +104,7 @@ _LOST = ("the connection is closed", "the connection is lost", "closed database"
 
 
 def is_interruption(error: BaseException) -> bool:
-    """Whether a statement was ended from outside: by a time limit, or because somebody said so."""
+    """Whether a statement was ended from outside: by a time limit, or because somebody cancelled it."""
     cause = error.orig if isinstance(error, exc.DBAPIError) else error
     if isinstance(cause, psycopg.Error):
         return cause.sqlstate == _INTERRUPTED
@@ -143,7 +143,7 @@ def _postgresql(error: psycopg.Error) -> Fault | None:
 
 
 def _without_state(error: psycopg.Error) -> Fault | None:
-    """The driver itself speaks: an operational error is about the connection, any other only if it says so."""
+    """An error of the driver itself: an operational error concerns the connection, any other only if it says so."""
     text = str(error)
     if isinstance(error, psycopg.OperationalError) and not any(words in text for words in _OURS):
         refused = _REFUSED.search(text)
@@ -167,15 +167,15 @@ def _sqlite(error: sqlite3.Error) -> Fault | None:
 
 
 def _said(error: BaseException) -> str:
-    """The first line of what the driver says: the rest is SQL and parameters."""
+    """The first line of the driver's message: the rest is SQL and parameters."""
     lines: Iterator[str] = (line.strip() for line in str(error).splitlines())
     return f"{type(error).__name__}: {next((line for line in lines if line), 'no reason given')}"
 
 
 class Trouble:
-    """When this process saw the database in trouble. Says so in one log line when it begins and one when it ends.
+    """Records when this process saw the database in trouble; logs one line when it begins and one when it ends.
 
-    A write that failed is over with the next write that succeeds: a full disk and a standby still answer reads.
+    After a failed write, only a successful write ends the trouble: a full disk and a standby still answer reads.
     """
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -189,11 +189,11 @@ class Trouble:
 
     @property
     def now(self) -> bool:
-        """Whether the last thing that was heard of the database is trouble."""
+        """Whether the database is in trouble, as far as this process knows."""
         return self._since is not None
 
     def began(self, fault: Fault, *, writing: bool) -> None:
-        """A transaction failed by it."""
+        """A transaction failed by this fault."""
         with self._guard:
             self._by_write |= writing
             if self._since is not None:
@@ -217,7 +217,7 @@ class Trouble:
                 log.warning("database_back", seconds=round(self._last[1] - self._last[0], 1))
 
     def clock_stepped(self, seconds: float) -> None:
-        """The database's clock jumped ahead by ``seconds``: it is as if it had been away for so long until now."""
+        """The database's clock jumped ahead: treat it as an absence of so many ``seconds`` until now."""
         with self._guard:
             now = self._monotonic()
             if self._since is not None:
@@ -227,7 +227,7 @@ class Trouble:
             log.warning("clock_stepped", seconds=round(seconds, 1))
 
     def ages(self) -> tuple[float, float] | None:
-        """How many seconds ago it last got into trouble, and out of it; 0.0 if it still is. ``None`` if never."""
+        """How many seconds ago trouble last began, and ended (0.0 if it has not); ``None`` if never."""
         with self._guard:
             now = self._monotonic()
             began, ended = (self._since, now) if self._since is not None else self._last or (None, now)

@@ -1,4 +1,4 @@
-"""How the terms of a filter become conditions of SQL, whatever they are about."""
+"""Turns the terms of a filter into SQL conditions, for any kind of row."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from sqlalchemy import ColumnElement, false, func, not_, or_, true
 from app.rules.filters import FilterError, Term, choice_of, moment_of
 
 Condition = Callable[[str], ColumnElement[bool]]
-"""What one value of a key means."""
+"""Makes the SQL condition for one value of a key."""
 
 
 def conditions(terms: Iterable[Term], keys: Mapping[str, Condition]) -> list[ColumnElement[bool]]:
-    """One condition per term; all of them must hold. Raises ``FilterError`` for a value that its key cannot have."""
-    found = []
+    """One condition per term; all must hold. Raises ``FilterError`` for a value that its key cannot have."""
+    all_terms = []
     for term in terms:
         one = or_(false(), *[keys[term.key](value) for value in term.values])
-        found.append(not_(func.coalesce(one, false())) if term.negated else one)
-    return found
+        all_terms.append(not_(func.coalesce(one, false())) if term.negated else one)
+    return all_terms
 
 
 def equal_to(column: ColumnElement[Any]) -> Condition:
@@ -34,8 +34,7 @@ def one_of(key: str, column: ColumnElement[Any], choices: Sequence[str]) -> Cond
 
 
 def beginning(column: ColumnElement[Any]) -> Condition:
-    """The column is the value, or begins with it where the value ends in ``*`` (a lone ``*`` is an id, of a whole
-    kind)."""
+    """The column equals the value, or begins with it if the value ends in ``*``. A lone ``*`` is an id: the whole kind."""
 
     def condition(value: str) -> ColumnElement[bool]:
         open_ended = value.endswith("*") and value != "*"
@@ -76,5 +75,5 @@ def yes_or_no(key: str, holds: ColumnElement[bool]) -> Condition:
 
 
 def seen_by(column: ColumnElement[Any], connections: frozenset[str] | None) -> ColumnElement[bool]:
-    """Rows of these connections only; ``None`` is all of them, and those of no connection."""
+    """Rows of these connections only; ``None`` means all rows, also those of no connection."""
     return true() if connections is None else column.in_(sorted(connections))

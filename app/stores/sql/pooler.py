@@ -1,7 +1,7 @@
-"""Speaks to PostgreSQL through a pooler (PgBouncer in transaction mode) that lends another session for each transaction.
+"""Supports a pooler before PostgreSQL (PgBouncer in transaction mode), which lends another session to each transaction.
 
-What belongs to a session is then not ours: no prepared statement is kept there, and no setting outlives a transaction.
-Who does not say so in the URL is found out: the session that answers is not the one we were connected to.
+Then no prepared statement is kept in a session, and no setting outlives a transaction. If the URL does not mention a
+pooler, it is detected: the session that answers is not the one that greeted us.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import structlog
 
 from app.errors import BadConfiguration
 
-# As what a server or a role may have set otherwise: the driver reads times in one style only, and none beyond the year
+# A server or a role may have other settings, but the driver reads times in one style only, and none beyond the year
 # 9999, which other time zones may make of what Square calls "never".
 _OURS = """SELECT pg_backend_pid(), set_config('client_encoding', 'UTF8', false), set_config('DateStyle', 'ISO', false),
     set_config('TimeZone', 'UTC', false)"""
@@ -26,14 +26,14 @@ log = structlog.get_logger()
 
 
 class Pooler:
-    """Whether a process speaks to a pooler; once that is seen it stays so. Safe to share between threads.
+    """Knows whether this process uses a pooler, and prepares sessions accordingly. Thread-safe.
 
-    Writes find their rows by key. A plan made while a table was empty, and kept, would still read it from end to end
-    when 200,000 items are in it (50 ms instead of 0.5 ms an item, measured), so that plan is ruled out but for reads; and
-    before version 18 a plan ruled out looks dear enough to compile. Sessions of our own have that setting, those of a
-    pooler get it for a transaction.
+    Writes find their rows by key. A plan that was made while a table was empty, and kept, would scan all of it when it
+    has 200,000 items (50 ms instead of 0.5 ms an item, measured). So sequential scans are off for writes, and ``jit`` too,
+    because before version 18 a plan that uses a ruled-out scan looks expensive enough to compile. Our own sessions keep
+    these settings; a pooler's get them for each transaction.
 
-    ``declared``: what the URL says, ``None`` if nothing. ``prepare_threshold`` holds for sessions that are our own.
+    ``declared`` is what the URL says, ``None`` if nothing; ``prepare_threshold`` is for our own sessions.
     """
 
     def __init__(self, declared: bool | None = False, prepare_threshold: int | None = None) -> None:
@@ -43,7 +43,7 @@ class Pooler:
         self._guard = threading.Lock()
 
     def opened(self, connection: Any) -> None:
-        """A connection of psycopg was opened that prepares nothing yet. Raises what the driver raises, and
+        """Set up a new connection of psycopg that prepares no statements yet. Raises what the driver raises, and
         ``BadConfiguration`` for a database that cannot hold every text."""
         _refuse_other_encodings(connection)
         is_own = _set_up(connection)
@@ -54,13 +54,13 @@ class Pooler:
             connection.execute(_FOR_WRITES.format("false"))
             connection.commit()
 
-    def suspect(self, error: BaseException) -> None:
-        """A transaction failed by this; connections that are opened from now on may have to be others."""
+    def note_error(self, error: BaseException) -> None:
+        """Note the error of a failed transaction: it may reveal a pooler to the connections opened from now on."""
         if not self.is_there and _state(error) in LOST_STATEMENTS:
             self._found(f"a prepared statement was lost ({_state(error)})")
 
     def setting(self, *, writing: bool) -> str | None:
-        """What a transaction (not a statement alone) must say first, so that it is planned as it should be."""
+        """The statement that a transaction (not a single statement) must begin with for good plans; ``None`` if none."""
         if self.is_there:
             return _FOR_WRITES.format("true") if writing else None
         return None if writing else _FOR_READS
@@ -83,8 +83,8 @@ def _refuse_other_encodings(connection: Any) -> None:
 
 
 def _set_up(connection: Any) -> bool:
-    """Settings that a pooler, too, keeps for its client. Returns whether the session is our own: a pooler invents the
-    process id that a client is greeted with, so the session's own is another one."""
+    """Make settings that a pooler also keeps for its client. Returns whether the session is our own: a pooler greets its
+    client with an invented process id, so the session's own differs."""
     connection.autocommit = True
     answers = connection.execute(_OURS).fetchone()[0]
     connection.autocommit = False

@@ -1,4 +1,4 @@
-"""Who may write when, and with which sessions: a fair turn for SQLite's writers, and a pool that is replaced as a whole."""
+"""Replaces the sessions of a pool together, and gives SQLite's writers fair turns."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 
 class Sessions:
-    """The sessions in a pool, replaced together when those opened until now may be useless.
+    """The sessions in a pool; all that are open are replaced when they may be useless.
 
-    SQLAlchemy would make another pool, and forget the sessions that are just being opened in this one.
+    SQLAlchemy's own way, another pool, would miss the sessions that are just being opened in this one.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -29,18 +29,17 @@ class Sessions:
         event.listen(engine, "handle_error", _leave_the_pool)
 
     def replace(self, generation: int) -> None:
-        """Close every session of this generation or an older one: the idle when somebody would use them, those in use
-        when they come back."""
+        """Replace the sessions of this and older generations: idle ones at their next use, others when returned."""
         with self._guard:
             if generation == self.generation:  # nobody else has done it since
                 self.generation += 1
 
     def _opens(self, dialect: Any, record: ConnectionPoolEntry, *_: Any) -> None:
-        # Before it connects: what is opened while the others turn out to be useless may have gone the same way.
+        # Set before it connects: a session that is opened while the others fail may be useless too.
         record.info["generation"] = self.generation
 
     def _opened(self, connection: Any, record: ConnectionPoolEntry) -> None:
-        record.info.setdefault("generation", self.generation)  # where somebody else connects, it is not told before
+        record.info.setdefault("generation", self.generation)  # if somebody else connected it
 
     def _goes_out(self, connection: Any, record: ConnectionPoolEntry, fairy: Any) -> None:
         if record.info.get("generation") != self.generation:
@@ -52,14 +51,14 @@ class Sessions:
 
 
 def _leave_the_pool(context: ExceptionContext) -> None:
-    """SQLAlchemy's own way to replace a pool goes by the wall clock, and by every error of every old session."""
+    """Keep SQLAlchemy from replacing the pool: it would by the wall clock, and for every error of every old session."""
     context.invalidate_pool_on_disconnect = False
 
 
 class Turn:
-    """A mutex that is handed over in the order it was asked for.
+    """A mutex that threads get in the order in which they asked.
 
-    SQLite's own waiting is a poll with growing sleeps: a steady writer starves the others for half a second.
+    SQLite itself waits by polling with growing sleeps: a steady writer starves the others for half a second.
     """
 
     def __init__(self) -> None:
@@ -78,7 +77,7 @@ class Turn:
             gate = threading.Lock()
             gate.acquire()
             self._queue.append(gate)
-        gate.acquire()  # released by whoever hands over; the turn is ours from then on
+        gate.acquire()  # released by the thread before us; then the turn is ours
         self._owner = me
 
     def waiting(self) -> int:

@@ -1,8 +1,7 @@
-"""Runs hand-written SQL straight on the driver's cursor, for the paths where SQLAlchemy's layers would cost more
-than the statement itself.
+"""Runs hand-written SQL on the driver's cursor, for hot paths where SQLAlchemy would cost more than the statement.
 
-One spelling for both drivers: parameters are ``:name``. Rows are plain tuples with the driver's own values; times
-come back through ``columns.moment_from``.
+Parameters are ``:name`` for both drivers. Rows are plain tuples of the driver's values; ``columns.moment_from`` reads
+their times.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ _ARRAY = re.compile(r"%\((\w+)\)s(?=::\w+\[\])")  # sent binary: quoting every t
 
 
 class Statement:
-    """SQL for both drivers; ``postgresql`` replaces the first text where the two must differ.
+    """SQL for both drivers; ``postgresql`` replaces the first text if they must differ.
 
-    PostgreSQL keeps the plan of a statement that runs often, so hot SQL must leave only one plan to choose: look-ups
-    by key, no joins. A join planned in a quiet hour took 1.7 s for a batch of 100 in a storm (measured).
+    PostgreSQL keeps the plan of a statement that runs often, so hot SQL must have only one possible plan: look-ups by
+    key, no joins. A join planned in a quiet hour took 1.7 s for a batch of 100 in a storm (measured).
     """
 
     def __init__(self, sqlite: str, *, postgresql: str | None = None) -> None:
@@ -35,7 +34,7 @@ class Statement:
         self._postgresql = _ARRAY.sub(r"%(\1)b", named)
 
     def run(self, conn: Connection, parameters: Mapping[str, Any]) -> list[Any]:
-        """Execute once and return the rows it gives (none for statements that return nothing)."""
+        """Execute once; returns the rows, if the statement returns any."""
         cursor = self._execute(conn, parameters)
         try:
             return cursor.fetchall() if cursor.description is not None else []
@@ -43,7 +42,7 @@ class Statement:
             cursor.close()
 
     def count(self, conn: Connection, parameters: Mapping[str, Any]) -> int:
-        """Execute once and return how many rows it changed."""
+        """Execute once; returns how many rows it changed."""
         cursor = self._execute(conn, parameters)
         try:
             return int(cursor.rowcount)
@@ -51,7 +50,7 @@ class Statement:
             cursor.close()
 
     def run_many(self, conn: Connection, parameters: Sequence[Mapping[str, Any]]) -> None:
-        """Execute once for each mapping; returns nothing."""
+        """Execute once for each mapping."""
         cursor = _driver(conn).cursor()
         try:
             cursor.executemany(self._sqlite if is_sqlite(conn) else self._postgresql, parameters)
@@ -77,7 +76,7 @@ class Statement:
 
 
 def is_sqlite(conn: Connection) -> bool:
-    """Which of the two databases this is."""
+    """Whether the database is SQLite, not PostgreSQL."""
     return conn.dialect.name == "sqlite"
 
 
@@ -87,10 +86,10 @@ def bound_list(conn: Connection, texts: Sequence[str]) -> Any:
 
 
 def storable(text: str) -> str:
-    """The text as PostgreSQL can hold it in a key: without NUL characters, and not endless.
+    """The text in a form that PostgreSQL can hold in a key: without NUL characters, and of limited length.
 
-    One odd delivery must not fail its batch. What is too long keeps its beginning and the digest of the whole, so
-    that different texts stay different.
+    One odd delivery must not fail its batch. A text that is too long keeps its beginning, followed by a digest of the
+    whole, so that different texts stay different.
     """
     if len(text) > _LONGEST_KEY:
         digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

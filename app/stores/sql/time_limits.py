@@ -1,4 +1,4 @@
-"""How long a question to the database may take, kept by the database itself; and its end when nobody waits any more."""
+"""Limits how long a question to the database may take, and ends it when nobody waits for the answer any more."""
 
 from __future__ import annotations
 
@@ -15,20 +15,17 @@ from sqlalchemy import Connection
 from app.errors import TakesTooLong
 
 STEPS = 100_000
-"""Instructions of SQLite's machine, a few milliseconds, between two looks whether a question may go on."""
+"""SQLite checks the limit once per this many virtual machine instructions, a few milliseconds."""
 
 CANCEL_TIMEOUT = 5.0
-"""Seconds that PostgreSQL may take to be told that a statement is to end; it has the deadline besides."""
+"""Seconds that cancelling a statement of PostgreSQL may take; the statement has its deadline anyway."""
 
 _STATEMENT_TIMEOUT = "SELECT set_config('statement_timeout', %s, true)"
 """For this transaction alone: a pooler lends the session to somebody else afterwards."""
 
 
 class TimeLimit:
-    """So many seconds from now for one question, of however many statements; ``end`` ends it before.
-
-    Safe to share between threads.
-    """
+    """A limit of seconds from now for one question of any number of statements; ``end`` ends it early. Thread-safe."""
 
     def __init__(self, seconds: float, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._seconds = seconds
@@ -39,19 +36,19 @@ class TimeLimit:
         self._sessions: set[psycopg.Connection[Any]] = set()
 
     def left(self) -> float:
-        """Seconds that are left; 0.0 when it is over."""
+        """Seconds left; 0.0 when the limit is reached."""
         return 0.0 if self._ended else max(0.0, self._until - self._monotonic())
 
     def end(self) -> None:
-        """Nobody waits for the answer any more: the statement that runs for it is interrupted, and none begins."""
-        with self._guard:  # a session that was given back works for somebody else
+        """Interrupt the running statement and let no other begin: nobody waits for the answer any more."""
+        with self._guard:  # a returned session works for somebody else
             self._ended = True
             for session in self._sessions:
                 with suppress(psycopg.Error):
                     session.cancel_safe(timeout=CANCEL_TIMEOUT)
 
     def error(self) -> TakesTooLong:
-        """What is told to who asked."""
+        """The error for the caller."""
         return TakesTooLong(
             f"this question takes longer than the {self._seconds:g} s that one may take; narrow it: a shorter time "
             "(such as since:2h), one connection, one kind or one item"
@@ -59,7 +56,7 @@ class TimeLimit:
 
     @contextmanager
     def kept(self, conn: Connection) -> Iterator[None]:
-        """Statements of this transaction end with the limit; raises ``TakesTooLong`` if it is over already."""
+        """End the statements of this transaction with the limit; raises ``TakesTooLong`` if it is reached already."""
         if not self.left():
             raise self.error()
         keep = self._kept_by_sqlite if conn.dialect.name == "sqlite" else self._kept_by_postgresql
@@ -83,13 +80,13 @@ class TimeLimit:
         with self._guard:
             self._sessions.add(session)
         try:
-            if self._ended:  # before the session could be told
+            if self._ended:  # before the session was registered
                 raise self.error()
             yield
         finally:
             with self._guard:
                 self._sessions.discard(session)
-            if self._ended:  # what was told to end may be late, and must not meet another's statement
+            if self._ended:  # a late cancellation must not hit somebody else's statement
                 conn.invalidate()
         if self._ended:
             raise self.error()

@@ -1,4 +1,4 @@
-"""Reads a database URL: which parameters it may have, what they mean, and what the driver is given of them."""
+"""Reads a database URL: checks its parameters, and turns them into the driver's."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from sqlalchemy.exc import ArgumentError
 from app.errors import BadConfiguration
 
 PREPARE_THRESHOLD = 5
-"""So often a statement runs on a PostgreSQL session before the server keeps its plan."""
+"""After so many runs on a PostgreSQL session the server keeps a statement's plan."""
 
 MAX_LOCK_WAIT = 3600.0
-"""Seconds that SQLite may be let wait while another program writes."""
+"""The longest time in seconds that SQLite may wait while another program writes."""
 
 _OURS = ("pgbouncer", "prepare_threshold")
 _SQLITES = ("timeout",)
@@ -49,7 +49,7 @@ _YES = frozenset({"true", "1", "yes", "on"})
 _NO = frozenset({"false", "0", "no", "off"})
 
 _NAME = re.compile(r"[A-Za-z_]{1,40}")  # anything else may be the rest of a password with "@" and "?" in it
-_URL = re.compile(  # where SQLAlchemy, too, sees the parts
+_URL = re.compile(  # split as SQLAlchemy does
     r"(?P<before>[\w+]+://(?:[^:/]*(?::[^@]*)?@)?)(?P<hosts>[^/?]*)(?P<database>/[^?]*)?(?:\?(?P<query>.*))?",
     re.DOTALL,
 )
@@ -57,11 +57,11 @@ _URL = re.compile(  # where SQLAlchemy, too, sees the parts
 
 @dataclass(frozen=True)
 class DatabaseUrl:
-    """Where a database is, and how it is spoken to.
+    """The place of a database, and how to connect.
 
-    ``url`` names the driver and has libpq's parameters, ``arguments`` are what the driver's ``connect`` takes besides.
-    ``pooled`` says whether a pooler lends us another session for each transaction; ``None``: that is to be found out.
-    ``prepare_threshold``: so often a statement runs on a session before its plan is kept there; ``None``: never.
+    ``url`` names the driver and has libpq's parameters; ``arguments`` are further ones of the driver's ``connect``.
+    ``pooled`` says whether a pooler lends us another session for each transaction; ``None`` if that must be detected.
+    After ``prepare_threshold`` runs on a session a statement's plan is kept there; ``None``: never.
     """
 
     url: URL
@@ -90,8 +90,7 @@ def parse(text: str) -> DatabaseUrl:
 
 
 def check_folder(text: str) -> None:
-    """Raise ``BadConfiguration`` where SQLite's file cannot be: in a folder that does not exist, or as a folder. Waiting
-    would not make it."""
+    """Raise ``BadConfiguration`` if SQLite's file cannot exist: its folder is missing, or it is a folder itself."""
     url = parse(text).url
     if url.get_backend_name() != "sqlite":
         return
@@ -151,7 +150,7 @@ def _postgresql(url: URL, hosts: str, pairs: list[tuple[str, str]]) -> DatabaseU
     threshold = _threshold(given)
     return DatabaseUrl(
         _with(url, parameters),
-        # Nothing is prepared before we know whom we speak to.
+        # Nothing is prepared before we know whether there is a pooler.
         {name: value for name, value in _DEFAULTS.items() if name not in parameters} | {"prepare_threshold": None},
         pooled=_pooled(given, threshold),
         prepare_threshold=threshold,
@@ -159,7 +158,7 @@ def _postgresql(url: URL, hosts: str, pairs: list[tuple[str, str]]) -> DatabaseU
 
 
 def _known(pairs: list[tuple[str, str]], known: tuple[str, ...], what_is_known: str) -> dict[str, list[str]]:
-    """The parameters by name; raises ``BadConfiguration`` for one that is unknown, empty or there twice."""
+    """The parameters by name; raises ``BadConfiguration`` for one that is unknown, empty or repeated."""
     times = Counter(name for name, _ in pairs)
     given: dict[str, list[str]] = {}
     for name, value in pairs:
@@ -197,7 +196,7 @@ def _threshold(given: Mapping[str, list[str]]) -> int | None:
 
 
 def _several_hosts(given: Mapping[str, list[str]]) -> dict[str, str]:
-    """``host`` and ``port`` as libpq takes them (lists with commas), from either way to write several."""
+    """``host`` and ``port`` in libpq's form (lists with commas), from either way of writing several."""
     hosts = [host for value in given.get("host", ()) for host in value.split(",")]
     ports = [port for value in given.get("port", ()) for port in value.split(",")]
     places = list(_places(hosts))
@@ -205,10 +204,10 @@ def _several_hosts(given: Mapping[str, list[str]]) -> dict[str, str]:
         if ports:
             raise BadConfiguration("the database URL gives ports both after its hosts and as a parameter")
         hosts, ports = [host for host, _ in places], [port for _, port in places]
-    found = {"host": ",".join(hosts), "port": ",".join(ports)}
+    named = {"host": ",".join(hosts), "port": ",".join(ports)}
     if len(hosts) > 1 and "target_session_attrs" not in given:
-        found["target_session_attrs"] = "read-write"  # we are of no use on a standby
-    return {name: value for name, value in found.items() if value}
+        named["target_session_attrs"] = "read-write"  # a standby cannot write
+    return {name: value for name, value in named.items() if value}
 
 
 def _places(hosts: list[str]) -> Iterator[tuple[str, str]]:
@@ -225,11 +224,11 @@ def _places(hosts: list[str]) -> Iterator[tuple[str, str]]:
 
 
 def _check_values(parameters: Mapping[str, str]) -> None:
-    """Raise ``BadConfiguration`` for a value that no server would ever be connected to with."""
+    """Raise ``BadConfiguration`` for a value with which no connection would ever succeed."""
     for name in _WHOLE_NUMBERS:
         if name in parameters and not re.fullmatch(r"-?[0-9]{1,9}", parameters[name]):
             raise _bad_value(name, "a whole number")
-    # libpq looks at its parameters before it looks for a server; it is shown none. Ports stay as many as hosts.
+    # libpq checks its parameters before it connects; it gets no real host. There must be as many hosts as ports.
     hosts = ",".join("/nowhere" for _ in parameters.get("host", "").split(","))
     checked = {name: value for name, value in parameters.items() if name != "hostaddr"} | {"host": hosts}
     try:
@@ -243,7 +242,7 @@ def _check_values(parameters: Mapping[str, str]) -> None:
 
 
 def _with(url: URL, parameters: Mapping[str, str]) -> URL:
-    """The parts of a URL that were written as parameters put where they belong: a password is hidden only there."""
+    """Move user, password and database from the parameters into the URL, where the password is hidden."""
     parts = {"user": "username", "password": "password", "dbname": "database"}
     moved: Any = {part: parameters[name] for name, part in parts.items() if name in parameters}
     rest = {name: value for name, value in parameters.items() if name not in parts}

@@ -1,4 +1,4 @@
-"""Every table, as SQLModel classes: six of the merchant's own data, the rest of what Tallyhook must remember."""
+"""Every table as a SQLModel class: six of the merchant's own data, the others Tallyhook's own."""
 
 from app.stores.tables.access import AccessToken, AuditArchive, AuditEntry, Session, SignInPlace, User
 from app.stores.tables.answers import CachedAnswer
@@ -11,6 +11,7 @@ from app.stores.tables.catalog import (
     StockRow,
     SyncColumns,
     VendorRow,
+    catalog_table,
 )
 from app.stores.tables.connections import ConnectionRow
 from app.stores.tables.replays import Replay, ReplayItem
@@ -91,4 +92,5 @@ __all__ = [
     "UsualDay",
     "VendorRow",
     "Watermark",
+    "catalog_table",
 ]

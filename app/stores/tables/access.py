@@ -11,7 +11,7 @@ from app.stores.tables.fields import AUTO_ID, long, moment
 
 
 class AccessToken(SQLModel, table=True):
-    """A key for programs. Only ``digest`` (SHA-256, hex) of it is kept; ``hint`` is its beginning, to tell it by.
+    """A key for programs. Only its ``digest`` (SHA-256, hex) is kept; ``hint`` is its beginning, to recognise it.
 
     ``connections`` is a JSON list of slugs, NULL for all.
     """
@@ -36,8 +36,8 @@ class AccessToken(SQLModel, table=True):
 class User(SQLModel, table=True):
     """A person with a password, kept as an Argon2 hash. ``connections`` is a JSON list of slugs, NULL for all.
 
-    ``failures`` wrong passwords were given for it, the last at ``failed_at``; from places where nobody signed in by it
-    before, nobody is let in until ``locked_until`` (``rules.access.lockout``).
+    ``failures`` counts wrong passwords, the last at ``failed_at``. Until ``locked_until`` nobody can sign in from a place
+    where the user never signed in before (``rules.access.lockout``).
     """
 
     __tablename__ = "users"
@@ -57,11 +57,11 @@ class User(SQLModel, table=True):
 
 
 class SignInPlace(SQLModel, table=True):
-    """Wrong passwords for a user (0: for names that there are not) from one ``place``: a network address, or a browser
-    that the user signed in with, last at ``signed_in_at``.
+    """Wrong passwords for a user (0: for names that do not exist) from one ``place``: a network address, or a browser that
+    the user signed in with, last at ``signed_in_at``.
 
-    ``hour_failures`` of them came in the hour that began at ``hour``, and are noted in the audit log together. At
-    ``seen_at`` somebody tried last, well or not.
+    ``hour_failures`` of them came in the hour that began at ``hour``; the audit log has one entry for these. The last
+    attempt of any kind was at ``seen_at``.
     """
 
     __tablename__ = "sign_in_places"
@@ -78,9 +78,9 @@ class SignInPlace(SQLModel, table=True):
 
 
 class Session(SQLModel, table=True):
-    """A browser that signed in. Only ``digest`` (SHA-256, hex) of its cookie is kept.
+    """A browser that signed in. Only the ``digest`` (SHA-256, hex) of its cookie is kept.
 
-    It belongs to a user or to the token it signed in with, and ends with it. ``csrf`` must come with every change.
+    It belongs to a user or to the token it signed in with, and ends with it. Every change must send ``csrf``.
     """
 
     __tablename__ = "sessions"
@@ -96,7 +96,7 @@ class Session(SQLModel, table=True):
 
 
 class AuditEntry(SQLModel, table=True):
-    """One change that somebody made. The database refuses to change a row, and to delete one that is not archived.
+    """One change that somebody made. The database refuses to change a row, or to delete one that is not archived.
 
     ``number`` counts from 1 without a gap; ``hash`` is over this entry and ``previous``, the hash of the one before
     (``rules.access.chain``). ``before`` and ``after`` are JSON text.
@@ -120,7 +120,7 @@ class AuditEntry(SQLModel, table=True):
 
 
 class AuditArchive(SQLModel, table=True):
-    """Entries ``first_number`` to ``last_number`` of the audit log that are in a file, and may go from the table.
+    """Entries ``first_number`` to ``last_number`` of the audit log that are in a file and may be deleted from the table.
 
     ``file`` is its name in the archive folder, ``head`` the hash of the last entry in it. The database refuses to
     change or delete a row.

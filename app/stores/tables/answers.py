@@ -1,4 +1,4 @@
-"""Answers that took too long to find to be found anew for everyone who asks."""
+"""Cached answers to questions that take too long to answer for every caller."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.stores.tables.fields import moment
 
 
 class CachedAnswer(SQLModel, table=True):
-    """The last answer to a question about a connection: JSON text, and when it was found in how many milliseconds."""
+    """The last answer (JSON text) to a question about a connection, when it was found, and how long that took."""
 
     __tablename__ = "answers"
 

@@ -1,7 +1,7 @@
 """The merchant's own data: six tables of one shape.
 
-``connection`` and the record's key fields are the primary key, then come the record's fields in the record's order,
-then how the row came to be (``SyncColumns``). ``CATALOG`` maps a kind to its table.
+The primary key is ``connection`` and the record's key fields; then come the record's other fields in their order, then
+how the row came to be (``SyncColumns``). ``CATALOG`` maps a kind to its table.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from sqlalchemy import BigInteger, Index
 from sqlmodel import Field, SQLModel
@@ -21,9 +22,9 @@ from app.stores.tables.fields import amount, big, long, moment
 class SyncColumns(SQLModel):
     """How a catalog row came to be.
 
-    ``version`` orders states by the source's clock; ``read_at`` is when the read that brought the row *began* and
-    decides between equal versions; ``row_hash`` is ``domain.row_hash``, 0 for a tombstone we concluded ourselves;
-    ``written_at`` is when the row was last written here.
+    ``version`` orders states by the source's clock. ``read_at`` is when the read of the row *began*, and decides between
+    equal versions. ``row_hash`` is ``domain.row_hash``, or 0 for a tombstone that we concluded ourselves. ``written_at``
+    is when the row was last written here.
     """
 
     deleted: bool = False
@@ -167,3 +168,8 @@ CATALOG: Mapping[Kind, type[SQLModel]] = {
     Kind.VENDOR: VendorRow,
     Kind.CATEGORY: CategoryRow,
 }
+
+
+def catalog_table(kind: Kind) -> Any:
+    """The kind's table, for SQLAlchemy Core."""
+    return CATALOG[kind].__table__  # type: ignore[attr-defined]

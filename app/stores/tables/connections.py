@@ -1,4 +1,4 @@
-"""How each connection is, and which of its kinds may not be read."""
+"""The health of each connection, and the kinds that it may not read."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from app.stores.tables.fields import long, moment
 
 
 class ConnectionRow(SQLModel, table=True):
-    """The state of a connection (``kind`` is empty), or of a kind of it that may not be read.
+    """The state of a connection (``kind`` is empty), or of a kind that it may not read.
 
-    ``since`` is when the state began, ``seen_at`` when it was last seen to be so. ``next_probe_at`` is when the vendor
-    is called again, ``probes`` how often that was in vain. ``credentials`` is the digest of the options that were
-    refused, ``paused_by`` the person who paused it.
+    The state began at ``since`` and was last observed at ``seen_at``. The vendor is called again at ``next_probe_at``,
+    after ``probes`` calls in vain. ``credentials`` is the digest of the options that were refused, ``paused_by`` the
+    person who paused the connection.
     """
 
     __tablename__ = "connection_states"

@@ -1,4 +1,4 @@
-"""Replays: a person's wish to have items tried again, carried out step by step."""
+"""Replays: items that a person wants tried again, step by step."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from app.stores.tables.fields import AUTO_ID, big, long, moment
 
 
 class Replay(SQLModel, table=True):
-    """One replay, named after the incident it is to end.
+    """One replay, named after the incident that it follows.
 
-    ``of`` is ``letters`` or ``events``, ``filter`` which of them. ``status`` is ``idle`` (waits for a worker),
-    ``running``, ``completed``, ``stopped`` (by itself, at the first new failure; ``reason`` tells it) or ``aborted``
-    (by a person). ``rate`` is items per second, 0 for as fast as it goes; ``canary`` sends 1 item, then 10, then the
-    rest, each once the ones before went well. ``token`` and ``lease_until`` say who drives it.
+    ``of`` is ``letters`` or ``events``, and ``filter`` selects among them. ``status`` is ``idle`` (waits for a worker),
+    ``running``, ``completed``, ``stopped`` (by itself at the first new failure, for this ``reason``) or ``aborted`` (by a
+    person). ``rate`` is items per second, 0 for no limit. ``canary`` sends 1 item, then 10, then the rest, each after the
+    ones before succeeded. ``token`` and ``lease_until`` belong to the worker that drives it.
     """
 
     __tablename__ = "replays"
@@ -44,11 +44,10 @@ class Replay(SQLModel, table=True):
 class ReplayItem(SQLModel, table=True):
     """One item of a replay, however many letters or events name it; or one letter that is about no item.
 
-    ``state`` is ``waiting``, ``sending`` (a message without item that is on its way), ``sent`` (owed again), ``done``
-    (settled since), ``failed`` (a try failed since, told by ``error``), ``skipped`` (it cannot be tried, ``error`` says
-    why) or ``left`` (the replay ended before its turn).
-    ``mark`` is the newest settlement when it was sent: what came of it has a higher number, whatever clocks say.
-    ``letter_id`` is 0 for an item. A letter without item has empty texts for its key.
+    ``state`` is ``waiting``, ``sending`` (the message of a letter without item), ``sent`` (owed again), ``done`` (settled
+    since), ``failed`` (tried since with this ``error``), ``skipped`` (cannot be tried because of ``error``) or ``left``
+    (the replay ended before its turn). ``mark`` is the newest settlement when it was sent: its own settlement has a higher
+    number, whatever clocks say. ``letter_id`` is 0 for an item. A letter without item has empty texts for its key.
     """
 
     __tablename__ = "replay_items"

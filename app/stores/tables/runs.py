@@ -1,4 +1,4 @@
-"""Reading in bulk and by the clock: watermarks, budgets, runs, drift, holds, schedules, signs of life."""
+"""Bulk reads and schedules: watermarks, budgets, runs, drift, holds, schedules, heartbeats."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from app.stores.tables.fields import AUTO_ID, long, moment
 
 
 class Watermark(SQLModel, table=True):
-    """How far a kind has been read, by the source's clock; opaque to all but the source.
+    """How far a kind has been read, by the source's clock; only the source understands it.
 
-    ``value`` and ``pulled_at`` are null before the first complete pull; ``failed_at`` is when the last pull failed
-    that its source could not answer, ``whole_read_at`` when the last read of the whole kind began.
+    ``value`` and ``pulled_at`` are null before the first complete pull. ``failed_at`` is when a pull last failed because
+    its source could not answer, ``whole_read_at`` when the last read of the whole kind began.
     """
 
     __tablename__ = "watermarks"
@@ -85,10 +85,10 @@ class Run(SQLModel, table=True):
 
 
 class RunPage(SQLModel, table=True):
-    """A page that an unfinished complete read has behind it, kept so that the read can be resumed after it.
+    """A page of an unfinished complete read, kept so that the read can resume after it.
 
-    ``records`` are the page's records, packed, ``failed`` (JSON) those that could not be read; the rows go when the
-    kind is written.
+    ``records`` are the page's records, packed, ``failed`` (JSON) those that could not be read. The rows are deleted when
+    the kind is written.
     """
 
     __tablename__ = "run_pages"
@@ -100,7 +100,7 @@ class RunPage(SQLModel, table=True):
 
 
 class FailedItem(SQLModel, table=True):
-    """An item that a run or a poll (then ``run_id`` is null) could not sync, while its neighbours went on.
+    """An item that a run or a poll (``run_id`` is null) could not sync, while its neighbours succeeded.
 
     ``category`` is ``network``, ``rate_limit``, ``auth``, ``validation``, ``mapping``, ``conflict`` or ``database``;
     ``resolved_at`` is when a later run synced it.
@@ -127,12 +127,12 @@ class FailedItem(SQLModel, table=True):
 
 
 class Drift(SQLModel, table=True):
-    """One row that a complete read or (then ``run_id`` is null) a spot check found different, with what differed and why.
+    """One row that a complete read or a spot check (``run_id`` is null) found different, what differed and why.
 
-    ``change`` is ``missing`` (we lacked it), ``differs``, or ``vanished``; ``fields`` is JSON
-    ``{field: [old, new]}``; ``cause`` is one of ``rules.drift.drift.DriftCause`` and ``why`` says in a sentence from what it
-    is told. Our copy is wrong since a moment between ``since`` and ``since_latest``. ``corrected_from`` is the cause that
-    was told before later evidence came (``corrected_at``).
+    ``change`` is ``missing`` (we lacked it), ``differs`` or ``vanished``; ``fields`` is JSON ``{field: [old, new]}``.
+    ``cause`` is one of ``rules.drift.drift.DriftCause``, and ``why`` gives the evidence in a sentence. Our copy became
+    wrong between ``since`` and ``since_latest``. ``corrected_from`` is the cause before later evidence came at
+    ``corrected_at``.
     """
 
     __tablename__ = "drift"
@@ -161,13 +161,13 @@ class Drift(SQLModel, table=True):
 class Hold(SQLModel, table=True):
     """An implausible batch that waits for a person.
 
-    ``state`` is ``keeping`` until all of its rows are kept, then ``held``; then ``released`` (its rows are being
-    written) and ``applied``, or ``dismissed``, or ``passed`` when a later read was plausible, or ``expired`` when a
-    later read came to another batch. A kind has at most one open hold.
+    ``state`` is ``keeping`` until all of its rows are kept, then ``held``. Then it is ``released`` (its rows are being
+    written) and ``applied``, or ``dismissed``, or ``passed`` (a later read was plausible), or ``expired`` (a later read
+    found another batch). A kind has at most one open hold.
 
-    ``findings`` is a JSON list of the rules that spoke. ``rows`` of them are held, ``digest`` tells one batch from
-    another, ``absent`` says what becomes of rows without a record, ``read_at`` when the read began. Until
-    ``believed_until`` the same rules do not hold this kind again.
+    ``findings`` is a JSON list of the rules that hold the batch, ``rows`` the number of its rows, ``digest`` identifies
+    it. ``absent`` says what becomes of rows without a record, ``read_at`` is when the read began. Until ``believed_until``
+    the same rules do not hold this kind again.
     """
 
     __tablename__ = "holds"
@@ -199,8 +199,8 @@ class Hold(SQLModel, table=True):
 
 
 class HoldRow(SQLModel, table=True):
-    """One row of a hold: ``fields`` is JSON ``{field: [before, after]}``, ``record`` the whole record as JSON, missing
-    where the row ends. ``read_at`` is when its read began, null for the hold's own."""
+    """One row of a hold: ``fields`` is JSON ``{field: [before, after]}``, ``record`` the whole record as JSON, null if the
+    row ends. ``read_at`` is when its read began, null if that is the hold's."""
 
     __tablename__ = "hold_rows"
     __table_args__ = (Index("ix_hold_rows_item", "hold_id", "item"),)
@@ -217,8 +217,8 @@ class HoldRow(SQLModel, table=True):
 class Schedule(SQLModel, table=True):
     """When a job runs by itself for a connection: a five-field cron expression in a time zone.
 
-    Slots count from ``last_slot`` on, the one that fired last or when a person edited the schedule since; ``fired_slot``
-    is the one that fired last.
+    Slots count from ``last_slot``: the last one that fired, or when a person edited the schedule since. ``fired_slot`` is
+    the last one that fired.
     """
 
     __tablename__ = "schedules"
@@ -233,7 +233,7 @@ class Schedule(SQLModel, table=True):
 
 
 class Heartbeat(SQLModel, table=True):
-    """The last sign of life of each process, and when it stopped, where it could say so."""
+    """The last heartbeat of each process, and when it stopped, if it could write that."""
 
     __tablename__ = "beats"
 

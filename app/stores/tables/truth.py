@@ -1,4 +1,4 @@
-"""Traces from which it is told why a row was wrong, and how true the copy was, day by day."""
+"""Evidence of why rows were wrong, and daily figures of how true the copy was."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from app.stores.tables.fields import AUTO_ID, big, long, moment
 class FullRead(SQLModel, table=True):
     """The last complete and believed read of a kind: when it began and ended, and with which mapping.
 
-    ``shape`` names the fields that its rows were hashed with, ``mapping`` is the fingerprint of the code that made its
-    records, ``mapping_at`` when that was first seen in use; ``mapping_after`` is when the mapping before it was last
-    seen, null for the first. ``checked_at`` is when the last checksum pass over the kind began, ``wrote_at`` when such a
-    read last wrote a row.
+    ``shape`` names the fields that its rows were hashed with. ``mapping`` is the fingerprint of the code that made its
+    records, first used at ``mapping_at``; the mapping before it was last used at ``mapping_after``, null for the first.
+    ``checked_at`` is when the last checksum pass over the kind began, ``wrote_at`` when such a read last wrote a row.
     """
 
     __tablename__ = "full_reads"
@@ -35,9 +34,10 @@ class FullRead(SQLModel, table=True):
 
 
 class Refusal(SQLModel, table=True):
-    """A delivery that was refused: when, why, and which items it claimed to be about (never believed, only compared).
+    """A refused delivery: when, why, and the items that it claimed to be about (never trusted, only compared).
 
-    ``items`` is JSON text as in ``InboxEvent``; ``count`` is how many were refused in this moment, the rest unread.
+    ``items`` is JSON text as in ``InboxEvent``; ``count`` is how many deliveries were refused at this moment, of which
+    only this one was read.
     """
 
     __tablename__ = "refusals"
@@ -52,9 +52,9 @@ class Refusal(SQLModel, table=True):
 
 
 class Mark(SQLModel, table=True):
-    """How far this database has come: one row, whose number rises with every sign of life.
+    """How far this database has come: one row, whose number rises with every heartbeat.
 
-    A process that has seen a larger number of the same ``lineage`` knows that a backup was restored.
+    A process that has seen a higher number of the same ``lineage`` knows that a backup was restored.
     """
 
     __tablename__ = "marks"
@@ -66,8 +66,8 @@ class Mark(SQLModel, table=True):
 
 
 class Restore(SQLModel, table=True):
-    """A backup that was restored under us: the state of ``back_to`` came back after ``lost_at``, the last moment that
-    a process remembers, and was noticed at ``found_at``."""
+    """A backup that was restored while we ran: the state of ``back_to`` replaced that of ``lost_at``, the last moment that
+    a process had seen; found at ``found_at``."""
 
     __tablename__ = "restores"
 
@@ -78,7 +78,7 @@ class Restore(SQLModel, table=True):
 
 
 class Removal(SQLModel, table=True):
-    """A live row of our tables that somebody else deleted, noted by the database itself."""
+    """A live row of our tables that somebody else deleted; a trigger notes it."""
 
     __tablename__ = "removals"
     __table_args__ = (Index("ix_removals_item", "connection", "kind", "item"),)
@@ -91,10 +91,11 @@ class Removal(SQLModel, table=True):
 
 
 class AgreementDay(SQLModel, table=True):
-    """How true the copy of a kind was on a day (UTC): the last answer of that day.
+    """How true the copy of a kind was on a day (UTC), by the last complete read of that day.
 
-    Of ``rows``, the union of those that live there and here, ``equal`` were equal after the write, ``differed`` of them
-    only by it; ``equal`` is null where the answer was not believed or not complete, and ``unknown`` then says why.
+    ``rows`` is the union of the rows that live at the source and here. ``equal`` of them were equal after the write,
+    ``differed`` of these before it. If the read was not believed or not complete, ``equal`` is null and ``unknown`` says
+    why.
     """
 
     __tablename__ = "agreement_days"
@@ -111,8 +112,8 @@ class AgreementDay(SQLModel, table=True):
 
 
 class SpotCheck(SQLModel, table=True):
-    """A random row that was looked at between complete reads (its key joined by "/"), and whether it was ``equal`` there
-    and here."""
+    """A random row that was compared between complete reads (``item`` is its key joined by "/"), and whether it was
+    ``equal`` at the source and here."""
 
     __tablename__ = "spot_checks"
     __table_args__ = (Index("ix_spot_checks_at", "connection", "kind", "at"),)
@@ -126,7 +127,7 @@ class SpotCheck(SQLModel, table=True):
 
 
 class SpotCheckTurn(SQLModel, table=True):
-    """When random rows of a kind are looked at next."""
+    """When random rows of a kind are compared next."""
 
     __tablename__ = "spot_check_turns"
 
@@ -136,7 +137,7 @@ class SpotCheckTurn(SQLModel, table=True):
 
 
 class UsualDay(SQLModel, table=True):
-    """What the believed reads of a day (UTC) did to a kind: ``changes`` is JSON ``{what: rows}``, as the guard counts."""
+    """The changes of a kind by the believed reads of a day (UTC): ``changes`` is JSON ``{change: rows}``, for the guard."""
 
     __tablename__ = "usual_days"
 
@@ -147,8 +148,8 @@ class UsualDay(SQLModel, table=True):
 
 
 class TrickledChange(SQLModel, table=True):
-    """A product whose doubtful change was believed, as few came at once; ``before`` is JSON text of
-    ``rules.guard.traits.OldListing``."""
+    """A product whose doubtful change was believed because few came at once; ``before`` is its ``OldListing``
+    (``rules.guard.traits``) as JSON text."""
 
     __tablename__ = "trickled_changes"
     __table_args__ = (Index("ix_trickled_changes_at", "connection", "at"),)
@@ -160,8 +161,8 @@ class TrickledChange(SQLModel, table=True):
 
 
 class Slice(SQLModel, table=True):
-    """The last slice of older rows that a nightly run compared: what the source last changed before ``upto`` is behind
-    this round, which takes so many ``nights``."""
+    """The last slice of older rows that a nightly run compared: this round, of so many ``nights``, has compared all rows
+    that the source last changed before ``upto``."""
 
     __tablename__ = "slices"
 

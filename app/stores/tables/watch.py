@@ -1,4 +1,4 @@
-"""What is being watched for people: gaps in what we heard, and alerts."""
+"""Outages and alerts, which people are told about."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from app.stores.tables.fields import AUTO_ID, long, moment
 
 
 class Outage(SQLModel, table=True):
-    """A time in which we heard nothing of a connection, and should have.
+    """A time in which no deliveries of a connection came, though some should have.
 
-    ``reason`` is ``silence`` (``expected`` events did not come) or ``downtime`` (we were not there). ``state`` is
-    ``open``, ``filled`` (from the source's ledger: ``missed`` events, ``replayed`` of which are settled), ``covered``
-    (by a delta pull, for there is no ledger; ``note`` says why) or ``quiet`` (nothing had happened).
+    ``reason`` is ``silence`` (``expected`` events did not come) or ``downtime`` (we did not run). ``state`` is ``open``,
+    ``filled`` (from the source's ledger: ``missed`` events, of which ``replayed`` are settled), ``covered`` (by a delta
+    pull, because there is no ledger; ``note`` says why) or ``quiet`` (nothing had happened).
     """
 
     __tablename__ = "gaps"
@@ -48,8 +48,8 @@ class Outage(SQLModel, table=True):
 class Alert(SQLModel, table=True):
     """Something a person should know. At most one with a ``key`` is open at a time.
 
-    ``severity`` is ``info``, ``warning`` or ``critical``. ``told_at`` is when it was mailed, ``claimed_until`` until when
-    somebody is about to.
+    ``severity`` is ``info``, ``warning`` or ``critical``. It was mailed at ``told_at``; until ``claimed_until`` one process
+    is about to mail it.
     """
 
     __tablename__ = "alerts"

@@ -1,4 +1,4 @@
-"""What is to be done and what came of it: inbox, owed items, settlements and their sums, attempts, dead letters."""
+"""Work and its outcomes: inbox, owed items, settlements and their sums, attempts, dead letters."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.stores.tables.fields import AUTO_ID, big, long, moment
 
 
 class InboxEvent(SQLModel, table=True):
-    """One delivery as received, never changed afterwards; what came of it is told by owed items and settlements.
+    """One delivery as received, never changed afterwards; owed items and settlements have its outcome.
 
     ``verdict`` is one of ``domain.Verdict``. ``items`` is JSON text: a list of ``[kind, external_id]``.
     """
@@ -38,9 +38,9 @@ class OwedItem(SQLModel, table=True):
     """An item with changes not yet settled: the dirty set. The row is deleted when the item is settled.
 
     ``rev`` counts the changes seen; a worker notes it before it fetches and settles only up to it. ``token`` and
-    ``lease_until`` say who works on it; a lease that expired without being given back counts as one of ``kills``.
-    ``next_at`` is when it may be tried (again), ``hinted_at`` when a message was last sent for it. ``asks`` counts how often
-    the source was asked and did not show ``version``, the newest one that a hint named.
+    ``lease_until`` belong to the worker that has it; ``kills`` counts leases that ran out. ``next_at`` is when it may be
+    tried next, ``hinted_at`` when a message was last sent for it. ``asks`` counts how often the source did not show
+    ``version``, the newest one that a hint named.
     """
 
     __tablename__ = "owed_items"
@@ -62,7 +62,7 @@ class OwedItem(SQLModel, table=True):
 
 
 class Settlement(SQLModel, table=True):
-    """What came of an item's changes: one row each time an owed item was settled.
+    """The outcome of an item's changes: one row each time an owed item was settled.
 
     ``outcome`` is ``applied``, ``unchanged``, ``gone``, ``held`` or ``dead``; ``changes`` is how many changes it covered,
     ``first_seen_at`` to ``settled_at`` how long they waited.
@@ -88,10 +88,10 @@ class Settlement(SQLModel, table=True):
 
 
 class SettledSlot(SQLModel, table=True):
-    """What the settlements of ten minutes come to (``stores.reports.settled``), so that a week is summed from few rows.
+    """Sums of ten minutes of settlements (``stores.reports.settled``), so that a week is summed from few rows.
 
-    ``items`` are settlements of items, ``looks`` those of a whole kind; ``changes``, ``in_five``, ``in_sixty`` (how many
-    were settled so soon after they were first seen) and ``waited_ms`` (in sum) speak of the items alone.
+    ``items`` counts settlements of items, ``looks`` those of a whole kind. ``changes``, ``in_five`` and ``in_sixty``
+    (settled within so many seconds of being first seen) and ``waited_ms`` (the sum) are about items only.
     """
 
     __tablename__ = "settled_slots"
@@ -109,7 +109,7 @@ class SettledSlot(SQLModel, table=True):
 
 
 class CallSlot(SQLModel, table=True):
-    """How many calls to a connection's vendor were made in an hour for one purpose (``rules.calls.calling``)."""
+    """How many calls a connection made to its vendor in an hour for one purpose (``rules.calls.calling``)."""
 
     __tablename__ = "call_slots"
 
@@ -120,9 +120,9 @@ class CallSlot(SQLModel, table=True):
 
 
 class Attempt(SQLModel, table=True):
-    """One failed try of a message, kept until it succeeds or is buried with it in a dead letter.
+    """One failed try of a message, kept until the message succeeds or becomes a dead letter.
 
-    ``exchange`` is the HTTP exchange behind it, secrets removed, as JSON text (``sources.exchanges``).
+    ``exchange`` is its HTTP exchange without secrets, as JSON text (``sources.exchanges``).
     """
 
     __tablename__ = "attempts"

@@ -1,9 +1,9 @@
-"""Whether the data is right: each check counts what it finds wrong, by SQL, and shows some of it.
+"""Validates the data: each check counts wrong rows by SQL, and shows some of them.
 
-``inside`` has the questions about one connection's own rows, ``prices`` the one about price lists, ``records`` those about
-records as they came, ``between`` those that compare it with the others, ``asking`` how a question is asked. Every question
-looks at whole tables (seconds at 280,000 listings), so that no index on a quantity or a moment makes every write dearer:
-callers remember what was found (``stores.reports.cache``).
+``inside`` has the questions about one connection's own rows, ``prices`` that about price lists, ``records`` those about
+records as the source sent them, ``between`` those that compare connections; ``asking`` runs them. Every question scans
+whole tables (seconds at 280,000 listings), because an index on a quantity or a moment would slow every write: callers
+cache the findings (``stores.reports.cache``).
 """
 
 from app.stores.validation.asking import Cutoffs, Finding, cutoffs

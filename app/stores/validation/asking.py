@@ -1,4 +1,4 @@
-"""How a question about the data is asked: one statement finds the rows once, its checks count and sample them."""
+"""Runs a question about the data: one statement finds the rows once, and its checks count and sample them."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ LAG = timedelta(minutes=1)
 STALE_AFTER = timedelta(days=7)
 LONG_OWED = timedelta(hours=1)
 AHEAD = timedelta(minutes=5)
-"""What is dated later than that from now is no matter of clocks that differ a little."""
+"""Dates further in the future than this are not explained by clocks that differ a little."""
 
 RECENT_ORDERS = timedelta(days=7)
 
 
 class Finding(NamedTuple):
-    """What a check found: how many, and some of them as JSON-ready mappings."""
+    """What a check found: how many rows, and some of them as JSON-ready mappings."""
 
     check: str
     rows: int
@@ -34,11 +34,11 @@ class Finding(NamedTuple):
 
 
 class Cutoffs(NamedTuple):
-    """The moments that the questions ask about.
+    """The moments that the questions compare with.
 
-    What was written before ``quiet`` has had the time to arrive everywhere; ``stale`` is how far back a row must have
-    been read, ``patience`` since when an owed item waits too long, ``recent`` from when on orders are looked at,
-    ``ahead`` from when on a date lies in the future (``ahead_version`` is that as a version, in microseconds).
+    Rows written before ``quiet`` have had time to arrive everywhere. Rows must have been read since ``stale``. Items owed
+    since before ``patience`` wait too long. Orders are checked from ``recent`` on. Dates after ``ahead`` are in the future
+    (``ahead_version``: the same as a version in microseconds).
     """
 
     quiet: datetime
@@ -51,9 +51,9 @@ class Cutoffs(NamedTuple):
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that can be wrong: the found rows for which ``where`` holds, told by the columns it ``shows``.
+    """One thing that can be wrong: the found rows for which ``where`` holds; samples have the columns that it ``shows``.
 
-    ``counts`` says how many things they stand for.
+    ``counts`` is the SQL that counts them.
     """
 
     name: str
@@ -77,8 +77,8 @@ class Question:
 
     def ask(self, conn: Connection, connection: str, cutoffs: Cutoffs, samples: int) -> list[Finding]:
         """What each check finds, with at most so many samples."""
-        asked = {"connection": connection, "samples": max(samples, 1), **cutoffs._asdict()}
-        rows = self._statement.run(conn, asked)
+        values = {"connection": connection, "samples": max(samples, 1), **cutoffs._asdict()}
+        rows = self._statement.run(conn, values)
         return [_finding(check, number, rows, self._columns(), samples) for number, check in enumerate(self.checks)]
 
     def _columns(self) -> tuple[str, ...]:
@@ -95,8 +95,7 @@ _OLDEST_LOOK = Statement(
 def cutoffs(conn: Connection, now: datetime) -> Cutoffs:
     """The moments as of ``now``.
 
-    While some connection is still to be looked at as a whole, nothing later than what announced that look counts as
-    arrived.
+    While a pull of some connection is owed, only what was written before that pull was owed counts as arrived.
     """
     look = moment_from(_OLDEST_LOOK.run(conn, {})[0][0])
     arrived = now if look is None else min(look, now)
@@ -115,8 +114,8 @@ def _part(number: int, check: Check, columns: Sequence[str]) -> str:
 
 def _finding(check: Check, number: int, rows: Sequence[Any], columns: Sequence[str], samples: int) -> Finding:
     mine = [row for row in rows if row[0] == number]
-    told = [dict(zip(columns, row[2:], strict=True)) for row in mine[:samples]]
-    shown = [{name: _plain(name, row[name]) for name in check.shows} for row in told]
+    sampled = [dict(zip(columns, row[2:], strict=True)) for row in mine[:samples]]
+    shown = [{name: _plain(name, row[name]) for name in check.shows} for row in sampled]
     return Finding(check.name, int(mine[0][1]) if mine else 0, shown)
 
 

@@ -1,8 +1,8 @@
 """What differs between connections: listings that share a SKU, but not their name, their price or what is on hand.
 
-Known lag is left out: a pair does not count while an item of either side is owed, nor when either side was written
-within the last minute (``Cutoffs.quiet``). A SKU that a connection uses twice says nothing about which listing is meant,
-so it makes no pair; the duplicates have a check of their own.
+Known lag is excluded: a pair does not count while an item of either side is owed, or if either side was written within
+the last minute (``Cutoffs.quiet``). A SKU that a connection uses twice does not identify a listing, so it makes
+no pair; duplicates have a check of their own.
 """
 
 from __future__ import annotations

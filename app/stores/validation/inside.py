@@ -1,6 +1,6 @@
-"""What can be wrong inside one connection: its SKUs, its stock, fields and rows that are missing or old.
+"""What can be wrong inside one connection: SKUs, stock, fields and rows that are missing or old.
 
-Listings that are not for sale any more (inactive or deleted) are asked about only where stock points at them.
+Listings that are no longer for sale (inactive or deleted) are checked only if stock points at them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from app.stores.catalog import catalog_sql
 from app.stores.validation.asking import Check, Question
 
 ALIKE = "ltrim(replace(lower(sku), ' ', ''), '0')"
-"""What SKUs have in common that differ only by case, spaces or leading zeros."""
+"""SKUs that differ only by case, spaces or leading zeros have this in common."""
 
 FOR_SALE = "active AND NOT deleted"
 HAS_SKU = "trim(sku) <> ''"  # not so for null either
@@ -57,8 +57,8 @@ MISSING_FIELDS = Question(
         Check("missing_price", ("item", "sku", "name"), where="price_minor IS NULL"),
     ],
 )
-# Nothing left of what is gone is as it should be: only quantities that still count for something are orphans. Listings
-# are looked up once each, not once per stock row: half the time on SQLite.
+# Only quantities other than zero are orphans: zero is right for a listing that is gone. Each listing is looked up once,
+# not once per stock row: half the time on SQLite.
 STOCK_ORPHANS = Question(
     f"""
     unknown AS MATERIALIZED (
@@ -74,7 +74,7 @@ STOCK_ORPHANS = Question(
     """,
     [Check("stock_without_listing", ("item", "location", "state", "quantity"))],
 )
-# A connection that has no categories at all does not have that kind.
+# A connection without any categories does not have that kind.
 CATEGORY_ORPHANS = Question(
     f"""
     found AS MATERIALIZED (
@@ -85,7 +85,7 @@ CATEGORY_ORPHANS = Question(
     """,
     [Check("listing_without_category", ("item", "sku", "category"))],
 )
-# A listing that was deleted since is no surprise in an order; one we never heard of is.
+# An order may name a listing that was deleted since, but not one that we never held.
 ORDER_ORPHANS = Question(
     f"""
     found AS MATERIALIZED (
@@ -97,7 +97,7 @@ ORDER_ORPHANS = Question(
     """,
     [Check("order_line_without_listing", ("order_id", "item", "sku"))],
 )
-# Where a line does not say what it comes to, nothing can be added up.
+# Orders with a line that has no total cannot be checked.
 ORDER_SUMS = Question(
     """
     found AS MATERIALIZED (
@@ -121,9 +121,9 @@ LONG_OWED = Question(
 
 
 def not_read(kinds: Sequence[Kind]) -> Question:
-    """Live rows of these kinds, of which no complete read speaks, that were read by themselves too long ago.
+    """Live rows of these kinds, which no recent complete read covers, that were last read too long ago.
 
-    Only kinds that were pulled since: of one that nobody reads at all there is more to be said elsewhere.
+    Only kinds that were pulled since: a kind that nobody reads has findings elsewhere.
     """
     return Question(
         f"found AS MATERIALIZED ({' UNION ALL '.join(_old_rows(kind) for kind in kinds) or _NO_ROWS})",
@@ -135,10 +135,8 @@ _NO_ROWS = "SELECT NULL AS read_at, NULL AS kind, NULL AS item WHERE 1 = 0"
 
 
 def _old_rows(kind: Kind) -> str:
-    shape = catalog_sql.shape(kind)
-    item = " || '/' || ".join(shape.keys)
     return f"""
-        SELECT read_at, '{kind}' AS kind, {item} AS item FROM {shape.table}
+        SELECT read_at, '{kind}' AS kind, {catalog_sql.item_text(kind)} AS item FROM {catalog_sql.shape(kind).table}
         WHERE {_MINE} AND NOT deleted AND read_at < :stale
               AND EXISTS (SELECT 1 FROM watermarks
                           WHERE {_MINE} AND kind = '{kind}' AND pulled_at >= :stale)

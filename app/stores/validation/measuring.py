@@ -1,4 +1,4 @@
-"""All questions, asked one after the other."""
+"""Runs all questions about the data."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _QUESTIONS = (
 
 
 class DataQuestion(Protocol):
-    """What can be asked: ``asking.Question`` by SQL, and what needs more than that."""
+    """A question about the data: an ``asking.Question``, or one that needs more than SQL."""
 
     @property
     def checks(self) -> Sequence[Check]:
-        """What it looks for."""
+        """Its checks, in the order of the findings."""
 
     def ask(self, conn: Connection, connection: str, cutoffs: Cutoffs, samples: int) -> list[Finding]:
-        """What each check finds, with at most so many samples."""
+        """The finding of each check, with at most so many samples."""
 
 
 def questions(confirmed: Collection[Kind]) -> tuple[DataQuestion, ...]:

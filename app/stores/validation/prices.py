@@ -1,4 +1,4 @@
-"""Listings that have prices, but none in the price list that counts: the finding names the lists there are."""
+"""Finds listings that have prices, but none in the chosen price list; the finding names their lists."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _LIST_FIELDS = ("price_list", "productPriceTypeId")
 
 
 class _NoneChosen:
-    """How many listings for sale have a price in each list, where none of these lists is the one that counts."""
+    """Counts, per price list, the listings for sale that have a price there but none in the chosen list."""
 
     checks = (Check("price_list_not_chosen", ("price_list", "listings", "item")),)
 
     def ask(self, conn: Connection, connection: str, cutoffs: Cutoffs, samples: int) -> list[Finding]:
-        """What the check finds; a sample is a price list, those with the most prices first."""
-        found = [(item, _lists(prices)) for item, prices in _UNPRICED.run(conn, {"connection": connection})]
-        unchosen = [(item, lists) for item, lists in found if lists]
+        """The finding; its samples are price lists, those with the most prices first."""
+        rows = _UNPRICED.run(conn, {"connection": connection})
+        unchosen = [(item, lists) for item, prices in rows if (lists := _lists(prices))]
         times = Counter(name for _, lists in unchosen for name in lists)
         first = {name: item for item, lists in reversed(unchosen) for name in lists}
         shown = [

@@ -1,36 +1,31 @@
-"""What can be wrong with records as they came: dated in the future, texts nobody could hold, unknown time zones, and
-those that could not be read at all."""
+"""What can be wrong with records as the source sent them: future dates, unstorable texts, unknown time zones, and
+records that could not be read."""
 
 from __future__ import annotations
 
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, String
-from sqlmodel import SQLModel
 from sqlmodel.sql.sqltypes import AutoString
 
 from app.domain import Kind
 from app.stores.catalog import catalog_sql
 from app.stores.sql.statements import Statement
-from app.stores.tables import CATALOG
+from app.stores.tables import catalog_table
 from app.stores.validation.asking import Check, Cutoffs, Finding, Question
 
 _MINE = "connection = :connection"
 _UNHELD = "\N{REPLACEMENT CHARACTER}"
 
 
-def _item(kind: Kind) -> str:
-    return " || '/' || ".join(catalog_sql.shape(kind).keys)
-
-
 def _future_rows(kind: Kind) -> str:
     return f"""
-        SELECT '{kind}' AS kind, {_item(kind)} AS item, modified_at FROM {catalog_sql.shape(kind).table}
+        SELECT '{kind}' AS kind, {catalog_sql.item_text(kind)} AS item, modified_at FROM {catalog_sql.shape(kind).table}
         WHERE {_MINE} AND (modified_at > :ahead OR version > :ahead_version)
     """
 
 
-# Deleted rows too: nothing older than that date brings them back.
+# Deleted rows too: no read before that date brings them back.
 FROM_THE_FUTURE = Question(
     f"found AS MATERIALIZED ({' UNION ALL '.join(map(_future_rows, Kind))})",
     [Check("from_the_future", ("kind", "item", "modified_at"))],
@@ -38,11 +33,12 @@ FROM_THE_FUTURE = Question(
 
 
 def _unheld_rows(kind: Kind) -> str:
-    table = SQLModel.metadata.tables[str(CATALOG[kind].__tablename__)]
+    table = catalog_table(kind)
     texts = [column.name for column in table.c if isinstance(column.type, (String, AutoString))]
     holes = " OR ".join(f"instr({name}, '{_UNHELD}') > 0" for name in texts)
     return f"""
-        SELECT '{kind}' AS kind, {_item(kind)} AS item FROM {table.name} WHERE {_MINE} AND NOT deleted AND ({holes})
+        SELECT '{kind}' AS kind, {catalog_sql.item_text(kind)} AS item FROM {table.name}
+        WHERE {_MINE} AND NOT deleted AND ({holes})
     """
 
 
@@ -61,12 +57,12 @@ FAILED_ITEMS = Question(
 
 
 class _UnknownZones:
-    """Locations whose time zone this machine does not know: their days are reckoned in UTC."""
+    """Finds locations whose time zone this machine does not know: their days are computed in UTC."""
 
     checks = (Check("unknown_time_zones", ("location", "name", "timezone")),)
 
     def ask(self, conn: Connection, connection: str, cutoffs: Cutoffs, samples: int) -> list[Finding]:
-        """What the check finds, with at most so many samples."""
+        """The finding, with at most so many samples."""
         rows = [row for row in _ZONES.run(conn, {"connection": connection}) if not _is_zone(row[2])]
         shown = [dict(zip(self.checks[0].shows, row, strict=True)) for row in rows[:samples]]
         return [Finding(self.checks[0].name, len(rows), shown)]
