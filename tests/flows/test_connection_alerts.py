@@ -79,7 +79,7 @@ def test_the_alert_follows_what_waits(world: World) -> None:
     refuse(world)
     the_alert(world)
     owe(world, "A", "B", "C")
-    assert "3 items wait" in the_alert(world)["detail"]
+    assert "3 items wait" in the_alert(world).detail
 
 
 def test_the_alert_follows_the_reason(world: World) -> None:
@@ -88,7 +88,7 @@ def test_the_alert_follows_the_reason(world: World) -> None:
     world.source.down = Unavailable("connect timeout")
     world.clock.pass_(10)
     probe(world.deps)
-    assert "connect timeout" in the_alert(world)["detail"]
+    assert "connect timeout" in the_alert(world).detail
 
 
 def test_the_alert_closes_when_the_connection_answers(world: World) -> None:
@@ -159,7 +159,7 @@ def test_a_read_from_before_the_refusal_allows_nothing(world: World) -> None:
         watermarks.put(conn, SHOP, Kind.STOCK, "7", world.clock())
     world.clock.pass_(60)
     judge(world.deps, SHOP, Kind.STOCK, NO_RIGHT)
-    assert the_alert(world)["key"] == f"forbidden:{SHOP}:stock"
+    assert the_alert(world).key == f"forbidden:{SHOP}:stock"
 
 
 # --- a hold ---
@@ -208,7 +208,7 @@ def test_the_alert_about_letters_follows_their_number(world: World) -> None:
     die(world, "A")
     the_alert(world)
     die(world, "B")
-    assert the_alert(world)["title"].startswith(f"{SHOP}: 2 dead letters: ")
+    assert the_alert(world).title.startswith(f"{SHOP}: 2 dead letters: ")
 
 
 def test_letters_of_two_connections_by_one_cause_are_two_alerts(world: World) -> None:
