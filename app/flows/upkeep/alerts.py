@@ -14,7 +14,7 @@ from app.flows.connections.webhook_checks import agreed
 from app.flows.deps import Deps
 from app.flows.letters.letters import conditions, terms_of
 from app.flows.upkeep.connection_alerts import watch_connections
-from app.flows.upkeep.raise_alert import close_alert, raise_alert
+from app.flows.upkeep.raise_alert import close_alert, raise_alert, raise_over
 from app.rules.calls.calling import PROBE, calling_for
 from app.sources.base import Addressed, Source, Subscriptions
 from app.stores.inbox import inbox_search, outages
@@ -92,16 +92,8 @@ def gap_is_over(deps: Deps, gap: Mapping[str, Any], sentence: str) -> None:
     """Close the alert about an outage, and say what the outage came to."""
     close_alert(deps, f"gap:{gap['id']}")
     with deps.database.begin() as conn:
-        alerts.raise_(
-            conn,
-            f"gap:{gap['id']}:over",
-            title=f"{gap['connection']}: gap closed",
-            detail=f"{gap['connection']}: {sentence}.",
-            severity="info",
-            connection=gap["connection"],
-            now=deps.now(),
-            over=True,
-        )
+        title, detail = f"{gap['connection']}: gap closed", f"{gap['connection']}: {sentence}."
+        raise_over(deps, conn, f"gap:{gap['id']}", title, detail, gap["connection"])
 
 
 def notify(deps: Deps) -> int:
