@@ -6,7 +6,6 @@ import threading
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple
-from weakref import WeakKeyDictionary
 
 import structlog
 from sqlalchemy import Connection
@@ -22,6 +21,7 @@ from app.errors import (
     VendorForbidden,
     VendorRefused,
 )
+from app.flows.connections.per_database import PerDatabase
 from app.flows.connections.states import forget, row_of
 from app.flows.deps import Deps
 from app.rules.calls.calling import PROBE, calling_for
@@ -30,7 +30,6 @@ from app.sources import exchanges
 from app.sources.base import Checkable, Source
 from app.stores import connections
 from app.stores.connections import Evidence
-from app.stores.sql.engine import Database
 
 VERDICT_FOR = timedelta(seconds=5)
 """How long the result of a check counts for other failures in the same process: many threads fail together."""
@@ -57,13 +56,12 @@ class _Seen:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-_all_seen: WeakKeyDictionary[Database, _Seen] = WeakKeyDictionary()
-_lock = threading.Lock()
+_seen = PerDatabase(_Seen)
 
 
 def verdict_on(deps: Deps, connection: str, error: Exception) -> Verdict | None:
     """A recent verdict, or a new one; ``None`` while another thread is calling."""
-    seen, now = _seen_of(deps.database), deps.now()
+    seen, now = _seen.of(deps.database), deps.now()
     with seen.lock:
         recent = seen.verdicts.get(connection)
         if recent is not None and now - recent.began < VERDICT_FOR and _explains(recent, error):
@@ -87,7 +85,7 @@ def call(deps: Deps, connection: str) -> Verdict:
     """Call the vendor now and keep the verdict. Raises ``DatabaseFault`` if the call budget could not be read."""
     began = deps.now()
     verdict = Verdict(began, *_check(deps.sources[connection]))
-    _seen_of(deps.database).verdicts[connection] = verdict
+    _seen.of(deps.database).verdicts[connection] = verdict
     return verdict
 
 
@@ -181,8 +179,3 @@ def one_line(text: str) -> str:
 def log_change(evidence: Evidence) -> None:
     """Log a change of state."""
     log.warning(f"connection_{evidence.state}", connection=evidence.connection, reason=evidence.reason)
-
-
-def _seen_of(database: Database) -> _Seen:
-    with _lock:
-        return _all_seen.setdefault(database, _Seen())

@@ -6,15 +6,14 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from weakref import WeakKeyDictionary
 
 from app.domain import Kind, Ref
 from app.errors import AuthRejected, BadAnswer, DatabaseFault, RateLimited, Unavailable
+from app.flows.connections.per_database import PerDatabase
 from app.flows.deps import Deps
 from app.sources import exchanges
 from app.sources.base import Source
 from app.stores import catalog
-from app.stores.sql.engine import Database
 
 CONTROLS = 2
 """How many other items are fetched before we conclude that the vendor does not answer for the kind."""
@@ -38,8 +37,7 @@ class _Seen:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-_all_seen: WeakKeyDictionary[Database, _Seen] = WeakKeyDictionary()
-_lock = threading.Lock()
+_seen = PerDatabase(_Seen)
 
 
 def is_answered(deps: Deps, connection: str, kind: Kind, failed: Sequence[str]) -> bool | None:
@@ -48,7 +46,7 @@ def is_answered(deps: Deps, connection: str, kind: Kind, failed: Sequence[str]) 
 
     Calls the vendor up to ``CONTROLS`` times. Raises ``InProgress`` while another thread does, and ``DatabaseFault``.
     """
-    seen, key, now = _seen_of(deps.database), (connection, kind), deps.now()
+    seen, key, now = _seen.of(deps.database), (connection, kind), deps.now()
     with seen.lock:
         at, answered = seen.results.get(key, (None, None))
         if at is not None and now - at < KNOWN_FOR:
@@ -101,8 +99,3 @@ def _answer(source: Source, ref: Ref) -> bool | None:
     except Exception:  # whatever its answer makes of our code, there was one
         return True
     return True
-
-
-def _seen_of(database: Database) -> _Seen:
-    with _lock:
-        return _all_seen.setdefault(database, _Seen())

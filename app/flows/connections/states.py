@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from weakref import WeakKeyDictionary
 
 import structlog
 
 from app.domain import ConnectionState
+from app.flows.connections.per_database import PerDatabase
 from app.flows.deps import Deps
 from app.stores import connections
 from app.stores.connections import StateRow
-from app.stores.sql.engine import DATABASE_ERRORS, Database
+from app.stores.sql.engine import DATABASE_ERRORS
 
 KNOWN_FOR = timedelta(seconds=1)
 """How long a process caches the states."""
@@ -30,13 +29,12 @@ class _Known:
     loaded_at: datetime | None = None
 
 
-_all_known: WeakKeyDictionary[Database, _Known] = WeakKeyDictionary()
-_lock = threading.Lock()
+_known_rows = PerDatabase(_Known)
 
 
 def known(deps: Deps) -> Sequence[StateRow]:
     """The states as of about a second ago; the last known ones while the database is in trouble."""
-    here, now = _known_of(deps), deps.now()
+    here, now = _known_rows.of(deps.database), deps.now()
     if here.loaded_at is None or abs(now - here.loaded_at) >= KNOWN_FOR:
         here.loaded_at = now  # first, so that other threads go on with the known rows
         try:
@@ -54,7 +52,7 @@ def row_of(deps: Deps, connection: str) -> StateRow | None:
 
 def forget(deps: Deps) -> None:
     """Have the states read again at the next question."""
-    _known_of(deps).loaded_at = None
+    _known_rows.of(deps.database).loaded_at = None
 
 
 def blocking(deps: Deps) -> list[StateRow]:
@@ -90,8 +88,3 @@ def sentence(row: StateRow) -> str:
         case ConnectionState.FORBIDDEN:
             return f"{row.connection} has not let us read {row.kind} {since}{why}"
     return f"{row.connection} is well {since}"
-
-
-def _known_of(deps: Deps) -> _Known:
-    with _lock:
-        return _all_known.setdefault(deps.database, _Known())

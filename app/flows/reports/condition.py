@@ -66,8 +66,9 @@ def health(deps: Deps, connection: str) -> dict[str, Any]:
     problems = [words for name, words in _NEEDED.items() if not checks[name]]
     if not checks["clock"]:
         problems.append(skewed(checks["clock_ahead_seconds"]))
-    problems += _states(deps, connection)
     with deps.database.read() as conn:
+        mine = (row for row in connections.rows(conn) if row.connection == connection)
+        problems += [sentence(row) for row in mine if row.state is not ConnectionState.OK]
         problems += _troubles(conn, connection, deps.now())
     return {"healthy": not problems, "problems": problems, **checks}
 
@@ -76,14 +77,6 @@ def skewed(ahead: float) -> str:
     """A sentence about a host's clock that is off by ``ahead`` seconds."""
     way = "ahead of" if ahead > 0 else "behind"
     return f"this host's clock is {abs(ahead):g} s {way} the database's; nothing here goes by it, but set it right"
-
-
-def _states(deps: Deps, connection: str) -> Iterator[str]:
-    with deps.database.read() as conn:
-        mine = [row for row in connections.rows(conn) if row.connection == connection]
-    for row in mine:
-        if row.state is not ConnectionState.OK:
-            yield sentence(row)
 
 
 def _troubles(conn: Connection, connection: str, now: datetime) -> Iterator[str]:

@@ -13,7 +13,7 @@ from app.flows.connections.webhook_checks import agreed
 from app.flows.deps import Deps
 from app.flows.letters.letters import conditions, terms_of
 from app.flows.upkeep.connection_alerts import watch_connections
-from app.flows.upkeep.raise_alert import close_alert, raise_alert
+from app.flows.upkeep.raise_alert import close_alert, raise_alert, raise_over
 from app.rules.calls.calling import PROBE, calling_for
 from app.sources.base import Addressed, Source, Subscriptions
 from app.stores.inbox import inbox_search, outages
@@ -93,16 +93,8 @@ def gap_is_over(deps: Deps, outage: Outage, sentence: str) -> None:
     """It is over; this is what it came to."""
     close_alert(deps, f"gap:{outage.id}")
     with deps.database.begin() as conn:
-        alerts.raise_(
-            conn,
-            f"gap:{outage.id}:over",
-            title=f"{outage.connection}: gap closed",
-            detail=f"{outage.connection}: {sentence}.",
-            severity="info",
-            connection=outage.connection,
-            now=deps.now(),
-            over=True,
-        )
+        title, detail = f"{outage.connection}: gap closed", f"{outage.connection}: {sentence}."
+        raise_over(deps, conn, f"gap:{outage.id}", title, detail, outage.connection)
 
 
 def notify(deps: Deps) -> int:

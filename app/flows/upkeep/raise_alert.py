@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import structlog
+from sqlalchemy import Connection
 
 from app.flows.deps import Deps
 from app.stores.upkeep import alerts
@@ -31,13 +32,11 @@ def close_alert(deps: Deps, key: str) -> None:
     with deps.database.begin() as conn:
         alert = alerts.close(conn, key, deps.now())
         if alert is not None and alert.told_at is not None and not key.startswith("gap:"):
-            alerts.raise_(
-                conn,
-                f"{key}:over",
-                title=f"over: {alert.title}",
-                detail=f"It is over since {deps.now():%Y-%m-%d %H:%M} UTC: {alert.detail}",
-                severity="info",
-                connection=alert.connection,
-                now=deps.now(),
-                over=True,
-            )
+            detail = f"It is over since {deps.now():%Y-%m-%d %H:%M} UTC: {alert.detail}"
+            raise_over(deps, conn, key, f"over: {alert.title}", detail, alert.connection)
+
+
+def raise_over(deps: Deps, conn: Connection, key: str, title: str, detail: str, connection: str | None) -> None:
+    """Say once that the trouble of the alert with this key is over."""
+    texts = {"title": title, "detail": detail, "severity": "info"}
+    alerts.raise_(conn, f"{key}:over", **texts, connection=connection, now=deps.now(), over=True)
