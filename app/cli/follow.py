@@ -14,7 +14,7 @@ import typer
 from app.channels.queue import NullQueue
 from app.cli.codes import FAILED, INTERRUPTED, WELL
 from app.cli.console import open_deps, stderr
-from app.cli.outcome import tell
+from app.cli.outcome import print_run
 from app.cli.progress import Bar
 from app.domain import Status
 from app.flows.connections import health
@@ -75,7 +75,7 @@ def follow_run(deps: Deps, run_id: int, *, direct: bool, no_wait: bool, as_json:
             _warn_if_nobody_works(deps)
         left = watch(deps, run_id, direct=direct)
     view = show_run(deps, run_id)
-    tell(deps, view, as_json=as_json)
+    print_run(deps, view, as_json=as_json)
     if left:
         raise typer.Exit(INTERRUPTED)
     raise typer.Exit(WELL if no_wait or view.status is Status.COMPLETED else FAILED)

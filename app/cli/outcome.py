@@ -27,7 +27,7 @@ _EFFECTS = ("created", "updated", "unchanged", "deleted")
 _TROUBLES = ("failed", "held")
 
 
-def tell(deps: Deps, view: RunView, *, as_json: bool) -> None:
+def print_run(deps: Deps, view: RunView, *, as_json: bool) -> None:
     """Print the state of a run; for a dry run also what it would have written."""
     rows, summary = _dry_run_rows(deps, view, MOST if as_json else SHOWN)
     if as_json:

@@ -23,7 +23,7 @@ from app.cli.console import (
     print_json,
 )
 from app.cli.follow import Direct, NoWait, follow_run, open_for
-from app.cli.outcome import run_table, tell
+from app.cli.outcome import print_run, run_table
 from app.cli.tables import print_table
 from app.domain import Options, Status, Strategy, status_of
 from app.errors import Refused
@@ -54,7 +54,7 @@ def show(
     view = show_run(deps, run_id)
     if watch:
         follow_run(deps, run_id, direct=False, no_wait=False, as_json=as_json)
-    tell(deps, view, as_json=as_json)
+    print_run(deps, view, as_json=as_json)
 
 
 @app.command()
@@ -64,7 +64,7 @@ def cancel(run_id: RunId, as_json: AsJson = False) -> None:
     before = show_run(deps, run_id)
     if not cancel_run(deps, before.connection, run_id):
         raise Refused(f"run {run_id} is over already: it is {show_run(deps, run_id).status}")
-    tell(deps, show_run(deps, run_id), as_json=as_json)
+    print_run(deps, show_run(deps, run_id), as_json=as_json)
 
 
 @app.command()
