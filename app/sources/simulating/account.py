@@ -46,6 +46,10 @@ class Account(ABC):
         """Make ``count`` events of the shop's life happen now; raises ``ValueError`` where none of the kinds can."""
 
     @abstractmethod
+    def repair(self) -> None:
+        """Somebody puts right what was shown wrongly: every order is saved again, as of now. Other kinds are read whole."""
+
+    @abstractmethod
     def pause(self) -> float | None:
         """Seconds until the shop changes by itself, ``None`` for a shop that never does."""
 

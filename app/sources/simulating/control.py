@@ -66,7 +66,10 @@ class Control:
 
     async def _switch_faults(self, request: Request) -> Response:
         options, switches = self._account.options, self._account.switches
+        were_bad = options.bad_records
         switch(options, await _object(request), switches)
+        if were_bad and not options.bad_records:
+            self._account.repair()
         return json_response(active(options, switches))
 
     async def _make_changes(self, request: Request) -> Response:

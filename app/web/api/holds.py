@@ -11,7 +11,6 @@ from app.errors import NotFound
 from app.flows.deps import Deps
 from app.flows.holds import holds
 from app.flows.holds.holds import HoldView
-from app.stores.guard.holds import Hold
 from app.web.api.operation import SYNC, Operation
 from app.web.api.params import Moment, Params
 from app.web.api.spelling import camel
@@ -68,7 +67,7 @@ def _of(deps: Deps, connection: str, params: OfHold) -> HoldView:
     return hold
 
 
-def _camel(hold: Hold) -> dict[str, Any]:
+def _camel(hold: msgspec.Struct) -> dict[str, Any]:
     spelled: dict[str, Any] = camel(msgspec.to_builtins(hold))
     return spelled
 

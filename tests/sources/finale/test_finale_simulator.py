@@ -265,3 +265,12 @@ def test_one_field_of_a_bad_record_is_wrong(simulate: Simulate) -> None:
     account.faults(bad_records=1.0)
     wrong = [sum(map(ne, one, other)) for one, other in zip(good, rows_of(account, "product"), strict=True)]
     assert max(wrong) == 1
+
+
+def test_an_order_that_was_shown_wrongly_is_saved_again_when_that_ends(simulate: Simulate) -> None:
+    account = simulate(products=60)
+    before = rows_of(account, "order")
+    account.faults(bad_records=1.0)
+    account.faults(bad_records=0)
+    saved = [one for one, other in zip(before, rows_of(account, "order"), strict=True) if one != other]
+    assert len(saved) == len(before)

@@ -227,3 +227,11 @@ def test_one_field_of_a_bad_record_is_wrong(simulate: Simulate) -> None:
     account.faults(bad_records=1.0)
     bad = search(account, object_types=["ITEM"])["objects"]
     assert {sum(one[name] != other[name] for name in one) for one, other in zip(good, bad, strict=True)} == {1}
+
+
+def test_an_order_that_was_shown_wrongly_is_saved_again_when_that_ends(simulate: Simulate) -> None:
+    account = simulate(products=60)
+    saved = {id: order.updated for id, order in account.world.orders.by_id.items()}
+    account.faults(bad_records=1.0)
+    account.faults(bad_records=0)
+    assert all(order.updated > saved[id] for id, order in account.world.orders.by_id.items())

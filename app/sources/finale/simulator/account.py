@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
+from msgspec.structs import replace
+
 from app.sources.finale.simulator import keeping, truth
 from app.sources.finale.simulator.bridge import Bridge
 from app.sources.finale.simulator.limits import Limits
@@ -51,6 +53,12 @@ class Account(account.Account):
         self.changes += 1
         self.outbox.report(done)
         self.keeper.changed()
+
+    def repair(self) -> None:
+        """Every order has another ``lastUpdatedDate``."""
+        now = self.world.now()
+        orders = [self.world.put_order(replace(order, updated=now)) for order in list(self.world.orders.values())]
+        self.note([Done("order", order.id, "updated") for order in orders])
 
     def pause(self) -> float | None:
         """A random time, as customers come."""

@@ -33,6 +33,12 @@ class Account(account.Account):
         """Changes of some kinds of record, or with some names of ``shop_life.HAPPENINGS``."""
         return self.life.happen(count, kinds)
 
+    def repair(self) -> None:
+        """Every order has another ``updated_at``, those of the API another version; no webhook tells of it, a poll does."""
+        for order in self.world.orders.by_id.values():
+            self.world.orders.save(order)
+        self.keeper.changed()
+
     def pause(self) -> float | None:
         """The same time always, from the rate in the options."""
         rate = self.options.changes_per_minute

@@ -57,9 +57,13 @@ class Orders:
 
     def update(self, order: Order, state: str | None = None) -> None:
         """Another version of an order."""
-        order.updated = max(order.updated + 1, self._clock.now_ms())
+        self.save(order)
         order.state = state or order.state
         order.closed = order.updated if order.state in ("COMPLETED", "CANCELED") else None
+
+    def save(self, order: Order) -> None:
+        """The same order, saved again."""
+        order.updated = max(order.updated + 1, self._clock.now_ms())
         if order.version is not None:
             order.version += 1
 
