@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from app.errors import BudgetSpent, Forbidden, RateLimited
+from app.errors import BudgetSpent, RateLimited, VendorForbidden
 from app.sources.http import Http
 
 
@@ -54,5 +54,5 @@ def any_answer() -> Iterator[None]:
         yield
     except BudgetSpent:
         raise
-    except (Forbidden, RateLimited):
+    except (VendorForbidden, RateLimited):
         return

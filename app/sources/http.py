@@ -201,9 +201,8 @@ def _bounded(response: httpx.Response, bound: Bound) -> Iterator[bytes]:
     takes too long.
     """
     where = f"{response.request.method} {response.request.url.path}"
-    if "," in (
-        encoding := response.headers.get("content-encoding", "")
-    ):  # each would expand the output of the one before
+    encoding = response.headers.get("content-encoding", "")
+    if "," in encoding:  # each would expand the output of the one before
         raise Unmappable(f"{where}: the answer is encoded as {encoding!r}; gzip or deflate was asked for")
     size, end = 0, time.monotonic() + bound.seconds
     for chunk in response.iter_bytes():

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.domain import Kind
-from app.errors import AuthRejected, Forbidden
+from app.errors import AuthRejected, VendorForbidden
 from app.sources.base import Subscription
 from tests.cli.conftest import Terminal, Typed
 from tests.fakes import SHOP, FakeSource
@@ -43,7 +43,7 @@ def test_a_vendor_that_answers_is_well_kind_by_kind(terminal: Terminal) -> None:
 
 
 def test_a_kind_that_may_not_be_read_is_named_with_the_vendors_words(terminal: Terminal) -> None:
-    terminal.source.refuses[Kind.STOCK] = Forbidden("GET /stock: 403 INVENTORY_READ is missing")
+    terminal.source.refuses[Kind.STOCK] = VendorForbidden("GET /stock: 403 INVENTORY_READ is missing")
     typed = terminal.type("check", SHOP, "--json")
     assert (finding(typed, f"{SHOP} stock")["state"], typed.code) == ("wrong", 1)
     assert "INVENTORY_READ" in finding(typed, f"{SHOP} stock")["said"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.domain import Kind
-from app.errors import AuthRejected, Forbidden
+from app.errors import AuthRejected, VendorForbidden
 from app.flows.connections.health import judge, paused
 from tests.cli.conftest import Terminal
 from tests.fakes import SHOP
@@ -31,7 +31,7 @@ def test_a_refused_connection_is_shown_with_the_vendors_words(terminal: Terminal
 
 
 def test_a_forbidden_kind_is_shown_with_the_vendors_words(terminal: Terminal) -> None:
-    judge(terminal.deps, SHOP, Kind.STOCK, Forbidden("403: VENDOR_READ"))
+    judge(terminal.deps, SHOP, Kind.STOCK, VendorForbidden("403: VENDOR_READ"))
     assert "shop forbidden stock" in terminal.type("connections", "list").out
     (view,) = terminal.type("connections", "list", "--json").json
     assert [(one["kind"], one["reason"]) for one in view["forbidden"]] == [("stock", "403: VENDOR_READ")]

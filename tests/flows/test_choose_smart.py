@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.domain import Kind, Options, Strategy
-from app.errors import Forbidden
+from app.errors import VendorForbidden
 from app.flows.connections.health import judge
 from app.flows.items.leases import LeaseKeeper
 from app.flows.runs import choose_smart
@@ -28,7 +28,7 @@ def world(database: Database) -> World:
 
 
 def test_smart_never_chooses_a_kind_that_may_not_be_read(world: World) -> None:
-    judge(world.deps, SHOP, Kind.VENDOR, Forbidden("403: VENDOR_READ"))
+    judge(world.deps, SHOP, Kind.VENDOR, VendorForbidden("403: VENDOR_READ"))
     choice = choose_smart.choose_smart(world.deps, SHOP)
     assert choice.strategy is not Strategy.VENDORS
     assert "vendor" not in choice.reason
@@ -36,7 +36,7 @@ def test_smart_never_chooses_a_kind_that_may_not_be_read(world: World) -> None:
 
 def test_smart_still_chooses_something_when_no_kind_may_be_read(world: World) -> None:
     for kind in world.source.kinds:
-        judge(world.deps, SHOP, kind, Forbidden("403"))
+        judge(world.deps, SHOP, kind, VendorForbidden("403"))
     assert choose_smart.choose_smart(world.deps, SHOP).strategy in Strategy
 
 

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Connection
 
 from app.domain import BadRecord, Kind, Options, Page, Ref, Strategy
-from app.errors import AuthRejected, DatabaseFault, Forbidden, Permanent, RateLimited, Unavailable, Unmappable
+from app.errors import AuthRejected, DatabaseFault, Permanent, RateLimited, Unavailable, Unmappable, VendorForbidden
 from app.flows.connections.connections import pause, resume
 from app.flows.connections.health import blocked
 from app.flows.connections.states import forget
@@ -658,14 +658,14 @@ def test_a_clock_that_has_just_begun_fails_no_run(world: World) -> None:
 
 def test_a_kind_that_may_not_be_read_is_left_out_and_the_run_completes(world: World) -> None:
     world.source.put(listing("P001"), count("P001", 3))
-    world.source.refuses[PRODUCT] = Forbidden("403 INSUFFICIENT_SCOPES: ITEMS_READ")
+    world.source.refuses[PRODUCT] = VendorForbidden("403 INSUFFICIENT_SCOPES: ITEMS_READ")
     ended = complete(world, Strategy.FULL)
     assert (ended.status, row(world, "P001", STOCK)["quantity"]) == ("completed", 3)
     assert "ITEMS_READ" in str(ended.counts[PRODUCT].forbidden)
 
 
 def test_a_forbidden_kind_is_not_asked_for_by_the_next_run(world: World) -> None:
-    world.source.refuses[PRODUCT] = Forbidden("403 INSUFFICIENT_SCOPES: ITEMS_READ")
+    world.source.refuses[PRODUCT] = VendorForbidden("403 INSUFFICIENT_SCOPES: ITEMS_READ")
     complete(world, Strategy.FULL)
     world.source.asked.clear()
     ended = complete(world, Strategy.FULL)
@@ -674,14 +674,14 @@ def test_a_forbidden_kind_is_not_asked_for_by_the_next_run(world: World) -> None
 
 
 def test_a_run_of_which_nothing_may_be_read_fails_without_a_letter(world: World) -> None:
-    world.source.refuses[PRODUCT] = Forbidden("403 INSUFFICIENT_SCOPES: ITEMS_READ")
+    world.source.refuses[PRODUCT] = VendorForbidden("403 INSUFFICIENT_SCOPES: ITEMS_READ")
     ended = complete(world)
     assert ended.status == "failed"
     assert "ITEMS_READ" in str(ended.error)
 
 
 def test_a_scheduled_run_of_which_nothing_may_be_read_completes_with_nothing(world: World) -> None:
-    world.source.refuses[PRODUCT] = Forbidden("403 INSUFFICIENT_SCOPES: ITEMS_READ")
+    world.source.refuses[PRODUCT] = VendorForbidden("403 INSUFFICIENT_SCOPES: ITEMS_READ")
     run_id = request_run(world.deps, SHOP, Strategy.CATALOG, Options(), cause="schedule")
     ended = carry_out(world, run_id)
     assert (ended.status, ended.error) == ("completed", None)
@@ -689,7 +689,7 @@ def test_a_scheduled_run_of_which_nothing_may_be_read_completes_with_nothing(wor
 
 
 def test_a_kind_that_was_left_out_was_not_read(world: World) -> None:
-    world.source.refuses[PRODUCT] = Forbidden("403 INSUFFICIENT_SCOPES: ITEMS_READ")
+    world.source.refuses[PRODUCT] = VendorForbidden("403 INSUFFICIENT_SCOPES: ITEMS_READ")
     complete(world, Strategy.FULL)
     with world.database.read() as conn:
         assert list(last_reads(runs.completed(conn, SHOP))) == [STOCK]

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from app import sources
 from app.config import Settings
 from app.domain import Cause, Change, ItemKey, Kind, Strategy
-from app.errors import BudgetSpent, Forbidden, Unavailable
+from app.errors import BudgetSpent, Unavailable, VendorForbidden
 from app.flows.connections.checks import record_kind
 from app.flows.connections.connections import pause
 from app.flows.items.leases import LeaseKeeper
@@ -229,7 +229,7 @@ def test_a_paused_connection_is_left_out(world: World) -> None:
 
 
 def test_a_kind_that_may_not_be_read_is_left_out(world: World) -> None:
-    record_kind(world.deps, SHOP, PRODUCT, Forbidden("403: no right"))
+    record_kind(world.deps, SHOP, PRODUCT, VendorForbidden("403: no right"))
     assert [take_turn(world.deps), take_turn(world.deps)] == [Turn(SHOP, STOCK), None]
 
 

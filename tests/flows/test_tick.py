@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from app.domain import WHOLE, ItemKey, Kind, Options
-from app.errors import Forbidden
+from app.errors import VendorForbidden
 from app.flows.connections import connections
 from app.flows.connections.health import judge
 from app.flows.upkeep.tick import first_load, plan, tick
@@ -304,21 +304,21 @@ def test_the_pause_of_one_connection_leaves_another_alone(world: World) -> None:
 
 
 def test_a_poll_leaves_out_a_kind_that_may_not_be_read(world: World) -> None:
-    judge(world.deps, SHOP, Kind.STOCK, Forbidden("403"))
+    judge(world.deps, SHOP, Kind.STOCK, VendorForbidden("403"))
     world.clock.pass_(FIVE_MINUTES)
     tick(world.deps)
     assert world.queue.woken == [ItemKey(SHOP, Kind.PRODUCT, WHOLE)]
 
 
 def test_an_hour_later_a_poll_tries_the_forbidden_kind_again(world: World) -> None:
-    judge(world.deps, SHOP, Kind.STOCK, Forbidden("403"))
+    judge(world.deps, SHOP, Kind.STOCK, VendorForbidden("403"))
     world.clock.pass_(HOUR)
     tick(world.deps)
     assert ItemKey(SHOP, Kind.STOCK, WHOLE) in world.queue.woken
 
 
 def test_a_first_load_leaves_out_a_kind_that_may_not_be_read(world: World) -> None:
-    judge(world.deps, SHOP, Kind.STOCK, Forbidden("403"))
+    judge(world.deps, SHOP, Kind.STOCK, VendorForbidden("403"))
     with world.database.begin() as conn:
         watermarks.put(conn, SHOP, Kind.PRODUCT, "7", world.clock())
     first_load(world.deps)

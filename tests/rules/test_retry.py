@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from app.errors import (
     AuthRejected,
     BadAnswer,
-    Forbidden,
     KilledWorker,
     RateLimited,
     Refused,
     Unavailable,
     Unmappable,
+    VendorForbidden,
 )
 from app.rules.letters.retry import ITEM_REFUSED, RATE_LIMITED, TRANSIENT, UNEXPECTED, wait_before_retry
 
@@ -36,7 +36,7 @@ def test_an_error_that_waiting_may_cure_is_tried_again(error: Exception) -> None
         (RateLimited("x"), RATE_LIMITED.attempts),
         (KeyError("x"), UNEXPECTED.attempts),
         (AuthRejected("x"), ITEM_REFUSED.attempts),
-        (Forbidden("x"), ITEM_REFUSED.attempts),
+        (VendorForbidden("x"), ITEM_REFUSED.attempts),
     ],
 )
 def test_patience_ends_with_the_last_attempt(error: Exception, attempts: int) -> None:

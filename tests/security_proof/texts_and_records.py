@@ -124,8 +124,8 @@ MUTATIONS = [
         "a vendor's answer that swells or never ends",
         "one encoding",
         "app/sources/http.py",
-        'if "," in (encoding :=',
-        'if "\\0" in (encoding :=',
+        'if "," in encoding:',
+        'if "\\0" in encoding:',
         ("tests/sources/test_http_bounds.py::test_an_answer_that_is_encoded_twice_is_not_decoded",),
     ),
     Mutation(

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from app.domain import BadRecord, Kind, Page, Ref, Scope, key_of
-from app.errors import AuthRejected, Forbidden, Unavailable
+from app.errors import AuthRejected, Unavailable, VendorForbidden
 from app.sources.finale import mapping
 from app.sources.finale.columnar import Band, single
 from app.sources.finale.isolation import readable
@@ -342,7 +342,11 @@ def test_one_bad_row_of_many_costs_two_readings_for_each_halving() -> None:
 @pytest.mark.parametrize(
     ("answer", "error", "said"),
     [
-        (Refusal(403, b'{"msg":"no permission to view products"}'), Forbidden, "no permission to view products"),
+        (
+            Refusal(403, b'{"msg":"no permission to view products"}'),
+            VendorForbidden,
+            "no permission to view products",
+        ),
         (Refusal(401, b'{"errorMessage":"key revoked"}'), AuthRejected, "key revoked"),
         (Refusal(401, b"<html><title>Trial expired</title></html>", "text/html"), AuthRejected, "Trial expired"),
         (Refusal(200, b"<html>Your trial has expired</html>", "text/html"), AuthRejected, "Your trial has expired"),

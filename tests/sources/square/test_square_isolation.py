@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from app.domain import BadRecord, Kind, Page, Ref, Scope, key_of
-from app.errors import AuthRejected, Forbidden
+from app.errors import AuthRejected, VendorForbidden
 from tests.sources.square.square_stub import (
     COUNTS,
     LOCATIONS,
@@ -465,7 +465,9 @@ SCOPES = {
 
 @pytest.mark.parametrize("answer", [Refusal(403, SCOPES), SCOPES])
 def test_a_missing_scope_is_forbidden_in_squares_words(answer: Any) -> None:
-    with pytest.raises(Forbidden, match=r"/v2/vendors/search.*INSUFFICIENT_SCOPES: The merchant .* VENDOR_READ"):
+    with pytest.raises(
+        VendorForbidden, match=r"/v2/vendors/search.*INSUFFICIENT_SCOPES: The merchant .* VENDOR_READ"
+    ):
         list(stub({VENDORS: answer}).full(Kind.VENDOR))
 
 
@@ -474,7 +476,7 @@ def test_a_refused_token_is_told_in_squares_words(code: str) -> None:
     body = {"errors": [{"category": "AUTHENTICATION_ERROR", "code": code, "detail": "no"}]}
     with pytest.raises(AuthRejected, match=f"{code}: no") as raised:
         stub({LOCATIONS: Refusal(401, body)}).check()
-    assert not isinstance(raised.value, Forbidden)
+    assert not isinstance(raised.value, VendorForbidden)
 
 
 @pytest.mark.parametrize("answer", [{"locations": [SHOP]}, Refusal(403, SCOPES), Refusal(429, {})])
