@@ -7,10 +7,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from app.errors import Refused
 from app.flows.deps import Deps
 from app.flows.inbox import inbox
-from app.flows.inbox.inbox import DeliveryView
 from app.flows.letters.replay import RATE
 from app.web.api.operation import Operation
 from app.web.api.pages import before_last, one_more, page
@@ -18,7 +16,6 @@ from app.web.api.params import Most, Params, RowId
 from app.web.api.replays import Name, Rate, ReplayLink, link
 from app.web.api.responses import Rows
 from app.web.api.spelling import camel
-from app.web.problems import Problem
 
 Filter = Annotated[
     str,
@@ -64,26 +61,18 @@ def list_events(deps: Deps, params: EventPage) -> Rows:
 
 def show_event(deps: Deps, params: OfEvent) -> dict[str, Any]:
     """One delivery and its outcome."""
-    event = _known(deps, params.id)
+    event = inbox.show(deps, params.id)
     return {**camel(msgspec.to_builtins(event)), "headers": event.headers}
 
 
 def replay_event(deps: Deps, params: OfEvent) -> ReplayLink:
     """Fetch the items of one delivery again."""
-    _known(deps, params.id)
     return link(deps, inbox.replay_event(deps, params.id))
 
 
 def replay_events(deps: Deps, params: ReplayEvents) -> ReplayLink:
     """Fetch the items of many deliveries again."""
     return link(deps, inbox.replay_events(deps, params.filter, params.name, rate=params.rate, canary=params.canary))
-
-
-def _known(deps: Deps, event_id: int) -> DeliveryView:
-    try:
-        return inbox.show(deps, event_id)
-    except Refused as error:
-        raise Problem(404, "unknown_event", str(error)) from None
 
 
 INBOX = "/api/inbox"

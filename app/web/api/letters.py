@@ -7,16 +7,14 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from app.errors import Refused
 from app.flows.deps import Deps
 from app.flows.letters import letters
-from app.flows.letters.letters import LetterView, Totals
+from app.flows.letters.letters import Totals
 from app.web.api.operation import Operation
 from app.web.api.pages import before_last, one_more, page
 from app.web.api.params import Most, Params, RowId
 from app.web.api.responses import Next, Row
 from app.web.api.spelling import camel
-from app.web.problems import Problem
 
 Filter = Annotated[
     str,
@@ -83,16 +81,8 @@ def group_letters(deps: Deps, params: LetterGroups) -> Groups:
 
 def show_letter(deps: Deps, params: OfLetter) -> dict[str, Any]:
     """Everything about one letter."""
-    letter: dict[str, Any] = camel(msgspec.to_builtins(known(deps, params.id)))
+    letter: dict[str, Any] = camel(msgspec.to_builtins(letters.show(deps, params.id)))
     return letter
-
-
-def known(deps: Deps, letter_id: int) -> LetterView:
-    """The letter; raises a 404 when the caller can see no such letter."""
-    try:
-        return letters.show(deps, letter_id)
-    except Refused as error:
-        raise Problem(404, "unknown_letter", str(error)) from None
 
 
 LETTERS = "/api/dead-letters"

@@ -8,18 +8,15 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from app.errors import Refused
 from app.flows.deps import Deps
-from app.flows.letters import letter_actions, replay
+from app.flows.letters import letter_actions, letters, replay
 from app.flows.letters.preview import MAX_ITEMS, preview
-from app.flows.letters.replay import ReplayView
-from app.web.api.letters import LETTER, LETTERS, Filter, OfLetter, known
+from app.web.api.letters import LETTER, LETTERS, Filter, OfLetter
 from app.web.api.operation import Operation
 from app.web.api.pages import before_last, one_more, page
 from app.web.api.params import Most, Params, RowId
 from app.web.api.responses import Row, Rows
 from app.web.api.spelling import camel
-from app.web.problems import Problem
 
 ReplayId = Annotated[int, Meta(ge=1, le=2**63 - 1, description="a replay's number")]
 Name = Annotated[
@@ -101,7 +98,6 @@ def replay_many(deps: Deps, params: ReplayMany) -> ReplayLink:
 
 def replay_one(deps: Deps, params: OfLetter) -> ReplayLink:
     """Replay one letter."""
-    known(deps, params.id)
     return link(deps, replay.replay_letter(deps, params.id))
 
 
@@ -112,7 +108,7 @@ def preview_many(deps: Deps, params: PreviewMany) -> dict[str, Any]:
 
 def preview_one(deps: Deps, params: OfLetter) -> dict[str, Any]:
     """What replaying one letter would change."""
-    known(deps, params.id)
+    letters.show(deps, params.id)
     return _object(preview(deps, f"id:{params.id}"))
 
 
@@ -123,23 +119,21 @@ def discard_many(deps: Deps, params: DiscardMany) -> Discarded:
 
 def discard_one(deps: Deps, of: OfLetter, body: Reason) -> dict[str, Any]:
     """Discard one letter."""
-    known(deps, of.id)
+    letters.show(deps, of.id)
     letter_actions.discard(deps, f"id:{of.id}", body.why)
-    return _object(known(deps, of.id))
+    return _object(letters.show(deps, of.id))
 
 
 def restore(deps: Deps, params: OfLetter) -> dict[str, Any]:
     """Undo the discarding of a letter."""
-    known(deps, params.id)
     letter_actions.restore(deps, params.id)
-    return _object(known(deps, params.id))
+    return _object(letters.show(deps, params.id))
 
 
 def edit_args(deps: Deps, of: OfLetter, body: Edit) -> dict[str, Any]:
     """Edit a letter's arguments."""
-    known(deps, of.id)
     letter_actions.edit_args(deps, of.id, body.args, body.why)
-    return _object(known(deps, of.id))
+    return _object(letters.show(deps, of.id))
 
 
 def list_replays(deps: Deps, params: ReplayPage) -> Rows:
@@ -152,12 +146,11 @@ def list_replays(deps: Deps, params: ReplayPage) -> Rows:
 
 def show_replay(deps: Deps, params: OfReplay) -> dict[str, Any]:
     """A replay as it is now."""
-    return _object(_known_replay(deps, params.id))
+    return _object(replay.show_replay(deps, params.id))
 
 
 def abort_replay(deps: Deps, params: OfReplay) -> ReplayLink:
     """Abort a replay."""
-    _known_replay(deps, params.id)
     replay.abort_replay(deps, params.id)
     return link(deps, params.id)
 
@@ -165,13 +158,6 @@ def abort_replay(deps: Deps, params: OfReplay) -> ReplayLink:
 def link(deps: Deps, replay_id: int) -> ReplayLink:
     """A replay and its address."""
     return ReplayLink(_object(replay.show_replay(deps, replay_id)), f"/api/dead-letters/replays/{replay_id}")
-
-
-def _known_replay(deps: Deps, replay_id: int) -> ReplayView:
-    try:
-        return replay.show_replay(deps, replay_id)
-    except Refused as error:
-        raise Problem(404, "unknown_replay", str(error)) from None
 
 
 def _object(value: msgspec.Struct) -> dict[str, Any]:
