@@ -10,7 +10,6 @@ from decimal import Decimal
 import msgspec
 
 from app.domain import (
-    Absent,
     Answer,
     BadRecord,
     Change,
@@ -19,6 +18,7 @@ from app.domain import (
     Kind,
     Listing,
     Mentioned,
+    MissingPolicy,
     Page,
     Ref,
     Scope,
@@ -150,7 +150,7 @@ class FakeSource:
         if kind is Kind.PRODUCT:
             yield Page(watermark=str(mark), complete=Scope(kind))
         else:
-            yield Page(complete=Scope(kind, absent=Absent.ZERO))
+            yield Page(complete=Scope(kind, absent=MissingPolicy.ZERO))
 
     def window(
         self, kind: Kind, since: datetime | None, until: datetime | None, resume: str | None = None

@@ -14,7 +14,7 @@ from dramatiq.brokers.redis import RedisBroker
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from app.domain import WHOLE, ItemKey, batches
+from app.domain import ALL_ITEMS, ItemKey, batches
 from app.errors import Unavailable
 
 LIVE = "live"
@@ -158,7 +158,7 @@ def shares(keys: Sequence[ItemKey]) -> Iterator[tuple[object, ...]]:
     size = max(1, min(MAX_ITEMS, len(keys) // SPREAD_OVER))
     by_kind: dict[tuple[str, str], list[str]] = defaultdict(list)
     for connection, kind, external_id in keys:
-        if external_id == WHOLE:
+        if external_id == ALL_ITEMS:
             yield (connection, str(kind), external_id)
         else:
             by_kind[connection, str(kind)].append(external_id)

@@ -27,21 +27,22 @@ from app.domain.records import (
 from app.domain.runs import STATUS_SPELLINGS, Options, Status, Strategy, status_of
 from app.domain.values import INT32, INT64, batches, micros, quantity, to_json
 from app.domain.words import (
+    ALL_ITEMS,
     SKU_PREFIX,
-    WHOLE,
-    Absent,
     Cause,
     Change,
     ConnectionState,
     ItemKey,
     Kind,
     Mentioned,
+    MissingPolicy,
     Ref,
     Scope,
     Verdict,
 )
 
 __all__ = [
+    "ALL_ITEMS",
     "CATEGORY_JOINT",
     "INT32",
     "INT64",
@@ -53,8 +54,6 @@ __all__ = [
     "SKU_PREFIX",
     "STATUS_SPELLINGS",
     "TALLYHOOK",
-    "WHOLE",
-    "Absent",
     "Answer",
     "BadRecord",
     "Category",
@@ -67,6 +66,7 @@ __all__ = [
     "Listing",
     "Location",
     "Mentioned",
+    "MissingPolicy",
     "Options",
     "Order",
     "Page",

@@ -20,7 +20,7 @@ class Kind(StrEnum):
     CATEGORY = "category"
 
 
-WHOLE = "*"
+ALL_ITEMS = "*"
 """External id that means "anything of this kind may have changed: read from the watermark on"."""
 
 SKU_PREFIX = "sku:"
@@ -90,7 +90,7 @@ class Mentioned(NamedTuple):
     version: int = 0
 
 
-class Absent(StrEnum):
+class MissingPolicy(StrEnum):
     """What happens to a row that a complete read does not show."""
 
     DELETED = "deleted"
@@ -107,5 +107,5 @@ class Scope(NamedTuple):
     kind: Kind
     field: str | None = None
     value: str | None = None
-    absent: Absent = Absent.DELETED
+    absent: MissingPolicy = MissingPolicy.DELETED
     changed: datetime | None = None

@@ -11,14 +11,13 @@ from decimal import Decimal
 
 import msgspec
 
-from app.domain import KINDS as KIND_OF
 from app.domain import (
-    WHOLE,
-    Absent,
+    ALL_ITEMS,
     Change,
     Kind,
     Listing,
     Location,
+    MissingPolicy,
     Order,
     Record,
     StockCount,
@@ -26,6 +25,7 @@ from app.domain import (
     key_of,
     micros,
 )
+from app.domain import KINDS as KIND_OF
 from app.prove.harm import Harm
 
 Key = tuple[str, ...]
@@ -146,7 +146,7 @@ class Shop:
         self.edits.append(Edit(self.clock(), kind, key, item, record))
         if not self.style.seconds:
             return Change(kind, item, version)
-        return Change(kind, WHOLE if kind is Kind.STOCK else item)
+        return Change(kind, ALL_ITEMS if kind is Kind.STOCK else item)
 
     def of_item(self, kind: Kind, item: str) -> list[Record]:
         """The present rows of an item."""
@@ -164,9 +164,9 @@ class Shop:
         """The newest version of a kind."""
         return max(self.items[kind].values(), default=0)
 
-    def absent(self, kind: Kind) -> Absent:
+    def absent(self, kind: Kind) -> MissingPolicy:
         """What it means when a complete read does not show a row."""
-        return Absent.ZERO if kind is Kind.STOCK else Absent.DELETED
+        return MissingPolicy.ZERO if kind is Kind.STOCK else MissingPolicy.DELETED
 
     def fresh_id(self, letter: str) -> str:
         """An unused id."""

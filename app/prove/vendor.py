@@ -11,17 +11,16 @@ from typing import TypeVar
 
 import msgspec
 
-from app.domain import KINDS as KIND_OF
 from app.domain import (
+    ALL_ITEMS,
     SKU_PREFIX,
-    WHOLE,
-    Absent,
     Answer,
     BadRecord,
     Change,
     Delivery,
     Kind,
     Listing,
+    MissingPolicy,
     Order,
     Page,
     Record,
@@ -30,6 +29,7 @@ from app.domain import (
     key_of,
     micros,
 )
+from app.domain import KINDS as KIND_OF
 from app.errors import BudgetSpent
 from app.prove.shop import KINDS, Shop
 from app.prove.stage import Stage
@@ -146,7 +146,7 @@ class Account:
         scope = (
             None
             if kind in self.shop.style.open
-            else Scope(kind, absent=self.shop.absent(kind) if whole else Absent.DELETED)
+            else Scope(kind, absent=self.shop.absent(kind) if whole else MissingPolicy.DELETED)
         )
         yield Page(watermark=str(micros(began) if whole else mark), complete=scope)
 
@@ -260,7 +260,7 @@ class Account:
     def _answers_whole(self, kind: Kind, ids: Sequence[str | None]) -> bool:
         """Whether a fetch of some items reads the whole kind."""
         if kind is Kind.VENDOR or (kind is Kind.LOCATION and not self.shop.style.varied):
-            return kind in self.whole_kinds and WHOLE in ids
+            return kind in self.whole_kinds and ALL_ITEMS in ids
         return kind in self.whole_kinds
 
     def _asked(self, ref: Ref) -> str | None:

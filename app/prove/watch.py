@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
-from app.domain import WHOLE, Kind, StockCount, row_hash
+from app.domain import ALL_ITEMS, Kind, StockCount, row_hash
 from app.prove.checks import Checks
 from app.prove.compare import item_of
 from app.prove.faults import Dial
@@ -113,7 +113,7 @@ class Watch:
     def _is_to_come(self, shop: Shop, row: Row, owed: set[tuple[str, ...]]) -> bool:
         """Whether the item is owed, waits for a person, or its last webhook is pending or lost."""
         item = item_of(shop, row.kind, row.key)
-        names = {item, WHOLE, row.key[0]}  # a hold that ends owes its rows by their own ids
+        names = {item, ALL_ITEMS, row.key[0]}  # a hold that ends owes its rows by their own ids
         is_owed = any((row.shop, row.kind, name) in owed for name in (item, row.key[0], _HELD))
         if is_owed or row.kind not in shop.style.announced:
             return True

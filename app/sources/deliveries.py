@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import msgspec
 
-from app.domain import WHOLE, Change
+from app.domain import ALL_ITEMS, Change
 from app.sources.base import LONGEST_ID, PayloadInvalid
 from app.sources.texts import clean_escapes
 
@@ -23,4 +23,4 @@ def decoded(body: bytes, shape: type[Shape], expected: str) -> Shape:
 
 def bounded(change: Change) -> Change:
     """The change; with an id that may not fit a key, that anything of its kind may have changed."""
-    return change if len(change.external_id) <= LONGEST_ID else Change(change.kind, WHOLE)
+    return change if len(change.external_id) <= LONGEST_ID else Change(change.kind, ALL_ITEMS)

@@ -15,7 +15,7 @@ import redis
 from dramatiq.brokers.redis import RedisBroker
 
 from app.channels.queue import BULK, LIVE, MAX_ITEMS, SPREAD_OVER, BrokerQueue, NullQueue, redis_broker, shares
-from app.domain import WHOLE, Cause, Change, ItemKey, Kind
+from app.domain import ALL_ITEMS, Cause, Change, ItemKey, Kind
 from app.errors import Unavailable
 from app.flows.items.sweep import QUEUE_FULL, REQUEUE_AFTER, sweep
 from app.stores import owed
@@ -86,8 +86,8 @@ def test_items_of_different_kinds_or_connections_share_no_message() -> None:
 
 
 def test_a_pull_shares_its_message_with_nobody() -> None:
-    keys = [ItemKey(SHOP, Kind.PRODUCT, str(n)) for n in range(99)] + [ItemKey(SHOP, Kind.PRODUCT, WHOLE)]
-    assert (SHOP, "product", WHOLE) in list(shares(keys))
+    keys = [ItemKey(SHOP, Kind.PRODUCT, str(n)) for n in range(99)] + [ItemKey(SHOP, Kind.PRODUCT, ALL_ITEMS)]
+    assert (SHOP, "product", ALL_ITEMS) in list(shares(keys))
 
 
 def test_nobody_to_wake_is_no_message(fake: RedisBroker) -> None:

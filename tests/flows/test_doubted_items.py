@@ -12,8 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 from app.domain import (
-    WHOLE,
-    Absent,
+    ALL_ITEMS,
     Answer,
     BadRecord,
     Cause,
@@ -21,6 +20,7 @@ from app.domain import (
     ItemKey,
     Kind,
     Listing,
+    MissingPolicy,
     Page,
     Ref,
     Scope,
@@ -61,7 +61,9 @@ class NamingSource(FakeSource):
         if refs[0].kind is not Kind.STOCK:
             return answer
         full = [one for one in answer.records if one.quantity]
-        return Answer(full, covers=[Scope(Kind.STOCK, "listing_id", ref.external_id, Absent.ZERO) for ref in refs])
+        return Answer(
+            full, covers=[Scope(Kind.STOCK, "listing_id", ref.external_id, MissingPolicy.ZERO) for ref in refs]
+        )
 
 
 class FamilySource(NamingSource):
@@ -112,13 +114,13 @@ def told(world: World, kind: Kind = Kind.PRODUCT, ids: Sequence[str] = ALL) -> N
 
 def poll(world: World) -> None:
     world.clock.pass_(600)
-    owe(world, Kind.PRODUCT, [WHOLE], Cause.POLL)
+    owe(world, Kind.PRODUCT, [ALL_ITEMS], Cause.POLL)
     drain(world)
 
 
 def outcomes(world: World) -> set[str]:
     with world.database.read() as conn:
-        found = conn.exec_driver_sql(f"SELECT outcome FROM settlements WHERE external_id <> '{WHOLE}'")
+        found = conn.exec_driver_sql(f"SELECT outcome FROM settlements WHERE external_id <> '{ALL_ITEMS}'")
         return set(found.scalars())
 
 

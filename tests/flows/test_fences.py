@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from app.domain import WHOLE, Answer, Cause, Change, ItemKey, Kind, Listing, Ref, Scope, StockCount
+from app.domain import ALL_ITEMS, Answer, Cause, Change, ItemKey, Kind, Listing, Ref, Scope, StockCount
 from app.errors import Unavailable, Unmappable
 from app.flows.items.dead_letter import record_dead_letter
 from app.flows.items.leases import LEASE, LeaseKeeper
@@ -465,9 +465,9 @@ class Variations(FakeSource):
 def test_items_read_while_their_kind_is_read_in_bulk_are_fenced(database: Database, whole_kind_leased: bool) -> None:
     world = World(database, Variations())
     world.source.put(listing("A-2", parent_id="A"))
-    whole = ItemKey(SHOP, Kind.PRODUCT, WHOLE)
+    whole = ItemKey(SHOP, Kind.PRODUCT, ALL_ITEMS)
     with database.begin() as conn:
-        owed.owe(conn, SHOP, [Change(Kind.PRODUCT, WHOLE)], Cause.POLL, world.clock())
+        owed.owe(conn, SHOP, [Change(Kind.PRODUCT, ALL_ITEMS)], Cause.POLL, world.clock())
         if whole_kind_leased:
             assert owed.claim(conn, whole, more=0, lease=LEASE, now=world.clock())
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.domain import WHOLE, Cause, Change, ItemKey, Kind, Options, Page, Scope, Strategy
+from app.domain import ALL_ITEMS, Cause, Change, ItemKey, Kind, Options, Page, Scope, Strategy
 from app.errors import Refused
 from app.flows.holds import holds
 from app.flows.holds.holds import HoldView, SampleRow
@@ -70,8 +70,8 @@ def go(world: World, strategy: Strategy, **options: Any) -> Run:
 def poll(world: World) -> None:
     world.clock.pass_(600)
     with world.database.begin() as conn:
-        owed.owe(conn, SHOP, [Change(Kind.PRODUCT, WHOLE)], Cause.POLL, world.clock())
-    sync_item(world.deps, LeaseKeeper(world.database), ItemKey(SHOP, Kind.PRODUCT, WHOLE))
+        owed.owe(conn, SHOP, [Change(Kind.PRODUCT, ALL_ITEMS)], Cause.POLL, world.clock())
+    sync_item(world.deps, LeaseKeeper(world.database), ItemKey(SHOP, Kind.PRODUCT, ALL_ITEMS))
 
 
 def price(world: World, *numbers: int, times: int = 100, version: int = 9, name: str | None = None) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.domain import WHOLE, Cause, Change, ItemKey, Kind, Mentioned, Options, Strategy, micros
+from app.domain import ALL_ITEMS, Cause, Change, ItemKey, Kind, Mentioned, Options, Strategy, micros
 from app.flows.items.leases import LeaseKeeper
 from app.flows.items.sync_item import sync_item
 from app.flows.runs.request_run import request_run
@@ -39,8 +39,8 @@ def bath(name: str, category: str) -> Any:
 
 def pull(world: World) -> None:
     with world.database.begin() as conn:
-        owed.owe(conn, SHOP, [Change(PRODUCT, WHOLE)], Cause.POLL, world.clock())
-    sync_item(world.deps, LeaseKeeper(world.database), ItemKey(SHOP, PRODUCT, WHOLE))
+        owed.owe(conn, SHOP, [Change(PRODUCT, ALL_ITEMS)], Cause.POLL, world.clock())
+    sync_item(world.deps, LeaseKeeper(world.database), ItemKey(SHOP, PRODUCT, ALL_ITEMS))
 
 
 def owed_now(world: World) -> list[str]:

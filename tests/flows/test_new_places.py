@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from app.domain import WHOLE, Answer, Cause, Change, ItemKey, Kind, Location, Page, Ref, Scope, StockCount
+from app.domain import ALL_ITEMS, Answer, Cause, Change, ItemKey, Kind, Location, Page, Ref, Scope, StockCount
 from app.flows.holds import holds
 from app.flows.items.leases import LeaseKeeper
 from app.flows.items.sync_item import sync_item
@@ -63,8 +63,8 @@ def poll_stock(world: World) -> list[str]:
     """The reasons of what is held."""
     world.clock.pass_(600)
     with world.database.begin() as conn:
-        owed.owe(conn, SHOP, [Change(Kind.STOCK, WHOLE)], Cause.POLL, world.clock())
-    sync_item(world.deps, LeaseKeeper(world.database), ItemKey(SHOP, Kind.STOCK, WHOLE))
+        owed.owe(conn, SHOP, [Change(Kind.STOCK, ALL_ITEMS)], Cause.POLL, world.clock())
+    sync_item(world.deps, LeaseKeeper(world.database), ItemKey(SHOP, Kind.STOCK, ALL_ITEMS))
     return [hold.reason for hold in holds.list_(world.deps)]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from app.domain import WHOLE, ItemKey, Kind
+from app.domain import ALL_ITEMS, ItemKey, Kind
 from app.flows.upkeep.tick import first_load, plan, tick
 from app.rules.runs.jobs import JOBS
 from app.stores import owed
@@ -14,7 +14,7 @@ from app.stores.sql.engine import Database
 from tests.fakes import SHOP, FakeSource, World
 from tests.stores.racing import at_once
 
-EVERYTHING = [ItemKey(SHOP, Kind.PRODUCT, WHOLE), ItemKey(SHOP, Kind.STOCK, WHOLE)]
+EVERYTHING = [ItemKey(SHOP, Kind.PRODUCT, ALL_ITEMS), ItemKey(SHOP, Kind.STOCK, ALL_ITEMS)]
 
 
 def planned(world: World) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.domain import WHOLE, BadRecord, Cause, Change, ItemKey, Kind, Listing, Page, Ref
+from app.domain import ALL_ITEMS, BadRecord, Cause, Change, ItemKey, Kind, Listing, Page, Ref
 from app.errors import BadAnswer, DatabaseFault, Unavailable, Unmappable, VendorForbidden, VendorRefused
 from app.flows.items.dead_letter import record_dead_letter
 from app.flows.items.leases import LeaseKeeper
@@ -37,8 +37,8 @@ def owe(world: World, *external_ids: str, kind: Kind = PRODUCT) -> None:
 
 
 def pull(world: World, kind: Kind = PRODUCT) -> None:
-    owe(world, WHOLE, kind=kind)
-    sync_item(world.deps, LeaseKeeper(world.database), ItemKey(SHOP, kind, WHOLE))
+    owe(world, ALL_ITEMS, kind=kind)
+    sync_item(world.deps, LeaseKeeper(world.database), ItemKey(SHOP, kind, ALL_ITEMS))
 
 
 def live(world: World, kind: Kind = PRODUCT) -> int:
@@ -154,7 +154,7 @@ def test_a_storm_becomes_one_pull(world: World) -> None:
     world.source.put(*(listing(item, version=9) for item in items))
     owe(world, *items)
     sweep(world.deps)
-    assert ItemKey(SHOP, PRODUCT, WHOLE) in world.queue.woken
+    assert ItemKey(SHOP, PRODUCT, ALL_ITEMS) in world.queue.woken
     before = world.source.calls()
     for key in list(world.queue.woken):
         sync_item(world.deps, LeaseKeeper(world.database), key)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.domain import WHOLE, ItemKey, Kind
+from app.domain import ALL_ITEMS, ItemKey, Kind
 from app.flows.items.leases import LeaseKeeper
 from app.flows.items.sync_item import sync_item
 from app.flows.runs.request_run import cancel_run, resume_run
@@ -81,11 +81,11 @@ def test_a_poll_of_what_changed_makes_no_run_read_its_pages_again(world: World) 
 def test_a_pull_that_died_after_it_wrote_has_overtaken_an_older_run(world: World, at: int) -> None:
     run_id = stopped_midway(world)
     del world.source.listings["P001"]
-    owe(world, WHOLE)
+    owe(world, ALL_ITEMS)
     dying: Any = Dying(world.database, at, after=True, reads=False)
     with suppress(Died):
         sync_item(
-            replace(world.deps, database=dying), LeaseKeeper(world.database), ItemKey(SHOP, Kind.PRODUCT, WHOLE)
+            replace(world.deps, database=dying), LeaseKeeper(world.database), ItemKey(SHOP, Kind.PRODUCT, ALL_ITEMS)
         )
     has_written = live(world) > 0
     world.clock.pass_(60)

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from app.domain import WHOLE, Cause, Change, ItemKey, Kind, Page
+from app.domain import ALL_ITEMS, Cause, Change, ItemKey, Kind, Page
 from app.errors import Unavailable
 from app.flows.items.leases import LEASE, LeaseKeeper
 from app.flows.items.sweep import BATCH, QUEUE_FULL, REQUEUE_AFTER, STORM_PAUSE, sweep
@@ -238,7 +238,7 @@ def _items() -> Sequence[str]:
 
 def test_a_storm_owes_one_pull(storm: World) -> None:
     sweep(storm.deps)
-    assert set(storm.queue.woken) == {key(WHOLE)}
+    assert set(storm.queue.woken) == {key(ALL_ITEMS)}
 
 
 def test_one_item_less_is_no_storm(database: Database) -> None:
@@ -251,21 +251,21 @@ def test_one_item_less_is_no_storm(database: Database) -> None:
 def test_a_storm_of_a_connection_that_is_gone_is_left_alone(storm: World) -> None:
     storm.deps.sources.pop(SHOP)  # type: ignore[attr-defined]
     sweep(storm.deps)
-    assert key(WHOLE) not in storm.queue.woken
+    assert key(ALL_ITEMS) not in storm.queue.woken
 
 
 def test_the_items_of_a_storm_wait_for_its_pull(storm: World) -> None:
     sweep(storm.deps)
     storm.clock.pass_(REQUEUE_AFTER + 1)
     sweep(storm.deps)
-    assert set(storm.queue.woken) == {key(WHOLE)}
+    assert set(storm.queue.woken) == {key(ALL_ITEMS)}
 
 
 def test_a_change_in_a_storm_joins_the_same_pull(storm: World) -> None:
     sweep(storm.deps)
     owe(storm, "late")
     sweep(storm.deps)
-    assert set(storm.queue.woken) == {key(WHOLE)}
+    assert set(storm.queue.woken) == {key(ALL_ITEMS)}
 
 
 def test_a_storm_that_waits_for_its_pull_asks_for_no_second_one(storm: World) -> None:
@@ -273,7 +273,7 @@ def test_a_storm_that_waits_for_its_pull_asks_for_no_second_one(storm: World) ->
         sweep(storm.deps)
         storm.clock.pass_(1)
     with storm.database.read() as conn:
-        revs = conn.exec_driver_sql(f"SELECT rev FROM owed_items WHERE external_id = '{WHOLE}'").scalars().all()
+        revs = conn.exec_driver_sql(f"SELECT rev FROM owed_items WHERE external_id = '{ALL_ITEMS}'").scalars().all()
     assert revs == [1]
 
 
@@ -281,7 +281,7 @@ def test_items_that_the_pull_did_not_show_are_fetched_one_by_one(database: Datab
     world = _stormy(World(database, Shop(storm=STORM)))
     sweep(world.deps)
     world.clock.pass_(1)
-    sync(world, WHOLE)
+    sync(world, ALL_ITEMS)
     world.clock.pass_(STORM_PAUSE.total_seconds())
     sweep(world.deps)
     for woken in list(world.queue.woken):
@@ -294,5 +294,5 @@ def test_one_storm_costs_one_pull(database: Database) -> None:
     for _ in range(10):
         sweep(world.deps)
         world.clock.pass_(REQUEUE_AFTER + 1)
-        sync(world, WHOLE)
+        sync(world, ALL_ITEMS)
     assert len([asked for asked in world.source.asked if asked[0].startswith("delta")]) == 1

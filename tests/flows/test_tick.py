@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.domain import WHOLE, ItemKey, Kind, Options
+from app.domain import ALL_ITEMS, ItemKey, Kind, Options
 from app.errors import VendorForbidden
 from app.flows.connections import connections
 from app.flows.connections.health import judge
@@ -23,7 +23,7 @@ from tests.fakes import SHOP, FakeSource, ListQueue, World
 
 POLL, NIGHT = (SHOP, "poll"), (SHOP, "full")
 FIVE_MINUTES, HOUR, DAY = 300, 3600, 86_400
-EVERYTHING = [ItemKey(SHOP, Kind.PRODUCT, WHOLE), ItemKey(SHOP, Kind.STOCK, WHOLE)]
+EVERYTHING = [ItemKey(SHOP, Kind.PRODUCT, ALL_ITEMS), ItemKey(SHOP, Kind.STOCK, ALL_ITEMS)]
 
 
 @pytest.fixture
@@ -307,14 +307,14 @@ def test_a_poll_leaves_out_a_kind_that_may_not_be_read(world: World) -> None:
     judge(world.deps, SHOP, Kind.STOCK, VendorForbidden("403"))
     world.clock.pass_(FIVE_MINUTES)
     tick(world.deps)
-    assert world.queue.woken == [ItemKey(SHOP, Kind.PRODUCT, WHOLE)]
+    assert world.queue.woken == [ItemKey(SHOP, Kind.PRODUCT, ALL_ITEMS)]
 
 
 def test_an_hour_later_a_poll_tries_the_forbidden_kind_again(world: World) -> None:
     judge(world.deps, SHOP, Kind.STOCK, VendorForbidden("403"))
     world.clock.pass_(HOUR)
     tick(world.deps)
-    assert ItemKey(SHOP, Kind.STOCK, WHOLE) in world.queue.woken
+    assert ItemKey(SHOP, Kind.STOCK, ALL_ITEMS) in world.queue.woken
 
 
 def test_a_first_load_leaves_out_a_kind_that_may_not_be_read(world: World) -> None:

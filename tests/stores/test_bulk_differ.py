@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, select
 
-from app.domain import Absent, Kind, Listing, Record, Ref, Scope, StockCount, micros
+from app.domain import Kind, Listing, MissingPolicy, Record, Ref, Scope, StockCount, micros
 from app.errors import DatabaseFault
 from app.stores import catalog
 from app.stores.catalog import bulk, stored_rows
@@ -24,7 +24,7 @@ from app.stores.tables import CATALOG
 T0 = datetime(2026, 11, 20, 12, tzinfo=UTC)
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 ALL = Scope(Kind.PRODUCT)
-ALL_STOCK = Scope(Kind.STOCK, absent=Absent.ZERO)
+ALL_STOCK = Scope(Kind.STOCK, absent=MissingPolicy.ZERO)
 
 
 def at(seconds: float) -> datetime:
@@ -139,7 +139,7 @@ def test_a_scope_of_a_field_lets_only_its_rows_vanish(database: Database) -> Non
 
 def test_a_scope_of_a_key_field_lets_only_its_rows_vanish(database: Database) -> None:
     apply(database, [count("a", "1", "l1"), count("a", "2", "l2")])
-    scope = Scope(Kind.STOCK, "location_id", "l2", Absent.ZERO)
+    scope = Scope(Kind.STOCK, "location_id", "l2", MissingPolicy.ZERO)
     assert differ(database, [], kind=Kind.STOCK).vanished(scope) == [("a", "l2", "on_hand")]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app.domain import Absent, Kind, Listing, Record, Ref, Scope, StockCount, micros, row_hash
+from app.domain import Kind, Listing, MissingPolicy, Record, Ref, Scope, StockCount, micros, row_hash
 from app.stores import catalog
 from app.stores.catalog.reading import SAMPLE
 from app.stores.sql.engine import Database
@@ -18,7 +18,7 @@ from tests.rows import row_of
 T0 = datetime(2026, 11, 20, 12, tzinfo=UTC)
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 ITEM = Scope(Kind.PRODUCT, "parent_id", "i1")
-OF_A = Scope(Kind.STOCK, "listing_id", "a", Absent.ZERO)
+OF_A = Scope(Kind.STOCK, "listing_id", "a", MissingPolicy.ZERO)
 
 
 def at(seconds: float) -> datetime:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from app.domain import WHOLE, Cause, Change, ItemKey, Kind
+from app.domain import ALL_ITEMS, Cause, Change, ItemKey, Kind
 from app.stores import owed
 from app.stores.letters import attempts
 from app.stores.sql.engine import Database, open_database
@@ -187,9 +187,9 @@ def test_a_claim_takes_no_other_connection_along(database: Database) -> None:
     assert len(_claim(database, more=5)) == 1
 
 
-@pytest.mark.parametrize("name", ["A", WHOLE])
+@pytest.mark.parametrize("name", ["A", ALL_ITEMS])
 def test_the_whole_of_a_kind_is_never_claimed_together_with_items(database: Database, name: str) -> None:
-    _remember(database, "A", WHOLE)
+    _remember(database, "A", ALL_ITEMS)
     assert len(_claim(database, ItemKey("shop", Kind.PRODUCT, name), more=5)) == 1
 
 
@@ -395,7 +395,7 @@ def test_deferred_items_wait(database: Database) -> None:
 
 
 def test_the_whole_of_a_kind_is_not_deferred(database: Database) -> None:
-    _remember(database, WHOLE)
+    _remember(database, ALL_ITEMS)
     with database.begin() as conn:
         assert owed.defer(conn, "shop", Kind.PRODUCT, _later(120)) == 0
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.domain import WHOLE, Cause, Change, ItemKey, Kind
+from app.domain import ALL_ITEMS, Cause, Change, ItemKey, Kind
 from app.stores import owed
 from app.stores.sql.engine import Database
 from tests.stores.racing import at_once
@@ -69,8 +69,8 @@ def test_what_failed_before_comes_only_alone(database: Database) -> None:
 
 
 def test_the_whole_of_a_kind_comes_only_alone(database: Database) -> None:
-    _remember(database, WHOLE, "B")
-    assert _ids(_claim(database, WHOLE)) == ["B"]
+    _remember(database, ALL_ITEMS, "B")
+    assert _ids(_claim(database, ALL_ITEMS)) == ["B"]
 
 
 @pytest.mark.parametrize(("more", "count"), [(0, 3), (2, 3), (4, 5), (9, 6)])

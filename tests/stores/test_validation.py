@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from app.domain import (
-    WHOLE,
+    ALL_ITEMS,
     Category,
     Cause,
     Change,
@@ -409,13 +409,13 @@ def test_stock_written_within_the_last_minute_does_not_count(database: Database)
 
 def test_while_a_connection_is_to_be_looked_at_what_came_since_does_not_count(database: Database) -> None:
     sell(database, {"name": "Other"}, at=NOW - timedelta(minutes=5))
-    owe(database, Kind.PRODUCT, WHOLE, connection=TILL, at=NOW - timedelta(minutes=6))
+    owe(database, Kind.PRODUCT, ALL_ITEMS, connection=TILL, at=NOW - timedelta(minutes=6))
     assert counts(database) == {}
 
 
 def test_a_look_that_was_announced_later_hides_nothing(database: Database) -> None:
     sell(database, {"name": "Other"}, at=NOW - timedelta(minutes=5))
-    owe(database, Kind.PRODUCT, WHOLE, connection=TILL, at=NOW - timedelta(minutes=2))
+    owe(database, Kind.PRODUCT, ALL_ITEMS, connection=TILL, at=NOW - timedelta(minutes=2))
     assert counts(database) == {"name_mismatches": 1}
 
 

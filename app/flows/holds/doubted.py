@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from app.domain import Absent, batches, key_of
+from app.domain import MissingPolicy, batches, key_of
 from app.flows.deps import Deps
 from app.flows.holds.hold_back import Held, give_up, keep, leave_unread
 from app.flows.holds.holds import finish_released, held_batch
@@ -71,7 +71,7 @@ def settled(
     doubt: Doubt,
     read_at: datetime,
     *,
-    absent: Absent | None = None,
+    absent: MissingPolicy | None = None,
     run_id: int | None = None,
 ) -> Held | None:
     """Hold what is doubted, or end the hold that the batch has made plausible. ``absent`` says what becomes of rows without

@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy import Connection
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
-from app.domain import Absent, Cause, Change, ItemKey, Kind, Record, batches, row_hash
+from app.domain import Cause, Change, ItemKey, Kind, MissingPolicy, Record, batches, row_hash
 from app.flows.deps import Deps
 from app.flows.holds.holds import BATCH_SIZE, finish_released
 from app.flows.holds.plausible import Verdict
@@ -47,7 +47,7 @@ def keep(
     verdict: Verdict,
     *,
     read_at: datetime,
-    absent: Absent | None,
+    absent: MissingPolicy | None,
     summary: dict[str, Any],
     run_id: int | None = None,
     shown: Set[Key] | None = None,

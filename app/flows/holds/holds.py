@@ -12,7 +12,7 @@ import msgspec
 import structlog
 from sqlalchemy import Connection
 
-from app.domain import Absent, Cause, Change, ItemKey, Kind
+from app.domain import Cause, Change, ItemKey, Kind, MissingPolicy
 from app.errors import Conflict, InvalidRequest, NotFound
 from app.flows.access import audit
 from app.flows.deps import Deps
@@ -135,7 +135,7 @@ def _write_rows(deps: Deps, hold: Hold, batch: Sequence[HeldRow], conn: Connecti
     """Write rows as of when they were read: deletions as concluded when they were held, so that what a read has shown since
     then lives. Owe the items of those for which something newer was written since."""
     connection, kind, now = hold.connection, hold.kind, deps.now()
-    absent, left = hold.absent or Absent.DELETED, set[Key]()
+    absent, left = hold.absent or MissingPolicy.DELETED, set[Key]()
     for read_at in sorted({hold.began_at_of(row) for row in batch}):
         rows = [row for row in batch if hold.began_at_of(row) == read_at]
         records = [row.record for row in rows if row.record is not None]
@@ -172,7 +172,7 @@ def held_batch(deps: Deps, hold: Hold, without: Set[Key] = frozenset()) -> Batch
             ends.append(row.key)
         else:
             records.add("", row.record, 0)
-    return Batch(hold.kind, (records,), ends, zero=hold.absent is Absent.ZERO, asked=True)
+    return Batch(hold.kind, (records,), ends, zero=hold.absent is MissingPolicy.ZERO, asked=True)
 
 
 def _sample_row(kind: Kind, row: HeldRow) -> SampleRow:

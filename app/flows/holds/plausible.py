@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import structlog
 
-from app.domain import Absent, Kind, Ref, Scope, batches, key_of
+from app.domain import Kind, MissingPolicy, Ref, Scope, batches, key_of
 from app.errors import AuthRejected, Permanent, Transient
 from app.flows.deps import Deps
 from app.rules.guard.findings import Finding, Trait, held_traits, reason_of
@@ -83,7 +83,7 @@ def _add_usual(deps: Deps, connection: str, kind: Kind, changes: Mapping[str, in
 
 def batch_of(diff: Diff, scope: Scope | None, *, first: bool) -> Batch:
     """A diff as the guard sees it; ``scope`` is what the read was complete for, ``None`` if it was incomplete."""
-    zero = scope is not None and scope.absent is Absent.ZERO
+    zero = scope is not None and scope.absent is MissingPolicy.ZERO
     return Batch(
         diff.kind,
         (diff.created, diff.changed),

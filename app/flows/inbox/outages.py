@@ -8,7 +8,7 @@ import msgspec
 import structlog
 from sqlalchemy import Connection
 
-from app.domain import WHOLE, Cause, Change, batches
+from app.domain import ALL_ITEMS, Cause, Change, batches
 from app.errors import TallyhookError
 from app.flows.connections.health import blocked, readable
 from app.flows.deps import Deps
@@ -183,7 +183,7 @@ def _fetch(deps: Deps, outage: Outage, ledger: EventLedger) -> int:
 
 def _pull(deps: Deps, connection: str, source: Source) -> None:
     """Owe a delta pull of every kind that may be read."""
-    changes = [Change(kind, WHOLE) for kind in readable(deps, connection, source.kinds)]
+    changes = [Change(kind, ALL_ITEMS) for kind in readable(deps, connection, source.kinds)]
     with deps.database.begin() as conn:
         newly_owed = owed.owe(conn, connection, changes, Cause.POLL, deps.now())
     deps.queue.enqueue(newly_owed)

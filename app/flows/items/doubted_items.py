@@ -14,7 +14,7 @@ import msgspec
 import structlog
 from sqlalchemy import Connection
 
-from app.domain import KINDS, Absent, Answer, BadRecord, Kind, Record, Ref, batches, key_of, row_hash
+from app.domain import KINDS, Answer, BadRecord, Kind, MissingPolicy, Record, Ref, batches, key_of, row_hash
 from app.errors import AuthRejected, Permanent
 from app.flows.deps import Deps
 from app.flows.holds.doubted import Doubt, judged, settled
@@ -299,6 +299,6 @@ def _held_rows(doubt: Doubt, batch: Batch) -> set[Key]:
     return {row.key for row in doubt.verdict.held()} & {*map(key_of, batch), *batch.vanished}
 
 
-def _absent(reads: Sequence[Read]) -> Absent:
-    is_zero = any(scope.absent is Absent.ZERO for read in reads for scope in read.covers)
-    return Absent.ZERO if is_zero else Absent.DELETED
+def _absent(reads: Sequence[Read]) -> MissingPolicy:
+    is_zero = any(scope.absent is MissingPolicy.ZERO for read in reads for scope in read.covers)
+    return MissingPolicy.ZERO if is_zero else MissingPolicy.DELETED

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import msgspec
 from sqlalchemy import Connection
 
-from app.domain import KINDS, SKU_PREFIX, WHOLE, Answer, BadRecord, ItemKey, Kind, Record, Ref, key_of
+from app.domain import ALL_ITEMS, KINDS, SKU_PREFIX, Answer, BadRecord, ItemKey, Kind, Record, Ref, key_of
 from app.flows.deps import Deps
 from app.flows.items.bad_records import Failure, isolated, item_of, unstorable
 from app.rules.letters.retry import wait_for_item, wait_for_version
@@ -174,7 +174,7 @@ def _is_beside_bulk(conn: Connection, key: ItemKey, reads: Sequence[Read]) -> bo
     ids holds no lease on the kind."""
     if not any(scope.field == "parent_id" for read in reads for scope in read.covers):
         return False
-    whole = key._replace(external_id=WHOLE)
+    whole = key._replace(external_id=ALL_ITEMS)
     under_way = owed.is_leased(conn, whole) or runs.is_active(conn, key.connection)
     return under_way or run_pages.any_kept(conn, key.connection)
 
@@ -228,7 +228,7 @@ def apply_answer(
     conn: Connection, connection: str, answer: Answer, began: datetime, now: datetime
 ) -> tuple[Applied, list[tuple[Kind, Key]]]:
     """Apply an answer to the catalog; returns the effect, and the rows that its scopes closed."""
-    pulled = owed.is_leased(conn, ItemKey(connection, Kind.PRODUCT, WHOLE))  # that pull may have read earlier
+    pulled = owed.is_leased(conn, ItemKey(connection, Kind.PRODUCT, ALL_ITEMS))  # that pull may have read earlier
     reads = [read_of(answer, began)]
     applied, (closed,) = catalog.apply_reads(conn, connection, reads, now=now, beside_bulk=pulled)
     return applied, closed

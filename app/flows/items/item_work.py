@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import structlog
 
-from app.domain import WHOLE, ItemKey
+from app.domain import ALL_ITEMS, ItemKey
 from app.errors import (
     BadAnswer,
     BudgetSpent,
@@ -61,7 +61,7 @@ class ItemWork:
                 KilledWorker(f"processing this item took its worker down {claims[0].crashes} times"), claims[0]
             )
         with lane(min(map(_lane, claims))):
-            if claims[0].key.external_id == WHOLE:
+            if claims[0].key.external_id == ALL_ITEMS:
                 self._pull(claims[0])
             else:
                 self._sync(sorted(claims, key=lambda claim: claim.key))
@@ -246,4 +246,4 @@ class ItemWork:
 def _lane(claim: Claim) -> Lane:
     """The lane of a claim's cause; an item that changed again since was most likely named by a webhook."""
     first = lane_of(claim.cause)
-    return min(first, Lane.WEBHOOK) if claim.rev > 1 and claim.key.external_id != WHOLE else first
+    return min(first, Lane.WEBHOOK) if claim.rev > 1 and claim.key.external_id != ALL_ITEMS else first

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import structlog
 
-from app.domain import WHOLE, Cause, Change, ItemKey, Kind
+from app.domain import ALL_ITEMS, Cause, Change, ItemKey, Kind
 from app.flows.connections import health
 from app.flows.deps import Deps
 from app.flows.items.sync_item import blameless
@@ -91,10 +91,10 @@ def _defer_storm(deps: Deps, connection: str, kind: Kind, storm_size: int) -> No
     with deps.database.begin() as conn:
         looked_at = watermarks.looked_at(conn, connection, kind) or owed.EVER
         count = owed.newer(conn, connection, kind, looked_at)
-        if count < storm_size or owed.has_failed(conn, ItemKey(connection, kind, WHOLE)):
+        if count < storm_size or owed.has_failed(conn, ItemKey(connection, kind, ALL_ITEMS)):
             return
         if owed.defer(conn, connection, kind, now + STORM_PAUSE, due=now, since=looked_at) == 0:
             return
-        fresh = owed.owe(conn, connection, [Change(kind, WHOLE)], Cause.STORM, now)
+        fresh = owed.owe(conn, connection, [Change(kind, ALL_ITEMS)], Cause.STORM, now)
     log.info("storm", connection=connection, kind=kind, owed=count)
     deps.queue.enqueue(fresh)

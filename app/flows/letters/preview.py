@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
-from app.domain import WHOLE, Answer, ItemKey, Kind, Ref, batches
+from app.domain import ALL_ITEMS, Answer, ItemKey, Kind, Ref, batches
 from app.errors import TakesTooLong
 from app.flows.deps import Deps
 from app.flows.items.fetching import apply_answer, refs_of
@@ -42,7 +42,7 @@ class PreviewedItem(msgspec.Struct):
     @property
     def key(self) -> ItemKey | None:
         """The item, if it can be fetched by its id."""
-        if self.connection is None or self.kind is None or self.external_id in (None, WHOLE):
+        if self.connection is None or self.kind is None or self.external_id in (None, ALL_ITEMS):
             return None
         return ItemKey(self.connection, Kind(self.kind), str(self.external_id))
 

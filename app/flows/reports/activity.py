@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from app.domain import WHOLE, Kind
+from app.domain import ALL_ITEMS, Kind
 from app.stores.reports import activity
 from app.stores.sql.columns import moment_from
 from app.stores.sql.engine import Database
@@ -103,7 +103,7 @@ def _activity(conn: Connection, table: str, row: dict[str, Any]) -> Activity:
 
 
 def _described(conn: Connection, row: dict[str, Any]) -> str:
-    if row["external_id"] == WHOLE:
+    if row["external_id"] == ALL_ITEMS:
         return f"everything new of kind {row['kind']} ({row['cause']})"
     if row["kind"] in (Kind.PRODUCT, Kind.STOCK):
         return activity.describe_item(conn, row["connection"], row["external_id"])

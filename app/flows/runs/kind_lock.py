@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from app.domain import WHOLE, Cause, ItemKey, Kind
+from app.domain import ALL_ITEMS, Cause, ItemKey, Kind
 from app.errors import Unavailable
 from app.flows.deps import Deps
 from app.flows.items.leases import LEASE, LeaseKeeper
@@ -31,7 +31,7 @@ def kind_lock(deps: Deps, keeper: LeaseKeeper, connection: str, kind: Kind) -> I
     Raises ``Unavailable`` when a pull of the kind does not end within ``PATIENCE`` seconds, ``Interrupted`` when this
     process must stop meanwhile.
     """
-    claim = _claim(deps, keeper, ItemKey(connection, kind, WHOLE))
+    claim = _claim(deps, keeper, ItemKey(connection, kind, ALL_ITEMS))
     try:
         with keeper.hold_claims([claim]):
             yield

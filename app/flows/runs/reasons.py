@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from app.domain import SKU_PREFIX, WHOLE, Kind, Listing, Record, Ref, StockCount, key_of
+from app.domain import ALL_ITEMS, SKU_PREFIX, Kind, Listing, Record, Ref, StockCount, key_of
 from app.flows.deps import Deps
 from app.rules.drift.drift import Evidence, Reason, Restore, SettledChange, Span, Traces
 from app.rules.drift.reasons import claimed, reason_of, went_back
@@ -68,7 +68,7 @@ def background(deps: Deps, connection: str, kind: Kind) -> Background:
         since = now - FIRST_LOOK_BACK if full is None else full.began_at
         return Background(
             full,
-            item_signals.signals_of(conn, connection, kind, [WHOLE], since),
+            item_signals.signals_of(conn, connection, kind, [ALL_ITEMS], since),
             [Restore(*one) for one in marks.restores(conn, since)] + _set_back(conn, connection, kind, full, now),
             [Span(*one) for one in heartbeats.silences(conn, "web", since, DOWN_AFTER)],
             _not_looked(conn, connection, kind, full),
@@ -138,7 +138,7 @@ def _traces(
 ) -> Traces:
     edited = row.before is not None and row.before.row_hash == LOCALLY_EDITED
     owed = [signals.waiting[name] for name in names if name in signals.waiting]
-    whole = known.whole.waiting.get(WHOLE)
+    whole = known.whole.waiting.get(ALL_ITEMS)
     return Traces(
         change=row.change,
         read_at=read_at,
@@ -151,14 +151,14 @@ def _traces(
         removed=removed.get("/".join(row.key)),
         failing=_failing(signals, names),
         waiting=min((one.since for one in owed), default=None),
-        whole_failing=_failing(known.whole, [WHOLE]),
+        whole_failing=_failing(known.whole, [ALL_ITEMS]),
         whole_waiting=None if whole is None else whole.since,
         settled=_last_settled(signals, names),
         restores=known.restores,
         mapping=known.mapping,
         content_only=_is_content_only(row),
         downs=known.downs,
-        looks=[one.heard for one in known.whole.settled.get(WHOLE, ()) if one.outcome == "applied"],
+        looks=[one.heard for one in known.whole.settled.get(ALL_ITEMS, ()) if one.outcome == "applied"],
         not_looked=known.not_looked,
         refused=[one.at for one in known.refused if not one.items],
         refused_by_name=[one.at for one in known.refused if _is_named(kind, names, one.items)],
@@ -209,7 +209,7 @@ def _looked_at(row: Differing, known: Background, now: datetime) -> datetime | N
     if row.record is None or is_newer is False:
         return None
     until = now if changed is None else changed
-    looks = known.whole.settled.get(WHOLE, ())
+    looks = known.whole.settled.get(ALL_ITEMS, ())
     return max((one.heard for one in looks if one.outcome == "applied" and one.at < until), default=None)
 
 

@@ -13,7 +13,7 @@ from datetime import datetime
 import structlog
 from sqlalchemy import Connection
 
-from app.domain import WHOLE, Cause, Change, ItemKey, Strategy
+from app.domain import ALL_ITEMS, Cause, Change, ItemKey, Strategy
 from app.errors import BadConfiguration
 from app.flows.connections.health import paused, readable
 from app.flows.deps import Deps
@@ -63,7 +63,7 @@ def first_load(deps: Deps) -> None:
             unread = [kind for kind in source.kinds if watermarks.get(conn, connection, kind) is None]
             run_id = _first_run(conn, connection, deps.now()) if len(unread) == len(source.kinds) else None
             begun = run_id is not None or bool(runs.active(conn, connection))
-            changes = [] if begun else [Change(kind, WHOLE) for kind in unread if kind in may_read]
+            changes = [] if begun else [Change(kind, ALL_ITEMS) for kind in unread if kind in may_read]
             fresh = owed.owe(conn, connection, changes, Cause.POLL, deps.now())
         if run_id is not None:
             deps.queue.enqueue_run(run_id)
@@ -136,7 +136,7 @@ def _owe(deps: Deps, due: _Due) -> bool:
     with deps.database.begin() as conn:
         if not _claim(conn, due):
             return False
-        changes = [Change(kind, WHOLE) for kind in kinds]
+        changes = [Change(kind, ALL_ITEMS) for kind in kinds]
         fresh: list[ItemKey] = owed.owe(conn, due.connection, changes, Cause.POLL, deps.now())
     deps.queue.enqueue(fresh)
     log.info("fired", connection=due.connection, job=due.job.name, slot=due.slot.isoformat())

@@ -13,11 +13,11 @@ import msgspec
 
 from app.domain import (
     ON_HAND,
-    Absent,
     Answer,
     Kind,
     Listing,
     Location,
+    MissingPolicy,
     Order,
     Page,
     Record,
@@ -175,7 +175,9 @@ class ShopSource(MemorySource):
             yield Page(records=rows[at : at + 500])
         mark = str(max((row.version for row in rows), default=0))
         if kind is Kind.STOCK:
-            yield Page(watermark=mark, complete=Scope(kind, absent=Absent.ZERO) if kind in self.whole_kinds else None)
+            yield Page(
+                watermark=mark, complete=Scope(kind, absent=MissingPolicy.ZERO) if kind in self.whole_kinds else None
+            )
         else:
             yield Page(watermark=mark, complete=None if kind is Kind.ORDER else Scope(kind))
 

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import literal, select
 
 from app.channels.queue import NullQueue
-from app.domain import RECORDS, WHOLE, Cause, Change, ItemKey, Kind, Options, Strategy, row_hash
+from app.domain import ALL_ITEMS, RECORDS, Cause, Change, ItemKey, Kind, Options, Strategy, row_hash
 from app.flows.deps import Deps
 from app.flows.items.leases import LeaseKeeper
 from app.flows.items.sync_item import sync_item
@@ -132,9 +132,9 @@ class Life:
     def _poll(self) -> None:
         for kind in ShopSource.kinds:
             with self._database.begin() as conn:
-                change = Change(kind, WHOLE)
+                change = Change(kind, ALL_ITEMS)
                 owed.owe(conn, SHOP, [change], Cause.POLL, self._now())
-            sync_item(self._deps, self._keeper, ItemKey(SHOP, kind, WHOLE))
+            sync_item(self._deps, self._keeper, ItemKey(SHOP, kind, ALL_ITEMS))
 
     def _wrong(self) -> float:
         """The largest share of wrong rows of any kind."""

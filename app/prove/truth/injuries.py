@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import NamedTuple
 
-from app.domain import WHOLE, Cause, Kind, Strategy
+from app.domain import ALL_ITEMS, Cause, Kind, Strategy
 from app.errors import Unavailable, Unmappable
 from app.flows.letters.letter_actions import discard
 from app.prove.truth.shop import PLACE, STATE
@@ -86,7 +86,7 @@ def _poll_failing(story: Story, id: str) -> None:
     story.wrong(PRODUCT, id, story.edit(id))
     story.life.shop.refuses[PRODUCT] = Unavailable("503")
     story.life.owe_whole(PRODUCT)
-    story.life.work(PRODUCT, WHOLE)
+    story.life.work(PRODUCT, ALL_ITEMS)
     story.before(lambda: story.life.shop.refuses.clear())
 
 
@@ -140,7 +140,7 @@ def _failed_in_a_read(story: Story, id: str) -> None:
     story.wrong(PRODUCT, id, story.edit(id))
     story.life.shop.unreadable.add(id)
     story.life.owe_whole(PRODUCT)
-    story.life.work(PRODUCT, WHOLE)
+    story.life.work(PRODUCT, ALL_ITEMS)
     story.before(lambda: story.life.shop.unreadable.clear())
 
 

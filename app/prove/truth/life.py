@@ -12,7 +12,7 @@ from sqlalchemy import delete, insert, select
 from sqlmodel import SQLModel
 
 from app.channels.queue import NullQueue
-from app.domain import WHOLE, Cause, Change, Delivery, ItemKey, Kind, Options, Ref, Strategy
+from app.domain import ALL_ITEMS, Cause, Change, Delivery, ItemKey, Kind, Options, Ref, Strategy
 from app.errors import TallyhookError
 from app.flows.deps import Deps
 from app.flows.items.dead_letter import ITEM_ACTOR, record_dead_letter
@@ -87,13 +87,13 @@ class Life:
     def owe_whole(self, kind: Kind, cause: Cause = Cause.POLL) -> None:
         """Owe a look at the whole kind."""
         with self.database.begin() as conn:
-            owed.owe(conn, SHOP, [Change(kind, WHOLE)], cause, self.clock())
+            owed.owe(conn, SHOP, [Change(kind, ALL_ITEMS)], cause, self.clock())
 
     def poll(self) -> None:
         """Poll every kind."""
         for kind in self.shop.kinds:
             self.owe_whole(kind)
-            self.work(kind, WHOLE)
+            self.work(kind, ALL_ITEMS)
 
     def schedule_polls(self, *, on: bool) -> None:
         """Switch the schedule of the polls on or off."""

@@ -9,7 +9,20 @@ from decimal import Decimal
 
 import msgspec
 
-from app.domain import Absent, Answer, BadRecord, Kind, Listing, Page, Record, Ref, Scope, StockCount, key_of, micros
+from app.domain import (
+    Answer,
+    BadRecord,
+    Kind,
+    Listing,
+    MissingPolicy,
+    Page,
+    Record,
+    Ref,
+    Scope,
+    StockCount,
+    key_of,
+    micros,
+)
 from app.errors import TallyhookError
 from app.prove.memory import MemorySource
 
@@ -96,7 +109,7 @@ class Shop(MemorySource):
         shown = [one for one in self.shown(kind) if key_of(one)[0] not in ids]
         yield Page(records=shown, failed=bad)
         if kind is Kind.STOCK:
-            yield Page(complete=Scope(kind, absent=Absent.ZERO))
+            yield Page(complete=Scope(kind, absent=MissingPolicy.ZERO))
         else:
             mark = max((one.version for one in self.products.values()), default=0)
             yield Page(watermark=str(mark), complete=Scope(kind))

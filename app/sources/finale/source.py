@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import partial
 
-from app.domain import WHOLE, Absent, Answer, BadRecord, Kind, Page, Record, Ref, Scope
+from app.domain import ALL_ITEMS, Answer, BadRecord, Kind, MissingPolicy, Page, Record, Ref, Scope
 from app.errors import InvalidRequest
 from app.sources.base import Limit, Receiver, ResumeLost
 from app.sources.client import ClientSource
@@ -76,7 +76,7 @@ class FinaleSource(ClientSource):
         """The present truth about records by id, or about products by ``sku:X``; stock of the named products from one
         read of the list."""
         kind, ids = refs[0].kind, {ref.external_id for ref in refs}
-        if kind is Kind.STOCK or WHOLE in ids:
+        if kind is Kind.STOCK or ALL_ITEMS in ids:
             whole = _answer(list(self._whole(kind)))
             return of_products(whole, ids) if kind is Kind.STOCK else whole
         records: list[Record] = []
@@ -168,7 +168,7 @@ class FinaleSource(ClientSource):
         if kind is Kind.STOCK:
             tally = _tally(reply)
             yield from bulk.pages(kind, map(Page, tally.pages(began, PAGE_ROWS)), len(tally))
-            yield Page(watermark=watermark, complete=Scope(kind, absent=Absent.ZERO), failed=tally.failed)
+            yield Page(watermark=watermark, complete=Scope(kind, absent=MissingPolicy.ZERO), failed=tally.failed)
         else:
             yield from self._small_pages(kind, reply, began)
             yield Page(watermark=watermark, complete=Scope(kind))

@@ -15,11 +15,11 @@ from itertools import islice
 from typing import NamedTuple
 
 from app.domain import (
+    ALL_ITEMS,
     ON_HAND,
     ON_ORDER,
     RESERVED,
     SKU_PREFIX,
-    WHOLE,
     Answer,
     BadRecord,
     Kind,
@@ -175,7 +175,7 @@ def _shared(amount: Decimal) -> Decimal:
 def of_products(whole: Answer, listings: set[str]) -> Answer:
     """What the whole list says of some products (all, if ``*`` is among them). It may take away what no bulk read would be
     believed to: so it says nothing of the others, and without any row nothing at all."""
-    if WHOLE in listings:
+    if ALL_ITEMS in listings:
         return whole
     shown = whole.records or whole.failed
     return Answer(

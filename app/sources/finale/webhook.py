@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from app.domain import SKU_PREFIX, WHOLE, Change, Delivery, Kind
+from app.domain import ALL_ITEMS, SKU_PREFIX, Change, Delivery, Kind
 from app.errors import BadConfiguration, Unmappable
 from app.sources.base import PayloadInvalid, SignatureInvalid
 from app.sources.deliveries import bounded, decoded
@@ -135,7 +135,7 @@ def _is_epoch(sent: str) -> bool:
 
 def _changes(type_: str, data: _Data | None) -> tuple[Change, ...]:
     if type_ == STOCK_EVENT:
-        return (Change(Kind.STOCK, WHOLE),)  # stock cannot be read by product
+        return (Change(Kind.STOCK, ALL_ITEMS),)  # stock cannot be read by product
     if type_ not in PRODUCT_EVENTS:
         return ()
     sku = data.productId if data else None

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from functools import partial
 
-from app.domain import WHOLE, Answer, Kind, Page, Ref, Scope, micros
+from app.domain import ALL_ITEMS, Answer, Kind, Page, Ref, Scope, micros
 from app.errors import AuthRejected, VendorRefused
 from app.sources.base import LedgerUnavailable, Limit, PayloadInvalid, Receiver, Recorded, ResumeLost, Subscription
 from app.sources.client import ClientSource
@@ -89,7 +89,7 @@ class SquareSource(ClientSource):
         Stock: the counts that Square holds; a missing count is neither zero nor a deletion, so nothing is covered.
         Orders: an id that Square does not know (yet), or an order so young that its lines are missing, is
         ``not_yet``: Square announces orders before it can show them, and never deletes one. Locations: always all of
-        them, but only for ``WHOLE`` does that cover those that were not requested.
+        them, but only for ``ALL_ITEMS`` does that cover those that were not requested.
         """
         if not refs:
             return Answer()
@@ -198,7 +198,7 @@ class SquareSource(ClientSource):
     def _locations(self, refs: Sequence[Ref]) -> Answer:
         (page,) = self._all_locations()
         result = ReadRows(list(page.records), list(page.failed))
-        named = [ref for ref in refs if ref.external_id != WHOLE]
+        named = [ref for ref in refs if ref.external_id != ALL_ITEMS]
         if not result.records and not result.failed:
             return Answer(not_yet=named)  # a merchant has a location: without any the answer is not believed
         gone, not_yet = fetches.absent(named, result)

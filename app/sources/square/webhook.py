@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from app.domain import WHOLE, Change, Delivery, Kind, Verdict, micros
+from app.domain import ALL_ITEMS, Change, Delivery, Kind, Verdict, micros
 from app.sources.base import SignatureInvalid
 from app.sources.deliveries import bounded, decoded
 from app.sources.square.times import moment_in
@@ -123,11 +123,11 @@ def changes_of(event: Event) -> Sequence[Change]:
         case ["inventory", "count", "updated"]:
             return _stock(content)
         case ["catalog", "version", "updated"]:
-            return [Change(Kind.PRODUCT, WHOLE), Change(Kind.CATEGORY, WHOLE)]
+            return [Change(Kind.PRODUCT, ALL_ITEMS), Change(Kind.CATEGORY, ALL_ITEMS)]
         case ["order", "created" | "updated"] | ["order", "fulfillment", "updated"]:
             return _order(content, _text(data, "id"))
         case ["location", "created" | "updated"]:
-            return [Change(Kind.LOCATION, WHOLE)]
+            return [Change(Kind.LOCATION, ALL_ITEMS)]
         case ["vendor", "created" | "updated"]:
             return _vendor(content)
         case ["payment" | "refund", "created" | "updated"]:
@@ -140,7 +140,7 @@ def _stock(content: Mapping[str, Any]) -> Sequence[Change]:
     and up to 100 in all."""
     counts = content.get("inventory_counts")
     if not isinstance(counts, list):
-        return [Change(Kind.STOCK, WHOLE)]
+        return [Change(Kind.STOCK, ALL_ITEMS)]
     newest: dict[str, int] = {}
     for count in counts:
         if isinstance(count, dict) and (listing_id := _text(count, "catalog_object_id")):
@@ -154,7 +154,7 @@ def _order(content: Mapping[str, Any], data_id: str | None) -> Sequence[Change]:
     for summary in content.values():
         if isinstance(summary, dict) and (order_id := _text(summary, "order_id")):
             return [Change(Kind.ORDER, order_id, _version(summary))]
-    return [Change(Kind.ORDER, data_id)] if data_id else [Change(Kind.ORDER, WHOLE)]
+    return [Change(Kind.ORDER, data_id)] if data_id else [Change(Kind.ORDER, ALL_ITEMS)]
 
 
 def _vendor(content: Mapping[str, Any]) -> Sequence[Change]:
@@ -162,7 +162,7 @@ def _vendor(content: Mapping[str, Any]) -> Sequence[Change]:
     vendor = content.get("vendor")
     vendor_id = _text(vendor, "id") if isinstance(vendor, dict) else None
     if vendor_id is None:
-        return [Change(Kind.VENDOR, WHOLE)]
+        return [Change(Kind.VENDOR, ALL_ITEMS)]
     return [Change(Kind.VENDOR, vendor_id, _version(vendor))]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Boolean, Connection, Integer, select, tuple_
 from sqlalchemy.types import TypeEngine
 
-from app.domain import Absent, Kind, Record, Scope, batches
+from app.domain import Kind, MissingPolicy, Record, Scope, batches
 from app.errors import DatabaseFault
 from app.stores.catalog import Key, close_rows, stored_rows
 from app.stores.catalog import catalog_sql as sql
@@ -104,7 +104,7 @@ class _Writing:
         for places in _paused(self.database, order):
             self._write_places(spool, places, counter)
 
-    def close(self, vanished: Sequence[Key], absent: Absent) -> None:
+    def close(self, vanished: Sequence[Key], absent: MissingPolicy) -> None:
         """Tombstone or zero the rows that vanished."""
         for keys in _paused(self.database, vanished):
             closed = self.database.transact(partial(self._close, keys, absent))
@@ -163,7 +163,7 @@ class _Writing:
             raise error
         self.written.failed.append(Misfit(record, error))
 
-    def _close(self, keys: Sequence[Key], absent: Absent, conn: Connection) -> list[Key]:
+    def _close(self, keys: Sequence[Key], absent: MissingPolicy, conn: Connection) -> list[Key]:
         closed = close_rows(
             conn,
             self.kind,
@@ -177,10 +177,10 @@ class _Writing:
         self.on_commit(conn, self._with("deleted", len(closed)))
         return closed
 
-    def _living(self, keys: Sequence[Key], absent: Absent) -> list[Key]:
+    def _living(self, keys: Sequence[Key], absent: MissingPolicy) -> list[Key]:
         """The keys whose rows are still alive, because somebody read them later."""
         rows = stored_rows(self.database, self.connection, self.kind, keys)
-        is_zero = absent is Absent.ZERO
+        is_zero = absent is MissingPolicy.ZERO
         records = ((key, row.record) for key, row in rows.items() if not row.record.deleted)
         return [key for key, record in records if not (is_zero and getattr(record, "quantity", None) == 0)]
 

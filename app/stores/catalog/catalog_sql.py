@@ -12,15 +12,15 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
-from app.domain import RECORDS, Absent, Kind, micros, row_hash
+from app.domain import RECORDS, Kind, MissingPolicy, micros, row_hash
 from app.rules.versions import AHEAD
 from app.stores.catalog import newer
 from app.stores.tables import CATALOG
 
 # How a row changes when the source does not show it any more. A version never goes back.
 _CLOSE = {
-    Absent.DELETED: "deleted = true, row_hash = ?, modified_at = ?, read_at = ?, written_at = ?",
-    Absent.ZERO: """quantity = 0, extra = NULL, row_hash = ?, read_at = ?, written_at = ?,
+    MissingPolicy.DELETED: "deleted = true, row_hash = ?, modified_at = ?, read_at = ?, written_at = ?",
+    MissingPolicy.ZERO: """quantity = 0, extra = NULL, row_hash = ?, read_at = ?, written_at = ?,
         version = CASE WHEN version < ? OR version > ? THEN ? ELSE version END""",
 }
 ZERO_FLAG, NEWER_FLAG, SAME_TIME_FLAG, DELETED_FLAG, OWN_TIME_FLAG = 1, 2, 4, 8, 16
@@ -123,7 +123,7 @@ def staged_upsert(kind: Kind, stage: str) -> str:
 
 
 @lru_cache
-def close_row(kind: Kind, absent: Absent, dialect: str, *, ties: bool) -> str:
+def close_row(kind: Kind, absent: MissingPolicy, dialect: str, *, ties: bool) -> str:
     """Tombstone or zero one live row; binds ``close_values``. With ``ties`` also a row read at the very same moment."""
     table = shape(kind)
     older = _older(ties)
@@ -132,14 +132,14 @@ def close_row(kind: Kind, absent: Absent, dialect: str, *, ties: bool) -> str:
 
 
 @lru_cache
-def live_keys(kind: Kind, field: str | None, absent: Absent, dialect: str, *, ties: bool) -> str:
+def live_keys(kind: Kind, field: str | None, absent: MissingPolicy, dialect: str, *, ties: bool) -> str:
     """Keys of live rows read before a moment; binds connection, the moment, ``horizon(now)`` and, with ``field``, values.
 
     If absence means zero, rows that are zero already are left out.
     """
     table = shape(kind)
     wanted = ["connection = ?", "NOT deleted", _older(ties)]
-    if absent is Absent.ZERO:
+    if absent is MissingPolicy.ZERO:
         wanted.append("quantity <> 0")
     if field is not None:
         wanted.append(listed(dialect, _column(table, field)))
@@ -185,7 +185,7 @@ def bound_list(dialect: str, values: Sequence[str]) -> Any:
 
 def close_values(
     kind: Kind,
-    absent: Absent,
+    absent: MissingPolicy,
     connection: str,
     key: tuple[str, ...],
     read_at: datetime,
@@ -200,7 +200,7 @@ def close_values(
     because what an earlier read shows may be older than the deletion.
     """
     latest = horizon(present or now)
-    if absent is Absent.DELETED:
+    if absent is MissingPolicy.DELETED:
         return (0, changed or now, now, now, connection, *key, read_at, latest)
     zero = shape(kind).record(*key, quantity=Decimal(0))
     return (

@@ -12,11 +12,11 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from app.domain import KINDS, SKU_PREFIX, Absent, Kind, Listing, Ref, Scope, key_of
+from app.domain import KINDS, SKU_PREFIX, Kind, Listing, MissingPolicy, Ref, Scope, key_of
 from app.stores.catalog import catalog_sql as sql
 from app.stores.catalog.reads import Key, Read
 
-Closings = dict[tuple[Kind, Absent, datetime | None], list[Key]]
+Closings = dict[tuple[Kind, MissingPolicy, datetime | None], list[Key]]
 """Keys to close, by kind, by what absence means, and by when the source deleted them."""
 
 
@@ -38,7 +38,7 @@ def ending(conn: Connection, connection: str, kind: Kind, read: Read, now: datet
     keys = {key for (of, _, _), some in closings.items() if of is kind for key in some}
     if ids := [ref.external_id for ref in read.gone if ref.kind is kind]:
         name = sql.shape(kind).keys[0]
-        keys.update(_live_keys(conn, connection, kind, name, ids, Absent.DELETED, read.began, now, ties=True))
+        keys.update(_live_keys(conn, connection, kind, name, ids, MissingPolicy.DELETED, read.began, now, ties=True))
     return sorted(keys)
 
 
@@ -56,9 +56,11 @@ def tombstone(conn: Connection, connection: str, refs: Sequence[Ref], *, read_at
     total = 0
     for kind in sorted(by_kind):
         name = sql.shape(kind).keys[0]
-        keys = _live_keys(conn, connection, kind, name, by_kind[kind], Absent.DELETED, read_at, now, ties=True)
+        keys = _live_keys(conn, connection, kind, name, by_kind[kind], MissingPolicy.DELETED, read_at, now, ties=True)
         total += len(
-            close_rows(conn, kind, Absent.DELETED, connection, sorted(keys), read_at=read_at, now=now, ties=True)
+            close_rows(
+                conn, kind, MissingPolicy.DELETED, connection, sorted(keys), read_at=read_at, now=now, ties=True
+            )
         )
         _fence(conn, connection, kind, by_kind[kind], read_at, now)
     return total
@@ -89,7 +91,7 @@ def _fence(
 def close_rows(
     conn: Connection,
     kind: Kind,
-    absent: Absent,
+    absent: MissingPolicy,
     connection: str,
     keys: Iterable[Key],
     *,
@@ -117,9 +119,9 @@ def close_rows(
     return [key for key, result in zip(keys, cursor.results(), strict=True) if result.rowcount]
 
 
-def _by_query(scopes: Sequence[Scope]) -> dict[tuple[Kind, str | None, Absent, datetime | None], list[str]]:
+def _by_query(scopes: Sequence[Scope]) -> dict[tuple[Kind, str | None, MissingPolicy, datetime | None], list[str]]:
     """Scopes that differ only in their value, for one query."""
-    queries: dict[tuple[Kind, str | None, Absent, datetime | None], list[str]] = defaultdict(list)
+    queries: dict[tuple[Kind, str | None, MissingPolicy, datetime | None], list[str]] = defaultdict(list)
     for scope in scopes:
         values = queries[scope.kind, scope.field, scope.absent, scope.changed]
         if scope.field is not None:
@@ -133,7 +135,7 @@ def _live_keys(
     kind: Kind,
     name: str | None,
     values: list[str],
-    absent: Absent,
+    absent: MissingPolicy,
     read_at: datetime,
     now: datetime,
     *,

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from app.domain import Absent, Kind, Record, Scope, check_storable, micros, row_hash
+from app.domain import Kind, MissingPolicy, Record, Scope, check_storable, micros, row_hash
 from app.rules.versions import settled_version
 from app.stores.catalog import Key, row_ids
 from app.stores.catalog import catalog_sql as sql
@@ -117,7 +117,7 @@ class Differ:
         """The result; ``scope`` is what the read was complete for, if it was; ``exempt`` as for ``vanished``."""
         vanished, unshown = ([], []) if scope is None else self._not_shown(scope, exempt)
         zeros = [seen for flag, seen in zip(self._flags, self._seen, strict=True) if flag & _EMPTY == sql.ZERO_FLAG]
-        zeroed = len(vanished) if scope is not None and scope.absent is Absent.ZERO else 0
+        zeroed = len(vanished) if scope is not None and scope.absent is MissingPolicy.ZERO else 0
         return Diff(
             kind=self._kind,
             total_local=sum(1 for flag in self._flags[: self._loaded] if not flag & sql.DELETED_FLAG),
@@ -138,7 +138,7 @@ class Differ:
     def _not_shown(self, scope: Scope, exempt: Collection[str]) -> tuple[list[Key], list[Key]]:
         """The live rows of the scope that the read did not show: those read before it, those read since it began."""
         settled, later = sql.DELETED_FLAG, sql.NEWER_FLAG | sql.SAME_TIME_FLAG
-        if scope.absent is Absent.ZERO:
+        if scope.absent is MissingPolicy.ZERO:
             settled |= sql.ZERO_FLAG
         flags, seen, names = self._flags, self._seen, self._shape.keys
         missing = [(key, at) for key, at in self._index.items() if not seen[at] and not flags[at] & settled]

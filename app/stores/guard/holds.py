@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import Connection, Select, delete, func, insert, select, update
 
-from app.domain import RECORDS, Absent, Kind, Record, batches
+from app.domain import RECORDS, Kind, MissingPolicy, Record, batches
 from app.rules.guard.findings import Finding
 from app.stores import tables
 from app.stores.catalog import Key
@@ -46,7 +46,7 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
     findings: list[HeldFinding]
     digest: int
     rows: int
-    absent: Absent | None
+    absent: MissingPolicy | None
     read_at: datetime | None
     believed_until: datetime | None
 
@@ -92,7 +92,7 @@ def hold(
     findings: Sequence[Finding] = (),
     rows: int = 0,
     digest: int = 0,
-    absent: Absent | None = None,
+    absent: MissingPolicy | None = None,
     read_at: datetime | None = None,
     waits: bool = True,
 ) -> int:

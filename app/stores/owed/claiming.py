@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from app.domain import WHOLE, ItemKey, Kind
+from app.domain import ALL_ITEMS, ItemKey, Kind
 from app.stores.sql.columns import moment_from
 from app.stores.sql.statements import Statement, bound_list, key_of
 
@@ -47,7 +47,7 @@ _KILLS = """owed_items.kills + CASE WHEN owed_items.lease_until IS NULL OR owed_
 # Claiming also clears hinted_at, for the message is used up: when the lease runs out, the sweep sends the next at once.
 _LEASE = f"token = :token, lease_until = :until, hinted_at = NULL, kills = {_KILLS}"
 _CLAIMED = "kind, owed_items.external_id, rev, attempts, kills, version, cause, first_seen_at, asks"
-MAY_COME_ALONG = f"{_FREE} AND external_id <> '{WHOLE}' AND attempts = 0 AND {_KILLS} < {_POISON_CRASHES}"
+MAY_COME_ALONG = f"{_FREE} AND external_id <> '{ALL_ITEMS}' AND attempts = 0 AND {_KILLS} < {_POISON_CRASHES}"
 
 # No SKIP LOCKED for the item itself: a receiver that just adds a change to it must not make its only message a no-op.
 _CLAIM_ITEM = Statement(
@@ -122,7 +122,7 @@ def claim(
     due neighbours as make up to ``more`` others.
 
     The item comes first. Items that are not owed, not due yet, or leased to somebody else are left out. A lease that ran
-    out is taken over and counts as a crash, unless it ran out at or after ``blameless``. ``WHOLE`` and poison candidates
+    out is taken over and counts as a crash, unless it ran out at or after ``blameless``. ``ALL_ITEMS`` and poison candidates
     are only claimed alone, and the latter only with ``poison_candidates``; items that failed before never come along.
     """
     token = uuid.uuid4().hex
@@ -143,7 +143,7 @@ def claim(
     if (
         claims
         and left > 0
-        and not any(claim.key.external_id == WHOLE or claim.crashes >= _POISON_CRASHES for claim in claims)
+        and not any(claim.key.external_id == ALL_ITEMS or claim.crashes >= _POISON_CRASHES for claim in claims)
     ):
         others = _CLAIM_OTHERS.run(conn, {**values, "more": left, "near": _NEAR * left})
         claims += [_claim(key.connection, token, now, row) for row in others]

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from app.domain import WHOLE, ItemKey, Kind
+from app.domain import ALL_ITEMS, ItemKey, Kind
 from app.stores.owed.claiming import BY_KEY, MAY_COME_ALONG, NEVER
 from app.stores.sql.columns import some_moment
 from app.stores.sql.statements import Statement, bound_list, key_of
@@ -110,7 +110,7 @@ def backlog(conn: Connection) -> list[Backlog]:
 
 
 _WAITING = f"""
-    connection = :connection AND kind = :kind AND external_id <> '{WHOLE}'
+    connection = :connection AND kind = :kind AND external_id <> '{ALL_ITEMS}'
     AND lease_until IS NULL AND next_at <= :due AND next_at < :until AND first_seen_at >= :since
 """
 _DEFER = Statement(
@@ -132,7 +132,7 @@ def defer(
     due: datetime | None = None,
     since: datetime = EVER,
 ) -> int:
-    """Defer the items of a kind because a pull will cover them: all but ``WHOLE`` and those being worked on.
+    """Defer the items of a kind because a pull will cover them: all but ``ALL_ITEMS`` and those being worked on.
 
     With ``due``, items that are due later stay as they are; with ``since``, items first seen earlier. Returns how many
     were deferred.
@@ -144,7 +144,7 @@ def defer(
 _NEWER = Statement(
     f"""
     SELECT count(*) FROM owed_items
-    WHERE connection = :connection AND kind = :kind AND external_id <> '{WHOLE}' AND first_seen_at >= :since
+    WHERE connection = :connection AND kind = :kind AND external_id <> '{ALL_ITEMS}' AND first_seen_at >= :since
     """
 )
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from app.domain import WHOLE, ItemKey
+from app.domain import ALL_ITEMS, ItemKey
 from app.stores.sql.columns import moment_from
 from app.stores.sql.engine import Database
 from app.stores.sql.statements import Statement, key_of
@@ -45,7 +45,7 @@ class Settled(NamedTuple):
 # Materialized: SQLite would compute ``ms`` again for each figure, which takes twice as long.
 _SETTLED = f"""
     settled AS MATERIALIZED (
-        SELECT {{slot}} AS slot, connection, kind, outcome, changes, external_id <> '{WHOLE}' AS item, {{ms}} AS ms
+        SELECT {{slot}} AS slot, connection, kind, outcome, changes, external_id <> '{ALL_ITEMS}' AS item, {{ms}} AS ms
         FROM settlements WHERE settled_at >= :since AND settled_at < :until
     )
 """

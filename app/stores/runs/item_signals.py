@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, text
 
-from app.domain import WHOLE, Cause, Kind
+from app.domain import ALL_ITEMS, Cause, Kind
 from app.rules.drift.drift import SettledChange
 from app.stores.sql.columns import Moment, moment_from
 
@@ -69,7 +69,7 @@ def signals_of(
     since = since or _BEFORE_ALL
     signals = ItemSignals({}, {}, {})
     for name, seen, failed, cause in conn.execute(_OWED, bound):
-        if name != WHOLE or cause != Cause.RECONCILE:  # a run holds the whole kind for itself
+        if name != ALL_ITEMS or cause != Cause.RECONCILE:  # a run holds the whole kind for itself
             signals.waiting[name] = Waiting(_moment(seen), bool(failed))
     for name, first, died, state, error in conn.execute(_LETTERS, {**bound, "since": since}):
         words = f"a dead letter ({error})" if state != "discarded" else f"a discarded letter ({error})"

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from app.domain import WHOLE, micros, quantity
+from app.domain import ALL_ITEMS, micros, quantity
 from app.stores.sql.columns import moment_from
 from app.stores.sql.statements import Statement
 
@@ -87,7 +87,7 @@ class Question:
 
 _OLDEST_LOOK = Statement(
     f"""
-    SELECT min(first_seen_at) FROM owed_items WHERE external_id = '{WHOLE}' AND kind IN ('product', 'stock')
+    SELECT min(first_seen_at) FROM owed_items WHERE external_id = '{ALL_ITEMS}' AND kind IN ('product', 'stock')
     """
 )
 

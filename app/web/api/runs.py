@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from msgspec import to_builtins
 
-from app.domain import WHOLE, Cause, Options, Strategy
+from app.domain import ALL_ITEMS, Cause, Options, Strategy
 from app.errors import Conflict, InvalidRequest
 from app.flows.deps import Deps
 from app.flows.runs import history
@@ -57,8 +57,8 @@ def resume(deps: Deps, connection: str, params: OfRun) -> RunLink:
 
 def sync_item(deps: Deps, connection: str, params: OfItem) -> OwedItems:
     """Fetch one item now."""
-    if params.external_id == WHOLE:
-        raise InvalidRequest(f"{WHOLE!r} is no item's id; a run reads a whole kind")
+    if params.external_id == ALL_ITEMS:
+        raise InvalidRequest(f"{ALL_ITEMS!r} is no item's id; a run reads a whole kind")
     named = filters(params)
     keys = request_item(deps, connection, named["external_id"], named.get("kind"))
     return OwedItems([Owed(*key) for key in keys])

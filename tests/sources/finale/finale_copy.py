@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from app.domain import KINDS, Absent, Kind, Record, Ref, Scope, key_of
+from app.domain import KINDS, Kind, MissingPolicy, Record, Ref, Scope, key_of
 from app.sources.base import Source
 
 PRODUCT_FIELDS = (
@@ -84,7 +84,7 @@ class Copy:
                 rows[key] = record
 
     def _settle(self, scope: Scope, shown: set[tuple[str, ...]]) -> None:
-        assert scope.absent is (Absent.ZERO if scope.kind is Kind.STOCK else Absent.DELETED)
+        assert scope.absent is (MissingPolicy.ZERO if scope.kind is Kind.STOCK else MissingPolicy.DELETED)
         for key in self.rows[scope.kind].keys() - shown:
             del self.rows[scope.kind][key]
 

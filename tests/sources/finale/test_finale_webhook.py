@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from app.domain import WHOLE, Change, Kind
+from app.domain import ALL_ITEMS, Change, Kind
 from app.errors import BadConfiguration
 from app.sources.base import PayloadInvalid, SignatureInvalid
 from app.sources.finale.webhook import BridgeReceiver
@@ -40,7 +40,7 @@ def notice(sku: str) -> bytes:
     return json.dumps({"event": "product.updated", "data": {"productId": sku}}).encode()
 
 
-@pytest.mark.parametrize(("length", "owed"), [(396, "sku:" + "é" * 396), (397, WHOLE), (30_000, WHOLE)])
+@pytest.mark.parametrize(("length", "owed"), [(396, "sku:" + "é" * 396), (397, ALL_ITEMS), (30_000, ALL_ITEMS)])
 def test_a_sku_that_may_not_fit_a_key_owes_all_products(length: int, owed: str) -> None:
     assert list(BridgeReceiver(["k"]).parse({}, notice("é" * length)).changes) == [Change(Kind.PRODUCT, owed)]
 
@@ -164,7 +164,7 @@ def test_a_product_event_is_a_change_of_that_sku(event: str) -> None:
 
 def test_an_inventory_event_is_a_change_of_all_stock() -> None:
     delivery = parse({"event": "inventory.updated", "data": {"productId": "MUG"}})
-    assert delivery.changes == (Change(Kind.STOCK, WHOLE),)
+    assert delivery.changes == (Change(Kind.STOCK, ALL_ITEMS),)
 
 
 def test_an_inventory_event_needs_no_product() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.domain import WHOLE, Kind
+from app.domain import ALL_ITEMS, Kind
 from tests.sources.simulated import Servers
 from tests.sources.square.square_account import Simulate
 from tests.sources.square.square_copy import Copy, flat, ordered
@@ -43,8 +43,8 @@ def test_what_webhooks_say_leads_to_the_truth(simulate: Simulate, servers: Serve
     account.change(40, kind)
     account.wait_for(acked(40))
     said = {change for delivery in hook.deliveries() for change in delivery.changes if change.kind is kind}
-    copy.fetch([change for change in said if change.external_id != WHOLE])
-    for _ in {change for change in said if change.external_id == WHOLE}:
+    copy.fetch([change for change in said if change.external_id != ALL_ITEMS])
+    for _ in {change for change in said if change.external_id == ALL_ITEMS}:
         copy.read_delta(kind)
     truth = account.truth(kind)
     assert flat(copy, kind, truth) == ordered(truth)

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from square.utils.webhooks_helper import verify_signature
 
-from app.domain import WHOLE, Change, Kind, Verdict
+from app.domain import ALL_ITEMS, Change, Kind, Verdict
 from app.sources.base import PayloadInvalid, SignatureInvalid
 from app.sources.square import webhook
 from app.sources.square.webhook import SIGNATURE_HEADER, SquareReceiver, signature
@@ -103,12 +103,12 @@ def test_two_counts_of_one_variation_are_one_change() -> None:
 
 
 def test_a_count_event_without_an_object_may_concern_all_stock() -> None:
-    assert changes("inventory.count.updated", {"id": "u"}) == [("stock", WHOLE)]
+    assert changes("inventory.count.updated", {"id": "u"}) == [("stock", ALL_ITEMS)]
 
 
 def test_a_catalog_event_with_an_empty_id_may_concern_all_products_and_categories() -> None:
     data = {"id": "", "type": "catalog"}
-    assert changes("catalog.version.updated", data) == [("product", WHOLE), ("category", WHOLE)]
+    assert changes("catalog.version.updated", data) == [("product", ALL_ITEMS), ("category", ALL_ITEMS)]
 
 
 def test_an_order_event_is_read_whatever_its_object_is_called() -> None:
@@ -202,7 +202,7 @@ def test_a_vendor_change_hints_at_the_time_of_the_update() -> None:
     ],
 )
 def test_an_id_that_may_not_fit_a_key_owes_its_whole_kind(kind: str, data: Any, whole: str) -> None:
-    assert changes(kind, data) == [(whole, WHOLE)]
+    assert changes(kind, data) == [(whole, ALL_ITEMS)]
 
 
 def test_half_an_emoji_in_an_event_does_not_refuse_it() -> None:
@@ -254,8 +254,8 @@ def test_an_unreadable_body_is_invalid(body: bytes) -> None:
 @pytest.mark.parametrize(
     ("odd", "items"),
     [
-        ({"data": []}, [WHOLE]),
-        ({"data": {"id": 5, "object": "x"}}, [WHOLE]),
+        ({"data": []}, [ALL_ITEMS]),
+        ({"data": {"id": 5, "object": "x"}}, [ALL_ITEMS]),
         ({"data": {"id": "O1", "object": [1]}}, ["O1"]),
         ({"merchant_id": 5, "created_at": 5, "data": {"id": "O1"}}, ["O1"]),
     ],
