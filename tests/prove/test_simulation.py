@@ -27,7 +27,7 @@ def hand_on(request: pytest.FixtureRequest) -> Iterator[Hand]:
         yield opened
 
 
-@pytest.mark.parametrize("seed", [3, 17])
+@pytest.mark.parametrize("seed", [17])
 def test_a_seed_repeats_exactly(hand: Hand, seed: int) -> None:
     first = hand.carry_out(seed, set(Dial))
     assert hand.carry_out(seed, set(Dial)) == first
