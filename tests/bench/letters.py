@@ -103,6 +103,7 @@ def one_by_one(deps: Deps, count: int = 500) -> float:
             id = conn.execute(table.select().where(table.c.message_id == f"m{number}")).mappings().one()["id"]
             letter = dead_letters.get(conn, id, lock=True)
             assert letter is not None
+            assert letter.external_id is not None
             owed.revive(conn, ItemKey(SHOP, Kind.PRODUCT, letter.external_id), Cause.REPLAY, deps.now())
             conn.execute(table.update().where(table.c.id == id).values(state="replayed"))
     return count / (time.perf_counter() - began)

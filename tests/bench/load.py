@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import uvloop
 
@@ -43,7 +44,7 @@ async def _closed_loop(port: int, requests: Sequence[bytes], in_flight: int) -> 
         finished: asyncio.Future[None] = loop.create_future()
         done.append(finished)
         client = _Client(todo, finished, latencies, statuses)
-        await loop.create_connection(lambda client=client: client, "127.0.0.1", port)
+        await loop.create_connection(partial(_same, client), "127.0.0.1", port)
         connections.append(client)
     began = time.perf_counter()
     for client in connections:
@@ -51,8 +52,15 @@ async def _closed_loop(port: int, requests: Sequence[bytes], in_flight: int) -> 
     await asyncio.gather(*done)
     took = time.perf_counter() - began
     latencies.sort()
-    at = lambda share: latencies[min(len(latencies) - 1, int(len(latencies) * share))] * 1000  # noqa: E731
-    return Figures(len(latencies) / took, at(0.50), at(0.99), statuses)
+    return Figures(len(latencies) / took, _at(latencies, 0.50), _at(latencies, 0.99), statuses)
+
+
+def _at(latencies: Sequence[float], share: float) -> float:
+    return latencies[min(len(latencies) - 1, int(len(latencies) * share))] * 1000
+
+
+def _same(client: _Client) -> _Client:
+    return client
 
 
 class _Client(asyncio.Protocol):

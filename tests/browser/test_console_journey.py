@@ -100,4 +100,4 @@ def test_a_support_engineer_finds_understands_and_decides(chromium: webdriver.Ch
         press(chromium, "Sign out")
         chromium.get(f"{client.base_url}/dead-letters")
         assert heading(chromium) == "Sign in"
-        assert chromium.get_log("browser") == []  # no refused style, no error  # type: ignore[no-untyped-call]
+        assert chromium.get_log("browser") == []  # type: ignore[no-untyped-call]  # no refused style, no error

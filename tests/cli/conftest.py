@@ -67,7 +67,7 @@ class Terminal:
                 once.pop()()
             return ()
 
-        self.source.budget = budget
+        self.source.budget = budget  # type: ignore[method-assign]
 
     def latest(self) -> int:
         """The id of the newest run."""

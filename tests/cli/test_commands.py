@@ -7,8 +7,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from app.cli.commands import app
 from app.domain import Cause, Change, ItemKey, Kind

@@ -24,6 +24,7 @@ from app.domain import (
     Page,
     Ref,
     Scope,
+    StockCount,
     Strategy,
 )
 from app.errors import Permanent
@@ -60,7 +61,7 @@ class NamingSource(FakeSource):
         answer = super().fetch(refs)
         if refs[0].kind is not Kind.STOCK:
             return answer
-        full = [one for one in answer.records if one.quantity]
+        full = [one for one in answer.records if isinstance(one, StockCount) and one.quantity]
         return Answer(
             full, covers=[Scope(Kind.STOCK, "listing_id", ref.external_id, MissingPolicy.ZERO) for ref in refs]
         )

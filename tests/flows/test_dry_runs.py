@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -20,13 +20,13 @@ from tests.flows.shops import SHOP, Rows, Shop, shop
 CASES = [(vendor, strategy) for vendor in sources.names() for strategy in Strategy]
 CASES.remove(("finale", Strategy.CATEGORIES))  # it has none of its own
 
-Fields = dict[str, list[Any]]
+Fields = Mapping[str, Sequence[Any]]
 
 
 class Outcome(NamedTuple):
     """What a run tells, or does: the fields of each row before and after, what it counted, and its calls."""
 
-    rows: dict[str, Fields]
+    rows: Mapping[str, Fields]
     counts: dict[str, dict[str, int]]
     calls: int
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from app.domain import Kind
@@ -79,7 +80,7 @@ def test_a_release_that_races_with_another_batch_is_refused_or_written_whole(dat
     read_all(world)
     (hold,) = holds.list_(world.deps)
     other = verdict(world, 3)
-    deeds = [partial(holds.release, world.deps, hold.id), partial(keep, world, other)]
+    deeds: list[Callable[[], object]] = [partial(holds.release, world.deps, hold.id), partial(keep, world, other)]
 
     def do(number: int) -> str:
         try:

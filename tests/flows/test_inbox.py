@@ -105,8 +105,11 @@ def test_a_delivery_is_shown_as_received(world: World) -> None:
 def test_a_delivery_tells_what_came_of_each_item(world: World) -> None:
     came = {event: show(world.deps, find(world.deps, f"event:{event}")[0].id).came_of for event in ("e1", "e2", "e3")}
     assert (came["e1"][0].outcome, came["e1"][0].ms) == ("applied", 0)
-    assert (came["e2"][0].outcome, came["e2"][0].waits.attempts) == (None, 0)
-    assert (came["e3"][0].outcome, came["e3"][0].letter.state) == ("dead", "dead")
+    waits, letter = came["e2"][0].waits, came["e3"][0].letter
+    assert waits is not None
+    assert (came["e2"][0].outcome, waits.attempts) == (None, 0)
+    assert letter is not None
+    assert (came["e3"][0].outcome, letter.state) == ("dead", "dead")
 
 
 def test_who_does_not_see_the_connection_sees_no_delivery(world: World) -> None:
@@ -279,7 +282,9 @@ def test_a_delivery_is_found_by_how_its_item_was_settled(world: World, outcome: 
 
 
 def test_a_body_of_json_is_shown_with_line_breaks_too(world: World) -> None:
-    assert show(world.deps, find(world.deps, "event:e2")[0].id).pretty.startswith('{\n  "id": "e2"')
+    pretty = show(world.deps, find(world.deps, "event:e2")[0].id).pretty
+    assert pretty is not None
+    assert pretty.startswith('{\n  "id": "e2"')
 
 
 def test_a_filter_by_item_speaks_of_seven_days_unless_it_says_otherwise(world: World) -> None:

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from app.domain import Kind
+from app.domain import Kind, Record
 from app.errors import RateLimited, Refused
 from app.flows.letters.letter_actions import discard, edit_args, restore
 from app.flows.letters.preview import preview
@@ -24,7 +24,7 @@ def world(database: Database) -> World:
     """A, B and C have 4 on hand each, and their stock died."""
     world = World(database)
     with database.begin() as conn:
-        records = [*map(listing, "ABC"), *(count(item, 4) for item in "ABC")]
+        records: list[Record] = [*map(listing, "ABC"), *(count(item, 4) for item in "ABC")]
         catalog.apply(conn, SHOP, records, read_at=world.clock(), now=world.clock())
     world.clock.pass_(60)
     for item in "ABC":

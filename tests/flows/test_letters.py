@@ -163,8 +163,15 @@ def test_a_letter_that_died_after_the_last_settlement_is_not_moot(world: World) 
 
 def full_run(world: World, options: Options) -> None:
     with world.database.begin() as conn:
-        asked = {"connection": SHOP, "strategy": Strategy.FULL, "cause": "person", "slot": None, "now": world.clock()}
-        run_id = runs.open_run(conn, **asked, options=options)
+        run_id = runs.open_run(
+            conn,
+            connection=SHOP,
+            strategy=Strategy.FULL,
+            cause="person",
+            slot=None,
+            now=world.clock(),
+            options=options,
+        )
         assert run_id is not None
         runs.start(conn, run_id, "t", 60, world.clock())
         runs.finish(conn, run_id, "t", "completed", None, world.clock())
@@ -211,6 +218,7 @@ def test_a_letter_tells_what_came_of_its_item(world: World) -> None:
     settle(world, "A")
     die(world, "A", Unmappable("again"))
     told = letters.show(world.deps, first(world)).since
+    assert told is not None
     assert (told.owed, [one.outcome for one in told.settled], len(told.letters)) == (
         False,
         ["dead", "applied", "dead"],

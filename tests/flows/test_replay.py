@@ -189,6 +189,7 @@ def test_a_replay_stops_at_the_first_new_failure(world: World) -> None:
     world.source.poison["P0"] = Unmappable("still odd")
     told = finish(world, replay_letters(world.deps, "", "outage", rate=0))
     assert (told.status, told.progress.failed, told.progress.left) == ("stopped", 1, 19)
+    assert told.reason is not None
     assert "P0 failed: Unmappable: still odd" in told.reason
     assert states(world) == ["dead"] * 20
 
@@ -277,7 +278,9 @@ def test_a_replay_stops_when_nothing_is_settled_for_long(world: World) -> None:
 
     step(world, replay_id)
     drive_replay(replace(world.deps, now=now), replay_id, lease=10**6, slice_=60)
-    assert "nothing was settled for 10 minutes" in show_replay(world.deps, replay_id).reason
+    reason = show_replay(world.deps, replay_id).reason
+    assert reason is not None
+    assert "nothing was settled for 10 minutes" in reason
 
 
 def test_an_item_that_changed_meanwhile_is_done_when_it_is_owed_no_longer(world: World) -> None:
@@ -399,6 +402,7 @@ def test_the_letter_of_a_run_that_cannot_go_on_now_is_dead_still(world: World) -
     request_reconcile(world.deps, SHOP)
     told = finish(world, replay_letter(world.deps, id))
     assert (told.status, letter(world, id).state) == ("stopped", "dead")
+    assert told.reason is not None
     assert "another run of its connection is active" in told.reason
 
 

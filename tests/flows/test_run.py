@@ -185,7 +185,9 @@ def told(world: World, run_id: int) -> set[tuple[str, str]]:
 
 
 def changed(before: dict[str, Any], after: dict[str, Any]) -> set[tuple[str, str]]:
-    content = lambda row: {name: value for name, value in row.items() if name not in ("version", "modified_at")}  # noqa: E731
+    def content(row: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in row.items() if name not in ("version", "modified_at")}
+
     new = {(id, "missing") for id in after.keys() - before.keys()}
     return new | {(id, "differs") for id in after.keys() & before.keys() if content(after[id]) != content(before[id])}
 

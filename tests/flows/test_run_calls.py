@@ -19,6 +19,7 @@ from app.flows.reports.status import overview
 from app.flows.runs.request_run import request_run
 from app.flows.runs.run import run
 from app.sources import exchanges
+from app.sources.base import Checkable
 from app.stores import owed
 from app.stores.runs import calls, runs
 from app.stores.sql.engine import Database
@@ -163,6 +164,7 @@ def test_calls_that_others_make_meanwhile_are_no_calls_of_a_run(
     counted: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process that reads a run may pull for a poll at the same time, through the same source."""
+    assert isinstance(counted.source, Checkable)
     check, full = counted.source.check, counted.source.full
 
     def full_while_others_ask(kind: Kind, resume: str | None = None) -> Iterator[Page]:

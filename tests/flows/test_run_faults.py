@@ -398,7 +398,7 @@ def with_bad(*ids: str, kind: Kind = PRODUCT) -> Callable[[Kind, int, Page], Pag
         good = [record for record in one.records if getattr(record, key) not in ids]
         bad = [BadRecord(kind, id, f"{kind} {id}: price is 'x'; a number was expected") for id in ids]
         shown = [one for one in bad if number == 0]
-        return replaced(one, records=good, failed=shown)
+        return msgspec.structs.replace(one, records=good, failed=shown)
 
     return change
 

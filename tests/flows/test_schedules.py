@@ -45,8 +45,15 @@ def a_run(
 ) -> None:
     """A run of the past that took so many calls."""
     with world.database.begin() as conn:
-        asked = {"connection": SHOP, "strategy": strategy, "cause": "person", "slot": None, "now": world.clock()}
-        run_id = runs.open_run(conn, **asked, options=options or Options())
+        run_id = runs.open_run(
+            conn,
+            connection=SHOP,
+            strategy=strategy,
+            cause="person",
+            slot=None,
+            now=world.clock(),
+            options=options or Options(),
+        )
         conn.exec_driver_sql(f"UPDATE runs SET status = '{end}', calls = {calls} WHERE id = {run_id}")
 
 

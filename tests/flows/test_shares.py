@@ -157,7 +157,7 @@ def one_thread(town: Town) -> LeaseKeeper:
     return LeaseKeeper(town.database, town.clock, shares=Shares(1))
 
 
-def letters(town: Town) -> list[tuple[str, str]]:
+def letters(town: Town) -> list[tuple[str | None, str]]:
     return [(letter.external_id, letter.error_type) for letter in all_letters(town.database)]
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from app import sources
 from app.config import Settings
-from app.domain import Cause, Change, ItemKey, Kind, Strategy
+from app.domain import Cause, Change, ItemKey, Kind, Listing, Strategy
 from app.errors import BudgetSpent, Unavailable, VendorForbidden
 from app.flows.connections.checks import record_kind
 from app.flows.connections.connections import pause
@@ -68,6 +68,7 @@ def by_hand(world: World, sql: str) -> None:
 
 def name_of(world: World, id: str) -> str:
     (row,) = stored_rows(world.database, SHOP, PRODUCT, [(id,)]).values()
+    assert isinstance(row.record, Listing)
     return str(row.record.name)
 
 

@@ -17,6 +17,7 @@ from app.flows.deps import Deps
 from app.flows.upkeep.tick import tick
 from app.rules.runs.schedule import next_slots
 from app.stores.runs import runs, schedules
+from app.stores.runs.run_row import Run
 from app.stores.sql.engine import Database, open_database
 from tests.fakes import FakeSource, World
 
@@ -102,7 +103,12 @@ def test_three_clocks_fire_each_slot_of_a_year_once(world: World) -> None:
         ("l", "full", LORD_HOWE),
     ):
         mine = [run for run in opened if (run.connection, run.strategy) == (connection, strategy)]
-        days = Counter(run.slot.astimezone(ZoneInfo(zone)).date() for run in mine)
+        days = Counter(day_of(run, zone) for run in mine)
         assert set(days.values()) == {1}
         assert len(days.keys() & DAYS) >= 364  # a zone's day may begin before or after ours
     assert sorted(world.queue.runs) == sorted(run.id for run in opened)
+
+
+def day_of(run: Run, zone: str) -> date:
+    assert run.slot is not None
+    return run.slot.astimezone(ZoneInfo(zone)).date()

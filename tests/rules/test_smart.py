@@ -20,7 +20,7 @@ def test_where_nothing_was_ever_read_smart_reads_everything_and_says_why() -> No
 
 
 def test_a_kind_that_was_never_read_is_said_never_to_have_been_read() -> None:
-    age = {kind: 60.0 for kind in KINDS if kind is not Kind.VENDOR}
+    age: dict[Kind, float] = {kind: 60.0 for kind in KINDS if kind is not Kind.VENDOR}
     choice = choose(Facts(age, DAILY, {}), KINDS)
     assert choice.strategy is Strategy.VENDORS
     assert "vendor never" in choice.reason

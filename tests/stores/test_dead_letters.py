@@ -27,7 +27,7 @@ def _error(words: str = "no such thing") -> BaseException:
 
 def _bury(database: Database, key: ItemKey | None = KEY, message_id: str = "m1", words: str = "no such thing") -> int:
     with database.begin() as conn:
-        return dead_letters.bury(
+        id = dead_letters.bury(
             conn,
             message_id=message_id,
             actor="sync_item",
@@ -38,6 +38,8 @@ def _bury(database: Database, key: ItemKey | None = KEY, message_id: str = "m1",
             worker="w1",
             now=NOW,
         )
+    assert id is not None
+    return id
 
 
 def _owe(database: Database) -> None:
@@ -199,4 +201,5 @@ def test_a_secret_does_not_get_into_a_letter(database: Database) -> None:
             now=NOW,
             redact=lambda text: text.replace("hunter2", "(removed)"),
         )
+    assert id is not None
     assert "hunter2" not in str(_get(database, id))

@@ -261,7 +261,9 @@ def test_only_a_write_transaction_rules_out_sequential_scans(pooled: Database, w
 
 def test_a_pooler_that_the_url_does_not_name_is_found_before_anything_is_prepared(address: str, direct: str) -> None:
     with closing(open_database(pgbouncer.through(address, direct))) as database, database.begin() as conn:
-        assert conn.connection.driver_connection.prepare_threshold is None
+        connection = conn.connection.driver_connection
+        assert connection is not None
+        assert connection.prepare_threshold is None
 
 
 def test_a_pooler_that_is_found_is_logged_once(address: str, direct: str, capsys: pytest.CaptureFixture[str]) -> None:

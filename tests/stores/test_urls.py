@@ -71,12 +71,15 @@ def test_a_server_of_ones_own_takes_any_threshold(postgres_url: str, threshold: 
     with closing(open_database(f"{postgres_url}&prepare_threshold={threshold}&pgbouncer=false")) as database:
         with database.begin() as conn:
             connection = conn.connection.driver_connection
+        assert connection is not None
         assert str(connection.prepare_threshold).lower() == threshold
 
 
 def test_a_server_of_ones_own_is_not_taken_for_a_pooler(postgres_url: str) -> None:
     with closing(open_database(postgres_url)) as database, database.begin() as conn:
-        assert conn.connection.driver_connection.prepare_threshold == 5
+        connection = conn.connection.driver_connection
+        assert connection is not None
+        assert connection.prepare_threshold == 5
 
 
 @pytest.mark.parametrize(

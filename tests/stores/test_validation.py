@@ -163,7 +163,7 @@ def test_a_price_of_nothing_is_a_price(database: Database) -> None:
 
 
 @pytest.mark.parametrize("fields", [{"deleted": True}, {"active": False}])
-def test_what_is_not_for_sale_may_lack_fields(database: Database, fields: dict[str, bool]) -> None:
+def test_what_is_not_for_sale_may_lack_fields(database: Database, fields: dict[str, Any]) -> None:
     hold(database, listing("A", price_minor=None, **fields))
     assert counts(database) == {}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -48,7 +49,8 @@ class Described:
         values = {(one["in"], one["name"]): self._values(one["schema"]) for one in listed}
         required = {key: values[key] for key in values if key[0] == "path"}
         optional = {key: values[key] for key in values if key[0] == "query"}
-        bodies = self._values(self._body()) if self._body() is not None else st.none()
+        body = self._body()
+        bodies = self._values(body) if body is not None else st.none()
         return st.builds(self._call, st.fixed_dictionaries(required, optional=optional), bodies)
 
     def odd(self) -> st.SearchStrategy[Call]:
@@ -128,13 +130,16 @@ def _texts(schema: Schema) -> st.SearchStrategy[str]:
         case "date":
             return st.dates().map(str)
     shortest, longest = schema.get("minLength", 0), schema.get("maxLength", 30)
-    spelled = st.from_regex(schema.get("pattern", ""), fullmatch="pattern" in schema)
+    pattern: str = schema.get("pattern", "")
+    spelled = st.from_regex(pattern, fullmatch="pattern" in schema)
     return spelled.filter(lambda text: shortest <= len(text) <= longest)
 
 
-def _is_rfc3339(moment: Any) -> bool:
+def _is_rfc3339(moment: datetime) -> bool:
     """Its offset has whole minutes, unlike those of before the time of railways, and UTC's calendar has it."""
-    return moment.utcoffset().total_seconds() % 60 == 0 and 1 < moment.year < 9999
+    offset = moment.utcoffset()
+    assert offset is not None
+    return offset.total_seconds() % 60 == 0 and 1 < moment.year < 9999
 
 
 def _spelled(value: Any) -> str:

@@ -70,8 +70,7 @@ def finished(world: World, strategy: Strategy, failed: bool = False) -> int:
 def opened(world: World, strategy: Strategy = Strategy.FULL) -> int:
     """A run that a worker has begun."""
     with world.database.begin() as conn:
-        asked = {"connection": SHOP, "strategy": strategy, "cause": "person", "slot": None, "now": world.clock()}
-        run_id = runs.open_run(conn, **asked)
+        run_id = runs.open_run(conn, connection=SHOP, strategy=strategy, cause="person", slot=None, now=world.clock())
         assert run_id is not None
         assert runs.start(conn, run_id, "t", 60, world.clock())
     return run_id

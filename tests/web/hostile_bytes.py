@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from functools import partial
 
 from tests.web.attacked import HOOK, Attacked
 
@@ -102,7 +103,7 @@ STATUSES = {
 def ambiguous(victim: bytes) -> Iterator[Attack]:
     """Each with a smuggled request and a victim's behind it, as a proxy that keeps its connections would send them."""
     for name, raw in AMBIGUOUS.items():
-        yield lambda attacked, name=name, raw=raw: _refused(attacked, name, raw + INNER + victim)
+        yield partial(_refused, name=name, raw=raw + INNER + victim)
 
 
 def _refused(attacked: Attacked, name: str, raw: bytes) -> None:
@@ -114,7 +115,7 @@ def _refused(attacked: Attacked, name: str, raw: bytes) -> None:
 def odd() -> Iterator[Attack]:
     """All of ``ODD``."""
     for name, raw in ODD.items():
-        yield lambda attacked, name=name, raw=raw: _answered(attacked, name, raw)
+        yield partial(_answered, name=name, raw=raw)
 
 
 def _answered(attacked: Attacked, name: str, raw: bytes) -> None:
@@ -135,9 +136,8 @@ def mutated(count: int) -> Iterator[Attack]:
                 [b"", b"\r", b"\n", b"\x00", b" ", b":", lots.randbytes(2)]
             )
             raw = raw or bytearray(b"\r\n")
-        yield lambda attacked, raw=bytes(raw), number=number: attacked.say(
-            f"mutation {number} {raw[:80]!r}", raw, 0.05
-        )
+        sent = bytes(raw)
+        yield partial(Attacked.say, note=f"mutation {number} {sent[:80]!r}", raw=sent, quiet=0.05)
 
 
 def slow(attacked: Attacked) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Any
 
 import httpx
 import pytest
@@ -107,7 +108,7 @@ def test_a_body_that_is_no_object_is_400(client: httpx.Client, body: bytes) -> N
     ],
     ids=str,
 )
-def test_a_wrong_option_is_400(client: httpx.Client, options: dict[str, object]) -> None:
+def test_a_wrong_option_is_400(client: httpx.Client, options: dict[str, Any]) -> None:
     assert post(client, **options).status_code == 400
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import httpx
 import pytest
@@ -63,7 +64,7 @@ def test_the_location_of_a_start_is_its_link(client: httpx.Client) -> None:
 
 
 def test_a_run_keeps_its_options(client: httpx.Client) -> None:
-    options = {"dryRun": True, "limit": 10, "from": "2025-01-01", "to": "2025-02-01"}
+    options: dict[str, Any] = {"dryRun": True, "limit": 10, "from": "2025-01-01", "to": "2025-02-01"}
     assert post(client, strategy="orders", **options).json()["run"]["options"] == options
 
 
@@ -142,8 +143,9 @@ def test_an_unknown_run_can_be_neither_cancelled_nor_resumed(client: httpx.Clien
 
 def test_a_run_of_another_connection_is_404(client: httpx.Client, world: World) -> None:
     with world.database.begin() as conn:
-        asked = {"connection": "other", "strategy": "full", "cause": "person", "slot": None, "now": world.clock()}
-        run_id = runs.open_run(conn, **asked)
+        run_id = runs.open_run(
+            conn, connection="other", strategy="full", cause="person", slot=None, now=world.clock()
+        )
     assert client.get(f"{API}/runs/{run_id}").status_code == 404
 
 
@@ -166,8 +168,10 @@ def test_a_run_at_work_is_not_found_stuck(client: httpx.Client, world: World) ->
 
 def test_a_stuck_run_of_another_connection_is_left_alone(client: httpx.Client, world: World) -> None:
     with world.database.begin() as conn:
-        asked = {"connection": "other", "strategy": "full", "cause": "person", "slot": None, "now": world.clock()}
-        run_id = runs.open_run(conn, **asked)
+        run_id = runs.open_run(
+            conn, connection="other", strategy="full", cause="person", slot=None, now=world.clock()
+        )
+    assert run_id is not None
     abandon(world)
     assert client.post(f"{API}/check-stuck").json() == {"failed": []}
     with world.database.read() as conn:

@@ -71,12 +71,12 @@ def refusal(waiting: set[socket.socket]) -> bytes:
             ready.register(line, selectors.EVENT_READ)
         found = ready.select(30)
         assert found, "nobody is refused"
-        line = found[0][0].fileobj
-    assert isinstance(line, socket.socket)
-    waiting.remove(line)
+        refused = found[0][0].fileobj
+    assert isinstance(refused, socket.socket)
+    waiting.remove(refused)
     answer = b""
     while not answer.endswith(b"}}"):  # the head may come before the rest
-        more = line.recv(65_536)
+        more = refused.recv(65_536)
         assert more, f"closed after {answer!r}"
         answer += more
     return answer

@@ -35,8 +35,8 @@ def token(world: World, name: str = "ci") -> dict[str, str]:
     return {"authorization": f"Bearer {accounts.create_token(world.deps, name, Role.ADMIN)[1]}"}
 
 
-def statuses(client: httpx.Client, count: int, **more: dict[str, str]) -> list[int]:
-    return [client.get("/api/alerts", **more).status_code for _ in range(count)]
+def statuses(client: httpx.Client, count: int, headers: dict[str, str] | None = None) -> list[int]:
+    return [client.get("/api/alerts", headers=headers).status_code for _ in range(count)]
 
 
 # --- rates ---

@@ -53,8 +53,17 @@ def browser(database: Database) -> Iterator[Browser]:
     with database.begin() as conn:
         delivery = Delivery("e1", EVIL, [Change(Kind.PRODUCT, EVIL)])
         inbox.accept(conn, [Arrival(SHOP, delivery, {"x-odd": EVIL}, EVIL.encode(), world.clock())])
-        told = {"reason": EVIL, "summary": {EVIL: EVIL}, "findings": [Finding(EVIL, EVIL, Trait.ANY, {EVIL: 1})]}
-        hold = holds.hold(conn, connection=SHOP, kind=Kind.PRODUCT, run_id=None, now=world.clock(), rows=1, **told)
+        hold = holds.hold(
+            conn,
+            connection=SHOP,
+            kind=Kind.PRODUCT,
+            run_id=None,
+            reason=EVIL,
+            summary={EVIL: EVIL},
+            now=world.clock(),
+            findings=[Finding(EVIL, EVIL, Trait.ANY, {EVIL: 1})],
+            rows=1,
+        )
         holds.add_rows(conn, hold, [holds.NewRow((EVIL,), {EVIL: [EVIL, None]}, None)])
     accounts.add_user(world.deps, "anna", PASSWORD, Role.ADMIN)
     with serving(world.deps, doors=AuthSettings()) as client:

@@ -90,8 +90,15 @@ def test_a_kind_that_may_not_be_read_is_named(world: World) -> None:
 
 def test_what_the_guard_holds_is_told_by_kind(world: World) -> None:
     with world.database.begin() as conn:
-        of = {"connection": SHOP, "kind": Kind.PRODUCT, "run_id": None}
-        holds.hold(conn, **of, reason="all gone", summary={}, now=world.clock())
+        holds.hold(
+            conn,
+            connection=SHOP,
+            kind=Kind.PRODUCT,
+            run_id=None,
+            reason="all gone",
+            summary={},
+            now=world.clock(),
+        )
     assert told(world)[f'tallyhook_open_holds{{connection="{SHOP}",kind="product"}}'] == 1
 
 

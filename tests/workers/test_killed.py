@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import select
+from sqlmodel import col
 
 from app.channels.queue import BrokerQueue, redis_broker
 from app.domain import Cause, Change, ItemKey, Kind
@@ -67,7 +68,8 @@ class Crew:
 
     def lease_until(self, external_id: str) -> datetime:
         with self._database.read() as conn:
-            found = conn.execute(select(OwedItem.lease_until).where(OwedItem.external_id == external_id)).scalar_one()
+            query = select(col(OwedItem.lease_until)).where(col(OwedItem.external_id) == external_id)
+            found = conn.execute(query).scalar_one()
         assert found is not None
         return found
 
