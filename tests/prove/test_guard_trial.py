@@ -10,6 +10,8 @@ import pytest
 from app.prove.guard.ground import Ground
 from app.prove.guard.trial import drawn
 
+pytestmark = pytest.mark.journey
+
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def ground(request: pytest.FixtureRequest) -> Iterator[Ground]:

@@ -13,6 +13,8 @@ from app.prove.hand import Hand
 from app.prove.simulate import Outcome
 from tests.prove.mutants import LIFE, TAMPER
 
+pytestmark = pytest.mark.journey
+
 
 @pytest.fixture
 def hand() -> Iterator[Hand]:
