@@ -397,7 +397,7 @@ def test_a_failed_run_names_its_error(world: World) -> None:
     run_id = request_reconcile(world.deps, SHOP)
     with pytest.raises(StagesFailed):
         reconcile(world.deps, LeaseKeeper(world.database), run_id, patience=0.0)
-    assert record_of(world, run_id).error == "product: Refused: no such list"
+    assert record_of(world, run_id).error == "product: VendorRefused: no such list"
 
 
 def test_a_failed_run_does_not_bar_the_next(world: World) -> None:

@@ -144,7 +144,7 @@ def test_the_page_that_a_run_was_killed_in_is_counted(counted: Shop, monkeypatch
     run_id = request_run(counted.deps, SHOP, Strategy.CATALOG, Options(), cause="person")
     keeper = LeaseKeeper(counted.deps.database)
     with monkeypatch.context() as patch:
-        patch.setattr(exchanges, "answered", killed)
+        patch.setattr(exchanges, "note_response", killed)
         with pytest.raises(Killed):
             run(counted.deps, keeper, run_id)
     with counted.deps.database.begin() as conn:

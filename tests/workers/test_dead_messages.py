@@ -203,4 +203,4 @@ def test_a_requested_run_is_carried_out(world: World, broker: RedisBroker) -> No
 def test_a_run_that_failed_is_a_letter(world: World, broker: RedisBroker) -> None:
     world.source.failures.append(VendorRefused("refused"))
     work(broker, lambda: request_reconcile(world.deps, SHOP))
-    assert [(letter.actor, letter.error) for letter in letters(world)] == [("run", "product: Refused: refused")]
+    assert [(letter.actor, letter.error) for letter in letters(world)] == [("run", "product: VendorRefused: refused")]

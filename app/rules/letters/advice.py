@@ -9,7 +9,7 @@ from app import errors
 _FORBIDDEN = (
     "The vendor knows us but does not let us do this: grant the permission that the message names, then replay."
 )
-_REFUSED = "The vendor refuses this very request: look at the exchange; if the item is gone for good, discard."
+_REFUSED = "The vendor refuses this request: look at the exchange; if the item was deleted, discard."
 
 _BY_TYPE: Mapping[str, str] = {
     "AuthRejected": "The vendor refuses our credentials: renew them in the settings, restart, then replay.",
@@ -22,7 +22,9 @@ _BY_TYPE: Mapping[str, str] = {
     "BudgetSpent": "Our own call budget was used up: replay when there is less to do.",
     "Unavailable": "The vendor did not answer for hours: look at its status page, and replay once it is back.",
     "BadAnswer": "The vendor's answer was not plausible: look at the exchange, and replay when it answers properly.",
-    "Refused": "The vendor refuses this request: look at the exchange; if the item was deleted, discard.",
+    "VendorRefused": _REFUSED,
+    "Refused": _REFUSED,  # likewise
+    "NotFound": "What the message names is not here any more: check that its connection is still configured, or discard.",
     "Unmappable": "The payload has a shape we do not know: report the field that the message names; replay after an"
     " update.",
     "KilledWorker": "Processing this crashed the worker several times: look at memory and the worker's log, then replay"
