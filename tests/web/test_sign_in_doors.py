@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import threading
@@ -17,8 +18,10 @@ from argon2.profiles import RFC_9106_LOW_MEMORY
 from app.domain import Role
 from app.flows.access import accounts
 from app.stores.sql.engine import Database
+from app.web.app import create_app
 from app.web.auth import AuthSettings
 from app.web.pages.sign_in import MAX_CONCURRENT, MAX_WAITING
+from app.web.webhooks import Limits
 from tests.fakes import World
 from tests.web.serving import serving
 
@@ -106,6 +109,18 @@ def test_a_flood_of_passwords_is_worked_out_two_at_a_time_and_holds_up_nobody_el
         statuses = sorted(answers)
     assert (seen, most[0]) == (200, MAX_CONCURRENT)
     assert statuses == [401] * (MAX_CONCURRENT + MAX_WAITING) + [503] * 10
+
+
+def test_of_sign_ins_that_come_at_the_same_instant_those_too_many_are_refused(world: World) -> None:
+    app = create_app(world.deps, Limits(), AuthSettings(unknown_per_address=10_000))
+
+    async def attack() -> list[int]:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as one:
+            form = {"name": "nobody", "password": "x"}
+            tries = [one.post("/login", data=form) for _ in range(MAX_CONCURRENT + MAX_WAITING + 10)]
+            return [answer.status_code for answer in await asyncio.gather(*tries)]
+
+    assert sorted(asyncio.run(attack())) == [401] * (MAX_CONCURRENT + MAX_WAITING) + [503] * 10
 
 
 def test_no_password_is_hashed_before_somebody_signs_in() -> None:

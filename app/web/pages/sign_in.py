@@ -41,6 +41,7 @@ def sign_in_routes(deps: Deps, auth: AuthSettings | None) -> list[Route]:
     """The routes of both; without ``auth`` everybody is signed in already."""
 
     turns = CapacityLimiter(MAX_CONCURRENT)
+    here = 0  # counted by ourselves: who has asked the limiter for a turn does not count as waiting at once
 
     async def form(request: Request) -> Response:
         return render(request, "sign_in.html", next=_local(request.query_params.get("next", "")), refused=None)
@@ -62,9 +63,14 @@ def sign_in_routes(deps: Deps, auth: AuthSettings | None) -> list[Route]:
         return response
 
     async def _in_turn(work: Callable[[], SignedIn | None]) -> SignedIn | None:
-        if turns.statistics().tasks_waiting >= MAX_WAITING:
+        nonlocal here
+        if here >= MAX_CONCURRENT + MAX_WAITING:
             raise Problem(503, "busy", "too many are signing in; try again shortly", headers={"Retry-After": "5"})
-        return await to_thread.run_sync(work, limiter=turns)
+        here += 1
+        try:
+            return await to_thread.run_sync(work, limiter=turns)
+        finally:
+            here -= 1
 
     async def leave(request: Request) -> Response:
         cookie = request.scope.get("cookie")
