@@ -15,12 +15,13 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import MetaData, Table, insert, text
 from sqlmodel import SQLModel
 
 from app.rules.letters.fingerprint import fingerprint
 from app.stores import migrations, tables
-from app.stores.sql.engine import Database, open_database
+from app.stores.sql.engine import Database, newest_revision, open_database
 from tests.stores.filling import fill, rows_of_every_table, values_for
 
 REVISIONS = sorted((Path(migrations.__file__).parent / "versions").glob("v*.py"))
@@ -187,3 +188,7 @@ def _table(name: str) -> Table:
 
 def _stock(**changed: Any) -> dict[str, Any]:
     return {**values_for(_table("stock")), "deleted": False, **changed}
+
+
+def test_the_newest_migration_is_the_one_that_alembic_ends_with() -> None:
+    assert ScriptDirectory("app/stores/migrations").get_heads() == [newest_revision()]
