@@ -270,5 +270,5 @@ def _translated() -> Iterator[None]:
 
 
 def newest_revision() -> str:
-    """The revision that this program was written for: migrations are files named by theirs, such as ``v0028_outcomes.py``."""
+    """The revision that this program was written for: files of migrations are named by theirs (``v0028_outcomes.py``)."""
     return max(file.name[1:5] for file in (_MIGRATIONS / "versions").glob("v*.py"))
