@@ -10,8 +10,6 @@ import pytest
 from app.prove.guard.ground import Ground
 from app.prove.guard.trial import drawn
 
-pytestmark = pytest.mark.journey
-
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def ground(request: pytest.FixtureRequest) -> Iterator[Ground]:
@@ -20,7 +18,7 @@ def ground(request: pytest.FixtureRequest) -> Iterator[Ground]:
 
 
 def test_no_disaster_comes_through_and_no_life_is_held(ground: Ground) -> None:
-    outcomes = [ground.attempt(trial) for trial in drawn(101, disasters=20, lives=15, sizes=(10, 50))]
+    outcomes = [ground.attempt(trial) for trial in drawn(101, disasters=12, lives=8, sizes=(10, 50))]
     assert [(one.trial.case, one.wrong, one.held) for one in outcomes if not one.is_right] == []
 
 
@@ -32,7 +30,7 @@ def test_a_guard_that_judges_nothing_lets_disasters_through(ground: Ground, monk
 
 
 def test_a_trial_is_the_same_again_whatever_was_tried_before(ground: Ground) -> None:
-    first, *others = drawn(104, disasters=6, lives=6, sizes=(10,))
+    first, *others = drawn(104, disasters=3, lives=3, sizes=(10,))
     alone = ground.attempt(first)
     for other in others:
         ground.attempt(other)

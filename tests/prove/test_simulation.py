@@ -13,8 +13,6 @@ from app.prove.hand import Hand
 from app.prove.simulate import Outcome
 from tests.prove.mutants import LIFE, TAMPER
 
-pytestmark = pytest.mark.journey
-
 
 @pytest.fixture
 def hand() -> Iterator[Hand]:
@@ -47,6 +45,7 @@ def test_nothing_is_found_under_loss_repetition_and_sudden_death(hand_on: Hand, 
     assert outcome.counts["rows compared"] > 20
 
 
+@pytest.mark.prove
 def test_a_finding_comes_with_its_seed_its_faults_and_the_last_events() -> None:
     code = "import app.flows.items.fetching as fetching\nimport app.stores.catalog.applying as applying\n"
     code += 'replace(applying, "closing", lambda *args: {})\n'
