@@ -100,3 +100,18 @@ def test_a_row_that_an_answer_shows_just_as_it_waits_is_as_late_as_that_answer(d
     spool.add("", LIVING, 0)
     doubted(world.deps, SHOP, spool, began, POLL, unread=set())
     assert owed(world) == ["P00"]
+
+
+def test_a_row_that_was_shown_again_is_as_late_in_the_hold_that_follows(database: Database) -> None:
+    world = racing(database)
+    kept, dead = ALL[: SIZE // 2], ALL[SIZE // 2 :]
+    world.source.listings = {id: world.source.listings[id] for id in kept}
+    read_all(world)
+    began = world.clock() + timedelta(seconds=30)
+    world.clock.pass_(60)
+    gone = [Ref(Kind.PRODUCT, id) for id in (dead[0], *kept)]  # one that waits, and all others: another hold
+    held_items(world.deps, SHOP, Kind.PRODUCT, [Read([], world.clock(), gone=gone)])
+    spool = Spool(Kind.PRODUCT)
+    spool.add("", listing(dead[0], price_minor=1_000), 0)
+    doubted(world.deps, SHOP, spool, began, POLL, unread=set())
+    assert owed(world) == [dead[0]]

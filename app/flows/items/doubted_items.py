@@ -137,12 +137,13 @@ def held_items(
         waiting, changed = (set[Key](), set[Key]())
         if hold is not None:
             waiting, changed = _compare_with_hold(conn, hold, records, gone, began)
+    if hold is not None and not dry:
+        _confirm(deps, hold, {key: began[key] for key in waiting})
     others = [record for record in records if key_of(record) not in waiting]
     batch = Batch(kind, (others,), [key for key in gone if key not in waiting], asked=True)
     doubt, keys = _judge(deps, connection, batch, reads, foreseen, believed, run_id)
     keys |= waiting
     if hold is not None and not dry:
-        _confirm(deps, hold, {key: began[key] for key in waiting})
         leave_out(deps, hold, changed - keys)
     if not keys:
         return None
