@@ -50,8 +50,8 @@ def show(hold_id: HoldId, as_json: AsJson = False) -> None:
         print_json(hold)
         return
     by = f" by run {hold.run_id}" if hold.run_id else ""
-    told = f"Hold {hold_id}: {hold.connection} {hold.kind}, {hold.rows} rows, {hold.state}; found"
-    console.print(f"{told} {moment(hold.held_at)} UTC{by}", soft_wrap=True)
+    headline = f"Hold {hold_id}: {hold.connection} {hold.kind}, {hold.rows} rows, {hold.state}; found"
+    console.print(f"{headline} {moment(hold.held_at)} UTC{by}", soft_wrap=True)
     for finding in hold.findings:
         figures = f"({_told(finding.figures)})" if finding.figures else ""
         console.print(f"  {finding.rule}: {finding.reason} {figures}", markup=False, soft_wrap=True)

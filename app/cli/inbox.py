@@ -30,7 +30,7 @@ from app.cli.console import (
 )
 from app.cli.letters import filter_of
 from app.cli.tables import print_table
-from app.errors import Refused
+from app.errors import InvalidRequest
 from app.flows.inbox import inbox, outages
 from app.flows.inbox.inbox import ItemOutcome
 from app.flows.inbox.inbox_import import Imported, export_lines, import_lines
@@ -115,7 +115,7 @@ def replay_(
     deps = open_deps()
     text = filter_of(words)
     if not text:
-        raise Refused("name the deliveries: a number, or a filter such as since:2h")
+        raise InvalidRequest("name the deliveries: a number, or a filter such as since:2h")
     if text.isdecimal() and len(text) <= LONGEST_NUMBER:
         number = inbox.replay_event(deps, int(text))
     else:

@@ -30,7 +30,7 @@ from app.cli.console import (
 from app.cli.letters import LetterId, Words, filter_of, item_of
 from app.cli.letters import app as dead
 from app.cli.tables import print_table
-from app.errors import Refused
+from app.errors import InvalidRequest
 from app.flows.deps import Deps
 from app.flows.letters import letter_actions, letters, replay
 from app.flows.letters.preview import MAX_ITEMS, PreviewedChange
@@ -85,13 +85,13 @@ def replay_(
     deps = open_deps()
     text = _numbers_or_filter(words)
     if not text and not every:
-        raise Refused("name the letters: a number, a filter, or --all")
+        raise InvalidRequest("name the letters: a number, a filter, or --all")
     letter = int(text.removeprefix("id:")) if text.removeprefix("id:").isdecimal() else None
     if letter is not None:
         replay_id = replay.replay_letter(deps, letter, name=name or None)
     else:
         if not name:
-            raise Refused("give the replay a name with --name: the incident that it is to end")
+            raise InvalidRequest("give the replay a name with --name: the incident that it is to end")
         _ask(deps, text, "Replay", yes)
         replay_id = replay.replay_letters(deps, text, name, rate=rate, canary=canary)
     watch = sys.stderr.isatty() if wait is None else wait
@@ -107,7 +107,7 @@ def discard(words: Words = None, why: Why = "", yes: Yes = False, as_json: AsJso
     deps = open_deps()
     text = _numbers_or_filter(words)
     if not text:
-        raise Refused("name the letters: a number, or a filter")
+        raise InvalidRequest("name the letters: a number, or a filter")
     _ask(deps, text, "Discard", yes)
     count = letter_actions.discard(deps, text, why)
     done(f"{count} letters are discarded.", {"discarded": count}, as_json=as_json)
@@ -171,12 +171,12 @@ def _numbers_or_filter(words: Sequence[str] | None) -> str:
 
 
 def _ask(deps: Deps, text: str, verb: str, yes: bool) -> None:
-    """Ask before several letters are changed; raises ``Refused`` where there is no terminal to ask at."""
+    """Ask before several letters are changed; raises ``InvalidRequest`` where there is no terminal to ask at."""
     totals = letters.find(deps, text, limit=1).totals
     if yes or totals.letters <= 1:
         return
     if not sys.stdin.isatty():
-        raise Refused(f"{verb.lower()} {letters.sentence(totals)}? Give --yes where nobody can be asked")
+        raise InvalidRequest(f"{verb.lower()} {letters.sentence(totals)}? Give --yes where nobody can be asked")
     if not typer.confirm(f"{verb} {letters.sentence(totals)}?", err=True):
         raise typer.Exit(INTERRUPTED)
 

@@ -26,7 +26,7 @@ from app.cli.follow import Direct, NoWait, follow_run, open_for
 from app.cli.outcome import print_run, run_table
 from app.cli.tables import print_table
 from app.domain import Options, Status, Strategy, status_of
-from app.errors import Refused
+from app.errors import Conflict
 from app.flows.runs.history import count_failed_items, list_failed_items, list_runs, show_run
 from app.flows.runs.request_run import cancel_run, request_run, resume_run
 
@@ -63,7 +63,7 @@ def cancel(run_id: RunId, as_json: AsJson = False) -> None:
     deps = open_deps()
     before = show_run(deps, run_id)
     if not cancel_run(deps, before.connection, run_id):
-        raise Refused(f"run {run_id} is over already: it is {show_run(deps, run_id).status}")
+        raise Conflict(f"run {run_id} is over already: it is {show_run(deps, run_id).status}")
     print_run(deps, show_run(deps, run_id), as_json=as_json)
 
 

@@ -110,7 +110,7 @@ class Described:
                 parts = {name: self._values(part) for name, part in schema["properties"].items()}
                 required = {name: parts.pop(name) for name in schema.get("required", ())}
                 return st.fixed_dictionaries(required, optional=parts)
-        raise NotImplementedError(schema)
+        raise AssertionError(f"the document has a type that these requests do not know: {schema}")
 
 
 def described(document: Schema) -> list[Described]:

@@ -45,7 +45,7 @@ def create_token(
 ) -> tuple[int, str]:
     """Create a token; returns its id and the token itself, which is shown only here.
 
-    ``connections`` limits it to these; ``days`` is how long it lives, ``None`` for ever. Raises ``Refused``.
+    ``connections`` limits it to these; ``days`` is how long it lives, ``None`` for ever. Raises ``InvalidRequest``.
     """
     _for_all(deps)
     scope = _scope(deps, connections)

@@ -54,7 +54,7 @@ class HoldView(Hold, frozen=True, kw_only=True):
 def release(deps: Deps, hold_id: int, *, believed_until: datetime | None = None) -> HoldView:
     """Write exactly the rows of a hold, except those for which something newer was written since; returns the hold.
 
-    Until ``believed_until`` the rules that spoke do not hold this kind again. Raises ``Refused`` for a hold that does
+    Until ``believed_until`` the rules that spoke do not hold this kind again. Raises ``Conflict`` for a hold that does
     not wait or whose rows are not all stored yet, and for a moment that has passed or is more than 90 days away.
     """
     now = deps.now()

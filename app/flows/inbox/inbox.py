@@ -118,7 +118,8 @@ def _outcome(conn: Connection, key: ItemKey, received_at: datetime, *, with_late
 
 
 def replay_event(deps: Deps, event_id: int) -> int:
-    """Fetch the items of one delivery again; returns the replay's number. Raises ``Refused``."""
+    """Fetch the items of one delivery again; returns the replay's number. Raises ``NotFound``, and
+    ``Conflict`` for a delivery that names nothing to fetch."""
     with deps.database.read() as conn:
         event = _visible_event(deps, conn, event_id)
     if event.verdict != "accepted" or not event.items:

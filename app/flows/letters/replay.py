@@ -43,7 +43,8 @@ class ReplayView(ReplayRow, frozen=True, kw_only=True):
 
 
 def replay_letter(deps: Deps, letter_id: int, *, name: str | None = None) -> int:
-    """Replay one dead letter; returns the replay's number. Raises ``Refused`` when it cannot be replayed."""
+    """Replay one dead letter; returns the replay's number. Raises ``NotFound``, or ``Conflict`` when it cannot
+    be replayed."""
     with deps.database.read() as conn:
         letter = visible_letter(deps, conn, letter_id)
     if letter.state != "dead":
@@ -138,7 +139,7 @@ def abort_replay(deps: Deps, replay_id: int) -> None:
 
 
 def show_replay(deps: Deps, replay_id: int) -> ReplayView:
-    """A replay as it is now; raises ``Refused`` when the caller can see no such replay."""
+    """A replay as it is now; raises ``NotFound`` when the caller can see no such replay."""
     paused_now = paused(deps)
     with deps.database.read() as conn:
         return _view(deps, conn, _visible_replay(deps, conn, replay_id), paused_now)

@@ -37,7 +37,7 @@ def record_drift(
     """Write the drift rows of a believed diff, each with the reason that its traces and what is ``known`` of the kind
     tell, or the given cause.
 
-    A first load is no drift: there was nothing to be wrong; a given cause is told even then. A run that goes on after a
+    A first load writes no rows, as nothing was wrong before it, unless a cause is given. A run that goes on after a
     crash writes no item twice.
     """
     if diff.total_local == 0 and cause is None:
@@ -93,10 +93,10 @@ def explained(
     deps: Deps, connection: str, kind: Kind, rows: Sequence[Differing], read_at: datetime, known: Background
 ) -> list[DriftRow]:
     """The drift rows of some hundred differing rows, each with its reason; ``read_at`` is when they were asked for."""
-    told = reasons(deps, connection, kind, rows, read_at, known)
+    whys = reasons(deps, connection, kind, rows, read_at, known)
     return [
         _plain(kind, row, why.cause)._replace(since=why.since, since_latest=why.latest, why=why.why)
-        for row, why in zip(rows, told, strict=True)
+        for row, why in zip(rows, whys, strict=True)
     ]
 
 

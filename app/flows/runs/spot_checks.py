@@ -1,6 +1,6 @@
 """Spot checks: between complete reads a few random rows an hour are compared with the source, from calls that nobody needs.
 
-What differs is told like what a complete read finds, with its reason, and owed: the item path repairs it. Rows that only
+What differs is written down as after a complete read, with its reason, and owed: the item path repairs it. Rows that only
 the source has are for complete reads to find, a random row is one that we hold.
 """
 
@@ -149,8 +149,8 @@ def _compare(deps: Deps, turn: Turn, rows: Sequence[_Row], answer: Answer, began
         full = full_reads.get(conn, *turn)
     by_shape = full is not None and full.shape == checksums.shape_of(turn.kind)
     seen = [_seen(row, found[row.key], answer, began) for row in rows if row.key in found]
-    told = [_checked(one) if by_shape and not one.equal else one for one in seen if one is not None]
-    return [one for one in told if one.equal or not _is_older(one)]
+    checked = [_checked(one) if by_shape and not one.equal else one for one in seen if one is not None]
+    return [one for one in checked if one.equal or not _is_older(one)]
 
 
 def _seen(row: _Row, held: StoredRow, answer: Answer, began: datetime) -> _Seen | None:
@@ -194,18 +194,18 @@ def _is_older(seen: _Seen) -> bool:
 def _write(deps: Deps, turn: Turn, seen: Sequence[_Seen], began: datetime) -> None:
     """What was looked at, what differed and why; and owe that."""
     wrong = [one for one in seen if not one.equal]
-    told = _told(deps, turn, wrong, began)
+    differences = _differences(deps, turn, wrong, began)
     with deps.database.begin() as conn:
         now = deps.now()
         spot_checks.put(conn, *turn, [Check("/".join(one.row.key), one.equal) for one in seen], now)
-        drift.write(conn, None, turn.connection, told, now=now)
+        drift.write(conn, None, turn.connection, differences, now=now)
         checksums.mark_edited(conn, *turn, [one.edited for one in wrong if one.edited is not None])
         changes = [Change(*ref) for ref in sorted({one.row.ref for one in wrong})]
         fresh = owed.owe(conn, turn.connection, changes, Cause.RECONCILE, now)
     deps.queue.enqueue(fresh)
 
 
-def _told(deps: Deps, turn: Turn, wrong: Sequence[_Seen], began: datetime) -> list[DriftRow]:
+def _differences(deps: Deps, turn: Turn, wrong: Sequence[_Seen], began: datetime) -> list[DriftRow]:
     rows = [Differing(one.row.key, one.held, one.record) for one in wrong if one.readable]
-    told = explained(deps, *turn, rows, began, background(deps, *turn)) if rows else []
-    return told + [unreadable(turn.kind, "/".join(one.row.key)) for one in wrong if not one.readable]
+    differences = explained(deps, *turn, rows, began, background(deps, *turn)) if rows else []
+    return differences + [unreadable(turn.kind, "/".join(one.row.key)) for one in wrong if not one.readable]

@@ -26,7 +26,7 @@ def show(deps: Deps, connection: str) -> list[dict[str, Any]]:
     """Every schedule of a connection, ready for JSON: job, does, cron, timezone, enabled, last_slot, next, problem.
 
     ``next`` is ISO 8601 in the schedule's own zone, empty when it is off; ``last_slot`` is the slot that fired last,
-    in UTC. ``problem`` says why a schedule never fires, else ``None``. Raises ``Refused`` for an unknown connection.
+    in UTC. ``problem`` says why a schedule never fires, else ``None``. Raises ``NotFound`` for an unknown connection.
     """
     source_of(deps, connection)
     with deps.database.read() as conn:

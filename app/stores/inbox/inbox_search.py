@@ -45,7 +45,7 @@ of any of its items later, ``owed`` that one is not settled yet; ``since`` and `
 
 LATER = timedelta(days=1)
 MOST_LATER = 5
-"""Of the deliveries that came after one and name the same item: how long after, and how many are told."""
+"""Of the deliveries that came after one and name the same item: how long after, and how many are shown."""
 
 _EVENTS = SQLModel.metadata.tables[str(tables.InboxEvent.__tablename__)]
 
@@ -92,8 +92,8 @@ def _kind(value: str) -> ColumnElement[bool]:
 
 def _since(terms: Sequence[Term], now: datetime) -> datetime | None:
     """What is found was received then or later, by the terms that say so."""
-    told = [term for term in terms if term.key == "since" and not term.negated]
-    return max((min(moment_of(value, now) for value in term.values) for term in told), default=None)
+    since = [term for term in terms if term.key == "since" and not term.negated]
+    return max((min(moment_of(value, now) for value in term.values) for term in since), default=None)
 
 
 def page(

@@ -68,9 +68,9 @@ def record(
 ) -> None:
     """Note that an item failed in a run or (without one) in a poll; again and again it stays one row with its attempts
     counted."""
-    told = {"run_id": run_id, "connection": connection, "kind": ref.kind.value}
-    told["external_id"] = storable(ref.external_id.encode("utf-8", "replace").decode())
-    _RECORD.run(conn, {**told, **described(error, redact)._asdict(), "category": category, "now": now})
+    values = {"run_id": run_id, "connection": connection, "kind": ref.kind.value}
+    values["external_id"] = storable(ref.external_id.encode("utf-8", "replace").decode())
+    _RECORD.run(conn, {**values, **described(error, redact)._asdict(), "category": category, "now": now})
 
 
 def resolve(conn: Connection, connection: str, kind: Kind, ids: Sequence[str], now: datetime) -> int:
