@@ -19,7 +19,7 @@ from app.prove.stage import Endless, Stage
 from app.prove.town import Town
 from app.prove.trouble import Trouble
 from app.prove.watch import Watch
-from app.stores.guard import holds
+from app.stores.guard import held_rows, holds
 from app.stores.sql.engine import open_database
 
 LONGEST_QUIET = 3 * 3600.0
@@ -198,7 +198,7 @@ class _Story:
             for hold in holds.open_(conn):
                 kind = Kind(hold.kind)
                 there = self._town.shops[hold.connection].rows[kind].keys()
-                ended = {row.key for row in holds.rows(conn, hold.id, kind, limit=10_000) if row.record is None}
+                ended = {row.key for row in held_rows.page(conn, hold.id, kind, limit=10_000) if row.record is None}
                 done = holds.DISMISSED if len(there & ended) > len(there) / 2 else holds.RELEASED
                 holds.close(conn, hold.id, done)
                 self._town.note("person", f"{done} {hold.connection} {kind}")

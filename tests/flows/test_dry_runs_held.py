@@ -16,7 +16,7 @@ from app.flows.items.leases import LeaseKeeper
 from app.flows.runs.request_run import request_run
 from app.flows.runs.run import run
 from app.stores import owed
-from app.stores.guard import holds
+from app.stores.guard import held_rows, holds
 from app.stores.runs import drift, runs
 from app.stores.runs.run_row import Run
 from app.stores.sql.engine import Database
@@ -55,7 +55,7 @@ def held(world: World) -> set[tuple[str, str]]:
         return {
             (hold.kind, "/".join(row.key))
             for hold in holds.open_(conn)
-            for row in holds.rows(conn, hold.id, Kind(hold.kind), limit=1000)
+            for row in held_rows.page(conn, hold.id, Kind(hold.kind), limit=1000)
         }
 
 

@@ -13,7 +13,7 @@ from app.flows.holds import holds
 from app.flows.items.leases import LEASE, LeaseKeeper
 from app.flows.items.sync_item import sync_item
 from app.stores import owed
-from app.stores.guard import holds as stored
+from app.stores.guard import held_rows
 from app.stores.sql.engine import Database
 from tests.dying import Dying, Killed
 from tests.fakes import SHOP, World, listing
@@ -65,7 +65,7 @@ def test_what_waited_waits_still_where_another_batch_is_held(world: World, at: i
     show(world, 10_000_000, dies_at=at)
     hold = only(world)
     with world.database.read() as conn:
-        rows = stored.rows(conn, hold.id, Kind.PRODUCT)
+        rows = held_rows.page(conn, hold.id, Kind.PRODUCT)
     assert (sorted(row.key[0] for row in rows), prices(world)) == (ALL, {1_000})
 
 

@@ -118,6 +118,6 @@ def test_a_row_that_was_left_out_of_a_hold_meanwhile_is_asked_for_anew(database:
     keep(world, verdict(world, 0))
     (hold,) = holds.list_(world.deps)
     one = gone(world, "P00")
-    hold_back.leave_out(world.deps, hold, {("P03",)})
+    hold_back.leave_out(world.deps, hold, {("P03",): world.clock()})
     settled(world.deps, SHOP, one, EPOCH)
     assert owed(world) == ["P03"]

@@ -13,7 +13,7 @@ from app.domain import Change, Delivery, Kind, Role
 from app.errors import Unmappable
 from app.flows.access import accounts
 from app.rules.guard.findings import Finding, Trait
-from app.stores.guard import holds
+from app.stores.guard import held_rows, holds
 from app.stores.inbox import inbox
 from app.stores.inbox.inbox import Arrival
 from app.stores.sql.engine import Database
@@ -64,7 +64,7 @@ def browser(database: Database) -> Iterator[Browser]:
             findings=[Finding(EVIL, EVIL, Trait.ANY, {EVIL: 1})],
             rows=1,
         )
-        holds.add_rows(conn, hold, [holds.NewRow((EVIL,), {EVIL: [EVIL, None]}, None)])
+        held_rows.add(conn, hold, [held_rows.NewRow((EVIL,), {EVIL: [EVIL, None]}, None)])
     accounts.add_user(world.deps, "anna", PASSWORD, Role.ADMIN)
     with serving(world.deps, doors=AuthSettings()) as client:
         came = client.post("/login", data={"name": "anna", "password": PASSWORD})

@@ -17,7 +17,7 @@ from app.flows.holds.holds import finish_released, held_batch
 from app.flows.holds.plausible import Verdict, examine, learn
 from app.rules.guard.guard import FIRST_LOAD
 from app.stores.catalog.spool import Spool
-from app.stores.guard import Batch, holds
+from app.stores.guard import Batch, held_rows, holds
 from app.stores.guard.foreseen import NOTHING, Foreseen
 from app.stores.guard.holds import Hold
 
@@ -45,7 +45,7 @@ def doubted(
     """What is held now of an incomplete read, if that is implausible together with what is held already. ``unread`` are the
     ids of rows that the read showed but that could not be read."""
     finish_released(deps, connection, spool.kind)
-    leave_unread(deps, connection, spool.kind, unread)
+    leave_unread(deps, connection, spool.kind, unread, read_at)
     doubt = judged(deps, connection, Batch(spool.kind, (spool,), first=checks == FIRST_LOAD), checks)
     held = settled(deps, connection, doubt, read_at, run_id=run_id)
     if held is None and checks > FIRST_LOAD and spool:
@@ -100,7 +100,7 @@ def settled(
 
 def _touches(conn: Connection, hold_id: int, batch: Batch) -> bool:
     names = chain((key_of(record)[0] for record in batch), (key[0] for key in batch.vanished))
-    return any(holds.has_items(conn, hold_id, batch_of_names) for batch_of_names in batches(names, 500))
+    return any(held_rows.has_items(conn, hold_id, batch_of_names) for batch_of_names in batches(names, 500))
 
 
 def _with_held(deps: Deps, hold: Hold, batch: Batch) -> Batch:

@@ -18,8 +18,9 @@ from app.flows.holds.holds import BATCH_SIZE, finish_released
 from app.flows.holds.plausible import Verdict
 from app.stores import catalog, owed
 from app.stores.catalog import Key, StoredRow, stored_rows
-from app.stores.guard import JudgedRow, holds
-from app.stores.guard.holds import HeldRow, Hold, NewRow
+from app.stores.guard import JudgedRow, held_rows, holds
+from app.stores.guard.held_rows import HeldRow, NewRow
+from app.stores.guard.holds import Hold
 from app.stores.runs import drift, runs
 
 TRIES = 50
@@ -67,8 +68,7 @@ def keep(
             carried[row.key] = _digest(row)
     with deps.database.begin() as conn:
         waiting = holds.waiting(conn, connection=connection, kind=kind, digest=digest)
-        if waiting is not None:
-            holds.confirm(conn, waiting, None if shown is None else keys & shown, read_at)
+        if waiting is not None and holds.confirm(conn, waiting, None if shown is None else keys & shown, read_at):
             return Held(keys, reason, verdict.rules)
         hold_id = holds.hold(
             conn,
@@ -119,6 +119,17 @@ def give_up(deps: Deps, connection: str, kind: Kind, shown: Set[Key], read_at: d
     deps.queue.enqueue(_in_turn(deps, connection, kind, end))
 
 
+def pass_by(deps: Deps, connection: str, kind: Kind, read_at: datetime) -> None:
+    """End the hold that waits, because a complete read from ``read_at`` on was plausible; owe the items that a later read
+    showed as they waited."""
+
+    def end(conn: Connection) -> list[ItemKey]:
+        later = holds.pass_(conn, connection=connection, kind=kind, read_at=read_at)
+        return _owe(deps, conn, connection, kind, later)
+
+    deps.queue.enqueue(_in_turn(deps, connection, kind, end))
+
+
 def _owe_rest(
     deps: Deps,
     conn: Connection,
@@ -132,12 +143,16 @@ def _owe_rest(
     kind); but rows that wait as a later read showed them are owed. Their changes were settled as held, so this must be in
     the transaction that ends the hold. Rows that are ``carried`` into another hold (their digests by key) are owed only
     if they differ by now: somebody has read them since."""
-    hold = holds.open_of(conn, connection, kind)
+    hold = holds.lock_open(conn, connection, kind)
     rows = {} if hold is None else {row.key: row for row in _rows_of(conn, hold.id, kind)}
     later = {key for key, row in rows.items() if hold is not None and hold.began_at_of(row) > read_at}
     differing = {key for key, _ in {key: _digest(row) for key, row in rows.items()}.items() ^ carried.items()}
     ids = {key[0] for key in differing if key in later or (shown is not None and key not in shown)}
-    changes = [Change(kind, id) for id in sorted(ids)]
+    return _owe(deps, conn, connection, kind, sorted(ids))
+
+
+def _owe(deps: Deps, conn: Connection, connection: str, kind: Kind, ids: Sequence[str]) -> list[ItemKey]:
+    changes = [Change(kind, id) for id in ids]
     return [
         key
         for some in batches(changes, BATCH_SIZE)
@@ -170,7 +185,7 @@ def _read_before(
         return {}
     waited = [row.key for row in some if row.key not in shown]
     with deps.database.read() as conn:
-        kept = holds.rows_of(conn, before.id, kind, sorted({key[0] for key in waited}))
+        kept = held_rows.of_items(conn, before.id, kind, sorted({key[0] for key in waited}))
     return dict.fromkeys(waited, LONG_AGO) | {row.key: row.read_at or before.began_at for row in kept}
 
 
@@ -180,7 +195,7 @@ def _keep_rows(
     old = stored_rows(deps.database, connection, kind, [row.key for row in some])
     kept = [NewRow(row.key, _fields(old.get(row.key), row.record), row.record, read_at.get(row.key)) for row in some]
     with deps.database.begin() as conn:
-        holds.add_rows(conn, hold_id, kept)
+        held_rows.add(conn, hold_id, kept)
 
 
 def _fields(old: StoredRow | None, record: Record | None) -> dict[str, Any]:
@@ -198,29 +213,32 @@ def _digest(row: JudgedRow | HeldRow) -> int:
 def _rows_of(conn: Connection, hold_id: int, kind: Kind) -> Iterator[HeldRow]:
     """All rows of a hold, within a transaction."""
     after = 0
-    while rows := holds.rows(conn, hold_id, kind, after=after, limit=BATCH_SIZE):
+    while rows := held_rows.page(conn, hold_id, kind, after=after, limit=BATCH_SIZE):
         yield from rows
         after = rows[-1].id
 
 
-def leave_unread(deps: Deps, connection: str, kind: Kind, ids: Set[str]) -> None:
-    """Take rows that the source shows again, but that could not be read, out of the hold that waits, so that a release does
-    not end or change them. ``ids`` are of rows, or of items for all of their rows."""
+def leave_unread(deps: Deps, connection: str, kind: Kind, ids: Set[str], read_at: datetime) -> None:
+    """Take rows that a read from ``read_at`` on shows again, but that could not be read, out of the hold that waits, so that
+    a release does not end or change them. ``ids`` are of rows, or of items for all of their rows."""
     with deps.database.read() as conn:
         hold = holds.open_of(conn, connection, kind) if ids else None
         if hold is None:
             return
         names = catalog.row_ids(conn, connection, kind, ids)
-        keys = {row.key for row in holds.rows_of(conn, hold.id, kind, sorted(names))}
-    if keys:
-        leave_out(deps, hold, keys)
+        keys = {row.key for row in held_rows.of_items(conn, hold.id, kind, sorted(names))}
+    leave_out(deps, hold, dict.fromkeys(keys, read_at))
 
 
-def leave_out(deps: Deps, hold: Hold, keys: Set[Key]) -> None:
-    """Take rows that a later answer has shown otherwise out of a hold, so that a release does not write them."""
-    if not keys:
+def leave_out(deps: Deps, hold: Hold, read_at: Mapping[Key, datetime]) -> None:
+    """Take rows that an answer has shown otherwise out of a hold, so that a release does not write them; except those that
+    a later read showed as they wait. ``read_at`` tells when the reads of the rows began."""
+    if not read_at:
         return
     with deps.database.begin() as conn:
-        held = holds.rows_of(conn, hold.id, hold.kind, sorted({key[0] for key in keys}))
-        digests = {row.id: _digest(row) for row in held if row.key in keys}
-        holds.drop_rows(conn, hold.id, digests)
+        now = holds.lock_waiting(conn, hold.id)
+        if now is None:
+            return
+        held = held_rows.of_items(conn, now.id, now.kind, sorted({key[0] for key in read_at}))
+        outdated = [row for row in held if row.key in read_at and now.began_at_of(row) <= read_at[row.key]]
+        holds.drop_rows(conn, now, {row.id: _digest(row) for row in outdated})

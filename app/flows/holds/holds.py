@@ -21,8 +21,9 @@ from app.stores import catalog, owed
 from app.stores.catalog import Key
 from app.stores.catalog import catalog_sql as sql
 from app.stores.catalog.spool import Spool
-from app.stores.guard import Batch, holds
-from app.stores.guard.holds import HeldRow, Hold
+from app.stores.guard import Batch, held_rows, holds
+from app.stores.guard.held_rows import HeldRow
+from app.stores.guard.holds import Hold
 
 BATCH_SIZE = 500
 """Rows per commit: acknowledgements wait for the writer before them."""
@@ -85,7 +86,7 @@ def show(deps: Deps, hold_id: int) -> HoldView:
         hold = holds.get(conn, hold_id)
         if hold is None or not deps.who.sees(hold.connection):
             raise NotFound(f"there is no hold {hold_id}", "hold")
-        rows = holds.rows(conn, hold_id, hold.kind, limit=SAMPLE_SIZE)
+        rows = held_rows.page(conn, hold_id, hold.kind, limit=SAMPLE_SIZE)
     return HoldView(**msgspec.structs.asdict(hold), sample=[_sample_row(hold.kind, row) for row in rows])
 
 
@@ -155,7 +156,7 @@ def _all_rows(deps: Deps, hold: Hold) -> Iterator[list[HeldRow]]:
     after = 0
     while True:
         with deps.database.read() as conn:
-            rows = holds.rows(conn, hold.id, hold.kind, after=after, limit=BATCH_SIZE)
+            rows = held_rows.page(conn, hold.id, hold.kind, after=after, limit=BATCH_SIZE)
         if not rows:
             return
         yield rows

@@ -12,14 +12,13 @@ import structlog
 from app.domain import Change, Kind, Page, Scope, micros
 from app.errors import Transient, Unavailable
 from app.flows.deps import Deps
-from app.flows.holds.hold_back import keep
+from app.flows.holds.hold_back import keep, pass_by
 from app.flows.holds.holds import finish_released
 from app.flows.holds.plausible import Verdict, batch_of, examine, learn, only, without
 from app.flows.items.bad_records import Failure, healing, unread, unstorable
 from app.rules.guard.guard import FIRST_LOAD, RUN
 from app.stores.catalog import Key, bulk, watermarks
 from app.stores.catalog.bulk import Diff, Differ, Written
-from app.stores.guard import holds
 from app.stores.guard.foreseen import NOTHING, Foreseen
 from app.stores.sql.engine import Database
 
@@ -128,8 +127,7 @@ def reconcile(
     if checks > FIRST_LOAD and (run_id is not None or verdict.judge is not None):
         learn(deps, connection, kind, verdict)
     if result.held is None:
-        with deps.database.begin() as conn:
-            holds.pass_(conn, connection=connection, kind=kind, read_at=result.read_at)
+        pass_by(deps, connection, kind, result.read_at)
     return result
 
 

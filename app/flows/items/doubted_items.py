@@ -26,9 +26,10 @@ from app.rules.guard.guard import FIRST_LOAD, POLL
 from app.rules.guard.traits import OldListing
 from app.stores import catalog
 from app.stores.catalog import Key, Read, watermarks
-from app.stores.guard import Batch, doubtful_counts, doubtful_products, holds, trickle
+from app.stores.guard import Batch, doubtful_counts, doubtful_products, held_rows, holds, trickle
 from app.stores.guard.foreseen import NOTHING, Foreseen
-from app.stores.guard.holds import HeldRow, Hold
+from app.stores.guard.held_rows import HeldRow
+from app.stores.guard.holds import Hold
 
 JUDGED = (Kind.PRODUCT, Kind.STOCK)
 """The rules for the other kinds judge only numbers of rows, and somebody asked for so many by id."""
@@ -137,14 +138,14 @@ def held_items(
         waiting, changed = (set[Key](), set[Key]())
         if hold is not None:
             waiting, changed = _compare_with_hold(conn, hold, records, gone, began)
-    if hold is not None and not dry:
-        _confirm(deps, hold, {key: began[key] for key in waiting})
+    if hold is not None and not dry and not _confirm(deps, hold, {key: began[key] for key in waiting}):
+        return held_items(deps, connection, kind, reads, run_id=run_id, held_ids=held_ids, believed=believed)
     others = [record for record in records if key_of(record) not in waiting]
     batch = Batch(kind, (others,), [key for key in gone if key not in waiting], asked=True)
     doubt, keys = _judge(deps, connection, batch, reads, foreseen, believed, run_id)
     keys |= waiting
     if hold is not None and not dry:
-        leave_out(deps, hold, changed - keys)
+        leave_out(deps, hold, {key: began[key] for key in changed - keys})
     if not keys:
         return None
     verdict = Verdict() if doubt is None else doubt.verdict
@@ -157,11 +158,13 @@ def _storable(
 ) -> list[Record]:
     """The shown records of a kind that a database can hold; the others fail alone, when they are written. Rows that are
     shown unreadably leave the hold of their kind."""
-    shown = (record for read in reads for record in read.records if KINDS[type(record)] is kind)
-    records, failures = split_storable(shown)
-    if not dry:
-        unread = {failure.shown for failure in failures}.union(*(read.failed for read in reads))
-        leave_unread(deps, connection, kind, unread - held_ids)
+    records = list[Record]()
+    for read in reads:
+        good, failures = split_storable(record for record in read.records if KINDS[type(record)] is kind)
+        records += good
+        if not dry:
+            unread = {failure.shown for failure in failures} | {*read.failed}
+            leave_unread(deps, connection, kind, unread - held_ids, read.began)
     return records
 
 
@@ -274,7 +277,7 @@ def _compare_with_hold(
     """The rows of a hold that wait on, as they are shown again or a later read showed them, and those that are shown with
     other content. ``began`` tells when the reads began that show rows now."""
     items = sorted({*(key_of(record)[0] for record in records), *(key[0] for key in gone)})
-    held = {row.key: row for row in holds.rows_of(conn, hold.id, hold.kind, items)}
+    held = {row.key: row for row in held_rows.of_items(conn, hold.id, hold.kind, items)}
     shown: dict[Key, int | None] = {key_of(record): row_hash(record) for record in records}
     shown |= dict.fromkeys(gone)
     both = held.keys() & shown.keys()
@@ -282,12 +285,15 @@ def _compare_with_hold(
     return waiting, both - waiting
 
 
-def _confirm(deps: Deps, hold: Hold, waiting: Mapping[Key, datetime]) -> None:
-    """Note when the rows that wait on were read last."""
-    if waiting:
-        with deps.database.begin() as conn:
-            for began in sorted({*waiting.values()}):
-                holds.confirm(conn, hold.id, [key for key, at in waiting.items() if at == began], began)
+def _confirm(deps: Deps, hold: Hold, waiting: Mapping[Key, datetime]) -> bool:
+    """Note when the rows that wait on were read last; ``False`` if their hold has ended meanwhile."""
+    if not waiting:
+        return True
+    with deps.database.begin() as conn:
+        return all(
+            holds.confirm(conn, hold.id, [key for key, at in waiting.items() if at == began], began)
+            for began in sorted({*waiting.values()})
+        )
 
 
 def _content(row: HeldRow) -> int | None:

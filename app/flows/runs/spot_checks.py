@@ -24,7 +24,7 @@ from app.stores import owed
 from app.stores.catalog import Key, StoredRow, checksums, full_reads, stored_rows
 from app.stores.catalog.checksums import Edited
 from app.stores.catalog.newer import LOCALLY_EDITED
-from app.stores.guard import holds
+from app.stores.guard import held_rows, holds
 from app.stores.runs import drift, spot_checks
 from app.stores.runs.drift import DriftRow
 from app.stores.runs.spot_checks import Check
@@ -131,7 +131,7 @@ def _draw(deps: Deps, turn: Turn, rows: int) -> list[_Row]:
     with deps.database.read() as conn:
         keys = spot_checks.random_keys(conn, *turn, SPARE_KEYS * rows)
         hold = holds.open_of(conn, *turn)
-        held = {key[0] for key in keys if hold is not None and holds.has_items(conn, hold.id, [key[0]])}
+        held = {key[0] for key in keys if hold is not None and held_rows.has_items(conn, hold.id, [key[0]])}
     found = stored_rows(deps.database, *turn, [key for key in keys if key[0] not in held])
     live = [_Row(key, Ref(turn.kind, _asked(key, row))) for key, row in found.items() if not row.record.deleted]
     return live[:rows]

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from functools import reduce
 from operator import xor
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Select, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
-from app.domain import RECORDS, Kind, MissingPolicy, Record, batches
+from app.domain import Kind, MissingPolicy, batches
 from app.rules.guard.findings import Finding
 from app.stores import tables
 from app.stores.catalog import Key
+from app.stores.guard import held_rows
+from app.stores.guard.held_rows import HeldRow
 
 KEEPING, HELD, RELEASED, DISMISSED = "keeping", "held", "released", "dismissed"
 APPLIED, PASSED, EXPIRED = "applied", "passed", "expired"
 
-_JOINT = "\x1f"
 _table: Any = tables.Hold.__table__  # type: ignore[attr-defined]
-_rows: Any = tables.HoldRow.__table__  # type: ignore[attr-defined]
+_rows: Any = held_rows.TABLE
 
 
 class HeldFinding(msgspec.Struct, frozen=True):
@@ -58,26 +59,6 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
     def began_at_of(self, row: HeldRow) -> datetime:
         """When the read began that showed one of its rows."""
         return row.read_at or self.began_at
-
-
-class HeldRow(NamedTuple):
-    """A row of a hold: ``fields`` are ``{field: [before, after]}``, ``record`` is ``None`` if the row ends. ``read_at`` is
-    when its read began, ``None`` if with the hold's."""
-
-    id: int
-    key: Key
-    fields: dict[str, list[Any]]
-    record: Record | None
-    read_at: datetime | None
-
-
-class NewRow(NamedTuple):
-    """A row to hold; the fields are those of ``HeldRow``."""
-
-    key: Key
-    fields: Mapping[str, Any]
-    record: Record | None
-    read_at: datetime | None = None
 
 
 def hold(
@@ -133,73 +114,38 @@ def waiting(conn: Connection, *, connection: str, kind: Kind, digest: int) -> in
     return None if found is None else int(found)
 
 
-def add_rows(conn: Connection, hold_id: int, rows: Iterable[NewRow]) -> None:
-    """Store rows of a hold."""
-    encode = msgspec.json.encode
-    values = [
-        {
-            "hold_id": hold_id,
-            "item": row.key[0],
-            "row_key": _JOINT.join(row.key),
-            "fields": encode(row.fields).decode(),
-            "record": None if row.record is None else encode(row.record).decode(),
-            "read_at": row.read_at,
-        }
-        for row in rows
-    ]
-    if values:
-        conn.execute(insert(_rows), values)
+def lock_waiting(conn: Connection, hold_id: int) -> Hold | None:
+    """The hold with this id if it waits: it does until this transaction ends, and no other changes its rows."""
+    query = select(_table).where(_table.c.id == hold_id, _table.c.state == HELD).with_for_update()
+    row = conn.execute(query).mappings().one_or_none()
+    return None if row is None else _hold(row)
 
 
-def rows(conn: Connection, hold_id: int, kind: Kind, *, after: int = 0, limit: int = 500) -> list[HeldRow]:
-    """Rows of a hold in their order, those after an id."""
-    query = select(_rows).where(_rows.c.hold_id == hold_id, _rows.c.id > after).order_by(_rows.c.id).limit(limit)
-    return _read_rows(conn, query, kind)
+def lock_open(conn: Connection, connection: str, kind: Kind) -> Hold | None:
+    """The hold of a kind that waits, locked as by ``lock_waiting``."""
+    while (hold := open_of(conn, connection, kind)) is not None:
+        if (locked := lock_waiting(conn, hold.id)) is not None:
+            return locked
+    return None
 
 
-def rows_of(conn: Connection, hold_id: int, kind: Kind, items: Sequence[str]) -> list[HeldRow]:
-    """Rows of a hold that belong to these items."""
-    query = select(_rows).where(_rows.c.hold_id == hold_id)
-    return [
-        row for some in batches(items, 500) for row in _read_rows(conn, query.where(_rows.c.item.in_(some)), kind)
-    ]
-
-
-def _read_rows(conn: Connection, query: Select[Any], kind: Kind) -> list[HeldRow]:
-    found = conn.execute(query).mappings()
-    return [
-        HeldRow(
-            row["id"],
-            tuple(row["row_key"].split(_JOINT)),
-            msgspec.json.decode(row["fields"]),
-            None if row["record"] is None else msgspec.json.decode(row["record"], type=RECORDS[kind]),
-            row["read_at"],
-        )
-        for row in found
-    ]
-
-
-def drop_rows(conn: Connection, hold_id: int, digests: Mapping[int, int]) -> None:
-    """Remove rows from a hold that waits; ``digests`` are their parts of its digest, by id. A hold without rows
-    expires."""
-    its = select(_table.c.rows, _table.c.digest).where(_table.c.id == hold_id, _table.c.state == HELD)
-    found = conn.execute(its.with_for_update()).one_or_none()
-    if found is None:
-        return
+def drop_rows(conn: Connection, hold: Hold, digests: Mapping[int, int]) -> None:
+    """Remove rows from a hold that waits (``lock_waiting``); ``digests`` are their parts of its digest, by id. A hold
+    without rows expires."""
     gone = [
         id
         for some in batches(sorted(digests), 500)
         for id in conn.execute(delete(_rows).where(_rows.c.id.in_(some)).returning(_rows.c.id)).scalars()
     ]
-    left, digest = found.rows - len(gone), reduce(xor, (digests[id] for id in gone), found.digest)
+    left, digest = hold.rows - len(gone), reduce(xor, (digests[id] for id in gone), hold.digest)
     state = HELD if left > 0 else EXPIRED
-    conn.execute(update(_table).where(_table.c.id == hold_id).values(rows=left, digest=digest, state=state))
+    conn.execute(update(_table).where(_table.c.id == hold.id).values(rows=left, digest=digest, state=state))
 
 
 def forget_rows(conn: Connection, hold_id: int, keys: Sequence[Key]) -> None:
     """Remove these rows of a hold, if it has expired."""
     expired = select(_table.c.id).where(_table.c.id == hold_id, _table.c.state == EXPIRED)
-    names = [_JOINT.join(key) for key in keys]
+    names = held_rows.names(keys)
     items = {key[0] for key in keys}
     its = (_rows.c.hold_id.in_(expired), _rows.c.item.in_(items), _rows.c.row_key.in_(names))
     conn.execute(delete(_rows).where(*its))
@@ -211,12 +157,6 @@ def is_kept(conn: Connection, hold_id: int) -> bool:
     return (
         conn.execute(select(_table.c.id).where(_table.c.id == hold_id, _table.c.rows == count)).scalar() is not None
     )
-
-
-def has_items(conn: Connection, hold_id: int, items: Sequence[str]) -> bool:
-    """Whether a hold has rows of one of these items."""
-    query = select(_rows.c.id).where(_rows.c.hold_id == hold_id, _rows.c.item.in_(items)).limit(1)
-    return conn.execute(query).scalar() is not None
 
 
 def ending_items(conn: Connection, connection: str, kind: Kind) -> set[str]:
@@ -264,25 +204,33 @@ def believed_rules(conn: Connection, connection: str, kind: Kind, now: datetime)
     return {finding.rule for some in findings for finding in some}
 
 
-def confirm(conn: Connection, hold_id: int, keys: Collection[Key] | None, read_at: datetime) -> None:
-    """A read that began at ``read_at`` showed rows of a hold (``None``: all of them) just as they wait."""
-    began = func.coalesce(_table.c.read_at, _table.c.held_at)
+def confirm(conn: Connection, hold_id: int, keys: Collection[Key] | None, read_at: datetime) -> bool:
+    """A read that began at ``read_at`` showed rows of a hold (``None``: all of them) just as they wait. ``False`` if the
+    hold waits no longer."""
+    hold = lock_waiting(conn, hold_id)
+    if hold is None:
+        return False
     if keys is None:
-        conn.execute(update(_table).where(_table.c.id == hold_id, began < read_at).values(read_at=read_at))
+        if hold.began_at < read_at:
+            conn.execute(update(_table).where(_table.c.id == hold_id).values(read_at=read_at))
         conn.execute(update(_rows).where(_rows.c.hold_id == hold_id, _rows.c.read_at < read_at).values(read_at=None))
-        return
-    its = select(began).where(_table.c.id == hold_id).scalar_subquery()
-    older = update(_rows).where(_rows.c.hold_id == hold_id, func.coalesce(_rows.c.read_at, its) < read_at)
+        return True
+    older = update(_rows).where(_rows.c.hold_id == hold_id, func.coalesce(_rows.c.read_at, hold.began_at) < read_at)
     for some in batches(sorted(keys), 500):
-        names, items = [_JOINT.join(key) for key in some], {key[0] for key in some}
+        names, items = held_rows.names(some), {key[0] for key in some}
         conn.execute(older.where(_rows.c.item.in_(items), _rows.c.row_key.in_(names)).values(read_at=read_at))
+    return True
 
 
-def pass_(conn: Connection, *, connection: str, kind: Kind, read_at: datetime) -> None:
+def pass_(conn: Connection, *, connection: str, kind: Kind, read_at: datetime) -> list[str]:
     """Close the hold that waits, if there is one: a plausible read came after all. A hold of a read that began later
-    than that read (``read_at``) goes on waiting."""
+    than that read (``read_at``) goes on waiting. Returns the items of rows that a later read showed as they waited: they
+    must be read again."""
     older = _table.c.read_at.is_(None) | (_table.c.read_at <= read_at)
-    conn.execute(update(_table).where(*_of(connection, kind), _table.c.state == HELD, older).values(state=PASSED))
+    its = (*_of(connection, kind), _table.c.state == HELD, older)
+    passed = conn.execute(update(_table).where(*its).values(state=PASSED).returning(_table.c.id)).scalars().all()
+    later = select(_rows.c.item).where(_rows.c.hold_id.in_(passed), _rows.c.read_at > read_at).distinct()
+    return sorted(conn.execute(later).scalars()) if passed else []
 
 
 def expire(conn: Connection, *, connection: str, kind: Kind) -> None:

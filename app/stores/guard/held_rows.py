@@ -1,0 +1,95 @@
+"""The rows of the batches that wait for a person, as they are and as they would become."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import Connection, Select, insert, select
+
+from app.domain import RECORDS, Kind, Record, batches
+from app.stores import tables
+from app.stores.catalog import Key
+
+TABLE: Any = tables.HoldRow.__table__  # type: ignore[attr-defined]
+
+_JOINT = "\x1f"
+
+
+class HeldRow(NamedTuple):
+    """A row of a hold: ``fields`` are ``{field: [before, after]}``, ``record`` is ``None`` if the row ends. ``read_at`` is
+    when its read began, ``None`` if with the hold's."""
+
+    id: int
+    key: Key
+    fields: dict[str, list[Any]]
+    record: Record | None
+    read_at: datetime | None
+
+
+class NewRow(NamedTuple):
+    """A row to hold; the fields are those of ``HeldRow``."""
+
+    key: Key
+    fields: Mapping[str, Any]
+    record: Record | None
+    read_at: datetime | None = None
+
+
+def add(conn: Connection, hold_id: int, rows: Iterable[NewRow]) -> None:
+    """Store rows of a hold."""
+    encode = msgspec.json.encode
+    values = [
+        {
+            "hold_id": hold_id,
+            "item": row.key[0],
+            "row_key": _JOINT.join(row.key),
+            "fields": encode(row.fields).decode(),
+            "record": None if row.record is None else encode(row.record).decode(),
+            "read_at": row.read_at,
+        }
+        for row in rows
+    ]
+    if values:
+        conn.execute(insert(TABLE), values)
+
+
+def page(conn: Connection, hold_id: int, kind: Kind, *, after: int = 0, limit: int = 500) -> list[HeldRow]:
+    """Rows of a hold in their order, those after an id."""
+    query = select(TABLE).where(TABLE.c.hold_id == hold_id, TABLE.c.id > after).order_by(TABLE.c.id).limit(limit)
+    return _read_rows(conn, query, kind)
+
+
+def of_items(conn: Connection, hold_id: int, kind: Kind, items: Sequence[str]) -> list[HeldRow]:
+    """Rows of a hold that belong to these items."""
+    query = select(TABLE).where(TABLE.c.hold_id == hold_id)
+    return [
+        row for some in batches(items, 500) for row in _read_rows(conn, query.where(TABLE.c.item.in_(some)), kind)
+    ]
+
+
+def _read_rows(conn: Connection, query: Select[Any], kind: Kind) -> list[HeldRow]:
+    found = conn.execute(query).mappings()
+    return [
+        HeldRow(
+            row["id"],
+            tuple(row["row_key"].split(_JOINT)),
+            msgspec.json.decode(row["fields"]),
+            None if row["record"] is None else msgspec.json.decode(row["record"], type=RECORDS[kind]),
+            row["read_at"],
+        )
+        for row in found
+    ]
+
+
+def has_items(conn: Connection, hold_id: int, items: Sequence[str]) -> bool:
+    """Whether a hold has rows of one of these items."""
+    query = select(TABLE.c.id).where(TABLE.c.hold_id == hold_id, TABLE.c.item.in_(items)).limit(1)
+    return conn.execute(query).scalar() is not None
+
+
+def names(keys: Iterable[Key]) -> list[str]:
+    """What the column ``row_key`` has for these keys."""
+    return [_JOINT.join(key) for key in keys]
