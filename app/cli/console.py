@@ -21,7 +21,7 @@ from rich.text import Text
 
 from app import wiring
 from app.cli.here import check_database_here, settings_here
-from app.domain import Role, Who
+from app.domain import Principal, Role
 from app.flows.deps import Deps, Queue
 from app.rules.terminal import for_terminal, json_for_terminal
 
@@ -65,16 +65,16 @@ def open_deps(queue: Queue | None = None, *, log_level: int = logging.WARNING) -
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # looked up each time: a live bar replaces it
         cache_logger_on_first_use=False,
     )
-    return replace(wiring.build(settings, "cli", queue=queue), who=who_is_there())
+    return replace(wiring.build(settings, "cli", queue=queue), principal=who_is_there())
 
 
-def who_is_there() -> Who:
+def who_is_there() -> Principal:
     """The person at the terminal. Whoever can read the settings can open the database, so they may do everything."""
     try:
         name = getpass.getuser()
     except (OSError, KeyError):  # a container whose user has no name
         name = f"uid {os.getuid()}"
-    return Who(f"cli {name}", Role.ADMIN, origin=f"{socket.gethostname()}:{os.getpid()}")
+    return Principal(f"cli {name}", Role.ADMIN, origin=f"{socket.gethostname()}:{os.getpid()}")
 
 
 def print_json(value: Any) -> None:

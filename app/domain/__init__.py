@@ -4,7 +4,7 @@ Quantities are ``Decimal`` (at most 5 decimals, no exponent, no trailing zeros),
 an ISO 4217 currency, times are aware UTC datetimes.
 """
 
-from app.domain.access import TALLYHOOK, Role, Who
+from app.domain.access import TALLYHOOK, Principal, Role
 from app.domain.reads import Answer, BadRecord, Delivery, Page
 from app.domain.records import (
     CATEGORY_JOINT,
@@ -70,6 +70,7 @@ __all__ = [
     "Options",
     "Order",
     "Page",
+    "Principal",
     "Record",
     "Ref",
     "Role",
@@ -79,7 +80,6 @@ __all__ = [
     "Strategy",
     "Vendor",
     "Verdict",
-    "Who",
     "batches",
     "check_storable",
     "key_of",

@@ -25,7 +25,7 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True)
-class Who:
+class Principal:
     """On whose behalf something is done.
 
     ``name`` is for people and the audit log ("user anna", "token ci", "cli root", "clock"); ``connections`` are the
@@ -37,10 +37,10 @@ class Who:
     connections: frozenset[str] | None = None
     origin: str = ""
 
-    def sees(self, connection: str | None) -> bool:
+    def can_see(self, connection: str | None) -> bool:
         """Whether a connection is within reach; ``None`` is only within reach of those who see all."""
         return self.connections is None or connection in self.connections
 
 
-TALLYHOOK = Who("tallyhook", Role.ADMIN)
+TALLYHOOK = Principal("tallyhook", Role.ADMIN)
 """Tallyhook itself: workers, the clock, and everything that no person or program requested."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
-from app.domain import TALLYHOOK, ItemKey, Who
+from app.domain import TALLYHOOK, ItemKey, Principal
 from app.errors import NotFound
 from app.rules.guard.guard import Limits
 from app.sources.base import Source
@@ -86,7 +86,7 @@ class Deps:
     worker: str = "local"
     limits: Limits = field(default_factory=Limits)
     now: Callable[[], datetime] = utc_now
-    who: Who = TALLYHOOK
+    principal: Principal = TALLYHOOK
     redact: Callable[[str], str] = str
     mail: Callable[[str, str], None] | None = None
     public_url: str | None = None
@@ -97,7 +97,7 @@ class Deps:
 
 def can_see(deps: Deps, connection: str) -> bool:
     """Whether a connection is configured and the caller may see it: the one rule of all edges."""
-    return connection in deps.sources and deps.who.sees(connection)
+    return connection in deps.sources and deps.principal.can_see(connection)
 
 
 def visible_connections(deps: Deps) -> list[str]:

@@ -22,7 +22,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.domain import Role, Who
+from app.domain import Principal, Role
 from app.flows.access import sign_in
 from app.flows.access.sign_in import SignedIn
 from app.flows.deps import Deps
@@ -86,7 +86,7 @@ class NoAuthMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Name the caller an admin."""
         if scope["type"] == "http":
-            scope["who"] = Who("anyone here", Role.ADMIN, origin=address_of(scope))
+            scope["principal"] = Principal("anyone here", Role.ADMIN, origin=address_of(scope))
             scope["csrf"] = ""
             try:
                 await _read_form(Request(scope, receive))
@@ -103,7 +103,7 @@ class AuthMiddleware:
         self._app = app
         self._deps = deps
         self._settings = settings
-        self._tokens: dict[str, tuple[float, Who | None]] = {}
+        self._tokens: dict[str, tuple[float, Principal | None]] = {}
         self._rates = MovingWindowRateLimiter(MemoryStorage())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -121,7 +121,7 @@ class AuthMiddleware:
     async def _enter(self, request: Request) -> Response | None:
         """Name the caller; returns a refusal, or raises it."""
         scope = request.scope
-        scope["who"], scope["csrf"] = None, ""
+        scope["principal"], scope["csrf"] = None, ""
         if len(scope["raw_path"]) + len(scope["query_string"]) > MAX_URL_BYTES:
             raise Problem(414, "too_long", f"path and query may have at most {MAX_URL_BYTES} bytes")
         if scope["path"] == "/healthz" or scope["path"].startswith(STATIC):
@@ -134,7 +134,7 @@ class AuthMiddleware:
             _check_site(request)
             if session is not None and scope["path"] != SIGN_IN:
                 _check_forgery(request, session)
-        if scope["who"] is None and scope["path"] not in PUBLIC_PATHS:
+        if scope["principal"] is None and scope["path"] not in PUBLIC_PATHS:
             return self._refusal(request)
         return None
 
@@ -144,23 +144,23 @@ class AuthMiddleware:
         given = request.headers.getlist("authorization")
         if given:
             kind, _, secret = given[0].partition(" ")
-            who = (
+            principal = (
                 await self._by_token(secret.strip(), origin) if kind.lower() == "bearer" and len(given) == 1 else None
             )
-            if who is None:
+            if principal is None:
                 self._count(scope)
                 raise Problem(401, "bad_token", "the token is not known, expired or revoked", headers=CHALLENGE)
-            scope["who"] = who
+            scope["principal"] = principal
             return None
         cookie = cookie_of(request, self._settings.cookie)
         if not cookie:
             return None
         session = await run_in_threadpool(sign_in.by_session, self._deps, cookie, origin)
         if session is not None:
-            scope["who"], scope["csrf"], scope["cookie"] = session.who, session.csrf, cookie
+            scope["principal"], scope["csrf"], scope["cookie"] = session.principal, session.csrf, cookie
         return session
 
-    async def _by_token(self, secret: str, origin: str) -> Who | None:
+    async def _by_token(self, secret: str, origin: str) -> Principal | None:
         now = time.monotonic()
         known = self._tokens.get(secret)
         if (
@@ -170,20 +170,20 @@ class AuthMiddleware:
             and known[1].origin == origin
         ):
             return known[1]
-        who = await run_in_threadpool(sign_in.by_token, self._deps, secret, origin)
+        principal = await run_in_threadpool(sign_in.by_token, self._deps, secret, origin)
         if len(self._tokens) > 1_000:
             self._tokens.clear()
-        if who is not None:
-            self._tokens[secret] = (now, who)
-        return who
+        if principal is not None:
+            self._tokens[secret] = (now, principal)
+        return principal
 
     def _count(self, scope: Scope) -> None:
         """Count a request of this token or session, and of this address; raises ``Problem`` 429 for too many."""
-        who, address = scope["who"], network_of(address_of(scope))
-        if who is None:
+        principal, address = scope["principal"], network_of(address_of(scope))
+        if principal is None:
             self._hit(self._settings.unknown_per_address, f"unknown {address}")
         else:
-            self._hit(self._settings.per_token, f"caller {who.name}")
+            self._hit(self._settings.per_token, f"caller {principal.name}")
             self._hit(self._settings.per_address, f"address {address}")
 
     def _hit(self, rate: int, key: str) -> None:

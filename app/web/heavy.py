@@ -58,7 +58,7 @@ class HeavyReads:
     async def ask(self, request: Request, deps: Deps, question: Callable[[Deps], T]) -> T:
         """The answer to a question that changes nothing. Raises ``Problem`` 503 when it waits too long for its turn, and
         ``TakesTooLong``."""
-        async with self._turn(deps.who.name):
+        async with self._turn(deps.principal.name):
             limited, limit = with_time_limit(deps, self._limits.seconds)
             watching = asyncio.create_task(self._end(request, limit))
             try:
@@ -68,7 +68,7 @@ class HeavyReads:
 
     async def change(self, deps: Deps, work: Callable[[Deps], T]) -> T:
         """The result of a change that reads much: it is completed even when its client hangs up. Raises ``Problem`` 503."""
-        async with self._turn(deps.who.name):
+        async with self._turn(deps.principal.name):
             return await to_thread.run_sync(partial(work, deps), limiter=self._threads)
 
     @asynccontextmanager

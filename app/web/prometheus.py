@@ -80,8 +80,10 @@ def metrics_routes(deps: Deps, heavy: HeavyReads) -> list[Route]:
     """``/metrics``, all connections."""
 
     async def metrics(request: Request) -> Response:
-        who = require_role(request, Role.VIEWER)
-        return Response(await heavy.ask(request, replace(deps, who=who), exposition), media_type=CONTENT_TYPE)
+        principal = require_role(request, Role.VIEWER)
+        return Response(
+            await heavy.ask(request, replace(deps, principal=principal), exposition), media_type=CONTENT_TYPE
+        )
 
     return [Route("/metrics", metrics)]
 
@@ -90,7 +92,7 @@ def exposition(deps: Deps) -> str:
     """Every sample in Prometheus' text format; a family without samples is left out."""
     by_family: dict[str, list[Sample]] = {}
     for sample in samples(deps):
-        if not deps.who.sees(sample.labels.get("connection")):
+        if not deps.principal.can_see(sample.labels.get("connection")):
             continue
         by_family.setdefault(sample.family, []).append(sample)
     return "".join(f"{line}\n" for name in FAMILIES if name in by_family for line in _lines(name, by_family[name]))

@@ -34,9 +34,9 @@ def health_routes(deps: Deps, heavy: HeavyReads) -> list[Route]:
         return JSONResponse(shown, 503, {"Retry-After": "5"})
 
     async def index(request: Request) -> Response:
-        who = require_role(request, Role.VIEWER)
+        principal = require_role(request, Role.VIEWER)
         if "text/html" in request.headers.get("accept", ""):
             return RedirectResponse("/dead-letters", 303)
-        return JSONResponse(await heavy.ask(request, replace(deps, who=who), overview))
+        return JSONResponse(await heavy.ask(request, replace(deps, principal=principal), overview))
 
     return [Route("/healthz", healthz), Route("/readyz", readyz), Route("/", index)]

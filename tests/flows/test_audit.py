@@ -9,17 +9,17 @@ import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from app.domain import Role, Who
+from app.domain import Principal, Role
 from app.flows.access import audit
 from app.stores.access import audit as log
 from app.stores.sql.engine import Database
 from tests.fakes import World
 
-ANNA = Who("user anna", Role.OPERATOR, origin="192.0.2.7")
+ANNA = Principal("user anna", Role.OPERATOR, origin="192.0.2.7")
 
 
 def noted(world: World, count: int) -> World:
-    deps = replace(world.deps, who=ANNA, redact=lambda text: text.replace("hunter2", "(removed)"))
+    deps = replace(world.deps, principal=ANNA, redact=lambda text: text.replace("hunter2", "(removed)"))
     for number in range(count):
         with world.database.begin() as conn:
             audit.note(

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.domain import Change, Delivery, ItemKey, Kind, Role, Who
+from app.domain import Change, Delivery, ItemKey, Kind, Principal, Role
 from app.errors import Refused, Unmappable
 from app.flows.inbox.inbox import ItemOutcome, find, replay_event, replay_events, show
 from app.flows.inbox.inbox_import import export_lines, import_lines
@@ -113,7 +113,7 @@ def test_a_delivery_tells_what_came_of_each_item(world: World) -> None:
 
 
 def test_who_does_not_see_the_connection_sees_no_delivery(world: World) -> None:
-    narrow = replace(world.deps, who=Who("token x", Role.VIEWER, frozenset({"elsewhere"})))
+    narrow = replace(world.deps, principal=Principal("token x", Role.VIEWER, frozenset({"elsewhere"})))
     assert find(narrow, "") == []
     with pytest.raises(Refused, match="there is no event"):
         show(narrow, find(world.deps, "")[0].id)
@@ -314,7 +314,7 @@ def test_a_replay_of_nothing_but_ignored_events_is_refused(world: World) -> None
 
 
 def test_a_replay_leaves_out_what_the_caller_does_not_see(world: World) -> None:
-    narrow = replace(world.deps, who=Who("token x", Role.OPERATOR, frozenset({"elsewhere"})))
+    narrow = replace(world.deps, principal=Principal("token x", Role.OPERATOR, frozenset({"elsewhere"})))
     with pytest.raises(Refused, match="names an item"):
         replay_events(narrow, "since:2h", "not mine")
 
@@ -352,7 +352,7 @@ def test_an_absurd_line_keeps_no_other_out(world: World, bad: str) -> None:
 
 
 def test_who_does_not_see_a_connection_cannot_import_into_it(world: World) -> None:
-    narrow = replace(world.deps, who=Who("token x", Role.OPERATOR, frozenset({"elsewhere"})))
+    narrow = replace(world.deps, principal=Principal("token x", Role.OPERATOR, frozenset({"elsewhere"})))
     assert (import_lines(narrow, [line()]).new, found(world, "event:n1")) == (0, [])
 
 

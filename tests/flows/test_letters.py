@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from app.domain import Cause, Change, ItemKey, Kind, Options, Role, Strategy, Who
+from app.domain import Cause, Change, ItemKey, Kind, Options, Principal, Role, Strategy
 from app.errors import RateLimited, Refused, Unmappable
 from app.flows.items.leases import LeaseKeeper
 from app.flows.items.sync_item import sync_item
@@ -194,7 +194,7 @@ def test_a_full_run_since_makes_letters_moot_if_it_read_everything(
 
 
 def test_a_caller_sees_the_letters_of_its_connections_only(world: World) -> None:
-    elsewhere = replace(world.deps, who=Who("token x", Role.VIEWER, frozenset({"elsewhere"})))
+    elsewhere = replace(world.deps, principal=Principal("token x", Role.VIEWER, frozenset({"elsewhere"})))
     assert letters.find(elsewhere, "").totals.letters == 0
     with pytest.raises(Refused, match="there is no dead letter"):
         letters.show(elsewhere, first(world))

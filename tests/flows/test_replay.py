@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from app.channels.queue import NullQueue
-from app.domain import Cause, Change, ItemKey, Kind, Role, Who
+from app.domain import Cause, Change, ItemKey, Kind, Principal, Role
 from app.errors import Refused, Unavailable, Unmappable
 from app.flows.items.leases import LeaseKeeper
 from app.flows.items.sync_item import sync_item
@@ -138,7 +138,7 @@ def test_of_eight_people_who_replay_one_letter_at_once_one_succeeds(world: World
 
 def test_a_replay_is_in_the_audit_log(world: World) -> None:
     dead(world, 1)
-    replay_letters(replace(world.deps, who=Who("user anna", Role.OPERATOR)), "", "outage")
+    replay_letters(replace(world.deps, principal=Principal("user anna", Role.OPERATOR)), "", "outage")
     with world.database.read() as conn:
         (entry,) = audit.entries(conn)
     assert (entry.who, entry.action, entry.after["letters"], entry.why) == (
@@ -151,7 +151,7 @@ def test_a_replay_is_in_the_audit_log(world: World) -> None:
 
 def test_who_sees_one_connection_replays_its_letters_only(world: World) -> None:
     dead(world, 1)
-    elsewhere = replace(world.deps, who=Who("token x", Role.OPERATOR, frozenset({"elsewhere"})))
+    elsewhere = replace(world.deps, principal=Principal("token x", Role.OPERATOR, frozenset({"elsewhere"})))
     with pytest.raises(Refused, match="no dead letter matches"):
         replay_letters(elsewhere, "", "outage")
 

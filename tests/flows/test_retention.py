@@ -178,7 +178,7 @@ def test_removed_letters_are_an_entry_of_the_audit_log_by_tallyhook_itself(world
     go(world, letters=30)
     with world.database.read() as conn:
         newest = audit.entries(conn, limit=1)[0]
-    assert (newest.who, newest.action) == (world.deps.who.name, "letters.expire")
+    assert (newest.who, newest.action) == (world.deps.principal.name, "letters.expire")
     assert newest.after == {"removed": 2, "older_than_days": 30}
     assert verify(world.deps).broken is None
 

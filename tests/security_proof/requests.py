@@ -101,7 +101,7 @@ MUTATIONS = [
         "flooding, slow or endless requests",
         "the rate of a token",
         "app/web/auth.py",
-        '            self._hit(self._settings.per_token, f"caller {who.name}")\n',
+        '            self._hit(self._settings.per_token, f"caller {principal.name}")\n',
         "",
         ("tests/web/test_limits.py::test_a_token_over_its_rate_is_429",),
     ),

@@ -11,14 +11,14 @@ import pytest
 from sqlalchemy import insert
 from sqlmodel import SQLModel
 
-from app.domain import Role, Who
+from app.domain import Principal, Role
 from app.rules.filters import parse
 from app.stores.inbox import inbox_search
 from app.stores.sql.engine import Database
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DAYS = 10
-ADMIN = Who("x", Role.ADMIN)
+ADMIN = Principal("x", Role.ADMIN)
 NAMES = (*(f"I{number}" for number in range(150)), "*", 'odd "id"', "ü\n\\x", "1/2")
 OFTEN = {"applied": 900, "dead": 550, "held": 30, "stale": 3, "unchanged": 1}
 """How many settlements have each outcome; nothing is ``gone``."""

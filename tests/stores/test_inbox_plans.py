@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import select
 
-from app.domain import Role, Who
+from app.domain import Principal, Role
 from app.rules.filters import parse
 from app.stores.inbox import inbox_search
 from app.stores.sql.engine import open_database
 from app.stores.tables import InboxEvent
 
-ADMIN = Who("x", Role.ADMIN)
+ADMIN = Principal("x", Role.ADMIN)
 CAME = (
     """INSERT INTO settlements (connection, kind, external_id, cause, outcome, changes, attempts, first_seen_at, settled_at)
     VALUES ('shop', 'product', 'A', 'webhook', 'dead', 1, 0, '2026-03-01', '2026-03-01')""",

@@ -70,7 +70,7 @@ def revoke_token(deps: Deps, token_id: int) -> None:
         token = accounts.token(conn, token_id)
         if token is None:
             raise NotFound(f"there is no token {token_id}", "token")
-        if not accounts.revoke_token(conn, token_id, deps.who.name, deps.now()):
+        if not accounts.revoke_token(conn, token_id, deps.principal.name, deps.now()):
             raise Conflict(f"token {token_id} is revoked already")
         audit.note(deps, conn, "tokens.revoke", f"token {token_id}", before={"name": token.name})
 
@@ -96,7 +96,7 @@ def add_user(deps: Deps, name: str, password: str, role: Role, *, connections: I
                 role=role,
                 connections=scope,
                 created_at=deps.now(),
-                created_by=deps.who.name,
+                created_by=deps.principal.name,
             )
             after = {"role": str(role), "connections": None if scope is None else sorted(scope)}
             audit.note(deps, conn, "users.add", f"user {valid_name}", after=after)
@@ -140,7 +140,7 @@ def _create(
         role=role,
         connections=scope,
         created_at=now,
-        created_by=deps.who.name,
+        created_by=deps.principal.name,
         expires_at=None if days is None else now + timedelta(days=days),
     )
     after = {"name": name, "role": str(role), "connections": None if scope is None else sorted(scope), "days": days}
@@ -173,7 +173,7 @@ def _change(
 
 def _for_all(deps: Deps) -> None:
     """Raise ``Refused`` unless the caller sees all connections: otherwise a narrow admin could create a wide one."""
-    if deps.who.connections is not None:
+    if deps.principal.connections is not None:
         raise Forbidden("only an admin who sees all connections may look at access or change it")
 
 

@@ -49,13 +49,13 @@ def note(
     after: Any = None,
     why: str | None = None,
 ) -> None:
-    """Append what ``deps.who`` does to the audit log, as the last step of the transaction ``conn`` that does it.
+    """Append what ``deps.principal`` does to the audit log, as the last step of the transaction ``conn`` that does it.
 
     Secrets that we know are removed. ``before`` and ``after`` are JSON-ready values.
     """
     audit.record(
         conn,
-        deps.who,
+        deps.principal,
         action,
         subject,
         now=deps.now(),
@@ -72,7 +72,7 @@ def list_entries(
     """Entries about what the caller may see, newest first; ``action`` is one, or how several begin ("letters")."""
     with deps.database.read() as conn:
         return audit.entries(
-            conn, limit=limit, before_number=before_number, action=action, connections=deps.who.connections
+            conn, limit=limit, before_number=before_number, action=action, connections=deps.principal.connections
         )
 
 

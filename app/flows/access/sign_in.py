@@ -11,7 +11,7 @@ import structlog
 from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import Connection
 
-from app.domain import Who
+from app.domain import Principal
 from app.flows.access import audit
 from app.flows.access import sign_in_places as places
 from app.flows.access.accounts import HASHER, LONGEST_PASSWORD, PREFIX, digest_of
@@ -33,13 +33,13 @@ class SignedIn:
     """A browser that signed in. Only it knows the ``cookie``; it must send ``csrf`` with every change, and ``browser`` with
     its next password to be recognised."""
 
-    who: Who
+    principal: Principal
     csrf: str
     cookie: str = ""
     browser: str = ""
 
 
-def by_token(deps: Deps, secret: str, origin: str) -> Who | None:
+def by_token(deps: Deps, secret: str, origin: str) -> Principal | None:
     """The caller with this token; ``None`` if it is unknown, revoked or expired."""
     if not secret.startswith(PREFIX) or len(secret) > 200:
         return None
@@ -144,12 +144,12 @@ def _begin(deps: Deps, conn: Connection, owner: User | Token, origin: str) -> Si
     accounts.remove_expired_sessions(conn, now)
     session = Session(digest_of(cookie), csrf, now, owner)
     accounts.add_session(conn, session, expires_at=now + LONGEST_SESSION, origin=origin)
-    who = _who(owner, origin)
-    audit.note(replace(deps, who=who), conn, "sign_in", who.name)
-    return SignedIn(who, csrf, cookie)
+    principal = _who(owner, origin)
+    audit.note(replace(deps, principal=principal), conn, "sign_in", principal.name)
+    return SignedIn(principal, csrf, cookie)
 
 
-def _who(owner: User | Token, origin: str) -> Who:
+def _who(owner: User | Token, origin: str) -> Principal:
     kind = "user" if isinstance(owner, User) else "token"
     scope = None if owner.connections is None else frozenset(owner.connections)
-    return Who(f"{kind} {owner.name}", owner.role, scope, origin)
+    return Principal(f"{kind} {owner.name}", owner.role, scope, origin)

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from app.domain import Role, Who
+from app.domain import Principal, Role
 from app.flows.access import audit
 from app.flows.access.accounts import digest_of
 from app.flows.deps import Deps
@@ -118,7 +118,7 @@ def _subject(user: User | None) -> str:
 
 
 def _somebody(deps: Deps, origin: str) -> Deps:
-    return replace(deps, who=Who(SOMEBODY, Role.VIEWER, origin=origin))
+    return replace(deps, principal=Principal(SOMEBODY, Role.VIEWER, origin=origin))
 
 
 def _hour(now: datetime) -> datetime:

@@ -61,7 +61,8 @@ def list_connections(deps: Deps) -> list[ConnectionView]:
     with deps.database.read() as conn:
         rows = connections.rows(conn)
         return [
-            _view(deps, slug, rows, owed.count(conn, slug)) for slug in sorted(filter(deps.who.sees, deps.sources))
+            _view(deps, slug, rows, owed.count(conn, slug))
+            for slug in sorted(filter(deps.principal.can_see, deps.sources))
         ]
 
 
@@ -80,7 +81,7 @@ def pause(deps: Deps, connection: str, reason: str | None = None) -> ConnectionV
     before = show_connection(deps, connection)
     why = None if reason is None else one_line(deps.redact(reason))
     with deps.database.begin() as conn:
-        if not connections.pause(conn, connection, deps.who.name, why, deps.now()):
+        if not connections.pause(conn, connection, deps.principal.name, why, deps.now()):
             raise Conflict(f"connection {connection!r} is paused already")
         states = {"before": {"state": before.state}, "after": {"state": ConnectionState.PAUSED.value}}
         _note(deps, conn, connection, "pause", why=why, **states)

@@ -84,7 +84,7 @@ def show(deps: Deps, hold_id: int) -> HoldView:
     """A hold with some of its rows, before and after. Raises ``NotFound`` if there is none that the caller may see."""
     with deps.database.read() as conn:
         hold = holds.get(conn, hold_id)
-        if hold is None or not deps.who.sees(hold.connection):
+        if hold is None or not deps.principal.can_see(hold.connection):
             raise NotFound(f"there is no hold {hold_id}", "hold")
         rows = held_rows.page(conn, hold_id, hold.kind, limit=SAMPLE_SIZE)
     return HoldView(**msgspec.structs.asdict(hold), sample=[_sample_row(hold.kind, row) for row in rows])
@@ -93,7 +93,7 @@ def show(deps: Deps, hold_id: int) -> HoldView:
 def list_(deps: Deps, connection: str | None = None) -> list[Hold]:
     """The holds that wait and that the caller may see, oldest first."""
     with deps.database.read() as conn:
-        return [hold for hold in holds.open_(conn, connection) if deps.who.sees(hold.connection)]
+        return [hold for hold in holds.open_(conn, connection) if deps.principal.can_see(hold.connection)]
 
 
 def finish_released(deps: Deps, connection: str, kind: Kind) -> None:
@@ -107,7 +107,7 @@ def finish_released(deps: Deps, connection: str, kind: Kind) -> None:
 
 def _decide(deps: Deps, conn: Connection, hold_id: int, state: str, believed_until: datetime | None) -> None:
     hold = holds.get(conn, hold_id)
-    if hold is None or not deps.who.sees(hold.connection):
+    if hold is None or not deps.principal.can_see(hold.connection):
         raise NotFound(f"there is no open hold {hold_id}", "hold")
     if not holds.close(conn, hold_id, state, believed_until=believed_until):
         raise Conflict(f"there is no open hold {hold_id}; it is {hold.state}")

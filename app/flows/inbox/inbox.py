@@ -139,7 +139,7 @@ def replay_events(deps: Deps, text: str, name: str, *, rate: int = RATE, canary:
 
 def conditions(deps: Deps, conn: Connection, terms: Sequence[Term]) -> list[ColumnElement[bool]]:
     """The conditions of a filter for the caller."""
-    return inbox_search.where(conn, terms, deps.who, now=deps.now(), connections=deps.sources)
+    return inbox_search.where(conn, terms, deps.principal, now=deps.now(), connections=deps.sources)
 
 
 def _as_text(body: bytes) -> tuple[str, str]:
@@ -160,6 +160,6 @@ def _pretty(body: str) -> str | None:
 
 def _visible_event(deps: Deps, conn: Connection, event_id: int) -> StoredDelivery:
     event = inbox.get(conn, event_id)
-    if event is None or not deps.who.sees(event.connection):
+    if event is None or not deps.principal.can_see(event.connection):
         raise NotFound(f"there is no event {event_id}", "event")
     return event

@@ -125,7 +125,7 @@ def _arrival(deps: Deps, line: str, trust: bool) -> Arrival:
     except (msgspec.DecodeError, ValueError, RecursionError) as error:  # of base64, Unicode and nesting too
         raise _InvalidLine(f'right would be {{"connection", "headers", "body"}}: {error}') from None
     source = deps.sources.get(saved.connection)
-    if source is None or source.receiver is None or not deps.who.sees(saved.connection):
+    if source is None or source.receiver is None or not deps.principal.can_see(saved.connection):
         raise _InvalidLine(f"no connection {saved.connection!r} takes deliveries here")
     headers = {name.lower(): value for name, value in saved.headers.items()}
     try:

@@ -62,7 +62,7 @@ def watch(deps: Deps) -> None:
 def list_outages(deps: Deps, *, limit: int = 50, before_id: int | None = None) -> list[OutageView]:
     """Outages that the caller may see, newest first."""
     with deps.database.read() as conn:
-        rows = outages.latest(conn, connections=deps.who.connections, limit=limit, before_id=before_id)
+        rows = outages.latest(conn, connections=deps.principal.connections, limit=limit, before_id=before_id)
         counted = [_settled_so_far(conn, row)[0] if _is_filling(row) else row for row in rows]
     return [OutageView(**msgspec.structs.asdict(row), sentence=sentence(row, deps.now())) for row in counted]
 

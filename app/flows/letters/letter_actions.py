@@ -27,7 +27,7 @@ def discard(deps: Deps, text: str, why: str) -> int:
     terms = dead_terms(text)
     with deps.database.begin() as conn:
         where, _ = conditions(deps, conn, terms)
-        count = letter_states.discard(conn, where, deps.who.name, deps.redact(reason), deps.now())
+        count = letter_states.discard(conn, where, deps.principal.name, deps.redact(reason), deps.now())
         if count == 0:
             raise NotFound(f"no dead letter matches {spelled(terms)!r}")
         after = {"filter": spelled(terms), "letters": count, "state": "discarded"}

@@ -127,7 +127,7 @@ def _matches(deps: Deps, text: str, read: Callable[[Connection, Conditions, Full
 def conditions(deps: Deps, conn: Connection, terms: Sequence[Term]) -> tuple[Conditions, FullReads]:
     """The conditions of a filter for the caller, and the full reads that supersede letters."""
     reads = letter_search.full_reads(conn)
-    return letter_search.where(terms, deps.who, now=deps.now(), reads=reads), reads
+    return letter_search.where(terms, deps.principal, now=deps.now(), reads=reads), reads
 
 
 def show(deps: Deps, letter_id: int) -> LetterView:
@@ -145,7 +145,7 @@ def show(deps: Deps, letter_id: int) -> LetterView:
 def visible_letter(deps: Deps, conn: Connection, letter_id: int, *, lock: bool = False) -> Letter:
     """A letter that the caller may see; raises ``NotFound`` when there is none."""
     letter = dead_letters.get(conn, letter_id, lock=lock)
-    if letter is None or not deps.who.sees(letter.connection):
+    if letter is None or not deps.principal.can_see(letter.connection):
         raise NotFound(f"there is no dead letter {letter_id}", "letter")
     return letter
 

@@ -34,8 +34,8 @@ def check_args(deps: Deps, conn: Connection, actor: str, args: Sequence[Any]) ->
         raise InvalidRequest(
             f'the arguments of "{ITEM_ACTOR}" are ["<connection>", "<kind>", "<external id>"], kinds: {kinds}'
         )
-    if key.connection not in deps.sources or not deps.who.sees(key.connection):
-        known = ", ".join(sorted(filter(deps.who.sees, deps.sources))) or "none"
+    if key.connection not in deps.sources or not deps.principal.can_see(key.connection):
+        known = ", ".join(sorted(filter(deps.principal.can_see, deps.sources))) or "none"
         raise InvalidRequest(f"no connection {key.connection!r}; there are {known}")
     return key
 

@@ -117,7 +117,7 @@ def _rate(rate: int) -> int:
 
 
 def _open(deps: Deps, conn: Connection, request: _Request) -> int:
-    return replays.open_(conn, **request._asdict(), asked_by=deps.who.name, now=deps.now())
+    return replays.open_(conn, **request._asdict(), asked_by=deps.principal.name, now=deps.now())
 
 
 def _skip_and_note(deps: Deps, conn: Connection, id: int, request: _Request, size: dict[str, int]) -> None:
@@ -132,7 +132,7 @@ def abort_replay(deps: Deps, replay_id: int) -> None:
     """Stop a replay; letters that it had not reached are dead again. Raises ``Conflict`` when it is over."""
     with deps.database.begin() as conn:
         status = _visible_replay(deps, conn, replay_id).status
-        if not replays.end(conn, replay_id, "aborted", f"by {deps.who.name}", deps.now()):
+        if not replays.end(conn, replay_id, "aborted", f"by {deps.principal.name}", deps.now()):
             raise Conflict(f"replay {replay_id} is {status} already")
         after = {"status": "aborted", **msgspec.structs.asdict(replays.progress(conn, replay_id))}
         audit.note(deps, conn, "replay.abort", f"replay {replay_id}", before={"status": status}, after=after)
@@ -179,4 +179,6 @@ def _visible_replay(deps: Deps, conn: Connection, replay_id: int) -> ReplayRow:
 
 def _may_see(deps: Deps, conn: Connection, replay_id: int) -> bool:
     """A replay's name and progress tell of all its members, so only a person who sees all of them may see it."""
-    return deps.who.connections is None or all(map(deps.who.sees, replays.connections(conn, replay_id)))
+    return deps.principal.connections is None or all(
+        map(deps.principal.can_see, replays.connections(conn, replay_id))
+    )

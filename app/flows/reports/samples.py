@@ -41,7 +41,7 @@ class Sample(NamedTuple):
 def samples(deps: Deps) -> list[Sample]:
     """Every sample as of now. Counters count from the installation's beginning; dry runs never count."""
     now = deps.now()
-    states = list_connections(replace(deps, who=TALLYHOOK))
+    states = list_connections(replace(deps, principal=TALLYHOOK))
     with deps.database.read() as conn:
         ever = figures.runs_ever(conn)
         called = calls.ever(conn)

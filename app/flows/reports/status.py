@@ -56,9 +56,9 @@ def overview(deps: Deps) -> dict[str, Any]:
                 "last_run": next(map(_run_as_json, runs.latest(conn, slug, None, 1)), None),
             }
             for slug, source in deps.sources.items()
-            if deps.who.sees(slug)
+            if deps.principal.can_see(slug)
         }
-        if deps.who.connections is not None:
+        if deps.principal.connections is not None:
             return {"connections": connections}
         return {
             "connections": connections,

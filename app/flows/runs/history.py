@@ -29,7 +29,7 @@ def show_run(deps: Deps, run_id: int, connection: str | None = None) -> RunView:
     """A run (of this connection) as ``run_view`` shows it; raises ``NotFound`` when the caller may see no such run."""
     with deps.database.read() as conn:
         run = runs.get(conn, run_id)
-    if run is None or not deps.who.sees(run.connection) or connection not in (None, run.connection):
+    if run is None or not deps.principal.can_see(run.connection) or connection not in (None, run.connection):
         whose = "there is" if connection is None else f"connection {connection!r} has"
         raise NotFound(f"{whose} no run {run_id}", "run")
     return run_view(run, deps.now())

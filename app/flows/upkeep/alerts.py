@@ -121,7 +121,7 @@ def notify(deps: Deps) -> int:
 def list_alerts(deps: Deps, *, limit: int = 50, before_id: int | None = None) -> list[Alert]:
     """The alerts that the caller may see, newest first."""
     with deps.database.read() as conn:
-        return alerts.latest(conn, connections=deps.who.connections, limit=limit, before_id=before_id)
+        return alerts.latest(conn, connections=deps.principal.connections, limit=limit, before_id=before_id)
 
 
 def _letters(deps: Deps) -> None:

@@ -148,11 +148,11 @@ def record_use(conn: Connection, token_id: int, origin: str, now: datetime) -> N
     conn.execute(update(_TOKENS).where(_TOKENS.c.id == token_id).values(last_used_at=now, last_used_from=origin))
 
 
-def revoke_token(conn: Connection, id: int, who: str, now: datetime) -> bool:
+def revoke_token(conn: Connection, id: int, principal: str, now: datetime) -> bool:
     """Revoke a token and end its sessions; ``False`` if it was revoked already."""
     conn.execute(delete(_SESSIONS).where(_SESSIONS.c.token_id == id))
     alive = update(_TOKENS).where(_TOKENS.c.id == id, _TOKENS.c.revoked_at.is_(None))
-    return bool(conn.execute(alive.values(revoked_at=now, revoked_by=who)).rowcount)
+    return bool(conn.execute(alive.values(revoked_at=now, revoked_by=principal)).rowcount)
 
 
 # --- users ---

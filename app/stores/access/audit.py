@@ -14,7 +14,7 @@ import msgspec
 from sqlalchemy import Connection, delete, insert, select, text
 from sqlmodel import SQLModel
 
-from app.domain import Who
+from app.domain import Principal
 from app.rules.access.chain import BEGINNING, Entry, link
 from app.stores import tables
 from app.stores.sql.statements import is_sqlite
@@ -50,7 +50,7 @@ class Head(NamedTuple):
 
 def record(
     conn: Connection,
-    who: Who,
+    principal: Principal,
     action: str,
     subject: str,
     *,
@@ -70,9 +70,9 @@ def record(
     entry = Entry(
         number=last.number + 1,
         at=now,
-        who=who.name,
-        role=str(who.role),
-        origin=who.origin,
+        who=principal.name,
+        role=str(principal.role),
+        origin=principal.origin,
         action=action,
         subject=subject,
         connection=connection,

@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 from sqlmodel import SQLModel
 
-from app.domain import ItemKey, Kind, Verdict, Who
+from app.domain import ItemKey, Kind, Principal, Verdict
 from app.rules.filters import Term, choice_of, moment_of
 from app.stores import tables
 from app.stores.inbox import outcomes
@@ -51,7 +51,7 @@ _EVENTS = SQLModel.metadata.tables[str(tables.InboxEvent.__tablename__)]
 
 
 def where(
-    conn: Connection, terms: Sequence[Term], who: Who, *, now: datetime, connections: Iterable[str]
+    conn: Connection, terms: Sequence[Term], principal: Principal, *, now: datetime, connections: Iterable[str]
 ) -> list[ColumnElement[bool]]:
     """The conditions on ``inbox_events`` that a filter makes; only what ``who`` may see. ``connections`` are those of
     this installation: the index of event ids begins with them."""
@@ -69,7 +69,7 @@ def where(
         "since": from_on(event.received_at, now),
         "until": up_to(event.received_at, now),
     }
-    return [seen_by(_of_connection(conn), who.connections), *conditions(terms, keys)]
+    return [seen_by(_of_connection(conn), principal.connections), *conditions(terms, keys)]
 
 
 def _of_connection(conn: Connection) -> ColumnElement[str]:

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, MappingResult, and_, case, cas
 from sqlalchemy.dialects.postgresql import JSON
 from sqlmodel import SQLModel
 
-from app.domain import SKU_PREFIX, Kind, Strategy, Who
+from app.domain import SKU_PREFIX, Kind, Principal, Strategy
 from app.rules.filters import Term
 from app.stores import tables
 from app.stores.letters.rows import CauseGroup, ItemGroup, LetterRow, ListedLetter, Totals
@@ -96,9 +96,9 @@ def superseded(reads: FullReads) -> ColumnElement[bool]:
     return or_(false(), settled.correlate(_LETTERS).exists(), *read)
 
 
-def where(terms: Sequence[Term], who: Who, *, now: datetime, reads: FullReads) -> Conditions:
+def where(terms: Sequence[Term], principal: Principal, *, now: datetime, reads: FullReads) -> Conditions:
     """The conditions of a filter, for any statement; ``who`` limits them to what that person may see."""
-    return [seen_by(_LETTERS.c.connection, who.connections), *conditions(terms, _keys(now, reads))]
+    return [seen_by(_LETTERS.c.connection, principal.connections), *conditions(terms, _keys(now, reads))]
 
 
 def _keys(now: datetime, reads: FullReads) -> dict[str, Condition]:

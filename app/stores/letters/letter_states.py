@@ -17,9 +17,9 @@ from app.stores.letters.letter_search import Conditions
 _LETTERS = SQLModel.metadata.tables[str(tables.DeadLetter.__tablename__)]
 
 
-def discard(conn: Connection, where: Conditions, who: str, why: str, now: datetime) -> int:
+def discard(conn: Connection, where: Conditions, principal: str, why: str, now: datetime) -> int:
     """Discard the dead letters that match; returns how many."""
-    values = {"state": "discarded", "discarded_at": now, "discarded_by": who, "discard_reason": why}
+    values = {"state": "discarded", "discarded_at": now, "discarded_by": principal, "discard_reason": why}
     return int(conn.execute(update(_LETTERS).where(*where, _LETTERS.c.state == "dead").values(values)).rowcount)
 
 

@@ -48,7 +48,7 @@ class Endpoint:
         """One request."""
         operation = self._operations["GET" if request.method == "HEAD" else request.method]
         try:
-            deps = replace(self._deps, who=require_role(request, operation.least))
+            deps = replace(self._deps, principal=require_role(request, operation.least))
             about = (_connection(deps, request),) if operation.of_connection else ()
             arguments = await arguments_of(request, operation, self._limits)
             work = partial(_carry_out, operation, about, arguments)
@@ -88,8 +88,10 @@ def api_routes(deps: Deps, limits: Limits, heavy: HeavyReads) -> list[Route]:
         return _encode(document.document(connections, role))
 
     async def openapi(request: Request) -> Response:
-        who = require_role(request, Role.VIEWER)
-        return Response(written(tuple(visible_connections(replace(deps, who=who))), who.role), media_type=JSON)
+        principal = require_role(request, Role.VIEWER)
+        return Response(
+            written(tuple(visible_connections(replace(deps, principal=principal))), principal.role), media_type=JSON
+        )
 
     return [
         Route("/openapi.json", openapi),

@@ -37,7 +37,7 @@ def showing(deps: Deps, show: Show, role: Role = Role.VIEWER, *, heavy: HeavyRea
             return show(given, request)
 
         try:
-            mine = replace(deps, who=require_role(request, role))
+            mine = replace(deps, principal=require_role(request, role))
             template, context = await (
                 run_in_threadpool(work, mine) if heavy is None else heavy.ask(request, mine, work)
             )
@@ -56,7 +56,7 @@ def acting(deps: Deps, act: Act, role: Role = Role.OPERATOR, *, heavy: HeavyRead
             return act(given, request, request.scope.get("form", {}))
 
         try:
-            mine = replace(deps, who=require_role(request, role))
+            mine = replace(deps, principal=require_role(request, role))
             onward = await (run_in_threadpool(work, mine) if heavy is None else heavy.change(mine, work))
         except Exception as error:  # each has a page
             return _wrong(request, error)
