@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gc
-import signal
-import threading
 from collections.abc import Sequence
 
 import dramatiq
@@ -18,6 +16,7 @@ from app.flows.deps import Deps, Queue
 from app.flows.items.leases import LeaseKeeper
 from app.flows.items.shares import Shares
 from app.flows.upkeep.heartbeat import await_database
+from app.local.stop_signal import on_stop_signal
 from workers.actors import register
 from workers.middleware import DeadLetters, Housekeeping, WarmThreads
 
@@ -62,9 +61,7 @@ def work(broker: dramatiq.Broker, deps: Deps, *, queues: Sequence[str], threads:
         broker, queues=set(queues), worker_threads=shares.all_threads, worker_timeout=IDLE_POLL_MS
     )
     worker.queue_prefetch = PREFETCH
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    stopping = on_stop_signal()
     if not await_database(deps, stopping):
         return
     worker.start()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import fields
@@ -29,6 +27,7 @@ from app.flows.upkeep import alerts, connection_alerts
 from app.flows.upkeep.heartbeat import await_database, record_heartbeat, record_stop
 from app.flows.upkeep.retention import Keep, prune
 from app.flows.upkeep.tick import first_load, plan, tick
+from app.local.stop_signal import StopSignal, on_stop_signal
 
 EVERY = 1.0  # seconds
 
@@ -52,9 +51,7 @@ log = structlog.get_logger()
 def run_clock(settings: Settings) -> None:
     """Tick until SIGTERM or SIGINT. A failing tick is logged and tried again: the clock must not die silently."""
     deps = wiring.build(settings, "clock")
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    stopping = on_stop_signal()
     if _await_begin(deps, settings, stopping):
         rounds = Rounds(deps, rounds_of(settings))
         log.info("clock_started", connections=sorted(deps.sources))
@@ -65,7 +62,7 @@ def run_clock(settings: Settings) -> None:
     deps.database.close()
 
 
-def _await_begin(deps: Deps, settings: Settings, stopping: threading.Event) -> bool:
+def _await_begin(deps: Deps, settings: Settings, stopping: StopSignal) -> bool:
     """Wait until the database answers and the jobs are planned; ``False`` when a signal came before."""
     while await_database(deps, stopping):
         if _begun(deps, settings):

@@ -25,6 +25,7 @@ from app.flows.runs.history import bulk_calls_left, show_run
 from app.flows.runs.request_run import cancel_run
 from app.flows.runs.run import run
 from app.flows.runs.runs_view import RunView
+from app.local.stop_signal import StopSignal
 
 EVERY = 0.5
 """Seconds between two reads of the run's row."""
@@ -99,7 +100,7 @@ def watch(deps: Deps, run_id: int, *, direct: bool) -> bool:
     return cancelled
 
 
-def _shown_until(deps: Deps, run_id: int, direct_run: DirectRun | None, interrupted: threading.Event) -> bool:
+def _shown_until(deps: Deps, run_id: int, direct_run: DirectRun | None, interrupted: StopSignal) -> bool:
     """Draw the run until it is over (``True``) or the person interrupts."""
     with Bar(stderr) as bar:
         while not interrupted.is_set():
@@ -140,12 +141,12 @@ def _cancelled(deps: Deps, run_id: int, direct_run: DirectRun | None) -> bool:
 
 
 @contextmanager
-def _interrupts(handler: Any = None) -> Iterator[threading.Event]:
-    """Ctrl-C sets the event (or calls the handler) instead of interrupting the current work."""
-    event = threading.Event()
-    before = signal.signal(signal.SIGINT, handler or (lambda *_: event.set()))
+def _interrupts(handler: Any = None) -> Iterator[StopSignal]:
+    """Ctrl-C sets what is returned (or calls the handler) instead of interrupting the current work."""
+    interrupted = StopSignal()
+    before = signal.signal(signal.SIGINT, handler or (lambda *_: interrupted.set()))
     try:
-        yield event
+        yield interrupted
     finally:
         signal.signal(signal.SIGINT, before)
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
 from collections.abc import Mapping
 from contextlib import closing, suppress
 from pathlib import Path
@@ -25,6 +23,7 @@ from app.flows.reports.activity import ActivityReader
 from app.local import run_file
 from app.local.children import Child, Children
 from app.local.embedded import await_port, await_valkey, free_port, is_free, locked, valkey, valkey_binary
+from app.local.stop_signal import StopSignal, on_stop_signal
 
 SIMULATOR_PORT = 8100
 BULK_THREADS = 2
@@ -54,9 +53,7 @@ def run_stack(settings: Settings, *, data_dir: Path, demo: Demo | None = None) -
     with locked(data_dir):
         settings = at_a_free_port(settings, moves_on=demo is not None)
         children = Children(tell=lambda line: console.print(line, style="yellow", markup=False))
-        stopping = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stopping.set())
+        stopping = on_stop_signal()
         try:
             environment = _start(settings, data_dir, children, demo)
             _tell_until(stopping, children, environment["TALLYHOOK_DATABASE_URL"])
@@ -233,7 +230,7 @@ def _start_processes(settings: Settings, logs: Path, children: Children, environ
     _say("started", ", ".join(child.name for child in children.members))
 
 
-def _tell_until(stopping: threading.Event, children: Children, database_url: str) -> None:
+def _tell_until(stopping: StopSignal, children: Children, database_url: str) -> None:
     with closing(wiring.open_database(database_url, pool=wiring.pool_size("narrator"))) as database:
         happening = ActivityReader(database)
         while not stopping.wait(0.5):

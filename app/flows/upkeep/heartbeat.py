@@ -6,6 +6,7 @@ import threading
 import time
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Protocol
 
 import structlog
 
@@ -54,7 +55,14 @@ def _started_at(deps: Deps) -> datetime:
     return deps.now() - timedelta(seconds=time.monotonic() - _STARTED)
 
 
-def await_database(deps: Deps, stopping: threading.Event) -> bool:
+class Stopping(Protocol):
+    """Says whether the process must stop, such as a ``threading.Event``."""
+
+    def wait(self, seconds: float, /) -> bool:
+        """Whether it must stop; waits at most so many seconds for it."""
+
+
+def await_database(deps: Deps, stopping: Stopping) -> bool:
     """Wait until the database answers and has this program's schema, then measure its clock; ``False`` if the process
     must stop before."""
     is_logged = False
