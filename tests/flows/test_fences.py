@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from app.domain import ALL_ITEMS, Answer, Cause, Change, ItemKey, Kind, Listing, Ref, Scope, StockCount
+from app.domain import ALL_ITEMS, Answer, BadRecord, Cause, Change, ItemKey, Kind, Listing, Ref, Scope, StockCount
 from app.errors import Unavailable, Unmappable
 from app.flows.items.dead_letter import record_dead_letter
+from app.flows.items.doubted_items import HeldItems, split
+from app.flows.items.fetching import read_of
 from app.flows.items.leases import LEASE, LeaseKeeper
 from app.flows.items.sync_item import sync_item
 from app.rules.letters.retry import ITEM_ASKS, VERSION_ASKS
@@ -449,6 +451,36 @@ def test_a_part_deleted_during_a_bulk_read_stays_deleted_though_we_never_held_it
 
     paused_read(world, [living, deleted], meanwhile=read_the_item)
     assert (is_live(world, "A-2"), is_live(world, "A-1")) == (True, not under_way)
+
+
+BOTH = [Scope(Kind.PRODUCT, "parent_id", "A"), Scope(Kind.PRODUCT, "parent_id", "B")]
+
+
+def read_while_all_is_read(world: World, answer: Answer) -> None:
+    """An answer about items comes while a read of the whole kind, which began before it, still shows a part of each."""
+
+    def apply() -> None:
+        with world.database.begin() as conn:
+            catalog.apply_reads(conn, SHOP, [read_of(answer, world.clock())], now=world.clock())
+
+    paused_read(world, [listing("A-1", parent_id="A"), listing("B-1", parent_id="B")], meanwhile=apply)
+
+
+def test_an_item_that_is_gone_stays_gone_though_another_of_the_same_answer_cannot_be_read(world: World) -> None:
+    read_while_all_is_read(world, Answer(covers=BOTH, failed=[BadRecord(Kind.PRODUCT, "B-1", "no name", "B")]))
+    assert (is_live(world, "A-1"), is_live(world, "B-1")) == (False, True)
+
+
+def test_no_item_is_gone_of_an_answer_with_a_record_whose_very_id_cannot_be_read(world: World) -> None:
+    read_while_all_is_read(world, Answer(covers=BOTH, failed=[BadRecord(Kind.PRODUCT, "", "no id")]))
+    assert (is_live(world, "A-1"), is_live(world, "B-1")) == (True, True)
+
+
+def test_an_item_that_is_gone_stays_gone_though_rows_of_another_wait_for_a_person(world: World) -> None:
+    held = HeldItems(Kind.PRODUCT, {("B-1",)}, frozenset({"B", "B-1"}), set(), "it is implausible", {"B-1": "B"})
+    beyond, _ = split(Answer(covers=BOTH), held)
+    read_while_all_is_read(world, beyond)
+    assert (is_live(world, "A-1"), is_live(world, "B-1")) == (False, True)
 
 
 class Variations(FakeSource):

@@ -148,7 +148,7 @@ def test_an_answer_that_could_not_be_read_leaves_a_row_in_the_hold_if_a_later_re
     world = emptied(database)
     began = world.clock() + timedelta(seconds=30)
     gone_again(world, "P00")
-    reads = [Read([], began, failed={"P00"}), Read([], began, failed={"P01"})]
+    reads = [Read([], began, failed={"P00": "P00"}), Read([], began, failed={"P01": "P01"})]
     held_items(world.deps, SHOP, Kind.PRODUCT, reads)
     assert {row.key for row in stored_rows(world)} == {(id,) for id in ALL if id != "P01"}
 

@@ -46,13 +46,14 @@ log = structlog.get_logger()
 @dataclass(frozen=True)
 class HeldItems:
     """The rows that are held of what was shown (``keys``), the ``items`` that they belong to, the ids of the other shown
-    rows, why they are held and by which rules."""
+    rows, why they are held, the item of each row (``owners``, by the first part of its key), and by which rules."""
 
     kind: Kind
     keys: Set[Key]
     items: frozenset[str]
     others: Set[str]
     reason: str
+    owners: Mapping[str, str]
     rules: Sequence[str] = ()
 
 
@@ -214,12 +215,13 @@ def _named(
     rules: Sequence[str],
 ) -> HeldItems:
     """The held rows with the items that they belong to: those shown, their parents here, and their own ids."""
-    shown = {key_of(record): item_of(record) for record in records if key_of(record) in keys}
     with deps.database.read() as conn:
-        parents = catalog.items_of(conn, connection, [key[0] for key in keys if key not in shown])
-    items = frozenset({*shown.values(), *parents, *(key[0] for key in keys)})
+        owners = catalog.owners_of(conn, connection, sorted({key[0] for key in (*keys, *gone)}))
+    owners |= {key_of(record)[0]: item_of(record) for record in records}
+    held_ids = {key[0] for key in keys}
+    items = frozenset({*held_ids, *(owners[id] for id in held_ids if id in owners)})
     others = {key[0] for key in (*map(key_of, records), *gone) if key not in keys}
-    return HeldItems(kind, keys, items, others, reason, rules)
+    return HeldItems(kind, keys, items, others, reason, owners, rules)
 
 
 def _size(records: Sequence[Record], reads: Sequence[Read]) -> int:
@@ -256,19 +258,19 @@ def split(answer: Answer, held: HeldItems) -> tuple[Answer, Answer]:
     ids = {key[0] for key in held.keys}
     gone = [ref for ref in answer.gone if ref.external_id not in held.items]
     beyond = msgspec.structs.replace(
-        answer, records=sides[0], gone=gone, failed=[*answer.failed, *_waiting_rows(held.kind, ids)]
+        answer, records=sides[0], gone=gone, failed=[*answer.failed, *_waiting_rows(held, ids)]
     )
     rest = Answer(
         sides[1],
         gone=[ref for ref in answer.gone if ref not in gone],
         covers=[scope for scope in answer.covers if scope.value in held.items],
-        failed=[*answer.failed, *_waiting_rows(held.kind, held.others - ids)],
+        failed=[*answer.failed, *_waiting_rows(held, held.others - ids)],
     )
     return beyond, rest
 
 
-def _waiting_rows(kind: Kind, ids: Set[str]) -> list[BadRecord]:
-    return [BadRecord(kind, id, WAITS_FOR_A_PERSON) for id in sorted(ids)]
+def _waiting_rows(held: HeldItems, ids: Set[str]) -> list[BadRecord]:
+    return [BadRecord(held.kind, id, WAITS_FOR_A_PERSON, held.owners.get(id, "")) for id in sorted(ids)]
 
 
 def _compare_with_hold(

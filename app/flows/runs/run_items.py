@@ -115,7 +115,7 @@ def _one_by_one(answer: Answer, write: Callable[[Answer], None]) -> list[Failure
         lambda record, error: failures.append(unstorable(record, error)),
         (Stopped,),
     )
-    shown = [BadRecord(KINDS[type(record)], key_of(record)[0], "") for record in answer.records]
+    shown = [BadRecord(KINDS[type(record)], key_of(record)[0], "", item_of(record)) for record in answer.records]
     write(Answer(gone=answer.gone, covers=answer.covers, failed=[*answer.failed, *shown]))
     return failures
 

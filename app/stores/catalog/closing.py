@@ -69,11 +69,14 @@ def tombstone(conn: Connection, connection: str, refs: Sequence[Ref], *, read_at
 def fence_items(conn: Connection, connection: str, read: Read, now: datetime, *, living_too: bool) -> None:
     """Fence items that a read covers as a whole and shows no part of: they are gone, with parts that we may never have
     seen. With ``living_too`` fence living items as of when their read began: a part that only an older read shows is gone.
+    Items of which a part could not be read are not fenced.
     """
-    if read.failed:
+    unsure = {*read.failed.values()}
+    if "" in unsure:
         return
     shown = {record.parent_id for record in read.records if isinstance(record, Listing)}
-    items = {scope.value for scope in read.covers if scope.field == "parent_id" and scope.value is not None}
+    covered = {scope.value for scope in read.covers if scope.field == "parent_id" and scope.value is not None}
+    items = covered - unsure
     _fence(conn, connection, Kind.PRODUCT, sorted(items - shown), read.began, now)
     if living_too:
         _fence(conn, connection, Kind.PRODUCT, sorted(items & shown), read.began, read.began)

@@ -26,13 +26,20 @@ def resolve_sku(conn: Connection, connection: str, sku: str) -> str | None:
 
 def items_of(conn: Connection, connection: str, listings: Sequence[str]) -> list[str]:
     """The items to fetch in order to read these listings: their parents, if they have any."""
+    return sorted({*owners_of(conn, connection, listings).values()})
+
+
+def owners_of(conn: Connection, connection: str, listings: Sequence[str]) -> dict[str, str]:
+    """The item that each of these listings belongs to, by the listing's id: its parent, or itself."""
     table = catalog_table(Kind.PRODUCT)
     item = func.coalesce(table.c.parent_id, table.c.external_id)
-    items: set[str] = set()
+    owners: dict[str, str] = {}
     for some in batches(listings, 500):
-        query = select(item).where(table.c.connection == connection, table.c.external_id.in_(some))
-        items.update(conn.execute(query).scalars())
-    return sorted(items)
+        query = select(table.c.external_id, item).where(
+            table.c.connection == connection, table.c.external_id.in_(some)
+        )
+        owners.update((id, owner) for id, owner in conn.execute(query))
+    return owners
 
 
 def row_ids(conn: Connection, connection: str, kind: Kind, ids: Collection[str]) -> set[str]:

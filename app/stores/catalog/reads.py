@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from app.domain import Record, Ref, Scope
@@ -14,11 +14,12 @@ Key = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Read:
-    """The records of one read, the scopes that it ``covers`` completely, the refs that are ``gone``, and the ids of records
-    that it showed unreadably (``failed``). ``began`` is when it began."""
+    """The records of one read, the scopes that it ``covers`` completely, the refs that are ``gone``, and the records that
+    it showed unreadably (``failed``: the first part of their keys, each with the id of its item; both are empty if not even
+    the id could be read). ``began`` is when it began."""
 
     records: Sequence[Record]
     began: datetime
     covers: Sequence[Scope] = ()
     gone: Sequence[Ref] = ()
-    failed: Collection[str] = ()
+    failed: Mapping[str, str] = field(default_factory=dict)
