@@ -1,7 +1,5 @@
 """Reads the environment once into Settings; nothing else in Tallyhook reads it."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -27,8 +27,6 @@
 Expected events (a deleted record, an unknown event type, a duplicate) are results, not exceptions.
 """
 
-from __future__ import annotations
-
 
 class TallyhookError(Exception):
     """Anything Tallyhook raises on purpose."""

@@ -1,7 +1,5 @@
 """The composition root: Settings in, Deps out; the one place that picks implementations."""
 
-from __future__ import annotations
-
 import json
 import logging
 import os

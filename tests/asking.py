@@ -1,7 +1,5 @@
 """Shorthands for tests that ask for bulk work."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from app.domain import Options, Strategy

@@ -1,7 +1,5 @@
 """What tests stand on: a migrated database of either kind, a real PostgreSQL and a real Valkey, each thrown away."""
 
-from __future__ import annotations
-
 import shutil
 import socket
 import subprocess

@@ -1,7 +1,5 @@
 """The documents as tests read them: their text, code, tables and headings."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path

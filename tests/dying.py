@@ -1,7 +1,5 @@
 """A process that is killed between any two transactions."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TypeVar

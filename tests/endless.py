@@ -1,7 +1,5 @@
 """Questions that take minutes on either database: as good as endless for a test, and over by themselves if it fails."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 

@@ -1,7 +1,5 @@
 """A vendor in memory, for fast tests of the flows: it holds listings and counts, and fails on demand."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta

@@ -1,7 +1,5 @@
 """Dead letters for tests: buried as the flows bury them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

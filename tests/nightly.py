@@ -1,7 +1,5 @@
 """A shop of forty products that we hold, and its complete read."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 from typing import Any
 

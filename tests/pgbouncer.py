@@ -1,7 +1,5 @@
 """A real PgBouncer in transaction mode, in front of a PostgreSQL server that listens on a socket."""
 
-from __future__ import annotations
-
 import os
 import pwd
 import shutil

@@ -1,7 +1,5 @@
 """Catalog rows as the database has them, for tests that look at one."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from sqlalchemy import Connection, select

@@ -1,7 +1,5 @@
 """The real processes of one installation, for the journeys; what they stand on is the proof's."""
 
-from __future__ import annotations
-
 from app.prove.real.stack import Stack, eventually, running, simulate
 from app.prove.real.truth import difference, differences, lost
 

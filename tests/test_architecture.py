@@ -1,7 +1,5 @@
 """The layers hold: who may import whom, and where a vendor's name may be spelled."""
 
-from __future__ import annotations
-
 import ast
 import re
 import subprocess

@@ -1,7 +1,5 @@
 """The compose file opens no door by itself: no password that others know, nobody is root, nothing listens to the world."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The digest of a connection's options: it changes with any of them, and gives none away."""
 
-from __future__ import annotations
-
 import pytest
 from pydantic import SecretStr
 

@@ -1,7 +1,5 @@
 """The documents are in order: links lead somewhere, the README is short, each decision says its price."""
 
-from __future__ import annotations
-
 import re
 import tomllib
 from pathlib import Path

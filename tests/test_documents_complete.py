@@ -1,7 +1,5 @@
 """What the documents name exists, and what exists is named: commands, settings, operations, states, filter keys, figures."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection
 from fnmatch import fnmatch

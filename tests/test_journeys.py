@@ -1,7 +1,5 @@
 """The whole road on real processes: two vendors, faults, a lost queue, a killed worker; in the end equal tables."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from functools import partial

@@ -1,7 +1,5 @@
 """The two lock files: what runs Tallyhook, and that with the tools to develop it."""
 
-from __future__ import annotations
-
 import re
 import tomllib
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What a process writes to standard error knows no secret, whoever writes it and however the process ends."""
 
-from __future__ import annotations
-
 import base64
 import json
 import os

@@ -1,7 +1,5 @@
 """What docs/operating.md tells people to type does what it says, and the tables that it names are there."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

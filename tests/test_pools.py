@@ -1,7 +1,5 @@
 """The connections of a default installation are counted, and are few."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """The conformance suite: every folder in app/sources must pass it, and a new one joins by being there."""
 
-from __future__ import annotations
-
 import importlib
 import json
 import threading

@@ -1,7 +1,5 @@
 """``python -m workers worker|clock``: one background process."""
 
-from __future__ import annotations
-
 import argparse
 
 from app import config, wiring

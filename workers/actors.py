@@ -1,7 +1,5 @@
 """The actors: signposts from a message to a flow, nothing more."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import dramatiq

@@ -1,7 +1,5 @@
 """Starts one worker process: a Dramatiq worker with warm threads on the queues it was given."""
 
-from __future__ import annotations
-
 import gc
 from collections.abc import Sequence
 

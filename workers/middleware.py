@@ -1,7 +1,5 @@
 """Dramatiq middleware: dead letters, warm threads, recovery of lost messages, signs of life."""
 
-from __future__ import annotations
-
 import threading
 from collections import deque
 from collections.abc import Callable

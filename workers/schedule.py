@@ -1,7 +1,5 @@
 """The clock: fires what is due and sweeps what is overdue, about once a second; any number may run."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import fields

@@ -1,7 +1,5 @@
 """Mail to the people in charge, through SendGrid's v3 API."""
 
-from __future__ import annotations
-
 import urllib.error
 from collections.abc import Callable, Sequence
 

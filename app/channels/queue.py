@@ -1,7 +1,5 @@
 """The queue to the workers: messages that only say "hurry", many of them in one round trip."""
 
-from __future__ import annotations
-
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence

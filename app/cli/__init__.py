@@ -1,7 +1,5 @@
 """The same flows from a terminal: ``tallyhook demo | up | sync | runs | status | dead | ...``."""
 
-from __future__ import annotations
-
 import logging
 import sys
 

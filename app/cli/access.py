@@ -1,7 +1,5 @@
 """``tallyhook tokens``, ``users`` and ``audit``: who may sign in, and who did what."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Annotated, Any

@@ -1,7 +1,5 @@
 """Prints what happens, one line per event."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import datetime
 

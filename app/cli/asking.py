@@ -1,7 +1,5 @@
 """Questions at the terminal, on standard error; where nobody can answer, the defaults apply."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path

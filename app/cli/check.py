@@ -1,7 +1,5 @@
 """``tallyhook check``: does this installation have everything it needs?"""
 
-from __future__ import annotations
-
 import logging
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """The meaning of exit codes, the same for every command."""
 
-from __future__ import annotations
-
 import re
 
 from app.errors import BadConfiguration, Busy, DatabaseFault, InvalidOptions, Refused, TallyhookError

@@ -1,7 +1,5 @@
 """Every command of ``tallyhook``, each a few lines around a flow."""
 
-from __future__ import annotations
-
 import os
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """``tallyhook connections``: the state of each connection, and what a person can do about it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """The terminal: answers go to standard output, everything else (progress, questions, logs) to standard error."""
 
-from __future__ import annotations
-
 import getpass
 import logging
 import os

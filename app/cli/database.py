@@ -1,7 +1,5 @@
 """Commands about the database itself: its schema, and moving everything to another database."""
 
-from __future__ import annotations
-
 from contextlib import closing
 from typing import Annotated
 

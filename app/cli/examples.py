@@ -1,7 +1,5 @@
 """One or two examples for every command that takes more than ``--json``, shown below its help."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Follows a run: watches its row, carries it out in this process if asked to, and reports how it ended."""
 
-from __future__ import annotations
-
 import signal
 import sys
 import threading

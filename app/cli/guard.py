@@ -1,7 +1,5 @@
 """``tallyhook guard``: how well the guard tells disasters from ordinary life, repeatable by seed."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Annotated

@@ -1,7 +1,5 @@
 """Finds the installation that a command is about: what runs in the data folder, else the demo, else the settings'."""
 
-from __future__ import annotations
-
 import shutil
 import sys
 from pathlib import Path

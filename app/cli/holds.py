@@ -1,7 +1,5 @@
 """``tallyhook holds``: implausible batches that wait for a person."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any

@@ -1,7 +1,5 @@
 """``tallyhook inbox``: every delivery as it came, its outcome, and import and export of saved ones."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Mapping
 from pathlib import Path

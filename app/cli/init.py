@@ -1,7 +1,5 @@
 """``tallyhook init``: connect an account, check that it works, and write its settings."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime

@@ -1,7 +1,5 @@
 """``tallyhook dead``: preview, replay, discard, restore and edit dead letters; watch and abort replays."""
 
-from __future__ import annotations
-
 import sys
 import time
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """``tallyhook dead``: find and understand dead letters."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Annotated

@@ -1,7 +1,5 @@
 """Prints a run, a list of runs, and the differences that a run found."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Draws a run in a terminal: a bar with one line below, from the same view that the HTTP API returns."""
 
-from __future__ import annotations
-
 import time
 from types import TracebackType
 
@@ -38,7 +36,7 @@ class Bar:
             self._told_at = time.monotonic()
             self._console.print(described, markup=False, soft_wrap=True)
 
-    def __enter__(self) -> Bar:
+    def __enter__(self) -> "Bar":
         if self._live is not None:
             self._live.start()
         return self

@@ -1,7 +1,5 @@
 """``tallyhook prove``: checks the promise under faults, repeatable by seed."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from typing import Annotated

@@ -1,7 +1,5 @@
 """``tallyhook validate``, ``drift`` and ``gaps``: is our copy right, and what was wrong?"""
 
-from __future__ import annotations
-
 from datetime import date
 from typing import Annotated, Any
 

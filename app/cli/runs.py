@@ -1,7 +1,5 @@
 """``tallyhook runs``, ``history`` and ``failed``: what bulk runs did, and what to do about one."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """``tallyhook schedule``: when jobs run by themselves, and what that costs."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Annotated, Any
 

@@ -1,7 +1,5 @@
 """``tallyhook sync`` and ``tallyhook backfill``: start a run, watch it, report how it ended."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from enum import StrEnum

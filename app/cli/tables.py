@@ -1,7 +1,5 @@
 """Tables on a terminal of any width: if a table does not fit, each row becomes lines that can be copied whole."""
 
-from __future__ import annotations
-
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text

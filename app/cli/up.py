@@ -1,7 +1,5 @@
 """`tallyhook up` and `demo`: the whole stack under one command, one line per event."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Mapping
 from contextlib import closing, suppress

@@ -1,7 +1,5 @@
 """Explains in our words why an option or argument is refused: no wording of a library reaches a person."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from typing import Any

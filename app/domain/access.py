@@ -1,7 +1,5 @@
 """Who acts: name, role, the connections within reach, and the place."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -18,7 +16,7 @@ class Role(StrEnum):
     ADMIN = "admin"
     """Also hand out access, and read the audit log."""
 
-    def includes(self, other: Role) -> bool:
+    def includes(self, other: "Role") -> bool:
         """Whether this role may do what ``other`` may."""
         order = list(Role)
         return order.index(self) >= order.index(other)

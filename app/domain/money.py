@@ -1,7 +1,5 @@
 """Money: how many minor units a currency has, and exact prices as text."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from decimal import Decimal
 

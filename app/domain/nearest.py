@@ -1,7 +1,5 @@
 """Suggests the known word that somebody may have meant by an unknown one."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from difflib import get_close_matches
 

@@ -1,7 +1,5 @@
 """The lines of an order; their totals add up to the order's total."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import msgspec

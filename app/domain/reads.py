@@ -1,7 +1,5 @@
 """What a source returns: pages of a read, answers about items, and webhook deliveries."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import datetime
 

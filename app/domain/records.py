@@ -3,8 +3,6 @@
 Records are ``msgspec`` structs because a nightly run makes 900,000 of them.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 from datetime import datetime

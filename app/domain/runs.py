@@ -1,7 +1,5 @@
 """A bulk run: its strategy, its options as people write them, its status."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from enum import StrEnum

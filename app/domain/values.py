@@ -1,7 +1,5 @@
 """Values in their one canonical form: quantities, time-based versions, JSON text; and lists in batches."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal

@@ -1,7 +1,5 @@
 """Kinds, items, changes and their causes, and the scopes of complete reads."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """The parts that every flow works with, chosen once by ``wiring``."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime

@@ -1,7 +1,5 @@
 """Child processes of one command: started with a log file each, restarted when they die, stopped in order."""
 
-from __future__ import annotations
-
 import ctypes
 import os
 import signal

@@ -1,7 +1,5 @@
 """The parts `tallyhook up` brings along: a Valkey server from a wheel, free ports, and a lock on the data folder."""
 
-from __future__ import annotations
-
 import errno
 import fcntl
 import socket

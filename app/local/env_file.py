@@ -1,7 +1,5 @@
 """The settings file: written as a whole or not at all, readable by its owner only, its other lines as they were."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Mapping
 from io import StringIO

@@ -4,8 +4,6 @@ A child keeps its file open and appends to it, so logging never makes it wait. O
 copy and the truncation can be lost.
 """
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

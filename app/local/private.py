@@ -1,7 +1,5 @@
 """Makes files and folders that only their owner can read: they hold password hashes, payloads and logs."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

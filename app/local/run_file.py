@@ -1,7 +1,5 @@
 """A small file in the data folder that tells every other command how to reach what runs there."""
 
-from __future__ import annotations
-
 import fcntl
 import os
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Waits for a signal that asks this process to stop."""
 
-from __future__ import annotations
-
 import queue
 import signal
 from contextlib import suppress

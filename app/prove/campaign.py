@@ -1,7 +1,5 @@
 """Simulates many seeds in processes of their own, counts the outcomes, and reduces failing seeds to few dials."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor

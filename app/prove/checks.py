@@ -1,7 +1,5 @@
 """The checks of a simulation once all is quiet: every table equals its source, and nothing is lost, doubled or owed."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import msgspec

@@ -1,7 +1,5 @@
 """Compares our tables with the simulated truth, row by row."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 

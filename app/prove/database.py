@@ -5,8 +5,6 @@ While a transaction is open no other thread runs, so every interleaving is one o
 where they come in life: before a transaction, at its commit, and after a commit whose answer never arrives.
 """
 
-from __future__ import annotations
-
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager

@@ -1,7 +1,5 @@
 """A PostgreSQL database that serves proofs only: prepared once, and emptied before each seed."""
 
-from __future__ import annotations
-
 from contextlib import closing
 
 import psycopg

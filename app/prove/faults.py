@@ -1,7 +1,5 @@
 """The kinds of faults, each with a dial that the seed sets, and a count of the faults that really happened."""
 
-from __future__ import annotations
-
 import random
 from collections import Counter
 from collections.abc import Collection

@@ -1,7 +1,5 @@
 """The parent's side of ``app.prove.host``: starts the process, sends it seeds and reads their outcomes."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

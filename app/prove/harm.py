@@ -1,7 +1,5 @@
 """Bad records: any field of any kind with any sort of bad value, chosen by the seed."""
 
-from __future__ import annotations
-
 import random
 from dataclasses import dataclass
 from decimal import Decimal

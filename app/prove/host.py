@@ -3,8 +3,6 @@
 The parent sets ``PYTHONHASHSEED``, so that a seed repeats exactly.
 """
 
-from __future__ import annotations
-
 import faulthandler
 import os
 import shutil

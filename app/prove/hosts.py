@@ -4,8 +4,6 @@ Each has a database of its own (``database.SimDatabase``), a host clock and thre
 ``workers`` are loaded by name, as a process manager would: ``app`` imports nothing of ``workers``.
 """
 
-from __future__ import annotations
-
 import asyncio
 import importlib
 import threading
@@ -130,12 +128,12 @@ class ServerTime:
         self._database = database
 
     @contextmanager
-    def read(self) -> Iterator[ServerTime]:
+    def read(self) -> "Iterator[ServerTime]":
         """Like ``Database.read``, with its faults."""
         with self._database.read():
             yield self
 
-    def exec_driver_sql(self, statement: str) -> ServerTime:
+    def exec_driver_sql(self, statement: str) -> "ServerTime":
         """Ignores the statement, which asks for the time."""
         return self
 

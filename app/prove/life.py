@@ -1,7 +1,5 @@
 """A merchant at work: edits of every sort, close together, mostly of the same few items."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import cast

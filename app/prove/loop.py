@@ -1,7 +1,5 @@
 """As much of an event loop as ``Intake.offer`` needs in a simulation: nothing runs on it, it only makes futures."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from app.prove.stage import Stage, Task
@@ -13,7 +11,7 @@ class Loop:
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
 
-    def create_future(self) -> Answer:
+    def create_future(self) -> "Answer":
         """Like ``asyncio``'s."""
         return Answer(self)
 

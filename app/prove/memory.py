@@ -1,7 +1,5 @@
 """What the vendors in memory, which the experiments read, have in common."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from datetime import date
 

@@ -1,7 +1,5 @@
 """What lies between the processes: webhooks on their way to us, and a queue that may lose its messages."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 

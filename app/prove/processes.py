@@ -5,8 +5,6 @@ for most of a minute, waits for quiet, and compares: every table equals the vend
 no dead letter, no failed run, nothing owed.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import shutil
 import tempfile

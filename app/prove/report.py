@@ -1,7 +1,5 @@
 """The report of a campaign for a sceptic: what was injected and how often, what was checked, and the findings."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator, Sequence
 
 from rich.table import Table

@@ -1,7 +1,5 @@
 """The truth at one simulated vendor: its records, every edit of them with its time, and which of them are bad."""
 
-from __future__ import annotations
-
 import random
 from collections import defaultdict
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Simulates one seed: some virtual minutes of trouble, then quiet, then the checks."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from contextlib import closing
 

@@ -4,8 +4,6 @@ A thread says how long it waits; the thread whose time comes first runs next, an
 seed decides how long waits are, so the same seed repeats the same order of threads exactly.
 """
 
-from __future__ import annotations
-
 import heapq
 import random
 from _thread import LockType, allocate_lock, start_new_thread
@@ -48,7 +46,7 @@ class Task:
     """The number of open database transactions; while there is one, no other thread runs."""
     committed_at: float = 0.0
     """When its last transaction was committed."""
-    waiters: list[Task] = field(default_factory=list)
+    waiters: "list[Task]" = field(default_factory=list)
 
     @property
     def whose(self) -> str:

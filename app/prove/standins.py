@@ -3,8 +3,6 @@
 Only in a process that does nothing else. Our own code stays as it is.
 """
 
-from __future__ import annotations
-
 import random
 import threading
 import time

@@ -1,7 +1,5 @@
 """One simulated world: the shops, their vendors, our processes, and the supervisor that restarts dead processes."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Sequence
 from typing import TypeVar

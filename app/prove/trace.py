@@ -1,7 +1,5 @@
 """The events of a simulation in order, and the few that concern one item."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """The troublemakers of a simulation: each is a thread that waits, then does harm, until all is quiet."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta

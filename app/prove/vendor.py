@@ -1,8 +1,6 @@
 """A vendor's account as a process sees it: an answer is made at a moment between call and return, so reads race with
 edits."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime

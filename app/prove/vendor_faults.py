@@ -1,7 +1,5 @@
 """The faults of one vendor, the same for every process that calls it, and a record of its calls."""
 
-from __future__ import annotations
-
 import random
 from collections import Counter
 from collections.abc import Sequence

@@ -4,8 +4,6 @@ A wrong row that the next edit, poll or complete read repairs was still wrong fo
 again and again with every state that it ever had at its source.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """A record as one short line for people, whatever its kind."""
 
-from __future__ import annotations
-
 from decimal import Decimal
 
 from app.domain import Category, Listing, Location, Order, Record, StockCount, Vendor

@@ -6,8 +6,6 @@ is a quote; ``item:SKU-*`` matches a prefix. Moments are ``2h`` ago (``s``, ``m`
 UTC unless they name an offset.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

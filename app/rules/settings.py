@@ -1,7 +1,5 @@
 """Finds mistakes in settings: unknown names, and values of the wrong kind."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network

@@ -1,7 +1,5 @@
 """The words that filters accept, in upper or lower case and in older spellings."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Makes foreign text safe for a terminal, where control characters are commands: titles, colours, a cleared screen."""
 
-from __future__ import annotations
-
 # Tabs and line ends stay. C0 and DEL (ECMA-48) become their pictures. C1 has none, and neither have the marks that
 # reverse the direction of a line (Unicode 16, 23.2), so that it reads as something else.
 _PICTURES = {code: 0x2400 + code for code in range(0x20) if chr(code) not in "\t\n"} | {0x7F: 0x2421}

@@ -1,7 +1,5 @@
 """Handles versions in the future: such a record must not keep out later ones."""
 
-from __future__ import annotations
-
 AHEAD = 60_000_000
 """Microseconds by which our processes' clocks may differ: a row from further ahead was written by a wrong clock."""
 

@@ -4,8 +4,6 @@ A vendor's folder is a package with ``connect(context, options) -> Source``, and
 package directly below this one is a vendor, except for ``simulating``, which all simulators share.
 """
 
-from __future__ import annotations
-
 import importlib
 import pkgutil
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """The seam every vendor plugs into: the Source protocol, its budgets, and what a connection is built from."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -99,7 +97,7 @@ class Source(Protocol):
     def calls(self) -> int:
         """The number of upstream calls that this object has made in this thread."""
 
-    def budget(self) -> Sequence[Limit]:
+    def budget(self) -> "Sequence[Limit]":
         """Every limit that this account's calls count against, as this process sees them now; empty for none."""
 
     def warm(self) -> None:
@@ -195,7 +193,7 @@ class Identified(Protocol):
 class Budget(Protocol):
     """A call budget shared by every process that works for one connection."""
 
-    def take(self, limits: Sequence[Limit]) -> float:
+    def take(self, limits: "Sequence[Limit]") -> float:
         """Take one call from every limit at once, or none: returns 0.0, or the seconds until it could.
 
         The caller's lane (``rules.calls.lanes``) decides who goes first when calls are scarce.

@@ -1,7 +1,5 @@
 """What the clients and the sources of all vendors do alike."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 

@@ -1,7 +1,5 @@
 """The vendor's own words in an answer that refuses, short enough for a message."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from html import unescape

@@ -1,7 +1,5 @@
 """What the webhook receivers of all vendors do alike with a verified body."""
 
-from __future__ import annotations
-
 from typing import TypeVar
 
 import msgspec

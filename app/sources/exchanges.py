@@ -4,8 +4,6 @@ Each thread keeps references to its last exchange, so that a success costs next 
 text. This module removes secrets in headers; whoever stores the texts removes those in bodies (``Deps.redact``).
 """
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Names the code that makes a source's records, to tell a new release of ours from a change at the vendor."""
 
-from __future__ import annotations
-
 import hashlib
 import inspect
 from functools import lru_cache

@@ -1,7 +1,5 @@
 """The HTTP client vendors share: one connection pool per thread, budgets, a short retry, clear errors."""
 
-from __future__ import annotations
-
 import ssl
 import threading
 import time

@@ -1,7 +1,5 @@
 """The names of a bulk read's pages, for a person who watches it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import datetime
 

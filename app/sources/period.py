@@ -1,7 +1,5 @@
 """A stretch of time that a bulk read is narrowed to."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import NamedTuple
 

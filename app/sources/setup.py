@@ -1,7 +1,5 @@
 """The questions for somebody who connects an account, and the result of setting up its webhooks."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, runtime_checkable

@@ -1,7 +1,5 @@
 """Says in one sentence why a record cannot be read: which object and field, what stands there, what was expected."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

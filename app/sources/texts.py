@@ -4,8 +4,6 @@ NUL characters, lone surrogates and bytes that are no UTF-8 become U+FFFD, in wh
 without any of these are not copied, and looking for them costs about a millisecond per megabyte at most.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator
 

@@ -1,7 +1,5 @@
 """The state of each connection, and of its kinds that cannot be read: one row each; of callers at once, one changes it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, cast

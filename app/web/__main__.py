@@ -1,7 +1,5 @@
 """``python -m app.web``: the web process."""
 
-from __future__ import annotations
-
 import sys
 import threading
 from contextlib import suppress

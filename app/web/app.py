@@ -1,7 +1,5 @@
 """Composes the web process: routes, authentication in front of them, the start and stop of the intake."""
 
-from __future__ import annotations
-
 import gc
 import sys
 from collections.abc import AsyncIterator

@@ -4,8 +4,6 @@ Each operation decides what a caller may do (``callers.require_role``). The midd
 in: a path that is not in ``PUBLIC_PATHS`` answers 401, whoever added it.
 """
 
-from __future__ import annotations
-
 import asyncio
 import hmac
 import time

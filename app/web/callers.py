@@ -1,7 +1,5 @@
 """Who sends a request, and whether they may do what it asks."""
 
-from __future__ import annotations
-
 from starlette.requests import Request
 
 from app.domain import Principal, Role

@@ -2,8 +2,6 @@
 light pages always find a thread. Each ends at its deadline, or when its client has hung up.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress

@@ -1,7 +1,5 @@
 """Errors as answers: ``{"error": {"code", "message", "details"}}`` with the matching status."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """``/metrics``: the figures of every connection in Prometheus' format; counters begin with the installation."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import NamedTuple

@@ -1,8 +1,6 @@
 """The limits of a connection: how many one address may have, the size and time of a request's head, the requests that may
 wait in it, and the time that an answer may stay unread."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import Counter
 from typing import ClassVar

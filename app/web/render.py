@@ -1,7 +1,5 @@
 """Renders pages from templates: plain HTML, escaped by default, no script, one style sheet."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The headers that keep browsers from doing anything with an answer but show it."""
 
-from __future__ import annotations
-
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.web.auth import STATIC

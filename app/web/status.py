@@ -1,7 +1,5 @@
 """The first questions of a person or a load balancer: is it alive, is it ready, what does it hold?"""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A time limit for many short waits, with one timer for all: a timer for each would cost a tenth of a request."""
 
-from __future__ import annotations
-
 import asyncio
 from types import TracebackType
 

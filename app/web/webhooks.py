@@ -3,8 +3,6 @@
 Plain ASGI, without Starlette's request and response objects: this is the one endpoint where microseconds count.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import lru_cache
 

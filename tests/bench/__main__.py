@@ -1,7 +1,5 @@
 """Runs every benchmark in turn: ``python -m tests.bench [--database sqlite|postgresql]``; about ten minutes for both."""
 
-from __future__ import annotations
-
 import argparse
 import subprocess
 import sys

@@ -7,8 +7,6 @@ a poll leaves them. The floor does the same GETs from as many threads, with one 
 the first to the last commit: starting processes is not measured.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """What the benches of filters share: a filled database, and a table of how long each question takes."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping

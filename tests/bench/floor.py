@@ -1,7 +1,5 @@
 """The least that the item path could be: the same GET, one plain write, and neither queue nor lease nor history."""
 
-from __future__ import annotations
-
 import sqlite3
 import ssl
 import threading

@@ -1,7 +1,5 @@
 """A whole installation for a benchmark: a migrated database, Valkey, a cheap vendor, and our own real processes."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext

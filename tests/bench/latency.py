@@ -7,8 +7,6 @@ one row. Nobody watches while they pass: every settlement says when its delivery
 the latter being the last thing before its commit, and the load generator notes each answer by the same clock.
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import gc

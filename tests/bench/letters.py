@@ -4,8 +4,6 @@
 replay is a transaction per letter, as one person's clicks would be.
 """
 
-from __future__ import annotations
-
 import time
 from datetime import timedelta
 from functools import partial

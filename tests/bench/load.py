@@ -1,7 +1,5 @@
 """A load generator for the benchmarks: raw HTTP/1.1 over kept-alive sockets, as cheap as Python can be."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Sequence
@@ -59,7 +57,7 @@ def _at(latencies: Sequence[float], share: float) -> float:
     return latencies[min(len(latencies) - 1, int(len(latencies) * share))] * 1000
 
 
-def _same(client: _Client) -> _Client:
+def _same(client: "_Client") -> "_Client":
     return client
 
 

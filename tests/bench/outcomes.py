@@ -5,8 +5,6 @@ in twenty died, and one in four names three items. Rare are three that were ``he
 ``stale`` were thousands on the first day and one lately; nothing is ``gone`` or ``unchanged``.
 """
 
-from __future__ import annotations
-
 import argparse
 from datetime import datetime, timedelta
 from functools import partial

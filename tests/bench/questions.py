@@ -7,8 +7,6 @@ whole tables and are remembered; what finding them anew costs, which somebody pa
 is printed beside, check by check.
 """
 
-from __future__ import annotations
-
 import argparse
 import math
 import os

@@ -1,7 +1,5 @@
 """Fills a database for the questions: two shops of one merchant with the faults that real ones have, made by SQL."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -28,7 +26,7 @@ class Sizes:
     settlements: int
 
     @staticmethod
-    def at(scale: float) -> Sizes:
+    def at(scale: float) -> "Sizes":
         """The sizes at a share of the full ones."""
         full = (280_000, 600_000, 60_000, 1_000_000, 100_000, 2_000_000)
         return Sizes(*(max(1, int(rows * scale)) for rows in full))

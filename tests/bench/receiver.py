@@ -3,8 +3,6 @@
 ``python -m tests.bench.receiver [--events 60000] [--in-flight 64]``
 """
 
-from __future__ import annotations
-
 import argparse
 import base64
 import gc

@@ -4,8 +4,6 @@ Each measurement is a process of its own, so that its peak memory (VmHWM) is its
 same rows, or the comparison is void and the program fails.
 """
 
-from __future__ import annotations
-
 import argparse
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Makes the files a reconciliation is measured on: one account's products and stock, column-major, in two states."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path

@@ -3,8 +3,6 @@
 No pages, no bands, no error handling, no live writers to spare: one file at a time into memory, one transaction.
 """
 
-from __future__ import annotations
-
 import gc
 import hashlib
 import json

@@ -9,8 +9,6 @@
 * **leases**: seconds to renew 16,000 leases at once, beside one UPDATE of all rows by a bare driver and one for each.
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import os

@@ -1,7 +1,5 @@
 """Throw-away servers for the benchmarks: PostgreSQL and Valkey from wheels, and child processes on free ports."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import shutil

@@ -7,8 +7,6 @@ per event would be the obvious design; the vendor's budget is the connection's d
 with). In the end every item must hold the counts of the vendor's last answer.
 """
 
-from __future__ import annotations
-
 import argparse
 import gc
 import os

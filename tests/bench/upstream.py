@@ -4,8 +4,6 @@
 catalog, counts and locations as Square does. ``GET /_calls`` says how many calls there were.
 """
 
-from __future__ import annotations
-
 import asyncio
 import itertools
 import sys

@@ -1,7 +1,5 @@
 """The pages in a real browser (Chromium): sign in, find a letter, decide about it, sign out; `make browser` runs it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import pytest

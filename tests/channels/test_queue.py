@@ -1,7 +1,5 @@
 """The queue: one message per item, in one round trip, and nobody waits for a broker that is gone."""
 
-from __future__ import annotations
-
 import socket
 import threading
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """A terminal on one fake shop and a real database: commands are typed into it as a person would."""
 
-from __future__ import annotations
-
 import io
 import json
 import sys

@@ -1,7 +1,5 @@
 """``tallyhook check``: what an installation needs is tried, and what is wrong is named with what to do."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

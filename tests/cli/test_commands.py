@@ -1,7 +1,5 @@
 """The console commands on real data: what a support engineer types at three in the morning must not crash."""
 
-from __future__ import annotations
-
 import json
 from contextlib import closing
 from datetime import UTC, datetime

@@ -1,7 +1,5 @@
 """``tallyhook connections``: how each connection is, and what a person does about it."""
 
-from __future__ import annotations
-
 from app.domain import Kind
 from app.errors import AuthRejected, VendorForbidden
 from app.flows.connections.health import judge, paused

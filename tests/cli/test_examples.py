@@ -1,7 +1,5 @@
 """Every command shows how it is used, in words that it understands."""
 
-from __future__ import annotations
-
 import shlex
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The first hour of somebody new: what is written wrongly is named at once, and what runs is found."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

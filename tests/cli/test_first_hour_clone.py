@@ -1,7 +1,5 @@
 """The first hour from a clean clone, by what README and the guide say: a shop that is copied, backed up, put back, moved."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, closing

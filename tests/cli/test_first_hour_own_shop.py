@@ -1,7 +1,5 @@
 """The first hour with one's own shop, as real processes: init, up, a second terminal, stop, start again, a slip."""
 
-from __future__ import annotations
-
 import json
 import os
 import pty

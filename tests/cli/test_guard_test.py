@@ -1,7 +1,5 @@
 """``tallyhook guard test``: what it shows while it tries, at its end, and when it is interrupted."""
 
-from __future__ import annotations
-
 import signal
 import subprocess
 import sys

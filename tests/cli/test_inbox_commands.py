@@ -1,7 +1,5 @@
 """``tallyhook inbox``: look at deliveries, replay them, carry them out of one installation and into another."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """``tallyhook init``, against simulated accounts over real HTTP: what works is written down, what does not is not."""
 
-from __future__ import annotations
-
 import json
 import sys
 import threading

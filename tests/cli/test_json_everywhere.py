@@ -1,7 +1,5 @@
 """Every command but those that keep running takes ``--json``, and then its whole standard output is one document."""
 
-from __future__ import annotations
-
 import inspect
 import io
 import json

@@ -1,7 +1,5 @@
 """What a command writes only its own user can read, whatever the machine's habit is."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The line and the bar beneath which a person waits: they say how far, how fast, how long, and at what price."""
 
-from __future__ import annotations
-
 import io
 import re
 from datetime import UTC, datetime, timedelta

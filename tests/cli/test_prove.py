@@ -1,7 +1,5 @@
 """``tallyhook prove``: its report, its exit code, and what it refuses."""
 
-from __future__ import annotations
-
 import pytest
 from typer.testing import CliRunner
 

@@ -1,7 +1,5 @@
 """``tallyhook gaps`` and ``validate``: a question is answered, and exit code 1 says that something is wrong."""
 
-from __future__ import annotations
-
 from datetime import date
 
 import pytest

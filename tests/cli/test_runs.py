@@ -1,7 +1,5 @@
 """``tallyhook runs``, ``history``, ``failed`` and ``drift``: what runs did can be looked up, and acted upon."""
 
-from __future__ import annotations
-
 import pytest
 
 from app.domain import Kind, Ref, Strategy

@@ -1,7 +1,5 @@
 """``tallyhook schedule``: jobs are set in words that are checked, and their price is told."""
 
-from __future__ import annotations
-
 from app.sources.base import Limit
 from app.stores.runs import schedules
 from tests.cli.conftest import Terminal

@@ -1,7 +1,5 @@
 """``tallyhook sync``: what is asked for is what runs, it is shown, and the exit code says how it ended."""
 
-from __future__ import annotations
-
 import os
 import signal
 import threading

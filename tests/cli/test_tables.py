@@ -1,7 +1,5 @@
 """What commands show at 80 columns can be copied, wrong values are refused, and an empty answer says why."""
 
-from __future__ import annotations
-
 import pytest
 from rich.console import Console
 from rich.table import Table

@@ -1,7 +1,5 @@
 """The commands that a start prints can be typed as they stand, whether or not a shell knows this program by its name."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

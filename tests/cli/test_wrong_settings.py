@@ -1,7 +1,5 @@
 """Settings that cannot work are named in one line of ours, before anything is made or started."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable
 from pathlib import Path

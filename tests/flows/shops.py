@@ -1,7 +1,5 @@
 """A simulated account of either vendor behind real HTTP, connected to a real database, for tests of whole runs."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager

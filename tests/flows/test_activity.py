@@ -1,7 +1,5 @@
 """What a watcher is shown: each thing that happens, once, in a line."""
 
-from __future__ import annotations
-
 import pytest
 
 from app.cli.activity_log import lines_of

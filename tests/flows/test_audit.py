@@ -1,7 +1,5 @@
 """The audit log: every entry is chained, the database refuses edits, and verifying finds what was edited anyway."""
 
-from __future__ import annotations
-
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Archiving the audit log: nothing is lost, whenever it is killed, and what went still proves itself."""
 
-from __future__ import annotations
-
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime

@@ -1,7 +1,5 @@
 """Bad records alone: how they are found in a batch, what is said of them, and which faults are not theirs."""
 
-from __future__ import annotations
-
 from decimal import Decimal
 
 import pytest

@@ -1,7 +1,5 @@
 """What a smart run goes by, and what it chooses when a kind may not be read."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from typing import Any
 

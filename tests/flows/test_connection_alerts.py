@@ -1,7 +1,5 @@
 """Alerts about connections: one each, which names it and says what is so now."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Critical listings as people page through them."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """A fault of the database is nobody's fault: the item stays owed as it was, wherever in its way the fault comes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Dead letters: what is written down when a message dies, and how it comes back to life."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import pytest

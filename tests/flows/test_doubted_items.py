@@ -1,7 +1,5 @@
 """Items asked for by id are judged as lists are: those that a poll only names, storms of webhooks, runs by ids."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from decimal import Decimal

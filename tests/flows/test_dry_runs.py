@@ -1,7 +1,5 @@
 """A dry run names exactly the rows that the real run after it writes, field by field, and its price in calls."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 

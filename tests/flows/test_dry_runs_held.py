@@ -1,7 +1,5 @@
 """What a dry run says of rows that a real run would not write: held by the guard, confirmed to live, beyond the limit."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any

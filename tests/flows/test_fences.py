@@ -1,7 +1,5 @@
 """Every write carries its fence: who lost the lease, read too early or knows less writes nothing."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any

@@ -1,7 +1,5 @@
 """Which claims an answer's unreadable records belong to."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 
 import pytest

@@ -1,7 +1,5 @@
 """What becomes of items that could not be fetched through no fault of their own."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 
 import pytest

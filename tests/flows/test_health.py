@@ -1,7 +1,5 @@
 """Whose fault a failed call is, who finds it out first, and when it is over."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """A hold keeps the batch itself: what is shown is what is released, and nothing but a person or a later read ends it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any

@@ -1,7 +1,5 @@
 """A process dies between any two transactions while a hold takes the place of another: no row that waited is forgotten."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """Reads that are older or newer than what waits in a hold: the later look counts, whichever is judged or written first."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Several readers that hold the same kind at once, each with a batch of its own: none fails, and one hold waits."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 

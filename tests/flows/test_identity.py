@@ -1,7 +1,5 @@
 """Whose account a connection reads: found by one process, known to all."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

@@ -1,7 +1,5 @@
 """The inbox: found by every key, told with what came of it, replayed, exported and imported."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Items that were being worked on when a worker process died: which of them may be worked on together."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import pytest

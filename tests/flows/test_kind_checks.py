@@ -1,7 +1,5 @@
 """A look at a kind: how many there are in few calls, the first of them a line each, and why it may not be read."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from decimal import Decimal
 

@@ -1,7 +1,5 @@
 """Leases: slow work is not taken twice, and what a process cannot go on with it gives back."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager

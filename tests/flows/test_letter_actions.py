@@ -1,7 +1,5 @@
 """What people do to dead letters besides replaying them: preview, discard, restore, edit."""
 
-from __future__ import annotations
-
 from decimal import Decimal
 
 import pytest

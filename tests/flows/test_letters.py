@@ -1,7 +1,5 @@
 """Finding dead letters: every key of the filter, groups, moot ones, who may see them, pages without gaps."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal

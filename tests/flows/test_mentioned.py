@@ -1,7 +1,5 @@
 """A renamed category, another image: the listings that are told by it are read again, though they have not changed."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """Every figure is of what happened, and of nothing there is no figure."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import msgspec

@@ -1,7 +1,5 @@
 """What a list shows beside the item that it was read for: a neighbour that cannot be stored harms only itself."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import pytest

@@ -1,7 +1,5 @@
 """Counts at a place that opened a moment ago are no disaster though nobody has read it yet; at one that is none they are."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 

@@ -1,7 +1,5 @@
 """A connection or a kind that does not work harms only itself: its items stay owed, and are worked off afterwards."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """A clock that starts: every connection gets its schedules, and what was never read is owed."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from app.domain import ALL_ITEMS, ItemKey, Kind

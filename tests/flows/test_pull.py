@@ -1,7 +1,5 @@
 """The delta path: watermarks, first loads, storms, and what a pull may settle."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any

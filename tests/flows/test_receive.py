@@ -1,7 +1,5 @@
 """The group commit: what waits, what fails together, and what a stop leaves behind."""
 
-from __future__ import annotations
-
 import asyncio
 import random
 from collections.abc import Awaitable, Callable

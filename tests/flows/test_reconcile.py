@@ -1,7 +1,5 @@
 """The nightly run: what it repairs, what it says of it, and who may carry it out."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """A new release of ours reads the same source otherwise: many rows change, and no merchant did it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

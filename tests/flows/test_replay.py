@@ -1,7 +1,5 @@
 """Replays: opened in one transaction, sent step by step, canary first, stopped at the first new failure."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace

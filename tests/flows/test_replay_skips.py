@@ -1,7 +1,5 @@
 """Replays and connections that cannot be tried: what is gone is skipped and said, what is paused waits."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime

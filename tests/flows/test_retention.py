@@ -1,7 +1,5 @@
 """Retention: what is old goes, a little at a time, and what somebody may still ask for stays."""
 
-from __future__ import annotations
-
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any

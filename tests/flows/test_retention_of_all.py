@@ -1,7 +1,5 @@
 """Retention of all that is neither letter nor event: what is old goes, and what something still rests on stays."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields

@@ -1,7 +1,5 @@
 """A bulk run: what it writes, how it stops, and that resuming it ends where an undisturbed run would."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What a run costs its vendor in calls, measured at the simulated vendor itself."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta

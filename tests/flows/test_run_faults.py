@@ -1,7 +1,5 @@
 """A run under the faults of others: what it resumes to, what it reports, and whose fault it says it was."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Options of a run: each is heeded or refused, and means what it says."""
 
-from __future__ import annotations
-
 from datetime import UTC, date, datetime
 from typing import Any
 

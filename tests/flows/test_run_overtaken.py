@@ -1,7 +1,5 @@
 """A stopped run goes on behind its kept pages, unless the kind was read as a whole meanwhile."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """A run that a deploy stopped while it was writing counts each row once when it goes on."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

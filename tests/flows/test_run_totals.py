@@ -1,7 +1,5 @@
 """How many records a run will have, where its source does not tell: guessed from earlier runs, corrected as pages come."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any

@@ -1,7 +1,5 @@
 """What surrounds runs: the spelling of a status, the pages of dead runs, the clock before there is a schema."""
 
-from __future__ import annotations
-
 import re
 import threading
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """The clock as people see and set it: the next times, what they cost, and what is refused."""
 
-from __future__ import annotations
-
 import json
 from datetime import timedelta
 from typing import Any

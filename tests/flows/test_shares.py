@@ -1,7 +1,5 @@
 """Fair shares of a process's threads: a connection whose calls hang leaves threads for the others."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor

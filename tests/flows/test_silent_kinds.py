@@ -1,7 +1,5 @@
 """A kind that does not answer while the account does pauses alone; one item that never answers harms only itself."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

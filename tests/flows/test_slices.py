@@ -1,7 +1,5 @@
 """A nightly run compares a slice of the older orders, so that edits without a trace are found within a month."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The guard in a shop of a few rows: what an empty answer would take is held, what a merchant does is not."""
 
-from __future__ import annotations
-
 from decimal import Decimal
 
 import pytest

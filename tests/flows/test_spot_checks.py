@@ -1,7 +1,5 @@
 """Spot checks between complete reads: what is looked at, what is told of it, and what is left alone."""
 
-from __future__ import annotations
-
 import threading
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What Tallyhook says of itself: overview and readiness."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace

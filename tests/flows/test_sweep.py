@@ -1,7 +1,5 @@
 """The sweep: the queue may lose everything, what is owed comes back."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 

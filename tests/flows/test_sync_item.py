@@ -1,7 +1,5 @@
 """The item path: fetch, apply, settle; and what becomes of failures."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 
 import pytest

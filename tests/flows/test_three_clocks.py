@@ -1,7 +1,5 @@
 """Three clocks on one database over a simulated year, with both changes of the clocks: each slot fires once."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor

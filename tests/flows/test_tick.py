@@ -1,7 +1,5 @@
 """The clock: every slot once, however many clocks there are and however long they stood still."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any

@@ -1,7 +1,5 @@
 """Traces that are kept of what we did not hear: a restored backup, refused deliveries; and reasons that are corrected."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 from pathlib import Path
 from typing import Any

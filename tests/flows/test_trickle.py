@@ -1,7 +1,5 @@
 """Webhooks that are worked off one by one are judged with those before them: a disaster may come a row at a time."""
 
-from __future__ import annotations
-
 import pytest
 from msgspec.structs import replace
 

@@ -1,7 +1,5 @@
 """Gaps: found by silence and after a downtime, filled from a ledger or covered by a pull, told once."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

@@ -1,7 +1,5 @@
 """Validation as people get it: in sentences, remembered for a while, and never for an unknown connection."""
 
-from __future__ import annotations
-
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any

@@ -1,7 +1,5 @@
 """The URL that is registered, the one that is signed over, the public one, and where deliveries arrive: do they agree?"""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import timedelta
 

@@ -1,7 +1,5 @@
 """The settings file keeps what others wrote, is replaced as a whole, and is nobody else's to read."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """Log files of ``up``: they begin anew when they are large, and nobody who writes to them notices."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """A process that waits for a signal stops whenever the signal comes."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 

@@ -3,8 +3,6 @@
 The code runs in a process of its own before the simulation does (``app.prove.hand.Hand``); nothing here touches ours.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from app.prove.faults import BENIGN, Dial

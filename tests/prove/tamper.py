@@ -1,7 +1,5 @@
 """Takes guards away, in the process of a simulation only; complains when a guard is not where it was looked for."""
 
-from __future__ import annotations
-
 from typing import Any
 
 

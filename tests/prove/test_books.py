@@ -1,7 +1,5 @@
 """One cent too many or too few, anywhere in an order, is found."""
 
-from __future__ import annotations
-
 from contextlib import closing
 from datetime import UTC, datetime
 from decimal import Decimal

@@ -1,7 +1,5 @@
 """A few seeds of the guard's experiment: no disaster comes through, no ordinary life is held."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import closing
 

@@ -1,7 +1,5 @@
 """The proof, proven: each guard is taken away, and some seed among the first 300 finds it."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from contextlib import closing

@@ -1,7 +1,5 @@
 """Rounds of real processes find nothing, and what judges them would find something."""
 
-from __future__ import annotations
-
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing

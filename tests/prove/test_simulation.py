@@ -1,7 +1,5 @@
 """The simulation: it repeats itself, it finds nothing under the faults it was made for, and it tells what it finds."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import closing
 

@@ -1,7 +1,5 @@
 """The stage: one thread at a time, in the order of virtual time, and the dead do nothing more."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import pytest

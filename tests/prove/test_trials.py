@@ -1,7 +1,5 @@
 """What many trials leave behind."""
 
-from __future__ import annotations
-
 import threading
 from contextlib import closing
 

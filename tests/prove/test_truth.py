@@ -1,7 +1,5 @@
 """The experiment on truth: reasons, moments and agreement are told rightly, by seeds that nothing was tuned with."""
 
-from __future__ import annotations
-
 import pytest
 
 from app.prove.truth.__main__ import table

@@ -1,7 +1,5 @@
 """The interval of a share of which a sample was looked at."""
 
-from __future__ import annotations
-
 from math import comb
 
 import pytest

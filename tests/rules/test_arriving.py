@@ -1,7 +1,5 @@
 """Where a delivery came to, as its headers tell, and in what two addresses differ."""
 
-from __future__ import annotations
-
 import pytest
 
 from app.rules.inbox.arriving import came_to, differs, is_elsewhere

@@ -1,7 +1,5 @@
 """The filter grammar: what it reads, what it refuses, and that a spelled filter is read back."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 from datetime import UTC, datetime
 

@@ -1,7 +1,5 @@
 """Fingerprints: what is one cause, what is another."""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

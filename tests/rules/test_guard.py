@@ -1,7 +1,5 @@
 """The plausibility guard: which batches are not believed."""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

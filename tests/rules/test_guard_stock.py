@@ -1,7 +1,5 @@
 """The guard's rules for stock: what sells out, and what is left out."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

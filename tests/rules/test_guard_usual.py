@@ -1,7 +1,5 @@
 """What usually happens in a shop: it is learned slowly, and only rules that count go by it."""
 
-from __future__ import annotations
-
 import pytest
 
 from app.rules.guard.findings import Finding, Trait

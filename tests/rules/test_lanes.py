@@ -1,7 +1,5 @@
 """The lanes: who may still take a call when few are left."""
 
-from __future__ import annotations
-
 import threading
 from collections import deque
 

@@ -1,7 +1,5 @@
 """Why a row was wrong and since when, told from its traces; and what later evidence makes of it."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 

@@ -1,7 +1,5 @@
 """Redaction: no spelling of a secret is left in a text, and nothing else is taken out."""
 
-from __future__ import annotations
-
 import base64
 import html
 import json

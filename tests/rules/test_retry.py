@@ -1,7 +1,5 @@
 """Retry: will waiting help, and how long?"""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

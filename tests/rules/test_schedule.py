@@ -1,7 +1,5 @@
 """Schedules: slots in UTC, missed ones once, cron read as every cron reads it."""
 
-from __future__ import annotations
-
 import time
 from datetime import UTC, datetime, timedelta
 

@@ -1,7 +1,5 @@
 """Changes of the clocks: a daily job fires once on each local day, an hourly one keeps its hours."""
 
-from __future__ import annotations
-
 import itertools
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta

@@ -1,7 +1,5 @@
 """The jobs: every connection gets those its source can do, at times that can be kept."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 
 import pytest

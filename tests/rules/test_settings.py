@@ -1,7 +1,5 @@
 """Settings as people write them: the wrong ones are named with what would be right."""
 
-from __future__ import annotations
-
 import pytest
 
 from app.rules.settings import misspelt, proxies_problem, redis_problem

@@ -1,7 +1,5 @@
 """What smart says of its choice is true, also where nothing is known and where others are worth the same."""
 
-from __future__ import annotations
-
 from datetime import date
 
 import pytest

@@ -1,7 +1,5 @@
 """What a strategy reads, as its options narrow it."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 
 import pytest

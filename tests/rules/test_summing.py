@@ -1,7 +1,5 @@
 """A preview reads like a sentence."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

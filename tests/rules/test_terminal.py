@@ -1,7 +1,5 @@
 """Foreign text for a terminal: what it would obey is seen instead."""
 
-from __future__ import annotations
-
 import io
 import json
 import logging

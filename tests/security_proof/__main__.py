@@ -2,8 +2,6 @@
 a time in a copy of the source, and expects that row's tests to fail. Exits with 1 when one of them stays green.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import sys

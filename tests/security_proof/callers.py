@@ -1,7 +1,5 @@
 """Guards against those who come in, or want to: deliveries, strangers, roles, tokens, passwords."""
 
-from __future__ import annotations
-
 from tests.security_proof.mutation import Mutation
 
 MUTATIONS = [

@@ -1,7 +1,5 @@
 """What a mutation is: a guard of ours, and the text of the source whose replacement takes it away."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 

@@ -1,7 +1,5 @@
 """Every mutation, and those of a row."""
 
-from __future__ import annotations
-
 from tests.security_proof import callers, requests, texts_and_records
 from tests.security_proof.mutation import Mutation
 from tests.security_proof.policy import Row

@@ -1,7 +1,5 @@
 """Reads the table of SECURITY.md."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import NamedTuple

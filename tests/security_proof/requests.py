@@ -1,7 +1,5 @@
 """Guards against what is sent to the web process: guesses, forms, scripts, floods, heavy questions."""
 
-from __future__ import annotations
-
 from tests.security_proof.mutation import Mutation
 
 MUTATIONS = [

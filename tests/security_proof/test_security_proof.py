@@ -1,7 +1,5 @@
 """The proof of SECURITY.md covers its whole table, and fits the source as it is; ``make security-proof`` runs it."""
 
-from __future__ import annotations
-
 import re
 
 import pytest

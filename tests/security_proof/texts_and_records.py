@@ -1,7 +1,5 @@
 """Guards of texts, files, answers of vendors, the audit log and settings."""
 
-from __future__ import annotations
-
 from tests.security_proof.mutation import Mutation
 
 MUTATIONS = [

@@ -1,7 +1,5 @@
 """Takes a guard away in a copy of the source, and sees whether the tests notice."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal

@@ -1,7 +1,5 @@
 """A simulated account behind real HTTP, of any vendor: its server, and the means to talk to its control endpoints."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable

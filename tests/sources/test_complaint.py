@@ -1,7 +1,5 @@
 """What a vendor says for itself when it refuses, short enough for a message."""
 
-from __future__ import annotations
-
 import pytest
 
 from app.sources import complaint

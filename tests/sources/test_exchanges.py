@@ -1,7 +1,5 @@
 """The exchange behind a failure, through the real HTTP client on a transport of the test's."""
 
-from __future__ import annotations
-
 from tempfile import TemporaryFile
 
 import httpx

@@ -1,7 +1,5 @@
 """A vendor's answer that swells or drips ends at a bound: neither memory nor a thread is its hostage."""
 
-from __future__ import annotations
-
 import gzip
 import io
 import threading

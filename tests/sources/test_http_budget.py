@@ -1,7 +1,5 @@
 """The HTTP client asks the budget before it sends, in the lane of whoever calls."""
 
-from __future__ import annotations
-
 import httpx
 import pytest
 

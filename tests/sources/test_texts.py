@@ -1,7 +1,5 @@
 """What no database can hold is replaced, wherever an answer is cut, and everything else stays as it came."""
 
-from __future__ import annotations
-
 import io
 import json
 

@@ -1,7 +1,5 @@
 """Runs one action in many threads at the same moment, for the tests of who wins."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

@@ -1,7 +1,5 @@
 """A shared budget never lets more calls through than a window holds, whoever asks, and says what is left for whom."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """The bulk diff says exactly what a read would change, and writing it gives the rows that apply would give."""
 
-from __future__ import annotations
-
 import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Many differing records lie on disk and come back as they were."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from decimal import Decimal
 

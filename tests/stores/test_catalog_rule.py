@@ -1,7 +1,5 @@
 """Newer wins: the one rule that decides whether a record is written, case by case and as a property."""
 
-from __future__ import annotations
-
 import random
 import threading
 from datetime import UTC, datetime, timedelta

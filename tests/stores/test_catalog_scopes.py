@@ -1,7 +1,5 @@
 """Tombstones, zeroes, resurrection, and the questions flows ask the catalog."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal

@@ -1,7 +1,5 @@
 """Listings of a category, whatever people call it."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 
 import pytest

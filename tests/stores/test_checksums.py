@@ -1,7 +1,5 @@
 """The checksum pass finds every edit by hand, and nothing else."""
 
-from __future__ import annotations
-
 import pytest
 from sqlalchemy import text
 

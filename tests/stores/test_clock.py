@@ -1,7 +1,5 @@
 """One clock, the database's: hosts that are off by seconds or by a year do no harm, and say so."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
@@ -122,10 +120,10 @@ class Rehearsed:
         self.pauses = list(pauses)
 
     @contextmanager
-    def read(self) -> Iterator[Rehearsed]:
+    def read(self) -> "Iterator[Rehearsed]":
         yield self
 
-    def exec_driver_sql(self, _: str) -> Rehearsed:
+    def exec_driver_sql(self, _: str) -> "Rehearsed":
         return self
 
     def scalar_one(self) -> float:

@@ -1,7 +1,5 @@
 """Runs, watermarks and signs of life: one of many processes wins, and what it did is remembered."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 
 from app.domain import Kind

@@ -1,7 +1,5 @@
 """Moving to another database: every row of every table arrives as it was, or nothing does."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta

@@ -1,7 +1,5 @@
 """Which listings are out of stock or low."""
 
-from __future__ import annotations
-
 from collections import Counter
 from decimal import Decimal
 

@@ -1,7 +1,5 @@
 """A message that gave up is kept with everything a person needs, and can be replayed."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import text

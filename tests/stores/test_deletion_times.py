@@ -1,7 +1,5 @@
 """A tombstone says when the source deleted what it stands for, or at least when we found out."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Drift rows say what differed and why; holds wait for exactly one decision."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from decimal import Decimal
 

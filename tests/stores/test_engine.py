@@ -1,7 +1,5 @@
 """A transaction means the same on both databases, and SQLite's writers take turns."""
 
-from __future__ import annotations
-
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing

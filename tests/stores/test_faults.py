@@ -1,7 +1,5 @@
 """The database's own trouble is told from bad data and bad statements, and one failure heals the process."""
 
-from __future__ import annotations
-
 import sqlite3
 import threading
 from collections.abc import Iterator

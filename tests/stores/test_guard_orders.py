@@ -1,7 +1,5 @@
 """The guard asks orders whether a sale explains a fall; lines that nobody can read explain none, and harm nobody."""
 
-from __future__ import annotations
-
 import pytest
 
 from app.stores.guard.stock import _lines_of

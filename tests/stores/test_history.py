@@ -1,7 +1,5 @@
 """Pages of runs and differences: every filter leaves out what it should, and pages follow one another."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 from typing import Any
 

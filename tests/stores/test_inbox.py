@@ -1,7 +1,5 @@
 """A delivery is stored once and owes its items once, however often and wherever it arrives."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 
 import pytest

@@ -1,7 +1,5 @@
 """What a filter by outcome finds, compared with every delivery looked at one by one, in an inbox made at random."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """On SQLite the items of an event are looked up one by one, whatever the planner would think of it, and none in vain."""
 
-from __future__ import annotations
-
 from contextlib import closing
 from datetime import UTC, datetime
 

@@ -1,7 +1,5 @@
 """A JSON column gives back what was put into it, in the shape that it was declared with."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any

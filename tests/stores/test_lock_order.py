@@ -1,7 +1,5 @@
 """Writers of the catalog wait for each other, but never in a circle."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable
 from contextlib import closing

@@ -1,7 +1,5 @@
 """Which items have to be read again because something changed by which their listings are told."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 
 import msgspec

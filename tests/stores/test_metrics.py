@@ -1,7 +1,5 @@
 """What settlements and runs come to is the same whether slots were summed, by one or by many, or not at all."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 from threading import Barrier, Thread
 from typing import Any

@@ -1,7 +1,5 @@
 """What the schema that gave products their details made of the old ones."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from contextlib import closing

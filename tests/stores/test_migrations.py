@@ -1,7 +1,5 @@
 """The schema: migrations make exactly the tables that tables.py declares, once, and keep what is in them."""
 
-from __future__ import annotations
-
 import ast
 import json
 import subprocess

@@ -1,7 +1,5 @@
 """The dirty set: nothing that changed is forgotten, nothing is worked on twice at once."""
 
-from __future__ import annotations
-
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 

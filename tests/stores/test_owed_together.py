@@ -1,7 +1,5 @@
 """Items that a message names together are leased together, and nothing that must be alone comes along."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 

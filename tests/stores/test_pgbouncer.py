@@ -1,7 +1,5 @@
 """PgBouncer in transaction mode stands between Tallyhook and PostgreSQL, and all works as without it."""
 
-from __future__ import annotations
-
 import asyncio
 import threading
 from collections.abc import Iterator

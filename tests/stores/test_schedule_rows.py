@@ -1,7 +1,5 @@
 """Schedules as rows: a slot goes to one of many clocks, and what people edited stays."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection

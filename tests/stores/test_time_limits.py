@@ -1,7 +1,5 @@
 """A question with a time limit ends with it, in the database; nothing of that stays, and no outage is made of it."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Iterator
 from contextlib import closing

@@ -1,7 +1,5 @@
 """What a database URL may say, and how it is refused."""
 
-from __future__ import annotations
-
 import sqlite3
 from contextlib import closing
 

@@ -1,7 +1,5 @@
 """What is wrong with the data, check by check."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any

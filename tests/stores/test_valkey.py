@@ -1,7 +1,5 @@
 """The queue's server in tests is a real one, and empty at the start of each test."""
 
-from __future__ import annotations
-
 from contextlib import closing
 
 import pytest

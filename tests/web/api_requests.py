@@ -1,7 +1,5 @@
 """Requests made from the OpenAPI document: such as it allows, and such as it does not."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime

@@ -1,7 +1,5 @@
 """A shop with something to tell for every operation of the API, and what a person would ask it."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal

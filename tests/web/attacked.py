@@ -1,7 +1,5 @@
 """A real web process with locked doors, what is said to it, and a watch over everything that it answers."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import hmac

@@ -1,7 +1,5 @@
 """What no client library sends: broken, ambiguous, endless and slow requests, as bytes."""
 
-from __future__ import annotations
-
 import random
 import time
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """Well-formed requests that mean no good: the API's, the pages' and the deliveries', each as a call of ``Attacked``."""
 
-from __future__ import annotations
-
 import json
 import random
 from collections.abc import Callable, Iterator, Mapping

@@ -1,7 +1,5 @@
 """The pages, and the least role that each needs."""
 
-from __future__ import annotations
-
 from app.domain import Role
 
 _SHOWN = (

@@ -1,7 +1,5 @@
 """The web application behind a real server on a free port of this machine, and deliveries to it."""
 
-from __future__ import annotations
-
 import socket
 import threading
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,5 @@
 """Every route with every role, and with none: nothing answers that should not, and a new route must be declared."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """While the database is away every request is answered 503 and when to come back, and afterwards as always."""
 
-from __future__ import annotations
-
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing

@@ -1,7 +1,5 @@
 """The API of connections: how they are, and pause, resume and check over HTTP."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The OpenAPI document tells of everything that is served, and what it allows is answered as it says."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from contextlib import closing

@@ -1,7 +1,5 @@
 """The inbox over real HTTP: listed by page, shown as received, replayed, and limited to what the caller sees."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Dead letters over HTTP: found, grouped, shown, previewed, replayed, discarded, edited."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any

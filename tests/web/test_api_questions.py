@@ -1,7 +1,5 @@
 """The API over real HTTP: every question is answered from rows of the database."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The API over real HTTP: what it refuses, and that it says what would be right."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any

@@ -1,7 +1,5 @@
 """The API over real HTTP: runs and items that a person asks for."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any

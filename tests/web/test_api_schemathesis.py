@@ -1,7 +1,5 @@
 """An outside judge of the API: schemathesis finds nothing between the document and what is served."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

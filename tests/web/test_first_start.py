@@ -1,7 +1,5 @@
 """Doors cannot be left open by a setting, and the first start gives away one key."""
 
-from __future__ import annotations
-
 import os
 import re
 import socket

@@ -1,7 +1,5 @@
 """Requests one behind the other in a connection, and answers that nobody reads: neither fills our memory."""
 
-from __future__ import annotations
-
 import re
 import socket
 import threading

@@ -1,7 +1,5 @@
 """Questions that read much hold up nobody else: few run at once, each ends by its deadline or with its client."""
 
-from __future__ import annotations
-
 import selectors
 import socket
 from collections.abc import Iterator

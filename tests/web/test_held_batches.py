@@ -1,7 +1,5 @@
 """Held batches over HTTP and on pages: shown with their rows before and after, decided once, and audited."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass

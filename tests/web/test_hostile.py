@@ -1,7 +1,5 @@
 """Ten thousand hostile requests to a real web process: no fault, no leak, no growth, and good ones are served as before."""
 
-from __future__ import annotations
-
 import random
 import threading
 import time

@@ -1,7 +1,5 @@
 """The doors' limits: how much, how fast and how long, who is locked out, and what cannot be left open."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import closing

@@ -1,7 +1,5 @@
 """The pages on a real server: each shows what is there, its forms do what they say, and text stays text."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass

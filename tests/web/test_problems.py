@@ -1,7 +1,5 @@
 """Errors as answers: what a vendor said is told, without our secrets in it."""
 
-from __future__ import annotations
-
 import pytest
 
 from app.errors import (

@@ -1,7 +1,5 @@
 """``/metrics`` is text that Prometheus reads, with the figures of the database."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import re

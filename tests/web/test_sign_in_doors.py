@@ -1,7 +1,5 @@
 """The sign-in page under attack: forms of other sites, and hundreds of passwords at once."""
 
-from __future__ import annotations
-
 import asyncio
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Wrong passwords hold off whoever gives them, not the person whose name was guessed; each leaves a trace."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any

@@ -1,7 +1,5 @@
 """The endpoint when more comes in than can be written: it says so at once, and when to come back."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterator
 from contextlib import closing

@@ -1,7 +1,5 @@
 """The receiver over real HTTP: what is in the database when an answer arrives."""
 
-from __future__ import annotations
-
 import json
 import threading
 from collections.abc import Iterator, Sequence

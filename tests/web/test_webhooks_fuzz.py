@@ -1,7 +1,5 @@
 """Whatever is posted, the receiver's answer is never its own fault."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import hashlib

@@ -1,7 +1,5 @@
 """The receiver over real HTTP: what it refuses, how early, and that no sender can break it."""
 
-from __future__ import annotations
-
 import logging
 import socket
 import threading

@@ -1,7 +1,5 @@
 """A worker in this process for a shop of products, and what can be done to its database meanwhile."""
 
-from __future__ import annotations
-
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator

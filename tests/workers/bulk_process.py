@@ -1,7 +1,5 @@
 """One bulk worker as a process: ``python -m tests.workers.bulk_process RUN_ID`` carries a run out, and can be killed."""
 
-from __future__ import annotations
-
 import sys
 
 from app import config, wiring

@@ -1,7 +1,5 @@
 """A vendor that answers every call with everything it was told, credentials above all, in as many ways as there are."""
 
-from __future__ import annotations
-
 import base64
 import json
 import threading

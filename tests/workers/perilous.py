@@ -5,8 +5,6 @@ begins with "deadly" takes the process down; one that begins with "slow" says so
 byte on standard input. The clock can run faster than time, so that leases end soon.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import sys

@@ -1,7 +1,5 @@
 """Every secret is a canary, the vendor repeats all it hears, everything fails: and no canary comes out anywhere."""
 
-from __future__ import annotations
-
 import base64
 import os
 import re

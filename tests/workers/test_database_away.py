@@ -1,7 +1,5 @@
 """While its database is away a worker buries nothing, fails no run and counts no attempt; afterwards it goes on."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, suppress

@@ -1,7 +1,5 @@
 """A real worker on a real Valkey: every message that dies becomes a dead letter, and can come back."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 

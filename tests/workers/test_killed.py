@@ -1,7 +1,5 @@
 """Worker processes that die: their work is done by others, and what kills them is put away."""
 
-from __future__ import annotations
-
 import signal
 import subprocess
 import sys

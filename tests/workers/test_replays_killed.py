@@ -1,7 +1,5 @@
 """A bulk replay on real worker processes, killed again and again: each letter replayed once in effect, none lost."""
 
-from __future__ import annotations
-
 import os
 import random
 import signal

@@ -1,7 +1,5 @@
 """The clock's rounds: what is looked at now and then, each for itself."""
 
-from __future__ import annotations
-
 from sqlalchemy import text
 
 from app.config import Settings

@@ -1,7 +1,5 @@
 """Bulk runs on real processes against a real simulator: killed again and again, resumed, and right in the end."""
 
-from __future__ import annotations
-
 import os
 import random
 import shutil

@@ -1,7 +1,5 @@
 """A worker that stops as it should says so, and nobody waits for it."""
 
-from __future__ import annotations
-
 from app.stores.sql.engine import Database
 from app.stores.upkeep import heartbeats
 from tests.stack import eventually

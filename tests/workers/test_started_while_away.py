@@ -1,7 +1,5 @@
 """Processes that are started while the database is away wait for it, live through its next absence, and say so once."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

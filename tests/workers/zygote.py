@@ -4,8 +4,6 @@
 makes one more child, whose number is printed.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 

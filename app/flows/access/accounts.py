@@ -1,7 +1,5 @@
 """Who may come in: tokens for programs, users with passwords, and the first key of an installation."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 import secrets

@@ -1,7 +1,5 @@
 """The audit log as flows use it: every change that a person or program makes is noted in the same transaction."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Moves the oldest entries of the audit log from the database into files that are part of the chain."""
 
-from __future__ import annotations
-
 from datetime import datetime, timedelta
 from pathlib import Path
 

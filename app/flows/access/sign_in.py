@@ -1,7 +1,5 @@
 """Recognises callers: by token, by password, by the session of a browser."""
 
-from __future__ import annotations
-
 import secrets
 from dataclasses import dataclass, replace
 from datetime import timedelta

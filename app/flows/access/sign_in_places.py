@@ -1,7 +1,5 @@
 """Counts wrong passwords by name and place, so that guesses from elsewhere lock nobody out; notes them by the hour."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import datetime, timedelta
 

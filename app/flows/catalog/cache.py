@@ -1,7 +1,5 @@
 """Caches answers that take seconds to find, and gives them with their age."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable

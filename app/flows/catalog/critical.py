@@ -1,7 +1,5 @@
 """Listings that are out of stock or low: which ones is cached for a minute, how many are left is read now."""
 
-from __future__ import annotations
-
 from bisect import bisect_right
 from collections import Counter
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """Checks whether the data is right; this reads whole tables, so the result is cached for a while and has its age."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any

@@ -1,7 +1,5 @@
 """Calls a source to find out whether the account answers us, and records the result."""
 
-from __future__ import annotations
-
 import threading
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta

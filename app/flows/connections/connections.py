@@ -1,7 +1,5 @@
 """What people see of connections and do with them: list, pause, resume, check."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Finds out whether the vendor answers for a kind at all, by fetching other items of it, one at a time."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field

@@ -6,8 +6,6 @@ refused or not answered, we fetch others of the kind: if these fail too, the kin
 Nothing here may be called inside a transaction.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum

@@ -4,8 +4,6 @@ A vendor's application may send events of several accounts to one address. Witho
 to fetch another merchant's orders again and again.
 """
 
-from __future__ import annotations
-
 import structlog
 
 from app.errors import TallyhookError

@@ -1,7 +1,5 @@
 """Checks one kind of a vendor's records: whether it may be read, how many there are, and what the first ones look like."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta

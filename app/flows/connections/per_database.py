@@ -1,7 +1,5 @@
 """What this process remembers of a database; there may be several in one process."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar

@@ -1,7 +1,5 @@
 """Probes: connections that do not work are called again at growing intervals, each by one process at a time."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Iterator
 from datetime import datetime, timedelta

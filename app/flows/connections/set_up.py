@@ -3,8 +3,6 @@
 Nothing here needs a database: the few calls count against no budget of ours.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime

@@ -1,7 +1,5 @@
 """The states of connections as this process knows them: read about once a second, and put into words."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta

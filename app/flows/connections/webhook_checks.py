@@ -1,8 +1,6 @@
 """Checks whether webhooks arrive: compares what is registered at the vendor, the URL that signatures are computed over,
 the public URL, and where deliveries really arrived; says which differs, and what to do."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Judges an incomplete read (a poll, a window, items by id) together with what is already held of its kind."""
 
-from __future__ import annotations
-
 from collections.abc import Set
 from dataclasses import replace
 from datetime import datetime

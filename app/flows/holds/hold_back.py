@@ -1,7 +1,5 @@
 """Holds implausible batches for a person, one hold for each kind, and ends a hold that a later answer has superseded."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Holds: shows the batches that wait for a person, and does with them what the person decides."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence, Set
 from datetime import datetime, timedelta
 from functools import partial

@@ -1,8 +1,6 @@
 """Judges a batch before it is written: gathers the evidence, asks the source where it can prove something, and separates
 what is beyond doubt from what is held."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """What people ask about the inbox: which deliveries there are, the outcome of each, and to replay them."""
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Sequence
 from datetime import datetime

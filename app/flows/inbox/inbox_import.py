@@ -6,8 +6,6 @@ A body that is not text is ``body_base64`` instead. An imported delivery is veri
 that comes in; ``received_at`` (now, if it is missing) is the time for signatures that have one.
 """
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field

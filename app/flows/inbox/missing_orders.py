@@ -1,7 +1,5 @@
 """Orders that never arrived: per day, how many the source has, how many we hold, and which are missing."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import date

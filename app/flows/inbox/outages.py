@@ -1,7 +1,5 @@
 """Outages: found by silence or after a downtime, and filled from the source's ledger of events or by a delta pull."""
 
-from __future__ import annotations
-
 from datetime import datetime, timedelta
 
 import msgspec

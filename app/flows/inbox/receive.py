@@ -4,8 +4,6 @@ One writer thread takes all deliveries that came during its last commit. There i
 written at once, and a burst shares one commit. Items are enqueued after the acknowledgement.
 """
 
-from __future__ import annotations
-
 import asyncio
 import threading
 from collections import deque

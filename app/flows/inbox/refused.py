@@ -1,7 +1,5 @@
 """Notes deliveries whose signature was wrong, a few at a time: they explain later which changes were missed."""
 
-from __future__ import annotations
-
 import time
 from collections import Counter, deque
 from collections.abc import Sequence

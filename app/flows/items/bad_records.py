@@ -1,7 +1,5 @@
 """Records that are shown but cannot be read or stored: each fails alone, and its neighbours go on."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal

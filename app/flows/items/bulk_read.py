@@ -1,7 +1,5 @@
 """The bulk path: stream a complete read, diff it by row hash, judge it, and apply only what differs."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Iterator, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime

@@ -1,7 +1,5 @@
 """Records a message that failed for good as a dead letter; called from the broker's ``after_nack``."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import structlog

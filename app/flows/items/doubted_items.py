@@ -4,8 +4,6 @@ So the guard also judges a list that only names what changed, a storm of webhook
 row that waits for a person already, even if it is shown alone.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime

@@ -1,7 +1,5 @@
 """Fetches leased items from their source and applies the answers to the catalog, several in one commit."""
 
-from __future__ import annotations
-
 import random
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -89,7 +87,7 @@ class Fetched:
             if ref.external_id not in known and claim.key not in unread and claim.version > shown[ref.external_id]
         ]
 
-    def without(self, failures: Sequence[Failure]) -> Fetched:
+    def without(self, failures: Sequence[Failure]) -> "Fetched":
         """The answer with the records of these items turned into failed ones."""
         errors = {failure.ref: str(failure.error) for failure in failures}
         good: list[Record] = []

@@ -1,7 +1,5 @@
 """Processes the items of one message in batches that share commits; a failing item does not fail its neighbours."""
 
-from __future__ import annotations
-
 import random
 import time
 from collections.abc import Sequence

@@ -4,8 +4,6 @@ Work that a process cannot finish, because it must stop or the database was in t
 counts as no crash.
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager

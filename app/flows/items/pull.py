@@ -1,7 +1,5 @@
 """The delta path: reads changes since the watermark, applies complete records, owes the rest, moves the watermark."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta

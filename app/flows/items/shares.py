@@ -6,8 +6,6 @@ finds no thread is parked here until work of the same connection ends. Parked wo
 the sweep sends it again.
 """
 
-from __future__ import annotations
-
 import math
 import threading
 from collections import Counter, OrderedDict, defaultdict

@@ -1,7 +1,5 @@
 """The sweep: every overdue item gets a message again, so that losing the queue loses time, never work."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import timedelta
 

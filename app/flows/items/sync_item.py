@@ -4,8 +4,6 @@ A message is only a hint. Whoever gets it leases the item, and as many other due
 so a backlog drains in batches. No transaction is open while the vendor is called.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import uuid4

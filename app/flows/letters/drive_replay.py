@@ -1,7 +1,5 @@
 """Drives a replay: sends its items step by step, watches their outcomes, and stops at the first new failure."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable, Collection

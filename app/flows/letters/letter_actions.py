@@ -1,7 +1,5 @@
 """What people decide about dead letters: discard (and undo that for a day), edit the arguments."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any

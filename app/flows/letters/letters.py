@@ -1,7 +1,5 @@
 """What people ask about dead letters: which there are, how many causes they have, and everything about one."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial

@@ -1,7 +1,5 @@
 """The arguments that each kind of message takes, checked before a dead one is edited or replayed."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

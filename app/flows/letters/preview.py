@@ -1,7 +1,5 @@
 """What a replay would change: items are fetched, mapped and applied in a transaction that is rolled back."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Requests a replay: of one dead letter, of all that a filter matches, or of items; shows and aborts replays."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """What happens now, for somebody who watches: read from what all processes wrote."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """Checks everything that an installation needs, one finding after the other: database, queue, vendors, webhooks, mail."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """The health of one connection: what it holds, owes and does now; and, in words, what is wrong."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any

@@ -1,7 +1,5 @@
 """The figures of a connection's last days, all from the database; ``None`` if there is nothing to measure."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta

@@ -1,7 +1,5 @@
 """The figures of all connections as samples (numbers with a name and labels) for a monitoring system."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta

@@ -1,7 +1,5 @@
 """What Tallyhook holds and owes right now, read from the database."""
 
-from __future__ import annotations
-
 from datetime import datetime, timedelta
 from typing import Any
 

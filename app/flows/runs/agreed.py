@@ -1,7 +1,5 @@
 """How true the copy is after a complete read: rows equal in content, of all rows that live there or here."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from app.flows.items.bulk_read import BulkResult

@@ -1,7 +1,5 @@
 """Chooses the strategy of a smart run by the ages, misses and prices that earlier runs left in the database."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timedelta

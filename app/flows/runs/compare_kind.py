@@ -1,7 +1,5 @@
 """Compares a kind with what its source shows: a real run repairs what differs, a dry run only writes it down."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Iterator, Set
 from functools import partial
 

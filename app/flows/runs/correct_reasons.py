@@ -1,7 +1,5 @@
 """Corrects the cause of a difference when later evidence comes: an event hours late turns ``missed`` into ``late``."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import timedelta
 

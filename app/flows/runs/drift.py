@@ -1,7 +1,5 @@
 """Writes down what a complete read found different, field by field, and why: one drift row per differing row."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import chain

@@ -1,7 +1,5 @@
 """Dry runs: the real work is done in a transaction, what it would write is noted, and the transaction is rolled back."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """Guesses how many records a run will have from the numbers of earlier runs."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace

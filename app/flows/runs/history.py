@@ -1,7 +1,5 @@
 """Runs, the items that failed in them and the differences that they found, as people and programs look at them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The stored pages of an unfinished read: it continues after them, and they are dropped when the kind is written."""
 
-from __future__ import annotations
-
 from sqlalchemy import Connection
 
 from app.domain import Kind, Page

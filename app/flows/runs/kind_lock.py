@@ -4,8 +4,6 @@ Where a source has no versions, the moment a read began is the version, and two 
 older one's rows. The lease on the kind's ``*`` item is the lock; pulls hold it anyway.
 """
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Iterator

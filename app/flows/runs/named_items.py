@@ -1,8 +1,6 @@
 """Items that the pages of a dry run only name. A real run owes them to the workers; a dry run fetches them itself, so that
 it knows the rows that they bring and the calls that they cost."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from sqlalchemy import Connection

@@ -4,8 +4,6 @@ It is a diff, not a re-download: rows that agree are not written. The kind ends 
 that are equal after the write.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from functools import partial

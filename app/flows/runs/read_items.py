@@ -1,7 +1,5 @@
 """A stage that reads items by id: items out of stock or of a category, orders of some days, items that failed."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 
 from sqlalchemy import Connection

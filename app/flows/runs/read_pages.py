@@ -1,7 +1,5 @@
 """A stage that reads what changed, in a span of time or since the watermark: its pages are judged together, then applied."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from functools import partial

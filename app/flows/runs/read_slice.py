@@ -4,8 +4,6 @@ Some edits leave the time of change as it was, so no delta shows them. Each nigh
 changed in the last two years, so that a month compares all of them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import partial

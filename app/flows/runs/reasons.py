@@ -1,7 +1,5 @@
 """Collects the traces of differing rows, from which ``rules.drift.reasons`` finds why each was wrong."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace

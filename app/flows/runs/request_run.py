@@ -1,7 +1,5 @@
 """Requests for bulk work: start a run, cancel it, resume it, fetch one item now."""
 
-from __future__ import annotations
-
 from datetime import datetime, timedelta
 
 import msgspec

@@ -1,7 +1,5 @@
 """A read whose pages are judged together: each page is stored as it comes, so that a resumed run continues after it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 
 from app.domain import Kind, Page

@@ -1,7 +1,5 @@
 """Retries of a run's calls after transient failures: three tries with growing pauses, then the run fails."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar

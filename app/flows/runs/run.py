@@ -1,7 +1,5 @@
 """Carries out a bulk run stage by stage: leased, checkpointed with every page, stoppable, and resumed where it stopped."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from uuid import uuid4
 

@@ -1,7 +1,5 @@
 """Fetches some items of a run by id: one that fails does not fail its neighbours, and a dry run writes none of them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial

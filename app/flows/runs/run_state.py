@@ -1,7 +1,5 @@
 """A run that this worker carries out: where it is, what it has done, and whether it is still ours; saved with every page."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager

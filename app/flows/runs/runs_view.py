@@ -1,7 +1,5 @@
 """A run for people and programs: status, progress with speed and time to go, calls, and why."""
 
-from __future__ import annotations
-
 from datetime import datetime
 
 import msgspec

@@ -4,8 +4,6 @@ What differs is written down as after a complete read, with its reason, and owed
 the source has are for complete reads to find, a random row is one that we hold.
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Sequence
 from datetime import datetime, timedelta

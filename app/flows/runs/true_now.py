@@ -1,7 +1,5 @@
 """How true a connection's copy is now: the agreement of the last complete read, and the spot checks since then."""
 
-from __future__ import annotations
-
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 

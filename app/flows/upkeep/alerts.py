@@ -1,7 +1,5 @@
 """Raises alerts for what a person should know, and mails each once."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 
 import structlog

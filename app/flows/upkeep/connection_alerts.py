@@ -1,7 +1,5 @@
 """Alerts about connections that are paused or do not work, kinds that may not be read, and held batches."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import NamedTuple
 

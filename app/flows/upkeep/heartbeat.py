@@ -1,7 +1,5 @@
 """Sends this process's heartbeats: for readiness, for people, and to know later when no process was running."""
 
-from __future__ import annotations
-
 import threading
 import time
 from dataclasses import replace

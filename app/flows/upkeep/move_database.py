@@ -1,7 +1,5 @@
 """Moves an installation to another database: copies everything while no process runs, and verifies the copy."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from datetime import datetime
 

@@ -1,7 +1,5 @@
 """Raises an alert, keeps it up to date while the trouble lasts, and closes it."""
 
-from __future__ import annotations
-
 import structlog
 from sqlalchemy import Connection
 

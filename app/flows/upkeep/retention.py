@@ -1,7 +1,5 @@
 """Retention: removes what nobody will ask for any more, a little with every call."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Schedules as people see and edit them: each job's times, and what they cost against the call budget."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any

@@ -4,8 +4,6 @@ A connection has one bulk run at a time. While one is active, a due slot is not 
 fires it. If several slots of a job pile up, only the latest fires; missed slots likewise.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,7 +1,5 @@
 """Many trials by processes of their own, each with a ground of its own."""
 
-from __future__ import annotations
-
 import logging
 import signal
 from collections.abc import Generator, Sequence

@@ -1,7 +1,5 @@
 """What goes wrong at vendors: each function makes the shop's lists show something false. ``night`` counts from 0."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection
 from decimal import Decimal
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """The databases of trials: a shop is read into a database once, and each trial gets a copy of both."""
 
-from __future__ import annotations
-
 import random
 import shutil
 import tempfile

@@ -1,7 +1,5 @@
 """What merchants do: each function changes the shop's truth, and the guard must hold none of it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 

@@ -1,7 +1,5 @@
 """The report of the experiment: results by case and by size, and every trial that went wrong."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 
 from rich.table import Table

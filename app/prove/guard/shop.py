@@ -1,7 +1,5 @@
 """A shop at a vendor in memory: the truth, and what the vendor's lists show of it."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Iterator, Sequence
 from copy import copy
@@ -103,7 +101,7 @@ class Shop:
         self.listed = _copied(self.truth)
         return self.listed
 
-    def again(self, rng: random.Random) -> Shop:
+    def again(self, rng: random.Random) -> "Shop":
         """A copy of the shop with dice of its own."""
         other = copy(self)
         other.rng, other.ending = rng, []
@@ -142,7 +140,7 @@ class ShopSource(MemorySource):
         self.shows_zeros = shows_zeros
         self.whole_kinds: tuple[Kind, ...] = (Kind.LOCATION, Kind.STOCK) if stock_is_whole else (Kind.LOCATION,)
 
-    def at(self, shop: Shop) -> ShopSource:
+    def at(self, shop: Shop) -> "ShopSource":
         """The same vendor with another shop."""
         return ShopSource(shop, stock_is_whole=self.stock_is_whole, shows_zeros=self.shows_zeros)
 

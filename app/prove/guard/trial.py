@@ -1,7 +1,5 @@
 """One trial: a case happens to a shop for some nights, and the harm and the holds are measured."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Compares orders and their lines, to the cent, with the simulated vendors' books."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """Databases of their own for real processes, and the harm one can do to them: SQLite in a file, PostgreSQL from a wheel."""
 
-from __future__ import annotations
-
 import shutil
 import sqlite3
 import tempfile

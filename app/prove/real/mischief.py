@@ -1,7 +1,5 @@
 """What can happen to an installation of real processes: each mischief begins, lasts, and is over."""
 
-from __future__ import annotations
-
 import math
 import signal
 import time

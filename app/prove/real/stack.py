@@ -1,7 +1,5 @@
 """The real processes of one installation: web, workers, clock, Valkey, and a simulator for each source."""
 
-from __future__ import annotations
-
 import signal
 import subprocess
 import sys

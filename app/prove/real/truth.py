@@ -1,7 +1,5 @@
 """Compares the tables of an installation with the truth of its simulated vendors."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Any
 

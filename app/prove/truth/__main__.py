@@ -1,7 +1,5 @@
 """``python -m app.prove.truth``: runs the experiment on truth, and prints how many reasons were right."""
 
-from __future__ import annotations
-
 import argparse
 import logging
 import sys

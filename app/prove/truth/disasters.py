@@ -1,7 +1,5 @@
 """Disasters, each of which harms many rows: a restored backup, a new mapping, downtime, no polls, refused deliveries."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple

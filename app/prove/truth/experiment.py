@@ -1,8 +1,6 @@
 """One seed of the experiment on truth: a random day, a nightly run, and the run's reasons beside what really
 happened."""
 
-from __future__ import annotations
-
 from contextlib import closing
 from datetime import datetime, timedelta
 from functools import partial

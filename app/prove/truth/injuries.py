@@ -1,7 +1,5 @@
 """The ways in which one row can become wrong, each with the right reason."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import NamedTuple

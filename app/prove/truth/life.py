@@ -1,8 +1,6 @@
 """One shop's life on the real flows and stores, with a clock that is moved: events, polls, hands, backups, nightly
 runs."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count

@@ -1,7 +1,5 @@
 """Compares what the shop shows with what our tables hold, without any of our flows."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 

@@ -1,8 +1,6 @@
 """A vendor's account in memory for the experiment on truth: it changes, answers late or not at all, and shows
 everything."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal

@@ -1,7 +1,5 @@
 """A day in a shop's life as a list of moments, and which rows it made wrong."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from random import Random

@@ -1,7 +1,5 @@
 """The audit log's chain: each entry's hash covers the entry and the hash of the one before."""
 
-from __future__ import annotations
-
 import hashlib
 from datetime import datetime
 

@@ -1,7 +1,5 @@
 """How long a sign-in must wait after wrong passwords: not at all after a few, then ever longer; forgiven with time."""
 
-from __future__ import annotations
-
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -31,7 +29,7 @@ class Tries(NamedTuple):
         """Whether a sign-in must wait now."""
         return self.locked_until is not None and self.locked_until > now
 
-    def and_another(self, now: datetime, free: int, longest: timedelta = LONGEST) -> Tries:
+    def and_another(self, now: datetime, free: int, longest: timedelta = LONGEST) -> "Tries":
         """After one more wrong password: the wait is 1 minute after ``free`` of them, doubled by each more, at most
         ``longest``."""
         failures = self._counting(now) + 1

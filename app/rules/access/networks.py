@@ -1,7 +1,5 @@
 """The network by which callers from an address are counted."""
 
-from __future__ import annotations
-
 from ipaddress import IPv4Address, ip_address, ip_network
 
 

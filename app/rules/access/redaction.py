@@ -1,7 +1,5 @@
 """Removes secrets from texts: known values, and headers whose names suggest a secret."""
 
-from __future__ import annotations
-
 import base64
 import html
 import json

@@ -1,7 +1,5 @@
 """The purpose by which a call is counted: live work of a lane, a run, or a probe."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar

@@ -6,8 +6,6 @@ the calls they took in a quiet hour are not missing when the shop gets busy. A s
 webhooks for every call that becomes free; a ceiling as low as the share would stop them for good in a busy shop.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar

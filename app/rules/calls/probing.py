@@ -1,7 +1,5 @@
 """When a connection that does not work, or a kind that may not be read, is tried again."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 
 FIRST = timedelta(seconds=5)

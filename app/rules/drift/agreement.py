@@ -1,7 +1,5 @@
 """The interval in which a share lies, when only a sample was checked."""
 
-from __future__ import annotations
-
 from math import ceil, floor, sqrt
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """How later evidence corrects a reason."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 

@@ -1,7 +1,5 @@
 """The causes of a difference, the traces of a row, and the reason that follows from them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta

@@ -1,7 +1,5 @@
 """What to do about a difference, by its cause."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import datetime
 

@@ -4,8 +4,6 @@ Each answer is a cause, the two moments between which our copy became wrong, and
 Where the traces do not show the cause, it is unknown, and the sentence says why.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta

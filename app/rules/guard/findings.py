@@ -1,7 +1,5 @@
 """The guard's findings: the rules that hold a batch implausible, their figures, and the traits of the rows they hold."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import IntFlag

@@ -1,7 +1,5 @@
 """The plausibility guard: a batch that would zero, delete or change too much is implausible."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from dataclasses import dataclass
 from math import sqrt

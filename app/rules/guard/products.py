@@ -1,7 +1,5 @@
 """The guard's rules for products: each function describes what no merchant does to so many products at once."""
 
-from __future__ import annotations
-
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -65,8 +63,8 @@ class ProductEvidence:
     living: int = 0
     probed: int = 0
     strange: int = 0
-    factors: array[float] = field(default_factory=lambda: array("d"))
-    cents: array[float] = field(default_factory=lambda: array("d"))
+    factors: "array[float]" = field(default_factory=lambda: array("d"))
+    cents: "array[float]" = field(default_factory=lambda: array("d"))
 
 
 def product_findings(

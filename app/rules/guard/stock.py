@@ -1,7 +1,5 @@
 """The guard's rules for stock: units do not vanish unless an order, a move or the end of a product explains it."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """The traits of a product in a batch: changes that the guard may doubt."""
 
-from __future__ import annotations
-
 import re
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """What usually happens in a shop: the guard shows it beside a finding, and believes what is not much more."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from statistics import median_high

@@ -1,7 +1,5 @@
 """The address that a delivery was sent to, by its headers, and whether that is the expected one."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from ipaddress import ip_address
 from urllib.parse import urlsplit

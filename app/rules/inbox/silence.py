@@ -1,7 +1,5 @@
 """When silence means an outage: nothing came for a while, though at this time of day something always does."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import timedelta
 

@@ -1,7 +1,5 @@
 """What to do about a dead letter, by the type of its error: one sentence for the person on call."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from app import errors

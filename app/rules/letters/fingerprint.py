@@ -6,8 +6,6 @@ RateLimited: GET /acme/api/product/RT0117: 429 too many requests   app/sources/h
 -> both RateLimited-5c1e3f0a
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 import traceback

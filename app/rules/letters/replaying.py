@@ -1,7 +1,5 @@
 """How fast a replay may send its items: a canary first, then at its rate."""
 
-from __future__ import annotations
-
 CANARY = (1, 10)
 """Items of the first stages; the last stage is the rest."""
 

@@ -1,7 +1,5 @@
 """Whether, and when, a failed message is tried again: that depends on whether waiting can help."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from app.errors import AuthRejected, Permanent, RateLimited, Transient

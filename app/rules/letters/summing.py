@@ -1,7 +1,5 @@
 """Sums up a preview in one sentence: "32 new products; quantity 4 to 0 on 3 items; 2 would fail: RateLimited"."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """The category of an error, as failed items are filtered by it."""
 
-from __future__ import annotations
-
 from app.errors import AuthRejected, BadAnswer, DatabaseFault, RateLimited, Refused, Transient, Unmappable
 
 CATEGORIES = ("network", "rate_limit", "auth", "validation", "mapping", "conflict", "database")

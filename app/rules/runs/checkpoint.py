@@ -1,7 +1,5 @@
 """Where a run goes on after a crash, a cancel or a pause, stage by stage."""
 
-from __future__ import annotations
-
 from datetime import datetime
 
 import msgspec
@@ -37,14 +35,14 @@ class Checkpoint(msgspec.Struct, kw_only=True, omit_defaults=True):
     silences: int = 0
     upto: datetime | None = None
 
-    def next_stage(self, processed: int) -> Checkpoint:
+    def next_stage(self, processed: int) -> "Checkpoint":
         """The beginning of the next stage, after so many processed records."""
         return Checkpoint(stage=self.stage + 1, begun=processed, chosen=self.chosen, failed=self.failed)
 
-    def restart_stage(self) -> Checkpoint:
+    def restart_stage(self) -> "Checkpoint":
         """The beginning of the current stage."""
         return msgspec.structs.replace(self, resume=None, pages=0, read_at=None, after=None)
 
-    def first_failed(self) -> Checkpoint:
+    def first_failed(self) -> "Checkpoint":
         """The beginning of the first stage that failed: a resumed run goes on there."""
         return Checkpoint(stage=min(each.stage for each in self.failed), begun=self.begun, chosen=self.chosen)

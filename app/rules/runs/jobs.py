@@ -5,8 +5,6 @@ A connection has one bulk run at a time, so jobs that are due together wait for 
 full hour and the quarters, so that they rarely wait.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime

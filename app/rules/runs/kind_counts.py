@@ -1,7 +1,5 @@
 """What a run did to one kind, as its row keeps it and people see it."""
 
-from __future__ import annotations
-
 import msgspec
 from msgspec import UNSET, UnsetType
 
@@ -34,7 +32,7 @@ class KindCounts(msgspec.Struct, kw_only=True, omit_defaults=True):
         """The counted numbers by name."""
         return {name: number for name in _NUMBERS if (number := getattr(self, name)) is not None}
 
-    def add(self, more: KindCounts) -> None:
+    def add(self, more: "KindCounts") -> None:
         """Add the numbers of ``more``; its texts are left out."""
         for name, number in more.numbers().items():
             setattr(self, name, (getattr(self, name) or 0) + number)

@@ -1,7 +1,5 @@
 """How far a run is, how fast, and when it will be done."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import datetime
 

@@ -1,7 +1,5 @@
 """Which options each strategy accepts: an option that it would ignore is refused, for its caller meant something else."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 

@@ -9,8 +9,6 @@ spring. What a change of the clocks means is decided here instead:
 - a job of every hour fires whenever the wall clock shows its minute, so that hourly stays hourly.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """How many older rows are compared again each night, so that a month compares all of them."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 from math import ceil
 

@@ -1,7 +1,5 @@
 """Which strategy is worth its calls most: expected staleness removed per API call, judged per kind."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isclose

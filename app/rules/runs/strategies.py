@@ -1,7 +1,5 @@
 """What each strategy reads: a run is a list of stages, each about one kind."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta

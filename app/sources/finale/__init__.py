@@ -1,7 +1,5 @@
 """Finale Inventory: a REST API without webhooks, read by lists, windows and single records."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from app.sources.base import Context, Source

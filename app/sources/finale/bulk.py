@@ -1,7 +1,5 @@
 """Products and orders as far as they were modified in a period, month by month, so that the read can be resumed."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,8 +1,6 @@
 """Finale's REST calls, one record or one list at a time, within its limits. An error page is never taken for an
 answer."""
 
-from __future__ import annotations
-
 import base64
 import json
 import tempfile

@@ -8,8 +8,6 @@ A document of 280,000 products is 250 MB. It is read from a memory map, one colu
 thousand rows that are still JSON; only one band at a time becomes Python objects.
 """
 
-from __future__ import annotations
-
 import mmap
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -85,7 +83,7 @@ class Band:
                 name, _array(b'"%b"' % cell if _NUMBER.fullmatch(cell) else cell for cell in each), str | None
             )
 
-    def part(self, start: int, stop: int) -> Band:
+    def part(self, start: int, stop: int) -> "Band":
         """Some of the rows as a band of their own."""
         return Band(stop - start, {name: _slice(cells, start, stop) for name, cells in self._columns.items()})
 

@@ -4,8 +4,6 @@ Categories are documented (``productUserCategoryList``). No public document desc
 "price" in its name is searched.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Makes pages of replies that overlap: each state of a record once, and the watermark that is reached."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial

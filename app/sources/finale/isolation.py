@@ -1,7 +1,5 @@
 """Reads a band of rows so that an unreadable row affects only itself: the band is halved until that row stands alone."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Generic, NamedTuple, TypeVar

@@ -1,7 +1,5 @@
 """Reads single records, and maps whatever was read with the account's own names."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from urllib.parse import quote

@@ -3,8 +3,6 @@
 Everything unmapped goes to ``extra``, so no data is lost. Source of the field names: samples/README.md.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime

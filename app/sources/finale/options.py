@@ -1,7 +1,5 @@
 """Reads a connection's options, strings from the environment, and says what is wrong with one."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields

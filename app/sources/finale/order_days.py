@@ -1,7 +1,5 @@
 """The ids of the orders of business days, including those that the vendor's filter overlooks."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
 

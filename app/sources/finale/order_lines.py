@@ -1,7 +1,5 @@
 """Maps the lines and adjustments of Finale's orders to ours, with exact prices; pure."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal

@@ -1,7 +1,5 @@
 """Turns decoded Finale orders into ours; a list row may lack the lines, a single record has them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal

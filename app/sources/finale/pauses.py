@@ -1,7 +1,5 @@
 """Pauses the garbage collector during bulk decoding, where it would take most of the time."""
 
-from __future__ import annotations
-
 import gc
 import threading
 from collections.abc import Iterator

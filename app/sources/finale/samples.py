@@ -1,7 +1,5 @@
 """Reads a sample file through the real decoding and mapping; ``samples/manifest.json`` says what each file is."""
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime

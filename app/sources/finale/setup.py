@@ -1,7 +1,5 @@
 """The questions for a new Finale connection, and the secret of the bridge that reports its changes."""
 
-from __future__ import annotations
-
 import base64
 import secrets
 from collections.abc import Mapping

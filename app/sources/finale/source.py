@@ -1,7 +1,5 @@
 """The Finale source: which calls answer which question, and what the answers cover."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import partial

@@ -5,8 +5,6 @@ zero (developer.finaleinventory.com/reference/inventory-item). Stock on hand is 
 reserved counts for the facility of its order.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal

@@ -9,8 +9,6 @@ A bridge is whatever sees the merchant's changes first: a no-code flow, a shop's
 * a fixed ``authorization: Bearer <secret>``, for tools that cannot sign.
 """
 
-from __future__ import annotations
-
 import base64
 import binascii
 import hashlib

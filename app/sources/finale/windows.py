@@ -4,8 +4,6 @@ The vendor's rules (support article 115007936708): a range of at most 30 days, b
 120,000 records, the oldest ones, without a word about the rest. Its ``offset`` parameter is ignored.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Finale's spelling of what we read: record URLs, zoneless times, money, and the nested lists of a product."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal

@@ -1,7 +1,5 @@
 """What simulators answer with: JSON, its numbers, and the bodies of other answers."""
 
-from __future__ import annotations
-
 from decimal import Decimal
 from typing import Any
 

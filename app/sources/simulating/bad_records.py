@@ -5,8 +5,6 @@ Any field, also a nested one, can become any value that some vendor was seen to 
 text, a text that no database holds, a number that no column holds, a list or an object in place of a value.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from copy import deepcopy
 from random import Random

@@ -1,7 +1,5 @@
 """A simulator's own endpoints under /_sim, and the application that has them beside the vendor's. Loopback only."""
 
-from __future__ import annotations
-
 import ipaddress
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager

@@ -1,7 +1,5 @@
 """The merchandise of simulated vendors: the same seed gives every vendor the same wares."""
 
-from __future__ import annotations
-
 import random
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Sends a simulator's webhooks in the background and counts what becomes of them."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import Counter
 from collections.abc import Coroutine, Mapping

@@ -1,7 +1,5 @@
 """Options and fault switches of a simulator: what all of them have, and how they are read and switched."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, TypeVar
 

@@ -1,7 +1,5 @@
 """Keeps a simulated shop over a restart: its state in one file that is replaced as a whole."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import time

@@ -12,8 +12,6 @@ Options of a connection (all text; those marked * are needed):
     requests_per_second  the rate to begin with (default 10); it follows what Square allows
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from datetime import date

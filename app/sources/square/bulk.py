@@ -4,8 +4,6 @@ Full reads of stock and orders prove no absence: a missing count means "nothing 
 a period prove nothing beyond what they show.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any

@@ -1,7 +1,5 @@
 """The fields of Square's catalog that we map, as they come."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 

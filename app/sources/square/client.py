@@ -4,8 +4,6 @@ A cursor is bound to the body of its first request (the same body is sent again 
 minutes and is never a watermark. An empty page that has a cursor is not the end.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime

@@ -1,7 +1,5 @@
 """Square's inventory counts as our records; pure."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from decimal import Decimal
 from functools import lru_cache

@@ -1,7 +1,5 @@
 """Resolves the ids in an item to names, for the readable columns of its listings."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 

@@ -10,8 +10,6 @@ by time of change:
     location, vendor    none: there is no filter by time, so every read is a full one
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """Fetches items by their ids, for every kind that needs only the answer to one call."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any

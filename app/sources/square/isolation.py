@@ -4,8 +4,6 @@ A row that fails is read once more without its nulls: Square's specification all
 meaning of a missing field.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from typing import Any, Generic, NamedTuple, TypeVar
 

@@ -3,8 +3,6 @@
 Nothing is lost: what has no field of its own goes to ``extra``, the item's part of it under ``item``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import partial

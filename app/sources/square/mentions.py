@@ -3,8 +3,6 @@
 A field of an unexpected shape mentions nothing, so that it does no harm.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """Classifies a catalog object before it is read: a live item, or something else."""
 
-from __future__ import annotations
-
 from typing import Any, TypeGuard
 
 from app.sources.square.wire import Json

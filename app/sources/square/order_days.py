@@ -1,7 +1,5 @@
 """The ids of the orders of business days: a search for entries returns neither lines nor times."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 

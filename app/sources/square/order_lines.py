@@ -1,7 +1,5 @@
 """Maps the lines of Square's orders to ours: goods sold and returned, and everything else that was paid; pure."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The fields of Square's orders that we map, as they come."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import msgspec

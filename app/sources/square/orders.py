@@ -1,7 +1,5 @@
 """Square's orders as our records; pure. ``order_wire`` has their fields, ``order_lines`` maps their lines."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache

@@ -3,8 +3,6 @@
 Square publishes no number and documents no Retry-After; 429 was seen at about 6 calls a second on one endpoint.
 """
 
-from __future__ import annotations
-
 import random
 import threading
 import time

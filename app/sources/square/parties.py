@@ -1,7 +1,5 @@
 """Square's locations and vendors as our records; pure."""
 
-from __future__ import annotations
-
 import msgspec
 
 from app.domain import Location, Vendor, to_json

@@ -1,7 +1,5 @@
 """Where a listing is sold: the locations at which both item and variation are present, and where it is sold out."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 
 from app.sources.square.catalog_wire import CatalogObject, Json, Override

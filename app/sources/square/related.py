@@ -3,8 +3,6 @@
 Nothing is kept beyond one read, because names change.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Reads a sample file through the real decoding and mapping; ``samples/manifest.json`` says what each file is."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 

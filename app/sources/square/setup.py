@@ -1,7 +1,5 @@
 """The questions for a new Square connection, and its webhook subscription: made, reused, or explained to a person."""
 
-from __future__ import annotations
-
 import uuid
 from collections.abc import Mapping
 from typing import Any

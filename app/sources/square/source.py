@@ -6,8 +6,6 @@ An owed product is an ITEM id; its listings are the item's variations (``parent_
 covers all its listings, so it shows that a variation is gone without fetching it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from functools import partial

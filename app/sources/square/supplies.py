@@ -1,7 +1,5 @@
 """The suppliers of a variation and its cost, in every spelling of Square's versions."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 
 from app.sources.square.catalog_wire import Json, Money, Supply, VariationData

@@ -1,7 +1,5 @@
 """Square's timestamps: RFC 3339 text with 0 to 9 fraction digits, which only compare as moments, never as text."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 from typing import Any
 

@@ -4,8 +4,6 @@ Square's cursors are bound to the body of their query and live about five minute
 that is older, or of another query, is lost: the read begins again (``ResumeLost``).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from hashlib import blake2b

@@ -5,8 +5,6 @@ Square's SDK (``square/utils/webhooks_helper.py``). No timestamp is signed: a re
 ``event_id`` is the only defence against replay.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import hmac

@@ -5,8 +5,6 @@ that is no object harms only itself (``isolation``). Shapes follow Square's Open
 omitted on the wire, so all is optional.
 """
 
-from __future__ import annotations
-
 from typing import Any, TypeVar
 
 import httpx

@@ -1,7 +1,5 @@
 """Tokens, users and sessions; of every secret only a digest or a password hash is here."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, TypedDict, Unpack

@@ -1,7 +1,5 @@
 """Archived entries of the audit log as files: one JSON object a line, each with its links of the chain."""
 
-from __future__ import annotations
-
 import os
 import tempfile
 from collections.abc import Iterator, Sequence

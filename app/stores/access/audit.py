@@ -3,8 +3,6 @@
 The oldest entries may be archived (``stores.access.archives`` has the files): only then does the database let them go.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import islice, takewhile

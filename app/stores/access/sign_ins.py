@@ -1,7 +1,5 @@
 """Where people sign in from, and how often a password was wrong there."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import Any, NamedTuple
 

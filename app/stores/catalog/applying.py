@@ -1,7 +1,5 @@
 """The last step of every flow: applies records to the catalog tables; newer wins, decided by the database."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field

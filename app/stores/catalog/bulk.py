@@ -1,7 +1,5 @@
 """The bulk path: ``Differ`` compares a complete read with our rows, ``write`` writes only the changes, in small commits."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace

@@ -1,7 +1,5 @@
 """The SQL of the six catalog tables, derived from their record structs: one text for all kinds, on both databases."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta

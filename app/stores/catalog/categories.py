@@ -1,7 +1,5 @@
 """Finds categories by id, name or path, in the source's own list and in the listings."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 

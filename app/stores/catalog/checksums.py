@@ -1,7 +1,5 @@
 """The checksum pass: hashes every row's content again, and so finds an edit by hand in any column."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple

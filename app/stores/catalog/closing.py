@@ -3,8 +3,6 @@
 A tombstone dates from the moment it was concluded: what an earlier read shows may be older than the deletion.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime

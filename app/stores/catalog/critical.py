@@ -4,8 +4,6 @@ On hand is the sum over a listing's locations: *out* at zero or less, *low* at t
 without any stock row is neither, because its stock is unknown. Only live, active listings count.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """The differences between a read and our rows, as ``stores.catalog.differ`` finds them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import NamedTuple
 

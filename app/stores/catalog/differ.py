@@ -1,7 +1,5 @@
 """Compares a complete read, page by page, with our rows; writes nothing."""
 
-from __future__ import annotations
-
 from array import array
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime

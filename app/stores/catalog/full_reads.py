@@ -1,7 +1,5 @@
 """The last complete and believed read of each kind: when our copy was known to be right, and which mapping made it."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Finds the items to read again because an object that their listings mention has changed."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 

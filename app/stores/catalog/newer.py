@@ -1,7 +1,5 @@
 """The SQL conditions of every guarded write: which of two states of a row stays."""
 
-from __future__ import annotations
-
 from app.rules.versions import AHEAD
 
 LOCALLY_EDITED = -1

@@ -1,7 +1,5 @@
 """Reads catalog rows back: by key, by SKU, and how new they are."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple

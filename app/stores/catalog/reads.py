@@ -1,7 +1,5 @@
 """The result of one read, in the shape that the catalog applies."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime

@@ -1,7 +1,5 @@
 """Keeps the differing records of a bulk read: the first ones in memory, the others in a temporary file."""
 
-from __future__ import annotations
-
 import os
 import tempfile
 import weakref

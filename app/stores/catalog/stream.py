@@ -1,7 +1,5 @@
 """Reads many rows in lists of some thousand, never all at once."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """How far each kind of a connection has been read, by the source's own clock."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import Any
 

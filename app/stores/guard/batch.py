@@ -1,7 +1,5 @@
 """A batch as the guard sees it; its old rows are read some hundred at a time."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain

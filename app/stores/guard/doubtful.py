@@ -1,7 +1,5 @@
 """Selects the rows of a batch that a rule may doubt. This comes first, because judging a batch counts the whole shop."""
 
-from __future__ import annotations
-
 from app.domain import Kind, Listing, key_of, row_hash
 from app.rules.guard.findings import GONE, IDENTITY, MONEY, Trait
 from app.rules.guard.traits import OldListing, Taken, product_traits

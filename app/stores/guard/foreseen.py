@@ -1,7 +1,5 @@
 """What a dry run would have written so far: its later batches are judged as if it had been written."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,7 +1,5 @@
 """The rows of the batches that wait for a person, as they are and as they would become."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple

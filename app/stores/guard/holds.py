@@ -1,7 +1,5 @@
 """Implausible batches that wait for a person, each with its rows as they are and as they would become."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from functools import reduce

@@ -1,7 +1,5 @@
 """Judges batches of kinds of which only numbers of rows matter: places, vendors, categories, orders."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Judges a batch of products by comparing it with the rows that it would overwrite."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial

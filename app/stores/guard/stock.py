@@ -1,7 +1,5 @@
 """Judges a batch of stock counts: which counts fall to zero, and what explains it."""
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime, timedelta

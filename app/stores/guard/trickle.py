@@ -1,7 +1,5 @@
 """Products as they were before doubtful changes that were believed because few came at a time: judged with the next."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 

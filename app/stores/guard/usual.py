@@ -1,7 +1,5 @@
 """What the believed reads of each day changed, for the guard to compare with."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime, timedelta

@@ -1,8 +1,6 @@
 """Every delivery as it was received: stored once, together with the items that it makes us owe, before it is
 acknowledged."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,7 +1,5 @@
 """Finding deliveries: by filter, by page; the items they name, and what came of each."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any

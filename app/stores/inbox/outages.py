@@ -1,7 +1,5 @@
 """Outages: times in which no delivery of a connection came though some should have, and what was done about each."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Deliveries by what came of them, found from the settlements' side: few settlements name few deliveries to look at."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any

@@ -1,7 +1,5 @@
 """Refused deliveries, kept with their times to explain later which changes were missed."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Stored deliveries and outages as typed rows."""
 
-from __future__ import annotations
-
 from datetime import datetime
 
 import msgspec

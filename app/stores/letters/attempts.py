@@ -1,7 +1,5 @@
 """Every failed attempt at a message with its traceback, kept until the message succeeds or becomes a dead letter."""
 
-from __future__ import annotations
-
 import traceback
 from collections.abc import Callable
 from datetime import datetime

@@ -1,7 +1,5 @@
 """Messages that will not be retried by themselves, stored with everything that is known of them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """Finds dead letters by filter, page by page or in groups, and tells which of them are superseded."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any

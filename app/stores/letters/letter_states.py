@@ -1,7 +1,5 @@
 """What people do to dead letters besides replaying them: discard, restore, edit the arguments."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any

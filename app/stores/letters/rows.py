@@ -1,7 +1,5 @@
 """Dead letters and failed attempts as typed rows."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import Any
 

@@ -4,8 +4,6 @@ To write a new revision after a change in ``tables.py``, give a migrated databas
 ``alembic -x database=sqlite:///scratch.db revision --autogenerate -m "what changes"``.
 """
 
-from __future__ import annotations
-
 from alembic import context
 from sqlalchemy import Connection
 from sqlmodel import SQLModel

@@ -1,11 +1,9 @@
 """${message}."""
 
-from __future__ import annotations
-
 import sqlalchemy as sa
 from alembic import op
 
-from app.stores.columns import Moment, Quantity
+from app.stores.sql.columns import Moment, Quantity
 ${imports if imports else ""}
 revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}

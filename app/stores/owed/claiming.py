@@ -1,7 +1,5 @@
 """Claims owed items for a worker: an item, those named with it, and due neighbours."""
 
-from __future__ import annotations
-
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Settles the many owed items that one pull covered: noted before it, settled after it unless they changed meanwhile."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime

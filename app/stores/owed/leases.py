@@ -4,8 +4,6 @@ Every statement changes only what the worker still holds: a token that the row d
 lease.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import datetime

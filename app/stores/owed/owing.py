@@ -1,7 +1,5 @@
 """Owes items: those that changed, and those that a person wants tried again now."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Settles claimed items up to the change that the worker had seen, never past one that came later."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any

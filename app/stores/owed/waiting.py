@@ -1,7 +1,5 @@
 """The owed items as a whole: those that lack a message, how many wait, and deferring those that a pull will cover."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """Replays under way: leased by the worker that drives them, and sent member by member."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from datetime import datetime, timedelta
 from itertools import takewhile

@@ -1,7 +1,5 @@
 """The outcome of a replay's members."""
 
-from __future__ import annotations
-
 from datetime import datetime
 
 from sqlalchemy import Connection

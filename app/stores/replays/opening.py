@@ -1,7 +1,5 @@
 """Opens replays with all their members."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import datetime
 

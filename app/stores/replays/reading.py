@@ -1,7 +1,5 @@
 """Reads replays back."""
 
-from __future__ import annotations
-
 from sqlalchemy import Connection, func, select
 from sqlmodel import SQLModel
 

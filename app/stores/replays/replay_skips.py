@@ -1,7 +1,5 @@
 """Members of a replay that cannot be sent: their connection was removed, or is paused."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from datetime import datetime
 

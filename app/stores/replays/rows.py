@@ -1,7 +1,5 @@
 """Replays and their members as typed rows."""
 
-from __future__ import annotations
-
 from datetime import datetime
 
 import msgspec

@@ -1,7 +1,5 @@
 """Rows that were written recently, for the activity log."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from sqlalchemy import Connection, text

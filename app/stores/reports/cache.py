@@ -1,7 +1,5 @@
 """Caches answers that take seconds to find."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import Any, NamedTuple, cast
 

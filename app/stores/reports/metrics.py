@@ -1,7 +1,5 @@
 """Figures of runs by strategy (how many, how long, how fast, how true), and of what fails now."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import NamedTuple
 

@@ -4,8 +4,6 @@ A slot is summed when no settlement of it can come any more; younger settlements
 figures do not depend on whether slots are summed, only the time to find them does.
 """
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 

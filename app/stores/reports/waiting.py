@@ -1,7 +1,5 @@
 """Counts of what waits for a person, and of processes, for a monitoring system."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import NamedTuple
 

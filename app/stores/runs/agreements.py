@@ -1,7 +1,5 @@
 """How true the copy was: a row per day and kind, with the day's last agreement and the number of rows that it is about."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 

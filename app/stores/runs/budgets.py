@@ -1,7 +1,5 @@
 """Call budgets that all processes of a connection share: exact sliding windows with lanes; every call is counted."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime

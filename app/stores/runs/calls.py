@@ -3,8 +3,6 @@
 A call is counted before it is sent and in a transaction of its own, so that the calls of a killed process count too.
 """
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """What nightly runs found different, row by row, with what differed and why."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal

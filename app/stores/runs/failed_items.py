@@ -1,7 +1,5 @@
 """Items that a run could not sync while their batch went on: why, how often, and whether a later run synced them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple

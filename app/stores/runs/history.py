@@ -1,7 +1,5 @@
 """Runs and differences as filtered pages, newest first."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import Any
 

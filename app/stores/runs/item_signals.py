@@ -1,7 +1,5 @@
 """What the database knows about changes of an item: is it owed, is it failing, how were its changes settled?"""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """The stored pages of an unfinished read, so that it can be resumed after a crash or a cancel."""
 
-from __future__ import annotations
-
 import zlib
 from collections.abc import Iterator, Sequence
 from functools import lru_cache

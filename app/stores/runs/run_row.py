@@ -1,7 +1,5 @@
 """A run as the database keeps it: one typed row, its JSON columns read into their types."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple

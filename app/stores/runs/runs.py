@@ -1,7 +1,5 @@
 """Bulk syncs as rows with leases: one per slot, one active per connection, taken over when a worker dies."""
 
-from __future__ import annotations
-
 import sqlite3
 from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta

@@ -1,7 +1,5 @@
 """When each job runs by itself; each slot goes to exactly one clock, however many there are."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """How far the nightly comparison of older rows has come: a slice a night, in order of the source's last change."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Spot checks: which kind is checked next, random rows of it, and what the checks found."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple

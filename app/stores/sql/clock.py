@@ -7,8 +7,6 @@ When the clock jumps ahead (a machine slept, a clock was set), every lease runs 
 database (``Database.trouble``), not as crashes of those who hold the leases.
 """
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable

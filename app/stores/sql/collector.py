@@ -1,7 +1,5 @@
 """Pauses the garbage collector during bulk work."""
 
-from __future__ import annotations
-
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Column types that mean the same on SQLite and PostgreSQL: UTC moments, exact quantities, typed JSON."""
 
-from __future__ import annotations
-
 import sqlite3
 from datetime import UTC, datetime
 from decimal import Decimal

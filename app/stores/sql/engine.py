@@ -1,7 +1,5 @@
 """Opens and migrates the database, SQLite or PostgreSQL; a transaction means the same on both."""
 
-from __future__ import annotations
-
 import copy
 import sqlite3
 import threading
@@ -70,7 +68,7 @@ class Database:
         self._trouble = Trouble()
         self._limit: TimeLimit | None = None
 
-    def limited(self, limit: TimeLimit) -> Database:
+    def limited(self, limit: TimeLimit) -> "Database":
         """The same database and pool with a time limit for one question: its statements end with the limit and raise
         ``TakesTooLong``, which is no trouble of the database."""
         limited = copy.copy(self)

@@ -4,8 +4,6 @@ After a fault of the database the same work may succeed a moment later. An error
 (a constraint, a value that does not fit, a misspelt column) is no fault, and stays the driver's error.
 """
 
-from __future__ import annotations
-
 import re
 import sqlite3
 import threading

@@ -1,7 +1,5 @@
 """Turns the terms of a filter into SQL conditions, for any kind of row."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any

@@ -4,8 +4,6 @@ Then no prepared statement is kept in a session, and no setting outlives a trans
 pooler, it is detected: the session that answers is not the one that greeted us.
 """
 
-from __future__ import annotations
-
 import threading
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Replaces the sessions of a pool together, and gives SQLite's writers fair turns."""
 
-from __future__ import annotations
-
 import threading
 from collections import deque
 from pathlib import Path

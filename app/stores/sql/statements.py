@@ -4,8 +4,6 @@ Parameters are ``:name`` for both drivers. Rows are plain tuples of the driver's
 their times.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Mapping, Sequence

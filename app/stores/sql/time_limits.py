@@ -1,7 +1,5 @@
 """Limits how long a question to the database may take, and ends it when nobody waits for the answer any more."""
 
-from __future__ import annotations
-
 import sqlite3
 import threading
 import time

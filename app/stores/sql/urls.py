@@ -1,7 +1,5 @@
 """Reads a database URL: checks its parameters, and turns them into the driver's."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,5 @@
 """Who may come in, and what they did: tokens, users, sessions, the audit log and its archives."""
 
-from __future__ import annotations
-
 from datetime import datetime
 
 from sqlalchemy import BigInteger, Text

@@ -1,7 +1,5 @@
 """Cached answers to questions that take too long to answer for every caller."""
 
-from __future__ import annotations
-
 from datetime import datetime
 
 from sqlalchemy import Text

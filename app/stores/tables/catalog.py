@@ -4,8 +4,6 @@ The primary key is ``connection`` and the record's key fields; then come the rec
 how the row came to be (``SyncColumns``). ``CATALOG`` maps a kind to its table.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal

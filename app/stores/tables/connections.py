@@ -1,7 +1,5 @@
 """The health of each connection, and the kinds that it may not read."""
 
-from __future__ import annotations
-
 from datetime import datetime
 
 from sqlalchemy import Text

@@ -1,7 +1,5 @@
 """The kinds of column that tables are declared with."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from sqlalchemy import BigInteger, Integer, Text

@@ -1,7 +1,5 @@
 """Replays: items that a person wants tried again, step by step."""
 
-from __future__ import annotations
-
 from datetime import datetime
 
 from sqlalchemy import BigInteger, Index, Text, UniqueConstraint

@@ -1,7 +1,5 @@
 """Bulk reads and schedules: watermarks, budgets, runs, drift, holds, schedules, heartbeats."""
 
-from __future__ import annotations
-
 from datetime import datetime
 
 from sqlalchemy import BigInteger, Index, LargeBinary, Text, UniqueConstraint, text

@@ -1,7 +1,5 @@
 """Evidence of why rows were wrong, and daily figures of how true the copy was."""
 
-from __future__ import annotations
-
 from datetime import datetime
 
 from sqlalchemy import BigInteger, Index, Text

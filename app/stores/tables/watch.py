@@ -1,7 +1,5 @@
 """Outages and alerts, which people are told about."""
 
-from __future__ import annotations
-
 from datetime import datetime
 
 from sqlalchemy import Index, Text, text

@@ -1,7 +1,5 @@
 """Work and its outcomes: inbox, owed items, settlements and their sums, attempts, dead letters."""
 
-from __future__ import annotations
-
 from datetime import datetime
 
 from sqlalchemy import BigInteger, Index, LargeBinary, Text, UniqueConstraint

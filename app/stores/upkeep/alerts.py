@@ -1,7 +1,5 @@
 """Alerts: what a person should know, whether it is over, and whether somebody was notified."""
 
-from __future__ import annotations
-
 from datetime import datetime
 
 import msgspec

@@ -1,7 +1,5 @@
 """Copies a database into an empty one of either kind, and verifies that every row arrived unchanged."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime

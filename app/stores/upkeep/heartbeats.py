@@ -1,7 +1,5 @@
 """The last heartbeat of each process, so that people can see what is running."""
 
-from __future__ import annotations
-
 from datetime import datetime, timedelta
 from typing import NamedTuple, cast
 

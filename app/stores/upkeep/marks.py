@@ -1,7 +1,5 @@
 """Notices that a backup was restored while we run: a number that only rises has fallen."""
 
-from __future__ import annotations
-
 import os
 from contextlib import suppress
 from datetime import datetime

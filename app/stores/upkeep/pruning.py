@@ -1,7 +1,5 @@
 """Removes old rows, a few hundred at a time so that nobody waits; any number of processes may remove at once."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta

@@ -1,7 +1,5 @@
 """Removes old rows of small tables, where each row must be decoded to tell its age."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from itertools import chain
 

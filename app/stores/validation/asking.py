@@ -1,7 +1,5 @@
 """Runs a question about the data: one statement finds the rows once, and its checks count and sample them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta

@@ -5,8 +5,6 @@ the last minute (``Cutoffs.quiet``). A SKU that a connection uses twice does not
 no pair; duplicates have a check of their own.
 """
 
-from __future__ import annotations
-
 from app.domain import ON_HAND
 from app.stores.validation.asking import Check, Question
 from app.stores.validation.inside import ALIKE, FOR_SALE, HAS_SKU

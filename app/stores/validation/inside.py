@@ -3,8 +3,6 @@
 Listings that are no longer for sale (inactive or deleted) are checked only if stock points at them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from app.domain import ON_HAND, Kind

@@ -1,7 +1,5 @@
 """Runs all questions about the data."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 from typing import Protocol
 

@@ -1,7 +1,5 @@
 """Finds listings that have prices, but none in the chosen price list; the finding names their lists."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any

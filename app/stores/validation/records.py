@@ -1,8 +1,6 @@
 """What can be wrong with records as the source sent them: future dates, unstorable texts, unknown time zones, and
 records that could not be read."""
 
-from __future__ import annotations
-
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, String

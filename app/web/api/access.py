@@ -1,7 +1,5 @@
 """Operations for admins: tokens, users, the audit log."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Annotated, Any
 

@@ -1,7 +1,5 @@
 """Operations about connections: their states; pause, resume and check one."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import msgspec

@@ -1,7 +1,5 @@
 """Writes the OpenAPI 3.1 document from the operations."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any

@@ -1,7 +1,5 @@
 """Operations about one connection's held batches: look at them, and decide."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 import msgspec

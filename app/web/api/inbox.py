@@ -1,7 +1,5 @@
 """Operations about the inbox: look at deliveries, fetch their items again."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 import msgspec

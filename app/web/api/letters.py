@@ -1,7 +1,5 @@
 """Operations that answer questions about dead letters."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 import msgspec

@@ -1,7 +1,5 @@
 """An operation of the API: declared once, beside its function; its route and its documentation come from there."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Every operation of the API, room by room."""
 
-from __future__ import annotations
-
 from app.web.api import access, connections, holds, inbox, letters, queries, replays, runs, watching
 from app.web.api.operation import Operation
 

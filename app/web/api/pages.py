@@ -1,7 +1,5 @@
 """Answers that come page by page: each has the address of the next."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlencode

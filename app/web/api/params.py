@@ -1,7 +1,5 @@
 """Types of requests: path, query and body of each operation, as strict structs in camel case."""
 
-from __future__ import annotations
-
 from datetime import UTC, date, datetime
 from typing import Annotated, Any
 

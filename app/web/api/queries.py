@@ -1,7 +1,5 @@
 """Operations that answer questions; every figure comes from the database."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote

@@ -1,7 +1,5 @@
 """Parses a request, or answers 400 and says what would be right."""
 
-from __future__ import annotations
-
 import asyncio
 import re
 from collections.abc import Mapping

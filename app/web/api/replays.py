@@ -1,7 +1,5 @@
 """Operations that change dead letters, and operations about replays."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Annotated, Any
 

@@ -1,7 +1,5 @@
 """Types of answers that the API frames itself; the others come from the flows as they are."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 import msgspec

@@ -1,7 +1,5 @@
 """Serves the operations as routes, and the document that describes them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial

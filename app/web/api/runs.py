@@ -1,7 +1,5 @@
 """Operations that start work: start a run, cancel it, resume it, fetch one item."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote

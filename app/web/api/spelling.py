@@ -1,7 +1,5 @@
 """Spells the names of fields as the API does: ``failed_at`` inside is ``failedAt`` outside."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, TypeVar
 

@@ -1,7 +1,5 @@
 """Operations about gaps and alerts."""
 
-from __future__ import annotations
-
 import msgspec
 from msgspec import UNSET, UnsetType
 

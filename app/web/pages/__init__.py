@@ -1,7 +1,5 @@
 """The pages for people, rendered on the server; every change is a form that leads back to a page."""
 
-from __future__ import annotations
-
 from starlette.routing import Route
 
 from app.flows.deps import Deps

@@ -1,7 +1,5 @@
 """Pages about held batches: the list of those that wait, and one of them with the decision."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 from typing import Any
 

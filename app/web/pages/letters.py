@@ -1,7 +1,5 @@
 """Pages about dead letters and replays."""
 
-from __future__ import annotations
-
 from typing import Any
 from urllib.parse import urlencode
 

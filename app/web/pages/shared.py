@@ -1,7 +1,5 @@
 """What pages share: the caller's parts, forms, and refusals shown where they happened."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any

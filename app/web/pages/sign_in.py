@@ -1,7 +1,5 @@
 """Signing in and out: ``/login`` and ``/logout``."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial

@@ -1,7 +1,5 @@
 """Pages about the inbox, gaps, alerts; and for admins the audit log and access."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import msgspec

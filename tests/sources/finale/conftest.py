@@ -1,7 +1,5 @@
 """Fixtures: simulated Finale accounts behind real HTTP."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator
 

@@ -1,7 +1,5 @@
 """A simulated Finale account behind real HTTP, and the means to talk to it."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable, Mapping

@@ -1,7 +1,5 @@
 """A tiny copy of a Finale account in memory: newer wins, complete reads settle what they did not show."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable
 from typing import Any

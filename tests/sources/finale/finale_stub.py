@@ -1,7 +1,5 @@
 """A Finale account made of fixed answers, for what the simulator would never say."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any

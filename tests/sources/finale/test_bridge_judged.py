@@ -1,7 +1,5 @@
 """The library of Standard Webhooks judges the bridge: we accept and refuse what it does, and it accepts ours."""
 
-from __future__ import annotations
-
 import base64
 import time
 from collections.abc import Callable

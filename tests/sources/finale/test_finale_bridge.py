@@ -1,7 +1,5 @@
 """The simulated account's bridge tells of every change, signed, again when it fails, and as badly as it is told to."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime

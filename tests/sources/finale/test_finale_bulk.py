@@ -1,7 +1,5 @@
 """Bulk reads of Finale: month by month within what the vendor accepts, resumed after any window, cheap from the first."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 

@@ -1,7 +1,5 @@
 """A category in the older spelling has the name that the account gave it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

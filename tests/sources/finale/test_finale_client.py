@@ -1,7 +1,5 @@
 """What is no answer is an error with the right name, and the vendor's limits are never passed."""
 
-from __future__ import annotations
-
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence

@@ -1,7 +1,5 @@
 """Finale's watermarks never pass our clock minus the overlap."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The rules of column-major documents, as a table and for any document."""
 
-from __future__ import annotations
-
 import gc
 import json
 import tempfile

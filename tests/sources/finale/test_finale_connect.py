@@ -1,7 +1,5 @@
 """Options: what is needed, what is wrong and how that is said."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from typing import Any
 

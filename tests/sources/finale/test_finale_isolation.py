@@ -1,7 +1,5 @@
 """One record of Finale's that cannot be read harms only itself."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime

@@ -1,7 +1,5 @@
 """What becomes of a product, a stock row, an order, a party: one claim per rule."""
 
-from __future__ import annotations
-
 import json
 from datetime import UTC, datetime
 from decimal import Decimal

@@ -1,7 +1,5 @@
 """Which orders a business day has, also in accounts with more orders than a filter sees."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 

@@ -1,7 +1,5 @@
 """What Finale's orders come to: exact prices, adjustments, returns, to the cent."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from typing import Any
 

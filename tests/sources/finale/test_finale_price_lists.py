@@ -1,7 +1,5 @@
 """The price list that counts is chosen by its id or by the name that the account gave it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

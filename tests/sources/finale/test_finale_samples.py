@@ -1,7 +1,5 @@
 """The sample payloads become what their manifest says."""
 
-from __future__ import annotations
-
 import json
 from decimal import Decimal
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The simulated shop, as it opens and as it lives on, makes what real accounts have."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

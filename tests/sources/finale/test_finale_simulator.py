@@ -1,7 +1,5 @@
 """The simulator is as faithful as we know: its own endpoints, writes, GraphQL, reports and memory."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from operator import ne

@@ -1,7 +1,5 @@
 """The simulated account refuses what it does not know, in Finale's manner, and ignores only what Finale ignores."""
 
-from __future__ import annotations
-
 import base64
 import json
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """A simulated report or GraphQL query with anything unknown in it is refused; one that is known is answered as asked."""
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Callable
 from typing import Any

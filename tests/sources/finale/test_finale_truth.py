@@ -1,7 +1,5 @@
 """Full reads and deltas through real HTTP end in what the simulated account holds, row for row."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import pytest

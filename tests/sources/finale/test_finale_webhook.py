@@ -1,7 +1,5 @@
 """The bridge receiver: who may speak, and what was said."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import hmac

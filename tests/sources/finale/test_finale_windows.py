@@ -1,7 +1,5 @@
 """Walking by update time: no window wider than accepted, nothing lost behind a cap, no walking in circles."""
 
-from __future__ import annotations
-
 import base64
 import json
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Fixtures: a simulated Square account behind real HTTP, and our source connected to it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import pytest

@@ -1,7 +1,5 @@
 """A simulated Square account behind real HTTP, and the means to talk to it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Asks a simulated Square account as any client would."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import httpx

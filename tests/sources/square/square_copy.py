@@ -1,7 +1,5 @@
 """A tiny copy of a Square account in memory: applies records by version and tombstones what a complete read lacks."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Sequence
 from decimal import Decimal

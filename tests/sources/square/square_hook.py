@@ -1,7 +1,5 @@
 """A receiver of webhooks for tests: answers as it is told and remembers what came."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable
 from typing import Any

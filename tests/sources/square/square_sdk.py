@@ -1,7 +1,5 @@
 """Square's own SDK as a judge: what it asks is noted, and what it is answered must be valid by its own types."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """Calls of Square's SDK that read the catalog."""
 
-from __future__ import annotations
-
 from tests.sources.square.square_sdk import dumped, ids
 from tests.sources.square.square_sdk_reads import Call, item, names_of, query, thing, types_of, variation
 

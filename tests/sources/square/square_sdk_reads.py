@@ -1,7 +1,5 @@
 """Calls of Square's SDK that only read, each with what its answer must mean."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, NamedTuple
 

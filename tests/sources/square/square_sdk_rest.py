@@ -1,7 +1,5 @@
 """Calls of Square's SDK that read orders, places and events."""
 
-from __future__ import annotations
-
 from tests.sources.square.square_sdk import ids
 from tests.sources.square.square_sdk_reads import Call, orders_by, places
 

@@ -1,7 +1,5 @@
 """Calls of Square's SDK that read inventory."""
 
-from __future__ import annotations
-
 from tests.sources.square.square_sdk_reads import Call, change_ids, places, stock, variation
 
 INVENTORY = [

@@ -1,7 +1,5 @@
 """A Square account made of fixed answers, for what the simulator would never say."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any

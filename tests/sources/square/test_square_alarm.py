@@ -1,7 +1,5 @@
 """A revoked authorisation is an alarm; nothing else is."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """Bulk reads of Square: resumed after any page, narrowed to a period, begun again when a cursor is lost."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial

@@ -1,7 +1,5 @@
 """The simulator's log of inventory changes: it adds up to the counts, and has its own pages, order and filters."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from datetime import datetime
 from decimal import Decimal

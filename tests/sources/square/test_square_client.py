@@ -1,7 +1,5 @@
 """The client against the simulator: errors, paging that neither ends early nor loops, and the adaptive rate."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 
 import httpx

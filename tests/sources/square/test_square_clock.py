@@ -1,7 +1,5 @@
 """Square's watermarks never pass our clock minus the overlap, and hints and records of a kind count versions alike."""
 
-from __future__ import annotations
-
 from datetime import datetime, timedelta
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The options of a connection: what is needed, what is wrong, what stays secret."""
 
-from __future__ import annotations
-
 import pytest
 
 from app.errors import BadConfiguration

@@ -1,7 +1,5 @@
 """What an item only names by an id is told by name: categories, images, units, options, modifiers and taxes."""
 
-from __future__ import annotations
-
 import json
 from datetime import UTC, datetime
 from typing import Any

@@ -1,7 +1,5 @@
 """One record of Square's that cannot be read harms only itself, and what the specification lets be null may be null."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """Searching the simulator for items by what they are, where they are sold, and what is left of them."""
 
-from __future__ import annotations
-
 from decimal import Decimal
 from typing import Any
 

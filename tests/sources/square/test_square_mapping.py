@@ -1,7 +1,5 @@
 """Wire to domain: names, prices, presence, suppliers, thresholds, states, orders, times."""
 
-from __future__ import annotations
-
 import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal

@@ -1,7 +1,5 @@
 """Which orders a business day has: by the clock of their location, at few calls, on days of any length."""
 
-from __future__ import annotations
-
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 

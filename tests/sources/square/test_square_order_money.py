@@ -1,7 +1,5 @@
 """What Square's orders come to: returns, exchanges, refunds, taxes, discounts, charges, tips, to the cent."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

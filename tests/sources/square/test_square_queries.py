@@ -1,7 +1,5 @@
 """A search of the simulator finds what was asked for, and nothing else."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """What items mention is followed: a delta tells of every object that changed by which listings are told."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Every sample file reads as the manifest says, and the manifest forgets none."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

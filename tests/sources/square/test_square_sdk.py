@@ -1,7 +1,5 @@
 """Square's own SDK as a client of the simulator: it must read there what the simulator holds."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import httpx

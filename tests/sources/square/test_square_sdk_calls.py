@@ -1,7 +1,5 @@
 """Square's SDK asks the simulator more than sixty different things: every answer is valid, and means what was asked."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import pytest

@@ -1,7 +1,5 @@
 """The simulated shop has what real accounts have: gift cards, prices keyed in at the till, nulls, scopes, older versions."""
 
-from __future__ import annotations
-
 import pytest
 
 from app.domain import Kind, Verdict

@@ -1,7 +1,5 @@
 """The simulator behaves as Square was seen to behave, and its knobs do what they say."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import httpx

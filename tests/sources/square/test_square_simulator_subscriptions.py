@@ -1,7 +1,5 @@
 """The simulated webhook subscriptions, through Square's own SDK: made, listed, changed, refused as Square refuses."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The simulator's webhooks: signed for our receiver, retried as Square retries, lost only on demand."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 
 import msgspec

@@ -1,7 +1,5 @@
 """The source against the simulator: what item fetches cover, what deltas say, how watermarks move, past events."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 
 import pytest

@@ -1,7 +1,5 @@
 """A simulated shop with a state file goes on where it stopped, whether it was stopped or killed."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """What a field cannot hold is refused in Square's words: nothing that a request asks for is silently ignored."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """Square says whether it still sends webhooks: against the simulator, over real HTTP."""
 
-from __future__ import annotations
-
 import json
 from datetime import UTC, datetime
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Full reads, deltas and item fetches against the simulator's own truth, row for row."""
 
-from __future__ import annotations
-
 import pytest
 
 from app.domain import ALL_ITEMS, Kind

@@ -1,7 +1,5 @@
 """The receiver: official signature vectors, agreement with Square's SDK, and what each event changes."""
 
-from __future__ import annotations
-
 import json
 from datetime import UTC, datetime
 from pathlib import Path

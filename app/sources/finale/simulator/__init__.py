@@ -9,8 +9,6 @@ vendor.
 ``demo`` says how to run it beside a connection to it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from time import time
 

@@ -1,7 +1,5 @@
 """One simulated account: its world, its limits, its bridge, and its counters."""
 
-from __future__ import annotations
-
 import random
 import time
 from collections import Counter

@@ -1,7 +1,5 @@
 """The simulator's answers, both right and spoiled ones."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Sequence
 from html import escape

@@ -1,8 +1,6 @@
 """The account's entry points: credentials, limits and faults before lists, records, GraphQL, reports and the old
 login."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import hmac

@@ -1,7 +1,5 @@
 """Lists, records and actions of the account's collections, and its customization."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any

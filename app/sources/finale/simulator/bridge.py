@@ -1,7 +1,5 @@
 """Reports changes to a receiver, as a merchant's bridge would: signed with Standard Webhooks, with retries."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import hashlib

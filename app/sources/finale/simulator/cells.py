@@ -1,7 +1,5 @@
 """Spells times, numbers and money as cells of the simulated account."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal

@@ -1,7 +1,5 @@
 """The account's names for its own fields and categories."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from app.sources.simulating.merchandise import CATEGORIES

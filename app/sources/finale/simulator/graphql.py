@@ -1,7 +1,5 @@
 """A small part of Finale's GraphQL: ``productViewConnection``, whose values are display strings."""
 
-from __future__ import annotations
-
 import base64
 import binascii
 from collections.abc import Callable, Mapping, Sequence

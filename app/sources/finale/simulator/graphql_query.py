@@ -1,7 +1,5 @@
 """Reads a GraphQL query: selections with arguments, aliases and variables; no fragments, no directives."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -21,7 +19,7 @@ class Selection(msgspec.Struct, frozen=True):
     name: str
     alias: str
     arguments: dict[str, Any]
-    fields: list[Selection]
+    fields: "list[Selection]"
 
     def none_but(self, *known: str) -> None:
         """Raises ``QueryRefused`` for an argument that is not known."""

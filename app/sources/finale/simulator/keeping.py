@@ -1,7 +1,5 @@
 """The part of a simulated account that survives a restart: its whole world."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Callable
 from decimal import Decimal

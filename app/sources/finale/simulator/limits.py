@@ -1,7 +1,5 @@
 """Counts requests as Finale does and answers 429 when there are too many."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """Lists as Finale gives them: filtered, cut, column by column, streamed from a snapshot."""
 
-from __future__ import annotations
-
 import base64
 import binascii
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """The account at the start of the simulator, the same for the same seed."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime

@@ -1,7 +1,5 @@
 """The records of a simulated account, as frozen values: a change replaces one, so a snapshot stays true."""
 
-from __future__ import annotations
-
 from decimal import Decimal
 from typing import Any, NamedTuple
 

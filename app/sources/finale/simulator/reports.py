@@ -1,7 +1,5 @@
 """A small part of Finale's reports: rows of objects with column titles, numbers as text, and a footer."""
 
-from __future__ import annotations
-
 import base64
 import binascii
 from collections.abc import Mapping

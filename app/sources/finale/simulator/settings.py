@@ -1,7 +1,5 @@
 """Every option and fault switch of the simulated Finale account, with its default."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from app.sources.simulating import settings

@@ -1,7 +1,5 @@
 """The goods of a purchase on their way: one shipment or two, each for a shelf, and their arrival."""
 
-from __future__ import annotations
-
 from decimal import Decimal
 
 import msgspec

@@ -1,7 +1,5 @@
 """The events of a shop's life: each function is one event, and returns everything that it changed."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 

@@ -1,7 +1,5 @@
 """Refuses requests that the account cannot accept: methods, query parameters, bodies."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal

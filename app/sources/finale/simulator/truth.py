@@ -1,7 +1,5 @@
 """The truth of the simulated account in Tallyhook's words, from its state and not from the wire."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal

@@ -1,7 +1,5 @@
 """How the simulated account's records look on Finale's wire: each kind as named columns of cells."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any

@@ -1,7 +1,5 @@
 """How the simulated account's orders and shipments look on Finale's wire."""
 
-from __future__ import annotations
-
 from decimal import Decimal
 from typing import Any
 

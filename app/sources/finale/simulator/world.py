@@ -1,7 +1,5 @@
 """The simulated account's state, and the only way to change it."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Callable, Iterable
 from decimal import Decimal

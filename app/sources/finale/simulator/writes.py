@@ -1,8 +1,6 @@
 """What POST does: create, merge and act, as Finale does it (reference/resource-patterns). What the account would not keep
 is refused, never dropped."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Makes an order of what was POSTed; what would not be kept is refused."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any

@@ -15,8 +15,6 @@ fault switches start anew.
 Deleted variations keep their counts, and their place in old orders.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from starlette.applications import Starlette

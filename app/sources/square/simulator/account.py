@@ -1,7 +1,5 @@
 """One simulated account: its world and the shop's life in it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec

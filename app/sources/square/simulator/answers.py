@@ -1,7 +1,5 @@
 """The answers of the simulated API: Square's error bodies, and pages that may be short, empty or endless."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import Any, TypeVar

@@ -1,7 +1,5 @@
 """The simulated catalog calls."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, get_args

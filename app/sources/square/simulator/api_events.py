@@ -1,7 +1,5 @@
 """The simulated Events API."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import msgspec

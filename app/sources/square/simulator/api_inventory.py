@@ -1,7 +1,5 @@
 """The simulated inventory calls: counts, and the changes that made them."""
 
-from __future__ import annotations
-
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import chain

@@ -1,7 +1,5 @@
 """The simulated search for items: by what they are, where they are sold, and what is left of them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from starlette.requests import Request

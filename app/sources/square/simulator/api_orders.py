@@ -1,7 +1,5 @@
 """The simulated order calls."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 

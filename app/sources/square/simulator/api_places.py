@@ -1,7 +1,5 @@
 """The simulated calls for locations, vendors and the merchant."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from starlette.requests import Request

@@ -5,8 +5,6 @@ unless the option ``plain_http`` allows http for trials on one machine. Lists ne
 disabled subscriptions only on request.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """What the simulated orders charge, bring back and show of it: all amounts follow from an order's number, not from dice."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any

@@ -1,7 +1,5 @@
 """The simulated catalog: items and variations made on the fly from the seed, changes kept on top of them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """Catalog objects as the simulated API shows them; most nulls are left out."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

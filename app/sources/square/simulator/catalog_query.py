@@ -1,7 +1,5 @@
 """Catalog searches of the simulator: which objects fit a query, and in what order they come."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple

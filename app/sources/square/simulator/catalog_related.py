@@ -3,8 +3,6 @@
 There are a few of each, shared among the items; an item's place decides which it mentions.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any

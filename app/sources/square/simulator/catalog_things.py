@@ -1,7 +1,5 @@
 """The objects of the simulated catalog."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 

@@ -1,7 +1,5 @@
 """The simulated log of inventory changes: everything that moved a count. The changes of a count add up to it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any, NamedTuple

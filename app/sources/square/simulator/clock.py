@@ -1,7 +1,5 @@
 """The simulated Square's clock with strictly increasing stamps, its spellings of times, and logs in order of time."""
 
-from __future__ import annotations
-
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Hashable, Iterator

@@ -1,7 +1,5 @@
 """The simulated inventory counts: one per variation, location and state, computed on the fly, with changes on top."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """Cursors: opaque, bound to the body of their first request, and gone after a while."""
 
-from __future__ import annotations
-
 import base64
 import time
 from collections.abc import Callable, Mapping

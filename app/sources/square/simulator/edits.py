@@ -1,7 +1,5 @@
 """Edits of catalog, vendors and locations in the simulated shop, and their events."""
 
-from __future__ import annotations
-
 from app.sources.square.simulator.catalog_things import Variation
 from app.sources.square.simulator.clock import catalog_text
 from app.sources.square.simulator.trade import Touched

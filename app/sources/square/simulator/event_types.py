@@ -1,7 +1,5 @@
 """Square's event types: since which version there is each, how far it is released, and which scopes it takes."""
 
-from __future__ import annotations
-
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple

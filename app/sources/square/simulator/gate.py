@@ -1,7 +1,5 @@
 """The first stage of every simulated call: the token, the rate, the faults; it also completes every answer."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections import deque

@@ -1,7 +1,5 @@
 """The part of a simulated shop that survives a restart: everything that changed since its opening."""
 
-from __future__ import annotations
-
 from functools import partial
 
 import msgspec

@@ -1,7 +1,5 @@
 """The ids of other objects in a simulated catalog object, one level deep, as ``include_related_objects`` needs them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from app.sources.square.simulator.answers import Json

@@ -1,7 +1,5 @@
 """What the simulated orders are made of."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 

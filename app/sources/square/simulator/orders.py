@@ -1,7 +1,5 @@
 """The simulated orders: those of the API with versions and events, those of the point of sale without."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from random import Random

@@ -1,7 +1,5 @@
 """The simulated merchant, locations and vendors."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any

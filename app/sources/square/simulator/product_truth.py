@@ -1,7 +1,5 @@
 """The row of a simulated product in a perfect copy, in the copy's own words."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from app.domain import CATEGORY_JOINT, to_json

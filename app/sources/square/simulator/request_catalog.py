@@ -3,8 +3,6 @@
 A null means that a field is not set. Any other field is refused.
 """
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import Annotated, Any, Literal
 

@@ -4,8 +4,6 @@ A null means that a field is not set. Any other field is refused, except in an o
 ignore it.
 """
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import Annotated, Literal
 

@@ -1,7 +1,5 @@
 """The permissions of the simulated account's token: Square's scopes, by call and by event."""
 
-from __future__ import annotations
-
 from app.sources.square.simulator.event_types import known_types
 
 READS = {

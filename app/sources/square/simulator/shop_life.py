@@ -1,8 +1,6 @@
 """The events of the simulated shop's life: sales, receipts, edits, deletions. Each sends the webhooks that Square
 sends."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 

@@ -4,8 +4,6 @@ The codes are those of Square's ``ErrorCode``; the words are as they were seen w
 valid enum value for `query.sort.order`.", "Field must not be greater than 50").
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Mapping
 from datetime import UTC, date, datetime

@@ -1,7 +1,5 @@
 """A webhook subscription in the simulator: its URL, its event types and its signature."""
 
-from __future__ import annotations
-
 import base64
 import hmac
 

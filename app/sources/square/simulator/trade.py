@@ -1,7 +1,5 @@
 """Buying and selling in the simulated shop: the counts and orders, and their events."""
 
-from __future__ import annotations
-
 from decimal import Decimal
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The truth of the simulated account in Tallyhook's words, from its state and not from the API's answers."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any

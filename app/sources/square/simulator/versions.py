@@ -1,7 +1,5 @@
 """Catalog objects in the form of older versions of Square's API."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from app.sources.square.simulator.answers import Json

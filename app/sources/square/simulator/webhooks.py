@@ -4,8 +4,6 @@ Facts: 10 s to acknowledge with a 2xx (a redirect is a failure); 11 retries in 2
 id; after three weeks without a 2xx the subscription is disabled.
 """
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import time

@@ -1,7 +1,5 @@
 """The whole simulated account: its records, its clock, its webhooks."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable
 from random import Random

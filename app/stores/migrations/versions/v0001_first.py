@@ -1,7 +1,5 @@
 """The first schema: the merchant's six tables with two views on them, and what Tallyhook must remember."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import sqlalchemy as sa

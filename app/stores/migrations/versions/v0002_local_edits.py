@@ -5,8 +5,6 @@ moves none of them was made by somebody else: its ``row_hash`` becomes -1, so th
 row different.
 """
 
-from __future__ import annotations
-
 import sqlalchemy as sa
 from alembic import op
 

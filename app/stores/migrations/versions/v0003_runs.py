@@ -1,7 +1,5 @@
 """Runs carry options, progress and a checkpoint; pages of an unfinished read and items that failed are kept."""
 
-from __future__ import annotations
-
 import sqlalchemy as sa
 from alembic import op
 

@@ -1,7 +1,5 @@
 """People's questions are answered soon: settlements summed by ten minutes, and indexes for pages of runs and drift."""
 
-from __future__ import annotations
-
 import sqlalchemy as sa
 from alembic import op
 

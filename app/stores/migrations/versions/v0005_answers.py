@@ -1,7 +1,5 @@
 """Answers that take seconds to find are remembered."""
 
-from __future__ import annotations
-
 import sqlalchemy as sa
 from alembic import op
 

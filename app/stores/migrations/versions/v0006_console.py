@@ -1,7 +1,5 @@
 """Dead letters that explain themselves, replays, access, the audit log, gaps and alerts."""
 
-from __future__ import annotations
-
 import sqlalchemy as sa
 from alembic import op
 

@@ -1,7 +1,5 @@
 """The state of each connection and of its kinds."""
 
-from __future__ import annotations
-
 import sqlalchemy as sa
 from alembic import op
 

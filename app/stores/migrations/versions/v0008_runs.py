@@ -1,7 +1,5 @@
 """Records that cannot be read: failed items outside of runs, those of kept pages, and pulls that failed."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import sqlalchemy as sa

@@ -1,7 +1,5 @@
 """The audit log may be archived, and nothing else of it removed; fingerprints of letters carry their connection."""
 
-from __future__ import annotations
-
 import hashlib
 
 import sqlalchemy as sa

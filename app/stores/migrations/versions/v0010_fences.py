@@ -1,7 +1,5 @@
 """How often a hinted version was not shown is counted, and no SKU is too long for its index."""
 
-from __future__ import annotations
-
 import sqlalchemy as sa
 from alembic import op
 

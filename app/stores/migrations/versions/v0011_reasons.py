@@ -1,8 +1,6 @@
 """Traces of why a row was wrong: complete reads, refused deliveries, restored backups, rows that others deleted; and
 the agreement of each day."""
 
-from __future__ import annotations
-
 import sqlalchemy as sa
 from alembic import op
 

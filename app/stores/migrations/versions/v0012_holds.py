@@ -1,7 +1,5 @@
 """A hold keeps the batch itself: the held rows with before and after, the rules that spoke, and what was decided."""
 
-from __future__ import annotations
-
 import sqlalchemy as sa
 from alembic import op
 

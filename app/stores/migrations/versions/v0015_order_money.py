@@ -1,8 +1,6 @@
 """Orders tell their money, and their lines what they come to; all orders will be read anew, old lines show what they can
 until then."""
 
-from __future__ import annotations
-
 import json
 from decimal import Decimal
 from typing import Any

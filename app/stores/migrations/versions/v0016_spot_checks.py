@@ -1,7 +1,5 @@
 """Spot checks between complete reads; a difference may be found by one, without a run."""
 
-from __future__ import annotations
-
 import sqlalchemy as sa
 from alembic import op
 

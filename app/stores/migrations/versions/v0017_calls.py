@@ -1,7 +1,5 @@
 """Calls to the vendors are counted by hour and by what they are made for."""
 
-from __future__ import annotations
-
 import sqlalchemy as sa
 from alembic import op
 

@@ -1,7 +1,5 @@
 """What usually happens to a kind in a day, so that the guard can compare."""
 
-from __future__ import annotations
-
 import sqlalchemy as sa
 from alembic import op
 

@@ -1,8 +1,6 @@
 """Products tell their category's name and path, images, unit, options, modifiers, taxes, and whether they are archived or
 sold out; all will be read anew, and until then old rows show what we know of them already."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """How far the nightly comparison of older rows has come."""
 
-from __future__ import annotations
-
 import sqlalchemy as sa
 from alembic import op
 

@@ -1,7 +1,5 @@
 """No entry of the audit log is written over: SQLite's REPLACE deletes without asking the trigger that refuses deletions."""
 
-from __future__ import annotations
-
 from alembic import op
 
 revision = "0021"

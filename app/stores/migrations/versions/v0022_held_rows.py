@@ -1,7 +1,5 @@
 """A held row keeps when it was read: it may have waited in another hold before, and is no newer for that."""
 
-from __future__ import annotations
-
 import sqlalchemy as sa
 from alembic import op
 

@@ -1,7 +1,5 @@
 """A process that stopped as it should says so: it is not waited for as one that was killed is."""
 
-from __future__ import annotations
-
 import sqlalchemy as sa
 from alembic import op
 

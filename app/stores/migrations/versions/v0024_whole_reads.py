@@ -1,7 +1,5 @@
 """When the last read of a whole kind began: what an older one had shown by then is overtaken by it."""
 
-from __future__ import annotations
-
 import sqlalchemy as sa
 from alembic import op
 

@@ -1,7 +1,5 @@
 """Which slot of a schedule fired last, apart from when its slots began to count."""
 
-from __future__ import annotations
-
 import sqlalchemy as sa
 from alembic import op
 

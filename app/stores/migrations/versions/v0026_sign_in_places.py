@@ -1,7 +1,5 @@
 """Wrong passwords are counted by name and place: who guesses from elsewhere locks nobody out."""
 
-from __future__ import annotations
-
 import sqlalchemy as sa
 from alembic import op
 

@@ -1,7 +1,5 @@
 """Doubtful changes of products that came few at a time, for the guard to judge with the next ones."""
 
-from __future__ import annotations
-
 import sqlalchemy as sa
 from alembic import op
 

@@ -1,7 +1,5 @@
 """Settlements by outcome: a filter by an outcome begins with what came to it, instead of reading every delivery."""
 
-from __future__ import annotations
-
 from alembic import op
 
 revision = "0028"
