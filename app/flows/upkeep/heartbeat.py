@@ -108,7 +108,7 @@ class HeartbeatThread:
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
     def start(self) -> None:
-        """Start the thread."""
+        """Record signs of life from now on, in a thread of its own."""
         self._thread.start()
 
     def stop(self) -> None:

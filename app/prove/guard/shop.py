@@ -86,9 +86,11 @@ class Shop:
         return [place.external_id for place in self.truth[Kind.LOCATION].values() if place.active]
 
     def products(self) -> list[Listing]:
+        """The products as the vendor would list them now."""
         return list(self.truth[Kind.PRODUCT].values())
 
     def counts(self) -> list[StockCount]:
+        """The counts as the vendor would list them now."""
         return list(self.truth[Kind.STOCK].values())
 
     def drawn(self, records: Sequence[Any], share: float, least: int = 1) -> list[Any]:

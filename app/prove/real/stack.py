@@ -83,7 +83,7 @@ class Stack:
             self.process(name).send_signal(number)
 
     def kill(self, name: str) -> None:
-        """``kill -9``."""
+        """End the process as ``kill -9`` does, and wait until it is gone."""
         self.signal(name, signal.SIGKILL)
         self.process(name).wait()
 

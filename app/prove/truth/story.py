@@ -12,6 +12,7 @@ Step = Callable[[], object]
 
 
 def later(minutes: float) -> timedelta:
+    """This many minutes, as a step of a story waits for them."""
     return timedelta(minutes=minutes)
 
 

@@ -58,7 +58,7 @@ class ReorderEntry(msgspec.Struct, gc=False):
 
     @property
     def quantity(self) -> Decimal | None:
-        """The quantity to reorder."""
+        """How many to reorder: the first that is set of the three fields it may stand in."""
         return _first_set(self.reorderQuantity, self.reorderToQuantity, self.maximumQuantity)
 
 

@@ -47,14 +47,17 @@ class Moment(TypeDecorator[datetime]):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Text on SQLite, which has no moments; its fixed width sorts by time."""
         return dialect.type_descriptor(Text() if dialect.name == "sqlite" else DateTime(timezone=True))
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        """The fixed-width text on SQLite; PostgreSQL takes the datetime, in UTC."""
         if value is None:
             return None
         return moment_text(value) if dialect.name == "sqlite" else value.astimezone(UTC)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """An aware datetime in UTC, whichever database wrote it."""
         return moment_from(value)
 
 
@@ -73,9 +76,11 @@ class Json(TypeDecorator[Any]):
         self._decoder = msgspec.json.Decoder(shape)
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        """Compact JSON; NULL for ``None``."""
         return None if value is None else msgspec.json.encode(value).decode()
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        """The text read as ``shape``; ``None`` for NULL."""
         return None if value is None else self._decoder.decode(value)
 
 
@@ -95,10 +100,13 @@ class Quantity(TypeDecorator[Decimal]):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """NUMERIC affinity on SQLite, which has no decimals of its own."""
         return dialect.type_descriptor(_AnyNumeric() if dialect.name == "sqlite" else Numeric(20, 5))
 
     def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> Any:
+        """Its digits as text on SQLite, so that no float comes between."""
         return str(value) if value is not None and dialect.name == "sqlite" else value
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
+        """A Decimal without trailing zeros, as ``quantity`` makes it."""
         return None if value is None else quantity(str(value))

@@ -57,7 +57,7 @@ class Listed(msgspec.Struct, frozen=True):
 
 
 def create_token(deps: Deps, params: NewToken) -> Issued:
-    """Create a token."""
+    """Create a token; only this answer shows its secret."""
     made = accounts.create_token(deps, params.name, params.role, connections=params.connections, days=params.days)
     return Issued(*made)
 
@@ -68,7 +68,7 @@ def list_tokens(deps: Deps, params: Params) -> Listed:
 
 
 def revoke_token(deps: Deps, params: OfToken) -> Listed:
-    """Revoke a token."""
+    """Revoke a token; within seconds it opens nothing any more."""
     accounts.revoke_token(deps, params.id)
     return Listed([camel(asdict(token)) for token in accounts.list_tokens(deps) if token.id == params.id])
 

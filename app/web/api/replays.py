@@ -148,7 +148,7 @@ def show_replay(deps: Deps, params: OfReplay) -> dict[str, Any]:
 
 
 def abort_replay(deps: Deps, params: OfReplay) -> ReplayLink:
-    """Abort a replay."""
+    """Abort a replay; what it has replayed so far stays replayed."""
     replay.abort_replay(deps, params.id)
     return link(deps, params.id)
 

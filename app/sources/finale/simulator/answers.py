@@ -49,7 +49,7 @@ def not_found(path: str) -> Response:
 
 
 def refused(status: int, message: str) -> Response:
-    """A 400, 401, 403 or 405."""
+    """An error as the vendor answers it: a page of HTML that shows the message."""
     return HTMLResponse(f"<html><title> {status} </title><body>{escape(message)}</body></html>", status)
 
 

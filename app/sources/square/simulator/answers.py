@@ -27,12 +27,12 @@ class ApiError(Exception):
 
 
 def invalid(detail: str, code: str = "INVALID_VALUE", field: str | None = None) -> ApiError:
-    """A 400."""
+    """A 400 about one field of the request."""
     return ApiError(400, "INVALID_REQUEST_ERROR", code, detail, field)
 
 
 def not_found(detail: str) -> ApiError:
-    """A 404."""
+    """A 404 as the vendor spells it, in a list of errors."""
     return ApiError(404, "INVALID_REQUEST_ERROR", "NOT_FOUND", detail)
 
 

@@ -113,7 +113,7 @@ class OrdersApi:
         return json_response(without_nothing({"orders": here}))
 
     async def one(self, request: Request) -> Response:
-        """One order."""
+        """The order that the path names, or 404, also for one too new to be readable yet."""
         parameters(request)
         shown = self._readable(request.path_params["order_id"])
         if shown is None:

@@ -138,7 +138,7 @@ class SubscriptionsApi:
         return self._changed({"subscription": _json(one, with_key=False)})
 
     async def delete(self, request: Request) -> Response:
-        """Delete a subscription."""
+        """Delete the subscription that the path names; 404 when there is none."""
         self._world.outbox.forget(self._one(request))
         return self._changed({})
 
