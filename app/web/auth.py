@@ -51,12 +51,13 @@ FORM = Limits(body=65_536, seconds=8.0)
 @dataclass(frozen=True)
 class AuthSettings:
     """How callers are authenticated and counted. Rates are requests per minute and per web process; ``https`` says whether
-    the outside reaches us by https."""
+    the outside reaches us by https; ``form`` bounds what is posted to a page."""
 
     per_token: int = 600
     per_address: int = 1_200
     unknown_per_address: int = 120
     https: bool = False
+    form: Limits = FORM
 
     @property
     def cookie(self) -> str:
@@ -87,7 +88,7 @@ class NoAuthMiddleware:
             scope["principal"] = Principal("anyone here", Role.ADMIN, origin=address_of(scope))
             scope["csrf"] = ""
             try:
-                await _read_form(Request(scope, receive))
+                await _read_form(Request(scope, receive), FORM)
             except Problem as problem:
                 await problem.response()(scope, receive, send)
                 return
@@ -127,7 +128,7 @@ class AuthMiddleware:
             return None
         session = await self._recognise(request)
         self._count(scope)
-        await _read_form(request)
+        await _read_form(request, self._settings.form)
         if scope["method"] not in SAFE:
             _check_site(request)
             if session is not None and scope["path"] != SIGN_IN:
@@ -237,11 +238,11 @@ def cookie_of(request: Request, name: str) -> str:
     return jar[name].value if name in jar else ""
 
 
-async def _read_form(request: Request) -> None:
+async def _read_form(request: Request, limits: Limits) -> None:
     """Put the fields of a form that is posted to a page into the scope as ``form``; raises ``Problem``."""
     if request.method in SAFE or not _is_page(request.scope["path"]):
         return
-    body = await body_of(request, FORM)
+    body = await body_of(request, limits)
     try:
         request.scope["form"] = dict(
             parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=100, errors="strict")

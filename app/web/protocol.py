@@ -10,27 +10,6 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.rules.access.networks import network_of
 
-MAX_HEAD_BYTES = 32_768
-"""Bytes of the request line and all headers together."""
-
-HEAD_TIMEOUT = 10.0
-"""Seconds that a head may take to arrive, from the opening of the connection or its first byte; the same for the rest of a
-body that is answered already."""
-
-MAX_PER_NETWORK = 500
-"""Connections of one address (of IPv6: network) at once, which may be a proxy's: each is a file, and a process often has
-1,024."""
-
-MAX_QUEUED = 8
-"""Requests that may wait behind the one being answered (RFC 9112, 9.3.2). Each is kept in memory, and one chunk of a
-stranger's bytes may hold thousands."""
-
-UNREAD_TIMEOUT = 40.0
-"""Seconds that an unread answer may stay in our memory; more than any answer may take (``auth.ANSWER_TIMEOUT``)."""
-
-CHECK_INTERVAL = 2.5
-"""Seconds."""
-
 TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 """RFC 6585, section 5."""
 
@@ -42,6 +21,27 @@ class TooManyQueued(Exception):
 class LimitedProtocol(HttpToolsProtocol):
     """uvicorn's protocol with these limits. One timer serves all connections: a timer each would cost every delivery more
     than its signature does."""
+
+    MAX_HEAD_BYTES = 32_768
+    """Bytes of the request line and all headers together."""
+
+    HEAD_TIMEOUT = 10.0
+    """Seconds that a head may take to arrive, from the opening of the connection or its first byte; the same for the rest
+    of a body that is answered already."""
+
+    MAX_PER_NETWORK = 500
+    """Connections of one address (of IPv6: network) at once, which may be a proxy's: each is a file, and a process often
+    has 1,024."""
+
+    MAX_QUEUED = 8
+    """Requests that may wait behind the one being answered (RFC 9112, 9.3.2). Each is kept in memory, and one chunk of a
+    stranger's bytes may hold thousands."""
+
+    UNREAD_TIMEOUT = 40.0
+    """Seconds that an unread answer may stay in our memory; more than any answer may take (``auth.ANSWER_TIMEOUT``)."""
+
+    CHECK_INTERVAL = 2.5
+    """Seconds between two looks at the times of all connections."""
 
     _head = 0
     _reading_head = True
@@ -56,12 +56,12 @@ class LimitedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self._network = network_of(self.client[0] if self.client else "")
         self._open[self._network] += 1
-        if self._open[self._network] > MAX_PER_NETWORK:
+        if self._open[self._network] > self.MAX_PER_NETWORK:
             transport.abort()
         self._since = self.loop.time()
         if self.loop not in self._checked_loops:
             self._checked_loops.add(self.loop)
-            self.loop.call_later(CHECK_INTERVAL, self._check_all)
+            self.loop.call_later(self.CHECK_INTERVAL, self._check_all)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """A connection is closed."""
@@ -76,7 +76,7 @@ class LimitedProtocol(HttpToolsProtocol):
             if self._since is None:
                 self._since = self.loop.time()
             self._head += len(data)
-            if self._head > MAX_HEAD_BYTES and not self._ends_in_time(data):
+            if self._head > self.MAX_HEAD_BYTES and not self._ends_in_time(data):
                 self.transport.write(TOO_LARGE)
                 self.transport.close()
                 return
@@ -84,7 +84,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head is complete; drop a request beyond the limit of this connection."""
-        if len(self.pipeline) >= MAX_QUEUED:
+        if len(self.pipeline) >= self.MAX_QUEUED:
             raise TooManyQueued
         self._reading_head, self._since, self._head = False, None, 0
         super().on_headers_complete()
@@ -104,7 +104,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def _ends_in_time(self, data: bytes) -> bool:
         """Whether the head ends within the limit although more bytes came with it, the beginning of a body."""
         end = data.find(b"\r\n\r\n")
-        return end >= 0 and self._head - len(data) + end <= MAX_HEAD_BYTES
+        return end >= 0 and self._head - len(data) + end <= self.MAX_HEAD_BYTES
 
     def _lies_unread(self, now: float) -> bool:
         """Whether the other side has left our data unread for too long, at each check."""
@@ -112,7 +112,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self._unread_since = None
             return False
         self._unread_since = self._unread_since or now
-        return now - self._unread_since > UNREAD_TIMEOUT
+        return now - self._unread_since > self.UNREAD_TIMEOUT
 
     def _check_all(self) -> None:
         now = self.loop.time()
@@ -121,9 +121,9 @@ class LimitedProtocol(HttpToolsProtocol):
                 continue
             if one._lies_unread(now):
                 one.transport.abort()
-            elif one._since is not None and now - one._since > HEAD_TIMEOUT:
+            elif one._since is not None and now - one._since > self.HEAD_TIMEOUT:
                 one.transport.close()
         if self.connections:
-            self.loop.call_later(CHECK_INTERVAL, self._check_all)
+            self.loop.call_later(self.CHECK_INTERVAL, self._check_all)
         else:
             self._checked_loops.discard(self.loop)

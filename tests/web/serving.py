@@ -32,6 +32,7 @@ def serving(
     limits: Limits = Limits(),  # noqa: B008 - a frozen value
     doors: AuthSettings | None = None,
     heavy: HeavyLimits = HeavyLimits(),  # noqa: B008 - a frozen value
+    protocol: type[LimitedProtocol] = LimitedProtocol,
 ) -> Iterator[httpx.Client]:
     """A client of the application, which runs with its lifespan in a thread of its own."""
     config = uvicorn.Config(
@@ -39,7 +40,7 @@ def serving(
         host="127.0.0.1",
         port=0,
         lifespan="on",
-        http=LimitedProtocol,
+        http=protocol,
         ws="none",
         proxy_headers=False,
         log_level="warning",

@@ -10,9 +10,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.stores.sql.engine import open_database
-from app.web import protocol
+from app.stores.sql.engine import Database, open_database
 from app.web.auth import AuthSettings
+from app.web.protocol import LimitedProtocol
 from tests.fakes import World
 from tests.stack import eventually
 from tests.web.attacked import Attacked, attacked
@@ -24,8 +24,8 @@ GROWTH = 60_000
 
 
 @pytest.fixture
-def client(database: object) -> Iterator[httpx.Client]:
-    with serving(World(database).deps, doors=AuthSettings()) as client:  # type: ignore[arg-type]
+def client(database: Database) -> Iterator[httpx.Client]:
+    with serving(World(database).deps, doors=AuthSettings()) as client:
         yield client
 
 
@@ -53,23 +53,24 @@ def ask_for_ever(line: socket.socket) -> None:
 def test_as_many_requests_as_may_wait_are_answered_in_their_order(client: httpx.Client) -> None:
     with closing(dialled(client)) as line:
         last = ASK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
-        line.sendall(ASK * protocol.MAX_QUEUED + last)
-        assert said(line).count(b"HTTP/1.1 200") == protocol.MAX_QUEUED + 1
+        line.sendall(ASK * LimitedProtocol.MAX_QUEUED + last)
+        assert said(line).count(b"HTTP/1.1 200") == LimitedProtocol.MAX_QUEUED + 1
 
 
 def test_a_connection_with_more_is_closed_and_others_are_served(client: httpx.Client) -> None:
     with closing(dialled(client)) as line:
-        line.sendall(ASK * (protocol.MAX_QUEUED + 2))
+        line.sendall(ASK * (LimitedProtocol.MAX_QUEUED + 2))
         assert b"HTTP/1.1 400" in said(line)
     assert client.get("/healthz").status_code == 200
 
 
-def test_an_address_has_only_so_many_connections_and_gets_another_for_one_that_ends(
-    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(protocol, "MAX_PER_NETWORK", 3)
-    monkeypatch.setattr(protocol, "HEAD_TIMEOUT", 3_600.0)
-    with ExitStack() as lines:
+class ThreeOfAnAddress(LimitedProtocol):
+    MAX_PER_NETWORK = 3
+    HEAD_TIMEOUT = 3_600.0
+
+
+def test_an_address_has_only_so_many_connections_and_gets_another_for_one_that_ends(database: Database) -> None:
+    with serving(World(database).deps, protocol=ThreeOfAnAddress) as client, ExitStack() as lines:
         held = [lines.enter_context(closing(dialled(client))) for _ in range(3)]
         for line in held:
             line.sendall(ASK)
@@ -88,10 +89,13 @@ def is_served(client: httpx.Client) -> bool:
         return False
 
 
-def test_an_answer_that_nobody_reads_is_given_up(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "UNREAD_TIMEOUT", 0.1)
-    monkeypatch.setattr(protocol, "CHECK_INTERVAL", 0.05)
-    with closing(socket.socket()) as line:
+class ReadAtOnce(LimitedProtocol):
+    UNREAD_TIMEOUT = 0.1
+    CHECK_INTERVAL = 0.05
+
+
+def test_an_answer_that_nobody_reads_is_given_up(database: Database) -> None:
+    with serving(World(database).deps, protocol=ReadAtOnce) as client, closing(socket.socket()) as line:
         line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
         line.settimeout(60)
         line.connect((client.base_url.host, client.base_url.port or 0))
@@ -120,12 +124,12 @@ class Unread:
 
 
 def test_an_unread_answer_is_given_up_after_its_time_and_not_before() -> None:
-    unread, line = Unread(), protocol.LimitedProtocol.__new__(protocol.LimitedProtocol)
+    unread, line = Unread(), LimitedProtocol.__new__(LimitedProtocol)
     line.transport, line.loop, line.connections = unread, unread, {line}  # type: ignore[assignment]
-    for now in (1.0, protocol.UNREAD_TIMEOUT, protocol.UNREAD_TIMEOUT + 2.0):
+    for now in (1.0, LimitedProtocol.UNREAD_TIMEOUT, LimitedProtocol.UNREAD_TIMEOUT + 2.0):
         unread.now = now
         line._check_all()
-    assert unread.aborted_at == [protocol.UNREAD_TIMEOUT + 2.0]
+    assert unread.aborted_at == [LimitedProtocol.UNREAD_TIMEOUT + 2.0]
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import pytest
 from app.domain import Role
 from app.flows.access import accounts
 from app.stores.sql.engine import Database, open_database
-from app.web import auth
 from app.web.app import create_app
 from app.web.auth import AuthSettings
+from app.web.protocol import LimitedProtocol
 from app.web.webhooks import Limits
 from tests.fakes import World
 from tests.web.serving import dial, serving, status_of
@@ -233,9 +233,9 @@ def test_a_page_form_of_less_than_64_kb_is_read(door: httpx.Client) -> None:
     assert door.post("/login", data={"name": "x" * 65_000}).status_code == 401
 
 
-def test_a_page_form_that_does_not_come_is_408(door: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(auth, "FORM", Limits(body=65_536, seconds=0.2))
-    with dial(door) as line:
+def test_a_page_form_that_does_not_come_is_408(world: World) -> None:
+    hasty = AuthSettings(form=Limits(body=65_536, seconds=0.2))
+    with serving(world.deps, doors=hasty) as client, dial(client) as line:
         line.sendall(b"POST /login HTTP/1.1\r\nHost: here\r\nContent-Length: 100\r\n\r\nname=")
         assert status_of(line) == 408
 
@@ -250,10 +250,13 @@ def test_a_body_of_the_api_that_does_not_come_is_408(world: World) -> None:
         assert status_of(line) == 408
 
 
-def test_a_line_that_trickles_on_after_its_408_is_closed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.web.protocol.HEAD_TIMEOUT", 0.2)
-    monkeypatch.setattr("app.web.protocol.CHECK_INTERVAL", 0.1)
-    with serving(world.deps, Limits(seconds=0.2)) as client, dial(client) as line:
+class Hasty(LimitedProtocol):
+    HEAD_TIMEOUT = 0.2
+    CHECK_INTERVAL = 0.1
+
+
+def test_a_line_that_trickles_on_after_its_408_is_closed(world: World) -> None:
+    with serving(world.deps, Limits(seconds=0.2), protocol=Hasty) as client, dial(client) as line:
         line.sendall(b"POST /webhooks/shop HTTP/1.1\r\nHost: here\r\nContent-Length: 100\r\n\r\n{")
         assert status_of(line) == 408
         line.sendall(b" ")
