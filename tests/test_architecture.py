@@ -152,3 +152,28 @@ def test_the_rooms_of_a_layer_form_no_circle(layer: str) -> None:
             rooms = {target[2] for target in targets if target[:2] == ["app", layer] and len(target) > 2}
             arrows.setdefault(parts[2], set()).update(rooms - {parts[2]})
     tuple(TopologicalSorter(arrows).static_order())  # raises CycleError, which names the circle
+
+
+NUMBERS = (ast.Constant, ast.Name, ast.BinOp)
+"""What a test may make smaller, so that it takes less time."""
+
+
+@pytest.mark.parametrize(
+    "module",
+    [test for test in sorted(ROOT.glob("tests/**/*.py")) if "prove" not in test.parts],
+    ids=lambda test: test.stem,
+)
+def test_a_test_replaces_no_function_or_class_of_ours(module: Path) -> None:
+    """It hands another part in instead, as any caller could: at the latest to ``wiring``, which picks the parts.
+
+    Only the proof of the proof takes guards away."""
+    ours = {name.rsplit(".", 1)[-1] for name in imports_of(module) if name.startswith(("app.", "workers."))}
+    calls = (node for node in ast.walk(ast.parse(module.read_text())) if isinstance(node, ast.Call))
+    replaced = [
+        ast.unparse(call)
+        for call in calls
+        if ast.unparse(call.func) == "monkeypatch.setattr"
+        if ast.unparse(call.args[0]).strip("'").split(".")[0] in {*ours, "app", "workers"} - {"wiring"}
+        if not isinstance(call.args[-1], NUMBERS) and not ast.unparse(call.args[-1]).startswith("timedelta(")
+    ]
+    assert replaced == []

@@ -1,7 +1,6 @@
 """What commands show at 80 columns can be copied, wrong values are refused, and an empty answer says why."""
 
 import pytest
-from rich.console import Console
 from rich.table import Table
 
 from app.cli import tables
@@ -18,7 +17,7 @@ ID = "LDC2-" + "0123456789abcdef" * 4
 
 
 def shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *, width: int) -> str:
-    monkeypatch.setattr(tables, "console", Console(width=width, highlight=False))
+    monkeypatch.setattr(console, "width", width)
     table = Table("id", "received", "event")
     table.add_row("1", "2026-06-01 03:00:00", ID)
     tables.print_table(table, "none")
@@ -96,7 +95,7 @@ def test_the_samples_of_a_check_can_be_copied_at_eighty_columns(
     with terminal.deps.database.begin() as conn:
         found = [listing(ID, sku=None), listing(f"{ID}-2", sku=None)]
         catalog.apply(conn, SHOP, found, read_at=EPOCH, now=EPOCH)
-    monkeypatch.setattr(console, "_width", 80)
+    monkeypatch.setattr(console, "width", 80)
     lines = terminal.type("validate", SHOP).out.splitlines()
     assert [line for line in lines if f"item {ID}," in line]
     assert [line for line in lines if f"item {ID}-2," in line]
