@@ -30,6 +30,7 @@ class Catalog:
     def __init__(self, seed: int, items: int, location_ids: Sequence[str], vendor_ids: Sequence[str], clock: Clock):
         self._seed = seed
         self._tag = blake2b(f"square-{seed}".encode(), digest_size=6).hexdigest().upper()
+        self._locations = location_ids
         self._vendors = vendor_ids
         self._clock = clock
         self._changed: dict[int, Item] = {}
@@ -78,7 +79,6 @@ class Catalog:
         version = self._base_version(index)
         wares = [ware(self._seed, number) for number in range(first, end)]
         names = ["Regular"] if len(wares) == 1 else SIZES
-        present = "nowhere" if index % 211 == 7 else "somewhere" if index % 89 == 3 else "everywhere"
         return Item(
             index=index,
             id=self.item_id(index),
@@ -86,11 +86,17 @@ class Catalog:
             category=wares[0].category,
             version=version,
             archived=index % 97 == 5,
-            present=present,
+            present=self._presence(index),
             variations=[
                 self._variation(made.number, name, version) for made, name in zip(wares, names, strict=False)
             ],
         )
+
+    def _presence(self, index: int) -> str:
+        """In a shop without locations nothing can be limited to some of them."""
+        if not self._locations:
+            return "everywhere"
+        return "nowhere" if index % 211 == 7 else "somewhere" if index % 89 == 3 else "everywhere"
 
     def _variation(self, number: int, name: str, version: int) -> Variation:
         made = ware(self._seed, number)

@@ -137,7 +137,7 @@ class CatalogJson:
         }
 
     def _overrides(self, variation: Variation) -> list[Json]:
-        if variation.ware % 7:
+        if variation.ware % 7 or not self._locations:
             return []
         money = {"amount": variation.price * 11 // 10, "currency": "USD"}
         priced = {} if self.is_variable(variation) else {"price_money": money}
@@ -146,7 +146,7 @@ class CatalogJson:
 
     def sold_out_at(self, variation: Variation) -> list[str]:
         """The locations where it is sold out."""
-        return [] if variation.ware % 35 else [self._locations[-1]]
+        return [] if variation.ware % 35 else list(self._locations[-1:])
 
 
 def _envelope(kind: str, thing: Item | Variation | CategoryState) -> Json:

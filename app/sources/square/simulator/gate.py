@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from app.sources.simulating.answers import body_of, json_response
-from app.sources.simulating.bad_records import with_bad_records
+from app.sources.simulating.bad_records import with_bad_fields
 from app.sources.simulating.settings import is_due
 from app.sources.square.simulator.answers import ApiError
 from app.sources.square.simulator.scopes import is_granted
@@ -107,7 +107,7 @@ class Gate(BaseHTTPMiddleware):
             document = msgspec.json.decode(body, type=dict[str, Any])
         except msgspec.DecodeError:
             return Response(body, response.status_code, media_type=response.media_type)
-        return json_response(with_bad_records(document, options.bad_records, options.seed))
+        return json_response(with_bad_fields(document, options.bad_records, options.seed))
 
 
 def _error(status: int, category: str, code: str, detail: str) -> Response:
