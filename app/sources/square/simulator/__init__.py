@@ -23,7 +23,6 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.sources.simulating.answers import json_response
 from app.sources.simulating.control import application
 from app.sources.simulating.settings import Value, read
 from app.sources.square.simulator.account import Account
@@ -70,7 +69,7 @@ async def _refused(request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 500
         code = "NOT_FOUND" if status == 404 else "METHOD_NOT_ALLOWED"
         error = ApiError(status, "INVALID_REQUEST_ERROR", code, "Resource not found.")
-    return json_response(error.body, error.status)
+    return error.response()
 
 
 def fast_options() -> tuple[dict[str, str], dict[str, str]]:

@@ -8,14 +8,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.sources.simulating.answers import json_response
-from app.sources.square.simulator.answers import ApiError, Json, from_place, invalid, not_found, page, without_nothing
+from app.sources.square.simulator.answers import ApiError, Json, invalid, not_found, reply
 from app.sources.square.simulator.catalog import Position
 from app.sources.square.simulator.catalog_query import Query, in_order, understood
 from app.sources.square.simulator.clock import catalog_text
 from app.sources.square.simulator.edits import Edits
 from app.sources.square.simulator.mentioned import mentioned
-from app.sources.square.simulator.request_catalog import CatalogBatch, CatalogSearch, ObjectType
+from app.sources.square.simulator.pages import from_place
+from app.sources.square.simulator.request_catalog import CatalogBatch, CatalogDetails, CatalogSearch, ObjectType
 from app.sources.square.simulator.strict import (
     flag,
     listed,
@@ -61,7 +61,7 @@ class CatalogApi:
     async def info(self, request: Request) -> Response:
         """Live limits."""
         parameters(request)
-        return json_response({"limits": LIMITS})
+        return reply(limits=LIMITS)
 
     async def list_objects(self, request: Request) -> Response:
         """Pages of 100, never deleted objects."""
@@ -69,30 +69,26 @@ class CatalogApi:
         self._refuse_the_past(whole(given, "catalog_version"))
         types = [one.upper() for one in listed(given, "types")] or list(TOP_TYPES)
         one_of(types, get_args(ObjectType), "types")
-        objects, cursor = page(self._world, "list", given, lambda at: self._walk(types, -1, False, at), LIST_ROWS)
-        objects = as_of(version_of(request), objects)
-        return json_response(without_nothing({"objects": objects, "cursor": cursor}))
+        objects, cursor = self._world.pages.page(
+            "list", given, lambda at: self._walk(types, -1, False, at), LIST_ROWS
+        )
+        return reply(objects=as_of(version_of(request), objects), cursor=cursor)
 
     async def search(self, request: Request) -> Response:
         """Changed since ``begin_time`` (exclusive), or all; grouped by type in order of creation, unless sorted."""
         body, wanted = await request_body(request, CatalogSearch)
-        with_path = bool(wanted.include_category_path_to_root)
-        _refuse_both(bool(wanted.include_deleted_objects), with_path)
+        _refuse_both(wanted)
         query = understood(wanted.query)
         types: Sequence[str] = wanted.object_types or ([query.about] if query.about else TOP_TYPES)
         begin = stamp(wanted.begin_time, -1) // 1000
         # With begin_time deleted objects were seen even without asking for them.
         deleted = bool(wanted.include_deleted_objects) or begin >= 0
         limit = wanted.limit if wanted.limit is not None and 1 <= wanted.limit <= 1000 else 100
-        objects, cursor = page(
-            self._world, "search", body, lambda at: self._found(types, begin, deleted, query, at), limit
+        objects, cursor = self._world.pages.page(
+            "search", body, lambda at: self._found(types, begin, deleted, query, at), limit
         )
         latest = catalog_text(self._world.catalog.latest)
-        related = self._related(objects, deleted) if wanted.include_related_objects else []
-        shown = [self._with_path(one) for one in objects] if with_path else objects
-        version = version_of(request)
-        reply = {"objects": as_of(version, shown), "related_objects": as_of(version, related)}
-        return json_response(without_nothing({**reply, "cursor": cursor, "latest_time": latest}))
+        return reply(**self._detailed(request, objects, deleted, wanted), cursor=cursor, latest_time=latest)
 
     def _found(
         self, types: Sequence[str], begin: int, deleted: bool, query: Query, at: Any
@@ -110,15 +106,18 @@ class CatalogApi:
     async def batch_retrieve(self, request: Request) -> Response:
         """Objects by id, without unknown ids, and without deleted objects unless requested."""
         _, wanted = await request_body(request, CatalogBatch)
-        deleted, with_path = bool(wanted.include_deleted_objects), bool(wanted.include_category_path_to_root)
-        _refuse_both(deleted, with_path)
+        _refuse_both(wanted)
         self._refuse_the_past(wanted.catalog_version)
+        deleted = bool(wanted.include_deleted_objects)
         objects = self._shown(dict.fromkeys(wanted.object_ids), deleted)
+        return reply(**self._detailed(request, objects, deleted, wanted))
+
+    def _detailed(self, request: Request, objects: list[Json], deleted: bool, wanted: CatalogDetails) -> Json:
+        """The objects, and the related ones if they are wanted, as the version of the request shows them."""
         related = self._related(objects, deleted) if wanted.include_related_objects else []
-        shown = [self._with_path(one) for one in objects] if with_path else objects
+        shown = [self._with_path(one) for one in objects] if wanted.include_category_path_to_root else objects
         version = version_of(request)
-        reply = {"objects": as_of(version, shown), "related_objects": as_of(version, related)}
-        return json_response(without_nothing(reply))
+        return {"objects": as_of(version, shown), "related_objects": as_of(version, related)}
 
     def _shown(self, ids: Iterable[str], deleted: bool) -> list[Json]:
         objects = (self._object(one) for one in ids)
@@ -152,17 +151,17 @@ class CatalogApi:
 
     async def one(self, request: Request) -> Response:
         """One live object."""
-        names = ("include_related_objects", "include_category_path_to_root", "catalog_version")
-        given = parameters(request, *names)
+        related, path = "include_related_objects", "include_category_path_to_root"
+        given = parameters(request, related, path, "catalog_version")
         self._refuse_the_past(whole(given, "catalog_version"))
         objects = self._shown([request.path_params["object_id"]], deleted=False)
         if not objects:
             raise not_found(f"Catalog object with ID {request.path_params['object_id']} not found.")
-        related = self._related(objects, deleted=False) if flag(given, "include_related_objects") else []
-        shown = self._with_path(objects[0]) if flag(given, "include_category_path_to_root") else objects[0]
-        version = version_of(request)
-        reply = {"object": as_of(version, [shown])[0], "related_objects": as_of(version, related)}
-        return json_response(without_nothing(reply))
+        wanted = CatalogDetails(
+            include_related_objects=flag(given, related), include_category_path_to_root=flag(given, path)
+        )
+        found = self._detailed(request, objects, False, wanted)
+        return reply(object=found["objects"][0], related_objects=found["related_objects"])
 
     async def delete(self, request: Request) -> Response:
         """Deletes cascade; a second one at the same time is refused with 429. Only items can be deleted here."""
@@ -180,9 +179,9 @@ class CatalogApi:
         self._edits.delete(index)
         self._world.on_change()
         deleted_at = catalog_text(self._world.catalog.latest)
-        return json_response({"deleted_object_ids": ids, "deleted_at": deleted_at})
+        return reply(deleted_object_ids=ids, deleted_at=deleted_at)
 
 
-def _refuse_both(deleted: bool, with_path: bool) -> None:
-    if deleted and with_path:
+def _refuse_both(wanted: CatalogDetails) -> None:
+    if wanted.include_deleted_objects and wanted.include_category_path_to_root:
         raise ApiError(500, "API_ERROR", "INTERNAL_SERVER_ERROR", "An internal error has occurred.")

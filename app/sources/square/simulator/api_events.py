@@ -1,17 +1,18 @@
 """The simulated Events API."""
 
 from collections.abc import Mapping
+from functools import partial
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.sources.simulating.answers import json_response
-from app.sources.square.simulator.answers import ApiError, Json, from_place, invalid, page, without_nothing
+from app.sources.square.simulator.answers import ApiError, reply
 from app.sources.square.simulator.event_types import known_types
+from app.sources.square.simulator.pages import from_place
 from app.sources.square.simulator.request_orders import EventFilter, EventQuery, EventSearch, TimeRange
-from app.sources.square.simulator.strict import is_version, parameters, request_body, stamp
+from app.sources.square.simulator.strict import check_version, parameters, request_body, stamp
 from app.sources.square.simulator.subscriptions import API_VERSION
 from app.sources.square.simulator.webhooks import Event
 from app.sources.square.simulator.world import World
@@ -46,43 +47,41 @@ class EventsApi:
         if filter_.merchant_ids or filter_.location_ids:
             events = [one for one in events if _is_at(one, filter_)]
         rows = events[:: -1 if query.sort and query.sort.order == "DESC" else 1]
-        events, cursor = page(self._world, "events", body, lambda at: from_place(rows, at), wanted.limit or MOST_ROWS)
+        events, cursor = self._world.pages.page("events", body, partial(from_place, rows), wanted.limit or MOST_ROWS)
         metadata = [{"event_id": one.id, "api_version": API_VERSION} for one in events]
         shown = [msgspec.Raw(one.body) for one in events]
-        return json_response(without_nothing({"events": shown, "metadata": metadata, "cursor": cursor}))
+        return reply(events=shown, metadata=metadata, cursor=cursor)
 
     async def types(self, request: Request) -> Response:
         """Every type that events can be searched by."""
-        return json_response(types_answer(parameters(request, "api_version")))
+        return types_reply(parameters(request, "api_version"))
 
     async def enable(self, request: Request) -> Response:
         """From now on events are kept."""
         parameters(request)
-        self._world.options.events_enabled = True
-        return self._changed({})
+        return self._switched(True)
 
     async def disable(self, request: Request) -> Response:
         """From now on they are not."""
         parameters(request)
-        self._world.options.events_enabled = False
-        return self._changed({})
+        return self._switched(False)
 
-    def _changed(self, body: Json) -> Response:
+    def _switched(self, enabled: bool) -> Response:
+        self._world.options.events_enabled = enabled
         self._world.on_change()
-        return json_response(body)
+        return reply()
 
 
-def types_answer(given: Mapping[str, str]) -> Json:
+def types_reply(given: Mapping[str, str]) -> Response:
     """The event types of the requested version of the API, else of the newest one."""
     version = given.get("api_version")
-    if version is not None and not is_version(version):
-        raise invalid("The API version is not valid.", "INVALID_VALUE", "api_version")
+    check_version(version, "api_version")
     types = {name: one for name, one in known_types().items() if version is None or one.since <= version}
     rows = [
         {"event_type": name, "api_version_introduced": one.since, "release_status": one.release}
         for name, one in types.items()
     ]
-    return {"event_types": list(types), "metadata": rows}
+    return reply(event_types=list(types), metadata=rows)
 
 
 def _is_at(event: Event, filter_: EventFilter) -> bool:

@@ -1,17 +1,18 @@
 """The simulated search for items: by what they are, where they are sold, and what is left of them."""
 
 from collections.abc import Iterator
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.sources.simulating.answers import json_response
-from app.sources.square.simulator.answers import Json, from_place, invalid, page, without_nothing
+from app.sources.square.simulator.answers import Json, invalid, reply
 from app.sources.square.simulator.catalog import Position
 from app.sources.square.simulator.catalog_query import has_words
 from app.sources.square.simulator.counts import IN_STOCK
 from app.sources.square.simulator.mentioned import categories_of
+from app.sources.square.simulator.pages import from_place
 from app.sources.square.simulator.request_catalog import ItemSearch
 from app.sources.square.simulator.strict import request_body, version_of
 from app.sources.square.simulator.versions import as_of
@@ -35,10 +36,10 @@ class ItemsApi:
             raise invalid("No such custom attribute is defined.", "INVALID_VALUE", "custom_attribute_filters")
         fitting = sorted(self._found(wanted), key=_name, reverse=wanted.sort_order == "DESC")
         limit = wanted.limit or ROWS
-        rows, cursor = page(self._world, "items", body, lambda at: from_place(fitting, at), limit)
+        rows, cursor = self._world.pages.page("items", body, partial(from_place, fitting), limit)
         matched = [one["id"] for row in rows for one in self._matched(row, wanted)]
         items = as_of(version_of(request), rows)
-        return json_response(without_nothing({"items": items, "matched_variation_ids": matched, "cursor": cursor}))
+        return reply(items=items, matched_variation_ids=matched, cursor=cursor)
 
     def _found(self, wanted: ItemSearch) -> Iterator[Json]:
         for _, item in self._world.catalog.walk(["ITEM"], -1, False, Position()):

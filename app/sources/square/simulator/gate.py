@@ -28,6 +28,7 @@ PATHS = {
 """Where each kind of record is read."""
 
 MISSING_PERMISSION = "The merchant has not given your application sufficient permissions to do that."
+OAUTH = "Webhook subscriptions are owned by the application: use its personal access token."
 
 
 class Gate(BaseHTTPMiddleware):
@@ -47,7 +48,7 @@ class Gate(BaseHTTPMiddleware):
         try:
             response = self._fault() or self._refusal(request) or await call_next(request)
         except ApiError as error:
-            response = json_response(error.body, error.status)
+            response = error.response()
         if self._world.options.bad_records and response.status_code == 200:
             response = await self._with_bad_records(response)
         if is_due(self._world.options, "next_truncated"):
@@ -67,6 +68,8 @@ class Gate(BaseHTTPMiddleware):
             return _error(403, "AUTHENTICATION_ERROR", "INSUFFICIENT_SCOPES", MISSING_PERMISSION)
         if not is_granted(faults.scopes, request.method, request.url.path):
             return _error(403, "AUTHENTICATION_ERROR", "INSUFFICIENT_SCOPES", MISSING_PERMISSION)
+        if faults.oauth_token and request.url.path.startswith("/v2/webhooks"):
+            return _error(403, "AUTHENTICATION_ERROR", "FORBIDDEN", OAUTH)
         version_of(request)
         return self._limited()
 
@@ -111,7 +114,7 @@ class Gate(BaseHTTPMiddleware):
 
 
 def _error(status: int, category: str, code: str, detail: str) -> Response:
-    return json_response(ApiError(status, category, code, detail).body, status)
+    return ApiError(status, category, code, detail).response()
 
 
 async def _truncated(response: Response) -> Response:

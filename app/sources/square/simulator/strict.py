@@ -39,6 +39,7 @@ _COMPLAINTS = (
     (r"Invalid RFC3339 .*", "INVALID_TIME", "Expected an RFC 3339 timestamp.", False),
     (r"Expected `int` >= (-?\d+)", "VALUE_TOO_LOW", "Field must not be less than {0}", False),
     (r"Expected `int` <= (-?\d+)", "VALUE_TOO_HIGH", "Field must not be greater than {0}", False),
+    (r"Expected `str` of length <= (\d+)", "VALUE_TOO_LONG", "Field must not be longer than {0}", False),
     (r"Expected `array` of length <= (\d+)", "ARRAY_LENGTH_TOO_LONG", "Cannot provide more than {0} {1}.", False),
     (r"Expected `array` of length >= 1", "ARRAY_EMPTY", "Field must not be empty", False),
 )
@@ -108,12 +109,18 @@ def stamp(moment: datetime | None, default: int) -> int:
 def version_of(request: Request) -> str:
     """The API version of a request; raises a 400 for one that does not exist."""
     version = request.headers.get("square-version", LATEST_VERSION)
-    if not is_version(version):
+    if not _is_version(version):
         raise invalid(f"The API version {version!r} is not supported.", "BAD_REQUEST", "Square-Version")
     return version
 
 
-def is_version(text: str) -> bool:
+def check_version(text: str | None, field: str) -> None:
+    """Raises a 400 for a field that is there and is no version of the API."""
+    if text is not None and not _is_version(text):
+        raise invalid("The API version is not valid.", "INVALID_VALUE", field)
+
+
+def _is_version(text: str) -> bool:
     """Whether a text can be a version of the API: a date that is not in the future."""
     try:
         return date.fromisoformat(text).isoformat() == text <= LATEST_VERSION
