@@ -10,6 +10,7 @@ from starlette.routing import Route
 
 from app.sources.square.simulator.answers import ApiError, Json, invalid, not_found, reply
 from app.sources.square.simulator.catalog import Position
+from app.sources.square.simulator.catalog_json import as_of
 from app.sources.square.simulator.catalog_query import Query, in_order, understood
 from app.sources.square.simulator.clock import catalog_text
 from app.sources.square.simulator.edits import Edits
@@ -26,7 +27,6 @@ from app.sources.square.simulator.strict import (
     version_of,
     whole,
 )
-from app.sources.square.simulator.versions import as_of
 from app.sources.square.simulator.world import World
 
 TOP_TYPES = ("ITEM", "CATEGORY", "TAX", "MODIFIER_LIST", "MEASUREMENT_UNIT", "ITEM_OPTION")

@@ -9,12 +9,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.sources.square.simulator.answers import ApiError, reply
-from app.sources.square.simulator.event_types import known_types
 from app.sources.square.simulator.pages import from_place
 from app.sources.square.simulator.request_orders import EventFilter, EventQuery, EventSearch, TimeRange
+from app.sources.square.simulator.scopes import known_types
 from app.sources.square.simulator.strict import check_version, parameters, request_body, stamp
-from app.sources.square.simulator.subscriptions import API_VERSION
-from app.sources.square.simulator.webhooks import Event
+from app.sources.square.simulator.webhooks import API_VERSION, Event
 from app.sources.square.simulator.world import World
 
 MOST_ROWS = 100

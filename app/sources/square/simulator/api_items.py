@@ -9,13 +9,13 @@ from starlette.routing import Route
 
 from app.sources.square.simulator.answers import Json, invalid, reply
 from app.sources.square.simulator.catalog import Position
+from app.sources.square.simulator.catalog_json import as_of
 from app.sources.square.simulator.catalog_query import has_words
 from app.sources.square.simulator.counts import IN_STOCK
 from app.sources.square.simulator.mentioned import categories_of
 from app.sources.square.simulator.pages import from_place
 from app.sources.square.simulator.request_catalog import ItemSearch
 from app.sources.square.simulator.strict import request_body, version_of
-from app.sources.square.simulator.versions import as_of
 from app.sources.square.simulator.world import World
 
 ROWS = 100

@@ -16,7 +16,6 @@ from starlette.routing import Route
 from app.sources.square.simulator.answers import Json, invalid, not_found, reply, without_nothing
 from app.sources.square.simulator.api_events import types_reply
 from app.sources.square.simulator.clock import trimmed
-from app.sources.square.simulator.event_types import known_types
 from app.sources.square.simulator.pages import from_place
 from app.sources.square.simulator.request_orders import (
     KeyRotation,
@@ -25,8 +24,9 @@ from app.sources.square.simulator.request_orders import (
     SubscriptionTest,
     SubscriptionUpdate,
 )
+from app.sources.square.simulator.scopes import known_types
 from app.sources.square.simulator.strict import check_version, flag, one_of, parameters, request_body, whole
-from app.sources.square.simulator.subscriptions import API_VERSION, TEST, Subscription
+from app.sources.square.simulator.webhooks import API_VERSION, TEST, Subscription
 from app.sources.square.simulator.world import World
 
 MOST_ROWS = 100
@@ -129,7 +129,7 @@ class SubscriptionsApi:
         one, (_, wanted) = self._one(request), await request_body(request, SubscriptionTest)
         if wanted.event_type is not None and wanted.event_type not in one.event_types:
             raise invalid("The event type is not one of the subscription's.", "INVALID_VALUE", "event_type")
-        self._world.outbox.publish(TEST, {"type": "webhooks", "id": "simulated"})
+        self._world.outbox.publish(TEST, "webhooks", "simulated")
         return self._changed(subscription_test_result={"id": "simulated", "status_code": 200})
 
     async def rotate(self, request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""Catalog objects as the simulated API shows them; most nulls are left out."""
+"""Catalog objects as the simulated API shows them, also in older versions of it; most nulls are left out."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +13,9 @@ NULLABLE_ITEM = ("abbreviation", "is_archived", "image_ids", "tax_ids", "modifie
 NULLABLE_VARIATION = ("upc", "location_overrides", "measurement_unit_id", "item_option_values", "user_data")
 NULLABLE_CATEGORY = ("image_ids", "parent_category")
 """Fields that Square's specification allows to be null; now and then they are null where they are empty."""
+
+VENDOR_INFORMATION_SINCE = "2026-01-01"
+"""Older versions have ``item_variation_vendor_infos``. Which version of 2026 changed that is not known."""
 
 
 class CatalogJson:
@@ -157,3 +160,27 @@ def _envelope(kind: str, thing: Item | Variation | CategoryState) -> Json:
         "version": thing.version,
         "is_deleted": thing.deleted,
     }
+
+
+def as_of(version: str, things: Sequence[Json]) -> list[Json]:
+    """Objects in the spelling of a version."""
+    return list(things) if version >= VENDOR_INFORMATION_SINCE else [_older(thing) for thing in things]
+
+
+def _older(thing: Json) -> Json:
+    if thing["type"] == "ITEM":
+        data = thing["item_data"]
+        if "variations" not in data:
+            return thing
+        return {**thing, "item_data": {**data, "variations": [_older(one) for one in data["variations"]]}}
+    if thing["type"] != "ITEM_VARIATION" or not thing["item_variation_data"].get("vendor_information"):
+        return thing
+    data = {**thing["item_variation_data"]}
+    fields = [_older_info(f"{thing['id'][:-1]}V", one) for one in data.pop("vendor_information")]
+    return {**thing, "item_variation_data": {**data, "item_variation_vendor_infos": fields}}
+
+
+def _older_info(id_: str, info: Json) -> Json:
+    fields = {"vendor_id": info["vendor_id"], "sku": info["vendor_code"], "price_money": info["unit_cost_money"]}
+    envelope = {"type": "ITEM_VARIATION_VENDOR_INFO", "id": id_, "is_deleted": False}
+    return {**envelope, "item_variation_vendor_info_data": {**fields, "ordinal": 0}}

@@ -29,8 +29,7 @@ _PREFIXES = {
     "MEASUREMENT_UNIT": "UNT",
     "IMAGE": "IMG",
 }
-_PARTS = {"MODIFIER": "MODIFIER_LIST", "ITEM_OPTION_VAL": "ITEM_OPTION"}
-TYPES = (*_PREFIXES, *_PARTS)
+TYPES = (*_PREFIXES, "MODIFIER", "ITEM_OPTION_VAL")
 
 
 @dataclass
@@ -55,17 +54,12 @@ class Things:
     def json_of(self, object_id: str) -> Json | None:
         """The thing, or the part of one, with this id."""
         kin = [one for one in self.all if one.id[:-1] == object_id[:-1]]
-        rows = [row for one in kin for row in (thing_json(one), *_parts(one))]
-        return next((row for row in rows if row["id"] == object_id), None)
+        return next((row for one in kin for row in _rows(one) if row["id"] == object_id), None)
 
     def rows(self, type_: str, begin: int) -> list[Json]:
         """The things of a type that changed after ``begin`` (ms); parts come with their wholes."""
-        changed = [one for one in self.all if one.type == _PARTS.get(type_, type_) and one.version > begin]
-        if type_ == "MODIFIER":
-            return [row for one in changed for row in _modifiers(one)]
-        if type_ == "ITEM_OPTION_VAL":
-            return [row for one in changed for row in _values(one)]
-        return [thing_json(one) for one in changed]
+        changed = [one for one in self.all if one.version > begin]
+        return [row for one in changed for row in _rows(one) if row["type"] == type_]
 
     def of_item(self, item: Item) -> Json:
         """The fields by which an item mentions them."""
@@ -81,7 +75,7 @@ class Things:
         """The fields by which a variation mentions them."""
         unit = self.unit(variation)
         chosen = [
-            {"item_option_id": one.id, "item_option_value_id": _value_id(one, variation.name)}
+            {"item_option_id": one.id, "item_option_value_id": value_id(one, variation.name)}
             for one in self.options(item, variation)
         ]
         return {
@@ -116,15 +110,11 @@ class Things:
         return [one for one in self.all if one.type == type_]
 
 
-def thing_json(thing: Thing) -> Json:
-    """A thing as the API shows it."""
-    return {**_envelope(thing.type, thing.id, thing.version), f"{_data_name(thing)}_data": _data(thing)}
-
-
-def _parts(thing: Thing) -> list[Json]:
-    """The parts of a thing that have ids of their own."""
+def _rows(thing: Thing) -> list[Json]:
+    """A thing as the API shows it, and its parts that have ids of their own."""
+    row = {**_envelope(thing.type, thing.id, thing.version), f"{thing.type.lower()}_data": _data(thing)}
     parts = {"MODIFIER_LIST": _modifiers, "ITEM_OPTION": _values}.get(thing.type)
-    return parts(thing) if parts else []
+    return [row, *(parts(thing) if parts else ())]
 
 
 def image_url(thing: Thing) -> str:
@@ -136,15 +126,6 @@ def modifier_choices(thing: Thing) -> Iterator[tuple[str, str, int]]:
     """The choices of a modifier list: id, name and price in cents."""
     for number, (name, cents) in enumerate((("Ribbon", 150), ("Card", 300))):
         yield f"{thing.id[:-1]}{'XY'[number]}", name, cents
-
-
-def value_of(thing: Thing, size: str) -> tuple[str, str]:
-    """The value of an option: its id and name."""
-    return _value_id(thing, size), size
-
-
-def _data_name(thing: Thing) -> str:
-    return thing.type.lower()
 
 
 def _data(thing: Thing) -> Json:
@@ -179,14 +160,15 @@ def _modifiers(thing: Thing) -> list[Json]:
 def _values(thing: Thing) -> list[Json]:
     return [
         {
-            **_envelope("ITEM_OPTION_VAL", _value_id(thing, size), thing.version),
+            **_envelope("ITEM_OPTION_VAL", value_id(thing, size), thing.version),
             "item_option_value_data": {"item_option_id": thing.id, "name": size, "ordinal": place},
         }
         for place, size in enumerate(SIZES)
     ]
 
 
-def _value_id(thing: Thing, size: str) -> str:
+def value_id(thing: Thing, size: str) -> str:
+    """The id of an option's value."""
     return f"{thing.id[:-1]}{size[0]}"
 
 

@@ -5,9 +5,8 @@ from hashlib import blake2b
 from random import Random
 from typing import Any
 
-from app.sources.square.simulator.bill import bring_back, charge, contents, sums
+from app.sources.square.simulator.bill import Line, Order, bring_back, charge, contents, sums
 from app.sources.square.simulator.clock import Clock, order_text
-from app.sources.square.simulator.order_things import Line, Order
 
 Json = dict[str, Any]
 DAY_MS = 86_400_000

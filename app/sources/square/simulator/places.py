@@ -58,12 +58,10 @@ class Places:
             "INV_V_" + self._tag(f"vendor-{index}", 13), f"{_TRADES[index % 8]} No. {index + 1}", made, made
         )
 
-    def edit_vendor(self, index: int, name: str) -> Vendor:
-        """Rename a vendor."""
-        vendor = self.vendors[index]
+    def rename_vendor(self, vendor: Vendor, name: str) -> None:
+        """Give a vendor another name, version and time."""
         vendor.name, vendor.version = name, vendor.version + 1
         vendor.updated = max(vendor.updated + 1, self._clock.now_ms())
-        return vendor
 
     def add_vendor(self) -> Vendor:
         """A new vendor."""

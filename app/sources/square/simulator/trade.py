@@ -3,9 +3,9 @@
 from decimal import Decimal
 from typing import Any
 
+from app.sources.square.simulator.bill import Line, Order
 from app.sources.square.simulator.changes import Spot
 from app.sources.square.simulator.counts import IN_STOCK, ORDERED, RESERVED, Cause, Count, Place, count_json
-from app.sources.square.simulator.order_things import Line, Order
 from app.sources.square.simulator.orders import summary
 from app.sources.square.simulator.world import World
 
@@ -33,7 +33,8 @@ class Trade:
         location = self._location()
         order = self._world.orders.add(location, self._world.basket(), api=False, age_ms=late, lag=faults.order_lag)
         if faults.payment_events:
-            self._payment(order)
+            self._money_event("payment.created", order, order.total())
+            self._money_event("payment.updated", order, order.total())
         return [("order", order.id), *self._take(order, to=SOLD, late_ms=late)]
 
     def pos_return(self) -> Touched:
@@ -49,7 +50,8 @@ class Trade:
                 line.ware(), (place, RETURN), (place, IN_STOCK), Decimal(line.quantity), Cause(order.id)
             )
         ]
-        self._refund(order)
+        # a return has no order event: only the refund names it, whoever pays the difference
+        self._money_event("refund.created", order, max(-order.total(), 0))
         return [("order", order.id), *self._take(order, to=SOLD), *self._counted(counts)]
 
     def api_order(self) -> Touched:
@@ -126,8 +128,8 @@ class Trade:
     def _counted(self, counts: list[Count]) -> Touched:
         for first in range(0, len(counts), COUNTS_PER_EVENT):
             rows = [self._count_json(count) for count in counts[first : first + COUNTS_PER_EVENT]]
-            data = {"type": "inventory_counts", "id": self._world.uuid(), "object": {"inventory_counts": rows}}
-            self._world.outbox.publish("inventory.count.updated", data)
+            said = {"inventory_counts": rows}
+            self._world.outbox.publish("inventory.count.updated", "inventory_counts", self._world.uuid(), said)
         numbers = dict.fromkeys(count.place.ware for count in counts)
         return [("stock", self._world.catalog.variation_id(number)) for number in numbers]
 
@@ -138,33 +140,19 @@ class Trade:
                 {"fulfillment_uid": order.id[:8], "old_state": "PROPOSED", "new_state": "COMPLETED"}
             ]
         name = kind.replace(".", "_")
-        data = {"type": name, "id": order.id, "object": {name: said}}
-        self._world.outbox.publish(kind, data)
+        self._world.outbox.publish(kind, name, order.id, {name: said})
 
-    def _payment(self, order: Order) -> None:
-        payment = {
-            "id": "p" + order.id[1:],
+    def _money_event(self, kind: str, order: Order, cents: int) -> None:
+        name = kind.split(".")[0]
+        id_ = ("p" if name == "payment" else "f") + order.id[1:]
+        said = {
+            "id": id_,
             "order_id": order.id,
             "location_id": self._location_id(order.location),
             "status": "COMPLETED",
-            "amount_money": {"amount": order.total(), "currency": "USD"},
+            "amount_money": {"amount": cents, "currency": "USD"},
         }
-        for kind in ("payment.created", "payment.updated"):
-            data = {"type": "payment", "id": payment["id"], "object": {"payment": payment}}
-            self._world.outbox.publish(kind, data)
-
-    def _refund(self, order: Order) -> None:
-        """A return has no order event: only the refund names it, whoever pays the difference."""
-        refund = {
-            "id": "f" + order.id[1:],
-            "order_id": order.id,
-            "location_id": self._location_id(order.location),
-            "status": "COMPLETED",
-            "amount_money": {"amount": max(-order.total(), 0), "currency": "USD"},
-        }
-        self._world.outbox.publish(
-            "refund.created", {"type": "refund", "id": refund["id"], "object": {"refund": refund}}
-        )
+        self._world.outbox.publish(kind, name, id_, {name: said})
 
     def _count_json(self, count: Count) -> Json:
         return count_json(

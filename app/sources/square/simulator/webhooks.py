@@ -5,7 +5,9 @@ id; after three weeks without a 2xx the subscription is disabled.
 """
 
 import asyncio
+import base64
 import hashlib
+import hmac
 import time
 import uuid
 from collections import deque
@@ -20,13 +22,34 @@ from app.sources.simulating import outbox
 from app.sources.square.simulator.clock import Clock, event_text
 from app.sources.square.simulator.scopes import is_sent
 from app.sources.square.simulator.settings import Options
-from app.sources.square.simulator.subscriptions import Subscription, signature
 
 Json = dict[str, Any]
 GAPS = (60, 120, 240, 480, 960, 1920, 3600, 7200, 14400, 28800, 28800)
 """Seconds between the tries."""
 DISABLE_AFTER = 21 * 86_400
 KEPT_US = 28 * 86_400 * 1_000_000  # how long the Events API and we remember
+
+API_VERSION = "2026-07-15"
+"""The application's version, for subscriptions that name none."""
+TEST = "webhooks.test_notification"
+
+
+class Subscription(msgspec.Struct):
+    """One subscription."""
+
+    id: str
+    name: str
+    url: str
+    key: str
+    event_types: list[str]  # empty: every type
+    api_version: str = API_VERSION
+    enabled: bool = True
+    created_us: int = 0
+    updated_us: int = 0
+
+    def takes(self, kind: str) -> bool:
+        """Whether it receives events of a type; every subscription receives a test."""
+        return self.enabled and (not self.event_types or kind in self.event_types or kind == TEST)
 
 
 class Event(NamedTuple):
@@ -107,10 +130,20 @@ class Outbox(outbox.Outbox):
         """Deliveries being sent or waiting for a retry."""
         return len(self._under_way)
 
-    def publish(self, kind: str, data: Json, location_id: str | None = None, merchant_id: str = "") -> None:
-        """Publish an event of our merchant, or of another one. Must be called on the event loop."""
+    def publish(
+        self,
+        kind: str,
+        type_: str,
+        id_: str,
+        object_: Json | None = None,
+        *,
+        location_id: str = "",
+        merchant_id: str = "",
+    ) -> None:
+        """Publish an event about an object, of our merchant or of another one. Must be called on the event loop."""
         if not is_sent(self._options.scopes, kind):
             return
+        data = {"type": type_, "id": id_, **({} if object_ is None else {"object": object_})}
         event = self._event(kind, data, location_id, merchant_id or self._options.merchant_id)
         self.events.append(event)
         for one in self.subscriptions():
@@ -168,7 +201,7 @@ class Outbox(outbox.Outbox):
         for delivery in self._under_way:
             self._start(self._deliver(delivery))
 
-    def _event(self, kind: str, data: Json, location_id: str | None, merchant_id: str) -> Event:
+    def _event(self, kind: str, data: Json, location_id: str, merchant_id: str) -> Event:
         event_id = str(uuid.UUID(int=self._dice.getrandbits(128), version=3))
         created = self._clock.tick_us()
         envelope = {
@@ -241,3 +274,9 @@ class Outbox(outbox.Outbox):
             "square-version": one.api_version,
             **retry,
         }
+
+
+def signature(one: Subscription, body: bytes, algorithm: str) -> str:
+    """The signature over the registered URL and the raw body; SHA-1 is the undocumented old one."""
+    message = one.url.encode() + body
+    return base64.b64encode(hmac.digest(one.key.encode(), message, algorithm)).decode()

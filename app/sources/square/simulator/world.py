@@ -5,11 +5,11 @@ from collections.abc import Callable
 from random import Random
 from uuid import UUID
 
+from app.sources.square.simulator.bill import Line
 from app.sources.square.simulator.catalog import Catalog
 from app.sources.square.simulator.catalog_things import Variation
 from app.sources.square.simulator.clock import Clock
 from app.sources.square.simulator.counts import Counts
-from app.sources.square.simulator.order_things import Line
 from app.sources.square.simulator.orders import Orders
 from app.sources.square.simulator.pages import Pages
 from app.sources.square.simulator.places import Places
