@@ -10,7 +10,8 @@ from copy import deepcopy
 from random import Random
 from typing import Any
 
-Json = dict[str, Any]
+from app.sources.simulating.answers import Json
+
 NO_ID: tuple[Any, ...] = (None, "", 99_999_999_999_999_999_999, -7.5, True, [], {})
 WRONG: tuple[Any, ...] = (*NO_ID, "nonsense", "nul \x00 inside")
 KEYS = ("id", "url", "state")

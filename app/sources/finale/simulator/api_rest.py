@@ -11,7 +11,6 @@ from starlette.responses import Response
 from app.sources.finale.simulator import lists, wire, writes, writes_orders
 from app.sources.finale.simulator.account import Account
 from app.sources.finale.simulator.answers import said, streamed
-from app.sources.finale.simulator.customization import customization
 from app.sources.finale.simulator.records import Done
 from app.sources.finale.simulator.strict import Illegal, NotFound, object_in, only_methods, parameters, positive
 
@@ -44,7 +43,7 @@ class Rest:
         if path.rstrip("/") == "customization":
             only_methods(request, "GET")
             parameters(request)
-            return said(customization())
+            return said(wire.customization())
         if collection not in COLLECTIONS:
             raise NotFound
         if rest:

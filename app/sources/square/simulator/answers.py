@@ -2,13 +2,9 @@
 
 from typing import Any
 
-import msgspec
-from starlette.requests import Request
 from starlette.responses import Response
 
-from app.sources.simulating.answers import json_response
-
-Json = dict[str, Any]
+from app.sources.simulating.answers import Json, json_response
 
 
 class ApiError(Exception):
@@ -43,12 +39,3 @@ def reply(**fields: Any) -> Response:
 def without_nothing(body: Json) -> Json:
     """An object without null and empty fields."""
     return {name: value for name, value in body.items() if value not in (None, [], {}, "")}
-
-
-async def body_of(request: Request) -> Json:
-    """The request's JSON object; an empty body is an empty object."""
-    raw = await request.body()
-    try:
-        return msgspec.json.decode(raw, type=dict[str, Any]) if raw else {}
-    except msgspec.DecodeError as error:
-        raise invalid(f"Expected a JSON object: {error}", "EXPECTED_JSON_BODY") from error

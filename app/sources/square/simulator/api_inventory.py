@@ -9,9 +9,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.sources.square.simulator.answers import Json, invalid, not_found, reply
-from app.sources.square.simulator.changes import TRANSFERS_UNTIL, Change, change_json, reason
-from app.sources.square.simulator.counts import NEWEST, Count, count_json
+from app.sources.simulating.answers import Json
+from app.sources.square.simulator.answers import invalid, not_found, reply
+from app.sources.square.simulator.counts import NEWEST, TRANSFERS_UNTIL, Change, Count, change_json, reason
 from app.sources.square.simulator.request_catalog import ChangesRequest, CountsRequest
 from app.sources.square.simulator.strict import listed, one_of, parameters, request_body, stamp, version_of
 from app.sources.square.simulator.world import World
@@ -80,7 +80,7 @@ class InventoryApi:
         for count in self._candidates(wanted.catalog_object_ids, at or NEWEST):
             if count.stamp <= after:
                 return
-            row = self._count_json(count)
+            row = self._world.count_json(count)
             here = not wanted.location_ids or row["location_id"] in wanted.location_ids
             if here and (not states or row["state"] in states):
                 yield count.stamp + 1, row
@@ -94,10 +94,6 @@ class InventoryApi:
     def _wares(self, ids: Sequence[str]) -> list[int]:
         places = (self._world.catalog.place_of(one, "VAR") for one in dict.fromkeys(ids))
         return [number for number in places if number is not None]
-
-    def _count_json(self, count: Count) -> Json:
-        location = self._world.location_ids[count.place.location]
-        return count_json(count, self._world.catalog.variation_id(count.place.ware), location)
 
     async def changes(self, request: Request) -> Response:
         """The oldest first, 100 a page unless requested otherwise.

@@ -7,7 +7,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.sources.square.simulator.answers import Json, invalid, not_found, reply
+from app.sources.simulating.answers import Json
+from app.sources.square.simulator.answers import invalid, not_found, reply
 from app.sources.square.simulator.bill import Order
 from app.sources.square.simulator.orders import entries, fulfillments, payer, source_name
 from app.sources.square.simulator.request_orders import OrderBatch, OrderFilter, OrderSearch, OrderSort, TimeRange

@@ -7,8 +7,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.sources.simulating.answers import json_response
-from app.sources.square.simulator.answers import Json, invalid, not_found, reply
+from app.sources.simulating.answers import Json, json_response
+from app.sources.square.simulator.answers import invalid, not_found, reply
 from app.sources.square.simulator.pages import from_place
 from app.sources.square.simulator.places import Vendor
 from app.sources.square.simulator.request_orders import VendorBatch, VendorFilter, VendorSearch, VendorSort

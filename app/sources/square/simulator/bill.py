@@ -5,9 +5,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from app.sources.simulating.answers import decimal_text
+from app.sources.simulating.answers import Json, decimal_text
 
-Json = dict[str, Any]
 GIFT_CARD = 2500  # cents
 
 

@@ -1,13 +1,11 @@
 """Catalog objects as the simulated API shows them, also in older versions of it; most nulls are left out."""
 
 from collections.abc import Sequence
-from typing import Any
 
+from app.sources.simulating.answers import Json
 from app.sources.square.simulator.catalog_related import Things
-from app.sources.square.simulator.catalog_things import CategoryState, Found, Item, Variation
+from app.sources.square.simulator.catalog_things import CategoryState, Item, Variation
 from app.sources.square.simulator.clock import catalog_text
-
-Json = dict[str, Any]
 
 NULLABLE_ITEM = ("abbreviation", "is_archived", "image_ids", "tax_ids", "modifier_list_info", "item_options")
 NULLABLE_VARIATION = ("upc", "location_overrides", "measurement_unit_id", "item_option_values", "user_data")
@@ -28,13 +26,6 @@ class CatalogJson:
         self._things = things
         self._locations = locations
         self._vendors = vendors
-
-    def object_json(self, thing: Found) -> Json:
-        """An object as the API shows it."""
-        if isinstance(thing, CategoryState):
-            return self.category_json(thing)
-        item, variation = thing
-        return self.item_json(item) if variation is None else self.variation_json(item, variation)
 
     def item_json(self, item: Item) -> Json:
         """A deleted item keeps its data but loses its variations."""

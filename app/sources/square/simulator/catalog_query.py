@@ -4,7 +4,8 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from app.sources.square.simulator.answers import Json, invalid
+from app.sources.simulating.answers import Json
+from app.sources.square.simulator.answers import invalid
 from app.sources.square.simulator.mentioned import modifier_lists_of, options_of, taxes_of, values_of
 from app.sources.square.simulator.request_catalog import AnyOf, CatalogQuery, Exact, Prefix, Range, Sorted, Text
 

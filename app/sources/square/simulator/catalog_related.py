@@ -5,12 +5,10 @@ There are a few of each, shared among the items; an item's place decides which i
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
+from app.sources.simulating.answers import Json
 from app.sources.square.simulator.catalog_things import Item, Variation
 from app.sources.square.simulator.clock import GENESIS_MS, catalog_text
-
-Json = dict[str, Any]
 
 IMAGES = 12
 SIZES = ("Small", "Medium", "Large")

@@ -94,15 +94,7 @@ class Gate(BaseHTTPMiddleware):
     def _fault(self) -> Response | None:
         if is_due(self._world.options, "next_429"):
             return self._too_many()
-        if is_due(self._world.options, "next_500"):
-            return _error(500, "API_ERROR", "INTERNAL_SERVER_ERROR", "An internal error has occurred.")
-        if is_due(self._world.options, "next_503"):
-            return _error(503, "API_ERROR", "SERVICE_UNAVAILABLE", "The service is unavailable.")
-        if is_due(self._world.options, "next_html"):
-            return Response("<html><body>Sign in to Square</body></html>", 200, media_type="text/html")
-        if is_due(self._world.options, "next_errors_in_200"):
-            return _error(200, "API_ERROR", "INTERNAL_SERVER_ERROR", "An internal error has occurred.")
-        return None
+        return next((fault() for name, fault in _FAULTS.items() if is_due(self._world.options, name)), None)
 
     async def _with_bad_records(self, response: Response) -> Response:
         options, body = self._world.options, await body_of(response)
@@ -115,6 +107,16 @@ class Gate(BaseHTTPMiddleware):
 
 def _error(status: int, category: str, code: str, detail: str) -> Response:
     return ApiError(status, category, code, detail).response()
+
+
+_FAULTS: dict[str, Callable[[], Response]] = {
+    "next_500": lambda: _error(500, "API_ERROR", "INTERNAL_SERVER_ERROR", "An internal error has occurred."),
+    "next_503": lambda: _error(503, "API_ERROR", "SERVICE_UNAVAILABLE", "The service is unavailable."),
+    "next_html": lambda: Response("<html><body>Sign in to Square</body></html>", media_type="text/html"),
+    "next_errors_in_200": lambda: _error(
+        200, "API_ERROR", "INTERNAL_SERVER_ERROR", "An internal error has occurred."
+    ),
+}
 
 
 async def _truncated(response: Response) -> Response:

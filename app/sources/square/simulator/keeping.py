@@ -8,8 +8,7 @@ from app.sources.simulating import state_file
 from app.sources.simulating.state_file import SHORTEST_REST, Keeper
 from app.sources.square.simulator.bill import Order
 from app.sources.square.simulator.catalog_things import CatalogChanges
-from app.sources.square.simulator.changes import Change
-from app.sources.square.simulator.counts import Count
+from app.sources.square.simulator.counts import Change, Count
 from app.sources.square.simulator.pages import Pages
 from app.sources.square.simulator.places import Location, Vendor
 from app.sources.square.simulator.settings import Options

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from app.sources.square.simulator.answers import Json
+from app.sources.simulating.answers import Json
 
 
 def mentioned(thing: Json) -> list[str]:

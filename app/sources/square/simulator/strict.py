@@ -12,7 +12,8 @@ from typing import TypeVar
 import msgspec
 from starlette.requests import Request
 
-from app.sources.square.simulator.answers import ApiError, Json, body_of, invalid
+from app.sources.simulating.answers import Json, object_in
+from app.sources.square.simulator.answers import ApiError, invalid
 
 Shape = TypeVar("Shape")
 
@@ -48,15 +49,13 @@ _COMPLAINTS = (
 
 async def request_body(request: Request, shape: type[Shape]) -> tuple[Json, Shape]:
     """A request's body as received (a cursor is bound to it), and as ``shape``; raises a 400."""
-    _take_no_parameters(request)
-    body = await body_of(request)
-    return body, shaped(body, shape)
-
-
-def shaped(body: Json, shape: type[Shape]) -> Shape:
-    """An object as ``shape``; raises a 400 where it does not fit."""
+    parameters(request)
     try:
-        return msgspec.convert(body, shape)
+        body = await object_in(request)
+    except ValueError as error:
+        raise invalid(f"Expected a JSON object: {error}", "EXPECTED_JSON_BODY") from error
+    try:
+        return body, msgspec.convert(body, shape)
     except msgspec.ValidationError as error:
         raise _refusal(str(error)) from error
 
@@ -126,10 +125,6 @@ def _is_version(text: str) -> bool:
         return date.fromisoformat(text).isoformat() == text <= LATEST_VERSION
     except ValueError:
         return False
-
-
-def _take_no_parameters(request: Request) -> None:
-    parameters(request)
 
 
 def _refusal(message: str) -> ApiError:

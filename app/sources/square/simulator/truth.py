@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from app.domain import CATEGORY_JOINT, to_json
-from app.sources.simulating.answers import decimal_text
+from app.sources.simulating.answers import Json, decimal_text
 from app.sources.square.simulator.bill import Order, true_lines, true_sums
 from app.sources.square.simulator.catalog import Catalog
 from app.sources.square.simulator.catalog_related import Thing, image_url, modifier_choices, value_id
@@ -14,7 +13,6 @@ from app.sources.square.simulator.catalog_things import Item, Variation
 from app.sources.square.simulator.orders import payer, source_name
 from app.sources.square.simulator.world import World
 
-Json = dict[str, Any]
 STATES = {"IN_STOCK": "on_hand", "RESERVED_FOR_SALE": "reserved", "ORDERED_FROM_VENDOR": "on_order"}
 
 

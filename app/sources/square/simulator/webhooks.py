@@ -14,16 +14,16 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from app.sources.simulating import outbox
+from app.sources.simulating.answers import Json
 from app.sources.square.simulator.clock import Clock, event_text
 from app.sources.square.simulator.scopes import is_sent
 from app.sources.square.simulator.settings import Options
 
-Json = dict[str, Any]
 GAPS = (60, 120, 240, 480, 960, 1920, 3600, 7200, 14400, 28800, 28800)
 """Seconds between the tries."""
 DISABLE_AFTER = 21 * 86_400
@@ -105,15 +105,6 @@ class Outbox(outbox.Outbox):
         self.on_try: Callable[[], None] = lambda: None  # called after each try
         self.events: deque[Event] = deque(maxlen=100_000)
 
-    @property
-    def enabled(self) -> bool:
-        """Whether the subscription of the options sends."""
-        return self.own.enabled
-
-    @enabled.setter
-    def enabled(self, enabled: bool) -> None:
-        self.own.enabled = enabled
-
     def subscriptions(self) -> list[Subscription]:
         """All subscriptions, the oldest first."""
         return [*([self.own] if self.own.url else []), *self.others.values()]
@@ -173,7 +164,7 @@ class Outbox(outbox.Outbox):
         """The part that survives a restart."""
         events = [event for event in self.events if event.searchable]
         return OutboxState(
-            self.enabled,
+            self.own.enabled,
             self._options.events_enabled,
             self._rotated_key,
             events,
@@ -188,7 +179,7 @@ class Outbox(outbox.Outbox):
         not saved.
         """
         self._dice.seed(f"{self._options.seed}/{self._clock.tick_us()}")
-        self.enabled = kept.enabled
+        self.own.enabled = kept.enabled
         self._options.events_enabled = self._options.events_enabled or kept.events_enabled
         self._rotated_key = kept.rotated_key
         self.own.key = kept.rotated_key or self._options.webhook_key
