@@ -167,7 +167,7 @@ def claim_stock(world: World, order: Order, sign: int = 1) -> list[Done]:
 
 
 def _lines(world: World, is_purchase: bool) -> tuple[Line, ...]:
-    products = [product for _ in range(world.dice.randint(1, 3)) if (product := world.some_product())]
+    products = [world.some_product() for _ in range(world.dice.randint(1, 3))]
     lines = tuple(
         Line(
             product.number,

@@ -144,7 +144,7 @@ class SubscriptionsApi:
         if limit is not None and not 1 <= limit <= MOST_ROWS:
             raise invalid(f"limit must lie between 1 and {MOST_ROWS}.", "INVALID_VALUE", "limit")
         with_disabled = flag(given, "include_disabled")
-        shown = [one for one in self._world.outbox.subscriptions() if one.enabled or with_disabled]
+        shown = [one for one in self._world.outbox.subscriptions.values() if one.enabled or with_disabled]
         rows = shown[:: -1 if order == "DESC" else 1]
         body = {name: value for name, value in given.items() if name != "limit"}
         found, cursor = self._world.pages.page("subscriptions", body, partial(from_place, rows), limit or MOST_ROWS)
@@ -182,7 +182,7 @@ class SubscriptionsApi:
             created_us=now,
             updated_us=now,
         )
-        self._world.outbox.others[made.id] = made
+        self._world.outbox.subscriptions[made.id] = made
         return made
 
     async def get(self, request: Request) -> Response:
@@ -203,7 +203,7 @@ class SubscriptionsApi:
 
     async def delete(self, request: Request) -> Response:
         """Delete a subscription."""
-        self._world.outbox.forget(self._one(request))
+        del self._world.outbox.subscriptions[self._one(request).id]
         return self._changed()
 
     async def test(self, request: Request) -> Response:
@@ -222,10 +222,9 @@ class SubscriptionsApi:
 
     def _one(self, request: Request) -> Subscription:
         wanted = request.path_params["subscription_id"]
-        for one in self._world.outbox.subscriptions():
-            if one.id == wanted:
-                return one
-        raise not_found(f"Could not find webhook subscription with id {wanted}.")
+        if wanted not in self._world.outbox.subscriptions:
+            raise not_found(f"Could not find webhook subscription with id {wanted}.")
+        return self._world.outbox.subscriptions[wanted]
 
     def _check(self, given: SubscriptionFields) -> None:
         """Raises a 400 for a value that fits its field and yet is none."""

@@ -101,20 +101,9 @@ class Outbox(outbox.Outbox):
         self._rotated_key = ""
         name = f"wbhk_{hashlib.sha256(options.webhook_key.encode()).hexdigest()[:32]}"
         self.own = Subscription(name, "Simulated subscription", options.webhook_url, options.webhook_key, [])
-        self.others: dict[str, Subscription] = {}
+        self.subscriptions = {name: self.own} if options.webhook_url else {}  # by id, the oldest first
         self.on_try: Callable[[], None] = lambda: None  # called after each try
         self.events: deque[Event] = deque(maxlen=100_000)
-
-    def subscriptions(self) -> list[Subscription]:
-        """All subscriptions, the oldest first."""
-        return [*([self.own] if self.own.url else []), *self.others.values()]
-
-    def forget(self, one: Subscription) -> None:
-        """Delete a subscription."""
-        if one is self.own:
-            one.url = ""
-        else:
-            del self.others[one.id]
 
     @property
     def pending(self) -> int:
@@ -137,7 +126,7 @@ class Outbox(outbox.Outbox):
         data = {"type": type_, "id": id_, **({} if object_ is None else {"object": object_})}
         event = self._event(kind, data, location_id, merchant_id or self._options.merchant_id)
         self.events.append(event)
-        for one in self.subscriptions():
+        for one in self.subscriptions.values():
             if one.takes(kind):
                 self._send_to(one, event)
 
@@ -169,7 +158,7 @@ class Outbox(outbox.Outbox):
             self._rotated_key,
             events,
             list(self._under_way),
-            list(self.others.values()),
+            [one for one in self.subscriptions.values() if one is not self.own],
         )
 
     def restore(self, kept: OutboxState) -> None:
@@ -183,7 +172,7 @@ class Outbox(outbox.Outbox):
         self._options.events_enabled = self._options.events_enabled or kept.events_enabled
         self._rotated_key = kept.rotated_key
         self.own.key = kept.rotated_key or self._options.webhook_key
-        self.others = {one.id: one for one in kept.others}
+        self.subscriptions |= {one.id: one for one in kept.others}
         self.events.extend(kept.events)
         self._under_way = dict.fromkeys(one for one in kept.under_way if self._receiver_of(one) is not None)
 
@@ -218,9 +207,7 @@ class Outbox(outbox.Outbox):
         self.on_try()
 
     def _receiver_of(self, delivery: Delivery) -> Subscription | None:
-        if delivery.subscription in ("", self.own.id):
-            return self.own if self.own.url else None
-        return self.others.get(delivery.subscription)
+        return self.subscriptions.get(delivery.subscription or self.own.id)
 
     async def _is_done(self, delivery: Delivery, one: Subscription) -> bool:
         """Try once; whether it was acknowledged, or was the last try."""
