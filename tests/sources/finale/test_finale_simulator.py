@@ -282,3 +282,9 @@ def test_bad_records_spoil_a_report_row_by_row(simulate: Simulate) -> None:
     spoiled = api(account, "GET", path).json()
     assert len(spoiled) == len(rows)
     assert 0 < sum(map(ne, rows, spoiled)) < len(rows)
+
+
+@pytest.mark.parametrize("lacking", ["products", "locations", "vendors"])
+def test_a_shop_that_lacks_something_lives_on(simulate: Simulate, lacking: str) -> None:
+    account = simulate(**{"products": 5, lacking: 0})
+    assert account.change(60)

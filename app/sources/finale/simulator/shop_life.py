@@ -51,8 +51,6 @@ def reserve(world: World, options: Options) -> list[Done]:
 
 def buy(world: World, options: Options) -> list[Done]:
     """The shop orders goods from a supplier."""
-    if not (world.products and world.stores() and world.suppliers()):
-        return []
     order = place_order(world, is_purchase=True, status="ORDER_LOCKED", at=world.now())
     send(world, order)
     return [_order_done(order, "bought"), *claim_stock(world, order)]
@@ -60,8 +58,6 @@ def buy(world: World, options: Options) -> list[Done]:
 
 def draft(world: World, options: Options) -> list[Done]:
     """Begin a purchase or a sale without committing it."""
-    if not (world.products and world.stores() and world.suppliers()):
-        return []
     is_purchase = world.dice.random() < 0.5
     return [_order_done(place_order(world, is_purchase=is_purchase, status=DRAFT, at=world.now()), "drafted")]
 
@@ -69,9 +65,7 @@ def draft(world: World, options: Options) -> list[Done]:
 def commit(world: World, options: Options) -> list[Done]:
     """Commit a draft, which gets a place if it has none."""
     order = world.some_order(lambda order: order.status == DRAFT)
-    if not world.stores():
-        return []
-    place = order.facility_id or world.dice.choice(world.stores()).id
+    place = order.facility_id or world.some(world.stores()).id
     world.put_order(msgspec.structs.replace(order, facility_id=place))
     meant = advance(world, world.orders[order.id], "ORDER_LOCKED")
     if order.is_purchase and not world.shipments_of(order):
@@ -117,10 +111,8 @@ def edit_quietly(world: World, options: Options) -> list[Done]:
 
 def transfer(world: World, options: Options) -> list[Done]:
     """Move goods to another shelf."""
-    place, shelves = world.some_stock(), world.shelves()
-    if len(shelves) < 2:
-        return []
-    to = world.dice.choice([shelf.id for shelf in shelves if shelf.id != place.facility_id])
+    place = world.some_stock()
+    to = world.some([shelf.id for shelf in world.shelves() if shelf.id != place.facility_id])
     count = min(Decimal(world.dice.randint(1, 10)), world.stock[place])
     return [world.move(place, -count), world.move(place._replace(facility_id=to), count)]
 
@@ -173,10 +165,7 @@ def delete(world: World, options: Options) -> list[Done]:
 
 def add_shelf(world: World, options: Options) -> list[Done]:
     """Add a sublocation."""
-    stores = world.stores()
-    if not stores:
-        return []
-    store = world.dice.choice(stores)
+    store = world.some(world.stores())
     id_ = str(50_000 + len(world.facilities))
     world.facilities[id_] = Facility(id_, f"{store.name} annex {len(world.facilities)}", store.id)
     return [Done("location", id_, "created")]
@@ -184,9 +173,7 @@ def add_shelf(world: World, options: Options) -> list[Done]:
 
 def rename_party(world: World, options: Options) -> list[Done]:
     """Rename a supplier."""
-    if not world.suppliers():
-        return []
-    party = world.dice.choice(world.suppliers())
+    party = world.some(world.suppliers())
     world.parties[party.id] = msgspec.structs.replace(party, name=f"Supplier {world.dice.randrange(10_000)}")
     return [Done("vendor", party.id, "updated")]
 

@@ -1,12 +1,15 @@
 """The simulated account's state, and the only way to change it."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
+from typing import TypeVar
 
 import msgspec
 
 from app.sources.finale.simulator.records import Done, Facility, Order, Party, Place, Product, Shipment
+
+Candidate = TypeVar("Candidate")
 
 
 class NothingFits(LookupError):
@@ -149,7 +152,7 @@ class World:
 
     def some_product(self, *, wanted: Callable[[Product], bool] = lambda product: True) -> Product:
         """A random product that fits; raises ``NothingFits`` when none is found soon."""
-        for _ in range(50):
+        for _ in range(50 if self.products else 0):
             number = self.dice.randrange(1, self.next_number)
             product = self.products.get(number)
             if product is not None and wanted(product):
@@ -170,7 +173,10 @@ class World:
 
     def some_order(self, fits: Callable[[Order], object]) -> Order:
         """A random order that fits; raises ``NothingFits``."""
-        candidates = [order for order in self.orders.values() if fits(order)]
+        return self.some([order for order in self.orders.values() if fits(order)])
+
+    def some(self, candidates: Sequence[Candidate]) -> Candidate:
+        """A random one among some; raises ``NothingFits`` when there are none."""
         if not candidates:
             raise NothingFits
         return self.dice.choice(candidates)
