@@ -29,7 +29,7 @@ class Dropped(Response):
         raise ConnectionResetError("dropped on purpose (switch next_dropped)")
 
 
-def said(value: Any, status: int = 200) -> Response:
+def json_answer(value: Any, status: int = 200) -> Response:
     """JSON as Finale writes it."""
     return Response(json.dumps(value, separators=(",", ":")), status, media_type="application/json")
 
@@ -79,7 +79,7 @@ def _with_bad_records(body: bytes, options: Options) -> Response:
     document = json.loads(body)
     has_columns = isinstance(document, dict) and all(isinstance(cells, list) for cells in document.values())
     spoil = with_bad_cells if has_columns else with_bad_records
-    return said(spoil(document, options.bad_records, options.seed))
+    return json_answer(spoil(document, options.bad_records, options.seed))
 
 
 def _json(body: bytes) -> Response:
@@ -87,7 +87,7 @@ def _json(body: bytes) -> Response:
 
 
 def _error_body(body: bytes) -> Response:
-    return said({"success": False, "errorMessage": "The simulated server is in a bad mood"})
+    return json_answer({"success": False, "errorMessage": "The simulated server is in a bad mood"})
 
 
 _WRONG = {

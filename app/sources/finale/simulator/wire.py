@@ -29,7 +29,7 @@ def columns(collection: str, world: World, options: Options) -> Columns:
 
 
 def document(record: Any, shape: Columns) -> dict[str, Any]:
-    """A single record: unlike a list it says its nulls."""
+    """A single record; unlike a list, it shows its nulls."""
     return {name: cell(record) for name, cell in shape.items()}
 
 
@@ -72,7 +72,7 @@ def _overridable(name: str, cell: Callable[[Product], Any]) -> Callable[[Product
 
 
 def _status(product: Product) -> str | None:
-    """Now and then nobody said it of one that is sold."""
+    """Some active products have none."""
     if not product.active:
         return "PRODUCT_INACTIVE"
     return None if product.number % 41 == 0 else ACTIVE_PRODUCT

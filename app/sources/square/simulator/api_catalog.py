@@ -14,10 +14,10 @@ from app.sources.square.simulator.answers import ApiError, invalid, not_found, r
 from app.sources.square.simulator.catalog import Position
 from app.sources.square.simulator.catalog_json import as_of
 from app.sources.square.simulator.catalog_query import Query, has_words, in_order, understood
+from app.sources.square.simulator.catalog_related import categories_of, mentioned
 from app.sources.square.simulator.clock import catalog_text
 from app.sources.square.simulator.counts import IN_STOCK
 from app.sources.square.simulator.edits import Edits
-from app.sources.square.simulator.mentioned import categories_of, mentioned
 from app.sources.square.simulator.pages import from_place
 from app.sources.square.simulator.request_catalog import (
     CatalogBatch,

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from app.sources.simulating.answers import Json
 from app.sources.square.simulator.answers import invalid
-from app.sources.square.simulator.mentioned import modifier_lists_of, options_of, taxes_of, values_of
+from app.sources.square.simulator.catalog_related import modifier_lists_of, options_of, taxes_of, values_of
 from app.sources.square.simulator.request_catalog import AnyOf, CatalogQuery, Exact, Prefix, Range, Sorted, Text
 
 Fits = Callable[[Json], bool]

@@ -74,9 +74,9 @@ class Edits:
 
     def _edited(self, object_id: str) -> Touched:
         """Publish catalog events, which name nothing: no ids, no operation, in production an empty ``data.id``."""
-        said = {"catalog_version": {"updated_at": catalog_text(self._world.catalog.latest)}}
+        payload = {"catalog_version": {"updated_at": catalog_text(self._world.catalog.latest)}}
         for _ in range(self._world.options.catalog_burst):
-            self._world.outbox.publish("catalog.version.updated", "catalog_version", "", said)
+            self._world.outbox.publish("catalog.version.updated", "catalog_version", "", payload)
         return [("category" if object_id.startswith("CAT") else "product", object_id)]
 
     def category_edit(self) -> Touched:
@@ -122,8 +122,8 @@ class Edits:
         return self._vendor_event("CREATED", self._world.places.add_vendor())
 
     def _vendor_event(self, operation: str, vendor: Vendor) -> Touched:
-        said = {"operation": operation, "vendor": self._world.places.vendor_json(vendor)}
-        self._world.outbox.publish(f"vendor.{operation.lower()}", "vendor", self._world.uuid(), said)
+        payload = {"operation": operation, "vendor": self._world.places.vendor_json(vendor)}
+        self._world.outbox.publish(f"vendor.{operation.lower()}", "vendor", self._world.uuid(), payload)
         return [("vendor", vendor.id)]
 
     def location_edit(self) -> Touched:
@@ -146,9 +146,9 @@ class Edits:
             "quantity": "5",
             "calculated_at": catalog_text(self._world.clock.tick_ms()),
         }
-        said = {"inventory_counts": [count]}
+        payload = {"inventory_counts": [count]}
         self._world.outbox.publish(
-            "inventory.count.updated", "inventory_counts", self._world.uuid(), said, merchant_id=OTHER_MERCHANT
+            "inventory.count.updated", "inventory_counts", self._world.uuid(), payload, merchant_id=OTHER_MERCHANT
         )
         return []
 

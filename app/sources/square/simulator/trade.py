@@ -123,31 +123,31 @@ class Trade:
     def _counted(self, counts: list[Count]) -> Touched:
         for first in range(0, len(counts), COUNTS_PER_EVENT):
             rows = [self._world.count_json(count) for count in counts[first : first + COUNTS_PER_EVENT]]
-            said = {"inventory_counts": rows}
-            self._world.outbox.publish("inventory.count.updated", "inventory_counts", self._world.uuid(), said)
+            payload = {"inventory_counts": rows}
+            self._world.outbox.publish("inventory.count.updated", "inventory_counts", self._world.uuid(), payload)
         numbers = dict.fromkeys(count.place.ware for count in counts)
         return [("stock", self._world.catalog.variation_id(number)) for number in numbers]
 
     def _order_event(self, kind: str, order: Order, fulfilled: bool = False) -> None:
-        said = summary(order, self._world.location_ids[order.location])
+        payload = summary(order, self._world.location_ids[order.location])
         if fulfilled:
-            said["fulfillment_update"] = [
+            payload["fulfillment_update"] = [
                 {"fulfillment_uid": order.id[:8], "old_state": "PROPOSED", "new_state": "COMPLETED"}
             ]
         name = kind.replace(".", "_")
-        self._world.outbox.publish(kind, name, order.id, {name: said})
+        self._world.outbox.publish(kind, name, order.id, {name: payload})
 
     def _money_event(self, kind: str, order: Order, cents: int) -> None:
         name = kind.split(".")[0]
         id_ = ("p" if name == "payment" else "f") + order.id[1:]
-        said = {
+        payload = {
             "id": id_,
             "order_id": order.id,
             "location_id": self._world.location_ids[order.location],
             "status": "COMPLETED",
             "amount_money": {"amount": cents, "currency": "USD"},
         }
-        self._world.outbox.publish(kind, name, id_, {name: said})
+        self._world.outbox.publish(kind, name, id_, {name: payload})
 
     def _location(self) -> int:
         return self._dice.randrange(len(self._world.location_ids))
