@@ -4,15 +4,14 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import msgspec
 
+from app.sources.simulating.answers import Json
 from app.sources.simulating.outbox import Outbox
 from app.sources.simulating.settings import Faults
 from app.sources.simulating.state_file import Keeper
-
-Json = dict[str, Any]
 
 
 class Changed(msgspec.Struct, frozen=True):

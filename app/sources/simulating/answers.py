@@ -1,10 +1,13 @@
-"""What simulators answer with: JSON, its numbers, and the bodies of other answers."""
+"""What simulators read and answer: JSON, its numbers, and the bodies of requests and answers."""
 
 from decimal import Decimal
 from typing import Any
 
 import msgspec
+from starlette.requests import Request
 from starlette.responses import Response
+
+Json = dict[str, Any]
 
 
 def decimal_text(amount: Decimal) -> str:
@@ -16,6 +19,11 @@ def decimal_text(amount: Decimal) -> str:
 def json_response(body: Any, status: int = 200) -> Response:
     """A JSON answer."""
     return Response(msgspec.json.encode(body), status, media_type="application/json")
+
+
+async def object_in(request: Request) -> Json:
+    """The JSON object in a body, an empty one in an empty body; raises ``ValueError`` for anything else."""
+    return msgspec.json.decode(await request.body() or b"{}", type=Json)
 
 
 async def body_of(response: Response) -> bytes:

@@ -10,17 +10,25 @@ from copy import deepcopy
 from random import Random
 from typing import Any
 
-Json = dict[str, Any]
+from app.sources.simulating.answers import Json
+
 NO_ID: tuple[Any, ...] = (None, "", 99_999_999_999_999_999_999, -7.5, True, [], {})
 WRONG: tuple[Any, ...] = (*NO_ID, "nonsense", "nul \x00 inside")
 KEYS = ("id", "url", "state")
 """Endings of names that identify a record: another text there would make another record, not a bad one."""
 
 
-def with_bad_records(body: Json, share: float, salt: object) -> Json:
+def with_bad_fields(body: Json, share: float, salt: object) -> Json:
     """A document in which a share of the records is bad: its top-level objects, and the objects in its top-level
     lists."""
-    return {name: _each(value, share, salt) for name, value in body.items()}
+    return {name: with_bad_records(value, share, salt) for name, value in body.items()}
+
+
+def with_bad_records(value: Any, share: float, salt: object) -> Any:
+    """A list in which a share of the objects is bad; an object is one record, and any other value stays."""
+    if isinstance(value, list):
+        return [with_bad_record(one, share, salt) if isinstance(one, dict) else one for one in value]
+    return with_bad_record(value, share, salt) if isinstance(value, dict) else value
 
 
 def with_bad_cells(columns: Json, share: float, salt: object) -> Json:
@@ -37,12 +45,6 @@ def with_bad_record(record: Json, share: float, salt: object) -> Json:
     """The record, or a copy with one wrong field."""
     dice = Random(f"{salt}/{_identity(record)}")
     return _spoiled(record, dice) if record and dice.random() < share else record
-
-
-def _each(value: Any, share: float, salt: object) -> Any:
-    if isinstance(value, list):
-        return [with_bad_record(one, share, salt) if isinstance(one, dict) else one for one in value]
-    return with_bad_record(value, share, salt) if isinstance(value, dict) else value
 
 
 def _identity(record: Mapping[str, Any]) -> str:

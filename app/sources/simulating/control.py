@@ -12,8 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
-from app.sources.simulating.account import Account, Json
-from app.sources.simulating.answers import json_response
+from app.sources.simulating.account import Account
+from app.sources.simulating.answers import Json, json_response, object_in
 from app.sources.simulating.settings import active, switch
 
 CHUNK = 2000  # rows
@@ -65,13 +65,13 @@ class Control:
     async def _switch_faults(self, request: Request) -> Response:
         options, switches = self._account.options, self._account.switches
         were_bad = options.bad_records
-        switch(options, await _object(request), switches)
+        switch(options, await object_in(request), switches)
         if were_bad and not options.bad_records:
             self._account.repair()
         return json_response(active(options, switches))
 
     async def _make_changes(self, request: Request) -> Response:
-        wanted = msgspec.convert(await _object(request), _Wanted, strict=False)
+        wanted = msgspec.convert(await object_in(request), _Wanted, strict=False)
         return json_response(self._account.happen(wanted.count, wanted.kinds))
 
 
@@ -90,7 +90,7 @@ def _local(handler: _Handler) -> _Handler:
             return json_response({"error": "only from this machine"}, 403)
         try:
             return await handler(request)
-        except (ValueError, msgspec.DecodeError) as error:
+        except ValueError as error:
             return json_response({"error": str(error)}, 400)
 
     return guarded
@@ -101,11 +101,6 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host in ("localhost", "testclient")
-
-
-async def _object(request: Request) -> Json:
-    """The JSON object in a body, an empty one in an empty body; raises ``DecodeError`` for anything else."""
-    return msgspec.json.decode(await request.body() or b"{}", type=Json)
 
 
 def _json_list(rows: Iterable[Json]) -> Iterator[bytes]:

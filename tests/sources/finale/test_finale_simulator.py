@@ -272,3 +272,19 @@ def test_an_order_that_was_shown_wrongly_is_saved_again_when_that_ends(simulate:
     account.faults(bad_records=0)
     saved = [one for one, other in zip(before, rows_of(account, "order"), strict=True) if one != other]
     assert len(saved) == len(before)
+
+
+def test_bad_records_spoil_a_report_row_by_row(simulate: Simulate) -> None:
+    account = simulate(products=20)
+    path = "doc/report/pivotTable/x/Report.json?format=jsonObject"
+    rows = api(account, "GET", path).json()
+    account.faults(bad_records=0.3)
+    spoiled = api(account, "GET", path).json()
+    assert len(spoiled) == len(rows)
+    assert 0 < sum(map(ne, rows, spoiled)) < len(rows)
+
+
+@pytest.mark.parametrize("lacking", ["products", "locations", "vendors"])
+def test_a_shop_that_lacks_something_lives_on(simulate: Simulate, lacking: str) -> None:
+    account = simulate(**{"products": 5, lacking: 0})
+    assert account.change(60)

@@ -125,4 +125,4 @@ def test_what_was_made_outlives_a_restart(simulate: Simulate, tmp_path: Path) ->
         one = made(Square(token=TOKEN, base_url=before.url, httpx_client=http))
     before.wait_for(lambda _: one.id.encode() in file.read_bytes())
     after = simulate(products=6, state_file=str(file))
-    assert [each.id for each in after.world.outbox.subscriptions()] == [one.id]
+    assert list(after.world.outbox.subscriptions) == [one.id]

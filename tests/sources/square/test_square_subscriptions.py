@@ -19,7 +19,7 @@ OURS = "https://shop.example/webhooks/square"
 @pytest.mark.parametrize("enabled", [True, False])
 def test_a_source_tells_whether_its_subscription_is_enabled(simulate: Simulate, enabled: bool) -> None:
     account = simulate(webhook_url=OURS)
-    account.world.outbox.enabled = enabled
+    account.world.outbox.own.enabled = enabled
     assert isinstance(account.source, Subscriptions)
     assert [(one.url, one.enabled) for one in account.source.subscriptions()] == [(OURS, enabled)]
 

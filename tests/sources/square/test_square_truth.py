@@ -21,6 +21,15 @@ def test_a_full_read_equals_the_truth(simulate: Simulate, kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_full_read_of_a_shop_without_locations_equals_the_truth(simulate: Simulate, kind: Kind) -> None:
+    account = simulate(products=240, locations=0)
+    copy = Copy(account.source)
+    copy.read_delta(kind) if kind is Kind.ORDER else copy.read_full(kind)
+    truth = account.truth(kind)
+    assert flat(copy, kind, truth) == ordered(truth)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_delta_after_many_changes_equals_the_truth(simulate: Simulate, kind: Kind) -> None:
     account = simulate(products=60, orders=20, locations=12, short_pages=0.3, empty_pages=0.3)
     copy = Copy(account.source)

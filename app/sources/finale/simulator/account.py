@@ -16,7 +16,8 @@ from app.sources.finale.simulator.records import Done
 from app.sources.finale.simulator.settings import Faults, Options
 from app.sources.finale.simulator.shop_life import happen
 from app.sources.simulating import account
-from app.sources.simulating.account import Changed, Json
+from app.sources.simulating.account import Changed
+from app.sources.simulating.answers import Json
 from app.sources.simulating.settings import active
 from app.sources.simulating.state_file import Keeper
 

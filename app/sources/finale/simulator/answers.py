@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.sources.finale.simulator.settings import Options
 from app.sources.simulating.answers import body_of
-from app.sources.simulating.bad_records import with_bad_cells, with_bad_record
+from app.sources.simulating.bad_records import with_bad_cells, with_bad_records
 from app.sources.simulating.settings import is_due
 
 SMALL = 2_000  # rows; a longer list is streamed
@@ -29,7 +29,7 @@ class Dropped(Response):
         raise ConnectionResetError("dropped on purpose (switch next_dropped)")
 
 
-def said(value: Any, status: int = 200) -> Response:
+def json_answer(value: Any, status: int = 200) -> Response:
     """JSON as Finale writes it."""
     return Response(json.dumps(value, separators=(",", ":")), status, media_type="application/json")
 
@@ -77,9 +77,9 @@ async def spoiled(answer: Response, options: Options) -> Response:
 
 def _with_bad_records(body: bytes, options: Options) -> Response:
     document = json.loads(body)
-    if all(isinstance(cells, list) for cells in document.values()):
-        return said(with_bad_cells(document, options.bad_records, options.seed))
-    return said(with_bad_record(document, options.bad_records, options.seed))
+    has_columns = isinstance(document, dict) and all(isinstance(cells, list) for cells in document.values())
+    spoil = with_bad_cells if has_columns else with_bad_records
+    return json_answer(spoil(document, options.bad_records, options.seed))
 
 
 def _json(body: bytes) -> Response:
@@ -87,7 +87,7 @@ def _json(body: bytes) -> Response:
 
 
 def _error_body(body: bytes) -> Response:
-    return said({"success": False, "errorMessage": "The simulated server is in a bad mood"})
+    return json_answer({"success": False, "errorMessage": "The simulated server is in a bad mood"})
 
 
 _WRONG = {

@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from app.sources.finale.simulator import graphql, reports
 from app.sources.finale.simulator.account import Account
-from app.sources.finale.simulator.answers import login_page, not_found, refused, said, spoiled, wrong_method
+from app.sources.finale.simulator.answers import json_answer, login_page, not_found, refused, spoiled, wrong_method
 from app.sources.finale.simulator.api_rest import COLLECTIONS, PATHS, SESSION, Rest
 from app.sources.finale.simulator.strict import (
     BadRequest,
@@ -115,17 +115,17 @@ class Api:
             return refused(401, "Unauthorized")
         await login_in(request)
         spelled = {f"resource{name.title()}{end}": name for name in COLLECTIONS for end in ("", "Url")}
-        answer = said({"name": "test", **{key: f"{self._base}/api/{name}/" for key, name in spelled.items()}})
+        answer = json_answer({"name": "test", **{key: f"{self._base}/api/{name}/" for key, name in spelled.items()}})
         answer.set_cookie("JSESSIONID", SESSION)
         return answer
 
     async def _graphql(self, request: Request) -> Response:
         only_methods(request, "POST")
         parameters(request)
-        return said(graphql.answer(self._account.world, self._account.options, await object_in(request)))
+        return json_answer(graphql.answer(self._account.world, self._account.options, await object_in(request)))
 
     async def _report(self, request: Request) -> Response:
         only_methods(request, "GET")
         if not request.url.path.endswith(".json"):
             raise NotFound
-        return said(reports.rows(self._account.world, parameters(request, *reports.PARAMETERS)))
+        return json_answer(reports.rows(self._account.world, parameters(request, *reports.PARAMETERS)))

@@ -8,10 +8,9 @@ from urllib.parse import unquote
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.sources.finale.simulator import lists, wire, writes, writes_orders
+from app.sources.finale.simulator import lists, wire, writes
 from app.sources.finale.simulator.account import Account
-from app.sources.finale.simulator.answers import said, streamed
-from app.sources.finale.simulator.customization import customization
+from app.sources.finale.simulator.answers import json_answer, streamed
 from app.sources.finale.simulator.records import Done
 from app.sources.finale.simulator.strict import Illegal, NotFound, object_in, only_methods, parameters, positive
 
@@ -44,7 +43,7 @@ class Rest:
         if path.rstrip("/") == "customization":
             only_methods(request, "GET")
             parameters(request)
-            return said(customization())
+            return json_answer(wire.customization())
         if collection not in COLLECTIONS:
             raise NotFound
         if rest:
@@ -59,7 +58,7 @@ class Rest:
         if request.method == "GET":
             return self._list(request, collection)
         parameters(request)
-        return self._told(collection, self._created(collection, await self._body(request)))
+        return self._shown(collection, self._created(collection, await self._body(request)))
 
     def _list(self, request: Request, collection: str) -> Response:
         world, options = self._account.world, self._account.options
@@ -77,8 +76,8 @@ class Rest:
         if record is None or (action and action not in _ACTIONS.get(collection, ())):
             raise NotFound
         if request.method == "GET":
-            return self._told(collection, record)
-        return self._told(collection, self._changed(collection, record, action, await self._body(request)))
+            return self._shown(collection, record)
+        return self._shown(collection, self._changed(collection, record, action, await self._body(request)))
 
     async def _body(self, request: Request) -> dict[str, Any]:
         body = await object_in(request)
@@ -97,8 +96,10 @@ class Rest:
         }
         return finders.get(collection, lambda: None)()
 
-    def _told(self, collection: str, record: Any) -> Response:
-        return said(wire.document(record, wire.columns(collection, self._account.world, self._account.options)))
+    def _shown(self, collection: str, record: Any) -> Response:
+        return json_answer(
+            wire.document(record, wire.columns(collection, self._account.world, self._account.options))
+        )
 
     def _created(self, collection: str, body: dict[str, Any]) -> Any:
         world, options = self._account.world, self._account.options
@@ -107,7 +108,7 @@ class Rest:
             self._account.note([Done("product", product.tail, "created", product.sku)])
             return product
         if collection == "order":
-            order = writes_orders.create_order(world, body)
+            order = writes.create_order(world, body)
             self._account.note([Done("order", order.id, "created")])
             return order
         raise Illegal(f"the simulator creates no {collection}")

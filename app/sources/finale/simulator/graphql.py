@@ -51,7 +51,7 @@ def _root(world: World, options: Options, selection: Selection) -> dict[str, Any
 
 
 def _edge(selection: Selection, fields: _Fields, is_raw: bool) -> _Edge:
-    """How to tell an edge from its place and product; what it asks for is checked also when there are no products."""
+    """A function that makes an edge of a place and a product; the selection is checked even without products."""
     known: dict[str, Callable[[Selection], _Edge]] = {
         "node": lambda of: _node(_parent(of), fields, is_raw),
         "cursor": lambda of: lambda place, product: _cursor(place),
@@ -135,7 +135,7 @@ def _orders(orders: Any) -> Sequence[dict[str, Any]]:
 
 
 def _sortable(field: Callable[[Product], Any]) -> Callable[[Product], tuple[bool, Any]]:
-    """What has no value comes first."""
+    """Products without a value come first."""
     return lambda product: (field(product) is not None, field(product) if field(product) is not None else 0)
 
 

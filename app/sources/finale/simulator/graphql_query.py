@@ -14,7 +14,7 @@ class QueryRefused(ValueError):
 
 
 class Selection(msgspec.Struct, frozen=True):
-    """One field that is asked for, what it shall be called, and what of it."""
+    """One selected field: its name, alias, arguments and subfields."""
 
     name: str
     alias: str
@@ -29,7 +29,7 @@ class Selection(msgspec.Struct, frozen=True):
 
 
 def selections(query: str, variables: Mapping[str, Any]) -> list[Selection]:
-    """What a query asks for at its top; raises ``QueryRefused`` for what is no query."""
+    """The top-level selections of a query; raises ``QueryRefused`` for an invalid one."""
     return _Reader(_tokens(query), variables).document()
 
 
@@ -61,7 +61,7 @@ class _Reader:
         return selections
 
     def _operation(self) -> None:
-        """``query Name($first: Int!)``: names and types are not looked at."""
+        """``query Name($first: Int!)``: names and types are ignored."""
         if self._take() != "query":
             raise QueryRefused("only queries are simulated")
         if self._next().isidentifier():

@@ -136,11 +136,11 @@ def place_order(world: World, *, is_purchase: bool, status: str, at: int, lines:
     """Add an order, of some random products unless ``lines`` are given; see ``claim_stock`` for an open one.
 
     Its number decides about its fields: a draft may have no place yet, a sale no customer, a purchase an unknown
-    product.
+    product. Raises ``NothingFits`` in a shop that lacks a place, a party or products.
     """
-    dice, number = world.dice, world.next_order
-    party = dice.choice(world.suppliers() if is_purchase else _customers(world)).id
-    place = dice.choice(world.stores()).id
+    number = world.next_order
+    party = world.some(world.suppliers() if is_purchase else _customers(world)).id
+    place = world.some(world.stores()).id
     order = Order(
         id=world.new_order_id(is_purchase=is_purchase),
         is_purchase=is_purchase,
@@ -167,7 +167,7 @@ def claim_stock(world: World, order: Order, sign: int = 1) -> list[Done]:
 
 
 def _lines(world: World, is_purchase: bool) -> tuple[Line, ...]:
-    products = [product for _ in range(world.dice.randint(1, 3)) if (product := world.some_product())]
+    products = [world.some_product() for _ in range(world.dice.randint(1, 3))]
     lines = tuple(
         Line(
             product.number,

@@ -78,13 +78,9 @@ def _row(
 
 def _columns(text: str | None, known: Mapping[str | int, _Column]) -> list[_Column]:
     """``name_width__title|...`` with the title in base64, or ``~`` and base64 of MessagePack."""
-    parts = (
-        []
-        if not text
-        else _packed(text[1:])
-        if text.startswith("~")
-        else [_spelled(part) for part in text.split("|")]
-    )
+    if not text:
+        return []
+    parts = _packed(text[1:]) if text.startswith("~") else [_spelled(part) for part in text.split("|")]
     columns = []
     for name, title in parts:
         if name not in known:

@@ -11,7 +11,7 @@ _FIRST_ID = 300_000
 
 
 def send(world: World, order: Order, status: str = ON_ITS_WAY) -> None:
-    """The supplier sends what was bought; of every third order in two halves."""
+    """The supplier sends what was bought, every third order in two halves."""
     shelves = [shelf.id for shelf in world.shelves()] or [order.facility_id or ""]
     goods = [(line.number, line.quantity) for line in order.lines if line.number is not None]
     halves = 2 if len(world.shipments) % 3 == 2 else 1
@@ -31,7 +31,7 @@ def _share(quantity: Decimal, half: int, halves: int) -> Decimal:
 
 
 def receive(world: World, order: Order) -> list[Done]:
-    """All that is still on its way lies on the shelves then, and is on order no longer; the order's status stays."""
+    """Everything still on its way moves from on order to the shelves; the order's status stays."""
     return [done for shipment in world.shipments_of(order) for done in receive_one(world, shipment)]
 
 

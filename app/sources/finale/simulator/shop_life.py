@@ -1,6 +1,10 @@
-"""The events of a shop's life: each function is one event, and returns everything that it changed."""
+"""The events of a shop's life: each function is one event, and returns everything that it changed.
+
+An event that cannot happen now raises ``NothingFits`` or returns nothing.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
 
 import msgspec
@@ -9,7 +13,7 @@ from app.sources.finale.simulator.opening import claim_stock, new_product, place
 from app.sources.finale.simulator.records import ON_ITS_WAY, Done, Facility, Line, Order, Party, Place, Product
 from app.sources.finale.simulator.settings import Options
 from app.sources.finale.simulator.shipping import call_off, receive, receive_one, send
-from app.sources.finale.simulator.world import World
+from app.sources.finale.simulator.world import NothingFits, World
 
 Event = Callable[[World, Options], list[Done]]
 
@@ -22,17 +26,16 @@ def happen(world: World, options: Options, kinds: Sequence[str] = ()) -> list[Do
     chances = {kind: events for kind, events in EVENTS.items() if (kind in kinds if kinds else kind != QUIET)}
     events = [event for weighted in chances.values() for event, weight in weighted.items() for _ in range(weight)]
     for _ in range(100 if events else 0):
-        if done := world.dice.choice(events)(world, options):
-            return done
+        with suppress(NothingFits):
+            if done := world.dice.choice(events)(world, options):
+                return done
     raise ValueError(f"nothing of {sorted(kinds) or 'any kind'} can happen here; kinds are {', '.join(EVENTS)}")
 
 
 def sell(world: World, options: Options) -> list[Done]:
     """A customer buys something from a shelf."""
     place = world.some_stock()
-    product = world.products.get(place.number) if place else None
-    if place is None or product is None:
-        return []
+    product = world.products[place.number]
     count = min(Decimal(world.dice.randint(1, 3)), world.stock[place])
     order = _sale(world, "ORDER_COMPLETED", (Line(product.number, count, sale_price(world, product)),))
     return [_order_done(order, "sold"), world.move(place, -count)]
@@ -41,8 +44,6 @@ def sell(world: World, options: Options) -> list[Done]:
 def reserve(world: World, options: Options) -> list[Done]:
     """A customer orders something, to be sent later."""
     product = world.some_product(wanted=lambda product: product.active)
-    if product is None:
-        return []
     line = Line(product.number, Decimal(world.dice.randint(1, 5)), sale_price(world, product))
     order = _sale(world, "ORDER_LOCKED", (line,))
     return [_order_done(order, "reserved"), *claim_stock(world, order)]
@@ -50,8 +51,6 @@ def reserve(world: World, options: Options) -> list[Done]:
 
 def buy(world: World, options: Options) -> list[Done]:
     """The shop orders goods from a supplier."""
-    if not (world.products and world.stores() and world.suppliers()):
-        return []
     order = place_order(world, is_purchase=True, status="ORDER_LOCKED", at=world.now())
     send(world, order)
     return [_order_done(order, "bought"), *claim_stock(world, order)]
@@ -59,18 +58,14 @@ def buy(world: World, options: Options) -> list[Done]:
 
 def draft(world: World, options: Options) -> list[Done]:
     """Begin a purchase or a sale without committing it."""
-    if not (world.products and world.stores() and world.suppliers()):
-        return []
     is_purchase = world.dice.random() < 0.5
     return [_order_done(place_order(world, is_purchase=is_purchase, status=DRAFT, at=world.now()), "drafted")]
 
 
 def commit(world: World, options: Options) -> list[Done]:
     """Commit a draft, which gets a place if it has none."""
-    order = world.some_order(order for order in world.orders.values() if order.status == DRAFT)
-    if order is None or not world.stores():
-        return []
-    place = order.facility_id or world.dice.choice(world.stores()).id
+    order = world.some_order(lambda order: order.status == DRAFT)
+    place = order.facility_id or world.some(world.stores()).id
     world.put_order(msgspec.structs.replace(order, facility_id=place))
     meant = advance(world, world.orders[order.id], "ORDER_LOCKED")
     if order.is_purchase and not world.shipments_of(order):
@@ -80,16 +75,14 @@ def commit(world: World, options: Options) -> list[Done]:
 
 def unload(world: World, options: Options) -> list[Done]:
     """A shipment of a purchase arrives; the purchase itself does not change."""
-    order = world.some_order(order for order in world.orders.values() if order.is_open and world.shipments_of(order))
-    coming = [one for one in world.shipments_of(order) if one.status == ON_ITS_WAY] if order else []
+    order = world.some_order(lambda order: order.is_open and world.shipments_of(order))
+    coming = [one for one in world.shipments_of(order) if one.status == ON_ITS_WAY]
     return receive_one(world, coming[0]) if coming else []
 
 
 def finish(world: World, options: Options) -> list[Done]:
     """The goods of an open order arrive or leave; or an order is completed whose goods arrived before."""
-    order = world.some_order(order for order in world.orders.values() if order.status == "ORDER_LOCKED")
-    if order is None:
-        return []
+    order = world.some_order(lambda order: order.status == "ORDER_LOCKED")
     if world.shipments_of(order):
         goods = receive(world, order)
         return [_order_done(advance(world, world.orders[order.id], "ORDER_COMPLETED"), "received"), *goods]
@@ -101,9 +94,7 @@ def finish(world: World, options: Options) -> list[Done]:
 
 def cancel(world: World, options: Options) -> list[Done]:
     """Cancel an open order."""
-    order = world.some_order(order for order in world.orders.values() if order.is_open)
-    if order is None:
-        return []
+    order = world.some_order(lambda order: order.is_open)
     claims = claim_stock(world, order, -1)
     call_off(world, order)
     return [_order_done(advance(world, order, "ORDER_CANCELLED"), "cancelled"), *claims]
@@ -112,9 +103,7 @@ def cancel(world: World, options: Options) -> list[Done]:
 def edit_quietly(world: World, options: Options) -> list[Done]:
     """Change the price of a line of an order at least nine days old, without any event."""
     long_ago = world.now() - LONG_AGO
-    order = world.some_order(order for order in world.orders.values() if order.updated < long_ago and order.lines)
-    if order is None:
-        return []
+    order = world.some_order(lambda order: order.updated < long_ago and order.lines)
     first, *others = order.lines
     dearer = msgspec.structs.replace(first, unit_minor=(first.unit_minor or 0) + 100)
     return [_order_done(world.put_order(msgspec.structs.replace(order, lines=(dearer, *others))), "edited quietly")]
@@ -122,10 +111,8 @@ def edit_quietly(world: World, options: Options) -> list[Done]:
 
 def transfer(world: World, options: Options) -> list[Done]:
     """Move goods to another shelf."""
-    place, shelves = world.some_stock(), world.shelves()
-    if place is None or len(shelves) < 2:
-        return []
-    to = world.dice.choice([shelf.id for shelf in shelves if shelf.id != place.facility_id])
+    place = world.some_stock()
+    to = world.some([shelf.id for shelf in world.shelves() if shelf.id != place.facility_id])
     count = min(Decimal(world.dice.randint(1, 10)), world.stock[place])
     return [world.move(place, -count), world.move(place._replace(facility_id=to), count)]
 
@@ -133,8 +120,6 @@ def transfer(world: World, options: Options) -> list[Done]:
 def recount(world: World, options: Options) -> list[Done]:
     """Correct the count of a shelf."""
     place = world.some_stock()
-    if place is None:
-        return []
     by = max(Decimal(world.dice.choice((-7, -2, -1, 1, 3))), -world.stock[place])
     return [world.move(place, by)]
 
@@ -142,8 +127,6 @@ def recount(world: World, options: Options) -> list[Done]:
 def reprice(world: World, options: Options) -> list[Done]:
     """Change a price, sometimes the cost as well."""
     product = world.some_product()
-    if product is None:
-        return []
     price = max(1, (product.price_minor or 1_000) + world.dice.choice((-120, -50, 25, 99, 250)))
     cost = world.dice.choice((product.cost_minor, (product.cost_minor or 100) + 5))
     raw = {key: value for key, value in product.raw.items() if key != "priceList"}
@@ -153,9 +136,7 @@ def reprice(world: World, options: Options) -> list[Done]:
 def rename(world: World, options: Options) -> list[Done]:
     """Rename a product."""
     product = world.some_product()
-    return (
-        [world.edit(product, name=f"{product.name.split(' #')[0]} #{world.dice.randrange(1000)}")] if product else []
-    )
+    return [world.edit(product, name=f"{product.name.split(' #')[0]} #{world.dice.randrange(1000)}")]
 
 
 def add_product(world: World, options: Options) -> list[Done]:
@@ -169,14 +150,14 @@ def add_product(world: World, options: Options) -> list[Done]:
 def toggle(world: World, options: Options) -> list[Done]:
     """Deactivate a product, or activate it again."""
     product = world.some_product()
-    return [world.edit(product, active=not product.active)] if product else []
+    return [world.edit(product, active=not product.active)]
 
 
 def delete(world: World, options: Options) -> list[Done]:
     """Delete a product for good; only with the switch ``hard_deletes``."""
-    product = world.some_product() if options.hard_deletes else None
-    if product is None:
+    if not options.hard_deletes:
         return []
+    product = world.some_product()
     if any(order.is_open and _has(order, product) for order in world.orders.values()):
         return []
     return [world.drop_product(product)]
@@ -184,10 +165,7 @@ def delete(world: World, options: Options) -> list[Done]:
 
 def add_shelf(world: World, options: Options) -> list[Done]:
     """Add a sublocation."""
-    stores = world.stores()
-    if not stores:
-        return []
-    store = world.dice.choice(stores)
+    store = world.some(world.stores())
     id_ = str(50_000 + len(world.facilities))
     world.facilities[id_] = Facility(id_, f"{store.name} annex {len(world.facilities)}", store.id)
     return [Done("location", id_, "created")]
@@ -195,9 +173,7 @@ def add_shelf(world: World, options: Options) -> list[Done]:
 
 def rename_party(world: World, options: Options) -> list[Done]:
     """Rename a supplier."""
-    if not world.suppliers():
-        return []
-    party = world.dice.choice(world.suppliers())
+    party = world.some(world.suppliers())
     world.parties[party.id] = msgspec.structs.replace(party, name=f"Supplier {world.dice.randrange(10_000)}")
     return [Done("vendor", party.id, "updated")]
 

@@ -1,12 +1,13 @@
 """Refuses requests that the account cannot accept: methods, query parameters, bodies."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
+
+from app.sources.simulating import answers
 
 
 class BadRequest(ValueError):
@@ -58,14 +59,10 @@ def positive(text: str | None, what: str) -> int | None:
 
 async def object_in(request: Request) -> dict[str, Any]:
     """The JSON object in a body, an empty one in an empty body; raises ``BadRequest`` for anything else."""
-    body = await request.body()
     try:
-        document = json.loads(body) if body else {}
+        return await answers.object_in(request)
     except ValueError as error:
-        raise BadRequest(f"The body is no JSON: {error}") from error
-    if not isinstance(document, dict):
-        raise BadRequest("The body must be a JSON object")
-    return document
+        raise BadRequest(f"The body must be a JSON object: {error}") from error
 
 
 async def login_in(request: Request) -> tuple[str, str]:

@@ -1,17 +1,17 @@
-"""How the simulated account's records look on Finale's wire: each kind as named columns of cells."""
+"""How the simulated account's records look on Finale's wire: each kind as named columns of cells, and its customization."""
 
 from collections.abc import Callable, Mapping
-from decimal import Decimal
 from typing import Any
 
 from app.sources.finale.simulator.cells import Columns, money, plain, stamp
-from app.sources.finale.simulator.customization import USER_CATEGORIES
 from app.sources.finale.simulator.records import ACTIVE_PRODUCT, Facility, Party, Place, Product
 from app.sources.finale.simulator.settings import Options
 from app.sources.finale.simulator.wire_orders import orders, shipments
 from app.sources.finale.simulator.world import World
+from app.sources.simulating.merchandise import CATEGORIES
 
-StockRow = tuple[Place, Decimal]
+USER_CATEGORIES = {name: f"##user{number:02d}" for number, name in enumerate(CATEGORIES)}
+"""The ids of categories in the older spelling, by name."""
 
 
 def columns(collection: str, world: World, options: Options) -> Columns:
@@ -29,7 +29,7 @@ def columns(collection: str, world: World, options: Options) -> Columns:
 
 
 def document(record: Any, shape: Columns) -> dict[str, Any]:
-    """A single record: unlike a list it says its nulls."""
+    """A single record; unlike a list, it shows its nulls."""
     return {name: cell(record) for name, cell in shape.items()}
 
 
@@ -72,7 +72,7 @@ def _overridable(name: str, cell: Callable[[Product], Any]) -> Callable[[Product
 
 
 def _status(product: Product) -> str | None:
-    """Now and then nobody said it of one that is sold."""
+    """Some active products have none."""
     if not product.active:
         return "PRODUCT_INACTIVE"
     return None if product.number % 41 == 0 else ACTIVE_PRODUCT
@@ -179,3 +179,15 @@ def _party(base: str) -> Columns:
         "userFieldDataList": lambda p: [],
     }
     return shape
+
+
+def customization() -> dict[str, Any]:
+    """The customization object as far as it is documented, without price lists."""
+    options = [{"optionName": "category", "optionValue": name} for name in CATEGORIES]
+    field = {"attrName": "user_10001", "label": "Weight"}
+    return {
+        "customizationId": "PRIMARY",
+        "productTypeList": [{"productTypeId": "GOOD", "userFieldDefList": [field], "optionList": options}],
+        "productUserCategoryList": [{"attrName": id_, "label": name} for name, id_ in USER_CATEGORIES.items()],
+        "productUserUnitOfMeasureList": [{"attrName": "##user00", "label": "ea"}],
+    }

@@ -47,14 +47,14 @@ def orders(base: str, world: World) -> Columns:
 
 
 def _roles(order: Order) -> list[dict[str, Any]] | None:
-    """Of nobody it is an empty list, or null."""
+    """Without a party the list is empty or null."""
     if order.party_id is None:
         return [] if order.is_open else None
     return [{"roleTypeId": "SUPPLIER" if order.is_purchase else "CUSTOMER", "partyId": order.party_id}]
 
 
 def _adjustments(order: Order, base: str) -> list[dict[str, Any]] | None:
-    """Named, or by the URL of the tax or promotion that they are; a list of none may be null."""
+    """Each has a name, or the URL of its tax or promotion; an empty list may be null."""
     adjustments = [{"amount": money(cents), **_named(name, base)} for name, cents in order.adjustments]
     return adjustments or (None if order.reference else [])
 
@@ -79,7 +79,7 @@ def _line(world: World, order: Order, index: int, base: str) -> dict[str, Any]:
 
 
 def shipments(base: str, world: World) -> Columns:
-    """Of each the label is not what its URL ends in."""
+    """A shipment's label differs from the end of its URL."""
 
     def url(shipment: Shipment, action: str = "") -> str:
         return f"{base}/shipment/{shipment.id}{action}"

@@ -1,12 +1,19 @@
 """The simulated account's state, and the only way to change it."""
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
+from typing import TypeVar
 
 import msgspec
 
 from app.sources.finale.simulator.records import Done, Facility, Order, Party, Place, Product, Shipment
+
+Candidate = TypeVar("Candidate")
+
+
+class NothingFits(LookupError):
+    """Nothing in the shop is what an event needs."""
 
 
 class World:
@@ -143,28 +150,33 @@ class World:
         """The parties that are suppliers."""
         return [party for party in self.parties.values() if "SUPPLIER" in party.roles]
 
-    def some_product(self, *, wanted: Callable[[Product], bool] = lambda product: True) -> Product | None:
-        """A random product that fits, if one is found soon."""
-        for _ in range(50):
+    def some_product(self, *, wanted: Callable[[Product], bool] = lambda product: True) -> Product:
+        """A random product that fits; raises ``NothingFits`` when none is found soon."""
+        for _ in range(50 if self.products else 0):
             number = self.dice.randrange(1, self.next_number)
             product = self.products.get(number)
             if product is not None and wanted(product):
                 return product
-        return None
+        raise NothingFits
 
-    def some_stock(self) -> Place | None:
-        """A random row with goods on hand."""
-        for _ in range(50):
-            place = self.places[self.dice.randrange(len(self.places))] if self.places else None
-            if place is not None and not place.order_id and self.stock.get(place, 0) > 0:
+    def some_stock(self) -> Place:
+        """A random row with goods on hand; raises ``NothingFits`` when none is found soon."""
+        for _ in range(50 if self.places else 0):
+            place = self.places[self.dice.randrange(len(self.places))]
+            if not place.order_id and self.stock.get(place, 0) > 0:
                 return place
-        return None
+        raise NothingFits
 
     def rows_of(self, number: int) -> list[Place]:
         """The rows on hand of a product."""
         return [place for place in self._rows.get(number, ()) if place in self.stock and not place.order_id]
 
-    def some_order(self, orders: Iterable[Order]) -> Order | None:
-        """A random order among some."""
-        candidates = list(orders)
-        return self.dice.choice(candidates) if candidates else None
+    def some_order(self, fits: Callable[[Order], object]) -> Order:
+        """A random order that fits; raises ``NothingFits``."""
+        return self.some([order for order in self.orders.values() if fits(order)])
+
+    def some(self, candidates: Sequence[Candidate]) -> Candidate:
+        """A random one among some; raises ``NothingFits`` when there are none."""
+        if not candidates:
+            raise NothingFits
+        return self.dice.choice(candidates)

@@ -23,18 +23,15 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.sources.simulating.answers import json_response
 from app.sources.simulating.control import application
 from app.sources.simulating.settings import Value, read
 from app.sources.square.simulator.account import Account
 from app.sources.square.simulator.answers import ApiError
-from app.sources.square.simulator.api_catalog import CatalogApi
-from app.sources.square.simulator.api_events import EventsApi
+from app.sources.square.simulator.api_catalog import CatalogApi, ItemsApi
+from app.sources.square.simulator.api_events import EventsApi, SubscriptionsApi
 from app.sources.square.simulator.api_inventory import InventoryApi
-from app.sources.square.simulator.api_items import ItemsApi
 from app.sources.square.simulator.api_orders import OrdersApi
 from app.sources.square.simulator.api_places import PlacesApi
-from app.sources.square.simulator.api_subscriptions import SubscriptionsApi
 from app.sources.square.simulator.gate import Gate
 from app.sources.square.simulator.keeping import opened
 from app.sources.square.simulator.settings import Options
@@ -70,7 +67,7 @@ async def _refused(request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 500
         code = "NOT_FOUND" if status == 404 else "METHOD_NOT_ALLOWED"
         error = ApiError(status, "INVALID_REQUEST_ERROR", code, "Resource not found.")
-    return json_response(error.body, error.status)
+    return error.response()
 
 
 def fast_options() -> tuple[dict[str, str], dict[str, str]]:

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import msgspec
 
 from app.sources.simulating import account
-from app.sources.simulating.account import Changed, Json
+from app.sources.simulating.account import Changed
+from app.sources.simulating.answers import Json
 from app.sources.square.simulator.keeping import keeper_of
 from app.sources.square.simulator.settings import Faults, Options
 from app.sources.square.simulator.shop_life import ShopLife
@@ -57,6 +58,6 @@ class Account(account.Account):
             "vendors": len(world.places.vendors),
             "requests": dict(world.requests),
             "answers": {str(code): times for code, times in world.answers.items()},
-            "webhooks": {**world.outbox.status(), "enabled": world.outbox.enabled},
+            "webhooks": {**world.outbox.status(), "enabled": world.outbox.own.enabled},
             "options": msgspec.structs.asdict(world.options),
         }

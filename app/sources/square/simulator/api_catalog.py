@@ -1,21 +1,31 @@
-"""The simulated catalog calls."""
+"""The simulated catalog calls; items can also be searched by where they are sold, and by what is left of them."""
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any, get_args
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.sources.simulating.answers import json_response
-from app.sources.square.simulator.answers import ApiError, Json, from_place, invalid, not_found, page, without_nothing
+from app.sources.simulating.answers import Json
+from app.sources.square.simulator.answers import ApiError, invalid, not_found, reply
 from app.sources.square.simulator.catalog import Position
-from app.sources.square.simulator.catalog_query import Query, in_order, understood
+from app.sources.square.simulator.catalog_json import as_of
+from app.sources.square.simulator.catalog_query import Query, has_words, in_order, understood
+from app.sources.square.simulator.catalog_related import categories_of, mentioned
 from app.sources.square.simulator.clock import catalog_text
+from app.sources.square.simulator.counts import IN_STOCK
 from app.sources.square.simulator.edits import Edits
-from app.sources.square.simulator.mentioned import mentioned
-from app.sources.square.simulator.request_catalog import CatalogBatch, CatalogSearch, ObjectType
+from app.sources.square.simulator.pages import from_place
+from app.sources.square.simulator.request_catalog import (
+    CatalogBatch,
+    CatalogDetails,
+    CatalogSearch,
+    ItemSearch,
+    ObjectType,
+)
 from app.sources.square.simulator.strict import (
     flag,
     listed,
@@ -26,7 +36,6 @@ from app.sources.square.simulator.strict import (
     version_of,
     whole,
 )
-from app.sources.square.simulator.versions import as_of
 from app.sources.square.simulator.world import World
 
 TOP_TYPES = ("ITEM", "CATEGORY", "TAX", "MODIFIER_LIST", "MEASUREMENT_UNIT", "ITEM_OPTION")
@@ -39,7 +48,8 @@ LIMITS = {
     "search_max_page_limit": 1000,
     "batch_delete_max_object_ids": 200,
 }
-LIST_ROWS = 100
+ROWS = 100
+NOT_ARCHIVED, ARCHIVED = "ARCHIVED_STATE_NOT_ARCHIVED", "ARCHIVED_STATE_ARCHIVED"
 
 
 class CatalogApi:
@@ -61,7 +71,7 @@ class CatalogApi:
     async def info(self, request: Request) -> Response:
         """Live limits."""
         parameters(request)
-        return json_response({"limits": LIMITS})
+        return reply(limits=LIMITS)
 
     async def list_objects(self, request: Request) -> Response:
         """Pages of 100, never deleted objects."""
@@ -69,30 +79,24 @@ class CatalogApi:
         self._refuse_the_past(whole(given, "catalog_version"))
         types = [one.upper() for one in listed(given, "types")] or list(TOP_TYPES)
         one_of(types, get_args(ObjectType), "types")
-        objects, cursor = page(self._world, "list", given, lambda at: self._walk(types, -1, False, at), LIST_ROWS)
-        objects = as_of(version_of(request), objects)
-        return json_response(without_nothing({"objects": objects, "cursor": cursor}))
+        objects, cursor = self._world.pages.page("list", given, lambda at: self._walk(types, -1, False, at), ROWS)
+        return reply(objects=as_of(version_of(request), objects), cursor=cursor)
 
     async def search(self, request: Request) -> Response:
         """Changed since ``begin_time`` (exclusive), or all; grouped by type in order of creation, unless sorted."""
         body, wanted = await request_body(request, CatalogSearch)
-        with_path = bool(wanted.include_category_path_to_root)
-        _refuse_both(bool(wanted.include_deleted_objects), with_path)
+        _refuse_both(wanted)
         query = understood(wanted.query)
         types: Sequence[str] = wanted.object_types or ([query.about] if query.about else TOP_TYPES)
         begin = stamp(wanted.begin_time, -1) // 1000
         # With begin_time deleted objects were seen even without asking for them.
         deleted = bool(wanted.include_deleted_objects) or begin >= 0
         limit = wanted.limit if wanted.limit is not None and 1 <= wanted.limit <= 1000 else 100
-        objects, cursor = page(
-            self._world, "search", body, lambda at: self._found(types, begin, deleted, query, at), limit
+        objects, cursor = self._world.pages.page(
+            "search", body, lambda at: self._found(types, begin, deleted, query, at), limit
         )
         latest = catalog_text(self._world.catalog.latest)
-        related = self._related(objects, deleted) if wanted.include_related_objects else []
-        shown = [self._with_path(one) for one in objects] if with_path else objects
-        version = version_of(request)
-        reply = {"objects": as_of(version, shown), "related_objects": as_of(version, related)}
-        return json_response(without_nothing({**reply, "cursor": cursor, "latest_time": latest}))
+        return reply(**self._detailed(request, objects, deleted, wanted), cursor=cursor, latest_time=latest)
 
     def _found(
         self, types: Sequence[str], begin: int, deleted: bool, query: Query, at: Any
@@ -110,26 +114,22 @@ class CatalogApi:
     async def batch_retrieve(self, request: Request) -> Response:
         """Objects by id, without unknown ids, and without deleted objects unless requested."""
         _, wanted = await request_body(request, CatalogBatch)
-        deleted, with_path = bool(wanted.include_deleted_objects), bool(wanted.include_category_path_to_root)
-        _refuse_both(deleted, with_path)
+        _refuse_both(wanted)
         self._refuse_the_past(wanted.catalog_version)
+        deleted = bool(wanted.include_deleted_objects)
         objects = self._shown(dict.fromkeys(wanted.object_ids), deleted)
+        return reply(**self._detailed(request, objects, deleted, wanted))
+
+    def _detailed(self, request: Request, objects: list[Json], deleted: bool, wanted: CatalogDetails) -> Json:
+        """The objects, and the related ones if they are wanted, as the version of the request shows them."""
         related = self._related(objects, deleted) if wanted.include_related_objects else []
-        shown = [self._with_path(one) for one in objects] if with_path else objects
+        shown = [self._with_path(one) for one in objects] if wanted.include_category_path_to_root else objects
         version = version_of(request)
-        reply = {"objects": as_of(version, shown), "related_objects": as_of(version, related)}
-        return json_response(without_nothing(reply))
+        return {"objects": as_of(version, shown), "related_objects": as_of(version, related)}
 
     def _shown(self, ids: Iterable[str], deleted: bool) -> list[Json]:
-        objects = (self._object(one) for one in ids)
+        objects = (self._world.catalog.object_json(one) for one in ids)
         return [one for one in objects if one is not None and (deleted or not one["is_deleted"])]
-
-    def _object(self, object_id: str) -> Json | None:
-        catalog = self._world.catalog
-        if (thing := catalog.things.json_of(object_id)) is not None:
-            return thing
-        place = catalog.find(object_id)
-        return None if place is None else catalog.json.object_json(place)
 
     def _with_path(self, thing: Json) -> Json:
         """A category with those above it, anything else as it is."""
@@ -152,17 +152,17 @@ class CatalogApi:
 
     async def one(self, request: Request) -> Response:
         """One live object."""
-        names = ("include_related_objects", "include_category_path_to_root", "catalog_version")
-        given = parameters(request, *names)
+        related, path = "include_related_objects", "include_category_path_to_root"
+        given = parameters(request, related, path, "catalog_version")
         self._refuse_the_past(whole(given, "catalog_version"))
         objects = self._shown([request.path_params["object_id"]], deleted=False)
         if not objects:
             raise not_found(f"Catalog object with ID {request.path_params['object_id']} not found.")
-        related = self._related(objects, deleted=False) if flag(given, "include_related_objects") else []
-        shown = self._with_path(objects[0]) if flag(given, "include_category_path_to_root") else objects[0]
-        version = version_of(request)
-        reply = {"object": as_of(version, [shown])[0], "related_objects": as_of(version, related)}
-        return json_response(without_nothing(reply))
+        wanted = CatalogDetails(
+            include_related_objects=flag(given, related), include_category_path_to_root=flag(given, path)
+        )
+        found = self._detailed(request, objects, False, wanted)
+        return reply(object=found["objects"][0], related_objects=found["related_objects"])
 
     async def delete(self, request: Request) -> Response:
         """Deletes cascade; a second one at the same time is refused with 429. Only items can be deleted here."""
@@ -170,7 +170,7 @@ class CatalogApi:
         object_id = request.path_params["object_id"]
         index = self._world.catalog.place_of(object_id, "ITM")
         if index is None or index >= self._world.catalog.items:
-            if self._object(object_id) is not None:
+            if self._world.catalog.object_json(object_id) is not None:
                 raise invalid("This object cannot be deleted.", "BAD_REQUEST", "object_id")
             raise not_found(f"Catalog object with ID {object_id} not found.")
         if time.monotonic() < self._deleting_until:
@@ -180,9 +180,79 @@ class CatalogApi:
         self._edits.delete(index)
         self._world.on_change()
         deleted_at = catalog_text(self._world.catalog.latest)
-        return json_response({"deleted_object_ids": ids, "deleted_at": deleted_at})
+        return reply(deleted_object_ids=ids, deleted_at=deleted_at)
 
 
-def _refuse_both(deleted: bool, with_path: bool) -> None:
-    if deleted and with_path:
+def _refuse_both(wanted: CatalogDetails) -> None:
+    if wanted.include_deleted_objects and wanted.include_category_path_to_root:
         raise ApiError(500, "API_ERROR", "INTERNAL_SERVER_ERROR", "An internal error has occurred.")
+
+
+class ItemsApi:
+    """/v2/catalog/search-catalog-items."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.routes = [Route("/v2/catalog/search-catalog-items", self.search, methods=["POST"])]
+
+    async def search(self, request: Request) -> Response:
+        """Live items by name. Those that are archived are not found unless asked for."""
+        body, wanted = await request_body(request, ItemSearch)
+        if wanted.custom_attribute_filters:
+            raise invalid("No such custom attribute is defined.", "INVALID_VALUE", "custom_attribute_filters")
+        fitting = sorted(self._found(wanted), key=_name, reverse=wanted.sort_order == "DESC")
+        limit = wanted.limit or ROWS
+        rows, cursor = self._world.pages.page("items", body, partial(from_place, fitting), limit)
+        matched = [one["id"] for row in rows for one in self._matched(row, wanted)]
+        items = as_of(version_of(request), rows)
+        return reply(items=items, matched_variation_ids=matched, cursor=cursor)
+
+    def _found(self, wanted: ItemSearch) -> Iterator[Json]:
+        for _, item in self._world.catalog.walk(["ITEM"], -1, False, Position()):
+            texts = not wanted.text_filter or has_words(item, wanted.text_filter.split())
+            if self._is_such(item, wanted) and (self._matched(item, wanted) or (texts and not wanted.stock_levels)):
+                yield item
+
+    def _is_such(self, item: Json, wanted: ItemSearch) -> bool:
+        """Whether the item itself passes all filters but those of text and stock."""
+        data = item["item_data"]
+        state = ARCHIVED if data.get("is_archived") else NOT_ARCHIVED
+        return (
+            (wanted.archived_state or NOT_ARCHIVED) in (state, "ARCHIVED_STATE_ALL")
+            and (not wanted.category_ids or bool(set(wanted.category_ids) & set(categories_of(item))))
+            and (not wanted.product_types or data["product_type"] in wanted.product_types)
+            and all(_is_sold_at(item, place) for place in wanted.enabled_location_ids or ())
+        )
+
+    def _matched(self, item: Json, wanted: ItemSearch) -> list[Json]:
+        """The variations that text and stock filters speak of; of a text they may leave the item to match it."""
+        if not wanted.text_filter and not wanted.stock_levels:
+            return []
+        words = (wanted.text_filter or "").split()
+        texts = has_words(item, words)
+        return [
+            one
+            for one in item["item_data"]["variations"]
+            if (texts or has_words(one, words))
+            and (not wanted.stock_levels or self._level(one) in wanted.stock_levels)
+        ]
+
+    def _level(self, variation: Json) -> str:
+        """OUT where none is left at some location, LOW where less than its alert says, else nothing."""
+        number = self._world.catalog.place_of(variation["id"], "VAR")
+        counts = [] if number is None else self._world.counts.of(number)
+        left = min((one.quantity for one in counts if one.place.state == IN_STOCK), default=None)
+        if left is None:
+            return ""
+        threshold = variation["item_variation_data"].get("inventory_alert_threshold")
+        return "OUT" if left <= 0 else "LOW" if threshold is not None and left <= threshold else ""
+
+
+def _is_sold_at(item: Json, place: str) -> bool:
+    if item["present_at_all_locations"]:
+        return place not in (item.get("absent_at_location_ids") or [])
+    return place in (item.get("present_at_location_ids") or [])
+
+
+def _name(item: Json) -> tuple[str, str]:
+    return item["item_data"]["name"].casefold(), item["id"]

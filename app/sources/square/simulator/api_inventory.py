@@ -1,7 +1,7 @@
 """The simulated inventory calls: counts, and the changes that made them."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -9,10 +9,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.sources.simulating.answers import json_response
-from app.sources.square.simulator.answers import Json, invalid, not_found, page, without_nothing
-from app.sources.square.simulator.changes import TRANSFERS_UNTIL, Change, change_json, reason
-from app.sources.square.simulator.counts import NEWEST, Count, count_json
+from app.sources.simulating.answers import Json
+from app.sources.square.simulator.answers import invalid, not_found, reply
+from app.sources.square.simulator.counts import NEWEST, TRANSFERS_UNTIL, Change, Count, change_json, reason
 from app.sources.square.simulator.request_catalog import ChangesRequest, CountsRequest
 from app.sources.square.simulator.strict import listed, one_of, parameters, request_body, stamp, version_of
 from app.sources.square.simulator.world import World
@@ -61,16 +60,19 @@ class InventoryApi:
     async def counts(self, request: Request) -> Response:
         """The newest first, 100 a page unless requested otherwise; absent counts are left out, not zero."""
         body, wanted = await request_body(request, CountsRequest)
-        counts, cursor = page(self._world, "counts", body, lambda at: self._counts(wanted, at), wanted.limit or ROWS)
-        return json_response(without_nothing({"counts": counts, "cursor": cursor}))
+        return self._counts_page("counts", body, wanted)
 
     async def counts_of_one(self, request: Request) -> Response:
         """Counts of one variation."""
         given = parameters(request, "location_ids", "cursor")
         id_ = request.path_params["variation_id"]
         wanted = CountsRequest(catalog_object_ids=[id_], location_ids=listed(given, "location_ids"))
-        counts, cursor = page(self._world, f"counts/{id_}", given, lambda at: self._counts(wanted, at), ROWS)
-        return json_response(without_nothing({"counts": counts, "cursor": cursor}))
+        return self._counts_page(f"counts/{id_}", given, wanted)
+
+    def _counts_page(self, path: str, body: Mapping[str, Any], wanted: CountsRequest) -> Response:
+        limit = wanted.limit or ROWS
+        counts, cursor = self._world.pages.page(path, body, lambda at: self._counts(wanted, at), limit)
+        return reply(counts=counts, cursor=cursor)
 
     def _counts(self, wanted: CountsRequest, at: int | None) -> Iterator[tuple[int, Json]]:
         after = stamp(wanted.updated_after, -1)
@@ -78,7 +80,7 @@ class InventoryApi:
         for count in self._candidates(wanted.catalog_object_ids, at or NEWEST):
             if count.stamp <= after:
                 return
-            row = self._count_json(count)
+            row = self._world.count_json(count)
             here = not wanted.location_ids or row["location_id"] in wanted.location_ids
             if here and (not states or row["state"] in states):
                 yield count.stamp + 1, row
@@ -92,10 +94,6 @@ class InventoryApi:
     def _wares(self, ids: Sequence[str]) -> list[int]:
         places = (self._world.catalog.place_of(one, "VAR") for one in dict.fromkeys(ids))
         return [number for number in places if number is not None]
-
-    def _count_json(self, count: Count) -> Json:
-        location = self._world.location_ids[count.place.location]
-        return count_json(count, self._world.catalog.variation_id(count.place.ware), location)
 
     async def changes(self, request: Request) -> Response:
         """The oldest first, 100 a page unless requested otherwise.
@@ -140,22 +138,16 @@ class InventoryApi:
         parameters(request)
         id_, version = request.path_params["change_id"], version_of(request)
         kind = "adjustment" if "/adjustment" in request.url.path else "physical_count"
-        change = next(
-            (
-                one
-                for one in self._in_order(ChangeQuery(), None)
-                if one.id == id_ and one.type_at(version).lower() == kind
-            ),
-            None,
-        )
+        named = (one for one in self._in_order(ChangeQuery(), None) if one.id == id_)
+        change = next((one for one in named if one.type_at(version).lower() == kind), None)
         if change is None:
             raise not_found(f"Could not find {kind.replace('_', ' ')} with id {id_}.")
         shown = self._change_json(change, version)
-        return json_response({"count" if kind == "physical_count" else kind: shown[kind]})
+        return reply(**{"count" if kind == "physical_count" else kind: shown[kind]})
 
-    def _page(self, path: str, body: Json, query: ChangeQuery, limit: int) -> Response:
-        changes, cursor = page(self._world, path, body, lambda at: self._changes(query, at), limit)
-        return json_response(without_nothing({"changes": changes, "cursor": cursor}))
+    def _page(self, path: str, body: Mapping[str, Any], query: ChangeQuery, limit: int) -> Response:
+        changes, cursor = self._world.pages.page(path, body, lambda at: self._changes(query, at), limit)
+        return reply(changes=changes, cursor=cursor)
 
     def _changes(self, query: ChangeQuery, at: Key | None) -> Iterator[tuple[Any, Json]]:
         """The fitting changes in their order, from a key on."""

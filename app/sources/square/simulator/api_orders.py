@@ -7,9 +7,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.sources.simulating.answers import json_response
-from app.sources.square.simulator.answers import Json, invalid, not_found, page, without_nothing
-from app.sources.square.simulator.order_things import Order
+from app.sources.simulating.answers import Json
+from app.sources.square.simulator.answers import invalid, not_found, reply
+from app.sources.square.simulator.bill import Order
 from app.sources.square.simulator.orders import entries, fulfillments, payer, source_name
 from app.sources.square.simulator.request_orders import OrderBatch, OrderFilter, OrderSearch, OrderSort, TimeRange
 from app.sources.square.simulator.strict import parameters, request_body, stamp
@@ -17,6 +17,7 @@ from app.sources.square.simulator.world import World
 
 TIME_FIELDS = {"created_at": "created", "updated_at": "updated", "closed_at": "closed"}
 FOR_EVER = 1 << 60
+ROWS = 500
 
 
 class OrderQuery(NamedTuple):
@@ -61,11 +62,11 @@ class OrdersApi:
         body, wanted = await request_body(request, OrderSearch)
         now = self._world.clock.now_ms()
         query = self._query(wanted)
-        orders, cursor = page(self._world, "orders", body, lambda at: self._rows(query, now, at), wanted.limit or 500)
+        limit = wanted.limit or ROWS
+        orders, cursor = self._world.pages.page("orders", body, lambda at: self._rows(query, now, at), limit)
         if wanted.return_entries:
-            shown = list(entries(orders, self._world.location_ids))
-            return json_response(without_nothing({"order_entries": shown, "cursor": cursor}))
-        return json_response(without_nothing({"orders": [self._json(one) for one in orders], "cursor": cursor}))
+            return reply(order_entries=list(entries(orders, self._world.location_ids)), cursor=cursor)
+        return reply(orders=[self._json(one) for one in orders], cursor=cursor)
 
     def _rows(self, query: OrderQuery, now: int, at: Any) -> Iterator[tuple[Any, Order]]:
         place, frozen = at or (None, min(query.end, now) if query.end >= FOR_EVER else query.end)
@@ -110,7 +111,7 @@ class OrdersApi:
         _, wanted = await request_body(request, OrderBatch)
         orders = [shown for one in wanted.order_ids if (shown := self._readable(one))]
         here = [one for one in orders if wanted.location_id in (None, one["location_id"])]
-        return json_response(without_nothing({"orders": here}))
+        return reply(orders=here)
 
     async def one(self, request: Request) -> Response:
         """The order that the path names, or 404, also for one too new to be readable yet."""
@@ -118,7 +119,7 @@ class OrdersApi:
         shown = self._readable(request.path_params["order_id"])
         if shown is None:
             raise not_found(f"Order not found for id {request.path_params['order_id']}")
-        return json_response({"order": shown})
+        return reply(order=shown)
 
     def _readable(self, order_id: str) -> Json | None:
         order = self._world.orders.readable(order_id, self._world.options.order_lag_empty)

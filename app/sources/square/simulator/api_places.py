@@ -1,13 +1,15 @@
 """The simulated calls for locations, vendors and the merchant."""
 
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.sources.simulating.answers import json_response
-from app.sources.square.simulator.answers import Json, from_place, invalid, not_found, page, without_nothing
+from app.sources.simulating.answers import Json, json_response
+from app.sources.square.simulator.answers import invalid, not_found, reply
+from app.sources.square.simulator.pages import from_place
 from app.sources.square.simulator.places import Vendor
 from app.sources.square.simulator.request_orders import VendorBatch, VendorFilter, VendorSearch, VendorSort
 from app.sources.square.simulator.strict import parameters, request_body, whole
@@ -36,7 +38,7 @@ class PlacesApi:
         """All locations by name, including inactive ones, without pages."""
         parameters(request)
         ordered = sorted(self._places.locations, key=lambda one: one.name)
-        return json_response(without_nothing({"locations": [self._places.location_json(one) for one in ordered]}))
+        return reply(locations=[self._places.location_json(one) for one in ordered])
 
     async def location(self, request: Request) -> Response:
         """One location; ``main`` is the first."""
@@ -44,7 +46,7 @@ class PlacesApi:
         wanted = request.path_params["location_id"]
         for place in self._places.locations:
             if wanted in (place.id, "main"):
-                return json_response({"location": self._places.location_json(place)})
+                return reply(location=self._places.location_json(place))
         raise not_found(f"Could not find location with id {wanted}")
 
     async def vendors(self, request: Request) -> Response:
@@ -54,8 +56,8 @@ class PlacesApi:
         key = _by_name if sort.field == "NAME" else _by_creation
         ordered = sorted(self._places.vendors, key=key, reverse=sort.order == "DESC")
         shown = [self._places.vendor_json(one) for one in ordered if _fits(one, filter_)]
-        rows, cursor = page(self._world, "vendors", body, lambda at: from_place(shown, at), VENDOR_ROWS)
-        return json_response(without_nothing({"vendors": rows, "cursor": cursor}))
+        rows, cursor = self._world.pages.page("vendors", body, partial(from_place, shown), VENDOR_ROWS)
+        return reply(vendors=rows, cursor=cursor)
 
     async def bulk_vendors(self, request: Request) -> Response:
         """An own answer for each id, inside a 200."""
@@ -78,14 +80,14 @@ class PlacesApi:
         """The one merchant of the token, so that no cursor leads further."""
         if whole(parameters(request, "cursor"), "cursor"):
             raise invalid("The cursor is unknown or has expired.", "INVALID_CURSOR", "cursor")
-        return json_response({"merchant": [self._places.merchant_json()]})
+        return reply(merchant=[self._places.merchant_json()])
 
     async def merchant(self, request: Request) -> Response:
         """The merchant, also as ``me``."""
         parameters(request)
         if request.path_params["merchant_id"] not in ("me", self._world.options.merchant_id):
             raise not_found("Merchant not found.")
-        return json_response({"merchant": self._places.merchant_json()})
+        return reply(merchant=self._places.merchant_json())
 
 
 def _by_name(vendor: Vendor) -> tuple[Any, str]:

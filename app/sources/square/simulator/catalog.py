@@ -2,16 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from app.sources.simulating.answers import Json
 from app.sources.simulating.merchandise import CATEGORIES, ware
 from app.sources.square.simulator import catalog_related
 from app.sources.square.simulator.catalog_json import CatalogJson
 from app.sources.square.simulator.catalog_related import SIZES, Thing, Things
-from app.sources.square.simulator.catalog_things import CatalogChanges, CategoryState, Found, Item, Variation
+from app.sources.square.simulator.catalog_things import CatalogChanges, CategoryState, Item, Variation
 from app.sources.square.simulator.clock import GENESIS_MS, Clock
 
-Json = dict[str, Any]
 PATTERN = (0, 2, 3, 4, 7, 8, 9)  # of six items in a row the first has two variations, the fourth three, the rest one
 BASE_STEP_MS = 7
 
@@ -30,6 +30,7 @@ class Catalog:
     def __init__(self, seed: int, items: int, location_ids: Sequence[str], vendor_ids: Sequence[str], clock: Clock):
         self._seed = seed
         self._tag = blake2b(f"square-{seed}".encode(), digest_size=6).hexdigest().upper()
+        self._locations = location_ids
         self._vendors = vendor_ids
         self._clock = clock
         self._changed: dict[int, Item] = {}
@@ -78,7 +79,6 @@ class Catalog:
         version = self._base_version(index)
         wares = [ware(self._seed, number) for number in range(first, end)]
         names = ["Regular"] if len(wares) == 1 else SIZES
-        present = "nowhere" if index % 211 == 7 else "somewhere" if index % 89 == 3 else "everywhere"
         return Item(
             index=index,
             id=self.item_id(index),
@@ -86,11 +86,17 @@ class Catalog:
             category=wares[0].category,
             version=version,
             archived=index % 97 == 5,
-            present=present,
+            present=self._presence(index),
             variations=[
                 self._variation(made.number, name, version) for made, name in zip(wares, names, strict=False)
             ],
         )
+
+    def _presence(self, index: int) -> str:
+        """In a shop without locations nothing can be limited to some of them."""
+        if not self._locations:
+            return "everywhere"
+        return "nowhere" if index % 211 == 7 else "somewhere" if index % 89 == 3 else "everywhere"
 
     def _variation(self, number: int, name: str, version: int) -> Variation:
         made = ware(self._seed, number)
@@ -176,15 +182,16 @@ class Catalog:
         for thing in self.things.all:
             thing.name, thing.version = kept.things.get(thing.id, (thing.name, thing.version))
 
-    def find(self, object_id: str) -> Found | None:
-        """The object with this id, deleted or not."""
+    def object_json(self, object_id: str) -> Json | None:
+        """The object with this id, deleted or not, as the API shows it."""
         index = self.place_of(object_id, "ITM")
         if index is not None and index < self.items:
-            return self.item(index), None
+            return self.json.item_json(self.item(index))
         number = self.place_of(object_id, "VAR")
         if number is not None and number < self.wares:
-            return self.item(self.owner(number)), self.variation(number)
-        return next((one for one in self.categories if one.id == object_id), None)
+            return self.json.variation_json(self.item(self.owner(number)), self.variation(number))
+        category = next((one for one in self.categories if one.id == object_id), None)
+        return self.things.json_of(object_id) if category is None else self.json.category_json(category)
 
     def walk(
         self, types: Sequence[str], begin: int, deleted: bool, start: Position

@@ -1,18 +1,19 @@
-"""Catalog objects as the simulated API shows them; most nulls are left out."""
+"""Catalog objects as the simulated API shows them, also in older versions of it; most nulls are left out."""
 
 from collections.abc import Sequence
-from typing import Any
 
+from app.sources.simulating.answers import Json
 from app.sources.square.simulator.catalog_related import Things
-from app.sources.square.simulator.catalog_things import CategoryState, Found, Item, Variation
+from app.sources.square.simulator.catalog_things import CategoryState, Item, Variation
 from app.sources.square.simulator.clock import catalog_text
-
-Json = dict[str, Any]
 
 NULLABLE_ITEM = ("abbreviation", "is_archived", "image_ids", "tax_ids", "modifier_list_info", "item_options")
 NULLABLE_VARIATION = ("upc", "location_overrides", "measurement_unit_id", "item_option_values", "user_data")
 NULLABLE_CATEGORY = ("image_ids", "parent_category")
 """Fields that Square's specification allows to be null; now and then they are null where they are empty."""
+
+VENDOR_INFORMATION_SINCE = "2026-01-01"
+"""Older versions have ``item_variation_vendor_infos``. Which version of 2026 changed that is not known."""
 
 
 class CatalogJson:
@@ -25,13 +26,6 @@ class CatalogJson:
         self._things = things
         self._locations = locations
         self._vendors = vendors
-
-    def object_json(self, thing: Found) -> Json:
-        """An object as the API shows it."""
-        if isinstance(thing, CategoryState):
-            return self.category_json(thing)
-        item, variation = thing
-        return self.item_json(item) if variation is None else self.variation_json(item, variation)
 
     def item_json(self, item: Item) -> Json:
         """A deleted item keeps its data but loses its variations."""
@@ -137,7 +131,7 @@ class CatalogJson:
         }
 
     def _overrides(self, variation: Variation) -> list[Json]:
-        if variation.ware % 7:
+        if variation.ware % 7 or not self._locations:
             return []
         money = {"amount": variation.price * 11 // 10, "currency": "USD"}
         priced = {} if self.is_variable(variation) else {"price_money": money}
@@ -146,7 +140,7 @@ class CatalogJson:
 
     def sold_out_at(self, variation: Variation) -> list[str]:
         """The locations where it is sold out."""
-        return [] if variation.ware % 35 else [self._locations[-1]]
+        return [] if variation.ware % 35 else list(self._locations[-1:])
 
 
 def _envelope(kind: str, thing: Item | Variation | CategoryState) -> Json:
@@ -157,3 +151,27 @@ def _envelope(kind: str, thing: Item | Variation | CategoryState) -> Json:
         "version": thing.version,
         "is_deleted": thing.deleted,
     }
+
+
+def as_of(version: str, things: Sequence[Json]) -> list[Json]:
+    """Objects in the spelling of a version."""
+    return list(things) if version >= VENDOR_INFORMATION_SINCE else [_older(thing) for thing in things]
+
+
+def _older(thing: Json) -> Json:
+    if thing["type"] == "ITEM":
+        data = thing["item_data"]
+        if "variations" not in data:
+            return thing
+        return {**thing, "item_data": {**data, "variations": [_older(one) for one in data["variations"]]}}
+    if thing["type"] != "ITEM_VARIATION" or not thing["item_variation_data"].get("vendor_information"):
+        return thing
+    data = {**thing["item_variation_data"]}
+    fields = [_older_info(f"{thing['id'][:-1]}V", one) for one in data.pop("vendor_information")]
+    return {**thing, "item_variation_data": {**data, "item_variation_vendor_infos": fields}}
+
+
+def _older_info(id_: str, info: Json) -> Json:
+    fields = {"vendor_id": info["vendor_id"], "sku": info["vendor_code"], "price_money": info["unit_cost_money"]}
+    envelope = {"type": "ITEM_VARIATION_VENDOR_INFO", "id": id_, "is_deleted": False}
+    return {**envelope, "item_variation_vendor_info_data": {**fields, "ordinal": 0}}

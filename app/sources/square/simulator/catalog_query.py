@@ -4,9 +4,10 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from app.sources.square.simulator.answers import Json, invalid
-from app.sources.square.simulator.mentioned import modifier_lists_of, options_of, taxes_of, values_of
-from app.sources.square.simulator.request_catalog import CatalogQuery, Exact, Prefix, Range, Sorted, Text
+from app.sources.simulating.answers import Json
+from app.sources.square.simulator.answers import invalid
+from app.sources.square.simulator.catalog_related import modifier_lists_of, options_of, taxes_of, values_of
+from app.sources.square.simulator.request_catalog import AnyOf, CatalogQuery, Exact, Prefix, Range, Sorted, Text
 
 Fits = Callable[[Json], bool]
 
@@ -50,9 +51,9 @@ def understood(query: CatalogQuery | None) -> Query:
         raise invalid("These queries cannot be combined.", "CONFLICTING_PARAMETERS", "query")
     for name in given:
         _check_attribute(getattr(query, name), f"query.{name}.attribute_name")
-    about, relation = _relation(query)
-    attributes = (_exact(query.exact_query), _prefix(query.prefix_query), _any_of(query), _text(query.text_query))
-    return Query(tuple(fits for fits in (*attributes, relation) if fits), query.sorted_attribute_query, about)
+    fits = tuple(_CONDITIONS[name](getattr(query, name)) for name in given if name in _CONDITIONS)
+    about = next((_ABOUT[name] for name in given if name in _ABOUT), None)
+    return Query(fits, query.sorted_attribute_query, about)
 
 
 def in_order(things: Iterable[Json], by: Sorted) -> list[Json]:
@@ -81,32 +82,23 @@ def _check_attribute(part: Any, field: str) -> None:
         raise invalid(f"The attribute {name} is no number.", "INVALID_VALUE", field)  # as no searchable attribute is
 
 
-def _exact(part: Exact | None) -> Fits | None:
+def _exact(part: Exact) -> Fits:
     """Documented as partial in one place; a test on the real API showed that it is not (forum 8820)."""
-    if part is None:
-        return None
     return lambda thing: _folded(thing, part.attribute_name) == part.attribute_value.casefold()
 
 
-def _prefix(part: Prefix | None) -> Fits | None:
-    if part is None:
-        return None
+def _prefix(part: Prefix) -> Fits:
     begin = part.attribute_prefix.casefold()
     return lambda thing: (_folded(thing, part.attribute_name) or "\0").startswith(begin)
 
 
-def _any_of(query: CatalogQuery) -> Fits | None:
-    part = query.set_query
-    if part is None:
-        return None
+def _any_of(part: AnyOf) -> Fits:
     wanted = {value.casefold() for value in part.attribute_values}
     return lambda thing: _folded(thing, part.attribute_name) in wanted
 
 
-def _text(part: Text | None) -> Fits | None:
+def _text(part: Text) -> Fits:
     """Every keyword begins a word of some searchable attribute."""
-    if part is None:
-        return None
     wanted = [word for word in part.keywords if len(re.sub(r"\W|_", "", word)) >= SHORTEST_WORD]
     return lambda thing: has_words(thing, wanted)
 
@@ -117,27 +109,35 @@ def has_words(thing: Json, words: Iterable[str]) -> bool:
     return all(any(one.startswith(word.casefold()) for one in present) for word in words)
 
 
-def _relation(query: CatalogQuery) -> tuple[str | None, Fits | None]:
-    """The ids that an object must mention, and the type that can mention them."""
-    if taxes := query.items_for_tax_query:
-        return "ITEM", _any_id(taxes.tax_ids, taxes_of)
-    if lists := query.items_for_modifier_list_query:
-        return "ITEM", _any_id(lists.modifier_list_ids, modifier_lists_of)
-    if options := query.items_for_item_options_query:
-        return "ITEM", _all_ids(options.item_option_ids, options_of)
-    if values := query.item_variations_for_item_option_values_query:
-        return "ITEM_VARIATION", _all_ids(values.item_option_value_ids, values_of)
-    if query.modifiers_for_child_list_query:
-        return "MODIFIER", lambda thing: False  # no modifier of this account nests a list
-    return None, None
-
-
 def _any_id(wanted: list[str], mentioned: Callable[[Json], list[str]]) -> Fits:
     return lambda thing: bool(set(wanted) & set(mentioned(thing)))
 
 
 def _all_ids(wanted: list[str] | None, mentioned: Callable[[Json], list[str]]) -> Fits:
     return lambda thing: set(wanted or ()) <= set(mentioned(thing))
+
+
+_CONDITIONS: dict[str, Callable[[Any], Fits]] = {
+    "exact_query": _exact,
+    "prefix_query": _prefix,
+    "text_query": _text,
+    "set_query": _any_of,
+    "items_for_tax_query": lambda part: _any_id(part.tax_ids, taxes_of),
+    "items_for_modifier_list_query": lambda part: _any_id(part.modifier_list_ids, modifier_lists_of),
+    "items_for_item_options_query": lambda part: _all_ids(part.item_option_ids, options_of),
+    "item_variations_for_item_option_values_query": lambda part: _all_ids(part.item_option_value_ids, values_of),
+    "modifiers_for_child_list_query": lambda part: lambda thing: False,  # no modifier of this account nests a list
+}
+"""For each query the condition on objects that it makes."""
+
+_ABOUT = {
+    "items_for_tax_query": "ITEM",
+    "items_for_modifier_list_query": "ITEM",
+    "items_for_item_options_query": "ITEM",
+    "item_variations_for_item_option_values_query": "ITEM_VARIATION",
+    "modifiers_for_child_list_query": "MODIFIER",
+}
+"""The type whose objects can mention what a query names."""
 
 
 def _folded(thing: Json, name: str) -> str | None:

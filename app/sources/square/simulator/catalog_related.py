@@ -1,16 +1,15 @@
 """The objects that simulated items mention: images, taxes, modifier lists, item options and units of measure.
 
-There are a few of each, shared among the items; an item's place decides which it mentions.
+There are a few of each, shared among the items; an item's place decides which it mentions. ``mentioned`` reads the ids
+in an object's JSON, one level deep, as ``include_related_objects`` needs them.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
+from app.sources.simulating.answers import Json
 from app.sources.square.simulator.catalog_things import Item, Variation
 from app.sources.square.simulator.clock import GENESIS_MS, catalog_text
-
-Json = dict[str, Any]
 
 IMAGES = 12
 SIZES = ("Small", "Medium", "Large")
@@ -29,8 +28,7 @@ _PREFIXES = {
     "MEASUREMENT_UNIT": "UNT",
     "IMAGE": "IMG",
 }
-_PARTS = {"MODIFIER": "MODIFIER_LIST", "ITEM_OPTION_VAL": "ITEM_OPTION"}
-TYPES = (*_PREFIXES, *_PARTS)
+TYPES = (*_PREFIXES, "MODIFIER", "ITEM_OPTION_VAL")
 
 
 @dataclass
@@ -55,17 +53,12 @@ class Things:
     def json_of(self, object_id: str) -> Json | None:
         """The thing, or the part of one, with this id."""
         kin = [one for one in self.all if one.id[:-1] == object_id[:-1]]
-        rows = [row for one in kin for row in (thing_json(one), *_parts(one))]
-        return next((row for row in rows if row["id"] == object_id), None)
+        return next((row for one in kin for row in _rows(one) if row["id"] == object_id), None)
 
     def rows(self, type_: str, begin: int) -> list[Json]:
         """The things of a type that changed after ``begin`` (ms); parts come with their wholes."""
-        changed = [one for one in self.all if one.type == _PARTS.get(type_, type_) and one.version > begin]
-        if type_ == "MODIFIER":
-            return [row for one in changed for row in _modifiers(one)]
-        if type_ == "ITEM_OPTION_VAL":
-            return [row for one in changed for row in _values(one)]
-        return [thing_json(one) for one in changed]
+        changed = [one for one in self.all if one.version > begin]
+        return [row for one in changed for row in _rows(one) if row["type"] == type_]
 
     def of_item(self, item: Item) -> Json:
         """The fields by which an item mentions them."""
@@ -81,7 +74,7 @@ class Things:
         """The fields by which a variation mentions them."""
         unit = self.unit(variation)
         chosen = [
-            {"item_option_id": one.id, "item_option_value_id": _value_id(one, variation.name)}
+            {"item_option_id": one.id, "item_option_value_id": value_id(one, variation.name)}
             for one in self.options(item, variation)
         ]
         return {
@@ -116,15 +109,11 @@ class Things:
         return [one for one in self.all if one.type == type_]
 
 
-def thing_json(thing: Thing) -> Json:
-    """A thing as the API shows it."""
-    return {**_envelope(thing.type, thing.id, thing.version), f"{_data_name(thing)}_data": _data(thing)}
-
-
-def _parts(thing: Thing) -> list[Json]:
-    """The parts of a thing that have ids of their own."""
+def _rows(thing: Thing) -> list[Json]:
+    """A thing as the API shows it, and its parts that have ids of their own."""
+    row = {**_envelope(thing.type, thing.id, thing.version), f"{thing.type.lower()}_data": _data(thing)}
     parts = {"MODIFIER_LIST": _modifiers, "ITEM_OPTION": _values}.get(thing.type)
-    return parts(thing) if parts else []
+    return [row, *(parts(thing) if parts else ())]
 
 
 def image_url(thing: Thing) -> str:
@@ -136,15 +125,6 @@ def modifier_choices(thing: Thing) -> Iterator[tuple[str, str, int]]:
     """The choices of a modifier list: id, name and price in cents."""
     for number, (name, cents) in enumerate((("Ribbon", 150), ("Card", 300))):
         yield f"{thing.id[:-1]}{'XY'[number]}", name, cents
-
-
-def value_of(thing: Thing, size: str) -> tuple[str, str]:
-    """The value of an option: its id and name."""
-    return _value_id(thing, size), size
-
-
-def _data_name(thing: Thing) -> str:
-    return thing.type.lower()
 
 
 def _data(thing: Thing) -> Json:
@@ -179,17 +159,87 @@ def _modifiers(thing: Thing) -> list[Json]:
 def _values(thing: Thing) -> list[Json]:
     return [
         {
-            **_envelope("ITEM_OPTION_VAL", _value_id(thing, size), thing.version),
+            **_envelope("ITEM_OPTION_VAL", value_id(thing, size), thing.version),
             "item_option_value_data": {"item_option_id": thing.id, "name": size, "ordinal": place},
         }
         for place, size in enumerate(SIZES)
     ]
 
 
-def _value_id(thing: Thing, size: str) -> str:
+def value_id(thing: Thing, size: str) -> str:
+    """The id of an option's value."""
     return f"{thing.id[:-1]}{size[0]}"
 
 
 def _envelope(type_: str, id_: str, version: int) -> Json:
     fields = {"type": type_, "id": id_, "updated_at": catalog_text(version), "version": version}
     return {**fields, "is_deleted": False, "present_at_all_locations": True}
+
+
+def mentioned(thing: Json) -> list[str]:
+    """The ids that an object names, each once."""
+    return list(dict.fromkeys(_mentioned(thing)))
+
+
+def _mentioned(thing: Json) -> Iterator[str]:
+    match thing["type"]:
+        case "ITEM":
+            yield from _of_item(thing)
+        case "ITEM_VARIATION":
+            yield thing["item_variation_data"]["item_id"]
+            yield from _of_variation(thing)
+        case "CATEGORY":
+            yield from _ids([thing["category_data"].get("parent_category") or {}], "id")
+        case "MODIFIER":
+            yield thing["modifier_data"]["modifier_list_id"]
+        case "ITEM_OPTION_VAL":
+            yield thing["item_option_value_data"]["item_option_id"]
+
+
+def _of_item(thing: Json) -> Iterator[str]:
+    data = thing["item_data"]
+    yield from categories_of(thing)
+    yield from taxes_of(thing)
+    yield from data.get("image_ids") or []
+    yield from modifier_lists_of(thing)
+    yield from options_of(thing)
+    for variation in data.get("variations") or []:
+        yield from _of_variation(variation)
+
+
+def _of_variation(thing: Json) -> Iterator[str]:
+    data = thing["item_variation_data"]
+    yield from filter(None, [data.get("measurement_unit_id")])
+    yield from _ids(data.get("item_option_values") or [], "item_option_id")
+    yield from values_of(thing)
+
+
+def categories_of(thing: Json) -> list[str]:
+    """The categories of an item."""
+    data = thing.get("item_data", {})
+    return _ids([*(data.get("categories") or []), data.get("reporting_category") or {}], "id")
+
+
+def taxes_of(thing: Json) -> list[str]:
+    """The taxes of an item."""
+    return list(thing.get("item_data", {}).get("tax_ids") or [])
+
+
+def modifier_lists_of(thing: Json) -> list[str]:
+    """The modifier lists that are on for an item."""
+    lists = thing.get("item_data", {}).get("modifier_list_info") or []
+    return _ids([one for one in lists if one.get("enabled") is not False], "modifier_list_id")
+
+
+def options_of(thing: Json) -> list[str]:
+    """The options of an item."""
+    return _ids(thing.get("item_data", {}).get("item_options") or [], "item_option_id")
+
+
+def values_of(thing: Json) -> list[str]:
+    """The option values of a variation."""
+    return _ids(thing.get("item_variation_data", {}).get("item_option_values") or [], "item_option_value_id")
+
+
+def _ids(rows: list[Json], name: str) -> list[str]:
+    return [row[name] for row in rows if row.get(name)]

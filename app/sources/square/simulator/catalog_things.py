@@ -61,7 +61,3 @@ class CatalogChanges:
     owners: dict[int, int]
     categories: list[CategoryState]
     things: dict[str, tuple[str, int]] = field(default_factory=dict)  # name and version of those that changed, by id
-
-
-Found = tuple[Item, Variation | None] | CategoryState
-"""An object by its id: an item, a variation with its item, or a category."""

@@ -1,19 +1,108 @@
-"""The simulated inventory counts: one per variation, location and state, computed on the fly, with changes on top."""
+"""The simulated inventory: a count for each variation, location and state, and the log of the changes that made them.
+
+Opening counts are computed on the fly, with changes on top; the changes of a count add up to it.
+"""
 
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from app.sources.simulating.answers import Json
 from app.sources.simulating.merchandise import ware
-from app.sources.square.simulator.changes import UNTRACKED, Change, Spot
 from app.sources.square.simulator.clock import GENESIS_MS, Clock, Log, trimmed
 
-Json = dict[str, Any]
+Spot = tuple[int, str]
+"""Place of a location, and a state."""
+
 IN_STOCK, RESERVED, ORDERED = "IN_STOCK", "RESERVED_FOR_SALE", "ORDERED_FROM_VENDOR"
 SLOTS = 3  # the most opening counts of a ware
 STEP_US = 1_009
 OPENED = -(10**11)  # the number of the opening's first change
 NEWEST = 1 << 62
+UNTRACKED = frozenset({"NONE", "SOLD", "UNLINKED_RETURN", "WASTE"})
+"""States without counts, from which or to which goods go."""
+
+TRANSFERS_UNTIL = "2026-07-15"
+"""From this version on a transfer is an adjustment, and an adjustment names two locations."""
+
+
+class Change(NamedTuple):
+    """An adjustment from one spot to another, or a stock take (without ``origin``); times in microseconds."""
+
+    number: int
+    ware: int
+    origin: Spot | None
+    target: Spot
+    quantity: Decimal
+    stamp: int
+    occurred: int
+    order_id: str = ""
+    money: int = 0  # minor units, for what was sold
+
+    @property
+    def id(self) -> str:
+        """The change's id; numbers of the opening are below zero."""
+        return f"INVCHG{self.number + 10**12:013d}"
+
+    def type_at(self, version: str) -> str:
+        """The type in a version of the API."""
+        if self.origin is None:
+            return "PHYSICAL_COUNT"
+        moved = self.origin[0] != self.target[0]
+        return "TRANSFER" if moved and version < TRANSFERS_UNTIL else "ADJUSTMENT"
+
+    def spots(self) -> Iterator[Spot]:
+        """The spots that it concerns."""
+        yield from [self.target] if self.origin is None else [self.origin, self.target]
+
+
+def change_json(change: Change, variation_id: str, location_ids: list[str], version: str) -> Json:
+    """A change as the API shows it."""
+    common = {
+        "id": change.id,
+        "catalog_object_id": variation_id,
+        "catalog_object_type": "ITEM_VARIATION",
+        "quantity": format(change.quantity, "f"),
+        "occurred_at": trimmed(change.occurred),
+        "created_at": trimmed(change.stamp),
+        "source": {"product": "SQUARE_POS", "name": "Point of Sale"},
+    }
+    kind = change.type_at(version)
+    return {"type": kind, kind.lower(): {**common, **_where(change, kind, location_ids, version)}}
+
+
+def _where(change: Change, kind: str, location_ids: list[str], version: str) -> Json:
+    if change.origin is None:
+        return {"state": change.target[1], "location_id": location_ids[change.target[0]]}
+    (here, before), (there, after) = change.origin, change.target
+    places = _from_to(here, there, location_ids)
+    if kind == "TRANSFER":
+        return {"state": after, **places}
+    sold = {"total_price_money": {"amount": change.money, "currency": "USD"}} if after == "SOLD" else {}
+    return {
+        **(places if version >= TRANSFERS_UNTIL else {"location_id": location_ids[there]}),
+        "from_state": before,
+        "to_state": after,
+        "reason_id": {"type": reason(change)},
+        **sold,
+        **({"transaction_id": change.order_id} if change.order_id else {}),
+    }
+
+
+def reason(change: Change) -> str:
+    """The reason of a change in Square's words; RECOUNT for a stock take."""
+    if change.origin is None:
+        return "RECOUNT"
+    (here, before), (there, _) = change.origin, change.target
+    if here != there:
+        return "TRANSFER"
+    if before == "UNLINKED_RETURN":
+        return "RETURNED"
+    return "SALE" if before == "IN_STOCK" else "RECEIVED"
+
+
+def _from_to(here: int, there: int, location_ids: list[str]) -> Json:
+    return {"from_location_id": location_ids[here], "to_location_id": location_ids[there]}
 
 
 class Place(NamedTuple):
@@ -45,7 +134,7 @@ class Counts:
 
     def __init__(self, seed: int, wares: int, locations: int, clock: Clock) -> None:
         self._seed = seed
-        self._wares = wares
+        self.base_wares = wares  # at the opening
         self._locations = locations
         self._clock = clock
         self._changed: dict[Place, Count] = {}
@@ -103,11 +192,6 @@ class Counts:
         """The ware of an opening change's number; ``None`` for the number of a later change."""
         return None if change >= 0 else (change - OPENED) // SLOTS
 
-    @property
-    def base_wares(self) -> int:
-        """The number of wares at the opening."""
-        return self._wares
-
     def _keep(self, count: Count) -> Count:
         if count.place not in self._changed:
             self._by_ware.setdefault(count.place.ware, []).append(count.place)
@@ -129,18 +213,14 @@ class Counts:
         for _, place in self._log.newest_first(below):
             yield self._changed[place]
         newest = (below - 1 - GENESIS_MS * 1000) // STEP_US
-        for number in range(min(self._wares - 1, newest // SLOTS), -1, -1):
+        for number in range(min(self.base_wares - 1, newest // SLOTS), -1, -1):
             for count in reversed(self._base(number)):
                 if count.stamp < below and count.place not in self._changed:
                     yield count
 
-    def newest(self) -> int:
-        """The latest stamp, 0 without counts."""
-        return next((count.stamp for count in self.newest_first()), 0)
-
     def _base(self, number: int) -> list[Count]:
         """A ware's opening counts: most at one location, a third at two, a tenth on order, some never counted."""
-        if number >= self._wares or number % 50 == 7 or not self._locations:
+        if number >= self.base_wares or number % 50 == 7 or not self._locations:
             return []
         stock = ware(self._seed, number).opening_stock
         home = number % self._locations

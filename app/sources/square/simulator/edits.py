@@ -1,7 +1,8 @@
 """Edits of catalog, vendors and locations in the simulated shop, and their events."""
 
-from app.sources.square.simulator.catalog_things import Variation
+from app.sources.square.simulator.catalog_things import Item, Variation
 from app.sources.square.simulator.clock import catalog_text
+from app.sources.square.simulator.places import Vendor
 from app.sources.square.simulator.trade import Touched
 from app.sources.square.simulator.world import World
 
@@ -24,15 +25,13 @@ class Edits:
 
     def rename_item(self) -> Touched:
         """Rename an item, without changing its variations."""
-        item = self._world.catalog.touch(self._any_item())
-        item.version = self._world.catalog.edited()
+        item = self._edited_item()
         item.name = f"{item.name.split(' (')[0]} ({item.version % 1000})"
         return self._edited(item.id)
 
     def archive_item(self) -> Touched:
         """Archive an item, or restore it."""
-        item = self._world.catalog.touch(self._any_item())
-        item.version = self._world.catalog.edited()
+        item = self._edited_item()
         item.archived = not item.archived
         return self._edited(item.id)
 
@@ -43,8 +42,7 @@ class Edits:
 
     def new_variation(self) -> Touched:
         """Add a variation to an item."""
-        item = self._world.catalog.touch(self._any_item())
-        item.version = self._world.catalog.edited()
+        item = self._edited_item()
         made = self._world.catalog.add_variation(item, f"Edition {len(item.variations) + 1}", item.version)
         return self._edited(made.id)
 
@@ -76,10 +74,9 @@ class Edits:
 
     def _edited(self, object_id: str) -> Touched:
         """Publish catalog events, which name nothing: no ids, no operation, in production an empty ``data.id``."""
-        said = {"catalog_version": {"updated_at": catalog_text(self._world.catalog.latest)}}
+        payload = {"catalog_version": {"updated_at": catalog_text(self._world.catalog.latest)}}
         for _ in range(self._world.options.catalog_burst):
-            data = {"type": "catalog_version", "id": "", "object": said}
-            self._world.outbox.publish("catalog.version.updated", data)
+            self._world.outbox.publish("catalog.version.updated", "catalog_version", "", payload)
         return [("category" if object_id.startswith("CAT") else "product", object_id)]
 
     def category_edit(self) -> Touched:
@@ -116,27 +113,24 @@ class Edits:
         places = self._world.places
         if not places.vendors:
             return self.new_vendor()
-        index = self._dice.randrange(len(places.vendors))
-        vendor = places.edit_vendor(
-            index, f"{places.vendors[index].name.split(' (')[0]} ({self._dice.randrange(1000)})"
-        )
-        data = {"operation": "UPDATED", "vendor": places.vendor_json(vendor)}
-        self._world.outbox.publish("vendor.updated", {"type": "vendor", "id": self._world.uuid(), "object": data})
-        return [("vendor", vendor.id)]
+        vendor = self._dice.choice(places.vendors)
+        places.rename_vendor(vendor, f"{vendor.name.split(' (')[0]} ({self._dice.randrange(1000)})")
+        return self._vendor_event("UPDATED", vendor)
 
     def new_vendor(self) -> Touched:
         """Add a vendor."""
-        vendor = self._world.places.add_vendor()
-        data = {"operation": "CREATED", "vendor": self._world.places.vendor_json(vendor)}
-        self._world.outbox.publish("vendor.created", {"type": "vendor", "id": self._world.uuid(), "object": data})
+        return self._vendor_event("CREATED", self._world.places.add_vendor())
+
+    def _vendor_event(self, operation: str, vendor: Vendor) -> Touched:
+        payload = {"operation": operation, "vendor": self._world.places.vendor_json(vendor)}
+        self._world.outbox.publish(f"vendor.{operation.lower()}", "vendor", self._world.uuid(), payload)
         return [("vendor", vendor.id)]
 
     def location_edit(self) -> Touched:
         """Rename a location; the event only names it."""
         location = self._dice.choice(self._world.places.locations)
         location.name = f"{location.name.split(' (')[0]} ({self._dice.randrange(1000)})"
-        data = {"type": "location", "id": location.id}
-        self._world.outbox.publish("location.updated", data, location.id)
+        self._world.outbox.publish("location.updated", "location", location.id, location_id=location.id)
         return [("location", location.id)]
 
     def foreign_event(self) -> Touched:
@@ -152,9 +146,16 @@ class Edits:
             "quantity": "5",
             "calculated_at": catalog_text(self._world.clock.tick_ms()),
         }
-        data = {"type": "inventory_counts", "id": self._world.uuid(), "object": {"inventory_counts": [count]}}
-        self._world.outbox.publish("inventory.count.updated", data, merchant_id=OTHER_MERCHANT)
+        payload = {"inventory_counts": [count]}
+        self._world.outbox.publish(
+            "inventory.count.updated", "inventory_counts", self._world.uuid(), payload, merchant_id=OTHER_MERCHANT
+        )
         return []
+
+    def _edited_item(self) -> Item:
+        item = self._world.catalog.touch(self._any_item())
+        item.version = self._world.catalog.edited()
+        return item
 
     def _any_item(self) -> int:
         return self._world.catalog.owner(self._world.something().ware)

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from app.sources.simulating.answers import body_of, json_response
-from app.sources.simulating.bad_records import with_bad_records
+from app.sources.simulating.bad_records import with_bad_fields
 from app.sources.simulating.settings import is_due
 from app.sources.square.simulator.answers import ApiError
 from app.sources.square.simulator.scopes import is_granted
@@ -28,6 +28,7 @@ PATHS = {
 """Where each kind of record is read."""
 
 MISSING_PERMISSION = "The merchant has not given your application sufficient permissions to do that."
+OAUTH = "Webhook subscriptions are owned by the application: use its personal access token."
 
 
 class Gate(BaseHTTPMiddleware):
@@ -47,7 +48,7 @@ class Gate(BaseHTTPMiddleware):
         try:
             response = self._fault() or self._refusal(request) or await call_next(request)
         except ApiError as error:
-            response = json_response(error.body, error.status)
+            response = error.response()
         if self._world.options.bad_records and response.status_code == 200:
             response = await self._with_bad_records(response)
         if is_due(self._world.options, "next_truncated"):
@@ -67,6 +68,8 @@ class Gate(BaseHTTPMiddleware):
             return _error(403, "AUTHENTICATION_ERROR", "INSUFFICIENT_SCOPES", MISSING_PERMISSION)
         if not is_granted(faults.scopes, request.method, request.url.path):
             return _error(403, "AUTHENTICATION_ERROR", "INSUFFICIENT_SCOPES", MISSING_PERMISSION)
+        if faults.oauth_token and request.url.path.startswith("/v2/webhooks"):
+            return _error(403, "AUTHENTICATION_ERROR", "FORBIDDEN", OAUTH)
         version_of(request)
         return self._limited()
 
@@ -91,15 +94,7 @@ class Gate(BaseHTTPMiddleware):
     def _fault(self) -> Response | None:
         if is_due(self._world.options, "next_429"):
             return self._too_many()
-        if is_due(self._world.options, "next_500"):
-            return _error(500, "API_ERROR", "INTERNAL_SERVER_ERROR", "An internal error has occurred.")
-        if is_due(self._world.options, "next_503"):
-            return _error(503, "API_ERROR", "SERVICE_UNAVAILABLE", "The service is unavailable.")
-        if is_due(self._world.options, "next_html"):
-            return Response("<html><body>Sign in to Square</body></html>", 200, media_type="text/html")
-        if is_due(self._world.options, "next_errors_in_200"):
-            return _error(200, "API_ERROR", "INTERNAL_SERVER_ERROR", "An internal error has occurred.")
-        return None
+        return next((fault() for name, fault in _FAULTS.items() if is_due(self._world.options, name)), None)
 
     async def _with_bad_records(self, response: Response) -> Response:
         options, body = self._world.options, await body_of(response)
@@ -107,11 +102,21 @@ class Gate(BaseHTTPMiddleware):
             document = msgspec.json.decode(body, type=dict[str, Any])
         except msgspec.DecodeError:
             return Response(body, response.status_code, media_type=response.media_type)
-        return json_response(with_bad_records(document, options.bad_records, options.seed))
+        return json_response(with_bad_fields(document, options.bad_records, options.seed))
 
 
 def _error(status: int, category: str, code: str, detail: str) -> Response:
-    return json_response(ApiError(status, category, code, detail).body, status)
+    return ApiError(status, category, code, detail).response()
+
+
+_FAULTS: dict[str, Callable[[], Response]] = {
+    "next_500": lambda: _error(500, "API_ERROR", "INTERNAL_SERVER_ERROR", "An internal error has occurred."),
+    "next_503": lambda: _error(503, "API_ERROR", "SERVICE_UNAVAILABLE", "The service is unavailable."),
+    "next_html": lambda: Response("<html><body>Sign in to Square</body></html>", media_type="text/html"),
+    "next_errors_in_200": lambda: _error(
+        200, "API_ERROR", "INTERNAL_SERVER_ERROR", "An internal error has occurred."
+    ),
+}
 
 
 async def _truncated(response: Response) -> Response:

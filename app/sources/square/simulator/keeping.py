@@ -6,11 +6,10 @@ import msgspec
 
 from app.sources.simulating import state_file
 from app.sources.simulating.state_file import SHORTEST_REST, Keeper
+from app.sources.square.simulator.bill import Order
 from app.sources.square.simulator.catalog_things import CatalogChanges
-from app.sources.square.simulator.changes import Change
-from app.sources.square.simulator.counts import Count
-from app.sources.square.simulator.cursors import Cursors
-from app.sources.square.simulator.order_things import Order
+from app.sources.square.simulator.counts import Change, Count
+from app.sources.square.simulator.pages import Pages
 from app.sources.square.simulator.places import Location, Vendor
 from app.sources.square.simulator.settings import Options
 from app.sources.square.simulator.webhooks import OutboxState
@@ -77,7 +76,8 @@ def _restore(world: World, kept: Kept) -> None:
     world.outbox.restore(kept.outbox)
     world.dice.setstate(kept.dice)
     world.fault_dice.setstate(kept.fault_dice)
-    world.cursors = Cursors(first=world.clock.tick_us())  # a cursor of before the restart must not lead anywhere
+    # a cursor of before the restart must not lead anywhere
+    world.pages = Pages(world.options, world.fault_dice, first=world.clock.tick_us())
 
 
 def snapshot(world: World) -> Kept:

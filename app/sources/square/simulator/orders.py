@@ -3,13 +3,11 @@
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from random import Random
-from typing import Any
 
-from app.sources.square.simulator.bill import bring_back, charge, contents, sums
+from app.sources.simulating.answers import Json
+from app.sources.square.simulator.bill import Line, Order, bring_back, charge, contents, sums
 from app.sources.square.simulator.clock import Clock, order_text
-from app.sources.square.simulator.order_things import Line, Order
 
-Json = dict[str, Any]
 DAY_MS = 86_400_000
 NULLABLE = ("reference_id", "customer_id", "ticket_name", "metadata")  # null now and then; left out otherwise
 FULFILLMENT_TYPES = ("PICKUP", "SHIPMENT", "DELIVERY")
@@ -64,14 +62,6 @@ class Orders:
         order.updated = max(order.updated + 1, self._clock.now_ms())
         if order.version is not None:
             order.version += 1
-
-    def now_ms(self) -> int:
-        """The account's clock."""
-        return self._clock.now_ms()
-
-    def open_ones(self) -> list[Order]:
-        """Orders that can still change."""
-        return [order for order in self.by_id.values() if order.state == "OPEN"]
 
     def readable(self, order_id: str, empty: bool) -> Order | None:
         """The order, unless its lag hides it altogether (``empty``: hides only its lines, see ``order_json``)."""

@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any
 
+from app.sources.simulating.answers import Json
 from app.sources.square.simulator.clock import GENESIS_MS, Clock, order_text
 
-Json = dict[str, Any]
 _TOWNS = ("Grant Park", "Midtown", "Harbour", "Old Mill", "Riverside", "Station", "Hillcrest", "Northgate")
 _ZONES = ("America/Los_Angeles", "America/New_York", "America/Chicago")
 _TRADES = ("Trading", "Imports", "Wares", "Supply", "Makers", "Goods", "Works", "Brothers")
+_IN_THE_US = {"country": "US", "language_code": "en-US", "currency": "USD"}
 
 
 @dataclass
@@ -58,12 +58,10 @@ class Places:
             "INV_V_" + self._tag(f"vendor-{index}", 13), f"{_TRADES[index % 8]} No. {index + 1}", made, made
         )
 
-    def edit_vendor(self, index: int, name: str) -> Vendor:
-        """Rename a vendor."""
-        vendor = self.vendors[index]
+    def rename_vendor(self, vendor: Vendor, name: str) -> None:
+        """Give a vendor another name, version and time."""
         vendor.name, vendor.version = name, vendor.version + 1
         vendor.updated = max(vendor.updated + 1, self._clock.now_ms())
-        return vendor
 
     def add_vendor(self) -> Vendor:
         """A new vendor."""
@@ -77,10 +75,8 @@ class Places:
         return {
             "id": self._merchant_id,
             "business_name": "Simulated Shop",
-            "country": "US",
-            "language_code": "en-US",
-            "currency": "USD",
             "status": "ACTIVE",
+            **_IN_THE_US,
         }
 
     def location_json(self, location: Location) -> Json:
@@ -93,9 +89,7 @@ class Places:
             "status": "ACTIVE" if location.active else "INACTIVE",
             "created_at": "2016-09-19T17:33:12Z",
             "merchant_id": self._merchant_id,
-            "country": "US",
-            "language_code": "en-US",
-            "currency": "USD",
+            **_IN_THE_US,
             "type": "PHYSICAL",
         }
 

@@ -132,29 +132,30 @@ class IncludeOptions(RequestBody):
     include: list[Included] | None = None
 
 
-class CatalogSearch(RequestBody):
+class CatalogDetails(RequestBody, kw_only=True):
+    """What else of objects is wanted, and whether also of deleted ones."""
+
+    include_deleted_objects: bool | None = None
+    include_related_objects: bool | None = None
+    include_category_path_to_root: bool | None = None
+    include_options: IncludeOptions | None = None
+
+
+class CatalogSearch(CatalogDetails):
     """POST /v2/catalog/search; a ``limit`` out of range is documented as ignored."""
 
     cursor: str | None = None
     object_types: list[ObjectType] | None = None
-    include_deleted_objects: bool | None = None
-    include_related_objects: bool | None = None
     begin_time: datetime | None = None
     query: CatalogQuery | None = None
     limit: int | None = None
-    include_category_path_to_root: bool | None = None
-    include_options: IncludeOptions | None = None
 
 
-class CatalogBatch(RequestBody):
+class CatalogBatch(CatalogDetails):
     """POST /v2/catalog/batch-retrieve."""
 
     object_ids: Annotated[list[str], Meta(max_length=1000)]
-    include_related_objects: bool | None = None
     catalog_version: int | None = None
-    include_deleted_objects: bool | None = None
-    include_category_path_to_root: bool | None = None
-    include_options: IncludeOptions | None = None
 
 
 class ItemSearch(RequestBody):

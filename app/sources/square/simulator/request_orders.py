@@ -1,11 +1,11 @@
-"""The request bodies of the simulated calls for orders, vendors and events, with every field in Square's SDK 46.0.0.
+"""The request bodies of the simulated calls for orders, vendors, events and webhooks, with every field of Square's SDK.
 
 A null means that a field is not set. Any other field is refused, except in an order search, where Square was seen to
 ignore it.
 """
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
@@ -160,3 +160,41 @@ class EventSearch(RequestBody):
     cursor: str | None = None
     limit: Hundred | None = None
     query: EventQuery | None = None
+
+
+class SubscriptionFields(RequestBody):
+    """A webhook subscription; the fields that Square sets are taken and change nothing."""
+
+    name: Annotated[str, Meta(max_length=64)] | None = None
+    enabled: bool | None = None
+    event_types: Annotated[list[str], Meta(min_length=1)] | None = None
+    notification_url: str | None = None
+    api_version: str | None = None
+    id: Any = None
+    signature_key: Any = None
+    created_at: Any = None
+    updated_at: Any = None
+
+
+class SubscriptionUpdate(RequestBody):
+    """PUT /v2/webhooks/subscriptions/{id}."""
+
+    subscription: SubscriptionFields
+
+
+class KeyRotation(RequestBody, kw_only=True):
+    """POST /v2/webhooks/subscriptions/{id}/signature-key."""
+
+    idempotency_key: Annotated[str, Meta(max_length=45)] | None = None
+
+
+class SubscriptionCreation(KeyRotation):
+    """POST /v2/webhooks/subscriptions."""
+
+    subscription: SubscriptionFields
+
+
+class SubscriptionTest(RequestBody):
+    """POST /v2/webhooks/subscriptions/{id}/test."""
+
+    event_type: str | None = None

@@ -1,6 +1,28 @@
-"""The permissions of the simulated account's token: Square's scopes, by call and by event."""
+"""Square's event types, and the scopes that its events and calls take: the permissions of the simulated account's token."""
 
-from app.sources.square.simulator.event_types import known_types
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+CATALOGUE = Path(__file__).parent.parent / "samples" / "event_catalogue.json"
+
+
+class EventType(NamedTuple):
+    """What is known of one."""
+
+    since: str
+    release: str
+    scopes: tuple[str, ...]
+
+
+@cache
+def known_types() -> dict[str, EventType]:
+    """Every event type by its name."""
+    rows: list[dict[str, Any]] = msgspec.json.decode(CATALOGUE.read_bytes())
+    return {row["event"]: EventType(row["since"], row["release"], tuple(row["scopes"] or ())) for row in rows}
+
 
 READS = {
     "/v2/catalog": "ITEMS_READ",

@@ -12,7 +12,8 @@ from typing import TypeVar
 import msgspec
 from starlette.requests import Request
 
-from app.sources.square.simulator.answers import ApiError, Json, body_of, invalid
+from app.sources.simulating.answers import Json, object_in
+from app.sources.square.simulator.answers import ApiError, invalid
 
 Shape = TypeVar("Shape")
 
@@ -39,6 +40,7 @@ _COMPLAINTS = (
     (r"Invalid RFC3339 .*", "INVALID_TIME", "Expected an RFC 3339 timestamp.", False),
     (r"Expected `int` >= (-?\d+)", "VALUE_TOO_LOW", "Field must not be less than {0}", False),
     (r"Expected `int` <= (-?\d+)", "VALUE_TOO_HIGH", "Field must not be greater than {0}", False),
+    (r"Expected `str` of length <= (\d+)", "VALUE_TOO_LONG", "Field must not be longer than {0}", False),
     (r"Expected `array` of length <= (\d+)", "ARRAY_LENGTH_TOO_LONG", "Cannot provide more than {0} {1}.", False),
     (r"Expected `array` of length >= 1", "ARRAY_EMPTY", "Field must not be empty", False),
 )
@@ -47,15 +49,13 @@ _COMPLAINTS = (
 
 async def request_body(request: Request, shape: type[Shape]) -> tuple[Json, Shape]:
     """A request's body as received (a cursor is bound to it), and as ``shape``; raises a 400."""
-    _take_no_parameters(request)
-    body = await body_of(request)
-    return body, shaped(body, shape)
-
-
-def shaped(body: Json, shape: type[Shape]) -> Shape:
-    """An object as ``shape``; raises a 400 where it does not fit."""
+    parameters(request)
     try:
-        return msgspec.convert(body, shape)
+        body = await object_in(request)
+    except ValueError as error:
+        raise invalid(f"Expected a JSON object: {error}", "EXPECTED_JSON_BODY") from error
+    try:
+        return body, msgspec.convert(body, shape)
     except msgspec.ValidationError as error:
         raise _refusal(str(error)) from error
 
@@ -108,21 +108,23 @@ def stamp(moment: datetime | None, default: int) -> int:
 def version_of(request: Request) -> str:
     """The API version of a request; raises a 400 for one that does not exist."""
     version = request.headers.get("square-version", LATEST_VERSION)
-    if not is_version(version):
+    if not _is_version(version):
         raise invalid(f"The API version {version!r} is not supported.", "BAD_REQUEST", "Square-Version")
     return version
 
 
-def is_version(text: str) -> bool:
+def check_version(text: str | None, field: str) -> None:
+    """Raises a 400 for a field that is there and is no version of the API."""
+    if text is not None and not _is_version(text):
+        raise invalid("The API version is not valid.", "INVALID_VALUE", field)
+
+
+def _is_version(text: str) -> bool:
     """Whether a text can be a version of the API: a date that is not in the future."""
     try:
         return date.fromisoformat(text).isoformat() == text <= LATEST_VERSION
     except ValueError:
         return False
-
-
-def _take_no_parameters(request: Request) -> None:
-    parameters(request)
 
 
 def _refusal(message: str) -> ApiError:

@@ -1,15 +1,13 @@
 """Buying and selling in the simulated shop: the counts and orders, and their events."""
 
+from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
 
-from app.sources.square.simulator.changes import Spot
-from app.sources.square.simulator.counts import IN_STOCK, ORDERED, RESERVED, Cause, Count, Place, count_json
-from app.sources.square.simulator.order_things import Line, Order
+from app.sources.square.simulator.bill import Line, Order
+from app.sources.square.simulator.counts import IN_STOCK, ORDERED, RESERVED, Cause, Count, Place, Spot
 from app.sources.square.simulator.orders import summary
 from app.sources.square.simulator.world import World
 
-Json = dict[str, Any]
 Touched = list[tuple[str, str]]
 """Kind and external id of each record that a change touched."""
 
@@ -33,7 +31,8 @@ class Trade:
         location = self._location()
         order = self._world.orders.add(location, self._world.basket(), api=False, age_ms=late, lag=faults.order_lag)
         if faults.payment_events:
-            self._payment(order)
+            self._money_event("payment.created", order, order.total())
+            self._money_event("payment.updated", order, order.total())
         return [("order", order.id), *self._take(order, to=SOLD, late_ms=late)]
 
     def pos_return(self) -> Touched:
@@ -41,16 +40,10 @@ class Trade:
         bought = self._world.basket() if self._dice.random() < 0.5 else []
         order = self._world.orders.add(self._location(), bought, api=False)
         order.returned = self._world.basket()
-        place = order.location
-        counts = [
-            count
-            for line in order.returned
-            for count in self._world.counts.adjust(
-                line.ware(), (place, RETURN), (place, IN_STOCK), Decimal(line.quantity), Cause(order.id)
-            )
-        ]
-        self._refund(order)
-        return [("order", order.id), *self._take(order, to=SOLD), *self._counted(counts)]
+        back = self._moved(order, order.returned, RETURN, IN_STOCK)
+        # a return has no order event: only the refund names it, whoever pays the difference
+        self._money_event("refund.created", order, max(-order.total(), 0))
+        return [("order", order.id), *self._take(order, to=SOLD), *self._counted(back)]
 
     def api_order(self) -> Touched:
         """An order in the web shop: order.created and a burst of order.updated; the goods are reserved."""
@@ -64,7 +57,8 @@ class Trade:
 
     def order_completed(self) -> Touched:
         """Complete an open order; without one, place an order."""
-        waiting = [order for order in self._world.orders.open_ones() if order.version is not None]
+        orders = self._world.orders.by_id.values()
+        waiting = [order for order in orders if order.state == "OPEN" and order.version is not None]
         if not waiting:
             return self.api_order()
         order = self._dice.choice(waiting)
@@ -75,7 +69,7 @@ class Trade:
 
     def quiet_edit(self) -> Touched:
         """Change the price of a line of an order at least nine days old, without any event."""
-        long_ago = self._world.orders.now_ms() - LONG_AGO_MS
+        long_ago = self._world.clock.now_ms() - LONG_AGO_MS
         old = [one for one in self._world.orders.by_id.values() if one.updated < long_ago and one.lines]
         if not old:
             return []
@@ -85,12 +79,15 @@ class Trade:
 
     def _take(self, order: Order, to: str, late_ms: int = 0) -> Touched:
         """Take an order's lines out of stock; a move to another state is two counts in one event."""
+        return self._counted(self._moved(order, order.lines, IN_STOCK, to, late_ms))
+
+    def _moved(self, order: Order, lines: Sequence[Line], before: str, after: str, late_ms: int = 0) -> list[Count]:
         counts: list[Count] = []
-        for line in filter(Line.is_ware, order.lines):
-            origin, target = (order.location, IN_STOCK), (order.location, to)
+        for line in filter(Line.is_ware, lines):
+            origin, target = (order.location, before), (order.location, after)
             cause = Cause(order.id, line.total(), late_ms)
             counts += self._world.counts.adjust(line.ware(), origin, target, Decimal(line.quantity), cause)
-        return self._counted(counts)
+        return counts
 
     def receipt(self) -> Touched:
         """Receive goods that were on order."""
@@ -125,57 +122,35 @@ class Trade:
 
     def _counted(self, counts: list[Count]) -> Touched:
         for first in range(0, len(counts), COUNTS_PER_EVENT):
-            rows = [self._count_json(count) for count in counts[first : first + COUNTS_PER_EVENT]]
-            data = {"type": "inventory_counts", "id": self._world.uuid(), "object": {"inventory_counts": rows}}
-            self._world.outbox.publish("inventory.count.updated", data)
+            rows = [self._world.count_json(count) for count in counts[first : first + COUNTS_PER_EVENT]]
+            payload = {"inventory_counts": rows}
+            self._world.outbox.publish("inventory.count.updated", "inventory_counts", self._world.uuid(), payload)
         numbers = dict.fromkeys(count.place.ware for count in counts)
         return [("stock", self._world.catalog.variation_id(number)) for number in numbers]
 
     def _order_event(self, kind: str, order: Order, fulfilled: bool = False) -> None:
-        said = summary(order, self._location_id(order.location))
+        payload = summary(order, self._world.location_ids[order.location])
         if fulfilled:
-            said["fulfillment_update"] = [
+            payload["fulfillment_update"] = [
                 {"fulfillment_uid": order.id[:8], "old_state": "PROPOSED", "new_state": "COMPLETED"}
             ]
         name = kind.replace(".", "_")
-        data = {"type": name, "id": order.id, "object": {name: said}}
-        self._world.outbox.publish(kind, data)
+        self._world.outbox.publish(kind, name, order.id, {name: payload})
 
-    def _payment(self, order: Order) -> None:
-        payment = {
-            "id": "p" + order.id[1:],
+    def _money_event(self, kind: str, order: Order, cents: int) -> None:
+        name = kind.split(".")[0]
+        id_ = ("p" if name == "payment" else "f") + order.id[1:]
+        payload = {
+            "id": id_,
             "order_id": order.id,
-            "location_id": self._location_id(order.location),
+            "location_id": self._world.location_ids[order.location],
             "status": "COMPLETED",
-            "amount_money": {"amount": order.total(), "currency": "USD"},
+            "amount_money": {"amount": cents, "currency": "USD"},
         }
-        for kind in ("payment.created", "payment.updated"):
-            data = {"type": "payment", "id": payment["id"], "object": {"payment": payment}}
-            self._world.outbox.publish(kind, data)
-
-    def _refund(self, order: Order) -> None:
-        """A return has no order event: only the refund names it, whoever pays the difference."""
-        refund = {
-            "id": "f" + order.id[1:],
-            "order_id": order.id,
-            "location_id": self._location_id(order.location),
-            "status": "COMPLETED",
-            "amount_money": {"amount": max(-order.total(), 0), "currency": "USD"},
-        }
-        self._world.outbox.publish(
-            "refund.created", {"type": "refund", "id": refund["id"], "object": {"refund": refund}}
-        )
-
-    def _count_json(self, count: Count) -> Json:
-        return count_json(
-            count, self._world.catalog.variation_id(count.place.ware), self._location_id(count.place.location)
-        )
+        self._world.outbox.publish(kind, name, id_, {name: payload})
 
     def _location(self) -> int:
         return self._dice.randrange(len(self._world.location_ids))
-
-    def _location_id(self, place: int) -> str:
-        return self._world.location_ids[place]
 
     def _goods(self) -> tuple[int, int, Decimal]:
         return self._world.something().ware, self._location(), Decimal(self._dice.randrange(1, 25))

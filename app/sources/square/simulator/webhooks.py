@@ -5,28 +5,51 @@ id; after three weeks without a 2xx the subscription is disabled.
 """
 
 import asyncio
+import base64
 import hashlib
+import hmac
 import time
 import uuid
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from app.sources.simulating import outbox
+from app.sources.simulating.answers import Json
 from app.sources.square.simulator.clock import Clock, event_text
 from app.sources.square.simulator.scopes import is_sent
 from app.sources.square.simulator.settings import Options
-from app.sources.square.simulator.subscriptions import Subscription, signature
 
-Json = dict[str, Any]
 GAPS = (60, 120, 240, 480, 960, 1920, 3600, 7200, 14400, 28800, 28800)
 """Seconds between the tries."""
 DISABLE_AFTER = 21 * 86_400
 KEPT_US = 28 * 86_400 * 1_000_000  # how long the Events API and we remember
+
+API_VERSION = "2026-07-15"
+"""The application's version, for subscriptions that name none."""
+TEST = "webhooks.test_notification"
+
+
+class Subscription(msgspec.Struct):
+    """One subscription."""
+
+    id: str
+    name: str
+    url: str
+    key: str
+    event_types: list[str]  # empty: every type
+    api_version: str = API_VERSION
+    enabled: bool = True
+    created_us: int = 0
+    updated_us: int = 0
+
+    def takes(self, kind: str) -> bool:
+        """Whether it receives events of a type; every subscription receives a test."""
+        return self.enabled and (not self.event_types or kind in self.event_types or kind == TEST)
 
 
 class Event(NamedTuple):
@@ -78,42 +101,32 @@ class Outbox(outbox.Outbox):
         self._rotated_key = ""
         name = f"wbhk_{hashlib.sha256(options.webhook_key.encode()).hexdigest()[:32]}"
         self.own = Subscription(name, "Simulated subscription", options.webhook_url, options.webhook_key, [])
-        self.others: dict[str, Subscription] = {}
+        self.subscriptions = {name: self.own} if options.webhook_url else {}  # by id, the oldest first
         self.on_try: Callable[[], None] = lambda: None  # called after each try
         self.events: deque[Event] = deque(maxlen=100_000)
-
-    @property
-    def enabled(self) -> bool:
-        """Whether the subscription of the options sends."""
-        return self.own.enabled
-
-    @enabled.setter
-    def enabled(self, enabled: bool) -> None:
-        self.own.enabled = enabled
-
-    def subscriptions(self) -> list[Subscription]:
-        """All subscriptions, the oldest first."""
-        return [*([self.own] if self.own.url else []), *self.others.values()]
-
-    def forget(self, one: Subscription) -> None:
-        """Delete a subscription."""
-        if one is self.own:
-            one.url = ""
-        else:
-            del self.others[one.id]
 
     @property
     def pending(self) -> int:
         """Deliveries being sent or waiting for a retry."""
         return len(self._under_way)
 
-    def publish(self, kind: str, data: Json, location_id: str | None = None, merchant_id: str = "") -> None:
-        """Publish an event of our merchant, or of another one. Must be called on the event loop."""
+    def publish(
+        self,
+        kind: str,
+        type_: str,
+        id_: str,
+        object_: Json | None = None,
+        *,
+        location_id: str = "",
+        merchant_id: str = "",
+    ) -> None:
+        """Publish an event about an object, of our merchant or of another one. Must be called on the event loop."""
         if not is_sent(self._options.scopes, kind):
             return
+        data = {"type": type_, "id": id_, **({} if object_ is None else {"object": object_})}
         event = self._event(kind, data, location_id, merchant_id or self._options.merchant_id)
         self.events.append(event)
-        for one in self.subscriptions():
+        for one in self.subscriptions.values():
             if one.takes(kind):
                 self._send_to(one, event)
 
@@ -140,12 +153,12 @@ class Outbox(outbox.Outbox):
         """The part that survives a restart."""
         events = [event for event in self.events if event.searchable]
         return OutboxState(
-            self.enabled,
+            self.own.enabled,
             self._options.events_enabled,
             self._rotated_key,
             events,
             list(self._under_way),
-            list(self.others.values()),
+            [one for one in self.subscriptions.values() if one is not self.own],
         )
 
     def restore(self, kept: OutboxState) -> None:
@@ -155,11 +168,11 @@ class Outbox(outbox.Outbox):
         not saved.
         """
         self._dice.seed(f"{self._options.seed}/{self._clock.tick_us()}")
-        self.enabled = kept.enabled
+        self.own.enabled = kept.enabled
         self._options.events_enabled = self._options.events_enabled or kept.events_enabled
         self._rotated_key = kept.rotated_key
         self.own.key = kept.rotated_key or self._options.webhook_key
-        self.others = {one.id: one for one in kept.others}
+        self.subscriptions |= {one.id: one for one in kept.others}
         self.events.extend(kept.events)
         self._under_way = dict.fromkeys(one for one in kept.under_way if self._receiver_of(one) is not None)
 
@@ -168,7 +181,7 @@ class Outbox(outbox.Outbox):
         for delivery in self._under_way:
             self._start(self._deliver(delivery))
 
-    def _event(self, kind: str, data: Json, location_id: str | None, merchant_id: str) -> Event:
+    def _event(self, kind: str, data: Json, location_id: str, merchant_id: str) -> Event:
         event_id = str(uuid.UUID(int=self._dice.getrandbits(128), version=3))
         created = self._clock.tick_us()
         envelope = {
@@ -194,9 +207,7 @@ class Outbox(outbox.Outbox):
         self.on_try()
 
     def _receiver_of(self, delivery: Delivery) -> Subscription | None:
-        if delivery.subscription in ("", self.own.id):
-            return self.own if self.own.url else None
-        return self.others.get(delivery.subscription)
+        return self.subscriptions.get(delivery.subscription or self.own.id)
 
     async def _is_done(self, delivery: Delivery, one: Subscription) -> bool:
         """Try once; whether it was acknowledged, or was the last try."""
@@ -241,3 +252,9 @@ class Outbox(outbox.Outbox):
             "square-version": one.api_version,
             **retry,
         }
+
+
+def signature(one: Subscription, body: bytes, algorithm: str) -> str:
+    """The signature over the registered URL and the raw body; SHA-1 is the undocumented old one."""
+    message = one.url.encode() + body
+    return base64.b64encode(hmac.digest(one.key.encode(), message, algorithm)).decode()

@@ -5,13 +5,14 @@ from collections.abc import Callable
 from random import Random
 from uuid import UUID
 
+from app.sources.simulating.answers import Json
+from app.sources.square.simulator.bill import Line
 from app.sources.square.simulator.catalog import Catalog
 from app.sources.square.simulator.catalog_things import Variation
 from app.sources.square.simulator.clock import Clock
-from app.sources.square.simulator.counts import Counts
-from app.sources.square.simulator.cursors import Cursors
-from app.sources.square.simulator.order_things import Line
+from app.sources.square.simulator.counts import Count, Counts, count_json
 from app.sources.square.simulator.orders import Orders
+from app.sources.square.simulator.pages import Pages
 from app.sources.square.simulator.places import Places
 from app.sources.square.simulator.settings import Options
 from app.sources.square.simulator.webhooks import Outbox
@@ -30,11 +31,11 @@ class World:
         self.counts = Counts(options.seed, self.catalog.base_wares, options.locations, self.clock)
         self.orders = Orders(options.seed, self.clock)
         self.outbox = Outbox(options, self.clock)
-        self.cursors = Cursors()
         self.requests: Counter[str] = Counter()
         self.answers: Counter[int] = Counter()
         self.dice = Random(options.seed * 13 + 5)
         self.fault_dice = Random(options.seed * 17 + 9)
+        self.pages = Pages(options, self.fault_dice)
         self.on_change: Callable[[], None] = _nothing
         self._open_shop()
 
@@ -55,6 +56,11 @@ class World:
             live = self.catalog.item(self.dice.randrange(self.catalog.items)).live()
             if live:
                 return self.dice.choice(live)
+
+    def count_json(self, count: Count) -> Json:
+        """A count as the API shows it."""
+        place = count.place
+        return count_json(count, self.catalog.variation_id(place.ware), self.location_ids[place.location])
 
     def uuid(self) -> str:
         """A UUID of version 3, like Square's."""
