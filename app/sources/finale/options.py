@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 from app.errors import BadConfiguration
 from app.sources.finale.client import Rates
-from app.sources.finale.wire import moment
 from app.sources.setup import given
+from app.sources.values import moment
 
 _T = TypeVar("_T")
 

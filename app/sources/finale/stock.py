@@ -31,8 +31,8 @@ from app.domain import (
 from app.errors import Unmappable
 from app.sources.finale.columnar import Band
 from app.sources.finale.isolation import readable, text_in
-from app.sources.finale.wire import short, tail
-from app.sources.shapes import bad_record
+from app.sources.finale.wire import tail
+from app.sources.shapes import bad_record, shown
 
 _STATES = ((ON_HAND, "quantityOnHand"), (ON_ORDER, "quantityOnOrder"), (RESERVED, "quantityReserved"))
 _URL = "inventoryItemUrl"
@@ -161,7 +161,7 @@ def _canonical(amount: Decimal, what: str) -> Decimal:
     try:
         return _shared(amount)
     except (ValueError, TypeError) as error:  # a signalling NaN cannot even be looked up
-        raise Unmappable(f"{what} is {short(amount)}, expected a number of at most 15 digits") from error
+        raise Unmappable(f"{what} is {shown(amount)}, expected a number of at most 15 digits") from error
 
 
 @lru_cache(maxsize=4_096)

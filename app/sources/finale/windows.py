@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from app.errors import BadAnswer, Unmappable
 from app.sources.finale.columnar import Band
-from app.sources.finale.wire import moment, timestamp
+from app.sources.finale.wire import MODIFIED, timestamp
+from app.sources.values import moment
 
 WIDEST = timedelta(days=30)
 AHEAD = timedelta(minutes=5)
@@ -50,7 +51,7 @@ def span(bands: list[Band], key: str) -> Span:
     ascending = True
     for band in bands:
         urls += band.strings(key)[:: max(band.rows - 1, 1)]
-        texts = _times(band.strings("lastUpdatedDate"))
+        texts = _times(band.strings(MODIFIED))
         ascending = ascending and edges[-1:] + texts == sorted(edges[-1:] + texts)
         edges += (min(texts), max(texts)) if texts else ()
     rows = sum(band.rows for band in bands)

@@ -1,9 +1,11 @@
 """Resolves the ids in an item to names, for the readable columns of its listings."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
-from app.domain import CATEGORY_JOINT, to_json
+from msgspec.structs import replace
+
+from app.domain import CATEGORY_JOINT, Listing, to_json
 from app.sources.square.catalog_wire import Json
 from app.sources.square.mentions import Known, modifier_lists, objects, of_listing, texts, value_name
 
@@ -43,26 +45,13 @@ _UNITS = {
 """How people write Square's units; any other unit is spelled as Square does."""
 
 
-class Details(NamedTuple):
-    """The columns, by the names that ``Listing`` has for them."""
-
-    category: str | None
-    category_path: str | None
-    unit: str | None
-    unit_precision: int | None
-    images: str | None
-    options: str | None
-    modifiers: str | None
-    taxes: str | None
-    mentions: str | None
-
-
-def details(item: Json, variation: Json, category_id: str | None, known: Known) -> Details:
-    """The columns of a listing, from the data of its item and of its variation, and the objects they mention."""
+def detailed(listing: Listing, item: Json, variation: Json, known: Known) -> Listing:
+    """The listing with these columns, from the data of its item and of its variation, and the objects they mention."""
     things = known.things
-    path_ids, names = _path(category_id, things)
+    path_ids, names = _path(listing.category_id, things)
     unit = _data(things, variation.get("measurement_unit_id"), "measurement_unit_data")
-    return Details(
+    return replace(
+        listing,
         category=names[-1] if names else None,
         category_path=CATEGORY_JOINT.join(names) or None,
         unit=_unit(unit),

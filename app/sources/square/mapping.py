@@ -8,7 +8,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from app.domain import Category, Listing, quantity, to_json
+from app.domain import Category, Listing, to_json
 from app.errors import Unmappable
 from app.sources.square.catalog_wire import (
     MICROS,
@@ -22,12 +22,13 @@ from app.sources.square.catalog_wire import (
     rest,
     typed,
 )
-from app.sources.square.details import details
+from app.sources.square.details import detailed
 from app.sources.square.mentions import NOTHING_KNOWN, Known, category_ids, data_of
 from app.sources.square.objects import is_live_item
 from app.sources.square.presence import is_sold_somewhere, sold_out
 from app.sources.square.supplies import cost_of, main_supply, supplies_of, supply_json
-from app.sources.square.times import later, moment
+from app.sources.square.times import later
+from app.sources.values import amount_of, moment
 
 ONLY_VARIATION = "Regular"
 """The name Square gives to the variation of an item that has just one."""
@@ -86,15 +87,14 @@ def _listing(
     main = main_supply(supplies)
     price, cost = own.price_money or Money(), cost_of(own, main)
     item_data, variation_data = item.item_data or {}, data_of(variation, "item_variation_data")
-    category_id = next(iter(category_ids(item_data)), None)
-    return Listing(
+    listing = Listing(
         external_id=envelope.id,
         parent_id=item.id,
         sku=own.sku or None,
         name=full_name(data.name, own.name, alone),
         description=data.description or data.description_plaintext or None,
         active=not data.is_archived and is_sold_somewhere(item, envelope, known.places),
-        category_id=category_id,
+        category_id=next(iter(category_ids(item_data)), None),
         archived=data.is_archived,
         sold_out=to_json(sold_out(overrides)),
         barcode=own.upc or None,
@@ -111,8 +111,8 @@ def _listing(
         deleted=envelope.is_deleted,
         version=max(item.version, envelope.version) * MICROS,
         modified_at=moment(later(item.updated_at, envelope.updated_at)),
-        **details(item_data, variation_data, category_id, known)._asdict(),
     )
+    return detailed(listing, item_data, variation_data, known)
 
 
 def full_name(item: str | None, variation: str | None, alone: bool) -> str | None:
@@ -133,10 +133,7 @@ def _prices(overrides: Sequence[Override]) -> list[Json]:
 def _threshold(kind: str | None, threshold: int | None) -> Decimal | None:
     if kind != "LOW_QUANTITY" or threshold is None:
         return None
-    try:
-        return quantity(threshold)
-    except ValueError as error:
-        raise Unmappable(f"inventory_alert_threshold is {threshold}, expected at most 15 digits") from error
+    return amount_of(threshold, "inventory_alert_threshold")
 
 
 def _reorder_point(own: VariationData) -> Decimal | None:

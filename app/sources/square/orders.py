@@ -13,7 +13,8 @@ from app.domain.order_lines import RETURNED, SERVICE, TIP, OrderLine
 from app.sources.square.catalog_wire import Json, Money, rest, typed
 from app.sources.square.order_lines import refund_line, refunded, returned_lines, sold_lines
 from app.sources.square.order_wire import Amounts, OrderData, Return
-from app.sources.square.times import last_change, moment, version_of
+from app.sources.square.times import last_change, version_of
+from app.sources.values import moment
 
 SETTLING = timedelta(minutes=2)
 """How long after its creation an order may still come without its line items."""

@@ -11,7 +11,8 @@ from app.domain import Listing
 from app.errors import Unmappable
 from app.sources.square import mapping, orders, parties
 from app.sources.square.counts import counts
-from app.sources.square.times import before, later, moment
+from app.sources.square.times import before, later
+from app.sources.values import moment
 
 
 def item(*variations: dict[str, Any], **data: Any) -> dict[str, Any]:
