@@ -36,7 +36,6 @@ _NEVER = 1_000_000_000  # as a storm size: lists of this kind are no substitute 
 class FinaleSource(ClientSource):
     """One Finale account (see ``app.sources.base.Source``)."""
 
-    _client: Client
     name = "finale"
     kinds: tuple[Kind, ...] = (Kind.LOCATION, Kind.VENDOR, Kind.PRODUCT, Kind.STOCK, Kind.ORDER)
     whole_kinds: tuple[Kind, ...] = (Kind.LOCATION, Kind.VENDOR, Kind.STOCK)
@@ -51,6 +50,7 @@ class FinaleSource(ClientSource):
     ) -> None:
         self.receiver = receiver
         self._client = client
+        self._http = client.http
         self._items = Items(client, options, now)
         self._options = options
         self._now = now
@@ -226,7 +226,7 @@ class FinaleSource(ClientSource):
     def _from_the_first(self, read: Bulk) -> Iterator[Page]:
         reply = self._client.collection(COLLECTIONS[read.kind])
         cut_from = self._cut_from(COLLECTIONS[read.kind], reply)
-        yield from read.all(reply)
+        yield from bulk.pages(read.kind, read.feed.pages(reply))
         if cut_from is not None:
             yield from read.months(cut_from)
 

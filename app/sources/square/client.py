@@ -15,7 +15,7 @@ import httpx
 
 from app.errors import BadAnswer, RateLimited, VendorRefused
 from app.sources.base import Context
-from app.sources.client import VendorClient, any_answer
+from app.sources.client import any_answer
 from app.sources.http import Http
 from app.sources.square import wire
 from app.sources.square.isolation import id_in
@@ -51,12 +51,12 @@ class Places(NamedTuple):
         return {place: zone for place, zone in named.items() if place}
 
 
-class Client(VendorClient):
+class Client:
     """Blocking and thread-safe. Every method raises ``app.errors`` only."""
 
     def __init__(self, context: Context, base_url: str, token: str, version: str, rate: float) -> None:
         headers = {"authorization": f"Bearer {token}", "square-version": version, "accept": "application/json"}
-        super().__init__(Http(context, base_url, headers))
+        self.http = Http(context, base_url, headers)
         self._context = context
         self.version = version
         self.now = context.now
@@ -202,7 +202,7 @@ class Client(VendorClient):
 
         content: dict[str, Any] = {"params": body} if method == "GET" else {"json": body}
         limits = self.pace.limits()
-        return self._http.request(
+        return self.http.request(
             method, path, limits=limits, wait_of=note, timeout=timeout, attempts=attempts, **content
         )
 

@@ -36,7 +36,6 @@ BATCHES = {
 class SquareSource(ClientSource):
     """Implements ``Source`` and ``EventLedger``."""
 
-    _client: Client
     name = "square"
     whole_kinds: tuple[Kind, ...] = (Kind.LOCATION, Kind.VENDOR)
     listed_kinds: tuple[Kind, ...] = ()
@@ -46,6 +45,7 @@ class SquareSource(ClientSource):
         self.receiver: Receiver | None = receiver
         self._connection = connection
         self._client = client
+        self._http = client.http
         self._events = receiver or SquareReceiver("", ())
         self._zones: dict[str, str] = {}
 
