@@ -4,13 +4,13 @@ Full reads of stock and orders prove no absence: a missing count means "nothing 
 a period prove nothing beyond what they show.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from functools import partial
 
 from msgspec.structs import replace
 
-from app.domain import Change, Kind, Page, Scope
+from app.domain import Kind, Page, Scope
 from app.sources.period import EVERYTHING, Period
 from app.sources.square import feeds, isolation, mentions, parties, wire
 from app.sources.square.client import Client, Places
@@ -154,7 +154,7 @@ def _modified_items(related: Related, period: Period, shown: set[str], reply: wi
     hints, tombstones = feeds.hinted(others)
     return Page(
         _inside(Page([*items.records, *tombstones.records]), period).records,
-        _changes(hint for hint in hints.records if hint.deleted or hint.item not in shown),
+        feeds.changes_of((hint for hint in hints.records if hint.deleted or hint.item not in shown), {}),
         failed=[*items.failed, *hints.failed, *tombstones.failed],
         mentioned=mentions.changed(others),
     )
@@ -167,8 +167,3 @@ def _vendors_of(reply: wire.Reply) -> Page:
 
 def _inside(page: Page, period: Period) -> Page:
     return replace(page, records=[record for record in page.records if period.holds(record.modified_at)])
-
-
-def _changes(hints: Iterable[feeds.Hint]) -> list[Change]:
-    """One change for each item, with the highest version of its rows."""
-    return [Change(Kind.PRODUCT, item, version) for item, version in feeds.newest_of(hints).items()]

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from app.domain import CATEGORY_JOINT, Listing, to_json
 from app.sources.square.catalog_wire import Json
-from app.sources.square.mentions import Known, modifier_lists, objects, of_listing, texts, value_name
+from app.sources.square.mentions import Known, data_of, modifier_lists, objects, of_listing, texts, value_name
 
 Things = Mapping[str, Json]
 
@@ -76,7 +76,7 @@ def _path(category_id: str | None, things: Things) -> tuple[set[str], list[str]]
 
 
 def _unit(data: Json) -> str | None:
-    for kind, name in (data.get("measurement_unit") or {}).items() if _is_object(data, "measurement_unit") else ():
+    for kind, name in data_of(data, "measurement_unit").items():
         if kind == "custom_unit" and isinstance(name, dict):
             return _text(name, "name") or _text(name, "abbreviation")
         if kind.endswith("_unit") and isinstance(name, str):
@@ -104,8 +104,8 @@ def _modifier_list(info: Json, things: Things) -> Json:
 
 
 def _modifier(thing: Json) -> Json:
-    data = next(iter(objects([thing.get("modifier_data")])), {})
-    price = next(iter(objects([data.get("price_money")])), {})
+    data = data_of(thing, "modifier_data")
+    price = data_of(data, "price_money")
     fields = {"id": _text(thing, "id"), "name": _text(data, "name")}
     return _present({**fields, "price_minor": _whole(price.get("amount")), "currency": _text(price, "currency")})
 
@@ -119,12 +119,7 @@ def _tax(tax_id: str, things: Things) -> Json:
 
 def _data(things: Things, id_: Any, field: str) -> Json:
     """The data of a related object, empty where it is not there."""
-    thing = things.get(id_, {}) if isinstance(id_, str) else {}
-    return thing[field] if _is_object(thing, field) else {}
-
-
-def _is_object(data: Json, field: str) -> bool:
-    return isinstance(data.get(field), dict)
+    return data_of(things.get(id_, {}) if isinstance(id_, str) else {}, field)
 
 
 def _text(data: Json, field: str) -> str | None:

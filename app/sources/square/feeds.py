@@ -106,7 +106,9 @@ def _touched_items(reported: dict[str, int], reply: wire.Reply) -> Page:
     rows = reply.objects or []
     hints, tombstones = hinted(rows)
     failed = [*hints.failed, *tombstones.failed]
-    return Page(tombstones.records, _news(hints.records, reported), failed=failed, mentioned=mentions.changed(rows))
+    return Page(
+        tombstones.records, changes_of(hints.records, reported), failed=failed, mentioned=mentions.changed(rows)
+    )
 
 
 def categories_of(reply: wire.Reply) -> Page:
@@ -158,15 +160,15 @@ def _is_orphan(row: Any) -> bool:
     return row.get("type") != "ITEM" and not (isinstance(data, dict) and data.get("item_id"))
 
 
-def _news(hints: Sequence[Hint], reported: dict[str, int]) -> list[Change]:
-    """One change per item, again only for a higher version than the reported one."""
-    newest = {item: version for item, version in newest_of(hints).items() if version > reported.get(item, -1)}
+def changes_of(hints: Iterable[Hint], reported: dict[str, int]) -> list[Change]:
+    """One change for each item, with the highest version of its rows; again only for a higher version than the
+    ``reported`` one, which is noted there."""
+    newest = {item: version for item, version in _newest_of(hints).items() if version > reported.get(item, -1)}
     reported.update(newest)
     return [Change(Kind.PRODUCT, item, version) for item, version in newest.items()]
 
 
-def newest_of(hints: Iterable[Hint]) -> dict[str, int]:
-    """The highest version of each item among the hints."""
+def _newest_of(hints: Iterable[Hint]) -> dict[str, int]:
     newest: dict[str, int] = {}
     for hint in hints:
         if hint.item is not None:

@@ -3,7 +3,7 @@
 Nothing is lost: what has no field of its own goes to ``extra``, the item's part of it under ``item``.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -24,7 +24,6 @@ from app.sources.square.catalog_wire import (
 )
 from app.sources.square.details import detailed
 from app.sources.square.mentions import NOTHING_KNOWN, Known, category_ids, data_of
-from app.sources.square.objects import is_live_item
 from app.sources.square.presence import is_sold_somewhere, sold_out
 from app.sources.square.supplies import cost_of, main_supply, supplies_of, supply_json
 from app.sources.square.times import later
@@ -48,12 +47,6 @@ _OVERRIDE = frozenset(
 )
 
 
-def listings(item: Json, known: Known = NOTHING_KNOWN) -> Iterator[Listing]:
-    """A listing for every variation nested in a live ITEM object; names come from what is ``known`` beside it."""
-    variations, listing = variations_of(item, known)
-    return map(listing, variations)
-
-
 def variations_of(item: Json, known: Known = NOTHING_KNOWN) -> tuple[list[Any], Callable[[Any], Listing]]:
     """The variations nested in an ITEM object, and what makes the listing of one: that may raise for one only."""
     envelope = typed(item, CatalogObject)
@@ -64,11 +57,6 @@ def variations_of(item: Json, known: Known = NOTHING_KNOWN) -> tuple[list[Any], 
     variations = [variation for variation in data.variations or [] if variation is not None]
     item_rest = {**_envelope_rest(item), **rest(envelope.item_data, _ITEM)}
     return variations, partial(_listing, envelope, data, item_rest, known, len(variations) == 1)
-
-
-def live_listings(thing: Json | None, known: Known = NOTHING_KNOWN) -> list[Listing]:
-    """The listings of an object; none for one that is deleted, unknown or no item."""
-    return list(listings(thing, known)) if is_live_item(thing) else []
 
 
 def item_of(variation: Json) -> str | None:

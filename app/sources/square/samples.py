@@ -1,12 +1,11 @@
 """Reads a sample file through the real decoding and mapping; ``samples/manifest.json`` says what each file is."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 
 from app.domain import Delivery, Page, Record
-from app.sources.square import mapping, orders, parties, wire
+from app.sources.square import isolation, mapping, orders, parties, wire
 from app.sources.square.counts import counts
-from app.sources.square.isolation import id_in, lenient
+from app.sources.square.isolation import id_in
 from app.sources.square.mentions import Known
 from app.sources.square.webhook import SquareReceiver
 
@@ -32,7 +31,7 @@ def _catalog(reply: wire.Reply) -> list[Record]:
     known = Known({id_in(thing): thing for thing in things})
     records: list[Record] = []
     for thing in reply.objects or []:
-        records += lenient(thing, partial(mapping.live_listings, known=known))
+        records += isolation.listings([thing], known).records
         records += [mapping.category(thing)] if thing.get("type") == "CATEGORY" else []
     return records
 

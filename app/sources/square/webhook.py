@@ -17,6 +17,7 @@ import msgspec
 from app.domain import ALL_ITEMS, Change, Delivery, Kind, Verdict, micros
 from app.sources.base import SignatureInvalid
 from app.sources.deliveries import bounded, decoded
+from app.sources.square.isolation import id_in
 from app.sources.square.times import moment_in
 
 TEST_EVENT = "webhooks.test_notification"
@@ -123,7 +124,7 @@ def changes_of(event: Event) -> Sequence[Change]:
         case ["catalog", "version", "updated"]:
             return [Change(Kind.PRODUCT, ALL_ITEMS), Change(Kind.CATEGORY, ALL_ITEMS)]
         case ["order", "created" | "updated"] | ["order", "fulfillment", "updated"]:
-            return _order(content, _text(data, "id"))
+            return _order(content, id_in(data, "id"))
         case ["location", "created" | "updated"]:
             return [Change(Kind.LOCATION, ALL_ITEMS)]
         case ["vendor", "created" | "updated"]:
@@ -141,32 +142,31 @@ def _stock(content: Mapping[str, Any]) -> Sequence[Change]:
         return [Change(Kind.STOCK, ALL_ITEMS)]
     newest: dict[str, int] = {}
     for count in counts:
-        if isinstance(count, dict) and (listing_id := _text(count, "catalog_object_id")):
+        if listing_id := id_in(count, "catalog_object_id"):
             calculated_at = moment_in(count, "calculated_at")
             newest[listing_id] = max(newest.get(listing_id, 0), micros(calculated_at) if calculated_at else 0)
     return [Change(Kind.STOCK, listing_id, version) for listing_id, version in newest.items()]
 
 
-def _order(content: Mapping[str, Any], data_id: str | None) -> Sequence[Change]:
+def _order(content: Mapping[str, Any], data_id: str) -> Sequence[Change]:
     """Production names the summary's object differently from the documentation, so any name is accepted."""
     for summary in content.values():
-        if isinstance(summary, dict) and (order_id := _text(summary, "order_id")):
+        if order_id := id_in(summary, "order_id"):
             return [Change(Kind.ORDER, order_id, _version(summary))]
-    return [Change(Kind.ORDER, data_id)] if data_id else [Change(Kind.ORDER, ALL_ITEMS)]
+    return [Change(Kind.ORDER, data_id or ALL_ITEMS)]
 
 
 def _vendor(content: Mapping[str, Any]) -> Sequence[Change]:
     """``data.id`` is a UUID, not the vendor's: only the object names it."""
     vendor = content.get("vendor")
-    vendor_id = _text(vendor, "id") if isinstance(vendor, dict) else None
-    if vendor_id is None:
+    if not id_in(vendor):
         return [Change(Kind.VENDOR, ALL_ITEMS)]
-    return [Change(Kind.VENDOR, vendor_id, _version(vendor))]
+    return [Change(Kind.VENDOR, id_in(vendor), _version(vendor))]
 
 
 def _payment(content: Mapping[str, Any]) -> Sequence[Change]:
     """Point-of-sale orders raise no order event; their payments and refunds name them."""
-    named = (_text(part, "order_id") for part in content.values() if isinstance(part, dict))
+    named = (id_in(part, "order_id") for part in content.values())
     return [Change(Kind.ORDER, order_id) for order_id in named if order_id]
 
 
@@ -174,11 +174,6 @@ def _version(part: Any) -> int:
     """When a thing changed, in microseconds; 0 where that is unreadable: the id matters, the time is only a hint."""
     changed_at = moment_in(part, "updated_at") or moment_in(part, "created_at")
     return micros(changed_at) if changed_at else 0
-
-
-def _text(part: Mapping[str, Any], name: str) -> str | None:
-    value = part.get(name)
-    return value if isinstance(value, str) and value else None
 
 
 def _bytes(header: str) -> bytes:

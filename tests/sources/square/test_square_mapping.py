@@ -26,7 +26,8 @@ def variation(name: str | None = "Regular", envelope: dict[str, Any] | None = No
 
 
 def listing(thing: dict[str, Any]) -> Listing:
-    return next(mapping.listings(thing))
+    variations, listing_of = mapping.variations_of(thing)
+    return listing_of(variations[0])
 
 
 def test_the_only_regular_variation_is_called_like_its_item() -> None:
