@@ -5,7 +5,6 @@ import base64
 import json
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, BinaryIO
 from urllib.parse import quote, unquote
@@ -15,9 +14,10 @@ import msgspec
 
 from app.errors import AuthRejected, BadAnswer, VendorForbidden, VendorRefused
 from app.sources import complaint
-from app.sources.base import Context, Limit
+from app.sources.base import Context
 from app.sources.client import any_answer
 from app.sources.finale.columnar import Band, bands, single
+from app.sources.finale.options import Options
 from app.sources.finale.wire import tail
 from app.sources.http import Http
 
@@ -25,7 +25,6 @@ LIST_TIMEOUT = 180.0  # seconds; working clients wait 60 to 180 for lists
 RECORD_TIMEOUT = 30.0
 CHECK_TIMEOUT = 10.0
 COMPANY = "PRIMARY"  # the party that every account has
-MARGIN = 2.0  # seconds our windows are longer than the vendor's, whose clock sees our calls a little later
 _MILLISECONDS_FROM = 1e11  # an X-RateLimit-Reset above this cannot be seconds (that would be the year 5138)
 _EPOCH_FROM = 1e8  # and one below this cannot be a time at all: it is the seconds to wait
 _LOOKED_AT = 65_536
@@ -42,46 +41,18 @@ KEYS: Mapping[str, str] = {
 """The column of each collection that every record has: its URL."""
 
 
-@dataclass(frozen=True)
-class Rates:
-    """The vendor's published limits: single and list reads a minute, list reads an hour; 0 is no limit."""
-
-    gets_per_minute: int = 120
-    reads_per_hour: int = 300
-
-    @property
-    def record(self) -> tuple[Limit, ...]:
-        """The limits of a single-record read."""
-        return _limit("get", self.gets_per_minute, 60 + MARGIN)
-
-    @property
-    def collection(self) -> tuple[Limit, ...]:
-        """The limits of a list read."""
-        return (*self.record, *_limit("collection", self.reads_per_hour, 3600 + MARGIN))
-
-
-def _limit(name: str, calls: int, seconds: float) -> tuple[Limit, ...]:
-    """None for zero calls: a window of a thousand calls a second would cost more than the calls."""
-    return (Limit(name, calls, seconds),) if calls else ()
-
-
 class Client:
     """Reads of one account, with Basic authentication by API key and secret. Safe to share between threads."""
 
-    def __init__(
-        self, context: Context, base_url: str, account: str, key: str, secret: str, rates: Rates | None = None
-    ) -> None:
-        credentials = base64.b64encode(f"{key}:{secret}".encode()).decode()
+    def __init__(self, context: Context, options: Options) -> None:
+        credentials = base64.b64encode(f"{options.api_key}:{options.api_secret}".encode()).decode()
         headers = {"authorization": f"Basic {credentials}", "accept": "application/json"}
-        self.http = Http(context, base_url, headers, timeout=RECORD_TIMEOUT)
+        self.http = Http(context, options.base_url, headers, timeout=RECORD_TIMEOUT)
         self._wait_of = partial(reset_wait, now=lambda: context.now().timestamp())
-        self._account = account
-        self._rates = rates or Rates()
-
-    @property
-    def limits(self) -> tuple[Limit, ...]:
+        self._account = options.account
+        self._record_limits = options.record_limits
+        self.limits = options.list_limits
         """Every limit that some call counts against."""
-        return self._rates.collection
 
     def check(self) -> None:
         """Read one record, the company itself.
@@ -129,7 +100,7 @@ class Client:
             answer = self.http.request(
                 "GET",
                 path,
-                limits=self._rates.collection,
+                limits=self.limits,
                 params={"filter": encoded(filter_)} if filter_ else None,
                 timeout=LIST_TIMEOUT,
                 wait_of=self._wait_of,
@@ -153,7 +124,7 @@ class Client:
     def _get(self, path: str, timeout: float = RECORD_TIMEOUT, attempts: int = 3) -> bytes | None:
         """The body of a single-record read, ``None`` for a 404."""
         answer = self.http.request(
-            "GET", path, limits=self._rates.record, timeout=timeout, wait_of=self._wait_of, attempts=attempts
+            "GET", path, limits=self._record_limits, timeout=timeout, wait_of=self._wait_of, attempts=attempts
         )
         if answer.status_code == 404:
             return None
