@@ -17,6 +17,7 @@ from app.sources import complaint
 from app.sources.base import Context
 from app.sources.client import any_answer
 from app.sources.finale.columnar import Band, bands, single
+from app.sources.finale.isolation import text_in
 from app.sources.finale.options import Options
 from app.sources.finale.wire import tail
 from app.sources.http import Http
@@ -74,7 +75,7 @@ class Client:
         if body is None:
             return None
         band = single(body)
-        received = tail(_only(band, KEYS[collection]))
+        received = tail(text_in(band, KEYS[collection]))
         if received is None:
             raise BadAnswer(f"GET {path}: no {KEYS[collection]} in the answer{_complaint(body)}")
         if unquote(received) != unquote(id_):
@@ -169,11 +170,6 @@ def refuse_page(content_type: str, opening: bytes, where: str) -> None:
     if any(word in text for word in _LOCKED_OUT):
         raise AuthRejected(f"{where}: a login page instead of data: {said}")
     raise BadAnswer(f"{where}: an HTML page instead of data: {said}")
-
-
-def _only(band: Band, name: str) -> str | None:
-    value = band.column(name, Any)[0]
-    return value if isinstance(value, str) else None
 
 
 def _complaint(body: bytes) -> str:

@@ -152,9 +152,7 @@ def _rows_json(details: list[tuple[str, ...]]) -> str | None:
     return to_json([{key: value for key, value in zip(keys, row, strict=True) if value} for row in sorted(details)])
 
 
-@lru_cache(maxsize=4_096)
-def _place(url: str | None) -> str | None:
-    return tail(url)
+_place = lru_cache(maxsize=4_096)(tail)
 
 
 def _canonical(amount: Decimal, what: str) -> Decimal:

@@ -41,16 +41,12 @@ class SquareSource(ClientSource):
     listed_kinds: tuple[Kind, ...] = ()
     kinds: tuple[Kind, ...] = (Kind.LOCATION, Kind.CATEGORY, Kind.VENDOR, Kind.PRODUCT, Kind.STOCK, Kind.ORDER)
 
-    def __init__(self, connection: str, client: Client, receiver: SquareReceiver | None) -> None:
+    def __init__(self, client: Client, receiver: SquareReceiver | None) -> None:
         self.receiver: Receiver | None = receiver
-        self._connection = connection
         self._client = client
         self._http = client.http
         self._events = receiver or SquareReceiver("", ())
         self._zones: dict[str, str] = {}
-
-    def __repr__(self) -> str:
-        return f"SquareSource({self._connection!r})"
 
     def batch_size(self, kind: Kind) -> int:
         """Every kind has a batch read."""

@@ -52,12 +52,13 @@ class SquareReceiver:
     """
 
     def __init__(self, url: str, keys: Sequence[str], merchant_id: str | None = None) -> None:
-        self._url = url
+        self.url = url
+        """The notification URL that signatures are computed over."""
         self._keys = [key for key in keys if key]
         self._merchant_id = merchant_id
 
     def __repr__(self) -> str:
-        return f"SquareReceiver(url={self._url!r}, keys={len(self._keys)})"
+        return f"SquareReceiver(url={self.url!r}, keys={len(self._keys)})"
 
     def verify(self, headers: Mapping[str, str], body: bytes, now: datetime) -> None:
         """Compare with the signature of every key, in a time that reveals neither which key matched nor where the
@@ -65,16 +66,11 @@ class SquareReceiver:
         given = headers.get(SIGNATURE_HEADER)
         if not given:
             raise SignatureInvalid(f"the header {SIGNATURE_HEADER} is missing")
-        matches = [hmac.compare_digest(signature(key, self._url, body), _bytes(given)) for key in self._keys]
+        matches = [hmac.compare_digest(signature(key, self.url, body), _bytes(given)) for key in self._keys]
         if not any(matches):
             raise SignatureInvalid(
-                f"the signature does not match {self._url!r} and the raw body under any of {len(self._keys)} keys"
+                f"the signature does not match {self.url!r} and the raw body under any of {len(self._keys)} keys"
             )
-
-    @property
-    def url(self) -> str:
-        """The notification URL that signatures are computed over."""
-        return self._url
 
     def learn(self, merchant_id: str) -> None:
         """Learn whose account this is, where no option says it; the option wins."""
@@ -86,9 +82,7 @@ class SquareReceiver:
 
     def parse(self, headers: Mapping[str, str], body: bytes) -> Delivery:
         """The delivery; an event about no item of ours is ignored, never refused."""
-        return self._delivery(read_event(body))
-
-    def _delivery(self, event: Event) -> Delivery:
+        event = decoded(body, Event, 'a JSON object with "type", "event_id" and "data"')
         aside = self._set_aside(event)
         changes = () if aside else tuple(dict.fromkeys(map(bounded, changes_of(event))))
         return Delivery(
@@ -107,11 +101,6 @@ class SquareReceiver:
         named = event.merchant_id
         foreign = self._merchant_id is not None and isinstance(named, str) and named != self._merchant_id
         return Verdict.FOREIGN if foreign else None
-
-
-def read_event(body: bytes) -> Event:
-    """The envelope; raises ``PayloadInvalid``."""
-    return decoded(body, Event, 'a JSON object with "type", "event_id" and "data"')
 
 
 def changes_of(event: Event) -> Sequence[Change]:
