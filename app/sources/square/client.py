@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import httpx
 
-from app.errors import BadAnswer, RateLimited, VendorRefused
+from app.errors import BadAnswer, BudgetSpent, RateLimited, VendorRefused
 from app.sources.base import Context
 from app.sources.client import any_answer
 from app.sources.http import Http
@@ -106,7 +106,7 @@ class Client:
         Returns when the account answers, even if this token may not list them, or not so often.
         """
         with any_answer():
-            response = self._send("GET", "/v2/locations", None, [], timeout=CHECK_TIMEOUT, attempts=1)
+            response = self._send("GET", "/v2/locations", None, timeout=CHECK_TIMEOUT, attempts=1)
             wire.read(response)
 
     def vendors_search(self, cursor: str | None = None) -> Iterator[wire.Reply]:
@@ -170,13 +170,12 @@ class Client:
         """One request; a 429 slows us down and is tried again as long as the context's patience lasts."""
         waited = 0.0
         for attempt in itertools.count():
-            waits: list[float | None] = []
             try:
-                response = self._send(method, path, body, waits)
-            except RateLimited:
-                if not waits:
-                    raise  # our own budget, which has been waited for already
-                wait = waits[-1] if waits[-1] is not None else backoff(attempt)
+                response = self._send(method, path, body)
+            except BudgetSpent:
+                raise  # our own budget, which has been waited for already
+            except RateLimited as error:
+                wait = backoff(attempt) if error.retry_after is None else error.retry_after
                 if waited + wait > self._context.patience:
                     raise
             else:
@@ -187,24 +186,18 @@ class Client:
         raise AssertionError("unreachable: the loop has no end")
 
     def _send(
-        self,
-        method: str,
-        path: str,
-        body: wire.Json | None,
-        waits: list[float | None],
-        timeout: float | None = None,
-        attempts: int = 3,
+        self, method: str, path: str, body: wire.Json | None, timeout: float | None = None, attempts: int = 3
     ) -> httpx.Response:
-        def note(response: httpx.Response) -> float | None:
-            self.pace.was_refused()
-            waits.append(retry_after(response))
-            return waits[-1]
-
         content: dict[str, Any] = {"params": body} if method == "GET" else {"json": body}
         limits = self.pace.limits()
         return self.http.request(
-            method, path, limits=limits, wait_of=note, timeout=timeout, attempts=attempts, **content
+            method, path, limits=limits, wait_of=self._refused, timeout=timeout, attempts=attempts, **content
         )
+
+    def _refused(self, response: httpx.Response) -> float | None:
+        """Slow down after a 429; returns how many seconds Square wants us to wait, if it says so."""
+        self.pace.was_refused()
+        return retry_after(response)
 
 
 def _told_at(response: httpx.Response) -> datetime | None:
