@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import partial
 
-from app.domain import ALL_ITEMS, Answer, BadRecord, Kind, MissingPolicy, Page, Record, Ref, Scope
+from app.domain import ALL_ITEMS, Answer, BadRecord, Kind, MissingPolicy, Page, Record, Ref, Scope, batches
 from app.errors import InvalidRequest
 from app.sources.base import Limit, Receiver, ResumeLost
 from app.sources.client import ClientSource
@@ -167,7 +167,7 @@ class FinaleSource(ClientSource):
         watermark = timestamp(began - OVERLAP)
         if kind is Kind.STOCK:
             tally = _tally(reply)
-            yield from bulk.pages(kind, map(Page, tally.pages(began, PAGE_ROWS)), len(tally))
+            yield from bulk.pages(kind, map(Page, batches(tally.counts(began), PAGE_ROWS)), len(tally))
             yield Page(watermark=watermark, complete=Scope(kind, absent=MissingPolicy.ZERO), failed=tally.failed)
         else:
             yield from self._small_pages(kind, reply, began)

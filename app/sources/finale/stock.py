@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
-from itertools import islice
 from typing import NamedTuple
 
 from app.domain import (
@@ -84,12 +83,6 @@ class Tally:
             if self._unknown and key[:2] in self._unknown:
                 continue
             yield StockCount(*key, amount, extra=_rows_json(details) if details else None, version=version)
-
-    def pages(self, began: datetime, size: int) -> Iterator[list[StockCount]]:
-        """The sums in lists of at most ``size``."""
-        counts = self.counts(began)
-        while page := list(islice(counts, size)):
-            yield page
 
     def _rows(self, band: Band) -> _Rows:
         names = zip(band.column("productUrl", str | None), band.words("productId"), strict=True)
