@@ -3,7 +3,7 @@
 Nothing is lost: what has no field of its own goes to ``extra``, the item's part of it under ``item``.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -24,7 +24,6 @@ from app.sources.square.catalog_wire import (
 )
 from app.sources.square.details import detailed
 from app.sources.square.mentions import NOTHING_KNOWN, Known, category_ids, data_of
-from app.sources.square.presence import is_sold_somewhere, sold_out
 from app.sources.square.supplies import cost_of, main_supply, supplies_of, supply_json
 from app.sources.square.times import later
 from app.sources.values import amount_of, moment
@@ -81,10 +80,10 @@ def _listing(
         sku=own.sku or None,
         name=full_name(data.name, own.name, alone),
         description=data.description or data.description_plaintext or None,
-        active=not data.is_archived and is_sold_somewhere(item, envelope, known.places),
+        active=not data.is_archived and _is_sold_somewhere(item, envelope, known.places),
         category_id=next(iter(category_ids(item_data)), None),
         archived=data.is_archived,
-        sold_out=to_json(sold_out(overrides)),
+        sold_out=to_json(_sold_out(overrides)),
         barcode=own.upc or None,
         price_minor=price.amount,
         cost_minor=cost.amount,
@@ -108,6 +107,31 @@ def full_name(item: str | None, variation: str | None, alone: bool) -> str | Non
     if not variation or variation == item or (alone and variation == ONLY_VARIATION):
         return item or None
     return f"{item} - {variation}" if item else variation
+
+
+def _is_sold_somewhere(item: CatalogObject, variation: CatalogObject, places: Collection[str]) -> bool:
+    """Whether there is a location at which both are present; ``places`` are the open ones, empty where they are not
+    known: then what is present anywhere is sold."""
+    only = [set(one.present_at_location_ids or ()) for one in (item, variation) if not _is_everywhere(one)]
+    but = {place for one in (item, variation) if _is_everywhere(one) for place in one.absent_at_location_ids or ()}
+    if only:
+        left = set.intersection(*only) - but
+        return bool(left & set(places) if places else left)
+    return not but or not places or bool(set(places) - but)
+
+
+def _is_everywhere(thing: CatalogObject) -> bool:
+    """Present at all locations but those named as absent: the default."""
+    return thing.present_at_all_locations is not False
+
+
+def _sold_out(overrides: Sequence[Override]) -> list[Json]:
+    """The locations where it is sold out, with the end of that where it has one."""
+    return [
+        {"location_id": at.location_id, **({"until": at.sold_out_valid_until} if at.sold_out_valid_until else {})}
+        for at in overrides
+        if at.sold_out
+    ]
 
 
 def _prices(overrides: Sequence[Override]) -> list[Json]:
